@@ -1,0 +1,1 @@
+"""Numbers: design, confusion, areas, report. Reads files; no torch."""

@@ -1,0 +1,1 @@
+"""Models without torch: the random forest."""

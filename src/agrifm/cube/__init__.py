@@ -1,0 +1,1 @@
+"""Cubes: one Zarr store per area and season, one group per sensor."""

@@ -1,0 +1,1 @@
+"""Maps: cube and weights to COGs."""

@@ -1,0 +1,1 @@
+"""Networks: torch and the ground floor only, nothing geographic."""

@@ -1,0 +1,1 @@
+"""Training data: labels, blocks, samples and batches."""

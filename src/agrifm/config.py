@@ -1,0 +1,214 @@
+"""The project file `agrifm.toml`: one short section per stage, unknown keys refused with the nearest known one.
+
+The text under a field is its documentation. Paths are relative to the project file.
+"""
+
+import tomllib
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from agrifm.errors import ConfigError
+from agrifm.season import Season
+
+PROJECT_FILE = "agrifm.toml"
+
+
+class Section(BaseModel):
+    """Immutable, unknown keys refused, text under a field kept as its description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class SeasonConfig(Section):
+    """Where and when."""
+
+    area: Path | tuple[float, float, float, float]
+    """The area: a vector file (GeoJSON, GeoPackage, GeoParquet), or west, south, east, north in degrees."""
+    start: date
+    """First day of the season."""
+    end: date
+    """Last day of the season; in the next year where the season crosses New Year."""
+
+    @property
+    def season(self) -> Season:
+        """The season."""
+        return Season(self.start, self.end)
+
+
+class FilesConfig(Section):
+    """Files of one's own, read as one product."""
+
+    product: str
+    """Name of the product, which says how its numbers are encoded."""
+    pattern: str
+    """Glob pattern of GeoTIFF or NetCDF files; a GeoTIFF's date (YYYYMMDD or YYYY-MM-DD) and asset are in its name."""
+
+
+class ImageryConfig(Section):
+    """Which scenes become the cube."""
+
+    catalog: Path | None = None
+    """A static STAC catalogue on disk (catalog.json)."""
+    files: tuple[FilesConfig, ...] = ()
+    """Files of one's own, as [[imagery.files]] tables."""
+    products: tuple[str, ...] = ()
+    """Products to take from the catalogue, such as "sentinel-2-c1-l2a"; each brings its sensor."""
+    skip: tuple[str, ...] = ()
+    """Ids of scenes to leave out; they are counted and named."""
+    native_grid: bool = False
+    """Keep the grid of the files instead of the area's UTM zone (one sensor only)."""
+
+    @model_validator(mode="after")
+    def _some_source(self) -> Self:
+        if self.catalog is None and not self.files:
+            raise ValueError("give `catalog` (a static STAC catalogue) or [[imagery.files]] tables")
+        if self.catalog is not None and not self.products:
+            raise ValueError("`products` is empty; name the products to take from the catalogue")
+        return self
+
+
+class LabelsConfig(Section):
+    """What is known on the ground."""
+
+    file: Path
+    """Polygons or points (GeoPackage, GeoJSON, GeoParquet) or a raster of class codes (GeoTIFF)."""
+    column: str = "crop"
+    """Column of the class code; not used for a raster."""
+    legend: Path | None = None
+    """Legend (JSON or CSV: code, name, color); without one, the codes found are the legend."""
+    other: Path | None = None
+    """Land that is no crop of interest, as polygons or a land-cover raster: the class `other`."""
+    other_values: tuple[int, ...] = ()
+    """Values of that raster that mean `other`, such as 10 and 80 (trees and water of ESA WorldCover)."""
+    block: int = Field(960, gt=0, multiple_of=480)
+    """Side in metres of the squares that are kept apart in training, validation and test."""
+
+
+class ModelConfig(Section):
+    """What is trained."""
+
+    names: tuple[Literal["agrifm", "random-forest"], ...] = ("agrifm", "random-forest")
+    """Models to train and score side by side."""
+    preset: Literal["base", "small", "tiny"] = "tiny"
+    """Size of AgriFM."""
+    frames: int = Field(24, ge=1, le=200)
+    """Equal periods into which the season is interpolated; the base preset needs 29 to 32."""
+    side: int = Field(96, ge=48, multiple_of=48)
+    """Side of training windows, target pixels."""
+    steps: int = Field(1500, ge=1)
+    """Most training steps; early stopping may end before."""
+    batch: int = Field(8, ge=1)
+    """Windows per step."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Highest learning rate, after warm-up."""
+    seed: int = 0
+    """Seed of blocks, weights and order."""
+
+
+class MapConfig(Section):
+    """How the map is made."""
+
+    model: str = "agrifm"
+    """Name of the trained model that draws the map."""
+    window: int = Field(192, ge=48, multiple_of=48)
+    """Side of prediction windows, target pixels."""
+    overlap: int = Field(48, ge=0, multiple_of=48)
+    """Pixels shared with each neighbour and blended, so that seams do not show."""
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> Self:
+        if 2 * self.overlap > self.window:
+            raise ValueError(f"`overlap` ({self.overlap}) must be at most half of `window` ({self.window})")
+        return self
+
+
+class AssessConfig(Section):
+    """How the map is judged."""
+
+    reference: Path | None = None
+    """Reference points drawn with `agrifm assess design`, labelled; used when no --reference is given."""
+    column: str = "label"
+    """Column of the reference class code."""
+
+
+class Project(Section):
+    """A season described: what every command reads."""
+
+    season: SeasonConfig
+    imagery: ImageryConfig
+    labels: LabelsConfig
+    model: ModelConfig = ModelConfig()
+    map: MapConfig = MapConfig()
+    assess: AssessConfig = AssessConfig()
+    directory: Path = Field(Path(), exclude=True)
+
+    def path(self, path: Path | str) -> Path:
+        """A path of the project file, which is relative to it."""
+        return self.directory / path
+
+    @property
+    def cube(self) -> Path:
+        """Where `agrifm fetch` writes the cube."""
+        return self.path("cube.zarr")
+
+    @property
+    def models(self) -> Path:
+        """Where `agrifm train` writes models and their scores."""
+        return self.path("models")
+
+    @property
+    def maps(self) -> Path:
+        """Where `agrifm map` writes the map."""
+        return self.path("map")
+
+
+def read_project(path: Path) -> Project:
+    """Read a project file, or `agrifm.toml` in a directory.
+
+    Raises:
+        ConfigError: the file is absent, is not TOML, or has an unknown key or an unusable value.
+    """
+    file = path / PROJECT_FILE if path.is_dir() else path
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"reading the project file: {file} does not exist; `agrifm init DIR` writes one"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"reading the project file {file}: {error}") from error
+    if "directory" in content:
+        raise ConfigError(f"reading the project file {file}: unknown key 'directory'")
+    try:
+        return Project.model_validate({**content, "directory": file.parent})
+    except ValidationError as error:
+        raise ConfigError(f"reading the project file {file}: {_sentence(error)}") from error
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first complaint in words; for an unknown key, with the nearest known one."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "extra_forbidden":
+        found = "" if first["type"] == "missing" else f" (found {first['input']!r})"
+        return f"{where or 'project'}: {first['msg'].removeprefix('Value error, ')}{found}"
+    known = _keys_beside(first["loc"])
+    near = get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0)
+    return f"unknown key '{where}'; did you mean '{near[0]}'? Known keys: {', '.join(known)}"
+
+
+def _keys_beside(location: tuple[Any, ...]) -> list[str]:
+    """Names of the known fields of the section that a key stands in."""
+    section: type[BaseModel] = Project
+    for part in location[:-1]:
+        if isinstance(part, int):
+            section = FilesConfig
+        elif part != "files":
+            annotation = section.model_fields[part].annotation
+            assert isinstance(annotation, type)
+            section = annotation
+    return [name for name in section.model_fields if name != "directory"]

@@ -1,0 +1,119 @@
+"""Writing so that what is on disk is always whole: aside first, then renamed; only over files that are ours."""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from agrifm.errors import OutputError
+
+MARKER = "agrifm.json"
+"""File in every directory that agrifm writes; it names what the directory is."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def saying_what_failed(doing: str) -> Iterator[None]:
+    """Turn a full disk or a refused write into one sentence that begins with `doing`.
+
+    Raises:
+        OutputError: the disk is full, or the place cannot be written to.
+    """
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        if error.errno in _FULL or "No space left" in str(error) or "File too large" in str(error):
+            raise OutputError(
+                f"{doing}: the disk is full ({error}); free some space and run it again"
+            ) from error
+        if isinstance(error, PermissionError):
+            raise OutputError(f"{doing}: {error}; choose a place that you may write to") from error
+        raise
+
+
+@contextmanager
+def write_aside(target: Path) -> Iterator[Path]:
+    """A path beside `target` to write a file to; renamed to `target` at the end, removed after a failure."""
+    aside = target.with_name(f".{target.name}.partial{target.suffix}")
+    with saying_what_failed(f"writing {target}"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield aside
+            with aside.open("rb") as file:
+                os.fsync(file.fileno())
+            aside.replace(target)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with write_aside(target) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def write_json(target: Path, content: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    write_text(target, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def require_ours(directory: Path, kind: str) -> None:
+    """Refuse a directory that holds something else than an agrifm result of this kind.
+
+    Raises:
+        OutputError: `directory` is a file, or holds files without our marker of that kind.
+    """
+    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+        return
+    found = _marker_kind(directory)
+    if found != kind:
+        what = f"a {found} made by agrifm" if found else "files that agrifm did not write"
+        raise OutputError(
+            f"writing a {kind} to {directory}: it holds {what}, which would be replaced; choose another directory"
+        )
+
+
+def _marker_kind(directory: Path) -> str | None:
+    try:
+        kind: str | None = json.loads((directory / MARKER).read_text(encoding="utf-8")).get("kind")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return kind
+
+
+def partial_directory(target: Path, kind: str) -> Path:
+    """The directory beside `target` in which unfinished work is kept; `target` must be ours or new."""
+    require_ours(target, kind)
+    return target.with_name(f"{target.name}.partial")
+
+
+def finish_directory(partial: Path, target: Path, kind: str) -> None:
+    """Mark `partial` as a finished result and put it in the place of `target`."""
+    require_ours(target, kind)
+    write_json(partial / MARKER, {"kind": kind})
+    old = target.with_name(f"{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.replace(old)
+    partial.replace(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def write_directory(target: Path, kind: str) -> Iterator[Path]:
+    """An empty directory beside `target`; put in its place at the end, removed after a failure."""
+    partial = partial_directory(target, kind)
+    with saying_what_failed(f"writing a {kind} to {target}"):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+            finish_directory(partial, target, kind)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)

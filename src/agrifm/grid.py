@@ -1,0 +1,198 @@
+"""Grids: CRS, affine transform and shape; their windows and tiles. Pure arithmetic, no files.
+
+Grids of a cube lie in the area's UTM zone, snapped to multiples of 480 m, so that pixels of 10, 30, 240 and
+480 m nest. Shapes are (rows, columns); windows count pixels from the upper left corner.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo import CRS
+from odc.geo.geobox import GeoBox
+from pyproj import Geod, Transformer
+from shapely import Polygon, box
+from shapely.geometry.base import BaseGeometry
+from shapely.ops import transform as transform_shape
+
+from agrifm.errors import CubeError
+
+NEST = 480
+"""Side in metres of the square in which all pixel sizes nest."""
+LONLAT = "EPSG:4326"
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """A rectangle of pixels: upper left row and column, height and width."""
+
+    row: int
+    col: int
+    height: int
+    width: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Row and column slices, for indexing an array."""
+        return slice(self.row, self.row + self.height), slice(self.col, self.col + self.width)
+
+    def scaled(self, ratio: int) -> "Window":
+        """The same ground on a grid whose pixels are `ratio` times as long; all four numbers must divide."""
+        numbers = (self.row, self.col, self.height, self.width)
+        assert not any(number % ratio for number in numbers), (
+            f"{self} does not nest in pixels {ratio} x as long"
+        )
+        return Window(*(number // ratio for number in numbers))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """CRS + affine transform + shape."""
+
+    box: GeoBox
+
+    @classmethod
+    def of(cls, crs: str, transform: Affine, shape: tuple[int, int]) -> "Grid":
+        """Grid from its three parts; `crs` is anything pyproj reads (EPSG code, WKT)."""
+        return cls(GeoBox(shape, transform, crs))
+
+    @property
+    def crs(self) -> CRS:
+        """Coordinate reference system."""
+        assert self.box.crs is not None
+        return self.box.crs
+
+    @property
+    def transform(self) -> Affine:
+        """Pixel (column, row) to CRS coordinates (x, y)."""
+        return self.box.transform
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        height, width = self.box.shape
+        return int(height), int(width)
+
+    @property
+    def resolution(self) -> float:
+        """Pixel side in CRS units."""
+        return abs(float(self.transform.a))
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Left, bottom, right, top in CRS units."""
+        left, bottom, right, top = self.box.boundingbox.bbox
+        return left, bottom, right, top
+
+    @property
+    def x(self) -> NDArray[np.float64]:
+        """Pixel centres along x, shape (columns,)."""
+        return self.transform.c + (np.arange(self.shape[1]) + 0.5) * self.transform.a
+
+    @property
+    def y(self) -> NDArray[np.float64]:
+        """Pixel centres along y, shape (rows,)."""
+        return self.transform.f + (np.arange(self.shape[0]) + 0.5) * self.transform.e
+
+    def window(self, window: Window) -> "Grid":
+        """The grid of one window."""
+        return Grid(self.box[window.slices])
+
+    def at(self, resolution: float) -> "Grid":
+        """The same ground in pixels of another side; the extent must be a multiple of it."""
+        height, width = (side * self.resolution / resolution for side in self.shape)
+        assert height == int(height) and width == int(width), f"{self.bounds} is no multiple of {resolution}"
+        left, _, _, top = self.bounds
+        transform = Affine(resolution, 0, left, 0, -resolution, top)
+        return Grid.of(str(self.crs), transform, (int(height), int(width)))
+
+    def footprint(self) -> Polygon:
+        """Outline in longitude and latitude, edges followed by 16 points each."""
+        left, bottom, right, top = self.bounds
+        outline = box(left, bottom, right, top).segmentize(max(right - left, top - bottom) / 16)
+        return reproject(outline, str(self.crs), LONLAT)  # type: ignore[return-value]
+
+    def pixel_hectares(self) -> NDArray[np.float64]:
+        """Area of one pixel in each row, hectares, shape (rows,); geodesic (WGS 84) where pixels are in degrees."""
+        rows, _ = self.shape
+        if not self.crs.geographic:
+            unit = float(self.crs.proj.axis_info[0].unit_conversion_factor)
+            return np.full(rows, abs(self.transform.a * self.transform.e) * unit**2 / 1e4)
+        edges = self.transform.f + np.arange(rows + 1) * self.transform.e
+        return np.array(
+            [
+                geodesic_hectares(box(0, min(pair), self.resolution, max(pair)))
+                for pair in zip(edges[:-1], edges[1:])
+            ]
+        )
+
+
+def reproject(shape: BaseGeometry, source: str, target: str) -> BaseGeometry:
+    """A geometry in another CRS, x before y in both."""
+    transformer = Transformer.from_crs(source, target, always_xy=True)
+    moved: BaseGeometry = transform_shape(transformer.transform, shape)
+    return moved
+
+
+def geodesic_hectares(shape: BaseGeometry) -> float:
+    """Area of a geometry in longitude and latitude on the WGS 84 ellipsoid, hectares."""
+    area, _ = Geod(ellps="WGS84").geometry_area_perimeter(shape)
+    return float(abs(area)) / 1e4
+
+
+def utm_zone(area: BaseGeometry) -> str:
+    """EPSG code of the UTM zone that contains an area given in longitude and latitude.
+
+    Raises:
+        CubeError: the area is empty, lies outside UTM's latitudes (80 S to 84 N), or in several zones.
+    """
+    if area.is_empty:
+        raise CubeError("choosing a grid for the area: it is empty; give a polygon or a box with some extent")
+    west, south, east, north = area.bounds
+    if not (-180 <= west <= east <= 180 and -80 <= south <= north <= 84):
+        raise CubeError(
+            f"choosing a grid for the area: it spans longitudes {west:.3f} to {east:.3f} and latitudes "
+            f"{south:.3f} to {north:.3f}, outside UTM (80 S to 84 N); give it in longitude and latitude"
+        )
+    first, last = (int((longitude + 180) // 6) % 60 + 1 for longitude in (west, np.nextafter(east, west)))
+    if first != last:
+        border = first * 6 - 180
+        raise CubeError(
+            f"choosing a grid for the area: it lies in UTM zones {first} to {last}; an area over two zones is "
+            f"two cubes, so cut it at longitude {border}"
+        )
+    return f"EPSG:{(32700 if (south + north) / 2 < 0 else 32600) + first}"
+
+
+def area_grid(area: BaseGeometry, resolution: float = 10) -> Grid:
+    """The grid of an area given in longitude and latitude: its UTM zone, snapped outwards to multiples of 480 m."""
+    crs = utm_zone(area)
+    extent = max(area.bounds[2] - area.bounds[0], area.bounds[3] - area.bounds[1])
+    left, bottom, right, top = reproject(area.segmentize(max(extent / 64, 1e-9)), LONLAT, crs).bounds
+    left, bottom = np.floor(left / NEST) * NEST, np.floor(bottom / NEST) * NEST
+    width, height = max(ceil((right - left) / NEST), 1), max(ceil((top - bottom) / NEST), 1)
+    transform = Affine(resolution, 0, left, 0, -resolution, bottom + height * NEST)
+    cells = NEST / resolution
+    assert cells == int(cells), f"pixels of {resolution} m do not nest in {NEST} m"
+    return Grid.of(crs, transform, (height * int(cells), width * int(cells)))
+
+
+def tiles(shape: tuple[int, int], side: int) -> Iterator[Window]:
+    """Windows of `side` pixels that cover a grid once, row by row; the last ones are cut at the edge."""
+    for row in range(0, shape[0], side):
+        for col in range(0, shape[1], side):
+            yield Window(row, col, min(side, shape[0] - row), min(side, shape[1] - col))
+
+
+def starts(length: int, side: int, stride: int) -> list[int]:
+    """Where windows of `side` start along an axis so that every pixel is inside one.
+
+    Steps of `stride`, and a last start that touches the end; [0] where the axis is not longer than `side`.
+    """
+    if length <= side:
+        return [0]
+    regular = list(range(0, length - side, stride))
+    return [*regular, length - side]

@@ -1,0 +1,113 @@
+"""The model's record: what a model expects and what it was trained on. Saved with the weights, compared with cubes.
+
+Bands are selected by name into the order of the record; what is missing, or of another scale or quantity, is
+refused unless the record declares that it may be absent.
+"""
+
+import platform
+from collections.abc import Mapping
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agrifm.errors import ModelError
+from agrifm.legend import Legend
+
+Quantity = Literal["surface reflectance", "backscatter", "index", "temperature"]
+
+
+class Frozen(BaseModel):
+    """Immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SensorInput(Frozen):
+    """One sensor as a model expects it or as a cube holds it."""
+
+    sensor: str
+    bands: tuple[str, ...]
+    quantity: Quantity
+    scale: float
+    """Unit of the quantity per stored integer (0.0001 for reflectance)."""
+    resolution: float
+    """Pixel side in the units of the grid's CRS."""
+
+
+class SensorRecord(SensorInput):
+    """What a model expects of one sensor, and the statistics it normalises with."""
+
+    absent_bands: tuple[str, ...] = ()
+    """Bands that a cube may lack."""
+    mean: tuple[float, ...]
+    """Mean per band, in the quantity's unit."""
+    std: tuple[float, ...]
+    """Standard deviation per band, in the quantity's unit."""
+
+
+class ModelRecord(Frozen):
+    """Everything needed to use a model's weights correctly."""
+
+    format: Literal[1] = 1
+    name: str
+    """Name under which the model is scored and mapped, such as "agrifm" or "random-forest"."""
+    architecture: dict[str, Any]
+    """The network's configuration, enough to build it without its weights."""
+    sensors: tuple[SensorRecord, ...]
+    frames: int
+    """Number of equal periods into which the season is interpolated before the model sees it."""
+    side: int
+    """Side in target pixels of the windows that the model was trained on."""
+    legend: Legend
+    season: tuple[date, date]
+    area: tuple[float, float, float, float] | None = None
+    """West, south, east, north of the training area, degrees."""
+    training: dict[str, Any] = Field(default_factory=dict)
+    """How it was trained: seed, steps, number of parcels, share of time spent waiting for data."""
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+def running_versions(*packages: str) -> dict[str, str]:
+    """Versions of Python, agrifm and the named packages, for records and provenance."""
+    found = {"python": platform.python_version()}
+    for package in ("agrifm", "numpy", *packages):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def require_fit(record: ModelRecord, cube: Mapping[str, SensorInput], cube_name: str) -> None:
+    """Refuse a cube that the model does not fit, naming the first difference. Band order does not matter.
+
+    Args:
+        cube: what the cube holds, by sensor name.
+        cube_name: how the message calls the cube.
+
+    Raises:
+        ModelError: a sensor or band is missing, or scale, quantity or resolution differ.
+    """
+    about = f"using the model '{record.name}' on {cube_name}"
+    for expected in record.sensors:
+        found = cube.get(expected.sensor)
+        if found is None:
+            raise ModelError(
+                f"{about}: the cube has no sensor '{expected.sensor}' (it has {', '.join(cube) or 'none'}); "
+                "fetch that sensor, or train a model without it"
+            )
+        missing = [band for band in expected.bands if band not in (*found.bands, *expected.absent_bands)]
+        if missing:
+            raise ModelError(
+                f"{about}: the cube's '{expected.sensor}' has no band '{missing[0]}' (it has "
+                f"{', '.join(found.bands)}); fetch that band, or train a model without it"
+            )
+        for field in ("quantity", "scale", "resolution"):
+            wanted, has = getattr(expected, field), getattr(found, field)
+            if wanted != has:
+                raise ModelError(
+                    f"{about}: the model expects '{expected.sensor}' with {field} {wanted!r}, the cube has {has!r}; "
+                    "use the model on a cube made with the settings it was trained with"
+                )

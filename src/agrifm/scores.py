@@ -1,0 +1,70 @@
+"""Scores from confusion counts: overall accuracy, F1, macro F1, and their uncertainty between blocks.
+
+Counts have rows = predicted (mapped) class and columns = true (reference) class, as in Olofsson et al. 2014.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.legend import UNLABELLED, Legend
+
+Counts = NDArray[np.int64]
+
+MINIMUM_PLACES = 15
+"""Parcels or points that a class needs in the test blocks to count in macro F1."""
+
+
+def confusion_counts(predicted: NDArray[np.integer], true: NDArray[np.integer], classes: int) -> Counts:
+    """Counts (predicted class, true class) over places where both are known (neither is 255).
+
+    Args:
+        predicted, true: class numbers of equal shape, 255 = unlabelled.
+        classes: number of classes.
+    """
+    known = (true != UNLABELLED) & (predicted != UNLABELLED)
+    pairs = predicted[known].astype(np.int64) * classes + true[known]
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+
+def overall_accuracy(counts: Counts) -> float:
+    """Share of places whose predicted class is true; NaN where there are none."""
+    total = counts.sum()
+    return float(np.trace(counts) / total) if total else float("nan")
+
+
+def f1_per_class(counts: Counts) -> NDArray[np.float64]:
+    """F1 = 2 TP / (2 TP + FP + FN) per class, shape (classes,); 0 for a class never predicted nor true."""
+    hits = np.diagonal(counts).astype(float)
+    denominator = counts.sum(0) + counts.sum(1)
+    return np.divide(2 * hits, denominator, out=np.zeros_like(hits), where=denominator > 0)
+
+
+def macro_f1(counts: Counts, scored: NDArray[np.bool_]) -> float:
+    """Unweighted mean of F1 over the scored classes; NaN where no class is scored."""
+    return float(f1_per_class(counts)[scored].mean()) if scored.any() else float("nan")
+
+
+def scored_classes(
+    legend: Legend, places_per_class: Sequence[int], minimum: int = MINIMUM_PLACES
+) -> NDArray[np.bool_]:
+    """Which classes macro F1 counts: scored in the legend, with at least `minimum` test parcels or points."""
+    wanted = np.array([entry.scored for entry in legend.classes])
+    return wanted & (np.asarray(places_per_class) >= minimum)
+
+
+def block_interval(
+    block_counts: NDArray[np.int64], score: Callable[[Counts], float], draws: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval of a score, blocks drawn with replacement (percentile bootstrap).
+
+    Args:
+        block_counts: (block, predicted class, true class).
+        score: from summed counts to a number.
+    """
+    generator = np.random.default_rng(seed)
+    blocks = len(block_counts)
+    scores = [score(block_counts[generator.integers(blocks, size=blocks)].sum(0)) for _ in range(draws)]
+    low, high = np.nanpercentile(scores, [2.5, 97.5])
+    return float(low), float(high)

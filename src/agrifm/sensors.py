@@ -1,0 +1,113 @@
+"""Sensors are physics: bands in order, wavelengths, ground sampling distance. Encodings live in `scene.providers`.
+
+Wavelengths and widths are nominal band centres and full widths at half maximum, nanometres.
+"""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from agrifm.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Band:
+    """One spectral band: name, common name (STAC eo), centre and width in nm, ground sampling distance in m."""
+
+    name: str
+    common_name: str
+    wavelength: float
+    width: float
+    ground_sampling_distance: float
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """Bands in spectral order, and the side in metres of the cube pixels that hold them (a divisor of 480)."""
+
+    name: str
+    title: str
+    resolution: int
+    bands: tuple[Band, ...]
+
+    @property
+    def band_names(self) -> tuple[str, ...]:
+        """Names of the bands, in order."""
+        return tuple(band.name for band in self.bands)
+
+
+SENSORS = {
+    sensor.name: sensor
+    for sensor in (
+        # ESA Sentinel-2 MSI spectral response functions 3.0, Sentinel-2A.
+        Sensor(
+            "sentinel-2",
+            "Sentinel-2 MSI",
+            10,
+            (
+                Band("B02", "blue", 492.4, 66, 10),
+                Band("B03", "green", 559.8, 36, 10),
+                Band("B04", "red", 664.6, 31, 10),
+                Band("B05", "rededge071", 704.1, 15, 20),
+                Band("B06", "rededge075", 740.5, 15, 20),
+                Band("B07", "rededge078", 782.8, 20, 20),
+                Band("B08", "nir", 832.8, 106, 10),
+                Band("B8A", "nir08", 864.7, 21, 20),
+                Band("B11", "swir16", 1613.7, 91, 20),
+                Band("B12", "swir22", 2202.4, 175, 20),
+            ),
+        ),
+        # USGS Landsat 8-9 OLI band designations; the six bands that AgriFM (and HLS L30) use.
+        Sensor(
+            "landsat",
+            "Landsat-8/9 OLI",
+            30,
+            (
+                Band("B02", "blue", 482.0, 60, 30),
+                Band("B03", "green", 561.4, 57, 30),
+                Band("B04", "red", 654.6, 37, 30),
+                Band("B05", "nir", 864.7, 28, 30),
+                Band("B06", "swir16", 1608.9, 85, 30),
+                Band("B07", "swir22", 2200.7, 187, 30),
+            ),
+        ),
+        # MODIS Surface Reflectance User's Guide, Collection 6.1: the seven land bands of MOD09A1.
+        Sensor(
+            "modis",
+            "MODIS (MOD09A1)",
+            480,
+            (
+                Band("B01", "red", 645.0, 50, 500),
+                Band("B02", "nir", 858.5, 35, 500),
+                Band("B03", "blue", 469.0, 20, 500),
+                Band("B04", "green", 555.0, 20, 500),
+                Band("B05", "nir12", 1240.0, 20, 500),
+                Band("B06", "swir16", 1640.0, 24, 500),
+                Band("B07", "swir22", 2130.0, 50, 500),
+            ),
+        ),
+        # INPE, CBERS-4 Wide Field Imager band designations.
+        Sensor(
+            "cbers-4-awfi",
+            "CBERS-4 AWFI",
+            60,
+            (
+                Band("BAND13", "blue", 485.0, 70, 64),
+                Band("BAND14", "green", 555.0, 70, 64),
+                Band("BAND15", "red", 660.0, 60, 64),
+                Band("BAND16", "nir", 830.0, 120, 64),
+            ),
+        ),
+    )
+}
+
+
+def find_sensor(name: str) -> Sensor:
+    """The sensor of that name.
+
+    Raises:
+        ConfigError: no sensor has that name; the nearest known name is in the message.
+    """
+    if name in SENSORS:
+        return SENSORS[name]
+    near = get_close_matches(name, SENSORS, n=1, cutoff=0)[0]
+    raise ConfigError(f"unknown sensor {name!r}; did you mean {near!r}? Known sensors: {', '.join(SENSORS)}")

@@ -6,6 +6,7 @@ Grids of a cube lie in the area's UTM zone, snapped to multiples of 480 m, so th
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 
 import numpy as np
@@ -42,9 +43,7 @@ class Window:
     def scaled(self, ratio: int) -> "Window":
         """The same ground on a grid whose pixels are `ratio` times as long; all four numbers must divide."""
         numbers = (self.row, self.col, self.height, self.width)
-        assert not any(number % ratio for number in numbers), (
-            f"{self} does not nest in pixels {ratio} x as long"
-        )
+        assert not any(number % ratio for number in numbers), f"{self} does not nest in pixels {ratio} x as long"
         return Window(*(number // ratio for number in numbers))
 
 
@@ -68,7 +67,8 @@ class Grid:
     @property
     def transform(self) -> Affine:
         """Pixel (column, row) to CRS coordinates (x, y)."""
-        return self.box.transform
+        transform: Affine = self.box.transform
+        return transform
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -90,12 +90,14 @@ class Grid:
     @property
     def x(self) -> NDArray[np.float64]:
         """Pixel centres along x, shape (columns,)."""
-        return self.transform.c + (np.arange(self.shape[1]) + 0.5) * self.transform.a
+        centres = np.arange(self.shape[1], dtype=np.float64) + 0.5
+        return np.asarray(self.transform.c + centres * self.transform.a)
 
     @property
     def y(self) -> NDArray[np.float64]:
         """Pixel centres along y, shape (rows,)."""
-        return self.transform.f + (np.arange(self.shape[0]) + 0.5) * self.transform.e
+        centres = np.arange(self.shape[0], dtype=np.float64) + 0.5
+        return np.asarray(self.transform.f + centres * self.transform.e)
 
     def window(self, window: Window) -> "Grid":
         """The grid of one window."""
@@ -104,7 +106,7 @@ class Grid:
     def at(self, resolution: float) -> "Grid":
         """The same ground in pixels of another side; the extent must be a multiple of it."""
         height, width = (side * self.resolution / resolution for side in self.shape)
-        assert height == int(height) and width == int(width), f"{self.bounds} is no multiple of {resolution}"
+        assert (height, width) == (int(height), int(width)), f"{self.bounds} is no multiple of {resolution}"
         left, _, _, top = self.bounds
         transform = Affine(resolution, 0, left, 0, -resolution, top)
         return Grid.of(str(self.crs), transform, (int(height), int(width)))
@@ -122,12 +124,8 @@ class Grid:
             unit = float(self.crs.proj.axis_info[0].unit_conversion_factor)
             return np.full(rows, abs(self.transform.a * self.transform.e) * unit**2 / 1e4)
         edges = self.transform.f + np.arange(rows + 1) * self.transform.e
-        return np.array(
-            [
-                geodesic_hectares(box(0, min(pair), self.resolution, max(pair)))
-                for pair in zip(edges[:-1], edges[1:])
-            ]
-        )
+        rows_between = pairwise(edges)
+        return np.array([geodesic_hectares(box(0, min(pair), self.resolution, max(pair))) for pair in rows_between])
 
 
 def reproject(shape: BaseGeometry, source: str, target: str) -> BaseGeometry:

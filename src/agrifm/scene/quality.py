@@ -25,7 +25,8 @@ def landsat_qa_pixel(values: Quality) -> Usable:
 
     Source: Landsat 8-9 Collection 2 Level 2 Science Product Guide, QA_PIXEL.
     """
-    return (values & 0b111111) == 0
+    usable: Usable = (values & 0b111111) == 0
+    return usable
 
 
 def landsat_pixel_qa(values: Quality) -> Usable:
@@ -33,7 +34,8 @@ def landsat_pixel_qa(values: Quality) -> Usable:
 
     Source: Landsat 8 Surface Reflectance Code (LaSRC) Product Guide, pixel_qa.
     """
-    return ((values & 0b110) != 0) & ((values & 0b111001) == 0)
+    usable: Usable = ((values & 0b110) != 0) & ((values & 0b111001) == 0)
+    return usable
 
 
 def modis_state(values: Quality) -> Usable:
@@ -44,7 +46,8 @@ def modis_state(values: Quality) -> Usable:
     """
     cloud, cirrus = values & 0b11, (values >> 8) & 0b11
     flags = 1 << 2 | 1 << 10 | 1 << 12 | 1 << 15
-    return ((cloud == 0) | (cloud == 3)) & (cirrus != 3) & ((values & flags) == 0)
+    usable: Usable = np.isin(cloud, (0, 3)) & (cirrus != 3) & ((values & flags) == 0)
+    return usable
 
 
 QUALITY_RULES: dict[str, Callable[[Quality], Usable]] = {

@@ -1,0 +1,181 @@
+"""Scenes from files of one's own: GeoTIFF or NetCDF files named by a pattern, or an xarray.Dataset."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from datetime import date, datetime
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import xarray as xr
+from affine import Affine
+from pyproj import CRS, Transformer
+from rasterio.errors import RasterioError
+
+from agrifm.errors import SceneError
+from agrifm.scene.providers import Product
+from agrifm.scene.read import ArrayAsset, Asset, FileAsset, Scene, solar_day
+from agrifm.scene.search import Search
+from agrifm.season import Season
+
+DATE = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
+NETCDF = {".nc", ".nc4", ".cdf"}
+
+
+def search_files(directory: Path, pattern: str, product: Product, season: Season, skip: Sequence[str] = ()) -> Search:
+    """Scenes in the files that match a pattern, grouped by date.
+
+    A NetCDF file has dimensions (time, y, x) and one variable per asset. A GeoTIFF has its date in its name
+    (YYYYMMDD or YYYY-MM-DD) and is either one asset, whose key or band name is a word of its name, or all of them,
+    whose band descriptions are those names.
+
+    Raises:
+        SceneError: no file matches, or a file's date or bands cannot be told.
+    """
+    files = sorted(Path(path) for path in directory.glob(pattern))
+    if not files:
+        raise SceneError(f"looking for files of '{product.name}': nothing matches {directory / pattern}")
+    assets: dict[tuple[str, int], dict[str, Asset]] = defaultdict(dict)
+    days: dict[tuple[str, int], date] = {}
+    for file in files:
+        if file.suffix in NETCDF:
+            found = _dataset_scenes(xr.open_dataset(file, engine="h5netcdf", mask_and_scale=False), product, file.name)
+        else:
+            found = [_geotiff(file, product)]
+        seen: Counter[str] = Counter()
+        for moment, day, new in found:
+            key = (moment, seen[moment])
+            seen[moment] += 1
+            assets[key].update(new)
+            days[key] = day
+    result = Search()
+    for moment, number in sorted(assets):
+        scene_id = f"{product.name}_{moment}" + (f"_{number + 1}" if number else "")
+        scene = Scene(scene_id, product, days[moment, number], assets[moment, number], str(directory / pattern))
+        result.keep(scene, season, skip)
+    result.require_some(season, str(directory / pattern))
+    return result
+
+
+def search_dataset(dataset: xr.Dataset, product: Product, season: Season, skip: Sequence[str] = ()) -> Search:
+    """Scenes of an `xarray.Dataset` with dimensions (time, y, x), one variable per asset, digital numbers as integers.
+
+    The CRS is that of the variable `spatial_ref` (`crs_wkt`) or the attribute `crs`.
+
+    Raises:
+        SceneError: dimensions, CRS or encoding cannot be told or contradict the product.
+    """
+    result = Search()
+    seen: Counter[str] = Counter()
+    for moment, day, assets in _dataset_scenes(dataset, product, "the dataset"):
+        scene_id = f"{product.name}_{moment}" + (f"_{seen[moment] + 1}" if seen[moment] else "")
+        seen[moment] += 1
+        result.keep(Scene(scene_id, product, day, assets, "xarray.Dataset"), season, skip)
+    result.require_some(season, "the dataset")
+    return result
+
+
+def _dataset_scenes(dataset: xr.Dataset, product: Product, name: str) -> list[tuple[str, date, dict[str, Asset]]]:
+    about = f"reading {name} as '{product.name}'"
+    wanted = {*product.assets.values(), product.quality_asset, product.day_asset} - {None}
+    variables = [key for key in dataset.data_vars if key in wanted]
+    if not variables:
+        raise SceneError(f"{about}: it has none of the variables {', '.join(sorted(map(str, wanted)))}")
+    for dimension in ("time", "y", "x"):
+        if dimension not in dataset.coords:
+            raise SceneError(f"{about}: it has no coordinate '{dimension}'; name its coordinates time, y and x")
+    for key in variables:
+        _require_integers(dataset[key], product, about)
+    crs, transform = _dataset_crs(dataset, about), _dataset_transform(dataset, about)
+    middle = float(dataset.x.values.mean()), float(dataset.y.values.mean())
+    longitude, _ = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(*middle)
+    found = []
+    for position, time in enumerate(dataset.time.values):
+        moment: datetime = np.datetime64(time, "s").astype(datetime)
+        assets: dict[str, Asset] = {
+            str(key): ArrayAsset(dataset[key].isel(time=position), crs, transform) for key in variables
+        }
+        found.append((moment.strftime("%Y%m%dT%H%M%S"), _day(moment, longitude), assets))
+    return found
+
+
+def _day(moment: datetime, longitude: float) -> date:
+    """Solar day; a date without a time of day is a day already."""
+    return moment.date() if moment.time() == datetime.min.time() else solar_day(moment, longitude)
+
+
+def _require_integers(variable: xr.DataArray, product: Product, about: str) -> None:
+    if not np.issubdtype(variable.dtype, np.integer):
+        raise SceneError(
+            f"{about}: variable '{variable.name}' holds {variable.dtype}, not the digital numbers that the product "
+            "encodes; open the file with mask_and_scale=False"
+        )
+    stated = variable.attrs.get("scale_factor")
+    if variable.name in product.assets.values() and stated is not None and abs(stated - product.scale) > 1e-12:
+        raise SceneError(
+            f"{about}: variable '{variable.name}' states scale_factor {stated}, the product has {product.scale:g}; "
+            "use the product that fits these files"
+        )
+
+
+def _dataset_crs(dataset: xr.Dataset, about: str) -> str:
+    holders = [dataset[name].attrs for name in ("spatial_ref", "crs") if name in dataset.variables]
+    for attributes in (*holders, dataset.attrs):
+        for key in ("crs_wkt", "spatial_ref", "crs"):
+            if attributes.get(key):
+                return CRS.from_user_input(attributes[key]).to_wkt()
+    raise SceneError(f"{about}: it has no coordinate reference system; add a variable spatial_ref with crs_wkt")
+
+
+def _dataset_transform(dataset: xr.Dataset, about: str) -> Affine:
+    steps = []
+    for axis in ("x", "y"):
+        differences = np.diff(dataset[axis].values.astype(float))
+        if not len(differences) or np.ptp(differences) > 1e-3 * abs(differences[0]):
+            raise SceneError(f"{about}: its coordinate '{axis}' is not evenly spaced over two pixels or more")
+        steps.append(float(differences.mean()))
+    left, top = float(dataset.x.values[0]) - steps[0] / 2, float(dataset.y.values[0]) - steps[1] / 2
+    return Affine(steps[0], 0, left, 0, steps[1], top)
+
+
+def _geotiff(file: Path, product: Product) -> tuple[str, date, dict[str, Asset]]:
+    about = f"reading {file} as '{product.name}'"
+    match = DATE.search(file.stem)
+    if match is None:
+        raise SceneError(f"{about}: its name has no date (YYYYMMDD or YYYY-MM-DD)")
+    try:
+        day = date(*(int(part) for part in match.groups()))
+    except ValueError as error:
+        raise SceneError(f"{about}: '{match.group()}' in its name is no date") from error
+    moment = day.strftime("%Y%m%d")
+    names = _asset_names(product)
+    words = re.split(r"[^0-9A-Za-z]+", DATE.sub(" ", file.stem).replace("_", " "))
+    keys = {names[word] for word in words if word in names}
+    keys |= {
+        key for key in names.values() if "_" in key and re.search(rf"(?<![^_\W]){re.escape(key)}(?![^_\W])", file.stem)
+    }
+    if len(keys) == 1:
+        return moment, day, {keys.pop(): FileAsset(file)}
+    try:
+        with rasterio.open(file) as source:
+            described = enumerate(source.descriptions, start=1)
+            assets: dict[str, Asset] = {
+                names[name]: FileAsset(file, index) for index, name in described if name in names
+            }
+    except RasterioError as error:
+        raise SceneError(f"{about}: {error}; download it again") from error
+    if not assets:
+        raise SceneError(
+            f"{about}: neither its name nor its band descriptions name one of {', '.join(names)}; "
+            "put the band into the file's name"
+        )
+    return moment, day, assets
+
+
+def _asset_names(product: Product) -> dict[str, str]:
+    """Asset key by every word that may stand for it: band name and asset key."""
+    names = {key: key for key in (product.quality_asset, product.day_asset) if key is not None}
+    for band, key in product.assets.items():
+        names |= {band: key, key: key}
+    return names

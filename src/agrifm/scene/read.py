@@ -1,0 +1,152 @@
+"""Scenes, and reading one asset of a scene onto a grid: one resampling per pixel, by a stated kernel."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import xarray as xr
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader, MemoryFile
+from rasterio.vrt import WarpedVRT
+
+from agrifm.errors import SceneError
+from agrifm.grid import Grid
+from agrifm.scene.providers import Kernel, Product
+
+ALIGNED = 1e-3
+"""Grids whose corners differ by less than this share of a pixel are one grid."""
+COARSER = 1.5
+"""Down-sampling by at least this ratio averages by area; below it, bands are interpolated."""
+
+
+@dataclass(frozen=True)
+class FileAsset:
+    """One band of a raster file; `index` counts from 1."""
+
+    path: Path
+    index: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayAsset:
+    """One band in memory or in a NetCDF file: `pixels (y, x)` integers, read when needed."""
+
+    pixels: xr.DataArray
+    crs: str
+    transform: Affine
+
+
+Asset = FileAsset | ArrayAsset
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One acquisition of one sensor: a STAC item, or files of one's own with a date."""
+
+    id: str
+    product: Product
+    day: date
+    """Solar day of the acquisition; of a composite, its first day."""
+    assets: Mapping[str, Asset]
+    """By asset key, bands and quality."""
+    source: str
+    """Where it was found, for the provenance."""
+    last_day: date | None = None
+    """Last day of a composite."""
+    baseline: str | None = None
+    """Processing baseline."""
+
+    def asset(self, key: str, band: str) -> Asset:
+        """The asset that holds a band.
+
+        Raises:
+            SceneError: the scene has no such asset.
+        """
+        if key not in self.assets:
+            raise SceneError(
+                f"reading scene {self.id}: it has no asset '{key}' for band '{band}' (it has "
+                f"{', '.join(sorted(self.assets)) or 'none'}); repair the scene or list its id in `skip`"
+            )
+        return self.assets[key]
+
+
+def solar_day(moment: datetime, longitude: float) -> date:
+    """The local solar date of a UTC moment at a longitude in degrees (15 degrees an hour)."""
+    return (moment.replace(tzinfo=None) + timedelta(hours=longitude / 15)).date()
+
+
+def read_asset(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, nodata: int) -> NDArray[Any]:
+    """Digital numbers of one band on a grid, shape of the grid; `nodata` where the asset has none.
+
+    Pixels that lie on the grid already are copied. Else they are resampled once: by nearest neighbour (categories,
+    MODIS), by area-weighted mean where the grid is coarser by half or more, and bilinearly otherwise.
+
+    Raises:
+        SceneError: the asset is absent, damaged, or has no CRS.
+    """
+    asset = scene.asset(key, band)
+    name = asset.path.name if isinstance(asset, FileAsset) else f"variable '{key}'"
+    try:
+        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), _opened(asset, nodata) as source:
+            if source.crs is None:
+                raise SceneError(
+                    f"reading scene {scene.id}: {name} has no coordinate reference system; write its CRS into the file"
+                )
+            index = asset.index if isinstance(asset, FileAsset) else 1
+            with WarpedVRT(
+                source,
+                crs=str(grid.crs),
+                transform=grid.transform,
+                height=grid.shape[0],
+                width=grid.shape[1],
+                resampling=_resampling(source, grid, kernel),
+                src_nodata=nodata,
+                nodata=nodata,
+            ) as warped:
+                return np.asarray(warped.read(index))
+    except (RasterioError, OSError) as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise SceneError(
+            f"reading scene {scene.id}: {name} is absent or damaged ({reason}); "
+            "download it again, or list the scene's id in `skip`"
+        ) from error
+
+
+@contextmanager
+def _opened(asset: Asset, nodata: int) -> Iterator[DatasetReader]:
+    if isinstance(asset, FileAsset):
+        with rasterio.open(asset.path) as source:
+            yield source
+        return
+    pixels = np.asarray(asset.pixels.values)
+    height, width = pixels.shape
+    profile = {"driver": "GTiff", "height": height, "width": width, "count": 1, "dtype": pixels.dtype}
+    with MemoryFile() as memory:
+        with memory.open(**profile, crs=asset.crs, transform=asset.transform, nodata=nodata) as target:
+            target.write(pixels, 1)
+        with memory.open() as source:
+            yield source
+
+
+def _resampling(source: DatasetReader, grid: Grid, kernel: Kernel) -> Resampling:
+    transform: Affine = source.transform
+    if kernel == "nearest":
+        return Resampling.nearest
+    if source.crs == rasterio.CRS.from_user_input(str(grid.crs)):
+        offset = ~transform * (grid.transform.c, grid.transform.f)
+        ratio = grid.resolution / transform.a
+        if abs(ratio - 1) < 1e-9 and all(abs(number - round(number)) < ALIGNED for number in offset):
+            return Resampling.nearest
+        return Resampling.average if ratio >= COARSER else Resampling.bilinear
+    warped = WarpedVRT(source, crs=str(grid.crs))
+    with warped:
+        ratio = grid.resolution / abs(warped.transform.a)
+    return Resampling.average if ratio >= COARSER else Resampling.bilinear

@@ -156,7 +156,7 @@ def check_series(image: Tensor, source: Source, config: AgriFMConfig) -> None:
         raise ModelError(
             f"images of {source.name} have {frames} frames, but with `cat` fusion this model takes "
             f"{fitting[0]} to {fitting[-1]}; composite the season into as many periods, "
-            "or use a preset with `mean` fusion (small, tiny), which takes any number"
+            "or use a preset with `mean` fusion, which takes any number"
         )
 
 
@@ -182,7 +182,8 @@ PRESETS: dict[str, SwinConfig] = {
         fusion="mean",
     ),
 }
-RELEASED_FRAMES = 32
+# `cat` fusion: the token grid starts with this many time steps, so 29 to 32 frames in patches of four
+CAT_TIME_STEPS = 8
 COARSE_PATCH: Triple = (4, 1, 1)
 COARSE_SOURCES = ("landsat", "modis")
 
@@ -206,10 +207,15 @@ def preset(
     encoder = PRESETS[name]
     usual = {source: COARSE_PATCH if source in COARSE_SOURCES else (4, 2, 2) for source in sources}
     patch = {**usual, **(patches or {})}
-    frames = RELEASED_FRAMES if encoder.fusion == "cat" else None
+    cat = encoder.fusion == "cat"
     return AgriFMConfig(
         sources=tuple(
-            Source(name=source, channels=channels, patch=patch[source], frames=frames)
+            Source(
+                name=source,
+                channels=channels,
+                patch=patch[source],
+                frames=CAT_TIME_STEPS * patch[source][0] if cat else None,
+            )
             for source, channels in sources.items()
         ),
         classes=classes,

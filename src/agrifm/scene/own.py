@@ -124,7 +124,7 @@ def _dataset_crs(dataset: xr.Dataset, about: str) -> str:
     for attributes in (*holders, dataset.attrs):
         for key in ("crs_wkt", "spatial_ref", "crs"):
             if attributes.get(key):
-                return CRS.from_user_input(attributes[key]).to_wkt()
+                return str(CRS.from_user_input(attributes[key]).to_wkt())
     raise SceneError(f"{about}: it has no coordinate reference system; add a variable spatial_ref with crs_wkt")
 
 
@@ -150,11 +150,7 @@ def _geotiff(file: Path, product: Product) -> tuple[str, date, dict[str, Asset]]
         raise SceneError(f"{about}: '{match.group()}' in its name is no date") from error
     moment = day.strftime("%Y%m%d")
     names = _asset_names(product)
-    words = re.split(r"[^0-9A-Za-z]+", DATE.sub(" ", file.stem).replace("_", " "))
-    keys = {names[word] for word in words if word in names}
-    keys |= {
-        key for key in names.values() if "_" in key and re.search(rf"(?<![^_\W]){re.escape(key)}(?![^_\W])", file.stem)
-    }
+    keys = {key for name, key in names.items() if re.search(rf"(?<![0-9A-Za-z]){name}(?![0-9A-Za-z])", file.stem)}
     if len(keys) == 1:
         return moment, day, {keys.pop(): FileAsset(file)}
     try:

@@ -23,8 +23,8 @@ class Search:
 
     scenes: list[Scene] = field(default_factory=list)
     removed: Counter[str] = field(default_factory=Counter)
-    skipped: list[str] = field(default_factory=list)
-    """Ids of scenes left out on request."""
+    skipped: list[Scene] = field(default_factory=list)
+    """Scenes left out on request."""
 
     def extend(self, other: "Search") -> None:
         """Take over the scenes and counts of another search."""
@@ -39,7 +39,7 @@ class Search:
             self.removed["outside the season"] += 1
         elif scene.id in skip:
             self.removed["skipped on request"] += 1
-            self.skipped.append(scene.id)
+            self.skipped.append(scene)
         else:
             self.scenes.append(scene)
 

@@ -1,0 +1,306 @@
+"""Scenes to cube: frame by frame and tile by tile, stopped at any moment, continued where it stopped.
+
+The unit of work is one tile of one frame. Finished units stand in a journal beside the unfinished store and are not
+read again. The store is put in its place when all units are done.
+"""
+
+import hashlib
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import zarr
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from agrifm.cube.store import FILL, NO_DAY, SCALE, SHARD, Cube, create_root, create_sensor, open_cube
+from agrifm.errors import CubeError, SceneError
+from agrifm.files import finish_directory, partial_directory, saying_what_failed, write_json
+from agrifm.grid import Grid, Window, area_grid, tiles
+from agrifm.record import SensorInput, running_versions
+from agrifm.scene.providers import Product
+from agrifm.scene.quality import QUALITY_RULES
+from agrifm.scene.read import ArrayAsset, FileAsset, Scene, read_asset
+from agrifm.scene.search import Search
+from agrifm.season import Season, day_number
+from agrifm.sensors import find_sensor
+from agrifm.work import progress, run_tiles
+
+MERGE_RULE = (
+    "scenes of one solar day are merged in the order of their ids: a pixel is of the first scene in which it is "
+    "valid, else of the first that has data"
+)
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The scenes of one sensor on one solar day."""
+
+    sensor: str
+    number: int
+    scenes: tuple[Scene, ...]
+
+    @property
+    def day(self) -> date:
+        """The solar day; of a composite, its first day."""
+        return self.scenes[0].day
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One tile of one frame."""
+
+    frame: Frame
+    window: Window
+
+    @property
+    def key(self) -> str:
+        """How the journal names it."""
+        return f"{self.frame.sensor}/{self.frame.number}/{self.window.row}/{self.window.col}"
+
+
+def build_cube(path: Path, search: Search, season: Season, area: BaseGeometry, native_grid: bool = False) -> Cube:
+    """Build the cube of these scenes, or continue a build that was stopped.
+
+    Args:
+        area: in longitude and latitude; the grid is its UTM zone snapped to 480 m.
+        native_grid: keep the grid of the files (scenes of one sensor only).
+
+    Raises:
+        CubeError: the area or the scenes do not make one cube.
+        SceneError: a scene is unusable; what was finished is kept.
+        OutputError: the disk is full, or `path` is not ours.
+    """
+    frames = group_frames(search.scenes)
+    grids = _native_grids(frames) if native_grid else _nested_grids(frames, area)
+    plan = _plan(frames, grids, season, area)
+    partial = partial_directory(path, "cube")
+    if path.exists() and not partial.exists() and open_cube(path).provenance["plan"] == plan:
+        return open_cube(path)
+    journal = partial.with_name(f"{partial.name}.journal")
+    with saying_what_failed(f"writing the cube {path}"):
+        done = _resume(partial, journal, plan)
+        if done is None:
+            done = set()
+            _create(partial, frames, grids, season, area)
+            write_json(journal, {"plan": plan})
+        root = zarr.open_group(partial, mode="r+")
+        units = [Unit(frame, window) for frame in frames for window in tiles(grids[frame.sensor].shape, SHARD)]
+        waiting = [unit for unit in units if unit.key not in done]
+        with (
+            ThreadPoolExecutor(THREADS) as executor,
+            journal.open("a", encoding="utf-8") as log,
+            progress("fetch", len(units), len(units) - len(waiting)) as advance,
+        ):
+            for unit, _ in run_tiles(lambda unit: _write_unit(root, unit, grids), waiting, executor, 2 * THREADS):
+                log.write(unit.key + "\n")
+                log.flush()
+                advance(1)
+        _finish(root, frames, grids, search, plan)
+        finish_directory(partial, path, "cube")
+        journal.unlink()
+    return open_cube(path)
+
+
+def group_frames(scenes: Sequence[Scene]) -> list[Frame]:
+    """Scenes of one sensor and solar day make a frame; frames by sensor, in time.
+
+    Raises:
+        CubeError: two products of one sensor; a cube holds one encoding per sensor.
+    """
+    products: dict[str, Product] = {}
+    days: dict[str, dict[date, list[Scene]]] = defaultdict(lambda: defaultdict(list))
+    for scene in scenes:
+        product = products.setdefault(scene.product.sensor, scene.product)
+        if product != scene.product:
+            raise CubeError(
+                f"building a cube: its scenes are of the products '{product.name}' and '{scene.product.name}' of one "
+                "sensor; name one of them"
+            )
+        days[product.sensor][scene.day].append(scene)
+    return [
+        Frame(sensor, number, tuple(sorted(days[sensor][day], key=lambda scene: scene.id)))
+        for sensor in sorted(days)
+        for number, day in enumerate(sorted(days[sensor]))
+    ]
+
+
+def _nested_grids(frames: Sequence[Frame], area: BaseGeometry) -> dict[str, Grid]:
+    base = area_grid(area)
+    return {frame.sensor: base.at(find_sensor(frame.sensor).resolution) for frame in frames}
+
+
+def _native_grids(frames: Sequence[Frame]) -> dict[str, Grid]:
+    sensors = {frame.sensor for frame in frames}
+    if len(sensors) > 1:
+        raise CubeError(
+            f"building a cube on the grid of its files: it has the sensors {', '.join(sorted(sensors))}, and a native "
+            "grid holds one; leave out `native_grid`"
+        )
+    first = frames[0].scenes[0]
+    asset = first.asset(*_first_band(first.product))
+    if isinstance(asset, ArrayAsset):
+        height, width = asset.pixels.shape
+        return {first.product.sensor: Grid.of(asset.crs, asset.transform, (height, width))}
+    with rasterio.open(asset.path) as source:
+        if source.crs is None:
+            raise SceneError(f"reading scene {first.id}: {asset.path.name} has no coordinate reference system")
+        return {first.product.sensor: Grid.of(source.crs.to_wkt(), source.transform, source.shape)}
+
+
+def _first_band(product: Product) -> tuple[str, str]:
+    band, key = next(iter(product.assets.items()))
+    return key, band
+
+
+def _plan(frames: Sequence[Frame], grids: dict[str, Grid], season: Season, area: BaseGeometry) -> str:
+    """A fingerprint of everything that decides what the cube will hold."""
+    content = {
+        "season": [str(season.start), str(season.end)],
+        "area": area.wkt,
+        "grids": {name: [str(grid.crs), list(grid.transform), grid.shape] for name, grid in grids.items()},
+        "scenes": [[repr(scene.product), scene.id, str(scene.day), scene.baseline] for scene in _scenes(frames)],
+        "files": [
+            [key, str(asset.path) if isinstance(asset, FileAsset) else "array"]
+            for scene in _scenes(frames)
+            for key, asset in sorted(scene.assets.items())
+        ],
+    }
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _scenes(frames: Sequence[Frame]) -> list[Scene]:
+    return [scene for frame in frames for scene in frame.scenes]
+
+
+def _resume(partial: Path, journal: Path, plan: str) -> set[str] | None:
+    """Keys of finished units, or None where there is nothing to continue (leftovers of another plan are removed)."""
+    if journal.exists() and partial.exists():
+        text = journal.read_text(encoding="utf-8")
+        head, end = json.JSONDecoder().raw_decode(text)
+        if head["plan"] == plan:
+            # A line cut off by a kill has no newline and counts as not done.
+            return set(text[end:].rpartition("\n")[0].split())
+    shutil.rmtree(partial, ignore_errors=True)
+    journal.unlink(missing_ok=True)
+    return None
+
+
+def _create(partial: Path, frames: Sequence[Frame], grids: dict[str, Grid], season: Season, area: BaseGeometry) -> None:
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    root = create_root(partial, season, area)
+    for sensor, grid in grids.items():
+        own = [frame for frame in frames if frame.sensor == sensor]
+        product = own[0].scenes[0].product
+        content = SensorInput(
+            sensor=sensor, bands=product.bands, quantity=product.quantity, scale=SCALE, resolution=grid.resolution
+        )
+        last = [frame.scenes[0].last_day or frame.day for frame in own] if product.is_composite else None
+        create_sensor(root, content, grid, [frame.day for frame in own], last)
+
+
+def _write_unit(root: zarr.Group, unit: Unit, grids: dict[str, Grid]) -> None:
+    group = root[unit.frame.sensor]
+    values, valid, day = read_frame(unit.frame, grids[unit.frame.sensor].window(unit.window))
+    rows, cols = unit.window.slices
+    group["values"][unit.frame.number, :, rows, cols] = values
+    group["valid"][unit.frame.number, rows, cols] = valid
+    if day is not None:
+        group["day"][unit.frame.number, rows, cols] = day
+
+
+def read_frame(frame: Frame, grid: Grid) -> tuple[NDArray[np.int16], NDArray[np.bool_], NDArray[np.int32] | None]:
+    """One frame on a grid, its scenes merged by `MERGE_RULE`.
+
+    Returns:
+        Values (band, y, x) in units of `SCALE`, valid (y, x), for composites the day (y, x), else None.
+    """
+    product = frame.scenes[0].product
+    values = np.full((len(product.bands), *grid.shape), FILL, np.int16)
+    valid = np.zeros(grid.shape, bool)
+    day = np.full(grid.shape, NO_DAY, np.int32) if product.is_composite else None
+    for scene in frame.scenes:
+        if valid.all():
+            break
+        new_values, present, usable = _read_scene(scene, grid)
+        take = (usable & ~valid) | (present & (values[0] == FILL))
+        values[:, take] = new_values[:, take]
+        if day is not None:
+            day[take] = _read_days(scene, grid)[take]
+        valid |= usable
+    return values, valid, day
+
+
+def _read_scene(scene: Scene, grid: Grid) -> tuple[NDArray[np.int16], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Values, where all bands have a number that can be stored, and where these are usable."""
+    product = scene.product
+    offset = product.offset_of(scene.baseline, scene.id)
+    low, high = product.valid_range
+    values = np.empty((len(product.bands), *grid.shape), np.int16)
+    present = np.ones(grid.shape, bool)
+    for number, (band, key) in enumerate(product.assets.items()):
+        stored = read_asset(scene, key, band, grid, product.kernel, product.nodata)
+        present &= (stored != product.nodata) & (stored >= low) & (stored <= high)
+        numbers = np.round((stored * product.scale + offset) / SCALE)
+        values[number] = np.where(present, np.clip(numbers, FILL + 1, -FILL - 1), FILL)
+    usable = present
+    if product.quality_asset is not None and product.quality_rule is not None:
+        quality = read_asset(scene, product.quality_asset, "quality", grid, "nearest", 0)
+        usable = present & QUALITY_RULES[product.quality_rule](quality)
+    return values, present, usable
+
+
+def _read_days(scene: Scene, grid: Grid) -> NDArray[np.int32]:
+    """Days since 1970-01-01 from a composite's day of year, which may lie in the year after the composite's start."""
+    assert scene.product.day_asset is not None
+    of_year = read_asset(scene, scene.product.day_asset, "day", grid, "nearest", 0).astype(np.int32)
+    start = scene.day
+    first = start.timetuple().tm_yday
+    years = [day_number(date(start.year + later, 1, 1)) - 1 for later in (0, 1)]
+    return np.where(of_year < first, years[1], years[0]).astype(np.int32) + of_year
+
+
+def _finish(root: zarr.Group, frames: Sequence[Frame], grids: dict[str, Grid], search: Search, plan: str) -> None:
+    """Provenance into the store's attributes."""
+    sensors: dict[str, Any] = {}
+    for sensor in grids:
+        own = [frame for frame in frames if frame.sensor == sensor]
+        product = own[0].scenes[0].product
+        group = root[sensor]
+        shares = [float(np.mean(group["valid"][frame.number])) for frame in own]
+        sensors[sensor] = {
+            "product": product.name,
+            "scale": product.scale,
+            "kernel": f"{product.kernel}; area mean where the grid is coarser by half or more; categories nearest",
+            "resampled_before": product.resampled_before,
+            "frames": [
+                {
+                    "day": frame.day.isoformat(),
+                    "scenes": [scene.id for scene in frame.scenes],
+                    "offsets": [product.offset_of(scene.baseline, scene.id) for scene in frame.scenes],
+                    "valid_share": round(share, 4),
+                }
+                for frame, share in zip(own, shares, strict=True)
+            ],
+        }
+    about = dict(root.attrs["agrifm"])
+    about["sensors"] = list(grids)
+    about["provenance"] = {
+        "plan": plan,
+        "merge_rule": MERGE_RULE,
+        "removed": dict(search.removed),
+        "skipped": sorted(scene.id for scene in search.skipped),
+        "sources": sorted({scene.source.rpartition("/")[0] or scene.source for scene in search.scenes})[:20],
+        "sensors": sensors,
+        "versions": running_versions("rasterio", "zarr"),
+    }
+    root.attrs["agrifm"] = about

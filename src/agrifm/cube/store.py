@@ -1,0 +1,226 @@
+"""The cube on disk: a Zarr 3 store with one group per sensor, and reading windows of it.
+
+Each group holds `values (time, band, y, x)` int16 with scale, fill and quantity, `valid (time, y, x)`, the dates as
+days since 1970-01-01, for composites also `time_bounds (time, 2)` and `day (time, y, x)`, and the coordinates with
+CF metadata, so that xarray opens it decoded.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from affine import Affine
+from numpy.typing import NDArray
+from shapely.geometry import mapping, shape
+from shapely.geometry.base import BaseGeometry
+from zarr.codecs import BloscCodec
+
+from agrifm.errors import CubeError
+from agrifm.grid import Grid, Window
+from agrifm.record import SensorInput
+from agrifm.season import Season
+
+FORMAT = 1
+SCALE = 1e-4
+"""Unit of the quantity per stored integer."""
+FILL = -32768
+NO_DAY = -1
+CHUNK = 96
+"""Side in pixels of a chunk: what is read at once."""
+SHARD = 960
+"""Side in pixels of a shard: what is written at once. A shard holds one frame, so a frame can be added."""
+DAYS = {"units": "days since 1970-01-01", "calendar": "proleptic_gregorian"}
+
+
+@dataclass(frozen=True)
+class SensorCube:
+    """One sensor's group: what it holds, where and when."""
+
+    input: SensorInput
+    grid: Grid
+    date: NDArray[np.int32]
+    """(T,), days since 1970-01-01; of a composite, its first day."""
+    group: zarr.Group
+
+    @property
+    def is_composite(self) -> bool:
+        """True where each pixel has a day of its own."""
+        return "day" in self.group
+
+    def read(
+        self, window: Window, bands: Sequence[str] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int32] | None]:
+        """The series of a window.
+
+        Returns:
+            Image (T, C, H, W) float32 in the quantity's unit, bands by name in the order asked for, 0 where not
+            valid; valid (T, H, W); for composites the day (T, H, W) of each pixel, else None.
+        """
+        rows, cols = window.slices
+        order = [self.input.bands.index(band) for band in bands or self.input.bands]
+        stored = np.asarray(self.group["values"][:, :, rows, cols])[:, order]
+        valid = np.asarray(self.group["valid"][:, rows, cols])
+        image = np.where(valid[:, None], stored, 0).astype(np.float32) * np.float32(self.input.scale)
+        day = np.asarray(self.group["day"][:, rows, cols]) if self.is_composite else None
+        return image, valid, day
+
+
+@dataclass(frozen=True)
+class Cube:
+    """An open cube: sensors by name, the season and the area it was fetched for."""
+
+    path: Path
+    sensors: dict[str, SensorCube]
+    season: Season
+    area: BaseGeometry
+    """In longitude and latitude."""
+    provenance: dict[str, Any]
+
+    @property
+    def target(self) -> Grid:
+        """The finest grid of the cube, on which labels and maps lie."""
+        return min((sensor.grid for sensor in self.sensors.values()), key=lambda grid: grid.resolution)
+
+    @property
+    def inputs(self) -> dict[str, SensorInput]:
+        """What the cube holds, for comparison with a model's record."""
+        return {name: sensor.input for name, sensor in self.sensors.items()}
+
+
+def open_cube(path: Path) -> Cube:
+    """Open a finished cube.
+
+    Raises:
+        CubeError: nothing is there, or it is no cube of this format.
+    """
+    try:
+        root = zarr.open_group(path, mode="r")
+        about = root.attrs["agrifm"]
+        assert isinstance(about, dict)
+    except (FileNotFoundError, KeyError, ValueError) as error:
+        partial = path.with_name(path.name + ".partial").exists()
+        fix = "it is unfinished, run `agrifm fetch` again" if partial else "run `agrifm fetch` first"
+        raise CubeError(f"opening the cube {path}: there is no finished cube; {fix}") from error
+    if about["format"] != FORMAT:
+        raise CubeError(f"opening the cube {path}: its format is {about['format']}, this version reads {FORMAT}")
+    start, end = (date.fromisoformat(day) for day in about["season"])
+    return Cube(
+        path=path,
+        sensors={name: _sensor_cube(root[name], name) for name in about["sensors"]},
+        season=Season(start, end),
+        area=shape(about["area"]),
+        provenance=about["provenance"],
+    )
+
+
+def _sensor_cube(group: zarr.Group, name: str) -> SensorCube:
+    attributes = group["values"].attrs
+    reference = group["spatial_ref"].attrs
+    left, a, _, top, _, e = (float(number) for number in str(reference["GeoTransform"]).split())
+    grid = Grid.of(str(reference["crs_wkt"]), Affine(a, 0, left, 0, e, top), group["values"].shape[2:])
+    content = SensorInput(
+        sensor=name,
+        bands=tuple(group.attrs["bands"]),
+        quantity=attributes["quantity"],
+        scale=attributes["scale_factor"],
+        resolution=grid.resolution,
+    )
+    return SensorCube(content, grid, np.asarray(group["time"][:]), group)
+
+
+def create_root(path: Path, season: Season, area: BaseGeometry) -> zarr.Group:
+    """A new store without sensors."""
+    root = zarr.create_group(path)
+    root.attrs["Conventions"] = "CF-1.11"
+    root.attrs["agrifm"] = {
+        "format": FORMAT,
+        "season": [season.start.isoformat(), season.end.isoformat()],
+        "area": json.loads(json.dumps(mapping(area))),
+        "sensors": [],
+        "provenance": {},
+    }
+    return root
+
+
+def create_sensor(
+    root: zarr.Group,
+    content: SensorInput,
+    grid: Grid,
+    days: Sequence[date],
+    last_days: Sequence[date] | None,
+) -> zarr.Group:
+    """The arrays of one sensor, filled with nothing: values with the fill value, valid with False.
+
+    Args:
+        days: day of each frame (of a composite, its first day), increasing.
+        last_days: of composites; None for single acquisitions.
+    """
+    group = root.create_group(content.sensor)
+    group.attrs["bands"] = list(content.bands)
+    frames, shape_ = len(days), grid.shape
+    tile = {"grid_mapping": "spatial_ref"}
+    values = _create(group, "values", (frames, len(content.bands), *shape_), "int16", FILL, ("time", "band", "y", "x"))
+    values.attrs.update(
+        {**tile, "scale_factor": content.scale, "add_offset": 0.0, "_FillValue": FILL, "quantity": content.quantity}
+    )
+    values.attrs.update({"long_name": f"{content.quantity} of {content.sensor}", "units": "1"})
+    valid = _create(group, "valid", (frames, *shape_), "bool", False, ("time", "y", "x"))
+    valid.attrs.update({**tile, "long_name": "usable observation"})
+    epoch = date(1970, 1, 1)
+    numbers = np.array([(day - epoch).days for day in days], np.int32)
+    _write(group, "time", numbers, ("time",), {**DAYS, "standard_name": "time"})
+    if last_days is not None:
+        group["time"].attrs["bounds"] = "time_bounds"
+        bounds = np.stack([numbers, [(day - epoch).days + 1 for day in last_days]], axis=1).astype(np.int32)
+        _write(group, "time_bounds", bounds, ("time", "bound"), {})
+        day = _create(group, "day", (frames, *shape_), "int32", NO_DAY, ("time", "y", "x"))
+        day.attrs.update({**tile, **DAYS, "_FillValue": NO_DAY, "long_name": "day of the observation"})
+    for axis, standard in (("x", "projection_x_coordinate"), ("y", "projection_y_coordinate")):
+        unit = str(grid.crs.proj.axis_info[0].unit_name)
+        _write(group, axis, getattr(grid, axis), (axis,), {"standard_name": standard, "units": unit})
+    _write(group, "band", np.arange(len(content.bands), dtype=np.int32), ("band",), {"names": list(content.bands)})
+    transform = grid.transform
+    _write(
+        group,
+        "spatial_ref",
+        np.array(0, np.int32),
+        (),
+        {
+            "crs_wkt": grid.crs.to_wkt(),
+            "GeoTransform": " ".join(
+                repr(float(number))
+                for number in (transform.c, transform.a, transform.b, transform.f, transform.d, transform.e)
+            ),
+        },
+    )
+    return group
+
+
+def _create(
+    group: zarr.Group, name: str, shape_: tuple[int, ...], dtype: str, fill: object, dimensions: tuple[str, ...]
+) -> zarr.Array:
+    """An array in shards of one frame, all bands, 960 x 960 pixels, and chunks of 96 x 96."""
+    middle = shape_[1:-2]
+    return group.create_array(
+        name,
+        shape=shape_,
+        dtype=dtype,
+        chunks=(1, *middle, CHUNK, CHUNK),
+        shards=(1, *middle, SHARD, SHARD),
+        fill_value=fill,
+        dimension_names=dimensions,
+        compressors=BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"),
+    )
+
+
+def _write(
+    group: zarr.Group, name: str, data: NDArray[Any], dimensions: tuple[str, ...], attributes: dict[str, Any]
+) -> None:
+    array = group.create_array(name, shape=data.shape, dtype=data.dtype, dimension_names=dimensions)
+    array[...] = data
+    array.attrs.update(attributes)

@@ -1,0 +1,171 @@
+"""Draws reference points for a map: at random within each map class, so that accuracy and areas can be estimated.
+
+The rule of allocation: a class gets points in proportion to its mapped area, but at least
+m = min(50, n / (2 x number of classes)), never fewer than 2 and never more than it has pixels. Olofsson et al. 2014
+(section 5.1) advise so: a fixed number in rare classes, the rest in proportion.
+"""
+
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.assess.area import MINIMUM_POINTS
+from agrifm.assess.classmap import ClassMap, open_raster, read_map, read_window
+from agrifm.errors import AssessmentError, OutputError
+from agrifm.files import write_aside
+from agrifm.grid import Window
+
+COLUMNS = ("id", "map_class", "map_name", "label")
+"""Columns of the file of points; `label` is empty and is filled in by whoever looks at the ground."""
+ENOUGH = 50
+"""Points that a rare class gets where there are enough in all."""
+
+
+def draw(map_path: Path, n: int, seed: int, out: Path) -> dict[str, int]:
+    """Draw n pixels of a map, stratified by its classes, and write their centres as a GeoPackage to be labelled.
+
+    Within a class every hectare has the same chance (so does every pixel, except in degrees), no pixel is drawn
+    twice, and nodata is never drawn. The order of the points is random too. The same map, n and seed give the
+    same points.
+
+    Args:
+        out: a .gpkg file, replaced only if no label in it has been filled in.
+
+    Returns:
+        Number of points per class code.
+
+    Raises:
+        AssessmentError: the map cannot be read, or n is less than two per class or more than there are pixels.
+        OutputError: `out` holds labels, or is not a file of points drawn by this function.
+    """
+    _require_replaceable(out)
+    mapped = read_map(map_path)
+    present = np.flatnonzero(mapped.pixels)
+    numbers = allocate(n, mapped.hectares()[present], mapped.pixels[present])
+    generator = np.random.default_rng(seed)
+    weights = mapped.grid.pixel_hectares()
+    drawn = [
+        (class_number, row, rank)
+        for class_number, number in zip(present, numbers, strict=True)
+        for row, rank in _draw_class(generator, mapped.rows[class_number], weights, int(number))
+    ]
+    order = generator.permutation(len(drawn))
+    _write(mapped, _columns(mapped, [drawn[i] for i in order]), out)
+    return {mapped.legend.codes[i]: int(number) for i, number in zip(present, numbers, strict=True)}
+
+
+def allocate(n: int, hectares: NDArray[np.float64], pixels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Points per class, summing to n: in proportion to area within the bounds that the module's first lines state.
+
+    Args:
+        n: points in all.
+        hectares, pixels: (class,), mapped area and number of pixels.
+
+    Raises:
+        AssessmentError: n is less than two per class, or more than there are pixels.
+    """
+    classes = len(pixels)
+    if n < MINIMUM_POINTS * classes or n > pixels.sum():
+        raise AssessmentError(
+            f"drawing {n} reference points: the map has {classes} classes and {pixels.sum():,} pixels; choose at least "
+            f"{MINIMUM_POINTS * classes} points (two per class, better 50) and at most one per pixel"
+        )
+    low = np.minimum(max(MINIMUM_POINTS, min(ENOUGH, n // (2 * classes))), pixels).astype(float)
+    few, many = 0.0, float(n) * pixels.sum() / hectares[hectares > 0].min() + n
+    for _ in range(200):  # bisection for the density at which the bounded shares sum to n
+        density = (few + many) / 2
+        if np.clip(density * hectares, low, pixels).sum() < n:
+            few = density
+        else:
+            many = density
+    exact = np.clip(many * hectares, low, pixels)
+    whole = np.floor(exact + 1e-9).astype(np.int64)
+    rest = np.argsort(whole - exact, kind="stable")[: n - whole.sum()]  # largest remainders first
+    whole[rest] += 1
+    return np.asarray(whole)
+
+
+def _draw_class(
+    generator: np.random.Generator, counts: NDArray[np.int64], weights: NDArray[np.float64], number: int
+) -> list[tuple[int, int]]:
+    """Different pixels of one class as (row, rank among the class's pixels of that row).
+
+    Args:
+        counts: (row,), pixels of the class.
+        weights: (row,), hectares of one pixel.
+    """
+    if 2 * number > counts.sum():
+        row = np.repeat(np.arange(counts.size), counts)
+        rank = np.arange(row.size) - np.repeat(np.cumsum(counts) - counts, counts)
+        chosen = generator.choice(row.size, number, replace=False, p=weights[row] / weights[row].sum())
+        return list(zip(row[chosen].tolist(), rank[chosen].tolist(), strict=True))
+    chance = counts * weights / (counts @ weights)
+    found: dict[tuple[int, int], None] = {}
+    while len(found) < number:
+        rows = generator.choice(counts.size, number, p=chance)
+        ranks = (generator.random(number) * counts[rows]).astype(np.int64)
+        for pixel in zip(rows.tolist(), ranks.tolist(), strict=True):
+            if len(found) < number:
+                found[pixel] = None
+    return list(found)
+
+
+def _columns(mapped: ClassMap, drawn: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """(class, row, rank) to (class, row, column), each row being read once."""
+    columns: dict[tuple[int, int, int], int] = {}
+    with open_raster(mapped.path) as source:
+        for row, points in groupby(sorted(drawn, key=itemgetter(1)), itemgetter(1)):
+            pixels = read_window(source, Window(row, 0, 1, mapped.grid.shape[1]))[0]
+            for class_number, _, rank in points:
+                same = np.flatnonzero((pixels == mapped.values[class_number]).filled(False))
+                columns[class_number, row, rank] = int(same[rank])
+    return [(class_number, row, columns[class_number, row, rank]) for class_number, row, rank in drawn]
+
+
+def _write(mapped: ClassMap, points: list[tuple[int, int, int]], out: Path) -> None:
+    import geopandas as gpd
+    import pandas as pd
+
+    classes = [mapped.legend.classes[number] for number, _, _ in points]
+    frame = gpd.GeoDataFrame(
+        {
+            "id": np.arange(1, len(points) + 1),
+            "map_class": [entry.code for entry in classes],
+            "map_name": [entry.name for entry in classes],
+            "label": pd.Series([None] * len(points), dtype="string"),
+        },
+        geometry=gpd.points_from_xy(
+            mapped.grid.x[[col for _, _, col in points]], mapped.grid.y[[row for _, row, _ in points]]
+        ),
+        crs=str(mapped.grid.crs),
+    )
+    with write_aside(out) as aside:
+        aside.unlink(missing_ok=True)
+        frame.to_file(aside, driver="GPKG", layer="reference", engine="pyogrio")
+
+
+def _require_replaceable(out: Path) -> None:
+    """Refuse to replace labels, or a file that this module did not write."""
+    doing = f"writing reference points to {out}"
+    if out.suffix.lower() != ".gpkg":
+        raise OutputError(f"{doing}: points are written as a GeoPackage; choose a name that ends in .gpkg")
+    if not out.exists():
+        return
+    import geopandas as gpd
+    from pyogrio.errors import DataSourceError
+
+    try:
+        frame = gpd.read_file(out)
+        ours = set(COLUMNS) <= set(frame.columns)
+    except (DataSourceError, IsADirectoryError):
+        ours = False
+    if not ours:
+        raise OutputError(f"{doing}: it exists and is no file of points drawn by agrifm; choose another name")
+    filled = int((frame["label"].fillna("").astype(str).str.strip() != "").sum())
+    if filled:
+        raise OutputError(
+            f"{doing}: {filled} of its {len(frame)} points are labelled, and would be lost; choose another name"
+        )

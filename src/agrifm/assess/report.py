@@ -1,0 +1,168 @@
+"""Assesses a map with reference points: accuracies and true areas with intervals, as JSON and as a page to read."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agrifm.assess.area import Estimate, stratified_estimates
+from agrifm.assess.classmap import ClassMap, read_map
+from agrifm.assess.confusion import Confusion, compare
+from agrifm.assess.points import inside, read_vector
+from agrifm.assess.training import find_training, read_scores
+from agrifm.errors import AssessmentError, OutputError
+from agrifm.files import MARKER, require_ours, write_directory, write_json, write_text
+from agrifm.record import running_versions
+
+KIND = "report"
+FILES = ("report.json", "report.html", MARKER)
+"""What a report's directory holds."""
+
+
+def assess(
+    map_path: Path,
+    reference: Path,
+    label: str,
+    out: Path,
+    scores: Path | None = None,
+    training: Path | None = None,
+    truth: Path | None = None,
+) -> dict[str, Any]:
+    """Estimate a map's accuracies and the true areas of its classes; write `report.json` and `report.html` to `out`.
+
+    The estimators are the stratified ones of Olofsson et al. 2014; they presume points drawn at random within each
+    map class, as `agrifm assess design` draws them. Intervals are 95 % (1.96 standard errors), not clipped.
+
+    Args:
+        map_path: GeoTIFF of classes, ours or another's.
+        reference: vector file of points.
+        label: its column of class codes.
+        out: the report's directory, new or holding an earlier report, which is replaced.
+        scores: `scores.json` of the training, to show models side by side on unseen blocks.
+        training: vector file of the training parcels, in which reference points are counted; when absent, the one
+            that the STAC item beside the map leads to, if any.
+        truth: raster of true classes, shown beside the map.
+
+    Returns:
+        The content of `report.json`.
+
+    Raises:
+        AssessmentError: the map, the reference, or another file cannot be used, or a map class has fewer than two
+            points.
+        OutputError: `out` is not a report's directory, or cannot be written.
+    """
+    _require_place(out)
+    block_scores = read_scores(scores) if scores else None
+    mapped = read_map(map_path)
+    confusion = compare(mapped, reference, label)
+    warnings = [*mapped.warnings, *confusion.warnings, *_training_warnings(mapped, confusion, map_path, training)]
+    report = {
+        **_models(block_scores),
+        **_numbers(confusion),
+        "points": {"read": confusion.read, "used": len(confusion.points), "skipped": confusion.skipped},
+        "nodata_ha": mapped.nodata_hectares(),
+        "warnings": warnings,
+        "provenance": _provenance(mapped, reference, label),
+    }
+    from agrifm.assess.page import render
+
+    page = render(report, mapped, confusion, block_scores, truth)
+    with write_directory(out, KIND) as partial:
+        write_json(partial / "report.json", report)
+        write_text(partial / "report.html", page)
+    return report
+
+
+def _require_place(out: Path) -> None:
+    """Refuse a directory that is not a report's, or in which somebody keeps other files."""
+    require_ours(out, KIND)
+    others = sorted(path.name for path in out.iterdir() if path.name not in FILES) if out.is_dir() else []
+    if others:
+        raise OutputError(
+            f"writing a report to {out}: beside an earlier report it holds {', '.join(others[:3])}, which would be "
+            "lost; move that elsewhere or choose another directory"
+        )
+
+
+def _numbers(confusion: Confusion) -> dict[str, Any]:
+    """Estimates as plain numbers; undefined ones are None."""
+    names = [entry.name for entry in confusion.classes]
+    found = stratified_estimates(confusion.counts, confusion.hectares, names, confusion.complete)
+    return {
+        "overall_accuracy": _plain(found.overall),
+        "users_accuracy": _per_class(confusion, found.users),
+        "producers_accuracy": _per_class(confusion, found.producers),
+        "areas": [
+            {
+                "code": entry.code,
+                "name": entry.name,
+                "mapped_ha": float(confusion.hectares[i]),
+                "area_ha": float(found.area.value[i]),
+                "standard_error_ha": float(found.area.error[i]),
+                "interval_ha": [float(found.area.low[i]), float(found.area.high[i])],
+            }
+            for i, entry in enumerate(confusion.classes)
+        ],
+        "confusion": {"codes": list(confusion.codes), "counts": confusion.counts.tolist()},
+    }
+
+
+def _per_class(confusion: Confusion, estimate: Estimate) -> list[dict[str, Any]]:
+    return [
+        {"code": code, **_plain(Estimate(estimate.value[i], estimate.error[i]))}
+        for i, code in enumerate(confusion.codes)
+    ]
+
+
+def _plain(estimate: Estimate) -> dict[str, Any]:
+    known = bool(np.isfinite(estimate.value))
+    return {
+        "estimate": float(estimate.value) if known else None,
+        "standard_error": float(estimate.error) if known else None,
+        "interval": [float(estimate.low), float(estimate.high)] if known else None,
+    }
+
+
+def _models(scores: dict[str, Any] | None) -> dict[str, Any]:
+    """Scores on unseen blocks: each model's, and how the blocks were divided."""
+    if scores is None:
+        return {}
+    about = {key: scores[key] for key in ("majority_class", "scored", "blocks") if key in scores}
+    return {"models": scores["models"], "unseen_blocks": about}
+
+
+def _training_warnings(mapped: ClassMap, confusion: Confusion, map_path: Path, training: Path | None) -> list[str]:
+    """Count the reference points on which the model was trained; they say nothing of ground that it did not see."""
+    parcels = training or find_training(map_path)
+    if parcels is None:
+        return []
+    try:
+        number = inside(confusion.points, read_vector(parcels, "the training parcels"), mapped.grid.resolution)
+    except AssessmentError as error:
+        if training:
+            raise
+        return [f"whether reference points lie in training parcels was not checked: {error}"]
+    if not number:
+        return []
+    return [
+        f"{number} of {len(confusion.points)} reference points lie inside training parcels; the map is likely to be "
+        "right there, so accuracies are too high; leave those points out or draw new ones"
+    ]
+
+
+def _provenance(mapped: ClassMap, reference: Path, label: str) -> dict[str, Any]:
+    grid = mapped.grid
+    epsg = grid.crs.to_epsg()
+    return {
+        "map": mapped.path.name,
+        "map_date": datetime.fromtimestamp(mapped.path.stat().st_mtime, UTC).date().isoformat(),
+        "crs": f"EPSG:{epsg}" if epsg else grid.crs.proj.name,
+        "pixels": list(grid.shape),
+        "pixel_size": [abs(float(grid.transform.a)), abs(float(grid.transform.e))],
+        "pixel_unit": "degrees" if grid.crs.geographic else grid.crs.proj.axis_info[0].unit_name,
+        "reference": reference.name,
+        "label": label,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": running_versions("rasterio", "geopandas", "pyproj"),
+    }

@@ -8,18 +8,14 @@ equal weights the numbers are too.
 from collections.abc import Mapping
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from agrifm.errors import ModelError
 from agrifm.models.attention import Triple
 from agrifm.models.fusion import MultiFusionNeck, MultiSourceEncoder, Size
 from agrifm.models.heads import SegmentationHead
-from agrifm.models.swin3d import SwinConfig, SwinEncoder
-
-
-class Config(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+from agrifm.models.swin3d import Config, SwinConfig, SwinEncoder
 
 
 class Source(Config):
@@ -71,10 +67,11 @@ class AgriFMConfig(Config):
         return self
 
     def source(self, name: str) -> Source:
+        """The source of that name."""
         return next(source for source in self.sources if source.name == name)
 
     def time_steps(self, source: Source, frames: int) -> tuple[int, ...]:
-        """Time steps per stage that stay visible in the feature maps' channels."""
+        """Time steps per stage that multiply the channels of the feature maps: with `mean` fusion, one."""
         steps = self.encoder.time_steps(frames, source.patch[0])
         return steps if self.encoder.fusion == "cat" else (1, 1, 1, 1)
 

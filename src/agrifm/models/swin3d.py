@@ -25,10 +25,14 @@ from agrifm.models.attention import (
 )
 
 
-class SwinConfig(BaseModel):
-    """Shape of the encoder; all sources of a model share it, none shares weights. The defaults are AgriFM's."""
+class Config(BaseModel):
+    """Immutable, unknown keys refused, goes to JSON and back."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class SwinConfig(Config):
+    """Shape of the encoder; all sources of a model share it, none shares weights. The defaults are AgriFM's."""
 
     embed_dim: int = Field(128, gt=0)
     """Channels of stage 0; each stage has twice the channels of the one before."""

@@ -84,6 +84,8 @@ class LabelsConfig(Section):
     """Land that is no crop of interest, as polygons or a land-cover raster: the class `other`."""
     other_values: tuple[int, ...] = ()
     """Values of that raster that mean `other`, such as 10 and 80 (trees and water of ESA WorldCover)."""
+    fold_column: str | None = None
+    """Column that says train, validation or test for each shape, where that was decided beforehand."""
     block: int = Field(960, gt=0, multiple_of=480)
     """Side in metres of the squares that are kept apart in training, validation and test."""
 
@@ -176,9 +178,7 @@ def read_project(path: Path) -> Project:
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ConfigError(
-            f"reading the project file: {file} does not exist; `agrifm init DIR` writes one"
-        ) from error
+        raise ConfigError(f"reading the project file: {file} does not exist; `agrifm init DIR` writes one") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"reading the project file {file}: {error}") from error
     if "directory" in content:

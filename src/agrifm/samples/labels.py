@@ -1,0 +1,203 @@
+"""Labels on the target grid: from polygons, points or a raster, with land that is no crop as a class of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from pyogrio.errors import DataSourceError
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.features import rasterize, shapes
+from rasterio.vrt import WarpedVRT
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
+
+from agrifm.errors import LabelError
+from agrifm.grid import LONLAT, Grid, reproject
+from agrifm.legend import OTHER, UNLABELLED, Legend, code_of
+
+RASTERS = {".tif", ".tiff", ".vrt"}
+LEGEND_TAG = "AGRIFM_LEGEND"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Class numbers on the target grid, and the places (parcels or points) that they come from."""
+
+    legend: Legend
+    grid: Grid
+    label: NDArray[np.uint8]
+    """(H, W), class numbers, 255 = unlabelled."""
+    place: NDArray[np.int32]
+    """(H, W), row number in `places`, -1 where the label comes from none (land of the class `other`)."""
+    places: geopandas.GeoDataFrame
+    """One row per parcel or point that covers a pixel, in the grid's CRS: geometry, number (class), and fold."""
+    notes: tuple[str, ...]
+    """What was left out, in sentences."""
+
+
+def read_labels(
+    file: Path,
+    column: str,
+    grid: Grid,
+    area: BaseGeometry,
+    legend: Legend | None = None,
+    other: Path | None = None,
+    other_values: Sequence[int] = (),
+    fold_column: str | None = None,
+) -> Labels:
+    """Labels of an area on its target grid.
+
+    Args:
+        file: polygons or points with a class code in `column`, or a raster of codes.
+        area: in longitude and latitude.
+        legend: the classes; without one, the codes found, and `other` where land of no crop is given.
+        other: polygons, or a raster whose `other_values` mean `other`; it counts where no shape lies.
+        fold_column: column that says train, validation or test.
+
+    Raises:
+        LabelError: the file cannot be read, lies outside the area, has an unknown code or a single class.
+    """
+    notes: list[str] = []
+    shapes_ = _read_shapes(file, column, fold_column, grid)
+    inside = shapes_.intersects(reproject(area, LONLAT, str(grid.crs)))
+    if not inside.any():
+        west, south, east, north = (round(float(edge), 3) for edge in shapes_.to_crs(LONLAT).total_bounds)
+        raise LabelError(
+            f"reading labels {file}: none of the {len(shapes_)} shapes lies in the area; they span longitudes {west} "
+            f"to {east} and latitudes {south} to {north}, so check that they and the area belong together"
+        )
+    if not inside.all():
+        notes.append(f"{int((~inside).sum())} of {len(shapes_)} labelled shapes lie outside the area")
+    shapes_ = shapes_[inside]
+    if legend is None:
+        codes = sorted(set(shapes_["code"]) - {OTHER})
+        legend = Legend.of([*codes, OTHER] if other is not None or OTHER in set(shapes_["code"]) else codes)
+    try:
+        shapes_["number"] = legend.encode(shapes_["code"].to_numpy())
+    except LabelError as error:
+        raise LabelError(f"reading labels {file}: {error}") from error
+    shapes_ = shapes_.reset_index(drop=True)
+    place = rasterize(
+        zip(shapes_.geometry, range(len(shapes_)), strict=True),
+        out_shape=grid.shape,
+        transform=grid.transform,
+        fill=-1,
+        dtype="int32",
+    )
+    covering, place = _only_covering(shapes_, place)
+    if len(covering) < len(shapes_):
+        notes.append(f"{len(shapes_) - len(covering)} labelled shapes cover no pixel's centre")
+    label = np.full(grid.shape, UNLABELLED, np.uint8)
+    label[place >= 0] = covering["number"].to_numpy(np.uint8)[place[place >= 0]]
+    if other is not None:
+        mask = _other_mask(other, other_values, grid)
+        label[mask & (place < 0)] = legend.number(OTHER)
+    found = np.unique(label[label != UNLABELLED])
+    if len(found) < 2:
+        name = legend.classes[found[0]].name if len(found) else "none"
+        raise LabelError(
+            f"reading labels {file}: they hold a single class ({name}); a model needs at least two, so label other "
+            "crops too, or give land that is no crop as `other`"
+        )
+    return Labels(legend, grid, label, place, covering, tuple(notes))
+
+
+def _only_covering(
+    shapes_: geopandas.GeoDataFrame, place: NDArray[np.int32]
+) -> tuple[geopandas.GeoDataFrame, NDArray[np.int32]]:
+    """The shapes that cover a pixel, and the place raster renumbered to them."""
+    used = np.unique(place[place >= 0])
+    renumber = np.full(len(shapes_) + 1, -1, np.int32)
+    renumber[used] = np.arange(len(used))
+    return shapes_.iloc[used].reset_index(drop=True), renumber[place]
+
+
+def _read_shapes(file: Path, column: str, fold_column: str | None, grid: Grid) -> geopandas.GeoDataFrame:
+    """Shapes with `code` and, where given, `fold`, in the grid's CRS."""
+    if file.suffix.lower() in RASTERS:
+        return _raster_shapes(file, grid)
+    about = f"reading labels {file}"
+    frame = read_vector(file, about)
+    for name in (column, fold_column):
+        if name is not None and name not in frame.columns:
+            columns = [str(other) for other in frame.columns if other != frame.geometry.name]
+            near = get_close_matches(name, columns, n=1, cutoff=0)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise LabelError(f"{about}: it has no column {name!r} (it has {', '.join(columns) or 'none'}){hint}")
+    frame = frame[frame[column].notna() & ~frame.geometry.is_empty & frame.geometry.notna()]
+    content = {"code": [code_of(value) for value in frame[column]], "geometry": frame.geometry.to_numpy()}
+    if fold_column is not None:
+        content["fold"] = [str(value).strip() for value in frame[fold_column]]
+    return geopandas.GeoDataFrame(content, crs=frame.crs).to_crs(str(grid.crs))
+
+
+def read_vector(file: Path, about: str) -> geopandas.GeoDataFrame:
+    """A vector file with a CRS; `about` begins the sentence of an error.
+
+    Raises:
+        LabelError: the file cannot be read, or has no CRS.
+    """
+    try:
+        frame = geopandas.read_parquet(file) if file.suffix == ".parquet" else geopandas.read_file(file)
+    except (DataSourceError, OSError, ValueError) as error:
+        raise LabelError(f"{about}: {str(error).splitlines()[0]}") from error
+    if frame.crs is None:
+        raise LabelError(f"{about}: it has no coordinate reference system; write its CRS into the file")
+    return frame
+
+
+def _raster_shapes(file: Path, grid: Grid) -> geopandas.GeoDataFrame:
+    """Connected pixels of one code are a place."""
+    values, nodata, codes = _raster_on(file, grid, f"reading labels {file}")
+    known = np.ones(values.shape, bool) if nodata is None else values != nodata
+    found = [(shape(outline), int(value)) for outline, value in shapes(values, known, transform=grid.transform)]
+    return geopandas.GeoDataFrame(
+        {"code": [codes.get(value, str(value)) for _, value in found], "geometry": [outline for outline, _ in found]},
+        geometry="geometry",
+        crs=str(grid.crs),
+    )
+
+
+def _raster_on(file: Path, grid: Grid, about: str) -> tuple[NDArray[np.int32], int | None, dict[int, str]]:
+    """A categorical raster on a grid by nearest neighbour, its nodata, and codes by value where it has a legend."""
+    try:
+        with rasterio.open(file) as source:
+            if source.crs is None:
+                raise LabelError(f"{about}: it has no coordinate reference system; write its CRS into the file")
+            tag = source.tags().get(LEGEND_TAG)
+            nodata = None if source.nodata is None else int(source.nodata)
+            height, width = grid.shape
+            with WarpedVRT(
+                source,
+                crs=str(grid.crs),
+                transform=grid.transform,
+                height=height,
+                width=width,
+                resampling=Resampling.nearest,
+                nodata=UNLABELLED if nodata is None else nodata,
+            ) as warped:
+                values = warped.read(1).astype(np.int32)
+    except (RasterioError, OSError) as error:
+        raise LabelError(f"{about}: {str(error).splitlines()[0]}") from error
+    codes = dict(enumerate(Legend.model_validate_json(tag).codes)) if tag else {}
+    return values, UNLABELLED if nodata is None else nodata, codes
+
+
+def _other_mask(other: Path, values: Sequence[int], grid: Grid) -> NDArray[np.bool_]:
+    about = f"reading land that is no crop of interest, {other}"
+    if other.suffix.lower() in RASTERS:
+        if not values:
+            raise LabelError(f"{about}: say which of its values mean `other` in `other_values`")
+        found, _, _ = _raster_on(other, grid, about)
+        return np.isin(found, values)
+    frame = read_vector(other, about).to_crs(str(grid.crs))
+    outlines = [(geometry, 1) for geometry in frame.geometry if geometry is not None and not geometry.is_empty]
+    if not outlines:
+        return np.zeros(grid.shape, bool)
+    return np.asarray(rasterize(outlines, out_shape=grid.shape, transform=grid.transform, dtype="uint8") > 0)

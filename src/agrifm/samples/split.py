@@ -1,0 +1,115 @@
+"""Blocks and folds: places for training, validation and test that are kept apart, never random pixels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.errors import LabelError
+from agrifm.legend import UNLABELLED
+from agrifm.samples.labels import Labels
+
+FOLDS = ("train", "validation", "test")
+SHARES = (0.55, 0.15, 0.30)
+"""Share of the blocks in each fold."""
+CANDIDATES = 300
+"""Random divisions tried; the one whose classes are shared out most evenly is taken."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which fold and block each labelled pixel belongs to."""
+
+    fold: NDArray[np.uint8]
+    """(H, W), 0 train, 1 validation, 2 test."""
+    block: NDArray[np.int32]
+    """(H, W), number of the block; a parcel's pixels are of the block of its representative point."""
+    place_fold: NDArray[np.uint8]
+    """(places,), fold of each parcel or point."""
+    blocks: dict[str, int]
+    """Number of blocks with labels in each fold."""
+
+    def label_of(self, labels: Labels, fold: str) -> NDArray[np.uint8]:
+        """(H, W) labels of one fold; all others are 255."""
+        return np.where(self.fold == FOLDS.index(fold), labels.label, np.uint8(UNLABELLED))
+
+
+def split_blocks(labels: Labels, block: float, seed: int) -> Split:
+    """Share out blocks among the folds; where labels bring folds of their own, shapes keep those.
+
+    Args:
+        block: side of the squares in CRS units, a multiple of the pixel side.
+
+    Raises:
+        LabelError: a fold is unknown, or a class has no label in training or test.
+    """
+    side = round(block / labels.grid.resolution)
+    rows, cols = (np.arange(length) // side for length in labels.label.shape)
+    number = (rows[:, None] * (cols[-1] + 1) + cols).astype(np.int32)
+    places = labels.places
+    points = places.geometry.representative_point()
+    inverse = ~labels.grid.transform
+    place_cols, place_rows = inverse * (points.x.to_numpy(), points.y.to_numpy())
+    height, width = labels.label.shape
+    place_block = number[np.clip(place_rows.astype(int), 0, height - 1), np.clip(place_cols.astype(int), 0, width - 1)]
+    fold_of_block = _share_out(place_block, places["number"].to_numpy(), labels, number, seed)
+    place_fold = fold_of_block[place_block]
+    if "fold" in places:
+        unknown = set(places["fold"]) - set(FOLDS)
+        if unknown:
+            raise LabelError(
+                f"dividing the labels: unknown fold {sorted(unknown)[0]!r}; write train, validation or test"
+            )
+        place_fold = np.array([FOLDS.index(name) for name in places["fold"]], np.uint8)
+        place_block = np.arange(len(places), dtype=np.int32) + number.max() + 1
+    covered = labels.place >= 0
+    pixel_block = np.where(covered, place_block[labels.place], number)
+    pixel_fold = np.where(covered, place_fold[labels.place], fold_of_block[number])
+    labelled = labels.label != UNLABELLED
+    counts = {name: len(np.unique(pixel_block[labelled & (pixel_fold == fold)])) for fold, name in enumerate(FOLDS)}
+    _require_classes(labels, pixel_fold, counts)
+    return Split(pixel_fold.astype(np.uint8), pixel_block.astype(np.int32), place_fold.astype(np.uint8), counts)
+
+
+def _share_out(
+    place_block: NDArray[np.int32],
+    place_class: NDArray[np.uint8],
+    labels: Labels,
+    number: NDArray[np.int32],
+    seed: int,
+) -> NDArray[np.uint8]:
+    """Fold of each block: of many random divisions the one that shares out the classes' places most evenly."""
+    blocks = int(number.max()) + 1
+    classes = len(labels.legend)
+    counts = np.zeros((blocks, classes))
+    np.add.at(counts, (place_block, place_class), 1)
+    alone = (labels.label != UNLABELLED) & (labels.place < 0)
+    np.add.at(counts, (number[alone], labels.label[alone]), 1e-3)
+    totals = np.maximum(counts.sum(axis=0), 1e-9)
+    generator = np.random.default_rng(seed)
+    wanted = np.repeat(np.arange(3, dtype=np.uint8), _sizes(blocks))
+    best, best_cost = wanted, np.inf
+    for _ in range(CANDIDATES):
+        candidate = generator.permutation(wanted)
+        shares = np.stack([counts[candidate == fold].sum(axis=0) for fold in range(3)]) / totals
+        cost = np.abs(shares - np.array(SHARES)[:, None]).sum() + 10 * (shares == 0).sum()
+        if cost < best_cost:
+            best, best_cost = candidate, cost
+    return best
+
+
+def _sizes(blocks: int) -> list[int]:
+    """How many blocks each fold gets; at least one each where there are three."""
+    validation = max(1, round(blocks * SHARES[1]))
+    test = max(1, round(blocks * SHARES[2]))
+    return [max(blocks - validation - test, 0), min(validation, blocks), min(test, max(blocks - validation, 0))]
+
+
+def _require_classes(labels: Labels, fold: NDArray[np.uint8], blocks: dict[str, int]) -> None:
+    for name in ("train", "test"):
+        own = np.unique(labels.label[(labels.label != UNLABELLED) & (fold == FOLDS.index(name))])
+        if len(own) < 2:
+            raise LabelError(
+                f"dividing the labels: the {name} blocks ({blocks[name]}) hold fewer than two classes; "
+                "use smaller blocks (`block`), or label more of the area"
+            )

@@ -14,11 +14,12 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from pyproj import Transformer
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from shapely import box
+from shapely import Polygon
 
 from agrifm.errors import AssessmentError
-from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares, reproject
+from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares
 from agrifm.legend import UNLABELLED, Legend
 
 LEGEND_TAG = "AGRIFM_LEGEND"
@@ -199,14 +200,18 @@ def _stretch_warning(grid: Grid, path: Path) -> list[str]:
     """Warn of, or refuse, a projection whose areas differ from those on the ground."""
     if grid.crs.geographic:
         return []
-    height, width = grid.shape
+    to_lonlat = Transformer.from_crs(grid.crs.to_wkt(), LONLAT, always_xy=True)
     hectares = float(grid.pixel_hectares()[0])
+    wide, high = abs(grid.transform.a) / 2, abs(grid.transform.e) / 2
     stretches = []
-    for row in (0, height // 2, height - 1):
-        for col in (0, width // 2, width - 1):
-            pixel = box(*grid.window(Window(row, col, 1, 1)).bounds)
-            stretches.append(hectares / geodesic_hectares(reproject(pixel, str(grid.crs), LONLAT)) - 1)
-    worst = max((stretch for stretch in stretches if np.isfinite(stretch)), key=abs, default=0)
+    for y in grid.y[[0, grid.y.size // 2, -1]]:
+        for x in grid.x[[0, grid.x.size // 2, -1]]:
+            corners = to_lonlat.transform(
+                [x - wide, x + wide, x + wide, x - wide], [y - high, y - high, y + high, y + high]
+            )
+            if np.isfinite(corners).all():  # a corner of a world map may lie off the globe
+                stretches.append(hectares / geodesic_hectares(Polygon(np.transpose(corners))) - 1)
+    worst = max(stretches, key=abs, default=0.0)
     about = f"the map's projection makes areas up to {abs(worst):.1%} {'larger' if worst > 0 else 'smaller'}"
     if abs(worst) > UNUSABLE_STRETCH:
         raise AssessmentError(

@@ -144,7 +144,9 @@ def _cut(whole: Polygon, rng: np.random.Generator, gap: float | None, smallest: 
         if piece.area / 1e4 < smallest():
             done.append(piece)
             continue
-        corners = np.array(oriented_envelope(piece).exterior.coords)
+        envelope = oriented_envelope(piece)
+        assert isinstance(envelope, Polygon)
+        corners = np.array(envelope.exterior.coords)
         sides = np.diff(corners, axis=0)
         along = sides[np.argmax(np.hypot(*sides.T))]
         start = np.array(piece.centroid.coords[0]) + along * rng.uniform(-0.14, 0.14)

@@ -34,7 +34,7 @@ SHADOW_DEPTH = 0.55
 """Light that the shadow of an opaque cloud takes away."""
 SOFTNESS = 0.45
 """How much the noise rises from a cloud's edge to where it is opaque, in deviations."""
-CLEAR_DAYS, OVERCAST_DAYS = 0.32, 0.26
+CLEAR_DAYS, OVERCAST_DAYS = 0.28, 0.28
 """Shares of days with hardly a cloud (0 to 8 % cover) and with nothing else; the rest has 10 to 90 % cover."""
 
 RELATIVE_NOISE, ABSOLUTE_NOISE = 0.012, 0.002
@@ -68,10 +68,10 @@ class Sky:
             cover = rng.uniform(0, 0.08)
         else:
             cover = 1.0 if kind < CLEAR_DAYS + OVERCAST_DAYS else rng.uniform(0.1, 0.9)
-        cells = tuple(-(-(side * PIXEL + 2 * SKY_MARGIN) // SKY_PIXEL) + 1 for side in grid.shape)
-        noise = smooth_noise(rng, *cells, 18) + 0.5 * smooth_noise(rng, *cells, 6)
+        rows, cols = (-(-(side * PIXEL + 2 * SKY_MARGIN) // SKY_PIXEL) + 1 for side in grid.shape)
+        noise = smooth_noise(rng, rows, cols, 18) + 0.5 * smooth_noise(rng, rows, cols, 6)
         edge = float(np.quantile(noise, 1 - cover)) if cover < 1 else float(noise.min()) - 1.5 * SOFTNESS
-        opacity = (noise - edge) / SOFTNESS
+        opacity = np.asarray((noise - edge) / SOFTNESS, np.float32)
         south, east = SHADOW_SHIFT
         return cls(_over_ground(opacity, grid, 0, 0), _over_ground(opacity, grid, -south, -east))
 
@@ -111,7 +111,8 @@ def under_sky(weights: Weights, sky: Sky) -> Weights:
 def coarser(planes: NDArray[np.float32], ratio: int) -> NDArray[np.float32]:
     """Averages over squares of `ratio` x `ratio` pixels, (..., rows / ratio, columns / ratio)."""
     *rest, rows, cols = planes.shape
-    return planes.reshape(*rest, rows // ratio, ratio, cols // ratio, ratio).mean((-3, -1), dtype=np.float32)
+    squares = planes.reshape(*rest, rows // ratio, ratio, cols // ratio, ratio)
+    return np.asarray(squares.mean((-3, -1), dtype=np.float32), np.float32)
 
 
 def sentinel_2(ground: Ground, day: int) -> tuple[View, View]:
@@ -233,7 +234,7 @@ def noisy(reflectance: NDArray[np.float32], rng: np.random.Generator) -> NDArray
 
 def masks(view: View, rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
     """Where a provider's mask says cloud, cirrus and shadow, exclusive of each other; wrong at some edges."""
-    error = MASK_ERROR * smooth_noise(rng, *view.cloud.shape, 2)
+    error = MASK_ERROR * smooth_noise(rng, *view.grid.shape, 2)
     cloud = view.cloud + error > CLOUD_SEEN
     cirrus = (view.cloud + error > CIRRUS_SEEN) & ~cloud
     shadow = (view.shadow - error > SHADOW_SEEN) & ~cloud & ~cirrus

@@ -1,0 +1,73 @@
+"""Weights and the model's record in one safetensors file. Pickles are not read."""
+
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from agrifm.errors import ModelError
+from agrifm.files import write_aside
+from agrifm.models.agrifm import AgriFM, AgriFMConfig
+from agrifm.record import ModelRecord
+
+RECORD_KEY = "agrifm_record"
+_DERIVED = "relative_position_index"
+"""Buffers that follow from the window; recomputed, not stored."""
+
+
+def save_model(path: Path, network: AgriFM, record: ModelRecord) -> None:
+    """Write weights and record, whole or not at all; the record must be of this network.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    assert AgriFMConfig.model_validate(record.architecture) == network.config, "the record is of another network"
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items() if not name.endswith(_DERIVED)}
+    with write_aside(path) as aside:
+        save_file(state, aside, metadata={RECORD_KEY: record.model_dump_json()})
+
+
+def read_record(path: Path) -> ModelRecord:
+    """The record of a safetensors file.
+
+    Raises:
+        ModelError: the file is absent, damaged, or has no record.
+    """
+    about = f"reading the model {path}"
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{about}: {error}; `agrifm train` writes it") from error
+    if RECORD_KEY not in metadata:
+        raise ModelError(f"{about}: it has weights but no record of what they expect; train it with agrifm")
+    try:
+        return ModelRecord.model_validate_json(metadata[RECORD_KEY])
+    except ValidationError as error:
+        raise ModelError(f"{about}: its record is unusable ({str(error).splitlines()[0]})") from error
+
+
+def load_network(path: Path) -> tuple[AgriFM, ModelRecord]:
+    """The network, in evaluation mode, and its record.
+
+    Raises:
+        ModelError: the file is absent or damaged, or its weights are not those of its record.
+    """
+    record = read_record(path)
+    network = AgriFM(AgriFMConfig.model_validate(record.architecture))
+    state: dict[str, Tensor] = load_file(path)
+    derived = {name: tensor for name, tensor in network.state_dict().items() if name.endswith(_DERIVED)}
+    try:
+        network.load_state_dict({**state, **derived})
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(f"reading the model {path}: its weights are not those of its record ({reason})") from error
+    return network.requires_grad_(False).eval(), record
+
+
+def statistics_tensor(numbers: tuple[float, ...]) -> Tensor:
+    """Per-band numbers as (C, 1, 1), to broadcast over (…, C, H, W)."""
+    return torch.tensor(numbers, dtype=torch.float32)[:, None, None]

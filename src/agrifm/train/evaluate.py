@@ -1,0 +1,101 @@
+"""Scores on blocks that no model has seen: per pixel and per parcel, with intervals over blocks."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.cube.store import Cube
+from agrifm.legend import UNLABELLED
+from agrifm.samples.labels import Labels
+from agrifm.samples.patches import labelled_windows, read_patch
+from agrifm.samples.split import FOLDS, Split
+from agrifm.scores import block_interval, confusion_counts, f1_per_class, macro_f1, overall_accuracy, scored_classes
+from agrifm.train.trained import TrainedModel
+from agrifm.work import progress
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """The test blocks of a labelled cube, and which classes are scored there."""
+
+    label: NDArray[np.uint8]
+    """(H, W), labels of the test blocks, 255 elsewhere."""
+    block: NDArray[np.int32]
+    """(H, W), number of the block."""
+    place: NDArray[np.int32]
+    """(H, W), parcel or point, -1 none."""
+    scored: NDArray[np.bool_]
+    """(classes,)."""
+
+
+def unseen_blocks(labels: Labels, split: Split) -> Unseen:
+    """The test fold; a class is scored with at least 15 test parcels or points."""
+    numbers = labels.places["number"].to_numpy()
+    test = split.place_fold == FOLDS.index("test")
+    per_class = np.bincount(numbers[test], minlength=len(labels.legend))
+    scored = scored_classes(labels.legend, per_class.tolist())
+    return Unseen(split.label_of(labels, "test"), split.block, labels.place, scored)
+
+
+def predict_labelled(model: TrainedModel, cube: Cube, label: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Predicted classes (H, W) in the windows that hold labels; 255 elsewhere and where nothing was seen."""
+    record = model.record
+    steps = cube.season.steps(record.frames)
+    predicted = np.full(label.shape, UNLABELLED, np.uint8)
+    windows = labelled_windows(label, record.side, record.side)
+    with progress(f"score {record.name}", len(windows)) as advance:
+        for window in windows:
+            sample = read_patch(cube, window, record.sensors, steps)
+            best = model.probabilities(sample).argmax(axis=0).astype(np.uint8)
+            predicted[window.slices] = np.where(sample.seen, best, np.uint8(UNLABELLED))
+            advance(1)
+    return predicted
+
+
+def score(predicted: NDArray[np.uint8], unseen: Unseen, codes: tuple[str, ...]) -> dict[str, Any]:
+    """Scores of predicted classes (H, W) on unseen blocks, ready for JSON; NaN becomes null."""
+    classes = len(codes)
+    counted = (unseen.label != UNLABELLED) & (predicted != UNLABELLED)
+    blocks, number = np.unique(unseen.block[counted], return_inverse=True)
+    per_block = np.zeros((len(blocks), classes, classes), np.int64)
+    np.add.at(per_block, (number, predicted[counted], unseen.label[counted]), 1)
+    counts = per_block.sum(axis=0)
+    return _finite(
+        {
+            "overall_accuracy": overall_accuracy(counts),
+            "overall_accuracy_interval": block_interval(per_block, overall_accuracy),
+            "macro_f1": macro_f1(counts, unseen.scored),
+            "macro_f1_interval": block_interval(per_block, lambda drawn: macro_f1(drawn, unseen.scored)),
+            "macro_f1_parcels": macro_f1(_parcel_counts(predicted, unseen, classes), unseen.scored),
+            "f1": dict(zip(codes, f1_per_class(counts).tolist(), strict=True)),
+            "counts": counts.tolist(),
+        }
+    )
+
+
+def majority_accuracy(unseen: Unseen, training: NDArray[np.uint8], classes: int) -> float:
+    """Overall accuracy on the unseen blocks of the class that is most frequent in the training labels."""
+    common = np.bincount(training[training != UNLABELLED], minlength=classes).argmax()
+    known = unseen.label[unseen.label != UNLABELLED]
+    return float((known == common).mean())
+
+
+def _parcel_counts(predicted: NDArray[np.uint8], unseen: Unseen, classes: int) -> NDArray[np.int64]:
+    """Confusion counts of parcels, each predicted as the class most of its pixels have."""
+    inside = (unseen.label != UNLABELLED) & (predicted != UNLABELLED) & (unseen.place >= 0)
+    parcels, number = np.unique(unseen.place[inside], return_inverse=True)
+    votes = np.zeros((len(parcels), classes), np.int64)
+    np.add.at(votes, (number, predicted[inside]), 1)
+    true = np.zeros(len(parcels), np.uint8)
+    true[number] = unseen.label[inside]
+    return confusion_counts(votes.argmax(axis=1).astype(np.uint8), true, classes)
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, tuple | list):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not np.isfinite(content) else content

@@ -1,0 +1,345 @@
+"""Training AgriFM on labelled patches: AdamW, warm-up and cosine, early stopping on validation macro F1, resumable.
+
+Training goes in rounds of at most 25 steps. After each round the model is validated and everything needed to go on
+is written to the work directory, so a run killed at any step repeats at most one round. The order of samples, their
+flips and all random numbers follow from the seed and the round alone, so a continued run ends with the same weights,
+bit for bit, as an uninterrupted one.
+"""
+
+import logging
+import math
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from agrifm.files import saying_what_failed
+from agrifm.models.agrifm import AgriFM
+from agrifm.models.weights import statistics_tensor
+from agrifm.record import SensorRecord
+from agrifm.samples.patches import Patches
+from agrifm.samples.sample import Sample, collate
+from agrifm.samples.transforms import turned
+from agrifm.scores import confusion_counts, macro_f1
+from agrifm.train.losses import cross_entropy
+from agrifm.work import progress
+
+ROUND = 25
+"""Most steps between two validations, and most steps repeated after a kill."""
+PATIENCE = 12
+"""Rounds without a better validation macro F1 after which training stops."""
+WARM_UP = 0.1
+"""Share of the steps in which the learning rate rises linearly."""
+FINAL_RATE = 0.01
+"""The cosine ends at this share of the highest learning rate."""
+WEIGHT_DECAY = 0.01
+GRADIENT_NORM = 1.0
+"""Gradients are scaled down to this norm."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The numbers that a training run is made of."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+    seed: int
+
+    @property
+    def round(self) -> int:
+        """Steps per round."""
+        return min(ROUND, self.steps)
+
+    @property
+    def rounds(self) -> int:
+        """Most rounds; the last one is full, so up to `round - 1` steps more than asked for may be made."""
+        return math.ceil(self.steps / self.round)
+
+
+@dataclass
+class Outcome:
+    """What happened in a training run."""
+
+    steps: int
+    best_round: int
+    best_macro_f1: float
+    waiting_share: float
+    """Share of training time spent waiting for data, in the part of the run that this process made."""
+
+
+@dataclass(frozen=True)
+class TensorBatch:
+    """A batch as tensors: by sensor images (B, T, C, H, W) and valid (B, T, H, W); labels (B, H, W)."""
+
+    images: dict[str, Tensor]
+    valid: dict[str, Tensor]
+    label: Tensor
+
+    def to(self, device: torch.device) -> "TensorBatch":
+        """The batch on a device."""
+        return TensorBatch(
+            {name: image.to(device) for name, image in self.images.items()},
+            {name: valid.to(device) for name, valid in self.valid.items()},
+            self.label.to(device),
+        )
+
+
+def normalised(
+    images: Mapping[str, Tensor], valid: Mapping[str, Tensor], sensors: Sequence[SensorRecord]
+) -> dict[str, Tensor]:
+    """Images minus mean over standard deviation, per band; pixels that are not valid become 0, the mean."""
+    result = {}
+    for sensor in sensors:
+        image = images[sensor.sensor]
+        mean, std = (statistics_tensor(numbers).to(image.device) for numbers in (sensor.mean, sensor.std))
+        result[sensor.sensor] = (image - mean) / std * valid[sensor.sensor][:, :, None]
+    return result
+
+
+class Turned(Dataset[Sample]):
+    """Patches flipped and turned; an index is (patch, turn)."""
+
+    def __init__(self, patches: Patches) -> None:
+        self.patches = patches
+
+    def __len__(self) -> int:
+        return len(self.patches)
+
+    def __getitem__(self, index: tuple[int, int]) -> Sample:
+        patch, turn = index
+        return turned(self.patches[patch], turn)
+
+
+class RoundSampler(Sampler[tuple[int, int]]):
+    """The patches and turns of one round, decided by seed and round alone; every patch comes before any comes again."""
+
+    def __init__(self, patches: int, recipe: Recipe, turns: int) -> None:
+        self.patches, self.recipe, self.turns = patches, recipe, turns
+        self.round = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the round; Lightning calls this at its start."""
+        self.round = epoch
+
+    def __len__(self) -> int:
+        return self.recipe.round * self.recipe.batch
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        first = self.round * len(self)
+        turns = np.random.default_rng([self.recipe.seed, 1, self.round]).integers(self.turns, size=len(self))
+        shuffles: dict[int, NDArray[np.int64]] = {}
+        for position, turn in zip(range(first, first + len(self)), turns, strict=True):
+            lap, place = divmod(position, self.patches)
+            if lap not in shuffles:
+                shuffles[lap] = np.random.default_rng([self.recipe.seed, 2, lap]).permutation(self.patches)
+            yield int(shuffles[lap][place]), int(turn)
+
+
+class Segmentation(lightning.LightningModule):
+    """The network, its loss, its optimiser, and validation by macro F1."""
+
+    def __init__(
+        self, network: AgriFM, sensors: Sequence[SensorRecord], scored: NDArray[np.bool_], recipe: Recipe
+    ) -> None:
+        super().__init__()
+        self.network, self.sensors, self.scored, self.recipe = network, tuple(sensors), scored, recipe
+        self.counts = np.zeros((len(scored), len(scored)), np.int64)
+        self.validation_macro_f1 = float("nan")
+
+    def forward(self, batch: TensorBatch) -> Tensor:
+        """Logits (B, classes, H, W)."""
+        logits: Tensor = self.network(normalised(batch.images, batch.valid, self.sensors))
+        return logits
+
+    def training_step(self, batch: TensorBatch) -> Tensor:
+        """Loss over labelled pixels."""
+        return cross_entropy(self(batch), batch.label)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin counting."""
+        self.counts[:] = 0
+
+    def validation_step(self, batch: TensorBatch) -> None:
+        """Count labelled pixels by predicted and true class."""
+        predicted = self(batch).argmax(dim=1).cpu().numpy()
+        self.counts += confusion_counts(predicted, batch.label.cpu().numpy(), len(self.scored))
+
+    def on_validation_epoch_end(self) -> None:
+        """Macro F1 over the scored classes that occur in the validation blocks."""
+        self.validation_macro_f1 = macro_f1(self.counts, self.scored & (self.counts.sum(axis=0) > 0))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; linear warm-up, then cosine, per step."""
+        optimiser = torch.optim.AdamW(self.parameters(), self.recipe.learning_rate, weight_decay=WEIGHT_DECAY)
+        total = self.recipe.rounds * self.recipe.round
+        warm = max(1, round(WARM_UP * total))
+
+        def rate(step: int) -> float:
+            if step < warm:
+                return (step + 1) / warm
+            share = (step - warm) / max(1, total - warm)
+            return FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * share))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class Rounds(Callback):
+    """Seeds each round, keeps the best weights, stops early, writes checkpoints, counts the time spent waiting."""
+
+    def __init__(self, work: Path, recipe: Recipe) -> None:
+        self.work, self.recipe = work, recipe
+        self.best, self.best_round, self.done, self.stopped = -1.0, -1, 0, False
+        self.waited = self.worked = 0.0
+        self._mark = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a continued run needs."""
+        return {"best": self.best, "best_round": self.best_round, "done": self.done, "stopped": self.stopped}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the state of a stopped run."""
+        self.best, self.best_round = state_dict["best"], state_dict["best_round"]
+        self.done, self.stopped = state_dict["done"], state_dict["stopped"]
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Show the progress bar; a run that had stopped stays stopped."""
+        trainer.should_stop = self.stopped
+        total = self.recipe.rounds * self.recipe.round
+        self._bar = progress("train agrifm (steps)", total, self.done * self.recipe.round)
+        self._advance = self._bar.__enter__()
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Random numbers of a round follow from the seed and the round."""
+        torch.manual_seed(int(np.random.SeedSequence([self.recipe.seed, self.done]).generate_state(1)[0]))
+        self._mark = time.perf_counter()
+
+    def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """Waiting for data ends."""
+        now = time.perf_counter()
+        self.waited, self._mark = self.waited + now - self._mark, now
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """A step ends, waiting for data begins."""
+        now = time.perf_counter()
+        self.worked, self._mark = self.worked + now - self._mark, now
+        self._advance(1)
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Keep the weights if they are the best so far; decide whether to stop."""
+        assert isinstance(pl_module, Segmentation)
+        score = pl_module.validation_macro_f1
+        if score > self.best or self.best_round < 0:
+            self.best, self.best_round = score, self.done
+            _replace(self.work / "best.pt", pl_module.network.state_dict())
+        self.stopped = self.done - self.best_round >= PATIENCE
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Write the checkpoint; this runs after validation."""
+        self.done += 1
+        trainer.should_stop = self.stopped
+        aside = self.work / "last.ckpt.partial"
+        trainer.save_checkpoint(aside)
+        aside.replace(self.work / "last.ckpt")
+
+    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Close the progress bar."""
+        if hasattr(self, "_bar"):
+            self._bar.__exit__(None, None, None)
+            del self._bar
+
+
+def _replace(path: Path, content: object) -> None:
+    aside = path.with_suffix(".partial")
+    torch.save(content, aside)
+    aside.replace(path)
+
+
+def finetune(
+    network: AgriFM,
+    sensors: Sequence[SensorRecord],
+    scored: NDArray[np.bool_],
+    training: Patches,
+    validation: Patches,
+    recipe: Recipe,
+    work: Path,
+) -> Outcome:
+    """Train `network` in place, from the last checkpoint in `work` where there is one; ends with the best weights.
+
+    Args:
+        scored: (classes,), which classes the validation macro F1 counts.
+        work: directory for checkpoints; its caller removes it.
+
+    Raises:
+        OutputError: a checkpoint cannot be written.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    module = Segmentation(network, sensors, scored, recipe)
+    rounds = Rounds(work, recipe)
+    square = {(window.height == window.width) for window in training.windows} == {True}
+    sampler = RoundSampler(len(training), recipe, 8 if square else 1)
+    train_loader = DataLoader(Turned(training), recipe.batch, sampler=sampler, collate_fn=_tensors)
+    validation_loader = DataLoader(
+        Turned(validation),
+        recipe.batch,
+        sampler=[(number, 0) for number in range(len(validation))],
+        collate_fn=_tensors,
+    )
+    last = work / "last.ckpt"
+    with saying_what_failed("training agrifm"), _quiet():
+        trainer = lightning.Trainer(
+            max_epochs=recipe.rounds,
+            devices=1,
+            gradient_clip_val=GRADIENT_NORM,
+            callbacks=[rounds],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        trainer.fit(
+            module, train_loader, validation_loader, ckpt_path=last if last.exists() else None, weights_only=True
+        )
+    network.load_state_dict(torch.load(work / "best.pt", weights_only=True))
+    network.eval()
+    total = rounds.waited + rounds.worked
+    return Outcome(
+        steps=rounds.done * recipe.round,
+        best_round=rounds.best_round,
+        best_macro_f1=rounds.best,
+        waiting_share=rounds.waited / total if total else 0.0,
+    )
+
+
+def _tensors(samples: Sequence[Sample]) -> TensorBatch:
+    batch = collate(samples)
+    return TensorBatch(
+        {name: torch.from_numpy(image) for name, image in batch.images.items()},
+        {name: torch.from_numpy(valid) for name, valid in batch.valid.items()},
+        torch.from_numpy(batch.label),
+    )
+
+
+class _quiet(warnings.catch_warnings):  # noqa: N801
+    """Lightning's advice that the user cannot act on is not shown."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*is smaller than the logging interval.*")
+        warnings.filterwarnings("ignore", ".*across ranks is zero.*")
+        warnings.filterwarnings("ignore", ".*Found .* module.* in eval mode.*")
+        warnings.filterwarnings("ignore", ".*GPU available but not used.*")

@@ -1,0 +1,250 @@
+"""`agrifm train`: a cube and labels to models with records, scored side by side on blocks that none has seen."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agrifm.config import ModelConfig, Project
+from agrifm.cube.store import Cube, open_cube
+from agrifm.errors import LabelError, ModelError
+from agrifm.files import MARKER, require_ours, saying_what_failed, write_aside, write_json
+from agrifm.legend import Legend
+from agrifm.record import ModelRecord, SensorRecord, running_versions
+from agrifm.samples.labels import Labels, read_labels
+from agrifm.samples.patches import Patches, labelled_windows
+from agrifm.samples.split import FOLDS, Split, split_blocks
+from agrifm.train.evaluate import Unseen, majority_accuracy, predict_labelled, score, unseen_blocks
+from agrifm.train.item import write_model_item
+from agrifm.train.trained import SUFFIXES, TrainedModel, load_model
+
+SCORES = "scores.json"
+TRAINING_DATA = "training.gpkg"
+
+
+@dataclass(frozen=True)
+class Data:
+    """What every model of a run is trained and scored on."""
+
+    cube: Cube
+    labels: Labels
+    split: Split
+    unseen: Unseen
+    sensors: tuple[SensorRecord, ...]
+    training: Patches
+    validation: Patches
+
+
+def train(project: Project) -> dict[str, Any]:
+    """Train the project's models and score them on unseen blocks; a stopped run continues.
+
+    Returns:
+        The scores, as written to `models/scores.json`.
+
+    Raises:
+        LabelError, CubeError, ModelError, OutputError: in a sentence, before anything is overwritten.
+    """
+    require_ours(project.models, "models")
+    cube = open_cube(project.cube)
+    labels = project_labels(project, cube)
+    data = prepare(cube, labels, project.labels.block, project.model)
+    project.models.mkdir(parents=True, exist_ok=True)
+    write_json(project.models / MARKER, {"kind": "models"})
+    return train_models(data, project.model, project.models)
+
+
+def project_labels(project: Project, cube: Cube) -> Labels:
+    """The project's labels on the target grid of its cube."""
+    config = project.labels
+    return read_labels(
+        project.path(config.file),
+        config.column,
+        cube.target,
+        cube.area,
+        None if config.legend is None else Legend.read(project.path(config.legend)),
+        None if config.other is None else project.path(config.other),
+        config.other_values,
+        config.fold_column,
+    )
+
+
+def prepare(cube: Cube, labels: Labels, block: float, config: ModelConfig) -> Data:
+    """Divide the labels into folds and read what normalisation needs.
+
+    Raises:
+        LabelError: no validation labels, or none that any sensor saw.
+    """
+    split = split_blocks(labels, block, config.seed)
+    steps = cube.season.steps(config.frames)
+    sensors = _target_first(cube)
+    train_label, validation_label = (split.label_of(labels, fold) for fold in FOLDS[:2])
+    windows = labelled_windows(train_label, config.side, config.side)
+    training = Patches(cube, sensors, steps, train_label, windows)
+    validation = Patches(
+        cube, sensors, steps, validation_label, labelled_windows(validation_label, config.side, config.side)
+    )
+    if not len(validation):
+        raise LabelError("dividing the labels: no validation block holds labels; use smaller blocks or label more")
+    measured = _statistics(training, sensors)
+    return Data(cube, labels, split, unseen_blocks(labels, split), measured, training, validation)
+
+
+def _target_first(cube: Cube) -> tuple[SensorRecord, ...]:
+    """The cube's sensors, finest first; statistics still to be measured."""
+    inputs = sorted(cube.inputs.values(), key=lambda content: content.resolution)
+    return tuple(
+        SensorRecord(**content.model_dump(), mean=(0.0,) * len(content.bands), std=(1.0,) * len(content.bands))
+        for content in inputs
+    )
+
+
+def _statistics(patches: Patches, sensors: Sequence[SensorRecord]) -> tuple[SensorRecord, ...]:
+    """Mean and standard deviation per band over the seen pixels of the training windows."""
+    sums = {sensor.sensor: np.zeros((3, len(sensor.bands))) for sensor in sensors}
+    for number in range(len(patches)):
+        for name, series in patches[number].series.items():
+            pixels = series.image.transpose(0, 2, 3, 1)[series.valid].astype(np.float64)
+            sums[name] += np.stack([np.full(pixels.shape[1], len(pixels)), pixels.sum(axis=0), (pixels**2).sum(axis=0)])
+    measured = []
+    for sensor in sensors:
+        count, total, squares = sums[sensor.sensor]
+        if not count.any():
+            raise LabelError(
+                f"preparing training: '{sensor.sensor}' has no usable observation at the training labels; "
+                "widen the season or leave that sensor out"
+            )
+        mean = total / count
+        std = np.sqrt(np.maximum(squares / count - mean**2, 1e-8))
+        measured.append(sensor.model_copy(update={"mean": tuple(mean.tolist()), "std": tuple(std.tolist())}))
+    return tuple(measured)
+
+
+def train_models(data: Data, config: ModelConfig, directory: Path) -> dict[str, Any]:
+    """Train each of the named models into a directory and score them; returns and writes the scores."""
+    _write_training_data(data, directory / TRAINING_DATA)
+    scores: dict[str, Any] = {}
+    for name in config.names:
+        path = directory / f"{name}{SUFFIXES[name]}"
+        model = (_train_agrifm if name == "agrifm" else _train_forest)(data, config, path)
+        predicted = predict_labelled(model, data.cube, data.unseen.label)
+        scores[name] = {
+            **score(predicted, data.unseen, data.labels.legend.codes),
+            "training": model.record.training,
+        }
+    result = {
+        "models": scores,
+        "majority_class": {
+            "overall_accuracy": majority_accuracy(data.unseen, data.training.label, len(data.labels.legend))
+        },
+        "legend": data.labels.legend.model_dump(mode="json"),
+        "scored": [code for code, wanted in zip(data.labels.legend.codes, data.unseen.scored, strict=True) if wanted],
+        "blocks": data.split.blocks,
+        "notes": list(data.labels.notes),
+    }
+    write_json(directory / SCORES, result)
+    return result
+
+
+def _record(data: Data, config: ModelConfig, name: str, architecture: dict[str, Any], *packages: str) -> ModelRecord:
+    west, south, east, north = data.cube.area.bounds
+    places = {fold: int((data.split.place_fold == number).sum()) for number, fold in enumerate(FOLDS)}
+    return ModelRecord(
+        name=name,
+        architecture=architecture,
+        sensors=data.sensors,
+        frames=config.frames,
+        side=config.side,
+        legend=data.labels.legend,
+        season=(data.cube.season.start, data.cube.season.end),
+        area=(west, south, east, north),
+        training={"seed": config.seed, "places": places, "blocks": data.split.blocks},
+        versions=running_versions(*packages),
+    )
+
+
+def _train_forest(data: Data, config: ModelConfig, path: Path) -> TrainedModel:
+    from agrifm.classic.forest import draw_pixels, fit, save_forest, training_rows
+
+    architecture = {"kind": "random forest on interpolated series"}
+    record = _record(data, config, "random-forest", architecture, "scikit-learn", "skops")
+    chosen = draw_pixels(data.training.label, data.labels.place, data.split.block, config.seed)
+    rows, classes = training_rows((data.training[number] for number in range(len(data.training))), chosen)
+    if len(np.unique(classes)) < 2:
+        raise LabelError("training the random forest: fewer than two classes were ever seen by a sensor")
+    forest = fit(rows, classes, record)
+    save_forest(path, forest)
+    nodes = sum(tree.tree_.node_count for tree in forest.classifier.estimators_)
+    write_model_item(path, record, nodes, path.parent / TRAINING_DATA)
+    return load_model(path)
+
+
+def _train_agrifm(data: Data, config: ModelConfig, path: Path) -> TrainedModel:
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise ModelError("training AgriFM needs PyTorch, which is not installed; pip install 'agrifm[deep]'") from error
+    from agrifm.models.agrifm import AgriFM, preset
+    from agrifm.models.weights import save_model
+    from agrifm.train.finetune import Recipe, finetune
+
+    sources = {sensor.sensor: len(sensor.bands) for sensor in data.sensors}
+    torch.manual_seed(config.seed)
+    network = AgriFM(preset(config.preset, sources, len(data.labels.legend)))
+    record = _record(data, config, "agrifm", network.config.model_dump(mode="json"), "torch", "lightning")
+    work = _work_directory(path, _fingerprint(record, config, data))
+    recipe = Recipe(config.steps, config.batch, config.learning_rate, config.seed)
+    scored = np.array([entry.scored for entry in data.labels.legend.classes])
+    outcome = finetune(network, data.sensors, scored, data.training, data.validation, recipe, work)
+    training = {
+        **record.training,
+        "preset": config.preset,
+        "steps": outcome.steps,
+        "best_round": outcome.best_round,
+        "validation_macro_f1": round(outcome.best_macro_f1, 6),
+    }
+    record = record.model_copy(update={"training": training})
+    save_model(path, network, record)
+    write_json(path.with_suffix(".timing.json"), {"share_of_time_waiting_for_data": round(outcome.waiting_share, 4)})
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    write_model_item(path, record, parameters, path.parent / TRAINING_DATA)
+    shutil.rmtree(work)
+    return load_model(path)
+
+
+def _fingerprint(record: ModelRecord, config: ModelConfig, data: Data) -> str:
+    """Of everything that decides what is trained; a run is continued only if it is unchanged."""
+    content = [
+        record.model_dump_json(),
+        config.model_dump_json(),
+        str(data.cube.provenance.get("plan")),
+        hashlib.sha256(data.training.label.tobytes()).hexdigest(),
+        hashlib.sha256(data.validation.label.tobytes()).hexdigest(),
+    ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _work_directory(path: Path, fingerprint: str) -> Path:
+    """Where checkpoints of this very run are kept; those of another run are removed."""
+    work = path.with_name(f"{path.stem}.partial")
+    plan = work / "plan.json"
+    if not plan.exists() or json.loads(plan.read_text(encoding="utf-8")) != fingerprint:
+        shutil.rmtree(work, ignore_errors=True)
+        with saying_what_failed(f"training {path}"):
+            work.mkdir(parents=True)
+            write_json(plan, fingerprint)
+    return work
+
+
+def _write_training_data(data: Data, path: Path) -> None:
+    """The parcels and points of the training and validation blocks, in longitude and latitude."""
+    places = data.labels.places
+    used = data.split.place_fold != FOLDS.index("test")
+    frame = places.loc[used, ["code", "geometry"]].to_crs("EPSG:4326")
+    frame["fold"] = [FOLDS[fold] for fold in data.split.place_fold[used]]
+    with write_aside(path) as aside:
+        frame.to_file(aside, driver="GPKG", layer="training")

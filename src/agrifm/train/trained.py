@@ -1,0 +1,79 @@
+"""Trained models of either kind, loaded by path: what mapping and scoring use."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.errors import ModelError
+from agrifm.record import ModelRecord
+from agrifm.samples.sample import Sample
+
+SUFFIXES = {"agrifm": ".safetensors", "random-forest": ".skops"}
+"""File suffix of each kind of model."""
+
+
+class TrainedModel(Protocol):
+    """A network or forest with its record."""
+
+    @property
+    def record(self) -> ModelRecord:
+        """What the model expects and was trained on."""
+
+    def probabilities(self, sample: Sample) -> NDArray[np.float32]:
+        """Class probabilities (classes, H, W) of a sample interpolated to the record's frames."""
+
+
+@dataclass(frozen=True)
+class TrainedAgriFM:
+    """AgriFM in evaluation mode."""
+
+    record: ModelRecord
+    network: object
+
+    def probabilities(self, sample: Sample) -> NDArray[np.float32]:
+        """Class probabilities (classes, H, W) of an interpolated sample."""
+        import torch
+
+        from agrifm.models.agrifm import AgriFM
+        from agrifm.train.finetune import normalised
+
+        assert isinstance(self.network, AgriFM)
+        device = next(self.network.parameters()).device
+        images = {name: torch.from_numpy(series.image)[None].to(device) for name, series in sample.series.items()}
+        valid = {
+            name: torch.from_numpy(np.ascontiguousarray(series.valid))[None].to(device)
+            for name, series in sample.series.items()
+        }
+        with torch.inference_mode():
+            logits = self.network(normalised(images, valid, self.record.sensors))
+            found: NDArray[np.float32] = torch.softmax(logits[0], dim=0).cpu().numpy()
+        return found
+
+
+def load_model(path: Path) -> TrainedModel:
+    """Load a model file written by `agrifm train`; on a GPU where there is one.
+
+    Raises:
+        ModelError: the file is absent, damaged, or of an unknown kind, or PyTorch is needed and not installed.
+    """
+    if path.suffix == SUFFIXES["random-forest"]:
+        from agrifm.classic.forest import load_forest
+
+        return load_forest(path)
+    if path.suffix != SUFFIXES["agrifm"]:
+        raise ModelError(
+            f"reading the model {path}: a model file ends in {' or '.join(SUFFIXES.values())}; `agrifm train` writes it"
+        )
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f"reading the model {path}: AgriFM needs PyTorch, which is not installed; pip install 'agrifm[deep]'"
+        ) from error
+    from agrifm.models.weights import load_network
+
+    network, record = load_network(path)
+    return TrainedAgriFM(record, network.to("cuda" if torch.cuda.is_available() else "cpu"))

@@ -53,9 +53,7 @@ class Legend(BaseModel):
     def _codes_are_unique(self) -> Self:
         codes = self.codes
         if len(set(codes)) < len(codes) or not 1 <= len(codes) <= UNLABELLED:
-            raise ValueError(
-                f"a legend needs 1 to {UNLABELLED} different codes, found {', '.join(codes) or 'none'}"
-            )
+            raise ValueError(f"a legend needs 1 to {UNLABELLED} different codes, found {', '.join(codes) or 'none'}")
         return self
 
     @classmethod
@@ -85,9 +83,7 @@ class Legend(BaseModel):
         try:
             if path.suffix == ".csv":
                 with path.open(newline="", encoding="utf-8") as file:
-                    rows = [
-                        {key: value for key, value in row.items() if value} for row in csv.DictReader(file)
-                    ]
+                    rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
                 return cls.model_validate({"classes": rows})
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, ValidationError, UnicodeDecodeError) as error:

@@ -38,7 +38,8 @@ def f1_per_class(counts: Counts) -> NDArray[np.float64]:
     """F1 = 2 TP / (2 TP + FP + FN) per class, shape (classes,); 0 for a class never predicted nor true."""
     hits = np.diagonal(counts).astype(float)
     denominator = counts.sum(0) + counts.sum(1)
-    return np.divide(2 * hits, denominator, out=np.zeros_like(hits), where=denominator > 0)
+    f1: NDArray[np.float64] = np.divide(2 * hits, denominator, out=np.zeros_like(hits), where=denominator > 0)
+    return f1
 
 
 def macro_f1(counts: Counts, scored: NDArray[np.bool_]) -> float:
@@ -46,9 +47,7 @@ def macro_f1(counts: Counts, scored: NDArray[np.bool_]) -> float:
     return float(f1_per_class(counts)[scored].mean()) if scored.any() else float("nan")
 
 
-def scored_classes(
-    legend: Legend, places_per_class: Sequence[int], minimum: int = MINIMUM_PLACES
-) -> NDArray[np.bool_]:
+def scored_classes(legend: Legend, places_per_class: Sequence[int], minimum: int = MINIMUM_PLACES) -> NDArray[np.bool_]:
     """Which classes macro F1 counts: scored in the legend, with at least `minimum` test parcels or points."""
     wanted = np.array([entry.scored for entry in legend.classes])
     return wanted & (np.asarray(places_per_class) >= minimum)

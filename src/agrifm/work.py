@@ -57,9 +57,7 @@ def run_tiles(
             yield tile, function(tile)
         return
     waiting = iter(tiles)
-    running: dict[Future[Result], Tile] = {
-        executor.submit(function, tile): tile for tile in islice(waiting, ahead)
-    }
+    running: dict[Future[Result], Tile] = {executor.submit(function, tile): tile for tile in islice(waiting, ahead)}
     try:
         while running:
             finished, _ = wait(running, return_when=FIRST)

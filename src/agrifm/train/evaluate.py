@@ -62,7 +62,7 @@ def score(predicted: NDArray[np.uint8], unseen: Unseen, codes: tuple[str, ...]) 
     per_block = np.zeros((len(blocks), classes, classes), np.int64)
     np.add.at(per_block, (number, predicted[counted], unseen.label[counted]), 1)
     counts = per_block.sum(axis=0)
-    return _finite(
+    scores: dict[str, Any] = _finite(
         {
             "overall_accuracy": overall_accuracy(counts),
             "overall_accuracy_interval": block_interval(per_block, overall_accuracy),
@@ -73,6 +73,7 @@ def score(predicted: NDArray[np.uint8], unseen: Unseen, codes: tuple[str, ...]) 
             "counts": counts.tolist(),
         }
     )
+    return scores
 
 
 def majority_accuracy(unseen: Unseen, training: NDArray[np.uint8], classes: int) -> float:

@@ -16,7 +16,7 @@ FRAMEWORKS = {".safetensors": ("PyTorch", "torch"), ".skops": ("scikit-learn", "
 
 
 def write_model_item(weights: Path, record: ModelRecord, parameters: int, training_data: Path) -> Path:
-    """Write `NAME.json` beside the weights; its assets are the weights and the parcels that the model was trained on."""
+    """Write `NAME.json` beside the weights; its assets are the weights and the parcels used in training."""
     framework, package = FRAMEWORKS[weights.suffix]
     area = record.area or (-180.0, -90.0, 180.0, 90.0)
     start, end = (datetime.combine(day, time(), UTC) for day in record.season)

@@ -28,7 +28,7 @@ MOST_PIXELS = 2**22
 """Pixels read at once."""
 OUTSIDE, NODATA = -1, -2
 """What `ClassMap.sample` says of places that have no class."""
-DOUBTFUL_STRETCH, UNUSABLE_STRETCH = 0.01, 0.05
+DOUBTFUL_STRETCH, UNUSABLE_STRETCH = 0.01, 0.1
 """Share by which a projection may falsify areas before there is a warning, and before the map is refused."""
 
 

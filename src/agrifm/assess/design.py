@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from agrifm.assess.area import MINIMUM_POINTS
 from agrifm.assess.classmap import ClassMap, open_raster, read_map, read_window
+from agrifm.assess.points import read_vector
 from agrifm.errors import AssessmentError, OutputError
 from agrifm.files import write_aside
 from agrifm.grid import Window
@@ -144,7 +145,7 @@ def _write(mapped: ClassMap, points: list[tuple[int, int, int]], out: Path) -> N
     )
     with write_aside(out) as aside:
         aside.unlink(missing_ok=True)
-        frame.to_file(aside, driver="GPKG", layer="reference", engine="pyogrio")
+        frame.to_file(aside, driver="GPKG", layer=out.stem, engine="pyogrio")
 
 
 def _require_replaceable(out: Path) -> None:
@@ -154,13 +155,10 @@ def _require_replaceable(out: Path) -> None:
         raise OutputError(f"{doing}: points are written as a GeoPackage; choose a name that ends in .gpkg")
     if not out.exists():
         return
-    import geopandas as gpd
-    from pyogrio.errors import DataSourceError
-
     try:
-        frame = gpd.read_file(out)
+        frame = read_vector(out, "the points")
         ours = set(COLUMNS) <= set(frame.columns)
-    except (DataSourceError, IsADirectoryError):
+    except AssessmentError:
         ours = False
     if not ours:
         raise OutputError(f"{doing}: it exists and is no file of points drawn by agrifm; choose another name")

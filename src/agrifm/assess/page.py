@@ -60,9 +60,9 @@ def headline(report: dict[str, Any], confusion: Confusion) -> str:
     largest = max(crops or report["areas"], key=lambda area: area["area_ha"])
     overall = report["overall_accuracy"]
     return (
-        f"{largest['name']}: {hectares(largest['area_ha'])} ha ± "
-        f"{hectares(Z95 * largest['standard_error_ha'], largest['area_ha'])} ha (95 %); map accuracy "
-        f"{percent(overall['estimate'])} ± {percent(Z95 * overall['standard_error'])}"
+        f"{largest['name']}: {hectares(largest['area_ha'])}\xa0ha ±\xa0"
+        f"{hectares(Z95 * largest['standard_error_ha'], largest['area_ha'])}\xa0ha (95\xa0%); map accuracy "
+        f"{percent(overall['estimate'])} ±\xa0{percent(Z95 * overall['standard_error'])}"
     )
 
 
@@ -75,7 +75,7 @@ def hectares(value: float, beside: float | None = None) -> str:
 
 def percent(value: float | None, decimals: int = 0) -> str:
     """A share as a percentage; a dash where undefined."""
-    return NONE if value is None else f"{100 * value:.{decimals}f} %".replace("-", "−")
+    return NONE if value is None else f"{100 * value:.{decimals}f}\xa0%".replace("-", "−")
 
 
 def _share(value: float | None, interval: Sequence[float] | None = None) -> str:
@@ -107,7 +107,7 @@ def _rows(report: dict[str, Any]) -> list[dict[str, Any]]:
 def _chart(areas: list[dict[str, Any]]) -> dict[str, Any]:
     """Where bars, whiskers and ticks lie, percent of the chart's width."""
     low = min(0.0, *(area["interval_ha"][0] for area in areas))
-    high = max(max(area["interval_ha"][1], area["mapped_ha"]) for area in areas)
+    high = 1.02 * max(max(area["interval_ha"][1], area["mapped_ha"]) for area in areas)
     step = _round_step((high - low) / 4)
     ticks = [step * k for k in range(int(low // step) + (low % step > 0), int(high // step) + 1)]
 
@@ -124,7 +124,8 @@ def _chart(areas: list[dict[str, Any]]) -> dict[str, Any]:
         }
         for area in areas
     ]
-    return {"bars": bars, "ticks": [(at(tick), f"{tick:,g}".replace("-", "−")) for tick in ticks]}
+    ticks_at = [(at(tick), (f"{tick:,.0f}" if step >= 1 else f"{tick:g}").replace("-", "−")) for tick in ticks]
+    return {"bars": bars, "ticks": ticks_at}
 
 
 def _round_step(width: float) -> float:

@@ -20,19 +20,27 @@ def read_vector(path: Path, what: str) -> "GeoDataFrame":
     """
     import geopandas as gpd
     from pyarrow import ArrowException
+    from pyogrio import list_layers
     from pyogrio.errors import DataSourceError
 
     doing = f"reading {what} {path}"
     if not path.exists():
         raise AssessmentError(f"{doing}: there is no such file; check the path")
     try:
-        parquet = path.suffix.lower() in (".parquet", ".geoparquet")
-        frame = gpd.read_parquet(path) if parquet else gpd.read_file(path)
+        if path.suffix.lower() in (".parquet", ".geoparquet"):
+            frame = gpd.read_parquet(path)
+        else:
+            # a GeoPackage also holds tables without places, such as QGIS's styles
+            layers = [str(name) for name, geometry in list_layers(path) if geometry is not None]
+            if len(layers) != 1:
+                found = f"layers {', '.join(layers)}" if layers else "a table without places"
+                raise AssessmentError(f"{doing}: it holds {found}; give a file with one layer of places")
+            frame = gpd.read_file(path, layer=layers[0])
     except (DataSourceError, ArrowException, ValueError) as error:
+        if isinstance(error, AssessmentError):
+            raise
         reason = str(error).splitlines()[0]
         raise AssessmentError(f"{doing}: {reason}; give a GeoPackage, GeoJSON, Shapefile or GeoParquet file") from error
-    if not isinstance(frame, gpd.GeoDataFrame):
-        raise AssessmentError(f"{doing}: it is a table without places; give a file of points, such as a GeoPackage")
     if frame.crs is None:
         raise AssessmentError(
             f"{doing}: it has no coordinate reference system, so its places are not known; assign the right one "

@@ -1,0 +1,44 @@
+"""Small class maps and reference points for the tests of assessment."""
+
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import rasterio
+from affine import Affine
+
+from agrifm.legend import Legend, legend_json
+
+UTM = "EPSG:32631"
+CROPS = Legend.of(["1110", "1121", "other"], {"1110": "Maize", "1121": "Winter wheat", "other": "Other land"})
+
+
+def write_raster(
+    path: Path, values, *, crs=UTM, legend=None, nodata=None, side=10.0, corner=(600_000, 5_500_000), **more
+):
+    """A GeoTIFF of one band; the corner is the upper left one."""
+    transform = Affine(side, 0, corner[0], 0, -side, corner[1])
+    height, width = values.shape
+    shape = {"height": height, "width": width, "count": 1, "dtype": values.dtype}
+    with rasterio.open(path, "w", driver="GTiff", crs=crs, transform=transform, nodata=nodata, **shape, **more) as file:
+        file.write(values, 1)
+        if legend is not None:
+            file.update_tags(AGRIFM_LEGEND=legend_json(legend))
+    return path
+
+
+def write_points(path: Path, rows, cols, labels, *, crs=UTM, side=10.0, corner=(600_000, 5_500_000), **columns):
+    """Points at pixel centres with their labels."""
+    x = corner[0] + (np.asarray(cols) + 0.5) * side
+    y = corner[1] - (np.asarray(rows) + 0.5) * side
+    frame = gpd.GeoDataFrame({"label": labels, **columns}, geometry=gpd.points_from_xy(x, y), crs=crs)
+    frame.to_file(path)
+    return path
+
+
+def crop_map(shape=(60, 80), seed=0):
+    """Class numbers 0 to 2 in fields of 10 x 10 pixels, 255 in the first five columns."""
+    fields = np.random.default_rng(seed).choice(3, (shape[0] // 10, shape[1] // 10), p=[0.3, 0.2, 0.5])
+    values = np.kron(fields, np.ones((10, 10), int)).astype(np.uint8)
+    values[:, :5] = 255
+    return values

@@ -1,0 +1,309 @@
+"""The report: the published example from files to JSON, the page, and what stands beside it."""
+
+import json
+import re
+import subprocess
+import sys
+
+import geopandas as gpd
+import numpy as np
+import pytest
+from places import CROPS, crop_map, write_points, write_raster
+
+from agrifm.assess.page import _chart, hectares, percent
+from agrifm.assess.report import assess
+from agrifm.errors import AssessmentError, OutputError
+from agrifm.legend import Legend
+
+OLOFSSON = np.array([[66, 0, 5, 4], [0, 55, 8, 12], [1, 0, 153, 11], [2, 1, 9, 313]])
+SCORES = {
+    "models": {
+        name: {
+            "overall_accuracy": accuracy,
+            "overall_accuracy_interval": [accuracy - 0.1, accuracy + 0.1],
+            "macro_f1": 0.7,
+            "macro_f1_interval": [0.6, 0.8],
+            "macro_f1_parcels": None,
+            "counts": [[51, 2, 3], [4, 55, 6], [7, 8, 59]],
+            "f1": {"1110": 0.81, "1121": 0.77},
+        }
+        for name, accuracy in (("agrifm", 0.91), ("random-forest", 0.83))
+    },
+    "majority_class": {"overall_accuracy": 0.52},
+    "legend": CROPS.model_dump(),
+    "scored": ["1110", "1121"],
+    "blocks": {"train": 20, "validation": 4, "test": 6},
+}
+
+
+@pytest.fixture
+def season(tmp_path):
+    """A map of three classes and 90 labelled points of it, every tenth label wrong."""
+    values = crop_map()
+    generator = np.random.default_rng(5)
+    places = [
+        np.argwhere(values == number)[generator.permutation((values == number).sum())[:30]] for number in range(3)
+    ]
+    rows, cols = np.concatenate(places).T
+    labels = [CROPS.codes[(values[r, c] + (i % 10 == 0)) % 3] for i, (r, c) in enumerate(zip(rows, cols, strict=True))]
+    write_raster(tmp_path / "classes.tif", values, legend=CROPS, nodata=255)
+    write_points(tmp_path / "points.gpkg", rows, cols, labels)
+    return tmp_path
+
+
+def run(season, **more):
+    return assess(season / "classes.tif", season / "points.gpkg", "label", season / "report", **more)
+
+
+def test_the_published_example_comes_out_of_files(tmp_path):
+    """Olofsson et al. 2014: a raster with 2, 1.5, 32 and 64.5 percent of its pixels mapped to the four classes."""
+    sizes = [200, 150, 3200, 6450]
+    values = np.repeat(np.array([1, 2, 3, 4], np.uint8), sizes).reshape(100, 100)
+    path = write_raster(tmp_path / "m.tif", values, side=1000.0, crs="EPSG:3035", corner=(4_000_000, 3_000_000))
+    rows, cols, labels = [], [], []
+    for i, counts in enumerate(OLOFSSON):
+        where = np.argwhere(values == i + 1)[: counts.sum()]
+        rows, cols = [*rows, *where[:, 0]], [*cols, *where[:, 1]]
+        labels += np.repeat(["1", "2", "3", "4"], counts).tolist()
+    crs = {"crs": "EPSG:3035", "side": 1000.0, "corner": (4_000_000, 3_000_000)}
+    points = write_points(tmp_path / "p.gpkg", rows, cols, labels, **crs)
+    report = assess(path, points, "label", tmp_path / "out")
+    # 1000 pixels of the paper are one pixel of 100 ha here
+    area = report["areas"][0]
+    assert area["code"] == area["name"] == "1"
+    assert area["mapped_ha"] == pytest.approx(20_000)
+    assert area["area_ha"] == pytest.approx(23_508.6, abs=0.1)
+    assert area["interval_ha"] == pytest.approx([23_508.6 - 6_841.8, 23_508.6 + 6_841.8], abs=0.2)
+    assert round(report["overall_accuracy"]["estimate"], 2) == 0.95
+    assert [round(entry["estimate"], 2) for entry in report["users_accuracy"]] == [0.88, 0.73, 0.93, 0.96]
+    assert [round(entry["estimate"], 2) for entry in report["producers_accuracy"]] == [0.75, 0.85, 0.93, 0.96]
+    assert report["confusion"] == {"codes": ["1", "2", "3", "4"], "counts": OLOFSSON.tolist()}
+    assert "models" not in report
+
+
+def test_the_json_on_disk_is_the_returned_report_and_has_its_form(season):
+    report = run(season)
+    written = json.loads((season / "report" / "report.json").read_text())
+    assert written == report
+    assert set(written["overall_accuracy"]) == {"estimate", "standard_error", "interval"}
+    for key in ("users_accuracy", "producers_accuracy"):
+        assert [entry["code"] for entry in written[key]] == ["1110", "1121", "other"]
+        assert all({"code", "estimate", "standard_error"} <= set(entry) for entry in written[key])
+    area_keys = {"code", "name", "mapped_ha", "area_ha", "standard_error_ha", "interval_ha"}
+    assert all(set(entry) == area_keys for entry in written["areas"])
+    assert [entry["name"] for entry in written["areas"]] == ["Maize", "Winter wheat", "Other land"]
+    assert written["points"] == {
+        "read": 90,
+        "used": 90,
+        "skipped": {"no label": 0, "no place": 0, "outside the map": 0, "on nodata": 0},
+    }
+    assert sum(area["area_ha"] for area in written["areas"]) == pytest.approx(45)
+    assert written["nodata_ha"] == pytest.approx(3)
+    assert written["warnings"] == []
+    assert written["provenance"]["crs"] == "EPSG:32631"
+    assert json.loads((season / "report" / "agrifm.json").read_text()) == {"kind": "report"}
+
+
+def test_undefined_accuracies_are_null(tmp_path):
+    write_raster(tmp_path / "m.tif", np.repeat(np.array([[0, 1]], np.uint8), 20, 0), legend=CROPS)
+    write_points(tmp_path / "p.gpkg", [0, 1, 2, 3, 4], [0, 0, 1, 1, 1], ["1110", "other", "1110", "1110", "1110"])
+    report = assess(tmp_path / "m.tif", tmp_path / "p.gpkg", "label", tmp_path / "out")
+    users, producers = report["users_accuracy"], report["producers_accuracy"]
+    assert users[2] == {"code": "other", "estimate": None, "standard_error": None, "interval": None}
+    assert producers[1] == {"code": "1121", "estimate": None, "standard_error": None, "interval": None}
+    assert ">–</td>" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_the_page_needs_no_network_and_says_the_headline(season):
+    report = run(season, scores=None)
+    page = (season / "report" / "report.html").read_text()
+    assert not re.search(r"https?:|//[a-z]|url\(|@import|<script|<link", page)
+    assert page.count("data:image/png;base64,") == 1
+    crop = max(report["areas"][:2], key=lambda area: area["area_ha"])
+    headline = re.search(r"<h1>(.*)</h1>", page).group(1).replace("\xa0", " ")
+    half = 1.96 * crop["standard_error_ha"]
+    overall = report["overall_accuracy"]
+    expected = f"{crop['name']}: {crop['area_ha']:.1f} ha ± {half:.1f} ha (95 %); map accuracy "
+    expected += f"{100 * overall['estimate']:.0f} % ± {196 * overall['standard_error']:.0f} %"
+    assert headline == expected
+    assert "Olofsson" in page
+
+
+def test_pictures_have_a_text_and_tables_have_headers(season):
+    run(season)
+    page = (season / "report" / "report.html").read_text()
+    assert all('alt="' in image for image in re.findall(r"<img [^>]*>", page))
+    for table in re.findall(r"<table.*?</table>", page, re.S):
+        assert "<caption" in table
+        assert 'scope="col"' in table
+        assert 'scope="row"' in table
+
+
+def test_confidence_and_truth_are_shown_when_there(season):
+    write_raster(season / "confidence.tif", np.where(crop_map() == 255, 255, 80).astype(np.uint8), nodata=255)
+    write_raster(season / "truth.tif", crop_map(seed=1), legend=CROPS)
+    run(season, truth=season / "truth.tif")
+    page = (season / "report" / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 3
+    assert "The truth" in page
+    assert "Confidence of the map" in page
+
+
+def test_names_are_escaped_in_the_page(season):
+    legend = Legend.of(["a", "b", "c"], {"a": "<b>Maize & co</b>", "b": "b", "c": "c"})
+    values = crop_map()
+    write_raster(season / "classes.tif", values, legend=legend, nodata=255)
+    places = np.concatenate([np.argwhere(values == number)[:12] for number in range(3)])
+    write_points(season / "points.gpkg", *places.T, np.repeat(["a", "b", "c"], 12))
+    run(season)
+    page = (season / "report" / "report.html").read_text()
+    assert "<b>Maize" not in page
+    assert "&lt;b&gt;Maize &amp; co&lt;/b&gt;" in page
+
+
+def test_models_stand_side_by_side_with_intervals_and_matrices(season):
+    (season / "scores.json").write_text(json.dumps(SCORES))
+    report = run(season, scores=season / "scores.json")
+    page = (season / "report" / "report.html").read_text()
+    assert {name: model["overall_accuracy"] for name, model in report["models"].items()} == {
+        "agrifm": 0.91,
+        "random-forest": 0.83,
+    }
+    assert report["models"]["agrifm"]["macro_f1"] == 0.7
+    assert report["unseen_blocks"]["blocks"]["test"] == 6
+    assert "0.91 (0.81 to 1.01)" in page
+    assert "0.83 (0.73 to 0.93)" in page
+    assert page.count(">59</td>") == 2
+    assert "6 of 30 blocks" in page
+
+
+def test_scores_with_the_two_numbers_only_are_enough(season):
+    bare = {"models": {"agrifm": {"overall_accuracy": 0.9, "macro_f1": float("nan")}}}
+    (season / "scores.json").write_text(json.dumps(bare))
+    report = run(season, scores=season / "scores.json")
+    assert report["models"] == {"agrifm": {"overall_accuracy": 0.9, "macro_f1": None}}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "no such file; `agrifm train` writes one"),
+        ("[1]", "holds no scores of models"),
+        ('{"models": {"agrifm": {"macro_f1": 1}}}', "lacks overall_accuracy or macro_f1"),
+    ],
+)
+def test_scores_that_cannot_be_used_are_refused(season, content, says):
+    if content:
+        (season / "scores.json").write_text(content)
+    with pytest.raises(AssessmentError, match=says):
+        run(season, scores=season / "scores.json")
+
+
+def parcels_around(season, number):
+    points = gpd.read_file(season / "points.gpkg").geometry[:number]
+    gpd.GeoDataFrame({"crop": ["1110"] * number}, geometry=points.buffer(3), crs=points.crs).to_file(season / "t.gpkg")
+    return season / "t.gpkg"
+
+
+def test_points_inside_training_parcels_are_warned_of_in_the_report_and_on_the_page(season):
+    report = run(season, training=parcels_around(season, 7))
+    assert report["warnings"][0].startswith("7 of 90 reference points lie inside training parcels")
+    assert "7 of 90 reference points lie inside training parcels" in (season / "report" / "report.html").read_text()
+
+
+def test_the_training_parcels_are_found_through_the_map_and_its_model(season):
+    model = season / "models" / "agrifm"
+    model.mkdir(parents=True)
+    link = {"rel": "derived_from", "href": "./models/agrifm/item.json"}
+    (season / "item.json").write_text(json.dumps({"links": [{"rel": "self", "href": "./item.json"}, link]}))
+    assets = {"weights": {"href": "w"}, "labels": {"href": "../../t.gpkg", "roles": ["data", "training-data"]}}
+    (model / "item.json").write_text(json.dumps({"assets": assets}))
+    assert "was not checked: reading the training parcels" in run(season)["warnings"][0]
+    parcels_around(season, 4)
+    assert run(season)["warnings"][0].startswith("4 of 90 reference points lie inside training parcels")
+    (season / "item.json").write_text(
+        json.dumps({"links": [{"rel": "derived_from", "href": "https://example.org/i.json"}]})
+    )
+    assert run(season)["warnings"] == []
+
+
+def test_training_parcels_that_were_named_must_be_readable(season):
+    with pytest.raises(AssessmentError, match=r"reading the training parcels .*no such file"):
+        run(season, training=season / "absent.gpkg")
+
+
+def test_a_directory_that_is_not_a_report_is_refused_before_any_work(season):
+    (season / "report").mkdir()
+    (season / "report" / "thesis.txt").write_text("years")
+    with pytest.raises(OutputError, match="files that agrifm did not write"):
+        assess(season / "absent.tif", season / "points.gpkg", "label", season / "report")
+
+
+def test_files_that_somebody_keeps_in_a_report_are_not_lost(season):
+    run(season)
+    run(season)  # an earlier report alone is replaced
+    (season / "report" / "labels.gpkg").write_text("weeks of work")
+    with pytest.raises(OutputError, match=r"it holds labels\.gpkg, which would be lost"):
+        run(season)
+    assert (season / "report" / "labels.gpkg").read_text() == "weeks of work"
+
+
+def test_a_refused_assessment_leaves_the_earlier_report_whole(season):
+    run(season)
+    before = (season / "report" / "report.json").read_bytes()
+    write_points(season / "points.gpkg", [0], [6], ["1110"])
+    with pytest.raises(AssessmentError, match="label more points in that class"):
+        run(season)
+    assert (season / "report" / "report.json").read_bytes() == before
+    assert not (season / "report.partial").exists()
+
+
+def test_maps_in_degrees_and_running_northwards_get_a_report(tmp_path):
+    write_raster(tmp_path / "m.tif", crop_map(), crs="EPSG:4326", side=0.0001, corner=(4, 50), legend=CROPS, nodata=255)
+    places = np.concatenate([np.argwhere(crop_map() == number)[:12] for number in range(3)])
+    labels = np.repeat(CROPS.codes, 12)
+    write_points(tmp_path / "p.gpkg", *places.T, labels, crs="EPSG:4326", side=0.0001, corner=(4, 50))
+    north = assess(tmp_path / "m.tif", tmp_path / "p.gpkg", "label", tmp_path / "north")
+    flipped = crop_map()[::-1].copy()
+    write_raster(tmp_path / "f.tif", flipped, crs="EPSG:4326", side=0.0001, corner=(4, 50), legend=CROPS, nodata=255)
+    import rasterio
+    from affine import Affine
+
+    with rasterio.open(tmp_path / "f.tif", "r+") as file:
+        file.transform = Affine(0.0001, 0, 4, 0, 0.0001, 50 - 60 * 0.0001)
+    south = assess(tmp_path / "f.tif", tmp_path / "p.gpkg", "label", tmp_path / "south")
+    assert [area["area_ha"] for area in south["areas"]] == pytest.approx([area["area_ha"] for area in north["areas"]])
+    pictures = [
+        re.search(r"base64,([^\"]+)", (tmp_path / name / "report.html").read_text()).group(1)
+        for name in ("north", "south")
+    ]
+    assert pictures[0] == pictures[1]
+
+
+def test_the_chart_holds_every_interval_and_starts_at_or_below_zero():
+    areas = [
+        {"area_ha": 10, "mapped_ha": 30, "interval_ha": [-6, 26]},
+        {"area_ha": 90, "mapped_ha": 80, "interval_ha": [70, 110]},
+    ]
+    chart = _chart(areas)
+    for bar in chart["bars"]:
+        assert 0 <= bar["low"] <= bar["low"] + bar["span"] <= 100
+        assert 0 <= bar["mapped"] <= 100
+    assert chart["bars"][0]["low"] == 0
+    assert chart["bars"][0]["zero"] > 0
+    assert [text for _, text in chart["ticks"]] == ["0", "50", "100"]
+
+
+def test_numbers_are_written_with_sensible_decimals():
+    assert [hectares(value) for value in (1234.5, 61.24, 4.123, -7.5)] == ["1,234", "61.2", "4.12", "−7.50"]
+    assert hectares(3.21, 412) == "3"
+    assert percent(0.874) == "87\xa0%"
+    assert percent(None) == "–"
+
+
+def test_assessing_does_not_import_torch(season):
+    code = (
+        "import sys; from pathlib import Path; from agrifm.assess.report import assess; d = Path(sys.argv[1]); "
+        "assess(d / 'classes.tif', d / 'points.gpkg', 'label', d / 'new'); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(season)], check=True)

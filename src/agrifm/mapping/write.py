@@ -1,0 +1,160 @@
+"""Cloud-optimised GeoTIFFs of classes and confidence, written tile by tile and read back before they count.
+
+Tiles go to a plain tiled GeoTIFF first, which GDAL then rewrites with overviews as a COG; neither step holds more
+than a few tiles. A full disk can cut a file short without an error, so every tile is compared with what was written.
+"""
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
+
+from agrifm.errors import OutputError
+from agrifm.files import write_text
+from agrifm.grid import Grid, Window
+from agrifm.legend import UNLABELLED, Legend
+
+BLOCK = 512
+"""Side of a tile in pixels."""
+CACHE_MB = 64
+"""GDAL's block cache; without a bound it would take a twentieth of the machine's memory."""
+Color = tuple[int, int, int, int]
+
+
+@contextmanager
+def gdal_says_what_failed(doing: str) -> Iterator[None]:
+    """Bound GDAL's memory, and turn its failed writes into one sentence that begins with `doing`.
+
+    Raises:
+        OutputError: a file could not be written, which on a local disk means that it is full.
+    """
+    try:
+        with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+            yield
+    except (RasterioError, CPLE_BaseError) as error:
+        raise _disk_is_full(doing, str(error.__cause__ or error)) from error
+
+
+def _disk_is_full(doing: str, detail: str) -> OutputError:
+    return OutputError(f"{doing}: the disk is full ({detail}); free some space and run it again")
+
+
+@dataclass
+class Raster:
+    """One band of bytes, 255 = nodata, on its way to a COG.
+
+    Tiles are written inside the `with` block, and `finish` after it makes the COG. After a failure the caller removes
+    what is left of both files.
+    """
+
+    path: Path
+    """Of the COG."""
+    grid: Grid
+    description: str
+    """Of the band."""
+    tags: Mapping[str, str]
+    resampling: str
+    """How overviews are made: MODE for classes, AVERAGE for numbers."""
+    colors: Mapping[int, Color] = field(default_factory=dict)
+    _checksums: dict[Window, int] = field(init=False, default_factory=dict)
+    _dataset: Any = field(init=False)
+
+    @property
+    def _plain(self) -> Path:
+        return self.path.with_name(f".{self.path.stem}.plain.tif")
+
+    def __enter__(self) -> "Raster":
+        self._dataset = rasterio.open(
+            self._plain,
+            "w",
+            driver="GTiff",
+            dtype="uint8",
+            count=1,
+            height=self.grid.shape[0],
+            width=self.grid.shape[1],
+            crs=self.grid.crs.to_wkt(),
+            transform=self.grid.transform,
+            nodata=UNLABELLED,
+            tiled=True,
+            blockxsize=BLOCK,
+            blockysize=BLOCK,
+            compress="deflate",
+            bigtiff="if_safer",
+        )
+        self._dataset.set_band_description(1, self.description)
+        self._dataset.update_tags(**self.tags)
+        if self.colors:
+            self._dataset.write_colormap(1, dict(self.colors))
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._dataset.close()
+
+    def write(self, tile: Window, pixels: NDArray[np.uint8]) -> None:
+        """Write a tile (H, W) of `BLOCK` pixels, less at the right and lower edge."""
+        self._dataset.write(pixels, 1, window=_rasterio_window(tile))
+        self._checksums[tile] = zlib.crc32(pixels.tobytes())
+
+    def finish(self) -> None:
+        """The COG, read back.
+
+        Raises:
+            OutputError: what is on disk is not what was written.
+        """
+        rasterio.shutil.copy(
+            self._plain,
+            self.path,
+            driver="COG",
+            BLOCKSIZE=BLOCK,
+            COMPRESS="DEFLATE",
+            OVERVIEW_RESAMPLING=self.resampling,
+            BIGTIFF="IF_SAFER",
+        )
+        self._verify()
+        self._plain.unlink()
+
+    def _verify(self) -> None:
+        """Every tile is what was written; every tile of the overviews can be read."""
+        with rasterio.open(self.path) as source:
+            levels = len(source.overviews(1))
+            for tile, checksum in self._checksums.items():
+                if zlib.crc32(source.read(1, window=_rasterio_window(tile)).tobytes()) != checksum:
+                    raise _disk_is_full(f"writing {self.path.name}", "what was written could not be read back")
+        for level in range(levels):
+            with rasterio.open(self.path, overview_level=level) as overview:
+                for _, window in overview.block_windows(1):
+                    overview.read(1, window=window)
+
+
+def _rasterio_window(tile: Window) -> Any:
+    return rasterio.windows.Window(tile.col, tile.row, tile.width, tile.height)
+
+
+def colors(legend: Legend) -> dict[int, Color]:
+    """Red, green, blue, alpha (0..255) by class number; nodata is transparent."""
+    found = {number: (*rgb(entry.color), 255) for number, entry in enumerate(legend.classes)}
+    return {**found, UNLABELLED: (0, 0, 0, 0)}
+
+
+def rgb(color: str) -> tuple[int, int, int]:
+    """`#rrggbb` as three numbers 0..255."""
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
+
+
+def write_category_names(raster: Path, names: Sequence[str]) -> None:
+    """The names of classes beside a raster (`.aux.xml`), where GDAL and QGIS look; GeoTIFF has no place for them."""
+    categories = "".join(f"<Category>{escape(name)}</Category>" for name in names)
+    text = (
+        f'<PAMDataset><PAMRasterBand band="1"><CategoryNames>{categories}</CategoryNames></PAMRasterBand></PAMDataset>'
+    )
+    write_text(raster.with_name(f"{raster.name}.aux.xml"), text + "\n")

@@ -116,14 +116,14 @@ class MapConfig(Section):
 
     model: str = "agrifm"
     """Name of the trained model that draws the map."""
-    window: int = Field(192, ge=48, multiple_of=48)
-    """Side of prediction windows, target pixels."""
+    window: int | None = Field(None, ge=48, multiple_of=48)
+    """Side of prediction windows, target pixels; left out, that of the model's training windows."""
     overlap: int = Field(48, ge=0, multiple_of=48)
     """Pixels shared with each neighbour and blended, so that seams do not show."""
 
     @model_validator(mode="after")
     def _overlap_fits(self) -> Self:
-        if 2 * self.overlap > self.window:
+        if self.window is not None and 2 * self.overlap > self.window:
             raise ValueError(f"`overlap` ({self.overlap}) must be at most half of `window` ({self.window})")
         return self
 

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from odc.geo import CRS
 from odc.geo.geobox import GeoBox
 from pyproj import Geod, Transformer
-from shapely import Polygon, box
+from shapely import Polygon, box, transform
 from shapely.geometry.base import BaseGeometry
-from shapely.ops import transform as transform_shape
 
 from agrifm.errors import CubeError
 
@@ -108,8 +107,8 @@ class Grid:
         height, width = (side * self.resolution / resolution for side in self.shape)
         assert (height, width) == (int(height), int(width)), f"{self.bounds} is no multiple of {resolution}"
         left, _, _, top = self.bounds
-        transform = Affine(resolution, 0, left, 0, -resolution, top)
-        return Grid.of(str(self.crs), transform, (int(height), int(width)))
+        corner = Affine(resolution, 0, left, 0, -resolution, top)
+        return Grid.of(str(self.crs), corner, (int(height), int(width)))
 
     def footprint(self) -> Polygon:
         """Outline in longitude and latitude, edges followed by 16 points each."""
@@ -131,7 +130,7 @@ class Grid:
 def reproject(shape: BaseGeometry, source: str, target: str) -> BaseGeometry:
     """A geometry in another CRS, x before y in both."""
     transformer = Transformer.from_crs(source, target, always_xy=True)
-    moved: BaseGeometry = transform_shape(transformer.transform, shape)
+    moved: BaseGeometry = transform(shape, lambda points: np.stack(transformer.transform(*points.T), axis=-1))
     return moved
 
 
@@ -172,10 +171,10 @@ def area_grid(area: BaseGeometry, resolution: float = 10) -> Grid:
     left, bottom, right, top = reproject(area.segmentize(max(extent / 64, 1e-9)), LONLAT, crs).bounds
     left, bottom = np.floor(left / NEST) * NEST, np.floor(bottom / NEST) * NEST
     width, height = max(ceil((right - left) / NEST), 1), max(ceil((top - bottom) / NEST), 1)
-    transform = Affine(resolution, 0, left, 0, -resolution, bottom + height * NEST)
+    corner = Affine(resolution, 0, left, 0, -resolution, bottom + height * NEST)
     cells = NEST / resolution
     assert cells == int(cells), f"pixels of {resolution} m do not nest in {NEST} m"
-    return Grid.of(crs, transform, (height * int(cells), width * int(cells)))
+    return Grid.of(crs, corner, (height * int(cells), width * int(cells)))
 
 
 def tiles(shape: tuple[int, int], side: int) -> Iterator[Window]:

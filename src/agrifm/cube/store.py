@@ -125,7 +125,7 @@ def _sensor_cube(group: zarr.Group, name: str) -> SensorCube:
     grid = Grid.of(str(reference["crs_wkt"]), Affine(a, 0, left, 0, e, top), group["values"].shape[2:])
     content = SensorInput(
         sensor=name,
-        bands=tuple(group.attrs["bands"]),
+        bands=tuple(str(band) for band in group["band"][:]),
         quantity=attributes["quantity"],
         scale=attributes["scale_factor"],
         resolution=grid.resolution,
@@ -161,7 +161,6 @@ def create_sensor(
         last_days: of composites; None for single acquisitions.
     """
     group = root.create_group(content.sensor)
-    group.attrs["bands"] = list(content.bands)
     frames, shape_ = len(days), grid.shape
     tile = {"grid_mapping": "spatial_ref"}
     values = _create(group, "values", (frames, len(content.bands), *shape_), "int16", FILL, ("time", "band", "y", "x"))
@@ -183,7 +182,9 @@ def create_sensor(
     for axis, standard in (("x", "projection_x_coordinate"), ("y", "projection_y_coordinate")):
         unit = str(grid.crs.proj.axis_info[0].unit_name)
         _write(group, axis, getattr(grid, axis), (axis,), {"standard_name": standard, "units": unit})
-    _write(group, "band", np.arange(len(content.bands), dtype=np.int32), ("band",), {"names": list(content.bands)})
+    group.create_array("band", shape=(len(content.bands),), dtype="str", dimension_names=("band",))[...] = np.array(
+        content.bands, dtype=object
+    )
     transform = grid.transform
     _write(
         group,

@@ -248,3 +248,16 @@ def _write_training_data(data: Data, path: Path) -> None:
     frame["fold"] = [FOLDS[fold] for fold in data.split.place_fold[used]]
     with write_aside(path) as aside:
         frame.to_file(aside, driver="GPKG", layer="training")
+
+
+def describe(scores: dict[str, Any]) -> list[str]:
+    """The scores in sentences: notes on the labels, then a line per model."""
+    lines = list(scores["notes"])
+    for name, own in scores["models"].items():
+        low, high = own["macro_f1_interval"]
+        lines.append(
+            f"{name}: on {scores['blocks']['test']} unseen blocks overall accuracy {own['overall_accuracy']:.3f} "
+            f"(majority class {scores['majority_class']['overall_accuracy']:.3f}), macro F1 "
+            + ("not scored" if own["macro_f1"] is None else f"{own['macro_f1']:.3f} ({low:.3f} to {high:.3f})")
+        )
+    return lines

@@ -1,8 +1,9 @@
 """Trained models of either kind, loaded by path: what mapping and scoring use."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from agrifm.errors import ModelError
 from agrifm.record import ModelRecord
 from agrifm.samples.sample import Sample
+
+if TYPE_CHECKING:
+    from agrifm.models.agrifm import AgriFM
 
 SUFFIXES = {"agrifm": ".safetensors", "random-forest": ".skops"}
 """File suffix of each kind of model."""
@@ -31,16 +35,14 @@ class TrainedAgriFM:
     """AgriFM in evaluation mode."""
 
     record: ModelRecord
-    network: object
+    network: "AgriFM"
 
     def probabilities(self, sample: Sample) -> NDArray[np.float32]:
         """Class probabilities (classes, H, W) of an interpolated sample."""
         import torch
 
-        from agrifm.models.agrifm import AgriFM
         from agrifm.train.finetune import normalised
 
-        assert isinstance(self.network, AgriFM)
         device = next(self.network.parameters()).device
         images = {name: torch.from_numpy(series.image)[None].to(device) for name, series in sample.series.items()}
         valid = {
@@ -63,17 +65,31 @@ def load_model(path: Path) -> TrainedModel:
         from agrifm.classic.forest import load_forest
 
         return load_forest(path)
-    if path.suffix != SUFFIXES["agrifm"]:
-        raise ModelError(
-            f"reading the model {path}: a model file ends in {' or '.join(SUFFIXES.values())}; `agrifm train` writes it"
-        )
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        raise ModelError(
-            f"reading the model {path}: AgriFM needs PyTorch, which is not installed; pip install 'agrifm[deep]'"
-        ) from error
+    _require_torch(path)
+    import torch
+
     from agrifm.models.weights import load_network
 
     network, record = load_network(path)
     return TrainedAgriFM(record, network.to("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def load_record(path: Path) -> ModelRecord:
+    """Only the record of a model file; raises as `load_model` does."""
+    if path.suffix == SUFFIXES["random-forest"]:
+        return load_model(path).record
+    _require_torch(path)
+    from agrifm.models.weights import read_record
+
+    return read_record(path)
+
+
+def _require_torch(path: Path) -> None:
+    if path.suffix != SUFFIXES["agrifm"]:
+        raise ModelError(
+            f"reading the model {path}: a model file ends in {' or '.join(SUFFIXES.values())}; `agrifm train` writes it"
+        )
+    if find_spec("torch") is None:
+        raise ModelError(
+            f"reading the model {path}: AgriFM needs PyTorch, which is not installed; pip install 'agrifm[deep]'"
+        )

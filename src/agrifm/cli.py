@@ -1,0 +1,174 @@
+"""The command line: parses and calls. Every command is a plain function that Python users can call.
+
+Exit codes: 0 done, 1 the run failed, 2 the request was wrong. Slow libraries are imported when a command runs.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agrifm.errors import AgriFMError
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: what its help says, its arguments, and what it runs."""
+
+    summary: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], None]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:2] == ["assess", "design"]:
+        words[:2] = ["assess design"]
+    options = _parser().parse_args(words)
+    try:
+        COMMANDS[options.command].run(options)
+    except AgriFMError as error:
+        if options.debug:
+            raise
+        print(f"agrifm {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"agrifm {options.command}: stopped; run it again to continue", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="agrifm", description="From an area and a season to a crop map with hectares and confidence."
+    )
+    parser.add_argument("--version", action=_Version, help="show the version and exit")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        own = commands.add_parser(name, help=command.summary, description=command.summary)
+        command.arguments(own)
+        own.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+class _Version(argparse.Action):
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from agrifm import __version__
+
+        print(f"agrifm {__version__}")
+        parser.exit()
+
+
+def _directory(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directory", type=Path, metavar="DIR")
+
+
+def _project(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--project", type=Path, default=Path(), metavar="PATH", help="agrifm.toml or its directory (default: here)"
+    )
+
+
+def _init(options: argparse.Namespace) -> None:
+    from agrifm.project import init
+
+    print(f"wrote {init(options.directory)}; edit the three places marked there, then run `agrifm fetch` beside it")
+
+
+def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
+    _directory(parser)
+    parser.add_argument("--seed", type=int, default=0, help="another seed, another season (default: 0)")
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    from agrifm.scene.simulate import simulate
+
+    print(f"wrote {simulate(options.directory, seed=options.seed)}")
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from agrifm.config import read_project
+    from agrifm.cube.fetch import fetch
+
+    cube, account = fetch(read_project(options.project))
+    print("\n".join([*account, f"wrote {cube.path}"]))
+
+
+def _train(options: argparse.Namespace) -> None:
+    from agrifm.config import read_project
+    from agrifm.train.run import describe, train
+
+    project = read_project(options.project)
+    print("\n".join([*describe(train(project)), f"wrote {project.models}"]))
+
+
+def _map_arguments(parser: argparse.ArgumentParser) -> None:
+    _project(parser)
+    parser.add_argument("--model", type=Path, help="model file (default: the one named in the project file)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where the map goes (default: map/ in the project)")
+
+
+def _map(options: argparse.Namespace) -> None:
+    from agrifm.config import read_project
+    from agrifm.mapping.project import describe, map_project
+
+    print("\n".join(describe(map_project(read_project(options.project), options.model, options.out))))
+
+
+def _assess_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--map", type=Path, required=True, help="classified raster, made by agrifm or not")
+    parser.add_argument(
+        "--reference", type=Path, required=True, help="labelled points drawn with `agrifm assess design`"
+    )
+    parser.add_argument("--label", required=True, metavar="COLUMN", help="column of the reference class code")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where report.html and report.json go")
+    parser.add_argument("--scores", type=Path, help="models/scores.json, to show scores on unseen blocks too")
+    parser.add_argument("--training", type=Path, help="training parcels, to count reference points inside them")
+
+
+def _assess(options: argparse.Namespace) -> None:
+    from agrifm.assess.report import assess, describe
+
+    report = assess(
+        options.map, options.reference, options.label, options.out, scores=options.scores, training=options.training
+    )
+    print("\n".join([*describe(report), f"wrote {options.out / 'report.html'}"]))
+
+
+def _design_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--map", type=Path, required=True, help="classified raster; its classes are the strata")
+    parser.add_argument("--n", type=int, required=True, help="number of points")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other points (default: 0)")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="GeoPackage with an empty label column")
+
+
+def _design(options: argparse.Namespace) -> None:
+    from agrifm.assess.design import draw
+
+    draw(options.map, options.n, options.seed, options.out)
+    print(f"wrote {options.out}; fill its column `label` with the class codes found on the ground")
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from agrifm.demo import demo
+
+    demo(options.directory)
+
+
+COMMANDS = {
+    "init": Command("write a commented project file, ready to edit", _directory, _init),
+    "simulate": Command(
+        "write a synthetic season: a STAC catalogue of scenes with known truth", _simulate_arguments, _simulate
+    ),
+    "fetch": Command("scenes, or files of one's own, to the cube", _project, _fetch),
+    "train": Command("cube and labels to models, scored on unseen blocks", _project, _train),
+    "map": Command("cube and model to a map of classes and confidence", _map_arguments, _map),
+    "assess": Command("map and reference points to accuracy and areas with intervals", _assess_arguments, _assess),
+    "assess design": Command("draw reference points with the map's classes as strata", _design_arguments, _design),
+    "demo": Command("simulate, fetch, train, map and assess in one go, offline", _directory, _demo),
+}

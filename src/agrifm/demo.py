@@ -1,0 +1,154 @@
+"""`agrifm demo`: simulate, fetch, train, map and assess in one go, offline, with the time of each stage."""
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from agrifm.config import read_project
+from agrifm.files import MARKER, require_ours, write_json, write_text
+
+PROJECT = """\
+# The demo's project: a simulated season. `agrifm fetch`, `train` and `map` work here as on any other project.
+[season]
+area = "season/area.geojson"
+start = 2024-03-01
+end = 2024-10-31
+
+[imagery]
+catalog = "season/catalog.json"
+products = ["sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061"]
+
+[labels]
+file = "season/truth/parcels.gpkg"
+column = "crop"
+legend = "season/truth/legend.json"
+other = "season/truth/landcover.tif"
+other_values = [10, 50, 80]
+
+[model]
+frames = 24
+side = 96
+steps = 400
+batch = 4
+"""
+REFERENCE_POINTS = 400
+
+
+def demo(directory: Path) -> dict[str, Any]:
+    """The whole road on a simulated season, into a new directory or one of an earlier demo; a stopped demo continues.
+
+    Returns:
+        The report, as written to `report/report.json`.
+
+    Raises:
+        OutputError: the directory is not ours, or the disk is full.
+    """
+    from agrifm.assess.design import draw
+    from agrifm.assess.report import assess
+    from agrifm.cube.fetch import fetch
+    from agrifm.mapping.project import map_project
+    from agrifm.scene.simulate import simulate
+    from agrifm.train.run import train
+
+    require_ours(directory, "demo")
+    directory.mkdir(parents=True, exist_ok=True)
+    write_json(directory / MARKER, {"kind": "demo"})
+    write_text(directory / "agrifm.toml", PROJECT)
+    project = read_project(directory)
+    season, points, report = directory / "season", directory / "reference.gpkg", directory / "report"
+    seconds: dict[str, float] = {}
+    with _stage("simulate", seconds):
+        if not (season / MARKER).exists():
+            simulate(season)
+    with _stage("fetch", seconds):
+        _, account = fetch(project)
+    with _stage("train", seconds):
+        train(project)
+    with _stage("map", seconds):
+        map_project(project)
+    with _stage("assess", seconds):
+        classes = project.maps / "classes.tif"
+        points.unlink(missing_ok=True)
+        draw(classes, REFERENCE_POINTS, project.model.seed, points)
+        _visit(points, season / "truth" / "crops.tif")
+        result = assess(
+            classes,
+            points,
+            project.assess.column,
+            report,
+            scores=project.models / "scores.json",
+            truth=season / "truth" / "crops.tif",
+        )
+    _summary(directory, account, seconds, result)
+    return result
+
+
+@contextmanager
+def _stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
+    print(f"agrifm demo: {name}", file=sys.stderr)
+    start = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - start
+
+
+def _visit(points: Path, truth: Path) -> None:
+    """Fill the label column of the reference points with the truth, as a visit to the field would."""
+    import geopandas
+    import rasterio
+
+    from agrifm.assess.classmap import read_legend
+    from agrifm.files import write_aside
+
+    frame = geopandas.read_file(points)
+    with rasterio.open(truth) as source:
+        legend = read_legend(source)
+        moved = frame.to_crs(source.crs)
+        values = [int(value[0]) for value in source.sample(zip(moved.geometry.x, moved.geometry.y, strict=True))]
+    frame["label"] = [legend.codes[value] for value in values]
+    with write_aside(points) as aside:
+        frame.to_file(aside, driver="GPKG")
+
+
+def _summary(directory: Path, account: list[str], seconds: dict[str, float], report: dict[str, Any]) -> None:
+    """Tables of stages, models and areas, and the paths to look at."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    stages = Table(title="Stages", title_justify="left")
+    stages.add_column("stage")
+    stages.add_column("seconds", justify="right")
+    for name, spent in seconds.items():
+        stages.add_row(name, f"{spent:.0f}")
+    stages.add_row("all", f"{sum(seconds.values()):.0f}")
+    models = Table(title="On blocks that no model has seen", title_justify="left")
+    for column in ("model", "overall accuracy", "macro F1", "macro F1, parcels"):
+        models.add_column(column, justify="left" if column == "model" else "right")
+    for name, own in report["models"].items():
+        models.add_row(
+            name,
+            _interval(own, "overall_accuracy"),
+            _interval(own, "macro_f1"),
+            f"{own['macro_f1_parcels']:.2f}",
+        )
+    areas = Table(title="Area of each class, with 95 % interval", title_justify="left")
+    for column in ("class", "mapped ha", "estimated ha", "±"):
+        areas.add_column(column, justify="left" if column == "class" else "right")
+    for entry in report["areas"]:
+        half = (entry["interval_ha"][1] - entry["interval_ha"][0]) / 2
+        areas.add_row(entry["name"], f"{entry['mapped_ha']:.0f}", f"{entry['area_ha']:.0f}", f"{half:.0f}")
+    for table in (stages, models, areas):
+        console.print(table)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform != "darwin" else 1e9)
+    console.print(f"peak memory {peak:.1f} GB; " + "; ".join(account))
+    console.print(f"look at  {directory / 'report' / 'report.html'}\n         {directory / 'map' / 'map.png'}")
+    console.print(f"         {directory / 'map' / 'classes.tif'} (opens in QGIS with its colours)", highlight=False)
+
+
+def _interval(scores: dict[str, Any], key: str) -> str:
+    low, high = scores[f"{key}_interval"]
+    return f"{scores[key]:.2f} ({low:.2f} to {high:.2f})"

@@ -1,0 +1,39 @@
+"""`agrifm map`: the project's cube and one of its models to its map."""
+
+from pathlib import Path
+
+from agrifm.config import Project
+from agrifm.errors import MapError
+from agrifm.mapping.run import MapSummary, map_area
+from agrifm.train.trained import SUFFIXES, load_record
+
+
+def map_project(project: Project, model: Path | None = None, out: Path | None = None) -> MapSummary:
+    """Map the project's area; a stopped map continues.
+
+    Args:
+        model: model file; left out, the one named under [map].
+        out: directory of the map; left out, `map/` beside the project file.
+
+    Raises:
+        MapError, ModelError, CubeError, OutputError: in a sentence, before anything is overwritten.
+    """
+    path = model or _named_model(project)
+    window = project.map.window or load_record(path).side
+    return map_area(project.cube, path, out or project.maps, window, min(project.map.overlap, window // 2))
+
+
+def _named_model(project: Project) -> Path:
+    name = project.map.model
+    if name not in SUFFIXES:
+        raise MapError(f"choosing the model to map with: unknown model '{name}'; known models: {', '.join(SUFFIXES)}")
+    return project.models / f"{name}{SUFFIXES[name]}"
+
+
+def describe(summary: MapSummary) -> list[str]:
+    """The map in sentences."""
+    areas = ", ".join(f"{code} {hectares:.0f}" for code, hectares in summary.hectares.items())
+    return [
+        f"mapped hectares: {areas}; without a valid observation {summary.nodata_hectares:.0f}",
+        f"wrote {summary.path}",
+    ]

@@ -1,0 +1,66 @@
+"""`agrifm init`: a commented project file, ready to edit."""
+
+from pathlib import Path
+
+from agrifm.config import PROJECT_FILE
+from agrifm.errors import OutputError
+from agrifm.files import write_text
+
+TEMPLATE = """\
+# A season described: what every agrifm command reads. Paths are relative to this file.
+# Three places to edit, marked 1, 2 and 3; everything else has a sensible default.
+
+[season]
+# 1. Where and when. The area is a vector file (GeoJSON, GeoPackage, GeoParquet), or a box in degrees:
+#    area = [2.30, 46.85, 2.40, 46.95]   # west, south, east, north
+area = "area.geojson"
+start = 2024-03-01
+end = 2024-10-31           # in the next year where the season crosses New Year
+
+[imagery]
+# 2. A static STAC catalogue on disk, and the products to take from it.
+catalog = "imagery/catalog.json"
+products = ["sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061"]
+#    Or files of your own, instead of the two lines above. A GeoTIFF has its date and band in its name
+#    (S2_20240301_B04.tif); a NetCDF file has dimensions time, y, x and one variable per band.
+# [[imagery.files]]
+# product = "sentinel-2-c1-l2a"
+# pattern = "imagery/*.tif"
+
+[labels]
+# 3. What is known on the ground: polygons, points or a raster, with the class code in a column.
+file = "labels.gpkg"
+column = "crop"
+#    Land that is no crop of interest. Without it the map will call forests and towns crops.
+#    A land-cover raster with the values that are no crop (10 trees, 50 built-up, 80 water in ESA WorldCover),
+#    or polygons:
+# other = "worldcover.tif"
+# other_values = [10, 50, 80]
+#    Names and colours of the classes (JSON or CSV: code, name, color); without it the codes are the names.
+# legend = "legend.csv"
+
+[model]
+names = ["agrifm", "random-forest"]
+preset = "tiny"            # "tiny" learns on a laptop; "small" and "base" want a GPU
+frames = 24                # equal periods into which the season is interpolated; "base" needs 29 to 32
+steps = 1500
+
+[map]
+model = "agrifm"           # which of the models draws the map
+
+[assess]
+column = "label"
+"""
+
+
+def init(directory: Path) -> Path:
+    """Write `agrifm.toml` into a directory, which may be new; returns its path.
+
+    Raises:
+        OutputError: there is one already, or it cannot be written.
+    """
+    path = directory / PROJECT_FILE
+    if path.exists():
+        raise OutputError(f"writing {path}: it exists already; edit it, or choose another directory")
+    write_text(path, TEMPLATE)
+    return path

@@ -1,0 +1,287 @@
+import json
+import re
+from itertools import product
+
+import numpy as np
+import pystac
+import pytest
+import rasterio
+import rasterio.shutil
+from affine import Affine
+from shapely import Polygon, box
+from shapely.geometry import shape
+from small_maps import (
+    LEGEND,
+    MODIS,
+    SEASON,
+    SENTINEL,
+    PixelModel,
+    WindowModel,
+    make_cube,
+    make_record,
+    utm_grid,
+)
+
+from agrifm.errors import CubeError, MapError, ModelError, OutputError
+from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares, reproject
+from agrifm.legend import UNLABELLED, Legend
+from agrifm.mapping.plan import plan_map
+from agrifm.mapping.run import map_area, map_cube
+from agrifm.samples.patches import read_patch
+
+FILES = ["agrifm.json", "classes.tif", "classes.tif.aux.xml", "confidence.tif", "item.json", "map.png"]
+
+
+def pixels(path):
+    with rasterio.open(path) as source:
+        return source.read(1)
+
+
+def test_the_tiled_map_equals_the_whole_one(tmp_path):
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid((3, 4)))
+    map_cube(cube, PixelModel(), "a", tmp_path / "tiled", 48, 20)
+    map_cube(cube, PixelModel(), "a", tmp_path / "whole", 192, 0)
+    sample = read_patch(cube, Window(0, 0, 144, 192), [SENTINEL], SEASON.steps(4))
+    expected = PixelModel().probabilities(sample)
+    for name in ("classes.tif", "confidence.tif"):
+        assert (tmp_path / "tiled" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert (pixels(tmp_path / "tiled" / "classes.tif") == expected.argmax(0)).mean() > 0.999
+    assert np.abs(pixels(tmp_path / "tiled" / "confidence.tif") - 100 * expected.max(0)).max() <= 0.55
+
+
+def test_windows_that_disagree_are_blended_linearly(tmp_path):
+    """The oracle blends whole windows with ramps in plain floating point."""
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid((2, 3)))
+    map_cube(cube, WindowModel(), "a", tmp_path / "map", 48, 12)
+    total, weight = np.zeros((3, 96, 144)), np.zeros((96, 144))
+    ramp = np.minimum(np.arange(1, 49), 13) / 13
+    ramp = np.minimum(ramp, ramp[::-1])
+    for row, col in product((0, 36, 48), (0, 36, 72, 96)):
+        window = Window(row, col, 48, 48)
+        found = WindowModel().probabilities(read_patch(cube, window, [SENTINEL], SEASON.steps(4)))
+        total[:, *window.slices] += np.outer(ramp, ramp) * found
+        weight[window.slices] += np.outer(ramp, ramp)
+    mean = total / weight
+    assert np.abs(pixels(tmp_path / "map" / "confidence.tif") - 100 * mean.max(0)).max() <= 0.55
+    assert (pixels(tmp_path / "map" / "classes.tif") == mean.argmax(0)).mean() > 0.998
+
+
+def test_two_sensors_are_mapped_on_the_finer_grid(tmp_path):
+    sensors = (SENTINEL, MODIS)
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid((3, 4)), sensors)
+    summary = map_cube(cube, PixelModel(make_record(sensors)), "a", tmp_path / "map", 96, 48)
+    assert pixels(tmp_path / "map" / "classes.tif").shape == (144, 192)
+    assert summary.windows == 2 * 3
+    with pytest.raises(MapError, match="nest in 48 pixels, and 20 is no multiple"):
+        map_cube(cube, PixelModel(make_record(sensors)), "a", tmp_path / "other", 96, 20)
+
+
+def test_a_model_of_the_coarser_sensor_is_mapped_on_that_sensor_s_grid(tmp_path):
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid((3, 4)), (SENTINEL, MODIS))
+    map_cube(cube, PixelModel(make_record((MODIS,))), "a", tmp_path / "map", 2, 1)
+    assert pixels(tmp_path / "map" / "classes.tif").shape == (3, 4)
+
+
+def test_pixels_outside_the_area_and_never_seen_are_nodata_and_counted_apart(tmp_path):
+    """A rotated square of known size, of which a part was never seen."""
+    grid = utm_grid((10, 10))
+    x, y = 482_400, 5_517_600
+    diamond = Polygon([(x - 1800, y), (x, y + 1800), (x + 1800, y), (x, y - 1800)])
+    area = reproject(diamond, str(grid.crs), LONLAT)
+    unseen = slice(200, 240), slice(200, 260)
+    cube = make_cube(tmp_path / "cube.zarr", grid, area=area, unseen=unseen)
+    model = PixelModel()
+    summary = map_cube(cube, model, "a", tmp_path / "map", 96, 24)
+    centres = np.meshgrid(grid.x, grid.y)
+    inside = np.abs(centres[0] - x) + np.abs(centres[1] - y) < 1800
+    expected = inside.copy()
+    expected[unseen] = False
+    for name in ("classes.tif", "confidence.tif"):
+        difference = (pixels(tmp_path / "map" / name) != UNLABELLED) != expected
+        assert not difference[np.abs(np.abs(centres[0] - x) + np.abs(centres[1] - y) - 1800) > 1].any()
+    assert summary.nodata_hectares == pytest.approx(40 * 60 / 100, rel=1e-4)
+    assert summary.area_hectares == pytest.approx(648, rel=1e-3)
+    classes = pixels(tmp_path / "map" / "classes.tif")
+    for number, code in enumerate(LEGEND.codes):
+        assert summary.hectares[code] == pytest.approx((classes == number).sum() / 100)
+    assert 0 < len(model.windows) == summary.windows < len(range(0, 480, 72)) ** 2
+
+
+def test_windows_without_any_observation_are_not_predicted(tmp_path):
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid((2, 3)), unseen=(slice(0, 96), slice(0, 96)))
+    model = PixelModel()
+    map_cube(cube, model, "a", tmp_path / "map", 48, 0)
+    assert model.windows == [Window(0, 96, 48, 48), Window(48, 96, 48, 48)]
+
+
+def test_hectares_are_geodesic_where_pixels_are_in_degrees(tmp_path):
+    grid = Grid.of("EPSG:4326", Affine(0.001, 0, 20, 0, -0.001, 60), (60, 80))
+    degrees = SENTINEL.model_copy(update={"resolution": 0.001})
+    cube = make_cube(tmp_path / "cube.zarr", grid, (degrees,), area=box(20, 59.94, 20.08, 60))
+    summary = map_cube(cube, PixelModel(make_record((degrees,))), "a", tmp_path / "map", 32, 8)
+    assert summary.area_hectares == pytest.approx(geodesic_hectares(box(20, 59.94, 20.08, 60)), rel=1e-5)
+    assert summary.nodata_hectares == 0
+
+
+def test_the_part_of_an_area_beyond_its_grid_counts_as_nodata(tmp_path):
+    """A grid of files of one's own may be smaller than the area."""
+    grid = utm_grid((2, 3))
+    left, bottom, right, top = grid.bounds
+    area = reproject(box(left, bottom, right, top + 100), str(grid.crs), LONLAT)
+    summary = map_cube(make_cube(tmp_path / "cube.zarr", grid, area=area), PixelModel(), "a", tmp_path / "map")
+    assert summary.nodata_hectares == pytest.approx(1440 * 100 / 1e4, rel=1e-3)
+    assert sum(summary.hectares.values()) == 96 * 144 / 100
+
+
+def test_the_cogs_hold_colours_names_legend_and_overviews(tmp_path):
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid((12, 12)))
+    map_cube(cube, PixelModel(), "a", tmp_path / "map")
+    out = tmp_path / "map"
+    assert sorted(path.name for path in out.iterdir()) == FILES
+    assert not (tmp_path / "map.partial").exists()
+    for name in ("classes.tif", "confidence.tif"):
+        with rasterio.open(out / name) as source:
+            assert source.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+            assert (source.dtypes, source.nodata, source.block_shapes) == (("uint8",), 255, [(512, 512)])
+            assert source.compression.name == "deflate"
+            assert source.overviews(1) == [2]
+            assert source.crs.to_epsg() == 32631
+            assert source.transform == cube.target.transform
+            assert source.tags()["AGRIFM_SEASON"] == "2024-03-01/2024-09-30"
+            assert source.tags()["AGRIFM_MODEL"] == "fake"
+    with rasterio.open(out / "classes.tif") as source:
+        assert Legend.model_validate_json(source.tags()["AGRIFM_LEGEND"]) == LEGEND
+        assert source.descriptions == ("class",)
+        assert source.colormap(1)[2] == (0xDD, 0xDD, 0xDD, 255)
+        assert source.colormap(1)[255][3] == 0
+    full = np.stack([pixels(out / name) for name in ("classes.tif", "confidence.tif")]).reshape(2, 288, 2, 288, 2)
+    with rasterio.open(out / "classes.tif", overview_level=0) as overview:
+        counts = np.stack([(full[0] == number).sum((1, 3)) for number in range(3)])
+        shown = np.take_along_axis(counts, overview.read(1)[None], axis=0)[0]
+        assert (shown == counts.max(0)).all()
+    with rasterio.open(out / "confidence.tif", overview_level=0) as overview:
+        assert np.abs(overview.read(1) - full[1].mean((1, 3))).max() <= 0.5
+    rasterio.shutil.copy(out / "classes.tif", tmp_path / "copy.vrt", driver="VRT")
+    names = re.findall("<Category>(.*?)</Category>", (tmp_path / "copy.vrt").read_text())
+    assert names == ["Maize &amp; millet", "Winter wheat", "Other land"]
+
+
+def test_the_item_says_what_where_when_and_from_what(tmp_path):
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid((2, 3)), unseen=(slice(0, 10), slice(0, 10)))
+    model_item = tmp_path / "models" / "fake.json"
+    model_item.parent.mkdir()
+    model_item.write_text("{}")
+    summary = map_cube(cube, PixelModel(), "a", tmp_path / "map", model_item=model_item)
+    item = pystac.Item.from_file(str(tmp_path / "map" / "item.json"))
+    assert shape(item.geometry).equals(cube.area)
+    assert item.bbox == pytest.approx(cube.area.bounds)
+    assert item.common_metadata.start_datetime.date() == SEASON.start
+    assert item.common_metadata.end_datetime.date() == SEASON.end
+    assert item.properties["agrifm:hectares"] == pytest.approx(summary.hectares)
+    assert item.properties["agrifm:nodata_hectares"] == pytest.approx(1, abs=1e-4)
+    assert item.properties["proj:code"] == "EPSG:32631"
+    assert item.properties["proj:shape"] == [96, 144]
+    assert item.properties["proj:transform"][:6] == list(cube.target.transform)[:6]
+    assert item.properties["processing:software"]["agrifm"]
+    classes = item.assets["classes"].extra_fields["classification:classes"]
+    assert [entry["value"] for entry in classes] == [0, 1, 2, 255]
+    assert classes[0] == {"value": 0, "name": "1110", "title": "Maize & millet", "color_hint": "CC6677"}
+    for asset in item.assets.values():
+        assert asset.href.startswith("./")
+        assert (tmp_path / "map" / asset.href).exists()
+    links = json.loads((tmp_path / "map" / "item.json").read_text())["links"]
+    assert [(link["rel"], link["href"]) for link in links] == [
+        ("derived_from", "../models/fake.json"),
+        ("derived_from", "../cube.zarr"),
+    ]
+
+
+def test_a_map_is_replaced_by_a_new_one(tmp_path):
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid())
+    map_cube(cube, PixelModel(), "a", tmp_path / "map", 48, 0)
+    map_cube(cube, WindowModel(), "b", tmp_path / "map", 48, 0)
+    map_cube(cube, WindowModel(), "b", tmp_path / "fresh", 48, 0)
+    name = "confidence.tif"
+    assert (tmp_path / "map" / name).read_bytes() == (tmp_path / "fresh" / name).read_bytes()
+
+
+OTHERS = {
+    "missing sensor": (make_record((MODIS,)), "the cube has no sensor 'modis' (it has sentinel-2)"),
+    "other band": (
+        make_record((SENTINEL.model_copy(update={"bands": ("red", "swir1")}),)),
+        "the cube's 'sentinel-2' has no band 'swir1' (it has red, nir)",
+    ),
+    "other scale": (
+        make_record((SENTINEL.model_copy(update={"scale": 1.0}),)),
+        "the model expects 'sentinel-2' with scale 1.0, the cube has 0.0001",
+    ),
+    "other quantity": (
+        make_record((SENTINEL.model_copy(update={"quantity": "index"}),)),
+        "the model expects 'sentinel-2' with quantity 'index', the cube has 'surface reflectance'",
+    ),
+    "other grid": (
+        make_record((SENTINEL.model_copy(update={"resolution": 20.0}),)),
+        "the model expects 'sentinel-2' with resolution 20.0, the cube has 10.0",
+    ),
+}
+
+
+@pytest.mark.parametrize(("record", "sentence"), OTHERS.values(), ids=OTHERS)
+def test_a_cube_that_the_model_does_not_fit_is_refused_before_anything_is_written(tmp_path, record, sentence):
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid())
+    with pytest.raises(ModelError) as caught:
+        map_cube(cube, PixelModel(record), "a", tmp_path / "map")
+    assert sentence in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["cube.zarr"]
+
+
+def test_a_directory_that_is_not_a_map_is_left_alone(tmp_path):
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid())
+    (tmp_path / "map").mkdir()
+    (tmp_path / "map" / "thesis.doc").write_text("years of work")
+    with pytest.raises(OutputError, match=r"writing a map to .* it holds files that agrifm did not write"):
+        map_cube(cube, PixelModel(), "a", tmp_path / "map")
+    assert [path.name for path in (tmp_path / "map").iterdir()] == ["thesis.doc"]
+    assert not (tmp_path / "map.partial").exists()
+
+
+def test_an_area_without_any_observation_is_an_error_and_no_map(tmp_path):
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid(), unseen=(slice(None), slice(None)))
+    with pytest.raises(MapError, match="not one pixel of its area has a usable observation; fetch more scenes"):
+        map_cube(cube, PixelModel(), "a", tmp_path / "map")
+    assert not (tmp_path / "map").exists()
+
+
+def test_an_area_off_the_grid_is_an_error(tmp_path):
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid(), area=box(10, 50, 10.1, 50.1))
+    with pytest.raises(MapError, match="no pixel's centre lies inside its area"):
+        map_cube(cube, PixelModel(), "a", tmp_path / "map")
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [(np.ones((2, 96, 144), np.float32), "shape (2, 96, 144)"), (np.full((3, 96, 144), np.nan), "not all between 0")],
+)
+def test_a_model_s_impossible_answer_is_an_error(tmp_path, answer, sentence):
+    class Wrong(PixelModel):
+        def probabilities(self, sample):
+            return answer
+
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid())
+    with pytest.raises(MapError) as caught:
+        map_cube(cube, Wrong(), "a", tmp_path / "map")
+    assert sentence in str(caught.value)
+
+
+def test_map_area_names_the_missing_cube_and_the_missing_model(tmp_path):
+    with pytest.raises(CubeError, match="there is no finished cube"):
+        map_area(tmp_path / "cube.zarr", tmp_path / "a.skops", tmp_path / "map")
+    make_cube(tmp_path / "cube.zarr", utm_grid())
+    with pytest.raises(ModelError, match=r"a\.skops"):
+        map_area(tmp_path / "cube.zarr", tmp_path / "a.skops", tmp_path / "map")
+
+
+def test_the_plan_states_the_scratch_that_a_map_needs(tmp_path):
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid((2, 3)))
+    plan = plan_map(cube, make_record(), 48, 0)
+    assert plan.scratch_bytes == 6 * 48 * 48 * 3 * 2 + 2 * 96 * 144

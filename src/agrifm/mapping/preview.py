@@ -22,11 +22,12 @@ MOST_CLASSES = 20
 """Classes in the picture's legend, those of most hectares; the others are counted."""
 
 
-def write_preview(directory: Path, plan: MapPlan, hectares: Mapping[str, float]) -> None:
+def write_preview(directory: Path, plan: MapPlan, hectares: Mapping[str, float], nodata_hectares: float) -> None:
     """Write `map.png` from the COGs in a directory.
 
     Args:
         hectares: mapped, by class code.
+        nodata_hectares: inside the area, where nothing valid was seen.
     """
     from matplotlib.figure import Figure  # here, because it is slow to import
 
@@ -46,7 +47,7 @@ def write_preview(directory: Path, plan: MapPlan, hectares: Mapping[str, float])
     season = plan.cube.season
     figure.suptitle(f"Crop map by {plan.record.name}, {season.start} to {season.end}")
     _scale_bar(left, plan.grid, percent.shape[1])
-    _legend(figure, plan, hectares)
+    _legend(figure, plan, hectares, nodata_hectares)
     content = io.BytesIO()
     figure.savefig(content, format="png")
     with write_aside(directory / "map.png") as aside:
@@ -62,7 +63,7 @@ def _read(path: Path) -> NDArray[np.uint8]:
     return pixels
 
 
-def _legend(figure: Any, plan: MapPlan, hectares: Mapping[str, float]) -> None:
+def _legend(figure: Any, plan: MapPlan, hectares: Mapping[str, float], nodata_hectares: float) -> None:
     from matplotlib.patches import Patch
 
     mapped = [entry for entry in plan.record.legend.classes if hectares[entry.code] > 0]
@@ -70,6 +71,8 @@ def _legend(figure: Any, plan: MapPlan, hectares: Mapping[str, float]) -> None:
     patches = [Patch(color=entry.color, label=f"{entry.name}  {hectares[entry.code]:,.1f} ha") for entry in shown]
     if len(mapped) > len(shown):
         patches.append(Patch(color="none", label=f"and {len(mapped) - len(shown)} more"))
+    if nodata_hectares >= 0.05:
+        patches.append(Patch(facecolor="white", edgecolor="grey", label=f"nothing seen  {nodata_hectares:,.1f} ha"))
     figure.legend(handles=patches, loc="outside left upper", frameon=False, fontsize="small")
 
 

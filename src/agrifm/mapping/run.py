@@ -108,7 +108,7 @@ def map_cube(
             hectares, nodata_hectares = _write_rasters(plan, scratch, partial)
             by_code = dict(zip(model.record.legend.codes, hectares.tolist(), strict=True))
             write_category_names(partial / "classes.tif", [entry.name for entry in model.record.legend.classes])
-            write_preview(partial, plan, by_code)
+            write_preview(partial, plan, by_code, nodata_hectares)
         write_map_item(partial, out, plan, by_code, nodata_hectares, model_item)
         shutil.rmtree(scratch.path)
         finish_directory(partial, out, "map")

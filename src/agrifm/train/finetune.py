@@ -221,12 +221,12 @@ class Rounds(Callback):
         self._advance = self._bar.__enter__()
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Random numbers of a round follow from the seed and the round."""
-        torch.manual_seed(int(np.random.SeedSequence([self.recipe.seed, self.done]).generate_state(1)[0]))
+        """Waiting for data begins."""
         self._mark = time.perf_counter()
 
     def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
-        """Waiting for data ends."""
+        """Waiting for data ends; the random numbers of a step follow from the seed and the step."""
+        torch.manual_seed(int(np.random.SeedSequence([self.recipe.seed, trainer.global_step]).generate_state(1)[0]))
         now = time.perf_counter()
         self.waited, self._mark = self.waited + now - self._mark, now
 
@@ -338,6 +338,7 @@ class _quiet(warnings.catch_warnings):  # noqa: N801
     def __enter__(self) -> None:
         super().__enter__()
         logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+        warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated.*")
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*is smaller than the logging interval.*")
         warnings.filterwarnings("ignore", ".*across ranks is zero.*")

@@ -1,0 +1,35 @@
+# make demo     set-up, then the whole road on a simulated season, offline, into demo/
+# make test     set-up, then the tests
+# make check    set-up, then the heavy suites (demo, examples, kills); needs the data sets (AGRIFM_DATA)
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+# the data sets of the examples; `make check` fails where they are absent
+export AGRIFM_DATA ?= ../shared/data
+TODAY := $(shell date +%Y-%m-%d)
+LOG = benchmarks/results/$(TODAY)-check.txt
+
+.PHONY: install demo test check lint
+.DELETE_ON_ERROR:
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "agrifm needs Python 3.11 or newer: make PYTHON=python3.11"; exit 2; }
+	@start=$$(date +%s); $(PYTHON) -m venv $(VENV) && \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[deep,dev]' && \
+	echo "install: $$(($$(date +%s) - start)) s"
+	@touch $@
+
+demo: install
+	@start=$$(date +%s); $(BIN)/agrifm demo demo && echo "make demo without installation: $$(($$(date +%s) - start)) s"
+
+test: install
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not check"
+
+check: install
+	@mkdir -p $(dir $(LOG)); { echo "make check, $(TODAY), $$($(PYTHON) --version), $$(git rev-parse --short HEAD)"; \
+	$(BIN)/python -m pytest -m check --durations 0 -v; echo "exit code $$?"; } 2>&1 | tee $(LOG); grep -q '^exit code 0' $(LOG)
+
+lint: install
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

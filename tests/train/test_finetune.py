@@ -1,0 +1,142 @@
+"""Training: killed and continued equals uninterrupted; rounds, sampling and normalisation."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.toy import toy_project
+
+from agrifm.record import SensorRecord
+from agrifm.train.finetune import ROUND, Recipe, Rounds, RoundSampler, TensorBatch, normalised
+from agrifm.train.run import train
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from agrifm.config import read_project
+from agrifm.train import finetune
+from agrifm.train.run import train
+
+finetune.ROUND = 3
+steps = 0
+plain = finetune.Segmentation.training_step
+
+def step(self, batch):
+    global steps
+    if steps == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    steps += 1
+    return plain(self, batch)
+
+finetune.Segmentation.training_step = step
+train(read_project(Path(sys.argv[1])))
+print("steps", steps)
+"""
+
+
+def run(directory: Path, kill_at: int) -> subprocess.CompletedProcess[str]:
+    """Train in a process of its own, killed before that step."""
+    command = [sys.executable, "-c", KILLED, str(directory), str(kill_at)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("uninterrupted")
+    toy_project(directory, steps=8)
+    done = run(directory, -1)
+    assert done.returncode == 0, done.stderr
+    return directory
+
+
+@pytest.mark.parametrize("kills", [(4,), pytest.param((8, 1, 2), marks=pytest.mark.check)], ids=str)
+def test_training_killed_at_any_step_ends_with_the_same_weights(
+    uninterrupted: Path, tmp_path: Path, kills: tuple[int, ...]
+) -> None:
+    toy_project(tmp_path, steps=8)
+    for kill in kills:
+        assert run(tmp_path, kill).returncode == -signal.SIGKILL
+    done = run(tmp_path, -1)
+    assert done.returncode == 0, done.stderr
+    expected, found = (load_file(path / "models" / "agrifm.safetensors") for path in (uninterrupted, tmp_path))
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_a_continued_run_repeats_at_most_one_round(tmp_path: Path) -> None:
+    toy_project(tmp_path, steps=8)
+    run(tmp_path, 7)
+    done = run(tmp_path, -1)
+    # three rounds of three steps; two rounds were done before step 7
+    assert done.stdout.split()[-2:] == ["steps", "3"]
+    assert ROUND <= 50
+
+
+def test_a_changed_project_is_trained_from_the_start(tmp_path: Path) -> None:
+    toy_project(tmp_path, steps=8)
+    run(tmp_path, 7)
+    project = tmp_path / "agrifm.toml"
+    project.write_text(project.read_text().replace("steps = 8", "steps = 5"))
+    assert run(tmp_path, -1).stdout.split()[-2:] == ["steps", "6"]
+
+
+def test_the_share_of_time_spent_waiting_for_data_is_measured(uninterrupted: Path) -> None:
+    text = (uninterrupted / "models" / "agrifm.timing.json").read_text()
+    share = float(text.split(":")[1].strip(" }\n"))
+    assert 0 < share < 1
+
+
+def test_a_toy_season_is_learned(tmp_path: Path) -> None:
+    scores = train(toy_project(tmp_path, steps=60, names='"agrifm", "random-forest"'))
+    assert scores["models"]["agrifm"]["overall_accuracy"] > 0.8
+    assert scores["models"]["random-forest"]["overall_accuracy"] > 0.8
+    assert scores["majority_class"]["overall_accuracy"] < 0.6
+
+
+def test_every_patch_comes_before_any_comes_again() -> None:
+    recipe = Recipe(steps=10, batch=3, learning_rate=1e-3, seed=5)
+    sampler = RoundSampler(7, recipe, turns=8)
+    drawn = []
+    for epoch in range(4):
+        sampler.set_epoch(epoch)
+        drawn += [patch for patch, _ in sampler]
+    assert len(drawn) == 4 * 30
+    for lap in range(len(drawn) // 7):
+        assert sorted(drawn[7 * lap : 7 * lap + 7]) == list(range(7))
+
+
+def test_a_round_is_the_same_whenever_it_is_drawn_and_turns_differ() -> None:
+    recipe = Recipe(steps=10, batch=3, learning_rate=1e-3, seed=5)
+    first, again = RoundSampler(7, recipe, turns=8), RoundSampler(7, recipe, turns=8)
+    first.set_epoch(2)
+    list(first)
+    again.set_epoch(2)
+    assert list(first) == list(again)
+    assert {turn for _, turn in first} == set(range(8))
+
+
+def test_normalised_pixels_have_the_records_mean_at_zero_and_invalid_ones_are_zero() -> None:
+    record = SensorRecord(
+        sensor="s", bands=("a", "b"), quantity="index", scale=1e-4, resolution=10, mean=(0.5, 1.0), std=(0.25, 2.0)
+    )
+    image = torch.tensor([0.75, 5.0]).reshape(1, 1, 2, 1, 1).expand(1, 1, 2, 1, 2)
+    valid = torch.tensor([True, False]).reshape(1, 1, 1, 2)
+    result = normalised({"s": image}, {"s": valid}, [record])["s"]
+    np.testing.assert_allclose(result[0, 0, :, 0].numpy(), [[1, 0], [2, 0]])
+
+
+def test_a_stopped_run_stays_stopped(tmp_path: Path) -> None:
+    rounds = Rounds(tmp_path, Recipe(4, 1, 1e-3, 0))
+    rounds.load_state_dict({"best": 0.5, "best_round": 3, "done": 16, "stopped": True})
+    assert rounds.state_dict() == {"best": 0.5, "best_round": 3, "done": 16, "stopped": True}
+
+
+def test_a_batch_moves_whole() -> None:
+    batch = TensorBatch({"s": torch.zeros(1)}, {"s": torch.ones(1, dtype=torch.bool)}, torch.zeros(1))
+    moved = batch.to(torch.device("meta"))
+    assert {moved.images["s"].device.type, moved.valid["s"].device.type, moved.label.device.type} == {"meta"}

@@ -7,6 +7,7 @@ import pystac
 import pytest
 import rasterio
 import rasterio.shutil
+import torch
 from affine import Affine
 from shapely import Polygon, box
 from shapely.geometry import shape
@@ -22,12 +23,16 @@ from small_maps import (
     utm_grid,
 )
 
+from agrifm.classic.forest import features, fit, load_forest, save_forest
 from agrifm.errors import CubeError, MapError, ModelError, OutputError
 from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares, reproject
 from agrifm.legend import UNLABELLED, Legend
 from agrifm.mapping.plan import plan_map
 from agrifm.mapping.run import map_area, map_cube
+from agrifm.models.agrifm import AgriFM, preset
+from agrifm.models.weights import save_model
 from agrifm.samples.patches import read_patch
+from agrifm.train.trained import load_model
 
 FILES = ["agrifm.json", "classes.tif", "classes.tif.aux.xml", "confidence.tif", "item.json", "map.png"]
 
@@ -279,6 +284,45 @@ def test_map_area_names_the_missing_cube_and_the_missing_model(tmp_path):
     make_cube(tmp_path / "cube.zarr", utm_grid())
     with pytest.raises(ModelError, match=r"a\.skops"):
         map_area(tmp_path / "cube.zarr", tmp_path / "a.skops", tmp_path / "map")
+
+
+@pytest.fixture
+def forest(tmp_path):
+    """A random forest trained on the classes of `PixelModel`, as a file."""
+    cube = make_cube(tmp_path / "training.zarr", utm_grid(), seed=1)
+    sample = read_patch(cube, Window(0, 0, 96, 144), [SENTINEL], SEASON.steps(4))
+    classes = PixelModel().probabilities(sample).argmax(0).astype(np.uint8)
+    path = tmp_path / "models" / "forest.skops"
+    path.parent.mkdir()
+    save_forest(path, fit(features(sample), classes.ravel(), make_record(name="random-forest")))
+    return path
+
+
+def test_a_forest_s_file_maps_what_the_forest_says(tmp_path, forest):
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid())
+    summary = map_area(cube.path, forest, tmp_path / "map", 48, 12)
+    sample = read_patch(cube, Window(0, 0, 96, 144), [SENTINEL], SEASON.steps(4))
+    expected = load_forest(forest).probabilities(sample)
+    top = np.sort(expected, axis=0)
+    clear = top[-1] - top[-2] > 1e-3
+    assert (pixels(summary.path / "classes.tif") == expected.argmax(0))[clear].all()
+    assert (pixels(summary.path / "classes.tif") == PixelModel().probabilities(sample).argmax(0)).mean() > 0.9
+
+
+def test_agrifm_s_file_maps_what_the_network_says(tmp_path):
+    """Two sensors; the window is as large as the grid, so that there is nothing to blend."""
+    sensors = (SENTINEL, MODIS)
+    torch.manual_seed(0)
+    config = preset("tiny", {"sentinel-2": 2, "modis": 2}, len(LEGEND))
+    record = make_record(sensors, architecture=config.model_dump(mode="json"))
+    model_path = tmp_path / "agrifm.safetensors"
+    save_model(model_path, AgriFM(config), record)
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid(), sensors)
+    summary = map_area(cube.path, model_path, tmp_path / "map", 144, 48)
+    sample = read_patch(cube, Window(0, 0, 96, 144), sensors, SEASON.steps(4))
+    expected = load_model(model_path).probabilities(sample)
+    assert np.abs(pixels(summary.path / "confidence.tif") - 100 * expected.max(0)).max() <= 0.55
+    assert (pixels(summary.path / "classes.tif") == expected.argmax(0)).mean() > 0.99
 
 
 def test_the_plan_states_the_scratch_that_a_map_needs(tmp_path):

@@ -25,7 +25,7 @@ from agrifm.samples.sample import Sample
 from agrifm.train.trained import TrainedModel
 from agrifm.work import progress, run_tiles
 
-AHEAD = 2
+AHEAD = 1
 """Windows that are read while another one is predicted."""
 
 

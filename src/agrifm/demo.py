@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from agrifm.config import read_project
-from agrifm.files import MARKER, require_ours, write_json, write_text
+from agrifm.files import MARKER, require_ours, write_aside, write_json, write_text
+from agrifm.legend import LEGEND_TAG, Legend
 
 PROJECT = """\
 # The demo's project: a simulated season. `agrifm fetch`, `train` and `map` work here as on any other project.
@@ -100,12 +101,9 @@ def _visit(points: Path, truth: Path) -> None:
     import geopandas
     import rasterio
 
-    from agrifm.assess.classmap import read_legend
-    from agrifm.files import write_aside
-
     frame = geopandas.read_file(points)
     with rasterio.open(truth) as source:
-        legend = read_legend(source)
+        legend = Legend.model_validate_json(source.tags()[LEGEND_TAG])
         moved = frame.to_crs(source.crs)
         values = [int(value[0]) for value in source.sample(zip(moved.geometry.x, moved.geometry.y, strict=True))]
     frame["label"] = [legend.codes[value] for value in values]

@@ -14,6 +14,7 @@ from agrifm.errors import OutputError
 MARKER = "agrifm.json"
 """File in every directory that agrifm writes; it names what the directory is."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 
 
 @contextmanager
@@ -30,7 +31,7 @@ def saying_what_failed(doing: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL or "No space left" in str(error) or "File too large" in str(error):
             raise OutputError(f"{doing}: the disk is full ({error}); free some space and run it again") from error
-        if isinstance(error, PermissionError):
+        if error.errno in _REFUSED:
             raise OutputError(f"{doing}: {error}; choose a place that you may write to") from error
         raise
 
@@ -41,6 +42,7 @@ def write_aside(target: Path) -> Iterator[Path]:
     aside = target.with_name(f".{target.name}.partial{target.suffix}")
     with saying_what_failed(f"writing {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)
+        aside.unlink(missing_ok=True)
         try:
             yield aside
             with aside.open("rb") as file:
@@ -95,7 +97,7 @@ def finish_directory(partial: Path, target: Path, kind: str) -> None:
     """Mark `partial` as a finished result and put it in the place of `target`."""
     require_ours(target, kind)
     write_json(partial / MARKER, {"kind": kind})
-    old = target.with_name(f"{target.name}.old")
+    old = target.with_name(f".{target.name}.replaced")  # a name that no user gives to a copy of their own
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
         target.replace(old)

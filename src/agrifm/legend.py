@@ -19,6 +19,8 @@ from agrifm.errors import LabelError
 
 UNLABELLED = 255
 """Class number of pixels without a label or without a valid observation."""
+LEGEND_TAG = "AGRIFM_LEGEND"
+"""GeoTIFF tag that holds a raster's legend as JSON; pixel values are class numbers."""
 OTHER = "other"
 """Code of land outside the crops of interest: a class of its own, never silently a crop."""
 OTHER_COLOR = "#dddddd"

@@ -77,6 +77,7 @@ def test_a_continued_run_repeats_at_most_one_round(tmp_path: Path) -> None:
     assert ROUND <= 50
 
 
+@pytest.mark.check
 def test_a_changed_project_is_trained_from_the_start(tmp_path: Path) -> None:
     toy_project(tmp_path, steps=8)
     run(tmp_path, 7)

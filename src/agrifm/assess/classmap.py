@@ -20,10 +20,8 @@ from shapely import Polygon
 
 from agrifm.errors import AssessmentError
 from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares
-from agrifm.legend import UNLABELLED, Legend
+from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend
 
-LEGEND_TAG = "AGRIFM_LEGEND"
-"""GeoTIFF tag that holds the legend of our maps as JSON."""
 MOST_PIXELS = 2**22
 """Pixels read at once."""
 OUTSIDE, NODATA = -1, -2

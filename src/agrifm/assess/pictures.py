@@ -13,10 +13,10 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Geod
 
-from agrifm.assess.classmap import LEGEND_TAG, ClassMap, open_raster
+from agrifm.assess.classmap import ClassMap, open_raster
 from agrifm.errors import AssessmentError
 from agrifm.grid import Grid
-from agrifm.legend import UNLABELLED, Legend, code_of
+from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend, code_of
 
 LONGEST = 1200
 """Pixels along the longer side of a picture."""

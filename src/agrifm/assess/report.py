@@ -74,6 +74,20 @@ def assess(
     return report
 
 
+def describe(report: dict[str, Any]) -> list[str]:
+    """The report in sentences: warnings, accuracy, and each class's area with its interval."""
+    low, high = report["overall_accuracy"]["interval"]
+    lines = [f"warning: {warning}" for warning in report["warnings"]]
+    lines.append(f"overall accuracy {report['overall_accuracy']['estimate']:.3f} ({low:.3f} to {high:.3f})")
+    for entry in report["areas"]:
+        low, high = entry["interval_ha"]
+        lines.append(
+            f"{entry['name']}: mapped {entry['mapped_ha']:.1f} ha, estimated {entry['area_ha']:.1f} ha "
+            f"({low:.1f} to {high:.1f})"
+        )
+    return lines
+
+
 def _require_place(out: Path) -> None:
     """Refuse a directory that is not a report's, or in which somebody keeps other files."""
     require_ours(out, KIND)

@@ -24,7 +24,7 @@ from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import MapError
 from agrifm.files import finish_directory, partial_directory, saying_what_failed
 from agrifm.grid import Window, tiles
-from agrifm.legend import UNLABELLED, legend_json
+from agrifm.legend import LEGEND_TAG, UNLABELLED, legend_json
 from agrifm.mapping.mosaic import blend
 from agrifm.mapping.plan import KEPT, MapPlan, plan_map
 from agrifm.mapping.predict import Scratch, predict_missing
@@ -34,8 +34,6 @@ from agrifm.mapping.write import BLOCK, Raster, colors, gdal_says_what_failed, w
 from agrifm.train.trained import TrainedModel, load_model
 from agrifm.work import progress
 
-LEGEND_TAG = "AGRIFM_LEGEND"
-"""GeoTIFF tag that holds the legend as JSON."""
 WINDOWS = "windows"
 
 

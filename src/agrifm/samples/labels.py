@@ -19,10 +19,9 @@ from shapely.geometry.base import BaseGeometry
 
 from agrifm.errors import LabelError
 from agrifm.grid import LONLAT, Grid, reproject
-from agrifm.legend import OTHER, UNLABELLED, Legend, code_of
+from agrifm.legend import LEGEND_TAG, OTHER, UNLABELLED, Legend, code_of
 
 RASTERS = {".tif", ".tiff", ".vrt"}
-LEGEND_TAG = "AGRIFM_LEGEND"
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ def confusion_counts(predicted: NDArray[np.integer], true: NDArray[np.integer], 
         classes: number of classes.
     """
     known = (true != UNLABELLED) & (predicted != UNLABELLED)
+    assert not known.any() or max(predicted[known].max(), true[known].max()) < classes, "a class number is too high"
     pairs = predicted[known].astype(np.int64) * classes + true[known]
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
@@ -56,7 +57,7 @@ def scored_classes(legend: Legend, places_per_class: Sequence[int], minimum: int
 def block_interval(
     block_counts: NDArray[np.int64], score: Callable[[Counts], float], draws: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """95 % interval of a score, blocks drawn with replacement (percentile bootstrap).
+    """95 % interval of a score, blocks drawn with replacement (percentile bootstrap); NaN where it is never defined.
 
     Args:
         block_counts: (block, predicted class, true class).
@@ -64,6 +65,8 @@ def block_interval(
     """
     generator = np.random.default_rng(seed)
     blocks = len(block_counts)
-    scores = [score(block_counts[generator.integers(blocks, size=blocks)].sum(0)) for _ in range(draws)]
+    scores = np.array([score(block_counts[generator.integers(blocks, size=blocks)].sum(0)) for _ in range(draws)])
+    if np.isnan(scores).all():
+        return float("nan"), float("nan")
     low, high = np.nanpercentile(scores, [2.5, 97.5])
     return float(low), float(high)

@@ -254,10 +254,12 @@ def describe(scores: dict[str, Any]) -> list[str]:
     """The scores in sentences: notes on the labels, then a line per model."""
     lines = list(scores["notes"])
     for name, own in scores["models"].items():
-        low, high = own["macro_f1_interval"]
+        macro = "not scored (no class has 15 test parcels)"
+        if own["macro_f1"] is not None:
+            low, high = own["macro_f1_interval"]
+            macro = f"{own['macro_f1']:.3f} ({low:.3f} to {high:.3f})"
         lines.append(
             f"{name}: on {scores['blocks']['test']} unseen blocks overall accuracy {own['overall_accuracy']:.3f} "
-            f"(majority class {scores['majority_class']['overall_accuracy']:.3f}), macro F1 "
-            + ("not scored" if own["macro_f1"] is None else f"{own['macro_f1']:.3f} ({low:.3f} to {high:.3f})")
+            f"(majority class {scores['majority_class']['overall_accuracy']:.3f}), macro F1 {macro}"
         )
     return lines

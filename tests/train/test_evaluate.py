@@ -1,0 +1,61 @@
+"""Scores on unseen blocks against scikit-learn and hand-made cases."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, f1_score
+
+from agrifm.train.evaluate import Unseen, majority_accuracy, score
+
+CODES = ("a", "b", "other")
+
+
+@pytest.fixture
+def unseen() -> Unseen:
+    generator = np.random.default_rng(2)
+    label = generator.integers(3, size=(20, 20)).astype(np.uint8)
+    label[:, 15:] = 255
+    block = (np.arange(20)[:, None] // 5 * 4 + np.arange(20) // 5).astype(np.int32)
+    place = np.where(label < 2, block, -1).astype(np.int32)
+    return Unseen(label, block, place, np.array([True, True, False]))
+
+
+def test_scores_agree_with_scikit_learn_on_labelled_seen_pixels(unseen: Unseen) -> None:
+    predicted = np.random.default_rng(3).integers(3, size=(20, 20)).astype(np.uint8)
+    predicted[:3] = 255
+    found = score(predicted, unseen, CODES)
+    known = (unseen.label != 255) & (predicted != 255)
+    true, guess = unseen.label[known], predicted[known]
+    assert found["overall_accuracy"] == pytest.approx(accuracy_score(true, guess))
+    assert found["macro_f1"] == pytest.approx(f1_score(true, guess, average="macro", labels=[0, 1]))
+    assert np.array(found["counts"]).sum() == known.sum()
+    low, high = found["overall_accuracy_interval"]
+    assert low < found["overall_accuracy"] < high
+
+
+def test_a_parcel_has_the_class_of_most_of_its_pixels() -> None:
+    label = np.array([[0, 0, 0, 1, 1, 1]], np.uint8)
+    place = np.array([[0, 0, 0, 1, 1, 1]], np.int32)
+    predicted = np.array([[0, 0, 1, 1, 0, 1]], np.uint8)
+    scored = np.array([True, True, False])
+    found = score(predicted, Unseen(label, place, place, scored), CODES)
+    assert found["macro_f1_parcels"] == 1
+    assert found["overall_accuracy"] == pytest.approx(4 / 6)
+
+
+def test_no_scored_class_is_null_and_not_nan() -> None:
+    label = np.zeros((2, 2), np.uint8)
+    place = np.zeros((2, 2), np.int32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = score(label, Unseen(label, place, place, np.zeros(3, bool)), CODES)
+    assert found["macro_f1"] is None
+    assert found["overall_accuracy"] == 1
+
+
+def test_the_majority_class_is_that_of_the_training_labels(unseen: Unseen) -> None:
+    training = np.full((20, 20), 255, np.uint8)
+    training[0, :3] = [1, 1, 0]
+    known = unseen.label[unseen.label != 255]
+    assert majority_accuracy(unseen, training, 3) == pytest.approx((known == 1).mean())

@@ -33,6 +33,11 @@ class SeasonConfig(Section):
     end: date
     """Last day of the season; in the next year where the season crosses New Year."""
 
+    @model_validator(mode="after")
+    def _ends_after_its_start(self) -> Self:
+        assert self.season.days
+        return self
+
     @property
     def season(self) -> Season:
         """The season."""
@@ -46,6 +51,8 @@ class FilesConfig(Section):
     """Name of the product, which says how its numbers are encoded."""
     pattern: str
     """Glob pattern of GeoTIFF or NetCDF files; a GeoTIFF's date (YYYYMMDD or YYYY-MM-DD) and asset are in its name."""
+    baseline: str | None = None
+    """Processing baseline of the files, such as "05.10", where the product's offset depends on it."""
 
 
 class ImageryConfig(Section):
@@ -68,6 +75,8 @@ class ImageryConfig(Section):
             raise ValueError("give `catalog` (a static STAC catalogue) or [[imagery.files]] tables")
         if self.catalog is not None and not self.products:
             raise ValueError("`products` is empty; name the products to take from the catalogue")
+        if self.catalog is None and self.products:
+            raise ValueError("`products` are taken from a catalogue; give `catalog`, or leave `products` out")
         return self
 
 
@@ -93,7 +102,7 @@ class LabelsConfig(Section):
 class ModelConfig(Section):
     """What is trained."""
 
-    names: tuple[Literal["agrifm", "random-forest"], ...] = ("agrifm", "random-forest")
+    names: tuple[Literal["agrifm", "random-forest"], ...] = Field(("agrifm", "random-forest"), min_length=1)
     """Models to train and score side by side."""
     preset: Literal["base", "small", "tiny"] = "tiny"
     """Size of AgriFM."""
@@ -179,7 +188,7 @@ def read_project(path: Path) -> Project:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"reading the project file: {file} does not exist; `agrifm init DIR` writes one") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"reading the project file {file}: {error}") from error
     if "directory" in content:
         raise ConfigError(f"reading the project file {file}: unknown key 'directory'")
@@ -190,11 +199,16 @@ def read_project(path: Path) -> Project:
 
 
 def _sentence(error: ValidationError) -> str:
-    """The first complaint in words; for an unknown key, with the nearest known one."""
-    first = error.errors()[0]
+    """One complaint in words: an unknown key with the nearest known one (it explains a missing key), or the first."""
+    complaints = error.errors()
+    first = next((one for one in complaints if one["type"] == "extra_forbidden"), complaints[0])
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
-        found = "" if first["type"] == "missing" else f" (found {first['input']!r})"
+        if first["loc"][:2] == ("season", "area"):  # pydantic would name every kind of path that it tried
+            return (
+                f"season.area: give a vector file, or four numbers west, south, east, north (found {first['input']!r})"
+            )
+        found = "" if first["type"] in ("missing", "value_error") else f" (found {first['input']!r})"
         return f"{where or 'project'}: {first['msg'].removeprefix('Value error, ')}{found}"
     known = _keys_beside(first["loc"])
     near = get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0)

@@ -32,7 +32,7 @@ def saying_what_failed(doing: str) -> Iterator[None]:
         if error.errno in _FULL or "No space left" in str(error) or "File too large" in str(error):
             raise OutputError(f"{doing}: the disk is full ({error}); free some space and run it again") from error
         if error.errno in _REFUSED:
-            raise OutputError(f"{doing}: {error}; choose a place that you may write to") from error
+            raise OutputError(f"{doing}: {error}; choose another place") from error
         raise
 
 

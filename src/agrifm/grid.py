@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from odc.geo import CRS
 from odc.geo.geobox import GeoBox
 from pyproj import Geod, Transformer
-from shapely import Polygon, box, transform
+from shapely import Polygon, box, orient_polygons, transform
 from shapely.geometry.base import BaseGeometry
 
 from agrifm.errors import CubeError
@@ -136,7 +136,8 @@ def reproject(shape: BaseGeometry, source: str, target: str) -> BaseGeometry:
 
 def geodesic_hectares(shape: BaseGeometry) -> float:
     """Area of a geometry in longitude and latitude on the WGS 84 ellipsoid, hectares."""
-    area, _ = Geod(ellps="WGS84").geometry_area_perimeter(shape)
+    # Signed by winding: unless all parts wind alike and holes the other way, they would cancel or add up wrongly.
+    area, _ = Geod(ellps="WGS84").geometry_area_perimeter(orient_polygons(shape))
     return float(abs(area)) / 1e4
 
 

@@ -9,11 +9,11 @@ import json
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from agrifm.errors import LabelError
 
@@ -32,12 +32,26 @@ PALETTE = (
 )  # fmt: skip
 
 
+def code_of(value: object) -> str:
+    """A code as text: whole numbers without a fraction ("1110.0" and 1110 are "1110"), text stripped."""
+    text = str(value).strip()
+    try:
+        return str(int(text))  # exact however long it is
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return str(int(number)) if number.is_integer() else text
+
+
 class LegendClass(BaseModel):
     """One class; `scored` is False for classes that no macro F1 counts (water, forest, built-up, other)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    code: str
+    code: Annotated[str, BeforeValidator(lambda code: code if code is None else code_of(code))]
     name: str
     color: str = Field(pattern="^#[0-9a-f]{6}$")
     parent: str | None = None
@@ -55,25 +69,33 @@ class Legend(BaseModel):
     def _codes_are_unique(self) -> Self:
         codes = self.codes
         if len(set(codes)) < len(codes) or not 1 <= len(codes) <= UNLABELLED:
-            raise ValueError(f"a legend needs 1 to {UNLABELLED} different codes, found {', '.join(codes) or 'none'}")
+            twice = sorted({code for code in codes if codes.count(code) > 1})
+            found = f"{twice[0]!r} twice" if twice else f"{len(codes)} of them"
+            raise ValueError(f"a legend needs 1 to {UNLABELLED} different codes, found {found}")
         return self
 
     @classmethod
     def of(cls, codes: Iterable[object], names: dict[str, str] | None = None) -> "Legend":
-        """Legend of these codes in order, coloured from the palette; `other` is grey and not scored."""
+        """Legend of these codes in order, coloured from the palette; `other` is grey and not scored.
+
+        Raises:
+            LabelError: a code comes twice, or there are more than 255.
+        """
         written = [code_of(code) for code in codes]
         palette = iter(PALETTE * (len(written) // len(PALETTE) + 1))
-        return cls(
-            classes=tuple(
-                LegendClass(
-                    code=code,
-                    name=(names or {}).get(code, code),
-                    color=OTHER_COLOR if code == OTHER else next(palette),
-                    scored=code != OTHER,
-                )
-                for code in written
+        classes = tuple(
+            LegendClass(
+                code=code,
+                name=(names or {}).get(code, code),
+                color=OTHER_COLOR if code == OTHER else next(palette),
+                scored=code != OTHER,
             )
+            for code in written
         )
+        try:
+            return cls(classes=classes)
+        except ValidationError as error:
+            raise LabelError(f"making a legend of the codes found: {_complaint(error)}") from error
 
     @classmethod
     def read(cls, path: Path) -> "Legend":
@@ -83,15 +105,16 @@ class Legend(BaseModel):
             LabelError: the file is absent, or not a legend.
         """
         try:
-            if path.suffix == ".csv":
-                with path.open(newline="", encoding="utf-8") as file:
+            if path.suffix.lower() == ".csv":
+                with path.open(newline="", encoding="utf-8-sig") as file:
                     rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
                 return cls.model_validate({"classes": rows})
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValidationError, UnicodeDecodeError) as error:
-            reason = str(error).splitlines()[0]
+        except (OSError, ValidationError, UnicodeDecodeError, csv.Error) as error:
+            reason = _complaint(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
             raise LabelError(
-                f"reading the legend {path}: {reason}; a legend is a JSON or CSV list of code, name, color (#rrggbb)"
+                f"reading the legend {path}: {reason}; a legend is a CSV of code, name, color (#rrggbb in small "
+                'letters), or the same as JSON: {"classes": [{"code": …, "name": …, "color": …}]}'
             ) from error
 
     @property
@@ -125,14 +148,11 @@ class Legend(BaseModel):
         return numbers[inverse].reshape(array.shape)
 
 
-def code_of(value: object) -> str:
-    """A code as text: whole numbers without a fraction ("1110.0" and 1110 are "1110"), text stripped."""
-    text = str(value).strip()
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return str(int(number)) if number.is_integer() else text
+def _complaint(error: ValidationError) -> str:
+    """The first complaint, and where it is."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return (f"{where}: " if where else "") + first["msg"].removeprefix("Value error, ")
 
 
 def legend_json(legend: Legend) -> str:

@@ -7,6 +7,7 @@ read again. The store is put in its place when all units are done.
 import hashlib
 import json
 import shutil
+import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,16 +20,17 @@ import numpy as np
 import rasterio
 import zarr
 from numpy.typing import NDArray
+from rasterio.errors import RasterioError
 from shapely.geometry.base import BaseGeometry
 
 from agrifm.cube.store import FILL, NO_DAY, SCALE, SHARD, Cube, create_root, create_sensor, open_cube
 from agrifm.errors import CubeError, SceneError
-from agrifm.files import finish_directory, partial_directory, saying_what_failed, write_json
+from agrifm.files import MARKER, finish_directory, partial_directory, saying_what_failed, write_json
 from agrifm.grid import Grid, Window, area_grid, tiles
 from agrifm.record import SensorInput, running_versions
 from agrifm.scene.providers import Product
-from agrifm.scene.quality import QUALITY_RULES
-from agrifm.scene.read import ArrayAsset, FileAsset, Scene, read_asset
+from agrifm.scene.quality import QUALITY_RULES, UNUSABLE
+from agrifm.scene.read import ArrayAsset, Asset, FileAsset, Scene, read_asset
 from agrifm.scene.search import Search
 from agrifm.season import Season, day_number
 from agrifm.sensors import find_sensor
@@ -84,7 +86,7 @@ def build_cube(path: Path, search: Search, season: Season, area: BaseGeometry, n
     grids = _native_grids(frames) if native_grid else _nested_grids(frames, area)
     plan = _plan(frames, grids, season, area)
     partial = partial_directory(path, "cube")
-    if path.exists() and not partial.exists() and open_cube(path).provenance["plan"] == plan:
+    if (path / MARKER).exists() and not partial.exists() and open_cube(path).provenance["plan"] == plan:
         return open_cube(path)
     journal = partial.with_name(f"{partial.name}.journal")
     with saying_what_failed(f"writing the cube {path}"):
@@ -151,10 +153,17 @@ def _native_grids(frames: Sequence[Frame]) -> dict[str, Grid]:
     if isinstance(asset, ArrayAsset):
         height, width = asset.pixels.shape
         return {first.product.sensor: Grid.of(asset.crs, asset.transform, (height, width))}
-    with rasterio.open(asset.path) as source:
-        if source.crs is None:
-            raise SceneError(f"reading scene {first.id}: {asset.path.name} has no coordinate reference system")
-        return {first.product.sensor: Grid.of(source.crs.to_wkt(), source.transform, source.shape)}
+    about = f"reading scene {first.id}: {asset.path.name}"
+    try:
+        with rasterio.open(asset.path) as source:
+            crs, transform, shape = source.crs, source.transform, source.shape
+    except RasterioError as error:
+        raise SceneError(f"{about} is absent or damaged ({error}); download it again") from error
+    if crs is None:
+        raise SceneError(f"{about} has no coordinate reference system; write its CRS into the file")
+    if transform.b or transform.d:
+        raise CubeError(f"{about} is rotated, which a cube's grid cannot be; leave out `native_grid`")
+    return {first.product.sensor: Grid.of(crs.to_wkt(), transform, shape)}
 
 
 def _first_band(product: Product) -> tuple[str, str]:
@@ -169,13 +178,16 @@ def _plan(frames: Sequence[Frame], grids: dict[str, Grid], season: Season, area:
         "area": area.wkt,
         "grids": {name: [str(grid.crs), list(grid.transform), grid.shape] for name, grid in grids.items()},
         "scenes": [[repr(scene.product), scene.id, str(scene.day), scene.baseline] for scene in _scenes(frames)],
-        "files": [
-            [key, str(asset.path) if isinstance(asset, FileAsset) else "array"]
-            for scene in _scenes(frames)
-            for key, asset in sorted(scene.assets.items())
-        ],
+        "files": [[key, *_identity(asset)] for scene in _scenes(frames) for key, asset in sorted(scene.assets.items())],
     }
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _identity(asset: Asset) -> tuple[str, object]:
+    """What tells an asset from others: its place in a file, or the pixels themselves where they are in memory."""
+    if asset.path is not None:
+        return str(asset.path), asset.index if isinstance(asset, FileAsset) else str(asset.pixels.name)
+    return "memory", hashlib.sha256(np.ascontiguousarray(asset.pixels.values).tobytes()).hexdigest()
 
 
 def _scenes(frames: Sequence[Frame]) -> list[Scene]:
@@ -232,10 +244,13 @@ def read_frame(frame: Frame, grid: Grid) -> tuple[NDArray[np.int16], NDArray[np.
         if valid.all():
             break
         new_values, present, usable = _read_scene(scene, grid)
+        if day is not None:
+            new_day = _read_days(scene, grid)
+            usable &= new_day != NO_DAY
         take = (usable & ~valid) | (present & (values[0] == FILL))
         values[:, take] = new_values[:, take]
         if day is not None:
-            day[take] = _read_days(scene, grid)[take]
+            day[take] = new_day[take]
         valid |= usable
     return values, valid, day
 
@@ -254,19 +269,24 @@ def _read_scene(scene: Scene, grid: Grid) -> tuple[NDArray[np.int16], NDArray[np
         values[number] = np.where(present, np.clip(numbers, FILL + 1, -FILL - 1), FILL)
     usable = present
     if product.quality_asset is not None and product.quality_rule is not None:
-        quality = read_asset(scene, product.quality_asset, "quality", grid, "nearest", 0)
-        usable = present & QUALITY_RULES[product.quality_rule](quality)
+        rule = product.quality_rule
+        quality = read_asset(scene, product.quality_asset, "quality", grid, "nearest", UNUSABLE[rule])
+        usable = present & QUALITY_RULES[rule](quality)
     return values, present, usable
 
 
 def _read_days(scene: Scene, grid: Grid) -> NDArray[np.int32]:
-    """Days since 1970-01-01 from a composite's day of year, which may lie in the year after the composite's start."""
+    """Days since 1970-01-01 from a composite's day of year, `NO_DAY` where it is none.
+
+    The day is of the year in which it lies nearer to the composite's start: composites cross New Year.
+    """
     assert scene.product.day_asset is not None
     of_year = read_asset(scene, scene.product.day_asset, "day", grid, "nearest", 0).astype(np.int32)
     start = scene.day
     first = start.timetuple().tm_yday
     years = [day_number(date(start.year + later, 1, 1)) - 1 for later in (0, 1)]
-    return np.where(of_year < first, years[1], years[0]).astype(np.int32) + of_year
+    days = np.where(of_year < first - 183, years[1], years[0]).astype(np.int32) + of_year
+    return np.where((of_year >= 1) & (of_year <= 366), days, NO_DAY).astype(np.int32)
 
 
 def _finish(root: zarr.Group, frames: Sequence[Frame], grids: dict[str, Grid], search: Search, plan: str) -> None:
@@ -277,6 +297,11 @@ def _finish(root: zarr.Group, frames: Sequence[Frame], grids: dict[str, Grid], s
         product = own[0].scenes[0].product
         group = root[sensor]
         shares = [float(np.mean(group["valid"][frame.number])) for frame in own]
+        if not any(shares):
+            raise CubeError(
+                f"building a cube: none of the {len(own)} frames of '{sensor}' has a usable pixel on its grid; check "
+                "that the scenes cover the area, and that they are of the product"
+            )
         sensors[sensor] = {
             "product": product.name,
             "scale": product.scale,
@@ -304,3 +329,7 @@ def _finish(root: zarr.Group, frames: Sequence[Frame], grids: dict[str, Grid], s
         "versions": running_versions("rasterio", "zarr"),
     }
     root.attrs["agrifm"] = about
+    with warnings.catch_warnings():
+        # xarray looks for consolidated metadata and warns where there is none; zarr warns that they are an extension.
+        warnings.filterwarnings("ignore", message="Consolidated metadata")
+        zarr.consolidate_metadata(root.store)

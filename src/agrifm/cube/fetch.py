@@ -37,9 +37,9 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
         search.extend(search_catalog(project.path(imagery.catalog), products, season, area, imagery.skip))
     for files in imagery.files:
         product = find_product(files.product)
-        search.extend(search_files(project.directory, files.pattern, product, season, imagery.skip))
+        search.extend(search_files(project.directory, files.pattern, product, season, imagery.skip, files.baseline))
     cube = build_cube(project.cube, search, season, area, imagery.native_grid)
-    return cube, account(search)
+    return cube, account(search, imagery.skip)
 
 
 def read_area(area: Path | tuple[float, float, float, float], directory: Path = Path()) -> BaseGeometry:
@@ -71,14 +71,21 @@ def read_area(area: Path | tuple[float, float, float, float], directory: Path = 
     return shape
 
 
-def account(search: Search) -> list[str]:
-    """One sentence per sensor: frames requested, found and skipped, the skipped scenes by name."""
+def account(search: Search, skip: Sequence[str] = ()) -> list[str]:
+    """One sentence per sensor: frames requested, found and skipped, the skipped scenes by name; then what was amiss.
+
+    Args:
+        skip: ids of scenes that were to be left out.
+    """
     found, requested = (_frames_per_sensor(scenes) for scenes in (search.scenes, search.scenes + search.skipped))
     lines = []
     for sensor, days in requested.items():
         skipped = [scene.id for scene in search.skipped if scene.product.sensor == sensor]
         note = f", skipped on request: {', '.join(sorted(skipped))}" if skipped else ""
         lines.append(f"{sensor}: {days} frames requested, {found.get(sensor, 0)} found{note}")
+    unknown = sorted(set(skip) - {scene.id for scene in search.skipped})
+    if unknown:
+        lines.append(f"to be skipped, but not among the scenes: {', '.join(unknown)}")
     return lines
 
 

@@ -60,8 +60,17 @@ class SensorCube:
         Returns:
             Image (T, C, H, W) float32 in the quantity's unit, bands by name in the order asked for, 0 where not
             valid; valid (T, H, W); for composites the day (T, H, W) of each pixel, else None.
+
+        Raises:
+            CubeError: the cube has no such band.
         """
         rows, cols = window.slices
+        missing = [band for band in bands or () if band not in self.input.bands]
+        if missing:
+            raise CubeError(
+                f"reading '{self.input.sensor}' from the cube: it has no band '{missing[0]}' (it has "
+                f"{', '.join(self.input.bands)}); fetch that band, or leave it out"
+            )
         order = [self.input.bands.index(band) for band in bands or self.input.bands]
         stored = np.asarray(self.group["values"][:, :, rows, cols])[:, order]
         valid = np.asarray(self.group["valid"][:, rows, cols])
@@ -102,7 +111,7 @@ def open_cube(path: Path) -> Cube:
         root = zarr.open_group(path, mode="r")
         about = root.attrs["agrifm"]
         assert isinstance(about, dict)
-    except (FileNotFoundError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError) as error:
         partial = path.with_name(path.name + ".partial").exists()
         fix = "it is unfinished, run `agrifm fetch` again" if partial else "run `agrifm fetch` first"
         raise CubeError(f"opening the cube {path}: there is no finished cube; {fix}") from error

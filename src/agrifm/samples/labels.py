@@ -20,6 +20,7 @@ from shapely.geometry.base import BaseGeometry
 from agrifm.errors import LabelError
 from agrifm.grid import LONLAT, Grid, reproject
 from agrifm.legend import LEGEND_TAG, OTHER, UNLABELLED, Legend, code_of
+from agrifm.scene.read import TOLERANCE
 
 RASTERS = {".tif", ".tiff", ".vrt"}
 
@@ -62,8 +63,9 @@ def read_labels(
     Raises:
         LabelError: the file cannot be read, lies outside the area, has an unknown code or a single class.
     """
-    notes: list[str] = []
-    shapes_ = _read_shapes(file, column, fold_column, grid)
+    shapes_, tagged, notes = _read_shapes(file, column, fold_column, grid)
+    if shapes_.empty:
+        raise LabelError(f"reading labels {file}: it has no shape with a code in '{column}'; check the column")
     inside = shapes_.intersects(reproject(area, LONLAT, str(grid.crs)))
     if not inside.any():
         west, south, east, north = (round(float(edge), 3) for edge in shapes_.to_crs(LONLAT).total_bounds)
@@ -75,20 +77,17 @@ def read_labels(
         notes.append(f"{int((~inside).sum())} of {len(shapes_)} labelled shapes lie outside the area")
     shapes_ = shapes_[inside]
     if legend is None:
-        codes = sorted(set(shapes_["code"]) - {OTHER})
-        legend = Legend.of([*codes, OTHER] if other is not None or OTHER in set(shapes_["code"]) else codes)
+        legend = _legend_of(set(shapes_["code"]) | ({OTHER} if other is not None else set()), tagged)
     try:
         shapes_["number"] = legend.encode(shapes_["code"].to_numpy())
     except LabelError as error:
         raise LabelError(f"reading labels {file}: {error}") from error
     shapes_ = shapes_.reset_index(drop=True)
-    place = rasterize(
-        zip(shapes_.geometry, range(len(shapes_)), strict=True),
-        out_shape=grid.shape,
-        transform=grid.transform,
-        fill=-1,
-        dtype="int32",
-    )
+    place, covered_first = (_numbers_on(grid, shapes_.iloc[::step]) for step in (1, -1))
+    number = shapes_["number"].to_numpy()
+    contested = int((number[place] != number[covered_first])[place >= 0].sum())
+    if contested:
+        notes.append(f"{contested} pixels lie in shapes of different classes; of these the last shape counts")
     covering, place = _only_covering(shapes_, place)
     if len(covering) < len(shapes_):
         notes.append(f"{len(shapes_) - len(covering)} labelled shapes cover no pixel's centre")
@@ -107,6 +106,24 @@ def read_labels(
     return Labels(legend, grid, label, place, covering, tuple(notes))
 
 
+def _legend_of(codes: set[str], tagged: Legend | None) -> Legend:
+    """The legend of these codes, with names and colours as the labels' own file has them; `other` comes last."""
+    if tagged is None:
+        return Legend.of([*sorted(codes - {OTHER}), *sorted(codes & {OTHER})])
+    own = tuple(entry for entry in tagged.classes if entry.code in codes)
+    lacking = Legend.of([OTHER]).classes if OTHER in codes - set(tagged.codes) else ()
+    return Legend(classes=own + lacking)
+
+
+def _numbers_on(grid: Grid, shapes_: geopandas.GeoDataFrame) -> NDArray[np.int32]:
+    """(H, W), index of the last shape that holds a pixel's centre (or, a point, lies in it), -1 where none does."""
+    numbered = zip(shapes_.geometry, (int(number) for number in shapes_.index), strict=True)
+    found: NDArray[np.int32] = rasterize(
+        numbered, out_shape=grid.shape, transform=grid.transform, fill=-1, dtype="int32"
+    )
+    return found
+
+
 def _only_covering(
     shapes_: geopandas.GeoDataFrame, place: NDArray[np.int32]
 ) -> tuple[geopandas.GeoDataFrame, NDArray[np.int32]]:
@@ -117,10 +134,12 @@ def _only_covering(
     return shapes_.iloc[used].reset_index(drop=True), renumber[place]
 
 
-def _read_shapes(file: Path, column: str, fold_column: str | None, grid: Grid) -> geopandas.GeoDataFrame:
-    """Shapes with `code` and, where given, `fold`, in the grid's CRS."""
+def _read_shapes(
+    file: Path, column: str, fold_column: str | None, grid: Grid
+) -> tuple[geopandas.GeoDataFrame, Legend | None, list[str]]:
+    """Shapes with `code` and, where given, `fold`, in the grid's CRS; the file's own legend; what was left out."""
     if file.suffix.lower() in RASTERS:
-        return _raster_shapes(file, grid)
+        return (*_raster_shapes(file, grid), [])
     about = f"reading labels {file}"
     frame = read_vector(file, about)
     for name in (column, fold_column):
@@ -129,11 +148,13 @@ def _read_shapes(file: Path, column: str, fold_column: str | None, grid: Grid) -
             near = get_close_matches(name, columns, n=1, cutoff=0)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise LabelError(f"{about}: it has no column {name!r} (it has {', '.join(columns) or 'none'}){hint}")
-    frame = frame[frame[column].notna() & ~frame.geometry.is_empty & frame.geometry.notna()]
+    usable = frame[column].notna() & ~frame.geometry.is_empty & frame.geometry.notna()
+    notes = [] if usable.all() else [f"{int((~usable).sum())} of {len(frame)} shapes have no code or no geometry"]
+    frame = frame[usable]
     content = {"code": [code_of(value) for value in frame[column]], "geometry": frame.geometry.to_numpy()}
     if fold_column is not None:
         content["fold"] = [str(value).strip() for value in frame[fold_column]]
-    return geopandas.GeoDataFrame(content, crs=frame.crs).to_crs(str(grid.crs))
+    return geopandas.GeoDataFrame(content, crs=frame.crs).to_crs(str(grid.crs)), None, notes
 
 
 def read_vector(file: Path, about: str) -> geopandas.GeoDataFrame:
@@ -151,26 +172,26 @@ def read_vector(file: Path, about: str) -> geopandas.GeoDataFrame:
     return frame
 
 
-def _raster_shapes(file: Path, grid: Grid) -> geopandas.GeoDataFrame:
+def _raster_shapes(file: Path, grid: Grid) -> tuple[geopandas.GeoDataFrame, Legend | None]:
     """Connected pixels of one code are a place."""
-    values, nodata, codes = _raster_on(file, grid, f"reading labels {file}")
-    known = np.ones(values.shape, bool) if nodata is None else values != nodata
-    found = [(shape(outline), int(value)) for outline, value in shapes(values, known, transform=grid.transform)]
-    return geopandas.GeoDataFrame(
-        {"code": [codes.get(value, str(value)) for _, value in found], "geometry": [outline for outline, _ in found]},
-        geometry="geometry",
-        crs=str(grid.crs),
-    )
+    values, known, legend = _raster_on(file, grid, f"reading labels {file}")
+    different, index = np.unique(values, return_inverse=True)
+    written = dict(enumerate(legend.codes)) if legend is not None else {}
+    codes = [written.get(int(value), str(value)) for value in different]
+    indices = index.reshape(values.shape).astype(np.int32)
+    found = [(shape(outline), int(number)) for outline, number in shapes(indices, known, transform=grid.transform)]
+    content = {"code": [codes[number] for _, number in found], "geometry": [outline for outline, _ in found]}
+    return geopandas.GeoDataFrame(content, geometry="geometry", crs=str(grid.crs)), legend
 
 
-def _raster_on(file: Path, grid: Grid, about: str) -> tuple[NDArray[np.int32], int | None, dict[int, str]]:
-    """A categorical raster on a grid by nearest neighbour, its nodata, and codes by value where it has a legend."""
+def _raster_on(file: Path, grid: Grid, about: str) -> tuple[NDArray[np.int64], NDArray[np.bool_], Legend | None]:
+    """A categorical raster on a grid by nearest neighbour, where it says something, and its legend where it has one."""
     try:
         with rasterio.open(file) as source:
             if source.crs is None:
                 raise LabelError(f"{about}: it has no coordinate reference system; write its CRS into the file")
             tag = source.tags().get(LEGEND_TAG)
-            nodata = None if source.nodata is None else int(source.nodata)
+            nodata = UNLABELLED if source.nodata is None else source.nodata
             height, width = grid.shape
             with WarpedVRT(
                 source,
@@ -179,13 +200,16 @@ def _raster_on(file: Path, grid: Grid, about: str) -> tuple[NDArray[np.int32], i
                 height=height,
                 width=width,
                 resampling=Resampling.nearest,
-                nodata=UNLABELLED if nodata is None else nodata,
+                nodata=nodata,
+                tolerance=TOLERANCE,
             ) as warped:
-                values = warped.read(1).astype(np.int32)
+                values = warped.read(1)
     except (RasterioError, OSError) as error:
-        raise LabelError(f"{about}: {str(error).splitlines()[0]}") from error
-    codes = dict(enumerate(Legend.model_validate_json(tag).codes)) if tag else {}
-    return values, UNLABELLED if nodata is None else nodata, codes
+        raise LabelError(f"{about}: {str(error.__cause__ or error).splitlines()[0]}") from error
+    known = np.isfinite(values) & (values != nodata)
+    if (values[known] % 1).any():
+        raise LabelError(f"{about}: it holds fractions, not class codes; write whole numbers")
+    return np.where(known, values, 0).astype(np.int64), known, Legend.model_validate_json(tag) if tag else None
 
 
 def _other_mask(other: Path, values: Sequence[int], grid: Grid) -> NDArray[np.bool_]:
@@ -193,8 +217,8 @@ def _other_mask(other: Path, values: Sequence[int], grid: Grid) -> NDArray[np.bo
     if other.suffix.lower() in RASTERS:
         if not values:
             raise LabelError(f"{about}: say which of its values mean `other` in `other_values`")
-        found, _, _ = _raster_on(other, grid, about)
-        return np.isin(found, values)
+        found, known, _ = _raster_on(other, grid, about)
+        return known & np.isin(found, values)
     frame = read_vector(other, about).to_crs(str(grid.crs))
     outlines = [(geometry, 1) for geometry in frame.geometry if geometry is not None and not geometry.is_empty]
     if not outlines:

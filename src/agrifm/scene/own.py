@@ -1,9 +1,10 @@
 """Scenes from files of one's own: GeoTIFF or NetCDF files named by a pattern, or an xarray.Dataset."""
 
+import glob
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -23,42 +24,60 @@ DATE = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
 NETCDF = {".nc", ".nc4", ".cdf"}
 
 
-def search_files(directory: Path, pattern: str, product: Product, season: Season, skip: Sequence[str] = ()) -> Search:
+def search_files(
+    directory: Path,
+    pattern: str,
+    product: Product,
+    season: Season,
+    skip: Sequence[str] = (),
+    baseline: str | None = None,
+) -> Search:
     """Scenes in the files that match a pattern, grouped by date.
 
     A NetCDF file has dimensions (time, y, x) and one variable per asset. A GeoTIFF has its date in its name
     (YYYYMMDD or YYYY-MM-DD) and is either one asset, whose key or band name is a word of its name, or all of them,
     whose band descriptions are those names.
 
+    Args:
+        baseline: processing baseline of the files, where the product's offset depends on it.
+
     Raises:
-        SceneError: no file matches, or a file's date or bands cannot be told.
+        SceneError: no file matches, a file's date or bands cannot be told, or two files hold the same.
     """
-    files = sorted(Path(path) for path in directory.glob(pattern))
+    files = sorted(directory / name for name in glob.glob(pattern, root_dir=directory, recursive=True))
     if not files:
         raise SceneError(f"looking for files of '{product.name}': nothing matches {directory / pattern}")
     assets: dict[tuple[str, int], dict[str, Asset]] = defaultdict(dict)
     days: dict[tuple[str, int], date] = {}
     for file in files:
-        if file.suffix in NETCDF:
-            found = _dataset_scenes(xr.open_dataset(file, engine="h5netcdf", mask_and_scale=False), product, file.name)
+        if file.suffix.lower() in NETCDF:
+            found = _dataset_scenes(_open_netcdf(file, product), product, file.name, file)
         else:
             found = [_geotiff(file, product)]
         seen: Counter[str] = Counter()
         for moment, day, new in found:
             key = (moment, seen[moment])
             seen[moment] += 1
+            twice = sorted(assets[key].keys() & new.keys())
+            if twice:
+                raise SceneError(
+                    f"looking for files of '{product.name}': {file.name} and a file before it both hold '{twice[0]}' "
+                    f"of {day}; give each tile a [[imagery.files]] table of its own"
+                )
             assets[key].update(new)
             days[key] = day
     result = Search()
     for moment, number in sorted(assets):
         scene_id = f"{product.name}_{moment}" + (f"_{number + 1}" if number else "")
-        scene = Scene(scene_id, product, days[moment, number], assets[moment, number], str(directory / pattern))
-        result.keep(scene, season, skip)
+        source, day = str(directory / pattern), days[moment, number]
+        result.keep(_scene(scene_id, product, day, assets[moment, number], source, baseline), season, skip)
     result.require_some(season, str(directory / pattern))
     return result
 
 
-def search_dataset(dataset: xr.Dataset, product: Product, season: Season, skip: Sequence[str] = ()) -> Search:
+def search_dataset(
+    dataset: xr.Dataset, product: Product, season: Season, skip: Sequence[str] = (), baseline: str | None = None
+) -> Search:
     """Scenes of an `xarray.Dataset` with dimensions (time, y, x), one variable per asset, digital numbers as integers.
 
     The CRS is that of the variable `spatial_ref` (`crs_wkt`) or the attribute `crs`.
@@ -71,12 +90,29 @@ def search_dataset(dataset: xr.Dataset, product: Product, season: Season, skip: 
     for moment, day, assets in _dataset_scenes(dataset, product, "the dataset"):
         scene_id = f"{product.name}_{moment}" + (f"_{seen[moment] + 1}" if seen[moment] else "")
         seen[moment] += 1
-        result.keep(Scene(scene_id, product, day, assets, "xarray.Dataset"), season, skip)
+        result.keep(_scene(scene_id, product, day, assets, "xarray.Dataset", baseline), season, skip)
     result.require_some(season, "the dataset")
     return result
 
 
-def _dataset_scenes(dataset: xr.Dataset, product: Product, name: str) -> list[tuple[str, date, dict[str, Asset]]]:
+def _scene(
+    scene_id: str, product: Product, day: date, assets: dict[str, Asset], source: str, baseline: str | None
+) -> Scene:
+    last_day = day + timedelta(days=product.period - 1) if product.is_composite else None
+    return Scene(scene_id, product, day, assets, source, last_day, baseline)
+
+
+def _open_netcdf(file: Path, product: Product) -> xr.Dataset:
+    try:
+        return xr.open_dataset(file, engine="h5netcdf", mask_and_scale=False)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise SceneError(f"reading {file} as '{product.name}': {reason}; download it again") from error
+
+
+def _dataset_scenes(
+    dataset: xr.Dataset, product: Product, name: str, file: Path | None = None
+) -> list[tuple[str, date, dict[str, Asset]]]:
     about = f"reading {name} as '{product.name}'"
     wanted = {*product.assets.values(), product.quality_asset, product.day_asset} - {None}
     variables = [key for key in dataset.data_vars if key in wanted]
@@ -94,7 +130,7 @@ def _dataset_scenes(dataset: xr.Dataset, product: Product, name: str) -> list[tu
     for position, time in enumerate(dataset.time.values):
         moment: datetime = np.datetime64(time, "s").astype(datetime)
         assets: dict[str, Asset] = {
-            str(key): ArrayAsset(dataset[key].isel(time=position), crs, transform) for key in variables
+            str(key): ArrayAsset(dataset[key].isel(time=position), crs, transform, file) for key in variables
         }
         found.append((moment.strftime("%Y%m%dT%H%M%S"), _day(moment, longitude), assets))
     return found
@@ -111,12 +147,16 @@ def _require_integers(variable: xr.DataArray, product: Product, about: str) -> N
             f"{about}: variable '{variable.name}' holds {variable.dtype}, not the digital numbers that the product "
             "encodes; open the file with mask_and_scale=False"
         )
-    stated = variable.attrs.get("scale_factor")
-    if variable.name in product.assets.values() and stated is not None and abs(stated - product.scale) > 1e-12:
-        raise SceneError(
-            f"{about}: variable '{variable.name}' states scale_factor {stated}, the product has {product.scale:g}; "
-            "use the product that fits these files"
-        )
+    expected = {"scale_factor": product.scale, "_FillValue": product.nodata}
+    if product.offset_from_baseline is None:
+        expected["add_offset"] = product.offset
+    for name, value in expected.items():
+        stated = variable.attrs.get(name)
+        if variable.name in product.assets.values() and stated is not None and abs(float(stated) - value) > 1e-12:
+            raise SceneError(
+                f"{about}: variable '{variable.name}' states {name} {stated}, the product has {value:g}; "
+                "use the product that fits these files"
+            )
 
 
 def _dataset_crs(dataset: xr.Dataset, about: str) -> str:

@@ -3,6 +3,7 @@
 The unit of a quantity is DN * scale + offset. A new product is one more record in `PRODUCTS`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -40,6 +41,8 @@ class Product:
     """How bands are resampled where the grid is not theirs; down-sampling averages unless this is "nearest"."""
     day_asset: str | None = None
     """Composites: asset with the day of year of each pixel."""
+    period: int = 1
+    """Composites: days from the first to the last, both included."""
     resampled_before: str | None = None
     """What the provider had already resampled, for the provenance."""
 
@@ -57,14 +60,16 @@ class Product:
         """The offset of one scene.
 
         Raises:
-            SceneError: the offset depends on the processing baseline, which the scene does not state.
+            SceneError: the offset depends on the processing baseline, which the scene does not state readably.
         """
         if self.offset_from_baseline is None:
             return self.offset
-        if baseline is None:
+        if baseline is None or not re.fullmatch(r"\d+(\.\d+)*", baseline):
+            found = "no processing baseline" if baseline is None else f"the processing baseline {baseline!r}"
             raise SceneError(
-                f"reading scene {scene_id}: it states no processing baseline, on which the offset of "
-                f"'{self.name}' depends; add `s2:processing_baseline` to the item, or skip the scene"
+                f"reading scene {scene_id}: it states {found}, and the offset of '{self.name}' depends on it (such as "
+                "05.10); add `s2:processing_baseline` to the item, `baseline` to the [[imagery.files]] table, or skip "
+                "the scene"
             )
         return self.offset if _version(baseline) >= _version(self.offset_from_baseline) else 0.0
 
@@ -123,6 +128,7 @@ PRODUCTS = {
             quality_rule="modis_state",
             kernel="nearest",
             day_asset="sur_refl_day_of_year",
+            period=8,
         ),
         # Surface reflectance extracted as NetCDF (WorldCereal): no offset left in the numbers.
         Product(

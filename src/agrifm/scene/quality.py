@@ -56,3 +56,6 @@ QUALITY_RULES: dict[str, Callable[[Quality], Usable]] = {
     "landsat_pixel_qa": landsat_pixel_qa,
     "modis_state": modis_state,
 }
+
+UNUSABLE = {"scl": 0, "landsat_qa_pixel": 1, "landsat_pixel_qa": 1, "modis_state": 1}
+"""By rule, a value that is not usable and stands where the quality band has no pixel: fill, or (MODIS) cloudy."""

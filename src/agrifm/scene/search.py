@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pystac
+from shapely.errors import ShapelyError
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
@@ -72,7 +73,7 @@ def search_catalog(
     try:
         root = pystac.Catalog.from_file(catalog)
         items = list(root.get_items(recursive=True))
-    except (OSError, ValueError, KeyError, pystac.STACError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, pystac.STACError, pystac.STACTypeError) as error:
         raise SceneError(f"reading the STAC catalogue {catalog}: {error}; give the path of a catalog.json") from error
     by_collection = {product.collection: product for product in products}
     result = Search()
@@ -80,7 +81,9 @@ def search_catalog(
         product = by_collection.get(item.collection_id or "")
         if product is None:
             result.removed["of other collections"] += 1
-        elif item.geometry is None or not shape(item.geometry).intersects(area):
+        elif item.geometry is None:
+            result.removed["without a geometry"] += 1
+        elif not _outline(item).intersects(area):
             result.removed["outside the area"] += 1
         else:
             result.keep(_scene(item, product, area.centroid.x), season, skip)
@@ -88,10 +91,18 @@ def search_catalog(
     return result
 
 
+def _outline(item: pystac.Item) -> BaseGeometry:
+    try:
+        return shape(item.geometry or {})
+    except (ValueError, TypeError, KeyError, AttributeError, ShapelyError) as error:
+        raise SceneError(f"reading scene {item.id}: its geometry is not GeoJSON ({error}); repair the item") from error
+
+
 def _scene(item: pystac.Item, product: Product, longitude: float) -> Scene:
-    start, end = _times(item)
+    day, last_day = _days(item, product, longitude)
     properties = item.properties
-    baseline = properties.get("s2:processing_baseline", properties.get("processing:version"))
+    stated = properties.get("s2:processing_baseline", properties.get("processing:version"))
+    baseline = None if stated is None else str(stated)
     wanted = {*product.assets.values(), product.quality_asset, product.day_asset}
     assets = {}
     for key, asset in item.assets.items():
@@ -102,20 +113,25 @@ def _scene(item: pystac.Item, product: Product, longitude: float) -> Scene:
     return Scene(
         id=item.id,
         product=product,
-        day=start.date() if product.is_composite else solar_day(start, longitude),
-        last_day=end.date() if end is not None and product.is_composite else None,
+        day=day,
+        last_day=last_day,
         assets=assets,
         source=item.get_self_href() or item.id,
         baseline=baseline,
     )
 
 
-def _times(item: pystac.Item) -> tuple[datetime, datetime | None]:
+def _days(item: pystac.Item, product: Product, longitude: float) -> tuple[date, date | None]:
+    """The solar day of an acquisition; the first and last day of a composite."""
     common = item.common_metadata
-    start = item.datetime or common.start_datetime
+    moments = [common.start_datetime, item.datetime] if product.is_composite else [item.datetime, common.start_datetime]
+    start: datetime | None = next((moment for moment in moments if moment is not None), None)
     if start is None:
         raise SceneError(f"reading scene {item.id}: it has neither datetime nor start_datetime; repair the item")
-    return start, common.end_datetime
+    if not product.is_composite:
+        return solar_day(start, longitude), None
+    end = common.end_datetime
+    return start.date(), end.date() if end is not None else start.date() + timedelta(days=product.period - 1)
 
 
 def _require_encoding(
@@ -124,12 +140,14 @@ def _require_encoding(
     """Refuse an asset whose stated scale or offset contradicts the product's record."""
     if key not in product.assets.values():
         return
-    stated = next(iter(fields.get("raster:bands") or fields.get("bands") or [fields]))
+    # The raster extension 1.x, STAC 1.1, and its short form for one band: each may be there, and each must agree.
+    holders = [fields, *(fields.get("bands") or [])[:1], *(fields.get("raster:bands") or [])[:1]]
     expected = {"scale": product.scale, "offset": product.offset_of(baseline, item.id)}
     for name, value in expected.items():
-        found = stated.get(name, stated.get(f"raster:{name}"))
-        if found is not None and abs(float(found) - value) > 1e-9:
-            raise SceneError(
-                f"reading scene {item.id}: asset '{key}' states {name} {found}, the product '{product.name}' has "
-                f"{value:g}; use the product that fits these files, or list the scene's id in `skip`"
-            )
+        stated = [holder.get(f"raster:{name}", holder.get(name)) for holder in holders]
+        for found in stated:
+            if found is not None and abs(float(found) - value) > 1e-9:
+                raise SceneError(
+                    f"reading scene {item.id}: asset '{key}' states {name} {found}, the product '{product.name}' has "
+                    f"{value:g}; use the product that fits these files, or list the scene's id in `skip`"
+                )

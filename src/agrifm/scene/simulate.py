@@ -25,7 +25,7 @@ from shapely.geometry import mapping, shape
 
 from agrifm.errors import ConfigError
 from agrifm.files import write_directory
-from agrifm.legend import UNLABELLED, legend_json
+from agrifm.legend import LEGEND_TAG, UNLABELLED, legend_json
 from agrifm.scene import simulate_view as view
 from agrifm.scene.simulate_encode import (
     LANDSAT,
@@ -190,9 +190,7 @@ def _write_truth(root: Path, land: Land) -> None:
     (truth / "legend.json").write_text(legend.model_dump_json(indent=1, exclude_none=True) + "\n")
     crs, transform = str(land.grid.crs), land.grid.transform
     crops = Raster(crop_numbers(land), crs, transform, UNLABELLED)
-    _write_cog(
-        truth / "crops.tif", crops, [entry.color for entry in legend.classes], {"AGRIFM_LEGEND": legend_json(legend)}
-    )
+    _write_cog(truth / "crops.tif", crops, [entry.color for entry in legend.classes], {LEGEND_TAG: legend_json(legend)})
     _write_cog(truth / "landcover.tif", Raster(world_cover(land), crs, transform, 0))
 
     grown = [(number, cover) for number, cover in enumerate(land.covers) if cover in CROPS]

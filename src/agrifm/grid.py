@@ -7,7 +7,7 @@ Grids of a cube lie in the area's UTM zone, snapped to multiples of 480 m, so th
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil
+from math import ceil, floor
 
 import numpy as np
 from affine import Affine
@@ -155,7 +155,8 @@ def utm_zone(area: BaseGeometry) -> str:
             f"choosing a grid for the area: it spans longitudes {west:.3f} to {east:.3f} and latitudes "
             f"{south:.3f} to {north:.3f}, outside UTM (80 S to 84 N); give it in longitude and latitude"
         )
-    first, last = (int((longitude + 180) // 6) % 60 + 1 for longitude in (west, np.nextafter(east, west)))
+    first = min(floor((west + 180) / 6) + 1, 60)
+    last = max(ceil((east + 180) / 6), first)  # an area that ends on a border lies before it
     if first != last:
         border = first * 6 - 180
         raise CubeError(

@@ -1,0 +1,207 @@
+"""The project file: what is read, and what is refused with which sentence."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from agrifm.config import Project, read_project
+from agrifm.errors import ConfigError
+
+SEASON = 'area = "area.geojson"\nstart = 2024-11-01\nend = 2025-06-30'
+IMAGERY = 'catalog = "stac/catalog.json"\nproducts = ["landsat-c2-l2"]'
+LABELS = 'file = "labels.gpkg"'
+FILES = '[[imagery.files]]\nproduct = "x"\npattern = "y"\n'
+
+
+def project_file(
+    directory: Path, more: str = "", season: str = SEASON, imagery: str = IMAGERY, labels: str = LABELS
+) -> Path:
+    path = directory / "agrifm.toml"
+    path.write_text(f"[season]\n{season}\n[imagery]\n{imagery}\n[labels]\n{labels}\n{more}\n")
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(ConfigError) as caught:
+        read_project(path)
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    assert str(path.parent) in sentence
+    return sentence
+
+
+def test_the_shortest_project_file_gets_the_documented_defaults(tmp_path: Path) -> None:
+    project = read_project(project_file(tmp_path))
+    assert (project.labels.column, project.labels.block, project.labels.other) == ("crop", 960, None)
+    assert project.model.names == ("agrifm", "random-forest")
+    assert (project.model.preset, project.model.frames, project.model.side) == ("tiny", 24, 96)
+    assert (project.map.model, project.map.window, project.map.overlap) == ("agrifm", None, 48)
+    assert (project.assess.reference, project.assess.column) == (None, "label")
+
+
+def test_every_key_of_every_section_is_read(tmp_path: Path) -> None:
+    imagery = """\
+skip = ["A", "B"]
+native_grid = true
+[[imagery.files]]
+product = "sentinel-2-c1-l2a"
+pattern = "s2/*.tif"
+baseline = "05.10"
+[[imagery.files]]
+product = "landsat-c2-l2"
+pattern = "l8/*.nc"
+"""
+    labels = 'file = "l.tif"\ncolumn = "code"\nlegend = "l.csv"\nother = "o.tif"\nother_values = [10, 80]\n'
+    labels += 'fold_column = "fold"\nblock = 1440'
+    more = """\
+[model]
+names = ["random-forest"]
+preset = "base"
+frames = 30
+side = 144
+steps = 10
+batch = 2
+learning_rate = 1e-4
+seed = 7
+[map]
+model = "random-forest"
+window = 192
+overlap = 96
+[assess]
+reference = "points.gpkg"
+column = "class"
+"""
+    project = read_project(project_file(tmp_path, more, "area = [2, 46.5, 2.25, 47]\n" + SEASON[22:], imagery, labels))
+    assert project.season.area == (2, 46.5, 2.25, 47)
+    assert (project.season.start, project.season.end) == (date(2024, 11, 1), date(2025, 6, 30))
+    assert project.imagery.skip == ("A", "B")
+    assert project.imagery.native_grid
+    assert [(one.product, one.pattern, one.baseline) for one in project.imagery.files] == [
+        ("sentinel-2-c1-l2a", "s2/*.tif", "05.10"),
+        ("landsat-c2-l2", "l8/*.nc", None),
+    ]
+    assert project.labels.other_values == (10, 80)
+    assert (project.labels.column, project.labels.fold_column, project.labels.block) == ("code", "fold", 1440)
+    assert project.model.model_dump() == {
+        "names": ("random-forest",),
+        "preset": "base",
+        "frames": 30,
+        "side": 144,
+        "steps": 10,
+        "batch": 2,
+        "learning_rate": 1e-4,
+        "seed": 7,
+    }
+    assert (project.map.model, project.map.window, project.map.overlap) == ("random-forest", 192, 96)
+    assert (project.assess.reference, project.assess.column) == (Path("points.gpkg"), "class")
+
+
+def test_paths_are_relative_to_the_project_file(tmp_path: Path) -> None:
+    project = read_project(project_file(tmp_path))
+    assert project.path(project.labels.file) == tmp_path / "labels.gpkg"
+    assert project.path("/elsewhere/labels.gpkg") == Path("/elsewhere/labels.gpkg")
+    assert (project.cube, project.models, project.maps) == (
+        tmp_path / "cube.zarr",
+        tmp_path / "models",
+        tmp_path / "map",
+    )
+
+
+def test_a_directory_stands_for_the_project_file_in_it(tmp_path: Path) -> None:
+    project_file(tmp_path)
+    assert read_project(tmp_path) == read_project(tmp_path / "agrifm.toml")
+
+
+def test_a_project_cannot_be_changed_after_it_was_read(tmp_path: Path) -> None:
+    project = read_project(project_file(tmp_path))
+    with pytest.raises(ValueError, match="frozen"):
+        project.season.start = date(2020, 1, 1)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("places", "unknown", "near"),
+    [
+        ({"more": "[modle]\nside = 96"}, "modle", "model"),
+        ({"season": SEASON + "\nstrat = 2024-01-01"}, "season.strat", "start"),
+        ({"imagery": IMAGERY + '\nproduct = "x"'}, "imagery.product", "products"),
+        ({"labels": LABELS + '\ncolum = "x"'}, "labels.colum", "column"),
+        ({"more": "[model]\nframe = 5"}, "model.frame", "frames"),
+        ({"more": "[map]\noverlaps = 48"}, "map.overlaps", "overlap"),
+        ({"more": '[assess]\nreferense = "x"'}, "assess.referense", "reference"),
+        (
+            {"imagery": FILES + FILES.replace("pattern", "patern")},
+            "imagery.files.1.patern",
+            "pattern",
+        ),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_known_one(
+    tmp_path: Path, places: dict[str, str], unknown: str, near: str
+) -> None:
+    assert f"unknown key '{unknown}'; did you mean '{near}'?" in refusal(project_file(tmp_path, **places))
+
+
+def test_a_misspelt_required_key_is_called_unknown_rather_than_missing(tmp_path: Path) -> None:
+    sentence = refusal(project_file(tmp_path, labels='fiel = "labels.gpkg"'))
+    assert "unknown key 'labels.fiel'; did you mean 'file'?" in sentence
+
+
+def test_the_internal_directory_is_no_key(tmp_path: Path) -> None:
+    path = project_file(tmp_path)
+    path.write_text('directory = "x"\n' + path.read_text())
+    assert "unknown key 'directory'" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("places", "said"),
+    [
+        ({"labels": 'column = "crop"'}, "labels.file: Field required"),
+        ({"season": SEASON.replace("2024-11-01", '"soon"')}, "season.start"),
+        ({"season": SEASON.replace('"area.geojson"', "[1, 2, 3]")}, "season.area: give a vector file, or four numbers"),
+        ({"season": SEASON.replace("2025-06-30", "2024-06-30")}, "season: the season ends on 2024-06-30, not after"),
+        ({"imagery": 'products = ["landsat-c2-l2"]'}, "imagery: give `catalog`"),
+        ({"imagery": 'catalog = "c.json"'}, "imagery: `products` is empty"),
+        (
+            {"imagery": 'products = ["x"]\n' + FILES},
+            "imagery: `products` are taken from a catalogue",
+        ),
+        ({"labels": LABELS + "\nblock = 500"}, "labels.block: Input should be a multiple of 480 (found 500)"),
+        ({"labels": LABELS + '\nother_values = "10"'}, "labels.other_values"),
+        ({"more": "[model]\nnames = []"}, "model.names"),
+        ({"more": '[model]\nnames = ["unet"]'}, "'agrifm' or 'random-forest' (found 'unet')"),
+        ({"more": '[model]\npreset = "huge"'}, "(found 'huge')"),
+        ({"more": "[model]\nside = 100"}, "model.side: Input should be a multiple of 48 (found 100)"),
+        ({"more": "[model]\nlearning_rate = 0"}, "model.learning_rate"),
+        ({"more": '[model]\nseed = "a"'}, "model.seed"),
+        ({"more": "[map]\nwindow = 96\noverlap = 96"}, "map: `overlap` (96) must be at most half of `window` (96)"),
+    ],
+)
+def test_an_unusable_value_is_refused_in_one_sentence_that_names_it(
+    tmp_path: Path, places: dict[str, str], said: str
+) -> None:
+    assert said in refusal(project_file(tmp_path, **places))
+
+
+def test_an_overlap_of_half_the_window_is_allowed(tmp_path: Path) -> None:
+    assert read_project(project_file(tmp_path, "[map]\nwindow = 96\noverlap = 48")).map.overlap == 48
+
+
+def test_an_absent_project_file_is_answered_with_how_to_write_one(tmp_path: Path) -> None:
+    assert "does not exist; `agrifm init DIR` writes one" in refusal(tmp_path / "agrifm.toml")
+
+
+@pytest.mark.parametrize("content", [b"[season\narea=1", b"\xff\xfe\x00"])
+def test_a_file_that_is_not_toml_is_refused_in_one_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "agrifm.toml"
+    path.write_bytes(content)
+    assert "reading the project file" in refusal(path)
+
+
+def test_every_field_says_what_it_is() -> None:
+    sections = [
+        field.annotation for field in Project.model_fields.values() if hasattr(field.annotation, "model_fields")
+    ]
+    assert len(sections) == 6
+    for section in sections:
+        assert all(field.description for field in section.model_fields.values()), section

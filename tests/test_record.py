@@ -1,0 +1,104 @@
+"""A model meets a cube: the first difference is named, and nothing else is refused."""
+
+from datetime import date
+from importlib.metadata import version
+
+import pytest
+
+from agrifm.errors import ModelError
+from agrifm.legend import Legend
+from agrifm.record import ModelRecord, SensorInput, SensorRecord, require_fit, running_versions
+
+SENTINEL = SensorInput(
+    sensor="sentinel-2", bands=("B02", "B03", "B04"), quantity="surface reflectance", scale=1e-4, resolution=10
+)
+LANDSAT = SensorInput(sensor="landsat", bands=("B04", "B05"), quantity="surface reflectance", scale=1e-4, resolution=30)
+
+
+def record(*sensors: SensorInput, absent: tuple[str, ...] = ()) -> ModelRecord:
+    return ModelRecord(
+        name="fields",
+        architecture={},
+        sensors=tuple(
+            SensorRecord(**one.model_dump(), absent_bands=absent, mean=(0.1,) * 3, std=(0.1,) * 3) for one in sensors
+        ),
+        frames=4,
+        side=96,
+        legend=Legend.of([1, 2]),
+        season=(date(2024, 3, 1), date(2024, 9, 30)),
+    )
+
+
+def meet(expected: ModelRecord, *found: SensorInput) -> None:
+    require_fit(expected, {one.sensor: one for one in found}, "cube.zarr")
+
+
+def refusal(expected: ModelRecord, *found: SensorInput) -> str:
+    with pytest.raises(ModelError) as caught:
+        meet(expected, *found)
+    return str(caught.value)
+
+
+def test_a_cube_with_exactly_what_is_expected_fits() -> None:
+    meet(record(SENTINEL, LANDSAT), SENTINEL, LANDSAT)
+
+
+def test_neither_the_order_of_bands_nor_more_bands_or_sensors_matter() -> None:
+    meet(record(SENTINEL), LANDSAT, SENTINEL.model_copy(update={"bands": ("B08", "B04", "B02", "B03")}))
+
+
+def test_a_missing_sensor_is_named_with_what_the_cube_has() -> None:
+    sentence = refusal(record(SENTINEL, LANDSAT), SENTINEL)
+    assert sentence.startswith("using the model 'fields' on cube.zarr: the cube has no sensor 'landsat'")
+    assert "(it has sentinel-2)" in sentence
+    assert "fetch that sensor" in sentence
+
+
+def test_a_missing_band_is_named_with_what_the_cube_has() -> None:
+    sentence = refusal(record(SENTINEL), SENTINEL.model_copy(update={"bands": ("B02", "B04", "B08")}))
+    assert "'sentinel-2' has no band 'B03' (it has B02, B04, B08)" in sentence
+
+
+def test_a_band_that_is_declared_absent_may_be_missing() -> None:
+    cube = SENTINEL.model_copy(update={"bands": ("B02", "B04")})
+    meet(record(SENTINEL, absent=("B03",)), cube)
+    assert "no band 'B03'" in refusal(record(SENTINEL, absent=("B02",)), cube)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("quantity", "index", "with quantity 'surface reflectance', the cube has 'index'"),
+        ("scale", 2.75e-5, "with scale 0.0001, the cube has 2.75e-05"),
+        ("resolution", 20, "with resolution 10.0, the cube has 20"),
+    ],
+)
+def test_another_quantity_scale_or_pixel_side_is_refused(field: str, value: object, said: str) -> None:
+    assert said in refusal(record(SENTINEL), SENTINEL.model_copy(update={field: value}))
+
+
+def test_the_first_difference_is_the_one_that_is_named() -> None:
+    """In the order sensor by sensor: bands, quantity, scale, resolution."""
+    changes = {"bands": ("B02", "B03"), "quantity": "index", "scale": 1.0, "resolution": 60}
+    for field in ("bands", "quantity", "scale", "resolution"):
+        sentence = refusal(record(LANDSAT, SENTINEL), LANDSAT, SENTINEL.model_copy(update=changes))
+        said = {"bands": "no band 'B04'"}.get(field, f"with {field} ")
+        assert said in sentence
+        del changes[field]
+    assert "no sensor 'landsat'" in refusal(record(LANDSAT, SENTINEL), SENTINEL.model_copy(update={"scale": 1.0}))
+
+
+def test_a_record_survives_json() -> None:
+    own = record(SENTINEL)
+    assert ModelRecord.model_validate_json(own.model_dump_json()) == own
+
+
+def test_a_record_with_an_unknown_field_is_refused() -> None:
+    with pytest.raises(ValueError, match="extra"):
+        ModelRecord.model_validate({**record(SENTINEL).model_dump(), "bandz": 3})
+
+
+def test_versions_are_those_of_installed_packages_and_leave_out_others() -> None:
+    found = running_versions("rasterio", "no-such-package")
+    assert found["rasterio"] == version("rasterio")
+    assert set(found) == {"python", "agrifm", "numpy", "rasterio"}

@@ -1,0 +1,100 @@
+"""Scores against scikit-learn, whose confusion matrix has rows = true; ours has rows = predicted."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+
+from agrifm.legend import OTHER, Legend
+from agrifm.scores import (
+    block_interval,
+    confusion_counts,
+    f1_per_class,
+    macro_f1,
+    overall_accuracy,
+    scored_classes,
+)
+
+CLASSES = 4
+NUMBERS = hnp.arrays(np.uint8, st.just(60), elements=st.sampled_from([0, 1, 2, 3, 255]))
+
+
+@given(NUMBERS, NUMBERS)
+def test_counts_and_scores_are_scikit_learns_where_both_classes_are_known(
+    predicted: np.ndarray, true: np.ndarray
+) -> None:
+    counts = confusion_counts(predicted, true, CLASSES)
+    known = (predicted != 255) & (true != 255)
+    if not known.any():
+        assert counts.tolist() == [[0] * CLASSES] * CLASSES
+        return
+    labels = list(range(CLASSES))
+    assert counts.T.tolist() == confusion_matrix(true[known], predicted[known], labels=labels).tolist()
+    ours = f1_per_class(counts)
+    assert ours == pytest.approx(f1_score(true[known], predicted[known], labels=labels, average=None, zero_division=0))
+    assert overall_accuracy(counts) == pytest.approx(accuracy_score(true[known], predicted[known]))
+    scored = np.array([True, False, True, True])
+    expected = f1_score(true[known], predicted[known], labels=[0, 2, 3], average="macro", zero_division=0)
+    assert macro_f1(counts, scored) == pytest.approx(expected)
+
+
+def test_rows_of_counts_are_predicted_classes() -> None:
+    counts = confusion_counts(np.array([0, 0, 1]), np.array([1, 1, 1]), 2)
+    assert counts.tolist() == [[0, 2], [0, 1]]
+
+
+def test_counts_of_two_dimensional_maps_are_those_of_their_pixels() -> None:
+    predicted, true = np.array([[0, 1], [255, 1]], np.uint8), np.array([[0, 0], [1, 255]], np.uint8)
+    assert confusion_counts(predicted, true, 2).tolist() == [[1, 0], [1, 0]]
+
+
+def test_a_class_number_beyond_the_legend_is_never_counted_as_another_class() -> None:
+    """Without a check, predicted 0 and true 5 of 4 classes would land in row 1, column 1."""
+    with pytest.raises(AssertionError):
+        confusion_counts(np.array([0]), np.array([5]), 4)
+
+
+def test_scores_of_nothing_are_not_a_number() -> None:
+    nothing = np.zeros((3, 3), np.int64)
+    assert np.isnan(overall_accuracy(nothing))
+    assert np.isnan(macro_f1(nothing, np.zeros(3, bool)))
+
+
+def test_only_scored_crops_with_15_places_or_more_count() -> None:
+    legend = Legend.of(["maize", "wheat", "rye", OTHER])
+    assert scored_classes(legend, [15, 14, 400, 400]).tolist() == [True, False, True, False]
+
+
+def accuracy_interval(blocks: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    return block_interval(blocks, overall_accuracy, 1000, seed)
+
+
+def test_blocks_that_agree_leave_no_uncertainty() -> None:
+    blocks = np.array([[[8, 1], [1, 0]]] * 10)
+    assert accuracy_interval(blocks) == pytest.approx((0.8, 0.8))
+
+
+def test_the_interval_has_the_width_of_the_binomial_where_blocks_are_single_places() -> None:
+    """100 places, 70 right: standard error sqrt(0.7 * 0.3 / 100), 95 % within 1.96 of them."""
+    blocks = np.zeros((100, 2, 2), np.int64)
+    blocks[:70, 0, 0] = blocks[70:, 0, 1] = 1
+    low, high = accuracy_interval(blocks)
+    error = np.sqrt(0.7 * 0.3 / 100)
+    assert low == pytest.approx(0.7 - 1.96 * error, abs=0.02)
+    assert high == pytest.approx(0.7 + 1.96 * error, abs=0.02)
+
+
+def test_the_interval_is_wider_when_errors_come_in_whole_blocks() -> None:
+    alone = np.zeros((100, 2, 2), np.int64)
+    alone[:70, 0, 0] = alone[70:, 0, 1] = 1
+    together = alone.reshape(10, 10, 2, 2).sum(axis=1)
+    widths = [high - low for low, high in (accuracy_interval(alone), accuracy_interval(together))]
+    assert widths[1] > 2 * widths[0]
+
+
+def test_the_interval_is_the_same_for_the_same_seed() -> None:
+    blocks = np.random.default_rng(3).integers(0, 9, (12, 3, 3))
+    assert accuracy_interval(blocks, 5) == accuracy_interval(blocks, 5)
+    assert accuracy_interval(blocks, 5) != accuracy_interval(blocks, 6)

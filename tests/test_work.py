@@ -1,0 +1,121 @@
+"""Many tiles: every result comes back, failures are not lost, and memory does not grow with the number of tiles."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+import pytest
+
+from agrifm.work import run_tiles
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 50])
+def test_every_tile_comes_back_with_its_own_result(count: int) -> None:
+    with ThreadPoolExecutor(3) as executor:
+        found = list(run_tiles(square, range(count), executor))
+    assert sorted(found) == [(number, number**2) for number in range(count)]
+    assert list(run_tiles(square, range(count))) == [(number, number**2) for number in range(count)]
+
+
+def test_processes_serve_as_well_as_threads() -> None:
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
+        assert sorted(run_tiles(abs, [-3, -1, -2], executor)) == [(-3, 3), (-2, 2), (-1, 1)]
+
+
+def test_results_come_in_the_order_in_which_they_finish() -> None:
+    release = threading.Event()
+
+    def wait_for_the_others(number: int) -> int:
+        if number == 0:
+            assert release.wait(10)
+        return number
+
+    with ThreadPoolExecutor(2) as executor:
+        found = []
+        for tile, _ in run_tiles(wait_for_the_others, range(4), executor):
+            found.append(tile)
+            if len(found) == 3:
+                release.set()
+    assert found[-1] == 0
+
+
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_no_more_tiles_are_taken_than_may_be_in_flight(ahead: int) -> None:
+    taken = 0
+
+    def counted() -> Iterator[int]:
+        nonlocal taken
+        for number in range(40):
+            taken += 1
+            yield number
+
+    with ThreadPoolExecutor(4) as executor:
+        for finished, _ in enumerate(run_tiles(square, counted(), executor, ahead), start=1):
+            assert taken - finished < ahead + 1
+    assert taken == 40
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_the_first_failure_is_raised_and_no_further_tile_is_begun(threads: int) -> None:
+    begun = []
+
+    def fail_at_five(number: int) -> int:
+        begun.append(number)
+        if number == 5:
+            raise ValueError("tile 5 is damaged")
+        return number
+
+    if threads == 0:
+        with pytest.raises(ValueError, match="tile 5 is damaged"):
+            list(run_tiles(fail_at_five, range(1000)))
+        assert begun == list(range(6))
+        return
+    with ThreadPoolExecutor(threads) as executor, pytest.raises(ValueError, match="tile 5 is damaged"):
+        list(run_tiles(fail_at_five, range(1000), executor, 4))
+    assert max(begun) < 5 + 2 * 4
+
+
+def test_tiles_in_flight_have_ended_when_a_failure_is_raised() -> None:
+    slow_ended = threading.Event()
+    both_begun = threading.Barrier(2)
+
+    def fail_beside_a_slow_one(number: int) -> None:
+        both_begun.wait(10)
+        if number == 0:
+            raise ValueError("damaged")
+        time.sleep(0.2)
+        slow_ended.set()
+
+    executor = ThreadPoolExecutor(2)
+    with pytest.raises(ValueError, match="damaged"):
+        list(run_tiles(fail_beside_a_slow_one, range(2), executor))
+    assert slow_ended.is_set()
+    executor.shutdown()
+
+
+def test_stopping_to_listen_ends_the_work() -> None:
+    done = []
+    with ThreadPoolExecutor(1) as executor:
+        for tile, _ in run_tiles(done.append, range(1000), executor, 2):
+            if tile == 3:
+                break
+    assert len(done) < 10
+
+
+def test_progress_is_shown_on_standard_error_without_a_terminal() -> None:
+    script = "from agrifm.work import progress\nwith progress('fetch', 10, 4) as advance:\n    advance(2); advance(4)\n"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    assert "fetch" in done.stderr
+    assert "10/10" in done.stderr
+    assert "remaining" in done.stderr
+    assert "\x1b" not in done.stderr

@@ -11,6 +11,7 @@ thread beside the network, so shares may add up to more than 100 %.
 import argparse
 import datetime
 import multiprocessing
+import os
 import platform
 import resource
 import tempfile
@@ -133,7 +134,7 @@ def table(results: list[Result], args: argparse.Namespace) -> str:
     command = f"--sides {' '.join(f'{side:g}' for side in args.sides)} --frames {args.frames} --steps {args.steps}"
     lines = [
         f"date       {datetime.date.today().isoformat()}",
-        f"hardware   {processor()}, {first.threads} threads",
+        f"hardware   {processor()}, {first.threads} threads; busy processes (load average) {os.getloadavg()[0]:.1f}",
         f"versions   {', '.join(f'{name} {number}' for name, number in first.versions.items())}",
         f"command    python benchmarks/map_throughput.py {command} --window {args.window} --overlap {args.overlap}",
         "",

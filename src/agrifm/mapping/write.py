@@ -26,7 +26,7 @@ from agrifm.legend import UNLABELLED, Legend
 
 BLOCK = 512
 """Side of a tile in pixels."""
-CACHE_MB = 64
+CACHE_MB = 16
 """GDAL's block cache; without a bound it would take a twentieth of the machine's memory."""
 Color = tuple[int, int, int, int]
 

@@ -44,6 +44,7 @@ def modis_state(values: Quality) -> Usable:
     Bits 0-1 cloud (0 clear, 3 assumed clear), 2 shadow, 8-9 cirrus (3 high), 10 internal cloud, 12 and 15 snow.
     Source: MODIS Surface Reflectance User's Guide, Collection 6.1, table of the 500 m state flags.
     """
+    values = values.astype(np.int32)  # bit 15 does not fit int16
     cloud, cirrus = values & 0b11, (values >> 8) & 0b11
     flags = 1 << 2 | 1 << 10 | 1 << 12 | 1 << 15
     usable: Usable = np.isin(cloud, (0, 3)) & (cirrus != 3) & ((values & flags) == 0)

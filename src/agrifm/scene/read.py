@@ -117,6 +117,9 @@ def read_asset(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, no
                 width=grid.shape[1],
                 resampling=resampling,
                 tolerance=TOLERANCE,
+                # else GDAL smooths by the ratio of window sizes, so that a pixel would depend on how tiles were cut
+                XSCALE=1,
+                YSCALE=1,
                 src_nodata=nodata,
                 nodata=nodata,
             ) as warped:

@@ -1,0 +1,129 @@
+"""Interpolation in time, pixel by pixel, with numpy.interp as the oracle."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agrifm.cube.temporal import interpolate
+
+BANDS, HEIGHT, WIDTH = 2, 3, 4
+START = 19_800
+"""A day in March 2024, since 1970-01-01; float32 holds such days exactly."""
+
+
+def oracle(image, valid, days, steps):
+    """numpy.interp per pixel and band over its valid observations in the order of their days, the last of a day."""
+    result = np.zeros((len(steps), *image.shape[1:]))
+    for row, col in np.ndindex(valid.shape[1:]):
+        series = {int(days[t, row, col]): image[t, :, row, col] for t in np.flatnonzero(valid[:, row, col])}
+        if series:
+            known = sorted(series)
+            for band in range(image.shape[1]):
+                result[:, band, row, col] = np.interp(steps, known, [series[day][band] for day in known])
+    return result
+
+
+@st.composite
+def observations(draw: st.DrawFn):
+    frames = draw(st.integers(1, 7))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    valid = rng.random((frames, HEIGHT, WIDTH)) < draw(st.sampled_from([0.1, 0.5, 0.9, 1.0]))
+    image = np.where(valid[:, None], rng.random((frames, BANDS, HEIGHT, WIDTH)), 0).astype(np.float32)
+    steps = np.sort(rng.integers(START - 20, START + 120, draw(st.integers(1, 9)))).astype(np.int32)
+    return rng, image, valid, steps
+
+
+@given(observations())
+def test_acquisitions_are_interpolated_as_numpy_does_it(made) -> None:
+    rng, image, valid, steps = made
+    date = np.sort(rng.choice(100, len(image), replace=False)).astype(np.int32) + START
+    found, seen = interpolate(image, valid, date, steps)
+    days = np.broadcast_to(date[:, None, None], valid.shape)
+    assert np.allclose(found, oracle(image, valid, days, steps), atol=1e-6)
+    assert (seen == valid.any(axis=0)).all()
+    assert found.dtype == np.float32
+
+
+@given(observations())
+def test_composites_are_interpolated_at_each_pixels_own_day(made) -> None:
+    """Periods of eight days, the second beginning five days after the first, as MOD09A1 does at New Year."""
+    rng, image, valid, steps = made
+    date = (START + np.array([0, 5, 13, 21, 29, 37, 45])[: len(image)]).astype(np.int32)
+    day = (date[:, None, None] + rng.integers(0, 8, valid.shape)).astype(np.int32)
+    day[~valid] = -1
+    found, seen = interpolate(image, valid, date, steps, day)
+    assert np.allclose(found, oracle(image, valid, day, steps), atol=1e-6)
+    assert (seen == valid.any(axis=0)).all()
+
+
+@given(observations())
+def test_a_window_is_interpolated_like_its_pixels_alone(made) -> None:
+    _, image, valid, steps = made
+    date = START + 10 * np.arange(len(image), dtype=np.int32)
+    whole, _ = interpolate(image, valid, date, steps)
+    alone, _ = interpolate(image[..., 1:2, 2:3], valid[:, 1:2, 2:3], date, steps)
+    assert (whole[..., 1:2, 2:3] == alone).all()
+
+
+def one_pixel(values: list[float], valid: list[bool], date: list[int], steps: list[int], day: list[int] | None = None):
+    found, seen = interpolate(
+        np.array(values, np.float32)[:, None, None, None],
+        np.array(valid)[:, None, None],
+        np.array(date, np.int32),
+        np.array(steps, np.int32),
+        None if day is None else np.array(day, np.int32)[:, None, None],
+    )
+    return found[:, 0, 0, 0].tolist(), bool(seen[0, 0])
+
+
+def test_between_two_observations_values_lie_on_the_line_and_outside_they_are_repeated() -> None:
+    found, seen = one_pixel([0.2, 0.6], [True, True], [100, 110], [90, 100, 105, 110, 300])
+    assert found == pytest.approx([0.2, 0.2, 0.4, 0.6, 0.6])
+    assert seen
+
+
+def test_an_invalid_observation_between_two_valid_ones_has_no_influence() -> None:
+    found, _ = one_pixel([0.2, 0.0, 0.6], [True, False, True], [100, 105, 110], [105])
+    assert found == pytest.approx([0.4])
+
+
+def test_a_single_observation_stands_for_the_whole_season() -> None:
+    assert one_pixel([0.0, 0.5, 0.0], [False, True, False], [1, 50, 99], [0, 50, 200]) == ([0.5] * 3, True)
+
+
+def test_a_pixel_that_was_never_seen_is_zero_and_not_valid() -> None:
+    assert one_pixel([0.0, 0.0], [False, False], [1, 50], [0, 50]) == ([0.0, 0.0], False)
+
+
+def test_a_composite_counts_on_its_pixels_day_and_not_on_its_first() -> None:
+    found, _ = one_pixel([0.0, 0.8], [True, True], [100, 108], [108, 111, 115], day=[100, 115])
+    assert found == pytest.approx([0.8 * 8 / 15, 0.8 * 11 / 15, 0.8])
+
+
+def test_of_two_composites_of_one_day_the_later_one_counts() -> None:
+    for step, expected in ((100, 0.0), (103, 0.6), (106, 0.6), (101, 0.2)):
+        found, _ = one_pixel([0.0, 0.3, 0.6], [True] * 3, [100, 101, 102], [step], day=[100, 103, 103])
+        assert found == pytest.approx([expected])
+
+
+def test_no_frames_at_all_give_zeros_that_are_not_valid() -> None:
+    found, seen = interpolate(
+        np.zeros((0, 2, 3, 4), np.float32),
+        np.zeros((0, 3, 4), bool),
+        np.zeros(0, np.int32),
+        np.arange(5, dtype=np.int32),
+    )
+    assert found.shape == (5, 2, 3, 4)
+    assert not found.any()
+    assert not seen.any()
+
+
+def test_the_observations_are_left_as_they_were() -> None:
+    rng = np.random.default_rng(0)
+    image, valid = rng.random((3, 1, 2, 2)).astype(np.float32), rng.random((3, 2, 2)) < 0.7
+    before = image.copy(), valid.copy()
+    day = np.sort(rng.integers(0, 30, (3, 2, 2)), axis=0).astype(np.int32)
+    interpolate(image, valid, np.array([0, 10, 20], np.int32), np.array([5], np.int32), day)
+    assert (image == before[0]).all()
+    assert (valid == before[1]).all()

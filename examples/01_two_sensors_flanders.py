@@ -57,7 +57,7 @@ block = 480
 [model]
 preset = "tiny"
 frames = 24
-side = 48
+side = 96
 steps = {steps}
 batch = 4
 """

@@ -108,7 +108,7 @@ def _visit(points: Path, truth: Path) -> None:
         values = [int(value[0]) for value in source.sample(zip(moved.geometry.x, moved.geometry.y, strict=True))]
     frame["label"] = [legend.codes[value] for value in values]
     with write_aside(points) as aside:
-        frame.to_file(aside, driver="GPKG")
+        frame.to_file(aside, driver="GPKG", layer="reference")
 
 
 def _summary(directory: Path, account: list[str], seconds: dict[str, float], report: dict[str, Any]) -> None:

@@ -96,6 +96,11 @@ class Cube:
         return min((sensor.grid for sensor in self.sensors.values()), key=lambda grid: grid.resolution)
 
     @property
+    def nest(self) -> int:
+        """Target pixels of which a window's numbers are multiples, so that it nests in every sensor's pixels."""
+        return round(max(sensor.grid.resolution for sensor in self.sensors.values()) / self.target.resolution)
+
+    @property
     def inputs(self) -> dict[str, SensorInput]:
         """What the cube holds, for comparison with a model's record."""
         return {name: sensor.input for name, sensor in self.sensors.items()}

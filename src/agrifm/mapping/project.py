@@ -20,7 +20,8 @@ def map_project(project: Project, model: Path | None = None, out: Path | None = 
     """
     path = model or _named_model(project)
     window = project.map.window or load_record(path).side
-    return map_area(project.cube, path, out or project.maps, window, min(project.map.overlap, window // 2))
+    overlap = project.map.overlap if 2 * project.map.overlap <= window else 0
+    return map_area(project.cube, path, out or project.maps, window, overlap)
 
 
 def _named_model(project: Project) -> Path:

@@ -10,11 +10,13 @@ from agrifm.cube.store import Cube
 from agrifm.grid import Window, starts
 from agrifm.legend import UNLABELLED
 from agrifm.record import SensorInput
-from agrifm.samples.sample import Sample, read_sample
+from agrifm.samples.sample import Sample, Series, read_sample
 from agrifm.samples.transforms import interpolated
 
+TILE = 96
+"""Side in target pixels of what is read and interpolated at once; a chunk of the cube, and a multiple of 480 m."""
 KEPT_BYTES = 800_000_000
-"""Interpolated samples are kept in memory up to this size; beyond it they are read again."""
+"""Interpolated tiles are kept in memory up to this size; beyond it they are read again."""
 
 
 def labelled_windows(label: NDArray[np.uint8], side: int, stride: int) -> list[Window]:
@@ -32,6 +34,30 @@ def labelled_windows(label: NDArray[np.uint8], side: int, stride: int) -> list[W
     return found
 
 
+class Tiles:
+    """Interpolated tiles of a cube, from which the samples of windows are put together; they share what they can."""
+
+    def __init__(self, cube: Cube, sensors: Sequence[SensorInput], steps: NDArray[np.int32]) -> None:
+        self.cube, self.sensors, self.steps = cube, tuple(sensors), steps
+        self._kept: dict[Window, Sample] = {}
+        self._kept_bytes = 0
+
+    def sample(self, window: Window) -> Sample:
+        """The sample of a window, unlabelled: images (F, C, H, W) float32 at the steps."""
+        tiles = [self._tile(tile) for tile in tiles_under(window, self.cube.target.shape)]
+        return assemble(tiles, window)
+
+    def _tile(self, window: Window) -> Sample:
+        if window in self._kept:
+            return self._kept[window]
+        sample = read_patch(self.cube, window, self.sensors, self.steps)
+        size = sum(series.image.nbytes for series in sample.series.values())
+        if self._kept_bytes + size <= KEPT_BYTES:
+            self._kept[window] = sample
+            self._kept_bytes += size
+        return sample
+
+
 class Patches:
     """A sequence of `Sample`s, every series interpolated to the same steps.
 
@@ -39,41 +65,57 @@ class Patches:
     saw the ground.
     """
 
-    def __init__(
-        self,
-        cube: Cube,
-        sensors: Sequence[SensorInput],
-        steps: NDArray[np.int32],
-        label: NDArray[np.uint8],
-        windows: Sequence[Window],
-    ) -> None:
-        self.cube, self.sensors, self.steps = cube, tuple(sensors), steps
-        self.label, self.windows = label, tuple(windows)
-        self._kept: dict[int, Sample] = {}
-        self._kept_bytes = 0
+    def __init__(self, tiles: Tiles, label: NDArray[np.uint8], windows: Sequence[Window]) -> None:
+        self.tiles, self.label, self.windows = tiles, label, tuple(windows)
 
     def __len__(self) -> int:
         return len(self.windows)
 
     def __getitem__(self, index: int) -> Sample:
-        if index in self._kept:
-            return self._kept[index]
-        sample = read_patch(self.cube, self.windows[index], self.sensors, self.steps, self.label)
-        size = sum(series.image.nbytes for series in sample.series.values())
-        if self._kept_bytes + size <= KEPT_BYTES:
-            self._kept[index] = sample
-            self._kept_bytes += size
-        return sample
+        sample = self.tiles.sample(self.windows[index])
+        label = np.where(sample.seen, self.label[sample.window.slices], np.uint8(UNLABELLED))
+        return replace(sample, label=label)
 
 
-def read_patch(
-    cube: Cube,
-    window: Window,
-    sensors: Sequence[SensorInput],
-    steps: NDArray[np.int32],
-    label: NDArray[np.uint8] | None = None,
-) -> Sample:
-    """One window, interpolated to `steps`; labels where no sensor saw the ground are 255."""
-    own = None if label is None else label[window.slices]
-    sample = interpolated(read_sample(cube, window, sensors, own), steps)
-    return replace(sample, label=np.where(sample.seen, sample.label, np.uint8(UNLABELLED)))
+def tiles_under(window: Window, shape: tuple[int, int]) -> list[Window]:
+    """The tiles of `TILE` pixels, cut at the edge of the grid, that a window touches."""
+    rows, cols = (
+        range(first - first % TILE, first + length, TILE)
+        for first, length in ((window.row, window.height), (window.col, window.width))
+    )
+    return [Window(row, col, min(TILE, shape[0] - row), min(TILE, shape[1] - col)) for row in rows for col in cols]
+
+
+def assemble(tiles: Sequence[Sample], window: Window) -> Sample:
+    """The sample of a window from the samples of the tiles under it; all have the same sensors and dates."""
+    series = {}
+    for name, first in tiles[0].series.items():
+        ratio = tiles[0].window.height // first.image.shape[-2]
+        height, width = window.height // ratio, window.width // ratio
+        image = np.empty((*first.image.shape[:2], height, width), np.float32)
+        valid = np.empty((len(first.valid), height, width), bool)
+        for tile in tiles:
+            inside, own = _shared(tile.window, window, ratio)
+            image[..., *inside] = tile.series[name].image[..., *own]
+            valid[..., *inside] = tile.series[name].valid[..., *own]
+        series[name] = Series(image, valid, first.date)
+    unlabelled = np.full((window.height, window.width), UNLABELLED, np.uint8)
+    return Sample(series, unlabelled, window, tiles[0].season_start)
+
+
+def _shared(tile: Window, window: Window, ratio: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Where a tile lies in a window, and which part of the tile that is, in pixels `ratio` times as long."""
+    inside, own = [], []
+    for first, length, tile_first, tile_length in (
+        (window.row, window.height, tile.row, tile.height),
+        (window.col, window.width, tile.col, tile.width),
+    ):
+        start, stop = max(first, tile_first), min(first + length, tile_first + tile_length)
+        inside.append(slice((start - first) // ratio, (stop - first) // ratio))
+        own.append(slice((start - tile_first) // ratio, (stop - tile_first) // ratio))
+    return (inside[0], inside[1]), (own[0], own[1])
+
+
+def read_patch(cube: Cube, window: Window, sensors: Sequence[SensorInput], steps: NDArray[np.int32]) -> Sample:
+    """One window, interpolated to `steps`, unlabelled."""
+    return interpolated(read_sample(cube, window, sensors), steps)

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.cube.store import Cube
 from agrifm.legend import UNLABELLED
 from agrifm.samples.labels import Labels
-from agrifm.samples.patches import labelled_windows, read_patch
+from agrifm.samples.patches import Tiles, labelled_windows
 from agrifm.samples.split import FOLDS, Split
 from agrifm.scores import block_interval, confusion_counts, f1_per_class, macro_f1, overall_accuracy, scored_classes
 from agrifm.train.trained import TrainedModel
@@ -39,15 +38,14 @@ def unseen_blocks(labels: Labels, split: Split) -> Unseen:
     return Unseen(split.label_of(labels, "test"), split.block, labels.place, scored)
 
 
-def predict_labelled(model: TrainedModel, cube: Cube, label: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def predict_labelled(model: TrainedModel, tiles: Tiles, label: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Predicted classes (H, W) in the windows that hold labels; 255 elsewhere and where nothing was seen."""
     record = model.record
-    steps = cube.season.steps(record.frames)
     predicted = np.full(label.shape, UNLABELLED, np.uint8)
     windows = labelled_windows(label, record.side, record.side)
     with progress(f"score {record.name}", len(windows)) as advance:
         for window in windows:
-            sample = read_patch(cube, window, record.sensors, steps)
+            sample = tiles.sample(window)
             best = model.probabilities(sample).argmax(axis=0).astype(np.uint8)
             predicted[window.slices] = np.where(sample.seen, best, np.uint8(UNLABELLED))
             advance(1)

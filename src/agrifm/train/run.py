@@ -17,7 +17,7 @@ from agrifm.files import MARKER, require_ours, saying_what_failed, write_aside, 
 from agrifm.legend import Legend
 from agrifm.record import ModelRecord, SensorRecord, running_versions
 from agrifm.samples.labels import Labels, read_labels
-from agrifm.samples.patches import Patches, labelled_windows
+from agrifm.samples.patches import Patches, Tiles, labelled_windows
 from agrifm.samples.split import FOLDS, Split, split_blocks
 from agrifm.train.evaluate import Unseen, majority_accuracy, predict_labelled, score, unseen_blocks
 from agrifm.train.item import write_model_item
@@ -36,6 +36,7 @@ class Data:
     split: Split
     unseen: Unseen
     sensors: tuple[SensorRecord, ...]
+    tiles: Tiles
     training: Patches
     validation: Patches
 
@@ -83,15 +84,20 @@ def prepare(cube: Cube, labels: Labels, block: float, config: ModelConfig) -> Da
     steps = cube.season.steps(config.frames)
     sensors = _target_first(cube)
     train_label, validation_label = (split.label_of(labels, fold) for fold in FOLDS[:2])
-    windows = labelled_windows(train_label, config.side, config.side)
-    training = Patches(cube, sensors, steps, train_label, windows)
-    validation = Patches(
-        cube, sensors, steps, validation_label, labelled_windows(validation_label, config.side, config.side)
+    tiles = Tiles(cube, sensors, steps)
+    training, validation = (
+        Patches(tiles, label, labelled_windows(label, config.side, stride))
+        for label, stride in ((train_label, _stride(cube, config.side)), (validation_label, config.side))
     )
     if not len(validation):
         raise LabelError("dividing the labels: no validation block holds labels; use smaller blocks or label more")
     measured = _statistics(training, sensors)
-    return Data(cube, labels, split, unseen_blocks(labels, split), measured, training, validation)
+    return Data(cube, labels, split, unseen_blocks(labels, split), measured, tiles, training, validation)
+
+
+def _stride(cube: Cube, side: int) -> int:
+    """Training windows overlap by half where the sensors' pixels nest in half a window."""
+    return side // 2 if side // 2 % cube.nest == 0 else side
 
 
 def _target_first(cube: Cube) -> tuple[SensorRecord, ...]:
@@ -131,7 +137,7 @@ def train_models(data: Data, config: ModelConfig, directory: Path) -> dict[str, 
     for name in config.names:
         path = directory / f"{name}{SUFFIXES[name]}"
         model = (_train_agrifm if name == "agrifm" else _train_forest)(data, config, path)
-        predicted = predict_labelled(model, data.cube, data.unseen.label)
+        predicted = predict_labelled(model, data.tiles, data.unseen.label)
         scores[name] = {
             **score(predicted, data.unseen, data.labels.legend.codes),
             "training": model.record.training,

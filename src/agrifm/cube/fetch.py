@@ -14,7 +14,7 @@ from agrifm.cube.store import Cube
 from agrifm.errors import ConfigError
 from agrifm.grid import LONLAT
 from agrifm.scene.own import search_files
-from agrifm.scene.providers import find_product
+from agrifm.scene.providers import Product, find_product
 from agrifm.scene.read import Scene
 from agrifm.scene.search import Search, search_catalog
 
@@ -32,14 +32,14 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
     imagery, season = project.imagery, project.season.season
     area = read_area(project.season.area, project.directory)
     search = Search()
+    products = [find_product(name) for name in imagery.products]
     if imagery.catalog is not None:
-        products = [find_product(name) for name in imagery.products]
         search.extend(search_catalog(project.path(imagery.catalog), products, season, area, imagery.skip))
     for files in imagery.files:
         product = find_product(files.product)
         search.extend(search_files(project.directory, files.pattern, product, season, imagery.skip, files.baseline))
     cube = build_cube(project.cube, search, season, area, imagery.native_grid)
-    return cube, account(search, imagery.skip)
+    return cube, account(search, imagery.skip, products)
 
 
 def read_area(area: Path | tuple[float, float, float, float], directory: Path = Path()) -> BaseGeometry:
@@ -71,11 +71,12 @@ def read_area(area: Path | tuple[float, float, float, float], directory: Path = 
     return shape
 
 
-def account(search: Search, skip: Sequence[str] = ()) -> list[str]:
+def account(search: Search, skip: Sequence[str] = (), products: Sequence[Product] = ()) -> list[str]:
     """One sentence per sensor: frames requested, found and skipped, the skipped scenes by name; then what was amiss.
 
     Args:
         skip: ids of scenes that were to be left out.
+        products: products that were asked for.
     """
     found, requested = (_frames_per_sensor(scenes) for scenes in (search.scenes, search.scenes + search.skipped))
     lines = []
@@ -83,6 +84,10 @@ def account(search: Search, skip: Sequence[str] = ()) -> list[str]:
         skipped = [scene.id for scene in search.skipped if scene.product.sensor == sensor]
         note = f", skipped on request: {', '.join(sorted(skipped))}" if skipped else ""
         lines.append(f"{sensor}: {days} frames requested, {found.get(sensor, 0)} found{note}")
+    came = {scene.product.name for scene in search.scenes + search.skipped}
+    lines += [
+        f"{own.sensor}: no scene of '{own.name}' in the season and area" for own in products if own.name not in came
+    ]
     unknown = sorted(set(skip) - {scene.id for scene in search.skipped})
     if unknown:
         lines.append(f"to be skipped, but not among the scenes: {', '.join(unknown)}")

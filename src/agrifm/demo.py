@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agrifm.config import read_project
-from agrifm.files import MARKER, require_ours, write_aside, write_json, write_text
+from agrifm.files import MARKER, require_ours, write_geopackage, write_json, write_text
 from agrifm.legend import LEGEND_TAG, Legend
 
 PROJECT = """\
@@ -107,8 +107,7 @@ def _visit(points: Path, truth: Path) -> None:
         moved = frame.to_crs(source.crs)
         values = [int(value[0]) for value in source.sample(zip(moved.geometry.x, moved.geometry.y, strict=True))]
     frame["label"] = [legend.codes[value] for value in values]
-    with write_aside(points) as aside:
-        frame.to_file(aside, driver="GPKG", layer="reference")
+    write_geopackage(points, frame, "reference")
 
 
 def _summary(directory: Path, account: list[str], seconds: dict[str, float], report: dict[str, Any]) -> None:

@@ -6,12 +6,16 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agrifm.errors import OutputError
 
-MARKER = "agrifm.json"
+if TYPE_CHECKING:
+    import geopandas
+
+MARKER = ".agrifm.json"
 """File in every directory that agrifm writes; it names what the directory is."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
@@ -52,15 +56,31 @@ def write_aside(target: Path) -> Iterator[Path]:
             aside.unlink(missing_ok=True)
 
 
-def write_text(target: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
+def write_bytes(target: Path, content: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Libraries that write files themselves report a full disk each in its own way, or not at all; what fits in memory
+    is better handed over as bytes.
+    """
     with write_aside(target) as aside:
-        aside.write_text(text, encoding="utf-8")
+        aside.write_bytes(content)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all."""
+    write_bytes(target, text.encode())
 
 
 def write_json(target: Path, content: Any) -> None:
     """Write a JSON file, whole or not at all."""
     write_text(target, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_geopackage(target: Path, frame: "geopandas.GeoDataFrame", layer: str) -> None:
+    """Write shapes as a GeoPackage of one layer, whole or not at all."""
+    buffer = BytesIO()
+    frame.to_file(buffer, driver="GPKG", layer=layer, engine="pyogrio")
+    write_bytes(target, buffer.getvalue())
 
 
 def require_ours(directory: Path, kind: str) -> None:

@@ -34,7 +34,7 @@ from agrifm.models.weights import save_model
 from agrifm.samples.patches import read_patch
 from agrifm.train.trained import load_model
 
-FILES = ["agrifm.json", "classes.tif", "classes.tif.aux.xml", "confidence.tif", "item.json", "map.png"]
+FILES = [".agrifm.json", "classes.tif", "classes.tif.aux.xml", "confidence.tif", "item.json", "map.png"]
 
 
 def pixels(path):

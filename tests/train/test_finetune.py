@@ -132,7 +132,7 @@ def test_normalised_pixels_have_the_records_mean_at_zero_and_invalid_ones_are_ze
 
 
 def test_a_stopped_run_stays_stopped(tmp_path: Path) -> None:
-    rounds = Rounds(tmp_path, Recipe(4, 1, 1e-3, 0))
+    rounds = Rounds(tmp_path, Recipe(4, 1, 1e-3, 0), print)
     rounds.load_state_dict({"best": 0.5, "best_round": 3, "done": 16, "stopped": True})
     assert rounds.state_dict() == {"best": 0.5, "best_round": 3, "done": 16, "stopped": True}
 

@@ -16,7 +16,7 @@ from agrifm.assess.area import MINIMUM_POINTS
 from agrifm.assess.classmap import ClassMap, open_raster, read_map, read_window
 from agrifm.assess.points import read_vector
 from agrifm.errors import AssessmentError, OutputError
-from agrifm.files import write_aside
+from agrifm.files import write_geopackage
 from agrifm.grid import Window
 
 COLUMNS = ("id", "map_class", "map_name", "label")
@@ -143,9 +143,7 @@ def _write(mapped: ClassMap, points: list[tuple[int, int, int]], out: Path) -> N
         ),
         crs=str(mapped.grid.crs),
     )
-    with write_aside(out) as aside:
-        aside.unlink(missing_ok=True)
-        frame.to_file(aside, driver="GPKG", layer=out.stem, engine="pyogrio")
+    write_geopackage(out, frame, "reference")
 
 
 def _require_replaceable(out: Path) -> None:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from sklearn.ensemble import RandomForestClassifier
 
 from agrifm.errors import ModelError
-from agrifm.files import write_aside
+from agrifm.files import write_bytes
 from agrifm.legend import UNLABELLED
 from agrifm.record import ModelRecord
 from agrifm.samples.sample import Sample
@@ -109,8 +109,7 @@ def save_forest(path: Path, forest: RandomForest) -> None:
     from skops import io
 
     content = {"record": forest.record.model_dump_json(), "forest": forest.classifier}
-    with write_aside(path) as aside:
-        io.dump(content, aside, compression=ZIP_DEFLATED, compresslevel=1)
+    write_bytes(path, io.dumps(content, compression=ZIP_DEFLATED, compresslevel=1))
 
 
 def load_forest(path: Path) -> RandomForest:

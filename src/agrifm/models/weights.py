@@ -5,11 +5,11 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from agrifm.errors import ModelError
-from agrifm.files import write_aside
+from agrifm.files import write_bytes
 from agrifm.models.agrifm import AgriFM, AgriFMConfig
 from agrifm.record import ModelRecord
 
@@ -26,8 +26,7 @@ def save_model(path: Path, network: AgriFM, record: ModelRecord) -> None:
     """
     assert AgriFMConfig.model_validate(record.architecture) == network.config, "the record is of another network"
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items() if not name.endswith(_DERIVED)}
-    with write_aside(path) as aside:
-        save_file(state, aside, metadata={RECORD_KEY: record.model_dump_json()})
+    write_bytes(path, save(state, metadata={RECORD_KEY: record.model_dump_json()}))
 
 
 def read_record(path: Path) -> ModelRecord:

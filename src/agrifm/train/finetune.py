@@ -10,8 +10,9 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from agrifm.files import saying_what_failed
+from agrifm.files import saying_what_failed, write_bytes
 from agrifm.models.agrifm import AgriFM
 from agrifm.models.weights import statistics_tensor
 from agrifm.record import SensorRecord
@@ -198,8 +199,8 @@ class Segmentation(lightning.LightningModule):
 class Rounds(Callback):
     """Seeds each round, keeps the best weights, stops early, writes checkpoints, counts the time spent waiting."""
 
-    def __init__(self, work: Path, recipe: Recipe) -> None:
-        self.work, self.recipe = work, recipe
+    def __init__(self, work: Path, recipe: Recipe, advance: Callable[[int], None]) -> None:
+        self.work, self.recipe, self.advance = work, recipe, advance
         self.best, self.best_round, self.done, self.stopped = -1.0, -1, 0, False
         self.waited = self.worked = 0.0
         self._mark = 0.0
@@ -214,11 +215,9 @@ class Rounds(Callback):
         self.done, self.stopped = state_dict["done"], state_dict["stopped"]
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Show the progress bar; a run that had stopped stays stopped."""
+        """A run that had stopped stays stopped."""
         trainer.should_stop = self.stopped
-        total = self.recipe.rounds * self.recipe.round
-        self._bar = progress("train agrifm (steps)", total, self.done * self.recipe.round)
-        self._advance = self._bar.__enter__()
+        self.advance(self.done * self.recipe.round)
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Waiting for data begins."""
@@ -234,7 +233,7 @@ class Rounds(Callback):
         """A step ends, waiting for data begins."""
         now = time.perf_counter()
         self.worked, self._mark = self.worked + now - self._mark, now
-        self._advance(1)
+        self.advance(1)
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Keep the weights if they are the best so far; decide whether to stop."""
@@ -242,7 +241,7 @@ class Rounds(Callback):
         score = pl_module.validation_macro_f1
         if score > self.best or self.best_round < 0:
             self.best, self.best_round = score, self.done
-            _replace(self.work / "best.pt", pl_module.network.state_dict())
+            _save(self.work / "best.pt", pl_module.network.state_dict())
         self.stopped = self.done - self.best_round >= PATIENCE
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -253,17 +252,11 @@ class Rounds(Callback):
         trainer.save_checkpoint(aside)
         aside.replace(self.work / "last.ckpt")
 
-    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        """Close the progress bar."""
-        if hasattr(self, "_bar"):
-            self._bar.__exit__(None, None, None)
-            del self._bar
 
-
-def _replace(path: Path, content: object) -> None:
-    aside = path.with_suffix(".partial")
-    torch.save(content, aside)
-    aside.replace(path)
+def _save(path: Path, content: object) -> None:
+    buffer = BytesIO()
+    torch.save(content, buffer)
+    write_bytes(path, buffer.getvalue())
 
 
 def finetune(
@@ -286,7 +279,6 @@ def finetune(
     """
     work.mkdir(parents=True, exist_ok=True)
     module = Segmentation(network, sensors, scored, recipe)
-    rounds = Rounds(work, recipe)
     square = {(window.height == window.width) for window in training.windows} == {True}
     sampler = RoundSampler(len(training), recipe, 8 if square else 1)
     train_loader = DataLoader(Turned(training), recipe.batch, sampler=sampler, collate_fn=_tensors)
@@ -297,7 +289,12 @@ def finetune(
         collate_fn=_tensors,
     )
     last = work / "last.ckpt"
-    with saying_what_failed("training agrifm"), _quiet():
+    with (
+        saying_what_failed("training agrifm"),
+        _quiet(),
+        progress("train agrifm (steps)", recipe.rounds * recipe.round) as advance,
+    ):
+        rounds = Rounds(work, recipe, advance)
         trainer = lightning.Trainer(
             max_epochs=recipe.rounds,
             devices=1,

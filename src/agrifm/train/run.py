@@ -13,7 +13,7 @@ import numpy as np
 from agrifm.config import ModelConfig, Project
 from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import LabelError, ModelError
-from agrifm.files import MARKER, require_ours, saying_what_failed, write_aside, write_json
+from agrifm.files import MARKER, require_ours, saying_what_failed, write_geopackage, write_json
 from agrifm.legend import Legend
 from agrifm.record import ModelRecord, SensorRecord, running_versions
 from agrifm.samples.labels import Labels, read_labels
@@ -252,8 +252,7 @@ def _write_training_data(data: Data, path: Path) -> None:
     used = data.split.place_fold != FOLDS.index("test")
     frame = places.loc[used, ["code", "geometry"]].to_crs("EPSG:4326")
     frame["fold"] = [FOLDS[fold] for fold in data.split.place_fold[used]]
-    with write_aside(path) as aside:
-        frame.to_file(aside, driver="GPKG", layer="training")
+    write_geopackage(path, frame, "training")
 
 
 def describe(scores: dict[str, Any]) -> list[str]:

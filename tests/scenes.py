@@ -1,11 +1,12 @@
-"""Small scenes with known reflectance: GeoTIFFs and a static STAC catalogue around them, written without agrifm.
+"""Small scenes with known reflectance: GeoTIFFs and a static STAC catalogue around them; and a small cube.
 
-All lie on two by two squares of 480 m in UTM zone 31 N. Reflectance is in units of 0.0001.
+Scenes are written without agrifm. They lie on two by two squares of 480 m in UTM zone 31 N; reflectance is in units
+of 0.0001.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from pyproj import Transformer
 from shapely import Polygon, box, transform
 from shapely.geometry import mapping
 
+from agrifm.cube.store import Cube, create_root, create_sensor, open_cube
+from agrifm.grid import Grid
+from agrifm.record import SensorInput
 from agrifm.season import Season
 
 UTM = "EPSG:32631"
@@ -153,3 +157,36 @@ class Catalogue:
 def at(month: int, day: int, hour: int = 10, year: int = 2024) -> datetime:
     """A moment, UTC."""
     return datetime(year, month, day, hour, 50, tzinfo=UTC)
+
+
+def make_cube(path: Path) -> Cube:
+    """A cube written directly: 96 x 192 pixels of 10 m and 2 x 4 of 480 m, bands red and nir.
+
+    Sentinel-2: three frames 30 days apart; the first two never saw the left 20 columns, the third not the left 10.
+    MODIS: two composites, the day two days after the first; its upper left pixel was never seen. Every number is
+    above 0 and different from its neighbours'.
+    """
+    root = create_root(path, SEASON, AREA)
+    first = date(2024, 3, 1)
+    fine = Grid.of(UTM, Affine(10, 0, LEFT, 0, -10, TOP), (96, 192))
+    for sensor, grid, gap, frames in (("sentinel-2", fine, 30, 3), ("modis", fine.at(480), 8, 2)):
+        content = SensorInput(
+            sensor=sensor,
+            bands=("red", "nir"),
+            quantity="surface reflectance",
+            scale=1e-4,
+            resolution=grid.resolution,
+        )
+        days = [first + timedelta(days=gap * frame) for frame in range(frames)]
+        last = [day + timedelta(days=7) for day in days] if sensor == "modis" else None
+        group = create_sensor(root, content, grid, days, last)
+        group["values"][...] = np.random.default_rng(1).integers(100, 6000, (frames, 2, *grid.shape))
+        valid = np.ones((frames, *grid.shape), bool)
+        if sensor == "modis":
+            valid[:, 0, 0] = False
+            group["day"][...] = np.array([(day - date(1970, 1, 1)).days + 2 for day in days])[:, None, None]
+        else:
+            valid[:2, :, :20] = valid[2, :, :10] = False
+        group["valid"][...] = valid
+    root.attrs["agrifm"] = {**root.attrs["agrifm"], "sensors": ["sentinel-2", "modis"]}
+    return open_cube(path)

@@ -145,8 +145,9 @@ def _read_shapes(
     for name in (column, fold_column):
         if name is not None and name not in frame.columns:
             columns = [str(other) for other in frame.columns if other != frame.geometry.name]
-            near = get_close_matches(name, columns, n=1, cutoff=0)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            by_small_letters = {column.lower(): column for column in columns}
+            near = get_close_matches(name.lower(), by_small_letters, n=1, cutoff=0)
+            hint = f"; did you mean {by_small_letters[near[0]]!r}?" if near else ""
             raise LabelError(f"{about}: it has no column {name!r} (it has {', '.join(columns) or 'none'}){hint}")
     usable = frame[column].notna() & ~frame.geometry.is_empty & frame.geometry.notna()
     notes = [] if usable.all() else [f"{int((~usable).sum())} of {len(frame)} shapes have no code or no geometry"]

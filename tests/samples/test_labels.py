@@ -1,0 +1,282 @@
+"""Labels from polygons, points and rasters: which pixel gets which class, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from matplotlib.path import Path as Outline
+from shapely import MultiPolygon, Point, Polygon, box
+from tests.scenes import AREA, LEFT, TOP, UTM, lonlat, write_tiff
+
+from agrifm.errors import LabelError
+from agrifm.grid import Grid
+from agrifm.legend import LEGEND_TAG, Legend, legend_json
+from agrifm.samples.labels import Labels, read_labels
+
+GRID = Grid.of(UTM, Affine(10, 0, LEFT, 0, -10, TOP), (96, 96))
+
+
+def field(row: int, col: int, height: int = 10, width: int = 10) -> Polygon:
+    """A rectangle of pixels."""
+    return box(LEFT + 10 * col, TOP - 10 * (row + height), LEFT + 10 * (col + width), TOP - 10 * row)
+
+
+def write_shapes(path: Path, shapes: list[Any], crs: str | None = UTM, **columns: list[Any]) -> Path:
+    frame = geopandas.GeoDataFrame(columns, geometry=shapes, crs=crs)
+    frame.to_parquet(path) if path.suffix == ".parquet" else frame.to_file(path)
+    return path
+
+
+@pytest.fixture
+def two_fields(tmp_path: Path) -> Path:
+    return write_shapes(tmp_path / "labels.gpkg", [field(10, 10), field(40, 60, 20, 5)], crop=["maize", "wheat"])
+
+
+def read(file: Path, column: str = "crop", **more: Any) -> Labels:
+    return read_labels(file, column, GRID, AREA, **more)
+
+
+def refusal(file: Path, **more: Any) -> str:
+    with pytest.raises(LabelError) as caught:
+        read(file, **more)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_pixels_of_a_polygon_have_its_class_and_all_others_none(two_fields: Path) -> None:
+    labels = read(two_fields)
+    expected = np.full((96, 96), 255)
+    expected[10:20, 10:20] = 0
+    expected[40:60, 60:65] = 1
+    assert (labels.label == expected).all()
+    assert labels.label.dtype == np.uint8
+    assert labels.legend.codes == ("maize", "wheat")
+    assert (labels.place == np.where(expected == 255, -1, expected)).all()
+    assert labels.notes == ()
+
+
+def test_a_slanted_polygon_labels_the_pixels_whose_centres_it_holds(tmp_path: Path) -> None:
+    """matplotlib's point-in-polygon test is the oracle."""
+    corners = np.array(
+        [(LEFT + 123, TOP - 77), (LEFT + 801, TOP - 333), (LEFT + 555, TOP - 888), (LEFT + 61, TOP - 501)]
+    )
+    path = write_shapes(tmp_path / "l.gpkg", [Polygon(corners), field(90, 90, 4, 4)], crop=["maize", "wheat"])
+    centres = np.stack(np.meshgrid(GRID.x, GRID.y), axis=-1).reshape(-1, 2)
+    inside = Outline(corners).contains_points(centres).reshape(96, 96)
+    assert ((read(path).label == 0) == inside).all()
+
+
+@pytest.mark.parametrize("name", ["l.gpkg", "l.geojson", "l.parquet"])
+def test_shapes_in_degrees_land_where_their_metres_are(tmp_path: Path, name: str, two_fields: Path) -> None:
+    shapes = [lonlat(field(10, 10)), lonlat(field(40, 60, 20, 5))]
+    path = write_shapes(tmp_path / name, shapes, "EPSG:4326", crop=["maize", "wheat"])
+    assert (read(path).label == read(two_fields).label).all()
+
+
+def test_a_point_labels_the_pixel_it_lies_in(tmp_path: Path) -> None:
+    points = [Point(LEFT + 104, TOP - 57), Point(LEFT + 500, TOP - 501)]
+    labels = read(write_shapes(tmp_path / "l.gpkg", points, crop=[1, 2]))
+    assert np.argwhere(labels.label == 0).tolist() == [[5, 10]]
+    assert np.argwhere(labels.label == 1).tolist() == [[50, 50]]
+
+
+def test_codes_as_numbers_and_as_text_are_one_class(tmp_path: Path) -> None:
+    shapes = [field(0, 0), field(20, 0), field(40, 0)]
+    path = write_shapes(tmp_path / "l.gpkg", shapes, crop=[1110.0, 1121.0, 1110.0])
+    labels = read(path)
+    assert labels.legend.codes == ("1110", "1121")
+    assert [labels.label[row, 0] for row in (0, 20, 40)] == [0, 1, 0]
+    legend = Legend.of(["1121", "1110"])
+    assert read(path, legend=legend).label[0, 0] == 1
+
+
+def test_shapes_without_a_code_or_a_place_are_counted(tmp_path: Path) -> None:
+    shapes = [field(0, 0), field(20, 0), field(40, 0), None]
+    labels = read(write_shapes(tmp_path / "l.gpkg", shapes, crop=["a", None, "b", "c"]))
+    assert labels.notes == ("2 of 4 shapes have no code or no geometry",)
+    assert labels.legend.codes == ("a", "b")
+    assert (labels.label[20:30] == 255).all()
+
+
+def test_shapes_outside_the_area_and_tiny_shapes_are_counted_and_left_out(tmp_path: Path) -> None:
+    tiny = box(LEFT + 401, TOP - 404, LEFT + 404, TOP - 401)  # between the centres at 395 and 405
+    shapes = [field(0, 0), tiny, field(20, 0), field(500, 500), field(40, 0)]
+    labels = read(write_shapes(tmp_path / "l.gpkg", shapes, crop=["a", "b", "b", "b", "a"]))
+    assert set(labels.notes) == {
+        "1 of 5 labelled shapes lie outside the area",
+        "1 labelled shapes cover no pixel's centre",
+    }
+    assert len(labels.places) == 3
+    assert [labels.place[row, 0] for row in (0, 20, 40)] == [0, 1, 2]
+    assert labels.places["number"].tolist() == [0, 1, 0]
+
+
+def test_pixels_that_two_shapes_claim_for_different_classes_are_counted(tmp_path: Path) -> None:
+    shapes = [field(0, 0), field(5, 0), field(30, 0), field(35, 0)]
+    labels = read(write_shapes(tmp_path / "l.gpkg", shapes, crop=["a", "b", "a", "a"]))
+    assert labels.notes == ("50 pixels lie in shapes of different classes; of these the last shape counts",)
+    assert (labels.label[5:10, 0] == 1).all()
+    assert (labels.label[0:5, 0] == 0).all()
+
+
+def test_other_land_from_polygons_counts_only_where_no_shape_lies(two_fields: Path, tmp_path: Path) -> None:
+    other = write_shapes(tmp_path / "other.gpkg", [lonlat(field(5, 5, 30, 30))], "EPSG:4326", kind=["forest"])
+    labels = read(two_fields, other=other)
+    expected = np.full((96, 96), 255)
+    expected[5:35, 5:35] = 2
+    expected[10:20, 10:20] = 0
+    expected[40:60, 60:65] = 1
+    assert (labels.label == expected).all()
+    assert labels.legend.codes == ("maize", "wheat", "other")
+    assert not labels.legend.classes[2].scored
+    assert (labels.place[expected == 2] == -1).all()
+
+
+def test_other_land_from_a_raster_is_where_it_has_one_of_the_values(two_fields: Path, tmp_path: Path) -> None:
+    """ESA WorldCover: 10 trees, 40 cropland, 80 water."""
+    cover = np.random.default_rng(0).choice([0, 10, 40, 80], (96, 96)).astype(np.uint8)
+    other = write_tiff(tmp_path / "cover.tif", cover, nodata=0)
+    crops = read(two_fields).label
+    expected = np.where(np.isin(cover, (10, 80)) & (crops == 255), 2, crops)
+    assert (read(two_fields, other=other, other_values=[10, 80]).label == expected).all()
+
+
+def test_nodata_of_a_land_cover_raster_is_never_other(two_fields: Path, tmp_path: Path) -> None:
+    cover = np.zeros((48, 96), np.uint8)  # ends half way down
+    cover[:10] = 10
+    other = write_tiff(tmp_path / "cover.tif", cover, nodata=0)
+    labels = read(two_fields, other=other, other_values=[0, 10])
+    assert (labels.label[:10] == 2).all()
+    assert (labels.label[20:40] == 255).all()
+    assert (labels.label[60:] == 255).all()
+
+
+def test_a_land_cover_raster_needs_to_be_told_which_values_are_no_crop(two_fields: Path, tmp_path: Path) -> None:
+    other = write_tiff(tmp_path / "cover.tif", np.full((96, 96), 10, np.uint8))
+    assert "say which of its values mean `other` in `other_values`" in refusal(two_fields, other=other)
+
+
+CODES = np.zeros((96, 96), np.int32)
+CODES[10:20, 10:20] = 1110
+CODES[20:30, 10:20] = 1121
+CODES[60:70, 60:70] = 1110
+
+
+def test_a_raster_labels_pixels_by_its_values_and_connected_pixels_are_a_place(tmp_path: Path) -> None:
+    labels = read(write_tiff(tmp_path / "l.tif", CODES, nodata=0))
+    assert labels.legend.codes == ("1110", "1121")
+    assert (labels.label == np.select([CODES == 1110, CODES == 1121], [0, 1], 255)).all()
+    assert len(labels.places) == 3
+    assert (labels.place >= 0).sum() == 300
+    assert len({labels.place[15, 15], labels.place[25, 15], labels.place[65, 65]}) == 3
+
+
+def test_a_coarser_raster_is_brought_to_the_grid_by_nearest_neighbour(tmp_path: Path) -> None:
+    coarse = np.random.default_rng(0).choice([1, 2, 7], (32, 32)).astype(np.uint8)
+    labels = read_labels(write_tiff(tmp_path / "l.tif", coarse), "", GRID, lonlat(field(-10, -10, 116, 116)))
+    assert (np.array([1, 2, 7])[labels.label] == coarse.repeat(3, 0).repeat(3, 1)).all()
+
+
+def test_a_raster_with_a_legend_keeps_its_codes_names_colours_and_scores(tmp_path: Path) -> None:
+    legend = Legend.of(["1110", "1121", "water", "other"], {"1110": "Wheat"})
+    legend = legend.model_copy(
+        update={"classes": tuple(one.model_copy(update={"scored": one.code == "1110"}) for one in legend.classes)}
+    )
+    numbers = np.full((96, 96), 255, np.uint8)
+    numbers[10:20], numbers[40:50] = 0, 2
+    path = write_tiff(tmp_path / "crops.tif", numbers, nodata=255)
+    with rasterio.open(path, "r+") as file:
+        file.update_tags(**{LEGEND_TAG: legend_json(legend)})
+    labels = read(path)
+    assert labels.legend.classes == (legend.classes[0], legend.classes[2])
+    assert set(np.unique(labels.label[10:20])) == {0}
+    assert set(np.unique(labels.label[40:50])) == {1}
+    with_other = read(path, other=write_shapes(tmp_path / "o.gpkg", [field(0, 0)], kind=[1]))
+    assert with_other.legend.classes[2] == legend.classes[3]
+    assert with_other.label[0, 0] == 2
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.float64])
+def test_codes_of_ten_digits_keep_all_of_them(tmp_path: Path, dtype: type) -> None:
+    """EuroCrops' HCAT codes, such as 3301010101, are beyond 2^31."""
+    codes = np.where(CODES == 1110, 3301010101, np.where(CODES == 1121, 3301010102, 0)).astype(dtype)
+    assert read(write_tiff(tmp_path / "l.tif", codes, nodata=0)).legend.codes == ("3301010101", "3301010102")
+
+
+def test_a_float_raster_may_say_nodata_with_nan_but_may_not_hold_fractions(tmp_path: Path) -> None:
+    codes = np.where(CODES == 0, np.nan, CODES).astype(np.float32)
+    assert read(write_tiff(tmp_path / "l.tif", codes, nodata=np.nan)).legend.codes == ("1110", "1121")
+    codes[15, 15] = 1110.5
+    assert "it holds fractions, not class codes" in refusal(write_tiff(tmp_path / "l.tif", codes, nodata=np.nan))
+
+
+def test_labels_outside_the_area_are_refused_with_where_they_are(tmp_path: Path) -> None:
+    path = write_shapes(tmp_path / "l.gpkg", [box(10, 50, 10.1, 50.1)], "EPSG:4326", crop=["a"])
+    sentence = refusal(path)
+    assert "none of the 1 shapes lies in the area" in sentence
+    assert "longitudes 10.0 to 10.1 and latitudes 50.0 to 50.1" in sentence
+
+
+def test_a_code_that_the_legend_lacks_is_refused_with_the_nearest(two_fields: Path) -> None:
+    sentence = refusal(two_fields, legend=Legend.of(["maise", "wheat"]))
+    assert f"reading labels {two_fields}: unknown label code 'maize'" in sentence
+    assert "nearest: 'maise'" in sentence
+
+
+def test_a_single_class_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = write_shapes(tmp_path / "l.gpkg", [field(0, 0), field(20, 0)], crop=["maize", "maize"])
+    assert "they hold a single class (maize)" in refusal(path)
+    other = write_shapes(tmp_path / "o.gpkg", [field(40, 0)], kind=[1])
+    assert len(read(path, other=other).legend) == 2
+
+
+def test_more_than_255_codes_are_refused(tmp_path: Path) -> None:
+    points = [Point(GRID.x[10 + number % 60], GRID.y[10 + number // 60]) for number in range(300)]
+    assert "1 to 255 different codes, found 300" in refusal(
+        write_shapes(tmp_path / "l.gpkg", points, crop=list(range(300)))
+    )
+
+
+def test_a_missing_column_is_refused_with_the_nearest(two_fields: Path, tmp_path: Path) -> None:
+    path = write_shapes(tmp_path / "l2.gpkg", [field(0, 0)], CROP_CODE=[1], area=[2.0])
+    with pytest.raises(LabelError, match=r"no column 'crop_code' \(it has CROP_CODE, area\); did you mean 'CROP_CODE'"):
+        read(path, "crop_code")
+    with pytest.raises(LabelError, match="it has no column 'fold'"):
+        read(two_fields, fold_column="fold")
+
+
+def test_a_column_without_any_code_is_refused(tmp_path: Path) -> None:
+    path = write_shapes(tmp_path / "l.gpkg", [field(0, 0)], crop=np.array([None], object).tolist())
+    assert "it has no shape with a code in 'crop'" in refusal(path)
+
+
+def test_labels_without_crs_are_refused(tmp_path: Path) -> None:
+    assert "no coordinate reference system" in refusal(
+        write_shapes(tmp_path / "l.parquet", [field(0, 0)], None, crop=[1])
+    )
+    assert "no coordinate reference system" in refusal(write_tiff(tmp_path / "l.tif", CODES, crs=None))
+
+
+@pytest.mark.parametrize(
+    "name", ["absent.gpkg", "absent.tif", "absent.parquet", "broken.gpkg", "broken.tif", "broken.parquet"]
+)
+def test_labels_that_cannot_be_read_are_refused(tmp_path: Path, name: str) -> None:
+    for kind in ("gpkg", "tif", "parquet"):
+        (tmp_path / f"broken.{kind}").write_text("<html>")
+    assert f"reading labels {tmp_path / name}" in refusal(tmp_path / name)
+
+
+def test_a_parcel_of_several_parts_is_one_place(tmp_path: Path) -> None:
+    both = MultiPolygon([field(0, 0), field(30, 30)])
+    labels = read(write_shapes(tmp_path / "l.gpkg", [both, field(60, 60)], crop=["a", "b"]))
+    assert labels.place[5, 5] == labels.place[35, 35]
+    assert len(labels.places) == 2
+
+
+def test_the_folds_of_shapes_are_kept_as_text(tmp_path: Path) -> None:
+    path = write_shapes(tmp_path / "l.gpkg", [field(0, 0), field(20, 0)], crop=["a", "b"], split=["train ", "test"])
+    assert read(path, fold_column="split").places["fold"].tolist() == ["train", "test"]

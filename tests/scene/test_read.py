@@ -88,11 +88,12 @@ def test_finer_pixels_are_averaged_by_area(tmp_path: Path) -> None:
     assert np.abs(read(FileAsset(path), GRID.at(30)) - blocks).max() <= 0.5
 
 
-def test_an_average_leaves_out_nodata(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tag", [0, None])
+def test_an_average_leaves_out_nodata_whether_or_not_the_file_says_so(tmp_path: Path, tag: int | None) -> None:
     values = noise(96)
     values[::2] = 0
     values[:, :3] = 0
-    path = write_tiff(tmp_path / "a.tif", values, nodata=0)
+    path = write_tiff(tmp_path / "a.tif", values, nodata=tag)
     blocks = values.reshape(32, 3, 32, 3).astype(float)
     with np.errstate(invalid="ignore"):
         means = np.nan_to_num(blocks.sum(axis=(1, 3)) / (blocks > 0).sum(axis=(1, 3)))

@@ -84,7 +84,9 @@ def demo(directory: Path) -> dict[str, Any]:
             scores=project.models / "scores.json",
             truth=season / "truth" / "crops.tif",
         )
-    _summary(directory, account, seconds, result)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform != "darwin" else 1e9)
+    write_json(directory / "stages.json", {"seconds": seconds, "peak_memory_gb": round(peak, 3)})
+    _summary(directory, account, seconds, peak, result)
     return result
 
 
@@ -107,10 +109,12 @@ def _visit(points: Path, truth: Path) -> None:
         moved = frame.to_crs(source.crs)
         values = [int(value[0]) for value in source.sample(zip(moved.geometry.x, moved.geometry.y, strict=True))]
     frame["label"] = [legend.codes[value] for value in values]
-    write_geopackage(points, frame, "reference")
+    write_geopackage(points, frame)
 
 
-def _summary(directory: Path, account: list[str], seconds: dict[str, float], report: dict[str, Any]) -> None:
+def _summary(
+    directory: Path, account: list[str], seconds: dict[str, float], peak: float, report: dict[str, Any]
+) -> None:
     """Tables of stages, models and areas, and the paths to look at."""
     from rich.console import Console
     from rich.table import Table
@@ -140,7 +144,6 @@ def _summary(directory: Path, account: list[str], seconds: dict[str, float], rep
         areas.add_row(entry["name"], f"{entry['mapped_ha']:.0f}", f"{entry['area_ha']:.0f}", f"{half:.0f}")
     for table in (stages, models, areas):
         console.print(table)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform != "darwin" else 1e9)
     console.print(f"peak memory {peak:.1f} GB; " + "; ".join(account))
     console.print(f"look at  {directory / 'report' / 'report.html'}\n         {directory / 'map' / 'map.png'}")
     console.print(f"         {directory / 'map' / 'classes.tif'} (opens in QGIS with its colours)", highlight=False)

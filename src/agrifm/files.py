@@ -76,10 +76,10 @@ def write_json(target: Path, content: Any) -> None:
     write_text(target, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def write_geopackage(target: Path, frame: "geopandas.GeoDataFrame", layer: str) -> None:
-    """Write shapes as a GeoPackage of one layer, whole or not at all."""
+def write_geopackage(target: Path, frame: "geopandas.GeoDataFrame") -> None:
+    """Write shapes as a GeoPackage of one layer, named like the file, whole or not at all."""
     buffer = BytesIO()
-    frame.to_file(buffer, driver="GPKG", layer=layer, engine="pyogrio")
+    frame.to_file(buffer, driver="GPKG", layer=target.stem, engine="pyogrio")
     write_bytes(target, buffer.getvalue())
 
 

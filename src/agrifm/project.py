@@ -26,6 +26,7 @@ products = ["sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061"]
 # [[imagery.files]]
 # product = "sentinel-2-c1-l2a"
 # pattern = "imagery/*.tif"
+# baseline = "05.10"         # Sentinel-2's processing baseline, on which the offset depends
 
 [labels]
 # 3. What is known on the ground: polygons, points or a raster, with the class code in a column.

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from places import CROPS, UTM, crop_map, write_raster
 from pyproj import Geod
+from tests.assess.places import CROPS, UTM, crop_map, write_raster
 
 from agrifm.assess import classmap
 from agrifm.assess.classmap import NODATA, OUTSIDE, read_map

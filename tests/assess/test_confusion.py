@@ -3,8 +3,8 @@
 import geopandas as gpd
 import numpy as np
 import pytest
-from places import CROPS, crop_map, write_points, write_raster
 from shapely import MultiPoint, Point, box
+from tests.assess.places import CROPS, crop_map, write_points, write_raster
 
 from agrifm.assess.classmap import read_map
 from agrifm.assess.confusion import compare

@@ -1,12 +1,14 @@
 """Drawing reference points: how many in each class, where, and what is never overwritten."""
 
+from pathlib import Path
+
 import geopandas as gpd
 import numpy as np
 import pyogrio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from places import CROPS, crop_map, write_raster
+from tests.assess.places import CROPS, crop_map, write_raster
 
 from agrifm.assess import classmap
 from agrifm.assess.design import allocate, draw
@@ -150,7 +152,7 @@ def test_a_failed_write_leaves_nothing_behind(crops, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(gpd.GeoDataFrame, "to_file", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OutputError, match="the disk is full"):
         draw(crops, 20, 0, tmp_path / "new" / "p.gpkg")
     assert list((tmp_path / "new").iterdir()) == []

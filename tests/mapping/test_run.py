@@ -11,7 +11,7 @@ import torch
 from affine import Affine
 from shapely import Polygon, box
 from shapely.geometry import shape
-from small_maps import (
+from tests.mapping.small_maps import (
     LEGEND,
     MODIS,
     SEASON,

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_maps import WindowModel, make_cube, utm_grid
+from tests.mapping.small_maps import WindowModel, make_cube, utm_grid
 
 from agrifm.mapping import run
 from agrifm.mapping.run import map_cube
@@ -20,7 +20,7 @@ import os, signal, sys
 from pathlib import Path
 from agrifm.cube.store import open_cube
 from agrifm.mapping.run import map_cube
-from small_maps import WindowModel
+from tests.mapping.small_maps import WindowModel
 
 class Killed(WindowModel):
     def probabilities(self, sample):
@@ -38,7 +38,7 @@ from pathlib import Path
 from agrifm.cube.store import open_cube
 from agrifm.errors import OutputError
 from agrifm.mapping.run import map_cube
-from small_maps import WindowModel
+from tests.mapping.small_maps import WindowModel
 
 here = Path(sys.argv[1])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -59,7 +59,7 @@ print(json.dumps(found))
 
 
 def child(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n{script}"
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n{script}"
     return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
 
 

@@ -10,6 +10,7 @@ from tests.scenes import make_cube
 from agrifm.cube.store import Cube
 from agrifm.errors import CubeError
 from agrifm.grid import Window
+from agrifm.record import SensorRecord
 from agrifm.samples.sample import Sample, Series, collate, enlarge, read_sample
 
 
@@ -40,6 +41,15 @@ def test_bands_come_in_the_order_that_is_asked_for_by_name(cube: Cube) -> None:
 def test_a_band_that_the_cube_lacks_is_refused(cube: Cube) -> None:
     with pytest.raises(CubeError, match="it has no band 'swir'"):
         read_sample(cube, Window(0, 0, 48, 48), [cube.inputs["modis"].model_copy(update={"bands": ("red", "swir")})])
+
+
+def test_a_band_declared_absent_is_the_mean_the_model_was_trained_with(cube: Cube) -> None:
+    content = {**cube.inputs["sentinel-2"].model_dump(), "bands": ("swir", "nir", "red")}
+    wanted = SensorRecord(**content, absent_bands=("swir",), mean=(0.25, 0, 0), std=(1, 1, 1))
+    straight = read_sample(cube, Window(0, 0, 48, 48), [cube.inputs["sentinel-2"]]).series["sentinel-2"]
+    found = read_sample(cube, Window(0, 0, 48, 48), [wanted]).series["sentinel-2"]
+    assert (found.image[:, 1:] == straight.image[:, ::-1]).all()
+    assert (found.image[:, 0] == np.where(found.valid, np.float32(0.25), 0)).all()
 
 
 def test_a_window_that_cuts_a_coarse_pixel_is_a_bug(cube: Cube) -> None:

@@ -143,7 +143,7 @@ def _write(mapped: ClassMap, points: list[tuple[int, int, int]], out: Path) -> N
         ),
         crs=str(mapped.grid.crs),
     )
-    write_geopackage(out, frame, "reference")
+    write_geopackage(out, frame)
 
 
 def _require_replaceable(out: Path) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from agrifm.cube.store import Cube
 from agrifm.grid import Window
 from agrifm.legend import UNLABELLED
-from agrifm.record import SensorInput
+from agrifm.record import SensorInput, SensorRecord
 from agrifm.season import day_number
 
 
@@ -91,10 +91,27 @@ def read_sample(
     for wanted in sensors:
         own = cube.sensors[wanted.sensor]
         ratio = round(own.grid.resolution / cube.target.resolution)
-        image, valid, day = own.read(window.scaled(ratio), wanted.bands)
+        present = [band for band in wanted.bands if band in own.input.bands or not _may_be_absent(wanted, band)]
+        image, valid, day = own.read(window.scaled(ratio), present)
+        if len(present) < len(wanted.bands):
+            image = _with_means(image, present, wanted) * valid[:, None]
         series[wanted.sensor] = Series(image, valid, own.date, day)
     unlabelled = np.full((window.height, window.width), UNLABELLED, np.uint8)
     return Sample(series, unlabelled if label is None else label, window, day_number(cube.season.start))
+
+
+def _may_be_absent(wanted: SensorInput, band: str) -> bool:
+    return isinstance(wanted, SensorRecord) and band in wanted.absent_bands
+
+
+def _with_means(image: NDArray[np.float32], present: Sequence[str], wanted: SensorInput) -> NDArray[np.float32]:
+    """The image (T, C, H, W) in the order of the record; a band that the cube lacks is the mean it was trained with."""
+    assert isinstance(wanted, SensorRecord)
+    frames, _, height, width = image.shape
+    means = np.array(wanted.mean, np.float32)[:, None, None]
+    filled = np.broadcast_to(means, (frames, len(wanted.bands), height, width)).copy()
+    filled[:, [wanted.bands.index(band) for band in present]] = image
+    return filled
 
 
 def enlarge(array: NDArray[np.bool_], ratio: int) -> NDArray[np.bool_]:

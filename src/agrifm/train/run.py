@@ -21,7 +21,7 @@ from agrifm.samples.patches import Patches, Tiles, labelled_windows
 from agrifm.samples.split import FOLDS, Split, split_blocks
 from agrifm.train.evaluate import Unseen, majority_accuracy, predict_labelled, score, unseen_blocks
 from agrifm.train.item import write_model_item
-from agrifm.train.trained import SUFFIXES, TrainedModel, load_model
+from agrifm.train.trained import SUFFIXES, TrainedModel, load_model, load_record
 
 SCORES = "scores.json"
 TRAINING_DATA = "training.gpkg"
@@ -150,10 +150,16 @@ def train_models(data: Data, config: ModelConfig, directory: Path) -> dict[str, 
         "legend": data.labels.legend.model_dump(mode="json"),
         "scored": [code for code, wanted in zip(data.labels.legend.codes, data.unseen.scored, strict=True) if wanted],
         "blocks": data.split.blocks,
-        "notes": list(data.labels.notes),
+        "notes": [*data.labels.notes, *_only_crops(data.labels.legend)],
     }
     write_json(directory / SCORES, result)
     return result
+
+
+def _only_crops(legend: Legend) -> list[str]:
+    if not all(entry.scored for entry in legend.classes):
+        return []
+    return ["every class is a crop, so the map will call forests, towns and water crops; give other land as `other`"]
 
 
 def _record(data: Data, config: ModelConfig, name: str, architecture: dict[str, Any], *packages: str) -> ModelRecord:
@@ -202,13 +208,17 @@ def _train_agrifm(data: Data, config: ModelConfig, path: Path) -> TrainedModel:
     torch.manual_seed(config.seed)
     network = AgriFM(preset(config.preset, sources, len(data.labels.legend)))
     record = _record(data, config, "agrifm", network.config.model_dump(mode="json"), "torch", "lightning")
-    work = _work_directory(path, _fingerprint(record, config, data))
+    fingerprint = _fingerprint(record, config, data)
+    if path.exists() and load_record(path).training.get("fingerprint") == fingerprint:
+        return load_model(path)
+    work = _work_directory(path, fingerprint)
     recipe = Recipe(config.steps, config.batch, config.learning_rate, config.seed)
     scored = np.array([entry.scored for entry in data.labels.legend.classes])
     outcome = finetune(network, data.sensors, scored, data.training, data.validation, recipe, work)
     training = {
         **record.training,
         "preset": config.preset,
+        "fingerprint": fingerprint,
         "steps": outcome.steps,
         "best_round": outcome.best_round,
         "validation_macro_f1": round(outcome.best_macro_f1, 6),
@@ -252,7 +262,7 @@ def _write_training_data(data: Data, path: Path) -> None:
     used = data.split.place_fold != FOLDS.index("test")
     frame = places.loc[used, ["code", "geometry"]].to_crs("EPSG:4326")
     frame["fold"] = [FOLDS[fold] for fold in data.split.place_fold[used]]
-    write_geopackage(path, frame, "training")
+    write_geopackage(path, frame)
 
 
 def describe(scores: dict[str, Any]) -> list[str]:

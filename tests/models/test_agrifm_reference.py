@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from reference_model import arrays, below, reference_images, reference_model
+from tests.models.reference_model import arrays, below, reference_images, reference_model
 from torch import Tensor, nn
 
 from agrifm.models.agrifm import AgriFM

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from reference_model import GOLDEN
+from tests.models.reference_model import GOLDEN
 
 from agrifm.models.agrifm import AgriFM, preset
 

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 
 import geopandas
@@ -35,9 +36,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from agrifm.scene.simulate import simulate
 
     directory = tmp_path_factory.mktemp("road")
-    simulate(directory / "season", side=1500)
-    agrifm("init", directory)
     file = directory / "agrifm.toml"
+    # as users do it: beside the project, with paths as they are typed
+    with chdir(directory):
+        simulate(Path("season"), side=1500)
+        agrifm("init", ".")
     text = file.read_text(encoding="utf-8")
     for old, new in EDITS:
         assert old in text
@@ -45,16 +48,19 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # fewer steps than a user would take; what is learned is tested elsewhere
     text = text.replace("steps = 1500", "steps = 2\nbatch = 2\nside = 48").replace("frames = 24", "frames = 8")
     file.write_text(text.replace('column = "crop"', 'column = "crop"\nblock = 480'), encoding="utf-8")
-    agrifm("fetch", "--project", directory)
+    with chdir(directory):
+        agrifm("fetch")
     return directory
 
 
 def test_three_edits_lead_from_init_to_hectares(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    agrifm("train", "--project", project)
+    with chdir(project):
+        agrifm("train")
     assert "every class is a crop" in capsys.readouterr().out
-    agrifm("map", "--project", project)
     points = project / "points.gpkg"
-    agrifm("assess", "design", "--map", project / "map/classes.tif", "--n", 60, "--out", points)
+    with chdir(project):
+        agrifm("map")
+        agrifm("assess", "design", "--map", "map/classes.tif", "--n", 60, "--out", "points.gpkg")
     frame = geopandas.read_file(points)
     with rasterio.open(project / "season/truth/crops.tif") as source:
         legend = Legend.model_validate_json(source.tags()["AGRIFM_LEGEND"])
@@ -65,10 +71,11 @@ def test_three_edits_lead_from_init_to_hectares(project: Path, capsys: pytest.Ca
     # this project labels crops only: its map knows no other land, and neither do these points
     frame["label"] = [code if code != "other" else "fallow" for code in truth]
     frame.to_file(points)
-    agrifm(
-        *("assess", "--map", project / "map/classes.tif", "--reference", points, "--label", "label"),
-        *("--out", project / "report", "--scores", project / "models/scores.json"),
-    )
+    with chdir(project):
+        agrifm(
+            *("assess", "--map", "map/classes.tif", "--reference", "points.gpkg", "--label", "label"),
+            *("--out", "report", "--scores", "models/scores.json"),
+        )
     report = json.loads((project / "report/report.json").read_text(encoding="utf-8"))
     assert set(report["models"]) == {"agrifm", "random-forest"}
     # the area is 1.5 x 1.5 km on the ellipsoid; UTM is 0.04 % off in the middle of a zone

@@ -226,6 +226,6 @@ def _write_catalogue(root: Path, items: list[pystac.Item], season: Season) -> No
         collection = pystac.Collection(name, title, extent, license="CC0-1.0")
         collection.add_items(own)
         catalogue.add_child(collection)
-    # With a slash at the end: pystac takes a name with a dot in it for a file.
-    catalogue.normalize_hrefs(f"{root}/")
+    # Absolute and with a slash at the end: pystac takes a name with a dot in it for a file.
+    catalogue.normalize_hrefs(f"{root.resolve()}/")
     catalogue.save(pystac.CatalogType.SELF_CONTAINED)

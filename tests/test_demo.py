@@ -1,0 +1,69 @@
+"""The demo, as `make demo` runs it: what it learns, what it leaves, what it costs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pystac
+import pytest
+import rasterio
+
+pytestmark = pytest.mark.check
+
+MOST_SECONDS, MOST_GIGABYTES = 600, 3.0
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("demo") / "demo"
+    subprocess.run([sys.executable, "-m", "agrifm", "demo", str(directory)], check=True)
+    return directory
+
+
+def test_agrifm_learns(demo: Path) -> None:
+    scores = json.loads((demo / "models/scores.json").read_text(encoding="utf-8"))
+    own = scores["models"]["agrifm"]
+    print(json.dumps({name: one["macro_f1"] for name, one in scores["models"].items()}))
+    assert own["macro_f1"] >= 0.5
+    assert own["overall_accuracy"] >= scores["majority_class"]["overall_accuracy"] + 0.2
+    assert len(scores["scored"]) >= 6
+
+
+def test_it_stays_within_time_and_memory(demo: Path) -> None:
+    stages = json.loads((demo / "stages.json").read_text(encoding="utf-8"))
+    print(stages)
+    assert sum(stages["seconds"].values()) <= MOST_SECONDS
+    assert stages["peak_memory_gb"] <= MOST_GIGABYTES
+
+
+def test_its_report_has_the_form_that_is_documented(demo: Path) -> None:
+    report = json.loads((demo / "report/report.json").read_text(encoding="utf-8"))
+    for scores in report["models"].values():
+        assert {"overall_accuracy", "macro_f1"} <= scores.keys()
+    assert report["models"].keys() == {"agrifm", "random-forest"}
+    assert {"estimate", "standard_error", "interval"} <= report["overall_accuracy"].keys()
+    for key in ("users_accuracy", "producers_accuracy"):
+        assert all({"code", "estimate", "standard_error"} <= entry.keys() for entry in report[key])
+    for entry in report["areas"]:
+        low, high = entry["interval_ha"]
+        assert low < entry["area_ha"] < high
+        assert isinstance(entry["code"], str)
+
+
+def test_its_map_is_a_cog_with_legend_and_leads_to_its_model(demo: Path) -> None:
+    with rasterio.open(demo / "map/classes.tif") as source:
+        assert source.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert source.nodata == 255
+        assert source.overviews(1)
+        assert source.colormap(1)
+        assert "AGRIFM_LEGEND" in source.tags()
+    item = pystac.Item.from_file(demo / "map/item.json")
+    sources = [link.get_absolute_href() for link in item.links if link.rel == "derived_from"]
+    model = pystac.Item.from_file(next(href for href in sources if href and href.endswith("agrifm.json")))
+    assert model.properties["mlm:name"] == "agrifm"
+
+
+def test_it_counts_the_reference_points_inside_training_parcels(demo: Path) -> None:
+    report = json.loads((demo / "report/report.json").read_text(encoding="utf-8"))
+    assert any("lie inside training parcels" in warning for warning in report["warnings"])

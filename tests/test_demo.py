@@ -17,7 +17,9 @@ MOST_SECONDS, MOST_GIGABYTES = 600, 3.0
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("demo") / "demo"
-    subprocess.run([sys.executable, "-m", "agrifm", "demo", str(directory)], check=True)
+    script = Path(__file__).parents[1] / "benchmarks" / "demo_stages.py"
+    done = subprocess.run([sys.executable, str(script), str(directory)], check=True, stdout=subprocess.PIPE, text=True)
+    print(done.stdout)
     return directory
 
 

@@ -119,3 +119,20 @@ def test_progress_is_shown_on_standard_error_without_a_terminal() -> None:
     assert "10/10" in done.stderr
     assert "remaining" in done.stderr
     assert "\x1b" not in done.stderr
+
+
+def test_tiles_in_flight_beside_a_failure_still_yield_their_results() -> None:
+    begun = threading.Barrier(2)
+
+    def fail_first(number: int) -> int:
+        begun.wait(10)
+        if number == 0:
+            raise ValueError("broken")
+        time.sleep(0.1)
+        return number
+
+    found = []
+    with ThreadPoolExecutor(2) as executor, pytest.raises(ValueError, match="broken"):
+        for tile, result in run_tiles(fail_first, range(2), executor, 2):
+            found.append((tile, result))
+    assert found == [(1, 1)]

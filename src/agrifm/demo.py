@@ -33,7 +33,7 @@ other_values = [10, 50, 80]
 [model]
 frames = 24
 side = 96
-steps = 400
+steps = 350
 batch = 4
 """
 REFERENCE_POINTS = 400
@@ -119,7 +119,7 @@ def _summary(
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(width=100)
     stages = Table(title="Stages", title_justify="left")
     stages.add_column("stage")
     stages.add_column("seconds", justify="right")
@@ -144,7 +144,8 @@ def _summary(
         areas.add_row(entry["name"], f"{entry['mapped_ha']:.0f}", f"{entry['area_ha']:.0f}", f"{half:.0f}")
     for table in (stages, models, areas):
         console.print(table)
-    console.print(f"peak memory {peak:.1f} GB; " + "; ".join(account))
+    console.print(f"peak memory {peak:.1f} GB")
+    console.print("\n".join(account))
     console.print(f"look at  {directory / 'report' / 'report.html'}\n         {directory / 'map' / 'map.png'}")
     console.print(f"         {directory / 'map' / 'classes.tif'} (opens in QGIS with its colours)", highlight=False)
 

@@ -46,8 +46,8 @@ def run_tiles(
 ) -> Iterator[tuple[Tile, Result]]:
     """Apply a function to tiles; yields (tile, result), with an executor in the order in which they finish.
 
-    At most `ahead` tiles are in flight, so memory does not grow with their number. The first failure is raised
-    after the tiles in flight have ended.
+    At most `ahead` tiles are in flight, so memory does not grow with their number. After a failure no further tile is
+    begun; those in flight still yield their results, and then the first failure is raised.
 
     Args:
         executor: any `concurrent.futures` executor, threads or Dask's `client.get_executor()`; None = in line.
@@ -58,14 +58,21 @@ def run_tiles(
         return
     waiting = iter(tiles)
     running: dict[Future[Result], Tile] = {executor.submit(function, tile): tile for tile in islice(waiting, ahead)}
+    failure: BaseException | None = None
     try:
         while running:
             finished, _ = wait(running, return_when=FIRST)
             for future in finished:
                 tile = running.pop(future)
-                yield tile, future.result()
-                running.update({executor.submit(function, tile): tile for tile in islice(waiting, 1)})
+                error = future.exception()
+                failure = failure or error
+                if error is None:
+                    yield tile, future.result()
+                if failure is None:
+                    running.update({executor.submit(function, tile): tile for tile in islice(waiting, 1)})
     finally:
         for future in running:
             future.cancel()
         wait(running)
+    if failure is not None:
+        raise failure

@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 from contextlib import chdir
@@ -112,20 +111,15 @@ def greenness(sensor: SensorCube, bands: tuple[str, str], days: list[int], where
     return float(np.median(((infrared - red) / (infrared + red))[own]))
 
 
-def run_killed(words: list[str], after: float) -> bool:
-    """Start a command, kill it after some seconds; True if it had ended well before."""
+def ends_within(words: list[str], seconds: float) -> bool:
+    """Run a command that must succeed if it ends in time; after that it is killed (SIGKILL)."""
+    command = [sys.executable, "-m", "agrifm", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "agrifm", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
-    )
     try:
-        process.wait(after)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, env=environment, check=False)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
         return False
-    assert process.stderr is not None
-    assert process.returncode == 0, process.stderr.read().decode()
+    assert done.returncode == 0, done.stderr
     return True
 
 
@@ -142,8 +136,8 @@ def test_a_road_with_every_stage_killed_ends_with_the_same_map(project: Path, tm
         for stage in ("fetch", "train", "map"):
             words = [stage, "--project", str(own)]
             kills = 0
-            while kill and kills < 4 and not run_killed(words, after=3 + 4 * kills + generator.random() * 3):
+            while kill and kills < 4 and not ends_within(words, 3 + 4 * kills + generator.random() * 3):
                 kills += 1
-            assert run_killed(words, after=600)
+            assert ends_within(words, 600)
         maps.append((own / "map" / "classes.tif").read_bytes() + (own / "map" / "confidence.tif").read_bytes())
     assert maps[0] == maps[1]

@@ -114,7 +114,9 @@ class Grid:
         """Outline in longitude and latitude, edges followed by 16 points each."""
         left, bottom, right, top = self.bounds
         outline = box(left, bottom, right, top).segmentize(max(right - left, top - bottom) / 16)
-        return reproject(outline, str(self.crs), LONLAT)  # type: ignore[return-value]
+        moved = reproject(outline, str(self.crs), LONLAT)
+        assert isinstance(moved, Polygon)
+        return moved
 
     def pixel_hectares(self) -> NDArray[np.float64]:
         """Area of one pixel in each row, hectares, shape (rows,); geodesic (WGS 84) where pixels are in degrees."""

@@ -166,9 +166,17 @@ def test_an_area_without_crs_is_refused(tmp_path: Path) -> None:
         read_area(write_area(tmp_path / "area.parquet", AREA, crs=None))
 
 
-@pytest.mark.parametrize("name", ["absent.geojson", "absent.parquet", "broken.geojson", "broken.parquet"])
-def test_an_area_that_cannot_be_read_is_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("absent.geojson", "check the path"),
+        ("absent.parquet", "check the path"),
+        ("broken.geojson", "give a GeoPackage, GeoJSON, Shapefile or GeoParquet file"),
+        ("broken.parquet", "give a GeoPackage, GeoJSON, Shapefile or GeoParquet file"),
+    ],
+)
+def test_an_area_that_cannot_be_read_is_refused(tmp_path: Path, name: str, fix: str) -> None:
     (tmp_path / "broken.geojson").write_text("<html>")
     (tmp_path / "broken.parquet").write_text("<html>")
-    with pytest.raises(ConfigError, match=f"reading the area .*{name}: .*; give a vector file"):
+    with pytest.raises(ConfigError, match=f"reading the area .*{name}: .*; {fix}$"):
         read_area(Path(name), tmp_path)

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from agrifm.assess.area import MINIMUM_POINTS
 from agrifm.assess.classmap import ClassMap, open_raster, read_map, read_window
-from agrifm.assess.points import read_vector
 from agrifm.errors import AssessmentError, OutputError
 from agrifm.files import write_geopackage
 from agrifm.grid import Window
+from agrifm.vectors import read_vector
 
 COLUMNS = ("id", "map_class", "map_name", "label")
 """Columns of the file of points; `label` is empty and is filled in by whoever looks at the ground."""
@@ -154,7 +154,7 @@ def _require_replaceable(out: Path) -> None:
     if not out.exists():
         return
     try:
-        frame = read_vector(out, "the points")
+        frame = read_vector(out, f"reading the points {out}", AssessmentError)
         ours = set(COLUMNS) <= set(frame.columns)
     except AssessmentError:
         ours = False

@@ -9,11 +9,12 @@ import numpy as np
 from agrifm.assess.area import Estimate, stratified_estimates
 from agrifm.assess.classmap import ClassMap, read_map
 from agrifm.assess.confusion import Confusion, compare
-from agrifm.assess.points import inside, read_vector
+from agrifm.assess.points import inside
 from agrifm.assess.training import find_training, read_scores
 from agrifm.errors import AssessmentError, OutputError
 from agrifm.files import MARKER, require_ours, write_directory, write_json, write_text
 from agrifm.record import running_versions
+from agrifm.vectors import read_vector
 
 KIND = "report"
 FILES = ("report.json", "report.html", MARKER)
@@ -152,7 +153,11 @@ def _training_warnings(mapped: ClassMap, confusion: Confusion, map_path: Path, t
     if parcels is None:
         return []
     try:
-        number = inside(confusion.points, read_vector(parcels, "the training parcels"), mapped.grid.resolution)
+        number = inside(
+            confusion.points,
+            read_vector(parcels, f"reading the training parcels {parcels}", AssessmentError),
+            mapped.grid.resolution,
+        )
     except AssessmentError as error:
         if training:
             raise

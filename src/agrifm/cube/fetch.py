@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import geopandas
-from pyogrio.errors import DataSourceError
 from shapely import box, make_valid
 from shapely.geometry.base import BaseGeometry
 
@@ -17,6 +15,7 @@ from agrifm.scene.own import search_files
 from agrifm.scene.providers import Product, find_product
 from agrifm.scene.read import Scene
 from agrifm.scene.search import Search, search_catalog
+from agrifm.vectors import read_vector
 
 
 def fetch(project: Project) -> tuple[Cube, list[str]]:
@@ -57,14 +56,7 @@ def read_area(area: Path | tuple[float, float, float, float], directory: Path = 
             )
         return box(*area)
     path = directory / area
-    try:
-        frame = geopandas.read_parquet(path) if path.suffix == ".parquet" else geopandas.read_file(path)
-    except (DataSourceError, OSError, ValueError) as error:
-        raise ConfigError(f"reading the area {path}: {str(error).splitlines()[0]}; give a vector file") from error
-    if frame.crs is None:
-        raise ConfigError(
-            f"reading the area {path}: it has no coordinate reference system; write its CRS into the file"
-        )
+    frame = read_vector(path, f"reading the area {path}", ConfigError)
     shape: BaseGeometry = make_valid(frame.to_crs(LONLAT).union_all())
     if shape.is_empty or shape.area == 0:
         raise ConfigError(f"reading the area {path}: it is empty; it needs at least one polygon")

@@ -9,7 +9,6 @@ import geopandas
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from pyogrio.errors import DataSourceError
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.features import rasterize, shapes
@@ -21,6 +20,7 @@ from agrifm.errors import LabelError
 from agrifm.grid import LONLAT, Grid, reproject
 from agrifm.legend import LEGEND_TAG, OTHER, UNLABELLED, Legend, code_of
 from agrifm.scene.read import TOLERANCE
+from agrifm.vectors import read_vector
 
 RASTERS = {".tif", ".tiff", ".vrt"}
 
@@ -141,7 +141,7 @@ def _read_shapes(
     if file.suffix.lower() in RASTERS:
         return (*_raster_shapes(file, grid), [])
     about = f"reading labels {file}"
-    frame = read_vector(file, about)
+    frame = read_vector(file, about, LabelError)
     for name in (column, fold_column):
         if name is not None and name not in frame.columns:
             columns = [str(other) for other in frame.columns if other != frame.geometry.name]
@@ -156,21 +156,6 @@ def _read_shapes(
     if fold_column is not None:
         content["fold"] = [str(value).strip() for value in frame[fold_column]]
     return geopandas.GeoDataFrame(content, crs=frame.crs).to_crs(str(grid.crs)), None, notes
-
-
-def read_vector(file: Path, about: str) -> geopandas.GeoDataFrame:
-    """A vector file with a CRS; `about` begins the sentence of an error.
-
-    Raises:
-        LabelError: the file cannot be read, or has no CRS.
-    """
-    try:
-        frame = geopandas.read_parquet(file) if file.suffix == ".parquet" else geopandas.read_file(file)
-    except (DataSourceError, OSError, ValueError) as error:
-        raise LabelError(f"{about}: {str(error).splitlines()[0]}") from error
-    if frame.crs is None:
-        raise LabelError(f"{about}: it has no coordinate reference system; write its CRS into the file")
-    return frame
 
 
 def _raster_shapes(file: Path, grid: Grid) -> tuple[geopandas.GeoDataFrame, Legend | None]:
@@ -220,7 +205,7 @@ def _other_mask(other: Path, values: Sequence[int], grid: Grid) -> NDArray[np.bo
             raise LabelError(f"{about}: say which of its values mean `other` in `other_values`")
         found, known, _ = _raster_on(other, grid, about)
         return known & np.isin(found, values)
-    frame = read_vector(other, about).to_crs(str(grid.crs))
+    frame = read_vector(other, about, LabelError).to_crs(str(grid.crs))
     outlines = [(geometry, 1) for geometry in frame.geometry if geometry is not None and not geometry.is_empty]
     if not outlines:
         return np.zeros(grid.shape, bool)

@@ -11,6 +11,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -329,15 +330,18 @@ def _tensors(samples: Sequence[Sample]) -> TensorBatch:
     )
 
 
-class _quiet(warnings.catch_warnings):  # noqa: N801
+@contextmanager
+def _quiet() -> Iterator[None]:
     """Lightning's advice that the user cannot act on is not shown."""
-
-    def __enter__(self) -> None:
-        super().__enter__()
+    with warnings.catch_warnings():
         logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-        warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated.*")
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        warnings.filterwarnings("ignore", ".*is smaller than the logging interval.*")
-        warnings.filterwarnings("ignore", ".*across ranks is zero.*")
-        warnings.filterwarnings("ignore", ".*Found .* module.* in eval mode.*")
-        warnings.filterwarnings("ignore", ".*GPU available but not used.*")
+        for advice in (
+            ".*LeafSpec.* is deprecated.*",
+            ".*does not have many workers.*",
+            ".*is smaller than the logging interval.*",
+            ".*across ranks is zero.*",
+            ".*Found .* module.* in eval mode.*",
+            ".*GPU available but not used.*",
+        ):
+            warnings.filterwarnings("ignore", advice)
+        yield

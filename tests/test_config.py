@@ -37,7 +37,7 @@ def test_the_shortest_project_file_gets_the_documented_defaults(tmp_path: Path) 
     assert project.model.names == ("agrifm", "random-forest")
     assert (project.model.preset, project.model.frames, project.model.side) == ("tiny", 24, 96)
     assert (project.map.model, project.map.window, project.map.overlap) == ("agrifm", None, 48)
-    assert (project.assess.reference, project.assess.column) == (None, "label")
+    assert project.assess.column == "label"
 
 
 def test_every_key_of_every_section_is_read(tmp_path: Path) -> None:
@@ -69,7 +69,6 @@ model = "random-forest"
 window = 192
 overlap = 96
 [assess]
-reference = "points.gpkg"
 column = "class"
 """
     project = read_project(project_file(tmp_path, more, "area = [2, 46.5, 2.25, 47]\n" + SEASON[22:], imagery, labels))
@@ -94,7 +93,7 @@ column = "class"
         "seed": 7,
     }
     assert (project.map.model, project.map.window, project.map.overlap) == ("random-forest", 192, 96)
-    assert (project.assess.reference, project.assess.column) == (Path("points.gpkg"), "class")
+    assert project.assess.column == "class"
 
 
 def test_paths_are_relative_to_the_project_file(tmp_path: Path) -> None:
@@ -128,7 +127,7 @@ def test_a_project_cannot_be_changed_after_it_was_read(tmp_path: Path) -> None:
         ({"labels": LABELS + '\ncolum = "x"'}, "labels.colum", "column"),
         ({"more": "[model]\nframe = 5"}, "model.frame", "frames"),
         ({"more": "[map]\noverlaps = 48"}, "map.overlaps", "overlap"),
-        ({"more": '[assess]\nreferense = "x"'}, "assess.referense", "reference"),
+        ({"more": '[assess]\ncolum = "x"'}, "assess.colum", "column"),
         (
             {"imagery": FILES + FILES.replace("pattern", "patern")},
             "imagery.files.1.patern",

@@ -140,10 +140,8 @@ class MapConfig(Section):
 class AssessConfig(Section):
     """How the map is judged."""
 
-    reference: Path | None = None
-    """Reference points drawn with `agrifm assess design`, labelled; used when no --reference is given."""
     column: str = "label"
-    """Column of the reference class code."""
+    """Column of the reference class code in the demo's points; `agrifm assess` takes --label."""
 
 
 class Project(Section):

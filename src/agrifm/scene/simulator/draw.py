@@ -1,0 +1,80 @@
+"""Random numbers that follow from a seed, a purpose and a place alone, never from the order in which they are drawn.
+
+A field, a day or a point on the ground has the same numbers whether a village or a province is simulated, and in
+whatever order; so neighbouring pieces of a large area fit together, and memory does not grow with the area.
+"""
+
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
+
+def uniform(seed: int, purpose: str, *keys: Any) -> NDArray[np.float64]:
+    """Numbers in (0, 1), one for each combination of the broadcast integer keys.
+
+    Args:
+        seed: of the whole simulation.
+        purpose: names what is drawn; another purpose gives independent numbers.
+        keys: integers or integer arrays that broadcast: field keys, cell rows and columns, days.
+    """
+    state = _mixed(np.asarray(np.uint64(seed % 2**64) + np.uint64(zlib.crc32(purpose.encode()))))
+    with np.errstate(over="ignore"):
+        for key in keys:
+            state = _mixed(state ^ _mixed(np.asarray(key).astype(np.int64).view(np.uint64) + _GOLDEN))
+    return np.asarray(((state >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53)
+
+
+def normal(seed: int, purpose: str, *keys: Any) -> NDArray[np.float64]:
+    """Standard normal numbers, drawn as `uniform` draws."""
+    return np.asarray(ndtri(uniform(seed, purpose, *keys)))
+
+
+def field_noise(
+    seed: int, purpose: str, x: NDArray[np.float64], y: NDArray[np.float64], scale: float
+) -> NDArray[np.float32]:
+    """Smooth noise of mean 0 and deviation 1 over the plane, the same at a place whatever window is asked for.
+
+    Args:
+        x, y: coordinates in metres that broadcast to the result's shape, as `x[None]`, `y[:, None]` of a grid.
+        scale: metres between the random values that cubic B-splines join; what varies is about that large.
+    """
+    column, row = np.floor(x / scale).astype(np.int64), np.floor(y / scale).astype(np.int64)
+    left, right = _spline(x / scale - column), _spline(y / scale - row)
+    total, power = np.zeros(np.broadcast_shapes(x.shape, y.shape), np.float32), np.float32(0)
+    first_column, last_column = int(column.min()) - 1, int(column.max()) + 3
+    first_row, last_row = int(row.min()) - 1, int(row.max()) + 3
+    lattice = normal(
+        seed, purpose, np.arange(first_row, last_row)[:, None], np.arange(first_column, last_column)[None]
+    ).astype(np.float32)
+    for down in range(4):
+        for across in range(4):
+            weight = (left[across] * right[down]).astype(np.float32)
+            total += weight * lattice[row + (down - 1 - first_row), column + (across - 1 - first_column)]
+            power = power + weight**2
+    return np.asarray(total / np.sqrt(power), np.float32)
+
+
+def _spline(part: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Weights of the four values around a place that lies `part` of the way between the middle two."""
+    rest = 1 - part
+    return [
+        rest**3 / 6,
+        (3 * part**3 - 6 * part**2 + 4) / 6,
+        (3 * rest**3 - 6 * rest**2 + 4) / 6,
+        part**3 / 6,
+    ]
+
+
+def _mixed(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Steele, Lea and Flood (2014): the finaliser of SplitMix64."""
+    with np.errstate(over="ignore"):
+        state = state + _GOLDEN
+        state = (state ^ (state >> np.uint64(30))) * _FIRST
+        state = (state ^ (state >> np.uint64(27))) * _SECOND
+        return np.asarray(state ^ (state >> np.uint64(31)))

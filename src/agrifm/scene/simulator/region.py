@@ -1,0 +1,127 @@
+"""Regions of the simulator: one readable file each, in which everything that a season is simulated from is written.
+
+A region's file has one section per module of the simulator; this module only puts them together. Functions take the
+section that they need, never the whole region.
+"""
+
+import tomllib
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Self, get_args
+
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+
+from agrifm.config import Section
+from agrifm.errors import ConfigError
+from agrifm.scene.simulator.land import LandShape, Place
+
+REGIONS = ("oceanic", "mediterranean", "monsoon", "southern")
+"""The regions that come with the package."""
+CROPS = (
+    "grassland", "maize", "wheat", "barley", "rapeseed_rape", "sunflower", "soy_soybeans", "dry_pulses_legumes",
+    "permanent_crops", "other_temporary_crop", "rice", "cotton", "sugar_beet",
+)  # fmt: skip
+"""Codes of all crops that the simulator can grow."""
+SHARE_TOLERANCE = 0.001
+
+
+class Crop(Section):
+    """A crop of the region."""
+
+    name: str
+    """Name in legends."""
+    share: float = Field(ge=0, le=1)
+    """Share of the cropped area."""
+
+
+class Region(Section):
+    """Everything that a season of one region is simulated from."""
+
+    version: int = Field(ge=1)
+    """Grows whenever a number in the file changes, because then the season does."""
+    name: str
+    """Short name, as in `--region`."""
+    title: str
+    """One line for people."""
+    place: Place
+    land: LandShape
+    crops: dict[str, Crop]
+    """Crops by code, in the order of the legend."""
+
+    @field_validator("crops")
+    @classmethod
+    def _crops_are_known(cls, crops: dict[str, Crop]) -> dict[str, Crop]:
+        for code in crops:
+            if code not in CROPS:
+                near = get_close_matches(code, CROPS, n=1, cutoff=0)[0]
+                raise ValueError(f"unknown crop {code!r}; did you mean {near!r}? Known crops: {', '.join(CROPS)}")
+        return crops
+
+    @model_validator(mode="after")
+    def _shares_sum_to_one(self) -> Self:
+        total = sum(self.shares.values())
+        if abs(total - 1) > SHARE_TOLERANCE:
+            raise ValueError(f"the crops' shares sum to {total:.4g}; they must sum to 1")
+        return self
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Code -> share of the cropped area, of the crops that are grown, in the order of the legend."""
+        return {code: crop.share for code, crop in self.crops.items() if crop.share > 0}
+
+
+def read_region(region: str | Path) -> Region:
+    """One of `REGIONS`, or the region in a file of one's own.
+
+    Args:
+        region: a name, or the path of a TOML file (which ends in .toml).
+
+    Raises:
+        ConfigError: there is no such region or file, or the file has an unknown key or crop or an unusable value.
+    """
+    about = f"reading the region {region}"
+    if Path(region).suffix == ".toml":
+        source = Path(region)
+    elif str(region) in REGIONS:
+        source = Path(str(files("agrifm.scene.simulator").joinpath("regions", f"{region}.toml")))
+    else:
+        near = get_close_matches(str(region), REGIONS, n=1, cutoff=0)[0]
+        raise ConfigError(
+            f"{about}: there is no such region; did you mean {near!r}? Known are {', '.join(REGIONS)}, or give a "
+            "file that ends in .toml"
+        )
+    try:
+        content = tomllib.loads(source.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{about}: there is no such file; check the path") from error
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{about}: {error}") from error
+    try:
+        return Region.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"{about}: {_sentence(error)}") from error
+
+
+def _sentence(error: ValidationError) -> str:
+    """One complaint in words: an unknown key with the nearest known one (it explains a missing key), or the first."""
+    complaints = error.errors()
+    first = next((one for one in complaints if one["type"] == "extra_forbidden"), complaints[0])
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _keys_beside(first["loc"])
+        near = get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0)[0]
+        return f"unknown key '{where}'; did you mean '{near}'? Known keys: {', '.join(known)}"
+    found = "" if first["type"] in ("missing", "value_error") else f" (found {first['input']!r})"
+    return f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}{found}"
+
+
+def _keys_beside(location: tuple[Any, ...]) -> list[str]:
+    """Names of the known keys of the section that a key stands in."""
+    section: Any = Region
+    for part in location[:-1]:
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            section = section.model_fields[str(part)].annotation
+        else:
+            section = get_args(section)[-1]  # a table of sections, such as the crops
+    return list(section.model_fields)

@@ -1,0 +1,95 @@
+"""What is measured on images of fields, the same for real and simulated ones: lines e, f and g."""
+
+import numpy as np
+from numpy.typing import NDArray
+from real_fields.read import Composites, Images
+from scipy.ndimage import binary_erosion
+
+LARGE = 300
+"""Pixels of 10 m in a field that is measured within."""
+OVERLAP = 1000
+"""Pixels that must be clear for both sensors on a day that counts."""
+SOYBEAN_MONTHS = slice(1, 6)
+"""October to February, counted from September: sowing to harvest of soybean in Mato Grosso."""
+
+
+def within_fields(images: Images, field: NDArray[np.int32]) -> dict[str, float]:
+    """Line e: NDVI of June to August inside fields of at least `LARGE` pixels, edges eroded by one pixel.
+
+    A field counts on the days when all its pixels are usable. The autocorrelation of a field-day is the mean product of
+    deviations of pixels 10 or 40 m apart along rows and columns, over the variance; reported are medians of field-days.
+    """
+    summer = np.flatnonzero(np.isin(images.day.astype("datetime64[M]").astype(int) % 12, (5, 6, 7)))
+    found = []
+    for number in np.unique(field[field >= 0]):
+        inside = field == number
+        if np.count_nonzero(inside) < LARGE:
+            continue
+        rows, columns = (slice(place.min(), place.max() + 1) for place in np.nonzero(inside))
+        inside = binary_erosion(inside[rows, columns])
+        ndvi, usable = images.ndvi[summer, rows, columns], images.usable[summer, rows, columns]
+        for frame in np.flatnonzero(usable[:, inside].all(axis=1)) if inside.any() else ():
+            deviation = np.where(inside, ndvi[frame] - ndvi[frame][inside].mean(), np.nan)
+            found.append((np.nanstd(deviation), *(_autocorrelation(deviation, lag) for lag in (1, 4))))
+    medians = np.nanmedian(found, axis=0) if found else np.full(3, np.nan)
+    names = [
+        "deviation of summer NDVI within fields, median",
+        "autocorrelation of summer NDVI at 10 m",
+        "autocorrelation of summer NDVI at 40 m",
+    ]
+    return dict(zip(names, map(float, medians), strict=True))
+
+
+def _autocorrelation(deviation: NDArray[np.float32], lag: int) -> float:
+    """Of deviations from the mean (H, W), NaN = outside, at a distance in pixels along both axes."""
+    across, down = deviation[:, lag:] * deviation[:, :-lag], deviation[lag:] * deviation[:-lag]
+    products = np.concatenate([across.ravel(), down.ravel()])
+    products = products[np.isfinite(products)]
+    return float(products.mean() / np.nanmean(deviation**2)) if products.size else np.nan
+
+
+def same_day(sentinel: Images, landsat: Images) -> dict[str, float]:
+    """Line f: deviation of Sentinel-2 less Landsat over pixels that both call usable, days with enough of them."""
+    deviations = []
+    for frame, day in enumerate(landsat.day):
+        for other in np.flatnonzero(sentinel.day == day):
+            both = landsat.usable[frame] & sentinel.usable[other]
+            if np.count_nonzero(both) >= OVERLAP:
+                red = (sentinel.red[other] - landsat.red[frame])[both]
+                near_infrared = (sentinel.near_infrared[other] - landsat.near_infrared[frame])[both]
+                deviations.append((float(red.std()), float(near_infrared.std())))
+    if not deviations:
+        return {}
+    return {
+        f"Sentinel-2 less Landsat, deviation in {band}, {which} day": choose(day[number] for day in deviations)
+        for number, band in enumerate(("red", "near infrared"))
+        for which, choose in (("least", min), ("greatest", max))
+    }
+
+
+def coarse_series(series: Composites) -> dict[str, float]:
+    """Line g: noise of monthly NDVI and the time of the soybean peak, from composites of single MODIS pixels.
+
+    Noise: monthly means less the median of the pixel's group in that month; deviation of the steps from one month to the
+    next, over the root of 2; soybean from October to February, forest over the year. Peak: median over the pixels of the
+    time of greatest NDVI from October to February.
+    """
+    monthly = np.stack(
+        [
+            np.nanmean(np.where(np.floor(series.month) == month, series.ndvi, np.nan), axis=1)
+            for month in range(12)
+        ],
+        axis=1,
+    )
+    for group in np.unique(series.group):
+        monthly[series.group == group] -= np.nanmedian(monthly[series.group == group], axis=0)
+    steps = np.diff(monthly, axis=1) / np.sqrt(2)
+    soybean = series.label == "soybean"
+    season = (series.month >= SOYBEAN_MONTHS.start) & (series.month < SOYBEAN_MONTHS.stop)
+    best = np.where(season, series.ndvi, -1)[soybean].argmax(axis=1)
+    peak = np.take_along_axis(series.month[soybean], best[:, None], axis=1)
+    return {
+        "month-to-month noise of NDVI, soybean": float(np.nanstd(steps[soybean][:, 1:5])),
+        "month-to-month noise of NDVI, forest": float(np.nanstd(steps[series.label == "forest"])),
+        "soybean peak, months after 1 September": float(np.nanmedian(peak)),
+    }

@@ -1,0 +1,132 @@
+"""Lines of the comparison with real fields and what each must hold, decided before the first run."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Relation = Literal["range", "difference", "factor", "reported"]
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a simulated number may lie from its real counterpart, or from anywhere."""
+
+    relation: Relation
+    """`range`: from `low` to `high`; `difference`: at most `high` from the real number; `factor`: at most `high` times
+    more or less than it; `reported`: no demand."""
+    high: float = np.nan
+    low: float = np.nan
+
+    def holds(self, real: float, simulated: float) -> bool:
+        """Whether the simulated number may stand; one that is not a number never may."""
+        if self.relation == "range":
+            return bool(self.low <= simulated <= self.high)
+        if self.relation == "difference":
+            return bool(abs(simulated - real) <= self.high)
+        return bool(1 / self.high <= simulated / real <= self.high)
+
+    def __str__(self) -> str:
+        if self.relation == "range":
+            return f"at least {self.low:g}" if self.high == np.inf else f"{self.low:g} to {self.high:g}"
+        return {"difference": f"within {self.high:g}", "factor": f"factor {self.high:g}", "reported": ""}[self.relation]
+
+
+def _range(low: float, high: float = np.inf) -> Tolerance:
+    return Tolerance("range", high, low)
+
+
+def _difference(most: float) -> Tolerance:
+    return Tolerance("difference", most)
+
+
+def _factor(most: float) -> Tolerance:
+    return Tolerance("factor", most)
+
+
+TOLERANCES: dict[str, dict[str, Tolerance]] = {
+    "a": {
+        "macro F1 of ten labels": _difference(0.10),
+        "overall accuracy, temporary crop yes or no": _difference(0.05),
+    },
+    "b": {
+        "class-months with median NDVI within 0.10 and every band in its range, share": _range(0.80),
+        "class-months with median NDVI within 0.10, share": _range(0.80),
+        "class-month-bands with median in the real 10-90 % range, share": _range(0.80),
+        "annual crops, greatest distance of the months of greatest NDVI, months": _range(0, 1),
+    },
+    "c": {
+        "class-months with deviation of NDVI within a factor of 1.5, share": _range(0.80),
+        "share of NDVI variance between classes, April to August, least": _range(0.30, 0.74),
+        "share of NDVI variance between classes, April to August, greatest": _range(0.30, 0.74),
+    },
+    "d": {
+        "share of missing dekads, least of twelve months": _range(0.12, 0.80),
+        "share of missing dekads, greatest of twelve months": _range(0.12, 0.80),
+        "length of gaps, 90th percentile, dekads": _range(3, 5),
+        "length of gaps, 99th percentile, dekads": _range(6, 10),
+        "share of clear pixels with blue above 0.15": _range(0.005, 0.04),
+    },
+    "e": {
+        "deviation of summer NDVI within fields, median": _range(0.04, 0.08),
+        "autocorrelation of summer NDVI at 10 m": _range(0.61, 1.01),
+        "autocorrelation of summer NDVI at 40 m": _range(0.10, 0.50),
+    },
+    "f": {
+        "Sentinel-2 less Landsat, deviation in red, least day": _range(0.010, 0.028),
+        "Sentinel-2 less Landsat, deviation in red, greatest day": _range(0.010, 0.028),
+        "Sentinel-2 less Landsat, deviation in near infrared, least day": _range(0.022, 0.050),
+        "Sentinel-2 less Landsat, deviation in near infrared, greatest day": _range(0.022, 0.050),
+    },
+    "g": {
+        "month-to-month noise of NDVI, soybean": _factor(1.5),
+        "month-to-month noise of NDVI, forest": _factor(1.5),
+        "soybean peak, months after 1 September": _difference(1.0),
+    },
+    "i": {"overall accuracy, temporary crop yes or no, forest of simulated series": _range(0.75)},
+}
+"""By line and quantity. Deviations, noise and autocorrelations are of NDVI; the autocorrelations are 0.81 and 0.30, each
+plus or minus 0.20."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the printed table."""
+
+    line: str
+    quantity: str
+    real: float
+    """NaN where the quantity is itself a comparison of both sets."""
+    simulated: float
+    """NaN where nothing was simulated."""
+    note: str = ""
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """What the simulated number must hold."""
+        return TOLERANCES.get(self.line, {}).get(self.quantity, Tolerance("reported"))
+
+    @property
+    def verdict(self) -> str:
+        """`holds`, `fails`, or nothing where nothing is demanded."""
+        if self.tolerance.relation == "reported":
+            return ""
+        return "holds" if self.tolerance.holds(self.real, self.simulated) else "fails"
+
+
+def rows(line: str, real: dict[str, float], simulated: dict[str, float]) -> list[Row]:
+    """Rows of one line from the numbers of both sets, by quantity; what a set lacks is NaN."""
+    quantities = list(dict.fromkeys([*real, *simulated]))
+    return [Row(line, quantity, real.get(quantity, np.nan), simulated.get(quantity, np.nan)) for quantity in quantities]
+
+
+def written(table: Iterable[Row]) -> str:
+    """The table as text, one row a line."""
+    lines = [f"{'':<2}{'quantity':<78}{'real':>8}{'simulated':>11}  {'tolerance':<16}verdict"]
+    for row in table:
+        real, simulated = (f"{value:.3f}" if np.isfinite(value) else "-" for value in (row.real, row.simulated))
+        verdict = row.verdict if np.isfinite(row.simulated) else ""
+        text = f"{row.line:<2}{row.quantity:<78}{real:>8}{simulated:>11}  {row.tolerance!s:<16}{verdict}"
+        lines.append(" ".join([text, row.note]).rstrip())
+    return "\n".join(lines) + "\n"

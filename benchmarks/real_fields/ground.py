@@ -70,15 +70,12 @@ def same_day(sentinel: Images, landsat: Images) -> dict[str, float]:
 def coarse_series(series: Composites) -> dict[str, float]:
     """Line g: noise of monthly NDVI and the time of the soybean peak, from composites of single MODIS pixels.
 
-    Noise: monthly means less the median of the pixel's group in that month; deviation of the steps from one month to the
-    next, over the root of 2; soybean from October to February, forest over the year. Peak: median over the pixels of the
-    time of greatest NDVI from October to February.
+    Noise: monthly means less the median of the pixel's group in that month; deviation of the steps from one month to
+    the next, over the root of 2; soybean from October to February, forest over the year. Peak: median over the pixels
+    of the time of greatest NDVI from October to February.
     """
     monthly = np.stack(
-        [
-            np.nanmean(np.where(np.floor(series.month) == month, series.ndvi, np.nan), axis=1)
-            for month in range(12)
-        ],
+        [np.nanmean(np.where(np.floor(series.month) == month, series.ndvi, np.nan), axis=1) for month in range(12)],
         axis=1,
     )
     for group in np.unique(series.group):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from real_fields.parcels import FEWEST, by_month, deviations, temporary, year_of
+from real_fields.parcels import FEWEST, by_month, deviations, gap_filled, temporary, year_of
 
 from agrifm.scene.simulator.point_series import POINT_BANDS, PointSeries
 
@@ -74,15 +74,16 @@ def level_and_timing(real: PointSeries, simulated: PointSeries) -> dict[str, flo
 
 
 def peak_months(series: PointSeries) -> dict[str, int]:
-    """Month (1 .. 12) of the greatest median NDVI of every annual crop, among months with enough parcels."""
-    ndvi = by_month(year_of(series).ndvi)
-    found = {}
-    for label in np.unique(series.label[temporary(series.label)]):
-        own = ndvi[series.label == label]
-        known = np.flatnonzero(np.isfinite(own).sum(axis=0) >= FEWEST)
-        if known.size:
-            found[str(label)] = int(known[np.nanmedian(own[:, known], axis=0).argmax()]) + 1
-    return found
+    """Month (1 .. 12) of the greatest median NDVI of every annual crop, gaps filled.
+
+    With gaps left open the real months that few parcels have, such as March, would decide by chance: 9 of 16 parcels of
+    rapeseed have a value in March, its greatest month.
+    """
+    values = gap_filled(series)
+    red, near_infrared = values[..., POINT_BANDS.index("B04")], values[..., POINT_BANDS.index("B08")]
+    ndvi = by_month(np.asarray((near_infrared - red) / (near_infrared + red)))
+    annual = np.unique(series.label[temporary(series.label)])
+    return {str(label): int(np.median(ndvi[series.label == label], axis=0).argmax()) + 1 for label in annual}
 
 
 def equal_spread(real: PointSeries, simulated: PointSeries) -> dict[str, float]:

@@ -30,7 +30,12 @@ def year_of(series: PointSeries) -> PointSeries:
     if np.count_nonzero(inside) != 36:
         raise ValueError(f"the series have {np.count_nonzero(inside)} dekads of {YEAR}, 36 are needed")
     return PointSeries(
-        series.label, series.cell, series.fold, series.dekads[inside], series.values[:, inside], series.present[:, inside]
+        series.label,
+        series.cell,
+        series.fold,
+        series.dekads[inside],
+        series.values[:, inside],
+        series.present[:, inside],
     )
 
 
@@ -89,7 +94,7 @@ def separability(series: PointSeries, seeds: tuple[int, ...] = (0, 1, 2)) -> dic
 
 
 def spread(series: PointSeries) -> dict[str, float]:
-    """Line c: share of the variance of parcel-month means of NDVI that lies between the classes, April to August."""
+    """Line c: share of the variance of parcel-month means of NDVI between the classes, and deviations within them."""
     ndvi = by_month(year_of(series).ndvi)
     shares = []
     for month in range(*SUMMER.indices(12)):
@@ -98,7 +103,10 @@ def spread(series: PointSeries) -> dict[str, float]:
         means = {name: values[label == name].mean() for name in np.unique(label)}
         between = sum((label == name).sum() * (mean - values.mean()) ** 2 for name, mean in means.items())
         shares.append(float(between / ((values - values.mean()) ** 2).sum()))
+    within = deviations(series).values()
     return {
+        "deviation of NDVI between parcels of a class in a month, least": min(within),
+        "deviation of NDVI between parcels of a class in a month, greatest": max(within),
         "share of NDVI variance between classes, April to August, least": min(shares),
         "share of NDVI variance between classes, April to August, greatest": max(shares),
     }

@@ -86,8 +86,7 @@ TOLERANCES: dict[str, dict[str, Tolerance]] = {
     },
     "i": {"overall accuracy, temporary crop yes or no, forest of simulated series": _range(0.75)},
 }
-"""By line and quantity. Deviations, noise and autocorrelations are of NDVI; the autocorrelations are 0.81 and 0.30, each
-plus or minus 0.20."""
+"""By line and quantity. The ranges of the autocorrelations are 0.81 and 0.30, each plus or minus 0.20."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,122 @@
+"""Simulated fields beside real ones: quantity, real, simulated, tolerance, verdict.
+
+    python benchmarks/realism.py                      the real numbers alone
+    python benchmarks/realism.py --points             and simulated parcels beside them (lines a to d, h, i)
+    python benchmarks/realism.py --points --cases 40  and the medians behind line b, worst first
+    python benchmarks/realism.py --points DIR         parcels from a folder with splits.csv and series.parquet
+
+Real sets: AGRIFM_DATA (default ../shared/data). What each quantity is stands in `benchmarks/real_fields`, what it must
+hold in `benchmarks/real_fields/table.py`.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+from real_fields import apart, ground, level, parcels, read
+from real_fields.table import Row, rows, written
+
+from agrifm.record import running_versions
+from agrifm.scene.simulator.point_series import PointSeries
+
+
+def compare_parcels(real: PointSeries, simulated: PointSeries | None) -> list[Row]:
+    """Lines a to d, h and i."""
+    measures = {"a": parcels.separability, "c": parcels.spread, "d": parcels.gaps}
+    numbers = {line: (measure(real), measure(simulated) if simulated else {}) for line, measure in measures.items()}
+    table = rows("a", *numbers["a"])
+    if simulated:
+        table += rows("b", {}, level.level_and_timing(real, simulated))
+        table += rows("c", {}, level.equal_spread(real, simulated))
+    table += rows("c", *numbers["c"]) + rows("d", *numbers["d"])
+    if simulated:
+        table += [*apart.told_apart(apart.Pair.of(real, simulated)), apart.transfer(real, simulated)]
+    return table
+
+
+def compare_ground() -> list[Row]:
+    """Lines e, f and g."""
+    patch = read.flanders()
+    return [
+        *rows("e", ground.within_fields(patch.sentinel, patch.field), {}),
+        *rows("f", ground.same_day(patch.sentinel, patch.landsat), {}),
+        *rows("g", ground.coarse_series(read.mato_grosso()), {}),
+    ]
+
+
+def simulated_parcels(source: str, seed: int) -> PointSeries:
+    """From a folder, or freshly simulated where none is named."""
+    if source:
+        return read.parcels(Path(source))
+    from agrifm.scene.simulator.points import simulate_points
+
+    return simulate_points("oceanic", year=parcels.YEAR, seed=seed)
+
+
+def medians(real: PointSeries, simulated: PointSeries, most: int) -> str:
+    """NDVI of every class and month, real over simulated, then the cases that fail, worst first."""
+    cases = level.cases(real, simulated)
+    lines = ["median NDVI by month, real above simulated; x = more than 0.10 apart"]
+    for label in dict.fromkeys(case.label for case in cases):
+        own = {case.month: case for case in cases if case.label == label and case.quantity == "NDVI"}
+        for name, values in (
+            (label, {month: f"{case.real[1]:.2f} " for month, case in own.items()}),
+            ("", {m: f"{case.simulated[1]:.2f}{'x' if case.distance > 1 else ' '}" for m, case in own.items()}),
+        ):
+            lines.append(f"{name:<22}" + "".join(f"{values.get(month, ' - '):>6}" for month in range(1, 13)))
+    failing = sorted((case for case in cases if case.distance > 1), key=lambda case: -case.distance)
+    lines += [
+        "",
+        f"{len(failing)} of {len(cases)} cases too far, worst first; distance 1 = the tolerance",
+        f"{'class':<22}{'month':>5} {'quantity':<9}{'real 10 %':>10}{'50 %':>7}{'90 %':>7}"
+        f"{'sim. 10 %':>11}{'50 %':>7}{'90 %':>7}{'distance':>10}",
+    ]
+    for case in failing[:most]:
+        real_part = f"{case.real[0]:>10.3f}{case.real[1]:>7.3f}{case.real[2]:>7.3f}"
+        simulated_part = f"{case.simulated[0]:>11.3f}{case.simulated[1]:>7.3f}{case.simulated[2]:>7.3f}"
+        lines.append(
+            f"{case.label:<22}{case.month:>5} {case.quantity:<9}{real_part}{simulated_part}{case.distance:>10.1f}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def header(options: argparse.Namespace) -> str:
+    """Date, hardware, versions, seed."""
+    versions = ", ".join(f"{name} {number}" for name, number in running_versions("scikit-learn").items())
+    return (
+        f"date       {datetime.date.today().isoformat()}\n"
+        f"hardware   {platform.processor() or platform.machine()}, {os.cpu_count()} cores\n"
+        f"versions   {versions}\n"
+        f"seed       {options.seed}\n\n"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table, and write it with --out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument(
+        "--points", nargs="?", const="", metavar="DIR", help="simulated parcels; without DIR: drawn now"
+    )
+    parser.add_argument(
+        "--cases", type=int, default=0, metavar="N", help="print the N worst medians, and leave the rest"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the simulation, default 0")
+    parser.add_argument("--out", type=Path, help="folder for <date>-realism.txt")
+    options = parser.parse_args(arguments)
+    real = read.france()
+    simulated = None if options.points is None else simulated_parcels(options.points, options.seed)
+    if simulated and options.cases:
+        print(medians(real, simulated, options.cases), end="")
+        return
+    text = header(options) + written(compare_parcels(real, simulated) + compare_ground())
+    print(text, end="")
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / f"{datetime.date.today().isoformat()}-realism.txt").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -3,7 +3,7 @@
 A leaf is a pile of N plates of a rough, absorbing material. Light enters the first plate within a cone, the others
 from everywhere. What a plate lets through follows from its refractive index and its absorption (Allen et al. 1969);
 N plates follow from one by the equations of Stokes (1862), which hold for fractions of a plate too. Carotenoids keep a
-fixed ratio to chlorophyll. Absorption and refraction are those of PROSPECT-5 (`coefficients.toml`, section leaf).
+fixed ratio to chlorophyll. Absorption and refraction are those of PROSPECT-D (Feret et al. 2017).
 """
 
 from collections.abc import Sequence

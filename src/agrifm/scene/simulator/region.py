@@ -15,6 +15,8 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from agrifm.config import Section
 from agrifm.errors import ConfigError
 from agrifm.scene.simulator.land import LandShape, Place
+from agrifm.scene.simulator.orbits import Orbits
+from agrifm.scene.simulator.sky import SkyClimate
 
 REGIONS = ("oceanic", "mediterranean", "monsoon", "southern")
 """The regions that come with the package."""
@@ -46,6 +48,8 @@ class Region(Section):
     """One line for people."""
     place: Place
     land: LandShape
+    sky: SkyClimate
+    orbits: Orbits
     crops: dict[str, Crop]
     """Crops by code, in the order of the legend."""
 

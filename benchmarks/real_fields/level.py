@@ -8,6 +8,9 @@ from real_fields.parcels import FEWEST, by_month, deviations, gap_filled, tempor
 
 from agrifm.scene.simulator.point_series import POINT_BANDS, PointSeries
 
+SEASON = slice(2, 9)
+"""March to September, when annual crops of western France stand."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -74,16 +77,18 @@ def level_and_timing(real: PointSeries, simulated: PointSeries) -> dict[str, flo
 
 
 def peak_months(series: PointSeries) -> dict[str, int]:
-    """Month (1 .. 12) of the greatest median NDVI of every annual crop, gaps filled.
+    """Month (1 .. 12) of the greatest median NDVI of every annual crop from March to September, gaps filled.
 
-    With gaps left open the real months that few parcels have, such as March, would decide by chance: 9 of 16 parcels of
-    rapeseed have a value in March, its greatest month.
+    Before and after stand catch crops, regrowth and what is sown next. Cells of the real set drawn with replacement
+    agree with the whole set, every crop within a month, in 71 % of draws; over the whole year it would be 40 %, because
+    rapeseed in January is as green as in March, and other temporary crops in October as in May.
     """
     values = gap_filled(series)
     red, near_infrared = values[..., POINT_BANDS.index("B04")], values[..., POINT_BANDS.index("B08")]
-    ndvi = by_month(np.asarray((near_infrared - red) / (near_infrared + red)))
+    ndvi = by_month(np.asarray((near_infrared - red) / (near_infrared + red)))[:, SEASON]
     annual = np.unique(series.label[temporary(series.label)])
-    return {str(label): int(np.median(ndvi[series.label == label], axis=0).argmax()) + 1 for label in annual}
+    peaks = {label: np.median(ndvi[series.label == label], axis=0).argmax() for label in annual}
+    return {str(label): int(peak) + SEASON.start + 1 for label, peak in peaks.items()}
 
 
 def equal_spread(real: PointSeries, simulated: PointSeries) -> dict[str, float]:

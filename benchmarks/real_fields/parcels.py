@@ -66,17 +66,19 @@ def temporary(label: NDArray[np.str_]) -> NDArray[np.bool_]:
     return ~np.isin(label, PERMANENT)
 
 
-def held_out(features: Values, target: NDArray[np.generic], fold: NDArray[np.int64], seed: int) -> NDArray[np.generic]:
+def held_out(
+    features: Values, target: NDArray[np.generic], fold: NDArray[np.int64], seed: int, trees: int = TREES
+) -> NDArray[np.generic]:
     """Each parcel's class as a forest without its fold predicts it."""
     predicted = target.copy()
     for number in range(FOLDS):
-        forest = RandomForestClassifier(TREES, random_state=seed, n_jobs=2)
+        forest = RandomForestClassifier(trees, random_state=seed, n_jobs=2)
         forest.fit(features[fold != number], target[fold != number])
         predicted[fold == number] = forest.predict(features[fold == number])
     return predicted
 
 
-def separability(series: PointSeries, seeds: tuple[int, ...] = (0, 1, 2)) -> dict[str, float]:
+def separability(series: PointSeries, seeds: tuple[int, ...] = (0, 1, 2), trees: int = TREES) -> dict[str, float]:
     """Line a: forests of 300 trees without class weights on gap-filled series, five folds of cells, mean of the seeds.
 
     Macro F1 is of all held-out parcels together. Temporary crop yes or no has a forest of its own with two classes.
@@ -84,9 +86,9 @@ def separability(series: PointSeries, seeds: tuple[int, ...] = (0, 1, 2)) -> dic
     features = gap_filled(series).reshape(len(series.label), -1)
     f1, accuracy = [], []
     for seed in seeds:
-        f1.append(f1_score(series.label, held_out(features, series.label, series.fold, seed), average="macro"))
+        f1.append(f1_score(series.label, held_out(features, series.label, series.fold, seed, trees), average="macro"))
         crop = temporary(series.label)
-        accuracy.append(np.mean(held_out(features, crop, series.fold, seed) == crop))
+        accuracy.append(np.mean(held_out(features, crop, series.fold, seed, trees) == crop))
     return {
         "macro F1 of ten labels": float(np.mean(f1)),
         "overall accuracy, temporary crop yes or no": float(np.mean(accuracy)),

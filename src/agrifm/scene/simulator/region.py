@@ -14,9 +14,11 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from agrifm.config import Section
 from agrifm.errors import ConfigError
-from agrifm.scene.simulator.land import LandShape, Place
+from agrifm.scene.simulator.crops import Crop
+from agrifm.scene.simulator.landshape import LandShape, Place
 from agrifm.scene.simulator.orbits import Orbits
 from agrifm.scene.simulator.sky import SkyClimate
+from agrifm.scene.simulator.weather import Climate
 
 REGIONS = ("oceanic", "mediterranean", "monsoon", "southern")
 """The regions that come with the package."""
@@ -26,15 +28,6 @@ CROPS = (
 )  # fmt: skip
 """Codes of all crops that the simulator can grow."""
 SHARE_TOLERANCE = 0.001
-
-
-class Crop(Section):
-    """A crop of the region."""
-
-    name: str
-    """Name in legends."""
-    share: float = Field(ge=0, le=1)
-    """Share of the cropped area."""
 
 
 class Region(Section):
@@ -50,6 +43,7 @@ class Region(Section):
     land: LandShape
     sky: SkyClimate
     orbits: Orbits
+    climate: Climate
     crops: dict[str, Crop]
     """Crops by code, in the order of the legend."""
 
@@ -127,5 +121,6 @@ def _keys_beside(location: tuple[Any, ...]) -> list[str]:
         if isinstance(section, type) and issubclass(section, BaseModel):
             section = section.model_fields[str(part)].annotation
         else:
-            section = get_args(section)[-1]  # a table of sections, such as the crops
+            of = get_args(section)  # a table of sections, such as the crops, or a list of them, such as a crop's types
+            section = of[0] if of[-1] is Ellipsis else of[-1]
     return list(section.model_fields)

@@ -1,0 +1,85 @@
+"""Crops of a region: sub-types, calendars and management, and the plan of each field over three crop years."""
+
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from agrifm.config import Section
+
+
+class Cycle(Section):
+    """One growth of one plant, from sowing to harvest."""
+
+    plant: str
+    """Name in `plants.toml`."""
+    sowing: float
+    """Mean day of sowing, counted from 1 January of the crop year; negative in the year before."""
+    spread: float = Field(10.0, ge=0)
+    """Standard deviation of the sowing day between fields, days."""
+
+
+class CropType(Section):
+    """One way of growing a crop: a species or a use within the class."""
+
+    name: str
+    """For people."""
+    weight: float = Field(1.0, gt=0)
+    """Among the types of the crop."""
+    cycles: tuple[Cycle, ...] = ()
+    """In order; none where only a sward grows."""
+    main: int = 0
+    """Which cycle the label and the yield mean."""
+    perennial: bool = False
+    """Nothing is sown or tilled between crop years."""
+    sward: str = "weeds"
+    """What grows without being sown, under the crop or instead of it; name in `plants.toml`."""
+    room: float = Field(0.1, ge=0)
+    """Leaf area up to which it grows, m2 per m2; within an annual crop these are the weeds."""
+    room_spread: float = Field(0.6, ge=0)
+    """Standard deviation of the room's logarithm between fields."""
+    bare: float = Field(0.0, ge=0, le=1)
+    """Share of fields in which the sward is kept down."""
+    cut_at: float = Field(0.0, ge=0)
+    """Leaf area at which the sward is mown or grazed, m2 per m2; 0 = never."""
+    cut_to: float = Field(0.5, ge=0)
+    """Leaf area that a cut leaves, m2 per m2."""
+    wood: float = Field(0.0, ge=0)
+    """Area of trunks and branches, m2 per m2."""
+    catch_crop: float = Field(0.0, ge=0, le=1)
+    """Share of fields with a catch crop in a long gap before the first sowing."""
+    irrigated: float = Field(0.0, ge=0, le=1)
+    """Share of irrigated fields."""
+    flooded: bool = False
+    """Whether the field stands under water from sowing until shortly before harvest."""
+    vigour: float = Field(0.2, ge=0)
+    """Standard deviation of the logarithm of leaf area between fields."""
+    failure: float = Field(0.03, ge=0, le=1)
+    """Share of fields that fail: thin, late or given over to weeds."""
+    water: float = Field(120.0, gt=0)
+    """Water that roots can take from the soil, mm."""
+
+
+class Crop(Section):
+    """A crop of a region; without a share, a cover that is no crop."""
+
+    name: str
+    """Name in legends."""
+    share: float = Field(0.0, ge=0, le=1)
+    """Share of the cropped area."""
+    north: float = 0.0
+    """Change of the logarithm of the share per degree of latitude towards the pole, between places of the region."""
+    after: dict[str, float] = Field(default_factory=dict)
+    """Crop -> weight with which it precedes this one; empty: as the shares are."""
+    types: tuple[CropType, ...] = Field(min_length=1)
+    """Ways of growing it."""
+
+    @model_validator(mode="after")
+    def _main_is_a_cycle(self) -> Self:
+        for kind in self.types:
+            if kind.cycles and not 0 <= kind.main < len(kind.cycles):
+                raise ValueError(f"main = {kind.main} of the type {kind.name!r}, which has {len(kind.cycles)} cycles")
+        return self
+
+
+Crops = Mapping[str, Crop]

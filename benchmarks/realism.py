@@ -1,8 +1,9 @@
 """Simulated fields beside real ones: quantity, real, simulated, tolerance, verdict.
 
-    python benchmarks/realism.py                      the real numbers alone
-    python benchmarks/realism.py --points             and simulated parcels beside them (lines a to d, h, i)
-    python benchmarks/realism.py --points --cases 40  and the medians behind line b, worst first
+    python benchmarks/realism.py                      every line; simulates parcels and two seasons (minutes)
+    python benchmarks/realism.py --real               the real numbers alone
+    python benchmarks/realism.py --points             parcels alone (lines a to d, h, i)
+    python benchmarks/realism.py --points --cases 40  and only the medians behind line b, worst first
     python benchmarks/realism.py --points DIR         parcels from a folder with splits.csv and series.parquet
 
 Real sets: AGRIFM_DATA (default ../shared/data). What each quantity is stands in `benchmarks/real_fields`, what it must
@@ -13,14 +14,18 @@ import argparse
 import datetime
 import os
 import platform
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from real_fields import apart, ground, level, parcels, read
+from real_fields import apart, figures, ground, level, parcels, read, season
 from real_fields.table import Row, rows, written
 
 from agrifm.record import running_versions
 from agrifm.scene.simulator.point_series import PointSeries
+
+SIZES = {"oceanic": 3.0, "southern": 10.0}
+"""Sides of the simulated seasons, km."""
 
 
 def compare_parcels(real: PointSeries, simulated: PointSeries | None) -> list[Row]:
@@ -37,14 +42,31 @@ def compare_parcels(real: PointSeries, simulated: PointSeries | None) -> list[Ro
     return table
 
 
-def compare_ground() -> list[Row]:
-    """Lines e, f and g."""
-    patch = read.flanders()
+def compare_seasons(oceanic: read.Patch | None, southern: read.Composites | None) -> list[Row]:
+    """Lines e and f, the real ones from Flanders, and g, from Mato Grosso."""
+    flanders, mato_grosso = read.flanders(), read.mato_grosso()
     return [
-        *rows("e", ground.within_fields(patch.sentinel, patch.field), {}),
-        *rows("f", ground.same_day(patch.sentinel, patch.landsat), {}),
-        *rows("g", ground.coarse_series(read.mato_grosso()), {}),
+        *rows(
+            "e",
+            ground.within_fields(flanders.sentinel, flanders.field),
+            ground.within_fields(oceanic.sentinel, oceanic.field) if oceanic else {},
+        ),
+        *rows(
+            "f",
+            ground.same_day(flanders.sentinel, flanders.landsat),
+            ground.same_day(oceanic.sentinel, oceanic.landsat) if oceanic else {},
+        ),
+        *rows("g", ground.coarse_series(mato_grosso), ground.coarse_series(southern) if southern else {}),
     ]
+
+
+def simulated_seasons(folder: Path, seed: int) -> tuple[read.Patch, read.Composites]:
+    """A season of `oceanic` and one of `southern`, written into a folder and read back."""
+    from agrifm.scene.simulator.catalogue import simulate
+
+    for region, size in SIZES.items():
+        simulate(folder / region, region=region, year=parcels.YEAR, size=size, seed=seed)
+    return season.patch(folder / "oceanic"), season.composites(folder / "southern")
 
 
 def simulated_parcels(source: str, seed: int) -> PointSeries:
@@ -97,21 +119,32 @@ def header(options: argparse.Namespace) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table, and write it with --out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--real", action="store_true", help="simulate nothing")
     parser.add_argument(
-        "--points", nargs="?", const="", metavar="DIR", help="simulated parcels; without DIR: drawn now"
+        "--points", nargs="?", const="", metavar="DIR", help="parcels alone; without DIR: simulated now"
     )
     parser.add_argument(
         "--cases", type=int, default=0, metavar="N", help="print the N worst medians, and leave the rest"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the simulation, default 0")
+    parser.add_argument("--figures", type=Path, help="folder for realism-<quantity>.png")
     parser.add_argument("--out", type=Path, help="folder for <date>-realism.txt")
     options = parser.parse_args(arguments)
     real = read.france()
-    simulated = None if options.points is None else simulated_parcels(options.points, options.seed)
+    simulated = None if options.real else simulated_parcels(options.points or "", options.seed)
     if simulated and options.cases:
         print(medians(real, simulated, options.cases), end="")
         return
-    text = header(options) + written(compare_parcels(real, simulated) + compare_ground())
+    if simulated and options.figures:
+        for quantity in figures.QUANTITIES:
+            figures.curves(real, simulated, quantity, options.figures / f"realism-{quantity.lower()}.png")
+    table = compare_parcels(real, simulated)
+    if options.real:
+        table += compare_seasons(None, None)
+    elif options.points is None:
+        with tempfile.TemporaryDirectory() as scratch:
+            table += compare_seasons(*simulated_seasons(Path(scratch), options.seed))
+    text = header(options) + written(sorted(table, key=lambda row: row.line))
     print(text, end="")
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)

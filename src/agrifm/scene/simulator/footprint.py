@@ -1,0 +1,176 @@
+"""What a sensor's pixel sees of the ground: point spreads, and the sparse matrices that they make.
+
+The ground is 5 m pixels of fields, each with a vigour and a brightness of its soil. A pixel sees the fields in its
+point spread; of each it sees the mean vigour and brightness there. Fields are known at a few levels of vigour only
+(`LEVELS`), between which a pixel interpolates, and by how they change with the soil: these are the nodes. So a
+footprint is a matrix of pixels x nodes, computed once, and a day's image is its product with the nodes' reflectance.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from scipy.special import ndtr
+
+from agrifm.grid import Grid
+
+Places = NDArray[np.float64]
+Plane = NDArray[np.float32]
+
+LEVELS = (0.35, 0.7, 1.0, 1.35, 1.8)
+"""Factors on the leaf area at which fields are known."""
+NODES = len(LEVELS) + 1
+"""Nodes of a field: its levels, then what a soil twice as bright would add."""
+LEAST = 0.004
+"""Fields with less of a pixel are left out of it."""
+CHUNK = 1 << 20
+"""Ground pixels that are looked at together."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A separable point spread; functions give the share of the light from the west (south) of so many metres."""
+
+    across: Callable[[Places], Places]
+    """Along x."""
+    along: Callable[[Places], Places]
+    """Along y."""
+    reach: float
+    """Metres beyond which nothing is seen, along both axes."""
+
+
+def gaussian(width: float) -> Spread:
+    """A round point spread of a full width at half maximum, metres, cut at 2.5 standard deviations."""
+    deviation = width / 2.3548
+
+    def share(metres: Places) -> Places:
+        return np.asarray(ndtr(np.clip(metres / deviation, -2.5, 2.5)))
+
+    return Spread(share, share, 2.5 * deviation)
+
+
+def scanning(pixel: float) -> Spread:
+    """A triangle along the scan (x) as wide as two pixels, and a box of one pixel along the track (y).
+
+    A whisk-broom scanner such as MODIS smears each pixel along the scan while it is read out (MODIS ATBD; recalled).
+    """
+
+    def triangle(metres: Places) -> Places:
+        part = np.clip(metres / pixel, -1, 1)
+        return np.asarray(0.5 + part - np.sign(part) * part**2 / 2)
+
+    def box(metres: Places) -> Places:
+        return np.asarray(np.clip(metres / pixel, -0.5, 0.5) + 0.5)
+
+    return Spread(triangle, box, pixel)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The ground: 5 m pixels; all arrays (rows, columns)."""
+
+    grid: Grid
+    field: NDArray[np.int32]
+    """Number of the field."""
+    fields: int
+    vigour: Plane
+    """Factor on the leaf area of the field."""
+    soil: Plane
+    """Factor on the brightness of the field's soil, less 1."""
+
+
+def footprint(cells: Cells, x: Places, y: Places, spread: Spread) -> csr_matrix:
+    """The matrix (pixels, fields x `NODES`) of pixels with their centres at x, y (metres); rows sum to 1 over levels.
+
+    The ground must reach `spread.reach` beyond the centres.
+    """
+    column, across = _windows(x, cells.grid.transform.c, cells.grid.resolution, spread.across, spread.reach)
+    row, along = _windows(
+        -y, -cells.grid.transform.f, cells.grid.resolution, lambda m: 1 - spread.along(-m), spread.reach
+    )
+    for first, weights, size in ((column, across, cells.grid.shape[1]), (row, along, cells.grid.shape[0])):
+        inside = first.min() >= 0 and first.max() + weights.shape[1] <= size
+        assert inside, "pixels reach beyond the ground"
+    return _matrix(len(x), cells.fields, list(_seen(cells, row, along, column, across)))
+
+
+def _windows(
+    centres: Places, start: float, size: float, share: Callable[[Places], Places], reach: float
+) -> tuple[NDArray[np.int64], Plane]:
+    """First ground pixel that each centre sees along an axis, and the weights of that and the next ones."""
+    count = int(np.ceil(2 * reach / size)) + 1
+    first = np.floor((centres - reach - start) / size + 1e-6).astype(np.int64)
+    edges = start + (first[:, None] + np.arange(count + 1)) * size - centres[:, None]
+    weights = np.diff(share(edges), axis=1)
+    used = weights.any(axis=0)
+    last = len(used) - int(np.argmax(used[::-1]))
+    weights = weights[:, :last]
+    return first, np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What pixels see: one entry for each field in a pixel; arrays (entries,)."""
+
+    pixel: NDArray[np.int64]
+    field: NDArray[np.int32]
+    share: Plane
+    """Of the pixel."""
+    vigour: Plane
+    """Mean over the field in the pixel."""
+    soil: Plane
+
+
+def _seen(
+    cells: Cells, row: NDArray[np.int64], along: Plane, column: NDArray[np.int64], across: Plane
+) -> Iterator[_Seen]:
+    """What pixels see, chunk by chunk: first those of a single field, then the others."""
+    width = cells.grid.shape[1]
+    window = (np.arange(along.shape[1])[:, None] * width + np.arange(across.shape[1])).ravel()
+    fields, vigours, soils = cells.field.ravel(), cells.vigour.ravel(), cells.soil.ravel()
+    step = max(CHUNK // len(window), 1)
+    for start in range(0, len(row), step):
+        some = slice(start, start + step)
+        cell = (row[some] * width + column[some])[:, None] + window
+        weight = (along[some, :, None] * across[some, None, :]).reshape(cell.shape)
+        field = fields[cell]
+        single = np.asarray((field == field[:, :1]).all(axis=1))
+        alone, mixed = np.flatnonzero(single), np.flatnonzero(~single)
+        vigour, soil = (np.einsum("pc,pc->p", weight[alone], values[cell[alone]]) for values in (vigours, soils))
+        yield _Seen(start + alone, field[alone, 0], np.ones(len(alone), np.float32), vigour, soil)
+        if mixed.size:
+            yield _several(start + mixed, field[mixed], weight[mixed], vigours[cell[mixed]], soils[cell[mixed]])
+
+
+def _several(pixel: NDArray[np.int64], field: NDArray[np.int32], weight: Plane, vigour: Plane, soil: Plane) -> _Seen:
+    """What pixels of several fields see; arrays (pixels, ground pixels in the window), but for the first."""
+    order = np.argsort(field, axis=1, kind="stable")
+    fields, weights, weighted_vigour, weighted_soil = (
+        np.take_along_axis(values, order, 1).ravel() for values in (field, weight, weight * vigour, weight * soil)
+    )
+    pixels = np.repeat(pixel, field.shape[1])
+    begins = np.flatnonzero(np.diff(fields, prepend=-1) | np.diff(pixels, prepend=-1))
+    share, *means = (np.add.reduceat(values, begins) for values in (weights, weighted_vigour, weighted_soil))
+    kept = share > LEAST
+    share, begins = share[kept], begins[kept]
+    return _Seen(pixels[begins], fields[begins], share, *(mean[kept] / share for mean in means))
+
+
+def _matrix(pixels: int, fields: int, parts: list[_Seen]) -> csr_matrix:
+    pixel, field, share, vigour, soil = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("pixel", "field", "share", "vigour", "soil")
+    )
+    share = share / np.bincount(pixel, share, pixels).astype(np.float32)[pixel]
+    levels = np.array(LEVELS, np.float32)
+    vigour = np.clip(vigour, levels[0], levels[-1])
+    below = np.clip(np.searchsorted(levels, vigour, side="right") - 1, 0, len(LEVELS) - 2)
+    part = (vigour - levels[below]) / (levels[below + 1] - levels[below])
+    node = field.astype(np.int64) * NODES
+    entries = np.concatenate([share * (1 - part), share * part, share * soil])
+    nodes = np.concatenate([node + below, node + below + 1, node + len(LEVELS)])
+    matrix = csr_matrix((entries, (np.tile(pixel, 3), nodes)), (pixels, fields * NODES), dtype=np.float32)
+    matrix.eliminate_zeros()
+    return matrix

@@ -85,8 +85,8 @@ def medians(real: PointSeries, simulated: PointSeries, most: int) -> str:
     for label in dict.fromkeys(case.label for case in cases):
         own = {case.month: case for case in cases if case.label == label and case.quantity == "NDVI"}
         for name, values in (
-            (label, {month: f"{case.real[1]:.2f} " for month, case in own.items()}),
-            ("", {m: f"{case.simulated[1]:.2f}{'x' if case.distance > 1 else ' '}" for m, case in own.items()}),
+            (label, {month: f"{case.real.median:.2f} " for month, case in own.items()}),
+            ("", {m: f"{case.simulated.median:.2f}{'x' if case.distance > 1 else ' '}" for m, case in own.items()}),
         ):
             lines.append(f"{name:<22}" + "".join(f"{values.get(month, ' - '):>6}" for month in range(1, 13)))
     failing = sorted((case for case in cases if case.distance > 1), key=lambda case: -case.distance)
@@ -94,14 +94,11 @@ def medians(real: PointSeries, simulated: PointSeries, most: int) -> str:
         "",
         f"{len(failing)} of {len(cases)} cases too far, worst first; distance 1 = the tolerance",
         f"{'class':<22}{'month':>5} {'quantity':<9}{'real 10 %':>10}{'50 %':>7}{'90 %':>7}"
-        f"{'sim. 10 %':>11}{'50 %':>7}{'90 %':>7}{'distance':>10}",
+        f"{'sim. 10 %':>10}{'50 %':>7}{'90 %':>7}{'distance':>10}",
     ]
     for case in failing[:most]:
-        real_part = f"{case.real[0]:>10.3f}{case.real[1]:>7.3f}{case.real[2]:>7.3f}"
-        simulated_part = f"{case.simulated[0]:>11.3f}{case.simulated[1]:>7.3f}{case.simulated[2]:>7.3f}"
-        lines.append(
-            f"{case.label:<22}{case.month:>5} {case.quantity:<9}{real_part}{simulated_part}{case.distance:>10.1f}"
-        )
+        parts = [f"{part.low:>10.3f}{part.median:>7.3f}{part.high:>7.3f}" for part in (case.real, case.simulated)]
+        lines.append(f"{case.label:<22}{case.month:>5} {case.quantity:<9}{parts[0]}{parts[1]}{case.distance:>10.1f}")
     return "\n".join(lines) + "\n"
 
 

@@ -1,6 +1,7 @@
 """Can a forest tell simulated series from real ones, by what; and does one that saw simulated ones know real crops."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ class Pair:
         return by_month(self.features)
 
 
-def auc(features: Values, simulated: NDArray[np.bool_], fold: NDArray[np.int64], trees: int = TREES) -> float:
+def auc(features: NDArray[Any], simulated: NDArray[np.bool_], fold: NDArray[np.int64], trees: int = TREES) -> float:
     """Area under the curve of held-out cells: 0.5 = cannot be told apart, 1 = always."""
     score = np.full(len(simulated), np.nan)
     for number in range(FOLDS):

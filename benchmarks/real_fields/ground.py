@@ -20,7 +20,7 @@ def within_fields(images: Images, field: NDArray[np.int32]) -> dict[str, float]:
     deviations of pixels 10 or 40 m apart along rows and columns, over the variance; reported are medians of field-days.
     """
     summer = np.flatnonzero(np.isin(images.day.astype("datetime64[M]").astype(int) % 12, (5, 6, 7)))
-    found = []
+    found: list[tuple[float, float, float]] = []
     for number in np.unique(field[field >= 0]):
         inside = field == number
         if np.count_nonzero(inside) < LARGE:
@@ -30,7 +30,7 @@ def within_fields(images: Images, field: NDArray[np.int32]) -> dict[str, float]:
         ndvi, usable = images.ndvi[summer, rows, columns], images.usable[summer, rows, columns]
         for frame in np.flatnonzero(usable[:, inside].all(axis=1)) if inside.any() else ():
             deviation = np.where(inside, ndvi[frame] - ndvi[frame][inside].mean(), np.nan)
-            found.append((np.nanstd(deviation), *(_autocorrelation(deviation, lag) for lag in (1, 4))))
+            found.append((float(np.nanstd(deviation)), _autocorrelation(deviation, 1), _autocorrelation(deviation, 4)))
     medians = np.nanmedian(found, axis=0) if found else np.full(3, np.nan)
     names = [
         "deviation of summer NDVI within fields, median",

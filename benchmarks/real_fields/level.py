@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from real_fields.parcels import FEWEST, by_month, deviations, gap_filled, temporary, year_of
@@ -10,6 +11,16 @@ from agrifm.scene.simulator.point_series import POINT_BANDS, PointSeries
 
 SEASON = slice(2, 9)
 """March to September, when annual crops of western France stand."""
+
+
+class Quantiles(NamedTuple):
+    """Of the parcels that have a value."""
+
+    low: float
+    """10th percentile."""
+    median: float
+    high: float
+    """90th percentile."""
 
 
 @dataclass(frozen=True)
@@ -21,17 +32,14 @@ class Case:
     """1 .. 12"""
     quantity: str
     """`NDVI` or a band."""
-    real: tuple[float, float, float]
-    """10th percentile, median, 90th percentile of the parcels."""
-    simulated: tuple[float, float, float]
-    counts: tuple[int, int]
-    """Parcels with a value, real and simulated."""
+    real: Quantiles
+    simulated: Quantiles
 
     @property
     def distance(self) -> float:
         """Distance of the medians; above 1 it is too far: more than 0.10 of NDVI, or outside the real 10-90 % range."""
         low, middle, high = self.real
-        difference = self.simulated[1] - middle
+        difference = self.simulated.median - middle
         if self.quantity == "NDVI":
             return abs(difference) / 0.10
         return abs(difference) / max(high - middle if difference > 0 else middle - low, 1e-6)
@@ -44,13 +52,13 @@ def cases(real: PointSeries, simulated: PointSeries) -> list[Case]:
     for label in np.unique(real.label):
         own = [table[series.label == label] for table, series in zip(tables, (real, simulated), strict=True)]
         for month in range(12):
-            counts = tuple(int(np.isfinite(table[:, month, 0]).sum()) for table in own)
+            counts = [int(np.isfinite(table[:, month, 0]).sum()) for table in own]
             if min(counts) < FEWEST:
                 continue
             spread = [np.nanquantile(table[:, month], (0.1, 0.5, 0.9), axis=0) for table in own]
             for number, quantity in enumerate(("NDVI", *POINT_BANDS)):
-                ranges = [tuple(float(value) for value in one[:, number]) for one in spread]
-                found.append(Case(str(label), month + 1, quantity, ranges[0], ranges[1], counts))
+                ranges = [Quantiles(*(float(value) for value in one[:, number])) for one in spread]
+                found.append(Case(str(label), month + 1, quantity, *ranges))
     return found
 
 

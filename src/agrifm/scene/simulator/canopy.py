@@ -17,9 +17,8 @@ Angle = float | NDArray[np.floating]
 
 INCLINATIONS = np.radians(np.arange(2.5, 90, 5))
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
-# Depths in the layer, 0 (top) .. 1, dense near the top, where the light is; and what each stands for.
-DEPTHS = (0.25 * (_NODES + 1) ** 2).astype(np.float32)
-DEPTH_WEIGHTS = (0.5 * (_NODES + 1) * _WEIGHTS).astype(np.float32)
+LEVELS, LEVEL_WEIGHTS = (0.5 * (_NODES + 1)).astype(np.float32), (0.5 * _WEIGHTS).astype(np.float32)
+"""Gauss-Legendre between 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +67,16 @@ class LeafAngles:
         Args:
             hot_spot: width of a leaf as a share of the canopy's height.
         """
-        loss, common = (self.sun + self.view) * area, np.sqrt(self.sun * self.view) * area
+        fade = np.maximum(0.5 * (self.sun + self.view) * area, np.float32(1e-6))
+        common = np.sqrt(self.sun * self.view) * area
         decay = np.clip(self.apart / hot_spot * 2 / (self.sun + self.view), 1e-4, 1e4)
-        seen = np.exp(-loss * DEPTHS - common * np.expm1(-decay * DEPTHS) / decay)
-        leaves = area * (seen @ DEPTH_WEIGHTS)[:, None]
-        return leaves, np.exp(-loss - common * np.expm1(-decay) / decay)
+        # Depths lie evenly over 1 - exp(-fade * depth), which is smooth near the hot spot and far from it.
+        deepest = -np.expm1(-fade)
+        left = 1 - deepest * LEVELS
+        depth = -np.log(left) / fade
+        seen = (left * np.exp(-common * np.expm1(-decay * depth) / decay)) @ LEVEL_WEIGHTS
+        leaves = area * deepest / fade * seen[:, None]
+        return leaves, np.exp(-2 * fade - common * np.expm1(-decay) / decay)
 
 
 def _one_inclination(

@@ -92,10 +92,9 @@ def _pile(reflectance: Numbers, transmittance: Numbers, plates: Numbers) -> tupl
     transmittance = np.maximum(transmittance, np.float32(1e-6))
     squares = reflectance**2 - transmittance**2
     total = reflectance + transmittance
-    # The product below vanishes where nothing is absorbed; there Stokes' equations have a limit that we stay short of.
-    root = np.sqrt(
-        np.maximum((1 - total) * (1 + total) * (1 + reflectance - transmittance) * (1 - reflectance + transmittance), 0)
-    )
+    # This vanishes where nothing is absorbed; there Stokes' equations have a limit, of which we stay just short.
+    lost = (1 - total) * (1 + total) * (1 + reflectance - transmittance) * (1 - reflectance + transmittance)
+    root = np.sqrt(np.maximum(lost, np.float32(1e-8)))
     a = (1 + squares + root) / (2 * reflectance)
     b = (1 - squares + root) / (2 * transmittance)
     power = b**plates

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from agrifm.scene.simulator.canopy import Angle, LeafAngles, canopy_reflectance
 from agrifm.scene.simulator.coefficients import constant, spectrum
 from agrifm.scene.simulator.leaf import LeafOptics
-from agrifm.scene.simulator.soil import SoilOptics
+from agrifm.scene.simulator.soil import SoilOptics, shade
 from agrifm.scene.simulator.state import PLANTS, ROAD, ROOFS, WATER, State
 from agrifm.sensors import Band
 
@@ -102,15 +102,16 @@ def spectral_reflectance(
     there = geometry.take(plants)
     sun, view = (np.minimum(zenith, LOWEST_SUN) for zenith in (there.sun_zenith, there.view_zenith))
     angles = LeafAngles.between(sun, view, there.relative_azimuth, state.leaf_projection[plants])
+    shades = np.broadcast_to(shade(sun, view, there.relative_azimuth), len(plants))
     for start in range(0, len(plants), ROWS):
         some = slice(start, start + ROWS)
-        result[plants[some]] = _plants(state.take(plants[some]), optics, angles.take(some))
+        result[plants[some]] = _plants(state.take(plants[some]), optics, angles.take(some), shades[some])
     return np.clip(result, 0, 1)
 
 
-def _plants(state: State, optics: _Optics, angles: LeafAngles) -> Numbers:
+def _plants(state: State, optics: _Optics, angles: LeafAngles, shades: NDArray[np.floating]) -> Numbers:
     """Reflectance of fields with or without plants, (fields, wavelengths)."""
-    ground = optics.soil.reflectance(state.moisture, state.soil_brightness, state.residue, state.flood)
+    ground = optics.soil.reflectance(state.moisture, state.soil_brightness, state.residue, state.flood, shades)
     area = state.green_area + state.brown_area
     brown = (state.brown_area / np.maximum(area, np.float32(1e-6)))[:, None]
     green_leaf = optics.leaf.scattering(

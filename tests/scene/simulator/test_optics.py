@@ -325,13 +325,13 @@ def test_geometry_may_differ_between_fields() -> None:
         assert together[row] == pytest.approx(alone[0], rel=1e-5)
 
 
-def test_a_field_looks_the_same_among_many_others() -> None:
+def test_a_field_looks_the_same_to_the_last_bit_among_many_others() -> None:
     areas = np.linspace(0, 6, 1500)
-    many = fields(green_area=areas)
+    many = fields(green_area=areas, brown_area=areas[::-1] / 3, leaf_structure=1.2 + areas / 7, flower=areas / 10)
     many = replace(many, material=np.where(np.arange(1500) % 7 == 0, WATER, PLANTS).astype(np.int8))
     rows = np.array([1, 500, 513, 700, 1499])
     few = surface_reflectance(many.take(rows), BANDS, NADIR)
-    assert surface_reflectance(many, BANDS, NADIR)[rows] == pytest.approx(few, rel=1e-5)
+    assert (surface_reflectance(many, BANDS, NADIR)[rows] == few).all()
 
 
 @pytest.mark.parametrize("sensor", SENSORS)

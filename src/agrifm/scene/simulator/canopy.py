@@ -74,8 +74,8 @@ class LeafAngles:
         deepest = -np.expm1(-fade)
         left = 1 - deepest * LEVELS
         depth = -np.log(left) / fade
-        seen = (left * np.exp(-common * np.expm1(-decay * depth) / decay)) @ LEVEL_WEIGHTS
-        leaves = area * deepest / fade * seen[:, None]
+        seen = left * np.exp(-common * np.expm1(-decay * depth) / decay) * LEVEL_WEIGHTS
+        leaves = area * deepest / fade * seen.sum(axis=1, keepdims=True)
         return leaves, np.exp(-2 * fade - common * np.expm1(-decay) / decay)
 
 

@@ -70,9 +70,12 @@ class LeafOptics:
             structure: number of plates N, at least 1.
             brown: brown pigment, arbitrary units, 0 (none) .. 1 and more.
         """
-        contents = np.stack([chlorophyll, water, dry_matter, np.full_like(chlorophyll, brown)], axis=1)
-        absorption = (contents @ self.absorption) / structure[:, None]
-        through = plate_transmission(absorption)
+        contents = (chlorophyll, water, dry_matter, np.full_like(chlorophyll, brown))
+        # Term by term: a matrix product would round a leaf differently among other leaves.
+        terms = [
+            (amount / structure)[:, None] * absorbed for amount, absorbed in zip(contents, self.absorption, strict=True)
+        ]
+        through = plate_transmission(terms[0] + terms[1] + terms[2] + terms[3])
         back, inside = 1 - self.everywhere_in, 1 - self.everywhere_out
         # One plate, lit within the cone (first) or from everywhere (the others): Allen et al. 1969.
         passed = self.everywhere_out * through / (1 - (inside * through) ** 2)

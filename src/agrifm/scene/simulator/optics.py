@@ -28,8 +28,8 @@ QUADRATURE = {-np.sqrt(3.0): 1 / 6, 0.0: 2 / 3, np.sqrt(3.0): 1 / 6}
 """Gauss-Hermite: place in standard deviations, weight."""
 LOWEST_SUN = 80.0
 """A sun or an observer lower than this (zenith angle, degrees) counts as this: the flat layer means little there."""
-ROWS = 512
-"""Fields at a time, so that the work stays in the processor's cache."""
+BLOCK = 16384
+"""Numbers (fields x wavelengths) at a time, so that the work stays in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,7 @@ def surface_reflectance(state: State, bands: Sequence[Band], geometry: Geometry)
     return np.asarray(np.einsum("fqb,q->fb", spectra.reshape(len(spectra), len(weights), len(bands)), weights))
 
 
-def spectral_reflectance(
-    state: State, wavelengths: Sequence[float] | NDArray[np.float64], geometry: Geometry
-) -> Numbers:
+def spectral_reflectance(state: State, wavelengths: Sequence[float], geometry: Geometry) -> Numbers:
     """The same at single wavelengths in nm, (fields, wavelengths)."""
     optics = _optics(tuple(wavelengths))
     result = np.empty((len(state.material), len(wavelengths)), np.float32)
@@ -103,8 +101,9 @@ def spectral_reflectance(
     sun, view = (np.minimum(zenith, LOWEST_SUN) for zenith in (there.sun_zenith, there.view_zenith))
     angles = LeafAngles.between(sun, view, there.relative_azimuth, state.leaf_projection[plants])
     shades = np.broadcast_to(shade(sun, view, there.relative_azimuth), len(plants))
-    for start in range(0, len(plants), ROWS):
-        some = slice(start, start + ROWS)
+    rows = max(1, BLOCK // len(wavelengths))
+    for start in range(0, len(plants), rows):
+        some = slice(start, start + rows)
         result[plants[some]] = _plants(state.take(plants[some]), optics, angles.take(some), shades[some])
     return np.clip(result, 0, 1)
 

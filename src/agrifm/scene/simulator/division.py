@@ -16,6 +16,10 @@ from agrifm.scene.simulator.draw import field_noise, normal, uniform
 from agrifm.scene.simulator.landshape import LandShape
 from agrifm.scene.simulator.network import TRACK_WIDTH, VERGE, Indices, Network, Numbers, Shapes, largest_part
 
+LOST = 1.1
+"""Parcels are drawn so much larger than the region says, because borders, forests and villages take a part of them."""
+SCALED = 1.2
+"""Room at both ends of the range of areas for what filling a cell and cutting it change."""
 GROUPING = 1.0
 """How loosely parcels of like size lie together: 0 = sorted by size within a cell, large = at random."""
 ELONGATION_SPREAD = 0.3
@@ -143,10 +147,10 @@ def _areas(shape: LandShape, seed: int, network: Network) -> tuple[Numbers, Indi
 def parcel_areas(shape: LandShape, chance: Numbers) -> Numbers:
     """Areas in hectares whose share of smaller parcels is `chance`: log-normal, cut off at both ends.
 
-    The median of what is left after cutting off is the region's.
+    The median of what is left after cutting off is `LOST` times the region's.
     """
-    least, middle, most = np.log([shape.parcel_least, shape.parcel_median, shape.parcel_most])
-    mean = middle
+    least, most = np.log([shape.parcel_least * SCALED, shape.parcel_most / SCALED])
+    middle = mean = np.log(LOST * shape.parcel_median)
     for _ in range(50):
         low, high = ndtr((least - mean) / shape.parcel_spread), ndtr((most - mean) / shape.parcel_spread)
         mean = middle - shape.parcel_spread * ndtri((low + high) / 2)

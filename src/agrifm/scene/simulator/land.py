@@ -26,6 +26,8 @@ NO_CROPS = (MARGIN, HEDGE, SETTLEMENT, FOREST, WATER, ROAD)
 field, and so are all roads; a forest has a field for each stand."""
 LEAST_STAND = 1000.0
 """Square metres of a parcel that must lie in a forest for them to be cut off."""
+MOSTLY = 0.75
+"""A parcel of which more lies in a forest is forest as a whole, so that forests end partly at borders of parcels."""
 SHORE = 6.0
 """Grass around ponds, metres."""
 WIDE_GALLERY = 20.0
@@ -106,7 +108,7 @@ def _cut_by_forest(outlines: Shapes, woods: Shapes) -> tuple[Shapes, Shapes]:
     near = np.flatnonzero(shapely.intersects(outlines, woods))
     wooded = shapely.intersection(outlines[near], woods[near])
     covered = shapely.area(wooded)
-    most = covered > 0.5 * shapely.area(outlines[near])
+    most = covered > MOSTLY * shapely.area(outlines[near])
     stands[near[most]], parcels[near[most]] = outlines[near[most]], NOWHERE
     some = ~most & (covered > LEAST_STAND)
     stands[near[some]] = largest_part(wooded[some])

@@ -11,7 +11,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from agrifm.scene.simulator.draw import field_noise, normal, uniform
+from agrifm.scene.simulator.draw import field_noise, uniform
 from agrifm.scene.simulator.landshape import LandShape
 
 Numbers = NDArray[np.float64]
@@ -19,11 +19,11 @@ Indices = NDArray[np.int64]
 Shapes = NDArray[np.object_]
 Bounds = tuple[float, float, float, float]
 
-WARP, WARP_CELLS = 0.6, 7
+WARP, WARP_CELLS = 0.5, 7
 """How far the lattice winds at an irregularity of 1, and over how many cells; both in cells."""
 ALONG = np.linspace(0, 1, 13)
 """Where the points of an edge lie between its corners."""
-MEANDER = 0.1
+MEANDER = 0.15
 """How far rivers swing out, as a share of an edge's length."""
 MAIN_ROADS = 4
 """Every so many columns of cells a main road runs through."""
@@ -100,7 +100,9 @@ def draw_network(shape: LandShape, seed: int, bounds: Bounds) -> Network:
 
     strips = shapely.buffer(edges.line, edges.reach, quad_segs=2)
     around = shapely.union_all(strips[side.reshape(-1, 4)], axis=1)
-    interior = largest_part(shapely.difference(whole[shows], around))
+    # Edges that swing out far may cross in a very narrow cell.
+    sound = largest_part(shapely.make_valid(whole[shows]))
+    interior = largest_part(shapely.difference(sound, around))
     return Network(turn, row[first], col[first], whole[shows], interior, edges)
 
 
@@ -172,7 +174,7 @@ def _bent(curve: Numbers, bend: Numbers, seed: int, purpose: str, row: Indices, 
     sideways = np.stack([-chord[..., 1], chord[..., 0]], axis=-1)[:, :, None]
     swing = np.zeros(curve.shape[:3])
     for wave in (1, 2, 3):
-        size = np.clip(normal(seed, purpose, row, col, wave), -2, 2) / wave
+        size = 3 * (uniform(seed, purpose, row, col, wave) - 0.5) / wave
         swing += (bend * size)[..., None] * np.sin(wave * np.pi * ALONG) * np.sin(np.pi * ALONG)
     return np.asarray(curve + sideways * swing[..., None])
 

@@ -21,7 +21,7 @@ LEAST_FOREST = 5000.0
 """Square metres; smaller groves and glades are left out."""
 CORNERS = 20
 """Corners of the outline of a pond or a village."""
-ROUGHNESS = 0.12
+ROUGHNESS = 0.18
 FARM_RADIUS = (25.0, 60.0)
 """Metres."""
 STREET, BLOCK, LOT = 7.0, (70.0, 120.0), 16.0

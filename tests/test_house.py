@@ -127,8 +127,8 @@ def test_every_dependency_has_its_reason_on_the_line_above() -> None:
 
 
 def test_every_test_file_mirrors_a_source_file() -> None:
-    for path in (ROOT / "tests").glob("*/test_*.py"):
-        folder = path.parent.name
+    for path in (ROOT / "tests").glob("*/**/test_*.py"):
+        folder = path.parent.relative_to(ROOT / "tests")
         names = [file.stem for file in (SOURCE / folder).glob("*.py")]
         assert any(path.stem.removeprefix("test_").startswith(name) for name in names), path
 

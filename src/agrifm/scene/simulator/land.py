@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 
 from agrifm.grid import Grid
-from agrifm.scene.simulator.division import deal_crops, divide
+from agrifm.scene.simulator.dealing import deal_crops
+from agrifm.scene.simulator.division import divide
 from agrifm.scene.simulator.landshape import LandShape
 from agrifm.scene.simulator.network import Edges, Indices, Numbers, Shapes, draw_network, largest_part
 from agrifm.scene.simulator.obstacles import forests, ponds, village_ground, villages

@@ -3,7 +3,8 @@
     python benchmarks/realism.py                      every line; simulates parcels and two seasons (minutes)
     python benchmarks/realism.py --real               the real numbers alone
     python benchmarks/realism.py --points             parcels alone (lines a to d, h, i)
-    python benchmarks/realism.py --points --cases 40  and only the medians behind line b, worst first
+    python benchmarks/realism.py --points --cases 40  only the medians behind line b, worst first
+    python benchmarks/realism.py --points --causes    only where the sets differ: spread, noise, gaps, confusions
     python benchmarks/realism.py --points DIR         parcels from a folder with splits.csv and series.parquet
 
 Real sets: AGRIFM_DATA (default ../shared/data). What each quantity is stands in `benchmarks/real_fields`, what it must
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from real_fields import apart, figures, ground, level, parcels, read, season
+from real_fields.causes import causes
 from real_fields.table import Row, rows, written
 
 from agrifm.record import running_versions
@@ -123,14 +125,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--cases", type=int, default=0, metavar="N", help="print the N worst medians, and leave the rest"
     )
+    parser.add_argument("--causes", action="store_true", help="print where the sets differ, and leave the rest")
     parser.add_argument("--seed", type=int, default=0, help="of the simulation, default 0")
     parser.add_argument("--figures", type=Path, help="folder for realism-<quantity>.png")
     parser.add_argument("--out", type=Path, help="folder for <date>-realism.txt")
     options = parser.parse_args(arguments)
     real = read.france()
     simulated = None if options.real else simulated_parcels(options.points or "", options.seed)
-    if simulated and options.cases:
-        print(medians(real, simulated, options.cases), end="")
+    if simulated and (options.cases or options.causes):
+        print(medians(real, simulated, options.cases) if options.cases else causes(real, simulated), end="")
         return
     if simulated and options.figures:
         for quantity in figures.QUANTITIES:

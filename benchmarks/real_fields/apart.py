@@ -60,6 +60,7 @@ def auc(features: NDArray[Any], simulated: NDArray[np.bool_], fold: NDArray[np.i
 def told_apart(pair: Pair) -> list[Row]:
     """Line h: areas under the curve per class, and of all classes by one band, one month or the gaps alone."""
     found = [_row("all classes, all bands and months", auc(_flat(pair.features), pair.simulated, pair.fold))]
+    found.append(_row("all classes, monthly means", auc(_flat(pair.monthly), pair.simulated, pair.fold)))
     for label in np.unique(pair.label):
         own = pair.label == label
         area = auc(_flat(pair.features[own]), pair.simulated[own], pair.fold[own])

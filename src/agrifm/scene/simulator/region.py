@@ -5,6 +5,7 @@ section that they need, never the whole region.
 """
 
 import tomllib
+from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +18,7 @@ from agrifm.errors import ConfigError
 from agrifm.scene.simulator.crops import Crop
 from agrifm.scene.simulator.landshape import LandShape, Place
 from agrifm.scene.simulator.orbits import Orbits
+from agrifm.scene.simulator.plants import read_flora
 from agrifm.scene.simulator.sky import SkyClimate
 from agrifm.scene.simulator.weather import Climate
 
@@ -47,14 +49,24 @@ class Region(Section):
     crops: dict[str, Crop]
     """Crops by code, in the order of the legend."""
 
-    @field_validator("crops")
+    @field_validator("crops", mode="before")
     @classmethod
-    def _crops_are_known(cls, crops: dict[str, Crop]) -> dict[str, Crop]:
-        for code in crops:
-            if code not in CROPS:
-                near = get_close_matches(code, CROPS, n=1, cutoff=0)[0]
-                raise ValueError(f"unknown crop {code!r}; did you mean {near!r}? Known crops: {', '.join(CROPS)}")
+    def _crops_are_known(cls, crops: dict[str, Any]) -> dict[str, Any]:
+        for code in crops:  # before their keys are: a misspelt crop also lacks some
+            _check_known("crop", code, CROPS)
         return crops
+
+    @model_validator(mode="after")
+    def _names_in_crops_are_known(self) -> Self:
+        flora = read_flora()
+        for code, crop in self.crops.items():
+            for other in crop.after:
+                _check_known(f"crop in `after` of {code}", other, self.crops)
+            for kind in crop.types:
+                _check_known(f"sward of {code}", kind.sward, flora.swards)
+                for cycle in kind.cycles:
+                    _check_known(f"plant of {code}", cycle.plant, flora.plants)
+        return self
 
     @model_validator(mode="after")
     def _shares_sum_to_one(self) -> Self:
@@ -67,6 +79,13 @@ class Region(Section):
     def shares(self) -> dict[str, float]:
         """Code -> share of the cropped area, of the crops that are grown, in the order of the legend."""
         return {code: crop.share for code, crop in self.crops.items() if crop.share > 0}
+
+
+def _check_known(kind: str, name: str, known: Iterable[str]) -> None:
+    names = list(known)
+    if name not in names:
+        near = get_close_matches(name, names, n=1, cutoff=0)[0]
+        raise ValueError(f"unknown {kind}: {name!r}; did you mean {near!r}? Known are {', '.join(names)}")
 
 
 def read_region(region: str | Path) -> Region:

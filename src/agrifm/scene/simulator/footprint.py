@@ -104,7 +104,7 @@ def _windows(
     first = np.floor((centres - reach - start) / size + 1e-6).astype(np.int64)
     edges = start + (first[:, None] + np.arange(count + 1)) * size - centres[:, None]
     weights = np.diff(share(edges), axis=1)
-    used = weights.any(axis=0)
+    used = np.asarray(weights.any(axis=0))
     last = len(used) - int(np.argmax(used[::-1]))
     weights = weights[:, :last]
     return first, np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
@@ -147,15 +147,17 @@ def _seen(
 def _several(pixel: NDArray[np.int64], field: NDArray[np.int32], weight: Plane, vigour: Plane, soil: Plane) -> _Seen:
     """What pixels of several fields see; arrays (pixels, ground pixels in the window), but for the first."""
     order = np.argsort(field, axis=1, kind="stable")
-    fields, weights, weighted_vigour, weighted_soil = (
-        np.take_along_axis(values, order, 1).ravel() for values in (field, weight, weight * vigour, weight * soil)
-    )
+    fields = np.take_along_axis(field, order, 1).ravel()
     pixels = np.repeat(pixel, field.shape[1])
     begins = np.flatnonzero(np.diff(fields, prepend=-1) | np.diff(pixels, prepend=-1))
-    share, *means = (np.add.reduceat(values, begins) for values in (weights, weighted_vigour, weighted_soil))
+
+    def total(values: Plane) -> Plane:
+        return np.asarray(np.add.reduceat(np.take_along_axis(values, order, 1).ravel(), begins), np.float32)
+
+    share = total(weight)
     kept = share > LEAST
-    share, begins = share[kept], begins[kept]
-    return _Seen(pixels[begins], fields[begins], share, *(mean[kept] / share for mean in means))
+    means = (total(weight * values)[kept] / share[kept] for values in (vigour, soil))
+    return _Seen(pixels[begins][kept], fields[begins][kept], share[kept], *means)
 
 
 def _matrix(pixels: int, fields: int, parts: list[_Seen]) -> csr_matrix:

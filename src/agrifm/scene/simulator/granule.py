@@ -1,0 +1,161 @@
+"""A piece of a simulated area of at most some ten kilometres: its land and growth, and every scene that shows it."""
+
+from dataclasses import dataclass
+
+import geopandas
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from pyproj import Transformer
+from shapely.geometry.base import BaseGeometry
+
+from agrifm.grid import LONLAT, Grid
+from agrifm.legend import Legend
+from agrifm.scene.simulator.composite import SinusoidalGrid, compose
+from agrifm.scene.simulator.encode import (
+    LANDSAT,
+    MODIS,
+    SENTINEL_2,
+    Scene,
+    landsat_scene,
+    modis_scene,
+    sentinel_2_scene,
+)
+from agrifm.scene.simulator.field_plans import first_day
+from agrifm.scene.simulator.ground import Ground
+from agrifm.scene.simulator.growth import Growth
+from agrifm.scene.simulator.land import GROUND_PIXEL, Land, draw_land
+from agrifm.scene.simulator.orbits import COMPOSITE_DAYS, Pass, composites, passes
+from agrifm.scene.simulator.region import Region
+from agrifm.scene.simulator.sky import is_lost
+from agrifm.scene.simulator.swath import covered
+from agrifm.scene.simulator.truth import crop_numbers, parcels, world_cover
+from agrifm.scene.simulator.view import Camera, Surroundings, views
+from agrifm.scene.simulator.weather import Weather
+from agrifm.season import Season, day_number
+
+OVERLAP = 60.0
+"""Metres by which scenes of neighbouring granules overlap on each side, as real tiles do."""
+GROUND_MARGIN = 1020.0
+"""Ground drawn beyond a granule, metres: what pixels at its edge see, and the air around them mixes."""
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """A pass of Sentinel-2 or Landsat, or the passes of a MODIS composite."""
+
+    collection: str
+    first: int
+    """Day, or first day of the composite, since 1970-01-01."""
+    passes: tuple[Pass, ...]
+
+
+def acquisitions(region: Region, season: Season, seed: int, reach: float) -> list[Acquisition]:
+    """What the satellites take of a region in a season, in order of collection and day, less what is lost.
+
+    Args:
+        reach: kilometres from the region's centre within which a swath must come.
+    """
+    lon, lat = region.place.lon, region.place.lat
+    found = []
+    for collection, sensor in ((SENTINEL_2, "sentinel-2"), (LANDSAT, "landsat")):
+        for taken in passes(sensor, season, lon, lat, reach):
+            if not is_lost(region.sky, seed, taken):
+                found.append(Acquisition(collection, taken.day, (taken,)))
+    daily = passes("modis", season, lon, lat)
+    for first in composites(season):
+        own = tuple(taken for taken in daily if first <= taken.day < first + COMPOSITE_DAYS)
+        if own:
+            found.append(Acquisition(MODIS, first, own))
+    return found
+
+
+@dataclass(frozen=True)
+class Granule:
+    """A window with its ground, and everything that is computed once for all of its scenes."""
+
+    region: Region
+    seed: int
+    grid: Grid
+    """10 m pixels; the truth's."""
+    part: str
+    """End of the ids of its scenes."""
+    land: Land
+    growth: Growth
+    ground: Ground
+    cameras: dict[str, list[Camera]]
+    """Collection -> the grids on which its bands come."""
+    surroundings: Surroundings
+    modis: SinusoidalGrid
+
+    @classmethod
+    def draw(cls, region: Region, season: Season, seed: int, grid: Grid, part: str = "") -> "Granule":
+        """The land of a window, and what grows on it in a season."""
+        land = draw_land(region.land, region.shares, seed, _padded(grid, GROUND_MARGIN, GROUND_PIXEL))
+        days = first_day(season), day_number(season.end)
+        place = region.place
+        weather = Weather.draw(
+            region.climate,
+            *days,
+            latitudes=np.array([place.lat]),
+            middle=sum(place.latitudes) / 2,
+            keys=np.array([0]),
+            seed=seed,
+        )
+        everywhere = np.zeros(len(land.covers), np.intp)
+        growth = Growth.grow(region.crops, land.covers, land.keys, weather, everywhere, season, seed)
+        ground = Ground.draw(land, growth, seed)
+        wide = _padded(grid, OVERLAP, 10)
+        cameras = {
+            SENTINEL_2: [Camera.over(ground.cells, "sentinel-2", size, wide.at(size)) for size in (10, 20)],
+            LANDSAT: [Camera.over(ground.cells, "landsat", 30, _landsat_grid(wide))],
+        }
+        around = Surroundings.over(ground.cells, wide)
+        modis = SinusoidalGrid.over(ground.cells, grid)
+        return cls(region, seed, grid, part, land, growth, ground, cameras, around, modis)
+
+    def scene(self, acquisition: Acquisition) -> Scene | None:
+        """One scene; None where the swath covers nothing of the granule."""
+        climate, seed = self.region.sky, self.seed
+        if acquisition.collection == MODIS:
+            taken = list(acquisition.passes)
+            composite = compose(self.ground, self.modis, climate, seed, acquisition.first, taken)
+            return modis_scene(composite, self.modis, acquisition.first, self.part)
+        (one,) = acquisition.passes
+        cameras = self.cameras[acquisition.collection]
+        place = self.region.place
+        x, y = Transformer.from_crs(LONLAT, place.crs, always_xy=True).transform(place.lon, place.lat)
+        there = covered(one, cameras[-1].grid, float(x), float(y))
+        if there is None:
+            return None
+        seen = views(self.ground, cameras, self.surroundings, climate, seed, one)
+        if acquisition.collection == SENTINEL_2:
+            return sentinel_2_scene(seen, there, seed, one, self.part)
+        return landsat_scene(seen[0], there, seed, one, self.part)
+
+    def truth(self, legend: Legend) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Class numbers and land cover codes on the granule's grid."""
+        inner = slice(round(GROUND_MARGIN / 10), -round(GROUND_MARGIN / 10))
+        return crop_numbers(self.land, legend)[inner, inner], world_cover(self.land)[inner, inner]
+
+    def parcels(self, area: BaseGeometry) -> geopandas.GeoDataFrame:
+        """The parcels that reach into the granule and into `area` (both in the region's CRS), with their yields."""
+        found = parcels(self.land, area)
+        yields = {f"P{key:016x}": value for key, value in zip(self.land.keys, self.growth.yields, strict=True)}
+        found["yield_t_ha"] = [round(float(yields[own]), 2) for own in found.parcel_id]
+        return found
+
+
+def _landsat_grid(within: Grid) -> Grid:
+    """30 m pixels within a grid; their corners lie 15 m off multiples of 30 m."""
+    left, bottom, right, top = within.bounds
+    x, y = np.ceil((left - 15) / 30) * 30 + 15, np.floor((top - 15) / 30) * 30 + 15
+    shape = (int((y - bottom) // 30), int((right - x) // 30))
+    return Grid.of(str(within.crs), Affine(30, 0, x, 0, -30, y), shape)
+
+
+def _padded(grid: Grid, margin: float, size: float) -> Grid:
+    """A wider grid of pixels of another size."""
+    left, bottom, right, top = grid.bounds
+    rows, cols = (round((length + 2 * margin) / size) for length in (top - bottom, right - left))
+    return Grid.of(str(grid.crs), Affine(size, 0, left - margin, 0, -size, top + margin), (rows, cols))

@@ -19,15 +19,15 @@ Plane = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Places = NDArray[np.float64]
 
-CLOUD_SEEN, DOUBT_FROM = 0.30, 0.15
+CLOUD_SEEN, DOUBT_FROM = 0.30, 0.18
 """Opacity from which an average mask calls a pixel cloud, or cannot tell."""
 SHADOW_SEEN, SHADOW_ROUGHNESS = 0.45, 0.30
 """Opacity of the cloud from which its shadow is found, and the deviation of that."""
 CIRRUS_SEEN = 0.010
 """Reflectance of cirrus from which it is found."""
-ROUGHNESS, ROUGHNESS_SIZE = 0.10, 250.0
+ROUGHNESS, ROUGHNESS_SIZE = 0.08, 250.0
 """Deviation of the opacity that a mask sees, and the size of its errors in metres."""
-SCENE_ROUGHNESS = 0.08
+SCENE_ROUGHNESS = 0.05
 """The same for a whole scene."""
 BLIND, BLIND_SIZE = 2.2, 1500.0
 """Patches in which clouds of opacity below 1 are missed: where noise of this size (metres) exceeds this."""

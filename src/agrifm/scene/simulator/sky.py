@@ -29,7 +29,7 @@ REGIONAL, SYNOPTIC = 0.5, 0.25
 SYNOPTIC_SIZE = 150e3
 SPELLS = ((10.0, 0.15), (1.6, 0.85))
 """Spells of weather: days between the random values that splines join, and share of the lasting variance."""
-SHAPES = ((9000.0, 0.55), (3000.0, 0.25), (1100.0, 0.13), (400.0, 0.07))
+SHAPES = ((9000.0, 0.52), (3000.0, 0.25), (1100.0, 0.13), (400.0, 0.07), (150.0, 0.03))
 """Sizes in metres of the clouds' own shapes, and share of their variance."""
 SOFTNESS = 0.3
 """Rise of the shapes' number, in their deviations, from a cloud's edge to where it is opaque."""

@@ -16,7 +16,7 @@ from agrifm.grid import Grid
 from agrifm.scene.simulator.dealing import deal_crops
 from agrifm.scene.simulator.division import divide
 from agrifm.scene.simulator.landshape import LandShape
-from agrifm.scene.simulator.network import Edges, Indices, Numbers, Shapes, draw_network, largest_part
+from agrifm.scene.simulator.network import Edges, Indices, Numbers, Shapes, draw_network, largest_part, strips
 from agrifm.scene.simulator.obstacles import forests, ponds, village_ground, villages
 
 GROUND_PIXEL = 5
@@ -71,7 +71,7 @@ def draw_land(shape: LandShape, shares: Mapping[str, float], seed: int, grid: Gr
     """
     assert grid.resolution == GROUND_PIXEL, f"the land is drawn in pixels of {GROUND_PIXEL} m"
     network = draw_network(shape, seed, grid.bounds)
-    pieces, strips = divide(shape, seed, network)
+    pieces, between = divide(shape, seed, network)
     settled, lakes = villages(shape, seed, network), ponds(shape, seed, network)
     shores = shapely.buffer(lakes, SHORE, quad_segs=2)
     dry = _without(pieces.outline, np.concatenate([settled.outline, shores]))
@@ -85,7 +85,7 @@ def draw_land(shape: LandShape, shares: Mapping[str, float], seed: int, grid: Gr
         _shared(network.whole, row, col, MARGIN),
         _Layer(stands, keys | STAND, np.full(len(keys), FOREST), own=True),
         _Layer(parcels, keys, crops, own=True),
-        _shared(strips.outline, row[strips.cell], col[strips.cell], np.where(strips.track, ROAD, HEDGE)),
+        _shared(between.outline, row[between.cell], col[between.cell], np.where(between.track, ROAD, HEDGE)),
         _shared(settled.outline, settled.row, settled.col, SETTLEMENT),
         *_along_edges(network.edges),
         _shared(shores, row, col, MARGIN),
@@ -149,7 +149,7 @@ def _shared(outline: Shapes, row: Indices, col: Indices, cover: str | NDArray[np
 def _along_edges(edges: Edges) -> list[_Layer]:
     """Rivers with their trees, then roads with hedges and verges; so roads bridge rivers."""
     wide = edges.gallery - edges.water > WIDE_GALLERY
-    strips = [
+    kinds = [
         (edges.gallery, np.where(wide, FOREST, HEDGE)),
         (edges.water, np.full(len(wide), WATER)),
         (edges.hedge, np.full(len(wide), HEDGE)),
@@ -157,10 +157,9 @@ def _along_edges(edges: Edges) -> list[_Layer]:
         (edges.road, np.full(len(wide), ROAD)),
     ]
     layers = []
-    for half, cover in strips:
+    for half, cover in kinds:
         here = half > 0
-        outline = shapely.buffer(edges.line[here], half[here], quad_segs=4)
-        layers.append(_shared(outline, edges.row[here], edges.col[here], cover[here]))
+        layers.append(_shared(strips(edges.line[here], half[here]), edges.row[here], edges.col[here], cover[here]))
     return layers
 
 

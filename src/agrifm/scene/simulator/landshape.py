@@ -39,8 +39,8 @@ class LandShape(Section):
     """Area of the smallest parcels, hectares."""
     parcel_most: float = Field(gt=0)
     """Area of the largest parcels, hectares."""
-    elongation: float = Field(ge=1, le=10)
-    """Median ratio of a parcel's length to its width."""
+    elongation: float = Field(ge=1.5, le=4)
+    """About the median ratio of a parcel's length to its width."""
     track_block: float = Field(gt=0)
     """Blocks of parcels of more hectares than this are divided by tracks."""
     hedges: float = Field(ge=0, le=1)

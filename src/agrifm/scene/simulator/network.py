@@ -73,7 +73,7 @@ class Network:
     interior: Shapes
     """Each cell without the strips along its edges, a polygon."""
     edges: Edges
-    """The edges of these cells, each once."""
+    """The edges that end at corners of these cells, each once."""
 
 
 def draw_network(shape: LandShape, seed: int, bounds: Bounds) -> Network:
@@ -86,24 +86,31 @@ def draw_network(shape: LandShape, seed: int, bounds: Bounds) -> Network:
     whole = shapely.polygons(np.concatenate(ring, axis=2)).ravel()
     shows = shapely.dwithin(whole, shapely.box(*bounds), NEAR + shape.village_radius[1])
 
-    # Edges in one list: all 'across', row by row, then all 'up'. A cell has four of them.
-    row, col = (
-        index.ravel()
-        for index in np.meshgrid(np.append(rows, rows[-1] + 1), np.append(cols, cols[-1] + 1), indexing="ij")
+    # Edges in one list: all 'across', row by row, then all 'up'. A cell's own four are on its sides; at its corners end
+    # eight more, which may reach into it.
+    row, col = (index.ravel() for index in np.indices((high + 1, wide + 1)))
+    cell_row, cell_col = (index[shows] for index in np.indices((high, wide)).reshape(2, -1))
+    beside = [(0, 0), (1, 0), (0, -1), (0, 1), (1, -1), (1, 1)]
+    sides = np.stack(
+        [(cell_row + down) * (wide + 1) + cell_col + right for down, right in beside]
+        + [len(row) + (cell_row + down) * (wide + 1) + cell_col + right for right, down in beside],
+        axis=1,
     )
-    first = (np.arange(high)[:, None] * (wide + 1) + np.arange(wide)).ravel()[shows]
-    sides = np.stack([first, first + wide + 1, first + len(row), first + len(row) + 1], axis=1)
     used, side = np.unique(sides, return_inverse=True)
-    is_up = used >= len(row)
     lines = shapely.linestrings(np.concatenate([across, up]).reshape(-1, len(ALONG), 2)[used])
-    edges = _along_edges(shape, seed, row[used % len(row)], col[used % len(row)], is_up, lines)
+    at = used % len(row)
+    edges = _along_edges(shape, seed, rows[0] + row[at], cols[0] + col[at], used >= len(row), lines)
 
-    strips = shapely.buffer(edges.line, edges.reach, quad_segs=2)
-    around = shapely.union_all(strips[side.reshape(-1, 4)], axis=1)
+    around = shapely.union_all(strips(edges.line, edges.reach)[side.reshape(sides.shape)], axis=1)
     # Edges that swing out far may cross in a very narrow cell.
     sound = largest_part(shapely.make_valid(whole[shows]))
     interior = largest_part(shapely.difference(sound, around))
-    return Network(turn, row[first], col[first], whole[shows], interior, edges)
+    return Network(turn, rows[cell_row], cols[cell_col], whole[shows], interior, edges)
+
+
+def strips(lines: Shapes, half_width: Numbers) -> Shapes:
+    """The land within so many metres of lines."""
+    return np.asarray(shapely.buffer(lines, half_width, quad_segs=4), object)
 
 
 def largest_part(shapes: Shapes) -> Shapes:

@@ -114,9 +114,12 @@ def sky_at(climate: SkyClimate, seed: int, taken: Pass, x: Places, y: Places) ->
     base = CLOUD_BASE * np.exp(CLOUD_BASE_SPREAD * float(normal(seed, "cloud base", taken.day)))
     away = base * np.tan(np.radians(min(taken.sun_zenith, 75.0)))
     east, north = np.sin(np.radians(taken.sun_azimuth)) * away, np.cos(np.radians(taken.sun_azimuth)) * away
+    lasting, share = cloudiness(seed, taken.day, x, y)  # at the clouds' shadows too, a hundredth of its size away
+    edge = np.float32(ndtri(1 - cloud_share(climate, taken.day)))
+    lasting = (lasting - edge) / np.float32(np.sqrt(1 - share))
     return Sky(
-        cloud=_opacity(climate, seed, taken.day, x, y),
-        shadow=_opacity(climate, seed, taken.day, x + east, y + north),
+        cloud=(lasting + _shapes(seed, taken.day, x, y)) / np.float32(SOFTNESS),
+        shadow=(lasting + _shapes(seed, taken.day, x + east, y + north)) / np.float32(SOFTNESS),
         cirrus=_cirrus(climate, seed, taken.day, x, y),
         haze=_haze(climate, seed, taken, x, y),
     )
@@ -152,14 +155,12 @@ def through(sky: Sky, reflectance: Plane, wavelengths: Sequence[float]) -> Plane
     return seen
 
 
-def _opacity(climate: SkyClimate, seed: int, day: int, x: Places, y: Places) -> Plane:
-    lasting, share = cloudiness(seed, day, x, y)
-    shapes = np.zeros_like(lasting)
+def _shapes(seed: int, day: int, x: Places, y: Places) -> Plane:
+    """The clouds' own part of cloudiness, deviation 1."""
+    shapes = np.zeros(np.broadcast_shapes(x.shape, y.shape), np.float32)
     for size, part in SHAPES:
         shapes += np.float32(np.sqrt(part)) * field_noise(seed, f"clouds of {size:g} m on {day}", x, y, size)
-    edge = ndtri(1 - cloud_share(climate, day))
-    excess = shapes + (lasting - np.float32(edge)) / np.float32(np.sqrt(1 - share))
-    return np.asarray(excess / np.float32(SOFTNESS), np.float32)
+    return shapes
 
 
 def _cirrus(climate: SkyClimate, seed: int, day: int, x: Places, y: Places) -> Plane:

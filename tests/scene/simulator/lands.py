@@ -21,8 +21,12 @@ def window(name: str, left: float, bottom: float, width: float, height: float) -
     return Grid.of(place.crs, corner, (int(height / GROUND_PIXEL), int(width / GROUND_PIXEL)))
 
 
-@cache
 def land(name: str, side: float = 10_000, seed: int = 0) -> Land:
     """The square of a side in metres about the region's centre."""
+    return _land(name, side, seed)
+
+
+@cache
+def _land(name: str, side: float, seed: int) -> Land:
     region = read_region(name)
     return draw_land(region.land, region.shares, seed, window(name, -side / 2, -side / 2, side, side))

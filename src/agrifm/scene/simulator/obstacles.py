@@ -15,6 +15,8 @@ from agrifm.scene.simulator.network import Indices, Network, Numbers, Shapes
 
 FOREST_STEP = 20.0
 """Metres between the places at which the noise of the forest is asked for."""
+FOREST_CORNER = (3.719, 8.183)
+"""Coordinates of one such place, such that no outline runs through the middle of a pixel."""
 FRINGE = 0.35
 """Deviation of the fine noise that frays a forest's outline, in units of the coarse."""
 LEAST_FOREST = 5000.0
@@ -52,8 +54,9 @@ def forests(shape: LandShape, seed: int, network: Network) -> Shapes:
         return found
     level = float(ndtri(1 - shape.forest)) * np.hypot(1, FRINGE)
     for place, (left, bottom, right, top) in enumerate(shapely.bounds(network.whole)):
-        x = FOREST_STEP * np.arange(np.floor(left / FOREST_STEP) - 2, np.ceil(right / FOREST_STEP) + 3)
-        y = FOREST_STEP * np.arange(np.ceil(top / FOREST_STEP) + 2, np.floor(bottom / FOREST_STEP) - 3, -1)
+        east, north = FOREST_CORNER
+        x = east + FOREST_STEP * np.arange(np.floor(left / FOREST_STEP) - 2, np.ceil(right / FOREST_STEP) + 3)
+        y = north + FOREST_STEP * np.arange(np.ceil(top / FOREST_STEP) + 2, np.floor(bottom / FOREST_STEP) - 3, -1)
         noise = field_noise(seed, "forest", x[None], y[:, None], shape.forest_size / 2)
         if noise.max() < level - 4 * FRINGE:
             continue

@@ -7,6 +7,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from agrifm.errors import AgriFMError
@@ -82,13 +83,40 @@ def _init(options: argparse.Namespace) -> None:
 
 def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
     _directory(parser)
-    parser.add_argument("--seed", type=int, default=0, help="another seed, another season (default: 0)")
+    parser.add_argument(
+        "--region",
+        default="oceanic",
+        metavar="R",
+        help="oceanic, mediterranean, monsoon, southern, or a region's file (default: oceanic)",
+    )
+    parser.add_argument("--year", type=int, default=2024, metavar="Y", help="in which the season ends (default: 2024)")
+    parser.add_argument(
+        "--size", type=float, default=5.0, metavar="KM", help="side of the square area, kilometres (default: 5)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="another seed, another season (default: 0)")
+    parser.add_argument(
+        "--season",
+        type=_day,
+        nargs=2,
+        metavar=("START", "END"),
+        help="first and last day, such as 2024-03-01 2024-08-31 (default: the region's season)",
+    )
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date; write it as 2024-03-01") from error
 
 
 def _simulate(options: argparse.Namespace) -> None:
-    from agrifm.scene.simulate import simulate
+    from agrifm.scene.simulator.catalogue import simulate
+    from agrifm.season import Season
 
-    print(f"wrote {simulate(options.directory, seed=options.seed)}")
+    season = Season(*options.season) if options.season else None
+    written = simulate(options.directory, options.region, options.year, options.size, options.seed, season)
+    print(f"wrote {written}")
 
 
 def _fetch(options: argparse.Namespace) -> None:

@@ -251,7 +251,7 @@ def _write_cog(path: Path, raster: Raster, colors: list[str] | None = None, tags
         "level": 1,
         "predictor": "YES",
         "blocksize": 512,
-        "overview_resampling": "NEAREST",
+        "overviews": "NONE",  # scenes are small, and overviews would double the time of writing
         "num_threads": 1,
     }
     with rasterio.open(path, "w", **profile) as file:

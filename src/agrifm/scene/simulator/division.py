@@ -19,6 +19,8 @@ LOST = 1.1
 """Parcels are drawn so much larger than the region says, because borders, forests and villages take a part of them."""
 SCALED = 1.2
 """Room at both ends of the range of areas for what filling a cell and cutting it change."""
+Keys = tuple[Indices, Indices, Indices]
+"""Row and column of a block's cell, and its number."""
 GROUPING = 1.0
 """How loosely parcels of like size lie together: 0 = sorted by size within a cell, large = at random."""
 ELONGATION_SPREAD = 0.3
@@ -118,8 +120,8 @@ def _areas(shape: LandShape, seed: int, network: Network) -> tuple[Numbers, Indi
     held = np.arange(most)[None] < counts[:, None]
     areas *= (land / np.take_along_axis(sums, counts[:, None] - 1, axis=1)[:, 0])[:, None]
     order = np.log(areas) / shape.parcel_spread + GROUPING * normal(seed, "order of parcels", *keys)
-    order = np.argsort(np.where(held, order, np.inf), axis=1)
-    return np.take_along_axis(np.where(held, areas, 0), order, axis=1), counts
+    places = np.argsort(np.where(held, order, np.inf), axis=1)
+    return np.take_along_axis(np.where(held, areas, 0), places, axis=1), counts
 
 
 def parcel_areas(shape: LandShape, chance: Numbers) -> Numbers:
@@ -174,7 +176,7 @@ def _cuts(
     seed: int,
     network: Network,
     blocks: _Blocks,
-    keys: tuple[Indices, Indices, Indices],
+    keys: Keys,
     share: Numbers,
     middle: Indices,
     held: Numbers,
@@ -185,14 +187,14 @@ def _cuts(
     lengths = np.hypot(sides[..., 0], sides[..., 1])
     elongation = np.log(shape.elongation) + ELONGATION_SPREAD * normal(seed, "elongation", *keys)
     before, after = middle - blocks.first, blocks.last - middle
-    badness = []
-    for side in (0, 1):
+
+    def badness(side: int) -> Numbers:
         along, over = lengths[:, side], lengths[:, 1 - side]
-        badness.append(
-            _badness(along * share, over, before, elongation) + _badness(along * (1 - share), over, after, elongation)
+        return _badness(along * share, over, before, elongation) + _badness(
+            along * (1 - share), over, after, elongation
         )
-    side = np.where(badness[0] <= badness[1], 0, 1)
-    every = np.arange(len(side))
+
+    side, every = np.where(badness(0) <= badness(1), 0, 1), np.arange(len(lengths))
     width = lengths[every, 1 - side]
     direction = sides[every, side] / lengths[every, side][:, None]
     sideways = np.stack([-direction[:, 1], direction[:, 0]], axis=1)
@@ -206,18 +208,23 @@ def _cuts(
         place[:, None] + (width[:, None] * ACROSS)[..., None] * sideways[:, None] + off[..., None] * direction[:, None]
     )
 
+    return _Cuts(direction, line, 8 * lengths.sum(axis=1), *_border(shape, seed, keys, held))
+
+
+def _border(shape: LandShape, seed: int, keys: Keys, held: Numbers) -> tuple[Numbers, Numbers, NDArray[np.bool_]]:
+    """Gap between both parts of a block of `held` square metres, width of what stands there, whether it is a track."""
+    row, col, _ = keys
     track = held > shape.track_block * 1e4
     chance, size = uniform(seed, "border", *keys), uniform(seed, "width of the border", *keys)
-    hedges = shape.hedges * np.exp(0.6 * field_noise(seed, "hedges", keys[1] + 0.0, keys[0] + 0.0, 4))
-    hedge = ~track & (chance < hedges)
+    # Hedges are common in one place and rare in another.
+    density = field_noise(seed, "hedges", col.astype(np.float64), row.astype(np.float64), 4)
+    hedge = ~track & (chance < shape.hedges * np.exp(0.6 * density))
     margin = ~track & ~hedge & (chance > 1 - shape.margins)
-    widths = {
-        name: low + (high - low) * size
-        for name, (low, high) in {"hedge": shape.hedge_width, "margin": shape.margin_width}.items()
-    }
-    strip = np.where(track, TRACK_WIDTH, np.where(hedge, widths["hedge"], 0))
-    gap = strip + np.where(track, 2 * VERGE, 0) + np.where(margin, widths["margin"], 0)
-    return _Cuts(direction, line, 8 * lengths.sum(axis=1), gap, strip, track)
+    thin, thick = shape.hedge_width
+    narrow, broad = shape.margin_width
+    strip = np.where(track, TRACK_WIDTH, np.where(hedge, thin + (thick - thin) * size, 0))
+    beside = np.where(track, 2 * VERGE, np.where(margin, narrow + (broad - narrow) * size, 0))
+    return strip + beside, strip, track
 
 
 def _badness(along: Numbers, over: Numbers, parcels: Indices, elongation: Numbers) -> Numbers:
@@ -246,7 +253,7 @@ def _distance(outline: Shapes, centre: Numbers, direction: Numbers, length: Numb
         t = before[owner]
         inside = np.clip((t - low_u) / span, 0, 1)
         mean = inside * (low_u + np.minimum(t, high_u)) / 2 + (1 - inside) * t
-        return np.bincount(owner, mean * rise, len(outline))
+        return np.asarray(np.bincount(owner, mean * rise, len(outline)), np.float64)
 
     low, high = -length, length
     total = area(high)

@@ -57,7 +57,7 @@ class Edges:
     @property
     def reach(self) -> Numbers:
         """Half width of the strip in which no parcel lies."""
-        return np.maximum.reduce([self.verge, self.hedge, self.gallery])
+        return np.maximum(np.maximum(self.verge, self.hedge), self.gallery)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def draw_network(shape: LandShape, seed: int, bounds: Bounds) -> Network:
     across, up = _curves(shape, seed, turn, rows, cols)
     high, wide = len(rows), len(cols)
     ring = [across[:high, :wide, :-1], up[:high, 1:, :-1], across[1:, :wide, :0:-1], up[:high, :wide, :0:-1]]
-    whole = shapely.polygons(np.concatenate(ring, axis=2)).ravel()
+    whole = np.asarray(shapely.polygons(np.concatenate(ring, axis=2)), object).ravel()
     shows = shapely.dwithin(whole, shapely.box(*bounds), NEAR + shape.village_radius[1])
 
     # Edges in one list: all 'across', row by row, then all 'up'. A cell's own four are on its sides; at its corners end
@@ -127,7 +127,7 @@ def _range(shape: LandShape, turn: float, bounds: Bounds) -> tuple[Indices, Indi
     """Rows and columns of the lattice among which all cells of a window are."""
     left, bottom, right, top = bounds
     x, y = np.array([left, right, left, right]), np.array([bottom, bottom, top, top])
-    off = 1.5 + shape.irregularity * (0.25 + 4 * WARP)
+    off = 2.5 + shape.irregularity * (0.25 + 4 * WARP)
     along = (x * np.cos(turn) + y * np.sin(turn)) / shape.cell
     over = (y * np.cos(turn) - x * np.sin(turn)) / shape.cell
     rows = np.arange(int(np.floor(over.min() - off)), int(np.ceil(over.max() + off)))

@@ -8,6 +8,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.features import shapes as polygons_of
 from scipy.special import ndtri
+from shapely.geometry import shape as geometry
 
 from agrifm.scene.simulator.draw import field_noise, normal, uniform
 from agrifm.scene.simulator.landshape import LandShape
@@ -20,7 +21,7 @@ FOREST_CORNER = (3.719, 8.183)
 FRINGE = 0.35
 """Deviation of the fine noise that frays a forest's outline, in units of the coarse."""
 LEAST_FOREST = 5000.0
-"""Square metres; smaller groves and glades are left out."""
+"""Square metres; smaller groves are left out."""
 CORNERS = 20
 """Corners of the outline of a pond or a village."""
 ROUGHNESS = 0.18
@@ -62,18 +63,11 @@ def forests(shape: LandShape, seed: int, network: Network) -> Shapes:
             continue
         wooded = noise + FRINGE * field_noise(seed, "fringe of the forest", x[None], y[:, None], 90) > level
         corner = Affine(FOREST_STEP, 0, x[0] - FOREST_STEP / 2, 0, -FOREST_STEP, y[0] + FOREST_STEP / 2)
-        parts = [
-            shapely.geometry.shape(part) for part, _ in polygons_of(wooded.astype(np.uint8), wooded, transform=corner)
-        ]
-        if parts:
-            found[place] = _smooth(parts)
+        parts = [geometry(part) for part, _ in polygons_of(wooded.astype(np.uint8), wooded, transform=corner)]
+        # Without the steps of the raster from which the outlines come.
+        smooth = shapely.simplify(np.array(parts, object), 0.8 * FOREST_STEP)
+        found[place] = shapely.union_all(smooth[shapely.area(smooth) >= LEAST_FOREST])
     return found
-
-
-def _smooth(parts: list[shapely.Polygon]) -> shapely.Geometry:
-    """Forest outlines without the steps of the raster from which they come, and without groves and glades."""
-    whole = shapely.simplify(np.array(parts), FOREST_STEP * 0.8)
-    return shapely.union_all([part for part in whole if part.area >= LEAST_FOREST])
 
 
 def ponds(shape: LandShape, seed: int, network: Network) -> Shapes:

@@ -32,13 +32,13 @@ def agrifm(*words: object) -> None:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project file as `agrifm init` writes it, after three edits, with a season of 1.5 x 1.5 km and its cube."""
-    from agrifm.scene.simulate import simulate
+    from agrifm.scene.simulator.catalogue import simulate
 
     directory = tmp_path_factory.mktemp("road")
     file = directory / "agrifm.toml"
     # as users do it: beside the project, with paths as they are typed
     with chdir(directory):
-        simulate(Path("season"), side=1500)
+        simulate(Path("season"), size=1.5)
         agrifm("init", ".")
     text = file.read_text(encoding="utf-8")
     for old, new in EDITS:
@@ -68,7 +68,7 @@ def test_three_edits_lead_from_init_to_hectares(project: Path, capsys: pytest.Ca
             legend.codes[value[0]] for value in source.sample(zip(moved.geometry.x, moved.geometry.y, strict=True))
         ]
     # this project labels crops only: its map knows no other land, and neither do these points
-    frame["label"] = [code if code != "other" else "fallow" for code in truth]
+    frame["label"] = [code if code != "other" else "grassland" for code in truth]
     frame.to_file(points)
     with chdir(project):
         agrifm(

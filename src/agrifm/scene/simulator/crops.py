@@ -34,9 +34,9 @@ class CropType(Section):
     """Nothing is sown or tilled between crop years."""
     sward: str = "weeds"
     """What grows without being sown, under the crop or instead of it; name in `plants.toml`."""
-    room: float = Field(0.1, ge=0)
+    room: float = Field(0.15, ge=0)
     """Leaf area up to which it grows, m2 per m2; within an annual crop these are the weeds."""
-    room_spread: float = Field(0.6, ge=0)
+    room_spread: float = Field(0.8, ge=0)
     """Standard deviation of the room's logarithm between fields."""
     bare: float = Field(0.0, ge=0, le=1)
     """Share of fields in which the sward is kept down."""
@@ -52,9 +52,9 @@ class CropType(Section):
     """Share of irrigated fields."""
     flooded: bool = False
     """Whether the field stands under water from sowing until shortly before harvest."""
-    vigour: float = Field(0.2, ge=0)
+    vigour: float = Field(0.25, ge=0)
     """Standard deviation of the logarithm of leaf area between fields."""
-    failure: float = Field(0.03, ge=0, le=1)
+    failure: float = Field(0.05, ge=0, le=1)
     """Share of fields that fail: thin, late or given over to weeds."""
     water: float = Field(120.0, gt=0)
     """Water that roots can take from the soil, mm."""

@@ -16,14 +16,14 @@ HASTE = 1.0
 """How much faster plants without any water age."""
 STRESS = 0.5
 """Share of the soil's water that plants take up freely (FAO-56 table 22: 0.4 to 0.6)."""
-SURFACE = 12.0
-"""Water that the soil's surface holds, mm (FAO-56 table 19)."""
-SEEDLINGS = 0.01
+SURFACE = 6.0
+"""Water that the part of the soil which is seen holds, mm; half of what FAO-56 table 19 gives for evaporation."""
+SEEDLINGS = 0.02
 """Leaf area from which a sward starts, m2 per m2."""
-CATCH_CROP = 2.8
+CATCH_CROP = 2.6
 """Leaf area of a good catch crop, m2 per m2."""
-LONG_GAP = 90
-"""Days without a crop from which a catch crop is sown."""
+LONG_GAP, WARM_ENOUGH = 90, 13.0
+"""Days without a crop, and degrees Celsius when the stubble is worked, from which a catch crop is sown."""
 PLOUGH, NO_TILL = 0.4, 0.85
 """Uniform numbers below the first mean a plough, above the second direct sowing."""
 CUT_EVERY = 30
@@ -58,7 +58,7 @@ class FieldDays:
         self.growing = zeros > 0
         self.clock, self.age, self.grown, self.crop, self.brown = (zeros.copy() for _ in range(5))
         self.residue, self.moisture = zeros + 0.1, zeros + 0.5
-        self.trend: Numbers | None = None
+        self.trend = zeros + 15.0
         perennial = self._type("perennial") > 0
         self.room = np.where(perennial, plans.room[:, 0], 0.5)
         self.leaves = 0.7 * self.room
@@ -66,7 +66,8 @@ class FieldDays:
         self.depletion = 0.4 * self._type("water")
         self.soil = np.exp(0.25 * draw.normal(seed, "soil water", keys))
         self.cut_on = np.full(len(keys), -NEVER)
-        self.cut_factor = np.exp(0.25 * draw.normal(seed, "cuts", keys))
+        self.cut_factor = np.exp(0.35 * draw.normal(seed, "cuts", keys))
+        self.harvested_on = np.full(len(keys), -NEVER)
         self.ripe_on, self.stubble_on, self.seedbed_on = (np.full(len(keys), NEVER) for _ in range(3))
         self.biomass, self.yields = zeros.copy(), np.full(len(keys), np.nan)
         self._noise = np.exp(YIELD_NOISE * draw.normal(seed, "yield", keys))
@@ -103,13 +104,13 @@ class FieldDays:
 
     def step(self, day: int, temperature: Numbers, rain: Numbers, radiation: Numbers, evaporation: Numbers) -> None:
         """Let a day pass, with the weather of each field (fields,); units as in `Weather`."""
-        self.trend = temperature if self.trend is None else self.trend + TREND * (temperature - self.trend)
+        self.trend = self.trend + TREND * (temperature - self.trend)
         self._harvest(day)
         self._till(day)
         self._sow(day)
         free = self._free_water()
         self._grow_crop(day, temperature, free)
-        self._grow_sward(day, free)
+        self._grow_sward(day, np.maximum(free, self.moisture))
         self._decay(temperature)
         light = 1 - np.exp(-EXTINCTION * self.crop)
         self.biomass += LIGHT_USE * 0.5 * radiation * light * free * np.clip(temperature / 12, 0, 1)
@@ -134,7 +135,9 @@ class FieldDays:
 
     def _harvest(self, day: int) -> None:
         plans, plant = self.plans, self.plant
-        ripe = self.growing & (self.clock >= self._plants["maturity"][plant])
+        maturity = self._plants["maturity"][plant]
+        too_cold = (self.clock > 0.6 * maturity) & (self.trend < self._plants["base"][plant] + 2)
+        ripe = self.growing & ((self.clock >= maturity) | too_cold)
         self.ripe_on = np.where(ripe, np.minimum(self.ripe_on, day), NEVER)
         following = plans.sowing[self._rows, np.minimum(self.slot + 1, SLOTS - 1)]
         following = np.where(self.slot < SLOTS - 1, following, NEVER)
@@ -153,6 +156,7 @@ class FieldDays:
         self.residue = np.where(done, cover, self.residue)
         self.grown, self.crop = np.where(done, 0, self.grown), np.where(done, 0, self.crop)
         self.growing &= ~done
+        self.harvested_on = np.where(done & ~again, day, self.harvested_on)
         self.slot = np.where(done, self.slot + 1, self.slot)
 
         # The gap: stubble with volunteers, then stubble tillage, perhaps a catch crop, then the seedbed.
@@ -163,6 +167,7 @@ class FieldDays:
         self.stubble_on = np.where(gap, np.where(stubble_on < seedbed_on - 10, stubble_on, NEVER), self.stubble_on)
         self.room = np.where(gap, self._plants["volunteers"][plant] * self._now(plans.greening), self.room)
         self.sward = np.where(gap & ~perennial, self._weeds, self.sward)
+        self.leaves = np.where(gap & ~perennial, np.minimum(self.leaves, SEEDLINGS), self.leaves)
 
     def _till(self, day: int) -> None:
         stubble, seedbed = self.stubble_on == day, self.seedbed_on == day
@@ -173,15 +178,18 @@ class FieldDays:
         buried = 1 - (1 - self.residue) * np.exp(-0.4 * self.leaves)
         self.residue = np.where(tilled, kept * buried, self.residue)
         self.brown = np.where(tilled, 0.5 * kept * self.brown, self.brown)
-        self.leaves = np.where(tilled, np.minimum(SEEDLINGS, self.leaves), self.leaves)
-        long = (self.seedbed_on - day > LONG_GAP) & self._now(self.plans.catch)
+        self.leaves = np.where(tilled, np.maximum(np.where(stubble, 0.3 * self.leaves, 0), SEEDLINGS), self.leaves)
+        long = (self.seedbed_on - day > LONG_GAP) & (self.trend > WARM_ENOUGH) & self._now(self.plans.catch)
         greening = self._now(self.plans.greening)
-        self.room = np.where(stubble, np.where(long, CATCH_CROP * greening, 0.6 * self.room), self.room)
-        self.leaves = np.where(stubble & long, 10 * SEEDLINGS, self.leaves)
-        self.room = np.where(seedbed, SEEDLINGS, self.room)
+        self.room = np.where(stubble, np.where(long, CATCH_CROP * greening, 0.8 * self.room), self.room)
+        self.leaves = np.where(stubble & long, 5 * SEEDLINGS, self.leaves)
+        killed_on = np.minimum(self.seedbed_on, day + self._now(self.plans.catch_days))
+        self.seedbed_on = np.where(stubble & long, killed_on, self.seedbed_on)
+        self.room = np.where(seedbed, 0.6 * greening, self.room)
 
     def _sow(self, day: int) -> None:
-        sown = ~self.growing & (self._now(self.plans.sowing) <= day) & (self.slot < SLOTS)
+        ready = np.maximum(self._now(self.plans.sowing), self.harvested_on + self._now(self.plans.rest_days))
+        sown = ~self.growing & (ready <= day) & (self.slot < SLOTS)
         if not sown.any():
             return
         self.growing |= sown
@@ -210,7 +218,6 @@ class FieldDays:
         self.crop = green
 
     def _grow_sward(self, day: int, free: Numbers) -> None:
-        assert self.trend is not None
         own = {
             name: self._swards[name][self.sward]
             for name in ("base", "growth", "cold", "cold_loss", "drought_loss", "standing")

@@ -63,8 +63,12 @@ class FieldPlans:
     """Leaf area up to which the sward grows, m2 per m2."""
     late: NDArray[np.int64]
     """Days for which the harvest waits after maturity."""
+    rest_days: NDArray[np.int64]
+    """Days between the harvest before and sowing, at least."""
     catch: NDArray[np.bool_]
     """Whether a catch crop is to stand in the gap before."""
+    catch_days: NDArray[np.int64]
+    """Days for which it stands at most."""
     stubble_days: NDArray[np.int64]
     """Days between the harvest before and the tillage of its stubble."""
     seedbed_days: NDArray[np.int64]
@@ -204,7 +208,9 @@ def _with_variation(types: tuple[CropType, ...], calendar: _Calendar, keys: NDAr
         return draw.normal(seed, purpose, field, slot)
 
     fails = uniform("failure") < of_type("failure")
+    stand = np.where(fails, 0.15 + 0.3 * uniform("stand"), 1.0)
     room = of_type("room") * np.exp(of_type("room_spread") * normal("room"))
+    room *= np.where(of_type("perennial") > 0, stand, 1.0)
     kept_down = uniform("bare") < of_type("bare")
     return FieldPlans(
         types=types,
@@ -213,14 +219,16 @@ def _with_variation(types: tuple[CropType, ...], calendar: _Calendar, keys: NDAr
         sowing=calendar.sowing,
         yields=calendar.yields,
         again=calendar.again,
-        vigour=np.exp(of_type("vigour") * normal("vigour")) * np.where(fails, 0.15 + 0.3 * uniform("stand"), 1.0),
-        tempo=np.exp(0.06 * normal("variety")),
-        nitrogen=np.exp(0.1 * normal("nitrogen")),
+        vigour=stand * np.exp(of_type("vigour") * normal("vigour")),
+        tempo=np.exp(0.08 * normal("variety")),
+        nitrogen=np.exp(0.18 * normal("nitrogen")),
         room=np.where(kept_down, 0.1 * room, room) + np.where(fails, 1.5 * uniform("weeds"), 0.0),
         late=np.rint(-8 * np.log(uniform("late harvest"))).astype(np.int64),
+        rest_days=np.rint(6 + 24 * uniform("rest")).astype(np.int64),
         catch=uniform("catch crop") < of_type("catch_crop"),
-        stubble_days=np.rint(-35 * np.log(uniform("stubble"))).astype(np.int64),
-        seedbed_days=np.rint(5 - 15 * np.log(uniform("seedbed"))).astype(np.int64),
+        catch_days=np.rint(170 + 130 * uniform("catch crop's end")).astype(np.int64),
+        stubble_days=np.rint(8 - 35 * np.log(uniform("stubble"))).astype(np.int64),
+        seedbed_days=np.rint(3 + 90 * uniform("seedbed") ** 3).astype(np.int64),
         greening=np.exp(0.7 * normal("greening")),
         irrigated=uniform("irrigation") < of_type("irrigated"),
         lodging=uniform("lodging"),

@@ -24,6 +24,9 @@ MATERIALS = {"water": WATER, "road": ROAD, "settlement": ROOFS}
 LEAF_TRAITS = tuple(name for name in Leaves.model_fields if name != "chlorophyll")
 HISTORY = ("crop", "sward", "brown", "chlorophyll", "residue", "flower", "flood", "moisture")
 
+LEAF_SPREAD = {"leaf_water": 0.2, "leaf_dry_matter": 0.15, "leaf_structure": 0.06, "leaf_projection": 0.12}
+"""Standard deviation of the logarithm of leaf traits between fields; structure and projection are kept in bounds."""
+
 Numbers = NDArray[np.float64]
 
 
@@ -40,6 +43,8 @@ class Growth:
     """(days, fields) index of the plant of the day, -1 = none."""
     sward: NDArray[np.int8]
     """(days, fields) index of the sward."""
+    leaf_factor: Mapping[str, NDArray[np.float32]]
+    """(fields,) factor on each trait of `LEAF_SPREAD`."""
     soil_brightness: NDArray[np.float32]
     yields: NDArray[np.float32]
     """t/ha, NaN where nothing is harvested."""
@@ -84,9 +89,12 @@ class Growth:
                 for name, values in fields.shown().items():
                     history[name][day - first] = values
                 plant[day - first], sward[day - first] = fields.plant, fields.sward
-        brightness = np.exp(0.12 * draw.normal(seed, "soil brightness", keys)).astype(np.float32)
+        spread = {
+            name: np.exp(by * draw.normal(seed, name, keys)).astype(np.float32) for name, by in LEAF_SPREAD.items()
+        }
+        brightness = np.exp(0.1 + 0.16 * draw.normal(seed, "soil brightness", keys)).astype(np.float32)
         material = np.array([MATERIALS.get(cover, PLANTS) for cover in covers], np.int8)
-        return cls(first, material, history, plant, sward, brightness, fields.yields.astype(np.float32))
+        return cls(first, material, history, plant, sward, spread, brightness, fields.yields.astype(np.float32))
 
     def state(self, day: int) -> State:
         """Every field on a day of the season (days since 1970-01-01)."""
@@ -100,6 +108,10 @@ class Growth:
             of_crop = traits([*flora.plants.values(), NO_PLANT], name)[self.plant[at]]
             of_sward = traits(flora.swards.values(), name)[self.sward[at]]
             mixed[name] = (share * of_crop + (1 - share) * of_sward).astype(np.float32)
+            if name in self.leaf_factor:
+                mixed[name] = mixed[name] * self.leaf_factor[name]
+        mixed["leaf_structure"] = np.maximum(mixed["leaf_structure"], 1.1)
+        mixed["leaf_projection"] = np.clip(mixed["leaf_projection"], 0.3, 0.9)
         return State(
             material=self.material,
             green_area=green,

@@ -41,14 +41,18 @@ SOUTHERN = 1 / 3
 """Share of the cells that lie in the southern fifth of the region's latitudes; the others lie in the northern one."""
 VIGOUR, BRIGHTNESS = 0.12, 0.06
 """Standard deviations of the logarithms of leaf area and soil brightness between a pixel and its field."""
-BORDER = 0.2
+BORDER = 0.35
 """Share of the points whose pixel holds part of a neighbour."""
-CLOUDY, SHADED = 0.25, 0.35
-"""Opacity of clouds and of shadows from which the mask finds most of them."""
-MASK_NOISE = 0.25
+CLOUDY, SHADED = -1.5, -0.5
+"""Opacity of clouds and of shadows from which the mask finds most of them; below 0, for masks are widened."""
+MASK_NOISE = 0.6
 """Standard deviation of that opacity between pixels."""
+MISSED = 0.004
+"""Share of the pixels that the mask calls clear whatever lies above them."""
 NOISE = (0.002, 0.02)
-"""Sensor and correction: standard deviation of reflectance, absolute and relative."""
+"""Sensor and correction: standard deviation of reflectance in each band, absolute and relative."""
+ILLUMINATION = 0.05
+"""Standard deviation of what slopes, the sun's angle and neighbours change in all bands alike, relative."""
 
 Numbers = NDArray[np.float64]
 
@@ -182,9 +186,11 @@ def _observed(
         sky = sky_at(region.sky, seed, example, sites.x[here], sites.y[here])
         pixel = through(sky, ground[rows].T, [band.wavelength for band in bands]).T
         error = draw.normal(seed, "sensor", here[:, None], day, np.arange(len(bands)))
-        pixel = pixel + ((NOISE[0] + NOISE[1] * pixel) * error).astype(np.float32)
+        lit = 1 + ILLUMINATION * draw.normal(seed, "illumination", here, day)[:, None]
+        pixel = pixel * lit.astype(np.float32) + ((NOISE[0] + NOISE[1] * pixel) * error).astype(np.float32)
         doubt = MASK_NOISE * draw.normal(seed, "mask", here, day)
         masked = (sky.cloud + doubt > CLOUDY) | (sky.shadow + doubt > SHADED)
+        masked &= draw.uniform(seed, "missed", here, day) > MISSED
         seen[here] = np.where(masked[:, None], np.nan, np.clip(pixel, 0.0001, 1.6))
     return seen
 
@@ -204,7 +210,7 @@ def _ground(
     own = surface_reflectance(_pixels(state.take(parcel), parcel, seed), bands, geometry)
     beside = surface_reflectance(state.take(neighbour[parcel]), bands, geometry)
     share = draw.uniform(seed, "border", parcel)
-    part = np.where(share < BORDER, 0.5 * share / BORDER, 0)[:, None]
+    part = np.where(share < BORDER, 0.6 * share / BORDER, 0)[:, None]
     return np.asarray((1 - part) * own + part * beside, np.float32)
 
 

@@ -41,9 +41,9 @@ class Climate(Section):
     """Mean rain of each month, mm."""
     wet_days: Monthly
     """Share of days with rain."""
-    deviation: float = Field(3.0, ge=0)
+    deviation: float = Field(2.6, ge=0)
     """Standard deviation of daily mean temperature around the season, degrees."""
-    persistence: float = Field(0.82, ge=0, le=0.85)
+    persistence: float = Field(0.75, ge=0, le=0.85)
     """Correlation of temperature with that of the day before."""
     wet_persistence: float = Field(0.6, ge=0, le=0.85)
     """The same for the hidden normal variable that decides on rain."""

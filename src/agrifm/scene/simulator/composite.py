@@ -34,9 +34,9 @@ MODIS_REACH = 480.0
 SKY_STEP = 150.0
 """Metres between the points at which the sky is drawn."""
 BANDS = SENSORS["modis"].bands
-RELATIVE_NOISE, ABSOLUTE_NOISE = 0.015, 0.002
+RELATIVE_NOISE, ABSOLUTE_NOISE = 0.02, 0.003
 """Deviation of a pixel's noise, which is also that of its true place and of the correction's coarse tables."""
-MASK_ERROR = 0.06
+MASK_ERROR = 0.12
 """Deviation of the share of cloud that the mask sees in a pixel."""
 STEEP = 0.3
 """How much share of cloud a view from 65 degrees off the vertical is worth when days are chosen."""

@@ -19,7 +19,7 @@ from agrifm.grid import Grid
 Places = NDArray[np.float64]
 Plane = NDArray[np.float32]
 
-LEVELS = (0.35, 0.7, 1.0, 1.35, 1.8)
+LEVELS = (0.2, 0.5, 0.75, 1.0, 1.5)
 """Factors on the leaf area at which fields are known."""
 NODES = len(LEVELS) + 1
 """Nodes of a field: its levels, then what a soil twice as bright would add."""

@@ -18,10 +18,14 @@ from agrifm.sensors import Band
 
 Plane = NDArray[np.float32]
 
-PATCHES = ((150.0, 0.20), (26.0, 0.65), (9.0, 0.15))
+PATCHES = ((130.0, 0.30), (28.0, 0.58), (9.0, 0.12))
 """Patches of vigour and of soil within fields: size in metres, share of the variance."""
-VIGOUR_SPREAD, VIGOUR_SPREAD_SPREAD = 0.17, 0.35
+VIGOUR_SPREAD, VIGOUR_SPREAD_SPREAD = 0.42, 0.45
 """Median deviation of the logarithm of vigour within fields, and deviation of its logarithm between fields."""
+POOR = 0.25
+"""How much poorer poor patches (wet, stony, eaten, weedy) are than good ones are good."""
+CHLOROPHYLL = 0.4
+"""Power of the vigour with which chlorophyll goes: poor patches are pale too."""
 SOIL_SPREAD = 0.09
 """Deviation of the soil's brightness within fields."""
 SOIL_AGAINST_VIGOUR = -0.4
@@ -70,6 +74,7 @@ class Ground:
             every,
             green_area=every.green_area * kinds,
             brown_area=every.brown_area * kinds,
+            chlorophyll=every.chlorophyll * kinds ** np.float32(CHLOROPHYLL),
             soil_brightness=every.soil_brightness * (1 + brighter),
         )
         reflectance = surface_reflectance(every, bands, geometry).reshape(fields, NODES, len(bands))
@@ -88,7 +93,8 @@ def vary(land: Land, seed: int) -> Cells:
     x, y = grid.x[None], grid.y[:, None]
     patches, other = (_patches(seed, name, x, y) for name in ("patches of vigour", "patches of soil"))
     spread = VIGOUR_SPREAD * np.exp(VIGOUR_SPREAD_SPREAD * normal(seed, "vigour within the field", land.keys))
-    vigour = np.exp(spread.astype(np.float32)[field] * patches)
+    skewed = patches - np.float32(POOR) * (patches**2 - 1)
+    vigour = np.exp(spread.astype(np.float32)[field] * skewed)
     soil = np.float32(SOIL_AGAINST_VIGOUR) * patches + np.float32(np.sqrt(1 - SOIL_AGAINST_VIGOUR**2)) * other
     covers = np.array(land.covers)
     vigour *= 1 - np.float32(TRAMLINE_LOSS) * _tramlines(land, seed) * ~np.isin(covers, UNTRACKED)[field]

@@ -75,6 +75,7 @@ class Granule:
     """A window with its ground, and everything that is computed once for all of its scenes."""
 
     region: Region
+    season: Season
     seed: int
     grid: Grid
     """10 m pixels; the truth's."""
@@ -112,7 +113,7 @@ class Granule:
         }
         around = Surroundings.over(ground.cells, wide)
         modis = SinusoidalGrid.over(ground.cells, grid)
-        return cls(region, seed, grid, part, land, growth, ground, cameras, around, modis)
+        return cls(region, season, seed, grid, part, land, growth, ground, cameras, around, modis)
 
     def scene(self, acquisition: Acquisition) -> Scene | None:
         """One scene; None where the swath covers nothing of the granule."""

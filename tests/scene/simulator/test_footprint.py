@@ -56,21 +56,21 @@ def test_north_is_up():
 
 
 def test_pixels_lie_between_the_levels_of_vigour():
-    """Vigour 1.175 is halfway from 1 to 1.35; the node of the soil carries its brightness."""
-    assert LEVELS[2:4] == (1.0, 1.35)
+    """Vigour 1.25 is halfway from 1 to 1.5; the node of the soil carries its brightness."""
+    assert LEVELS[2:] == (0.75, 1.0, 1.5)
     matrix = footprint(
-        cells(np.zeros((40, 40)), 1.175, 0.2), np.array([LEFT + 100]), np.array([TOP - 100]), gaussian(23)
+        cells(np.zeros((40, 40)), 1.25, 0.2), np.array([LEFT + 100]), np.array([TOP - 100]), gaussian(23)
     )
-    np.testing.assert_allclose(matrix.toarray()[0], [0, 0, 0.5, 0.5, 0, 0.2], atol=1e-5)
+    np.testing.assert_allclose(matrix.toarray()[0], [0, 0, 0, 0.5, 0.5, 0.2], atol=1e-5)
     dull = footprint(cells(np.zeros((40, 40)), 0.01), np.array([LEFT + 100]), np.array([TOP - 100]), gaussian(23))
     np.testing.assert_allclose(dull.toarray()[0], [1, 0, 0, 0, 0, 0], atol=1e-5)
 
 
 def test_mixed_pixels_take_each_fields_own_vigour():
     ground = cells(halves())
-    ground.vigour[:, 60:] = 0.7
+    ground.vigour[:, 60:] = 0.75
     matrix = footprint(ground, np.array([LEFT + 300.0]), np.array([TOP - 300.0]), gaussian(12.5))
-    np.testing.assert_allclose(matrix.toarray()[0], [0, 0, 0.5, 0, 0, 0, 0, 0.5, 0, 0, 0, 0], atol=1e-4)
+    np.testing.assert_allclose(matrix.toarray()[0], [0, 0, 0, 0.5, 0, 0, 0, 0, 0.5, 0, 0, 0], atol=1e-4)
 
 
 def test_every_pixel_sees_one_whole_ground():

@@ -52,9 +52,9 @@ class CropType(Section):
     """Share of irrigated fields."""
     flooded: bool = False
     """Whether the field stands under water from sowing until shortly before harvest."""
-    vigour: float = Field(0.25, ge=0)
+    vigour: float = Field(0.3, ge=0)
     """Standard deviation of the logarithm of leaf area between fields."""
-    failure: float = Field(0.05, ge=0, le=1)
+    failure: float = Field(0.06, ge=0, le=1)
     """Share of fields that fail: thin, late or given over to weeds."""
     water: float = Field(120.0, gt=0)
     """Water that roots can take from the soil, mm."""

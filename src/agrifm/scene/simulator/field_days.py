@@ -20,7 +20,7 @@ SURFACE = 6.0
 """Water that the part of the soil which is seen holds, mm; half of what FAO-56 table 19 gives for evaporation."""
 SEEDLINGS = 0.02
 """Leaf area from which a sward starts, m2 per m2."""
-CATCH_CROP = 2.6
+CATCH_CROP = 1.6
 """Leaf area of a good catch crop, m2 per m2."""
 LONG_GAP, WARM_ENOUGH = 90, 13.0
 """Days without a crop, and degrees Celsius when the stubble is worked, from which a catch crop is sown."""
@@ -85,7 +85,7 @@ class FieldDays:
             name: self._plants[name][plant] for name in ("chlorophyll", "flower", "bloom", "bloom_length", "leaf_area")
         }
         young = 0.7 + 0.3 * np.minimum(self.clock / self._plants["middle"][plant], 1)
-        of_crop = crop["chlorophyll"] * plan(self.plans.nitrogen) * young * (1 - 0.6 * self._faded(plant))
+        of_crop = crop["chlorophyll"] * plan(self.plans.nitrogen) * young * (1 - 0.4 * self._faded(plant))
         of_sward = self._swards["chlorophyll"][self.sward] * (0.75 + 0.25 * self._free_water())
         share = self.crop / np.maximum(self.crop + self.leaves, 1e-6)
         bloom = np.exp(-0.5 * ((self.clock - crop["bloom"]) / crop["bloom_length"]) ** 2)
@@ -110,7 +110,7 @@ class FieldDays:
         self._sow(day)
         free = self._free_water()
         self._grow_crop(day, temperature, free)
-        self._grow_sward(day, np.maximum(free, self.moisture))
+        self._grow_sward(day, np.maximum(free, np.sqrt(self.moisture)))
         self._decay(temperature)
         light = 1 - np.exp(-EXTINCTION * self.crop)
         self.biomass += LIGHT_USE * 0.5 * radiation * light * free * np.clip(temperature / 12, 0, 1)
@@ -185,7 +185,7 @@ class FieldDays:
         self.leaves = np.where(stubble & long, 5 * SEEDLINGS, self.leaves)
         killed_on = np.minimum(self.seedbed_on, day + self._now(self.plans.catch_days))
         self.seedbed_on = np.where(stubble & long, killed_on, self.seedbed_on)
-        self.room = np.where(seedbed, 0.6 * greening, self.room)
+        self.room = np.where(seedbed, 0.4 * greening, self.room)
 
     def _sow(self, day: int) -> None:
         ready = np.maximum(self._now(self.plans.sowing), self.harvested_on + self._now(self.plans.rest_days))

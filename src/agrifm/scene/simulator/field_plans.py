@@ -212,6 +212,9 @@ def _with_variation(types: tuple[CropType, ...], calendar: _Calendar, keys: NDAr
     room = of_type("room") * np.exp(of_type("room_spread") * normal("room"))
     room *= np.where(of_type("perennial") > 0, stand, 1.0)
     kept_down = uniform("bare") < of_type("bare")
+    catch = uniform("catch crop") < of_type("catch_crop")
+    # A catch crop is kept as long as possible; where there is none, weeds are fought long before sowing.
+    seedbed = np.where(catch, 3 + 90 * uniform("seedbed") ** 3, 15 + 55 * uniform("seedbed"))
     return FieldPlans(
         types=types,
         kind=calendar.kind,
@@ -220,15 +223,15 @@ def _with_variation(types: tuple[CropType, ...], calendar: _Calendar, keys: NDAr
         yields=calendar.yields,
         again=calendar.again,
         vigour=stand * np.exp(of_type("vigour") * normal("vigour")),
-        tempo=np.exp(0.08 * normal("variety")),
+        tempo=np.exp(0.05 * normal("variety")),
         nitrogen=np.exp(0.18 * normal("nitrogen")),
         room=np.where(kept_down, 0.1 * room, room) + np.where(fails, 1.5 * uniform("weeds"), 0.0),
-        late=np.rint(-8 * np.log(uniform("late harvest"))).astype(np.int64),
+        late=np.rint(-5 * np.log(uniform("late harvest"))).astype(np.int64),
         rest_days=np.rint(6 + 24 * uniform("rest")).astype(np.int64),
-        catch=uniform("catch crop") < of_type("catch_crop"),
-        catch_days=np.rint(170 + 130 * uniform("catch crop's end")).astype(np.int64),
-        stubble_days=np.rint(8 - 35 * np.log(uniform("stubble"))).astype(np.int64),
-        seedbed_days=np.rint(3 + 90 * uniform("seedbed") ** 3).astype(np.int64),
+        catch=catch,
+        catch_days=np.rint(230 + 100 * uniform("catch crop's end")).astype(np.int64),
+        stubble_days=np.rint(14 - 30 * np.log(uniform("stubble"))).astype(np.int64),
+        seedbed_days=np.rint(seedbed).astype(np.int64),
         greening=np.exp(0.7 * normal("greening")),
         irrigated=uniform("irrigation") < of_type("irrigated"),
         lodging=uniform("lodging"),

@@ -102,7 +102,7 @@ def test_a_seed_gives_the_same_bytes_again_and_another_seed_others(tmp_path: Pat
 
 def test_pieces_of_an_area_are_the_area(plan: Plan, granule: Granule):
     """Land, growth and skies are drawn by place: a scene of a piece is that of the whole, to the last digit."""
-    pieces = replace(plan, side=960.0)
+    pieces = replace(plan, side=1200.0)
     assert len(pieces.windows) == 4
     part, window = list(pieces.windows.items())[3]
     piece = Granule.draw(plan.region, plan.season, plan.seed, plan.grid.window(window), part)
@@ -124,7 +124,7 @@ def test_pieces_of_an_area_are_the_area(plan: Plan, granule: Granule):
 
 
 def test_neighbouring_pieces_overlap(plan: Plan):
-    pieces = replace(plan, side=960.0).windows
+    pieces = replace(plan, side=1200.0).windows
     covered = np.zeros(plan.grid.shape, int)
     for window in pieces.values():
         covered[window.slices] += 1

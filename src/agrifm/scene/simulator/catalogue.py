@@ -53,10 +53,10 @@ OFF = 130.0
 """Metres from a multiple of 480 to the area's edge, so that nothing relies on areas that fit their grid."""
 MARGIN = 300.0
 """Scenes reach so many metres beyond the area's cube grid: a MODIS pixel of 463 m reaches 240 m beyond its centre."""
-GRANULE = 9600.0
-"""Side of granules, metres, a multiple of 480: those at the east and south end are smaller."""
-BYTES = {SENTINEL_2: 105e3, LANDSAT: 13e3, MODIS: 90}
-"""On disk, for each square kilometre of a scene: of the numbers' own size, which compression hardly lessens."""
+GRANULE = 11520.0
+"""Side of the largest granules, metres: one for an area of 10 km with its margins."""
+BYTES = {SENTINEL_2: 80e3, LANDSAT: 11e3, MODIS: 450}
+"""On disk, for each square kilometre of a scene: measured at 10 km, with files whole and half empty."""
 
 
 def simulate(
@@ -185,8 +185,8 @@ class Plan:
 
 
 def _cut(length: int, cells: int) -> list[tuple[int, int]]:
-    """Starts and lengths of pieces of about `cells` pixels, on multiples of 6, so that 30 m pixels fit."""
-    count = max(round(length / cells), 1)
+    """Starts and lengths of pieces of at most about `cells` pixels, on multiples of 6, so that 20 m pixels fit."""
+    count = math.ceil(length / cells)
     edges = [round(length * number / count / 6) * 6 for number in range(count)] + [length]
     return [(start, end - start) for start, end in pairwise(edges)]
 

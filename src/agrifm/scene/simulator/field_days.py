@@ -7,6 +7,7 @@ from agrifm.scene.simulator import draw
 from agrifm.scene.simulator.crops import CropType
 from agrifm.scene.simulator.field_plans import NEVER, SLOTS, FieldPlans
 from agrifm.scene.simulator.plants import NO_PLANT, Plant, Sward, read_flora, traits
+from agrifm.scene.simulator.weather import Today
 
 EXTINCTION = 0.5
 """Of light by leaves at random angles."""
@@ -28,6 +29,8 @@ PLOUGH, NO_TILL = 0.4, 0.85
 """Uniform numbers below the first mean a plough, above the second direct sowing."""
 CUT_EVERY = 30
 """Days between cuts, at least."""
+SHORTEST_DAY = 5.0
+"""Hours of daylight at which plants that need long days do not age."""
 WARMEST = 27.0
 """Daily mean temperature above which development goes no faster, degrees Celsius."""
 TREND = 0.1
@@ -81,14 +84,12 @@ class FieldDays:
     def shown(self) -> dict[str, Numbers]:
         """What optics needs of today, by the names of `Growth.history`."""
         plant, plan = self.plant, self._now
-        crop = {
-            name: self._plants[name][plant] for name in ("chlorophyll", "flower", "bloom", "bloom_length", "leaf_area")
-        }
-        young = 0.7 + 0.3 * np.minimum(self.clock / self._plants["middle"][plant], 1)
+        crop = {name: values[plant] for name, values in self._plants.items()}
+        young = 0.7 + 0.3 * np.minimum(self.clock / crop["middle"], 1)
         of_crop = crop["chlorophyll"] * plan(self.plans.nitrogen) * young * (1 - 0.4 * self._faded(plant))
         of_sward = self._swards["chlorophyll"][self.sward] * (0.75 + 0.25 * self._free_water())
         share = self.crop / np.maximum(self.crop + self.leaves, 1e-6)
-        bloom = np.exp(-0.5 * ((self.clock - crop["bloom"]) / crop["bloom_length"]) ** 2)
+        bloom = np.exp(-0.5 * ((self.age - crop["bloom"]) / crop["bloom_length"]) ** 2)
         full = np.minimum(self.grown / (0.7 * crop["leaf_area"]), 1)
         flooded = self.growing & (self._type("flooded") > 0) & (self._faded(plant) < 0.3)
         return {
@@ -102,19 +103,19 @@ class FieldDays:
             "moisture": np.where(flooded, 1.0, self.moisture),
         }
 
-    def step(self, day: int, temperature: Numbers, rain: Numbers, radiation: Numbers, evaporation: Numbers) -> None:
-        """Let a day pass, with the weather of each field (fields,); units as in `Weather`."""
-        self.trend = self.trend + TREND * (temperature - self.trend)
+    def step(self, day: int, today: Today) -> None:
+        """Let a day pass (days since 1970-01-01)."""
+        self.trend = self.trend + TREND * (today.temperature - self.trend)
         self._harvest(day)
         self._till(day)
         self._sow(day)
         free = self._free_water()
-        self._grow_crop(day, temperature, free)
+        self._grow_crop(today, free)
         self._grow_sward(day, np.maximum(free, np.sqrt(self.moisture)))
-        self._decay(temperature)
+        self._decay(today.temperature)
         light = 1 - np.exp(-EXTINCTION * self.crop)
-        self.biomass += LIGHT_USE * 0.5 * radiation * light * free * np.clip(temperature / 12, 0, 1)
-        self._pass_water(rain, evaporation, free)
+        self.biomass += LIGHT_USE * 0.5 * today.radiation * light * free * np.clip(today.temperature / 12, 0, 1)
+        self._pass_water(today, free)
 
     def _now(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
         """What a plan says of each field's current slot."""
@@ -136,8 +137,8 @@ class FieldDays:
     def _harvest(self, day: int) -> None:
         plans, plant = self.plans, self.plant
         maturity = self._plants["maturity"][plant]
-        too_cold = (self.clock > 0.6 * maturity) & (self.trend < self._plants["base"][plant] + 2)
-        ripe = self.growing & ((self.clock >= maturity) | too_cold)
+        too_cold = (self.age > 0.6 * maturity) & (self.trend < self._plants["base"][plant] + 2)
+        ripe = self.growing & ((self.age >= maturity) | too_cold)
         self.ripe_on = np.where(ripe, np.minimum(self.ripe_on, day), NEVER)
         following = plans.sowing[self._rows, np.minimum(self.slot + 1, SLOTS - 1)]
         following = np.where(self.slot < SLOTS - 1, following, NEVER)
@@ -200,19 +201,20 @@ class FieldDays:
         self.leaves = np.where(new, np.minimum(self.leaves, 2 * SEEDLINGS), self.leaves)
         self.sward = np.where(new, self._sward_of_type[self._now(self.plans.kind)], self.sward)
 
-    def _grow_crop(self, day: int, temperature: Numbers, free: Numbers) -> None:
+    def _grow_crop(self, today: Today, free: Numbers) -> None:
         plant = self.plant
-        own = {name: self._plants[name][plant] for name in ("base", "emergence", "middle", "rate", "standing")}
-        warmth = np.where(self.growing, np.maximum(np.minimum(temperature, WARMEST) - own["base"], 0), 0) * self._now(
-            self.plans.tempo
-        )
+        own = {name: values[plant] for name, values in self._plants.items()}
+        warmth = np.maximum(np.minimum(today.temperature, WARMEST) - own["base"], 0) * self.growing
+        warmth = warmth * self._now(self.plans.tempo)
         clock = self.clock + warmth
         potential = 1 / (1 + np.exp(-own["rate"] * (clock - own["middle"])))
         before = 1 / (1 + np.exp(-own["rate"] * (self.clock - own["middle"])))
         step = np.where(clock > own["emergence"], potential - before, 0) * (plant >= 0)
         self.grown += self._plants["leaf_area"][plant] * self._now(self.plans.vigour) * step * free
         self.clock = clock
-        self.age += warmth * (1 + HASTE * (1 - free))
+        needed = np.maximum(own["day_length"], SHORTEST_DAY + 1)
+        pace = np.clip((today.day_length - SHORTEST_DAY) / (needed - SHORTEST_DAY), 0, 1)
+        self.age += warmth * np.where(own["day_length"] > 0, pace, 1) * (1 + HASTE * (1 - free))
         green = self.grown * (1 - self._faded(plant))
         self.brown += own["standing"] * np.maximum(self.crop - green, 0)
         self.crop = green
@@ -242,14 +244,14 @@ class FieldDays:
         self.brown -= fallen
         self.residue = (1 - (1 - self.residue) * np.exp(-0.3 * fallen)) * (1 - 0.001 - 0.006 * pace)
 
-    def _pass_water(self, rain: Numbers, evaporation: Numbers, free: Numbers) -> None:
+    def _pass_water(self, today: Today, free: Numbers) -> None:
         """Water balance of the root zone and of the surface (FAO-56 dual crop coefficient, simplified)."""
         holds = self._type("water") * self.soil
         cover = 1 - np.exp(-0.6 * (self.crop + self.leaves))
         thirsty = self._now(self.plans.irrigated) & self.growing & (self.depletion > STRESS * holds)
-        supply = rain + np.where(thirsty, 25.0, 0.0)
-        from_soil = evaporation * (1.05 - cover) * self.moisture
-        from_leaves = evaporation * 1.05 * cover * free
+        supply = today.rain + np.where(thirsty, 25.0, 0.0)
+        from_soil = today.evapotranspiration * (1.05 - cover) * self.moisture
+        from_leaves = today.evapotranspiration * 1.05 * cover * free
         self.depletion = np.clip(self.depletion + from_soil + from_leaves - supply, 0, holds)
         wet = np.minimum(self.moisture + supply / SURFACE, 1)
         self.moisture = np.maximum(wet - (from_soil + 0.1 * from_leaves + 0.2) / SURFACE, 0.02)

@@ -77,14 +77,7 @@ class Growth:
         history = {name: np.zeros((last - first + 1, len(keys)), np.float32) for name in HISTORY}
         plant, sward = np.zeros((2, last - first + 1, len(keys)), np.int8)
         for day in range(first_day(season), last + 1):
-            at = day - weather.first
-            fields.step(
-                day,
-                weather.temperature[place, at],
-                weather.rain[place, at],
-                weather.radiation[place, at],
-                weather.evapotranspiration[place, at],
-            )
+            fields.step(day, weather.on(day, place))
             if day >= first:
                 for name, values in fields.shown().items():
                     history[name][day - first] = values

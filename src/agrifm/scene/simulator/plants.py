@@ -38,6 +38,8 @@ class Plant(Leaves):
     eq. 3) over thermal time T since sowing, or since 1 January for perennials:
 
         leaf_area (1 / (1 + exp(-rate (T - middle))) - exp(fading (T - senescence)))
+
+    The T of senescence, bloom and maturity is the plant's age, which drought hastens and short days slow down.
     """
 
     base: float
@@ -54,6 +56,8 @@ class Plant(Leaves):
     """Rate of senescence, per degree day."""
     maturity: float = Field(gt=0)
     """Degree days to harvest."""
+    day_length: float = Field(0.0, ge=0)
+    """Hours of daylight at which it ages at full pace; below, more slowly, as long-day plants do; 0 = no matter."""
     leaf_area: float = Field(gt=0)
     """Of a good field, m2 per m2."""
     flower: float = Field(0.0, ge=0, le=1)

@@ -5,7 +5,7 @@ series, which a finite sum of keyed draws replaces, so that a day's weather does
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,16 @@ class Climate(Section):
     """Share of the variance that all places of the region have in common."""
 
 
+class Today(NamedTuple):
+    """One day's weather of some fields, (fields,); units as in `Weather`."""
+
+    temperature: NDArray[np.float64]
+    rain: NDArray[np.float64]
+    radiation: NDArray[np.float64]
+    evapotranspiration: NDArray[np.float64]
+    day_length: NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class Weather:
     """Weather of places day by day; arrays (places, days)."""
@@ -65,6 +75,8 @@ class Weather:
     """Solar radiation on the ground, MJ per m2 and day."""
     evapotranspiration: Days
     """Of a well-watered grass reference, mm per day."""
+    day_length: Days
+    """Hours between sunrise and sunset."""
 
     @classmethod
     def draw(
@@ -105,18 +117,28 @@ class Weather:
             0.16 * np.sqrt(span) * above,
             # Hargreaves and Samani (1985), FAO-56 equation 52; 0.408 turns MJ per m2 into mm of water.
             np.maximum(0.0023 * (temperature + 17.8) * np.sqrt(span) * above * 0.408, 0.0),
+            24 / np.pi * _sunset(latitudes, days)[1],
         )
+
+    def on(self, day: int, place: NDArray[np.intp]) -> Today:
+        """The weather of a day (days since 1970-01-01) for fields that lie at these places."""
+        return Today(*(getattr(self, name)[place, day - self.first] for name in Today._fields))
 
 
 def extraterrestrial_radiation(latitudes: NDArray[np.float64], days: NDArray[np.int64]) -> Days:
     """Daily solar radiation above the atmosphere, MJ per m2, (places, days): FAO-56 equations 21 to 25."""
-    angle = 2 * np.pi * _day_of_year(days) / 365
-    distance = 1 + 0.033 * np.cos(angle)
-    declination = 0.409 * np.sin(angle - 1.39)
+    declination, sunset = _sunset(latitudes, days)
+    distance = 1 + 0.033 * np.cos(2 * np.pi * _day_of_year(days) / 365)
     latitude = np.radians(latitudes)[:, None]
-    sunset = np.arccos(np.clip(-np.tan(latitude) * np.tan(declination), -1, 1))
     height = sunset * np.sin(latitude) * np.sin(declination) + np.cos(latitude) * np.cos(declination) * np.sin(sunset)
     return np.asarray(24 * 60 / np.pi * 0.0820 * distance * height)
+
+
+def _sunset(latitudes: NDArray[np.float64], days: NDArray[np.int64]) -> tuple[Days, Days]:
+    """Declination of the sun and hour angle of sunset, radians: FAO-56 equations 24 and 25."""
+    declination = 0.409 * np.sin(2 * np.pi * _day_of_year(days) / 365 - 1.39)
+    angle = np.arccos(np.clip(-np.tan(np.radians(latitudes)[:, None]) * np.tan(declination), -1, 1))
+    return np.broadcast_to(declination, angle.shape), angle
 
 
 def _day_of_year(days: NDArray[np.int64]) -> NDArray[np.int64]:

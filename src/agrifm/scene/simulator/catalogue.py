@@ -14,7 +14,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -160,10 +160,9 @@ class Plan:
             for right, (col, width) in enumerate(cols, start=1)
         }
 
-    def granules(self) -> Iterator[Granule]:
-        """The granules, one after the other; each is large, so that only one should be kept."""
-        for part, window in self.windows.items():
-            yield Granule.draw(self.region, self.season, self.seed, self.grid.window(window), part)
+    def granule(self, part: str) -> Granule:
+        """One of the granules; each is large, so that only one should be kept."""
+        return Granule.draw(self.region, self.season, self.seed, self.grid.window(self.windows[part]), part)
 
     def require_space(self, directory: Path) -> None:
         """Refuse a season that the disk cannot hold.
@@ -198,20 +197,28 @@ def _write_scenes(root: Path, plan: Plan) -> list[pystac.Item]:
     items: dict[tuple[Acquisition, str], pystac.Item] = {}
     total = len(plan.windows) * len(plan.acquisitions)
     with progress("simulating scenes", total) as advance, ThreadPoolExecutor(workers) as threads:
-        for granule in plan.granules():
-            truth.add(granule)
-
-            def take(acquisition: Acquisition, granule: Granule = granule) -> pystac.Item | None:
-                scene = granule.scene(acquisition)
-                return None if scene is None else _write_scene(root, scene)
-
-            for acquisition, item in run_tiles(take, plan.acquisitions, threads, ahead=workers):
+        for part in plan.windows:
+            for acquisition, item in _write_granule(root, plan, part, truth, threads, workers):
                 if item is not None:
-                    items[acquisition, granule.part] = item
+                    items[acquisition, part] = item
                 advance(1)
     truth.write(root)
     order = [(taken, part) for taken in plan.acquisitions for part in plan.windows]
     return [items[key] for key in order if key in items]
+
+
+def _write_granule(
+    root: Path, plan: Plan, part: str, truth: "_Truth", threads: Executor, workers: int
+) -> Iterator[tuple[Acquisition, pystac.Item | None]]:
+    """Write the scenes of a granule; yields items as they are finished, None where a swath covers nothing of it."""
+    granule = plan.granule(part)
+    truth.add(granule)
+
+    def take(acquisition: Acquisition) -> pystac.Item | None:
+        scene = granule.scene(acquisition)
+        return None if scene is None else _write_scene(root, scene)
+
+    yield from run_tiles(take, plan.acquisitions, threads, ahead=workers)
 
 
 def _write_scene(root: Path, scene: Scene) -> pystac.Item:

@@ -13,7 +13,7 @@ EXTINCTION = 0.5
 """Of light by leaves at random angles."""
 LIGHT_USE = 2.2
 """Dry matter per intercepted photosynthetically active radiation, g per MJ; half of the radiation is such."""
-HASTE = 1.0
+HASTE = 0.6
 """How much faster plants without any water age."""
 STRESS = 0.5
 """Share of the soil's water that plants take up freely (FAO-56 table 22: 0.4 to 0.6)."""
@@ -33,6 +33,8 @@ SHORTEST_DAY = 5.0
 """Hours of daylight at which plants that need long days do not age."""
 WARMEST = 27.0
 """Daily mean temperature above which development goes no faster, degrees Celsius."""
+ENOUGH_LIGHT = 9.0
+"""Solar radiation from which swards grow as fast as warmth allows, MJ per m2 and day."""
 TREND = 0.1
 """Weight of a day in the running mean of temperature that swards follow."""
 YIELD_NOISE = 0.2
@@ -111,7 +113,7 @@ class FieldDays:
         self._sow(day)
         free = self._free_water()
         self._grow_crop(today, free)
-        self._grow_sward(day, np.maximum(free, np.sqrt(self.moisture)))
+        self._grow_sward(day, today, np.maximum(free, np.sqrt(self.moisture)))
         self._decay(today.temperature)
         light = 1 - np.exp(-EXTINCTION * self.crop)
         self.biomass += LIGHT_USE * 0.5 * today.radiation * light * free * np.clip(today.temperature / 12, 0, 1)
@@ -219,7 +221,7 @@ class FieldDays:
         self.brown += own["standing"] * np.maximum(self.crop - green, 0)
         self.crop = green
 
-    def _grow_sward(self, day: int, free: Numbers) -> None:
+    def _grow_sward(self, day: int, today: Today, free: Numbers) -> None:
         own = {
             name: self._swards[name][self.sward]
             for name in ("base", "growth", "cold", "cold_loss", "drought_loss", "standing")
@@ -227,7 +229,8 @@ class FieldDays:
         shade = np.where(self._type("perennial") > 0, 0, EXTINCTION * self.crop)
         room = np.maximum(self.room * np.exp(-shade), SEEDLINGS)
         warm = np.clip((self.trend - own["base"]) / (18 - own["base"]), 0, 1.2)
-        push = np.maximum(own["growth"] * warm * free * (1 - self.leaves / room), -0.06)
+        light = np.minimum(today.radiation / ENOUGH_LIGHT, 1)
+        push = np.maximum(own["growth"] * warm * light * free * (1 - self.leaves / room), -0.06)
         lost = own["cold_loss"] * np.maximum(own["cold"] - self.trend, 0) + own["drought_loss"] * (1 - free)
         dying = np.clip(lost + np.maximum(-push, 0), 0, 0.5) * self.leaves
         self.brown += own["standing"] * dying

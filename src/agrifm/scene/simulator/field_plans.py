@@ -214,7 +214,7 @@ def _with_variation(types: tuple[CropType, ...], calendar: _Calendar, keys: NDAr
     kept_down = uniform("bare") < of_type("bare")
     catch = uniform("catch crop") < of_type("catch_crop")
     # A catch crop is kept as long as possible; where there is none, weeds are fought long before sowing.
-    seedbed = np.where(catch, 3 + 90 * uniform("seedbed") ** 3, 15 + 55 * uniform("seedbed"))
+    seedbed = np.where(catch, 3 + 90 * uniform("seedbed") ** 3, 8 + 45 * uniform("seedbed"))
     return FieldPlans(
         types=types,
         kind=calendar.kind,

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from agrifm.scene.simulator.catalogue import Plan, simulate
+from agrifm.scene.simulator.catalogue import simulate
 from agrifm.scene.simulator.granule import Granule
+from agrifm.scene.simulator.plan import Plan
 from agrifm.scene.simulator.region import read_region
 from agrifm.season import Season
 

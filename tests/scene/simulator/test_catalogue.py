@@ -22,9 +22,10 @@ from agrifm.files import MARKER
 from agrifm.grid import geodesic_hectares
 from agrifm.legend import Legend
 from agrifm.scene.simulator import catalogue as module
-from agrifm.scene.simulator.catalogue import Plan, simulate
+from agrifm.scene.simulator.catalogue import simulate, write
 from agrifm.scene.simulator.encode import LANDSAT, MODIS, SENTINEL_2
 from agrifm.scene.simulator.granule import Granule
+from agrifm.scene.simulator.plan import BYTES, Plan
 from agrifm.scene.simulator.region import read_region
 from agrifm.season import Season
 
@@ -123,12 +124,34 @@ def test_pieces_of_an_area_are_the_area(plan: Plan, granule: Granule):
         assert seen.mean() > 0.5
 
 
-def test_neighbouring_pieces_overlap(plan: Plan):
-    pieces = replace(plan, side=1200.0).windows
-    covered = np.zeros(plan.grid.shape, int)
-    for window in pieces.values():
-        covered[window.slices] += 1
-    assert (covered == 1).all()  # the truth's windows; scenes reach 60 m beyond them
+def test_an_area_of_several_pieces_has_the_truth_of_the_whole(plan: Plan, catalogue: Path, tmp_path: Path):
+    some = [plan.acquisitions[0], plan.acquisitions[-1]]
+    pieces = replace(plan, side=1200.0, acquisitions=some)
+    root = pystac.Catalog.from_file(str(write(tmp_path / "pieces", pieces)))
+    items = list(root.get_items(recursive=True))
+    assert len(items) == len({item.id for item in items}) == 8
+    outlines = [shape(item.geometry) for item in items if item.collection_id == SENTINEL_2]
+    assert all(one.intersection(other).area > 0 for one in outlines for other in outlines)
+    for name in ("crops", "landcover"):
+        with (
+            rasterio.open(tmp_path / "pieces" / "truth" / f"{name}.tif") as own,
+            rasterio.open(catalogue.parent / "truth" / f"{name}.tif") as whole,
+        ):
+            np.testing.assert_array_equal(own.read(1), whole.read(1))
+            assert own.transform == whole.transform
+    own, whole = (
+        geopandas.read_file(folder / "truth" / "parcels.gpkg").set_index("parcel_id").sort_index()
+        for folder in (tmp_path / "pieces", catalogue.parent)
+    )
+    assert own.index.is_unique
+    assert list(own.index) == list(whole.index)
+    assert own.geometry.geom_equals_exact(whole.geometry, 1e-6).all()
+    assert sorted(path.name for path in (tmp_path / "pieces" / "truth").iterdir()) == [
+        "crops.tif",
+        "landcover.tif",
+        "legend.json",
+        "parcels.gpkg",
+    ]
 
 
 def test_a_season_replaces_a_season_and_nothing_else(tmp_path: Path):
@@ -153,7 +176,7 @@ def test_a_stopped_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
         if len(calls) > 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_write_cog", stop)
+    monkeypatch.setattr(module, "write_cog", stop)
     with pytest.raises(KeyboardInterrupt):
         simulate(tmp_path / "season", size=1, season=MONTH)
     assert list(tmp_path.iterdir()) == []
@@ -194,13 +217,13 @@ def test_a_disk_too_small_is_refused_before_anything_is_made(tmp_path: Path, mon
 
 
 def test_the_space_that_is_asked_for_is_about_what_is_taken(catalogue: Path, plan: Plan):
-    taken = dict.fromkeys(module.BYTES, 0)
+    taken = dict.fromkeys(BYTES, 0)
     for name in taken:
         taken[name] = sum(file.stat().st_size for file in catalogue.parent.joinpath(name).rglob("*.tif"))
     square_kilometres = plan.grid.shape[0] * plan.grid.shape[1] / 1e4
     for name in (SENTINEL_2, LANDSAT):
         count = sum(one.collection == name for one in plan.acquisitions)
-        assert 0.4 < taken[name] / (module.BYTES[name] * square_kilometres * count) < 1.4
+        assert 0.4 < taken[name] / (BYTES[name] * square_kilometres * count) < 1.4
 
 
 def test_the_command_takes_region_year_size_seed_and_dates(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

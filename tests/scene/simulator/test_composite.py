@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from agrifm.scene.simulator.catalogue import Plan
 from agrifm.scene.simulator.composite import compose
 from agrifm.scene.simulator.encode import MODIS
 from agrifm.scene.simulator.granule import Granule
+from agrifm.scene.simulator.plan import Plan
 from agrifm.scene.simulator.sky import SkyClimate
 
 CLEAR = SkyClimate(cloud=(1e-9,) * 12, cirrus=0, aerosol=1e-6, lost=0)

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from rasterio.warp import Resampling, reproject
 
 from agrifm.grid import Grid
-from agrifm.scene.simulator.catalogue import Plan
 from agrifm.scene.simulator.composite import MODIS_PIXEL
 from agrifm.scene.simulator.encode import mgrs_square
 from agrifm.scene.simulator.granule import Granule
 from agrifm.scene.simulator.lattice import Lattice
 from agrifm.scene.simulator.orbits import Pass
+from agrifm.scene.simulator.plan import Plan
 from agrifm.scene.simulator.sky import sky_at
 from agrifm.scene.simulator.view import geometry
 from agrifm.season import day_number

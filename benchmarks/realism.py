@@ -30,18 +30,38 @@ SIZES = {"oceanic": 3.0, "southern": 10.0}
 """Sides of the simulated seasons, km."""
 
 
-def compare_parcels(real: PointSeries, simulated: PointSeries | None) -> list[Row]:
-    """Lines a to d, h and i."""
-    measures = {"a": parcels.separability, "c": parcels.spread, "d": parcels.gaps}
-    numbers = {line: (measure(real), measure(simulated) if simulated else {}) for line, measure in measures.items()}
-    table = rows("a", *numbers["a"])
-    if simulated:
-        table += rows("b", {}, level.level_and_timing(real, simulated))
-        table += rows("c", {}, level.equal_spread(real, simulated))
-    table += rows("c", *numbers["c"]) + rows("d", *numbers["d"])
-    if simulated:
-        table += [*apart.told_apart(apart.Pair.of(real, simulated)), apart.transfer(real, simulated)]
-    return table
+def line_a(real: PointSeries, simulated: PointSeries | None) -> list[Row]:
+    """How well a forest knows the labels."""
+    return rows("a", parcels.separability(real), parcels.separability(simulated) if simulated else {})
+
+
+def line_b(real: PointSeries, simulated: PointSeries | None) -> list[Row]:
+    """Level and timing."""
+    return rows("b", {}, level.level_and_timing(real, simulated)) if simulated else []
+
+
+def line_c(real: PointSeries, simulated: PointSeries | None) -> list[Row]:
+    """Spread."""
+    own = rows("c", parcels.spread(real), parcels.spread(simulated) if simulated else {})
+    return [*rows("c", {}, level.equal_spread(real, simulated)), *own] if simulated else own
+
+
+def line_d(real: PointSeries, simulated: PointSeries | None) -> list[Row]:
+    """Gaps."""
+    return rows("d", parcels.gaps(real), parcels.gaps(simulated) if simulated else {})
+
+
+def line_h(real: PointSeries, simulated: PointSeries | None) -> list[Row]:
+    """What gives simulated parcels away."""
+    return apart.told_apart(apart.Pair.of(real, simulated)) if simulated else []
+
+
+def line_i(real: PointSeries, simulated: PointSeries | None) -> list[Row]:
+    """From simulated to real parcels."""
+    return [apart.transfer(real, simulated)] if simulated else []
+
+
+LINES_OF_PARCELS = (line_a, line_b, line_c, line_d, line_h, line_i)
 
 
 def compare_seasons(oceanic: read.Patch | None, southern: read.Composites | None) -> list[Row]:
@@ -138,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if simulated and options.figures:
         for quantity in figures.QUANTITIES:
             figures.curves(real, simulated, quantity, options.figures / f"realism-{quantity.lower()}.png")
-    table = compare_parcels(real, simulated)
+    table = [row for line in LINES_OF_PARCELS for row in line(real, simulated)]
     if options.real:
         table += compare_seasons(None, None)
     elif options.points is None:

@@ -17,6 +17,8 @@ class Cycle(Section):
     """Mean day of sowing, counted from 1 January of the crop year; negative in the year before."""
     spread: float = Field(10.0, ge=0)
     """Standard deviation of the sowing day between fields, days."""
+    flooded: bool = False
+    """Whether the field stands under water from sowing until the crop ripens."""
 
 
 class CropType(Section):
@@ -50,8 +52,6 @@ class CropType(Section):
     """Share of fields with a catch crop in a long gap before the first sowing."""
     irrigated: float = Field(0.0, ge=0, le=1)
     """Share of irrigated fields."""
-    flooded: bool = False
-    """Whether the field stands under water from sowing until shortly before harvest."""
     vigour: float = Field(0.3, ge=0)
     """Standard deviation of the logarithm of leaf area between fields."""
     failure: float = Field(0.06, ge=0, le=1)

@@ -37,7 +37,9 @@ ENOUGH_LIGHT = 9.0
 """Solar radiation from which swards grow as fast as warmth allows, MJ per m2 and day."""
 TREND = 0.1
 """Weight of a day in the running mean of temperature that swards follow."""
-YIELD_NOISE = 0.2
+LODGING_FROM, LODGING_LOSS = 0.8, 0.2
+"""Share of the age of senescence from which crops lodge, and share of the yield that is lost with it."""
+YIELD_NOISE = 0.13
 """Standard deviation of the logarithm of what growth does not explain in yields."""
 
 Numbers = NDArray[np.float64]
@@ -93,7 +95,7 @@ class FieldDays:
         share = self.crop / np.maximum(self.crop + self.leaves, 1e-6)
         bloom = np.exp(-0.5 * ((self.age - crop["bloom"]) / crop["bloom_length"]) ** 2)
         full = np.minimum(self.grown / (0.7 * crop["leaf_area"]), 1)
-        flooded = self.growing & (self._type("flooded") > 0) & (self._faded(plant) < 0.3)
+        flooded = self._flooded()
         return {
             "crop": self.crop,
             "sward": self.leaves,
@@ -102,6 +104,7 @@ class FieldDays:
             "residue": self.residue,
             "flower": crop["flower"] * bloom * full,
             "flood": flooded.astype(float),
+            "lodged": self._lodged().astype(float),
             "moisture": np.where(flooded, 1.0, self.moisture),
         }
 
@@ -136,6 +139,16 @@ class FieldDays:
         holds = self._type("water") * self.soil
         return np.clip((holds - self.depletion) / ((1 - STRESS) * holds), 0, 1)
 
+    def _flooded(self) -> Mask:
+        """Until the crop begins to ripen."""
+        return self.growing & self._now(self.plans.flooded) & (self._faded(self.plant) < 0.3)
+
+    def _lodged(self) -> Mask:
+        """Fields whose crop has fallen over: from the time when it is heavy."""
+        plant = self.plant
+        heavy = self.age > LODGING_FROM * self._plants["senescence"][plant]
+        return self.growing & heavy & (self._now(self.plans.lodging) < self._plants["lodging"][plant])
+
     def _harvest(self, day: int) -> None:
         plans, plant = self.plans, self.plant
         maturity = self._plants["maturity"][plant]
@@ -152,7 +165,8 @@ class FieldDays:
             return
         index = self._plants["harvest_index"][plant]
         harvested = done & self._now(plans.yields) & (index > 0)
-        self.yields = np.where(harvested, self.biomass * index * self._noise / 100, self.yields)
+        left = np.where(self._lodged(), 1 - LODGING_LOSS, 1.0)
+        self.yields = np.where(harvested, self.biomass * index * left * self._noise / 100, self.yields)
         perennial = self._type("perennial") > 0
         self.brown = np.where(done & (plant >= 0), np.where(perennial, 0, self._plants["stubble"][plant]), self.brown)
         cover = 1 - (1 - self.residue) * (1 - self._plants["straw"][plant])
@@ -222,10 +236,7 @@ class FieldDays:
         self.crop = green
 
     def _grow_sward(self, day: int, today: Today, free: Numbers) -> None:
-        own = {
-            name: self._swards[name][self.sward]
-            for name in ("base", "growth", "cold", "cold_loss", "drought_loss", "standing")
-        }
+        own = {name: values[self.sward] for name, values in self._swards.items()}
         shade = np.where(self._type("perennial") > 0, 0, EXTINCTION * self.crop)
         room = np.maximum(self.room * np.exp(-shade), SEEDLINGS)
         warm = np.clip((self.trend - own["base"]) / (18 - own["base"]), 0, 1.2)
@@ -255,6 +266,7 @@ class FieldDays:
         supply = today.rain + np.where(thirsty, 25.0, 0.0)
         from_soil = today.evapotranspiration * (1.05 - cover) * self.moisture
         from_leaves = today.evapotranspiration * 1.05 * cover * free
-        self.depletion = np.clip(self.depletion + from_soil + from_leaves - supply, 0, holds)
+        depletion = np.clip(self.depletion + from_soil + from_leaves - supply, 0, holds)
+        self.depletion = np.where(self._flooded(), 0.0, depletion)
         wet = np.minimum(self.moisture + supply / SURFACE, 1)
         self.moisture = np.maximum(wet - (from_soil + 0.1 * from_leaves + 0.2) / SURFACE, 0.02)

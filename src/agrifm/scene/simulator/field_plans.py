@@ -76,12 +76,9 @@ class FieldPlans:
     greening: Numbers
     """Factor on volunteers and catch crops in the gap before."""
     irrigated: NDArray[np.bool_]
+    flooded: NDArray[np.bool_]
     lodging: Numbers
     """Uniform numbers that decide, with the plant's share, which fields lodge."""
-
-    def of_type(self, trait: str) -> Numbers:
-        """A number of the type in each slot, (fields, slots)."""
-        return np.array([getattr(kind, trait) for kind in self.types], np.float64)[self.kind]
 
 
 def draw_plans(
@@ -145,6 +142,7 @@ class _Calendar:
     plant: NDArray[np.intp]
     sowing: NDArray[np.int64]
     yields: NDArray[np.bool_]
+    flooded: NDArray[np.bool_]
     again: NDArray[np.bool_]
 
 
@@ -160,12 +158,12 @@ def _calendar(
     new_years = np.array([day_number(date(year + offset, 1, 1)) for offset in YEARS])
     plant = np.full((len(types), CYCLES), -1)
     day, spread = np.zeros((len(types), CYCLES)), np.zeros((len(types), CYCLES))
-    used, yields = np.zeros((len(types), CYCLES), bool), np.zeros((len(types), CYCLES), bool)
+    used, yields, flooded = np.zeros((3, len(types), CYCLES), bool)
     for number, kind in enumerate(types):
         for slot, cycle in enumerate(kind.cycles):
             plant[number, slot] = plants.index(cycle.plant)
             day[number, slot], spread[number, slot] = cycle.sowing, cycle.spread
-            used[number, slot], yields[number, slot] = True, slot == kind.main
+            used[number, slot], yields[number, slot], flooded[number, slot] = True, slot == kind.main, cycle.flooded
         if not kind.cycles:
             day[number, 0], used[number, 0] = 0 if kind.perennial else FALLOW_FROM, True
 
@@ -188,6 +186,7 @@ def _calendar(
         in_order(plant[kind_of_year]),
         in_order(sowing),
         in_order(yields[kind_of_year] & of_main),
+        in_order(flooded[kind_of_year]),
         in_order(np.repeat(stood, CYCLES, axis=1)),
     )
 
@@ -233,6 +232,7 @@ def _with_variation(types: tuple[CropType, ...], calendar: _Calendar, keys: NDAr
         stubble_days=np.rint(14 - 30 * np.log(uniform("stubble"))).astype(np.int64),
         seedbed_days=np.rint(seedbed).astype(np.int64),
         greening=np.exp(0.7 * normal("greening")),
+        flooded=calendar.flooded,
         irrigated=uniform("irrigation") < of_type("irrigated"),
         lodging=uniform("lodging"),
     )

@@ -22,8 +22,10 @@ from agrifm.season import Season, day_number
 MATERIALS = {"water": WATER, "road": ROAD, "settlement": ROOFS}
 """Covers that are no plants; all others are."""
 LEAF_TRAITS = tuple(name for name in Leaves.model_fields if name != "chlorophyll")
-HISTORY = ("crop", "sward", "brown", "chlorophyll", "residue", "flower", "flood", "moisture")
+HISTORY = ("crop", "sward", "brown", "chlorophyll", "residue", "flower", "flood", "moisture", "lodged")
 
+LODGED_PROJECTION = 0.85
+"""Projection towards the zenith of leaves and stems that lie."""
 LEAF_SPREAD = {"leaf_water": 0.2, "leaf_dry_matter": 0.15, "leaf_structure": 0.06, "leaf_projection": 0.12}
 """Standard deviation of the logarithm of leaf traits between fields; structure and projection are kept in bounds."""
 
@@ -99,6 +101,8 @@ class Growth:
         mixed = {}
         for name in LEAF_TRAITS:
             of_crop = traits([*flora.plants.values(), NO_PLANT], name)[self.plant[at]]
+            if name == "leaf_projection":
+                of_crop = np.where(shown["lodged"] > 0, LODGED_PROJECTION, of_crop)
             of_sward = traits(flora.swards.values(), name)[self.sward[at]]
             mixed[name] = (share * of_crop + (1 - share) * of_sward).astype(np.float32)
             if name in self.leaf_factor:

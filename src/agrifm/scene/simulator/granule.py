@@ -1,6 +1,8 @@
 """A piece of a simulated area of at most some ten kilometres: its land and growth, and every scene that shows it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import geopandas
 import numpy as np
@@ -22,17 +24,20 @@ from agrifm.scene.simulator.encode import (
     sentinel_2_scene,
 )
 from agrifm.scene.simulator.field_plans import first_day
+from agrifm.scene.simulator.footprint import footprint, gaussian
 from agrifm.scene.simulator.ground import Ground
 from agrifm.scene.simulator.growth import Growth
 from agrifm.scene.simulator.land import GROUND_PIXEL, Land, draw_land
-from agrifm.scene.simulator.orbits import COMPOSITE_DAYS, Pass, composites, passes
+from agrifm.scene.simulator.optics import Geometry
+from agrifm.scene.simulator.orbits import COMPOSITE_DAYS, ORBITS, Pass, composites, passes, sun_position
 from agrifm.scene.simulator.region import Region
 from agrifm.scene.simulator.sky import is_lost
 from agrifm.scene.simulator.swath import covered
 from agrifm.scene.simulator.truth import crop_numbers, parcels, world_cover
-from agrifm.scene.simulator.view import Camera, Surroundings, views
+from agrifm.scene.simulator.view import POINT_SPREAD, Camera, Surroundings, views
 from agrifm.scene.simulator.weather import Weather
 from agrifm.season import Season, day_number
+from agrifm.sensors import SENSORS
 
 OVERLAP = 60.0
 """Metres by which scenes of neighbouring granules overlap on each side, as real tiles do."""
@@ -133,6 +138,30 @@ class Granule:
         if acquisition.collection == SENTINEL_2:
             return sentinel_2_scene(seen, there, seed, one, self.part)
         return landsat_scene(seen[0], there, seed, one, self.part)
+
+    def clean_series(self, x: NDArray[np.float64], y: NDArray[np.float64], days: Sequence[int]) -> NDArray[np.float32]:
+        """What Sentinel-2 would show of places day by day under a clear sky from above: no haze, noise, gain or shift.
+
+        Args:
+            x, y: places in the granule, metres in the region's CRS, (places,).
+            days: of the season, since 1970-01-01.
+
+        Returns:
+            Reflectance of the 10 and 20 m pixels that the places lie in, (places, days, bands in the sensor's order).
+        """
+        bands = SENSORS["sentinel-2"].bands
+        series = np.empty((len(x), len(days), len(bands)), np.float32)
+        for size in (10, 20):
+            own = [number for number, band in enumerate(bands) if band.ground_sampling_distance == size]
+            east, north = (size * (np.floor(place / size) + 0.5) for place in (x, y))
+            spread = footprint(self.ground.cells, east, north, gaussian(POINT_SPREAD["sentinel-2", size]))
+            for number, day in enumerate(days):
+                hours = 24 * day + ORBITS["sentinel-2"].hour - self.region.place.lon / 15
+                moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(hours=hours)
+                sun, _ = sun_position(moment, self.region.place.lon, self.region.place.lat)
+                seen = self.ground.reflectance(spread, day, [bands[band] for band in own], Geometry(sun, 0.0, 0.0))
+                series[:, number, own] = seen
+        return series
 
     def truth(self, legend: Legend) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Class numbers and land cover codes on the granule's grid."""

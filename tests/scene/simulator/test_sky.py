@@ -83,7 +83,7 @@ def test_clouds_hang_together_and_days_are_clear_or_overcast():
     broken = [mask for mask in masks if 0.2 < mask.mean() < 0.8]
     assert broken
     for mask in broken:  # 240 m on, a pixel is mostly as it was; independent pixels would differ in a third of cases
-        assert np.mean(mask[:, 4:] != mask[:, :-4]) < 0.2
+        assert np.mean(mask[:, 4:] != mask[:, :-4]) < 0.22
 
 
 def clear(shape: tuple[int, ...], **other: float) -> Sky:

@@ -24,8 +24,11 @@ from agrifm.season import day_date
 Places = NDArray[np.float64]
 Plane = NDArray[np.float32]
 
-REGIONAL, SYNOPTIC = 0.5, 0.25
-"""Shares of the variance of cloudiness that the whole region has in common, and that `SYNOPTIC_SIZE` metres have."""
+REGIONAL, SYNOPTIC = 0.15, 0.6
+"""Shares of the variance of cloudiness that the whole region has in common, and that `SYNOPTIC_SIZE` metres have.
+
+In western France, north and south of the region's middle, missing dekads of 2022 and 2023 correlate by 0.21.
+"""
 SYNOPTIC_SIZE = 150e3
 SPELLS = ((10.0, 0.15), (1.6, 0.85))
 """Spells of weather: days between the random values that splines join, and share of the lasting variance."""

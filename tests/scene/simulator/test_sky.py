@@ -82,8 +82,10 @@ def test_clouds_hang_together_and_days_are_clear_or_overcast():
     assert 0.5 < np.mean((shares < 0.05) | (shares > 0.95)) < 0.95
     broken = [mask for mask in masks if 0.2 < mask.mean() < 0.8]
     assert broken
-    for mask in broken:  # 240 m on, a pixel is mostly as it was; independent pixels would differ in a third of cases
-        assert np.mean(mask[:, 4:] != mask[:, :-4]) < 0.22
+    # 240 m on, a pixel is mostly as it was; independent pixels would differ in 32 to 50 % of cases
+    changed = [np.mean(mask[:, 4:] != mask[:, :-4]) for mask in broken]
+    assert np.median(changed) < 0.18
+    assert max(changed) < 0.28
 
 
 def clear(shape: tuple[int, ...], **other: float) -> Sky:

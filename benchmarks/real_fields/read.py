@@ -116,8 +116,6 @@ class Composites:
 
     label: NDArray[np.str_]
     """(n,) `soybean`, `forest` or another cover."""
-    group: NDArray[np.str_]
-    """(n,) crop rotation and year: pixels whose course of the year may be compared."""
     month: NDArray[np.float64]
     """(n, T) months after 1 September at which each composite's pixel was seen, NaN = no value."""
     ndvi: NDArray[np.float32]
@@ -141,7 +139,6 @@ def mato_grosso() -> Composites:
     crop = samples.label.str.split("-").str[0].str.lower()
     return Composites(
         crop.to_numpy().astype(str),
-        (samples.label + " " + samples["from"]).to_numpy().astype(str),
         np.where(outside, np.nan, month),
         np.where(outside, np.nan, ndvi).astype(np.float32),
     )

@@ -73,8 +73,8 @@ def composites(season: Path) -> Composites:
     september = np.datetime64(f"{autumn.year}-09-01").astype(int)
     month = np.where(known, (days - september) / (365.25 / 12), np.nan)
     label = np.select([shares[name].ravel() >= PURE for name in ("soybean", "forest")], ["soybean", "forest"], "")
-    pure = label != ""
-    return Composites(label[pure], label[pure], month[pure], np.where(known, ndvi, np.nan)[pure])
+    pure = (label != "") & known.any(axis=1)
+    return Composites(label[pure], month[pure], np.where(known, ndvi, np.nan)[pure])
 
 
 def _shares(season: Path, grid: Grid) -> dict[str, NDArray[np.float32]]:

@@ -21,12 +21,14 @@ def within_fields(images: Images, field: NDArray[np.int32]) -> dict[str, float]:
     """
     summer = np.flatnonzero(np.isin(images.day.astype("datetime64[M]").astype(int) % 12, (5, 6, 7)))
     found: list[tuple[float, float, float]] = []
+    fields = 0
     for number in np.unique(field[field >= 0]):
         inside = field == number
         if np.count_nonzero(inside) < LARGE:
             continue
         rows, columns = (slice(place.min(), place.max() + 1) for place in np.nonzero(inside))
         inside = binary_erosion(inside[rows, columns])
+        fields += 1
         ndvi, usable = images.ndvi[summer, rows, columns], images.usable[summer, rows, columns]
         for frame in np.flatnonzero(usable[:, inside].all(axis=1)) if inside.any() else ():
             deviation = np.where(inside, ndvi[frame] - ndvi[frame][inside].mean(), np.nan)
@@ -37,7 +39,7 @@ def within_fields(images: Images, field: NDArray[np.int32]) -> dict[str, float]:
         "autocorrelation of summer NDVI at 10 m",
         "autocorrelation of summer NDVI at 40 m",
     ]
-    return dict(zip(names, map(float, medians), strict=True))
+    return {"fields measured within": float(fields), **dict(zip(names, map(float, medians), strict=True))}
 
 
 def _autocorrelation(deviation: NDArray[np.float32], lag: int) -> float:
@@ -60,11 +62,12 @@ def same_day(sentinel: Images, landsat: Images) -> dict[str, float]:
                 deviations.append((float(red.std()), float(near_infrared.std())))
     if not deviations:
         return {}
-    return {
+    found = {
         f"Sentinel-2 less Landsat, deviation in {band}, {which} day": choose(day[number] for day in deviations)
         for number, band in enumerate(("red", "near infrared"))
         for which, choose in (("least", min), ("greatest", max))
     }
+    return {"days of both sensors": float(len(deviations)), **found}
 
 
 def coarse_series(series: Composites) -> dict[str, float]:
@@ -87,6 +90,8 @@ def coarse_series(series: Composites) -> dict[str, float]:
     peak = np.take_along_axis(series.month[soybean], best[:, None], axis=1)
     within = slice(SOYBEAN_MONTHS.start, SOYBEAN_MONTHS.stop - 2)  # bends at November to January
     return {
+        "MODIS pixels of soybean": float(np.count_nonzero(soybean)),
+        "MODIS pixels of forest": float(np.count_nonzero(series.label == "forest")),
         "month-to-month noise of NDVI, soybean": float(np.sqrt(np.nanmean(bends[soybean][:, within] ** 2))),
         "month-to-month noise of NDVI, forest": float(np.sqrt(np.nanmean(bends[series.label == "forest"] ** 2))),
         "soybean peak, months after 1 September": float(np.nanmedian(peak)),

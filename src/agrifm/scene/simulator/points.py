@@ -15,6 +15,7 @@ from pyproj import Transformer
 from agrifm.grid import LONLAT
 from agrifm.scene.simulator import draw
 from agrifm.scene.simulator.field_plans import first_day
+from agrifm.scene.simulator.ground import CHLOROPHYLL
 from agrifm.scene.simulator.growth import Growth
 from agrifm.scene.simulator.optics import Geometry, surface_reflectance
 from agrifm.scene.simulator.orbits import Pass, passes
@@ -39,7 +40,7 @@ WIDTH = 1.2
 """Degrees of longitude over which the cells spread."""
 SOUTHERN = 1 / 3
 """Share of the cells that lie in the southern fifth of the region's latitudes; the others lie in the northern one."""
-VIGOUR, BRIGHTNESS = 0.12, 0.06
+VIGOUR, BRIGHTNESS = 0.25, 0.08
 """Standard deviations of the logarithms of leaf area and soil brightness between a pixel and its field."""
 BORDER = 0.35
 """Share of the points whose pixel holds part of a neighbour."""
@@ -222,6 +223,7 @@ def _pixels(state: State, parcel: NDArray[np.intp], seed: int) -> State:
         state,
         green_area=state.green_area * vigour,
         brown_area=state.brown_area * vigour,
+        chlorophyll=state.chlorophyll * vigour**CHLOROPHYLL,
         soil_brightness=state.soil_brightness * bright,
     )
 

@@ -15,6 +15,7 @@ from agrifm.errors import ModelError
 from agrifm.models.attention import Triple
 from agrifm.models.fusion import MultiFusionNeck, MultiSourceEncoder, Size
 from agrifm.models.heads import SegmentationHead
+from agrifm.models.lean import LeanConfig, LeanDecoder
 from agrifm.models.swin3d import Config, SwinConfig, SwinEncoder
 
 
@@ -28,7 +29,7 @@ class Source(Config):
     patch: Triple = (4, 2, 2)
     """Frames, rows and columns that become one token."""
     frames: int | None = Field(None, gt=0)
-    """Length of the series; needed with `cat` fusion only, where it decides the channels of the neck."""
+    """Length of the series; needed with `cat` fusion, where it decides the channels of the neck, and with `lean`."""
 
 
 class AgriFMConfig(Config):
@@ -48,6 +49,8 @@ class AgriFMConfig(Config):
     """Rows and columns at the start of the neck; left out, those of the first source's coarsest features."""
     out_size: Size | None = None
     """Rows and columns of the result; left out, those of the first source's images."""
+    lean: LeanConfig | None = None
+    """The lean decoder in place of neck and head; it takes every source at every level, `mean` fusion only."""
 
     @model_validator(mode="after")
     def fits_together(self) -> Self:
@@ -61,6 +64,11 @@ class AgriFMConfig(Config):
             raise ValueError(f"neck_levels has {len(self.neck_levels)} levels; an encoder offers features for 1 to 4")
         if self.encoder.fusion == "cat" and (endless := [s.name for s in self.sources if s.frames is None]):
             raise ValueError(f"`cat` fusion needs the number of frames of {', '.join(endless)}; give `frames`")
+        if self.lean is not None:
+            if self.encoder.fusion != "mean" or self.feature_size or self.out_size:
+                raise ValueError("the lean decoder goes with `mean` fusion and the sizes of the images")
+            if endless := [source.name for source in self.sources if source.frames is None]:
+                raise ValueError(f"the lean decoder needs the number of frames of {', '.join(endless)}; give `frames`")
         widths = {name: self.widths(name)[-1] for name in self.neck_sources}
         if len(set(widths.values())) > 1:
             raise ValueError(f"the sources that start the neck differ in channels: {widths}; adapt their `frames`")
@@ -91,6 +99,12 @@ class AgriFM(nn.Module):
         self.encoders = MultiSourceEncoder(
             {s.name: SwinEncoder(s.channels, s.patch, config.encoder) for s in config.sources}
         )
+        if config.lean is not None:
+            names = [source.name for source in config.sources]
+            coarsest_first = [{name: config.widths(name)[entry] for name in names} for entry in (3, 2, 1, 0)]
+            series = {source.name: source.channels * (source.frames or 1) for source in config.sources}
+            self.decoder = LeanDecoder(coarsest_first, series, config.classes, config.lean)
+            return
         entries = range(len(config.neck_levels))
         levels = [
             {name: config.widths(name)[entry] for name in names}
@@ -113,6 +127,9 @@ class AgriFM(nn.Module):
         check_images(images, self.config)
         target = self.config.sources[0].name
         features = self.encoders(images)
+        if self.config.lean is not None:
+            scores: Tensor = self.decoder(features, images)
+            return scores
         feature_size = self.config.feature_size or features[target].encoder_features.shape[-2:]
         out_size = self.config.out_size or images[target].shape[-2:]
         logits: Tensor = self.heads(self.neck(features, feature_size, out_size))
@@ -145,6 +162,11 @@ def check_series(image: Tensor, source: Source, config: AgriFMConfig) -> None:
     frames = image.shape[1] if image.ndim == 5 else 1
     if 0 in image.shape:
         raise ModelError(f"images of {source.name} are empty, shape {tuple(image.shape)}; give at least one pixel")
+    if config.lean is not None and frames != source.frames:
+        raise ModelError(
+            f"images of {source.name} have {frames} frames, but the model reads {source.frames}; "
+            "interpolate the season to as many steps"
+        )
     # the channels of `cat` features grow with time, and the neck's convolutions have a fixed number of channels
     expected = config.time_steps(source, source.frames or 1)
     if config.time_steps(source, frames) != expected:
@@ -186,7 +208,11 @@ COARSE_SOURCES = ("landsat", "modis")
 
 
 def preset(
-    name: str, sources: Mapping[str, int], classes: int, patches: Mapping[str, Triple] | None = None
+    name: str,
+    sources: Mapping[str, int],
+    classes: int,
+    patches: Mapping[str, Triple] | None = None,
+    frames: int | None = None,
 ) -> AgriFMConfig:
     """Config of a model of a known shape, with every source at every level of the neck.
 
@@ -196,13 +222,16 @@ def preset(
         classes: scores per pixel.
         patches: frames, rows and columns per token where not the usual (4, 2, 2); `landsat` and `modis` have
             coarse pixels, one token each: (4, 1, 1).
+        frames: of every series. Where it is known, `small` and `tiny` have the lean decoder, and tokens as large as
+            it allows: (4, 4, 4), for `landsat` (4, 2, 2).
     """
     if name not in PRESETS:
         raise ModelError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}")
     if strangers := sorted(set(patches or {}) - set(sources)):
         raise ModelError(f"patches are given for {', '.join(strangers)}, not among the sources {', '.join(sources)}")
-    encoder = PRESETS[name]
-    usual = {source: COARSE_PATCH if source in COARSE_SOURCES else (4, 2, 2) for source in sources}
+    lean = LeanConfig() if frames is not None and name != "base" else None
+    encoder = PRESETS[name].model_copy(update={"attended_skips": lean is not None})
+    usual = {source: _usual_patch(source, lean is not None) for source in sources}
     patch = {**usual, **(patches or {})}
     cat = encoder.fusion == "cat"
     return AgriFMConfig(
@@ -211,7 +240,7 @@ def preset(
                 name=source,
                 channels=channels,
                 patch=patch[source],
-                frames=CAT_TIME_STEPS * patch[source][0] if cat else None,
+                frames=CAT_TIME_STEPS * patch[source][0] if cat else frames,
             )
             for source, channels in sources.items()
         ),
@@ -219,4 +248,11 @@ def preset(
         encoder=encoder,
         neck_sources=tuple(sources),
         neck_levels=(tuple(sources),) * 3,
+        lean=lean,
     )
+
+
+def _usual_patch(source: str, lean: bool) -> Triple:
+    if source in COARSE_SOURCES:
+        return (4, 2, 2) if lean and source == "landsat" else COARSE_PATCH
+    return (4, 4, 4) if lean else (4, 2, 2)

@@ -52,6 +52,8 @@ class SwinConfig(Config):
     """Stochastic depth of the last block; it grows linearly from 0 over all blocks."""
     fusion: Literal["cat", "mean"] = "cat"
     """How a feature map loses its time axis: time steps side by side on channels, or their mean."""
+    attended_skips: bool = False
+    """Finer feature maps are those that leave a stage's attention; otherwise those that enter it, as released."""
 
     @model_validator(mode="after")
     def heads_divide_channels(self) -> Self:
@@ -77,7 +79,7 @@ class EncoderOutput(NamedTuple):
     """Feature maps (B, C, H, W) of one source."""
 
     features_list: list[Tensor]
-    """Patch embedding, then stages 0, 1, 2 after merging; none is normalised."""
+    """What enters stages 0 to 3, or with `attended_skips` what leaves their attention; none is normalised."""
     encoder_features: Tensor
     """Stage 3 after the final normalisation."""
 
@@ -213,13 +215,14 @@ class Stage(nn.Module):
             PatchMerging(dim, config.downsample_steps[index], config.mean_frame_down) if index < 3 else None
         )
 
-    def forward(self, x_BDHWC: Tensor) -> Tensor:
+    def forward(self, x_BDHWC: Tensor) -> tuple[Tensor, Tensor]:
+        """The grid after the blocks, and the same merged for the stage that follows."""
         window, shift = clamp_window(grid_of(x_BDHWC), self.window, self.shift)
         D, H, W = (size + -size % side for size, side in zip(grid_of(x_BDHWC), window, strict=True))
         mask_MNN = shift_mask((D, H, W), window, shift, x_BDHWC.device) if any(shift) else None
         for block in self.blocks:
             x_BDHWC = block(x_BDHWC, mask_MNN)
-        return x_BDHWC if self.downsample is None else self.downsample(x_BDHWC)
+        return x_BDHWC, x_BDHWC if self.downsample is None else self.downsample(x_BDHWC)
 
 
 class SwinBackbone(nn.Module):
@@ -227,7 +230,7 @@ class SwinBackbone(nn.Module):
 
     def __init__(self, config: SwinConfig) -> None:
         super().__init__()
-        self.fusion = config.fusion
+        self.fusion, self.attended_skips = config.fusion, config.attended_skips
         self.layers = nn.ModuleList(Stage(config, index) for index in range(4))
         self.norm = nn.LayerNorm(config.widths()[-1])
 
@@ -238,11 +241,13 @@ class SwinBackbone(nn.Module):
         return rearrange(x_BDHWC.mean(dim=1), "b h w c -> b c h w")
 
     def forward(self, tokens_BDHWC: Tensor) -> EncoderOutput:
-        maps = [tokens_BDHWC]
-        for stage in self.layers[:-1]:
-            maps.append(stage(maps[-1]))
-        last = self.norm(self.layers[-1](maps[-1]))
-        return EncoderOutput([self.fuse(x) for x in maps], self.fuse(last))
+        entering, leaving = [tokens_BDHWC], []
+        for stage in self.layers:
+            attended, merged = stage(entering[-1])
+            leaving.append(attended)
+            entering.append(merged)
+        finer = leaving if self.attended_skips else entering[:-1]
+        return EncoderOutput([self.fuse(x) for x in finer], self.fuse(self.norm(leaving[-1])))
 
 
 class SwinEncoder(nn.Module):

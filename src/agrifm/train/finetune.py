@@ -1,6 +1,6 @@
 """Training AgriFM on labelled patches: AdamW, warm-up and cosine, early stopping on validation macro F1, resumable.
 
-Training goes in rounds of at most 25 steps. After each round the model is validated and everything needed to go on
+Training goes in rounds of at most 50 steps. After each round the model is validated and everything needed to go on
 is written to the work directory, so a run killed at any step repeats at most one round. The order of samples, their
 flips and all random numbers follow from the seed and the round alone, so a continued run ends with the same weights,
 bit for bit, as an uninterrupted one.
@@ -36,7 +36,7 @@ from agrifm.scores import confusion_counts, macro_f1
 from agrifm.train.losses import cross_entropy
 from agrifm.work import progress
 
-ROUND = 25
+ROUND = 50
 """Most steps between two validations, and most steps repeated after a kill."""
 PATIENCE = 12
 """Rounds without a better validation macro F1 after which training stops."""
@@ -45,6 +45,8 @@ WARM_UP = 0.1
 FINAL_RATE = 0.01
 """The cosine ends at this share of the highest learning rate."""
 WEIGHT_DECAY = 0.01
+SMOOTHING = 0.05
+"""Of the labels: fields are mislabelled and pixels mixed now and then."""
 GRADIENT_NORM = 1.0
 """Gradients are scaled down to this norm."""
 
@@ -166,7 +168,7 @@ class Segmentation(lightning.LightningModule):
 
     def training_step(self, batch: TensorBatch) -> Tensor:
         """Loss over labelled pixels."""
-        return cross_entropy(self(batch), batch.label)
+        return cross_entropy(self(batch), batch.label, smoothing=SMOOTHING)
 
     def on_validation_epoch_start(self) -> None:
         """Begin counting."""

@@ -206,7 +206,7 @@ def _train_agrifm(data: Data, config: ModelConfig, path: Path) -> TrainedModel:
 
     sources = {sensor.sensor: len(sensor.bands) for sensor in data.sensors}
     torch.manual_seed(config.seed)
-    network = AgriFM(preset(config.preset, sources, len(data.labels.legend)))
+    network = AgriFM(preset(config.preset, sources, len(data.labels.legend), frames=config.frames))
     record = _record(data, config, "agrifm", network.config.model_dump(mode="json"), "torch", "lightning")
     fingerprint = _fingerprint(record, config, data)
     if path.exists() and load_record(path).training.get("fingerprint") == fingerprint:

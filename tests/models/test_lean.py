@@ -1,0 +1,104 @@
+"""The lean decoder: cheap, per sample, as fine as its pixels, and it stays AgriFM."""
+
+import pytest
+import torch
+
+from agrifm.errors import ModelError
+from agrifm.models.agrifm import AgriFM, AgriFMConfig, preset
+
+SOURCES = {"sentinel-2": 10, "landsat": 6, "modis": 7}
+FRAMES = 8
+
+
+def images(samples: int = 2, side: int = 48) -> dict[str, torch.Tensor]:
+    sides = {"sentinel-2": side, "landsat": side // 3, "modis": side // 48}
+    return {name: torch.randn(samples, FRAMES, SOURCES[name], own, own) for name, own in sides.items()}
+
+
+@pytest.fixture(scope="module")
+def model() -> AgriFM:
+    torch.manual_seed(0)
+    return AgriFM(preset("tiny", SOURCES, classes=5, frames=FRAMES)).eval()
+
+
+def test_it_scores_every_target_pixel_and_its_config_goes_to_json_and_back(model: AgriFM) -> None:
+    assert model(images()).shape == (2, 5, 48, 48)
+    assert AgriFMConfig.model_validate_json(model.config.model_dump_json()) == model.config
+
+
+def test_the_released_decoder_stays_where_the_length_is_open_and_in_base() -> None:
+    assert preset("tiny", SOURCES, classes=5).lean is None
+    assert preset("base", {"sentinel-2": 10}, classes=5, frames=32).lean is None
+
+
+def test_one_sample_does_not_depend_on_the_others(model: AgriFM) -> None:
+    many = images(samples=3)
+    model.train()  # batch statistics would show here
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout) or type(module).__name__ == "DropPath":
+            module.eval()
+    with torch.no_grad():
+        together = model(many)[1:2]
+        alone = model({name: image[1:2] for name, image in many.items()})
+    model.eval()
+    torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-5)
+
+
+def test_it_sees_single_pixels_and_what_lies_far_away(model: AgriFM) -> None:
+    """A change of one pixel shows most in that pixel; through the encoder it also shows beyond the decoder's reach."""
+    before = images(samples=1)
+    after = {name: image.clone() for name, image in before.items()}
+    after["sentinel-2"][..., 10, 20] += 3
+    with torch.no_grad():
+        change = (model(after) - model(before)).abs().sum(dim=1)[0]
+    assert change.argmax().item() == 10 * 48 + 20
+    assert change[10, 44] > 0
+    assert change[40, 20] > 0
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_source_reaches_the_scores_by_both_ways(model: AgriFM, source: str) -> None:
+    content = images(samples=1)
+    content[source].requires_grad_()
+    features = model.encoders(content)
+    features[source].encoder_features.retain_grad()
+    model.decoder(features, content).sum().backward()
+    assert content[source].grad is not None
+    assert content[source].grad.abs().sum() > 0
+    gradient = features[source].encoder_features.grad
+    assert gradient is not None
+    assert gradient.abs().sum() > 0
+
+
+def test_it_costs_a_tenth_of_the_released_decoder() -> None:
+    """Multiply-adds of neck and head against those of the lean decoder, counted by PyTorch."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    def cost(model: AgriFM) -> int:
+        content = images(samples=1)
+        counts = []
+        for run in (lambda: model(content), lambda: model.encoders(content)):
+            with FlopCounterMode(display=False) as counter, torch.no_grad():
+                run()
+            counts.append(counter.get_total_flops())
+        return counts[0] - counts[1]
+
+    lean, released = (AgriFM(preset("tiny", SOURCES, classes=5, frames=frames)) for frames in (FRAMES, None))
+    assert cost(lean) < cost(released) / 2
+
+
+def test_another_length_is_refused(model: AgriFM) -> None:
+    wrong = {name: image[:, 1:] for name, image in images().items()}
+    with pytest.raises(ModelError, match="have 7 frames, but the model reads 8"):
+        model(wrong)
+
+
+def test_an_open_length_or_concatenation_is_refused() -> None:
+    config = preset("tiny", SOURCES, classes=5, frames=FRAMES)
+    open_length = [{**source.model_dump(), "frames": None} for source in config.sources]
+    with pytest.raises(ValueError, match="needs the number of frames"):
+        AgriFMConfig.model_validate({**config.model_dump(), "sources": open_length})
+    with pytest.raises(ValueError, match="goes with `mean` fusion"):
+        AgriFMConfig.model_validate(
+            {**config.model_dump(), "encoder": {**config.encoder.model_dump(), "fusion": "cat"}}
+        )

@@ -14,6 +14,7 @@ from agrifm.scores import (
     f1_per_class,
     macro_f1,
     overall_accuracy,
+    paired_interval,
     scored_classes,
 )
 
@@ -98,3 +99,22 @@ def test_the_interval_is_the_same_for_the_same_seed() -> None:
     blocks = np.random.default_rng(3).integers(0, 9, (12, 3, 3))
     assert accuracy_interval(blocks, 5) == accuracy_interval(blocks, 5)
     assert accuracy_interval(blocks, 5) != accuracy_interval(blocks, 6)
+
+
+def test_the_paired_interval_is_that_of_the_difference_and_narrower_than_apart() -> None:
+    """Two models that share their hard blocks: the second errs in 10 more places of each 100, everywhere."""
+    right = np.repeat([20, 40, 60, 80], 10)
+    first, second = (
+        np.stack([np.array([[hits, 0], [100 - hits, 0]]) for hits in own]).astype(np.int64)
+        for own in (right, right - 10)
+    )
+    assert paired_interval(first, second, overall_accuracy) == pytest.approx((0.1, 0.1))
+    alone = block_interval(first, overall_accuracy)
+    assert alone[1] - alone[0] > 0.1
+
+
+def test_the_paired_interval_changes_its_sign_with_the_order_of_the_models() -> None:
+    generator = np.random.default_rng(1)
+    first, second = generator.integers(1, 9, (2, 15, 3, 3))
+    low, high = paired_interval(first, second, overall_accuracy)
+    assert paired_interval(second, first, overall_accuracy) == pytest.approx((-high, -low))

@@ -119,6 +119,8 @@ def _summary(
     from rich.console import Console
     from rich.table import Table
 
+    from agrifm.train.run import describe_differences
+
     console = Console(width=100)
     stages = Table(title="Stages", title_justify="left")
     stages.add_column("stage")
@@ -142,8 +144,11 @@ def _summary(
     for entry in report["areas"]:
         half = (entry["interval_ha"][1] - entry["interval_ha"][0]) / 2
         areas.add_row(entry["name"], f"{entry['mapped_ha']:.0f}", f"{entry['area_ha']:.0f}", f"{half:.0f}")
-    for table in (stages, models, areas):
+    for table in (stages, models):
         console.print(table)
+    for sentence in describe_differences(report["unseen_blocks"].get("differences", [])):
+        console.print(f"macro F1, {sentence}", highlight=False)
+    console.print(areas)
     console.print(f"peak memory {peak:.1f} GB")
     console.print("\n".join(account))
     console.print(f"look at  {directory / 'report' / 'report.html'}\n         {directory / 'map' / 'map.png'}")

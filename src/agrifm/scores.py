@@ -60,7 +60,7 @@ def block_interval(
     """95 % interval of a score, blocks drawn with replacement (percentile bootstrap); NaN where it is never defined.
 
     Args:
-        block_counts: (block, predicted class, true class).
+        block_counts: (block, predicted class, true class), or with more axes between.
         score: from summed counts to a number.
     """
     generator = np.random.default_rng(seed)
@@ -70,3 +70,24 @@ def block_interval(
         return float("nan"), float("nan")
     low, high = np.nanpercentile(scores, [2.5, 97.5])
     return float(low), float(high)
+
+
+def paired_interval(
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    score: Callable[[Counts], float],
+    draws: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """95 % interval of how much the first score exceeds the second, both on the same blocks drawn with replacement.
+
+    Args:
+        first, second: (block, predicted class, true class) of two models over the same places.
+        score: from summed counts to a number.
+
+    Returns:
+        Percentile bootstrap as in `block_interval`; NaN where the difference is never defined.
+    """
+    assert len(first) == len(second), "both models are scored on the same blocks"
+    both = np.stack([first, second], axis=1)
+    return block_interval(both, lambda drawn: score(drawn[0]) - score(drawn[1]), draws, seed)

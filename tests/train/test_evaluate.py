@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from agrifm.train.evaluate import Unseen, majority_accuracy, score
+from agrifm.train.evaluate import Unseen, compare, majority_accuracy, score
 
 CODES = ("a", "b", "other")
 
@@ -59,3 +59,25 @@ def test_the_majority_class_is_that_of_the_training_labels(unseen: Unseen) -> No
     training[0, :3] = [1, 1, 0]
     known = unseen.label[unseen.label != 255]
     assert majority_accuracy(unseen, training, 3) == pytest.approx((known == 1).mean())
+
+
+def test_models_are_compared_on_the_pixels_that_both_predicted(unseen: Unseen) -> None:
+    generator = np.random.default_rng(4)
+    first, second = (generator.integers(3, size=(20, 20)).astype(np.uint8) for _ in range(2))
+    first[:3], second[-2:] = 255, 255
+    found = compare(first, second, unseen, len(CODES))
+    both = (unseen.label != 255) & (first != 255) & (second != 255)
+    of_first, of_second = (
+        f1_score(unseen.label[both], guess[both], average="macro", labels=[0, 1]) for guess in (first, second)
+    )
+    assert found["macro_f1"] == pytest.approx(of_first - of_second)
+    low, high = found["macro_f1_interval"]
+    assert low < found["macro_f1"] < high
+    assert found["blocks"] == len(np.unique(unseen.block[both]))
+
+
+def test_a_model_against_itself_differs_by_nothing(unseen: Unseen) -> None:
+    predicted = np.random.default_rng(5).integers(3, size=(20, 20)).astype(np.uint8)
+    found = compare(predicted, predicted, unseen, len(CODES))
+    assert found["macro_f1"] == 0
+    assert found["macro_f1_interval"] == [0, 0]

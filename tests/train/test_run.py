@@ -90,7 +90,7 @@ def test_training_again_replaces_the_models(trained: Path) -> None:
 
 def test_scores_are_described_per_model(trained: Path) -> None:
     lines = describe(json.loads((trained / "scores.json").read_text()))
-    assert [line.split(":")[0] for line in lines] == ["agrifm", "random-forest"]
+    assert [line.split(":")[0] for line in lines] == ["agrifm", "random-forest", "macro F1, agrifm - random-forest"]
 
 
 @pytest.mark.parametrize("most_bytes", [20_000, 3_000_000])

@@ -35,7 +35,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"ha": hectares, "percent": percent, "share": _share}
+    environment.filters |= {"ha": hectares, "percent": percent, "share": _share, "signed": _signed}
     scale, scale_share = scale_bar(mapped.grid)
     return environment.get_template(TEMPLATE).render(
         report=report,
@@ -84,6 +84,11 @@ def _share(value: float | None, interval: Sequence[float] | None = None) -> str:
         return NONE
     span = f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval and None not in interval else ""
     return f"{value:.2f}{span}"
+
+
+def _signed(value: float, interval: Sequence[float]) -> str:
+    """A difference of scores with its sign, and its interval."""
+    return f"{value:+.2f} ({interval[0]:.2f} to {interval[1]:.2f})".replace("-", "−")
 
 
 def _pictures(mapped: ClassMap, confusion: Confusion, truth: Path | None) -> list[dict[str, Any]]:
@@ -167,6 +172,7 @@ def _models(scores: dict[str, Any] | None) -> dict[str, Any] | None:
         "models": models,
         "majority": (scores.get("majority_class") or {}).get("overall_accuracy"),
         "blocks": scores.get("blocks"),
+        "differences": [one for one in scores.get("differences") or [] if one["macro_f1"] is not None],
         "scored": [(code, names.get(code, code)) for code in scored],
         "matrices": [
             (model["name"], _matrix(list(names.values()), model["counts"]))

@@ -143,7 +143,7 @@ def _models(scores: dict[str, Any] | None) -> dict[str, Any]:
     """Scores on unseen blocks: each model's, and how the blocks were divided."""
     if scores is None:
         return {}
-    about = {key: scores[key] for key in ("majority_class", "scored", "blocks") if key in scores}
+    about = {key: scores[key] for key in ("majority_class", "scored", "blocks", "differences") if key in scores}
     return {"models": scores["models"], "unseen_blocks": about}
 
 

@@ -10,7 +10,15 @@ from agrifm.legend import UNLABELLED
 from agrifm.samples.labels import Labels
 from agrifm.samples.patches import Tiles, labelled_windows
 from agrifm.samples.split import FOLDS, Split
-from agrifm.scores import block_interval, confusion_counts, f1_per_class, macro_f1, overall_accuracy, scored_classes
+from agrifm.scores import (
+    block_interval,
+    confusion_counts,
+    f1_per_class,
+    macro_f1,
+    overall_accuracy,
+    paired_interval,
+    scored_classes,
+)
 from agrifm.train.trained import TrainedModel
 from agrifm.work import progress
 
@@ -56,9 +64,7 @@ def score(predicted: NDArray[np.uint8], unseen: Unseen, codes: tuple[str, ...]) 
     """Scores of predicted classes (H, W) on unseen blocks, ready for JSON; NaN becomes null."""
     classes = len(codes)
     counted = (unseen.label != UNLABELLED) & (predicted != UNLABELLED)
-    blocks, number = np.unique(unseen.block[counted], return_inverse=True)
-    per_block = np.zeros((len(blocks), classes, classes), np.int64)
-    np.add.at(per_block, (number, predicted[counted], unseen.label[counted]), 1)
+    per_block = _block_counts(predicted, unseen, counted, classes)
     counts = per_block.sum(axis=0)
     scores: dict[str, Any] = _finite(
         {
@@ -74,11 +80,39 @@ def score(predicted: NDArray[np.uint8], unseen: Unseen, codes: tuple[str, ...]) 
     return scores
 
 
+def compare(first: NDArray[np.uint8], second: NDArray[np.uint8], unseen: Unseen, classes: int) -> dict[str, Any]:
+    """By how much the macro F1 of the first prediction (H, W) exceeds the second's, ready for JSON.
+
+    Both are counted on the same pixels, and the interval draws the same blocks for both.
+    """
+    counted = (unseen.label != UNLABELLED) & (first != UNLABELLED) & (second != UNLABELLED)
+    blocks = [_block_counts(predicted, unseen, counted, classes) for predicted in (first, second)]
+    better, worse = (macro_f1(counts.sum(axis=0), unseen.scored) for counts in blocks)
+    found: dict[str, Any] = _finite(
+        {
+            "macro_f1": better - worse,
+            "macro_f1_interval": paired_interval(*blocks, lambda drawn: macro_f1(drawn, unseen.scored)),
+            "blocks": len(blocks[0]),
+        }
+    )
+    return found
+
+
 def majority_accuracy(unseen: Unseen, training: NDArray[np.uint8], classes: int) -> float:
     """Overall accuracy on the unseen blocks of the class that is most frequent in the training labels."""
     common = np.bincount(training[training != UNLABELLED], minlength=classes).argmax()
     known = unseen.label[unseen.label != UNLABELLED]
     return float((known == common).mean())
+
+
+def _block_counts(
+    predicted: NDArray[np.uint8], unseen: Unseen, counted: NDArray[np.bool_], classes: int
+) -> NDArray[np.int64]:
+    """Confusion counts (block, predicted class, true class) of the counted pixels."""
+    blocks, number = np.unique(unseen.block[counted], return_inverse=True)
+    per_block = np.zeros((len(blocks), classes, classes), np.int64)
+    np.add.at(per_block, (number, predicted[counted], unseen.label[counted]), 1)
+    return per_block
 
 
 def _parcel_counts(predicted: NDArray[np.uint8], unseen: Unseen, classes: int) -> NDArray[np.int64]:

@@ -5,10 +5,12 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agrifm.config import ModelConfig, Project
 from agrifm.cube.store import Cube, open_cube
@@ -19,7 +21,7 @@ from agrifm.record import ModelRecord, SensorRecord, running_versions
 from agrifm.samples.labels import Labels, read_labels
 from agrifm.samples.patches import Patches, Tiles, labelled_windows
 from agrifm.samples.split import FOLDS, Split, split_blocks
-from agrifm.train.evaluate import Unseen, majority_accuracy, predict_labelled, score, unseen_blocks
+from agrifm.train.evaluate import Unseen, compare, majority_accuracy, predict_labelled, score, unseen_blocks
 from agrifm.train.item import write_model_item
 from agrifm.train.trained import SUFFIXES, TrainedModel, load_model, load_record
 
@@ -134,19 +136,23 @@ def train_models(data: Data, config: ModelConfig, directory: Path) -> dict[str, 
     """Train each of the named models into a directory and score them; returns and writes the scores."""
     _write_training_data(data, directory / TRAINING_DATA)
     scores: dict[str, Any] = {}
+    predictions: dict[str, NDArray[np.uint8]] = {}
     for name in config.names:
         path = directory / f"{name}{SUFFIXES[name]}"
         model = (_train_agrifm if name == "agrifm" else _train_forest)(data, config, path)
-        predicted = predict_labelled(model, data.tiles, data.unseen.label)
+        predictions[name] = predict_labelled(model, data.tiles, data.unseen.label)
         scores[name] = {
-            **score(predicted, data.unseen, data.labels.legend.codes),
+            **score(predictions[name], data.unseen, data.labels.legend.codes),
             "training": model.record.training,
         }
+    classes = len(data.labels.legend)
     result = {
         "models": scores,
-        "majority_class": {
-            "overall_accuracy": majority_accuracy(data.unseen, data.training.label, len(data.labels.legend))
-        },
+        "differences": [
+            {"model": one, "against": other, **compare(predictions[one], predictions[other], data.unseen, classes)}
+            for one, other in combinations(predictions, 2)
+        ],
+        "majority_class": {"overall_accuracy": majority_accuracy(data.unseen, data.training.label, classes)},
         "legend": data.labels.legend.model_dump(mode="json"),
         "scored": [code for code, wanted in zip(data.labels.legend.codes, data.unseen.scored, strict=True) if wanted],
         "blocks": data.split.blocks,
@@ -277,4 +283,15 @@ def describe(scores: dict[str, Any]) -> list[str]:
             f"{name}: on {scores['blocks']['test']} unseen blocks overall accuracy {own['overall_accuracy']:.3f} "
             f"(majority class {scores['majority_class']['overall_accuracy']:.3f}), macro F1 {macro}"
         )
+    return [*lines, *(f"macro F1, {sentence}" for sentence in describe_differences(scores.get("differences", [])))]
+
+
+def describe_differences(differences: Sequence[dict[str, Any]]) -> list[str]:
+    """Models against each other: "agrifm - random-forest: +0.01 (-0.01 to 0.03)"; those without a score left out."""
+    lines = []
+    for entry in differences:
+        low, high = entry["macro_f1_interval"]
+        if None not in (entry["macro_f1"], low, high):
+            pair = f"{entry['model']} - {entry['against']}"
+            lines.append(f"{pair}: {entry['macro_f1']:+.3f} ({low:.3f} to {high:.3f})")
     return lines

@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from real_fields import apart, figures, ground, level, parcels, read, season
+from real_fields import apart, figures, ground, level, parcels, read, season, years
 from real_fields.causes import causes
 from real_fields.table import Row, rows, written
 
@@ -28,6 +28,8 @@ from agrifm.scene.simulator.point_series import PointSeries
 
 SIZES = {"oceanic": 3.0, "southern": 10.0}
 """Sides of the simulated seasons, km."""
+YEARS = 5
+"""Simulated years that are set beside each other, each with a seed of its own."""
 
 
 def line_a(real: PointSeries, simulated: PointSeries | None) -> list[Row]:
@@ -159,6 +161,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for quantity in figures.QUANTITIES:
             figures.curves(real, simulated, quantity, options.figures / f"realism-{quantity.lower()}.png")
     table = [row for line in LINES_OF_PARCELS for row in line(real, simulated)]
+    if simulated and not options.points:
+        others = [simulated_parcels("", options.seed + later) for later in range(1, YEARS)]
+        table += years.years(real, [simulated, *others])
     if options.real:
         table += compare_seasons(None, None)
     elif options.points is None:

@@ -1,10 +1,11 @@
 """What the comparison with real fields measures: on arrays whose numbers are known, and on the real sets."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
-from real_fields import apart, ground, level, parcels, read
+from real_fields import apart, figures, ground, level, parcels, read, years
 from real_fields.table import TOLERANCES, Row, Tolerance
 
 from agrifm.scene.simulator.point_series import POINT_BANDS, PointSeries
@@ -188,6 +189,23 @@ def test_line_i_a_forest_of_other_series_knows_the_like_and_not_the_unlike() -> 
     swapped = made(seed=1, noise=0.01)
     label = np.where(swapped.label == "grassland", "wheat", "grassland")
     assert apart.transfer(real, dataclasses.replace(swapped, label=label)).verdict == "fails"
+
+
+def test_years_beside_each_other_show_what_chance_does_and_years_together_what_the_simulator_does() -> None:
+    real, simulated = made(noise=0.01), [made(seed=seed, noise=0.01, shift=2.0) for seed in (1, 2)]
+    assert years.together(simulated).values.shape == (240, 72, 9)
+    found = {row.quantity: row.simulated for row in years.years(real, simulated)}
+    quantity = "class-months with median NDVI within 0.10, share"
+    assert found[f"year beside year: {quantity}"] == 1.0
+    assert found[f"2 years together: {quantity}"] < 0.8
+    assert 0.35 < found["a simulated year from another, area under curve: all bands and months"] < 0.65
+
+
+def test_figures_are_small_pictures_with_a_panel_per_crop(tmp_path: Path) -> None:
+    series = made()
+    for quantity in figures.QUANTITIES:
+        figures.curves(series, series, quantity, tmp_path / "curves.png")
+        assert 5_000 < (tmp_path / "curves.png").stat().st_size < 200_000
 
 
 @needs_data

@@ -18,7 +18,7 @@ QUANTITIES = {"NDVI": "NDVI", "B08": "near infrared reflectance (B08)", "B11": "
 
 
 def curves(real: PointSeries, simulated: PointSeries, quantity: str, path: Path) -> None:
-    """Medians and 10-90 % ranges of gap-filled dekads, real in dark, simulated in colour, as PNG."""
+    """Medians and 10-90 % ranges of gap-filled dekads of up to ten crops, real in dark, simulated in colour, as PNG."""
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
@@ -26,7 +26,7 @@ def curves(real: PointSeries, simulated: PointSeries, quantity: str, path: Path)
     labels = labels[np.argsort(-counts)]
     dekads = year_of(real).dekads
     figure, axes = plt.subplots(2, 5, figsize=(13, 5), sharex=True, sharey=True, layout="constrained")
-    for panel, label in zip(axes.flat, labels, strict=True):
+    for panel, label in zip(axes.flat, labels, strict=False):
         for series, color, name in ((real, REAL, "real"), (simulated, SIMULATED, "simulated")):
             own = _values(series, quantity)[series.label == label]
             low, middle, high = np.quantile(own, (0.1, 0.5, 0.9), axis=0)
@@ -36,7 +36,9 @@ def curves(real: PointSeries, simulated: PointSeries, quantity: str, path: Path)
         panel.xaxis.set_major_locator(matplotlib.dates.MonthLocator(bymonth=(1, 4, 7, 10)))
         panel.xaxis.set_major_formatter(matplotlib.dates.DateFormatter("%b"))
         panel.grid(alpha=0.3)
-    axes[0, 0].legend(loc="lower left", fontsize=8, title="median, 10-90 %", title_fontsize=8)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    names = [f"{name}: median, 10-90 %" for name in names]
+    figure.legend(handles, names, loc="outside upper center", ncols=2, frameon=False)
     figure.supylabel(QUANTITIES[quantity])
     whole = BytesIO()
     figure.savefig(whole, dpi=90)

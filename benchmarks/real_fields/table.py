@@ -122,10 +122,10 @@ def rows(line: str, real: dict[str, float], simulated: dict[str, float]) -> list
 
 def written(table: Iterable[Row]) -> str:
     """The table as text, one row a line."""
-    lines = [f"{'':<2}{'quantity':<78}{'real':>8}{'simulated':>11}  {'tolerance':<16}verdict"]
+    lines = [f"{'':<2}{'quantity':<98}{'real':>8}{'simulated':>11}  {'tolerance':<16}verdict"]
     for row in table:
         real, simulated = (f"{value:.3f}" if np.isfinite(value) else "-" for value in (row.real, row.simulated))
         verdict = row.verdict if np.isfinite(row.simulated) else ""
-        text = f"{row.line:<2}{row.quantity:<78}{real:>8}{simulated:>11}  {row.tolerance!s:<16}{verdict}"
+        text = f"{row.line:<2}{row.quantity:<98}{real:>8}{simulated:>11}  {row.tolerance!s:<16}{verdict}"
         lines.append(" ".join([text, row.note]).rstrip())
     return "\n".join(lines) + "\n"

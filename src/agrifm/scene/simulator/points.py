@@ -40,15 +40,15 @@ WIDTH = 1.2
 """Degrees of longitude over which the cells spread."""
 SOUTHERN = 1 / 3
 """Share of the cells that lie in the southern fifth of the region's latitudes; the others lie in the northern one."""
-VIGOUR, BRIGHTNESS = 0.25, 0.08
+VIGOUR, BRIGHTNESS = 0.35, 0.09
 """Standard deviations of the logarithms of leaf area and soil brightness between a pixel and its field."""
-BORDER = 0.35
+BORDER = 0.4
 """Share of the points whose pixel holds part of a neighbour."""
 CLOUDY, SHADED = -1.5, -0.5
 """Opacity of clouds and of shadows from which the mask finds most of them; below 0, for masks are widened."""
 MASK_NOISE = 0.6
 """Standard deviation of that opacity between pixels."""
-MISSED = 0.004
+MISSED = 0.0025
 """Share of the pixels that the mask calls clear whatever lies above them."""
 NOISE = (0.002, 0.02)
 """Sensor and correction: standard deviation of reflectance in each band, absolute and relative."""

@@ -33,9 +33,12 @@ other_values = [10, 50, 80]
 [model]
 frames = 24
 side = 96
-steps = 350
-batch = 4
+steps = 1500
+batch = 2
+learning_rate = 3e-3
 """
+SIZE_KM = 8.0
+"""Side of the simulated area: at least 20 unseen blocks of 960 m, eleven crops with 15 parcels in them."""
 REFERENCE_POINTS = 400
 
 
@@ -64,7 +67,7 @@ def demo(directory: Path) -> dict[str, Any]:
     seconds: dict[str, float] = {}
     with _stage("simulate", seconds):
         if not (season / MARKER).exists():
-            simulate(season)
+            simulate(season, size=SIZE_KM)
     with _stage("fetch", seconds):
         _, account = fetch(project)
     with _stage("train", seconds):

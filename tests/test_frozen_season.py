@@ -1,0 +1,102 @@
+"""The simulated season is frozen: every number that was ever measured on it stays comparable.
+
+A change needs a new `version` in the regions' files, a record in docs/decisions that names it, and all tables made
+again (benchmarks/realism.py, the demo, the other benchmarks). Then `python tests/test_frozen_season.py` writes the new
+frozen numbers.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections import defaultdict
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pystac
+import pytest
+import rasterio
+
+from agrifm.scene.simulator import region as regions
+from agrifm.scene.simulator.catalogue import simulate
+from agrifm.scene.simulator.region import REGIONS, read_region
+from agrifm.season import Season
+
+FROZEN = Path(__file__).parent / "golden" / "frozen_season.json"
+PARAMETERS = Path(regions.__file__).parent
+RECORDS = Path(__file__).parents[1] / "docs" / "decisions"
+WEEKS = {
+    "oceanic": Season(date(2024, 5, 1), date(2024, 6, 1)),
+    "mediterranean": Season(date(2024, 6, 1), date(2024, 7, 2)),
+    "monsoon": Season(date(2024, 7, 20), date(2024, 8, 20)),
+    "southern": Season(date(2023, 12, 20), date(2024, 1, 20)),
+}
+"""A month that says much about each region's crops."""
+
+
+def checksums() -> dict[str, str]:
+    """SHA-256 of every file that holds parameters."""
+    files = sorted([*PARAMETERS.glob("*.toml"), *PARAMETERS.glob("regions/*.toml")])
+    return {str(path.relative_to(PARAMETERS)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def statistics(region: str, directory: Path) -> dict[str, Any]:
+    """Of a season of 1 x 1 km: scenes, mean of each asset over all of them, and what grows, rounded."""
+    root = simulate(directory, region, size=1, seed=0, season=WEEKS[region]).parent
+    means: dict[str, list[float]] = defaultdict(list)
+    scenes: dict[str, int] = defaultdict(int)
+    for item in pystac.Catalog.from_file(root / "catalog.json").get_items(recursive=True):
+        collection = str(item.collection_id)
+        scenes[collection] += 1
+        for key, asset in item.assets.items():
+            with rasterio.open(asset.get_absolute_href()) as file:
+                means[f"{collection} {key}"].append(float(file.read(1).mean()))
+    parcels = geopandas.read_file(root / "truth" / "parcels.gpkg")
+    hectares = parcels.groupby("crop").area_ha.sum()
+    return {
+        "scenes": dict(scenes),
+        "means": {name: float(f"{np.mean(values):.4g}") for name, values in sorted(means.items())},
+        "hectares": {str(crop): round(float(area), 1) for crop, area in hectares.items()},
+    }
+
+
+def frozen() -> dict[str, Any]:
+    """What is frozen, as written."""
+    content: dict[str, Any] = json.loads(FROZEN.read_text(encoding="utf-8"))
+    return content
+
+
+def test_the_parameters_are_the_frozen_ones() -> None:
+    changed = sorted(name for name, sum_ in checksums().items() if frozen()["checksums"].get(name) != sum_)
+    assert checksums().keys() == frozen()["checksums"].keys()
+    assert not changed, f"frozen parameters changed: {changed}; {__doc__}"
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_a_small_season_is_the_frozen_one(region: str, tmp_path: Path) -> None:
+    expected, found = frozen()["statistics"][region], statistics(region, tmp_path / "season")
+    assert found["scenes"] == expected["scenes"]
+    assert found["hectares"] == pytest.approx(expected["hectares"], abs=0.11)
+    assert found["means"] == pytest.approx(expected["means"], rel=2e-3)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_every_region_has_the_frozen_version_and_a_record_tells_of_it(region: str) -> None:
+    version = read_region(region).version
+    assert version == frozen()["version"]
+    records = [path.read_text(encoding="utf-8") for path in sorted(RECORDS.glob("*.md"))]
+    assert any(f"Simulated season, version {version}" in record for record in records)
+
+
+def freeze() -> None:
+    """Write down the season as it is now."""
+    with tempfile.TemporaryDirectory() as folder:
+        numbers = {region: statistics(region, Path(folder) / region) for region in REGIONS}
+    content = {"version": read_region("oceanic").version, "checksums": checksums(), "statistics": numbers}
+    FROZEN.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    freeze()

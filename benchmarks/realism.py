@@ -17,8 +17,10 @@ import os
 import platform
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from real_fields import apart, figures, ground, level, parcels, read, season, years
 from real_fields.causes import causes
 from real_fields.table import Row, rows, written
@@ -29,38 +31,48 @@ from agrifm.scene.simulator.point_series import PointSeries
 SIZES = {"oceanic": 3.0, "southern": 10.0}
 """Sides of the simulated seasons, km."""
 YEARS = 5
-"""Simulated years that are set beside each other, each with a seed of its own."""
+"""Simulated years, each a set of 467 parcels with a seed, weather and skies of its own: one year alone is as much a
+matter of chance as the real one (`years.py` says how much)."""
+
+Years = Sequence[PointSeries]
 
 
-def line_a(real: PointSeries, simulated: PointSeries | None) -> list[Row]:
-    """How well a forest knows the labels."""
-    return rows("a", parcels.separability(real), parcels.separability(simulated) if simulated else {})
+def line_a(real: PointSeries, simulated: Years) -> list[Row]:
+    """How well a forest knows the labels: each simulated year by itself, then their mean."""
+    of_years = [parcels.separability(year, seeds=(0,)) for year in simulated]
+    found = {}
+    for quantity in of_years[0] if of_years else ():
+        found[quantity] = float(np.mean([one[quantity] for one in of_years]))
+    notes = {name: ", ".join(f"{one[name]:.2f}" for one in of_years) for name in found}
+    return [replace(row, note=notes.get(row.quantity, "")) for row in rows("a", parcels.separability(real), found)]
 
 
-def line_b(real: PointSeries, simulated: PointSeries | None) -> list[Row]:
-    """Level and timing."""
-    return rows("b", {}, level.level_and_timing(real, simulated)) if simulated else []
+def line_b(real: PointSeries, simulated: Years) -> list[Row]:
+    """Level and timing, all simulated years together."""
+    return rows("b", {}, level.level_and_timing(real, years.together(simulated))) if simulated else []
 
 
-def line_c(real: PointSeries, simulated: PointSeries | None) -> list[Row]:
-    """Spread."""
-    own = rows("c", parcels.spread(real), parcels.spread(simulated) if simulated else {})
-    return [*rows("c", {}, level.equal_spread(real, simulated)), *own] if simulated else own
+def line_c(real: PointSeries, simulated: Years) -> list[Row]:
+    """Spread, all simulated years together."""
+    if not simulated:
+        return rows("c", parcels.spread(real), {})
+    joined = years.together(simulated)
+    return rows("c", parcels.spread(real), level.equal_spread(real, joined) | parcels.spread(joined))
 
 
-def line_d(real: PointSeries, simulated: PointSeries | None) -> list[Row]:
-    """Gaps."""
-    return rows("d", parcels.gaps(real), parcels.gaps(simulated) if simulated else {})
+def line_d(real: PointSeries, simulated: Years) -> list[Row]:
+    """Gaps, all simulated years together."""
+    return rows("d", parcels.gaps(real), parcels.gaps(years.together(simulated)) if simulated else {})
 
 
-def line_h(real: PointSeries, simulated: PointSeries | None) -> list[Row]:
-    """What gives simulated parcels away."""
-    return apart.told_apart(apart.Pair.of(real, simulated)) if simulated else []
+def line_h(real: PointSeries, simulated: Years) -> list[Row]:
+    """What gives simulated parcels of one year away."""
+    return apart.told_apart(apart.Pair.of(real, simulated[0])) if simulated else []
 
 
-def line_i(real: PointSeries, simulated: PointSeries | None) -> list[Row]:
-    """From simulated to real parcels."""
-    return [apart.transfer(real, simulated)] if simulated else []
+def line_i(real: PointSeries, simulated: Years) -> list[Row]:
+    """From simulated parcels of all years to real ones."""
+    return [apart.transfer(real, years.together(simulated))] if simulated else []
 
 
 LINES_OF_PARCELS = (line_a, line_b, line_c, line_d, line_h, line_i)
@@ -93,13 +105,13 @@ def simulated_seasons(folder: Path, seed: int) -> tuple[read.Patch, read.Composi
     return season.patch(folder / "oceanic"), season.composites(folder / "southern")
 
 
-def simulated_parcels(source: str, seed: int) -> PointSeries:
-    """From a folder, or freshly simulated where none is named."""
+def simulated_parcels(source: str, seed: int) -> list[PointSeries]:
+    """One set from a folder, or `YEARS` freshly simulated ones where none is named."""
     if source:
-        return read.parcels(Path(source))
+        return [read.parcels(Path(source))]
     from agrifm.scene.simulator.points import simulate_points
 
-    return simulate_points("oceanic", year=parcels.YEAR, seed=seed)
+    return [simulate_points("oceanic", year=parcels.YEAR, seed=seed + later) for later in range(YEARS)]
 
 
 def medians(real: PointSeries, simulated: PointSeries, most: int) -> str:
@@ -153,17 +165,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="folder for <date>-realism.txt")
     options = parser.parse_args(arguments)
     real = read.france()
-    simulated = None if options.real else simulated_parcels(options.points or "", options.seed)
+    simulated = [] if options.real else simulated_parcels(options.points or "", options.seed)
     if simulated and (options.cases or options.causes):
-        print(medians(real, simulated, options.cases) if options.cases else causes(real, simulated), end="")
+        joined = years.together(simulated)
+        print(medians(real, joined, options.cases) if options.cases else causes(real, simulated[0]), end="")
         return
     if simulated and options.figures:
         for quantity in figures.QUANTITIES:
-            figures.curves(real, simulated, quantity, options.figures / f"realism-{quantity.lower()}.png")
+            path = options.figures / f"realism-{quantity.lower()}.png"
+            figures.curves(real, years.together(simulated), quantity, path)
     table = [row for line in LINES_OF_PARCELS for row in line(real, simulated)]
-    if simulated and not options.points:
-        others = [simulated_parcels("", options.seed + later) for later in range(1, YEARS)]
-        table += years.years(real, [simulated, *others])
+    if len(simulated) > 1:
+        table += years.years(simulated)
     if options.real:
         table += compare_seasons(None, None)
     elif options.points is None:

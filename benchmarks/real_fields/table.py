@@ -51,7 +51,8 @@ TOLERANCES: dict[str, dict[str, Tolerance]] = {
         "overall accuracy, temporary crop yes or no": _difference(0.05),
     },
     "b": {
-        "class-months with median NDVI within 0.10 and every band in its range, share": _range(0.80),
+        # Reported alone: simulated years beside each other reach it no more often than beside the real one (`years.py`).
+        "class-months with median NDVI within 0.10 and every band in its range, share": Tolerance("reported"),
         "class-months with median NDVI within 0.10, share": _range(0.80),
         "class-month-bands with median in the real 10-90 % range, share": _range(0.80),
         "annual crops, greatest distance of the months of greatest NDVI, months": _range(0, 1),

@@ -1,7 +1,7 @@
-"""How far simulated years of other weather lie from each other, and all of them together from the real year.
+"""How far simulated years of other weather lie from each other.
 
 The real set is one sample of 467 parcels in one year. What two simulated years differ by is what sampling and weather
-alone do to lines b, c and h; what years together differ by from the real one is what is left to the simulator.
+alone do to lines b, c and h.
 """
 
 from collections.abc import Sequence
@@ -16,15 +16,13 @@ from real_fields.table import Row
 from agrifm.scene.simulator.point_series import PointSeries
 
 
-def years(real: PointSeries, simulated: Sequence[PointSeries]) -> list[Row]:
-    """Rows without tolerances: lines b and c of the years together, and of every year beside every other; line h."""
+def years(simulated: Sequence[PointSeries]) -> list[Row]:
+    """Rows without tolerances: lines b and c of every year beside every other; line h of one beside another."""
     found = []
-    joined = together(simulated)
     pairs = list(permutations(simulated, 2))
     for line, compare in (("b", level_and_timing), ("c", equal_spread)):
         of_pairs = [compare(*pair) for pair in pairs]
-        for quantity, value in compare(real, joined).items():
-            found.append(Row(line, f"{len(simulated)} years together: {quantity}", np.nan, value))
+        for quantity in of_pairs[0]:
             shares = [one[quantity] for one in of_pairs]
             note = f"{min(shares):.2f} to {max(shares):.2f}"
             found.append(Row(line, f"year beside year: {quantity}", np.nan, float(np.mean(shares)), note))
@@ -34,11 +32,11 @@ def years(real: PointSeries, simulated: Sequence[PointSeries]) -> list[Row]:
 
 
 def together(simulated: Sequence[PointSeries]) -> PointSeries:
-    """The parcels of several years as one set."""
+    """The parcels of several years as one set; cells of different years are different places."""
     return replace(
         simulated[0],
         label=np.concatenate([series.label for series in simulated]),
-        cell=np.concatenate([series.cell for series in simulated]),
+        cell=np.concatenate([np.char.add(f"{year}: ", series.cell) for year, series in enumerate(simulated)]),
         fold=np.concatenate([series.fold for series in simulated]),
         values=np.concatenate([series.values for series in simulated]),
         present=np.concatenate([series.present for series in simulated]),

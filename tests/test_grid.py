@@ -240,3 +240,8 @@ def test_a_geometry_is_moved_as_rasterio_moves_it() -> None:
     assert moved.geom_type == "Polygon"
     assert np.allclose(moved.exterior.coords, expected["coordinates"][0], atol=1e-3)
     assert np.allclose(moved.interiors[0].coords, expected["coordinates"][1], atol=1e-3)
+
+
+def test_a_window_grows_as_far_as_the_grid_goes() -> None:
+    assert Window(1, 10, 5, 6).grown(2, (30, 17)) == Window(0, 8, 8, 9)
+    assert Window(1, 10, 5, 6).within(Window(0, 8, 8, 9)) == Window(1, 2, 5, 6)

@@ -45,6 +45,16 @@ class Window:
         assert not any(number % ratio for number in numbers), f"{self} does not nest in pixels {ratio} x as long"
         return Window(*(number // ratio for number in numbers))
 
+    def grown(self, pixels: int, shape: tuple[int, int]) -> "Window":
+        """With so many more pixels on each side, as far as a grid of `shape` has them."""
+        top, left = max(self.row - pixels, 0), max(self.col - pixels, 0)
+        bottom, right = min(self.row + self.height + pixels, shape[0]), min(self.col + self.width + pixels, shape[1])
+        return Window(top, left, bottom - top, right - left)
+
+    def within(self, outer: "Window") -> "Window":
+        """The same pixels, counted from the corner of a window that contains them."""
+        return Window(self.row - outer.row, self.col - outer.col, self.height, self.width)
+
 
 @dataclass(frozen=True)
 class Grid:

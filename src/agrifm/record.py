@@ -60,6 +60,8 @@ class ModelRecord(Frozen):
     """Number of equal periods into which the season is interpolated before the model sees it."""
     side: int
     """Side in target pixels of the windows that the model was trained on."""
+    margin: int = 0
+    """Target pixels around a window that the model needs to see, to say the same however an area is cut."""
     legend: Legend
     season: tuple[date, date]
     area: tuple[float, float, float, float] | None = None

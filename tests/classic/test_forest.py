@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 from skops import io
 
+from agrifm.classic.features import Kind
 from agrifm.classic.forest import (
     PIXELS_PER_BLOCK,
     PIXELS_PER_PLACE,
     RandomForest,
+    Shape,
     draw_pixels,
-    features,
     fit,
     load_forest,
+    pixel_rows,
     save_forest,
-    training_rows,
+    tune,
 )
 from agrifm.errors import ModelError
 from agrifm.grid import Window
@@ -53,16 +55,6 @@ def sample_of(fine: np.ndarray, coarse: np.ndarray | None = None, label: np.ndar
 def forest() -> RandomForest:
     rows = np.concatenate([np.full((50, 2), 0.1), np.full((50, 2), 0.9)]).astype(np.float32)
     return fit(rows, np.repeat([0, 2], 50).astype(np.uint8), RECORD)
-
-
-def test_a_pixels_features_are_its_bands_at_all_steps_and_the_coarse_pixel_it_lies_in() -> None:
-    fine = np.arange(2 * 2 * 4 * 4).reshape(2, 2, 4, 4)
-    coarse = 1000 + np.arange(2 * 1 * 2 * 2).reshape(2, 1, 2, 2)
-    rows = features(sample_of(fine, coarse))
-    assert rows.shape == (16, 6)
-    row, col = 2, 3
-    expected = [*fine[:, :, row, col].ravel(), *coarse[:, :, row // 2, col // 2].ravel()]
-    assert rows[row * 4 + col].tolist() == expected
 
 
 def test_probabilities_lie_on_the_classes_of_the_legend_and_sum_to_one(forest: RandomForest) -> None:
@@ -128,10 +120,48 @@ def test_unlabelled_pixels_are_never_drawn() -> None:
     assert np.argwhere(chosen).tolist() == [[3, 4]]
 
 
-def test_a_pixel_in_two_windows_is_taken_once() -> None:
-    label = np.array([[0, 2, 255, 0]], np.uint8)
-    sample = sample_of(np.arange(4).reshape(1, 1, 1, 4), label=label)
-    chosen = np.array([[True, True, True, False]])
-    rows, classes = training_rows([sample, sample], chosen)
-    assert rows.ravel().tolist() == [0, 1]
+def test_a_pixel_in_two_windows_is_taken_once_and_none_around_a_window() -> None:
+    label = np.array([[0, 2, 255, 0, 2]], np.uint8)
+    sample = sample_of(np.arange(5).reshape(1, 1, 1, 5), label=label)
+    chosen = np.array([[True, True, True, False, True]])
+    window = Window(0, 0, 1, 4)
+    rows, classes = pixel_rows([(window, sample), (window, sample)], label, chosen, RECORD.sensors)
+    assert rows["series"].ravel().tolist() == [0, 1]
     assert classes.tolist() == [0, 2]
+
+
+def test_pixels_that_no_sensor_saw_are_left_out() -> None:
+    label = np.zeros((1, 3), np.uint8)
+    sample = sample_of(np.arange(3).reshape(1, 1, 1, 3), label=label)
+    sample.series["a"].valid[:, 0, 1] = False
+    rows, _ = pixel_rows([(sample.window, sample)], label, np.ones((1, 3), bool), RECORD.sensors)
+    assert rows["series"].ravel().tolist() == [0, 2]
+
+
+def test_tuning_takes_the_features_that_tell_the_classes_apart() -> None:
+    """Only the last kind holds the class; the others hold noise."""
+    generator = np.random.default_rng(0)
+    classes = generator.integers(0, 2, 400).astype(np.uint8)
+    noise = generator.random((400, 3)).astype(np.float32)
+    rows: dict[Kind, np.ndarray] = {
+        "series": noise[:, :1],
+        "statistics": noise,
+        "neighbourhood": np.column_stack([noise, classes + 0.1 * noise[:, 0]]).astype(np.float32),
+    }
+    half, other = ({kind: own[part] for kind, own in rows.items()} for part in (slice(200), slice(200, None)))
+    shape, tried = tune(half, classes[:200], other, classes[200:], np.array([True, True]), seed=0)
+    assert shape.features == "neighbourhood"
+    found = {entry["features"]: entry["validation_macro_f1"] for entry in tried if entry["leaf"] == 2}
+    assert found["neighbourhood"] == 1
+    assert found["series"] < 0.7
+    assert found["statistics"] < 0.7
+    assert len(tried) == 6
+
+
+def test_the_record_tells_the_shape_and_how_far_its_features_look() -> None:
+    rows = np.random.default_rng(0).random((40, 2)).astype(np.float32)
+    shape = Shape("neighbourhood", "random", 0.5, 3)
+    grown = fit(rows, np.repeat([0, 2], 20).astype(np.uint8), RECORD, shape)
+    assert Shape.of(grown.record) == shape
+    assert grown.record.margin == 2
+    assert len(grown.classifier.estimators_) == 300

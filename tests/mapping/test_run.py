@@ -23,7 +23,8 @@ from tests.mapping.small_maps import (
     utm_grid,
 )
 
-from agrifm.classic.forest import features, fit, load_forest, save_forest
+from agrifm.classic.features import features
+from agrifm.classic.forest import Shape, fit, load_forest, save_forest
 from agrifm.errors import CubeError, MapError, ModelError, OutputError
 from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares, reproject
 from agrifm.legend import UNLABELLED, Legend
@@ -286,15 +287,16 @@ def test_map_area_names_the_missing_cube_and_the_missing_model(tmp_path):
         map_area(tmp_path / "cube.zarr", tmp_path / "a.skops", tmp_path / "map")
 
 
-@pytest.fixture
-def forest(tmp_path):
+@pytest.fixture(params=["series", "neighbourhood"])
+def forest(tmp_path, request):
     """A random forest trained on the classes of `PixelModel`, as a file."""
     cube = make_cube(tmp_path / "training.zarr", utm_grid(), seed=1)
     sample = read_patch(cube, Window(0, 0, 96, 144), [SENTINEL], SEASON.steps(4))
     classes = PixelModel().probabilities(sample).argmax(0).astype(np.uint8)
     path = tmp_path / "models" / "forest.skops"
     path.parent.mkdir()
-    save_forest(path, fit(features(sample), classes.ravel(), make_record(name="random-forest")))
+    rows = features(sample, np.ones(classes.shape, bool), [SENTINEL], request.param)
+    save_forest(path, fit(rows, classes.ravel(), make_record(name="random-forest"), Shape(request.param)))
     return path
 
 

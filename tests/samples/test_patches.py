@@ -12,7 +12,7 @@ from agrifm.cube.store import Cube
 from agrifm.cube.temporal import interpolate
 from agrifm.grid import Window
 from agrifm.samples import patches
-from agrifm.samples.patches import TILE, Patches, Tiles, labelled_windows, read_patch, tiles_under
+from agrifm.samples.patches import TILE, Patches, Tiles, labelled_windows, read_patch, read_with_margin, tiles_under
 
 STEPS = SEASON.steps(5)
 
@@ -154,3 +154,15 @@ def test_what_is_kept_equals_what_is_read(cube: Cube, monkeypatch: pytest.Monkey
         for name, series in sample.series.items():
             assert (series.image == read[number].series[name].image).all()
             assert (series.valid == read[number].series[name].valid).all()
+
+
+@pytest.mark.parametrize("window", [Window(0, 48, 48, 48), Window(48, 96, 48, 96)])
+def test_a_margin_shows_the_ground_around_a_window_as_far_as_the_grid_goes(cube: Cube, window: Window) -> None:
+    tiles = Tiles(cube, list(cube.inputs.values()), STEPS)
+    sample = read_with_margin(tiles.sample, window, 2, cube.nest, cube.target.shape)
+    assert sample.window == window.grown(2, cube.target.shape)
+    whole = tiles.sample(Window(0, 0, *cube.target.shape)).series["sentinel-2"]
+    own = sample.series["sentinel-2"]
+    np.testing.assert_array_equal(own.image, whole.image[..., *sample.window.slices])
+    assert own.valid.shape[1:] == sample.label.shape
+    assert read_with_margin(tiles.sample, window, 0, cube.nest, cube.target.shape).window == window

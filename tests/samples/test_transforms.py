@@ -1,11 +1,13 @@
 """Transforms: eight turns that move every array of a sample alike, and interpolation of its series."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from agrifm.grid import Window
 from agrifm.samples.sample import Sample, Series
-from agrifm.samples.transforms import interpolated, turned
+from agrifm.samples.transforms import cut, interpolated, turned
 
 
 def make_sample(side: int = 6) -> Sample:
@@ -83,3 +85,20 @@ def test_interpolated_series_have_the_steps_as_dates_and_one_validity_per_pixel(
     assert (series.date == steps).all()
     assert series.day is None
     assert (found.label == sample.label).all()
+
+
+def test_a_cut_shows_what_lay_under_it_though_it_nests_in_no_coarse_pixel() -> None:
+    whole = replace(make_sample(9), window=Window(30, 60, 9, 9))
+    part = cut(whole, Window(32, 61, 5, 4))
+    inside = (slice(2, 7), slice(1, 5))
+    assert (part.label == whole.label[inside]).all()
+    assert (part.series["fine"].image == whole.series["fine"].image[..., *inside]).all()
+    assert (part.series["fine"].valid == whole.series["fine"].valid[:, *inside]).all()
+    for found, own in (
+        (part.series["coarse"].image[0], whole.series["coarse"].image[0]),
+        (part.series["coarse"].valid, whole.series["coarse"].valid),
+        (part.series["coarse"].day, whole.series["coarse"].day),
+    ):
+        assert found is not None
+        assert own is not None
+        assert (found[0] == np.kron(own[0], np.ones((3, 3)))[inside]).all()

@@ -1,33 +1,68 @@
-"""A random forest on gap-filled series: the naive baseline that every map is compared with.
+"""Random forests: the baseline that every map is compared with, as good as features and tuning make it.
 
-A pixel's features are its bands at all steps of the interpolated season; coarser sensors lend the pixel their value.
+`agrifm.classic.features` says what a forest sees of a pixel. Which features and which shape of the trees are best is
+decided on the validation blocks, in two short rounds of small forests; the best one is then grown in full.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 from zipfile import ZIP_DEFLATED, BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
+from agrifm.classic.features import KINDS, Kind, Rows, features, margin, parts
 from agrifm.errors import ModelError
 from agrifm.files import write_bytes
+from agrifm.grid import Window
 from agrifm.legend import UNLABELLED
-from agrifm.record import ModelRecord
+from agrifm.record import ModelRecord, SensorInput
 from agrifm.samples.sample import Sample
+from agrifm.scores import confusion_counts, macro_f1
 
-TREES = 200
-LEAF = 2
-"""Fewest training pixels in a leaf."""
-PIXELS_PER_PLACE = 20
+TREES = 300
+TUNING_TREES = 40
+PIXELS_PER_PLACE = 8
 """Training pixels drawn from a parcel; more repeat each other."""
 PIXELS_PER_BLOCK = 40
 """Training pixels drawn per block from land of the class `other`."""
 _TRUSTED = ["sklearn.tree._tree.Tree"]
 """Type outside of skops' own safe list that a stored forest may hold."""
+Classes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a forest sees, and how its trees are grown."""
+
+    features: Kind = "series"
+    split: Literal["best", "random"] = "best"
+    """Thresholds: the best of each feature (Breiman 2001), or one drawn for each (Geurts et al. 2006)."""
+    share: float | Literal["sqrt"] = "sqrt"
+    """Features tried at each split: a share of all, or the square root of their number."""
+    leaf: int = 2
+    """Fewest training pixels in a leaf."""
+
+    @classmethod
+    def of(cls, record: ModelRecord) -> "Shape":
+        """The shape that a record tells of."""
+        return cls(**record.architecture["shape"])
+
+    def record(self) -> dict[str, Any]:
+        """The part of a record that tells of this shape."""
+        return {"architecture": {"kind": "random forest", "shape": asdict(self)}, "margin": margin(self.features)}
+
+
+TREES_TRIED = (
+    Shape(leaf=5),
+    Shape(split="random", share=0.2),
+    Shape(split="random", share=0.2, leaf=5),
+)
+"""Tried beside the usual trees once the features are chosen."""
 
 
 @dataclass(frozen=True)
@@ -35,30 +70,16 @@ class RandomForest:
     """A trained forest and its record."""
 
     record: ModelRecord
-    classifier: RandomForestClassifier
+    classifier: RandomForestClassifier | ExtraTreesClassifier
 
     def probabilities(self, sample: Sample) -> NDArray[np.float32]:
         """Class probabilities (classes, H, W) of an interpolated sample; pixels never seen are 0 before the forest."""
-        rows = features(sample)
+        everywhere = np.ones(sample.label.shape, bool)
+        rows = features(sample, everywhere, self.record.sensors, Shape.of(self.record).features)
         found = self.classifier.predict_proba(rows).astype(np.float32)
         result = np.zeros((len(rows), len(self.record.legend)), np.float32)
         result[:, self.classifier.classes_] = found
         return result.T.reshape(-1, *sample.label.shape)
-
-
-def features(sample: Sample) -> NDArray[np.float32]:
-    """Rows (H * W, features) of an interpolated sample: per sensor all bands at all steps."""
-    height, width = sample.label.shape
-    columns = []
-    for series in sample.series.values():
-        frames, bands, own_height, _ = series.image.shape
-        pixels = series.image.reshape(frames * bands, *series.image.shape[2:])
-        columns.append(_spread(pixels, height // own_height).reshape(frames * bands, height * width).T)
-    return np.concatenate(columns, axis=1)
-
-
-def _spread(pixels: NDArray[np.float32], ratio: int) -> NDArray[np.float32]:
-    return pixels if ratio == 1 else pixels.repeat(ratio, axis=-2).repeat(ratio, axis=-1)
 
 
 def draw_pixels(
@@ -79,29 +100,75 @@ def draw_pixels(
     return chosen.reshape(label.shape)
 
 
-def training_rows(
-    samples: Iterable[Sample], chosen: NDArray[np.bool_]
-) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Features and classes of the chosen pixels, each taken once though windows may overlap.
+def pixel_rows(
+    samples: Iterable[tuple[Window, Sample]],
+    label: Classes,
+    chosen: NDArray[np.bool_],
+    sensors: Sequence[SensorInput],
+) -> tuple[dict[Kind, Rows], Classes]:
+    """Features of every kind, and classes, of the chosen pixels, each taken once though windows may overlap.
 
     Args:
-        chosen: (H, W) of the whole target grid.
+        samples: windows with the sample of each, which may show more around it.
+        label, chosen: (H, W) of the whole target grid; pixels that no sensor saw are left out.
     """
-    left = chosen.copy()
-    rows, classes = [], []
-    for sample in samples:
-        own = left[sample.window.slices] & (sample.label != UNLABELLED)
-        rows.append(features(sample)[own.ravel()])
-        classes.append(sample.label[own])
-        left[sample.window.slices] &= ~own
-    return np.concatenate(rows), np.concatenate(classes)
+    left = chosen & (label != UNLABELLED)
+    found, classes = [], []
+    for window, sample in samples:
+        own = np.zeros(sample.label.shape, bool)
+        inside = window.within(sample.window).slices
+        own[inside] = left[window.slices] & sample.seen[inside]
+        found.append(parts(sample, own, sensors, KINDS[-1]))
+        classes.append(label[window.slices][own[inside]])
+        left[window.slices] = False
+    rows = np.concatenate([np.concatenate(own, axis=1) for own in found])
+    widths = np.cumsum([part.shape[1] for part in found[0]])
+    return {kind: rows[:, :width] for kind, width in zip(KINDS, widths, strict=True)}, np.concatenate(classes)
 
 
-def fit(rows: NDArray[np.float32], classes: NDArray[np.uint8], record: ModelRecord) -> RandomForest:
-    """Train a forest on rows (pixels, features) and class numbers (pixels,)."""
-    seed = int(record.training.get("seed", 0))
-    classifier = RandomForestClassifier(TREES, min_samples_leaf=LEAF, n_jobs=-1, random_state=seed)
-    return RandomForest(record, classifier.fit(rows, classes))
+def grow(rows: Rows, classes: Classes, shape: Shape, trees: int, seed: int) -> Any:
+    """A classifier of scikit-learn grown on rows (pixels, features) and class numbers (pixels,)."""
+    kind = RandomForestClassifier if shape.split == "best" else ExtraTreesClassifier
+    forest = kind(trees, min_samples_leaf=shape.leaf, max_features=shape.share, n_jobs=-1, random_state=seed)
+    return forest.fit(rows, classes)
+
+
+def fit(rows: Rows, classes: Classes, record: ModelRecord, shape: Shape | None = None) -> RandomForest:
+    """Train a forest of `TREES` trees on rows (pixels, features) and class numbers (pixels,)."""
+    shape = shape or Shape()
+    record = record.model_copy(update=shape.record())
+    return RandomForest(record, grow(rows, classes, shape, TREES, int(record.training.get("seed", 0))))
+
+
+def tune(
+    training: dict[Kind, Rows],
+    classes: Classes,
+    validation: dict[Kind, Rows],
+    validation_classes: Classes,
+    scored: NDArray[np.bool_],
+    seed: int,
+) -> tuple[Shape, list[dict[str, Any]]]:
+    """The best shape by macro F1 on validation pixels, of which there are some: first the features, then the trees.
+
+    Args:
+        training, validation: rows of each kind of features.
+        scored: (classes,), which classes count, as far as they occur in validation.
+
+    Returns:
+        The shape, and every shape tried with its macro F1.
+    """
+    tried: dict[Shape, float] = {}
+
+    def best_of(shapes: Iterable[Shape]) -> Shape:
+        for shape in shapes:
+            forest = grow(training[shape.features], classes, shape, TUNING_TREES, seed)
+            counts = confusion_counts(forest.predict(validation[shape.features]), validation_classes, len(scored))
+            tried[shape] = macro_f1(counts, scored & (counts.sum(axis=0) > 0))
+        return max(tried, key=lambda shape: tried[shape])
+
+    best = best_of(Shape(kind) for kind in KINDS)
+    best = best_of(replace(shape, features=best.features) for shape in TREES_TRIED)
+    return best, [{**asdict(shape), "validation_macro_f1": round(score, 4)} for shape, score in tried.items()]
 
 
 def save_forest(path: Path, forest: RandomForest) -> None:
@@ -124,7 +191,9 @@ def load_forest(path: Path) -> RandomForest:
     about = f"reading the model {path}"
     try:
         content = io.load(path, trusted=_TRUSTED)
-        return RandomForest(ModelRecord.model_validate_json(content["record"]), content["forest"])
+        record = ModelRecord.model_validate_json(content["record"])
+        Shape.of(record)
+        return RandomForest(record, content["forest"])
     except UntrustedTypesFoundException as error:
         raise ModelError(f"{about}: it holds types that no random forest has ({error}); do not use it") from error
     except (OSError, ValueError, KeyError, TypeError, ValidationError, BadZipFile) as error:

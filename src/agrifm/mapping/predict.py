@@ -20,7 +20,7 @@ from agrifm.errors import MapError
 from agrifm.files import write_aside, write_json
 from agrifm.grid import Window
 from agrifm.mapping.plan import KEPT, MapPlan
-from agrifm.samples.patches import read_patch
+from agrifm.samples.patches import read_patch, read_with_margin
 from agrifm.samples.sample import Sample
 from agrifm.train.trained import TrainedModel
 from agrifm.work import progress, run_tiles
@@ -85,12 +85,17 @@ def predict_missing(plan: MapPlan, model: TrainedModel, scratch: Scratch) -> Non
     def read(window: Window) -> Sample:
         return read_patch(plan.cube, window, plan.record.sensors, steps)
 
+    def read_wide(window: Window) -> Sample:
+        return read_with_margin(read, window, plan.record.margin, plan.cube.nest, plan.grid.shape)
+
     with (
         progress("predict", len(plan.windows), len(plan.windows) - len(missing)) as advance,
         ThreadPoolExecutor(1) as reader,
     ):
-        for window, sample in run_tiles(read, missing, reader, 1 + AHEAD):
-            scratch.write(window, predict(model, sample))
+        for window, sample in run_tiles(read_wide, missing, reader, 1 + AHEAD):
+            found = predict(model, sample)
+            inside = (slice(None), *window.within(sample.window).slices)
+            scratch.write(window, None if found is None else found[inside])
             advance(1)
 
 

@@ -1,6 +1,6 @@
 """Patches: windows of a cube with the labels of one fold, read and interpolated once, kept in memory while they fit."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from agrifm.grid import Window, starts
 from agrifm.legend import UNLABELLED
 from agrifm.record import SensorInput
 from agrifm.samples.sample import Sample, Series, read_sample
-from agrifm.samples.transforms import interpolated
+from agrifm.samples.transforms import cut, interpolated
 
 TILE = 96
 """Side in target pixels of what is read and interpolated at once; a chunk of the cube, and a multiple of 480 m."""
@@ -114,6 +114,21 @@ def _shared(tile: Window, window: Window, ratio: int) -> tuple[tuple[slice, slic
         inside.append(slice((start - first) // ratio, (stop - first) // ratio))
         own.append(slice((start - tile_first) // ratio, (stop - tile_first) // ratio))
     return (inside[0], inside[1]), (own[0], own[1])
+
+
+def read_with_margin(
+    read: Callable[[Window], Sample], window: Window, margin: int, nest: int, shape: tuple[int, int]
+) -> Sample:
+    """The sample of a window and of `margin` pixels around it, as far as the grid has them.
+
+    Args:
+        read: gives the sample of a window whose numbers are multiples of `nest`.
+        shape: of the target grid.
+    """
+    if not margin:
+        return read(window)
+    wide = read(window.grown(-(-margin // nest) * nest, shape))
+    return cut(wide, window.grown(margin, shape))
 
 
 def read_patch(cube: Cube, window: Window, sensors: Sequence[SensorInput], steps: NDArray[np.int32]) -> Sample:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.cube.temporal import interpolate
+from agrifm.grid import Window
 from agrifm.samples.sample import Sample, Series
 
 Number = TypeVar("Number", bound=np.generic)
@@ -46,3 +47,24 @@ def turned(sample: Sample, turn: int) -> Sample:
         for name, own in sample.series.items()
     }
     return replace(sample, series=series, label=move(sample.label))
+
+
+def cut(sample: Sample, window: Window) -> Sample:
+    """The part of a sample under a window inside its own, every series on the target pixels.
+
+    Coarser pixels are repeated, so the window need not nest in them.
+    """
+    height = sample.label.shape[0]
+    rows, cols = window.within(sample.window).slices
+    row, col = np.r_[rows], np.r_[cols]
+    series = {}
+    for name, own in sample.series.items():
+        ratio = height // own.valid.shape[1]
+        place = np.ix_(row // ratio, col // ratio)
+        series[name] = Series(
+            own.image[:, :, *place],
+            own.valid[:, *place],
+            own.date,
+            None if own.day is None else own.day[:, *place],
+        )
+    return replace(sample, series=series, label=sample.label[rows, cols], window=window)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from agrifm.legend import UNLABELLED
 from agrifm.samples.labels import Labels
-from agrifm.samples.patches import Tiles, labelled_windows
+from agrifm.samples.patches import Tiles, labelled_windows, read_with_margin
 from agrifm.samples.split import FOLDS, Split
 from agrifm.scores import (
     block_interval,
@@ -53,9 +53,10 @@ def predict_labelled(model: TrainedModel, tiles: Tiles, label: NDArray[np.uint8]
     windows = labelled_windows(label, record.side, record.side)
     with progress(f"score {record.name}", len(windows)) as advance:
         for window in windows:
-            sample = tiles.sample(window)
+            sample = read_with_margin(tiles.sample, window, record.margin, tiles.cube.nest, label.shape)
             best = model.probabilities(sample).argmax(axis=0).astype(np.uint8)
-            predicted[window.slices] = np.where(sample.seen, best, np.uint8(UNLABELLED))
+            known = np.where(sample.seen, best, np.uint8(UNLABELLED))
+            predicted[window.slices] = known[window.within(sample.window).slices]
             advance(1)
     return predicted
 
@@ -86,13 +87,13 @@ def compare(first: NDArray[np.uint8], second: NDArray[np.uint8], unseen: Unseen,
     Both are counted on the same pixels, and the interval draws the same blocks for both.
     """
     counted = (unseen.label != UNLABELLED) & (first != UNLABELLED) & (second != UNLABELLED)
-    blocks = [_block_counts(predicted, unseen, counted, classes) for predicted in (first, second)]
-    better, worse = (macro_f1(counts.sum(axis=0), unseen.scored) for counts in blocks)
+    of_first, of_second = (_block_counts(predicted, unseen, counted, classes) for predicted in (first, second))
+    better, worse = (macro_f1(counts.sum(axis=0), unseen.scored) for counts in (of_first, of_second))
     found: dict[str, Any] = _finite(
         {
             "macro_f1": better - worse,
-            "macro_f1_interval": paired_interval(*blocks, lambda drawn: macro_f1(drawn, unseen.scored)),
-            "blocks": len(blocks[0]),
+            "macro_f1_interval": paired_interval(of_first, of_second, lambda drawn: macro_f1(drawn, unseen.scored)),
+            "blocks": len(of_first),
         }
     )
     return found

@@ -4,7 +4,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -13,34 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.config import ModelConfig, Project
-from agrifm.cube.store import Cube, open_cube
-from agrifm.errors import LabelError, ModelError
+from agrifm.cube.store import open_cube
+from agrifm.errors import ModelError
 from agrifm.files import MARKER, require_ours, saying_what_failed, write_geopackage, write_json
 from agrifm.legend import Legend
-from agrifm.record import ModelRecord, SensorRecord, running_versions
-from agrifm.samples.labels import Labels, read_labels
-from agrifm.samples.patches import Patches, Tiles, labelled_windows
-from agrifm.samples.split import FOLDS, Split, split_blocks
-from agrifm.train.evaluate import Unseen, compare, majority_accuracy, predict_labelled, score, unseen_blocks
+from agrifm.record import ModelRecord, running_versions
+from agrifm.samples.split import FOLDS
+from agrifm.train.data import Data, prepare, project_labels
+from agrifm.train.evaluate import compare, majority_accuracy, predict_labelled, score
 from agrifm.train.item import write_model_item
 from agrifm.train.trained import SUFFIXES, TrainedModel, load_model, load_record
 
 SCORES = "scores.json"
 TRAINING_DATA = "training.gpkg"
-
-
-@dataclass(frozen=True)
-class Data:
-    """What every model of a run is trained and scored on."""
-
-    cube: Cube
-    labels: Labels
-    split: Split
-    unseen: Unseen
-    sensors: tuple[SensorRecord, ...]
-    tiles: Tiles
-    training: Patches
-    validation: Patches
 
 
 def train(project: Project) -> dict[str, Any]:
@@ -61,77 +45,6 @@ def train(project: Project) -> dict[str, Any]:
     return train_models(data, project.model, project.models)
 
 
-def project_labels(project: Project, cube: Cube) -> Labels:
-    """The project's labels on the target grid of its cube."""
-    config = project.labels
-    return read_labels(
-        project.path(config.file),
-        config.column,
-        cube.target,
-        cube.area,
-        None if config.legend is None else Legend.read(project.path(config.legend)),
-        None if config.other is None else project.path(config.other),
-        config.other_values,
-        config.fold_column,
-    )
-
-
-def prepare(cube: Cube, labels: Labels, block: float, config: ModelConfig) -> Data:
-    """Divide the labels into folds and read what normalisation needs.
-
-    Raises:
-        LabelError: no validation labels, or none that any sensor saw.
-    """
-    split = split_blocks(labels, block, config.seed)
-    steps = cube.season.steps(config.frames)
-    sensors = _target_first(cube)
-    train_label, validation_label = (split.label_of(labels, fold) for fold in FOLDS[:2])
-    tiles = Tiles(cube, sensors, steps)
-    training, validation = (
-        Patches(tiles, label, labelled_windows(label, config.side, stride))
-        for label, stride in ((train_label, _stride(cube, config.side)), (validation_label, config.side))
-    )
-    if not len(validation):
-        raise LabelError("dividing the labels: no validation block holds labels; use smaller blocks or label more")
-    measured = _statistics(training, sensors)
-    return Data(cube, labels, split, unseen_blocks(labels, split), measured, tiles, training, validation)
-
-
-def _stride(cube: Cube, side: int) -> int:
-    """Training windows overlap by half where the sensors' pixels nest in half a window."""
-    return side // 2 if side // 2 % cube.nest == 0 else side
-
-
-def _target_first(cube: Cube) -> tuple[SensorRecord, ...]:
-    """The cube's sensors, finest first; statistics still to be measured."""
-    inputs = sorted(cube.inputs.values(), key=lambda content: content.resolution)
-    return tuple(
-        SensorRecord(**content.model_dump(), mean=(0.0,) * len(content.bands), std=(1.0,) * len(content.bands))
-        for content in inputs
-    )
-
-
-def _statistics(patches: Patches, sensors: Sequence[SensorRecord]) -> tuple[SensorRecord, ...]:
-    """Mean and standard deviation per band over the seen pixels of the training windows."""
-    sums = {sensor.sensor: np.zeros((3, len(sensor.bands))) for sensor in sensors}
-    for number in range(len(patches)):
-        for name, series in patches[number].series.items():
-            pixels = series.image.transpose(0, 2, 3, 1)[series.valid].astype(np.float64)
-            sums[name] += np.stack([np.full(pixels.shape[1], len(pixels)), pixels.sum(axis=0), (pixels**2).sum(axis=0)])
-    measured = []
-    for sensor in sensors:
-        count, total, squares = sums[sensor.sensor]
-        if not count.any():
-            raise LabelError(
-                f"preparing training: '{sensor.sensor}' has no usable observation at the training labels; "
-                "widen the season or leave that sensor out"
-            )
-        mean = total / count
-        std = np.sqrt(np.maximum(squares / count - mean**2, 1e-8))
-        measured.append(sensor.model_copy(update={"mean": tuple(mean.tolist()), "std": tuple(std.tolist())}))
-    return tuple(measured)
-
-
 def train_models(data: Data, config: ModelConfig, directory: Path) -> dict[str, Any]:
     """Train each of the named models into a directory and score them; returns and writes the scores."""
     _write_training_data(data, directory / TRAINING_DATA)
@@ -139,7 +52,7 @@ def train_models(data: Data, config: ModelConfig, directory: Path) -> dict[str, 
     predictions: dict[str, NDArray[np.uint8]] = {}
     for name in config.names:
         path = directory / f"{name}{SUFFIXES[name]}"
-        model = (_train_agrifm if name == "agrifm" else _train_forest)(data, config, path)
+        model = _train_agrifm(data, config, path) if name == "agrifm" else _train_forest(data, config, path)
         predictions[name] = predict_labelled(model, data.tiles, data.unseen.label)
         scores[name] = {
             **score(predictions[name], data.unseen, data.labels.legend.codes),
@@ -186,18 +99,13 @@ def _record(data: Data, config: ModelConfig, name: str, architecture: dict[str, 
 
 
 def _train_forest(data: Data, config: ModelConfig, path: Path) -> TrainedModel:
-    from agrifm.classic.forest import draw_pixels, fit, save_forest, training_rows
+    from agrifm.classic.forest import save_forest
+    from agrifm.train.forest import train_forest
 
-    architecture = {"kind": "random forest on interpolated series"}
-    record = _record(data, config, "random-forest", architecture, "scikit-learn", "skops")
-    chosen = draw_pixels(data.training.label, data.labels.place, data.split.block, config.seed)
-    rows, classes = training_rows((data.training[number] for number in range(len(data.training))), chosen)
-    if len(np.unique(classes)) < 2:
-        raise LabelError("training the random forest: fewer than two classes were ever seen by a sensor")
-    forest = fit(rows, classes, record)
+    forest = train_forest(data, config, _record(data, config, "random-forest", {}, "scikit-learn", "skops"))
     save_forest(path, forest)
     nodes = sum(tree.tree_.node_count for tree in forest.classifier.estimators_)
-    write_model_item(path, record, nodes, path.parent / TRAINING_DATA)
+    write_model_item(path, forest.record, nodes, path.parent / TRAINING_DATA)
     return load_model(path)
 
 

@@ -1,0 +1,101 @@
+"""What models are trained and scored on: a cube and its labels, divided into folds, with the cube's statistics."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from agrifm.config import ModelConfig, Project
+from agrifm.cube.store import Cube
+from agrifm.errors import LabelError
+from agrifm.legend import Legend
+from agrifm.record import SensorRecord
+from agrifm.samples.labels import Labels, read_labels
+from agrifm.samples.patches import Patches, Tiles, labelled_windows
+from agrifm.samples.split import FOLDS, Split, split_blocks
+from agrifm.train.evaluate import Unseen, unseen_blocks
+
+
+@dataclass(frozen=True)
+class Data:
+    """What every model of a run is trained and scored on."""
+
+    cube: Cube
+    labels: Labels
+    split: Split
+    unseen: Unseen
+    sensors: tuple[SensorRecord, ...]
+    tiles: Tiles
+    training: Patches
+    validation: Patches
+
+
+def project_labels(project: Project, cube: Cube) -> Labels:
+    """The project's labels on the target grid of its cube."""
+    config = project.labels
+    return read_labels(
+        project.path(config.file),
+        config.column,
+        cube.target,
+        cube.area,
+        None if config.legend is None else Legend.read(project.path(config.legend)),
+        None if config.other is None else project.path(config.other),
+        config.other_values,
+        config.fold_column,
+    )
+
+
+def prepare(cube: Cube, labels: Labels, block: float, config: ModelConfig) -> Data:
+    """Divide the labels into folds and read what normalisation needs.
+
+    Raises:
+        LabelError: no validation labels, or none that any sensor saw.
+    """
+    split = split_blocks(labels, block, config.seed)
+    steps = cube.season.steps(config.frames)
+    sensors = _target_first(cube)
+    train_label, validation_label = (split.label_of(labels, fold) for fold in FOLDS[:2])
+    tiles = Tiles(cube, sensors, steps)
+    training, validation = (
+        Patches(tiles, label, labelled_windows(label, config.side, stride))
+        for label, stride in ((train_label, _stride(cube, config.side)), (validation_label, config.side))
+    )
+    if not len(validation):
+        raise LabelError("dividing the labels: no validation block holds labels; use smaller blocks or label more")
+    measured = _statistics(training, sensors)
+    return Data(cube, labels, split, unseen_blocks(labels, split), measured, tiles, training, validation)
+
+
+def _stride(cube: Cube, side: int) -> int:
+    """Training windows overlap by half where the sensors' pixels nest in half a window."""
+    return side // 2 if side // 2 % cube.nest == 0 else side
+
+
+def _target_first(cube: Cube) -> tuple[SensorRecord, ...]:
+    """The cube's sensors, finest first; statistics still to be measured."""
+    inputs = sorted(cube.inputs.values(), key=lambda content: content.resolution)
+    return tuple(
+        SensorRecord(**content.model_dump(), mean=(0.0,) * len(content.bands), std=(1.0,) * len(content.bands))
+        for content in inputs
+    )
+
+
+def _statistics(patches: Patches, sensors: Sequence[SensorRecord]) -> tuple[SensorRecord, ...]:
+    """Mean and standard deviation per band over the seen pixels of the training windows."""
+    sums = {sensor.sensor: np.zeros((3, len(sensor.bands))) for sensor in sensors}
+    for number in range(len(patches)):
+        for name, series in patches[number].series.items():
+            pixels = series.image.transpose(0, 2, 3, 1)[series.valid].astype(np.float64)
+            sums[name] += np.stack([np.full(pixels.shape[1], len(pixels)), pixels.sum(axis=0), (pixels**2).sum(axis=0)])
+    measured = []
+    for sensor in sensors:
+        count, total, squares = sums[sensor.sensor]
+        if not count.any():
+            raise LabelError(
+                f"preparing training: '{sensor.sensor}' has no usable observation at the training labels; "
+                "widen the season or leave that sensor out"
+            )
+        mean = total / count
+        std = np.sqrt(np.maximum(squares / count - mean**2, 1e-8))
+        measured.append(sensor.model_copy(update={"mean": tuple(mean.tolist()), "std": tuple(std.tolist())}))
+    return tuple(measured)

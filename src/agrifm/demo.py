@@ -29,6 +29,7 @@ column = "crop"
 legend = "season/truth/legend.json"
 other = "season/truth/landcover.tif"
 other_values = [10, 50, 80]
+block = 480
 
 [model]
 frames = 24
@@ -37,8 +38,8 @@ steps = 1500
 batch = 2
 learning_rate = 3e-3
 """
-SIZE_KM = 8.0
-"""Side of the simulated area: at least 20 unseen blocks of 960 m, eleven crops with 15 parcels in them."""
+SIZE_KM = 7.5
+"""Side of the simulated area; with blocks of 480 m, over 70 of them unseen, and nine crops with 15 parcels in them."""
 REFERENCE_POINTS = 400
 
 

@@ -121,21 +121,20 @@ def test_unlabelled_pixels_are_never_drawn() -> None:
 
 
 def test_a_pixel_in_two_windows_is_taken_once_and_none_around_a_window() -> None:
-    label = np.array([[0, 2, 255, 0, 2]], np.uint8)
-    sample = sample_of(np.arange(5).reshape(1, 1, 1, 5), label=label)
-    chosen = np.array([[True, True, True, False, True]])
+    sample = sample_of(10 + np.arange(5).reshape(1, 1, 1, 5))
+    chosen = np.array([[True, True, False, False, True]])
     window = Window(0, 0, 1, 4)
-    rows, classes = pixel_rows([(window, sample), (window, sample)], label, chosen, RECORD.sensors)
-    assert rows["series"].ravel().tolist() == [0, 1]
-    assert classes.tolist() == [0, 2]
+    rows, places = pixel_rows([(window, sample), (window, sample)], chosen, RECORD.sensors)
+    assert rows["series"].ravel().tolist() == [10, 11]
+    assert places.tolist() == [0, 1]
 
 
 def test_pixels_that_no_sensor_saw_are_left_out() -> None:
-    label = np.zeros((1, 3), np.uint8)
-    sample = sample_of(np.arange(3).reshape(1, 1, 1, 3), label=label)
+    sample = sample_of(10 + np.arange(3).reshape(1, 1, 1, 3))
     sample.series["a"].valid[:, 0, 1] = False
-    rows, _ = pixel_rows([(sample.window, sample)], label, np.ones((1, 3), bool), RECORD.sensors)
-    assert rows["series"].ravel().tolist() == [0, 2]
+    rows, places = pixel_rows([(sample.window, sample)], np.ones((1, 3), bool), RECORD.sensors)
+    assert rows["series"].ravel().tolist() == [10, 12]
+    assert places.tolist() == [0, 2]
 
 
 def test_tuning_takes_the_features_that_tell_the_classes_apart() -> None:

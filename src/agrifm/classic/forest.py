@@ -101,29 +101,30 @@ def draw_pixels(
 
 
 def pixel_rows(
-    samples: Iterable[tuple[Window, Sample]],
-    label: Classes,
-    chosen: NDArray[np.bool_],
-    sensors: Sequence[SensorInput],
-) -> tuple[dict[Kind, Rows], Classes]:
-    """Features of every kind, and classes, of the chosen pixels, each taken once though windows may overlap.
+    samples: Iterable[tuple[Window, Sample]], chosen: NDArray[np.bool_], sensors: Sequence[SensorInput]
+) -> tuple[dict[Kind, Rows], NDArray[np.intp]]:
+    """Features of every kind of the chosen pixels, each taken once though windows may overlap.
 
     Args:
         samples: windows with the sample of each, which may show more around it.
-        label, chosen: (H, W) of the whole target grid; pixels that no sensor saw are left out.
+        chosen: (H, W) of the whole target grid; pixels that no sensor saw are left out.
+
+    Returns:
+        Rows of each kind, and the place of each row's pixel in the flattened grid.
     """
-    left = chosen & (label != UNLABELLED)
-    found, classes = [], []
+    left = chosen.copy()
+    number = np.arange(chosen.size).reshape(chosen.shape)
+    found, places = [], []
     for window, sample in samples:
         own = np.zeros(sample.label.shape, bool)
         inside = window.within(sample.window).slices
         own[inside] = left[window.slices] & sample.seen[inside]
         found.append(parts(sample, own, sensors, KINDS[-1]))
-        classes.append(label[window.slices][own[inside]])
+        places.append(number[window.slices][own[inside]])
         left[window.slices] = False
     rows = np.concatenate([np.concatenate(own, axis=1) for own in found])
     widths = np.cumsum([part.shape[1] for part in found[0]])
-    return {kind: rows[:, :width] for kind, width in zip(KINDS, widths, strict=True)}, np.concatenate(classes)
+    return {kind: rows[:, :width] for kind, width in zip(KINDS, widths, strict=True)}, np.concatenate(places)
 
 
 def grow(rows: Rows, classes: Classes, shape: Shape, trees: int, seed: int) -> Any:

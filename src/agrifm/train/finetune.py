@@ -78,6 +78,8 @@ class Outcome:
     steps: int
     best_round: int
     best_macro_f1: float
+    seconds: float
+    """Training time without validation, in the part of the run that this process made."""
     waiting_share: float
     """Share of training time spent waiting for data, in the part of the run that this process made."""
 
@@ -319,6 +321,7 @@ def finetune(
         steps=rounds.done * recipe.round,
         best_round=rounds.best_round,
         best_macro_f1=rounds.best,
+        seconds=total,
         waiting_share=rounds.waited / total if total else 0.0,
     )
 

@@ -26,8 +26,9 @@ def train_forest(data: Data, config: ModelConfig, record: ModelRecord) -> Random
     Raises:
         LabelError: no sensor saw two classes of the training blocks, or anything of the validation blocks.
     """
-    training, classes = _rows(data, data.training.label, config)
-    validation, validation_classes = _rows(data, data.validation.label, config)
+    (training, classes), (validation, validation_classes) = (
+        _drawn(data, label, config) for label in (data.training.label, data.validation.label)
+    )
     if len(np.unique(classes)) < 2:
         raise LabelError("training the random forest: fewer than two classes were ever seen by a sensor")
     if not len(validation_classes):
@@ -38,14 +39,22 @@ def train_forest(data: Data, config: ModelConfig, record: ModelRecord) -> Random
     return fit(training[shape.features], classes, record, shape)
 
 
-def _rows(data: Data, label: NDArray[np.uint8], config: ModelConfig) -> tuple[dict[Kind, Rows], NDArray[np.uint8]]:
-    """Features and classes of pixels drawn from labels; windows do not overlap, but pixels see their neighbours."""
+def _drawn(data: Data, label: NDArray[np.uint8], config: ModelConfig) -> tuple[dict[Kind, Rows], NDArray[np.uint8]]:
+    """Features and classes of pixels drawn from labels (H, W)."""
     chosen = draw_pixels(label, data.labels.place, data.split.block, config.seed)
-    windows = labelled_windows(np.where(chosen, label, np.uint8(UNLABELLED)), config.side, config.side)
+    rows, places = chosen_rows(data, chosen, config.side)
+    return rows, label.ravel()[places]
+
+
+def chosen_rows(data: Data, chosen: NDArray[np.bool_], side: int) -> tuple[dict[Kind, Rows], NDArray[np.intp]]:
+    """Features of every kind of the chosen pixels (H, W), and the place of each in the flattened grid.
+
+    Windows of `side` pixels do not overlap, but their pixels see their neighbours.
+    """
+    windows = labelled_windows(np.where(chosen, np.uint8(0), np.uint8(UNLABELLED)), side, side)
 
     def read() -> Iterator[tuple[Window, Sample]]:
         for window in windows:
-            sample = read_with_margin(data.tiles.sample, window, REACH, data.cube.nest, label.shape)
-            yield window, sample
+            yield window, read_with_margin(data.tiles.sample, window, REACH, data.cube.nest, chosen.shape)
 
-    return pixel_rows(read(), label, chosen, data.sensors)
+    return pixel_rows(read(), chosen, data.sensors)

@@ -139,7 +139,8 @@ def _train_agrifm(data: Data, config: ModelConfig, path: Path) -> TrainedModel:
     }
     record = record.model_copy(update={"training": training})
     save_model(path, network, record)
-    write_json(path.with_suffix(".timing.json"), {"share_of_time_waiting_for_data": round(outcome.waiting_share, 4)})
+    timing = {"seconds": round(outcome.seconds, 1), "share_of_time_waiting_for_data": round(outcome.waiting_share, 4)}
+    write_json(path.with_suffix(".timing.json"), timing)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     write_model_item(path, record, parameters, path.parent / TRAINING_DATA)
     shutil.rmtree(work)

@@ -34,7 +34,7 @@ block = 480
 [model]
 frames = 24
 side = 96
-steps = 1500
+steps = 600
 batch = 2
 learning_rate = 3e-3
 """

@@ -15,7 +15,7 @@ from pyproj import Transformer
 from agrifm.grid import LONLAT
 from agrifm.scene.simulator import draw
 from agrifm.scene.simulator.field_plans import first_day
-from agrifm.scene.simulator.ground import CHLOROPHYLL, SOIL_SPREAD, VIGOUR_SPREAD
+from agrifm.scene.simulator.ground import CHLOROPHYLL
 from agrifm.scene.simulator.growth import Growth
 from agrifm.scene.simulator.optics import Geometry, surface_reflectance
 from agrifm.scene.simulator.orbits import Pass, passes
@@ -40,6 +40,8 @@ WIDTH = 1.2
 """Degrees of longitude over which the cells spread."""
 SOUTHERN = 1 / 3
 """Share of the cells that lie in the southern fifth of the region's latitudes; the others lie in the northern one."""
+VIGOUR, BRIGHTNESS = 0.35, 0.09
+"""Standard deviations of the logarithms of leaf area and soil brightness between a pixel and its field."""
 BORDER = 0.4
 """Share of the points whose pixel holds part of a neighbour."""
 CLOUDY, SHADED = -1.5, -0.5
@@ -215,8 +217,8 @@ def _ground(
 
 def _pixels(state: State, parcel: NDArray[np.intp], seed: int) -> State:
     """The state of the pixel in each parcel, which differs a little from the field's."""
-    vigour = np.exp(VIGOUR_SPREAD * draw.normal(seed, "pixel vigour", parcel)).astype(np.float32)
-    bright = np.exp(SOIL_SPREAD * draw.normal(seed, "pixel brightness", parcel)).astype(np.float32)
+    vigour = np.exp(VIGOUR * draw.normal(seed, "pixel vigour", parcel)).astype(np.float32)
+    bright = np.exp(BRIGHTNESS * draw.normal(seed, "pixel brightness", parcel)).astype(np.float32)
     return replace(
         state,
         green_area=state.green_area * vigour,

@@ -51,7 +51,7 @@ TOLERANCES: dict[str, dict[str, Tolerance]] = {
         "overall accuracy, temporary crop yes or no": _difference(0.05),
     },
     "b": {
-        # Reported alone: simulated years beside each other reach it no more often than beside the real one (`years.py`).
+        # Reported alone: simulated years do not hold it beside each other (`years.py`).
         "class-months with median NDVI within 0.10 and every band in its range, share": Tolerance("reported"),
         "class-months with median NDVI within 0.10, share": _range(0.80),
         "class-month-bands with median in the real 10-90 % range, share": _range(0.80),

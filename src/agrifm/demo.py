@@ -37,6 +37,9 @@ side = 96
 steps = 600
 batch = 2
 learning_rate = 3e-3
+
+[map]
+window = 192
 """
 SIZE_KM = 7.5
 """Side of the simulated area; with blocks of 480 m, over 70 of them unseen, and nine crops with 15 parcels in them."""

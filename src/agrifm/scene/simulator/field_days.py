@@ -1,5 +1,7 @@
 """Fields as they stand on one day, and the step to the next: work on the field, leaves, dead matter, soil water."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -122,12 +124,13 @@ class FieldDays:
         self.biomass += LIGHT_USE * 0.5 * today.radiation * light * free * np.clip(today.temperature / 12, 0, 1)
         self._pass_water(today, free)
 
-    def _now(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
+    def _now(self, values: NDArray[Any]) -> NDArray[Any]:
         """What a plan says of each field's current slot."""
-        return values[self._rows, np.minimum(self.slot, SLOTS - 1)]
+        now: NDArray[Any] = values[self._rows, np.minimum(self.slot, SLOTS - 1)]
+        return now
 
     def _type(self, trait: str) -> Numbers:
-        return self._types[trait][self._now(self.plans.kind)]
+        return np.asarray(self._types[trait][self._now(self.plans.kind)])
 
     def _faded(self, plant: NDArray[np.intp]) -> Numbers:
         """Share of the crop's leaves that have died, 0..1."""
@@ -141,13 +144,13 @@ class FieldDays:
 
     def _flooded(self) -> Mask:
         """Until the crop begins to ripen."""
-        return self.growing & self._now(self.plans.flooded) & (self._faded(self.plant) < 0.3)
+        return np.asarray(self.growing & self._now(self.plans.flooded) & (self._faded(self.plant) < 0.3))
 
     def _lodged(self) -> Mask:
         """Fields whose crop has fallen over: from the time when it is heavy."""
         plant = self.plant
         heavy = self.age > LODGING_FROM * self._plants["senescence"][plant]
-        return self.growing & heavy & (self._now(self.plans.lodging) < self._plants["lodging"][plant])
+        return np.asarray(self.growing & heavy & (self._now(self.plans.lodging) < self._plants["lodging"][plant]))
 
     def _harvest(self, day: int) -> None:
         plans, plant = self.plans, self.plant

@@ -149,7 +149,7 @@ def _day_of_year(days: NDArray[np.int64]) -> NDArray[np.int64]:
 def _daily(monthly: tuple[float, ...], days: NDArray[np.int64]) -> NDArray[np.float64]:
     """Values of each day, joined linearly between the middles of the months."""
     middles = (np.arange(12) + 0.5) * 365.25 / 12
-    return np.interp(_day_of_year(days) - 0.5, middles, monthly, period=365.25)
+    return np.asarray(np.interp(_day_of_year(days) - 0.5, middles, monthly, period=365.25))
 
 
 def _persistent(

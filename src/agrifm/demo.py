@@ -33,9 +33,9 @@ block = 480
 
 [model]
 frames = 24
-side = 96
-steps = 600
-batch = 2
+side = 48
+steps = 1200
+batch = 4
 learning_rate = 3e-3
 
 [map]

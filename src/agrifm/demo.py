@@ -34,7 +34,7 @@ block = 480
 [model]
 frames = 24
 side = 48
-steps = 1200
+steps = 800
 batch = 4
 learning_rate = 3e-3
 

@@ -20,7 +20,8 @@ import pandas as pd
 import rasterio
 import xarray as xr
 
-from agrifm.classic.forest import features, fit, save_forest
+from agrifm.classic.features import features
+from agrifm.classic.forest import fit, save_forest
 from agrifm.cube.build import build_cube
 from agrifm.cube.store import Cube
 from agrifm.grid import LONLAT, Grid, Window
@@ -100,8 +101,9 @@ def train_on_points(cube: Cube, samples: pd.DataFrame):
         training={"seed": 0, "places": {"train": len(samples)}},
         versions=running_versions("scikit-learn", "skops"),
     )
-    sample = points_as_sample(samples, sensor)
-    return fit(features(interpolated(sample, SEASON.steps(FRAMES))), sample.label[0], record)
+    sample = interpolated(points_as_sample(samples, sensor), SEASON.steps(FRAMES))
+    everywhere = np.ones(sample.label.shape, bool)
+    return fit(features(sample, everywhere, record.sensors, "series"), sample.label[0], record)
 
 
 def points_as_sample(samples: pd.DataFrame, sensor: SensorRecord) -> Sample:

@@ -7,7 +7,7 @@ import tomllib
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -193,34 +193,35 @@ def read_project(path: Path) -> Project:
     try:
         return Project.model_validate({**content, "directory": file.parent})
     except ValidationError as error:
-        raise ConfigError(f"reading the project file {file}: {_sentence(error)}") from error
+        raise ConfigError(f"reading the project file {file}: {complaint(error, Project)}") from error
 
 
-def _sentence(error: ValidationError) -> str:
-    """One complaint in words: an unknown key with the nearest known one (it explains a missing key), or the first."""
+def complaint(error: ValidationError, whole: type[BaseModel]) -> str:
+    """One complaint in words: an unknown key with the nearest known one (it explains a missing key), or the first.
+
+    Args:
+        whole: the record that was to be read.
+    """
     complaints = error.errors()
     first = next((one for one in complaints if one["type"] == "extra_forbidden"), complaints[0])
     where = ".".join(str(part) for part in first["loc"])
-    if first["type"] != "extra_forbidden":
-        if first["loc"][:2] == ("season", "area"):  # pydantic would name every kind of path that it tried
-            return (
-                f"season.area: give a vector file, or four numbers west, south, east, north (found {first['input']!r})"
-            )
-        found = "" if first["type"] in ("missing", "value_error") else f" (found {first['input']!r})"
-        return f"{where or 'project'}: {first['msg'].removeprefix('Value error, ')}{found}"
-    known = _keys_beside(first["loc"])
-    near = get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0)
-    return f"unknown key '{where}'; did you mean '{near[0]}'? Known keys: {', '.join(known)}"
+    if first["type"] == "extra_forbidden":
+        known = _keys_beside(first["loc"], whole)
+        near = get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0)[0]
+        return f"unknown key '{where}'; did you mean '{near}'? Known keys: {', '.join(known)}"
+    if first["loc"][:2] == ("season", "area"):  # pydantic would name every kind of path that it tried
+        return f"season.area: give a vector file, or four numbers west, south, east, north (found {first['input']!r})"
+    found = "" if first["type"] in ("missing", "value_error") else f" (found {first['input']!r})"
+    return f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}{found}"
 
 
-def _keys_beside(location: tuple[Any, ...]) -> list[str]:
-    """Names of the known fields of the section that a key stands in."""
-    section: type[BaseModel] = Project
+def _keys_beside(location: tuple[Any, ...], whole: type[BaseModel]) -> list[str]:
+    """Names of the known keys of the section that a key stands in."""
+    section: Any = whole
     for part in location[:-1]:
-        if isinstance(part, int):
-            section = FilesConfig
-        elif part != "files":
-            annotation = section.model_fields[part].annotation
-            assert isinstance(annotation, type)
-            section = annotation
-    return [name for name in section.model_fields if name != "directory"]
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            section = section.model_fields[str(part)].annotation
+        else:
+            of = get_args(section)  # a table of sections, such as a region's crops, or a list of them
+            section = of[0] if of[-1] is Ellipsis else of[-1]
+    return list(section.model_fields)

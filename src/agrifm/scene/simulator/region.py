@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Self
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from agrifm.config import Section
+from agrifm.config import Section, complaint
 from agrifm.errors import ConfigError
 from agrifm.scene.simulator.crops import Crop
 from agrifm.scene.simulator.landshape import LandShape, Place
@@ -117,29 +117,4 @@ def read_region(region: str | Path) -> Region:
     try:
         return Region.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"{about}: {_sentence(error)}") from error
-
-
-def _sentence(error: ValidationError) -> str:
-    """One complaint in words: an unknown key with the nearest known one (it explains a missing key), or the first."""
-    complaints = error.errors()
-    first = next((one for one in complaints if one["type"] == "extra_forbidden"), complaints[0])
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        known = _keys_beside(first["loc"])
-        near = get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0)[0]
-        return f"unknown key '{where}'; did you mean '{near}'? Known keys: {', '.join(known)}"
-    found = "" if first["type"] in ("missing", "value_error") else f" (found {first['input']!r})"
-    return f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}{found}"
-
-
-def _keys_beside(location: tuple[Any, ...]) -> list[str]:
-    """Names of the known keys of the section that a key stands in."""
-    section: Any = Region
-    for part in location[:-1]:
-        if isinstance(section, type) and issubclass(section, BaseModel):
-            section = section.model_fields[str(part)].annotation
-        else:
-            of = get_args(section)  # a table of sections, such as the crops, or a list of them, such as a crop's types
-            section = of[0] if of[-1] is Ellipsis else of[-1]
-    return list(section.model_fields)
+        raise ConfigError(f"{about}: {complaint(error, Region)}") from error

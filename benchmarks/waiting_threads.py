@@ -1,4 +1,4 @@
-"""One training step with spinning and with sleeping OpenMP threads, on an idle machine and beside a busy process.
+"""One training step with OpenMP threads that spin, that sleep, and with one thread, idle and beside a busy process.
 
 python benchmarks/waiting_threads.py [--out benchmarks/results/DATE-waiting-threads.txt]
 """
@@ -16,8 +16,10 @@ import statistics, sys, time
 import torch
 from agrifm.models.agrifm import AgriFM, preset
 side = int(sys.argv[1])
+if sys.argv[2] == "ONE":
+    torch.set_num_threads(1)
 torch.manual_seed(0)
-network = AgriFM(preset("tiny", {"sentinel-2": 10, "landsat": 6}, 4))
+network = AgriFM(preset("tiny", {"sentinel-2": 10, "landsat": 6}, 4, frames=24))
 optimiser = torch.optim.AdamW(network.parameters())
 images = {"sentinel-2": torch.randn(4, 24, 10, side, side), "landsat": torch.randn(4, 24, 6, side // 3, side // 3)}
 seconds = []
@@ -33,10 +35,10 @@ BUSY = "while True: pass"
 
 
 def step_seconds(side: int, policy: str) -> float:
-    """Median seconds of a step in a process of its own."""
-    environment = {**os.environ, "OMP_WAIT_POLICY": policy}
+    """Median seconds of a step in a process of its own; the policy is OpenMP's, or ONE for a single thread."""
+    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE" if policy == "ONE" else policy}
     done = subprocess.run(
-        [sys.executable, "-c", STEP, str(side)], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", STEP, str(side), policy], env=environment, capture_output=True, text=True, check=True
     )
     return float(done.stdout)
 
@@ -51,14 +53,14 @@ def main() -> None:
     lines = [
         f"{date.today()}  {platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
         f"torch {torch.__version__}, {torch.get_num_threads()} threads",
-        f"{'window':>8} {'beside':>14} {'spinning s':>11} {'sleeping s':>11}",
+        f"{'window':>8} {'beside':>14} {'spinning s':>11} {'sleeping s':>11} {'one thread s':>13}",
     ]
     for beside in ("nothing", "a busy process"):
         busy = subprocess.Popen([sys.executable, "-c", BUSY]) if beside != "nothing" else None
         try:
             for side in (48, 96):
-                spinning, sleeping = (step_seconds(side, policy) for policy in ("ACTIVE", "PASSIVE"))
-                lines.append(f"{side:>5} px {beside:>14} {spinning:>11.2f} {sleeping:>11.2f}")
+                spinning, sleeping, one = (step_seconds(side, policy) for policy in ("ACTIVE", "PASSIVE", "ONE"))
+                lines.append(f"{side:>5} px {beside:>14} {spinning:>11.2f} {sleeping:>11.2f} {one:>13.2f}")
         finally:
             if busy is not None:
                 busy.kill()

@@ -49,6 +49,9 @@ SMOOTHING = 0.05
 """Of the labels: fields are mislabelled and pixels mixed now and then."""
 GRADIENT_NORM = 1.0
 """Gradients are scaled down to this norm."""
+ONE_THREAD_WORK = 500_000
+"""Target pixels of a batch x channels of the first stage up to which a second thread costs more than it saves
+(docs/decisions/0002-waiting-threads.md)."""
 
 
 @dataclass(frozen=True)
@@ -294,9 +297,11 @@ def finetune(
         collate_fn=_tensors,
     )
     last = work / "last.ckpt"
+    largest = max(window.height * window.width for window in training.windows)
     with (
         saying_what_failed("training agrifm"),
         _quiet(),
+        _threads(recipe.batch * largest * network.config.encoder.embed_dim),
         progress("train agrifm (steps)", recipe.rounds * recipe.round) as advance,
     ):
         rounds = Rounds(work, recipe, advance)
@@ -333,6 +338,17 @@ def _tensors(samples: Sequence[Sample]) -> TensorBatch:
         {name: torch.from_numpy(valid) for name, valid in batch.valid.items()},
         torch.from_numpy(batch.label),
     )
+
+
+@contextmanager
+def _threads(work: int) -> Iterator[None]:
+    """As many threads as pay for batches of this size."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1 if work <= ONE_THREAD_WORK else usual)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
 
 
 @contextmanager

@@ -52,7 +52,19 @@ def test_a_clamped_window_reads_the_top_left_corner_of_the_index() -> None:
     attention = WindowAttention(8, heads=2, window=(2, 3, 3))
     corner = attention.relative_position_index[:4, :4]
     bias = attention.relative_position_bias_table[corner].permute(2, 0, 1)
-    assert torch.equal(attention.position_bias(4), bias)
+    assert torch.equal(attention.position_bias((1, 2, 2)), bias)
+
+
+@pytest.mark.parametrize("clamped", [(2, 3, 3), (1, 3, 3), (2, 2, 1), (1, 1, 2)])
+def test_the_exact_index_gives_tokens_the_bias_of_their_offset(clamped: Triple) -> None:
+    window = (2, 3, 3)
+    attention = WindowAttention(8, heads=2, window=window, exact=True)
+    bias = attention.position_bias(clamped)
+    D, H, W = window
+    for (i, a), (j, b) in product(enumerate(cells(clamped)), repeat=2):
+        d, h, w = (p - q for p, q in zip(a, b, strict=True))
+        row = (d + D - 1) * (2 * H - 1) * (2 * W - 1) + (h + H - 1) * (2 * W - 1) + w + W - 1
+        assert torch.equal(bias[:, i, j], attention.relative_position_bias_table[row])
 
 
 def test_mask_separates_what_the_shift_brought_together() -> None:
@@ -74,11 +86,12 @@ def test_attention_is_the_softmax_written_out() -> None:
     attention = WindowAttention(6, heads=2, window=(1, 2, 2)).double()
     x = torch.randn(4, 4, 6, dtype=torch.float64)
     mask = torch.randn(2, 4, 4, dtype=torch.float64)
+    key = torch.randn(4, 4, dtype=torch.float64)
     q, k, v = attention.qkv(x).chunk(3, dim=-1)
-    bias = attention.position_bias(4)
+    bias = attention.position_bias((1, 2, 2))
     mixed = torch.zeros_like(x)
     for m, head in product(range(4), range(2)):
         part = slice(3 * head, 3 * head + 3)
-        logits = q[m, :, part] @ k[m, :, part].T / 3**0.5 + bias[head] + mask[m % 2]
+        logits = q[m, :, part] @ k[m, :, part].T / 3**0.5 + bias[head] + mask[m % 2] + key[m]
         mixed[m, :, part] = logits.softmax(dim=-1) @ v[m, :, part]
-    torch.testing.assert_close(attention(x, mask), attention.proj(mixed))
+    torch.testing.assert_close(attention(x, (1, 2, 2), mask, key), attention.proj(mixed))

@@ -62,7 +62,7 @@ def test_every_source_reaches_the_scores_by_both_ways(model: AgriFM, source: str
     content[source].requires_grad_()
     features = model.encoders(content)
     features[source].encoder_features.retain_grad()
-    model.decoder(features, content).sum().backward()
+    model.decoder(features, content, (48, 48)).sum().backward()
     assert content[source].grad is not None
     assert content[source].grad.abs().sum() > 0
     gradient = features[source].encoder_features.grad

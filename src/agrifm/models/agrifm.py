@@ -1,5 +1,8 @@
 """AgriFM: a series of images per source in, class scores per pixel of the first source out.
 
+A source may be a plain series, as the released model takes it, or an `Observed` one with its dates and gaps, of any
+length, or be absent. Sources that are no finer than others meet them on the target grid.
+
 Shape letters: B samples, T frames, C channels (bands), H W rows and columns.
 Parameter and buffer names are those of the public AgriFM code (github.com/flyakon/AgriFM, commit 13f476e), and with
 equal weights the numbers are too.
@@ -13,10 +16,12 @@ from torch import Tensor, nn
 
 from agrifm.errors import ModelError
 from agrifm.models.attention import Triple
-from agrifm.models.fusion import MultiFusionNeck, MultiSourceEncoder, Size
+from agrifm.models.fusion import Images, MultiFusionNeck, MultiSourceEncoder, Size
 from agrifm.models.heads import SegmentationHead
-from agrifm.models.lean import LeanConfig, LeanDecoder
-from agrifm.models.swin3d import Config, SwinConfig, SwinEncoder
+from agrifm.models.lean import LeanConfig, LeanDecoder, SourceShape
+from agrifm.models.observed import Observed
+from agrifm.models.swin3d import Config, SwinBackbone, SwinConfig, SwinEncoder
+from agrifm.sensors import SENSORS
 
 
 class Source(Config):
@@ -29,7 +34,10 @@ class Source(Config):
     patch: Triple = (4, 2, 2)
     """Frames, rows and columns that become one token."""
     frames: int | None = Field(None, gt=0)
-    """Length of the series; needed with `cat` fusion, where it decides the channels of the neck, and with `lean`."""
+    """Length of the series with `cat` fusion, where it decides the channels of the neck; with `lean` the steps to which
+    each pixel's series is brought."""
+    pixel: int = Field(1, gt=0)
+    """Target pixels along one of its pixels."""
 
 
 class AgriFMConfig(Config):
@@ -51,6 +59,12 @@ class AgriFMConfig(Config):
     """Rows and columns of the result; left out, those of the first source's images."""
     lean: LeanConfig | None = None
     """The lean decoder in place of neck and head; it takes every source at every level, `mean` fusion only."""
+    shared: bool = False
+    """One backbone for all sources, as in pretraining; otherwise one each."""
+    gates: bool = False
+    """Weigh the sources where they meet, by their content and by how often they saw the place."""
+    season_days: int = Field(365, gt=0)
+    """Length of the season, over which the lean decoder spreads its steps of an observed series."""
 
     @model_validator(mode="after")
     def fits_together(self) -> Self:
@@ -97,13 +111,12 @@ class AgriFM(nn.Module):
         super().__init__()
         self.config = config
         self.encoders = MultiSourceEncoder(
-            {s.name: SwinEncoder(s.channels, s.patch, config.encoder) for s in config.sources}
+            {s.name: SwinEncoder(s.channels, s.patch, config.encoder, not config.shared) for s in config.sources},
+            SwinBackbone(config.encoder) if config.shared else None,
         )
         if config.lean is not None:
-            names = [source.name for source in config.sources]
-            coarsest_first = [{name: config.widths(name)[entry] for name in names} for entry in (3, 2, 1, 0)]
-            series = {source.name: source.channels * (source.frames or 1) for source in config.sources}
-            self.decoder = LeanDecoder(coarsest_first, series, config.classes, config.lean)
+            shapes = {source.name: _shape(source, config) for source in config.sources}
+            self.decoder = LeanDecoder(shapes, config.classes, config.lean, config.season_days, config.gates)
             return
         entries = range(len(config.neck_levels))
         levels = [
@@ -111,41 +124,103 @@ class AgriFM(nn.Module):
             for names, entry in zip(config.neck_levels, reversed(entries), strict=True)
         ]
         width = config.widths(config.neck_sources[0])[-1]
-        self.neck = MultiFusionNeck(width, config.neck_sources, levels)
+        self.neck = MultiFusionNeck(width, config.neck_sources, levels, config.gates)
         self.heads = SegmentationHead(width, config.classes)
 
-    def forward(self, images: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, images: Images) -> Tensor:
         """Logits (B, classes, H, W) on the first source's pixels, unless the config fixes the size.
 
         Args:
-            images: per source (B, T, C, H, W), normalised; (B, C, H, W) is a series of one frame. Every source
-                covers the same ground. Entries that are no source of this model are ignored.
+            images: per source (B, T, C, H, W), normalised, where (B, C, H, W) is a series of one frame; or an
+                `Observed` series; or None, where the source is absent. Every source covers the same ground. Entries
+                that are no source of this model are ignored.
 
         Raises:
-            ModelError: if a source is missing or does not fit the config.
+            ModelError: if a source is not mentioned, all are absent, or one does not fit the config.
         """
         check_images(images, self.config)
-        target = self.config.sources[0].name
         features = self.encoders(images)
+        size = target_size(images, self.config)
         if self.config.lean is not None:
-            scores: Tensor = self.decoder(features, images)
+            scores: Tensor = self.decoder(features, images, size)
             return scores
-        feature_size = self.config.feature_size or features[target].encoder_features.shape[-2:]
-        out_size = self.config.out_size or images[target].shape[-2:]
-        logits: Tensor = self.heads(self.neck(features, feature_size, out_size))
+        first = self.config.sources[0]
+        coarsest = (
+            features[first.name].encoder_features.shape[-2:] if first.name in features else _coarsest(size, first)
+        )
+        feature_size = self.config.feature_size or coarsest
+        logits: Tensor = self.heads(self.neck(features, feature_size, self.config.out_size or size))
         return logits
 
 
-def check_images(images: Mapping[str, Tensor], config: AgriFMConfig) -> None:
+def _shape(source: Source, config: AgriFMConfig) -> SourceShape:
+    _, rows, columns = source.patch
+    coarsest_first = config.widths(source.name)[::-1]
+    return SourceShape(source.channels, source.frames or 1, coarsest_first, source.pixel, (rows, columns))
+
+
+def _coarsest(size: Size, source: Source) -> Size:
+    """Rows and columns of the coarsest features of a source that is absent."""
+    _, *sides = source.patch
+    rows, columns = (-(-length // (8 * side * source.pixel)) for length, side in zip(size, sides, strict=True))
+    return rows, columns
+
+
+def image_of(series: Tensor | Observed) -> Tensor:
+    """The images of a series, plain or observed."""
+    return series.image if isinstance(series, Observed) else series
+
+
+def target_size(images: Images, config: AgriFMConfig) -> Size:
+    """Rows and columns of the target grid under the images: those of the finest source that is present."""
+    present = [source for source in config.sources if images[source.name] is not None]
+    finest = min(present, key=lambda source: source.pixel)
+    series = images[finest.name]
+    assert series is not None
+    height, width = image_of(series).shape[-2:]
+    return height * finest.pixel, width * finest.pixel
+
+
+def check_images(images: Images, config: AgriFMConfig) -> None:
     """Refuse images that the model cannot take, with a sentence that says why."""
     if missing := [s.name for s in config.sources if s.name not in images]:
         found = ", ".join(images) or "none"
-        raise ModelError(f"the model needs images of {', '.join(missing)} (found: {found}); add them to the sample")
-    samples = {s.name: len(images[s.name]) for s in config.sources}
+        raise ModelError(
+            f"the model needs images of {', '.join(missing)} (found: {found}); add them to the sample, or give None "
+            "for a sensor that is absent"
+        )
+    present = {source.name: images[source.name] for source in config.sources if images[source.name] is not None}
+    starting = config.neck_sources if config.lean is None else tuple(source.name for source in config.sources)
+    if not set(starting) & set(present):
+        raise ModelError(f"every one of {', '.join(starting)} is absent; give the images of at least one")
+    arrays = {name: image_of(series) for name, series in present.items() if series is not None}
+    samples = {name: len(image) for name, image in arrays.items()}
     if len(set(samples.values())) > 1:
         raise ModelError(f"the sources differ in samples per batch: {samples}; give every sample all its sources")
-    for source in config.sources:
-        check_series(images[source.name], source, config)
+    for name, series in present.items():
+        assert series is not None
+        if isinstance(series, Observed):
+            check_observed(series, config.source(name))
+        check_series(image_of(series), config.source(name), config)
+        if config.lean is not None and not isinstance(series, Observed):
+            check_frames_of_lean(series, config.source(name))
+    if config.lean is not None:
+        check_ground(arrays, images, config)
+
+
+def check_observed(series: Observed, source: Source) -> None:
+    about = f"the observed series of {source.name}"
+    if series.image.ndim != 5:
+        raise ModelError(f"{about} has {series.image.ndim} axes; give (sample, frame, band, row, column)")
+    B, T, C, H, W = series.image.shape
+    if series.valid.shape != (B, T, H, W):
+        raise ModelError(f"{about} has `valid` of shape {tuple(series.valid.shape)}, expected {(B, T, H, W)}")
+    if series.day.shape not in ((B, T), (B, T, H, W)):
+        raise ModelError(f"{about} has `day` of shape {tuple(series.day.shape)}, expected {(B, T)} or {(B, T, H, W)}")
+    if series.first_day.shape != (B,):
+        raise ModelError(f"{about} has `first_day` of shape {tuple(series.first_day.shape)}, expected {(B,)}")
+    if series.absent is not None and series.absent.shape != (B, C):
+        raise ModelError(f"{about} has `absent` of shape {tuple(series.absent.shape)}, expected {(B, C)}")
 
 
 def check_series(image: Tensor, source: Source, config: AgriFMConfig) -> None:
@@ -159,15 +234,10 @@ def check_series(image: Tensor, source: Source, config: AgriFMConfig) -> None:
             f"images of {source.name} have {image.shape[-3]} bands, the model expects {source.channels}; "
             "select the bands of the model's record"
         )
-    frames = image.shape[1] if image.ndim == 5 else 1
     if 0 in image.shape:
         raise ModelError(f"images of {source.name} are empty, shape {tuple(image.shape)}; give at least one pixel")
-    if config.lean is not None and frames != source.frames:
-        raise ModelError(
-            f"images of {source.name} have {frames} frames, but the model reads {source.frames}; "
-            "interpolate the season to as many steps"
-        )
     # the channels of `cat` features grow with time, and the neck's convolutions have a fixed number of channels
+    frames = image.shape[1] if image.ndim == 5 else 1
     expected = config.time_steps(source, source.frames or 1)
     if config.time_steps(source, frames) != expected:
         longest = source.patch[0] * expected[0]
@@ -176,6 +246,27 @@ def check_series(image: Tensor, source: Source, config: AgriFMConfig) -> None:
             f"images of {source.name} have {frames} frames, but with `cat` fusion this model takes "
             f"{fitting[0]} to {fitting[-1]}; composite the season into as many periods, "
             "or use a preset with `mean` fusion, which takes any number"
+        )
+
+
+def check_ground(arrays: Mapping[str, Tensor], images: Images, config: AgriFMConfig) -> None:
+    height, width = target_size(images, config)
+    for name, image in arrays.items():
+        pixel = config.source(name).pixel
+        expected = (-(-height // pixel), -(-width // pixel))
+        if image.shape[-2:] != expected:
+            raise ModelError(
+                f"images of {name} have {tuple(image.shape[-2:])} pixels, but {expected} of its pixels of {pixel} "
+                f"target pixels cover the target's {(height, width)}; give every sensor the same ground"
+            )
+
+
+def check_frames_of_lean(image: Tensor, source: Source) -> None:
+    frames = image.shape[1] if image.ndim == 5 else 1
+    if frames != source.frames:
+        raise ModelError(
+            f"images of {source.name} have {frames} frames, but the model reads {source.frames}; "
+            "interpolate the season to as many steps, or give the observed series"
         )
 
 
@@ -213,6 +304,7 @@ def preset(
     classes: int,
     patches: Mapping[str, Triple] | None = None,
     frames: int | None = None,
+    season_days: int = 365,
 ) -> AgriFMConfig:
     """Config of a model of a known shape, with every source at every level of the neck.
 
@@ -224,6 +316,7 @@ def preset(
             coarse pixels, one token each: (4, 1, 1).
         frames: of every series. Where it is known, `small` and `tiny` have the lean decoder, and tokens as large as
             it allows: (4, 4, 4), for `landsat` (4, 2, 2).
+        season_days: length of the season that the frames divide.
     """
     if name not in PRESETS:
         raise ModelError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}")
@@ -241,6 +334,7 @@ def preset(
                 channels=channels,
                 patch=patch[source],
                 frames=CAT_TIME_STEPS * patch[source][0] if cat else frames,
+                pixel=_usual_pixel(source, next(iter(sources))),
             )
             for source, channels in sources.items()
         ),
@@ -249,6 +343,7 @@ def preset(
         neck_sources=tuple(sources),
         neck_levels=(tuple(sources),) * 3,
         lean=lean,
+        season_days=season_days,
     )
 
 
@@ -256,3 +351,10 @@ def _usual_patch(source: str, lean: bool) -> Triple:
     if source in COARSE_SOURCES:
         return (4, 2, 2) if lean and source == "landsat" else COARSE_PATCH
     return (4, 4, 4) if lean else (4, 2, 2)
+
+
+def _usual_pixel(source: str, target: str) -> int:
+    """Target pixels along a pixel of a known sensor; 1 for sources of one's own."""
+    if source not in SENSORS or target not in SENSORS:
+        return 1
+    return max(1, round(SENSORS[source].resolution / SENSORS[target].resolution))

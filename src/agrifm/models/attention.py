@@ -10,7 +10,7 @@ The operation is that of the public AgriFM code (Video Swin), including two habi
   forbidden.
 * the *top-left-corner index*: a window that is clamped to a small grid reads the first N rows and columns of the
   position index of the full window. That is right when only time shrank; when rows or columns shrank, the biases
-  belong to other offsets than the tokens have, always the same ones.
+  belong to other offsets than the tokens have, always the same ones. Weights of our own may have the `exact` index.
 """
 
 import torch
@@ -21,6 +21,10 @@ from torch.nn import functional
 Triple = tuple[int, int, int]
 
 SHIFT_MASK = -100.0
+UNSEEN_MASK = -100.0
+"""Added to the logits of tokens without a usable pixel."""
+STRICT = 10.0
+"""Beside unseen tokens the shift mask weighs so much more: those of one's own region come before those of another."""
 
 
 def clamp_window(grid: Triple, window: Triple, shift: Triple) -> tuple[Triple, Triple]:
@@ -95,9 +99,9 @@ class WindowAttention(nn.Module):
 
     relative_position_index: Tensor
 
-    def __init__(self, dim: int, heads: int, window: Triple) -> None:
+    def __init__(self, dim: int, heads: int, window: Triple, exact: bool = False) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.window, self.exact = heads, window, exact
         self.scale = (dim // heads) ** -0.5
         D, H, W = window
         offsets = (2 * D - 1) * (2 * H - 1) * (2 * W - 1)
@@ -107,30 +111,42 @@ class WindowAttention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def position_bias(self, tokens: int) -> Tensor:
-        """Bias of a window of `tokens` tokens, (A, N, N), by the top-left-corner index.
+    def position_bias(self, window: Triple) -> Tensor:
+        """Bias of a (clamped) window, (A, N, N), by the top-left-corner index or, where `exact`, by the true offsets.
 
         The look-up is an embedding because its gradient, unlike that of indexing, is summed in a fixed order.
         """
-        index_NN = self.relative_position_index[:tokens, :tokens]
+        d, h, w = window
+        tokens = d * h * w
+        if self.exact:
+            by_axis = self.relative_position_index.reshape(*self.window, *self.window)
+            index_NN = by_axis[:d, :h, :w, :d, :h, :w].reshape(tokens, tokens)
+        else:
+            index_NN = self.relative_position_index[:tokens, :tokens]
         return functional.embedding(index_NN, self.relative_position_bias_table).permute(2, 0, 1)
 
-    def forward(self, x_BMNC: Tensor, mask_MNN: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x_BMNC: Tensor, window: Triple, mask_MNN: Tensor | None = None, key_BMN: Tensor | None = None
+    ) -> Tensor:
         """softmax(Q K^T / sqrt(K) + bias + mask) V, projected.
 
         Args:
             x_BMNC: (B M) N C, the windows of a sample together.
+            window: the clamped window; N tokens.
             mask_MNN: see `shift_mask`; the same for every sample.
+            key_BMN: (B M) N, added to the logits of every token's attention to these.
 
         Returns:
             (B M) N C.
         """
         q, k, v = rearrange(self.qkv(x_BMNC), "m n (three a k) -> three m a n k", three=3, a=self.heads)
         logits = (q * self.scale) @ k.transpose(-2, -1)
-        logits = logits + self.position_bias(x_BMNC.shape[1])
+        logits = logits + self.position_bias(window)
         if mask_MNN is not None:
             by_sample = rearrange(logits, "(b m) a n o -> b m a n o", m=len(mask_MNN))
             logits = rearrange(by_sample + mask_MNN[:, None], "b m a n o -> (b m) a n o")
+        if key_BMN is not None:
+            logits = logits + key_BMN[:, None, None]
         mixed = rearrange(logits.softmax(dim=-1) @ v, "m a n k -> m n (a k)")
         projected: Tensor = self.proj(mixed)
         return projected

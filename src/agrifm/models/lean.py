@@ -8,6 +8,7 @@ Shape letters: B samples, T frames, C channels, H W rows and columns of the targ
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -15,7 +16,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agrifm.models.fusion import resize
+from agrifm.models.fusion import Images, Size
+from agrifm.models.gates import SourceGates, often
+from agrifm.models.observed import Observed
+from agrifm.models.regular import at_steps, season_steps
 from agrifm.models.swin3d import Config, EncoderOutput
 
 Quartet = tuple[int, int, int, int]
@@ -36,53 +40,131 @@ class LeanConfig(Config):
     """Share of the detail that is dropped in training."""
 
 
-class Context(nn.Module):
-    """The encoders' features, added up from the coarsest level to the finest."""
+@dataclass(frozen=True)
+class SourceShape:
+    """What the decoder has to know of a source."""
 
-    def __init__(self, levels: Sequence[Mapping[str, int]], widths: Quartet) -> None:
+    bands: int
+    frames: int
+    """Steps to which its series is brought for the single pixels."""
+    features: Sequence[int]
+    """Channels of its maps, coarsest first."""
+    pixel: int
+    """Target pixels along one of its pixels."""
+    patch: Size
+    """Rows and columns of its pixels that become one token."""
+
+    def stride(self, level: int) -> Size:
+        """Target pixels along a cell of its maps; level 0 is the coarsest."""
+        rows, columns = (side * self.pixel * 2 ** (3 - level) for side in self.patch)
+        return rows, columns
+
+
+def on_ground(x_BCHW: Tensor, own: Size, wanted: Size, size: Size) -> Tensor:
+    """Bilinear values at the centres of other cells; the first cells of both begin at the same corner.
+
+    Args:
+        own: length of the cells in target pixels, rows and columns.
+        wanted: length of the cells that are wanted.
+        size: how many of them, rows and columns.
+    """
+    if own == wanted and x_BCHW.shape[-2:] == size:
+        return x_BCHW
+    needed = [-(-count * to // side) for count, to, side in zip(size, wanted, own, strict=True)]
+    missing = [max(0, count - has) for count, has in zip(needed, x_BCHW.shape[-2:], strict=True)]
+    if any(missing):
+        x_BCHW = functional.pad(x_BCHW, (0, missing[1], 0, missing[0]), mode="replicate")
+    scale = [side / to for side, to in zip(own, wanted, strict=True)]
+    found = functional.interpolate(x_BCHW, scale_factor=scale, mode="bilinear", align_corners=False)
+    return found[..., : size[0], : size[1]]
+
+
+class Context(nn.Module):
+    """The encoders' features, added up from the coarsest level to the finest, on the tokens of the first source."""
+
+    def __init__(self, shapes: Mapping[str, SourceShape], widths: Quartet, gated: bool) -> None:
         super().__init__()
+        self.shapes = dict(shapes)
+        self.target = next(iter(shapes))
         self.project = nn.ModuleList(
-            nn.ModuleDict({source: nn.Conv2d(channels, width, 1) for source, channels in level.items()})
-            for level, width in zip(levels, widths, strict=True)
+            nn.ModuleDict({source: nn.Conv2d(shape.features[level], width, 1) for source, shape in shapes.items()})
+            for level, width in enumerate(widths)
         )
         self.rise = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in pairwise(widths))
         self.refine = nn.ModuleList(
             nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.GroupNorm(1, width), nn.GELU())
             for width in widths
         )
+        self.gates = (
+            nn.ModuleList(
+                SourceGates({source: shape.features[level] for source, shape in shapes.items()}) for level in range(4)
+            )
+            if gated
+            else None
+        )
 
-    def forward(self, features: Mapping[str, EncoderOutput]) -> Tensor:
-        """Context on the token grid of the level's first source (B, C, H, W)."""
+    def forward(self, features: Mapping[str, EncoderOutput], size: Size) -> Tensor:
+        """Context (B, C, h, w) on the tokens that cover `size` target pixels."""
         x_BCHW: Tensor | None = None
-        for entry, (project, refine) in enumerate(zip(self.project, self.refine, strict=True)):
-            assert isinstance(project, nn.ModuleDict)
-            maps = {
-                source: layer(features[source].features_list[3 - entry] if entry else features[source].encoder_features)
-                for source, layer in project.items()
-            }
-            size = next(iter(maps.values())).shape[-2:]
-            level = torch.stack([resize(one, size) for one in maps.values()]).sum(dim=0)
-            x_BCHW = refine(level if x_BCHW is None else level + resize(self.rise[entry - 1](x_BCHW), size))
+        for level, refine in enumerate(self.refine):
+            stride = self.shapes[self.target].stride(level)
+            rows, columns = (-(-length // side) for length, side in zip(size, stride, strict=True))
+            joined = self._join(level, features, stride, (rows, columns))
+            if x_BCHW is not None:
+                coarser = self.shapes[self.target].stride(level - 1)
+                joined = joined + on_ground(self.rise[level - 1](x_BCHW), coarser, stride, (rows, columns))
+            x_BCHW = refine(joined)
         assert x_BCHW is not None
         return x_BCHW
+
+    def weights(
+        self, level: int, features: Mapping[str, EncoderOutput], stride: Size, size: Size
+    ) -> dict[str, Tensor] | None:
+        """Weights (B, 1, h, w) of the sources at a level; None where all count 1."""
+        if self.gates is None or len(features) < 2:
+            return None
+        maps = {source: _at_level(own, level) for source, own in features.items()}
+        counts = {source: often(own) for source, own in features.items()}
+        found: dict[str, Tensor] = self.gates[level](
+            maps, counts, lambda source, score: on_ground(score, self.shapes[source].stride(level), stride, size)
+        )
+        return found
+
+    def _join(self, level: int, features: Mapping[str, EncoderOutput], stride: Size, size: Size) -> Tensor:
+        project = self.project[level]
+        assert isinstance(project, nn.ModuleDict)
+        maps = {
+            source: on_ground(project[source](_at_level(own, level)), self.shapes[source].stride(level), stride, size)
+            for source, own in features.items()
+        }
+        weights = self.weights(level, features, stride, size)
+        if weights is not None:
+            maps = {source: own * weights[source] for source, own in maps.items()}
+        return torch.stack(list(maps.values())).sum(dim=0)
+
+
+def _at_level(output: EncoderOutput, level: int) -> Tensor:
+    return output.features_list[3 - level] if level else output.encoder_features
 
 
 class LeanDecoder(nn.Module):
     """Class scores per target pixel from features and series.
 
     Args:
-        levels: coarsest first, channels of each source's features; the first source's grid is the level's.
-        series: numbers per pixel of each source, frames x bands; the first one's pixels are the target grid.
+        shapes: of the sources; the pixels of the first are the target grid.
         classes: scores per pixel.
+        season_days: length of the season, over which the steps of the single pixels' series are spread.
+        gated: whether the sources are weighted where they meet.
     """
 
     def __init__(
-        self, levels: Sequence[Mapping[str, int]], series: Mapping[str, int], classes: int, config: LeanConfig
+        self, shapes: Mapping[str, SourceShape], classes: int, config: LeanConfig, season_days: int, gated: bool
     ) -> None:
         super().__init__()
-        self.context = Context(levels, config.widths)
+        self.shapes, self.season_days = dict(shapes), season_days
+        self.context = Context(shapes, config.widths, gated)
         self.detail = nn.ModuleDict(
-            {source: nn.Conv2d(numbers, config.detail, 1) for source, numbers in series.items()}
+            {source: nn.Conv2d(shape.frames * shape.bands, config.detail, 1) for source, shape in shapes.items()}
         )
         self.drop = nn.Dropout(config.drop)
         self.from_detail = nn.Conv2d(config.detail, config.hidden, 1)
@@ -94,21 +176,34 @@ class LeanDecoder(nn.Module):
         )
         self.head = nn.Conv2d(config.hidden, classes, 1)
 
-    def forward(self, features: Mapping[str, EncoderOutput], images: Mapping[str, Tensor]) -> Tensor:
-        """Logits (B, classes, H, W) on the pixels of the first source.
+    def forward(self, features: Mapping[str, EncoderOutput], images: Images, size: Size) -> Tensor:
+        """Logits (B, classes, H, W) of `size` target pixels.
 
         Args:
-            features: of every source.
-            images: per source (B, T, C, H, W), normalised; coarser pixels lend theirs to the target pixels in them.
+            features: of every source that is present.
+            images: per source (B, T, C, H, W), normalised, or observed; coarser pixels lend theirs to the target
+                pixels in them.
         """
-        height, width = images[next(iter(self.detail))].shape[-2:]
-        target = (height, width)
-        parts = [
-            functional.interpolate(layer(images[source].flatten(1, 2)), size=target, mode="nearest")
-            for source, layer in self.detail.items()
-        ]
-        detail = functional.gelu(torch.stack(parts).sum(dim=0))
-        context = resize(self.from_context(self.context(features)), target)
-        x_BCHW = self.from_detail(self.drop(detail)) + context
-        logits: Tensor = self.head(functional.gelu(x_BCHW + self.neighbours(x_BCHW)))
+        logits: Tensor = self.head(self.features(features, images, size))
         return logits
+
+    def features(self, features: Mapping[str, EncoderOutput], images: Images, size: Size) -> Tensor:
+        """What the head reads, (B, hidden, H, W)."""
+        parts = [self._detail(source, images[source], size) for source in features]
+        detail = functional.gelu(torch.stack(parts).sum(dim=0))
+        finest = self.context.shapes[self.context.target].stride(3)
+        context = on_ground(self.from_context(self.context(features, size)), finest, (1, 1), size)
+        x_BCHW = self.from_detail(self.drop(detail)) + context
+        return functional.gelu(x_BCHW + self.neighbours(x_BCHW))
+
+    def _detail(self, source: str, series: Tensor | Observed | None, size: Size) -> Tensor:
+        """The projected series of each target pixel (B, detail, H, W)."""
+        assert series is not None, "features are of sources that are present"
+        shape = self.shapes[source]
+        if isinstance(series, Observed):
+            series = at_steps(series, season_steps(self.season_days, shape.frames).to(series.day.device))
+        coarse: Tensor = self.detail[source](series.flatten(1, -3))
+        if shape.pixel == 1:
+            return coarse
+        fine = coarse.repeat_interleave(shape.pixel, dim=2).repeat_interleave(shape.pixel, dim=3)
+        return fine[..., : size[0], : size[1]]

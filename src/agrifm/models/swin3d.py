@@ -10,12 +10,15 @@ comes after the normalisation and is attended; the finest feature map is the pat
 
 from typing import Literal, NamedTuple, Self
 
+import torch
 from einops import rearrange
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
 from agrifm.models.attention import (
+    STRICT,
+    UNSEEN_MASK,
     Triple,
     WindowAttention,
     clamp_window,
@@ -23,6 +26,10 @@ from agrifm.models.attention import (
     paste_windows,
     shift_mask,
 )
+from agrifm.models.observed import ObservationCode, Observed, Tokens, mean_of_pixels, shares
+
+LITTLE = 1e-6
+"""Share of usable pixels that an unseen token counts for, where all that are merged are unseen."""
 
 
 class Config(BaseModel):
@@ -32,7 +39,7 @@ class Config(BaseModel):
 
 
 class SwinConfig(Config):
-    """Shape of the encoder; all sources of a model share it, none shares weights. The defaults are AgriFM's."""
+    """Shape of the encoder, the same for all sources of a model. The defaults are AgriFM's."""
 
     embed_dim: int = Field(128, gt=0)
     """Channels of stage 0; each stage has twice the channels of the one before."""
@@ -54,6 +61,12 @@ class SwinConfig(Config):
     """How a feature map loses its time axis: time steps side by side on channels, or their mean."""
     attended_skips: bool = False
     """Finer feature maps are those that leave a stage's attention; otherwise those that enter it, as released."""
+    dates: bool = False
+    """Tokens of an observed series know their dates."""
+    validity: bool = False
+    """Tokens of an observed series know their share of usable pixels; those without any are not attended."""
+    positions: Literal["reference", "exact"] = "reference"
+    """Position biases of windows clamped in space: scrambled as the released weights have them, or true offsets."""
 
     @model_validator(mode="after")
     def heads_divide_channels(self) -> Self:
@@ -82,6 +95,8 @@ class EncoderOutput(NamedTuple):
     """What enters stages 0 to 3, or with `attended_skips` what leaves their attention; none is normalised."""
     encoder_features: Tensor
     """Stage 3 after the final normalisation."""
+    often: Tensor | None = None
+    """Usable observations of each pixel of the source (B, 1, H, W)."""
 
 
 def pad_end(x_BDHWC: Tensor, multiple: Triple) -> Tensor:
@@ -98,15 +113,24 @@ def grid_of(x_BDHWC: Tensor) -> Triple:
 class PatchEmbedding(nn.Module):
     """One token per patch of frames, rows and columns."""
 
-    def __init__(self, channels: int, dim: int, patch: Triple) -> None:
+    def __init__(self, channels: int, dim: int, patch: Triple, dates: bool = False, validity: bool = False) -> None:
         super().__init__()
-        self.patch = patch
+        self.patch, self.validity = patch, validity
         self.proj = nn.Conv3d(channels, dim, kernel_size=patch, stride=patch)
+        self.code = ObservationCode(channels, dim, patch, dates, validity) if dates or validity else None
 
-    def forward(self, image_BTCHW: Tensor) -> Tensor:
-        """Tokens (B, D, H, W, C); an image without a time axis (B, C, H, W) is a series of one frame."""
-        series = image_BTCHW if image_BTCHW.ndim == 5 else image_BTCHW.unsqueeze(1)
-        padded_BTHWC = pad_end(rearrange(series, "b t c h w -> b t h w c"), self.patch)
+    def forward(self, series: Tensor | Observed) -> Tokens:
+        """Tokens (B, D, H, W, C) of an image (B, T, C, H, W); one without a time axis is a series of one frame."""
+        if not isinstance(series, Observed):
+            return Tokens(self._project(series if series.ndim == 5 else series.unsqueeze(1)), None)
+        by_frame, share = shares(series.valid, self.patch)
+        x_BDHWC = self._project(series.seen)
+        if self.code is not None:
+            x_BDHWC = x_BDHWC + self.code(series, by_frame)
+        return Tokens(x_BDHWC, share if self.validity else None)
+
+    def _project(self, image_BTCHW: Tensor) -> Tensor:
+        padded_BTHWC = pad_end(rearrange(image_BTCHW, "b t c h w -> b t h w c"), self.patch)
         tokens_BCDHW: Tensor = self.proj(rearrange(padded_BTHWC, "b t h w c -> b c t h w"))
         return rearrange(tokens_BCDHW, "b c d h w -> b d h w c")
 
@@ -142,31 +166,44 @@ class MLP(nn.Module):
 class SwinBlock(nn.Module):
     """Window attention and a perceptron, each normalised before and added to its input."""
 
-    def __init__(self, dim: int, heads: int, window: Triple, shift: Triple, mlp_ratio: float, drop_path: float) -> None:
+    def __init__(
+        self, dim: int, heads: int, window: Triple, shift: Triple, mlp_ratio: float, drop_path: float, exact: bool
+    ) -> None:
         super().__init__()
         self.window, self.shift = window, shift
         self.norm1 = nn.LayerNorm(dim)
-        self.attn = WindowAttention(dim, heads, window)
+        self.attn = WindowAttention(dim, heads, window, exact)
         self.drop_path = DropPath(drop_path)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = MLP(dim, int(dim * mlp_ratio))
 
-    def attend(self, x_BDHWC: Tensor, mask_MNN: Tensor | None) -> Tensor:
+    def attend(self, x_BDHWC: Tensor, mask_MNN: Tensor | None, share_BDHW: Tensor | None) -> Tensor:
         """Attention inside (shifted) windows, back on the grid."""
         D, H, W = grid_of(x_BDHWC)
         window, shift = clamp_window((D, H, W), self.window, self.shift)
         padded = pad_end(x_BDHWC, window)
         shifted = any(shift)
         rolled = padded.roll([-step for step in shift], dims=(1, 2, 3)) if shifted else padded
-        attended = self.attn(cut_windows(rolled, window), mask_MNN if shifted else None)
+        key_BMN = None if share_BDHW is None else unseen_keys(share_BDHW, window, shift)
+        attended = self.attn(cut_windows(rolled, window), window, mask_MNN if shifted else None, key_BMN)
         pasted = paste_windows(attended, window, grid_of(padded))
         back = pasted.roll(shift, dims=(1, 2, 3)) if shifted else pasted
         return back[:, :D, :H, :W]
 
-    def forward(self, x_BDHWC: Tensor, mask_MNN: Tensor | None) -> Tensor:
-        x = x_BDHWC + self.drop_path(self.attend(self.norm1(x_BDHWC), mask_MNN))
+    def forward(self, x_BDHWC: Tensor, mask_MNN: Tensor | None, share_BDHW: Tensor | None) -> Tensor:
+        x = x_BDHWC + self.drop_path(self.attend(self.norm1(x_BDHWC), mask_MNN, share_BDHW))
         out: Tensor = x + self.drop_path(self.mlp(self.norm2(x)))
         return out
+
+
+def unseen_keys(share_BDHW: Tensor, window: Triple, shift: Triple) -> Tensor:
+    """What to add to the logits of the tokens of (shifted) windows, (B M) N: 0, or -100 without a usable pixel.
+
+    The padding of windows counts as seen, as it does in the released model.
+    """
+    unseen = pad_end((share_BDHW == 0).to(share_BDHW.dtype)[..., None], window)
+    rolled = unseen.roll([-step for step in shift], dims=(1, 2, 3)) if any(shift) else unseen
+    return cut_windows(rolled, window).squeeze(-1) * UNSEEN_MASK
 
 
 class PatchMerging(nn.Module):
@@ -178,16 +215,34 @@ class PatchMerging(nn.Module):
         self.norm = nn.LayerNorm(4 * dim)
         self.reduction = nn.Linear(4 * dim, 2 * dim, bias=False)
 
-    def forward(self, x_BDHWC: Tensor) -> Tensor:
-        if self.mean:
+    def forward(self, tokens: Tokens) -> Tokens:
+        x_BDHWC, share = tokens
+        if not self.mean:
+            merged = pad_end(x_BDHWC[:, :: self.step], (1, 2, 2))
+            share = None if share is None else share[:, :: self.step]
+        else:
+            if share is not None:
+                weight, share = time_weights(share, self.step)
+                x_BDHWC = x_BDHWC * weight[..., None]
             padded = pad_end(x_BDHWC, (self.step, 2, 2))
             merged = rearrange(padded, "b (d s) h w c -> b d s h w c", s=self.step).mean(dim=2)
-        else:
-            merged = pad_end(x_BDHWC[:, :: self.step], (1, 2, 2))
         # columns outermost: (row, column) phases come as (0, 0), (1, 0), (0, 1), (1, 1)
         phases = rearrange(merged, "b d (h p) (w q) c -> b d h w (q p c)", p=2, q=2)
         out: Tensor = self.reduction(self.norm(phases))
-        return out
+        return Tokens(out, None if share is None else mean_of_pixels(share, (2, 2)))
+
+
+def time_weights(share_BDHW: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    """Weights of the tokens that `step` by `step` become one, and the shares of these ones (B, D / step, H, W).
+
+    Weights follow the shares and have a mean of 1 in each group, so that equal shares leave everything as it is.
+    """
+    D = share_BDHW.shape[1]
+    padded = rearrange(functional.pad(share_BDHW, (0, 0, 0, 0, 0, -D % step)), "b (d s) h w -> b d s h w", s=step)
+    real = (D - torch.arange(0, D, step, device=share_BDHW.device)).clamp(max=step)[:, None, None]
+    mean = padded.sum(dim=2) / real
+    weight = (padded + LITTLE) / (mean + LITTLE)[:, :, None]
+    return rearrange(weight, "b d s h w -> b (d s) h w")[:, :D], mean
 
 
 class Stage(nn.Module):
@@ -208,6 +263,7 @@ class Stage(nn.Module):
                 self.shift if i % 2 else (0, 0, 0),
                 config.mlp_ratio,
                 config.drop_path * (before + i) / max(blocks - 1, 1),
+                config.positions == "exact",
             )
             for i in range(config.depths[index])
         )
@@ -215,14 +271,18 @@ class Stage(nn.Module):
             PatchMerging(dim, config.downsample_steps[index], config.mean_frame_down) if index < 3 else None
         )
 
-    def forward(self, x_BDHWC: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, tokens: Tokens) -> tuple[Tokens, Tokens]:
         """The grid after the blocks, and the same merged for the stage that follows."""
+        x_BDHWC, share = tokens
         window, shift = clamp_window(grid_of(x_BDHWC), self.window, self.shift)
         D, H, W = (size + -size % side for size, side in zip(grid_of(x_BDHWC), window, strict=True))
         mask_MNN = shift_mask((D, H, W), window, shift, x_BDHWC.device) if any(shift) else None
+        if mask_MNN is not None and share is not None:
+            mask_MNN = mask_MNN * STRICT
         for block in self.blocks:
-            x_BDHWC = block(x_BDHWC, mask_MNN)
-        return x_BDHWC, x_BDHWC if self.downsample is None else self.downsample(x_BDHWC)
+            x_BDHWC = block(x_BDHWC, mask_MNN, share)
+        attended = Tokens(x_BDHWC, share)
+        return attended, attended if self.downsample is None else self.downsample(attended)
 
 
 class SwinBackbone(nn.Module):
@@ -234,30 +294,46 @@ class SwinBackbone(nn.Module):
         self.layers = nn.ModuleList(Stage(config, index) for index in range(4))
         self.norm = nn.LayerNorm(config.widths()[-1])
 
-    def fuse(self, x_BDHWC: Tensor) -> Tensor:
+    def fuse(self, tokens: Tokens) -> Tensor:
         """Without the time axis, (B, C, H, W); `cat` has the time steps of a channel side by side."""
+        x_BDHWC, share = tokens
         if self.fusion == "cat":
             return rearrange(x_BDHWC, "b d h w c -> b (c d) h w")
+        if share is not None:
+            weight, _ = time_weights(share, share.shape[1])
+            x_BDHWC = x_BDHWC * weight[..., None]
         return rearrange(x_BDHWC.mean(dim=1), "b h w c -> b c h w")
 
-    def forward(self, tokens_BDHWC: Tensor) -> EncoderOutput:
-        entering, leaving = [tokens_BDHWC], []
+    def forward(self, tokens: Tokens) -> EncoderOutput:
+        entering, leaving = [tokens], []
         for stage in self.layers:
             attended, merged = stage(entering[-1])
             leaving.append(attended)
             entering.append(merged)
         finer = leaving if self.attended_skips else entering[:-1]
-        return EncoderOutput([self.fuse(x) for x in finer], self.fuse(self.norm(leaving[-1])))
+        x_BDHWC, share = leaving[-1]
+        return EncoderOutput([self.fuse(one) for one in finer], self.fuse(Tokens(self.norm(x_BDHWC), share)))
 
 
 class SwinEncoder(nn.Module):
-    """From a series of images of one source to feature maps."""
+    """From a series of images of one source to feature maps; the backbone may be one that several sources share."""
 
-    def __init__(self, channels: int, patch: Triple, config: SwinConfig) -> None:
+    def __init__(self, channels: int, patch: Triple, config: SwinConfig, own_backbone: bool = True) -> None:
         super().__init__()
-        self.patch_emd = PatchEmbedding(channels, config.embed_dim, patch)
-        self.backbone = SwinBackbone(config)
+        self.patch_emd = PatchEmbedding(channels, config.embed_dim, patch, config.dates, config.validity)
+        self.backbone = SwinBackbone(config) if own_backbone else None
 
-    def forward(self, image_BTCHW: Tensor) -> EncoderOutput:
-        features: EncoderOutput = self.backbone(self.patch_emd(image_BTCHW))
-        return features
+    def forward(self, series: Tensor | Observed, shared: SwinBackbone | None = None) -> EncoderOutput:
+        """Features of images (B, T, C, H, W), or of an observed series."""
+        backbone = self.backbone if shared is None else shared
+        assert backbone is not None, "an encoder without a backbone is given the shared one"
+        features: EncoderOutput = backbone(self.patch_emd(series))
+        return features._replace(often=usable_count(series))
+
+
+def usable_count(series: Tensor | Observed) -> Tensor:
+    """Usable observations of each pixel (B, 1, H, W); in a plain series every frame is one."""
+    if isinstance(series, Observed):
+        return series.often
+    frames = series.shape[1] if series.ndim == 5 else 1
+    return series.new_full((len(series), 1, *series.shape[-2:]), frames)

@@ -1,7 +1,7 @@
 """The model's record: what a model expects and what it was trained on. Saved with the weights, compared with cubes.
 
 Bands are selected by name into the order of the record; what is missing, or of another scale or quantity, is
-refused unless the record declares that it may be absent.
+refused unless the record declares that it may be absent. A sensor may be absent as a whole.
 """
 
 import platform
@@ -16,6 +16,9 @@ from agrifm.errors import ModelError
 from agrifm.legend import Legend
 
 Quantity = Literal["surface reflectance", "backscatter", "index", "temperature"]
+SeriesKind = Literal["interpolated", "composites", "observed"]
+"""How a model sees a season: interpolated to equal steps; of each equal period the observation nearest its middle; or
+every observation. The last two come with their days and with what was not seen."""
 
 
 class Frozen(BaseModel):
@@ -58,6 +61,10 @@ class ModelRecord(Frozen):
     sensors: tuple[SensorRecord, ...]
     frames: int
     """Number of equal periods into which the season is interpolated before the model sees it."""
+    series: SeriesKind = "interpolated"
+    """How the model sees the season; `observed` series have as many frames as there are observations."""
+    absent_sensors: tuple[str, ...] = ()
+    """Sensors that a cube may lack."""
     side: int
     """Side in target pixels of the windows that the model was trained on."""
     margin: int = 0
@@ -82,6 +89,11 @@ def running_versions(*packages: str) -> dict[str, str]:
     return found
 
 
+def present_sensors(record: ModelRecord, cube: Mapping[str, SensorInput]) -> tuple[SensorRecord, ...]:
+    """The sensors of a record that a cube which fits it has, in the order of the record."""
+    return tuple(sensor for sensor in record.sensors if sensor.sensor in cube)
+
+
 def require_fit(record: ModelRecord, cube: Mapping[str, SensorInput], cube_name: str) -> None:
     """Refuse a cube that the model does not fit, naming the first difference. Band order does not matter.
 
@@ -95,6 +107,8 @@ def require_fit(record: ModelRecord, cube: Mapping[str, SensorInput], cube_name:
     about = f"using the model '{record.name}' on {cube_name}"
     for expected in record.sensors:
         found = cube.get(expected.sensor)
+        if found is None and expected.sensor in record.absent_sensors:
+            continue
         if found is None:
             raise ModelError(
                 f"{about}: the cube has no sensor '{expected.sensor}' (it has {', '.join(cube) or 'none'}); "

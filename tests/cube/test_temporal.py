@@ -1,11 +1,13 @@
-"""Interpolation in time, pixel by pixel, with numpy.interp as the oracle."""
+"""Series in time, pixel by pixel: numpy.interp and plain loops are the oracles."""
+
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agrifm.cube.temporal import interpolate
+from agrifm.cube.temporal import clearest, interpolate, nearest_of_periods
 
 BANDS, HEIGHT, WIDTH = 2, 3, 4
 START = 19_800
@@ -127,3 +129,73 @@ def test_the_observations_are_left_as_they_were() -> None:
     interpolate(image, valid, np.array([0, 10, 20], np.int32), np.array([5], np.int32), day)
     assert (image == before[0]).all()
     assert (valid == before[1]).all()
+
+
+def nearest_oracle(image, valid, days, season, frames):
+    """One pixel and period after the other, in exact fractions of a day."""
+    first, length = season
+    shape = (frames, *valid.shape[1:])
+    found, known, taken = np.zeros((frames, *image.shape[1:])), np.zeros(shape, bool), np.zeros(shape, int)
+    for period, row, col in np.ndindex(shape):
+        begin, end = (Fraction(number * length, frames) for number in (period, period + 1))
+        middle, best = (begin + end) / 2, None
+        taken[period, row, col] = first + int(middle)
+        for t in np.flatnonzero(valid[:, row, col]):
+            noon = int(days[t, row, col]) - first + Fraction(1, 2)
+            order = (abs(noon - middle), noon, -t)
+            if begin <= noon < end and (best is None or order < best):
+                best = order
+                found[period, :, row, col], known[period, row, col] = image[t, :, row, col], True
+                taken[period, row, col] = days[t, row, col]
+    return found, known, taken
+
+
+@given(observations(), st.integers(1, 9), st.integers(20, 130), st.booleans())
+def test_of_each_period_the_observation_nearest_its_middle_is_taken(made, frames, length, composite) -> None:
+    rng, image, valid, _ = made
+    date = np.sort(rng.choice(100, len(image), replace=False)).astype(np.int32) + START - 10
+    days = np.broadcast_to(date[:, None, None], valid.shape).astype(np.int32)
+    day = None
+    if composite:
+        day = days = np.where(valid, days + rng.integers(0, 16, valid.shape), -1).astype(np.int32)
+    found = nearest_of_periods(image, valid, date, (START, length), frames, day)
+    for own, expected in zip(found, nearest_oracle(image, valid, days, (START, length), frames), strict=True):
+        np.testing.assert_array_equal(own, expected)
+    assert [own.dtype for own in found] == [np.float32, np.bool_, np.int32]
+
+
+@given(observations())
+def test_a_window_is_composed_like_its_pixels_alone(made) -> None:
+    _, image, valid, _ = made
+    date = START + 9 * np.arange(len(image), dtype=np.int32)
+    whole = nearest_of_periods(image, valid, date, (START, 90), 4)
+    alone = nearest_of_periods(image[..., 1:2, 2:3], valid[:, 1:2, 2:3], date, (START, 90), 4)
+    for one, other in zip(whole, alone, strict=True):
+        np.testing.assert_array_equal(one[..., 1:2, 2:3], other)
+
+
+def composed(valid: list[bool], date: list[int], frames: int, season=(100, 20)):
+    image = np.arange(1, len(date) + 1, dtype=np.float32)[:, None, None, None]
+    seen = np.array(valid)[:, None, None]
+    found, known, taken = nearest_of_periods(image * seen[:, None], seen, np.array(date, np.int32), season, frames)
+    return found[:, 0, 0, 0].tolist(), known[:, 0, 0].tolist(), taken[:, 0, 0].tolist()
+
+
+def test_a_period_without_a_valid_observation_is_not_valid_and_has_its_middle_as_day() -> None:
+    """Two periods of ten days: days 100 to 109 and 110 to 119."""
+    assert composed([True, False], [103, 112], 2) == ([1, 0], [True, False], [103, 115])
+
+
+def test_of_two_equally_near_the_middle_the_earlier_counts_and_outside_the_season_none() -> None:
+    """Between days 104 and 105 lies the middle of the first period; 99 and 120 lie outside the season."""
+    assert composed([True] * 4, [99, 103, 106, 120], 2) == ([2, 0], [True, False], [103, 115])
+
+
+def test_frames_with_a_valid_pixel_stay_and_of_too_many_the_clearest() -> None:
+    valid = np.zeros((6, 2, 2), bool)
+    for frame, pixels in enumerate((1, 0, 4, 2, 2, 3)):
+        valid[frame].reshape(-1)[:pixels] = True
+    assert clearest(valid, 64).tolist() == [0, 2, 3, 4, 5]
+    assert clearest(valid, 3).tolist() == [2, 3, 5]
+    assert clearest(np.zeros((3, 2, 2), bool), 64).tolist() == [0]
+    assert clearest(np.zeros((0, 2, 2), bool), 64).tolist() == []

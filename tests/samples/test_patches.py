@@ -1,6 +1,7 @@
-"""Patches: windows with the labels of one fold, interpolated once and kept in memory while they fit."""
+"""Patches: windows with the labels of one fold, prepared once and kept in memory while they fit."""
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tests.scenes import SEASON, make_cube
 from agrifm.cube.store import Cube
 from agrifm.cube.temporal import interpolate
 from agrifm.grid import Window
+from agrifm.record import SensorRecord, SeriesKind
 from agrifm.samples import patches
 from agrifm.samples.patches import TILE, Patches, Tiles, labelled_windows, read_patch, read_with_margin, tiles_under
 
@@ -64,18 +66,35 @@ def test_a_patch_has_the_labels_it_was_given_except_where_nothing_was_seen(cube:
     assert (both.label == np.where(unseen, 255, label)).all()
 
 
+KINDS: tuple[SeriesKind, ...] = get_args(SeriesKind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "window", [Window(0, 0, 96, 192), Window(48, 48, 48, 96), Window(0, 96, 96, 96), Window(48, 0, 48, 48)]
 )
-def test_a_window_put_together_from_tiles_is_the_window_read_whole(cube: Cube, window: Window) -> None:
+def test_a_window_put_together_from_tiles_is_the_window_read_whole(
+    cube: Cube, window: Window, kind: SeriesKind
+) -> None:
     sensors = list(cube.inputs.values())
-    whole, tiled = read_patch(cube, window, sensors, STEPS), Tiles(cube, sensors, STEPS).sample(window)
+    whole, tiled = read_patch(cube, window, sensors, STEPS, kind), Tiles(cube, sensors, STEPS, kind).sample(window)
     assert tiled.window == window
     assert tiled.season_start == whole.season_start
     for name, series in whole.series.items():
         assert (tiled.series[name].image == series.image).all()
         assert (tiled.series[name].valid == series.valid).all()
         assert (tiled.series[name].date == series.date).all()
+        np.testing.assert_array_equal(tiled.series[name].day, series.day)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_band_that_the_cube_lacks_stays_known_as_absent(cube: Cube, kind: SeriesKind) -> None:
+    content = {**cube.inputs["sentinel-2"].model_dump(), "bands": ("red", "swir", "nir")}
+    wanted = SensorRecord(**content, absent_bands=("swir",), mean=(0, 0.25, 0), std=(1, 1, 1))
+    series = Tiles(cube, [wanted], STEPS, kind).sample(Window(0, 48, 48, 96)).series["sentinel-2"]
+    assert series.absent is not None
+    assert series.absent.tolist() == [False, True, False]
+    assert series.image[:, 1][series.valid] == pytest.approx(0.25)
 
 
 @given(st.integers(1, 8), st.integers(1, 8), st.data())
@@ -166,3 +185,39 @@ def test_a_margin_shows_the_ground_around_a_window_as_far_as_the_grid_goes(cube:
     np.testing.assert_array_equal(own.image, whole.image[..., *sample.window.slices])
     assert own.valid.shape[1:] == sample.label.shape
     assert read_with_margin(tiles.sample, window, 0, cube.nest, cube.target.shape).window == window
+
+
+def test_interpolated_tiles_made_of_observed_ones_are_the_same_and_read_the_cube_once(
+    cube: Cube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sensors, window = list(cube.inputs.values()), Window(0, 48, 96, 96)
+    expected = Tiles(cube, sensors, STEPS).sample(window)
+    read, windows = patches.read_sample, []
+
+    def counted(cube, window, *arguments):
+        windows.append(window)
+        return read(cube, window, *arguments)
+
+    monkeypatch.setattr(patches, "read_sample", counted)
+    raw = Tiles(cube, sensors, STEPS, "observed", sharing=2)
+    raw.sample(window)
+    found = Tiles(cube, sensors, STEPS, raw=raw, sharing=2).sample(window)
+    assert len(windows) == len(set(windows)) == 2
+    for name, series in expected.series.items():
+        assert (found.series[name].image == series.image).all()
+        assert (found.series[name].valid == series.valid).all()
+
+
+def test_tiles_that_share_a_run_share_the_bound_on_memory(cube: Cube, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An observed tile: 3 frames of 96 x 96 pixels, 2 bands of 4 bytes and a byte of validity, 248,832 bytes."""
+    monkeypatch.setattr(patches, "KEPT_BYTES", 2 * 248_832)
+    for sharing, kept in ((1, True), (2, True), (3, False)):
+        tiles = Tiles(cube, [cube.inputs["sentinel-2"]], STEPS, "observed", sharing=sharing)
+        assert (tiles.tile(Window(0, 0, 96, 96)) is tiles.tile(Window(0, 0, 96, 96))) is kept
+
+
+def test_a_map_sees_of_an_observed_window_only_frames_with_something_in_it(cube: Cube) -> None:
+    """Sentinel-2's third frame alone saw columns 10 to 19 of the test cube."""
+    sensors = [cube.inputs["sentinel-2"]]
+    assert len(read_patch(cube, Window(0, 10, 48, 10), sensors, STEPS, "observed").series["sentinel-2"].date) == 1
+    assert len(read_patch(cube, Window(0, 10, 48, 12), sensors, STEPS, "observed").series["sentinel-2"].date) == 3

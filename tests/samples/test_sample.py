@@ -1,5 +1,6 @@
 """Samples: sensors over the same ground, bands by name, and their stacking."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from tests.scenes import make_cube
 
 from agrifm.cube.store import Cube
-from agrifm.errors import CubeError
+from agrifm.errors import CubeError, ModelError
 from agrifm.grid import Window
 from agrifm.record import SensorRecord
 from agrifm.samples.sample import Sample, Series, collate, enlarge, read_sample
@@ -50,6 +51,8 @@ def test_a_band_declared_absent_is_the_mean_the_model_was_trained_with(cube: Cub
     found = read_sample(cube, Window(0, 0, 48, 48), [wanted]).series["sentinel-2"]
     assert (found.image[:, 1:] == straight.image[:, ::-1]).all()
     assert (found.image[:, 0] == np.where(found.valid, np.float32(0.25), 0)).all()
+    assert found.absent is not None
+    assert found.absent.tolist() == [True, False, False]
 
 
 def test_a_window_that_cuts_a_coarse_pixel_is_a_bug(cube: Cube) -> None:
@@ -118,4 +121,55 @@ def test_a_batch_stacks_samples_in_order(cube: Cube) -> None:
         for name, series in sample.series.items():
             assert (batch.images[name][number] == series.image).all()
             assert (batch.valid[name][number] == series.valid).all()
-            assert (batch.date[name][number] == series.date).all()
+    # the season begins on 1 March 2024, the 61st day of a leap year; composites are of two days after their first
+    assert batch.first_day.tolist() == [61, 61, 61]
+    assert batch.day["sentinel-2"].tolist() == [[0, 30, 60]] * 3
+    # the upper left pixel of MODIS was never seen; its day is that of the frame
+    assert batch.day["modis"][:, :, 0, 0].tolist() == [[0, 8], [2, 10], [2, 10]]
+    assert batch.absent == {}
+
+
+def made_sample(days: list[int], start: int = 100, absent: list[bool] | None = None) -> Sample:
+    """One sensor of two bands over two pixels, all seen, with numbers above 0."""
+    image = np.arange(1, 4 * len(days) + 1, dtype=np.float32).reshape(len(days), 2, 1, 2)
+    lacks = None if absent is None else np.array(absent)
+    series = Series(image, np.ones((len(days), 1, 2), bool), np.array(days, np.int32), absent=lacks)
+    return Sample({"fine": series}, np.zeros((1, 2), np.uint8), Window(0, 0, 1, 2), start)
+
+
+def test_shorter_series_are_filled_up_with_frames_that_are_not_valid_on_the_last_day() -> None:
+    short, long = made_sample([103, 110]), made_sample([101, 102, 120, 130])
+    batch = collate([short, long])
+    assert batch.images["fine"].shape == (2, 4, 2, 1, 2)
+    assert (batch.images["fine"][0, :2] == short.series["fine"].image).all()
+    assert (batch.images["fine"][0, 2:] == 0).all()
+    assert batch.valid["fine"][:, :, 0, 0].tolist() == [[True, True, False, False], [True] * 4]
+    assert batch.day["fine"].tolist() == [[3, 10, 10, 10], [1, 2, 20, 30]]
+    assert batch.frames["fine"].tolist() == [2, 4]
+    assert batch.day["fine"].dtype == np.float32
+
+
+def test_days_of_pixels_are_filled_up_with_the_frame_s_last_day() -> None:
+    short, long = made_sample([103]), made_sample([101, 107])
+    own = [
+        replace(one, series={"fine": replace(one.series["fine"], day=one.series["fine"].date[:, None, None] + add)})
+        for one, add in ((short, np.array([[0, 4]], np.int32)), (long, np.array([[1, 2]], np.int32)))
+    ]
+    assert collate(own).day["fine"][:, :, 0].tolist() == [[[3, 7], [3, 3]], [[2, 3], [8, 9]]]
+
+
+def test_a_season_that_begins_on_the_last_of_december_of_a_leap_year_begins_on_day_366() -> None:
+    day = (date(2024, 12, 31) - date(1970, 1, 1)).days
+    assert collate([made_sample([day + 5], day)]).first_day.tolist() == [366]
+
+
+def test_absent_bands_are_told_per_sample() -> None:
+    batch = collate([made_sample([101]), made_sample([102], absent=[False, True])])
+    assert batch.absent["fine"].tolist() == [[False, False], [False, True]]
+
+
+def test_samples_of_other_sensors_make_no_batch() -> None:
+    one = made_sample([101])
+    other = replace(one, series={**one.series, "coarse": one.series["fine"]})
+    with pytest.raises(ModelError, match="making a batch: 'coarse' is in one sample and not in another"):
+        collate([one, other])

@@ -1,13 +1,15 @@
-"""Transforms: eight turns that move every array of a sample alike, and interpolation of its series."""
+"""Transforms: eight turns that move every array of a sample alike, and what models see of its series."""
 
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
 
 from agrifm.grid import Window
 from agrifm.samples.sample import Sample, Series
-from agrifm.samples.transforms import cut, interpolated, turned
+from agrifm.samples.transforms import FRAMES_MOST, composites, cut, interpolated, observed, turned
+from agrifm.season import Season, day_number
 
 
 def make_sample(side: int = 6) -> Sample:
@@ -17,7 +19,12 @@ def make_sample(side: int = 6) -> Sample:
     image = np.stack([label, label + 100]).astype(np.float32)[None].repeat(2, 0)
     coarse = label[1::3, 1::3].astype(np.float32)[None, None]
     series = {
-        "fine": Series(image, np.stack([label % 3 == 0, label % 5 == 0]), np.array([10, 20], np.int32)),
+        "fine": Series(
+            image,
+            np.stack([label % 3 == 0, label % 5 == 0]),
+            np.array([10, 20], np.int32),
+            absent=np.array([False, True]),
+        ),
         "coarse": Series(coarse, coarse[:, 0] > 10, np.array([10], np.int32), (coarse[:, 0] + 19_000).astype(np.int32)),
     }
     return Sample(series, label, Window(0, 0, side, side), 0)
@@ -36,6 +43,8 @@ def test_a_turn_moves_labels_images_validity_and_days_alike(turn: int) -> None:
     assert coarse.day is not None
     assert (coarse.day[0] == label[1::3, 1::3].astype(int) + 19_000).all()
     assert fine.date.tolist() == [10, 20]
+    assert fine.absent is not None
+    assert fine.absent.tolist() == [False, True]
 
 
 def test_the_eight_turns_are_all_different_and_the_first_changes_nothing() -> None:
@@ -102,3 +111,54 @@ def test_a_cut_shows_what_lay_under_it_though_it_nests_in_no_coarse_pixel() -> N
         assert found is not None
         assert own is not None
         assert (found[0] == np.kron(own[0], np.ones((3, 3)))[inside]).all()
+
+
+def test_composites_have_every_pixels_own_day_and_nothing_where_it_was_not_seen() -> None:
+    """Two periods of ten days from 1 April; the middles are noon of 5 and 15 April (days 104 and 114 from day 100)."""
+    season = Season(date(2024, 4, 1), date(2024, 4, 20))
+    first = day_number(season.start)
+    image = np.array([0.1, 0.2, 0.3], np.float32)[:, None, None, None] * np.ones((1, 2, 1, 2), np.float32)
+    valid = np.array([[[True, True]], [[False, True]], [[True, False]]])
+    days = np.array([1, 4, 12], np.int32) + first
+    absent = np.array([True, False])
+    made = Sample(
+        {"fine": Series(image * valid[:, None], valid, days, absent=absent)},
+        np.zeros((1, 2), np.uint8),
+        Window(0, 0, 1, 2),
+        first,
+    )
+    found = composites(made, season, 2).series["fine"]
+    np.testing.assert_allclose(found.image[:, 0, 0], np.array([[0.1, 0.2], [0.3, 0]], np.float32))
+    assert found.valid[:, 0].tolist() == [[True, True], [True, False]]
+    assert found.day is not None
+    assert (found.day[:, 0] - first).tolist() == [[1, 4], [12, 15]]
+    assert (found.date == season.steps(2)).all()
+    assert found.absent is absent
+
+
+def test_observed_series_keep_the_clearest_frames_with_their_dates_in_order() -> None:
+    rng = np.random.default_rng(7)
+    frames = FRAMES_MOST + 20
+    share = rng.permutation(np.linspace(0, 1, frames))
+    valid = rng.random((frames, 6, 6)) < share[:, None, None]
+    image = rng.random((frames, 2, 6, 6)).astype(np.float32) * valid[:, None]
+    days = (3 * np.arange(frames) + 19_000).astype(np.int32)
+    day = (days[:, None, None] + rng.integers(0, 3, valid.shape)).astype(np.int32)
+    made = Sample({"fine": Series(image, valid, days, day)}, np.zeros((6, 6), np.uint8), Window(0, 0, 6, 6), 19_000)
+    found = observed(made).series["fine"]
+    # by hand: sorted by cloudiness then date, the first so many, back in the order of their dates
+    ranked = sorted(range(frames), key=lambda frame: (-valid[frame].sum(), frame))[:FRAMES_MOST]
+    kept = [frame for frame in sorted(ranked) if valid[frame].any()]
+    assert found.date.tolist() == days[kept].tolist()
+    assert len(kept) == FRAMES_MOST
+    assert found.day is not None
+    for own, whole in ((found.image, image), (found.valid, valid), (found.day, day)):
+        np.testing.assert_array_equal(own, whole[kept])
+
+
+def test_an_observed_series_without_a_valid_pixel_keeps_one_frame() -> None:
+    made = make_sample()
+    fine = replace(made.series["fine"], valid=np.zeros((2, 6, 6), bool))
+    found = observed(replace(made, series={"fine": fine})).series["fine"]
+    assert found.date.tolist() == [10]
+    assert not found.valid.any()

@@ -1,4 +1,4 @@
-"""Series in time: irregular, cloudy observations to evenly spaced steps. Pure functions on arrays."""
+"""Series in time: irregular, cloudy observations to even steps or periods, or the best of them. Pure functions."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,72 @@ def interpolate(
         weight = np.clip((step - early) / np.maximum(late - early, 1), 0, 1).astype(np.float32)[:, None]
         result[position][:, seen] = ((1 - weight) * pixels[before, column] + weight * pixels[after, column]).T
     return result, seen
+
+
+def nearest_of_periods(
+    image: NDArray[np.float32],
+    valid: NDArray[np.bool_],
+    date: NDArray[np.int32],
+    season: tuple[int, int],
+    frames: int,
+    day: NDArray[np.int32] | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int32]]:
+    """Of each of `frames` equal periods of a season the valid observation nearest its middle, per pixel.
+
+    An observation belongs to the period that holds the noon of its day; one outside the season to none. Of two equally
+    near the middle the earlier counts; of two on one day the later frame.
+
+    Args:
+        image: (T, C, H, W), finite.
+        valid: (T, H, W), True = usable.
+        date: (T,), days since 1970-01-01.
+        season: first day, days since 1970-01-01, and length in days.
+        frames: number of periods F.
+        day: (T, H, W), the day of each pixel where frames are composites.
+
+    Returns:
+        Image (F, C, H, W) float32, 0 where not valid; valid (F, H, W); and the day of each observation (F, H, W) int32,
+        the middle day of the period where there is none.
+    """
+    first, days = season
+    own = (date[:, None, None] if day is None else day).astype(np.int64)
+    # in whole numbers, so that no rounding decides: noon in half days, distances in 1 / (2 x frames) of a day
+    noon = 2 * (own - first) + 1
+    period = noon * frames // (2 * days)
+    from_middle = noon * frames - (2 * period + 1) * days
+    number = np.arange(len(date))[:, None, None]
+    rank = (2 * np.abs(from_middle) + (from_middle > 0)) * len(date) + (len(date) - 1 - number)
+    never = np.iinfo(np.int64).max
+    found = np.zeros((frames, *image.shape[1:]), np.float32)
+    known = np.zeros((frames, *valid.shape[1:]), bool)
+    middle = first + (2 * np.arange(frames) + 1) * days // (2 * frames)
+    taken = np.broadcast_to(middle[:, None, None], known.shape).astype(np.int32)
+    for place in range(frames):
+        inside = period == place
+        candidates = np.flatnonzero(inside.any(axis=(1, 2)))
+        if not len(candidates):
+            continue
+        ranks = np.where(inside[candidates] & valid[candidates], rank[candidates], never)
+        best, known[place] = candidates[ranks.argmin(axis=0)], ranks.min(axis=0) < never
+        best_image = np.take_along_axis(image, best[None, None], axis=0)[0]
+        best_day = np.take_along_axis(np.broadcast_to(own, valid.shape), best[None], axis=0)[0]
+        found[place] = np.where(known[place], best_image, 0)
+        taken[place] = np.where(known[place], best_day, taken[place])
+    return found, known, taken
+
+
+def clearest(valid: NDArray[np.bool_], most: int) -> NDArray[np.intp]:
+    """Numbers (F,) of the frames with a valid pixel, in order; beyond `most` of them those with the most valid pixels.
+
+    Of equally clear frames the earlier ones are kept. Where no frame has a valid pixel, the first one stands for none.
+
+    Args:
+        valid: (T, H, W), True = usable.
+    """
+    pixels = valid.sum(axis=(1, 2))
+    order = np.argsort(-pixels, kind="stable")[:most]
+    chosen = np.sort(order[pixels[order] > 0])
+    return chosen if len(chosen) else np.arange(len(valid))[:1]
 
 
 def _by_day(

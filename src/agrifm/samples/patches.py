@@ -1,4 +1,4 @@
-"""Patches: windows of a cube with the labels of one fold, read and interpolated once, kept in memory while they fit."""
+"""Patches: windows of a cube with the labels of one fold, read and prepared once, kept in memory while they fit."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from agrifm.cube.store import Cube
 from agrifm.grid import Window, starts
 from agrifm.legend import UNLABELLED
-from agrifm.record import SensorInput
+from agrifm.record import SensorInput, SeriesKind
 from agrifm.samples.sample import Sample, Series, read_sample
-from agrifm.samples.transforms import cut, interpolated
+from agrifm.samples.transforms import cut, observed, prepared
 
 TILE = 96
-"""Side in target pixels of what is read and interpolated at once; a chunk of the cube, and a multiple of 480 m."""
+"""Side in target pixels of what is read and prepared at once; a chunk of the cube, and a multiple of 480 m."""
 KEPT_BYTES = 800_000_000
-"""Interpolated tiles are kept in memory up to this size; beyond it they are read again."""
+"""Prepared tiles are kept in memory up to this size; beyond it they are read again."""
 
 
 def labelled_windows(label: NDArray[np.uint8], side: int, stride: int) -> list[Window]:
@@ -35,33 +35,62 @@ def labelled_windows(label: NDArray[np.uint8], side: int, stride: int) -> list[W
 
 
 class Tiles:
-    """Interpolated tiles of a cube, from which the samples of windows are put together; they share what they can."""
+    """Prepared tiles of a cube, from which the samples of windows are put together; they share what they can.
 
-    def __init__(self, cube: Cube, sensors: Sequence[SensorInput], steps: NDArray[np.int32]) -> None:
-        self.cube, self.sensors, self.steps = cube, tuple(sensors), steps
+    Interpolated series and composites are prepared once for each tile. Of observed series every frame is kept, as
+    which ones a sample shows depends on its window.
+
+    Args:
+        steps: (F,), days since 1970-01-01, to which series are interpolated; composites have as many periods.
+        kind: how the series are prepared.
+        raw: observed tiles of the same cube, to be prepared instead of reading the cube again.
+        sharing: among how many `Tiles` of a run the bound on memory is divided.
+    """
+
+    def __init__(
+        self,
+        cube: Cube,
+        sensors: Sequence[SensorInput],
+        steps: NDArray[np.int32],
+        kind: SeriesKind = "interpolated",
+        raw: "Tiles | None" = None,
+        sharing: int = 1,
+    ) -> None:
+        self.cube, self.sensors, self.steps, self.kind = cube, tuple(sensors), steps, kind
+        self.raw, self.sharing = raw, sharing
+        assert raw is None or raw.kind == "observed"
         self._kept: dict[Window, Sample] = {}
         self._kept_bytes = 0
 
     def sample(self, window: Window) -> Sample:
-        """The sample of a window, unlabelled: images (F, C, H, W) float32 at the steps."""
-        tiles = [self._tile(tile) for tile in tiles_under(window, self.cube.target.shape)]
-        return assemble(tiles, window)
+        """The sample of a window, unlabelled: images (T, C, H, W) float32 of the kind's frames."""
+        tiles = [self.tile(tile) for tile in tiles_under(window, self.cube.target.shape)]
+        whole = assemble(tiles, window)
+        return observed(whole) if self.kind == "observed" else whole
 
-    def _tile(self, window: Window) -> Sample:
+    def tile(self, window: Window) -> Sample:
+        """One tile, kept if it fits."""
         if window in self._kept:
             return self._kept[window]
-        sample = read_patch(self.cube, window, self.sensors, self.steps)
-        size = sum(series.image.nbytes for series in sample.series.values())
-        if self._kept_bytes + size <= KEPT_BYTES:
+        sample = self._make(window)
+        size = sum(series.nbytes for series in sample.series.values())
+        if self._kept_bytes + size <= KEPT_BYTES // self.sharing:
             self._kept[window] = sample
             self._kept_bytes += size
         return sample
 
+    def _make(self, window: Window) -> Sample:
+        if self.kind == "observed":
+            return read_sample(self.cube, window, self.sensors)
+        if self.raw is not None:
+            return prepared(self.raw.tile(window), self.kind, self.cube.season, self.steps)
+        return read_patch(self.cube, window, self.sensors, self.steps, self.kind)
+
 
 class Patches:
-    """A sequence of `Sample`s, every series interpolated to the same steps.
+    """A sequence of `Sample`s, every series prepared in the same way.
 
-    Each item has images (F, C, H, W) float32 and labels (H, W) uint8 of one fold, 255 elsewhere and where no sensor
+    Each item has images (T, C, H, W) float32 and labels (H, W) uint8 of one fold, 255 elsewhere and where no sensor
     saw the ground.
     """
 
@@ -94,11 +123,15 @@ def assemble(tiles: Sequence[Sample], window: Window) -> Sample:
         height, width = window.height // ratio, window.width // ratio
         image = np.empty((*first.image.shape[:2], height, width), np.float32)
         valid = np.empty((len(first.valid), height, width), bool)
+        day = None if first.day is None else np.empty(valid.shape, np.int32)
         for tile in tiles:
             inside, own = _shared(tile.window, window, ratio)
-            image[..., *inside] = tile.series[name].image[..., *own]
-            valid[..., *inside] = tile.series[name].valid[..., *own]
-        series[name] = Series(image, valid, first.date)
+            part = tile.series[name]
+            image[..., *inside] = part.image[..., *own]
+            valid[..., *inside] = part.valid[..., *own]
+            if day is not None and part.day is not None:
+                day[..., *inside] = part.day[..., *own]
+        series[name] = Series(image, valid, first.date, day, first.absent)
     unlabelled = np.full((window.height, window.width), UNLABELLED, np.uint8)
     return Sample(series, unlabelled, window, tiles[0].season_start)
 
@@ -131,6 +164,12 @@ def read_with_margin(
     return cut(wide, window.grown(margin, shape))
 
 
-def read_patch(cube: Cube, window: Window, sensors: Sequence[SensorInput], steps: NDArray[np.int32]) -> Sample:
-    """One window, interpolated to `steps`, unlabelled."""
-    return interpolated(read_sample(cube, window, sensors), steps)
+def read_patch(
+    cube: Cube,
+    window: Window,
+    sensors: Sequence[SensorInput],
+    steps: NDArray[np.int32],
+    kind: SeriesKind = "interpolated",
+) -> Sample:
+    """One window as a model sees it, unlabelled; `steps` (F,) as in `Tiles`."""
+    return prepared(read_sample(cube, window, sensors), kind, cube.season, steps)

@@ -5,15 +5,19 @@ Shape letters: B samples, T frames, C bands, H rows, W columns.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.cube.store import Cube
+from agrifm.errors import ModelError
 from agrifm.grid import Window
 from agrifm.legend import UNLABELLED
 from agrifm.record import SensorInput, SensorRecord
-from agrifm.season import day_number
+from agrifm.season import day_date, day_number
+
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,13 @@ class Series:
     """(T,), days since 1970-01-01."""
     day: NDArray[np.int32] | None = None
     """(T, H, W), for composites the day of each pixel."""
+    absent: NDArray[np.bool_] | None = None
+    """(C,), bands that the sensor lacks here, filled with means; None = none."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        return self.image.nbytes + self.valid.nbytes + (0 if self.day is None else self.day.nbytes)
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,7 @@ class Sample:
     """The series of every sensor over one window of the target grid, and its labels."""
 
     series: dict[str, Series]
+    """By sensor; one that is absent has no entry."""
     label: NDArray[np.uint8]
     """(H, W) on the target grid, class numbers, 255 = unlabelled."""
     window: Window
@@ -55,27 +67,74 @@ class Sample:
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples of equal shape, stacked."""
+    """Samples of equal shape, stacked; shorter series are filled up with frames that are not valid."""
 
     images: dict[str, NDArray[np.float32]]
     """By sensor (B, T, C, H, W)."""
     valid: dict[str, NDArray[np.bool_]]
     """By sensor (B, T, H, W)."""
-    date: dict[str, NDArray[np.int32]]
-    """By sensor (B, T)."""
+    day: dict[str, NDArray[np.float32]]
+    """By sensor (B, T), or (B, T, H, W) where pixels have days of their own: days since the season's first day."""
+    first_day: NDArray[np.float32]
+    """(B,), day of the year of the season's first day, 1..366."""
+    absent: dict[str, NDArray[np.bool_]]
+    """By sensor (B, C), bands that a sample lacks; sensors of which no sample lacks any are left out."""
+    frames: dict[str, NDArray[np.int64]]
+    """By sensor (B,), frames that a sample has; the rest of T only fills up the batch."""
     label: NDArray[np.uint8]
     """(B, H, W)."""
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Stack samples of equal shapes; the one function that does so."""
+    """Stack samples of the same sensors over windows of one size; the one function that does so.
+
+    Where series differ in length, the shorter ones get frames at their end that are not valid, 0, and of the last
+    frame's day.
+
+    Raises:
+        ModelError: the samples differ in sensors.
+    """
     sensors = list(samples[0].series)
+    for sample in samples:
+        if strangers := sorted(sample.series.keys() ^ set(sensors)):
+            raise ModelError(
+                f"making a batch: '{strangers[0]}' is in one sample and not in another; "
+                "put samples of the same sensors into a batch"
+            )
+    series = {name: [sample.series[name] for sample in samples] for name in sensors}
+    longest = {name: max(len(own.date) for own in several) for name, several in series.items()}
+    absent = {
+        name: np.stack([np.zeros(own.image.shape[1], bool) if own.absent is None else own.absent for own in several])
+        for name, several in series.items()
+        if any(own.absent is not None for own in several)
+    }
+    starts = [day_date(sample.season_start) for sample in samples]
     return Batch(
-        images={name: np.stack([sample.series[name].image for sample in samples]) for name in sensors},
-        valid={name: np.stack([sample.series[name].valid for sample in samples]) for name in sensors},
-        date={name: np.stack([sample.series[name].date for sample in samples]) for name in sensors},
+        images={name: np.stack([_filled(own.image, longest[name]) for own in series[name]]) for name in sensors},
+        valid={name: np.stack([_filled(own.valid, longest[name]) for own in series[name]]) for name in sensors},
+        day={name: np.stack([_days(sample, name, longest[name]) for sample in samples]) for name in sensors},
+        first_day=np.array([start.timetuple().tm_yday for start in starts], np.float32),
+        absent=absent,
+        frames={name: np.array([len(own.date) for own in several]) for name, several in series.items()},
         label=np.stack([sample.label for sample in samples]),
     )
+
+
+def _filled(array: NDArray[Number], frames: int) -> NDArray[Number]:
+    """The array (T, ...) with zeros at the end of its first axis, up to so many frames."""
+    if len(array) == frames:
+        return array
+    return np.concatenate([array, np.zeros((frames - len(array), *array.shape[1:]), array.dtype)])
+
+
+def _days(sample: Sample, sensor: str, frames: int) -> NDArray[np.float32]:
+    """Days since the season's first day, (T,) or (T, H, W); a pixel that is not valid has its frame's day."""
+    own = sample.series[sensor]
+    days = own.date if own.day is None else np.where(own.valid, own.day, own.date[:, None, None])
+    if len(days) < frames:
+        last = np.broadcast_to(own.date[-1], (frames - len(days), *days.shape[1:]))
+        days = np.concatenate([days, last])
+    return (days - sample.season_start).astype(np.float32)
 
 
 def read_sample(
@@ -93,9 +152,11 @@ def read_sample(
         ratio = round(own.grid.resolution / cube.target.resolution)
         present = [band for band in wanted.bands if band in own.input.bands or not _may_be_absent(wanted, band)]
         image, valid, day = own.read(window.scaled(ratio), present)
+        absent = None
         if len(present) < len(wanted.bands):
             image = _with_means(image, present, wanted) * valid[:, None]
-        series[wanted.sensor] = Series(image, valid, own.date, day)
+            absent = np.array([band not in present for band in wanted.bands])
+        series[wanted.sensor] = Series(image, valid, own.date, day, absent)
     unlabelled = np.full((window.height, window.width), UNLABELLED, np.uint8)
     return Sample(series, unlabelled if label is None else label, window, day_number(cube.season.start))
 

@@ -6,11 +6,29 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.cube.temporal import interpolate
+from agrifm.cube.temporal import clearest, interpolate, nearest_of_periods
 from agrifm.grid import Window
+from agrifm.record import SeriesKind
 from agrifm.samples.sample import Sample, Series
+from agrifm.season import Season, day_number
 
 Number = TypeVar("Number", bound=np.generic)
+
+FRAMES_MOST = 64
+"""Most frames of an observed series, which bounds what a window takes; of more, the clearest are kept."""
+
+
+def prepared(sample: Sample, kind: SeriesKind, season: Season, steps: NDArray[np.int32]) -> Sample:
+    """The sample as a model sees it.
+
+    Args:
+        steps: (F,), days since 1970-01-01; composites have as many periods.
+    """
+    if kind == "interpolated":
+        return interpolated(sample, steps)
+    if kind == "composites":
+        return composites(sample, season, len(steps))
+    return observed(sample)
 
 
 def interpolated(sample: Sample, steps: NDArray[np.int32]) -> Sample:
@@ -22,7 +40,35 @@ def interpolated(sample: Sample, steps: NDArray[np.int32]) -> Sample:
     for name, own in sample.series.items():
         image, seen = interpolate(own.image, own.valid, own.date, steps, own.day)
         valid = np.broadcast_to(seen, (len(steps), *seen.shape))
-        series[name] = Series(image, valid, steps)
+        series[name] = Series(image, valid, steps, absent=own.absent)
+    return replace(sample, series=series)
+
+
+def composites(sample: Sample, season: Season, frames: int) -> Sample:
+    """The sample with every series as composites of `frames` equal periods, every pixel with the day of its own.
+
+    Of a period a pixel has the valid observation nearest the middle; none, where it was not seen. A frame's date is the
+    middle day of its period.
+    """
+    steps = season.steps(frames)
+    series = {}
+    for name, own in sample.series.items():
+        span = (day_number(season.start), season.days)
+        image, valid, day = nearest_of_periods(own.image, own.valid, own.date, span, frames, own.day)
+        series[name] = Series(image, valid, steps, day, own.absent)
+    return replace(sample, series=series)
+
+
+def observed(sample: Sample, most: int = FRAMES_MOST) -> Sample:
+    """The sample with those frames of each series that have a valid pixel in it, at most `most`: the clearest.
+
+    Which frames these are depends on the window. A series without any valid pixel keeps its first frame.
+    """
+    series = {}
+    for name, own in sample.series.items():
+        chosen = clearest(own.valid, most)
+        day = None if own.day is None else own.day[chosen]
+        series[name] = Series(own.image[chosen], own.valid[chosen], own.date[chosen], day, own.absent)
     return replace(sample, series=series)
 
 
@@ -38,11 +84,11 @@ def turned(sample: Sample, turn: int) -> Sample:
         return np.ascontiguousarray(np.rot90(mirrored, turn & 3, axes=(-2, -1)))
 
     series = {
-        name: Series(
-            move(own.image),
-            move(own.valid),
-            own.date,
-            None if own.day is None else move(own.day),
+        name: replace(
+            own,
+            image=move(own.image),
+            valid=move(own.valid),
+            day=None if own.day is None else move(own.day),
         )
         for name, own in sample.series.items()
     }
@@ -61,10 +107,10 @@ def cut(sample: Sample, window: Window) -> Sample:
     for name, own in sample.series.items():
         ratio = height // own.valid.shape[1]
         place = np.ix_(row // ratio, col // ratio)
-        series[name] = Series(
-            own.image[:, :, *place],
-            own.valid[:, *place],
-            own.date,
-            None if own.day is None else own.day[:, *place],
+        series[name] = replace(
+            own,
+            image=own.image[:, :, *place],
+            valid=own.valid[:, *place],
+            day=None if own.day is None else own.day[:, *place],
         )
     return replace(sample, series=series, label=sample.label[rows, cols], window=window)

@@ -1,9 +1,13 @@
-"""Weights and the model's record in one safetensors file. Pickles are not read."""
+"""Weights and their record in one safetensors file: of a trained model, or of converted weights to start from.
+
+Pickles are not read here; `agrifm model convert` makes a safetensors file of them.
+"""
 
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -11,11 +15,56 @@ from torch import Tensor
 from agrifm.errors import ModelError
 from agrifm.files import write_bytes
 from agrifm.models.agrifm import AgriFM, AgriFMConfig
-from agrifm.record import ModelRecord
+from agrifm.record import Frozen, ModelRecord, SensorInput
 
 RECORD_KEY = "agrifm_record"
+WEIGHTS_KEY = "agrifm_weights_record"
 _DERIVED = "relative_position_index"
 """Buffers that follow from the window; recomputed, not stored."""
+
+
+class WeightsSensor(SensorInput):
+    """One sensor as converted weights expect it, bands in the order of the patch kernel."""
+
+    absent_bands: tuple[str, ...] = ()
+    """Bands that a cube may lack."""
+    mean: tuple[float, ...] | None = None
+    """Mean per band in the quantity's unit, where it is published; training measures its own."""
+    std: tuple[float, ...] | None = None
+    """Standard deviation per band, likewise."""
+
+
+class Origin(Frozen):
+    """The file that weights were converted from, and the way back to it."""
+
+    file: str
+    sha256: str
+    format: str
+    """What kind of file it was, in words."""
+    wrapper: str
+    """Key under which its tensors lay; empty where they lay at the top."""
+    prefixes: dict[str, str]
+    """Beginnings of our names to the beginnings of its names."""
+    indexed: bool
+    """Whether it had position indices."""
+    flat: tuple[str, ...] = ()
+    """Patch kernels that had no axis of frames."""
+
+
+class WeightsRecord(Frozen):
+    """What converted weights expect and where they come from. Weights to start from: they draw no map yet."""
+
+    format: Literal[1] = 1
+    name: str
+    architecture: dict[str, Any]
+    """The network's configuration, as read from the tensors."""
+    sensors: tuple[WeightsSensor, ...]
+    absent_sensors: tuple[str, ...] = ()
+    """Sensors that a cube may lack."""
+    origin: Origin
+    notes: tuple[str, ...] = Field(())
+    """What the file could not say, and what was taken."""
+    versions: dict[str, str] = Field(default_factory=dict)
 
 
 def save_model(path: Path, network: AgriFM, record: ModelRecord) -> None:
@@ -33,7 +82,7 @@ def read_record(path: Path) -> ModelRecord:
     """The record of a safetensors file.
 
     Raises:
-        ModelError: the file is absent, damaged, or has no record.
+        ModelError: the file is absent, damaged, has no record, or is not a trained model.
     """
     about = f"reading the model {path}"
     try:
@@ -41,6 +90,11 @@ def read_record(path: Path) -> ModelRecord:
             metadata = file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{about}: {error}; `agrifm train` writes it") from error
+    if WEIGHTS_KEY in metadata:
+        raise ModelError(
+            f"{about}: it has converted weights, which draw no map yet; train from them "
+            "(`weights` in [model] of agrifm.toml)"
+        )
     if RECORD_KEY not in metadata:
         raise ModelError(f"{about}: it has weights but no record of what they expect; train it with agrifm")
     try:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from agrifm.errors import ModelError
 from agrifm.models.attention import Triple
 from agrifm.models.fusion import Images, MultiFusionNeck, MultiSourceEncoder, Size
-from agrifm.models.heads import SegmentationHead
+from agrifm.models.heads import SegmentationHead, Task, TaskHeads, TaskName
 from agrifm.models.lean import LeanConfig, LeanDecoder, SourceShape
 from agrifm.models.observed import Observed
 from agrifm.models.swin3d import Config, SwinBackbone, SwinConfig, SwinEncoder
@@ -66,6 +66,9 @@ class AgriFMConfig(Config):
     season_days: int = Field(365, gt=0)
     """Length of the season, over which the lean decoder spreads its steps of an observed series."""
 
+    tasks: dict[TaskName, Task] = Field(default_factory=dict)
+    """What the model gives beside class scores, by names of one's own (docs/tasks.md)."""
+
     @model_validator(mode="after")
     def fits_together(self) -> Self:
         names = [source.name for source in self.sources]
@@ -83,6 +86,8 @@ class AgriFMConfig(Config):
                 raise ValueError("the lean decoder goes with `mean` fusion and the sizes of the images")
             if endless := [source.name for source in self.sources if source.frames is None]:
                 raise ValueError(f"the lean decoder needs the number of frames of {', '.join(endless)}; give `frames`")
+        if "classes" in self.tasks:
+            raise ValueError("the name `classes` is taken by the class scores that every model gives; rename the task")
         widths = {name: self.widths(name)[-1] for name in self.neck_sources}
         if len(set(widths.values())) > 1:
             raise ValueError(f"the sources that start the neck differ in channels: {widths}; adapt their `frames`")
@@ -117,15 +122,17 @@ class AgriFM(nn.Module):
         if config.lean is not None:
             shapes = {source.name: _shape(source, config) for source in config.sources}
             self.decoder = LeanDecoder(shapes, config.classes, config.lean, config.season_days, config.gates)
-            return
-        entries = range(len(config.neck_levels))
-        levels = [
-            {name: config.widths(name)[entry] for name in names}
-            for names, entry in zip(config.neck_levels, reversed(entries), strict=True)
-        ]
-        width = config.widths(config.neck_sources[0])[-1]
-        self.neck = MultiFusionNeck(width, config.neck_sources, levels, config.gates)
-        self.heads = SegmentationHead(width, config.classes)
+            width = config.lean.hidden
+        else:
+            entries = range(len(config.neck_levels))
+            levels = [
+                {name: config.widths(name)[entry] for name in names}
+                for names, entry in zip(config.neck_levels, reversed(entries), strict=True)
+            ]
+            width = config.widths(config.neck_sources[0])[-1]
+            self.neck = MultiFusionNeck(width, config.neck_sources, levels, config.gates)
+            self.heads = SegmentationHead(width, config.classes)
+        self.tasks = TaskHeads(config.tasks, width)
 
     def forward(self, images: Images) -> Tensor:
         """Logits (B, classes, H, W) on the first source's pixels, unless the config fixes the size.
@@ -138,19 +145,42 @@ class AgriFM(nn.Module):
         Raises:
             ModelError: if a source is not mentioned, all are absent, or one does not fit the config.
         """
+        return self._scores(self.features(images))
+
+    def tasks_of(self, images: Images, parcels: Tensor | None = None) -> dict[str, Tensor]:
+        """The result of every task by its name, and class logits as `classes`, from one pass.
+
+        Args:
+            images: as in `forward`.
+            parcels: (B, H, W) on the grid of the logits, number of the parcel at each pixel, -1 = none; left out, the
+                result lacks the tasks per parcel.
+
+        Raises:
+            ModelError: as in `forward`, or if the parcels lie on another grid.
+        """
+        features_BKHW = self.features(images)
+        others: dict[str, Tensor] = self.tasks(features_BKHW, parcels)
+        return {"classes": self._scores(features_BKHW), **others}
+
+    def _scores(self, features_BKHW: Tensor) -> Tensor:
+        head = self.heads if self.config.lean is None else self.decoder.head
+        logits: Tensor = head(features_BKHW)
+        return logits
+
+    def features(self, images: Images) -> Tensor:
+        """What all heads read, (B, K, H, W) on the grid of the logits; arguments and errors are those of `forward`."""
         check_images(images, self.config)
         features = self.encoders(images)
         size = target_size(images, self.config)
         if self.config.lean is not None:
-            scores: Tensor = self.decoder(features, images, size)
-            return scores
+            return self.decoder.features(features, images, size)
         first = self.config.sources[0]
         coarsest = (
             features[first.name].encoder_features.shape[-2:] if first.name in features else _coarsest(size, first)
         )
         feature_size = self.config.feature_size or coarsest
-        logits: Tensor = self.heads(self.neck(features, feature_size, self.config.out_size or size))
-        return logits
+        fused: Tensor = self.neck(features, feature_size, self.config.out_size or size)
+        return fused
 
 
 def _shape(source: Source, config: AgriFMConfig) -> SourceShape:

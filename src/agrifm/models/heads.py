@@ -152,13 +152,14 @@ class EmbeddingTask(Config):
         return self.size
 
 
+TaskName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 Task = Annotated[
     ClassesTask | FractionsTask | BoundariesTask | RegressionTask | EmbeddingTask, Field(discriminator="task")
 ]
 
 
 class TaskHeads(nn.Module):
-    """A perceptron per task on shared features.
+    """A perceptron per task on shared features, pixel by pixel; that for boundaries sees 3 x 3 pixels.
 
     Args:
         tasks: by name.
@@ -169,14 +170,7 @@ class TaskHeads(nn.Module):
         super().__init__()
         self.tasks = dict(tasks)
         # the suffix keeps names such as `values` apart from what a ModuleDict has already
-        self.layers = nn.ModuleDict(
-            {
-                f"{name}_head": nn.Sequential(
-                    nn.Conv2d(width, HIDDEN, 1), nn.GELU(), nn.Conv2d(HIDDEN, task.channels, 1)
-                )
-                for name, task in self.tasks.items()
-            }
-        )
+        self.layers = nn.ModuleDict({f"{name}_head": _perceptron(width, task) for name, task in self.tasks.items()})
 
     def forward(self, x_BKHW: Tensor, parcels_BHW: Tensor | None = None) -> dict[str, Tensor]:
         """What each task's config describes, by the task's name.
@@ -201,6 +195,14 @@ class TaskHeads(nn.Module):
             else:
                 found[name] = _finished(layer(x_BKHW), task)
         return found
+
+
+def _perceptron(width: int, task: Task) -> nn.Sequential:
+    # a border is a difference between neighbours
+    side = 3 if isinstance(task, BoundariesTask) else 1
+    return nn.Sequential(
+        nn.Conv2d(width, HIDDEN, side, padding=side // 2), nn.GELU(), nn.Conv2d(HIDDEN, task.channels, 1)
+    )
 
 
 def _finished(raw_BCHW: Tensor, task: Task) -> Tensor:

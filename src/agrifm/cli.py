@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from agrifm.errors import AgriFMError
+from agrifm.errors import AgriFMError, ModelError
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Command:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if words[:2] == ["assess", "design"]:
-        words[:2] = ["assess design"]
+    if " ".join(words[:2]) in COMMANDS:
+        words[:2] = [" ".join(words[:2])]
     options = _parser().parse_args(words)
     try:
         COMMANDS[options.command].run(options)
@@ -182,6 +182,69 @@ def _design(options: argparse.Namespace) -> None:
     print(f"wrote {options.out}; fill its column `label` with the class codes found on the ground")
 
 
+def _model_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="weights: .safetensors, .pth, .pt or .ckpt")
+
+
+def _window_arguments(parser: argparse.ArgumentParser) -> None:
+    _model_file(parser)
+    parser.add_argument(
+        "--window", type=_three, metavar="T,H,W", help="attention window in tokens, where the file leaves it open"
+    )
+
+
+def _three(text: str) -> tuple[int, int, int]:
+    try:
+        time, rows, columns = (int(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not three whole numbers; write them as 8,7,7") from error
+    return time, rows, columns
+
+
+def _info(options: argparse.Namespace) -> None:
+    _require_torch()
+    from agrifm.models.info import info
+
+    print("\n".join(info(options.file, options.window)))
+
+
+def _convert_arguments(parser: argparse.ArgumentParser) -> None:
+    _window_arguments(parser)
+    parser.add_argument("out", type=Path, metavar="OUT", help=".safetensors with a record, or .pth with public names")
+    parser.add_argument(
+        "--bands",
+        action="append",
+        default=[],
+        metavar="SENSOR=BAND,BAND,...",
+        help="bands in the order of the weights, once per sensor; or 10m-first or by-number for every sensor",
+    )
+
+
+def _convert(options: argparse.Namespace) -> None:
+    _require_torch()
+    from agrifm.models.convert import convert
+
+    print("\n".join(convert(options.file, options.out, options.bands, options.window)))
+
+
+def _check_arguments(parser: argparse.ArgumentParser) -> None:
+    _model_file(parser)
+    parser.add_argument("cube", type=Path, metavar="CUBE", help="a cube that `agrifm fetch` wrote")
+
+
+def _check(options: argparse.Namespace) -> None:
+    from agrifm.train.check import check
+
+    print("\n".join(check(options.file, options.cube)))
+
+
+def _require_torch() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise ModelError("reading weights needs PyTorch, which is not installed; pip install 'agrifm[deep]'")
+
+
 def _demo(options: argparse.Namespace) -> None:
     from agrifm.demo import demo
 
@@ -198,5 +261,10 @@ COMMANDS = {
     "map": Command("cube and model to a map of classes and confidence", _map_arguments, _map),
     "assess": Command("map and reference points to accuracy and areas with intervals", _assess_arguments, _assess),
     "assess design": Command("draw reference points with the map's classes as strata", _design_arguments, _design),
+    "model info": Command("what a file of weights holds", _window_arguments, _info),
+    "model convert": Command(
+        "public weights to safetensors with a record, and back, exactly", _convert_arguments, _convert
+    ),
+    "model check": Command("compare what a model expects with what a cube holds", _check_arguments, _check),
     "demo": Command("simulate, fetch, train, map and assess in one go, offline", _directory, _demo),
 }

@@ -5,10 +5,10 @@ refused unless the record declares that it may be absent. A sensor may be absent
 """
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -39,11 +39,16 @@ class SensorInput(Frozen):
     """Pixel side in the units of the grid's CRS."""
 
 
-class SensorRecord(SensorInput):
-    """What a model expects of one sensor, and the statistics it normalises with."""
+class ExpectedSensor(SensorInput):
+    """What weights expect of one sensor, bands in the order in which they take them."""
 
     absent_bands: tuple[str, ...] = ()
     """Bands that a cube may lack."""
+
+
+class SensorRecord(ExpectedSensor):
+    """What a model expects of one sensor, and the statistics it normalises with."""
+
     mean: tuple[float, ...]
     """Mean per band, in the quantity's unit."""
     std: tuple[float, ...]
@@ -94,7 +99,23 @@ def present_sensors(record: ModelRecord, cube: Mapping[str, SensorInput]) -> tup
     return tuple(sensor for sensor in record.sensors if sensor.sensor in cube)
 
 
-def require_fit(record: ModelRecord, cube: Mapping[str, SensorInput], cube_name: str) -> None:
+class Expectation(Protocol):
+    """What a record says of the cube that it goes with."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+
+    @property
+    def sensors(self) -> Sequence[ExpectedSensor]:
+        """What it expects of each sensor."""
+
+    @property
+    def absent_sensors(self) -> tuple[str, ...]:
+        """Sensors that a cube may lack."""
+
+
+def require_fit(record: Expectation, cube: Mapping[str, SensorInput], cube_name: str) -> None:
     """Refuse a cube that the model does not fit, naming the first difference. Band order does not matter.
 
     Args:

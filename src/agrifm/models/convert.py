@@ -43,9 +43,7 @@ RECIPE_STD = (
 PICKLES = (".pth", ".pt")
 
 
-def convert(
-    source: Path, target: Path, bands: Sequence[str] = (), window: Triple | None = None
-) -> tuple[Inspection, list[str]]:
+def convert(source: Path, target: Path, bands: Sequence[str] = (), window: Triple | None = None) -> list[str]:
     """Write weights in the other form: safetensors with a record, or as PyTorch file with the public names.
 
     Args:
@@ -57,7 +55,7 @@ def convert(
         window: see `inspect`.
 
     Returns:
-        What the source holds, and what was written, in sentences.
+        What was written, in sentences.
 
     Raises:
         ModelError: the source is refused, or the order of the bands is not stated or not that of the kernels.
@@ -73,7 +71,7 @@ def convert(
         lines = _write_pickle(found, target)
     else:
         lines = _write_safetensors(found, target, bands, about)
-    return found, [*lines, f"wrote {target} ({len(found.tensors)} tensors)"]
+    return [*lines, f"wrote {target} ({len(found.tensors)} tensors)"]
 
 
 def read_bands(stated: Sequence[str], sources: Mapping[str, int], about: str) -> dict[str, tuple[str, ...]]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from agrifm.errors import ModelError
 from agrifm.files import write_bytes
 from agrifm.models.agrifm import AgriFM, AgriFMConfig
-from agrifm.record import Frozen, ModelRecord, SensorInput
+from agrifm.record import ExpectedSensor, Frozen, ModelRecord
 
 RECORD_KEY = "agrifm_record"
 WEIGHTS_KEY = "agrifm_weights_record"
@@ -23,11 +23,9 @@ _DERIVED = "relative_position_index"
 """Buffers that follow from the window; recomputed, not stored."""
 
 
-class WeightsSensor(SensorInput):
+class WeightsSensor(ExpectedSensor):
     """One sensor as converted weights expect it, bands in the order of the patch kernel."""
 
-    absent_bands: tuple[str, ...] = ()
-    """Bands that a cube may lack."""
     mean: tuple[float, ...] | None = None
     """Mean per band in the quantity's unit, where it is published; training measures its own."""
     std: tuple[float, ...] | None = None

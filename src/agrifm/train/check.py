@@ -26,7 +26,7 @@ def check(model: Path, cube_path: Path) -> list[str]:
     """
     cube = open_cube(cube_path)
     if model.suffix == SUFFIXES["random-forest"]:
-        record: "ModelRecord | WeightsRecord | None" = load_record(model)
+        record: ModelRecord | WeightsRecord | None = load_record(model)
     elif find_spec("torch") is None:
         raise ModelError(f"checking {model}: it needs PyTorch, which is not installed; pip install 'agrifm[deep]'")
     else:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from agrifm.models.agrifm import AgriFM, AgriFMConfig, preset
 from agrifm.models.attention import Triple
-from agrifm.models.heads import (
+from agrifm.models.tasks import (
     BoundariesTask,
     ClassesTask,
     EmbeddingTask,

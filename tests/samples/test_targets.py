@@ -134,3 +134,5 @@ def test_what_cannot_be_is_refused() -> None:
         class_fractions(np.zeros((2, 2), np.uint8), classes=3, side=0)
     with pytest.raises(LabelError, match="width is 0 pixels"):
         field_targets(np.zeros((2, 2), np.int32), width=0)
+    with pytest.raises(LabelError, match=r"fields lie on \(2, 2\) pixels, but what is known on \(2, 3\)"):
+        field_targets(np.zeros((2, 2), np.int32), np.ones((2, 3), bool))

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from agrifm.errors import ModelError
 from agrifm.models.attention import Triple
 from agrifm.models.fusion import Images, MultiFusionNeck, MultiSourceEncoder, Size
-from agrifm.models.heads import SegmentationHead, Task, TaskHeads, TaskName
+from agrifm.models.heads import SegmentationHead, TaskHeads
 from agrifm.models.lean import LeanConfig, LeanDecoder, SourceShape
 from agrifm.models.observed import Observed
 from agrifm.models.swin3d import Config, SwinBackbone, SwinConfig, SwinEncoder
+from agrifm.models.tasks import Task, TaskName
 from agrifm.sensors import SENSORS
 
 

@@ -1,20 +1,17 @@
 """From features on the target grid to what is asked of a model: class scores, and any number of other tasks.
 
 Shape letters: B samples, K features, C channels, H W rows and columns of the target grid, h w coarse pixels,
-P parcels, N quantities.
+P parcels.
 """
 
-import math
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import Field, FiniteFloat, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
 from agrifm.errors import ModelError
-from agrifm.models.swin3d import Config
+from agrifm.models.tasks import BoundariesTask, ClassesTask, EmbeddingTask, FractionsTask, RegressionTask, Task
 
 HIDDEN = 64
 """Channels between the two layers of a task's perceptron."""
@@ -37,125 +34,6 @@ class SegmentationHead(nn.Module):
         """Logits (B, classes, H, W)."""
         logits: Tensor = self.head(x_BCHW)
         return logits
-
-
-class ClassesTask(Config):
-    """Pixel classes: logits (B, classes, H, W)."""
-
-    task: Literal["classes"] = "classes"
-    classes: int = Field(gt=0)
-    """Scores per pixel."""
-
-    @property
-    def channels(self) -> int:
-        """Numbers per pixel that the task's layer gives."""
-        return self.classes
-
-
-class FractionsTask(Config):
-    """Shares of the classes in coarse pixels: (B, classes, h, w), each 0..1, their sum 1.
-
-    A share is the mean of the class probabilities of the target pixels inside. So shares add up as areas do: those of
-    a large pixel are the means of those of the small ones in it. (The softmax of mean logits has not this property:
-    one very sure pixel outweighs many.) Coarse pixels start at the first row and column; where the target grid ends
-    inside one, its share is that of the part inside.
-    """
-
-    task: Literal["fractions"] = "fractions"
-    classes: int = Field(gt=0)
-    """Shares per coarse pixel."""
-    side: int = Field(gt=0)
-    """Side of a coarse pixel, target pixels."""
-
-    @property
-    def channels(self) -> int:
-        """Numbers per pixel that the task's layer gives."""
-        return self.classes
-
-
-class BoundariesTask(Config):
-    """Fields by three maps (B, 3, H, W): boundary logit, distance to the field's edge 0..1, extent logit."""
-
-    task: Literal["boundaries"] = "boundaries"
-
-    @property
-    def channels(self) -> int:
-        """Numbers per pixel that the task's layer gives."""
-        return 3
-
-
-class Quantity(Config):
-    """What a regression estimates, such as a yield in t/ha."""
-
-    name: str = Field(min_length=1)
-    """What it is."""
-    unit: str = Field(min_length=1)
-    """Unit of the estimates; "1" for none."""
-    mean: FiniteFloat
-    """Of the known values in training; an untrained head starts near it."""
-    std: FiniteFloat = Field(gt=0)
-    """Standard deviation of the known values in training; losses count errors in it."""
-    limits: tuple[FiniteFloat, FiniteFloat] | None = None
-    """Lowest and highest value possible; estimates never lie beyond."""
-
-    @model_validator(mode="after")
-    def mean_lies_inside(self) -> Self:
-        if self.limits is not None and not self.limits[0] < self.mean < self.limits[1]:
-            raise ValueError(
-                f"the mean of {self.name} ({self.mean}) lies not between its limits {self.limits}; check them"
-            )
-        return self
-
-    def in_unit(self, standard: Tensor) -> Tensor:
-        """Standardised numbers in the quantity's unit: 0 is the mean, and near it 1 is a standard deviation."""
-        if self.limits is None:
-            return self.mean + self.std * standard
-        low, high = self.limits
-        share = (self.mean - low) / (high - low)
-        steepness = self.std / ((high - low) * share * (1 - share))
-        return low + (high - low) * torch.sigmoid(math.log(share / (1 - share)) + steepness * standard)
-
-
-class RegressionTask(Config):
-    """Quantities in their units, per pixel (B, N, H, W) or per parcel (P, N).
-
-    A parcel's estimate is made from the mean of the features of its pixels. Its row: the parcels of the batch in
-    ascending order of their numbers, `parcels[parcels >= 0].unique()`; a parcel in several samples is one row.
-    With `spread` there are twice as many channels: after the quantities, the log-variance of each one's error, in
-    squared standard deviations of the quantity.
-    """
-
-    task: Literal["regression"] = "regression"
-    quantities: tuple[Quantity, ...] = Field(min_length=1)
-    """What is estimated."""
-    per: Literal["pixel", "parcel"] = "pixel"
-    """What an estimate belongs to."""
-    spread: bool = False
-    """Whether the uncertainty of every estimate is estimated too."""
-
-    @property
-    def channels(self) -> int:
-        """Numbers per pixel or parcel that the task's layer gives."""
-        return len(self.quantities) * (2 if self.spread else 1)
-
-
-class EmbeddingTask(Config):
-    """A vector of length 1 per pixel, (B, size, H, W)."""
-
-    task: Literal["embedding"] = "embedding"
-    size: int = Field(gt=1)
-    """Numbers per pixel."""
-
-    @property
-    def channels(self) -> int:
-        """Numbers per pixel that the task's layer gives."""
-        return self.size
-
-
-TaskName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
-Task = Annotated[
-    ClassesTask | FractionsTask | BoundariesTask | RegressionTask | EmbeddingTask, Field(discriminator="task")
-]
 
 
 class TaskHeads(nn.Module):
@@ -245,7 +123,9 @@ def parcel_means(x_BKHW: Tensor, parcels_BHW: Tensor) -> Tensor:
     if not len(lengths):
         return x_BKHW.new_zeros((0, x_BKHW.shape[1]))
     features = x_BKHW.movedim(1, -1).flatten(0, 2).index_select(0, pixels[inside])
-    return torch.segment_reduce(features, "mean", lengths=lengths)
+    # a sum of many pixels needs the digits of float32
+    exact = features.to(torch.promote_types(features.dtype, torch.float32))
+    return torch.segment_reduce(exact, "mean", lengths=lengths).to(features.dtype)
 
 
 def _check_parcels(parcels_BHW: Tensor, x_BKHW: Tensor) -> None:

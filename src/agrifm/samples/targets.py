@@ -40,8 +40,13 @@ def field_targets(place: NDArray[np.integer], known: NDArray[np.bool_] | None = 
         width: of a boundary on each of its sides, pixels.
 
     Raises:
-        LabelError: the width is not positive.
+        LabelError: the width is not positive, or `known` has another shape.
     """
+    if known is not None and known.shape != place.shape:
+        raise LabelError(
+            f"making field targets: fields lie on {place.shape} pixels, but what is known on {known.shape}; "
+            "give both on one grid"
+        )
     if width < 1:
         raise LabelError(f"making field boundaries: the width is {width} pixels; give at least 1")
     extent = place >= 0

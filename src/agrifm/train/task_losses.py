@@ -117,7 +117,8 @@ def regression_loss(estimate: Tensor, target: Tensor, known: Tensor, std: Sequen
         estimate: per pixel (B, N, H, W) or per parcel (P, N), in the unit of each quantity; or (B, 2 N, H, W) and
             (P, 2 N) with the log-variances after the quantities.
         target: (B, N, H, W) or (P, N), in the unit of each quantity; what is not finite is unknown.
-        known: of the target's shape, True where known, or a weight, such as the area of a parcel.
+        known: of the target's shape, or one that broadcasts to it: True where known, or a weight, such as the area of
+            a parcel.
         std: (N,) of each quantity, in its unit.
     """
     assert estimate.shape[1] in (len(std), 2 * len(std)), "as many channels as quantities, or twice as many"
@@ -147,6 +148,7 @@ def embedding_loss(embedding_BKHW: Tensor, target_BKHW: Tensor, known_BHW: Tenso
 
 def _known_only(found: Tensor, truth: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Both with 0 where unknown, and weights without the channel axis 1 where the others have one."""
+    assert found.shape == truth.shape, "prediction and target have one shape"
     finite = truth.isfinite()
     each = finite if truth.ndim == known.ndim else finite.all(dim=1)
     weight = torch.where(each, known, 0).float()
@@ -161,5 +163,6 @@ def _where(weight: Tensor, x: Tensor) -> Tensor:
 
 def _mean(each: Tensor, weight: Tensor) -> Tensor:
     """Weighted mean; 0 where all weights are."""
+    assert each.shape == weight.shape, "`known` has an entry per element"
     total = weight.sum()
     return (each * weight).sum() / torch.where(total > 0, total, 1)

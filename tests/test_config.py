@@ -36,6 +36,7 @@ def test_the_shortest_project_file_gets_the_documented_defaults(tmp_path: Path) 
     assert (project.labels.column, project.labels.block, project.labels.other) == ("crop", 960, None)
     assert project.model.names == ("agrifm", "random-forest")
     assert (project.model.preset, project.model.frames, project.model.side) == ("tiny", 24, 96)
+    assert (project.model.series, project.model.sensor_dropout) == ("interpolated", 0)
     assert (project.map.model, project.map.window, project.map.overlap) == ("agrifm", None, 48)
     assert project.assess.column == "label"
 
@@ -64,6 +65,8 @@ steps = 10
 batch = 2
 learning_rate = 1e-4
 seed = 7
+series = "composites"
+sensor_dropout = 0.25
 [map]
 model = "random-forest"
 window = 192
@@ -91,6 +94,8 @@ column = "class"
         "batch": 2,
         "learning_rate": 1e-4,
         "seed": 7,
+        "series": "composites",
+        "sensor_dropout": 0.25,
     }
     assert (project.map.model, project.map.window, project.map.overlap) == ("random-forest", 192, 96)
     assert project.assess.column == "class"
@@ -172,6 +177,9 @@ def test_the_internal_directory_is_no_key(tmp_path: Path) -> None:
         ({"more": '[model]\npreset = "huge"'}, "(found 'huge')"),
         ({"more": "[model]\nside = 100"}, "model.side: Input should be a multiple of 48 (found 100)"),
         ({"more": "[model]\nlearning_rate = 0"}, "model.learning_rate"),
+        ({"more": '[model]\nseries = "medians"'}, "'interpolated', 'composites' or 'observed' (found 'medians')"),
+        ({"more": '[model]\nseries = "observed"\npreset = "base"'}, 'model: preset "base" takes 29 to 32 frames'),
+        ({"more": "[model]\nsensor_dropout = 1"}, "model.sensor_dropout"),
         ({"more": '[model]\nseed = "a"'}, "model.seed"),
         ({"more": "[map]\nwindow = 96\noverlap = 96"}, "map: `overlap` (96) must be at most half of `window` (96)"),
     ],

@@ -7,7 +7,7 @@ import pytest
 
 from agrifm.errors import ModelError
 from agrifm.legend import Legend
-from agrifm.record import ModelRecord, SensorInput, SensorRecord, require_fit, running_versions
+from agrifm.record import ModelRecord, SensorInput, SensorRecord, present_sensors, require_fit, running_versions
 
 SENTINEL = SensorInput(
     sensor="sentinel-2", bands=("B02", "B03", "B04"), quantity="surface reflectance", scale=1e-4, resolution=10
@@ -52,6 +52,21 @@ def test_a_missing_sensor_is_named_with_what_the_cube_has() -> None:
     assert sentence.startswith("using the model 'fields' on cube.zarr: the cube has no sensor 'landsat'")
     assert "(it has sentinel-2)" in sentence
     assert "fetch that sensor" in sentence
+
+
+def test_a_sensor_that_may_be_absent_may_be_missing_but_not_differ() -> None:
+    own = record(SENTINEL, LANDSAT).model_copy(update={"absent_sensors": ("landsat",)})
+    meet(own, SENTINEL)
+    assert [sensor.sensor for sensor in present_sensors(own, {"sentinel-2": SENTINEL})] == ["sentinel-2"]
+    assert "no sensor 'sentinel-2' (it has landsat)" in refusal(own, LANDSAT)
+    assert "no band 'B05'" in refusal(own, SENTINEL, LANDSAT.model_copy(update={"bands": ("B04",)}))
+
+
+def test_a_record_written_before_there_were_kinds_of_series_is_of_interpolated_ones() -> None:
+    content = record(SENTINEL).model_dump(mode="json")
+    del content["series"], content["absent_sensors"]
+    found = ModelRecord.model_validate(content)
+    assert (found.series, found.absent_sensors) == ("interpolated", ())
 
 
 def test_a_missing_band_is_named_with_what_the_cube_has() -> None:

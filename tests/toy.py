@@ -37,13 +37,14 @@ frames = 4
 side = 48
 steps = {steps}
 batch = 2
+{more}
 [map]
 overlap = 0
 """
 
 
-def toy_project(directory: Path, steps: int = 4, names: str = '"agrifm"', seed: int = 0) -> Project:
-    """Write cube, labels and project file; returns the project."""
+def toy_project(directory: Path, steps: int = 4, names: str = '"agrifm"', seed: int = 0, more: str = "") -> Project:
+    """Write cube, labels and project file with `more` under [model]; returns the project."""
     directory.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(seed)
     grid = Grid.of("EPSG:32631", Affine(10, 0, 447840, 0, -10, 5197440), (SIDE, SIDE))
@@ -51,7 +52,7 @@ def toy_project(directory: Path, steps: int = 4, names: str = '"agrifm"', seed: 
     label = field_class.repeat(FIELD, 0).repeat(FIELD, 1)
     _write_cube(directory / "cube.zarr", grid, label, generator)
     _write_labels(directory / "labels.gpkg", grid, field_class)
-    (directory / "agrifm.toml").write_text(PROJECT.format(steps=steps, names=names), encoding="utf-8")
+    (directory / "agrifm.toml").write_text(PROJECT.format(steps=steps, names=names, more=more), encoding="utf-8")
     return read_project(directory)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agrifm.errors import ConfigError
+from agrifm.record import SeriesKind
 from agrifm.season import Season
 
 PROJECT_FILE = "agrifm.toml"
@@ -106,8 +107,13 @@ class ModelConfig(Section):
     """Models to train and score side by side."""
     preset: Literal["base", "small", "tiny"] = "tiny"
     """Size of AgriFM."""
+    weights: Path | None = None
+    """Weights that AgriFM starts from (safetensors with a record): the encoder's shape is theirs, the decoder new."""
     frames: int = Field(24, ge=1, le=200)
     """Equal periods into which the season is interpolated; the base preset needs 29 to 32."""
+    series: SeriesKind = "interpolated"
+    """How AgriFM sees the season: "interpolated" to equal periods; "composites", of each period the observation nearest
+    its middle; or "observed", every observation. The last two keep dates and gaps."""
     side: int = Field(96, ge=48, multiple_of=48)
     """Side of training windows, target pixels."""
     steps: int = Field(1500, ge=1)
@@ -118,6 +124,18 @@ class ModelConfig(Section):
     """Highest learning rate, after warm-up."""
     seed: int = 0
     """Seed of blocks, weights and order."""
+    sensor_dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of the training steps in which one sensor is left out, never the finest; above 0, a cube that is mapped may
+    lack them."""
+
+    @model_validator(mode="after")
+    def _preset_takes_the_series(self) -> Self:
+        if self.series == "observed" and self.preset == "base":
+            raise ValueError(
+                'preset "base" takes 29 to 32 frames, but `series` "observed" has as many as there are observations; '
+                'set `series` to "composites", or `preset` to "small"'
+            )
+        return self
 
 
 class MapConfig(Section):

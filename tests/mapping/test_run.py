@@ -29,6 +29,7 @@ from agrifm.errors import CubeError, MapError, ModelError, OutputError
 from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares, reproject
 from agrifm.legend import UNLABELLED, Legend
 from agrifm.mapping.plan import plan_map
+from agrifm.mapping.project import describe
 from agrifm.mapping.run import map_area, map_cube
 from agrifm.models.agrifm import AgriFM, preset
 from agrifm.models.weights import save_model
@@ -43,11 +44,13 @@ def pixels(path):
         return source.read(1)
 
 
-def test_the_tiled_map_equals_the_whole_one(tmp_path):
+@pytest.mark.parametrize("series", ["interpolated", "composites"])
+def test_the_tiled_map_equals_the_whole_one(tmp_path, series):
     cube = make_cube(tmp_path / "cube.zarr", utm_grid((3, 4)))
-    map_cube(cube, PixelModel(), "a", tmp_path / "tiled", 48, 20)
-    map_cube(cube, PixelModel(), "a", tmp_path / "whole", 192, 0)
-    sample = read_patch(cube, Window(0, 0, 144, 192), [SENTINEL], SEASON.steps(4))
+    model = PixelModel(make_record(series=series))
+    map_cube(cube, model, "a", tmp_path / "tiled", 48, 20)
+    map_cube(cube, model, "a", tmp_path / "whole", 192, 0)
+    sample = read_patch(cube, Window(0, 0, 144, 192), [SENTINEL], SEASON.steps(4), series)
     expected = PixelModel().probabilities(sample)
     for name in ("classes.tif", "confidence.tif"):
         assert (tmp_path / "tiled" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
@@ -80,6 +83,22 @@ def test_two_sensors_are_mapped_on_the_finer_grid(tmp_path):
     assert summary.windows == 2 * 3
     with pytest.raises(MapError, match="nest in 48 pixels, and 20 is no multiple"):
         map_cube(cube, PixelModel(make_record(sensors)), "a", tmp_path / "other", 96, 20)
+
+
+def test_a_cube_without_a_sensor_that_may_be_absent_is_mapped_without_it_and_says_so(tmp_path):
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid((2, 3)))
+    with pytest.raises(ModelError, match="the cube has no sensor 'modis'"):
+        plan_map(cube, make_record((SENTINEL, MODIS)), 48, 0)
+    model = PixelModel(make_record((SENTINEL, MODIS), absent_sensors=("modis",)))
+    summary = map_cube(cube, model, "a", tmp_path / "map", 48, 0)
+    map_cube(cube, PixelModel(), "a", tmp_path / "other", 48, 0)
+    assert (pixels(tmp_path / "map" / "classes.tif") == pixels(tmp_path / "other" / "classes.tif")).all()
+    assert summary.absent_sensors == ("modis",)
+    assert [line for line in describe(summary) if "modis" in line] == [
+        "the cube has no modis; mapped without, as the model was trained to do"
+    ]
+    both = make_cube(tmp_path / "both.zarr", utm_grid((2, 3)), (SENTINEL, MODIS))
+    assert plan_map(both, model.record, 48, 0).absent_sensors == ()
 
 
 def test_a_model_of_the_coarser_sensor_is_mapped_on_that_sensor_s_grid(tmp_path):

@@ -1,4 +1,4 @@
-"""Training: killed and continued equals uninterrupted; rounds, sampling and normalisation."""
+"""Training: killed and continued equals uninterrupted; rounds and sampling."""
 
 import json
 import signal
@@ -6,14 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from tests.toy import toy_project
 
-from agrifm.record import SensorRecord
-from agrifm.train.finetune import ROUND, Recipe, Rounds, RoundSampler, TensorBatch, normalised
+from agrifm.train.finetune import ROUND, Recipe, Rounds, RoundSampler
 from agrifm.train.run import train
 
 KILLED = """
@@ -122,23 +120,7 @@ def test_a_round_is_the_same_whenever_it_is_drawn_and_turns_differ() -> None:
     assert {turn for _, turn in first} == set(range(8))
 
 
-def test_normalised_pixels_have_the_records_mean_at_zero_and_invalid_ones_are_zero() -> None:
-    record = SensorRecord(
-        sensor="s", bands=("a", "b"), quantity="index", scale=1e-4, resolution=10, mean=(0.5, 1.0), std=(0.25, 2.0)
-    )
-    image = torch.tensor([0.75, 5.0]).reshape(1, 1, 2, 1, 1).expand(1, 1, 2, 1, 2)
-    valid = torch.tensor([True, False]).reshape(1, 1, 1, 2)
-    result = normalised({"s": image}, {"s": valid}, [record])["s"]
-    np.testing.assert_allclose(result[0, 0, :, 0].numpy(), [[1, 0], [2, 0]])
-
-
 def test_a_stopped_run_stays_stopped(tmp_path: Path) -> None:
     rounds = Rounds(tmp_path, Recipe(4, 1, 1e-3, 0), print)
     rounds.load_state_dict({"best": 0.5, "best_round": 3, "done": 16, "stopped": True})
     assert rounds.state_dict() == {"best": 0.5, "best_round": 3, "done": 16, "stopped": True}
-
-
-def test_a_batch_moves_whole() -> None:
-    batch = TensorBatch({"s": torch.zeros(1)}, {"s": torch.ones(1, dtype=torch.bool)}, torch.zeros(1))
-    moved = batch.to(torch.device("meta"))
-    assert {moved.images["s"].device.type, moved.valid["s"].device.type, moved.label.device.type} == {"meta"}

@@ -11,7 +11,7 @@ from agrifm.errors import MapError
 from agrifm.grid import NEST, Grid, Window
 from agrifm.mapping.area import AreaMask
 from agrifm.mapping.mosaic import layout, touching
-from agrifm.record import ModelRecord, require_fit
+from agrifm.record import ModelRecord, SensorRecord, present_sensors, require_fit
 
 KEPT = np.dtype(np.float16)
 """How probabilities are kept between predicting and blending: half the disk of 32 bits, exact to 0.0005 where 0.005
@@ -23,7 +23,7 @@ class MapPlan:
     """The windows of one map."""
 
     cube: Cube
-    """Only the sensors that the model takes; the finest of their grids is the map's."""
+    """Only the sensors that the model takes and the cube has; the finest of their grids is the map's."""
     record: ModelRecord
     side: int
     """Of a window, pixels."""
@@ -33,6 +33,16 @@ class MapPlan:
     """First rows of windows, increasing."""
     cols: tuple[int, ...]
     """First columns of windows, increasing."""
+
+    @property
+    def sensors(self) -> tuple[SensorRecord, ...]:
+        """The sensors that are mapped with."""
+        return present_sensors(self.record, self.cube.inputs)
+
+    @property
+    def absent_sensors(self) -> tuple[str, ...]:
+        """Sensors that the model takes where they are, and the cube lacks."""
+        return tuple(sensor.sensor for sensor in self.record.sensors if sensor not in self.sensors)
 
     @property
     def grid(self) -> Grid:
@@ -74,7 +84,8 @@ def plan_map(cube: Cube, record: ModelRecord, side: int, overlap: int) -> MapPla
         MapError: window and overlap do not fit each other or the sensors, or no pixel lies inside the area.
     """
     require_fit(record, cube.inputs, f"the cube {cube.path}")
-    cube = replace(cube, sensors={wanted.sensor: cube.sensors[wanted.sensor] for wanted in record.sensors})
+    present = present_sensors(record, cube.inputs)
+    cube = replace(cube, sensors={wanted.sensor: cube.sensors[wanted.sensor] for wanted in present})
     grid = cube.target
     nest = round(NEST / grid.resolution) if len(cube.sensors) > 1 else 1
     rows, cols = layout(grid.shape, side, overlap, nest)

@@ -83,7 +83,7 @@ def predict_missing(plan: MapPlan, model: TrainedModel, scratch: Scratch) -> Non
     missing = scratch.missing(plan.windows.values())
 
     def read(window: Window) -> Sample:
-        return read_patch(plan.cube, window, plan.record.sensors, steps)
+        return read_patch(plan.cube, window, plan.sensors, steps, plan.record.series)
 
     def read_wide(window: Window) -> Sample:
         return read_with_margin(read, window, plan.record.margin, plan.cube.nest, plan.grid.shape)

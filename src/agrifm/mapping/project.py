@@ -34,7 +34,9 @@ def _named_model(project: Project) -> Path:
 def describe(summary: MapSummary) -> list[str]:
     """The map in sentences."""
     areas = ", ".join(f"{code} {hectares:.0f}" for code, hectares in summary.hectares.items())
+    without = ", ".join(summary.absent_sensors)
     return [
+        *([f"the cube has no {without}; mapped without, as the model was trained to do"] if without else []),
         f"mapped hectares: {areas}; without a valid observation {summary.nodata_hectares:.0f}",
         f"wrote {summary.path}",
     ]

@@ -50,6 +50,8 @@ class MapSummary:
     """Predicted windows, those of an interrupted run included."""
     seconds: float
     """Of this run."""
+    absent_sensors: tuple[str, ...] = ()
+    """Sensors that the model takes where they are, and the cube lacks."""
 
     @property
     def area_hectares(self) -> float:
@@ -110,7 +112,8 @@ def map_cube(
         write_map_item(partial, out, plan, by_code, nodata_hectares, model_item)
         shutil.rmtree(scratch.path)
         finish_directory(partial, out, "map")
-    return MapSummary(out, by_code, nodata_hectares, len(plan.windows), time.monotonic() - began)
+    seconds = time.monotonic() - began
+    return MapSummary(out, by_code, nodata_hectares, len(plan.windows), seconds, plan.absent_sensors)
 
 
 @contextmanager

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agrifm.config import ModelConfig, Project
 from agrifm.cube.store import Cube
 from agrifm.errors import LabelError
 from agrifm.legend import Legend
-from agrifm.record import SensorRecord
+from agrifm.record import SensorRecord, SeriesKind
 from agrifm.samples.labels import Labels, read_labels
 from agrifm.samples.patches import Patches, Tiles, labelled_windows
 from agrifm.samples.split import FOLDS, Split, split_blocks
@@ -26,8 +27,17 @@ class Data:
     unseen: Unseen
     sensors: tuple[SensorRecord, ...]
     tiles: Tiles
+    """Interpolated, as the random forest sees them."""
+    network_tiles: Tiles
+    """As the network sees them; the same as `tiles` where it sees interpolated series."""
     training: Patches
+    """For the network."""
     validation: Patches
+    """For the network."""
+
+    def tiles_of(self, kind: SeriesKind) -> Tiles:
+        """The tiles for a model that sees series of that kind."""
+        return self.tiles if kind == "interpolated" else self.network_tiles
 
 
 def project_labels(project: Project, cube: Cube) -> Labels:
@@ -48,6 +58,9 @@ def project_labels(project: Project, cube: Cube) -> Labels:
 def prepare(cube: Cube, labels: Labels, block: float, config: ModelConfig) -> Data:
     """Divide the labels into folds and read what normalisation needs.
 
+    Where the network sees other series than the random forest, both have tiles of their own and share the bound on
+    memory; what the network observes is read once for both.
+
     Raises:
         LabelError: no validation labels, or none that any sensor saw.
     """
@@ -55,15 +68,28 @@ def prepare(cube: Cube, labels: Labels, block: float, config: ModelConfig) -> Da
     steps = cube.season.steps(config.frames)
     sensors = _target_first(cube)
     train_label, validation_label = (split.label_of(labels, fold) for fold in FOLDS[:2])
-    tiles = Tiles(cube, sensors, steps)
+    tiles, network_tiles = _tiles(cube, sensors, steps, config)
     training, validation = (
-        Patches(tiles, label, labelled_windows(label, config.side, stride))
+        Patches(network_tiles, label, labelled_windows(label, config.side, stride))
         for label, stride in ((train_label, _stride(cube, config.side)), (validation_label, config.side))
     )
     if not len(validation):
         raise LabelError("dividing the labels: no validation block holds labels; use smaller blocks or label more")
     measured = _statistics(training, sensors)
-    return Data(cube, labels, split, unseen_blocks(labels, split), measured, tiles, training, validation)
+    return Data(cube, labels, split, unseen_blocks(labels, split), measured, tiles, network_tiles, training, validation)
+
+
+def _tiles(
+    cube: Cube, sensors: Sequence[SensorRecord], steps: NDArray[np.int32], config: ModelConfig
+) -> tuple[Tiles, Tiles]:
+    """Tiles for the random forest and for the network."""
+    if config.series == "interpolated" or "agrifm" not in config.names:
+        tiles = Tiles(cube, sensors, steps)
+        return tiles, tiles
+    sharing = len(config.names)
+    network = Tiles(cube, sensors, steps, config.series, sharing=sharing)
+    raw = network if config.series == "observed" else None
+    return Tiles(cube, sensors, steps, raw=raw, sharing=sharing), network
 
 
 def _stride(cube: Cube, side: int) -> int:
@@ -81,7 +107,7 @@ def _target_first(cube: Cube) -> tuple[SensorRecord, ...]:
 
 
 def _statistics(patches: Patches, sensors: Sequence[SensorRecord]) -> tuple[SensorRecord, ...]:
-    """Mean and standard deviation per band over the seen pixels of the training windows."""
+    """Mean and standard deviation per band over the valid pixels of the training windows."""
     sums = {sensor.sensor: np.zeros((3, len(sensor.bands))) for sensor in sensors}
     for number in range(len(patches)):
         for name, series in patches[number].series.items():

@@ -10,9 +10,10 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,12 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from agrifm.files import saying_what_failed, write_bytes
 from agrifm.models.agrifm import AgriFM
-from agrifm.models.weights import statistics_tensor
-from agrifm.record import SensorRecord
+from agrifm.record import SensorRecord, SeriesKind
 from agrifm.samples.patches import Patches
-from agrifm.samples.sample import Sample, collate
+from agrifm.samples.sample import Sample
 from agrifm.samples.transforms import turned
 from agrifm.scores import confusion_counts, macro_f1
+from agrifm.train.batch import TensorBatch, left_out, network_input, tensors
 from agrifm.train.losses import cross_entropy
 from agrifm.work import progress
 
@@ -62,6 +63,10 @@ class Recipe:
     batch: int
     learning_rate: float
     seed: int
+    series: SeriesKind = "interpolated"
+    """How the network sees a season."""
+    sensor_dropout: float = 0.0
+    """Share of the steps in which one sensor, not the first, is left out."""
 
     @property
     def round(self) -> int:
@@ -85,35 +90,6 @@ class Outcome:
     """Training time without validation, in the part of the run that this process made."""
     waiting_share: float
     """Share of training time spent waiting for data, in the part of the run that this process made."""
-
-
-@dataclass(frozen=True)
-class TensorBatch:
-    """A batch as tensors: by sensor images (B, T, C, H, W) and valid (B, T, H, W); labels (B, H, W)."""
-
-    images: dict[str, Tensor]
-    valid: dict[str, Tensor]
-    label: Tensor
-
-    def to(self, device: torch.device) -> "TensorBatch":
-        """The batch on a device."""
-        return TensorBatch(
-            {name: image.to(device) for name, image in self.images.items()},
-            {name: valid.to(device) for name, valid in self.valid.items()},
-            self.label.to(device),
-        )
-
-
-def normalised(
-    images: Mapping[str, Tensor], valid: Mapping[str, Tensor], sensors: Sequence[SensorRecord]
-) -> dict[str, Tensor]:
-    """Images minus mean over standard deviation, per band; pixels that are not valid become 0, the mean."""
-    result = {}
-    for sensor in sensors:
-        image = images[sensor.sensor]
-        mean, std = (statistics_tensor(numbers).to(image.device) for numbers in (sensor.mean, sensor.std))
-        result[sensor.sensor] = (image - mean) / std * valid[sensor.sensor][:, :, None]
-    return result
 
 
 class Turned(Dataset[Sample]):
@@ -168,11 +144,15 @@ class Segmentation(lightning.LightningModule):
 
     def forward(self, batch: TensorBatch) -> Tensor:
         """Logits (B, classes, H, W)."""
-        logits: Tensor = self.network(normalised(batch.images, batch.valid, self.sensors))
+        logits: Tensor = self.network(network_input(batch, self.sensors, self.recipe.series))
         return logits
 
     def training_step(self, batch: TensorBatch) -> Tensor:
         """Loss over labelled pixels."""
+        names = [sensor.sensor for sensor in self.sensors]
+        absent = left_out(names, self.recipe.sensor_dropout, self.recipe.seed, self.trainer.global_step)
+        if absent is not None:
+            batch = batch.without(absent)
         return cross_entropy(self(batch), batch.label, smoothing=SMOOTHING)
 
     def on_validation_epoch_start(self) -> None:
@@ -283,18 +263,20 @@ def finetune(
         work: directory for checkpoints; its caller removes it.
 
     Raises:
+        ModelError: a sample is not what the network takes.
         OutputError: a checkpoint cannot be written.
     """
     work.mkdir(parents=True, exist_ok=True)
     module = Segmentation(network, sensors, scored, recipe)
     square = {(window.height == window.width) for window in training.windows} == {True}
     sampler = RoundSampler(len(training), recipe, 8 if square else 1)
-    train_loader = DataLoader(Turned(training), recipe.batch, sampler=sampler, collate_fn=_tensors)
+    usable = partial(tensors, sensors=sensors)
+    train_loader = DataLoader(Turned(training), recipe.batch, sampler=sampler, collate_fn=usable)
     validation_loader = DataLoader(
         Turned(validation),
         recipe.batch,
         sampler=[(number, 0) for number in range(len(validation))],
-        collate_fn=_tensors,
+        collate_fn=usable,
     )
     last = work / "last.ckpt"
     largest = max(window.height * window.width for window in training.windows)
@@ -328,15 +310,6 @@ def finetune(
         best_macro_f1=rounds.best,
         seconds=total,
         waiting_share=rounds.waited / total if total else 0.0,
-    )
-
-
-def _tensors(samples: Sequence[Sample]) -> TensorBatch:
-    batch = collate(samples)
-    return TensorBatch(
-        {name: torch.from_numpy(image) for name, image in batch.images.items()},
-        {name: torch.from_numpy(valid) for name, valid in batch.valid.items()},
-        torch.from_numpy(batch.label),
     )
 
 

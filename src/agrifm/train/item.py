@@ -59,12 +59,13 @@ def write_model_item(weights: Path, record: ModelRecord, parameters: int, traini
 
 
 def _input(record: ModelRecord) -> dict[str, Any]:
+    frames = -1 if record.series == "observed" else record.frames
     return {
-        "name": "interpolated series",
+        "name": "composites" if record.series == "composites" else f"{record.series} series",
         "description": "Per sensor (batch, time, band, y, x), normalised per band; see the record in the weights file",
         "bands": [f"{sensor.sensor}:{band}" for sensor in record.sensors for band in sensor.bands],
         "input": {
-            "shape": [-1, record.frames, sum(len(sensor.bands) for sensor in record.sensors), record.side, record.side],
+            "shape": [-1, frames, sum(len(sensor.bands) for sensor in record.sensors), record.side, record.side],
             "dim_order": ["batch", "time", "bands", "height", "width"],
             "data_type": "float32",
         },

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from agrifm.config import ModelConfig, Project
 from agrifm.cube.store import open_cube
-from agrifm.errors import ModelError
+from agrifm.errors import ConfigError, ModelError
 from agrifm.files import MARKER, require_ours, saying_what_failed, write_geopackage, write_json
 from agrifm.legend import Legend
 from agrifm.record import ModelRecord, running_versions
@@ -40,9 +40,10 @@ def train(project: Project) -> dict[str, Any]:
     cube = open_cube(project.cube)
     labels = project_labels(project, cube)
     data = prepare(cube, labels, project.labels.block, project.model)
+    weights = None if project.model.weights is None else project.path(project.model.weights)
     project.models.mkdir(parents=True, exist_ok=True)
     write_json(project.models / MARKER, {"kind": "models"})
-    return train_models(data, project.model, project.models)
+    return train_models(data, project.model.model_copy(update={"weights": weights}), project.models)
 
 
 def train_models(data: Data, config: ModelConfig, directory: Path) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def train_models(data: Data, config: ModelConfig, directory: Path) -> dict[str, 
     for name in config.names:
         path = directory / f"{name}{SUFFIXES[name]}"
         model = _train_agrifm(data, config, path) if name == "agrifm" else _train_forest(data, config, path)
-        predictions[name] = predict_labelled(model, data.tiles, data.unseen.label)
+        predictions[name] = predict_labelled(model, data.tiles_of(model.record.series), data.unseen.label)
         scores[name] = {
             **score(predictions[name], data.unseen, data.labels.legend.codes),
             "training": model.record.training,
@@ -69,10 +70,14 @@ def train_models(data: Data, config: ModelConfig, directory: Path) -> dict[str, 
         "legend": data.labels.legend.model_dump(mode="json"),
         "scored": [code for code, wanted in zip(data.labels.legend.codes, data.unseen.scored, strict=True) if wanted],
         "blocks": data.split.blocks,
-        "notes": [*data.labels.notes, *_only_crops(data.labels.legend)],
+        "notes": [*data.labels.notes, *_only_crops(data.labels.legend), *_start_notes(scores)],
     }
     write_json(directory / SCORES, result)
     return result
+
+
+def _start_notes(scores: dict[str, Any]) -> list[str]:
+    return [note for own in scores.values() for note in own["training"].get("start", {}).get("notes", [])]
 
 
 def _only_crops(legend: Legend) -> list[str]:
@@ -114,19 +119,26 @@ def _train_agrifm(data: Data, config: ModelConfig, path: Path) -> TrainedModel:
         import torch
     except ModuleNotFoundError as error:
         raise ModelError("training AgriFM needs PyTorch, which is not installed; pip install 'agrifm[deep]'") from error
-    from agrifm.models.agrifm import AgriFM, preset
+    from agrifm.models.agrifm import preset
     from agrifm.models.weights import save_model
     from agrifm.train.finetune import Recipe, finetune
+    from agrifm.train.start import starting_network
 
     sources = {sensor.sensor: len(sensor.bands) for sensor in data.sensors}
+    classes, days = len(data.labels.legend), data.cube.season.days
+    architecture = preset(config.preset, sources, classes, frames=config.frames, season_days=days)
+    if config.series != "interpolated":
+        encoder = architecture.encoder.model_copy(update={"dates": True, "validity": True})
+        architecture = architecture.model_copy(update={"encoder": encoder})
     torch.manual_seed(config.seed)
-    network = AgriFM(preset(config.preset, sources, len(data.labels.legend), frames=config.frames))
+    network, start = starting_network(config.weights, architecture, data.sensors)
     record = _record(data, config, "agrifm", network.config.model_dump(mode="json"), "torch", "lightning")
+    record = record.model_copy(update={**_series(data, config), "training": {**record.training, **start}})
     fingerprint = _fingerprint(record, config, data)
     if path.exists() and load_record(path).training.get("fingerprint") == fingerprint:
         return load_model(path)
     work = _work_directory(path, fingerprint)
-    recipe = Recipe(config.steps, config.batch, config.learning_rate, config.seed)
+    recipe = Recipe(config.steps, config.batch, config.learning_rate, config.seed, config.series, config.sensor_dropout)
     scored = np.array([entry.scored for entry in data.labels.legend.classes])
     outcome = finetune(network, data.sensors, scored, data.training, data.validation, recipe, work)
     training = {
@@ -147,11 +159,22 @@ def _train_agrifm(data: Data, config: ModelConfig, path: Path) -> TrainedModel:
     return load_model(path)
 
 
+def _series(data: Data, config: ModelConfig) -> dict[str, Any]:
+    """The part of a network's record that tells how it sees a season, and what it has learned to do without."""
+    others = tuple(sensor.sensor for sensor in data.sensors[1:])
+    if config.sensor_dropout and not others:
+        raise ConfigError(
+            f"training agrifm: `sensor_dropout` is {config.sensor_dropout:g}, but '{data.sensors[0].sensor}' is the "
+            "only sensor; leave `sensor_dropout` out, or fetch another sensor"
+        )
+    return {"series": config.series, "absent_sensors": others if config.sensor_dropout else ()}
+
+
 def _fingerprint(record: ModelRecord, config: ModelConfig, data: Data) -> str:
     """Of everything that decides what is trained; a run is continued only if it is unchanged."""
     content = [
         record.model_dump_json(),
-        config.model_dump_json(),
+        config.model_dump_json(exclude={"weights"}),  # their digest is in the record
         str(data.cube.provenance.get("plan")),
         hashlib.sha256(data.training.label.tobytes()).hexdigest(),
         hashlib.sha256(data.validation.label.tobytes()).hexdigest(),

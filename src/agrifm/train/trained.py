@@ -27,7 +27,7 @@ class TrainedModel(Protocol):
         """What the model expects and was trained on."""
 
     def probabilities(self, sample: Sample) -> NDArray[np.float32]:
-        """Class probabilities (classes, H, W) of a sample interpolated to the record's frames."""
+        """Class probabilities (classes, H, W) of a sample whose series are those of the record."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,19 @@ class TrainedAgriFM:
     network: "AgriFM"
 
     def probabilities(self, sample: Sample) -> NDArray[np.float32]:
-        """Class probabilities (classes, H, W) of an interpolated sample."""
+        """Class probabilities (classes, H, W) of a sample prepared as the record says (`series`).
+
+        Raises:
+            ModelError: the sample is not what the network takes.
+        """
         import torch
 
-        from agrifm.train.finetune import normalised
+        from agrifm.train.batch import network_input, tensors
 
         device = next(self.network.parameters()).device
-        images = {name: torch.from_numpy(series.image)[None].to(device) for name, series in sample.series.items()}
-        valid = {
-            name: torch.from_numpy(np.ascontiguousarray(series.valid))[None].to(device)
-            for name, series in sample.series.items()
-        }
+        batch = tensors([sample], self.record.sensors, self.record.absent_sensors).to(device)
         with torch.inference_mode():
-            logits = self.network(normalised(images, valid, self.record.sensors))
+            logits = self.network(network_input(batch, self.record.sensors, self.record.series))
             found: NDArray[np.float32] = torch.softmax(logits[0], dim=0).cpu().numpy()
         return found
 

@@ -1,0 +1,81 @@
+"""Training on composites and observed series: learned, continued, mapped without a sensor, beside the same forest."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import zarr
+from safetensors.torch import load_file
+from tests.toy import toy_project
+
+from agrifm.errors import ConfigError
+from agrifm.mapping.run import map_area
+from agrifm.models.weights import read_record
+from agrifm.train import finetune
+from agrifm.train.run import train
+
+DROPOUT = "sensor_dropout = 0.5"
+
+
+def without_landsat(cube: Path) -> None:
+    """Take Landsat out of a toy cube."""
+    root = zarr.open_group(cube)
+    root.attrs["agrifm"] = {**root.attrs["agrifm"], "sensors": ["sentinel-2"]}
+
+
+@pytest.fixture(scope="module")
+def forest_alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Scores of the forest of a project that says nothing about series."""
+    scores = train(toy_project(tmp_path_factory.mktemp("forest"), names='"random-forest"'))
+    return scores["models"]["random-forest"]
+
+
+@pytest.mark.parametrize("kind", ["composites", "observed"])
+def test_a_toy_season_is_learned_and_mapped_without_a_sensor_beside_the_same_forest(
+    tmp_path: Path, kind: str, forest_alone: dict[str, Any]
+) -> None:
+    project = toy_project(tmp_path, 8, '"agrifm", "random-forest"', more=f'series = "{kind}"\n{DROPOUT}')
+    scores = train(project)
+    assert scores["models"]["agrifm"]["overall_accuracy"] > 0.8
+    assert scores["majority_class"]["overall_accuracy"] < 0.6
+    assert scores["models"]["random-forest"] == forest_alone
+    record = read_record(project.models / "agrifm.safetensors")
+    assert (record.series, record.absent_sensors) == (kind, ("landsat",))
+    assert (record.architecture["encoder"]["dates"], record.architecture["season_days"]) == (True, 90)
+    without_landsat(project.cube)
+    summary = map_area(project.cube, project.models / "agrifm.safetensors", project.maps, 96, 0)
+    assert summary.absent_sensors == ("landsat",)
+    assert summary.nodata_hectares < 1 < sum(summary.hectares.values())
+
+
+def test_a_stopped_training_on_observed_series_with_sensor_dropout_ends_with_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finetune, "ROUND", 2)
+    more = f'series = "observed"\n{DROPOUT}'
+    whole, stopped = (toy_project(tmp_path / name, 6, more=more) for name in ("whole", "stopped"))
+    train(whole)
+    plain = finetune.Segmentation.training_step
+
+    def failing(self: finetune.Segmentation, batch: Any) -> torch.Tensor:
+        if self.trainer.global_step == 3:
+            raise RuntimeError("stopped")
+        return plain(self, batch)
+
+    monkeypatch.setattr(finetune.Segmentation, "training_step", failing)
+    with pytest.raises(RuntimeError, match="stopped"):
+        train(stopped)
+    assert (stopped.models / "agrifm.partial" / "last.ckpt").exists()
+    monkeypatch.setattr(finetune.Segmentation, "training_step", plain)
+    train(stopped)
+    expected, found = (load_file(project.models / "agrifm.safetensors") for project in (whole, stopped))
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_dropout_of_sensors_with_a_single_sensor_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    project = toy_project(tmp_path, more=DROPOUT)
+    without_landsat(project.cube)
+    with pytest.raises(ConfigError, match=r"`sensor_dropout` is 0\.5, but 'sentinel-2' is the only sensor"):
+        train(project)
+    assert not list(project.models.glob("*.safetensors"))

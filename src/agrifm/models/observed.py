@@ -39,6 +39,8 @@ class Observed(NamedTuple):
     """(B,), day of the year of the season's first day, 1..366."""
     absent: Tensor | None = None
     """(B, C) bool, bands that a sample lacks; None = none."""
+    frames: Tensor | None = None
+    """(B,), frames that a sample has, where the rest only fills up the batch; None = all."""
 
     @property
     def seen(self) -> Tensor:
@@ -77,19 +79,20 @@ def day_features(day: Tensor, first_day: Tensor) -> Tensor:
     return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
 
-def shares(valid_BTHW: Tensor, patch: Triple) -> tuple[Tensor, Tensor]:
+def shares(observed: Observed, patch: Triple) -> tuple[Tensor, Tensor]:
     """Share of usable pixels per frame (B, T', h, w) and per token (B, D, h, w); padding is no pixel.
 
     T' is T rounded up to whole patches; the share of a frame that pads is 0.
     """
     p, h, w = patch
-    valid = valid_BTHW.float()
+    valid = observed.valid.to(observed.image.dtype)
     by_frame = mean_of_pixels(valid, (h, w))
-    frames = by_frame.shape[1]
-    real = frames - torch.arange(0, frames, p, device=valid.device)
-    by_frame = functional.pad(by_frame, (0, 0, 0, 0, 0, -frames % p))
+    T = by_frame.shape[1]
+    frames = valid.new_full((len(valid),), T) if observed.frames is None else observed.frames
+    real = frames[:, None] - torch.arange(0, T, p, device=valid.device)
+    by_frame = functional.pad(by_frame, (0, 0, 0, 0, 0, -T % p))
     total = rearrange(by_frame, "b (d p) h w -> b d p h w", p=p).sum(dim=2)
-    return by_frame, total / real.clamp(max=p)[:, None, None].to(total.dtype)
+    return by_frame, total / real.clamp(min=1, max=p)[..., None, None].to(total.dtype)
 
 
 def mean_of_pixels(x_BTHW: Tensor, side: tuple[int, int]) -> Tensor:
@@ -100,31 +103,35 @@ def mean_of_pixels(x_BTHW: Tensor, side: tuple[int, int]) -> Tensor:
 class ObservationCode(nn.Module):
     """What is added to each token for its dates, its share of usable pixels and its absent bands; zero at first.
 
-    Dates are those of the frames of a token, each counted by its share of usable pixels; of composites the pixels'
-    own days.
+    Dates and shares scale the token and shift it (feature-wise linear modulation, Perez et al. 2018): the same
+    greenness means another crop on another day, which a shift alone says only through many layers. Dates are those
+    of the frames of a token, each counted by its share of usable pixels; of composites the pixels' own days.
     """
 
     def __init__(self, channels: int, dim: int, patch: Triple, dates: bool, validity: bool) -> None:
         super().__init__()
         self.patch, self.dates, self.validity = patch, dates, validity
         per_frame = (FEATURES if dates else 0) + (1 if validity else 0)
-        self.frames = nn.Linear(patch[0] * per_frame, dim, bias=False)
+        self.frames = nn.Linear(patch[0] * per_frame, 2 * dim, bias=False)
         self.bands = nn.Linear(channels, dim, bias=False)
         nn.init.zeros_(self.frames.weight)
         nn.init.zeros_(self.bands.weight)
 
-    def forward(self, observed: Observed, by_frame_BTHW: Tensor) -> Tensor:
-        """(B, D, h, w, dim), for the shares of `shares`."""
+    def forward(self, tokens_BDHWC: Tensor, observed: Observed, by_frame_BTHW: Tensor) -> Tensor:
+        """What is added to the tokens (B, D, H, W, C), for the shares per frame of `shares`."""
         parts = []
         if self.validity:
             parts.append(by_frame_BTHW[..., None] - 1)
         if self.dates:
             parts.append(self._dates(observed, by_frame_BTHW))
         features = torch.cat(parts, dim=-1).to(observed.image.dtype)
-        code: Tensor = self.frames(rearrange(features, "b (d p) h w f -> b d h w (p f)", p=self.patch[0]))
+        code = self.frames(rearrange(features, "b (d p) h w f -> b d h w (p f)", p=self.patch[0]))
+        scale, shift = code.chunk(2, dim=-1)
+        code = tokens_BDHWC * scale + shift
         if observed.absent is not None:
             code = code + self.bands(observed.absent.to(code.dtype))[:, None, None, None]
-        return code
+        found: Tensor = code
+        return found
 
     def _dates(self, observed: Observed, by_frame_BTHW: Tensor) -> Tensor:
         """(B, T', h, w, F)."""

@@ -123,10 +123,10 @@ class PatchEmbedding(nn.Module):
         """Tokens (B, D, H, W, C) of an image (B, T, C, H, W); one without a time axis is a series of one frame."""
         if not isinstance(series, Observed):
             return Tokens(self._project(series if series.ndim == 5 else series.unsqueeze(1)), None)
-        by_frame, share = shares(series.valid, self.patch)
+        by_frame, share = shares(series, self.patch)
         x_BDHWC = self._project(series.seen)
         if self.code is not None:
-            x_BDHWC = x_BDHWC + self.code(series, by_frame)
+            x_BDHWC = x_BDHWC + self.code(x_BDHWC, series, by_frame)
         return Tokens(x_BDHWC, share if self.validity else None)
 
     def _project(self, image_BTCHW: Tensor) -> Tensor:

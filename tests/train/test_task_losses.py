@@ -91,6 +91,15 @@ def test_the_tversky_index_of_sure_answers_is_scikit_learns_f_beta() -> None:
     assert index == pytest.approx(expected, abs=1e-4)
 
 
+def test_the_tversky_index_weighs_pixels() -> None:
+    logit, truth = RANDOM.normal(size=(B, H, W)), RANDOM.random((B, H, W)) < 0.3
+    arguments = tensor(logit), tensor(truth), tensor(WEIGHT)
+    lacking = (boundary_loss(*arguments, overlap=3) - boundary_loss(*arguments, overlap=0)).item() / 3
+    found = expit(logit)
+    hit, false, missed = ((WEIGHT * part).sum() for part in (found * truth, found * ~truth, (1 - found) * truth))
+    assert lacking == pytest.approx(1 - (hit + 1) / (hit + 0.3 * false + 0.7 * missed + 1), rel=1e-4)
+
+
 def test_distance_counts_inside_fields_only() -> None:
     """Smooth L1 with a knee at 0.1 is the Huber function over it."""
     found, truth, extent = RANDOM.random((B, H, W)), RANDOM.random((B, H, W)), RANDOM.random((B, H, W)) < 0.5
@@ -209,6 +218,14 @@ def test_the_unknown_changes_neither_loss_nor_gradient(name: str) -> None:
     for loss, gradient in results[1:]:
         assert torch.equal(loss, results[0][0])
         assert torch.equal(gradient, results[0][1])
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES.keys() - {"boundary", "boundaries"}))
+def test_only_the_ratios_of_weights_count(name: str) -> None:
+    channels, loss_of = LOSSES[name]
+    found, truth = arguments(channels)
+    few = loss_of(found, truth, tensor(WEIGHT * 1e-3))
+    torch.testing.assert_close(few, loss_of(found, truth, tensor(WEIGHT)))
 
 
 @pytest.mark.parametrize("name", LOSSES)

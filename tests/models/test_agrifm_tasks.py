@@ -11,6 +11,7 @@ from torch import Tensor
 
 from agrifm.models.agrifm import AgriFM, AgriFMConfig, preset
 from agrifm.models.attention import Triple
+from agrifm.models.observed import Observed
 from agrifm.models.tasks import (
     BoundariesTask,
     ClassesTask,
@@ -97,9 +98,44 @@ def test_a_model_without_tasks_has_the_weights_it_had_and_gives_the_classes(lean
     assert plain.tasks_of(series(6, 6)).keys() == {"classes"}
 
 
+@pytest.mark.parametrize("lean", [True, False])
+def test_tasks_of_observed_series_and_without_a_source_lie_on_the_same_grid(lean: bool) -> None:
+    """Landsat's pixels are three target pixels; where Sentinel-2 is absent, it carries the tasks alone."""
+    torch.manual_seed(0)
+    sources = {"sentinel-2": BANDS, "landsat": 3}
+    plain = preset("tiny", sources, CLASSES, frames=FRAMES if lean else None)
+    content = plain.model_dump() | {"tasks": TASKS}
+    content["sources"] = [source | {"pixel": pixel} for source, pixel in zip(content["sources"], (1, 3), strict=True)]
+    model = AgriFM(AgriFMConfig.model_validate(content)).eval()
+
+    def observed(bands: int, side: int) -> Observed:
+        valid = torch.rand(2, 5, side, side) < 0.7
+        days = torch.tensor([[3.0, 10, 40, 80, 90], [5, 6, 7, 100, 120]])
+        return Observed(torch.randn(2, 5, bands, side, side), valid, days, torch.tensor([90, 100]))
+
+    series, coarse = observed(BANDS, 30), observed(3, 10)
+    parcels = torch.zeros(2, 30, 30, dtype=torch.int32)
+    with torch.no_grad():
+        both = model.tasks_of({"sentinel-2": series, "landsat": coarse}, parcels)
+        alone = model.tasks_of({"sentinel-2": None, "landsat": coarse}, parcels)
+    assert both.keys() == {"classes", *TASKS}
+    for name, result in both.items():
+        assert result.shape == alone[name].shape
+        assert result.isfinite().all()
+        assert alone[name].isfinite().all()
+        assert not torch.equal(result, alone[name])
+
+
 def test_the_config_survives_json_and_classes_is_taken() -> None:
-    config = model_of().config
-    assert AgriFMConfig.model_validate_json(config.model_dump_json()) == config
+    model = model_of().eval()
+    config = AgriFMConfig.model_validate_json(model.config.model_dump_json())
+    assert config == model.config
+    again = AgriFM(config).eval()
+    again.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        assert all(
+            torch.equal(again.tasks_of(series(9, 9))[name], one) for name, one in model.tasks_of(series(9, 9)).items()
+        )
     with pytest.raises(ValueError, match="the name `classes` is taken"):
         model_of({"classes": BoundariesTask()})
     with pytest.raises(ValueError, match=r"tasks\.`my\.task`"):

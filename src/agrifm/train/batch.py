@@ -111,6 +111,7 @@ def network_input(
                 day=batch.day[name],
                 first_day=batch.first_day,
                 absent=batch.absent.get(name),
+                frames=batch.frames.get(name),
             )
     return result
 

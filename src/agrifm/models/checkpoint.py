@@ -6,8 +6,10 @@ nothing else, and only after a look at the sizes that the file claims.
 
 import json
 import re
+import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,7 +110,8 @@ def read_checkpoint(path: Path, limit: int = LIMIT) -> Checkpoint:
         if size > UNSEEN_LIMIT:
             raise ModelError(f"{about}: a pickle of {size:,} bytes outside an archive is refused; save it anew")
         return _read_pickle(path, size, "PyTorch pickle (before version 1.6)", about)
-    found = KNOWN_STARTS.get(start[:4], "neither safetensors nor written by torch.save")
+    kinds = (kind for known, kind in KNOWN_STARTS.items() if start.startswith(known))
+    found = next(kinds, "neither safetensors nor written by torch.save")
     raise ModelError(f"{about}: it is {found}; give a file of weights (.safetensors, .pth, .pt, .ckpt)")
 
 
@@ -124,12 +127,25 @@ def _read_safetensors(path: Path, about: str) -> Checkpoint:
 
 
 def _require_plain_archive(path: Path, size: int, about: str) -> None:
-    """Refuse an archive that would unpack to more than its own size, before anything is unpacked."""
+    """Refuse an archive that would unpack to more than its own size, or whose checksums do not fit."""
+    with _saying_damaged(about), zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    _require_no_more_than_it_holds(entries, size, about)
+    with _saying_damaged(about), zipfile.ZipFile(path) as archive:
+        broken = archive.testzip()
+    if broken is not None:
+        raise ModelError(f"{about}: the archive is damaged (checksum of {broken!r}); copy it again")
+
+
+@contextmanager
+def _saying_damaged(about: str) -> Iterator[None]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        yield
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, struct.error) as error:
         raise ModelError(f"{about}: the archive is truncated or damaged ({error}); copy it again") from error
+
+
+def _require_no_more_than_it_holds(entries: Sequence[zipfile.ZipInfo], size: int, about: str) -> None:
     structures = [entry for entry in entries if entry.filename.rpartition("/")[2] == "data.pkl"]
     if not structures:
         first = entries[0].filename if entries else "nothing"
@@ -146,8 +162,10 @@ def _require_plain_archive(path: Path, size: int, about: str) -> None:
 
 def _read_pickle(path: Path, size: int, kind: str, about: str) -> Checkpoint:
     try:
-        with torch.serialization.safe_globals([(Inert, name) for name in NOTED_BESIDE]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        stand_ins = torch.serialization.safe_globals([(Inert, name) for name in NOTED_BESIDE])
+        # an open file, because of a path torch would go by the suffix
+        with path.open("rb") as file, stand_ins:
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise anything
         if called := re.search(r"(?:GLOBAL|function) (\S+)", str(error)):
             raise ModelError(

@@ -149,7 +149,8 @@ def load(path: Path, window: Triple | None = None, observed: bool = False) -> Lo
             state[name] = relative_position_index(config.encoder.window)
         elif name in found.tensors:
             tensor = found.tensors[name]
-            state[name] = tensor.float() if tensor.is_floating_point() else tensor
+            # a copy, so that the file may go and numbers lie as in any other network
+            state[name] = tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
         elif found.complete or name.startswith("encoders."):
             state[name] = torch.zeros(place.shape)
             missing.append(name)

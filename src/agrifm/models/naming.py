@@ -25,7 +25,7 @@ INDEX = "relative_position_index"
 _PLACE = r"(?P<root>encoder\.|encoders\.encoders\.(?P<key>[^.]+)\.|encoders\.)?"
 _EMBEDDING = re.compile(_PLACE + r"(?:(?P<name>[A-Za-z0-9-]+)_)?patch_emd\.(?P<leaf>.+)")
 _BACKBONE = re.compile(_PLACE + r"backbone\.(?P<rest>.+)")
-_DECODER = re.compile(r"(?:neck|heads|decoder)\..+")
+_DECODER = re.compile(r"(?:neck|heads|decoder|tasks)\..+")
 _WRAPPED = "module."
 _LEAVES = {"weights": "proj.weight", "weight": "proj.weight", "bias": "proj.bias"}
 

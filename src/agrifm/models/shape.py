@@ -143,7 +143,7 @@ def _window(rows: int, index: Tensor | None, stated: Triple | None, about: str) 
     if not fitting:
         wanted = f"the stated window {stated}" if stated else "any window"
         raise ModelError(
-            f"{about}: a position table of {rows} rows is not that of {wanted}; state the right one, or none"
+            f"{about}: a position table of {rows} rows does not fit {wanted}; state the right one, or none"
         )
     if index is not None:
         tokens = index.shape[0]

@@ -53,7 +53,8 @@ def test_observed_series_come_with_validity_days_and_first_day(kind) -> None:
     assert fine.first_day.tolist() == [101, 101]
     assert (fine.image.dtype, fine.day.dtype, fine.valid.dtype) == (torch.float32, torch.float32, torch.bool)
     assert fine.absent is None
-    assert batch.frames["fine"].tolist() == [1, 2]
+    assert fine.frames is not None
+    assert fine.frames.tolist() == [1, 2]
     # what is not seen is the mean
     assert (fine.seen[:, :, :, 0, 1] == 0).all()
 

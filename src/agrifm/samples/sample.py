@@ -31,7 +31,7 @@ class Series:
     date: NDArray[np.int32]
     """(T,), days since 1970-01-01."""
     day: NDArray[np.int32] | None = None
-    """(T, H, W), for composites the day of each pixel."""
+    """(T, H, W), for composites the day of each pixel; of one that is not valid, its frame's date."""
     absent: NDArray[np.bool_] | None = None
     """(C,), bands that the sensor lacks here, filled with means; None = none."""
 
@@ -102,39 +102,42 @@ def collate(samples: Sequence[Sample]) -> Batch:
                 "put samples of the same sensors into a batch"
             )
     series = {name: [sample.series[name] for sample in samples] for name in sensors}
-    longest = {name: max(len(own.date) for own in several) for name, several in series.items()}
+    starts = [sample.season_start for sample in samples]
     absent = {
         name: np.stack([np.zeros(own.image.shape[1], bool) if own.absent is None else own.absent for own in several])
         for name, several in series.items()
         if any(own.absent is not None for own in several)
     }
-    starts = [day_date(sample.season_start) for sample in samples]
     return Batch(
-        images={name: np.stack([_filled(own.image, longest[name]) for own in series[name]]) for name in sensors},
-        valid={name: np.stack([_filled(own.valid, longest[name]) for own in series[name]]) for name in sensors},
-        day={name: np.stack([_days(sample, name, longest[name]) for sample in samples]) for name in sensors},
-        first_day=np.array([start.timetuple().tm_yday for start in starts], np.float32),
+        images={name: _stacked([own.image for own in several]) for name, several in series.items()},
+        valid={name: _stacked([own.valid for own in several]) for name, several in series.items()},
+        day={name: _days(several, starts) for name, several in series.items()},
+        first_day=np.array([day_date(start).timetuple().tm_yday for start in starts], np.float32),
         absent=absent,
         frames={name: np.array([len(own.date) for own in several]) for name, several in series.items()},
         label=np.stack([sample.label for sample in samples]),
     )
 
 
-def _filled(array: NDArray[Number], frames: int) -> NDArray[Number]:
-    """The array (T, ...) with zeros at the end of its first axis, up to so many frames."""
-    if len(array) == frames:
-        return array
-    return np.concatenate([array, np.zeros((frames - len(array), *array.shape[1:]), array.dtype)])
+def _stacked(arrays: Sequence[NDArray[Number]]) -> NDArray[Number]:
+    """Arrays (T, ...) as one (B, T, ...), the shorter ones with zeros at their end."""
+    longest = max(len(array) for array in arrays)
+    stacked = np.zeros((len(arrays), longest, *arrays[0].shape[1:]), arrays[0].dtype)
+    for row, array in zip(stacked, arrays, strict=True):
+        row[: len(array)] = array
+    return stacked
 
 
-def _days(sample: Sample, sensor: str, frames: int) -> NDArray[np.float32]:
-    """Days since the season's first day, (T,) or (T, H, W); a pixel that is not valid has its frame's day."""
-    own = sample.series[sensor]
-    days = own.date if own.day is None else np.where(own.valid, own.day, own.date[:, None, None])
-    if len(days) < frames:
-        last = np.broadcast_to(own.date[-1], (frames - len(days), *days.shape[1:]))
-        days = np.concatenate([days, last])
-    return (days - sample.season_start).astype(np.float32)
+def _days(series: Sequence[Series], starts: Sequence[int]) -> NDArray[np.float32]:
+    """Days since each season's first day, (B, T) or (B, T, H, W); the last frame's date where a series has ended."""
+    own = [one.date if one.day is None else one.day for one in series]
+    longest = max(len(days) for days in own)
+    stacked = np.empty((len(own), longest, *own[0].shape[1:]), np.float32)
+    for row, days, one, start in zip(stacked, own, series, starts, strict=True):
+        row[: len(days)] = days
+        row[len(days) :] = one.date[-1]
+        row -= start
+    return stacked
 
 
 def read_sample(
@@ -156,6 +159,8 @@ def read_sample(
         if len(present) < len(wanted.bands):
             image = _with_means(image, present, wanted) * valid[:, None]
             absent = np.array([band not in present for band in wanted.bands])
+        if day is not None:
+            day = np.where(valid, day, own.date[:, None, None])
         series[wanted.sensor] = Series(image, valid, own.date, day, absent)
     unlabelled = np.full((window.height, window.width), UNLABELLED, np.uint8)
     return Sample(series, unlabelled if label is None else label, window, day_number(cube.season.start))

@@ -67,6 +67,9 @@ def observed(sample: Sample, most: int = FRAMES_MOST) -> Sample:
     series = {}
     for name, own in sample.series.items():
         chosen = clearest(own.valid, most)
+        if len(chosen) == len(own.date):
+            series[name] = own
+            continue
         day = None if own.day is None else own.day[chosen]
         series[name] = Series(own.image[chosen], own.valid[chosen], own.date[chosen], day, own.absent)
     return replace(sample, series=series)

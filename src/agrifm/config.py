@@ -110,7 +110,7 @@ class ModelConfig(Section):
     weights: Path | None = None
     """Weights that AgriFM starts from (safetensors with a record): the encoder's shape is theirs, the decoder new."""
     frames: int = Field(24, ge=1, le=200)
-    """Equal periods into which the season is interpolated; the base preset needs 29 to 32."""
+    """Equal periods into which the season is divided; the base preset needs 29 to 32."""
     series: SeriesKind = "interpolated"
     """How AgriFM sees the season: "interpolated" to equal periods; "composites", of each period the observation nearest
     its middle; or "observed", every observation. The last two keep dates and gaps."""

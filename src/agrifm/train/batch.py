@@ -101,9 +101,9 @@ def network_input(
             continue
         image = batch.images[name]
         mean, std = (statistics_tensor(numbers).to(image.device) for numbers in (sensor.mean, sensor.std))
-        normalised = (image - mean) / std
+        normalised = (image - mean).div_(std)
         if kind == "interpolated":
-            result[name] = normalised * batch.valid[name][:, :, None]
+            result[name] = normalised.masked_fill_(~batch.valid[name][:, :, None], 0)
         else:
             result[name] = Observed(
                 image=normalised,

@@ -129,11 +129,11 @@ def _differences(theirs: Mapping[str, tuple[str, ...]], ours: Mapping[str, tuple
             notes.append(f"the weights are not of {source}: its {new} starts from scratch")
             continue
         if new_bands := [band for band in bands if band not in theirs[source]]:
-            notes.append(f"the weights have no {', '.join(new_bands)} of {source}: it starts from scratch")
+            notes.append(f"bands of {source} that the weights lack start from scratch: {', '.join(new_bands)}")
         if left := [band for band in theirs[source] if band not in bands]:
-            notes.append(f"the weights' {', '.join(left)} of {source} is not in the cube and was left out")
+            notes.append(f"bands of {source} in the weights but not in the cube are left out: {', '.join(left)}")
     if left := [source for source in theirs if source not in ours]:
-        notes.append(f"the weights' {', '.join(left)} is not in the cube and was left out")
+        notes.append(f"sensors in the weights but not in the cube are left out: {', '.join(left)}")
     return notes
 
 

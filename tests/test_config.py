@@ -67,6 +67,7 @@ learning_rate = 1e-4
 seed = 7
 series = "composites"
 sensor_dropout = 0.25
+weights = "start.safetensors"
 [map]
 model = "random-forest"
 window = 192
@@ -96,6 +97,7 @@ column = "class"
         "seed": 7,
         "series": "composites",
         "sensor_dropout": 0.25,
+        "weights": Path("start.safetensors"),
     }
     assert (project.map.model, project.map.window, project.map.overlap) == ("random-forest", 192, 96)
     assert project.assess.column == "class"
@@ -180,6 +182,10 @@ def test_the_internal_directory_is_no_key(tmp_path: Path) -> None:
         ({"more": '[model]\nseries = "medians"'}, "'interpolated', 'composites' or 'observed' (found 'medians')"),
         ({"more": '[model]\nseries = "observed"\npreset = "base"'}, 'model: preset "base" takes 29 to 32 frames'),
         ({"more": "[model]\nsensor_dropout = 1"}, "model.sensor_dropout"),
+        (
+            {"season": SEASON.replace("2025-06-30", "2024-11-20"), "more": "[model]\nframes = 21"},
+            "`frames` (21) must be at most the number of days of the season (20)",
+        ),
         ({"more": '[model]\nseed = "a"'}, "model.seed"),
         ({"more": "[map]\nwindow = 96\noverlap = 96"}, "map: `overlap` (96) must be at most half of `window` (96)"),
     ],

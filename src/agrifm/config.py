@@ -173,6 +173,15 @@ class Project(Section):
     assess: AssessConfig = AssessConfig()
     directory: Path = Field(Path(), exclude=True)
 
+    @model_validator(mode="after")
+    def _a_period_has_a_day(self) -> Self:
+        if self.model.frames > self.season.season.days:
+            raise ValueError(
+                f"`frames` ({self.model.frames}) must be at most the number of days of the season "
+                f"({self.season.season.days}); divide it into fewer periods"
+            )
+        return self
+
     def path(self, path: Path | str) -> Path:
         """A path of the project file, which is relative to it."""
         return self.directory / path

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pystac
 import pytest
 import torch
 import zarr
@@ -43,6 +44,11 @@ def test_a_toy_season_is_learned_and_mapped_without_a_sensor_beside_the_same_for
     record = read_record(project.models / "agrifm.safetensors")
     assert (record.series, record.absent_sensors) == (kind, ("landsat",))
     assert (record.architecture["encoder"]["dates"], record.architecture["season_days"]) == (True, 90)
+    expected = pystac.Item.from_file(project.models / "agrifm.json").properties["mlm:input"][0]
+    assert (expected["name"], expected["input"]["shape"][1]) == {
+        "composites": ("composites", 4),
+        "observed": ("observed series", -1),
+    }[kind]
     without_landsat(project.cube)
     summary = map_area(project.cube, project.models / "agrifm.safetensors", project.maps, 96, 0)
     assert summary.absent_sensors == ("landsat",)

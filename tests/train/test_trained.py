@@ -13,6 +13,7 @@ from agrifm.legend import Legend
 from agrifm.models.agrifm import AgriFM, preset
 from agrifm.record import ModelRecord, SensorRecord, SeriesKind
 from agrifm.samples.sample import Sample, Series
+from agrifm.train.batch import network_input, tensors
 from agrifm.train.trained import TrainedAgriFM
 
 START = 19_814
@@ -96,6 +97,19 @@ def test_a_window_in_which_a_sensor_saw_nothing_has_probabilities(kind: SeriesKi
         own = sample.series[sensor]
         sample = changed(sample, sensor, valid=np.zeros_like(own.valid), image=np.zeros_like(own.image))
         assert np.isfinite(model.probabilities(sample)).all()
+
+
+def test_a_shorter_series_scores_in_a_batch_as_it_does_alone() -> None:
+    """Three and four frames are one token of four frames each, so that filling up must change nothing."""
+    model, long = make_model("observed"), make_sample("observed")
+    own = long.series["sentinel-2"]
+    short = changed(long, "sentinel-2", image=own.image[:3], valid=own.valid[:3], date=own.date[:3])
+    batch = tensors([short, long], SENSORS)
+    with torch.inference_mode():
+        together = model.network(network_input(batch, SENSORS, "observed")).softmax(dim=1).numpy()
+    for found, sample in zip(together, (short, long), strict=True):
+        np.testing.assert_allclose(found, model.probabilities(sample), atol=1e-5)
+    assert np.abs(together[0] - together[1]).max() > 1e-3
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -66,7 +66,7 @@ def _require_usable_series(series: Series, sensor: SensorInput, about: str) -> N
     if len(late):
         before, after = (day_date(int(number)) for number in series.date[late[0] : late[0] + 2])
         fault = f"twice a frame of {before}" if before == after else f"a frame of {after} after one of {before}"
-        raise ModelError(f"{about} has {fault}; give every date once, in order")
+        raise ModelError(f"{about} has {fault}; give every date once, in order, and a season no more frames than days")
     _require_finite(series, sensor, about)
 
 

@@ -43,6 +43,7 @@ column = "crop"
 [model]
 names = ["agrifm", "random-forest"]
 preset = "tiny"            # "tiny" learns on a laptop; "small" and "base" want a GPU
+# weights = "agrifm-weights.safetensors"   # start from weights (docs/weights.md)
 frames = 24                # equal periods into which the season is divided; "base" needs 29 to 32
 # series = "composites"    # of each period the best observation with its day, instead of interpolated; or "observed"
 # sensor_dropout = 0.3     # share of the steps without one of the coarser sensors; the map can then do without them

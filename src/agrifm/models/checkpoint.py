@@ -120,7 +120,7 @@ def _read_safetensors(path: Path, about: str) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except (OSError, SafetensorError, RuntimeError, LookupError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{about}: the file is truncated or damaged ({reason}); copy it again") from error
     return Checkpoint(path, "safetensors", "", tensors, metadata, ())
@@ -221,5 +221,5 @@ def metadata_json(checkpoint: Checkpoint, key: str) -> Any:
         return None
     try:
         return json.loads(checkpoint.metadata[key])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"reading the weights {checkpoint.path}: its record is no JSON ({error})") from error

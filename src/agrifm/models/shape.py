@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from agrifm.errors import ModelError
-from agrifm.models.agrifm import AgriFM, AgriFMConfig, Source
+from agrifm.models.agrifm import AgriFM, AgriFMConfig
 from agrifm.models.attention import Triple, relative_position_index
 from agrifm.models.naming import INDEX
 from agrifm.models.observed import FEATURES
@@ -23,9 +23,14 @@ from agrifm.models.swin3d import SwinConfig
 
 Decoder = Literal["released", "other", "none"]
 STAGES = 4
+SEARCHED = 2000
+"""Names among which the nearest is looked for."""
 TABLE = "attn.relative_position_bias_table"
 _EMBEDDING = re.compile(r"encoders\.encoders\.([^.]+)\.patch_emd\.proj\.weight")
-_BLOCK = re.compile(r"layers\.(\d+)\.blocks\.(\d+)\.")
+_BLOCK = re.compile(r"layers\.(\d{1,4})\.blocks\.(\d{1,4})\.")
+_LEVEL = re.compile(r"neck\.fusion_list\.(\d{1,4})\..+")
+MOST_TOKENS = 4096
+"""Of a window; the position index has the square of it."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +70,17 @@ def read_shape(tensors: Mapping[str, Tensor], about: str, window: Triple | None 
     encoder, notes = _read_backbone(tensors, backbone, about, window)
     encoder = encoder.model_copy(update=_observed(tensors, first))
     decoder, neck, more = _read_decoder(tensors, list(kernels), encoder)
-    sources = tuple(
-        Source(name=name, channels=kernel.shape[1], patch=_triple(kernel.shape[2:]), frames=_frames(kernel, neck))
-        for name, kernel in kernels.items()
-    )
     every = tuple(kernels)
     content: dict[str, object] = {
-        "sources": sources,
+        "sources": [
+            {
+                "name": name,
+                "channels": kernel.shape[1],
+                "patch": tuple(kernel.shape[2:]),
+                "frames": _frames(kernel, neck),
+            }
+            for name, kernel in kernels.items()
+        ],
         "classes": neck.classes,
         "encoder": {**encoder.model_dump(), "fusion": neck.fusion, "downsample_steps": neck.steps},
         "neck_sources": every,
@@ -100,7 +109,7 @@ def expected_shapes(config: AgriFMConfig, decoder: bool) -> dict[str, torch.Size
 
 def nearest(name: str, names: Mapping[str, object] | tuple[str, ...]) -> str:
     """A hint at the nearest name, for messages; empty where there is none."""
-    near = get_close_matches(name, list(names), n=1)
+    near = get_close_matches(name, list(names)[:SEARCHED], n=1)
     return f", the nearest name in the file is {near[0]!r}" if near else ""
 
 
@@ -115,8 +124,8 @@ def _read_backbone(
         found = ", ".join(str(stage) for stage in sorted(blocks)) or "none"
         raise ModelError(f"{about}: '{prefix}' has stages {found}, AgriFM has 0, 1, 2, 3; get the whole backbone")
     for stage, numbers in blocks.items():
-        if gaps := sorted(set(range(max(numbers) + 1)) - numbers):
-            raise ModelError(f"{about}: stage {stage} of '{prefix}' lacks block {gaps[0]}; get the whole backbone")
+        if gaps := set(range(len(numbers))) - numbers:
+            raise ModelError(f"{about}: stage {stage} of '{prefix}' lacks block {min(gaps)}; get the whole backbone")
     tables = [_tensor(tensors, f"{prefix}layers.{stage}.blocks.0.{TABLE}", 2, about) for stage in range(STAGES)]
     hidden = _tensor(tensors, f"{prefix}layers.0.blocks.0.mlp.fc1.weight", 2, about)
     index = tensors.get(f"{prefix}layers.0.blocks.0.attn.{INDEX}")
@@ -146,7 +155,7 @@ def _window(rows: int, index: Tensor | None, stated: Triple | None, about: str) 
             f"{about}: a position table of {rows} rows does not fit {wanted}; state the right one, or none"
         )
     if index is not None:
-        tokens = index.shape[0]
+        tokens = index.shape[0] if index.ndim else 0
         alike = [window for window in fitting if window[0] * window[1] * window[2] == tokens]
         for window in alike:
             if torch.equal(relative_position_index(window), index):
@@ -165,12 +174,11 @@ def _window(rows: int, index: Tensor | None, stated: Triple | None, about: str) 
 
 def _windows(rows: int) -> list[Triple]:
     """Every window whose table has so many rows: (2D - 1)(2H - 1)(2W - 1)."""
-    odd = [side for side in range(1, min(rows, 1000) + 1, 2) if rows % side == 0]
-    return [
-        ((d + 1) // 2, (h + 1) // 2, rows // (d * h) // 2 + 1)
-        for d, h in product(odd, odd)
-        if rows % (d * h) == 0 and rows // (d * h) % 2
-    ]
+    odd = [side for side in range(1, min(rows, 2 * MOST_TOKENS) + 1, 2) if rows % side == 0]
+    triples = (
+        ((d + 1) // 2, (h + 1) // 2, (rows // (d * h) + 1) // 2) for d, h in product(odd, odd) if rows % (d * h) == 0
+    )
+    return [(d, h, w) for d, h, w in triples if d * h * w <= MOST_TOKENS and rows % 2]
 
 
 def _observed(tensors: Mapping[str, Tensor], source: str) -> dict[str, bool]:
@@ -207,7 +215,7 @@ def _read_decoder(
     unread = ["the decoder is left out: what its neck joins is not in the tensors"]
     last = tensors.get("heads.head.2.weight")
     out = tensors.get("neck.out_conv.0.weight")
-    numbers = {int(name.split(".")[2]) for name in tensors if name.startswith("neck.fusion_list.")}
+    numbers = {int(match[1]) for name in tensors if (match := _LEVEL.fullmatch(name))}
     joined = [tensors.get(f"neck.fusion_list.{number}.0.weight") for number in sorted(numbers)]
     start = tensors.get("neck.in_conv.0.weight")
     parts = [last, out, *joined, *([] if start is None else [start])]

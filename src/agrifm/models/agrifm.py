@@ -20,7 +20,7 @@ from agrifm.models.fusion import Images, MultiFusionNeck, MultiSourceEncoder, Si
 from agrifm.models.heads import SegmentationHead, TaskHeads
 from agrifm.models.lean import LeanConfig, LeanDecoder, SourceShape
 from agrifm.models.observed import Observed
-from agrifm.models.swin3d import Config, SwinBackbone, SwinConfig, SwinEncoder
+from agrifm.models.swin3d import Config, EncoderOutput, SwinBackbone, SwinConfig, SwinEncoder
 from agrifm.models.tasks import Task, TaskName
 from agrifm.sensors import SENSORS
 
@@ -117,7 +117,10 @@ class AgriFM(nn.Module):
         super().__init__()
         self.config = config
         self.encoders = MultiSourceEncoder(
-            {s.name: SwinEncoder(s.channels, s.patch, config.encoder, not config.shared) for s in config.sources},
+            {
+                s.name: SwinEncoder(s.channels, s.patch, config.encoder, not config.shared, s.frames)
+                for s in config.sources
+            },
             SwinBackbone(config.encoder) if config.shared else None,
         )
         if config.lean is not None:
@@ -175,13 +178,64 @@ class AgriFM(nn.Module):
         size = target_size(images, self.config)
         if self.config.lean is not None:
             return self.decoder.features(features, images, size)
-        first = self.config.sources[0]
-        coarsest = (
-            features[first.name].encoder_features.shape[-2:] if first.name in features else _coarsest(size, first)
-        )
-        feature_size = self.config.feature_size or coarsest
-        fused: Tensor = self.neck(features, feature_size, self.config.out_size or size)
+        fused: Tensor = self.neck(features, self._feature_size(features, size), self.config.out_size or size)
         return fused
+
+    def _feature_size(self, features: Mapping[str, EncoderOutput], size: Size) -> Size:
+        first = self.config.sources[0]
+        if self.config.feature_size is not None:
+            return self.config.feature_size
+        if first.name not in features:
+            return _coarsest(size, first)
+        rows, columns = features[first.name].encoder_features.shape[-2:]
+        return rows, columns
+
+    def gate_weights(self, images: Images) -> list[dict[str, Tensor]]:
+        """How much each source that is present counts where they meet, coarsest level first.
+
+        Args:
+            images: as in `forward`.
+
+        Returns:
+            Per level and source weights (B, 1, h, w) on the grid where the sources meet; at every place their mean over
+            the sources is 1. A level that none of them takes part in is empty.
+
+        Raises:
+            ModelError: as in `forward`, or if the model has no gates.
+        """
+        if not self.config.gates:
+            raise ModelError("the model has no gates, every source counts 1; build it with `gates` = true")
+        check_images(images, self.config)
+        features, size = self.encoders(images), target_size(images, self.config)
+        if self.config.lean is not None:
+            return self.decoder.context.weights(features, size)
+        found: list[dict[str, Tensor]] = self.neck.weights(features, self._feature_size(features, size))
+        return found
+
+    def notes_for(self, images: Images) -> list[str]:
+        """What happens to the images before the encoder that a user should know of, a sentence each; often none.
+
+        Args:
+            images: as in `forward`.
+
+        Raises:
+            ModelError: as in `forward`.
+        """
+        check_images(images, self.config)
+        found = []
+        for source in self.config.sources:
+            series = images[source.name]
+            if not self.config.encoder.resample_time or series is None:
+                continue
+            frames = frames_of(image_of(series))
+            has = self.config.time_steps(source, frames)[0]
+            wanted = self.config.time_steps(source, source.frames or 1)[0]
+            if has != wanted:
+                found.append(
+                    f"{source.name}: the {has} time steps of {frames} frames are resampled to {wanted}, those of "
+                    f"{source.frames} frames; the result is that of no released model"
+                )
+        return found
 
 
 def _shape(source: Source, config: AgriFMConfig) -> SourceShape:
@@ -200,6 +254,11 @@ def _coarsest(size: Size, source: Source) -> Size:
 def image_of(series: Tensor | Observed) -> Tensor:
     """The images of a series, plain or observed."""
     return series.image if isinstance(series, Observed) else series
+
+
+def frames_of(image: Tensor) -> int:
+    """Length of a plain series; without a time axis it is one frame."""
+    return image.shape[1] if image.ndim == 5 else 1
 
 
 def target_size(images: Images, config: AgriFMConfig) -> Size:
@@ -267,16 +326,18 @@ def check_series(image: Tensor, source: Source, config: AgriFMConfig) -> None:
         )
     if 0 in image.shape:
         raise ModelError(f"images of {source.name} are empty, shape {tuple(image.shape)}; give at least one pixel")
+    if config.encoder.resample_time:
+        return
     # the channels of `cat` features grow with time, and the neck's convolutions have a fixed number of channels
-    frames = image.shape[1] if image.ndim == 5 else 1
+    frames = frames_of(image)
     expected = config.time_steps(source, source.frames or 1)
     if config.time_steps(source, frames) != expected:
         longest = source.patch[0] * expected[0]
         fitting = [t for t in range(1, longest + 1) if config.time_steps(source, t) == expected]
         raise ModelError(
             f"images of {source.name} have {frames} frames, but with `cat` fusion this model takes "
-            f"{fitting[0]} to {fitting[-1]}; composite the season into as many periods, "
-            "or use a preset with `mean` fusion, which takes any number"
+            f"{fitting[0]} to {fitting[-1]}; composite the season into as many periods, set `resample_time` of the "
+            "encoder, or use a preset with `mean` fusion, which takes any number"
         )
 
 
@@ -293,7 +354,7 @@ def check_ground(arrays: Mapping[str, Tensor], images: Images, config: AgriFMCon
 
 
 def check_frames_of_lean(image: Tensor, source: Source) -> None:
-    frames = image.shape[1] if image.ndim == 5 else 1
+    frames = frames_of(image)
     if frames != source.frames:
         raise ModelError(
             f"images of {source.name} have {frames} frames, but the model reads {source.frames}; "

@@ -119,6 +119,25 @@ class MultiFusionNeck(nn.Module):
             x_BCHW = _double(fuse, parts, [self.width, *level.values()])
         return resize(self.out_conv(x_BCHW), out_size)
 
+    def weights(self, features: Mapping[str, EncoderOutput], feature_size: Size) -> list[dict[str, Tensor]]:
+        """Weights (B, 1, H, W) of the sources present, at the start and at each level; sizes as in `forward`."""
+        coarse = {source: features[source].encoder_features for source in self.sources if source in features}
+        found = [self._weights(0, coarse, features, feature_size)]
+        for number, level in enumerate(self.levels, start=1):
+            entry = len(self.levels) - number
+            maps = {source: features[source].features_list[entry] for source in level if source in features}
+            size = (feature_size[0] * 2**number, feature_size[1] * 2**number)
+            found.append(self._weights(number, maps, features, size) if maps else {})
+        return found
+
+    def _weights(
+        self, meeting: int, maps: Mapping[str, Tensor], features: Mapping[str, EncoderOutput], size: Size
+    ) -> dict[str, Tensor]:
+        assert self.gates is not None, "only gates weigh"
+        counts = {source: often(features[source]) for source in maps}
+        found: dict[str, Tensor] = self.gates[meeting](maps, counts, lambda _, score: resize(score, size))
+        return found
+
     def _meet(
         self, meeting: int, maps: Mapping[str, Tensor], features: Mapping[str, EncoderOutput], size: Size
     ) -> dict[str, Tensor]:
@@ -126,8 +145,7 @@ class MultiFusionNeck(nn.Module):
         met = {source: resize(own, size) for source, own in maps.items()}
         if self.gates is None or len(maps) < 2:
             return met
-        counts = {source: often(features[source]) for source in maps}
-        weights = self.gates[meeting](maps, counts, lambda _, score: resize(score, size))
+        weights = self._weights(meeting, maps, features, size)
         return {source: own * weights[source] for source, own in met.items()}
 
 

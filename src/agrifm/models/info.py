@@ -39,7 +39,7 @@ def describe(found: Inspection) -> list[str]:
         ("depths", ", ".join(map(str, encoder.depths))),
         ("heads", ", ".join(map(str, encoder.heads))),
         ("window", " x ".join(map(str, encoder.window)) + " tokens (time, rows, columns)"),
-        ("fusion", encoder.fusion if found.complete else f"not in the file ({encoder.fusion} unless stated)"),
+        ("fusion", _fusion(found)),
         ("decoder", _decoder(found)),
         ("parameters", f"{parameters:,}"),
         ("record", _record(found)),
@@ -57,6 +57,13 @@ def _bands(found: Inspection, source: str) -> str:
     if found.record is None:
         return "the order of bands is not in the file"
     return ", ".join(next(one.bands for one in found.record.sensors if one.sensor == source))
+
+
+def _fusion(found: Inspection) -> str:
+    encoder = found.config.encoder
+    if not found.complete:
+        return f"not in the file ({encoder.fusion} unless stated)"
+    return encoder.fusion + (", series of other lengths resampled in time" if encoder.resample_time else "")
 
 
 def _decoder(found: Inspection) -> str:

@@ -79,6 +79,12 @@ def on_ground(x_BCHW: Tensor, own: Size, wanted: Size, size: Size) -> Tensor:
     return found[..., : size[0], : size[1]]
 
 
+def cells(size: Size, side: Size) -> Size:
+    """Rows and columns of cells of `side` target pixels that cover `size` target pixels."""
+    rows, columns = (-(-length // along) for length, along in zip(size, side, strict=True))
+    return rows, columns
+
+
 class Context(nn.Module):
     """The encoders' features, added up from the coarsest level to the finest, on the tokens of the first source."""
 
@@ -108,21 +114,24 @@ class Context(nn.Module):
         x_BCHW: Tensor | None = None
         for level, refine in enumerate(self.refine):
             stride = self.shapes[self.target].stride(level)
-            rows, columns = (-(-length // side) for length, side in zip(size, stride, strict=True))
-            joined = self._join(level, features, stride, (rows, columns))
+            grid = cells(size, stride)
+            joined = self._join(level, features, stride, grid)
             if x_BCHW is not None:
                 coarser = self.shapes[self.target].stride(level - 1)
-                joined = joined + on_ground(self.rise[level - 1](x_BCHW), coarser, stride, (rows, columns))
+                joined = joined + on_ground(self.rise[level - 1](x_BCHW), coarser, stride, grid)
             x_BCHW = refine(joined)
         assert x_BCHW is not None
         return x_BCHW
 
-    def weights(
+    def weights(self, features: Mapping[str, EncoderOutput], size: Size) -> list[dict[str, Tensor]]:
+        """Weights (B, 1, h, w) of the sources at each level, coarsest first, on the tokens that cover `size` pixels."""
+        strides = [self.shapes[self.target].stride(level) for level in range(len(self.refine))]
+        return [self._weights(level, features, stride, cells(size, stride)) for level, stride in enumerate(strides)]
+
+    def _weights(
         self, level: int, features: Mapping[str, EncoderOutput], stride: Size, size: Size
-    ) -> dict[str, Tensor] | None:
-        """Weights (B, 1, h, w) of the sources at a level; None where all count 1."""
-        if self.gates is None or len(features) < 2:
-            return None
+    ) -> dict[str, Tensor]:
+        assert self.gates is not None, "only gates weigh"
         maps = {source: _at_level(own, level) for source, own in features.items()}
         counts = {source: often(own) for source, own in features.items()}
         found: dict[str, Tensor] = self.gates[level](
@@ -137,8 +146,8 @@ class Context(nn.Module):
             source: on_ground(project[source](_at_level(own, level)), self.shapes[source].stride(level), stride, size)
             for source, own in features.items()
         }
-        weights = self.weights(level, features, stride, size)
-        if weights is not None:
+        if self.gates is not None and len(features) > 1:
+            weights = self._weights(level, features, stride, size)
             maps = {source: own * weights[source] for source, own in maps.items()}
         return torch.stack(list(maps.values())).sum(dim=0)
 

@@ -26,10 +26,8 @@ from agrifm.models.attention import (
     paste_windows,
     shift_mask,
 )
+from agrifm.models.lengths import LITTLE, at_length
 from agrifm.models.observed import ObservationCode, Observed, Tokens, mean_of_pixels, shares
-
-LITTLE = 1e-6
-"""Share of usable pixels that an unseen token counts for, where all that are merged are unseen."""
 
 
 class Config(BaseModel):
@@ -67,12 +65,21 @@ class SwinConfig(Config):
     """Tokens of an observed series know their share of usable pixels; those without any are not attended."""
     positions: Literal["reference", "exact"] = "reference"
     """Position biases of windows clamped in space: scrambled as the released weights have them, or true offsets."""
+    resample_time: bool = False
+    """With `cat` fusion, series of any length: their tokens are resampled in time to as many as the config's `frames`
+    give. Numbers of other lengths are then those of no released model."""
 
     @model_validator(mode="after")
     def heads_divide_channels(self) -> Self:
         for width, heads in zip(self.widths(), self.heads, strict=True):
             if width % heads:
                 raise ValueError(f"{width} channels cannot be shared by {heads} heads; make heads a divisor")
+        return self
+
+    @model_validator(mode="after")
+    def resampling_is_of_use(self) -> Self:
+        if self.resample_time and self.fusion == "mean":
+            raise ValueError("`resample_time` goes with `cat` fusion; `mean` takes any number of frames as it is")
         return self
 
     def widths(self) -> tuple[int, int, int, int]:
@@ -316,10 +323,22 @@ class SwinBackbone(nn.Module):
 
 
 class SwinEncoder(nn.Module):
-    """From a series of images of one source to feature maps; the backbone may be one that several sources share."""
+    """From a series of images of one source to feature maps; the backbone may be one that several sources share.
 
-    def __init__(self, channels: int, patch: Triple, config: SwinConfig, own_backbone: bool = True) -> None:
+    Args:
+        frames: length of series whose tokens in time others are resampled to, where the config asks for it.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        patch: Triple,
+        config: SwinConfig,
+        own_backbone: bool = True,
+        frames: int | None = None,
+    ) -> None:
         super().__init__()
+        self.steps = config.time_steps(frames, patch[0])[0] if config.resample_time and frames is not None else None
         self.patch_emd = PatchEmbedding(channels, config.embed_dim, patch, config.dates, config.validity)
         self.backbone = SwinBackbone(config) if own_backbone else None
 
@@ -327,7 +346,8 @@ class SwinEncoder(nn.Module):
         """Features of images (B, T, C, H, W), or of an observed series."""
         backbone = self.backbone if shared is None else shared
         assert backbone is not None, "an encoder without a backbone is given the shared one"
-        features: EncoderOutput = backbone(self.patch_emd(series))
+        tokens = self.patch_emd(series)
+        features: EncoderOutput = backbone(tokens if self.steps is None else at_length(tokens, self.steps))
         return features._replace(often=usable_count(series))
 
 

@@ -189,3 +189,31 @@ def test_a_source_without_a_name_is_named_by_its_bands_or_refused(tmp_path: Path
     state["patch_emd.weight"] = state["patch_emd.weight"][:, :4]
     with pytest.raises(ModelError, match="named neither in the file nor by its bands"):
         inspect(file.write(tmp_path, state=state))
+
+
+ODD = {
+    "a block with a huge number": ("layers.2.blocks.1.norm1.bias", "layers.2.blocks.999999999999.norm1.bias", None),
+    "no heads": ("0.attn.relative_position_bias_table", "", torch.zeros(75, 0)),
+    "an index without axes": ("0.attn.relative_position_index", "", torch.tensor(3)),
+    "a table for a window whose index would not fit": (
+        "0.attn.relative_position_bias_table",
+        "",
+        torch.zeros(10**6 + 1, 1),
+    ),
+    "a line break in a source's name": ("S2_patch_emd", "S\n2_patch_emd", None),
+    "an empty kernel": ("S2_patch_emd.weights", "", torch.zeros(8, 0, 4, 4, 4)),
+    "a kernel of no axes": ("S2_patch_emd.weights", "", torch.tensor(1.0)),
+}
+
+
+@pytest.mark.parametrize("oddity", ODD)
+def test_odd_names_and_shapes_are_one_sentence_too(oddity: str, tmp_path: Path) -> None:
+    old, new, tensor = ODD[oddity]
+    file = weight_files()["one_source.pth"]
+    state = {name.replace(old, new) if new else name: one for name, one in file.state.items()}
+    if tensor is not None:
+        state |= {name: tensor for name in state if old in name}
+    assert list(state) != list(file.state) or tensor is not None
+    with pytest.raises(ModelError) as caught:
+        inspect(file.write(tmp_path, state=state))
+    assert "\n" not in str(caught.value)

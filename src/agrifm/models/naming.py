@@ -22,7 +22,7 @@ BY_CHANNELS = {10: "sentinel-2", 6: "landsat", 7: "modis"}
 INDEX = "relative_position_index"
 """Buffers that follow from the window."""
 
-_PLACE = r"(?P<root>encoder\.|encoders\.encoders\.(?P<key>[^.]+)\.|encoders\.)?"
+_PLACE = r"(?P<root>encoder\.|encoders\.encoders\.(?P<key>[A-Za-z0-9_-]+)\.|encoders\.)?"
 _EMBEDDING = re.compile(_PLACE + r"(?:(?P<name>[A-Za-z0-9-]+)_)?patch_emd\.(?P<leaf>.+)")
 _BACKBONE = re.compile(_PLACE + r"backbone\.(?P<rest>.+)")
 _DECODER = re.compile(r"(?:neck|heads|decoder|tasks)\..+")

@@ -26,7 +26,7 @@ STAGES = 4
 SEARCHED = 2000
 """Names among which the nearest is looked for."""
 TABLE = "attn.relative_position_bias_table"
-_EMBEDDING = re.compile(r"encoders\.encoders\.([^.]+)\.patch_emd\.proj\.weight")
+_EMBEDDING = re.compile(r"encoders\.encoders\.([A-Za-z0-9_-]+)\.patch_emd\.proj\.weight")
 _BLOCK = re.compile(r"layers\.(\d{1,4})\.blocks\.(\d{1,4})\.")
 _LEVEL = re.compile(r"neck\.fusion_list\.(\d{1,4})\..+")
 MOST_TOKENS = 4096
@@ -261,6 +261,8 @@ def _tensor(tensors: Mapping[str, Tensor], name: str, axes: int, about: str) -> 
     tensor = tensors.get(name)
     if tensor is None:
         raise ModelError(f"{about}: {name!r} is missing{nearest(name, tensors)}; get the whole file again")
-    if tensor.ndim != axes:
-        raise ModelError(f"{about}: {name!r} has shape {tuple(tensor.shape)}, expected {axes} axes; get the file again")
+    if tensor.ndim != axes or not tensor.numel():
+        raise ModelError(
+            f"{about}: {name!r} has shape {tuple(tensor.shape)}, expected {axes} full axes; get the file again"
+        )
     return tensor

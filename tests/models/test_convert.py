@@ -5,15 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.models.weight_files import encoders, weight_files
+from tests.models.weight_files import NAMES, WINDOW, encoders, weight_files
 
 from agrifm.errors import ModelError
 from agrifm.models.convert import RECIPE_MEAN, convert, read_bands
 from agrifm.models.load import inspect, load
 from agrifm.models.weights import WeightsRecord, load_network
 
-WINDOW = {"plain.safetensors": (2, 3, 3)}
-WITHOUT_RECORD = [name for name in weight_files() if name != "trained.safetensors"]
+WITHOUT_RECORD = [name for name in NAMES if name != "trained.safetensors"]
 
 
 def record_of(path: Path) -> WeightsRecord:

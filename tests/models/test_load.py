@@ -5,18 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.models.weight_files import ENCODER, S2, encoders, network_of, weight_files
+from tests.models.weight_files import ENCODER, NAMES, S2, WINDOW, encoders, network_of, weight_files
 
 from agrifm.errors import ModelError
 from agrifm.models.agrifm import AgriFM
 from agrifm.models.info import describe, info
 from agrifm.models.load import inspect, load
 
-WINDOW = {"plain.safetensors": (2, 3, 3)}
-"""Stated where the file leaves it open."""
 
-
-@pytest.mark.parametrize("name", weight_files())
+@pytest.mark.parametrize("name", NAMES)
 def test_the_configuration_is_read_from_the_tensors(name: str, tmp_path: Path) -> None:
     file = weight_files()[name]
     found = inspect(file.write(tmp_path), WINDOW.get(name)).config
@@ -29,7 +26,7 @@ def test_the_configuration_is_read_from_the_tensors(name: str, tmp_path: Path) -
         assert getattr(found.encoder, field) == getattr(made.encoder, field), field
 
 
-@pytest.mark.parametrize("name", weight_files())
+@pytest.mark.parametrize("name", NAMES)
 def test_loaded_encoders_compute_what_the_saved_ones_computed(name: str, tmp_path: Path) -> None:
     file = weight_files()[name]
     loaded = load(file.write(tmp_path), WINDOW.get(name)).encoders

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.models.weight_files import ENCODER, WeightFile, encoders, weight_files
+from tests.models.weight_files import ENCODER, NAMES, WINDOW, WeightFile, encoders, weight_files
 
 from agrifm.errors import ModelError
 from agrifm.models.agrifm import AgriFM
@@ -20,7 +20,6 @@ from agrifm.models.load import inspect, load
 from agrifm.models.weights import RECORD_KEY, WEIGHTS_KEY
 
 Damage = Callable[[WeightFile, Path], Path]
-WINDOW = {"plain.safetensors": (2, 3, 3)}
 
 
 class Opens:
@@ -136,7 +135,7 @@ DAMAGES: dict[Damage, str] = {
 }
 
 
-@pytest.mark.parametrize("name", weight_files())
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_each_damage_to_each_file_is_one_sentence(damage: Damage, name: str, tmp_path: Path) -> None:
     path = damage(weight_files()[name], tmp_path)
@@ -149,7 +148,7 @@ def test_each_damage_to_each_file_is_one_sentence(damage: Damage, name: str, tmp
     assert not (tmp_path / "canary").exists()
 
 
-@pytest.mark.parametrize("name", weight_files())
+@pytest.mark.parametrize("name", NAMES)
 def test_undamaged_the_same_files_load(name: str, tmp_path: Path) -> None:
     assert load(weight_files()[name].write(tmp_path), WINDOW.get(name)).inspection.report.loaded
 

@@ -21,6 +21,20 @@ ENCODER = SwinConfig(embed_dim=8, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4), windo
 S2 = Source(name="sentinel-2", channels=10, patch=(4, 4, 4))
 LANDSAT = Source(name="landsat", channels=6, patch=(4, 2, 2))
 MODIS = Source(name="modis", channels=7, patch=(4, 1, 1))
+NAMES = (
+    "distributed.pth",
+    "one_source.pth",
+    "training.pth",
+    "parallel.pt",
+    "bare.pth",
+    "spelled.pth",
+    "half.pth",
+    "legacy.pth",
+    "plain.safetensors",
+    "trained.safetensors",
+)
+WINDOW = {"plain.safetensors": (2, 3, 3)}
+"""Stated where the file leaves it open."""
 PUBLIC = {"sentinel-2": "S2", "landsat": "HLSL30", "modis": "Modis"}
 
 
@@ -137,4 +151,6 @@ def weight_files() -> dict[str, WeightFile]:
         WeightFile("plain.safetensors", two, {n: t for n, t in encoders(two).items() if "position_index" not in n}),
         trained(),
     ]
-    return {file.name: file for file in files}
+    found = {file.name: file for file in files}
+    assert tuple(found) == NAMES
+    return found

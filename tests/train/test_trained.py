@@ -54,14 +54,15 @@ def make_model(kind: SeriesKind) -> TrainedAgriFM:
 
 
 def make_sample(kind: SeriesKind) -> Sample:
-    """Four frames over 48 x 48 pixels of 10 m, half of them seen."""
+    """Four frames over 48 x 48 pixels of 10 m, half of them seen; observed, the coarse sensor is a composite."""
     rng = np.random.default_rng(5)
     series = {}
     for sensor, side in zip(SENSORS, (48, 16), strict=True):
         valid = rng.random((4, side, side)) < 0.5
         image = rng.random((4, len(sensor.bands), side, side)).astype(np.float32) * valid[:, None]
         days = np.array([10, 30, 55, 80], np.int32) + START
-        day = np.broadcast_to(days[:, None, None], valid.shape) if kind == "composites" else None
+        own_days = kind == "composites" or (kind == "observed" and sensor.sensor == "landsat")
+        day = days[:, None, None] + rng.integers(0, 8, valid.shape).astype(np.int32) if own_days else None
         series[sensor.sensor] = Series(image, valid, days, day)
     return Sample(series, np.zeros((48, 48), np.uint8), Window(0, 0, 48, 48), START)
 

@@ -39,7 +39,7 @@ from agrifm.samples.sample import Sample, Series
 from agrifm.scores import macro_f1, paired_interval
 from agrifm.train.batch import network_input, tensors
 from agrifm.train.data import Data, prepare, project_labels
-from agrifm.train.finetune import Recipe, finetune
+from agrifm.train.finetune import Outcome, Recipe, finetune
 
 SEEDS = (0, 1, 2)
 LOST = 0.6
@@ -126,14 +126,14 @@ class Bench:
     """The demo's data, prepared in every way that a variant needs."""
 
     def __init__(self, directory: Path, steps: int) -> None:
-        patches.KEPT_BYTES = 6_000_000_000  # everything stays in memory
+        patches.KEPT_BYTES = 6_000_000_000  # what the networks see stays in memory, raw observations do not
         project = read_project(directory)
         self.config: ModelConfig = project.model.model_copy(update={"steps": steps})
         cube = open_cube(project.cube)
         self.data: Data = prepare(cube, project_labels(project, cube), project.labels.block, self.config)
         self.tiles: dict[tuple[SeriesKind, bool], Tiles] = {}
         for cloudy in (False, True):
-            raw = Observations(cube, self.data.sensors, self.data.tiles.steps, "observed")
+            raw = Observations(cube, self.data.sensors, self.data.tiles.steps, "observed", sharing=10_000)
             raw.cloudy = cloudy
             kinds: tuple[SeriesKind, ...] = ("interpolated", "composites")
             for kind in kinds:
@@ -143,8 +143,8 @@ class Bench:
         """The patches of a fold, with series of a kind."""
         return Patches(self.tiles[kind, False], fold.label, fold.windows)
 
-    def run(self, variant: Variant, seed: int) -> dict[str, Any]:
-        """Train and score one variant."""
+    def train(self, variant: Variant, seed: int, work: Path) -> tuple[AgriFM, Outcome]:
+        """A trained network of a variant; a finished or stopped training in `work` is continued."""
         sensors = self.data.sensors[: variant.sensors]
         sources = {sensor.sensor: len(sensor.bands) for sensor in sensors}
         classes, days = len(self.data.labels.legend), self.data.cube.season.days
@@ -158,8 +158,13 @@ class Bench:
             OfSensors(self.patches(variant.series, fold), sources)
             for fold in (self.data.training, self.data.validation)
         )
+        return network, finetune(network, sensors, scored, training, validation, recipe, work)
+
+    def run(self, variant: Variant, seed: int) -> dict[str, Any]:
+        """Train and score one variant."""
+        sensors = self.data.sensors[: variant.sensors]
         with tempfile.TemporaryDirectory() as work:
-            outcome = finetune(network, sensors, scored, training, validation, recipe, Path(work) / "work")
+            network, outcome = self.train(variant, seed, Path(work) / "work")
         counts = {
             column: self.counts(network, variant, sensors, column).tolist()
             for column in COLUMNS

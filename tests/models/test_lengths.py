@@ -1,14 +1,20 @@
 """Tokens at another number of time steps: torch's own linear resampling, unseen tokens apart."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 from pydantic import ValidationError
+from tests.models.weight_files import weight_files
 from torch import Tensor
 from torch.nn import functional
 
 from agrifm.errors import ModelError
 from agrifm.models.agrifm import AgriFM, AgriFMConfig, Source
+from agrifm.models.info import describe
 from agrifm.models.lengths import at_length, weights_in_time
+from agrifm.models.load import inspect
 from agrifm.models.observed import Observed, Tokens
 from agrifm.models.swin3d import SwinConfig
 
@@ -136,3 +142,12 @@ def test_without_the_switch_the_refusal_names_it() -> None:
 def test_mean_fusion_has_no_use_for_it() -> None:
     with pytest.raises(ValidationError, match="goes with `cat` fusion"):
         SwinConfig(fusion="mean", resample_time=True)
+
+
+def test_the_table_of_a_file_says_that_other_lengths_are_resampled(tmp_path: Path) -> None:
+    found = inspect(weight_files()["training.pth"].write(tmp_path))
+    encoder = found.config.encoder.model_copy(update={"resample_time": True})
+    allowed = replace(found, config=found.config.model_copy(update={"encoder": encoder}))
+    rows = [next(line for line in describe(one) if line.startswith("fusion")) for one in (found, allowed)]
+    assert rows[0].endswith("cat")
+    assert rows[1].endswith("cat, series of other lengths resampled in time")

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.models.weight_files import WeightFile, weight_files
+from tests.models.weight_files import WeightFile, encoders, weight_files
 from tests.toy import toy_project
 
 from agrifm.errors import ModelError
-from agrifm.models.agrifm import AgriFMConfig, preset
+from agrifm.models.agrifm import AgriFM, AgriFMConfig, preset
 from agrifm.models.convert import convert
 from agrifm.record import SensorInput
 from agrifm.sensors import SENSORS
@@ -96,6 +96,25 @@ def test_dates_that_the_weights_do_not_know_start_at_zero(tmp_path: Path) -> Non
     network, account = starting_network(converted(weight_files()["one_source.pth"], tmp_path), config, [sensor])
     assert not network.state_dict()["encoders.encoders.sentinel-2.patch_emd.code.frames.weight"].any()
     assert any("starts at zero" in note for note in account["start"]["notes"])
+
+
+def test_dates_that_the_weights_know_go_over_or_are_said_to_be_left_out(tmp_path: Path) -> None:
+    sensor = cube_sensor("sentinel-2", *SENSORS["sentinel-2"].band_names)
+    plain = shape_of(sensor)
+    dated = plain.model_copy(update={"encoder": plain.encoder.model_copy(update={"dates": True, "validity": True})})
+    file = weight_files()["one_source.pth"]
+    encoder = file.network.config.encoder.model_copy(update={"dates": True, "validity": True})
+    state = encoders(AgriFM(file.network.config.model_copy(update={"encoder": encoder})))
+    name = "encoders.encoders.sentinel-2.patch_emd.code.frames.weight"
+    state[name] = torch.randn(state[name].shape)
+    convert(file.write(tmp_path, state=state), tmp_path / "w.safetensors", ["by-number"])
+    network, account = starting_network(tmp_path / "w.safetensors", dated, [sensor])
+    assert torch.equal(network.state_dict()[name], state[name])
+    assert account["start"]["notes"] == []
+    _, account = starting_network(tmp_path / "w.safetensors", plain, [sensor])
+    assert account["start"]["notes"] == [
+        "what the weights learned of dates and gaps is left out: the network sees none"
+    ]
 
 
 def test_the_released_decoder_gets_as_many_time_steps_from_longer_patches(tmp_path: Path) -> None:

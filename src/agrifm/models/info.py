@@ -89,4 +89,5 @@ def _some(names: tuple[str, ...], remark: str = "") -> str:
     if not names:
         return "nothing"
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{', '.join(names[:SHOWN])}{more}{remark}"
+    shown = (name if name.isprintable() else repr(name) for name in names[:SHOWN])
+    return f"{', '.join(shown)}{more}{remark}"

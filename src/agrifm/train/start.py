@@ -111,8 +111,13 @@ def _fill(
                 place.copy_(tensor)
     codes = [f"encoders.encoders.{source}.patch_emd.code.frames.weight" for source in ours if source in theirs]
     unfit = [name for name in codes if name in state and not _same_shape(found.tensors.get(name), state[name])]
-    zero = ["the weights know no dates or gaps of this kind: what is learned of them starts at zero"] if unfit else []
-    return [*_differences(theirs, ours, found.config.shared), *zero]
+    codes_of_file = any(".patch_emd.code." in name for name in found.tensors)
+    seen = []
+    if unfit:
+        seen = ["the weights know no dates or gaps of this kind: what is learned of them starts at zero"]
+    elif codes_of_file and not any(name in state for name in codes):
+        seen = ["what the weights learned of dates and gaps is left out: the network sees none"]
+    return [*_differences(theirs, ours, found.config.shared), *seen]
 
 
 def _copy_bands(place: Tensor, tensor: Tensor, theirs: tuple[str, ...], ours: tuple[str, ...]) -> None:

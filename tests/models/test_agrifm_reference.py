@@ -6,6 +6,7 @@ from tests.models.reference_model import arrays, below, reference_images, refere
 from torch import Tensor, nn
 
 from agrifm.models.agrifm import AgriFM
+from agrifm.models.plain import plain
 from agrifm.models.swin3d import EncoderOutput
 from agrifm.train.losses import cross_entropy
 
@@ -18,9 +19,8 @@ CASES = [
 ]  # fmt: skip
 
 
-def outputs(name: str, case: str, wanted: set[str]) -> dict[str, Tensor]:
+def outputs(model: AgriFM, images: dict[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
     """What the model computes, under the names of the recorded arrays."""
-    model, images = reference_model(name), reference_images(name, case)
     with torch.no_grad():
         features: dict[str, EncoderOutput] = model.encoders(images)
         found = {}
@@ -36,10 +36,12 @@ def outputs(name: str, case: str, wanted: set[str]) -> dict[str, Tensor]:
     return found
 
 
+@pytest.mark.parametrize("slow", [False, True], ids=["fast", "plain"])
 @pytest.mark.parametrize(("name", "case"), CASES)
-def test_outputs_are_those_of_the_reference(name: str, case: str) -> None:
+def test_outputs_are_those_of_the_reference(name: str, case: str, slow: bool) -> None:
     expected = below(f"out/{name}/{case}/")
-    found = outputs(name, case, set(expected))
+    model = reference_model(name)
+    found = outputs(plain(model) if slow else model, reference_images(name, case), set(expected))
     assert expected.keys() <= found.keys()
     for key, reference in expected.items():
         error = found[key] - reference

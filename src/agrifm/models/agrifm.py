@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from agrifm.errors import ModelError
 from agrifm.models.attention import Triple
-from agrifm.models.fusion import Images, MultiFusionNeck, MultiSourceEncoder, Size
+from agrifm.models.fusion import Images, MultiFusionNeck, MultiSourceEncoder, Size, resize
 from agrifm.models.heads import SegmentationHead, TaskHeads
 from agrifm.models.lean import LeanConfig, LeanDecoder, SourceShape
 from agrifm.models.observed import Observed
@@ -149,7 +149,11 @@ class AgriFM(nn.Module):
         Raises:
             ModelError: if a source is not mentioned, all are absent, or one does not fit the config.
         """
-        return self._scores(self.features(images))
+        if self.config.lean is None:
+            scores: Tensor = self.heads.at_size(*self._joined(images))
+            return scores
+        logits: Tensor = self.decoder.head(self.features(images))
+        return logits
 
     def tasks_of(self, images: Images, parcels: Tensor | None = None) -> dict[str, Tensor]:
         """The result of every task by its name, and class logits as `classes`, from one pass.
@@ -162,24 +166,32 @@ class AgriFM(nn.Module):
         Raises:
             ModelError: as in `forward`, or if the parcels lie on another grid.
         """
-        features_BKHW = self.features(images)
+        if self.config.lean is None:
+            joined, size = self._joined(images)
+            classes = self.heads.at_size(joined, size)
+            features_BKHW = resize(joined, size) if self.config.tasks or parcels is not None else joined
+        else:
+            features_BKHW = self.features(images)
+            classes = self.decoder.head(features_BKHW)
         others: dict[str, Tensor] = self.tasks(features_BKHW, parcels)
-        return {"classes": self._scores(features_BKHW), **others}
-
-    def _scores(self, features_BKHW: Tensor) -> Tensor:
-        head = self.heads if self.config.lean is None else self.decoder.head
-        logits: Tensor = head(features_BKHW)
-        return logits
+        return {"classes": classes, **others}
 
     def features(self, images: Images) -> Tensor:
         """What all heads read, (B, K, H, W) on the grid of the logits; arguments and errors are those of `forward`."""
+        if self.config.lean is None:
+            return resize(*self._joined(images))
+        check_images(images, self.config)
+        features = self.encoders(images)
+        found: Tensor = self.decoder.features(features, images, target_size(images, self.config))
+        return found
+
+    def _joined(self, images: Images) -> tuple[Tensor, Size]:
+        """What the neck makes of the images, and the size to which it is to be resized."""
         check_images(images, self.config)
         features = self.encoders(images)
         size = target_size(images, self.config)
-        if self.config.lean is not None:
-            return self.decoder.features(features, images, size)
-        fused: Tensor = self.neck(features, self._feature_size(features, size), self.config.out_size or size)
-        return fused
+        joined: Tensor = self.neck.joined(features, self._feature_size(features, size))
+        return joined, self.config.out_size or size
 
     def _feature_size(self, features: Mapping[str, EncoderOutput], size: Size) -> Size:
         first = self.config.sources[0]

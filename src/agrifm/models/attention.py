@@ -1,65 +1,34 @@
 """Space-time window attention, the core of the encoder.
 
-Shape letters: B samples, M windows per sample, N tokens per window, C channels, A heads, K channels per head.
-A grid is (D, H, W): time steps, rows, columns of tokens. Tokens of a window are numbered time first, then rows,
-then columns.
+Shape letters: M windows, N cells per window, R real tokens among them, S keys, L tokens of all windows, C channels,
+A heads, K channels per head. Tokens of a window are numbered time first, then rows, then columns.
 
-The operation is that of the public AgriFM code (Video Swin), including two habits that its trained weights depend on:
+The numbers are those of the public AgriFM code (Video Swin; `agrifm.models.plain` spells it out), including three
+habits that its trained weights depend on:
 
 * `SHIFT_MASK = -100`: tokens that the cyclic shift brought together from opposite edges are discouraged, not
   forbidden.
 * the *top-left-corner index*: a window that is clamped to a small grid reads the first N rows and columns of the
   position index of the full window. That is right when only time shrank; when rows or columns shrank, the biases
   belong to other offsets than the tokens have, always the same ones. Weights of our own may have the `exact` index.
+* padding is attended. Its tokens are zeros, so all have the bias of `qkv` as key and value: together they weigh as one
+  key whose logit is the logarithm of the sum of theirs.
 """
 
+from collections.abc import Sequence
+
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-Triple = tuple[int, int, int]
+from agrifm.models.windows import Pattern, Piece
+from agrifm.models.windows import Triple as Triple
 
 SHIFT_MASK = -100.0
 UNSEEN_MASK = -100.0
 """Added to the logits of tokens without a usable pixel."""
 STRICT = 10.0
 """Beside unseen tokens the shift mask weighs so much more: those of one's own region come before those of another."""
-
-
-def clamp_window(grid: Triple, window: Triple, shift: Triple) -> tuple[Triple, Triple]:
-    """Window and shift that fit the grid: an axis no longer than the window is one window and is not shifted."""
-    d, h, w = (
-        (size, 0) if size <= side else (side, step) for size, side, step in zip(grid, window, shift, strict=True)
-    )
-    return (d[0], h[0], w[0]), (d[1], h[1], w[1])
-
-
-def cut_windows(x_BDHWC: Tensor, window: Triple) -> Tensor:
-    """Windows of a grid whose axes are multiples of the window, (B M) N C, the windows of a sample together."""
-    d, h, w = window
-    return rearrange(
-        x_BDHWC,
-        "b (nd d) (nh h) (nw w) c -> (b nd nh nw) (d h w) c",
-        d=d,
-        h=h,
-        w=w,
-    )
-
-
-def paste_windows(x_BMNC: Tensor, window: Triple, grid: Triple) -> Tensor:
-    """The inverse of `cut_windows`: the grid (B, D, H, W, C)."""
-    (d, h, w), (D, H, W) = window, grid
-    return rearrange(
-        x_BMNC,
-        "(b nd nh nw) (d h w) c -> b (nd d) (nh h) (nw w) c",
-        nd=D // d,
-        nh=H // h,
-        nw=W // w,
-        d=d,
-        h=h,
-        w=w,
-    )
 
 
 def relative_position_index(window: Triple) -> Tensor:
@@ -71,27 +40,6 @@ def relative_position_index(window: Triple) -> Tensor:
     place_3N = torch.cartesian_prod(torch.arange(D), torch.arange(H), torch.arange(W)).reshape(-1, 3).T
     dd, dh, dw = (place_3N[:, :, None] - place_3N[:, None, :]).unbind()
     return ((dd + D - 1) * (2 * H - 1) + dh + H - 1) * (2 * W - 1) + dw + W - 1
-
-
-def shift_mask(grid: Triple, window: Triple, shift: Triple, device: torch.device) -> Tensor:
-    """What to add to the logits of shifted windows, (M, N, N) float32: 0, or -100 between separate regions.
-
-    Args:
-        grid: the padded grid, multiples of `window`.
-        window: the clamped window.
-        shift: the clamped shift; an axis with shift 0 is one region.
-        device: where the mask is needed.
-    """
-    regions = []
-    for size, side, step in zip(grid, window, shift, strict=True):
-        cell = torch.arange(size, device=device)
-        in_last_window = (cell >= size - side).long()
-        wrapped = (cell >= size - step).long()
-        regions.append(in_last_window + wrapped if step else torch.zeros_like(cell))
-    d, h, w = regions
-    region_DHW = 9 * d[:, None, None] + 3 * h[:, None] + w
-    region_MN = cut_windows(region_DHW[None, ..., None], window).squeeze(-1)
-    return (region_MN[:, :, None] != region_MN[:, None, :]).float() * SHIFT_MASK
 
 
 class WindowAttention(nn.Module):
@@ -125,28 +73,62 @@ class WindowAttention(nn.Module):
             index_NN = self.relative_position_index[:tokens, :tokens]
         return functional.embedding(index_NN, self.relative_position_bias_table).permute(2, 0, 1)
 
-    def forward(
-        self, x_BMNC: Tensor, window: Triple, mask_MNN: Tensor | None = None, key_BMN: Tensor | None = None
-    ) -> Tensor:
-        """softmax(Q K^T / sqrt(K) + bias + mask) V, projected.
+    def biases(self, window: Triple, patterns: Sequence[Pattern], apart: float = SHIFT_MASK) -> list[Tensor]:
+        """What is added to the logits in the windows of each pattern, (A, R, S): S = R real tokens, and the padding.
 
         Args:
-            x_BMNC: (B M) N C, the windows of a sample together.
-            window: the clamped window; N tokens.
-            mask_MNN: see `shift_mask`; the same for every sample.
-            key_BMN: (B M) N, added to the logits of every token's attention to these.
+            window: the clamped window.
+            patterns: of the windows.
+            apart: added between separate regions.
+        """
+        bias_ANN = self.position_bias(window)
+        found = []
+        for pattern in patterns:
+            bias_ARN = bias_ANN[:, pattern.cells[: pattern.real, None], pattern.cells]
+            if pattern.apart is not None:
+                bias_ARN = bias_ARN + apart * pattern.apart
+            if pattern.real < len(pattern.cells):
+                padding_AR1 = bias_ARN[..., pattern.real :].logsumexp(dim=-1, keepdim=True)
+                bias_ARN = torch.cat([bias_ARN[..., : pattern.real], padding_AR1], dim=-1)
+            found.append(bias_ARN.contiguous())
+        return found
+
+    def forward(
+        self, x_LC: Tensor, pieces: Sequence[Piece], biases: Sequence[Tensor], unseen_L: Tensor | None = None
+    ) -> Tensor:
+        """softmax(Q K^T / sqrt(K) + bias) V, projected, of the windows of all pieces.
+
+        Args:
+            x_LC: real tokens, window by window.
+            pieces: which windows they are.
+            biases: see `biases`.
+            unseen_L: added to the logits of every token's attention to these.
 
         Returns:
-            (B M) N C.
+            (L, C), in the order of `x_LC`.
         """
-        q, k, v = rearrange(self.qkv(x_BMNC), "m n (three a k) -> three m a n k", three=3, a=self.heads)
-        logits = (q * self.scale) @ k.transpose(-2, -1)
-        logits = logits + self.position_bias(window)
-        if mask_MNN is not None:
-            by_sample = rearrange(logits, "(b m) a n o -> b m a n o", m=len(mask_MNN))
-            logits = rearrange(by_sample + mask_MNN[:, None], "b m a n o -> (b m) a n o")
-        if key_BMN is not None:
-            logits = logits + key_BMN[:, None, None]
-        mixed = rearrange(logits.softmax(dim=-1) @ v, "m a n k -> m n (a k)")
-        projected: Tensor = self.proj(mixed)
+        qkv_LE = self.qkv(x_LC)
+        mixed, start = [], 0
+        for pattern, windows in pieces:
+            bias_ARS = biases[pattern]
+            tokens, keys = bias_ARS.shape[1:]
+            stop = start + windows * tokens
+            qkv = qkv_LE[start:stop].view(windows, tokens, 3, self.heads, -1)
+            q_MARK, k_MASK, v_MASK = qkv.permute(2, 0, 3, 1, 4)
+            bias = bias_ARS[None].to(qkv.dtype)
+            if keys > tokens:
+                k_MASK, v_MASK = self._with_padding(k_MASK, 1), self._with_padding(v_MASK, 2)
+            if unseen_L is not None:
+                unseen_MR = unseen_L[start:stop].view(windows, tokens)
+                bias = bias + functional.pad(unseen_MR, (0, keys - tokens))[:, None, None].to(bias.dtype)
+            out_MARK = functional.scaled_dot_product_attention(q_MARK, k_MASK, v_MASK, attn_mask=bias)
+            mixed.append(out_MARK.transpose(1, 2).reshape(windows * tokens, -1))
+            start = stop
+        projected: Tensor = self.proj(torch.cat(mixed) if len(mixed) > 1 else mixed[0])
         return projected
+
+    def _with_padding(self, part_MARK: Tensor, number: int) -> Tensor:
+        """Keys (number 1) or values (2) with that of the padding behind them."""
+        M, A, _, K = part_MARK.shape
+        own_AK = self.qkv.bias.view(3, A, K)[number].to(part_MARK.dtype)
+        return torch.cat([part_MARK, own_AK[:, None].expand(M, A, 1, K)], dim=2)

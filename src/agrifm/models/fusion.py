@@ -101,6 +101,10 @@ class MultiFusionNeck(nn.Module):
             feature_size: rows and columns of the start, to which all `encoder_features` are resized.
             out_size: rows and columns of the result.
         """
+        return resize(self.joined(features, feature_size), out_size)
+
+    def joined(self, features: Mapping[str, EncoderOutput], feature_size: Size) -> Tensor:
+        """Fused features (B, width, H, W) at the size of the last level, which `forward` resizes."""
         coarse = {source: features[source].encoder_features for source in self.sources if source in features}
         start = self._meet(0, coarse, features, feature_size)
         x_BCHW = start[self.sources[0]] if isinstance(self.in_conv, nn.Identity) else None
@@ -117,7 +121,8 @@ class MultiFusionNeck(nn.Module):
             assert isinstance(fuse, nn.Sequential)
             parts = [resize(x_BCHW, finer), *(skips.get(source) for source in level)]
             x_BCHW = _double(fuse, parts, [self.width, *level.values()])
-        return resize(self.out_conv(x_BCHW), out_size)
+        joined: Tensor = self.out_conv(x_BCHW)
+        return joined
 
     def weights(self, features: Mapping[str, EncoderOutput], feature_size: Size) -> list[dict[str, Tensor]]:
         """Weights (B, 1, H, W) of the sources present, at the start and at each level; sizes as in `forward`."""

@@ -11,8 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agrifm.errors import ModelError
+from agrifm.models.fusion import Size, resize
 from agrifm.models.tasks import BoundariesTask, ClassesTask, EmbeddingTask, FractionsTask, RegressionTask, Task
 
+STRIP = 32
+"""Rows that the head works on at a time."""
 HIDDEN = 64
 """Channels between the two layers of a task's perceptron."""
 LOG_VARIANCE_BOUND = 10.0
@@ -34,6 +37,39 @@ class SegmentationHead(nn.Module):
         """Logits (B, classes, H, W)."""
         logits: Tensor = self.head(x_BCHW)
         return logits
+
+    def at_size(self, x_BCHW: Tensor, size: Size) -> Tensor:
+        """Logits (B, classes, *size) of a map resized to `size`; outside training in strips of rows.
+
+        A strip needs its own rows of the resized map and one more on either side, so the whole of it, many times larger
+        than all else, never exists.
+        """
+        if self.training:
+            logits: Tensor = self(resize(x_BCHW, size))
+            return logits
+        return torch.cat([self._strip(x_BCHW, size, first) for first in range(0, size[0], STRIP)], dim=2)
+
+    def _strip(self, x_BCHW: Tensor, size: Size, first: int) -> Tensor:
+        """Logits of up to STRIP rows from `first` on."""
+        (rows, columns), height = size, x_BCHW.shape[2]
+        last = min(first + STRIP, rows)
+        above, below = int(first > 0), int(last < rows)
+        row = torch.arange(first - above, last + below, device=x_BCHW.device)
+        place = ((row + 0.5) * (height / rows) - 0.5).clamp(min=0)
+        upper = place.long().clamp(max=height - 1)
+        lower = (upper + 1).clamp(max=height - 1)
+        top, bottom = int(upper[0]), int(lower[-1]) + 1
+        wide = resize(x_BCHW[:, :, top:bottom], (bottom - top, columns))
+        share = (place - upper)[:, None].to(wide.dtype)
+        resized = torch.lerp(wide.index_select(2, upper - top), wide.index_select(2, lower - top), share)
+        if not (above and below):  # the zeros outside the map
+            resized = functional.pad(resized, (0, 0, 1 - above, 1 - below))
+        wider, *rest = self.head
+        assert isinstance(wider, nn.Conv2d)
+        hidden = functional.conv2d(resized, wider.weight, wider.bias, padding=(0, 1))
+        for layer in rest:
+            hidden = layer(hidden)
+        return hidden
 
 
 class TaskHeads(nn.Module):

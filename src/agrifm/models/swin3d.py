@@ -16,18 +16,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agrifm.models.attention import (
-    STRICT,
-    UNSEEN_MASK,
-    Triple,
-    WindowAttention,
-    clamp_window,
-    cut_windows,
-    paste_windows,
-    shift_mask,
-)
-from agrifm.models.lengths import LITTLE, at_length
-from agrifm.models.observed import ObservationCode, Observed, Tokens, mean_of_pixels, shares
+from agrifm.models.attention import UNSEEN_MASK
+from agrifm.models.blocks import PatchMerging, SwinBlock, time_weights
+from agrifm.models.lengths import at_length
+from agrifm.models.observed import ObservationCode, Observed, Tokens, shares
+from agrifm.models.windows import Triple, clamp_window, plan_windows
+
+CONTIGUOUS = torch.contiguous_format
+RUN = 4096
+"""Tokens that a block works on at a time where no gradients are needed: about what the processor's cache holds."""
 
 
 class Config(BaseModel):
@@ -106,12 +103,6 @@ class EncoderOutput(NamedTuple):
     """Usable observations of each pixel of the source (B, 1, H, W)."""
 
 
-def pad_end(x_BDHWC: Tensor, multiple: Triple) -> Tensor:
-    """Zeros at the end of time, rows and columns, up to multiples."""
-    d, h, w = (-size % side for size, side in zip(x_BDHWC.shape[1:4], multiple, strict=True))
-    return functional.pad(x_BDHWC, (0, 0, 0, w, 0, h, 0, d)) if d or h or w else x_BDHWC
-
-
 def grid_of(x_BDHWC: Tensor) -> Triple:
     _, D, H, W, _ = x_BDHWC.shape
     return D, H, W
@@ -137,119 +128,17 @@ class PatchEmbedding(nn.Module):
         return Tokens(x_BDHWC, share if self.validity else None)
 
     def _project(self, image_BTCHW: Tensor) -> Tensor:
-        padded_BTHWC = pad_end(rearrange(image_BTCHW, "b t c h w -> b t h w c"), self.patch)
-        tokens_BCDHW: Tensor = self.proj(rearrange(padded_BTHWC, "b t h w c -> b c t h w"))
-        return rearrange(tokens_BCDHW, "b c d h w -> b d h w c")
-
-
-class DropPath(nn.Module):
-    """Stochastic depth: in training, drop a sample's branch with probability `rate` and scale the kept ones."""
-
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.rate = rate
-
-    def forward(self, x_BDHWC: Tensor) -> Tensor:
-        if not self.training or self.rate == 0:
-            return x_BDHWC
-        keep = 1 - self.rate
-        kept_B1111 = x_BDHWC.new_empty((len(x_BDHWC), 1, 1, 1, 1)).bernoulli_(keep)
-        return x_BDHWC * kept_B1111 / keep
-
-
-class MLP(nn.Module):
-    """Two linear layers with GELU between."""
-
-    def __init__(self, dim: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.fc2(functional.gelu(self.fc1(x)))
-        return out
-
-
-class SwinBlock(nn.Module):
-    """Window attention and a perceptron, each normalised before and added to its input."""
-
-    def __init__(
-        self, dim: int, heads: int, window: Triple, shift: Triple, mlp_ratio: float, drop_path: float, exact: bool
-    ) -> None:
-        super().__init__()
-        self.window, self.shift = window, shift
-        self.norm1 = nn.LayerNorm(dim)
-        self.attn = WindowAttention(dim, heads, window, exact)
-        self.drop_path = DropPath(drop_path)
-        self.norm2 = nn.LayerNorm(dim)
-        self.mlp = MLP(dim, int(dim * mlp_ratio))
-
-    def attend(self, x_BDHWC: Tensor, mask_MNN: Tensor | None, share_BDHW: Tensor | None) -> Tensor:
-        """Attention inside (shifted) windows, back on the grid."""
-        D, H, W = grid_of(x_BDHWC)
-        window, shift = clamp_window((D, H, W), self.window, self.shift)
-        padded = pad_end(x_BDHWC, window)
-        shifted = any(shift)
-        rolled = padded.roll([-step for step in shift], dims=(1, 2, 3)) if shifted else padded
-        key_BMN = None if share_BDHW is None else unseen_keys(share_BDHW, window, shift)
-        attended = self.attn(cut_windows(rolled, window), window, mask_MNN if shifted else None, key_BMN)
-        pasted = paste_windows(attended, window, grid_of(padded))
-        back = pasted.roll(shift, dims=(1, 2, 3)) if shifted else pasted
-        return back[:, :D, :H, :W]
-
-    def forward(self, x_BDHWC: Tensor, mask_MNN: Tensor | None, share_BDHW: Tensor | None) -> Tensor:
-        x = x_BDHWC + self.drop_path(self.attend(self.norm1(x_BDHWC), mask_MNN, share_BDHW))
-        out: Tensor = x + self.drop_path(self.mlp(self.norm2(x)))
-        return out
-
-
-def unseen_keys(share_BDHW: Tensor, window: Triple, shift: Triple) -> Tensor:
-    """What to add to the logits of the tokens of (shifted) windows, (B M) N: 0, or -100 without a usable pixel.
-
-    The padding of windows counts as seen, as it does in the released model.
-    """
-    unseen = pad_end((share_BDHW == 0).to(share_BDHW.dtype)[..., None], window)
-    rolled = unseen.roll([-step for step in shift], dims=(1, 2, 3)) if any(shift) else unseen
-    return cut_windows(rolled, window).squeeze(-1) * UNSEEN_MASK
-
-
-class PatchMerging(nn.Module):
-    """Four neighbouring tokens, averaged over `step` time steps, become one token of twice the channels."""
-
-    def __init__(self, dim: int, step: int, mean: bool) -> None:
-        super().__init__()
-        self.step, self.mean = step, mean
-        self.norm = nn.LayerNorm(4 * dim)
-        self.reduction = nn.Linear(4 * dim, 2 * dim, bias=False)
-
-    def forward(self, tokens: Tokens) -> Tokens:
-        x_BDHWC, share = tokens
-        if not self.mean:
-            merged = pad_end(x_BDHWC[:, :: self.step], (1, 2, 2))
-            share = None if share is None else share[:, :: self.step]
-        else:
-            if share is not None:
-                weight, share = time_weights(share, self.step)
-                x_BDHWC = x_BDHWC * weight[..., None]
-            padded = pad_end(x_BDHWC, (self.step, 2, 2))
-            merged = rearrange(padded, "b (d s) h w c -> b d s h w c", s=self.step).mean(dim=2)
-        # columns outermost: (row, column) phases come as (0, 0), (1, 0), (0, 1), (1, 1)
-        phases = rearrange(merged, "b d (h p) (w q) c -> b d h w (q p c)", p=2, q=2)
-        out: Tensor = self.reduction(self.norm(phases))
-        return Tokens(out, None if share is None else mean_of_pixels(share, (2, 2)))
-
-
-def time_weights(share_BDHW: Tensor, step: int) -> tuple[Tensor, Tensor]:
-    """Weights of the tokens that `step` by `step` become one, and the shares of these ones (B, D / step, H, W).
-
-    Weights follow the shares and have a mean of 1 in each group, so that equal shares leave everything as it is.
-    """
-    D = share_BDHW.shape[1]
-    padded = rearrange(functional.pad(share_BDHW, (0, 0, 0, 0, 0, -D % step)), "b (d s) h w -> b d s h w", s=step)
-    real = (D - torch.arange(0, D, step, device=share_BDHW.device)).clamp(max=step)[:, None, None]
-    mean = padded.sum(dim=2) / real
-    weight = (padded + LITTLE) / (mean + LITTLE)[:, :, None]
-    return rearrange(weight, "b d s h w -> b (d s) h w")[:, :D], mean
+        """A matrix product per time step: patches do not overlap, so the convolution is one."""
+        p, h, w = self.patch
+        weight_CE = self.proj.weight.flatten(1)
+        steps = []
+        for frames in torch.split(image_BTCHW, p, dim=1):
+            missing = [-size % side for size, side in zip(frames.shape[-2:], (h, w), strict=True)]
+            end = (0, missing[1], 0, missing[0], 0, 0, 0, p - frames.shape[1])
+            whole = functional.pad(frames, end) if any(end) else frames
+            pixels = rearrange(whole, "b p c (h q) (w r) -> b h w (c p q r)", q=h, r=w)
+            steps.append(functional.linear(pixels, weight_CE, self.proj.bias))
+        return torch.stack(steps, dim=1)
 
 
 class Stage(nn.Module):
@@ -281,13 +170,15 @@ class Stage(nn.Module):
     def forward(self, tokens: Tokens) -> tuple[Tokens, Tokens]:
         """The grid after the blocks, and the same merged for the stage that follows."""
         x_BDHWC, share = tokens
-        window, shift = clamp_window(grid_of(x_BDHWC), self.window, self.shift)
-        D, H, W = (size + -size % side for size, side in zip(grid_of(x_BDHWC), window, strict=True))
-        mask_MNN = shift_mask((D, H, W), window, shift, x_BDHWC.device) if any(shift) else None
-        if mask_MNN is not None and share is not None:
-            mask_MNN = mask_MNN * STRICT
+        # without gradients blocks change their tokens in place, and those that enter are a feature map
+        x_BDHWC = x_BDHWC.contiguous() if torch.is_grad_enabled() else x_BDHWC.clone(memory_format=CONTIGUOUS)
+        unseen = None if share is None else (share == 0).to(x_BDHWC.dtype).flatten() * UNSEEN_MASK
         for block in self.blocks:
-            x_BDHWC = block(x_BDHWC, mask_MNN, share)
+            assert isinstance(block, SwinBlock)
+            window, shift = clamp_window(grid_of(x_BDHWC), block.window, block.shift)
+            longest = None if torch.is_grad_enabled() else RUN
+            plan = plan_windows(grid_of(x_BDHWC), window, shift, len(x_BDHWC), longest, x_BDHWC.device)
+            x_BDHWC = block(x_BDHWC, window, plan, unseen)
         attended = Tokens(x_BDHWC, share)
         return attended, attended if self.downsample is None else self.downsample(attended)
 

@@ -1,8 +1,9 @@
 """Sentinel-2 and Landsat-8 of one real place in one cube; AgriFM and the random forest on fields they have not seen.
 
 Data: `flanders_multisource_2018` under AGRIFM_DATA (default ../shared/data): 640 x 640 m in Flanders, 2018, NetCDF
-files of the WorldCereal project, fields of the land parcel register. Its four maize, six other crop and nine grassland
-fields are too few for a statement on accuracy: the numbers show that reading, masking, training and mapping work.
+files of the WorldCereal project, fields of the land parcel register. AgriFM takes composites in which every pixel keeps
+its own days and gaps; the forest takes interpolated series. The four maize, six other crop and nine grassland fields
+are too few for a statement on accuracy: the numbers show that reading, masking, training and mapping work.
 
     python examples/01_two_sensors_flanders.py OUT
 """
@@ -57,6 +58,7 @@ block = 480
 [model]
 preset = "tiny"
 frames = 24
+series = "composites"
 side = 48
 steps = {steps}
 batch = 4

@@ -6,7 +6,7 @@ the fifth, five times over; then once more with a third of each point's dates le
 that are left, as it was trained with gaps of all sizes, and the forest their interpolation.
 
 The decoder is the lean one, which normalises each sample by itself. The released neck would take its statistics over a
-batch of single pixels, each drawn out to 8 x 8 equal ones.
+batch of single pixels, each drawn out to 8 x 8.
 
     python examples/03_points_agrifm_bahia.py OUT
 """

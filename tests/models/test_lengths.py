@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from agrifm.errors import ModelError
 from agrifm.models.agrifm import AgriFM, AgriFMConfig, Source
+from agrifm.models.batching import score_samples
 from agrifm.models.info import describe
 from agrifm.models.lengths import at_length, weights_in_time
 from agrifm.models.load import inspect
@@ -126,6 +127,19 @@ def test_what_was_not_seen_does_not_matter_at_other_lengths() -> None:
     series = Observed(own["S2"], valid, torch.arange(0.0, 360.0, 6.0)[None], torch.tensor([60]))
     other = series._replace(image=torch.where(valid[:, :, None], series.image, torch.tensor(1e6)))
     assert torch.equal(network({**own, "S2": series}), network({**own, "S2": other}))
+
+
+@torch.no_grad()
+def test_samples_of_any_length_get_together_what_they_get_alone() -> None:
+    network = model(known=True)
+    samples = []
+    for frames in (49, 52, 7, 5):  # 13 and 2 time steps
+        own = images(frames)
+        valid = torch.rand(1, frames, 8, 8, generator=torch.Generator().manual_seed(frames)) < 0.5
+        days = torch.linspace(0, 360, frames)[None]
+        samples.append({**own, "S2": Observed(own["S2"], valid, days, torch.tensor([60]))})
+    for sample, together in zip(samples, score_samples(network, samples), strict=True):
+        torch.testing.assert_close(together, network(sample)[0], atol=1e-5, rtol=1e-5)
 
 
 def test_what_happens_is_told() -> None:

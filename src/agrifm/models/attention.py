@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agrifm.models.fused import fused_attention
 from agrifm.models.windows import Pattern, Piece
 from agrifm.models.windows import Triple as Triple
 
@@ -115,13 +116,13 @@ class WindowAttention(nn.Module):
             stop = start + windows * tokens
             qkv = qkv_LE[start:stop].view(windows, tokens, 3, self.heads, -1)
             q_MARK, k_MASK, v_MASK = qkv.permute(2, 0, 3, 1, 4)
-            bias = bias_ARS[None].to(qkv.dtype)
             if keys > tokens:
                 k_MASK, v_MASK = self._with_padding(k_MASK, 1), self._with_padding(v_MASK, 2)
+            unseen_MS = None
             if unseen_L is not None:
-                unseen_MR = unseen_L[start:stop].view(windows, tokens)
-                bias = bias + functional.pad(unseen_MR, (0, keys - tokens))[:, None, None].to(bias.dtype)
-            out_MARK = functional.scaled_dot_product_attention(q_MARK, k_MASK, v_MASK, attn_mask=bias)
+                unseen_MR = unseen_L[start:stop].view(windows, tokens).to(qkv.dtype)
+                unseen_MS = functional.pad(unseen_MR, (0, keys - tokens))
+            out_MARK = fused_attention(q_MARK, k_MASK, v_MASK, bias_ARS.to(qkv.dtype), unseen_MS)
             mixed.append(out_MARK.transpose(1, 2).reshape(windows * tokens, -1))
             start = stop
         projected: Tensor = self.proj(torch.cat(mixed) if len(mixed) > 1 else mixed[0])

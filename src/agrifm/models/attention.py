@@ -108,23 +108,24 @@ class WindowAttention(nn.Module):
         Returns:
             (L, C), in the order of `x_LC`.
         """
-        qkv_LE = self.qkv(x_LC)
-        mixed, start = [], 0
-        for pattern, windows in pieces:
+        lengths = [windows * biases[pattern].shape[1] for pattern, windows in pieces]
+        unseen = [None] * len(pieces) if unseen_L is None else torch.split(unseen_L, lengths)
+        mixed = []
+        for (pattern, windows), own_LE, unseen_l in zip(
+            pieces, torch.split(self.qkv(x_LC), lengths), unseen, strict=True
+        ):
             bias_ARS = biases[pattern]
             tokens, keys = bias_ARS.shape[1:]
-            stop = start + windows * tokens
-            qkv = qkv_LE[start:stop].view(windows, tokens, 3, self.heads, -1)
+            qkv = own_LE.view(windows, tokens, 3, self.heads, -1)
             q_MARK, k_MASK, v_MASK = qkv.permute(2, 0, 3, 1, 4)
             if keys > tokens:
                 k_MASK, v_MASK = self._with_padding(k_MASK, 1), self._with_padding(v_MASK, 2)
             unseen_MS = None
-            if unseen_L is not None:
-                unseen_MR = unseen_L[start:stop].view(windows, tokens).to(qkv.dtype)
+            if unseen_l is not None:
+                unseen_MR = unseen_l.view(windows, tokens).to(qkv.dtype)
                 unseen_MS = functional.pad(unseen_MR, (0, keys - tokens))
             out_MARK = fused_attention(q_MARK, k_MASK, v_MASK, bias_ARS.to(qkv.dtype), unseen_MS)
             mixed.append(out_MARK.transpose(1, 2).reshape(windows * tokens, -1))
-            start = stop
         projected: Tensor = self.proj(torch.cat(mixed) if len(mixed) > 1 else mixed[0])
         return projected
 

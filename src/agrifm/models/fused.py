@@ -46,7 +46,8 @@ class FusedAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, unseen: Tensor | None) -> Tensor:
-        out = functional.scaled_dot_product_attention(q, k, v, attn_mask=_mask(bias, unseen))
+        # biases that ask for a gradient would lead the library away from its fused kernel
+        out = functional.scaled_dot_product_attention(q, k, v, attn_mask=_mask(bias.detach(), unseen))
         ctx.save_for_backward(q, k, v, bias, unseen, out)
         return out
 

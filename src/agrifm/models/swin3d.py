@@ -128,17 +128,15 @@ class PatchEmbedding(nn.Module):
         return Tokens(x_BDHWC, share if self.validity else None)
 
     def _project(self, image_BTCHW: Tensor) -> Tensor:
-        """A matrix product per time step: patches do not overlap, so the convolution is one."""
+        """The convolution in time, rows and columns as one in rows and columns: frames of a patch are more channels."""
         p, h, w = self.patch
-        weight_CE = self.proj.weight.flatten(1)
-        steps = []
-        for frames in torch.split(image_BTCHW, p, dim=1):
-            missing = [-size % side for size, side in zip(frames.shape[-2:], (h, w), strict=True)]
-            end = (0, missing[1], 0, missing[0], 0, 0, 0, p - frames.shape[1])
-            whole = functional.pad(frames, end) if any(end) else frames
-            pixels = rearrange(whole, "b p c (h q) (w r) -> b h w (c p q r)", q=h, r=w)
-            steps.append(functional.linear(pixels, weight_CE, self.proj.bias))
-        return torch.stack(steps, dim=1)
+        T, _, H, W = image_BTCHW.shape[1:]
+        end = (0, -W % w, 0, -H % h, 0, 0, 0, -T % p)
+        whole = functional.pad(image_BTCHW, end) if any(end) else image_BTCHW
+        frames = rearrange(whole, "b (d p) c h w -> (b d) (p c) h w", p=p)
+        kernel = rearrange(self.proj.weight, "e c p h w -> e (p c) h w")
+        tokens = functional.conv2d(frames, kernel, self.proj.bias, stride=(h, w))
+        return rearrange(tokens, "(b d) c h w -> b d h w c", b=len(image_BTCHW))
 
 
 class Stage(nn.Module):

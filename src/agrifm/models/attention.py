@@ -82,16 +82,19 @@ class WindowAttention(nn.Module):
             patterns: of the windows.
             apart: added between separate regions.
         """
-        bias_ANN = self.position_bias(window)
+        bias_ANN = self.position_bias(window).contiguous()
         found = []
         for pattern in patterns:
-            bias_ARN = bias_ANN[:, pattern.cells[: pattern.real, None], pattern.cells]
+            padded = pattern.real < len(pattern.cells)
+            bias_ARN = bias_ANN
+            if padded:
+                bias_ARN = bias_ANN.index_select(1, pattern.cells[: pattern.real]).index_select(2, pattern.cells)
             if pattern.apart is not None:
                 bias_ARN = bias_ARN + apart * pattern.apart
-            if pattern.real < len(pattern.cells):
+            if padded:
                 padding_AR1 = bias_ARN[..., pattern.real :].logsumexp(dim=-1, keepdim=True)
                 bias_ARN = torch.cat([bias_ARN[..., : pattern.real], padding_AR1], dim=-1)
-            found.append(bias_ARN.contiguous())
+            found.append(bias_ARN)
         return found
 
     def forward(

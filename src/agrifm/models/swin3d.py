@@ -23,7 +23,7 @@ from agrifm.models.observed import ObservationCode, Observed, Tokens, shares
 from agrifm.models.windows import Triple, clamp_window, plan_windows
 
 CONTIGUOUS = torch.contiguous_format
-RUN = 4096
+RUN = 8192
 """Tokens that a block works on at a time where no gradients are needed: about what the processor's cache holds."""
 
 

@@ -178,7 +178,7 @@ def main() -> None:
     head = (
         f"gates, {date.today()}, {platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}; tiny, "
         f"composites, dates, validity; {outcome.steps} steps, batch {bench.config.batch}, seed 0; "
-        f"validation macro F1 {outcome.best_macro_f1:.3f}"
+        f"validation macro F1 {outcome.kept_macro_f1:.3f}"
     )
     text = [head, "", *lines(curves, dates, tokens, weights, often)]
     print("\n".join(text))

@@ -6,12 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lightning
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from tests.toy import toy_project
 
-from agrifm.train.finetune import ROUND, Recipe, Rounds, RoundSampler
+from agrifm.models.agrifm import AgriFM, preset
+from agrifm.train.finetune import PATIENCE, ROUND, Recipe, Rounds, RoundSampler, Segmentation
 from agrifm.train.run import train
 
 KILLED = """
@@ -122,5 +125,45 @@ def test_a_round_is_the_same_whenever_it_is_drawn_and_turns_differ() -> None:
 
 def test_a_stopped_run_stays_stopped(tmp_path: Path) -> None:
     rounds = Rounds(tmp_path, Recipe(4, 1, 1e-3, 0), print)
-    rounds.load_state_dict({"best": 0.5, "best_round": 3, "done": 16, "stopped": True})
-    assert rounds.state_dict() == {"best": 0.5, "best_round": 3, "done": 16, "stopped": True}
+    state = {"best": 0.5, "kept_score": 0.48, "kept_round": 3, "done": 16, "stopped": True}
+    rounds.load_state_dict(state)
+    assert rounds.state_dict() == state
+
+
+@pytest.mark.parametrize(
+    ("scores", "kept"),
+    [
+        ((0.2, 0.6, 0.58, 0.56), 3),  # the latest one that is not clearly below the best
+        ((0.2, 0.6, 0.5, 0.54), 1),
+        ((0.2, 0.6, 0.5, 0.56), 3),
+        ((float("nan"), 0.0), 1),
+    ],
+)
+def test_the_latest_weights_that_are_not_clearly_below_the_best_are_kept(
+    tmp_path: Path, scores: tuple[float, ...], kept: int
+) -> None:
+    rounds = Rounds(tmp_path, Recipe(4, 1, 1e-3, 0), print)
+    scored = np.ones(1, bool)
+    network = AgriFM(preset("tiny", {"sentinel-2": 2}, classes=1))
+    module = Segmentation(network, (), scored, Recipe(4, 1, 1e-3, 0))
+    for number, score in enumerate(scores):
+        module.validation_macro_f1 = score
+        with torch.no_grad():
+            network.heads.head[0].bias.fill_(number)
+        rounds.on_validation_end(lightning.Trainer(logger=False), module)
+        rounds.done += 1
+    assert rounds.kept_round == kept
+    assert not rounds.stopped
+    assert (torch.load(tmp_path / "kept.pt", weights_only=True)["heads.head.0.bias"] == kept).all()
+
+
+def test_training_stops_when_every_round_has_been_clearly_below_the_best_for_long(tmp_path: Path) -> None:
+    rounds = Rounds(tmp_path, Recipe(4, 1, 1e-3, 0), print)
+    module = Segmentation(AgriFM(preset("tiny", {"sentinel-2": 2}, classes=1)), (), np.ones(1, bool), rounds.recipe)
+    stopped = []
+    for score in (0.6, *[0.5] * (PATIENCE + 1)):
+        module.validation_macro_f1 = score
+        rounds.on_validation_end(lightning.Trainer(logger=False), module)
+        stopped.append(rounds.stopped)
+        rounds.done += 1
+    assert stopped == [False] * PATIENCE + [True, True]

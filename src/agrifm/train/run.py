@@ -146,8 +146,8 @@ def _train_agrifm(data: Data, config: ModelConfig, path: Path) -> TrainedModel:
         "preset": config.preset,
         "fingerprint": fingerprint,
         "steps": outcome.steps,
-        "best_round": outcome.best_round,
-        "validation_macro_f1": round(outcome.best_macro_f1, 6),
+        "kept_round": outcome.kept_round,
+        "validation_macro_f1": round(outcome.kept_macro_f1, 6),
     }
     record = record.model_copy(update={"training": training})
     save_model(path, network, record)

@@ -76,8 +76,9 @@ def test_both_paths_give_the_same_numbers_with_the_weights_of_the_reference(name
             assert distance(*joined) <= OUTPUT
             logits, others = fast(images), slow(images)
             exact = plain(reference_model(name)).double()({key: image.double() for key, image in images.items()})
-            # the logits of `two` are small differences: in float32 the plain path itself is 1.6e-6 from the true ones
-            assert distance(logits, others) <= max(OUTPUT, distance(others.double(), exact))
+            # the logits of `two` are small differences: in float32 the plain path itself is 1.6e-6 from the true ones,
+            # and two roundings of one size are the square root of two of it apart
+            assert distance(logits, others) <= max(OUTPUT, 2**0.5 * distance(others.double(), exact))
 
 
 @pytest.mark.parametrize("name", CONFIGS)

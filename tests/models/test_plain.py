@@ -107,7 +107,8 @@ def assert_near(key: str, found: Tensor, expected: Tensor, most: float = GRADIEN
         assert distance(found.grad[2 * A :], expected.grad[2 * A :]) <= most, key
         assert (found.grad - expected.grad).norm() <= most * expected.grad.norm(), key
     else:
-        assert distance(found.grad, expected.grad) <= most, key
+        # a bias where all keys but one are unseen has no gradient but the rounding of terms of order one
+        assert (found.grad - expected.grad).norm() <= most * max(float(expected.grad.norm()), 1e-4), key
 
 
 def test_the_plain_path_is_the_same_network() -> None:

@@ -24,12 +24,13 @@ import agrifm  # noqa: F401  settles how threads wait, before torch starts any
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from agrifm.models.swin3d import PatchEmbedding, Stage, SwinEncoder
+    from agrifm.models.swin3d import PatchEmbedding, Stage
 
 FRAMES, BANDS, CLASSES, SOURCE = 32, 10, 8, "sentinel-2"
 Path_ = Literal["fast", "plain"]
 Part = Literal["encoder", "training", "model"]
 PATHS: tuple[Path_, ...] = ("fast", "plain")
+PARTS: tuple[Part, ...] = ("encoder", "training", "model")
 KINDS = {
     "aten::addmm": "linear",
     "aten::mm": "linear",
@@ -154,8 +155,10 @@ def stage_lines(preset_name: str, side: int, path: Path_) -> list[str]:
     from torch.profiler import ProfilerActivity, profile
 
     from agrifm.models.observed import Tokens
+    from agrifm.models.swin3d import SwinEncoder
 
-    encoder: SwinEncoder = build(preset_name, "encoder", path)  # type: ignore[assignment]
+    encoder = build(preset_name, "encoder", path)
+    assert isinstance(encoder, SwinEncoder)
     assert encoder.backbone is not None
     lines = []
     with torch.inference_mode():
@@ -224,10 +227,10 @@ def report(preset_name: str, sides: list[int], runs: int, threads: int) -> list[
     say(f"seconds, median of {runs} runs in turn; fewest and most in brackets")
     say(f"{'part':9}{'input':>16}  {'fast':22}{'plain':22}{'ratio':>6}   load")
     for side in sides:
-        for part in ("encoder", "training", "model"):
+        for part in PARTS:
             if part != "encoder" and side != sides[0]:
                 continue
-            found = times(preset_name, part, side, runs)  # type: ignore[arg-type]
+            found = times(preset_name, part, side, runs)
             middle = {path: statistics.median(own) for path, own in found.items()}
             cells = [f"{middle[p]:.2f} ({min(found[p]):.2f}..{max(found[p]):.2f})" for p in PATHS]
             shape = f"{FRAMES}x{BANDS}x{side}x{side}"
@@ -238,11 +241,11 @@ def report(preset_name: str, sides: list[int], runs: int, threads: int) -> list[
     say(f"{'part':9}{'input':>16}{'fast':>8}{'plain':>8}{'fast / plain':>14}")
     spawn = multiprocessing.get_context("spawn")
     for side in sides:
-        for part in ("encoder", "training", "model"):
+        for part in PARTS:
             if part == "training" and side != sides[0]:
                 continue
             with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
-                used = [pool.submit(memory, preset_name, part, side, path).result() for path in PATHS]  # type: ignore[arg-type]
+                used = [pool.submit(memory, preset_name, part, side, path).result() for path in PATHS]
             shape = f"{FRAMES}x{BANDS}x{side}x{side}"
             say(f"{part:9}{shape:>16}{used[0] / 1e9:>8.2f}{used[1] / 1e9:>8.2f}{used[0] / used[1]:>14.2f}")
     for side in sides:

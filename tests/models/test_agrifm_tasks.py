@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agrifm.models.agrifm import AgriFM, AgriFMConfig, preset
-from agrifm.models.attention import Triple
 from agrifm.models.observed import Observed
 from agrifm.models.tasks import (
     BoundariesTask,
@@ -21,6 +20,7 @@ from agrifm.models.tasks import (
     RegressionTask,
     Task,
 )
+from agrifm.models.windows import Triple
 from agrifm.samples.targets import class_fractions, field_targets
 from agrifm.train.losses import cross_entropy
 from agrifm.train.task_losses import (

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from agrifm.errors import ModelError
-from agrifm.models.heads import LOG_VARIANCE_BOUND, TaskHeads, coarse_means, parcel_means
+from agrifm.models.heads import LOG_VARIANCE_BOUND, TaskHeads, parcel_means
+from agrifm.models.observed import mean_of_pixels
 from agrifm.models.tasks import (
     BoundariesTask,
     ClassesTask,
@@ -73,7 +74,7 @@ def test_numbers_keep_to_their_ranges_however_far_the_features_lie() -> None:
 @pytest.mark.parametrize(("rows", "columns", "side"), [(1, 1, 5), (7, 9, 3), (8, 6, 4), (5, 5, 1), (13, 2, 6)])
 def test_coarse_means_are_numpys_over_the_part_inside(rows: int, columns: int, side: int) -> None:
     fine = features(rows, columns).numpy()
-    coarse = coarse_means(torch.from_numpy(fine), side).numpy()
+    coarse = mean_of_pixels(torch.from_numpy(fine), (side, side)).numpy()
     assert coarse.shape[2:] == (math.ceil(rows / side), math.ceil(columns / side))
     for row, column in np.ndindex(*coarse.shape[2:]):
         part = fine[:, :, row * side : (row + 1) * side, column * side : (column + 1) * side]
@@ -83,7 +84,7 @@ def test_coarse_means_are_numpys_over_the_part_inside(rows: int, columns: int, s
 def test_fractions_of_large_pixels_are_the_means_of_those_of_small_ones() -> None:
     fine, coarse = (heads({"cover": FractionsTask(classes=5, side=side)}) for side in (2, 6))
     x = features(12, 18)
-    torch.testing.assert_close(coarse(x)["cover"], coarse_means(fine(x)["cover"], 3))
+    torch.testing.assert_close(coarse(x)["cover"], mean_of_pixels(fine(x)["cover"], (3, 3)))
 
 
 def test_parcel_means_are_numpys_and_rows_ascend() -> None:

@@ -15,13 +15,13 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from agrifm.errors import ModelError
-from agrifm.models.attention import Triple
 from agrifm.models.fusion import Images, MultiFusionNeck, MultiSourceEncoder, Size, resize
 from agrifm.models.heads import SegmentationHead, TaskHeads
 from agrifm.models.lean import LeanConfig, LeanDecoder, SourceShape
-from agrifm.models.observed import Observed
+from agrifm.models.observed import Observed, frames_of, image_of
 from agrifm.models.swin3d import Config, EncoderOutput, SwinBackbone, SwinConfig, SwinEncoder
 from agrifm.models.tasks import Task, TaskName
+from agrifm.models.windows import Triple
 from agrifm.sensors import SENSORS
 
 
@@ -66,7 +66,6 @@ class AgriFMConfig(Config):
     """Weigh the sources where they meet, by their content and by how often they saw the place."""
     season_days: int = Field(365, gt=0)
     """Length of the season, over which the lean decoder spreads its steps of an observed series."""
-
     tasks: dict[TaskName, Task] = Field(default_factory=dict)
     """What the model gives beside class scores, by names of one's own (docs/tasks.md)."""
 
@@ -261,16 +260,6 @@ def _coarsest(size: Size, source: Source) -> Size:
     _, *sides = source.patch
     rows, columns = (-(-length // (8 * side * source.pixel)) for length, side in zip(size, sides, strict=True))
     return rows, columns
-
-
-def image_of(series: Tensor | Observed) -> Tensor:
-    """The images of a series, plain or observed."""
-    return series.image if isinstance(series, Observed) else series
-
-
-def frames_of(image: Tensor) -> int:
-    """Length of a plain series; without a time axis it is one frame."""
-    return image.shape[1] if image.ndim == 5 else 1
 
 
 def target_size(images: Images, config: AgriFMConfig) -> Size:

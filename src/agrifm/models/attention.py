@@ -22,8 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agrifm.models.fused import fused_attention
-from agrifm.models.windows import Pattern, Piece
-from agrifm.models.windows import Triple as Triple
+from agrifm.models.windows import Pattern, Piece, Triple
 
 SHIFT_MASK = -100.0
 UNSEEN_MASK = -100.0

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agrifm.models.agrifm import AgriFM, AgriFMConfig, Source, check_images, image_of
+from agrifm.models.agrifm import AgriFM, AgriFMConfig, Source, check_images
 from agrifm.models.fusion import Images
-from agrifm.models.observed import Observed
+from agrifm.models.observed import Observed, frames_of, image_of
 
 Series = Tensor | Observed | None
 
@@ -52,9 +52,8 @@ def _kind(series: Series, source: Source) -> Hashable:
     if series is None:
         return None
     image = image_of(series)
-    frames = image.shape[1] if image.ndim == 5 else 1
     days = series.day.ndim if isinstance(series, Observed) else 0
-    return -(-frames // source.patch[0]), tuple(image.shape[-2:]), days
+    return -(-frames_of(image) // source.patch[0]), tuple(image.shape[-2:]), days
 
 
 def together(samples: Sequence[Images], config: AgriFMConfig) -> dict[str, Series]:

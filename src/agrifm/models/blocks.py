@@ -67,7 +67,7 @@ class Reordered(torch.autograd.Function):
 
 def reordered(rows: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
     """Rows in another order, which has an inverse."""
-    found: Tensor = Reordered.apply(rows, order, inverse)  # type: ignore[no-untyped-call]
+    found: Tensor = Reordered.apply(rows, order, inverse)  # type: ignore[no-untyped-call]  # torch's
     return found
 
 

@@ -119,7 +119,7 @@ def _read_safetensors(path: Path, about: str) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no mapping)
     except (OSError, SafetensorError, RuntimeError, LookupError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{about}: the file is truncated or damaged ({reason}); copy it again") from error

@@ -15,11 +15,12 @@ from torch import Tensor
 
 from agrifm.errors import ModelError
 from agrifm.files import write_bytes
-from agrifm.models.attention import Triple, relative_position_index
+from agrifm.models.attention import relative_position_index
 from agrifm.models.load import Inspection, inspect
 from agrifm.models.naming import INDEX, public_prefixes, theirs
 from agrifm.models.shape import TABLE
 from agrifm.models.weights import WEIGHTS_KEY, Origin, WeightsRecord, WeightsSensor
+from agrifm.models.windows import Triple
 from agrifm.record import ModelRecord, running_versions
 from agrifm.sensors import SENSORS, Band
 

@@ -32,7 +32,7 @@ def fused_attention(
     """
     learns = torch.is_grad_enabled() and bias_ARS.requires_grad
     if learns and q_MARK.device.type == "cpu":
-        found: Tensor = FusedAttention.apply(q_MARK, k_MASK, v_MASK, bias_ARS, unseen_MS)  # type: ignore[no-untyped-call]
+        found: Tensor = FusedAttention.apply(q_MARK, k_MASK, v_MASK, bias_ARS, unseen_MS)  # type: ignore[no-untyped-call]  # torch's
         return found
     return functional.scaled_dot_product_attention(q_MARK, k_MASK, v_MASK, attn_mask=_mask(bias_ARS, unseen_MS))
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from agrifm.errors import ModelError
 from agrifm.models.fusion import Size, resize
+from agrifm.models.observed import mean_of_pixels
 from agrifm.models.tasks import BoundariesTask, ClassesTask, EmbeddingTask, FractionsTask, RegressionTask, Task
 
 STRIP = 32
@@ -125,7 +126,7 @@ def _finished(raw_BCHW: Tensor, task: Task) -> Tensor:
         case ClassesTask():
             return raw_BCHW
         case FractionsTask():
-            return coarse_means(raw_BCHW.softmax(dim=1), task.side)
+            return mean_of_pixels(raw_BCHW.softmax(dim=1), (task.side, task.side))
         case BoundariesTask():
             boundary, distance, extent = raw_BCHW.unbind(dim=1)
             return torch.stack([boundary, distance.sigmoid(), extent], dim=1)
@@ -136,11 +137,6 @@ def _finished(raw_BCHW: Tensor, task: Task) -> Tensor:
             return torch.cat([torch.stack(values, dim=1), bounded], dim=1)
         case EmbeddingTask():
             return functional.normalize(raw_BCHW, dim=1)
-
-
-def coarse_means(x_BCHW: Tensor, side: int) -> Tensor:
-    """Means (B, C, h, w) over squares of `side` pixels from the first row and column; cut ones count what they have."""
-    return functional.avg_pool2d(x_BCHW, side, ceil_mode=True, count_include_pad=False)
 
 
 def parcel_means(x_BKHW: Tensor, parcels_BHW: Tensor) -> Tensor:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from agrifm.models.attention import Triple
 from agrifm.models.load import Inspection, inspect
 from agrifm.models.weights import WeightsRecord
+from agrifm.models.windows import Triple
 from agrifm.record import ModelRecord
 
 SHOWN = 4

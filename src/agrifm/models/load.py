@@ -14,13 +14,14 @@ from torch import Tensor
 
 from agrifm.errors import ModelError
 from agrifm.models.agrifm import AgriFM, AgriFMConfig
-from agrifm.models.attention import Triple, relative_position_index
+from agrifm.models.attention import relative_position_index
 from agrifm.models.checkpoint import Checkpoint, metadata_json, read_checkpoint
 from agrifm.models.fusion import MultiSourceEncoder
 from agrifm.models.naming import INDEX, Renamed, rename, theirs
 from agrifm.models.shape import expected_shapes, read_shape
 from agrifm.models.verify import missing_names, require_numbers, require_record, require_shapes, with_patch_axes
 from agrifm.models.weights import RECORD_KEY, WEIGHTS_KEY, WeightsRecord
+from agrifm.models.windows import Triple
 from agrifm.record import ModelRecord
 
 

@@ -20,7 +20,7 @@ ALIASES = {"s2": "sentinel-2", "sentinel2": "sentinel-2", "hlsl30": "landsat", "
 BY_CHANNELS = {10: "sentinel-2", 6: "landsat", 7: "modis"}
 """The number of bands names the source where the file does not."""
 INDEX = "relative_position_index"
-"""Buffers that follow from the window."""
+"""End of the names of buffers that follow from the window; recomputed, never stored by us."""
 
 _PLACE = r"(?P<root>encoder\.|encoders\.encoders\.(?P<key>[A-Za-z0-9_-]+)\.|encoders\.)?"
 _EMBEDDING = re.compile(_PLACE + r"(?:(?P<name>[A-Za-z0-9-]+)_)?patch_emd\.(?P<leaf>.+)")

@@ -16,7 +16,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-Triple = tuple[int, int, int]
+from agrifm.models.windows import Triple
 
 YEAR = 365.25
 HARMONICS = (1, 2, 3, 4)
@@ -54,6 +54,16 @@ class Observed(NamedTuple):
     def often(self) -> Tensor:
         """Usable observations of each pixel (B, 1, H, W)."""
         return self.valid.sum(dim=1, keepdim=True).to(self.image.dtype)
+
+
+def image_of(series: Tensor | Observed) -> Tensor:
+    """The images of a series, plain or observed."""
+    return series.image if isinstance(series, Observed) else series
+
+
+def frames_of(image: Tensor) -> int:
+    """Length of a plain series; without a time axis it is one frame."""
+    return image.shape[1] if image.ndim == 5 else 1
 
 
 class Tokens(NamedTuple):

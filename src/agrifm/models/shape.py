@@ -16,10 +16,11 @@ from torch import Tensor
 
 from agrifm.errors import ModelError
 from agrifm.models.agrifm import AgriFM, AgriFMConfig
-from agrifm.models.attention import Triple, relative_position_index
+from agrifm.models.attention import relative_position_index
 from agrifm.models.naming import INDEX
 from agrifm.models.observed import FEATURES
 from agrifm.models.swin3d import SwinConfig
+from agrifm.models.windows import Triple
 
 Decoder = Literal["released", "other", "none"]
 STAGES = 4

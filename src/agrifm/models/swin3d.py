@@ -19,10 +19,9 @@ from torch.nn import functional
 from agrifm.models.attention import UNSEEN_MASK
 from agrifm.models.blocks import PatchMerging, SwinBlock, time_weights
 from agrifm.models.lengths import at_length
-from agrifm.models.observed import ObservationCode, Observed, Tokens, shares
+from agrifm.models.observed import ObservationCode, Observed, Tokens, frames_of, shares
 from agrifm.models.windows import Triple, clamp_window, plan_windows
 
-CONTIGUOUS = torch.contiguous_format
 RUN = 8192
 """Tokens that a block works on at a time where no gradients are needed: about what the processor's cache holds."""
 
@@ -169,12 +168,13 @@ class Stage(nn.Module):
         """The grid after the blocks, and the same merged for the stage that follows."""
         x_BDHWC, share = tokens
         # without gradients blocks change their tokens in place, and those that enter are a feature map
-        x_BDHWC = x_BDHWC.contiguous() if torch.is_grad_enabled() else x_BDHWC.clone(memory_format=CONTIGUOUS)
+        learning = torch.is_grad_enabled()
+        x_BDHWC = x_BDHWC.contiguous() if learning else x_BDHWC.clone(memory_format=torch.contiguous_format)
         unseen = None if share is None else (share == 0).to(x_BDHWC.dtype).flatten() * UNSEEN_MASK
         for block in self.blocks:
             assert isinstance(block, SwinBlock)
             window, shift = clamp_window(grid_of(x_BDHWC), block.window, block.shift)
-            longest = None if torch.is_grad_enabled() else RUN
+            longest = None if learning else RUN
             plan = plan_windows(grid_of(x_BDHWC), window, shift, len(x_BDHWC), longest, x_BDHWC.device)
             x_BDHWC = block(x_BDHWC, window, plan, unseen)
         attended = Tokens(x_BDHWC, share)
@@ -244,5 +244,4 @@ def usable_count(series: Tensor | Observed) -> Tensor:
     """Usable observations of each pixel (B, 1, H, W); in a plain series every frame is one."""
     if isinstance(series, Observed):
         return series.often
-    frames = series.shape[1] if series.ndim == 5 else 1
-    return series.new_full((len(series), 1, *series.shape[-2:]), frames)
+    return series.new_full((len(series), 1, *series.shape[-2:]), frames_of(series))

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from agrifm.errors import ModelError
 from agrifm.models.agrifm import AgriFMConfig
-from agrifm.models.attention import Triple, relative_position_index
+from agrifm.models.attention import relative_position_index
 from agrifm.models.naming import INDEX, Renamed, theirs
 from agrifm.models.shape import nearest
 from agrifm.models.weights import WeightsRecord
+from agrifm.models.windows import Triple
 from agrifm.record import ModelRecord
 
 NUMBERS = (torch.float32, torch.float16, torch.bfloat16)

@@ -15,12 +15,11 @@ from torch import Tensor
 from agrifm.errors import ModelError
 from agrifm.files import write_bytes
 from agrifm.models.agrifm import AgriFM, AgriFMConfig
+from agrifm.models.naming import INDEX
 from agrifm.record import ExpectedSensor, Frozen, ModelRecord
 
 RECORD_KEY = "agrifm_record"
 WEIGHTS_KEY = "agrifm_weights_record"
-_DERIVED = "relative_position_index"
-"""Buffers that follow from the window; recomputed, not stored."""
 
 
 class WeightsSensor(ExpectedSensor):
@@ -72,7 +71,7 @@ def save_model(path: Path, network: AgriFM, record: ModelRecord) -> None:
         OutputError: the file cannot be written.
     """
     assert AgriFMConfig.model_validate(record.architecture) == network.config, "the record is of another network"
-    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items() if not name.endswith(_DERIVED)}
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items() if not name.endswith(INDEX)}
     write_bytes(path, save(state, metadata={RECORD_KEY: record.model_dump_json()}))
 
 
@@ -110,7 +109,7 @@ def load_network(path: Path) -> tuple[AgriFM, ModelRecord]:
     record = read_record(path)
     network = AgriFM(AgriFMConfig.model_validate(record.architecture))
     state: dict[str, Tensor] = load_file(path)
-    derived = {name: tensor for name, tensor in network.state_dict().items() if name.endswith(_DERIVED)}
+    derived = {name: tensor for name, tensor in network.state_dict().items() if name.endswith(INDEX)}
     try:
         network.load_state_dict({**state, **derived})
     except RuntimeError as error:

@@ -31,7 +31,7 @@ from agrifm.record import ModelRecord, SensorRecord, running_versions
 from agrifm.samples.sample import Sample, Series
 from agrifm.samples.transforms import interpolated
 from agrifm.scene.own import search_dataset
-from agrifm.scene.providers import PRODUCTS
+from agrifm.scene.products import PRODUCTS
 from agrifm.season import Season, day_number
 
 DATA = Path(os.environ.get("AGRIFM_DATA", "../shared/data")) / "bahia_cbers4_2018"

@@ -18,7 +18,7 @@ from agrifm.cube.fetch import read_area
 from agrifm.cube.store import FILL, NO_DAY, SCALE
 from agrifm.grid import Grid
 from agrifm.legend import Legend
-from agrifm.scene.providers import PRODUCTS
+from agrifm.scene.products import PRODUCTS
 from agrifm.scene.read import FileAsset
 from agrifm.scene.search import search_catalog
 from agrifm.season import Season

@@ -1,4 +1,4 @@
-"""Sensors are physics: bands in order, wavelengths, ground sampling distance. Encodings live in `scene.providers`.
+"""Sensors are physics: bands in order, wavelengths, ground sampling distance. Encodings live in `scene.products`.
 
 Wavelengths and widths are nominal band centres and full widths at half maximum, nanometres.
 """

@@ -41,7 +41,7 @@ from agrifm.cube.store import Cube
 from agrifm.errors import AgriFMError, CubeError, OutputError, SceneError
 from agrifm.grid import Grid, Window
 from agrifm.scene.own import search_dataset, search_files
-from agrifm.scene.providers import find_product
+from agrifm.scene.products import find_product
 from agrifm.scene.search import Search, search_catalog
 from agrifm.season import Season
 
@@ -461,7 +461,7 @@ import os, signal, sys
 from pathlib import Path
 from tests.scenes import AREA, SEASON
 from agrifm.cube import build
-from agrifm.scene.providers import find_product
+from agrifm.scene.products import find_product
 from agrifm.scene.search import search_catalog
 
 catalogue, path, calls = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])

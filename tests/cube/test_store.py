@@ -20,7 +20,7 @@ from agrifm.cube.store import FILL, Cube, create_root, create_sensor, open_cube
 from agrifm.errors import CubeError
 from agrifm.grid import Grid, Window
 from agrifm.record import SensorInput
-from agrifm.scene.providers import find_product
+from agrifm.scene.products import find_product
 from agrifm.scene.search import search_catalog
 
 

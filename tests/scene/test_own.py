@@ -14,7 +14,7 @@ from tests.scenes import LEFT, S2_BANDS, S2_KEYS, SEASON, SIDE, TOP, UTM, reflec
 from agrifm.errors import SceneError
 from agrifm.grid import Grid
 from agrifm.scene.own import search_dataset, search_files
-from agrifm.scene.providers import find_product
+from agrifm.scene.products import find_product
 from agrifm.scene.read import FileAsset, Scene, read_asset
 
 S2, WORLDCEREAL, MODIS = (

@@ -13,7 +13,7 @@ from tests.scenes import LEFT, MODIS_PIXEL, SINUSOIDAL, SQUARE, TOP, UTM, write_
 
 from agrifm.errors import SceneError
 from agrifm.grid import Grid, Window
-from agrifm.scene.providers import find_product
+from agrifm.scene.products import find_product
 from agrifm.scene.read import ArrayAsset, Asset, FileAsset, Scene, read_asset, solar_day
 
 GRID = Grid.of(UTM, Affine(10, 0, LEFT, 0, -10, TOP), (96, 96))

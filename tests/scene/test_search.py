@@ -15,7 +15,7 @@ from tests.scenes import AREA, LEFT, SEASON, TOP, UTM, Catalogue, at
 
 from agrifm.errors import SceneError
 from agrifm.grid import Grid
-from agrifm.scene.providers import find_product
+from agrifm.scene.products import find_product
 from agrifm.scene.read import read_asset
 from agrifm.scene.search import Search, search_catalog
 from agrifm.season import Season

@@ -28,7 +28,7 @@ from agrifm.errors import CubeError, SceneError
 from agrifm.files import MARKER, finish_directory, partial_directory, saying_what_failed, write_json
 from agrifm.grid import Grid, Window, area_grid, tiles
 from agrifm.record import SensorInput, running_versions
-from agrifm.scene.providers import Product
+from agrifm.scene.products import Product
 from agrifm.scene.quality import QUALITY_RULES, UNUSABLE
 from agrifm.scene.read import ArrayAsset, Asset, FileAsset, Scene, read_asset
 from agrifm.scene.search import Search

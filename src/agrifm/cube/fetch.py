@@ -12,7 +12,7 @@ from agrifm.cube.store import Cube
 from agrifm.errors import ConfigError
 from agrifm.grid import LONLAT
 from agrifm.scene.own import search_files
-from agrifm.scene.providers import Product, find_product
+from agrifm.scene.products import Product, find_product
 from agrifm.scene.read import Scene
 from agrifm.scene.search import Search, search_catalog
 from agrifm.vectors import read_vector

@@ -15,7 +15,7 @@ from pyproj import CRS, Transformer
 from rasterio.errors import RasterioError
 
 from agrifm.errors import SceneError
-from agrifm.scene.providers import Product
+from agrifm.scene.products import Product
 from agrifm.scene.read import ArrayAsset, Asset, FileAsset, Scene, solar_day
 from agrifm.scene.search import Search
 from agrifm.season import Season

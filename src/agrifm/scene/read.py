@@ -19,7 +19,7 @@ from rasterio.vrt import WarpedVRT
 
 from agrifm.errors import SceneError
 from agrifm.grid import Grid
-from agrifm.scene.providers import Kernel, Product
+from agrifm.scene.products import Kernel, Product
 
 ALIGNED = 1e-3
 """Grids whose corners differ by less than this share of a pixel are one grid."""

@@ -3,9 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pystac
 from shapely.errors import ShapelyError
@@ -13,8 +11,9 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from agrifm.errors import SceneError
-from agrifm.scene.providers import Product
-from agrifm.scene.read import FileAsset, Scene, solar_day
+from agrifm.scene.items import scene_of
+from agrifm.scene.products import Product
+from agrifm.scene.read import Scene
 from agrifm.season import Season
 
 
@@ -86,7 +85,7 @@ def search_catalog(
         elif not _outline(item).intersects(area):
             result.removed["outside the area"] += 1
         else:
-            result.keep(_scene(item, product, area.centroid.x), season, skip)
+            result.keep(scene_of(item, product, area.centroid.x), season, skip)
     result.require_some(season, str(catalog))
     return result
 
@@ -96,58 +95,3 @@ def _outline(item: pystac.Item) -> BaseGeometry:
         return shape(item.geometry or {})
     except (ValueError, TypeError, KeyError, AttributeError, ShapelyError) as error:
         raise SceneError(f"reading scene {item.id}: its geometry is not GeoJSON ({error}); repair the item") from error
-
-
-def _scene(item: pystac.Item, product: Product, longitude: float) -> Scene:
-    day, last_day = _days(item, product, longitude)
-    properties = item.properties
-    stated = properties.get("s2:processing_baseline", properties.get("processing:version"))
-    baseline = None if stated is None else str(stated)
-    wanted = {*product.assets.values(), product.quality_asset, product.day_asset}
-    assets = {}
-    for key, asset in item.assets.items():
-        href = asset.get_absolute_href()
-        if key in wanted and href is not None:
-            _require_encoding(item, key, asset.extra_fields, product, baseline)
-            assets[key] = FileAsset(Path(href))
-    return Scene(
-        id=item.id,
-        product=product,
-        day=day,
-        last_day=last_day,
-        assets=assets,
-        source=item.get_self_href() or item.id,
-        baseline=baseline,
-    )
-
-
-def _days(item: pystac.Item, product: Product, longitude: float) -> tuple[date, date | None]:
-    """The solar day of an acquisition; the first and last day of a composite."""
-    common = item.common_metadata
-    moments = [common.start_datetime, item.datetime] if product.is_composite else [item.datetime, common.start_datetime]
-    start: datetime | None = next((moment for moment in moments if moment is not None), None)
-    if start is None:
-        raise SceneError(f"reading scene {item.id}: it has neither datetime nor start_datetime; repair the item")
-    if not product.is_composite:
-        return solar_day(start, longitude), None
-    end = common.end_datetime
-    return start.date(), end.date() if end is not None else start.date() + timedelta(days=product.period - 1)
-
-
-def _require_encoding(
-    item: pystac.Item, key: str, fields: dict[str, Any], product: Product, baseline: str | None
-) -> None:
-    """Refuse an asset whose stated scale or offset contradicts the product's record."""
-    if key not in product.assets.values():
-        return
-    # The raster extension 1.x, STAC 1.1, and its short form for one band: each may be there, and each must agree.
-    holders = [fields, *(fields.get("bands") or [])[:1], *(fields.get("raster:bands") or [])[:1]]
-    expected = {"scale": product.scale, "offset": product.offset_of(baseline, item.id)}
-    for name, value in expected.items():
-        stated = [holder.get(f"raster:{name}", holder.get(name)) for holder in holders]
-        for found in stated:
-            if found is not None and abs(float(found) - value) > 1e-9:
-                raise SceneError(
-                    f"reading scene {item.id}: asset '{key}' states {name} {found}, the product '{product.name}' has "
-                    f"{value:g}; use the product that fits these files, or list the scene's id in `skip`"
-                )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agrifm.errors import ConfigError, SceneError
-from agrifm.scene.providers import PRODUCTS, Product, find_product
+from agrifm.scene.products import PRODUCTS, Product, find_product
 from agrifm.scene.quality import QUALITY_RULES
 from agrifm.sensors import SENSORS
 

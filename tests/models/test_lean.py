@@ -5,6 +5,8 @@ import torch
 
 from agrifm.errors import ModelError
 from agrifm.models.agrifm import AgriFM, AgriFMConfig, preset
+from agrifm.models.count import work
+from agrifm.models.lean import NARROW, LeanConfig
 
 SOURCES = {"sentinel-2": 10, "landsat": 6, "modis": 7}
 FRAMES = 8
@@ -15,10 +17,14 @@ def images(samples: int = 2, side: int = 48) -> dict[str, torch.Tensor]:
     return {name: torch.randn(samples, FRAMES, SOURCES[name], own, own) for name, own in sides.items()}
 
 
-@pytest.fixture(scope="module")
-def model() -> AgriFM:
+def config(lean: LeanConfig | None, frames: int = FRAMES) -> AgriFMConfig:
+    return preset("tiny", SOURCES, classes=5, frames=frames).model_copy(update={"lean": lean})
+
+
+@pytest.fixture(scope="module", params=[LeanConfig(), NARROW], ids=["first", "narrow"])
+def model(request: pytest.FixtureRequest) -> AgriFM:
     torch.manual_seed(0)
-    return AgriFM(preset("tiny", SOURCES, classes=5, frames=FRAMES)).eval()
+    return AgriFM(config(request.param)).eval()
 
 
 def test_it_scores_every_target_pixel_and_its_config_goes_to_json_and_back(model: AgriFM) -> None:
@@ -70,21 +76,37 @@ def test_every_source_reaches_the_scores_by_both_ways(model: AgriFM, source: str
     assert gradient.abs().sum() > 0
 
 
-def test_it_costs_less_than_half_of_the_released_decoder() -> None:
-    """Multiply-adds of neck and head against those of the lean decoder, counted by PyTorch."""
-    from torch.utils.flop_counter import FlopCounterMode
+@pytest.mark.parametrize(("name", "sources", "side"), [("tiny", SOURCES, 48), ("small", {"sentinel-2": 10}, 128)])
+def test_the_narrow_one_has_an_eighth_of_the_multiply_adds_of_the_released_decoder(
+    name: str, sources: dict[str, int], side: int
+) -> None:
+    """On the same encoder and the demo's 24 frames."""
+    lean = preset(name, sources, classes=12, frames=24).model_copy(update={"lean": NARROW})
+    released = lean.model_copy(update={"lean": None})
+    costs = [work(one, 24, side) for one in (lean, released)]
+    assert costs[0].encoders == costs[1].encoders
+    assert 8 * costs[0].decoder <= costs[1].decoder
 
-    def cost(model: AgriFM) -> int:
-        content = images(samples=1)
-        counts = []
-        for run in (lambda: model(content), lambda: model.encoders(content)):
-            with FlopCounterMode(display=False) as counter, torch.no_grad():
-                run()
-            counts.append(counter.get_total_flops())
-        return counts[0] - counts[1]
 
-    lean, released = (AgriFM(preset("tiny", SOURCES, classes=5, frames=frames)) for frames in (FRAMES, None))
-    assert cost(lean) < cost(released) / 2
+def test_its_parts_are_counted_as_by_hand() -> None:
+    """48 x 48 target pixels, 24 frames; Landsat has 16 pixels a side, MODIS one. The coarsest level comes first."""
+    detail = 48 * 24 * (10 * 48**2 + 6 * 16**2 + 7)
+    joined = 48**2 * (48 * 32 + 25 * 32 + 32 * 32 + 32 * 5)
+    widths, features, sides = (64, 64, 48, 32), (128, 64, 32, 16), (2, 3, 6, 12)
+    refined = sum(9 * width**2 * side**2 for width, side in zip(widths, sides, strict=True))
+    # between levels, and from the last to what is joined
+    risen = 2**2 * 64 * 64 + 3**2 * 64 * 48 + 6**2 * 48 * 32 + 12**2 * 32 * 32
+    tokens = [own**2 + landsat**2 + 1 for own, landsat in zip(sides, (1, 2, 4, 8), strict=True)]
+    projected = sum(n * f * w for n, f, w in zip(tokens, features, widths, strict=True))
+    assert work(config(NARROW, 24), 24, 48).decoder == detail + joined + refined + risen + projected
+
+
+def test_a_config_saved_before_there_was_a_narrow_one_builds_the_same_network() -> None:
+    content = config(LeanConfig()).model_dump(mode="json")
+    del content["lean"]["separable"]
+    state = AgriFM(AgriFMConfig.model_validate(content)).state_dict()
+    assert state["decoder.neighbours.2.weight"].shape == (48, 48, 5, 5)
+    assert "decoder.neighbours.3.weight" not in state
 
 
 def test_another_length_is_refused(model: AgriFM) -> None:

@@ -36,8 +36,14 @@ class LeanConfig(Config):
     """Channels in which context and detail are joined."""
     kernel: int = Field(5, gt=0)
     """Side in pixels of the convolution that joins neighbours; odd."""
+    separable: bool = False
+    """Join neighbours in each channel by itself, then the channels of each pixel; otherwise both at once."""
     drop: float = Field(0.3, ge=0, lt=1)
     """Share of the detail that is dropped in training."""
+
+
+NARROW = LeanConfig(detail=48, hidden=32, separable=True)
+"""About a fifth of the multiply-adds of the defaults, which stay what they are for models that were saved with them."""
 
 
 @dataclass(frozen=True)
@@ -178,10 +184,12 @@ class LeanDecoder(nn.Module):
         self.drop = nn.Dropout(config.drop)
         self.from_detail = nn.Conv2d(config.detail, config.hidden, 1)
         self.from_context = nn.Conv2d(config.widths[-1], config.hidden, 1)
+        groups = config.hidden if config.separable else 1
         self.neighbours = nn.Sequential(
             nn.GroupNorm(1, config.hidden),
             nn.GELU(),
-            nn.Conv2d(config.hidden, config.hidden, config.kernel, padding=config.kernel // 2),
+            nn.Conv2d(config.hidden, config.hidden, config.kernel, padding=config.kernel // 2, groups=groups),
+            *([nn.Conv2d(config.hidden, config.hidden, 1)] if config.separable else []),
         )
         self.head = nn.Conv2d(config.hidden, classes, 1)
 

@@ -1,0 +1,88 @@
+"""How much work a network is: multiply-adds, counted by PyTorch on tensors without content, so nothing is computed.
+
+A multiply-add is one product that is added up: of linear layers, convolutions, and the two products of attention.
+Normalisation, activations, resizing and the weighing of padding are not counted.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from agrifm.models.agrifm import AgriFM, AgriFMConfig
+
+
+class Work(NamedTuple):
+    """Multiply-adds of one sample."""
+
+    encoders: int
+    """Of a forward pass up to the features of all sources."""
+    decoder: int
+    """Of neck and head, or of the lean decoder with its look at the single pixels."""
+    training: int
+    """Of a forward and a backward pass of the whole network; logits of attention are counted as if they were kept."""
+
+    @property
+    def forward(self) -> int:
+        """Of a whole forward pass."""
+        return self.encoders + self.decoder
+
+
+class Parameters(NamedTuple):
+    """Numbers that are learned."""
+
+    encoders: int
+    decoder: int
+
+
+def work(config: AgriFMConfig, frames: int, side: int) -> Work:
+    """Multiply-adds of a network on one sample of plain series.
+
+    Args:
+        frames: images of every series.
+        side: rows and columns of the sample, target pixels.
+
+    Raises:
+        ModelError: the series do not fit the config.
+    """
+    network, images = _without_content(config, frames, side)
+    with torch.no_grad():
+        encoders = multiply_adds(lambda: network.encoders(images))
+        whole = multiply_adds(lambda: network(images))
+    training = multiply_adds(lambda: network(images).sum().backward())
+    return Work(encoders, whole - encoders, training)
+
+
+def parameters(config: AgriFMConfig) -> Parameters:
+    """Learned numbers of the encoders and of everything behind them."""
+    with torch.device("meta"):
+        network = AgriFM(config)
+    encoders = sum(parameter.numel() for parameter in network.encoders.parameters())
+    return Parameters(encoders, sum(parameter.numel() for parameter in network.parameters()) - encoders)
+
+
+def multiply_adds(run: Callable[[], object]) -> int:
+    """Multiply-adds of everything that `run` computes.
+
+    PyTorch counts twice as many operations, and knows attention by its products: tensors on the processor, whose
+    attention is one operation that it does not know, would lack them, so let `run` work on the `meta` device.
+    """
+    with FlopCounterMode(display=False) as counter:
+        run()
+    operations: int = counter.get_total_flops()
+    return operations // 2
+
+
+def _without_content(config: AgriFMConfig, frames: int, side: int) -> tuple[AgriFM, dict[str, Tensor]]:
+    with torch.device("meta"):
+        network = AgriFM(config).eval()
+        sides = {source.name: -(-side // source.pixel) for source in config.sources}
+        images = {
+            source.name: torch.empty(1, frames, source.channels, sides[source.name], sides[source.name])
+            for source in config.sources
+        }
+    if config.lean is None:
+        network.heads.train()  # otherwise it goes strip by strip and looks at numbers that are not there
+    return network, images

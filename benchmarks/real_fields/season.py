@@ -60,8 +60,8 @@ def composites(season: Path) -> Composites:
         grid = Grid.of(source.crs.to_wkt(), source.transform, source.shape)
     shares = _shares(season, grid)
     read = [read_frame(frame, grid) for frame in frames]
-    values, usable = np.stack([frame[0] for frame in read]), np.stack([frame[1] for frame in read])
-    days = np.stack([frame[2] for frame in read if frame[2] is not None])
+    values, usable = np.stack([frame.values for frame in read]), np.stack([frame.valid for frame in read])
+    days = np.stack([frame.day for frame in read if frame.day is not None])
     red, near_infrared = (values[:, number].astype(np.float32) * SCALE for number in (0, 1))
     ndvi = (near_infrared - red) / np.maximum(near_infrared + red, 1e-6)
     merit = np.where((values[:, 0] == FILL) | (days == NO_DAY), -np.inf, ndvi + 10.0 * usable)
@@ -112,7 +112,7 @@ def _images(season: Path, product: str, bands: tuple[str, str], grid: Grid) -> I
     red, near_infrared = np.empty(shape, np.float32), np.empty(shape, np.float32)
     usable = np.empty(shape, bool)
     for number, frame in enumerate(frames):
-        values, usable[number], _ = read_frame(frame, grid)
+        values, usable[number], *_ = read_frame(frame, grid)
         reflectance = np.where(values == FILL, np.nan, values * np.float32(SCALE))
         red[number], near_infrared[number] = reflectance
     return Images(np.array([frame.scenes[0].day for frame in frames], "datetime64[D]"), red, near_infrared, usable)

@@ -69,6 +69,12 @@ class ImageryConfig(Section):
     """Ids of scenes to leave out; they are counted and named."""
     native_grid: bool = False
     """Keep the grid of the files instead of the area's UTM zone (one sensor only)."""
+    masked: tuple[str, ...] = ("cloud", "cloud-edge", "cirrus", "shadow", "dark", "snow")
+    """Flags of the quality bands that make a pixel unusable; add "water" or take "snow" out as the task asks."""
+    dilate: float = Field(0.0, ge=0)
+    """Metres around masked clouds, cirrus and shadows that are masked too, for every sensor alike."""
+    masks: tuple[str, ...] = ()
+    """Names of masks of one's own: entry points of the group `agrifm.masks` in installed packages."""
 
     @model_validator(mode="after")
     def _some_source(self) -> Self:

@@ -8,17 +8,19 @@ import hashlib
 import json
 import shutil
 import warnings
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
+from functools import partial as with_arguments
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import rasterio
 import zarr
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from shapely.geometry.base import BaseGeometry
@@ -29,9 +31,10 @@ from agrifm.files import MARKER, finish_directory, partial_directory, saying_wha
 from agrifm.grid import Grid, Window, area_grid, tiles
 from agrifm.record import SensorInput, running_versions
 from agrifm.scene.products import Product
-from agrifm.scene.quality import QUALITY_RULES, UNUSABLE
+from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, Flags, bits
 from agrifm.scene.read import ArrayAsset, Asset, FileAsset, Scene, read_asset
 from agrifm.scene.search import Search
+from agrifm.scene.usable import ALWAYS, DEFAULT_RULE, UsableRule, apply_mask, counts
 from agrifm.season import Season, day_number
 from agrifm.sensors import find_sensor
 from agrifm.work import progress, run_tiles
@@ -70,12 +73,33 @@ class Unit:
         return f"{self.frame.sensor}/{self.frame.number}/{self.window.row}/{self.window.col}"
 
 
-def build_cube(path: Path, search: Search, season: Season, area: BaseGeometry, native_grid: bool = False) -> Cube:
+class FramePixels(NamedTuple):
+    """One frame on a grid."""
+
+    values: NDArray[np.int16]
+    """(band, y, x) in units of `SCALE`."""
+    valid: NDArray[np.bool_]
+    """(y, x)."""
+    day: NDArray[np.int32] | None
+    """(y, x), of composites the day, else None."""
+    flags: Flags
+    """(y, x), of the scene that each pixel is of."""
+
+
+def build_cube(
+    path: Path,
+    search: Search,
+    season: Season,
+    area: BaseGeometry,
+    native_grid: bool = False,
+    rule: UsableRule = DEFAULT_RULE,
+) -> Cube:
     """Build the cube of these scenes, or continue a build that was stopped.
 
     Args:
         area: in longitude and latitude; the grid is its UTM zone snapped to 480 m.
         native_grid: keep the grid of the files (scenes of one sensor only).
+        rule: which pixels are usable.
 
     Raises:
         CubeError: the area or the scenes do not make one cube.
@@ -84,7 +108,8 @@ def build_cube(path: Path, search: Search, season: Season, area: BaseGeometry, n
     """
     frames = group_frames(search.scenes)
     grids = _native_grids(frames) if native_grid else _nested_grids(frames, area)
-    plan = _plan(frames, grids, season, area)
+    _require_metres(rule, grids)
+    plan = _plan(frames, grids, season, area, rule)
     partial = partial_directory(path, "cube")
     if (path / MARKER).exists() and not partial.exists() and open_cube(path).provenance["plan"] == plan:
         return open_cube(path)
@@ -92,7 +117,7 @@ def build_cube(path: Path, search: Search, season: Season, area: BaseGeometry, n
     with saying_what_failed(f"writing the cube {path}"):
         done = _resume(partial, journal, plan)
         if done is None:
-            done = set()
+            done = {}
             _create(partial, frames, grids, season, area)
             write_json(journal, {"plan": plan})
         root = zarr.open_group(partial, mode="r+")
@@ -103,11 +128,13 @@ def build_cube(path: Path, search: Search, season: Season, area: BaseGeometry, n
             journal.open("a", encoding="utf-8") as log,
             progress("fetch", len(units), len(units) - len(waiting)) as advance,
         ):
-            for unit, _ in run_tiles(lambda unit: _write_unit(root, unit, grids), waiting, executor, 2 * THREADS):
-                log.write(unit.key + "\n")
+            write = with_arguments(_write_unit, root=root, grids=grids, rule=rule)
+            for unit, found in run_tiles(write, waiting, executor, 2 * THREADS):
+                done[unit.key] = found
+                log.write(f"{unit.key} {json.dumps(found)}\n")
                 log.flush()
                 advance(1)
-        _finish(root, frames, grids, search, plan)
+        _finish(root, frames, grids, search, plan, rule, _flags_by_frame(done))
         finish_directory(partial, path, "cube")
         journal.unlink()
     return open_cube(path)
@@ -166,16 +193,27 @@ def _native_grids(frames: Sequence[Frame]) -> dict[str, Grid]:
     return {first.product.sensor: Grid.of(crs.to_wkt(), transform, shape)}
 
 
+def _require_metres(rule: UsableRule, grids: dict[str, Grid]) -> None:
+    for sensor, grid in grids.items():
+        unit = grid.crs.proj.axis_info[0].unit_name
+        if rule.dilate and unit != "metre":
+            raise CubeError(
+                f"building a cube: `dilate` is {rule.dilate:g} metres, but the pixels of '{sensor}' are in units of "
+                f"{unit}; leave out `dilate` or `native_grid`"
+            )
+
+
 def _first_band(product: Product) -> tuple[str, str]:
     band, key = next(iter(product.assets.items()))
     return key, band
 
 
-def _plan(frames: Sequence[Frame], grids: dict[str, Grid], season: Season, area: BaseGeometry) -> str:
+def _plan(frames: Sequence[Frame], grids: dict[str, Grid], season: Season, area: BaseGeometry, rule: UsableRule) -> str:
     """A fingerprint of everything that decides what the cube will hold."""
     content = {
         "season": [str(season.start), str(season.end)],
         "area": area.wkt,
+        "usable": asdict(rule),
         "grids": {name: [str(grid.crs), list(grid.transform), grid.shape] for name, grid in grids.items()},
         "scenes": [[repr(scene.product), scene.id, str(scene.day), scene.baseline] for scene in _scenes(frames)],
         "files": [[key, *_identity(asset)] for scene in _scenes(frames) for key, asset in sorted(scene.assets.items())],
@@ -194,14 +232,18 @@ def _scenes(frames: Sequence[Frame]) -> list[Scene]:
     return [scene for frame in frames for scene in frame.scenes]
 
 
-def _resume(partial: Path, journal: Path, plan: str) -> set[str] | None:
-    """Keys of finished units, or None where there is nothing to continue (leftovers of another plan are removed)."""
+def _resume(partial: Path, journal: Path, plan: str) -> dict[str, dict[str, int]] | None:
+    """Keys of finished units with their counts of flags; None where there is nothing to continue.
+
+    Leftovers of another plan are removed.
+    """
     if journal.exists() and partial.exists():
         text = journal.read_text(encoding="utf-8")
         head, end = json.JSONDecoder().raw_decode(text)
         if head["plan"] == plan:
             # A line cut off by a kill has no newline and counts as not done.
-            return set(text[end:].rpartition("\n")[0].split())
+            lines = (line.partition(" ") for line in text[end:].rpartition("\n")[0].splitlines() if line)
+            return {key: json.loads(found) for key, _, found in lines}
     shutil.rmtree(partial, ignore_errors=True)
     journal.unlink(missing_ok=True)
     return None
@@ -220,43 +262,53 @@ def _create(partial: Path, frames: Sequence[Frame], grids: dict[str, Grid], seas
         create_sensor(root, content, grid, [frame.day for frame in own], last)
 
 
-def _write_unit(root: zarr.Group, unit: Unit, grids: dict[str, Grid]) -> None:
+def _write_unit(unit: Unit, root: zarr.Group, grids: dict[str, Grid], rule: UsableRule) -> dict[str, int]:
+    """Read and write one tile of one frame; returns the pixels that have each flag."""
     group = root[unit.frame.sensor]
-    values, valid, day = read_frame(unit.frame, grids[unit.frame.sensor].window(unit.window))
+    pixels = read_frame(unit.frame, grids[unit.frame.sensor].window(unit.window), rule)
     rows, cols = unit.window.slices
-    group["values"][unit.frame.number, :, rows, cols] = values
-    group["valid"][unit.frame.number, rows, cols] = valid
-    if day is not None:
-        group["day"][unit.frame.number, rows, cols] = day
+    group["values"][unit.frame.number, :, rows, cols] = pixels.values
+    group["valid"][unit.frame.number, rows, cols] = pixels.valid
+    if pixels.day is not None:
+        group["day"][unit.frame.number, rows, cols] = pixels.day
+    return counts(pixels.flags)
 
 
-def read_frame(frame: Frame, grid: Grid) -> tuple[NDArray[np.int16], NDArray[np.bool_], NDArray[np.int32] | None]:
-    """One frame on a grid, its scenes merged by `MERGE_RULE`.
+def _flags_by_frame(done: Mapping[str, Mapping[str, int]]) -> dict[tuple[str, int], Counter[str]]:
+    """Pixels of each frame, by sensor and number, that have each flag."""
+    found: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+    for key, flags in done.items():
+        sensor, number, *_ = key.split("/")
+        found[sensor, int(number)].update(flags)
+    return found
 
-    Returns:
-        Values (band, y, x) in units of `SCALE`, valid (y, x), for composites the day (y, x), else None.
-    """
+
+def read_frame(frame: Frame, grid: Grid, rule: UsableRule = DEFAULT_RULE) -> FramePixels:
+    """One frame on a grid, its scenes merged by `MERGE_RULE`."""
     product = frame.scenes[0].product
     values = np.full((len(product.bands), *grid.shape), FILL, np.int16)
     valid = np.zeros(grid.shape, bool)
     day = np.full(grid.shape, NO_DAY, np.int32) if product.is_composite else None
+    flags = np.full(grid.shape, bits(["nodata"]), np.uint16)
     for scene in frame.scenes:
         if valid.all():
             break
-        new_values, present, usable = _read_scene(scene, grid)
+        new_values, present, new_flags = _read_scene(scene, grid, rule)
         if day is not None:
             new_day = _read_days(scene, grid)
-            usable &= new_day != NO_DAY
+            new_flags |= (new_day == NO_DAY) * bits(["nodata"])
+        usable = rule.usable(new_flags)
         take = (usable & ~valid) | (present & (values[0] == FILL))
         values[:, take] = new_values[:, take]
+        flags[take] = new_flags[take]
         if day is not None:
             day[take] = new_day[take]
         valid |= usable
-    return values, valid, day
+    return FramePixels(values, valid, day, flags)
 
 
-def _read_scene(scene: Scene, grid: Grid) -> tuple[NDArray[np.int16], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Values, where all bands have a number that can be stored, and where these are usable."""
+def _read_scene(scene: Scene, grid: Grid, rule: UsableRule) -> tuple[NDArray[np.int16], NDArray[np.bool_], Flags]:
+    """Values, where all bands have a number that can be stored, and flags (nodata where they have none)."""
     product = scene.product
     offset = product.offset_of(scene.baseline, scene.id)
     low, high = product.valid_range
@@ -267,12 +319,29 @@ def _read_scene(scene: Scene, grid: Grid) -> tuple[NDArray[np.int16], NDArray[np
         present &= (stored != product.nodata) & (stored >= low) & (stored <= high)
         numbers = np.round((stored * product.scale + offset) / SCALE)
         values[number] = np.where(present, np.clip(numbers, FILL + 1, -FILL - 1), FILL)
-    usable = present
-    if product.quality_asset is not None and product.quality_rule is not None:
-        rule = product.quality_rule
-        quality = read_asset(scene, product.quality_asset, "quality", grid, "nearest", UNUSABLE[rule])
-        usable = present & QUALITY_RULES[rule](quality)
-    return values, present, usable
+    flags = _read_flags(scene, grid, rule) | (~present * bits(["nodata"]))
+    if rule.masks:
+        image = np.where(present, values, 0).astype(np.float32) * np.float32(SCALE)
+        for name in rule.masks:
+            usable = apply_mask(name, image, product.bands, f"reading scene {scene.id}")
+            flags |= ~usable * bits(["plug-in"])
+    return values, present, flags
+
+
+def _read_flags(scene: Scene, grid: Grid, rule: UsableRule) -> Flags:
+    """Flags of the scene's quality bands on a grid, dilated; read with a margin, so that tiles fit together."""
+    product, margin = scene.product, rule.margin(grid.resolution)
+    wide = Grid.of(
+        str(grid.crs),
+        grid.transform * Affine.translation(-margin, -margin),
+        (grid.shape[0] + 2 * margin, grid.shape[1] + 2 * margin),
+    )
+    flags = np.zeros(wide.shape, np.uint16)
+    for asset, encoding in product.quality_bands.items():
+        quality = read_asset(scene, asset, "quality", wide, "nearest", NO_QUALITY[encoding])
+        flags |= QUALITY_RULES[encoding](quality)
+    rows, cols = grid.shape
+    return rule.dilated(flags, grid.resolution)[margin : margin + rows, margin : margin + cols]
 
 
 def _read_days(scene: Scene, grid: Grid) -> NDArray[np.int32]:
@@ -289,7 +358,15 @@ def _read_days(scene: Scene, grid: Grid) -> NDArray[np.int32]:
     return np.where((of_year >= 1) & (of_year <= 366), days, NO_DAY).astype(np.int32)
 
 
-def _finish(root: zarr.Group, frames: Sequence[Frame], grids: dict[str, Grid], search: Search, plan: str) -> None:
+def _finish(
+    root: zarr.Group,
+    frames: Sequence[Frame],
+    grids: dict[str, Grid],
+    search: Search,
+    plan: str,
+    rule: UsableRule,
+    flags: Mapping[tuple[str, int], Mapping[str, int]],
+) -> None:
     """Provenance into the store's attributes."""
     sensors: dict[str, Any] = {}
     for sensor in grids:
@@ -307,12 +384,14 @@ def _finish(root: zarr.Group, frames: Sequence[Frame], grids: dict[str, Grid], s
             "scale": product.scale,
             "kernel": f"{product.kernel}; area mean where the grid is coarser by half or more; categories nearest",
             "resampled_before": product.resampled_before,
+            "quality": dict(product.quality_bands),
             "frames": [
                 {
                     "day": frame.day.isoformat(),
                     "scenes": [scene.id for scene in frame.scenes],
                     "offsets": [product.offset_of(scene.baseline, scene.id) for scene in frame.scenes],
                     "valid_share": round(share, 4),
+                    "flags": dict(sorted(flags[sensor, frame.number].items())),
                 }
                 for frame, share in zip(own, shares, strict=True)
             ],
@@ -322,6 +401,7 @@ def _finish(root: zarr.Group, frames: Sequence[Frame], grids: dict[str, Grid], s
     about["provenance"] = {
         "plan": plan,
         "merge_rule": MERGE_RULE,
+        "usable": {**asdict(rule), "always": list(ALWAYS)},
         "removed": dict(search.removed),
         "skipped": sorted(scene.id for scene in search.skipped),
         "sources": sorted({scene.source.rpartition("/")[0] or scene.source for scene in search.scenes})[:20],

@@ -15,6 +15,7 @@ from agrifm.scene.own import search_files
 from agrifm.scene.products import Product, find_product
 from agrifm.scene.read import Scene
 from agrifm.scene.search import Search, search_catalog
+from agrifm.scene.usable import UsableRule
 from agrifm.vectors import read_vector
 
 
@@ -29,6 +30,7 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
         SceneError, CubeError, OutputError: see `search_catalog`, `search_files` and `build_cube`.
     """
     imagery, season = project.imagery, project.season.season
+    rule = UsableRule(imagery.masked, imagery.dilate, imagery.masks)
     area = read_area(project.season.area, project.directory)
     search = Search()
     products = [find_product(name) for name in imagery.products]
@@ -37,7 +39,7 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
     for files in imagery.files:
         product = find_product(files.product)
         search.extend(search_files(project.directory, files.pattern, product, season, imagery.skip, files.baseline))
-    cube = build_cube(project.cube, search, season, area, imagery.native_grid)
+    cube = build_cube(project.cube, search, season, area, imagery.native_grid, rule)
     return cube, account(search, imagery.skip, products)
 
 

@@ -114,7 +114,7 @@ def _dataset_scenes(
     dataset: xr.Dataset, product: Product, name: str, file: Path | None = None
 ) -> list[tuple[str, date, dict[str, Asset]]]:
     about = f"reading {name} as '{product.name}'"
-    wanted = {*product.assets.values(), product.quality_asset, product.day_asset} - {None}
+    wanted = {*product.assets.values(), *product.quality_bands, product.day_asset} - {None}
     variables = [key for key in dataset.data_vars if key in wanted]
     if not variables:
         raise SceneError(f"{about}: it has none of the variables {', '.join(sorted(map(str, wanted)))}")
@@ -211,7 +211,7 @@ def _geotiff(file: Path, product: Product) -> tuple[str, date, dict[str, Asset]]
 
 def _asset_names(product: Product) -> dict[str, str]:
     """Asset key by every word that may stand for it: band name and asset key."""
-    names = {key: key for key in (product.quality_asset, product.day_asset) if key is not None}
+    names = {key: key for key in (*product.quality_bands, product.day_asset) if key is not None}
     for band, key in product.assets.items():
         names |= {band: key, key: key}
     return names

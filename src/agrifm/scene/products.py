@@ -5,7 +5,7 @@ The unit of a quantity is DN * scale + offset. A new product is one more record 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal
 
@@ -37,6 +37,8 @@ class Product:
     quality_asset: str | None = None
     quality_rule: str | None = None
     """Name in `quality.QUALITY_RULES`."""
+    more_quality: Mapping[str, str] = field(default_factory=dict)
+    """Further quality bands, asset -> name in `quality.QUALITY_RULES`; their flags are joined to the first's."""
     kernel: Kernel = "bilinear"
     """How bands are resampled where the grid is not theirs; down-sampling averages unless this is "nearest"."""
     day_asset: str | None = None
@@ -55,6 +57,13 @@ class Product:
     def is_composite(self) -> bool:
         """True where a scene is made of several days."""
         return self.day_asset is not None
+
+    @property
+    def quality_bands(self) -> dict[str, str]:
+        """Asset -> encoding of every quality band."""
+        if self.quality_asset is None or self.quality_rule is None:
+            return dict(self.more_quality)
+        return {self.quality_asset: self.quality_rule, **self.more_quality}
 
     def offset_of(self, baseline: str | None, scene_id: str) -> float:
         """The offset of one scene.

@@ -1,62 +1,243 @@
-"""Quality bands to usable pixels: one plain function per encoding, from integers to True = usable.
+"""Quality bands to named flags: one plain function per encoding, from a provider's integers to `FLAGS`.
 
-Snow is not usable; water is.
+Flags are a bit set, uint16: bit number n stands for `FLAGS[n]`, and a pixel may have several. Which flags make a pixel
+unusable is decided elsewhere, by one rule for all encodings (`scene.usable`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 Quality = NDArray[np.integer]
-Usable = NDArray[np.bool_]
+Flags = NDArray[np.uint16]
+
+FLAGS = (
+    "nodata",  # nothing was recorded, or the product was not made
+    "defective",  # saturated, faulty, or a value that the encoding does not have
+    "cloud",
+    "cloud-edge",  # the provider's, or our own, dilation of clouds and shadows
+    "near-cloud",  # MODIS: next to a cloud, not part of it
+    "cirrus",
+    "light-cirrus",  # cirrus that the provider calls small or average, or only suspects
+    "shadow",
+    "dark",  # Sentinel-2: dark or terrain shadow
+    "snow",
+    "water",
+    "aerosol",  # high aerosol
+    "uncertain",  # unclassified, cloud of medium confidence, or assumed clear
+    "plug-in",  # found by a mask of the user's own
+)
 
 
-def scl(values: Quality) -> Usable:
-    """Sentinel-2 scene classification: 4 vegetation, 5 not vegetated, 6 water, 7 unclassified are usable.
+def bits(names: Iterable[str]) -> np.uint16:
+    """The flags of these names as one bit set."""
+    return np.uint16(sum(1 << FLAGS.index(name) for name in names))
+
+
+def _flags(shape: tuple[int, ...], **found: NDArray[np.bool_]) -> Flags:
+    """Flags by name (`_` for `-`), each where its array is True; where nothing was recorded, only that."""
+    result = np.zeros(shape, np.uint16)
+    for name, where in found.items():
+        result |= where * bits([name.replace("_", "-")])
+    result[(result & bits(["nodata"])) != 0] = bits(["nodata"])
+    return result
+
+
+def _bit(values: NDArray[np.int64], *numbers: int) -> NDArray[np.bool_]:
+    """Whether any of these bits is set."""
+    found: NDArray[np.bool_] = (values & sum(1 << number for number in numbers)) != 0
+    return found
+
+
+def _field(values: NDArray[np.int64], first: int, length: int = 2) -> NDArray[np.int64]:
+    """The number in `length` bits from bit `first` on."""
+    number: NDArray[np.int64] = (values >> first) & ((1 << length) - 1)
+    return number
+
+
+def scl(values: Quality) -> Flags:
+    """Sentinel-2 scene classification, classes 0 to 11.
 
     Source: Sentinel-2 Level-2A Algorithm Theoretical Basis Document, scene classification map.
     """
-    return np.isin(values, (4, 5, 6, 7))
+    return _flags(
+        values.shape,
+        nodata=values == 0,
+        defective=(values == 1) | (values < 0) | (values > 11),
+        dark=values == 2,
+        shadow=values == 3,
+        water=values == 6,
+        uncertain=values == 7,
+        cloud=np.isin(values, (8, 9)),
+        cirrus=values == 10,
+        snow=values == 11,
+    )
 
 
-def landsat_qa_pixel(values: Quality) -> Usable:
-    """Landsat Collection 2 QA_PIXEL: none of fill, dilated cloud, cirrus, cloud, shadow, snow (bits 0 to 5).
+def landsat_qa_pixel(values: Quality) -> Flags:
+    """Landsat Collection 2 QA_PIXEL: bits 0 to 5 and 7, and the clouds' confidence (bits 8-9; 2 = medium).
 
     Source: Landsat 8-9 Collection 2 Level 2 Science Product Guide, QA_PIXEL.
     """
-    usable: Usable = (values & 0b111111) == 0
-    return usable
+    word = values.astype(np.int64)
+    return _flags(
+        values.shape,
+        nodata=_bit(word, 0),
+        cloud_edge=_bit(word, 1),
+        cirrus=_bit(word, 2),
+        cloud=_bit(word, 3),
+        shadow=_bit(word, 4),
+        snow=_bit(word, 5),
+        water=_bit(word, 7),
+        uncertain=_field(word, 8) == 2,
+    )
 
 
-def landsat_pixel_qa(values: Quality) -> Usable:
-    """Landsat Collection 1 pixel_qa: clear or water (bits 1, 2), no fill, shadow, snow or cloud (bits 0, 3 to 5).
+def landsat_pixel_qa(values: Quality) -> Flags:
+    """Landsat Collection 1 pixel_qa: bits 0 to 5, confidence of clouds (6-7; 2 = medium) and cirrus (8-9; 3 = high).
 
+    A pixel that is called nothing at all, neither clear nor anything else, is defective.
     Source: Landsat 8 Surface Reflectance Code (LaSRC) Product Guide, pixel_qa.
     """
-    usable: Usable = ((values & 0b110) != 0) & ((values & 0b111001) == 0)
-    return usable
+    word = values.astype(np.int64)
+    return _flags(
+        values.shape,
+        nodata=_bit(word, 0),
+        defective=~_bit(word, 0, 1, 2, 3, 4, 5),
+        water=_bit(word, 2),
+        shadow=_bit(word, 3),
+        snow=_bit(word, 4),
+        cloud=_bit(word, 5),
+        uncertain=_field(word, 6) == 2,
+        light_cirrus=_field(word, 8) == 3,
+    )
 
 
-def modis_state(values: Quality) -> Usable:
-    """MOD09A1 state flags: clear or assumed clear, no shadow, no high cirrus, no internal cloud, no snow.
+def hls_fmask(values: Quality) -> Flags:
+    """Fmask of Harmonized Landsat Sentinel-2 (L30 and S30): bits 0 to 5, aerosol (6-7; 3 = high); 255 is fill.
 
-    Bits 0-1 cloud (0 clear, 3 assumed clear), 2 shadow, 8-9 cirrus (3 high), 10 internal cloud, 12 and 15 snow.
-    Source: MODIS Surface Reflectance User's Guide, Collection 6.1, table of the 500 m state flags.
+    Source: Harmonized Landsat Sentinel-2 (HLS) Product User Guide, version 2.0, table of the Fmask layer. Bit 0 is
+    reserved for cirrus there.
     """
-    values = values.astype(np.int32)  # bit 15 does not fit int16
-    cloud, cirrus = values & 0b11, (values >> 8) & 0b11
-    flags = 1 << 2 | 1 << 10 | 1 << 12 | 1 << 15
-    usable: Usable = np.isin(cloud, (0, 3)) & (cirrus != 3) & ((values & flags) == 0)
-    return usable
+    word = values.astype(np.int64)
+    return _flags(
+        values.shape,
+        nodata=word == 255,
+        cirrus=_bit(word, 0),
+        cloud=_bit(word, 1),
+        cloud_edge=_bit(word, 2),
+        shadow=_bit(word, 3),
+        snow=_bit(word, 4),
+        water=_bit(word, 5),
+        aerosol=_field(word, 6) == 3,
+    )
 
 
-QUALITY_RULES: dict[str, Callable[[Quality], Usable]] = {
+def modis_state(values: Quality) -> Flags:
+    """MOD09A1 state flags of 500 m.
+
+    Bits 0-1 cloud (0 clear, 1 cloudy, 2 mixed, 3 assumed clear), 2 shadow (1 = yes), 3-5 land or water, 6-7 aerosol
+    (3 high), 8-9 cirrus (1 small, 2 average, 3 high), 10 internal cloud, 12 and 15 snow, 13 next to a cloud; 65535 is
+    fill. Source: MODIS Surface Reflectance User's Guide, Collection 6.1, table of the 500 m state flags.
+    """
+    word = values.astype(np.int64) & 0xFFFF
+    cloud, cirrus = _field(word, 0), _field(word, 8)
+    return _flags(
+        values.shape,
+        nodata=(word == 0xFFFF) | (word == NO_STATE),
+        cloud=(cloud == 1) | (cloud == 2) | _bit(word, 10),
+        near_cloud=_bit(word, 13),
+        cirrus=cirrus == 3,
+        light_cirrus=(cirrus == 1) | (cirrus == 2),
+        shadow=_bit(word, 2),
+        snow=_bit(word, 12, 15),
+        water=_is_water(_field(word, 3, 3)),
+        aerosol=_field(word, 6) == 3,
+        uncertain=cloud == 3,
+    )
+
+
+def modis_qc(values: Quality) -> Flags:
+    """MOD09A1 band quality of 500 m: what was not made (bits 0-1), and the worst of the seven bands (bits 2 to 29).
+
+    Bits 0-1 are 2 where clouds, 3 where other reasons kept the product from being made. Of a band's four bits 7 (noisy
+    detector), 8 (dead detector, interpolated), 11 (input missing), 13 (out of bounds) and 14 (faulty) are defective, 15
+    (not processed) is nodata. Source: MODIS Surface Reflectance User's Guide, Collection 6.1, table of the 500 m QC.
+    """
+    word = values.astype(np.int64) & 0xFFFFFFFF
+    bands = [_field(word, first, 4) for first in range(2, 30, 4)]
+    return _flags(
+        values.shape,
+        nodata=(_field(word, 0) == 3) | np.any([band == 15 for band in bands], axis=0),
+        cloud=_field(word, 0) == 2,
+        defective=np.any([np.isin(band, (7, 8, 11, 13, 14)) for band in bands], axis=0),
+    )
+
+
+def modis_vi_quality(values: Quality) -> Flags:
+    """MOD13Q1 VI quality.
+
+    Bits 0-1 (2 most probably cloudy, 3 not made), 2-5 usefulness (13 to 15 not useful), 6-7 aerosol (3 high), 8 next to
+    a cloud, 10 mixed clouds, 11-13 land or water, 14 possible snow, 15 possible shadow; 65535 is fill.
+    Source: MODIS Vegetation Index User's Guide (MOD13), Collection 6.1, table of the VI quality.
+    """
+    word = values.astype(np.int64) & 0xFFFF
+    made = _field(word, 0)
+    return _flags(
+        values.shape,
+        nodata=made == 3,
+        defective=_field(word, 2, 4) >= 13,
+        cloud=(made == 2) | _bit(word, 10),
+        near_cloud=_bit(word, 8),
+        snow=_bit(word, 14),
+        shadow=_bit(word, 15),
+        water=_is_water(_field(word, 11, 3)),
+        aerosol=_field(word, 6) == 3,
+    )
+
+
+def modis_reliability(values: Quality) -> Flags:
+    """MOD13Q1 pixel reliability: 0 good, 1 marginal, 2 snow or ice, 3 cloudy; anything else (-1) is fill.
+
+    Source: MODIS Vegetation Index User's Guide (MOD13), Collection 6.1, table of the pixel reliability.
+    """
+    return _flags(
+        values.shape,
+        nodata=(values < 0) | (values > 3),
+        uncertain=values == 1,
+        snow=values == 2,
+        cloud=values == 3,
+    )
+
+
+def _is_water(surface: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """MODIS's land or water: all but 1 land, 2 shore and 4 ephemeral water."""
+    return np.isin(surface, (0, 3, 5, 6, 7))
+
+
+NO_STATE = 0x7FFF
+"""A state word that no pixel has: deep ocean, fire and snow at once; unlike 65535 it fits 16 bits with a sign."""
+
+QUALITY_RULES: dict[str, Callable[[Quality], Flags]] = {
     "scl": scl,
     "landsat_qa_pixel": landsat_qa_pixel,
     "landsat_pixel_qa": landsat_pixel_qa,
+    "hls_fmask": hls_fmask,
     "modis_state": modis_state,
+    "modis_qc": modis_qc,
+    "modis_vi_quality": modis_vi_quality,
+    "modis_reliability": modis_reliability,
 }
 
-UNUSABLE = {"scl": 0, "landsat_qa_pixel": 1, "landsat_pixel_qa": 1, "modis_state": 1}
-"""By rule, a value that is not usable and stands where the quality band has no pixel: fill, or (MODIS) cloudy."""
+NO_QUALITY = {
+    "scl": 0,
+    "landsat_qa_pixel": 1,
+    "landsat_pixel_qa": 1,
+    "hls_fmask": 255,
+    "modis_state": NO_STATE,
+    "modis_qc": 3,
+    "modis_vi_quality": 3,
+    "modis_reliability": 127,
+}
+"""By encoding, a value that means nodata and stands where the quality band has no pixel."""

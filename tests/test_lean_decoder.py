@@ -1,0 +1,110 @@
+"""The benchmark of the decoders, small: it trains what is missing, continues, compares, and counts."""
+
+import json
+import sys
+from pathlib import Path
+
+import lean_decoder
+import pytest
+import variants
+from variants import by_variant, difference, read_demo, read_runs, train_missing
+
+from agrifm.train.finetune import Outcome
+from tests.toy import toy_project
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three runs of two decoders, of one seed, in two parts and files."""
+    directory = tmp_path_factory.mktemp("toy")
+    toy_project(directory)
+    demo = read_demo(directory, steps=2)
+    decoders = lean_decoder.with_decoders(demo.network)
+    files = [directory / "one.jsonl", directory / "other.jsonl"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(variants, "SEEDS", (0,))
+        train_missing(demo, decoders, files[:1], "0/2")
+        train_missing(demo, decoders, files[1:], "1/2")
+        patch.setattr(variants, "finetune", None)  # nothing is left to train
+        train_missing(demo, decoders, files, "0/1")
+    return directory
+
+
+def test_every_part_trains_its_own_and_none_twice(runs: Path) -> None:
+    found = [[run["variant"] for run in read_runs([runs / name])] for name in ("one.jsonl", "other.jsonl")]
+    assert found == [["released", "lean, narrow"], ["lean, first"]]
+
+
+def test_a_run_has_every_pixel_of_the_unseen_blocks(runs: Path) -> None:
+    demo = read_demo(runs, steps=2)
+    labelled = int((demo.data.unseen.label != 255).sum())
+    for run in read_runs([runs / "one.jsonl"]):
+        counted = sum(sum(map(sum, block)) for block in run["counts"])
+        assert labelled - 4 <= counted <= labelled  # the toy's first four pixels are seen by no sensor
+        assert run["steps"] == 2
+        assert run["seconds"] > 0
+
+
+def test_another_number_of_steps_is_another_run(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    demo = read_demo(runs, steps=3)
+    trained = []
+
+    def finetune(*arguments: object) -> Outcome:
+        trained.append(arguments)
+        return Outcome(3, 0, 0.0, 1.0, 0.0)
+
+    monkeypatch.setattr(variants, "SEEDS", (0,))
+    monkeypatch.setattr(variants, "finetune", finetune)
+    file = runs / "more.jsonl"
+    file.write_text((runs / "one.jsonl").read_text())
+    train_missing(demo, lean_decoder.with_decoders(demo.network), [file], "0/3")
+    assert len(trained) == 1
+    with pytest.raises(SystemExit, match="different data or steps"):
+        by_variant(read_runs([file]), list(lean_decoder.DECODERS))
+
+
+def run(variant: str, seed: int, hits: list[int]) -> dict[str, object]:
+    """Blocks of ten pixels of each of two classes, so many of them right."""
+    counts = [[[own, 10 - own], [10 - own, own]] for own in hits]
+    return {"variant": variant, "seed": seed, "data": "", "scored": [True, True], "counts": counts} | {
+        "seconds": 30.0,
+        "steps": 10,
+    }
+
+
+def test_the_verdict_follows_the_rule_and_the_difference_is_that_of_macro_f1() -> None:
+    """Two alike classes: macro F1 is the share that is right, the same in every block, so intervals are points."""
+    found = {
+        name: [run(name, seed, [hits] * 6) for seed in range(3)]
+        for name, hits in (("released", 8), ("lean, first", 8), ("lean, narrow", 7))
+    }
+    assert difference(found["lean, narrow"], found["released"]) == pytest.approx((-0.1, -0.1, -0.1))
+    lines = list(lean_decoder.accuracy_lines(found))
+    assert "0.700 (0.700-0.700)" in next(line for line in lines if line.startswith("lean, narrow"))
+    assert "3.000" in lines[1]
+    assert "lean, first - released: macro F1 +0.000 (+0.000 to +0.000), keeps up" in lines[-2]
+    assert "does not keep up" in lines[-1]
+
+
+def test_a_variant_that_lacks_a_seed_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [run("released", seed, [8]) for seed in (2, 0, 1)] + [run("lean, first", 0, [8])]
+    found = by_variant(runs, ["released", "lean, first"])
+    assert [own["seed"] for own in found["released"]] == [0, 1, 2]
+    assert list(found) == ["released"]
+    assert "lean, first: 1 of 3 seeds" in capsys.readouterr().out
+
+
+def test_it_writes_the_table_of_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, small in (("RUNS", 1), ("FRAMES", 4), ("BATCH", 1), ("SOURCES", {"sentinel-2": 10})):
+        monkeypatch.setattr(lean_decoder, name, small)
+    file = tmp_path / "runs.jsonl"
+    lines = [run(name, seed, [8, 8]) for name in lean_decoder.DECODERS for seed in range(3)]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    monkeypatch.setattr(sys, "argv", ["lean_decoder.py", "--runs", str(file), "--out", str(tmp_path / "result.txt")])
+    plain = lean_decoder.cost_lines
+    monkeypatch.setattr(lean_decoder, "cost_lines", lambda name, *rest: plain(name, *rest) if name == "tiny" else [])
+    lean_decoder.main()
+    text = (tmp_path / "result.txt").read_text()
+    assert "load average at the start" in text
+    assert text.count("lean, narrow    ") == 2
+    assert str(tmp_path) not in text

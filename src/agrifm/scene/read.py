@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import rasterio
@@ -19,7 +21,12 @@ from rasterio.vrt import WarpedVRT
 
 from agrifm.errors import SceneError
 from agrifm.grid import Grid
+from agrifm.scene.addresses import signing
+from agrifm.scene.credentials import what_is_needed
+from agrifm.scene.encoding import Encoding, stated_encoding
 from agrifm.scene.products import Kernel, Product
+from agrifm.scene.providers import Provider
+from agrifm.scene.remote import RemoteError, is_remote, open_remote, shown
 
 ALIGNED = 1e-3
 """Grids whose corners differ by less than this share of a pixel are one grid."""
@@ -37,6 +44,17 @@ class FileAsset:
     index: int = 1
 
 
+@dataclass(frozen=True)
+class RemoteAsset:
+    """One band of a raster file on a server; `index` counts from 1."""
+
+    href: str
+    """Address as the item states it, without a signature."""
+    provider: Provider | None = None
+    """Who signs the address; None where it is open to all."""
+    index: int = 1
+
+
 @dataclass(frozen=True, eq=False)
 class ArrayAsset:
     """One band in memory or in a NetCDF file: `pixels (y, x)` integers, read when needed."""
@@ -48,7 +66,14 @@ class ArrayAsset:
     """The file it is in; None in memory."""
 
 
-Asset = FileAsset | ArrayAsset
+Asset = FileAsset | RemoteAsset | ArrayAsset
+
+
+def asset_at(href: str, provider: Provider | None = None) -> FileAsset | RemoteAsset:
+    """The asset at an absolute address: a URL of a server, a file:// URL or a path."""
+    if is_remote(href):
+        return RemoteAsset(href, provider)
+    return FileAsset(Path(unquote(urlsplit(href).path) if href.startswith("file:") else href))
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +92,21 @@ class Scene:
     """Last day of a composite."""
     baseline: str | None = None
     """Processing baseline."""
+    offset_removed: bool | None = None
+    """The provider's flag: True, it took the offset out of the numbers; None, it states nothing."""
+    decided: Encoding | None = None
+    """Scale and offset as settled with the pixels (`offsets`); None before."""
+    unused: tuple[str, ...] = ()
+    """Asset keys of the item that the product does not name."""
+
+    @property
+    def encoding(self) -> Encoding:
+        """Scale and offset: as decided, else as the metadata state them.
+
+        Raises:
+            SceneError: see `stated_encoding`.
+        """
+        return self.decided or stated_encoding(self.product, self.baseline, self.offset_removed, self.id)
 
     def asset(self, key: str, band: str) -> Asset:
         """The asset that holds a band.
@@ -75,9 +115,11 @@ class Scene:
             SceneError: the scene has no such asset.
         """
         if key not in self.assets:
+            near = get_close_matches(key, [*self.unused, band], n=1, cutoff=0.4)
+            renamed = f", of others '{near[0]}' is nearest" if near and near[0] in self.unused else ""
             raise SceneError(
                 f"reading scene {self.id}: it has no asset '{key}' for band '{band}' (it has "
-                f"{', '.join(sorted(self.assets)) or 'none'}); repair the scene or list its id in `skip`"
+                f"{', '.join(sorted(self.assets)) or 'none'}{renamed}); repair the scene or list its id in `skip`"
             )
         return self.assets[key]
 
@@ -99,37 +141,60 @@ def read_asset(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, no
         SceneError: the asset is absent, damaged, or has no CRS.
     """
     asset = scene.asset(key, band)
-    name = asset.path.name if isinstance(asset, FileAsset) else f"variable '{key}'"
+    with opened(scene, key, band, nodata) as (source, about):
+        index = 1 if isinstance(asset, ArrayAsset) else asset.index
+        resampling = _resampling(source, grid, kernel)
+        _require_numbers(source, index, nodata, resampling, about)
+        with WarpedVRT(
+            source,
+            crs=str(grid.crs),
+            transform=grid.transform,
+            height=grid.shape[0],
+            width=grid.shape[1],
+            resampling=resampling,
+            tolerance=TOLERANCE,
+            # else GDAL smooths by the ratio of window sizes, so that a pixel would depend on how tiles were cut
+            XSCALE=1,
+            YSCALE=1,
+            src_nodata=nodata,
+            nodata=nodata,
+        ) as warped:
+            return np.asarray(warped.read(index))
+
+
+@contextmanager
+def opened(scene: Scene, key: str, band: str, nodata: int = 0) -> Iterator[tuple[DatasetReader, str]]:
+    """An asset of a scene, open for reading, and how a sentence about it begins.
+
+    Raises:
+        SceneError: the asset is absent, damaged or cannot be fetched, here or when it is read, or has no CRS.
+    """
+    asset = scene.asset(key, band)
+    about = f"reading scene {scene.id}: {_name(asset, key)}"
     try:
-        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), _opened(asset, nodata) as source:
+        with _source(asset, nodata) as source:
             if source.crs is None:
-                raise SceneError(
-                    f"reading scene {scene.id}: {name} has no coordinate reference system; write its CRS into the file"
-                )
-            index = asset.index if isinstance(asset, FileAsset) else 1
-            resampling = _resampling(source, grid, kernel)
-            _require_numbers(source, index, nodata, resampling, f"reading scene {scene.id}: {name}")
-            with WarpedVRT(
-                source,
-                crs=str(grid.crs),
-                transform=grid.transform,
-                height=grid.shape[0],
-                width=grid.shape[1],
-                resampling=resampling,
-                tolerance=TOLERANCE,
-                # else GDAL smooths by the ratio of window sizes, so that a pixel would depend on how tiles were cut
-                XSCALE=1,
-                YSCALE=1,
-                src_nodata=nodata,
-                nodata=nodata,
-            ) as warped:
-                return np.asarray(warped.read(index))
+                raise SceneError(f"{about} has no coordinate reference system; write its CRS into the file")
+            yield source, about
+    except RemoteError as error:
+        raise SceneError(f"{about} cannot be fetched: {error}; {_remedy(asset, error)}") from error
     except (RasterioError, OSError) as error:
         reason = str(error.__cause__ or error).splitlines()[0]
         raise SceneError(
-            f"reading scene {scene.id}: {name} is absent or damaged ({reason}); "
-            "download it again, or list the scene's id in `skip`"
+            f"{about} is absent or damaged ({reason}); download it again, or list the scene's id in `skip`"
         ) from error
+
+
+def _name(asset: Asset, key: str) -> str:
+    if isinstance(asset, FileAsset):
+        return asset.path.name
+    return f"asset '{key}' at {shown(asset.href)}" if isinstance(asset, RemoteAsset) else f"variable '{key}'"
+
+
+def _remedy(asset: Asset, error: RemoteError) -> str:
+    if error.refused and isinstance(asset, RemoteAsset) and asset.provider is not None:
+        return what_is_needed(asset.provider, asset.href)
+    return "try again later, or list the scene's id in `skip`"
 
 
 def _require_numbers(source: DatasetReader, index: int, nodata: int, resampling: Resampling, about: str) -> None:
@@ -147,9 +212,13 @@ def _require_numbers(source: DatasetReader, index: int, nodata: int, resampling:
 
 
 @contextmanager
-def _opened(asset: Asset, nodata: int) -> Iterator[DatasetReader]:
+def _source(asset: Asset, nodata: int) -> Iterator[DatasetReader]:
+    if isinstance(asset, RemoteAsset):
+        with open_remote(asset.href, signing(asset.provider)) as source:
+            yield source
+        return
     if isinstance(asset, FileAsset):
-        with rasterio.open(asset.path) as source:
+        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), rasterio.open(asset.path) as source:
             yield source
         return
     pixels = np.asarray(asset.pixels.values)

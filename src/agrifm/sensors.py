@@ -85,6 +85,36 @@ SENSORS = {
                 Band("B07", "swir22", 2130.0, 50, 500),
             ),
         ),
+        # HLS Product User Guide 2.0: Sentinel-2 MSI on 30 m pixels, bands adjusted to Landsat's where it has them.
+        Sensor(
+            "hls-s30",
+            "Sentinel-2 MSI in HLS S30",
+            30,
+            (
+                Band("B02", "blue", 492.4, 66, 30),
+                Band("B03", "green", 559.8, 36, 30),
+                Band("B04", "red", 664.6, 31, 30),
+                Band("B05", "rededge071", 704.1, 15, 30),
+                Band("B06", "rededge075", 740.5, 15, 30),
+                Band("B07", "rededge078", 782.8, 20, 30),
+                Band("B08", "nir", 832.8, 106, 30),
+                Band("B8A", "nir08", 864.7, 21, 30),
+                Band("B11", "swir16", 1613.7, 91, 30),
+                Band("B12", "swir22", 2202.4, 175, 30),
+            ),
+        ),
+        # MODIS Vegetation Index User's Guide, Collection 6.1: the bands behind MOD13Q1.
+        Sensor(
+            "modis-250m",
+            "MODIS (MOD13Q1)",
+            240,
+            (
+                Band("B01", "red", 645.0, 50, 250),
+                Band("B02", "nir", 858.5, 35, 250),
+                Band("B03", "blue", 469.0, 20, 500),
+                Band("B07", "swir22", 2130.0, 50, 500),
+            ),
+        ),
         # INPE, CBERS-4 Wide Field Imager band designations.
         Sensor(
             "cbers-4-awfi",

@@ -161,10 +161,10 @@ def test_a_scene_can_be_skipped_by_the_id_that_its_date_gives_it(tmp_path: Path)
 def test_the_baseline_of_ones_own_files_is_what_the_user_says(tmp_path: Path) -> None:
     write_tiff(tmp_path / "B02_20240501.tif", TINY)
     (scene,) = found(tmp_path, "*.tif", S2, baseline="03.01")
-    assert scene.product.offset_of(scene.baseline, scene.id) == 0
+    assert scene.encoding.offset == 0
     (scene,) = found(tmp_path, "*.tif", S2)
     with pytest.raises(SceneError, match=r"`baseline` to the \[\[imagery.files\]\] table"):
-        scene.product.offset_of(scene.baseline, scene.id)
+        _ = scene.encoding
 
 
 def test_a_composite_lasts_its_products_eight_days(tmp_path: Path) -> None:

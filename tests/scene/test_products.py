@@ -1,9 +1,12 @@
-"""Products: consistent records, and the offset of Sentinel-2 on both sides of processing baseline 04.00."""
+"""Products: consistent records under names that stay."""
+
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from agrifm.errors import ConfigError, SceneError
+from agrifm.errors import ConfigError
 from agrifm.scene.products import PRODUCTS, Product, find_product
 from agrifm.scene.quality import QUALITY_RULES
 from agrifm.sensors import SENSORS
@@ -55,33 +58,23 @@ def test_a_composite_is_never_averaged_and_has_a_period(product: Product) -> Non
         assert product.period > 1
 
 
-def test_collections_belong_to_one_product_each() -> None:
-    assert len({product.collection for product in PRODUCTS.values()}) == len(PRODUCTS)
+def test_names_are_unique_and_those_of_before_stay() -> None:
     assert all(product.name == name for name, product in PRODUCTS.items())
+    before = {"sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061", "sentinel-2-worldcereal", "cbers-4-awfi-16d"}
+    assert {*before, "landsat-8-c1-worldcereal"} <= PRODUCTS.keys()
 
 
-@pytest.mark.parametrize(
-    ("baseline", "offset"),
-    [("02.14", 0), ("03.01", 0), ("04.00", -0.1), ("04.01", -0.1), ("05.00", -0.1), ("05.10", -0.1), ("10.00", -0.1)],
-)
-def test_sentinel_2_has_an_offset_from_baseline_4_on(baseline: str, offset: float) -> None:
-    """ESA adds 1000 to the digital numbers since baseline 04.00 (25 January 2022); the scale is 0.0001."""
-    assert find_product("sentinel-2-c1-l2a").offset_of(baseline, "x") == offset
+@pytest.mark.parametrize("scale", [None, 0.0, -1e-4, float("nan"), float("inf")])
+def test_a_product_without_a_scale_is_refused(scale: Any) -> None:
+    with pytest.raises(ConfigError, match=r"describing the product 'landsat-c2-l2': its scale is .* without a known"):
+        replace(find_product("landsat-c2-l2"), scale=scale)
 
 
-@pytest.mark.parametrize("baseline", [None, "", "unknown", "N0510"])
-def test_a_scene_without_a_readable_baseline_is_refused(baseline: str | None) -> None:
-    with pytest.raises(SceneError, match=r"reading scene S2A_1: it states .*processing.baseline") as caught:
-        find_product("sentinel-2-c1-l2a").offset_of(baseline, "S2A_1")
-    assert "05.10" in str(caught.value)
-    assert "s2:processing_baseline" in str(caught.value)
-
-
-@pytest.mark.parametrize("baseline", [None, "02.14", "05.10"])
-def test_the_offset_of_landsat_does_not_depend_on_a_baseline(baseline: str | None) -> None:
-    assert find_product("landsat-c2-l2").offset_of(baseline, "x") == -0.2
+@ALL
+def test_older_keys_lead_to_todays(product: Product) -> None:
+    assert set(product.old_keys.values()) <= {*product.assets.values(), *product.quality_bands}
 
 
 def test_an_unknown_product_is_refused_with_the_nearest_known_one() -> None:
-    with pytest.raises(ConfigError, match="unknown product 'sentinel-2-l2a'; did you mean 'sentinel-2-c1-l2a'"):
-        find_product("sentinel-2-l2a")
+    with pytest.raises(ConfigError, match="unknown product 'sentinel-2-c1'; did you mean 'sentinel-2-c1-l2a'"):
+        find_product("sentinel-2-c1")

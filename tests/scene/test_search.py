@@ -225,7 +225,7 @@ def test_a_baseline_may_stand_in_the_processing_extension_or_be_a_number(
     catalogue.add(S2.collection, "S2A_1", at(5, 1), TINY, properties=stated)
     scene = find(catalogue).scenes[0]
     assert scene.baseline == baseline
-    assert scene.product.offset_of(scene.baseline, scene.id) == -0.1
+    assert scene.encoding.offset == -0.1
 
 
 def test_assets_of_no_band_may_state_what_they_like(catalogue: Catalogue) -> None:

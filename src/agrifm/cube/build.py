@@ -310,14 +310,14 @@ def read_frame(frame: Frame, grid: Grid, rule: UsableRule = DEFAULT_RULE) -> Fra
 def _read_scene(scene: Scene, grid: Grid, rule: UsableRule) -> tuple[NDArray[np.int16], NDArray[np.bool_], Flags]:
     """Values, where all bands have a number that can be stored, and flags (nodata where they have none)."""
     product = scene.product
-    offset = product.offset_of(scene.baseline, scene.id)
+    encoding = scene.encoding
     low, high = product.valid_range
     values = np.empty((len(product.bands), *grid.shape), np.int16)
     present = np.ones(grid.shape, bool)
     for number, (band, key) in enumerate(product.assets.items()):
         stored = read_asset(scene, key, band, grid, product.kernel, product.nodata)
         present &= (stored != product.nodata) & (stored >= low) & (stored <= high)
-        numbers = np.round((stored * product.scale + offset) / SCALE)
+        numbers = np.round((stored * encoding.scale + encoding.offset) / SCALE)
         values[number] = np.where(present, np.clip(numbers, FILL + 1, -FILL - 1), FILL)
     flags = _read_flags(scene, grid, rule) | (~present * bits(["nodata"]))
     if rule.masks:
@@ -389,7 +389,8 @@ def _finish(
                 {
                     "day": frame.day.isoformat(),
                     "scenes": [scene.id for scene in frame.scenes],
-                    "offsets": [product.offset_of(scene.baseline, scene.id) for scene in frame.scenes],
+                    "offsets": [scene.encoding.offset for scene in frame.scenes],
+                    "encodings": [scene.encoding.source for scene in frame.scenes],
                     "valid_share": round(share, 4),
                     "flags": dict(sorted(flags[sensor, frame.number].items())),
                 }

@@ -1,37 +1,62 @@
 """One STAC item to one scene: its day, its baseline, its assets, and what they state of their encoding."""
 
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pystac
+from shapely.errors import ShapelyError
+from shapely.geometry import shape
 
 from agrifm.errors import SceneError
+from agrifm.scene.addresses import provider_of
+from agrifm.scene.encoding import baseline_of, removed_by_provider, require_agreement, stated_encoding
 from agrifm.scene.products import Product
-from agrifm.scene.read import FileAsset, Scene, solar_day
+from agrifm.scene.read import Scene, asset_at, solar_day
+
+POLAR = 84.0, -80.0
+"""Latitudes beyond which there are no UTM zones, north and south."""
 
 
 def scene_of(item: pystac.Item, product: Product, longitude: float) -> Scene:
     """The scene that a STAC item describes, with the assets that the product names.
 
+    Older dialects are read too: `eo:platform`, asset keys of `Product.old_keys`, and a processing baseline that stands
+    in the product's name only.
+
     Args:
         longitude: of the area, degrees; the day of an acquisition is the solar day there.
 
     Raises:
-        SceneError: the item has no date, no readable baseline where the offset depends on it, or an asset states
-            another encoding than the product's.
+        SceneError: the item has no geometry or date, lies beyond the UTM zones, is of another sensor, has no readable
+            baseline where the offset depends on it, disagrees with itself on its CRS, or an asset states another
+            encoding than the product's.
     """
+    about = f"reading scene {item.id}"
+    _require_place(item, about)
+    if not is_of_sensor(item, product):
+        raise SceneError(
+            f"{about}: it is of {_platform(item)}, the product '{product.name}' holds "
+            f"{' and '.join(product.platforms)}; list its id in `skip`"
+        )
     day, last_day = _days(item, product, longitude)
-    properties = item.properties
-    stated = properties.get("s2:processing_baseline", properties.get("processing:version"))
-    baseline = None if stated is None else str(stated)
-    wanted = {*product.assets.values(), product.quality_asset, product.day_asset}
+    baseline = baseline_of(item.properties, item.id)
+    removed = removed_by_provider(item.properties, product, item.id)
+    encoding = stated_encoding(product, baseline, removed, item.id)
+    bands = set(product.assets.values())
+    wanted = {*bands, *product.quality_bands, product.day_asset}
+    provider = provider_of(product)
     assets = {}
-    for key, asset in item.assets.items():
-        href = asset.get_absolute_href()
-        if key in wanted and href is not None:
-            _require_encoding(item, key, asset.extra_fields, product, baseline)
-            assets[key] = FileAsset(Path(href))
+    unused = []
+    for stated, asset in item.assets.items():
+        href, key = asset.get_absolute_href(), product.old_keys.get(stated, stated)
+        if key not in wanted or href is None:
+            unused.append(stated)
+            continue
+        if key in bands:
+            require_agreement(asset.extra_fields, product, encoding, f"{about}: asset '{stated}'")
+        _require_one_crs(item, stated, asset.extra_fields, about)
+        assets[key] = asset_at(href, provider)
     return Scene(
         id=item.id,
         product=product,
@@ -40,7 +65,50 @@ def scene_of(item: pystac.Item, product: Product, longitude: float) -> Scene:
         assets=assets,
         source=item.get_self_href() or item.id,
         baseline=baseline,
+        offset_removed=removed,
+        unused=tuple(unused),
     )
+
+
+def is_of_sensor(item: pystac.Item, product: Product) -> bool:
+    """False where an item states a satellite that carries another sensor than the product's."""
+    platform = _platform(item)
+    return not product.platforms or platform is None or platform in product.platforms
+
+
+def _platform(item: pystac.Item) -> str | None:
+    stated = item.properties.get("platform") or item.properties.get("eo:platform")
+    return None if stated is None else str(stated).lower().replace("_", "-")
+
+
+def _require_place(item: pystac.Item, about: str) -> None:
+    """Refuse an item without a geometry, and one whose middle lies beyond the UTM zones."""
+    if item.geometry is None:
+        raise SceneError(f"{about}: it has no geometry, so where it lies is not known; repair the item")
+    try:
+        _, south, _, north = shape(item.geometry).bounds
+    except (ValueError, TypeError, KeyError, AttributeError, ShapelyError) as error:
+        raise SceneError(f"{about}: its geometry is not GeoJSON ({error}); repair the item") from error
+    middle = (south + north) / 2
+    if not POLAR[1] <= middle <= POLAR[0]:
+        raise SceneError(
+            f"{about}: it lies at latitude {middle:.1f} (CRS {_crs(item.properties) or 'not stated'}), and cubes are "
+            "in UTM zones, which reach from 80 degrees south to 84 north; choose another area"
+        )
+
+
+def _crs(fields: Mapping[str, Any]) -> str | None:
+    code, number = fields.get("proj:code"), fields.get("proj:epsg")
+    return str(code) if code is not None else None if number is None else f"EPSG:{number}"
+
+
+def _require_one_crs(item: pystac.Item, key: str, fields: Mapping[str, Any], about: str) -> None:
+    whole, own = _crs(item.properties), _crs(fields)
+    if whole is not None and own is not None and own != whole:
+        raise SceneError(
+            f"{about}: it states the CRS {whole}, its asset '{key}' states {own}; repair the item, or list its id in "
+            "`skip`"
+        )
 
 
 def _days(item: pystac.Item, product: Product, longitude: float) -> tuple[date, date | None]:
@@ -54,22 +122,3 @@ def _days(item: pystac.Item, product: Product, longitude: float) -> tuple[date, 
         return solar_day(start, longitude), None
     end = common.end_datetime
     return start.date(), end.date() if end is not None else start.date() + timedelta(days=product.period - 1)
-
-
-def _require_encoding(
-    item: pystac.Item, key: str, fields: dict[str, Any], product: Product, baseline: str | None
-) -> None:
-    """Refuse an asset whose stated scale or offset contradicts the product's record."""
-    if key not in product.assets.values():
-        return
-    # The raster extension 1.x, STAC 1.1, and its short form for one band: each may be there, and each must agree.
-    holders = [fields, *(fields.get("bands") or [])[:1], *(fields.get("raster:bands") or [])[:1]]
-    expected = {"scale": product.scale, "offset": product.offset_of(baseline, item.id)}
-    for name, value in expected.items():
-        stated = [holder.get(f"raster:{name}", holder.get(name)) for holder in holders]
-        for found in stated:
-            if found is not None and abs(float(found) - value) > 1e-9:
-                raise SceneError(
-                    f"reading scene {item.id}: asset '{key}' states {name} {found}, the product '{product.name}' has "
-                    f"{value:g}; use the product that fits these files, or list the scene's id in `skip`"
-                )

@@ -1,15 +1,16 @@
 """Products: how one provider encodes one sensor. The only home of scale, offset, nodata and quality rules.
 
-The unit of a quantity is DN * scale + offset. A new product is one more record in `PRODUCTS`.
+The unit of a quantity is DN * scale + offset. A new product is one more record in `PRODUCTS`. Which offset a scene has,
+where that depends on the scene, is decided in `encoding`.
 """
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from math import isfinite
 from typing import Literal
 
-from agrifm.errors import ConfigError, SceneError
+from agrifm.errors import ConfigError
 from agrifm.record import Quantity
 from agrifm.sensors import SENSORS
 
@@ -34,6 +35,8 @@ class Product:
     quantity: Quantity = "surface reflectance"
     offset_from_baseline: str | None = None
     """Processing baseline from which on the offset applies; before it, the offset is 0."""
+    offset_flags: tuple[str, ...] = ()
+    """Item properties that say, by dialect, whether the provider took the offset out of the numbers."""
     quality_asset: str | None = None
     quality_rule: str | None = None
     """Name in `quality.QUALITY_RULES`."""
@@ -47,6 +50,17 @@ class Product:
     """Composites: days from the first to the last, both included."""
     resampled_before: str | None = None
     """What the provider had already resampled, for the provenance."""
+    platforms: tuple[str, ...] = ()
+    """Satellites that carry the sensor, where the collection holds others too; () where all of its items are meant."""
+    old_keys: Mapping[str, str] = field(default_factory=dict)
+    """Asset key of an older dialect -> today's."""
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.scale, float) and isfinite(self.scale) and self.scale > 0):
+            raise ConfigError(
+                f"describing the product '{self.name}': its scale is {self.scale!r}, and numbers without a known scale "
+                "are not read; give the unit of the quantity per digital number, such as 0.0001"
+            )
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -65,65 +79,125 @@ class Product:
             return dict(self.more_quality)
         return {self.quality_asset: self.quality_rule, **self.more_quality}
 
-    def offset_of(self, baseline: str | None, scene_id: str) -> float:
-        """The offset of one scene.
-
-        Raises:
-            SceneError: the offset depends on the processing baseline, which the scene does not state readably.
-        """
-        if self.offset_from_baseline is None:
-            return self.offset
-        if baseline is None or not re.fullmatch(r"\d+(\.\d+)*", baseline):
-            found = "no processing baseline" if baseline is None else f"the processing baseline {baseline!r}"
-            raise SceneError(
-                f"reading scene {scene_id}: it states {found}, and the offset of '{self.name}' depends on it (such as "
-                "05.10); add `s2:processing_baseline` to the item, `baseline` to the [[imagery.files]] table, or skip "
-                "the scene"
-            )
-        return self.offset if _version(baseline) >= _version(self.offset_from_baseline) else 0.0
-
-
-def _version(baseline: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in baseline.split("."))
-
 
 _SENTINEL_2_COMMON = {
     "B02": "blue", "B03": "green", "B04": "red", "B05": "rededge1", "B06": "rededge2", "B07": "rededge3",
     "B08": "nir", "B8A": "nir08", "B11": "swir16", "B12": "swir22",
 }  # fmt: skip
+_SENTINEL_2_BANDS = {band: band for band in SENSORS["sentinel-2"].band_names}
 _LANDSAT_COMMON = {"B02": "blue", "B03": "green", "B04": "red", "B05": "nir08", "B06": "swir16", "B07": "swir22"}
+
+# Earth Search v1, Sentinel-2 Collection 1: digital numbers as ESA delivers them, +1000 from baseline 04.00 on; 0 is
+# nodata, and what is below 1000 from then on is a reflectance below 0, kept as such (Sentinel-2 Products Specification
+# Document 14.9 and the Level-2A notice of processing baseline 04.00).
+_SENTINEL_2 = Product(
+    name="sentinel-2-c1-l2a",
+    sensor="sentinel-2",
+    collection="sentinel-2-c1-l2a",
+    assets=_SENTINEL_2_COMMON,
+    scale=1e-4,
+    offset=-0.1,
+    offset_from_baseline="04.00",
+    nodata=0,
+    valid_range=(1, 17000),
+    quality_asset="scl",
+    quality_rule="scl",
+)
+# Landsat 8-9 Collection 2 Level 2 Science Product Guide: scale, offset and valid range (0 to 1). Landsat 4 to 7 are in
+# the same collections and have other bands under the same names.
+_LANDSAT = Product(
+    name="landsat-c2-l2",
+    sensor="landsat",
+    collection="landsat-c2-l2",
+    assets=_LANDSAT_COMMON,
+    scale=2.75e-5,
+    offset=-0.2,
+    nodata=0,
+    valid_range=(7273, 43636),
+    quality_asset="qa_pixel",
+    quality_rule="landsat_qa_pixel",
+    platforms=("landsat-8", "landsat-9"),
+)
+# HLS Product User Guide 2.0: scale and fill; its algorithm, LaSRC, puts out -2000 to 16000 (Landsat 8 Surface
+# Reflectance Code Product Guide). The metadata of neither provider state them, and some files state them wrongly.
+_HLS_L30 = Product(
+    name="hls-l30-planetary-computer",
+    sensor="landsat",
+    collection="hls2-l30",
+    assets={band: band for band in SENSORS["landsat"].band_names},
+    scale=1e-4,
+    offset=0.0,
+    nodata=-9999,
+    valid_range=(-2000, 16000),
+    quality_asset="Fmask",
+    quality_rule="hls_fmask",
+)
+_HLS_S30 = replace(
+    _HLS_L30,
+    name="hls-s30-planetary-computer",
+    sensor="hls-s30",
+    collection="hls2-s30",
+    assets={band: band for band in SENSORS["hls-s30"].band_names},
+)
 
 PRODUCTS = {
     product.name: product
     for product in (
-        # Earth Search v1, Sentinel-2 Collection 1: digital numbers as ESA delivers them, +1000 from baseline 04.00 on.
-        Product(
-            name="sentinel-2-c1-l2a",
-            sensor="sentinel-2",
-            collection="sentinel-2-c1-l2a",
-            assets=_SENTINEL_2_COMMON,
-            scale=1e-4,
-            offset=-0.1,
-            offset_from_baseline="04.00",
-            nodata=0,
-            valid_range=(1, 17000),
-            quality_asset="scl",
-            quality_rule="scl",
+        _SENTINEL_2,
+        # Earth Search v1: the offset is taken out of most scenes, which a flag says, at times wrongly
+        # (github.com/Element84/earth-search, issues 9, 66 and 71).
+        replace(
+            _SENTINEL_2,
+            name="sentinel-2-l2a-earth-search",
+            collection="sentinel-2-l2a",
+            offset_flags=("earthsearch:boa_offset_applied",),
         ),
-        # Landsat 8-9 Collection 2 Level 2 Science Product Guide: scale, offset and valid range.
-        Product(
-            name="landsat-c2-l2",
-            sensor="landsat",
-            collection="landsat-c2-l2",
-            assets=_LANDSAT_COMMON,
-            scale=2.75e-5,
-            offset=-0.2,
-            nodata=0,
-            valid_range=(7273, 43636),
-            quality_asset="qa_pixel",
-            quality_rule="landsat_qa_pixel",
+        # Earth Search v0, the same files under older names.
+        replace(
+            _SENTINEL_2,
+            name="sentinel-2-l2a-earth-search-v0",
+            collection="sentinel-s2-l2a-cogs",
+            assets=_SENTINEL_2_BANDS,
+            quality_asset="SCL",
+            offset_flags=("sentinel:boa_offset_applied",),
         ),
-        # MOD09A1 version 6.1, as the Planetary Computer names it.
+        # Planetary Computer: digital numbers as ESA delivers them; its metadata state neither scale nor offset.
+        replace(
+            _SENTINEL_2,
+            name="sentinel-2-l2a-planetary-computer",
+            collection="sentinel-2-l2a",
+            assets=_SENTINEL_2_BANDS,
+            quality_asset="SCL",
+        ),
+        # Copernicus Data Space: ESA's own JPEG 2000 files.
+        replace(
+            _SENTINEL_2,
+            name="sentinel-2-l2a-cdse",
+            collection="sentinel-2-l2a",
+            assets={
+                band.name: f"{band.name}_{band.ground_sampling_distance:g}m" for band in SENSORS["sentinel-2"].bands
+            },
+            quality_asset="SCL_20m",
+        ),
+        _LANDSAT,
+        replace(_LANDSAT, name="landsat-c2-l2-planetary-computer"),
+        # USGS landsatlook.
+        replace(
+            _LANDSAT,
+            name="landsat-c2-l2-usgs",
+            collection="landsat-c2l2-sr",
+            old_keys={
+                **{f"SR_B{band[-1]}.TIF": key for band, key in _LANDSAT_COMMON.items()},
+                "QA_PIXEL.TIF": "qa_pixel",
+            },
+        ),
+        _HLS_L30,
+        _HLS_S30,
+        # LP DAAC, found through NASA's CMR STAC.
+        replace(_HLS_L30, name="hls-l30-nasa-cmr", collection="HLSL30_2.0"),
+        replace(_HLS_S30, name="hls-s30-nasa-cmr", collection="HLSS30_2.0"),
+        # MOD09A1 version 6.1, as the Planetary Computer names it; MODIS Surface Reflectance User's Guide, Collection
+        # 6.1: scale, fill and valid range.
         Product(
             name="modis-09A1-061",
             sensor="modis",
@@ -139,12 +213,31 @@ PRODUCTS = {
             day_asset="sur_refl_day_of_year",
             period=8,
         ),
+        # MOD13Q1 version 6.1, as the Planetary Computer names it; MODIS Vegetation Index User's Guide, Collection 6.1:
+        # scale, fill and valid range of NDVI and EVI.
+        Product(
+            name="modis-13Q1-061",
+            sensor="modis-250m",
+            collection="modis-13Q1-061",
+            assets={"NDVI": "250m_16_days_NDVI", "EVI": "250m_16_days_EVI"},
+            scale=1e-4,
+            offset=0.0,
+            nodata=-3000,
+            valid_range=(-2000, 10000),
+            quantity="index",
+            quality_asset="250m_16_days_pixel_reliability",
+            quality_rule="modis_reliability",
+            more_quality={"250m_16_days_VI_Quality": "modis_vi_quality"},
+            kernel="nearest",
+            day_asset="250m_16_days_composite_day_of_the_year",
+            period=16,
+        ),
         # Surface reflectance extracted as NetCDF (WorldCereal): no offset left in the numbers.
         Product(
             name="sentinel-2-worldcereal",
             sensor="sentinel-2",
             collection="sentinel-2-worldcereal",
-            assets={band: band for band in SENSORS["sentinel-2"].band_names},
+            assets=_SENTINEL_2_BANDS,
             scale=1e-4,
             offset=0.0,
             nodata=0,

@@ -88,7 +88,7 @@ PROVIDERS = {
             name="earth-search",
             title="Earth Search v1 (Element 84)",
             url="https://earth-search.aws.element84.com/v1",
-            products=_products("sentinel-2-c1-l2a", "landsat-c2-l2"),
+            products=_products("sentinel-2-c1-l2a", "sentinel-2-l2a-earth-search", "landsat-c2-l2"),
             access={"s3": _LANDSAT_KEYS},
         ),
         # github.com/microsoft/planetary-computer-sdk-for-python, sas.py and settings.py: token URL, hosts, variable.
@@ -96,7 +96,14 @@ PROVIDERS = {
             name="planetary-computer",
             title="Microsoft Planetary Computer",
             url="https://planetarycomputer.microsoft.com/api/stac/v1",
-            products=_products("modis-09A1-061"),
+            products=_products(
+                "sentinel-2-l2a-planetary-computer",
+                "landsat-c2-l2-planetary-computer",
+                "hls-l30-planetary-computer",
+                "hls-s30-planetary-computer",
+                "modis-09A1-061",
+                "modis-13Q1-061",
+            ),
             access={
                 "https": SasTokens(
                     url="https://planetarycomputer.microsoft.com/api/sas/v1/token",
@@ -111,7 +118,7 @@ PROVIDERS = {
             name="cdse",
             title="Copernicus Data Space Ecosystem",
             url="https://stac.dataspace.copernicus.eu/v1/",
-            products=(),
+            products=_products("sentinel-2-l2a-cdse"),
             access={
                 "s3": S3Keys(
                     key_variable="CDSE_S3_ACCESS_KEY",
@@ -127,7 +134,7 @@ PROVIDERS = {
             name="nasa-cmr",
             title="NASA CMR STAC, LP DAAC",
             url="https://cmr.earthdata.nasa.gov/stac/LPCLOUD",
-            products=(),
+            products=_products("hls-l30-nasa-cmr", "hls-s30-nasa-cmr"),
             access={
                 "https": BearerToken(
                     variable="EARTHDATA_TOKEN",

@@ -50,11 +50,6 @@ def signed(href: str, provider: Provider, renew: bool = False) -> str:
     return f"{href}{'&' if parts.query else '?'}{_token(access, account, container, provider, renew)}"
 
 
-def unsigned(href: str) -> str:
-    """A URL without its query, in which signatures stand."""
-    return href.partition("?")[0] if urlsplit(href).scheme in ("http", "https") else href
-
-
 def _token(access: SasTokens, account: str, container: str, provider: Provider, renew: bool) -> str:
     key = (access.url, account, container)
     with _lock:

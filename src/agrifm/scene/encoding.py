@@ -1,0 +1,144 @@
+"""Scale and offset of one scene, decided once, and by what.
+
+One precedence for every product, from the first that speaks to the last:
+
+1. the project's `offset`, where the pixels contradict what is stated (`scene.offsets`);
+2. the provider's flag that it took the offset out of the numbers, for products whose record names such a flag;
+3. the processing baseline (never the date), for products whose record says that the offset depends on it;
+4. the product's record.
+
+What an asset states of its own (scale, offset, nodata) never decides: it must agree with what was decided, or the scene
+is refused. Only products with a flag are let off on the offset: Earth Search states -0.1 beside numbers from which it
+was removed (github.com/Element84/earth-search, issue 9).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agrifm.errors import SceneError
+from agrifm.scene.products import Product
+
+BASELINE_IN_ID = re.compile(r"_N(\d{2})(\d{2})_")
+"""In the name of a Sentinel-2 product: S2A_MSIL2A_20200714T115221_N0214_R123_... is of baseline 02.14 (ESA, naming
+convention of compact products)."""
+PRODUCT_IDS = ("s2:product_uri", "sentinel:product_id", "s2:product_id")
+"""Properties that hold that name, by dialect."""
+BASELINES = ("s2:processing_baseline", "sentinel2:processing_baseline", "processing:version")
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The unit of a quantity is DN * scale + offset."""
+
+    scale: float
+    offset: float
+    source: str
+    """Why this offset, such as "offset -0.1 from processing baseline 05.10"."""
+
+
+def stated_encoding(product: Product, baseline: str | None, removed: bool | None, scene_id: str) -> Encoding:
+    """Scale and offset of one scene by what its metadata state.
+
+    Args:
+        baseline: processing baseline, such as "05.10".
+        removed: the provider's flag: True, it took the offset out of the numbers; None, it states nothing.
+
+    Raises:
+        SceneError: the offset depends on the processing baseline, which the scene does not state readably.
+    """
+    if product.offset_from_baseline is None:
+        return Encoding(product.scale, product.offset, f"offset {product.offset:g} from the product's record")
+    if removed and product.offset_flags:
+        return Encoding(product.scale, 0.0, f"offset 0, removed by the provider ({product.offset_flags[0]})")
+    if baseline is None or not re.fullmatch(r"\d+(\.\d+)*", baseline):
+        found = "no processing baseline" if baseline is None else f"the processing baseline {baseline!r}"
+        raise SceneError(
+            f"reading scene {scene_id}: it states {found}, and the offset of '{product.name}' depends on it (such as "
+            "05.10); add `s2:processing_baseline` to the item, `baseline` to the [[imagery.files]] table, or skip "
+            "the scene"
+        )
+    shifted = _version(baseline) >= _version(product.offset_from_baseline)
+    offset = product.offset if shifted else 0.0
+    return Encoding(product.scale, offset, f"offset {offset:g} from processing baseline {baseline}")
+
+
+def baseline_of(properties: Mapping[str, Any], scene_id: str) -> str | None:
+    """The processing baseline that an item states, in a property or in the name of its product; None without one.
+
+    Raises:
+        SceneError: the two disagree.
+    """
+    stated = next((str(properties[name]) for name in BASELINES if properties.get(name) is not None), None)
+    names = [str(properties[name]) for name in PRODUCT_IDS if properties.get(name)] + [scene_id]
+    found = next((match for name in names if (match := BASELINE_IN_ID.search(name))), None)
+    if found is None:
+        return stated
+    named = f"{found[1]}.{found[2]}"
+    if stated is not None and re.fullmatch(r"\d+(\.\d+)*", stated) and _version(stated) != _version(named):
+        raise SceneError(
+            f"reading scene {scene_id}: it states the processing baseline {stated}, its product's name says {named}, "
+            "and the offset depends on it; repair the item, or list its id in `skip`"
+        )
+    return stated or named
+
+
+def removed_by_provider(properties: Mapping[str, Any], product: Product, scene_id: str) -> bool | None:
+    """What the provider's flag says; None without one.
+
+    Raises:
+        SceneError: the flag is not true or false.
+    """
+    for name in product.offset_flags:
+        flag = properties.get(name)
+        if flag is None:
+            continue
+        if not isinstance(flag, bool):
+            raise SceneError(
+                f"reading scene {scene_id}: its flag {name} is {flag!r}, and the offset depends on it; it must be true "
+                "or false"
+            )
+        return flag
+    return None
+
+
+def require_agreement(fields: Mapping[str, Any], product: Product, encoding: Encoding, about: str) -> None:
+    """Refuse an asset whose stated scale, offset or nodata contradicts what was decided.
+
+    Read are the raster extension 1.x (`raster:bands`), STAC 1.1 (`bands`), and its short form for one band; each may
+    be there, and each must agree.
+
+    Args:
+        fields: of the asset.
+        about: the scene and the asset, with which the sentence begins.
+
+    Raises:
+        SceneError: naming what is stated and what the product has.
+    """
+    holders = [fields, *(fields.get("bands") or [])[:1], *(fields.get("raster:bands") or [])[:1]]
+    expected = {"scale": [encoding.scale], "offset": [encoding.offset], "nodata": [float(product.nodata)]}
+    if product.offset_flags:
+        expected["offset"] = [0.0, product.offset]
+    for name, values in expected.items():
+        for holder in holders:
+            found = holder.get(f"raster:{name}", holder.get(name))
+            if found is None:
+                continue
+            number = _number(found)
+            if number is None or not any(abs(number - value) <= 1e-9 for value in values):
+                raise SceneError(
+                    f"{about} states {name} {found}, the product '{product.name}' has {values[0]:g}; use the product "
+                    "that fits these files, or list the scene's id in `skip`"
+                )
+
+
+def _number(found: object) -> float | None:
+    try:
+        return float(str(found))
+    except ValueError:
+        return None
+
+
+def _version(baseline: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in baseline.split("."))

@@ -1,0 +1,134 @@
+"""Scale and offset by what metadata state: both sides of every rule's border, and every lie in one sentence."""
+
+from typing import Any
+
+import pytest
+
+from agrifm.errors import SceneError
+from agrifm.scene.encoding import baseline_of, removed_by_provider, require_agreement, stated_encoding
+from agrifm.scene.products import PRODUCTS, Product, find_product
+
+S2, FLAGGED = find_product("sentinel-2-c1-l2a"), find_product("sentinel-2-l2a-earth-search")
+FLAG = "earthsearch:boa_offset_applied"
+SENTINEL_2 = [product for product in PRODUCTS.values() if product.offset_from_baseline is not None]
+SAFE = "S2A_MSIL2A_20200714T115221_N0214_R123_T28QCH_20200714T191310"
+
+
+@pytest.mark.parametrize("product", SENTINEL_2, ids=lambda product: product.name)
+@pytest.mark.parametrize(
+    ("baseline", "offset"),
+    [("02.14", 0), ("03.01", 0), ("04.00", -0.1), ("04.01", -0.1), ("05.00", -0.1), ("05.10", -0.1), ("10.00", -0.1)],
+)
+def test_sentinel_2_has_an_offset_from_baseline_4_on(product: Product, baseline: str, offset: float) -> None:
+    """ESA adds 1000 to the digital numbers since baseline 04.00 (25 January 2022); the scale is 0.0001."""
+    found = stated_encoding(product, baseline, None, "x")
+    assert (found.scale, found.offset) == (0.0001, offset)
+    assert found.source == f"offset {offset:g} from processing baseline {baseline}"
+
+
+@pytest.mark.parametrize("baseline", [None, "", "unknown", "N0510"])
+def test_a_scene_without_a_readable_baseline_is_refused(baseline: str | None) -> None:
+    with pytest.raises(SceneError, match=r"reading scene S2A_1: it states .*processing.baseline") as caught:
+        stated_encoding(S2, baseline, None, "S2A_1")
+    assert "05.10" in str(caught.value)
+    assert "s2:processing_baseline" in str(caught.value)
+
+
+@pytest.mark.parametrize("baseline", [None, "03.01", "05.10"])
+def test_a_flag_that_says_removed_comes_before_the_baseline_where_the_record_names_it(baseline: str | None) -> None:
+    found = stated_encoding(FLAGGED, baseline, True, "x")
+    assert (found.offset, found.source) == (0, f"offset 0, removed by the provider ({FLAG})")
+
+
+@pytest.mark.parametrize(("flag", "offset"), [(False, -0.1), (None, -0.1)])
+def test_a_flag_that_says_not_removed_leaves_it_to_the_baseline(flag: bool | None, offset: float) -> None:
+    assert stated_encoding(FLAGGED, "05.10", flag, "x").offset == offset
+    assert stated_encoding(FLAGGED, "03.01", flag, "x").offset == 0
+
+
+@pytest.mark.parametrize("baseline", [None, "02.14", "05.10"])
+def test_the_offset_of_landsat_does_not_depend_on_a_baseline(baseline: str | None) -> None:
+    found = stated_encoding(find_product("landsat-c2-l2"), baseline, None, "x")
+    assert (found.scale, found.offset, found.source) == (2.75e-5, -0.2, "offset -0.2 from the product's record")
+
+
+@pytest.mark.parametrize(
+    ("properties", "baseline"),
+    [
+        ({"s2:processing_baseline": "05.10"}, "05.10"),
+        ({"processing:version": "05.00"}, "05.00"),
+        ({"s2:processing_baseline": 5.1}, "5.1"),
+        ({"sentinel:product_id": SAFE}, "02.14"),
+        ({"s2:product_uri": SAFE.replace("N0214", "N0510") + ".SAFE"}, "05.10"),
+        ({"s2:product_uri": SAFE, "s2:processing_baseline": "02.14"}, "02.14"),
+        ({"s2:product_uri": SAFE, "s2:processing_baseline": "unknown"}, "unknown"),
+        ({}, None),
+    ],
+)
+def test_a_baseline_stands_in_a_property_or_in_the_products_name(properties: dict, baseline: str | None) -> None:
+    assert baseline_of(properties, "S2A_28QCH_20200714_0_L2A") == baseline
+
+
+def test_a_baseline_may_stand_in_the_id_of_the_item_alone() -> None:
+    assert baseline_of({}, SAFE) == "02.14"
+
+
+def test_a_baseline_that_contradicts_the_products_name_is_refused() -> None:
+    with pytest.raises(SceneError, match=r"reading scene x: it states .* 05\.10, its product's name says 02\.14"):
+        baseline_of({"sentinel:product_id": SAFE, "s2:processing_baseline": "05.10"}, "x")
+
+
+def test_a_flag_is_read_for_products_that_name_it_only() -> None:
+    assert removed_by_provider({FLAG: True}, FLAGGED, "x") is True
+    assert removed_by_provider({FLAG: False}, FLAGGED, "x") is False
+    assert removed_by_provider({}, FLAGGED, "x") is None
+    assert removed_by_provider({FLAG: True}, S2, "x") is None
+
+
+def test_a_flag_that_is_neither_true_nor_false_is_refused() -> None:
+    with pytest.raises(SceneError, match=rf"reading scene x: its flag {FLAG} is 'yes'"):
+        removed_by_provider({FLAG: "yes"}, FLAGGED, "x")
+
+
+def agree(product: Product, fields: dict[str, Any], baseline: str = "05.10", removed: bool | None = None) -> None:
+    require_agreement(fields, product, stated_encoding(product, baseline, removed, "x"), "reading scene x: asset 'a'")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"nodata": 0, "raster:scale": 0.0001, "raster:offset": -0.1, "bands": [{"name": "B02"}]},
+        {"raster:bands": [{"nodata": 0, "data_type": "uint16"}]},
+        {"raster:bands": [{"scale": 0.0001, "offset": -0.1, "nodata": "0"}]},
+        {"bands": [{"raster:scale": 0.0001, "nodata": 0}]},
+    ],
+)
+def test_every_dialect_that_agrees_is_accepted(fields: dict) -> None:
+    agree(S2, fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"raster:bands": [{"scale": 1e-5}]}, "states scale 1e-05, the product 'sentinel-2-c1-l2a' has 0.0001"),
+        ({"raster:bands": [{"offset": 0}]}, "states offset 0, the product 'sentinel-2-c1-l2a' has -0.1"),
+        ({"raster:bands": [{"nodata": -9999}]}, "states nodata -9999, the product 'sentinel-2-c1-l2a' has 0"),
+        ({"nodata": "nan"}, "states nodata nan, the product 'sentinel-2-c1-l2a' has 0"),
+        ({"bands": [{"raster:scale": "one"}]}, "states scale one,"),
+    ],
+)
+def test_a_scale_an_offset_or_a_nodata_stated_wrong_is_refused(fields: dict, said: str) -> None:
+    with pytest.raises(SceneError) as caught:
+        agree(S2, fields)
+    assert str(caught.value).startswith("reading scene x: asset 'a' " + said)
+    assert "`skip`" in str(caught.value)
+
+
+@pytest.mark.parametrize("removed", [True, False, None])
+def test_where_a_flag_decides_a_stated_offset_of_either_kind_is_let_pass_and_no_other(removed: bool | None) -> None:
+    """Earth Search states -0.1 beside numbers from which it was removed."""
+    for offset in (0, -0.1):
+        agree(FLAGGED, {"raster:bands": [{"offset": offset}]}, removed=removed)
+    with pytest.raises(SceneError, match=r"states offset -0\.2"):
+        agree(FLAGGED, {"raster:bands": [{"offset": -0.2}]}, removed=removed)

@@ -238,6 +238,16 @@ def _check(options: argparse.Namespace) -> None:
     print("\n".join(check(options.file, options.cube)))
 
 
+def _cube(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("cube", type=Path, metavar="DIR|CUBE", help="a project's directory, or a cube in it")
+
+
+def _cube_info(options: argparse.Namespace) -> None:
+    from agrifm.cube.inspect import info
+
+    print("\n".join(info(options.cube)))
+
+
 def _require_torch() -> None:
     from importlib.util import find_spec
 
@@ -261,6 +271,7 @@ COMMANDS = {
     "map": Command("cube and model to a map of classes and confidence", _map_arguments, _map),
     "assess": Command("map and reference points to accuracy and areas with intervals", _assess_arguments, _assess),
     "assess design": Command("draw reference points with the map's classes as strata", _design_arguments, _design),
+    "cube info": Command("what a cube holds, and the rules it was made by", _cube, _cube_info),
     "model info": Command("what a file of weights holds", _window_arguments, _info),
     "model convert": Command(
         "public weights to safetensors with a record, and back, exactly", _convert_arguments, _convert

@@ -1,0 +1,121 @@
+"""`agrifm cube info`: what a cube holds, sensor by sensor, as lines of text. Reads attributes and dates, no pixels."""
+
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from agrifm.cube.store import Cube, SensorCube, open_cube
+from agrifm.season import day_date, day_number
+
+STORE = "zarr.json"
+"""The file that makes a folder a Zarr store."""
+NAME = "cube.zarr"
+"""The cube's name in the directory of a project."""
+CLEAR = 0.1
+"""Usable share from which a frame counts as one that shows the area, when gaps in time are told."""
+
+
+def find_cube(path: Path) -> Cube:
+    """The cube at a path: the store itself, or the one in a project's directory.
+
+    Raises:
+        CubeError: neither is there, or the cube is unfinished.
+    """
+    return open_cube(path if path.name == NAME or (path / STORE).exists() else path / NAME)
+
+
+def info(path: Path) -> list[str]:
+    """The lines of `agrifm cube info` on a cube, or on the one in the directory of a project.
+
+    Raises:
+        CubeError: there is no finished cube.
+    """
+    return describe(find_cube(path))
+
+
+def describe(cube: Cube) -> list[str]:
+    """A cube as lines of text: season, area, sensors, and what was done to them."""
+    about = cube.provenance
+    west, south, east, north = cube.area.bounds
+    rows = [
+        ("cube", str(cube.path)),
+        ("season", f"{cube.season.start} to {cube.season.end}, {cube.season.days} days"),
+        ("area", f"west {west:.4f}, south {south:.4f}, east {east:.4f}, north {north:.4f}"),
+        ("removed", _counts(about.get("removed")) or "nothing"),
+        ("skipped", ", ".join(about.get("skipped", [])) or "nothing"),
+        ("merging", str(about.get("merge_rule", "not stated"))),
+        ("versions", ", ".join(f"{name} {number}" for name, number in about.get("versions", {}).items())),
+    ]
+    for name, sensor in cube.sensors.items():
+        rows += [("", ""), ("sensor", name), *_sensor_rows(cube, sensor, about.get("sensors", {}).get(name, {}))]
+    width = max(len(name) for name, _ in rows)
+    return [f"{name:<{width}}  {text}".rstrip() for name, text in rows]
+
+
+def _sensor_rows(cube: Cube, sensor: SensorCube, about: dict[str, Any]) -> list[tuple[str, str]]:
+    grid, content = sensor.grid, sensor.input
+    rows = [
+        ("product", str(about.get("product", "not stated"))),
+        ("quantity", f"{content.quantity}, stored integers times {content.scale:g}"),
+        ("bands", ", ".join(content.bands)),
+        ("grid", f"{_crs_name(sensor)}, {grid.shape[0]} x {grid.shape[1]} pixels of {grid.resolution:g}"),
+        ("frames", _frames(sensor)),
+        ("usable", _usable(about)),
+        ("gaps", _gaps(cube, sensor, about)),
+        ("scale", f"{about['scale']:g} per digital number, of the product" if "scale" in about else "not stated"),
+        ("offset", _offsets(about)),
+        ("kernels", str(about.get("kernel", "not stated"))),
+        ("quality", str(about.get("quality_rule") or "the product has no quality band, or the cube does not state it")),
+    ]
+    if about.get("resampled_before"):
+        rows.append(("before", f"resampled {about['resampled_before']}"))
+    return rows
+
+
+def _crs_name(sensor: SensorCube) -> str:
+    crs = sensor.grid.crs
+    return f"EPSG:{crs.epsg}" if crs.epsg else str(crs.proj.name)
+
+
+def _frames(sensor: SensorCube) -> str:
+    kind = "composites, each pixel with its day" if sensor.is_composite else "acquisitions"
+    days = [day_date(number) for number in sensor.date]
+    return f"{len(days)} {kind}, {days[0]} to {days[-1]}" if days else f"0 {kind}"
+
+
+def _usable(about: dict[str, Any]) -> str:
+    shares = [frame["valid_share"] for frame in about.get("frames", [])]
+    if not shares:
+        return "not stated"
+    none, clear = sum(share == 0 for share in shares), sum(share >= CLEAR for share in shares)
+    return (
+        f"{sum(shares) / len(shares):.0%} of all pixels and dates; {clear} frames with at least {CLEAR:.0%}, "
+        f"{none} with nothing"
+    )
+
+
+def _gaps(cube: Cube, sensor: SensorCube, about: dict[str, Any]) -> str:
+    """The longest time without a frame that shows a tenth of the area, the season's ends included."""
+    shares = [frame["valid_share"] for frame in about.get("frames", [])]
+    if len(shares) != len(sensor.date):
+        return "not stated"
+    clear = [int(day) for day, share in zip(sensor.date, shares, strict=True) if share >= CLEAR]
+    if not clear:
+        return "no frame shows a tenth of the area"
+    days = sorted({day_number(cube.season.start), *clear, day_number(cube.season.end)})
+    start, end = max(pairwise(days), key=lambda pair: pair[1] - pair[0])
+    return f"at most {end - start} days without a clear frame ({day_date(start)} to {day_date(end)})"
+
+
+def _offsets(about: dict[str, Any]) -> str:
+    numbers = Counter(float(offset) for frame in about.get("frames", []) for offset in frame.get("offsets", []))
+    if not numbers:
+        return "not stated"
+    counts = ", ".join(f"{offset:g} for {count} scenes" for offset, count in sorted(numbers.items()))
+    source = about.get("offset_from") or "of the product and, where it depends on it, each scene's processing baseline"
+    return f"{counts}; {source}"
+
+
+def _counts(removed: dict[str, int] | None) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in (removed or {}).items())

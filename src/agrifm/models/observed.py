@@ -98,7 +98,7 @@ def shares(observed: Observed, patch: Triple) -> tuple[Tensor, Tensor]:
     valid = observed.valid.to(observed.image.dtype)
     by_frame = mean_of_pixels(valid, (h, w))
     T = by_frame.shape[1]
-    frames = valid.new_full((len(valid),), T) if observed.frames is None else observed.frames
+    frames = valid.new_full((valid.shape[0],), T) if observed.frames is None else observed.frames
     real = frames[:, None] - torch.arange(0, T, p, device=valid.device)
     by_frame = functional.pad(by_frame, (0, 0, 0, 0, 0, -T % p))
     total = rearrange(by_frame, "b (d p) h w -> b d p h w", p=p).sum(dim=2)

@@ -31,8 +31,10 @@ def at_steps(observed: Observed, steps: Tensor) -> Tensor:
     known = valid_BPT.sum(dim=-1, keepdim=True)
     wanted = steps.to(day_BPT).expand(*day_BPT.shape[:2], -1).contiguous()
     last = (known - 1).clamp(min=0)
-    begun = torch.searchsorted(day_BPT.contiguous(), wanted, right=True)
-    after = torch.minimum(_last_of_day(day_BPT).gather(2, begun.clamp(max=day_BPT.shape[-1] - 1)), last)
+    begun = _not_after(day_BPT, wanted)
+    next_day = day_BPT.gather(2, begun.clamp(max=day_BPT.shape[-1] - 1))
+    # of two on one day the later frame counts
+    after = torch.minimum(_not_after(day_BPT, next_day) - 1, last)
     before = torch.where(begun > 0, torch.minimum(begun - 1, last), after)
     early, late = day_BPT.gather(2, before), day_BPT.gather(2, after)
     weight = ((wanted - early) / (late - early).clamp(min=1)).clamp(0, 1)[..., None].to(image_BPTC)
@@ -42,11 +44,8 @@ def at_steps(observed: Observed, steps: Tensor) -> Tensor:
     return rearrange(found, "b (h w) f c -> b f c h w", h=observed.valid.shape[2])
 
 
-def _last_of_day(day_BPT: Tensor) -> Tensor:
-    """For each observation the number of the last one of its day: of two on one day the later frame counts."""
-    frames = day_BPT.shape[-1]
-    number = torch.arange(frames, device=day_BPT.device)
-    ends = torch.ones_like(day_BPT, dtype=torch.bool)
-    ends[..., :-1] = day_BPT[..., :-1] != day_BPT[..., 1:]
-    numbered = torch.where(ends, number, torch.full((), frames, device=day_BPT.device))
-    return numbered.flip(-1).cummin(dim=-1).values.flip(-1)
+def _not_after(day_BPT: Tensor, until_BPF: Tensor) -> Tensor:
+    """How many of the ascending days of each pixel are not after each of some other days, (B, P, F) int64."""
+    if torch.compiler.is_exporting():  # graphs of other runtimes know no search
+        return (day_BPT[:, :, None] <= until_BPF[..., None]).sum(dim=-1)
+    return torch.searchsorted(day_BPT.contiguous(), until_BPF, right=True)

@@ -135,7 +135,7 @@ class PatchEmbedding(nn.Module):
         frames = rearrange(whole, "b (d p) c h w -> (b d) (p c) h w", p=p)
         kernel = rearrange(self.proj.weight, "e c p h w -> e (p c) h w")
         tokens = functional.conv2d(frames, kernel, self.proj.bias, stride=(h, w))
-        return rearrange(tokens, "(b d) c h w -> b d h w c", b=len(image_BTCHW))
+        return rearrange(tokens, "(b d) c h w -> b d h w c", b=image_BTCHW.shape[0])
 
 
 class Stage(nn.Module):
@@ -244,4 +244,4 @@ def usable_count(series: Tensor | Observed) -> Tensor:
     """Usable observations of each pixel (B, 1, H, W); in a plain series every frame is one."""
     if isinstance(series, Observed):
         return series.often
-    return series.new_full((len(series), 1, *series.shape[-2:]), frames_of(series))
+    return series.new_full((series.shape[0], 1, *series.shape[-2:]), frames_of(series))

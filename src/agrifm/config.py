@@ -69,6 +69,8 @@ class ImageryConfig(Section):
     """Ids of scenes to leave out; they are counted and named."""
     native_grid: bool = False
     """Keep the grid of the files instead of the area's UTM zone (one sensor only)."""
+    offset: Literal["refuse", "metadata", "pixels"] = "refuse"
+    """What becomes of a Sentinel-2 scene whose metadata and dark pixels disagree on its offset: refused, or settled."""
     masked: tuple[str, ...] = ("cloud", "cloud-edge", "cirrus", "shadow", "dark", "snow")
     """Flags of the quality bands that make a pixel unusable; add "water" or take "snow" out as the task asks."""
     dilate: float = Field(0.0, ge=0)

@@ -437,10 +437,10 @@ def test_a_build_stopped_by_a_damaged_scene_continues_to_the_same_bytes_without_
     build_cube(path, search, SEASON, AREA)
     whole = tree(path)
     path.rename(catalogue.directory / "uninterrupted")
-    damaged = Path(items[4].assets["red"].href)
+    damaged = Path(items[4].assets["nir"].href)
     content = damaged.read_bytes()
     damaged.write_bytes(content[: len(content) // 2])
-    assert "scene S21: red.tif is absent or damaged" in refusal(
+    assert "scene S21: nir.tif is absent or damaged" in refusal(
         SceneError, lambda: build_cube(path, search, SEASON, AREA)
     )
     assert not path.exists()

@@ -11,7 +11,7 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import partial as with_arguments
 from pathlib import Path
@@ -30,6 +30,8 @@ from agrifm.errors import CubeError, SceneError
 from agrifm.files import MARKER, finish_directory, partial_directory, saying_what_failed, write_json
 from agrifm.grid import Grid, Window, area_grid, tiles
 from agrifm.record import SensorInput, running_versions
+from agrifm.scene.encoding import Encoding
+from agrifm.scene.offsets import OffsetChoice, settle
 from agrifm.scene.products import Product
 from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, Flags, bits
 from agrifm.scene.read import ArrayAsset, Asset, FileAsset, Scene, read_asset
@@ -93,6 +95,7 @@ def build_cube(
     area: BaseGeometry,
     native_grid: bool = False,
     rule: UsableRule = DEFAULT_RULE,
+    offset: OffsetChoice = "refuse",
 ) -> Cube:
     """Build the cube of these scenes, or continue a build that was stopped.
 
@@ -100,6 +103,7 @@ def build_cube(
         area: in longitude and latitude; the grid is its UTM zone snapped to 480 m.
         native_grid: keep the grid of the files (scenes of one sensor only).
         rule: which pixels are usable.
+        offset: what becomes of a scene whose metadata and pixels disagree on its offset.
 
     Raises:
         CubeError: the area or the scenes do not make one cube.
@@ -109,7 +113,7 @@ def build_cube(
     frames = group_frames(search.scenes)
     grids = _native_grids(frames) if native_grid else _nested_grids(frames, area)
     _require_metres(rule, grids)
-    plan = _plan(frames, grids, season, area, rule)
+    plan = _plan(frames, grids, season, area, rule, offset)
     partial = partial_directory(path, "cube")
     if (path / MARKER).exists() and not partial.exists() and open_cube(path).provenance["plan"] == plan:
         return open_cube(path)
@@ -118,8 +122,11 @@ def build_cube(
         done = _resume(partial, journal, plan)
         if done is None:
             done = {}
+            settled = settle(_scenes(frames), grids, offset)
             _create(partial, frames, grids, season, area)
-            write_json(journal, {"plan": plan})
+            encodings = [asdict(scene.decided) if scene.decided else None for scene in settled]
+            write_json(journal, {"plan": plan, "encodings": encodings})
+        frames = _with_encodings(frames, journal)
         root = zarr.open_group(partial, mode="r+")
         units = [Unit(frame, window) for frame in frames for window in tiles(grids[frame.sensor].shape, SHARD)]
         waiting = [unit for unit in units if unit.key not in done]
@@ -208,14 +215,25 @@ def _first_band(product: Product) -> tuple[str, str]:
     return key, band
 
 
-def _plan(frames: Sequence[Frame], grids: dict[str, Grid], season: Season, area: BaseGeometry, rule: UsableRule) -> str:
+def _plan(
+    frames: Sequence[Frame],
+    grids: dict[str, Grid],
+    season: Season,
+    area: BaseGeometry,
+    rule: UsableRule,
+    offset: OffsetChoice,
+) -> str:
     """A fingerprint of everything that decides what the cube will hold."""
     content = {
         "season": [str(season.start), str(season.end)],
         "area": area.wkt,
         "usable": asdict(rule),
+        "offset": offset,
         "grids": {name: [str(grid.crs), list(grid.transform), grid.shape] for name, grid in grids.items()},
-        "scenes": [[repr(scene.product), scene.id, str(scene.day), scene.baseline] for scene in _scenes(frames)],
+        "scenes": [
+            [repr(scene.product), scene.id, str(scene.day), scene.baseline, scene.offset_removed]
+            for scene in _scenes(frames)
+        ],
         "files": [[key, *_identity(asset)] for scene in _scenes(frames) for key, asset in sorted(scene.assets.items())],
     }
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
@@ -247,6 +265,22 @@ def _resume(partial: Path, journal: Path, plan: str) -> dict[str, dict[str, int]
     shutil.rmtree(partial, ignore_errors=True)
     journal.unlink(missing_ok=True)
     return None
+
+
+def _with_encodings(frames: Sequence[Frame], journal: Path) -> list[Frame]:
+    """The frames with the encodings of their scenes as they were decided when the build began."""
+    head, _ = json.JSONDecoder().raw_decode(journal.read_text(encoding="utf-8"))
+    decided = iter(head["encodings"])
+    return [
+        replace(
+            frame,
+            scenes=tuple(
+                replace(scene, decided=Encoding(**found)) if (found := next(decided)) else scene
+                for scene in frame.scenes
+            ),
+        )
+        for frame in frames
+    ]
 
 
 def _create(partial: Path, frames: Sequence[Frame], grids: dict[str, Grid], season: Season, area: BaseGeometry) -> None:

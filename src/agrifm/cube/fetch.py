@@ -39,7 +39,7 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
     for files in imagery.files:
         product = find_product(files.product)
         search.extend(search_files(project.directory, files.pattern, product, season, imagery.skip, files.baseline))
-    cube = build_cube(project.cube, search, season, area, imagery.native_grid, rule)
+    cube = build_cube(project.cube, search, season, area, imagery.native_grid, rule, imagery.offset)
     return cube, account(search, imagery.skip, products)
 
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from model_speed import kilobytes, processor
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Pass = Literal["forward", "training"]
 PASSES: tuple[Pass, ...] = ("forward", "training")
+Part = Literal["network", "encoders"]
 SOURCES = {"sentinel-2": 10, "landsat": 6, "modis": 7}
 """Bands per sensor of the demo."""
 ONE_SOURCE = {"sentinel-2": 10}
@@ -34,19 +35,20 @@ CLASSES = 12
 class Subject:
     """A network with what it is measured on: random series, labels, and an optimiser that has its memory already."""
 
-    def __init__(self, config: "AgriFMConfig", frames: int, side: int, batch: int, kind: Pass) -> None:
+    def __init__(
+        self, config: "AgriFMConfig", frames: int, side: int, batch: int, kind: Pass, part: Part = "network"
+    ) -> None:
         import torch
 
         from agrifm.models.agrifm import AgriFM
 
         torch.set_num_threads(1)
         torch.manual_seed(0)
-        self.kind = kind
-        self.network = AgriFM(config).train(kind == "training")
+        self.kind, self.part = kind, part
+        whole = AgriFM(config).train(kind == "training")
+        self.network = whole.encoders if part == "encoders" else whole
         self.images = {
-            source.name: torch.randn(
-                batch, frames, source.channels, *([-(-side // source.pixel)] * 2), dtype=torch.float32
-            )
+            source.name: torch.randn(batch, frames, source.channels, *([-(-side // source.pixel)] * 2))
             for source in config.sources
         }
         self.labels = torch.randint(config.classes, (batch, side, side))
@@ -60,13 +62,16 @@ class Subject:
         """One forward pass, or one training step."""
         import torch
 
-        if self.kind == "forward":
-            with torch.inference_mode():
-                self.network(self.images)
-            return
-        self.optimiser.zero_grad()
-        torch.nn.functional.cross_entropy(self.network(self.images), self.labels).backward()
-        self.optimiser.step()
+        with torch.inference_mode(self.kind == "forward"):
+            if self.part == "encoders":
+                found = self.network(self.images).values()
+                loss = sum(own.encoder_features.square().mean() for own in found)
+            else:
+                loss = torch.nn.functional.cross_entropy(self.network(self.images), self.labels)
+        if self.kind == "training":
+            self.optimiser.zero_grad()
+            loss.backward()
+            self.optimiser.step()
 
     def seconds(self) -> float:
         """Processor seconds of one run."""
@@ -76,34 +81,55 @@ class Subject:
 
 
 def seconds(
-    configs: "Mapping[str, AgriFMConfig]", frames: int, side: int, batch: int, kind: Pass, runs: int
+    configs: "Mapping[str, AgriFMConfig]",
+    frames: int,
+    side: int,
+    batch: int,
+    kind: Pass,
+    runs: int,
+    part: Part = "network",
 ) -> dict[str, float]:
     """Median processor seconds of a pass per network, which take turns after a first pass that does not count."""
-    subjects = {name: Subject(config, frames, side, batch, kind) for name, config in configs.items()}
+    subjects = {name: Subject(config, frames, side, batch, kind, part) for name, config in configs.items()}
     for subject in subjects.values():
         subject.run()
     rounds = [{name: subject.seconds() for name, subject in subjects.items()} for _ in range(runs)]
     return {name: statistics.median(one[name] for one in rounds) for name in subjects}
 
 
-def memory(config: "AgriFMConfig", frames: int, side: int, batch: int, kind: Pass) -> float:
-    """Bytes at the peak of a pass beyond those of the loaded libraries: weights, series, and what lies between."""
+class Measured(NamedTuple):
+    """What a pass took."""
+
+    seconds: float
+    """Of a processor core; the median of the runs."""
+    peak: float
+    """Most bytes beyond those of the loaded libraries: weights, series, and what lies between."""
+
+
+def measured(
+    config: "AgriFMConfig", frames: int, side: int, batch: int, kind: Pass, runs: int, part: Part = "network"
+) -> Measured:
+    """Time and memory of a pass, in a process of its own; the first pass counts for memory alone."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
-        return pool.submit(_peak, config, frames, side, batch, kind).result()
+        return pool.submit(_measured, config, frames, side, batch, kind, runs, part).result()
 
 
-def _peak(config: "AgriFMConfig", frames: int, side: int, batch: int, kind: Pass) -> float:
+def _measured(
+    config: "AgriFMConfig", frames: int, side: int, batch: int, kind: Pass, runs: int, part: Part
+) -> Measured:
     import torch
 
     from agrifm.models.agrifm import AgriFM  # noqa: F401  loaded before the count begins
 
     torch.set_num_threads(1)
+    torch.ones(64, 64) @ torch.ones(64, 64)  # what the library needs for itself
     before = kilobytes("VmRSS")
-    subject = Subject(config, frames, side, batch, kind)
+    subject = Subject(config, frames, side, batch, kind, part)
     Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
     subject.run()
-    return 1024.0 * (kilobytes("VmHWM") - before)
+    peak = 1024.0 * (kilobytes("VmHWM") - before)
+    return Measured(statistics.median(subject.seconds() for _ in range(runs)), peak)
 
 
 def free_bytes() -> int:

@@ -15,18 +15,16 @@ from agrifm.models.agrifm import AgriFM, AgriFMConfig
 
 
 class Work(NamedTuple):
-    """Multiply-adds of one sample."""
+    """Multiply-adds of a forward pass of one sample."""
 
     encoders: int
-    """Of a forward pass up to the features of all sources."""
+    """Up to the features of all sources."""
     decoder: int
     """Of neck and head, or of the lean decoder with its look at the single pixels."""
-    training: int
-    """Of a forward and a backward pass of the whole network; logits of attention are counted as if they were kept."""
 
     @property
-    def forward(self) -> int:
-        """Of a whole forward pass."""
+    def whole(self) -> int:
+        """Of both."""
         return self.encoders + self.decoder
 
 
@@ -38,7 +36,7 @@ class Parameters(NamedTuple):
 
 
 def work(config: AgriFMConfig, frames: int, side: int) -> Work:
-    """Multiply-adds of a network on one sample of plain series.
+    """Multiply-adds of a forward pass on one sample of plain series.
 
     Args:
         frames: images of every series.
@@ -48,11 +46,20 @@ def work(config: AgriFMConfig, frames: int, side: int) -> Work:
         ModelError: the series do not fit the config.
     """
     network, images = _without_content(config, frames, side)
-    with torch.no_grad():
-        encoders = multiply_adds(lambda: network.encoders(images))
-        whole = multiply_adds(lambda: network(images))
-    training = multiply_adds(lambda: network(images).sum().backward())
-    return Work(encoders, whole - encoders, training)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(images)
+    by_module = counter.get_flop_counts()
+    encoders = sum(by_module["AgriFM.encoders"].values()) // 2
+    return Work(encoders, counter.get_total_flops() // 2 - encoders)
+
+
+def training_work(config: AgriFMConfig, frames: int, side: int) -> int:
+    """Multiply-adds of a forward and a backward pass, logits of attention counted as if they were kept.
+
+    Arguments and errors are those of `work`.
+    """
+    network, images = _without_content(config, frames, side)
+    return multiply_adds(lambda: network(images).sum().backward())
 
 
 def parameters(config: AgriFMConfig) -> Parameters:

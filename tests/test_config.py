@@ -166,8 +166,11 @@ def test_the_internal_directory_is_no_key(tmp_path: Path) -> None:
         ({"season": SEASON.replace("2024-11-01", '"soon"')}, "season.start"),
         ({"season": SEASON.replace('"area.geojson"', "[1, 2, 3]")}, "season.area: give a vector file, or four numbers"),
         ({"season": SEASON.replace("2025-06-30", "2024-06-30")}, "season: the season ends on 2024-06-30, not after"),
-        ({"imagery": 'products = ["landsat-c2-l2"]'}, "imagery: give `catalog`"),
+        ({"imagery": 'products = ["landsat-c2-l2"]'}, "imagery: give `provider`, `catalog`"),
         ({"imagery": 'catalog = "c.json"'}, "imagery: `products` is empty"),
+        ({"imagery": IMAGERY + '\nprovider = "cdse"'}, "imagery: `provider` and `catalog` both say where scenes are"),
+        ({"imagery": IMAGERY + "\ncloud = 101"}, "imagery.cloud: Input should be less than or equal to 100"),
+        ({"season": SEASON + "\nbuffer = -1"}, "season.buffer: Input should be greater than or equal to 0"),
         (
             {"imagery": 'products = ["x"]\n' + FILES},
             "imagery: `products` are taken from a catalogue",

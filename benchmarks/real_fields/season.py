@@ -14,10 +14,10 @@ from rasterio.warp import reproject
 from real_fields.read import Composites, Images, Patch
 
 from agrifm.cube.build import Frame, group_frames, read_frame
-from agrifm.cube.fetch import read_area
 from agrifm.cube.store import FILL, NO_DAY, SCALE
 from agrifm.grid import Grid
 from agrifm.legend import Legend
+from agrifm.scene.area import read_area
 from agrifm.scene.products import PRODUCTS
 from agrifm.scene.read import FileAsset
 from agrifm.scene.search import search_catalog
@@ -101,7 +101,7 @@ def _frames(season: Path, product: str, bands: tuple[str, str]) -> list[Frame]:
     """All days of one product with two of its bands, read without interpolation."""
     whole = PRODUCTS[product]
     wanted = replace(whole, assets={band: whole.assets[band] for band in bands}, kernel="nearest")
-    found = search_catalog(season / "catalog.json", [wanted], ALL_DAYS, read_area(season / "area.geojson"))
+    found = search_catalog(season / "catalog.json", [wanted], ALL_DAYS, read_area(season / "area.geojson").shape)
     return group_frames(found.scenes)
 
 

@@ -33,6 +33,8 @@ class SeasonConfig(Section):
     """First day of the season."""
     end: date
     """Last day of the season; in the next year where the season crosses New Year."""
+    buffer: float = Field(0.0, ge=0, le=100_000)
+    """Metres by which the area is grown on all sides."""
 
     @model_validator(mode="after")
     def _ends_after_its_start(self) -> Self:
@@ -59,12 +61,17 @@ class FilesConfig(Section):
 class ImageryConfig(Section):
     """Which scenes become the cube."""
 
-    catalog: Path | None = None
-    """A static STAC catalogue on disk (catalog.json)."""
+    provider: str | None = None
+    """A provider that is searched, such as "earth-search"."""
+    catalog: str | None = None
+    """Instead of a provider, a path or URL: a static STAC catalogue (catalog.json), a STAC API, an item collection such
+    as the scenes.json of an earlier fetch, or a stac-geoparquet file."""
     files: tuple[FilesConfig, ...] = ()
     """Files of one's own, as [[imagery.files]] tables."""
     products: tuple[str, ...] = ()
-    """Products to take from the catalogue, such as "sentinel-2-c1-l2a"; each brings its sensor."""
+    """Products to take from there, such as "sentinel-2-c1-l2a"; each brings its sensor, the first named goes first."""
+    cloud: float | None = Field(None, ge=0, le=100)
+    """Highest cloud cover of a scene, percent, as its item states it; scenes that state none are kept."""
     skip: tuple[str, ...] = ()
     """Ids of scenes to leave out; they are counted and named."""
     native_grid: bool = False
@@ -80,12 +87,17 @@ class ImageryConfig(Section):
 
     @model_validator(mode="after")
     def _some_source(self) -> Self:
-        if self.catalog is None and not self.files:
-            raise ValueError("give `catalog` (a static STAC catalogue) or [[imagery.files]] tables")
-        if self.catalog is not None and not self.products:
+        searched = self.provider or self.catalog
+        if self.provider and self.catalog:
+            raise ValueError("`provider` and `catalog` both say where scenes are; leave one of them out")
+        if not searched and not self.files:
+            raise ValueError("give `provider`, `catalog` (a STAC catalogue) or [[imagery.files]] tables")
+        if searched and not self.products:
             raise ValueError("`products` is empty; name the products to take from the catalogue")
-        if self.catalog is None and self.products:
-            raise ValueError("`products` are taken from a catalogue; give `catalog`, or leave `products` out")
+        if not searched and self.products:
+            raise ValueError(
+                "`products` are taken from a catalogue; give `provider` or `catalog`, or leave `products` out"
+            )
         return self
 
 

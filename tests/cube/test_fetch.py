@@ -5,11 +5,10 @@ from pathlib import Path
 import geopandas
 import numpy as np
 import pytest
-from shapely import LineString, Point, box
-from tests.scenes import AREA, S2_BANDS, UTM, Catalogue, at, reflectance, write_tiff
+from tests.scenes import AREA, S2_BANDS, Catalogue, at, reflectance, write_tiff
 
 from agrifm.config import read_project
-from agrifm.cube.fetch import fetch, read_area
+from agrifm.cube.fetch import fetch
 from agrifm.errors import ConfigError
 
 PROJECT = """\
@@ -119,64 +118,3 @@ def test_an_unknown_product_is_refused_with_the_nearest_known_one(tmp_path: Path
     Catalogue(tmp_path).save()
     with pytest.raises(ConfigError, match="did you mean 'landsat-c2-l2'"):
         run(tmp_path, CATALOGUE.replace("sentinel-2-c1-l2a", "landsat-c2-l1"))
-
-
-def test_an_area_may_be_a_box_in_degrees() -> None:
-    assert read_area((2.0, 46.0, 2.5, 46.5)).equals(box(2, 46, 2.5, 46.5))
-
-
-@pytest.mark.parametrize("edges", [(2.5, 46, 2, 47), (2, 47, 3, 46), (2, 46, 2, 47)])
-def test_an_empty_box_is_refused(edges: tuple[float, float, float, float]) -> None:
-    with pytest.raises(ConfigError, match="west must be less than east and south less than north"):
-        read_area(edges)
-
-
-@pytest.mark.parametrize("name", ["area.geojson", "area.gpkg", "area.parquet"])
-def test_an_area_is_the_union_of_a_files_shapes(tmp_path: Path, name: str) -> None:
-    write_area(tmp_path / name, box(2, 46, 2.1, 46.1), box(2.05, 46, 2.2, 46.1))
-    assert read_area(Path(name), tmp_path).equals(box(2, 46, 2.2, 46.1))
-
-
-def test_an_area_in_metres_comes_in_degrees(tmp_path: Path) -> None:
-    write_area(tmp_path / "area.gpkg", box(499_000, 5_000_000, 501_000, 5_002_000), crs=UTM)
-    west, _, east, _ = read_area(Path("area.gpkg"), tmp_path).bounds
-    assert (west + east) / 2 == pytest.approx(3, abs=1e-6)  # the zone's central meridian
-
-
-def test_a_polygon_that_crosses_itself_is_mended(tmp_path: Path) -> None:
-    path = tmp_path / "area.geojson"
-    ring = "[[2,46],[2.2,46.2],[2.2,46],[2,46.2],[2,46]]"
-    path.write_text(
-        '{"type":"FeatureCollection","features":[{"type":"Feature","properties":{},'
-        f'"geometry":{{"type":"Polygon","coordinates":[{ring}]}}}}]}}'
-    )
-    area = read_area(path)
-    assert area.is_valid
-    assert area.area == pytest.approx(0.02)
-
-
-@pytest.mark.parametrize("shape", [Point(2, 46), LineString([(2, 46), (3, 47)])])
-def test_an_area_without_extent_is_refused(tmp_path: Path, shape) -> None:
-    with pytest.raises(ConfigError, match="it is empty; it needs at least one polygon"):
-        read_area(write_area(tmp_path / "area.geojson", shape))
-
-
-def test_an_area_without_crs_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="it has no coordinate reference system"):
-        read_area(write_area(tmp_path / "area.parquet", AREA, crs=None))
-
-
-@pytest.mark.parametrize(
-    ("name", "fix"),
-    [
-        ("absent.geojson", "check the path"),
-        ("absent.parquet", "check the path"),
-        ("broken.geojson", "give a GeoPackage, GeoJSON, Shapefile or GeoParquet file"),
-        ("broken.parquet", "give a GeoPackage, GeoJSON, Shapefile or GeoParquet file"),
-    ],
-)
-def test_an_area_that_cannot_be_read_is_refused(tmp_path: Path, name: str, fix: str) -> None:
-    (tmp_path / "broken.geojson").write_text("<html>")
-    (tmp_path / "broken.parquet").write_text("<html>")
-    with pytest.raises(ConfigError, match=f"reading the area .*{name}: .*; {fix}$"):
-        read_area(Path(name), tmp_path)

@@ -18,15 +18,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import rasterio
 import zarr
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
 from shapely.geometry.base import BaseGeometry
 
-from agrifm.cube.store import FILL, NO_DAY, SCALE, SHARD, Cube, create_root, create_sensor, open_cube
-from agrifm.errors import CubeError, SceneError
+from agrifm.cube.store import FILL, NO_DAY, SCALES, SHARD, Cube, create_root, create_sensor, open_cube
+from agrifm.errors import CubeError
 from agrifm.files import MARKER, finish_directory, partial_directory, saying_what_failed, write_json
 from agrifm.grid import Grid, Window, area_grid, tiles
 from agrifm.record import SensorInput, running_versions
@@ -34,7 +32,8 @@ from agrifm.scene.encoding import Encoding
 from agrifm.scene.offsets import OffsetChoice, settle
 from agrifm.scene.products import Product
 from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, Flags, bits
-from agrifm.scene.read import ArrayAsset, Asset, FileAsset, Scene, read_asset
+from agrifm.scene.read import ArrayAsset, Asset, FileAsset, RemoteAsset, Scene, opened, read_asset
+from agrifm.scene.remote import shown
 from agrifm.scene.search import Search
 from agrifm.scene.usable import ALWAYS, DEFAULT_RULE, UsableRule, apply_mask, counts
 from agrifm.season import Season, day_number
@@ -45,7 +44,8 @@ MERGE_RULE = (
     "scenes of one solar day are merged in the order of their ids: a pixel is of the first scene in which it is "
     "valid, else of the first that has data"
 )
-THREADS = 2
+THREADS, REMOTE_THREADS = 2, 8
+"""Tiles in work at once; more where scenes are on servers, so that waiting for one does not hold up the others."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class FramePixels(NamedTuple):
     """One frame on a grid."""
 
     values: NDArray[np.int16]
-    """(band, y, x) in units of `SCALE`."""
+    """(band, y, x) in units of the quantity's `SCALES`."""
     valid: NDArray[np.bool_]
     """(y, x)."""
     day: NDArray[np.int32] | None
@@ -130,13 +130,15 @@ def build_cube(
         root = zarr.open_group(partial, mode="r+")
         units = [Unit(frame, window) for frame in frames for window in tiles(grids[frame.sensor].shape, SHARD)]
         waiting = [unit for unit in units if unit.key not in done]
+        remote = any(isinstance(asset, RemoteAsset) for scene in search.scenes for asset in scene.assets.values())
+        threads = REMOTE_THREADS if remote else THREADS
         with (
-            ThreadPoolExecutor(THREADS) as executor,
+            ThreadPoolExecutor(threads) as executor,
             journal.open("a", encoding="utf-8") as log,
             progress("fetch", len(units), len(units) - len(waiting)) as advance,
         ):
             write = with_arguments(_write_unit, root=root, grids=grids, rule=rule)
-            for unit, found in run_tiles(write, waiting, executor, 2 * THREADS):
+            for unit, found in run_tiles(write, waiting, executor, 2 * threads):
                 done[unit.key] = found
                 log.write(f"{unit.key} {json.dumps(found)}\n")
                 log.flush()
@@ -187,14 +189,8 @@ def _native_grids(frames: Sequence[Frame]) -> dict[str, Grid]:
     if isinstance(asset, ArrayAsset):
         height, width = asset.pixels.shape
         return {first.product.sensor: Grid.of(asset.crs, asset.transform, (height, width))}
-    about = f"reading scene {first.id}: {asset.path.name}"
-    try:
-        with rasterio.open(asset.path) as source:
-            crs, transform, shape = source.crs, source.transform, source.shape
-    except RasterioError as error:
-        raise SceneError(f"{about} is absent or damaged ({error}); download it again") from error
-    if crs is None:
-        raise SceneError(f"{about} has no coordinate reference system; write its CRS into the file")
+    with opened(first, *_first_band(first.product)) as (source, about):
+        crs, transform, shape = source.crs, source.transform, source.shape
     if transform.b or transform.d:
         raise CubeError(f"{about} is rotated, which a cube's grid cannot be; leave out `native_grid`")
     return {first.product.sensor: Grid.of(crs.to_wkt(), transform, shape)}
@@ -241,6 +237,8 @@ def _plan(
 
 def _identity(asset: Asset) -> tuple[str, object]:
     """What tells an asset from others: its place in a file, or the pixels themselves where they are in memory."""
+    if isinstance(asset, RemoteAsset):
+        return shown(asset.href), asset.index
     if asset.path is not None:
         return str(asset.path), asset.index if isinstance(asset, FileAsset) else str(asset.pixels.name)
     return "memory", hashlib.sha256(np.ascontiguousarray(asset.pixels.values).tobytes()).hexdigest()
@@ -290,7 +288,11 @@ def _create(partial: Path, frames: Sequence[Frame], grids: dict[str, Grid], seas
         own = [frame for frame in frames if frame.sensor == sensor]
         product = own[0].scenes[0].product
         content = SensorInput(
-            sensor=sensor, bands=product.bands, quantity=product.quantity, scale=SCALE, resolution=grid.resolution
+            sensor=sensor,
+            bands=product.bands,
+            quantity=product.quantity,
+            scale=SCALES[product.quantity],
+            resolution=grid.resolution,
         )
         last = [frame.scenes[0].last_day or frame.day for frame in own] if product.is_composite else None
         create_sensor(root, content, grid, [frame.day for frame in own], last)
@@ -351,11 +353,11 @@ def _read_scene(scene: Scene, grid: Grid, rule: UsableRule) -> tuple[NDArray[np.
     for number, (band, key) in enumerate(product.assets.items()):
         stored = read_asset(scene, key, band, grid, product.kernel, product.nodata)
         present &= (stored != product.nodata) & (stored >= low) & (stored <= high)
-        numbers = np.round((stored * encoding.scale + encoding.offset) / SCALE)
+        numbers = np.round((stored * encoding.scale + encoding.offset) / SCALES[product.quantity])
         values[number] = np.where(present, np.clip(numbers, FILL + 1, -FILL - 1), FILL)
     flags = _read_flags(scene, grid, rule) | (~present * bits(["nodata"]))
     if rule.masks:
-        image = np.where(present, values, 0).astype(np.float32) * np.float32(SCALE)
+        image = np.where(present, values, 0).astype(np.float32) * np.float32(SCALES[product.quantity])
         for name in rule.masks:
             usable = apply_mask(name, image, product.bands, f"reading scene {scene.id}")
             flags |= ~usable * bits(["plug-in"])
@@ -438,7 +440,7 @@ def _finish(
         "merge_rule": MERGE_RULE,
         "usable": {**asdict(rule), "always": list(ALWAYS)},
         "removed": dict(search.removed),
-        "skipped": sorted(scene.id for scene in search.skipped),
+        "skipped": sorted([*(scene.id for scene in search.skipped), *search.unread]),
         "sources": sorted({scene.source.rpartition("/")[0] or scene.source for scene in search.scenes})[:20],
         "sensors": sensors,
         "versions": running_versions("rasterio", "zarr"),

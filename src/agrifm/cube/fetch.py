@@ -1,79 +1,92 @@
 """`agrifm fetch`: the project's scenes, from a catalogue or from files of one's own, to its cube."""
 
 from collections.abc import Sequence
-from pathlib import Path
-
-from shapely import box, make_valid
-from shapely.geometry.base import BaseGeometry
 
 from agrifm.config import Project
 from agrifm.cube.build import build_cube, group_frames
 from agrifm.cube.store import Cube
 from agrifm.errors import ConfigError
-from agrifm.grid import LONLAT
+from agrifm.grid import utm_zone
+from agrifm.scene.area import Area, read_area
+from agrifm.scene.collection import write_collection
 from agrifm.scene.own import search_files
 from agrifm.scene.products import Product, find_product
+from agrifm.scene.providers import find_provider
 from agrifm.scene.read import Scene
-from agrifm.scene.search import Search, search_catalog
+from agrifm.scene.remote import is_remote
+from agrifm.scene.search import LAST, Search, search_catalog
 from agrifm.scene.usable import UsableRule
-from agrifm.vectors import read_vector
+
+SCENES = "scenes.json"
+"""Item collection beside the cube: what was found, and what the cube is built from."""
 
 
 def fetch(project: Project) -> tuple[Cube, list[str]]:
     """Find the project's scenes and build its cube, or continue a build that was stopped.
 
+    The scenes found in a catalogue are written to scenes.json beside the cube before the first is read.
+
     Returns:
         The cube, and one sentence per sensor that accounts for every frame.
 
     Raises:
-        ConfigError: the area or a product cannot be used.
+        ConfigError: the area, the provider or a product cannot be used.
         SceneError, CubeError, OutputError: see `search_catalog`, `search_files` and `build_cube`.
     """
     imagery, season = project.imagery, project.season.season
     rule = UsableRule(imagery.masked, imagery.dilate, imagery.masks)
-    area = read_area(project.season.area, project.directory)
-    search = Search()
+    area = read_area(project.season.area, project.directory, project.season.buffer)
+    if not imagery.native_grid:
+        utm_zone(area.shape)  # refused before anything is searched
     products = [find_product(name) for name in imagery.products]
-    if imagery.catalog is not None:
-        search.extend(search_catalog(project.path(imagery.catalog), products, season, area, imagery.skip))
+    search = _search(project, products, area)
     for files in imagery.files:
         product = find_product(files.product)
         search.extend(search_files(project.directory, files.pattern, product, season, imagery.skip, files.baseline))
-    cube = build_cube(project.cube, search, season, area, imagery.native_grid, rule, imagery.offset)
-    return cube, account(search, imagery.skip, products)
+    cube = build_cube(project.cube, search, season, area.shape, imagery.native_grid, rule, imagery.offset)
+    return cube, [*area.notes, *account(search, imagery.skip, products)]
 
 
-def read_area(area: Path | tuple[float, float, float, float], directory: Path = Path()) -> BaseGeometry:
-    """The area in longitude and latitude: the union of a vector file's shapes, or a box (west, south, east, north).
-
-    Raises:
-        ConfigError: the file is absent, has no CRS, or the area is empty.
-    """
-    if not isinstance(area, Path):
-        west, south, east, north = area
-        if not (west < east and south < north):
+def _search(project: Project, products: Sequence[Product], area: Area) -> Search:
+    """What the project's provider or catalogue has; written beside the cube."""
+    imagery, season = project.imagery, project.season.season
+    source = imagery.catalog
+    if imagery.provider is not None:
+        provider = find_provider(imagery.provider)
+        foreign = [product.name for product in products if product not in provider.products]
+        if foreign:
             raise ConfigError(
-                f"reading the area: west {west}, south {south}, east {east}, north {north} is empty; "
-                "west must be less than east and south less than north"
+                f"searching {provider.title}: it has no product {', '.join(map(repr, foreign))}; it has "
+                f"{', '.join(product.name for product in provider.products)}"
             )
-        return box(*area)
-    path = directory / area
-    frame = read_vector(path, f"reading the area {path}", ConfigError)
-    shape: BaseGeometry = make_valid(frame.to_crs(LONLAT).union_all())
-    if shape.is_empty or shape.area == 0:
-        raise ConfigError(f"reading the area {path}: it is empty; it needs at least one polygon")
-    return shape
+        source = provider.url
+    if source is None:
+        return Search()
+    if not is_remote(source):
+        path = project.path(source)
+        source = str(path / "catalog.json" if path.is_dir() else path)
+    search = search_catalog(source, products, season, area.shape, imagery.skip, imagery.cloud)
+    if source != str(project.path(SCENES)):
+        write_collection(
+            project.path(SCENES), search.items, search.removed, season, area.shape, imagery.products, imagery.cloud
+        )
+    return search
 
 
 def account(search: Search, skip: Sequence[str] = (), products: Sequence[Product] = ()) -> list[str]:
-    """One sentence per sensor: frames requested, found and skipped, the skipped scenes by name; then what was amiss.
+    """What the filters removed; per sensor frames requested, found and skipped, by name; then what was amiss.
 
     Args:
         skip: ids of scenes that were to be left out.
         products: products that were asked for.
     """
-    found, requested = (_frames_per_sensor(scenes) for scenes in (search.scenes, search.scenes + search.skipped))
     lines = []
+    removed = [f"{count} {reason}" for reason, count in search.removed.items() if reason != LAST]
+    if removed:
+        lines.append(f"scenes left out: {', '.join(removed)}")
+    if search.without_cloud_cover:
+        lines.append(f"{search.without_cloud_cover} scenes state no cloud cover and were kept")
+    found, requested = (_frames_per_sensor(scenes) for scenes in (search.scenes, search.scenes + search.skipped))
     for sensor, days in requested.items():
         skipped = [scene.id for scene in search.skipped if scene.product.sensor == sensor]
         note = f", skipped on request: {', '.join(sorted(skipped))}" if skipped else ""
@@ -82,7 +95,9 @@ def account(search: Search, skip: Sequence[str] = (), products: Sequence[Product
     lines += [
         f"{own.sensor}: no scene of '{own.name}' in the season and area" for own in products if own.name not in came
     ]
-    unknown = sorted(set(skip) - {scene.id for scene in search.skipped})
+    if search.unread:
+        lines.append(f"skipped on request, and not usable anyway: {', '.join(sorted(search.unread))}")
+    unknown = sorted(set(skip) - {scene.id for scene in search.skipped} - set(search.unread))
     if unknown:
         lines.append(f"to be skipped, but not among the scenes: {', '.join(unknown)}")
     return lines

@@ -1,20 +1,25 @@
-"""Scenes from a static STAC catalogue on disk. Every filter says how many scenes it removed."""
+"""Scenes from the items of a catalogue. Every filter says how many scenes it removed."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import pystac
-from shapely.errors import ShapelyError
-from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from agrifm.errors import SceneError
-from agrifm.scene.items import scene_of
+from agrifm.scene.catalogs import Wanted, read_items
+from agrifm.scene.collection import removed_before
+from agrifm.scene.duplicates import Found, without_duplicates
+from agrifm.scene.items import is_of_sensor, scene_of
+from agrifm.scene.outline import outline_of, touches
 from agrifm.scene.products import Product
 from agrifm.scene.read import Scene
 from agrifm.season import Season
+
+LAST = "skipped on request"
 
 
 @dataclass
@@ -25,23 +30,34 @@ class Search:
     removed: Counter[str] = field(default_factory=Counter)
     skipped: list[Scene] = field(default_factory=list)
     """Scenes left out on request."""
+    unread: list[str] = field(default_factory=list)
+    """Ids of scenes left out on request that could not have been used."""
+    items: list[pystac.Item] = field(default_factory=list)
+    """Items of the scenes and of those left out on request."""
+    without_cloud_cover: int = 0
+    """Scenes kept that do not state their cloud cover, where there is a limit."""
 
     def extend(self, other: "Search") -> None:
         """Take over the scenes and counts of another search."""
         self.scenes += other.scenes
         self.removed += other.removed
         self.skipped += other.skipped
+        self.unread += other.unread
+        self.items += other.items
+        self.without_cloud_cover += other.without_cloud_cover
 
-    def keep(self, scene: Scene, season: Season, skip: Sequence[str]) -> None:
-        """Take a scene unless it is outside the season or to be skipped; count it in any case."""
+    def keep(self, scene: Scene, season: Season, skip: Sequence[str]) -> bool:
+        """Take a scene unless it is outside the season or to be skipped; count it in any case. True where taken."""
         last = scene.last_day or scene.day
         if scene.day > season.end or last < season.start:
             self.removed["outside the season"] += 1
         elif scene.id in skip:
-            self.removed["skipped on request"] += 1
+            self.removed[LAST] += 1
             self.skipped.append(scene)
         else:
             self.scenes.append(scene)
+            return True
+        return False
 
     def require_some(self, season: Season, where: str) -> None:
         """Refuse an empty result in one sentence that says what was removed.
@@ -58,40 +74,115 @@ class Search:
 
 
 def search_catalog(
-    catalog: Path, products: Sequence[Product], season: Season, area: BaseGeometry, skip: Sequence[str] = ()
+    catalog: str | Path,
+    products: Sequence[Product],
+    season: Season,
+    area: BaseGeometry,
+    skip: Sequence[str] = (),
+    cloud: float | None = None,
 ) -> Search:
-    """Scenes of these products in a static catalogue, in the season and touching the area.
+    """Scenes of these products in a catalogue, in the season and touching the area.
 
     Args:
+        catalog: path or URL of a static catalogue, a STAC API, an item collection or a stac-geoparquet file.
         area: in longitude and latitude.
         skip: ids of scenes to leave out.
+        cloud: highest cloud cover that an item may state (`eo:cloud_cover`), percent; None takes all.
 
     Raises:
         SceneError: the catalogue cannot be read, an item is unusable, or nothing is left.
     """
-    try:
-        root = pystac.Catalog.from_file(catalog)
-        items = list(root.get_items(recursive=True))
-    except (OSError, ValueError, KeyError, AttributeError, pystac.STACError, pystac.STACTypeError) as error:
-        raise SceneError(f"reading the STAC catalogue {catalog}: {error}; give the path of a catalog.json") from error
-    by_collection = {product.collection: product for product in products}
-    result = Search()
-    for item in items:
-        product = by_collection.get(item.collection_id or "")
-        if product is None:
-            result.removed["of other collections"] += 1
-        elif item.geometry is None:
-            result.removed["without a geometry"] += 1
-        elif not _outline(item).intersects(area):
-            result.removed["outside the area"] += 1
-        else:
-            result.keep(scene_of(item, product, area.centroid.x), season, skip)
-    result.require_some(season, str(catalog))
+    source = str(catalog)
+    longest = max((product.period for product in products), default=1)
+    wanted = Wanted(
+        tuple(dict.fromkeys(product.collection for product in products)),
+        area.bounds,
+        season.start - timedelta(days=longest - 1),
+        season.end,
+    )
+    found = read_items(source, wanted)
+    names = tuple(product.name for product in products)
+    result = search_items(found.items, products, season, area, skip, cloud)
+    before = removed_before(found.extra, source, season, area, names, cloud)
+    before.pop(LAST, None)
+    result.removed = before + result.removed
+    result.require_some(season, source)
     return result
 
 
-def _outline(item: pystac.Item) -> BaseGeometry:
+def search_items(
+    items: Iterable[pystac.Item],
+    products: Sequence[Product],
+    season: Season,
+    area: BaseGeometry,
+    skip: Sequence[str] = (),
+    cloud: float | None = None,
+) -> Search:
+    """Scenes among items; see `search_catalog`, whose filters these are, in this order.
+
+    Raises:
+        SceneError: an item that passes the filters is unusable.
+    """
+    result = Search()
+    seen: set[tuple[str, str]] = set()
+    taken: list[Found] = []
+    for item in items:
+        product = _product_of(item, products)
+        key = (item.collection_id or "", item.id)
+        if product is None:
+            result.removed["of other collections"] += 1
+        elif key in seen:
+            result.removed["listed twice"] += 1
+        elif not is_of_sensor(item, product):
+            result.removed["of another satellite"] += 1
+        elif item.geometry is None:
+            result.removed["without a geometry"] += 1
+        else:
+            seen.add(key)
+            outline = outline_of(item.geometry, item.id)
+            if not touches(outline, area):
+                result.removed["outside the area"] += 1
+            elif _is_cloudier(item, cloud):
+                result.removed[f"cloudier than {cloud:g} %"] += 1
+            else:
+                scene = _keep(result, item, product, season, area.centroid.x, skip)
+                if scene is not None:
+                    taken.append(Found(item, scene, outline))
+    chosen, double = without_duplicates(taken, products)
+    result.removed += double
+    result.scenes = [one.scene for one in chosen]
+    result.items += [one.item for one in chosen]
+    if cloud is not None:
+        result.without_cloud_cover = sum("eo:cloud_cover" not in one.item.properties for one in chosen)
+    return result
+
+
+def _keep(
+    result: Search, item: pystac.Item, product: Product, season: Season, longitude: float, skip: Sequence[str]
+) -> Scene | None:
     try:
-        return shape(item.geometry or {})
-    except (ValueError, TypeError, KeyError, AttributeError, ShapelyError) as error:
-        raise SceneError(f"reading scene {item.id}: its geometry is not GeoJSON ({error}); repair the item") from error
+        scene = scene_of(item, product, longitude)
+    except SceneError:
+        if item.id not in skip:
+            raise
+        result.removed[LAST] += 1
+        result.unread.append(item.id)
+        result.items.append(item)
+        return None
+    if result.keep(scene, season, skip):
+        return scene
+    if result.skipped and result.skipped[-1] is scene:
+        result.items.append(item)
+    return None
+
+
+def _product_of(item: pystac.Item, products: Sequence[Product]) -> Product | None:
+    """The product whose item it is: of its collection, and where several are, the first whose bands it has."""
+    own = [product for product in products if product.collection == item.collection_id]
+    whole = (product for product in own if item.assets.keys() >= set(product.assets.values()))
+    return next(whole, own[0] if own else None)
+
+
+def _is_cloudier(item: pystac.Item, limit: float | None) -> bool:
+    stated = item.properties.get("eo:cloud_cover")
+    return limit is not None and isinstance(stated, int | float) and stated > limit

@@ -22,12 +22,27 @@ from zarr.codecs import BloscCodec
 
 from agrifm.errors import CubeError
 from agrifm.grid import Grid, Window
-from agrifm.record import SensorInput
+from agrifm.record import Quantity, SensorInput
 from agrifm.season import Season
 
 FORMAT = 1
 SCALE = 1e-4
-"""Unit of the quantity per stored integer."""
+"""Unit of the quantity per stored integer, of reflectance and indices."""
+SCALES: dict[Quantity, float] = {
+    "surface reflectance": SCALE,
+    "index": SCALE,
+    "backscatter (dB)": 0.01,
+    "backscatter (linear)": 2e-4,
+    "temperature": 0.02,
+}
+"""Unit of each quantity per stored integer: 16 bits hold 327 dB, a power ratio of 6.5, 655 K."""
+UNITS: dict[Quantity, str] = {
+    "surface reflectance": "1",
+    "index": "1",
+    "backscatter (dB)": "dB",
+    "backscatter (linear)": "1",
+    "temperature": "K",
+}
 FILL = -32768
 NO_DAY = -1
 CHUNK = 96
@@ -167,22 +182,25 @@ def create_sensor(
     grid: Grid,
     days: Sequence[date],
     last_days: Sequence[date] | None,
+    shard: int = SHARD,
 ) -> zarr.Group:
     """The arrays of one sensor, filled with nothing: values with the fill value, valid with False.
 
     Args:
         days: day of each frame (of a composite, its first day), increasing.
         last_days: of composites; None for single acquisitions.
+        shard: side in pixels of a shard, a multiple of `CHUNK`.
     """
     group = root.create_group(content.sensor)
     frames, shape_ = len(days), grid.shape
     tile = {"grid_mapping": "spatial_ref"}
-    values = _create(group, "values", (frames, len(content.bands), *shape_), "int16", FILL, ("time", "band", "y", "x"))
+    dimensions = ("time", "band", "y", "x")
+    values = _create(group, "values", (frames, len(content.bands), *shape_), "int16", FILL, dimensions, shard)
     values.attrs.update(
         {**tile, "scale_factor": content.scale, "add_offset": 0.0, "_FillValue": FILL, "quantity": content.quantity}
     )
-    values.attrs.update({"long_name": f"{content.quantity} of {content.sensor}", "units": "1"})
-    valid = _create(group, "valid", (frames, *shape_), "bool", False, ("time", "y", "x"))
+    values.attrs.update({"long_name": f"{content.quantity} of {content.sensor}", "units": UNITS[content.quantity]})
+    valid = _create(group, "valid", (frames, *shape_), "bool", False, ("time", "y", "x"), shard)
     valid.attrs.update({**tile, "long_name": "usable observation"})
     epoch = date(1970, 1, 1)
     numbers = np.array([(day - epoch).days for day in days], np.int32)
@@ -191,7 +209,7 @@ def create_sensor(
         group["time"].attrs["bounds"] = "time_bounds"
         bounds = np.stack([numbers, [(day - epoch).days + 1 for day in last_days]], axis=1).astype(np.int32)
         _write(group, "time_bounds", bounds, ("time", "bound"), {})
-        day = _create(group, "day", (frames, *shape_), "int32", NO_DAY, ("time", "y", "x"))
+        day = _create(group, "day", (frames, *shape_), "int32", NO_DAY, ("time", "y", "x"), shard)
         day.attrs.update({**tile, **DAYS, "_FillValue": NO_DAY, "long_name": "day of the observation"})
     for axis, standard in (("x", "projection_x_coordinate"), ("y", "projection_y_coordinate")):
         unit = str(grid.crs.proj.axis_info[0].unit_name)
@@ -217,16 +235,22 @@ def create_sensor(
 
 
 def _create(
-    group: zarr.Group, name: str, shape_: tuple[int, ...], dtype: str, fill: object, dimensions: tuple[str, ...]
+    group: zarr.Group,
+    name: str,
+    shape_: tuple[int, ...],
+    dtype: str,
+    fill: object,
+    dimensions: tuple[str, ...],
+    shard: int,
 ) -> zarr.Array:
-    """An array in shards of one frame, all bands, 960 x 960 pixels, and chunks of 96 x 96."""
+    """An array in shards of one frame, all bands, `shard` x `shard` pixels, and chunks of 96 x 96."""
     middle = shape_[1:-2]
     return group.create_array(
         name,
         shape=shape_,
         dtype=dtype,
         chunks=(1, *middle, CHUNK, CHUNK),
-        shards=(1, *middle, SHARD, SHARD),
+        shards=(1, *middle, shard, shard),
         fill_value=fill,
         dimension_names=dimensions,
         compressors=BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"),

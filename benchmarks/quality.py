@@ -1,0 +1,209 @@
+"""How well rules on quality flags find the true clouds, shadows and cirrus of a simulated season, sensor by sensor.
+
+    python benchmarks/quality.py SEASON --region oceanic --seed 0 --size 7 --out benchmarks/results
+
+SEASON is what `agrifm simulate` wrote with that region, seed and size. The truth is the simulator's sky at the pixels'
+centres (of MODIS at 16 places in each pixel, on the pixel's own day). A pixel is truly spoiled by a cloud of opacity
+0.25 or more, else by a shadow as deep, else by cirrus of reflectance 0.01 or more; it is truly clear below a tenth of
+each; in between it is not counted. Omission: spoiled pixels that the rule leaves usable. Commission: clear pixels that
+it masks.
+"""
+
+import argparse
+import datetime
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from simulate import processor
+
+from agrifm.cube.build import group_frames
+from agrifm.cube.fetch import read_area
+from agrifm.grid import Grid, Window, area_grid
+from agrifm.record import running_versions
+from agrifm.scene.products import find_product
+from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, Flags, bits
+from agrifm.scene.read import Scene, read_asset
+from agrifm.scene.search import search_catalog
+from agrifm.scene.simulator.orbits import Pass
+from agrifm.scene.simulator.plan import Plan
+from agrifm.scene.simulator.region import read_region
+from agrifm.scene.simulator.sky import Sky, SkyClimate, sky_at
+from agrifm.scene.usable import MASKED, UsableRule
+from agrifm.season import Season, day_date, day_number
+from agrifm.sensors import find_sensor
+
+PRODUCTS = ("sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061")
+OPACITY, CIRRUS = 0.25, 0.01
+RULES = {
+    "default": UsableRule(),
+    "clouds alone": UsableRule(("cloud",)),
+    "without cloud edge": UsableRule(tuple(name for name in MASKED if name != "cloud-edge")),
+    "with the doubtful": UsableRule((*MASKED, "uncertain", "light-cirrus", "near-cloud")),
+    "dilated by 60 m": UsableRule(dilate=60.0),
+    "dilated by 150 m": UsableRule(dilate=150.0),
+    "dilated by 300 m": UsableRule(dilate=300.0),
+}
+MARGIN = 480
+"""Metres along the edges that are not judged: dilation does not see beyond."""
+KINDS = ("cloud", "shadow", "cirrus")
+
+
+class Truth(NamedTuple):
+    """Arrays (H, W): how much of each pixel is truly spoiled by each kind, and by nothing at all."""
+
+    cloud: NDArray[np.float64]
+    shadow: NDArray[np.float64]
+    cirrus: NDArray[np.float64]
+    clear: NDArray[np.float64]
+
+
+def truth_of(sky: Sky, places: int) -> Truth:
+    """What a sky of (H * places, W * places) does to pixels (H, W)."""
+    cloud = sky.cloud >= OPACITY
+    shadow = (sky.shadow >= OPACITY) & ~cloud
+    cirrus = (sky.cirrus >= CIRRUS) & ~cloud & ~shadow
+    clear = (sky.cloud < OPACITY / 10) & (sky.shadow < OPACITY / 10) & (sky.cirrus < CIRRUS / 10)
+    rows, cols = (length // places for length in cloud.shape)
+    split = (rows, places, cols, places)
+    return Truth(*(part.reshape(split).mean(axis=(1, 3)) for part in (cloud, shadow, cirrus, clear)))
+
+
+def rates(counts: Mapping[str, tuple[int, int]]) -> dict[str, float]:
+    """Percent of each kind that were judged wrongly, from (wrong, all); nan where there were none."""
+    return {kind: 100 * wrong / whole if whole else float("nan") for kind, (wrong, whole) in counts.items()}
+
+
+def judge(truth: Truth, usable: NDArray[np.bool_], recorded: NDArray[np.bool_]) -> dict[str, tuple[int, int]]:
+    """(wrong, all) pixels by kind: omitted clouds, shadows, cirrus, and clear pixels that were masked.
+
+    A pixel is of the kind that spoils half of it or more, and clear if all of it is.
+    """
+    found = {}
+    for kind in KINDS:
+        own = recorded & (getattr(truth, kind) >= 0.5)
+        found[kind] = (int((own & usable).sum()), int(own.sum()))
+    clear = recorded & (truth.clear == 1)
+    found["clear"] = (int((clear & ~usable).sum()), int(clear.sum()))
+    return found
+
+
+def sky_over(climate: SkyClimate, seed: int, taken: Pass, grid: Grid, places: int) -> Sky:
+    """The sky at `places` x `places` even places in each pixel of a grid."""
+    fine = grid.at(grid.resolution / places) if places > 1 else grid
+    return sky_at(climate, seed, taken, fine.x[None], fine.y[:, None])
+
+
+def flags_of(scene: Scene, grid: Grid) -> Flags:
+    """The flags of a scene on a grid."""
+    flags = np.zeros(grid.shape, np.uint16)
+    for asset, encoding in scene.product.quality_bands.items():
+        flags |= QUALITY_RULES[encoding](read_asset(scene, asset, "quality", grid, "nearest", NO_QUALITY[encoding]))
+    return flags
+
+
+def judged(
+    scene: Scene, plan: Plan, grid: Grid, passes: list[Pass]
+) -> Iterator[tuple[str, dict[str, tuple[int, int]]]]:
+    """The counts of each rule for one scene."""
+    climate = plan.region.sky
+    flags = flags_of(scene, grid)
+    if scene.product.day_asset is None:
+        truth = truth_of(sky_over(climate, plan.seed, passes[0], grid, 1), 1)
+    else:
+        of_year = read_asset(scene, scene.product.day_asset, "day", grid, "nearest", 0).astype(int)
+        truth = Truth(*np.zeros((4, *grid.shape)))
+        for taken in passes:
+            own = of_year == day_date(taken.day).timetuple().tm_yday
+            if own.any():
+                whole = truth_of(sky_over(climate, plan.seed, taken, grid, 4), 4)
+                truth = Truth(*(np.where(own, new, old) for new, old in zip(whole, truth, strict=True)))
+    edge = int(MARGIN / grid.resolution)
+    inner = slice(edge, -edge)
+    recorded = (flags & bits(["nodata"])) == 0
+    for name, rule in RULES.items():
+        usable = rule.usable(rule.dilated(flags, grid.resolution))
+        inside = Truth(*(part[inner, inner] for part in truth))
+        yield name, judge(inside, usable[inner, inner], recorded[inner, inner])
+
+
+def measure(season: Path, plan: Plan, every: int, side: int) -> dict[tuple[str, str], dict[str, tuple[int, int]]]:
+    """Summed counts by sensor and rule, over every so many frames."""
+    area = read_area(season / "area.geojson")
+    base = area_grid(area)
+    passes = {(taken.collection, taken.first): list(taken.passes) for taken in plan.acquisitions}
+    total: dict[tuple[str, str], dict[str, tuple[int, int]]] = defaultdict(
+        lambda: dict.fromkeys((*KINDS, "clear"), (0, 0))
+    )
+    for product in (find_product(name) for name in PRODUCTS):
+        whole = base.at(find_sensor(product.sensor).resolution)
+        size = min(round(side / whole.resolution), *whole.shape) if product.day_asset is None else min(whole.shape)
+        corner = [(length - size) // 2 for length in whole.shape]
+        grid = whole.window(Window(*corner, size, size))
+        everything = Season(plan.season.start - datetime.timedelta(days=8), plan.season.end)
+        frames = group_frames(search_catalog(season / "catalog.json", [product], everything, area).scenes)
+        for frame in frames[:: every if product.day_asset is None else 1]:
+            taken = passes[product.collection, day_number(frame.day)]
+            if len(frame.scenes) == 1 and (len(taken) == 1 or product.day_asset):
+                for rule, counts in judged(frame.scenes[0], plan, grid, taken):
+                    before = total[product.sensor, rule]
+                    total[product.sensor, rule] = {
+                        kind: (before[kind][0] + wrong, before[kind][1] + whole_)
+                        for kind, (wrong, whole_) in counts.items()
+                    }
+    return dict(total)
+
+
+def table(total: Mapping[tuple[str, str], Mapping[str, tuple[int, int]]], args: argparse.Namespace, load: float) -> str:
+    """Header, and one line for each sensor and rule."""
+    versions = ", ".join(f"{name} {number}" for name, number in running_versions("numpy", "scipy").items())
+    command = f"--region {args.region} --seed {args.seed} --size {args.size:g} --every {args.every} --side {args.side}"
+    lines = [
+        f"date       {datetime.date.today().isoformat()}",
+        f"hardware   {processor()}; busy processes before the start (load average) {load:.1f}",
+        f"versions   {versions}",
+        f"command    python benchmarks/quality.py SEASON {command}",
+        "",
+        "percent; omission of truly spoiled pixels by kind, commission of truly clear ones; pixels judged in thousands",
+        "",
+        f"{'sensor':<12}{'rule':<20}{'cloud':>8}{'shadow':>8}{'cirrus':>8}{'clear masked':>14}"
+        f"{'spoiled':>9}{'clear':>8}",
+    ]
+    for (sensor, rule), counts in total.items():
+        own = rates(counts)
+        spoiled = sum(counts[kind][1] for kind in KINDS) / 1000
+        cells = "".join(f"{own[kind]:>8.1f}" for kind in KINDS)
+        lines.append(
+            f"{sensor:<12}{rule:<20}{cells}{own['clear']:>14.1f}{spoiled:>9.1f}{counts['clear'][1] / 1000:>8.1f}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("season", type=Path, metavar="SEASON", help="directory that `agrifm simulate` wrote")
+    parser.add_argument("--region", default="oceanic", help="as simulated, default oceanic")
+    parser.add_argument("--seed", type=int, default=0, help="as simulated, default 0")
+    parser.add_argument("--size", type=float, default=5.0, help="as simulated, km, default 5")
+    parser.add_argument("--year", type=int, default=2024, help="as simulated, default 2024")
+    parser.add_argument("--every", type=int, default=3, help="judge every so many frames (all of MODIS), default 3")
+    parser.add_argument("--side", type=int, default=3840, help="side of the judged square, metres, default 3840")
+    parser.add_argument("--out", type=Path, help="folder for <date>-quality.txt")
+    args = parser.parse_args()
+
+    load = os.getloadavg()[0]
+    region = read_region(args.region)
+    plan = Plan.of(region, args.size, args.seed, region.orbits.season(args.year))
+    text = table(measure(args.season, plan, args.every, args.side), args, load)
+    print(text, end="")
+    if args.out:
+        args.out.mkdir(parents=True, exist_ok=True)
+        (args.out / f"{datetime.date.today().isoformat()}-quality.txt").write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -23,7 +23,7 @@ from agrifm.grid import Grid
 from agrifm.scene.encoding import Encoding
 from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES
 from agrifm.scene.read import Scene, read_asset
-from agrifm.scene.usable import UsableRule
+from agrifm.scene.usable import MASKED, UsableRule
 from agrifm.sensors import find_sensor
 from agrifm.work import progress, run_tiles
 
@@ -38,7 +38,10 @@ LOWEST, HIGHEST = -0.03, 0.09
 0.09 there would be neither water nor vegetation nor shadow in a hundred pixels."""
 UNLIKE, LIKE, NEIGHBOURS = 0.06, 0.03, 4
 """A scene that is farther than `UNLIKE` from the median of its neighbours in time, and with the other offset nearer
-than `LIKE`, disagrees as well."""
+than `LIKE`, disagrees as well. One that is too bright, but with the other offset unlike its neighbours too, is not
+doubted: clouds that the mask missed do that."""
+CLEAR = UsableRule((*MASKED, "uncertain"))
+"""Which pixels are looked at; unclassified ones are often cloud."""
 SAMPLE, FEWEST = 256, 100
 """Pixels of a side that are looked at, and the fewest clear ones that say something."""
 THREADS = 4
@@ -107,10 +110,10 @@ def look(scene: Scene, grids: Mapping[str, Grid]) -> Look:
         SceneError: see `read_asset`.
     """
     product, grid = scene.product, _sample(grids[scene.product.sensor])
-    rule, flags = UsableRule(), np.zeros(grid.shape, np.uint16)
+    flags = np.zeros(grid.shape, np.uint16)
     for asset, encoding in product.quality_bands.items():
         flags |= QUALITY_RULES[encoding](read_asset(scene, asset, "quality", grid, "nearest", NO_QUALITY[encoding]))
-    clear, darkest = rule.usable(flags), np.full(grid.shape, np.inf)
+    clear, darkest = CLEAR.usable(flags), np.full(grid.shape, np.inf)
     for band in find_sensor(product.sensor).bands:
         if clear.any() and band.common_name in DARK:
             stored = read_asset(scene, product.assets[band.name], band.name, grid, "nearest", product.nodata)
@@ -132,13 +135,13 @@ def _doubt(one: Look, found: Sequence[Look]) -> str | None:
     """Why the pixels contradict what is stated, as a part of a sentence; None where they do not."""
     if one.darkest is None:
         return None
-    percent = f"{QUANTILE:.0%} of its clear pixels"
-    if one.level < LOWEST:
+    percent, near = f"{QUANTILE:.0%} of its clear pixels", _neighbours(one, found)
+    away = None if near is None else abs(one.darkest + one.other - near)
+    if one.other == 0 and one.level < LOWEST:
         return f"then {percent} reflect less than {one.level:.3f}, as if the offset had been removed already"
-    if one.level > HIGHEST:
-        return f"then {percent} alone reflect less than {one.level:.3f}, as if the offset were still in its numbers"
-    near = _neighbours(one, found)
-    if near is None or abs(one.level - near) <= UNLIKE or abs(one.darkest + one.other - near) >= LIKE:
+    if one.other != 0 and one.level > HIGHEST and (away is None or away < UNLIKE):
+        return f"then only {percent} reflect less than {one.level:.3f}, as if the offset were still in its numbers"
+    if near is None or away is None or abs(one.level - near) <= UNLIKE or away >= LIKE:
         return None
     return f"then its darkest pixels reflect {one.level:.3f}, those of the scenes next to it in time {near:.3f}"
 

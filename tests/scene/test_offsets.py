@@ -1,0 +1,213 @@
+"""Offsets against pixels: true metadata raise no alarm, every lie does, and the project can settle it."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from affine import Affine
+from tests.scenes import LEFT, SIDE, TOP, UTM
+
+from agrifm.errors import SceneError
+from agrifm.grid import Grid, area_grid
+from agrifm.scene.offsets import FEWEST, look, settle
+from agrifm.scene.own import search_files
+from agrifm.scene.products import Product, find_product
+from agrifm.scene.read import ArrayAsset, Scene
+from agrifm.scene.search import search_catalog
+from agrifm.season import Season
+
+S2, FLAGGED = find_product("sentinel-2-c1-l2a"), find_product("sentinel-2-l2a-earth-search")
+SIZE = 96
+GRIDS = {"sentinel-2": Grid.of(UTM, Affine(10, 0, LEFT, 0, -10, TOP), (SIZE, SIZE)), "landsat": None}
+DATA = Path(os.environ.get("AGRIFM_DATA", Path(__file__).parents[3] / "shared/data"))
+
+
+def scene(
+    name: str,
+    shifted: bool,
+    baseline: str | None = "05.10",
+    removed: bool | None = None,
+    darkest: float = 0.02,
+    clear: float = 1.0,
+    day: int = 1,
+    product: Product = S2,
+) -> Scene:
+    """Ground from `darkest` to 0.4 of reflectance, alike in all bands, in numbers with 1000 added where `shifted`."""
+    reflectance = np.linspace(darkest, 0.4, SIZE * SIZE).reshape(SIZE, SIZE)
+    numbers = (np.rint(reflectance * 10000) + (1000 if shifted else 0)).astype(np.uint16)
+    classes = np.full((SIZE, SIZE), 9, np.uint8)
+    classes.flat[: round(clear * SIZE * SIZE)] = 4
+    planes = {**dict.fromkeys(product.assets.values(), numbers), "scl": classes}
+    transform = Affine(SIDE / SIZE, 0, LEFT, 0, -SIDE / SIZE, TOP)
+    assets = {
+        key: ArrayAsset(xr.DataArray(plane, dims=("y", "x"), name=key), UTM, transform) for key, plane in planes.items()
+    }
+    first = date(2024, 5, 1) + timedelta(days=day)
+    return Scene(name, product, first, assets, "made", baseline=baseline, offset_removed=removed)
+
+
+def sources(scenes: Sequence[Scene], choice="refuse") -> list[str]:
+    found = settle(scenes, GRIDS, choice)
+    assert [one.id for one in found] == [one.id for one in scenes]
+    return [one.encoding.source for one in found]
+
+
+def refusal(scenes: Sequence[Scene], choice="refuse") -> str:
+    with pytest.raises(SceneError) as caught:
+        settle(scenes, GRIDS, choice)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_true_metadata_on_both_sides_of_the_border_are_believed() -> None:
+    season = [scene("A", True), scene("B", False, "03.01", day=3), scene("C", False, removed=True, product=FLAGGED)]
+    assert sources(season[:2]) == [
+        "offset -0.1 from processing baseline 05.10; its pixels agree",
+        "offset 0 from processing baseline 03.01; its pixels agree",
+    ]
+    assert sources(season[2:]) == [
+        "offset 0, removed by the provider (earthsearch:boa_offset_applied); its pixels agree"
+    ]
+
+
+LIES = {
+    "flag says not removed, but it was": scene("X", False, "05.10", False, product=FLAGGED),
+    "flag says removed, but it was not": scene("X", True, "05.10", True, product=FLAGGED),
+    "baseline too old": scene("X", True, "03.01"),
+    "baseline too new, or the offset was taken off twice": scene("X", False, "05.10"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+def test_a_lie_about_the_offset_is_refused_with_what_would_settle_it(lie: Scene) -> None:
+    sentence = refusal([lie])
+    assert sentence.startswith("checking the offset of scene X: its metadata say offset ")
+    too_dark = lie.encoding.offset != 0
+    assert ("as if the offset had been removed already" in sentence) == too_dark
+    assert ("as if the offset were still in its numbers" in sentence) == (not too_dark)
+    assert 'set `offset` of [imagery] to "pixels"' in sentence
+    assert "list its id in `skip`" in sentence
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+def test_pixels_or_metadata_settle_it_where_the_project_says_so_and_the_source_keeps_it(lie: Scene) -> None:
+    stated = lie.encoding
+    (by_pixels,) = settle([lie], GRIDS, "pixels")
+    assert by_pixels.encoding.offset == {0.0: -0.1, -0.1: 0.0}[stated.offset]
+    assert by_pixels.encoding.source.startswith(f"offset {by_pixels.encoding.offset:g} from its pixels; against offset")
+    (by_metadata,) = settle([lie], GRIDS, "metadata")
+    assert by_metadata.encoding.offset == stated.offset
+    assert by_metadata.encoding.source == f'{stated.source}; against its pixels, by `offset` = "metadata"'
+
+
+def test_one_refusal_counts_the_others() -> None:
+    season = [scene(f"S{day}", True, "03.01", day=day) for day in range(3)]
+    assert "scene S0 (and 2 more scenes like it)" in refusal(season)
+
+
+@pytest.mark.parametrize(("darkest", "shifted", "baseline"), [(0.08, False, "05.10"), (-0.02, True, "03.01")])
+def test_neighbours_in_time_tell_where_one_scene_alone_could_be_either(
+    darkest: float, shifted: bool, baseline: str
+) -> None:
+    """Bright soil read as -0.016, or water read as 0.087: possible, but 0.1 away from the same ground days before."""
+    lie = scene("X", shifted, baseline, darkest=darkest, day=9)
+    assert sources([lie])[0].endswith("its pixels agree")
+    season = [scene(f"S{day}", True, darkest=darkest, day=day) for day in range(3)]
+    assert "scene X: " in refusal([*season, lie])
+    assert "those of the scenes next to it in time" in refusal([*season, lie])
+
+
+def test_ground_that_turns_from_dark_to_bright_raises_no_alarm() -> None:
+    assert sources([scene("A", True, darkest=0.01), scene("B", True, darkest=0.07, day=5)])
+
+
+@pytest.mark.parametrize("choice", ["refuse", "metadata", "pixels"])
+def test_a_scene_with_too_few_clear_pixels_is_taken_as_stated_and_said_so(choice: str) -> None:
+    share = (FEWEST - 1) / SIZE**2
+    lie = scene("X", True, "03.01", clear=share)
+    assert sources([lie], choice) == ["offset 0 from processing baseline 03.01; too few clear pixels to check it"]
+    assert "scene X" in refusal([scene("X", True, "03.01", clear=FEWEST / SIZE**2)])
+
+
+def test_pixels_that_fit_neither_offset_settle_nothing() -> None:
+    sentence = refusal([scene("X", True, "03.01", darkest=0.3)], "pixels")
+    assert "its pixels fit neither offset 0 from processing baseline 03.01" in sentence
+
+
+def test_bright_ground_that_the_other_offset_would_not_explain_raises_no_alarm() -> None:
+    """The mask missed a cloud: too bright under either offset, and unlike the days before."""
+    season = [scene(f"S{day}", False, "03.01", day=day) for day in range(3)]
+    assert sources([*season, scene("X", False, "03.01", darkest=0.25, day=4)])
+    assert sources([scene("X", True, "05.10", darkest=0.3)])
+
+
+def test_scenes_of_products_with_one_offset_are_not_touched() -> None:
+    other = replace(scene("X", True), product=find_product("sentinel-2-worldcereal"))
+    assert settle([other], GRIDS, "refuse") == [other]
+
+
+def test_the_real_flanders_season_raises_no_alarm_and_lies_about_it_do() -> None:
+    """The numbers of the set hold reflectance without an offset; it is read here as if its baselines were stated."""
+    files = sorted(DATA.glob("flanders_multisource_2018/*/s2_l2a_10m.nc"))
+    if not files:
+        pytest.skip("needs the data sets at AGRIFM_DATA")
+    real = find_product("sentinel-2-worldcereal")
+    product = replace(real, offset=-0.1, offset_from_baseline="04.00")
+    season = Season(date(2017, 1, 1), date(2019, 12, 31))
+    found = search_files(files[0].parent, "s2_l2a_*m.nc", product, season, baseline="02.07").scenes
+    asset = found[0].assets["B02"]
+    assert isinstance(asset, ArrayAsset)
+    grids = {"sentinel-2": Grid.of(asset.crs, asset.transform, asset.pixels.shape)}
+    assert {one.encoding.offset for one in settle(found, grids, "refuse")} == {0.0}
+    lies = [replace(one, baseline="05.10") for one in found]
+    judged = [one for one in found if look(one, grids).darkest is not None]
+    assert len(judged) > 10
+    settled = settle(lies, grids, "pixels")
+    assert sum(one.encoding.offset == 0 for one in settled) >= 0.95 * len(judged)
+
+
+@pytest.mark.check
+@pytest.mark.parametrize(("region", "year"), [("oceanic", 2022), ("mediterranean", 2024)])
+def test_simulated_seasons_raise_no_alarm_and_nearly_every_lie_does(tmp_path: Path, region: str, year: int) -> None:
+    """Water, forest, haze, snow and cloud, and baselines 03.01 and 05.10 in one season."""
+    import geopandas
+
+    from agrifm.scene.simulator.catalogue import simulate
+
+    simulate(tmp_path / "made", region, year, 2.0, 5, Season(date(year, 3, 1), date(year, 5, 31)))
+    area = geopandas.read_file(tmp_path / "made" / "area.geojson").to_crs(4326).union_all()
+    search = search_catalog(
+        tmp_path / "made" / "catalog.json", [S2], Season(date(year, 1, 1), date(year, 12, 31)), area
+    )
+    grids = {"sentinel-2": area_grid(area)}
+    found = settle(search.scenes, grids, "refuse")
+    judged = [one.id for one in found if one.encoding.source.endswith("its pixels agree")]
+    assert len(judged) > 5
+    assert {one.baseline for one in found} == {"03.01", "05.10"}
+    lies = [replace(one, decided=None, baseline="03.01" if one.baseline == "05.10" else "05.10") for one in found]
+    told = {one.id: one.encoding.offset for one in found}
+    unsettled = [one.id for one in settle(lies, grids, "pixels") if one.encoding.offset != told[one.id]]
+    assert len(set(unsettled) & set(judged)) <= 0.05 * len(judged)
+
+
+def test_a_look_reads_a_sample_of_a_large_scene_and_finds_the_quantile() -> None:
+    one = scene("A", True)
+    plane = one.assets["blue"]
+    assert isinstance(plane, ArrayAsset)
+    seen = look(one, GRIDS)
+    expected = np.quantile(plane.pixels.values, 0.01) / 10000
+    assert seen.darkest == pytest.approx(float(expected), abs=1e-4)
+
+
+def test_a_scene_whose_band_is_absent_is_refused_by_the_check_as_by_the_reader() -> None:
+    one = scene("A", True)
+    assets = {key: asset for key, asset in one.assets.items() if key != "red"}
+    with pytest.raises(
+        SceneError, match=r"scene A: it has no asset 'red' for band 'B04'.* of others 'red2' is nearest"
+    ):
+        settle([replace(one, assets=assets, unused=("red2", "thumbnail"))], GRIDS, "refuse")

@@ -11,7 +11,7 @@ from pyproj import Geod, Transformer
 from shapely import MultiPolygon, Point, Polygon, box
 
 from agrifm.errors import CubeError
-from agrifm.grid import Grid, Window, area_grid, geodesic_hectares, reproject, starts, tiles, utm_zone
+from agrifm.grid import Grid, Window, area_grid, divide_by_zone, geodesic_hectares, reproject, starts, tiles, utm_zone
 
 UTM31 = "EPSG:32631"
 
@@ -90,6 +90,29 @@ def test_a_small_area_gets_the_one_square_it_lies_in() -> None:
 )
 def test_an_area_lies_in_the_zone_that_contains_it(area: Polygon, crs: str) -> None:
     assert utm_zone(area) == crs
+
+
+def test_an_area_over_two_zones_is_divided_along_their_border_without_loss() -> None:
+    """Zones 31 and 32 meet at 6 degrees east (NGA.SIG.0012: zones of 6 degrees from 180 west on)."""
+    area = box(5.5, 48, 6.25, 48.5)
+    parts = divide_by_zone(area)
+    assert {zone: part.bounds for zone, part in parts.items()} == {
+        "EPSG:32631": (5.5, 48, 6, 48.5),
+        "EPSG:32632": (6, 48, 6.25, 48.5),
+    }
+    assert sum(part.area for part in parts.values()) == pytest.approx(area.area)
+
+
+@pytest.mark.parametrize(("longitude", "zone"), [(5.999, 32631), (6.0, 32632), (6.001, 32632), (-180.0, 32601)])
+def test_a_point_belongs_to_the_one_zone_that_contains_it(longitude: float, zone: int) -> None:
+    assert list(divide_by_zone(Point(longitude, 48))) == [f"EPSG:{zone}"]
+
+
+def test_an_area_within_one_zone_stays_whole() -> None:
+    area = box(6, 48, 12, 48.5)
+    parts = divide_by_zone(area)
+    assert list(parts) == ["EPSG:32632"]
+    assert parts["EPSG:32632"].equals(area)
 
 
 def test_an_area_over_two_zones_is_refused_with_where_to_cut_it() -> None:

@@ -2,12 +2,22 @@
 
 from datetime import date
 from importlib.metadata import version
+from itertools import permutations
+from typing import get_args
 
 import pytest
 
 from agrifm.errors import ModelError
 from agrifm.legend import Legend
-from agrifm.record import ModelRecord, SensorInput, SensorRecord, present_sensors, require_fit, running_versions
+from agrifm.record import (
+    ModelRecord,
+    Quantity,
+    SensorInput,
+    SensorRecord,
+    present_sensors,
+    require_fit,
+    running_versions,
+)
 
 SENTINEL = SensorInput(
     sensor="sentinel-2", bands=("B02", "B03", "B04"), quantity="surface reflectance", scale=1e-4, resolution=10
@@ -90,6 +100,12 @@ def test_a_band_that_is_declared_absent_may_be_missing() -> None:
 )
 def test_another_quantity_scale_or_pixel_side_is_refused(field: str, value: object, said: str) -> None:
     assert said in refusal(record(SENTINEL), SENTINEL.model_copy(update={field: value}))
+
+
+@pytest.mark.parametrize(("wanted", "has"), list(permutations(get_args(Quantity), 2)))
+def test_a_model_of_one_quantity_refuses_every_other(wanted: Quantity, has: Quantity) -> None:
+    expected, found = (SENTINEL.model_copy(update={"quantity": quantity}) for quantity in (wanted, has))
+    assert f"with quantity {wanted!r}, the cube has {has!r}" in refusal(record(expected), found)
 
 
 def test_the_first_difference_is_the_one_that_is_named() -> None:

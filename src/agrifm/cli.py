@@ -227,6 +227,27 @@ def _convert(options: argparse.Namespace) -> None:
     print("\n".join(convert(options.file, options.out, options.bands, options.window)))
 
 
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="MODEL", help="safetensors that `agrifm train` wrote")
+    parser.add_argument("out", type=Path, metavar="OUT", help=".onnx, or .pt2 for torch.export.load")
+    parser.add_argument(
+        "--frames", type=int, metavar="N", help="most frames of observed series (others have those of training)"
+    )
+    parser.add_argument(
+        "--side", type=int, metavar="N", help="side of the windows that it takes, target pixels (default: of training)"
+    )
+    parser.add_argument(
+        "--without", action="append", default=[], metavar="SENSOR", help="a sensor to go without, once per sensor"
+    )
+
+
+def _export(options: argparse.Namespace) -> None:
+    _require_torch()
+    from agrifm.models.export import export
+
+    print("\n".join(export(options.file, options.out, options.frames, options.side, options.without)))
+
+
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
     _model_file(parser)
     parser.add_argument("cube", type=Path, metavar="CUBE", help="a cube that `agrifm fetch` wrote")
@@ -246,6 +267,12 @@ def _cube_info(options: argparse.Namespace) -> None:
     from agrifm.cube.inspect import info
 
     print("\n".join(info(options.cube)))
+
+
+def _cube_check(options: argparse.Namespace) -> None:
+    from agrifm.cube.check import check
+
+    print("\n".join(check(options.cube)))
 
 
 def _require_torch() -> None:
@@ -272,9 +299,13 @@ COMMANDS = {
     "assess": Command("map and reference points to accuracy and areas with intervals", _assess_arguments, _assess),
     "assess design": Command("draw reference points with the map's classes as strata", _design_arguments, _design),
     "cube info": Command("what a cube holds, and the rules it was made by", _cube, _cube_info),
+    "cube check": Command("whether a cube is whole and plausible; exit code 2 where it is not", _cube, _cube_check),
     "model info": Command("what a file of weights holds", _window_arguments, _info),
     "model convert": Command(
         "public weights to safetensors with a record, and back, exactly", _convert_arguments, _convert
+    ),
+    "model export": Command(
+        "a trained network as a graph that runs without this code: ONNX or .pt2", _export_arguments, _export
     ),
     "model check": Command("compare what a model expects with what a cube holds", _check_arguments, _check),
     "demo": Command("simulate, fetch, train, map and assess in one go, offline", _directory, _demo),

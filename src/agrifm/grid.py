@@ -173,9 +173,29 @@ def utm_zone(area: BaseGeometry) -> str:
         border = first * 6 - 180
         raise CubeError(
             f"choosing a grid for the area: it lies in UTM zones {first} to {last}; an area over two zones is "
-            f"two cubes, so cut it at longitude {border}"
+            f"two cubes, so cut it at longitude {border} (agrifm.grid.divide_by_zone does) and fetch each part"
         )
     return f"EPSG:{(32700 if (south + north) / 2 < 0 else 32600) + first}"
+
+
+def divide_by_zone(area: BaseGeometry) -> dict[str, BaseGeometry]:
+    """Parts of an area in longitude and latitude by the EPSG code of the UTM zone that holds them, from west to east.
+
+    A zone holds its western border and not its eastern one, so that every point belongs to one; parts touch along the
+    border, and a pixel of one zone's cube whose centre lies beyond it belongs to the other.
+
+    Raises:
+        CubeError: the area is empty or reaches out of UTM.
+    """
+    west, south, east, north = area.bounds
+    if not (-180 <= west <= east <= 180):
+        return {utm_zone(area): area}  # which says what is wrong
+    parts, first = {}, floor((west + 180) / 6)
+    for zone in range(first, max(ceil((east + 180) / 6), first + 1)):
+        part = area.intersection(box(zone * 6 - 180, south, zone * 6 - 174, north))
+        if not part.is_empty and (part.area > 0 or area.area == 0):
+            parts[utm_zone(part)] = part
+    return parts
 
 
 def area_grid(area: BaseGeometry, resolution: float = 10) -> Grid:

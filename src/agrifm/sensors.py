@@ -115,6 +115,16 @@ SENSORS = {
                 Band("B07", "swir22", 2130.0, 50, 500),
             ),
         ),
+        # ESA Sentinel-1 SAR: C band at 5.405 GHz with up to 100 MHz, here as wavelength and width; ground range detected,
+        # wide swath, 20 m of resolution.
+        Sensor(
+            "sentinel-1",
+            "Sentinel-1 C-SAR",
+            20,
+            (Band("VV", "VV", 5.547e7, 1.03e6, 20), Band("VH", "VH", 5.547e7, 1.03e6, 20)),
+        ),
+        # USGS Landsat 8-9 TIRS band 10, from which surface temperature is made; delivered at 30 m.
+        Sensor("landsat-tirs", "Landsat-8/9 TIRS", 30, (Band("ST_B10", "lwir11", 10895.0, 590, 100),)),
         # INPE, CBERS-4 Wide Field Imager band designations.
         Sensor(
             "cbers-4-awfi",

@@ -61,6 +61,11 @@ class Product:
                 f"describing the product '{self.name}': its scale is {self.scale!r}, and numbers without a known scale "
                 "are not read; give the unit of the quantity per digital number, such as 0.0001"
             )
+        if self.quantity == "backscatter (dB)" and self.kernel != "nearest":
+            raise ConfigError(
+                f"describing the product '{self.name}': it is in decibel and would be averaged or interpolated, which "
+                'only powers may be; give it the kernel "nearest", or convert the files to backscatter (linear)'
+            )
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -258,6 +263,49 @@ PRODUCTS = {
             quality_asset="pixel_qa",
             quality_rule="landsat_pixel_qa",
             resampled_before="from 30 m to 10 m by the provider",
+        ),
+        # Sentinel-1 of the same extraction: sigma0 in decibel, which nothing averages or interpolates.
+        Product(
+            name="sentinel-1-worldcereal",
+            sensor="sentinel-1",
+            collection="sentinel-1-worldcereal",
+            assets={"VV": "VV", "VH": "VH"},
+            scale=1e-4,
+            offset=0.0,
+            nodata=0,
+            valid_range=(-600_000, 300_000),
+            quantity="backscatter (dB)",
+            kernel="nearest",
+        ),
+        # Landsat-8 surface temperature of the same extraction, in kelvin, already resampled.
+        Product(
+            name="landsat-8-st-worldcereal",
+            sensor="landsat-tirs",
+            collection="landsat-8-st-worldcereal",
+            assets={"ST_B10": "ST_B10"},
+            scale=1.0,
+            offset=0.0,
+            nodata=0,
+            valid_range=(150, 373),
+            quantity="temperature",
+            quality_asset="QA_PIXEL",
+            quality_rule="landsat_qa_pixel",
+            resampled_before="from 100 m by the providers",
+        ),
+        # MOD13Q1 as extracted for dtwSat (Maus et al. 2019): no quality band, the day of each pixel.
+        Product(
+            name="modis-13Q1-dtwsat",
+            sensor="modis-250m",
+            collection="modis-13Q1-dtwsat",
+            assets={"NDVI": "ndvi", "EVI": "evi"},
+            scale=1e-4,
+            offset=0.0,
+            nodata=-32768,
+            valid_range=(-2000, 10000),
+            quantity="index",
+            kernel="nearest",
+            day_asset="doy",
+            period=16,
         ),
         # Brazil Data Cube, CBERS-4 AWFI 64 m 16-day composites: vegetation indices, no quality band.
         Product(

@@ -1,0 +1,68 @@
+"""Limits of `agrifm cube check`: one table, each with its reason; and what a finding is.
+
+They were set on simulated cubes of seeds 1 and 2 and on the real Flanders set, and tested on other seeds and sets:
+`benchmarks/cube_check.py`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Sureness = Literal["certain", "likely", "possible"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with a cube."""
+
+    kind: str
+    """What it is called, such as "swapped bands"."""
+    where: str
+    found: str
+    sure: Sureness
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.found} ({self.kind}, {self.sure}); {self.fix}"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A number, and why it is that number."""
+
+    value: float
+    reason: str
+
+
+LIMITS = {
+    "share moved": Limit(0.0005, "usable shares are recorded to four digits; more is a change after fetching"),
+    "flat": Limit(0.001, "share of usable pixels with one number in all of four bands or more; clean cubes have none"),
+    "flat rows": Limit(0.02, "share of usable pixels equal to the eight to their left; clean ones stay below 0.005"),
+    "hidden frame": Limit(0.02, "typical difference to a clear frame near in time; clouds differ by 0.1 and more"),
+    "vegetation gap": Limit(0.25, "nir - red, which no offset changes, of pixels that are vegetation for sure"),
+    "vegetation ndvi": Limit(0.7, "NDVI, which no scale changes, of pixels that are dense vegetation for sure"),
+    "red of vegetation": Limit(
+        0.095, "chlorophyll leaves 0.02 to 0.06 in red (median over frames, clean sets); a missing offset adds 0.1"
+    ),
+    "red below": Limit(0.0, "reflectance of vegetation in red is positive; an offset taken twice removes 0.1"),
+    "nir of vegetation": Limit(0.75, "dense canopies reflect 0.3 to 0.6 in nir; twice the scale gives 0.8 and more"),
+    "nir below": Limit(0.25, "dense canopies reflect 0.3 to 0.6 in nir; half the scale gives 0.24 and less"),
+    "frame offset": Limit(0.06, "on or off in every band, beside frames within 40 days; growth differs by band"),
+    "frame spread": Limit(0.05, "standard deviation over bands of that difference; growth and haze differ by band"),
+    "frame unevenness": Limit(
+        0.022, "half the spread over pixels of that difference in the steadiest band; clouds that passed reach 0.03"
+    ),
+    "swap": Limit(0.5, "by how much (shares of pixels in the wrong order, summed) other names must fit better"),
+    "sensor level": Limit(0.045, "difference of two sensors in the bands they share; clean pairs stay below 0.03"),
+    "sensor ratio": Limit(1.4, "ratio of the medians of two sensors over the bands they share; clean: 0.9 to 1.3"),
+    "date shift": Limit(15, "days; clean pairs of sensors agree best within 10 days of their own dates"),
+    "date gain": Limit(1.25, "by how much another date must bring two sensors closer; clean pairs: at most 1.05"),
+    "shift": Limit(1 / 3, "pixels from which a frame's shift is told in the notes; satellites are steady to 0.3"),
+    "shift of a frame": Limit(0.5, "pixels beside the frames around it; single clean frames wander up to 0.46"),
+    "shift of a sensor": Limit(0.25, "pixels of the coarser sensor, median of pairs; clean pairs lie within 0.06"),
+    "peak": Limit(10.0, "height of the peak of phase correlation in deviations of its surroundings; clear: 17 and up"),
+}
+
+
+def limit(name: str) -> float:
+    """The number of that limit."""
+    return LIMITS[name].value

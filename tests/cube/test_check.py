@@ -1,0 +1,147 @@
+"""Planted faults in a small season of known physics: each is found and named, and clean cubes pass."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from tests.cube.small_season import group_of, small_season
+from tests.scenes import make_cube
+
+from agrifm.cli import main
+from agrifm.cube.check import check_cube
+from agrifm.cube.store import open_cube
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("season") / "cube.zarr"
+    small_season(path)
+    return path
+
+
+def test_a_clean_cube_passes_with_code_0_and_says_what_was_looked_at(
+    clean: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["cube", "check", str(clean.parent)]) == 0
+    assert "sentinel-2: every chunk was read; content was judged on 100% of the grid" in capsys.readouterr().out
+
+
+def swap(one: int, other: int) -> Callable[[Path], None]:
+    def plant(path: Path) -> None:
+        values = group_of(path, "sentinel-2")["values"]
+        stored = values[...]
+        stored[:, [one, other]] = stored[:, [other, one]]
+        values[...] = stored
+
+    return plant
+
+
+def add(amount: int, frames: slice = slice(None), sensor: str = "sentinel-2") -> Callable[[Path], None]:
+    def plant(path: Path) -> None:
+        values = group_of(path, sensor)["values"]
+        values[frames] = values[frames] + amount
+
+    return plant
+
+
+def scale(factor: float, sensor: str) -> Callable[[Path], None]:
+    def plant(path: Path) -> None:
+        values = group_of(path, sensor)["values"]
+        values[...] = np.rint(values[...] * factor)
+
+    return plant
+
+
+def roll(pixels: int, frames: slice, sensor: str) -> Callable[[Path], None]:
+    def plant(path: Path) -> None:
+        values = group_of(path, sensor)["values"]
+        values[frames] = np.roll(values[frames], pixels, axis=-1)
+
+    return plant
+
+
+def move_dates(path: Path) -> None:
+    """By 30 days, in the provenance too; none leaves the season."""
+    root = zarr.open_group(path, mode="r+")
+    time = root["landsat"]["time"]
+    time[...] = time[...] + 30
+    about = dict(root.attrs["agrifm"])
+    for frame, day in zip(about["provenance"]["sensors"]["landsat"]["frames"], time[...], strict=True):
+        frame["day"] = str(np.datetime64(int(day), "D"))
+    root.attrs["agrifm"] = about
+
+
+def empty(path: Path) -> None:
+    group_of(path, "sentinel-2")["valid"][4:7] = False
+
+
+def fill_as_data(path: Path) -> None:
+    """Digital number 0 times 0.0001 less 0.1, marked usable."""
+    values = group_of(path, "sentinel-2")["values"]
+    frame = values[5]
+    frame[:, 20:40, 20:40] = -1000
+    values[5] = frame
+
+
+def in_decibel(path: Path) -> None:
+    values = group_of(path, "landsat")["values"]
+    values[3] = np.rint(10 * np.log10(np.maximum(values[3] * 1e-4, 1e-3)) * 1e3)
+
+
+def call_it_index(path: Path) -> None:
+    group_of(path, "landsat")["values"].attrs["quantity"] = "index"
+
+
+def cut_a_file(path: Path) -> None:
+    file = path / "sentinel-2" / "values" / "c" / "3" / "0" / "0" / "0"
+    file.write_bytes(file.read_bytes()[:-200])
+
+
+FAULTS = {
+    "bands 3 and 4 swapped": (swap(1, 2), "swapped bands", "B03 and B04"),
+    "bands 8 and 8A swapped": (swap(6, 7), "swapped bands", "B08 and B8A"),
+    "missing offset": (add(1000), "missing offset", "sentinel-2"),
+    "doubled offset": (add(-1000), "doubled offset", "sentinel-2"),
+    "missing offset in two frames": (add(1000, slice(6, 8)), "missing offset", "2 of 19 frames"),
+    "half the scale": (scale(0.5, "landsat"), "wrong scale", "landsat"),
+    "a frame one pixel off": (roll(1, slice(8, 9), "sentinel-2"), "shifted grid", "1 of"),
+    "a sensor one pixel off": (roll(1, slice(None), "landsat"), "shifted grid", "sentinel-2 or landsat"),
+    "dates off": (move_dates, "wrong dates", "sentinel-2 or landsat"),
+    "all-invalid frames": (empty, "all-invalid frames", "3 of 19 frames"),
+    "nodata stored as data": (fill_as_data, "nodata stored as data", "1 of 19 frames"),
+    "a frame in decibel": (in_decibel, "mixed quantities", "1 of 10 frames"),
+    "another quantity": (call_it_index, "mixed quantities", "landsat"),
+    "damaged chunk": (cut_a_file, "damaged chunk", "sentinel-2/values/c/3/0/0/0"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found_and_named(fault: str, clean: Path, tmp_path: Path) -> None:
+    plant, kind, where = FAULTS[fault]
+    path = tmp_path / "cube.zarr"
+    shutil.copytree(clean, path)
+    plant(path)
+    report = check_cube(open_cube(path))
+    assert kind in report.kinds, report
+    assert any(where in str(finding) for finding in report.findings if finding.kind == kind), report.findings
+
+
+def test_something_wrong_ends_with_code_2_and_one_sentence_each(
+    clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "cube.zarr"
+    shutil.copytree(clean, path)
+    cut_a_file(path)
+    assert main(["cube", "check", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert "one thing is wrong\n- sentinel-2/values/c/3/0/0/0: it cannot be read" in said
+    assert "Traceback" not in said
+
+
+def test_a_cube_without_vegetation_or_texture_is_not_judged_but_read(tmp_path: Path) -> None:
+    """Random numbers in two bands: nothing physical can be said; what lacks is noted."""
+    report = check_cube(make_cube(tmp_path / "cube.zarr"))
+    assert any("not judged" in note for note in report.notes)

@@ -145,6 +145,24 @@ _HLS_S30 = replace(
     assets={band: band for band in SENSORS["hls-s30"].band_names},
 )
 
+# MOD09A1 version 6.1, as the Planetary Computer names it; MODIS Surface Reflectance User's Guide, Collection
+# 6.1: scale, fill and valid range.
+_MODIS_09A1 = Product(
+    name="modis-09A1-061",
+    sensor="modis",
+    collection="modis-09A1-061",
+    assets={f"B{number:02d}": f"sur_refl_b{number:02d}" for number in range(1, 8)},
+    scale=1e-4,
+    offset=0.0,
+    nodata=-28672,
+    valid_range=(-100, 16000),
+    quality_asset="sur_refl_state_500m",
+    quality_rule="modis_state",
+    kernel="nearest",
+    day_asset="sur_refl_day_of_year",
+    period=8,
+)
+
 PRODUCTS = {
     product.name: product
     for product in (
@@ -201,23 +219,9 @@ PRODUCTS = {
         # LP DAAC, found through NASA's CMR STAC.
         replace(_HLS_L30, name="hls-l30-nasa-cmr", collection="HLSL30_2.0"),
         replace(_HLS_S30, name="hls-s30-nasa-cmr", collection="HLSS30_2.0"),
-        # MOD09A1 version 6.1, as the Planetary Computer names it; MODIS Surface Reflectance User's Guide, Collection
-        # 6.1: scale, fill and valid range.
-        Product(
-            name="modis-09A1-061",
-            sensor="modis",
-            collection="modis-09A1-061",
-            assets={f"B{number:02d}": f"sur_refl_b{number:02d}" for number in range(1, 8)},
-            scale=1e-4,
-            offset=0.0,
-            nodata=-28672,
-            valid_range=(-100, 16000),
-            quality_asset="sur_refl_state_500m",
-            quality_rule="modis_state",
-            kernel="nearest",
-            day_asset="sur_refl_day_of_year",
-            period=8,
-        ),
+        _MODIS_09A1,
+        # The same, with the quality of each band (dead detectors, out of bounds ...) joined to the state of the pixel.
+        replace(_MODIS_09A1, name="modis-09A1-061-qc", more_quality={"sur_refl_qc_500m": "modis_qc"}),
         # MOD13Q1 version 6.1, as the Planetary Computer names it; MODIS Vegetation Index User's Guide, Collection 6.1:
         # scale, fill and valid range of NDVI and EVI.
         Product(

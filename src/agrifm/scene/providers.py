@@ -102,6 +102,7 @@ PROVIDERS = {
                 "hls-l30-planetary-computer",
                 "hls-s30-planetary-computer",
                 "modis-09A1-061",
+                "modis-09A1-061-qc",
                 "modis-13Q1-061",
             ),
             access={

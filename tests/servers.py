@@ -7,12 +7,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit
+
+import pystac
+from shapely.geometry import shape
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -206,6 +209,46 @@ def stac_api(
         return 200, {"Content-Type": "application/json"}, json.dumps(content).encode()
 
     return answer
+
+
+@contextmanager
+def serving_season(
+    catalog: Path,
+    latency: float = 0.0,
+    assets: str | None = None,
+    allowed: Callable[[Request], bool] = lambda _: True,
+    more: Callable[[Request], Answer] | None = None,
+) -> Iterator[Server]:
+    """A STAC API of a static catalogue's items, whose assets it serves below /files.
+
+    Args:
+        assets: where the assets are instead, such as s3://bucket.
+        allowed: which requests of assets are answered.
+        more: answers what lies below /more, such as a token service.
+    """
+    directory = catalog.parent.resolve()
+    files = files_in(directory, allowed)
+    api: list[Callable[[Request], Answer]] = []
+
+    def answer(request: Request) -> Answer:
+        if request.path.startswith("/files/"):
+            return files(replace(request, path=request.path.removeprefix("/files")))
+        if request.path.startswith("/more/") and more is not None:
+            return more(request)
+        return api[0](request)
+
+    with serving(answer, latency) as server:
+        items = []
+        for item in pystac.Catalog.from_file(catalog).get_items(recursive=True):
+            item.make_asset_hrefs_absolute()
+            for asset in item.assets.values():
+                asset.href = asset.href.replace(str(directory), assets or f"{server.url}/files")
+            content = item.to_dict(include_self_link=False, transform_hrefs=False)
+            content["bbox"] = content.get("bbox") or list(shape(content["geometry"]).bounds)
+            content["links"] = [{"rel": "self", "href": f"{server.url}/items/{item.id}"}]
+            items.append(content)
+        api.append(stac_api(items, page=5, root=lambda: server.url))
+        yield server
 
 
 def as_lists(query: dict[str, str]) -> dict[str, Any]:

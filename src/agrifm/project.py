@@ -18,9 +18,12 @@ start = 2024-03-01
 end = 2024-10-31           # in the next year where the season crosses New Year
 
 [imagery]
-# 2. A static STAC catalogue on disk, and the products to take from it.
+# 2. A STAC catalogue, on disk or at a URL, and the products to take from it.
 catalog = "imagery/catalog.json"
 products = ["sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061"]
+# cloud = 60                 # leave out scenes with more clouds, percent
+#    Or a provider that is searched, instead of `catalog`:
+# provider = "earth-search"
 #    Or files of your own, instead of the two lines above. A GeoTIFF has its date and band in its name
 #    (S2_20240301_B04.tif); a NetCDF file has dimensions time, y, x and one variable per band.
 # [[imagery.files]]

@@ -128,7 +128,7 @@ def test_no_scene_in_the_dates_is_refused_with_what_was_removed(catalogue: Catal
 
 
 def test_an_empty_catalogue_is_refused(catalogue: Catalogue) -> None:
-    assert "none found (it is empty)" in refusal(catalogue)
+    assert "none found (it gave no item)" in refusal(catalogue)
 
 
 @pytest.mark.parametrize(

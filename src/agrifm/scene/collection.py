@@ -51,7 +51,8 @@ def write_collection(
         "cloud": cloud,
         "removed": dict(removed),
     }
-    write_json(path, {"type": "FeatureCollection", "features": [_plain(item) for item in items], MEMBER: about})
+    features = [_plain(item) for item in sorted(items, key=lambda item: (item.collection_id or "", item.id))]
+    write_json(path, {"type": "FeatureCollection", "features": features, MEMBER: about})
 
 
 def _plain(item: pystac.Item) -> dict[str, Any]:

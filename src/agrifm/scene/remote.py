@@ -16,9 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import count
 from pathlib import PurePosixPath
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
 
 import rasterio
 import urllib3
@@ -88,7 +91,19 @@ def shown(href: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-_POOL = urllib3.PoolManager(num_pools=64, maxsize=CONNECTIONS, headers={"User-Agent": "agrifm"})
+@lru_cache(maxsize=4)
+def _pool(proxy: str | None) -> urllib3.PoolManager:
+    """Connections that are kept open, at most `CONNECTIONS` to one host."""
+    settings: dict[str, Any] = {"num_pools": 64, "maxsize": CONNECTIONS, "block": True}
+    return urllib3.ProxyManager(proxy, **settings) if proxy else urllib3.PoolManager(**settings)
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy that the environment names for a URL (HTTP_PROXY, HTTPS_PROXY, NO_PROXY)."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
+
+
 _REDIRECTS = urllib3.Retry(total=None, connect=False, read=False, status=False, other=False, redirect=5)
 _THREADS = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="remote")
 
@@ -116,10 +131,10 @@ def request(
             raise RemoteError(reason, refused=True)
         wait = min(FIRST_WAIT * 2 ** (attempt - 1), LONGEST_WAIT)
         try:
-            answer = _POOL.request(
+            answer = _pool(_proxy(url)).request(
                 method,
                 url,
-                headers={**_POOL.headers, **own, **(headers or {})},
+                headers={"User-Agent": "agrifm", **own, **(headers or {})},
                 body=body,
                 retries=_REDIRECTS,
                 timeout=TIMEOUT,
@@ -210,7 +225,7 @@ class _File:
         self.href, self.sign = href, sign
         self.size = 0
         self.version: str | None = None
-        self.failure: RemoteError | None = None
+        self.failure: Exception | None = None
         self._parts: list[tuple[int, bytes]] = []
         self._ahead = HEAD
         self._lock = threading.Lock()
@@ -337,7 +352,7 @@ class _Handle(io.RawIOBase):
         wanted = int(length) if length >= 0 else self._file.size - self._place
         try:
             found = self._file.read(self._place, wanted)
-        except RemoteError as error:
+        except Exception as error:  # whatever it is, GDAL would swallow it
             self._file.failure = self._file.failure or error
             return b""
         self._place += len(found)
@@ -347,7 +362,7 @@ class _Handle(io.RawIOBase):
         wanted = [(int(offset), int(offset) + int(size)) for offset, size in zip(offsets, sizes, strict=True)]
         try:
             return self._file.ranges(wanted)
-        except RemoteError as error:
+        except Exception as error:  # as above
             self._file.failure = self._file.failure or error
             return [bytes(end - start) for start, end in wanted]
 

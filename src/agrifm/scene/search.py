@@ -66,7 +66,7 @@ class Search:
             SceneError: no scene is left.
         """
         if not self.scenes:
-            counts = ", ".join(f"{count} {reason}" for reason, count in self.removed.items()) or "it is empty"
+            counts = ", ".join(f"{count} {reason}" for reason, count in self.removed.items()) or "it gave no item"
             raise SceneError(
                 f"searching {where} for scenes from {season.start} to {season.end}: none found ({counts}); "
                 "check the dates, the area and the products"

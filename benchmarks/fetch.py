@@ -1,0 +1,187 @@
+"""Seconds and requests per file from a server with latency: this package's reader, whole files, and odc-stac.
+
+A server on this machine, in a process of its own, waits before every answer. Each reader takes the same window of every
+file and must find the same pixels. odc-stac is compared where it is installed (by hand: `pip install odc-stac`).
+
+    python benchmarks/fetch.py --out benchmarks/results
+"""
+
+import argparse
+import importlib.util
+import multiprocessing
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+import rasterio
+from affine import Affine
+from tests.servers import Request, files_in, serving
+
+from agrifm.grid import Grid, Window
+from agrifm.scene import remote
+from agrifm.scene.products import find_product
+from agrifm.scene.read import RemoteAsset, Scene, read_asset
+
+CRS, LEFT, TOP = "EPSG:32631", 480_000, 5_520_000
+TILE = 512
+Read = Callable[[str, list[str], Grid], list[np.ndarray]]
+
+
+def write_files(directory: Path, files: int, side: int) -> Grid:
+    """Cloud-optimised GeoTIFFs of smooth ground and noise, 10 m; returns their grid."""
+    grid = Grid.of(CRS, Affine(10, 0, LEFT, 0, -10, TOP), (side, side))
+    row, col = np.indices((side, side))
+    profile = {"driver": "COG", "blocksize": TILE, "compress": "DEFLATE", "predictor": "YES", "overviews": "NONE"}
+    for number in range(files):
+        noise = np.random.default_rng(number).integers(0, 200, (side, side))
+        values = (2000 + row + col // 2 + noise).astype(np.uint16)
+        path = directory / f"{number:03d}.tif"
+        with rasterio.open(
+            path, "w", **profile, width=side, height=side, count=1, dtype="uint16", crs=CRS, transform=grid.transform
+        ) as file:
+            file.write(values, 1)
+    return grid
+
+
+def serve(directory: Path, latency: float, addresses: Any) -> None:
+    """Serve a directory until the process is ended; /count says how many requests came since it was last asked."""
+    files = files_in(directory)
+    asked = [0]
+
+    def answer(request: Request) -> tuple[int, dict[str, str], bytes]:
+        if request.path == "/count":
+            found, asked[0] = asked[0], 0
+            return 200, {}, str(found).encode()
+        asked[0] += 1
+        return files(request)
+
+    with serving(answer, latency) as server:
+        addresses.put(server.url)
+        time.sleep(3600)
+
+
+def ours(threads: int) -> Read:
+    """This package's reader, so many files at once."""
+    product = find_product("sentinel-2-c1-l2a")
+
+    def read(url: str, names: list[str], grid: Grid) -> list[np.ndarray]:
+        remote._HEADS = remote._Heads()  # no file was opened before
+        scenes = [Scene(name, product, date(2024, 5, 1), {"red": RemoteAsset(f"{url}/{name}")}, url) for name in names]
+        with ThreadPoolExecutor(threads) as executor:
+            return list(executor.map(lambda scene: read_asset(scene, "red", "B04", grid, "bilinear", 0), scenes))
+
+    return read
+
+
+def whole_files(url: str, names: list[str], grid: Grid) -> list[np.ndarray]:
+    """Every file downloaded whole, 8 at once, then read from memory."""
+
+    def one(name: str) -> np.ndarray:
+        with urlopen(f"{url}/{name}") as answer, rasterio.MemoryFile(answer.read()) as file, file.open() as source:
+            return np.asarray(source.read(1, window=source.window(*grid.bounds)))
+
+    with ThreadPoolExecutor(8) as executor:
+        return list(executor.map(one, names))
+
+
+def odc(url: str, names: list[str], grid: Grid) -> list[np.ndarray]:
+    """odc-stac, 8 threads, without directory listings."""
+    import odc.stac
+    import pystac
+
+    odc.stac.configure_rio(cloud_defaults=True)
+    outline = grid.footprint()
+    items = []
+    for number, name in enumerate(names):
+        item = pystac.Item(name, outline.__geo_interface__, list(outline.bounds), datetime(2024, 1, 1 + number), {})
+        item.collection_id = "made"
+        item.add_asset("red", pystac.Asset(f"{url}/{name}", media_type="image/tiff", roles=["data"]))
+        items.append(item)
+    bands = {"made": {"assets": {"red": {"data_type": "uint16", "nodata": 0}}}}
+    loaded = odc.stac.load(items, bands=["red"], geobox=grid.box, stac_cfg=bands, pool=8, fail_on_error=True)
+    return list(loaded.red.values)
+
+
+def compare(files: int, side: int, window: int, latency: float, rounds: int) -> list[str]:
+    """Lines of the table: seconds (median of rounds in alternation) and requests per file of each reader."""
+    readers: dict[str, Read] = {f"agrifm, {threads} threads": ours(threads) for threads in (1, 2, 4, 8, 16)}
+    readers["whole files, 8 threads"] = whole_files
+    if importlib.util.find_spec("odc.stac") is not None:
+        readers["odc-stac, pool of 8"] = odc
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        start = (side - window) // 2
+        grid = write_files(directory, files, side).window(Window(start, start, window, window))
+        names = sorted(path.name for path in directory.glob("*.tif"))
+        size = sum(path.stat().st_size for path in directory.glob("*.tif")) / 1e6
+        expected = []
+        for one in names:
+            with rasterio.open(directory / one) as source:
+                expected.append(source.read(1)[start : start + window, start : start + window])
+        context = multiprocessing.get_context("spawn")
+        addresses = context.Queue()
+        server = context.Process(target=serve, args=(directory, latency, addresses), daemon=True)
+        server.start()
+        url = addresses.get(timeout=120)
+        seconds: dict[str, list[float]] = {reader: [] for reader in readers}
+        requests: dict[str, float] = {}
+        try:
+            for _ in range(rounds):
+                for reader, read in readers.items():
+                    urlopen(f"{url}/count").read()
+                    began = time.perf_counter()
+                    found = read(url, names, grid)
+                    seconds[reader].append(time.perf_counter() - began)
+                    requests[reader] = int(urlopen(f"{url}/count").read()) / files
+                    assert all((one == right).all() for one, right in zip(found, expected, strict=True)), reader
+        finally:
+            server.terminate()
+            server.join()
+    lines = [f"{files} files of {side} x {side} pixels, {size:.1f} MB in all; of each a window of {window} x {window}"]
+    for reader in readers:
+        median = statistics.median(seconds[reader])
+        lines.append(f"{reader:<24} {median:6.2f} s  {requests[reader]:4.1f} requests per file")
+    return lines
+
+
+def main() -> None:
+    """Print the table; write it with --out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, default=24)
+    parser.add_argument("--side", type=int, default=2048, help="pixels")
+    parser.add_argument("--window", type=int, default=960, help="pixels")
+    parser.add_argument("--latency", type=float, default=0.02, help="seconds")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, metavar="DIR")
+    options = parser.parse_args()
+    before = os.getloadavg()[0]
+    lines = compare(options.files, options.side, options.window, options.latency, options.rounds)
+    packages = [f"rasterio {version('rasterio')}", f"GDAL {rasterio.__gdal_version__}", f"urllib3 {version('urllib3')}"]
+    if importlib.util.find_spec("odc.stac") is not None:
+        packages.append(f"odc-stac {version('odc-stac')}")
+    head = [
+        f"fetch, {datetime.now(UTC).date()}, {platform.machine()}, {os.cpu_count()} cores, load before {before:.1f}",
+        f"python {platform.python_version()}, {', '.join(packages)}",
+        f"{options.latency * 1000:.0f} ms before every answer; medians of {options.rounds} rounds in alternation",
+    ]
+    text = "\n".join([*head, *lines]) + "\n"
+    print(text, end="")
+    if options.out is not None:
+        (options.out / f"{datetime.now(UTC).date()}-fetch.txt").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""Items from a STAC API, a collection, a stac-geoparquet file and static catalogues on a server: all, or a sentence."""
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pystac
+import pytest
+from tests.scene.items import s2_item
+from tests.scenes import AREA, at
+from tests.servers import Answer, Request, serving, serving_files, stac_api
+
+from agrifm.errors import SceneError
+from agrifm.scene import remote
+from agrifm.scene.catalogs import Wanted, read_items
+
+WANTED = Wanted(("sentinel-2-c1-l2a",), AREA.bounds, date(2024, 5, 1), date(2024, 5, 31))
+ITEMS = [s2_item(f"S2A_T31UDQ_{day:02d}", at(5, day)) for day in range(1, 8)]
+NAMES = [item["id"] for item in ITEMS]
+
+
+@pytest.fixture(autouse=True)
+def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "FIRST_WAIT", 0.001)
+
+
+def names(source: str | Path) -> list[str]:
+    return [item.id for item in read_items(str(source), WANTED).items]
+
+
+def refusal(source: str | Path) -> str:
+    with pytest.raises(SceneError) as caught:
+        names(source)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+class Api:
+    """A STAC API on this machine; `change` alters the pages that it sends."""
+
+    def __init__(self, items: list[dict[str, Any]] = ITEMS, method: str = "GET", change: Any = None) -> None:
+        self.answer = stac_api(items, page=3, method=method, root=lambda: self.url)
+        self.change, self.url = change, ""
+
+    def __call__(self, request: Request) -> Answer:
+        status, headers, body = self.answer(request)
+        if self.change is not None and request.path == "/search":
+            body = json.dumps(self.change(json.loads(body))).encode()
+        return status, headers, body
+
+    def __enter__(self) -> "Api":
+        self.context = serving(self)
+        self.server = self.context.__enter__()
+        self.url = self.server.url
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.context.__exit__(*error)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_all_pages_of_an_api_are_read(method: str) -> None:
+    with Api(method=method) as api:
+        assert names(api.url) == NAMES
+        assert len([one for one in api.server.requests if one.path == "/search"]) == 3
+
+
+def test_an_api_is_asked_for_collections_box_and_dates_only() -> None:
+    """What lies outside is never sent; a day more on each side, for the solar day."""
+    outside = [
+        s2_item("late", at(6, 2)),
+        s2_item("early", at(4, 29)),
+        s2_item("radar", collection="sentinel-1-grd"),
+        {**s2_item("far"), "bbox": [100, 10, 101, 11]},
+    ]
+    with Api([*outside, s2_item("eve", at(4, 30)), *ITEMS]) as api:
+        assert names(api.url) == ["eve", *NAMES]
+
+
+@pytest.mark.parametrize("fault", [(503, {}), (429, {"Retry-After": "0"}), "reset", "truncate"], ids=str)
+def test_a_passing_fault_loses_no_item(fault: Any) -> None:
+    with Api() as api:
+        api.server.faults = [None, fault, None, fault, fault]
+        assert names(api.url) == NAMES
+
+
+def test_an_api_that_fails_for_good_is_one_sentence() -> None:
+    with Api() as api:
+        api.server.faults, api.server.always = [None, None, None], (500, {})
+        assert refusal(api.url).startswith(f"searching {api.url}: HTTP 500 (5 tries); ")
+
+
+def test_an_empty_page_in_between_loses_nothing() -> None:
+    def hollow(page: dict[str, Any]) -> dict[str, Any]:
+        return {**page, "features": [] if page["features"][0]["id"] == NAMES[3] else page["features"]}
+
+    with Api(change=hollow) as api:
+        assert names(api.url) == [*NAMES[:3], *NAMES[6:]]
+
+
+def test_pages_that_end_before_what_was_announced_are_refused() -> None:
+    with Api(change=lambda page: {**page, "links": [], "numberMatched": 7}) as api:
+        assert "it announced 7 items and sent 3" in refusal(api.url)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_pages_that_lead_in_a_circle_are_refused(method: str) -> None:
+    first: list[Any] = []
+
+    def circle(page: dict[str, Any]) -> dict[str, Any]:
+        first.append(page)
+        return {**page, "links": first[0]["links"]}
+
+    with Api(method=method, change=circle) as api:
+        assert "leads back to an earlier one" in refusal(api.url)
+
+
+@pytest.mark.parametrize("page", [{"features": None}, {"message": "busy"}, {"features": [{"id": "x"}]}])
+def test_an_answer_that_is_no_page_is_refused(page: dict[str, Any]) -> None:
+    with Api(change=lambda _: page) as api:
+        assert refusal(api.url).startswith(("searching http", "reading the STAC catalogue http"))
+
+
+def test_an_item_collection_is_read_from_disk_and_from_a_server(tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text(json.dumps({"type": "FeatureCollection", "features": ITEMS, "more": 1}))
+    assert names(tmp_path / "c.json") == NAMES
+    assert read_items(str(tmp_path / "c.json"), WANTED).extra == {"more": 1}
+    with serving_files(tmp_path) as server:
+        assert names(f"{server.url}/c.json?key=1") == NAMES
+
+
+def test_relative_assets_of_a_collection_lie_beside_it(tmp_path: Path) -> None:
+    item = s2_item(href="images/{key}.tif")
+    item["links"] = []
+    (tmp_path / "c.json").write_text(json.dumps({"type": "FeatureCollection", "features": [item]}))
+    with serving_files(tmp_path) as server:
+        for source in (str(tmp_path / "c.json"), f"{server.url}/c.json"):
+            (found,) = read_items(source, WANTED).items
+            assert found.assets["red"].get_absolute_href() == source.replace("c.json", "images/red.tif")
+
+
+def test_a_stac_geoparquet_file_is_read_from_disk_and_from_a_server(tmp_path: Path) -> None:
+    """Written by the library stac-geoparquet itself."""
+    arrow = pytest.importorskip("stac_geoparquet.arrow")
+    path = tmp_path / "items.parquet"
+    arrow.to_parquet(arrow.parse_stac_items_to_arrow([pystac.Item.from_dict(item) for item in ITEMS]), path)
+    assert names(path) == NAMES
+    (item, *_) = read_items(str(path), WANTED).items
+    assert item.datetime == at(5, 1)
+    assert item.properties["s2:processing_baseline"] == "05.10"
+    assert item.assets["red"].href == ITEMS[0]["assets"]["red"]["href"]
+    with serving_files(tmp_path) as server:
+        assert names(f"{server.url}/items.parquet") == NAMES
+    path.write_bytes(b"PAR1 not really")
+    assert "it is no stac-geoparquet file" in refusal(path)
+
+
+def test_a_static_catalogue_is_read_from_a_server(tmp_path: Path) -> None:
+    root = pystac.Catalog("made", "made for a test")
+    for item in ITEMS[:2]:
+        root.add_item(pystac.Item.from_dict(item))
+    root.normalize_and_save(str(tmp_path), pystac.CatalogType.SELF_CONTAINED)
+    with serving_files(tmp_path) as server:
+        server.faults = [(503, {}), None, "truncate"]
+        assert names(f"{server.url}/catalog.json") == NAMES[:2]
+        assert f"{server.url}/absent.json: HTTP 404; " in refusal(f"{server.url}/absent.json")
+
+
+@pytest.mark.parametrize(("content", "found"), [(b"<html>", "it is no JSON"), (b"[]", "it is no STAC (a JSON list)")])
+def test_an_address_that_is_no_stac_is_refused(content: bytes, found: str) -> None:
+    with serving(lambda _: (200, {}, content)) as server:
+        assert f"reading the STAC catalogue {server.url}: {found}; give the path or URL" in refusal(server.url)
+
+
+def test_a_season_asks_for_a_day_more_on_each_side() -> None:
+    with Api() as api:
+        names(api.url)
+        (first, *_) = [one for one in api.server.requests if one.path == "/search"]
+    stated = json.loads(first.body)["datetime"] if first.method == "POST" else first.query["datetime"]
+    start, end = WANTED.start - timedelta(1), WANTED.end + timedelta(1)
+    assert stated == f"{start}T00:00:00Z/{end}T23:59:59Z"

@@ -33,12 +33,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AgriFMError as error:
         if options.debug:
             raise
-        print(f"agrifm {options.command}: {error}", file=sys.stderr)
+        print(f"agrifm {options.command}: {_without_secrets(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"agrifm {options.command}: stopped; run it again to continue", file=sys.stderr)
         return 1
     return 0
+
+
+def _without_secrets(sentence: str) -> str:
+    """A sentence without the secrets that were read, if any were."""
+    credentials = sys.modules.get("agrifm.scene.credentials")
+    return sentence if credentials is None else str(credentials.redacted(sentence))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -263,10 +269,15 @@ def _cube(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cube", type=Path, metavar="DIR|CUBE", help="a project's directory, or a cube in it")
 
 
+def _cube_info_arguments(parser: argparse.ArgumentParser) -> None:
+    _cube(parser)
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw when and where the area was seen (PNG)")
+
+
 def _cube_info(options: argparse.Namespace) -> None:
     from agrifm.cube.inspect import info
 
-    print("\n".join(info(options.cube)))
+    print("\n".join(info(options.cube, options.picture)))
 
 
 def _cube_check(options: argparse.Namespace) -> None:
@@ -280,6 +291,12 @@ def _require_torch() -> None:
 
     if find_spec("torch") is None:
         raise ModelError("reading weights needs PyTorch, which is not installed; pip install 'agrifm[deep]'")
+
+
+def _status(options: argparse.Namespace) -> None:
+    from agrifm.status import status
+
+    print("\n".join(status(options.project)))
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -298,7 +315,7 @@ COMMANDS = {
     "map": Command("cube and model to a map of classes and confidence", _map_arguments, _map),
     "assess": Command("map and reference points to accuracy and areas with intervals", _assess_arguments, _assess),
     "assess design": Command("draw reference points with the map's classes as strata", _design_arguments, _design),
-    "cube info": Command("what a cube holds, and the rules it was made by", _cube, _cube_info),
+    "cube info": Command("what a cube holds, and the rules it was made by", _cube_info_arguments, _cube_info),
     "cube check": Command("whether a cube is whole and plausible; exit code 2 where it is not", _cube, _cube_check),
     "model info": Command("what a file of weights holds", _window_arguments, _info),
     "model convert": Command(
@@ -308,5 +325,6 @@ COMMANDS = {
         "a trained network as a graph that runs without this code: ONNX or .pt2", _export_arguments, _export
     ),
     "model check": Command("compare what a model expects with what a cube holds", _check_arguments, _check),
+    "status": Command("what is done and what is next; versions, processor, credentials present", _project, _status),
     "demo": Command("simulate, fetch, train, map and assess in one go, offline", _directory, _demo),
 }

@@ -41,6 +41,8 @@ def test_offsets_frames_and_gaps_are_those_of_the_scenes(tmp_path: Path) -> None
     assert lines["frames"] == "2 acquisitions, 2024-05-01 to 2024-06-10"
     assert lines["gaps"] == "at most 112 days without a clear frame (2024-06-10 to 2024-09-30)"
     assert lines["offset"].startswith("-0.1 for 1 scenes, 0 for 1 scenes")
+    assert lines["kernels"] == "copied: B02, B03, B04, B05, B06, B07, B08, B8A, B11, B12"
+    assert lines["quality"] == "scl by scl"
     assert lines["quantity"] == "surface reflectance, stored integers times 0.0001"
     assert lines["bands"].split(", ")[0] == "B02"
     assert lines["grid"] == "EPSG:32631, 96 x 96 pixels of 10"

@@ -32,7 +32,7 @@ from agrifm.scene.encoding import Encoding
 from agrifm.scene.offsets import OffsetChoice, settle
 from agrifm.scene.products import Product
 from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, Flags, bits
-from agrifm.scene.read import ArrayAsset, Asset, FileAsset, RemoteAsset, Scene, opened, read_asset
+from agrifm.scene.read import ArrayAsset, Asset, FileAsset, RemoteAsset, Scene, kernel_of, opened, read_asset
 from agrifm.scene.remote import shown
 from agrifm.scene.search import Search
 from agrifm.scene.usable import ALWAYS, DEFAULT_RULE, UsableRule, apply_mask, counts
@@ -394,6 +394,12 @@ def _read_days(scene: Scene, grid: Grid) -> NDArray[np.int32]:
     return np.where((of_year >= 1) & (of_year <= 366), days, NO_DAY).astype(np.int32)
 
 
+def _kernels(scene: Scene, grid: Grid) -> dict[str, str]:
+    """By band, how it came to the grid."""
+    product = scene.product
+    return {band: kernel_of(scene, key, band, grid, product.kernel) for band, key in product.assets.items()}
+
+
 def _finish(
     root: zarr.Group,
     frames: Sequence[Frame],
@@ -419,6 +425,7 @@ def _finish(
             "product": product.name,
             "scale": product.scale,
             "kernel": f"{product.kernel}; area mean where the grid is coarser by half or more; categories nearest",
+            "kernels": _kernels(own[0].scenes[0], grids[sensor]),
             "resampled_before": product.resampled_before,
             "quality": dict(product.quality_bands),
             "frames": [
@@ -439,7 +446,7 @@ def _finish(
         "plan": plan,
         "merge_rule": MERGE_RULE,
         "usable": {**asdict(rule), "always": list(ALWAYS)},
-        "removed": dict(search.removed),
+        "removed": dict(sorted(search.removed.items())),
         "skipped": sorted([*(scene.id for scene in search.skipped), *search.unread]),
         "sources": sorted({scene.source.rpartition("/")[0] or scene.source for scene in search.scenes})[:20],
         "sensors": sensors,

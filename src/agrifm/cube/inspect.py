@@ -12,6 +12,8 @@ STORE = "zarr.json"
 """The file that makes a folder a Zarr store."""
 NAME = "cube.zarr"
 """The cube's name in the directory of a project."""
+SHOWN = 4
+"""Sources of offsets that are listed."""
 CLEAR = 0.1
 """Usable share from which a frame counts as one that shows the area, when gaps in time are told."""
 
@@ -25,13 +27,24 @@ def find_cube(path: Path) -> Cube:
     return open_cube(path if path.name == NAME or (path / STORE).exists() else path / NAME)
 
 
-def info(path: Path) -> list[str]:
-    """The lines of `agrifm cube info` on a cube, or on the one in the directory of a project.
+def info(path: Path, picture: Path | None = None) -> list[str]:
+    """The lines of `agrifm cube info`.
+
+    Args:
+        path: a cube, or the directory of a project that has one.
+        picture: where to draw when and where the area was seen (PNG); None draws nothing.
 
     Raises:
         CubeError: there is no finished cube.
+        OutputError: the picture cannot be written.
     """
-    return describe(find_cube(path))
+    cube = find_cube(path)
+    if picture is None:
+        return describe(cube)
+    from agrifm.cube.coverage import draw_coverage
+
+    draw_coverage(cube, picture)
+    return [*describe(cube), f"wrote {picture}"]
 
 
 def describe(cube: Cube) -> list[str]:
@@ -45,6 +58,7 @@ def describe(cube: Cube) -> list[str]:
         ("removed", _counts(about.get("removed")) or "nothing"),
         ("skipped", ", ".join(about.get("skipped", [])) or "nothing"),
         ("merging", str(about.get("merge_rule", "not stated"))),
+        ("usable", ", ".join(f"{name} {value}" for name, value in about.get("usable", {}).items()) or "not stated"),
         ("versions", ", ".join(f"{name} {number}" for name, number in about.get("versions", {}).items())),
     ]
     for name, sensor in cube.sensors.items():
@@ -65,8 +79,8 @@ def _sensor_rows(cube: Cube, sensor: SensorCube, about: dict[str, Any]) -> list[
         ("gaps", _gaps(cube, sensor, about)),
         ("scale", f"{about['scale']:g} per digital number, of the product" if "scale" in about else "not stated"),
         ("offset", _offsets(about)),
-        ("kernels", str(about.get("kernel", "not stated"))),
-        ("quality", str(about.get("quality_rule") or "the product has no quality band, or the cube does not state it")),
+        ("kernels", _kernels(about)),
+        ("quality", ", ".join(f"{asset} by {rule}" for asset, rule in about.get("quality", {}).items()) or "none"),
     ]
     if about.get("resampled_before"):
         rows.append(("before", f"resampled {about['resampled_before']}"))
@@ -108,13 +122,22 @@ def _gaps(cube: Cube, sensor: SensorCube, about: dict[str, Any]) -> str:
     return f"at most {end - start} days without a clear frame ({day_date(start)} to {day_date(end)})"
 
 
+def _kernels(about: dict[str, Any]) -> str:
+    """Kernels of the bands as the first scene came to the grid; the product's rule where they are not known."""
+    bands: dict[str, list[str]] = {}
+    for band, kernel in about.get("kernels", {}).items():
+        bands.setdefault(kernel, []).append(band)
+    stated = [f"{kernel}: {', '.join(names)}" for kernel, names in bands.items()]
+    return "; ".join(stated) or str(about.get("kernel", "not stated"))
+
+
 def _offsets(about: dict[str, Any]) -> str:
     numbers = Counter(float(offset) for frame in about.get("frames", []) for offset in frame.get("offsets", []))
     if not numbers:
         return "not stated"
     counts = ", ".join(f"{offset:g} for {count} scenes" for offset, count in sorted(numbers.items()))
-    source = about.get("offset_from") or "of the product and, where it depends on it, each scene's processing baseline"
-    return f"{counts}; {source}"
+    sources = sorted({str(source) for frame in about.get("frames", []) for source in frame.get("encodings", [])})
+    return "; ".join([counts, *sources[:SHOWN]]) + (f" and {len(sources) - SHOWN} more" if len(sources) > SHOWN else "")
 
 
 def _counts(removed: dict[str, int] | None) -> str:

@@ -36,6 +36,9 @@ TOLERANCE = 1e-6
 """Pixels that a position may be wrong by; GDAL's usual 0.125 takes the wrong neighbour of one pixel in fourteen."""
 
 
+WORDS = {Resampling.nearest: "nearest", Resampling.bilinear: "bilinear", Resampling.average: "area mean"}
+
+
 @dataclass(frozen=True)
 class FileAsset:
     """One band of a raster file; `index` counts from 1."""
@@ -231,15 +234,31 @@ def _source(asset: Asset, nodata: int) -> Iterator[DatasetReader]:
             yield source
 
 
-def _resampling(source: DatasetReader, grid: Grid, kernel: Kernel) -> Resampling:
+def kernel_of(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel) -> str:
+    """How `read_asset` brings a band to a grid, in words: "copied", "nearest", "bilinear" or "area mean".
+
+    Raises:
+        SceneError: the asset is absent, damaged, or has no CRS.
+    """
+    with opened(scene, key, band) as (source, _):
+        return "copied" if _is_on(source, grid) else WORDS[_resampling(source, grid, kernel)]
+
+
+def _is_on(source: DatasetReader, grid: Grid) -> bool:
+    """Whether a file's pixels are pixels of the grid."""
     transform: Affine = source.transform
-    if kernel == "nearest":
+    if source.crs != rasterio.CRS.from_user_input(str(grid.crs)):
+        return False
+    offset = ~transform * (grid.transform.c, grid.transform.f)
+    same_size = abs(grid.resolution / transform.a - 1) < 1e-9
+    return same_size and all(abs(number - round(number)) < ALIGNED for number in offset)
+
+
+def _resampling(source: DatasetReader, grid: Grid, kernel: Kernel) -> Resampling:
+    if kernel == "nearest" or _is_on(source, grid):
         return Resampling.nearest
     if source.crs == rasterio.CRS.from_user_input(str(grid.crs)):
-        offset = ~transform * (grid.transform.c, grid.transform.f)
-        ratio = grid.resolution / transform.a
-        if abs(ratio - 1) < 1e-9 and all(abs(number - round(number)) < ALIGNED for number in offset):
-            return Resampling.nearest
+        ratio = grid.resolution / source.transform.a
         return Resampling.average if ratio >= COARSER else Resampling.bilinear
     warped = WarpedVRT(source, crs=str(grid.crs))
     with warped:

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from simulate import processor
 
 from agrifm.cube.build import group_frames
-from agrifm.cube.fetch import read_area
 from agrifm.grid import Grid, Window, area_grid
 from agrifm.record import running_versions
 from agrifm.scene.products import find_product
@@ -133,8 +132,7 @@ def judged(
 
 def measure(season: Path, plan: Plan, every: int, side: int) -> dict[tuple[str, str], dict[str, tuple[int, int]]]:
     """Summed counts by sensor and rule, over every so many frames."""
-    area = read_area(season / "area.geojson")
-    base = area_grid(area)
+    base = area_grid(plan.area)
     passes = {(taken.collection, taken.first): list(taken.passes) for taken in plan.acquisitions}
     total: dict[tuple[str, str], dict[str, tuple[int, int]]] = defaultdict(
         lambda: dict.fromkeys((*KINDS, "clear"), (0, 0))
@@ -145,7 +143,7 @@ def measure(season: Path, plan: Plan, every: int, side: int) -> dict[tuple[str, 
         corner = [(length - size) // 2 for length in whole.shape]
         grid = whole.window(Window(*corner, size, size))
         everything = Season(plan.season.start - datetime.timedelta(days=8), plan.season.end)
-        frames = group_frames(search_catalog(season / "catalog.json", [product], everything, area).scenes)
+        frames = group_frames(search_catalog(season / "catalog.json", [product], everything, plan.area).scenes)
         for frame in frames[:: every if product.day_asset is None else 1]:
             taken = passes[product.collection, day_number(frame.day)]
             if len(frame.scenes) == 1 and (len(taken) == 1 or product.day_asset):

@@ -31,7 +31,7 @@ from agrifm.mapping.predict import Scratch, predict_missing
 from agrifm.mapping.preview import write_preview
 from agrifm.mapping.stac import write_map_item
 from agrifm.mapping.write import BLOCK, Raster, colors, gdal_says_what_failed, write_category_names
-from agrifm.train.trained import TrainedModel, load_model
+from agrifm.train.trained import TrainedAgriFM, TrainedModel, load_model
 from agrifm.work import progress
 
 WINDOWS = "windows"
@@ -73,7 +73,7 @@ def map_area(cube_path: Path, model_path: Path, out: Path, window: int = 192, ov
 
     Raises:
         CubeError: there is no finished cube.
-        ModelError: the model file is unusable, or does not fit the cube.
+        ModelError: the model file is unusable, does not fit the cube, or needs more memory for a window than is free.
         MapError: window and overlap do not fit, or nothing valid was seen in the area.
         OutputError: the disk is full (finished windows are kept), or `out` holds something else.
     """
@@ -100,6 +100,7 @@ def map_cube(
     """
     began = time.monotonic()
     plan = plan_map(cube, model.record, window, overlap)
+    _require_memory(plan, model)
     partial = partial_directory(out, "map")
     with saying_what_failed(f"writing the map {out}"), _nothing_half_written(partial):
         scratch = Scratch.open(partial / WINDOWS, _content(plan, weights))
@@ -114,6 +115,18 @@ def map_cube(
         finish_directory(partial, out, "map")
     seconds = time.monotonic() - began
     return MapSummary(out, by_code, nodata_hectares, len(plan.windows), seconds, plan.absent_sensors)
+
+
+def _require_memory(plan: MapPlan, model: TrainedModel) -> None:
+    """Refuse windows of which a network could not predict one in the memory that is free."""
+    if not isinstance(model, TrainedAgriFM):
+        return
+    observed = plan.record.series == "observed"
+    dates = {sensor.sensor: len(plan.cube.sensors[sensor.sensor].date) for sensor in plan.sensors}
+    frames = {name: count if observed else plan.record.frames for name, count in dates.items()}
+    height, width = (min(plan.side, length) for length in plan.grid.shape)
+    about = f"mapping the cube {plan.cube.path} in windows of {plan.side} pixels"
+    model.require_memory(frames, height, width, about, "choose a smaller `window`")
 
 
 @contextmanager

@@ -265,8 +265,9 @@ def _coarsest(size: Size, source: Source) -> Size:
 
 def target_size(images: Images, config: AgriFMConfig) -> Size:
     """Rows and columns of the target grid under the images: those of the finest source that is present."""
-    present = [source for source in config.sources if images[source.name] is not None]
-    finest = min(present, key=lambda source: source.pixel)
+    finest, *others = [source for source in config.sources if images[source.name] is not None]
+    for source in others:  # the compiler knows no `min` by key
+        finest = source if source.pixel < finest.pixel else finest
     series = images[finest.name]
     assert series is not None
     height, width = image_of(series).shape[-2:]

@@ -26,7 +26,8 @@ def at_steps(observed: Observed, steps: Tensor) -> Tensor:
     day = observed.day if observed.day.ndim == 4 else observed.day[:, :, None, None].expand(observed.valid.shape)
     never = torch.finfo(torch.float32).max
     day_BPT = torch.where(valid_BPT, rearrange(day, "b t h w -> b (h w) t").float(), torch.full((), never))
-    day_BPT, order = day_BPT.sort(dim=-1, stable=True)
+    # exported graphs know no stable sort by that name; onnxruntime's (TopK) and PyTorch's on a processor are stable
+    day_BPT, order = day_BPT.sort(dim=-1) if torch.compiler.is_exporting() else day_BPT.sort(dim=-1, stable=True)
     image_BPTC = image_BPTC.gather(2, order[..., None].expand_as(image_BPTC))
     known = valid_BPT.sum(dim=-1, keepdim=True)
     wanted = steps.to(day_BPT).expand(*day_BPT.shape[:2], -1).contiguous()

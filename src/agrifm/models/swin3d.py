@@ -15,6 +15,7 @@ from einops import rearrange
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from agrifm.models.attention import UNSEEN_MASK
 from agrifm.models.blocks import PatchMerging, SwinBlock, time_weights
@@ -148,6 +149,7 @@ class Stage(nn.Module):
         self.window = config.window
         d, h, w = config.window
         self.shift = (d // 2, h // 2, w // 2)
+        self.recompute = False
         self.blocks = nn.ModuleList(
             SwinBlock(
                 dim,
@@ -176,7 +178,10 @@ class Stage(nn.Module):
             window, shift = clamp_window(grid_of(x_BDHWC), block.window, block.shift)
             longest = None if learning else RUN
             plan = plan_windows(grid_of(x_BDHWC), window, shift, len(x_BDHWC), longest, x_BDHWC.device)
-            x_BDHWC = block(x_BDHWC, window, plan, unseen)
+            if learning and self.recompute:
+                x_BDHWC = checkpoint(block, x_BDHWC, window, plan, unseen, use_reentrant=False)
+            else:
+                x_BDHWC = block(x_BDHWC, window, plan, unseen)
         attended = Tokens(x_BDHWC, share)
         return attended, attended if self.downsample is None else self.downsample(attended)
 

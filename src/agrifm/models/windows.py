@@ -97,11 +97,11 @@ def regions(grid: Triple, window: Triple, shift: Triple) -> Tensor:
     return cut_windows(region_DHW[None, ..., None], window).squeeze(-1)
 
 
-@lru_cache(maxsize=32)
+@torch.compiler.assume_constant_result
 def plan_windows(
     grid: Triple, window: Triple, shift: Triple, samples: int, longest: int | None, device: torch.device
 ) -> Plan:
-    """The plan of a batch; the last 32 are kept.
+    """The plan of a batch; the last 32 are kept, and to the compiler it is a constant.
 
     Args:
         grid: of the tokens.
@@ -111,6 +111,13 @@ def plan_windows(
         longest: tokens after which another run begins; None = one run of all.
         device: where the plan is needed.
     """
+    return _plan_windows(grid, window, shift, samples, longest, device)
+
+
+@lru_cache(maxsize=32)
+def _plan_windows(
+    grid: Triple, window: Triple, shift: Triple, samples: int, longest: int | None, device: torch.device
+) -> Plan:
     with torch.inference_mode(False):  # a plan made for a forecast may serve in training later
         D, H, W = grid
         number = pad_end(torch.arange(D * H * W).reshape(1, D, H, W, 1), window, value=-1)

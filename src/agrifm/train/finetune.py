@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 import numpy as np
@@ -30,6 +30,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from agrifm.files import saying_what_failed, write_bytes
 from agrifm.models.agrifm import AgriFM
+from agrifm.models.precision import Precision, recompute_blocks, warn_of_precision
 from agrifm.record import SensorRecord, SeriesKind
 from agrifm.samples.patches import Patches
 from agrifm.samples.sample import Sample
@@ -57,6 +58,13 @@ GRADIENT_NORM = 1.0
 ONE_THREAD_WORK = 500_000
 """Target pixels of a batch x channels of the first stage up to which a second thread costs more than it saves
 (docs/decisions/0002-waiting-threads.md)."""
+
+MIXED: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "float32": "32-true",
+    "bfloat16": "bf16-mixed",
+    "float16": "16-mixed",
+}
+"""Names of precisions in Lightning, which scales losses for float16."""
 
 
 @dataclass(frozen=True)
@@ -263,17 +271,24 @@ def finetune(
     validation: Patches,
     recipe: Recipe,
     work: Path,
+    precision: Precision = "float32",
+    recompute: bool = False,
 ) -> Outcome:
     """Train `network` in place, from the last checkpoint in `work` where there is one; ends with the weights kept.
 
     Args:
         scored: (classes,), which classes the validation macro F1 counts.
         work: directory for checkpoints; its caller removes it.
+        precision: in which the network computes; weights and optimiser stay float32.
+        recompute: activations of blocks are computed again in the backward pass: less memory, more time.
 
     Raises:
-        ModelError: a sample is not what the network takes.
+        ModelError: a sample is not what the network takes, or the device does not compute in that precision.
         OutputError: a checkpoint cannot be written.
     """
+    warn_of_precision(precision, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    if recompute:
+        recompute_blocks(network)
     work.mkdir(parents=True, exist_ok=True)
     module = Segmentation(network, sensors, scored, recipe)
     square = {(window.height == window.width) for window in training.windows} == {True}
@@ -298,6 +313,7 @@ def finetune(
         trainer = lightning.Trainer(
             max_epochs=recipe.rounds,
             devices=1,
+            precision=MIXED[precision],
             gradient_clip_val=GRADIENT_NORM,
             callbacks=[rounds],
             logger=False,

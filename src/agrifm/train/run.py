@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from agrifm.train.data import Data, prepare, project_labels
 from agrifm.train.evaluate import compare, majority_accuracy, predict_labelled, score
 from agrifm.train.item import write_model_item
 from agrifm.train.trained import SUFFIXES, TrainedModel, load_model, load_record
+
+if TYPE_CHECKING:
+    from agrifm.models.agrifm import AgriFMConfig
 
 SCORES = "scores.json"
 TRAINING_DATA = "training.gpkg"
@@ -137,6 +140,7 @@ def _train_agrifm(data: Data, config: ModelConfig, path: Path) -> TrainedModel:
     fingerprint = _fingerprint(record, config, data)
     if path.exists() and load_record(path).training.get("fingerprint") == fingerprint:
         return load_model(path)
+    _require_memory(network.config, data, config)
     work = _work_directory(path, fingerprint)
     recipe = Recipe(config.steps, config.batch, config.learning_rate, config.seed, config.series, config.sensor_dropout)
     scored = np.array([entry.scored for entry in data.labels.legend.classes])
@@ -157,6 +161,22 @@ def _train_agrifm(data: Data, config: ModelConfig, path: Path) -> TrainedModel:
     write_model_item(path, record, parameters, path.parent / TRAINING_DATA)
     shutil.rmtree(work)
     return load_model(path)
+
+
+def _require_memory(architecture: "AgriFMConfig", data: Data, config: ModelConfig) -> None:
+    """Refuse a training step that would not fit into the memory that is free; on a GPU nothing is known of that."""
+    import torch
+
+    from agrifm.models.memory import memory_needed, require_memory, window_shapes
+
+    if torch.cuda.is_available():
+        return
+    dates = {sensor.sensor: len(data.cube.sensors[sensor.sensor].date) for sensor in data.sensors}
+    frames = {name: count if config.series == "observed" else config.frames for name, count in dates.items()}
+    height, width = (min(config.side, length) for length in data.cube.target.shape)
+    shapes = window_shapes(architecture, frames, config.batch, height, width)
+    about = f"training agrifm on {config.batch} windows of {config.side} pixels at a time"
+    require_memory(memory_needed(architecture, shapes, training=True), about, "choose a smaller `batch` or `side`")
 
 
 def _series(data: Data, config: ModelConfig) -> dict[str, Any]:

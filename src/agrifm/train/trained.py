@@ -1,5 +1,6 @@
 """Trained models of either kind, loaded by path: what mapping and scoring use."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,9 +15,12 @@ from agrifm.samples.sample import Sample
 
 if TYPE_CHECKING:
     from agrifm.models.agrifm import AgriFM
+    from agrifm.models.precision import Precision
 
 SUFFIXES = {"agrifm": ".safetensors", "random-forest": ".skops"}
 """File suffix of each kind of model."""
+EXPORTED = ".onnx"
+"""File suffix of a network that was exported, with which maps are made without PyTorch."""
 
 
 class TrainedModel(Protocol):
@@ -36,6 +40,8 @@ class TrainedAgriFM:
 
     record: ModelRecord
     network: "AgriFM"
+    precision: "Precision" = "float32"
+    """In which it computes (docs/export.md)."""
 
     def probabilities(self, sample: Sample) -> NDArray[np.float32]:
         """Class probabilities (classes, H, W) of a sample prepared as the record says (`series`).
@@ -45,38 +51,69 @@ class TrainedAgriFM:
         """
         import torch
 
+        from agrifm.models.precision import computing
         from agrifm.train.batch import network_input, tensors
 
         device = next(self.network.parameters()).device
         batch = tensors([sample], self.record.sensors, self.record.absent_sensors).to(device)
-        with torch.inference_mode():
+        with torch.inference_mode(), computing(self.precision, device):
             logits = self.network(network_input(batch, self.record.sensors, self.record.series))
-            found: NDArray[np.float32] = torch.softmax(logits[0], dim=0).cpu().numpy()
+            found: NDArray[np.float32] = torch.softmax(logits[0].float(), dim=0).cpu().numpy()
         return found
 
+    def require_memory(self, frames: Mapping[str, int], height: int, width: int, about: str, advice: str) -> None:
+        """Refuse windows of which one does not fit into the processor's memory, by an estimate.
 
-def load_model(path: Path) -> TrainedModel:
-    """Load a model file written by `agrifm train`; on a GPU where there is one.
+        Args:
+            frames: by sensor that is present.
+            height: rows of a window, target pixels.
+            width: columns of a window, target pixels.
+            about: what is being done, for the error.
+            advice: what would need less, likewise.
+
+        Raises:
+            ModelError: it does not fit.
+        """
+        from agrifm.models.memory import memory_needed, require_memory, window_shapes
+
+        if next(self.network.parameters()).device.type == "cpu":
+            shapes = window_shapes(self.network.config, frames, 1, height, width)
+            require_memory(memory_needed(self.network.config, shapes, training=False), about, advice)
+
+
+def load_model(path: Path, precision: "Precision" = "float32") -> TrainedModel:
+    """Load a model file written by `agrifm train`, on a GPU where there is one, or by `agrifm model export`.
+
+    Args:
+        precision: in which a network computes; forests and exported networks have their own.
 
     Raises:
-        ModelError: the file is absent, damaged, or of an unknown kind, or PyTorch is needed and not installed.
+        ModelError: the file is absent, damaged, or of an unknown kind, PyTorch is needed and not installed, or the
+            device does not compute in that precision.
     """
     if path.suffix == SUFFIXES["random-forest"]:
         from agrifm.classic.forest import load_forest
 
         return load_forest(path)
+    if path.suffix == EXPORTED:
+        from agrifm.train.exported import open_exported
+
+        return open_exported(path)
     _require_torch(path)
     import torch
 
+    from agrifm.models.precision import warn_of_precision
     from agrifm.models.weights import load_network
 
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    warn_of_precision(precision, device)
     network, record = load_network(path)
-    return TrainedAgriFM(record, network.to("cuda" if torch.cuda.is_available() else "cpu"))
+    return TrainedAgriFM(record, network.to(device), precision)
 
 
 def load_record(path: Path) -> ModelRecord:
     """Only the record of a model file; raises as `load_model` does."""
-    if path.suffix == SUFFIXES["random-forest"]:
+    if path.suffix in (SUFFIXES["random-forest"], EXPORTED):
         return load_model(path).record
     _require_torch(path)
     from agrifm.models.weights import read_record

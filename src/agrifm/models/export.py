@@ -1,0 +1,308 @@
+"""`agrifm model export`: a trained network as a graph that runs without this code, ONNX or PyTorch's .pt2.
+
+The graph takes bands in the units of the product and gives class probabilities: normalisation, the filling of gaps and
+the softmax are inside. What is exported is the plain path (`agrifm.models.plain`): its windows are cut by reshaping,
+for any number of samples, where the fast path looks them up in tables of one batch size.
+
+The number of samples is free. Frames, rows and columns are fixed: on another grid other tokens are padded, shifted and
+clamped, and the exporter cannot follow that with sizes that are unknown. Observed series that are shorter are filled up
+with frames that are not valid, and the graph is told how many are real.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from agrifm.errors import ModelError
+from agrifm.files import write_aside
+from agrifm.models.agrifm import AgriFM, AgriFMConfig
+from agrifm.models.exported import EXPORT_KEY, SUFFIXES, ExportRecord, TensorNote
+from agrifm.models.load import file_digest
+from agrifm.models.observed import Observed
+from agrifm.models.plain import plain
+from agrifm.models.weights import load_network, statistics_tensor
+from agrifm.record import ModelRecord, SensorRecord, running_versions
+
+OPSET = 20
+"""The newest whose operators onnxruntime 1.17 and later have."""
+OUTPUT = "probabilities"
+FIRST_DAY = "first_day"
+BATCH = "batch"
+"""Name of the axis of samples."""
+
+
+class ExportedNetwork(nn.Module):
+    """From what the record's inputs describe to class probabilities (B, classes, H, W)."""
+
+    def __init__(self, network: AgriFM, record: ModelRecord, sensors: Sequence[SensorRecord]) -> None:
+        super().__init__()
+        self.network, self.kind = network, record.series
+        self.sensors = {sensor.sensor: bool(sensor.absent_bands) for sensor in sensors}
+        self.mean = {sensor.sensor: statistics_tensor(sensor.mean) for sensor in sensors}
+        self.std = {sensor.sensor: statistics_tensor(sensor.std) for sensor in sensors}
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The inputs by the names of the record."""
+        images: dict[str, Tensor | Observed | None] = {source.name: None for source in self.network.config.sources}
+        for name in self.sensors:
+            image, valid = inputs[f"{name}.image"], inputs[f"{name}.valid"]
+            normalised = (image - self.mean[name]) / self.std[name]
+            if self.kind == "interpolated":
+                images[name] = normalised.masked_fill(~valid[:, :, None], 0)
+                continue
+            images[name] = Observed(
+                image=normalised,
+                valid=valid,
+                day=inputs[f"{name}.day"],
+                first_day=inputs[FIRST_DAY],
+                absent=inputs.get(f"{name}.absent"),
+                frames=inputs.get(f"{name}.frames"),
+            )
+        return torch.softmax(self.network(images), dim=1)
+
+
+def export(
+    model: Path, out: Path, frames: int | None = None, side: int | None = None, without: Sequence[str] = ()
+) -> list[str]:
+    """Write a trained network as a graph; returns what was written, in sentences.
+
+    Args:
+        model: safetensors written by `agrifm train`.
+        out: .onnx, or .pt2 for `torch.export.load`.
+        frames: of observed series, the most that a window has; those of others are in the record.
+        side: rows and columns of the windows it takes, target pixels; left out, those of training.
+        without: sensors that the record declares as ones that may be absent, and that the graph is to go without.
+
+    Raises:
+        ModelError: the model is refused, or the exporter or a package that it needs is not there.
+        OutputError: the file cannot be written.
+    """
+    about = f"exporting the model {model}"
+    if out.suffix not in SUFFIXES:
+        raise ModelError(f"{about}: {out} ends in neither {' nor '.join(SUFFIXES)}; choose one of them")
+    if out.suffix == ".onnx":
+        _require_exporter(about)
+    if model.suffix != ".safetensors":
+        raise ModelError(f"{about}: only networks (.safetensors) can be exported; give one that `agrifm train` wrote")
+    network, record = load_network(model)
+    _require_exportable(network.config, record, about)
+    side = record.side if side is None else side
+    sensors = _sensors(record, without, about)
+    frames = _frames(record, frames, about)
+    _require_nesting(network.config, [own.sensor for own in sensors], side, about)
+    inputs = _inputs(network.config, record, sensors, frames, side)
+    exported = ExportRecord(
+        model=record,
+        weights=file_digest(model),
+        without=tuple(without),
+        inputs=inputs,
+        output=TensorNote(
+            name=OUTPUT,
+            dtype="float32",
+            axes=(BATCH, len(record.legend), side, side),
+            unit="probability of each class of the legend, 0..1",
+        ),
+        frames=frames,
+        side=side,
+        opset=OPSET if out.suffix == ".onnx" else None,
+        versions=running_versions("torch", *(("onnx", "onnxscript") if out.suffix == ".onnx" else ())),
+    )
+    program = _program(ExportedNetwork(plain(network), record, sensors), exported, about)
+    with write_aside(out) as aside:
+        if out.suffix == ".onnx":
+            _write_onnx(program, exported, aside, about)
+        else:
+            torch.export.save(program, aside, extra_files={EXPORT_KEY: exported.model_dump_json()})
+    return describe(exported, out)
+
+
+def describe(record: ExportRecord, path: Path) -> list[str]:
+    """An exported network in sentences: what it takes and gives, what is fixed, what it goes without."""
+    lines = [f"{note.name}: {note.dtype} ({', '.join(map(str, note.axes))}), {note.unit}" for note in record.inputs]
+    lines.append(f"gives {record.output.name}: {', '.join(map(str, record.output.axes))}, {record.output.unit}")
+    lines.append(
+        f"free: the number of samples; fixed: {record.frames} frames, {record.side} x {record.side} target pixels"
+    )
+    if record.without:
+        lines.append(f"goes without {', '.join(record.without)}")
+    return [*lines, f"wrote {path}" + (f" (opset {record.opset})" if record.opset else "")]
+
+
+def _require_exporter(about: str) -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f"{about}: ONNX needs {error.name}, which is not installed; pip install 'agrifm[export]'"
+        ) from error
+
+
+def _require_exportable(config: AgriFMConfig, record: ModelRecord, about: str) -> None:
+    if config.tasks:
+        names = ", ".join(f"{name} ({task.task})" for name, task in config.tasks.items())
+        raise ModelError(
+            f"{about}: it also gives {names}, and an exported network gives class probabilities only; train one "
+            "without these tasks"
+        )
+    if config.out_size is not None:
+        raise ModelError(
+            f"{about}: its result has {config.out_size} pixels whatever the window has; train one whose result is as "
+            "large as its window"
+        )
+
+
+def _sensors(record: ModelRecord, without: Sequence[str], about: str) -> tuple[SensorRecord, ...]:
+    """The sensors of the graph."""
+    for name in without:
+        if name not in record.absent_sensors:
+            may = ", ".join(record.absent_sensors) or "none"
+            raise ModelError(
+                f"{about}: it cannot go without '{name}'; sensors that it may lack: {may} (train with `sensor_dropout`)"
+            )
+    left = tuple(sensor for sensor in record.sensors if sensor.sensor not in without)
+    assert left, "the first sensor may never be absent"
+    return left
+
+
+def _require_nesting(config: AgriFMConfig, names: Sequence[str], side: int, about: str) -> None:
+    for name in names:
+        pixel = config.source(name).pixel
+        if side < 1 or side % pixel:
+            raise ModelError(
+                f"{about}: windows of {side} target pixels are no whole number of pixels of {name}, each {pixel} wide; "
+                f"choose a multiple of {pixel}"
+            )
+
+
+def _frames(record: ModelRecord, frames: int | None, about: str) -> int:
+    """Frames of every series."""
+    if record.series != "observed":
+        if frames not in (None, record.frames):
+            raise ModelError(
+                f"{about}: its {record.series} series have {record.frames} frames, not {frames}; leave `--frames` out"
+            )
+        return record.frames
+    if frames is None or frames < 1:
+        raise ModelError(
+            f"{about}: its observed series have as many frames as there are observations, and those of the graph are "
+            "fixed; give `--frames`, the most that a window of the season has"
+        )
+    return frames
+
+
+def _inputs(
+    config: AgriFMConfig,
+    record: ModelRecord,
+    sensors: Sequence[SensorRecord],
+    frames: int,
+    side: int,
+) -> tuple[TensorNote, ...]:
+    notes: list[TensorNote] = []
+    for sensor in sensors:
+        name = sensor.sensor
+        own = side // config.source(name).pixel
+        place = (BATCH, frames, own, own)
+        bands = f"{sensor.quantity} (reflectance 0..1), bands {', '.join(sensor.bands)}; not read where not valid"
+        if sensor.quantity != "surface reflectance":
+            bands = f"{sensor.quantity}, bands {', '.join(sensor.bands)}; not read where not valid"
+        image = (BATCH, frames, len(sensor.bands), own, own)
+        notes.append(TensorNote(name=f"{name}.image", dtype="float32", axes=image, unit=bands))
+        notes.append(TensorNote(name=f"{name}.valid", dtype="bool", axes=place, unit="true = usable"))
+        if record.series == "interpolated":
+            continue
+        day = place if record.series == "composites" else place[:2]
+        notes.append(
+            TensorNote(name=f"{name}.day", dtype="float32", axes=day, unit="days since the season's first day")
+        )
+        if record.series == "observed":
+            note = "frames that the sample has; the rest only fills up the batch, not valid"
+            notes.append(TensorNote(name=f"{name}.frames", dtype="int64", axes=(BATCH,), unit=note))
+        if sensor.absent_bands:
+            note = "true = band that the sample lacks"
+            notes.append(TensorNote(name=f"{name}.absent", dtype="bool", axes=(BATCH, len(sensor.bands)), unit=note))
+    if record.series != "interpolated":
+        note = "day of the year of the season's first day, 1..366"
+        notes.append(TensorNote(name=FIRST_DAY, dtype="float32", axes=(BATCH,), unit=note))
+    return tuple(notes)
+
+
+def example_inputs(record: ExportRecord, samples: int, seed: int = 0) -> dict[str, Tensor]:
+    """Inputs of random numbers that fit a record, for so many samples."""
+    generator = torch.Generator().manual_seed(seed)
+    found: dict[str, Tensor] = {}
+    for note in record.inputs:
+        shape = [samples if isinstance(one, str) else one for one in note.axes]
+        if note.name.endswith(".image"):
+            found[note.name] = torch.rand(shape, generator=generator)
+        elif note.name.endswith(".valid"):
+            found[note.name] = torch.rand(shape, generator=generator) < 0.6
+        elif note.name.endswith(".day"):
+            steps = torch.linspace(0, record.days - 1, shape[1]).reshape(1, -1, *(1,) * (len(shape) - 2))
+            found[note.name] = steps.expand(shape).contiguous()
+        elif note.name.endswith(".frames"):
+            found[note.name] = torch.full(shape, record.frames)
+        elif note.name.endswith(".absent"):
+            found[note.name] = torch.rand(shape, generator=generator) < 0.2
+        else:
+            found[note.name] = torch.full(shape, 60.0)
+    return found
+
+
+def _program(network: ExportedNetwork, record: ExportRecord, about: str) -> Any:
+    """The graph as PyTorch exports it."""
+    samples = torch.export.Dim(BATCH, min=1, max=4096)
+    free = {note.name: {0: samples} for note in record.inputs}
+    try:
+        with torch.no_grad(), _quiet():
+            return torch.export.export(network, (example_inputs(record, 2),), dynamic_shapes=(free,), strict=False)
+    except Exception as error:  # the exporter's errors have no common class of their own
+        raise ModelError(f"{about}: PyTorch cannot export it ({_reason(error)}); try another `--side`") from error
+
+
+def _write_onnx(program: Any, record: ExportRecord, target: Path, about: str) -> None:
+    import onnx
+
+    try:
+        with _quiet():
+            converted = torch.onnx.export(
+                program,
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[note.name for note in record.inputs],
+                output_names=[record.output.name],
+                verbose=False,
+            )
+        assert converted is not None
+        proto = converted.model_proto
+    except Exception as error:  # as above
+        raise ModelError(f"{about}: PyTorch cannot write it as ONNX ({_reason(error)}); export it as .pt2") from error
+    onnx.helper.set_model_props(proto, {EXPORT_KEY: record.model_dump_json()})
+    target.write_bytes(proto.SerializeToString())
+
+
+def _reason(error: BaseException) -> str:
+    """The first cause of an error, on one line of at most 300 characters."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split())[:300]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What the exporter says of its own parts and of what PyTorch will change is not shown."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

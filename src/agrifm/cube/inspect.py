@@ -58,13 +58,22 @@ def describe(cube: Cube) -> list[str]:
         ("removed", _counts(about.get("removed")) or "nothing"),
         ("skipped", ", ".join(about.get("skipped", [])) or "nothing"),
         ("merging", str(about.get("merge_rule", "not stated"))),
-        ("usable", ", ".join(f"{name} {value}" for name, value in about.get("usable", {}).items()) or "not stated"),
+        ("usable", _rule(about.get("usable", {}))),
         ("versions", ", ".join(f"{name} {number}" for name, number in about.get("versions", {}).items())),
     ]
     for name, sensor in cube.sensors.items():
         rows += [("", ""), ("sensor", name), *_sensor_rows(cube, sensor, about.get("sensors", {}).get(name, {}))]
     width = max(len(name) for name, _ in rows)
     return [f"{name:<{width}}  {text}".rstrip() for name, text in rows]
+
+
+def _rule(rule: dict[str, Any]) -> str:
+    """Which flags make a pixel unusable."""
+    if not rule:
+        return "not stated"
+    flags = ", ".join([*rule.get("always", []), *rule.get("masked", [])])
+    plug_ins = f"; plug-ins {', '.join(rule['masks'])}" if rule.get("masks") else ""
+    return f"pixels without {flags}; dilated by {rule.get('dilate', 0):g} m{plug_ins}"
 
 
 def _sensor_rows(cube: Cube, sensor: SensorCube, about: dict[str, Any]) -> list[tuple[str, str]]:

@@ -57,7 +57,7 @@ def measure_shift(image: Image, reference: Image) -> Shift | None:
     Phase correlation (Kuglin & Hines 1975), the normalised cross power averaged over bands and weighted with a Gaussian
     of low frequencies, evaluated on a fine grid by two matrix products (Guizar-Sicairos et al. 2008).
     """
-    known = np.isfinite(image).all(axis=0) & np.isfinite(reference).all(axis=0)
+    known = np.asarray(np.isfinite(image).all(axis=0) & np.isfinite(reference).all(axis=0))
     height, width = known.shape
     if min(height, width) < SMALLEST or known.mean() < SEEN:
         return None

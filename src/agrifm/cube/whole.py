@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.cube.limits import Finding, limit
-from agrifm.cube.store import FILL, NO_DAY, SHARD, Cube, SensorCube
+from agrifm.cube.store import FILL, NO_DAY, Cube, SensorCube
 from agrifm.errors import ConfigError
 from agrifm.grid import Window, tiles
 from agrifm.scene.products import Product, find_product
@@ -33,7 +33,7 @@ class Counts:
     flat: int = 0
     """Valid, with the same number in every band (four or more)."""
     runs: int = 0
-    """Valid, equal in every band to `RUN` valid pixels to their left."""
+    """Valid, equal in every band to `RUN` valid pixels to their left (fewer than four bands)."""
     outside: int = 0
     """Valid, outside the range that the product can hold."""
     astray: int = 0
@@ -139,7 +139,7 @@ def _dates(cube: Cube, sensor: SensorCube, about: dict[str, Any]) -> list[Findin
     if recorded and [day_number(day) for day in recorded] != [int(day) for day in days]:
         apart = sorted({int(day) - day_number(own) for day, own in zip(days, recorded, strict=False)})
         add("time", f"the provenance has other dates ({', '.join(f'{number:+d}' for number in apart[:5])} days)")
-    product = _product(about)
+    product = None if "recipe" in about else _product(about)
     if product is not None and product.sensor.startswith("modis") and product.period > 1:
         # MOD09A1 and MOD13Q1 begin on day 1, 9, 17 … or 1, 17, 33 … of each year: MODIS Land product user guides.
         of_year = np.array([(day_date(int(day)) - date(day_date(int(day)).year, 1, 1)).days for day in days])
@@ -157,9 +157,12 @@ def _day(number: int) -> str:
 
 
 def _range(sensor: SensorCube, about: dict[str, Any]) -> tuple[int, int]:
-    """The smallest and largest stored number that the product can hold, one more on each side for rounding."""
+    """The smallest and largest stored number that the product can hold, one more on each side for rounding.
+
+    Anything goes where the product is not known, or a cube was made from another one.
+    """
     product = _product(about)
-    if product is None or product.quantity != sensor.input.quantity:
+    if product is None or product.quantity != sensor.input.quantity or "recipe" in about:
         return FILL + 1, -FILL - 1
     offsets = {float(offset) for frame in about.get("frames", []) for offset in frame.get("offsets", [])}
     ends = [number * product.scale + offset for offset in offsets or {product.offset} for number in product.valid_range]
@@ -172,12 +175,18 @@ def _read(sensor: SensorCube, limits: tuple[int, int], findings: list[Finding]) 
     counts = []
     for frame in range(len(sensor.date)):
         own = Counts()
-        for window in tiles(sensor.grid.shape, SHARD):
+        for window in tiles(sensor.grid.shape, _side(sensor)):
             arrays = dict(_chunks(sensor, frame, window, findings))
             if arrays.keys() >= {"values", "valid"}:
                 _count(own, arrays, limits, sensor, frame)
         counts.append(own)
     return counts
+
+
+def _side(sensor: SensorCube) -> int:
+    """Side in pixels of what one file of the store holds."""
+    values = sensor.group["values"]
+    return int((values.shards or values.chunks)[-1])
 
 
 def _chunks(
@@ -190,7 +199,8 @@ def _chunks(
             yield key, np.asarray(sensor.group[key][place])
         except Exception as error:  # every codec has errors of its own
             middle = "0/" if key == "values" else ""
-            file = f"{sensor.input.sensor}/{key}/c/{frame}/{middle}{window.row // SHARD}/{window.col // SHARD}"
+            side = _side(sensor)
+            file = f"{sensor.input.sensor}/{key}/c/{frame}/{middle}{window.row // side}/{window.col // side}"
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             findings.append(Finding("damaged chunk", file, f"it cannot be read: {reason}", "certain", REPAIR))
 
@@ -207,8 +217,8 @@ def _count(
     own.outside += int((valid & outside.any(axis=0)).sum())
     if len(values) >= 4:
         own.flat += int((valid & (values == values[0]).all(axis=0)).sum())
-    same = valid[:, 1:] & valid[:, :-1] & (values[:, :, 1:] == values[:, :, :-1]).all(axis=0)
-    if same.shape[1] >= RUN:
+    elif valid.shape[1] > RUN:
+        same = valid[:, 1:] & valid[:, :-1] & (values[:, :, 1:] == values[:, :, :-1]).all(axis=0)
         own.runs += int(np.lib.stride_tricks.sliding_window_view(same, RUN, axis=1).all(axis=-1).sum())
     if "day" in arrays:
         first, last = (int(number) for number in np.asarray(sensor.group["time_bounds"][frame]))

@@ -34,21 +34,23 @@ def signing(provider: Provider | None) -> Sign:
             return unsigned(href)
         options = session_options(provider, href)
         if on_s3:
-            return _presigned(href, options), {}
+            return _presigned(href, options)
         name, _, value = options.get("GDAL_HTTP_HEADERS", "").partition(": ")
         return signed(href, provider, renew), {name: value} if name else {}
 
     return sign
 
 
-def _presigned(href: str, options: dict[str, str]) -> str:
-    """The https URL of an S3 object, signed (AWS Signature Version 4, query parameters)."""
+def _presigned(href: str, options: dict[str, str]) -> Address:
+    """The https address of an S3 object, signed (AWS Signature Version 4, query parameters)."""
     parts = urlsplit(href)
     wanted = {"Bucket": parts.netloc, "Key": parts.path.lstrip("/")}
+    headers = {}
     if "AWS_REQUEST_PAYER" in options:
         wanted["RequestPayer"] = options["AWS_REQUEST_PAYER"]
+        headers["x-amz-request-payer"] = options["AWS_REQUEST_PAYER"]  # is signed, and must be sent as a header
     client = _s3_client(tuple(sorted(options.items())))
-    return str(client.generate_presigned_url("get_object", wanted, S3_SECONDS))
+    return str(client.generate_presigned_url("get_object", wanted, S3_SECONDS)), headers
 
 
 @lru_cache(maxsize=8)

@@ -1,0 +1,66 @@
+"""`agrifm status`: what of the project is done and what is next; versions, processor, credentials present or not."""
+
+import os
+import platform
+from pathlib import Path
+
+from agrifm.config import PROJECT_FILE, Project, read_project
+from agrifm.files import MARKER
+from agrifm.record import running_versions
+from agrifm.scene.credentials import credentials_present
+from agrifm.scene.providers import PROVIDERS
+
+LIBRARIES = ("rasterio", "zarr", "xarray", "pystac", "torch", "lightning")
+
+
+def status(path: Path) -> list[str]:
+    """Lines that say where a project stands and what this machine has; nothing secret is in them.
+
+    Args:
+        path: agrifm.toml or its directory; where there is none, the project is left out.
+
+    Raises:
+        ConfigError: the project file cannot be read.
+    """
+    file = path / PROJECT_FILE if path.is_dir() else path
+    if file.exists():
+        lines = _project(read_project(path))
+    else:
+        lines = [f"project: none at {file}; `agrifm init DIR` writes one"]
+    versions = ", ".join(f"{name} {version}" for name, version in running_versions(*LIBRARIES).items())
+    return [*lines, f"versions: {versions}", f"processor: {_processor()}", *_credentials()]
+
+
+def _project(project: Project) -> list[str]:
+    """One line per step: done, begun or not, and the first that is not done as the next."""
+    steps = {
+        "fetch": (project.cube / MARKER, project.cube.with_name(f"{project.cube.name}.partial")),
+        "train": (project.models / "scores.json", project.models),
+        "map": (project.maps / "classes.tif", project.maps.with_name(f"{project.maps.name}.partial")),
+    }
+    season = project.season.season
+    lines = [f"project: {project.directory.resolve()}, {season.start} to {season.end}"]
+    following = None
+    for command, (done, begun) in steps.items():
+        if done.exists():
+            lines.append(f"{command}: done ({done.parent.name})")
+            continue
+        following = following or command
+        lines.append(f"{command}: {'begun; run it again to continue' if begun.exists() else 'not done'}")
+    after = "`agrifm assess design`, then `agrifm assess`"
+    return [*lines, f"next: {after if following is None else f'`agrifm {following}`'}"]
+
+
+def _processor() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else None
+    found = f"{platform.machine()}, {os.cpu_count()} cores"
+    return found if memory is None else f"{found}, {memory:.0f} GiB of memory"
+
+
+def _credentials() -> list[str]:
+    lines = []
+    for provider in PROVIDERS.values():
+        found = credentials_present(provider)
+        said = ", ".join(f"{scheme} {state}" for scheme, state in found.items()) or "not needed"
+        lines.append(f"credentials of {provider.name}: {said}")
+    return lines

@@ -17,6 +17,8 @@ NEAR = 0.055
 DAYS = 4
 """Observations of two sensors are of one time where they lie at most so many days apart; composites twice."""
 FEW = 60
+PAIRS = 30
+"""Pairs of frames at near dates that are compared, evenly over the season."""
 PLACES = 80
 """Pixels of a window whose series are compared."""
 SHIFTS = np.arange(-45, 46, 5)
@@ -72,15 +74,15 @@ def meet(first: Look, second: Look) -> Meeting | None:
         for number, day in enumerate(second.days)
         for near in np.flatnonzero(np.abs(first.days - day) <= reach)
     ]
+    frames = frames[:: max(len(frames) // PAIRS, 1)]
+    ours, theirs = ([pair[side] for pair in frames] for side in (0, 1))
     columns = []
     for own, other in bands:
         sides: tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]] = ([], [])
         for piece, partner in zip(first.pieces, second.pieces, strict=True):
-            fine, coarse = coarser(first.image(piece, own), ratio), second.image(partner, other)
-            for one, two in frames:
-                sides[0].append(fine[one].ravel())
-                sides[1].append(coarse[two].ravel())
-        columns.append(np.stack([np.concatenate(side) if side else np.zeros(0, np.float32) for side in sides]))
+            sides[0].append(coarser(first.image(piece, own, ours), ratio).ravel())
+            sides[1].append(second.image(partner, other, theirs).ravel())
+        columns.append(np.stack([np.concatenate(side) for side in sides]))
     values = np.stack(columns, axis=-1)
     known = np.isfinite(values).all(axis=(0, 2))
     values = values[:, known]
@@ -105,46 +107,49 @@ def disagreement(meeting: Meeting, of: str, renamed: dict[str, str]) -> float:
     return total
 
 
-def date_fit(first: Look, second: Look) -> NDArray[np.float64] | None:
-    """(shifts,) how far the NDVI of two sensors is apart where the dates of the second are moved by each of `SHIFTS`.
+def date_fit(first: Look, second: Look, shifts: NDArray[np.int64] = SHIFTS) -> NDArray[np.float64] | None:
+    """(shifts,) how far the NDVI of two sensors is apart where the dates of the second are moved by so many days.
 
     The first sensor's series is taken as straight between observations at most `REACH` days off; the mean difference is
-    removed, and the mean of the absolute rest told; NaN where fewer than half as many pairs remain as without moving.
+    removed, and the mean of the absolute rest told; NaN where less than a third of the most pairs remain.
     None where a sensor has no red and near infrared, or too few pairs.
     """
     if red_and_nir(first) is None or red_and_nir(second) is None:
         return None
     coarse = max(first.sensor.grid.resolution, second.sensor.grid.resolution)
     series = [ndvi(look, round(coarse / look.sensor.grid.resolution)) for look in (first, second)]
-    differences: list[list[NDArray[np.float64]]] = [[] for _ in SHIFTS]
+    differences: list[list[NDArray[np.float64]]] = [[] for _ in shifts]
     for ours, theirs in zip(*series, strict=True):
         seen = np.isfinite(ours).sum(axis=0) * np.isfinite(theirs).sum(axis=0)
         rows, cols = np.nonzero(seen >= 9)
         step = max(len(rows) // PLACES, 1)
         for row, col in zip(rows[::step], cols[::step], strict=True):
-            for number, moved in enumerate(_apart_in_time(first, second, ours[:, row, col], theirs[:, row, col])):
+            pixels = ours[:, row, col], theirs[:, row, col]
+            for number, moved in enumerate(_apart_in_time((first.days, second.days), pixels, shifts)):
                 differences[number].append(moved)
     joined = [np.concatenate(one) if one else np.zeros(0) for one in differences]
-    unmoved = len(joined[len(SHIFTS) // 2])
-    if unmoved < FEW:
+    most = max(len(one) for one in joined)
+    if most < FEW:
         return None
-    return np.array([np.mean(np.abs(one - np.median(one))) if len(one) > unmoved / 2 else np.nan for one in joined])
+    return np.array([np.mean(np.abs(one - np.median(one))) if len(one) > most / 3 else np.nan for one in joined])
 
 
 def _apart_in_time(
-    first: Look, second: Look, ours: NDArray[np.float32], theirs: NDArray[np.float32]
+    dates: tuple[NDArray[np.int32], NDArray[np.int32]],
+    series: tuple[NDArray[np.float32], NDArray[np.float32]],
+    shifts: NDArray[np.int64],
 ) -> list[NDArray[np.float64]]:
-    """Differences of two series (T,) of one pixel, one array for each of `SHIFTS`."""
-    known, asked = np.isfinite(ours), np.isfinite(theirs)
-    days, values = first.days[known].astype(np.float64), ours[known]
+    """Differences of two series (T,) of one pixel, one array for each shift of the second's dates."""
+    known, asked = (np.isfinite(one) for one in series)
+    days, values = dates[0][known].astype(np.float64), series[0][known]
     found = []
-    for shift in SHIFTS:
-        wanted = second.days[asked] + shift
+    for shift in shifts:
+        wanted = dates[1][asked] + shift
         after = np.searchsorted(days, wanted)
         inside = (after > 0) & (after < len(days))
         after = np.clip(after, 1, len(days) - 1)
         inside &= (wanted - days[after - 1] <= REACH) & (days[after] - wanted <= REACH)
-        found.append((np.interp(wanted, days, values) - theirs[asked])[inside])
+        found.append((np.interp(wanted, days, values) - series[1][asked])[inside])
     return found
 
 
@@ -161,18 +166,25 @@ def ndvi(look: Look, ratio: int) -> tuple[NDArray[np.float32], ...]:
 
 def wrong_dates(looks: Mapping[str, Look]) -> list[Finding]:
     """Sensors whose seasons agree clearly better with their dates moved; which of two cannot be known, of three can."""
+    fits = {pair: date_fit(looks[pair[0]], looks[pair[1]]) for pair in combinations(looks, 2)}
+    return judge_dates({pair: fit for pair, fit in fits.items() if fit is not None})
+
+
+def judge_dates(fits: Mapping[tuple[str, str], NDArray[np.float64]]) -> list[Finding]:
+    """What the fits (`date_fit` at `SHIFTS`) of pairs of sensors say of their dates."""
     moved: dict[tuple[str, str], int] = {}
     agreeing: set[str] = set()
-    for one, other in combinations(looks, 2):
-        fit = date_fit(looks[one], looks[other])
-        if fit is None:
+    unmoved = len(SHIFTS) // 2
+    for pair, fit in fits.items():
+        if not np.isfinite(fit[unmoved]):
             continue
         best = int(np.nanargmin(fit))
-        if abs(SHIFTS[best]) >= limit("date shift") and fit[len(SHIFTS) // 2] > limit("date gain") * fit[best]:
-            moved[one, other] = int(SHIFTS[best])
+        if abs(SHIFTS[best]) >= limit("date shift") and fit[unmoved] > limit("date gain") * fit[best]:
+            moved[pair] = int(SHIFTS[best])
         elif abs(SHIFTS[best]) < limit("date shift"):
-            agreeing |= {one, other}
-    guilty = [name for name in looks if any(name in pair for pair in moved) and name not in agreeing]
+            agreeing |= set(pair)
+    names = dict.fromkeys(name for pair in fits for name in pair)
+    guilty = [name for name in names if any(name in pair for pair in moved) and name not in agreeing]
     findings = []
     for pair, days in moved.items():
         own = [name for name in pair if name in guilty] or list(pair)

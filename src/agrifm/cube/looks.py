@@ -64,10 +64,11 @@ class Look:
         bounds = np.asarray(self.sensor.group["time_bounds"][:])
         return np.asarray((bounds[:, 0] + bounds[:, 1] - 1) // 2, np.int32)
 
-    def image(self, piece: Piece, band: str) -> Image:
-        """(T, H, W) of one band in the quantity's unit, NaN where not valid."""
-        stored = piece.stored[:, self.bands.index(band)]
-        return np.where(piece.valid, stored * np.float32(self.sensor.input.scale), np.float32(np.nan))
+    def image(self, piece: Piece, band: str, frames: Sequence[int] | None = None) -> Image:
+        """(T, H, W) of one band in the quantity's unit, NaN where not valid; of some frames, or of all."""
+        chosen = slice(None) if frames is None else np.array(frames, int)
+        stored = piece.stored[chosen, self.bands.index(band)]
+        return np.where(piece.valid[chosen], stored * np.float32(self.sensor.input.scale), np.float32(np.nan))
 
     def pixels(self, most: int, frame: int | None = None) -> Image:
         """(N, C) valid pixels of all windows and dates, or of one frame; `most` of them drawn evenly from the list."""

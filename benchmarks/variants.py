@@ -30,6 +30,9 @@ from agrifm.train.finetune import Recipe, finetune
 
 SEEDS = (0, 1, 2)
 
+DECIDING = {"preset", "weights", "frames", "series", "side", "steps", "batch", "learning_rate", "sensor_dropout"}
+"""What of a project's `[model]` decides the result of a run."""
+
 Run = dict[str, Any]
 
 
@@ -50,7 +53,7 @@ class Demo:
     @property
     def digest(self) -> str:
         """Of what every run is trained and scored on."""
-        digest = hashlib.sha256(self.config.model_dump_json(exclude={"seed", "names"}).encode())
+        digest = hashlib.sha256(self.config.model_dump_json(include=DECIDING).encode())
         digest.update(str(self.data.cube.provenance.get("plan")).encode())
         for label in (self.data.training.label, self.data.validation.label, self.data.unseen.label):
             digest.update(label.tobytes())
@@ -70,27 +73,40 @@ def read_runs(files: Sequence[Path]) -> list[Run]:
     return [json.loads(line) for file in files if file.exists() for line in file.read_text().splitlines()]
 
 
-def train_missing(demo: Demo, variants: Mapping[str, AgriFMConfig], files: Sequence[Path], part: str) -> None:
-    """Train and score what is missing of a part (K/N) and append it to the first file."""
+def train_missing(
+    demo: Demo,
+    variants: Mapping[str, AgriFMConfig],
+    files: Sequence[Path],
+    part: str,
+    rates: Mapping[str, float] | None = None,
+) -> None:
+    """Train and score what is missing of a part (K/N) and append it to the first file.
+
+    Args:
+        rates: shares of the demo's learning rate, of variants that are trained with another one.
+    """
     number, parts = (int(text) for text in part.split("/"))
     wanted = [(name, seed) for seed in SEEDS for name in variants][number::parts]
-    done = [(run["variant"], run["seed"], run["data"], run["network"]) for run in read_runs(files)]
+    done = [
+        (run["variant"], run["seed"], run["data"], AgriFMConfig.model_validate(run["network"]))
+        for run in read_runs(files)
+    ]
     for name, seed in wanted:
-        network = variants[name].model_dump(mode="json")
-        if (name, seed, demo.digest, network) in done:
+        if (name, seed, demo.digest, variants[name]) in done:
             continue
+        network = variants[name].model_dump(mode="json")
         run = {"variant": name, "seed": seed, "data": demo.digest, "network": network}
-        run |= _trained(demo, variants[name], seed)
+        run |= _trained(demo, variants[name], seed, (rates or {}).get(name, 1.0))
         with files[0].open("a", encoding="utf-8") as file:
             file.write(json.dumps(run) + "\n")
-        print(f"{name}, seed {seed}: {_macro(run):.3f}, {run['seconds']:.0f} s", flush=True)
+        print(f"{name}, seed {seed}: {macro(run):.3f}, {run['seconds']:.0f} s", flush=True)
 
 
-def _trained(demo: Demo, config: AgriFMConfig, seed: int) -> Run:
+def _trained(demo: Demo, config: AgriFMConfig, seed: int, rate: float) -> Run:
     data, own = demo.data, demo.config
     torch.manual_seed(seed)
     network = AgriFM(config)
-    recipe = Recipe(own.steps, own.batch, own.learning_rate, seed, own.series)
+    recipe = Recipe(own.steps, own.batch, own.learning_rate * rate, seed, own.series)
     scored = np.array([entry.scored for entry in data.labels.legend.classes])
     began = time.process_time()  # of the processor, so that other programs do not count
     with tempfile.TemporaryDirectory() as work:
@@ -142,7 +158,7 @@ def score_lines(runs: Mapping[str, Sequence[Run]]) -> Iterator[str]:
     """A line per variant: macro F1 and processor time."""
     yield f"{'variant':<24}{'macro F1 (fewest-most)':>26}{'CPU s/step with validation':>30}"
     for name, own in runs.items():
-        each = [_macro(run) for run in own]
+        each = [macro(run) for run in own]
         speed = np.mean([run["seconds"] / run["steps"] for run in own])
         yield f"{name:<24}{f'{np.mean(each):.3f} ({min(each):.3f}-{max(each):.3f})':>26}{speed:>30.3f}"
 
@@ -160,7 +176,8 @@ def difference(first: Sequence[Run], second: Sequence[Run]) -> tuple[float, floa
     return mean(one.sum(axis=0)) - mean(other.sum(axis=0)), low, high
 
 
-def _macro(run: Run) -> float:
+def macro(run: Run) -> float:
+    """Macro F1 of a run."""
     return macro_f1(np.array(run["counts"]).sum(axis=0), np.array(run["scored"]))
 
 

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import lean_decoder
 import pytest
@@ -47,9 +48,9 @@ def test_a_run_has_every_pixel_of_the_unseen_blocks(runs: Path) -> None:
 
 def test_another_number_of_steps_is_another_run(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     demo = read_demo(runs, steps=3)
-    trained = []
+    trained: list[Any] = []
 
-    def finetune(*arguments: object) -> Outcome:
+    def finetune(*arguments: Any) -> Outcome:
         trained.append(arguments)
         return Outcome(3, 0, 0.0, 1.0, 0.0)
 
@@ -57,8 +58,8 @@ def test_another_number_of_steps_is_another_run(runs: Path, monkeypatch: pytest.
     monkeypatch.setattr(variants, "finetune", finetune)
     file = runs / "more.jsonl"
     file.write_text((runs / "one.jsonl").read_text())
-    train_missing(demo, lean_decoder.with_decoders(demo.network), [file], "0/3")
-    assert len(trained) == 1
+    train_missing(demo, lean_decoder.trained(demo.network), [file], "0/4", lean_decoder.RATES)
+    assert [arguments[5].learning_rate for arguments in trained] == pytest.approx([1e-3, 1e-4])
     with pytest.raises(SystemExit, match="different data or steps"):
         by_variant(read_runs([file]), list(lean_decoder.DECODERS))
 
@@ -82,8 +83,12 @@ def test_the_verdict_follows_the_rule_and_the_difference_is_that_of_macro_f1() -
     lines = list(lean_decoder.accuracy_lines(found))
     assert "0.700 (0.700-0.700)" in next(line for line in lines if line.startswith("lean, narrow"))
     assert "3.000" in lines[1]
-    assert "lean, first - released: macro F1 +0.000 (+0.000 to +0.000), keeps up" in lines[-2]
-    assert "does not keep up" in lines[-1]
+    assert "lean, first - released: macro F1 +0.000 (+0.000 to +0.000), keeps up" in lines[-3]
+    assert "does not keep up" in lines[-2]
+    assert lines[-1] == "lean, narrow - lean, first: macro F1 -0.100 (-0.100 to -0.100)"
+    better = {"released, rate / 3": [run("released, rate / 3", seed, [9] * 6) for seed in range(3)]}
+    lines = list(lean_decoder.accuracy_lines(found | better))
+    assert "lean, first - released, rate / 3: macro F1 -0.100 (-0.100 to -0.100), does not" in lines[-3]
 
 
 def test_a_variant_that_lacks_a_seed_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,7 +100,7 @@ def test_a_variant_that_lacks_a_seed_is_left_out(capsys: pytest.CaptureFixture[s
 
 
 def test_it_writes_the_table_of_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, small in (("RUNS", 1), ("FRAMES", 4), ("BATCH", 1), ("SOURCES", {"sentinel-2": 10})):
+    for name, small in (("RUNS", 1), ("FRAMES", 4), ("BATCH", {"tiny": 1}), ("SOURCES", {"sentinel-2": 10})):
         monkeypatch.setattr(lean_decoder, name, small)
     file = tmp_path / "runs.jsonl"
     lines = [run(name, seed, [8, 8]) for name in lean_decoder.DECODERS for seed in range(3)]

@@ -46,7 +46,22 @@ class Server:
     always: Any = None
     latency: float = 0.0
     """Seconds before every answer."""
+    most_at_once: int = 0
+    """Most requests that were in work at one moment."""
     lock: threading.Lock = field(default_factory=threading.Lock)
+    _in_work: int = 0
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """While a request is in work."""
+        with self.lock:
+            self._in_work += 1
+            self.most_at_once = max(self.most_at_once, self._in_work)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._in_work -= 1
 
     def next_fault(self) -> Any:
         with self.lock:
@@ -77,7 +92,8 @@ def serving(answer: Callable[[Request], Answer], latency: float = 0.0) -> Iterat
             with server.lock:
                 server.requests.append(request)
             fault = server.next_fault()
-            time.sleep(server.latency + (0.5 if fault == "slow" else 0))
+            with server.counting():
+                time.sleep(server.latency + (0.5 if fault == "slow" else 0))
             if fault == "reset":
                 self.connection.shutdown(socket.SHUT_RDWR)
                 self.close_connection = True

@@ -297,6 +297,7 @@ def test_an_empty_asset_is_one_sentence(tmp_path: Path, complaint: Callable[...,
     with serving_season(top) as server:
         sentence = complaint(project(tmp_path / "q", f'catalog = "{server.url}"\n{S2}'))
     assert f"S2A_T31UDQ_20240506: asset 'rededge2' at {server.url}/files/S2A_T31UDQ_20240506/rededge2.tif " in sentence
+    assert "cannot be fetched: it has 0 bytes (HTTP 416); try again later" in sentence
 
 
 def test_an_asset_that_fails_for_good_names_scene_asset_and_status(

@@ -275,7 +275,12 @@ class _File:
     def _open(self) -> None:
         known = _HEADS.get(self.href)
         if known is None:
-            reply = request(self.href, self.sign, {"Range": f"bytes=0-{HEAD - 1}"})
+            try:
+                reply = request(self.href, self.sign, {"Range": f"bytes=0-{HEAD - 1}"})
+            except RemoteError as error:
+                if str(error) == "HTTP 416":
+                    raise RemoteError("it has 0 bytes (HTTP 416)") from error
+                raise
             total = reply.headers.get("Content-Range", "").rpartition("/")[2]
             self.size = int(total) if total.isdigit() else len(reply.body)
             if not self.size:

@@ -30,7 +30,7 @@ def flags_of(*names: str) -> np.ndarray:
 
 
 def test_the_project_file_masks_by_default_what_the_rule_does() -> None:
-    config = ImageryConfig(catalog=Path("c.json"), products=("x",))
+    config = ImageryConfig(catalog="c.json", products=("x",))
     assert UsableRule(config.masked, config.dilate, config.masks) == UsableRule()
 
 

@@ -6,7 +6,6 @@ read again. The store is put in its place when all units are done.
 
 import hashlib
 import json
-import shutil
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from agrifm.cube.journal import finished_units
 from agrifm.cube.store import FILL, NO_DAY, SCALES, SHARD, Cube, create_root, create_sensor, open_cube
 from agrifm.errors import CubeError
 from agrifm.files import MARKER, finish_directory, partial_directory, saying_what_failed, write_json
@@ -119,7 +119,7 @@ def build_cube(
         return open_cube(path)
     journal = partial.with_name(f"{partial.name}.journal")
     with saying_what_failed(f"writing the cube {path}"):
-        done = _resume(partial, journal, plan)
+        done = finished_units(partial, journal, plan)
         if done is None:
             done = {}
             settled = settle(_scenes(frames), grids, offset)
@@ -246,23 +246,6 @@ def _identity(asset: Asset) -> tuple[str, object]:
 
 def _scenes(frames: Sequence[Frame]) -> list[Scene]:
     return [scene for frame in frames for scene in frame.scenes]
-
-
-def _resume(partial: Path, journal: Path, plan: str) -> dict[str, dict[str, int]] | None:
-    """Keys of finished units with their counts of flags; None where there is nothing to continue.
-
-    Leftovers of another plan are removed.
-    """
-    if journal.exists() and partial.exists():
-        text = journal.read_text(encoding="utf-8")
-        head, end = json.JSONDecoder().raw_decode(text)
-        if head["plan"] == plan:
-            # A line cut off by a kill has no newline and counts as not done.
-            lines = (line.partition(" ") for line in text[end:].rpartition("\n")[0].splitlines() if line)
-            return {key: json.loads(found) for key, _, found in lines}
-    shutil.rmtree(partial, ignore_errors=True)
-    journal.unlink(missing_ok=True)
-    return None
 
 
 def _with_encodings(frames: Sequence[Frame], journal: Path) -> list[Frame]:

@@ -10,7 +10,6 @@ grow with the area. Finished squares stand in a journal beside the unfinished cu
 
 import hashlib
 import json
-import shutil
 import warnings
 from collections.abc import Mapping
 from concurrent.futures import Executor
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 import zarr
 
+from agrifm.cube.journal import finished_units
 from agrifm.cube.recipes import Recipe
 from agrifm.cube.store import CHUNK, FILL, NO_DAY, Cube, SensorCube, create_root, create_sensor, open_cube
 from agrifm.errors import CubeError
@@ -58,7 +58,7 @@ def recompose(cube: Cube, path: Path, recipes: Mapping[str, Recipe], executor: E
     journal = partial.with_name(f"{partial.name}.journal")
     squares = [(name, window) for name in recipes for window in tiles(cube.sensors[name].grid.shape, SQUARE)]
     with saying_what_failed(f"writing the cube {path}"):
-        done = _finished_squares(partial, journal, plan)
+        done = finished_units(partial, journal, plan)
         if done is None:
             done = {}
             _create(partial, cube, recipes)
@@ -94,20 +94,6 @@ def _plan(cube: Cube, recipes: Mapping[str, Recipe]) -> str:
 
 def _key(sensor: str, window: Window) -> str:
     return f"{sensor}/{window.row}/{window.col}"
-
-
-def _finished_squares(partial: Path, journal: Path, plan: str) -> dict[str, dict[str, Any]] | None:
-    """Counts of finished squares, or None where there is nothing to continue (leftovers are removed)."""
-    if journal.exists() and partial.exists():
-        text = journal.read_text(encoding="utf-8")
-        head, end = json.JSONDecoder().raw_decode(text)
-        if head["plan"] == plan:
-            # A line cut off by a kill has no newline and counts as not done.
-            lines = (line.partition(" ") for line in text[end:].rpartition("\n")[0].splitlines() if line)
-            return {key: json.loads(counted) for key, _, counted in lines}
-    shutil.rmtree(partial, ignore_errors=True)
-    journal.unlink(missing_ok=True)
-    return None
 
 
 def _create(partial: Path, cube: Cube, recipes: Mapping[str, Recipe]) -> None:

@@ -32,6 +32,7 @@ from agrifm.cube.store import open_cube
 from agrifm.grid import Window
 from agrifm.legend import UNLABELLED
 from agrifm.models.agrifm import AgriFM, AgriFMConfig, preset
+from agrifm.models.lean import LeanConfig
 from agrifm.record import SensorRecord, SeriesKind
 from agrifm.samples import patches
 from agrifm.samples.patches import Patches, Tiles, labelled_windows
@@ -72,7 +73,9 @@ class Variant:
                 "positions": "exact" if self.exact else "reference",
             }
         )
-        return config.model_copy(update={"encoder": encoder, "gates": self.gates, "shared": self.shared})
+        # the first lean decoder, with which the table was made
+        lean = LeanConfig()
+        return config.model_copy(update={"encoder": encoder, "lean": lean, "gates": self.gates, "shared": self.shared})
 
 
 KNOWING = "composites, dates, validity"
@@ -239,7 +242,7 @@ def table(runs: Sequence[dict[str, Any]], scored: NDArray[np.bool_]) -> Iterator
             # (block, seed, predicted, true), so that a drawn block is drawn for all seeds
             counts[variant.name, column] = np.stack([np.array(run["counts"][column]) for run in own], axis=1)
             each = [macro_f1(one, scored) for one in counts[variant.name, column].sum(axis=0)]
-            cells.append(f"{np.mean(each):9.3f} ({min(each):.3f}-{max(each):.3f})"[:22].rjust(22))
+            cells.append(f"{np.mean(each):.3f} ({min(each):.3f}-{max(each):.3f})".rjust(22))
         speed = np.mean([run["seconds"] / run["steps"] for run in own])
         yield f"{variant.name:<30}" + "".join(cells) + f"{own[0]['parameters']:>12,}{speed:>12.2f}"
     yield ""

@@ -145,7 +145,9 @@ def test_a_token_without_a_usable_pixel_is_not_attended() -> None:
     ]
     first = [one.grid for one in tokens]
     assert not torch.equal(first[0][:, 0, 1, 1], first[1][:, 0, 1, 1])
-    stage = model.encoders.encoders["sentinel-2"].backbone.layers[0]
+    backbone = model.encoders.backbone
+    assert backbone is not None
+    stage = backbone.layers[0]
     moved = first[0].clone()
     moved[:, 0, 0, 0] += 5.0
     with torch.no_grad():
@@ -222,7 +224,7 @@ def test_an_absent_sensor_costs_nothing_and_its_pixels_are_not_asked_for(model: 
     encoders = {}
     for name, one in series.items():
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            model.encoders.encoders[name](one)
+            model.encoders({other: one if other == name else None for other in SOURCES})
         encoders[name] = counter.get_total_flops()
     for name in SOURCES:
         assert costs[None] - costs[name] >= encoders[name] > 0

@@ -100,9 +100,10 @@ def distributed(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def trained() -> WeightFile:
-    """A file as `agrifm train` writes it."""
+    """A file as `agrifm train` writes it, of a network with a backbone for each sensor."""
     torch.manual_seed(7)
-    network = AgriFM(preset("tiny", {"sentinel-2": 3, "landsat": 2}, 3, frames=5)).requires_grad_(False).eval()
+    config = preset("tiny", {"sentinel-2": 3, "landsat": 2}, 3, frames=5).model_copy(update={"shared": False})
+    network = AgriFM(config).requires_grad_(False).eval()
     record = ModelRecord(
         name="agrifm",
         architecture=network.config.model_dump(mode="json"),

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from agrifm.errors import ModelError
 from agrifm.models.fusion import Images, MultiFusionNeck, MultiSourceEncoder, Size, resize
 from agrifm.models.heads import SegmentationHead, TaskHeads
-from agrifm.models.lean import LeanConfig, LeanDecoder, SourceShape
+from agrifm.models.lean import NARROW, LeanConfig, LeanDecoder, SourceShape
 from agrifm.models.observed import Observed, frames_of, image_of
 from agrifm.models.swin3d import Config, EncoderOutput, SwinBackbone, SwinConfig, SwinEncoder
 from agrifm.models.tasks import Task, TaskName
@@ -411,15 +411,15 @@ def preset(
         classes: scores per pixel.
         patches: frames, rows and columns per token where not the usual (4, 2, 2); `landsat` and `modis` have
             coarse pixels, one token each: (4, 1, 1).
-        frames: of every series. Where it is known, `small` and `tiny` have the lean decoder, and tokens as large as
-            it allows: (4, 4, 4), for `landsat` (4, 2, 2).
+        frames: of every series. Where it is known, `small` and `tiny` have the lean decoder, tokens as large as it
+            allows: (4, 4, 4), for `landsat` (4, 2, 2), and one backbone for all sources.
         season_days: length of the season that the frames divide.
     """
     if name not in PRESETS:
         raise ModelError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}")
     if strangers := sorted(set(patches or {}) - set(sources)):
         raise ModelError(f"patches are given for {', '.join(strangers)}, not among the sources {', '.join(sources)}")
-    lean = LeanConfig() if frames is not None and name != "base" else None
+    lean = NARROW if frames is not None and name != "base" else None
     encoder = PRESETS[name].model_copy(update={"attended_skips": lean is not None})
     usual = {source: _usual_patch(source, lean is not None) for source in sources}
     patch = {**usual, **(patches or {})}
@@ -440,6 +440,7 @@ def preset(
         neck_sources=tuple(sources),
         neck_levels=(tuple(sources),) * 3,
         lean=lean,
+        shared=lean is not None,
         season_days=season_days,
     )
 

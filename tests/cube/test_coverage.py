@@ -62,7 +62,7 @@ def test_the_picture_is_one_png_with_a_map_for_each_sensor(cube: Cube, tmp_path:
     draw_coverage(cube, tmp_path / "coverage.png")
     picture = imread(tmp_path / "coverage.png")
     assert min(picture.shape[:2]) > 800
-    grey = np.isclose(picture[..., :3], 0xBB / 255, atol=0.002).all(axis=-1)  # never seen: part of both maps
+    red = np.isclose(picture[..., :3], np.array([0xD5, 0x5E, 0]) / 255, atol=0.002).all(axis=-1)  # never seen
     half = picture.shape[1] // 2
-    assert grey[:, :half].sum() > 500
-    assert grey[:, half:].sum() > 500
+    assert red[:, :half].sum() > 500
+    assert red[:, half:].sum() > 500

@@ -17,9 +17,10 @@ from agrifm.season import Season, day_date, day_number
 LONGEST = 600
 """Pixels along the longer side of a map; larger grids are averaged in blocks."""
 # Okabe and Ito 2008, Color Universal Design: told apart with every kind of colour vision.
-COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7")
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F0E442")
 HATCHES = ("", "//", "..", "xx", "--", "++")
-NEVER = "#BBBBBB"
+NEVER = "#D55E00"
+"""Vermilion, also of that palette; maps are blue, grey and yellow."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _draw_map(figure: Any, axes: Any, sensor: SensorCube, name: str, found: Cove
     drawn = axes.imshow(shown, extent=extent, cmap=colors, vmin=0, vmax=max(1.0, float(found.counts.max())))
     length = "degrees" if sensor.grid.crs.geographic else "km"
     axes.set(xlabel=f"{length} east of the corner", ylabel=f"{length} north of the corner")
-    never = f"{found.never:.1%} of the pixels never (grey)" if found.never else "no pixel without any"
+    never = f"{found.never:.1%} of the pixels never (red)" if found.never else "no pixel without any"
     resolution = f"{sensor.grid.resolution:g} " + ("degrees" if sensor.grid.crs.geographic else "m")
     axes.set_title(f"{name}, pixels of {resolution}\n{len(sensor.date)} dates; {never}", fontsize=11)
     figure.colorbar(drawn, ax=axes, label="usable observations of a pixel", shrink=0.85)

@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 
 from agrifm.errors import SceneError
-from agrifm.scene.encoding import baseline_of, removed_by_provider, require_agreement, stated_encoding
+from agrifm.scene.encoding import (
+    baseline_of,
+    removed_by_provider,
+    require_agreement,
+    require_file_agreement,
+    stated_encoding,
+)
 from agrifm.scene.products import PRODUCTS, Product, find_product
 
 S2, FLAGGED = find_product("sentinel-2-c1-l2a"), find_product("sentinel-2-l2a-earth-search")
@@ -132,3 +138,34 @@ def test_where_a_flag_decides_a_stated_offset_of_either_kind_is_let_pass_and_no_
         agree(FLAGGED, {"raster:bands": [{"offset": offset}]}, removed=removed)
     with pytest.raises(SceneError, match=r"states offset -0\.2"):
         agree(FLAGGED, {"raster:bands": [{"offset": -0.2}]}, removed=removed)
+
+
+L30 = find_product("hls-l30-planetary-computer")
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("product", "stated"),
+    [(S2, (1, 0, None)), (S2, (1e-4, -0.1, 0)), (S2, (1, 0, 65535)), (L30, (1e-4, 0, -9999)), (L30, (1, 0, NAN))],
+)
+def test_a_file_that_agrees_or_says_nothing_is_accepted(product: Product, stated: tuple) -> None:
+    require_file_agreement(stated, product, stated_encoding(product, "05.10", None, "x"), "x")
+
+
+@pytest.mark.parametrize(
+    ("product", "stated", "said"),
+    [
+        (L30, (1e-2, 0, -9999), "states scale 0.01, the product 'hls-l30-planetary-computer' has 0.0001"),
+        (L30, (1, 1e-4, -9999), "states offset 0.0001, the product 'hls-l30-planetary-computer' has 0"),
+        (S2, (1e-4, -0.2, 0), "states offset -0.2, the product 'sentinel-2-c1-l2a' has -0.1"),
+        (
+            L30,
+            (1, 0, 0),
+            "states nodata 0, a valid number of the product 'hls-l30-planetary-computer', which has -9999",
+        ),
+    ],
+)
+def test_a_file_that_contradicts_its_product_is_refused(product: Product, stated: tuple, said: str) -> None:
+    with pytest.raises(SceneError) as caught:
+        require_file_agreement(stated, product, stated_encoding(product, "05.10", None, "x"), "reading scene x: B4.tif")
+    assert str(caught.value).startswith(f"reading scene x: B4.tif {said}; use the product that fits")

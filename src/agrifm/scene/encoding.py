@@ -133,6 +133,37 @@ def require_agreement(fields: Mapping[str, Any], product: Product, encoding: Enc
                 )
 
 
+def require_file_agreement(
+    stated: tuple[float, float, float | None], product: Product, encoding: Encoding, about: str
+) -> None:
+    """Refuse a file whose own scale, offset or nodata contradicts what was decided.
+
+    A file that states scale 1 and offset 0 states nothing: so do all that have no such tags, and files of HLS L30 that
+    carry them in another place (LP DAAC, known issues).
+
+    Args:
+        stated: scale, offset and nodata of the band, the last None without one.
+        about: the scene and the file, with which the sentence begins.
+
+    Raises:
+        SceneError: naming what is stated and what the product has.
+    """
+    scale, offset, nodata = stated
+    allowed = {0.0, encoding.offset, product.offset} if product.offset_flags else {0.0, encoding.offset}
+    low, high = product.valid_range
+    wrong = None
+    if abs(scale - 1) > 1e-9 and abs(scale - encoding.scale) > 1e-9:
+        wrong = f"scale {scale:g}, the product '{product.name}' has {encoding.scale:g}"
+    elif all(abs(offset - value) > 1e-9 for value in allowed):
+        wrong = f"offset {offset:g}, the product '{product.name}' has {encoding.offset:g}"
+    elif nodata is not None and nodata != product.nodata and low <= nodata <= high:
+        wrong = f"nodata {nodata:g}, a valid number of the product '{product.name}', which has {product.nodata}"
+    if wrong is not None:
+        raise SceneError(
+            f"{about} states {wrong}; use the product that fits these files, or list the scene's id in `skip`"
+        )
+
+
 def _number(found: object) -> float | None:
     try:
         return float(str(found))

@@ -23,7 +23,7 @@ from agrifm.errors import SceneError
 from agrifm.grid import Grid
 from agrifm.scene.addresses import signing
 from agrifm.scene.credentials import what_is_needed
-from agrifm.scene.encoding import Encoding, stated_encoding
+from agrifm.scene.encoding import Encoding, require_file_agreement, stated_encoding
 from agrifm.scene.products import Kernel, Product
 from agrifm.scene.providers import Provider
 from agrifm.scene.remote import RemoteError, is_remote, open_remote, shown
@@ -148,6 +148,9 @@ def read_asset(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, no
         index = 1 if isinstance(asset, ArrayAsset) else asset.index
         resampling = _resampling(source, grid, kernel)
         _require_numbers(source, index, nodata, resampling, about)
+        if key in scene.product.assets.values():
+            stated = (source.scales[index - 1], source.offsets[index - 1], source.nodatavals[index - 1])
+            require_file_agreement(stated, scene.product, scene.encoding, about)
         with WarpedVRT(
             source,
             crs=str(grid.crs),

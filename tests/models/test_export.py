@@ -1,0 +1,204 @@
+"""Exported graphs give what PyTorch gives, say what they are, and refuse in one sentence what they are not for."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.models.exported_networks import FRAMES, SIDE, save_network
+
+from agrifm.cli import main
+from agrifm.errors import ModelError
+from agrifm.models.export import ExportedNetwork, example_inputs, export
+from agrifm.models.exported import EXPORT_KEY, read_export_record, start_session
+from agrifm.models.load import file_digest
+from agrifm.models.weights import load_network
+from agrifm.record import SeriesKind
+
+onnx = pytest.importorskip("onnx", reason="needs agrifm[export]")
+pytest.importorskip("onnxscript", reason="needs agrifm[export]")
+pytest.importorskip("onnxruntime", reason="needs agrifm[export]")
+
+
+def expected(model: Path, out: Path, inputs: dict[str, torch.Tensor]) -> np.ndarray:
+    """What the fast path of the network gives in PyTorch, the one that maps are made with."""
+    network, record = load_network(model)
+    fast = ExportedNetwork(network, record, read_export_record(out).sensors)
+    with torch.inference_mode():
+        return fast(inputs).numpy()
+
+
+def by_onnxruntime(out: Path, inputs: dict[str, torch.Tensor]) -> np.ndarray:
+    return start_session(out, threads=1).run(None, {name: one.numpy() for name, one in inputs.items()})[0]
+
+
+@pytest.fixture(scope="module")
+def composites(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A network on composites of two sensors, with gates, dates and absent bands, and its ONNX file."""
+    directory = tmp_path_factory.mktemp("composites")
+    model, out = save_network(directory / "agrifm.safetensors", "composites"), directory / "agrifm.onnx"
+    export(model, out)
+    return model, out
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_onnxruntime_gives_what_pytorch_gives_on_inputs_it_was_not_traced_with(
+    composites: tuple[Path, Path], samples: int
+) -> None:
+    model, out = composites
+    inputs = example_inputs(read_export_record(out), samples, seed=7 + samples)
+    wanted = expected(model, out, inputs)
+    found = by_onnxruntime(out, inputs)
+    assert found.shape == (samples, 3, SIDE, SIDE)
+    assert np.abs(found - wanted).max() <= 1e-4
+    assert wanted.std() > 0.01  # there is something to agree on
+
+
+def test_dates_gaps_and_absent_bands_matter_and_what_stands_in_gaps_does_not(composites: tuple[Path, Path]) -> None:
+    _, out = composites
+    inputs = example_inputs(read_export_record(out), 1, seed=2)
+    usual = by_onnxruntime(out, inputs)
+    image, valid = inputs["sentinel-2.image"], inputs["sentinel-2.valid"]
+    hidden = torch.where(valid[:, :, None], image, torch.full((), 1e6))
+    assert np.array_equal(by_onnxruntime(out, {**inputs, "sentinel-2.image": hidden}), usual)
+    for name, other in (
+        ("sentinel-2.valid", ~valid),
+        ("landsat.day", inputs["landsat.day"] + 40),
+        ("first_day", inputs["first_day"] + 90),
+        ("sentinel-2.absent", ~inputs["sentinel-2.absent"]),
+    ):
+        assert np.abs(by_onnxruntime(out, {**inputs, name: other}) - usual).max() > 1e-4, name
+
+
+def test_the_record_in_the_file_says_what_the_graph_is(composites: tuple[Path, Path]) -> None:
+    model, out = composites
+    record = read_export_record(out)
+    assert record.model == load_network(model)[1]
+    assert (record.weights, record.opset) == (file_digest(model), 20)
+    proto = onnx.load(out)
+    onnx.checker.check_model(proto)
+    assert [entry.version for entry in proto.opset_import if entry.domain == ""] == [record.opset]
+    for note, tensor in zip((*record.inputs, record.output), (*proto.graph.input, *proto.graph.output), strict=True):
+        kind = tensor.type.tensor_type
+        lengths = tuple(one.dim_value or "batch" for one in kind.shape.dim)
+        assert (tensor.name, lengths) == (note.name, note.axes)
+        assert onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type) == np.dtype(note.dtype)
+
+
+def test_the_record_is_read_without_pytorch(composites: tuple[Path, Path]) -> None:
+    script = (
+        "import sys; from pathlib import Path; from agrifm.models.exported import read_export_record\n"
+        f"record = read_export_record(Path({str(composites[1])!r}))\n"
+        "print(record.side, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(SIDE), "False"]
+
+
+def test_a_pt2_file_gives_what_pytorch_gives_without_a_sensor_that_may_be_absent(tmp_path: Path) -> None:
+    model, out = save_network(tmp_path / "agrifm.safetensors", "interpolated"), tmp_path / "agrifm.pt2"
+    lines = export(model, out, without=["landsat"])
+    assert "goes without landsat" in lines
+    record = read_export_record(out)
+    assert [note.name for note in record.inputs] == ["sentinel-2.image", "sentinel-2.valid"]
+    assert record.standing_in.absent_sensors == ()
+    inputs = example_inputs(record, 3, seed=5)
+    found = torch.export.load(out).module()(inputs).detach().numpy()
+    assert np.abs(found - expected(model, out, inputs)).max() <= 1e-4
+
+
+@pytest.mark.check
+@pytest.mark.parametrize("kind", ["interpolated", "observed"])
+def test_other_series_and_other_windows_agree_too(tmp_path: Path, kind: SeriesKind) -> None:
+    model, out = save_network(tmp_path / "agrifm.safetensors", kind), tmp_path / "agrifm.onnx"
+    frames = 9 if kind == "observed" else None
+    export(model, out, frames=frames, side=48)
+    record = read_export_record(out)
+    assert (record.frames, record.side) == (frames or FRAMES, 48)
+    inputs = example_inputs(record, 3, seed=1)
+    assert np.abs(by_onnxruntime(out, inputs) - expected(model, out, inputs)).max() <= 1e-4
+
+
+TASK = {"tasks": {"yield": {"task": "embedding", "size": 4}}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "arguments", "sentence"),
+    [
+        ("interpolated", TASK, {}, "it also gives yield (embedding)"),
+        ("interpolated", {}, {"without": ["modis"]}, "cannot go without 'modis'"),
+        ("interpolated", {}, {"without": ["sentinel-2"]}, "cannot go without 'sentinel-2'"),
+        ("interpolated", {}, {"side": 25}, "no whole number of pixels of landsat"),
+        ("interpolated", {}, {"frames": 5}, "have 4 frames, not 5"),
+        ("observed", {}, {}, "give `--frames`"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_sentence(
+    tmp_path: Path, kind: SeriesKind, changes: dict[str, Any], arguments: dict[str, Any], sentence: str
+) -> None:
+    model, out = save_network(tmp_path / "agrifm.safetensors", kind, **changes), tmp_path / "agrifm.onnx"
+    with pytest.raises(ModelError) as caught:
+        export(model, out, **arguments)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["agrifm.safetensors"]
+
+
+def test_a_network_that_the_exporter_does_not_take_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("constraint\nviolated")
+
+    model = save_network(tmp_path / "agrifm.safetensors", "interpolated")
+    monkeypatch.setattr(torch.export, "export", refuse)
+    with pytest.raises(ModelError, match="PyTorch cannot export it \\(constraint violated\\)"):
+        export(model, tmp_path / "agrifm.pt2")
+    assert not (tmp_path / "agrifm.pt2").exists()
+
+
+def test_a_missing_package_is_named_with_the_extra_that_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = save_network(tmp_path / "agrifm.safetensors", "interpolated")
+    for package, call in (
+        ("onnxscript", lambda: export(model, tmp_path / "agrifm.onnx")),
+        ("onnxruntime", lambda: read_export_record(tmp_path / "agrifm.onnx")),
+    ):
+        with monkeypatch.context() as context:
+            context.setitem(sys.modules, package, None)
+            with pytest.raises(ModelError, match=rf"{package}, which is not installed; pip install 'agrifm\[export\]'"):
+                call()
+
+
+def test_files_that_are_not_ours_are_one_sentence(
+    tmp_path: Path, composites: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    proto = onnx.load(composites[1])
+    del proto.metadata_props[:]
+    (tmp_path / "stranger.onnx").write_bytes(proto.SerializeToString())
+    onnx.helper.set_model_props(proto, {EXPORT_KEY: "{}"})
+    (tmp_path / "empty.onnx").write_bytes(proto.SerializeToString())
+    (tmp_path / "damaged.onnx").write_bytes(composites[1].read_bytes()[:1000])
+    (tmp_path / "damaged.pt2").write_bytes(b"no archive")
+    with zipfile.ZipFile(tmp_path / "stranger.pt2", "w") as archive:
+        archive.writestr("stranger/data/extra/notes", "none of ours")
+    for name, sentence in (
+        ("stranger.onnx", "it has no record of agrifm"),
+        ("empty.onnx", "its record is unusable"),
+        ("damaged.onnx", "onnxruntime cannot read it"),
+        ("absent.onnx", "there is no such file"),
+        ("damaged.pt2", "not a zip file"),
+        ("stranger.pt2", "it has no record of agrifm"),
+        ("absent.pt2", "No such file"),
+        ("agrifm.txt", "ends in neither .onnx nor .pt2"),
+    ):
+        with pytest.raises(ModelError, match=sentence) as caught:
+            read_export_record(tmp_path / name)
+        assert "\n" not in str(caught.value)
+    assert main(["model", "export", str(tmp_path / "forest.skops"), str(tmp_path / "forest.onnx")]) == 2
+    assert "only networks (.safetensors) can be exported" in capsys.readouterr().err
+    assert main(["model", "export", str(tmp_path / "a.safetensors"), str(tmp_path / "a.tflite")]) == 2
+    assert "ends in neither .onnx nor .pt2" in capsys.readouterr().err

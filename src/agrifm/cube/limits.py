@@ -37,7 +37,8 @@ LIMITS = {
     "share moved": Limit(0.0005, "usable shares are recorded to four digits; more is a change after fetching"),
     "flat": Limit(0.001, "share of usable pixels with one number in all of four bands or more; clean cubes have none"),
     "flat rows": Limit(0.02, "share of usable pixels equal to the eight to their left; clean ones stay below 0.005"),
-    "hidden frame": Limit(0.02, "typical difference to a clear frame near in time; clouds differ by 0.1 and more"),
+    "hidden frame": Limit(0.015, "typical difference to a clear frame near in time; clouds differ by 0.1 and more"),
+    "hidden frames": Limit(2, "frames from which this is told; single frames are masked by mistake in clean cubes too"),
     "vegetation gap": Limit(0.25, "nir - red, which no offset changes, of pixels that are vegetation for sure"),
     "vegetation ndvi": Limit(0.7, "NDVI, which no scale changes, of pixels that are dense vegetation for sure"),
     "red of vegetation": Limit(
@@ -57,7 +58,7 @@ LIMITS = {
     "date shift": Limit(15, "days; clean pairs of sensors agree best within 10 days of their own dates"),
     "date gain": Limit(1.25, "by how much another date must bring two sensors closer; clean pairs: at most 1.05"),
     "shift": Limit(1 / 3, "pixels from which a frame's shift is told in the notes; satellites are steady to 0.3"),
-    "shift of a frame": Limit(0.5, "pixels beside the frames around it; single clean frames wander up to 0.46"),
+    "shift of a frame": Limit(0.7, "pixels beside the frames around it; single clean frames wander up to 0.55"),
     "shift of a sensor": Limit(0.25, "pixels of the coarser sensor, median of pairs; clean pairs lie within 0.06"),
     "peak": Limit(10.0, "height of the peak of phase correlation in deviations of its surroundings; clear: 17 and up"),
 }

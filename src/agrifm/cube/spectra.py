@@ -245,7 +245,7 @@ def hidden_frames(look: Look) -> list[Finding]:
         apart = [one for one in (_apart(look, int(n), int(frame)) for n in near) if one is not None]
         if apart and min(apart) < limit("hidden frame"):
             hidden.append(int(frame))
-    if not hidden:
+    if len(hidden) < limit("hidden frames"):
         return []
     days = ", ".join(str(day_date(int(look.sensor.date[frame]))) for frame in hidden[:5])
     return [

@@ -79,7 +79,10 @@ def ours(threads: int) -> Read:
 
     def read(url: str, names: list[str], grid: Grid) -> list[np.ndarray]:
         remote._HEADS = remote._Heads()  # no file was opened before
-        scenes = [Scene(name, product, date(2024, 5, 1), {"red": RemoteAsset(f"{url}/{name}")}, url) for name in names]
+        scenes = [
+            Scene(name, product, date(2024, 5, 1), {"red": RemoteAsset(f"{url}/{name}")}, url, baseline="05.10")
+            for name in names
+        ]
         with ThreadPoolExecutor(threads) as executor:
             return list(executor.map(lambda scene: read_asset(scene, "red", "B04", grid, "bilinear", 0), scenes))
 

@@ -45,7 +45,9 @@ def write(directory: Path, kind: str = "deflate", values: np.ndarray = VALUES) -
 
 
 def read(asset: Asset, grid: Grid = MIDDLE) -> np.ndarray:
-    scene = Scene("S2A_1", find_product("sentinel-2-c1-l2a"), date(2024, 5, 1), {"blue": asset}, "made")
+    scene = Scene(
+        "S2A_1", find_product("sentinel-2-c1-l2a"), date(2024, 5, 1), {"blue": asset}, "made", baseline="05.10"
+    )
     return read_asset(scene, "blue", "B02", grid, "bilinear", 0)
 
 
@@ -234,6 +236,17 @@ def test_what_is_no_raster_is_refused(content: bytes) -> None:
         sentence = refusal(RemoteAsset(f"{server.url}/a.tif"))
     assert sentence.startswith(f"reading scene S2A_1: asset 'blue' at {server.url}/a.tif ")
     assert ("it has 0 bytes" in sentence) if not content else ("is absent or damaged" in sentence)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_was_cut_short_is_refused_and_never_zeros(tmp_path: Path, kind: str) -> None:
+    """On disk and on a server that has no more of it; GDAL by itself gives zeros for JPEG 2000."""
+    path = write(tmp_path, kind)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 5])
+    with serving_files(tmp_path) as server:
+        for asset in (FileAsset(path), RemoteAsset(f"{server.url}/{path.name}")):
+            with pytest.raises(SceneError, match=r"is absent or damaged|the server sent \d+ bytes where"):
+                read(asset, GRID)
 
 
 def test_an_empty_file_on_disk_is_refused(tmp_path: Path) -> None:

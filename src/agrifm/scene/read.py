@@ -26,7 +26,7 @@ from agrifm.scene.credentials import what_is_needed
 from agrifm.scene.encoding import Encoding, require_file_agreement, stated_encoding
 from agrifm.scene.products import Kernel, Product
 from agrifm.scene.providers import Provider
-from agrifm.scene.remote import RemoteError, is_remote, open_remote, shown
+from agrifm.scene.remote import GDAL_SETTINGS, RemoteError, is_remote, open_remote, shown
 
 ALIGNED = 1e-3
 """Grids whose corners differ by less than this share of a pixel are one grid."""
@@ -224,7 +224,7 @@ def _source(asset: Asset, nodata: int) -> Iterator[DatasetReader]:
             yield source
         return
     if isinstance(asset, FileAsset):
-        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), rasterio.open(asset.path) as source:
+        with rasterio.Env(**GDAL_SETTINGS), rasterio.open(asset.path) as source:
             yield source
         return
     pixels = np.asarray(asset.pixels.values)

@@ -46,6 +46,9 @@ MOST_AHEAD = 4 * 1024 * 1024
 PARTS_KEPT = 8
 """Parts of an open file that were read ahead and are kept, beside its head."""
 HEADS_KEPT = 256
+GDAL_SETTINGS = {"GDAL_NUM_THREADS": "1", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+"""With which every scene is read. In threads of its own GDAL decodes JPEG 2000, and what fails there comes as zeros
+without an error; rasterio's openers are unknown there too."""
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 """HTTP statuses that may be others a moment later."""
 REFUSED = {401, 403}
@@ -203,10 +206,8 @@ def open_remote(href: str, sign: Sign = unsigned) -> Iterator[DatasetReader]:
     file.read(0, 1)
     name = f"remote/{next(_NUMBERS)}/{PurePosixPath(urlsplit(href).path).name}"
     _OPENER.files[name] = file
-    # GDAL decodes JPEG 2000 in threads of its own, in which rasterio's openers are unknown: the tiles would be zeros.
-    settings = {"GDAL_NUM_THREADS": "1", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
     try:
-        with rasterio.Env(**settings), rasterio.open(name, opener=_OPENER) as source:
+        with rasterio.Env(**GDAL_SETTINGS), rasterio.open(name, opener=_OPENER) as source:
             yield source
     except RasterioError:
         if file.failure is not None:

@@ -1,7 +1,7 @@
 """Limits of `agrifm cube check`: one table, each with its reason; and what a finding is.
 
-They were set on simulated cubes of seeds 1 and 2 and on the real Flanders set, and tested on other seeds and sets:
-`benchmarks/cube_check.py`.
+They were set on simulated cubes (region and seed: oceanic 1 and 2, southern 1, monsoon 1) and on the real Flanders and
+Bahia sets. Mediterranean 1 and the Mato Grosso set were only tested. `benchmarks/cube_check.py` takes other seeds.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """How much memory a network will need, before it is asked to run: an estimate from its shape, and what is free.
 
 Counted are the tensors that exist at the peak, as numbers of four bytes: weights, series, tokens with what a block
-makes of them, maps of the decoder. How many tensors of a kind there are at once is calibrated by measured peaks:
-`benchmarks/precision.py` prints both, and `tests/models/test_memory.py` holds them within a factor of `WITHIN`.
+makes of them, maps of the decoder. How many tensors of a kind there are at once is calibrated by measured peaks, which
+`tests/models/test_memory.py` holds within a factor of `WITHIN` of the estimate.
 
 Shape letters: B samples, T frames, C channels, H W rows and columns.
 """
@@ -19,8 +19,8 @@ Shape = tuple[int, int, int, int]
 """B, T, H, W of a source's images."""
 WITHIN = 2.0
 """Measured peaks lie within this factor of the estimate."""
-SERIES = 4
-"""Copies of the images: as read, normalised, padded, brought to steps."""
+SERIES = 3
+"""Copies of the images: as read, normalised, and padded or brought to steps."""
 BLOCK = 20
 """Numbers that a block keeps for the backward pass, per token and channel: 3 of queries, keys and values, 8 of the
 perceptron, the rest normalised, reordered and added."""
@@ -30,7 +30,7 @@ LEARNING = 4
 """Numbers per weight in training: itself, its gradient, and two that the optimiser keeps."""
 MEMINFO, GROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 """Where Linux says what is free, and what a control group may have (kernel documentation, cgroup-v2)."""
-LIBRARY = 100e6
+LIBRARY = 40e6
 """Bytes that the libraries take for themselves at their first run."""
 
 

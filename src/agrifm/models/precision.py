@@ -1,6 +1,6 @@
-"""How a network computes, without a change of what it computes: precision, compilation, recomputing activations.
+"""How a network computes, without a change of what it computes: precision, and activations that are computed again.
 
-None of it is on unless asked for. What each costs and gains is measured by `benchmarks/precision.py`.
+None of it is on unless asked for.
 """
 
 import warnings
@@ -56,19 +56,10 @@ def computing(precision: Precision, device: torch.device) -> AbstractContextMana
     return torch.autocast(device.type, torch.bfloat16 if precision == "bfloat16" else torch.float16)
 
 
-def compiled(network: Network) -> Network:
-    """The network compiled by PyTorch when it first runs; it is compiled anew for every new size of its input.
-
-    Parameters and their names are those of the network given.
-    """
-    network.compile()
-    return network
-
-
 def recompute_blocks(network: Network) -> Network:
     """The same network, which from now on keeps only what enters each block, and computes the rest again in training.
 
-    It needs less memory and about a third more time; gradients are the same but for rounding.
+    It needs less memory and more time; gradients are the same but for rounding.
     """
     for module in network.modules():
         if isinstance(module, Stage):

@@ -6,12 +6,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agrifm.cube.store import SCALES
 from agrifm.errors import ConfigError
 from agrifm.scene.products import PRODUCTS, Product, find_product
 from agrifm.scene.quality import QUALITY_RULES
 from agrifm.sensors import SENSORS
 
 ALL = pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS)
+
+PLAUSIBLE = {
+    "surface reflectance": (-0.21, 0.99, 1.7),
+    "index": (-1, 0.99, 1.7),
+    "backscatter (dB)": (-60, 0, 40),
+    "backscatter (linear)": (0, 1, 6),
+    "temperature": (150, 340, 380),
+}
+"""Of each quantity in its unit: no valid number lies below the first, and the highest between the other two."""
 
 
 @ALL
@@ -39,15 +49,18 @@ def test_a_quality_asset_has_a_rule_and_a_rule_an_asset(product: Product) -> Non
 def test_nodata_is_no_valid_number(product: Product) -> None:
     low, high = product.valid_range
     assert low < high
-    assert product.quantity == "index" or not low <= product.nodata <= high
+    # indices and decibel may pass 0, which some providers take for nodata; that number alone is then not read
+    assert product.quantity in ("index", "backscatter (dB)") or not low <= product.nodata <= high
 
 
 @ALL
 def test_valid_numbers_become_plausible_quantities_that_int16_can_hold(product: Product) -> None:
     low, high = (number * product.scale + product.offset for number in product.valid_range)
-    assert low >= (-1 if product.quantity == "index" else -0.21)
-    assert 0.99 < high <= 1.7
-    assert np.iinfo(np.int16).min < low * 1e4 < high * 1e4 < np.iinfo(np.int16).max
+    lowest, least, most = PLAUSIBLE[product.quantity]
+    assert low >= lowest
+    assert least < high <= most
+    step = SCALES[product.quantity]
+    assert np.iinfo(np.int16).min < low / step < high / step < np.iinfo(np.int16).max
 
 
 @ALL

@@ -1,6 +1,6 @@
 """The paper's claim, checked: down-sampling time together with space against down-sampling space alone.
 
-    python benchmarks/synchronised.py [--out FILE]                             costs alone, a minute or two
+    python benchmarks/synchronised.py [--presets tiny small base]              costs alone, a minute or two without base
     python benchmarks/synchronised.py DIR --runs RUNS.jsonl [--part 0/2]       train what is missing, a line per run
     python benchmarks/synchronised.py --runs RUNS.jsonl --out benchmarks/results/DATE-synchronised.txt
 
@@ -44,11 +44,11 @@ def less(synchronised: float, spatial: float) -> str:
     return f"{1 - synchronised / spatial:.0%} less"
 
 
-def cost_lines() -> Iterator[str]:
-    """Of every shape: multiply-adds, memory and time of the encoder with and without merging of time steps."""
+def cost_lines(presets: Sequence[str]) -> Iterator[str]:
+    """Of the shapes of some presets: multiply-adds, memory and time of the encoder with and without merging of time."""
     yield f"encoder, one sensor, training step; {', '.join(f'{what} {claim}' for what, claim in CLAIM.items())} (paper)"
     yield f"{'shape':<30}{'':<17}{'multiply-adds':>16}{'memory GB':>12}{'CPU s':>9}"
-    for name, frames, side, batch in SHAPES:
+    for name, frames, side, batch in (shape for shape in SHAPES if shape[0] in presets):
         configs = networks(name, frames)
         adds = {way: float(work(config, frames, side).encoders * batch) for way, config in configs.items()}
         times = seconds(configs, frames, side, batch, "training", RUNS, "encoders")
@@ -86,13 +86,14 @@ def main() -> None:
     """Train what is missing, or print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser)
+    parser.add_argument("--presets", nargs="+", choices=[shape[0] for shape in SHAPES], default=["tiny", "small"])
     options = parser.parse_args()
     if options.directory:
         demo = read_demo(options.directory, options.steps)
         train_missing(demo, both(demo.network), options.runs, options.part)
         return
     runs = by_variant(read_runs(options.runs), [SYNCHRONISED, SPATIAL])
-    write([*head(), *cost_lines(), *accuracy_lines(runs)], options.out)
+    write([*head(), *cost_lines(options.presets), *accuracy_lines(runs)], options.out)
 
 
 if __name__ == "__main__":

@@ -156,7 +156,8 @@ def by_variant(runs: Sequence[Run], names: Sequence[str]) -> dict[str, list[Run]
 
 def score_lines(runs: Mapping[str, Sequence[Run]]) -> Iterator[str]:
     """A line per variant: macro F1 and processor time."""
-    yield f"{'variant':<24}{'macro F1 (fewest-most)':>26}{'CPU s/step with validation':>30}"
+    steps = sorted({run["steps"] for own in runs.values() for run in own})
+    yield f"{'variant':<24}{'macro F1 (fewest-most)':>26}{'CPU s/step with validation':>30}   steps: {steps}"
     for name, own in runs.items():
         each = [macro(run) for run in own]
         speed = np.mean([run["seconds"] / run["steps"] for run in own])

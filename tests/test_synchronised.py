@@ -32,7 +32,7 @@ def test_costs_are_said_in_percent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(synchronised, "measured", measured)
     monkeypatch.setattr(synchronised, "SHAPES", (("tiny", 8, 16, 2),))
     monkeypatch.setattr(synchronised, "COUNTED", ("tiny", 8, 16))
-    lines = list(synchronised.cost_lines())
+    lines = list(synchronised.cost_lines(["tiny"]))
     assert lines[4].split()[-4:] == ["50%", "less", "75%", "less"]
     assert less(3, 4) == "25% less"
     work = [synchronised.work(config, 8, 16).encoders for config in networks("tiny", 8).values()]

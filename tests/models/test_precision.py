@@ -1,0 +1,102 @@
+"""How a network computes does not change what it computes: precision, recomputed activations."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from agrifm.errors import ModelError
+from agrifm.models.agrifm import AgriFM, AgriFMConfig, preset
+from agrifm.models.precision import computing, precision_notes, recompute_blocks, warn_of_precision
+
+CPU = torch.device("cpu")
+SIDE, FRAMES = 24, 8
+
+
+def small_network() -> AgriFM:
+    """Two sensors, shifted and padded windows, random weights."""
+    torch.manual_seed(0)
+    plain = preset("tiny", {"sentinel-2": 3, "landsat": 2}, classes=4, frames=FRAMES)
+    encoder = {"embed_dim": 8, "depths": (2, 1, 1, 1), "heads": (1, 1, 2, 2)}
+    return AgriFM(AgriFMConfig.model_validate(plain.model_dump() | {"encoder": plain.encoder.model_dump() | encoder}))
+
+
+def series() -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return {
+        "sentinel-2": torch.randn(2, FRAMES, 3, SIDE, SIDE, generator=generator),
+        "landsat": torch.randn(2, FRAMES, 2, SIDE // 3, SIDE // 3, generator=generator),
+    }
+
+
+def gradients(network: AgriFM) -> dict[str, Tensor]:
+    """Of a training step with dropped paths and dropped detail, whose random numbers are the same every time."""
+    torch.manual_seed(2)
+    target = torch.arange(2 * SIDE * SIDE).reshape(2, SIDE, SIDE) % 4
+    functional.cross_entropy(network.train()(series()), target).backward()
+    return {name: parameter.grad for name, parameter in network.named_parameters() if parameter.grad is not None}
+
+
+def test_recomputed_activations_give_the_same_gradients() -> None:
+    usual, recomputed = gradients(small_network()), gradients(recompute_blocks(small_network()))
+    assert usual.keys() == recomputed.keys()
+    for name, gradient in usual.items():
+        torch.testing.assert_close(recomputed[name], gradient, rtol=1e-5, atol=1e-7)
+    assert max(float(gradient.abs().max()) for gradient in usual.values()) > 1e-3
+
+
+def test_recomputing_keeps_less_for_the_backward_pass() -> None:
+    """Bytes that autograd saves inside the encoders, counted by its own hook; those that enter a block are not."""
+    kept = {}
+    for name, network in (("usual", small_network()), ("recomputed", recompute_blocks(small_network()))):
+        saved: dict[int, int] = {}
+
+        def keep(tensor: Tensor, saved: dict[int, int] = saved) -> Tensor:
+            storage = tensor.untyped_storage()
+            saved[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            network.train().encoders(series())
+        kept[name] = sum(saved.values())
+    assert kept["recomputed"] < 0.6 * kept["usual"]
+
+
+def test_bfloat16_gives_nearly_the_same_probabilities_and_is_bfloat16_inside() -> None:
+    network, images = small_network().eval(), series()
+    types = []
+    network.encoders.encoders["sentinel-2"].backbone.layers[0].blocks[0].mlp.fc1.register_forward_hook(
+        lambda _, __, output: types.append(output.dtype)
+    )
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        with torch.inference_mode(), computing(precision, CPU):
+            found[precision] = network(images).float().softmax(dim=1)
+    assert types == [torch.float32, torch.bfloat16]
+    apart = (found["float32"] - found["bfloat16"]).abs().max()
+    assert 0 < apart < 0.02  # bfloat16 has eight bits: 0.4 % per product
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "sentence"),
+    [
+        ("float16", "cpu", "choose bfloat16"),
+        ("float8", "cpu", "no such precision; choose one of float32, bfloat16, float16"),
+        ("float32", "cuda", "no GPU is to be seen"),
+    ],
+)
+def test_what_a_device_does_not_compute_in_is_refused(
+    precision: str, device: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ModelError, match=sentence):
+        precision_notes(precision, torch.device(device))
+
+
+def test_bfloat16_without_instructions_for_it_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    for native in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, native, lambda: False)
+    with pytest.warns(UserWarning, match="no instructions for it"):
+        warn_of_precision("bfloat16", CPU)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert precision_notes("bfloat16", CPU) == []

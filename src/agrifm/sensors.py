@@ -115,8 +115,8 @@ SENSORS = {
                 Band("B07", "swir22", 2130.0, 50, 500),
             ),
         ),
-        # ESA Sentinel-1 SAR: C band at 5.405 GHz with up to 100 MHz, here as wavelength and width; ground range detected,
-        # wide swath, 20 m of resolution.
+        # ESA Sentinel-1 SAR: C band at 5.405 GHz with up to 100 MHz, here as wavelength and width; ground range
+        # detected, wide swath, 20 m of resolution.
         Sensor(
             "sentinel-1",
             "Sentinel-1 C-SAR",

@@ -97,7 +97,7 @@ def regions(grid: Triple, window: Triple, shift: Triple) -> Tensor:
     return cut_windows(region_DHW[None, ..., None], window).squeeze(-1)
 
 
-@torch.compiler.assume_constant_result
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # torch's
 def plan_windows(
     grid: Triple, window: Triple, shift: Triple, samples: int, longest: int | None, device: torch.device
 ) -> Plan:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from agrifm.scene import quality
 from agrifm.scene.simulator.point_series import POINT_BANDS, PointSeries
+from agrifm.scene.usable import DEFAULT_RULE
 
 DATA = Path(os.environ.get("AGRIFM_DATA", "../shared/data"))
 MISSING = 65535
@@ -95,8 +96,10 @@ def flanders() -> Patch:
         xr.open_dataset(scenes / "s2_l2a_20m.nc") as coarse,
         xr.open_dataset(scenes / "l8_sr_10m.nc") as landsat,
     ):
-        sentinel = _images(fine, "B04", "B08", quality.scl(coarse.SCL.values).repeat(2, axis=1).repeat(2, axis=2))
-        other = _images(landsat, "B04", "B05", quality.landsat_pixel_qa(landsat.pixel_qa.values))
+        clear = DEFAULT_RULE.usable(quality.scl(coarse.SCL.values))
+        sentinel = _images(fine, "B04", "B08", clear.repeat(2, axis=1).repeat(2, axis=2))
+        clear = DEFAULT_RULE.usable(quality.landsat_pixel_qa(landsat.pixel_qa.values))
+        other = _images(landsat, "B04", "B05", clear)
     split = pd.read_csv(path / "splits.csv").query("label != 'no_crop'")
     field = np.full(sentinel.red.shape[1:], -1, np.int32)
     field[split.row, split.col] = split.field

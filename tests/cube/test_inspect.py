@@ -36,11 +36,15 @@ def test_offsets_frames_and_gaps_are_those_of_the_scenes(tmp_path: Path) -> None
     catalogue.add_sentinel_2("A", at(5, 1))
     catalogue.add_sentinel_2("B", at(6, 10), baseline="03.01")
     search = search_catalog(catalogue.save(), [find_product("sentinel-2-c1-l2a")], SEASON, AREA)
-    lines = told(describe(build_cube(tmp_path / "cube.zarr", search, SEASON, AREA)))
+    described = describe(build_cube(tmp_path / "cube.zarr", search, SEASON, AREA))
+    lines = told(described)
     assert lines["sensor"] == "sentinel-2"
     assert lines["frames"] == "2 acquisitions, 2024-05-01 to 2024-06-10"
     assert lines["gaps"] == "at most 112 days without a clear frame (2024-06-10 to 2024-09-30)"
-    assert lines["offset"].startswith("-0.1 for 1 scenes, 0 for 1 scenes")
+    offsets = [line for line in described if "from processing baseline" in line]
+    assert sum("offset -0.1 from processing baseline 05.10" in line for line in offsets) == 1
+    assert sum("offset 0 from processing baseline 03.01" in line for line in offsets) == 1
+    assert all(line.endswith("(1 of 2 scenes)") for line in offsets)
     assert lines["kernels"] == "copied: B02, B03, B04, B05, B06, B07, B08, B8A, B11, B12"
     assert lines["quality"] == "scl by scl"
     assert lines["quantity"] == "surface reflectance, stored integers times 0.0001"

@@ -87,7 +87,7 @@ def _sensor_rows(cube: Cube, sensor: SensorCube, about: dict[str, Any]) -> list[
         ("usable", _usable(about)),
         ("gaps", _gaps(cube, sensor, about)),
         ("scale", f"{about['scale']:g} per digital number, of the product" if "scale" in about else "not stated"),
-        ("offset", _offsets(about)),
+        *_offsets(about),
         ("kernels", _kernels(about)),
         ("quality", ", ".join(f"{asset} by {rule}" for asset, rule in about.get("quality", {}).items()) or "none"),
     ]
@@ -140,13 +140,14 @@ def _kernels(about: dict[str, Any]) -> str:
     return "; ".join(stated) or str(about.get("kernel", "not stated"))
 
 
-def _offsets(about: dict[str, Any]) -> str:
-    numbers = Counter(float(offset) for frame in about.get("frames", []) for offset in frame.get("offsets", []))
-    if not numbers:
-        return "not stated"
-    counts = ", ".join(f"{offset:g} for {count} scenes" for offset, count in sorted(numbers.items()))
-    sources = sorted({str(source) for frame in about.get("frames", []) for source in frame.get("encodings", [])})
-    return "; ".join([counts, *sources[:SHOWN]]) + (f" and {len(sources) - SHOWN} more" if len(sources) > SHOWN else "")
+def _offsets(about: dict[str, Any]) -> list[tuple[str, str]]:
+    """A row for each way in which offsets were decided, the most frequent first, with the number of its scenes."""
+    sources = Counter(str(source) for frame in about.get("frames", []) for source in frame.get("encodings", []))
+    lines = [f"{source} ({count} of {sources.total()} scenes)" for source, count in sources.most_common(SHOWN)]
+    if len(sources) > SHOWN:
+        lines.append(f"and {len(sources) - SHOWN} more")
+    first, *others = lines or ["not stated"]
+    return [("offset", first), *(("", line) for line in others)]
 
 
 def _counts(removed: dict[str, int] | None) -> str:

@@ -166,15 +166,20 @@ def score_lines(runs: Mapping[str, Sequence[Run]]) -> Iterator[str]:
 
 def difference(first: Sequence[Run], second: Sequence[Run]) -> tuple[float, float, float]:
     """Mean over seeds of the difference of macro F1, and its paired interval over blocks."""
-    scored = np.array(first[0]["scored"])
+    one, other = (np.stack([np.array(run["counts"]) for run in runs], axis=1) for runs in (first, second))
+    return difference_of_counts(one, other, np.array(first[0]["scored"]))
+
+
+def difference_of_counts(
+    first: NDArray[np.int64], second: NDArray[np.int64], scored: NDArray[np.bool_]
+) -> tuple[float, float, float]:
+    """The same from counts (block, seed, predicted, true), so that a drawn block is drawn for all seeds."""
 
     def mean(counts: NDArray[np.int64]) -> float:
         return float(np.mean([macro_f1(one, scored) for one in counts]))
 
-    # (block, seed, predicted, true), so that a drawn block is drawn for all seeds
-    one, other = (np.stack([np.array(run["counts"]) for run in runs], axis=1) for runs in (first, second))
-    low, high = paired_interval(one, other, mean)
-    return mean(one.sum(axis=0)) - mean(other.sum(axis=0)), low, high
+    low, high = paired_interval(first, second, mean)
+    return mean(first.sum(axis=0)) - mean(second.sum(axis=0)), low, high
 
 
 def macro(run: Run) -> float:

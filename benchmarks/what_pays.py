@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from variants import difference_of_counts, read_runs
 
 from agrifm.config import ModelConfig, read_project
 from agrifm.cube.store import open_cube
@@ -37,7 +38,7 @@ from agrifm.record import SensorRecord, SeriesKind
 from agrifm.samples import patches
 from agrifm.samples.patches import Patches, Tiles, labelled_windows
 from agrifm.samples.sample import Sample, Series
-from agrifm.scores import macro_f1, paired_interval
+from agrifm.scores import macro_f1
 from agrifm.train.batch import network_input, tensors
 from agrifm.train.data import Data, prepare, project_labels
 from agrifm.train.finetune import Outcome, Recipe, finetune
@@ -221,11 +222,6 @@ def _of(sample: Sample, names: Sequence[str]) -> Sample:
     return replace(sample, series={name: sample.series[name] for name in names})
 
 
-def read_runs(files: Sequence[Path]) -> list[dict[str, Any]]:
-    """All finished runs."""
-    return [json.loads(line) for file in files if file.exists() for line in file.read_text().splitlines()]
-
-
 def table(runs: Sequence[dict[str, Any]], scored: NDArray[np.bool_]) -> Iterator[str]:
     """A line per variant, then a line per question."""
     counts: dict[tuple[str, str], NDArray[np.int64]] = {}
@@ -249,7 +245,7 @@ def table(runs: Sequence[dict[str, Any]], scored: NDArray[np.bool_]) -> Iterator
     yield f"{'what':<24}{'column':<18}{'difference of macro F1':<34}{'pays':<6}in other columns"
     for what, first, second, wanted in RULE:
         found = {
-            column: difference(counts[first, column], counts[second, column], scored)
+            column: difference_of_counts(counts[first, column], counts[second, column], scored)
             for column in COLUMNS
             if (first, column) in counts and (second, column) in counts
         }
@@ -259,18 +255,6 @@ def table(runs: Sequence[dict[str, Any]], scored: NDArray[np.bool_]) -> Iterator
         others = "; ".join(f"{column} {d:+.3f} ({a:+.3f} to {b:+.3f})" for column, (d, a, b) in found.items())
         shown = f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
         yield f"{what:<24}{wanted:<18}{shown:<34}{'yes' if low > 0 else 'no':<6}{others}"
-
-
-def difference(
-    first: NDArray[np.int64], second: NDArray[np.int64], scored: NDArray[np.bool_]
-) -> tuple[float, float, float]:
-    """Mean over seeds of the difference of macro F1, and its paired interval over blocks."""
-
-    def mean(counts: NDArray[np.int64]) -> float:
-        return float(np.mean([macro_f1(one, scored) for one in counts]))
-
-    low, high = paired_interval(first, second, mean)
-    return mean(first.sum(axis=0)) - mean(second.sum(axis=0)), low, high
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,6 +34,13 @@ DECIDING = {"preset", "weights", "frames", "series", "side", "steps", "batch", "
 """What of a project's `[model]` decides the result of a run."""
 
 Run = dict[str, Any]
+
+
+class Effort(NamedTuple):
+    """How a variant is trained, in parts of how the demo is."""
+
+    rate: float = 1.0
+    steps: int = 1
 
 
 @dataclass(frozen=True)
@@ -78,12 +85,12 @@ def train_missing(
     variants: Mapping[str, AgriFMConfig],
     files: Sequence[Path],
     part: str,
-    rates: Mapping[str, float] | None = None,
+    efforts: Mapping[str, Effort] | None = None,
 ) -> None:
     """Train and score what is missing of a part (K/N) and append it to the first file.
 
     Args:
-        rates: shares of the demo's learning rate, of variants that are trained with another one.
+        efforts: of the variants that are trained otherwise than the demo.
     """
     number, parts = (int(text) for text in part.split("/"))
     wanted = [(name, seed) for seed in SEEDS for name in variants][number::parts]
@@ -96,17 +103,17 @@ def train_missing(
             continue
         network = variants[name].model_dump(mode="json")
         run = {"variant": name, "seed": seed, "data": demo.digest, "network": network}
-        run |= _trained(demo, variants[name], seed, (rates or {}).get(name, 1.0))
+        run |= _trained(demo, variants[name], seed, (efforts or {}).get(name, Effort()))
         with files[0].open("a", encoding="utf-8") as file:
             file.write(json.dumps(run) + "\n")
         print(f"{name}, seed {seed}: {macro(run):.3f}, {run['seconds']:.0f} s", flush=True)
 
 
-def _trained(demo: Demo, config: AgriFMConfig, seed: int, rate: float) -> Run:
+def _trained(demo: Demo, config: AgriFMConfig, seed: int, effort: Effort) -> Run:
     data, own = demo.data, demo.config
     torch.manual_seed(seed)
     network = AgriFM(config)
-    recipe = Recipe(own.steps, own.batch, own.learning_rate * rate, seed, own.series)
+    recipe = Recipe(own.steps * effort.steps, own.batch, own.learning_rate * effort.rate, seed, own.series)
     scored = np.array([entry.scored for entry in data.labels.legend.classes])
     began = time.process_time()  # of the processor, so that other programs do not count
     with tempfile.TemporaryDirectory() as work:
@@ -155,13 +162,14 @@ def by_variant(runs: Sequence[Run], names: Sequence[str]) -> dict[str, list[Run]
 
 
 def score_lines(runs: Mapping[str, Sequence[Run]]) -> Iterator[str]:
-    """A line per variant: macro F1 and processor time."""
-    steps = sorted({run["steps"] for own in runs.values() for run in own})
-    yield f"{'variant':<24}{'macro F1 (fewest-most)':>26}{'CPU s/step with validation':>30}   steps: {steps}"
+    """A line per variant: steps, macro F1 and processor time."""
+    yield f"{'variant':<40}{'steps':>12}{'macro F1 (fewest-most)':>26}{'CPU s/step with validation':>30}"
     for name, own in runs.items():
         each = [macro(run) for run in own]
+        steps = sorted({run["steps"] for run in own})
+        took = str(steps[0]) if len(steps) == 1 else f"{steps[0]}-{steps[-1]}"
         speed = np.mean([run["seconds"] / run["steps"] for run in own])
-        yield f"{name:<24}{f'{np.mean(each):.3f} ({min(each):.3f}-{max(each):.3f})':>26}{speed:>30.3f}"
+        yield f"{name:<40}{took:>12}{f'{np.mean(each):.3f} ({min(each):.3f}-{max(each):.3f})':>26}{speed:>30.3f}"
 
 
 def difference(first: Sequence[Run], second: Sequence[Run]) -> tuple[float, float, float]:

@@ -33,7 +33,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_part_trains_its_own_and_none_twice(runs: Path) -> None:
     found = [[run["variant"] for run in read_runs([runs / name])] for name in ("one.jsonl", "other.jsonl")]
-    assert found == [["released", "lean, narrow"], ["lean, first"]]
+    assert found == [["released", "lean, of the presets"], ["lean, first"]]
 
 
 def test_a_run_has_every_pixel_of_the_unseen_blocks(runs: Path) -> None:
@@ -58,8 +58,10 @@ def test_another_number_of_steps_is_another_run(runs: Path, monkeypatch: pytest.
     monkeypatch.setattr(variants, "finetune", finetune)
     file = runs / "more.jsonl"
     file.write_text((runs / "one.jsonl").read_text())
-    train_missing(demo, lean_decoder.trained(demo.network), [file], "0/4", lean_decoder.RATES)
-    assert [arguments[5].learning_rate for arguments in trained] == pytest.approx([1e-3, 1e-4])
+    train_missing(demo, lean_decoder.trained(demo.network), [file], "0/3", lean_decoder.EFFORTS)
+    recipes = [arguments[5] for arguments in trained]
+    assert [recipe.steps for recipe in recipes] == [3, 12]
+    assert [recipe.learning_rate for recipe in recipes] == pytest.approx([1e-4, 1e-4])
     with pytest.raises(SystemExit, match="different data or steps"):
         by_variant(read_runs([file]), list(lean_decoder.DECODERS))
 
@@ -77,18 +79,18 @@ def test_the_verdict_follows_the_rule_and_the_difference_is_that_of_macro_f1() -
     """Two alike classes: macro F1 is the share that is right, the same in every block, so intervals are points."""
     found = {
         name: [run(name, seed, [hits] * 6) for seed in range(3)]
-        for name, hits in (("released", 8), ("lean, first", 8), ("lean, narrow", 7))
+        for name, hits in (("released", 8), ("lean, first", 8), ("lean, of the presets", 7))
     }
-    assert difference(found["lean, narrow"], found["released"]) == pytest.approx((-0.1, -0.1, -0.1))
+    assert difference(found["lean, of the presets"], found["released"]) == pytest.approx((-0.1, -0.1, -0.1))
     lines = list(lean_decoder.accuracy_lines(found))
-    assert "0.700 (0.700-0.700)" in next(line for line in lines if line.startswith("lean, narrow"))
+    assert "0.700 (0.700-0.700)" in next(line for line in lines if line.startswith("lean, of the presets"))
     assert "3.000" in lines[1]
-    assert "lean, first - released: macro F1 +0.000 (+0.000 to +0.000), keeps up" in lines[-3]
+    assert "lean, first - released: +0.000 (+0.000 to +0.000), keeps up" in lines[-3]
     assert "does not keep up" in lines[-2]
-    assert lines[-1] == "lean, narrow - lean, first: macro F1 -0.100 (-0.100 to -0.100)"
-    better = {"released, rate / 3": [run("released, rate / 3", seed, [9] * 6) for seed in range(3)]}
-    lines = list(lean_decoder.accuracy_lines(found | better))
-    assert "lean, first - released, rate / 3: macro F1 -0.100 (-0.100 to -0.100), does not" in lines[-3]
+    assert lines[-1] == "lean, of the presets - lean, first: -0.100 (-0.100 to -0.100)"
+    longer = {lean_decoder.LONGER: [run(lean_decoder.LONGER, seed, [9] * 6) for seed in range(3)]}
+    lines = list(lean_decoder.accuracy_lines(found | longer))
+    assert "lean, first - released, four times as long: -0.100 (-0.100 to -0.100), does not" in lines[-4]
 
 
 def test_a_variant_that_lacks_a_seed_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,5 +113,5 @@ def test_it_writes_the_table_of_costs(tmp_path: Path, monkeypatch: pytest.Monkey
     lean_decoder.main()
     text = (tmp_path / "result.txt").read_text()
     assert "load average at the start" in text
-    assert text.count("lean, narrow    ") == 2
+    assert text.count("lean, of the presets    ") == 2
     assert str(tmp_path) not in text

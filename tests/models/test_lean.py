@@ -6,7 +6,7 @@ import torch
 from agrifm.errors import ModelError
 from agrifm.models.agrifm import AgriFM, AgriFMConfig, preset
 from agrifm.models.count import work
-from agrifm.models.lean import NARROW, LeanConfig
+from agrifm.models.lean import LEAN, LeanConfig, triangles
 
 SOURCES = {"sentinel-2": 10, "landsat": 6, "modis": 7}
 FRAMES = 8
@@ -21,7 +21,7 @@ def config(lean: LeanConfig | None, frames: int = FRAMES) -> AgriFMConfig:
     return preset("tiny", SOURCES, classes=5, frames=frames).model_copy(update={"lean": lean})
 
 
-@pytest.fixture(scope="module", params=[LeanConfig(), NARROW], ids=["first", "narrow"])
+@pytest.fixture(scope="module", params=[LeanConfig(), LEAN], ids=["defaults", "of the presets"])
 def model(request: pytest.FixtureRequest) -> AgriFM:
     torch.manual_seed(0)
     return AgriFM(config(request.param)).eval()
@@ -77,11 +77,11 @@ def test_every_source_reaches_the_scores_by_both_ways(model: AgriFM, source: str
 
 
 @pytest.mark.parametrize(("name", "sources", "side"), [("tiny", SOURCES, 48), ("small", {"sentinel-2": 10}, 128)])
-def test_the_narrow_one_has_an_eighth_of_the_multiply_adds_of_the_released_decoder(
+def test_that_of_the_presets_has_an_eighth_of_the_multiply_adds_of_the_released_decoder(
     name: str, sources: dict[str, int], side: int
 ) -> None:
     """On the same encoder and the demo's 24 frames."""
-    lean = preset(name, sources, classes=12, frames=24).model_copy(update={"lean": NARROW})
+    lean = preset(name, sources, classes=12, frames=24)
     released = lean.model_copy(update={"lean": None})
     costs = [work(one, 24, side) for one in (lean, released)]
     assert costs[0].encoders == costs[1].encoders
@@ -90,23 +90,35 @@ def test_the_narrow_one_has_an_eighth_of_the_multiply_adds_of_the_released_decod
 
 def test_its_parts_are_counted_as_by_hand() -> None:
     """48 x 48 target pixels, 24 frames; Landsat has 16 pixels a side, MODIS one. The coarsest level comes first."""
-    detail = 48 * 24 * (10 * 48**2 + 6 * 16**2 + 7)
-    joined = 48**2 * (48 * 32 + 25 * 32 + 32 * 32 + 32 * 5)
+    values = 10 * 48**2 + 6 * 16**2 + 7
+    detail = 6 * 24 * values + 112 * 6 * values
+    joined = 48**2 * (112 * 48 + 25 * 48 + 48 * 48 + 48 * 5)
     widths, features, sides = (64, 64, 48, 32), (128, 64, 32, 16), (2, 3, 6, 12)
     refined = sum(9 * width**2 * side**2 for width, side in zip(widths, sides, strict=True))
     # between levels, and from the last to what is joined
-    risen = 2**2 * 64 * 64 + 3**2 * 64 * 48 + 6**2 * 48 * 32 + 12**2 * 32 * 32
+    risen = 2**2 * 64 * 64 + 3**2 * 64 * 48 + 6**2 * 48 * 32 + 12**2 * 32 * 48
     tokens = [own**2 + landsat**2 + 1 for own, landsat in zip(sides, (1, 2, 4, 8), strict=True)]
     projected = sum(n * f * w for n, f, w in zip(tokens, features, widths, strict=True))
-    assert work(config(NARROW, 24), 24, 48).decoder == detail + joined + refined + risen + projected
+    assert work(config(LEAN, 24), 24, 48).decoder == detail + joined + refined + risen + projected
 
 
-def test_a_config_saved_before_there_was_a_narrow_one_builds_the_same_network() -> None:
+def test_a_config_saved_before_there_was_a_basis_builds_the_same_network() -> None:
     content = config(LeanConfig()).model_dump(mode="json")
-    del content["lean"]["separable"]
+    del content["lean"]["separable"], content["lean"]["basis"]
     state = AgriFM(AgriFMConfig.model_validate(content)).state_dict()
     assert state["decoder.neighbours.2.weight"].shape == (48, 48, 5, 5)
     assert "decoder.neighbours.3.weight" not in state
+
+
+def test_a_basis_of_as_many_functions_as_frames_is_the_series_itself() -> None:
+    torch.testing.assert_close(triangles(8, 8).detach(), torch.eye(8))
+
+
+def test_a_series_between_two_times_is_described_by_both() -> None:
+    """Five frames, three functions: frames 1 and 3 lie half way between those of the functions."""
+    rows = torch.tensor([[1, 0.5, 0, 0, 0], [0, 0.5, 1, 0.5, 0], [0, 0, 0, 0.5, 1]])
+    norms = torch.tensor([[1.25], [1.5], [1.25]]).sqrt()
+    torch.testing.assert_close(triangles(3, 5).detach(), rows / norms)
 
 
 def test_another_length_is_refused(model: AgriFM) -> None:

@@ -43,7 +43,7 @@ def test_the_peak_of_a_process_lies_within_the_stated_factor_of_the_estimate(
     assert 1 / WITHIN < peak / expected < WITHIN
 
 
-@pytest.mark.parametrize(("side", "beyond"), [(128, 0.35e9), (256, 0.91e9)])
+@pytest.mark.parametrize(("side", "beyond"), [(128, 0.35e9), (256, 0.87e9)])
 def test_recorded_peaks_of_the_released_shape_lie_near_the_estimate(side: int, beyond: float) -> None:
     """`benchmarks/results/2026-11-21-model-speed.txt`, the whole model: bytes beyond weights and image."""
     recorded = beyond + 4 * 196.2e6 + 4 * 32 * 10 * side**2

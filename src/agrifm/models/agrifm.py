@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from agrifm.errors import ModelError
 from agrifm.models.fusion import Images, MultiFusionNeck, MultiSourceEncoder, Size, resize
 from agrifm.models.heads import SegmentationHead, TaskHeads
-from agrifm.models.lean import LeanConfig, LeanDecoder, SourceShape
+from agrifm.models.lean import LEAN, LeanConfig, LeanDecoder, SourceShape
 from agrifm.models.observed import Observed, frames_of, image_of
 from agrifm.models.swin3d import Config, EncoderOutput, SwinBackbone, SwinConfig, SwinEncoder
 from agrifm.models.tasks import Task, TaskName
@@ -419,7 +419,7 @@ def preset(
         raise ModelError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}")
     if strangers := sorted(set(patches or {}) - set(sources)):
         raise ModelError(f"patches are given for {', '.join(strangers)}, not among the sources {', '.join(sources)}")
-    lean = LeanConfig() if frames is not None and name != "base" else None
+    lean = LEAN if frames is not None and name != "base" else None
     encoder = PRESETS[name].model_copy(update={"attended_skips": lean is not None})
     usual = {source: _usual_patch(source, lean is not None) for source in sources}
     patch = {**usual, **(patches or {})}

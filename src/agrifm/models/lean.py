@@ -32,6 +32,8 @@ class LeanConfig(Config):
     """Channels of the context at each level, coarsest first."""
     detail: int = Field(128, gt=0)
     """Numbers to which the whole series of a pixel, of every source, is projected."""
+    basis: int = Field(0, ge=0)
+    """Functions of time by which each band's series is described before that, the same for all bands; 0 = as it is."""
     hidden: int = Field(48, gt=0)
     """Channels in which context and detail are joined."""
     kernel: int = Field(5, gt=0)
@@ -42,8 +44,9 @@ class LeanConfig(Config):
     """Share of the detail that is dropped in training."""
 
 
-NARROW = LeanConfig(detail=48, hidden=32, separable=True)
-"""About a fifth of the multiply-adds of the defaults, which stay what they are for models that were saved with them."""
+LEAN = LeanConfig(detail=112, basis=6, hidden=48, separable=True)
+"""Of `small` and `tiny`: a fifth of the multiply-adds of the defaults, which stay what they are for models that were
+saved with them."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,16 @@ def _at_level(output: EncoderOutput, level: int) -> Tensor:
     return output.features_list[3 - level] if level else output.encoder_features
 
 
+def triangles(count: int, frames: int) -> nn.Parameter:
+    """Functions of time (count, frames), at first triangles side by side that span the series, each of norm 1.
+
+    Splines of first order: a series is described by what it is like around each of `count` evenly spaced times.
+    """
+    place = torch.linspace(0, count - 1, frames)
+    functions = (1 - (place - torch.arange(count)[:, None]).abs()).clamp(min=0)
+    return nn.Parameter(functional.normalize(functions, dim=1))
+
+
 class LeanDecoder(nn.Module):
     """Class scores per target pixel from features and series.
 
@@ -178,8 +191,14 @@ class LeanDecoder(nn.Module):
         super().__init__()
         self.shapes, self.season_days = dict(shapes), season_days
         self.context = Context(shapes, config.widths, gated)
+        self.basis = nn.ParameterDict(
+            {source: triangles(config.basis, shape.frames) for source, shape in shapes.items() if config.basis}
+        )
         self.detail = nn.ModuleDict(
-            {source: nn.Conv2d(shape.frames * shape.bands, config.detail, 1) for source, shape in shapes.items()}
+            {
+                source: nn.Conv2d((config.basis or shape.frames) * shape.bands, config.detail, 1)
+                for source, shape in shapes.items()
+            }
         )
         self.drop = nn.Dropout(config.drop)
         self.from_detail = nn.Conv2d(config.detail, config.hidden, 1)
@@ -219,6 +238,8 @@ class LeanDecoder(nn.Module):
         shape = self.shapes[source]
         if isinstance(series, Observed):
             series = at_steps(series, season_steps(self.season_days, shape.frames).to(series.day.device))
+        if source in self.basis:
+            series = (self.basis[source] @ series.flatten(2)).unflatten(2, series.shape[2:])
         coarse: Tensor = self.detail[source](series.flatten(1, -3))
         if shape.pixel == 1:
             return coarse

@@ -24,11 +24,11 @@ import numpy as np
 from agrifm.cube.between import SHIFTS, date_fit, judge_dates
 from agrifm.cube.build import build_cube
 from agrifm.cube.check import REFLECTANCE, check_cube, swapped_bands
-from agrifm.cube.fetch import read_area
 from agrifm.cube.limits import Finding
 from agrifm.cube.looks import Look, look_at
 from agrifm.cube.store import Cube, open_cube
 from agrifm.record import running_versions
+from agrifm.scene.area import read_area
 from agrifm.scene.products import PRODUCTS
 from agrifm.scene.search import search_catalog
 from agrifm.scene.simulator.catalogue import simulate
@@ -81,7 +81,7 @@ def simulated(scratch: Path, regions: Sequence[str], seeds: Sequence[int], size:
             directory = scratch / f"{region}-{seed}"
             season = read_region(region).orbits.season(2024)
             catalogue = simulate(directory / "imagery", region, 2024, size, seed)
-            area = read_area(Path("area.geojson"), directory / "imagery")
+            area = read_area(Path("area.geojson"), directory / "imagery").shape
             search = search_catalog(catalogue, [PRODUCTS[name] for name in NAMES], season, area)
             yield build_cube(directory / "cube.zarr", search, season, area)
 

@@ -1,23 +1,35 @@
-"""How a network computes does not change what it computes: precision, recomputed activations."""
+"""How a network computes does not change what it computes: precision, compilation, recomputed activations."""
+
+import sysconfig
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
+from torch.fx import GraphModule
 from torch.nn import functional
 
 from agrifm.errors import ModelError
 from agrifm.models.agrifm import AgriFM, AgriFMConfig, preset
-from agrifm.models.precision import computing, precision_notes, recompute_blocks, warn_of_precision
+from agrifm.models.observed import Observed
+from agrifm.models.precision import (
+    compile_network,
+    computing,
+    precision_notes,
+    recompute_blocks,
+    warn_of_precision,
+)
 
 CPU = torch.device("cpu")
 SIDE, FRAMES = 24, 8
 
 
-def small_network() -> AgriFM:
-    """Two sensors, shifted and padded windows, random weights."""
+def small_network(dated: bool = False) -> AgriFM:
+    """Two sensors, shifted and padded windows, random weights; where `dated`, tokens know their dates and gaps."""
     torch.manual_seed(0)
     plain = preset("tiny", {"sentinel-2": 3, "landsat": 2}, classes=4, frames=FRAMES)
-    encoder = {"embed_dim": 8, "depths": (2, 1, 1, 1), "heads": (1, 1, 2, 2)}
+    encoder = {"embed_dim": 8, "depths": (2, 1, 1, 1), "heads": (1, 1, 2, 2), "dates": dated, "validity": dated}
     return AgriFM(AgriFMConfig.model_validate(plain.model_dump() | {"encoder": plain.encoder.model_dump() | encoder}))
 
 
@@ -27,6 +39,35 @@ def series() -> dict[str, Tensor]:
         "sentinel-2": torch.randn(2, FRAMES, 3, SIDE, SIDE, generator=generator),
         "landsat": torch.randn(2, FRAMES, 2, SIDE // 3, SIDE // 3, generator=generator),
     }
+
+
+def observed_series() -> dict[str, Observed]:
+    """The same numbers with gaps, dates, a band that one sample lacks, and a sample of fewer frames."""
+    generator = torch.Generator().manual_seed(3)
+    return {
+        name: Observed(
+            image=image,
+            valid=torch.rand(2, FRAMES, *image.shape[-2:], generator=generator) < 0.6,
+            day=10.0 * torch.arange(FRAMES).expand(2, FRAMES),
+            first_day=torch.full((2,), 60.0),
+            absent=torch.arange(2 * image.shape[2]).reshape(2, -1) == 0,
+            frames=torch.tensor([FRAMES, FRAMES - 2]),
+        )
+        for name, image in series().items()
+    }
+
+
+Backend = Callable[[GraphModule, list[Tensor]], Callable[..., object]]
+
+
+def counting(graphs: list[GraphModule]) -> Backend:
+    """A compiler that only collects the graphs, and runs them as they are: PyTorch's eager backend, counted."""
+
+    def backend(graph: GraphModule, _: list[Tensor]) -> Callable[..., object]:
+        graphs.append(graph)
+        return graph.forward
+
+    return backend
 
 
 def gradients(network: AgriFM) -> dict[str, Tensor]:
@@ -100,3 +141,51 @@ def test_bfloat16_without_instructions_for_it_is_warned_of(monkeypatch: pytest.M
         warn_of_precision("bfloat16", CPU)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     assert precision_notes("bfloat16", CPU) == []
+
+
+@pytest.mark.parametrize("images", [series(), observed_series()], ids=["plain", "observed"])
+def test_the_compiler_sees_one_graph_without_breaks_and_the_same_numbers(
+    images: Mapping[str, Tensor | Observed],
+) -> None:
+    """Every break would make one graph more. The graph, run as it is, gives the network's numbers bit by bit."""
+    dated = isinstance(images["landsat"], Observed)
+    graphs: list[GraphModule] = []
+    usual, compiled = small_network(dated).eval(), small_network(dated).eval()
+    compiled.compile(backend=counting(graphs), dynamic=False)
+    with torch.inference_mode():
+        assert torch.equal(compiled(images), usual(images))
+    assert len(graphs) == 1
+    assert compiled.state_dict().keys() == usual.state_dict().keys()
+
+
+@pytest.mark.check
+def test_the_compiler_sees_one_graph_in_training_and_gives_the_same_gradients() -> None:
+    graphs: list[GraphModule] = []
+    compiled = small_network()
+    compiled.compile(backend=counting(graphs), dynamic=False)
+    usual, found = gradients(small_network()), gradients(compiled)
+    assert usual.keys() == found.keys()
+    assert all(torch.equal(found[name], gradient) for name, gradient in usual.items())
+    assert len(graphs) == 1
+
+
+@pytest.mark.check
+@pytest.mark.parametrize("images", [series(), observed_series()], ids=["plain", "observed"])
+def test_a_compiled_network_gives_the_same_scores(images: Mapping[str, Tensor | Observed]) -> None:
+    dated = isinstance(images["landsat"], Observed)
+    try:
+        compiled = compile_network(small_network(dated).eval())
+    except ModelError as error:
+        pytest.skip(str(error))
+    with torch.inference_mode():
+        torch.testing.assert_close(compiled(images), small_network(dated).eval()(images), rtol=1e-5, atol=1e-5)
+
+
+def test_compiling_without_a_compiler_or_headers_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ModelError, match="there is no no-such-compiler; install it, name another one in CXX"):
+        compile_network(small_network())
+    monkeypatch.setenv("CXX", "true")  # a program that is there
+    monkeypatch.setattr(sysconfig, "get_paths", lambda: {"include": str(tmp_path)})
+    with pytest.raises(ModelError, match=r"Python's headers and there is no .*Python\.h; install them"):
+        compile_network(small_network())

@@ -1,10 +1,15 @@
-"""How a network computes, without a change of what it computes: precision, and activations that are computed again.
+"""How a network computes, without a change of what it computes: precision, compilation, activations computed again.
 
 None of it is on unless asked for.
 """
 
+import os
+import shutil
+import sys
+import sysconfig
 import warnings
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import torch
@@ -64,4 +69,29 @@ def recompute_blocks(network: Network) -> Network:
     for module in network.modules():
         if isinstance(module, Stage):
             module.recompute = True
+    return network
+
+
+def compile_network(network: Network) -> Network:
+    """The same network, which from now on is compiled at its first pass on series of each shape (`torch.compile`).
+
+    Parameters and their names stay. Results are the same but for rounding; where paths are dropped in training, other
+    random numbers drop them. From the ninth shape on PyTorch computes without compiling.
+
+    Raises:
+        ModelError: there is no C++ compiler, or Python's headers are not there, which PyTorch's compiler needs.
+    """
+    name = os.environ.get("CXX", {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++"))  # as PyTorch looks
+    header = Path(sysconfig.get_paths()["include"], "Python.h")
+    if shutil.which(name) is None:
+        raise ModelError(
+            f"compiling the network: PyTorch needs a C++ compiler and there is no {name}; install it, name another "
+            "one in CXX, or leave `compiled` out"
+        )
+    if not header.exists():
+        raise ModelError(
+            f"compiling the network: PyTorch needs Python's headers and there is no {header}; install them "
+            "(python3-dev), or leave `compiled` out"
+        )
+    network.compile(dynamic=False)  # windows are planned for one grid, so that its sides must be known
     return network

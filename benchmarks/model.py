@@ -1,4 +1,4 @@
-"""The quick benchmarks of the network one after another: decoders, down-sampling, `tiny` and its growth.
+"""The quick benchmarks of the network one after another: decoders, down-sampling, precision, export, sizes, growth.
 
     python benchmarks/model.py [DIR] [--out benchmarks/results] [--only lean-decoder synchronised ...]
 
@@ -28,6 +28,8 @@ def plan(directory: Path | None, out: Path, day: str) -> dict[str, Commands]:
     commands = {
         "lean-decoder": [["lean_decoder.py", "--out", to("lean-decoder")]],
         "synchronised": [["synchronised.py", "--out", to("synchronised")]],
+        "precision": [["precision.py", "--out", to("precision")]],
+        "export": [["export.py", "--out", to("export")]],
         "presets": [
             ["presets.py", "--runs", presets, "--presets", "tiny"],
             ["presets.py", "--runs", presets, "--table", "--out", to("presets")],
@@ -49,7 +51,10 @@ def main() -> None:
     parser.add_argument("directory", type=Path, nargs="?", help="a finished demo, for the loader")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the results")
     parser.add_argument(
-        "--only", nargs="+", metavar="NAME", help="lean-decoder, synchronised, presets, growth, gpu, loader"
+        "--only",
+        nargs="+",
+        metavar="NAME",
+        help="lean-decoder, synchronised, precision, export, presets, growth, gpu, loader",
     )
     options = parser.parse_args()
     commands = plan(options.directory, options.out, datetime.date.today().isoformat())

@@ -28,6 +28,7 @@ from agrifm.classic.forest import Shape, fit, load_forest, save_forest
 from agrifm.errors import CubeError, MapError, ModelError, OutputError
 from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares, reproject
 from agrifm.legend import UNLABELLED, Legend
+from agrifm.mapping import run
 from agrifm.mapping.plan import plan_map
 from agrifm.mapping.project import describe
 from agrifm.mapping.run import map_area, map_cube
@@ -344,6 +345,33 @@ def test_agrifm_s_file_maps_what_the_network_says(tmp_path):
     expected = load_model(model_path).probabilities(sample)
     assert np.abs(pixels(summary.path / "confidence.tif") - 100 * expected.max(0)).max() <= 0.55
     assert (pixels(summary.path / "classes.tif") == expected.argmax(0)).mean() > 0.99
+
+
+def test_a_map_is_computed_as_asked_and_windows_of_another_precision_are_not_used_again(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("agrifm.models.precision.bfloat16_is_native", lambda: True)  # so that it is not warned of
+    monkeypatch.setattr(run, "map_cube", lambda cube, model, weights, *_: asked.append((model.precision, weights)))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    config = preset("tiny", {"sentinel-2": 2}, len(LEGEND))
+    model_path, cube = tmp_path / "agrifm.safetensors", make_cube(tmp_path / "cube.zarr", utm_grid()).path
+    save_model(model_path, AgriFM(config), make_record(architecture=config.model_dump(mode="json")))
+    for precision in ("float32", "bfloat16", "float32"):
+        map_area(cube, model_path, tmp_path / "map", precision=precision)
+    assert [precision for precision, _ in asked] == ["float32", "bfloat16", "float32"]
+    assert asked[0] == asked[2]
+    assert asked[0][1] != asked[1][1]
+    for how, sentence in (
+        ({"precision": "float16"}, "choose bfloat16"),
+        ({"precision": "double"}, "there is no such precision"),
+    ):
+        with pytest.raises(ModelError, match=sentence):
+            map_area(cube, model_path, tmp_path / "map", **how)
+    for other in ("forest.skops", "agrifm.onnx"):
+        with pytest.raises(ModelError, match=r"only networks of PyTorch \(\.safetensors\) compute in another"):
+            map_area(cube, tmp_path / other, tmp_path / "map", precision="bfloat16")
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ModelError, match="there is no no-such-compiler"):
+        map_area(cube, model_path, tmp_path / "map", compiled=True)
 
 
 def test_the_plan_states_the_scratch_that_a_map_needs(tmp_path):

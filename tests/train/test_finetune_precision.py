@@ -1,6 +1,5 @@
-"""Training with recomputed activations and in bfloat16: the same weights but for rounding."""
+"""Training with recomputed activations, in bfloat16 and compiled: the same weights but for rounding."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +9,28 @@ from safetensors.torch import load_file
 from tests.toy import toy_project
 from torch import Tensor
 
-from agrifm.errors import ModelError
-from agrifm.train import finetune
+from agrifm.config import Project
+from agrifm.errors import ConfigError, ModelError
+from agrifm.models.precision import compile_network
+from agrifm.models.weights import read_record
 from agrifm.train.run import train
 
 
-def trained(directory: Path, monkeypatch: pytest.MonkeyPatch, **how: Any) -> dict[str, Tensor]:
-    """Weights after one step."""
-    with monkeypatch.context() as context:
-        context.setattr(finetune, "finetune", partial(finetune.finetune, **how))
-        project = toy_project(directory, steps=1)
-        train(project)
-    return load_file(project.models / "agrifm.safetensors")
+def trained(project: Project, **how: Any) -> dict[str, Tensor]:
+    """Weights after one step; a model that was trained in another way is trained again."""
+    train(project, **how)
+    path = project.models / "agrifm.safetensors"
+    usual = {"precision": "float32", "recompute": False, "compiled": False}
+    assert read_record(path).training.get("computed", usual) == usual | how
+    return load_file(path)
 
 
 def test_a_step_is_the_same_however_it_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = trained(tmp_path / "usual", monkeypatch)
-    recomputed = trained(tmp_path / "recomputed", monkeypatch, recompute=True)
-    shortened = trained(tmp_path / "bfloat16", monkeypatch, precision="bfloat16")
+    monkeypatch.setattr("agrifm.models.precision.bfloat16_is_native", lambda: True)  # so that it is not warned of
+    project = toy_project(tmp_path, steps=1)
+    usual, recomputed, shortened = (
+        trained(project, **how) for how in ({}, {"recompute": True}, {"precision": "bfloat16"})
+    )
     assert usual.keys() == recomputed.keys() == shortened.keys()
     # one step of AdamW moves every weight by at most the learning rate, whatever its gradient
     moved = {name: float((shortened[name] - usual[name]).abs().max()) for name in usual}
@@ -38,7 +41,33 @@ def test_a_step_is_the_same_however_it_is_computed(tmp_path: Path, monkeypatch: 
     assert torch.cat([one.flatten() for one in equal]).float().mean() > 0.999
 
 
-def test_float16_is_refused_on_a_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.check
+def test_a_compiled_step_moves_the_weights_no_further(tmp_path: Path) -> None:
+    """Other random numbers drop its paths, so the weights agree to the length of the step."""
+    try:
+        compile_network(torch.nn.Linear(1, 1))
+    except ModelError as error:
+        pytest.skip(str(error))
+    project = toy_project(tmp_path, steps=1)
+    usual, compiled = trained(project), trained(project, compiled=True)
+    assert usual.keys() == compiled.keys()
+    assert 0 < max(float((compiled[name] - usual[name]).abs().max()) for name in usual) <= 2.1e-3
+
+
+def test_what_cannot_be_computed_is_refused_and_leaves_no_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ModelError, match="choose bfloat16"):
-        trained(tmp_path, monkeypatch, precision="float16")
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    project = toy_project(tmp_path, steps=1)
+    for how, sentence in (
+        ({"precision": "float16"}, "choose bfloat16"),
+        ({"precision": "double"}, "there is no such precision; choose one of float32"),
+        ({"compiled": True}, "there is no no-such-compiler"),
+    ):
+        with pytest.raises(ModelError, match=sentence):
+            trained(project, **how)
+    forest = toy_project(tmp_path / "forest", names='"random-forest"')
+    with pytest.raises(ConfigError, match=r"training random-forest: .* are agrifm's; leave them out"):
+        train(forest, precision="bfloat16")
+    assert not [*project.models.glob("*.safetensors"), *forest.models.glob("*.skops")]

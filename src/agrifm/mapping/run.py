@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,9 @@ from agrifm.mapping.stac import write_map_item
 from agrifm.mapping.write import BLOCK, Raster, colors, gdal_says_what_failed, write_category_names
 from agrifm.train.trained import TrainedAgriFM, TrainedModel, load_model
 from agrifm.work import progress
+
+if TYPE_CHECKING:
+    from agrifm.models.precision import Precision
 
 WINDOWS = "windows"
 
@@ -59,7 +63,15 @@ class MapSummary:
         return sum(self.hectares.values()) + self.nodata_hectares
 
 
-def map_area(cube_path: Path, model_path: Path, out: Path, window: int = 192, overlap: int = 48) -> MapSummary:
+def map_area(
+    cube_path: Path,
+    model_path: Path,
+    out: Path,
+    window: int = 192,
+    overlap: int = 48,
+    precision: "Precision" = "float32",
+    compiled: bool = False,
+) -> MapSummary:
     """Map the area of a cube with a model file, or continue a map that was stopped.
 
     Until the map is finished it needs beside `out` two bytes of disk per class for each pixel of each window
@@ -70,17 +82,20 @@ def map_area(cube_path: Path, model_path: Path, out: Path, window: int = 192, ov
         window: side of a prediction window, pixels; with several sensors a multiple of 480 m.
         overlap: pixels shared with each neighbour and blended, at most half of `window`; with several sensors a
             multiple of 480 m.
+        precision: in which a network computes (docs/precision.md).
+        compiled: a network is compiled by `torch.compile`.
 
     Raises:
         CubeError: there is no finished cube.
-        ModelError: the model file is unusable, does not fit the cube, or needs more memory for a window than is free.
+        ModelError: the model file is unusable, does not fit the cube, needs more memory for a window than is free, or
+            cannot compute in that way.
         MapError: window and overlap do not fit, or nothing valid was seen in the area.
         OutputError: the disk is full (finished windows are kept), or `out` holds something else.
     """
-    cube, model = open_cube(cube_path), load_model(model_path)
+    cube, model = open_cube(cube_path), load_model(model_path, precision, compiled)
     with model_path.open("rb") as file:
         weights = hashlib.file_digest(file, "sha256").hexdigest()
-    return map_cube(cube, model, weights, out, window, overlap, model_path.with_suffix(".json"))
+    return map_cube(cube, model, f"{weights} {precision}", out, window, overlap, model_path.with_suffix(".json"))
 
 
 def map_cube(
@@ -95,7 +110,8 @@ def map_cube(
     """Map the area of an open cube with a model in memory; see `map_area`.
 
     Args:
-        weights: tells models apart; windows of an interrupted map are used again only if it is the same.
+        weights: tells models and their precision apart; windows of an interrupted map are used again only if it is the
+            same.
         model_item: the model's STAC item, from which the map's is derived.
     """
     began = time.monotonic()

@@ -30,7 +30,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from agrifm.files import saying_what_failed, write_bytes
 from agrifm.models.agrifm import AgriFM
-from agrifm.models.precision import Precision, recompute_blocks, warn_of_precision
+from agrifm.models.precision import Precision, compile_network, recompute_blocks, warn_of_precision
 from agrifm.record import SensorRecord, SeriesKind
 from agrifm.samples.patches import Patches
 from agrifm.samples.sample import Sample
@@ -273,6 +273,7 @@ def finetune(
     work: Path,
     precision: Precision = "float32",
     recompute: bool = False,
+    compiled: bool = False,
 ) -> Outcome:
     """Train `network` in place, from the last checkpoint in `work` where there is one; ends with the weights kept.
 
@@ -281,14 +282,18 @@ def finetune(
         work: directory for checkpoints; its caller removes it.
         precision: in which the network computes; weights and optimiser stay float32.
         recompute: activations of blocks are computed again in the backward pass: less memory, more time.
+        compiled: by `torch.compile`; where paths are dropped, other random numbers drop them.
 
     Raises:
-        ModelError: a sample is not what the network takes, or the device does not compute in that precision.
+        ModelError: a sample is not what the network takes, the device does not compute in that precision, or there is
+            nothing to compile with.
         OutputError: a checkpoint cannot be written.
     """
     warn_of_precision(precision, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     if recompute:
         recompute_blocks(network)
+    if compiled:
+        compile_network(network)
     work.mkdir(parents=True, exist_ok=True)
     module = Segmentation(network, sensors, scored, recipe)
     square = {(window.height == window.width) for window in training.windows} == {True}

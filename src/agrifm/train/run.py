@@ -25,13 +25,23 @@ from agrifm.train.trained import SUFFIXES, TrainedModel, load_model, load_record
 
 if TYPE_CHECKING:
     from agrifm.models.agrifm import AgriFMConfig
+    from agrifm.models.precision import Precision
 
 SCORES = "scores.json"
 TRAINING_DATA = "training.gpkg"
+AS_IT_COMES = {"precision": "float32", "recompute": False, "compiled": False}
+"""How a network is computed in training unless asked otherwise; what is otherwise stands in its record."""
 
 
-def train(project: Project) -> dict[str, Any]:
+def train(
+    project: Project, precision: "Precision" = "float32", recompute: bool = False, compiled: bool = False
+) -> dict[str, Any]:
     """Train the project's models and score them on unseen blocks; a stopped run continues.
+
+    Args:
+        precision: in which AgriFM computes in training (docs/precision.md); it is scored in float32.
+        recompute: its activations are computed again in the backward pass: less memory, more time.
+        compiled: it is compiled by `torch.compile`.
 
     Returns:
         The scores, as written to `models/scores.json`.
@@ -46,17 +56,33 @@ def train(project: Project) -> dict[str, Any]:
     weights = None if project.model.weights is None else project.path(project.model.weights)
     project.models.mkdir(parents=True, exist_ok=True)
     write_json(project.models / MARKER, {"kind": "models"})
-    return train_models(data, project.model.model_copy(update={"weights": weights}), project.models)
+    config = project.model.model_copy(update={"weights": weights})
+    return train_models(data, config, project.models, precision, recompute, compiled)
 
 
-def train_models(data: Data, config: ModelConfig, directory: Path) -> dict[str, Any]:
-    """Train each of the named models into a directory and score them; returns and writes the scores."""
+def train_models(
+    data: Data,
+    config: ModelConfig,
+    directory: Path,
+    precision: "Precision" = "float32",
+    recompute: bool = False,
+    compiled: bool = False,
+) -> dict[str, Any]:
+    """Train each of the named models into a directory and score them; arguments and result are those of `train`."""
+    how = {"precision": precision, "recompute": recompute, "compiled": compiled}
+    if "agrifm" not in config.names and how != AS_IT_COMES:
+        raise ConfigError(
+            f"training {', '.join(config.names)}: `precision`, `recompute` and `compiled` are agrifm's; leave them out"
+        )
     _write_training_data(data, directory / TRAINING_DATA)
     scores: dict[str, Any] = {}
     predictions: dict[str, NDArray[np.uint8]] = {}
     for name in config.names:
         path = directory / f"{name}{SUFFIXES[name]}"
-        model = _train_agrifm(data, config, path) if name == "agrifm" else _train_forest(data, config, path)
+        if name == "agrifm":
+            model = _train_agrifm(data, config, path, precision, recompute, compiled)
+        else:
+            model = _train_forest(data, config, path)
         predictions[name] = predict_labelled(model, data.tiles_of(model.record.series), data.unseen.label)
         scores[name] = {
             **score(predictions[name], data.unseen, data.labels.legend.codes),
@@ -117,7 +143,9 @@ def _train_forest(data: Data, config: ModelConfig, path: Path) -> TrainedModel:
     return load_model(path)
 
 
-def _train_agrifm(data: Data, config: ModelConfig, path: Path) -> TrainedModel:
+def _train_agrifm(
+    data: Data, config: ModelConfig, path: Path, precision: "Precision", recompute: bool, compiled: bool
+) -> TrainedModel:
     try:
         import torch
     except ModuleNotFoundError as error:
@@ -136,15 +164,19 @@ def _train_agrifm(data: Data, config: ModelConfig, path: Path) -> TrainedModel:
     torch.manual_seed(config.seed)
     network, start = starting_network(config.weights, architecture, data.sensors)
     record = _record(data, config, "agrifm", network.config.model_dump(mode="json"), "torch", "lightning")
-    record = record.model_copy(update={**_series(data, config), "training": {**record.training, **start}})
+    how = {"precision": precision, "recompute": recompute, "compiled": compiled}
+    otherwise = {} if how == AS_IT_COMES else {"computed": how}
+    record = record.model_copy(update={**_series(data, config), "training": {**record.training, **start, **otherwise}})
     fingerprint = _fingerprint(record, config, data)
     if path.exists() and load_record(path).training.get("fingerprint") == fingerprint:
         return load_model(path)
-    _require_memory(network.config, data, config)
+    _require_memory(network.config, data, config, recompute)
     work = _work_directory(path, fingerprint)
     recipe = Recipe(config.steps, config.batch, config.learning_rate, config.seed, config.series, config.sensor_dropout)
     scored = np.array([entry.scored for entry in data.labels.legend.classes])
-    outcome = finetune(network, data.sensors, scored, data.training, data.validation, recipe, work)
+    outcome = finetune(
+        network, data.sensors, scored, data.training, data.validation, recipe, work, precision, recompute, compiled
+    )
     training = {
         **record.training,
         "preset": config.preset,
@@ -163,7 +195,7 @@ def _train_agrifm(data: Data, config: ModelConfig, path: Path) -> TrainedModel:
     return load_model(path)
 
 
-def _require_memory(architecture: "AgriFMConfig", data: Data, config: ModelConfig) -> None:
+def _require_memory(architecture: "AgriFMConfig", data: Data, config: ModelConfig, recompute: bool) -> None:
     """Refuse a training step that would not fit into the memory that is free; on a GPU nothing is known of that."""
     import torch
 
@@ -176,7 +208,8 @@ def _require_memory(architecture: "AgriFMConfig", data: Data, config: ModelConfi
     height, width = (min(config.side, length) for length in data.cube.target.shape)
     shapes = window_shapes(architecture, frames, config.batch, height, width)
     about = f"training agrifm on {config.batch} windows of {config.side} pixels at a time"
-    require_memory(memory_needed(architecture, shapes, training=True), about, "choose a smaller `batch` or `side`")
+    needed = memory_needed(architecture, shapes, training=True, recomputed=recompute)
+    require_memory(needed, about, "choose a smaller `batch` or `side`")
 
 
 def _series(data: Data, config: ModelConfig) -> dict[str, Any]:

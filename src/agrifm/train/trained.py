@@ -41,7 +41,7 @@ class TrainedAgriFM:
     record: ModelRecord
     network: "AgriFM"
     precision: "Precision" = "float32"
-    """In which it computes (docs/export.md)."""
+    """In which it computes (docs/precision.md)."""
 
     def probabilities(self, sample: Sample) -> NDArray[np.float32]:
         """Class probabilities (classes, H, W) of a sample prepared as the record says (`series`).
@@ -81,16 +81,23 @@ class TrainedAgriFM:
             require_memory(memory_needed(self.network.config, shapes, training=False), about, advice)
 
 
-def load_model(path: Path, precision: "Precision" = "float32") -> TrainedModel:
+def load_model(path: Path, precision: "Precision" = "float32", compiled: bool = False) -> TrainedModel:
     """Load a model file written by `agrifm train`, on a GPU where there is one, or by `agrifm model export`.
 
     Args:
         precision: in which a network computes; forests and exported networks have their own.
+        compiled: a network is compiled by `torch.compile` at its first pass.
 
     Raises:
-        ModelError: the file is absent, damaged, or of an unknown kind, PyTorch is needed and not installed, or the
-            device does not compute in that precision.
+        ModelError: the file is absent, damaged, or of an unknown kind, PyTorch is needed and not installed, the device
+            does not compute in that precision, there is nothing to compile with, or the model is no network that could
+            be computed in another way.
     """
+    if path.suffix in (SUFFIXES["random-forest"], EXPORTED) and (precision != "float32" or compiled):
+        raise ModelError(
+            f"reading the model {path}: only networks of PyTorch ({SUFFIXES['agrifm']}) compute in another precision "
+            "or are compiled; leave `precision` and `compiled` out"
+        )
     if path.suffix == SUFFIXES["random-forest"]:
         from agrifm.classic.forest import load_forest
 
@@ -102,13 +109,14 @@ def load_model(path: Path, precision: "Precision" = "float32") -> TrainedModel:
     _require_torch(path)
     import torch
 
-    from agrifm.models.precision import warn_of_precision
+    from agrifm.models.precision import compile_network, warn_of_precision
     from agrifm.models.weights import load_network
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     warn_of_precision(precision, device)
     network, record = load_network(path)
-    return TrainedAgriFM(record, network.to(device), precision)
+    network = network.to(device)
+    return TrainedAgriFM(record, compile_network(network) if compiled else network, precision)
 
 
 def load_record(path: Path) -> ModelRecord:

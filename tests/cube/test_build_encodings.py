@@ -11,11 +11,13 @@ import pytest
 from tests.scenes import AREA, SEASON, Catalogue, at
 
 from agrifm.cube.build import build_cube
+from agrifm.cube.store import Cube
 from agrifm.errors import SceneError
 from agrifm.grid import Window
 from agrifm.scene.items import scene_of
+from agrifm.scene.offsets import OffsetChoice
 from agrifm.scene.products import PRODUCTS, Product, find_product
-from agrifm.scene.search import Search
+from agrifm.scene.search import Search, search_catalog
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,6 @@ class Convention:
 
 SCL, BITS = {"scl": (4, "uint8")}, {"qa_pixel": (1 << 6, "uint16")}
 FMASK, STATE = {"Fmask": (0, "uint8")}, {"sur_refl_state_500m": (0b1000, "uint16")}
-VI = {"250m_16_days_pixel_reliability": (0, "int8"), "250m_16_days_VI_Quality": (0, "uint16")}
 UPPER_SCL = {"SCL": (4, "uint8")}
 ESA = Convention(1e-4, -0.1, "uint16", 0, UPPER_SCL)
 USGS = Convention(2.75e-5, -0.2, "uint16", 0, BITS, low_is_valid=False)
@@ -169,3 +170,75 @@ def test_a_lie_writes_nothing_and_the_projects_choice_is_kept_in_the_cube(tmp_pa
     (frame,) = build_cube(path, lie, SEASON, AREA, offset="metadata").provenance["sensors"]["sentinel-2"]["frames"]
     assert frame["offsets"] == [0.0]
     assert frame["encodings"][0].endswith('against its pixels, by `offset` = "metadata"')
+
+
+LIES = {
+    "flag says removed, but it was not": (
+        {"s2:processing_baseline": "05.10", E_FLAG: True},
+        1000,
+        "as if the offset were still in its numbers",
+        -0.1,
+    ),
+    "flag says not removed, but it was": (
+        {"s2:processing_baseline": "05.10", E_FLAG: False},
+        0,
+        "as if the offset had been removed already",
+        0.0,
+    ),
+    "baseline too old": ({"s2:processing_baseline": "03.01"}, 1000, "as if the offset were still in its numbers", -0.1),
+    "baseline too new": ({"s2:processing_baseline": "04.00"}, 0, "as if the offset had been removed already", 0.0),
+    "taken off twice": ({E_FLAG: True}, -1000, "100% of its clear bare pixels have no number, as if the offset", None),
+    "taken off twice, flag says not removed": (
+        {"s2:processing_baseline": "05.10", E_FLAG: False},
+        -1000,
+        "as if the offset had been taken off twice",
+        None,
+    ),
+    "added twice": ({"s2:processing_baseline": "05.10"}, 2000, "as if the offset were added twice", None),
+    "added twice, flag says removed": ({E_FLAG: True}, 2000, "as if the offset were still in its numbers", None),
+    "baseline missing": ({}, 1000, "it states no processing baseline, and the offset of", None),
+}
+"""By lie: properties of the item, what is added to 10000 times reflectance, the sentence, and the offset that pixels
+tell; None where none can be told."""
+
+
+def field_and_soil(product: Product, added: int) -> dict[str, np.ndarray]:
+    """Digital numbers, 8 x 8: a green field (red 0.04) on the left, soil (blue 0.07) on the right; they end at 0."""
+    pixels = {}
+    for band, key in enumerate(product.assets.values()):
+        plane = np.full((8, 8), 700 + 250 * band)
+        plane[:, :4] = 2500 if band > 2 else 400
+        pixels[key] = np.maximum(plane + added, 0).astype(np.uint16)
+    return {**pixels, "scl": np.repeat(np.array([[4, 5]], np.uint8), 4, 1).repeat(8, 0)}
+
+
+@pytest.mark.parametrize(("properties", "added", "said", "told"), LIES.values(), ids=LIES)
+def test_every_known_lie_is_refused_from_the_catalogue_on_and_settled_only_where_pixels_can(
+    tmp_path: Path, properties: dict[str, Any], added: int, said: str, told: float | None
+) -> None:
+    product, catalogue, path = find_product("sentinel-2-l2a-earth-search"), Catalogue(tmp_path), tmp_path / "cube.zarr"
+    pixels = field_and_soil(product, added)
+    catalogue.add(product.collection, "S", at(5, 1), pixels, nodata=None, properties=properties)
+    top = catalogue.save()
+
+    def built(offset: OffsetChoice) -> Cube:
+        return build_cube(path, search_catalog(top, [product], SEASON, AREA), SEASON, AREA, offset=offset)
+
+    with pytest.raises(SceneError) as caught:
+        built("refuse")
+    assert said in str(caught.value)
+    assert "scene S" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.glob("cube*"))
+    if told is None:
+        with pytest.raises(SceneError, match=r"its pixels fit neither offset|it states no processing baseline"):
+            built("pixels")
+        assert not path.exists()
+        return
+    cube = built("pixels")
+    image, valid, _ = cube.sensors["sentinel-2"].read(Window(0, 0, 96, 96))
+    assert valid.all()
+    assert image[0, 0, 0, 95] == pytest.approx(0.07, abs=0.00006)
+    (frame,) = cube.provenance["sensors"]["sentinel-2"]["frames"]
+    assert frame["offsets"] == [told]
+    assert frame["encodings"][0].startswith(f"offset {told:g} from its pixels; against offset")

@@ -14,7 +14,7 @@ from tests.scenes import LEFT, SIDE, TOP, UTM
 
 from agrifm.errors import SceneError
 from agrifm.grid import Grid, area_grid
-from agrifm.scene.offsets import FEWEST, look, settle
+from agrifm.scene.offsets import FEWEST, NOTHING_DARK, look, settle
 from agrifm.scene.own import search_files
 from agrifm.scene.products import Product, find_product
 from agrifm.scene.read import ArrayAsset, Scene
@@ -36,12 +36,20 @@ def scene(
     clear: float = 1.0,
     day: int = 1,
     product: Product = S2,
+    green: float = 1.0,
+    extra: int = 0,
 ) -> Scene:
-    """Ground from `darkest` to 0.4 of reflectance, alike in all bands, in numbers with 1000 added where `shifted`."""
-    reflectance = np.linspace(darkest, 0.4, SIZE * SIZE).reshape(SIZE, SIZE)
-    numbers = (np.rint(reflectance * 10000) + (1000 if shifted else 0)).astype(np.uint16)
+    """Ground from `darkest` to 0.2 more or 0.4 of reflectance, alike in all bands, 1000 added where `shifted`.
+
+    The darkest share `clear` is clear, and of the scene's the darkest share `green` vegetation, the rest bare. `extra`
+    is added to the numbers besides; below 0 they end.
+    """
+    reflectance = np.linspace(darkest, max(darkest + 0.2, 0.4), SIZE * SIZE).reshape(SIZE, SIZE)
+    numbers = np.rint(reflectance * 10000) + (1000 if shifted else 0) + extra
+    numbers = np.maximum(numbers, 0).astype(np.uint16)
     classes = np.full((SIZE, SIZE), 9, np.uint8)
-    classes.flat[: round(clear * SIZE * SIZE)] = 4
+    classes.flat[: round(clear * SIZE * SIZE)] = 5
+    classes.flat[: round(min(green, clear) * SIZE * SIZE)] = 4
     planes = {**dict.fromkeys(product.assets.values(), numbers), "scl": classes}
     transform = Affine(SIDE / SIZE, 0, LEFT, 0, -SIDE / SIZE, TOP)
     assets = {
@@ -142,8 +150,84 @@ def test_pixels_that_fit_neither_offset_settle_nothing() -> None:
 def test_bright_ground_that_the_other_offset_would_not_explain_raises_no_alarm() -> None:
     """The mask missed a cloud: too bright under either offset, and unlike the days before."""
     season = [scene(f"S{day}", False, "03.01", day=day) for day in range(3)]
-    assert sources([*season, scene("X", False, "03.01", darkest=0.25, day=4)])
-    assert sources([scene("X", True, "05.10", darkest=0.3)])
+    cloudy = scene("X", False, "03.01", darkest=0.35, day=4)
+    assert sources([*season, cloudy])[-1] == f"{cloudy.encoding.source}; {NOTHING_DARK}"
+
+
+STATEMENTS = {
+    "baseline 05.10": (True, "05.10", None, S2),
+    "baseline 03.01": (False, "03.01", None, S2),
+    "removed": (False, "05.10", True, FLAGGED),
+}
+
+
+@pytest.mark.parametrize("choice", ["refuse", "pixels"])
+@pytest.mark.parametrize("stated", STATEMENTS.values(), ids=STATEMENTS)
+@pytest.mark.parametrize("darkest", [0.15, 0.26, 0.45], ids=["sand dark in blue", "desert", "salt pan"])
+def test_land_where_nothing_is_dark_is_not_judged_and_raises_no_alarm(
+    darkest: float, stated: tuple, choice: str
+) -> None:
+    """No vegetation and no water; true metadata, one scene alone and a season of them."""
+    shifted, baseline, removed, product = stated
+    season = [
+        scene(f"S{day}", shifted, baseline, removed, darkest + 0.01 * (day % 2), product=product, green=0.0, day=day)
+        for day in range(4)
+    ]
+    unjudged = [f"{one.encoding.source}; {NOTHING_DARK}" for one in season]
+    assert sources(season, choice) == unjudged
+    assert sources(season[:1], choice) == unjudged[:1]
+
+
+def test_a_desert_whose_scenes_state_different_things_raises_no_alarm() -> None:
+    season = [
+        scene(f"S{day}", day % 2 == 0, ("05.10", "03.01")[day % 2], darkest=0.15, green=0.0, day=day)
+        for day in range(6)
+    ]
+    assert all(source.endswith(NOTHING_DARK) for source in sources(season))
+
+
+def test_snow_raises_no_alarm_whether_the_mask_finds_it_or_not() -> None:
+    """Found, too few pixels are clear; not found, it is as bright as sand, in a season that is dark otherwise."""
+    season = [scene(f"S{day}", False, "03.01", day=day) for day in range(3)]
+    found = scene("X", False, "03.01", darkest=0.5, clear=0.01, green=0.0, day=4)
+    missed = scene("X", False, "03.01", darkest=0.12, green=0.0, day=4)
+    assert sources([*season, found])[-1].endswith("too few clear pixels to check it")
+    assert sources([*season, missed])[-1].endswith(NOTHING_DARK)
+
+
+def test_a_little_vegetation_is_enough_to_notice_a_lie_about_a_bright_scene() -> None:
+    """Its darkest hundredth must be dark, for a twentieth of the ground is green."""
+    assert "as if the offset were still in its numbers" in refusal([scene("X", True, "03.01", green=0.06)])
+    assert sources([scene("X", True, "03.01", green=0.04)])[0].endswith(NOTHING_DARK)
+
+
+OFF, ADDED = "as if the offset had been taken off twice", "as if the offset were "
+TWICE = {
+    "off, flag says removed": (scene("X", False, "05.10", True, product=FLAGGED, extra=-1000, green=0.06), OFF),
+    "off, baseline says there": (scene("X", False, "05.10", extra=-1000, green=0.06), OFF),
+    "added": (scene("X", True, "05.10", extra=1000), ADDED + "added twice"),
+    "added, flag says removed": (
+        scene("X", True, "05.10", True, product=FLAGGED, extra=1000),
+        ADDED + "still in its numbers",
+    ),
+}
+
+
+@pytest.mark.parametrize(("lie", "said"), TWICE.values(), ids=TWICE)
+def test_an_offset_applied_twice_is_refused_and_pixels_do_not_settle_it(lie: Scene, said: str) -> None:
+    """Alone, and among true scenes of the days before."""
+    assert said in refusal([lie])
+    season = [replace(scene(f"S{day}", True, darkest=0.03, day=day), product=lie.product) for day in range(3)]
+    assert f"scene X: its metadata say {lie.encoding.source}, but " in refusal([*season, lie])
+    assert said in refusal([*season, lie])
+    assert "its pixels fit neither offset" in refusal([lie], "pixels")
+    assert sources([lie], "metadata") == [f'{lie.encoding.source}; against its pixels, by `offset` = "metadata"']
+
+
+def test_numbers_that_end_at_zero_over_vegetation_alone_are_no_lie() -> None:
+    """Rightly removed and clipped: a third of the vegetation is below 0 in blue, the soil is not."""
+    one = scene("X", False, removed=True, product=FLAGGED, darkest=-0.05, green=0.3)
+    assert sources([one])[0].endswith("its pixels agree")
 
 
 def test_scenes_of_products_with_one_offset_are_not_touched() -> None:

@@ -4,9 +4,10 @@ Checked are scenes whose product has an offset that some scenes lack: numbers wi
 reflectance apart, more than the darkest ground varies. The darkest of blue, red and the second short-wave infrared is
 taken at each clear pixel (vegetation is dark in red, soil in blue, water in the infrared), and of those their
 `QUANTILE`. Under the right offset it is a possible reflectance of dark ground, near that of the scenes next to it in
-time; under the wrong one it is 0.1 away.
+time; under the wrong one it is 0.1 away. An offset that was taken off twice leaves most pixels without a number.
 
-A scene with too few clear pixels is not checked, which its provenance says; so is nothing else.
+A scene that cannot be judged is not doubted, which its provenance says: one with too few clear pixels, and one that is
+bright all over where nothing need be dark, such as sand, salt or snow that no mask found.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,8 +22,9 @@ from affine import Affine
 from agrifm.errors import SceneError
 from agrifm.grid import Grid
 from agrifm.scene.encoding import Encoding
-from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES
+from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, bits
 from agrifm.scene.read import Scene, read_asset
+from agrifm.scene.traffic import METER
 from agrifm.scene.usable import MASKED, UsableRule
 from agrifm.sensors import find_sensor
 from agrifm.work import progress, run_tiles
@@ -37,14 +39,23 @@ LOWEST, HIGHEST = -0.03, 0.09
 """Reflectance that the dark quantile of a scene may have. Atmospheric correction errs by about 0.02 below zero; above
 0.09 there would be neither water nor vegetation nor shadow in a hundred pixels."""
 UNLIKE, LIKE, NEIGHBOURS = 0.06, 0.03, 4
-"""A scene that is farther than `UNLIKE` from the median of its neighbours in time, and with the other offset nearer
-than `LIKE`, disagrees as well. One that is too bright, but with the other offset unlike its neighbours too, is not
-doubted: clouds that the mask missed do that."""
+"""A scene that is farther than `UNLIKE` from the median of its neighbours in time, and one offset more or less nearer
+than `LIKE`, disagrees as well. One that is too bright, but an offset or two less would make unlike its neighbours too,
+is not doubted: clouds that the mask missed do that."""
+VEGETATION = 4
+"""Class of SCL; found by ratios of bands before the offset is added, so it does not depend on what is checked."""
+DARK_GROUND = 0.05
+"""Share of vegetation and water among the clear pixels from which their darkest hundredth must be dark."""
+MISSING = 0.1
+"""Share of clear bare pixels without a number from which an offset was taken off twice: what is darker than 0.1 in one
+of the bands falls below zero, where numbers end. Rightly removed, vegetation may fall below zero, soil not."""
 CLEAR = UsableRule((*MASKED, "uncertain"))
 """Which pixels are looked at; unclassified ones are often cloud."""
 SAMPLE, FEWEST = 256, 100
 """Pixels of a side that are looked at, and the fewest clear ones that say something."""
 THREADS = 4
+FEW_CLEAR = "too few clear pixels to check it"
+NOTHING_DARK = "nothing dark in it by which to check it"
 
 
 @dataclass(frozen=True)
@@ -54,7 +65,11 @@ class Look:
     scene: Scene
     stated: Encoding
     darkest: float | None
-    """Reflectance without an offset; None where too few pixels are clear."""
+    """Reflectance without an offset; None where too few clear pixels have a number."""
+    dark_ground: bool = False
+    """Whether there is vegetation or water, which are dark in one of the bands."""
+    missing: float = 0.0
+    """Share of the clear pixels without vegetation and water that have no number."""
 
     @property
     def level(self) -> float:
@@ -67,6 +82,30 @@ class Look:
         """The offset that is not stated."""
         return self.scene.product.offset if self.stated.offset == 0 else 0.0
 
+    @property
+    def ground(self) -> float | None:
+        """Reflectance of dark ground as the pixels tell it, whatever is stated; None where they do not."""
+        if self.darkest is None or self.missing > MISSING:
+            return None
+        offsets = (self.stated.offset, self.other) if self.dark_ground else (self.stated.offset,)
+        levels = (self.darkest + offset for offset in offsets)
+        return next((level for level in levels if LOWEST <= level <= HIGHEST), None)
+
+    @property
+    def fits_other(self) -> bool:
+        """Whether the offset that is not stated makes possible reflectances."""
+        return self.darkest is not None and self.missing <= MISSING and LOWEST <= self.darkest + self.other <= HIGHEST
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the pixels of a scene say about the offset that is stated; neither, and they agree."""
+
+    doubt: str | None = None
+    """Why they contradict it, as a part of a sentence."""
+    unjudged: str | None = None
+    """Why they say nothing, likewise."""
+
 
 def settle(scenes: Sequence[Scene], grids: Mapping[str, Grid], choice: OffsetChoice) -> list[Scene]:
     """The scenes with their encoding decided, in their order.
@@ -78,29 +117,39 @@ def settle(scenes: Sequence[Scene], grids: Mapping[str, Grid], choice: OffsetCho
     Raises:
         SceneError: a scene's metadata and pixels disagree and the choice is "refuse", or neither offset fits.
     """
-    checked = [scene for scene in scenes if scene.product.offset_from_baseline is not None]
-    looks: dict[int, Look] = {}
-    if checked:
-        with ThreadPoolExecutor(THREADS) as executor, progress("check offsets", len(checked)) as advance:
-            for scene, seen in run_tiles(lambda scene: look(scene, grids), checked, executor, 2 * THREADS):
-                looks[id(scene)] = seen
-                advance(1)
-    found = [looks[id(scene)] for scene in checked]
-    doubts = {id(one.scene): doubt for one in found if (doubt := _doubt(one, found)) is not None}
-    if doubts and choice == "refuse":
-        first = next(one for one in found if id(one.scene) in doubts)
-        more = f" (and {len(doubts) - 1} more scenes like it)" if len(doubts) > 1 else ""
+    found = looks(scenes, grids)
+    verdicts = {id(one.scene): judge(one, found) for one in found}
+    doubted = [one for one in found if verdicts[id(one.scene)].doubt is not None]
+    if doubted and choice == "refuse":
+        first = doubted[0]
+        more = f" (and {len(doubted) - 1} more scenes like it)" if len(doubted) > 1 else ""
         raise SceneError(
             f"checking the offset of scene {first.scene.id}{more}: its metadata say {first.stated.source}, but "
-            f'{doubts[id(first.scene)]}; set `offset` of [imagery] to "pixels" to follow the pixels or to "metadata" '
-            "to follow the metadata, or list its id in `skip`"
+            f'{verdicts[id(first.scene)].doubt}; set `offset` of [imagery] to "pixels" to follow the pixels or to '
+            '"metadata" to follow the metadata, or list its id in `skip`'
         )
-    return [
-        replace(scene, decided=_decided(looks[id(scene)], doubts.get(id(scene)), choice))
-        if id(scene) in looks
-        else scene
-        for scene in scenes
-    ]
+    decided = {id(one.scene): _decided(one, verdicts[id(one.scene)], choice) for one in found}
+    return [replace(scene, decided=decided[id(scene)]) if id(scene) in decided else scene for scene in scenes]
+
+
+def looks(scenes: Sequence[Scene], grids: Mapping[str, Grid]) -> list[Look]:
+    """What is seen of each scene whose product has an offset that some scenes lack, in their order.
+
+    Raises:
+        SceneError: see `read_asset`.
+    """
+    checked = [scene for scene in scenes if scene.product.offset_from_baseline is not None]
+    found: dict[int, Look] = {}
+    if checked:
+        with (
+            METER.purpose("offset check"),
+            ThreadPoolExecutor(THREADS) as executor,
+            progress("check offsets", len(checked)) as advance,
+        ):
+            for scene, seen in run_tiles(lambda scene: look(scene, grids), checked, executor, 2 * THREADS):
+                found[id(scene)] = seen
+                advance(1)
+    return [found[id(scene)] for scene in checked]
 
 
 def look(scene: Scene, grids: Mapping[str, Grid]) -> Look:
@@ -110,19 +159,29 @@ def look(scene: Scene, grids: Mapping[str, Grid]) -> Look:
         SceneError: see `read_asset`.
     """
     product, grid = scene.product, _sample(grids[scene.product.sensor])
-    flags = np.zeros(grid.shape, np.uint16)
+    flags, dark = np.zeros(grid.shape, np.uint16), np.zeros(grid.shape, bool)
     for asset, encoding in product.quality_bands.items():
-        flags |= QUALITY_RULES[encoding](read_asset(scene, asset, "quality", grid, "nearest", NO_QUALITY[encoding]))
-    clear, darkest = CLEAR.usable(flags), np.full(grid.shape, np.inf)
+        values = read_asset(scene, asset, "quality", grid, "nearest", NO_QUALITY[encoding])
+        flags |= QUALITY_RULES[encoding](values)
+        dark |= (encoding == "scl") & (values == VEGETATION)
+    clear, water = CLEAR.usable(flags), (flags & bits(["water"])) != 0
+    darkest, filled, possible = np.full(grid.shape, np.inf), np.ones(grid.shape, bool), clear.copy()
     for band in find_sensor(product.sensor).bands:
         if clear.any() and band.common_name in DARK:
             stored = read_asset(scene, product.assets[band.name], band.name, grid, "nearest", product.nodata)
-            clear &= (
-                (stored != product.nodata) & (stored >= product.valid_range[0]) & (stored <= product.valid_range[1])
-            )
+            filled &= stored != product.nodata
+            possible &= (stored >= product.valid_range[0]) & (stored <= product.valid_range[1])
             darkest = np.minimum(darkest, stored * product.scale)
-    enough = np.count_nonzero(clear) >= FEWEST
-    return Look(scene, scene.encoding, float(np.quantile(darkest[clear], QUANTILE)) if enough else None)
+    possible &= filled
+    dark |= water
+    bare = clear & ~dark
+    return Look(
+        scene,
+        scene.encoding,
+        float(np.quantile(darkest[possible], QUANTILE)) if np.count_nonzero(possible) >= FEWEST else None,
+        dark_ground=bool(clear.any() and dark[clear].mean() >= DARK_GROUND),
+        missing=float((~filled)[bare].mean()) if np.count_nonzero(bare) >= FEWEST else 0.0,
+    )
 
 
 def _sample(grid: Grid) -> Grid:
@@ -131,46 +190,54 @@ def _sample(grid: Grid) -> Grid:
     return Grid.of(str(grid.crs), grid.transform * Affine.scale(step), (ceil(rows / step), ceil(cols / step)))
 
 
-def _doubt(one: Look, found: Sequence[Look]) -> str | None:
-    """Why the pixels contradict what is stated, as a part of a sentence; None where they do not."""
+def judge(one: Look, found: Sequence[Look]) -> Verdict:
+    """What the pixels of a scene say, beside those of the others that were looked at."""
+    if one.missing > MISSING:
+        share = f"{one.missing:.0%} of its clear bare pixels"
+        return Verdict(f"{share} have no number, as if the offset had been taken off twice")
     if one.darkest is None:
-        return None
-    percent, near = f"{QUANTILE:.0%} of its clear pixels", _neighbours(one, found)
-    away = None if near is None else abs(one.darkest + one.other - near)
-    if one.other == 0 and one.level < LOWEST:
-        return f"then {percent} reflect less than {one.level:.3f}, as if the offset had been removed already"
-    if one.other != 0 and one.level > HIGHEST and (away is None or away < UNLIKE):
-        return f"then only {percent} reflect less than {one.level:.3f}, as if the offset were still in its numbers"
-    if near is None or away is None or abs(one.level - near) <= UNLIKE or away >= LIKE:
-        return None
-    return f"then its darkest pixels reflect {one.level:.3f}, those of the scenes next to it in time {near:.3f}"
+        return Verdict(unjudged=FEW_CLEAR)
+    percent, near, step = f"{QUANTILE:.0%} of its clear pixels", _neighbours(one, found), one.scene.product.offset
+    if one.stated.offset != 0 and one.level < LOWEST:
+        return Verdict(f"then {percent} reflect less than {one.level:.3f}, as if the offset had been removed already")
+    if one.level > HIGHEST:
+        explained = near is None or min(abs(one.level + times * step - near) for times in (1, 2)) < UNLIKE
+        if not (one.dark_ground and explained):
+            return Verdict(unjudged=NOTHING_DARK)
+        twice = "added twice" if one.stated.offset != 0 else "still in its numbers"
+        return Verdict(f"then only {percent} reflect less than {one.level:.3f}, as if the offset were {twice}")
+    if near is None or abs(one.level - near) <= UNLIKE:
+        return Verdict()
+    if min(abs(one.level + shift - near) for shift in (step, -step)) >= LIKE:
+        return Verdict()
+    return Verdict(
+        f"then its darkest pixels reflect {one.level:.3f}, those of the scenes next to it in time {near:.3f}"
+    )
 
 
 def _neighbours(one: Look, found: Sequence[Look]) -> float | None:
-    """Median level of the nearest plausible scenes of the product in time, or None."""
+    """Median reflectance of dark ground in the nearest scenes of the product in time that show some, or None."""
     others = [
-        other
+        (abs((other.scene.day - one.scene.day).days), ground)
         for other in found
-        if other is not one
-        and other.scene.product == one.scene.product
-        and other.darkest is not None
-        and LOWEST <= other.level <= HIGHEST
+        if other is not one and other.scene.product == one.scene.product and (ground := other.ground) is not None
     ]
-    others.sort(key=lambda other: abs((other.scene.day - one.scene.day).days))
-    return float(np.median([other.level for other in others[:NEIGHBOURS]])) if others else None
+    others.sort(key=lambda pair: pair[0])
+    return float(np.median([ground for _, ground in others[:NEIGHBOURS]])) if others else None
 
 
-def _decided(one: Look, doubt: str | None, choice: OffsetChoice) -> Encoding:
-    if one.darkest is None:
-        return replace(one.stated, source=f"{one.stated.source}; too few clear pixels to check it")
-    if doubt is None:
+def _decided(one: Look, verdict: Verdict, choice: OffsetChoice) -> Encoding:
+    if verdict.unjudged is not None:
+        return replace(one.stated, source=f"{one.stated.source}; {verdict.unjudged}")
+    if verdict.doubt is None:
         return replace(one.stated, source=f"{one.stated.source}; its pixels agree")
     if choice == "metadata":
         return replace(one.stated, source=f'{one.stated.source}; against its pixels, by `offset` = "metadata"')
-    if not LOWEST <= one.darkest + one.other <= HIGHEST:
+    if not one.fits_other:
         raise SceneError(
-            f"checking the offset of scene {one.scene.id}: its pixels fit neither {one.stated.source} ({doubt}) nor "
-            f"offset {one.other:g}; list its id in `skip`, or use the product that fits these files"
+            f"checking the offset of scene {one.scene.id}: its pixels fit neither {one.stated.source} "
+            f"({verdict.doubt}) nor offset {one.other:g}; list its id in `skip`, or use the product that fits these "
+            "files"
         )
     return replace(
         one.stated, offset=one.other, source=f"offset {one.other:g} from its pixels; against {one.stated.source}"

@@ -1,0 +1,231 @@
+"""How often the check of offsets alarms on true metadata, and how many planted lies it notices.
+
+    python benchmarks/offsets.py --out benchmarks/results               simulates four regions, two seeds
+    python benchmarks/offsets.py --regions oceanic --seeds 5 --size 2.5 --every 1
+    python benchmarks/offsets.py --seasons DIR …                        what `agrifm simulate` wrote
+    AGRIFM_DATA=DIR python benchmarks/offsets.py …                      a real season (Flanders, 2018) besides
+
+Every scene's numbers are brought into four states: with the 1000 that ESA adds, without them (below 0 they end), taken
+off twice and added twice. What the item states is true or not. A lie is planted into one scene of a true season, and
+then into all of them. Scenes with too few clear pixels are left out of the rates and counted.
+"""
+
+import argparse
+import datetime
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from simulate import processor
+
+from agrifm.cube.fetch import read_area
+from agrifm.grid import Grid, area_grid
+from agrifm.record import running_versions
+from agrifm.scene.offsets import DARK, FEW_CLEAR, Look, judge, look
+from agrifm.scene.own import search_files
+from agrifm.scene.products import Product, find_product
+from agrifm.scene.read import ArrayAsset, Scene, read_asset
+from agrifm.scene.search import search_catalog
+from agrifm.scene.simulator.catalogue import write
+from agrifm.scene.simulator.encode import SENTINEL_2
+from agrifm.scene.simulator.plan import Plan
+from agrifm.scene.simulator.region import read_region
+from agrifm.season import Season
+from agrifm.sensors import find_sensor
+
+REGIONS = ("oceanic", "mediterranean", "monsoon", "southern")
+SIMULATED, FLAGGED = find_product("sentinel-2-c1-l2a"), find_product("sentinel-2-l2a-earth-search")
+REAL = find_product("sentinel-2-l2a-earth-search-v0")
+"""Its assets have the names of the real set's variables."""
+ALWAYS = Season(datetime.date(2000, 1, 1), datetime.date(2099, 12, 31))
+
+
+class State(NamedTuple):
+    """Numbers and what is said of them."""
+
+    added: int
+    """What the numbers hold besides 10000 times reflectance."""
+    baseline: str
+    removed: bool
+
+
+TRUE = {
+    "with offset, baseline 05.10": State(1000, "05.10", False),
+    "without, baseline 03.01": State(0, "03.01", False),
+    "removed, and the flag says so": State(0, "05.10", True),
+}
+LIES = {
+    "flag says removed, it is there": State(1000, "05.10", True),
+    "flag says there, it was removed": State(0, "05.10", False),
+    "taken off twice, flag says removed": State(-1000, "05.10", True),
+    "taken off twice, flag says there": State(-1000, "05.10", False),
+    "added twice, flag says there": State(2000, "05.10", False),
+    "added twice, flag says removed": State(2000, "05.10", True),
+}
+HOW = ("one scene", "all scenes")
+
+
+@dataclass
+class Counts:
+    """Of one season."""
+
+    name: str
+    scenes: int
+    few_clear: int
+    found: dict[tuple[str, str], Counter[str]]
+    """By state, and by how many scenes have it, the number of "alarm", "agree" and "not judged"."""
+    seconds: float
+
+
+def looks_of(scene: Scene, grid: Grid, product: Product) -> dict[State, Look]:
+    """What the check sees of a scene in every state."""
+    bands = [band for band in find_sensor(product.sensor).bands if band.common_name in DARK]
+    shift = round(scene.encoding.offset / scene.product.scale)
+    plain = {
+        product.assets[band.name]: read_asset(scene, scene.product.assets[band.name], band.name, grid, "nearest", 0)
+        for band in bands
+    }
+    assert scene.product.quality_asset is not None
+    classes = read_asset(scene, scene.product.quality_asset, "quality", grid, "nearest", 0)
+    found: dict[State, Look] = {}
+    for added in (1000, 0, -1000, 2000):
+        planes = {key: shifted(numbers, shift + added) for key, numbers in plain.items()}
+        planes[str(product.quality_asset)] = classes
+        assets = {
+            key: ArrayAsset(xr.DataArray(plane, dims=("y", "x"), name=key), str(grid.crs), grid.transform)
+            for key, plane in planes.items()
+        }
+        made = Scene(scene.id, product, scene.day, assets, "made", baseline="05.10")
+        seen = look(made, {product.sensor: grid})
+        for state in (*TRUE.values(), *LIES.values()):
+            if state.added == added:
+                stated = replace(made, baseline=state.baseline, offset_removed=state.removed)
+                found[state] = replace(seen, scene=stated, stated=stated.encoding)
+    return found
+
+
+def shifted(numbers: NDArray[np.integer], by: int) -> NDArray[np.uint16]:
+    """Digital numbers with `by` added, ending at 0; what was nodata stays it."""
+    moved = np.clip(numbers.astype(np.int64) + by, 0, 65535)
+    return np.where(numbers == 0, 0, moved).astype(np.uint16)
+
+
+def counted(name: str, scenes: Sequence[Scene], grid: Grid, product: Product) -> Counts:
+    """Verdicts on a season whose numbers are known to be as its metadata say."""
+    start = time.process_time()
+    every = [looks_of(scene, grid, product) for scene in scenes]
+    few = [judge(seen[TRUE["with offset, baseline 05.10"]], []).unjudged == FEW_CLEAR for seen in every]
+    every = [seen for seen, is_few in zip(every, few, strict=True) if not is_few]
+    found: dict[tuple[str, str], Counter[str]] = {}
+    # the offset in the numbers of the true scenes around a lie is as the item of the first true state says
+    truth = [seen[TRUE["with offset, baseline 05.10"]] for seen in every]
+    for label, state in {**TRUE, **LIES}.items():
+        season = [seen[state] for seen in every]
+        found[label, HOW[1]] = Counter(verdict(one, season) for one in season)
+        if label in LIES:
+            found[label, HOW[0]] = Counter(
+                verdict(one, [*truth[:number], one, *truth[number + 1 :]]) for number, one in enumerate(season)
+            )
+    return Counts(name, len(scenes), sum(few), found, time.process_time() - start)
+
+
+def verdict(one: Look, season: Sequence[Look]) -> str:
+    """What the check says of a scene beside the others."""
+    found = judge(one, season)
+    return "alarm" if found.doubt is not None else "not judged" if found.unjudged is not None else "agree"
+
+
+def simulated(scratch: Path, regions: Sequence[str], seeds: Sequence[int], size: float, every: int) -> Iterator[Path]:
+    """Seasons of Sentinel-2 alone, of every so many passes, one after another."""
+    for seed in seeds:
+        for region in regions:
+            described = read_region(region)
+            plan = Plan.of(described, size, seed, described.orbits.season(2024))
+            taken = [one for one in plan.acquisitions if one.collection == SENTINEL_2][::every]
+            yield write(scratch / f"{region}-{seed}", replace(plan, acquisitions=taken)).parent
+
+
+def of_catalogue(directory: Path) -> Counts:
+    """Verdicts on what `agrifm simulate` wrote."""
+    area = read_area(Path("area.geojson"), directory).shape
+    scenes = search_catalog(directory / "catalog.json", [SIMULATED], ALWAYS, area).scenes
+    return counted(directory.name, scenes, area_grid(area), FLAGGED)
+
+
+def of_flanders(data: Path) -> Counts | None:
+    """Verdicts on the real season, whose numbers hold no offset; None where it is not there."""
+    files = sorted(data.glob("flanders_multisource_2018/*/s2_l2a_10m.nc"))
+    if not files:
+        return None
+    scenes = search_files(files[0].parent, "s2_l2a_*m.nc", REAL, ALWAYS, baseline="02.07").scenes
+    asset = scenes[0].assets["B02"]
+    assert isinstance(asset, ArrayAsset)
+    height, width = asset.pixels.shape
+    return counted("Flanders, real", scenes, Grid.of(asset.crs, asset.transform, (height, width)), REAL)
+
+
+def written(rows: Sequence[Counts], command: str, load: float) -> str:
+    """The dated table."""
+    versions = ", ".join(f"{name} {number}" for name, number in running_versions("numpy", "rasterio").items())
+    lines = [
+        f"date       {datetime.date.today().isoformat()}",
+        f"hardware   {processor()}; busy processes before the start (load average) {load:.1f}",
+        f"versions   {versions}",
+        f"command    python benchmarks/offsets.py {command}".rstrip(),
+        "",
+        f"{'season':<20}{'scenes':>8}{'too few clear pixels':>22}{'seconds':>9}",
+        *(f"{row.name:<20}{row.scenes:>8}{row.few_clear:>22}{row.seconds:>9.0f}" for row in rows),
+    ]
+    for label, how in rows[0].found:
+        title = f"true metadata: {label}" if label in TRUE else f"lie: {label}; {how}"
+        lines += ["", title, *(cells(row.name, row.found[label, how]) for row in rows)]
+        lines.append(cells("all", sum((row.found[label, how] for row in rows), Counter())))
+    return "\n".join(lines)
+
+
+def cells(name: str, found: Counter[str]) -> str:
+    """Alarms among the scenes that were judged, and how many were not."""
+    judged = found["alarm"] + found["agree"]
+    share = f"{100 * found['alarm'] / judged:5.1f} %" if judged else "      -"
+    return f"  {name:<20}alarms {found['alarm']:>4} of {judged:>4} judged {share}   not judged {found['not judged']:>4}"
+
+
+def main() -> None:
+    """Measure and print; with --out also write a dated file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seasons", type=Path, nargs="*", default=[], help="directories that `agrifm simulate` wrote")
+    parser.add_argument("--regions", nargs="*", default=REGIONS)
+    parser.add_argument("--seeds", type=int, nargs="*", default=(21, 22))
+    parser.add_argument("--size", type=float, default=1.0, help="kilometres, default 1")
+    parser.add_argument("--every", type=int, default=2, help="simulate every so many passes, default 2")
+    parser.add_argument("--out", type=Path, help="folder for <date>-offsets.txt")
+    args = parser.parse_args()
+    load = os.getloadavg()[0]
+    if args.seasons:
+        command = f"--seasons {' '.join(path.name for path in args.seasons)}"
+        rows = [of_catalogue(path) for path in args.seasons]
+    else:
+        seeds = " ".join(map(str, args.seeds))
+        command = f"--regions {' '.join(args.regions)} --seeds {seeds} --size {args.size:g} --every {args.every}"
+        with tempfile.TemporaryDirectory() as scratch:
+            made = simulated(Path(scratch), args.regions, args.seeds, args.size, args.every)
+            rows = [of_catalogue(path) for path in made]
+    real = of_flanders(Path(os.environ["AGRIFM_DATA"])) if "AGRIFM_DATA" in os.environ else None
+    text = written([*rows, real] if real else rows, command, load)
+    print(text)
+    if args.out:
+        args.out.mkdir(parents=True, exist_ok=True)
+        path = args.out / f"{datetime.date.today().isoformat()}-offsets.txt"
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""The benchmark of the check on offsets: its states of the numbers and its counts, by hand."""
+
+from collections import Counter
+from datetime import date, timedelta
+
+import numpy as np
+import offsets
+import xarray as xr
+from affine import Affine
+
+from agrifm.grid import Grid
+from agrifm.scene.read import ArrayAsset, Scene
+from tests.scenes import LEFT, TOP, UTM
+
+SIDE = 48
+GRID = Grid.of(UTM, Affine(10, 0, LEFT, 0, -10, TOP), (SIDE, SIDE))
+
+
+def scene(day: int, baseline: str, classes: int = 4) -> Scene:
+    """Reflectance 0.03 in the upper half, vegetation unless `classes` says otherwise, and soil of 0.08 below."""
+    reflectance = np.full((SIDE, SIDE), 300)
+    reflectance[SIDE // 2 :] = 800
+    seen = np.full((SIDE, SIDE), classes, np.uint8)
+    seen[SIDE // 2 :] = 5 if classes == 4 else classes
+    numbers = (reflectance + (1000 if baseline >= "04" else 0)).astype(np.uint16)
+    planes = {**dict.fromkeys(offsets.SIMULATED.assets.values(), numbers), "scl": seen}
+    assets = {
+        key: ArrayAsset(xr.DataArray(plane, dims=("y", "x"), name=key), UTM, GRID.transform)
+        for key, plane in planes.items()
+    }
+    return Scene(f"S{day}", offsets.SIMULATED, date(2024, 5, 1) + timedelta(day), assets, "made", baseline=baseline)
+
+
+def test_numbers_end_at_zero_and_nodata_stays() -> None:
+    moved = offsets.shifted(np.array([0, 1, 1000, 1001, 65535], np.uint16), -1000)
+    assert moved.tolist() == [0, 0, 0, 1, 64535]
+    assert offsets.shifted(np.array([0, 65535], np.uint16), 2000).tolist() == [0, 65535]
+
+
+def test_states_of_a_season_are_counted_and_a_cloudy_scene_is_left_out() -> None:
+    """Four scenes of either baseline, one of them cloud; dark ground of 0.03, so that every lie shows."""
+    season = [scene(0, "05.10"), scene(5, "03.01"), scene(10, "05.10"), scene(15, "05.10", classes=9)]
+    row = offsets.counted("made", season, GRID, offsets.FLAGGED)
+    assert (row.scenes, row.few_clear) == (4, 1)
+    alarms = {label: row.found[label, how] for label in offsets.LIES for how in offsets.HOW}
+    assert all(found == Counter(alarm=3) for found in alarms.values())
+    assert all(row.found[label, "all scenes"] == Counter(agree=3) for label in offsets.TRUE)
+    text = offsets.written([row, row], "--seeds 1", 0.0)
+    assert "  all                 alarms    0 of    6 judged   0.0 %   not judged    0" in text.splitlines()
+    assert text.splitlines()[-1] == "  all                 alarms    6 of    6 judged 100.0 %   not judged    0"

@@ -1,20 +1,24 @@
 """How well rules on quality flags find the true clouds, shadows and cirrus of a simulated season, sensor by sensor.
 
-    python benchmarks/quality.py SEASON --region oceanic --seed 0 --size 7 --out benchmarks/results
+    python benchmarks/quality.py --out benchmarks/results               simulates a region with three seeds
+    python benchmarks/quality.py --seasons DIR DIR --seeds 0 1 --size 5    what `agrifm simulate` wrote with these
 
-SEASON is what `agrifm simulate` wrote with that region, seed and size. The truth is the simulator's sky at the pixels'
-centres (of MODIS at 16 places in each pixel, on the pixel's own day). A pixel is truly spoiled by a cloud of opacity
-0.25 or more, else by a shadow as deep, else by cirrus of reflectance 0.01 or more; it is truly clear below a tenth of
-each; in between it is not counted. Omission: spoiled pixels that the rule leaves usable. Commission: clear pixels that
-it masks.
+Each seed gives rates of its own, of which the mean and the range are stated. The truth is the simulator's sky at the
+pixels' centres (of MODIS at 16 places in each pixel, on the pixel's own day). A pixel is truly spoiled by a cloud of
+opacity 0.25 or more, else by a shadow as deep, else by cirrus of reflectance 0.01 or more; it is truly clear below a
+tenth of each; in between it is not counted. Omission: spoiled pixels that the rule leaves usable. Commission: clear
+pixels that it masks.
 """
 
 import argparse
 import datetime
 import os
+import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from math import isnan
 from pathlib import Path
+from statistics import mean
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +32,7 @@ from agrifm.scene.products import find_product
 from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, Flags, bits
 from agrifm.scene.read import Scene, read_asset
 from agrifm.scene.search import search_catalog
+from agrifm.scene.simulator.catalogue import write
 from agrifm.scene.simulator.orbits import Pass
 from agrifm.scene.simulator.plan import Plan
 from agrifm.scene.simulator.region import read_region
@@ -156,47 +161,69 @@ def measure(season: Path, plan: Plan, every: int, side: int) -> dict[tuple[str, 
     return dict(total)
 
 
-def table(total: Mapping[tuple[str, str], Mapping[str, tuple[int, int]]], args: argparse.Namespace, load: float) -> str:
+Total = Mapping[tuple[str, str], Mapping[str, tuple[int, int]]]
+"""Counts by sensor and rule, of one season."""
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean, lowest and highest of what the seeds gave, as a cell; those without such pixels are left out."""
+    known = [value for value in values if not isnan(value)]
+    return f"{mean(known):.1f} ({min(known):.1f}-{max(known):.1f})" if known else "-"
+
+
+def table(totals: Sequence[Total], args: argparse.Namespace, load: float) -> str:
     """Header, and one line for each sensor and rule."""
     versions = ", ".join(f"{name} {number}" for name, number in running_versions("numpy", "scipy").items())
-    command = f"--region {args.region} --seed {args.seed} --size {args.size:g} --every {args.every} --side {args.side}"
+    seeds = " ".join(map(str, args.seeds))
+    command = f"--region {args.region} --seeds {seeds} --size {args.size:g} --every {args.every} --side {args.side}"
     lines = [
         f"date       {datetime.date.today().isoformat()}",
         f"hardware   {processor()}; busy processes before the start (load average) {load:.1f}",
         f"versions   {versions}",
-        f"command    python benchmarks/quality.py SEASON {command}",
+        f"command    python benchmarks/quality.py {command}",
         "",
-        "percent; omission of truly spoiled pixels by kind, commission of truly clear ones; pixels judged in thousands",
+        f"percent, mean and range of {len(totals)} seeds; omission of truly spoiled pixels by kind, commission of",
+        "truly clear ones; pixels judged in thousands, all seeds together",
         "",
-        f"{'sensor':<12}{'rule':<20}{'cloud':>8}{'shadow':>8}{'cirrus':>8}{'clear masked':>14}"
+        f"{'sensor':<12}{'rule':<20}{'cloud':>16}{'shadow':>18}{'cirrus':>18}{'clear masked':>18}"
         f"{'spoiled':>9}{'clear':>8}",
     ]
-    for (sensor, rule), counts in total.items():
-        own = rates(counts)
-        spoiled = sum(counts[kind][1] for kind in KINDS) / 1000
-        cells = "".join(f"{own[kind]:>8.1f}" for kind in KINDS)
+    for sensor, rule in totals[0]:
+        counts = [total[sensor, rule] for total in totals]
+        own = [rates(one) for one in counts]
+        spoiled = sum(one[kind][1] for one in counts for kind in KINDS) / 1000
+        cells = [spread([one[kind] for one in own]) for kind in (*KINDS, "clear")]
         lines.append(
-            f"{sensor:<12}{rule:<20}{cells}{own['clear']:>14.1f}{spoiled:>9.1f}{counts['clear'][1] / 1000:>8.1f}"
+            f"{sensor:<12}{rule:<20}{cells[0]:>16}{cells[1]:>18}{cells[2]:>18}{cells[3]:>18}"
+            f"{spoiled:>9.1f}{sum(one['clear'][1] for one in counts) / 1000:>8.1f}"
         )
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
+    """Measure and print; with --out also write a dated file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("season", type=Path, metavar="SEASON", help="directory that `agrifm simulate` wrote")
-    parser.add_argument("--region", default="oceanic", help="as simulated, default oceanic")
-    parser.add_argument("--seed", type=int, default=0, help="as simulated, default 0")
-    parser.add_argument("--size", type=float, default=5.0, help="as simulated, km, default 5")
-    parser.add_argument("--year", type=int, default=2024, help="as simulated, default 2024")
+    parser.add_argument("--seasons", type=Path, nargs="*", help="directories that `agrifm simulate` wrote, one a seed")
+    parser.add_argument("--region", default="oceanic", help="default oceanic")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default 0 1 2")
+    parser.add_argument("--size", type=float, default=5.0, help="km, default 5")
+    parser.add_argument("--year", type=int, default=2024, help="default 2024")
     parser.add_argument("--every", type=int, default=3, help="judge every so many frames (all of MODIS), default 3")
     parser.add_argument("--side", type=int, default=3840, help="side of the judged square, metres, default 3840")
     parser.add_argument("--out", type=Path, help="folder for <date>-quality.txt")
     args = parser.parse_args()
+    if args.seasons and len(args.seasons) != len(args.seeds):
+        parser.error(f"{len(args.seasons)} seasons and {len(args.seeds)} seeds; name one seed for each")
 
     load = os.getloadavg()[0]
     region = read_region(args.region)
-    plan = Plan.of(region, args.size, args.seed, region.orbits.season(args.year))
-    text = table(measure(args.season, plan, args.every, args.side), args, load)
+    totals = []
+    for number, seed in enumerate(args.seeds):
+        plan = Plan.of(region, args.size, seed, region.orbits.season(args.year))
+        with tempfile.TemporaryDirectory() as scratch:
+            season = args.seasons[number] if args.seasons else write(Path(scratch) / "season", plan).parent
+            totals.append(measure(season, plan, args.every, args.side))
+    text = table(totals, args, load)
     print(text, end="")
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)

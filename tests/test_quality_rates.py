@@ -1,5 +1,7 @@
 """The benchmark of quality rules: its truth and its counts, by hand."""
 
+from argparse import Namespace
+
 import numpy as np
 import pytest
 import quality
@@ -45,3 +47,17 @@ def test_omission_counts_spoiled_pixels_left_usable_and_commission_clear_ones_ma
     assert found["cloud"] == pytest.approx(100 / 3)
     assert found["clear"] == 50
     assert np.isnan(found["shadow"])
+
+
+def test_the_table_has_the_mean_and_the_range_of_the_seeds() -> None:
+    """Of 10 clouds 1 and 3 are left in: 20 percent, 10 to 30; the second seed has no cirrus, neither has shadows."""
+    seeds = [
+        {"cloud": (1, 10), "shadow": (0, 0), "cirrus": (1, 4), "clear": (0, 1000)},
+        {"cloud": (3, 10), "shadow": (0, 0), "cirrus": (0, 0), "clear": (15, 1000)},
+    ]
+    args = Namespace(region="oceanic", seeds=[5, 6], size=5.0, every=3, side=3840)
+    text = quality.table([{("landsat", "default"): counts} for counts in seeds], args, 0.0)
+    assert "command    python benchmarks/quality.py --region oceanic --seeds 5 6 --size 5 --every 3 --side 3840" in text
+    cells = text.splitlines()[-1].split()
+    assert cells[2:9] == ["20.0", "(10.0-30.0)", "-", "25.0", "(25.0-25.0)", "0.8", "(0.0-1.5)"]
+    assert cells[9:] == ["0.0", "2.0"]

@@ -1,6 +1,7 @@
 """`agrifm fetch` over real protocols on this machine: the same cube as from the folder, or one sentence."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -117,7 +118,8 @@ def test_a_cube_is_built_again_from_the_scenes_file_without_searching(tmp_path: 
         again, same_lines = run(project(tmp_path / "p", f'catalog = "{SCENES}"\n{S2}{skip}'))
         assert not [request for request in server.requests if not request.path.startswith("/files/")]
     assert contents(again) == first
-    assert same_lines == lines
+    assert lines[-1].startswith("read from servers: search ")
+    assert same_lines == lines[:-1]  # small files came whole with their heads, which are kept
     written = json.loads((tmp_path / "p" / SCENES).read_text())
     assert written["type"] == "FeatureCollection"
     assert [item["id"] for item in written["features"]] == ["S2A_T31UDQ_20240501", "S2A_T31UDQ_20240506"]
@@ -280,12 +282,21 @@ def test_filters_and_a_mended_area_stand_in_the_account(tmp_path: Path) -> None:
     with serving_season(top) as server:
         imagery = f'catalog = "{server.url}"\n{S2}\ncloud = 50'
         cube, lines = run(project(tmp_path / "p", imagery, '"../bow.geojson"', end="2024-05-05"))
+        asked = [request.path for request in server.requests]
     assert lines[0].startswith("area: 1 of 1 polygons cross themselves and were mended (")
-    assert lines[1:] == [
+    assert lines[1:-1] == [
         "scenes left out: 1 outside the season",
         "1 scenes state no cloud cover and were kept",
         "sentinel-2: 1 frames requested, 1 found",
     ]
+    # the check of the offset asks for four files that are small enough to come whole, and are not asked for again
+    of_scene = sum(path.startswith("/files/S2A") for path in asked)
+    assert of_scene == 11
+    said = rf"read from servers: search {len(asked) - of_scene} requests, (.*) MB; offset check 4 requests, (.*) MB; "
+    found = re.fullmatch(said + r"scenes 7 requests, (.*) MB", lines[-1])
+    assert found is not None, lines[-1]
+    sizes = [path.stat().st_size / 1e6 for path in top.parent.rglob("S2A_T31UDQ_20240501/*.tif")]
+    assert float(found[2]) + float(found[3]) == pytest.approx(sum(sizes), abs=0.01)
     assert cube.provenance["removed"] == {"outside the season": 1}
 
 

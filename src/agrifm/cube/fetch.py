@@ -15,6 +15,7 @@ from agrifm.scene.providers import find_provider
 from agrifm.scene.read import Scene
 from agrifm.scene.remote import is_remote
 from agrifm.scene.search import LAST, Search, search_catalog
+from agrifm.scene.traffic import METER, lines_since
 from agrifm.scene.usable import UsableRule
 
 SCENES = "scenes.json"
@@ -27,24 +28,25 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
     The scenes found in a catalogue are written to scenes.json beside the cube before the first is read.
 
     Returns:
-        The cube, and one sentence per sensor that accounts for every frame.
+        The cube, and one sentence per sensor that accounts for every frame; then what was read from servers.
 
     Raises:
         ConfigError: the area, the provider or a product cannot be used.
         SceneError, CubeError, OutputError: see `search_catalog`, `search_files` and `build_cube`.
     """
-    imagery, season = project.imagery, project.season.season
+    imagery, season, before = project.imagery, project.season.season, METER.found()
     rule = UsableRule(imagery.masked, imagery.dilate, imagery.masks)
     area = read_area(project.season.area, project.directory, project.season.buffer)
     if not imagery.native_grid:
         utm_zone(area.shape)  # refused before anything is searched
     products = [find_product(name) for name in imagery.products]
-    search = _search(project, products, area)
+    with METER.purpose("search"):
+        search = _search(project, products, area)
     for files in imagery.files:
         product = find_product(files.product)
         search.extend(search_files(project.directory, files.pattern, product, season, imagery.skip, files.baseline))
     cube = build_cube(project.cube, search, season, area.shape, imagery.native_grid, rule, imagery.offset)
-    return cube, [*area.notes, *account(search, imagery.skip, products)]
+    return cube, [*area.notes, *account(search, imagery.skip, products), *lines_since(before)]
 
 
 def _search(project: Project, products: Sequence[Product], area: Area) -> Search:

@@ -29,6 +29,8 @@ from rasterio.abc import MultiByteRangeResourceContainer
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
+from agrifm.scene.traffic import METER
+
 TRIES = 5
 """How often a request is made before it counts as failed."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
@@ -147,6 +149,7 @@ def request(
         except urllib3.exceptions.HTTPError as error:
             reason = _reason(error)
         else:
+            METER.add(len(answer.data))
             status = answer.status
             if status in (200, 206):
                 return Reply(status, answer.headers, answer.data)

@@ -159,6 +159,7 @@ def test_the_compiler_sees_one_graph_without_breaks_and_the_same_numbers(
 
 
 @pytest.mark.check
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # the compiler itself does so
 def test_the_compiler_sees_one_graph_in_training_and_gives_the_same_gradients() -> None:
     graphs: list[GraphModule] = []
     compiled = small_network()

@@ -42,6 +42,7 @@ def test_a_step_is_the_same_however_it_is_computed(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.check
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # the compiler itself does so
 def test_a_compiled_step_moves_the_weights_no_further(tmp_path: Path) -> None:
     """Other random numbers drop its paths, so the weights agree to the length of the step."""
     try:

@@ -1,19 +1,31 @@
 """`agrifm map`: the project's cube and one of its models to its map."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agrifm.config import Project
 from agrifm.errors import MapError
 from agrifm.mapping.run import MapSummary, map_area
 from agrifm.train.trained import SUFFIXES, load_record
 
+if TYPE_CHECKING:
+    from agrifm.models.precision import Precision
 
-def map_project(project: Project, model: Path | None = None, out: Path | None = None) -> MapSummary:
+
+def map_project(
+    project: Project,
+    model: Path | None = None,
+    out: Path | None = None,
+    precision: "Precision" = "float32",
+    compiled: bool = False,
+) -> MapSummary:
     """Map the project's area; a stopped map continues.
 
     Args:
         model: model file; left out, the one named under [map].
         out: directory of the map; left out, `map/` beside the project file.
+        precision: in which a network computes (docs/precision.md).
+        compiled: a network is compiled by `torch.compile`.
 
     Raises:
         MapError, ModelError, CubeError, OutputError: in a sentence, before anything is overwritten.
@@ -21,7 +33,7 @@ def map_project(project: Project, model: Path | None = None, out: Path | None = 
     path = model or _named_model(project)
     window = project.map.window or load_record(path).side
     overlap = project.map.overlap if 2 * project.map.overlap <= window else 0
-    return map_area(project.cube, path, out or project.maps, window, overlap)
+    return map_area(project.cube, path, out or project.maps, window, overlap, precision, compiled)
 
 
 def _named_model(project: Project) -> Path:

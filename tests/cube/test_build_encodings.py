@@ -187,7 +187,7 @@ LIES = {
     ),
     "baseline too old": ({"s2:processing_baseline": "03.01"}, 1000, "as if the offset were still in its numbers", -0.1),
     "baseline too new": ({"s2:processing_baseline": "04.00"}, 0, "as if the offset had been removed already", 0.0),
-    "taken off twice": ({E_FLAG: True}, -1000, "100% of its clear bare pixels have no number, as if the offset", None),
+    "taken off twice": ({E_FLAG: True}, -1000, "100% of the bare ones have no number, as if the offset had been", None),
     "taken off twice, flag says not removed": (
         {"s2:processing_baseline": "05.10", E_FLAG: False},
         -1000,

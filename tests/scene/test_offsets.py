@@ -14,7 +14,7 @@ from tests.scenes import LEFT, SIDE, TOP, UTM
 
 from agrifm.errors import SceneError
 from agrifm.grid import Grid, area_grid
-from agrifm.scene.offsets import FEWEST, NOTHING_DARK, look, settle
+from agrifm.scene.offsets import FEWEST, NOTHING_DARK, judge, look, settle
 from agrifm.scene.own import search_files
 from agrifm.scene.products import Product, find_product
 from agrifm.scene.read import ArrayAsset, Scene
@@ -306,3 +306,16 @@ def test_a_scene_whose_band_is_absent_is_refused_by_the_check_as_by_the_reader()
         SceneError, match=r"scene A: it has no asset 'red' for band 'B04'.* of others 'red2' is nearest"
     ):
         settle([replace(one, assets=assets, unused=("red2", "thumbnail"))], GRIDS, "refuse")
+
+
+@pytest.mark.parametrize(
+    ("missing", "bare", "doubted"), [(0.4, 0.0, False), (0.6, 0.0, True), (0.2, 0.08, False), (0.2, 0.12, True)]
+)
+def test_missing_numbers_count_more_over_bare_ground_than_over_vegetation(
+    missing: float, bare: float, doubted: bool
+) -> None:
+    seen = replace(look(scene("A", True), GRIDS), missing=missing, missing_bare=bare)
+    said = judge(seen, [seen]).doubt
+    assert (said is not None) == doubted
+    if said is not None:
+        assert f"then {missing:.0%} of its clear land pixels and {bare:.0%} of the bare ones have no number" in said

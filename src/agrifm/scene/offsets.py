@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 from affine import Affine
+from numpy.typing import NDArray
 
 from agrifm.errors import SceneError
 from agrifm.grid import Grid
@@ -46,9 +47,10 @@ VEGETATION = 4
 """Class of SCL; found by ratios of bands before the offset is added, so it does not depend on what is checked."""
 DARK_GROUND = 0.05
 """Share of vegetation and water among the clear pixels from which their darkest hundredth must be dark."""
-MISSING = 0.1
-"""Share of clear bare pixels without a number from which an offset was taken off twice: what is darker than 0.1 in one
-of the bands falls below zero, where numbers end. Rightly removed, vegetation may fall below zero, soil not."""
+MISSING, MISSING_BARE = 0.5, 0.1
+"""Share of clear land pixels, or of those without vegetation, that have no number, from which an offset was taken off
+twice: what is darker than 0.1 in one of the bands falls below zero, where numbers end. Rightly removed, a third of the
+vegetation may fall below zero, soil not."""
 CLEAR = UsableRule((*MASKED, "uncertain"))
 """Which pixels are looked at; unclassified ones are often cloud."""
 SAMPLE, FEWEST = 256, 100
@@ -69,7 +71,9 @@ class Look:
     dark_ground: bool = False
     """Whether there is vegetation or water, which are dark in one of the bands."""
     missing: float = 0.0
-    """Share of the clear pixels without vegetation and water that have no number."""
+    """Share of the clear land pixels that have no number."""
+    missing_bare: float = 0.0
+    """Of those without vegetation, the same."""
 
     @property
     def level(self) -> float:
@@ -83,9 +87,14 @@ class Look:
         return self.scene.product.offset if self.stated.offset == 0 else 0.0
 
     @property
+    def off_twice(self) -> bool:
+        """Whether so many numbers are missing as where an offset is taken off twice."""
+        return self.missing > MISSING or self.missing_bare > MISSING_BARE
+
+    @property
     def ground(self) -> float | None:
         """Reflectance of dark ground as the pixels tell it, whatever is stated; None where they do not."""
-        if self.darkest is None or self.missing > MISSING:
+        if self.darkest is None or self.off_twice:
             return None
         offsets = (self.stated.offset, self.other) if self.dark_ground else (self.stated.offset,)
         levels = (self.darkest + offset for offset in offsets)
@@ -94,7 +103,7 @@ class Look:
     @property
     def fits_other(self) -> bool:
         """Whether the offset that is not stated makes possible reflectances."""
-        return self.darkest is not None and self.missing <= MISSING and LOWEST <= self.darkest + self.other <= HIGHEST
+        return self.darkest is not None and not self.off_twice and LOWEST <= self.darkest + self.other <= HIGHEST
 
 
 @dataclass(frozen=True)
@@ -173,15 +182,20 @@ def look(scene: Scene, grids: Mapping[str, Grid]) -> Look:
             possible &= (stored >= product.valid_range[0]) & (stored <= product.valid_range[1])
             darkest = np.minimum(darkest, stored * product.scale)
     possible &= filled
-    dark |= water
-    bare = clear & ~dark
+    land, bare = clear & ~water, clear & ~water & ~dark
     return Look(
         scene,
         scene.encoding,
         float(np.quantile(darkest[possible], QUANTILE)) if np.count_nonzero(possible) >= FEWEST else None,
-        dark_ground=bool(clear.any() and dark[clear].mean() >= DARK_GROUND),
-        missing=float((~filled)[bare].mean()) if np.count_nonzero(bare) >= FEWEST else 0.0,
+        dark_ground=bool(clear.any() and (dark | water)[clear].mean() >= DARK_GROUND),
+        missing=_share(~filled, land),
+        missing_bare=_share(~filled, bare),
     )
+
+
+def _share(of: NDArray[np.bool_], where: NDArray[np.bool_]) -> float:
+    """Share of the pixels of a region; 0 where it has too few."""
+    return float(of[where].mean()) if np.count_nonzero(where) >= FEWEST else 0.0
 
 
 def _sample(grid: Grid) -> Grid:
@@ -192,9 +206,9 @@ def _sample(grid: Grid) -> Grid:
 
 def judge(one: Look, found: Sequence[Look]) -> Verdict:
     """What the pixels of a scene say, beside those of the others that were looked at."""
-    if one.missing > MISSING:
-        share = f"{one.missing:.0%} of its clear bare pixels"
-        return Verdict(f"{share} have no number, as if the offset had been taken off twice")
+    if one.off_twice:
+        share = f"{one.missing:.0%} of its clear land pixels and {one.missing_bare:.0%} of the bare ones"
+        return Verdict(f"then {share} have no number, as if the offset had been taken off twice")
     if one.darkest is None:
         return Verdict(unjudged=FEW_CLEAR)
     percent, near, step = f"{QUANTILE:.0%} of its clear pixels", _neighbours(one, found), one.scene.product.offset

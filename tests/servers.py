@@ -48,6 +48,12 @@ class Server:
     """Seconds before every answer."""
     most_at_once: int = 0
     """Most requests that were in work at one moment."""
+    connections: int = 0
+    """Connections that are open, used or not."""
+    most_connections: int = 0
+    """Most connections that were open at one moment."""
+    items: list[dict[str, Any]] = field(default_factory=list)
+    """What the STAC API has; may be changed while it runs."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     _in_work: int = 0
 
@@ -82,6 +88,17 @@ def serving(answer: Callable[[Request], Answer], latency: float = 0.0) -> Iterat
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
         wbufsize = -1
+
+        def setup(self) -> None:
+            super().setup()
+            with server.lock:
+                server.connections += 1
+                server.most_connections = max(server.most_connections, server.connections)
+
+        def finish(self) -> None:
+            with server.lock:
+                server.connections -= 1
+            super().finish()
 
         def handle_one(self) -> None:
             parts = urlsplit(self.path)
@@ -254,7 +271,6 @@ def serving_season(
         return api[0](request)
 
     with serving(answer, latency) as server:
-        items = []
         for item in pystac.Catalog.from_file(catalog).get_items(recursive=True):
             item.make_asset_hrefs_absolute()
             for asset in item.assets.values():
@@ -262,8 +278,8 @@ def serving_season(
             content = item.to_dict(include_self_link=False, transform_hrefs=False)
             content["bbox"] = content.get("bbox") or list(shape(content["geometry"]).bounds)
             content["links"] = [{"rel": "self", "href": f"{server.url}/items/{item.id}"}]
-            items.append(content)
-        api.append(stac_api(items, page=5, root=lambda: server.url))
+            server.items.append(content)
+        api.append(stac_api(server.items, page=5, root=lambda: server.url))
         yield server
 
 

@@ -83,7 +83,7 @@ def test_a_product_of_which_nothing_was_found_is_named(tmp_path: Path) -> None:
     _, lines = run(tmp_path, CATALOGUE.replace('2a"]', '2a", "modis-09A1-061"]'))
     assert lines == [
         "sentinel-2: 1 frames requested, 1 found",
-        "modis: no scene of 'modis-09A1-061' in the season and area",
+        "modis: no scene in the season and area is of 'modis-09A1-061'",
     ]
 
 

@@ -242,21 +242,21 @@ def test_credentials_that_do_not_suffice_are_one_sentence(
         signed_provider(server, monkeypatch)
         sentence = complaint(project(tmp_path / "p", f'provider = "earth-search"\n{S2}'))
     assert "asset '" in sentence
-    assert "HTTP 403 (5 tries); no key is needed; NO_SUCH_VARIABLE may hold one" in sentence
+    assert "HTTP 403 (5 tries); 'earth-search' refuses its own signatures; try again later, or set NO_SUCH" in sentence
     assert "planted" not in sentence
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"area": "[100.0, 46.0, 100.1, 46.1]"}, "none found (2 outside the area)"),
+        ({"area": "[100.0, 46.0, 100.1, 46.1]"}, "none found (2 outside the area); check the area"),
         ({"area": "[3.0, 84.5, 3.1, 84.6]"}, "outside UTM (80 S to 84 N)"),
         ({"area": "[179.5, -17.0, -179.5, -16.0]"}, "it two projects, one that ends at longitude 180"),
         ({"start": "2024-09-30", "end": "2024-03-01"}, "the season ends on 2024-03-01, not after its start"),
-        ({"start": "2023-03-01", "end": "2023-09-30"}, "none found (2 outside the season)"),
-        ({"imagery": "cloud = 10"}, "none found (2 cloudier than 10 %)"),
-        ({"imagery": 'skip = ["A", "B"]'}, "none found (2 skipped on request)"),
-        ({"geometry": None}, "none found (2 without a geometry)"),
+        ({"start": "2023-03-01", "end": "2023-09-30"}, "none found (2 outside the season); check the dates"),
+        ({"imagery": "cloud = 10"}, "none found (2 cloudier than 10 %); raise `cloud`"),
+        ({"imagery": 'skip = ["A", "B"]'}, "none found (2 skipped on request); take ids out of `skip`"),
+        ({"geometry": None}, "none found (2 without a geometry); repair the items, or use another"),
     ],
     ids=["outside", "polar", "antimeridian", "reversed", "no-date", "cloudy", "skipped", "no-geometry"],
 )
@@ -304,7 +304,7 @@ def test_an_empty_asset_is_one_sentence(tmp_path: Path, complaint: Callable[...,
     top = small_season(tmp_path)
     next(top.parent.rglob("S2A_T31UDQ_20240506/rededge2.tif")).write_bytes(b"")
     sentence = complaint(project(tmp_path / "p", f'catalog = "{top}"\n{S2}'))
-    assert "reading scene S2A_T31UDQ_20240506: rededge2.tif is absent or damaged (" in sentence
+    assert "reading scene S2A_T31UDQ_20240506: rededge2.tif is absent or damaged (it has 0 bytes)" in sentence
     with serving_season(top) as server:
         sentence = complaint(project(tmp_path / "q", f'catalog = "{server.url}"\n{S2}'))
     assert f"S2A_T31UDQ_20240506: asset 'rededge2' at {server.url}/files/S2A_T31UDQ_20240506/rededge2.tif " in sentence

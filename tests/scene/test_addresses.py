@@ -48,6 +48,18 @@ def test_an_s3_address_becomes_a_signed_https_address(monkeypatch: pytest.Monkey
     assert "secret" not in url
 
 
+@pytest.mark.parametrize("href", ["s3://no bucket/a.tif", "s3://bucket"])
+def test_what_is_no_address_on_s3_is_one_sentence(href: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("botocore")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key-of-nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-nobody")
+    with pytest.raises(
+        SceneError, match=f"opening {href}: it is no address on S3 \\(Invalid .*; repair the item"
+    ) as caught:
+        signing(PROVIDERS["earth-search"])(href, False)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_bearer_token_goes_into_a_header_of_its_own_hosts_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EARTHDATA_TOKEN", "token-of-nobody")
     sign = signing(PROVIDERS["nasa-cmr"])

@@ -17,7 +17,7 @@ JP2 = "s3://eodata/Sentinel-2/B04.jp2"
 HLS = "https://data.lpdaac.earthdatacloud.nasa.gov/lp-prod-protected/B04.tif"
 VARIABLES = (
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "CDSE_S3_ACCESS_KEY",
-    "CDSE_S3_SECRET_KEY", "EARTHDATA_TOKEN", "PC_SDK_SUBSCRIPTION_KEY",
+    "CDSE_S3_SECRET_KEY", "EARTHDATA_TOKEN", "EARTHDATA_USERNAME", "EARTHDATA_PASSWORD", "PC_SDK_SUBSCRIPTION_KEY",
 )  # fmt: skip
 
 
@@ -59,6 +59,13 @@ def test_keys_of_amazon_come_from_the_profile_and_the_reader_pays(
     assert credentials_present(EARTH) == {"s3": "present (~/.aws/credentials)"}
 
 
+def test_a_secret_of_a_letter_does_not_spoil_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CDSE_S3_ACCESS_KEY", "s")
+    monkeypatch.setenv("CDSE_S3_SECRET_KEY", "sesame")
+    session_options(CDSE, JP2)
+    assert redacted("say sesame, please") == "say ***, please"
+
+
 def test_what_is_open_to_all_needs_no_options() -> None:
     assert session_options(EARTH, "https://sentinel-cogs.s3.us-west-2.amazonaws.com/B04.tif") == {}
     assert session_options(CDSE, "/disk/B04.jp2") == {}
@@ -69,7 +76,7 @@ def test_what_is_open_to_all_needs_no_options() -> None:
     [
         (CDSE, JP2, "there are no S3 keys; set CDSE_S3_ACCESS_KEY and CDSE_S3_SECRET_KEY, or write the profile [cdse]"),
         (EARTH, "s3://usgs-landsat/B4.TIF", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write the profile"),
-        (NASA, HLS, "there is no token; set EARTHDATA_TOKEN, or write a line for urs.earthdata.nasa.gov into ~/.netrc"),
+        (NASA, HLS, "there is no token; set EARTHDATA_TOKEN, or EARTHDATA_USERNAME and EARTHDATA_PASSWORD, or write"),
     ],
 )
 def test_absent_credentials_are_one_sentence_that_says_where_they_belong(
@@ -78,7 +85,8 @@ def test_absent_credentials_are_one_sentence_that_says_where_they_belong(
     with pytest.raises(SceneError) as caught:
         session_options(provider, href)
     assert said in str(caught.value)
-    assert said.partition("; ")[2] or said in what_is_needed(provider, href)
+    refused = f"'{provider.name}' refuses the credentials that were found; check them: "
+    assert what_is_needed(provider, href).startswith(refused + (said.partition("; ")[2] or said))
     assert set(credentials_present(provider).values()) == {"absent"}
 
 
@@ -104,6 +112,22 @@ def test_the_password_of_netrc_is_changed_into_a_token_once(tmp_path: Path) -> N
         assert [(method, path) for method, path, _ in server.requests] == [("POST", "/token")]
         assert server.requests[0][2]["Authorization"] == "Basic dXNlcjpwbGFudGVkLXBhc3N3b3Jk"
         assert credentials_present(login(server)) == {"https": "present (~/.netrc)"}
+
+
+def test_user_and_password_of_the_environment_go_before_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EARTHDATA_TOKEN goes before both, as in NASA's own library (earthaccess, auth.py)."""
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login user password planted-password\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("EARTHDATA_USERNAME", "other")
+    assert credentials_present(NASA) == {"https": "absent"}
+    monkeypatch.setenv("EARTHDATA_PASSWORD", "word")
+    assert credentials_present(NASA) == {"https": "present (environment)"}
+    with token_server((200, {"access_token": "planted-token"})) as server:
+        assert session_options(login(server), HLS)["GDAL_HTTP_HEADERS"] == "Authorization: Bearer planted-token"
+        assert server.requests[0][2]["Authorization"] == "Basic b3RoZXI6d29yZA=="  # RFC 7617 of other:word
+        monkeypatch.setenv("EARTHDATA_TOKEN", "own")
+        assert session_options(login(server), HLS)["GDAL_HTTP_HEADERS"] == "Authorization: Bearer own"
+        assert len(server.requests) == 1
 
 
 def test_a_wrong_password_is_one_sentence_without_it(tmp_path: Path) -> None:

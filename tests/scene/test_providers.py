@@ -55,6 +55,11 @@ def test_addresses_are_encrypted_and_secrets_go_to_named_hosts(provider: Provide
             assert isinstance(access, (BearerToken, SasTokens))
 
 
+def test_copernicus_allows_four_connections() -> None:
+    """documentation.dataspace.copernicus.eu, Quotas and Limitations, Copernicus General Users, row 6."""
+    assert {name: one.connections for name, one in PROVIDERS.items() if one.connections} == {"cdse": 4}
+
+
 def test_an_unknown_provider_is_refused_with_the_nearest_known_one() -> None:
     with pytest.raises(ConfigError, match="unknown provider 'earthsearch'; did you mean 'earth-search'"):
         find_provider("earthsearch")

@@ -1,6 +1,8 @@
 """One asset onto a grid: copied where it lies on it, resampled once where not, never silently zero."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -10,11 +12,13 @@ import xarray as xr
 from affine import Affine
 from pyproj import Transformer
 from tests.scenes import LEFT, MODIS_PIXEL, SINUSOIDAL, SQUARE, TOP, UTM, write_tiff
+from tests.servers import serving_files
 
 from agrifm.errors import SceneError
 from agrifm.grid import Grid, Window
 from agrifm.scene.products import find_product
-from agrifm.scene.read import ArrayAsset, Asset, FileAsset, Scene, read_asset, solar_day
+from agrifm.scene.providers import PROVIDERS
+from agrifm.scene.read import ArrayAsset, Asset, FileAsset, RemoteAsset, Scene, read_asset, solar_day
 
 GRID = Grid.of(UTM, Affine(10, 0, LEFT, 0, -10, TOP), (96, 96))
 NODATA = 0
@@ -247,3 +251,15 @@ def test_a_file_with_another_nodata_is_refused_where_it_would_be_averaged(tmp_pa
 )
 def test_the_solar_day_is_the_date_on_the_ground(moment: datetime, longitude: float, day: date) -> None:
     assert solar_day(moment, longitude) == day
+
+
+@pytest.mark.parametrize("limit", [4, 1, None])
+def test_a_provider_is_asked_over_as_many_connections_as_it_allows(tmp_path: Path, limit: int | None) -> None:
+    """Twelve files at once from a server that counts its open connections; without a limit there are more than four."""
+    values = np.ones((96, 96), np.uint16)
+    names = [write_tiff(tmp_path / f"{number}.tif", values).name for number in range(12)]
+    provider = replace(PROVIDERS["cdse"], name=f"made-{limit}", connections=limit)
+    with serving_files(tmp_path, latency=0.3) as server, ThreadPoolExecutor(12) as executor:
+        files = [executor.submit(read, RemoteAsset(f"{server.url}/{name}", provider)) for name in names]
+        assert all((file.result() == 1).all() for file in files)
+        assert server.most_connections == limit or (limit is None and server.most_connections > 4)

@@ -34,7 +34,7 @@ from agrifm.scene.products import Product
 from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, Flags, bits
 from agrifm.scene.read import ArrayAsset, Asset, FileAsset, RemoteAsset, Scene, kernel_of, opened, read_asset
 from agrifm.scene.remote import shown
-from agrifm.scene.search import Search
+from agrifm.scene.search import Search, require_one_product
 from agrifm.scene.usable import ALWAYS, DEFAULT_RULE, UsableRule, apply_mask, counts
 from agrifm.season import Season, day_number
 from agrifm.sensors import find_sensor
@@ -153,18 +153,12 @@ def group_frames(scenes: Sequence[Scene]) -> list[Frame]:
     """Scenes of one sensor and solar day make a frame; frames by sensor, in time.
 
     Raises:
-        CubeError: two products of one sensor; a cube holds one encoding per sensor.
+        SceneError: two products of one sensor; a cube holds one encoding per sensor.
     """
-    products: dict[str, Product] = {}
+    require_one_product(scenes, "building a cube")
     days: dict[str, dict[date, list[Scene]]] = defaultdict(lambda: defaultdict(list))
     for scene in scenes:
-        product = products.setdefault(scene.product.sensor, scene.product)
-        if product != scene.product:
-            raise CubeError(
-                f"building a cube: its scenes are of the products '{product.name}' and '{scene.product.name}' of one "
-                "sensor; name one of them"
-            )
-        days[product.sensor][scene.day].append(scene)
+        days[scene.product.sensor][scene.day].append(scene)
     return [
         Frame(sensor, number, tuple(sorted(days[sensor][day], key=lambda scene: scene.id)))
         for sensor in sorted(days)

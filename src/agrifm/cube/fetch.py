@@ -1,14 +1,15 @@
 """`agrifm fetch`: the project's scenes, from a catalogue or from files of one's own, to its cube."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from agrifm.config import Project
-from agrifm.cube.build import build_cube, group_frames
+from agrifm.cube.build import build_cube
 from agrifm.cube.store import Cube
-from agrifm.errors import ConfigError
+from agrifm.errors import ConfigError, CubeError, SceneError
 from agrifm.grid import utm_zone
 from agrifm.scene.area import Area, read_area
-from agrifm.scene.collection import write_collection
+from agrifm.scene.collection import is_answer_to, request_of, write_collection
 from agrifm.scene.own import search_files
 from agrifm.scene.products import Product, find_product
 from agrifm.scene.providers import find_provider
@@ -25,7 +26,8 @@ SCENES = "scenes.json"
 def fetch(project: Project) -> tuple[Cube, list[str]]:
     """Find the project's scenes and build its cube, or continue a build that was stopped.
 
-    The scenes found in a catalogue are written to scenes.json beside the cube before the first is read.
+    The scenes found in a catalogue are written to scenes.json beside the cube before the first is read. A build from a
+    server that was stopped goes on with them, whatever the server has by now, as long as the same is asked for.
 
     Returns:
         The cube, and one sentence per sensor that accounts for every frame; then what was read from servers.
@@ -41,16 +43,23 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
         utm_zone(area.shape)  # refused before anything is searched
     products = [find_product(name) for name in imagery.products]
     with METER.purpose("search"):
-        search = _search(project, products, area)
+        search, notes = _search(project, products, area)
     for files in imagery.files:
         product = find_product(files.product)
         search.extend(search_files(project.directory, files.pattern, product, season, imagery.skip, files.baseline))
-    cube = build_cube(project.cube, search, season, area.shape, imagery.native_grid, rule, imagery.offset)
-    return cube, [*area.notes, *account(search, imagery.skip, products), *lines_since(before)]
+    for scene in search.scenes:
+        scene.require_assets()
+    try:
+        cube = build_cube(project.cube, search, season, area.shape, imagery.native_grid, rule, imagery.offset)
+    except (SceneError, CubeError) as error:
+        if notes:  # its cause may be gone from the server by now
+            raise type(error)("; ".join([str(error), *notes])) from error
+        raise
+    return cube, [*area.notes, *notes, *account(search, imagery.skip, products), *lines_since(before)]
 
 
-def _search(project: Project, products: Sequence[Product], area: Area) -> Search:
-    """What the project's provider or catalogue has; written beside the cube."""
+def _search(project: Project, products: Sequence[Product], area: Area) -> tuple[Search, list[str]]:
+    """What the project's provider or catalogue has, written beside the cube; a note where it was not asked again."""
     imagery, season = project.imagery, project.season.season
     source = imagery.catalog
     if imagery.provider is not None:
@@ -63,16 +72,20 @@ def _search(project: Project, products: Sequence[Product], area: Area) -> Search
             )
         source = provider.url
     if source is None:
-        return Search()
+        return Search(), []
     if not is_remote(source):
         path = project.path(source)
         source = str(path / "catalog.json" if path.is_dir() else path)
+    written = project.path(SCENES)
+    request = request_of(source, season, area.shape, imagery.products, imagery.cloud, imagery.skip)
+    unfinished = project.cube.with_name(f"{project.cube.name}.partial").exists()
+    if unfinished and is_remote(source) and is_answer_to(written, request):
+        search = search_catalog(str(written), products, season, area.shape, imagery.skip, imagery.cloud)
+        return search, [f"continued with the {len(search.items)} scenes of {SCENES}; delete it to search anew"]
     search = search_catalog(source, products, season, area.shape, imagery.skip, imagery.cloud)
-    if source != str(project.path(SCENES)):
-        write_collection(
-            project.path(SCENES), search.items, search.removed, season, area.shape, imagery.products, imagery.cloud
-        )
-    return search
+    if source != str(written):
+        write_collection(written, search.items, search.removed, request)
+    return search, []
 
 
 def account(search: Search, skip: Sequence[str] = (), products: Sequence[Product] = ()) -> list[str]:
@@ -94,9 +107,10 @@ def account(search: Search, skip: Sequence[str] = (), products: Sequence[Product
         note = f", skipped on request: {', '.join(sorted(skipped))}" if skipped else ""
         lines.append(f"{sensor}: {days} frames requested, {found.get(sensor, 0)} found{note}")
     came = {scene.product.name for scene in search.scenes + search.skipped}
-    lines += [
-        f"{own.sensor}: no scene of '{own.name}' in the season and area" for own in products if own.name not in came
-    ]
+    for own in products:
+        if own.name not in came:
+            what = "no frame is" if own.sensor in requested else "no scene in the season and area is"
+            lines.append(f"{own.sensor}: {what} of '{own.name}'")
     if search.unread:
         lines.append(f"skipped on request, and not usable anyway: {', '.join(sorted(search.unread))}")
     unknown = sorted(set(skip) - {scene.id for scene in search.skipped} - set(search.unread))
@@ -106,7 +120,5 @@ def account(search: Search, skip: Sequence[str] = (), products: Sequence[Product
 
 
 def _frames_per_sensor(scenes: Sequence[Scene]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for frame in group_frames(scenes):
-        counts[frame.sensor] = counts.get(frame.sensor, 0) + 1
-    return counts
+    """Days with scenes; those that were skipped may be of two products of one sensor."""
+    return dict(Counter(sensor for sensor, _ in sorted({(scene.product.sensor, scene.day) for scene in scenes})))

@@ -1,5 +1,7 @@
-"""Addresses of assets: which provider serves a product's, and how each is signed at the moment it is read."""
+"""Addresses of assets: which provider serves a product's, how each is signed when it is read, and how many at once."""
 
+import logging
+import threading
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,7 +10,7 @@ from agrifm.errors import SceneError
 from agrifm.scene.credentials import session_options
 from agrifm.scene.products import Product
 from agrifm.scene.providers import PROVIDERS, Provider
-from agrifm.scene.remote import Address, Sign, unsigned
+from agrifm.scene.remote import AT_ONCE, Address, Sign, Turn, unsigned
 from agrifm.scene.signing import signed
 
 S3_SECONDS = 900
@@ -41,6 +43,18 @@ def signing(provider: Provider | None) -> Sign:
     return sign
 
 
+def turn_of(provider: Provider | None) -> Turn:
+    """What is held while an asset of a provider is asked for: `Provider.connections` at once in this process."""
+    if provider is None or provider.connections is None:
+        return AT_ONCE
+    return _semaphore(provider.name, provider.connections)
+
+
+@lru_cache
+def _semaphore(provider: str, connections: int) -> threading.BoundedSemaphore:
+    return threading.BoundedSemaphore(connections)
+
+
 def _presigned(href: str, options: dict[str, str]) -> Address:
     """The https address of an S3 object, signed (AWS Signature Version 4, query parameters)."""
     parts = urlsplit(href)
@@ -50,7 +64,13 @@ def _presigned(href: str, options: dict[str, str]) -> Address:
         wanted["RequestPayer"] = options["AWS_REQUEST_PAYER"]
         headers["x-amz-request-payer"] = options["AWS_REQUEST_PAYER"]  # is signed, and must be sent as a header
     client = _s3_client(tuple(sorted(options.items())))
-    return str(client.generate_presigned_url("get_object", wanted, S3_SECONDS)), headers
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        return str(client.generate_presigned_url("get_object", wanted, S3_SECONDS)), headers
+    except BotoCoreError as error:
+        reason = str(error).splitlines()[-1]
+        raise SceneError(f"opening {href}: it is no address on S3 ({reason}); repair the item") from error
 
 
 @lru_cache(maxsize=8)
@@ -63,6 +83,7 @@ def _s3_client(options: tuple[tuple[str, str], ...]) -> Any:
             "reading assets on S3: the library that signs their addresses is missing; install it with "
             "`pip install 'agrifm[s3]'`"
         ) from error
+    logging.getLogger("botocore.auth").setLevel(logging.WARNING)  # below, it logs keys and signatures
     given = dict(options)
     endpoint = given.get("AWS_S3_ENDPOINT")
     scheme = "http" if given.get("AWS_HTTPS") == "NO" else "https"

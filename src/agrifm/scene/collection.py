@@ -4,6 +4,7 @@ The file is a GeoJSON FeatureCollection of STAC items with one more member, `agr
 many scenes each filter removed. No signed address stands in it.
 """
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -25,32 +26,53 @@ TOUCH = 1e-9
 """Degrees by which areas may differ and still be one."""
 
 
-def write_collection(
-    path: Path,
-    items: list[pystac.Item],
-    removed: Counter[str],
+def request_of(
+    source: str,
     season: Season,
     area: BaseGeometry,
     products: tuple[str, ...],
     cloud: float | None,
-) -> None:
+    skip: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """What a search asks for, as it is written beside its items.
+
+    Args:
+        source: path or URL of what is searched.
+        area: in longitude and latitude.
+        products: names of the products, in their order.
+        cloud: highest cloud cover, percent.
+        skip: ids of scenes that are left out.
+    """
+    request = {
+        "catalog": shown(source) if is_remote(source) else source,
+        "season": [season.start.isoformat(), season.end.isoformat()],
+        "area": mapping(area),
+        "products": products,
+        "cloud": cloud,
+        "skip": skip,
+    }
+    return dict(json.loads(json.dumps(request)))
+
+
+def is_answer_to(path: Path, request: dict[str, Any]) -> bool:
+    """True where a file holds what the same search found before; False where it is absent or damaged."""
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))[MEMBER]
+        return all(about[key] == value for key, value in request.items())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def write_collection(path: Path, items: list[pystac.Item], removed: Counter[str], request: dict[str, Any]) -> None:
     """Write the items of a search, whole or not at all.
 
     Args:
-        area: what was searched, in longitude and latitude.
-        products: names of the products that were searched for.
-        cloud: highest cloud cover, percent.
+        request: see `request_of`.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    about = {
-        "season": [season.start.isoformat(), season.end.isoformat()],
-        "area": mapping(area),
-        "products": sorted(products),
-        "cloud": cloud,
-        "removed": dict(removed),
-    }
+    about = {**request, "removed": dict(removed)}
     features = [_plain(item) for item in sorted(items, key=lambda item: (item.collection_id or "", item.id))]
     write_json(path, {"type": "FeatureCollection", "features": features, MEMBER: about})
 

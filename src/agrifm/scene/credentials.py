@@ -21,6 +21,8 @@ from agrifm.scene.providers import Access, BearerToken, Provider, S3Keys, SasTok
 TIMEOUT = 30
 """Seconds to wait for an answer of a token service."""
 HIDDEN = "***"
+SHORTEST = 6
+"""Characters of a secret that `redacted` looks for: a shorter one is in many words."""
 
 _seen: set[str] = set()
 _tokens: dict[tuple[str, str], str] = {}
@@ -48,9 +50,13 @@ def session_options(provider: Provider, href: str) -> dict[str, str]:
 
 
 def what_is_needed(provider: Provider, href: str) -> str:
-    """Where the credentials of an asset are looked for, as the end of a message about an asset that was refused."""
+    """What would open an asset that was refused, as the end of a message about it."""
     access = _access(provider, href)
-    return "the asset is open to all, so its provider may have moved it" if access is None else _places(access)
+    if access is None:
+        return f"'{provider.name}' asks for no credentials, so it may have moved the asset; search again"
+    if isinstance(access, SasTokens):
+        return f"'{provider.name}' refuses its own signatures; try again later, or set {access.key_variable}"
+    return f"'{provider.name}' refuses the credentials that were found; check them: {_places(access)}"
 
 
 def credentials_present(provider: Provider) -> dict[str, str]:
@@ -67,7 +73,7 @@ def redacted(text: str) -> str:
 
 def remember(secret: str) -> str:
     """A secret, which `redacted` hides from now on."""
-    if secret:
+    if len(secret) >= SHORTEST:
         _seen.add(secret)
     return secret
 
@@ -83,22 +89,24 @@ def _access(provider: Provider, href: str) -> Access | None:
     return provider.access.get(urlsplit(href).scheme)
 
 
-def _places(access: Access) -> str:
+def _places(access: S3Keys | BearerToken) -> str:
+    """Where credentials are looked for."""
     if isinstance(access, S3Keys):
         return (
             f"set {access.key_variable} and {access.secret_variable}, or write the profile [{_profile(access)}] into "
             "~/.aws/credentials"
         )
-    if isinstance(access, BearerToken):
-        return f"set {access.variable}, or write a line for {urlsplit(access.login).hostname} into ~/.netrc"
-    return f"no key is needed; {access.key_variable} may hold one"
+    return (
+        f"set {access.variable}, or {access.user_variable} and {access.password_variable}, or write a line for "
+        f"{urlsplit(access.login).hostname} into ~/.netrc"
+    )
 
 
 def _found(access: Access) -> str:
     if isinstance(access, SasTokens):
         return "present (environment)" if os.environ.get(access.key_variable) else "not needed"
     if isinstance(access, BearerToken):
-        if os.environ.get(access.variable):
+        if os.environ.get(access.variable) or _environment_login(access):
             return "present (environment)"
         return "present (~/.netrc)" if _netrc_login(access) else "absent"
     if os.environ.get(access.key_variable) and os.environ.get(access.secret_variable):
@@ -153,6 +161,12 @@ def _profile_keys(access: S3Keys) -> tuple[str, str, str] | None:
     return (key, secret, section.get("aws_session_token", "")) if key and secret else None
 
 
+def _environment_login(access: BearerToken) -> tuple[str, str] | None:
+    """User and password of the environment, or None."""
+    user, password = os.environ.get(access.user_variable, ""), os.environ.get(access.password_variable, "")
+    return (user, password) if user and password else None
+
+
 def _netrc_login(access: BearerToken) -> tuple[str, str] | None:
     """User and password of the login's host in ~/.netrc (or the file that NETRC names), or None."""
     path = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
@@ -171,7 +185,7 @@ def _bearer(access: BearerToken, provider: Provider) -> str:
     token = os.environ.get(access.variable, "").strip()
     if token:
         return remember(token)
-    login = _netrc_login(access)
+    login = _environment_login(access) or _netrc_login(access)
     if login is None:
         raise SceneError(f"opening assets of '{provider.name}': there is no token; {_places(access)}")
     with _lock:

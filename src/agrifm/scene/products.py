@@ -222,8 +222,10 @@ PRODUCTS = {
         _MODIS_09A1,
         # The same, with the quality of each band (dead detectors, out of bounds ...) joined to the state of the pixel.
         replace(_MODIS_09A1, name="modis-09A1-061-qc", more_quality={"sur_refl_qc_500m": "modis_qc"}),
-        # MOD13Q1 version 6.1, as the Planetary Computer names it; MODIS Vegetation Index User's Guide, Collection 6.1:
-        # scale, fill and valid range of NDVI and EVI.
+        # MOD13Q1 version 6.1, as the Planetary Computer names it. Scale 0.0001 and range -2000 to 10000 of NDVI and
+        # EVI: developers.google.com/earth-engine, MODIS/061/MOD13Q1; these with the fill -3000: lpdaac.usgs.gov, layers
+        # of its sister MOD13C1 v061. The provider's items state the scale alone (github.com/stactools-packages/modis,
+        # fragments/13Q1/061/bands.json).
         Product(
             name="modis-13Q1-061",
             sensor="modis-250m",
@@ -336,4 +338,7 @@ def find_product(name: str) -> Product:
     if name in PRODUCTS:
         return PRODUCTS[name]
     near = get_close_matches(name, PRODUCTS, n=1, cutoff=0)[0]
-    raise ConfigError(f"unknown product {name!r}; did you mean {near!r}? Known products: {', '.join(PRODUCTS)}")
+    raise ConfigError(
+        f"unknown product {name!r}; did you mean {near!r}? A product is read once its record says the scale and nodata "
+        f"of its numbers; known products: {', '.join(PRODUCTS)}"
+    )

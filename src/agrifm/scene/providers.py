@@ -30,9 +30,14 @@ class S3Keys:
 
 @dataclass(frozen=True)
 class BearerToken:
-    """Assets behind a login: a token from the environment, or fetched with the user and password of ~/.netrc."""
+    """Assets behind a login: a token from the environment, or fetched with a user and a password.
+
+    User and password stand in the environment too, or in ~/.netrc (or the file that NETRC names).
+    """
 
     variable: str
+    user_variable: str
+    password_variable: str
     login: str
     """URL that gives a token for a user and a password (POST, basic authentication)."""
     hosts: tuple[str, ...]
@@ -67,6 +72,8 @@ class Provider:
     products: tuple[Product, ...]
     access: Mapping[str, Access] = field(default_factory=dict)
     """How assets are opened, by the scheme of their URL ("https", "s3"); what is not named here is open to all."""
+    connections: int | None = None
+    """Most requests for assets in flight at once, where the provider states a limit; None leaves it to the reader."""
 
     def product_of(self, collection: str) -> Product | None:
         """The product of a collection, or None."""
@@ -114,7 +121,8 @@ PROVIDERS = {
                 )
             },
         ),
-        # documentation.dataspace.copernicus.eu, APIs/S3: endpoint, region, keys from the S3 keys manager.
+        # documentation.dataspace.copernicus.eu, APIs/S3: endpoint, region, keys from the S3 keys manager; and Quotas,
+        # Copernicus General Users: "Number of concurrent connections limit (IAD)" is 4 for OData, STAC and S3.
         Provider(
             name="cdse",
             title="Copernicus Data Space Ecosystem",
@@ -129,8 +137,11 @@ PROVIDERS = {
                     endpoint="eodata.dataspace.copernicus.eu",
                 )
             },
+            connections=4,
         ),
-        # urs.earthdata.nasa.gov, documentation for users, "User Token Management": find_or_create_token.
+        # urs.earthdata.nasa.gov, documentation for users, "User Token Management": find_or_create_token, with the user
+        # and the password by basic authentication. github.com/nsidc/earthaccess, auth.py: EARTHDATA_TOKEN goes before
+        # EARTHDATA_USERNAME and EARTHDATA_PASSWORD; NETRC or ~/.netrc with a line for urs.earthdata.nasa.gov.
         Provider(
             name="nasa-cmr",
             title="NASA CMR STAC, LP DAAC",
@@ -139,6 +150,8 @@ PROVIDERS = {
             access={
                 "https": BearerToken(
                     variable="EARTHDATA_TOKEN",
+                    user_variable="EARTHDATA_USERNAME",
+                    password_variable="EARTHDATA_PASSWORD",
                     login="https://urs.earthdata.nasa.gov/api/users/find_or_create_token",
                     hosts=("earthdata.nasa.gov", "earthdatacloud.nasa.gov"),
                 )

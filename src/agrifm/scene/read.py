@@ -21,7 +21,7 @@ from rasterio.vrt import WarpedVRT
 
 from agrifm.errors import SceneError
 from agrifm.grid import Grid
-from agrifm.scene.addresses import signing
+from agrifm.scene.addresses import signing, turn_of
 from agrifm.scene.credentials import what_is_needed
 from agrifm.scene.encoding import Encoding, require_file_agreement, stated_encoding
 from agrifm.scene.products import Kernel, Product
@@ -126,6 +126,20 @@ class Scene:
             )
         return self.assets[key]
 
+    def require_assets(self) -> None:
+        """Refuse a scene without an asset for a band, the quality or the days, before anything of it is read.
+
+        Raises:
+            SceneError: naming the first that is absent.
+        """
+        product = self.product
+        for band, key in product.assets.items():
+            self.asset(key, band)
+        for key in product.quality_bands:
+            self.asset(key, "quality")
+        if product.day_asset is not None:
+            self.asset(product.day_asset, "day")
+
 
 def solar_day(moment: datetime, longitude: float) -> date:
     """The local solar date of a moment, UTC unless it says otherwise, at a longitude in degrees (15 an hour)."""
@@ -185,7 +199,8 @@ def opened(scene: Scene, key: str, band: str, nodata: int = 0) -> Iterator[tuple
     except RemoteError as error:
         raise SceneError(f"{about} cannot be fetched: {error}; {_remedy(asset, error)}") from error
     except (RasterioError, OSError) as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
+        empty = isinstance(asset, FileAsset) and asset.path.is_file() and not asset.path.stat().st_size
+        reason = "it has 0 bytes" if empty else str(error.__cause__ or error).splitlines()[0]
         raise SceneError(
             f"{about} is absent or damaged ({reason}); download it again, or list the scene's id in `skip`"
         ) from error
@@ -220,7 +235,7 @@ def _require_numbers(source: DatasetReader, index: int, nodata: int, resampling:
 @contextmanager
 def _source(asset: Asset, nodata: int) -> Iterator[DatasetReader]:
     if isinstance(asset, RemoteAsset):
-        with open_remote(asset.href, signing(asset.provider)) as source:
+        with open_remote(asset.href, signing(asset.provider), turn_of(asset.provider)) as source:
             yield source
         return
     if isinstance(asset, FileAsset):

@@ -8,12 +8,14 @@ directory listings. Addresses are signed anew for every request, so that a signa
 
 import email.utils
 import io
+import logging
+import re
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -60,6 +62,22 @@ Address = tuple[str, Mapping[str, str]]
 """A URL to ask, and the headers that go with it."""
 Sign = Callable[[str, bool], Address]
 """The address of a file at this moment, from its unsigned one; True where the last signature was refused."""
+Turn = AbstractContextManager[object]
+"""What is held while a request is in flight: a semaphore, where a provider limits its connections."""
+AT_ONCE: Turn = nullcontext()
+"""The turn of those who need not wait for one."""
+
+
+class _WithoutQueries(logging.Filter):
+    """Takes the queries of addresses, where signatures stand, out of what urllib3 logs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = re.sub(r"\?[^\s\"']*", "?***", record.getMessage()), ()
+        return True
+
+
+for _name in ("connection", "connectionpool", "poolmanager", "util.retry"):
+    logging.getLogger(f"urllib3.{_name}").addFilter(_WithoutQueries())
 
 
 class RemoteError(OSError):
@@ -119,11 +137,13 @@ def request(
     headers: Mapping[str, str] | None = None,
     method: str = "GET",
     body: bytes | None = None,
+    turn: Turn = AT_ONCE,
 ) -> Reply:
     """The answer to one request, its body whole; tried `TRIES` times with growing waits.
 
     Args:
         href: the address without a signature; `sign` makes of it the one that is asked, at every try.
+        turn: held while the request is in flight, not while the next try is waited for.
 
     Raises:
         RemoteError: the server cannot be reached, refuses, or keeps failing.
@@ -136,14 +156,15 @@ def request(
             raise RemoteError(reason, refused=True)
         wait = min(FIRST_WAIT * 2 ** (attempt - 1), LONGEST_WAIT)
         try:
-            answer = _pool(_proxy(url)).request(
-                method,
-                url,
-                headers={"User-Agent": "agrifm", **own, **(headers or {})},
-                body=body,
-                retries=_REDIRECTS,
-                timeout=TIMEOUT,
-            )
+            with turn:
+                answer = _pool(_proxy(url)).request(
+                    method,
+                    url,
+                    headers={"User-Agent": "agrifm", **own, **(headers or {})},
+                    body=body,
+                    retries=_REDIRECTS,
+                    timeout=TIMEOUT,
+                )
         except (urllib3.exceptions.LocationValueError, urllib3.exceptions.LocationParseError) as error:
             raise RemoteError(f"{shown(href)} is no address") from error
         except urllib3.exceptions.HTTPError as error:
@@ -195,7 +216,7 @@ def _asked_to_wait(stated: str | None, reason: str, wait: float) -> float:
 
 
 @contextmanager
-def open_remote(href: str, sign: Sign = unsigned) -> Iterator[DatasetReader]:
+def open_remote(href: str, sign: Sign = unsigned, turn: Turn = AT_ONCE) -> Iterator[DatasetReader]:
     """A raster file on a server, as rasterio opens it.
 
     What GDAL makes of bytes that never came (an error of its own, or zeros) does not leave this block: the request's
@@ -205,7 +226,7 @@ def open_remote(href: str, sign: Sign = unsigned) -> Iterator[DatasetReader]:
         RemoteError: a request failed for good, at the opening or at any later reading.
         RasterioError: the bytes came, and are no raster file.
     """
-    file = _File(href, sign)
+    file = _File(href, sign, turn)
     file.read(0, 1)
     name = f"remote/{next(_NUMBERS)}/{PurePosixPath(urlsplit(href).path).name}"
     _OPENER.files[name] = file
@@ -225,8 +246,8 @@ def open_remote(href: str, sign: Sign = unsigned) -> Iterator[DatasetReader]:
 class _File:
     """The bytes of one remote file, as far as they were read."""
 
-    def __init__(self, href: str, sign: Sign) -> None:
-        self.href, self.sign = href, sign
+    def __init__(self, href: str, sign: Sign, turn: Turn) -> None:
+        self.href, self.sign, self.turn = href, sign, turn
         self.size = 0
         self.version: str | None = None
         self.failure: Exception | None = None
@@ -280,7 +301,7 @@ class _File:
         known = _HEADS.get(self.href)
         if known is None:
             try:
-                reply = request(self.href, self.sign, {"Range": f"bytes=0-{HEAD - 1}"})
+                reply = request(self.href, self.sign, {"Range": f"bytes=0-{HEAD - 1}"}, turn=self.turn)
             except RemoteError as error:
                 if str(error) == "HTTP 416":
                     raise RemoteError("it has 0 bytes (HTTP 416)") from error
@@ -298,7 +319,7 @@ class _File:
 
     def _ask(self, start: int, end: int) -> bytes:
         for _ in range(2):
-            reply = request(self.href, self.sign, {"Range": f"bytes={start}-{end - 1}"})
+            reply = request(self.href, self.sign, {"Range": f"bytes={start}-{end - 1}"}, turn=self.turn)
             body = reply.body if reply.status == 206 else reply.body[start:end]
             if _version(reply) != self.version:
                 _HEADS.drop(self.href)

@@ -20,6 +20,16 @@ from agrifm.scene.read import Scene
 from agrifm.season import Season
 
 LAST = "skipped on request"
+REMEDIES = {
+    "outside the season": "check the dates",
+    "outside the area": "check the area",
+    "of other collections": "check the products",
+    "of another satellite": "check the products",
+    "without a geometry": "repair the items, or use another catalogue",
+    "cloudier than": "raise `cloud`",
+    LAST: "take ids out of `skip`",
+}
+"""What to do where most scenes were removed for this reason; the reason begins so."""
 
 
 @dataclass
@@ -67,9 +77,11 @@ class Search:
         """
         if not self.scenes:
             counts = ", ".join(f"{count} {reason}" for reason, count in self.removed.items()) or "it gave no item"
+            reason = max(self.removed, key=self.removed.__getitem__, default="")
+            remedy = next((what for start, what in REMEDIES.items() if reason.startswith(start)), None)
             raise SceneError(
                 f"searching {where} for scenes from {season.start} to {season.end}: none found ({counts}); "
-                "check the dates, the area and the products"
+                f"{remedy or 'check the dates, the area and the products'}"
             )
 
 
@@ -90,7 +102,8 @@ def search_catalog(
         cloud: highest cloud cover that an item may state (`eo:cloud_cover`), percent; None takes all.
 
     Raises:
-        SceneError: the catalogue cannot be read, an item is unusable, or nothing is left.
+        SceneError: the catalogue cannot be read, an item is unusable, nothing is left, or two products of one sensor
+            are.
     """
     source = str(catalog)
     longest = max((product.period for product in products), default=1)
@@ -107,7 +120,31 @@ def search_catalog(
     before.pop(LAST, None)
     result.removed = before + result.removed
     result.require_some(season, source)
+    require_one_product(result.scenes, f"searching {source}")
     return result
+
+
+def require_one_product(scenes: Sequence[Scene], about: str) -> None:
+    """Refuse scenes of two products of one sensor, since a cube holds one encoding per sensor.
+
+    Args:
+        about: what is being done, with which the sentence begins.
+
+    Raises:
+        SceneError: naming both products, and how many scenes each has.
+    """
+    counts: dict[str, Counter[str]] = {}
+    for scene in scenes:
+        counts.setdefault(scene.product.sensor, Counter())[scene.product.name] += 1
+    for sensor, products in counts.items():
+        if len(products) > 1:
+            (most, many), *_, (least, few) = products.most_common()
+            ids = [scene.id for scene in scenes if scene.product.name == least]
+            raise SceneError(
+                f"{about}: {many} scenes of the sensor '{sensor}' are of the product '{most}', and {few} others "
+                f"({', '.join(ids[:3])}{', ...' if few > 3 else ''}) of '{least}', but a cube takes one product per "
+                f"sensor; leave '{least}' out, or list the ids of its scenes in `skip`"
+            )
 
 
 def search_items(

@@ -43,7 +43,7 @@ def coverage(sensor: SensorCube, longest: int = LONGEST) -> Coverage:
     usable = np.zeros(len(sensor.date), np.int64)
     never = 0
     for window in tiles(sensor.grid.shape, SHARD // block * block or block):
-        valid = np.asarray(sensor.group["valid"][:, *window.slices])
+        valid = sensor.stored("valid", (slice(None), *window.slices))
         usable += valid.sum(axis=(1, 2))
         seen = valid.sum(axis=0)
         never += int((seen == 0).sum())

@@ -57,9 +57,13 @@ LIMITS = {
     "sensor ratio": Limit(1.4, "ratio of the medians of two sensors over the bands they share; clean: 0.9 to 1.3"),
     "date shift": Limit(15, "days; clean pairs of sensors agree best within 10 days of their own dates"),
     "date gain": Limit(1.25, "by how much another date must bring two sensors closer; clean pairs: at most 1.05"),
-    "shift": Limit(1 / 3, "pixels from which a frame's shift is told in the notes; satellites are steady to 0.3"),
-    "shift of a frame": Limit(0.7, "pixels beside the frames around it; single clean frames wander up to 0.55"),
-    "shift of a sensor": Limit(0.25, "pixels of the coarser sensor, median of pairs; clean pairs lie within 0.06"),
+    "shift": Limit(1 / 3, "pixels from which a scene's shift is told in the notes; satellites are steady to 0.3"),
+    "shift of a frame": Limit(
+        0.9,
+        "pixels beside the other scenes; simulated Sentinel-2 wanders by 0.2 along each axis, so 0.85 in 10 000 scenes",
+    ),
+    "shift of a sensor": Limit(0.25, "pixels of the coarser sensor, median of scenes; clean sensors lie within 0.15"),
+    "disagreement": Limit(0.25, "pixels by which pairs may miss a scene's position (median); clear pairs: 0.05"),
     "peak": Limit(10.0, "height of the peak of phase correlation in deviations of its surroundings; clear: 17 and up"),
 }
 

@@ -87,7 +87,7 @@ def look_at(cube: Cube) -> dict[str, Look]:
     """The windows of every sensor that are looked at; reads no more than `BUDGET` numbers of one sensor.
 
     Raises:
-        Whatever the store raises where a chunk is damaged.
+        CubeError: a chunk is damaged.
     """
     windows = _windows(cube)
     looks = {}
@@ -115,8 +115,8 @@ def _windows(cube: Cube) -> Sequence[Window]:
 
 def _read(sensor: SensorCube, window: Window) -> Piece:
     rows, cols = window.slices
-    stored = np.asarray(sensor.group["values"][:, :, rows, cols])
-    valid = np.asarray(sensor.group["valid"][:, rows, cols]) & (stored != FILL).all(axis=1)
+    stored = sensor.stored("values", (slice(None), slice(None), rows, cols))
+    valid = sensor.stored("valid", (slice(None), rows, cols)) & (stored != FILL).all(axis=1)
     return Piece(stored, valid, window)
 
 

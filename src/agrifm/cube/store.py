@@ -18,7 +18,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 
 from agrifm.errors import CubeError
 from agrifm.grid import Grid, Window
@@ -49,6 +49,8 @@ CHUNK = 96
 """Side in pixels of a chunk: what is read at once."""
 SHARD = 960
 """Side in pixels of a shard: what is written at once. A shard holds one frame, so a frame can be added."""
+CODECS = (BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"), Crc32cCodec())
+"""Of every chunk. The checksum comes last: a bit that changes on disk is found when the chunk is read."""
 DAYS = {"units": "days since 1970-01-01", "calendar": "proleptic_gregorian"}
 
 
@@ -87,11 +89,26 @@ class SensorCube:
                 f"{', '.join(self.input.bands)}); fetch that band, or leave it out"
             )
         order = [self.input.bands.index(band) for band in bands or self.input.bands]
-        stored = np.asarray(self.group["values"][:, :, rows, cols])[:, order]
-        valid = np.asarray(self.group["valid"][:, rows, cols])
+        stored = self.stored("values", (slice(None), slice(None), rows, cols))[:, order]
+        valid = self.stored("valid", (slice(None), rows, cols))
         image = np.where(valid[:, None], stored, 0).astype(np.float32) * np.float32(self.input.scale)
-        day = np.asarray(self.group["day"][:, rows, cols]) if self.is_composite else None
+        day = self.stored("day", (slice(None), rows, cols)) if self.is_composite else None
         return image, valid, day
+
+    def stored(self, name: str, place: tuple[int | slice, ...]) -> NDArray[Any]:
+        """What is stored in a part of `values`, `valid` or `day`, in the array's own type and unit.
+
+        Raises:
+            CubeError: a chunk cannot be read, or its checksum is wrong.
+        """
+        try:
+            return np.asarray(self.group[name][place])
+        except Exception as error:  # every codec has errors of its own
+            where = str(self.group[name].store_path).removeprefix("file://")
+            raise CubeError(
+                f"reading the cube: {where} is damaged, {reason(error)}; `agrifm cube check` names the file, "
+                "fetch the cube again"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -121,11 +138,18 @@ class Cube:
         return {name: sensor.input for name, sensor in self.sensors.items()}
 
 
+def reason(error: Exception) -> str:
+    """Why a chunk cannot be read, in a few words."""
+    if "checksum" in str(error):
+        return "its bytes do not have the checksum that they were written with"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
 def open_cube(path: Path) -> Cube:
     """Open a finished cube.
 
     Raises:
-        CubeError: nothing is there, or it is no cube of this format.
+        CubeError: nothing is there, it is no cube of this format, or its dates, bands or grid are damaged.
     """
     try:
         root = zarr.open_group(path, mode="r")
@@ -138,9 +162,13 @@ def open_cube(path: Path) -> Cube:
     if about["format"] != FORMAT:
         raise CubeError(f"opening the cube {path}: its format is {about['format']}, this version reads {FORMAT}")
     start, end = (date.fromisoformat(day) for day in about["season"])
+    try:
+        sensors = {name: _sensor_cube(root[name], name) for name in about["sensors"]}
+    except Exception as error:  # every codec has errors of its own
+        raise CubeError(f"opening the cube {path}: it is damaged, {reason(error)}; fetch it again") from error
     return Cube(
         path=path,
-        sensors={name: _sensor_cube(root[name], name) for name in about["sensors"]},
+        sensors=sensors,
         season=Season(start, end),
         area=shape(about["area"]),
         provenance=about["provenance"],
@@ -214,8 +242,9 @@ def create_sensor(
     for axis, standard in (("x", "projection_x_coordinate"), ("y", "projection_y_coordinate")):
         unit = str(grid.crs.proj.axis_info[0].unit_name)
         _write(group, axis, getattr(grid, axis), (axis,), {"standard_name": standard, "units": unit})
-    group.create_array("band", shape=(len(content.bands),), dtype="str", dimension_names=("band",))[...] = np.array(
-        content.bands, dtype=object
+    names = np.array(content.bands, dtype=object)
+    group.create_array("band", shape=names.shape, dtype="str", dimension_names=("band",), compressors=CODECS)[...] = (
+        names
     )
     transform = grid.transform
     _write(
@@ -253,13 +282,13 @@ def _create(
         shards=(1, *middle, shard, shard),
         fill_value=fill,
         dimension_names=dimensions,
-        compressors=BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"),
+        compressors=CODECS,
     )
 
 
 def _write(
     group: zarr.Group, name: str, data: NDArray[Any], dimensions: tuple[str, ...], attributes: dict[str, Any]
 ) -> None:
-    array = group.create_array(name, shape=data.shape, dtype=data.dtype, dimension_names=dimensions)
+    array = group.create_array(name, shape=data.shape, dtype=data.dtype, dimension_names=dimensions, compressors=CODECS)
     array[...] = data
     array.attrs.update(attributes)

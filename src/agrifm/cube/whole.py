@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.cube.limits import Finding, limit
-from agrifm.cube.store import FILL, NO_DAY, Cube, SensorCube
+from agrifm.cube.store import FILL, NO_DAY, Cube, SensorCube, reason
 from agrifm.errors import ConfigError
 from agrifm.grid import Window, tiles
 from agrifm.scene.products import Product, find_product
@@ -82,11 +82,22 @@ def _arrays(sensor: SensorCube) -> list[Finding]:
             findings.append(
                 Finding("wrong structure", f"{name}/{key}", f"{seen}, not {kind} of {own}", "certain", REPAIR)
             )
-    for axis in ("x", "y"):
-        if not findings and np.abs(np.asarray(group[axis][:]) - getattr(sensor.grid, axis)).max() > 1e-3:
+    for key in ("x", "y", *(("time_bounds",) if sensor.is_composite else ())):
+        if findings:
+            break
+        try:
+            stored = np.asarray(group[key][...])
+        except Exception as error:  # every codec has errors of its own
+            findings.append(_unreadable(f"{name}/{key}", error))
+            continue
+        if key != "time_bounds" and np.abs(stored - getattr(sensor.grid, key)).max() > 1e-3:
             sentence = "its coordinates are not those of the grid in spatial_ref"
-            findings.append(Finding("shifted grid", f"{name}/{axis}", sentence, "certain", REPAIR))
+            findings.append(Finding("shifted grid", f"{name}/{key}", sentence, "certain", REPAIR))
     return findings
+
+
+def _unreadable(where: str, error: Exception) -> Finding:
+    return Finding("damaged chunk", where, f"it cannot be read: {reason(error)}", "certain", REPAIR)
 
 
 def _product(about: dict[str, Any]) -> Product | None:
@@ -201,8 +212,7 @@ def _chunks(
             middle = "0/" if key == "values" else ""
             side = _side(sensor)
             file = f"{sensor.input.sensor}/{key}/c/{frame}/{middle}{window.row // side}/{window.col // side}"
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            findings.append(Finding("damaged chunk", file, f"it cannot be read: {reason}", "certain", REPAIR))
+            findings.append(_unreadable(file, error))
 
 
 def _count(

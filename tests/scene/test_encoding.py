@@ -107,6 +107,7 @@ def agree(product: Product, fields: dict[str, Any], baseline: str = "05.10", rem
         {"nodata": 0, "raster:scale": 0.0001, "raster:offset": -0.1, "bands": [{"name": "B02"}]},
         {"raster:bands": [{"nodata": 0, "data_type": "uint16"}]},
         {"raster:bands": [{"scale": 0.0001, "offset": -0.1, "nodata": "0"}]},
+        {"raster:bands": {"scale": 0.0001}, "bands": ["B02"]},
         {"bands": [{"raster:scale": 0.0001, "nodata": 0}]},
     ],
 )
@@ -119,6 +120,7 @@ def test_every_dialect_that_agrees_is_accepted(fields: dict) -> None:
     [
         ({"raster:bands": [{"scale": 1e-5}]}, "states scale 1e-05, the product 'sentinel-2-c1-l2a' has 0.0001"),
         ({"raster:bands": [{"offset": 0}]}, "states offset 0, the product 'sentinel-2-c1-l2a' has -0.1"),
+        ({"raster:bands": {"scale": 1}}, "states scale 1, the product 'sentinel-2-c1-l2a' has 0.0001"),
         ({"raster:bands": [{"nodata": -9999}]}, "states nodata -9999, the product 'sentinel-2-c1-l2a' has 0"),
         ({"nodata": "nan"}, "states nodata nan, the product 'sentinel-2-c1-l2a' has 0"),
         ({"bands": [{"raster:scale": "one"}]}, "states scale one,"),

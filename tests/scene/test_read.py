@@ -18,7 +18,7 @@ from agrifm.errors import SceneError
 from agrifm.grid import Grid, Window
 from agrifm.scene.products import find_product
 from agrifm.scene.providers import PROVIDERS
-from agrifm.scene.read import ArrayAsset, Asset, FileAsset, RemoteAsset, Scene, read_asset, solar_day
+from agrifm.scene.read import ArrayAsset, Asset, FileAsset, RemoteAsset, Scene, asset_at, read_asset, solar_day
 
 GRID = Grid.of(UTM, Affine(10, 0, LEFT, 0, -10, TOP), (96, 96))
 NODATA = 0
@@ -251,6 +251,14 @@ def test_a_file_with_another_nodata_is_refused_where_it_would_be_averaged(tmp_pa
 )
 def test_the_solar_day_is_the_date_on_the_ground(moment: datetime, longitude: float, day: date) -> None:
     assert solar_day(moment, longitude) == day
+
+
+@pytest.mark.parametrize("href", ["ftp://host.org/a.tif", "gs://bucket/a.tif", "abfs://box/a.tif?sig=planted"])
+def test_an_address_that_gdal_would_ask_in_its_own_way_is_refused(href: str) -> None:
+    with pytest.raises(SceneError, match=r"files, https:// and s3:// are read, not \w+://; use a catalogue") as caught:
+        asset_at(href)
+    assert "planted" not in str(caught.value)
+    assert asset_at("file:///data/a%20b.tif") == FileAsset(Path("/data/a b.tif"))
 
 
 @pytest.mark.parametrize("limit", [4, 1, None])

@@ -233,3 +233,13 @@ def test_assets_of_no_band_may_state_what_they_like(catalogue: Catalogue) -> Non
     item.assets["visual"] = item.assets["blue"].clone()
     item.assets["visual"].extra_fields = {"raster:bands": [{"scale": 7}]}
     assert set(find(catalogue).scenes[0].assets) == {"blue"}
+
+
+def test_the_cloud_limit_takes_numbers_alone_and_counts_those_that_state_none(catalogue: Catalogue) -> None:
+    for number, stated in enumerate((10, 60.0, 60.1, "99", None)):
+        add(catalogue, f"S2A_{number}", at(5, 1 + number), properties={"eo:cloud_cover": stated})
+    add(catalogue, "S2A_5", at(5, 6))
+    found = search_catalog(catalogue.save(), [S2], SEASON, AREA, cloud=60)
+    assert [scene.id for scene in found.scenes] == ["S2A_0", "S2A_1", "S2A_3", "S2A_4", "S2A_5"]
+    assert found.removed == {"cloudier than 60 %": 1}
+    assert found.without_cloud_cover == 3

@@ -116,7 +116,7 @@ def require_agreement(fields: Mapping[str, Any], product: Product, encoding: Enc
     Raises:
         SceneError: naming what is stated and what the product has.
     """
-    holders = [fields, *(fields.get("bands") or [])[:1], *(fields.get("raster:bands") or [])[:1]]
+    holders = [fields, *_first_band(fields.get("bands")), *_first_band(fields.get("raster:bands"))]
     expected = {"scale": [encoding.scale], "offset": [encoding.offset], "nodata": [float(product.nodata)]}
     if product.offset_flags:
         expected["offset"] = [0.0, product.offset]
@@ -162,6 +162,12 @@ def require_file_agreement(
         raise SceneError(
             f"{about} states {wrong}; use the product that fits these files, or list the scene's id in `skip`"
         )
+
+
+def _first_band(stated: object) -> list[Mapping[str, Any]]:
+    """What is stated of the first band; some catalogues write the one band of a file without a list around it."""
+    first = stated[0] if isinstance(stated, list) and stated else stated
+    return [first] if isinstance(first, Mapping) else []
 
 
 def _number(found: object) -> float | None:

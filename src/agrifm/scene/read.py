@@ -73,9 +73,19 @@ Asset = FileAsset | RemoteAsset | ArrayAsset
 
 
 def asset_at(href: str, provider: Provider | None = None) -> FileAsset | RemoteAsset:
-    """The asset at an absolute address: a URL of a server, a file:// URL or a path."""
+    """The asset at an absolute address: a URL of a server, a file:// URL or a path.
+
+    Raises:
+        SceneError: it is the URL of another kind of server, which GDAL would ask in its own way.
+    """
     if is_remote(href):
         return RemoteAsset(href, provider)
+    scheme = urlsplit(href).scheme
+    if scheme not in ("", "file") and len(scheme) > 1:  # a single letter is a drive
+        raise SceneError(
+            f"reading the asset {shown(href)}: files, https:// and s3:// are read, not {scheme}://; use a catalogue "
+            "whose items have such addresses"
+        )
     return FileAsset(Path(unquote(urlsplit(href).path) if href.startswith("file:") else href))
 
 

@@ -190,7 +190,7 @@ def search_items(
     result.scenes = [one.scene for one in chosen]
     result.items += [one.item for one in chosen]
     if cloud is not None:
-        result.without_cloud_cover = sum("eo:cloud_cover" not in one.item.properties for one in chosen)
+        result.without_cloud_cover = sum(_cloud_cover(one.item) is None for one in chosen)
     return result
 
 
@@ -221,5 +221,11 @@ def _product_of(item: pystac.Item, products: Sequence[Product]) -> Product | Non
 
 
 def _is_cloudier(item: pystac.Item, limit: float | None) -> bool:
+    stated = _cloud_cover(item)
+    return limit is not None and stated is not None and stated > limit
+
+
+def _cloud_cover(item: pystac.Item) -> float | None:
+    """Percent; None where an item states no number."""
     stated = item.properties.get("eo:cloud_cover")
-    return limit is not None and isinstance(stated, int | float) and stated > limit
+    return float(stated) if isinstance(stated, int | float) else None

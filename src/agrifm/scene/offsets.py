@@ -44,7 +44,8 @@ UNLIKE, LIKE, NEIGHBOURS = 0.06, 0.03, 4
 than `LIKE`, disagrees as well. One that is too bright, but an offset or two less would make unlike its neighbours too,
 is not doubted: clouds that the mask missed do that."""
 VEGETATION = 4
-"""Class of SCL; found by ratios of bands before the offset is added, so it does not depend on what is checked."""
+"""Class of SCL, which Sen2Cor finds before it corrects for the atmosphere, so not from the numbers that are checked
+(Louis et al. 2022, Sen2Cor version 2.10)."""
 DARK_GROUND = 0.05
 """Share of vegetation and water among the clear pixels from which their darkest hundredth must be dark."""
 MISSING, MISSING_BARE = 0.5, 0.1

@@ -333,7 +333,7 @@ def test_two_products_of_one_sensor_are_refused(catalogue: Catalogue) -> None:
         search_dataset(as_netcdf(reflectance(10, 96), "2024-06-01"), find_product("sentinel-2-worldcereal"), SEASON)
     )
     sentence = refusal(SceneError, lambda: build_cube(catalogue.directory / "c.zarr", search, SEASON, AREA))
-    assert "1 scenes of the sensor 'sentinel-2' are of the product 'sentinel-2-c1-l2a', and 1 others" in sentence
+    assert "1 scenes of the sensor 'sentinel-2' are of the product 'sentinel-2-c1-l2a', and 1 more" in sentence
 
 
 def test_scenes_that_miss_the_area_make_no_cube(catalogue: Catalogue) -> None:

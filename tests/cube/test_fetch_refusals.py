@@ -52,7 +52,7 @@ def test_two_products_of_one_sensor_are_refused_when_they_are_found(
     with serving_season(saved(catalogue)) as server:
         project = write_project(tmp_path / "p", f'catalog = "{server.url}"', [C1, PC])
         assert refused(project) == (
-            f"searching {server.url}: 3 scenes of the sensor 'sentinel-2' are of the product '{C1}', and 1 others "
+            f"searching {server.url}: 3 scenes of the sensor 'sentinel-2' are of the product '{C1}', and 1 more "
             f"(S2B_T31UDQ_9) of '{PC}', but a cube takes one product per sensor; leave '{PC}' out, or list the ids of "
             "its scenes in `skip`"
         )

@@ -141,7 +141,7 @@ def require_one_product(scenes: Sequence[Scene], about: str) -> None:
             (most, many), *_, (least, few) = products.most_common()
             ids = [scene.id for scene in scenes if scene.product.name == least]
             raise SceneError(
-                f"{about}: {many} scenes of the sensor '{sensor}' are of the product '{most}', and {few} others "
+                f"{about}: {many} scenes of the sensor '{sensor}' are of the product '{most}', and {few} more "
                 f"({', '.join(ids[:3])}{', ...' if few > 3 else ''}) of '{least}', but a cube takes one product per "
                 f"sensor; leave '{least}' out, or list the ids of its scenes in `skip`"
             )

@@ -1,5 +1,6 @@
 """Training with recomputed activations, in bfloat16 and compiled: the same weights but for rounding."""
 
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +44,26 @@ def test_a_step_is_the_same_however_it_is_computed(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.check
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # the compiler itself does so
-def test_a_compiled_step_moves_the_weights_no_further(tmp_path: Path) -> None:
-    """Other random numbers drop its paths, so the weights agree to the length of the step."""
+@pytest.mark.parametrize("more", [{}, {"precision": "bfloat16"}], ids=str)
+def test_a_compiled_step_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]) -> None:
+    """PyTorch's eager backend runs what it compiles as it is, with the same random numbers."""
     try:
         compile_network(torch.nn.Linear(1, 1))
     except ModelError as error:
         pytest.skip(str(error))
+    graphs: list[Any] = []
+
+    def eager(graph: Any, _: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr("agrifm.models.precision.bfloat16_is_native", lambda: True)  # so that it is not warned of
+    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend=eager))
     project = toy_project(tmp_path, steps=1)
-    usual, compiled = trained(project), trained(project, compiled=True)
+    usual, compiled = trained(project, **more), trained(project, compiled=True, **more)
     assert usual.keys() == compiled.keys()
-    assert 0 < max(float((compiled[name] - usual[name]).abs().max()) for name in usual) <= 2.1e-3
+    assert all(torch.equal(compiled[name], usual[name]) for name in usual)
+    assert len(graphs) == 2  # of training and of validation
 
 
 def test_what_cannot_be_computed_is_refused_and_leaves_no_model(
@@ -65,6 +76,7 @@ def test_what_cannot_be_computed_is_refused_and_leaves_no_model(
         ({"precision": "float16"}, "choose bfloat16"),
         ({"precision": "double"}, "there is no such precision; choose one of float32"),
         ({"compiled": True}, "there is no no-such-compiler"),
+        ({"compiled": True, "recompute": True}, "choose either `compiled` or `recompute`"),
     ):
         with pytest.raises(ModelError, match=sentence):
             trained(project, **how)

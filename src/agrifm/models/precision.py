@@ -79,8 +79,15 @@ def compile_network(network: Network) -> Network:
     random numbers drop them. From the ninth shape on PyTorch computes without compiling.
 
     Raises:
-        ModelError: there is no C++ compiler, or Python's headers are not there, which PyTorch's compiler needs.
+        ModelError: its activations are recomputed, or there is no C++ compiler or no header of Python's, which
+            PyTorch's compiler needs.
     """
+    if any(isinstance(module, Stage) and module.recompute for module in network.modules()):
+        # the compiler does not keep the generator's state for them (torch/_higher_order_ops/wrap.py)
+        raise ModelError(
+            "compiling the network: recomputed activations might drop other paths than the first time; choose either "
+            "`compiled` or `recompute`"
+        )
     name = os.environ.get("CXX", {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++"))  # as PyTorch looks
     header = Path(sysconfig.get_paths()["include"], "Python.h")
     if shutil.which(name) is None:

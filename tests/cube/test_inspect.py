@@ -40,7 +40,7 @@ def test_offsets_frames_and_gaps_are_those_of_the_scenes(tmp_path: Path) -> None
     lines = told(described)
     assert lines["sensor"] == "sentinel-2"
     assert lines["frames"] == "2 acquisitions, 2024-05-01 to 2024-06-10"
-    assert lines["gaps"] == "at most 112 days without a clear frame (2024-06-10 to 2024-09-30)"
+    assert lines["gaps"] == "at most 112 days without a frame that shows 10% of the area (2024-06-10 to 2024-09-30)"
     offsets = [line for line in described if "from processing baseline" in line]
     assert sum("offset -0.1 from processing baseline 05.10" in line for line in offsets) == 1
     assert sum("offset 0 from processing baseline 03.01" in line for line in offsets) == 1
@@ -50,4 +50,5 @@ def test_offsets_frames_and_gaps_are_those_of_the_scenes(tmp_path: Path) -> None
     assert lines["quantity"] == "surface reflectance, stored integers times 0.0001"
     assert lines["bands"].split(", ")[0] == "B02"
     assert lines["grid"] == "EPSG:32631, 96 x 96 pixels of 10"
-    assert lines["usable"] == "100% of all pixels and dates; 2 frames with at least 10%, 0 with nothing"
+    assert lines["usable"] == "100% of all pixels and dates; 2 frames show at least 10% of the area, 0 nothing"
+    assert lines["masked"] == "nodata, defective, cloud, cloud-edge, cirrus, shadow, dark, snow"

@@ -70,7 +70,7 @@ def check_cube(cube: Cube) -> Report:
     if any(finding.kind in BROKEN for finding in findings):
         return Report(tuple(findings), ("content was not judged, as the cube is not whole",))
     looks = look_at(cube)
-    notes = [f"{name}: {_looked(look)}" for name, look in looks.items()]
+    notes = [_looked(looks)]
     findings += [finding for look in looks.values() for finding in other_quantity(look)]
     if any(finding.kind == "mixed quantities" for finding in findings):
         return Report(tuple(findings), (*notes, "bands, levels, dates and positions were not judged"))
@@ -144,8 +144,13 @@ def other_quantity(look: Look) -> list[Finding]:
     ]
 
 
-def _looked(look: Look) -> str:
-    return f"every chunk was read; content was judged on {look.share:.0%} of the grid, {len(look.pieces)} windows"
+def _looked(looks: Mapping[str, Look]) -> str:
+    look = min(looks.values(), key=lambda one: one.sensor.grid.resolution)
+    windows = "one window" if len(look.pieces) == 1 else f"{len(look.pieces)} windows"
+    return (
+        f"every chunk of {', '.join(looks)} was read; whether the numbers are plausible was judged on {look.share:.0%} "
+        f"of the area ({windows})"
+    )
 
 
 def _cannot_tell(looks: Mapping[str, Look]) -> list[str]:

@@ -55,10 +55,10 @@ def describe(cube: Cube) -> list[str]:
         ("cube", str(cube.path)),
         ("season", f"{cube.season.start} to {cube.season.end}, {cube.season.days} days"),
         ("area", f"west {west:.4f}, south {south:.4f}, east {east:.4f}, north {north:.4f}"),
-        ("removed", _counts(about.get("removed")) or "nothing"),
-        ("skipped", ", ".join(about.get("skipped", [])) or "nothing"),
+        ("removed", _counts(about.get("removed")) or "no scene"),
+        ("skipped", ", ".join(about.get("skipped", [])) or "no scene"),
         ("merging", str(about.get("merge_rule", "not stated"))),
-        ("usable", _rule(about.get("usable", {}))),
+        ("masked", _rule(about.get("usable", {}))),
         ("versions", ", ".join(f"{name} {number}" for name, number in about.get("versions", {}).items())),
     ]
     for name, sensor in cube.sensors.items():
@@ -71,9 +71,11 @@ def _rule(rule: dict[str, Any]) -> str:
     """Which flags make a pixel unusable."""
     if not rule:
         return "not stated"
-    flags = ", ".join([*rule.get("always", []), *rule.get("masked", [])])
-    plug_ins = f"; plug-ins {', '.join(rule['masks'])}" if rule.get("masks") else ""
-    return f"pixels without {flags}; dilated by {rule.get('dilate', 0):g} m{plug_ins}"
+    masks, metres = rule.get("masks", []), rule.get("dilate", 0)
+    flags = [flag for flag in [*rule.get("always", []), *rule.get("masked", [])] if flag != "plug-in" or masks]
+    grown = f"; clouds, cirrus and shadows grown by {metres:g} m" if metres else ""
+    plug_ins = f"; plug-ins {', '.join(masks)}" if masks else ""
+    return f"{', '.join(flags)}{grown}{plug_ins}"
 
 
 def _sensor_rows(cube: Cube, sensor: SensorCube, about: dict[str, Any]) -> list[tuple[str, str]]:
@@ -113,8 +115,8 @@ def _usable(about: dict[str, Any]) -> str:
         return "not stated"
     none, clear = sum(share == 0 for share in shares), sum(share >= CLEAR for share in shares)
     return (
-        f"{sum(shares) / len(shares):.0%} of all pixels and dates; {clear} frames with at least {CLEAR:.0%}, "
-        f"{none} with nothing"
+        f"{sum(shares) / len(shares):.0%} of all pixels and dates; {clear} frames show at least {CLEAR:.0%} of the "
+        f"area, {none} nothing"
     )
 
 
@@ -128,7 +130,8 @@ def _gaps(cube: Cube, sensor: SensorCube, about: dict[str, Any]) -> str:
         return "no frame shows a tenth of the area"
     days = sorted({day_number(cube.season.start), *clear, day_number(cube.season.end)})
     start, end = max(pairwise(days), key=lambda pair: pair[1] - pair[0])
-    return f"at most {end - start} days without a clear frame ({day_date(start)} to {day_date(end)})"
+    longest = f"{day_date(start)} to {day_date(end)}"
+    return f"at most {end - start} days without a frame that shows {CLEAR:.0%} of the area ({longest})"
 
 
 def _kernels(about: dict[str, Any]) -> str:

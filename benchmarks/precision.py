@@ -19,26 +19,26 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-from measure import CLASSES, ONE_SOURCE, PASSES, Pass, Subject, head, write
+from measure import ONE_SOURCE, PASSES, Pass, Subject, head, write
 from model_speed import kilobytes
+from presets import FRAMES, Shape
 
 if TYPE_CHECKING:
     from agrifm.models.agrifm import AgriFMConfig
 
 Way = Literal["float32", "bfloat16", "compiled", "recomputed"]
 WAYS: tuple[Way, ...] = get_args(Way)
-FRAMES = 24
 
 
 class Computed(Subject):
     """A network that computes in some way."""
 
-    def __init__(self, config: "AgriFMConfig", side: int, batch: int, kind: Pass, way: Way) -> None:
+    def __init__(self, config: "AgriFMConfig", frames: int, side: int, batch: int, kind: Pass, way: Way) -> None:
         import torch
 
         from agrifm.models.precision import compile_network, computing, recompute_blocks
 
-        super().__init__(config, FRAMES, side, batch, kind)
+        super().__init__(config, frames, side, batch, kind)
         if way == "recomputed":
             recompute_blocks(self.network)
         if way == "compiled":
@@ -85,20 +85,19 @@ def _measured(preset_name: str, side: int, batch: int, kind: Pass, way: Way, run
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # compiled in this process, so that its time is known
     import torch
 
-    from agrifm.models.agrifm import preset
     from agrifm.models.memory import memory_needed, window_shapes
 
-    config = preset(preset_name, ONE_SOURCE, CLASSES, frames=FRAMES)
-    shapes = window_shapes(config, dict.fromkeys(ONE_SOURCE, FRAMES), batch, side, side)
+    config, frames = Shape(preset_name, 1, side).config, FRAMES[preset_name]
+    shapes = window_shapes(config, dict.fromkeys(ONE_SOURCE, frames), batch, side, side)
     torch.set_num_threads(1)
     torch.ones(64, 64) @ torch.ones(64, 64)  # what the library needs for itself
     before = kilobytes("VmRSS")
-    subject = Computed(config, side, batch, kind, way)
+    subject = Computed(config, frames, side, batch, kind, way)
     Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
     began = _processor_seconds()
     subject.run()
     first, peak = _processor_seconds() - began, 1024.0 * (kilobytes("VmHWM") - before)
-    usual = Computed(config, side, batch, kind, "float32")
+    usual = Computed(config, frames, side, batch, kind, "float32")
     usual.run()
     turns = [(usual.seconds(), subject.seconds()) for _ in range(runs)]
     return Row(
@@ -120,9 +119,10 @@ def lines_of(presets: list[str], side: int, batch: int, ways: list[Way], runs: i
     from agrifm.models.precision import bfloat16_is_native
 
     native = "instructions" if bfloat16_is_native() else "no instructions"
+    frames = " and ".join(str(FRAMES[name]) for name in presets)
     lines = [
-        f"{side} x {side} pixels, {FRAMES} frames of ten bands, batch {batch} in training, 1 in a forward pass; one "
-        f"thread; {native} for bfloat16; {runs} turns",
+        f"{side} x {side} pixels, {frames} frames of ten bands, batch {batch} "
+        f"in training, 1 in a forward pass; one thread; {native} for bfloat16; {runs} turns",
         "",
         f"{'preset':7}{'pass':10}{'way':12}{'first s':>9}{'float32 s':>11}{'ratio':>7}{'peak MB':>9}"
         f"{'estimate MB':>13}",
@@ -145,7 +145,7 @@ def lines_of(presets: list[str], side: int, batch: int, ways: list[Way], runs: i
 def main() -> None:
     """Print the table, and write it where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--presets", nargs="+", default=["tiny"], help="default: tiny")
+    parser.add_argument("--presets", nargs="+", default=["tiny"], choices=FRAMES, help="default: tiny")
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS, help="default: all")
     parser.add_argument("--side", type=int, default=96, help="pixels, default 96")
     parser.add_argument("--batch", type=int, default=4, help="of a training step, default 4")

@@ -247,7 +247,7 @@ def test_overlapping_scenes_of_a_day_give_each_pixel_its_first_valid_scene_then_
     catalogue: Catalogue,
 ) -> None:
     """By id: A is cloudy below and empty on the right; B is cloudy on the right; both end in one frame."""
-    first, second = reflectance(10, 96), reflectance(10, 96, 2000)
+    first, second = reflectance(10, 96), reflectance(10, 96, 40)
     scl_a, scl_b = np.full((96, 96), 4, np.uint8), np.full((96, 96), 4, np.uint8)
     scl_a[60:] = scl_b[:, 50:] = 9
     numbers = first + 1000

@@ -282,7 +282,7 @@ def _why(look: Look) -> str:
     side = min(min(piece.valid.shape[1:]) for piece in look.pieces)
     if side < SMALLEST:
         return f"windows of {side} of its pixels are smaller than {SMALLEST}"
-    return "too few are clear at near dates"
+    return "too few are clear and alike at near dates"
 
 
 def _off_scenes(look: Look, own: Mapping[int, Shift], typical: NDArray[np.float64]) -> list[Finding]:

@@ -21,6 +21,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agrifm.cube.between import SHIFTS, date_fit, judge_dates, meet
 from agrifm.cube.build import build_cube
@@ -103,7 +104,8 @@ def measure(cube: Cube) -> Row:
     alarms = list(check_cube(cube).findings)
     looks = {name: look for name, look in look_at(cube).items() if look.sensor.input.quantity == REFLECTANCE}
     swaps = dict(planted_swaps(looks))
-    dates = dict(moved_dates(looks)) if len(looks) > 1 else {}
+    fits = {pair: date_fit(looks[pair[0]], looks[pair[1]], WIDE) for pair in combinations(looks, 2)}
+    dates = dict(moved_dates(fits))
     return Row(cube.path.parent.name, alarms, swaps, dates, time.process_time() - start)
 
 
@@ -135,10 +137,11 @@ def named(findings: Sequence[Finding], sensor: str, pair: tuple[str, str]) -> st
     return "found" if findings else "missed"
 
 
-def moved_dates(looks: Mapping[str, Look]) -> Iterator[tuple[tuple[str, int], str]]:
+def moved_dates(
+    fits: Mapping[tuple[str, str], NDArray[np.float64] | None],
+) -> Iterator[tuple[tuple[str, int], str]]:
     """Each sensor's dates moved: the fits of its pairs are those of the true dates, begun so many days off."""
-    fits = {pair: date_fit(looks[pair[0]], looks[pair[1]], WIDE) for pair in combinations(looks, 2)}
-    for name in looks:
+    for name in dict.fromkeys(name for pair in fits for name in pair):
         for move in MOVES:
             moved = {}
             for pair, fit in fits.items():

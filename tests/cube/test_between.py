@@ -38,3 +38,21 @@ def test_a_fit_that_cannot_be_computed_at_the_dates_given_is_not_judged() -> Non
     unknown = fit(30)
     unknown[len(SHIFTS) // 2] = np.nan
     assert judge_dates({("landsat", "sentinel-2"): unknown}) == []
+
+
+def weak(best: int) -> NDArray[np.float64]:
+    """Mean difference of NDVI: 0.05, and 0.0003 more for each day: 30 days off it is 1.18 times as large."""
+    return 0.05 + 0.0003 * np.abs(SHIFTS - best)
+
+
+def test_two_weak_pairs_together_name_the_sensor_that_they_share() -> None:
+    """1.18 times 1.18 is 1.39; the third pair fits as it is."""
+    fits = {("landsat", "modis"): weak(-30), ("landsat", "sentinel-2"): fit(0), ("modis", "sentinel-2"): weak(30)}
+    (finding,) = judge_dates(fits)
+    assert finding.where == "modis"
+    assert "moved by -30 days" in finding.found
+
+
+def test_two_weak_pairs_that_disagree_name_nobody() -> None:
+    fits = {("landsat", "modis"): weak(-30), ("landsat", "sentinel-2"): fit(0), ("modis", "sentinel-2"): weak(-30)}
+    assert judge_dates(fits) == []

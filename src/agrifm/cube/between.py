@@ -200,7 +200,27 @@ def judge_dates(fits: Mapping[tuple[str, str], NDArray[np.float64]]) -> list[Fin
                 "check how the dates were read and fetch again",
             )
         )
-    return findings
+    return findings or _together(fits)
+
+
+def _together(fits: Mapping[tuple[str, str], NDArray[np.float64]]) -> list[Finding]:
+    """The sensor whose pairs, each too weak alone, agree that its dates are moved: their gains multiply."""
+    best: tuple[float, str, int] | None = None
+    unmoved = len(SHIFTS) // 2
+    for name in dict.fromkeys(name for pair in fits for name in pair):
+        own = [np.log(fit if pair[1] == name else fit[::-1]) for pair, fit in fits.items() if name in pair]
+        total = np.sum(own, axis=0)
+        if len(own) < 2 or not np.isfinite(total[unmoved]):
+            continue
+        place = int(np.nanargmin(total))
+        gain = float(np.exp(total[unmoved] - total[place]))
+        far = abs(SHIFTS[place]) >= limit("date shift") and all(one[place] < one[unmoved] for one in own)
+        if far and gain > limit("date gain") and (best is None or gain > best[0]):
+            best = gain, name, int(SHIFTS[place])
+    if best is None:
+        return []
+    found = f"its NDVI fits that of all the others best with its dates moved by {best[2]:+d} days"
+    return [Finding("wrong dates", best[1], found, "possible", "check how the dates were read and fetch again")]
 
 
 def levels(looks: Mapping[str, Look], meetings: Sequence[Meeting]) -> list[Finding]:

@@ -57,7 +57,7 @@ LIMITS = {
     "sensor ratio": Limit(1.4, "ratio of the medians of two sensors over the bands they share; clean: 0.9 to 1.3"),
     "date shift": Limit(15, "days; clean pairs of sensors agree best within 10 days of their own dates"),
     "date gain": Limit(
-        1.25, "by how much other dates must bring sensors closer, of pairs together the product; clean: 1.1"
+        1.25, "by how much other dates must bring sensors closer (of pairs the product); clean: at most 1.1"
     ),
     "shift": Limit(1 / 3, "pixels from which a scene's shift is told in the notes; satellites are steady to 0.3"),
     "shift of a frame": Limit(

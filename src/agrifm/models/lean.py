@@ -237,10 +237,12 @@ class LeanDecoder(nn.Module):
         assert series is not None, "features are of sources that are present"
         shape = self.shapes[source]
         if isinstance(series, Observed):
-            series = at_steps(series, season_steps(self.season_days, shape.frames).to(series.day.device))
+            x_BTCHW = at_steps(series, season_steps(self.season_days, shape.frames).to(series.day.device))
+        else:
+            x_BTCHW = series
         if source in self.basis:
-            series = (self.basis[source] @ series.flatten(2)).unflatten(2, series.shape[2:])
-        coarse: Tensor = self.detail[source](series.flatten(1, -3))
+            x_BTCHW = (self.basis[source] @ x_BTCHW.flatten(2)).unflatten(2, x_BTCHW.shape[2:])
+        coarse: Tensor = self.detail[source](x_BTCHW.flatten(1, -3))
         if shape.pixel == 1:
             return coarse
         fine = coarse.repeat_interleave(shape.pixel, dim=2).repeat_interleave(shape.pixel, dim=3)

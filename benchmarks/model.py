@@ -1,4 +1,4 @@
-"""The quick benchmarks of the network one after another: decoders, down-sampling, precision, export, sizes, growth.
+"""The benchmarks of the network one after another: fast and plain path, decoders, precision, export, sizes, growth.
 
     python benchmarks/model.py [DIR] [--out benchmarks/results] [--only lean-decoder synchronised ...]
 
@@ -26,6 +26,7 @@ def plan(directory: Path | None, out: Path, day: str) -> dict[str, Commands]:
 
     presets, growth = to("presets", "jsonl"), to("growth", "jsonl")
     commands = {
+        "speed": [["model_speed.py", "--out", to("model-speed")]],
         "lean-decoder": [["lean_decoder.py", "--out", to("lean-decoder")]],
         "synchronised": [["synchronised.py", "--out", to("synchronised")]],
         "precision": [["precision.py", "--out", to("precision")]],
@@ -50,12 +51,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path, nargs="?", help="a finished demo, for the loader")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the results")
-    parser.add_argument(
-        "--only",
-        nargs="+",
-        metavar="NAME",
-        help="lean-decoder, synchronised, precision, export, presets, growth, gpu, loader",
-    )
+    names = ", ".join(plan(Path(), Path(), ""))
+    parser.add_argument("--only", nargs="+", metavar="NAME", help=names)
     options = parser.parse_args()
     commands = plan(options.directory, options.out, datetime.date.today().isoformat())
     wanted = options.only or list(commands)

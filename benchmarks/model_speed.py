@@ -5,7 +5,7 @@ its own per path: the highest resident size less that with model and images load
 for both paths, in multiply-adds of real tokens (padding is no work), and its rate is compared with that of a matrix
 product of 2048 x 2048.
 
-    python benchmarks/model_speed.py --sides 128 256 --out benchmarks/results
+    python benchmarks/model_speed.py --sides 128 256 --out benchmarks/results/DATE-model-speed.txt
 """
 
 import argparse
@@ -273,12 +273,11 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=int, default=5, help="timed passes, default 5")
     parser.add_argument("--threads", type=int, default=2, help="default 2")
-    parser.add_argument("--out", type=Path, help="folder for <date>-model-speed.txt")
+    parser.add_argument("--out", type=Path, help="file of the result")
     args = parser.parse_args()
     lines = report(args.preset, args.sides, args.runs, args.threads)
     if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / f"{datetime.date.today().isoformat()}-model-speed.txt").write_text("\n".join(lines) + "\n")
+        args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,12 +10,13 @@ import growth
 import lean_decoder
 import loader
 import model
+import model_speed
 import precision
 import presets
 import pytest
 import synchronised
 
-MODULES = (export, gpu, growth, lean_decoder, loader, precision, presets, synchronised)
+MODULES = (export, gpu, growth, lean_decoder, loader, model_speed, precision, presets, synchronised)
 SCRIPTS = {f"{module.__name__}.py": module for module in MODULES}
 
 
@@ -35,6 +36,7 @@ def test_every_command_is_understood_by_its_script(tmp_path: Path, monkeypatch: 
         (growth, "read_runs"),
         (lean_decoder, "cost_lines"),
         (loader, "read_demo"),
+        (model_speed, "report"),
         (precision, "lines_of"),
         (presets, "read_runs"),
         (synchronised, "read_runs"),
@@ -60,7 +62,7 @@ def test_a_failure_ends_it_and_an_unknown_name_is_refused(
     monkeypatch.setattr(sys, "argv", ["model.py", "--out", str(tmp_path)])
     with pytest.raises(SystemExit, match=r"presets: presets\.py ended with exit code 3"):
         model.main()
-    assert run == ["lean_decoder.py", "synchronised.py", "precision.py", "export.py", "presets.py"]
+    assert run == ["model_speed.py", "lean_decoder.py", "synchronised.py", "precision.py", "export.py", "presets.py"]
     monkeypatch.setattr(sys, "argv", ["model.py", "--only", "loader"])
     with pytest.raises(SystemExit, match="2"):
         model.main()

@@ -32,7 +32,8 @@ def cube(tmp_path_factory: pytest.TempPathFactory) -> Cube:
     scl = np.full((96, 96), 4, np.uint8)
     scl[48:] = 9
     catalogue.add_sentinel_2("A", at(5, 1), scl=scl)
-    catalogue.add_sentinel_2("B", at(5, 6), reflectance(10, 96, 1000))
+    bare = np.full((96, 96), 5, np.uint8)  # no plant is as bright in blue and red as these numbers
+    catalogue.add_sentinel_2("B", at(5, 6), reflectance(10, 96, 1000), scl=bare)
     modis = {f"sur_refl_b{band:02d}": np.full((2, 2), 100 * band, np.int16) for band in range(1, 8)}
     modis |= {
         "sur_refl_state_500m": np.full((2, 2), 8, np.uint16),

@@ -25,6 +25,16 @@ def test_layers_of_each_kind_are_counted_as_by_hand() -> None:
     assert counted(nn.Conv2d(12, 7, 4, stride=4), 3, 12, 8, 8) == 3 * 2 * 2 * 12 * 7 * 16
 
 
+def test_gradients_of_channels_that_are_convolved_by_themselves_are_counted_as_by_hand() -> None:
+    """One of the weights, and one of the image where it has one."""
+    layer = nn.Conv2d(6, 6, 5, padding=2, groups=6).to(META)
+    image = torch.empty(1, 6, 8, 8, device=META)
+    once = 8 * 8 * 6 * 25
+    assert multiply_adds(lambda: layer(image).sum().backward()) == 2 * once
+    image.requires_grad_()
+    assert multiply_adds(lambda: layer(image).sum().backward()) == 3 * once
+
+
 def test_attention_is_two_products_forward_and_four_back() -> None:
     """Q K^T and the weighing of V, R x S x K each, for every window and head; each has two gradients."""
     shape = 3, 2, 10, 8

@@ -4,12 +4,12 @@ A multiply-add is one product that is added up: of linear layers, convolutions, 
 Normalisation, activations, resizing and the weighing of padding are not counted.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from agrifm.models.agrifm import AgriFM, AgriFMConfig
 
@@ -76,10 +76,24 @@ def multiply_adds(run: Callable[[], object]) -> int:
     PyTorch counts twice as many operations, and knows attention by its products: tensors on the processor, whose
     attention is one operation that it does not know, would lack them, so let `run` work on the `meta` device.
     """
-    with FlopCounterMode(display=False) as counter:
+    gradients = {torch.ops.aten.convolution_backward: _of_convolution_backward}
+    with FlopCounterMode(display=False, custom_mapping=gradients) as counter:
         run()
     operations: int = counter.get_total_flops()
     return operations // 2
+
+
+def _of_convolution_backward(
+    grad: Sequence[int], x: Sequence[int], weight: Sequence[int], *others: object, **_: object
+) -> int:
+    """Operations of a convolution's gradients, from shapes: each takes what the convolution took.
+
+    PyTorch's own count takes channels that are convolved by themselves for channels that all meet.
+    """
+    transposed, wanted = others[4], others[7]  # after bias, stride, padding and dilation; and at the end
+    assert isinstance(wanted, Sequence)
+    once: int = conv_flop_count(list(x), list(weight), list(grad), bool(transposed))
+    return once * sum(bool(one) for one in wanted[:2])
 
 
 def _without_content(config: AgriFMConfig, frames: int, side: int) -> tuple[AgriFM, dict[str, Tensor]]:

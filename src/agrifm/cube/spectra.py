@@ -20,7 +20,7 @@ PIXELS = 20_000
 LEAST = 200
 """Pixels below which a frame is not compared with others."""
 FEW = 150
-"""Pixels of a kind of ground below which its order of bands is not judged."""
+"""Pixels of a kind of ground below which its order of bands counts less."""
 # Lower and higher of two bands by common name (STAC eo), over green canopies and over bare soil: chlorophyll takes blue
 # and red, the red edge rises to the plateau of the near infrared, water in leaves takes 1.6 and more so 2.2 um; bare
 # soil rises steadily to 1.6 um. Source: Jensen 2007, Remote Sensing of the Environment, chapters 11 and 14.
@@ -70,7 +70,7 @@ def swap_gains(look: Look) -> dict[tuple[str, str], float]:
 def misfit(pixels: Image, names: tuple[str, ...], sensor: str, fineness: NDArray[np.float64] | None) -> float:
     """How badly pixels (N, C) fit the names of their bands: shares of pixels in the wrong order, summed over pairs.
 
-    A pair that cannot be judged, for lack of vegetation or soil, counts half.
+    A pair that cannot be judged, for lack of vegetation or soil, counts half; where there is little, in part.
     """
     place = {name: number for number, name in enumerate(names)}
     red, nir = place["red"], place.get("nir08", place.get("nir", 0))
@@ -81,8 +81,9 @@ def misfit(pixels: Image, names: tuple[str, ...], sensor: str, fineness: NDArray
         for low, high in pairs:
             if low not in place or high not in place:
                 continue
-            judged = len(ground) >= FEW
-            cost += float(np.mean(ground[:, place[low]] > ground[:, place[high]])) if judged else 0.5
+            wrong = float(np.mean(ground[:, place[low]] > ground[:, place[high]])) if len(ground) else 0.0
+            judged = min(1.0, len(ground) / FEW)
+            cost += judged * wrong + (1 - judged) * 0.5
     return cost + (_rough(names, sensor, fineness) if fineness is not None else 0.0)
 
 

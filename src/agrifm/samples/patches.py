@@ -116,24 +116,36 @@ def tiles_under(window: Window, shape: tuple[int, int]) -> list[Window]:
 
 
 def assemble(tiles: Sequence[Sample], window: Window) -> Sample:
-    """The sample of a window from the samples of the tiles under it; all have the same sensors and dates."""
+    """The sample of a window from the samples of the tiles under it; all have the same sensors and dates.
+
+    Where one tile holds the window, its series are views of the tile's.
+    """
     series = {}
     for name, first in tiles[0].series.items():
         ratio = tiles[0].window.height // first.image.shape[-2]
-        height, width = window.height // ratio, window.width // ratio
-        image = np.empty((*first.image.shape[:2], height, width), np.float32)
-        valid = np.empty((len(first.valid), height, width), bool)
-        day = None if first.day is None else np.empty(valid.shape, np.int32)
-        for tile in tiles:
-            inside, own = _shared(tile.window, window, ratio)
-            part = tile.series[name]
-            image[..., *inside] = part.image[..., *own]
-            valid[..., *inside] = part.valid[..., *own]
-            if day is not None and part.day is not None:
-                day[..., *inside] = part.day[..., *own]
-        series[name] = Series(image, valid, first.date, day, first.absent)
+        if len(tiles) == 1:
+            _, own = _shared(tiles[0].window, window, ratio)
+            day = None if first.day is None else first.day[..., *own]
+            series[name] = Series(first.image[..., *own], first.valid[..., *own], first.date, day, first.absent)
+        else:
+            series[name] = _joined([(tile.window, tile.series[name]) for tile in tiles], window, ratio)
     unlabelled = np.full((window.height, window.width), UNLABELLED, np.uint8)
     return Sample(series, unlabelled, window, tiles[0].season_start)
+
+
+def _joined(parts: Sequence[tuple[Window, Series]], window: Window, ratio: int) -> Series:
+    first = parts[0][1]
+    height, width = window.height // ratio, window.width // ratio
+    image = np.empty((*first.image.shape[:2], height, width), np.float32)
+    valid = np.empty((len(first.valid), height, width), bool)
+    day = None if first.day is None else np.empty(valid.shape, np.int32)
+    for tile, part in parts:
+        inside, own = _shared(tile, window, ratio)
+        image[..., *inside] = part.image[..., *own]
+        valid[..., *inside] = part.valid[..., *own]
+        if day is not None and part.day is not None:
+            day[..., *inside] = part.day[..., *own]
+    return Series(image, valid, first.date, day, first.absent)
 
 
 def _shared(tile: Window, window: Window, ratio: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:

@@ -171,6 +171,7 @@ def test_the_compiler_sees_one_graph_in_training_and_gives_the_same_gradients() 
 
 
 @pytest.mark.check
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")  # within PyTorch
 @pytest.mark.parametrize("images", [series(), observed_series()], ids=["plain", "observed"])
 def test_a_compiled_network_gives_the_same_scores(images: Mapping[str, Tensor | Observed]) -> None:
     dated = isinstance(images["landsat"], Observed)

@@ -31,10 +31,9 @@ def test_ratios_of_the_runtimes_are_those_of_each_turn(monkeypatch: pytest.Monke
 
 
 @pytest.mark.check
-def test_recomputing_takes_longer_and_less_memory() -> None:
+def test_recomputing_takes_less_memory_as_estimated() -> None:
     """`tiny` keeps little in its blocks; `small` enough to tell."""
     rows = {way: precision.measured("small", 96, 2, "training", way, runs=3) for way in ("float32", "recomputed")}
-    assert 1.05 < rows["recomputed"].ratio < 2
     assert rows["recomputed"].peak < 0.95 * rows["float32"].peak
     assert rows["recomputed"].estimate < rows["float32"].estimate
 

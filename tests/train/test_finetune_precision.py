@@ -44,6 +44,7 @@ def test_a_step_is_the_same_however_it_is_computed(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.check
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # the compiler itself does so
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")  # and this
 @pytest.mark.parametrize("more", [{}, {"precision": "bfloat16"}], ids=str)
 def test_a_compiled_step_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]) -> None:
     """PyTorch's eager backend runs what it compiles as it is, with the same random numbers."""

@@ -2,8 +2,8 @@
 
 They were set on simulated cubes (region and seed: oceanic 1 and 2, southern 1, monsoon 1) and on the real Flanders and
 Bahia sets. Mediterranean 1 and the Mato Grosso set were only tested. Seeds 11 and 12 were unseen until they showed that
-dates of coarse sensors need all pairs together (mediterranean 11), that soil within MODIS pixels brightens red, and that
-ground of which there is little must not count as if there were none (mediterranean 12); the rules were mended.
+dates of coarse sensors need all pairs together (mediterranean 11), that soil within MODIS pixels brightens red, and
+that ground of which there is little must not count as if there were none (mediterranean 12); the rules were mended.
 `benchmarks/cube_check.py` takes other seeds.
 """
 

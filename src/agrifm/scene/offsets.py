@@ -4,9 +4,7 @@ Checked are scenes whose product has an offset that some scenes lack: numbers wi
 reflectance apart, more than the darkest ground varies. The darkest of blue, red and the second short-wave infrared is
 taken at each clear pixel (vegetation is dark in red, soil in blue, water in the infrared), and of those their
 `QUANTILE`. Under the right offset it is a possible reflectance of dark ground, near that of the scenes next to it in
-time; under the wrong one it is 0.1 away, in the infrared as well. Shadow that no mask found is too dark in the visible
-alone, where atmospheric correction takes off light of the air that did not shine there. An offset that was taken off
-twice leaves most pixels without a number.
+time; under the wrong one it is 0.1 away. An offset that was taken off twice leaves most pixels without a number.
 
 A scene that cannot be judged is not doubted, which its provenance says: one with too few clear pixels, and one that is
 bright all over where nothing need be dark, such as sand, salt or snow that no mask found.
@@ -60,7 +58,6 @@ SAMPLE, FEWEST = 256, 100
 """Pixels of a side that are looked at, and the fewest clear ones that say something."""
 THREADS = 4
 FEW_CLEAR = "too few clear pixels to check it"
-VISIBLE = "unlike its neighbours in the visible alone, as shadow and haze are"
 NOTHING_DARK = "nothing dark in it by which to check it"
 
 
@@ -74,8 +71,6 @@ class Look:
     """Reflectance without an offset; None where too few clear pixels have a number."""
     dark_ground: bool = False
     """Whether there is vegetation or water, which are dark in one of the bands."""
-    infrared: float | None = None
-    """Reflectance of the darkest clear pixels in the second short-wave infrared alone, likewise."""
     missing: float = 0.0
     """Share of the clear land pixels that have no number."""
     missing_bare: float = 0.0
@@ -98,19 +93,13 @@ class Look:
         return self.missing > MISSING or self.missing_bare > MISSING_BARE
 
     @property
-    def likely(self) -> float | None:
-        """The offset that makes dark ground possible, whatever is stated; None where the pixels do not tell it."""
+    def ground(self) -> float | None:
+        """Reflectance of dark ground as the pixels tell it, whatever is stated; None where they do not."""
         if self.darkest is None or self.off_twice:
             return None
         offsets = (self.stated.offset, self.other) if self.dark_ground else (self.stated.offset,)
-        return next((offset for offset in offsets if LOWEST <= self.darkest + offset <= HIGHEST), None)
-
-    def is_shifted(self, infrared: float | None, by: float) -> bool:
-        """Whether the infrared too is nearer to that of the neighbours plus an offset than to theirs; where known."""
-        if infrared is None or self.infrared is None:
-            return True
-        apart = self.infrared + self.stated.offset - infrared
-        return abs(apart - by) < abs(apart)
+        levels = (self.darkest + offset for offset in offsets)
+        return next((level for level in levels if LOWEST <= level <= HIGHEST), None)
 
     @property
     def fits_other(self) -> bool:
@@ -186,29 +175,23 @@ def look(scene: Scene, grids: Mapping[str, Grid]) -> Look:
         flags |= QUALITY_RULES[encoding](values)
         dark |= (encoding == "scl") & (values == VEGETATION)
     clear, water = CLEAR.usable(flags), (flags & bits(["water"])) != 0
-    planes, filled, possible = {}, np.ones(grid.shape, bool), clear.copy()
+    darkest, filled, possible = np.full(grid.shape, np.inf), np.ones(grid.shape, bool), clear.copy()
     for band in find_sensor(product.sensor).bands:
         if clear.any() and band.common_name in DARK:
             stored = read_asset(scene, product.assets[band.name], band.name, grid, "nearest", product.nodata)
             filled &= stored != product.nodata
             possible &= (stored >= product.valid_range[0]) & (stored <= product.valid_range[1])
-            planes[band.common_name] = stored * product.scale
+            darkest = np.minimum(darkest, stored * product.scale)
     possible &= filled
-    enough = np.count_nonzero(possible) >= FEWEST and bool(planes)
     land, bare = clear & ~water, clear & ~water & ~dark
     return Look(
         scene,
         scene.encoding,
-        _dark(np.minimum.reduce(list(planes.values())), possible) if enough else None,
+        float(np.quantile(darkest[possible], QUANTILE)) if np.count_nonzero(possible) >= FEWEST else None,
         dark_ground=bool(clear.any() and (dark | water)[clear].mean() >= DARK_GROUND),
-        infrared=_dark(planes["swir22"], possible) if enough and "swir22" in planes else None,
         missing=_share(~filled, land),
         missing_bare=_share(~filled, bare),
     )
-
-
-def _dark(reflectance: NDArray[np.floating], where: NDArray[np.bool_]) -> float:
-    return float(np.quantile(reflectance[where], QUANTILE))
 
 
 def _share(of: NDArray[np.bool_], where: NDArray[np.bool_]) -> float:
@@ -229,11 +212,8 @@ def judge(one: Look, found: Sequence[Look]) -> Verdict:
         return Verdict(f"then {share} have no number, as if the offset had been taken off twice")
     if one.darkest is None:
         return Verdict(unjudged=FEW_CLEAR)
-    percent, step = f"{QUANTILE:.0%} of its clear pixels", one.scene.product.offset
-    near, near_infrared = _neighbours(one, found)
+    percent, near, step = f"{QUANTILE:.0%} of its clear pixels", _neighbours(one, found), one.scene.product.offset
     if one.stated.offset != 0 and one.level < LOWEST:
-        if not one.is_shifted(near_infrared, step):
-            return Verdict(unjudged=VISIBLE)
         return Verdict(f"then {percent} reflect less than {one.level:.3f}, as if the offset had been removed already")
     if one.level > HIGHEST:
         explained = near is None or min(abs(one.level + times * step - near) for times in (1, 2)) < UNLIKE
@@ -245,32 +225,20 @@ def judge(one: Look, found: Sequence[Look]) -> Verdict:
         return Verdict()
     if min(abs(one.level + shift - near) for shift in (step, -step)) >= LIKE:
         return Verdict()
-    if not one.is_shifted(near_infrared, abs(step) if one.level > near else -abs(step)):
-        return Verdict(unjudged=VISIBLE)
     return Verdict(
         f"then its darkest pixels reflect {one.level:.3f}, those of the scenes next to it in time {near:.3f}"
     )
 
 
-def _neighbours(one: Look, found: Sequence[Look]) -> tuple[float | None, float | None]:
-    """Reflectance of dark ground in the nearest scenes of the product in time that show some, and its infrared.
-
-    Medians; None where there is no such scene.
-    """
+def _neighbours(one: Look, found: Sequence[Look]) -> float | None:
+    """Median reflectance of dark ground in the nearest scenes of the product in time that show some, or None."""
     others = [
-        (abs((other.scene.day - one.scene.day).days), other.darkest + offset, other.infrared, offset)
+        (abs((other.scene.day - one.scene.day).days), ground)
         for other in found
-        if other is not one
-        and other.scene.product == one.scene.product
-        and other.darkest is not None
-        and (offset := other.likely) is not None
+        if other is not one and other.scene.product == one.scene.product and (ground := other.ground) is not None
     ]
-    nearest = sorted(others, key=lambda each: each[0])[:NEIGHBOURS]
-    infrared = [dark + offset for _, _, dark, offset in nearest if dark is not None]
-    return (
-        float(np.median([ground for _, ground, _, _ in nearest])) if nearest else None,
-        float(np.median(infrared)) if infrared else None,
-    )
+    others.sort(key=lambda pair: pair[0])
+    return float(np.median([ground for _, ground in others[:NEIGHBOURS]])) if others else None
 
 
 def _decided(one: Look, verdict: Verdict, choice: OffsetChoice) -> Encoding:

@@ -203,9 +203,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seasons", type=Path, nargs="*", default=[], help="directories that `agrifm simulate` wrote")
     parser.add_argument("--regions", nargs="*", default=REGIONS)
-    parser.add_argument("--seeds", type=int, nargs="*", default=(21, 22))
-    parser.add_argument("--size", type=float, default=1.0, help="kilometres, default 1")
-    parser.add_argument("--every", type=int, default=2, help="simulate every so many passes, default 2")
+    parser.add_argument("--seeds", type=int, nargs="*", default=(41, 42))
+    parser.add_argument("--size", type=float, default=2.5, help="kilometres, default 2.5")
+    parser.add_argument("--every", type=int, default=1, help="simulate every so many passes, default 1")
     parser.add_argument("--out", type=Path, help="folder for <date>-offsets.txt")
     args = parser.parse_args()
     load = os.getloadavg()[0]

@@ -14,7 +14,7 @@ from tests.scenes import LEFT, SIDE, TOP, UTM
 
 from agrifm.errors import SceneError
 from agrifm.grid import Grid, area_grid
-from agrifm.scene.offsets import FEWEST, NOTHING_DARK, judge, look, settle
+from agrifm.scene.offsets import FEWEST, NOTHING_DARK, VISIBLE_ALONE, judge, look, settle
 from agrifm.scene.own import search_files
 from agrifm.scene.products import Product, find_product
 from agrifm.scene.read import ArrayAsset, Scene
@@ -230,6 +230,38 @@ def test_numbers_that_end_at_zero_over_vegetation_alone_are_no_lie() -> None:
     assert sources([one])[0].endswith("its pixels agree")
 
 
+def hazy(made: Scene, taken: int) -> Scene:
+    """The scene with so much less in the visible bands, where numbers end at 0."""
+    assets = dict(made.assets)
+    for band in ("B02", "B04"):
+        key = made.product.assets[band]
+        asset = assets[key]
+        assert isinstance(asset, ArrayAsset)
+        numbers = np.maximum(asset.pixels.values.astype(int) - taken, 0).astype(np.uint16)
+        assets[key] = ArrayAsset(asset.pixels.copy(data=numbers), asset.crs, asset.transform)
+    return replace(made, assets=assets)
+
+
+@pytest.mark.parametrize("choice", ["refuse", "pixels"])
+@pytest.mark.parametrize("stated", STATEMENTS.values(), ids=STATEMENTS)
+def test_haze_that_was_corrected_too_far_is_dark_in_the_visible_alone_and_no_lie(stated: tuple, choice: str) -> None:
+    """With the offset in the numbers the visible is below 0; without it, it has no numbers. The infrared is as ever."""
+    shifted, baseline, removed, product = stated
+    season = [scene(f"S{day}", shifted, baseline, removed, 0.04, product=product, day=day) for day in range(3)]
+    one = hazy(scene("X", shifted, baseline, removed, 0.04, product=product, day=4), 2500)
+    assert sources([*season, one], choice)[-1].endswith(VISIBLE_ALONE if shifted else "its pixels agree")
+    said = "as if the offset had been removed already" if shifted else OFF
+    assert said in refusal([one])  # nothing beside it tells what its infrared is elsewhere
+
+
+def test_where_the_infrared_is_as_dark_the_offset_was_taken_off() -> None:
+    season = [scene(f"S{day}", True, darkest=0.04, day=day) for day in range(3)]
+    lie = hazy(scene("X", False, "05.10", darkest=0.04, day=4), 200)
+    assert "as if the offset had been removed already" in refusal([*season, lie])
+    twice = hazy(scene("X", False, "05.10", True, product=FLAGGED, extra=-1000, darkest=0.04, green=0.06, day=4), 200)
+    assert OFF in refusal([*(replace(one, product=FLAGGED) for one in season), twice])
+
+
 def test_scenes_of_products_with_one_offset_are_not_touched() -> None:
     other = replace(scene("X", True), product=find_product("sentinel-2-worldcereal"))
     assert settle([other], GRIDS, "refuse") == [other]
@@ -314,7 +346,7 @@ def test_a_scene_whose_band_is_absent_is_refused_by_the_check_as_by_the_reader()
 def test_missing_numbers_count_more_over_bare_ground_than_over_vegetation(
     missing: float, bare: float, doubted: bool
 ) -> None:
-    seen = replace(look(scene("A", True), GRIDS), missing=missing, missing_bare=bare)
+    seen = replace(look(scene("A", True), GRIDS), missing=missing, missing_bare=bare, infrared=0.0)
     said = judge(seen, [seen]).doubt
     assert (said is not None) == doubted
     if said is not None:

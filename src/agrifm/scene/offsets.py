@@ -4,17 +4,19 @@ Checked are scenes whose product has an offset that some scenes lack: numbers wi
 reflectance apart, more than the darkest ground varies. The darkest of blue, red and the second short-wave infrared is
 taken at each clear pixel (vegetation is dark in red, soil in blue, water in the infrared), and of those their
 `QUANTILE`. Under the right offset it is a possible reflectance of dark ground, near that of the scenes next to it in
-time; under the wrong one it is 0.1 away. An offset that was taken off twice leaves most pixels without a number.
+time; under the wrong one it is 0.1 away, in every band. Haze and shadow that no mask found can make it as dark in the
+visible alone, where atmospheric correction takes off what the air scatters, which is next to nothing in the infrared.
+An offset that was taken off twice leaves most pixels without a number.
 
-A scene that cannot be judged is not doubted, which its provenance says: one with too few clear pixels, and one that is
-bright all over where nothing need be dark, such as sand, salt or snow that no mask found.
+A scene that cannot be judged is not doubted, which its provenance says: one with too few clear pixels, one too dark in
+the visible alone, and one bright all over where nothing need be dark, such as sand, salt or snow that no mask found.
 """
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from affine import Affine
@@ -43,6 +45,10 @@ UNLIKE, LIKE, NEIGHBOURS = 0.06, 0.03, 4
 """A scene that is farther than `UNLIKE` from the median of its neighbours in time, and one offset more or less nearer
 than `LIKE`, disagrees as well. One that is too bright, but an offset or two less would make unlike its neighbours too,
 is not doubted: clouds that the mask missed do that."""
+INFRARED = 0.02
+"""A scene whose darkest hundredth in the second short-wave infrared reflects this much, and about what it does in the
+scenes next to it in time, is not too dark in every band. With 0.1 taken off wrongly, only ground would that has no
+water, green or shadow in it and was less dry before and after."""
 VEGETATION = 4
 """Class of SCL, which Sen2Cor finds before it corrects for the atmosphere, so not from the numbers that are checked
 (Louis et al. 2022, Sen2Cor version 2.10)."""
@@ -58,6 +64,7 @@ SAMPLE, FEWEST = 256, 100
 """Pixels of a side that are looked at, and the fewest clear ones that say something."""
 THREADS = 4
 FEW_CLEAR = "too few clear pixels to check it"
+VISIBLE_ALONE = "too dark in the visible alone, as under haze or shadow, to check it"
 NOTHING_DARK = "nothing dark in it by which to check it"
 
 
@@ -71,6 +78,8 @@ class Look:
     """Reflectance without an offset; None where too few clear pixels have a number."""
     dark_ground: bool = False
     """Whether there is vegetation or water, which are dark in one of the bands."""
+    infrared: float | None = None
+    """That of the darkest clear pixels in the second short-wave infrared alone, 0 where they have no number."""
     missing: float = 0.0
     """Share of the clear land pixels that have no number."""
     missing_bare: float = 0.0
@@ -93,18 +102,26 @@ class Look:
         return self.missing > MISSING or self.missing_bare > MISSING_BARE
 
     @property
-    def ground(self) -> float | None:
-        """Reflectance of dark ground as the pixels tell it, whatever is stated; None where they do not."""
+    def likely(self) -> float | None:
+        """The offset that makes its dark ground possible, whatever is stated; None where the pixels do not tell it."""
         if self.darkest is None or self.off_twice:
             return None
         offsets = (self.stated.offset, self.other) if self.dark_ground else (self.stated.offset,)
-        levels = (self.darkest + offset for offset in offsets)
-        return next((level for level in levels if LOWEST <= level <= HIGHEST), None)
+        return next((offset for offset in offsets if LOWEST <= self.darkest + offset <= HIGHEST), None)
 
     @property
     def fits_other(self) -> bool:
         """Whether the offset that is not stated makes possible reflectances."""
         return self.darkest is not None and not self.off_twice and LOWEST <= self.darkest + self.other <= HIGHEST
+
+
+class Dark(NamedTuple):
+    """Reflectance of dark ground in the scenes next to one in time."""
+
+    level: float
+    """Of the darkest of the bands."""
+    infrared: float | None
+    """Of the second short-wave infrared; None where they have no such band."""
 
 
 @dataclass(frozen=True)
@@ -175,23 +192,32 @@ def look(scene: Scene, grids: Mapping[str, Grid]) -> Look:
         flags |= QUALITY_RULES[encoding](values)
         dark |= (encoding == "scl") & (values == VEGETATION)
     clear, water = CLEAR.usable(flags), (flags & bits(["water"])) != 0
-    darkest, filled, possible = np.full(grid.shape, np.inf), np.ones(grid.shape, bool), clear.copy()
+    planes: dict[str, NDArray[np.floating]] = {}
+    filled, possible = np.ones(grid.shape, bool), clear.copy()
     for band in find_sensor(product.sensor).bands:
         if clear.any() and band.common_name in DARK:
             stored = read_asset(scene, product.assets[band.name], band.name, grid, "nearest", product.nodata)
             filled &= stored != product.nodata
             possible &= (stored >= product.valid_range[0]) & (stored <= product.valid_range[1])
-            darkest = np.minimum(darkest, stored * product.scale)
+            planes[band.common_name] = stored * product.scale
     possible &= filled
+    enough = bool(planes) and np.count_nonzero(possible) >= FEWEST
     land, bare = clear & ~water, clear & ~water & ~dark
     return Look(
         scene,
         scene.encoding,
-        float(np.quantile(darkest[possible], QUANTILE)) if np.count_nonzero(possible) >= FEWEST else None,
+        _darkest(np.minimum.reduce(list(planes.values())), possible) if enough else None,
         dark_ground=bool(clear.any() and (dark | water)[clear].mean() >= DARK_GROUND),
+        infrared=_darkest(planes["swir22"], clear)
+        if "swir22" in planes and np.count_nonzero(clear) >= FEWEST
+        else None,
         missing=_share(~filled, land),
         missing_bare=_share(~filled, bare),
     )
+
+
+def _darkest(reflectance: NDArray[np.floating], where: NDArray[np.bool_]) -> float:
+    return float(np.quantile(reflectance[where], QUANTILE))
 
 
 def _share(of: NDArray[np.bool_], where: NDArray[np.bool_]) -> float:
@@ -207,38 +233,53 @@ def _sample(grid: Grid) -> Grid:
 
 def judge(one: Look, found: Sequence[Look]) -> Verdict:
     """What the pixels of a scene say, beside those of the others that were looked at."""
-    if one.off_twice:
+    near, step = _neighbours(one, found), one.scene.product.offset
+    if one.off_twice and not _is_visible_alone(one, near):
         share = f"{one.missing:.0%} of its clear land pixels and {one.missing_bare:.0%} of the bare ones"
         return Verdict(f"then {share} have no number, as if the offset had been taken off twice")
     if one.darkest is None:
         return Verdict(unjudged=FEW_CLEAR)
-    percent, near, step = f"{QUANTILE:.0%} of its clear pixels", _neighbours(one, found), one.scene.product.offset
+    percent = f"{QUANTILE:.0%} of its clear pixels"
     if one.stated.offset != 0 and one.level < LOWEST:
+        if _is_visible_alone(one, near):
+            return Verdict(unjudged=VISIBLE_ALONE)
         return Verdict(f"then {percent} reflect less than {one.level:.3f}, as if the offset had been removed already")
     if one.level > HIGHEST:
-        explained = near is None or min(abs(one.level + times * step - near) for times in (1, 2)) < UNLIKE
+        explained = near is None or min(abs(one.level + times * step - near.level) for times in (1, 2)) < UNLIKE
         if not (one.dark_ground and explained):
             return Verdict(unjudged=NOTHING_DARK)
         twice = "added twice" if one.stated.offset != 0 else "still in its numbers"
         return Verdict(f"then only {percent} reflect less than {one.level:.3f}, as if the offset were {twice}")
-    if near is None or abs(one.level - near) <= UNLIKE:
+    if near is None or abs(one.level - near.level) <= UNLIKE:
         return Verdict()
-    if min(abs(one.level + shift - near) for shift in (step, -step)) >= LIKE:
+    if min(abs(one.level + shift - near.level) for shift in (step, -step)) >= LIKE:
         return Verdict()
     return Verdict(
-        f"then its darkest pixels reflect {one.level:.3f}, those of the scenes next to it in time {near:.3f}"
+        f"then its darkest pixels reflect {one.level:.3f}, those of the scenes next to it in time {near.level:.3f}"
     )
 
 
-def _neighbours(one: Look, found: Sequence[Look]) -> float | None:
-    """Median reflectance of dark ground in the nearest scenes of the product in time that show some, or None."""
+def _is_visible_alone(one: Look, near: Dark | None) -> bool:
+    """Whether the infrared is as it should be under the stated offset, however dark the visible is."""
+    if one.infrared is None or near is None or near.infrared is None:
+        return False
+    infrared = one.infrared + one.stated.offset
+    return infrared >= INFRARED and infrared > near.infrared + one.scene.product.offset / 2
+
+
+def _neighbours(one: Look, found: Sequence[Look]) -> Dark | None:
+    """Medians of the nearest scenes of the product in time that show dark ground, or None."""
     others = [
-        (abs((other.scene.day - one.scene.day).days), ground)
+        (abs((other.scene.day - one.scene.day).days), other, offset)
         for other in found
-        if other is not one and other.scene.product == one.scene.product and (ground := other.ground) is not None
+        if other is not one and other.scene.product == one.scene.product and (offset := other.likely) is not None
     ]
-    others.sort(key=lambda pair: pair[0])
-    return float(np.median([ground for _, ground in others[:NEIGHBOURS]])) if others else None
+    nearest = sorted(others, key=lambda each: each[0])[:NEIGHBOURS]
+    levels = [other.darkest + offset for _, other, offset in nearest if other.darkest is not None]
+    infrared = [other.infrared + offset for _, other, offset in nearest if other.infrared is not None]
+    if not levels:
+        return None
+    return Dark(float(np.median(levels)), float(np.median(infrared)) if infrared else None)
 
 
 def _decided(one: Look, verdict: Verdict, choice: OffsetChoice) -> Encoding:

@@ -121,9 +121,9 @@ def load_windows(demo: Demo, windows: list[Window]) -> None:
 
 
 def load_again(demo: Demo, windows: list[Window]) -> None:
-    """The same from tiles that are kept."""
+    """The same from tiles that are kept, of which samples are views; each is copied into a batch of its own."""
     for window in windows:
-        demo.data.network_tiles.sample(window)
+        tensors([demo.data.network_tiles.sample(window)], demo.data.sensors)
 
 
 def rates(demo: Demo, most: int, runs: int) -> dict[str, float]:

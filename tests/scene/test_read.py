@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import xarray as xr
 from affine import Affine
 from pyproj import Transformer
+from rasterio.vrt import WarpedVRT
 from tests.scenes import LEFT, MODIS_PIXEL, SINUSOIDAL, SQUARE, TOP, UTM, write_tiff
 from tests.servers import serving_files
 
@@ -161,6 +163,23 @@ def test_ground_outside_the_file_is_nodata(tmp_path: Path) -> None:
         assert (found[:48, :48] == values).all()
         assert (found[48:] == nodata).all()
         assert (found[:, 48:] == nodata).all()
+
+
+@pytest.mark.parametrize("rows", [(-30, 20), (-30, -5), (0, 48), (20, 70), (60, 90), (-10, 60)])
+@pytest.mark.parametrize("cols", [(-30, 20), (10, 30), (47, 49), (48, 60)])
+def test_windows_over_the_edge_of_a_file_are_copied_as_gdal_warps_them(
+    tmp_path: Path, rows: tuple[int, int], cols: tuple[int, int]
+) -> None:
+    path = write_tiff(tmp_path / "a.tif", noise(48), (LEFT, TOP, 480))
+    shape = (rows[1] - rows[0], cols[1] - cols[0])
+    grid = Grid.of(UTM, GRID.transform * Affine.translation(cols[0], rows[0]), shape)
+    with (
+        rasterio.open(path) as source,
+        WarpedVRT(
+            source, crs=UTM, transform=grid.transform, height=shape[0], width=shape[1], src_nodata=0, nodata=0
+        ) as warped,
+    ):
+        assert (read(FileAsset(path), grid) == warped.read(1)).all()
 
 
 @pytest.mark.parametrize("order", [1, -1])

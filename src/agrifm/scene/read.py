@@ -175,6 +175,8 @@ def read_asset(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, no
         if key in scene.product.assets.values():
             stated = (source.scales[index - 1], source.offsets[index - 1], source.nodatavals[index - 1])
             require_file_agreement(stated, scene.product, scene.encoding, about)
+        if (place := _place(source, grid)) is not None:
+            return _copied(source, index, place, grid.shape, nodata)
         with WarpedVRT(
             source,
             crs=str(grid.crs),
@@ -269,21 +271,40 @@ def kernel_of(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel) -> 
         SceneError: the asset is absent, damaged, or has no CRS.
     """
     with opened(scene, key, band) as (source, _):
-        return "copied" if _is_on(source, grid) else WORDS[_resampling(source, grid, kernel)]
+        return "copied" if _place(source, grid) is not None else WORDS[_resampling(source, grid, kernel)]
 
 
-def _is_on(source: DatasetReader, grid: Grid) -> bool:
-    """Whether a file's pixels are pixels of the grid."""
+def _place(source: DatasetReader, grid: Grid) -> tuple[int, int] | None:
+    """Row and column of a file at which the grid begins; None where the file's pixels are no pixels of the grid."""
     transform: Affine = source.transform
     if source.crs != rasterio.CRS.from_user_input(str(grid.crs)):
-        return False
-    offset = ~transform * (grid.transform.c, grid.transform.f)
-    same_size = abs(grid.resolution / transform.a - 1) < 1e-9
-    return same_size and all(abs(number - round(number)) < ALIGNED for number in offset)
+        return None
+    lengths = (transform.a, transform.b, transform.d, transform.e)
+    wanted = (grid.transform.a, grid.transform.b, grid.transform.d, grid.transform.e)
+    if any(abs(length - other) > 1e-9 * grid.resolution for length, other in zip(lengths, wanted, strict=True)):
+        return None
+    col, row = ~transform * (grid.transform.c, grid.transform.f)
+    is_on = all(abs(number - round(number)) < ALIGNED for number in (row, col))
+    return (round(row), round(col)) if is_on else None
+
+
+def _copied(
+    source: DatasetReader, index: int, place: tuple[int, int], shape: tuple[int, int], nodata: int
+) -> NDArray[Any]:
+    """Pixels of a band from a row and column on, `nodata` beyond the file; they may be negative."""
+    result = np.full(shape, nodata, source.dtypes[index - 1])
+    first = [max(start, 0) for start in place]
+    last = [min(start + length, whole) for start, length, whole in zip(place, shape, source.shape, strict=True)]
+    rows, cols = last[0] - first[0], last[1] - first[1]
+    if rows > 0 and cols > 0:
+        row, col = first[0] - place[0], first[1] - place[1]
+        window = rasterio.windows.Window(first[1], first[0], cols, rows)
+        result[row : row + rows, col : col + cols] = source.read(index, window=window)
+    return result
 
 
 def _resampling(source: DatasetReader, grid: Grid, kernel: Kernel) -> Resampling:
-    if kernel == "nearest" or _is_on(source, grid):
+    if kernel == "nearest" or _place(source, grid) is not None:
         return Resampling.nearest
     if source.crs == rasterio.CRS.from_user_input(str(grid.crs)):
         ratio = grid.resolution / source.transform.a

@@ -2,8 +2,9 @@
 
     python benchmarks/loader.py DIR [--steps 50] [--tiles 40] [--out benchmarks/results/DATE-loader.txt]
 
-DIR is a finished demo. Training is the demo's own: its network, windows, flips, batches and optimiser, the loader in
-the same process. What is read again is read from the system's file cache, so disks are not measured, only the work.
+DIR is a finished demo. Training is the demo's own: its network, windows, flips, batches and optimiser, the next batch
+made by a thread of its own during a step, whose processor time counts it. What is read again is read from the system's
+file cache, so disks are not measured, only the work.
 
 The goal is a share below 5 %.
 """
@@ -27,7 +28,7 @@ from agrifm.grid import Window
 from agrifm.models.agrifm import AgriFM
 from agrifm.samples.patches import Patches, Tiles, tiles_under
 from agrifm.train.batch import TensorBatch, network_input, tensors
-from agrifm.train.finetune import GRADIENT_NORM, SMOOTHING, Recipe, RoundSampler, Turned
+from agrifm.train.finetune import GRADIENT_NORM, SMOOTHING, Ahead, Recipe, RoundSampler, Turned
 from agrifm.train.losses import cross_entropy
 
 GOAL = 0.05
@@ -59,7 +60,7 @@ def batches(demo: Demo) -> Iterator[TensorBatch]:
     recipe = Recipe(own.steps, own.batch, own.learning_rate, own.seed, own.series)
     sampler = RoundSampler(len(data.training), recipe, turns=8)
     make = partial(tensors, sensors=data.sensors)
-    loader = DataLoader(Turned(data.training), own.batch, sampler=sampler, collate_fn=make)
+    loader = Ahead(DataLoader(Turned(data.training), own.batch, sampler=sampler, collate_fn=make), sampler)
     while True:
         yield from loader
         sampler.set_epoch(sampler.round + 1)

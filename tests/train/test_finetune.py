@@ -12,9 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.toy import toy_project
+from torch.utils.data import DataLoader, Dataset
 
+from agrifm.errors import ModelError
 from agrifm.models.agrifm import AgriFM, preset
-from agrifm.train.finetune import PATIENCE, ROUND, Recipe, Rounds, RoundSampler, Segmentation
+from agrifm.train.finetune import PATIENCE, ROUND, Ahead, Recipe, Rounds, RoundSampler, Segmentation
 from agrifm.train.run import train
 
 KILLED = """
@@ -121,6 +123,41 @@ def test_a_round_is_the_same_whenever_it_is_drawn_and_turns_differ() -> None:
     again.set_epoch(2)
     assert list(first) == list(again)
     assert {turn for _, turn in first} == set(range(8))
+
+
+class Numbers(Dataset[int]):
+    """Its own indices; making one is noted, and the one that is not there cannot be made."""
+
+    def __init__(self, length: int, made: list[int], broken: int = -1) -> None:
+        self.length, self.made, self.broken = length, made, broken
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> int:
+        if index == self.broken:
+            raise ModelError("it is broken")
+        self.made.append(index)
+        return index
+
+
+def test_batches_made_ahead_are_those_of_the_loader_and_at_most_one_ahead() -> None:
+    made: list[int] = []
+    loader = DataLoader(Numbers(7, made), 2, collate_fn=list)
+    ahead = Ahead(loader, RoundSampler(7, Recipe(1, 2, 0.1, 0), turns=1))
+    assert len(ahead) == 4
+    taken: list[list[int]] = []
+    for batch in ahead:
+        taken.append(batch)
+        assert len(made) <= 2 * (len(taken) + 1)
+    assert taken == list(loader) == [[0, 1], [2, 3], [4, 5], [6]]
+
+
+def test_a_batch_that_cannot_be_made_ahead_is_said_when_its_turn_comes() -> None:
+    batches = iter(Ahead(DataLoader(Numbers(4, [], 2), 2, collate_fn=list), RoundSampler(4, Recipe(1, 2, 0.1, 0), 1)))
+    assert next(batches) == [0, 1]
+    with pytest.raises(ModelError, match="it is broken"):
+        next(batches)
 
 
 def test_a_stopped_run_stays_stopped(tmp_path: Path) -> None:

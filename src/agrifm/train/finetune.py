@@ -13,6 +13,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -142,6 +143,24 @@ class RoundSampler(Sampler[tuple[int, int]]):
             if lap not in shuffles:
                 shuffles[lap] = np.random.default_rng([self.recipe.seed, 2, lap]).permutation(self.patches)
             yield int(shuffles[lap][place]), int(turn)
+
+
+class Ahead:
+    """The batches of a loader; while a step runs, a thread of its own makes the next one."""
+
+    def __init__(self, loader: "DataLoader[Sample]", sampler: RoundSampler) -> None:
+        self.loader, self.sampler = loader, sampler
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[TensorBatch]:
+        batches = iter(self.loader)
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as executor:
+            coming = executor.submit(next, batches, None)
+            while (batch := coming.result()) is not None:
+                coming = executor.submit(next, batches, None)
+                yield batch
 
 
 class Segmentation(lightning.LightningModule):
@@ -299,7 +318,7 @@ def finetune(
     square = {(window.height == window.width) for window in training.windows} == {True}
     sampler = RoundSampler(len(training), recipe, 8 if square else 1)
     usable = partial(tensors, sensors=sensors)
-    train_loader = DataLoader(Turned(training), recipe.batch, sampler=sampler, collate_fn=usable)
+    train_loader = Ahead(DataLoader(Turned(training), recipe.batch, sampler=sampler, collate_fn=usable), sampler)
     validation_loader = DataLoader(
         Turned(validation),
         recipe.batch,

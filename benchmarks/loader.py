@@ -60,7 +60,7 @@ def batches(demo: Demo) -> Iterator[TensorBatch]:
     recipe = Recipe(own.steps, own.batch, own.learning_rate, own.seed, own.series)
     sampler = RoundSampler(len(data.training), recipe, turns=8)
     make = partial(tensors, sensors=data.sensors)
-    loader = Ahead(DataLoader(Turned(data.training), own.batch, sampler=sampler, collate_fn=make), sampler)
+    loader = Ahead(DataLoader(Turned(data.training), own.batch, sampler=sampler, collate_fn=make))
     while True:
         yield from loader
         sampler.set_epoch(sampler.round + 1)

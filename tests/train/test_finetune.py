@@ -144,7 +144,7 @@ class Numbers(Dataset[int]):
 def test_batches_made_ahead_are_those_of_the_loader_and_at_most_one_ahead() -> None:
     made: list[int] = []
     loader = DataLoader(Numbers(7, made), 2, collate_fn=list)
-    ahead = Ahead(loader, RoundSampler(7, Recipe(1, 2, 0.1, 0), turns=1))
+    ahead = Ahead(loader)
     assert len(ahead) == 4
     taken: list[list[int]] = []
     for batch in ahead:
@@ -154,7 +154,7 @@ def test_batches_made_ahead_are_those_of_the_loader_and_at_most_one_ahead() -> N
 
 
 def test_a_batch_that_cannot_be_made_ahead_is_said_when_its_turn_comes() -> None:
-    batches = iter(Ahead(DataLoader(Numbers(4, [], 2), 2, collate_fn=list), RoundSampler(4, Recipe(1, 2, 0.1, 0), 1)))
+    batches = iter(Ahead(DataLoader(Numbers(4, [], 2), 2, collate_fn=list)))
     assert next(batches) == [0, 1]
     with pytest.raises(ModelError, match="it is broken"):
         next(batches)

@@ -170,12 +170,13 @@ def read_asset(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, no
     asset = scene.asset(key, band)
     with opened(scene, key, band, nodata) as (source, about):
         index = 1 if isinstance(asset, ArrayAsset) else asset.index
-        resampling = _resampling(source, grid, kernel)
+        place = _place(source, grid)
+        resampling = Resampling.nearest if place is not None else _resampling(source, grid, kernel)
         _require_numbers(source, index, nodata, resampling, about)
         if key in scene.product.assets.values():
             stated = (source.scales[index - 1], source.offsets[index - 1], source.nodatavals[index - 1])
             require_file_agreement(stated, scene.product, scene.encoding, about)
-        if (place := _place(source, grid)) is not None:
+        if place is not None:
             return _copied(source, index, place, grid.shape, nodata)
         with WarpedVRT(
             source,
@@ -304,7 +305,8 @@ def _copied(
 
 
 def _resampling(source: DatasetReader, grid: Grid, kernel: Kernel) -> Resampling:
-    if kernel == "nearest" or _place(source, grid) is not None:
+    """Of a file whose pixels are no pixels of the grid."""
+    if kernel == "nearest":
         return Resampling.nearest
     if source.crs == rasterio.CRS.from_user_input(str(grid.crs)):
         ratio = grid.resolution / source.transform.a

@@ -148,8 +148,9 @@ class RoundSampler(Sampler[tuple[int, int]]):
 class Ahead:
     """The batches of a loader; while a step runs, a thread of its own makes the next one."""
 
-    def __init__(self, loader: "DataLoader[Sample]", sampler: RoundSampler) -> None:
-        self.loader, self.sampler = loader, sampler
+    def __init__(self, loader: DataLoader[Sample]) -> None:
+        self.loader = loader
+        self.sampler = loader.sampler  # Lightning tells it the round
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -318,7 +319,7 @@ def finetune(
     square = {(window.height == window.width) for window in training.windows} == {True}
     sampler = RoundSampler(len(training), recipe, 8 if square else 1)
     usable = partial(tensors, sensors=sensors)
-    train_loader = Ahead(DataLoader(Turned(training), recipe.batch, sampler=sampler, collate_fn=usable), sampler)
+    train_loader = Ahead(DataLoader(Turned(training), recipe.batch, sampler=sampler, collate_fn=usable))
     validation_loader = DataLoader(
         Turned(validation),
         recipe.batch,

@@ -27,14 +27,14 @@ from agrifm.config import Project, read_project
 from agrifm.cube.store import open_cube
 from agrifm.demo import SIZE_KM
 from agrifm.legend import UNLABELLED
-from agrifm.scene.simulator.footprint import footprint, gaussian
-from agrifm.scene.simulator.optics import Geometry
-from agrifm.scene.simulator.plan import Plan
-from agrifm.scene.simulator.region import read_region
-from agrifm.scene.simulator.view import POINT_SPREAD
 from agrifm.scores import macro_f1, paired_interval
 from agrifm.season import day_number
 from agrifm.sensors import SENSORS
+from agrifm.simulator.acquisition.view import POINT_SPREAD
+from agrifm.simulator.footprint import footprint, gaussian
+from agrifm.simulator.optics.optics import Geometry
+from agrifm.simulator.plan import Plan
+from agrifm.simulator.region import read_region
 from agrifm.train.data import Data, prepare, project_labels
 from agrifm.train.forest import chosen_rows
 

@@ -23,19 +23,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.cube.between import SHIFTS, date_fit, judge_dates, meet
 from agrifm.cube.build import build_cube
-from agrifm.cube.check import REFLECTANCE, check_cube, swapped_bands
-from agrifm.cube.limits import Finding
-from agrifm.cube.looks import Look, look_at
+from agrifm.cube.qc.check import REFLECTANCE, check_cube, swapped_bands
+from agrifm.cube.qc.cross_sensor import SHIFTS, date_fit, judge_dates, meet
+from agrifm.cube.qc.sample_windows import Look, look_at
+from agrifm.cube.qc.thresholds import Finding
 from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import SceneError
 from agrifm.record import running_versions
 from agrifm.scene.area import read_area
 from agrifm.scene.products import PRODUCTS
 from agrifm.scene.search import search_catalog
-from agrifm.scene.simulator.catalogue import simulate
-from agrifm.scene.simulator.region import read_region
+from agrifm.simulator.catalogue import simulate
+from agrifm.simulator.region import read_region
 
 REGIONS = ("oceanic", "mediterranean", "monsoon", "southern")
 NAMES = ("sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061")

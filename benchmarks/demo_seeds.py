@@ -29,12 +29,12 @@ from agrifm.classic import forest as forests
 from agrifm.config import ModelConfig, Project, read_project
 from agrifm.cube.store import open_cube
 from agrifm.files import write_json
+from agrifm.inference.predictor import load_model
 from agrifm.record import ModelRecord
 from agrifm.train.data import Data, prepare, project_labels
 from agrifm.train.evaluate import compare, predict_labelled, score
 from agrifm.train.forest import train_forest
 from agrifm.train.run import describe_differences, train_models
-from agrifm.train.trained import load_model
 
 SEEDS = (1, 2, 3)
 """Beside the demo's own, 0."""

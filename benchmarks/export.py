@@ -34,8 +34,8 @@ def save(path: Path, preset_name: str) -> Path:
     import torch
 
     from agrifm.legend import Legend
-    from agrifm.models.agrifm import AgriFM, preset
-    from agrifm.models.weights import save_model
+    from agrifm.models.agrifm.network import AgriFM, preset
+    from agrifm.models.weights.file import save_model
     from agrifm.record import ModelRecord, SensorRecord
     from agrifm.sensors import SENSORS
 
@@ -80,7 +80,7 @@ def by_pytorch(model: Path) -> Run:
     import torch
 
     from agrifm.models.export import ExportedNetwork
-    from agrifm.models.weights import load_network
+    from agrifm.models.weights.file import load_network
 
     torch.set_num_threads(1)
     network, record = load_network(model)
@@ -96,7 +96,7 @@ def by_pytorch(model: Path) -> Run:
 
 def by_onnxruntime(graph: Path) -> Run:
     """Predicts the window by the graph."""
-    from agrifm.models.exported import start_session
+    from agrifm.models.export_record import start_session
 
     session, inputs = start_session(graph, threads=1), window()
     return lambda: session.run(None, inputs)[0]

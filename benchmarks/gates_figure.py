@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 from what_pays import Bench, Variant
 
 from agrifm.grid import Window
-from agrifm.models.agrifm import AgriFM
-from agrifm.models.fusion import Images
-from agrifm.models.observed import Observed
+from agrifm.inference.tensors import network_input, tensors
+from agrifm.models.agrifm.neck import Images
+from agrifm.models.agrifm.network import AgriFM
+from agrifm.models.agrifm.timeseries import Observed
 from agrifm.samples import patches
 from agrifm.samples.patches import labelled_windows
 from agrifm.sensors import SENSORS
-from agrifm.train.batch import network_input, tensors
 
 VARIANT = Variant("gates", gates=True)
 COLOURS = {"sentinel-2": "#0072B2", "landsat": "#D55E00", "modis": "#009E73"}

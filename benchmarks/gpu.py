@@ -21,9 +21,9 @@ from model_speed import PATHS, Path_
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from agrifm.models.agrifm import AgriFM, preset
+from agrifm.models.agrifm.network import AgriFM, preset
+from agrifm.models.agrifm.reference import plain
 from agrifm.models.count import training_work, work
-from agrifm.models.plain import plain
 
 DATA_SHEET = {"H100 80GB HBM3": 989e12, "H200": 989e12, "A100": 312e12}
 """Dense operations per second in bfloat16 by part of the card's name: NVIDIA's data sheets of the H100 and H200 (SXM,

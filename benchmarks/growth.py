@@ -20,7 +20,7 @@ import numpy as np
 from measure import CLASSES, ONE_SOURCE, PASSES, head, load, measured, write
 from presets import BYTES_PER_PARAMETER, PRESETS
 
-from agrifm.models.agrifm import AgriFMConfig, preset
+from agrifm.models.agrifm.network import AgriFMConfig, preset
 from agrifm.models.count import parameters, training_work, work
 
 FRAMES = (12, 24, 48, 96)

@@ -25,10 +25,10 @@ from torch.utils.data import DataLoader
 from variants import Demo, read_demo
 
 from agrifm.grid import Window
-from agrifm.models.agrifm import AgriFM
+from agrifm.inference.tensors import TensorBatch, network_input, tensors
+from agrifm.models.agrifm.network import AgriFM
 from agrifm.samples.patches import Patches, Tiles, tiles_under
-from agrifm.train.batch import TensorBatch, network_input, tensors
-from agrifm.train.finetune import GRADIENT_NORM, SMOOTHING, Ahead, Recipe, RoundSampler, Turned
+from agrifm.train.fit import GRADIENT_NORM, SMOOTHING, Ahead, Recipe, RoundSampler, Turned
 from agrifm.train.losses import cross_entropy
 
 GOAL = 0.05

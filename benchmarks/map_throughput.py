@@ -69,12 +69,12 @@ def measure(cube: Path, out: Path, steps: int, window: int, overlap: int) -> Res
     import torch
 
     from agrifm.cube import store
+    from agrifm.inference.predictor import TrainedAgriFM
     from agrifm.legend import Legend
     from agrifm.mapping import predict, run
-    from agrifm.models.agrifm import AgriFM, preset
+    from agrifm.models.agrifm.network import AgriFM, preset
     from agrifm.record import ModelRecord, SensorRecord, running_versions
     from agrifm.samples import transforms
-    from agrifm.train.trained import TrainedAgriFM
 
     torch.manual_seed(0)
     opened = store.open_cube(cube)

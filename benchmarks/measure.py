@@ -21,7 +21,7 @@ from model_speed import kilobytes, processor
 import agrifm  # noqa: F401  settles how threads wait, before torch starts any
 
 if TYPE_CHECKING:
-    from agrifm.models.agrifm import AgriFMConfig
+    from agrifm.models.agrifm.network import AgriFMConfig
 
 Pass = Literal["forward", "training"]
 PASSES: tuple[Pass, ...] = ("forward", "training")
@@ -40,7 +40,7 @@ class Subject:
     ) -> None:
         import torch
 
-        from agrifm.models.agrifm import AgriFM
+        from agrifm.models.agrifm.network import AgriFM
 
         torch.set_num_threads(1)
         torch.manual_seed(0)
@@ -120,7 +120,7 @@ def _measured(
 ) -> Measured:
     import torch
 
-    from agrifm.models.agrifm import AgriFM  # noqa: F401  loaded before the count begins
+    from agrifm.models.agrifm.network import AgriFM  # noqa: F401  loaded before the count begins
 
     torch.set_num_threads(1)
     torch.ones(64, 64) @ torch.ones(64, 64)  # what the library needs for itself

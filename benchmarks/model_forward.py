@@ -29,7 +29,7 @@ def measure(preset_name: str, frames: int, side: int, runs: int) -> Result:
     """Time `runs` forward passes after one to warm up."""
     import torch  # here, so that the parent stays small: a child's peak starts from its parent's
 
-    from agrifm.models.agrifm import AgriFM, preset
+    from agrifm.models.agrifm.network import AgriFM, preset
 
     model = AgriFM(preset(preset_name, {"sentinel-2": 10}, classes=8)).eval()
     images = {"sentinel-2": torch.randn(1, frames, 10, side, side)}

@@ -24,7 +24,7 @@ import agrifm  # noqa: F401  settles how threads wait, before torch starts any
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from agrifm.models.swin3d import PatchEmbedding, Stage
+    from agrifm.models.agrifm.swin3d import PatchEmbedding, Stage
 
 FRAMES, BANDS, CLASSES, SOURCE = 32, 10, 8, "sentinel-2"
 Path_ = Literal["fast", "plain"]
@@ -60,9 +60,9 @@ def build(preset_name: str, part: Part, path: Path_) -> "nn.Module":
     """The model, or its encoder alone, in eval mode with weights of a fixed seed."""
     import torch
 
-    from agrifm.models.agrifm import AgriFM, preset
-    from agrifm.models.plain import plain
-    from agrifm.models.swin3d import SwinEncoder
+    from agrifm.models.agrifm.network import AgriFM, preset
+    from agrifm.models.agrifm.reference import plain
+    from agrifm.models.agrifm.swin3d import SwinEncoder
 
     torch.manual_seed(0)
     config = preset(preset_name, {SOURCE: BANDS}, CLASSES)
@@ -133,8 +133,8 @@ def peak() -> float:
 
 def work_of(module: "PatchEmbedding | Stage", grid: tuple[int, int, int]) -> Work:
     """Of a stage on its token grid, or of the embedding that makes it."""
-    from agrifm.models.swin3d import PatchEmbedding
-    from agrifm.models.windows import clamp_window
+    from agrifm.models.agrifm.swin3d import PatchEmbedding
+    from agrifm.models.agrifm.window_partition import clamp_window
 
     tokens = grid[0] * grid[1] * grid[2]
     if isinstance(module, PatchEmbedding):
@@ -154,8 +154,8 @@ def stage_lines(preset_name: str, side: int, path: Path_) -> list[str]:
     import torch
     from torch.profiler import ProfilerActivity, profile
 
-    from agrifm.models.observed import Tokens
-    from agrifm.models.swin3d import SwinEncoder
+    from agrifm.models.agrifm.swin3d import SwinEncoder
+    from agrifm.models.agrifm.timeseries import Tokens
 
     encoder = build(preset_name, "encoder", path)
     assert isinstance(encoder, SwinEncoder)

@@ -29,17 +29,17 @@ from simulate import processor
 from agrifm.cube.fetch import read_area
 from agrifm.grid import Grid, area_grid
 from agrifm.record import running_versions
-from agrifm.scene.offsets import DARK, FEW_CLEAR, Look, judge, look
-from agrifm.scene.own import search_files
+from agrifm.scene.local_files import search_files
+from agrifm.scene.offset_check import DARK, FEW_CLEAR, Look, judge, look
 from agrifm.scene.products import Product, find_product
 from agrifm.scene.read import ArrayAsset, Scene, read_asset
 from agrifm.scene.search import search_catalog
-from agrifm.scene.simulator.catalogue import write
-from agrifm.scene.simulator.encode import SENTINEL_2
-from agrifm.scene.simulator.plan import Plan
-from agrifm.scene.simulator.region import read_region
 from agrifm.season import Season
 from agrifm.sensors import find_sensor
+from agrifm.simulator.acquisition.encode import SENTINEL_2
+from agrifm.simulator.catalogue import write
+from agrifm.simulator.plan import Plan
+from agrifm.simulator.region import read_region
 
 REGIONS = ("oceanic", "mediterranean", "monsoon", "southern")
 SIMULATED, FLAGGED = find_product("sentinel-2-c1-l2a"), find_product("sentinel-2-l2a-earth-search")

@@ -5,7 +5,7 @@
 
 Seasons are simulated with every scene exactly in its place. Then cubic splines (scipy.ndimage.shift) move each scene by
 a random part of a pixel, as satellites wander, and every fourth clear scene of a sensor to a known distance from its
-place. Told is what `agrifm.cube.register.scene_positions` says of these.
+place. Told is what `agrifm.cube.qc.coregistration.scene_positions` says of these.
 """
 
 import argparse
@@ -22,11 +22,11 @@ from cube_check import simulated
 from numpy.typing import NDArray
 from scipy.ndimage import shift as resample
 
-from agrifm.cube.limits import limit
-from agrifm.cube.looks import Look, look_at
-from agrifm.cube.register import SEEN, scene_positions
+from agrifm.cube.qc.coregistration import SEEN, scene_positions
+from agrifm.cube.qc.sample_windows import Look, look_at
+from agrifm.cube.qc.thresholds import limit
 from agrifm.record import running_versions
-from agrifm.scene.simulator import view
+from agrifm.simulator.acquisition import view
 
 DISTANCES = (0.0, 0.2, 0.33, 0.5, 0.7, 1.0)
 """Pixels of the sensor."""

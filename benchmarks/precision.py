@@ -24,7 +24,7 @@ from model_speed import kilobytes
 from presets import FRAMES, Shape
 
 if TYPE_CHECKING:
-    from agrifm.models.agrifm import AgriFMConfig
+    from agrifm.models.agrifm.network import AgriFMConfig
 
 Way = Literal["float32", "bfloat16", "compiled", "recomputed"]
 WAYS: tuple[Way, ...] = get_args(Way)
@@ -71,7 +71,7 @@ class Row(NamedTuple):
     peak: float
     """Bytes at the peak beyond those of the libraries."""
     estimate: int
-    """Bytes that `agrifm.models.memory` expects of float32, recomputed or not."""
+    """Bytes that `agrifm.models.cost` expects of float32, recomputed or not."""
 
 
 def measured(preset_name: str, side: int, batch: int, kind: Pass, way: Way, runs: int) -> Row:
@@ -85,7 +85,7 @@ def _measured(preset_name: str, side: int, batch: int, kind: Pass, way: Way, run
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # compiled in this process, so that its time is known
     import torch
 
-    from agrifm.models.memory import memory_needed, window_shapes
+    from agrifm.models.cost import memory_needed, window_shapes
 
     config, frames = Shape(preset_name, 1, side).config, FRAMES[preset_name]
     shapes = window_shapes(config, dict.fromkeys(ONE_SOURCE, frames), batch, side, side)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from measure import CLASSES, ONE_SOURCE, PASSES, SOURCES, Pass, free_bytes, head, load, measured, write
 
-from agrifm.models.agrifm import AgriFMConfig, preset
+from agrifm.models.agrifm.network import AgriFMConfig, preset
 from agrifm.models.count import parameters, work
 
 PRESETS = ("base", "small", "tiny")

@@ -28,18 +28,18 @@ from simulate import processor
 from agrifm.cube.build import group_frames
 from agrifm.grid import Grid, Window, area_grid
 from agrifm.record import running_versions
+from agrifm.scene.mask import MASKED, UsableRule
 from agrifm.scene.products import find_product
 from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, Flags, bits
 from agrifm.scene.read import Scene, read_asset
 from agrifm.scene.search import search_catalog
-from agrifm.scene.simulator.catalogue import write
-from agrifm.scene.simulator.orbits import Pass
-from agrifm.scene.simulator.plan import Plan
-from agrifm.scene.simulator.region import read_region
-from agrifm.scene.simulator.sky import Sky, SkyClimate, sky_at
-from agrifm.scene.usable import MASKED, UsableRule
 from agrifm.season import Season, day_date, day_number
 from agrifm.sensors import find_sensor
+from agrifm.simulator.acquisition.orbits import Pass
+from agrifm.simulator.acquisition.sky import Sky, SkyClimate, sky_at
+from agrifm.simulator.catalogue import write
+from agrifm.simulator.plan import Plan
+from agrifm.simulator.region import read_region
 
 PRODUCTS = ("sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061")
 OPACITY, CIRRUS = 0.25, 0.01

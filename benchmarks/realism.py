@@ -26,7 +26,7 @@ from real_fields.causes import causes
 from real_fields.table import Row, rows, written
 
 from agrifm.record import running_versions
-from agrifm.scene.simulator.point_series import PointSeries
+from agrifm.simulator.point_series import PointSeries
 
 SIZES = {"oceanic": 3.0, "southern": 10.0}
 """Sides of the simulated seasons, km."""
@@ -98,7 +98,7 @@ def compare_seasons(oceanic: read.Patch | None, southern: read.Composites | None
 
 def simulated_seasons(folder: Path, seed: int) -> tuple[read.Patch, read.Composites]:
     """A season of `oceanic` and one of `southern`, written into a folder and read back."""
-    from agrifm.scene.simulator.catalogue import simulate
+    from agrifm.simulator.catalogue import simulate
 
     for region, size in SIZES.items():
         simulate(folder / region, region=region, year=parcels.YEAR, size=size, seed=seed)
@@ -109,7 +109,7 @@ def simulated_parcels(source: str, seed: int) -> list[PointSeries]:
     """One set from a folder, or `YEARS` freshly simulated ones where none is named."""
     if source:
         return [read.parcels(Path(source))]
-    from agrifm.scene.simulator.points import simulate_points
+    from agrifm.simulator.points import simulate_points
 
     return [simulate_points("oceanic", year=parcels.YEAR, seed=seed + later) for later in range(YEARS)]
 

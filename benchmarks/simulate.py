@@ -32,9 +32,9 @@ class Result(NamedTuple):
 def measure(directory: Path, region: str, size: float, months: int) -> Result:
     """Simulate one season, or its first months, and weigh it."""
     from agrifm.record import running_versions
-    from agrifm.scene.simulator.catalogue import simulate
-    from agrifm.scene.simulator.region import read_region
     from agrifm.season import Season
+    from agrifm.simulator.catalogue import simulate
+    from agrifm.simulator.region import read_region
 
     season = read_region(region).orbits.season(2024)
     if months:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from measure import CLASSES, ONE_SOURCE, head, measured, seconds, write
 from variants import Run, add_options, by_variant, difference, read_demo, read_runs, score_lines, train_missing
 
-from agrifm.models.agrifm import AgriFMConfig, preset
+from agrifm.models.agrifm.network import AgriFMConfig, preset
 from agrifm.models.count import work
 
 SYNCHRONISED, SPATIAL = "time with space", "space alone"

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from agrifm.config import ModelConfig, read_project
 from agrifm.cube.store import open_cube
+from agrifm.inference.tensors import network_input, tensors
 from agrifm.legend import UNLABELLED
-from agrifm.models.agrifm import AgriFM, AgriFMConfig, preset
+from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
 from agrifm.samples.patches import labelled_windows
 from agrifm.scores import macro_f1, paired_interval
-from agrifm.train.batch import network_input, tensors
 from agrifm.train.data import Data, prepare, project_labels
-from agrifm.train.finetune import Recipe, finetune
+from agrifm.train.fit import Recipe, finetune
 
 SEEDS = (0, 1, 2)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 STEP = """
 import statistics, sys, time
 import torch
-from agrifm.models.agrifm import AgriFM, preset
+from agrifm.models.agrifm.network import AgriFM, preset
 side = int(sys.argv[1])
 if sys.argv[2] == "ONE":
     torch.set_num_threads(1)

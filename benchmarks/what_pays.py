@@ -31,17 +31,17 @@ from variants import difference_of_counts, read_runs
 from agrifm.config import ModelConfig, read_project
 from agrifm.cube.store import open_cube
 from agrifm.grid import Window
+from agrifm.inference.tensors import network_input, tensors
 from agrifm.legend import UNLABELLED
-from agrifm.models.agrifm import AgriFM, AgriFMConfig, preset
-from agrifm.models.lean import LeanConfig
+from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
+from agrifm.models.agrifm.pixel_decoder import LeanConfig
 from agrifm.record import SensorRecord, SeriesKind
 from agrifm.samples import patches
 from agrifm.samples.patches import Patches, Tiles, labelled_windows
 from agrifm.samples.sample import Sample, Series
 from agrifm.scores import macro_f1
-from agrifm.train.batch import network_input, tensors
 from agrifm.train.data import Data, prepare, project_labels
-from agrifm.train.finetune import Outcome, Recipe, finetune
+from agrifm.train.fit import Outcome, Recipe, finetune
 
 SEEDS = (0, 1, 2)
 LOST = 0.6

@@ -30,7 +30,7 @@ from agrifm.mapping.run import map_area
 from agrifm.record import ModelRecord, SensorRecord, running_versions
 from agrifm.samples.sample import Sample, Series
 from agrifm.samples.transforms import interpolated
-from agrifm.scene.own import search_dataset
+from agrifm.scene.local_files import search_dataset
 from agrifm.scene.products import PRODUCTS
 from agrifm.season import Season, day_number
 

@@ -27,11 +27,11 @@ from agrifm.classic.forest import TREES, Shape, grow
 from agrifm.cube.temporal import interpolate
 from agrifm.files import write_text
 from agrifm.legend import Legend
-from agrifm.models.agrifm import AgriFM, AgriFMConfig, Source
+from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, Source
+from agrifm.models.agrifm.pixel_decoder import LeanConfig
+from agrifm.models.agrifm.swin3d import SwinConfig
+from agrifm.models.agrifm.timeseries import Observed
 from agrifm.models.batching import score_samples, together
-from agrifm.models.lean import LeanConfig
-from agrifm.models.observed import Observed
-from agrifm.models.swin3d import SwinConfig
 from agrifm.scores import block_interval, confusion_counts, macro_f1, overall_accuracy, paired_interval
 from agrifm.season import Season, day_number
 from agrifm.train.losses import cross_entropy

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from agrifm.cube.fetch import fetch
 from agrifm.cube.store import open_cube
+from agrifm.inference.onnx import open_exported
 from agrifm.mapping.run import map_cube
-from agrifm.train.exported import open_exported
 
 DATA = Path(os.environ.get("AGRIFM_DATA", "../shared/data")) / "flanders_multisource_2018"
 AGREEMENT = 0.999

@@ -19,10 +19,10 @@ import xarray as xr
 from affine import Affine
 
 from agrifm.cube.build import build_cube
-from agrifm.cube.check import check_cube
+from agrifm.cube.qc.check import check_cube
 from agrifm.cube.store import Cube
 from agrifm.grid import Grid
-from agrifm.scene.own import search_files
+from agrifm.scene.local_files import search_files
 from agrifm.scene.products import find_product
 from agrifm.season import Season, day_date
 

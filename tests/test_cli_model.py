@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agrifm.cli import main
-from tests.models.weight_files import weight_files
+from tests.models.weights.weight_files import weight_files
 from tests.toy import toy_project
 
 

@@ -19,10 +19,10 @@ import pystac
 import pytest
 import rasterio
 
-from agrifm.scene.simulator import region as regions
-from agrifm.scene.simulator.catalogue import simulate
-from agrifm.scene.simulator.region import REGIONS, read_region
 from agrifm.season import Season
+from agrifm.simulator import region as regions
+from agrifm.simulator.catalogue import simulate
+from agrifm.simulator.region import REGIONS, read_region
 
 FROZEN = Path(__file__).parent / "golden" / "frozen_season.json"
 PARAMETERS = Path(regions.__file__).parent
@@ -38,7 +38,7 @@ WEEKS = {
 
 def checksums() -> dict[str, str]:
     """SHA-256 of every file that holds parameters."""
-    files = sorted([*PARAMETERS.glob("*.toml"), *PARAMETERS.glob("regions/*.toml")])
+    files = sorted(PARAMETERS.rglob("*.toml"))
     return {str(path.relative_to(PARAMETERS)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 

@@ -8,7 +8,7 @@ import pytest
 from growth import Shape, exponent, read_runs
 from measure import Measured, Pass
 
-from agrifm.models.agrifm import AgriFMConfig
+from agrifm.models.agrifm.network import AgriFMConfig
 
 
 def test_the_exponent_is_that_of_the_curve() -> None:

@@ -12,8 +12,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "agrifm"
-STAGES = ["ground", "scene", "cube", "samples", "models", "classic", "train", "mapping", "assess", "serve", "top"]
-TOP_FLOOR = {"__main__", "cli", "demo", "project", "status"}
+STAGES = [
+    "ground", "scene", "simulator", "cube", "samples", "models", "classic", "inference", "train", "mapping", "assess",
+    "serve", "top",
+]  # fmt: skip
+TOP_FLOOR = {"__main__", "cli", "demo", "init", "status"}
 MODULES = {
     ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(SOURCE.rglob("*.py"))

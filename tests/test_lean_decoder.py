@@ -10,7 +10,7 @@ import pytest
 import variants
 from variants import by_variant, difference, read_demo, read_runs, train_missing
 
-from agrifm.train.finetune import Outcome
+from agrifm.train.fit import Outcome
 from tests.toy import toy_project
 
 

@@ -2,7 +2,7 @@
 
 from measure import Subject, measured, seconds
 
-from agrifm.models.agrifm import AgriFM, preset
+from agrifm.models.agrifm.network import AgriFM, preset
 
 TINY = preset("tiny", {"sentinel-2": 2}, classes=3, frames=4)
 

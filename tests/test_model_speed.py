@@ -7,7 +7,7 @@ import model_speed
 import pytest
 from model_speed import PATHS, memory, stage_lines, times, work_of
 
-from agrifm.models.swin3d import PatchEmbedding, Stage, SwinConfig
+from agrifm.models.agrifm.swin3d import PatchEmbedding, Stage, SwinConfig
 
 
 def test_work_is_that_of_the_released_shape() -> None:

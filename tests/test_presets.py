@@ -9,7 +9,7 @@ import pytest
 from measure import Measured, Pass
 from presets import Shape, estimated_bytes, measured_cells, read_runs
 
-from agrifm.models.agrifm import AgriFMConfig
+from agrifm.models.agrifm.network import AgriFMConfig
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import quality
 
-from agrifm.scene.simulator.sky import Sky
+from agrifm.simulator.acquisition.sky import Sky
 
 
 def test_a_pixel_is_spoiled_by_a_cloud_before_its_shadow_and_cirrus() -> None:

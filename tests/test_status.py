@@ -6,7 +6,7 @@ import pytest
 
 from agrifm.errors import ConfigError
 from agrifm.files import MARKER
-from agrifm.project import init
+from agrifm.init import init
 from agrifm.scene.providers import PROVIDERS
 from agrifm.status import status
 

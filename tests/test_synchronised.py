@@ -5,7 +5,7 @@ import synchronised
 from measure import Measured
 from synchronised import SPATIAL, SYNCHRONISED, accuracy_lines, both, less, networks
 
-from agrifm.models.agrifm import AgriFM, preset
+from agrifm.models.agrifm.network import AgriFM, preset
 
 
 def test_the_two_differ_in_the_merging_of_time_steps_alone() -> None:

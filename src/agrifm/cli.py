@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _without_secrets(sentence: str) -> str:
     """A sentence without the secrets that were read, if any were."""
-    credentials = sys.modules.get("agrifm.scene.credentials")
+    credentials = sys.modules.get("agrifm.scene.access")
     return sentence if credentials is None else str(credentials.redacted(sentence))
 
 
@@ -82,7 +82,7 @@ def _project(parser: argparse.ArgumentParser) -> None:
 
 
 def _init(options: argparse.Namespace) -> None:
-    from agrifm.project import init
+    from agrifm.init import init
 
     print(f"wrote {init(options.directory)}; edit the three places marked there, then run `agrifm fetch` beside it")
 
@@ -117,8 +117,8 @@ def _day(text: str) -> date:
 
 
 def _simulate(options: argparse.Namespace) -> None:
-    from agrifm.scene.simulator.catalogue import simulate
     from agrifm.season import Season
+    from agrifm.simulator.catalogue import simulate
 
     season = Season(*options.season) if options.season else None
     written = simulate(options.directory, options.region, options.year, options.size, options.seed, season)
@@ -209,7 +209,7 @@ def _three(text: str) -> tuple[int, int, int]:
 
 def _info(options: argparse.Namespace) -> None:
     _require_torch()
-    from agrifm.models.info import info
+    from agrifm.models.weights.info import info
 
     print("\n".join(info(options.file, options.window)))
 
@@ -228,7 +228,7 @@ def _convert_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _convert(options: argparse.Namespace) -> None:
     _require_torch()
-    from agrifm.models.convert import convert
+    from agrifm.models.weights.convert import convert
 
     print("\n".join(convert(options.file, options.out, options.bands, options.window)))
 
@@ -260,7 +260,7 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from agrifm.train.check import check
+    from agrifm.inference.compatibility import check
 
     print("\n".join(check(options.file, options.cube)))
 
@@ -275,13 +275,13 @@ def _cube_info_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _cube_info(options: argparse.Namespace) -> None:
-    from agrifm.cube.inspect import info
+    from agrifm.cube.info import info
 
     print("\n".join(info(options.cube, options.picture)))
 
 
 def _cube_check(options: argparse.Namespace) -> None:
-    from agrifm.cube.check import check
+    from agrifm.cube.qc.check import check
 
     print("\n".join(check(options.cube)))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from agrifm.config import PROJECT_FILE, Project, read_project
 from agrifm.files import MARKER
 from agrifm.record import running_versions
-from agrifm.scene.credentials import credentials_present
+from agrifm.scene.access import credentials_present
 from agrifm.scene.providers import PROVIDERS
 
 LIBRARIES = ("rasterio", "zarr", "xarray", "pystac", "torch", "lightning")

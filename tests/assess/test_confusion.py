@@ -6,9 +6,9 @@ import pytest
 from shapely import MultiPoint, Point, box
 from tests.assess.places import CROPS, crop_map, write_points, write_raster
 
-from agrifm.assess.classmap import read_map
+from agrifm.assess.class_map import read_map
 from agrifm.assess.confusion import compare
-from agrifm.assess.points import inside
+from agrifm.assess.reference import inside
 from agrifm.errors import AssessmentError
 
 VALUES = np.array([[0, 0, 1, 1], [0, 0, 1, 2], [2, 2, 2, 255]], np.uint8)

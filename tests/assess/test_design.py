@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.assess.places import CROPS, crop_map, write_raster
 
-from agrifm.assess import classmap
+from agrifm.assess import class_map as classmap
 from agrifm.assess.design import allocate, draw
 from agrifm.errors import AssessmentError, OutputError
 

@@ -40,7 +40,7 @@ from agrifm.cube.build import build_cube
 from agrifm.cube.store import Cube
 from agrifm.errors import AgriFMError, CubeError, OutputError, SceneError
 from agrifm.grid import Grid, Window
-from agrifm.scene.own import search_dataset, search_files
+from agrifm.scene.local_files import search_dataset, search_files
 from agrifm.scene.products import find_product
 from agrifm.scene.search import Search, search_catalog
 from agrifm.season import Season

@@ -14,10 +14,10 @@ from agrifm.cube.build import build_cube
 from agrifm.cube.store import Cube
 from agrifm.errors import SceneError
 from agrifm.grid import Window
-from agrifm.scene.items import scene_of
-from agrifm.scene.offsets import OffsetChoice
+from agrifm.scene.offset_check import OffsetChoice
 from agrifm.scene.products import PRODUCTS, Product, find_product
 from agrifm.scene.search import Search, search_catalog
+from agrifm.scene.stac_items import scene_of
 
 
 @dataclass(frozen=True)

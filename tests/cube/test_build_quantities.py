@@ -12,10 +12,10 @@ from shapely import box
 from tests.scenes import lonlat
 
 from agrifm.cube.build import build_cube
-from agrifm.cube.check import check_cube
+from agrifm.cube.qc.check import check_cube
 from agrifm.errors import ConfigError
 from agrifm.grid import Window
-from agrifm.scene.own import search_files
+from agrifm.scene.local_files import search_files
 from agrifm.scene.products import Product, find_product
 from agrifm.season import Season
 

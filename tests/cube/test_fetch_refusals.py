@@ -13,7 +13,8 @@ from tests.servers import Request, serving_season
 
 from agrifm.cli import main
 from agrifm.cube.store import open_cube
-from agrifm.scene import credentials, remote
+from agrifm.scene import access as credentials
+from agrifm.scene import remote
 from agrifm.scene.providers import PROVIDERS, BearerToken
 
 C1, PC = "sentinel-2-c1-l2a", "sentinel-2-l2a-planetary-computer"

@@ -21,8 +21,8 @@ from agrifm.cube.fetch import SCENES, fetch
 from agrifm.cube.store import Cube
 from agrifm.scene import remote
 from agrifm.scene.providers import PROVIDERS, S3Keys, SasTokens
-from agrifm.scene.simulator.catalogue import simulate
 from agrifm.season import Season
+from agrifm.simulator.catalogue import simulate
 
 WEST, SOUTH, EAST, NORTH = AREA.bounds
 S2 = 'products = ["sentinel-2-c1-l2a"]'

@@ -17,7 +17,8 @@ from tests.servers import Answer, Request, Server, serving_season
 
 from agrifm.cli import main
 from agrifm.errors import SceneError
-from agrifm.scene import credentials, remote, signing
+from agrifm.scene import access as credentials
+from agrifm.scene import remote, signing
 from agrifm.scene.products import find_product
 from agrifm.scene.providers import PROVIDERS, BearerToken, S3Keys, SasTokens
 

@@ -14,7 +14,8 @@ from tests.servers import Answer, Request, Server, serving_season
 
 from agrifm.cli import main
 from agrifm.cube.store import open_cube
-from agrifm.scene import credentials, remote, signing
+from agrifm.scene import access as credentials
+from agrifm.scene import remote, signing
 from agrifm.scene.providers import PROVIDERS, SasTokens
 
 PRODUCT = "sentinel-2-l2a-planetary-computer"

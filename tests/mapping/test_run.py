@@ -27,15 +27,15 @@ from agrifm.classic.features import features
 from agrifm.classic.forest import Shape, fit, load_forest, save_forest
 from agrifm.errors import CubeError, MapError, ModelError, OutputError
 from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares, reproject
+from agrifm.inference.predictor import load_model
 from agrifm.legend import UNLABELLED, Legend
 from agrifm.mapping import run
-from agrifm.mapping.plan import plan_map
 from agrifm.mapping.project import describe
 from agrifm.mapping.run import map_area, map_cube
-from agrifm.models.agrifm import AgriFM, preset
-from agrifm.models.weights import save_model
+from agrifm.mapping.windows import plan_map
+from agrifm.models.agrifm.network import AgriFM, preset
+from agrifm.models.weights.file import save_model
 from agrifm.samples.patches import read_patch
-from agrifm.train.trained import load_model
 
 FILES = [".agrifm.json", "classes.tif", "classes.tif.aux.xml", "confidence.tif", "item.json", "map.png"]
 

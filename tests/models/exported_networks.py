@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from agrifm.legend import Legend
-from agrifm.models.agrifm import AgriFM, AgriFMConfig, preset
-from agrifm.models.weights import save_model
+from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
+from agrifm.models.weights.file import save_model
 from agrifm.record import ModelRecord, SensorRecord, SeriesKind
 
 SEASON = (date(2024, 4, 1), date(2024, 6, 29))

@@ -4,12 +4,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.models.test_observed import SIDES, SMALL, SOURCES, build, observed, stirred
+from tests.models.agrifm.test_timeseries import SIDES, SMALL, SOURCES, build, observed, stirred
 
 from agrifm.errors import ModelError
-from agrifm.models.agrifm import AgriFM, preset
+from agrifm.models.agrifm.network import AgriFM, preset
+from agrifm.models.agrifm.timeseries import Observed
 from agrifm.models.batching import groups, score_samples
-from agrifm.models.observed import Observed
 
 Sample = dict[str, torch.Tensor | Observed | None]
 

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from agrifm.errors import ModelError
-from agrifm.models.agrifm import AgriFM, AgriFMConfig, preset
+from agrifm.models.agrifm.fused import fused_attention
+from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
 from agrifm.models.count import multiply_adds, parameters, training_work, work
-from agrifm.models.fused import fused_attention
 
 META = torch.device("meta")
 

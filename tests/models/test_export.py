@@ -14,9 +14,9 @@ from tests.models.exported_networks import FRAMES, SIDE, save_network
 from agrifm.cli import main
 from agrifm.errors import ModelError
 from agrifm.models.export import ExportedNetwork, example_inputs, export
-from agrifm.models.exported import EXPORT_KEY, read_export_record, start_session
-from agrifm.models.load import file_digest
-from agrifm.models.weights import load_network
+from agrifm.models.export_record import EXPORT_KEY, read_export_record, start_session
+from agrifm.models.weights.file import load_network
+from agrifm.models.weights.inspect import file_digest
 from agrifm.record import SeriesKind
 
 onnx = pytest.importorskip("onnx", reason="needs agrifm[export]")
@@ -91,7 +91,7 @@ def test_the_record_in_the_file_says_what_the_graph_is(composites: tuple[Path, P
 
 def test_the_record_is_read_without_pytorch(composites: tuple[Path, Path]) -> None:
     script = (
-        "import sys; from pathlib import Path; from agrifm.models.exported import read_export_record\n"
+        "import sys; from pathlib import Path; from agrifm.models.export_record import read_export_record\n"
         f"record = read_export_record(Path({str(composites[1])!r}))\n"
         "print(record.side, 'torch' in sys.modules)"
     )

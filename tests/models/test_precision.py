@@ -11,8 +11,8 @@ from torch.fx import GraphModule
 from torch.nn import functional
 
 from agrifm.errors import ModelError
-from agrifm.models.agrifm import AgriFM, AgriFMConfig, preset
-from agrifm.models.observed import Observed
+from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
+from agrifm.models.agrifm.timeseries import Observed
 from agrifm.models.precision import (
     compile_network,
     computing,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from agrifm.scene.mask import UsableRule
 from agrifm.scene.quality import FLAGS, NO_QUALITY, QUALITY_RULES
-from agrifm.scene.usable import UsableRule
 
 # Sentinel-2 Level-2A scene classification.
 SCL = {

@@ -7,7 +7,8 @@ import pytest
 from tests.scene.token_server import TokenServer, token_server
 
 from agrifm.errors import SceneError
-from agrifm.scene import credentials, signing
+from agrifm.scene import access as credentials
+from agrifm.scene import signing
 from agrifm.scene.providers import PROVIDERS, Provider, SasTokens
 from agrifm.scene.signing import signed
 

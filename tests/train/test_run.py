@@ -11,7 +11,7 @@ import pytest
 from tests.toy import toy_project
 
 from agrifm.files import MARKER
-from agrifm.models.weights import read_record
+from agrifm.models.weights.file import read_record
 from agrifm.train.run import describe, train
 
 FULL_DISK = """

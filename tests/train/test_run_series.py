@@ -12,8 +12,8 @@ from tests.toy import toy_project
 
 from agrifm.errors import ConfigError
 from agrifm.mapping.run import map_area
-from agrifm.models.weights import read_record
-from agrifm.train import finetune
+from agrifm.models.weights.file import read_record
+from agrifm.train import fit as finetune
 from agrifm.train.run import train
 
 DROPOUT = "sensor_dropout = 0.5"

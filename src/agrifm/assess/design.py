@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.assess.area import MINIMUM_POINTS
-from agrifm.assess.classmap import ClassMap, open_raster, read_map, read_window
+from agrifm.assess.class_map import ClassMap, open_raster, read_map, read_window
+from agrifm.assess.estimators import MINIMUM_POINTS
 from agrifm.errors import AssessmentError, OutputError
 from agrifm.files import write_geopackage
 from agrifm.grid import Window

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agrifm.assess.area import Z95
-from agrifm.assess.classmap import ClassMap
+from agrifm.assess.class_map import ClassMap
 from agrifm.assess.confusion import Confusion
+from agrifm.assess.estimators import Z95
 from agrifm.assess.pictures import class_picture, confidence_colors, confidence_picture, scale_bar, truth_picture
 from agrifm.legend import Legend
 

@@ -13,7 +13,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Geod
 
-from agrifm.assess.classmap import ClassMap, open_raster
+from agrifm.assess.class_map import ClassMap, open_raster
 from agrifm.errors import AssessmentError
 from agrifm.grid import Grid
 from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend, code_of

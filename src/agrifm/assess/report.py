@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from agrifm.assess.area import Estimate, stratified_estimates
-from agrifm.assess.classmap import ClassMap, read_map
+from agrifm.assess.class_map import ClassMap, read_map
 from agrifm.assess.confusion import Confusion, compare
-from agrifm.assess.points import inside
+from agrifm.assess.estimators import Estimate, stratified_estimates
+from agrifm.assess.reference import inside
 from agrifm.assess.training import find_training, read_scores
 from agrifm.errors import AssessmentError, OutputError
 from agrifm.files import MARKER, require_ours, write_directory, write_json, write_text

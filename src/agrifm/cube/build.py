@@ -29,13 +29,13 @@ from agrifm.files import MARKER, finish_directory, partial_directory, saying_wha
 from agrifm.grid import Grid, Window, area_grid, tiles
 from agrifm.record import SensorInput, running_versions
 from agrifm.scene.encoding import Encoding
-from agrifm.scene.offsets import OffsetChoice, settle
+from agrifm.scene.mask import ALWAYS, DEFAULT_RULE, UsableRule, apply_mask, counts
+from agrifm.scene.offset_check import OffsetChoice, settle
 from agrifm.scene.products import Product
 from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, Flags, bits
 from agrifm.scene.read import ArrayAsset, Asset, FileAsset, RemoteAsset, Scene, kernel_of, opened, read_asset
 from agrifm.scene.remote import shown
 from agrifm.scene.search import Search, require_one_product
-from agrifm.scene.usable import ALWAYS, DEFAULT_RULE, UsableRule, apply_mask, counts
 from agrifm.season import Season, day_number
 from agrifm.sensors import find_sensor
 from agrifm.work import progress, run_tiles

@@ -10,14 +10,14 @@ from agrifm.errors import ConfigError, CubeError, SceneError
 from agrifm.grid import utm_zone
 from agrifm.scene.area import Area, read_area
 from agrifm.scene.collection import is_answer_to, request_of, write_collection
-from agrifm.scene.own import search_files
+from agrifm.scene.local_files import search_files
+from agrifm.scene.mask import UsableRule
 from agrifm.scene.products import Product, find_product
 from agrifm.scene.providers import find_provider
 from agrifm.scene.read import Scene
 from agrifm.scene.remote import is_remote
 from agrifm.scene.search import LAST, Search, search_catalog
 from agrifm.scene.traffic import METER, lines_since
-from agrifm.scene.usable import UsableRule
 
 SCENES = "scenes.json"
 """Item collection beside the cube: what was found, and what the cube is built from."""

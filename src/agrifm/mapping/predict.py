@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from agrifm.errors import MapError
 from agrifm.files import write_aside, write_json
 from agrifm.grid import Window
-from agrifm.mapping.plan import KEPT, MapPlan
+from agrifm.inference.predictor import TrainedModel
+from agrifm.mapping.windows import KEPT, MapPlan
 from agrifm.samples.patches import read_patch, read_with_margin
 from agrifm.samples.sample import Sample
-from agrifm.train.trained import TrainedModel
 from agrifm.work import progress, run_tiles
 
 AHEAD = 1

@@ -13,8 +13,8 @@ from rasterio.enums import Resampling
 from agrifm.files import write_aside
 from agrifm.grid import LONLAT, Grid, reproject
 from agrifm.legend import UNLABELLED
-from agrifm.mapping.plan import MapPlan
-from agrifm.mapping.write import colors
+from agrifm.mapping.cog import colors
+from agrifm.mapping.windows import MapPlan
 
 PIXELS = 1000
 """Longest side of the maps in the picture, pixels."""

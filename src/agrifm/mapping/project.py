@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from agrifm.config import Project
 from agrifm.errors import MapError
+from agrifm.inference.predictor import SUFFIXES, load_record
 from agrifm.mapping.run import MapSummary, map_area
-from agrifm.train.trained import SUFFIXES, load_record
 
 if TYPE_CHECKING:
     from agrifm.models.precision import Precision

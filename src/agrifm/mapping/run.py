@@ -25,14 +25,14 @@ from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import MapError
 from agrifm.files import finish_directory, partial_directory, saying_what_failed
 from agrifm.grid import Window, tiles
+from agrifm.inference.predictor import TrainedAgriFM, TrainedModel, load_model
 from agrifm.legend import LEGEND_TAG, UNLABELLED, legend_json
+from agrifm.mapping.cog import BLOCK, Raster, colors, gdal_says_what_failed, write_category_names
 from agrifm.mapping.mosaic import blend
-from agrifm.mapping.plan import KEPT, MapPlan, plan_map
 from agrifm.mapping.predict import Scratch, predict_missing
 from agrifm.mapping.preview import write_preview
 from agrifm.mapping.stac import write_map_item
-from agrifm.mapping.write import BLOCK, Raster, colors, gdal_says_what_failed, write_category_names
-from agrifm.train.trained import TrainedAgriFM, TrainedModel, load_model
+from agrifm.mapping.windows import KEPT, MapPlan, plan_map
 from agrifm.work import progress
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from shapely.geometry import mapping
 
 from agrifm.files import write_json
 from agrifm.legend import UNLABELLED, Legend
-from agrifm.mapping.plan import MapPlan
+from agrifm.mapping.windows import MapPlan
 from agrifm.record import running_versions
 
 EXTENSIONS = (

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
-from agrifm.models.agrifm import AgriFM, AgriFMConfig
+from agrifm.models.agrifm.network import AgriFM, AgriFMConfig
 
 
 class Work(NamedTuple):

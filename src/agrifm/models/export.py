@@ -1,8 +1,8 @@
 """`agrifm model export`: a trained network as a graph that runs without this code, ONNX or PyTorch's .pt2.
 
 The graph takes bands in the units of the product and gives class probabilities: normalisation, the filling of gaps and
-the softmax are inside. What is exported is the plain path (`agrifm.models.plain`): its windows are cut by reshaping,
-for any number of samples, where the fast path looks them up in tables of one batch size.
+the softmax are inside. What is exported is the plain path (`agrifm.models.agrifm.reference`): its windows are cut by
+reshaping, for any number of samples, where the fast path looks them up in tables of one batch size.
 
 The number of samples is free. Frames, rows and columns are fixed: on another grid other tokens are padded, shifted and
 clamped, and the exporter cannot follow that with sizes that are unknown. Observed series that are shorter are filled up
@@ -21,12 +21,12 @@ from torch import Tensor, nn
 
 from agrifm.errors import ModelError
 from agrifm.files import write_aside
-from agrifm.models.agrifm import AgriFM, AgriFMConfig
-from agrifm.models.exported import EXPORT_KEY, SUFFIXES, ExportRecord, TensorNote
-from agrifm.models.load import file_digest
-from agrifm.models.observed import Observed
-from agrifm.models.plain import plain
-from agrifm.models.weights import load_network, statistics_tensor
+from agrifm.models.agrifm.network import AgriFM, AgriFMConfig
+from agrifm.models.agrifm.reference import plain
+from agrifm.models.agrifm.timeseries import Observed
+from agrifm.models.export_record import EXPORT_KEY, SUFFIXES, ExportRecord, TensorNote
+from agrifm.models.weights.file import load_network, statistics_tensor
+from agrifm.models.weights.inspect import file_digest
 from agrifm.record import ModelRecord, SensorRecord, running_versions
 
 OPSET = 20

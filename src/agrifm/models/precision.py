@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from agrifm.errors import ModelError
-from agrifm.models.swin3d import Stage
+from agrifm.models.agrifm.swin3d import Stage
 
 Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agrifm.errors import SceneError
-from agrifm.scene.credentials import session_options
+from agrifm.scene.access import session_options
 from agrifm.scene.products import Product
 from agrifm.scene.providers import PROVIDERS, Provider
 from agrifm.scene.remote import AT_ONCE, Address, Sign, Turn, unsigned

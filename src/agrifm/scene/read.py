@@ -21,8 +21,8 @@ from rasterio.vrt import WarpedVRT
 
 from agrifm.errors import SceneError
 from agrifm.grid import Grid
+from agrifm.scene.access import what_is_needed
 from agrifm.scene.addresses import signing, turn_of
-from agrifm.scene.credentials import what_is_needed
 from agrifm.scene.encoding import Encoding, require_file_agreement, stated_encoding
 from agrifm.scene.products import Kernel, Product
 from agrifm.scene.providers import Provider

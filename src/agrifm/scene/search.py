@@ -13,10 +13,10 @@ from agrifm.errors import SceneError
 from agrifm.scene.catalogs import Wanted, read_items
 from agrifm.scene.collection import removed_before
 from agrifm.scene.duplicates import Found, without_duplicates
-from agrifm.scene.items import is_of_sensor, scene_of
 from agrifm.scene.outline import outline_of, touches
 from agrifm.scene.products import Product
 from agrifm.scene.read import Scene
+from agrifm.scene.stac_items import is_of_sensor, scene_of
 from agrifm.season import Season
 
 LAST = "skipped on request"

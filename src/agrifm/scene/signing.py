@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request
 
 from agrifm.errors import SceneError
-from agrifm.scene.credentials import ask, is_host_of, remember
+from agrifm.scene.access import ask, is_host_of, remember
 from agrifm.scene.providers import Provider, SasTokens
 
 MARGIN = timedelta(seconds=60)

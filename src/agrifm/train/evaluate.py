@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agrifm.inference.predictor import TrainedModel
 from agrifm.legend import UNLABELLED
 from agrifm.samples.labels import Labels
 from agrifm.samples.patches import Tiles, labelled_windows, read_with_margin
@@ -19,7 +20,6 @@ from agrifm.scores import (
     paired_interval,
     scored_classes,
 )
-from agrifm.train.trained import TrainedModel
 from agrifm.work import progress
 
 

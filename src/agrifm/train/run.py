@@ -15,16 +15,16 @@ from agrifm.config import ModelConfig, Project
 from agrifm.cube.store import open_cube
 from agrifm.errors import ConfigError, ModelError
 from agrifm.files import MARKER, require_ours, saying_what_failed, write_geopackage, write_json
+from agrifm.inference.predictor import SUFFIXES, TrainedModel, load_model, load_record
 from agrifm.legend import Legend
 from agrifm.record import ModelRecord, running_versions
 from agrifm.samples.split import FOLDS
 from agrifm.train.data import Data, prepare, project_labels
 from agrifm.train.evaluate import compare, majority_accuracy, predict_labelled, score
 from agrifm.train.item import write_model_item
-from agrifm.train.trained import SUFFIXES, TrainedModel, load_model, load_record
 
 if TYPE_CHECKING:
-    from agrifm.models.agrifm import AgriFMConfig
+    from agrifm.models.agrifm.network import AgriFMConfig
     from agrifm.models.precision import Precision
 
 SCORES = "scores.json"
@@ -150,10 +150,10 @@ def _train_agrifm(
         import torch
     except ModuleNotFoundError as error:
         raise ModelError("training AgriFM needs PyTorch, which is not installed; pip install 'agrifm[deep]'") from error
-    from agrifm.models.agrifm import preset
-    from agrifm.models.weights import save_model
-    from agrifm.train.finetune import Recipe, finetune
-    from agrifm.train.start import starting_network
+    from agrifm.models.agrifm.network import preset
+    from agrifm.models.weights.file import save_model
+    from agrifm.train.fit import Recipe, finetune
+    from agrifm.train.initialise import starting_network
 
     sources = {sensor.sensor: len(sensor.bands) for sensor in data.sensors}
     classes, days = len(data.labels.legend), data.cube.season.days
@@ -199,7 +199,7 @@ def _require_memory(architecture: "AgriFMConfig", data: Data, config: ModelConfi
     """Refuse a training step that would not fit into the memory that is free; on a GPU nothing is known of that."""
     import torch
 
-    from agrifm.models.memory import memory_needed, require_memory, window_shapes
+    from agrifm.models.cost import memory_needed, require_memory, window_shapes
 
     if torch.cuda.is_available():
         return

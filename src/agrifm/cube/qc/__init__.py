@@ -1,0 +1,1 @@
+"""Checks of a cube: integrity, radiometry, co-registration, sensors with each other."""

@@ -1,0 +1,171 @@
+"""The plain path: the network written as the public AgriFM code computes it, step by step and window by window.
+
+It is what the fast path is measured against, in numbers (tests) and in seconds (benchmarks); nothing else uses it.
+Padding is attended token by token, every window has its own mask, and softmax(Q K^T + bias + mask) V is spelled out.
+
+Shape letters: B samples, M windows per sample, N tokens per window, C channels, A heads, K channels per head,
+D H W the token grid (time steps, rows, columns).
+"""
+
+from typing import TypeVar
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from agrifm.models.agrifm.attention import SHIFT_MASK, STRICT, UNSEEN_MASK, WindowAttention
+from agrifm.models.agrifm.blocks import PatchMerging, SwinBlock, time_weights
+from agrifm.models.agrifm.heads import SegmentationHead
+from agrifm.models.agrifm.neck import Size, resize
+from agrifm.models.agrifm.swin3d import PatchEmbedding, Stage
+from agrifm.models.agrifm.timeseries import Tokens, mean_of_pixels
+from agrifm.models.agrifm.window_partition import Triple, clamp_window, cut_windows, pad_end, regions
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def plain(network: Network) -> Network:
+    """The same network, from now on on the plain path; its parameters and buffers stay what and where they are."""
+    for module in network.modules():
+        for path in (PlainPatchEmbedding, PlainStage, PlainMerging, PlainHead):
+            if type(module) is path.__base__:
+                module.__class__ = path
+    return network
+
+
+def paste_windows(x_BMNC: Tensor, window: Triple, grid: Triple) -> Tensor:
+    """The inverse of `cut_windows`: the grid (B, D, H, W, C)."""
+    (d, h, w), (D, H, W) = window, grid
+    return rearrange(
+        x_BMNC,
+        "(b nd nh nw) (d h w) c -> b (nd d) (nh h) (nw w) c",
+        nd=D // d,
+        nh=H // h,
+        nw=W // w,
+        d=d,
+        h=h,
+        w=w,
+    )
+
+
+def shift_mask(grid: Triple, window: Triple, shift: Triple, device: torch.device) -> Tensor:
+    """What to add to the logits of shifted windows, (M, N, N) float32: 0, or -100 between separate regions.
+
+    Args:
+        grid: the padded grid, multiples of `window`.
+        window: the clamped window.
+        shift: the clamped shift.
+        device: where the mask is needed.
+    """
+    region_MN = regions(grid, window, shift).to(device)
+    return (region_MN[:, :, None] != region_MN[:, None, :]).float() * SHIFT_MASK
+
+
+def unseen_keys(share_BDHW: Tensor, window: Triple, shift: Triple) -> Tensor:
+    """What to add to the logits of the tokens of (shifted) windows, (B M) N: 0, or -100 without a usable pixel.
+
+    The padding of windows counts as seen, as it does in the released model.
+    """
+    unseen = pad_end((share_BDHW == 0).to(share_BDHW.dtype)[..., None], window)
+    rolled = unseen.roll([-step for step in shift], dims=(1, 2, 3)) if any(shift) else unseen
+    return cut_windows(rolled, window).squeeze(-1) * UNSEEN_MASK
+
+
+def plain_attention(
+    attention: WindowAttention, x_BMNC: Tensor, window: Triple, mask_MNN: Tensor | None, key_BMN: Tensor | None
+) -> Tensor:
+    """softmax(Q K^T / sqrt(K) + bias + mask) V, projected, (B M) N C.
+
+    Args:
+        attention: its parameters.
+        x_BMNC: (B M) N C, the windows of a sample together.
+        window: the clamped window; N tokens.
+        mask_MNN: see `shift_mask`; the same for every sample.
+        key_BMN: (B M) N, added to the logits of every token's attention to these.
+    """
+    q, k, v = rearrange(attention.qkv(x_BMNC), "m n (three a k) -> three m a n k", three=3, a=attention.heads)
+    logits = (q * attention.scale) @ k.transpose(-2, -1)
+    logits = logits + attention.position_bias(window)
+    if mask_MNN is not None:
+        by_sample = rearrange(logits, "(b m) a n o -> b m a n o", m=len(mask_MNN))
+        logits = rearrange(by_sample + mask_MNN[:, None], "b m a n o -> (b m) a n o")
+    if key_BMN is not None:
+        logits = logits + key_BMN[:, None, None]
+    mixed = rearrange(logits.softmax(dim=-1) @ v, "m a n k -> m n (a k)")
+    projected: Tensor = attention.proj(mixed)
+    return projected
+
+
+def plain_block(block: SwinBlock, x_BDHWC: Tensor, mask_MNN: Tensor | None, share_BDHW: Tensor | None) -> Tensor:
+    """Padded, rolled, cut into windows, attended, pasted, rolled back, cropped; then the perceptron."""
+    _, D, H, W, _ = x_BDHWC.shape
+    window, shift = clamp_window((D, H, W), block.window, block.shift)
+    padded = pad_end(block.norm1(x_BDHWC), window)
+    rolled = padded.roll([-step for step in shift], dims=(1, 2, 3)) if any(shift) else padded
+    key_BMN = None if share_BDHW is None else unseen_keys(share_BDHW, window, shift)
+    attended = plain_attention(
+        block.attn, cut_windows(rolled, window), window, mask_MNN if any(shift) else None, key_BMN
+    )
+    pasted = paste_windows(attended, window, _grid(padded))
+    back = pasted.roll(shift, dims=(1, 2, 3)) if any(shift) else pasted
+    x_BDHWC = x_BDHWC + block.drop_path(back[:, :D, :H, :W])
+    out: Tensor = x_BDHWC + block.drop_path(block.mlp(block.norm2(x_BDHWC)))
+    return out
+
+
+def _grid(x_BDHWC: Tensor) -> Triple:
+    _, D, H, W, _ = x_BDHWC.shape
+    return D, H, W
+
+
+class PlainStage(Stage):
+    """Blocks one after another, with one mask per window for all of them."""
+
+    def forward(self, tokens: Tokens) -> tuple[Tokens, Tokens]:
+        x_BDHWC, share = tokens
+        window, shift = clamp_window(_grid(x_BDHWC), self.window, self.shift)
+        D, H, W = (size + -size % side for size, side in zip(_grid(x_BDHWC), window, strict=True))
+        mask_MNN = shift_mask((D, H, W), window, shift, x_BDHWC.device) if any(shift) else None
+        if mask_MNN is not None and share is not None:
+            mask_MNN = mask_MNN * STRICT
+        for block in self.blocks:
+            assert isinstance(block, SwinBlock)
+            x_BDHWC = plain_block(block, x_BDHWC, mask_MNN, share)
+        attended = Tokens(x_BDHWC, share)
+        return attended, attended if self.downsample is None else self.downsample(attended)
+
+
+class PlainMerging(PatchMerging):
+    """The mean of the frames of the whole grid, then the four phases side by side."""
+
+    def forward(self, tokens: Tokens) -> Tokens:
+        x_BDHWC, share = tokens
+        if not self.mean:
+            merged = pad_end(x_BDHWC[:, :: self.step], (1, 2, 2))
+            share = None if share is None else share[:, :: self.step]
+        else:
+            if share is not None:
+                weight, share = time_weights(share, self.step)
+                x_BDHWC = x_BDHWC * weight[..., None]
+            padded = pad_end(x_BDHWC, (self.step, 2, 2))
+            merged = rearrange(padded, "b (d s) h w c -> b d s h w c", s=self.step).mean(dim=2)
+        phases = rearrange(merged, "b d (h p) (w q) c -> b d h w (q p c)", p=2, q=2)
+        out: Tensor = self.reduction(self.norm(phases))
+        return Tokens(out, None if share is None else mean_of_pixels(share, (2, 2)))
+
+
+class PlainPatchEmbedding(PatchEmbedding):
+    """The convolution of the whole image."""
+
+    def _project(self, image_BTCHW: Tensor) -> Tensor:
+        padded_BTHWC = pad_end(rearrange(image_BTCHW, "b t c h w -> b t h w c"), self.patch)
+        tokens_BCDHW: Tensor = self.proj(rearrange(padded_BTHWC, "b t h w c -> b c t h w"))
+        return rearrange(tokens_BCDHW, "b c d h w -> b d h w c")
+
+
+class PlainHead(SegmentationHead):
+    """The resized map as a whole, then the head."""
+
+    def at_size(self, x_BCHW: Tensor, size: Size) -> Tensor:
+        logits: Tensor = self.head(resize(x_BCHW, size))
+        return logits

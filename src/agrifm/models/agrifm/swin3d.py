@@ -1,0 +1,252 @@
+"""The encoder of one source: Video Swin with synchronised temporal down-sampling.
+
+Every stage but the last halves rows and columns and merges frames, so that time and space coarsen together.
+
+Shape letters: B samples, T frames, C channels, D H W the token grid (time steps, rows, columns). Between layers the
+channels come last. Facts and names follow the public AgriFM code, and so do these habits, which its trained weights
+depend on: frames and pixels of zeros added to fill a patch, a window or a merge count like data; padding of windows
+comes after the normalisation and is attended; the finest feature map is the patch embedding before any attention.
+"""
+
+from typing import Literal, NamedTuple, Self
+
+import torch
+from einops import rearrange
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from agrifm.models.agrifm.attention import UNSEEN_MASK
+from agrifm.models.agrifm.blocks import PatchMerging, SwinBlock, time_weights
+from agrifm.models.agrifm.lengths import at_length
+from agrifm.models.agrifm.timeseries import ObservationCode, Observed, Tokens, frames_of, shares
+from agrifm.models.agrifm.window_partition import Triple, clamp_window, plan_windows
+
+RUN = 8192
+"""Tokens that a block works on at a time where no gradients are needed: about what the processor's cache holds."""
+
+
+class Config(BaseModel):
+    """Immutable, unknown keys refused, goes to JSON and back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class SwinConfig(Config):
+    """Shape of the encoder, the same for all sources of a model. The defaults are AgriFM's."""
+
+    embed_dim: int = Field(128, gt=0)
+    """Channels of stage 0; each stage has twice the channels of the one before."""
+    depths: tuple[int, int, int, int] = (2, 2, 18, 2)
+    """Blocks per stage; every second one works on shifted windows."""
+    heads: tuple[int, int, int, int] = (4, 8, 16, 32)
+    """Attention heads per stage."""
+    window: Triple = (8, 7, 7)
+    """Attention window in tokens: time steps, rows, columns."""
+    mlp_ratio: float = Field(4.0, gt=0)
+    """Hidden channels of a block's perceptron per channel."""
+    downsample_steps: Triple = (2, 2, 2)
+    """Time steps merged into one after stages 0, 1, 2."""
+    mean_frame_down: bool = True
+    """Merge time steps by their mean; otherwise keep the first and drop the others."""
+    drop_path: float = Field(0.2, ge=0, lt=1)
+    """Stochastic depth of the last block; it grows linearly from 0 over all blocks."""
+    fusion: Literal["cat", "mean"] = "cat"
+    """How a feature map loses its time axis: time steps side by side on channels, or their mean."""
+    attended_skips: bool = False
+    """Finer feature maps are those that leave a stage's attention; otherwise those that enter it, as released."""
+    dates: bool = False
+    """Tokens of an observed series know their dates."""
+    validity: bool = False
+    """Tokens of an observed series know their share of usable pixels; those without any are not attended."""
+    positions: Literal["reference", "exact"] = "reference"
+    """Position biases of windows clamped in space: scrambled as the released weights have them, or true offsets."""
+    resample_time: bool = False
+    """With `cat` fusion, series of any length: their tokens are resampled in time to as many as the config's `frames`
+    give. Numbers of other lengths are then those of no released model."""
+
+    @model_validator(mode="after")
+    def heads_divide_channels(self) -> Self:
+        for width, heads in zip(self.widths(), self.heads, strict=True):
+            if width % heads:
+                raise ValueError(f"{width} channels cannot be shared by {heads} heads; make heads a divisor")
+        return self
+
+    @model_validator(mode="after")
+    def resampling_is_of_use(self) -> Self:
+        if self.resample_time and self.fusion == "mean":
+            raise ValueError("`resample_time` goes with `cat` fusion; `mean` takes any number of frames as it is")
+        return self
+
+    def widths(self) -> tuple[int, int, int, int]:
+        """Channels per stage, before the time axis is fused."""
+        e = self.embed_dim
+        return e, 2 * e, 4 * e, 8 * e
+
+    def time_steps(self, frames: int, patch_frames: int) -> tuple[int, int, int, int]:
+        """Time steps of the token grid per stage, for a series of `frames` in patches of `patch_frames`."""
+        steps = [-(-frames // patch_frames)]
+        for merged in self.downsample_steps:
+            steps.append(-(-steps[-1] // merged))
+        return steps[0], steps[1], steps[2], steps[3]
+
+
+class EncoderOutput(NamedTuple):
+    """Feature maps (B, C, H, W) of one source."""
+
+    features_list: list[Tensor]
+    """What enters stages 0 to 3, or with `attended_skips` what leaves their attention; none is normalised."""
+    encoder_features: Tensor
+    """Stage 3 after the final normalisation."""
+    often: Tensor | None = None
+    """Usable observations of each pixel of the source (B, 1, H, W)."""
+
+
+def grid_of(x_BDHWC: Tensor) -> Triple:
+    _, D, H, W, _ = x_BDHWC.shape
+    return D, H, W
+
+
+class PatchEmbedding(nn.Module):
+    """One token per patch of frames, rows and columns."""
+
+    def __init__(self, channels: int, dim: int, patch: Triple, dates: bool = False, validity: bool = False) -> None:
+        super().__init__()
+        self.patch, self.validity = patch, validity
+        self.proj = nn.Conv3d(channels, dim, kernel_size=patch, stride=patch)
+        self.code = ObservationCode(channels, dim, patch, dates, validity) if dates or validity else None
+
+    def forward(self, series: Tensor | Observed) -> Tokens:
+        """Tokens (B, D, H, W, C) of an image (B, T, C, H, W); one without a time axis is a series of one frame."""
+        if not isinstance(series, Observed):
+            return Tokens(self._project(series if series.ndim == 5 else series.unsqueeze(1)), None)
+        by_frame, share = shares(series, self.patch)
+        x_BDHWC = self._project(series.seen)
+        if self.code is not None:
+            x_BDHWC = x_BDHWC + self.code(x_BDHWC, series, by_frame)
+        return Tokens(x_BDHWC, share if self.validity else None)
+
+    def _project(self, image_BTCHW: Tensor) -> Tensor:
+        """The convolution in time, rows and columns as one in rows and columns: frames of a patch are more channels."""
+        p, h, w = self.patch
+        T, _, H, W = image_BTCHW.shape[1:]
+        end = (0, -W % w, 0, -H % h, 0, 0, 0, -T % p)
+        whole = functional.pad(image_BTCHW, end) if any(end) else image_BTCHW
+        frames = rearrange(whole, "b (d p) c h w -> (b d) (p c) h w", p=p)
+        kernel = rearrange(self.proj.weight, "e c p h w -> e (p c) h w")
+        tokens = functional.conv2d(frames, kernel, self.proj.bias, stride=(h, w))
+        return rearrange(tokens, "(b d) c h w -> b d h w c", b=image_BTCHW.shape[0])
+
+
+class Stage(nn.Module):
+    """Blocks on one token grid, every second one on shifted windows, then a merge where a stage follows."""
+
+    def __init__(self, config: SwinConfig, index: int) -> None:
+        super().__init__()
+        dim, heads = config.widths()[index], config.heads[index]
+        before, blocks = sum(config.depths[:index]), sum(config.depths)
+        self.window = config.window
+        d, h, w = config.window
+        self.shift = (d // 2, h // 2, w // 2)
+        self.recompute = False
+        self.blocks = nn.ModuleList(
+            SwinBlock(
+                dim,
+                heads,
+                config.window,
+                self.shift if i % 2 else (0, 0, 0),
+                config.mlp_ratio,
+                config.drop_path * (before + i) / max(blocks - 1, 1),
+                config.positions == "exact",
+            )
+            for i in range(config.depths[index])
+        )
+        self.downsample = (
+            PatchMerging(dim, config.downsample_steps[index], config.mean_frame_down) if index < 3 else None
+        )
+
+    def forward(self, tokens: Tokens) -> tuple[Tokens, Tokens]:
+        """The grid after the blocks, and the same merged for the stage that follows."""
+        x_BDHWC, share = tokens
+        # without gradients blocks change their tokens in place, and those that enter are a feature map
+        learning = torch.is_grad_enabled()
+        x_BDHWC = x_BDHWC.contiguous() if learning else x_BDHWC.clone(memory_format=torch.contiguous_format)
+        unseen = None if share is None else (share == 0).to(x_BDHWC.dtype).flatten() * UNSEEN_MASK
+        for block in self.blocks:
+            assert isinstance(block, SwinBlock)
+            window, shift = clamp_window(grid_of(x_BDHWC), block.window, block.shift)
+            longest = None if learning else RUN
+            plan = plan_windows(grid_of(x_BDHWC), window, shift, len(x_BDHWC), longest, x_BDHWC.device)
+            if learning and self.recompute:
+                x_BDHWC = checkpoint(block, x_BDHWC, window, plan, unseen, use_reentrant=False)
+            else:
+                x_BDHWC = block(x_BDHWC, window, plan, unseen)
+        attended = Tokens(x_BDHWC, share)
+        return attended, attended if self.downsample is None else self.downsample(attended)
+
+
+class SwinBackbone(nn.Module):
+    """Four stages and a last normalisation."""
+
+    def __init__(self, config: SwinConfig) -> None:
+        super().__init__()
+        self.fusion, self.attended_skips = config.fusion, config.attended_skips
+        self.layers = nn.ModuleList(Stage(config, index) for index in range(4))
+        self.norm = nn.LayerNorm(config.widths()[-1])
+
+    def fuse(self, tokens: Tokens) -> Tensor:
+        """Without the time axis, (B, C, H, W); `cat` has the time steps of a channel side by side."""
+        x_BDHWC, share = tokens
+        if self.fusion == "cat":
+            return rearrange(x_BDHWC, "b d h w c -> b (c d) h w")
+        if share is not None:
+            weight, _ = time_weights(share, share.shape[1])
+            x_BDHWC = x_BDHWC * weight[..., None]
+        return rearrange(x_BDHWC.mean(dim=1), "b h w c -> b c h w")
+
+    def forward(self, tokens: Tokens) -> EncoderOutput:
+        entering, leaving = [tokens], []
+        for stage in self.layers:
+            attended, merged = stage(entering[-1])
+            leaving.append(attended)
+            entering.append(merged)
+        finer = leaving if self.attended_skips else entering[:-1]
+        x_BDHWC, share = leaving[-1]
+        return EncoderOutput([self.fuse(one) for one in finer], self.fuse(Tokens(self.norm(x_BDHWC), share)))
+
+
+class SwinEncoder(nn.Module):
+    """From a series of images of one source to feature maps; the backbone may be one that several sources share.
+
+    Args:
+        frames: length of series whose tokens in time others are resampled to, where the config asks for it.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        patch: Triple,
+        config: SwinConfig,
+        own_backbone: bool = True,
+        frames: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.steps = config.time_steps(frames, patch[0])[0] if config.resample_time and frames is not None else None
+        self.patch_emd = PatchEmbedding(channels, config.embed_dim, patch, config.dates, config.validity)
+        self.backbone = SwinBackbone(config) if own_backbone else None
+
+    def forward(self, series: Tensor | Observed, shared: SwinBackbone | None = None) -> EncoderOutput:
+        """Features of images (B, T, C, H, W), or of an observed series."""
+        backbone = self.backbone if shared is None else shared
+        assert backbone is not None, "an encoder without a backbone is given the shared one"
+        tokens = self.patch_emd(series)
+        features: EncoderOutput = backbone(tokens if self.steps is None else at_length(tokens, self.steps))
+        return features._replace(often=usable_count(series))
+
+
+def usable_count(series: Tensor | Observed) -> Tensor:
+    """Usable observations of each pixel (B, 1, H, W); in a plain series every frame is one."""
+    if isinstance(series, Observed):
+        return series.often
+    return series.new_full((series.shape[0], 1, *series.shape[-2:]), frames_of(series))

@@ -1,0 +1,123 @@
+"""Weights and their record in one safetensors file: of a trained model, or of converted weights to start from.
+
+Pickles are not read here; `agrifm model convert` makes a safetensors file of them.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from agrifm.errors import ModelError
+from agrifm.files import write_bytes
+from agrifm.models.agrifm.network import AgriFM, AgriFMConfig
+from agrifm.models.weights.names import INDEX
+from agrifm.record import ExpectedSensor, Frozen, ModelRecord
+
+RECORD_KEY = "agrifm_record"
+WEIGHTS_KEY = "agrifm_weights_record"
+
+
+class WeightsSensor(ExpectedSensor):
+    """One sensor as converted weights expect it, bands in the order of the patch kernel."""
+
+    mean: tuple[float, ...] | None = None
+    """Mean per band in the quantity's unit, where it is published; training measures its own."""
+    std: tuple[float, ...] | None = None
+    """Standard deviation per band, likewise."""
+
+
+class Origin(Frozen):
+    """The file that weights were converted from, and the way back to it."""
+
+    file: str
+    sha256: str
+    format: str
+    """What kind of file it was, in words."""
+    wrapper: str
+    """Key under which its tensors lay; empty where they lay at the top."""
+    prefixes: dict[str, str]
+    """Beginnings of our names to the beginnings of its names."""
+    indexed: bool
+    """Whether it had position indices."""
+    flat: tuple[str, ...] = ()
+    """Patch kernels that had no axis of frames."""
+
+
+class WeightsRecord(Frozen):
+    """What converted weights expect and where they come from. Weights to start from: they draw no map yet."""
+
+    format: Literal[1] = 1
+    name: str
+    architecture: dict[str, Any]
+    """The network's configuration, as read from the tensors."""
+    sensors: tuple[WeightsSensor, ...]
+    absent_sensors: tuple[str, ...] = ()
+    """Sensors that a cube may lack."""
+    origin: Origin
+    notes: tuple[str, ...] = Field(())
+    """What the file could not say, and what was taken."""
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+def save_model(path: Path, network: AgriFM, record: ModelRecord) -> None:
+    """Write weights and record, whole or not at all; the record must be of this network.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    assert AgriFMConfig.model_validate(record.architecture) == network.config, "the record is of another network"
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items() if not name.endswith(INDEX)}
+    write_bytes(path, save(state, metadata={RECORD_KEY: record.model_dump_json()}))
+
+
+def read_record(path: Path) -> ModelRecord:
+    """The record of a safetensors file.
+
+    Raises:
+        ModelError: the file is absent, damaged, has no record, or is not a trained model.
+    """
+    about = f"reading the model {path}"
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{about}: {error}; `agrifm train` writes it") from error
+    if WEIGHTS_KEY in metadata:
+        raise ModelError(
+            f"{about}: it has converted weights, which draw no map yet; train from them "
+            "(`weights` in [model] of agrifm.toml)"
+        )
+    if RECORD_KEY not in metadata:
+        raise ModelError(f"{about}: it has weights but no record of what they expect; train it with agrifm")
+    try:
+        return ModelRecord.model_validate_json(metadata[RECORD_KEY])
+    except ValidationError as error:
+        raise ModelError(f"{about}: its record is unusable ({str(error).splitlines()[0]})") from error
+
+
+def load_network(path: Path) -> tuple[AgriFM, ModelRecord]:
+    """The network, in evaluation mode, and its record.
+
+    Raises:
+        ModelError: the file is absent or damaged, or its weights are not those of its record.
+    """
+    record = read_record(path)
+    network = AgriFM(AgriFMConfig.model_validate(record.architecture))
+    state: dict[str, Tensor] = load_file(path)
+    derived = {name: tensor for name, tensor in network.state_dict().items() if name.endswith(INDEX)}
+    try:
+        network.load_state_dict({**state, **derived})
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(f"reading the model {path}: its weights are not those of its record ({reason})") from error
+    return network.requires_grad_(False).eval(), record
+
+
+def statistics_tensor(numbers: tuple[float, ...]) -> Tensor:
+    """Per-band numbers as (C, 1, 1), to broadcast over (…, C, H, W)."""
+    return torch.tensor(numbers, dtype=torch.float32)[:, None, None]

@@ -1,0 +1,1 @@
+"""Simulated acquisition: orbits, views, clouds and encoding."""

@@ -1,0 +1,152 @@
+"""`agrifm simulate`: a synthetic season as an ordinary static STAC catalogue of COG scenes, with known truth.
+
+    DIR/catalog.json                          the catalogue; a collection per product, a folder per scene
+    DIR/area.geojson                          the area, a square
+    DIR/truth/crops.tif, landcover.tif        class numbers of the legend, ESA WorldCover codes, 10 m
+    DIR/truth/parcels.gpkg, legend.json       parcels with their crop and yield; the legend
+
+The same region, year, seed and size give the same bytes. Large areas are made granule by granule, each with its land,
+growth and scenes, so that memory does not grow with the area.
+"""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pystac
+from shapely import total_bounds
+from shapely.geometry import mapping, shape
+
+from agrifm.errors import ConfigError
+from agrifm.files import require_ours, write_directory
+from agrifm.season import Season
+from agrifm.simulator.acquisition.encode import TITLES, Scene
+from agrifm.simulator.granule import Acquisition
+from agrifm.simulator.plan import Plan
+from agrifm.simulator.region import read_region
+from agrifm.simulator.truth_files import Truth, write_cog
+from agrifm.work import progress, run_tiles
+
+KIND = "season"
+SHORTEST_SEASON, LONGEST_SEASON = 28, 366
+"""Days."""
+
+
+def simulate(
+    directory: Path,
+    region: str | Path = "oceanic",
+    year: int = 2024,
+    size: float = 5.0,
+    seed: int = 0,
+    season: Season | None = None,
+) -> Path:
+    """Write a simulated season and return the path of its catalogue.
+
+    Args:
+        directory: new, empty, or a simulated season, which is replaced.
+        region: one of the regions that come with the package, or a region's file.
+        year: in which the season ends.
+        size: side of the square area, kilometres.
+        seed: another seed gives other fields, other weather and other noise.
+        season: other dates than the region's own; `year` then does not count.
+
+    Raises:
+        ConfigError: the region, the size or the dates cannot be simulated.
+        OutputError: the directory holds something else, or the disk is too small.
+    """
+    described = read_region(region)
+    if not 1900 <= year <= 2100:
+        raise ConfigError(f"simulating a season: the year {year} is not between 1900 and 2100; give another")
+    dates = season or described.orbits.season(year)
+    if not SHORTEST_SEASON <= dates.days <= LONGEST_SEASON:
+        raise ConfigError(
+            f"simulating a season: {dates.start} to {dates.end} are {dates.days} days; give a month "
+            f"({SHORTEST_SEASON} days) at the least and a year ({LONGEST_SEASON} days) at the most"
+        )
+    return write(directory, Plan.of(described, size, seed, dates))
+
+
+def write(directory: Path, plan: Plan) -> Path:
+    """Write what was planned and return the path of the catalogue.
+
+    Raises:
+        OutputError: the directory holds something else than a simulated season, or the disk is too small.
+    """
+    require_ours(directory, KIND)
+    plan.require_space(directory, KIND)
+    with write_directory(directory, KIND) as partial:
+        _write_catalogue(partial, _write_scenes(partial, plan), plan.season)
+    return directory / "catalog.json"
+
+
+def _write_scenes(root: Path, plan: Plan) -> list[pystac.Item]:
+    """Render and write every scene, and the truth; items in order of collection and day."""
+    workers = min(4, os.cpu_count() or 1)
+    truth = Truth.begin(root, plan)
+    items: dict[tuple[Acquisition, str], pystac.Item] = {}
+    total = len(plan.windows) * len(plan.acquisitions)
+    with progress("simulating scenes", total) as advance, ThreadPoolExecutor(workers) as threads:
+        for part in plan.windows:
+            for acquisition, item in _write_granule(root, plan, part, truth, threads, workers):
+                if item is not None:
+                    items[acquisition, part] = item
+                advance(1)
+    truth.finish()
+    order = [(taken, part) for taken in plan.acquisitions for part in plan.windows]
+    return [items[key] for key in order if key in items]
+
+
+def _write_granule(
+    root: Path, plan: Plan, part: str, truth: Truth, threads: Executor, workers: int
+) -> Iterator[tuple[Acquisition, pystac.Item | None]]:
+    """Write the scenes of a granule; yields items as they are finished, None where a swath covers nothing of it."""
+    granule = plan.granule(part)
+    truth.add(granule)
+
+    def take(acquisition: Acquisition) -> pystac.Item | None:
+        scene = granule.scene(acquisition)
+        return None if scene is None else _write_scene(root, scene)
+
+    yield from run_tiles(take, plan.acquisitions, threads, ahead=workers)
+
+
+def _write_scene(root: Path, scene: Scene) -> pystac.Item:
+    folder = root / scene.collection / scene.id
+    folder.mkdir(parents=True)
+    item = pystac.Item(
+        id=scene.id,
+        geometry=mapping(scene.footprint),
+        bbox=list(scene.footprint.bounds),
+        datetime=scene.moment,
+        properties=dict(scene.properties),
+        stac_extensions=list(scene.extensions),
+    )
+    item.collection_id = scene.collection
+    for key, raster in scene.rasters.items():
+        write_cog(folder / f"{key}.tif", raster)
+        item.add_asset(
+            key,
+            pystac.Asset(f"./{key}.tif", media_type=pystac.MediaType.COG, roles=["data"], extra_fields=raster.fields),
+        )
+    return item
+
+
+def _write_catalogue(root: Path, items: list[pystac.Item], season: Season) -> None:
+    """A self-contained catalogue with relative links, one collection per product."""
+    catalogue = pystac.Catalog("agrifm-simulated-season", f"A simulated season, {season.start} to {season.end}")
+    midnight = datetime(season.start.year, season.start.month, season.start.day, tzinfo=UTC)
+    span = [midnight, midnight + timedelta(days=season.days)]
+    for name, title in TITLES.items():
+        own = [item for item in items if item.collection_id == name]
+        if not own:
+            continue
+        bounds = total_bounds([shape(item.geometry or {}) for item in own]).tolist()
+        extent = pystac.Extent(pystac.SpatialExtent([bounds]), pystac.TemporalExtent([list(span)]))
+        collection = pystac.Collection(name, title, extent, license="CC0-1.0")
+        collection.add_items(own)
+        catalogue.add_child(collection)
+    # Absolute and with a slash at the end: pystac takes a name with a dot in it for a file.
+    catalogue.normalize_hrefs(f"{root.resolve()}/")
+    catalogue.save(pystac.CatalogType.SELF_CONTAINED)

@@ -1,0 +1,191 @@
+"""A piece of a simulated area of at most some ten kilometres: its land and growth, and every scene that shows it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import geopandas
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from pyproj import Transformer
+from shapely.geometry.base import BaseGeometry
+
+from agrifm.grid import LONLAT, Grid
+from agrifm.legend import Legend
+from agrifm.season import Season, day_number
+from agrifm.sensors import SENSORS
+from agrifm.simulator.acquisition.composite import SinusoidalGrid, compose
+from agrifm.simulator.acquisition.encode import (
+    LANDSAT,
+    MODIS,
+    SENTINEL_2,
+    Scene,
+    landsat_scene,
+    modis_scene,
+    sentinel_2_scene,
+)
+from agrifm.simulator.acquisition.orbits import COMPOSITE_DAYS, ORBITS, Pass, composites, passes, sun_position
+from agrifm.simulator.acquisition.sky import is_lost
+from agrifm.simulator.acquisition.swath import covered
+from agrifm.simulator.acquisition.view import POINT_SPREAD, Camera, Surroundings, views
+from agrifm.simulator.footprint import footprint, gaussian
+from agrifm.simulator.land.land import GROUND_PIXEL, Land, draw_land
+from agrifm.simulator.optics.ground import Ground
+from agrifm.simulator.optics.optics import Geometry
+from agrifm.simulator.region import Region
+from agrifm.simulator.season.field_plans import first_day
+from agrifm.simulator.season.growth import Growth
+from agrifm.simulator.season.weather import Weather
+from agrifm.simulator.truth import crop_numbers, parcels, world_cover
+
+OVERLAP = 60.0
+"""Metres by which scenes of neighbouring granules overlap on each side, as real tiles do."""
+GROUND_MARGIN = 1020.0
+"""Ground drawn beyond a granule, metres: what pixels at its edge see, and the air around them mixes."""
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """A pass of Sentinel-2 or Landsat, or the passes of a MODIS composite."""
+
+    collection: str
+    first: int
+    """Day, or first day of the composite, since 1970-01-01."""
+    passes: tuple[Pass, ...]
+
+
+def acquisitions(region: Region, season: Season, seed: int, reach: float) -> list[Acquisition]:
+    """What the satellites take of a region in a season, in order of collection and day, less what is lost.
+
+    Args:
+        reach: kilometres from the region's centre within which a swath must come.
+    """
+    lon, lat = region.place.lon, region.place.lat
+    found = []
+    for collection, sensor in ((SENTINEL_2, "sentinel-2"), (LANDSAT, "landsat")):
+        for taken in passes(sensor, season, lon, lat, reach):
+            if not is_lost(region.sky, seed, taken):
+                found.append(Acquisition(collection, taken.day, (taken,)))
+    daily = passes("modis", season, lon, lat)
+    for first in composites(season):
+        own = tuple(taken for taken in daily if first <= taken.day < first + COMPOSITE_DAYS)
+        if own:
+            found.append(Acquisition(MODIS, first, own))
+    return found
+
+
+@dataclass(frozen=True)
+class Granule:
+    """A window with its ground, and everything that is computed once for all of its scenes."""
+
+    region: Region
+    season: Season
+    seed: int
+    grid: Grid
+    """10 m pixels; the truth's."""
+    part: str
+    """End of the ids of its scenes."""
+    land: Land
+    growth: Growth
+    ground: Ground
+    cameras: dict[str, list[Camera]]
+    """Collection -> the grids on which its bands come."""
+    surroundings: Surroundings
+    modis: SinusoidalGrid
+
+    @classmethod
+    def draw(cls, region: Region, season: Season, seed: int, grid: Grid, part: str = "") -> "Granule":
+        """The land of a window, and what grows on it in a season."""
+        land = draw_land(region.land, region.shares, seed, _padded(grid, GROUND_MARGIN, GROUND_PIXEL))
+        days = first_day(season), day_number(season.end)
+        place = region.place
+        weather = Weather.draw(
+            region.climate,
+            *days,
+            latitudes=np.array([place.lat]),
+            middle=sum(place.latitudes) / 2,
+            keys=np.array([0]),
+            seed=seed,
+        )
+        everywhere = np.zeros(len(land.covers), np.intp)
+        growth = Growth.grow(region.crops, land.covers, land.keys, weather, everywhere, season, seed)
+        ground = Ground.draw(land, growth, seed)
+        wide = _padded(grid, OVERLAP, 10)
+        cameras = {
+            SENTINEL_2: [Camera.over(ground.cells, "sentinel-2", size, wide.at(size)) for size in (10, 20)],
+            LANDSAT: [Camera.over(ground.cells, "landsat", 30, _landsat_grid(wide))],
+        }
+        around = Surroundings.over(ground.cells, wide)
+        modis = SinusoidalGrid.over(ground.cells, grid)
+        return cls(region, season, seed, grid, part, land, growth, ground, cameras, around, modis)
+
+    def scene(self, acquisition: Acquisition) -> Scene | None:
+        """One scene; None where the swath covers nothing of the granule."""
+        climate, seed = self.region.sky, self.seed
+        if acquisition.collection == MODIS:
+            taken = list(acquisition.passes)
+            composite = compose(self.ground, self.modis, climate, seed, acquisition.first, taken)
+            return modis_scene(composite, self.modis, acquisition.first, self.part)
+        (one,) = acquisition.passes
+        cameras = self.cameras[acquisition.collection]
+        place = self.region.place
+        x, y = Transformer.from_crs(LONLAT, place.crs, always_xy=True).transform(place.lon, place.lat)
+        there = covered(one, cameras[-1].grid, float(x), float(y))
+        if there is None:
+            return None
+        seen = views(self.ground, cameras, self.surroundings, climate, seed, one)
+        if acquisition.collection == SENTINEL_2:
+            return sentinel_2_scene(seen, there, seed, one, self.part)
+        return landsat_scene(seen[0], there, seed, one, self.part)
+
+    def clean_series(self, x: NDArray[np.float64], y: NDArray[np.float64], days: Sequence[int]) -> NDArray[np.float32]:
+        """What Sentinel-2 would show of places day by day under a clear sky from above: no haze, noise, gain or shift.
+
+        Args:
+            x, y: places in the granule, metres in the region's CRS, (places,).
+            days: of the season, since 1970-01-01.
+
+        Returns:
+            Reflectance of the 10 and 20 m pixels that the places lie in, (places, days, bands in the sensor's order).
+        """
+        bands = SENSORS["sentinel-2"].bands
+        series = np.empty((len(x), len(days), len(bands)), np.float32)
+        for size in (10, 20):
+            own = [number for number, band in enumerate(bands) if band.ground_sampling_distance == size]
+            east, north = (size * (np.floor(place / size) + 0.5) for place in (x, y))
+            spread = footprint(self.ground.cells, east, north, gaussian(POINT_SPREAD["sentinel-2", size]))
+            for number, day in enumerate(days):
+                hours = 24 * day + ORBITS["sentinel-2"].hour - self.region.place.lon / 15
+                moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(hours=hours)
+                sun, _ = sun_position(moment, self.region.place.lon, self.region.place.lat)
+                seen = self.ground.reflectance(spread, day, [bands[band] for band in own], Geometry(sun, 0.0, 0.0))
+                series[:, number, own] = seen
+        return series
+
+    def truth(self, legend: Legend) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Class numbers and land cover codes on the granule's grid."""
+        inner = slice(round(GROUND_MARGIN / 10), -round(GROUND_MARGIN / 10))
+        return crop_numbers(self.land, legend)[inner, inner], world_cover(self.land)[inner, inner]
+
+    def parcels(self, area: BaseGeometry) -> geopandas.GeoDataFrame:
+        """The parcels that reach into the granule and into `area` (both in the region's CRS), with their yields."""
+        found = parcels(self.land, area)
+        yields = {f"P{key:016x}": value for key, value in zip(self.land.keys, self.growth.yields, strict=True)}
+        found["yield_t_ha"] = [round(float(yields[own]), 2) for own in found.parcel_id]
+        return found
+
+
+def _landsat_grid(within: Grid) -> Grid:
+    """30 m pixels within a grid; their corners lie 15 m off multiples of 30 m."""
+    left, bottom, right, top = within.bounds
+    x, y = np.ceil((left - 15) / 30) * 30 + 15, np.floor((top - 15) / 30) * 30 + 15
+    shape = (int((y - bottom) // 30), int((right - x) // 30))
+    return Grid.of(str(within.crs), Affine(30, 0, x, 0, -30, y), shape)
+
+
+def _padded(grid: Grid, margin: float, size: float) -> Grid:
+    """A wider grid of pixels of another size."""
+    left, bottom, right, top = grid.bounds
+    rows, cols = (round((length + 2 * margin) / size) for length in (top - bottom, right - left))
+    return Grid.of(str(grid.crs), Affine(size, 0, left - margin, 0, -size, top + margin), (rows, cols))

@@ -1,0 +1,1 @@
+"""Simulated land: parcels, roads and their shapes."""

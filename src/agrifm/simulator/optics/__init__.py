@@ -1,0 +1,1 @@
+"""Simulated optics: leaf, canopy, soil and atmosphere coefficients."""

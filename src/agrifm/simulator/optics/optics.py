@@ -1,0 +1,124 @@
+"""From what fields show to what a satellite measures: surface reflectance in a sensor's bands.
+
+Green and brown leaves (`leaf`) mix by their areas to the leaves of one canopy (`canopy`) above the ground (`soil`);
+yellow flowers cover a share of it; water, roads and roofs have spectra of their own. A band is a Gaussian of its centre
+and width, and the whole model is averaged over it by Gauss-Hermite quadrature with three points. All coefficients
+stand in `coefficients.toml`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.sensors import Band
+from agrifm.simulator.optics.canopy import Angle, LeafAngles, canopy_reflectance
+from agrifm.simulator.optics.coefficients import constant, spectrum
+from agrifm.simulator.optics.leaf import LeafOptics
+from agrifm.simulator.optics.soil import SoilOptics, shade
+from agrifm.simulator.season.state import PLANTS, ROAD, ROOFS, WATER, State
+
+Numbers = NDArray[np.float32]
+
+HALF_WIDTH = 2 * np.sqrt(2 * np.log(2))
+"""Full width at half maximum of a Gaussian, in standard deviations."""
+QUADRATURE = {-np.sqrt(3.0): 1 / 6, 0.0: 2 / 3, np.sqrt(3.0): 1 / 6}
+"""Gauss-Hermite: place in standard deviations, weight."""
+LOWEST_SUN = 80.0
+"""A sun or an observer lower than this (zenith angle, degrees) counts as this: the flat layer means little there."""
+BLOCK = 16384
+"""Numbers (fields x wavelengths) at a time, so that the work stays in the processor's cache."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where sun and observer stand, degrees; single numbers, or arrays (fields,)."""
+
+    sun_zenith: Angle
+    view_zenith: Angle
+    relative_azimuth: Angle
+    """Between sun and observer as seen from the ground: 0 = the observer has the sun in the back."""
+
+    def take(self, rows: NDArray[np.intp]) -> "Geometry":
+        """The geometry of some fields."""
+        angles = (self.sun_zenith, self.view_zenith, self.relative_azimuth)
+        return Geometry(*(angle if np.ndim(angle) == 0 else np.asarray(angle)[rows] for angle in angles))
+
+
+@dataclass(frozen=True)
+class _Optics:
+    """Everything that depends on the wavelength alone."""
+
+    leaf: LeafOptics
+    soil: SoilOptics
+    brown_leaf: tuple[Numbers, Numbers]
+    """Reflectance and transmittance, (1, wavelengths)."""
+    flower: Numbers
+    materials: dict[int, Numbers]
+
+    @classmethod
+    def at(cls, wavelengths: Sequence[float]) -> "_Optics":
+        leaf = LeafOptics.at(wavelengths)
+        water, dry_matter, structure, none = (
+            np.array([value], np.float32)
+            for value in (*(constant("brown_leaf", name) for name in ("water", "dry_matter", "structure")), 0)
+        )
+        brown_leaf = leaf.scattering(none, water, dry_matter, structure, constant("brown_leaf", "brown"))
+        materials = {WATER: "water", ROAD: "road", ROOFS: "roofs"}
+        flat = {key: spectrum(name, "reflectance", wavelengths).astype(np.float32) for key, name in materials.items()}
+        flower = spectrum("flower", "reflectance", wavelengths).astype(np.float32)
+        return cls(leaf, SoilOptics.at(wavelengths), brown_leaf, flower, flat)
+
+
+_optics = lru_cache(maxsize=16)(_Optics.at)
+
+
+def surface_reflectance(state: State, bands: Sequence[Band], geometry: Geometry) -> Numbers:
+    """Bidirectional reflectance factor of fields under a clear sky, (fields, bands), 0..1.
+
+    Args:
+        bands: Gaussians of their `wavelength` and `width` (full width at half maximum).
+        geometry: of sun and observer, for all fields or (fields,).
+    """
+    deviations = np.array([band.width for band in bands]) / HALF_WIDTH
+    centres = np.array([band.wavelength for band in bands])
+    wavelengths = np.concatenate([centres + place * deviations for place in QUADRATURE]).tolist()
+    spectra = spectral_reflectance(state, wavelengths, geometry)
+    weights = np.fromiter(QUADRATURE.values(), np.float32)
+    return np.asarray(np.einsum("fqb,q->fb", spectra.reshape(len(spectra), len(weights), len(bands)), weights))
+
+
+def spectral_reflectance(state: State, wavelengths: Sequence[float], geometry: Geometry) -> Numbers:
+    """The same at single wavelengths in nm, (fields, wavelengths)."""
+    optics = _optics(tuple(wavelengths))
+    result = np.empty((len(state.material), len(wavelengths)), np.float32)
+    for material, values in optics.materials.items():
+        result[state.material == material] = values
+    plants = np.flatnonzero(state.material == PLANTS)
+    there = geometry.take(plants)
+    sun, view = (np.minimum(zenith, LOWEST_SUN) for zenith in (there.sun_zenith, there.view_zenith))
+    angles = LeafAngles.between(sun, view, there.relative_azimuth, state.leaf_projection[plants])
+    shades = np.broadcast_to(shade(sun, view, there.relative_azimuth), len(plants))
+    rows = max(1, BLOCK // len(wavelengths))
+    for start in range(0, len(plants), rows):
+        some = slice(start, start + rows)
+        result[plants[some]] = _plants(state.take(plants[some]), optics, angles.take(some), shades[some])
+    return np.clip(result, 0, 1)
+
+
+def _plants(state: State, optics: _Optics, angles: LeafAngles, shades: NDArray[np.floating]) -> Numbers:
+    """Reflectance of fields with or without plants, (fields, wavelengths)."""
+    ground = optics.soil.reflectance(state.moisture, state.soil_brightness, state.residue, state.flood, shades)
+    area = state.green_area + state.brown_area
+    brown = (state.brown_area / np.maximum(area, np.float32(1e-6)))[:, None]
+    green_leaf = optics.leaf.scattering(
+        state.chlorophyll, state.leaf_water, state.leaf_dry_matter, state.leaf_structure
+    )
+    reflectance, transmittance = (
+        green + brown * (dead - green) for green, dead in zip(green_leaf, optics.brown_leaf, strict=True)
+    )
+    acting = (state.clumping * area)[:, None]
+    seen = canopy_reflectance(reflectance, transmittance, ground, acting, angles, constant("canopy", "hot_spot"))
+    return seen + state.flower[:, None] * (optics.flower - seen)

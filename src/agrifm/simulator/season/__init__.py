@@ -1,0 +1,1 @@
+"""The simulated season: crops, field work, weather and growth."""

@@ -1,0 +1,275 @@
+"""Fields as they stand on one day, and the step to the next: work on the field, leaves, dead matter, soil water."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.simulator import draw
+from agrifm.simulator.season.crops import CropType
+from agrifm.simulator.season.field_plans import NEVER, SLOTS, FieldPlans
+from agrifm.simulator.season.plants import NO_PLANT, Plant, Sward, read_flora, traits
+from agrifm.simulator.season.weather import Today
+
+EXTINCTION = 0.5
+"""Of light by leaves at random angles."""
+LIGHT_USE = 2.2
+"""Dry matter per intercepted photosynthetically active radiation, g per MJ; half of the radiation is such."""
+HASTE = 0.6
+"""How much faster plants without any water age."""
+STRESS = 0.5
+"""Share of the soil's water that plants take up freely (FAO-56 table 22: 0.4 to 0.6)."""
+SURFACE = 6.0
+"""Water that the part of the soil which is seen holds, mm; half of what FAO-56 table 19 gives for evaporation."""
+SEEDLINGS = 0.02
+"""Leaf area from which a sward starts, m2 per m2."""
+CATCH_CROP = 1.6
+"""Leaf area of a good catch crop, m2 per m2."""
+LONG_GAP, WARM_ENOUGH = 90, 13.0
+"""Days without a crop, and degrees Celsius when the stubble is worked, from which a catch crop is sown."""
+PLOUGH, NO_TILL = 0.4, 0.85
+"""Uniform numbers below the first mean a plough, above the second direct sowing."""
+CUT_EVERY = 30
+"""Days between cuts, at least."""
+SHORTEST_DAY = 5.0
+"""Hours of daylight at which plants that need long days do not age."""
+WARMEST = 27.0
+"""Daily mean temperature above which development goes no faster, degrees Celsius."""
+ENOUGH_LIGHT = 9.0
+"""Solar radiation from which swards grow as fast as warmth allows, MJ per m2 and day."""
+TREND = 0.1
+"""Weight of a day in the running mean of temperature that swards follow."""
+LODGING_FROM, LODGING_LOSS = 0.8, 0.2
+"""Share of the age of senescence from which crops lodge, and share of the yield that is lost with it."""
+YIELD_NOISE = 0.13
+"""Standard deviation of the logarithm of what growth does not explain in yields."""
+
+Numbers = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+class FieldDays:
+    """Fields on the day of the last `step`; every array (fields,)."""
+
+    def __init__(self, plans: FieldPlans, keys: NDArray[np.int64], seed: int):
+        flora = read_flora()
+        self.plans, self._rows = plans, np.arange(len(keys))
+        self._plants = {name: traits([*flora.plants.values(), NO_PLANT], name) for name in Plant.model_fields}
+        self._swards = {name: traits(flora.swards.values(), name) for name in Sward.model_fields}
+        numbers = [name for name, field in CropType.model_fields.items() if field.annotation in (float, bool)]
+        self._types = {name: traits(plans.types, name) for name in numbers}
+        swards = list(flora.swards)
+        self._sward_of_type = np.array([swards.index(kind.sward) for kind in plans.types])
+        self._weeds = swards.index("weeds")
+
+        zeros = np.zeros(len(keys))
+        self.slot = np.zeros(len(keys), np.intp)
+        self.growing = zeros > 0
+        self.clock, self.age, self.grown, self.crop, self.brown = (zeros.copy() for _ in range(5))
+        self.residue, self.moisture = zeros + 0.1, zeros + 0.5
+        self.trend = zeros + 15.0
+        perennial = self._type("perennial") > 0
+        self.room = np.where(perennial, plans.room[:, 0], 0.5)
+        self.leaves = 0.7 * self.room
+        self.sward = np.where(perennial, self._sward_of_type[plans.kind[:, 0]], self._weeds)
+        self.depletion = 0.4 * self._type("water")
+        self.soil = np.exp(0.25 * draw.normal(seed, "soil water", keys))
+        self.cut_on = np.full(len(keys), -NEVER)
+        self.cut_factor = np.exp(0.35 * draw.normal(seed, "cuts", keys))
+        self.harvested_on = np.full(len(keys), -NEVER)
+        self.ripe_on, self.stubble_on, self.seedbed_on = (np.full(len(keys), NEVER) for _ in range(3))
+        self.biomass, self.yields = zeros.copy(), np.full(len(keys), np.nan)
+        self._noise = np.exp(YIELD_NOISE * draw.normal(seed, "yield", keys))
+        self._tools = draw.uniform(seed, "tillage", keys)
+
+    @property
+    def plant(self) -> NDArray[np.intp]:
+        """Index of the crop that grows, -1 = none."""
+        return np.where(self.growing, self._now(self.plans.plant), -1)
+
+    def shown(self) -> dict[str, Numbers]:
+        """What optics needs of today, by the names of `Growth.history`."""
+        plant, plan = self.plant, self._now
+        crop = {name: values[plant] for name, values in self._plants.items()}
+        young = 0.7 + 0.3 * np.minimum(self.clock / crop["middle"], 1)
+        of_crop = crop["chlorophyll"] * plan(self.plans.nitrogen) * young * (1 - 0.4 * self._faded(plant))
+        of_sward = self._swards["chlorophyll"][self.sward] * (0.75 + 0.25 * self._free_water())
+        share = self.crop / np.maximum(self.crop + self.leaves, 1e-6)
+        bloom = np.exp(-0.5 * ((self.age - crop["bloom"]) / crop["bloom_length"]) ** 2)
+        full = np.minimum(self.grown / (0.7 * crop["leaf_area"]), 1)
+        flooded = self._flooded()
+        return {
+            "crop": self.crop,
+            "sward": self.leaves,
+            "brown": self.brown + self._type("wood"),
+            "chlorophyll": share * of_crop + (1 - share) * of_sward,
+            "residue": self.residue,
+            "flower": crop["flower"] * bloom * full,
+            "flood": flooded.astype(float),
+            "lodged": self._lodged().astype(float),
+            "moisture": np.where(flooded, 1.0, self.moisture),
+        }
+
+    def step(self, day: int, today: Today) -> None:
+        """Let a day pass (days since 1970-01-01)."""
+        self.trend = self.trend + TREND * (today.temperature - self.trend)
+        self._harvest(day)
+        self._till(day)
+        self._sow(day)
+        free = self._free_water()
+        self._grow_crop(today, free)
+        self._grow_sward(day, today, np.maximum(free, np.sqrt(self.moisture)))
+        self._decay(today.temperature)
+        light = 1 - np.exp(-EXTINCTION * self.crop)
+        self.biomass += LIGHT_USE * 0.5 * today.radiation * light * free * np.clip(today.temperature / 12, 0, 1)
+        self._pass_water(today, free)
+
+    def _now(self, values: NDArray[Any]) -> NDArray[Any]:
+        """What a plan says of each field's current slot."""
+        now: NDArray[Any] = values[self._rows, np.minimum(self.slot, SLOTS - 1)]
+        return now
+
+    def _type(self, trait: str) -> Numbers:
+        return np.asarray(self._types[trait][self._now(self.plans.kind)])
+
+    def _faded(self, plant: NDArray[np.intp]) -> Numbers:
+        """Share of the crop's leaves that have died, 0..1."""
+        late = self._plants["fading"][plant] * (self.age - self._plants["senescence"][plant])
+        return np.exp(np.minimum(late, 0))
+
+    def _free_water(self) -> Numbers:
+        """Share of its need that the vegetation finds in the soil, 0..1 (FAO-56 equation 84)."""
+        holds = self._type("water") * self.soil
+        return np.clip((holds - self.depletion) / ((1 - STRESS) * holds), 0, 1)
+
+    def _flooded(self) -> Mask:
+        """Until the crop begins to ripen."""
+        return np.asarray(self.growing & self._now(self.plans.flooded) & (self._faded(self.plant) < 0.3))
+
+    def _lodged(self) -> Mask:
+        """Fields whose crop has fallen over: from the time when it is heavy."""
+        plant = self.plant
+        heavy = self.age > LODGING_FROM * self._plants["senescence"][plant]
+        return np.asarray(self.growing & heavy & (self._now(self.plans.lodging) < self._plants["lodging"][plant]))
+
+    def _harvest(self, day: int) -> None:
+        plans, plant = self.plans, self.plant
+        maturity = self._plants["maturity"][plant]
+        too_cold = (self.age > 0.6 * maturity) & (self.trend < self._plants["base"][plant] + 2)
+        ripe = self.growing & ((self.age >= maturity) | too_cold)
+        self.ripe_on = np.where(ripe, np.minimum(self.ripe_on, day), NEVER)
+        following = plans.sowing[self._rows, np.minimum(self.slot + 1, SLOTS - 1)]
+        following = np.where(self.slot < SLOTS - 1, following, NEVER)
+        again = plans.again[self._rows, np.minimum(self.slot + 1, SLOTS - 1)]
+        done = self.growing & (
+            (day >= self.ripe_on + self._now(plans.late)) | (day >= following - np.where(again, 1, 6))
+        )
+        if not done.any():
+            return
+        index = self._plants["harvest_index"][plant]
+        harvested = done & self._now(plans.yields) & (index > 0)
+        left = np.where(self._lodged(), 1 - LODGING_LOSS, 1.0)
+        self.yields = np.where(harvested, self.biomass * index * left * self._noise / 100, self.yields)
+        perennial = self._type("perennial") > 0
+        self.brown = np.where(done & (plant >= 0), np.where(perennial, 0, self._plants["stubble"][plant]), self.brown)
+        cover = 1 - (1 - self.residue) * (1 - self._plants["straw"][plant])
+        self.residue = np.where(done, cover, self.residue)
+        self.grown, self.crop = np.where(done, 0, self.grown), np.where(done, 0, self.crop)
+        self.growing &= ~done
+        self.harvested_on = np.where(done & ~again, day, self.harvested_on)
+        self.slot = np.where(done, self.slot + 1, self.slot)
+
+        # The gap: stubble with volunteers, then stubble tillage, perhaps a catch crop, then the seedbed.
+        gap = done & ~again
+        stubble_on = day + self._now(plans.stubble_days)
+        seedbed_on = np.maximum(following - self._now(plans.seedbed_days), day + 2)
+        self.seedbed_on = np.where(gap, np.where(following < NEVER, seedbed_on, NEVER), self.seedbed_on)
+        self.stubble_on = np.where(gap, np.where(stubble_on < seedbed_on - 10, stubble_on, NEVER), self.stubble_on)
+        self.room = np.where(gap, self._plants["volunteers"][plant] * self._now(plans.greening), self.room)
+        self.sward = np.where(gap & ~perennial, self._weeds, self.sward)
+        self.leaves = np.where(gap & ~perennial, np.minimum(self.leaves, SEEDLINGS), self.leaves)
+
+    def _till(self, day: int) -> None:
+        stubble, seedbed = self.stubble_on == day, self.seedbed_on == day
+        tilled = stubble | seedbed
+        if not tilled.any():
+            return
+        kept = np.select([self._tools < PLOUGH, self._tools > NO_TILL], [0.1, 0.9], 0.4)
+        buried = 1 - (1 - self.residue) * np.exp(-0.4 * self.leaves)
+        self.residue = np.where(tilled, kept * buried, self.residue)
+        self.brown = np.where(tilled, 0.5 * kept * self.brown, self.brown)
+        self.leaves = np.where(tilled, np.maximum(np.where(stubble, 0.3 * self.leaves, 0), SEEDLINGS), self.leaves)
+        long = (self.seedbed_on - day > LONG_GAP) & (self.trend > WARM_ENOUGH) & self._now(self.plans.catch)
+        greening = self._now(self.plans.greening)
+        self.room = np.where(stubble, np.where(long, CATCH_CROP * greening, 0.8 * self.room), self.room)
+        self.leaves = np.where(stubble & long, 5 * SEEDLINGS, self.leaves)
+        killed_on = np.minimum(self.seedbed_on, day + self._now(self.plans.catch_days))
+        self.seedbed_on = np.where(stubble & long, killed_on, self.seedbed_on)
+        self.room = np.where(seedbed, 0.4 * greening, self.room)
+
+    def _sow(self, day: int) -> None:
+        ready = np.maximum(self._now(self.plans.sowing), self.harvested_on + self._now(self.plans.rest_days))
+        sown = ~self.growing & (ready <= day) & (self.slot < SLOTS)
+        if not sown.any():
+            return
+        self.growing |= sown
+        for name in ("clock", "age", "grown", "crop", "biomass"):
+            setattr(self, name, np.where(sown, 0.0, getattr(self, name)))
+        new = sown & ~self._now(self.plans.again)
+        self.room = np.where(sown, self._now(self.plans.room), self.room)
+        self.leaves = np.where(new, np.minimum(self.leaves, 2 * SEEDLINGS), self.leaves)
+        self.sward = np.where(new, self._sward_of_type[self._now(self.plans.kind)], self.sward)
+
+    def _grow_crop(self, today: Today, free: Numbers) -> None:
+        plant = self.plant
+        own = {name: values[plant] for name, values in self._plants.items()}
+        warmth = np.maximum(np.minimum(today.temperature, WARMEST) - own["base"], 0) * self.growing
+        warmth = warmth * self._now(self.plans.tempo)
+        clock = self.clock + warmth
+        potential = 1 / (1 + np.exp(-own["rate"] * (clock - own["middle"])))
+        before = 1 / (1 + np.exp(-own["rate"] * (self.clock - own["middle"])))
+        step = np.where(clock > own["emergence"], potential - before, 0) * (plant >= 0)
+        self.grown += self._plants["leaf_area"][plant] * self._now(self.plans.vigour) * step * free
+        self.clock = clock
+        needed = np.maximum(own["day_length"], SHORTEST_DAY + 1)
+        pace = np.clip((today.day_length - SHORTEST_DAY) / (needed - SHORTEST_DAY), 0, 1)
+        self.age += warmth * np.where(own["day_length"] > 0, pace, 1) * (1 + HASTE * (1 - free))
+        green = self.grown * (1 - self._faded(plant))
+        self.brown += own["standing"] * np.maximum(self.crop - green, 0)
+        self.crop = green
+
+    def _grow_sward(self, day: int, today: Today, free: Numbers) -> None:
+        own = {name: values[self.sward] for name, values in self._swards.items()}
+        shade = np.where(self._type("perennial") > 0, 0, EXTINCTION * self.crop)
+        room = np.maximum(self.room * np.exp(-shade), SEEDLINGS)
+        warm = np.clip((self.trend - own["base"]) / (18 - own["base"]), 0, 1.2)
+        light = np.minimum(today.radiation / ENOUGH_LIGHT, 1)
+        push = np.maximum(own["growth"] * warm * light * free * (1 - self.leaves / room), -0.06)
+        lost = own["cold_loss"] * np.maximum(own["cold"] - self.trend, 0) + own["drought_loss"] * (1 - free)
+        dying = np.clip(lost + np.maximum(-push, 0), 0, 0.5) * self.leaves
+        self.brown += own["standing"] * dying
+        self.leaves = np.maximum(self.leaves + np.maximum(push, 0) * self.leaves - dying, 0.5 * SEEDLINGS)
+        at = self._type("cut_at") * self.cut_factor
+        cut = self.growing & (at > 0) & (self.leaves > at) & (day - self.cut_on >= CUT_EVERY)
+        self.leaves = np.where(cut, np.minimum(self._type("cut_to") * self.cut_factor, self.leaves), self.leaves)
+        self.cut_on = np.where(cut, day, self.cut_on)
+
+    def _decay(self, temperature: Numbers) -> None:
+        """Dead leaves fall and rot, faster where it is warm and wet."""
+        pace = self.moisture * np.clip(temperature / 20, 0, 1.5)
+        fallen = (0.004 + 0.012 * pace) * self.brown
+        self.brown -= fallen
+        self.residue = (1 - (1 - self.residue) * np.exp(-0.3 * fallen)) * (1 - 0.001 - 0.006 * pace)
+
+    def _pass_water(self, today: Today, free: Numbers) -> None:
+        """Water balance of the root zone and of the surface (FAO-56 dual crop coefficient, simplified)."""
+        holds = self._type("water") * self.soil
+        cover = 1 - np.exp(-0.6 * (self.crop + self.leaves))
+        thirsty = self._now(self.plans.irrigated) & self.growing & (self.depletion > STRESS * holds)
+        supply = today.rain + np.where(thirsty, 25.0, 0.0)
+        from_soil = today.evapotranspiration * (1.05 - cover) * self.moisture
+        from_leaves = today.evapotranspiration * 1.05 * cover * free
+        depletion = np.clip(self.depletion + from_soil + from_leaves - supply, 0, holds)
+        self.depletion = np.where(self._flooded(), 0.0, depletion)
+        wet = np.minimum(self.moisture + supply / SURFACE, 1)
+        self.moisture = np.maximum(wet - (from_soil + 0.1 * from_leaves + 0.2) / SURFACE, 0.02)

@@ -1,0 +1,164 @@
+"""Daily weather of places in a region: temperature, rain, radiation and reference evapotranspiration.
+
+Monthly means come from the region's file. Around them temperature and wetness vary as first-order autoregressive
+series, which a finite sum of keyed draws replaces, so that a day's weather does not depend on the first day asked for.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.signal import lfilter
+from scipy.special import gammaincinv, ndtr, ndtri
+
+from agrifm.config import Section
+from agrifm.simulator import draw
+
+Days = NDArray[np.float64]
+"""(places, days)."""
+Monthly = Annotated[tuple[float, ...], Field(min_length=12, max_length=12)]
+"""January to December."""
+MEMORY = 60
+"""Days after which weather is forgotten: 0.85 ** 60 is less than 0.0001."""
+WET_DAY_RANGE = 0.7
+"""Daily temperature range of a wet day, as a share of a dry day's."""
+GAMMA_SHAPE = 0.75
+"""Of the amounts of rain on wet days: many small, few large (Richardson 1981 used the exponential, shape 1)."""
+
+
+class Climate(Section):
+    """What the weather of a region varies around; places differ by latitude."""
+
+    temperature: Monthly
+    """Mean temperature of each month at the middle latitude, degrees Celsius."""
+    temperature_range: Monthly
+    """Mean difference between the day's highest and lowest temperature, degrees."""
+    temperature_gradient: float
+    """Change of temperature per degree of latitude towards the pole, degrees Celsius."""
+    rain: Monthly
+    """Mean rain of each month, mm."""
+    wet_days: Monthly
+    """Share of days with rain."""
+    deviation: float = Field(2.6, ge=0)
+    """Standard deviation of daily mean temperature around the season, degrees."""
+    persistence: float = Field(0.75, ge=0, le=0.85)
+    """Correlation of temperature with that of the day before."""
+    wet_persistence: float = Field(0.6, ge=0, le=0.85)
+    """The same for the hidden normal variable that decides on rain."""
+    common: float = Field(0.85, ge=0, le=1)
+    """Share of the variance that all places of the region have in common."""
+
+
+class Today(NamedTuple):
+    """One day's weather of some fields, (fields,); units as in `Weather`."""
+
+    temperature: NDArray[np.float64]
+    rain: NDArray[np.float64]
+    radiation: NDArray[np.float64]
+    evapotranspiration: NDArray[np.float64]
+    day_length: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Weather:
+    """Weather of places day by day; arrays (places, days)."""
+
+    first: int
+    """First day, days since 1970-01-01."""
+    temperature: Days
+    """Daily mean, degrees Celsius."""
+    rain: Days
+    """mm per day."""
+    radiation: Days
+    """Solar radiation on the ground, MJ per m2 and day."""
+    evapotranspiration: Days
+    """Of a well-watered grass reference, mm per day."""
+    day_length: Days
+    """Hours between sunrise and sunset."""
+
+    @classmethod
+    def draw(
+        cls,
+        climate: Climate,
+        first: int,
+        last: int,
+        latitudes: NDArray[np.float64],
+        middle: float,
+        keys: NDArray[np.int64],
+        seed: int,
+    ) -> "Weather":
+        """Weather from the first to the last day, both included (days since 1970-01-01).
+
+        Args:
+            latitudes: of the places, degrees, negative in the south, (places,).
+            middle: latitude for which the climate's temperatures hold.
+            keys: identity of each place, (places,).
+        """
+        days = np.arange(first, last + 1)
+        of_day = {name: _daily(getattr(climate, name), days) for name in ("temperature", "temperature_range", "rain")}
+        wetness = _persistent(seed, "wetness", climate.wet_persistence, climate.common, keys, days)
+        share = np.clip(_daily(climate.wet_days, days), 0.001, 0.999)
+        wet = wetness < ndtri(share)
+        # Given that a day is wet, its place among wet days is uniform, and wetter days are sorted first.
+        amount = gammaincinv(GAMMA_SHAPE, np.clip(1 - ndtr(wetness) / share, 0, 0.999)) / GAMMA_SHAPE
+        mean = of_day["rain"] * 12 / (365.25 * share)
+        anomaly = _persistent(seed, "temperature", climate.persistence, climate.common, keys, days)
+        poleward = (np.abs(latitudes) - abs(middle))[:, None]
+        temperature = of_day["temperature"] + climate.temperature_gradient * poleward + climate.deviation * anomaly
+        span = of_day["temperature_range"] * np.where(wet, WET_DAY_RANGE, 1.0)
+        above = extraterrestrial_radiation(latitudes, days)
+        return cls(
+            first,
+            temperature,
+            np.where(wet, mean * amount, 0.0),
+            # Hargreaves' radiation formula, FAO-56 (Allen et al. 1998) equation 50, inland coefficient.
+            0.16 * np.sqrt(span) * above,
+            # Hargreaves and Samani (1985), FAO-56 equation 52; 0.408 turns MJ per m2 into mm of water.
+            np.maximum(0.0023 * (temperature + 17.8) * np.sqrt(span) * above * 0.408, 0.0),
+            24 / np.pi * _sunset(latitudes, days)[1],
+        )
+
+    def on(self, day: int, place: NDArray[np.intp]) -> Today:
+        """The weather of a day (days since 1970-01-01) for fields that lie at these places."""
+        return Today(*(getattr(self, name)[place, day - self.first] for name in Today._fields))
+
+
+def extraterrestrial_radiation(latitudes: NDArray[np.float64], days: NDArray[np.int64]) -> Days:
+    """Daily solar radiation above the atmosphere, MJ per m2, (places, days): FAO-56 equations 21 to 25."""
+    declination, sunset = _sunset(latitudes, days)
+    distance = 1 + 0.033 * np.cos(2 * np.pi * _day_of_year(days) / 365)
+    latitude = np.radians(latitudes)[:, None]
+    height = sunset * np.sin(latitude) * np.sin(declination) + np.cos(latitude) * np.cos(declination) * np.sin(sunset)
+    return np.asarray(24 * 60 / np.pi * 0.0820 * distance * height)
+
+
+def _sunset(latitudes: NDArray[np.float64], days: NDArray[np.int64]) -> tuple[Days, Days]:
+    """Declination of the sun and hour angle of sunset, radians: FAO-56 equations 24 and 25."""
+    declination = 0.409 * np.sin(2 * np.pi * _day_of_year(days) / 365 - 1.39)
+    angle = np.arccos(np.clip(-np.tan(np.radians(latitudes)[:, None]) * np.tan(declination), -1, 1))
+    return np.broadcast_to(declination, angle.shape), angle
+
+
+def _day_of_year(days: NDArray[np.int64]) -> NDArray[np.int64]:
+    dates = days.astype("datetime64[D]")
+    return np.asarray((dates - dates.astype("datetime64[Y]")).astype(np.int64) + 1)
+
+
+def _daily(monthly: tuple[float, ...], days: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Values of each day, joined linearly between the middles of the months."""
+    middles = (np.arange(12) + 0.5) * 365.25 / 12
+    return np.asarray(np.interp(_day_of_year(days) - 0.5, middles, monthly, period=365.25))
+
+
+def _persistent(
+    seed: int, purpose: str, persistence: float, common: float, keys: NDArray[np.int64], days: NDArray[np.int64]
+) -> Days:
+    """Normal series of deviation 1 in which a day resembles the day before and a place the others, (places, days)."""
+    before = np.arange(days[0] - MEMORY, days[-1] + 1)
+    everywhere = draw.normal(seed, purpose, before)
+    here = draw.normal(seed, purpose, keys[:, None], before)
+    steps = np.sqrt(common) * everywhere + np.sqrt(1 - common) * here
+    taps = persistence ** np.arange(MEMORY + 1)
+    return np.asarray(lfilter(taps / np.sqrt((taps**2).sum()), [1.0], steps, axis=1)[:, MEMORY:])

@@ -1,0 +1,212 @@
+"""Planted faults in a small season of known physics: each is found and named, and clean cubes pass."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from tests.cube.small_season import group_of, small_season
+from tests.scenes import make_cube
+
+from agrifm.cli import main
+from agrifm.cube.qc.check import check_cube
+from agrifm.cube.store import open_cube
+from agrifm.errors import CubeError
+from agrifm.grid import Window
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("season") / "cube.zarr"
+    small_season(path)
+    return path
+
+
+def test_a_clean_cube_passes_with_code_0_and_says_what_was_looked_at(
+    clean: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["cube", "check", str(clean.parent)]) == 0
+    said = capsys.readouterr().out
+    assert "nothing wrong found" in said
+    assert "every chunk of sentinel-2, landsat was read" in said
+    assert "judged on 100% of the area (one window)" in said
+
+
+def swap(one: int, other: int) -> Callable[[Path], None]:
+    def plant(path: Path) -> None:
+        values = group_of(path, "sentinel-2")["values"]
+        stored = values[...]
+        stored[:, [one, other]] = stored[:, [other, one]]
+        values[...] = stored
+
+    return plant
+
+
+def add(amount: int, frames: slice = slice(None), sensor: str = "sentinel-2") -> Callable[[Path], None]:
+    def plant(path: Path) -> None:
+        values = group_of(path, sensor)["values"]
+        values[frames] = values[frames] + amount
+
+    return plant
+
+
+def scale(factor: float, sensor: str) -> Callable[[Path], None]:
+    def plant(path: Path) -> None:
+        values = group_of(path, sensor)["values"]
+        values[...] = np.rint(values[...] * factor)
+
+    return plant
+
+
+def roll(pixels: int, frames: slice, sensor: str) -> Callable[[Path], None]:
+    def plant(path: Path) -> None:
+        values = group_of(path, sensor)["values"]
+        values[frames] = np.roll(values[frames], pixels, axis=-1)
+
+    return plant
+
+
+def move_dates(path: Path) -> None:
+    """By 30 days, in the provenance too; none leaves the season."""
+    root = zarr.open_group(path, mode="r+")
+    time = root["landsat"]["time"]
+    time[...] = time[...] + 30
+    about = dict(root.attrs["agrifm"])
+    for frame, day in zip(about["provenance"]["sensors"]["landsat"]["frames"], time[...], strict=True):
+        frame["day"] = str(np.datetime64(int(day), "D"))
+    root.attrs["agrifm"] = about
+
+
+def empty(path: Path) -> None:
+    group_of(path, "sentinel-2")["valid"][4:7] = False
+
+
+def fill_as_data(path: Path) -> None:
+    """Digital number 0 times 0.0001 less 0.1, marked usable."""
+    values = group_of(path, "sentinel-2")["values"]
+    frame = values[5]
+    frame[:, 20:40, 20:40] = -1000
+    values[5] = frame
+
+
+def in_decibel(path: Path) -> None:
+    values = group_of(path, "landsat")["values"]
+    values[3] = np.rint(10 * np.log10(np.maximum(values[3] * 1e-4, 1e-3)) * 1e3)
+
+
+def call_it_index(path: Path) -> None:
+    group_of(path, "landsat")["values"].attrs["quantity"] = "index"
+
+
+def cut_a_file(path: Path) -> None:
+    file = path / "sentinel-2" / "values" / "c" / "3" / "0" / "0" / "0"
+    file.write_bytes(file.read_bytes()[:-200])
+
+
+FAULTS = {
+    "bands 3 and 4 swapped": (swap(1, 2), "swapped bands", "B03 and B04"),
+    "bands 8 and 8A swapped": (swap(6, 7), "swapped bands", "B08 and B8A"),
+    "missing offset": (add(1000), "missing offset", "sentinel-2"),
+    "doubled offset": (add(-1000), "doubled offset", "sentinel-2"),
+    "missing offset in two frames": (add(1000, slice(6, 8)), "missing offset", "2 of 19 frames"),
+    "half the scale": (scale(0.5, "landsat"), "wrong scale", "landsat"),
+    "a frame one pixel off": (roll(1, slice(8, 9), "sentinel-2"), "shifted grid", "1 of"),
+    "a sensor one pixel off": (roll(1, slice(None), "landsat"), "shifted grid", "sentinel-2 or landsat"),
+    "dates off": (move_dates, "wrong dates", "sentinel-2 or landsat"),
+    "all-invalid frames": (empty, "all-invalid frames", "3 of 19 frames"),
+    "nodata stored as data": (fill_as_data, "nodata stored as data", "1 of 19 frames"),
+    "a frame in decibel": (in_decibel, "mixed quantities", "1 of 10 frames"),
+    "another quantity": (call_it_index, "mixed quantities", "landsat"),
+    "damaged chunk": (cut_a_file, "damaged chunk", "sentinel-2/values/c/3/0/0/0"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found_and_named(fault: str, clean: Path, tmp_path: Path) -> None:
+    plant, kind, where = FAULTS[fault]
+    path = tmp_path / "cube.zarr"
+    shutil.copytree(clean, path)
+    plant(path)
+    report = check_cube(open_cube(path))
+    assert kind in report.kinds, report
+    assert any(where in str(finding) for finding in report.findings if finding.kind == kind), report.findings
+
+
+@pytest.mark.parametrize(
+    ("file", "place"),
+    [
+        ("sentinel-2/values/c/3/0/0/0", 0.3),
+        ("sentinel-2/values/c/11/0/0/0", 0.7),
+        ("sentinel-2/valid/c/5/0/0", 0.01),
+        ("landsat/values/c/0/0/0/0", 0.5),
+        ("landsat/x/c/0", 0.5),
+    ],
+)
+def test_one_changed_bit_is_found_and_not_read(
+    file: str, place: float, clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bit of a chunk's bytes, wherever it lies: what decompresses all the same has another checksum."""
+    path = tmp_path / "cube.zarr"
+    shutil.copytree(clean, path)
+    flip(path / file, place)
+    report = check_cube(open_cube(path))
+    assert [(finding.kind, finding.where) for finding in report.findings] == [("damaged chunk", file.split("/c/0")[0]
+                                                                               if "/x/" in file else file)]  # fmt: skip
+    sensor, array = file.split("/")[:2]
+    opened = open_cube(path).sensors[sensor]
+    if array != "x":
+        with pytest.raises(CubeError, match=f"reading the cube: .*{sensor}/{array} is damaged"):
+            opened.read(Window(0, 0, *opened.grid.shape))
+    assert main(["cube", "check", str(path)]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def flip(file: Path, place: float) -> None:
+    """One bit of the written chunks; the shard's index behind them has a checksum by itself."""
+    data = bytearray(file.read_bytes())
+    data[int(place * len(data))] ^= 4
+    file.write_bytes(data)
+
+
+def test_changed_dates_are_refused_in_a_sentence(clean: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cube.zarr"
+    shutil.copytree(clean, path)
+    flip(path / "sentinel-2" / "time" / "c" / "0", 0.5)
+    with pytest.raises(CubeError, match="it is damaged, its bytes do not have the checksum"):
+        open_cube(path)
+
+
+def test_a_cube_written_without_checksums_is_read(clean: Path, tmp_path: Path) -> None:
+    """As cubes were written first: the same numbers, chunks that end without a checksum."""
+    path = tmp_path / "cube.zarr"
+    shutil.copytree(clean, path)
+    group = group_of(path, "landsat")
+    stored, about = group["values"][...], dict(group["values"].attrs)
+    plain = group.create_array(
+        "values", shape=stored.shape, dtype="int16", chunks=(1, stored.shape[1], 96, 96), fill_value=-32768,
+        dimension_names=("time", "band", "y", "x"), overwrite=True,
+    )  # fmt: skip
+    plain[...] = stored
+    plain.attrs.update(about)
+    assert "crc32c" not in (path / "landsat" / "values" / "zarr.json").read_text()
+    assert check_cube(open_cube(path)).findings == ()
+
+
+def test_something_wrong_ends_with_code_2_and_one_sentence_each(
+    clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "cube.zarr"
+    shutil.copytree(clean, path)
+    cut_a_file(path)
+    assert main(["cube", "check", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert "one thing is wrong\n- sentinel-2/values/c/3/0/0/0: it cannot be read" in said
+    assert "Traceback" not in said
+
+
+def test_a_cube_without_vegetation_or_texture_is_not_judged_but_read(tmp_path: Path) -> None:
+    """Random numbers in two bands: nothing physical can be said; what lacks is noted."""
+    report = check_cube(make_cube(tmp_path / "cube.zarr"))
+    assert any("cannot be told" in note for note in report.notes)

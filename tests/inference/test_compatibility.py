@@ -1,0 +1,50 @@
+"""A record beside a cube: what fits is said, what does not is refused."""
+
+from pathlib import Path
+
+import pytest
+from tests.models.weights.weight_files import weight_files
+from tests.toy import toy_project
+
+from agrifm.errors import CubeError, ModelError
+from agrifm.inference.compatibility import check
+from agrifm.models.weights.convert import convert
+
+
+@pytest.fixture(scope="module")
+def cube(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sentinel-2 with B04 and B08, Landsat with B04 and B05."""
+    return toy_project(tmp_path_factory.mktemp("toy")).cube
+
+
+def weights(directory: Path, bands: str, channels: int = 2) -> Path:
+    file = weight_files()["one_source.pth"]
+    kernel = "encoder.S2_patch_emd.weights"
+    state = {**file.state, kernel: file.state[kernel][:, :channels].clone()}
+    convert(file.write(directory, state=state), directory / "w.safetensors", [f"sentinel-2={bands}"])
+    return directory / "w.safetensors"
+
+
+def test_what_fits_and_what_is_left_over_is_said(cube: Path, tmp_path: Path) -> None:
+    assert check(weights(tmp_path, "B08,B04"), cube) == [
+        "sentinel-2: fits, bands B08, B04",
+        "landsat: in the cube, not used",
+    ]
+
+
+def test_a_cube_without_a_band_is_refused(cube: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="the cube's 'sentinel-2' has no band 'B02'"):
+        check(weights(tmp_path, "B04,B02"), cube)
+
+
+def test_a_trained_model_whose_bands_differ_is_refused(cube: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="has no band 'B02'"):
+        check(weight_files()["trained.safetensors"].write(tmp_path), cube)
+
+
+def test_weights_without_a_record_and_an_absent_cube_are_refused(cube: Path, tmp_path: Path) -> None:
+    path = weight_files()["one_source.pth"].write(tmp_path)
+    with pytest.raises(ModelError, match="no record of the bands that it expects; `agrifm model convert` writes one"):
+        check(path, cube)
+    with pytest.raises(CubeError, match="no finished cube"):
+        check(path, tmp_path / "cube.zarr")

@@ -1,0 +1,133 @@
+"""Public weights to safetensors with a record, and back: every name, number and type as it was."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.models.weights.weight_files import NAMES, WINDOW, encoders, weight_files
+
+from agrifm.errors import ModelError
+from agrifm.models.weights.convert import RECIPE_MEAN, convert, read_bands
+from agrifm.models.weights.file import WeightsRecord, load_network
+from agrifm.models.weights.inspect import inspect, load
+
+WITHOUT_RECORD = [name for name in NAMES if name != "trained.safetensors"]
+
+
+def record_of(path: Path) -> WeightsRecord:
+    record = inspect(path).record
+    assert isinstance(record, WeightsRecord)
+    return record
+
+
+@pytest.mark.parametrize("name", WITHOUT_RECORD)
+def test_there_and_back_is_exact(name: str, tmp_path: Path) -> None:
+    file = weight_files()[name]
+    source, between, back = file.write(tmp_path), tmp_path / "between.safetensors", tmp_path / "back.pth"
+    convert(source, between, ["by-number"], WINDOW.get(name))
+    convert(between, back)
+    found = torch.load(back, weights_only=True)
+    found = found[file.wrapper] if file.wrapper else found
+    assert found.keys() == file.state.keys()
+    for key, tensor in file.state.items():
+        assert found[key].dtype == tensor.dtype, key
+        assert torch.equal(found[key], tensor), key
+
+
+@pytest.mark.parametrize("name", WITHOUT_RECORD)
+def test_converted_weights_are_those_of_the_file(name: str, tmp_path: Path) -> None:
+    file = weight_files()[name]
+    source, target = file.write(tmp_path), tmp_path / "converted.safetensors"
+    convert(source, target, ["by-number"], WINDOW.get(name))
+    one, other = load(source, WINDOW.get(name)), load(target)
+    assert one.inspection.config.model_dump() == other.inspection.config.model_dump()
+    state = other.encoders.state_dict()
+    assert all(torch.equal(tensor, state[key]) for key, tensor in one.encoders.state_dict().items())
+    assert (one.network is None) == (other.network is None)
+
+
+def test_a_kernel_without_frames_comes_back_without(tmp_path: Path) -> None:
+    file = weight_files()["one_source.pth"]
+    kernel = "encoder.S2_patch_emd.weights"
+    source = file.write(tmp_path, state={**file.state, kernel: file.state[kernel][:, :, 0].clone()})
+    convert(source, tmp_path / "a.safetensors", ["by-number"])
+    convert(tmp_path / "a.safetensors", tmp_path / "b.pth")
+    assert torch.equal(torch.load(tmp_path / "b.pth", weights_only=True)[kernel], file.state[kernel][:, :, 0])
+
+
+def test_a_trained_model_gets_the_names_of_the_public_code(tmp_path: Path) -> None:
+    file = weight_files()["trained.safetensors"]
+    source = file.write(tmp_path)
+    convert(source, tmp_path / "public.pth")
+    found = torch.load(tmp_path / "public.pth", weights_only=True)
+    public = encoders(file.network)
+    public = {
+        name.replace(".sentinel-2.", ".S2.").replace(".landsat.", ".HLSL30."): one for name, one in public.items()
+    }
+    assert {name for name in found if name.startswith("encoders.")} == set(public)
+    assert all(torch.equal(found[name], tensor) for name, tensor in public.items())
+
+
+def test_the_record_states_bands_origin_and_what_was_taken(tmp_path: Path) -> None:
+    path = weight_files()["distributed.pth"].write(tmp_path)
+    lines = convert(path, tmp_path / "a.safetensors", ["10m-first", "landsat=B07,B06,B05,B04,B03,B02"])
+    record = record_of(tmp_path / "a.safetensors")
+    bands = {sensor.sensor: sensor.bands for sensor in record.sensors}
+    assert bands["sentinel-2"] == ("B02", "B03", "B04", "B08", "B05", "B06", "B07", "B8A", "B11", "B12")
+    assert bands["landsat"] == ("B07", "B06", "B05", "B04", "B03", "B02")
+    assert bands["modis"] == ("B01", "B02", "B03", "B04", "B05", "B06", "B07")
+    assert record.origin.file == "distributed.pth"
+    assert any("as stated" in line and "B07, B06" in line for line in lines)
+    assert "the order of bands is as stated when the weights were converted" in record.notes
+
+
+def test_published_statistics_go_by_name_of_band(tmp_path: Path) -> None:
+    """The near infrared is the fourth of the published means, whatever the order of the kernel."""
+    path = weight_files()["one_source.pth"].write(tmp_path)
+    for number, order in enumerate(("10m-first", "by-number")):
+        convert(path, tmp_path / f"{number}.safetensors", [order])
+        (sensor,) = record_of(tmp_path / f"{number}.safetensors").sensors
+        assert sensor.mean is not None
+        assert sensor.mean[sensor.bands.index("B08")] == pytest.approx(0.5207452475)
+        assert sorted(sensor.mean) == pytest.approx(sorted(mean * 1e-4 for mean in RECIPE_MEAN))
+
+
+def test_the_order_of_bands_must_be_stated_and_be_right(tmp_path: Path) -> None:
+    path = weight_files()["distributed.pth"].write(tmp_path)
+    target = tmp_path / "a.safetensors"
+    for stated, said in (
+        ([], "order of the 10 bands of sentinel-2 is in no file and must be stated, as --bands sentinel-2=B02,B03"),
+        (["sentinel-2=10m-first"], "order of the 6 bands of landsat is in no file"),
+        (["by-number", "modis=B01,B02"], "kernel of modis has 7 bands, stated are 2 different ones"),
+        (["by-number", "landsat=B02,B03,B04,B05,B06,B06"], "stated are 5 different ones"),
+        (["by-number", "landsat=B02,B03,B04,B05,B06,B09"], "landsat has no band 'B09'; it has B02"),
+        (["by-number", "sentinel-1=VV"], "bands are stated for 'sentinel-1'; the file has sentinel-2, landsat, modis"),
+    ):
+        with pytest.raises(ModelError, match=said):
+            convert(path, target, stated)
+        assert not target.exists()
+
+
+def test_bands_of_an_unknown_sensor_cannot_be_recorded() -> None:
+    with pytest.raises(ModelError, match="'drone' is no sensor that agrifm knows"):
+        read_bands(["drone=a,b"], {"drone": 2}, "converting")
+
+
+def test_nothing_is_overwritten_and_other_suffixes_are_refused(tmp_path: Path) -> None:
+    path = weight_files()["one_source.pth"].write(tmp_path)
+    with pytest.raises(ModelError, match=r"one_source\.pth exists already"):
+        convert(path, path)
+    with pytest.raises(ModelError, match=r"neither \.safetensors nor \.pth"):
+        convert(path, tmp_path / "a.onnx", ["by-number"])
+    convert(path, tmp_path / "a.safetensors", ["by-number"])
+    with pytest.raises(ModelError, match="a record already"):
+        convert(tmp_path / "a.safetensors", tmp_path / "b.safetensors", ["by-number"])
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a.safetensors", "one_source.pth"]
+
+
+def test_converted_weights_draw_no_map(tmp_path: Path) -> None:
+    convert(weight_files()["one_source.pth"].write(tmp_path), tmp_path / "a.safetensors", ["by-number"])
+    with pytest.raises(ModelError, match="converted weights, which draw no map yet; train from them"):
+        load_network(tmp_path / "a.safetensors")
+    assert len(load_file(tmp_path / "a.safetensors")) == len(inspect(tmp_path / "a.safetensors").tensors)

@@ -1,0 +1,91 @@
+"""Weights and record in one file: exact both ways, anything else refused in a sentence."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from agrifm.errors import ModelError
+from agrifm.legend import Legend
+from agrifm.models.agrifm.network import AgriFM, preset
+from agrifm.models.weights.file import RECORD_KEY, load_network, read_record, save_model
+from agrifm.record import ModelRecord, SensorRecord
+
+
+def make(classes: int = 3) -> tuple[AgriFM, ModelRecord]:
+    torch.manual_seed(0)
+    network = AgriFM(preset("tiny", {"sentinel-2": 2}, classes))
+    sensor = SensorRecord(
+        sensor="sentinel-2",
+        bands=("B04", "B08"),
+        quantity="surface reflectance",
+        scale=1e-4,
+        resolution=10,
+        mean=(0.1, 0.2),
+        std=(1, 1),
+    )
+    record = ModelRecord(
+        name="agrifm",
+        architecture=network.config.model_dump(mode="json"),
+        sensors=(sensor,),
+        frames=5,
+        side=48,
+        legend=Legend.of(["a", "b", "c"]),
+        season=(date(2024, 1, 1), date(2024, 6, 1)),
+    )
+    return network, record
+
+
+def test_weights_and_record_come_back_exactly(tmp_path: Path) -> None:
+    network, record = make()
+    save_model(tmp_path / "m.safetensors", network, record)
+    again, found = load_network(tmp_path / "m.safetensors")
+    assert found == record
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name]), name
+    image = {"sentinel-2": torch.randn(1, 5, 2, 24, 24)}
+    with torch.inference_mode():
+        assert torch.equal(network.eval()(image), again(image))
+
+
+def test_a_loaded_network_does_not_train_by_accident(tmp_path: Path) -> None:
+    save_model(tmp_path / "m.safetensors", *make())
+    network, _ = load_network(tmp_path / "m.safetensors")
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_weights_that_are_not_those_of_the_record_are_refused(tmp_path: Path) -> None:
+    network, record = make(classes=3)
+    save_model(tmp_path / "m.safetensors", network, record)
+    state = load_file(tmp_path / "m.safetensors")
+    del state["heads.head.0.bias"]
+    save_file(state, tmp_path / "other.safetensors", metadata={RECORD_KEY: record.model_dump_json()})
+    with pytest.raises(ModelError, match=r"not those of its record.*heads\.head\.0\.bias"):
+        load_network(tmp_path / "other.safetensors")
+
+
+def test_weights_without_a_record_are_refused(tmp_path: Path) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "m.safetensors")
+    with pytest.raises(ModelError, match="no record of what they expect"):
+        read_record(tmp_path / "m.safetensors")
+
+
+def test_a_record_with_unknown_keys_is_refused(tmp_path: Path) -> None:
+    _, record = make()
+    text = record.model_dump_json().replace('"frames"', '"farmes"')
+    save_file({"x": torch.zeros(1)}, tmp_path / "m.safetensors", metadata={RECORD_KEY: text})
+    with pytest.raises(ModelError, match="its record is unusable"):
+        read_record(tmp_path / "m.safetensors")
+
+
+def test_truncated_absent_and_pickled_files_are_refused(tmp_path: Path) -> None:
+    whole, cut, pickled = (tmp_path / f"{name}.safetensors" for name in ("whole", "cut", "pickled"))
+    save_model(whole, *make())
+    cut.write_bytes(whole.read_bytes()[:1000])
+    torch.save({"x": torch.zeros(1)}, pickled)
+    for path in (cut, pickled, tmp_path / "absent.safetensors"):
+        with pytest.raises(ModelError, match=f"reading the model .*{path.name}"):
+            load_network(path)

@@ -1,0 +1,81 @@
+"""`agrifm init`: every key of the project file stands in the template, and each line holds where it stands."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+
+from agrifm.config import PROJECT_FILE, Project, read_project
+from agrifm.errors import OutputError
+from agrifm.init import TEMPLATE, init
+
+LINE = re.compile(r"^(?P<comment># )?(?P<key>\w+) = (?P<value>.+)$")
+HEADER = re.compile(r"^(?:# )?\[+([\w.]+)\]+$")
+SECTIONS = {name: field.annotation for name, field in Project.model_fields.items() if name != "directory"}
+
+
+def lines() -> list[tuple[str, str, str, bool]]:
+    """Section, key, line and whether it is commented out, of every key in the template."""
+    found, section = [], ""
+    for line in TEMPLATE.splitlines():
+        header, match = HEADER.match(line), LINE.match(line)
+        section = header[1] if header else section
+        if match:
+            found.append((section, match["key"], line, match["comment"] is not None))
+    return found
+
+
+def keys_of(section: Any, name: str) -> set[str]:
+    """Dotted names of the keys of a section, and of those of its tables."""
+    found = set()
+    for key, field in section.model_fields.items():
+        table = next(iter(get_args(field.annotation)), None)
+        if isinstance(table, type) and issubclass(table, BaseModel):
+            found |= keys_of(table, f"{name}.{key}")
+        else:
+            found.add(f"{name}.{key}")
+    return found
+
+
+def test_every_key_of_the_project_file_stands_in_the_template_and_no_other() -> None:
+    known = set().union(*(keys_of(section, name) for name, section in SECTIONS.items()))
+    assert {f"{section}.{key}" for section, key, _, _ in lines()} == known
+
+
+def test_the_template_is_read_as_it_is_written(tmp_path: Path) -> None:
+    init(tmp_path)
+    project = read_project(tmp_path)
+    assert project.imagery.products == ("sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061")
+    with pytest.raises(OutputError, match="it exists already; edit it"):
+        init(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        (section, line)
+        for section, key, line, commented in lines()
+        if commented and section in SECTIONS and key != "provider"
+    ],
+)
+def test_each_line_that_is_commented_out_holds_when_it_is_not(tmp_path: Path, section: str, line: str) -> None:
+    assert TEMPLATE.count(f"\n{line}\n") == 1
+    (tmp_path / PROJECT_FILE).write_text(TEMPLATE.replace(f"\n{line}\n", f"\n{line.removeprefix('# ')}\n"))
+    ((key, value),) = tomllib.loads(line.removeprefix("# ")).items()
+    stated = getattr(getattr(read_project(tmp_path), section), key)
+    assert (list(stated) if isinstance(stated, tuple) else str(stated) if isinstance(stated, Path) else stated) == value
+
+
+def test_a_provider_or_files_hold_in_place_of_the_catalogue(tmp_path: Path) -> None:
+    (tmp_path / PROJECT_FILE).write_text(
+        TEMPLATE.replace("\ncatalog = ", "\n# catalog = ").replace("# provider", "provider")
+    )
+    assert read_project(tmp_path).imagery.provider == "earth-search"
+    text = re.sub(r"^(catalog|products) = ", r"# \1 = ", TEMPLATE, flags=re.MULTILINE)
+    text = re.sub(r"^# (\[\[imagery|product = |pattern = |baseline = )", r"\1", text, flags=re.MULTILINE)
+    (tmp_path / PROJECT_FILE).write_text(text)
+    (files,) = read_project(tmp_path).imagery.files
+    assert (files.product, files.pattern, files.baseline) == ("sentinel-2-c1-l2a", "imagery/*.tif", "05.10")

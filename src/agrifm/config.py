@@ -5,26 +5,20 @@ The text under a field is its documentation. Paths are relative to the project f
 
 import tomllib
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from agrifm.errors import ConfigError
 from agrifm.record import SeriesKind
 from agrifm.season import Season
+from agrifm.validation import Frozen, complaint
 
 PROJECT_FILE = "agrifm.toml"
 
 
-class Section(BaseModel):
-    """Immutable, unknown keys refused, text under a field kept as its description."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class SeasonConfig(Section):
+class SeasonConfig(Frozen):
     """Where and when."""
 
     area: Path | tuple[float, float, float, float]
@@ -47,7 +41,7 @@ class SeasonConfig(Section):
         return Season(self.start, self.end)
 
 
-class FilesConfig(Section):
+class FilesConfig(Frozen):
     """Files of one's own, read as one product."""
 
     product: str
@@ -58,7 +52,7 @@ class FilesConfig(Section):
     """Processing baseline of the files, such as "05.10", where the product's offset depends on it."""
 
 
-class ImageryConfig(Section):
+class ImageryConfig(Frozen):
     """Which scenes become the cube."""
 
     provider: str | None = None
@@ -101,7 +95,7 @@ class ImageryConfig(Section):
         return self
 
 
-class LabelsConfig(Section):
+class LabelsConfig(Frozen):
     """What is known on the ground."""
 
     file: Path
@@ -120,7 +114,7 @@ class LabelsConfig(Section):
     """Side in metres of the squares that are kept apart in training, validation and test."""
 
 
-class ModelConfig(Section):
+class ModelConfig(Frozen):
     """What is trained."""
 
     names: tuple[Literal["agrifm", "random-forest"], ...] = Field(("agrifm", "random-forest"), min_length=1)
@@ -158,7 +152,7 @@ class ModelConfig(Section):
         return self
 
 
-class MapConfig(Section):
+class MapConfig(Frozen):
     """How the map is made."""
 
     model: str = "agrifm"
@@ -175,14 +169,14 @@ class MapConfig(Section):
         return self
 
 
-class AssessConfig(Section):
+class AssessConfig(Frozen):
     """How the map is judged."""
 
     column: str = "label"
     """Column of the reference class code in the demo's points; `agrifm assess` takes --label."""
 
 
-class Project(Section):
+class Project(Frozen):
     """A season described: what every command reads."""
 
     season: SeasonConfig
@@ -240,35 +234,11 @@ def read_project(path: Path) -> Project:
     try:
         return Project.model_validate({**content, "directory": file.parent})
     except ValidationError as error:
-        raise ConfigError(f"reading the project file {file}: {complaint(error, Project)}") from error
+        raise ConfigError(f"reading the project file {file}: {_complaint(error)}") from error
 
 
-def complaint(error: ValidationError, whole: type[BaseModel]) -> str:
-    """One complaint in words: an unknown key with the nearest known one (it explains a missing key), or the first.
-
-    Args:
-        whole: the record that was to be read.
-    """
-    complaints = error.errors()
-    first = next((one for one in complaints if one["type"] == "extra_forbidden"), complaints[0])
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        known = _keys_beside(first["loc"], whole)
-        near = get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0)[0]
-        return f"unknown key '{where}'; did you mean '{near}'? Known keys: {', '.join(known)}"
+def _complaint(error: ValidationError) -> str:
+    first = error.errors()[0]
     if first["loc"][:2] == ("season", "area"):  # pydantic would name every kind of path that it tried
         return f"season.area: give a vector file, or four numbers west, south, east, north (found {first['input']!r})"
-    found = "" if first["type"] in ("missing", "value_error") else f" (found {first['input']!r})"
-    return f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}{found}"
-
-
-def _keys_beside(location: tuple[Any, ...], whole: type[BaseModel]) -> list[str]:
-    """Names of the known keys of the section that a key stands in."""
-    section: Any = whole
-    for part in location[:-1]:
-        if isinstance(section, type) and issubclass(section, BaseModel):
-            section = section.model_fields[str(part)].annotation
-        else:
-            of = get_args(section)  # a table of sections, such as a region's crops, or a list of them
-            section = of[0] if of[-1] is Ellipsis else of[-1]
-    return list(section.model_fields)
+    return complaint(error, Project)

@@ -1,11 +1,23 @@
 """Errors that a user can cause: what was being done, what was found, what would fix it.
 
-The command line prints the sentence and exits with code 2. What only a bug can cause is an `assert`.
+The command line prints the message and exits with code 2. What only a bug can cause is an `assert`.
 """
+
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class AgriFMError(Exception):
-    """The request was wrong or its input is unusable; the message is one sentence for the user."""
+    """The request was wrong or its input is unusable; the message is one sentence for the user.
+
+    Args:
+        message: what was being done, what was found, what would fix it.
+        facts: the values in the message by name (`band="B8A"`, `path=…`), for programs that handle the error.
+    """
+
+    def __init__(self, message: str = "", **facts: object) -> None:
+        super().__init__(message)
+        self.facts = facts
 
     def __str__(self) -> str:  # KeyError would quote the sentence
         return str(self.args[0]) if self.args else ""
@@ -20,7 +32,7 @@ class SceneError(AgriFMError, ValueError):
 
 
 class CubeError(AgriFMError, ValueError):
-    """A cube cannot be built, or lacks what was asked of it."""
+    """A cube cannot be built, or does not contain what was requested."""
 
 
 class LabelError(AgriFMError, ValueError):
@@ -28,7 +40,7 @@ class LabelError(AgriFMError, ValueError):
 
 
 class ModelError(AgriFMError, ValueError):
-    """A model file cannot be used, or does not fit what it meets."""
+    """A model file cannot be used, or does not match the data."""
 
 
 class MapError(AgriFMError, ValueError):
@@ -36,8 +48,19 @@ class MapError(AgriFMError, ValueError):
 
 
 class AssessmentError(AgriFMError, ValueError):
-    """Reference data do not allow the estimate that was asked for."""
+    """Reference data do not allow the requested estimate."""
 
 
 class OutputError(AgriFMError, OSError):
-    """Nothing could be written: a full disk, or a directory that is not ours."""
+    """Nothing could be written: the disk is full, or the directory holds files that agrifm did not write."""
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.0) -> str:
+    """The end of a sentence about an unknown name: `; did you mean 'sentinel-2'?`, or nothing.
+
+    Args:
+        known: the names that would be accepted.
+        cutoff: least similarity of the suggestion, 0 to 1; 0 always suggests the nearest known name.
+    """
+    near = get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -7,15 +7,15 @@ out, so 1110, 1110.0 and "1110" are one code.
 import csv
 import json
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from agrifm.errors import LabelError
+from agrifm.errors import LabelError, did_you_mean
+from agrifm.validation import Frozen, complaint
 
 UNLABELLED = 255
 """Class number of pixels without a label or without a valid observation."""
@@ -46,10 +46,8 @@ def code_of(value: object) -> str:
     return str(int(number)) if number.is_integer() else text
 
 
-class LegendClass(BaseModel):
+class LegendClass(Frozen):
     """One class; `scored` is False for classes that no macro F1 counts (water, forest, built-up, other)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     code: Annotated[str, BeforeValidator(lambda code: code if code is None else code_of(code))]
     name: str
@@ -58,10 +56,8 @@ class LegendClass(BaseModel):
     scored: bool = True
 
 
-class Legend(BaseModel):
+class Legend(Frozen):
     """Classes in the order of their numbers 0..n-1."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     classes: tuple[LegendClass, ...]
 
@@ -95,7 +91,7 @@ class Legend(BaseModel):
         try:
             return cls(classes=classes)
         except ValidationError as error:
-            raise LabelError(f"making a legend of the codes found: {_complaint(error)}") from error
+            raise LabelError(f"making a legend of the codes found: {complaint(error, cls)}") from error
 
     @classmethod
     def read(cls, path: Path) -> "Legend":
@@ -111,7 +107,7 @@ class Legend(BaseModel):
                 return cls.model_validate({"classes": rows})
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, ValidationError, UnicodeDecodeError, csv.Error) as error:
-            reason = _complaint(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
+            reason = complaint(error, cls) if isinstance(error, ValidationError) else str(error).splitlines()[0]
             raise LabelError(
                 f"reading the legend {path}: {reason}; a legend is a CSV of code, name, color (#rrggbb in small "
                 'letters), or the same as JSON: {"classes": [{"code": …, "name": …, "color": …}]}'
@@ -134,10 +130,11 @@ class Legend(BaseModel):
         written = code_of(code)
         if written in self.codes:
             return self.codes.index(written)
-        near = get_close_matches(written, self.codes, n=1, cutoff=0)[0]
         raise LabelError(
-            f"unknown label code {written!r}: the legend has {', '.join(self.codes)} (nearest: {near!r}); "
-            "correct the label or add the code to the legend"
+            f"unknown label code {written!r}{did_you_mean(written, self.codes)} The legend has "
+            f"{', '.join(self.codes)}; correct the label or add the code to the legend",
+            code=written,
+            known=self.codes,
         )
 
     def encode(self, codes: Sequence[object] | NDArray[Any]) -> NDArray[np.uint8]:
@@ -146,13 +143,6 @@ class Legend(BaseModel):
         different, inverse = np.unique(array.astype(object).astype(str), return_inverse=True)
         numbers = np.array([self.number(code) for code in different], np.uint8)
         return numbers[inverse].reshape(array.shape)
-
-
-def _complaint(error: ValidationError) -> str:
-    """The first complaint, and where it is."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return (f"{where}: " if where else "") + first["msg"].removeprefix("Value error, ")
 
 
 def legend_json(legend: Legend) -> str:

@@ -10,10 +10,11 @@ from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from agrifm.errors import ModelError
 from agrifm.legend import Legend
+from agrifm.validation import Frozen
 
 Quantity = Literal["surface reflectance", "backscatter (dB)", "backscatter (linear)", "index", "temperature"]
 """What a sensor's numbers are: reflectance and indices without a unit, backscatter as 10 log10 of a power ratio or as
@@ -21,12 +22,6 @@ the ratio itself, temperature in kelvin."""
 SeriesKind = Literal["interpolated", "composites", "observed"]
 """How a model sees a season: interpolated to equal steps; of each equal period the observation nearest its middle; or
 every observation. The last two come with their days and with what was not seen."""
-
-
-class Frozen(BaseModel):
-    """Immutable, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class SensorInput(Frozen):

@@ -4,9 +4,8 @@ Wavelengths and widths are nominal band centres and full widths at half maximum,
 """
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from agrifm.errors import ConfigError
+from agrifm.errors import ConfigError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -149,5 +148,4 @@ def find_sensor(name: str) -> Sensor:
     """
     if name in SENSORS:
         return SENSORS[name]
-    near = get_close_matches(name, SENSORS, n=1, cutoff=0)[0]
-    raise ConfigError(f"unknown sensor {name!r}; did you mean {near!r}? Known sensors: {', '.join(SENSORS)}")
+    raise ConfigError(f"unknown sensor {name!r}{did_you_mean(name, SENSORS)} Known sensors: {', '.join(SENSORS)}")

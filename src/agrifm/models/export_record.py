@@ -11,7 +11,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from agrifm.errors import ModelError
-from agrifm.record import Frozen, ModelRecord, SensorRecord
+from agrifm.record import ModelRecord, SensorRecord
+from agrifm.validation import Frozen
 
 EXPORT_KEY = "agrifm_export.json"
 """Name of the record in the metadata of an ONNX file and among the extra files of a .pt2 file."""

@@ -13,7 +13,6 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from agrifm.config import Section, complaint
 from agrifm.errors import ConfigError
 from agrifm.simulator.acquisition.orbits import Orbits
 from agrifm.simulator.acquisition.sky import SkyClimate
@@ -21,6 +20,7 @@ from agrifm.simulator.land.landshape import LandShape, Place
 from agrifm.simulator.season.crops import Crop
 from agrifm.simulator.season.plants import read_flora
 from agrifm.simulator.season.weather import Climate
+from agrifm.validation import Frozen, complaint
 
 REGIONS = ("oceanic", "mediterranean", "monsoon", "southern")
 """The regions that come with the package."""
@@ -32,7 +32,7 @@ CROPS = (
 SHARE_TOLERANCE = 0.001
 
 
-class Region(Section):
+class Region(Frozen):
     """Everything that a season of one region is simulated from."""
 
     version: int = Field(ge=1)

@@ -19,14 +19,15 @@ from agrifm.errors import ModelError
 from agrifm.models.agrifm.heads import SegmentationHead, TaskHeads
 from agrifm.models.agrifm.neck import Images, MultiFusionNeck, MultiSourceEncoder, Size, resize
 from agrifm.models.agrifm.pixel_decoder import LEAN, LeanConfig, LeanDecoder, SourceShape
-from agrifm.models.agrifm.swin3d import Config, EncoderOutput, SwinBackbone, SwinConfig, SwinEncoder
+from agrifm.models.agrifm.swin3d import EncoderOutput, SwinBackbone, SwinConfig, SwinEncoder
 from agrifm.models.agrifm.tasks import Task, TaskName
 from agrifm.models.agrifm.timeseries import Observed, frames_of, image_of
 from agrifm.models.agrifm.window_partition import Triple
 from agrifm.sensors import SENSORS
+from agrifm.validation import Frozen
 
 
-class Source(Config):
+class Source(Frozen):
     """One kind of image series that a model takes."""
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
@@ -42,7 +43,7 @@ class Source(Config):
     """Target pixels along one of its pixels."""
 
 
-class AgriFMConfig(Config):
+class AgriFMConfig(Frozen):
     """Everything that decides the shape of a model."""
 
     sources: tuple[Source, ...] = Field(min_length=1)

@@ -19,13 +19,14 @@ from torch.nn import functional
 from agrifm.models.agrifm.gates import SourceGates, often
 from agrifm.models.agrifm.interpolation import at_steps, season_steps
 from agrifm.models.agrifm.neck import Images, Size
-from agrifm.models.agrifm.swin3d import Config, EncoderOutput
+from agrifm.models.agrifm.swin3d import EncoderOutput
 from agrifm.models.agrifm.timeseries import Observed
+from agrifm.validation import Frozen
 
 Quartet = tuple[int, int, int, int]
 
 
-class LeanConfig(Config):
+class LeanConfig(Frozen):
     """Shape of the lean decoder."""
 
     widths: Quartet = (64, 64, 48, 32)

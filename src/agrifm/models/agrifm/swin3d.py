@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, Self
 
 import torch
 from einops import rearrange
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
@@ -22,18 +22,13 @@ from agrifm.models.agrifm.blocks import PatchMerging, SwinBlock, time_weights
 from agrifm.models.agrifm.lengths import at_length
 from agrifm.models.agrifm.timeseries import ObservationCode, Observed, Tokens, frames_of, shares
 from agrifm.models.agrifm.window_partition import Triple, clamp_window, plan_windows
+from agrifm.validation import Frozen
 
 RUN = 8192
 """Tokens that a block works on at a time where no gradients are needed: about what the processor's cache holds."""
 
 
-class Config(BaseModel):
-    """Immutable, unknown keys refused, goes to JSON and back."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class SwinConfig(Config):
+class SwinConfig(Frozen):
     """Shape of the encoder, the same for all sources of a model. The defaults are AgriFM's."""
 
     embed_dim: int = Field(128, gt=0)

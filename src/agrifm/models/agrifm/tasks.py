@@ -10,10 +10,10 @@ import torch
 from pydantic import Field, FiniteFloat, model_validator
 from torch import Tensor
 
-from agrifm.models.agrifm.swin3d import Config
+from agrifm.validation import Frozen
 
 
-class ClassesTask(Config):
+class ClassesTask(Frozen):
     """Pixel classes: logits (B, classes, H, W)."""
 
     task: Literal["classes"] = "classes"
@@ -26,7 +26,7 @@ class ClassesTask(Config):
         return self.classes
 
 
-class FractionsTask(Config):
+class FractionsTask(Frozen):
     """Shares of the classes in coarse pixels: (B, classes, h, w), each 0..1, their sum 1.
 
     A share is the mean of the class probabilities of the target pixels inside. So shares add up as areas do: those of
@@ -47,7 +47,7 @@ class FractionsTask(Config):
         return self.classes
 
 
-class BoundariesTask(Config):
+class BoundariesTask(Frozen):
     """Fields by three maps (B, 3, H, W): boundary logit, distance to the field's edge 0..1, extent logit."""
 
     task: Literal["boundaries"] = "boundaries"
@@ -58,7 +58,7 @@ class BoundariesTask(Config):
         return 3
 
 
-class Quantity(Config):
+class Quantity(Frozen):
     """What a regression estimates, such as a yield in t/ha."""
 
     name: str = Field(min_length=1)
@@ -90,7 +90,7 @@ class Quantity(Config):
         return low + (high - low) * torch.sigmoid(math.log(share / (1 - share)) + steepness * standard)
 
 
-class RegressionTask(Config):
+class RegressionTask(Frozen):
     """Quantities in their units, per pixel (B, N, H, W) or per parcel (P, N).
 
     A parcel's estimate is made from the mean of the features of its pixels. Its row: the parcels of the batch in
@@ -120,7 +120,7 @@ class RegressionTask(Config):
         return len(self.quantities) * (2 if self.spread else 1)
 
 
-class EmbeddingTask(Config):
+class EmbeddingTask(Frozen):
     """A vector of length 1 per pixel, (B, size, H, W)."""
 
     task: Literal["embedding"] = "embedding"

@@ -16,7 +16,8 @@ from agrifm.errors import ModelError
 from agrifm.files import write_bytes
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig
 from agrifm.models.weights.names import INDEX
-from agrifm.record import ExpectedSensor, Frozen, ModelRecord
+from agrifm.record import ExpectedSensor, ModelRecord
+from agrifm.validation import Frozen
 
 RECORD_KEY = "agrifm_record"
 WEIGHTS_KEY = "agrifm_weights_record"

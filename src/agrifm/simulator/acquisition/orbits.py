@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agrifm.config import Section
 from agrifm.season import Season, day_date, day_number
+from agrifm.validation import Frozen
 
 EARTH_RADIUS = 6371.0
 """Kilometres."""
@@ -24,7 +24,7 @@ COMPOSITE_DAYS = 8
 """Days of a MOD09A1 composite; the periods start anew on every 1 January."""
 
 
-class Orbits(Section):
+class Orbits(Frozen):
     """What is taken of the region."""
 
     start: str = Field(pattern="^[0-1][0-9]-[0-3][0-9]$")

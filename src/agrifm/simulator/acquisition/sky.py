@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import ndtri
 
-from agrifm.config import Section
 from agrifm.season import day_date
 from agrifm.simulator.acquisition.orbits import Pass
 from agrifm.simulator.draw import field_noise, normal, uniform
+from agrifm.validation import Frozen
 
 Places = NDArray[np.float64]
 Plane = NDArray[np.float32]
@@ -52,7 +52,7 @@ CLOUD_SPECTRUM = np.array([1.0, 0.98, 0.90, 0.68, 0.42, 0.35])
 CIRRUS_SPECTRUM = np.array([1.0, 0.95, 0.85, 0.50, 0.40, 0.35])
 
 
-class SkyClimate(Section):
+class SkyClimate(Frozen):
     """The sky of the region."""
 
     cloud: tuple[float, float, float, float, float, float, float, float, float, float, float, float]

@@ -4,10 +4,10 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from agrifm.config import Section
+from agrifm.validation import Frozen
 
 
-class Place(Section):
+class Place(Frozen):
     """Where a region is."""
 
     crs: str = Field(pattern="^EPSG:32[67][0-9][0-9]$")
@@ -20,7 +20,7 @@ class Place(Section):
     """Southern and northern end of the region, degrees; single parcels are drawn from between them."""
 
 
-class LandShape(Section):
+class LandShape(Frozen):
     """The look of the land; a landscape cell is the land between four roads."""
 
     cell: float = Field(ge=500, le=5000)

@@ -5,10 +5,10 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from agrifm.config import Section
+from agrifm.validation import Frozen
 
 
-class Cycle(Section):
+class Cycle(Frozen):
     """One growth of one plant, from sowing to harvest."""
 
     plant: str
@@ -21,7 +21,7 @@ class Cycle(Section):
     """Whether the field stands under water from sowing until the crop ripens."""
 
 
-class CropType(Section):
+class CropType(Frozen):
     """One way of growing a crop: a species or a use within the class."""
 
     name: str
@@ -60,7 +60,7 @@ class CropType(Section):
     """Water that roots can take from the soil, mm."""
 
 
-class Crop(Section):
+class Crop(Frozen):
     """A crop of a region; without a share, a cover that is no crop."""
 
     name: str

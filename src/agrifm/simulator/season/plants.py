@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agrifm.config import Section
 from agrifm.simulator.season.crops import Crop
+from agrifm.validation import Frozen
 
 
-class Leaves(Section):
+class Leaves(Frozen):
     """How leaves look and stand."""
 
     chlorophyll: float = Field(gt=0)
@@ -114,7 +114,7 @@ class Flora:
     wild: Mapping[str, Crop]
 
 
-def traits(records: Iterable[Section], name: str) -> NDArray[np.float64]:
+def traits(records: Iterable[Frozen], name: str) -> NDArray[np.float64]:
     """One number of each record, (records,)."""
     return np.array([getattr(record, name) for record in records], np.float64)
 

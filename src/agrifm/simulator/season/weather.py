@@ -13,8 +13,8 @@ from pydantic import Field
 from scipy.signal import lfilter
 from scipy.special import gammaincinv, ndtr, ndtri
 
-from agrifm.config import Section
 from agrifm.simulator import draw
+from agrifm.validation import Frozen
 
 Days = NDArray[np.float64]
 """(places, days)."""
@@ -28,7 +28,7 @@ GAMMA_SHAPE = 0.75
 """Of the amounts of rain on wet days: many small, few large (Richardson 1981 used the exponential, shape 1)."""
 
 
-class Climate(Section):
+class Climate(Frozen):
     """What the weather of a region varies around; places differ by latitude."""
 
     temperature: Monthly

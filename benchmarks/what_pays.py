@@ -1,4 +1,4 @@
-"""Which parts of AgriFM pay on a finished demo: dates, validity, gates, sensor dropout, sensors, backbones, positions.
+"""Which parts of AgriFM pay on a finished demo: dates, validity, sensor dropout, sensors, backbones.
 
 Every variant is trained from scratch with the same steps, batches and seeds, and scored on the demo's unseen blocks as
 they are, under heavy cloud, and without Landsat. The rule of what pays stands in docs/decisions/0006 and was written
@@ -57,9 +57,7 @@ class Variant:
     series: SeriesKind = "composites"
     dates: bool = True
     validity: bool = True
-    gates: bool = False
     shared: bool = False
-    exact: bool = False
     dropout: float = 0.0
     sensors: int = 3
     """How many of the sensors, finest first."""
@@ -67,16 +65,10 @@ class Variant:
     def architecture(self, sources: dict[str, int], classes: int, frames: int, season_days: int) -> AgriFMConfig:
         """Of the tiny preset."""
         config = preset("tiny", sources, classes, frames=frames, season_days=season_days)
-        encoder = config.encoder.model_copy(
-            update={
-                "dates": self.dates,
-                "validity": self.validity,
-                "positions": "exact" if self.exact else "reference",
-            }
-        )
+        encoder = config.encoder.model_copy(update={"dates": self.dates, "validity": self.validity})
         # the first lean decoder, with which the table was made
         lean = LeanConfig()
-        return config.model_copy(update={"encoder": encoder, "lean": lean, "gates": self.gates, "shared": self.shared})
+        return config.model_copy(update={"encoder": encoder, "lean": lean, "shared": self.shared})
 
 
 KNOWING = "composites, dates, validity"
@@ -85,20 +77,16 @@ VARIANTS = (
     Variant("composites", dates=False, validity=False),
     Variant("composites, dates", validity=False),
     Variant(KNOWING),
-    Variant("+ gates", gates=True),
     Variant("+ sensor dropout", dropout=0.3),
     Variant("one shared backbone", shared=True),
-    Variant("exact positions", exact=True),
     Variant("Sentinel-2 alone", sensors=1),
     Variant("Sentinel-2 and Landsat", sensors=2),
 )
 RULE = (
     ("dates", "composites, dates", "composites", "as is"),
     ("validity", KNOWING, "composites, dates", "heavy cloud"),
-    ("gates", "+ gates", KNOWING, "as is"),
     ("sensor dropout", "+ sensor dropout", KNOWING, "without Landsat"),
     ("separate backbones", KNOWING, "one shared backbone", "as is"),
-    ("exact positions", "exact positions", KNOWING, "as is"),
     ("Landsat", "Sentinel-2 and Landsat", "Sentinel-2 alone", "as is"),
     ("MODIS", KNOWING, "Sentinel-2 and Landsat", "as is"),
     ("composites that know", KNOWING, "interpolated", "as is"),

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from agrifm.models.agrifm import fused
 from agrifm.models.agrifm.fused import fused_attention
-from agrifm.models.agrifm.network import fused
 
 
 def parts(dtype: torch.dtype, unseen: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:

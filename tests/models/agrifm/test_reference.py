@@ -11,7 +11,7 @@ from tests.models.agrifm.reference_model import CONFIGS, below, reference_images
 from tests.models.agrifm.test_network_reference import CASES
 from torch import Tensor, nn
 
-from agrifm.models import swin3d
+from agrifm.models.agrifm import swin3d
 from agrifm.models.agrifm.heads import SegmentationHead
 from agrifm.models.agrifm.reference import (
     PlainHead,

@@ -1,4 +1,4 @@
-"""The project file: what is read, and what is refused with which sentence."""
+"""The project file: the values that are read and the errors for wrong ones."""
 
 from datetime import date
 from pathlib import Path
@@ -80,7 +80,7 @@ column = "class"
     assert (project.season.start, project.season.end) == (date(2024, 11, 1), date(2025, 6, 30))
     assert project.imagery.skip == ("A", "B")
     assert project.imagery.native_grid
-    assert [(one.product, one.pattern, one.baseline) for one in project.imagery.files] == [
+    assert [(entry.product, entry.pattern, entry.baseline) for entry in project.imagery.files] == [
         ("sentinel-2-c1-l2a", "s2/*.tif", "05.10"),
         ("landsat-c2-l2", "l8/*.nc", None),
     ]
@@ -114,7 +114,7 @@ def test_paths_are_relative_to_the_project_file(tmp_path: Path) -> None:
     )
 
 
-def test_a_directory_stands_for_the_project_file_in_it(tmp_path: Path) -> None:
+def test_a_directory_is_read_as_its_project_file(tmp_path: Path) -> None:
     project_file(tmp_path)
     assert read_project(tmp_path) == read_project(tmp_path / "agrifm.toml")
 
@@ -145,66 +145,66 @@ def test_a_project_cannot_be_changed_after_it_was_read(tmp_path: Path) -> None:
 def test_an_unknown_key_is_refused_with_the_nearest_known_one(
     tmp_path: Path, places: dict[str, str], unknown: str, near: str
 ) -> None:
-    assert f"unknown key '{unknown}'; did you mean '{near}'?" in refusal(project_file(tmp_path, **places))
+    sentence = refusal(project_file(tmp_path, **places))
+    assert f"'{unknown}'" in sentence
+    assert f"did you mean '{near}'" in sentence
 
 
 def test_a_misspelt_required_key_is_called_unknown_rather_than_missing(tmp_path: Path) -> None:
     sentence = refusal(project_file(tmp_path, labels='fiel = "labels.gpkg"'))
-    assert "unknown key 'labels.fiel'; did you mean 'file'?" in sentence
+    assert "'labels.fiel'" in sentence
+    assert "did you mean 'file'" in sentence
 
 
-def test_the_internal_directory_is_no_key(tmp_path: Path) -> None:
+def test_the_internal_directory_is_not_a_key(tmp_path: Path) -> None:
     path = project_file(tmp_path)
     path.write_text('directory = "x"\n' + path.read_text())
-    assert "unknown key 'directory'" in refusal(path)
+    assert "'directory'" in refusal(path)
 
 
 @pytest.mark.parametrize(
-    ("places", "said"),
+    ("places", "fact"),
     [
-        ({"labels": 'column = "crop"'}, "labels.file: Field required"),
+        ({"labels": 'column = "crop"'}, "labels.file"),
         ({"season": SEASON.replace("2024-11-01", '"soon"')}, "season.start"),
-        ({"season": SEASON.replace('"area.geojson"', "[1, 2, 3]")}, "season.area: give a vector file, or four numbers"),
-        ({"season": SEASON.replace("2025-06-30", "2024-06-30")}, "season: the season ends on 2024-06-30, not after"),
-        ({"imagery": 'products = ["landsat-c2-l2"]'}, "imagery: give `provider`, `catalog`"),
-        ({"imagery": 'catalog = "c.json"'}, "imagery: `products` is empty"),
-        ({"imagery": IMAGERY + '\nprovider = "cdse"'}, "imagery: `provider` and `catalog` both say where scenes are"),
-        ({"imagery": IMAGERY + "\ncloud = 101"}, "imagery.cloud: Input should be less than or equal to 100"),
-        ({"season": SEASON + "\nbuffer = -1"}, "season.buffer: Input should be greater than or equal to 0"),
-        (
-            {"imagery": 'products = ["x"]\n' + FILES},
-            "imagery: `products` are taken from a catalogue",
-        ),
-        ({"labels": LABELS + "\nblock = 500"}, "labels.block: Input should be a multiple of 480 (found 500)"),
+        ({"season": SEASON.replace('"area.geojson"', "[1, 2, 3]")}, "season.area"),
+        ({"season": SEASON.replace("2025-06-30", "2024-06-30")}, "2024-06-30"),
+        ({"imagery": 'products = ["landsat-c2-l2"]'}, "[[imagery.files]]"),
+        ({"imagery": 'catalog = "c.json"'}, "`products`"),
+        ({"imagery": IMAGERY + '\nprovider = "cdse"'}, "`provider` and `catalog`"),
+        ({"imagery": IMAGERY + "\ncloud = 101"}, "imagery.cloud"),
+        ({"season": SEASON + "\nbuffer = -1"}, "season.buffer"),
+        ({"imagery": 'products = ["x"]\n' + FILES}, "`products`"),
+        ({"labels": LABELS + "\nblock = 500"}, "(found 500)"),
         ({"labels": LABELS + '\nother_values = "10"'}, "labels.other_values"),
         ({"more": "[model]\nnames = []"}, "model.names"),
-        ({"more": '[model]\nnames = ["unet"]'}, "'agrifm' or 'random-forest' (found 'unet')"),
+        ({"more": '[model]\nnames = ["unet"]'}, "(found 'unet')"),
         ({"more": '[model]\npreset = "huge"'}, "(found 'huge')"),
-        ({"more": "[model]\nside = 100"}, "model.side: Input should be a multiple of 48 (found 100)"),
+        ({"more": "[model]\nside = 100"}, "(found 100)"),
         ({"more": "[model]\nlearning_rate = 0"}, "model.learning_rate"),
-        ({"more": '[model]\nseries = "medians"'}, "'interpolated', 'composites' or 'observed' (found 'medians')"),
-        ({"more": '[model]\nseries = "observed"\npreset = "base"'}, 'model: preset "base" takes 29 to 32 frames'),
+        ({"more": '[model]\nseries = "medians"'}, "(found 'medians')"),
+        ({"more": '[model]\nseries = "observed"\npreset = "base"'}, "29 to 32 frames"),
         ({"more": "[model]\nsensor_dropout = 1"}, "model.sensor_dropout"),
         (
             {"season": SEASON.replace("2025-06-30", "2024-11-20"), "more": "[model]\nframes = 21"},
-            "`frames` (21) must be at most the number of days of the season (20)",
+            "`frames` (21)",
         ),
         ({"more": '[model]\nseed = "a"'}, "model.seed"),
-        ({"more": "[map]\nwindow = 96\noverlap = 96"}, "map: `overlap` (96) must be at most half of `window` (96)"),
+        ({"more": "[map]\nwindow = 96\noverlap = 96"}, "`overlap` (96)"),
     ],
 )
-def test_an_unusable_value_is_refused_in_one_sentence_that_names_it(
-    tmp_path: Path, places: dict[str, str], said: str
+def test_an_invalid_value_is_refused_in_one_sentence_that_names_it(
+    tmp_path: Path, places: dict[str, str], fact: str
 ) -> None:
-    assert said in refusal(project_file(tmp_path, **places))
+    assert fact in refusal(project_file(tmp_path, **places))
 
 
 def test_an_overlap_of_half_the_window_is_allowed(tmp_path: Path) -> None:
     assert read_project(project_file(tmp_path, "[map]\nwindow = 96\noverlap = 48")).map.overlap == 48
 
 
-def test_an_absent_project_file_is_answered_with_how_to_write_one(tmp_path: Path) -> None:
-    assert "does not exist; `agrifm init DIR` writes one" in refusal(tmp_path / "agrifm.toml")
+def test_the_error_for_an_absent_project_file_names_agrifm_init(tmp_path: Path) -> None:
+    assert "`agrifm init DIR`" in refusal(tmp_path / "agrifm.toml")
 
 
 @pytest.mark.parametrize("content", [b"[season\narea=1", b"\xff\xfe\x00"])

@@ -1,4 +1,4 @@
-"""`agrifm init`: every key of the project file stands in the template, and each line holds where it stands."""
+"""`agrifm init`: the template has every key of the project file, and each of its lines is valid."""
 
 import re
 import tomllib
@@ -40,7 +40,7 @@ def keys_of(section: Any, name: str) -> set[str]:
     return found
 
 
-def test_every_key_of_the_project_file_stands_in_the_template_and_no_other() -> None:
+def test_the_template_has_every_key_of_the_project_file_and_no_other() -> None:
     known = set().union(*(keys_of(section, name) for name, section in SECTIONS.items()))
     assert {f"{section}.{key}" for section, key, _, _ in lines()} == known
 
@@ -49,8 +49,9 @@ def test_the_template_is_read_as_it_is_written(tmp_path: Path) -> None:
     init(tmp_path)
     project = read_project(tmp_path)
     assert project.imagery.products == ("sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061")
-    with pytest.raises(OutputError, match="it exists already; edit it"):
+    with pytest.raises(OutputError) as error:
         init(tmp_path)
+    assert error.value.facts["path"] == tmp_path / PROJECT_FILE
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_the_template_is_read_as_it_is_written(tmp_path: Path) -> None:
         if commented and section in SECTIONS and key != "provider"
     ],
 )
-def test_each_line_that_is_commented_out_holds_when_it_is_not(tmp_path: Path, section: str, line: str) -> None:
+def test_each_commented_line_is_valid_without_its_comment(tmp_path: Path, section: str, line: str) -> None:
     assert TEMPLATE.count(f"\n{line}\n") == 1
     (tmp_path / PROJECT_FILE).write_text(TEMPLATE.replace(f"\n{line}\n", f"\n{line.removeprefix('# ')}\n"))
     ((key, value),) = tomllib.loads(line.removeprefix("# ")).items()
@@ -69,7 +70,7 @@ def test_each_line_that_is_commented_out_holds_when_it_is_not(tmp_path: Path, se
     assert (list(stated) if isinstance(stated, tuple) else str(stated) if isinstance(stated, Path) else stated) == value
 
 
-def test_a_provider_or_files_hold_in_place_of_the_catalogue(tmp_path: Path) -> None:
+def test_a_provider_or_files_can_replace_the_catalogue(tmp_path: Path) -> None:
     (tmp_path / PROJECT_FILE).write_text(
         TEMPLATE.replace("\ncatalog = ", "\n# catalog = ").replace("# provider", "provider")
     )

@@ -33,8 +33,9 @@ def test_a_whole_number_of_any_length_keeps_all_its_digits(number: int) -> None:
 
 
 def test_an_unknown_code_is_refused_with_the_nearest_known_one() -> None:
-    with pytest.raises(LabelError, match=r"unknown label code '1120': the legend has 1110, 1121, other \(nearest: '11"):
+    with pytest.raises(LabelError, match="did you mean '11") as error:
         CROPS.number(1120)
+    assert error.value.facts == {"code": "1120", "known": ("1110", "1121", "other")}
 
 
 def test_codes_become_class_numbers_of_the_same_shape() -> None:
@@ -57,12 +58,12 @@ def test_other_is_grey_and_not_scored_and_crops_are_coloured_apart() -> None:
 
 def test_a_legend_has_room_for_255_classes_and_no_more() -> None:
     assert len(Legend.of(range(255))) == 255
-    with pytest.raises(LabelError, match="1 to 255 different codes, found 256 of them"):
+    with pytest.raises(LabelError, match="256"):
         Legend.of(range(256))
 
 
 def test_codes_that_are_the_same_number_are_refused_as_double() -> None:
-    with pytest.raises(LabelError, match="found '1110' twice"):
+    with pytest.raises(LabelError, match="'1110' twice"):
         Legend.of(["1110", 1110.0])
 
 
@@ -96,29 +97,29 @@ def test_a_csv_legend_is_read_with_its_optional_columns(tmp_path: Path, encoding
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "fact"),
     [
-        ("l.json", "[]", "Input should be an object"),
-        ("l.json", '{"classes": []}', "found 0 of them"),
+        ("l.json", "[]", "object"),
+        ("l.json", '{"classes": []}', "0 of them"),
         ("l.json", '{"classes": [{"code": null, "name": "a", "color": "#aabbcc"}]}', "classes.0.code"),
-        ("l.csv", "code,name,color\n1,Wheat,yellow\n", "classes.0.color: String should match pattern"),
-        ("l.csv", "code,name,color,size\n1,Wheat,#aabbcc,3\n", "classes.0.size: Extra inputs are not permitted"),
-        ("l.csv", "code,name\n1,Wheat\n", "classes.0.color: Field required"),
-        ("l.csv", "code,name,color\n1,Wheat,#aabbcc\n1.0,Rye,#aabbcd\n", "found '1' twice"),
+        ("l.csv", "code,name,color\n1,Wheat,yellow\n", "classes.0.color"),
+        ("l.csv", "code,name,color,size\n1,Wheat,#aabbcc,3\n", "classes.0.size"),
+        ("l.csv", "code,name\n1,Wheat\n", "classes.0.color"),
+        ("l.csv", "code,name,color\n1,Wheat,#aabbcc\n1.0,Rye,#aabbcd\n", "'1' twice"),
     ],
 )
-def test_a_file_that_is_no_legend_is_refused_with_what_is_wrong_and_where(
-    tmp_path: Path, name: str, content: str, said: str
+def test_a_file_that_is_not_a_legend_is_refused_with_the_wrong_key(
+    tmp_path: Path, name: str, content: str, fact: str
 ) -> None:
     path = tmp_path / name
     path.write_text(content)
     with pytest.raises(LabelError) as caught:
         Legend.read(path)
-    assert said in str(caught.value)
+    assert fact in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_an_absent_legend_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LabelError, match="No such file"):
+    with pytest.raises(LabelError, match=r"legend\.json"):
         Legend.read(tmp_path / "legend.json")

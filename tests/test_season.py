@@ -35,7 +35,7 @@ def test_a_season_over_new_year_holds_days_of_both_years() -> None:
 
 
 def test_a_season_that_ends_before_it_starts_is_refused_with_the_way_over_new_year() -> None:
-    with pytest.raises(ConfigError, match="a season that crosses New Year ends in the next year"):
+    with pytest.raises(ConfigError, match="New Year"):
         Season(date(2024, 11, 1), date(2024, 3, 1))
 
 

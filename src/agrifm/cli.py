@@ -1,6 +1,7 @@
-"""The command line: parses and calls. Every command is a plain function that Python users can call.
+"""The command line: it parses and calls. Every command is a plain function that Python users can call.
 
-Exit codes: 0 done, 1 the run failed, 2 the request was wrong. Slow libraries are imported when a command runs.
+Exit codes: 0 done, 1 the run failed, 2 the request was wrong. Slow libraries are imported when a command runs, so that
+`agrifm --help` answers at once.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from agrifm.errors import AgriFMError, ModelError
 
 @dataclass(frozen=True)
 class Command:
-    """A command: what its help says, its arguments, and what it runs."""
+    """A command: its help, its arguments, and the function that it runs."""
 
     summary: str
     arguments: Callable[[argparse.ArgumentParser], None]
@@ -23,7 +24,7 @@ class Command:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command and return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if " ".join(words[:2]) in COMMANDS:
         words[:2] = [" ".join(words[:2])]
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _without_secrets(sentence: str) -> str:
-    """A sentence without the secrets that were read, if any were."""
+    """Remove credentials from a sentence; none can be in it before the module that reads them is loaded."""
     credentials = sys.modules.get("agrifm.scene.access")
     return sentence if credentials is None else str(credentials.redacted(sentence))
 
@@ -54,9 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        own = commands.add_parser(name, help=command.summary, description=command.summary)
-        command.arguments(own)
-        own.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        subparser = commands.add_parser(name, help=command.summary, description=command.summary)
+        command.arguments(subparser)
+        subparser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
 
@@ -84,7 +85,8 @@ def _project(parser: argparse.ArgumentParser) -> None:
 def _init(options: argparse.Namespace) -> None:
     from agrifm.init import init
 
-    print(f"wrote {init(options.directory)}; edit the three places marked there, then run `agrifm fetch` beside it")
+    path = init(options.directory)
+    print(f"wrote {path}; edit the three places marked in it, then run `agrifm fetch` in its directory")
 
 
 def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,13 +95,13 @@ def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
         "--region",
         default="oceanic",
         metavar="R",
-        help="oceanic, mediterranean, monsoon, southern, or a region's file (default: oceanic)",
+        help="oceanic, mediterranean, monsoon, southern, or the path of a region file (default: oceanic)",
     )
-    parser.add_argument("--year", type=int, default=2024, metavar="Y", help="in which the season ends (default: 2024)")
+    parser.add_argument("--year", type=int, default=2024, metavar="Y", help="year the season ends in (default: 2024)")
     parser.add_argument(
         "--size", type=float, default=5.0, metavar="KM", help="side of the square area, kilometres (default: 5)"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="another seed, another season (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the random numbers (default: 0)")
     parser.add_argument(
         "--season",
         type=_day,
@@ -113,7 +115,7 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no date; write it as 2024-03-01") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date; write it as 2024-03-01") from error
 
 
 def _simulate(options: argparse.Namespace) -> None:
@@ -143,8 +145,8 @@ def _train(options: argparse.Namespace) -> None:
 
 def _map_arguments(parser: argparse.ArgumentParser) -> None:
     _project(parser)
-    parser.add_argument("--model", type=Path, help="model file (default: the one named in the project file)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where the map goes (default: map/ in the project)")
+    parser.add_argument("--model", type=Path, help="model file (default: the model named in the project file)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="directory of the map (default: map/ in the project)")
 
 
 def _map(options: argparse.Namespace) -> None:
@@ -155,14 +157,14 @@ def _map(options: argparse.Namespace) -> None:
 
 
 def _assess_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--map", type=Path, required=True, help="classified raster, made by agrifm or not")
+    parser.add_argument("--map", type=Path, required=True, help="classified raster, from agrifm or any other source")
     parser.add_argument(
         "--reference", type=Path, required=True, help="labelled points drawn with `agrifm assess design`"
     )
     parser.add_argument("--label", required=True, metavar="COLUMN", help="column of the reference class code")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where report.html and report.json go")
-    parser.add_argument("--scores", type=Path, help="models/scores.json, to show scores on unseen blocks too")
-    parser.add_argument("--training", type=Path, help="training parcels, to count reference points inside them")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory of the report")
+    parser.add_argument("--scores", type=Path, help="models/scores.json, to report the scores on unseen blocks too")
+    parser.add_argument("--training", type=Path, help="training parcels, to count the reference points inside them")
 
 
 def _assess(options: argparse.Namespace) -> None:
@@ -177,7 +179,7 @@ def _assess(options: argparse.Namespace) -> None:
 def _design_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--map", type=Path, required=True, help="classified raster; its classes are the strata")
     parser.add_argument("--n", type=int, required=True, help="number of points")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other points (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers (default: 0)")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="GeoPackage with an empty label column")
 
 
@@ -185,7 +187,7 @@ def _design(options: argparse.Namespace) -> None:
     from agrifm.assess.design import draw
 
     draw(options.map, options.n, options.seed, options.out)
-    print(f"wrote {options.out}; fill its column `label` with the class codes found on the ground")
+    print(f"wrote {options.out}; fill its column `label` with the class codes observed on the ground")
 
 
 def _model_file(parser: argparse.ArgumentParser) -> None:
@@ -195,7 +197,7 @@ def _model_file(parser: argparse.ArgumentParser) -> None:
 def _window_arguments(parser: argparse.ArgumentParser) -> None:
     _model_file(parser)
     parser.add_argument(
-        "--window", type=_three, metavar="T,H,W", help="attention window in tokens, where the file leaves it open"
+        "--window", type=_three, metavar="T,H,W", help="attention window in tokens, if the file does not state it"
     )
 
 
@@ -237,13 +239,13 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="MODEL", help="safetensors that `agrifm train` wrote")
     parser.add_argument("out", type=Path, metavar="OUT", help=".onnx, or .pt2 for torch.export.load")
     parser.add_argument(
-        "--frames", type=int, metavar="N", help="most frames of observed series (others have those of training)"
+        "--frames", type=int, metavar="N", help="maximum number of frames of observed series (default: as in training)"
     )
     parser.add_argument(
-        "--side", type=int, metavar="N", help="side of the windows that it takes, target pixels (default: of training)"
+        "--side", type=int, metavar="N", help="side of the graph's windows, target pixels (default: as in training)"
     )
     parser.add_argument(
-        "--without", action="append", default=[], metavar="SENSOR", help="a sensor to go without, once per sensor"
+        "--without", action="append", default=[], metavar="SENSOR", help="a sensor to leave out; repeat for more"
     )
 
 
@@ -271,7 +273,7 @@ def _cube(parser: argparse.ArgumentParser) -> None:
 
 def _cube_info_arguments(parser: argparse.ArgumentParser) -> None:
     _cube(parser)
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw when and where the area was seen (PNG)")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the clear observations (PNG)")
 
 
 def _cube_info(options: argparse.Namespace) -> None:
@@ -290,7 +292,7 @@ def _require_torch() -> None:
     from importlib.util import find_spec
 
     if find_spec("torch") is None:
-        raise ModelError("reading weights needs PyTorch, which is not installed; pip install 'agrifm[deep]'")
+        raise ModelError("reading weights: PyTorch is not installed; run pip install 'agrifm[deep]'")
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -310,21 +312,21 @@ COMMANDS = {
     "simulate": Command(
         "write a synthetic season: a STAC catalogue of scenes with known truth", _simulate_arguments, _simulate
     ),
-    "fetch": Command("scenes, or files of one's own, to the cube", _project, _fetch),
-    "train": Command("cube and labels to models, scored on unseen blocks", _project, _train),
-    "map": Command("cube and model to a map of classes and confidence", _map_arguments, _map),
-    "assess": Command("map and reference points to accuracy and areas with intervals", _assess_arguments, _assess),
-    "assess design": Command("draw reference points with the map's classes as strata", _design_arguments, _design),
-    "cube info": Command("what a cube holds, and the rules it was made by", _cube_info_arguments, _cube_info),
-    "cube check": Command("whether a cube is whole and plausible; exit code 2 where it is not", _cube, _cube_check),
-    "model info": Command("what a file of weights holds", _window_arguments, _info),
+    "fetch": Command("build the cube from scenes or local files", _project, _fetch),
+    "train": Command("train models on cube and labels, and score them on unseen blocks", _project, _train),
+    "map": Command("map classes and confidence with a trained model", _map_arguments, _map),
+    "assess": Command("estimate accuracy and areas with intervals", _assess_arguments, _assess),
+    "assess design": Command("draw reference points, stratified by the map's classes", _design_arguments, _design),
+    "cube info": Command("show what a cube contains and how it was made", _cube_info_arguments, _cube_info),
+    "cube check": Command("check that a cube is complete and plausible; exit code 2 if not", _cube, _cube_check),
+    "model info": Command("show what a file of weights contains", _window_arguments, _info),
     "model convert": Command(
-        "public weights to safetensors with a record, and back, exactly", _convert_arguments, _convert
+        "convert public weights to safetensors with a record, and back, exactly", _convert_arguments, _convert
     ),
     "model export": Command(
-        "a trained network as a graph that runs without this code: ONNX or .pt2", _export_arguments, _export
+        "export a trained network as a graph that runs without agrifm: ONNX or .pt2", _export_arguments, _export
     ),
-    "model check": Command("compare what a model expects with what a cube holds", _check_arguments, _check),
-    "status": Command("what is done and what is next; versions, processor, credentials present", _project, _status),
-    "demo": Command("simulate, fetch, train, map and assess in one go, offline", _directory, _demo),
+    "model check": Command("compare what a model expects with what a cube contains", _check_arguments, _check),
+    "status": Command("show what is done and next; versions, processor, credentials", _project, _status),
+    "demo": Command("run simulate, fetch, train, map and assess, offline", _directory, _demo),
 }

@@ -26,9 +26,9 @@ class SeasonConfig(Frozen):
     start: date
     """First day of the season."""
     end: date
-    """Last day of the season; in the next year where the season crosses New Year."""
+    """Last day of the season; in the next year if the season crosses New Year."""
     buffer: float = Field(0.0, ge=0, le=100_000)
-    """Metres by which the area is grown on all sides."""
+    """Metres added to the area on all sides."""
 
     @model_validator(mode="after")
     def _ends_after_its_start(self) -> Self:
@@ -42,92 +42,91 @@ class SeasonConfig(Frozen):
 
 
 class FilesConfig(Frozen):
-    """Files of one's own, read as one product."""
+    """Local files, read as one product."""
 
     product: str
-    """Name of the product, which says how its numbers are encoded."""
+    """Name of the product, which defines how the numbers are encoded."""
     pattern: str
-    """Glob pattern of GeoTIFF or NetCDF files; a GeoTIFF's date (YYYYMMDD or YYYY-MM-DD) and asset are in its name."""
+    """Glob pattern of GeoTIFF or NetCDF files; the name of a GeoTIFF contains its date (YYYYMMDD or
+    YYYY-MM-DD) and asset."""
     baseline: str | None = None
-    """Processing baseline of the files, such as "05.10", where the product's offset depends on it."""
+    """Processing baseline of the files, such as "05.10", for products whose offset depends on it."""
 
 
 class ImageryConfig(Frozen):
     """Which scenes become the cube."""
 
     provider: str | None = None
-    """A provider that is searched, such as "earth-search"."""
+    """The provider to search, such as "earth-search"."""
     catalog: str | None = None
     """Instead of a provider, a path or URL: a static STAC catalogue (catalog.json), a STAC API, an item collection such
     as the scenes.json of an earlier fetch, or a stac-geoparquet file."""
     files: tuple[FilesConfig, ...] = ()
-    """Files of one's own, as [[imagery.files]] tables."""
+    """Local files, as [[imagery.files]] tables."""
     products: tuple[str, ...] = ()
-    """Products to take from there, such as "sentinel-2-c1-l2a"; each brings its sensor, the first named goes first."""
+    """Products to fetch, such as "sentinel-2-c1-l2a"; the first one's sensor comes first in the cube."""
     cloud: float | None = Field(None, ge=0, le=100)
-    """Highest cloud cover of a scene, percent, as its item states it; scenes that state none are kept."""
+    """Highest cloud cover of a scene in its STAC item, percent; scenes without that property are kept."""
     skip: tuple[str, ...] = ()
     """Ids of scenes to leave out; they are counted and named."""
     native_grid: bool = False
     """Keep the grid of the files instead of the area's UTM zone (one sensor only)."""
     offset: Literal["refuse", "metadata", "pixels"] = "refuse"
-    """What becomes of a Sentinel-2 scene whose metadata and dark pixels disagree on its offset: refused, or settled."""
+    """If metadata and dark pixels of a Sentinel-2 scene disagree on its offset: stop, or which of the two to trust."""
     masked: tuple[str, ...] = ("cloud", "cloud-edge", "cirrus", "shadow", "dark", "snow")
-    """Flags of the quality bands that make a pixel unusable; add "water" or take "snow" out as the task asks."""
+    """Flags of the quality bands that mask a pixel; add "water" or remove "snow" as the task requires."""
     dilate: float = Field(0.0, ge=0)
-    """Metres around masked clouds, cirrus and shadows that are masked too, for every sensor alike."""
+    """Metres around masked clouds, cirrus and shadows that are masked too, for every sensor."""
     masks: tuple[str, ...] = ()
-    """Names of masks of one's own: entry points of the group `agrifm.masks` in installed packages."""
+    """Additional masks from plug-ins: entry points of the group `agrifm.masks` in installed packages."""
 
     @model_validator(mode="after")
     def _some_source(self) -> Self:
         searched = self.provider or self.catalog
         if self.provider and self.catalog:
-            raise ValueError("`provider` and `catalog` both say where scenes are; leave one of them out")
+            raise ValueError("`provider` and `catalog` both name a source of scenes; remove one of them")
         if not searched and not self.files:
             raise ValueError("give `provider`, `catalog` (a STAC catalogue) or [[imagery.files]] tables")
         if searched and not self.products:
             raise ValueError("`products` is empty; name the products to take from the catalogue")
         if not searched and self.products:
-            raise ValueError(
-                "`products` are taken from a catalogue; give `provider` or `catalog`, or leave `products` out"
-            )
+            raise ValueError("`products` need a catalogue; give `provider` or `catalog`, or remove `products`")
         return self
 
 
 class LabelsConfig(Frozen):
-    """What is known on the ground."""
+    """Ground truth."""
 
     file: Path
     """Polygons or points (GeoPackage, GeoJSON, GeoParquet) or a raster of class codes (GeoTIFF)."""
     column: str = "crop"
     """Column of the class code; not used for a raster."""
     legend: Path | None = None
-    """Legend (JSON or CSV: code, name, color); without one, the codes found are the legend."""
+    """Legend (JSON or CSV: code, name, color); by default, the codes in the labels."""
     other: Path | None = None
-    """Land that is no crop of interest, as polygons or a land-cover raster: the class `other`."""
+    """Land outside the crops of interest, as polygons or a land-cover raster: the class `other`."""
     other_values: tuple[int, ...] = ()
     """Values of that raster that mean `other`, such as 10 and 80 (trees and water of ESA WorldCover)."""
     fold_column: str | None = None
-    """Column that says train, validation or test for each shape, where that was decided beforehand."""
+    """Column with train, validation or test for each shape, if the split is already decided."""
     block: int = Field(960, gt=0, multiple_of=480)
-    """Side in metres of the squares that are kept apart in training, validation and test."""
+    """Side in metres of the squares that separate training, validation and test."""
 
 
 class ModelConfig(Frozen):
-    """What is trained."""
+    """The models to train."""
 
     names: tuple[Literal["agrifm", "random-forest"], ...] = Field(("agrifm", "random-forest"), min_length=1)
     """Models to train and score side by side."""
     preset: Literal["base", "small", "tiny"] = "tiny"
     """Size of AgriFM."""
     weights: Path | None = None
-    """Weights that AgriFM starts from (safetensors with a record): the encoder's shape is theirs, the decoder new."""
+    """Initial weights of AgriFM (safetensors with a record); they set the encoder's shape, and the decoder is new."""
     frames: int = Field(24, ge=1, le=200)
     """Equal periods into which the season is divided; the base preset needs 29 to 32."""
     series: SeriesKind = "interpolated"
-    """How AgriFM sees the season: "interpolated" to equal periods; "composites", of each period the observation nearest
-    its middle; or "observed", every observation. The last two keep dates and gaps."""
+    """The series that AgriFM receives: "interpolated" to equal periods; "composites", in each period the observation
+    nearest its middle; or "observed", every observation. The last two keep dates and gaps."""
     side: int = Field(96, ge=48, multiple_of=48)
     """Side of training windows, target pixels."""
     steps: int = Field(1500, ge=1)
@@ -139,14 +138,14 @@ class ModelConfig(Frozen):
     seed: int = 0
     """Seed of blocks, weights and order."""
     sensor_dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of the training steps in which one sensor is left out, never the finest; above 0, a cube that is mapped may
-    lack them."""
+    """Share of the training steps that drop one sensor, never the finest; above 0, the model can map cubes that lack
+    one of them."""
 
     @model_validator(mode="after")
     def _preset_takes_the_series(self) -> Self:
         if self.series == "observed" and self.preset == "base":
             raise ValueError(
-                'preset "base" takes 29 to 32 frames, but `series` "observed" has as many as there are observations; '
+                'preset "base" needs 29 to 32 frames, but `series` "observed" has as many as there are observations; '
                 'set `series` to "composites", or `preset` to "small"'
             )
         return self
@@ -156,11 +155,11 @@ class MapConfig(Frozen):
     """How the map is made."""
 
     model: str = "agrifm"
-    """Name of the trained model that draws the map."""
+    """Name of the trained model that makes the map."""
     window: int | None = Field(None, ge=48, multiple_of=48)
-    """Side of prediction windows, target pixels; left out, that of the model's training windows."""
+    """Side of prediction windows, target pixels; by default, the side of the training windows."""
     overlap: int = Field(48, ge=0, multiple_of=48)
-    """Pixels shared with each neighbour and blended, so that seams do not show."""
+    """Pixels that neighbouring windows share and blend, so that no seams are visible."""
 
     @model_validator(mode="after")
     def _overlap_fits(self) -> Self:
@@ -170,14 +169,14 @@ class MapConfig(Frozen):
 
 
 class AssessConfig(Frozen):
-    """How the map is judged."""
+    """How the map is assessed."""
 
     column: str = "label"
     """Column of the reference class code in the demo's points; `agrifm assess` takes --label."""
 
 
 class Project(Frozen):
-    """A season described: what every command reads."""
+    """The project file: one season, read by every command."""
 
     season: SeasonConfig
     imagery: ImageryConfig
@@ -197,7 +196,7 @@ class Project(Frozen):
         return self
 
     def path(self, path: Path | str) -> Path:
-        """A path of the project file, which is relative to it."""
+        """A path in the project file; relative paths start at the file's directory."""
         return self.directory / path
 
     @property
@@ -220,7 +219,7 @@ def read_project(path: Path) -> Project:
     """Read a project file, or `agrifm.toml` in a directory.
 
     Raises:
-        ConfigError: the file is absent, is not TOML, or has an unknown key or an unusable value.
+        ConfigError: the file does not exist, is not TOML, or has an unknown key or an invalid value.
     """
     file = path / PROJECT_FILE if path.is_dir() else path
     try:

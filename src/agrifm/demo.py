@@ -1,4 +1,4 @@
-"""`agrifm demo`: simulate, fetch, train, map and assess in one go, offline, with the time of each stage."""
+"""`agrifm demo`: simulate, fetch, train, map and assess, offline, with the time of each stage."""
 
 import resource
 import sys
@@ -42,18 +42,18 @@ learning_rate = 3e-3
 window = 192
 """
 SIZE_KM = 7.5
-"""Side of the simulated area; with blocks of 480 m, over 70 of them unseen, and nine crops with 15 parcels in them."""
+"""Side of the simulated area: large enough for over 70 unseen blocks of 480 m with 15 parcels of each of nine crops."""
 REFERENCE_POINTS = 400
 
 
 def demo(directory: Path) -> dict[str, Any]:
-    """The whole road on a simulated season, into a new directory or one of an earlier demo; a stopped demo continues.
+    """Run every stage on a simulated season, in a new directory or that of an earlier demo; a stopped demo continues.
 
     Returns:
         The report, as written to `report/report.json`.
 
     Raises:
-        OutputError: the directory is not ours, or the disk is full.
+        OutputError: the directory holds other files, or the disk is full.
     """
     from agrifm.assess.design import draw
     from agrifm.assess.report import assess
@@ -106,7 +106,7 @@ def _stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
 
 
 def _visit(points: Path, truth: Path) -> None:
-    """Fill the label column of the reference points with the truth, as a visit to the field would."""
+    """Fill the label column of the reference points with the truth, as a field visit would."""
     import geopandas
     import rasterio
 
@@ -122,7 +122,7 @@ def _visit(points: Path, truth: Path) -> None:
 def _summary(
     directory: Path, account: list[str], seconds: dict[str, float], peak: float, report: dict[str, Any]
 ) -> None:
-    """Tables of stages, models and areas, and the paths to look at."""
+    """Print tables of stages, models and areas, and the paths to open."""
     from rich.console import Console
     from rich.table import Table
 
@@ -138,13 +138,9 @@ def _summary(
     models = Table(title="On blocks that no model has seen", title_justify="left")
     for column in ("model", "overall accuracy", "macro F1", "macro F1, parcels"):
         models.add_column(column, justify="left" if column == "model" else "right")
-    for name, own in report["models"].items():
-        models.add_row(
-            name,
-            _interval(own, "overall_accuracy"),
-            _interval(own, "macro_f1"),
-            f"{own['macro_f1_parcels']:.2f}",
-        )
+    for name, scores in report["models"].items():
+        accuracy, macro_f1 = _interval(scores, "overall_accuracy"), _interval(scores, "macro_f1")
+        models.add_row(name, accuracy, macro_f1, f"{scores['macro_f1_parcels']:.2f}")
     areas = Table(title="Area of each class, with 95 % interval", title_justify="left")
     for column in ("class", "mapped ha", "estimated ha", "±"):
         areas.add_column(column, justify="left" if column == "class" else "right")
@@ -158,8 +154,8 @@ def _summary(
     console.print(areas)
     console.print(f"peak memory {peak:.1f} GB")
     console.print("\n".join(account))
-    console.print(f"look at  {directory / 'report' / 'report.html'}\n         {directory / 'map' / 'map.png'}")
-    console.print(f"         {directory / 'map' / 'classes.tif'} (opens in QGIS with its colours)", highlight=False)
+    console.print(f"open  {directory / 'report' / 'report.html'}\n      {directory / 'map' / 'map.png'}")
+    console.print(f"      {directory / 'map' / 'classes.tif'} (opens in QGIS with its colours)", highlight=False)
 
 
 def _interval(scores: dict[str, Any], key: str) -> str:

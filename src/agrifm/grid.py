@@ -21,7 +21,7 @@ from shapely.geometry.base import BaseGeometry
 from agrifm.errors import CubeError
 
 NEST = 480
-"""Side in metres of the square in which all pixel sizes nest."""
+"""Side in metres of the square in which all pixel sizes nest: the smallest MODIS pixel."""
 LONLAT = "EPSG:4326"
 
 
@@ -46,7 +46,7 @@ class Window:
         return Window(*(number // ratio for number in numbers))
 
     def grown(self, pixels: int, shape: tuple[int, int]) -> "Window":
-        """With so many more pixels on each side, as far as a grid of `shape` has them."""
+        """The window with `pixels` more on each side, clipped to a grid of `shape`."""
         top, left = max(self.row - pixels, 0), max(self.col - pixels, 0)
         bottom, right = min(self.row + self.height + pixels, shape[0]), min(self.col + self.width + pixels, shape[1])
         return Window(top, left, bottom - top, right - left)
@@ -115,7 +115,7 @@ class Grid:
     def at(self, resolution: float) -> "Grid":
         """The same ground in pixels of another side; the extent must be a multiple of it."""
         height, width = (side * self.resolution / resolution for side in self.shape)
-        assert (height, width) == (int(height), int(width)), f"{self.bounds} is no multiple of {resolution}"
+        assert (height, width) == (int(height), int(width)), f"{self.bounds} is not a multiple of {resolution}"
         left, _, _, top = self.bounds
         corner = Affine(resolution, 0, left, 0, -resolution, top)
         return Grid.of(str(self.crs), corner, (int(height), int(width)))
@@ -157,7 +157,7 @@ def utm_zone(area: BaseGeometry) -> str:
     """EPSG code of the UTM zone that contains an area given in longitude and latitude.
 
     Raises:
-        CubeError: the area is empty, lies outside UTM's latitudes (80 S to 84 N), or in several zones.
+        CubeError: the area is empty, outside UTM's latitudes (80 S to 84 N), or in several zones.
     """
     if area.is_empty:
         raise CubeError("choosing a grid for the area: it is empty; give a polygon or a box with some extent")
@@ -167,29 +167,32 @@ def utm_zone(area: BaseGeometry) -> str:
             f"choosing a grid for the area: it spans longitudes {west:.3f} to {east:.3f} and latitudes "
             f"{south:.3f} to {north:.3f}, outside UTM (80 S to 84 N); give it in longitude and latitude"
         )
-    first = min(floor((west + 180) / 6) + 1, 60)
-    last = max(ceil((east + 180) / 6), first)  # an area that ends on a border lies before it
+    first = min(floor((west + 180) / 6) + 1, 60)  # 180 E belongs to zone 60, not to a zone 61
+    last = max(ceil((east + 180) / 6), first)  # an area that ends on a border does not cross it
     if first != last:
         border = first * 6 - 180
         raise CubeError(
-            f"choosing a grid for the area: it lies in UTM zones {first} to {last}; an area over two zones is "
-            f"two cubes, so cut it at longitude {border} (agrifm.grid.divide_by_zone does) and fetch each part"
+            f"choosing a grid for the area: it spans UTM zones {first} to {last}, and a cube has one; cut the area at "
+            f"longitude {border} (agrifm.grid.divide_by_zone does this) and fetch each part",
+            first=first,
+            last=last,
+            border=border,
         )
     return f"EPSG:{(32700 if (south + north) / 2 < 0 else 32600) + first}"
 
 
 def divide_by_zone(area: BaseGeometry) -> dict[str, BaseGeometry]:
-    """Parts of an area in longitude and latitude by the EPSG code of the UTM zone that holds them, from west to east.
+    """Parts of an area in longitude and latitude by the EPSG code of their UTM zone, from west to east.
 
-    A zone holds its western border and not its eastern one, so that every point belongs to one; parts touch along the
-    border, and a pixel of one zone's cube whose centre lies beyond it belongs to the other.
+    A zone contains its western border and not its eastern one, so that every point belongs to one zone. Parts touch
+    along the border; a pixel of one zone's cube whose centre is beyond the border belongs to the other zone.
 
     Raises:
-        CubeError: the area is empty or reaches out of UTM.
+        CubeError: the area is empty or extends beyond UTM.
     """
     west, south, east, north = area.bounds
     if not (-180 <= west <= east <= 180):
-        return {utm_zone(area): area}  # which says what is wrong
+        return {utm_zone(area): area}  # raises, and says what is wrong
     parts, first = {}, floor((west + 180) / 6)
     for zone in range(first, max(ceil((east + 180) / 6), first + 1)):
         part = area.intersection(box(zone * 6 - 180, south, zone * 6 - 174, north))
@@ -219,7 +222,7 @@ def tiles(shape: tuple[int, int], side: int) -> Iterator[Window]:
 
 
 def starts(length: int, side: int, stride: int) -> list[int]:
-    """Where windows of `side` start along an axis so that every pixel is inside one.
+    """The starts of windows of `side` along an axis, so that every pixel is inside one.
 
     Steps of `stride`, and a last start that touches the end; [0] where the axis is not longer than `side`.
     """

@@ -1,7 +1,7 @@
 """Legends: classes with code, name, colour and parent. Files and models hold dense class numbers 0..n-1.
 
-255 means unlabelled or nodata. A code is a string, as its source writes it; numbers compare as integers written
-out, so 1110, 1110.0 and "1110" are one code.
+255 means unlabelled or nodata. A code is a string, as its source writes it. Numbers are compared as integers written
+out: 1110, 1110.0 and "1110" are the same code.
 """
 
 import csv
@@ -33,10 +33,10 @@ PALETTE = (
 
 
 def code_of(value: object) -> str:
-    """A code as text: whole numbers without a fraction ("1110.0" and 1110 are "1110"), text stripped."""
+    """Write a code as text: whole numbers without a fraction ("1110.0" and 1110 become "1110"), text stripped."""
     text = str(value).strip()
     try:
-        return str(int(text))  # exact however long it is
+        return str(int(text))  # exact, where float would round a code of 17 digits
     except ValueError:
         pass
     try:
@@ -75,7 +75,7 @@ class Legend(Frozen):
         """Legend of these codes in order, coloured from the palette; `other` is grey and not scored.
 
         Raises:
-            LabelError: a code comes twice, or there are more than 255.
+            LabelError: a code is repeated, or there are more than 255.
         """
         written = [code_of(code) for code in codes]
         palette = iter(PALETTE * (len(written) // len(PALETTE) + 1))
@@ -98,7 +98,7 @@ class Legend(Frozen):
         """Legend from a JSON file (`{"classes": [{"code", "name", "color", …}]}`) or a CSV with such columns.
 
         Raises:
-            LabelError: the file is absent, or not a legend.
+            LabelError: the file does not exist or is not a legend.
         """
         try:
             if path.suffix.lower() == ".csv":
@@ -125,7 +125,7 @@ class Legend(Frozen):
         """The class number of a code.
 
         Raises:
-            LabelError: the legend has no such code; the nearest one is in the message.
+            LabelError: the legend has no such code; the message suggests the nearest one.
         """
         written = code_of(code)
         if written in self.codes:

@@ -17,7 +17,7 @@ def day_number(day: date) -> int:
 
 
 def day_date(number: int) -> date:
-    """The date that lies `number` days after 1970-01-01."""
+    """The date `number` days after 1970-01-01."""
     return EPOCH + timedelta(days=int(number))
 
 

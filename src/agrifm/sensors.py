@@ -1,4 +1,4 @@
-"""Sensors are physics: bands in order, wavelengths, ground sampling distance. Encodings live in `scene.products`.
+"""Sensors as physics: bands in order, wavelengths, ground sampling distance. `scene.products` has the encodings.
 
 Wavelengths and widths are nominal band centres and full widths at half maximum, nanometres.
 """
@@ -144,7 +144,7 @@ def find_sensor(name: str) -> Sensor:
     """The sensor of that name.
 
     Raises:
-        ConfigError: no sensor has that name; the nearest known name is in the message.
+        ConfigError: no sensor has that name; the message suggests the nearest known name.
     """
     if name in SENSORS:
         return SENSORS[name]

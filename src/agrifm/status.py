@@ -1,4 +1,4 @@
-"""`agrifm status`: what of the project is done and what is next; versions, processor, credentials present or not."""
+"""`agrifm status`: which steps of the project are done and what is next; versions, processor, credentials present."""
 
 import os
 import platform
@@ -14,10 +14,10 @@ LIBRARIES = ("rasterio", "zarr", "xarray", "pystac", "torch", "lightning")
 
 
 def status(path: Path) -> list[str]:
-    """Lines that say where a project stands and what this machine has; nothing secret is in them.
+    """Describe the progress of a project and this machine, line by line, without any secret.
 
     Args:
-        path: agrifm.toml or its directory; where there is none, the project is left out.
+        path: agrifm.toml or its directory; if it does not exist, only the machine is described.
 
     Raises:
         ConfigError: the project file cannot be read.
@@ -32,7 +32,7 @@ def status(path: Path) -> list[str]:
 
 
 def _project(project: Project) -> list[str]:
-    """One line per step: done, begun or not, and the first that is not done as the next."""
+    """Describe each step as done, begun or not done, and name the first that is not done as the next."""
     steps = {
         "fetch": (project.cube / MARKER, project.cube.with_name(f"{project.cube.name}.partial")),
         "train": (project.models / "scores.json", project.models),
@@ -46,7 +46,7 @@ def _project(project: Project) -> list[str]:
             lines.append(f"{command}: done ({done.parent.name})")
             continue
         following = following or command
-        lines.append(f"{command}: {'begun; run it again to continue' if begun.exists() else 'not done'}")
+        lines.append(f"{command}: {'started; run it again to continue' if begun.exists() else 'not done'}")
     after = "`agrifm assess design`, then `agrifm assess`"
     return [*lines, f"next: {after if following is None else f'`agrifm {following}`'}"]
 

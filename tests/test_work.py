@@ -6,10 +6,12 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from agrifm.work import run_tiles
+from agrifm.files import MARKER
+from agrifm.work import Resumable, fingerprint, run_tiles
 
 
 def square(number: int) -> int:
@@ -136,3 +138,128 @@ def test_tiles_in_flight_beside_a_failure_still_yield_their_results() -> None:
         assert next(results) == (1, 1)
         with pytest.raises(ValueError, match="broken"):
             next(results)
+
+
+def write_number(scratch: Path, number: int) -> int:
+    (scratch / str(number)).write_text(str(number))
+    return number * number
+
+
+def begun(scratch: Path, content: object = "a plan", decisions: object = None) -> Resumable:
+    work = Resumable(scratch, fingerprint(content))
+    if not work.begun:
+        work.begin(decisions)
+    return work
+
+
+def run(work: Resumable, numbers: range = range(6), stop: int | None = None) -> list[int]:
+    """Run the units, killed before `stop` is noted; returns the units that were computed."""
+    computed = []
+
+    def compute(number: int) -> int:
+        computed.append(number)
+        result = write_number(work.scratch, number)
+        if number == stop:
+            raise KeyboardInterrupt
+        return result
+
+    if stop is None:
+        assert work.run(compute, numbers, str, "test") == {str(number): number**2 for number in numbers}
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            work.run(compute, numbers, str, "test")
+    return computed
+
+
+def test_a_fingerprint_depends_on_the_content_and_not_on_its_order() -> None:
+    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1}) != fingerprint({"a": 1, "b": [3]})
+
+
+def test_work_killed_between_a_unit_and_its_note_repeats_that_unit(tmp_path: Path) -> None:
+    scratch = tmp_path / "result.partial"
+    assert run(begun(scratch), stop=3) == [0, 1, 2, 3]
+    assert (scratch / "3").exists()
+    again = Resumable(scratch, fingerprint("a plan"))
+    assert again.begun
+    assert run(again) == [3, 4, 5]
+    assert run(begun(scratch)) == []
+
+
+def test_a_torn_last_line_counts_as_not_done_and_stops_nothing(tmp_path: Path) -> None:
+    scratch = tmp_path / "result.partial"
+    work = begun(scratch)
+    run(work, stop=3)
+    work.journal.write_text(work.journal.read_text()[:-2])
+    assert run(begun(scratch), stop=4) == [2, 3, 4]
+    assert run(begun(scratch)) == [4, 5]
+
+
+@pytest.mark.parametrize("journal", ["", "{", '{"plan": 1}\n', "[]\n", None])
+def test_a_journal_that_cannot_be_read_starts_afresh(tmp_path: Path, journal: str | None) -> None:
+    scratch = tmp_path / "result.partial"
+    work = begun(scratch)
+    run(work)
+    if journal is None:
+        work.journal.unlink()
+    else:
+        work.journal.write_text(journal)
+    assert not Resumable(scratch, fingerprint("a plan")).begun
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_work_of_another_fingerprint_is_removed(tmp_path: Path) -> None:
+    scratch = tmp_path / "result.partial"
+    run(begun(scratch))
+    work = Resumable(scratch, fingerprint("another plan"))
+    assert not work.begun
+    assert list(tmp_path.iterdir()) == []
+    work.begin()
+    assert run(work) == [0, 1, 2, 3, 4, 5]
+
+
+def test_decisions_are_kept_from_the_run_that_began(tmp_path: Path) -> None:
+    begun(tmp_path / "result.partial", decisions=[1, {"a": None}])
+    assert begun(tmp_path / "result.partial", decisions="other").decisions == [1, {"a": None}]
+
+
+def test_finished_work_is_put_in_its_place_and_leaves_nothing(tmp_path: Path) -> None:
+    for content in ("old", "new"):
+        work = begun(tmp_path / "result.partial", content)
+        (work.scratch / "content").write_text(content)
+        work.finish(tmp_path / "result", "cube")
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]
+    assert {path.name for path in (tmp_path / "result").iterdir()} == {MARKER, "content"}
+    assert (tmp_path / "result" / "content").read_text() == "new"
+
+
+def test_work_killed_while_it_finishes_is_finished_by_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old result is out of the way, the new one not yet in its place."""
+    begun(tmp_path / "result.partial").finish(tmp_path / "result", "cube")
+    work = begun(tmp_path / "result.partial", "new")
+    run(work)
+    replace = Path.replace
+
+    def killed(self: Path, target: Path) -> Path:
+        if self == work.scratch:
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        work.finish(tmp_path / "result", "cube")
+    monkeypatch.undo()
+    again = begun(tmp_path / "result.partial", "new")
+    assert run(again) == []
+    again.finish(tmp_path / "result", "cube")
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]
+
+
+def test_units_that_are_files_need_the_scratch_only(tmp_path: Path) -> None:
+    work = begun(tmp_path / "windows")
+    write_number(work.scratch, 3)
+    assert (begun(tmp_path / "windows").scratch / "3").exists()
+    assert not (begun(tmp_path / "windows", "another plan").scratch / "3").exists()
+    work.remove()
+    assert list(tmp_path.iterdir()) == []

@@ -1,11 +1,17 @@
-"""Long work: a progress bar with the remaining time, and one function that runs many tiles."""
+"""Long work: a progress bar with the remaining time, many tiles at once, and work that continues after a stop."""
 
+import hashlib
+import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED as FIRST
 from concurrent.futures import Executor, Future, wait
 from contextlib import contextmanager
 from itertools import islice
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
+
+from agrifm.files import finish_directory, write_text
 
 Tile = TypeVar("Tile")
 Result = TypeVar("Result")
@@ -50,7 +56,8 @@ def run_tiles(
     begun; those in flight still yield their results, and then the first failure is raised.
 
     Args:
-        executor: any `concurrent.futures` executor, threads or Dask's `client.get_executor()`; None = in line.
+        executor: any `concurrent.futures` executor: threads, processes, or Dask's `client.get_executor()`; the last
+            two need a function and tiles that can be pickled. None runs the tiles in this thread.
     """
     if executor is None:
         for tile in tiles:
@@ -76,3 +83,113 @@ def run_tiles(
         wait(running)
     if failure is not None:
         raise failure
+
+
+def fingerprint(content: object) -> str:
+    """SHA-256 of what decides a result, given as something that JSON can hold; the order of keys does not matter."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+class Resumable:
+    """Work that can be stopped at any moment, by a kill too, and continues where it stopped.
+
+    Unfinished results are kept in the directory `scratch`; a journal next to it, named like it plus `.journal`, keeps
+    the fingerprint of what decides the result and a line of JSON for each finished unit of work. Scratch and journal
+    of another fingerprint are removed. Three kinds of work use it:
+
+        work = Resumable(partial_directory(path, "cube"), fingerprint(content))
+        if not work.begun:
+            ...  # create what the units write into, in work.scratch
+            work.begin(decisions)
+        results = work.run(write, units, key=name_of, executor=executor)  # a journal of units with results
+        work.finish(path, "cube")
+
+    A unit that is one file needs no journal: write it into `scratch` by `files.write_aside`, and it is finished when
+    it exists. Work that has checkpoints of its own needs only `scratch`. Both end with `remove` or `finish`.
+    """
+
+    def __init__(self, scratch: Path, fingerprint: str) -> None:
+        self.scratch = scratch
+        self.journal = scratch.with_name(f"{scratch.name}.journal")
+        self.fingerprint = fingerprint
+        self.begun = False
+        """Whether `scratch` holds work of this fingerprint, of this run or of one that was stopped."""
+        self.decisions: Any = None
+        """What was given to `begin`."""
+        self.results: dict[str, Any] = {}
+        """Of the finished units, by key."""
+        if not self._read():
+            self.remove()
+
+    def _read(self) -> bool:
+        """Take over what a stopped run left; False if there is nothing of this fingerprint."""
+        if not (self.scratch.exists() and self.journal.exists()):
+            return False
+        text = self.journal.read_text(encoding="utf-8")
+        # The last line was cut off by a kill if it does not end: its unit counts as unfinished.
+        whole = text[: text.rfind("\n") + 1]
+        try:
+            head, *lines = whole.splitlines()
+            about = json.loads(head)
+            if about["fingerprint"] != self.fingerprint:
+                return False
+            self.results = {key: json.loads(result) for key, _, result in (line.partition(" ") for line in lines)}
+            self.decisions, self.begun = about["decisions"], True
+        except (ValueError, KeyError, TypeError):
+            return False
+        if whole != text:
+            write_text(self.journal, whole)  # else the next line would continue the torn one
+        return True
+
+    def begin(self, decisions: object = None) -> None:
+        """Declare the scratch complete enough to be continued; a run that is killed before starts afresh.
+
+        Args:
+            decisions: what was decided once and for all before the first unit, as JSON.
+        """
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        write_text(self.journal, json.dumps({"fingerprint": self.fingerprint, "decisions": decisions}) + "\n")
+        self.decisions, self.begun = json.loads(json.dumps(decisions)), True
+
+    def run(
+        self,
+        function: Callable[[Tile], Any],
+        units: Iterable[Tile],
+        key: Callable[[Tile], str],
+        description: str,
+        executor: Executor | None = None,
+        ahead: int = 8,
+    ) -> dict[str, Any]:
+        """Apply a function to the units that are not finished; returns the results of all units of this work.
+
+        A unit that was finished but not noted when the work was killed is done again.
+
+        Args:
+            function: writes a unit into `scratch`; what it returns must be JSON.
+            key: names a unit, without blanks.
+            description: of the progress bar.
+            executor, ahead: see `run_tiles`.
+        """
+        units = list(units)
+        missing = [unit for unit in units if key(unit) not in self.results]
+        with (
+            self.journal.open("a", encoding="utf-8") as log,
+            progress(description, len(units), len(units) - len(missing)) as advance,
+        ):
+            for unit, result in run_tiles(function, missing, executor, ahead):
+                log.write(f"{key(unit)} {json.dumps(result)}\n")
+                log.flush()
+                self.results[key(unit)] = result
+                advance(1)
+        return self.results
+
+    def finish(self, target: Path, kind: str) -> None:
+        """Put the scratch in the place of `target`, whole or not at all; see `files.finish_directory`."""
+        finish_directory(self.scratch, target, kind)
+        self.remove()
+
+    def remove(self) -> None:
+        """Remove scratch and journal."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.journal.unlink(missing_ok=True)
+        self.begun, self.decisions, self.results = False, None, {}

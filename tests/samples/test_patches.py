@@ -178,13 +178,13 @@ def test_what_is_kept_equals_what_is_read(cube: Cube, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("window", [Window(0, 48, 48, 48), Window(48, 96, 48, 96)])
 def test_a_margin_shows_the_ground_around_a_window_as_far_as_the_grid_goes(cube: Cube, window: Window) -> None:
     tiles = Tiles(cube, list(cube.inputs.values()), STEPS)
-    sample = read_with_margin(tiles.sample, window, 2, cube.nest, cube.target.shape)
+    sample = read_with_margin(tiles.sample, window, 2, cube.coarse_factor, cube.target.shape)
     assert sample.window == window.grown(2, cube.target.shape)
     whole = tiles.sample(Window(0, 0, *cube.target.shape)).series["sentinel-2"]
     own = sample.series["sentinel-2"]
     np.testing.assert_array_equal(own.image, whole.image[..., *sample.window.slices])
     assert own.valid.shape[1:] == sample.label.shape
-    assert read_with_margin(tiles.sample, window, 0, cube.nest, cube.target.shape).window == window
+    assert read_with_margin(tiles.sample, window, 0, cube.coarse_factor, cube.target.shape).window == window
 
 
 def test_interpolated_tiles_made_of_observed_ones_are_the_same_and_read_the_cube_once(

@@ -5,8 +5,6 @@ read again. The store is put in its place when all units are done.
 """
 
 import hashlib
-import json
-import warnings
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,10 +20,9 @@ from affine import Affine
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from agrifm.cube.journal import finished_units
-from agrifm.cube.store import FILL, NO_DAY, SCALES, SHARD, Cube, create_root, create_sensor, open_cube
+from agrifm.cube.store import FILL, NO_DAY, SCALES, SHARD, Cube, consolidate, create_root, create_sensor, open_cube
 from agrifm.errors import CubeError
-from agrifm.files import MARKER, finish_directory, partial_directory, saying_what_failed, write_json
+from agrifm.files import MARKER, partial_directory, saying_what_failed
 from agrifm.grid import Grid, Window, area_grid, tiles
 from agrifm.record import SensorInput, running_versions
 from agrifm.scene.encoding import Encoding
@@ -38,7 +35,7 @@ from agrifm.scene.remote import shown
 from agrifm.scene.search import Search, require_one_product
 from agrifm.season import Season, day_number
 from agrifm.sensors import find_sensor
-from agrifm.work import progress, run_tiles
+from agrifm.work import Resumable, fingerprint
 
 MERGE_RULE = (
     "scenes of one solar day are merged in the order of their ids: a pixel is of the first scene in which it is "
@@ -117,35 +114,22 @@ def build_cube(
     partial = partial_directory(path, "cube")
     if (path / MARKER).exists() and not partial.exists() and open_cube(path).provenance["plan"] == plan:
         return open_cube(path)
-    journal = partial.with_name(f"{partial.name}.journal")
     with saying_what_failed(f"writing the cube {path}"):
-        done = finished_units(partial, journal, plan)
-        if done is None:
-            done = {}
+        work = Resumable(partial, plan)
+        if not work.begun:
             settled = settle(_scenes(frames), grids, offset)
             _create(partial, frames, grids, season, area)
-            encodings = [asdict(scene.decided) if scene.decided else None for scene in settled]
-            write_json(journal, {"plan": plan, "encodings": encodings})
-        frames = _with_encodings(frames, journal)
+            work.begin([asdict(scene.decided) if scene.decided else None for scene in settled])
+        frames = _with_encodings(frames, work.decisions)
         root = zarr.open_group(partial, mode="r+")
         units = [Unit(frame, window) for frame in frames for window in tiles(grids[frame.sensor].shape, SHARD)]
-        waiting = [unit for unit in units if unit.key not in done]
         remote = any(isinstance(asset, RemoteAsset) for scene in search.scenes for asset in scene.assets.values())
         threads = REMOTE_THREADS if remote else THREADS
-        with (
-            ThreadPoolExecutor(threads) as executor,
-            journal.open("a", encoding="utf-8") as log,
-            progress("fetch", len(units), len(units) - len(waiting)) as advance,
-        ):
-            write = with_arguments(_write_unit, root=root, grids=grids, rule=rule)
-            for unit, found in run_tiles(write, waiting, executor, 2 * threads):
-                done[unit.key] = found
-                log.write(f"{unit.key} {json.dumps(found)}\n")
-                log.flush()
-                advance(1)
+        write = with_arguments(_write_unit, root=root, grids=grids, rule=rule)
+        with ThreadPoolExecutor(threads) as executor:
+            done = work.run(write, units, lambda unit: unit.key, "fetch", executor, 2 * threads)
         _finish(root, frames, grids, search, plan, rule, _flags_by_frame(done))
-        finish_directory(partial, path, "cube")
-        journal.unlink()
+        work.finish(path, "cube")
     return open_cube(path)
 
 
@@ -226,7 +210,7 @@ def _plan(
         ],
         "files": [[key, *_identity(asset)] for scene in _scenes(frames) for key, asset in sorted(scene.assets.items())],
     }
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return fingerprint(content)
 
 
 def _identity(asset: Asset) -> tuple[str, object]:
@@ -242,15 +226,14 @@ def _scenes(frames: Sequence[Frame]) -> list[Scene]:
     return [scene for frame in frames for scene in frame.scenes]
 
 
-def _with_encodings(frames: Sequence[Frame], journal: Path) -> list[Frame]:
+def _with_encodings(frames: Sequence[Frame], decided: Sequence[dict[str, Any] | None]) -> list[Frame]:
     """The frames with the encodings of their scenes as they were decided when the build began."""
-    head, _ = json.JSONDecoder().raw_decode(journal.read_text(encoding="utf-8"))
-    decided = iter(head["encodings"])
+    encodings = iter(decided)
     return [
         replace(
             frame,
             scenes=tuple(
-                replace(scene, decided=Encoding(**found)) if (found := next(decided)) else scene
+                replace(scene, decided=Encoding(**encoding)) if (encoding := next(encodings)) else scene
                 for scene in frame.scenes
             ),
         )
@@ -430,7 +413,4 @@ def _finish(
         "versions": running_versions("rasterio", "zarr"),
     }
     root.attrs["agrifm"] = about
-    with warnings.catch_warnings():
-        # xarray looks for consolidated metadata and warns where there is none; zarr warns that they are an extension.
-        warnings.filterwarnings("ignore", message="Consolidated metadata")
-        zarr.consolidate_metadata(root.store)
+    consolidate(root)

@@ -8,9 +8,6 @@ The unit of work is a square of `SQUARE` pixels of one sensor, computed in windo
 grow with the area. Finished squares stand in a journal beside the unfinished cube and are not computed again.
 """
 
-import hashlib
-import json
-import warnings
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from pathlib import Path
@@ -19,15 +16,14 @@ from typing import Any
 import numpy as np
 import zarr
 
-from agrifm.cube.journal import finished_units
 from agrifm.cube.recipes import Recipe
-from agrifm.cube.store import CHUNK, FILL, NO_DAY, Cube, SensorCube, create_root, create_sensor, open_cube
+from agrifm.cube.store import CHUNK, FILL, NO_DAY, Cube, SensorCube, consolidate, create_root, create_sensor, open_cube
 from agrifm.errors import CubeError
-from agrifm.files import MARKER, finish_directory, partial_directory, saying_what_failed, write_json
+from agrifm.files import MARKER, partial_directory, saying_what_failed
 from agrifm.grid import Window, tiles
 from agrifm.record import running_versions
 from agrifm.season import day_date
-from agrifm.work import progress, run_tiles
+from agrifm.work import Resumable, fingerprint
 
 SQUARE = 480
 """Side in pixels of what is written at once, a shard of the new cube."""
@@ -55,33 +51,21 @@ def recompose(cube: Cube, path: Path, recipes: Mapping[str, Recipe], executor: E
     partial = partial_directory(path, "cube")
     if (path / MARKER).exists() and not partial.exists() and open_cube(path).provenance["plan"] == plan:
         return open_cube(path)
-    journal = partial.with_name(f"{partial.name}.journal")
     squares = [(name, window) for name in recipes for window in tiles(cube.sensors[name].grid.shape, SQUARE)]
     with saying_what_failed(f"writing the cube {path}"):
-        done = finished_units(partial, journal, plan)
-        if done is None:
-            done = {}
+        work = Resumable(partial, plan)
+        if not work.begun:
             _create(partial, cube, recipes)
-            write_json(journal, {"plan": plan})
+            work.begin()
         root = zarr.open_group(partial, mode="r+")
-        waiting = [square for square in squares if _key(*square) not in done]
 
         def compute(square: tuple[str, Window]) -> dict[str, Any]:
             name, window = square
             return _write_square(root[name], cube.sensors[name], recipes[name], window)
 
-        with (
-            journal.open("a", encoding="utf-8") as log,
-            progress("recompose", len(squares), len(squares) - len(waiting)) as advance,
-        ):
-            for square, counted in run_tiles(compute, waiting, executor, ahead=2):
-                done[_key(*square)] = counted
-                log.write(f"{_key(*square)} {json.dumps(counted)}\n")
-                log.flush()
-                advance(1)
+        done = work.run(compute, squares, lambda square: _key(*square), "recompose", executor, ahead=2)
         _finish(root, cube, recipes, plan, done)
-        finish_directory(partial, path, "cube")
-        journal.unlink()
+        work.finish(path, "cube")
     return open_cube(path)
 
 
@@ -89,7 +73,7 @@ def _plan(cube: Cube, recipes: Mapping[str, Recipe]) -> str:
     """A fingerprint of what the new cube will hold: the old one's, and what is done to each sensor."""
     steps = {name: [recipe.description, recipe.first, recipe.last] for name, recipe in recipes.items()}
     content = [cube.provenance.get("plan", str(cube.path.resolve())), steps]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return fingerprint(content)
 
 
 def _key(sensor: str, window: Window) -> str:
@@ -159,7 +143,4 @@ def _finish(
         "versions": running_versions("zarr", "scipy"),
     }
     root.attrs["agrifm"] = about
-    with warnings.catch_warnings():
-        # xarray looks for consolidated metadata and warns where there is none; zarr warns that they are an extension.
-        warnings.filterwarnings("ignore", message="Consolidated metadata")
-        zarr.consolidate_metadata(root.store)
+    consolidate(root)

@@ -6,6 +6,7 @@ CF metadata, so that xarray opens it decoded.
 """
 
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -128,8 +129,8 @@ class Cube:
         return min((sensor.grid for sensor in self.sensors.values()), key=lambda grid: grid.resolution)
 
     @property
-    def nest(self) -> int:
-        """Target pixels of which a window's numbers are multiples, so that it nests in every sensor's pixels."""
+    def coarse_factor(self) -> int:
+        """Side of the coarsest sensor's pixel in target pixels; windows that all sensors share are multiples of it."""
         return round(max(sensor.grid.resolution for sensor in self.sensors.values()) / self.target.resolution)
 
     @property
@@ -261,6 +262,14 @@ def create_sensor(
         },
     )
     return group
+
+
+def consolidate(root: zarr.Group) -> None:
+    """Write the metadata of all arrays into one file, which readers on servers ask for first."""
+    with warnings.catch_warnings():
+        # xarray looks for consolidated metadata and warns if they are absent; zarr warns that they are an extension.
+        warnings.filterwarnings("ignore", message="Consolidated metadata")
+        zarr.consolidate_metadata(root.store)
 
 
 def _create(

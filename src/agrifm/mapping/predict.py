@@ -86,7 +86,7 @@ def predict_missing(plan: MapPlan, model: TrainedModel, scratch: Scratch) -> Non
         return read_patch(plan.cube, window, plan.sensors, steps, plan.record.series)
 
     def read_wide(window: Window) -> Sample:
-        return read_with_margin(read, window, plan.record.margin, plan.cube.nest, plan.grid.shape)
+        return read_with_margin(read, window, plan.record.margin, plan.cube.coarse_factor, plan.grid.shape)
 
     with (
         progress("predict", len(plan.windows), len(plan.windows) - len(missing)) as advance,

@@ -8,7 +8,7 @@ import numpy as np
 
 from agrifm.cube.store import Cube
 from agrifm.errors import MapError
-from agrifm.grid import NEST, Grid, Window
+from agrifm.grid import Grid, Window
 from agrifm.mapping.area import AreaMask
 from agrifm.mapping.mosaic import layout, touching
 from agrifm.record import ModelRecord, SensorRecord, present_sensors, require_fit
@@ -87,8 +87,7 @@ def plan_map(cube: Cube, record: ModelRecord, side: int, overlap: int) -> MapPla
     present = present_sensors(record, cube.inputs)
     cube = replace(cube, sensors={wanted.sensor: cube.sensors[wanted.sensor] for wanted in present})
     grid = cube.target
-    nest = round(NEST / grid.resolution) if len(cube.sensors) > 1 else 1
-    rows, cols = layout(grid.shape, side, overlap, nest)
+    rows, cols = layout(grid.shape, side, overlap, cube.coarse_factor)
     plan = MapPlan(cube, record, side, overlap, AreaMask(cube.area, grid), tuple(rows), tuple(cols))
     if not plan.windows:
         raise MapError(f"mapping the cube {cube.path}: no pixel's centre lies inside its area; fetch a larger area")

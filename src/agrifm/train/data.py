@@ -94,7 +94,7 @@ def _tiles(
 
 def _stride(cube: Cube, side: int) -> int:
     """Training windows overlap by half where the sensors' pixels nest in half a window."""
-    return side // 2 if side // 2 % cube.nest == 0 else side
+    return side // 2 if side // 2 % cube.coarse_factor == 0 else side
 
 
 def _target_first(cube: Cube) -> tuple[SensorRecord, ...]:

@@ -53,7 +53,7 @@ def predict_labelled(model: TrainedModel, tiles: Tiles, label: NDArray[np.uint8]
     windows = labelled_windows(label, record.side, record.side)
     with progress(f"score {record.name}", len(windows)) as advance:
         for window in windows:
-            sample = read_with_margin(tiles.sample, window, record.margin, tiles.cube.nest, label.shape)
+            sample = read_with_margin(tiles.sample, window, record.margin, tiles.cube.coarse_factor, label.shape)
             best = model.probabilities(sample).argmax(axis=0).astype(np.uint8)
             known = np.where(sample.seen, best, np.uint8(UNLABELLED))
             predicted[window.slices] = known[window.within(sample.window).slices]

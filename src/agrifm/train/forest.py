@@ -55,6 +55,6 @@ def chosen_rows(data: Data, chosen: NDArray[np.bool_], side: int) -> tuple[dict[
 
     def read() -> Iterator[tuple[Window, Sample]]:
         for window in windows:
-            yield window, read_with_margin(data.tiles.sample, window, REACH, data.cube.nest, chosen.shape)
+            yield window, read_with_margin(data.tiles.sample, window, REACH, data.cube.coarse_factor, chosen.shape)
 
     return pixel_rows(read(), chosen, data.sensors)

@@ -100,13 +100,13 @@ def look_at(cube: Cube) -> dict[str, Look]:
 def _windows(cube: Cube) -> Sequence[Window]:
     """Windows of the finest grid, spread over it evenly."""
     height, width = cube.target.shape
-    nest = cube.nest
-    side = max(SIDE // nest, 1) * nest
+    factor = cube.coarse_factor
+    side = max(SIDE // factor, 1) * factor
     if max(height, width) <= 1.5 * side:
         side = max(height, width)
     largest = max(len(sensor.date) * len(sensor.input.bands) for sensor in cube.sensors.values())
-    while side > nest and largest * side * side > BUDGET:
-        side = max(side // 2 // nest, 1) * nest
+    while side > factor and largest * side * side > BUDGET:
+        side = max(side // 2 // factor, 1) * factor
     all_ = [window for window in tiles((height, width), side) if min(window.height, window.width) * 2 > side]
     all_ = all_ or list(tiles((height, width), side))
     count = max(min(BUDGET // max(largest * side * side, 1), MOST, len(all_)), 1)

@@ -31,8 +31,8 @@ from agrifm.mapping.cog import BLOCK, Raster, colors, gdal_says_what_failed, wri
 from agrifm.mapping.mosaic import blend
 from agrifm.mapping.predict import Scratch, predict_missing
 from agrifm.mapping.preview import write_preview
-from agrifm.mapping.stac import write_map_item
 from agrifm.mapping.windows import KEPT, MapPlan, plan_map
+from agrifm.stac import map_lineage, write_map_item
 from agrifm.work import progress
 
 if TYPE_CHECKING:
@@ -126,7 +126,11 @@ def map_cube(
             by_code = dict(zip(model.record.legend.codes, hectares.tolist(), strict=True))
             write_category_names(partial / "classes.tif", [entry.name for entry in model.record.legend.classes])
             write_preview(partial, plan, by_code, nodata_hectares)
-        write_map_item(partial, out, plan, by_code, nodata_hectares, model_item)
+        sources = {**({} if model_item is None else {"model": model_item}), "cube": cube.path}
+        lineage = map_lineage(plan.record, plan.cube.sensors, window, overlap)
+        write_map_item(
+            partial, out, plan.record, cube.season, cube.area, plan.grid, lineage, by_code, nodata_hectares, sources
+        )
         shutil.rmtree(scratch.path)
         finish_directory(partial, out, "map")
     seconds = time.monotonic() - began

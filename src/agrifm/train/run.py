@@ -19,9 +19,9 @@ from agrifm.inference.predictor import SUFFIXES, TrainedModel, load_model, load_
 from agrifm.legend import Legend
 from agrifm.record import ModelRecord, running_versions
 from agrifm.samples.split import FOLDS
+from agrifm.stac import write_model_item
 from agrifm.train.data import Data, prepare, project_labels
 from agrifm.train.evaluate import compare, majority_accuracy, predict_labelled, score
-from agrifm.train.item import write_model_item
 
 if TYPE_CHECKING:
     from agrifm.models.agrifm.network import AgriFMConfig

@@ -1,0 +1,229 @@
+"""STAC items of models (MLM extension) and of maps: where, when, which classes, made from what and with what."""
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import pystac
+from pystac.extensions.classification import Classification, ClassificationExtension
+from pystac.extensions.projection import ProjectionExtension
+from shapely.geometry import box, mapping
+from shapely.geometry.base import BaseGeometry
+
+from agrifm.files import write_json
+from agrifm.grid import Grid
+from agrifm.legend import UNLABELLED, Legend
+from agrifm.record import ModelRecord, running_versions
+from agrifm.season import Season
+
+# pystac's class of the MLM extension writes v1.4.0 and one value scaling per input; pystac has none for processing.
+MLM_SCHEMA = "https://stac-extensions.github.io/mlm/v1.6.0/schema.json"
+PROCESSING_SCHEMA = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
+MAP_ITEM = "item.json"
+"""File name of a map's item, in the map's directory."""
+TRAINING_DATA_ROLE = "training-data"
+"""Role of the asset of a model's item that holds the parcels used in training."""
+FRAMEWORKS = {
+    ".safetensors": ("PyTorch", "torch", "safetensors.torch.save_file"),
+    ".skops": ("scikit-learn", "scikit-learn", "skops.io.dump"),
+}
+"""By suffix of the model file: name of the framework, its package, and the function that wrote the file."""
+MEDIA_TYPES = {".json": "application/geo+json", ".zarr": "application/vnd+zarr"}
+"""Media types of what a map is derived from."""
+
+
+def write_model_item(weights: Path, record: ModelRecord, parameters: int, training_data: Path) -> Path:
+    """Write `NAME.json` next to the weights; its assets are the weights and the parcels used in training.
+
+    Args:
+        weights: model file, `.safetensors` or `.skops`.
+        parameters: number of weights of a network, or of nodes of a forest.
+        training_data: GeoPackage of the parcels, in the same directory.
+
+    Returns:
+        Path of the item.
+    """
+    item = _item(record, box(*(record.area or (-180.0, -90.0, 180.0, 90.0))), record.season, time())
+    item.stac_extensions += [MLM_SCHEMA, ClassificationExtension.get_schema_uri()]
+    framework, package, writer = FRAMEWORKS[weights.suffix]
+    item.properties |= {
+        "mlm:name": record.name,
+        "mlm:architecture": "AgriFM" if weights.suffix == ".safetensors" else "random forest",
+        "mlm:tasks": ["semantic-segmentation"],
+        "mlm:framework": framework,
+        "mlm:total_parameters": parameters,
+        "mlm:input": [_model_input(record)],
+        "mlm:output": [_model_output(record)],
+        "bands": [{"name": name} for name in _bands(record)],  # the schema requires those of mlm:input here
+    }
+    if package in record.versions:  # the schema accepts version numbers only
+        item.properties["mlm:framework_version"] = record.versions[package]
+    model = pystac.Asset(weights.name, "Weights and record", media_type="application/octet-stream", roles=["mlm:model"])
+    model.extra_fields["mlm:artifact_type"] = writer
+    item.add_asset("model", model)
+    parcels = pystac.Asset(
+        training_data.name,
+        "Parcels and points used in training and validation",
+        media_type="application/geopackage+sqlite3",
+        roles=[TRAINING_DATA_ROLE],
+    )
+    item.add_asset("training", parcels)
+    path = weights.with_suffix(".json")
+    write_json(path, item.to_dict(include_self_link=False))
+    return path
+
+
+def write_map_item(
+    directory: Path,
+    final_directory: Path,
+    record: ModelRecord,
+    season: Season,
+    area: BaseGeometry,
+    grid: Grid,
+    lineage: str,
+    hectares: Mapping[str, float],
+    nodata_hectares: float,
+    sources: Mapping[str, Path],
+) -> None:
+    """Write `item.json` of a map.
+
+    Args:
+        directory: where it is written now.
+        final_directory: where the map will be; links to its sources are relative to it.
+        record: of the model that made the map.
+        season: mapped season, which may differ from the one of training.
+        area: polygon of the map, degrees.
+        grid: of its rasters.
+        lineage: how it was made, in words; see `map_lineage`.
+        hectares: mapped, by class code.
+        nodata_hectares: inside the area, without a valid observation.
+        sources: what the map is derived from, by title; files that do not exist are not linked.
+    """
+    item = _item(record, area, (season.start, season.end), time.max)
+    item.properties |= {
+        "title": f"Crop map by {record.name}, {season.start} to {season.end}",
+        "processing:level": "L4",
+        "processing:software": running_versions("torch", "scikit-learn", "rasterio", "zarr"),
+        "processing:lineage": lineage,
+        "agrifm:hectares": {code: round(value, 4) for code, value in hectares.items()},
+        "agrifm:nodata_hectares": round(nodata_hectares, 4),
+    }
+    item.stac_extensions.append(PROCESSING_SCHEMA)
+    code = grid.crs.epsg
+    ProjectionExtension.ext(item, add_if_missing=True).apply(
+        code=None if code is None else f"EPSG:{code}",
+        wkt2=grid.crs.to_wkt() if code is None else None,
+        shape=list(grid.shape),
+        transform=list(grid.transform),
+    )
+    classes = pystac.Asset("./classes.tif", "Class numbers", media_type=pystac.MediaType.COG, roles=["data"])
+    item.add_asset("classes", classes)
+    nodata = Classification.create(
+        UNLABELLED, name="nodata", title="Nothing valid seen, or outside the area", nodata=True
+    )
+    ClassificationExtension.ext(classes, add_if_missing=True).classes = [*classifications(record.legend), nodata]
+    confidence = pystac.Asset(
+        "./confidence.tif",
+        "Highest class probability",
+        description=f"Percent, 0 to 100; {UNLABELLED} is nodata.",
+        media_type=pystac.MediaType.COG,
+        roles=["data", "confidence"],
+    )
+    item.add_asset("confidence", confidence)
+    item.add_asset("preview", pystac.Asset("./map.png", "Preview", media_type="image/png", roles=["overview"]))
+    for title, path in sources.items():
+        if path.exists():
+            href = Path(os.path.relpath(path.resolve(), final_directory.resolve())).as_posix()
+            item.add_link(pystac.Link(pystac.RelType.DERIVED_FROM, href, MEDIA_TYPES.get(path.suffix), title))
+    write_json(directory / MAP_ITEM, item.to_dict(include_self_link=False, transform_hrefs=False))
+
+
+def map_lineage(record: ModelRecord, sensors: Mapping[str, object], side: int, overlap: int) -> str:
+    """How a map was made, in words.
+
+    Args:
+        sensors: those of the model that the cube has, by name.
+        side: of the prediction windows, pixels.
+        overlap: pixels that neighbouring windows share.
+    """
+    series = {
+        "interpolated": f"interpolated to {record.frames} steps",
+        "composites": f"of each of {record.frames} equal periods the observation nearest its middle",
+        "observed": "every observation with its date",
+    }[record.series]
+    return (
+        f"model '{record.name}' on {', '.join(sensors)}, {series}; windows of {side} pixels sharing {overlap}, blended "
+        "by linear ramps; the class of highest probability, clipped to the area"
+    )
+
+
+def classifications(legend: Legend) -> list[Classification]:
+    """The classes as the classification extension writes them.
+
+    Its names may contain only letters, digits, - and _; other characters of a code become _.
+    """
+    return [
+        Classification.create(
+            number,
+            name=re.sub(r"[^0-9A-Za-z_-]", "_", entry.code) or "_",
+            title=entry.name,
+            color_hint=entry.color.removeprefix("#").upper(),
+        )
+        for number, entry in enumerate(legend.classes)
+    ]
+
+
+def _item(record: ModelRecord, area: BaseGeometry, season: tuple[date, date], last_moment: time) -> pystac.Item:
+    start, end = season
+    return pystac.Item(
+        id=f"{record.name}-{start:%Y%m%d}-{end:%Y%m%d}",
+        geometry=mapping(area),
+        bbox=list(area.bounds),
+        datetime=None,
+        start_datetime=datetime.combine(start, time(), UTC),
+        end_datetime=datetime.combine(end, last_moment, UTC),
+        properties={},
+    )
+
+
+def _bands(record: ModelRecord) -> list[str]:
+    """Bands of all sensors in the order of the record, such as "sentinel-2:red"."""
+    return [f"{sensor.sensor}:{band}" for sensor in record.sensors for band in sensor.bands]
+
+
+def _model_input(record: ModelRecord) -> dict[str, Any]:
+    frames = -1 if record.series == "observed" else record.frames
+    bands = _bands(record)
+    return {
+        "name": "composites" if record.series == "composites" else f"{record.series} series",
+        "description": "Per sensor (batch, time, band, y, x), normalised per band; see the record in the weights file",
+        "bands": bands,
+        "input": {
+            "shape": [-1, frames, len(bands), record.side, record.side],
+            "dim_order": ["batch", "time", "bands", "height", "width"],
+            "data_type": "float32",
+        },
+        "value_scaling": [
+            {"type": "z-score", "mean": mean, "stddev": std}
+            for sensor in record.sensors
+            for mean, std in zip(sensor.mean, sensor.std, strict=True)
+        ],
+    }
+
+
+def _model_output(record: ModelRecord) -> dict[str, Any]:
+    # The MLM schema refers to version 1 of the classification extension, in which descriptions are required.
+    classes = [{**entry.to_dict(), "description": entry.title} for entry in classifications(record.legend)]
+    return {
+        "name": "classes",
+        "tasks": ["semantic-segmentation"],
+        "result": {
+            "shape": [-1, len(classes), record.side, record.side],
+            "dim_order": ["batch", "class", "height", "width"],
+            "data_type": "float32",
+        },
+        "classification:classes": classes,
+    }

@@ -86,7 +86,7 @@ def test_imports_have_no_cycles() -> None:
 def test_models_need_torch_and_the_ground_floor_only(module: str) -> None:
     foreign = {name.split(".")[0] for name in IMPORTS[module]} - set(sys.stdlib_module_names)
     exporting = {"onnx", "onnxscript", "onnxruntime"} if module.startswith("agrifm.models.export") else set()
-    assert foreign <= {"torch", "einops", "safetensors", "pydantic", "numpy", "agrifm"} | exporting
+    assert foreign <= {"torch", "einops", "safetensors", "pydantic", "psutil", "numpy", "agrifm"} | exporting
     assert "agrifm.grid" not in OWN[module]
     geographic = {"rasterio", "odc", "pyproj", "shapely", "geopandas", "affine"}
     assert not reached(module) & geographic
@@ -121,7 +121,9 @@ def test_help_answers_without_loading_any_library() -> None:
 def test_every_dependency_has_its_reason_on_the_line_above() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     project = tomllib.loads(text)["project"]
-    groups = [project["dependencies"], project["optional-dependencies"]["deep"]]
+    extras = project["optional-dependencies"]
+    assert len(project["dependencies"]) <= 16
+    groups = [project["dependencies"], *(extras[name] for name in ("deep", "classic", "files", "report", "s3"))]
     lines = [line.strip() for line in text.splitlines()]
     for requirement in (entry for group in groups for entry in group):
         name = re.split(r"[<>=]", requirement)[0]

@@ -79,12 +79,13 @@ def by_pytorch(model: Path) -> Run:
     """Predicts the window on the fast path, as maps are made with."""
     import torch
 
+    from agrifm.models.classifier import Classifier
     from agrifm.models.export import ExportedNetwork
     from agrifm.models.weights.file import load_network
 
     torch.set_num_threads(1)
     network, record = load_network(model)
-    fast = ExportedNetwork(network, record, record.sensors)
+    fast = ExportedNetwork(Classifier(network, record.sensors, record.series))
     inputs = {name: torch.from_numpy(array) for name, array in window().items()}
 
     def run() -> "NDArray[np.float32]":

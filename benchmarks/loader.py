@@ -25,8 +25,10 @@ from torch.utils.data import DataLoader
 from variants import Demo, read_demo
 
 from agrifm.grid import Window
-from agrifm.inference.tensors import TensorBatch, network_input, tensors
+from agrifm.inference.tensors import tensor_batch
 from agrifm.models.agrifm.network import AgriFM
+from agrifm.models.batch import TensorBatch
+from agrifm.models.classifier import Classifier
 from agrifm.samples.patches import Patches, Tiles, tiles_under
 from agrifm.train.fit import GRADIENT_NORM, SMOOTHING, Ahead, Recipe, RoundSampler, Turned
 from agrifm.train.losses import cross_entropy
@@ -59,7 +61,7 @@ def batches(demo: Demo) -> Iterator[TensorBatch]:
     own, data = demo.config, demo.data
     recipe = Recipe(own.steps, own.batch, own.learning_rate, own.seed, own.series)
     sampler = RoundSampler(len(data.training), recipe, turns=8)
-    make = partial(tensors, sensors=data.sensors)
+    make = partial(tensor_batch, sensors=data.sensors)
     loader = Ahead(DataLoader(Turned(data.training), own.batch, sampler=sampler, collate_fn=make))
     while True:
         yield from loader
@@ -69,11 +71,11 @@ def batches(demo: Demo) -> Iterator[TensorBatch]:
 def stepper(demo: Demo) -> Callable[[TensorBatch], None]:
     """One training step of the demo's network."""
     torch.manual_seed(demo.config.seed)
-    network = AgriFM(demo.network).train()
+    network = Classifier(AgriFM(demo.network), demo.data.sensors, demo.config.series).train()
     optimiser = torch.optim.AdamW(network.parameters(), demo.config.learning_rate)
 
     def step(batch: TensorBatch) -> None:
-        logits = network(network_input(batch, demo.data.sensors, demo.config.series))
+        logits = network(batch)
         loss = cross_entropy(logits, batch.label, smoothing=SMOOTHING)
         optimiser.zero_grad()
         loss.backward()
@@ -124,7 +126,7 @@ def load_windows(demo: Demo, windows: list[Window]) -> None:
 def load_again(demo: Demo, windows: list[Window]) -> None:
     """The same from tiles that are kept, of which samples are views; each is copied into a batch of its own."""
     for window in windows:
-        tensors([demo.data.network_tiles.sample(window)], demo.data.sensors)
+        tensor_batch([demo.data.network_tiles.sample(window)], demo.data.sensors)
 
 
 def rates(demo: Demo, most: int, runs: int) -> dict[str, float]:

@@ -69,10 +69,11 @@ def measure(cube: Path, out: Path, steps: int, window: int, overlap: int) -> Res
     import torch
 
     from agrifm.cube import store
-    from agrifm.inference.predictor import TrainedAgriFM
+    from agrifm.inference.predictor import TorchModel
     from agrifm.legend import Legend
     from agrifm.mapping import predict, run
     from agrifm.models.agrifm.network import AgriFM, preset
+    from agrifm.models.classifier import Classifier
     from agrifm.record import ModelRecord, SensorRecord, running_versions
     from agrifm.samples import transforms
 
@@ -89,13 +90,14 @@ def measure(cube: Path, out: Path, steps: int, window: int, overlap: int) -> Res
         season=(START, END),
     )
     network = AgriFM(preset("tiny", {"sentinel-2": len(BANDS)}, CLASSES)).eval()
+    classifier = Classifier(network, record.sensors, record.series).eval()
     spent: defaultdict[str, float] = defaultdict(float)
     time_calls(store.SensorCube, "read", spent, "reading")
     time_calls(transforms, "interpolate", spent, "interpolating")
-    time_calls(TrainedAgriFM, "probabilities", spent, "network")
+    time_calls(TorchModel, "probabilities", spent, "network")
     time_calls(predict.Scratch, "write", spent, "keeping windows")
     time_calls(run, "_write_rasters", spent, "blending, COGs")
-    summary = run.map_cube(opened, TrainedAgriFM(record, network), "random", out, window, overlap)
+    summary = run.map_cube(opened, TorchModel(record, classifier), "random", out, window, overlap)
     return Result(
         km2=summary.area_hectares / 100,
         windows=summary.windows,

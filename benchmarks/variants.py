@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from agrifm.config import ModelConfig, read_project
 from agrifm.cube.store import open_cube
-from agrifm.inference.tensors import network_input, tensors
+from agrifm.inference.tensors import tensor_batch
 from agrifm.legend import UNLABELLED
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
+from agrifm.models.classifier import Classifier
 from agrifm.samples.patches import labelled_windows
 from agrifm.scores import macro_f1, paired_interval
 from agrifm.train.data import Data, prepare, project_labels
@@ -132,10 +133,11 @@ def block_counts(network: AgriFM, demo: Demo) -> NDArray[np.int64]:
     unseen, classes = data.unseen, len(data.labels.legend)
     blocks = np.unique(unseen.block[unseen.label != UNLABELLED])
     result = np.zeros((len(blocks), classes, classes), np.int64)
+    classifier = Classifier(network, data.sensors, demo.config.series)
     for window in labelled_windows(unseen.label, side, side):
         sample = data.network_tiles.sample(window)
         with torch.inference_mode():
-            scores = network(network_input(tensors([sample], data.sensors), data.sensors, demo.config.series))
+            scores = classifier(tensor_batch([sample], data.sensors))
         true, block = unseen.label[window.slices], unseen.block[window.slices]
         known = (true != UNLABELLED) & sample.seen
         predicted = scores[0].argmax(dim=0).numpy()[known]

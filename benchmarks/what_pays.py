@@ -31,10 +31,11 @@ from variants import difference_of_counts, read_runs
 from agrifm.config import ModelConfig, read_project
 from agrifm.cube.store import open_cube
 from agrifm.grid import Window
-from agrifm.inference.tensors import network_input, tensors
+from agrifm.inference.tensors import tensor_batch
 from agrifm.legend import UNLABELLED
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
 from agrifm.models.agrifm.pixel_decoder import LeanConfig
+from agrifm.models.classifier import Classifier
 from agrifm.record import SensorRecord, SeriesKind
 from agrifm.samples import patches
 from agrifm.samples.patches import Patches, Tiles, labelled_windows
@@ -184,11 +185,12 @@ class Bench:
         block = np.zeros(unseen.label.shape, np.intp)
         block[unseen.label != UNLABELLED] = number
         result = np.zeros((len(blocks), classes, classes), np.int64)
+        classifier = Classifier(network, sensors, variant.series)
         for window in labelled_windows(unseen.label, side, side):
             sample = _of(tiles.sample(window), names if column != "without Landsat" else names[:1] + names[2:])
-            batch = tensors([sample], sensors, names)
+            batch = tensor_batch([sample], sensors, names)
             with torch.inference_mode():
-                predicted = network(network_input(batch, sensors, variant.series))[0].argmax(dim=0).numpy()
+                predicted = classifier(batch)[0].argmax(dim=0).numpy()
             known = unseen.label[window.slices] != UNLABELLED
             label = unseen.label[window.slices][known]
             np.add.at(result, (block[window.slices][known], predicted[known], label), 1)

@@ -3,6 +3,7 @@
 from datetime import date
 from importlib.metadata import version
 from itertools import permutations
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -14,6 +15,7 @@ from agrifm.record import (
     Quantity,
     SensorInput,
     SensorRecord,
+    model_file,
     present_sensors,
     require_fit,
     running_versions,
@@ -133,3 +135,28 @@ def test_versions_are_those_of_installed_packages_and_leave_out_others() -> None
     found = running_versions("rasterio", "no-such-package")
     assert found["rasterio"] == version("rasterio")
     assert set(found) == {"python", "agrifm", "numpy", "rasterio"}
+
+
+OLD = (
+    '{"format":1,"name":"fields","architecture":%s,"sensors":[{"sensor":"sentinel-2","bands":["B04"],"quantity":"surface'
+    ' reflectance","scale":0.0001,"resolution":10.0,"absent_bands":[],"mean":[0.1],"std":[0.1]}],"frames":4,"series":'
+    '"interpolated","absent_sensors":[],"side":96,"margin":0,"legend":{"classes":[{"code":"1","name":"1","color":'
+    '"#4477aa","parent":null,"scored":true}]},"season":["2024-03-01","2024-09-30"],"area":null,"training":{},"versions":{}}'
+)
+"""A record as it was saved before records had a family."""
+
+
+@pytest.mark.parametrize(
+    ("architecture", "family"),
+    [('{"kind": "random forest", "shape": {}}', "random-forest"), ('{"classes": 3}', "agrifm"), ("{}", "agrifm")],
+)
+def test_a_record_that_was_saved_without_a_family_gets_one(architecture: str, family: str) -> None:
+    loaded = ModelRecord.model_validate_json(OLD % architecture)
+    assert loaded.family == family
+    assert ModelRecord.model_validate_json(loaded.model_dump_json()) == loaded
+
+
+def test_the_family_decides_the_format_of_a_model_file() -> None:
+    directory = Path("models")
+    assert model_file(directory, "random-forest") == directory / "random-forest.skops"
+    assert model_file(directory, "agrifm") == directory / "agrifm.safetensors"

@@ -8,9 +8,10 @@ import platform
 from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from agrifm.errors import ModelError
 from agrifm.legend import Legend
@@ -22,6 +23,10 @@ the ratio itself, temperature in kelvin."""
 SeriesKind = Literal["interpolated", "composites", "observed"]
 """How a model sees a season: interpolated to equal steps; of each equal period the observation nearest its middle; or
 every observation. The last two come with their days and with what was not seen."""
+
+
+FamilyName = Literal["agrifm", "random-forest"]
+"""Families of models that `agrifm train` trains: networks (`agrifm.models.family`) and the random forest."""
 
 
 class SensorInput(Frozen):
@@ -57,9 +62,11 @@ class ModelRecord(Frozen):
 
     format: Literal[1] = 1
     name: str
-    """Name under which the model is scored and mapped, such as "agrifm" or "random-forest"."""
+    """Name under which the model is scored and mapped."""
+    family: str
+    """Family of the model, such as "agrifm" or "random-forest"."""
     architecture: dict[str, Any]
-    """The network's configuration, enough to build it without its weights."""
+    """The model's configuration, enough to build it without its weights."""
     sensors: tuple[SensorRecord, ...]
     frames: int
     """Number of equal periods into which the season is interpolated before the model sees it."""
@@ -78,6 +85,24 @@ class ModelRecord(Frozen):
     training: dict[str, Any] = Field(default_factory=dict)
     """How it was trained: seed, steps, number of parcels, share of time spent waiting for data."""
     versions: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _family_of_older_records(cls, content: Any) -> Any:
+        """Add the family to a record that was saved when there were only AgriFM and the random forest."""
+        if not isinstance(content, dict) or "family" in content:
+            return content
+        architecture = content.get("architecture")
+        forest = isinstance(architecture, dict) and architecture.get("kind") == "random forest"
+        return {**content, "family": "random-forest" if forest else "agrifm"}
+
+
+def model_file(directory: Path, family: str) -> Path:
+    """Return the path of the model of a family that `agrifm train` writes into a directory.
+
+    Networks are safetensors files. Forests are skops files, which hold trees without pickle.
+    """
+    return directory / f"{family}{'.skops' if family == 'random-forest' else '.safetensors'}"
 
 
 def running_versions(*packages: str) -> dict[str, str]:

@@ -9,10 +9,11 @@ import torch
 
 from agrifm.errors import ModelError
 from agrifm.grid import Window
-from agrifm.inference.predictor import TrainedAgriFM
-from agrifm.inference.tensors import network_input, tensors
+from agrifm.inference.predictor import TorchModel
+from agrifm.inference.tensors import tensor_batch
 from agrifm.legend import Legend
 from agrifm.models.agrifm.network import AgriFM, preset
+from agrifm.models.classifier import Classifier
 from agrifm.record import ModelRecord, SensorRecord, SeriesKind
 from agrifm.samples.sample import Sample, Series
 
@@ -30,7 +31,7 @@ SENSORS = tuple(
 KINDS: tuple[SeriesKind, ...] = ("interpolated", "composites", "observed")
 
 
-def make_model(kind: SeriesKind) -> TrainedAgriFM:
+def make_model(kind: SeriesKind) -> TorchModel:
     """A network of random weights that knows dates and validity."""
     torch.manual_seed(3)
     config = preset("tiny", {"sentinel-2": 2, "landsat": 1}, classes=3, frames=4, season_days=90)
@@ -50,7 +51,7 @@ def make_model(kind: SeriesKind) -> TrainedAgriFM:
         legend=Legend.of(["a", "b", "c"]),
         season=(date(2024, 4, 1), date(2024, 6, 29)),
     )
-    return TrainedAgriFM(record, network)
+    return TorchModel(record, Classifier(network, SENSORS, kind).eval())
 
 
 def make_sample(kind: SeriesKind) -> Sample:
@@ -105,9 +106,9 @@ def test_a_shorter_series_scores_in_a_batch_as_it_does_alone() -> None:
     model, long = make_model("observed"), make_sample("observed")
     own = long.series["sentinel-2"]
     short = changed(long, "sentinel-2", image=own.image[:3], valid=own.valid[:3], date=own.date[:3])
-    batch = tensors([short, long], SENSORS)
+    batch = tensor_batch([short, long], SENSORS)
     with torch.inference_mode():
-        together = model.network(network_input(batch, SENSORS, "observed")).softmax(dim=1).numpy()
+        together = model.classifier(batch).softmax(dim=1).numpy()
     for found, sample in zip(together, (short, long), strict=True):
         np.testing.assert_allclose(found, model.probabilities(sample), atol=1e-5)
     assert np.abs(together[0] - together[1]).max() > 1e-3

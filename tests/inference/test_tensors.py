@@ -8,9 +8,11 @@ import torch
 
 from agrifm.errors import ModelError
 from agrifm.grid import Window
-from agrifm.inference.tensors import TensorBatch, left_out, network_input, tensors
+from agrifm.inference.tensors import sensor_to_drop, tensor_batch
 from agrifm.models.agrifm.timeseries import Observed
-from agrifm.record import SensorRecord
+from agrifm.models.batch import TensorBatch
+from agrifm.models.classifier import Classifier
+from agrifm.record import SensorRecord, SeriesKind
 from agrifm.samples.sample import Sample, Series
 
 FINE = SensorRecord(
@@ -20,6 +22,11 @@ COARSE = SensorRecord(
     sensor="coarse", bands=("a",), quantity="index", scale=1e-4, resolution=30, mean=(0.0,), std=(1.0,)
 )
 SENSORS = (FINE, COARSE)
+
+
+def network_input(batch: TensorBatch, kind: SeriesKind) -> dict[str, torch.Tensor | Observed | None]:
+    """What a network of these sensors receives."""
+    return Classifier(torch.nn.Identity(), SENSORS, kind).network_input(batch)
 
 
 def make_sample(frames: int = 1) -> Sample:
@@ -33,15 +40,15 @@ def make_sample(frames: int = 1) -> Sample:
 
 
 def test_interpolated_pixels_have_the_records_mean_at_zero_and_invalid_ones_are_zero() -> None:
-    result = network_input(tensors([make_sample()], SENSORS), SENSORS, "interpolated")["fine"]
+    result = network_input(tensor_batch([make_sample()], SENSORS), "interpolated")["fine"]
     assert isinstance(result, torch.Tensor)
     np.testing.assert_allclose(result[0, 0, :, 0].numpy(), [[1, 0], [2, 0]])
 
 
 @pytest.mark.parametrize("kind", ["composites", "observed"])
 def test_observed_series_come_with_validity_days_and_first_day(kind) -> None:
-    batch = tensors([make_sample(1), make_sample(2)], SENSORS)
-    result = network_input(batch, SENSORS, kind)
+    batch = tensor_batch([make_sample(1), make_sample(2)], SENSORS)
+    result = network_input(batch, kind)
     fine, coarse = result["fine"], result["coarse"]
     assert isinstance(fine, Observed)
     assert isinstance(coarse, Observed)
@@ -63,33 +70,33 @@ def test_bands_that_a_sample_lacks_are_told_to_the_network() -> None:
     sample = make_sample()
     lacking = replace(sample.series["fine"], absent=np.array([False, True]))
     lacks = replace(sample, series={**sample.series, "fine": lacking})
-    fine = network_input(tensors([sample, lacks], SENSORS), SENSORS, "observed")["fine"]
+    fine = network_input(tensor_batch([sample, lacks], SENSORS), "observed")["fine"]
     assert isinstance(fine, Observed)
     assert fine.absent is not None
     assert fine.absent.tolist() == [[False, False], [False, True]]
 
 
 def test_a_sensor_that_is_absent_is_none_for_the_network() -> None:
-    batch = tensors([make_sample()], SENSORS)
-    found = network_input(batch.without("coarse"), SENSORS, "observed")
+    batch = tensor_batch([make_sample()], SENSORS)
+    found = network_input(batch.without("coarse"), "observed")
     assert list(found) == ["fine", "coarse"]
     assert found["coarse"] is None
     whole = make_sample()
     alone = replace(whole, series={"fine": whole.series["fine"]})
-    assert network_input(tensors([alone], SENSORS, ("coarse",)), SENSORS, "interpolated")["coarse"] is None
+    assert network_input(tensor_batch([alone], SENSORS, ("coarse",)), "interpolated")["coarse"] is None
     with pytest.raises(ModelError, match="it has no sensor 'coarse'"):
-        tensors([alone], SENSORS)
+        tensor_batch([alone], SENSORS)
 
 
 def test_a_batch_refuses_what_the_model_cannot_take() -> None:
     sample = make_sample()
     sample.series["fine"].image[0, 0, 0, 0] = np.nan
     with pytest.raises(ModelError, match="'fine' holds nan in band 'a'"):
-        tensors([make_sample(), sample], SENSORS)
+        tensor_batch([make_sample(), sample], SENSORS)
 
 
 def test_a_batch_moves_whole() -> None:
-    batch = tensors([replace(make_sample(), label=np.array([[1, 2]], np.uint8))], SENSORS)
+    batch = tensor_batch([replace(make_sample(), label=np.array([[1, 2]], np.uint8))], SENSORS)
     moved = replace(batch, absent={"fine": torch.zeros((1, 2), dtype=torch.bool)}).to(torch.device("meta"))
     by_sensor = (moved.images, moved.valid, moved.day, moved.frames, moved.absent)
     held = [tensor for tensors in by_sensor for tensor in tensors.values()]
@@ -100,9 +107,9 @@ def test_a_batch_moves_whole() -> None:
 
 def test_the_sensor_left_out_follows_from_seed_and_step_and_is_never_the_first() -> None:
     names = ("a", "b", "c")
-    drawn = [left_out(names, 0.3, 4, step) for step in range(2000)]
-    assert drawn == [left_out(names, 0.3, 4, step) for step in range(2000)]
-    assert drawn != [left_out(names, 0.3, 5, step) for step in range(2000)]
+    drawn = [sensor_to_drop(names, 0.3, 4, step) for step in range(2000)]
+    assert drawn == [sensor_to_drop(names, 0.3, 4, step) for step in range(2000)]
+    assert drawn != [sensor_to_drop(names, 0.3, 5, step) for step in range(2000)]
     # five standard deviations of a share of 0.15 in 2000 draws are 0.04
     for name in ("b", "c"):
         assert abs(drawn.count(name) / 2000 - 0.15) < 0.04
@@ -110,5 +117,5 @@ def test_the_sensor_left_out_follows_from_seed_and_step_and_is_never_the_first()
 
 
 def test_nothing_is_left_out_without_a_share_or_of_a_single_sensor() -> None:
-    assert {left_out(("a", "b"), 0.0, 0, step) for step in range(50)} == {None}
-    assert {left_out(("a",), 0.9, 0, step) for step in range(50)} == {None}
+    assert {sensor_to_drop(("a", "b"), 0.0, 0, step) for step in range(50)} == {None}
+    assert {sensor_to_drop(("a",), 0.9, 0, step) for step in range(50)} == {None}

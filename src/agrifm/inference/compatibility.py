@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agrifm.cube.store import open_cube
 from agrifm.errors import ModelError
-from agrifm.inference.predictor import SUFFIXES, load_record
+from agrifm.inference.predictor import FOREST, load_record
 from agrifm.record import ModelRecord, require_fit
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def check(model: Path, cube_path: Path) -> list[str]:
         CubeError: there is no finished cube.
     """
     cube = open_cube(cube_path)
-    if model.suffix == SUFFIXES["random-forest"]:
+    if model.suffix == FOREST:
         record: ModelRecord | WeightsRecord | None = load_record(model)
     elif find_spec("torch") is None:
         raise ModelError(f"checking {model}: it needs PyTorch, which is not installed; pip install 'agrifm[deep]'")

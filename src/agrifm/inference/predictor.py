@@ -1,10 +1,10 @@
-"""Trained models of either kind, loaded by path: what mapping and scoring use."""
+"""Trained models of every family, loaded by path, as mapping and scoring use them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,11 @@ from agrifm.record import ModelRecord
 from agrifm.samples.sample import Sample
 
 if TYPE_CHECKING:
-    from agrifm.models.agrifm.network import AgriFM
+    from agrifm.models.classifier import Classifier
     from agrifm.models.precision import Precision
 
-SUFFIXES = {"agrifm": ".safetensors", "random-forest": ".skops"}
-"""File suffix of each kind of model."""
-EXPORTED = ".onnx"
-"""File suffix of a network that was exported, with which maps are made without PyTorch."""
+NETWORK, FOREST, EXPORTED = ".safetensors", ".skops", ".onnx"
+"""File formats of models: a PyTorch network, a random forest, and an exported network, which runs without PyTorch."""
 
 
 class TrainedModel(Protocol):
@@ -31,35 +29,35 @@ class TrainedModel(Protocol):
         """What the model expects and was trained on."""
 
     def probabilities(self, sample: Sample) -> NDArray[np.float32]:
-        """Class probabilities (classes, H, W) of a sample whose series are those of the record."""
+        """Return class probabilities (classes, H, W) of a sample whose series are those of the record."""
 
 
 @dataclass(frozen=True)
-class TrainedAgriFM:
-    """AgriFM in evaluation mode."""
+class TorchModel:
+    """A network of any family in evaluation mode."""
 
     record: ModelRecord
-    network: "AgriFM"
+    classifier: "Classifier"
     precision: "Precision" = "float32"
     """In which it computes (docs/precision.md)."""
 
     def probabilities(self, sample: Sample) -> NDArray[np.float32]:
-        """Class probabilities (classes, H, W) of a sample prepared as the record says (`series`).
+        """Return class probabilities (classes, H, W) of a sample prepared as the record says (`series`).
 
         Raises:
-            ModelError: the sample is not what the network takes.
+            ModelError: the sample does not fit the model.
         """
         import torch
 
-        from agrifm.inference.tensors import network_input, tensors
+        from agrifm.inference.tensors import tensor_batch
         from agrifm.models.precision import computing
 
-        device = next(self.network.parameters()).device
-        batch = tensors([sample], self.record.sensors, self.record.absent_sensors).to(device)
+        device = next(self.classifier.parameters()).device
+        batch = tensor_batch([sample], self.record.sensors, self.record.absent_sensors).to(device)
         with torch.inference_mode(), computing(self.precision, device):
-            logits = self.network(network_input(batch, self.record.sensors, self.record.series))
-            found: NDArray[np.float32] = torch.softmax(logits[0].float(), dim=0).cpu().numpy()
-        return found
+            logits = self.classifier(batch)
+            result: NDArray[np.float32] = torch.softmax(logits[0].float(), dim=0).cpu().numpy()
+        return result
 
     def require_memory(self, frames: Mapping[str, int], height: int, width: int, about: str, advice: str) -> None:
         """Refuse windows of which one does not fit into the processor's memory, by an estimate.
@@ -76,29 +74,30 @@ class TrainedAgriFM:
         """
         from agrifm.models.cost import memory_needed, require_memory, window_shapes
 
-        if next(self.network.parameters()).device.type == "cpu":
-            shapes = window_shapes(self.network.config, frames, 1, height, width)
-            require_memory(memory_needed(self.network.config, shapes, training=False), about, advice)
+        config: Any = self.classifier.network.config
+        if next(self.classifier.parameters()).device.type == "cpu":
+            shapes = window_shapes(config, frames, 1, height, width)
+            require_memory(memory_needed(config, shapes, training=False), about, advice)
 
 
 def load_model(path: Path, precision: "Precision" = "float32", compiled: bool = False) -> TrainedModel:
-    """Load a model file written by `agrifm train`, on a GPU where there is one, or by `agrifm model export`.
+    """Load a model file written by `agrifm train` or `agrifm model export`; networks use a GPU if there is one.
 
     Args:
-        precision: in which a network computes; forests and exported networks have their own.
-        compiled: a network is compiled by `torch.compile` at its first pass.
+        precision: in which a PyTorch network computes; forests and exported networks have a fixed one.
+        compiled: whether a PyTorch network is compiled by `torch.compile` at its first pass.
 
     Raises:
-        ModelError: the file is absent, damaged, or of an unknown kind, PyTorch is needed and not installed, the device
-            does not compute in that precision, there is nothing to compile with, or the model is no network that could
+        ModelError: the file is absent, damaged, or of an unknown kind; PyTorch or another package is needed and not
+            installed; the device cannot compute in that precision; or the model does not run on PyTorch and cannot
             be computed in another way.
     """
-    if path.suffix in (SUFFIXES["random-forest"], EXPORTED) and (precision != "float32" or compiled):
+    if path.suffix in (FOREST, EXPORTED) and (precision != "float32" or compiled):
         raise ModelError(
-            f"reading the model {path}: only networks of PyTorch ({SUFFIXES['agrifm']}) compute in another precision "
-            "or are compiled; leave `precision` and `compiled` out"
+            f"reading the model {path}: only PyTorch networks ({NETWORK}) compute in another precision or are "
+            "compiled; leave `precision` and `compiled` out"
         )
-    if path.suffix == SUFFIXES["random-forest"]:
+    if path.suffix == FOREST:
         from agrifm.classic.forest import load_forest
 
         return load_forest(path)
@@ -109,19 +108,20 @@ def load_model(path: Path, precision: "Precision" = "float32", compiled: bool = 
     _require_torch(path)
     import torch
 
+    from agrifm.models.classifier import Classifier
     from agrifm.models.precision import compile_network, warn_of_precision
     from agrifm.models.weights.file import load_network
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     warn_of_precision(precision, device)
     network, record = load_network(path)
-    network = network.to(device)
-    return TrainedAgriFM(record, compile_network(network) if compiled else network, precision)
+    classifier = Classifier(compile_network(network) if compiled else network, record.sensors, record.series)
+    return TorchModel(record, classifier.to(device).eval(), precision)
 
 
 def load_record(path: Path) -> ModelRecord:
-    """Only the record of a model file; raises as `load_model` does."""
-    if path.suffix in (SUFFIXES["random-forest"], EXPORTED):
+    """Read only the record of a model file; raises as `load_model` does."""
+    if path.suffix in (FOREST, EXPORTED):
         return load_model(path).record
     _require_torch(path)
     from agrifm.models.weights.file import read_record
@@ -130,11 +130,12 @@ def load_record(path: Path) -> ModelRecord:
 
 
 def _require_torch(path: Path) -> None:
-    if path.suffix != SUFFIXES["agrifm"]:
+    if path.suffix != NETWORK:
         raise ModelError(
-            f"reading the model {path}: a model file ends in {' or '.join(SUFFIXES.values())}; `agrifm train` writes it"
+            f"reading the model {path}: a model file ends in {NETWORK}, {FOREST} or {EXPORTED}; `agrifm train` writes "
+            "the first two, `agrifm model export` the third"
         )
     if find_spec("torch") is None:
         raise ModelError(
-            f"reading the model {path}: AgriFM needs PyTorch, which is not installed; pip install 'agrifm[deep]'"
+            f"reading the model {path}: it needs PyTorch, which is not installed; pip install 'agrifm[deep]'"
         )

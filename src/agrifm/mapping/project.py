@@ -1,12 +1,13 @@
 """`agrifm map`: the project's cube and one of its models to its map."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from agrifm.config import Project
-from agrifm.errors import MapError
-from agrifm.inference.predictor import SUFFIXES, load_record
+from agrifm.errors import MapError, did_you_mean
+from agrifm.inference.predictor import load_record
 from agrifm.mapping.run import MapSummary, map_area
+from agrifm.record import FamilyName, model_file
 
 if TYPE_CHECKING:
     from agrifm.models.precision import Precision
@@ -38,9 +39,14 @@ def map_project(
 
 def _named_model(project: Project) -> Path:
     name = project.map.model
-    if name not in SUFFIXES:
-        raise MapError(f"choosing the model to map with: unknown model '{name}'; known models: {', '.join(SUFFIXES)}")
-    return project.models / f"{name}{SUFFIXES[name]}"
+    known = get_args(FamilyName)
+    if name not in known:
+        raise MapError(
+            f"choosing the model to map with: unknown model '{name}'{did_you_mean(name, known)} "
+            f"(known: {', '.join(known)})",
+            model=name,
+        )
+    return model_file(project.models, name)
 
 
 def describe(summary: MapSummary) -> list[str]:

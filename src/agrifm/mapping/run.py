@@ -25,7 +25,7 @@ from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import MapError
 from agrifm.files import finish_directory, partial_directory, saying_what_failed
 from agrifm.grid import Window, tiles
-from agrifm.inference.predictor import TrainedAgriFM, TrainedModel, load_model
+from agrifm.inference.predictor import TorchModel, TrainedModel, load_model
 from agrifm.legend import LEGEND_TAG, UNLABELLED, legend_json
 from agrifm.mapping.cog import BLOCK, Raster, colors, gdal_says_what_failed, write_category_names
 from agrifm.mapping.mosaic import blend
@@ -139,7 +139,7 @@ def map_cube(
 
 def _require_memory(plan: MapPlan, model: TrainedModel) -> None:
     """Refuse windows of which a network could not predict one in the memory that is free."""
-    if not isinstance(model, TrainedAgriFM):
+    if not isinstance(model, TorchModel):
         return
     observed = plan.record.series == "observed"
     dates = {sensor.sensor: len(plan.cube.sensors[sensor.sensor].date) for sensor in plan.sensors}

@@ -21,11 +21,12 @@ from torch import Tensor, nn
 
 from agrifm.errors import ModelError
 from agrifm.files import write_aside
-from agrifm.models.agrifm.network import AgriFM, AgriFMConfig
+from agrifm.models.agrifm.network import AgriFMConfig
 from agrifm.models.agrifm.reference import plain
-from agrifm.models.agrifm.timeseries import Observed
+from agrifm.models.batch import TensorBatch
+from agrifm.models.classifier import Classifier
 from agrifm.models.export_record import EXPORT_KEY, SUFFIXES, ExportRecord, TensorNote
-from agrifm.models.weights.file import load_network, statistics_tensor
+from agrifm.models.weights.file import load_network
 from agrifm.models.weights.inspect import file_digest
 from agrifm.record import ModelRecord, SensorRecord, running_versions
 
@@ -38,33 +39,29 @@ BATCH = "batch"
 
 
 class ExportedNetwork(nn.Module):
-    """From what the record's inputs describe to class probabilities (B, classes, H, W)."""
+    """A classifier with a softmax, on tensors by name: class probabilities (B, classes, H, W)."""
 
-    def __init__(self, network: AgriFM, record: ModelRecord, sensors: Sequence[SensorRecord]) -> None:
+    def __init__(self, classifier: Classifier) -> None:
         super().__init__()
-        self.network, self.kind = network, record.series
-        self.sensors = {sensor.sensor: bool(sensor.absent_bands) for sensor in sensors}
-        self.mean = {sensor.sensor: statistics_tensor(sensor.mean) for sensor in sensors}
-        self.std = {sensor.sensor: statistics_tensor(sensor.std) for sensor in sensors}
+        self.classifier = classifier
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """The inputs by the names of the record."""
-        images: dict[str, Tensor | Observed | None] = {source.name: None for source in self.network.config.sources}
-        for name in self.sensors:
-            image, valid = inputs[f"{name}.image"], inputs[f"{name}.valid"]
-            normalised = (image - self.mean[name]) / self.std[name]
-            if self.kind == "interpolated":
-                images[name] = normalised.masked_fill(~valid[:, :, None], 0)
-                continue
-            images[name] = Observed(
-                image=normalised,
-                valid=valid,
-                day=inputs[f"{name}.day"],
-                first_day=inputs[FIRST_DAY],
-                absent=inputs.get(f"{name}.absent"),
-                frames=inputs.get(f"{name}.frames"),
-            )
-        return torch.softmax(self.network(images), dim=1)
+        """Return the probabilities for inputs by the names of the export's record."""
+
+        def by_sensor(kind: str) -> dict[str, Tensor]:
+            return {name.removesuffix(kind): tensor for name, tensor in inputs.items() if name.endswith(kind)}
+
+        nothing = torch.empty(0)
+        batch = TensorBatch(
+            images=by_sensor(".image"),
+            valid=by_sensor(".valid"),
+            day=by_sensor(".day"),
+            first_day=inputs.get(FIRST_DAY, nothing),
+            absent=by_sensor(".absent"),
+            frames=by_sensor(".frames"),
+            label=nothing,
+        )
+        return torch.softmax(self.classifier(batch), dim=1)
 
 
 def export(
@@ -91,12 +88,13 @@ def export(
     if model.suffix != ".safetensors":
         raise ModelError(f"{about}: only networks (.safetensors) can be exported; give one that `agrifm train` wrote")
     network, record = load_network(model)
-    _require_exportable(network.config, record, about)
+    _require_exportable(record, about)
     side = record.side if side is None else side
     sensors = _sensors(record, without, about)
     frames = _frames(record, frames, about)
-    _require_nesting(network.config, [own.sensor for own in sensors], side, about)
-    inputs = _inputs(network.config, record, sensors, frames, side)
+    pixels = _target_pixels(record, sensors)
+    _require_nesting(pixels, side, about)
+    inputs = _inputs(pixels, record, sensors, frames, side)
     exported = ExportRecord(
         model=record,
         weights=file_digest(model),
@@ -113,7 +111,7 @@ def export(
         opset=OPSET if out.suffix == ".onnx" else None,
         versions=running_versions("torch", *(("onnx", "onnxscript") if out.suffix == ".onnx" else ())),
     )
-    program = _program(ExportedNetwork(plain(network), record, sensors), exported, about)
+    program = _program(ExportedNetwork(Classifier(plain(network), record.sensors, record.series)), exported, about)
     with write_aside(out) as aside:
         if out.suffix == ".onnx":
             _write_onnx(program, exported, aside, about)
@@ -144,7 +142,10 @@ def _require_exporter(about: str) -> None:
         ) from error
 
 
-def _require_exportable(config: AgriFMConfig, record: ModelRecord, about: str) -> None:
+def _require_exportable(record: ModelRecord, about: str) -> None:
+    if record.family != "agrifm":
+        return
+    config = AgriFMConfig.model_validate(record.architecture)
     if config.tasks:
         names = ", ".join(f"{name} ({task.task})" for name, task in config.tasks.items())
         raise ModelError(
@@ -171,9 +172,14 @@ def _sensors(record: ModelRecord, without: Sequence[str], about: str) -> tuple[S
     return left
 
 
-def _require_nesting(config: AgriFMConfig, names: Sequence[str], side: int, about: str) -> None:
-    for name in names:
-        pixel = config.source(name).pixel
+def _target_pixels(record: ModelRecord, sensors: Sequence[SensorRecord]) -> dict[str, int]:
+    """Target pixels along one pixel of each sensor; the first sensor's pixels are the target grid."""
+    target = record.sensors[0].resolution
+    return {sensor.sensor: round(sensor.resolution / target) for sensor in sensors}
+
+
+def _require_nesting(pixels: Mapping[str, int], side: int, about: str) -> None:
+    for name, pixel in pixels.items():
         if side < 1 or side % pixel:
             raise ModelError(
                 f"{about}: windows of {side} target pixels are no whole number of pixels of {name}, each {pixel} wide; "
@@ -198,7 +204,7 @@ def _frames(record: ModelRecord, frames: int | None, about: str) -> int:
 
 
 def _inputs(
-    config: AgriFMConfig,
+    pixels: Mapping[str, int],
     record: ModelRecord,
     sensors: Sequence[SensorRecord],
     frames: int,
@@ -207,17 +213,17 @@ def _inputs(
     notes: list[TensorNote] = []
     for sensor in sensors:
         name = sensor.sensor
-        own = side // config.source(name).pixel
-        place = (BATCH, frames, own, own)
+        length = side // pixels[name]
+        pixel_axes = (BATCH, frames, length, length)
         bands = f"{sensor.quantity} (reflectance 0..1), bands {', '.join(sensor.bands)}; not read where not valid"
         if sensor.quantity != "surface reflectance":
             bands = f"{sensor.quantity}, bands {', '.join(sensor.bands)}; not read where not valid"
-        image = (BATCH, frames, len(sensor.bands), own, own)
+        image = (BATCH, frames, len(sensor.bands), length, length)
         notes.append(TensorNote(name=f"{name}.image", dtype="float32", axes=image, unit=bands))
-        notes.append(TensorNote(name=f"{name}.valid", dtype="bool", axes=place, unit="true = usable"))
+        notes.append(TensorNote(name=f"{name}.valid", dtype="bool", axes=pixel_axes, unit="true = usable"))
         if record.series == "interpolated":
             continue
-        day = place if record.series == "composites" else place[:2]
+        day = pixel_axes if record.series == "composites" else pixel_axes[:2]
         notes.append(
             TensorNote(name=f"{name}.day", dtype="float32", axes=day, unit="days since the season's first day")
         )

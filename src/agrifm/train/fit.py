@@ -30,8 +30,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from agrifm.files import saying_what_failed, write_bytes
-from agrifm.inference.tensors import TensorBatch, left_out, network_input, tensors
+from agrifm.inference.tensors import sensor_to_drop, tensor_batch
 from agrifm.models.agrifm.network import AgriFM
+from agrifm.models.batch import TensorBatch
+from agrifm.models.classifier import Classifier
 from agrifm.models.precision import Precision, compile_network, recompute_blocks, warn_of_precision
 from agrifm.record import SensorRecord, SeriesKind
 from agrifm.samples.patches import Patches
@@ -171,21 +173,22 @@ class Segmentation(lightning.LightningModule):
         self, network: AgriFM, sensors: Sequence[SensorRecord], scored: NDArray[np.bool_], recipe: Recipe
     ) -> None:
         super().__init__()
-        self.network, self.sensors, self.scored, self.recipe = network, tuple(sensors), scored, recipe
+        self.classifier = Classifier(network, sensors, recipe.series)
+        self.scored, self.recipe = scored, recipe
         self.counts = np.zeros((len(scored), len(scored)), np.int64)
         self.validation_macro_f1 = float("nan")
 
     def forward(self, batch: TensorBatch) -> Tensor:
         """Logits (B, classes, H, W)."""
-        logits: Tensor = self.network(network_input(batch, self.sensors, self.recipe.series))
+        logits: Tensor = self.classifier(batch)
         return logits
 
     def training_step(self, batch: TensorBatch) -> Tensor:
         """Loss over labelled pixels."""
-        names = [sensor.sensor for sensor in self.sensors]
-        absent = left_out(names, self.recipe.sensor_dropout, self.recipe.seed, self.trainer.global_step)
-        if absent is not None:
-            batch = batch.without(absent)
+        sensors, recipe = self.classifier.sensors, self.recipe
+        dropped = sensor_to_drop(sensors, recipe.sensor_dropout, recipe.seed, self.trainer.global_step)
+        if dropped is not None:
+            batch = batch.without(dropped)
         return cross_entropy(self(batch), batch.label, smoothing=SMOOTHING)
 
     def on_validation_epoch_start(self) -> None:
@@ -265,7 +268,7 @@ class Rounds(Callback):
         self.best = max(self.best, score)
         if score >= self.best - BY_CHANCE or self.kept_round < 0:
             self.kept_score, self.kept_round = score, self.done
-            _save(self.work / "kept.pt", pl_module.network.state_dict())
+            _save(self.work / "kept.pt", pl_module.classifier.network.state_dict())
         self.stopped = self.done - self.kept_round >= PATIENCE
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -318,7 +321,7 @@ def finetune(
     module = Segmentation(network, sensors, scored, recipe)
     square = {(window.height == window.width) for window in training.windows} == {True}
     sampler = RoundSampler(len(training), recipe, 8 if square else 1)
-    usable = partial(tensors, sensors=sensors)
+    usable = partial(tensor_batch, sensors=sensors)
     train_loader = Ahead(DataLoader(Turned(training), recipe.batch, sampler=sampler, collate_fn=usable))
     validation_loader = DataLoader(
         Turned(validation),

@@ -15,9 +15,9 @@ from agrifm.config import ModelConfig, Project
 from agrifm.cube.store import open_cube
 from agrifm.errors import ConfigError, ModelError
 from agrifm.files import MARKER, require_ours, saying_what_failed, write_geopackage, write_json
-from agrifm.inference.predictor import SUFFIXES, TrainedModel, load_model, load_record
+from agrifm.inference.predictor import TrainedModel, load_model, load_record
 from agrifm.legend import Legend
-from agrifm.record import ModelRecord, running_versions
+from agrifm.record import ModelRecord, model_file, running_versions
 from agrifm.samples.split import FOLDS
 from agrifm.stac import write_model_item
 from agrifm.train.data import Data, prepare, project_labels
@@ -78,7 +78,7 @@ def train_models(
     scores: dict[str, Any] = {}
     predictions: dict[str, NDArray[np.uint8]] = {}
     for name in config.names:
-        path = directory / f"{name}{SUFFIXES[name]}"
+        path = model_file(directory, name)
         if name == "agrifm":
             model = _train_agrifm(data, config, path, precision, recompute, compiled)
         else:
@@ -120,6 +120,7 @@ def _record(data: Data, config: ModelConfig, name: str, architecture: dict[str, 
     places = {fold: int((data.split.place_fold == number).sum()) for number, fold in enumerate(FOLDS)}
     return ModelRecord(
         name=name,
+        family=name,
         architecture=architecture,
         sensors=data.sensors,
         frames=config.frames,
@@ -150,17 +151,14 @@ def _train_agrifm(
         import torch
     except ModuleNotFoundError as error:
         raise ModelError("training AgriFM needs PyTorch, which is not installed; pip install 'agrifm[deep]'") from error
-    from agrifm.models.agrifm.network import preset
+    from agrifm.models.family import FAMILIES
     from agrifm.models.weights.file import save_model
     from agrifm.train.fit import Recipe, finetune
     from agrifm.train.initialise import starting_network
 
-    sources = {sensor.sensor: len(sensor.bands) for sensor in data.sensors}
     classes, days = len(data.labels.legend), data.cube.season.days
-    architecture = preset(config.preset, sources, classes, frames=config.frames, season_days=days)
-    if config.series != "interpolated":
-        encoder = architecture.encoder.model_copy(update={"dates": True, "validity": True})
-        architecture = architecture.model_copy(update={"encoder": encoder})
+    preset = FAMILIES["agrifm"].preset
+    architecture = preset(config.preset, data.sensors, classes, config.frames, config.series, days)
     torch.manual_seed(config.seed)
     network, start = starting_network(config.weights, architecture, data.sensors)
     record = _record(data, config, "agrifm", network.config.model_dump(mode="json"), "torch", "lightning")

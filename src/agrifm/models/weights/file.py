@@ -6,15 +6,14 @@ Pickles are not read here; `agrifm model convert` makes a safetensors file of th
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from agrifm.errors import ModelError
 from agrifm.files import write_bytes
-from agrifm.models.agrifm.network import AgriFM, AgriFMConfig
+from agrifm.models.family import family_of
 from agrifm.models.weights.names import INDEX
 from agrifm.record import ExpectedSensor, ModelRecord
 from agrifm.validation import Frozen
@@ -65,13 +64,14 @@ class WeightsRecord(Frozen):
     versions: dict[str, str] = Field(default_factory=dict)
 
 
-def save_model(path: Path, network: AgriFM, record: ModelRecord) -> None:
+def save_model(path: Path, network: nn.Module, record: ModelRecord) -> None:
     """Write weights and record, whole or not at all; the record must be of this network.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    assert AgriFMConfig.model_validate(record.architecture) == network.config, "the record is of another network"
+    config = family_of(record.family, f"writing the model {path}").config
+    assert config.model_validate(record.architecture) == network.config, "the record is of another network"
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items() if not name.endswith(INDEX)}
     write_bytes(path, save(state, metadata={RECORD_KEY: record.model_dump_json()}))
 
@@ -101,24 +101,21 @@ def read_record(path: Path) -> ModelRecord:
         raise ModelError(f"{about}: its record is unusable ({str(error).splitlines()[0]})") from error
 
 
-def load_network(path: Path) -> tuple[AgriFM, ModelRecord]:
-    """The network, in evaluation mode, and its record.
+def load_network(path: Path) -> tuple[nn.Module, ModelRecord]:
+    """Read a network of any family, in evaluation mode, and its record.
 
     Raises:
         ModelError: the file is absent or damaged, or its weights are not those of its record.
     """
     record = read_record(path)
-    network = AgriFM(AgriFMConfig.model_validate(record.architecture))
+    about = f"reading the model {path}"
+    family = family_of(record.family, about)
+    network = family.network(family.config.model_validate(record.architecture))
     state: dict[str, Tensor] = load_file(path)
     derived = {name: tensor for name, tensor in network.state_dict().items() if name.endswith(INDEX)}
     try:
         network.load_state_dict({**state, **derived})
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
-        raise ModelError(f"reading the model {path}: its weights are not those of its record ({reason})") from error
+        raise ModelError(f"{about}: its weights are not those of its record ({reason})") from error
     return network.requires_grad_(False).eval(), record
-
-
-def statistics_tensor(numbers: tuple[float, ...]) -> Tensor:
-    """Per-band numbers as (C, 1, 1), to broadcast over (…, C, H, W)."""
-    return torch.tensor(numbers, dtype=torch.float32)[:, None, None]

@@ -88,7 +88,7 @@ def interrupted(*_):
 
 def test_a_map_interrupted_while_it_is_written_keeps_its_windows_and_nothing_else(tmp_path, cube, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(run, "write_preview", interrupted)
+        patch.setattr(run, "map_picture", interrupted)
         with pytest.raises(KeyboardInterrupt):
             map_cube(cube, WindowModel(), "a", tmp_path / "map", 48, 24)
     assert [path.name for path in (tmp_path / "map.partial").iterdir()] == ["windows"]
@@ -102,7 +102,7 @@ def test_a_map_interrupted_while_it_is_written_keeps_its_windows_and_nothing_els
 )
 def test_windows_of_another_model_or_size_are_not_used(tmp_path, cube, monkeypatch, weights, window, overlap):
     with monkeypatch.context() as patch:
-        patch.setattr(run, "write_preview", interrupted)
+        patch.setattr(run, "map_picture", interrupted)
         with pytest.raises(KeyboardInterrupt):
             map_cube(cube, WindowModel(), "a", tmp_path / "map", 48, 24)
     model = WindowModel()

@@ -1,19 +1,48 @@
-"""The report as one page of HTML that needs no network: pictures and style are inside it, everything is escaped."""
+"""The report as one HTML page that needs no network: pictures and style are inside it, and all text is escaped.
 
-from collections.abc import Sequence
+Pictures are read at reduced size, so that large maps do not fill the memory.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import cos, radians
 from pathlib import Path
 from typing import Any
 
-from agrifm.assess.class_map import ClassMap
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+
+from agrifm.assess.class_map import ClassMap, open_raster
 from agrifm.assess.confusion import Confusion
 from agrifm.assess.estimators import Z95
-from agrifm.assess.pictures import class_picture, confidence_colors, confidence_picture, scale_bar, truth_picture
-from agrifm.legend import Legend
+from agrifm.errors import AssessmentError
+from agrifm.grid import Grid
+from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend, code_of
+from agrifm.pictures import class_rgba, confidence_rgba, png, read_reduced, reduced_shape, rgb, scale_bar
 
-CONFIDENCE = "confidence.tif"
-"""Raster of confidence that lies beside a map of ours."""
+CONFIDENCE_FILE = "confidence.tif"
+"""Raster of confidence that agrifm writes next to a map."""
 TEMPLATE = "report.html.jinja"
-NONE = "–"
+UNDEFINED = "–"
+PICTURE_SIDE = 1200
+"""Longer side of a picture, pixels."""
+UNKNOWN_COLOR = "#000000"
+"""Colour of classes in the truth that the map does not have."""
+SCALE_BAR_SHARE = 0.3
+"""Largest share of the map's width that the scale bar covers."""
+
+
+@dataclass(frozen=True)
+class PagePicture:
+    """A PNG as a data URL, and the ratio of its width to its height on the ground."""
+
+    address: str
+    pixels: tuple[int, int]
+    """Height and width in pixels."""
+    ratio: float
 
 
 def render(
@@ -36,7 +65,7 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters |= {"ha": hectares, "percent": percent, "share": _share, "signed": _signed}
-    scale, scale_share = scale_bar(mapped.grid)
+    scale, scale_share = scale_bar(mapped.grid, SCALE_BAR_SHARE)
     return environment.get_template(TEMPLATE).render(
         report=report,
         headline=headline(report, confusion),
@@ -45,7 +74,7 @@ def render(
         pictures=_pictures(mapped, confusion, truth),
         scale=scale,
         scale_share=scale_share,
-        confidence_colors=confidence_colors(),
+        confidence_colors=_confidence_colors(),
         rows=_rows(report),
         chart=_chart(report["areas"]),
         matrix=_matrix([entry.name for entry in confusion.classes], confusion.counts.tolist()),
@@ -75,13 +104,13 @@ def hectares(value: float, beside: float | None = None) -> str:
 
 def percent(value: float | None, decimals: int = 0) -> str:
     """A share as a percentage; a dash where undefined."""
-    return NONE if value is None else f"{100 * value:.{decimals}f}\xa0%".replace("-", "−")
+    return UNDEFINED if value is None else f"{100 * value:.{decimals}f}\xa0%".replace("-", "−")
 
 
 def _share(value: float | None, interval: Sequence[float] | None = None) -> str:
     """A score with two decimals, and its interval."""
     if value is None:
-        return NONE
+        return UNDEFINED
     span = f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval and None not in interval else ""
     return f"{value:.2f}{span}"
 
@@ -93,14 +122,74 @@ def _signed(value: float, interval: Sequence[float]) -> str:
 
 def _pictures(mapped: ClassMap, confusion: Confusion, truth: Path | None) -> list[dict[str, Any]]:
     colors = {entry.code: entry.color for entry in (*mapped.legend.classes, *confusion.classes)}
-    found = [{"title": "The map", "kind": "classes", "picture": class_picture(mapped, colors)}]
+    pictures = [{"title": "The map", "kind": "classes", "picture": _class_picture(mapped, colors)}]
     if truth is not None:
-        found.append({"title": "The truth", "kind": "classes", "picture": truth_picture(truth, mapped, colors)})
-    confidence = mapped.path.parent / CONFIDENCE
+        pictures.append({"title": "The truth", "kind": "classes", "picture": _truth_picture(truth, mapped, colors)})
+    confidence = mapped.path.parent / CONFIDENCE_FILE
     if confidence.exists() and confidence != mapped.path:
-        picture = confidence_picture(confidence, mapped.grid)
-        found.append({"title": "Confidence of the map", "kind": "confidence", "picture": picture})
-    return found
+        with open_raster(confidence) as source:
+            percent = read_reduced(source, PICTURE_SIDE, Resampling.average)
+        picture = _picture(confidence_rgba(percent), mapped.grid)
+        pictures.append({"title": "Confidence of the map", "kind": "confidence", "picture": picture})
+    return pictures
+
+
+def _class_picture(mapped: ClassMap, colors: Mapping[str, str]) -> PagePicture:
+    """The map in its classes' colours (#rrggbb per code), north up, nodata transparent."""
+    with open_raster(mapped.path) as source:
+        pixels = read_reduced(source, PICTURE_SIDE)
+    return _colored(pixels, mapped.grid, dict(zip(mapped.values, mapped.legend.codes, strict=True)), colors)
+
+
+def _truth_picture(path: Path, mapped: ClassMap, colors: Mapping[str, str]) -> PagePicture:
+    """True classes on the ground of the map; matched by the truth's legend, or by pixel value as code.
+
+    Raises:
+        AssessmentError: the file cannot be read as a raster, or has no CRS.
+    """
+    from rasterio.vrt import WarpedVRT
+
+    height, width = reduced_shape(mapped.grid.shape, PICTURE_SIDE)
+    rows, cols = mapped.grid.shape
+    fine = mapped.grid.transform
+    transform = Affine(fine.a * cols / width, 0, fine.c, 0, fine.e * rows / height, fine.f)
+    with open_raster(path) as source:
+        if source.crs is None:
+            raise AssessmentError(
+                f"reading the truth {path}: it has no coordinate reference system; assign one", path=path
+            )
+        crs, tag = mapped.grid.crs.to_wkt(), source.tags().get(LEGEND_TAG)
+        nodata = source.nodata if source.nodata is not None else (UNLABELLED if tag else None)
+        with WarpedVRT(source, crs=crs, transform=transform, width=width, height=height, src_nodata=nodata) as view:
+            pixels = view.read(1, masked=True)
+    if tag:
+        codes = {float(number): code for number, code in enumerate(Legend.model_validate_json(tag).codes)}
+    else:
+        codes = {value: code_of(value) for value in np.unique(pixels.compressed()).astype(float).tolist()}
+    return _colored(pixels, mapped.grid, codes, colors)
+
+
+def _colored(
+    pixels: np.ma.MaskedArray[Any, Any], grid: Grid, codes: Mapping[float, str], colors: Mapping[str, str]
+) -> PagePicture:
+    by_value = {value: (*rgb(colors.get(code, UNKNOWN_COLOR)), 255) for value, code in codes.items()}
+    return _picture(class_rgba(pixels, by_value), grid)
+
+
+def _picture(rgba: NDArray[np.uint8], grid: Grid) -> PagePicture:
+    if grid.transform.e > 0:  # rows run northwards
+        rgba = rgba[::-1]
+    left, bottom, right, top = grid.bounds
+    ratio = (right - left) / (top - bottom)
+    if grid.crs.geographic:  # a degree of longitude is shorter than one of latitude
+        ratio *= cos(radians((bottom + top) / 2))
+    address = "data:image/png;base64," + base64.b64encode(png(rgba)).decode()
+    return PagePicture(address, (rgba.shape[0], rgba.shape[1]), ratio)
+
+
+def _confidence_colors(steps: int = 6) -> list[str]:
+    """Colours (#rrggbb) of confidence from 0 to 100 percent in equal steps."""
+    return [f"#{bytes(color[:3].tolist()).hex()}" for color in confidence_rgba(np.ma.array(np.linspace(0, 100, steps)))]
 
 
 def _rows(report: dict[str, Any]) -> list[dict[str, Any]]:

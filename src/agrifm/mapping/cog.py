@@ -22,13 +22,13 @@ from rasterio.errors import RasterioError
 from agrifm.errors import OutputError
 from agrifm.files import write_text
 from agrifm.grid import Grid, Window
-from agrifm.legend import UNLABELLED, Legend
+from agrifm.legend import UNLABELLED
+from agrifm.pictures import RGBA
 
 BLOCK = 512
 """Side of a tile in pixels."""
 CACHE_MB = 16
 """GDAL's block cache; without a bound it would take a twentieth of the machine's memory."""
-Color = tuple[int, int, int, int]
 
 
 @contextmanager
@@ -65,7 +65,7 @@ class Raster:
     tags: Mapping[str, str]
     resampling: str
     """How overviews are made: MODE for classes, AVERAGE for numbers."""
-    colors: Mapping[int, Color] = field(default_factory=dict)
+    colors: Mapping[int, RGBA] = field(default_factory=dict)
     _checksums: dict[Window, int] = field(init=False, default_factory=dict)
     _dataset: Any = field(init=False)
 
@@ -138,17 +138,6 @@ class Raster:
 
 def _rasterio_window(tile: Window) -> Any:
     return rasterio.windows.Window(tile.col, tile.row, tile.width, tile.height)
-
-
-def colors(legend: Legend) -> dict[int, Color]:
-    """Red, green, blue, alpha (0..255) by class number; nodata is transparent."""
-    found = {number: (*rgb(entry.color), 255) for number, entry in enumerate(legend.classes)}
-    return {**found, UNLABELLED: (0, 0, 0, 0)}
-
-
-def rgb(color: str) -> tuple[int, int, int]:
-    """`#rrggbb` as three numbers 0..255."""
-    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
 
 
 def write_category_names(raster: Path, names: Sequence[str]) -> None:

@@ -19,19 +19,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import rasterio
 from numpy.typing import NDArray
 
 from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import MapError
-from agrifm.files import finish_directory, partial_directory, saying_what_failed
+from agrifm.files import finish_directory, partial_directory, saying_what_failed, write_bytes
 from agrifm.grid import Window, tiles
 from agrifm.inference.predictor import TorchModel, TrainedModel, load_model
 from agrifm.legend import LEGEND_TAG, UNLABELLED, legend_json
-from agrifm.mapping.cog import BLOCK, Raster, colors, gdal_says_what_failed, write_category_names
+from agrifm.mapping.cog import BLOCK, Raster, gdal_says_what_failed, write_category_names
 from agrifm.mapping.mosaic import blend
 from agrifm.mapping.predict import Scratch, predict_missing
-from agrifm.mapping.preview import write_preview
 from agrifm.mapping.windows import KEPT, MapPlan, plan_map
+from agrifm.pictures import class_colors, map_picture, read_reduced, require_packages
 from agrifm.stac import map_lineage, write_map_item
 from agrifm.work import progress
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from agrifm.models.precision import Precision
 
 WINDOWS = "windows"
+PICTURE_SIDE = 1000
+"""Longer side of each panel of the map's picture, pixels."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ def map_cube(
         model_item: the model's STAC item, from which the map's is derived.
     """
     began = time.monotonic()
+    require_packages(f"mapping the cube {cube.path}", "matplotlib")  # now, and not after hours of prediction
     plan = plan_map(cube, model.record, window, overlap)
     _require_memory(plan, model)
     partial = partial_directory(out, "map")
@@ -125,7 +129,7 @@ def map_cube(
             hectares, nodata_hectares = _write_rasters(plan, scratch, partial)
             by_code = dict(zip(model.record.legend.codes, hectares.tolist(), strict=True))
             write_category_names(partial / "classes.tif", [entry.name for entry in model.record.legend.classes])
-            write_preview(partial, plan, by_code, nodata_hectares)
+            _write_picture(partial, plan, by_code, nodata_hectares)
         sources = {**({} if model_item is None else {"model": model_item}), "cube": cube.path}
         lineage = map_lineage(plan.record, plan.cube.sensors, window, overlap)
         write_map_item(
@@ -187,7 +191,7 @@ def _write_rasters(plan: MapPlan, scratch: Scratch, directory: Path) -> tuple[ND
     legend, season = plan.record.legend, plan.cube.season
     about = {"AGRIFM_MODEL": plan.record.name, "AGRIFM_SEASON": f"{season.start}/{season.end}"}
     tags = {**about, LEGEND_TAG: legend_json(legend)}
-    classes = Raster(directory / "classes.tif", plan.grid, "class", tags, "MODE", colors(legend))
+    classes = Raster(directory / "classes.tif", plan.grid, "class", tags, "MODE", class_colors(legend))
     confidence = Raster(directory / "confidence.tif", plan.grid, "confidence in percent", about, "AVERAGE")
     pixel, height = plan.grid.pixel_hectares(), plan.grid.shape[0]
     counts = np.zeros((len(legend) + 1, height), np.int64)  # (class, then nodata; row)
@@ -228,3 +232,15 @@ def _count(counts: NDArray[np.int64], number: NDArray[np.uint8], inside: NDArray
     """Add the pixels of a tile that lie inside the area to `counts` (class, then nodata; row)."""
     rows = np.nonzero(inside)[0]
     np.add.at(counts, (np.minimum(number[inside], len(counts) - 1), rows), 1)
+
+
+def _write_picture(directory: Path, plan: MapPlan, hectares: dict[str, float], nodata_hectares: float) -> None:
+    """Write `map.png` from the COGs in a directory."""
+    with rasterio.open(directory / "classes.tif") as source:
+        classes = read_reduced(source, PICTURE_SIDE)
+    with rasterio.open(directory / "confidence.tif") as source:
+        confidence = read_reduced(source, PICTURE_SIDE)
+    season, record = plan.cube.season, plan.record
+    title = f"Crop map by {record.name}, {season.start} to {season.end}"
+    picture = map_picture(classes, confidence, plan.grid, record.legend, title, hectares, nodata_hectares)
+    write_bytes(directory / "map.png", picture)

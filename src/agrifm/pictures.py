@@ -1,0 +1,170 @@
+"""Pictures of rasters: colours of classes and of confidence, a scale bar, PNG images. Needs the extra `report`.
+
+Shape letters: H rows, W columns. matplotlib is imported when a picture is drawn, because it is slow and optional.
+"""
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from io import BytesIO
+from math import cos, floor, log10, radians
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyproj import Geod
+from rasterio.enums import Resampling
+
+from agrifm.errors import AgriFMError
+from agrifm.grid import Grid
+from agrifm.legend import UNLABELLED, Legend
+
+MAX_LEGEND_ENTRIES = 20
+"""Classes in the legend of a map's picture, those of most hectares; the others are counted."""
+MIN_SHOWN_HECTARES = 0.05
+"""Area without observation from which the legend shows it; less would be written as 0.0 ha."""
+RGBA = tuple[int, int, int, int]
+"""Red, green, blue, alpha, 0 to 255."""
+
+
+def require_packages(doing: str, *names: str) -> None:
+    """Refuse to begin work whose pictures or report need packages that are not installed.
+
+    Raises:
+        AgriFMError: the first of them that is absent.
+    """
+    for name in names:
+        if find_spec(name) is None:
+            raise AgriFMError(
+                f"{doing}: this needs {name}, which is not installed; pip install 'agrifm[report]'", package=name
+            )
+
+
+def rgb(color: str) -> tuple[int, int, int]:
+    """`#rrggbb` as three numbers 0 to 255."""
+    red, green, blue = bytes.fromhex(color.removeprefix("#"))
+    return red, green, blue
+
+
+def class_colors(legend: Legend) -> dict[int, RGBA]:
+    """Colour by class number; nodata is transparent."""
+    return {**{number: (*rgb(entry.color), 255) for number, entry in enumerate(legend.classes)}, UNLABELLED: (0,) * 4}
+
+
+def scale_bar(grid: Grid, largest_share: float) -> tuple[str, float]:
+    """Label and length of a scale bar: a round length of ground, and the share of the map's width that it covers.
+
+    Args:
+        largest_share: of the width, which the bar may cover.
+    """
+    left, bottom, right, top = grid.bounds
+    if grid.crs.geographic:
+        middle = (bottom + top) / 2
+        metres = (right - left) * 111_320 * cos(radians(middle))
+        if right - left < 90:  # over more, the shortest way leaves the parallel
+            metres = Geod(ellps="WGS84").inv(left, middle, right, middle)[2]
+    else:
+        metres = (right - left) * float(grid.crs.proj.axis_info[0].unit_conversion_factor)
+    power = 10.0 ** floor(log10(largest_share * metres))
+    length = max(step * power for step in (1, 2, 5) if step * power <= largest_share * metres)
+    return f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m", length / metres
+
+
+def reduced_shape(shape: tuple[int, int], longest_side: int) -> tuple[int, int]:
+    """Rows and columns of a raster that is shrunk until neither is above `longest_side`."""
+    shrink = max(1.0, max(shape) / longest_side)
+    height, width = (max(1, round(side / shrink)) for side in shape)
+    return height, width
+
+
+def read_reduced(
+    source: Any, longest_side: int, resampling: Resampling = Resampling.nearest
+) -> np.ma.MaskedArray[Any, Any]:
+    """The first band (H, W) of an open raster at reduced size, from its overviews; nodata is masked."""
+    pixels: np.ma.MaskedArray[Any, Any] = source.read(
+        1, out_shape=reduced_shape(source.shape, longest_side), masked=True, resampling=resampling
+    )
+    return pixels
+
+
+def class_rgba(
+    pixels: np.ma.MaskedArray[Any, Any], colors: Mapping[int, RGBA] | Mapping[float, RGBA]
+) -> NDArray[np.uint8]:
+    """Colours (H, W, 4) of a raster of classes (H, W) by pixel value; other values and masked pixels transparent."""
+    values = np.array(sorted(colors))
+    table = np.array([colors[value] for value in values.tolist()], np.uint8)
+    filled = pixels.filled(values[0])
+    position = np.clip(np.searchsorted(values, filled), 0, len(values) - 1)
+    rgba = table[position]
+    rgba[np.ma.getmaskarray(pixels) | (values[position] != filled)] = 0
+    return rgba
+
+
+def confidence_rgba(percent: np.ma.MaskedArray[Any, Any]) -> NDArray[np.uint8]:
+    """Colours (..., 4) of confidence in percent, 0 dark to 100 bright (cividis); masked pixels transparent."""
+    from matplotlib import colormaps
+
+    rgba = np.array(colormaps["cividis"](np.clip(percent.filled(0) / 100, 0, 1), bytes=True), np.uint8)
+    rgba[np.ma.getmaskarray(percent)] = 0
+    return rgba
+
+
+def png(rgba: NDArray[np.uint8]) -> bytes:
+    """An image (H, W, 4) as the content of a PNG file."""
+    from matplotlib.image import imsave
+
+    file = BytesIO()
+    imsave(file, np.ascontiguousarray(rgba), format="png")
+    return file.getvalue()
+
+
+def map_picture(
+    classes: np.ma.MaskedArray[Any, Any],
+    confidence: np.ma.MaskedArray[Any, Any],
+    grid: Grid,
+    legend: Legend,
+    title: str,
+    hectares: Mapping[str, float],
+    nodata_hectares: float,
+) -> bytes:
+    """A PNG of a map: its classes with legend and scale bar, and next to them its confidence.
+
+    Args:
+        classes: class numbers (H, W), at reduced size.
+        confidence: percent (H, W).
+        grid: of the map at full size.
+        hectares: mapped, by class code.
+        nodata_hectares: inside the area, without a valid observation.
+    """
+    from matplotlib.figure import Figure
+
+    height, width = grid.shape
+    panel_width = min(max(width / height, 0.5), 2) * 5
+    figure = Figure(figsize=(2 * panel_width + 4, 6), dpi=120, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.imshow(class_rgba(classes, class_colors(legend)), interpolation="nearest")
+    shown = right.imshow(confidence, vmin=0, vmax=100, cmap="viridis")
+    figure.colorbar(shown, ax=right, label="confidence, %", shrink=0.7)
+    for axes in (left, right):
+        axes.set_axis_off()
+    figure.suptitle(title)
+    label, share = scale_bar(grid, 0.25)
+    left.plot([0, share], [-0.03, -0.03], transform=left.transAxes, color="black", linewidth=3, clip_on=False)
+    left.text(share / 2, -0.045, label, transform=left.transAxes, ha="center", va="top", fontsize="small")
+    left.set_xlim(-0.5, classes.shape[1] - 0.5)  # plotting the bar has widened it
+    _draw_legend(figure, legend, hectares, nodata_hectares)
+    file = BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+def _draw_legend(figure: Any, legend: Legend, hectares: Mapping[str, float], nodata_hectares: float) -> None:
+    from matplotlib.patches import Patch
+
+    mapped = [entry for entry in legend.classes if hectares[entry.code] > 0]
+    shown = sorted(mapped, key=lambda entry: -hectares[entry.code])[:MAX_LEGEND_ENTRIES]
+    patches = [Patch(color=entry.color, label=f"{entry.name}  {hectares[entry.code]:,.1f} ha") for entry in shown]
+    if len(mapped) > len(shown):
+        patches.append(Patch(color="none", label=f"and {len(mapped) - len(shown)} more"))
+    if nodata_hectares >= MIN_SHOWN_HECTARES:
+        patches.append(Patch(facecolor="white", edgecolor="grey", label=f"nothing seen  {nodata_hectares:,.1f} ha"))
+    figure.legend(handles=patches, loc="outside left upper", frameon=False, fontsize="small")

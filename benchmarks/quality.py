@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from simulate import processor
 
-from agrifm.cube.build import group_frames
+from agrifm.cube.frames import group_frames
 from agrifm.grid import Grid, Window, area_grid
 from agrifm.record import running_versions
 from agrifm.scene.mask import MASKED, UsableRule

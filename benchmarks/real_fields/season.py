@@ -13,7 +13,7 @@ from rasterio.features import rasterize
 from rasterio.warp import reproject
 from real_fields.read import Composites, Images, Patch
 
-from agrifm.cube.build import Frame, group_frames, read_frame
+from agrifm.cube.frames import Frame, group_frames, read_frame
 from agrifm.cube.store import FILL, NO_DAY, SCALE
 from agrifm.grid import Grid
 from agrifm.legend import Legend

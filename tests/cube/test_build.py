@@ -35,7 +35,7 @@ from tests.scenes import (
     write_tiff,
 )
 
-from agrifm.cube import build
+from agrifm.cube import frames
 from agrifm.cube.build import build_cube
 from agrifm.cube.store import Cube
 from agrifm.errors import AgriFMError, CubeError, OutputError, SceneError
@@ -77,13 +77,13 @@ class Reads:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.scenes: list[str] = []
-        read = build.read_asset
+        read = frames.read_asset
 
         def counted(scene: Any, *arguments: Any) -> Any:
             self.scenes.append(scene.id)
             return read(scene, *arguments)
 
-        monkeypatch.setattr(build, "read_asset", counted)
+        monkeypatch.setattr(frames, "read_asset", counted)
 
 
 @pytest.mark.parametrize(
@@ -460,13 +460,14 @@ SCRIPT = """
 import os, signal, sys
 from pathlib import Path
 from tests.scenes import AREA, SEASON
-from agrifm.cube import build
+from agrifm.cube import frames
+from agrifm.cube.build import build_cube
 from agrifm.scene.products import find_product
 from agrifm.scene.search import search_catalog
 
 catalogue, path, calls = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 search = search_catalog(catalogue, [find_product("sentinel-2-c1-l2a")], SEASON, AREA)
-read, count = build.read_asset, 0
+read, count = frames.read_asset, 0
 
 def killed(*arguments):
     global count
@@ -475,12 +476,12 @@ def killed(*arguments):
         os.kill(os.getpid(), signal.SIGKILL)
     return read(*arguments)
 
-build.read_asset = killed
+frames.read_asset = killed
 if calls == 0:
     import resource
     resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 try:
-    build.build_cube(path, search, SEASON, AREA)
+    build_cube(path, search, SEASON, AREA)
 except Exception as error:
     print(type(error).__name__, error)
 """
@@ -586,9 +587,9 @@ def test_files_of_another_name_are_another_plan(tmp_path: Path) -> None:
 
 def test_a_frame_is_read_tile_by_tile_as_it_is_read_whole(catalogue: Catalogue) -> None:
     catalogue.add_sentinel_2("A", at(5, 1), reflectance(10, 48))
-    (frame,) = build.group_frames(find(catalogue).scenes)
+    (frame,) = frames.group_frames(find(catalogue).scenes)
     grid = Grid.of(UTM, Affine(10, 0, LEFT, 0, -10, TOP), (96, 96))
-    whole = build.read_frame(frame, grid).values
+    whole = frames.read_frame(frame, grid).values
     for window in (Window(0, 0, 31, 40), Window(31, 40, 65, 56)):
-        part = build.read_frame(frame, grid.window(window)).values
+        part = frames.read_frame(frame, grid.window(window)).values
         assert (part == whole[:, *window.slices]).all()

@@ -9,7 +9,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from tests.scenes import UTM
 
-from agrifm.cube.build import Frame, read_frame
+from agrifm.cube.frames import Frame, read_frame
 from agrifm.grid import Grid
 from agrifm.scene.products import Product
 from agrifm.scene.read import FileAsset, Scene, kernel_of

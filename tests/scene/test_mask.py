@@ -10,7 +10,7 @@ from affine import Affine
 from tests.scenes import AREA, LEFT, SEASON, TOP, UTM, Catalogue, at, reflectance
 
 from agrifm.config import ImageryConfig
-from agrifm.cube import build
+from agrifm.cube import frames
 from agrifm.cube.build import build_cube
 from agrifm.errors import ConfigError, CubeError, SceneError
 from agrifm.grid import Grid, Window
@@ -96,17 +96,17 @@ def cloudy(tmp_path: Path) -> Catalogue:
 
 
 def test_dilation_does_not_depend_on_how_tiles_are_cut(cloudy: Catalogue) -> None:
-    (frame,) = build.group_frames(find(cloudy).scenes)
+    (frame,) = frames.group_frames(find(cloudy).scenes)
     grid = Grid.of(UTM, Affine(10, 0, LEFT, 0, -10, TOP), (96, 96))
     rule = UsableRule(dilate=75.0)
-    whole = build.read_frame(frame, grid, rule)
+    whole = frames.read_frame(frame, grid, rule)
     assert 0.2 < whole.valid.mean() < 0.9
     assert not whole.valid[0, 32:52].any()  # the clouds above the area reach into it
     for side in (17, 40, 64):
         for row in range(0, 96, side):
             for col in range(0, 96, side):
                 window = Window(row, col, min(side, 96 - row), min(side, 96 - col))
-                part = build.read_frame(frame, grid.window(window), rule)
+                part = frames.read_frame(frame, grid.window(window), rule)
                 assert (part.valid == whole.valid[window.slices]).all()
                 assert (part.flags == whole.flags[window.slices]).all()
 

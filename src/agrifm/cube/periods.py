@@ -17,7 +17,18 @@ import numpy as np
 import zarr
 
 from agrifm.cube.recipes import Recipe
-from agrifm.cube.store import CHUNK, FILL, NO_DAY, Cube, SensorCube, consolidate, create_root, create_sensor, open_cube
+from agrifm.cube.store import (
+    CHUNK,
+    FILL,
+    NO_DAY,
+    Cube,
+    SensorCube,
+    create_root,
+    create_sensor,
+    finish_store,
+    open_cube,
+    open_group,
+)
 from agrifm.errors import CubeError
 from agrifm.files import MARKER, partial_directory, saying_what_failed
 from agrifm.grid import Window, tiles
@@ -57,7 +68,7 @@ def recompose(cube: Cube, path: Path, recipes: Mapping[str, Recipe], executor: E
         if not work.begun:
             _create(partial, cube, recipes)
             work.begin()
-        root = zarr.open_group(partial, mode="r+")
+        root = open_group(partial)
 
         def compute(square: tuple[str, Window]) -> dict[str, Any]:
             name, window = square
@@ -133,14 +144,11 @@ def _finish(
         ]
         made = {"recipe": recipe.description, "observations_before": sum(counted["observed"] for counted in own)}
         sensors[name] = {**before, **made, "frames": frames}
-    about = dict(root.attrs["agrifm"])
-    about["sensors"] = list(recipes)
-    about["provenance"] = {
+    provenance = {
         **{key: value for key, value in cube.provenance.items() if key != "sensors"},
         "plan": plan,
         "made_from": {"cube": cube.path.name, "plan": cube.provenance.get("plan")},
         "sensors": sensors,
         "versions": running_versions("zarr", "scipy"),
     }
-    root.attrs["agrifm"] = about
-    consolidate(root)
+    finish_store(root, provenance)

@@ -264,8 +264,17 @@ def create_sensor(
     return group
 
 
-def consolidate(root: zarr.Group) -> None:
-    """Write the metadata of all arrays into one file, which readers on servers ask for first."""
+def open_group(path: Path) -> zarr.Group:
+    """Open a store to write into it; its consolidated metadata, which may be of an earlier state, are not used."""
+    return zarr.open_group(path, mode="r+", use_consolidated=False)
+
+
+def finish_store(root: zarr.Group, provenance: dict[str, Any]) -> None:
+    """Write provenance and consolidated metadata: readers see the sensors of `provenance["sensors"]` from now on.
+
+    The metadata of all arrays are one file, which is replaced as a whole and which readers ask for first.
+    """
+    root.attrs["agrifm"] = {**root.attrs["agrifm"], "sensors": list(provenance["sensors"]), "provenance": provenance}
     with warnings.catch_warnings():
         # xarray looks for consolidated metadata and warns if they are absent; zarr warns that they are an extension.
         warnings.filterwarnings("ignore", message="Consolidated metadata")

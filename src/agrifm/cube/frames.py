@@ -1,0 +1,213 @@
+"""Frames: the scenes of one sensor on one solar day, merged on a grid, and written into a cube tile by tile."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+
+from agrifm.cube.store import FILL, NO_DAY, SCALES, open_group
+from agrifm.grid import Grid, Window
+from agrifm.scene.mask import DEFAULT_RULE, UsableRule, apply_mask, counts
+from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, Flags, bits
+from agrifm.scene.read import Asset, FileAsset, RemoteAsset, Scene, read_asset
+from agrifm.scene.remote import shown
+from agrifm.season import day_number
+from agrifm.work import fingerprint
+
+if TYPE_CHECKING:
+    from agrifm.scene.offset_check import OffsetChoice
+
+MERGE_RULE = (
+    "scenes of one solar day are merged in the order of their ids: a pixel is of the first scene in which it is "
+    "valid, else of the first that has data"
+)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The scenes of one sensor on one solar day."""
+
+    sensor: str
+    index: int
+    """Position in the sensor's time axis."""
+    scenes: tuple[Scene, ...]
+
+    @property
+    def day(self) -> date:
+        """The solar day; of a composite, its first day."""
+        return self.scenes[0].day
+
+    @property
+    def last_day(self) -> date:
+        """The last day of a composite; otherwise the solar day."""
+        return self.scenes[0].last_day or self.day
+
+    def fingerprint(self, grid: Grid, rule: UsableRule, offset: "OffsetChoice") -> str:
+        """SHA-256 of what decides the pixels of this frame on a grid; its position in the cube is not part of it."""
+        content = {
+            "sensor": self.sensor,
+            "day": str(self.day),
+            "usable": asdict(rule),
+            "offset": offset,
+            "grid": [grid.crs.to_wkt(), list(grid.transform), grid.shape],
+            "scenes": [
+                [repr(scene.product), scene.id, str(scene.day), scene.baseline, scene.offset_removed]
+                for scene in self.scenes
+            ],
+            "files": [[key, *_identity(asset)] for scene in self.scenes for key, asset in sorted(scene.assets.items())],
+        }
+        return fingerprint(content)
+
+
+@dataclass(frozen=True)
+class FrameTile:
+    """One tile of one frame: a unit of work for any thread or process, which opens the cube by its path.
+
+    Scenes in memory (`ArrayAsset` of a dataset that was not read from a file) are pickled with their pixels: that is
+    right but slow, so build them with threads.
+    """
+
+    cube: Path
+    frame: Frame
+    window: Window
+    grid: Grid
+    """Of the whole cube."""
+    rule: UsableRule
+
+    @property
+    def key(self) -> str:
+        """How the journal names it."""
+        return f"{self.frame.sensor}/{self.frame.index}/{self.window.row}/{self.window.col}"
+
+
+class FramePixels(NamedTuple):
+    """One frame on a grid."""
+
+    values: NDArray[np.int16]
+    """(band, y, x) in units of the quantity's `SCALES`."""
+    valid: NDArray[np.bool_]
+    """(y, x)."""
+    day: NDArray[np.int32] | None
+    """(y, x), of composites the day, else None."""
+    flags: Flags
+    """(y, x), of the scene that each pixel is of."""
+
+
+def group_frames(scenes: Iterable[Scene]) -> list[Frame]:
+    """Group scenes of one sensor and solar day into frames; frames are ordered by sensor, then in time."""
+    days: dict[tuple[str, date], list[Scene]] = defaultdict(list)
+    for scene in scenes:
+        days[scene.product.sensor, scene.day].append(scene)
+    frames: list[Frame] = []
+    for sensor, day in sorted(days):
+        index = frames[-1].index + 1 if frames and frames[-1].sensor == sensor else 0
+        frames.append(Frame(sensor, index, tuple(sorted(days[sensor, day], key=lambda scene: scene.id))))
+    return frames
+
+
+def scenes_of(frames: Sequence[Frame]) -> list[Scene]:
+    """The scenes of all frames, in their order."""
+    return [scene for frame in frames for scene in frame.scenes]
+
+
+def write_frame_tile(tile: FrameTile) -> dict[str, Any]:
+    """Read and write one tile of one frame; returns how many of its pixels are valid, and how many have each flag."""
+    group = open_group(tile.cube)[tile.frame.sensor]
+    pixels = read_frame(tile.frame, tile.grid.window(tile.window), tile.rule)
+    rows, cols = tile.window.slices
+    group["values"][tile.frame.index, :, rows, cols] = pixels.values
+    group["valid"][tile.frame.index, rows, cols] = pixels.valid
+    if pixels.day is not None:
+        group["day"][tile.frame.index, rows, cols] = pixels.day
+    return {"valid": int(np.count_nonzero(pixels.valid)), "flags": counts(pixels.flags)}
+
+
+def read_frame(frame: Frame, grid: Grid, rule: UsableRule = DEFAULT_RULE) -> FramePixels:
+    """One frame on a grid, its scenes merged by `MERGE_RULE`."""
+    product = frame.scenes[0].product
+    values = np.full((len(product.bands), *grid.shape), FILL, np.int16)
+    valid = np.zeros(grid.shape, bool)
+    day = np.full(grid.shape, NO_DAY, np.int32) if product.is_composite else None
+    flags = np.full(grid.shape, bits(["nodata"]), np.uint16)
+    for scene in frame.scenes:
+        if valid.all():
+            break
+        new_values, present, new_flags = _read_scene(scene, grid, rule)
+        if day is not None:
+            new_day = _read_days(scene, grid)
+            new_flags |= (new_day == NO_DAY) * bits(["nodata"])
+        usable = rule.usable(new_flags)
+        take = (usable & ~valid) | (present & (values[0] == FILL))
+        values[:, take] = new_values[:, take]
+        flags[take] = new_flags[take]
+        if day is not None:
+            day[take] = new_day[take]
+        valid |= usable
+    return FramePixels(values, valid, day, flags)
+
+
+def _read_scene(scene: Scene, grid: Grid, rule: UsableRule) -> tuple[NDArray[np.int16], NDArray[np.bool_], Flags]:
+    """Values, where all bands have a number that can be stored, and flags (nodata where they have none)."""
+    product = scene.product
+    encoding = scene.encoding
+    low, high = product.valid_range
+    values = np.empty((len(product.bands), *grid.shape), np.int16)
+    present = np.ones(grid.shape, bool)
+    for number, (band, key) in enumerate(product.assets.items()):
+        stored = read_asset(scene, key, band, grid, product.kernel, product.nodata)
+        present &= (stored != product.nodata) & (stored >= low) & (stored <= high)
+        numbers = np.round((stored * encoding.scale + encoding.offset) / SCALES[product.quantity])
+        values[number] = np.where(present, np.clip(numbers, FILL + 1, -FILL - 1), FILL)
+    flags = _read_flags(scene, grid, rule) | (~present * bits(["nodata"]))
+    if rule.masks:
+        image = np.where(present, values, 0).astype(np.float32) * np.float32(SCALES[product.quantity])
+        for name in rule.masks:
+            usable = apply_mask(name, image, product.bands, f"reading scene {scene.id}")
+            flags |= ~usable * bits(["plug-in"])
+    return values, present, flags
+
+
+def _read_flags(scene: Scene, grid: Grid, rule: UsableRule) -> Flags:
+    """Flags of the scene's quality bands on a grid, dilated; read with a margin, so that tiles fit together."""
+    product, margin = scene.product, rule.margin(grid.resolution)
+    wide = Grid.of(
+        str(grid.crs),
+        grid.transform * Affine.translation(-margin, -margin),
+        (grid.shape[0] + 2 * margin, grid.shape[1] + 2 * margin),
+    )
+    flags = np.zeros(wide.shape, np.uint16)
+    for asset, encoding in product.quality_bands.items():
+        quality = read_asset(scene, asset, "quality", wide, "nearest", NO_QUALITY[encoding])
+        flags |= QUALITY_RULES[encoding](quality)
+    rows, cols = grid.shape
+    return rule.dilated(flags, grid.resolution)[margin : margin + rows, margin : margin + cols]
+
+
+def _read_days(scene: Scene, grid: Grid) -> NDArray[np.int32]:
+    """Days since 1970-01-01 from a composite's day of year, `NO_DAY` where it is none.
+
+    The day is of the year in which it lies nearer to the composite's start: composites cross New Year.
+    """
+    assert scene.product.day_asset is not None
+    of_year = read_asset(scene, scene.product.day_asset, "day", grid, "nearest", 0).astype(np.int32)
+    start = scene.day
+    first = start.timetuple().tm_yday
+    years = [day_number(date(start.year + later, 1, 1)) - 1 for later in (0, 1)]
+    days = np.where(of_year < first - 183, years[1], years[0]).astype(np.int32) + of_year
+    return np.where((of_year >= 1) & (of_year <= 366), days, NO_DAY).astype(np.int32)
+
+
+def _identity(asset: Asset) -> tuple[str, object]:
+    """What distinguishes an asset from others: its place in a file, or for pixels in memory the pixels themselves."""
+    if isinstance(asset, RemoteAsset):
+        return shown(asset.href), asset.index
+    if asset.path is not None:
+        return str(asset.path), asset.index if isinstance(asset, FileAsset) else str(asset.pixels.name)
+    return "memory", hashlib.sha256(np.ascontiguousarray(asset.pixels.values).tobytes()).hexdigest()

@@ -1,0 +1,209 @@
+"""Add frames to a finished cube without touching the frames that are there.
+
+A shard holds one frame, so new frames are new files. They are written next to the cube, in a copy of its metadata, and
+then moved into it; the file of consolidated metadata, which decides what readers see, is replaced last. So a reader
+sees the cube without the new frames or with all of them, and a run that is stopped leaves the cube as it was.
+"""
+
+import filecmp
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agrifm.cube.build import (
+    cube_fingerprint,
+    fingerprints,
+    native_grids,
+    nested_grids,
+    sources_of,
+    usable_rule,
+    with_encodings,
+    write_frames,
+)
+from agrifm.cube.frames import Frame, group_frames, scenes_of
+from agrifm.cube.store import Cube, finish_store, open_cube, open_group
+from agrifm.errors import CubeError
+from agrifm.files import MARKER, saying_what_failed
+from agrifm.grid import Grid
+from agrifm.record import running_versions
+from agrifm.scene.mask import DEFAULT_RULE, UsableRule
+from agrifm.scene.offset_check import OffsetChoice, settle
+from agrifm.scene.search import Search, require_one_product
+from agrifm.season import day_number
+from agrifm.work import Resumable
+
+PIXELS = ("values", "valid", "day")
+"""Arrays in shards of one frame."""
+
+
+def append_frames(
+    path: Path,
+    search: Search,
+    rule: UsableRule = DEFAULT_RULE,
+    offset: OffsetChoice = "refuse",
+    executor: Executor | None = None,
+) -> Cube:
+    """Add the frames of these scenes to a finished cube, or continue a run that was stopped.
+
+    The result equals the cube that is built from all scenes at once, except that the offset check compares the new
+    scenes with each other only. Frames that the cube ends with already are not added again.
+
+    Args:
+        search: new scenes; each frame is later than the last one of its sensor.
+        rule, offset, executor: as for `build_cube`; the rule is that of the cube.
+
+    Raises:
+        CubeError: the scenes do not continue this cube.
+        SceneError: a scene is unusable; what was finished is kept, next to the cube.
+        OutputError: the disk is full.
+    """
+    cube = open_cube(path)
+    about = f"adding frames to the cube {path}"
+    require_one_product(search.scenes, about)
+    frames = group_frames(search.scenes)
+    _require_same_kind(cube, frames, rule, about)
+    grids = _grids(cube, frames, about)
+    new = fingerprints(frames, grids, rule, offset)
+    old = {
+        name: [frame["fingerprint"] for frame in sensor["frames"]]
+        for name, sensor in cube.provenance["sensors"].items()
+    }
+    plan = cube_fingerprint(cube.season, cube.area, {name: old[name] + new.get(name, []) for name in old})
+    if all(old[name][-len(added) :] == added for name, added in new.items()):
+        return cube
+    _require_later(cube, frames, about)
+    counts = {name: len(sensor.date) for name, sensor in cube.sensors.items()}
+    frames = [replace(frame, index=counts[frame.sensor] + frame.index) for frame in frames]
+    with saying_what_failed(about):
+        work = Resumable(path.with_name(f"{path.name}.append"), plan)
+        if not work.begun:
+            settled = settle(scenes_of(frames), grids, offset)
+            _copy_metadata(cube, frames, work.scratch)
+            work.begin([asdict(scene.decided) if scene.decided else None for scene in settled])
+        root = open_group(work.scratch)
+        if root.attrs["agrifm"]["provenance"]["plan"] != plan:  # else it was stopped while files were moved
+            described = write_frames(work, with_encodings(frames, work.decisions), grids, rule, offset, executor)
+            finish_store(root, _continued(cube.provenance, search, plan, described))
+        _move(work.scratch, path)
+        work.remove()
+    return open_cube(path)
+
+
+def _require_same_kind(cube: Cube, frames: Sequence[Frame], rule: UsableRule, about: str) -> None:
+    """Refuse frames of another sensor, product, rule or season, and cubes that were not built frame by frame."""
+    sensors = cube.provenance.get("sensors", {})
+    if not all("fingerprint" in frame for sensor in sensors.values() for frame in sensor["frames"]):
+        raise CubeError(f"{about}: its frames have no fingerprints; fetch the cube again, with all scenes")
+    if cube.provenance["usable"] != usable_rule(rule):
+        raise CubeError(
+            f"{about}: it was built with the rule {cube.provenance['usable']} for usable pixels, the new frames have "
+            f"{usable_rule(rule)}; use the same `masked`, `dilate` and `masks`",
+            usable=cube.provenance["usable"],
+        )
+    for frame in frames:
+        product = frame.scenes[0].product.name
+        if frame.sensor not in sensors or sensors[frame.sensor]["product"] != product:
+            known = ", ".join(f"'{sensor['product']}'" for sensor in sensors.values())
+            raise CubeError(
+                f"{about}: it holds the products {known}, and a scene is of '{product}'; leave out that product, or "
+                "fetch a new cube",
+                product=product,
+            )
+        if frame.day > cube.season.end or frame.last_day < cube.season.start:
+            raise CubeError(
+                f"{about}: the frame of {frame.day} is outside its season, {cube.season.start} to {cube.season.end}; "
+                "leave out that scene, or fetch a new cube",
+                day=frame.day,
+            )
+
+
+def _require_later(cube: Cube, frames: Sequence[Frame], about: str) -> None:
+    for frame in frames:
+        if day_number(frame.day) <= cube.sensors[frame.sensor].date[-1]:
+            last = cube.provenance["sensors"][frame.sensor]["frames"][-1]["day"]
+            raise CubeError(
+                f"{about}: the frame of '{frame.sensor}' on {frame.day} is not later than its last one, {last}; fetch "
+                "the cube again with all scenes, or leave out that scene",
+                day=frame.day,
+                last=date.fromisoformat(last),
+            )
+
+
+def _grids(cube: Cube, frames: Sequence[Frame], about: str) -> dict[str, Grid]:
+    """The cube's grids, as the frames are read on them: nested ones, or that of the files."""
+    grids = nested_grids(frames, cube.area)
+    if not all(_same(cube.sensors[name].grid, grid) for name, grid in grids.items()):
+        grids = native_grids(frames)
+    for name, grid in grids.items():
+        if not _same(cube.sensors[name].grid, grid):
+            raise CubeError(
+                f"{about}: the files of '{name}' have a grid of {grid.shape} pixels that is not the cube's grid of "
+                f"{cube.sensors[name].grid.shape}; use files of the same grid, or fetch a new cube",
+                sensor=name,
+            )
+    return grids
+
+
+def _same(grid: Grid, other: Grid) -> bool:
+    return (grid.crs.to_wkt(), grid.transform, grid.shape) == (other.crs.to_wkt(), other.transform, other.shape)
+
+
+def _copy_metadata(cube: Cube, frames: Sequence[Frame], scratch: Path) -> None:
+    """Everything of the cube except its pixels, with room for the frames."""
+    counts = {name: len(sensor.date) for name, sensor in cube.sensors.items()}
+    # Shards beyond the last frame are of a run that was stopped while it moved files; readers do not see them.
+    for name, count in counts.items():
+        for array in PIXELS:
+            for shards in (cube.path / name / array / "c").glob("*"):
+                if int(shards.name) >= count:
+                    shutil.rmtree(shards)
+    pixels = {str(cube.path / name / array) for name in counts for array in PIXELS}
+    shutil.copytree(cube.path, scratch, ignore=lambda folder, _: {"c"} if folder in pixels else {MARKER})
+    root = open_group(scratch)
+    for name in {frame.sensor: None for frame in frames}:
+        group, added = root[name], [frame for frame in frames if frame.sensor == name]
+        for array in (*PIXELS, "time", "time_bounds"):
+            if array in group:
+                group[array].resize((counts[name] + len(added), *group[array].shape[1:]))
+        days = np.array([day_number(frame.day) for frame in added], np.int32)
+        group["time"][counts[name] :] = days
+        if "time_bounds" in group:
+            after = np.array([day_number(frame.last_day) + 1 for frame in added], np.int32)
+            group["time_bounds"][counts[name] :] = np.stack([days, after], axis=1)
+
+
+def _continued(
+    provenance: dict[str, Any], search: Search, plan: str, described: dict[str, dict[str, list[dict[str, Any]]]]
+) -> dict[str, Any]:
+    """The provenance of a cube with more frames."""
+    sensors = {
+        name: {**sensor, "frames": [*sensor["frames"], *described.get(name, {"frames": []})["frames"]]}
+        for name, sensor in provenance["sensors"].items()
+    }
+    skipped = {*provenance["skipped"], *(scene.id for scene in search.skipped), *search.unread}
+    return {
+        **provenance,
+        "plan": plan,
+        "removed": dict(sorted((Counter(provenance["removed"]) + search.removed).items())),
+        "skipped": sorted(skipped),
+        "sources": sorted({*provenance["sources"], *sources_of(search.scenes)})[:20],
+        "sensors": sensors,
+        "versions": running_versions("rasterio", "zarr"),
+    }
+
+
+def _move(scratch: Path, path: Path) -> None:
+    """Move new and changed files into the cube: pixels first, then metadata, the consolidated ones last."""
+    files = [file for file in scratch.rglob("*") if file.is_file()]
+    for file in sorted(files, key=lambda file: (file.name == "zarr.json", -len(file.parts), str(file))):
+        target = path / file.relative_to(scratch)
+        if not (target.exists() and filecmp.cmp(file, target, shallow=False)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(target)

@@ -95,7 +95,7 @@ def measure(cube: Path, out: Path, steps: int, window: int, overlap: int) -> Res
     time_calls(store.SensorCube, "read", spent, "reading")
     time_calls(transforms, "interpolate", spent, "interpolating")
     time_calls(TorchModel, "probabilities", spent, "network")
-    time_calls(predict.Scratch, "write", spent, "keeping windows")
+    time_calls(predict.WindowStore, "write", spent, "keeping windows")
     time_calls(run, "_write_rasters", spent, "blending, COGs")
     summary = run.map_cube(opened, TorchModel(record, classifier), "random", out, window, overlap)
     return Result(

@@ -24,7 +24,7 @@ from agrifm.config import Project, read_project
 from agrifm.cube.fetch import fetch
 from agrifm.grid import LONLAT
 from agrifm.legend import Legend, LegendClass
-from agrifm.mapping.project import map_project
+from agrifm.mapping.run import map_project
 from agrifm.scores import f1_per_class, macro_f1, overall_accuracy
 from agrifm.train.run import train
 

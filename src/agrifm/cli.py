@@ -151,9 +151,9 @@ def _map_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _map(options: argparse.Namespace) -> None:
     from agrifm.config import read_project
-    from agrifm.mapping.project import describe, map_project
+    from agrifm.mapping.run import map_project
 
-    print("\n".join(describe(map_project(read_project(options.project), options.model, options.out))))
+    print("\n".join(map_project(read_project(options.project), options.model, options.out).lines()))
 
 
 def _assess_arguments(parser: argparse.ArgumentParser) -> None:

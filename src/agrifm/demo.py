@@ -58,7 +58,7 @@ def demo(directory: Path) -> dict[str, Any]:
     from agrifm.assess.design import draw
     from agrifm.assess.report import assess
     from agrifm.cube.fetch import fetch
-    from agrifm.mapping.project import map_project
+    from agrifm.mapping.run import map_project
     from agrifm.simulator.catalogue import simulate
     from agrifm.train.run import train
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from agrifm.errors import MapError
 from agrifm.grid import Window, tiles
-from agrifm.mapping.mosaic import Piece, blend, layout, touching, weights
+from agrifm.mapping.mosaic import PredictedWindow, blend, overlapping_starts, ramp_weights, window_starts
 
 CLASSES = 3
 patiently = settings(deadline=None, max_examples=60)
@@ -25,10 +25,10 @@ def field(shape: tuple[int, int], seed: int) -> np.ndarray:
     return (numbers / numbers.sum(0)).astype(np.float16)
 
 
-def pieces(whole: np.ndarray, side: int, overlap: int) -> list[Piece]:
+def pieces(whole: np.ndarray, side: int, overlap: int) -> list[PredictedWindow]:
     """The windows of a layout, cut from one field."""
     shape = whole.shape[1:]
-    rows, cols = layout(shape, side, overlap)
+    rows, cols = window_starts(shape, side, overlap)
     windows = [Window(row, col, min(side, shape[0]), min(side, shape[1])) for row in rows for col in cols]
     return [(window, whole[:, *window.slices]) for window in windows]
 
@@ -43,13 +43,13 @@ def test_windows_cut_from_one_field_blend_to_exactly_that_field(cut, tile, seed)
         assert (blended == whole[:, *place.slices]).all()
 
 
-def pieces_touching(place: Window, whole: np.ndarray, side: int, overlap: int) -> list[Piece]:
+def pieces_touching(place: Window, whole: np.ndarray, side: int, overlap: int) -> list[PredictedWindow]:
     every = {(window.row, window.col): (window, part) for window, part in pieces(whole, side, overlap)}
-    rows, cols = layout(whole.shape[1:], side, overlap)
+    rows, cols = window_starts(whole.shape[1:], side, overlap)
     return [
         every[row, col]
-        for row in touching(rows, side, place.row, place.row + place.height)
-        for col in touching(cols, side, place.col, place.col + place.width)
+        for row in overlapping_starts(rows, side, place.row, place.row + place.height)
+        for col in overlapping_starts(cols, side, place.col, place.col + place.width)
     ]
 
 
@@ -92,7 +92,7 @@ def test_the_order_of_windows_does_not_matter(cut, seed):
     assert np.array_equal(one, blend(Window(0, 0, *shape), [different[i] for i in order], CLASSES, overlap))
 
 
-def test_a_pixel_of_one_window_is_its_value_and_a_regular_overlap_is_a_linear_ramp():
+def test_a_pixel_of_one_window_is_its_value_and_an_overlap_is_a_ramp():
     left = (Window(0, 0, 1, 8), np.full((1, 1, 8), 0.3, np.float16))
     right = (Window(0, 5, 1, 8), np.full((1, 1, 8), 0.7, np.float16))
     blended = blend(Window(0, 0, 1, 13), [left, right], 1, 3)[0, 0]
@@ -110,7 +110,7 @@ def test_nothing_seen_and_no_window_are_nan():
 
 @given(length=st.integers(1, 60), overlap=st.integers(0, 20))
 def test_weights_are_positive_symmetric_whole_numbers(length, overlap):
-    found = weights(length, overlap)
+    found = ramp_weights(length, overlap)
     assert (found >= 1).all()
     assert (found == found[::-1]).all()
     assert (found == np.round(found)).all()
@@ -118,20 +118,20 @@ def test_weights_are_positive_symmetric_whole_numbers(length, overlap):
 
 @patiently
 @given(cut=cuts(), start=st.integers(0, 39), length=st.integers(1, 30))
-def test_touching_finds_the_windows_that_share_a_pixel(cut, start, length):
+def test_overlapping_starts_finds_the_windows_that_share_a_pixel(cut, start, length):
     (rows, _), side, overlap = cut
-    first, _ = layout((rows, rows), side, overlap)
+    first, _ = window_starts((rows, rows), side, overlap)
     expected = [row for row in first if set(range(row, row + side)) & set(range(start, start + length))]
-    assert list(touching(first, side, start, start + length)) == expected
+    assert list(overlapping_starts(first, side, start, start + length)) == expected
 
 
 def test_an_overlap_of_more_than_half_a_window_is_refused():
-    with pytest.raises(MapError, match=r"windows of 100 pixels that share 51: .* at most half of the window"):
-        layout((300, 300), 100, 51)
+    with pytest.raises(MapError) as error:
+        window_starts((300, 300), 100, 51)
+    assert error.value.facts == {"window": 100, "overlap": 51}
 
 
 def test_windows_that_do_not_nest_are_refused():
-    with pytest.raises(
-        MapError, match="nest in 48 pixels, and 100 is no multiple of it; choose `window` and `overlap`"
-    ):
-        layout((480, 480), 100, 48, nest=48)
+    with pytest.raises(MapError) as error:
+        window_starts((480, 480), 100, 48, coarse_factor=48)
+    assert error.value.facts["multiple"] == 48

@@ -1,1 +1,1 @@
-"""Maps: cube and weights to COGs."""
+"""From a cube and a trained model to a map: cloud-optimised GeoTIFFs of classes and confidence."""

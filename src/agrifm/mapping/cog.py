@@ -25,21 +25,21 @@ from agrifm.grid import Grid, Window
 from agrifm.legend import UNLABELLED
 from agrifm.pictures import RGBA
 
-BLOCK = 512
+TILE_SIDE = 512
 """Side of a tile in pixels."""
-CACHE_MB = 16
-"""GDAL's block cache; without a bound it would take a twentieth of the machine's memory."""
+GDAL_CACHE_MB = 16
+"""GDAL's block cache; without a bound it would use a twentieth of the machine's memory."""
 
 
 @contextmanager
-def gdal_says_what_failed(doing: str) -> Iterator[None]:
-    """Bound GDAL's memory, and turn its failed writes into one sentence that begins with `doing`.
+def translate_gdal_errors(doing: str) -> Iterator[None]:
+    """Limit GDAL's memory, and re-raise its failed writes as OutputError, prefixed with `doing`.
 
     Raises:
         OutputError: a file could not be written, which on a local disk means that it is full.
     """
     try:
-        with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+        with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_MB):
             yield
     except (RasterioError, CPLE_BaseError) as error:
         raise _disk_is_full(doing, str(error.__cause__ or error)) from error
@@ -50,8 +50,8 @@ def _disk_is_full(doing: str, detail: str) -> OutputError:
 
 
 @dataclass
-class Raster:
-    """One band of bytes, 255 = nodata, on its way to a COG.
+class CogWriter:
+    """Writes one band of bytes, 255 = nodata, as a COG.
 
     Tiles are written inside the `with` block, and `finish` after it makes the COG. After a failure the caller removes
     what is left of both files.
@@ -73,7 +73,7 @@ class Raster:
     def _plain(self) -> Path:
         return self.path.with_name(f".{self.path.stem}.plain.tif")
 
-    def __enter__(self) -> "Raster":
+    def __enter__(self) -> "CogWriter":
         self._dataset = rasterio.open(
             self._plain,
             "w",
@@ -86,8 +86,8 @@ class Raster:
             transform=self.grid.transform,
             nodata=UNLABELLED,
             tiled=True,
-            blockxsize=BLOCK,
-            blockysize=BLOCK,
+            blockxsize=TILE_SIDE,
+            blockysize=TILE_SIDE,
             compress="deflate",
             bigtiff="if_safer",
         )
@@ -101,21 +101,21 @@ class Raster:
         self._dataset.close()
 
     def write(self, tile: Window, pixels: NDArray[np.uint8]) -> None:
-        """Write a tile (H, W) of `BLOCK` pixels, less at the right and lower edge."""
+        """Write a tile (H, W) of `TILE_SIDE` pixels, less at the right and lower edge."""
         self._dataset.write(pixels, 1, window=_rasterio_window(tile))
         self._checksums[tile] = zlib.crc32(pixels.tobytes())
 
     def finish(self) -> None:
-        """The COG, read back.
+        """Make the COG and compare it with what was written.
 
         Raises:
-            OutputError: what is on disk is not what was written.
+            OutputError: the file on disk differs from what was written.
         """
         rasterio.shutil.copy(
             self._plain,
             self.path,
             driver="COG",
-            BLOCKSIZE=BLOCK,
+            BLOCKSIZE=TILE_SIDE,
             COMPRESS="DEFLATE",
             OVERVIEW_RESAMPLING=self.resampling,
             BIGTIFF="IF_SAFER",
@@ -124,7 +124,7 @@ class Raster:
         self._plain.unlink()
 
     def _verify(self) -> None:
-        """Every tile is what was written; every tile of the overviews can be read."""
+        """Check that every tile is what was written, and that every tile of the overviews can be read."""
         with rasterio.open(self.path) as source:
             levels = len(source.overviews(1))
             for tile, checksum in self._checksums.items():
@@ -141,7 +141,10 @@ def _rasterio_window(tile: Window) -> Any:
 
 
 def write_category_names(raster: Path, names: Sequence[str]) -> None:
-    """The names of classes beside a raster (`.aux.xml`), where GDAL and QGIS look; GeoTIFF has no place for them."""
+    """Write the names of classes next to a raster (`.aux.xml`), where GDAL and QGIS look for them.
+
+    GeoTIFF itself has no field for category names.
+    """
     categories = "".join(f"<Category>{escape(name)}</Category>" for name in names)
     text = (
         f'<PAMDataset><PAMRasterBand band="1"><CategoryNames>{categories}</CategoryNames></PAMRasterBand></PAMDataset>'

@@ -17,66 +17,71 @@ from numpy.typing import NDArray
 from agrifm.errors import MapError
 from agrifm.grid import Window, starts
 
-Piece = tuple[Window, NDArray[np.float16]]
-"""A window and its probabilities (C, H, W), NaN where nothing valid was seen."""
+PredictedWindow = tuple[Window, NDArray[np.float16]]
+"""A window and its probabilities (C, H, W), NaN where there is no valid observation."""
 
 
-def layout(shape: tuple[int, int], side: int, overlap: int, nest: int = 1) -> tuple[list[int], list[int]]:
-    """First rows and first columns of the windows that cover a grid.
+def window_starts(
+    shape: tuple[int, int], side: int, overlap: int, coarse_factor: int = 1
+) -> tuple[list[int], list[int]]:
+    """Return first rows and first columns of the windows that cover a grid.
 
     Args:
         side: of a window, pixels; a grid that is smaller makes smaller windows.
         overlap: pixels shared with each neighbour, at most half of `side`; the last window along an axis is moved
             back to end with the grid and may share more.
-        nest: number of pixels of which every window's corners must be multiples.
+        coarse_factor: side of the coarsest sensor's pixel in pixels of the grid; corners of windows are multiples.
 
     Raises:
         MapError: the sizes do not fit each other.
     """
+    about = f"cutting the map into windows of {side} pixels that share {overlap}"
     if side < 1 or not 0 <= 2 * overlap <= side:
+        raise MapError(f"{about}: the overlap must be between 0 and half of the window", window=side, overlap=overlap)
+    wrong = next((size for size in (side, overlap) if size % coarse_factor), None)
+    if wrong is not None:
         raise MapError(
-            f"cutting the map into windows of {side} pixels that share {overlap}: the overlap must be at least 0 and "
-            "at most half of the window"
+            f"{about}: the cube's sensors nest in {coarse_factor} pixels, and {wrong} is not a multiple of it; choose "
+            f"`window` and `overlap` as multiples of {coarse_factor}",
+            window=side,
+            overlap=overlap,
+            multiple=coarse_factor,
         )
-    wrong = [number for number in (side, overlap) if number % nest]
-    if wrong:
-        raise MapError(
-            f"cutting the map into windows of {side} pixels that share {overlap}: the cube's sensors nest in {nest} "
-            f"pixels, and {wrong[0]} is no multiple of it; choose `window` and `overlap` as multiples of {nest}"
-        )
-    assert not any(length % nest for length in shape), f"a grid of {shape} does not nest in {nest} pixels"
+    assert not any(length % coarse_factor for length in shape), f"a grid of {shape} does not nest in {coarse_factor}"
     rows, cols = (starts(length, side, side - overlap) for length in shape)
     return rows, cols
 
 
-def touching(first: Sequence[int], side: int, start: int, stop: int) -> Sequence[int]:
-    """Which windows of `side` pixels, starting at `first` (increasing), share a pixel with start..stop."""
+def overlapping_starts(first: Sequence[int], side: int, start: int, stop: int) -> Sequence[int]:
+    """Return which windows of `side` pixels, starting at `first` (increasing), share a pixel with start..stop."""
     return first[bisect_right(first, start - side) : bisect_left(first, stop)]
 
 
-def weights(length: int, overlap: int) -> NDArray[np.float64]:
-    """A window's weight along one axis, whole numbers, shape (length,): ramps of `overlap` pixels at both ends."""
+def ramp_weights(length: int, overlap: int) -> NDArray[np.float64]:
+    """Return a window's weight along one axis, whole numbers (length,): ramps of `overlap` pixels at both ends."""
     position = np.arange(length, dtype=np.float64)
     return np.minimum(np.minimum(position + 1, length - position), overlap + 1)
 
 
-def blend(tile: Window, pieces: Iterable[Piece], classes: int, overlap: int) -> NDArray[np.float64]:
-    """The weighted mean of the windows over a tile.
+def blend(tile: Window, predicted: Iterable[PredictedWindow], classes: int, overlap: int) -> NDArray[np.float64]:
+    """Return the weighted mean of the windows over a tile.
 
     Returns:
-        (C, H, W) of the tile; NaN where no window lies, or where one says that nothing was seen.
+        (C, H, W) of the tile; NaN where there is no window, or where one has no valid observation.
     """
     total = np.zeros((classes, tile.height, tile.width))
-    weight = np.zeros((tile.height, tile.width))
-    for window, probabilities in pieces:
+    weight_sum = np.zeros((tile.height, tile.width))
+    for window, probabilities in predicted:
+        # The part that window and tile share, in pixels of the grid, then of each of them.
         top, left = max(tile.row, window.row), max(tile.col, window.col)
         bottom = min(tile.row + tile.height, window.row + window.height)
         right = min(tile.col + tile.width, window.col + window.width)
-        own = slice(top - window.row, bottom - window.row), slice(left - window.col, right - window.col)
-        place = slice(top - tile.row, bottom - tile.row), slice(left - tile.col, right - tile.col)
-        share = np.outer(weights(window.height, overlap)[own[0]], weights(window.width, overlap)[own[1]])
-        total[:, *place] += share * probabilities[:, *own]
-        weight[place] += share
-    weight[weight == 0] = np.nan
-    total /= weight
+        shared = Window(top, left, bottom - top, right - left)
+        in_window, in_tile = shared.within(window).slices, shared.within(tile).slices
+        row_weights = ramp_weights(window.height, overlap)[in_window[0]]
+        weight = np.outer(row_weights, ramp_weights(window.width, overlap)[in_window[1]])
+        total[:, *in_tile] += weight * probabilities[:, *in_window]
+        weight_sum[in_tile] += weight
+    weight_sum[weight_sum == 0] = np.nan
+    total /= weight_sum
     return total

@@ -1,118 +1,151 @@
 """Probabilities window by window, kept on disk, so that memory does not grow and a stopped map continues.
 
-Each finished window is one `.npy` file beside a manifest that says what it belongs to.
+Each finished window is one `.npy` file in a directory that belongs to one cube, model and cut into windows.
 """
 
-import hashlib
 import io
-import json
-import shutil
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import MapError
-from agrifm.files import write_aside, write_json
+from agrifm.files import write_bytes
 from agrifm.grid import Window
-from agrifm.inference.predictor import TrainedModel
-from agrifm.mapping.windows import KEPT, MapPlan
+from agrifm.inference.predictor import TrainedModel, load_model
+from agrifm.mapping.mosaic import PredictedWindow
+from agrifm.mapping.windows import PROBABILITY_DTYPE, with_model_sensors
+from agrifm.record import ModelRecord, present_sensors
 from agrifm.samples.patches import read_patch, read_with_margin
 from agrifm.samples.sample import Sample
-from agrifm.work import progress, run_tiles
+from agrifm.work import run_tiles
 
-AHEAD = 1
+if TYPE_CHECKING:
+    from agrifm.models.precision import Precision
+
+WINDOWS_AHEAD = 1
 """Windows that are read while another one is predicted."""
+PROBABILITY_TOLERANCE = 1e-3
+"""By how much a probability may exceed 1: networks that compute in 16 bits round."""
+
+Probabilities = NDArray[np.float16] | None
+"""Of a window (C, H, W), NaN where there is no valid observation; None if there is none in the whole window."""
 
 
 @dataclass(frozen=True)
-class Scratch:
+class WindowStore:
     """The directory of finished windows."""
 
     path: Path
 
-    @classmethod
-    def open(cls, path: Path, content: dict[str, Any]) -> "Scratch":
-        """The windows of this content, kept from before where it is the same, else none.
-
-        Args:
-            content: everything that decides what the windows hold, as JSON.
-        """
-        manifest = path / "manifest.json"
-        plan = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-        try:
-            same = json.loads(manifest.read_text(encoding="utf-8"))["plan"] == plan
-        except (OSError, ValueError, KeyError, TypeError):
-            same = False
-        if not same:
-            shutil.rmtree(path, ignore_errors=True)
-            path.mkdir(parents=True)
-            write_json(manifest, {"plan": plan})
-        return cls(path)
-
     def file(self, window: Window) -> Path:
-        """Where a window is kept."""
+        """Return where a window is kept."""
         return self.path / f"{window.row}_{window.col}.npy"
 
     def missing(self, windows: Iterable[Window]) -> list[Window]:
-        """The windows that are not finished."""
+        """Return the windows that are not finished."""
         return [window for window in windows if not self.file(window).exists()]
 
-    def write(self, window: Window, probabilities: NDArray[np.float16] | None) -> None:
-        """Keep a window's probabilities (C, H, W), whole or not at all; None where nothing in it was ever seen."""
+    def write(self, window: Window, probabilities: Probabilities) -> None:
+        """Keep a window's probabilities; the file is complete or absent."""
         content = io.BytesIO()
-        np.save(content, np.empty(0, KEPT) if probabilities is None else probabilities)
-        with write_aside(self.file(window)) as aside:
-            aside.write_bytes(content.getbuffer())
+        np.save(content, np.empty(0, PROBABILITY_DTYPE) if probabilities is None else probabilities)
+        write_bytes(self.file(window), content.getvalue())
 
-    def read(self, windows: Iterable[Window]) -> Iterator[tuple[Window, NDArray[np.float16]]]:
-        """The windows in which something was seen, with their probabilities (C, H, W)."""
+    def read(self, windows: Iterable[Window]) -> Iterator[PredictedWindow]:
+        """Yield the windows with a valid observation and their probabilities (C, H, W)."""
         for window in windows:
-            found = np.load(self.file(window))
-            if found.size:
-                yield window, found
+            probabilities = np.load(self.file(window))
+            if probabilities.size:
+                yield window, probabilities
 
 
-def predict_missing(plan: MapPlan, model: TrainedModel, scratch: Scratch) -> None:
-    """Predict the windows that are not finished; the next ones are read while one is predicted."""
-    steps = plan.cube.season.steps(plan.record.frames)
-    missing = scratch.missing(plan.windows.values())
+@dataclass(frozen=True)
+class MapSources:
+    """What a process needs to predict windows of a map: plain values, which can be sent to it."""
 
-    def read(window: Window) -> Sample:
-        return read_patch(plan.cube, window, plan.sensors, steps, plan.record.series)
-
-    def read_wide(window: Window) -> Sample:
-        return read_with_margin(read, window, plan.record.margin, plan.cube.coarse_factor, plan.grid.shape)
-
-    with (
-        progress("predict", len(plan.windows), len(plan.windows) - len(missing)) as advance,
-        ThreadPoolExecutor(1) as reader,
-    ):
-        for window, sample in run_tiles(read_wide, missing, reader, 1 + AHEAD):
-            found = predict(model, sample)
-            inside = (slice(None), *window.within(sample.window).slices)
-            scratch.write(window, None if found is None else found[inside])
-            advance(1)
+    run: str
+    """Names one run, because a later one may find other content at the same paths, and has to open it again."""
+    cube: Path
+    model: Path
+    precision: "Precision" = "float32"
+    compiled: bool = False
 
 
-def predict(model: TrainedModel, sample: Sample) -> NDArray[np.float16] | None:
-    """Probabilities (C, H, W) in 16 bits, NaN where nothing valid was ever seen; None if that is everywhere.
+def predict_windows(
+    cube: Cube, model: TrainedModel, windows: Iterable[Window]
+) -> Iterator[tuple[Window, Probabilities]]:
+    """Yield windows with their probabilities; the next one is read while one is predicted.
+
+    Args:
+        cube: with only the sensors that the model uses.
+    """
+    with ThreadPoolExecutor(1) as reader:
+        read = partial(read_window, cube, model.record)
+        for window, sample in run_tiles(read, windows, reader, 1 + WINDOWS_AHEAD):
+            yield window, predict_sample(model, sample, window)
+
+
+def predict_windows_elsewhere(
+    sources: MapSources, windows: Iterable[Window], executor: Executor
+) -> Iterator[tuple[Window, Probabilities]]:
+    """Yield windows with their probabilities in the order in which an executor finishes them."""
+    yield from run_tiles(partial(predict_window, sources), windows, executor)
+
+
+def predict_window(sources: MapSources, window: Window) -> Probabilities:
+    """Read and predict one window in any process that can read the files; they are opened once in each process."""
+    with _OPENING:
+        cube, model = _open(sources)
+    return predict_sample(model, read_window(cube, model.record, window), window)
+
+
+_OPENING = Lock()
+"""Held while files are opened, so that the threads of a process do not load a model each."""
+
+
+@lru_cache(maxsize=1)
+def _open(sources: MapSources) -> tuple[Cube, TrainedModel]:
+    model = load_model(sources.model, sources.precision, sources.compiled)
+    return with_model_sensors(open_cube(sources.cube), model.record), model
+
+
+def read_window(cube: Cube, record: ModelRecord, window: Window) -> Sample:
+    """Read a window as a model needs to see it, with the margin around it that its record asks for."""
+    sensors, steps = present_sensors(record, cube.inputs), cube.season.steps(record.frames)
+
+    def read(wide: Window) -> Sample:
+        return read_patch(cube, wide, sensors, steps, record.series)
+
+    return read_with_margin(read, window, record.margin, cube.coarse_factor, cube.target.shape)
+
+
+def predict_sample(model: TrainedModel, sample: Sample, window: Window) -> Probabilities:
+    """Predict a sample and cut the result to the window, which the sample contains.
 
     Raises:
-        MapError: the model's answer has another shape, or is no probability.
+        MapError: the model's result has another shape, or is not a probability.
     """
-    seen = sample.seen
-    if not seen.any():
+    valid = sample.seen
+    if not valid.any():
         return None
-    found = model.probabilities(sample)
-    shape = (len(model.record.legend), *seen.shape)
+    probabilities = model.probabilities(sample)
+    shape = (len(model.record.legend), *valid.shape)
     about = f"mapping with the model '{model.record.name}', window {sample.window}"
-    if found.shape != shape:
-        raise MapError(f"{about}: its probabilities have shape {found.shape}, expected {shape}; train it again")
-    if not np.all((found[:, seen] >= 0) & (found[:, seen] <= 1 + 1e-3)):
+    if probabilities.shape != shape:
+        raise MapError(
+            f"{about}: its probabilities have shape {probabilities.shape}, expected {shape}; train it again",
+            shape=probabilities.shape,
+        )
+    in_range = (probabilities[:, valid] >= 0) & (probabilities[:, valid] <= 1 + PROBABILITY_TOLERANCE)
+    if not np.all(in_range):  # NaN is not in range either
         raise MapError(f"{about}: its probabilities are not all between 0 and 1; train it again")
-    return np.where(seen, found, np.nan).astype(KEPT)
+    kept = np.where(valid, probabilities, np.nan).astype(PROBABILITY_DTYPE)
+    return np.asarray(kept[:, *window.within(sample.window).slices])

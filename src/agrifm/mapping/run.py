@@ -6,42 +6,56 @@
     map/item.json          STAC item: hectares, season, software, model and cube it was derived from
     map/map.png            both, to look at
 
-Finished windows stand in `map.partial/windows` until the map is finished; see `MapPlan.scratch_bytes` for their size.
+Finished windows are kept in `map.partial/windows` until the map is finished; `MapPlan.scratch_bytes` is their size.
 """
 
 import hashlib
-import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
+from uuid import uuid4
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
+from agrifm.config import Project
 from agrifm.cube.store import Cube, open_cube
-from agrifm.errors import MapError
+from agrifm.errors import MapError, did_you_mean
 from agrifm.files import finish_directory, partial_directory, saying_what_failed, write_bytes
 from agrifm.grid import Window, tiles
-from agrifm.inference.predictor import TorchModel, TrainedModel, load_model
+from agrifm.inference.predictor import TorchModel, TrainedModel, load_model, load_record
 from agrifm.legend import LEGEND_TAG, UNLABELLED, legend_json
-from agrifm.mapping.cog import BLOCK, Raster, gdal_says_what_failed, write_category_names
+from agrifm.mapping.cog import TILE_SIDE, CogWriter, translate_gdal_errors, write_category_names
 from agrifm.mapping.mosaic import blend
-from agrifm.mapping.predict import Scratch, predict_missing
-from agrifm.mapping.windows import KEPT, MapPlan, plan_map
+from agrifm.mapping.predict import (
+    MapSources,
+    Probabilities,
+    WindowStore,
+    predict_windows,
+    predict_windows_elsewhere,
+)
+from agrifm.mapping.windows import PROBABILITY_DTYPE, MapPlan, plan_map
 from agrifm.pictures import class_colors, map_picture, read_reduced, require_packages
+from agrifm.record import FamilyName, model_file
 from agrifm.stac import map_lineage, write_map_item
-from agrifm.work import progress
+from agrifm.work import Resumable, fingerprint, progress
 
 if TYPE_CHECKING:
     from agrifm.models.precision import Precision
 
 WINDOWS = "windows"
+"""Directory of the finished windows while a map is made."""
 PICTURE_SIDE = 1000
 """Longer side of each panel of the map's picture, pixels."""
+
+Predictions = Callable[[Iterable[Window]], Iterator[tuple[Window, Probabilities]]]
+"""Predicts windows in any order."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +66,64 @@ class MapSummary:
     hectares: dict[str, float]
     """Mapped, by class code; geodesic where pixels are in degrees."""
     nodata_hectares: float
-    """Inside the area, where nothing valid was ever seen."""
+    """Inside the area, without a valid observation."""
     windows: int
     """Predicted windows, those of an interrupted run included."""
     seconds: float
-    """Of this run."""
+    """Duration of this run."""
     absent_sensors: tuple[str, ...] = ()
-    """Sensors that the model takes where they are, and the cube lacks."""
+    """Sensors that the model uses if the cube has them, and this cube lacks."""
 
     @property
     def area_hectares(self) -> float:
         """Hectares of the area: mapped and nodata."""
         return sum(self.hectares.values()) + self.nodata_hectares
+
+    def lines(self) -> list[str]:
+        """Describe the map in sentences."""
+        areas = ", ".join(f"{code} {hectares:.0f}" for code, hectares in self.hectares.items())
+        absent = ", ".join(self.absent_sensors)
+        return [
+            *([f"the cube has no {absent}; mapped without, as the model was trained to do"] if absent else []),
+            f"mapped hectares: {areas}; without a valid observation {self.nodata_hectares:.0f}",
+            f"wrote {self.path}",
+        ]
+
+
+def map_project(
+    project: Project,
+    model: Path | None = None,
+    out: Path | None = None,
+    precision: "Precision" = "float32",
+    compiled: bool = False,
+    executor: Executor | None = None,
+) -> MapSummary:
+    """Map the project's area; a stopped map continues.
+
+    Args:
+        model: model file; by default the one named under [map].
+        out: directory of the map; by default `map/` next to the project file.
+        precision, compiled, executor: see `map_area`.
+
+    Raises:
+        MapError, ModelError, CubeError, OutputError: see `map_area`; also, [map] names an unknown model.
+    """
+    path = model or _named_model(project)
+    window = project.map.window or load_record(path).side
+    overlap = project.map.overlap if 2 * project.map.overlap <= window else 0
+    return map_area(project.cube, path, out or project.maps, window, overlap, precision, compiled, executor)
+
+
+def _named_model(project: Project) -> Path:
+    name = project.map.model
+    known = get_args(FamilyName)
+    if name not in known:
+        raise MapError(
+            f"choosing the model to map with: unknown model '{name}'{did_you_mean(name, known)} "
+            f"(known: {', '.join(known)})",
+            model=name,
+        )
+    return model_file(project.models, name)
 
 
 def map_area(
@@ -74,10 +134,11 @@ def map_area(
     overlap: int = 48,
     precision: "Precision" = "float32",
     compiled: bool = False,
+    executor: Executor | None = None,
 ) -> MapSummary:
     """Map the area of a cube with a model file, or continue a map that was stopped.
 
-    Until the map is finished it needs beside `out` two bytes of disk per class for each pixel of each window
+    Until the map is finished it needs next to `out` two bytes of disk per class for each pixel of each window
     (1.8 times the area's pixels with the defaults), and twice the two rasters.
 
     Args:
@@ -86,19 +147,26 @@ def map_area(
         overlap: pixels shared with each neighbour and blended, at most half of `window`; with several sensors a
             multiple of 480 m.
         precision: in which a network computes (docs/precision.md).
-        compiled: a network is compiled by `torch.compile`.
+        compiled: whether a network is compiled by `torch.compile`.
+        executor: where windows are predicted: threads, processes, or Dask's `client.get_executor()`, on machines that
+            can read both paths. None predicts in this process, while the next window is read.
 
     Raises:
         CubeError: there is no finished cube.
         ModelError: the model file is unusable, does not fit the cube, needs more memory for a window than is free, or
             cannot compute in that way.
-        MapError: window and overlap do not fit, or nothing valid was seen in the area.
+        MapError: window and overlap do not fit, or the area has no valid observation.
         OutputError: the disk is full (finished windows are kept), or `out` holds something else.
     """
     cube, model = open_cube(cube_path), load_model(model_path, precision, compiled)
     with model_path.open("rb") as file:
-        weights = hashlib.file_digest(file, "sha256").hexdigest()
-    return map_cube(cube, model, f"{weights} {precision}", out, window, overlap, model_path.with_suffix(".json"))
+        weights = f"{hashlib.file_digest(file, 'sha256').hexdigest()} {precision}"
+    item = model_path.with_suffix(".json")
+    if executor is None:
+        return map_cube(cube, model, weights, out, window, overlap, item)
+    sources = MapSources(uuid4().hex, cube_path.resolve(), model_path.resolve(), precision, compiled)
+    predict = partial(predict_windows_elsewhere, sources, executor=executor)
+    return map_cube(cube, model, weights, out, window, overlap, item, predict)
 
 
 def map_cube(
@@ -109,34 +177,39 @@ def map_cube(
     window: int = 192,
     overlap: int = 48,
     model_item: Path | None = None,
+    predict: Predictions | None = None,
 ) -> MapSummary:
     """Map the area of an open cube with a model in memory; see `map_area`.
 
     Args:
-        weights: tells models and their precision apart; windows of an interrupted map are used again only if it is the
-            same.
+        weights: identifies the model and its precision; windows of an interrupted map are used again only if it is
+            the same.
         model_item: the model's STAC item, from which the map's is derived.
+        predict: what predicts the windows; by default the model, in this process.
     """
     began = time.monotonic()
     require_packages(f"mapping the cube {cube.path}", "matplotlib")  # now, and not after hours of prediction
     plan = plan_map(cube, model.record, window, overlap)
     _require_memory(plan, model)
-    partial = partial_directory(out, "map")
-    with saying_what_failed(f"writing the map {out}"), _nothing_half_written(partial):
-        scratch = Scratch.open(partial / WINDOWS, _content(plan, weights))
-        predict_missing(plan, model, scratch)
-        with gdal_says_what_failed(f"writing the map {out}"):
-            hectares, nodata_hectares = _write_rasters(plan, scratch, partial)
+    partial_map = partial_directory(out, "map")
+    with saying_what_failed(f"writing the map {out}"), _only_windows_stay(partial_map):
+        work = Resumable(partial_map / WINDOWS, fingerprint(_content(plan, weights)))
+        if not work.begun:
+            work.begin()
+        store = WindowStore(work.scratch)
+        _predict_missing(plan, store, predict or partial(predict_windows, plan.cube, model))
+        with translate_gdal_errors(f"writing the map {out}"):
+            hectares, nodata_hectares = _write_rasters(plan, store, partial_map)
             by_code = dict(zip(model.record.legend.codes, hectares.tolist(), strict=True))
-            write_category_names(partial / "classes.tif", [entry.name for entry in model.record.legend.classes])
-            _write_picture(partial, plan, by_code, nodata_hectares)
+            write_category_names(partial_map / "classes.tif", [entry.name for entry in model.record.legend.classes])
+            _write_picture(partial_map, plan, by_code, nodata_hectares)
         sources = {**({} if model_item is None else {"model": model_item}), "cube": cube.path}
         lineage = map_lineage(plan.record, plan.cube.sensors, window, overlap)
         write_map_item(
-            partial, out, plan.record, cube.season, cube.area, plan.grid, lineage, by_code, nodata_hectares, sources
+            partial_map, out, plan.record, cube.season, cube.area, plan.grid, lineage, by_code, nodata_hectares, sources
         )
-        shutil.rmtree(scratch.path)
-        finish_directory(partial, out, "map")
+        work.remove()
+        finish_directory(partial_map, out, "map")
     seconds = time.monotonic() - began
     return MapSummary(out, by_code, nodata_hectares, len(plan.windows), seconds, plan.absent_sensors)
 
@@ -154,12 +227,12 @@ def _require_memory(plan: MapPlan, model: TrainedModel) -> None:
 
 
 @contextmanager
-def _nothing_half_written(partial: Path) -> Iterator[None]:
-    """Remove what a failed or killed run left of the map itself; finished windows stay."""
+def _only_windows_stay(partial_map: Path) -> Iterator[None]:
+    """Remove what a failed or killed run left of the map itself; finished windows and their journal stay."""
 
     def clear() -> None:
-        for path in partial.iterdir() if partial.exists() else ():
-            if path.name != WINDOWS:
+        for path in partial_map.iterdir() if partial_map.exists() else ():
+            if path.stem != WINDOWS:
                 path.unlink()
 
     clear()
@@ -178,50 +251,64 @@ def _content(plan: MapPlan, weights: str) -> dict[str, object]:
     return {
         "cube": [plan.cube.provenance, sensors, str(plan.cube.season), plan.cube.area.wkt],
         "model": [weights, plan.record.model_dump(mode="json")],
-        "windows": [plan.side, plan.overlap, KEPT.name, list(plan.grid.shape)],
+        "windows": [plan.side, plan.overlap, PROBABILITY_DTYPE.name, list(plan.grid.shape)],
     }
 
 
-def _write_rasters(plan: MapPlan, scratch: Scratch, directory: Path) -> tuple[NDArray[np.float64], float]:
+def _predict_missing(plan: MapPlan, store: WindowStore, predict: Predictions) -> None:
+    """Predict and keep the windows that are not finished."""
+    missing = store.missing(plan.windows.values())
+    with progress("predict", len(plan.windows), len(plan.windows) - len(missing)) as advance:
+        for window, probabilities in predict(missing):
+            store.write(window, probabilities)
+            advance(1)
+
+
+def _write_rasters(plan: MapPlan, store: WindowStore, directory: Path) -> tuple[NDArray[np.float64], float]:
     """Blend the windows tile by tile into both COGs; returns hectares per class number, and of nodata in the area.
 
     Raises:
-        MapError: nothing valid was seen in the whole area.
+        MapError: the whole area has no valid observation.
     """
     legend, season = plan.record.legend, plan.cube.season
     about = {"AGRIFM_MODEL": plan.record.name, "AGRIFM_SEASON": f"{season.start}/{season.end}"}
     tags = {**about, LEGEND_TAG: legend_json(legend)}
-    classes = Raster(directory / "classes.tif", plan.grid, "class", tags, "MODE", class_colors(legend))
-    confidence = Raster(directory / "confidence.tif", plan.grid, "confidence in percent", about, "AVERAGE")
-    pixel, height = plan.grid.pixel_hectares(), plan.grid.shape[0]
+    classes = CogWriter(directory / "classes.tif", plan.grid, "class", tags, "MODE", class_colors(legend))
+    confidence = CogWriter(directory / "confidence.tif", plan.grid, "confidence in percent", about, "AVERAGE")
+    # Pixels are counted by row, because in degrees their hectares depend on the latitude.
+    pixel_hectares, height = plan.grid.pixel_hectares(), plan.grid.shape[0]
     counts = np.zeros((len(legend) + 1, height), np.int64)  # (class, then nodata; row)
-    every = list(tiles(plan.grid.shape, BLOCK))
+    every = list(tiles(plan.grid.shape, TILE_SIDE))
     with classes, confidence, progress("write", len(every)) as advance:
         for tile in every:
             inside = plan.area.inside(tile)
-            number, percent = _tile(plan, scratch, tile, inside)
+            number, percent = _classify_tile(plan, store, tile, inside)
             classes.write(tile, number)
             confidence.write(tile, percent)
             _count(counts[:, tile.row : tile.row + tile.height], number, inside)
             advance(1)
     if not counts[:-1].any():
         raise MapError(
-            f"mapping the cube {plan.cube.path}: not one pixel of its area has a usable observation; fetch more scenes"
+            f"mapping the cube {plan.cube.path}: not one pixel of its area has a usable observation; fetch more scenes",
+            path=plan.cube.path,
         )
     classes.finish()
     confidence.finish()
-    hectares = counts @ pixel
+    hectares = counts @ pixel_hectares
     return hectares[:-1], float(hectares[-1]) + plan.area.hectares_beyond()
 
 
-def _tile(
-    plan: MapPlan, scratch: Scratch, tile: Window, inside: NDArray[np.bool_]
+def _classify_tile(
+    plan: MapPlan, store: WindowStore, tile: Window, inside: NDArray[np.bool_]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Class numbers and confidence in percent (H, W) of a tile, 255 where outside the area or never seen."""
+    """Return class numbers and confidence in percent (H, W) of a tile.
+
+    Both are 255 outside the area and where there is no valid observation.
+    """
     number = np.full(inside.shape, UNLABELLED, np.uint8)
     percent = number.copy()
     if inside.any():
-        mean = blend(tile, scratch.read(plan.touching(tile)), len(plan.record.legend), plan.overlap)
+        mean = blend(tile, store.read(plan.windows_over(tile)), len(plan.record.legend), plan.overlap)
         known = inside & ~np.isnan(mean[0])
         number[known] = mean.argmax(axis=0)[known]
         percent[known] = np.rint(100 * mean.max(axis=0)[known])
@@ -229,8 +316,9 @@ def _tile(
 
 
 def _count(counts: NDArray[np.int64], number: NDArray[np.uint8], inside: NDArray[np.bool_]) -> None:
-    """Add the pixels of a tile that lie inside the area to `counts` (class, then nodata; row)."""
+    """Add the pixels of a tile that are inside the area to `counts` (class, then nodata; row)."""
     rows = np.nonzero(inside)[0]
+    # 255 is clipped to the last row of counts, which is nodata.
     np.add.at(counts, (np.minimum(number[inside], len(counts) - 1), rows), 1)
 
 

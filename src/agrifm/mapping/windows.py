@@ -1,21 +1,56 @@
-"""What a map consists of: its grid, its area, the windows that are predicted and the tiles that are written."""
+"""Which pixels of a grid are mapped, and the overlapping windows in which they are predicted."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
+from rasterio.features import geometry_mask
+from shapely import box, prepare
+from shapely.geometry.base import BaseGeometry
 
 from agrifm.cube.store import Cube
 from agrifm.errors import MapError
-from agrifm.grid import Grid, Window
-from agrifm.mapping.area import AreaMask
-from agrifm.mapping.mosaic import layout, touching
+from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares, reproject
+from agrifm.mapping.mosaic import overlapping_starts, window_starts
 from agrifm.record import ModelRecord, SensorRecord, present_sensors, require_fit
 
-KEPT = np.dtype(np.float16)
+PROBABILITY_DTYPE = np.dtype(np.float16)
 """How probabilities are kept between predicting and blending: half the disk of 32 bits, exact to 0.0005 where 0.005
 decides the confidence in whole percent, and few enough bits to be blended without rounding."""
+OUTLINE_POINTS = 64
+"""Points along the longer side of an area before it is reprojected, because straight lines become curves."""
+
+
+class AreaMask:
+    """The pixels of a grid whose centre is inside an area, which is given in longitude and latitude."""
+
+    def __init__(self, area: BaseGeometry, grid: Grid) -> None:
+        extent = max(area.bounds[2] - area.bounds[0], area.bounds[3] - area.bounds[1])
+        self.shape = reproject(area.segmentize(extent / OUTLINE_POINTS), LONLAT, str(grid.crs))
+        self.grid = grid
+        prepare(self.shape)
+
+    def inside(self, window: Window) -> NDArray[np.bool_]:
+        """Return (H, W) of the window, True where the pixel's centre is inside the area."""
+        part = self.grid.window(window)
+        outline = box(*part.bounds)
+        # Most windows are wholly inside or wholly outside; rasterising the polygon is slow.
+        if self.shape.contains(outline):
+            return np.ones(part.shape, bool)
+        if not self.shape.intersects(outline):
+            return np.zeros(part.shape, bool)
+        mask: NDArray[np.bool_] = geometry_mask([self.shape], part.shape, part.transform, invert=True)
+        return mask
+
+    def hectares_beyond(self) -> float:
+        """Return the hectares of the area outside the grid; only a grid of local files can leave some out."""
+        beyond = self.shape.difference(box(*self.grid.bounds))
+        if self.grid.crs.geographic:
+            return geodesic_hectares(beyond)
+        metres_per_unit = float(self.grid.crs.proj.axis_info[0].unit_conversion_factor)
+        return float(beyond.area) * metres_per_unit**2 / 1e4
 
 
 @dataclass(frozen=True)
@@ -23,11 +58,12 @@ class MapPlan:
     """The windows of one map."""
 
     cube: Cube
-    """Only the sensors that the model takes and the cube has; the finest of their grids is the map's."""
+    """Only the sensors that the model uses and the cube has; the finest of their grids is the map's."""
     record: ModelRecord
     side: int
-    """Of a window, pixels."""
+    """Side of a window, pixels."""
     overlap: int
+    """Pixels that neighbouring windows share."""
     area: AreaMask
     rows: tuple[int, ...]
     """First rows of windows, increasing."""
@@ -36,12 +72,12 @@ class MapPlan:
 
     @property
     def sensors(self) -> tuple[SensorRecord, ...]:
-        """The sensors that are mapped with."""
+        """The sensors that are used for the map."""
         return present_sensors(self.record, self.cube.inputs)
 
     @property
     def absent_sensors(self) -> tuple[str, ...]:
-        """Sensors that the model takes where they are, and the cube lacks."""
+        """Sensors that the model uses if the cube has them, and this cube lacks."""
         return tuple(sensor.sensor for sensor in self.record.sensors if sensor not in self.sensors)
 
     @property
@@ -51,25 +87,24 @@ class MapPlan:
 
     @cached_property
     def windows(self) -> dict[tuple[int, int], Window]:
-        """By first row and column, the windows with at least one pixel inside the area."""
+        """The windows with at least one pixel inside the area, by first row and column."""
         height, width = (min(self.side, length) for length in self.grid.shape)
         every = (Window(row, col, height, width) for row in self.rows for col in self.cols)
         return {(window.row, window.col): window for window in every if self.area.inside(window).any()}
 
-    def touching(self, tile: Window) -> Iterator[Window]:
-        """The windows that share a pixel with a tile."""
-        for row in touching(self.rows, self.side, tile.row, tile.row + tile.height):
-            for col in touching(self.cols, self.side, tile.col, tile.col + tile.width):
+    def windows_over(self, tile: Window) -> Iterator[Window]:
+        """Yield the windows that share a pixel with a tile."""
+        for row in overlapping_starts(self.rows, self.side, tile.row, tile.row + tile.height):
+            for col in overlapping_starts(self.cols, self.side, tile.col, tile.col + tile.width):
                 if (row, col) in self.windows:
                     yield self.windows[row, col]
 
     @property
     def scratch_bytes(self) -> int:
-        """Disk needed beside the map while it is made: the windows' probabilities and both rasters uncompressed."""
+        """Disk needed next to the map while it is made: the windows' probabilities and both rasters uncompressed."""
         height, width = self.grid.shape
-        classes = len(self.record.legend)
-        kept = sum(window.height * window.width for window in self.windows.values()) * classes * KEPT.itemsize
-        return kept + 2 * height * width
+        pixels = sum(window.height * window.width for window in self.windows.values())
+        return pixels * len(self.record.legend) * PROBABILITY_DTYPE.itemsize + 2 * height * width
 
 
 def plan_map(cube: Cube, record: ModelRecord, side: int, overlap: int) -> MapPlan:
@@ -81,14 +116,21 @@ def plan_map(cube: Cube, record: ModelRecord, side: int, overlap: int) -> MapPla
 
     Raises:
         ModelError: the model does not fit the cube.
-        MapError: window and overlap do not fit each other or the sensors, or no pixel lies inside the area.
+        MapError: window and overlap do not fit each other or the sensors, or the area contains no pixel's centre.
     """
     require_fit(record, cube.inputs, f"the cube {cube.path}")
-    present = present_sensors(record, cube.inputs)
-    cube = replace(cube, sensors={wanted.sensor: cube.sensors[wanted.sensor] for wanted in present})
+    cube = with_model_sensors(cube, record)
     grid = cube.target
-    rows, cols = layout(grid.shape, side, overlap, cube.coarse_factor)
+    rows, cols = window_starts(grid.shape, side, overlap, cube.coarse_factor)
     plan = MapPlan(cube, record, side, overlap, AreaMask(cube.area, grid), tuple(rows), tuple(cols))
     if not plan.windows:
-        raise MapError(f"mapping the cube {cube.path}: no pixel's centre lies inside its area; fetch a larger area")
+        raise MapError(
+            f"mapping the cube {cube.path}: its area contains no pixel's centre; fetch a larger area", path=cube.path
+        )
     return plan
+
+
+def with_model_sensors(cube: Cube, record: ModelRecord) -> Cube:
+    """Return the cube with only the sensors that the model uses, in the order of its record."""
+    present = present_sensors(record, cube.inputs)
+    return replace(cube, sensors={wanted.sensor: cube.sensors[wanted.sensor] for wanted in present})

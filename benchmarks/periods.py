@@ -1,8 +1,8 @@
-"""Time and memory of recomposing cubes of several areas, each in a process of its own.
+"""Time and memory of resampling cubes of several areas, each in a separate process.
 
 The cubes hold random reflectance. The peak memory (resident, libraries included) must not grow with the area.
 
-    python benchmarks/periods.py --sides 480 1440 --recipe medoids --out benchmarks/results
+    python benchmarks/periods.py --sides 480 1440 --method medoid --out benchmarks/results
 """
 
 import argparse
@@ -14,28 +14,21 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 from affine import Affine
 from shapely import box
 from simulate import processor
 
-from agrifm.cube import recipes
-from agrifm.cube.periods import recompose
+from agrifm.config import ResampleMethod
+from agrifm.cube.resample import resample_cube, resampler
 from agrifm.cube.store import CHUNK, Cube, create_root, create_sensor, open_cube
 from agrifm.grid import Grid
 from agrifm.record import SensorInput, running_versions
 from agrifm.season import Season
 
 SEASON = Season(datetime.date(2024, 3, 1), datetime.date(2024, 10, 31))
-RECIPES = {
-    "medians": recipes.medians,
-    "medoids": recipes.medoids,
-    "nearest": recipes.nearest,
-    "even steps": recipes.even_steps,
-    "smoothed": lambda season, frames: recipes.smoothed(season, frames, 100.0),
-}
 
 
 class Result(NamedTuple):
@@ -61,10 +54,11 @@ def make_cube(path: Path, side: int, frames: int, bands: int) -> Cube:
     return open_cube(path)
 
 
-def measure(cube: Path, new: Path, side: int, recipe: str, frames: int) -> Result:
-    """Recompose one cube and weigh it; in a process of its own, as the peak is that of the process."""
+def measure(path: Path, new: Path, side: int, method: ResampleMethod, frames: int) -> Result:
+    """Resample one cube and measure it; in a separate process, as the peak is that of the process."""
     start = time.process_time()
-    recompose(open_cube(cube), new, {"sentinel-2": RECIPES[recipe](SEASON, frames)})
+    cube = open_cube(path)
+    resample_cube(cube, new, {"sentinel-2": resampler(method, cube.sensors["sentinel-2"], SEASON, frames)})
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return Result(side, time.process_time() - start, peak)
 
@@ -77,7 +71,7 @@ def table(results: list[Result], args: argparse.Namespace, load: float) -> str:
         f"date       {datetime.date.today().isoformat()}",
         f"hardware   {processor()}; busy processes before the start (load average) {load:.1f}",
         f"versions   {versions}",
-        f'command    python benchmarks/periods.py {command} --recipe "{args.recipe}" --periods {args.periods}',
+        f"command    python benchmarks/periods.py {command} --method {args.method} --periods {args.periods}",
         f"           windows of {CHUNK} pixels; seconds of the processor",
         "",
         f"{'side':>6}{'km2':>8}{'seconds':>9}{'per km2':>9}{'peak MB':>9}",
@@ -96,7 +90,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=12, help="of the cube, default 12")
     parser.add_argument("--bands", type=int, default=2, help="default 2")
     parser.add_argument("--periods", type=int, default=6, help="of the new cube, default 6")
-    parser.add_argument("--recipe", choices=sorted(RECIPES), default="medoids", help="default medoids")
+    parser.add_argument("--method", choices=get_args(ResampleMethod), default="medoid", help="default medoid")
     parser.add_argument("--out", type=Path, help="folder for <date>-periods.txt")
     args = parser.parse_args()
 
@@ -108,7 +102,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as scratch:
                 cube, new = Path(scratch) / "cube.zarr", Path(scratch) / "new.zarr"
                 make_cube(cube, side, args.frames, args.bands)
-                results.append(pool.submit(measure, cube, new, side, args.recipe, args.periods).result())
+                results.append(pool.submit(measure, cube, new, side, args.method, args.periods).result())
     text = table(results, args, load)
     print(text, end="")
     if args.out:

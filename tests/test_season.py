@@ -55,3 +55,23 @@ def test_steps_lie_in_the_season_and_are_evenly_spaced(start: date, length: int,
     assert np.all(np.abs(gaps - season.days / frames) < 1)
     if frames <= season.days:
         assert np.all(gaps > 0)
+
+
+def test_periods_are_as_equal_as_whole_days_allow() -> None:
+    """31 days in two: the noon of the 16th is the middle, which begins the second half; 31 in three: 10, 11, 10."""
+    january = Season(date(1970, 1, 1), date(1970, 1, 31))
+    assert january.periods(1).tolist() == [0, 31]
+    assert january.periods(2).tolist() == [0, 15, 31]
+    assert january.periods(3).tolist() == [0, 10, 21, 31]
+
+
+@given(DATES, st.integers(1, 500), st.integers(1, 200))
+def test_periods_hold_their_middles_and_cover_the_season(start: date, length: int, frames: int) -> None:
+    season = Season(start, start + timedelta(days=length))
+    edges, steps = season.periods(frames), season.steps(frames)
+    assert (edges[0], edges[-1]) == (day_number(season.start), day_number(season.end) + 1)
+    assert edges.dtype == np.int32
+    assert np.all(np.abs(np.diff(edges) - season.days / frames) < 1)
+    assert steps.tolist() == [day_number(start) + int((n + 0.5) * season.days / frames) for n in range(frames)]
+    if frames <= season.days:
+        assert np.all((edges[:-1] <= steps) & (steps < edges[1:]))

@@ -18,6 +18,10 @@ from agrifm.validation import Frozen, complaint
 PROJECT_FILE = "agrifm.toml"
 
 
+ResampleMethod = Literal["median", "medoid", "nearest", "linear", "smooth", "fill"]
+"""What `cube.resample` computes from the series of a sensor."""
+
+
 class SeasonConfig(Frozen):
     """Where and when."""
 
@@ -79,6 +83,10 @@ class ImageryConfig(Frozen):
     """Metres around masked clouds, cirrus and shadows that are masked too, for every sensor."""
     masks: tuple[str, ...] = ()
     """Additional masks from plug-ins: entry points of the group `agrifm.masks` in installed packages."""
+    resample: ResampleMethod | None = None
+    """Train and map on a cube on other dates, one frame for each of the `frames` periods of [model]: composites
+    ("median", "medoid", "nearest" the middle), or values at the middles ("linear", "smooth"); or all frames with their
+    gaps filled ("fill")."""
 
     @model_validator(mode="after")
     def _some_source(self) -> Self:
@@ -200,9 +208,15 @@ class Project(Frozen):
         return self.directory / path
 
     @property
-    def cube(self) -> Path:
-        """Where `agrifm fetch` writes the cube."""
+    def observed_cube(self) -> Path:
+        """Where `agrifm fetch` writes the cube of the observations."""
         return self.path("cube.zarr")
+
+    @property
+    def cube(self) -> Path:
+        """The cube to train and map on: that of the observations, or the one that is resampled from it."""
+        method = self.imagery.resample
+        return self.observed_cube if method is None else self.path(f"cube-{method}.zarr")
 
     @property
     def models(self) -> Path:

@@ -34,6 +34,8 @@ products = ["sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061"]
 # dilate = 0               # metres around clouds, cirrus and shadows that are masked too
 # masks = ["my-mask"]      # additional masks from plug-ins: entry points of the group `agrifm.masks`
 # native_grid = false      # true keeps the grid of the files instead of the area's UTM zone (one sensor only)
+# resample = "median"      # train and map on composites of equal periods ("median", "medoid", "nearest"), on equal
+#                            steps ("linear", "smooth") or with gaps filled ("fill"), instead of on the observations
 #    Or local files, instead of `catalog` and `products`, below the other keys. The name of a GeoTIFF contains its date
 #    and band (S2_20240301_B04.tif); a NetCDF file has dimensions time, y, x and one variable per band.
 # [[imagery.files]]

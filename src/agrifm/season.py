@@ -43,7 +43,16 @@ class Season:
     def __contains__(self, day: date) -> bool:
         return self.start <= day <= self.end
 
+    def periods(self, frames: int) -> NDArray[np.int32]:
+        """The first days of `frames` equal periods, and the day after the last: days since 1970-01-01, (frames + 1,).
+
+        A day belongs to the period that holds its noon.
+        """
+        # In whole numbers, so that no rounding decides: 2 x frames times the days from the start to half a day before.
+        halves = 2 * np.arange(frames + 1) * self.days - frames
+        return (day_number(self.start) - (-halves) // (2 * frames)).astype(np.int32)
+
     def steps(self, frames: int) -> NDArray[np.int32]:
-        """The middle days of `frames` equal periods, days since 1970-01-01, shape (frames,)."""
-        middles = (np.arange(frames) + 0.5) * self.days / frames
-        return (day_number(self.start) + np.floor(middles)).astype(np.int32)
+        """The middle days of the `frames` equal periods: days since 1970-01-01, (frames,)."""
+        middles = (2 * np.arange(frames) + 1) * self.days // (2 * frames)
+        return (day_number(self.start) + middles).astype(np.int32)

@@ -34,7 +34,7 @@ def status(path: Path) -> list[str]:
 def _project(project: Project) -> list[str]:
     """Describe each step as done, begun or not done, and name the first that is not done as the next."""
     steps = {
-        "fetch": (project.cube / MARKER, project.cube.with_name(f"{project.cube.name}.partial")),
+        "fetch": (project.cube / MARKER, _begun_cube(project)),
         "train": (project.models / "scores.json", project.models),
         "map": (project.maps / "classes.tif", project.maps.with_name(f"{project.maps.name}.partial")),
     }
@@ -49,6 +49,13 @@ def _project(project: Project) -> list[str]:
         lines.append(f"{command}: {'started; run it again to continue' if begun.exists() else 'not done'}")
     after = "`agrifm assess design`, then `agrifm assess`"
     return [*lines, f"next: {after if following is None else f'`agrifm {following}`'}"]
+
+
+def _begun_cube(project: Project) -> Path:
+    """What exists while `agrifm fetch` is not done: the unfinished cube, or the one that is to be resampled."""
+    partial = project.observed_cube.with_name(f"{project.observed_cube.name}.partial")
+    is_resampled = project.cube != project.observed_cube
+    return project.observed_cube if is_resampled and project.observed_cube.exists() else partial
 
 
 def _processor() -> str:

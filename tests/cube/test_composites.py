@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agrifm.cube.composites import median_of_periods, medoid_of_periods, period_edges, same_day_mosaic
+from agrifm.cube.composites import median_of_periods, medoid_of_periods
 from agrifm.cube.temporal import nearest_of_periods
 from agrifm.season import Season
 
@@ -133,59 +133,14 @@ def test_one_observation_in_each_period_is_what_the_nearest_of_periods_takes() -
     rng = np.random.default_rng(1)
     season = Season(calendar_date(2024, 3, 5), calendar_date(2024, 9, 20))
     for frames in (1, 6, 7, 24, 200):
-        edges = period_edges(season, frames)
+        edges = season.periods(frames)
         start, end = (int(edge) for edge in (edges[0], edges[-1]))
         assert (start, end - start) == (19_787, season.days)
         date = np.arange(start - 3, end + 3, dtype=np.int32)
         for day in date:  # one at a time: does every day fall into the same period?
             image, valid = np.full((1, 1, 1, 1), rng.random(), np.float32), np.ones((1, 1, 1), bool)
             own = np.array([day], np.int32)
-            nearest = nearest_of_periods(image, valid, own, (start, season.days), frames)
+            nearest = nearest_of_periods(image, valid, own, season, frames)
             medoid = medoid_of_periods(image, valid, own, edges)
             assert (nearest[0] == medoid[0]).all()
             assert (nearest[1] == medoid[1]).all()
-
-
-def test_periods_are_as_equal_as_whole_days_allow() -> None:
-    """31 days in two: the noon of the 16th is the middle, which begins the second half; 31 in three: 10, 11, 10."""
-    january = Season(calendar_date(1970, 1, 1), calendar_date(1970, 1, 31))
-    assert period_edges(january, 1).tolist() == [0, 31]
-    assert period_edges(january, 2).tolist() == [0, 15, 31]
-    assert period_edges(january, 3).tolist() == [0, 10, 21, 31]
-
-
-def test_frames_of_one_day_become_one_in_the_stated_order() -> None:
-    """Day 7 has frames 0 and 2, day 9 frame 1. Pixels: both valid, only one, only the other, none."""
-    image = np.array([[1, 1, 0, 0], [5, 0, 5, 5], [0, 2, 2, 0]], np.float32)[:, None, None]
-    valid = np.array([[1, 1, 0, 0], [1, 0, 1, 1], [0, 1, 1, 0]], bool)[:, None]
-    date = np.array([7, 9, 7], np.int32)
-    merged, known, days, day = same_day_mosaic(image, valid, date)
-    assert days.tolist() == [7, 9]
-    assert merged[:, 0, 0].tolist() == [[1, 1, 2, 0], [5, 0, 5, 5]]
-    assert known[:, 0].tolist() == [[True, True, True, False], [True, False, True, True]]
-    assert day is None
-    merged, *_ = same_day_mosaic(image, valid, date, order=np.array([2, 0, 1]))
-    assert merged[0, 0, 0].tolist() == [1, 2, 2, 0]
-
-
-def test_a_mosaic_keeps_the_days_of_the_pixels_it_takes() -> None:
-    image = np.array([[1, 0], [3, 4]], np.float32)[:, None, None]
-    valid = np.array([[True, False], [True, True]])[:, None]
-    day = np.array([[11, -1], [12, 13]], np.int32)[:, None]
-    _, _, days, own = same_day_mosaic(image, valid, np.array([10, 10], np.int32), day=day)
-    assert days.tolist() == [10]
-    assert own is not None
-    assert own[0, 0].tolist() == [11, 13]
-
-
-@given(observations(), st.booleans())
-def test_a_mosaic_takes_the_first_valid_observation_of_each_day(made, reverse) -> None:
-    image, valid, date, _, _ = made
-    order = np.arange(len(date))[::-1] if reverse else None
-    merged, known, days, _ = same_day_mosaic(image, valid, date, order)
-    assert days.tolist() == sorted(set(date.tolist()))
-    for place, row, col in np.ndindex(known.shape):
-        frames = [t for t in range(len(date)) if date[t] == days[place] and valid[t, row, col]]
-        assert known[place, row, col] == bool(frames)
-        expected = image[frames[-1 if reverse else 0], :, row, col] if frames else np.zeros(BANDS)
-        assert (merged[place, :, row, col] == expected).all()

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agrifm.cube.temporal import clearest, interpolate, nearest_of_periods
+from agrifm.season import Season, day_date
 
 BANDS, HEIGHT, WIDTH = 2, 3, 4
 START = 19_800
@@ -150,6 +151,10 @@ def nearest_oracle(image, valid, days, season, frames):
     return found, known, taken
 
 
+def season_of(first: int, days: int) -> Season:
+    return Season(day_date(first), day_date(first + days - 1))
+
+
 @given(observations(), st.integers(1, 9), st.integers(20, 130), st.booleans())
 def test_of_each_period_the_observation_nearest_its_middle_is_taken(made, frames, length, composite) -> None:
     rng, image, valid, _ = made
@@ -158,7 +163,7 @@ def test_of_each_period_the_observation_nearest_its_middle_is_taken(made, frames
     day = None
     if composite:
         day = days = np.where(valid, days + rng.integers(0, 16, valid.shape), -1).astype(np.int32)
-    found = nearest_of_periods(image, valid, date, (START, length), frames, day)
+    found = nearest_of_periods(image, valid, date, season_of(START, length), frames, day)
     for own, expected in zip(found, nearest_oracle(image, valid, days, (START, length), frames), strict=True):
         np.testing.assert_array_equal(own, expected)
     assert [own.dtype for own in found] == [np.float32, np.bool_, np.int32]
@@ -168,8 +173,8 @@ def test_of_each_period_the_observation_nearest_its_middle_is_taken(made, frames
 def test_a_window_is_composed_like_its_pixels_alone(made) -> None:
     _, image, valid, _ = made
     date = START + 9 * np.arange(len(image), dtype=np.int32)
-    whole = nearest_of_periods(image, valid, date, (START, 90), 4)
-    alone = nearest_of_periods(image[..., 1:2, 2:3], valid[:, 1:2, 2:3], date, (START, 90), 4)
+    whole = nearest_of_periods(image, valid, date, season_of(START, 90), 4)
+    alone = nearest_of_periods(image[..., 1:2, 2:3], valid[:, 1:2, 2:3], date, season_of(START, 90), 4)
     for one, other in zip(whole, alone, strict=True):
         np.testing.assert_array_equal(one[..., 1:2, 2:3], other)
 
@@ -177,7 +182,9 @@ def test_a_window_is_composed_like_its_pixels_alone(made) -> None:
 def composed(valid: list[bool], date: list[int], frames: int, season=(100, 20)):
     image = np.arange(1, len(date) + 1, dtype=np.float32)[:, None, None, None]
     seen = np.array(valid)[:, None, None]
-    found, known, taken = nearest_of_periods(image * seen[:, None], seen, np.array(date, np.int32), season, frames)
+    found, known, taken = nearest_of_periods(
+        image * seen[:, None], seen, np.array(date, np.int32), season_of(*season), frames
+    )
     return found[:, 0, 0, 0].tolist(), known[:, 0, 0].tolist(), taken[:, 0, 0].tolist()
 
 

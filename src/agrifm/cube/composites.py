@@ -9,53 +9,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.season import Season, day_number
-
 Composite = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int32]]
 """Image (F, C, H, W), 0 where not valid; valid (F, H, W); day of each pixel (F, H, W)."""
-
-
-def period_edges(season: Season, frames: int) -> NDArray[np.int32]:
-    """The first days of `frames` equal periods of a season, and the day after the last, (F + 1,).
-
-    A day belongs to the period that holds its noon, as in `temporal.nearest_of_periods`.
-    """
-    halves = 2 * np.arange(frames + 1) * season.days - frames  # 2 F times the days from the start to half a day before
-    return (day_number(season.start) - (-halves) // (2 * frames)).astype(np.int32)
-
-
-def same_day_mosaic(
-    image: NDArray[np.float32],
-    valid: NDArray[np.bool_],
-    date: NDArray[np.int32],
-    order: NDArray[np.integer] | None = None,
-    day: NDArray[np.int32] | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int32], NDArray[np.int32] | None]:
-    """Frames of one solar day merged into one: of each pixel the first valid observation in a stated order.
-
-    Args:
-        date: (T,), solar days, in any order; of composites the first days.
-        order: (T,), the frame with the least number comes first; frames of equal number, and all without `order`, come
-            in the order in which they are given.
-
-    Returns:
-        Image (D, C, H, W), 0 where not valid; valid (D, H, W); the days (D,), increasing; and `day` (D, H, W) if it was
-        given, where not valid that of the first frame.
-    """
-    rank = np.arange(len(date)) if order is None else np.argsort(np.argsort(order, kind="stable"))
-    days = np.unique(date)
-    merged = np.zeros((len(days), *image.shape[1:]), np.float32)
-    known = np.zeros((len(days), *valid.shape[1:]), bool)
-    own = None if day is None else np.zeros(known.shape, np.int32)
-    for place, one in enumerate(days):
-        frames = np.flatnonzero(date == one)
-        frames = frames[np.argsort(rank[frames])]
-        first = valid[frames].argmax(axis=0)  # 0 where none is valid
-        known[place] = valid[frames].any(axis=0)
-        merged[place] = np.where(known[place], _taken(image[frames], first), 0)
-        if own is not None and day is not None:
-            own[place] = np.take_along_axis(day[frames], first[None], axis=0)[0]
-    return merged, known, days.astype(np.int32), own
 
 
 def median_of_periods(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from agrifm.config import Project
 from agrifm.cube.build import build_cube
+from agrifm.cube.resample import resample_cube, resampler
 from agrifm.cube.store import Cube
 from agrifm.errors import ConfigError, CubeError, SceneError
 from agrifm.grid import utm_zone
@@ -50,12 +51,18 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
     for scene in search.scenes:
         scene.require_assets()
     try:
-        cube = build_cube(project.cube, search, season, area.shape, imagery.native_grid, rule, imagery.offset)
+        cube = build_cube(project.observed_cube, search, season, area.shape, imagery.native_grid, rule, imagery.offset)
     except (SceneError, CubeError) as error:
         if notes:  # its cause may be gone from the server by now
             raise type(error)("; ".join([str(error), *notes])) from error
         raise
-    return cube, [*area.notes, *notes, *account(search, imagery.skip, products), *lines_since(before)]
+    lines = [*area.notes, *notes, *account(search, imagery.skip, products), *lines_since(before)]
+    if imagery.resample is not None:
+        frames = project.model.frames
+        resamplers = {name: resampler(imagery.resample, of, season, frames) for name, of in cube.sensors.items()}
+        lines += [f"{name}: {of.description}, {len(of.first)} frames" for name, of in resamplers.items()]
+        cube = resample_cube(cube, project.cube, resamplers)
+    return cube, lines
 
 
 def _search(project: Project, products: Sequence[Product], area: Area) -> tuple[Search, list[str]]:
@@ -78,7 +85,7 @@ def _search(project: Project, products: Sequence[Product], area: Area) -> tuple[
         source = str(path / "catalog.json" if path.is_dir() else path)
     written = project.path(SCENES)
     request = request_of(source, season, area.shape, imagery.products, imagery.cloud, imagery.skip)
-    unfinished = project.cube.with_name(f"{project.cube.name}.partial").exists()
+    unfinished = project.observed_cube.with_name(f"{project.observed_cube.name}.partial").exists()
     if unfinished and is_remote(source) and is_answer_to(written, request):
         search = search_catalog(str(written), products, season, area.shape, imagery.skip, imagery.cloud)
         return search, [f"continued with the {len(search.items)} scenes of {SCENES}; delete it to search anew"]

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from agrifm.season import Season, day_number
+
 
 def interpolate(
     image: NDArray[np.float32],
@@ -59,7 +61,7 @@ def nearest_of_periods(
     image: NDArray[np.float32],
     valid: NDArray[np.bool_],
     date: NDArray[np.int32],
-    season: tuple[int, int],
+    season: Season,
     frames: int,
     day: NDArray[np.int32] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int32]]:
@@ -72,7 +74,6 @@ def nearest_of_periods(
         image: (T, C, H, W), finite.
         valid: (T, H, W), True = usable.
         date: (T,), days since 1970-01-01.
-        season: first day, days since 1970-01-01, and length in days.
         frames: number of periods F.
         day: (T, H, W), the day of each pixel where frames are composites.
 
@@ -80,19 +81,17 @@ def nearest_of_periods(
         Image (F, C, H, W) float32, 0 where not valid; valid (F, H, W); and the day of each observation (F, H, W) int32,
         the middle day of the period where there is none.
     """
-    first, days = season
-    own = (date[:, None, None] if day is None else day).astype(np.int64)
-    # in whole numbers, so that no rounding decides: noon in half days, distances in 1 / (2 x frames) of a day
-    noon = 2 * (own - first) + 1
-    period = noon * frames // (2 * days)
-    from_middle = noon * frames - (2 * period + 1) * days
+    days = (date[:, None, None] if day is None else day).astype(np.int64)
+    period = np.searchsorted(season.periods(frames), days, side="right") - 1
+    # Distances in units of 1 / (2 x frames) of a day are whole numbers, so that no rounding decides between two days.
+    noon = 2 * (days - day_number(season.start)) + 1
+    from_middle = noon * frames - (2 * period + 1) * season.days
     number = np.arange(len(date))[:, None, None]
     rank = (2 * np.abs(from_middle) + (from_middle > 0)) * len(date) + (len(date) - 1 - number)
     never = np.iinfo(np.int64).max
     found = np.zeros((frames, *image.shape[1:]), np.float32)
     known = np.zeros((frames, *valid.shape[1:]), bool)
-    middle = first + (2 * np.arange(frames) + 1) * days // (2 * frames)
-    taken = np.broadcast_to(middle[:, None, None], known.shape).astype(np.int32)
+    taken = np.broadcast_to(season.steps(frames)[:, None, None], known.shape).astype(np.int32)
     for place in range(frames):
         inside = period == place
         candidates = np.flatnonzero(inside.any(axis=(1, 2)))
@@ -101,7 +100,7 @@ def nearest_of_periods(
         ranks = np.where(inside[candidates] & valid[candidates], rank[candidates], never)
         best, known[place] = candidates[ranks.argmin(axis=0)], ranks.min(axis=0) < never
         best_image = np.take_along_axis(image, best[None, None], axis=0)[0]
-        best_day = np.take_along_axis(np.broadcast_to(own, valid.shape), best[None], axis=0)[0]
+        best_day = np.take_along_axis(np.broadcast_to(days, valid.shape), best[None], axis=0)[0]
         found[place] = np.where(known[place], best_image, 0)
         taken[place] = np.where(known[place], best_day, taken[place])
     return found, known, taken

@@ -10,7 +10,7 @@ from agrifm.cube.temporal import clearest, interpolate, nearest_of_periods
 from agrifm.grid import Window
 from agrifm.record import SeriesKind
 from agrifm.samples.sample import Sample, Series
-from agrifm.season import Season, day_number
+from agrifm.season import Season
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -53,8 +53,7 @@ def composites(sample: Sample, season: Season, frames: int) -> Sample:
     steps = season.steps(frames)
     series = {}
     for name, own in sample.series.items():
-        span = (day_number(season.start), season.days)
-        image, valid, day = nearest_of_periods(own.image, own.valid, own.date, span, frames, own.day)
+        image, valid, day = nearest_of_periods(own.image, own.valid, own.date, season, frames, own.day)
         series[name] = Series(image, valid, steps, day, own.absent)
     return replace(sample, series=series)
 

@@ -87,8 +87,9 @@ def _measured(preset_name: str, side: int, batch: int, kind: Pass, way: Way, run
 
     from agrifm.models.cost import memory_needed, window_shapes
 
-    config, frames = Shape(preset_name, 1, side).config, FRAMES[preset_name]
-    shapes = window_shapes(config, dict.fromkeys(ONE_SOURCE, frames), batch, side, side)
+    config = Shape(preset_name, 1, side).config
+    pixels, frames = dict.fromkeys(ONE_SOURCE, 1), dict.fromkeys(ONE_SOURCE, FRAMES[preset_name])
+    shapes = window_shapes(pixels, frames, batch, side, side)
     torch.set_num_threads(1)
     torch.ones(64, 64) @ torch.ones(64, 64)  # what the library needs for itself
     before = kilobytes("VmRSS")

@@ -92,6 +92,7 @@ def train_on_points(cube: Cube, samples: pd.DataFrame):
     sensor = SensorRecord(**content.model_dump(), mean=(0, 0), std=(1, 1))
     record = ModelRecord(
         name="random-forest",
+        family="random-forest",
         architecture={"kind": "random forest on interpolated series"},
         sensors=(sensor,),
         frames=FRAMES,

@@ -11,7 +11,7 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from agrifm.errors import ConfigError
-from agrifm.record import SeriesKind
+from agrifm.record import FamilyName, SeriesKind
 from agrifm.season import Season
 from agrifm.validation import Frozen, complaint
 
@@ -124,17 +124,17 @@ class LabelsConfig(Frozen):
 class ModelConfig(Frozen):
     """The models to train."""
 
-    names: tuple[Literal["agrifm", "random-forest"], ...] = Field(("agrifm", "random-forest"), min_length=1)
-    """Models to train and score side by side."""
+    names: tuple[FamilyName, ...] = Field(("agrifm", "random-forest"), min_length=1)
+    """Models to train and score side by side: "agrifm", "tempcnn", "random-forest"."""
     preset: Literal["base", "small", "tiny"] = "tiny"
-    """Size of AgriFM."""
+    """Size of the networks."""
     weights: Path | None = None
     """Initial weights of AgriFM (safetensors with a record); they set the encoder's shape, and the decoder is new."""
     frames: int = Field(24, ge=1, le=200)
     """Equal periods into which the season is divided; the base preset needs 29 to 32."""
     series: SeriesKind = "interpolated"
-    """The series that AgriFM receives: "interpolated" to equal periods; "composites", in each period the observation
-    nearest its middle; or "observed", every observation. The last two keep dates and gaps."""
+    """The series that networks receive: "interpolated" to equal periods; "composites", in each period the observation
+    nearest its middle; or "observed", every observation. The last two keep dates and gaps; TempCNN cannot read them."""
     side: int = Field(96, ge=48, multiple_of=48)
     """Side of training windows, target pixels."""
     steps: int = Field(1500, ge=1)
@@ -150,7 +150,12 @@ class ModelConfig(Frozen):
     one of them."""
 
     @model_validator(mode="after")
-    def _preset_takes_the_series(self) -> Self:
+    def _networks_read_the_series(self) -> Self:
+        if self.series != "interpolated" and "tempcnn" in self.names:
+            raise ValueError(
+                f'"tempcnn" reads interpolated series only (found `series` "{self.series}"); set `series` to '
+                '"interpolated", or take "tempcnn" out of `names`'
+            )
         if self.series == "observed" and self.preset == "base":
             raise ValueError(
                 'preset "base" needs 29 to 32 frames, but `series` "observed" has as many as there are observations; '

@@ -25,7 +25,7 @@ SeriesKind = Literal["interpolated", "composites", "observed"]
 every observation. The last two come with their days and with what was not seen."""
 
 
-FamilyName = Literal["agrifm", "random-forest"]
+FamilyName = Literal["agrifm", "tempcnn", "random-forest"]
 """Families of models that `agrifm train` trains: networks (`agrifm.models.family`) and the random forest."""
 
 
@@ -64,7 +64,7 @@ class ModelRecord(Frozen):
     name: str
     """Name under which the model is scored and mapped."""
     family: str
-    """Family of the model, such as "agrifm" or "random-forest"."""
+    """Family of the model, such as "agrifm", "tempcnn" or "random-forest"."""
     architecture: dict[str, Any]
     """The model's configuration, enough to build it without its weights."""
     sensors: tuple[SensorRecord, ...]
@@ -103,6 +103,11 @@ def model_file(directory: Path, family: str) -> Path:
     Networks are safetensors files. Forests are skops files, which hold trees without pickle.
     """
     return directory / f"{family}{'.skops' if family == 'random-forest' else '.safetensors'}"
+
+
+def target_pixels(sensors: Sequence[SensorInput]) -> dict[str, int]:
+    """Return how many target pixels lie along one pixel of each sensor; the first sensor has the target grid."""
+    return {sensor.sensor: round(sensor.resolution / sensors[0].resolution) for sensor in sensors}
 
 
 def running_versions(*packages: str) -> dict[str, str]:

@@ -31,6 +31,8 @@ FRAMEWORKS = {
     ".skops": ("scikit-learn", "scikit-learn", "skops.io.dump"),
 }
 """By suffix of the model file: name of the framework, its package, and the function that wrote the file."""
+ARCHITECTURES = {"agrifm": "AgriFM", "tempcnn": "TempCNN", "random-forest": "random forest"}
+"""By family of the model, as people write them."""
 MEDIA_TYPES = {".json": "application/geo+json", ".zarr": "application/vnd+zarr"}
 """Media types of what a map is derived from."""
 
@@ -51,7 +53,7 @@ def write_model_item(weights: Path, record: ModelRecord, parameters: int, traini
     framework, package, writer = FRAMEWORKS[weights.suffix]
     item.properties |= {
         "mlm:name": record.name,
-        "mlm:architecture": "AgriFM" if weights.suffix == ".safetensors" else "random forest",
+        "mlm:architecture": ARCHITECTURES.get(record.family, record.family),
         "mlm:tasks": ["semantic-segmentation"],
         "mlm:framework": framework,
         "mlm:total_parameters": parameters,

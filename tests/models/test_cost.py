@@ -18,7 +18,8 @@ FRAMES = 24
 
 def estimate(name: str, side: int, batch: int, training: bool, recomputed: bool = False) -> int:
     config = preset(name, measure.ONE_SOURCE, measure.CLASSES, frames=FRAMES)
-    shapes = window_shapes(config, dict.fromkeys(measure.ONE_SOURCE, FRAMES), batch, side, side)
+    pixels, frames = dict.fromkeys(measure.ONE_SOURCE, 1), dict.fromkeys(measure.ONE_SOURCE, FRAMES)
+    shapes = window_shapes(pixels, frames, batch, side, side)
     return memory_needed(config, shapes, training, recomputed)
 
 

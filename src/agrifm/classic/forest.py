@@ -54,7 +54,11 @@ class Shape:
 
     def record(self) -> dict[str, Any]:
         """The part of a record that tells of this shape."""
-        return {"architecture": {"kind": "random forest", "shape": asdict(self)}, "margin": margin(self.features)}
+        return {
+            "family": "random-forest",
+            "architecture": {"kind": "random forest", "shape": asdict(self)},
+            "margin": margin(self.features),
+        }
 
 
 TREES_TRIED = (

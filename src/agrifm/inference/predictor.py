@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.errors import ModelError
-from agrifm.record import ModelRecord
+from agrifm.record import ModelRecord, target_pixels
 from agrifm.samples.sample import Sample
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class TorchModel:
 
         config: Any = self.classifier.network.config
         if next(self.classifier.parameters()).device.type == "cpu":
-            shapes = window_shapes(config, frames, 1, height, width)
+            shapes = window_shapes(target_pixels(self.record.sensors), frames, 1, height, width)
             require_memory(memory_needed(config, shapes, training=False), about, advice)
 
 

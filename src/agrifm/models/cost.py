@@ -14,6 +14,7 @@ import torch
 
 from agrifm.errors import ModelError
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, Source
+from agrifm.models.tempcnn import TempCNN, TempCNNConfig
 
 Shape = tuple[int, int, int, int]
 """B, T, H, W of a source's images."""
@@ -34,7 +35,9 @@ LIBRARY = 40e6
 """Bytes that the libraries take for themselves at their first run."""
 
 
-def memory_needed(config: AgriFMConfig, inputs: Mapping[str, Shape], training: bool, recomputed: bool = False) -> int:
+def memory_needed(
+    config: AgriFMConfig | TempCNNConfig, inputs: Mapping[str, Shape], training: bool, recomputed: bool = False
+) -> int:
     """Estimated bytes at the peak of one pass in float32, beyond what the process holds before weights are read.
 
     Args:
@@ -44,26 +47,52 @@ def memory_needed(config: AgriFMConfig, inputs: Mapping[str, Shape], training: b
         recomputed: blocks are computed again in the backward pass (`agrifm.models.precision.recompute_blocks`).
     """
     with torch.device("meta"):
-        weights = sum(parameter.numel() for parameter in AgriFM(config).parameters())
+        network = TempCNN(config) if isinstance(config, TempCNNConfig) else AgriFM(config)
+        weights = sum(parameter.numel() for parameter in network.parameters())
+    moving = (
+        _tempcnn(config, inputs, training)
+        if isinstance(config, TempCNNConfig)
+        else _agrifm(config, inputs, training, recomputed)
+    )
+    return round(4 * (weights * (LEARNING if training else 1) + moving) + LIBRARY)
+
+
+def first_channels(config: AgriFMConfig | TempCNNConfig) -> int:
+    """Return how many numbers per target pixel the first layer makes: whether a second thread pays depends on it."""
+    return config.width * config.frames if isinstance(config, TempCNNConfig) else config.encoder.embed_dim
+
+
+def _tempcnn(config: TempCNNConfig, inputs: Mapping[str, Shape], training: bool) -> float:
+    """Numbers that move through a TempCNN; in training, each layer keeps what enters it and its normalisation."""
+    samples, frames, height, width = max(inputs.values(), key=lambda shape: shape[2] * shape[3])
+    pixels = samples * height * width
+    images = SERIES * frames * sum(config.channels.values())
+    layers = (10 if training else 3) * frames * config.width + (4 if training else 2) * config.dense
+    return float(pixels * (images + layers))
+
+
+def _agrifm(config: AgriFMConfig, inputs: Mapping[str, Shape], training: bool, recomputed: bool) -> float:
+    """Numbers that move through AgriFM at the peak."""
     kept, largest = 0.0, 0.0
     for name, shape in inputs.items():
         own_kept, own_largest = _encoder(config, config.source(name), shape, training, recomputed)
         kept, largest = kept + own_kept, max(largest, own_largest)
     decoder = _lean(config, inputs, training) if config.lean is not None else _released(config, inputs, training)
-    moving = kept + largest + decoder if training else kept + max(largest, decoder)
-    return round(4 * (weights * (LEARNING if training else 1) + moving) + LIBRARY)
+    return kept + largest + decoder if training else kept + max(largest, decoder)
 
 
 def window_shapes(
-    config: AgriFMConfig, frames: Mapping[str, int], samples: int, height: int, width: int
+    pixels: Mapping[str, int], frames: Mapping[str, int], samples: int, height: int, width: int
 ) -> dict[str, Shape]:
-    """Shapes of the images of windows of so many target pixels.
+    """Return the shapes of the images of windows of so many target pixels.
 
     Args:
-        frames: of each source that is present.
+        pixels: target pixels along one pixel of each sensor (`agrifm.record.target_pixels`).
+        frames: of each sensor that is present.
     """
-    pixel = {name: config.source(name).pixel for name in frames}
-    return {name: (samples, own, -(-height // pixel[name]), -(-width // pixel[name])) for name, own in frames.items()}
+    return {
+        name: (samples, count, -(-height // pixels[name]), -(-width // pixels[name])) for name, count in frames.items()
+    }
 
 
 def require_memory(needed: int, about: str, advice: str) -> None:

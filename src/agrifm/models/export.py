@@ -28,7 +28,7 @@ from agrifm.models.classifier import Classifier
 from agrifm.models.export_record import EXPORT_KEY, SUFFIXES, ExportRecord, TensorNote
 from agrifm.models.weights.file import load_network
 from agrifm.models.weights.inspect import file_digest
-from agrifm.record import ModelRecord, SensorRecord, running_versions
+from agrifm.record import ModelRecord, SensorRecord, running_versions, target_pixels
 
 OPSET = 20
 """The newest whose operators onnxruntime 1.17 and later have."""
@@ -92,7 +92,7 @@ def export(
     side = record.side if side is None else side
     sensors = _sensors(record, without, about)
     frames = _frames(record, frames, about)
-    pixels = _target_pixels(record, sensors)
+    pixels = target_pixels(sensors)  # the first sensor is never left out
     _require_nesting(pixels, side, about)
     inputs = _inputs(pixels, record, sensors, frames, side)
     exported = ExportRecord(
@@ -170,12 +170,6 @@ def _sensors(record: ModelRecord, without: Sequence[str], about: str) -> tuple[S
     left = tuple(sensor for sensor in record.sensors if sensor.sensor not in without)
     assert left, "the first sensor may never be absent"
     return left
-
-
-def _target_pixels(record: ModelRecord, sensors: Sequence[SensorRecord]) -> dict[str, int]:
-    """Target pixels along one pixel of each sensor; the first sensor's pixels are the target grid."""
-    target = record.sensors[0].resolution
-    return {sensor.sensor: round(sensor.resolution / target) for sensor in sensors}
 
 
 def _require_nesting(pixels: Mapping[str, int], side: int, about: str) -> None:

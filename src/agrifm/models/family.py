@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from agrifm.errors import ModelError, did_you_mean
+from agrifm.models import tempcnn
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
 from agrifm.record import SensorRecord, SeriesKind
 from agrifm.validation import Frozen
@@ -63,8 +64,22 @@ def _agrifm_preset(
     return config.model_copy(update={"encoder": encoder})
 
 
+def _tempcnn_preset(
+    name: str, sensors: Sequence[SensorRecord], classes: int, frames: int, series: SeriesKind, season_days: int
+) -> tempcnn.TempCNNConfig:
+    """TempCNN; each of its weights belongs to one step of the season, so it reads interpolated series only."""
+    if series != "interpolated":
+        raise ModelError(
+            f"building a TempCNN for {series} series: it reads series interpolated to equal steps; set `series` to "
+            '"interpolated"',
+            series=series,
+        )
+    return tempcnn.preset(name, {sensor.sensor: len(sensor.bands) for sensor in sensors}, classes, frames)
+
+
 FAMILIES: Mapping[str, Family] = {
     "agrifm": Family(AgriFMConfig, AgriFM, _agrifm_preset),
+    "tempcnn": Family(tempcnn.TempCNNConfig, tempcnn.TempCNN, _tempcnn_preset),
 }
 
 

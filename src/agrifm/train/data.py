@@ -83,7 +83,7 @@ def _tiles(
     cube: Cube, sensors: Sequence[SensorRecord], steps: NDArray[np.int32], config: ModelConfig
 ) -> tuple[Tiles, Tiles]:
     """Tiles for the random forest and for the network."""
-    if config.series == "interpolated" or "agrifm" not in config.names:
+    if config.series == "interpolated" or set(config.names) == {"random-forest"}:
         tiles = Tiles(cube, sensors, steps)
         return tiles, tiles
     sharing = len(config.names)

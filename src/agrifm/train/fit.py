@@ -26,14 +26,14 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from agrifm.files import saying_what_failed, write_bytes
 from agrifm.inference.tensors import sensor_to_drop, tensor_batch
-from agrifm.models.agrifm.network import AgriFM
 from agrifm.models.batch import TensorBatch
 from agrifm.models.classifier import Classifier
+from agrifm.models.cost import first_channels
 from agrifm.models.precision import Precision, compile_network, recompute_blocks, warn_of_precision
 from agrifm.record import SensorRecord, SeriesKind
 from agrifm.samples.patches import Patches
@@ -170,7 +170,7 @@ class Segmentation(lightning.LightningModule):
     """The network, its loss, its optimiser, and validation by macro F1."""
 
     def __init__(
-        self, network: AgriFM, sensors: Sequence[SensorRecord], scored: NDArray[np.bool_], recipe: Recipe
+        self, network: nn.Module, sensors: Sequence[SensorRecord], scored: NDArray[np.bool_], recipe: Recipe
     ) -> None:
         super().__init__()
         self.classifier = Classifier(network, sensors, recipe.series)
@@ -287,7 +287,7 @@ def _save(path: Path, content: object) -> None:
 
 
 def finetune(
-    network: AgriFM,
+    network: nn.Module,
     sensors: Sequence[SensorRecord],
     scored: NDArray[np.bool_],
     training: Patches,
@@ -297,6 +297,7 @@ def finetune(
     precision: Precision = "float32",
     recompute: bool = False,
     compiled: bool = False,
+    name: str = "agrifm",
 ) -> Outcome:
     """Train `network` in place, from the last checkpoint in `work` where there is one; ends with the weights kept.
 
@@ -306,6 +307,7 @@ def finetune(
         precision: in which the network computes; weights and optimiser stay float32.
         recompute: activations of blocks are computed again in the backward pass: less memory, more time.
         compiled: by `torch.compile`; where paths are dropped, other random numbers drop them.
+        name: of the model, for messages and the progress bar.
 
     Raises:
         ModelError: a sample is not what the network takes, the device does not compute in that precision, or there is
@@ -329,13 +331,14 @@ def finetune(
         sampler=[(number, 0) for number in range(len(validation))],
         collate_fn=usable,
     )
+    config: Any = network.config
     last = work / "last.ckpt"
     largest = max(window.height * window.width for window in training.windows)
     with (
-        saying_what_failed("training agrifm"),
+        saying_what_failed(f"training {name}"),
         _quiet(),
-        _threads(recipe.batch * largest * network.config.encoder.embed_dim),
-        progress("train agrifm (steps)", recipe.rounds * recipe.round) as advance,
+        _threads(recipe.batch * largest * first_channels(config)),
+        progress(f"train {name} (steps)", recipe.rounds * recipe.round) as advance,
     ):
         rounds = Rounds(work, recipe, advance)
         trainer = lightning.Trainer(

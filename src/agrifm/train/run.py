@@ -17,14 +17,13 @@ from agrifm.errors import ConfigError, ModelError
 from agrifm.files import MARKER, require_ours, saying_what_failed, write_geopackage, write_json
 from agrifm.inference.predictor import TrainedModel, load_model, load_record
 from agrifm.legend import Legend
-from agrifm.record import ModelRecord, model_file, running_versions
+from agrifm.record import ModelRecord, model_file, running_versions, target_pixels
 from agrifm.samples.split import FOLDS
 from agrifm.stac import write_model_item
 from agrifm.train.data import Data, prepare, project_labels
 from agrifm.train.evaluate import compare, majority_accuracy, predict_labelled, score
 
 if TYPE_CHECKING:
-    from agrifm.models.agrifm.network import AgriFMConfig
     from agrifm.models.precision import Precision
 
 SCORES = "scores.json"
@@ -70,19 +69,19 @@ def train_models(
 ) -> dict[str, Any]:
     """Train each of the named models into a directory and score them; arguments and result are those of `train`."""
     how = {"precision": precision, "recompute": recompute, "compiled": compiled}
-    if "agrifm" not in config.names and how != AS_IT_COMES:
+    if set(config.names) == {"random-forest"} and how != AS_IT_COMES:
         raise ConfigError(
-            f"training {', '.join(config.names)}: `precision`, `recompute` and `compiled` are agrifm's; leave them out"
+            "training random-forest: `precision`, `recompute` and `compiled` are for networks; leave them out"
         )
     _write_training_data(data, directory / TRAINING_DATA)
     scores: dict[str, Any] = {}
     predictions: dict[str, NDArray[np.uint8]] = {}
     for name in config.names:
         path = model_file(directory, name)
-        if name == "agrifm":
-            model = _train_agrifm(data, config, path, precision, recompute, compiled)
-        else:
+        if name == "random-forest":
             model = _train_forest(data, config, path)
+        else:
+            model = _train_network(data, config, name, path, precision, recompute, compiled)
         predictions[name] = predict_labelled(model, data.tiles_of(model.record.series), data.unseen.label)
         scores[name] = {
             **score(predictions[name], data.unseen, data.labels.legend.codes),
@@ -144,36 +143,53 @@ def _train_forest(data: Data, config: ModelConfig, path: Path) -> TrainedModel:
     return load_model(path)
 
 
-def _train_agrifm(
-    data: Data, config: ModelConfig, path: Path, precision: "Precision", recompute: bool, compiled: bool
+def _train_network(
+    data: Data, config: ModelConfig, name: str, path: Path, precision: "Precision", recompute: bool, compiled: bool
 ) -> TrainedModel:
     try:
         import torch
     except ModuleNotFoundError as error:
-        raise ModelError("training AgriFM needs PyTorch, which is not installed; pip install 'agrifm[deep]'") from error
+        raise ModelError(
+            f"training {name}: it needs PyTorch, which is not installed; pip install 'agrifm[deep]'"
+        ) from error
+    from agrifm.models.agrifm.network import AgriFMConfig
     from agrifm.models.family import FAMILIES
     from agrifm.models.weights.file import save_model
     from agrifm.train.fit import Recipe, finetune
     from agrifm.train.initialise import starting_network
 
     classes, days = len(data.labels.legend), data.cube.season.days
-    preset = FAMILIES["agrifm"].preset
-    architecture = preset(config.preset, data.sensors, classes, config.frames, config.series, days)
+    family = FAMILIES[name]
+    architecture = family.preset(config.preset, data.sensors, classes, config.frames, config.series, days)
     torch.manual_seed(config.seed)
-    network, start = starting_network(config.weights, architecture, data.sensors)
-    record = _record(data, config, "agrifm", network.config.model_dump(mode="json"), "torch", "lightning")
+    network: Any
+    if isinstance(architecture, AgriFMConfig):
+        network, start = starting_network(config.weights, architecture, data.sensors)
+    else:
+        network, start = family.network(architecture), {}
+    record = _record(data, config, name, network.config.model_dump(mode="json"), "torch", "lightning")
     how = {"precision": precision, "recompute": recompute, "compiled": compiled}
     otherwise = {} if how == AS_IT_COMES else {"computed": how}
     record = record.model_copy(update={**_series(data, config), "training": {**record.training, **start, **otherwise}})
     fingerprint = _fingerprint(record, config, data)
     if path.exists() and load_record(path).training.get("fingerprint") == fingerprint:
         return load_model(path)
-    _require_memory(network.config, data, config, recompute)
+    _require_memory(name, network.config, data, config, recompute)
     work = _work_directory(path, fingerprint)
     recipe = Recipe(config.steps, config.batch, config.learning_rate, config.seed, config.series, config.sensor_dropout)
     scored = np.array([entry.scored for entry in data.labels.legend.classes])
     outcome = finetune(
-        network, data.sensors, scored, data.training, data.validation, recipe, work, precision, recompute, compiled
+        network,
+        data.sensors,
+        scored,
+        data.training,
+        data.validation,
+        recipe,
+        work,
+        precision,
+        recompute,
+        compiled,
+        name,
     )
     training = {
         **record.training,
@@ -193,7 +209,7 @@ def _train_agrifm(
     return load_model(path)
 
 
-def _require_memory(architecture: "AgriFMConfig", data: Data, config: ModelConfig, recompute: bool) -> None:
+def _require_memory(name: str, architecture: Any, data: Data, config: ModelConfig, recompute: bool) -> None:
     """Refuse a training step that would not fit into the memory that is free; on a GPU nothing is known of that."""
     import torch
 
@@ -204,8 +220,8 @@ def _require_memory(architecture: "AgriFMConfig", data: Data, config: ModelConfi
     dates = {sensor.sensor: len(data.cube.sensors[sensor.sensor].date) for sensor in data.sensors}
     frames = {name: count if config.series == "observed" else config.frames for name, count in dates.items()}
     height, width = (min(config.side, length) for length in data.cube.target.shape)
-    shapes = window_shapes(architecture, frames, config.batch, height, width)
-    about = f"training agrifm on {config.batch} windows of {config.side} pixels at a time"
+    shapes = window_shapes(target_pixels(data.sensors), frames, config.batch, height, width)
+    about = f"training {name} on {config.batch} windows of {config.side} pixels at a time"
     needed = memory_needed(architecture, shapes, training=True, recomputed=recompute)
     require_memory(needed, about, "choose a smaller `batch` or `side`")
 

@@ -43,7 +43,7 @@ def save_network(path: Path, kind: SeriesKind, **changes: Any) -> Path:
     plain = preset("tiny", {"sentinel-2": 2, "landsat": 2}, classes=3, frames=FRAMES, season_days=90)
     encoder = {"embed_dim": 8, "depths": (2, 1, 1, 1), "heads": (1, 1, 2, 2), "dates": knowing, "validity": knowing}
     config = AgriFMConfig.model_validate(
-        plain.model_dump() | {"encoder": plain.encoder.model_dump() | encoder, "gates": knowing} | changes
+        plain.model_dump() | {"encoder": plain.encoder.model_dump() | encoder} | changes
     )
     network = AgriFM(config)
     with torch.no_grad():

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from agrifm.errors import ModelError
-from agrifm.models.agrifm.fused import fused_attention
+from agrifm.models.agrifm.attention import fused_attention
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
 from agrifm.models.count import multiply_adds, parameters, training_work, work
 

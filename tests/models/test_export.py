@@ -39,7 +39,7 @@ def by_onnxruntime(out: Path, inputs: dict[str, torch.Tensor]) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def composites(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A network on composites of two sensors, with gates, dates and absent bands, and its ONNX file."""
+    """A network on composites of two sensors, with dates and absent bands, and its ONNX file."""
     directory = tmp_path_factory.mktemp("composites")
     model, out = save_network(directory / "agrifm.safetensors", "composites"), directory / "agrifm.onnx"
     export(model, out)

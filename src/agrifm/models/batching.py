@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agrifm.models.agrifm.neck import Images
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, Source, check_images
-from agrifm.models.agrifm.timeseries import Observed, frames_of, image_of
+from agrifm.models.agrifm.timeseries import Images, Observed, frames_of, image_of
 
 Series = Tensor | Observed | None
 

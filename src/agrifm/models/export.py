@@ -152,11 +152,6 @@ def _require_exportable(record: ModelRecord, about: str) -> None:
             f"{about}: it also gives {names}, and an exported network gives class probabilities only; train one "
             "without these tasks"
         )
-    if config.out_size is not None:
-        raise ModelError(
-            f"{about}: its result has {config.out_size} pixels whatever the window has; train one whose result is as "
-            "large as its window"
-        )
 
 
 def _sensors(record: ModelRecord, without: Sequence[str], about: str) -> tuple[SensorRecord, ...]:

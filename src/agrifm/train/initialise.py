@@ -17,7 +17,7 @@ from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, Source
 from agrifm.models.weights.inspect import Inspection, inspect
 from agrifm.record import SensorInput
 
-OF_ENCODER = ("embed_dim", "depths", "heads", "window", "mlp_ratio", "downsample_steps", "mean_frame_down", "positions")
+OF_ENCODER = ("embed_dim", "depths", "heads", "window", "mlp_ratio", "downsample_steps")
 """What weights fix of an encoder; the rest is the preset's."""
 BY_BAND = ("patch_emd.proj.weight", "patch_emd.code.bands.weight")
 """Tensors of a source (width, bands, …)."""

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, Source
+from agrifm.models.agrifm.network import AgriFMConfig, Source
+from agrifm.models.agrifm.reference import FixedSizeAgriFM, dropping_frames
 from agrifm.models.agrifm.swin3d import SwinConfig
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -37,8 +38,6 @@ def one_source(encoder: SwinConfig) -> AgriFMConfig:
         encoder=encoder,
         neck_sources=("S2",),
         neck_levels=(("S2",), ("S2",), ("S2",)),
-        feature_size=(3, 3),
-        out_size=(40, 36),
     )
 
 
@@ -46,7 +45,7 @@ MEAN = ENCODER.model_copy(update={"fusion": "mean"})
 CONFIGS = {
     "cat": one_source(ENCODER),
     "mean": one_source(MEAN),
-    "variant_no_mean_frame_down": one_source(MEAN.model_copy(update={"mean_frame_down": False})),
+    "variant_no_mean_frame_down": one_source(MEAN),
     "variant_steps_122_222_322": one_source(MEAN.model_copy(update={"downsample_steps": (1, 2, 3)})),
     "two": AgriFMConfig(
         sources=(S2, LANDSAT),
@@ -54,19 +53,18 @@ CONFIGS = {
         encoder=MEAN,
         neck_sources=("S2", "Landsat"),
         neck_levels=(("S2", "Landsat"), ("S2",), ("Landsat", "S2")),
-        feature_size=(3, 4),
-        out_size=(24, 32),
     ),
 }
 
 
-def reference_model(name: str) -> AgriFM:
-    """The model with the reference's weights, in eval mode."""
+def reference_model(name: str) -> FixedSizeAgriFM:
+    """The model with the reference's weights and sizes, in eval mode."""
     encoder = {key: value for key, value in below("weights/cat/").items() if key.startswith("encoders.")}
     rest = below(f"weights/{name}/") or below("weights/mean/")
-    model = AgriFM(CONFIGS[name])
+    feature_size, out_size = ((3, 4), (24, 32)) if name == "two" else ((3, 3), (40, 36))
+    model = FixedSizeAgriFM(CONFIGS[name], feature_size, out_size)
     model.load_state_dict(encoder | rest)
-    return model.eval()
+    return dropping_frames(model.eval()) if name == "variant_no_mean_frame_down" else model.eval()
 
 
 def reference_images(name: str, case: str) -> dict[str, Tensor]:

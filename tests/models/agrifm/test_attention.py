@@ -32,18 +32,6 @@ def test_a_clamped_window_reads_the_top_left_corner_of_the_index() -> None:
     assert torch.equal(attention.position_bias((1, 2, 2)), bias)
 
 
-@pytest.mark.parametrize("clamped", [(2, 3, 3), (1, 3, 3), (2, 2, 1), (1, 1, 2)])
-def test_the_exact_index_gives_tokens_the_bias_of_their_offset(clamped: Triple) -> None:
-    window = (2, 3, 3)
-    attention = WindowAttention(8, heads=2, window=window, exact=True)
-    bias = attention.position_bias(clamped)
-    D, H, W = window
-    for (i, a), (j, b) in product(enumerate(cells(clamped)), repeat=2):
-        d, h, w = (p - q for p, q in zip(a, b, strict=True))
-        row = (d + D - 1) * (2 * H - 1) * (2 * W - 1) + (h + H - 1) * (2 * W - 1) + w + W - 1
-        assert torch.equal(bias[:, i, j], attention.relative_position_bias_table[row])
-
-
 def written_out(attention: WindowAttention, x_MNC: Tensor, bias_ANN: Tensor, key_MN: Tensor) -> Tensor:
     """softmax(Q K^T / sqrt(K) + bias) V, window by window and head by head."""
     q, k, v = attention.qkv(x_MNC).chunk(3, dim=-1)

@@ -5,8 +5,8 @@ import torch
 from tests.models.agrifm.reference_model import arrays, below, reference_images, reference_model
 from torch import Tensor, nn
 
-from agrifm.models.agrifm.network import AgriFM
-from agrifm.models.agrifm.reference import plain
+from agrifm.models.agrifm.neck import resize
+from agrifm.models.agrifm.reference import FixedSizeAgriFM, plain
 from agrifm.models.agrifm.swin3d import EncoderOutput
 from agrifm.train.losses import cross_entropy
 
@@ -19,7 +19,7 @@ CASES = [
 ]  # fmt: skip
 
 
-def outputs(model: AgriFM, images: dict[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
+def outputs(model: FixedSizeAgriFM, images: dict[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
     """What the model computes, under the names of the recorded arrays."""
     with torch.no_grad():
         features: dict[str, EncoderOutput] = model.encoders(images)
@@ -29,8 +29,7 @@ def outputs(model: AgriFM, images: dict[str, Tensor], wanted: set[str]) -> dict[
             found[f"{prefix}encoder_features"] = maps.encoder_features
             found |= {f"{prefix}feature{i}": feature for i, feature in enumerate(maps.features_list)}
         if "neck" in wanted:
-            fused = model.neck(features, model.config.feature_size, model.config.out_size)
-            found["neck"] = fused[:1]
+            found["neck"] = resize(model.neck(features, model.feature_size), model.out_size)[:1]
         if "logits" in wanted:
             found["logits"] = model(images)
     return found
@@ -54,7 +53,7 @@ def test_no_recorded_output_is_left_out() -> None:
     assert compared == {key for key in arrays() if key.startswith("out/")}
 
 
-def loss_after_backward(model: AgriFM) -> Tensor:
+def loss_after_backward(model: FixedSizeAgriFM) -> Tensor:
     logits = model(reference_images("cat", "A_standard"))
     loss = cross_entropy(logits, arrays()["train/label"], ignore=-1, reduction="reference")
     loss.backward()

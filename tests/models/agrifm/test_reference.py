@@ -12,7 +12,7 @@ from tests.models.agrifm.test_network_reference import CASES
 from torch import Tensor, nn
 
 from agrifm.models.agrifm import swin3d
-from agrifm.models.agrifm.heads import SegmentationHead
+from agrifm.models.agrifm.neck import SegmentationHead
 from agrifm.models.agrifm.reference import (
     PlainHead,
     PlainMerging,
@@ -72,7 +72,7 @@ def test_both_paths_give_the_same_numbers_with_the_weights_of_the_reference(name
         for own, other in zip(maps(features), maps(expected), strict=True):
             assert distance(own, other) <= OUTPUT
         if below(f"out/{name}/{case}/logits"):
-            joined = [fast.neck.joined(own, (3, 3)) for own in (features, expected)]
+            joined = [fast.neck(own, (3, 3)) for own in (features, expected)]
             assert distance(*joined) <= OUTPUT
             logits, others = fast(images), slow(images)
             exact = plain(reference_model(name)).double()({key: image.double() for key, image in images.items()})

@@ -18,9 +18,9 @@ FRAMES = 8
 
 
 def knowing(config: AgriFMConfig, **changes: object) -> AgriFMConfig:
-    """The config with dates, validity and gates."""
+    """The config with dates and validity."""
     encoder = config.encoder.model_copy(update={"dates": True, "validity": True})
-    return config.model_copy(update={"encoder": encoder, "gates": True, **changes})
+    return config.model_copy(update={"encoder": encoder, **changes})
 
 
 def stirred(model: AgriFM) -> AgriFM:
@@ -106,7 +106,7 @@ def test_everything_starts_as_the_plain_series(shared: bool, lean: bool) -> None
     plain, new = build(plain_config), build(knowing(plain_config))
     missing = new.load_state_dict(plain.state_dict(), strict=False)
     assert not missing.unexpected_keys
-    assert all(".code." in name or "gates" in name for name in missing.missing_keys)
+    assert all(".code." in name for name in missing.missing_keys)
     images = {name: torch.randn(2, FRAMES, SOURCES[name], side, side) for name, side in SIDES.items()}
     steps = torch.arange(FRAMES).expand(2, -1).float()
     series = {

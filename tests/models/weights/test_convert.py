@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.models.weights.weight_files import NAMES, WINDOW, encoders, weight_files
+from tests.models.weights.weight_files import NAMES, WINDOW, encoders, loaded, weight_files
 
 from agrifm.errors import ModelError
 from agrifm.models.weights.convert import RECIPE_MEAN, convert, read_bands
 from agrifm.models.weights.file import WeightsRecord, load_network
-from agrifm.models.weights.inspect import inspect, load
+from agrifm.models.weights.inspect import inspect
 
 WITHOUT_RECORD = [name for name in NAMES if name != "trained.safetensors"]
 
@@ -40,11 +40,11 @@ def test_converted_weights_are_those_of_the_file(name: str, tmp_path: Path) -> N
     file = weight_files()[name]
     source, target = file.write(tmp_path), tmp_path / "converted.safetensors"
     convert(source, target, ["by-number"], WINDOW.get(name))
-    one, other = load(source, WINDOW.get(name)), load(target)
-    assert one.inspection.config.model_dump() == other.inspection.config.model_dump()
-    state = other.encoders.state_dict()
-    assert all(torch.equal(tensor, state[key]) for key, tensor in one.encoders.state_dict().items())
-    assert (one.network is None) == (other.network is None)
+    one, other = inspect(source, WINDOW.get(name)), inspect(target)
+    assert one.config.model_dump() == other.config.model_dump()
+    state = loaded(other).encoders.state_dict()
+    assert all(torch.equal(tensor, state[key]) for key, tensor in loaded(one).encoders.state_dict().items())
+    assert one.complete == other.complete
 
 
 def test_a_kernel_without_frames_comes_back_without(tmp_path: Path) -> None:

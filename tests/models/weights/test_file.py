@@ -1,5 +1,6 @@
 """Weights and record in one file: exact both ways, anything else refused in a sentence."""
 
+import json
 from datetime import date
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from agrifm.errors import ModelError
 from agrifm.legend import Legend
 from agrifm.models.agrifm.network import AgriFM, preset
 from agrifm.models.weights.file import RECORD_KEY, load_network, read_record, save_model
+from agrifm.models.weights.inspect import inspect
 from agrifm.record import ModelRecord, SensorRecord
 
 
@@ -89,3 +91,43 @@ def test_truncated_absent_and_pickled_files_are_refused(tmp_path: Path) -> None:
     for path in (cut, pickled, tmp_path / "absent.safetensors"):
         with pytest.raises(ModelError, match=f"reading the model .*{path.name}"):
             load_network(path)
+
+
+def older_record(**changes: object) -> tuple[AgriFM, str]:
+    """A network, and its record with the options of the encoder and of the network that were removed since."""
+    network, record = make()
+    content = json.loads(record.model_dump_json())
+    encoder = {"mean_frame_down": True, "positions": "reference", "resample_time": False}
+    whole = {"gates": False, "feature_size": None, "out_size": None}
+    content["architecture"] |= whole | {name: value for name, value in changes.items() if name in whole}
+    content["architecture"]["encoder"] |= encoder | {n: value for n, value in changes.items() if n in encoder}
+    return network, json.dumps(content)
+
+
+def test_a_record_with_removed_options_at_their_neutral_values_loads(tmp_path: Path) -> None:
+    network, record = older_record()
+    path = tmp_path / "older.safetensors"
+    save_file(network.state_dict(), path, metadata={RECORD_KEY: record})
+    again, _ = load_network(path)
+    assert all(torch.equal(again.state_dict()[name], one) for name, one in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("gates", True),
+        ("out_size", [40, 36]),
+        ("feature_size", [3, 3]),
+        ("positions", "exact"),
+        ("mean_frame_down", False),
+        ("resample_time", True),
+    ],
+)
+def test_a_record_that_uses_a_removed_option_is_refused(option: str, value: object, tmp_path: Path) -> None:
+    network, record = older_record(**{option: value})
+    path = tmp_path / "older.safetensors"
+    save_file(network.state_dict(), path, metadata={RECORD_KEY: record})
+    for read in (load_network, inspect):
+        with pytest.raises(ModelError, match=f"option `{option}`") as refused:
+            read(path)
+        assert "\n" not in str(refused.value)

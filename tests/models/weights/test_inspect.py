@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.models.weights.weight_files import ENCODER, NAMES, S2, WINDOW, encoders, network_of, weight_files
+from tests.models.weights.weight_files import ENCODER, NAMES, S2, WINDOW, encoders, loaded, network_of, weight_files
 
 from agrifm.errors import ModelError
 from agrifm.models.agrifm.network import AgriFM
 from agrifm.models.weights.info import describe, info
-from agrifm.models.weights.inspect import inspect, load
+from agrifm.models.weights.inspect import inspect
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -29,26 +29,27 @@ def test_the_configuration_is_read_from_the_tensors(name: str, tmp_path: Path) -
 @pytest.mark.parametrize("name", NAMES)
 def test_loaded_encoders_compute_what_the_saved_ones_computed(name: str, tmp_path: Path) -> None:
     file = weight_files()[name]
-    loaded = load(file.write(tmp_path), WINDOW.get(name)).encoders
+    again = loaded(inspect(file.write(tmp_path), WINDOW.get(name))).encoders
     wanted = copy.deepcopy(file.network).half().float() if name == "half.pth" else file.network
     torch.manual_seed(1)
     images = {one.name: torch.randn(1, 8, one.channels, 16, 16) for one in file.network.config.sources}
     with torch.inference_mode():
         for source, features in wanted.encoders(images).items():
             if wanted.config.encoder.fusion == "mean" and not wanted.config.encoder.attended_skips:
-                again = loaded(images)[source]
-                assert torch.equal(again.encoder_features, features.encoder_features)
-                assert all(map(torch.equal, again.features_list, features.features_list))
+                other = again(images)[source]
+                assert torch.equal(other.encoder_features, features.encoder_features)
+                assert all(map(torch.equal, other.features_list, features.features_list))
     state = wanted.encoders.state_dict()
-    assert loaded.state_dict().keys() == state.keys()
-    assert all(torch.equal(tensor, state[key]) for key, tensor in loaded.state_dict().items())
+    assert again.state_dict().keys() == state.keys()
+    assert all(torch.equal(tensor, state[key]) for key, tensor in again.state_dict().items())
 
 
 @pytest.mark.parametrize("name", ["training.pth", "parallel.pt", "trained.safetensors"])
 def test_a_whole_network_gives_the_same_scores(name: str, tmp_path: Path) -> None:
     file = weight_files()[name]
-    network = load(file.write(tmp_path)).network
-    assert network is not None
+    found = inspect(file.write(tmp_path))
+    assert found.complete
+    network = loaded(found)
     torch.manual_seed(2)
     frames = {"training.pth": 16, "parallel.pt": 8, "trained.safetensors": 5}[name]
     images = {
@@ -57,8 +58,6 @@ def test_a_whole_network_gives_the_same_scores(name: str, tmp_path: Path) -> Non
     }
     with torch.inference_mode():
         assert torch.equal(network(images), file.network(images))
-    assert not network.training
-    assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
 def test_time_steps_of_the_neck_say_how_time_is_fused(tmp_path: Path) -> None:
@@ -71,10 +70,10 @@ def test_time_steps_of_the_neck_say_how_time_is_fused(tmp_path: Path) -> None:
 def test_a_neck_that_joins_only_some_sources_is_left_out_and_said(tmp_path: Path) -> None:
     file = weight_files()["parallel.pt"]
     config = file.network.config.model_copy(update={"neck_levels": (("landsat",), ("sentinel-2",), ("sentinel-2",))})
-    loaded = load(file.write(tmp_path, state=AgriFM(config).state_dict(), wrapper=""))
-    assert loaded.network is None
-    assert "neck.fusion_list.0.0.weight" in loaded.inspection.report.unused
-    assert any("decoder is left out" in note for note in loaded.inspection.notes)
+    found = inspect(file.write(tmp_path, state=AgriFM(config).state_dict(), wrapper=""))
+    assert not found.complete
+    assert "neck.fusion_list.0.0.weight" in found.report.unused
+    assert any("decoder is left out" in note for note in found.notes)
 
 
 def test_every_tensor_is_accounted_for(tmp_path: Path) -> None:
@@ -87,22 +86,6 @@ def test_every_tensor_is_accounted_for(tmp_path: Path) -> None:
     assert set(report.loaded) | set(report.unused) | indices == set(state)
     assert not report.missing
     assert not report.reshaped
-
-
-def test_parts_that_do_nothing_at_first_are_reported_and_stay_at_zero(tmp_path: Path) -> None:
-    file = weight_files()["distributed.pth"]
-    path = file.write(tmp_path)
-    assert not load(path).inspection.report.missing
-    loaded = load(path, observed=True)
-    assert len(loaded.inspection.report.missing) == 6  # dates and bands of three sources
-    for name in loaded.inspection.report.missing:
-        assert ".patch_emd.code." in name
-        assert not loaded.encoders.state_dict()[name.removeprefix("encoders.")].any()
-    image = torch.randn(1, 8, 6, 16, 16)
-    others = {"sentinel-2": None, "modis": None}
-    with torch.inference_mode():
-        one, other = (each({"landsat": image, **others}) for each in (loaded.encoders, file.network.encoders))
-    assert torch.equal(one["landsat"].encoder_features, other["landsat"].encoder_features)
 
 
 def test_a_kernel_without_frames_and_half_numbers_are_reported_as_reshaped(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from agrifm.errors import ModelError
 from agrifm.models.agrifm.network import AgriFM
 from agrifm.models.weights.convert import convert
 from agrifm.models.weights.file import RECORD_KEY, WEIGHTS_KEY
-from agrifm.models.weights.inspect import inspect, load
+from agrifm.models.weights.inspect import inspect
 
 Damage = Callable[[WeightFile, Path], Path]
 
@@ -150,7 +150,7 @@ def test_each_damage_to_each_file_is_one_sentence(damage: Damage, name: str, tmp
 
 @pytest.mark.parametrize("name", NAMES)
 def test_undamaged_the_same_files_load(name: str, tmp_path: Path) -> None:
-    assert load(weight_files()[name].write(tmp_path), WINDOW.get(name)).inspection.report.loaded
+    assert inspect(weight_files()[name].write(tmp_path), WINDOW.get(name)).report.loaded
 
 
 def test_two_models_in_one_file_are_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from agrifm.legend import Legend
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, Source, preset
 from agrifm.models.agrifm.swin3d import SwinConfig
 from agrifm.models.weights.file import RECORD_KEY
+from agrifm.models.weights.inspect import Inspection
 from agrifm.record import ModelRecord, SensorRecord
 from agrifm.sensors import SENSORS
 
@@ -73,6 +74,14 @@ class WeightFile:
         content = {file.wrapper: file.state, **file.beside} if file.wrapper else file.state
         torch.save(content, path, _use_new_zipfile_serialization="legacy" not in file.name)
         return path
+
+
+def loaded(found: Inspection) -> AgriFM:
+    """A network with the tensors of a file, in evaluation mode."""
+    network = AgriFM(found.config)
+    unknown = network.load_state_dict({name: one.float() for name, one in found.tensors.items()}, strict=False)
+    assert not unknown.unexpected_keys
+    return network.requires_grad_(False).eval()
 
 
 def encoders(network: AgriFM) -> dict[str, Tensor]:

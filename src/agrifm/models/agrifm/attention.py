@@ -10,18 +10,19 @@ three habits that its trained weights depend on:
   forbidden.
 * the *top-left-corner index*: a window that is clamped to a small grid reads the first N rows and columns of the
   position index of the full window. That is right when only time shrank; when rows or columns shrank, the biases
-  belong to other offsets than the tokens have, always the same ones. Weights of our own may have the `exact` index.
+  belong to other offsets than the tokens have, always the same ones.
 * padding is attended. Its tokens are zeros, so all have the bias of `qkv` as key and value: together they weigh as one
   key whose logit is the logarithm of the sum of theirs.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from agrifm.models.agrifm.fused import fused_attention
 from agrifm.models.agrifm.window_partition import Pattern, Piece, Triple
 
 SHIFT_MASK = -100.0
@@ -29,6 +30,8 @@ UNSEEN_MASK = -100.0
 """Added to the logits of tokens without a usable pixel."""
 STRICT = 10.0
 """Beside unseen tokens the shift mask weighs so much more: those of one's own region come before those of another."""
+LOGITS = 2**21
+"""Logits computed at a time in the backward pass."""
 
 
 def relative_position_index(window: Triple) -> Tensor:
@@ -47,9 +50,9 @@ class WindowAttention(nn.Module):
 
     relative_position_index: Tensor
 
-    def __init__(self, dim: int, heads: int, window: Triple, exact: bool = False) -> None:
+    def __init__(self, dim: int, heads: int, window: Triple) -> None:
         super().__init__()
-        self.heads, self.window, self.exact = heads, window, exact
+        self.heads = heads
         self.scale = (dim // heads) ** -0.5
         D, H, W = window
         offsets = (2 * D - 1) * (2 * H - 1) * (2 * W - 1)
@@ -60,17 +63,13 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def position_bias(self, window: Triple) -> Tensor:
-        """Bias of a (clamped) window, (A, N, N), by the top-left-corner index or, where `exact`, by the true offsets.
+        """Bias of a (clamped) window, (A, N, N), by the top-left-corner index.
 
         The look-up is an embedding because its gradient, unlike that of indexing, is summed in a fixed order.
         """
         d, h, w = window
         tokens = d * h * w
-        if self.exact:
-            by_axis = self.relative_position_index.reshape(*self.window, *self.window)
-            index_NN = by_axis[:d, :h, :w, :d, :h, :w].reshape(tokens, tokens)
-        else:
-            index_NN = self.relative_position_index[:tokens, :tokens]
+        index_NN = self.relative_position_index[:tokens, :tokens]
         return functional.embedding(index_NN, self.relative_position_bias_table).permute(2, 0, 1)
 
     def biases(self, window: Triple, patterns: Sequence[Pattern], apart: float = SHIFT_MASK) -> list[Tensor]:
@@ -136,3 +135,66 @@ class WindowAttention(nn.Module):
         M, A, _, K = part_MARK.shape
         own_AK = self.qkv.bias.view(3, A, K)[number].to(part_MARK.dtype)
         return torch.cat([part_MARK, own_AK[:, None].expand(M, A, 1, K)], dim=2)
+
+
+def fused_attention(
+    q_MARK: Tensor, k_MASK: Tensor, v_MASK: Tensor, bias_ARS: Tensor, unseen_MS: Tensor | None
+) -> Tensor:
+    """softmax(Q K^T / sqrt(K) + bias + unseen) V, (M, A, R, K).
+
+    Args:
+        q_MARK: queries.
+        k_MASK: keys.
+        v_MASK: values.
+        bias_ARS: added to the logits of every window.
+        unseen_MS: added to the logits of every query's attention to these keys; None = nothing. No gradient.
+    """
+    learns = torch.is_grad_enabled() and bias_ARS.requires_grad
+    if learns and q_MARK.device.type == "cpu":
+        found: Tensor = FusedAttention.apply(q_MARK, k_MASK, v_MASK, bias_ARS, unseen_MS)  # type: ignore[no-untyped-call]  # torch's
+        return found
+    return functional.scaled_dot_product_attention(q_MARK, k_MASK, v_MASK, attn_mask=_mask(bias_ARS, unseen_MS))
+
+
+def _mask(bias_ARS: Tensor, unseen_MS: Tensor | None) -> Tensor:
+    return bias_ARS[None] if unseen_MS is None else bias_ARS + unseen_MS[:, None, None]
+
+
+class FusedAttention(torch.autograd.Function):
+    """The library's forward pass; a backward pass that gives the biases their gradient, summed in a fixed order."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, unseen: Tensor | None) -> Tensor:
+        # biases that ask for a gradient would lead the library away from its fused kernel
+        out = functional.scaled_dot_product_attention(q, k, v, attn_mask=_mask(bias.detach(), unseen))
+        ctx.save_for_backward(q, k, v, bias, unseen, out)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
+        q, k, v, bias, unseen, out = ctx.saved_tensors
+        (gradient,) = gradients
+        # sums of half precision are taken in full
+        exact = torch.promote_types(q.dtype, torch.float32)
+        scale = q.shape[-1] ** -0.5
+        bias_exact = bias.to(exact)
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        to_bias = torch.zeros_like(bias_exact)
+        step = max(1, LOGITS // bias.numel())
+        for first in range(0, len(q), step):
+            few = slice(first, first + step)
+            own_q, own_k, own_v, own_out, own_gradient = (x[few].to(exact) for x in (q, k, v, out, gradient))
+            logits = torch.matmul(own_q * scale, own_k.transpose(-2, -1)).add_(bias_exact)
+            if unseen is not None:
+                logits.add_(unseen[few, None, None])
+            weight = logits.softmax(dim=-1)
+            to_v = torch.matmul(weight.transpose(-2, -1), own_gradient)
+            to_logits = torch.matmul(own_gradient, own_v.transpose(-2, -1))
+            to_logits.sub_((own_gradient * own_out).sum(dim=-1, keepdim=True)).mul_(weight)
+            to_bias.add_(to_logits.sum(dim=0))
+            to_q = torch.matmul(to_logits, own_k).mul_(scale)
+            to_k = torch.matmul(to_logits.transpose(-2, -1), own_q).mul_(scale)
+            parts.append((to_q, to_k, to_v))
+        to_q, to_k, to_v = (torch.cat(each).to(q.dtype) for each in zip(*parts, strict=True))
+        return to_q, to_k, to_v, to_bias.to(bias.dtype), None

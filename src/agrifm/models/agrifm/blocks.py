@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agrifm.models.agrifm.attention import SHIFT_MASK, STRICT, WindowAttention
-from agrifm.models.agrifm.lengths import LITTLE
 from agrifm.models.agrifm.timeseries import Tokens, mean_of_pixels
 from agrifm.models.agrifm.window_partition import Plan, Run, Triple, pad_end
+
+LITTLE = 1e-6
+"""Share of usable pixels that an unseen token counts for, where all that are merged are unseen."""
 
 
 class DropPath(nn.Module):
@@ -74,13 +76,11 @@ def reordered(rows: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
 class SwinBlock(nn.Module):
     """Window attention and a perceptron, each normalised before and added to its input."""
 
-    def __init__(
-        self, dim: int, heads: int, window: Triple, shift: Triple, mlp_ratio: float, drop_path: float, exact: bool
-    ) -> None:
+    def __init__(self, dim: int, heads: int, window: Triple, shift: Triple, mlp_ratio: float, drop_path: float) -> None:
         super().__init__()
         self.window, self.shift = window, shift
         self.norm1 = nn.LayerNorm(dim)
-        self.attn = WindowAttention(dim, heads, window, exact)
+        self.attn = WindowAttention(dim, heads, window)
         self.drop_path = DropPath(drop_path)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = MLP(dim, int(dim * mlp_ratio))
@@ -127,30 +127,26 @@ def _added(x_LC: Tensor, branch_LC: Tensor, kept_B: Tensor | None, run: Run) -> 
 class PatchMerging(nn.Module):
     """Four neighbouring tokens, averaged over `step` time steps, become one token of twice the channels."""
 
-    def __init__(self, dim: int, step: int, mean: bool) -> None:
+    def __init__(self, dim: int, step: int) -> None:
         super().__init__()
-        self.step, self.mean = step, mean
+        self.step = step
         self.norm = nn.LayerNorm(4 * dim)
         self.reduction = nn.Linear(4 * dim, 2 * dim, bias=False)
 
     def forward(self, tokens: Tokens) -> Tokens:
         x_BDHWC, share = tokens
-        if not self.mean:
-            x_BDHWC = x_BDHWC[:, :: self.step]
-            share = None if share is None else share[:, :: self.step]
-        elif share is not None:
+        if share is not None:
             weight, share = time_weights(share, self.step)
             x_BDHWC = x_BDHWC * weight[..., None]
-        step = self.step if self.mean else 1
         # one time step after another, so that what lies between stays small
-        merged = torch.stack([self._merged(frames, step) for frames in torch.split(x_BDHWC, step, dim=1)], dim=1)
+        merged = torch.stack([self._merged(frames) for frames in torch.split(x_BDHWC, self.step, dim=1)], dim=1)
         return Tokens(merged, None if share is None else mean_of_pixels(share, (2, 2)))
 
-    def _merged(self, x_BSHWC: Tensor, step: int) -> Tensor:
+    def _merged(self, x_BSHWC: Tensor) -> Tensor:
         """One token grid (B, H / 2, W / 2, 2 C) of up to `step` time steps; those that lack count as zeros."""
         even_BSHWC = pad_end(x_BSHWC, (1, 2, 2))
         first, *rest = even_BSHWC.unbind(dim=1)
-        mean_BHWC = sum(rest, first) / step if step > 1 else first
+        mean_BHWC = sum(rest, first) / self.step if self.step > 1 else first
         # columns outermost: (row, column) phases come as (0, 0), (1, 0), (0, 1), (1, 1)
         phases = rearrange(mean_BHWC, "b (h p) (w q) c -> b h w (q p c)", p=2, q=2)
         out: Tensor = self.reduction(self.norm(phases))

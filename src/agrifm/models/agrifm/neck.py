@@ -10,29 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agrifm.models.agrifm.gates import SourceGates, often
-from agrifm.models.agrifm.swin3d import EncoderOutput, SwinBackbone, SwinEncoder
-from agrifm.models.agrifm.timeseries import Observed
+from agrifm.models.agrifm.swin3d import EncoderOutput
+from agrifm.models.agrifm.window_partition import Size
 
-Size = tuple[int, int]
-
-
-Images = Mapping[str, Tensor | Observed | None]
-"""By source: images (B, T, C, H, W) or an observed series; None where the source is absent."""
-
-
-class MultiSourceEncoder(nn.Module):
-    """One encoder per source, each with a backbone of its own, or one backbone for all."""
-
-    def __init__(self, encoders: Mapping[str, SwinEncoder], backbone: SwinBackbone | None = None) -> None:
-        super().__init__()
-        self.encoders = nn.ModuleDict(encoders)
-        self.backbone = backbone
-
-    def forward(self, images: Images) -> dict[str, EncoderOutput]:
-        """Features of each source that is present; other entries of `images` are ignored."""
-        present = {source: encoder for source, encoder in self.encoders.items() if images[source] is not None}
-        return {source: encoder(images[source], self.backbone) for source, encoder in present.items()}
+STRIP = 32
+"""Rows that the head works on at a time."""
 
 
 def resize(x_BCHW: Tensor, size: Size) -> Tensor:
@@ -77,12 +59,9 @@ class MultiFusionNeck(nn.Module):
         width: channels of the neck; there is no projection, so every source's `encoder_features` have as many.
         sources: the sources whose `encoder_features` start the map.
         levels: per level, channels of the finer features of each source, in the order in which they are joined.
-        gated: whether the sources are weighted where they meet.
     """
 
-    def __init__(
-        self, width: int, sources: Sequence[str], levels: Sequence[Mapping[str, int]], gated: bool = False
-    ) -> None:
+    def __init__(self, width: int, sources: Sequence[str], levels: Sequence[Mapping[str, int]]) -> None:
         super().__init__()
         self.width, self.sources = width, tuple(sources)
         self.levels = tuple(dict(level) for level in levels)
@@ -90,68 +69,36 @@ class MultiFusionNeck(nn.Module):
         self.in_conv = double_conv(len(self.sources) * width, width) if several else nn.Identity()
         self.fusion_list = nn.ModuleList(double_conv(width + sum(level.values()), width) for level in levels)
         self.out_conv = double_conv(width, width)
-        meetings = [dict.fromkeys(self.sources, width), *self.levels]
-        self.gates = nn.ModuleList(SourceGates(channels) for channels in meetings) if gated else None
 
-    def forward(self, features: Mapping[str, EncoderOutput], feature_size: Size, out_size: Size) -> Tensor:
-        """Fused features (B, width, *out_size).
+    def forward(self, features: Mapping[str, EncoderOutput], feature_size: Size) -> Tensor:
+        """Fused features (B, width, H, W) at the size of the last level.
 
         Args:
             features: per source that is present; at least one of those that start the map.
             feature_size: rows and columns of the start, to which all `encoder_features` are resized.
-            out_size: rows and columns of the result.
         """
-        return resize(self.joined(features, feature_size), out_size)
-
-    def joined(self, features: Mapping[str, EncoderOutput], feature_size: Size) -> Tensor:
-        """Fused features (B, width, H, W) at the size of the last level, which `forward` resizes."""
-        coarse = {source: features[source].encoder_features for source in self.sources if source in features}
-        start = self._meet(0, coarse, features, feature_size)
-        x_BCHW = start[self.sources[0]] if isinstance(self.in_conv, nn.Identity) else None
+        start = [_resized(features, source, -1, feature_size) for source in self.sources]
+        x_BCHW = start[0] if isinstance(self.in_conv, nn.Identity) else None
         if isinstance(self.in_conv, nn.Sequential):
-            parts = [start.get(source) for source in self.sources]
-            x_BCHW = _double(self.in_conv, parts, [self.width] * len(parts))
+            x_BCHW = _double(self.in_conv, start, [self.width] * len(start))
         assert x_BCHW is not None
         for i, (level, fuse) in enumerate(zip(self.levels, self.fusion_list, strict=True)):
             H, W = x_BCHW.shape[-2:]
             finer = (2 * H, 2 * W)
             entry = len(self.levels) - 1 - i
-            maps = {source: features[source].features_list[entry] for source in level if source in features}
-            skips = self._meet(i + 1, maps, features, finer)
+            skips = [_resized(features, source, entry, finer) for source in level]
             assert isinstance(fuse, nn.Sequential)
-            parts = [resize(x_BCHW, finer), *(skips.get(source) for source in level)]
-            x_BCHW = _double(fuse, parts, [self.width, *level.values()])
-        joined: Tensor = self.out_conv(x_BCHW)
-        return joined
+            x_BCHW = _double(fuse, [resize(x_BCHW, finer), *skips], [self.width, *level.values()])
+        fused: Tensor = self.out_conv(x_BCHW)
+        return fused
 
-    def weights(self, features: Mapping[str, EncoderOutput], feature_size: Size) -> list[dict[str, Tensor]]:
-        """Weights (B, 1, H, W) of the sources present, at the start and at each level; sizes as in `forward`."""
-        coarse = {source: features[source].encoder_features for source in self.sources if source in features}
-        found = [self._weights(0, coarse, features, feature_size)]
-        for number, level in enumerate(self.levels, start=1):
-            entry = len(self.levels) - number
-            maps = {source: features[source].features_list[entry] for source in level if source in features}
-            size = (feature_size[0] * 2**number, feature_size[1] * 2**number)
-            found.append(self._weights(number, maps, features, size) if maps else {})
-        return found
 
-    def _weights(
-        self, meeting: int, maps: Mapping[str, Tensor], features: Mapping[str, EncoderOutput], size: Size
-    ) -> dict[str, Tensor]:
-        assert self.gates is not None, "only gates weigh"
-        counts = {source: often(features[source]) for source in maps}
-        found: dict[str, Tensor] = self.gates[meeting](maps, counts, lambda _, score: resize(score, size))
-        return found
-
-    def _meet(
-        self, meeting: int, maps: Mapping[str, Tensor], features: Mapping[str, EncoderOutput], size: Size
-    ) -> dict[str, Tensor]:
-        """Maps of the sources at one size, weighted."""
-        met = {source: resize(own, size) for source, own in maps.items()}
-        if self.gates is None or len(maps) < 2:
-            return met
-        weights = self._weights(meeting, maps, features, size)
-        return {source: own * weights[source] for source, own in met.items()}
+def _resized(features: Mapping[str, EncoderOutput], source: str, entry: int, size: Size) -> Tensor | None:
+    """An entry of a source's `features_list` at that size, or for -1 its `encoder_features`; None if it is absent."""
+    if source not in features:
+        return None
+    maps = features[source]
+    return resize(maps.encoder_features if entry < 0 else maps.features_list[entry], size)
 
 
 def _double(layers: nn.Sequential, parts: Sequence[Tensor | None], widths: Sequence[int]) -> Tensor:
@@ -161,3 +108,53 @@ def _double(layers: nn.Sequential, parts: Sequence[Tensor | None], widths: Seque
     for layer in rest:
         x_BCHW = layer(x_BCHW)
     return x_BCHW
+
+
+class SegmentationHead(nn.Module):
+    """Two convolutions at the resolution of the map, halving the channels in between."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.head = nn.Sequential(
+            nn.Conv2d(width, width // 2, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width // 2, classes, 1),
+        )
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Logits (B, classes, H, W)."""
+        logits: Tensor = self.head(x_BCHW)
+        return logits
+
+    def at_size(self, x_BCHW: Tensor, size: Size) -> Tensor:
+        """Logits (B, classes, *size) of a map resized to `size`; outside training in strips of rows.
+
+        A strip needs its own rows of the resized map and one more on either side, so the whole of it, many times larger
+        than all else, never exists.
+        """
+        if self.training:
+            logits: Tensor = self(resize(x_BCHW, size))
+            return logits
+        return torch.cat([self._strip(x_BCHW, size, first) for first in range(0, size[0], STRIP)], dim=2)
+
+    def _strip(self, x_BCHW: Tensor, size: Size, first: int) -> Tensor:
+        """Logits of up to STRIP rows from `first` on."""
+        (rows, columns), height = size, x_BCHW.shape[2]
+        last = min(first + STRIP, rows)
+        above, below = int(first > 0), int(last < rows)
+        row = torch.arange(first - above, last + below, device=x_BCHW.device)
+        place = ((row + 0.5) * (height / rows) - 0.5).clamp(min=0)
+        upper = place.long().clamp(max=height - 1)
+        lower = (upper + 1).clamp(max=height - 1)
+        top, bottom = int(upper[0]), int(lower[-1]) + 1
+        wide = resize(x_BCHW[:, :, top:bottom], (bottom - top, columns))
+        share = (place - upper)[:, None].to(wide.dtype)
+        resized = torch.lerp(wide.index_select(2, upper - top), wide.index_select(2, lower - top), share)
+        if not (above and below):  # the zeros outside the map
+            resized = functional.pad(resized, (0, 0, 1 - above, 1 - below))
+        wider, *rest = self.head
+        assert isinstance(wider, nn.Conv2d)
+        hidden = functional.conv2d(resized, wider.weight, wider.bias, padding=(0, 1))
+        for layer in rest:
+            hidden = layer(hidden)
+        return hidden

@@ -9,20 +9,26 @@ equal weights the numbers are too.
 """
 
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from agrifm.errors import ModelError
-from agrifm.models.agrifm.heads import SegmentationHead, TaskHeads
-from agrifm.models.agrifm.neck import Images, MultiFusionNeck, MultiSourceEncoder, Size, resize
+from agrifm.models.agrifm.neck import MultiFusionNeck, SegmentationHead, resize
 from agrifm.models.agrifm.pixel_decoder import LEAN, LeanConfig, LeanDecoder, SourceShape
-from agrifm.models.agrifm.swin3d import EncoderOutput, SwinBackbone, SwinConfig, SwinEncoder
-from agrifm.models.agrifm.tasks import Task, TaskName
-from agrifm.models.agrifm.timeseries import Observed, frames_of, image_of
-from agrifm.models.agrifm.window_partition import Triple
+from agrifm.models.agrifm.swin3d import (
+    EncoderOutput,
+    MultiSourceEncoder,
+    SwinBackbone,
+    SwinConfig,
+    SwinEncoder,
+    without_removed_options,
+)
+from agrifm.models.agrifm.tasks import Task, TaskHeads, TaskName
+from agrifm.models.agrifm.timeseries import Images, Observed, frames_of, image_of
+from agrifm.models.agrifm.window_partition import Size, Triple
 from agrifm.sensors import SENSORS
 from agrifm.validation import Frozen
 
@@ -56,20 +62,19 @@ class AgriFMConfig(Frozen):
     """Sources whose coarsest features start the neck."""
     neck_levels: tuple[tuple[str, ...], ...]
     """Sources whose finer features join at each level of the neck, coarsest level first, in the order of joining."""
-    feature_size: Size | None = None
-    """Rows and columns at the start of the neck; left out, those of the first source's coarsest features."""
-    out_size: Size | None = None
-    """Rows and columns of the result; left out, those of the first source's images."""
     lean: LeanConfig | None = None
     """The lean decoder in place of neck and head; it takes every source at every level, `mean` fusion only."""
     shared: bool = False
     """One backbone for all sources, as in pretraining; otherwise one each."""
-    gates: bool = False
-    """Weigh the sources where they meet, by their content and by how often they saw the place."""
     season_days: int = Field(365, gt=0)
     """Length of the season, over which the lean decoder spreads its steps of an observed series."""
     tasks: dict[TaskName, Task] = Field(default_factory=dict)
     """What the model gives beside class scores, by names of one's own (docs/tasks.md)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def reads_older_records(cls, content: Any) -> Any:
+        return without_removed_options(content, {"gates": False, "feature_size": None, "out_size": None})
 
     @model_validator(mode="after")
     def fits_together(self) -> Self:
@@ -84,8 +89,8 @@ class AgriFMConfig(Frozen):
         if self.encoder.fusion == "cat" and (endless := [s.name for s in self.sources if s.frames is None]):
             raise ValueError(f"`cat` fusion needs the number of frames of {', '.join(endless)}; give `frames`")
         if self.lean is not None:
-            if self.encoder.fusion != "mean" or self.feature_size or self.out_size:
-                raise ValueError("the lean decoder goes with `mean` fusion and the sizes of the images")
+            if self.encoder.fusion != "mean":
+                raise ValueError("the lean decoder goes with `mean` fusion")
             if endless := [source.name for source in self.sources if source.frames is None]:
                 raise ValueError(f"the lean decoder needs the number of frames of {', '.join(endless)}; give `frames`")
         if "classes" in self.tasks:
@@ -118,15 +123,12 @@ class AgriFM(nn.Module):
         super().__init__()
         self.config = config
         self.encoders = MultiSourceEncoder(
-            {
-                s.name: SwinEncoder(s.channels, s.patch, config.encoder, not config.shared, s.frames)
-                for s in config.sources
-            },
+            {s.name: SwinEncoder(s.channels, s.patch, config.encoder, not config.shared) for s in config.sources},
             SwinBackbone(config.encoder) if config.shared else None,
         )
         if config.lean is not None:
             shapes = {source.name: _shape(source, config) for source in config.sources}
-            self.decoder = LeanDecoder(shapes, config.classes, config.lean, config.season_days, config.gates)
+            self.decoder = LeanDecoder(shapes, config.classes, config.lean, config.season_days)
             width = config.lean.hidden
         else:
             entries = range(len(config.neck_levels))
@@ -135,12 +137,12 @@ class AgriFM(nn.Module):
                 for names, entry in zip(config.neck_levels, reversed(entries), strict=True)
             ]
             width = config.widths(config.neck_sources[0])[-1]
-            self.neck = MultiFusionNeck(width, config.neck_sources, levels, config.gates)
+            self.neck = MultiFusionNeck(width, config.neck_sources, levels)
             self.heads = SegmentationHead(width, config.classes)
         self.tasks = TaskHeads(config.tasks, width)
 
     def forward(self, images: Images) -> Tensor:
-        """Logits (B, classes, H, W) on the first source's pixels, unless the config fixes the size.
+        """Logits (B, classes, H, W) on the first source's pixels.
 
         Args:
             images: per source (B, T, C, H, W), normalised, where (B, C, H, W) is a series of one frame; or an
@@ -151,7 +153,7 @@ class AgriFM(nn.Module):
             ModelError: if a source is not mentioned, all are absent, or one does not fit the config.
         """
         if self.config.lean is None:
-            scores: Tensor = self.heads.at_size(*self._joined(images))
+            scores: Tensor = self.heads.at_size(*self._fused(images))
             return scores
         logits: Tensor = self.decoder.head(self.features(images))
         return logits
@@ -168,9 +170,9 @@ class AgriFM(nn.Module):
             ModelError: as in `forward`, or if the parcels lie on another grid.
         """
         if self.config.lean is None:
-            joined, size = self._joined(images)
-            classes = self.heads.at_size(joined, size)
-            features_BKHW = resize(joined, size) if self.config.tasks or parcels is not None else joined
+            fused, size = self._fused(images)
+            classes = self.heads.at_size(fused, size)
+            features_BKHW = resize(fused, size) if self.config.tasks or parcels is not None else fused
         else:
             features_BKHW = self.features(images)
             classes = self.decoder.head(features_BKHW)
@@ -180,75 +182,27 @@ class AgriFM(nn.Module):
     def features(self, images: Images) -> Tensor:
         """What all heads read, (B, K, H, W) on the grid of the logits; arguments and errors are those of `forward`."""
         if self.config.lean is None:
-            return resize(*self._joined(images))
+            return resize(*self._fused(images))
         check_images(images, self.config)
         features = self.encoders(images)
         found: Tensor = self.decoder.features(features, images, target_size(images, self.config))
         return found
 
-    def _joined(self, images: Images) -> tuple[Tensor, Size]:
+    def _fused(self, images: Images) -> tuple[Tensor, Size]:
         """What the neck makes of the images, and the size to which it is to be resized."""
         check_images(images, self.config)
         features = self.encoders(images)
-        size = target_size(images, self.config)
-        joined: Tensor = self.neck.joined(features, self._feature_size(features, size))
-        return joined, self.config.out_size or size
+        start, result = self.neck_sizes(features, target_size(images, self.config))
+        fused: Tensor = self.neck(features, start)
+        return fused, result
 
-    def _feature_size(self, features: Mapping[str, EncoderOutput], size: Size) -> Size:
+    def neck_sizes(self, features: Mapping[str, EncoderOutput], target: Size) -> tuple[Size, Size]:
+        """Rows and columns at the start of the neck, and of the result, for a target grid of that size."""
         first = self.config.sources[0]
-        if self.config.feature_size is not None:
-            return self.config.feature_size
         if first.name not in features:
-            return _coarsest(size, first)
+            return _coarsest(target, first), target
         rows, columns = features[first.name].encoder_features.shape[-2:]
-        return rows, columns
-
-    def gate_weights(self, images: Images) -> list[dict[str, Tensor]]:
-        """How much each source that is present counts where they meet, coarsest level first.
-
-        Args:
-            images: as in `forward`.
-
-        Returns:
-            Per level and source weights (B, 1, h, w) on the grid where the sources meet; at every place their mean over
-            the sources is 1. A level that none of them takes part in is empty.
-
-        Raises:
-            ModelError: as in `forward`, or if the model has no gates.
-        """
-        if not self.config.gates:
-            raise ModelError("the model has no gates, every source counts 1; build it with `gates` = true")
-        check_images(images, self.config)
-        features, size = self.encoders(images), target_size(images, self.config)
-        if self.config.lean is not None:
-            return self.decoder.context.weights(features, size)
-        found: list[dict[str, Tensor]] = self.neck.weights(features, self._feature_size(features, size))
-        return found
-
-    def notes_for(self, images: Images) -> list[str]:
-        """What happens to the images before the encoder that a user should know of, a sentence each; often none.
-
-        Args:
-            images: as in `forward`.
-
-        Raises:
-            ModelError: as in `forward`.
-        """
-        check_images(images, self.config)
-        found = []
-        for source in self.config.sources:
-            series = images[source.name]
-            if not self.config.encoder.resample_time or series is None:
-                continue
-            frames = frames_of(image_of(series))
-            has = self.config.time_steps(source, frames)[0]
-            wanted = self.config.time_steps(source, source.frames or 1)[0]
-            if has != wanted:
-                found.append(
-                    f"{source.name}: the {has} time steps of {frames} frames are resampled to {wanted}, those of "
-                    f"{source.frames} frames; the result is that of no released model"
-                )
-        return found
+        return (rows, columns), target
 
 
 def _shape(source: Source, config: AgriFMConfig) -> SourceShape:
@@ -332,8 +286,6 @@ def check_series(image: Tensor, source: Source, config: AgriFMConfig) -> None:
         )
     if 0 in image.shape:
         raise ModelError(f"images of {source.name} are empty, shape {tuple(image.shape)}; give at least one pixel")
-    if config.encoder.resample_time:
-        return
     # the channels of `cat` features grow with time, and the neck's convolutions have a fixed number of channels
     frames = frames_of(image)
     expected = config.time_steps(source, source.frames or 1)
@@ -342,8 +294,8 @@ def check_series(image: Tensor, source: Source, config: AgriFMConfig) -> None:
         fitting = [t for t in range(1, longest + 1) if config.time_steps(source, t) == expected]
         raise ModelError(
             f"images of {source.name} have {frames} frames, but with `cat` fusion this model takes "
-            f"{fitting[0]} to {fitting[-1]}; composite the season into as many periods, set `resample_time` of the "
-            "encoder, or use a preset with `mean` fusion, which takes any number"
+            f"{fitting[0]} to {fitting[-1]}; composite the season into as many periods, or use a preset with "
+            "`mean` fusion, which takes any number"
         )
 
 

@@ -16,11 +16,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agrifm.models.agrifm.gates import SourceGates, often
-from agrifm.models.agrifm.interpolation import at_steps, season_steps
-from agrifm.models.agrifm.neck import Images, Size
 from agrifm.models.agrifm.swin3d import EncoderOutput
-from agrifm.models.agrifm.timeseries import Observed
+from agrifm.models.agrifm.timeseries import Images, Observed, at_steps, season_steps
+from agrifm.models.agrifm.window_partition import Size
 from agrifm.validation import Frozen
 
 Quartet = tuple[int, int, int, int]
@@ -98,7 +96,7 @@ def cells(size: Size, side: Size) -> Size:
 class Context(nn.Module):
     """The encoders' features, added up from the coarsest level to the finest, on the tokens of the first source."""
 
-    def __init__(self, shapes: Mapping[str, SourceShape], widths: Quartet, gated: bool) -> None:
+    def __init__(self, shapes: Mapping[str, SourceShape], widths: Quartet) -> None:
         super().__init__()
         self.shapes = dict(shapes)
         self.target = next(iter(shapes))
@@ -110,13 +108,6 @@ class Context(nn.Module):
         self.refine = nn.ModuleList(
             nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.GroupNorm(1, width), nn.GELU())
             for width in widths
-        )
-        self.gates = (
-            nn.ModuleList(
-                SourceGates({source: shape.features[level] for source, shape in shapes.items()}) for level in range(4)
-            )
-            if gated
-            else None
         )
 
     def forward(self, features: Mapping[str, EncoderOutput], size: Size) -> Tensor:
@@ -133,22 +124,6 @@ class Context(nn.Module):
         assert x_BCHW is not None
         return x_BCHW
 
-    def weights(self, features: Mapping[str, EncoderOutput], size: Size) -> list[dict[str, Tensor]]:
-        """Weights (B, 1, h, w) of the sources at each level, coarsest first, on the tokens that cover `size` pixels."""
-        strides = [self.shapes[self.target].stride(level) for level in range(len(self.refine))]
-        return [self._weights(level, features, stride, cells(size, stride)) for level, stride in enumerate(strides)]
-
-    def _weights(
-        self, level: int, features: Mapping[str, EncoderOutput], stride: Size, size: Size
-    ) -> dict[str, Tensor]:
-        assert self.gates is not None, "only gates weigh"
-        maps = {source: _at_level(own, level) for source, own in features.items()}
-        counts = {source: often(own) for source, own in features.items()}
-        found: dict[str, Tensor] = self.gates[level](
-            maps, counts, lambda source, score: on_ground(score, self.shapes[source].stride(level), stride, size)
-        )
-        return found
-
     def _join(self, level: int, features: Mapping[str, EncoderOutput], stride: Size, size: Size) -> Tensor:
         project = self.project[level]
         assert isinstance(project, nn.ModuleDict)
@@ -156,9 +131,6 @@ class Context(nn.Module):
             source: on_ground(project[source](_at_level(own, level)), self.shapes[source].stride(level), stride, size)
             for source, own in features.items()
         }
-        if self.gates is not None and len(features) > 1:
-            weights = self._weights(level, features, stride, size)
-            maps = {source: own * weights[source] for source, own in maps.items()}
         return torch.stack(list(maps.values())).sum(dim=0)
 
 
@@ -183,15 +155,12 @@ class LeanDecoder(nn.Module):
         shapes: of the sources; the pixels of the first are the target grid.
         classes: scores per pixel.
         season_days: length of the season, over which the steps of the single pixels' series are spread.
-        gated: whether the sources are weighted where they meet.
     """
 
-    def __init__(
-        self, shapes: Mapping[str, SourceShape], classes: int, config: LeanConfig, season_days: int, gated: bool
-    ) -> None:
+    def __init__(self, shapes: Mapping[str, SourceShape], classes: int, config: LeanConfig, season_days: int) -> None:
         super().__init__()
         self.shapes, self.season_days = dict(shapes), season_days
-        self.context = Context(shapes, config.widths, gated)
+        self.context = Context(shapes, config.widths)
         self.basis = nn.ParameterDict(
             {source: triangles(config.basis, shape.frames) for source, shape in shapes.items() if config.basis}
         )

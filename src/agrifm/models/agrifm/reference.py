@@ -7,6 +7,7 @@ Shape letters: B samples, M windows per sample, N tokens per window, C channels,
 D H W the token grid (time steps, rows, columns).
 """
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 import torch
@@ -15,11 +16,11 @@ from torch import Tensor, nn
 
 from agrifm.models.agrifm.attention import SHIFT_MASK, STRICT, UNSEEN_MASK, WindowAttention
 from agrifm.models.agrifm.blocks import PatchMerging, SwinBlock, time_weights
-from agrifm.models.agrifm.heads import SegmentationHead
-from agrifm.models.agrifm.neck import Size, resize
-from agrifm.models.agrifm.swin3d import PatchEmbedding, Stage
+from agrifm.models.agrifm.neck import SegmentationHead, resize
+from agrifm.models.agrifm.network import AgriFM, AgriFMConfig
+from agrifm.models.agrifm.swin3d import EncoderOutput, PatchEmbedding, Stage
 from agrifm.models.agrifm.timeseries import Tokens, mean_of_pixels
-from agrifm.models.agrifm.window_partition import Triple, clamp_window, cut_windows, pad_end, regions
+from agrifm.models.agrifm.window_partition import Size, Triple, clamp_window, cut_windows, pad_end, regions
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -140,15 +141,11 @@ class PlainMerging(PatchMerging):
 
     def forward(self, tokens: Tokens) -> Tokens:
         x_BDHWC, share = tokens
-        if not self.mean:
-            merged = pad_end(x_BDHWC[:, :: self.step], (1, 2, 2))
-            share = None if share is None else share[:, :: self.step]
-        else:
-            if share is not None:
-                weight, share = time_weights(share, self.step)
-                x_BDHWC = x_BDHWC * weight[..., None]
-            padded = pad_end(x_BDHWC, (self.step, 2, 2))
-            merged = rearrange(padded, "b (d s) h w c -> b d s h w c", s=self.step).mean(dim=2)
+        if share is not None:
+            weight, share = time_weights(share, self.step)
+            x_BDHWC = x_BDHWC * weight[..., None]
+        padded = pad_end(x_BDHWC, (self.step, 2, 2))
+        merged = rearrange(padded, "b (d s) h w c -> b d s h w c", s=self.step).mean(dim=2)
         phases = rearrange(merged, "b d (h p) (w q) c -> b d h w (q p c)", p=2, q=2)
         out: Tensor = self.reduction(self.norm(phases))
         return Tokens(out, None if share is None else mean_of_pixels(share, (2, 2)))
@@ -169,3 +166,35 @@ class PlainHead(SegmentationHead):
     def at_size(self, x_BCHW: Tensor, size: Size) -> Tensor:
         logits: Tensor = self.head(resize(x_BCHW, size))
         return logits
+
+
+class FixedSizeAgriFM(AgriFM):
+    """AgriFM as the configs of the public code build it: sizes are fixed, whatever the size of the images.
+
+    For images of the size that such a config was written for these are the sizes that `AgriFM` finds by itself.
+    """
+
+    def __init__(self, config: AgriFMConfig, feature_size: Size, out_size: Size) -> None:
+        super().__init__(config)
+        self.feature_size, self.out_size = feature_size, out_size
+
+    def neck_sizes(self, features: Mapping[str, EncoderOutput], target: Size) -> tuple[Size, Size]:
+        return self.feature_size, self.out_size
+
+
+class FrameDroppingMerging(PatchMerging):
+    """The public code with `mean_frame_down = False`: of the frames to be merged, the first one is kept."""
+
+    def forward(self, tokens: Tokens) -> Tokens:
+        kept = pad_end(tokens.grid[:, :: self.step], (1, 2, 2))
+        phases = rearrange(kept, "b d (h p) (w q) c -> b d h w (q p c)", p=2, q=2)
+        out: Tensor = self.reduction(self.norm(phases))
+        return Tokens(out, None)
+
+
+def dropping_frames(network: Network) -> Network:
+    """The same network, from now on with `FrameDroppingMerging`, for plain series."""
+    for module in network.modules():
+        if isinstance(module, PatchMerging):
+            module.__class__ = FrameDroppingMerging
+    return network

@@ -8,7 +8,8 @@ depend on: frames and pixels of zeros added to fill a patch, a window or a merge
 comes after the normalisation and is attended; the finest feature map is the patch embedding before any attention.
 """
 
-from typing import Literal, NamedTuple, Self
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from einops import rearrange
@@ -19,13 +20,31 @@ from torch.utils.checkpoint import checkpoint
 
 from agrifm.models.agrifm.attention import UNSEEN_MASK
 from agrifm.models.agrifm.blocks import PatchMerging, SwinBlock, time_weights
-from agrifm.models.agrifm.lengths import at_length
-from agrifm.models.agrifm.timeseries import ObservationCode, Observed, Tokens, frames_of, shares
+from agrifm.models.agrifm.timeseries import Images, ObservationCode, Observed, Tokens, shares
 from agrifm.models.agrifm.window_partition import Triple, clamp_window, plan_windows
 from agrifm.validation import Frozen
 
 RUN = 8192
 """Tokens that a block works on at a time where no gradients are needed: about what the processor's cache holds."""
+
+
+def without_removed_options(content: Any, neutral: Mapping[str, object]) -> Any:
+    """The content of a saved config without options that no longer exist.
+
+    Args:
+        neutral: the removed options, each with the value that left the network as it is today.
+
+    Raises:
+        ValueError: an option has another value, so that the network cannot be built any more.
+    """
+    if not isinstance(content, Mapping):
+        return content
+    for name, value in neutral.items():
+        if content.get(name, value) != value:
+            raise ValueError(
+                f"the option `{name}` = {content[name]!r} no longer exists; train the model again without it"
+            )
+    return {name: value for name, value in content.items() if name not in neutral}
 
 
 class SwinConfig(Frozen):
@@ -43,8 +62,6 @@ class SwinConfig(Frozen):
     """Hidden channels of a block's perceptron per channel."""
     downsample_steps: Triple = (2, 2, 2)
     """Time steps merged into one after stages 0, 1, 2."""
-    mean_frame_down: bool = True
-    """Merge time steps by their mean; otherwise keep the first and drop the others."""
     drop_path: float = Field(0.2, ge=0, lt=1)
     """Stochastic depth of the last block; it grows linearly from 0 over all blocks."""
     fusion: Literal["cat", "mean"] = "cat"
@@ -55,23 +72,18 @@ class SwinConfig(Frozen):
     """Tokens of an observed series know their dates."""
     validity: bool = False
     """Tokens of an observed series know their share of usable pixels; those without any are not attended."""
-    positions: Literal["reference", "exact"] = "reference"
-    """Position biases of windows clamped in space: scrambled as the released weights have them, or true offsets."""
-    resample_time: bool = False
-    """With `cat` fusion, series of any length: their tokens are resampled in time to as many as the config's `frames`
-    give. Numbers of other lengths are then those of no released model."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def reads_older_records(cls, content: Any) -> Any:
+        neutral = {"mean_frame_down": True, "positions": "reference", "resample_time": False}
+        return without_removed_options(content, neutral)
 
     @model_validator(mode="after")
     def heads_divide_channels(self) -> Self:
         for width, heads in zip(self.widths(), self.heads, strict=True):
             if width % heads:
                 raise ValueError(f"{width} channels cannot be shared by {heads} heads; make heads a divisor")
-        return self
-
-    @model_validator(mode="after")
-    def resampling_is_of_use(self) -> Self:
-        if self.resample_time and self.fusion == "mean":
-            raise ValueError("`resample_time` goes with `cat` fusion; `mean` takes any number of frames as it is")
         return self
 
     def widths(self) -> tuple[int, int, int, int]:
@@ -94,8 +106,6 @@ class EncoderOutput(NamedTuple):
     """What enters stages 0 to 3, or with `attended_skips` what leaves their attention; none is normalised."""
     encoder_features: Tensor
     """Stage 3 after the final normalisation."""
-    often: Tensor | None = None
-    """Usable observations of each pixel of the source (B, 1, H, W)."""
 
 
 def grid_of(x_BDHWC: Tensor) -> Triple:
@@ -153,13 +163,10 @@ class Stage(nn.Module):
                 self.shift if i % 2 else (0, 0, 0),
                 config.mlp_ratio,
                 config.drop_path * (before + i) / max(blocks - 1, 1),
-                config.positions == "exact",
             )
             for i in range(config.depths[index])
         )
-        self.downsample = (
-            PatchMerging(dim, config.downsample_steps[index], config.mean_frame_down) if index < 3 else None
-        )
+        self.downsample = PatchMerging(dim, config.downsample_steps[index]) if index < 3 else None
 
     def forward(self, tokens: Tokens) -> tuple[Tokens, Tokens]:
         """The grid after the blocks, and the same merged for the stage that follows."""
@@ -212,22 +219,10 @@ class SwinBackbone(nn.Module):
 
 
 class SwinEncoder(nn.Module):
-    """From a series of images of one source to feature maps; the backbone may be one that several sources share.
+    """From a series of images of one source to feature maps; the backbone may be one that several sources share."""
 
-    Args:
-        frames: length of series whose tokens in time others are resampled to, where the config asks for it.
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        patch: Triple,
-        config: SwinConfig,
-        own_backbone: bool = True,
-        frames: int | None = None,
-    ) -> None:
+    def __init__(self, channels: int, patch: Triple, config: SwinConfig, own_backbone: bool = True) -> None:
         super().__init__()
-        self.steps = config.time_steps(frames, patch[0])[0] if config.resample_time and frames is not None else None
         self.patch_emd = PatchEmbedding(channels, config.embed_dim, patch, config.dates, config.validity)
         self.backbone = SwinBackbone(config) if own_backbone else None
 
@@ -235,13 +230,19 @@ class SwinEncoder(nn.Module):
         """Features of images (B, T, C, H, W), or of an observed series."""
         backbone = self.backbone if shared is None else shared
         assert backbone is not None, "an encoder without a backbone is given the shared one"
-        tokens = self.patch_emd(series)
-        features: EncoderOutput = backbone(tokens if self.steps is None else at_length(tokens, self.steps))
-        return features._replace(often=usable_count(series))
+        features: EncoderOutput = backbone(self.patch_emd(series))
+        return features
 
 
-def usable_count(series: Tensor | Observed) -> Tensor:
-    """Usable observations of each pixel (B, 1, H, W); in a plain series every frame is one."""
-    if isinstance(series, Observed):
-        return series.often
-    return series.new_full((series.shape[0], 1, *series.shape[-2:]), frames_of(series))
+class MultiSourceEncoder(nn.Module):
+    """One encoder per source, each with a backbone of its own, or one backbone for all."""
+
+    def __init__(self, encoders: Mapping[str, SwinEncoder], backbone: SwinBackbone | None = None) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleDict(encoders)
+        self.backbone = backbone
+
+    def forward(self, images: Images) -> dict[str, EncoderOutput]:
+        """Features of each source that is present; other entries of `images` are ignored."""
+        present = {source: encoder for source, encoder in self.encoders.items() if images[source] is not None}
+        return {source: encoder(images[source], self.backbone) for source, encoder in present.items()}

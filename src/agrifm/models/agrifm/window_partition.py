@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 Triple = tuple[int, int, int]
+Size = tuple[int, int]
 
 
 class Pattern(NamedTuple):

@@ -16,7 +16,7 @@ from agrifm.files import write_bytes
 from agrifm.models.family import family_of
 from agrifm.models.weights.names import INDEX
 from agrifm.record import ExpectedSensor, ModelRecord
-from agrifm.validation import Frozen
+from agrifm.validation import Frozen, complaint
 
 RECORD_KEY = "agrifm_record"
 WEIGHTS_KEY = "agrifm_weights_record"
@@ -110,7 +110,11 @@ def load_network(path: Path) -> tuple[nn.Module, ModelRecord]:
     record = read_record(path)
     about = f"reading the model {path}"
     family = family_of(record.family, about)
-    network = family.network(family.config.model_validate(record.architecture))
+    try:
+        config = family.config.model_validate(record.architecture)
+    except ValidationError as error:
+        raise ModelError(f"{about}: its record is unusable ({complaint(error, family.config)})") from error
+    network = family.network(config)
     state: dict[str, Tensor] = load_file(path)
     derived = {name: tensor for name, tensor in network.state_dict().items() if name.endswith(INDEX)}
     try:

@@ -87,7 +87,6 @@ def read_shape(tensors: Mapping[str, Tensor], about: str, window: Triple | None 
         "neck_sources": every,
         "neck_levels": (every,) * neck.levels,
         "shared": shared,
-        "gates": any(name.startswith("neck.gates.") for name in tensors),
     }
     try:
         config = AgriFMConfig.model_validate(content)

@@ -63,7 +63,7 @@ def _fusion(found: Inspection) -> str:
     encoder = found.config.encoder
     if not found.complete:
         return f"not in the file ({encoder.fusion} unless stated)"
-    return encoder.fusion + (", series of other lengths resampled in time" if encoder.resample_time else "")
+    return encoder.fusion
 
 
 def _decoder(found: Inspection) -> str:

@@ -1,21 +1,18 @@
-"""Weights of AgriFM from any file that holds them: look at them, or load them into a network.
+"""Weights of AgriFM from any file that holds them: what it is, and whether it is whole.
 
 A file is taken whole or refused: what is missing, left over, reshaped or taken on trust is in the report; a tensor that
 is missing from a part that the file has, a clash of shapes, or a record of other tensors is an error.
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from pydantic import ValidationError
 from torch import Tensor
 
 from agrifm.errors import ModelError
-from agrifm.models.agrifm.attention import relative_position_index
-from agrifm.models.agrifm.neck import MultiSourceEncoder
-from agrifm.models.agrifm.network import AgriFM, AgriFMConfig
+from agrifm.models.agrifm.network import AgriFMConfig
 from agrifm.models.agrifm.window_partition import Triple
 from agrifm.models.weights.checkpoint import Checkpoint, metadata_json, read_checkpoint
 from agrifm.models.weights.file import RECORD_KEY, WEIGHTS_KEY, WeightsRecord
@@ -72,16 +69,6 @@ class Inspection:
         return self.decoder in ("released", "lean")
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A network in evaluation mode with the weights of a file; its parameters do not require gradients."""
-
-    encoders: MultiSourceEncoder
-    network: AgriFM | None
-    """Encoders and decoder; None where the file has no decoder, or one that only a record could describe."""
-    inspection: Inspection
-
-
 def inspect(path: Path, window: Triple | None = None) -> Inspection:
     """What a file of weights holds.
 
@@ -128,44 +115,6 @@ def inspect(path: Path, window: Triple | None = None) -> Inspection:
         reshaped=reshaped,
     )
     return Inspection(path, file_digest(path), checkpoint, renamed, used, config, decoder, record, report, tuple(notes))
-
-
-def load(path: Path, window: Triple | None = None, observed: bool = False) -> Loaded:
-    """A network with the weights of a file, as `inspect` describes it.
-
-    Args:
-        path: see `inspect`.
-        window: see `inspect`.
-        observed: tokens of observed series know dates and validity, also where the file has no weights for that: they
-            are zero and change nothing until they are trained.
-
-    Raises:
-        ModelError: see `inspect`.
-    """
-    found = inspect(path, window)
-    config = found.config
-    if observed and not (config.encoder.dates or config.encoder.validity):
-        encoder = config.encoder.model_copy(update={"dates": True, "validity": True})
-        config = config.model_copy(update={"encoder": encoder})
-    with torch.device("meta"):
-        network = AgriFM(config)
-    state: dict[str, Tensor] = {}
-    missing = []
-    for name, place in network.state_dict().items():
-        if name.endswith(INDEX):
-            state[name] = relative_position_index(config.encoder.window)
-        elif name in found.tensors:
-            tensor = found.tensors[name]
-            # a copy, so that the file may go and numbers lie as in any other network
-            state[name] = tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
-        elif found.complete or name.startswith("encoders."):
-            state[name] = torch.zeros(place.shape)
-            missing.append(name)
-    network.load_state_dict(state, strict=False, assign=True)
-    network.requires_grad_(False).eval()
-    report = replace(found.report, missing=tuple(missing))
-    inspection = replace(found, config=config, report=report)
-    return Loaded(network.encoders, network if found.complete else None, inspection)
 
 
 def file_digest(path: Path) -> str:

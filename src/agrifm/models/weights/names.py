@@ -146,12 +146,6 @@ def _source(key: str, channels: int) -> str:
     return ALIASES.get(key.lower()) or BY_CHANNELS.get(channels, key)
 
 
-def _backbone(key: str | None, sources: Mapping[str, str], shared: bool) -> str:
-    if shared or not (key or sources):
-        return "encoders.backbone."
-    return f"encoders.encoders.{sources.get(key, key) if key else next(iter(sources.values()))}.backbone."
-
-
 def _is_shared(short: Mapping[str, str], sources: Mapping[str, str], about: str) -> bool:
     """Whether one backbone serves all sources; a single source has its own, unless the file is named like ours."""
     places = {match["root"] or "" for name in short if (match := _BACKBONE.fullmatch(name))}

@@ -18,8 +18,8 @@ NUMBERS = (torch.float32, torch.float16, torch.bfloat16)
 """Types of weights that float32 holds exactly."""
 WHOLE = (INDEX, "num_batches_tracked")
 """Ends of the names of tensors that are whole numbers."""
-ZERO_AT_FIRST = (".patch_emd.code.", ".gates.")
-"""Parts of a network that do nothing until they are trained; a file may lack them."""
+ZERO_AT_FIRST = ".patch_emd.code."
+"""Part of a network that does nothing until it is trained; a file may lack it."""
 
 
 def with_patch_axes(renamed: Renamed) -> tuple[dict[str, Tensor], tuple[str, ...]]:
@@ -82,7 +82,7 @@ def missing_names(
         prefixes: the way back to the names in the file.
     """
     missing = [name for name in expected if name not in weights]
-    needed = [name for name in missing if not any(part in name for part in ZERO_AT_FIRST)]
+    needed = [name for name in missing if ZERO_AT_FIRST not in name]
     if needed:
         theirs_ = theirs(needed[0], prefixes)
         others = tuple(theirs(name, prefixes) for name in surplus)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from agrifm.errors import ModelError
-from agrifm.models.agrifm.heads import LOG_VARIANCE_BOUND, TaskHeads, parcel_means
 from agrifm.models.agrifm.tasks import (
+    LOG_VARIANCE_BOUND,
     BoundariesTask,
     ClassesTask,
     EmbeddingTask,
@@ -17,6 +17,8 @@ from agrifm.models.agrifm.tasks import (
     Quantity,
     RegressionTask,
     Task,
+    TaskHeads,
+    parcel_means,
 )
 from agrifm.models.agrifm.timeseries import mean_of_pixels
 

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agrifm.cube.temporal import interpolate
-from agrifm.models.agrifm.interpolation import at_steps, season_steps
-from agrifm.models.agrifm.timeseries import Observed
+from agrifm.models.agrifm.timeseries import Observed, at_steps, season_steps
 from agrifm.season import Season, day_date
 
 

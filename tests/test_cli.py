@@ -159,9 +159,7 @@ def test_a_map_class_with_fewer_than_two_reference_points_is_refused(
     frame = geopandas.read_file(points)
     frame["label"] = frame["map_class"]
     frame[frame.map_class != "wheat"].to_file(points)
-    sentence = complaint(
-        "assess", "--map", out / "classes.tif", "--reference", points, "--label", "label", "--out", tmp_path / "report"
-    )
+    sentence = complaint("assess", "--map", out / "classes.tif", "--reference", points, "--out", tmp_path / "report")
     assert "wheat" in sentence
     assert not (tmp_path / "report").exists()
 

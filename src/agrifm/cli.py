@@ -161,19 +161,26 @@ def _assess_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reference", type=Path, required=True, help="labelled points drawn with `agrifm assess design`"
     )
-    parser.add_argument("--label", required=True, metavar="COLUMN", help="column of the reference class code")
+    parser.add_argument(
+        "--label",
+        metavar="COLUMN",
+        help="column of the reference class code (default: that of [assess] in the project file, else `label`)",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory of the report")
     parser.add_argument("--scores", type=Path, help="models/scores.json, to report the scores on unseen blocks too")
     parser.add_argument("--training", type=Path, help="training parcels, to count the reference points inside them")
+    _project(parser)
 
 
 def _assess(options: argparse.Namespace) -> None:
-    from agrifm.assess.report import assess, describe
+    from agrifm.assess.reference import label_column
+    from agrifm.assess.report import assess, report_lines
 
+    label = options.label or label_column(options.project)
     report = assess(
-        options.map, options.reference, options.label, options.out, scores=options.scores, training=options.training
+        options.map, options.reference, label, options.out, scores=options.scores, training=options.training
     )
-    print("\n".join([*describe(report), f"wrote {options.out / 'report.html'}"]))
+    print("\n".join([*report_lines(report), f"wrote {options.out / 'report.html'}"]))
 
 
 def _design_arguments(parser: argparse.ArgumentParser) -> None:
@@ -184,9 +191,9 @@ def _design_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _design(options: argparse.Namespace) -> None:
-    from agrifm.assess.design import draw
+    from agrifm.assess.design import draw_points
 
-    draw(options.map, options.n, options.seed, options.out)
+    draw_points(options.map, options.n, options.seed, options.out)
     print(f"wrote {options.out}; fill its column `label` with the class codes observed on the ground")
 
 

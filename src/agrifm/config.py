@@ -185,7 +185,7 @@ class AssessConfig(Frozen):
     """How the map is assessed."""
 
     column: str = "label"
-    """Column of the reference class code in the demo's points; `agrifm assess` takes --label."""
+    """Column of the reference class code; `agrifm assess --label` overrides it."""
 
 
 class Project(Frozen):

@@ -55,7 +55,7 @@ def demo(directory: Path) -> dict[str, Any]:
     Raises:
         OutputError: the directory holds other files, or the disk is full.
     """
-    from agrifm.assess.design import draw
+    from agrifm.assess.design import draw_points
     from agrifm.assess.report import assess
     from agrifm.cube.fetch import fetch
     from agrifm.mapping.run import map_project
@@ -81,7 +81,7 @@ def demo(directory: Path) -> dict[str, Any]:
     with _stage("assess", seconds):
         classes = project.maps / "classes.tif"
         points.unlink(missing_ok=True)
-        draw(classes, REFERENCE_POINTS, project.model.seed, points)
+        draw_points(classes, REFERENCE_POINTS, project.model.seed, points)
         _visit(points, season / "truth" / "crops.tif")
         result = assess(
             classes,

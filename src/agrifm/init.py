@@ -76,7 +76,7 @@ model = "agrifm"           # which of the models makes the map
 # overlap = 48             # pixels that neighbouring windows share and blend
 
 [assess]
-column = "label"           # column of the class code in the demo's reference points
+column = "label"           # column of the class code in the reference points
 """
 
 

@@ -5,7 +5,7 @@ import pytest
 from pyproj import Geod
 from tests.assess.places import CROPS, UTM, crop_map, write_raster
 
-from agrifm.assess import class_map as classmap
+from agrifm.assess import class_map
 from agrifm.assess.class_map import NODATA, OUTSIDE, read_map
 from agrifm.errors import AssessmentError
 
@@ -14,7 +14,7 @@ def test_classes_of_our_maps_come_from_the_legend_in_the_file(tmp_path):
     values = crop_map()
     mapped = read_map(write_raster(tmp_path / "m.tif", values, legend=CROPS, nodata=255))
     assert mapped.legend == CROPS
-    assert mapped.own_legend
+    assert mapped.has_legend
     assert mapped.pixels.tolist() == [int((values == number).sum()) for number in range(3)]
     assert mapped.hectares() == pytest.approx(mapped.pixels * 0.01)
     assert mapped.nodata_hectares() == pytest.approx(60 * 5 * 0.01)
@@ -47,9 +47,9 @@ def test_reading_by_windows_counts_the_same_as_reading_the_whole(tmp_path, monke
     tiled = write_raster(tmp_path / "t.tif", values, nodata=3, **blocks)
     strips = write_raster(tmp_path / "s.tif", values, nodata=3)
     whole = read_map(tiled)
-    monkeypatch.setattr(classmap, "MOST_PIXELS", 200)
-    with classmap.open_raster(tiled) as source:
-        assert len(list(classmap.windows(source))) > 5
+    monkeypatch.setattr(class_map, "MAX_PIXELS_PER_READ", 200)
+    with class_map.open_raster(tiled) as source:
+        assert len(list(class_map.block_windows(source))) > 5
     expected = np.stack([(values == number).sum(1) for number in range(3)])
     for mapped in (whole, read_map(tiled), read_map(strips)):
         assert (mapped.rows == expected).all()
@@ -57,11 +57,11 @@ def test_reading_by_windows_counts_the_same_as_reading_the_whole(tmp_path, monke
 
 @pytest.mark.parametrize("blocks", [{}, {"tiled": True, "blockxsize": 32, "blockysize": 16}])
 def test_windows_cover_every_pixel_once(tmp_path, monkeypatch, blocks):
-    monkeypatch.setattr(classmap, "MOST_PIXELS", 500)
+    monkeypatch.setattr(class_map, "MAX_PIXELS_PER_READ", 500)
     path = write_raster(tmp_path / "m.tif", np.zeros((75, 50), np.uint8), **blocks)
     seen = np.zeros((75, 50), int)
-    with classmap.open_raster(path) as source:
-        for window in classmap.windows(source):
+    with class_map.open_raster(path) as source:
+        for window in class_map.block_windows(source):
             seen[window.slices] += 1
     assert (seen == 1).all()
 
@@ -97,45 +97,47 @@ def test_pixels_are_sampled_by_row_and_column(tmp_path):
 
 def test_a_map_without_crs_is_refused(tmp_path):
     path = write_raster(tmp_path / "m.tif", crop_map(), crs=None)
-    with pytest.raises(AssessmentError, match="it has no coordinate reference system"):
+    with pytest.raises(AssessmentError, match="gdal_edit"):
         read_map(path)
 
 
 def test_a_file_that_is_absent_or_no_raster_is_refused(tmp_path):
     (tmp_path / "text.tif").write_text("no raster")
     for name in ("absent.tif", "text.tif"):
-        with pytest.raises(AssessmentError, match=f"reading the raster .*{name}"):
+        with pytest.raises(AssessmentError, match=name):
             read_map(tmp_path / name)
 
 
 def test_a_raster_of_reflectance_is_refused_as_no_map_of_classes(tmp_path):
     path = write_raster(tmp_path / "m.tif", np.arange(4000, dtype=np.int16).reshape(50, 80))
-    with pytest.raises(AssessmentError, match="more than 255 different values, so it is no map of classes"):
+    with pytest.raises(AssessmentError, match="more than 255"):
         read_map(path)
 
 
 def test_a_value_outside_the_legend_is_refused(tmp_path):
     path = write_raster(tmp_path / "m.tif", np.array([[0, 17]], np.uint8), legend=CROPS)
-    with pytest.raises(AssessmentError, match="value 17, and its legend has the class numbers 0 to 2"):
+    with pytest.raises(AssessmentError) as error:
         read_map(path)
+    assert error.value.facts["value"] == 17
 
 
 def test_a_map_of_nodata_only_is_refused(tmp_path):
     path = write_raster(tmp_path / "m.tif", np.full((3, 3), 255, np.uint8), legend=CROPS, nodata=255)
-    with pytest.raises(AssessmentError, match="every pixel is nodata"):
+    with pytest.raises(AssessmentError, match="nodata"):
         read_map(path)
 
 
 def test_a_map_in_web_mercator_is_refused_because_its_hectares_are_wrong(tmp_path):
     path = write_raster(tmp_path / "m.tif", crop_map(), crs="EPSG:3857", corner=(300_000, 6_400_000))
-    with pytest.raises(AssessmentError, match=r"makes areas up to 1\d\d\.\d% larger than on the ground; warp it"):
+    with pytest.raises(AssessmentError, match="warp it") as error:
         read_map(path)
+    assert 1 < error.value.facts["error"] < 2
 
 
 def test_a_projection_that_stretches_areas_a_little_is_a_warning(tmp_path):
     """The conformal conic EPSG:3034 is 6.7 % off in Spain; EPSG:3035 keeps areas."""
     path = write_raster(tmp_path / "m.tif", crop_map(), crs="EPSG:3034", corner=(4_000_000, 2_500_000))
-    assert "the map's projection makes areas up to" in read_map(path).warnings[0]
+    assert "6.7%" in read_map(path).warnings[0]
     assert read_map(write_raster(tmp_path / "e.tif", crop_map(), crs="EPSG:3035")).warnings == ()
 
 
@@ -146,7 +148,8 @@ def test_a_second_band_is_reported(tmp_path):
         profile, values = source.profile | {"count": 2}, source.read(1)
     with rasterio.open(tmp_path / "two.tif", "w", **profile) as file:
         file.write(np.stack([values, values]))
-    assert read_map(tmp_path / "two.tif").warnings == ("the map has 2 bands; the first was assessed",)
+    (warning,) = read_map(tmp_path / "two.tif").warnings
+    assert "2 bands" in warning
 
 
 def test_rotated_pixels_are_refused(tmp_path):
@@ -156,5 +159,5 @@ def test_rotated_pixels_are_refused(tmp_path):
     shape = {"height": 2, "width": 2, "count": 1, "dtype": "uint8", "crs": UTM}
     with rasterio.open(tmp_path / "m.tif", "w", driver="GTiff", transform=Affine(9, 3, 0, 3, -9, 0), **shape) as file:
         file.write(np.ones((1, 2, 2), np.uint8))
-    with pytest.raises(AssessmentError, match="rotated or mirrored; warp it"):
+    with pytest.raises(AssessmentError, match="gdalwarp"):
         read_map(tmp_path / "m.tif")

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.assess.places import CROPS, crop_map, write_raster
 
-from agrifm.assess import class_map as classmap
-from agrifm.assess.design import allocate, draw
+from agrifm.assess import class_map
+from agrifm.assess.design import allocate, draw_points
 from agrifm.errors import AssessmentError, OutputError
 
 
@@ -27,7 +27,7 @@ def pixels_of(points):
 
 
 def test_points_are_distinct_pixel_centres_of_the_class_that_they_name(crops, tmp_path):
-    numbers = draw(crops, 200, 0, tmp_path / "p.gpkg")
+    numbers = draw_points(crops, 200, 0, tmp_path / "p.gpkg")
     points = gpd.read_file(tmp_path / "p.gpkg")
     rows, cols = pixels_of(points)
     values = crop_map()[rows, cols]
@@ -42,7 +42,7 @@ def test_points_are_distinct_pixel_centres_of_the_class_that_they_name(crops, tm
 
 
 def test_the_label_column_is_text_and_empty(crops, tmp_path):
-    draw(crops, 20, 0, tmp_path / "p.gpkg")
+    draw_points(crops, 20, 0, tmp_path / "p.gpkg")
     info = pyogrio.read_info(tmp_path / "p.gpkg")
     kinds = dict(zip(info["fields"], info["ogr_types"], strict=True))
     assert kinds == {"id": "OFTInteger64", "map_class": "OFTString", "map_name": "OFTString", "label": "OFTString"}
@@ -51,7 +51,7 @@ def test_the_label_column_is_text_and_empty(crops, tmp_path):
 
 def test_the_same_seed_gives_the_same_points_and_another_seed_others(crops, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        draw(crops, 60, seed, tmp_path / f"{name}.gpkg")
+        draw_points(crops, 60, seed, tmp_path / f"{name}.gpkg")
     a, b, c = (gpd.read_file(tmp_path / f"{name}.gpkg") for name in "abc")
     assert a.geometry.equals(b.geometry)
     assert not a.geometry.equals(c.geometry)
@@ -61,9 +61,9 @@ def test_points_do_not_depend_on_how_the_raster_is_read(tmp_path, monkeypatch):
     values = crop_map()
     strips = write_raster(tmp_path / "s.tif", values, legend=CROPS, nodata=255)
     tiled = write_raster(tmp_path / "t.tif", values, legend=CROPS, nodata=255, tiled=True, blockxsize=16, blockysize=16)
-    draw(strips, 60, 1, tmp_path / "a.gpkg")
-    monkeypatch.setattr(classmap, "MOST_PIXELS", 300)
-    draw(tiled, 60, 1, tmp_path / "b.gpkg")
+    draw_points(strips, 60, 1, tmp_path / "a.gpkg")
+    monkeypatch.setattr(class_map, "MAX_PIXELS_PER_READ", 300)
+    draw_points(tiled, 60, 1, tmp_path / "b.gpkg")
     assert gpd.read_file(tmp_path / "a.gpkg").geometry.equals(gpd.read_file(tmp_path / "b.gpkg").geometry)
 
 
@@ -72,7 +72,7 @@ def test_every_pixel_of_a_class_is_drawn_equally_often(tmp_path):
     path = write_raster(tmp_path / "m.tif", np.ones((5, 8), np.uint8))
     seen = np.zeros((5, 8), int)
     for seed in range(100):
-        draw(path, 10, seed, tmp_path / "p.gpkg")
+        draw_points(path, 10, seed, tmp_path / "p.gpkg")
         seen[pixels_of(gpd.read_file(tmp_path / "p.gpkg"))] += 1
     assert abs(seen - 25).max() < 4 * (100 * 0.25 * 0.75) ** 0.5
 
@@ -80,7 +80,7 @@ def test_every_pixel_of_a_class_is_drawn_equally_often(tmp_path):
 def test_in_degrees_rows_are_drawn_in_proportion_to_their_area(tmp_path):
     """Pixels at 70 degrees north have about a third of the area of those at the equator."""
     path = write_raster(tmp_path / "m.tif", np.ones((700, 60), np.uint8), crs="EPSG:4326", side=0.1, corner=(0, 70))
-    draw(path, 4000, 0, tmp_path / "p.gpkg")
+    draw_points(path, 4000, 0, tmp_path / "p.gpkg")
     latitude = gpd.read_file(tmp_path / "p.gpkg").geometry.y
     north = (latitude > 35).mean()
     expected = 1 - np.sin(np.radians(35)) / np.sin(np.radians(70))
@@ -113,25 +113,25 @@ def test_allocated_points_sum_to_n_within_their_bounds(classes, n):
 
 def test_too_few_or_too_many_points_are_refused(crops, tmp_path):
     for n in (5, 5000):
-        with pytest.raises(
-            AssessmentError, match=f"drawing {n} reference points: the map has 3 classes and 4,500 pixels"
-        ):
-            draw(crops, n, 0, tmp_path / "p.gpkg")
+        with pytest.raises(AssessmentError) as error:
+            draw_points(crops, n, 0, tmp_path / "p.gpkg")
+        assert error.value.facts == {"n": n, "classes": 3, "pixels": 4500}
     assert not (tmp_path / "p.gpkg").exists()
 
 
 def test_labels_are_never_overwritten(crops, tmp_path):
     path = tmp_path / "p.gpkg"
-    draw(crops, 20, 0, path)
-    draw(crops, 30, 0, path)  # nothing was labelled yet
+    draw_points(crops, 20, 0, path)
+    draw_points(crops, 30, 0, path)  # nothing was labelled yet
     points = gpd.read_file(path)
     assert len(points) == 30
     points["label"] = points["label"].astype(object)
     points.loc[3, "label"] = "1110"
     points.to_file(path)
     before = path.read_bytes()
-    with pytest.raises(OutputError, match="1 of its 30 points are labelled, and would be lost; choose another name"):
-        draw(crops, 20, 0, path)
+    with pytest.raises(OutputError) as error:
+        draw_points(crops, 20, 0, path)
+    assert error.value.facts["labelled"] == 1
     assert path.read_bytes() == before
 
 
@@ -139,13 +139,13 @@ def test_a_file_of_somebody_else_is_never_overwritten(crops, tmp_path):
     gpd.GeoDataFrame({"a": [1]}, geometry=gpd.points_from_xy([1], [2]), crs=4326).to_file(tmp_path / "p.gpkg")
     (tmp_path / "q.gpkg").write_text("a note")
     for name in ("p", "q"):
-        with pytest.raises(OutputError, match="it exists and is no file of points drawn by agrifm"):
-            draw(crops, 20, 0, tmp_path / f"{name}.gpkg")
+        with pytest.raises(OutputError, match="another name"):
+            draw_points(crops, 20, 0, tmp_path / f"{name}.gpkg")
 
 
 def test_points_are_only_written_as_a_geopackage(crops, tmp_path):
-    with pytest.raises(OutputError, match=r"choose a name that ends in \.gpkg"):
-        draw(crops, 20, 0, tmp_path / "p.shp")
+    with pytest.raises(OutputError, match=r"\.gpkg"):
+        draw_points(crops, 20, 0, tmp_path / "p.shp")
 
 
 def test_a_failed_write_leaves_nothing_behind(crops, tmp_path, monkeypatch):
@@ -153,6 +153,6 @@ def test_a_failed_write_leaves_nothing_behind(crops, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OutputError, match="the disk is full"):
-        draw(crops, 20, 0, tmp_path / "new" / "p.gpkg")
+    with pytest.raises(OutputError, match="disk is full"):
+        draw_points(crops, 20, 0, tmp_path / "new" / "p.gpkg")
     assert list((tmp_path / "new").iterdir()) == []

@@ -1,4 +1,4 @@
-"""The report: the published example from files to JSON, the page, and what stands beside it."""
+"""The report: the published example from files to JSON, the page, scores of models and training parcels."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tests.assess.places import CROPS, crop_map, write_points, write_raster
 
-from agrifm.assess.page import _chart, hectares, percent
+from agrifm.assess.page import _chart, format_hectares, format_percent
 from agrifm.assess.report import assess
 from agrifm.errors import AssessmentError, OutputError
 from agrifm.legend import Legend
@@ -184,19 +184,13 @@ def test_scores_with_the_two_numbers_only_are_enough(season):
     assert report["models"] == {"agrifm": {"overall_accuracy": 0.9, "macro_f1": None}}
 
 
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (None, "no such file; `agrifm train` writes one"),
-        ("[1]", "holds no scores of models"),
-        ('{"models": {"agrifm": {"macro_f1": 1}}}', "lacks overall_accuracy or macro_f1"),
-    ],
-)
-def test_scores_that_cannot_be_used_are_refused(season, content, says):
+@pytest.mark.parametrize("content", [None, "[1]", '{"models": {"agrifm": {"macro_f1": 1}}}'])
+def test_scores_that_cannot_be_used_are_refused(season, content):
     if content:
         (season / "scores.json").write_text(content)
-    with pytest.raises(AssessmentError, match=says):
+    with pytest.raises(AssessmentError) as error:
         run(season, scores=season / "scores.json")
+    assert error.value.facts == {"path": season / "scores.json"}
 
 
 def parcels_around(season, number):
@@ -205,10 +199,10 @@ def parcels_around(season, number):
     return season / "t.gpkg"
 
 
-def test_points_inside_training_parcels_are_warned_of_in_the_report_and_on_the_page(season):
+def test_points_inside_training_parcels_are_warned_of(season):
     report = run(season, training=parcels_around(season, 7))
-    assert report["warnings"][0].startswith("7 of 90 reference points lie inside training parcels")
-    assert "7 of 90 reference points lie inside training parcels" in (season / "report" / "report.html").read_text()
+    assert report["warnings"][0].startswith("7 of 90")
+    assert report["warnings"][0] in (season / "report" / "report.html").read_text()
 
 
 def test_the_training_parcels_are_found_through_the_map_and_its_model(season):
@@ -218,9 +212,9 @@ def test_the_training_parcels_are_found_through_the_map_and_its_model(season):
     (season / "item.json").write_text(json.dumps({"links": [{"rel": "self", "href": "./item.json"}, link]}))
     assets = {"weights": {"href": "w"}, "labels": {"href": "../../t.gpkg", "roles": ["data", "training-data"]}}
     (model / "item.json").write_text(json.dumps({"assets": assets}))
-    assert "was not checked: reading the training parcels" in run(season)["warnings"][0]
+    assert "t.gpkg" in run(season)["warnings"][0]
     parcels_around(season, 4)
-    assert run(season)["warnings"][0].startswith("4 of 90 reference points lie inside training parcels")
+    assert run(season)["warnings"][0].startswith("4 of 90")
     (season / "item.json").write_text(
         json.dumps({"links": [{"rel": "derived_from", "href": "https://example.org/i.json"}]})
     )
@@ -235,7 +229,7 @@ def test_training_parcels_that_were_named_must_be_readable(season):
 def test_a_directory_that_is_not_a_report_is_refused_before_any_work(season):
     (season / "report").mkdir()
     (season / "report" / "thesis.txt").write_text("years")
-    with pytest.raises(OutputError, match="files that agrifm did not write"):
+    with pytest.raises(OutputError, match="agrifm did not"):
         assess(season / "absent.tif", season / "points.gpkg", "label", season / "report")
 
 
@@ -243,8 +237,9 @@ def test_files_that_somebody_keeps_in_a_report_are_not_lost(season):
     run(season)
     run(season)  # an earlier report alone is replaced
     (season / "report" / "labels.gpkg").write_text("weeks of work")
-    with pytest.raises(OutputError, match=r"it holds labels\.gpkg, which would be lost"):
+    with pytest.raises(OutputError) as error:
         run(season)
+    assert error.value.facts == {"files": ["labels.gpkg"]}
     assert (season / "report" / "labels.gpkg").read_text() == "weeks of work"
 
 
@@ -252,7 +247,7 @@ def test_a_refused_assessment_leaves_the_earlier_report_whole(season):
     run(season)
     before = (season / "report" / "report.json").read_bytes()
     write_points(season / "points.gpkg", [0], [6], ["1110"])
-    with pytest.raises(AssessmentError, match="label more points in that class"):
+    with pytest.raises(AssessmentError, match="label more points"):
         run(season)
     assert (season / "report" / "report.json").read_bytes() == before
     assert not (season / "report.partial").exists()
@@ -295,10 +290,10 @@ def test_the_chart_holds_every_interval_and_starts_at_or_below_zero():
 
 
 def test_numbers_are_written_with_sensible_decimals():
-    assert [hectares(value) for value in (1234.5, 61.24, 4.123, -7.5)] == ["1,234", "61.2", "4.12", "−7.50"]
-    assert hectares(3.21, 412) == "3"
-    assert percent(0.874) == "87\xa0%"
-    assert percent(None) == "–"
+    assert [format_hectares(value) for value in (1234.5, 61.24, 4.123, -7.5)] == ["1,234", "61.2", "4.12", "−7.50"]
+    assert format_hectares(3.21, 412) == "3"
+    assert format_percent(0.874) == "87\xa0%"
+    assert format_percent(None) == "–"
 
 
 def test_assessing_does_not_import_torch(season):

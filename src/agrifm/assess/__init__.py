@@ -1,1 +1,1 @@
-"""Numbers: design, confusion, areas, report. Reads files; no torch."""
+"""From a map and reference points to accuracies and areas with intervals. Reads files; never imports torch."""

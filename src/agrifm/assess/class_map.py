@@ -1,4 +1,4 @@
-"""Reads a class map, ours or another's: its legend, how many pixels of each class lie in each row, single pixels.
+"""Class maps, from agrifm or any other source: legend, number of pixels of each class in each row, single pixels.
 
 A raster is read window by window; what is kept grows with its rows and classes, not with its pixels.
 """
@@ -21,13 +21,14 @@ from shapely import Polygon
 from agrifm.errors import AssessmentError
 from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares
 from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend
+from agrifm.validation import complaint
 
-MOST_PIXELS = 2**22
+MAX_PIXELS_PER_READ = 2**22
 """Pixels read at once."""
 OUTSIDE, NODATA = -1, -2
-"""What `ClassMap.sample` says of places that have no class."""
-DOUBTFUL_STRETCH, UNUSABLE_STRETCH = 0.01, 0.1
-"""Share by which a projection may falsify areas before there is a warning, and before the map is refused."""
+"""What `ClassMap.sample` returns for points without a class."""
+WARN_AREA_ERROR, MAX_AREA_ERROR = 0.01, 0.1
+"""Relative error of a projection's areas above which there is a warning, and above which the map is refused."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,9 @@ class ClassMap:
     path: Path
     grid: Grid
     legend: Legend
-    """Every class of the map's own legend; without one, a class per pixel value with the value as code and name."""
-    own_legend: bool
-    """Whether the legend came with the file."""
+    """The legend in the file; without one, a class per pixel value with the value as code and name."""
+    has_legend: bool
+    """Whether the file contains a legend."""
     values: tuple[float, ...]
     """Pixel value of each class."""
     rows: NDArray[np.int64]
@@ -48,124 +49,131 @@ class ClassMap:
 
     @property
     def pixels(self) -> NDArray[np.int64]:
-        """(class,), number of pixels."""
+        """Number of pixels, (class,)."""
         return np.asarray(self.rows.sum(1))
 
     def hectares(self) -> NDArray[np.float64]:
-        """(class,), mapped hectares; geodesic where pixels are in degrees."""
+        """Return mapped hectares, (class,); geodesic where pixels are in degrees."""
         return self.rows @ self.grid.pixel_hectares()
 
     def nodata_hectares(self) -> float:
-        """Hectares of the raster without a class."""
+        """Return the hectares of the raster without a class."""
         return float((self.grid.shape[1] - self.rows.sum(0)) @ self.grid.pixel_hectares())
 
     def sample(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Class number at each pixel; OUTSIDE the raster and NODATA are negative. Shape (points,) everywhere."""
+        """Return the class number at each pixel, (points,); OUTSIDE the raster and NODATA are negative."""
         height, width = self.grid.shape
-        found = np.full(rows.size, OUTSIDE, np.int64)
+        numbers_at = np.full(rows.size, OUTSIDE, np.int64)
         numbers = {value: number for number, value in enumerate(self.values)}
         inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
         with open_raster(self.path) as source:
+            # in the order of the file, so that GDAL's cache serves neighbours
             for i in sorted(np.flatnonzero(inside), key=lambda i: (rows[i], cols[i])):
                 pixel = read_window(source, Window(int(rows[i]), int(cols[i]), 1, 1))[0, 0]
-                found[i] = NODATA if pixel is np.ma.masked else numbers.get(float(pixel), NODATA)
-        return found
+                numbers_at[i] = NODATA if pixel is np.ma.masked else numbers.get(float(pixel), NODATA)
+        return numbers_at
 
 
 def read_map(path: Path) -> ClassMap:
-    """Count a class map: a GeoTIFF with our legend tag, or any georeferenced raster of classes.
+    """Count a class map: a GeoTIFF with a legend tag, or any georeferenced raster of classes.
 
-    Nodata, masked pixels, NaN and, with our legend, 255 are no class; all other values are.
+    All values are classes except nodata, masked pixels, NaN and, with a legend tag, 255.
 
     Raises:
-        AssessmentError: the file is absent, is no raster, has no CRS, is rotated, has a projection that falsifies
-            areas, holds no class, more than 255 of them, or a value outside its legend.
+        AssessmentError: the file is absent, is not a raster, has no CRS, is rotated, has a projection with wrong
+            areas, has no class, more than 255 of them, or a value outside its legend.
     """
     with open_raster(path) as source:
         grid, legend = _grid(source, path), _legend(source, path)
         notes = [f"the map has {source.count} bands; the first was assessed"] if source.count > 1 else []
-        found = _count(source, path)
+        by_value = _count(source, path)
     if legend is not None:
-        found.pop(UNLABELLED, None)
-        strange = [value for value in found if value not in range(len(legend))]
-        if strange:
+        by_value.pop(UNLABELLED, None)
+        unknown = [value for value in by_value if value not in range(len(legend))]
+        if unknown:
             raise AssessmentError(
-                f"reading the map {path}: pixels have the value {strange[0]:g}, and its legend has the class numbers 0 "
-                f"to {len(legend) - 1}; write the map again, or remove its {LEGEND_TAG} tag"
+                f"reading the map {path}: pixels have the value {unknown[0]:g}, and its legend has the class numbers 0 "
+                f"to {len(legend) - 1}; write the map again, or remove its {LEGEND_TAG} tag",
+                path=path,
+                value=unknown[0],
             )
         values = tuple(float(number) for number in range(len(legend)))
     else:
-        values = tuple(sorted(found))
-    if not found:
-        raise AssessmentError(f"reading the map {path}: every pixel is nodata; choose another map")
+        values = tuple(sorted(by_value))
+    if not by_value:
+        raise AssessmentError(f"reading the map {path}: every pixel is nodata; choose another map", path=path)
     empty = np.zeros(grid.shape[0], np.int64)
-    rows = np.stack([found.get(value, empty) for value in values])
-    own = legend is not None
-    return ClassMap(path, grid, legend or Legend.of(values), own, values, rows, (*notes, *_stretch_warning(grid, path)))
+    rows = np.stack([by_value.get(value, empty) for value in values])
+    notes += _area_warning(grid, path)
+    return ClassMap(path, grid, legend or Legend.of(values), legend is not None, values, rows, tuple(notes))
 
 
 @contextmanager
 def open_raster(path: Path) -> Iterator[Any]:
-    """A rasterio dataset, open for reading.
+    """Open a raster with rasterio for reading.
 
     Raises:
-        AssessmentError: the file is absent or no raster.
+        AssessmentError: the file is absent or not a raster.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a missing CRS is an error of ours, with its fix
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # read_map refuses a missing CRS, with a fix
         try:
             source = rasterio.open(path)
         except RasterioError as error:
-            raise AssessmentError(f"reading the raster {path}: {error}; give a GeoTIFF that exists") from error
+            raise AssessmentError(
+                f"reading the raster {path}: {error}; give a GeoTIFF that exists", path=path
+            ) from error
     with source:
         yield source
 
 
-def windows(source: Any) -> Iterator[Window]:
-    """Windows of whole blocks and at most about 4 million pixels that cover a raster once."""
+def block_windows(source: Any) -> Iterator[Window]:
+    """Yield windows of whole blocks and at most about 4 million pixels that cover a raster once."""
     height, width = source.shape
     block_height, block_width = source.block_shapes[0]
-    wide = min(width, block_width * max(1, 2048 // block_width))
-    high = min(height, block_height * max(1, MOST_PIXELS // wide // block_height))
-    for row in range(0, height, high):
-        for col in range(0, width, wide):
-            yield Window(row, col, min(high, height - row), min(wide, width - col))
+    window_width = min(width, block_width * max(1, 2048 // block_width))
+    window_height = min(height, block_height * max(1, MAX_PIXELS_PER_READ // window_width // block_height))
+    for row in range(0, height, window_height):
+        for col in range(0, width, window_width):
+            yield Window(row, col, min(window_height, height - row), min(window_width, width - col))
 
 
 def read_window(source: Any, window: Window) -> np.ma.MaskedArray[Any, Any]:
-    """One window of the first band; masked where nodata, masked in the file, or NaN."""
-    pixels = source.read(1, window=rasterio.windows.Window(window.col, window.row, window.width, window.height))
-    mask = source.read_masks(1, window=rasterio.windows.Window(window.col, window.row, window.width, window.height))
+    """Read one window of the first band; masked where it is nodata, masked in the file, or NaN."""
+    part = rasterio.windows.Window(window.col, window.row, window.width, window.height)
+    pixels, mask = source.read(1, window=part), source.read_masks(1, window=part)
     return np.ma.MaskedArray(pixels, (mask == 0) | (pixels != pixels))
 
 
 def _count(source: Any, path: Path) -> dict[float, NDArray[np.int64]]:
-    """Pixels per row, shape (rows,), of every value that is no nodata."""
-    found: dict[float, NDArray[np.int64]] = {}
-    for window in windows(source):
+    """Pixels per row, shape (rows,), of every value except nodata."""
+    by_value: dict[float, NDArray[np.int64]] = {}
+    for window in block_windows(source):
         pixels = read_window(source, window)
         valid = ~np.ma.getmaskarray(pixels)
         if pixels.dtype == np.uint8:
             values, positions = np.arange(256), pixels.data[valid]
         else:
             values, positions = np.unique(pixels.data[valid], return_inverse=True)
-        if len(found) + values.size > 2 * 256 + UNLABELLED:
+        if len(by_value) + values.size > 2 * 256 + UNLABELLED:  # before the counts of reflectances fill the memory
             raise _too_many(path)
+        # One bincount over (row, value) pairs gives the table of rows and values.
         row = np.nonzero(valid)[0]
         counts = np.bincount(row * values.size + positions, minlength=window.height * values.size)
         table = counts.reshape(window.height, values.size)
         for position in np.flatnonzero(table.any(0)):
-            total = found.setdefault(float(values[position]), np.zeros(source.shape[0], np.int64))
+            total = by_value.setdefault(float(values[position]), np.zeros(source.shape[0], np.int64))
             total[window.row : window.row + window.height] += table[:, position]
-    if len(set(found) - {float(UNLABELLED)}) > UNLABELLED:
+    if len(set(by_value) - {float(UNLABELLED)}) > UNLABELLED:
         raise _too_many(path)
-    return found
+    return by_value
 
 
 def _too_many(path: Path) -> AssessmentError:
     return AssessmentError(
-        f"reading the map {path}: it has more than {UNLABELLED} different values, so it is no map of classes; "
-        "give the raster of classes, not one of confidence or reflectance"
+        f"reading the map {path}: it has more than {UNLABELLED} different values, so it is not a map of classes; "
+        "give the raster of classes, not one of confidence or reflectance",
+        path=path,
     )
 
 
@@ -175,45 +183,53 @@ def _legend(source: Any, path: Path) -> Legend | None:
         return None if text is None else Legend.model_validate_json(text)
     except ValidationError as error:
         raise AssessmentError(
-            f"reading the map {path}: its {LEGEND_TAG} tag is no legend ({str(error).splitlines()[0]}); write the map "
-            "again, or remove the tag"
+            f"reading the map {path}: its {LEGEND_TAG} tag is not a legend ({complaint(error, Legend)}); write the map "
+            "again, or remove the tag",
+            path=path,
         ) from error
 
 
 def _grid(source: Any, path: Path) -> Grid:
     if source.crs is None:
         raise AssessmentError(
-            f"reading the map {path}: it has no coordinate reference system, so neither places nor hectares are known; "
-            "assign the right one (`gdal_edit.py -a_srs EPSG:… FILE`)"
+            f"reading the map {path}: it has no coordinate reference system, so its location and hectares are unknown; "
+            "assign the right one (`gdal_edit.py -a_srs EPSG:… FILE`)",
+            path=path,
         )
     transform = source.transform
     if transform.b or transform.d or transform.a <= 0:
         raise AssessmentError(
-            f"reading the map {path}: its pixels are rotated or mirrored; warp it to a grid along its axes (`gdalwarp`)"
+            f"reading the map {path}: its pixels are rotated or mirrored; warp it to a north-up grid (`gdalwarp`)",
+            path=path,
         )
     return Grid.of(source.crs.to_wkt(), transform, source.shape)
 
 
-def _stretch_warning(grid: Grid, path: Path) -> list[str]:
-    """Warn of, or refuse, a projection whose areas differ from those on the ground."""
+def _area_warning(grid: Grid, path: Path) -> list[str]:
+    """Warn of, or refuse, a projection whose areas differ from those on the ground.
+
+    The pixels in the corners, the middles of the sides and the centre are compared with their geodesic areas.
+    """
     if grid.crs.geographic:
         return []
     to_lonlat = Transformer.from_crs(grid.crs.to_wkt(), LONLAT, always_xy=True)
     hectares = float(grid.pixel_hectares()[0])
-    wide, high = abs(grid.transform.a) / 2, abs(grid.transform.e) / 2
-    stretches = []
+    half_width, half_height = abs(grid.transform.a) / 2, abs(grid.transform.e) / 2
+    errors = []
     for y in grid.y[[0, grid.y.size // 2, -1]]:
         for x in grid.x[[0, grid.x.size // 2, -1]]:
             corners = to_lonlat.transform(
-                [x - wide, x + wide, x + wide, x - wide], [y - high, y - high, y + high, y + high]
+                x + half_width * np.array([-1, 1, 1, -1]), y + half_height * np.array([-1, -1, 1, 1])
             )
-            if np.isfinite(corners).all():  # a corner of a world map may lie off the globe
-                stretches.append(hectares / geodesic_hectares(Polygon(np.transpose(corners))) - 1)
-    worst = max(stretches, key=abs, default=0.0)
+            if np.isfinite(corners).all():  # a corner of a world map may be off the globe
+                errors.append(hectares / geodesic_hectares(Polygon(np.transpose(corners))) - 1)
+    worst = max(errors, key=abs, default=0.0)
     about = f"the map's projection makes areas up to {abs(worst):.1%} {'larger' if worst > 0 else 'smaller'}"
-    if abs(worst) > UNUSABLE_STRETCH:
+    if abs(worst) > MAX_AREA_ERROR:
         raise AssessmentError(
             f"reading the map {path}: {about} than on the ground; warp it (nearest neighbour) to UTM, to degrees, or "
-            "to an equal-area projection"
+            "to an equal-area projection",
+            path=path,
+            error=worst,
         )
-    return [f"{about} than on the ground; hectares are off by as much"] if abs(worst) > DOUBTFUL_STRETCH else []
+    return [f"{about} than on the ground; hectares are off by as much"] if abs(worst) > WARN_AREA_ERROR else []

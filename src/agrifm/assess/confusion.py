@@ -1,4 +1,4 @@
-"""Compares reference points with the map under them: counts of map class against reference class, and hectares."""
+"""Reference points and the map under them: counts of map class against reference class, and hectares."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,21 +17,21 @@ from agrifm.scores import Counts, confusion_counts
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
-FEW = 10
-"""Reference points below which the numbers of a map class come with a warning."""
+MIN_RELIABLE_POINTS = 10
+"""Reference points of a map class below which there is a warning."""
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """A map and its reference, counted. Arrays run over the classes that the map or the reference has."""
+    """Counts of a map and its reference. Arrays run over the classes that the map or the reference has."""
 
     classes: tuple[LegendClass, ...]
     counts: Counts
-    """(map class, reference class), number of points."""
+    """Number of points, (map class, reference class)."""
     hectares: NDArray[np.float64]
-    """(class,), mapped hectares."""
+    """Mapped hectares, (class,)."""
     complete: NDArray[np.bool_]
-    """(class,), True where the points cover every pixel of the class."""
+    """True where the points cover every pixel of the class, (class,)."""
     points: "GeoDataFrame"
     """The points used, in the map's CRS."""
     read: int
@@ -46,10 +46,10 @@ class Confusion:
         return tuple(entry.code for entry in self.classes)
 
 
-def compare(mapped: ClassMap, reference: Path, label: str) -> Confusion:
-    """Count map class against reference class at the points; a point takes the class of the pixel it lies in.
+def count_confusion(mapped: ClassMap, reference: Path, label: str) -> Confusion:
+    """Count map class against reference class at the points; a point has the map class of the pixel that contains it.
 
-    Points without a label, without a place, outside the raster or on nodata are skipped and counted.
+    Points without a label, without coordinates, outside the raster or on nodata are skipped and counted.
 
     Args:
         reference: vector file of points; reprojected to the map's CRS.
@@ -60,31 +60,34 @@ def compare(mapped: ClassMap, reference: Path, label: str) -> Confusion:
     """
     frame = read_reference(reference, label)
     placed = frame.geometry.notna() & ~frame.geometry.is_empty
-    labelled = np.array([written(value) != "" for value in frame[label]])
+    labelled = np.array([label_code(value) != "" for value in frame[label]])
     kept = frame[placed & labelled].to_crs(mapped.grid.crs.to_wkt())
     rows, cols = _pixels(mapped, kept)
-    found = mapped.sample(rows, cols)
-    used = found >= 0
+    map_class = mapped.sample(rows, cols)
+    used = map_class >= 0
     skipped = {
         "no label": int((~labelled).sum()),
         "no place": int((labelled & ~placed).sum()),
-        "outside the map": int((found == OUTSIDE).sum()),
-        "on nodata": int((found == NODATA).sum()),
+        "outside the map": int((map_class == OUTSIDE).sum()),
+        "on nodata": int((map_class == NODATA).sum()),
     }
     if not used.any():
-        reasons = ", ".join(f"{number} {reason}" for reason, number in skipped.items() if number) or "the file is empty"
+        reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items() if count) or "the file is empty"
         raise AssessmentError(
             f"comparing the map with {reference}: none of its {len(frame)} points can be used ({reasons}); label "
-            "points that lie on the map"
+            "points inside the map",
+            read=len(frame),
+            skipped=skipped,
         )
     points = kept[used]
-    codes = [written(value) for value in points[label]]
+    codes = [label_code(value) for value in points[label]]
     legend = _joint_legend(mapped, codes, f"reading the reference {reference}, column '{label}'")
-    counts = confusion_counts(found[used], legend.encode(codes), len(legend))
+    counts = confusion_counts(map_class[used], legend.encode(codes), len(legend))
     pixels, hectares = np.zeros(len(legend), np.int64), np.zeros(len(legend))
     pixels[: len(mapped.legend)], hectares[: len(mapped.legend)] = mapped.pixels, mapped.hectares()
-    places = np.unique(np.stack([found[used], rows[used], cols[used]]), axis=1)
-    distinct = np.bincount(places[0], minlength=len(legend))
+    # Several points in one pixel cover that pixel only once.
+    sampled_pixels = np.unique(np.stack([map_class[used], rows[used], cols[used]]), axis=1)
+    distinct = np.bincount(sampled_pixels[0], minlength=len(legend))
     present = (pixels > 0) | (counts.sum(0) > 0)
     return Confusion(
         tuple(entry for entry, here in zip(legend.classes, present, strict=True) if here),
@@ -95,14 +98,15 @@ def compare(mapped: ClassMap, reference: Path, label: str) -> Confusion:
         len(frame),
         skipped,
         (
-            *_point_warnings(mapped, points, found[used], places.shape[1]),
+            *_design_warnings(mapped, points, map_class[used], sampled_pixels.shape[1]),
             *_few_warnings(legend, counts, pixels),
         ),
     )
 
 
-def written(value: Any) -> str:
-    """A label as a code; "" where it is absent (None, NaN, blank)."""
+def label_code(value: Any) -> str:
+    """Return a label as a code; "" if it is absent (None, NaN, blank)."""
+    # only NaN differs from itself
     return "" if value is None or value != value else code_of(value)
 
 
@@ -113,49 +117,53 @@ def _pixels(mapped: ClassMap, points: "GeoDataFrame") -> tuple[NDArray[np.int64]
     transform = mapped.grid.transform
     cols = np.floor((np.where(finite, x, -np.inf) - transform.c) / transform.a)
     rows = np.floor((np.where(finite, y, np.inf) - transform.f) / transform.e)
-    rows, cols = (np.clip(place, -1, 2**40).astype(np.int64) for place in (rows, cols))
+    # Infinite and huge indices fit into no integer; -1 and 2**40 are outside every raster.
+    rows, cols = (np.clip(index, -1, 2**40).astype(np.int64) for index in (rows, cols))
     return rows, cols
 
 
 def _joint_legend(mapped: ClassMap, codes: Sequence[str], doing: str) -> Legend:
-    """The map's classes; without a legend of its own, also the reference's that the map does not have."""
-    if not mapped.own_legend:
+    """The map's classes; if the map has no legend, also those classes of the reference that it does not have."""
+    if not mapped.has_legend:
         new = sorted(set(codes) - set(mapped.legend.codes))
         if len(mapped.legend) + len(new) > UNLABELLED:
             raise AssessmentError(
-                f"{doing}: {len(new)} different labels are unknown to the map; is it the right column?"
+                f"{doing}: the map does not have {len(new)} of the labels; give the column of the class codes",
+                unknown=len(new),
             )
         return Legend.of([*mapped.legend.codes, *new])
     for code in sorted(set(codes)):
         try:
             mapped.legend.number(code)
         except LabelError as error:
-            raise AssessmentError(f"{doing}: {error}") from error
+            raise AssessmentError(f"{doing}: {error}", **error.facts) from error
     return mapped.legend
 
 
-def _point_warnings(mapped: ClassMap, points: "GeoDataFrame", found: NDArray[np.int64], places: int) -> list[str]:
-    """What makes the points no stratified random sample of this map."""
+def _design_warnings(
+    mapped: ClassMap, points: "GeoDataFrame", map_class: NDArray[np.int64], distinct: int
+) -> list[str]:
+    """In which ways the points are not a stratified random sample of this map."""
     notes = []
-    if len(points) > places:
+    if len(points) > distinct:
         notes.append(
-            f"{len(points) - places} reference points share a pixel with another; they count as independent, which "
+            f"{len(points) - distinct} reference points share a pixel with another; they count as independent, which "
             "makes intervals too narrow"
         )
     if "map_class" in points.columns:
-        drawn = [written(value) for value in points["map_class"]]
-        moved = sum(code != mapped.legend.codes[number] for code, number in zip(drawn, found, strict=True))
+        drawn = [label_code(value) for value in points["map_class"]]
+        moved = sum(code != mapped.legend.codes[number] for code, number in zip(drawn, map_class, strict=True))
         if moved:
             notes.append(
-                f"{moved} reference points lie in another class of this map than the one they were drawn in; they "
-                "were drawn for another map, so the intervals hold only roughly"
+                f"{moved} reference points are in another class of this map than the one they were drawn in; they "
+                "were drawn for another map, so the intervals are approximate"
             )
     return notes
 
 
 def _few_warnings(legend: Legend, counts: Counts, pixels: NDArray[np.int64]) -> list[str]:
     return [
-        f"the map class '{entry.name}' has only {number} reference points, too few for a reliable interval"
-        for entry, number, size in zip(legend.classes, counts.sum(1), pixels, strict=True)
-        if number < min(FEW, size)
+        f"the map class '{entry.name}' has only {points} reference points, too few for a reliable interval"
+        for entry, points, size in zip(legend.classes, counts.sum(1), pixels, strict=True)
+        if points < min(MIN_RELIABLE_POINTS, size)
     ]

@@ -1,4 +1,4 @@
-"""Draws reference points for a map: at random within each map class, so that accuracy and areas can be estimated.
+"""Reference points for a map, drawn at random within each map class, so that accuracy and areas can be estimated.
 
 The rule of allocation: a class gets points in proportion to its mapped area, but at least
 m = min(50, n / (2 x number of classes)), never fewer than 2 and never more than it has pixels. Olofsson et al. 2014
@@ -13,22 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.assess.class_map import ClassMap, open_raster, read_map, read_window
-from agrifm.assess.estimators import MINIMUM_POINTS
+from agrifm.assess.estimators import MIN_POINTS
 from agrifm.errors import AssessmentError, OutputError
 from agrifm.files import write_geopackage
 from agrifm.grid import Window
 from agrifm.vectors import read_vector
 
 COLUMNS = ("id", "map_class", "map_name", "label")
-"""Columns of the file of points; `label` is empty and is filled in by whoever looks at the ground."""
-ENOUGH = 50
-"""Points that a rare class gets where there are enough in all."""
+"""Columns of the file of points; `label` is empty and is filled in after looking at the ground."""
+RARE_CLASS_POINTS = 50
+"""Points of a rare class, if there are enough in all."""
 
 
-def draw(map_path: Path, n: int, seed: int, out: Path) -> dict[str, int]:
+def draw_points(map_path: Path, n: int, seed: int, out: Path) -> dict[str, int]:
     """Draw n pixels of a map, stratified by its classes, and write their centres as a GeoPackage to be labelled.
 
-    Within a class every hectare has the same chance (so does every pixel, except in degrees), no pixel is drawn
+    Within a class every hectare has the same probability (so does every pixel, except in degrees), no pixel is drawn
     twice, and nodata is never drawn. The order of the points is random too. The same map, n and seed give the
     same points.
 
@@ -40,26 +40,26 @@ def draw(map_path: Path, n: int, seed: int, out: Path) -> dict[str, int]:
 
     Raises:
         AssessmentError: the map cannot be read, or n is less than two per class or more than there are pixels.
-        OutputError: `out` holds labels, or is not a file of points drawn by this function.
+        OutputError: `out` contains labels, or is not a file of points drawn by this function.
     """
     _require_replaceable(out)
     mapped = read_map(map_path)
     present = np.flatnonzero(mapped.pixels)
-    numbers = allocate(n, mapped.hectares()[present], mapped.pixels[present])
+    points_per_class = allocate(n, mapped.hectares()[present], mapped.pixels[present])
     generator = np.random.default_rng(seed)
     weights = mapped.grid.pixel_hectares()
     drawn = [
         (class_number, row, rank)
-        for class_number, number in zip(present, numbers, strict=True)
-        for row, rank in _draw_class(generator, mapped.rows[class_number], weights, int(number))
+        for class_number, points in zip(present, points_per_class, strict=True)
+        for row, rank in _draw_class(generator, mapped.rows[class_number], weights, int(points))
     ]
     order = generator.permutation(len(drawn))
     _write(mapped, _columns(mapped, [drawn[i] for i in order]), out)
-    return {mapped.legend.codes[i]: int(number) for i, number in zip(present, numbers, strict=True)}
+    return {mapped.legend.codes[i]: int(points) for i, points in zip(present, points_per_class, strict=True)}
 
 
 def allocate(n: int, hectares: NDArray[np.float64], pixels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Points per class, summing to n: in proportion to area within the bounds that the module's first lines state.
+    """Return points per class, summing to n: in proportion to area, within the bounds given at the top of this module.
 
     Args:
         n: points in all.
@@ -69,12 +69,15 @@ def allocate(n: int, hectares: NDArray[np.float64], pixels: NDArray[np.int64]) -
         AssessmentError: n is less than two per class, or more than there are pixels.
     """
     classes = len(pixels)
-    if n < MINIMUM_POINTS * classes or n > pixels.sum():
+    if n < MIN_POINTS * classes or n > pixels.sum():
         raise AssessmentError(
             f"drawing {n} reference points: the map has {classes} classes and {pixels.sum():,} pixels; choose at least "
-            f"{MINIMUM_POINTS * classes} points (two per class, better 50) and at most one per pixel"
+            f"{MIN_POINTS * classes} points (two per class, better 50) and at most one per pixel",
+            n=n,
+            classes=classes,
+            pixels=int(pixels.sum()),
         )
-    low = np.minimum(max(MINIMUM_POINTS, min(ENOUGH, n // (2 * classes))), pixels).astype(float)
+    low = np.minimum(max(MIN_POINTS, min(RARE_CLASS_POINTS, n // (2 * classes))), pixels).astype(float)
     few, many = 0.0, float(n) * pixels.sum() / hectares[hectares > 0].min() + n
     for _ in range(200):  # bisection for the density at which the bounded shares sum to n
         density = (few + many) / 2
@@ -90,32 +93,32 @@ def allocate(n: int, hectares: NDArray[np.float64], pixels: NDArray[np.int64]) -
 
 
 def _draw_class(
-    generator: np.random.Generator, counts: NDArray[np.int64], weights: NDArray[np.float64], number: int
+    generator: np.random.Generator, counts: NDArray[np.int64], weights: NDArray[np.float64], points: int
 ) -> list[tuple[int, int]]:
-    """Different pixels of one class as (row, rank among the class's pixels of that row).
+    """Draw different pixels of one class, as (row, rank among the class's pixels of that row).
 
     Args:
         counts: (row,), pixels of the class.
         weights: (row,), hectares of one pixel.
     """
-    if 2 * number > counts.sum():
+    if 2 * points > counts.sum():  # drawing again and again would take long; list every pixel instead
         row = np.repeat(np.arange(counts.size), counts)
         rank = np.arange(row.size) - np.repeat(np.cumsum(counts) - counts, counts)
-        chosen = generator.choice(row.size, number, replace=False, p=weights[row] / weights[row].sum())
+        chosen = generator.choice(row.size, points, replace=False, p=weights[row] / weights[row].sum())
         return list(zip(row[chosen].tolist(), rank[chosen].tolist(), strict=True))
-    chance = counts * weights / (counts @ weights)
-    found: dict[tuple[int, int], None] = {}
-    while len(found) < number:
-        rows = generator.choice(counts.size, number, p=chance)
-        ranks = (generator.random(number) * counts[rows]).astype(np.int64)
+    probability = counts * weights / (counts @ weights)
+    drawn: dict[tuple[int, int], None] = {}  # keeps the order, drops pixels that are drawn twice
+    while len(drawn) < points:
+        rows = generator.choice(counts.size, points, p=probability)
+        ranks = (generator.random(points) * counts[rows]).astype(np.int64)
         for pixel in zip(rows.tolist(), ranks.tolist(), strict=True):
-            if len(found) < number:
-                found[pixel] = None
-    return list(found)
+            if len(drawn) < points:
+                drawn[pixel] = None
+    return list(drawn)
 
 
 def _columns(mapped: ClassMap, drawn: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    """(class, row, rank) to (class, row, column), each row being read once."""
+    """Convert (class, row, rank) to (class, row, column); each row is read once."""
     columns: dict[tuple[int, int, int], int] = {}
     with open_raster(mapped.path) as source:
         for row, points in groupby(sorted(drawn, key=itemgetter(1)), itemgetter(1)):
@@ -147,10 +150,10 @@ def _write(mapped: ClassMap, points: list[tuple[int, int, int]], out: Path) -> N
 
 
 def _require_replaceable(out: Path) -> None:
-    """Refuse to replace labels, or a file that this module did not write."""
+    """Refuse to replace labels, or a file that `draw_points` did not write."""
     doing = f"writing reference points to {out}"
     if out.suffix.lower() != ".gpkg":
-        raise OutputError(f"{doing}: points are written as a GeoPackage; choose a name that ends in .gpkg")
+        raise OutputError(f"{doing}: points are written as a GeoPackage; choose a name that ends in .gpkg", path=out)
     if not out.exists():
         return
     try:
@@ -159,9 +162,13 @@ def _require_replaceable(out: Path) -> None:
     except AssessmentError:
         ours = False
     if not ours:
-        raise OutputError(f"{doing}: it exists and is no file of points drawn by agrifm; choose another name")
+        raise OutputError(
+            f"{doing}: the file exists, and agrifm did not draw its points; choose another name", path=out
+        )
     filled = int((frame["label"].fillna("").astype(str).str.strip() != "").sum())
     if filled:
         raise OutputError(
-            f"{doing}: {filled} of its {len(frame)} points are labelled, and would be lost; choose another name"
+            f"{doing}: {filled} of its {len(frame)} points are labelled, and would be lost; choose another name",
+            path=out,
+            labelled=filled,
         )

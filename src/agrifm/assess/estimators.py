@@ -17,8 +17,8 @@ from agrifm.errors import AssessmentError
 
 Z95 = 1.96
 """Half width of a 95 % interval in standard errors, as in the paper."""
-MINIMUM_POINTS = 2
-"""Reference points without which a map class has no standard error."""
+MIN_POINTS = 2
+"""Reference points that a map class needs for a standard error."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Estimates:
-    """What reference points say of a map."""
+    """Accuracies and areas of a map, estimated from reference points."""
 
     overall: Estimate
     """Overall accuracy, shape ()."""
@@ -65,9 +65,9 @@ def stratified_estimates(
         counts: (map class, reference class), number of reference points; both axes list the same classes. A class
             that the map does not have is a row of zeros.
         mapped_ha: (map class,), mapped area in hectares (any other unit of area gives areas in that unit).
-        names: how messages call the classes; their positions when absent.
+        names: of the classes in error messages; by default their positions.
         complete: (map class,), True where the points cover every pixel of the class, which then has no sampling
-            error; no class when absent.
+            error; by default no class.
 
     Returns:
         Estimates with standard errors: overall accuracy (eqs. 1 and 5), user's accuracy (eqs. 2 and 6), producer's
@@ -84,13 +84,14 @@ def stratified_estimates(
 
     n_i = n_ij.sum(1, keepdims=True)
     share = np.divide(n_ij, n_i, out=np.zeros_like(n_ij), where=n_i > 0)
+    # Classes whose every pixel is a point have no sampling error.
     sampled = (n_i > 1) & ~known[:, None]
     variance = np.divide(share * (1 - share), n_i - 1, out=np.zeros_like(n_ij), where=sampled)
     hit, hit_variance = np.diagonal(share), np.diagonal(variance)
 
     total = mapped.sum()
     overall = Estimate(np.asarray(mapped @ hit / total), np.asarray(np.sqrt(mapped**2 @ hit_variance) / total))
-    absent = n_i[:, 0] == 0
+    absent = n_i[:, 0] == 0  # classes that only the reference has
     users = Estimate(np.where(absent, np.nan, hit), np.where(absent, np.nan, np.sqrt(hit_variance)))
     area = Estimate(mapped @ share, np.sqrt(mapped**2 @ variance))
     return Estimates(overall, users, _producers(mapped, hit, variance, area.value), area)
@@ -103,26 +104,30 @@ def _producers(
     unknown = np.full_like(area, np.nan)
     accuracy = np.divide(mapped * hit, area, out=unknown.copy(), where=area > 0)
     elsewhere = variance * (1 - np.eye(mapped.size))
-    own = (mapped * (1 - accuracy)) ** 2 * np.diagonal(variance)
-    error = np.sqrt(own + accuracy**2 * (mapped**2 @ elsewhere))
+    same_class = (mapped * (1 - accuracy)) ** 2 * np.diagonal(variance)
+    error = np.sqrt(same_class + accuracy**2 * (mapped**2 @ elsewhere))
     return Estimate(accuracy, np.divide(error, area, out=unknown, where=area > 0))
 
 
 def _require_points(
     points: NDArray[np.float64], mapped: NDArray[np.float64], names: Sequence[str], complete: NDArray[np.bool_]
 ) -> None:
-    """Refuse counts from which no standard error follows, naming the first class."""
+    """Refuse counts that give no standard error, naming the first class."""
     if not mapped.sum() > 0:
         raise AssessmentError("estimating areas: the map has no pixel of any class; check its nodata value")
-    for name, found, hectares, whole in zip(names, points, mapped, complete, strict=True):
-        if hectares > 0 and found < MINIMUM_POINTS and not whole:
+    for name, count, hectares, covered in zip(names, points, mapped, complete, strict=True):
+        if hectares > 0 and count < MIN_POINTS and not covered:
             raise AssessmentError(
-                f"estimating areas: the map class '{name}' covers {hectares:,.2f} ha but has {int(found)} reference "
-                f"point{'' if found == 1 else 's'} with a label, and at least {MINIMUM_POINTS} are needed; label more "
-                "points in that class (`agrifm assess design` draws some in every class)"
+                f"estimating areas: the map class '{name}' covers {hectares:,.2f} ha but has {int(count)} reference "
+                f"point{'' if count == 1 else 's'} with a label, and at least {MIN_POINTS} are needed; label more "
+                "points in that class (`agrifm assess design` draws some in every class)",
+                name=name,
+                points=int(count),
             )
-        if not hectares > 0 and found:
+        if not hectares > 0 and count:
             raise AssessmentError(
-                f"estimating areas: the class '{name}' has {int(found)} reference points but no mapped area; count "
-                "points and hectares on the same map"
+                f"estimating areas: the class '{name}' has {int(count)} reference points but no mapped area; count "
+                "points and hectares on the same map",
+                name=name,
+                points=int(count),
             )

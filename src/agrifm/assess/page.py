@@ -45,10 +45,10 @@ class PagePicture:
     ratio: float
 
 
-def render(
+def render_page(
     report: dict[str, Any], mapped: ClassMap, confusion: Confusion, scores: dict[str, Any] | None, truth: Path | None
 ) -> str:
-    """The page of a report.
+    """Return the page of a report.
 
     Args:
         report: the content of `report.json`.
@@ -64,7 +64,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"ha": hectares, "percent": percent, "share": _share, "signed": _signed}
+    environment.filters |= {"ha": format_hectares, "percent": format_percent, "share": _share, "signed": _signed}
     scale, scale_share = scale_bar(mapped.grid, SCALE_BAR_SHARE)
     return environment.get_template(TEMPLATE).render(
         report=report,
@@ -84,26 +84,26 @@ def render(
 
 
 def headline(report: dict[str, Any], confusion: Confusion) -> str:
-    """The largest crop's area and the map's accuracy in one sentence."""
+    """Return the largest crop's area and the map's accuracy in one sentence."""
     crops = [area for area, entry in zip(report["areas"], confusion.classes, strict=True) if entry.scored]
     largest = max(crops or report["areas"], key=lambda area: area["area_ha"])
     overall = report["overall_accuracy"]
     return (
-        f"{largest['name']}: {hectares(largest['area_ha'])}\xa0ha ±\xa0"
-        f"{hectares(Z95 * largest['standard_error_ha'], largest['area_ha'])}\xa0ha (95\xa0%); map accuracy "
-        f"{percent(overall['estimate'])} ±\xa0{percent(Z95 * overall['standard_error'])}"
+        f"{largest['name']}: {format_hectares(largest['area_ha'])}\xa0ha ±\xa0"
+        f"{format_hectares(Z95 * largest['standard_error_ha'], largest['area_ha'])}\xa0ha (95\xa0%); map accuracy "
+        f"{format_percent(overall['estimate'])} ±\xa0{format_percent(Z95 * overall['standard_error'])}"
     )
 
 
-def hectares(value: float, beside: float | None = None) -> str:
-    """Hectares with as many decimals as their size (or that of the number beside) deserves."""
-    size = abs(value if beside is None else beside)
+def format_hectares(value: float, next_to: float | None = None) -> str:
+    """Return hectares with as many decimals as their size, or that of the number next to it, deserves."""
+    size = abs(value if next_to is None else next_to)
     text = f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2}f}"
     return text.replace("-", "−")
 
 
-def percent(value: float | None, decimals: int = 0) -> str:
-    """A share as a percentage; a dash where undefined."""
+def format_percent(value: float | None, decimals: int = 0) -> str:
+    """Return a share as a percentage, or a dash if it is undefined."""
     return UNDEFINED if value is None else f"{100 * value:.{decimals}f}\xa0%".replace("-", "−")
 
 
@@ -193,13 +193,13 @@ def _confidence_colors(steps: int = 6) -> list[str]:
 
 
 def _rows(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """Everything known of each class, for the table of classes."""
+    """Areas and accuracies by class, for the table of classes."""
     lists = (report["areas"], report["users_accuracy"], report["producers_accuracy"])
     return [{**area, "users": users, "producers": producers} for area, users, producers in zip(*lists, strict=True)]
 
 
 def _chart(areas: list[dict[str, Any]]) -> dict[str, Any]:
-    """Where bars, whiskers and ticks lie, percent of the chart's width."""
+    """Positions of bars, whiskers and ticks, percent of the chart's width."""
     low = min(0.0, *(area["interval_ha"][0] for area in areas))
     high = 1.02 * max(max(area["interval_ha"][1], area["mapped_ha"]) for area in areas)
     step = _round_step((high - low) / 4)
@@ -261,7 +261,9 @@ def _models(scores: dict[str, Any] | None) -> dict[str, Any] | None:
         "models": models,
         "majority": (scores.get("majority_class") or {}).get("overall_accuracy"),
         "blocks": scores.get("blocks"),
-        "differences": [one for one in scores.get("differences") or [] if one["macro_f1"] is not None],
+        "differences": [
+            difference for difference in scores.get("differences") or [] if difference["macro_f1"] is not None
+        ],
         "scored": [(code, names.get(code, code)) for code in scored],
         "matrices": [
             (model["name"], _matrix(list(names.values()), model["counts"]))

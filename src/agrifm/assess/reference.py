@@ -1,41 +1,65 @@
-"""Reads places from vector files: reference points with their labels, and the parcels that a model was trained on."""
+"""What a map is compared with: reference points, the parcels its model was trained on, and the models' scores."""
 
+import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
 
-from agrifm.errors import AssessmentError
+from agrifm.config import PROJECT_FILE, AssessConfig, read_project
+from agrifm.errors import AssessmentError, did_you_mean
+from agrifm.files import finite_or_none
+from agrifm.stac import MAP_ITEM, TRAINING_DATA_ROLE
 from agrifm.vectors import read_vector
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
 
-def read_reference(path: Path, label: str) -> "GeoDataFrame":
-    """Reference points with the column of their labels; multipoints of one point count as points.
+def label_column(project: Path) -> str:
+    """Return the column of reference class codes: that of [assess] in the project file, else "label".
+
+    Args:
+        project: agrifm.toml, or a directory that may contain one.
 
     Raises:
-        AssessmentError: as `read_vector`, or there is no such column, or places are not points.
+        ConfigError: the project file cannot be read.
+    """
+    if project.is_dir() and not (project / PROJECT_FILE).exists():
+        return AssessConfig().column
+    return read_project(project).assess.column
+
+
+def read_reference(path: Path, label: str) -> "GeoDataFrame":
+    """Read reference points with the column of their labels; multipoints of one point count as points.
+
+    Raises:
+        AssessmentError: as `read_vector`, or the column is absent, or the geometries are not points.
     """
     frame = read_vector(path, f"reading the reference {path}", AssessmentError)
     columns = [str(name) for name in frame.columns if name != frame.geometry.name]
     if label not in columns:
         raise AssessmentError(
-            f"reading the reference {path}: it has no column '{label}' (it has {', '.join(columns) or 'none'}); "
-            "name the column of the labels"
+            f"reading the reference {path}: it has no column '{label}'{did_you_mean(label, columns)} "
+            f"(its columns: {', '.join(columns) or 'none'}); name the column of the labels",
+            column=label,
+            columns=columns,
         )
     placed = frame.geometry.notna() & ~frame.geometry.is_empty
     single = frame.geometry.geom_type.isin(["Point", "MultiPoint"]) & (frame.geometry.count_coordinates() == 1)
-    strange = frame.geometry[placed & ~single]
-    if len(strange):
+    others = frame.geometry[placed & ~single]
+    if len(others):
+        geometry = str(others.geom_type.iloc[0])
         raise AssessmentError(
-            f"reading the reference {path}: it holds {strange.geom_type.iloc[0]}s, and points are needed; draw points "
-            "with `agrifm assess design` and label them"
+            f"reading the reference {path}: it contains {geometry}s, but points are needed; draw points with "
+            "`agrifm assess design` and label them",
+            geometry=geometry,
         )
     return frame
 
 
-def inside(points: "GeoDataFrame", parcels: "GeoDataFrame", pixel: float) -> int:
-    """Number of points that lie in training parcels, or in the pixel of a training point.
+def count_inside_parcels(points: "GeoDataFrame", parcels: "GeoDataFrame", pixel: float) -> int:
+    """Return the number of points that are inside training parcels, or in the pixel of a training point.
 
     Args:
         points: reference points in the map's CRS.
@@ -43,7 +67,62 @@ def inside(points: "GeoDataFrame", parcels: "GeoDataFrame", pixel: float) -> int
         pixel: side of the map's pixels, in units of its CRS.
     """
     parcels = parcels[parcels.geometry.notna() & ~parcels.geometry.is_empty].to_crs(points.crs)
-    dots = parcels.geometry.geom_type == "Point"
-    places = parcels.geometry.where(~dots, parcels.geometry.buffer(pixel / 2, cap_style="square"))
-    found = points.sindex.query(places, predicate="intersects")[1]
-    return len(set(found.tolist()))
+    is_point = parcels.geometry.geom_type == "Point"
+    # A training point stands for the pixel around it.
+    polygons = parcels.geometry.where(~is_point, parcels.geometry.buffer(pixel / 2, cap_style="square"))
+    inside = points.sindex.query(polygons, predicate="intersects")[1]
+    return len(set(inside.tolist()))
+
+
+def find_training_data(map_path: Path) -> Path | None:
+    """Return the file of training parcels to which the STAC item next to a map leads; None if it leads to none.
+
+    The map's item links to the model's item (`derived_from`), one of whose assets is the file.
+    """
+    item = map_path.parent / MAP_ITEM
+    links = (link for link in _read_object(item).get("links", []) if link.get("rel") == "derived_from")
+    for model in _local_paths(item, links):
+        assets = _read_object(model).get("assets", {}).values()
+        for path in _local_paths(
+            model, (asset for asset in assets if TRAINING_DATA_ROLE in (asset.get("roles") or []))
+        ):
+            return path
+    return None
+
+
+def _local_paths(document: Path, entries: Iterable[dict[str, Any]]) -> Iterator[Path]:
+    """Paths on this disk of the links or assets of a STAC document, whose hrefs may be relative to it."""
+    for entry in entries:
+        href = urlparse(str(entry.get("href", "")))
+        if href.scheme in ("", "file") and href.path:
+            yield document.parent / unquote(href.path)
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """A JSON object; empty if the file is absent or contains something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def read_scores(path: Path) -> dict[str, Any]:
+    """Read scores on unseen blocks as `agrifm train` writes them; numbers that are not finite become None.
+
+    Raises:
+        AssessmentError: the file is absent, or does not contain scores of models.
+    """
+    doing = f"reading the scores {path}"
+    try:
+        scores = finite_or_none(json.loads(path.read_text(encoding="utf-8")))
+        complete = all({"overall_accuracy", "macro_f1"} <= set(model) for model in scores["models"].values())
+    except FileNotFoundError as error:
+        raise AssessmentError(f"{doing}: the file does not exist; `agrifm train` writes it", path=path) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AssessmentError(
+            f"{doing}: it does not contain scores of models; give the scores.json of `agrifm train`", path=path
+        ) from error
+    if not complete:
+        raise AssessmentError(f"{doing}: a model in it lacks overall_accuracy or macro_f1; train it again", path=path)
+    return dict(scores)

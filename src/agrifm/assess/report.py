@@ -1,4 +1,4 @@
-"""Assesses a map with reference points: accuracies and true areas with intervals, as JSON and as a page to read."""
+"""The assessment of a map: accuracies and true areas with intervals, as JSON and as a page to read."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from agrifm.assess.class_map import ClassMap, read_map
-from agrifm.assess.confusion import Confusion, compare
+from agrifm.assess.confusion import Confusion, count_confusion
 from agrifm.assess.estimators import Estimate, stratified_estimates
-from agrifm.assess.reference import inside
-from agrifm.assess.training import find_training, read_scores
+from agrifm.assess.reference import count_inside_parcels, find_training_data, read_scores
 from agrifm.errors import AssessmentError, OutputError
 from agrifm.files import MARKER, require_ours, write_directory, write_json, write_text
 from agrifm.pictures import require_packages
@@ -19,7 +18,7 @@ from agrifm.vectors import read_vector
 
 KIND = "report"
 FILES = ("report.json", "report.html", MARKER)
-"""What a report's directory holds."""
+"""Files in a report's directory."""
 
 
 def assess(
@@ -33,18 +32,18 @@ def assess(
 ) -> dict[str, Any]:
     """Estimate a map's accuracies and the true areas of its classes; write `report.json` and `report.html` to `out`.
 
-    The estimators are the stratified ones of Olofsson et al. 2014; they presume points drawn at random within each
+    The estimators are the stratified ones of Olofsson et al. 2014; they assume points drawn at random within each
     map class, as `agrifm assess design` draws them. Intervals are 95 % (1.96 standard errors), not clipped.
 
     Args:
-        map_path: GeoTIFF of classes, ours or another's.
+        map_path: GeoTIFF of classes, from agrifm or any other source.
         reference: vector file of points.
         label: its column of class codes.
-        out: the report's directory, new or holding an earlier report, which is replaced.
+        out: the report's directory, new or with an earlier report, which is replaced.
         scores: `scores.json` of the training, to show models side by side on unseen blocks.
-        training: vector file of the training parcels, in which reference points are counted; when absent, the one
-            that the STAC item beside the map leads to, if any.
-        truth: raster of true classes, shown beside the map.
+        training: vector file of the training parcels, in which reference points are counted; by default the one
+            to which the STAC item next to the map leads, if any.
+        truth: raster of true classes, shown next to the map.
 
     Returns:
         The content of `report.json`.
@@ -55,10 +54,10 @@ def assess(
         OutputError: `out` is not a report's directory, or cannot be written.
     """
     require_packages(f"assessing the map {map_path}", "matplotlib", "jinja2")
-    _require_place(out)
+    _require_replaceable(out)
     block_scores = read_scores(scores) if scores else None
     mapped = read_map(map_path)
-    confusion = compare(mapped, reference, label)
+    confusion = count_confusion(mapped, reference, label)
     warnings = [*mapped.warnings, *confusion.warnings, *_training_warnings(mapped, confusion, map_path, training)]
     report = {
         **_models(block_scores),
@@ -68,17 +67,17 @@ def assess(
         "warnings": warnings,
         "provenance": _provenance(mapped, reference, label),
     }
-    from agrifm.assess.page import render
+    from agrifm.assess.page import render_page
 
-    page = render(report, mapped, confusion, block_scores, truth)
+    page = render_page(report, mapped, confusion, block_scores, truth)
     with write_directory(out, KIND) as partial:
         write_json(partial / "report.json", report)
         write_text(partial / "report.html", page)
     return report
 
 
-def describe(report: dict[str, Any]) -> list[str]:
-    """The report in sentences: warnings, accuracy, and each class's area with its interval."""
+def report_lines(report: dict[str, Any]) -> list[str]:
+    """Describe a report in sentences: warnings, accuracy, and each class's area with its interval."""
     low, high = report["overall_accuracy"]["interval"]
     lines = [f"warning: {warning}" for warning in report["warnings"]]
     lines.append(f"overall accuracy {report['overall_accuracy']['estimate']:.3f} ({low:.3f} to {high:.3f})")
@@ -91,33 +90,34 @@ def describe(report: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _require_place(out: Path) -> None:
-    """Refuse a directory that is not a report's, or in which somebody keeps other files."""
+def _require_replaceable(out: Path) -> None:
+    """Refuse a directory that is not a report's, or that contains other files too."""
     require_ours(out, KIND)
     others = sorted(path.name for path in out.iterdir() if path.name not in FILES) if out.is_dir() else []
     if others:
         raise OutputError(
-            f"writing a report to {out}: beside an earlier report it holds {', '.join(others[:3])}, which would be "
-            "lost; move that elsewhere or choose another directory"
+            f"writing a report to {out}: next to an earlier report it contains {', '.join(others[:3])}, which would be "
+            "lost; move that elsewhere or choose another directory",
+            files=others,
         )
 
 
 def _numbers(confusion: Confusion) -> dict[str, Any]:
-    """Estimates as plain numbers; undefined ones are None."""
+    """Return the estimates as plain numbers; undefined ones are None."""
     names = [entry.name for entry in confusion.classes]
-    found = stratified_estimates(confusion.counts, confusion.hectares, names, confusion.complete)
+    estimates = stratified_estimates(confusion.counts, confusion.hectares, names, confusion.complete)
     return {
-        "overall_accuracy": _plain(found.overall),
-        "users_accuracy": _per_class(confusion, found.users),
-        "producers_accuracy": _per_class(confusion, found.producers),
+        "overall_accuracy": _plain(estimates.overall),
+        "users_accuracy": _per_class(confusion, estimates.users),
+        "producers_accuracy": _per_class(confusion, estimates.producers),
         "areas": [
             {
                 "code": entry.code,
                 "name": entry.name,
                 "mapped_ha": float(confusion.hectares[i]),
-                "area_ha": float(found.area.value[i]),
-                "standard_error_ha": float(found.area.error[i]),
-                "interval_ha": [float(found.area.low[i]), float(found.area.high[i])],
+                "area_ha": float(estimates.area.value[i]),
+                "standard_error_ha": float(estimates.area.error[i]),
+                "interval_ha": [float(estimates.area.low[i]), float(estimates.area.high[i])],
             }
             for i, entry in enumerate(confusion.classes)
         ],
@@ -142,7 +142,7 @@ def _plain(estimate: Estimate) -> dict[str, Any]:
 
 
 def _models(scores: dict[str, Any] | None) -> dict[str, Any]:
-    """Scores on unseen blocks: each model's, and how the blocks were divided."""
+    """Return the scores on unseen blocks of each model, and how the blocks were divided."""
     if scores is None:
         return {}
     about = {key: scores[key] for key in ("majority_class", "scored", "blocks", "differences") if key in scores}
@@ -150,24 +150,24 @@ def _models(scores: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _training_warnings(mapped: ClassMap, confusion: Confusion, map_path: Path, training: Path | None) -> list[str]:
-    """Count the reference points on which the model was trained; they say nothing of ground that it did not see."""
-    parcels = training or find_training(map_path)
+    """Warn of reference points on which the model was trained; they do not show how it does on unseen ground."""
+    parcels = training or find_training_data(map_path)
     if parcels is None:
         return []
     try:
-        number = inside(
+        count = count_inside_parcels(
             confusion.points,
             read_vector(parcels, f"reading the training parcels {parcels}", AssessmentError),
             mapped.grid.resolution,
         )
     except AssessmentError as error:
-        if training:
+        if training:  # it was named by the user; a file that was only found may be gone
             raise
-        return [f"whether reference points lie in training parcels was not checked: {error}"]
-    if not number:
+        return [f"whether reference points are inside training parcels was not checked: {error}"]
+    if not count:
         return []
     return [
-        f"{number} of {len(confusion.points)} reference points lie inside training parcels; the map is likely to be "
+        f"{count} of {len(confusion.points)} reference points are inside training parcels; the map is likely to be "
         "right there, so accuracies are too high; leave those points out or draw new ones"
     ]
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agrifm.files import finite_or_none
 from agrifm.inference.predictor import TrainedModel
 from agrifm.legend import UNLABELLED
 from agrifm.samples.labels import Labels
@@ -67,7 +68,7 @@ def score(predicted: NDArray[np.uint8], unseen: Unseen, codes: tuple[str, ...]) 
     counted = (unseen.label != UNLABELLED) & (predicted != UNLABELLED)
     per_block = _block_counts(predicted, unseen, counted, classes)
     counts = per_block.sum(axis=0)
-    scores: dict[str, Any] = _finite(
+    scores: dict[str, Any] = finite_or_none(
         {
             "overall_accuracy": overall_accuracy(counts),
             "overall_accuracy_interval": block_interval(per_block, overall_accuracy),
@@ -89,7 +90,7 @@ def compare(first: NDArray[np.uint8], second: NDArray[np.uint8], unseen: Unseen,
     counted = (unseen.label != UNLABELLED) & (first != UNLABELLED) & (second != UNLABELLED)
     of_first, of_second = (_block_counts(predicted, unseen, counted, classes) for predicted in (first, second))
     better, worse = (macro_f1(counts.sum(axis=0), unseen.scored) for counts in (of_first, of_second))
-    found: dict[str, Any] = _finite(
+    found: dict[str, Any] = finite_or_none(
         {
             "macro_f1": better - worse,
             "macro_f1_interval": paired_interval(of_first, of_second, lambda drawn: macro_f1(drawn, unseen.scored)),
@@ -125,11 +126,3 @@ def _parcel_counts(predicted: NDArray[np.uint8], unseen: Unseen, classes: int) -
     true = np.zeros(len(parcels), np.uint8)
     true[number] = unseen.label[inside]
     return confusion_counts(votes.argmax(axis=1).astype(np.uint8), true, classes)
-
-
-def _finite(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {key: _finite(value) for key, value in content.items()}
-    if isinstance(content, tuple | list):
-        return [_finite(value) for value in content]
-    return None if isinstance(content, float) and not np.isfinite(content) else content

@@ -1,30 +1,29 @@
-"""Where the pixels of each sensor land: scenes of a ground that is a formula, in the providers' own grids, to a cube.
+"""Where the pixels of each sensor land in a cube: scenes of an analytic surface, in the providers' own grids.
 
     python benchmarks/alignment.py --out benchmarks/results
 
-Every provider grid is written as it is delivered: Sentinel-2's 10 and 20 m pixels on MGRS corners, Landsat's corners
-15 m off multiples of 30 m, MODIS' sinusoidal 463 m. The error is the shift that explains best, by least squares over
-the formula's own slopes, what the cube holds beside the formula at the centres of its pixels.
+Every grid is written as the provider delivers it: Sentinel-2's 10 and 20 m pixels on MGRS corners, Landsat's corners
+15 m off multiples of 30 m, MODIS' sinusoidal 463 m. The error is the shift that best explains, by least squares over
+the surface's slopes, how the cube differs from the surface at the centres of its pixels.
 """
 
 import argparse
 import datetime
-import os
-import platform
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import rasterio
 from affine import Affine
+from measure import Command, table
 from numpy.typing import NDArray
 from pyproj import Transformer
 from shapely.geometry import box
 
 from agrifm.cube.build import build_cube
 from agrifm.grid import LONLAT, reproject
-from agrifm.record import running_versions
 from agrifm.scene.products import Product, find_product
 from agrifm.scene.read import FileAsset, Scene
 from agrifm.scene.search import Search
@@ -42,18 +41,18 @@ Plane = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Ground:
-    """Reflectance 0.3 with ten waves of many pixels, and its slopes, at places in UTM metres."""
+class Surface:
+    """Reflectance 0.3 with ten waves of many pixels, and its slopes, at UTM coordinates in metres."""
 
     wave: float
     """Shortest wave, metres."""
 
     def waves(self) -> tuple[Plane, Plane, Plane]:
         """Waves per metre east and north, and phases."""
-        draw = np.random.default_rng(1)
-        angle, phase = draw.uniform(0, 2 * np.pi, (2, 10))
-        often = 2 * np.pi / (self.wave * draw.uniform(1, 3, 10))
-        return often * np.cos(angle), often * np.sin(angle), phase
+        generator = np.random.default_rng(1)
+        angle, phase = generator.uniform(0, 2 * np.pi, (2, 10))
+        frequency = 2 * np.pi / (self.wave * generator.uniform(1, 3, 10))
+        return frequency * np.cos(angle), frequency * np.sin(angle), phase
 
     def at(self, x: Plane, y: Plane) -> Plane:
         """Reflectance."""
@@ -65,11 +64,11 @@ class Ground:
 
     def slopes(self, x: Plane, y: Plane) -> tuple[Plane, Plane]:
         """Change of reflectance per metre to the east and to the north."""
-        turned = [
+        cosines = [
             (east, north, 0.01 * np.cos(east * (x - LEFT) + north * (y - TOP) + phase))
             for east, north, phase in zip(*self.waves(), strict=True)
         ]
-        return sum(east * one for east, _, one in turned), sum(north * one for _, north, one in turned)
+        return sum(east * cosine for east, _, cosine in cosines), sum(north * cosine for _, north, cosine in cosines)
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,8 @@ class Case:
 
 def cases() -> list[Case]:
     """The grids of the providers around the area."""
-    turn = Transformer.from_crs(UTM, SINUSOIDAL, always_xy=True)
-    x, y = turn.transform(LEFT + 19_200, TOP - 19_200)
+    to_sinusoidal = Transformer.from_crs(UTM, SINUSOIDAL, always_xy=True)
+    x, y = to_sinusoidal.transform(LEFT + 19_200, TOP - 19_200)
     column, row = np.floor(x / MODIS_PIXEL) - 70, np.floor(-y / MODIS_PIXEL) - 70
     s2, landsat, modis = "sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061"
     return [
@@ -109,29 +108,30 @@ def cases() -> list[Case]:
 def measure(case: Case, directory: Path) -> tuple[float, float, float, float]:
     """Error to the east and to the south, their distance, and the pixel of the cube, metres."""
     product = find_product(case.product)
-    ground = Ground(wave=12 * case.transform.a)
-    scene = write_scene(case, product, ground, directory)
+    surface = Surface(wave=12 * case.transform.a)
+    scene = write_scene(case, product, surface, directory)
     area = reproject(box(LEFT + 10, TOP - case.side + 10, LEFT + case.side - 10, TOP - 10), UTM, LONLAT)
-    cube = build_cube(directory / "cube.zarr", Search([scene]), SEASON, area)
+    # the surface has no dark pixels by which offsets could be checked
+    cube = build_cube(directory / "cube.zarr", Search([scene]), SEASON, area, offset="metadata")
     sensor = cube.sensors[product.sensor]
     stored = np.asarray(sensor.group["values"][0, sensor.input.bands.index(case.band)]) * 1e-4
     x, y = np.meshgrid(sensor.grid.x, sensor.grid.y)
-    east, north = ground.slopes(x, y)
+    east, north = surface.slopes(x, y)
     inner = np.s_[2:-2, 2:-2]
-    design = np.stack([-east[inner].ravel(), -north[inner].ravel(), ground.at(x, y)[inner].ravel() - 0.3], axis=1)
-    found, *_ = np.linalg.lstsq(design, (stored - ground.at(x, y))[inner].ravel(), rcond=None)
-    return float(found[0]), float(-found[1]), float(np.hypot(found[0], found[1])), sensor.grid.resolution
+    design = np.stack([-east[inner].ravel(), -north[inner].ravel(), surface.at(x, y)[inner].ravel() - 0.3], axis=1)
+    shift, *_ = np.linalg.lstsq(design, (stored - surface.at(x, y))[inner].ravel(), rcond=None)
+    return float(shift[0]), float(-shift[1]), float(np.hypot(shift[0], shift[1])), sensor.grid.resolution
 
 
-def write_scene(case: Case, product: Product, ground: Ground, directory: Path) -> Scene:
-    """Every asset of one scene: the ground at the centres of the provider's pixels, clear everywhere."""
+def write_scene(case: Case, product: Product, surface: Surface, directory: Path) -> Scene:
+    """Every asset of one scene: the surface at the centres of the provider's pixels, clear everywhere."""
     rows, cols = np.indices(case.shape)
     x, y = case.transform * (cols + 0.5, rows + 0.5)
     if case.crs != UTM:
         x, y = Transformer.from_crs(case.crs, UTM, always_xy=True).transform(x, y)
     baseline = "05.10" if product.sensor == "sentinel-2" else None
     offset = -0.1 if baseline else product.offset
-    numbers = np.rint((ground.at(x, y) - offset) / product.scale)
+    numbers = np.rint((surface.at(x, y) - offset) / product.scale)
     clear = {"sentinel-2": 4, "landsat": 21824, "modis": 8}[product.sensor]
     kind = "int16" if product.nodata < 0 else "uint16"
     planes: dict[str, tuple[Plane, str, int]] = dict.fromkeys(product.assets.values(), (numbers, kind, product.nodata))
@@ -141,36 +141,25 @@ def write_scene(case: Case, product: Product, ground: Ground, directory: Path) -
     for key, (plane, dtype, nodata) in planes.items():
         profile = {"driver": "GTiff", "count": 1, "height": case.shape[0], "width": case.shape[1], "dtype": dtype}
         crs = rasterio.CRS.from_user_input(case.crs)
-        where = {"crs": crs, "transform": case.transform, "nodata": nodata}
-        with rasterio.open(directory / f"{key}.tif", "w", **profile, **where) as file:
+        georeference = {"crs": crs, "transform": case.transform, "nodata": nodata}
+        with rasterio.open(directory / f"{key}.tif", "w", **profile, **georeference) as file:
             file.write(plane.astype(dtype), 1)
     assets = {key: FileAsset(directory / f"{key}.tif") for key in planes}
     last = DAY + datetime.timedelta(days=product.period - 1) if product.is_composite else None
     return Scene("A", product, DAY, assets, "made", last, baseline)
 
 
-def main() -> None:
-    """Measure and print; with --out also write a dated file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    lines = [
-        f"date       {datetime.date.today()}",
-        f"hardware   {os.cpu_count()} x {platform.processor() or platform.machine()}",
-        f"versions   {', '.join(f'{name} {number}' for name, number in running_versions('rasterio').items())}",
-        "command    python benchmarks/alignment.py",
-        "",
-        f"{'grid of the provider':<28} {'east, m':>8} {'south, m':>9} {'error, m':>9} {'cube, m':>8} {'pixels':>7}",
-    ]
+def report(_: argparse.Namespace) -> Iterator[str]:
+    """A line for each grid of a provider."""
+    rows = []
     for case in cases():
         with tempfile.TemporaryDirectory() as scratch:
             east, south, error, pixel = measure(case, Path(scratch))
-        lines.append(f"{case.title:<28} {east:>8.2f} {south:>9.2f} {error:>9.2f} {pixel:>8.0f} {error / pixel:>7.3f}")
-    print("\n".join(lines))
-    if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / f"{datetime.date.today()}-alignment.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        rows.append((case.title, f"{east:.2f}", f"{south:.2f}", f"{error:.2f}", f"{pixel:.0f}", f"{error / pixel:.3f}"))
+    yield from table(("grid of the provider", "east, m", "south, m", "error, m", "cube, m", "pixels"), rows)
 
+
+main = Command(__doc__, report, packages=("rasterio",))
 
 if __name__ == "__main__":
     main()

@@ -1,24 +1,21 @@
-"""How much room a season leaves: forests on all, part, and more than can be observed, on the same unseen pixels.
+"""How much accuracy a season leaves to gain: forests on all, part, and more than can be observed, on the same pixels.
 
 All forests have 300 trees of the usual shape and learn from the same pixels of the training blocks. The noise-free
-forest sees every day of the season as a sensor with Sentinel-2's bands and point spread would under a clear sky, the
-sun always at one height; the forest of a single date sees all sensors at the step that is best on the validation
+forest sees every day of the season as a sensor with Sentinel-2's bands and point spread would under a clear sky, with
+the sun always at one height; the forest of a single date sees all sensors at the step that is best on the validation
 blocks. Differences are to the forest on gap-filled series, with a paired interval over blocks.
 
     python benchmarks/baselines.py demo [--out benchmarks/results/DATE-baselines.txt]
 
-DIR is a finished demo: the season must be the one that `agrifm.demo` simulates, of which the truth is drawn again.
+`demo` is a finished demo: its season must be the one that `agrifm.demo` simulates, because the truth is drawn again.
 """
 
 import argparse
-import os
-import platform
 import time
 from collections.abc import Iterator
-from datetime import date
-from pathlib import Path
 
 import numpy as np
+from measure import DEMO, Command, table
 from numpy.typing import NDArray
 
 from agrifm.classic.features import KINDS, Kind, Rows
@@ -41,42 +38,35 @@ from agrifm.train.forest import chosen_rows
 REGION, YEAR, SEED = "oceanic", 2024, 0
 """Of the demo's season."""
 TEST_PIXELS = 20_000
-"""Drawn from the unseen blocks, the same for every forest."""
+"""Pixels drawn from the unseen blocks, the same for every forest."""
 CLEAR = Geometry(sun_zenith=40.0, view_zenith=0.0, relative_azimuth=0.0)
 
 
-def main() -> None:
-    """Print the table, and write it with --out."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("directory", type=Path)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    project = read_project(options.directory)
-    lines = [
-        f"baselines, {date.today()}, {platform.machine()}, {os.cpu_count()} cores; {TREES} trees, seed {SEED}",
-        f"{'forest on':<44} {'macro F1':>8} {'difference':>26} {'features':>9} {'seconds':>8}",
-    ]
-    for line in table(project):
-        lines.append(line)
-        print(line, flush=True)
-    if options.out:
-        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+Score = tuple[NDArray[np.int64], int, float]
+"""Counts (block, predicted, true), number of features, seconds of growing."""
 
 
-def table(project: Project) -> Iterator[str]:
-    """A line per forest."""
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """A line for each forest."""
+    header = ("forest on", "macro F1", "difference", "features", "seconds")
+    yield f"{TREES} trees, seed {SEED}"
+    yield from table(header, rows(read_project(options.directory)))
+
+
+def rows(project: Project) -> Iterator[tuple[str, ...]]:
+    """A row for each forest."""
     cube = open_cube(project.cube)
     data = prepare(cube, project_labels(project, cube), project.labels.block, project.model)
     split = Pixels(data, project.model.side)
-    reference = split.score(*(split.rows[part]["series"] for part in ("training", "test")))
-    yield split.line("gap-filled series", reference, reference)
+    reference = split.score(*(split.rows[fold]["series"] for fold in ("training", "test")))
+    yield split.row("gap-filled series", reference, reference)
     for kind, title in (("statistics", "  and statistics in time"), ("neighbourhood", "  and 5 x 5 neighbourhoods")):
         assert kind in KINDS
-        yield split.line(title, split.score(*(split.rows[part][kind] for part in ("training", "test"))), reference)
+        yield split.row(title, split.score(*(split.rows[fold][kind] for fold in ("training", "test"))), reference)
     step, single = split.best_step()
-    yield split.line(f"the best single date (step {step} of {data.tiles.steps.size})", single, reference)
+    yield split.row(f"the best single date (step {step} of {data.tiles.steps.size})", single, reference)
     daily = split.noise_free()
-    yield split.line("noise-free daily series", split.score(daily["training"], daily["test"]), reference)
+    yield split.row("noise-free daily series", split.score(daily["training"], daily["test"]), reference)
 
 
 class Pixels:
@@ -97,8 +87,8 @@ class Pixels:
         self.places: dict[str, NDArray[np.intp]] = {fold: places for fold, (_, places) in found.items()}
         self.label = {fold: data.labels.label.ravel()[places] for fold, places in self.places.items()}
 
-    def score(self, training: Rows, rows: Rows, fold: str = "test") -> tuple[NDArray[np.int64], int, float]:
-        """Counts (block, predicted, true) on a fold, features, and seconds of growing."""
+    def score(self, training: Rows, rows: Rows, fold: str = "test") -> Score:
+        """The score of a forest on a fold."""
         began = time.perf_counter()
         forest = grow(training, self.label["training"], Shape(), TREES, SEED)
         seconds = time.perf_counter() - began
@@ -107,7 +97,7 @@ class Pixels:
         np.add.at(counts, (number, forest.predict(rows), self.label[fold]), 1)
         return counts, training.shape[1], seconds
 
-    def best_step(self) -> tuple[int, tuple[NDArray[np.int64], int, float]]:
+    def best_step(self) -> tuple[int, Score]:
         """The step, counted from 1, whose forest is best on the validation blocks, and its scores on the test ones."""
         steps, first, columns = self.data.tiles.steps.size, 0, []
         for sensor in self.data.sensors:
@@ -117,8 +107,8 @@ class Pixels:
         by_step = np.concatenate(columns, axis=1)
         series = {fold: rows["series"] for fold, rows in self.rows.items()}
         validated = [
-            self._macro(self.score(series["training"][:, own], series["validation"][:, own], "validation")[0])
-            for own in by_step
+            self._macro(self.score(series["training"][:, chosen], series["validation"][:, chosen], "validation")[0])
+            for chosen in by_step
         ]
         best = int(np.argmax(validated))
         return best + 1, self.score(*(series[fold][:, by_step[best]] for fold in ("training", "test")))
@@ -134,36 +124,33 @@ class Pixels:
         places = np.concatenate([self.places[fold] for fold in folds])
         rows, cols = np.divmod(places, cube.target.shape[1])
         x, y = cube.target.transform * (cols + 0.5, rows + 0.5)
-        assert cube.target.crs == plan.grid.crs, "the cube lies in the region's UTM zone"
+        assert cube.target.crs == plan.grid.crs, "the cube is in the region's UTM zone"
         prints = {
             size: footprint(granule.ground.cells, x, y, gaussian(POINT_SPREAD["sentinel-2", size])) for size in (10, 20)
         }
         days = np.arange(day_number(cube.season.start), day_number(cube.season.end) + 1)
-        found = np.empty((len(places), len(days), len(bands)), np.float32)
+        reflectance = np.empty((len(places), len(days), len(bands)), np.float32)
         for number, day in enumerate(days.tolist()):
             nodes = granule.ground.nodes(day, bands, CLEAR)
             for band, column in enumerate(bands):
-                found[:, number, band] = prints[int(column.ground_sampling_distance)] @ nodes[:, band]
-        flat = found.reshape(len(places), -1)
+                reflectance[:, number, band] = prints[int(column.ground_sampling_distance)] @ nodes[:, band]
+        flat = reflectance.reshape(len(places), -1)
         first = len(self.places["training"])
         return {"training": flat[:first], "test": flat[first:]}
 
-    def line(
-        self,
-        title: str,
-        found: tuple[NDArray[np.int64], int, float],
-        reference: tuple[NDArray[np.int64], int, float],
-    ) -> str:
-        """A line of the table."""
-        counts, features, seconds = found
-        own, other = self._macro(counts), self._macro(reference[0])
+    def row(self, title: str, score: Score, reference: Score) -> tuple[str, ...]:
+        """A row of the table."""
+        counts, features, seconds = score
+        macro, other = self._macro(counts), self._macro(reference[0])
         low, high = paired_interval(counts, reference[0], lambda drawn: macro_f1(drawn, self.data.unseen.scored))
-        difference = "" if found is reference else f"{own - other:+.3f} ({low:+.3f} to {high:+.3f})"
-        return f"{title:<44} {own:8.3f} {difference:>26} {features:9d} {seconds:8.1f}"
+        difference = "" if score is reference else f"{macro - other:+.3f} ({low:+.3f} to {high:+.3f})"
+        return title, f"{macro:.3f}", difference, str(features), f"{seconds:.1f}"
 
     def _macro(self, counts: NDArray[np.int64]) -> float:
         return macro_f1(counts.sum(axis=0), self.data.unseen.scored)
 
+
+main = Command(__doc__, report, DEMO, ("scikit-learn",))
 
 if __name__ == "__main__":
     main()

@@ -4,15 +4,12 @@
     python benchmarks/cube_check.py --regions oceanic --seeds 5     other ones
     python benchmarks/cube_check.py --cubes DIR/cube.zarr …         cubes that exist, in directories such as oceanic-1
 
-Swaps and dates are planted in memory, so that only what the pixels say counts: dates that leave the season, or that no
-longer agree with the provenance or with the days on which composites begin, are found by the structure alone. A swap is
-judged by the sensor alone first; where that says nothing, beside the other sensors of the cube.
+Swaps and dates are planted in memory, so that only the pixels count: dates that leave the season, or that no longer
+agree with the provenance or with the days on which composites begin, are found by the structure alone. A swap is judged
+by the sensor alone first; where that finds nothing, together with the other sensors of the cube.
 """
 
 import argparse
-import datetime
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +18,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+from measure import Command, table
 from numpy.typing import NDArray
 
 from agrifm.cube.build import build_cube
@@ -30,7 +28,6 @@ from agrifm.cube.qc.sample_windows import Look, look_at
 from agrifm.cube.qc.thresholds import Finding
 from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import SceneError
-from agrifm.record import running_versions
 from agrifm.scene.area import read_area
 from agrifm.scene.products import PRODUCTS
 from agrifm.scene.search import search_catalog
@@ -41,7 +38,7 @@ REGIONS = ("oceanic", "mediterranean", "monsoon", "southern")
 NAMES = ("sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061")
 MOVES = (-30, 30)
 STEP = int(SHIFTS[1] - SHIFTS[0])
-WORDS = {"beside": "named beside the other sensors", "found": "laid to other bands", "missed": "missed"}
+WORDS = {"beside": "named with the other sensors", "found": "attributed to other bands", "missed": "missed"}
 WIDE = np.arange(SHIFTS[0] + min(MOVES), SHIFTS[-1] + max(MOVES) + 1, STEP)
 SET_ON = {"oceanic-1", "oceanic-2", "southern-1", "monsoon-1"}
 """Cubes on which the limits were set; all others are unseen."""
@@ -54,32 +51,10 @@ class Row:
     name: str
     alarms: list[Finding]
     swaps: dict[tuple[str, str, str], str]
-    """By sensor and bands: "named" by the sensor alone, "beside" others, "found" as another swap, "missed"."""
+    """By sensor and bands: "named" by the sensor alone, "beside" = with the others, "found" as another, "missed"."""
     dates: dict[tuple[str, int], str]
-    """By sensor and move: "named", "one of two", "laid to another" or "missed"."""
+    """By sensor and move: "named", "one of two", "attributed to another" or "missed"."""
     seconds: float
-
-
-def main() -> None:
-    """Measure and print; with --out also write a dated file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cubes", type=Path, nargs="*", default=[])
-    parser.add_argument("--regions", nargs="*", default=REGIONS)
-    parser.add_argument("--seeds", type=int, nargs="*", default=(1, 2, 14, 15))
-    parser.add_argument("--size", type=float, default=2.5, help="kilometres")
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        made = simulated(Path(scratch), options.regions, options.seeds, options.size)
-        rows = [measure(cube) for cube in (map(open_cube, options.cubes) if options.cubes else made)]
-    ground = (
-        f"--regions {' '.join(options.regions)} --seeds {' '.join(map(str, options.seeds))} --size {options.size:g}"
-    )
-    text = written(rows, f"python benchmarks/cube_check.py {'--cubes …' if options.cubes else ground}")
-    print(text)
-    if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / f"{datetime.date.today()}-cube-check.txt").write_text(text + "\n", encoding="utf-8")
 
 
 def simulated(scratch: Path, regions: Sequence[str], seeds: Sequence[int], size: float) -> Iterator[Cube]:
@@ -155,79 +130,78 @@ def moved_dates(
             elif any(name in finding.where for finding in found):
                 yield (name, move), "one of two"
             else:
-                yield (name, move), "laid to another" if found else "missed"
+                yield (name, move), "attributed to another" if found else "missed"
 
 
-def table(rows: Sequence[Row]) -> list[str]:
+SENSORS = ("sentinel-2", "landsat", "modis")
+
+
+def lines_of(rows: Sequence[Row]) -> Iterator[str]:
     """A line per cube, and the sums."""
-    lines = [
-        f"{'':<25}{'swapped bands named':>36}{'dates moved by 30 days':>29}",
-        f"{'cube':<18}{'alarms':>7}{'sentinel-2':>12}{'landsat':>12}{'modis':>12}{'named':>9}{'one of two':>12}"
-        f"{'missed':>8}",
-    ]
-    sensors = ("sentinel-2", "landsat", "modis")
+    cells = []
     for row in rows:
-        swaps = [_share([was for key, was in row.swaps.items() if key[0] == name]) for name in sensors]
-        dates = list(row.dates.values())
-        missed = len(dates) - dates.count("named") - dates.count("one of two")
-        lines.append(
-            f"{row.name:<18}{len(row.alarms):>7}{swaps[0]:>12}{swaps[1]:>12}{swaps[2]:>12}"
-            f"{dates.count('named'):>9}{dates.count('one of two'):>12}{missed:>8}"
-        )
-    lines += ["", f"clean cubes with an alarm: {sum(bool(row.alarms) for row in rows)} of {len(rows)}"]
-    for name in sensors:
+        swaps = [_share([was for key, was in row.swaps.items() if key[0] == name]) for name in SENSORS]
+        cells.append((row.name, len(row.alarms), *swaps, *_dates([row])[:3]))
+    yield from table(("cube", "alarms", *(f"{name} swaps" for name in SENSORS), "dates", "one of two", "missed"), cells)
+    yield "swaps: of two bands, named; dates moved by 30 days: named, named as one of two sensors, missed"
+    yield ""
+    yield f"clean cubes with an alarm: {sum(bool(row.alarms) for row in rows)} of {len(rows)}"
+    for name in SENSORS:
         was = [verdict for row in rows for key, verdict in row.swaps.items() if key[0] == name]
         if was:
-            lines.append(
+            yield (
                 f"swaps of two bands of {name}: {was.count('named')} of {len(was)} named by the sensor alone, "
-                f"{was.count('beside')} more beside the others, {was.count('found')} laid to other bands, "
+                f"{was.count('beside')} more with the others, {was.count('found')} attributed to other bands, "
                 f"{was.count('missed')} missed"
             )
-    dates = [verdict for row in rows for verdict in row.dates.values()]
-    if dates:
-        others = len(dates) - dates.count("named") - dates.count("one of two")
-        lines.append(
-            f"dates moved by 30 days: {dates.count('named')} of {len(dates)} named, {dates.count('one of two')} told "
-            f"of two sensors, {others} missed or laid to another"
+    named_, of_two, others, count = _dates(rows)
+    if count:
+        yield (
+            f"dates moved by 30 days: {named_} of {count} named, {of_two} as one of two sensors, {others} missed or "
+            "attributed to another"
         )
-    return lines
+
+
+def _dates(rows: Sequence[Row]) -> tuple[int, int, int, int]:
+    """Moves that were named, named as one of two, missed or attributed to another, and all."""
+    dates = [verdict for row in rows for verdict in row.dates.values()]
+    named_, of_two = dates.count("named"), dates.count("one of two")
+    return named_, of_two, len(dates) - named_ - of_two, len(dates)
 
 
 def _share(verdicts: Sequence[str]) -> str:
-    """Swaps named, alone or beside other sensors, of all."""
-    return f"{sum(one in ('named', 'beside') for one in verdicts)} of {len(verdicts)}" if verdicts else "-"
+    """Swaps named, alone or with other sensors, of all."""
+    return f"{sum(verdict in ('named', 'beside') for verdict in verdicts)} of {len(verdicts)}" if verdicts else "-"
 
 
-def written(rows: Sequence[Row], command: str) -> str:
-    """The dated table, cubes on which the limits were set apart from others."""
-    versions = ", ".join(f"{name} {number}" for name, number in running_versions("scipy", "zarr").items())
-    lines = [
-        f"date       {datetime.date.today()}",
-        f"hardware   {os.cpu_count()} x {platform.processor() or platform.machine()}",
-        f"versions   {versions}",
-        f"command    {command}",
-    ]
-    for title, own in (
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """Tables of cubes on which the limits were set and of others, then every alarm and every fault that was missed."""
+    with tempfile.TemporaryDirectory() as scratch:
+        made = simulated(Path(scratch), options.regions, options.seeds, options.size)
+        rows = [measure(cube) for cube in (map(open_cube, options.cubes) if options.cubes else made)]
+    for title, part in (
         ("cubes on which the limits were set", [row for row in rows if row.name in SET_ON]),
         ("unseen cubes", [row for row in rows if row.name not in SET_ON]),
     ):
-        if own:
-            lines += ["", title, *table(own)]
-    lines.append("")
+        if part:
+            yield from (title, *lines_of(part), "")
     for row in rows:
-        lines += [f"alarm on {row.name}: {finding}" for finding in row.alarms]
-        lines += [
-            f"{row.name}: {name} {one}/{two} {WORDS[was]}"
-            for (name, one, two), was in row.swaps.items()
-            if was in WORDS
-        ]
-        lines += [
-            f"{row.name}: dates of {name} {move:+d} days {was}"
-            for (name, move), was in row.dates.items()
-            if was != "named"
-        ]
-    return "\n".join(lines)
+        yield from (f"alarm on {row.name}: {finding}" for finding in row.alarms)
+        for (name, first, second), was in row.swaps.items():
+            if was in WORDS:
+                yield f"{row.name}: {name} {first}/{second} {WORDS[was]}"
+        for (name, move), was in row.dates.items():
+            if was != "named":
+                yield f"{row.name}: dates of {name} {move:+d} days {was}"
 
+
+OPTIONS = {
+    "--cubes": {"type": Path, "nargs": "*", "default": [], "help": "cubes that exist, instead of simulated ones"},
+    "--regions": {"nargs": "*", "default": REGIONS},
+    "--seeds": {"type": int, "nargs": "*", "default": (1, 2, 14, 15)},
+    "--size": {"type": float, "default": 2.5, "help": "kilometres"},
+}
+main = Command(__doc__, report, OPTIONS, ("scipy", "zarr"))
 
 if __name__ == "__main__":
     main()

@@ -1,35 +1,33 @@
-"""An exported network by onnxruntime beside PyTorch: seconds, memory, agreement, and what exporting takes.
+"""An exported network in onnxruntime and in PyTorch: seconds, memory, agreement, and the time of exporting.
 
     python benchmarks/export.py [--presets tiny small] [--runs 5] --out DATE-export.txt
 
-Both predict the same window in one process, in turn, with one thread each. Time is what the system books on the
-process, so that other programs hardly change it. Memory is that of a process of its own per runtime: the most at the
-peak, libraries included, as that is what a machine must have.
+Both predict the same window in one process, in turn, with one thread each. Time is the processor time of the process,
+so that other programs hardly change it. Memory is the peak of a process of its own per runtime, libraries included,
+because that is what a machine must have.
 """
 
 import argparse
-import multiprocessing
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from measure import CLASSES, SOURCES, head, write
-from model_speed import kilobytes
+from measure import Command, own_process, table, turns
+from network_pass import CLASSES, SOURCES
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SENSOR, FRAMES, SIDE = "sentinel-2", 24, 96
+SENSOR, FRAMES = "sentinel-2", 24
 Run = Callable[[], "NDArray[np.float32]"]
 
 
-def save(path: Path, preset_name: str) -> Path:
+def save(path: Path, preset_name: str, side: int) -> Path:
     """A network of random weights with its record, as training saves it."""
     import torch
 
@@ -57,7 +55,7 @@ def save(path: Path, preset_name: str) -> Path:
             ),
         ),
         frames=FRAMES,
-        side=SIDE,
+        side=side,
         legend=Legend.of([f"class {number}" for number in range(CLASSES)]),
         season=(date(2024, 3, 1), date(2024, 9, 30)),
     )
@@ -65,18 +63,18 @@ def save(path: Path, preset_name: str) -> Path:
     return path
 
 
-def window() -> "dict[str, NDArray[Any]]":
+def window(side: int) -> "dict[str, NDArray[Any]]":
     """One window of random reflectance, six tenths of it valid."""
     import numpy as np
 
     generator = np.random.default_rng(0)
-    image = generator.random((1, FRAMES, SOURCES[SENSOR], SIDE, SIDE), np.float32)
-    valid = generator.random((1, FRAMES, SIDE, SIDE)) < 0.6
+    image = generator.random((1, FRAMES, SOURCES[SENSOR], side, side), np.float32)
+    valid = generator.random((1, FRAMES, side, side)) < 0.6
     return {f"{SENSOR}.image": image, f"{SENSOR}.valid": valid}
 
 
-def by_pytorch(model: Path) -> Run:
-    """Predicts the window on the fast path, as maps are made with."""
+def by_pytorch(model: Path, side: int) -> Run:
+    """A function that predicts the window on the fast path, which maps are made with."""
     import torch
 
     from agrifm.models.classifier import Classifier
@@ -86,7 +84,7 @@ def by_pytorch(model: Path) -> Run:
     torch.set_num_threads(1)
     network, record = load_network(model)
     fast = ExportedNetwork(Classifier(network, record.sensors, record.series))
-    inputs = {name: torch.from_numpy(array) for name, array in window().items()}
+    inputs = {name: torch.from_numpy(array) for name, array in window(side).items()}
 
     def run() -> "NDArray[np.float32]":
         with torch.inference_mode():
@@ -95,83 +93,63 @@ def by_pytorch(model: Path) -> Run:
     return run
 
 
-def by_onnxruntime(graph: Path) -> Run:
-    """Predicts the window by the graph."""
+def by_onnxruntime(graph: Path, side: int) -> Run:
+    """A function that predicts the window with the exported graph."""
     from agrifm.models.export_record import start_session
 
-    session, inputs = start_session(graph, threads=1), window()
+    session, inputs = start_session(graph, threads=1), window(side)
     return lambda: session.run(None, inputs)[0]
 
 
-def turns(runs: dict[str, Run], count: int) -> list[dict[str, float]]:
-    """Processor seconds of each, in so many turns after one that does not count."""
-    found = []
-    for _ in range(count + 1):
-        turn = {}
-        for name, run in runs.items():
-            began = time.process_time()
-            run()
-            turn[name] = time.process_time() - began
-        found.append(turn)
-    return found[1:]
-
-
-def peak(runtime: str, model: Path, graph: Path) -> float:
-    """Bytes of a process that does nothing but predict."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
-        return pool.submit(_peak, runtime, model, graph).result()
-
-
-def _peak(runtime: str, model: Path, graph: Path) -> float:
-    run = by_pytorch(model) if runtime == "PyTorch" else by_onnxruntime(graph)
+def predict_twice(runtime: str, file: Path, side: int) -> None:
+    """What a process whose memory is measured does."""
+    run = RUNTIMES[runtime](file, side)
     run()
     run()
-    return 1024.0 * kilobytes("VmHWM")
 
 
-def report(preset_name: str, count: int) -> list[str]:
+RUNTIMES = {"PyTorch": by_pytorch, "onnxruntime": by_onnxruntime}
+
+
+def compare(preset_name: str, side: int, count: int) -> Iterator[str]:
     """The lines of a preset."""
     import numpy as np
 
     from agrifm.models.export import export
 
     with tempfile.TemporaryDirectory() as directory:
-        model, graph = Path(directory, "agrifm.safetensors"), Path(directory, "agrifm.onnx")
-        save(model, preset_name)
-        began = time.process_time()
-        export(model, graph)
-        exporting = time.process_time() - began
-        runs = {"PyTorch": by_pytorch(model), "onnxruntime": by_onnxruntime(graph)}
+        files = {"PyTorch": Path(directory, "agrifm.safetensors"), "onnxruntime": Path(directory, "agrifm.onnx")}
+        save(files["PyTorch"], preset_name, side)
+        start = time.process_time()
+        export(*files.values())
+        exporting = time.process_time() - start
+        runs = {name: RUNTIMES[name](file, side) for name, file in files.items()}
         apart = np.abs(runs["PyTorch"]() - runs["onnxruntime"]()).max()
-        found = turns(runs, count)
-        peaks = {name: peak(name, model, graph) for name in runs}
-        sizes = [path.stat().st_size / 1e6 for path in (model, graph)]
-    seconds = {name: statistics.median(turn[name] for turn in found) for name in runs}
-    ratio = statistics.median(turn["onnxruntime"] / turn["PyTorch"] for turn in found)
-    return [
-        f"{preset_name}: one window of {SIDE} x {SIDE} pixels, {FRAMES} frames of ten bands; one thread; {count} turns",
-        f"exporting took {exporting:.0f} s of the processor; files of {sizes[0]:.1f} and {sizes[1]:.1f} MB",
-        f"greatest difference of a probability {apart:.1e}",
-        f"{'runtime':13}{'processor s':>13}{'peak MB of the process':>24}",
-        *(f"{name:13}{own:>13.3f}{peaks[name] / 1e6:>24.0f}" for name, own in seconds.items()),
-        f"onnxruntime takes {ratio:.2f} times as long as PyTorch",
-        "",
-    ]
+        seconds = turns(runs, count)
+        peaks = {name: own_process(predict_twice, name, file, side).peak_bytes for name, file in files.items()}
+        sizes = [file.stat().st_size / 1e6 for file in files.values()]
+    yield f"{preset_name}: one window of {side} x {side} pixels, {FRAMES} frames of ten bands; 1 thread; {count} turns"
+    yield f"exporting took {exporting:.0f} s of the processor; files of {sizes[0]:.1f} and {sizes[1]:.1f} MB"
+    yield f"greatest difference of a probability {apart:.1e}"
+    rows = [(name, f"{statistics.median(each):.3f}", f"{peaks[name] / 1e6:.0f}") for name, each in seconds.items()]
+    yield from table(("runtime", "processor s", "peak MB of the process"), rows)
+    ratios = (graph / network for network, graph in zip(*seconds.values(), strict=True))
+    yield f"onnxruntime needs {statistics.median(ratios):.2f} times the time of PyTorch"
+    yield ""
 
 
-def main() -> None:
-    """Print the result, and write it where asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--presets", nargs="+", default=["tiny"], help="default: tiny")
-    parser.add_argument("--runs", type=int, default=5, help="turns, default 5")
-    parser.add_argument("--out", type=Path, help="file of the result")
-    args = parser.parse_args()
-    lines = head()
-    for name in args.presets:
-        lines += report(name, args.runs)
-    write(lines, args.out)
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """The lines of every preset."""
+    for name in options.presets:
+        yield from compare(name, options.side, options.runs)
 
+
+OPTIONS = {
+    "--presets": {"nargs": "+", "default": ["tiny"], "help": "default: tiny"},
+    "--side": {"type": int, "default": 96, "help": "pixels, default 96"},
+    "--runs": {"type": int, "default": 5, "help": "turns, default 5"},
+}
+main = Command(__doc__, report, OPTIONS, ("torch", "onnxruntime"), quick={"side": 48, "runs": 1})
 
 if __name__ == "__main__":
     main()

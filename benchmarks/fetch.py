@@ -1,7 +1,7 @@
 """Seconds and requests per file from a server with latency: this package's reader, whole files, and odc-stac.
 
-A server on this machine, in a process of its own, waits before every answer. Each reader takes the same window of every
-file and must find the same pixels. odc-stac is compared where it is installed (by hand: `pip install odc-stac`).
+A server on this machine, in a process of its own, waits before every answer. Each reader reads the same window of
+every file and must find the same pixels. odc-stac is compared if it is installed (by hand: `pip install odc-stac`).
 
     python benchmarks/fetch.py --out benchmarks/results
 """
@@ -9,16 +9,13 @@ file and must find the same pixels. odc-stac is compared where it is installed (
 import argparse
 import importlib.util
 import multiprocessing
-import os
-import platform
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
-from importlib.metadata import version
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -28,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 import rasterio
 from affine import Affine
+from measure import Command, table
 from tests.servers import Request, files_in, serving
 
 from agrifm.grid import Grid, Window
@@ -57,15 +55,15 @@ def write_files(directory: Path, files: int, side: int) -> Grid:
 
 
 def serve(directory: Path, latency: float, addresses: Any) -> None:
-    """Serve a directory until the process is ended; /count says how many requests came since it was last asked."""
+    """Serve a directory until the process is ended; /count returns the number of requests since its last answer."""
     files = files_in(directory)
-    asked = [0]
+    requests = [0]
 
     def answer(request: Request) -> tuple[int, dict[str, str], bytes]:
         if request.path == "/count":
-            found, asked[0] = asked[0], 0
-            return 200, {}, str(found).encode()
-        asked[0] += 1
+            count, requests[0] = requests[0], 0
+            return 200, {}, str(count).encode()
+        requests[0] += 1
         return files(request)
 
     with serving(answer, latency) as server:
@@ -74,11 +72,11 @@ def serve(directory: Path, latency: float, addresses: Any) -> None:
 
 
 def ours(threads: int) -> Read:
-    """This package's reader, so many files at once."""
+    """This package's reader, several files at once."""
     product = find_product("sentinel-2-c1-l2a")
 
     def read(url: str, names: list[str], grid: Grid) -> list[np.ndarray]:
-        remote._HEADS = remote._Heads()  # no file was opened before
+        remote._HEADS = remote._Heads()  # forget the files that were opened before
         scenes = [
             Scene(name, product, date(2024, 5, 1), {"red": RemoteAsset(f"{url}/{name}")}, url, baseline="05.10")
             for name in names
@@ -118,73 +116,63 @@ def odc(url: str, names: list[str], grid: Grid) -> list[np.ndarray]:
     return list(loaded.red.values)
 
 
-def compare(files: int, side: int, window: int, latency: float, rounds: int) -> list[str]:
-    """Lines of the table: seconds (median of rounds in alternation) and requests per file of each reader."""
+def compare(files: int, side: int, window: int, latency: float, rounds: int) -> dict[str, tuple[float, float]]:
+    """Seconds (median of rounds in turn) and requests per file of each reader."""
     readers: dict[str, Read] = {f"agrifm, {threads} threads": ours(threads) for threads in (1, 2, 4, 8, 16)}
     readers["whole files, 8 threads"] = whole_files
     if importlib.util.find_spec("odc.stac") is not None:
         readers["odc-stac, pool of 8"] = odc
+    seconds: dict[str, list[float]] = {reader: [] for reader in readers}
+    requests: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        start = (side - window) // 2
+        directory, start = Path(name), (side - window) // 2
         grid = write_files(directory, files, side).window(Window(start, start, window, window))
         names = sorted(path.name for path in directory.glob("*.tif"))
-        size = sum(path.stat().st_size for path in directory.glob("*.tif")) / 1e6
         expected = []
-        for one in names:
-            with rasterio.open(directory / one) as source:
+        for file in names:
+            with rasterio.open(directory / file) as source:
                 expected.append(source.read(1)[start : start + window, start : start + window])
         context = multiprocessing.get_context("spawn")
         addresses = context.Queue()
         server = context.Process(target=serve, args=(directory, latency, addresses), daemon=True)
         server.start()
         url = addresses.get(timeout=120)
-        seconds: dict[str, list[float]] = {reader: [] for reader in readers}
-        requests: dict[str, float] = {}
         try:
             for _ in range(rounds):
                 for reader, read in readers.items():
                     urlopen(f"{url}/count").read()
                     began = time.perf_counter()
-                    found = read(url, names, grid)
+                    planes = read(url, names, grid)
                     seconds[reader].append(time.perf_counter() - began)
                     requests[reader] = int(urlopen(f"{url}/count").read()) / files
-                    assert all((one == right).all() for one, right in zip(found, expected, strict=True)), reader
+                    assert all((plane == right).all() for plane, right in zip(planes, expected, strict=True)), reader
         finally:
             server.terminate()
             server.join()
-    lines = [f"{files} files of {side} x {side} pixels, {size:.1f} MB in all; of each a window of {window} x {window}"]
-    for reader in readers:
-        median = statistics.median(seconds[reader])
-        lines.append(f"{reader:<24} {median:6.2f} s  {requests[reader]:4.1f} requests per file")
-    return lines
+    return {reader: (statistics.median(seconds[reader]), requests[reader]) for reader in readers}
 
 
-def main() -> None:
-    """Print the table; write it with --out."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--files", type=int, default=24)
-    parser.add_argument("--side", type=int, default=2048, help="pixels")
-    parser.add_argument("--window", type=int, default=960, help="pixels")
-    parser.add_argument("--latency", type=float, default=0.02, help="seconds")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, metavar="DIR")
-    options = parser.parse_args()
-    before = os.getloadavg()[0]
-    lines = compare(options.files, options.side, options.window, options.latency, options.rounds)
-    packages = [f"rasterio {version('rasterio')}", f"GDAL {rasterio.__gdal_version__}", f"urllib3 {version('urllib3')}"]
-    if importlib.util.find_spec("odc.stac") is not None:
-        packages.append(f"odc-stac {version('odc-stac')}")
-    head = [
-        f"fetch, {datetime.now(UTC).date()}, {platform.machine()}, {os.cpu_count()} cores, load before {before:.1f}",
-        f"python {platform.python_version()}, {', '.join(packages)}",
-        f"{options.latency * 1000:.0f} ms before every answer; medians of {options.rounds} rounds in alternation",
-    ]
-    text = "\n".join([*head, *lines]) + "\n"
-    print(text, end="")
-    if options.out is not None:
-        (options.out / f"{datetime.now(UTC).date()}-fetch.txt").write_text(text, encoding="utf-8")
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """A line for each reader."""
+    readers = compare(options.files, options.side, options.window, options.latency, options.rounds)
+    yield (
+        f"GDAL {rasterio.__gdal_version__}; {options.latency * 1000:.0f} ms before every answer; medians of "
+        f"{options.rounds} rounds in turn"
+    )
+    yield f"{options.files} files of {options.side} pixels a side, of each a window of {options.window}"
+    rows = [(reader, f"{seconds:.2f}", f"{requests:.1f}") for reader, (seconds, requests) in readers.items()]
+    yield from table(("reader", "seconds", "requests per file"), rows)
 
+
+OPTIONS = {
+    "--files": {"type": int, "default": 24},
+    "--side": {"type": int, "default": 2048, "help": "pixels"},
+    "--window": {"type": int, "default": 960, "help": "pixels"},
+    "--latency": {"type": float, "default": 0.02, "help": "seconds"},
+    "--rounds": {"type": int, "default": 3},
+}
+QUICK = {"files": 3, "side": 1024, "window": 300, "latency": 0.0, "rounds": 1}
+main = Command(__doc__, report, OPTIONS, ("rasterio", "urllib3", "odc-stac"), QUICK)
 
 if __name__ == "__main__":
     main()

@@ -3,8 +3,8 @@
     python benchmarks/gpu.py [--preset base] [--side 256] [--out benchmarks/results/DATE-gpu.txt]
     python benchmarks/gpu.py --device cpu --quick                    a tiny shape, to see that the script works
 
-The batch is doubled until the card's memory is full, for the fast path and for the plain one (docs/decisions/0007) by
-themselves. Rates are of the counted multiply-adds, two operations each; what the backward pass computes again is not
+The batch is doubled until the card's memory is full, for the fast path and for the plain one (docs/decisions/0007)
+separately. Rates are of the counted multiply-adds, two operations each; recomputation in the backward pass is not
 counted. They are compared with a large matrix product on the same card and with the data sheet's dense peak.
 """
 
@@ -12,17 +12,14 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import torch
-from measure import CLASSES, ONE_SOURCE, PASSES, Pass, head, write
-from model_speed import PATHS, Path_
-from torch import nn
+from measure import Command, table, turns
+from network_pass import CLASSES, ONE_SOURCE, PASSES, NetworkPass, Workload
 from torch.profiler import ProfilerActivity, profile
 
-from agrifm.models.agrifm.network import AgriFM, preset
-from agrifm.models.agrifm.reference import plain
+from agrifm.models.agrifm.network import preset
 from agrifm.models.count import training_work, work
 
 DATA_SHEET = {"H100 80GB HBM3": 989e12, "H200": 989e12, "A100": 312e12}
@@ -33,50 +30,24 @@ TOP = 10
 """Operations of the profile that are shown."""
 
 
+PATHS = {"fast": False, "plain": True}
+
+
 @dataclass(frozen=True)
 class Setting:
     """What is measured and where."""
 
-    preset: str
-    frames: int
-    side: int
-    device: torch.device
+    workload: Workload
     most: int
     """Samples beyond which a batch is not doubled."""
     matrix: int
     """Side of the matrix product."""
     runs: int
 
-
-class Subject:
-    """A network on the device, with its optimiser where it is trained."""
-
-    def __init__(self, setting: Setting, kind: Pass, path: Path_) -> None:
-        torch.manual_seed(0)
-        self.setting, self.kind = setting, kind
-        network: nn.Module = AgriFM(preset(setting.preset, ONE_SOURCE, CLASSES)).train(kind == "training")
-        self.network = (plain(network) if path == "plain" else network).to(setting.device)
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=1e-6)
-
-    def give(self, samples: int) -> None:
-        """Make the batch."""
-        setting = self.setting
-        shape = samples, setting.frames, ONE_SOURCE["sentinel-2"], setting.side, setting.side
-        self.images = {"sentinel-2": torch.randn(shape, device=setting.device)}
-        self.labels = torch.randint(CLASSES, (samples, setting.side, setting.side), device=setting.device)
-
-    def run(self) -> None:
-        """One forward pass, or one training step."""
-        half = torch.autocast(self.setting.device.type, torch.bfloat16)
-        if self.kind == "forward":
-            with torch.inference_mode(), half:
-                self.network(self.images)
-            return
-        with half:
-            loss = nn.functional.cross_entropy(self.network(self.images), self.labels)
-        self.optimiser.zero_grad()
-        loss.backward()
-        self.optimiser.step()
+    @property
+    def device(self) -> torch.device:
+        """Where everything is computed."""
+        return torch.device(self.workload.device)
 
 
 def finish(device: torch.device) -> None:
@@ -85,31 +56,28 @@ def finish(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def seconds(run: Callable[[], None], device: torch.device, runs: int) -> list[float]:
+def seconds(run: Callable[[], object], setting: Setting) -> list[float]:
     """Seconds of each of the runs, after one that does not count."""
-    run()
-    taken = []
-    for _ in range(runs):
-        finish(device)
-        began = time.perf_counter()
+
+    def finished() -> None:
         run()
-        finish(device)
-        taken.append(time.perf_counter() - began)
-    return taken
+        finish(setting.device)
+
+    return turns({"run": finished}, setting.runs, time.perf_counter)["run"]
 
 
 def matrix_peak(setting: Setting) -> float:
     """Operations per second of a matrix product in bfloat16, the best of the runs."""
-    a, b = (torch.randn(setting.matrix, setting.matrix, device=setting.device, dtype=torch.bfloat16) for _ in range(2))
-    best = min(seconds(lambda: torch.mm(a, b), setting.device, setting.runs))
-    return 2 * setting.matrix**3 / best
+    shape = setting.matrix, setting.matrix
+    a, b = (torch.randn(shape, device=setting.device, dtype=torch.bfloat16) for _ in range(2))
+    return 2 * setting.matrix**3 / min(seconds(lambda: torch.mm(a, b), setting))
 
 
 def most_samples(attempt: Callable[[int], None], most: int) -> tuple[int, str]:
-    """The largest power of two that an attempt takes, at most `most`, and why there is no larger one.
+    """The largest power of two, at most `most`, that an attempt manages, and why not more.
 
     Raises:
-        RuntimeError: not even one sample works.
+        RuntimeError: a single sample fails.
     """
     samples = 1
     attempt(samples)
@@ -122,7 +90,7 @@ def most_samples(attempt: Callable[[int], None], most: int) -> tuple[int, str]:
 
 
 def _failure(attempt: Callable[[int], None], samples: int) -> str:
-    """Why an attempt fails, in its first sentence; empty where it does not. What it held is let go on return."""
+    """Why an attempt fails, in its first sentence; empty if it succeeds. Its memory is free on return."""
     try:
         attempt(samples)
     except RuntimeError as error:  # memory is full, or a tensor is larger than a kernel can index
@@ -131,108 +99,103 @@ def _failure(attempt: Callable[[int], None], samples: int) -> str:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Most memory that tensors took on the device since the count began; 0 where it is not counted."""
+    """Most memory of tensors on the device since the count began; 0 on a processor, where it is not counted."""
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
 
 
 def data_sheet(name: str) -> float | None:
-    """The dense peak of a card, None where it is not listed."""
+    """The dense peak of a card, None if it is not listed."""
     return next((peak for part, peak in DATA_SHEET.items() if part in name), None)
 
 
-def measure(setting: Setting, kind: Pass, path: Path_) -> tuple[int, str, float, int]:
-    """Samples of the fullest batch and why no more, samples per second, bytes at the peak."""
-    device = setting.device
-    subject = Subject(setting, kind, path)
+def measure(setting: Setting, workload: Workload) -> tuple[int, str, float, int]:
+    """Samples of the fullest batch and why not more, samples per second, bytes at the peak."""
+    subject = NetworkPass(workload)
 
     def attempt(samples: int) -> None:
-        subject.give(samples)
+        subject.draw(samples)
         subject.run()
-        finish(device)
+        finish(setting.device)
 
     samples, reason = most_samples(attempt, setting.most)
     subject.optimiser.zero_grad()
-    subject.give(samples)
-    if device.type == "cuda":
+    subject.draw(samples)
+    if setting.device.type == "cuda":
         torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
-    taken = seconds(subject.run, device, setting.runs)
-    return samples, reason, samples / statistics.median(taken), peak_bytes(device)
+        torch.cuda.reset_peak_memory_stats(setting.device)
+    taken = seconds(subject.run, setting)
+    return samples, reason, samples / statistics.median(taken), peak_bytes(setting.device)
 
 
 def top_operations(setting: Setting, samples: int) -> Iterator[str]:
-    """Operations of a training step that take most of the device's own time."""
-    subject = Subject(setting, "training", "fast")
-    subject.give(samples)
+    """Operations of a training step that need most of the device's time."""
+    subject = NetworkPass(replace(setting.workload, kind="training", batch=samples))
     subject.run()
     on_card = setting.device.type == "cuda"
     with profile(activities=[ProfilerActivity.CUDA if on_card else ProfilerActivity.CPU]) as profiled:
         subject.run()
         finish(setting.device)
     events = profiled.key_averages()
-    own = {event.key: event.self_device_time_total if on_card else event.self_cpu_time_total for event in events}
-    whole = sum(own.values())
-    for name in sorted(own, key=lambda key: -own[key])[:TOP]:
-        yield f"{own[name] / whole:>7.1%}  {name[:100]}"
+    times = {event.key: event.self_device_time_total if on_card else event.self_cpu_time_total for event in events}
+    total = sum(times.values())
+    for name in sorted(times, key=lambda key: -times[key])[:TOP]:
+        yield f"{times[name] / total:>7.1%}  {name[:100]}"
 
 
-def report(setting: Setting) -> Iterator[str]:
+def lines(setting: Setting, title: str) -> Iterator[str]:
     """All lines."""
     on_card = setting.device.type == "cuda"
     name = torch.cuda.get_device_name(setting.device) if on_card else "processor"
-    measured, listed = matrix_peak(setting), data_sheet(name)
-    yield f"{setting.preset}, {setting.frames} frames, {setting.side} pixels, bfloat16, on {name}"
+    product, listed = matrix_peak(setting), data_sheet(name)
+    yield f"{title}, bfloat16, on {name}"
     sheet = f"{listed / 1e12:.0f} TFLOP/s" if listed else "not listed"
-    yield f"matrix product of {setting.matrix}: {measured / 1e12:.2f} TFLOP/s; data sheet, dense: {sheet}"
+    yield f"matrix product of {setting.matrix}: {product / 1e12:.2f} TFLOP/s; data sheet, dense: {sheet}"
     yield ""
-    yield (
-        f"{'pass':<10}{'path':<7}{'samples':>8}{'samples/s':>11}{'TFLOP/s':>9}{'of product':>12}"
-        f"{'of sheet':>10}{'GB':>7}   why no more"
-    )
-    config = preset(setting.preset, ONE_SOURCE, CLASSES)
-    adds = {
-        "forward": work(config, setting.frames, setting.side).whole,
-        "training": training_work(config, setting.frames, setting.side),
-    }
+    shape = setting.workload.config, setting.workload.frames, setting.workload.side
+    adds = {"forward": work(*shape).whole, "training": training_work(*shape)}
+    rates: dict[tuple[str, str], float] = {}
     fullest = 1
+    rows = []
     for kind in PASSES:
-        rates = {}
-        for path in PATHS:
-            samples, reason, rates[path], peak = measure(setting, kind, path)
-            rate = 2 * rates[path] * adds[kind]
-            of_sheet = f"{rate / listed:.1%}" if listed else "–"
-            memory = f"{peak / 1e9:.1f}" if on_card else "–"
-            yield (
-                f"{kind:<10}{path:<7}{samples:>8}{rates[path]:>11.2f}{rate / 1e12:>9.2f}{rate / measured:>12.1%}"
-                f"{of_sheet:>10}{memory:>7}   {reason}"
+        for path, plain in PATHS.items():
+            samples, reason, rates[kind, path], peak = measure(
+                setting, replace(setting.workload, kind=kind, plain=plain)
             )
+            rate = 2 * rates[kind, path] * adds[kind]
+            rows.append(
+                (
+                    kind, path, str(samples), f"{rates[kind, path]:.2f}", f"{rate / 1e12:.2f}", f"{rate / product:.1%}",
+                    f"{rate / listed:.1%}" if listed else "–", f"{peak / 1e9:.1f}" if on_card else "–", reason,
+                )
+            )  # fmt: skip
             if (kind, path) == ("training", "fast"):
                 fullest = samples
-        yield f"{kind}: the fast path is {rates['fast'] / rates['plain']:.2f} times as fast"
+    header = ("pass", "path", "samples", "samples/s", "TFLOP/s", "of product", "of sheet", "GB", "why not more")
+    yield from table(header, rows, left=(0, 1, -1))
+    for kind in PASSES:
+        yield f"{kind}: the fast path is {rates[kind, 'fast'] / rates[kind, 'plain']:.2f} times as fast"
     yield ""
     yield f"a training step of {fullest} samples, fast path: share of the time of each operation"
     yield from top_operations(setting, fullest)
 
 
-def main() -> None:
-    """Print the result, and write it with --out."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=("base", "small", "tiny"), default="base")
-    parser.add_argument("--side", type=int, default=256, help="pixels")
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--quick", action="store_true", help="`tiny` with 8 frames of 16 pixels, at most two samples")
-    parser.add_argument("--out", type=Path, help="the result to write")
-    options = parser.parse_args()
-    device = torch.device(options.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        parser.error("PyTorch finds no GPU; give --device cpu --quick to see that the script works")
-    setting = Setting(options.preset, 32, options.side, device, 4096, 8192, RUNS)
-    if options.quick:
-        setting = Setting("tiny", 8, 16, device, 2, 256, 1)
-    lines = head()
-    lines += report(setting)
-    write(lines, options.out)
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """Fill the device, or a tiny shape that shows that the script works."""
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise SystemExit("PyTorch finds no GPU; use --device cpu --quick to see that the script works")
+    frames, most, matrix, runs = (8, 2, 256, 1) if options.quick else (32, 4096, 8192, RUNS)
+    config = preset(options.preset, ONE_SOURCE, CLASSES)
+    workload = Workload(config, frames, options.side, precision="bfloat16", device=options.device)
+    title = f"{options.preset}, {frames} frames, {options.side} pixels"
+    yield from lines(Setting(workload, most, matrix, runs), title)
 
+
+OPTIONS = {
+    "--preset": {"choices": ("base", "small", "tiny"), "default": "base"},
+    "--side": {"type": int, "default": 256, "help": "pixels"},
+    "--device": {"choices": ("cuda", "cpu"), "default": "cuda"},
+}
+main = Command(__doc__, report, OPTIONS, ("torch",), quick={"preset": "tiny", "side": 16})
 
 if __name__ == "__main__":
     main()

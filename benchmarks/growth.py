@@ -3,21 +3,22 @@
     python benchmarks/growth.py --preset small --runs RUNS.jsonl                              measure what is missing
     python benchmarks/growth.py --preset small --runs RUNS.jsonl --table --figure docs/growth.png --out DATE-growth.txt
 
-Each shape is measured in a process of its own, batch of one, one thread. An exponent is the slope of a straight line
-through the logarithms: 1 is linear growth. Beside those of time and memory stands that of the multiply-adds, which are
-counted, so a deviation has one of two reasons. Where the work itself does not grow linearly, windows of attention have
-not yet reached their full size: within a window every token attends to every other. Where only time or memory does not,
-small shapes are governed by what every pass costs whatever its size, or large ones outgrow the processor's cache.
+Each shape is measured in a process of its own with a batch of one and one thread. An exponent is the slope of a
+straight line through the logarithms: 1 is linear growth. It is given for time, memory and multiply-adds. Multiply-adds
+are counted, so a deviation has one of two reasons. Where the work itself does not grow linearly, windows of attention
+have not yet reached their full size: within a window every token attends to every other. Where only time or memory does
+not, the fixed cost of a pass dominates small shapes, or large ones exceed the processor's cache.
 """
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from measure import CLASSES, ONE_SOURCE, PASSES, head, load, measured, write
+from measure import RUNS as RUN_OPTIONS
+from measure import Command, Run, add_run, load, part_of, read_runs, table
+from network_pass import CLASSES, ONE_SOURCE, PASSES, Workload, measured
 from presets import BYTES_PER_PARAMETER, PRESETS
 
 from agrifm.models.agrifm.network import AgriFMConfig, preset
@@ -31,7 +32,7 @@ RUNS = 5
 LINEAR = 0.1
 """An exponent this close to 1 is called linear."""
 COLORS = {"forward": "#0072B2", "training": "#D55E00"}
-"""Told apart by every kind of sight (Okabe and Ito 2008)."""
+"""Safe for colour-blind readers (Okabe and Ito 2008)."""
 MARKERS = {"forward": "o", "training": "s"}
 
 
@@ -58,28 +59,27 @@ def shapes(name: str, axis: str) -> list[Shape]:
     return [Shape(name, USUAL[0], side) for side in SIDES]
 
 
-Runs = dict[Shape, dict[str, Any]]
+Runs = dict[Shape, Run]
 
 
-def read_runs(files: Sequence[Path]) -> Runs:
-    """What was measured, by shape."""
-    lines = [json.loads(line) for file in files if file.exists() for line in file.read_text().splitlines()]
-    return {Shape(**line["shape"]): line for line in lines}
+def by_shape(files: Sequence[Path]) -> Runs:
+    """Finished runs by shape."""
+    return {Shape(**run["shape"]): run for run in read_runs(files)}
 
 
-def measure(shape: Shape) -> dict[str, Any]:
+def measure(shape: Shape) -> Run:
     """Time of a shape's passes, memory beside the weights, and multiply-adds."""
     learned = sum(parameters(shape.config))
     adds = {
         "forward": work(shape.config, shape.frames, shape.side).whole,
         "training": training_work(shape.config, shape.frames, shape.side),
     }
-    line: dict[str, Any] = {"shape": shape._asdict(), "load": load()}
+    line: Run = {"shape": shape._asdict(), "load": load()}
     for kind in PASSES:
-        found = measured(shape.config, shape.frames, shape.side, 1, kind, RUNS)
+        cost = measured(Workload(shape.config, shape.frames, shape.side, kind=kind), RUNS)
         line[kind] = {
-            "seconds": found.seconds,
-            "bytes": found.peak - learned * BYTES_PER_PARAMETER[kind],
+            "seconds": cost.seconds,
+            "bytes": cost.peak - learned * BYTES_PER_PARAMETER[kind],
             "multiply_adds": adds[kind],
         }
     return line
@@ -91,7 +91,7 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
     return float(slope)
 
 
-def series(axis: str, name: str, runs: Runs) -> tuple[list[int], list[dict[str, Any]]]:
+def series(axis: str, name: str, runs: Runs) -> tuple[list[int], list[Run]]:
     """Frames or pixels, and what was measured there."""
     along = shapes(name, axis)
     if missing := [shape for shape in along if shape not in runs]:
@@ -100,28 +100,28 @@ def series(axis: str, name: str, runs: Runs) -> tuple[list[int], list[dict[str, 
 
 
 def lines(name: str, runs: Runs) -> Iterator[str]:
-    """A line per shape, then the exponents."""
+    """A table per axis, and its exponents."""
     for axis in ("frames", "pixels"):
-        sizes, found = series(axis, name, runs)
-        at = f"{USUAL[1]} x {USUAL[1]} pixels" if axis == "frames" else f"{USUAL[0]} frames"
-        yield f"{name}, {at}, one sensor of {ONE_SOURCE['sentinel-2']} bands"
-        yield f"{axis:<10}{'pass':<10}{'multiply-adds':>15}{'CPU s':>10}{'MB beside weights':>20}   load"
+        sizes, measurements = series(axis, name, runs)
+        fixed = f"{USUAL[1]} x {USUAL[1]} pixels" if axis == "frames" else f"{USUAL[0]} frames"
+        yield f"{name}, {fixed}, one sensor of {ONE_SOURCE['sentinel-2']} bands"
+        rows = [
+            (
+                size, kind, f"{line[kind]['multiply_adds'] / 1e9:.3f} G", f"{line[kind]['seconds']:.3f}",
+                f"{line[kind]['bytes'] / 1e6:.0f}", line["load"],
+            )
+            for kind in PASSES
+            for size, line in zip(sizes, measurements, strict=True)
+        ]  # fmt: skip
+        yield from table((axis, "pass", "multiply-adds", "CPU s", "MB beside weights", "load"), rows, left=(0, 1))
         for kind in PASSES:
-            for size, line in zip(sizes, found, strict=True):
-                own = line[kind]
-                yield (
-                    f"{size:<10}{kind:<10}{own['multiply_adds'] / 1e9:>13.3f} G{own['seconds']:>10.3f}"
-                    f"{own['bytes'] / 1e6:>20.0f}   {line['load']}"
-                )
-        for kind in PASSES:
-            of = {
-                key: exponent(sizes, [line[kind][key] for line in found])
+            work_, time_, memory = (
+                exponent(sizes, [line[kind][key] for line in measurements])
                 for key in ("multiply_adds", "seconds", "bytes")
-            }
-            called = "linear" if abs(of["seconds"] - 1) <= LINEAR and abs(of["bytes"] - 1) <= LINEAR else "not linear"
+            )
+            verdict = "linear" if abs(time_ - 1) <= LINEAR and abs(memory - 1) <= LINEAR else "not linear"
             yield (
-                f"exponents of {kind} with {axis}: work {of['multiply_adds']:.2f}, time {of['seconds']:.2f}, "
-                f"memory {of['bytes']:.2f}: {called}"
+                f"exponents of {kind} with {axis}: work {work_:.2f}, time {time_:.2f}, memory {memory:.2f}: {verdict}"
             )
         yield ""
 
@@ -136,10 +136,10 @@ def draw(name: str, runs: Runs, path: Path) -> None:
     rows = {"seconds": ("processor seconds", 1.0), "bytes": ("MB beside weights", 1e6)}
     figure, panels = pyplot.subplots(2, 2, figsize=(8, 6), layout="constrained", sharex="col")
     for column, axis in enumerate(("frames", "pixels")):
-        sizes, found = series(axis, name, runs)
+        sizes, measurements = series(axis, name, runs)
         for panel, (key, (label, unit)) in zip(panels[:, column], rows.items(), strict=True):
             for kind in PASSES:
-                values = [line[kind][key] / unit for line in found]
+                values = [line[kind][key] / unit for line in measurements]
                 shown = f"{kind}, exponent {exponent(sizes, values):.2f}"
                 panel.loglog(sizes, values, marker=MARKERS[kind], color=COLORS[kind], label=shown)
             panel.set_xticks(sizes, [f"{size:,}" for size in sizes], minor=False)
@@ -153,30 +153,28 @@ def draw(name: str, runs: Runs, path: Path) -> None:
     pyplot.close(figure)
 
 
-def main() -> None:
-    """Measure what is missing, or write table and figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=PRESETS, default="small")
-    parser.add_argument("--runs", type=Path, nargs="+", required=True, help="measured shapes; the first is written")
-    parser.add_argument("--table", action="store_true")
-    parser.add_argument("--figure", type=Path, help="docs/growth.png")
-    parser.add_argument("--out", type=Path, help="the result to write")
-    options = parser.parse_args()
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """Measure what is missing, or report table and figure."""
     if options.table:
-        runs = read_runs(options.runs)
-        write([*head(), *lines(options.preset, runs)], options.out)
+        runs = by_shape(options.runs)
+        yield from lines(options.preset, runs)
         if options.figure:
             draw(options.preset, runs, options.figure)
         return
-    wanted = dict.fromkeys([*shapes(options.preset, "frames"), *shapes(options.preset, "pixels")])
-    for shape in wanted:
-        if shape in read_runs(options.runs):
-            continue
-        line = measure(shape)
-        with options.runs[0].open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        print(*shape, *(f"{line[kind]['seconds']:.3f} s" for kind in PASSES), flush=True)
+    wanted = list(dict.fromkeys([*shapes(options.preset, "frames"), *shapes(options.preset, "pixels")]))
+    for shape in part_of(wanted, options.part):
+        if shape not in by_shape(options.runs):
+            add_run(options.runs, line := measure(shape))
+            print(*shape, *(f"{line[kind]['seconds']:.3f} s" for kind in PASSES), flush=True)
 
+
+OPTIONS = {
+    "--preset": {"choices": PRESETS, "default": "small"},
+    **RUN_OPTIONS,
+    "--table": {"action": "store_true", "help": "report what was measured"},
+    "--figure": {"type": Path, "help": "the figure to draw, docs/growth.png"},
+}
+main = Command(__doc__, report, OPTIONS, ("torch",))
 
 if __name__ == "__main__":
     main()

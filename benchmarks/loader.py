@@ -1,10 +1,10 @@
-"""Whether training is fed: the share of its time spent waiting for data, and the loader against reading chunks alone.
+"""Whether training waits for data: the share of its time spent waiting, and the loader against reading chunks alone.
 
     python benchmarks/loader.py DIR [--steps 50] [--tiles 40] [--out benchmarks/results/DATE-loader.txt]
 
-DIR is a finished demo. Training is the demo's own: its network, windows, flips, batches and optimiser, the next batch
-made by a thread of its own during a step, whose processor time counts it. What is read again is read from the system's
-file cache, so disks are not measured, only the work.
+DIR is a finished demo. Training is the demo's own: its network, windows, flips, batches and optimiser. A thread makes
+the next batch during a step, and its processor time is part of the step's. Data that are read again come from the
+system's file cache, so the work is measured and not the disk.
 
 The goal is a share below 5 %.
 """
@@ -14,13 +14,12 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import zarr
-from measure import head, write
+from measure import DEMO, Command, table, turns
 from torch.utils.data import DataLoader
 from variants import Demo, read_demo
 
@@ -37,7 +36,7 @@ GOAL = 0.05
 RUNS = 3
 
 
-class Spent(NamedTuple):
+class StepTimes(NamedTuple):
     """Medians per step, seconds of the clock and of the processor."""
 
     waiting: float
@@ -47,29 +46,29 @@ class Spent(NamedTuple):
 
     @property
     def share(self) -> float:
-        """Of the time that is spent waiting."""
+        """Share of the time spent waiting."""
         return self.waiting / (self.waiting + self.step)
 
     @property
     def share_processor(self) -> float:
-        """Of the processor's time that goes into what is waited for."""
+        """Share of the processor's time spent waiting."""
         return self.waiting_processor / (self.waiting_processor + self.step_processor)
 
 
 def batches(demo: Demo) -> Iterator[TensorBatch]:
     """The batches of training, as `agrifm train` makes them, without end."""
-    own, data = demo.config, demo.data
-    recipe = Recipe(own.steps, own.batch, own.learning_rate, own.seed, own.series)
+    config, data = demo.config, demo.data
+    recipe = Recipe(config.steps, config.batch, config.learning_rate, config.seed, config.series)
     sampler = RoundSampler(len(data.training), recipe, turns=8)
     make = partial(tensor_batch, sensors=data.sensors)
-    loader = Ahead(DataLoader(Turned(data.training), own.batch, sampler=sampler, collate_fn=make))
+    loader = Ahead(DataLoader(Turned(data.training), config.batch, sampler=sampler, collate_fn=make))
     while True:
         yield from loader
         sampler.set_epoch(sampler.round + 1)
 
 
 def stepper(demo: Demo) -> Callable[[TensorBatch], None]:
-    """One training step of the demo's network."""
+    """A function that makes one training step of the demo's network."""
     torch.manual_seed(demo.config.seed)
     network = Classifier(AgriFM(demo.network), demo.data.sensors, demo.config.series).train()
     optimiser = torch.optim.AdamW(network.parameters(), demo.config.learning_rate)
@@ -85,19 +84,19 @@ def stepper(demo: Demo) -> Callable[[TensorBatch], None]:
     return step
 
 
-def training(demo: Demo, steps: int) -> Spent:
-    """Medians over the steps after a first one."""
-    given, step = batches(demo), stepper(demo)
-    step(next(given))
+def training(demo: Demo, steps: int) -> StepTimes:
+    """Medians over the steps after the first one."""
+    stream, step = batches(demo), stepper(demo)
+    step(next(stream))
     times = []
     for _ in range(steps):
-        began = time.perf_counter(), time.process_time()
-        batch = next(given)
+        start = time.perf_counter(), time.process_time()
+        batch = next(stream)
         fed = time.perf_counter(), time.process_time()
         step(batch)
         done = time.perf_counter(), time.process_time()
-        times.append((fed[0] - began[0], done[0] - fed[0], fed[1] - began[1], done[1] - fed[1]))
-    return Spent(*(statistics.median(column) for column in zip(*times, strict=True)))
+        times.append((fed[0] - start[0], done[0] - fed[0], fed[1] - start[1], done[1] - fed[1]))
+    return StepTimes(*(statistics.median(column) for column in zip(*times, strict=True)))
 
 
 def read_chunks(demo: Demo, tiles: list[Window]) -> int:
@@ -116,7 +115,7 @@ def read_chunks(demo: Demo, tiles: list[Window]) -> int:
 
 
 def load_windows(demo: Demo, windows: list[Window]) -> None:
-    """The samples of the windows from a cube that was not read before, prepared."""
+    """Read and prepare the samples of the windows from a cube opened anew."""
     fresh = Tiles(demo.data.cube, demo.data.sensors, demo.data.tiles.steps, demo.config.series)
     patches = Patches(fresh, demo.data.training.label, windows)
     for number in range(len(patches)):
@@ -124,7 +123,7 @@ def load_windows(demo: Demo, windows: list[Window]) -> None:
 
 
 def load_again(demo: Demo, windows: list[Window]) -> None:
-    """The same from tiles that are kept, of which samples are views; each is copied into a batch of its own."""
+    """The same from tiles kept in memory, of which samples are views; each is copied into a batch."""
     for window in windows:
         tensor_batch([demo.data.network_tiles.sample(window)], demo.data.sensors)
 
@@ -133,7 +132,7 @@ def rates(demo: Demo, most: int, runs: int) -> dict[str, float]:
     """Samples per processor second of the loader and of zarr alone, medians of runs in turn, on windows of few tiles.
 
     Args:
-        most: tiles that the windows may lie on.
+        most: number of tiles that the windows may touch.
     """
     shape = demo.data.cube.target.shape
     tiles: dict[Window, None] = {}
@@ -149,50 +148,47 @@ def rates(demo: Demo, most: int, runs: int) -> dict[str, float]:
         "loader, first time": lambda: load_windows(demo, windows),
         "loader, tiles kept": lambda: load_again(demo, windows),
     }
-    ways["loader, tiles kept"]()
-    taken: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in range(runs):
-        for way, run in ways.items():
-            began = time.process_time()
-            run()
-            taken[way].append(time.process_time() - began)
-    return {way: len(windows) / statistics.median(seconds) for way, seconds in taken.items()}
+    return {way: len(windows) / statistics.median(seconds) for way, seconds in turns(ways, runs).items()}
 
 
-def report(demo: Demo, steps: int, most: int, runs: int) -> Iterator[str]:
+def lines(demo: Demo, steps: int, most: int, runs: int) -> Iterator[str]:
     """All lines."""
-    own = demo.config
-    yield f"{own.preset}, {len(demo.data.sensors)} sensors, {own.frames} frames, {own.side} pixels, batch {own.batch}"
+    model = demo.config
+    yield (
+        f"{model.preset}, {len(demo.data.sensors)} sensors, {model.frames} frames, {model.side} pixels, "
+        f"batch {model.batch}"
+    )
     yield ""
     spent = training(demo, steps)
-    yield f"median of {steps} steps{'':>12}clock s   CPU s"
-    yield f"{'waiting for a batch':<30}{spent.waiting:>8.4f}{spent.waiting_processor:>8.4f}"
-    yield f"{'step of the network':<30}{spent.step:>8.4f}{spent.step_processor:>8.4f}"
-    yield f"{'share of waiting':<30}{spent.share:>8.1%}{spent.share_processor:>8.1%}"
+    yield from table(
+        (f"median of {steps} steps", "clock s", "CPU s"),
+        [
+            ("waiting for a batch", f"{spent.waiting:.4f}", f"{spent.waiting_processor:.4f}"),
+            ("step of the network", f"{spent.step:.4f}", f"{spent.step_processor:.4f}"),
+            ("share of waiting", f"{spent.share:.1%}", f"{spent.share_processor:.1%}"),
+        ],
+    )
     verdict = "reached" if max(spent.share, spent.share_processor) < GOAL else "missed"
     yield f"goal: below {GOAL:.0%}, {verdict}"
     yield ""
-    yield f"samples per CPU second, medians of {runs} runs in turn, windows of at most {most} tiles of 96 pixels"
-    found = rates(demo, most, runs)
-    for way, rate in found.items():
-        yield f"{way:<30}{rate:>10.1f}"
-    share = found["loader, first time"] / found["chunks of zarr alone"]
-    yield f"first time against zarr alone{share:>11.0%}"
+    by_way = rates(demo, most, runs)
+    yield f"samples per CPU second, medians of {runs} runs in turn, windows on at most {most} tiles of 96 pixels"
+    yield from table(("way", "samples/s"), [(way, f"{rate:.1f}") for way, rate in by_way.items()])
+    yield f"first time against zarr alone: {by_way['loader, first time'] / by_way['chunks of zarr alone']:.0%}"
 
 
-def main() -> None:
-    """Print the result, and write it with --out."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("directory", type=Path)
-    parser.add_argument("--steps", type=int, default=50, help="training steps that are timed")
-    parser.add_argument("--tiles", type=int, default=40, help="most tiles that are read")
-    parser.add_argument("--out", type=Path, help="the result to write")
-    options = parser.parse_args()
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """Training's waiting, then the loader alone, with one thread."""
     torch.set_num_threads(1)
-    lines = head()
-    lines += report(read_demo(options.directory, None), options.steps, options.tiles, RUNS)
-    write(lines, options.out)
+    yield from lines(read_demo(options.directory, None), options.steps, options.tiles, RUNS)
 
+
+OPTIONS = {
+    **DEMO,
+    "--steps": {"type": int, "default": 50, "help": "training steps that are timed"},
+    "--tiles": {"type": int, "default": 40, "help": "most tiles that are read"},
+}
+main = Command(__doc__, report, OPTIONS, ("torch", "zarr"), quick={"steps": 1, "tiles": 4})
 
 if __name__ == "__main__":
     main()

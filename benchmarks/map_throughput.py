@@ -1,26 +1,23 @@
-"""Square kilometres mapped per minute, peak memory at two areas, and where the time goes.
+"""Square kilometres mapped per minute, peak memory at two areas, and the share of each step.
 
 Two synthetic Sentinel-2 cubes (10 bands, 10 m, a part of the observations cloudy) are mapped with AgriFM `tiny` and
-random weights, each in a process of its own, so that its peak memory (resident, libraries included) is its own. Memory
-must not grow with the area. Shares are seconds spent in a step over all seconds; reading and interpolating run in a
-thread beside the network, so shares may add up to more than 100 %.
+random weights, each in a process of its own whose peak memory (resident, libraries included) is measured. Memory must
+not grow with the area. Shares are seconds spent in a step over all seconds; reading and interpolating run in a thread
+next to the network, so shares may add up to more than 100 %.
 
     python benchmarks/map_throughput.py --sides 3.84 11.52 --out benchmarks/results
 """
 
 import argparse
 import datetime
-import multiprocessing
-import os
-import platform
-import resource
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from measure import Command, own_process, table
 
 BANDS = ("blue", "green", "red", "rededge1", "rededge2", "rededge3", "nir", "nir08", "swir1", "swir2")
 CLASSES = 8
@@ -30,13 +27,12 @@ START, END = datetime.date(2024, 3, 1), datetime.date(2024, 10, 31)
 
 
 class Result(NamedTuple):
+    """One map."""
+
     km2: float
     windows: int
     seconds: float
-    peak_bytes: int
     shares: dict[str, float]
-    versions: dict[str, str]
-    threads: int
 
 
 def build(path: Path, side_km: float, frames: int) -> None:
@@ -74,16 +70,16 @@ def measure(cube: Path, out: Path, steps: int, window: int, overlap: int) -> Res
     from agrifm.mapping import predict, run
     from agrifm.models.agrifm.network import AgriFM, preset
     from agrifm.models.classifier import Classifier
-    from agrifm.record import ModelRecord, SensorRecord, running_versions
+    from agrifm.record import ModelRecord, SensorRecord
     from agrifm.samples import transforms
 
     torch.manual_seed(0)
     opened = store.open_cube(cube)
-    own = opened.inputs["sentinel-2"].model_dump()
+    content = opened.inputs["sentinel-2"].model_dump()
     record = ModelRecord(
         name="agrifm",
         architecture={},
-        sensors=(SensorRecord(**own, mean=(0.26,) * len(BANDS), std=(0.14,) * len(BANDS)),),
+        sensors=(SensorRecord(**content, mean=(0.26,) * len(BANDS), std=(0.14,) * len(BANDS)),),
         frames=steps,
         side=window,
         legend=Legend.of([f"crop{number}" for number in range(CLASSES)]),
@@ -102,10 +98,7 @@ def measure(cube: Path, out: Path, steps: int, window: int, overlap: int) -> Res
         km2=summary.area_hectares / 100,
         windows=summary.windows,
         seconds=summary.seconds,
-        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         shares={step: seconds / summary.seconds for step, seconds in spent.items()},
-        versions=running_versions("torch", "zarr", "rasterio"),
-        threads=torch.get_num_threads(),
     )
 
 
@@ -123,66 +116,37 @@ def time_calls(owner: Any, name: str, spent: dict[str, float], step: str) -> Non
     setattr(owner, name, timed)
 
 
-def processor() -> str:
-    """Model name of the processor where the system tells it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{len(names)} x {names[0]}" if names else platform.processor()
-
-
-def table(results: list[Result], args: argparse.Namespace) -> str:
-    first, last = results[0], results[-1]
-    command = f"--sides {' '.join(f'{side:g}' for side in args.sides)} --frames {args.frames} --steps {args.steps}"
-    lines = [
-        f"date       {datetime.date.today().isoformat()}",
-        f"hardware   {processor()}, {first.threads} threads; busy processes (load average) {os.getloadavg()[0]:.1f}",
-        f"versions   {', '.join(f'{name} {number}' for name, number in first.versions.items())}",
-        f"command    python benchmarks/map_throughput.py {command} --window {args.window} --overlap {args.overlap}",
-        "",
-        f"{'km2':>8}{'windows':>9}{'seconds':>9}{'km2/min':>9}{'peak GB':>9}",
-    ]
-    for result in results:
-        rate = result.km2 / result.seconds * 60
-        lines.append(
-            f"{result.km2:>8.1f}{result.windows:>9}{result.seconds:>9.1f}{rate:>9.1f}{result.peak_bytes / 1e9:>9.3f}"
-        )
-    lines += [
-        "",
-        f"memory of the largest area over that of the smallest: {last.peak_bytes / first.peak_bytes:.3f}",
-        "",
-        "share of the seconds of the largest area (reading and interpolating run beside the network)",
-        *(f"  {step:18}{share:>6.0%}" for step, share in sorted(last.shares.items(), key=lambda item: -item[1])),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--sides", nargs="+", type=float, default=[3.84, 11.52], help="km, default 3.84 11.52")
-    parser.add_argument("--frames", type=int, default=30, help="acquisitions in the cube, default 30")
-    parser.add_argument("--steps", type=int, default=24, help="steps that the model sees, default 24")
-    parser.add_argument("--window", type=int, default=192, help="pixels, default 192")
-    parser.add_argument("--overlap", type=int, default=48, help="pixels, default 48")
-    parser.add_argument("--out", type=Path, help="folder for <date>-map-throughput.txt")
-    args = parser.parse_args()
-
-    spawn = multiprocessing.get_context("spawn")
-    results = []
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool,
-    ):
-        for side in args.sides:
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """A line per area, and the shares of the largest."""
+    maps: list[tuple[Result, int]] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for side in options.sides:
             cube, out = Path(scratch) / f"{side}.zarr", Path(scratch) / f"{side}-map"
-            pool.submit(build, cube, side, args.frames).result()
-            results.append(pool.submit(measure, cube, out, args.steps, args.window, args.overlap).result())
-    text = table(results, args)
-    print(text, end="")
-    if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / f"{datetime.date.today().isoformat()}-map-throughput.txt").write_text(text)
+            build(cube, side, options.frames)
+            maps.append(own_process(measure, cube, out, options.steps, options.window, options.overlap))
+    rows = [
+        (f"{m.km2:.1f}", m.windows, f"{m.seconds:.1f}", f"{m.km2 / m.seconds * 60:.1f}", f"{peak / 1e9:.3f}")
+        for m, peak in maps
+    ]
+    yield from table(("km2", "windows", "seconds", "km2/min", "peak GB"), rows, left=())
+    yield ""
+    (_, smallest), (last, largest) = maps[0], maps[-1]
+    yield f"memory of the largest area over that of the smallest: {largest / smallest:.3f}"
+    yield ""
+    yield "share of the seconds of the largest area (reading and interpolating run next to the network)"
+    for step, share in sorted(last.shares.items(), key=lambda item: -item[1]):
+        yield f"  {step:18}{share:>6.0%}"
 
+
+OPTIONS = {
+    "--sides": {"nargs": "+", "type": float, "default": [3.84, 11.52], "help": "km, default 3.84 11.52"},
+    "--frames": {"type": int, "default": 30, "help": "acquisitions in the cube, default 30"},
+    "--steps": {"type": int, "default": 24, "help": "steps that the model sees, default 24"},
+    "--window": {"type": int, "default": 192, "help": "pixels, default 192"},
+    "--overlap": {"type": int, "default": 48, "help": "pixels, default 48"},
+}
+QUICK = {"sides": [0.96, 1.92], "frames": 3, "steps": 4, "window": 96, "overlap": 0}
+main = Command(__doc__, report, OPTIONS, ("torch", "zarr", "rasterio"), QUICK)
 
 if __name__ == "__main__":
     main()

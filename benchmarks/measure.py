@@ -1,165 +1,233 @@
-"""What one pass of a network costs: seconds of a processor core, and memory at its peak.
+"""What the benchmarks share: head of a result, command line, timing in turn, own processes, files of runs, tables.
 
-Time is that of one thread as the system books it on this process, so other programs hardly change it. Networks that
-are compared take turns. Memory is measured in a process of its own.
+A benchmark is one script: a function `report(options)` that yields the lines of its result, and
+
+    main = Command(__doc__, report, {"--sides": {"nargs": "+", "type": int, "default": [480, 1440]}}, ("scipy",))
+
+`main` prints the head of the result and every line as it comes. With `--out FOLDER` it writes DATE-NAME.txt there, with
+`--out FILE` that file.
 """
 
-import datetime
+import argparse
+import inspect
+import json
 import multiprocessing
 import os
 import platform
-import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from model_speed import kilobytes, processor
+from agrifm.record import running_versions  # importing agrifm settles how threads wait, before torch starts any
 
-import agrifm  # noqa: F401  settles how threads wait, before torch starts any
+T = TypeVar("T")
+Options = Mapping[str, Mapping[str, Any]]
+Run = dict[str, Any]
+"""One line of a file of runs."""
 
-if TYPE_CHECKING:
-    from agrifm.models.agrifm.network import AgriFMConfig
-
-Pass = Literal["forward", "training"]
-PASSES: tuple[Pass, ...] = ("forward", "training")
-Part = Literal["network", "encoders"]
-SOURCES = {"sentinel-2": 10, "landsat": 6, "modis": 7}
-"""Bands per sensor of the demo."""
-ONE_SOURCE = {"sentinel-2": 10}
-CLASSES = 12
-
-
-class Subject:
-    """A network with what it is measured on: random series, labels, and an optimiser that has its memory already."""
-
-    def __init__(
-        self, config: "AgriFMConfig", frames: int, side: int, batch: int, kind: Pass, part: Part = "network"
-    ) -> None:
-        import torch
-
-        from agrifm.models.agrifm.network import AgriFM
-
-        torch.set_num_threads(1)
-        torch.manual_seed(0)
-        self.kind, self.part = kind, part
-        whole = AgriFM(config).train(kind == "training")
-        self.network = whole.encoders if part == "encoders" else whole
-        self.images = {
-            source.name: torch.randn(batch, frames, source.channels, *([-(-side // source.pixel)] * 2))
-            for source in config.sources
-        }
-        self.labels = torch.randint(config.classes, (batch, side, side))
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=1e-6)
-        if kind == "training":
-            for parameter in self.network.parameters():
-                parameter.grad = torch.zeros_like(parameter)
-            self.optimiser.step()
-
-    def run(self) -> None:
-        """One forward pass, or one training step."""
-        import torch
-
-        with torch.inference_mode(self.kind == "forward"):
-            if self.part == "encoders":
-                found = self.network(self.images).values()
-                loss = sum(own.encoder_features.square().mean() for own in found)
-            else:
-                loss = torch.nn.functional.cross_entropy(self.network(self.images), self.labels)
-        if self.kind == "training":
-            self.optimiser.zero_grad()
-            loss.backward()
-            self.optimiser.step()
-
-    def seconds(self) -> float:
-        """Processor seconds of one run."""
-        began = time.process_time()
-        self.run()
-        return time.process_time() - began
+RUNS: Options = {
+    "--runs": {"type": Path, "nargs": "+", "default": [], "help": "files of finished runs; the first is written"},
+    "--part": {"default": "0/1", "help": "K/N: every N-th run, from the K-th, so that parts can run at the same time"},
+}
+"""Options of a benchmark that keeps finished runs in files and continues where it was stopped."""
+DEMO: Options = {"directory": {"type": Path, "help": "a finished demo (agrifm demo DIR)"}}
 
 
-def seconds(
-    configs: "Mapping[str, AgriFMConfig]",
-    frames: int,
-    side: int,
-    batch: int,
-    kind: Pass,
-    runs: int,
-    part: Part = "network",
-) -> dict[str, float]:
-    """Median processor seconds of a pass per network, which take turns after a first pass that does not count."""
-    subjects = {name: Subject(config, frames, side, batch, kind, part) for name, config in configs.items()}
-    for subject in subjects.values():
-        subject.run()
-    rounds = [{name: subject.seconds() for name, subject in subjects.items()} for _ in range(runs)]
-    return {name: statistics.median(one[name] for one in rounds) for name in subjects}
+@dataclass(frozen=True)
+class Command:
+    """The `main` of a benchmark: it reads the command line, prints the result line by line, and writes it."""
+
+    document: str | None
+    """The script's docstring, which `--help` shows."""
+    report: Callable[[argparse.Namespace], Iterable[str]]
+    """Yields the lines of the result; none where a call only measures what a later one reports."""
+    options: Options = field(default_factory=dict)
+    """Arguments of `ArgumentParser.add_argument` by the option's name; `--out` is added."""
+    packages: Sequence[str] = ()
+    """Packages whose versions the head of the result gives, in addition to Python, agrifm and numpy."""
+    quick: Mapping[str, Any] | None = None
+    """The options' values under `--quick`, a small run that shows that the script works."""
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """The options of a command line."""
+        parser = argparse.ArgumentParser(
+            description=self.document, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        for option, settings in self.options.items():
+            parser.add_argument(option, **settings)
+        parser.add_argument("--out", type=Path, help="file of the result, or its folder")
+        if self.quick is not None:
+            parser.add_argument("--quick", action="store_true", help="a small run that shows that the script works")
+            if "--quick" in arguments:
+                parser.set_defaults(**self.quick)
+        return parser.parse_args(arguments)
+
+    def __call__(self, *arguments: object) -> None:
+        """Run the benchmark with some arguments, or with those of the process."""
+        given = [str(argument) for argument in arguments] or sys.argv[1:]
+        options, name = self.parse(given), Path(inspect.getfile(self.report)).stem
+        start = head(name, given, self.packages)
+        lines: list[str] = []
+        for line in self.report(options):
+            if not lines:
+                print(*start, sep="\n")
+            lines.append(line)
+            print(line, flush=True)
+        if lines:
+            write([*start, *lines], options.out, name)
 
 
-class Measured(NamedTuple):
-    """What a pass took."""
-
-    seconds: float
-    """Of a processor core; the median of the runs."""
-    peak: float
-    """Most bytes beyond those of the loaded libraries: weights, series, and what lies between."""
-
-
-def measured(
-    config: "AgriFMConfig", frames: int, side: int, batch: int, kind: Pass, runs: int, part: Part = "network"
-) -> Measured:
-    """Time and memory of a pass, in a process of its own; the first pass counts for memory alone."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
-        return pool.submit(_measured, config, frames, side, batch, kind, runs, part).result()
+def write(lines: Sequence[str], out: Path | None, name: str) -> None:
+    """Write a result with the load at its end; `out` is its file, its folder or nothing."""
+    end = f"load average at the end {load()}"
+    print(f"\n{end}")
+    if out is None:
+        return
+    if out.is_dir() or not out.suffix:
+        out = out / f"{date.today()}-{name.replace('_', '-')}.txt"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text("\n".join([*lines, "", end]) + "\n", encoding="utf-8")
 
 
-def _measured(
-    config: "AgriFMConfig", frames: int, side: int, batch: int, kind: Pass, runs: int, part: Part
-) -> Measured:
-    import torch
-
-    from agrifm.models.agrifm.network import AgriFM  # noqa: F401  loaded before the count begins
-
-    torch.set_num_threads(1)
-    torch.ones(64, 64) @ torch.ones(64, 64)  # what the library needs for itself
-    before = kilobytes("VmRSS")
-    subject = Subject(config, frames, side, batch, kind, part)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
-    subject.run()
-    peak = 1024.0 * (kilobytes("VmHWM") - before)
-    return Measured(statistics.median(subject.seconds() for _ in range(runs)), peak)
-
-
-def free_bytes() -> int:
-    """Memory that can be had without swapping; Linux."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-
-
-def load() -> str:
-    """The load averages of the last minutes."""
-    return ", ".join(f"{one:.1f}" for one in os.getloadavg())
-
-
-def head() -> list[str]:
-    """What a result begins with: date, hardware, load, versions, command."""
-    import torch
-
-    script, *arguments = sys.argv
+def head(name: str, arguments: Sequence[str], packages: Sequence[str] = ()) -> list[str]:
+    """The lines a result begins with: date, hardware, versions, command with paths cut to their names, commit."""
+    versions = running_versions(*packages)
+    short = (Path(argument).name if "/" in argument else argument for argument in arguments)
     return [
-        f"date       {datetime.date.today().isoformat()}",
+        f"date       {date.today()}",
         f"hardware   {processor()}; load average at the start {load()}",
-        f"versions   torch {torch.__version__}, Python {platform.python_version()}",
-        f"command    python benchmarks/{Path(script).name} {' '.join(Path(one).name for one in arguments)}".rstrip(),
+        f"versions   {', '.join(f'{package} {version}' for package, version in versions.items())}",
+        f"command    python benchmarks/{name}.py {' '.join(short)}".rstrip(),
+        f"commit     {commit()}",
         "",
     ]
 
 
-def write(lines: list[str], path: Path | None) -> None:
-    """Print a result, and write it where there is a path."""
-    text = "\n".join([*lines, "", f"load average at the end {load()}"]) + "\n"
-    print(text, end="")
-    if path is not None:
-        path.write_text(text, encoding="utf-8")
+def processor() -> str:
+    """Number and model of the processors, where the system names them."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{os.cpu_count()} x {names[0] if names else platform.processor() or platform.machine()}"
+
+
+def load() -> str:
+    """The load averages of the last 1, 5 and 15 minutes."""
+    return ", ".join(f"{average:.1f}" for average in os.getloadavg())
+
+
+def commit() -> str:
+    """The commit of the repository, marked where files were changed after it."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    done = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        return "unknown"
+    changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() + (" with changes" if changed.stdout else "")
+
+
+def turns(
+    runs: Mapping[str, Callable[[], object]], count: int, clock: Callable[[], float] = time.process_time
+) -> dict[str, list[float]]:
+    """Seconds of each of several runs, `count` times in turn, after a first turn that does not count.
+
+    In turn, so that other programs slow all of them alike. The processor's clock counts this process alone.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(count + 1):
+        for name, run in runs.items():
+            start = clock()
+            run()
+            if turn:
+                seconds[name].append(clock() - start)
+    return seconds
+
+
+class Outcome(NamedTuple):
+    """What a function returned in a process of its own."""
+
+    result: Any
+    peak_bytes: int
+    """Most memory of the process, libraries included."""
+
+
+def own_process(function: Callable[..., Any], *arguments: Any) -> Outcome:
+    """Run a module's function in a new process, so that the peak of its memory is that of the function alone."""
+    spawn = multiprocessing.get_context("spawn")  # a forked process would begin with this one's memory
+    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
+        return pool.submit(_with_peak, function, arguments).result()
+
+
+def _with_peak(function: Callable[..., Any], arguments: Sequence[Any]) -> Outcome:
+    return Outcome(function(*arguments), peak_bytes())
+
+
+def resident_bytes() -> int:
+    """Memory of this process now; Linux."""
+    return _proc("self/status", "VmRSS")
+
+
+def peak_bytes() -> int:
+    """Most memory of this process since it began, or since `forget_peak`; Linux.
+
+    Not `getrusage`, whose peak a process inherits from the one that started it.
+    """
+    return _proc("self/status", "VmHWM")
+
+
+def forget_peak() -> None:
+    """Begin the count of `peak_bytes` again; Linux."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def free_bytes() -> int:
+    """Memory available without swapping; Linux."""
+    return _proc("meminfo", "MemAvailable")
+
+
+def _proc(file: str, key: str) -> int:
+    lines = Path("/proc", file).read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(key))
+
+
+def read_runs(files: Iterable[Path]) -> list[Run]:
+    """All finished runs of some files, which need not exist."""
+    return [json.loads(line) for file in files if file.exists() for line in file.read_text("utf-8").splitlines()]
+
+
+def add_run(files: Sequence[Path], run: Run) -> None:
+    """Append a finished run to the first file."""
+    with files[0].open("a", encoding="utf-8") as file:
+        file.write(json.dumps(run) + "\n")
+
+
+def part_of(wanted: Sequence[T], part: str) -> Sequence[T]:
+    """Of a part "K/N" every N-th, from the K-th."""
+    first, step = (int(text) for text in part.split("/"))
+    return wanted[first::step]
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]], left: Sequence[int] = (0,)) -> Iterator[str]:
+    """Lines of a table, columns as wide as their widest cell; text columns (`left`, by index) are aligned left.
+
+    Rows that take more than a second to make are shown on the error stream as they come.
+    """
+    cells, start = [list(header)], time.monotonic()
+    for row in rows:
+        cells.append([str(cell) for cell in row])
+        if time.monotonic() - start > 1:
+            print("...", *cells[-1], file=sys.stderr, flush=True)
+        start = time.monotonic()
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    for row in cells:
+        aligned = [
+            cell.ljust(width) if column in left or column - len(row) in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(aligned).rstrip()

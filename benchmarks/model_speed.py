@@ -1,25 +1,21 @@
-"""The fast path of AgriFM beside the plain one: seconds, memory, and the distance from the processor's peak.
+"""The fast path of AgriFM compared with the plain one: seconds, memory, and the distance from the processor's peak.
 
 Both paths have the same weights and take turns in one process, float32, batch of one. Memory is that of a process of
-its own per path: the highest resident size less that with model and images loaded. The work of a stage is counted once
-for both paths, in multiply-adds of real tokens (padding is no work), and its rate is compared with that of a matrix
-product of 2048 x 2048.
+its own per path: the peak minus the memory with model and images loaded. The work of a stage is counted once for both
+paths, in multiply-adds of real tokens (not of padding), and its rate is compared with that of a matrix product of
+2048 x 2048.
 
     python benchmarks/model_speed.py --sides 128 256 --out benchmarks/results/DATE-model-speed.txt
 """
 
 import argparse
-import datetime
-import multiprocessing
-import os
-import platform
 import statistics
 import time
-from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
+from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import agrifm  # noqa: F401  settles how threads wait, before torch starts any
+from measure import Command, forget_peak, load, own_process, peak_bytes, resident_bytes, table, turns
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,9 +23,9 @@ if TYPE_CHECKING:
     from agrifm.models.agrifm.swin3d import PatchEmbedding, Stage
 
 FRAMES, BANDS, CLASSES, SOURCE = 32, 10, 8, "sentinel-2"
-Path_ = Literal["fast", "plain"]
+Way = Literal["fast", "plain"]
 Part = Literal["encoder", "training", "model"]
-PATHS: tuple[Path_, ...] = ("fast", "plain")
+PATHS: tuple[Way, ...] = ("fast", "plain")
 PARTS: tuple[Part, ...] = ("encoder", "training", "model")
 KINDS = {
     "aten::addmm": "linear",
@@ -56,7 +52,7 @@ class Work(NamedTuple):
     attention: float
 
 
-def build(preset_name: str, part: Part, path: Path_) -> "nn.Module":
+def build(preset_name: str, part: Part, path: Way) -> "nn.Module":
     """The model, or its encoder alone, in eval mode with weights of a fixed seed."""
     import torch
 
@@ -72,49 +68,39 @@ def build(preset_name: str, part: Part, path: Path_) -> "nn.Module":
 
 
 def series(side: int) -> "Tensor":
+    """A random series (1, T, C, H, W)."""
     import torch
 
     return torch.randn(1, FRAMES, BANDS, side, side, generator=torch.Generator().manual_seed(1))
 
 
-def once(network: "nn.Module", part: Part, image: "Tensor") -> float:
-    """Seconds of one pass; in training forward and backward."""
+def run_once(network: "nn.Module", part: Part, image: "Tensor") -> None:
+    """One pass; in training forward and backward."""
     import torch
 
-    start = time.perf_counter()
     if part == "training":
         network(image).encoder_features.square().mean().backward()
-        seconds = time.perf_counter() - start
         network.zero_grad()
-        return seconds
+        return
     with torch.inference_mode():
         network({SOURCE: image} if part == "model" else image)
-    return time.perf_counter() - start
 
 
-def times(preset_name: str, part: Part, side: int, runs: int) -> dict[Path_, list[float]]:
+def times(preset_name: str, part: Part, side: int, runs: int) -> dict[str, list[float]]:
     """Seconds per path, run by run in turn, after one pass of each to warm up."""
     networks = {path: build(preset_name, part, path) for path in PATHS}
     image = series(side)
-    for network in networks.values():
-        once(network, part, image)
-    rounds = [{path: once(network, part, image) for path, network in networks.items()} for _ in range(runs)]
-    return {path: [one[path] for one in rounds] for path in PATHS}
+    passes = {path: partial(run_once, network, part, image) for path, network in networks.items()}
+    return turns(passes, runs, time.perf_counter)
 
 
-def memory(preset_name: str, part: Part, side: int, path: Path_) -> float:
-    """Bytes at the peak of one pass beyond those with model and image loaded; in a process of its own."""
+def memory(preset_name: str, part: Part, side: int, path: Way) -> float:
+    """Bytes at the peak of one pass beyond those with model and image loaded; for a process of its own."""
     network, image = build(preset_name, part, path), series(side)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
-    before = kilobytes("VmRSS")
-    once(network, part, image)
-    return 1024 * (kilobytes("VmHWM") - before)
-
-
-def kilobytes(name: str) -> int:
-    """Resident size of this process now (VmRSS) or at its peak (VmHWM); Linux."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+    forget_peak()
+    before = resident_bytes()
+    run_once(network, part, image)
+    return float(peak_bytes() - before)
 
 
 def peak() -> float:
@@ -123,16 +109,11 @@ def peak() -> float:
 
     side = 2048
     a, b = torch.randn(side, side), torch.randn(side, side)
-    best = float("inf")
-    for _ in range(10):
-        start = time.perf_counter()
-        torch.mm(a, b)
-        best = min(best, time.perf_counter() - start)
-    return side**3 / best
+    return side**3 / min(turns({"product": lambda: torch.mm(a, b)}, 10, time.perf_counter)["product"])
 
 
 def work_of(module: "PatchEmbedding | Stage", grid: tuple[int, int, int]) -> Work:
-    """Of a stage on its token grid, or of the embedding that makes it."""
+    """Multiply-adds of a stage on its token grid, or of the embedding that makes it."""
     from agrifm.models.agrifm.swin3d import PatchEmbedding
     from agrifm.models.agrifm.window_partition import clamp_window
 
@@ -149,8 +130,8 @@ def work_of(module: "PatchEmbedding | Stage", grid: tuple[int, int, int]) -> Wor
     return Work(linear, blocks * 2 * tokens * d * h * w * channels)
 
 
-def stage_lines(preset_name: str, side: int, path: Path_) -> list[str]:
-    """A line per stage: seconds, rate, share of the peak, and where the time goes."""
+def stage_lines(preset_name: str, side: int, path: Way) -> Iterator[tuple[str, ...]]:
+    """A row per stage: seconds, rate, share of the peak, and where the time goes."""
     import torch
     from torch.profiler import ProfilerActivity, profile
 
@@ -160,37 +141,33 @@ def stage_lines(preset_name: str, side: int, path: Path_) -> list[str]:
     encoder = build(preset_name, "encoder", path)
     assert isinstance(encoder, SwinEncoder)
     assert encoder.backbone is not None
-    lines = []
     with torch.inference_mode():
-        given: Tensor | Tokens = series(side)
+        features: Tensor | Tokens = series(side)
         for name, module in [
             ("embedding", encoder.patch_emd),
             *((f"stage {i}", s) for i, s in enumerate(encoder.backbone.layers)),
         ]:
-            module(given)
-            best, fastest = peak(), float("inf")
-            for _ in range(3):
-                start = time.perf_counter()
-                made = module(given)
-                fastest = min(fastest, time.perf_counter() - start)
+            best = peak()
+            fastest = min(turns({name: partial(module, features)}, 3, time.perf_counter)[name])
+            made = module(features)
             with profile(activities=[ProfilerActivity.CPU]) as profiled:
-                module(given)
+                module(features)
             spent = dict.fromkeys(["linear", "attention", "copies", "rest"], 0.0)
             for event in profiled.key_averages():
                 spent[KINDS.get(event.key, "rest")] += event.self_cpu_time_total
             share = {kind: microseconds / sum(spent.values()) for kind, microseconds in spent.items()}
             attended = made if isinstance(made, Tokens) else made[0]
             work = work_of(module, tuple(attended.grid.shape[1:4]))
-            lines.append(
-                f"{path:6} {name:10} {fastest:8.3f} {2 * sum(work) / fastest / 1e9:8.1f} "
-                f"{sum(work) / fastest / best:6.0%}  {kind_of_time(share, work, fastest * best)}"
-            )
-            given = made if isinstance(made, Tokens) else made[1]
-    return lines
+            rate = sum(work) / fastest
+            yield (
+                path, name, f"{fastest:.3f}", f"{2 * rate / 1e9:.1f}", f"{rate / best:.0%}",
+                kind_of_time(share, work, fastest * best),
+            )  # fmt: skip
+            features = made if isinstance(made, Tokens) else made[1]
 
 
 def kind_of_time(share: dict[str, float], work: Work, possible: float) -> str:
-    """Shares of the time, and of the peak where there is work to count; `possible` at the peak in all the time."""
+    """Shares of the time, and of the peak for counted work; `possible` is the work at the peak in all the time."""
     cells = []
     for kind, own in share.items():
         rate = f" at {getattr(work, kind) / (own * possible):.0%}" if kind in work._fields and own > 0.01 else ""
@@ -198,87 +175,64 @@ def kind_of_time(share: dict[str, float], work: Work, possible: float) -> str:
     return ", ".join(cells)
 
 
-def processor() -> str:
-    """Model name of the processor where the system tells it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{len(names)} x {names[0]}" if names else platform.processor()
-
-
-def report(preset_name: str, sides: list[int], runs: int, threads: int) -> list[str]:
-    """All lines of the result, printed as they come."""
-    import torch
-
-    torch.set_num_threads(threads)
-    lines: list[str] = []
-
-    def say(line: str) -> None:
-        lines.append(line)
-        print(line, flush=True)
-
-    say(f"date       {datetime.date.today().isoformat()}")
-    say(f"hardware   {processor()}, {threads} threads, load average {os.getloadavg()[0]:.1f} at the start")
-    say(f"versions   torch {torch.__version__}, Python {platform.python_version()}")
-    options = f"--preset {preset_name} --sides {' '.join(map(str, sides))} --runs {runs} --threads {threads}"
-    say(f"command    python benchmarks/model_speed.py {options}")
-    say(f"peak       {2 * peak() / 1e9:.0f} GFLOP/s, matrix product of 2048 x 2048")
-    say("")
-    say(f"seconds, median of {runs} runs in turn; fewest and most in brackets")
-    say(f"{'part':9}{'input':>16}  {'fast':22}{'plain':22}{'ratio':>6}   load")
+def time_rows(preset_name: str, sides: list[int], runs: int) -> Iterator[tuple[str, ...]]:
+    """A row per part and side; training and the whole model on the first side alone."""
     for side in sides:
         for part in PARTS:
             if part != "encoder" and side != sides[0]:
                 continue
-            found = times(preset_name, part, side, runs)
-            middle = {path: statistics.median(own) for path, own in found.items()}
-            cells = [f"{middle[p]:.2f} ({min(found[p]):.2f}..{max(found[p]):.2f})" for p in PATHS]
-            shape = f"{FRAMES}x{BANDS}x{side}x{side}"
-            ratio = middle["plain"] / middle["fast"]
-            say(f"{part:9}{shape:>16}  {cells[0]:22}{cells[1]:22}{ratio:>6.2f}   {os.getloadavg()[0]:.1f}")
-    say("")
-    say("peak memory above weights and image, GB")
-    say(f"{'part':9}{'input':>16}{'fast':>8}{'plain':>8}{'fast / plain':>14}")
-    spawn = multiprocessing.get_context("spawn")
+            timed = times(preset_name, part, side, runs)
+            middle = {path: statistics.median(each) for path, each in timed.items()}
+            cells = [f"{middle[path]:.2f} ({min(timed[path]):.2f}..{max(timed[path]):.2f})" for path in PATHS]
+            yield part, shape(side), *cells, f"{middle['plain'] / middle['fast']:.2f}", load()
+
+
+def memory_rows(preset_name: str, sides: list[int]) -> Iterator[tuple[str, ...]]:
+    """A row per part and side; training on the first side alone."""
     for side in sides:
         for part in PARTS:
             if part == "training" and side != sides[0]:
                 continue
-            with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
-                used = [pool.submit(memory, preset_name, part, side, path).result() for path in PATHS]
-            shape = f"{FRAMES}x{BANDS}x{side}x{side}"
-            say(f"{part:9}{shape:>16}{used[0] / 1e9:>8.2f}{used[1] / 1e9:>8.2f}{used[0] / used[1]:>14.2f}")
-    for side in sides:
-        say("")
-        say(f"stages at {side} pixels, best of 3: share of the peak in all, then what the time goes to, by kind of")
-        say("operation, and the share of the peak of those that multiply")
-        say(f"{'path':6} {'stage':10} {'seconds':>8} {'GFLOP/s':>8} {'peak':>6}")
-        for path in PATHS:
-            for line in stage_lines(preset_name, side, path):
-                say(line)
-    say("")
-    say(f"load average at the end {os.getloadavg()[0]:.1f}")
-    return lines
+            fast, plain = (own_process(memory, preset_name, part, side, path).result for path in PATHS)
+            yield part, shape(side), f"{fast / 1e9:.2f}", f"{plain / 1e9:.2f}", f"{fast / plain:.2f}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--preset", default="base", help="default: base")
-    parser.add_argument(
-        "--sides",
-        type=int,
-        nargs="+",
-        default=[128],
-        help="pixels, default 128; on the first also training and the whole model are timed",
-    )
-    parser.add_argument("--runs", type=int, default=5, help="timed passes, default 5")
-    parser.add_argument("--threads", type=int, default=2, help="default 2")
-    parser.add_argument("--out", type=Path, help="file of the result")
-    args = parser.parse_args()
-    lines = report(args.preset, args.sides, args.runs, args.threads)
-    if args.out:
-        args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+def shape(side: int) -> str:
+    """The shape of a series."""
+    return f"{FRAMES}x{BANDS}x{side}x{side}"
 
+
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """Seconds and memory of both paths, then their stages."""
+    import torch
+
+    torch.set_num_threads(options.threads)
+    yield f"{options.preset}, {options.threads} threads; peak {2 * peak() / 1e9:.0f} GFLOP/s, product of 2048 x 2048"
+    yield ""
+    yield f"seconds, median of {options.runs} runs in turn; fewest and most in brackets"
+    rows = time_rows(options.preset, options.sides, options.runs)
+    yield from table(("part", "input", *PATHS, "plain / fast", "load"), rows)
+    yield ""
+    yield "peak memory above weights and image, GB"
+    yield from table(("part", "input", *PATHS, "fast / plain"), memory_rows(options.preset, options.sides))
+    for side in options.sides:
+        yield ""
+        yield f"stages at {side} pixels, best of 3: share of the peak of all operations, then the time by kind of"
+        yield "operation, and the share of the peak of those that multiply"
+        stages = (row for path in PATHS for row in stage_lines(options.preset, side, path))
+        yield from table(("path", "stage", "seconds", "GFLOP/s", "peak", "time by kind"), stages, left=(0, 1, -1))
+
+
+OPTIONS = {
+    "--preset": {"default": "base", "help": "default: base"},
+    "--sides": {
+        "type": int, "nargs": "+", "default": [128],
+        "help": "pixels, default 128; on the first also training and the whole model are timed",
+    },
+    "--runs": {"type": int, "default": 5, "help": "timed passes, default 5"},
+    "--threads": {"type": int, "default": 2, "help": "default 2"},
+}  # fmt: skip
+main = Command(__doc__, report, OPTIONS, ("torch",), quick={"preset": "tiny", "sides": [16], "runs": 1, "threads": 1})
 
 if __name__ == "__main__":
     main()

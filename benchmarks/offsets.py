@@ -1,13 +1,13 @@
-"""How often the check of offsets alarms on true metadata, and how many planted lies it notices.
+"""How often the check of offsets alarms on true metadata, and how many planted errors it notices.
 
     python benchmarks/offsets.py --out benchmarks/results               simulates four regions, two seeds
     python benchmarks/offsets.py --regions oceanic --seeds 5 --size 2.5 --every 1
     python benchmarks/offsets.py --seasons DIR …                        what `agrifm simulate` wrote
-    AGRIFM_DATA=DIR python benchmarks/offsets.py …                      a real season (Flanders, 2018) besides
+    AGRIFM_DATA=DIR python benchmarks/offsets.py …                      also a real season (Flanders, 2018)
 
-Every scene's numbers are brought into four states: with the 1000 that ESA adds, without them (below 0 they end), taken
-off twice and added twice. What the item states is true or not. A lie is planted into one scene of a true season, and
-then into all of them. Scenes with too few clear pixels are left out of the rates and counted.
+Every scene's numbers are brought into four states: with the 1000 that ESA adds, without them (clipped at 0), subtracted
+twice and added twice. What the item states is true or false. A false statement is planted into one scene of a true
+season, and then into all of them. Scenes with too few clear pixels are counted and left out of the rates.
 """
 
 import argparse
@@ -23,12 +23,11 @@ from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
+from measure import Command, table
 from numpy.typing import NDArray
-from simulate import processor
 
 from agrifm.cube.fetch import read_area
 from agrifm.grid import Grid, area_grid
-from agrifm.record import running_versions
 from agrifm.scene.local_files import search_files
 from agrifm.scene.offset_check import DARK, FEW_CLEAR, Look, judge, look
 from agrifm.scene.products import Product, find_product
@@ -49,10 +48,10 @@ ALWAYS = Season(datetime.date(2000, 1, 1), datetime.date(2099, 12, 31))
 
 
 class State(NamedTuple):
-    """Numbers and what is said of them."""
+    """Numbers and what their metadata say."""
 
     added: int
-    """What the numbers hold besides 10000 times reflectance."""
+    """What is added to 10000 times reflectance."""
     baseline: str
     removed: bool
 
@@ -95,7 +94,7 @@ def looks_of(scene: Scene, grid: Grid, product: Product) -> dict[State, Look]:
     }
     assert scene.product.quality_asset is not None
     classes = read_asset(scene, scene.product.quality_asset, "quality", grid, "nearest", 0)
-    found: dict[State, Look] = {}
+    looks: dict[State, Look] = {}
     for added in (1000, 0, -1000, 2000):
         planes = {key: shifted(numbers, shift + added) for key, numbers in plain.items()}
         planes[str(product.quality_asset)] = classes
@@ -108,18 +107,18 @@ def looks_of(scene: Scene, grid: Grid, product: Product) -> dict[State, Look]:
         for state in (*TRUE.values(), *LIES.values()):
             if state.added == added:
                 stated = replace(made, baseline=state.baseline, offset_removed=state.removed)
-                found[state] = replace(seen, scene=stated, stated=stated.encoding)
-    return found
+                looks[state] = replace(seen, scene=stated, stated=stated.encoding)
+    return looks
 
 
 def shifted(numbers: NDArray[np.integer], by: int) -> NDArray[np.uint16]:
-    """Digital numbers with `by` added, ending at 0; what was nodata stays it."""
+    """Digital numbers with `by` added, clipped at 0; nodata stays nodata."""
     moved = np.clip(numbers.astype(np.int64) + by, 0, 65535)
     return np.where(numbers == 0, 0, moved).astype(np.uint16)
 
 
 def counted(name: str, scenes: Sequence[Scene], grid: Grid, product: Product) -> Counts:
-    """Verdicts on a season whose numbers are known to be as its metadata say."""
+    """Verdicts on a season whose metadata are known to be true."""
     start = time.process_time()
     every = [looks_of(scene, grid, product) for scene in scenes]
     few = [judge(seen[TRUE["with offset, baseline 05.10"]], []).unjudged == FEW_CLEAR for seen in every]
@@ -138,7 +137,7 @@ def counted(name: str, scenes: Sequence[Scene], grid: Grid, product: Product) ->
 
 
 def verdict(one: Look, season: Sequence[Look]) -> str:
-    """What the check says of a scene beside the others."""
+    """The check's verdict on a scene among the others."""
     found = judge(one, season)
     return "alarm" if found.doubt is not None else "not judged" if found.unjudged is not None else "agree"
 
@@ -161,7 +160,7 @@ def of_catalogue(directory: Path) -> Counts:
 
 
 def of_flanders(data: Path) -> Counts | None:
-    """Verdicts on the real season, whose numbers hold no offset; None where it is not there."""
+    """Verdicts on the real season, whose numbers hold no offset; None without the data set."""
     files = sorted(data.glob("flanders_multisource_2018/*/s2_l2a_10m.nc"))
     if not files:
         return None
@@ -172,60 +171,43 @@ def of_flanders(data: Path) -> Counts | None:
     return counted("Flanders, real", scenes, Grid.of(asset.crs, asset.transform, (height, width)), REAL)
 
 
-def written(rows: Sequence[Counts], command: str, load: float) -> str:
-    """The dated table."""
-    versions = ", ".join(f"{name} {number}" for name, number in running_versions("numpy", "rasterio").items())
-    lines = [
-        f"date       {datetime.date.today().isoformat()}",
-        f"hardware   {processor()}; busy processes before the start (load average) {load:.1f}",
-        f"versions   {versions}",
-        f"command    python benchmarks/offsets.py {command}".rstrip(),
-        "",
-        f"{'season':<20}{'scenes':>8}{'too few clear pixels':>22}{'seconds':>9}",
-        *(f"{row.name:<20}{row.scenes:>8}{row.few_clear:>22}{row.seconds:>9.0f}" for row in rows),
-    ]
-    for label, how in rows[0].found:
-        title = f"true metadata: {label}" if label in TRUE else f"lie: {label}; {how}"
-        lines += ["", title, *(cells(row.name, row.found[label, how]) for row in rows)]
-        lines.append(cells("all", sum((row.found[label, how] for row in rows), Counter())))
-    return "\n".join(lines)
+def lines(seasons: Sequence[Counts]) -> Iterator[str]:
+    """Seasons, then alarms by state of the metadata."""
+    rows = [(row.name, row.scenes, row.few_clear, f"{row.seconds:.0f}") for row in seasons]
+    yield from table(("season", "scenes", "too few clear pixels", "seconds"), rows)
+    for label, how in seasons[0].found:
+        yield ""
+        yield f"true metadata: {label}" if label in TRUE else f"false metadata: {label}; {how}"
+        verdicts = [(row.name, row.found[label, how]) for row in seasons]
+        verdicts.append(("all", sum((counter for _, counter in verdicts), Counter())))
+        yield from table(("", "alarms", "judged", "share", "not judged"), [cells(*row) for row in verdicts])
 
 
-def cells(name: str, found: Counter[str]) -> str:
+def cells(name: str, found: Counter[str]) -> tuple[object, ...]:
     """Alarms among the scenes that were judged, and how many were not."""
     judged = found["alarm"] + found["agree"]
-    share = f"{100 * found['alarm'] / judged:5.1f} %" if judged else "      -"
-    return f"  {name:<20}alarms {found['alarm']:>4} of {judged:>4} judged {share}   not judged {found['not judged']:>4}"
+    share = f"{100 * found['alarm'] / judged:.1f} %" if judged else "-"
+    return name, found["alarm"], judged, share, found["not judged"]
 
 
-def main() -> None:
-    """Measure and print; with --out also write a dated file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seasons", type=Path, nargs="*", default=[], help="directories that `agrifm simulate` wrote")
-    parser.add_argument("--regions", nargs="*", default=REGIONS)
-    parser.add_argument("--seeds", type=int, nargs="*", default=(41, 42))
-    parser.add_argument("--size", type=float, default=2.5, help="kilometres, default 2.5")
-    parser.add_argument("--every", type=int, default=1, help="simulate every so many passes, default 1")
-    parser.add_argument("--out", type=Path, help="folder for <date>-offsets.txt")
-    args = parser.parse_args()
-    load = os.getloadavg()[0]
-    if args.seasons:
-        command = f"--seasons {' '.join(path.name for path in args.seasons)}"
-        rows = [of_catalogue(path) for path in args.seasons]
-    else:
-        seeds = " ".join(map(str, args.seeds))
-        command = f"--regions {' '.join(args.regions)} --seeds {seeds} --size {args.size:g} --every {args.every}"
-        with tempfile.TemporaryDirectory() as scratch:
-            made = simulated(Path(scratch), args.regions, args.seeds, args.size, args.every)
-            rows = [of_catalogue(path) for path in made]
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """Every season, simulated or read, and the real one."""
+    with tempfile.TemporaryDirectory() as scratch:
+        made = simulated(Path(scratch), options.regions, options.seeds, options.size, options.every)
+        seasons = [of_catalogue(path) for path in options.seasons or made]
     real = of_flanders(Path(os.environ["AGRIFM_DATA"])) if "AGRIFM_DATA" in os.environ else None
-    text = written([*rows, real] if real else rows, command, load)
-    print(text)
-    if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        path = args.out / f"{datetime.date.today().isoformat()}-offsets.txt"
-        path.write_text(text + "\n", encoding="utf-8")
+    yield from lines([*seasons, real] if real else seasons)
 
+
+OPTIONS = {
+    "--seasons": {"type": Path, "nargs": "*", "default": [], "help": "directories that `agrifm simulate` wrote"},
+    "--regions": {"nargs": "*", "default": REGIONS},
+    "--seeds": {"type": int, "nargs": "*", "default": (41, 42)},
+    "--size": {"type": float, "default": 2.5, "help": "kilometres, default 2.5"},
+    "--every": {"type": int, "default": 1, "help": "simulate every so many passes, default 1"},
+}
+QUICK = {"regions": ["oceanic"], "seeds": [41], "size": 1.5, "every": 20}
+main = Command(__doc__, report, OPTIONS, ("rasterio",), QUICK)
 
 if __name__ == "__main__":
     main()

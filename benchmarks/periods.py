@@ -1,4 +1,4 @@
-"""Time and memory of resampling cubes of several areas, each in a separate process.
+"""Time and memory of resampling cubes of several areas, each in a process of its own.
 
 The cubes hold random reflectance. The peak memory (resident, libraries included) must not grow with the area.
 
@@ -7,34 +7,25 @@ The cubes hold random reflectance. The peak memory (resident, libraries included
 
 import argparse
 import datetime
-import multiprocessing
-import os
-import resource
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import get_args
 
 import numpy as np
 from affine import Affine
+from measure import Command, own_process, table
 from shapely import box
-from simulate import processor
 
 from agrifm.config import ResampleMethod
 from agrifm.cube.resample import resample_cube, resampler
 from agrifm.cube.store import CHUNK, Cube, create_root, create_sensor, open_cube
 from agrifm.grid import Grid
-from agrifm.record import SensorInput, running_versions
+from agrifm.record import SensorInput
 from agrifm.season import Season
 
 SEASON = Season(datetime.date(2024, 3, 1), datetime.date(2024, 10, 31))
-
-
-class Result(NamedTuple):
-    side: int
-    seconds: float
-    peak_bytes: int
 
 
 def make_cube(path: Path, side: int, frames: int, bands: int) -> Cube:
@@ -54,61 +45,42 @@ def make_cube(path: Path, side: int, frames: int, bands: int) -> Cube:
     return open_cube(path)
 
 
-def measure(path: Path, new: Path, side: int, method: ResampleMethod, frames: int) -> Result:
-    """Resample one cube and measure it; in a separate process, as the peak is that of the process."""
+def measure(path: Path, new: Path, method: ResampleMethod, frames: int) -> float:
+    """Resample one cube; processor seconds."""
     start = time.process_time()
     cube = open_cube(path)
     resample_cube(cube, new, {"sentinel-2": resampler(method, cube.sensors["sentinel-2"], SEASON, frames)})
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return Result(side, time.process_time() - start, peak)
+    return time.process_time() - start
 
 
-def table(results: list[Result], args: argparse.Namespace, load: float) -> str:
-    """Header and one line for each area."""
-    versions = ", ".join(f"{name} {number}" for name, number in running_versions("numpy", "scipy", "zarr").items())
-    command = f"--sides {' '.join(map(str, args.sides))} --frames {args.frames} --bands {args.bands}"
-    lines = [
-        f"date       {datetime.date.today().isoformat()}",
-        f"hardware   {processor()}; busy processes before the start (load average) {load:.1f}",
-        f"versions   {versions}",
-        f"command    python benchmarks/periods.py {command} --method {args.method} --periods {args.periods}",
-        f"           windows of {CHUNK} pixels; seconds of the processor",
-        "",
-        f"{'side':>6}{'km2':>8}{'seconds':>9}{'per km2':>9}{'peak MB':>9}",
-    ]
-    for one in results:
-        area = (one.side * 0.01) ** 2
-        lines.append(
-            f"{one.side:>6}{area:>8.1f}{one.seconds:>9.1f}{one.seconds / area:>9.3f}{one.peak_bytes / 1e6:>9.0f}"
-        )
-    return "\n".join(lines) + "\n"
+def rows(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
+    """A row for each area."""
+    for side in options.sides:
+        with tempfile.TemporaryDirectory() as scratch:
+            cube, new = Path(scratch) / "cube.zarr", Path(scratch) / "new.zarr"
+            make_cube(cube, side, options.frames, options.bands)
+            seconds, peak = own_process(measure, cube, new, options.method, options.periods)
+        area = (side * 0.01) ** 2
+        yield str(side), f"{area:.1f}", f"{seconds:.1f}", f"{seconds / area:.3f}", f"{peak / 1e6:.0f}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--sides", nargs="+", type=int, default=[480, 1440], help="pixels, default 480 1440")
-    parser.add_argument("--frames", type=int, default=12, help="of the cube, default 12")
-    parser.add_argument("--bands", type=int, default=2, help="default 2")
-    parser.add_argument("--periods", type=int, default=6, help="of the new cube, default 6")
-    parser.add_argument("--method", choices=get_args(ResampleMethod), default="medoid", help="default medoid")
-    parser.add_argument("--out", type=Path, help="folder for <date>-periods.txt")
-    args = parser.parse_args()
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """A line for each area."""
+    yield (
+        f"{options.method}, {options.frames} frames to {options.periods}, {options.bands} bands; "
+        f"windows of {CHUNK} pixels; seconds of the processor"
+    )
+    yield from table(("side", "km2", "seconds", "per km2", "peak MB"), rows(options), left=())
 
-    load = os.getloadavg()[0]
-    spawn = multiprocessing.get_context("spawn")
-    results = []
-    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
-        for side in args.sides:
-            with tempfile.TemporaryDirectory() as scratch:
-                cube, new = Path(scratch) / "cube.zarr", Path(scratch) / "new.zarr"
-                make_cube(cube, side, args.frames, args.bands)
-                results.append(pool.submit(measure, cube, new, side, args.method, args.periods).result())
-    text = table(results, args, load)
-    print(text, end="")
-    if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / f"{datetime.date.today().isoformat()}-periods.txt").write_text(text)
 
+OPTIONS = {
+    "--sides": {"nargs": "+", "type": int, "default": [480, 1440], "help": "pixels, default 480 1440"},
+    "--frames": {"type": int, "default": 12, "help": "of the cube, default 12"},
+    "--bands": {"type": int, "default": 2, "help": "default 2"},
+    "--periods": {"type": int, "default": 6, "help": "of the new cube, default 6"},
+    "--method": {"choices": get_args(ResampleMethod), "default": "medoid", "help": "default medoid"},
+}
+main = Command(__doc__, report, OPTIONS, ("scipy", "zarr"), quick={"sides": [96], "frames": 4, "periods": 2})
 
 if __name__ == "__main__":
     main()

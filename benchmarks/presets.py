@@ -3,18 +3,19 @@
     python benchmarks/presets.py --runs RUNS.jsonl [--presets tiny small base] [--part 0/2]    measure what is missing
     python benchmarks/presets.py --runs RUNS.jsonl --table --page docs/presets.md --out DATE-presets.txt
 
-Every shape is measured in a process of its own, batch of one, one thread, float32, and appended to RUNS.jsonl; a
-stopped benchmark continues. A shape that would not fit into the free memory is left out, and the table says so.
+Every shape is measured in a process of its own with a batch of one, one thread and float32, and appended to RUNS.jsonl;
+a stopped benchmark continues. A shape that would not fit into the free memory is left out, and the table says so.
 """
 
 import argparse
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from measure import CLASSES, ONE_SOURCE, PASSES, SOURCES, Pass, free_bytes, head, load, measured, write
+from measure import RUNS as RUN_OPTIONS
+from measure import Command, Run, add_run, free_bytes, load, part_of, read_runs
+from network_pass import CLASSES, ONE_SOURCE, PASSES, SOURCES, Pass, Workload, measured
 
 from agrifm.models.agrifm.network import AgriFMConfig, preset
 from agrifm.models.count import parameters, work
@@ -25,7 +26,7 @@ SIDES = {1: (64, 128, 256), 3: (48, 96, 192)}
 """By the number of sensors, pixels."""
 RUNS = 3
 BYTES_PER_PARAMETER: dict[Pass, int] = {"forward": 4, "training": 16}
-"""A weight; in training its gradient and the optimiser's two means too."""
+"""A weight; in training also its gradient and the optimiser's two means."""
 USED = 0.8
 """Share of the free memory that a shape may fill."""
 
@@ -35,8 +36,8 @@ GROWTH = (
     "## How it grows",
     "",
     "`benchmarks/growth.py` measures one sample with more and more frames and pixels; an exponent of 1 is linear. The",
-    "multiply-adds are. Time and memory grow more slowly as long as what a pass costs whatever its size, the library's",
-    "own memory above all, is a large part of it; nothing grows faster than the work.",
+    "multiply-adds are. Time and memory grow more slowly as long as the fixed cost of a pass, above all the library's",
+    "own memory, is a large part of it; nothing grows faster than the work.",
     "",
     "![Time and memory against frames and pixels](growth.png)",
 )
@@ -61,17 +62,16 @@ def shapes(presets: Sequence[str]) -> list[Shape]:
     return [Shape(name, sensors, side) for sensors in SIDES for name in presets for side in SIDES[sensors]]
 
 
-Runs = dict[Shape, dict[str, Any]]
+Runs = dict[Shape, Run]
 
 
-def read_runs(files: Sequence[Path]) -> Runs:
-    """What was measured, by shape."""
-    lines = [json.loads(line) for file in files if file.exists() for line in file.read_text().splitlines()]
-    return {Shape(**line["shape"]): line for line in lines}
+def by_shape(files: Sequence[Path]) -> Runs:
+    """Finished runs by shape."""
+    return {Shape(**run["shape"]): run for run in read_runs(files)}
 
 
 def estimated_bytes(learned: int, kind: Pass, side: int, smaller: tuple[int, float] | None) -> float:
-    """Memory of a pass: weights, and what a smaller side took beside them, in proportion to the pixels.
+    """Memory of a pass: weights, and what a smaller side needed beyond them, in proportion to the pixels.
 
     Args:
         learned: parameters of the network.
@@ -80,23 +80,23 @@ def estimated_bytes(learned: int, kind: Pass, side: int, smaller: tuple[int, flo
     fixed = learned * BYTES_PER_PARAMETER[kind]
     if smaller is None:
         return fixed
-    own, taken = smaller
-    return fixed + max(0.0, taken - fixed) * (side / own) ** 2
+    smaller_side, peak = smaller
+    return fixed + max(0.0, peak - fixed) * (side / smaller_side) ** 2
 
 
-def measure(shape: Shape, known: Runs) -> dict[str, Any]:
+def measure(shape: Shape, known: Runs) -> Run:
     """Time and memory of a shape's passes, or why one is left out."""
-    line: dict[str, Any] = {"shape": shape._asdict(), "date": str(date.today()), "load": load()}
+    line: Run = {"shape": shape._asdict(), "date": str(date.today()), "load": load()}
     for kind in PASSES:
         before = [other for other in known if other[:2] == shape[:2] and other.side < shape.side]
-        taken = [(other.side, known[other][kind]["peak"]) for other in before if "peak" in known[other][kind]]
-        needed = estimated_bytes(sum(parameters(shape.config)), kind, shape.side, max(taken, default=None))
+        peaks = [(other.side, known[other][kind]["peak"]) for other in before if "peak" in known[other][kind]]
+        needed = estimated_bytes(sum(parameters(shape.config)), kind, shape.side, max(peaks, default=None))
         free = free_bytes()
         if needed > USED * free:
             line[kind] = {"left_out": f"needs about {needed / 1e9:.0f} GB, {free / 1e9:.0f} GB were free"}
         else:
-            found = measured(shape.config, FRAMES[shape.preset], shape.side, 1, kind, RUNS)
-            line[kind] = found._asdict()
+            workload = Workload(shape.config, FRAMES[shape.preset], shape.side, kind=kind)
+            line[kind] = measured(workload, RUNS)._asdict()
     return line
 
 
@@ -124,20 +124,20 @@ def table(sensors: int, runs: Runs) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
 
 
-def measured_cells(found: Mapping[str, Any] | None) -> tuple[str, str]:
+def measured_cells(cost: Mapping[str, Any] | None) -> tuple[str, str]:
     """Memory and samples per second."""
-    if found is None:
+    if cost is None:
         return "–", "–"
-    if "left_out" in found:
-        return f"left out: {found['left_out']}", "–"
-    return f"{found['peak'] / 1e9:.2f}", f"{1 / found['seconds']:.2g}"
+    if "left_out" in cost:
+        return f"left out: {cost['left_out']}", "–"
+    return f"{cost['peak'] / 1e9:.2f}", f"{1 / cost['seconds']:.2g}"
 
 
 def page(runs: Runs, figure: bool, gpu: Sequence[str]) -> list[str]:
     """The whole page.
 
     Args:
-        figure: whether the figure of growth lies beside the page.
+        figure: whether the figure of growth is in the same folder.
         gpu: names of results measured on a GPU.
     """
     days = sorted({line["date"] for line in runs.values()})
@@ -150,10 +150,11 @@ def page(runs: Runs, figure: bool, gpu: Sequence[str]) -> list[str]:
         "",
         f"Batch of one, float32, {CLASSES} classes. Samples per second are those of one thread, by the processor time",
         "of the process, so they hardly depend on what else runs; two threads do up to twice as many. Memory is the",
-        "peak beyond that of the loaded libraries: weights, the series and what lies between; in training gradients",
-        "and the optimiser's means too. Multiply-adds are those of a forward pass, as `agrifm.models.count` counts",
-        f"them. A shape that would fill more than {USED:.0%} of the free memory is left out; a dash means that it was",
-        "not measured.",
+        "peak beyond that of the loaded libraries: weights, the series and what the pass keeps; in training also",
+        "the gradients and the optimiser's means. Multiply-adds are those of a forward pass, as counted by",
+        "`agrifm.models.count`. A shape that would fill more than "
+        f"{USED:.0%} of the free memory is left out; a dash means",
+        "that it was not measured.",
         "",
         f"## One sensor: Sentinel-2, {ONE_SOURCE['sentinel-2']} bands",
         "",
@@ -169,39 +170,35 @@ def page(runs: Runs, figure: bool, gpu: Sequence[str]) -> list[str]:
         "## On a GPU",
         "",
         "`benchmarks/gpu.py` fills a GPU with `base` in bfloat16 and compares it with the card's peak. "
-        + (f"Results: {', '.join(gpu)} in `benchmarks/results`." if gpu else "None has been at hand so far."),
+        + (f"Results: {', '.join(gpu)} in `benchmarks/results`." if gpu else "Not measured yet."),
     ]
 
 
-def main() -> None:
-    """Measure what is missing, or write page and result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, nargs="+", required=True, help="measured shapes; the first is written")
-    parser.add_argument("--presets", nargs="+", choices=PRESETS, default=PRESETS[::-1])
-    parser.add_argument("--part", default="0/1", help="K/N: every N-th preset, from the K-th")
-    parser.add_argument("--table", action="store_true")
-    parser.add_argument("--page", type=Path, help="the page to write, docs/presets.md")
-    parser.add_argument("--out", type=Path, help="the result to write")
-    options = parser.parse_args()
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """Measure what is missing, or report the table and write the page."""
     if options.table:
-        runs = read_runs(options.runs)
+        runs = by_shape(options.runs)
         figure = options.page is not None and (options.page.parent / "growth.png").exists()
         lines = page(runs, figure, [file.name for file in sorted(RESULTS.glob("*-gpu.txt"))])
         if options.page:
             options.page.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        loads = [f"{' '.join(map(str, shape))}: load {line['load']} on {line['date']}" for shape, line in runs.items()]
-        write([*head(), *lines, "", "Load averages when each shape was measured", *loads], options.out)
+        yield from (*lines, "", "Load averages when each shape was measured")
+        yield from (f"{' '.join(map(str, shape))}: load {run['load']} on {run['date']}" for shape, run in runs.items())
         return
-    number, parts = (int(text) for text in options.part.split("/"))
-    for shape in shapes(options.presets[number::parts]):
-        known = read_runs(options.runs)
-        if shape in known:
-            continue
-        line = measure(shape, known)
-        with options.runs[0].open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        print(*shape, *(measured_cells(line[kind]) for kind in PASSES), flush=True)
+    for shape in shapes(part_of(options.presets, options.part)):
+        known = by_shape(options.runs)
+        if shape not in known:
+            add_run(options.runs, line := measure(shape, known))
+            print(*shape, *(measured_cells(line[kind]) for kind in PASSES), flush=True)
 
+
+OPTIONS = {
+    **RUN_OPTIONS,
+    "--presets": {"nargs": "+", "choices": PRESETS, "default": PRESETS[::-1]},
+    "--table": {"action": "store_true", "help": "report what was measured"},
+    "--page": {"type": Path, "help": "the page to write, docs/presets.md"},
+}
+main = Command(__doc__, report, OPTIONS, ("torch",))
 
 if __name__ == "__main__":
     main()

@@ -3,16 +3,14 @@
     python benchmarks/quality.py --out benchmarks/results               simulates a region with three seeds
     python benchmarks/quality.py --seasons DIR DIR --seeds 0 1 --size 5    what `agrifm simulate` wrote with these
 
-Each seed gives rates of its own, of which the mean and the range are stated. The truth is the simulator's sky at the
-pixels' centres (of MODIS at 16 places in each pixel, on the pixel's own day). A pixel is truly spoiled by a cloud of
-opacity 0.25 or more, else by a shadow as deep, else by cirrus of reflectance 0.01 or more; it is truly clear below a
-tenth of each; in between it is not counted. Omission: spoiled pixels that the rule leaves usable. Commission: clear
-pixels that it masks.
+Each seed gives rates; their mean and range are stated. The truth is the simulator's sky at the pixels' centres (for
+MODIS at 16 points in each pixel, on the pixel's day). A pixel is truly spoiled by a cloud of opacity 0.25 or more, else
+by a shadow as deep, else by cirrus of reflectance 0.01 or more; it is truly clear below a tenth of each; in between it
+is not counted. Omission: spoiled pixels that the rule leaves usable. Commission: clear pixels that it masks.
 """
 
 import argparse
 import datetime
-import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,12 +20,11 @@ from statistics import mean
 from typing import NamedTuple
 
 import numpy as np
+from measure import Command, table
 from numpy.typing import NDArray
-from simulate import processor
 
 from agrifm.cube.frames import group_frames
 from agrifm.grid import Grid, Window, area_grid
-from agrifm.record import running_versions
 from agrifm.scene.mask import MASKED, UsableRule
 from agrifm.scene.products import find_product
 from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, Flags, bits
@@ -53,7 +50,7 @@ RULES = {
     "dilated by 300 m": UsableRule(dilate=300.0),
 }
 MARGIN = 480
-"""Metres along the edges that are not judged: dilation does not see beyond."""
+"""Metres along the edges that are not judged, because dilation cannot look beyond."""
 KINDS = ("cloud", "shadow", "cirrus")
 
 
@@ -171,64 +168,45 @@ def spread(values: Sequence[float]) -> str:
     return f"{mean(known):.1f} ({min(known):.1f}-{max(known):.1f})" if known else "-"
 
 
-def table(totals: Sequence[Total], args: argparse.Namespace, load: float) -> str:
-    """Header, and one line for each sensor and rule."""
-    versions = ", ".join(f"{name} {number}" for name, number in running_versions("numpy", "scipy").items())
-    seeds = " ".join(map(str, args.seeds))
-    command = f"--region {args.region} --seeds {seeds} --size {args.size:g} --every {args.every} --side {args.side}"
-    lines = [
-        f"date       {datetime.date.today().isoformat()}",
-        f"hardware   {processor()}; busy processes before the start (load average) {load:.1f}",
-        f"versions   {versions}",
-        f"command    python benchmarks/quality.py {command}",
-        "",
-        f"percent, mean and range of {len(totals)} seeds; omission of truly spoiled pixels by kind, commission of",
-        "truly clear ones; pixels judged in thousands, all seeds together",
-        "",
-        f"{'sensor':<12}{'rule':<20}{'cloud':>16}{'shadow':>18}{'cirrus':>18}{'clear masked':>18}"
-        f"{'spoiled':>9}{'clear':>8}",
-    ]
+def rows(totals: Sequence[Total]) -> Iterator[tuple[str, ...]]:
+    """A row for each sensor and rule."""
     for sensor, rule in totals[0]:
         counts = [total[sensor, rule] for total in totals]
-        own = [rates(one) for one in counts]
-        spoiled = sum(one[kind][1] for one in counts for kind in KINDS) / 1000
-        cells = [spread([one[kind] for one in own]) for kind in (*KINDS, "clear")]
-        lines.append(
-            f"{sensor:<12}{rule:<20}{cells[0]:>16}{cells[1]:>18}{cells[2]:>18}{cells[3]:>18}"
-            f"{spoiled:>9.1f}{sum(one['clear'][1] for one in counts) / 1000:>8.1f}"
+        percents = [rates(count) for count in counts]
+        spoiled = sum(count[kind][1] for count in counts for kind in KINDS) / 1000
+        cells = [spread([percent[kind] for percent in percents]) for kind in (*KINDS, "clear")]
+        yield sensor, rule, *cells, f"{spoiled:.1f}", f"{sum(count['clear'][1] for count in counts) / 1000:.1f}"
+
+
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """Simulate or read a season for each seed, and judge its rules."""
+    if options.seasons and len(options.seasons) != len(options.seeds):
+        raise SystemExit(
+            f"{len(options.seasons)} seasons and {len(options.seeds)} seeds; name one seed for each season"
         )
-    return "\n".join(lines) + "\n"
-
-
-def main() -> None:
-    """Measure and print; with --out also write a dated file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--seasons", type=Path, nargs="*", help="directories that `agrifm simulate` wrote, one a seed")
-    parser.add_argument("--region", default="oceanic", help="default oceanic")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default 0 1 2")
-    parser.add_argument("--size", type=float, default=5.0, help="km, default 5")
-    parser.add_argument("--year", type=int, default=2024, help="default 2024")
-    parser.add_argument("--every", type=int, default=3, help="judge every so many frames (all of MODIS), default 3")
-    parser.add_argument("--side", type=int, default=3840, help="side of the judged square, metres, default 3840")
-    parser.add_argument("--out", type=Path, help="folder for <date>-quality.txt")
-    args = parser.parse_args()
-    if args.seasons and len(args.seasons) != len(args.seeds):
-        parser.error(f"{len(args.seasons)} seasons and {len(args.seeds)} seeds; name one seed for each")
-
-    load = os.getloadavg()[0]
-    region = read_region(args.region)
+    region = read_region(options.region)
     totals = []
-    for number, seed in enumerate(args.seeds):
-        plan = Plan.of(region, args.size, seed, region.orbits.season(args.year))
+    for number, seed in enumerate(options.seeds):
+        plan = Plan.of(region, options.size, seed, region.orbits.season(options.year))
         with tempfile.TemporaryDirectory() as scratch:
-            season = args.seasons[number] if args.seasons else write(Path(scratch) / "season", plan).parent
-            totals.append(measure(season, plan, args.every, args.side))
-    text = table(totals, args, load)
-    print(text, end="")
-    if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / f"{datetime.date.today().isoformat()}-quality.txt").write_text(text)
+            season = options.seasons[number] if options.seasons else write(Path(scratch) / "season", plan).parent
+            totals.append(measure(season, plan, options.every, options.side))
+    yield f"percent, mean and range of {len(totals)} seeds; omission of truly spoiled pixels by kind, commission of"
+    yield "truly clear ones; pixels judged in thousands, all seeds together"
+    yield ""
+    yield from table(("sensor", "rule", *KINDS, "clear masked", "spoiled", "clear"), rows(totals), left=(0, 1))
 
+
+OPTIONS = {
+    "--seasons": {"type": Path, "nargs": "*", "help": "directories that `agrifm simulate` wrote, one a seed"},
+    "--region": {"default": "oceanic", "help": "default oceanic"},
+    "--seeds": {"type": int, "nargs": "+", "default": [0, 1, 2], "help": "default 0 1 2"},
+    "--size": {"type": float, "default": 5.0, "help": "km, default 5"},
+    "--year": {"type": int, "default": 2024, "help": "default 2024"},
+    "--every": {"type": int, "default": 3, "help": "judge every so many frames (all of MODIS), default 3"},
+    "--side": {"type": int, "default": 3840, "help": "side of the judged square, metres, default 3840"},
+}
+main = Command(__doc__, report, OPTIONS, ("scipy",), quick={"seeds": [0], "size": 2.5, "every": 30, "side": 1920})
 
 if __name__ == "__main__":
     main()

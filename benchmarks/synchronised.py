@@ -6,14 +6,15 @@
 
 The same network with `downsample_steps` of 1 keeps all its time steps through every stage. The paper says that merging
 them saves 60 to 70 % of the operations, 15 to 33 % of the memory and 40 to 45 % of the training time. Costs are those
-of the encoder, which is all that differs; of `base` with 32 frames as released, of the others with the demo's 24.
+of the encoder, the only part that differs; `base` has 32 frames as released, the others the demo's 24.
 """
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 
-from measure import CLASSES, ONE_SOURCE, head, measured, seconds, write
-from variants import Run, add_options, by_variant, difference, read_demo, read_runs, score_lines, train_missing
+from measure import Command, Run, read_runs, table
+from network_pass import CLASSES, ONE_SOURCE, Workload, measured, seconds
+from variants import OPTIONS, Variant, by_variant, difference, read_demo, score_lines, train_missing
 
 from agrifm.models.agrifm.network import AgriFMConfig, preset
 from agrifm.models.count import work
@@ -22,7 +23,7 @@ SYNCHRONISED, SPATIAL = "time with space", "space alone"
 SHAPES = (("tiny", 24, 48, 4), ("small", 24, 96, 1), ("base", 32, 64, 1))
 """Preset, frames, pixels and samples of what is measured."""
 COUNTED = ("base", 32, 256)
-"""The released shape: its multiply-adds are counted alone."""
+"""The released shape, of which only multiply-adds are counted."""
 RUNS = 5
 CLAIM = {"multiply-adds": "60 to 70 %", "memory": "15 to 33 %", "training time": "40 to 45 %"}
 
@@ -40,34 +41,37 @@ def networks(name: str, frames: int) -> dict[str, AgriFMConfig]:
 
 
 def less(synchronised: float, spatial: float) -> str:
-    """By how much the first is less."""
+    """By how much the first is smaller, in percent."""
     return f"{1 - synchronised / spatial:.0%} less"
 
 
-def cost_lines(presets: Sequence[str]) -> Iterator[str]:
-    """Of the shapes of some presets: multiply-adds, memory and time of the encoder with and without merging of time."""
+def cost_lines(presets: Sequence[str], runs: int) -> Iterator[str]:
+    """Multiply-adds, memory and time of the encoder with and without merging of time."""
     yield f"encoder, one sensor, training step; {', '.join(f'{what} {claim}' for what, claim in CLAIM.items())} (paper)"
-    yield f"{'shape':<30}{'':<17}{'multiply-adds':>16}{'memory GB':>12}{'CPU s':>9}"
-    for name, frames, side, batch in (shape for shape in SHAPES if shape[0] in presets):
-        configs = networks(name, frames)
-        adds = {way: float(work(config, frames, side).encoders * batch) for way, config in configs.items()}
-        times = seconds(configs, frames, side, batch, "training", RUNS, "encoders")
-        peaks = {
-            way: measured(config, frames, side, batch, "training", 1, "encoders").peak
-            for way, config in configs.items()
-        }
-        for way in configs:
-            shape = f"{name}, {batch} x {frames} x {side} x {side}"
-            yield f"{shape:<30}{way:<17}{adds[way] / 1e9:>14.2f} G{peaks[way] / 1e9:>12.2f}{times[way]:>9.2f}"
-        saved = [less(own[SYNCHRONISED], own[SPATIAL]) for own in (adds, peaks, times)]
-        yield f"{'':<47}{saved[0]:>16}{saved[1]:>12}{saved[2]:>9}"
+    yield from table(("shape", "", "multiply-adds", "memory GB", "CPU s"), cost_rows(presets, runs), left=(0, 1))
     name, frames, side = COUNTED
     adds = {way: float(work(config, frames, side).encoders) for way, config in networks(name, frames).items()}
     yield (
-        f"{name}, {frames} x {side} x {side}, counted alone: {adds[SYNCHRONISED] / 1e9:.1f} G against "
+        f"{name}, {frames} x {side} x {side}, multiply-adds only: {adds[SYNCHRONISED] / 1e9:.1f} G against "
         f"{adds[SPATIAL] / 1e9:.1f} G, {less(adds[SYNCHRONISED], adds[SPATIAL])}"
     )
     yield ""
+
+
+def cost_rows(presets: Sequence[str], runs: int) -> Iterator[tuple[str, ...]]:
+    """Three rows per preset: both ways, and what the first saves."""
+    for name, frames, side, batch in (shape for shape in SHAPES if shape[0] in presets):
+        workloads = {
+            way: Workload(config, frames, side, batch, "training", "encoders")
+            for way, config in networks(name, frames).items()
+        }
+        adds = {way: float(work(load.config, frames, side).encoders * batch) for way, load in workloads.items()}
+        times = seconds(workloads, runs)
+        peaks = {way: measured(load, 1).peak for way, load in workloads.items()}
+        for way in workloads:
+            shape = f"{name}, {batch} x {frames} x {side} x {side}"
+            yield shape, way, f"{adds[way] / 1e9:.2f} G", f"{peaks[way] / 1e9:.2f}", f"{times[way]:.2f}"
+        yield "", "", *(less(cost[SYNCHRONISED], cost[SPATIAL]) for cost in (adds, peaks, times))
 
 
 def accuracy_lines(runs: Mapping[str, Sequence[Run]]) -> Iterator[str]:
@@ -77,24 +81,25 @@ def accuracy_lines(runs: Mapping[str, Sequence[Run]]) -> Iterator[str]:
         mean, low, high = difference(runs[SYNCHRONISED], runs[SPATIAL])
         yield f"{SYNCHRONISED} - {SPATIAL}: macro F1 {mean:+.3f} ({low:+.3f} to {high:+.3f})"
         speed = {
-            way: sum(run["seconds"] for run in own) / sum(run["steps"] for run in own) for way, own in runs.items()
+            way: sum(run["seconds"] for run in seeds) / sum(run["steps"] for run in seeds)
+            for way, seeds in runs.items()
         }
         yield f"training time with validation: {less(speed[SYNCHRONISED], speed[SPATIAL])}"
 
 
-def main() -> None:
-    """Train what is missing, or print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_options(parser)
-    parser.add_argument("--presets", nargs="+", choices=[shape[0] for shape in SHAPES], default=["tiny", "small"])
-    options = parser.parse_args()
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """Train what is missing, or report the tables."""
     if options.directory:
         demo = read_demo(options.directory, options.steps)
-        train_missing(demo, both(demo.network), options.runs, options.part)
+        variants = {way: Variant(config) for way, config in both(demo.network).items()}
+        train_missing(demo, variants, options.runs, options.part)
         return
-    runs = by_variant(read_runs(options.runs), [SYNCHRONISED, SPATIAL])
-    write([*head(), *cost_lines(options.presets), *accuracy_lines(runs)], options.out)
+    yield from cost_lines(options.presets, 1 if options.quick else RUNS)
+    yield from accuracy_lines(by_variant(read_runs(options.runs), [SYNCHRONISED, SPATIAL]))
 
+
+PRESETS = {"--presets": {"nargs": "+", "choices": [shape[0] for shape in SHAPES], "default": ["tiny", "small"]}}
+main = Command(__doc__, report, {**OPTIONS, **PRESETS}, ("torch",), quick={"presets": ["tiny"]})
 
 if __name__ == "__main__":
     main()

@@ -1,15 +1,15 @@
-"""One training step with OpenMP threads that spin, that sleep, and with one thread, idle and beside a busy process.
+"""One training step with OpenMP threads that spin, that sleep, and with one thread, alone and next to a busy process.
 
 python benchmarks/waiting_threads.py [--out benchmarks/results/DATE-waiting-threads.txt]
 """
 
 import argparse
 import os
-import platform
 import subprocess
 import sys
-from datetime import date
-from pathlib import Path
+from collections.abc import Iterator
+
+from measure import Command, table
 
 STEP = """
 import statistics, sys, time
@@ -35,7 +35,7 @@ BUSY = "while True: pass"
 
 
 def step_seconds(side: int, policy: str) -> float:
-    """Median seconds of a step in a process of its own; the policy is OpenMP's, or ONE for a single thread."""
+    """Median seconds of a step in a new process; the policy is OpenMP's, or ONE for a single thread."""
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE" if policy == "ONE" else policy}
     done = subprocess.run(
         [sys.executable, "-c", STEP, str(side), policy], env=environment, capture_output=True, text=True, check=True
@@ -43,31 +43,28 @@ def step_seconds(side: int, policy: str) -> float:
     return float(done.stdout)
 
 
-def main() -> None:
-    """Print the table, and write it with --out."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    import torch
-
-    lines = [
-        f"{date.today()}  {platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads",
-        f"{'window':>8} {'beside':>14} {'spinning s':>11} {'sleeping s':>11} {'one thread s':>13}",
-    ]
-    for beside in ("nothing", "a busy process"):
-        busy = subprocess.Popen([sys.executable, "-c", BUSY]) if beside != "nothing" else None
+def rows(sides: list[int]) -> Iterator[tuple[str, ...]]:
+    """A row for each size of the window, alone and next to a busy process."""
+    for neighbour in ("nothing", "a busy process"):
+        busy = subprocess.Popen([sys.executable, "-c", BUSY]) if neighbour != "nothing" else None
         try:
-            for side in (48, 96):
-                spinning, sleeping, one = (step_seconds(side, policy) for policy in ("ACTIVE", "PASSIVE", "ONE"))
-                lines.append(f"{side:>5} px {beside:>14} {spinning:>11.2f} {sleeping:>11.2f} {one:>13.2f}")
+            for side in sides:
+                seconds = [f"{step_seconds(side, policy):.2f}" for policy in ("ACTIVE", "PASSIVE", "ONE")]
+                yield f"{side} px", neighbour, *seconds
         finally:
             if busy is not None:
                 busy.kill()
-    print("\n".join(lines))
-    if options.out:
-        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
+
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """Seconds of a step by window, neighbour and policy."""
+    yield from table(
+        ("window", "next to", "spinning s", "sleeping s", "one thread s"), rows(options.sides), left=(0, 1)
+    )
+
+
+SIDES = {"--sides": {"type": int, "nargs": "+", "default": [48, 96], "help": "pixels, default 48 96"}}
+main = Command(__doc__, report, SIDES, ("torch",), quick={"sides": [12]})
 
 if __name__ == "__main__":
     main()

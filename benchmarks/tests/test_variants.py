@@ -1,17 +1,17 @@
-"""The benchmark of the decoders, small: it trains what is missing, continues, compares, and counts."""
+"""Variants of a toy project: missing ones are trained, finished ones are not, and they are compared."""
 
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import lean_decoder
 import pytest
 import variants
-from variants import by_variant, difference, read_demo, read_runs, train_missing
+import what_pays
+from measure import read_runs
+from tests.toy import toy_project
+from variants import Variant, by_variant, difference, read_demo, train_missing
 
 from agrifm.train.fit import Outcome
-from tests.toy import toy_project
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("toy")
     toy_project(directory)
     demo = read_demo(directory, steps=2)
-    decoders = lean_decoder.with_decoders(demo.network)
+    decoders = {name: Variant(config) for name, config in lean_decoder.with_decoders(demo.network).items()}
     files = [directory / "one.jsonl", directory / "other.jsonl"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(variants, "SEEDS", (0,))
@@ -41,7 +41,7 @@ def test_a_run_has_every_pixel_of_the_unseen_blocks(runs: Path) -> None:
     labelled = int((demo.data.unseen.label != 255).sum())
     for run in read_runs([runs / "one.jsonl"]):
         counted = sum(sum(map(sum, block)) for block in run["counts"])
-        assert labelled - 4 <= counted <= labelled  # the toy's first four pixels are seen by no sensor
+        assert labelled - 4 <= counted <= labelled  # no sensor sees the toy's first four pixels
         assert run["steps"] == 2
         assert run["seconds"] > 0
 
@@ -58,11 +58,11 @@ def test_another_number_of_steps_is_another_run(runs: Path, monkeypatch: pytest.
     monkeypatch.setattr(variants, "finetune", finetune)
     file = runs / "more.jsonl"
     file.write_text((runs / "one.jsonl").read_text())
-    train_missing(demo, lean_decoder.trained(demo.network), [file], "0/3", lean_decoder.EFFORTS)
+    train_missing(demo, lean_decoder.trained(demo.network), [file], "0/3")
     recipes = [arguments[5] for arguments in trained]
     assert [recipe.steps for recipe in recipes] == [3, 12]
     assert [recipe.learning_rate for recipe in recipes] == pytest.approx([1e-4, 1e-4])
-    with pytest.raises(SystemExit, match="different data or steps"):
+    with pytest.raises(SystemExit, match="different data"):
         by_variant(read_runs([file]), list(lean_decoder.DECODERS))
 
 
@@ -75,7 +75,7 @@ def run(variant: str, seed: int, hits: list[int]) -> dict[str, object]:
     }
 
 
-def test_the_verdict_follows_the_rule_and_the_difference_is_that_of_macro_f1() -> None:
+def test_the_verdict_follows_the_rule() -> None:
     """Two alike classes: macro F1 is the share that is right, the same in every block, so intervals are points."""
     found = {
         name: [run(name, seed, [hits] * 6) for seed in range(3)]
@@ -101,17 +101,19 @@ def test_a_variant_that_lacks_a_seed_is_left_out(capsys: pytest.CaptureFixture[s
     assert "lean, first: 1 of 3 seeds" in capsys.readouterr().out
 
 
-def test_it_writes_the_table_of_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, small in (("RUNS", 1), ("FRAMES", 4), ("BATCH", {"tiny": 1}), ("SOURCES", {"sentinel-2": 10})):
-        monkeypatch.setattr(lean_decoder, name, small)
-    file = tmp_path / "runs.jsonl"
-    lines = [run(name, seed, [8, 8]) for name in lean_decoder.DECODERS for seed in range(3)]
-    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    monkeypatch.setattr(sys, "argv", ["lean_decoder.py", "--runs", str(file), "--out", str(tmp_path / "result.txt")])
-    plain = lean_decoder.cost_lines
-    monkeypatch.setattr(lean_decoder, "cost_lines", lambda name, *rest: plain(name, *rest) if name == "tiny" else [])
-    lean_decoder.main()
-    text = (tmp_path / "result.txt").read_text()
-    assert "load average at the start" in text
-    assert text.count("lean, of the presets    ") == 2
-    assert str(tmp_path) not in text
+def test_what_pays_is_scored_under_every_condition(runs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A network of both sensors is scored without one of them too, a network of Sentinel-2 alone is not."""
+    monkeypatch.setattr(variants, "SEEDS", (0,))
+    monkeypatch.setattr(what_pays.patches, "KEPT_BYTES", 0)
+    kept = {name: what_pays.DESIGNS[name] for name in (what_pays.KNOWING, "Sentinel-2 alone")}
+    monkeypatch.setattr(what_pays, "DESIGNS", kept)
+    monkeypatch.setattr(what_pays, "RULE", (("Landsat", *kept, what_pays.AS_IS),))
+    files = tmp_path / "runs.jsonl"
+    what_pays.main(runs, "--runs", files, "--steps", 2)
+    both, alone = read_runs([files])
+    assert both["counts"] != both[what_pays.CLOUDY] != both[what_pays.NO_LANDSAT]
+    assert what_pays.NO_LANDSAT not in alone
+    out = tmp_path / "result.txt"
+    what_pays.main("--runs", files, "--out", out)
+    rows = [line for line in out.read_text("utf-8").splitlines() if line.startswith(("Sentinel-2 alone", "Landsat"))]
+    assert len(rows) == 2

@@ -1,6 +1,4 @@
-"""The benchmark of quality rules: its truth and its counts, by hand."""
-
-from argparse import Namespace
+"""The benchmark of quality rules: truth and counts by hand."""
 
 import numpy as np
 import pytest
@@ -26,7 +24,7 @@ def test_a_pixel_is_spoiled_by_a_cloud_before_its_shadow_and_cirrus() -> None:
     ]
 
 
-def test_of_places_in_a_pixel_the_shares_are_counted() -> None:
+def test_shares_of_a_pixel_are_counted() -> None:
     cloud = np.array([[1, 1, -1, -1], [1, -1, -1, -1]], np.float32)
     nothing = np.full((2, 4), -1, np.float32)
     truth = quality.truth_of(Sky(cloud, nothing, np.zeros((2, 4), np.float32), nothing), 2)
@@ -34,7 +32,7 @@ def test_of_places_in_a_pixel_the_shares_are_counted() -> None:
     assert truth.clear.tolist() == [[0.25, 1]]
 
 
-def test_omission_counts_spoiled_pixels_left_usable_and_commission_clear_ones_masked() -> None:
+def test_omission_and_commission_are_counted() -> None:
     """Six pixels: three clouds of which one is usable, two clear of which one is masked, and one not recorded."""
     cloud = np.array([[1, 1, 0.5, 0, 0, 1]])
     clear = np.array([[0, 0, 0, 1, 1, 0]])
@@ -49,15 +47,11 @@ def test_omission_counts_spoiled_pixels_left_usable_and_commission_clear_ones_ma
     assert np.isnan(found["shadow"])
 
 
-def test_the_table_has_the_mean_and_the_range_of_the_seeds() -> None:
+def test_cells_have_the_mean_and_the_range_of_the_seeds() -> None:
     """Of 10 clouds 1 and 3 are left in: 20 percent, 10 to 30; the second seed has no cirrus, neither has shadows."""
     seeds = [
         {"cloud": (1, 10), "shadow": (0, 0), "cirrus": (1, 4), "clear": (0, 1000)},
         {"cloud": (3, 10), "shadow": (0, 0), "cirrus": (0, 0), "clear": (15, 1000)},
     ]
-    args = Namespace(region="oceanic", seeds=[5, 6], size=5.0, every=3, side=3840)
-    text = quality.table([{("landsat", "default"): counts} for counts in seeds], args, 0.0)
-    assert "command    python benchmarks/quality.py --region oceanic --seeds 5 6 --size 5 --every 3 --side 3840" in text
-    cells = text.splitlines()[-1].split()
-    assert cells[2:9] == ["20.0", "(10.0-30.0)", "-", "25.0", "(25.0-25.0)", "0.8", "(0.0-1.5)"]
-    assert cells[9:] == ["0.0", "2.0"]
+    (row,) = quality.rows([{("landsat", "default"): counts} for counts in seeds])
+    assert row[2:] == ("20.0 (10.0-30.0)", "-", "25.0 (25.0-25.0)", "0.8 (0.0-1.5)", "0.0", "2.0")

@@ -1,6 +1,5 @@
-"""The benchmark of the GPU, on the processor: it fills batches, knows peaks by name, and runs to its end."""
+"""The GPU benchmark on a processor: it fills batches, knows cards by name, and runs to its end."""
 
-import sys
 from pathlib import Path
 
 import gpu
@@ -38,19 +37,14 @@ def test_cards_are_known_by_a_part_of_their_name() -> None:
     assert data_sheet("NVIDIA H100 PCIe") is None
 
 
-def test_it_runs_on_a_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out = tmp_path / "result.txt"
-    monkeypatch.setattr(sys, "argv", ["gpu.py", "--device", "cpu", "--quick", "--out", str(out)])
-    gpu.main()
-    text = out.read_text()
-    assert text.count("2 samples are the most that are tried") == 4
-    assert "training: the fast path is" in text
+def test_it_runs_on_a_processor(tmp_path: Path) -> None:
+    gpu.main("--device", "cpu", "--quick", "--out", tmp_path)
+    text = next(tmp_path.iterdir()).read_text("utf-8")
+    assert text.count("2 samples are the most") == 4
     assert text.count("aten::") >= 5
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
-def test_without_a_gpu_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["gpu.py"])
-    with pytest.raises(SystemExit, match="2"):
-        gpu.main()
-    assert "finds no GPU; give --device cpu --quick" in capsys.readouterr().err
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_without_a_gpu_it_says_what_to_do() -> None:
+    with pytest.raises(SystemExit, match="--device cpu --quick"):
+        gpu.main("--preset", "tiny")

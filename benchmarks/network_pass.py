@@ -1,0 +1,148 @@
+"""Time and memory of one pass of a network: seconds of a processor core, and bytes at the peak.
+
+Time is the processor time of this process with one thread, so other programs hardly change it. Networks that are
+compared take turns. Memory is measured in a process of its own.
+"""
+
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from measure import forget_peak, own_process, peak_bytes, resident_bytes, turns
+
+if TYPE_CHECKING:
+    from agrifm.models.agrifm.network import AgriFMConfig
+    from agrifm.models.precision import Precision
+
+Pass = Literal["forward", "training"]
+PASSES: tuple[Pass, ...] = ("forward", "training")
+SOURCES = {"sentinel-2": 10, "landsat": 6, "modis": 7}
+"""Bands per sensor of the demo."""
+ONE_SOURCE = {"sentinel-2": 10}
+CLASSES = 12
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A network, what goes through it, and how it computes."""
+
+    config: "AgriFMConfig"
+    frames: int
+    side: int
+    """Pixels of the finest sensor."""
+    batch: int = 1
+    kind: Pass = "forward"
+    part: Literal["network", "encoders"] = "network"
+    plain: bool = False
+    precision: "Precision" = "float32"
+    compiled: bool = False
+    recompute: bool = False
+    device: str = "cpu"
+
+
+class NetworkPass:
+    """A network with random series and labels, and an optimiser that has allocated its memory."""
+
+    def __init__(self, workload: Workload) -> None:
+        import torch
+
+        from agrifm.models.agrifm.network import AgriFM
+        from agrifm.models.agrifm.reference import plain
+        from agrifm.models.precision import compile_network, recompute_blocks
+
+        torch.set_num_threads(1)
+        torch.manual_seed(0)
+        self.workload = workload
+        whole = AgriFM(workload.config).train(workload.kind == "training").to(workload.device)
+        self.network = whole.encoders if workload.part == "encoders" else whole
+        for change, wanted in (
+            (plain, workload.plain), (recompute_blocks, workload.recompute), (compile_network, workload.compiled)
+        ):  # fmt: skip
+            if wanted:
+                change(self.network)
+        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=1e-6)
+        if workload.kind == "training":
+            for parameter in self.network.parameters():
+                parameter.grad = torch.zeros_like(parameter)
+            self.optimiser.step()
+        self.draw(workload.batch)
+
+    def draw(self, batch: int) -> None:
+        """Draw series and labels of so many samples."""
+        import torch
+
+        work = self.workload
+        self.images = {
+            source.name: torch.randn(
+                batch, work.frames, source.channels, *([-(-work.side // source.pixel)] * 2), device=work.device
+            )
+            for source in work.config.sources
+        }
+        self.labels = torch.randint(work.config.classes, (batch, work.side, work.side), device=work.device)
+
+    def run(self) -> None:
+        """One forward pass, or one training step."""
+        import torch
+
+        from agrifm.models.precision import computing
+
+        with torch.inference_mode(self.workload.kind == "forward"):
+            with computing(self.workload.precision, torch.device(self.workload.device)):
+                output = self.network(self.images)
+            if self.workload.part == "encoders":
+                loss = sum(series.encoder_features.square().mean() for series in output.values())
+            else:
+                loss = torch.nn.functional.cross_entropy(output.float(), self.labels)
+        if self.workload.kind == "training":
+            self.optimiser.zero_grad()
+            loss.backward()
+            self.optimiser.step()
+
+    def seconds(self) -> float:
+        """Processor seconds of one run."""
+        start = time.process_time()
+        self.run()
+        return time.process_time() - start
+
+
+def seconds(workloads: Mapping[str, Workload], runs: int) -> dict[str, float]:
+    """Median processor seconds of a pass of each, which take turns after a first pass that does not count."""
+    timed = turns({name: NetworkPass(workload).run for name, workload in workloads.items()}, runs)
+    return {name: statistics.median(each) for name, each in timed.items()}
+
+
+class Measured(NamedTuple):
+    """Cost of a pass."""
+
+    seconds: float
+    """Of a processor core; the median of the runs."""
+    peak: float
+    """Most bytes beyond those of the loaded libraries: weights, series, and what the pass keeps."""
+
+
+def measured(workload: Workload, runs: int) -> Measured:
+    """Time and memory of a pass, in a process of its own; the first pass counts for memory alone."""
+    result: Measured = own_process(_measured, workload, runs).result
+    return result
+
+
+def _measured(workload: Workload, runs: int) -> Measured:
+    before = bytes_of_libraries()
+    subject = NetworkPass(workload)
+    forget_peak()
+    subject.run()
+    peak = float(peak_bytes() - before)
+    return Measured(statistics.median(subject.seconds() for _ in range(runs)), peak)
+
+
+def bytes_of_libraries() -> int:
+    """Memory of this process with the network's libraries loaded and the math library's own buffers allocated."""
+    import torch
+
+    from agrifm.models.agrifm.network import AgriFM  # noqa: F401  loaded before the count begins
+
+    torch.set_num_threads(1)
+    torch.ones(64, 64) @ torch.ones(64, 64)
+    return resident_bytes()

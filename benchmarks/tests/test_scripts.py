@@ -1,0 +1,53 @@
+"""Every benchmark: its documented commands are understood, and its quick form runs and writes a result."""
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from measure import Command
+
+BENCHMARKS = Path(__file__).parents[1]
+SCRIPTS = sorted(
+    path.stem for path in BENCHMARKS.glob("*.py") if re.search(r"^main = Command", path.read_text("utf-8"), re.M)
+)
+QUICK = [name for name in SCRIPTS if re.search(r"quick=|QUICK", (BENCHMARKS / f"{name}.py").read_text("utf-8"))]
+PAGES = [*BENCHMARKS.glob("*.py"), *BENCHMARKS.parent.glob("docs/**/*.md")]
+COMMANDS = sorted(
+    {
+        match.groups()
+        for page in PAGES
+        for match in re.finditer(r"python benchmarks/(\w+)\.py *([^`\n]*)", page.read_text("utf-8"))
+        if match[1] in SCRIPTS
+    }
+)
+
+
+def main_of(name: str) -> Command:
+    command: Command = importlib.import_module(name).main
+    return command
+
+
+@pytest.mark.parametrize(("name", "arguments"), COMMANDS)
+def test_a_documented_command_is_understood(name: str, arguments: str) -> None:
+    """Options in brackets are optional; two spaces or more separate a command from its explanation."""
+    command = re.split(r" {2,}", arguments)[0].replace("[", "").replace("]", "")
+    main_of(name).parse([word for word in shlex.split(command) if word not in ("…", "...")])
+
+
+def test_every_script_shows_its_commands() -> None:
+    assert set(SCRIPTS) <= {name for name, _ in COMMANDS}
+
+
+@pytest.mark.check
+@pytest.mark.parametrize("name", [name for name in QUICK if name not in ("gpu", "loader")])
+def test_the_quick_form_writes_a_result(name: str, tmp_path: Path) -> None:
+    if name == "export":
+        pytest.importorskip("onnxruntime", reason="needs agrifm[export]")
+    main_of(name)("--quick", "--out", tmp_path)
+    (result,) = tmp_path.iterdir()
+    lines = result.read_text("utf-8").splitlines()
+    assert result.name.endswith(f"-{name.replace('_', '-')}.txt")
+    assert [line.split()[0] for line in lines[:5]] == ["date", "hardware", "versions", "command", "commit"]
+    assert len(lines) > 8

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import measure
+import network_pass
 import pytest
 from tests.toy import toy_project
 
@@ -17,8 +17,8 @@ FRAMES = 24
 
 
 def estimate(name: str, side: int, batch: int, training: bool, recomputed: bool = False) -> int:
-    config = preset(name, measure.ONE_SOURCE, measure.CLASSES, frames=FRAMES)
-    pixels, frames = dict.fromkeys(measure.ONE_SOURCE, 1), dict.fromkeys(measure.ONE_SOURCE, FRAMES)
+    config = preset(name, network_pass.ONE_SOURCE, network_pass.CLASSES, frames=FRAMES)
+    pixels, frames = dict.fromkeys(network_pass.ONE_SOURCE, 1), dict.fromkeys(network_pass.ONE_SOURCE, FRAMES)
     shapes = window_shapes(pixels, frames, batch, side, side)
     return memory_needed(config, shapes, training, recomputed)
 
@@ -35,10 +35,10 @@ def estimate(name: str, side: int, batch: int, training: bool, recomputed: bool 
     ],
 )
 def test_the_peak_of_a_process_lies_within_the_stated_factor_of_the_estimate(
-    name: str, kind: measure.Pass, side: int, batch: int
+    name: str, kind: network_pass.Pass, side: int, batch: int
 ) -> None:
-    config = preset(name, measure.ONE_SOURCE, measure.CLASSES, frames=FRAMES)
-    peak = measure.measured(config, FRAMES, side, batch, kind, runs=1).peak
+    config = preset(name, network_pass.ONE_SOURCE, network_pass.CLASSES, frames=FRAMES)
+    peak = network_pass.measured(network_pass.Workload(config, FRAMES, side, batch, kind), runs=1).peak
     expected = estimate(name, side, batch, kind == "training")
     print(f"{name} {kind} {side} x {batch}: {peak / 1e6:.0f} MB, estimate {expected / 1e6:.0f} MB")
     assert 1 / WITHIN < peak / expected < WITHIN
@@ -48,7 +48,7 @@ def test_the_peak_of_a_process_lies_within_the_stated_factor_of_the_estimate(
 def test_recorded_peaks_of_the_released_shape_lie_near_the_estimate(side: int, beyond: float) -> None:
     """`benchmarks/results/2026-11-21-model-speed.txt`, the whole model: bytes beyond weights and image."""
     recorded = beyond + 4 * 196.2e6 + 4 * 32 * 10 * side**2
-    config = preset("base", measure.ONE_SOURCE, 8)
+    config = preset("base", network_pass.ONE_SOURCE, 8)
     assert recorded == pytest.approx(memory_needed(config, {"sentinel-2": (1, 32, side, side)}, False), rel=0.3)
 
 

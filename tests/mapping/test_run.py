@@ -35,6 +35,7 @@ from agrifm.mapping import run
 from agrifm.mapping.run import map_area, map_cube
 from agrifm.mapping.windows import plan_map
 from agrifm.models.agrifm.network import AgriFM, preset
+from agrifm.models.precision import Compute
 from agrifm.models.weights.file import save_model
 from agrifm.samples.patches import read_patch
 
@@ -377,19 +378,19 @@ def test_a_map_is_computed_in_the_precision_that_was_asked_for(tmp_path, monkeyp
     model_path, cube = tmp_path / "agrifm.safetensors", make_cube(tmp_path / "cube.zarr", utm_grid()).path
     save_model(model_path, AgriFM(config), make_record(architecture=config.model_dump(mode="json")))
     for precision in ("float32", "bfloat16", "float32"):
-        map_area(cube, model_path, tmp_path / "map", precision=precision)
+        map_area(cube, model_path, tmp_path / "map", compute=Compute(precision))
     assert [precision for precision, _ in asked] == ["float32", "bfloat16", "float32"]
     assert asked[0] == asked[2]
     assert asked[0][1] != asked[1][1]
     for precision, fact in (("float16", "bfloat16"), ("double", "precision")):
         with pytest.raises(ModelError, match=fact):
-            map_area(cube, model_path, tmp_path / "map", precision=precision)
+            map_area(cube, model_path, tmp_path / "map", compute=Compute(precision))
     for other in ("forest.skops", "agrifm.onnx"):
         with pytest.raises(ModelError, match=r"\.safetensors"):
-            map_area(cube, tmp_path / other, tmp_path / "map", precision="bfloat16")
+            map_area(cube, tmp_path / other, tmp_path / "map", compute=Compute("bfloat16"))
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(ModelError, match="no-such-compiler"):
-        map_area(cube, model_path, tmp_path / "map", compiled=True)
+        map_area(cube, model_path, tmp_path / "map", compute=Compute(compiled=True))
 
 
 def test_the_plan_states_the_scratch_that_a_map_needs(tmp_path):

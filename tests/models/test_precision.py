@@ -119,25 +119,25 @@ def test_bfloat16_gives_nearly_the_same_probabilities_and_is_bfloat16_inside() -
 
 
 @pytest.mark.parametrize(
-    ("precision", "device", "sentence"),
+    ("precision", "device", "fact"),
     [
-        ("float16", "cpu", "choose bfloat16"),
-        ("float8", "cpu", "no such precision; choose one of float32, bfloat16, float16"),
-        ("float32", "cuda", "no GPU is to be seen"),
+        ("float16", "cpu", "bfloat16"),
+        ("float8", "cpu", "float32, bfloat16, float16"),
+        ("float32", "cuda", "no GPU"),
     ],
 )
 def test_what_a_device_does_not_compute_in_is_refused(
-    precision: str, device: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+    precision: str, device: str, fact: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ModelError, match=sentence):
+    with pytest.raises(ModelError, match=fact):
         precision_notes(precision, torch.device(device))
 
 
 def test_bfloat16_without_instructions_for_it_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     for native in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.setattr(torch.cpu, native, lambda: False)
-    with pytest.warns(UserWarning, match="no instructions for it"):
+    with pytest.warns(UserWarning, match="no instructions"):
         warn_of_precision("bfloat16", CPU)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     assert precision_notes("bfloat16", CPU) == []
@@ -185,9 +185,9 @@ def test_a_compiled_network_gives_the_same_scores(images: Mapping[str, Tensor | 
 
 def test_compiling_without_a_compiler_or_headers_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(ModelError, match="there is no no-such-compiler; install it, name another one in CXX"):
+    with pytest.raises(ModelError, match="no-such-compiler"):
         compile_network(small_network())
     monkeypatch.setenv("CXX", "true")  # a program that is there
     monkeypatch.setattr(sysconfig, "get_paths", lambda: {"include": str(tmp_path)})
-    with pytest.raises(ModelError, match=r"Python's headers and there is no .*Python\.h; install them"):
+    with pytest.raises(ModelError, match=r"Python\.h"):
         compile_network(small_network())

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from agrifm.config import Project
 from agrifm.errors import ConfigError, ModelError
-from agrifm.models.precision import compile_network
+from agrifm.models.precision import Compute, compile_network
 from agrifm.models.weights.file import read_record
 from agrifm.train.run import train
 
 
 def trained(project: Project, **how: Any) -> dict[str, Tensor]:
     """Weights after one step; a model that was trained in another way is trained again."""
-    train(project, **how)
+    train(project, Compute(**how))
     path = project.models / "agrifm.safetensors"
     usual = {"precision": "float32", "recompute": False, "compiled": False}
     assert read_record(path).training.get("computed", usual) == usual | how
@@ -73,15 +73,15 @@ def test_what_cannot_be_computed_is_refused_and_leaves_no_model(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setenv("CXX", "no-such-compiler")
     project = toy_project(tmp_path, steps=1)
-    for how, sentence in (
-        ({"precision": "float16"}, "choose bfloat16"),
-        ({"precision": "double"}, "there is no such precision; choose one of float32"),
-        ({"compiled": True}, "there is no no-such-compiler"),
-        ({"compiled": True, "recompute": True}, "choose either `compiled` or `recompute`"),
+    for how, fact in (
+        ({"precision": "float16"}, "bfloat16"),
+        ({"precision": "double"}, "float32"),
+        ({"compiled": True}, "no-such-compiler"),
+        ({"compiled": True, "recompute": True}, "`compiled` or `recompute`"),
     ):
-        with pytest.raises(ModelError, match=sentence):
+        with pytest.raises(ModelError, match=fact):
             trained(project, **how)
     forest = toy_project(tmp_path / "forest", names='"random-forest"')
-    with pytest.raises(ConfigError, match="`recompute` and `compiled`"):
-        train(forest, precision="bfloat16")
+    with pytest.raises(ConfigError, match="`compute`"):
+        train(forest, Compute("bfloat16"))
     assert not [*project.models.glob("*.safetensors"), *forest.models.glob("*.skops")]

@@ -10,12 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.errors import ModelError
+from agrifm.models.precision import (
+    USUAL,
+    Compute,
+    Precision,
+    compile_network,
+    computing,
+    warn_of_precision,
+)
 from agrifm.record import ModelRecord, target_pixels
 from agrifm.samples.sample import Sample
 
 if TYPE_CHECKING:
     from agrifm.models.classifier import Classifier
-    from agrifm.models.precision import Precision
 
 NETWORK, FOREST, EXPORTED = ".safetensors", ".skops", ".onnx"
 """File formats of models: a PyTorch network, a random forest, and an exported network, which runs without PyTorch."""
@@ -38,7 +45,7 @@ class TorchModel:
 
     record: ModelRecord
     classifier: "Classifier"
-    precision: "Precision" = "float32"
+    precision: Precision = "float32"
     """In which it computes (docs/precision.md)."""
 
     def probabilities(self, sample: Sample) -> NDArray[np.float32]:
@@ -50,7 +57,6 @@ class TorchModel:
         import torch
 
         from agrifm.inference.tensors import tensor_batch
-        from agrifm.models.precision import computing
 
         device = next(self.classifier.parameters()).device
         batch = tensor_batch([sample], self.record.sensors, self.record.absent_sensors).to(device)
@@ -80,22 +86,22 @@ class TorchModel:
             require_memory(memory_needed(config, shapes, training=False), about, advice)
 
 
-def load_model(path: Path, precision: "Precision" = "float32", compiled: bool = False) -> TrainedModel:
+def load_model(path: Path, compute: Compute = USUAL) -> TrainedModel:
     """Load a model file written by `agrifm train` or `agrifm model export`; networks use a GPU if there is one.
 
     Args:
-        precision: in which a PyTorch network computes; forests and exported networks have a fixed one.
-        compiled: whether a PyTorch network is compiled by `torch.compile` at its first pass.
+        compute: how a PyTorch network computes (`recompute` concerns training only); forests and exported networks
+            compute in one way.
 
     Raises:
         ModelError: the file is absent, damaged, or of an unknown kind; PyTorch or another package is needed and not
             installed; the device cannot compute in that precision; or the model does not run on PyTorch and cannot
             be computed in another way.
     """
-    if path.suffix in (FOREST, EXPORTED) and (precision != "float32" or compiled):
+    if path.suffix in (FOREST, EXPORTED) and compute != USUAL:
         raise ModelError(
             f"reading the model {path}: only PyTorch networks ({NETWORK}) compute in another precision or are "
-            "compiled; leave `precision` and `compiled` out"
+            "compiled; leave `compute` out"
         )
     if path.suffix == FOREST:
         from agrifm.classic.forest import load_forest
@@ -109,14 +115,13 @@ def load_model(path: Path, precision: "Precision" = "float32", compiled: bool = 
     import torch
 
     from agrifm.models.classifier import Classifier
-    from agrifm.models.precision import compile_network, warn_of_precision
     from agrifm.models.weights.file import load_network
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    warn_of_precision(precision, device)
+    warn_of_precision(compute.precision, device)
     network, record = load_network(path)
-    classifier = Classifier(compile_network(network) if compiled else network, record.sensors, record.series)
-    return TorchModel(record, classifier.to(device).eval(), precision)
+    classifier = Classifier(compile_network(network) if compute.compiled else network, record.sensors, record.series)
+    return TorchModel(record, classifier.to(device).eval(), compute.precision)
 
 
 def load_record(path: Path) -> ModelRecord:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +21,11 @@ from agrifm.grid import Window
 from agrifm.inference.predictor import TrainedModel, load_model
 from agrifm.mapping.mosaic import PredictedWindow
 from agrifm.mapping.windows import PROBABILITY_DTYPE, with_model_sensors
+from agrifm.models.precision import USUAL, Compute
 from agrifm.record import ModelRecord, present_sensors
 from agrifm.samples.patches import read_patch, read_with_margin
 from agrifm.samples.sample import Sample
 from agrifm.work import run_tiles
-
-if TYPE_CHECKING:
-    from agrifm.models.precision import Precision
 
 WINDOWS_AHEAD = 1
 """Windows that are read while another one is predicted."""
@@ -75,8 +72,7 @@ class MapSources:
     """Names one run, because a later one may find other content at the same paths, and has to open it again."""
     cube: Path
     model: Path
-    precision: "Precision" = "float32"
-    compiled: bool = False
+    compute: Compute = USUAL
 
 
 def predict_windows(
@@ -113,7 +109,7 @@ _OPENING = Lock()
 
 @lru_cache(maxsize=1)
 def _open(sources: MapSources) -> tuple[Cube, TrainedModel]:
-    model = load_model(sources.model, sources.precision, sources.compiled)
+    model = load_model(sources.model, sources.compute)
     return with_model_sensors(open_cube(sources.cube), model.record), model
 
 

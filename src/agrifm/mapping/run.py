@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 from uuid import uuid4
 
 import numpy as np
@@ -41,13 +41,11 @@ from agrifm.mapping.predict import (
     predict_windows_elsewhere,
 )
 from agrifm.mapping.windows import PROBABILITY_DTYPE, MapPlan, plan_map
+from agrifm.models.precision import USUAL, Compute
 from agrifm.pictures import class_colors, map_picture, read_reduced, require_packages
 from agrifm.record import FamilyName, model_file
 from agrifm.stac import map_lineage, write_map_item
 from agrifm.work import Resumable, fingerprint, progress
-
-if TYPE_CHECKING:
-    from agrifm.models.precision import Precision
 
 WINDOWS = "windows"
 """Directory of the finished windows while a map is made."""
@@ -94,8 +92,7 @@ def map_project(
     project: Project,
     model: Path | None = None,
     out: Path | None = None,
-    precision: "Precision" = "float32",
-    compiled: bool = False,
+    compute: Compute = USUAL,
     executor: Executor | None = None,
 ) -> MapSummary:
     """Map the project's area; a stopped map continues.
@@ -103,7 +100,7 @@ def map_project(
     Args:
         model: model file; by default the one named under [map].
         out: directory of the map; by default `map/` next to the project file.
-        precision, compiled, executor: see `map_area`.
+        compute, executor: see `map_area`.
 
     Raises:
         MapError, ModelError, CubeError, OutputError: see `map_area`; also, [map] names an unknown model.
@@ -111,7 +108,7 @@ def map_project(
     path = model or _named_model(project)
     window = project.map.window or load_record(path).side
     overlap = project.map.overlap if 2 * project.map.overlap <= window else 0
-    return map_area(project.cube, path, out or project.maps, window, overlap, precision, compiled, executor)
+    return map_area(project.cube, path, out or project.maps, window, overlap, compute, executor)
 
 
 def _named_model(project: Project) -> Path:
@@ -132,8 +129,7 @@ def map_area(
     out: Path,
     window: int = 192,
     overlap: int = 48,
-    precision: "Precision" = "float32",
-    compiled: bool = False,
+    compute: Compute = USUAL,
     executor: Executor | None = None,
 ) -> MapSummary:
     """Map the area of a cube with a model file, or continue a map that was stopped.
@@ -146,8 +142,7 @@ def map_area(
         window: side of a prediction window, pixels; with several sensors a multiple of 480 m.
         overlap: pixels shared with each neighbour and blended, at most half of `window`; with several sensors a
             multiple of 480 m.
-        precision: in which a network computes (docs/precision.md).
-        compiled: whether a network is compiled by `torch.compile`.
+        compute: how a network computes (docs/precision.md).
         executor: where windows are predicted: threads, processes, or Dask's `client.get_executor()`, on machines that
             can read both paths. None predicts in this process, while the next window is read.
 
@@ -158,13 +153,13 @@ def map_area(
         MapError: window and overlap do not fit, or the area has no valid observation.
         OutputError: the disk is full (finished windows are kept), or `out` holds something else.
     """
-    cube, model = open_cube(cube_path), load_model(model_path, precision, compiled)
+    cube, model = open_cube(cube_path), load_model(model_path, compute)
     with model_path.open("rb") as file:
-        weights = f"{hashlib.file_digest(file, 'sha256').hexdigest()} {precision}"
+        weights = f"{hashlib.file_digest(file, 'sha256').hexdigest()} {compute.precision}"
     item = model_path.with_suffix(".json")
     if executor is None:
         return map_cube(cube, model, weights, out, window, overlap, item)
-    sources = MapSources(uuid4().hex, cube_path.resolve(), model_path.resolve(), precision, compiled)
+    sources = MapSources(uuid4().hex, cube_path.resolve(), model_path.resolve(), compute)
     predict = partial(predict_windows_elsewhere, sources, executor=executor)
     return map_cube(cube, model, weights, out, window, overlap, item, predict)
 

@@ -34,7 +34,7 @@ from agrifm.inference.tensors import sensor_to_drop, tensor_batch
 from agrifm.models.batch import TensorBatch
 from agrifm.models.classifier import Classifier
 from agrifm.models.cost import first_channels
-from agrifm.models.precision import Precision, compile_network, recompute_blocks, warn_of_precision
+from agrifm.models.precision import USUAL, Compute, Precision, compile_network, recompute_blocks, warn_of_precision
 from agrifm.record import SensorRecord, SeriesKind
 from agrifm.samples.patches import Patches
 from agrifm.samples.sample import Sample
@@ -294,9 +294,7 @@ def finetune(
     validation: Patches,
     recipe: Recipe,
     work: Path,
-    precision: Precision = "float32",
-    recompute: bool = False,
-    compiled: bool = False,
+    compute: Compute = USUAL,
     name: str = "agrifm",
 ) -> Outcome:
     """Train `network` in place, from the last checkpoint in `work` where there is one; ends with the weights kept.
@@ -304,9 +302,7 @@ def finetune(
     Args:
         scored: (classes,), which classes the validation macro F1 counts.
         work: directory for checkpoints; its caller removes it.
-        precision: in which the network computes; weights and optimiser stay float32.
-        recompute: activations of blocks are computed again in the backward pass: less memory, more time.
-        compiled: by `torch.compile`; where paths are dropped, other random numbers drop them.
+        compute: how the network computes; if it is compiled, stochastic depth draws other random numbers.
         name: of the model, for messages and the progress bar.
 
     Raises:
@@ -314,10 +310,10 @@ def finetune(
             nothing to compile with.
         OutputError: a checkpoint cannot be written.
     """
-    warn_of_precision(precision, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    if recompute:
+    warn_of_precision(compute.precision, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    if compute.recompute:
         recompute_blocks(network)
-    if compiled:
+    if compute.compiled:
         compile_network(network)
     work.mkdir(parents=True, exist_ok=True)
     module = Segmentation(network, sensors, scored, recipe)
@@ -344,7 +340,7 @@ def finetune(
         trainer = lightning.Trainer(
             max_epochs=recipe.rounds,
             devices=1,
-            precision=MIXED[precision],
+            precision=MIXED[compute.precision],
             gradient_clip_val=GRADIENT_NORM,
             callbacks=[rounds],
             logger=False,

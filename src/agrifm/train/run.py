@@ -4,9 +4,10 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,30 +18,22 @@ from agrifm.errors import ConfigError, ModelError
 from agrifm.files import MARKER, require_ours, saying_what_failed, write_geopackage, write_json
 from agrifm.inference.predictor import TrainedModel, load_model, load_record
 from agrifm.legend import Legend
+from agrifm.models.precision import USUAL, Compute
 from agrifm.record import ModelRecord, model_file, running_versions, target_pixels
 from agrifm.samples.split import FOLDS
 from agrifm.stac import write_model_item
 from agrifm.train.data import Data, prepare, project_labels
 from agrifm.train.evaluate import compare, majority_accuracy, predict_labelled, score
 
-if TYPE_CHECKING:
-    from agrifm.models.precision import Precision
-
 SCORES = "scores.json"
 TRAINING_DATA = "training.gpkg"
-AS_IT_COMES = {"precision": "float32", "recompute": False, "compiled": False}
-"""How a network is computed in training unless asked otherwise; what is otherwise stands in its record."""
 
 
-def train(
-    project: Project, precision: "Precision" = "float32", recompute: bool = False, compiled: bool = False
-) -> dict[str, Any]:
+def train(project: Project, compute: Compute = USUAL) -> dict[str, Any]:
     """Train the project's models and score them on unseen blocks; a stopped run continues.
 
     Args:
-        precision: in which AgriFM computes in training (docs/precision.md); it is scored in float32.
-        recompute: its activations are computed again in the backward pass: less memory, more time.
-        compiled: it is compiled by `torch.compile`.
+        compute: how networks compute in training (docs/precision.md); they are scored in float32.
 
     Returns:
         The scores, as written to `models/scores.json`.
@@ -56,23 +49,18 @@ def train(
     project.models.mkdir(parents=True, exist_ok=True)
     write_json(project.models / MARKER, {"kind": "models"})
     config = project.model.model_copy(update={"weights": weights})
-    return train_models(data, config, project.models, precision, recompute, compiled)
+    return train_models(data, config, project.models, compute)
 
 
 def train_models(
     data: Data,
     config: ModelConfig,
     directory: Path,
-    precision: "Precision" = "float32",
-    recompute: bool = False,
-    compiled: bool = False,
+    compute: Compute = USUAL,
 ) -> dict[str, Any]:
     """Train each of the named models into a directory and score them; arguments and result are those of `train`."""
-    how = {"precision": precision, "recompute": recompute, "compiled": compiled}
-    if set(config.names) == {"random-forest"} and how != AS_IT_COMES:
-        raise ConfigError(
-            "training random-forest: `precision`, `recompute` and `compiled` are for networks; leave them out"
-        )
+    if set(config.names) == {"random-forest"} and compute != USUAL:
+        raise ConfigError("training random-forest: `compute` is for networks; leave it out")
     _write_training_data(data, directory / TRAINING_DATA)
     scores: dict[str, Any] = {}
     predictions: dict[str, NDArray[np.uint8]] = {}
@@ -81,7 +69,7 @@ def train_models(
         if name == "random-forest":
             model = _train_forest(data, config, path)
         else:
-            model = _train_network(data, config, name, path, precision, recompute, compiled)
+            model = _train_network(data, config, name, path, compute)
         predictions[name] = predict_labelled(model, data.tiles_of(model.record.series), data.unseen.label)
         scores[name] = {
             **score(predictions[name], data.unseen, data.labels.legend.codes),
@@ -143,9 +131,7 @@ def _train_forest(data: Data, config: ModelConfig, path: Path) -> TrainedModel:
     return load_model(path)
 
 
-def _train_network(
-    data: Data, config: ModelConfig, name: str, path: Path, precision: "Precision", recompute: bool, compiled: bool
-) -> TrainedModel:
+def _train_network(data: Data, config: ModelConfig, name: str, path: Path, compute: Compute) -> TrainedModel:
     try:
         import torch
     except ModuleNotFoundError as error:
@@ -168,13 +154,12 @@ def _train_network(
     else:
         network, start = family.network(architecture), {}
     record = _record(data, config, name, network.config.model_dump(mode="json"), "torch", "lightning")
-    how = {"precision": precision, "recompute": recompute, "compiled": compiled}
-    otherwise = {} if how == AS_IT_COMES else {"computed": how}
+    otherwise = {} if compute == USUAL else {"computed": asdict(compute)}
     record = record.model_copy(update={**_series(data, config), "training": {**record.training, **start, **otherwise}})
     fingerprint = _fingerprint(record, config, data)
     if path.exists() and load_record(path).training.get("fingerprint") == fingerprint:
         return load_model(path)
-    _require_memory(name, network.config, data, config, recompute)
+    _require_memory(name, network.config, data, config, compute.recompute)
     work = _work_directory(path, fingerprint)
     recipe = Recipe(config.steps, config.batch, config.learning_rate, config.seed, config.series, config.sensor_dropout)
     scored = np.array([entry.scored for entry in data.labels.legend.classes])
@@ -186,9 +171,7 @@ def _train_network(
         data.validation,
         recipe,
         work,
-        precision,
-        recompute,
-        compiled,
+        compute,
         name,
     )
     training = {

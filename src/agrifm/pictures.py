@@ -92,7 +92,7 @@ def class_rgba(
     """Colours (H, W, 4) of a raster of classes (H, W) by pixel value; other values and masked pixels transparent."""
     values = np.array(sorted(colors))
     table = np.array([colors[value] for value in values.tolist()], np.uint8)
-    filled = pixels.filled(values[0])
+    filled = pixels.filled(values[0])  # any known value; masked pixels become transparent below
     position = np.clip(np.searchsorted(values, filled), 0, len(values) - 1)
     rgba = table[position]
     rgba[np.ma.getmaskarray(pixels) | (values[position] != filled)] = 0
@@ -139,6 +139,7 @@ def map_picture(
 
     height, width = grid.shape
     panel_width = min(max(width / height, 0.5), 2) * 5
+    # Panels of the map's proportions, within bounds; 4 inches for legend and colour bar.
     figure = Figure(figsize=(2 * panel_width + 4, 6), dpi=120, layout="constrained")
     left, right = figure.subplots(1, 2)
     left.imshow(class_rgba(classes, class_colors(legend)), interpolation="nearest")

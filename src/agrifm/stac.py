@@ -121,12 +121,22 @@ def write_map_item(
         shape=list(grid.shape),
         transform=list(grid.transform),
     )
+    _add_map_assets(item, record.legend)
+    for title, path in sources.items():
+        if path.exists():
+            href = Path(os.path.relpath(path.resolve(), final_directory.resolve())).as_posix()
+            item.add_link(pystac.Link(pystac.RelType.DERIVED_FROM, href, MEDIA_TYPES.get(path.suffix), title))
+    # Hrefs stay as they are: the item has no place yet to which pystac could make them relative.
+    write_json(directory / MAP_ITEM, item.to_dict(include_self_link=False, transform_hrefs=False))
+
+
+def _add_map_assets(item: pystac.Item, legend: Legend) -> None:
     classes = pystac.Asset("./classes.tif", "Class numbers", media_type=pystac.MediaType.COG, roles=["data"])
     item.add_asset("classes", classes)
     nodata = Classification.create(
         UNLABELLED, name="nodata", title="Nothing valid seen, or outside the area", nodata=True
     )
-    ClassificationExtension.ext(classes, add_if_missing=True).classes = [*classifications(record.legend), nodata]
+    ClassificationExtension.ext(classes, add_if_missing=True).classes = [*classifications(legend), nodata]
     confidence = pystac.Asset(
         "./confidence.tif",
         "Highest class probability",
@@ -136,11 +146,6 @@ def write_map_item(
     )
     item.add_asset("confidence", confidence)
     item.add_asset("preview", pystac.Asset("./map.png", "Preview", media_type="image/png", roles=["overview"]))
-    for title, path in sources.items():
-        if path.exists():
-            href = Path(os.path.relpath(path.resolve(), final_directory.resolve())).as_posix()
-            item.add_link(pystac.Link(pystac.RelType.DERIVED_FROM, href, MEDIA_TYPES.get(path.suffix), title))
-    write_json(directory / MAP_ITEM, item.to_dict(include_self_link=False, transform_hrefs=False))
 
 
 def map_lineage(record: ModelRecord, sensors: Mapping[str, object], side: int, overlap: int) -> str:

@@ -79,15 +79,16 @@ def allocate(n: int, hectares: NDArray[np.float64], pixels: NDArray[np.int64]) -
         )
     low = np.minimum(max(MIN_POINTS, min(RARE_CLASS_POINTS, n // (2 * classes))), pixels).astype(float)
     few, many = 0.0, float(n) * pixels.sum() / hectares[hectares > 0].min() + n
-    for _ in range(200):  # bisection for the density at which the bounded shares sum to n
+    for _ in range(200):  # bisect the points per hectare at which the bounded numbers sum to n
         density = (few + many) / 2
         if np.clip(density * hectares, low, pixels).sum() < n:
             few = density
         else:
             many = density
+    # Whole points: round down, then give what is left to the largest remainders.
     exact = np.clip(many * hectares, low, pixels)
     whole = np.floor(exact + 1e-9).astype(np.int64)
-    rest = np.argsort(whole - exact, kind="stable")[: n - whole.sum()]  # largest remainders first
+    rest = np.argsort(whole - exact, kind="stable")[: n - whole.sum()]
     whole[rest] += 1
     return np.asarray(whole)
 

@@ -83,6 +83,7 @@ def stratified_estimates(
     _require_points(n_ij.sum(1), mapped, names or [str(i) for i in range(mapped.size)], known)
 
     n_i = n_ij.sum(1, keepdims=True)
+    # Share of each reference class within a map class, and the variance of that share.
     share = np.divide(n_ij, n_i, out=np.zeros_like(n_ij), where=n_i > 0)
     # Classes whose every pixel is a point have no sampling error.
     sampled = (n_i > 1) & ~known[:, None]
@@ -90,6 +91,7 @@ def stratified_estimates(
     hit, hit_variance = np.diagonal(share), np.diagonal(variance)
 
     total = mapped.sum()
+    # Hectares in place of shares of area (W_i = mapped / total) give areas directly.
     overall = Estimate(np.asarray(mapped @ hit / total), np.asarray(np.sqrt(mapped**2 @ hit_variance) / total))
     absent = n_i[:, 0] == 0  # classes that only the reference has
     users = Estimate(np.where(absent, np.nan, hit), np.where(absent, np.nan, np.sqrt(hit_variance)))

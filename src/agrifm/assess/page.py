@@ -98,7 +98,7 @@ def headline(report: dict[str, Any], confusion: Confusion) -> str:
 def format_hectares(value: float, next_to: float | None = None) -> str:
     """Return hectares with as many decimals as their size, or that of the number next to it, deserves."""
     size = abs(value if next_to is None else next_to)
-    text = f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2}f}"
+    text = f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2}f}"  # about three digits
     return text.replace("-", "−")
 
 
@@ -151,6 +151,7 @@ def _truth_picture(path: Path, mapped: ClassMap, colors: Mapping[str, str]) -> P
 
     height, width = reduced_shape(mapped.grid.shape, PICTURE_SIDE)
     rows, cols = mapped.grid.shape
+    # The map's grid with larger pixels, so that both pictures show the same ground.
     fine = mapped.grid.transform
     transform = Affine(fine.a * cols / width, 0, fine.c, 0, fine.e * rows / height, fine.f)
     with open_raster(path) as source:
@@ -200,6 +201,7 @@ def _rows(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _chart(areas: list[dict[str, Any]]) -> dict[str, Any]:
     """Positions of bars, whiskers and ticks, percent of the chart's width."""
+    # The axis includes zero and every end of an interval, with 2 % of room on the right.
     low = min(0.0, *(area["interval_ha"][0] for area in areas))
     high = 1.02 * max(max(area["interval_ha"][1], area["mapped_ha"]) for area in areas)
     step = _round_step((high - low) / 4)

@@ -89,7 +89,7 @@ class CogWriter:
             blockxsize=TILE_SIDE,
             blockysize=TILE_SIDE,
             compress="deflate",
-            bigtiff="if_safer",
+            bigtiff="if_safer",  # above 4 GB, which GDAL cannot know before it compresses
         )
         self._dataset.set_band_description(1, self.description)
         self._dataset.update_tags(**self.tags)
@@ -111,6 +111,7 @@ class CogWriter:
         Raises:
             OutputError: the file on disk differs from what was written.
         """
+        # GDAL makes a COG only by copying: its header and overviews precede the data.
         rasterio.shutil.copy(
             self._plain,
             self.path,
@@ -130,6 +131,7 @@ class CogWriter:
             for tile, checksum in self._checksums.items():
                 if zlib.crc32(source.read(1, window=_rasterio_window(tile)).tobytes()) != checksum:
                     raise _disk_is_full(f"writing {self.path.name}", "what was written could not be read back")
+        # Overviews have no checksums; a block that was cut off cannot be decompressed.
         for level in range(levels):
             with rasterio.open(self.path, overview_level=level) as overview:
                 for _, window in overview.block_windows(1):

@@ -54,6 +54,7 @@ def window_starts(
 
 def overlapping_starts(first: Sequence[int], side: int, start: int, stop: int) -> Sequence[int]:
     """Return which windows of `side` pixels, starting at `first` (increasing), share a pixel with start..stop."""
+    # A window overlaps if it starts before `stop` and ends, `side` later, after `start`.
     return first[bisect_right(first, start - side) : bisect_left(first, stop)]
 
 
@@ -69,6 +70,7 @@ def blend(tile: Window, predicted: Iterable[PredictedWindow], classes: int, over
     Returns:
         (C, H, W) of the tile; NaN where there is no window, or where one has no valid observation.
     """
+    # Sums of whole numbers and 16-bit fractions are exact in 64 bits, so the order of windows does not matter.
     total = np.zeros((classes, tile.height, tile.width))
     weight_sum = np.zeros((tile.height, tile.width))
     for window, probabilities in predicted:
@@ -82,6 +84,6 @@ def blend(tile: Window, predicted: Iterable[PredictedWindow], classes: int, over
         weight = np.outer(row_weights, ramp_weights(window.width, overlap)[in_window[1]])
         total[:, *in_tile] += weight * probabilities[:, *in_window]
         weight_sum[in_tile] += weight
-    weight_sum[weight_sum == 0] = np.nan
+    weight_sum[weight_sum == 0] = np.nan  # no window: NaN, as where a window has no observation
     total /= weight_sum
     return total

@@ -53,6 +53,7 @@ class WindowStore:
     def write(self, window: Window, probabilities: Probabilities) -> None:
         """Keep a window's probabilities; the file is complete or absent."""
         content = io.BytesIO()
+        # An empty array stands for a window without any valid observation: it counts as finished, and takes no disk.
         np.save(content, np.empty(0, PROBABILITY_DTYPE) if probabilities is None else probabilities)
         write_bytes(self.file(window), content.getvalue())
 
@@ -83,8 +84,9 @@ def predict_windows(
     Args:
         cube: with only the sensors that the model uses.
     """
+    # One reader and one predictor: PyTorch computes on all cores, and reading waits for the disk.
     with ThreadPoolExecutor(1) as reader:
-        read = partial(read_window, cube, model.record)
+        read = partial(read_input, cube, model.record)
         for window, sample in run_tiles(read, windows, reader, 1 + WINDOWS_AHEAD):
             yield window, predict_sample(model, sample, window)
 
@@ -100,7 +102,7 @@ def predict_window(sources: MapSources, window: Window) -> Probabilities:
     """Read and predict one window in any process that can read the files; they are opened once in each process."""
     with _OPENING:
         cube, model = _open(sources)
-    return predict_sample(model, read_window(cube, model.record, window), window)
+    return predict_sample(model, read_input(cube, model.record, window), window)
 
 
 _OPENING = Lock()
@@ -113,8 +115,8 @@ def _open(sources: MapSources) -> tuple[Cube, TrainedModel]:
     return with_model_sensors(open_cube(sources.cube), model.record), model
 
 
-def read_window(cube: Cube, record: ModelRecord, window: Window) -> Sample:
-    """Read a window as a model needs to see it, with the margin around it that its record asks for."""
+def read_input(cube: Cube, record: ModelRecord, window: Window) -> Sample:
+    """Read what a model needs to predict a window: its series, with the margin around it that the record states."""
     sensors, steps = present_sensors(record, cube.inputs), cube.season.steps(record.frames)
 
     def read(wide: Window) -> Sample:
@@ -143,5 +145,6 @@ def predict_sample(model: TrainedModel, sample: Sample, window: Window) -> Proba
     in_range = (probabilities[:, valid] >= 0) & (probabilities[:, valid] <= 1 + PROBABILITY_TOLERANCE)
     if not np.all(in_range):  # NaN is not in range either
         raise MapError(f"{about}: its probabilities are not all between 0 and 1; train it again")
+    # A pixel that no sensor saw has no class, whatever the network makes of zeros.
     kept = np.where(valid, probabilities, np.nan).astype(PROBABILITY_DTYPE)
     return np.asarray(kept[:, *window.within(sample.window).slices])

@@ -154,6 +154,7 @@ def map_area(
         OutputError: the disk is full (finished windows are kept), or `out` holds something else.
     """
     cube, model = open_cube(cube_path), load_model(model_path, compute)
+    # By content, not by path: a model that was trained again must not continue the windows of the old one.
     with model_path.open("rb") as file:
         weights = f"{hashlib.file_digest(file, 'sha256').hexdigest()} {compute.precision}"
     item = model_path.with_suffix(".json")
@@ -203,7 +204,7 @@ def map_cube(
         write_map_item(
             partial_map, out, plan.record, cube.season, cube.area, plan.grid, lineage, by_code, nodata_hectares, sources
         )
-        work.remove()
+        work.remove()  # else the windows would become part of the map
         finish_directory(partial_map, out, "map")
     seconds = time.monotonic() - began
     return MapSummary(out, by_code, nodata_hectares, len(plan.windows), seconds, plan.absent_sensors)

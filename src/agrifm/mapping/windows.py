@@ -89,6 +89,7 @@ class MapPlan:
     def windows(self) -> dict[tuple[int, int], Window]:
         """The windows with at least one pixel inside the area, by first row and column."""
         height, width = (min(self.side, length) for length in self.grid.shape)
+        # Windows without a pixel of the area would be predicted for nothing.
         every = (Window(row, col, height, width) for row in self.rows for col in self.cols)
         return {(window.row, window.col): window for window in every if self.area.inside(window).any()}
 

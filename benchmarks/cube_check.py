@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from agrifm.cube.build import build_cube
 from agrifm.cube.qc.check import REFLECTANCE, check_cube, swapped_bands
-from agrifm.cube.qc.cross_sensor import SHIFTS, date_fit, judge_dates, meet
-from agrifm.cube.qc.sample_windows import Look, look_at
+from agrifm.cube.qc.cross_sensor import DATE_SHIFTS, date_fit, judge_dates, match_pairs
+from agrifm.cube.qc.sample_windows import SensorWindows, read_sample_windows
 from agrifm.cube.qc.thresholds import Finding
 from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import SceneError
@@ -37,9 +37,9 @@ from agrifm.simulator.region import read_region
 REGIONS = ("oceanic", "mediterranean", "monsoon", "southern")
 NAMES = ("sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061")
 MOVES = (-30, 30)
-STEP = int(SHIFTS[1] - SHIFTS[0])
+STEP = int(DATE_SHIFTS[1] - DATE_SHIFTS[0])
 WORDS = {"beside": "named with the other sensors", "found": "attributed to other bands", "missed": "missed"}
-WIDE = np.arange(SHIFTS[0] + min(MOVES), SHIFTS[-1] + max(MOVES) + 1, STEP)
+WIDE = np.arange(DATE_SHIFTS[0] + min(MOVES), DATE_SHIFTS[-1] + max(MOVES) + 1, STEP)
 SET_ON = {"oceanic-1", "oceanic-2", "southern-1", "monsoon-1"}
 """Cubes on which the limits were set; all others are unseen."""
 
@@ -77,31 +77,33 @@ def measure(cube: Cube) -> Row:
     """Alarms on the cube as it is; then every swap, and every move of dates."""
     start = time.process_time()
     alarms = list(check_cube(cube).findings)
-    looks = {name: look for name, look in look_at(cube).items() if look.sensor.input.quantity == REFLECTANCE}
-    swaps = dict(planted_swaps(looks))
-    fits = {pair: date_fit(looks[pair[0]], looks[pair[1]], WIDE) for pair in combinations(looks, 2)}
+    sensors = {
+        name: sensor for name, sensor in read_sample_windows(cube).items() if sensor.cube.input.quantity == REFLECTANCE
+    }
+    swaps = dict(planted_swaps(sensors))
+    fits = {pair: date_fit(sensors[pair[0]], sensors[pair[1]], WIDE) for pair in combinations(sensors, 2)}
     dates = dict(moved_dates(fits))
     return Row(cube.path.parent.name, alarms, swaps, dates, time.process_time() - start)
 
 
-def planted_swaps(looks: Mapping[str, Look]) -> Iterator[tuple[tuple[str, str, str], str]]:
+def planted_swaps(sensors: Mapping[str, SensorWindows]) -> Iterator[tuple[tuple[str, str, str], str]]:
     """Each pair of each sensor's bands with their names exchanged, which is the same as their pixels exchanged."""
-    others = {pair: meet(looks[pair[0]], looks[pair[1]]) for pair in combinations(looks, 2)}
-    for name, own in looks.items():
+    others = {pair: match_pairs(sensors[pair[0]], sensors[pair[1]]) for pair in combinations(sensors, 2)}
+    for name, own in sensors.items():
         for pair in combinations(own.bands, 2):
             exchanged = dict([pair, pair[::-1]])
             bands = tuple(exchanged.get(band, band) for band in own.bands)
-            sensor = replace(own.sensor, input=own.sensor.input.model_copy(update={"bands": bands}))
-            planted = {**looks, name: Look(sensor, own.pieces)}
+            sensor = replace(own.sensor, input=own.cube.input.model_copy(update={"bands": bands}))
+            planted = {**sensors, name: SensorWindows(sensor, own.windows)}
             alone = named(swapped_bands({name: planted[name]}, []), name, pair)
-            if alone == "named" or len(looks) == 1:
+            if alone == "named" or len(sensors) == 1:
                 yield (name, *pair), alone
                 continue
-            meetings = [
-                meet(planted[one], planted[two]) if name in (one, two) else meeting
-                for (one, two), meeting in others.items()
+            matches = [
+                match_pairs(planted[one], planted[two]) if name in (one, two) else matched
+                for (one, two), matched in others.items()
             ]
-            beside = named(swapped_bands(planted, [meeting for meeting in meetings if meeting is not None]), name, pair)
+            beside = named(swapped_bands(planted, [matched for matched in matches if matched is not None]), name, pair)
             yield (name, *pair), "beside" if beside == "named" else beside
 
 
@@ -122,8 +124,8 @@ def moved_dates(
             for pair, fit in fits.items():
                 if fit is not None:
                     lag = {pair[0]: -move, pair[1]: move}.get(name, 0) // STEP
-                    begin = (len(WIDE) - len(SHIFTS)) // 2 + lag
-                    moved[pair] = fit[begin : begin + len(SHIFTS)]
+                    begin = (len(WIDE) - len(DATE_SHIFTS)) // 2 + lag
+                    moved[pair] = fit[begin : begin + len(DATE_SHIFTS)]
             found = judge_dates(moved)
             if any(finding.where == name for finding in found):
                 yield (name, move), "named"

@@ -20,9 +20,9 @@ from measure import Command, table
 from numpy.typing import NDArray
 from scipy.ndimage import shift as resample
 
-from agrifm.cube.qc.coregistration import SEEN, scene_positions
-from agrifm.cube.qc.sample_windows import Look, look_at
-from agrifm.cube.qc.thresholds import limit
+from agrifm.cube.qc.coregistration import MIN_VALID_SHARE, scene_positions
+from agrifm.cube.qc.sample_windows import SensorWindows, read_sample_windows
+from agrifm.cube.qc.thresholds import threshold
 from agrifm.simulator.acquisition import view
 
 DISTANCES = (0.0, 0.2, 0.33, 0.5, 0.7, 1.0)
@@ -44,31 +44,31 @@ class Case:
     """Measured distance from the middle of the finest sensor; NaN where it was not measured."""
 
 
-def moved(look: Look, places: Mapping[int, NDArray[np.float64]]) -> Look:
-    """The look with frames moved by so many pixels (down, right), resampled by cubic splines."""
-    pieces = []
-    for piece in look.pieces:
-        stored = piece.stored.copy()
+def moved(sensor: SensorWindows, places: Mapping[int, NDArray[np.float64]]) -> SensorWindows:
+    """The sensor with frames moved by so many pixels (down, right), resampled by cubic splines."""
+    changed = []
+    for window in sensor.windows:
+        stored = window.stored.copy()
         for frame, place in places.items():
             for band in range(stored.shape[1]):
                 stored[frame, band] = np.rint(resample(stored[frame, band].astype(np.float32), place, mode="mirror"))
-        pieces.append(replace(piece, stored=stored))
-    return replace(look, pieces=tuple(pieces))
+        changed.append(replace(window, stored=stored))
+    return replace(sensor, windows=tuple(changed))
 
 
-def clear_frames(look: Look) -> list[int]:
+def clear_frames(sensor: SensorWindows) -> list[int]:
     """Frames that show enough of the window with the most valid pixels."""
-    piece = max(look.pieces, key=lambda one: one.valid.sum())
-    return [int(frame) for frame in np.flatnonzero(piece.valid.mean(axis=(1, 2)) >= SEEN)]
+    window = max(sensor.windows, key=lambda one: one.valid.sum())
+    return [int(frame) for frame in np.flatnonzero(window.valid.mean(axis=(1, 2)) >= MIN_VALID_SHARE)]
 
 
-def measure(looks: Mapping[str, Look], seed: int) -> Iterator[Case]:
+def measure(sensors: Mapping[str, SensorWindows], seed: int) -> Iterator[Case]:
     """Every distance once: every fourth clear scene of each sensor moved so far, in a random direction."""
     generator = np.random.default_rng(seed)
-    names = [name for name in WANDER if name in looks]
-    clear = {name: clear_frames(looks[name]) for name in names}
+    names = [name for name in WANDER if name in sensors]
+    clear = {name: clear_frames(sensors[name]) for name in names}
     wander = {name: {frame: generator.normal(0, WANDER[name], 2) for frame in clear[name]} for name in names}
-    wandering = {name: moved(looks[name], wander[name]) for name in names}
+    wandering = {name: moved(sensors[name], wander[name]) for name in names}
     for number, distance in enumerate(DISTANCES):
         true = {name: dict(wander[name]) for name in names}
         changed = {}
@@ -78,12 +78,12 @@ def measure(looks: Mapping[str, Look], seed: int) -> Iterator[Case]:
             true[name] |= {
                 frame: distance * np.array([np.sin(a), np.cos(a)]) for frame, a in zip(tested, angle, strict=True)
             }
-            own = moved(looks[name], {frame: true[name][frame] for frame in tested})
+            own = moved(sensors[name], {frame: true[name][frame] for frame in tested})
             changed[name] = joined(wandering[name], own, tested)
         found = scene_positions(changed)
         middle = np.median([true["sentinel-2"][frame] for name, frame in found if name == "sentinel-2"], axis=0)
         for name in names:
-            pixels = looks["sentinel-2"].sensor.grid.resolution / looks[name].sensor.grid.resolution
+            pixels = sensors["sentinel-2"].cube.grid.resolution / sensors[name].cube.grid.resolution
             for frame in clear[name][number % 4 :: 4]:
                 shift = found.get((name, frame))
                 if shift is None:
@@ -93,22 +93,22 @@ def measure(looks: Mapping[str, Look], seed: int) -> Iterator[Case]:
                     yield Case(name, distance, float(np.hypot(*off)), shift.length)
 
 
-def joined(look: Look, other: Look, frames: list[int]) -> Look:
-    """A look with some frames of another one."""
-    pieces = []
-    for piece, source in zip(look.pieces, other.pieces, strict=True):
-        stored = piece.stored.copy()
+def joined(sensor: SensorWindows, other: SensorWindows, frames: list[int]) -> SensorWindows:
+    """The windows of a sensor, with some frames of another one."""
+    changed = []
+    for window, source in zip(sensor.windows, other.windows, strict=True):
+        stored = window.stored.copy()
         stored[frames] = source.stored[frames]
-        pieces.append(replace(piece, stored=stored))
-    return replace(look, pieces=tuple(pieces))
+        changed.append(replace(window, stored=stored))
+    return replace(sensor, windows=tuple(changed))
 
 
-def fewer_bands(look: Look) -> Look:
+def fewer_bands(sensor: SensorWindows) -> SensorWindows:
     """Without the bands that positions are not measured by, which need not be resampled."""
-    kept = [band for band in look.bands if band in BANDS]
-    order = [look.bands.index(band) for band in kept]
-    sensor = replace(look.sensor, input=look.sensor.input.model_copy(update={"bands": tuple(kept)}))
-    return Look(sensor, tuple(replace(piece, stored=piece.stored[:, order]) for piece in look.pieces))
+    kept = [band for band in sensor.bands if band in BANDS]
+    order = [sensor.bands.index(band) for band in kept]
+    cube = replace(sensor.cube, input=sensor.cube.input.model_copy(update={"bands": tuple(kept)}))
+    return SensorWindows(cube, tuple(replace(window, stored=window.stored[:, order]) for window in sensor.windows))
 
 
 def row_of(sensor: str, distance: float, cases: list[Case]) -> tuple[str, ...]:
@@ -118,7 +118,8 @@ def row_of(sensor: str, distance: float, cases: list[Case]) -> tuple[str, ...]:
     if known:
         middle, high = (f"{error:.3f}" for error in np.quantile([case.error for case in known], (0.5, 0.9)))
         over, alarm = (
-            f"{np.mean([case.length > limit(name) for case in known]):.0%}" for name in ("shift", "shift of a frame")
+            f"{np.mean([case.length > threshold(name) for case in known]):.0%}"
+            for name in ("shift", "shift of a frame")
         )
     unmeasured = str(len(cases) - len(known))
     return sensor, f"{distance:.2f}", str(len(cases)), middle, high, over, alarm, unmeasured
@@ -130,11 +131,15 @@ def report(options: argparse.Namespace) -> Iterator[str]:
     cases, notes = [], []
     with tempfile.TemporaryDirectory() as scratch:
         for number, cube in enumerate(simulated(Path(scratch), options.regions, options.seeds, options.size)):
-            looks = {name: fewer_bands(look) for name, look in look_at(cube).items() if name in WANDER}
-            cases += list(measure(looks, number))
-            for name, look in looks.items():
-                clear = f"{len(clear_frames(look))} of {len(look.days)} scenes"
-                notes.append(f"{cube.path.parent.name}: {name}, {clear} are clear over {SEEN:.0%} of the window")
+            sensors = {
+                name: fewer_bands(sensor) for name, sensor in read_sample_windows(cube).items() if name in WANDER
+            }
+            cases += list(measure(sensors, number))
+            for name, sensor in sensors.items():
+                clear = f"{len(clear_frames(sensor))} of {len(sensor.days)} scenes"
+                notes.append(
+                    f"{cube.path.parent.name}: {name}, {clear} are clear over {MIN_VALID_SHARE:.0%} of the window"
+                )
             side = cube.sensors["modis"].grid.shape[1]
             notes.append(f"{cube.path.parent.name}: modis, {side} x {side} pixels, composites: not measured")
     yield "true: distance of a scene from its place, pixels of its sensor; error: median and 90 % of the distance from"

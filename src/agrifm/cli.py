@@ -284,15 +284,15 @@ def _cube_info_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _cube_info(options: argparse.Namespace) -> None:
-    from agrifm.cube.info import info
+    from agrifm.cube.info import cube_info
 
-    print("\n".join(info(options.cube, options.picture)))
+    print("\n".join(cube_info(options.cube, options.picture)))
 
 
 def _cube_check(options: argparse.Namespace) -> None:
-    from agrifm.cube.qc.check import check
+    from agrifm.cube.qc.check import cube_check
 
-    print("\n".join(check(options.cube)))
+    print("\n".join(cube_check(options.cube)))
 
 
 def _require_torch() -> None:

@@ -1,4 +1,4 @@
-"""What `agrifm cube info` says of a cube made by hand."""
+"""`agrifm cube info` on a cube made by hand."""
 
 from pathlib import Path
 
@@ -7,25 +7,25 @@ from tests.scenes import AREA, SEASON, Catalogue, at, make_cube
 
 from agrifm.cli import main
 from agrifm.cube.build import build_cube
-from agrifm.cube.info import describe, find_cube, info
+from agrifm.cube.info import cube_info, describe_cube, find_cube
 from agrifm.errors import CubeError
 from agrifm.scene.products import find_product
 from agrifm.scene.search import search_catalog
 
 
-def told(lines: list[str]) -> dict[str, str]:
+def rows(lines: list[str]) -> dict[str, str]:
     """The lines by their first word; of several sensors the last counts."""
     return {line.split("  ")[0]: line.split("  ", 1)[1].strip() for line in lines if line}
 
 
-def test_a_cube_is_told_by_its_project_and_by_itself(tmp_path: Path) -> None:
+def test_a_cube_is_found_by_its_project_and_by_its_path(tmp_path: Path) -> None:
     make_cube(tmp_path / "cube.zarr")
     assert find_cube(tmp_path).path == find_cube(tmp_path / "cube.zarr").path
 
 
 def test_no_cube_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(CubeError, match="there is no finished cube"):
-        info(tmp_path)
+    with pytest.raises(CubeError, match="no finished cube"):
+        cube_info(tmp_path)
     assert main(["cube", "info", str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
@@ -36,8 +36,8 @@ def test_offsets_frames_and_gaps_are_those_of_the_scenes(tmp_path: Path) -> None
     catalogue.add_sentinel_2("A", at(5, 1))
     catalogue.add_sentinel_2("B", at(6, 10), baseline="03.01")
     search = search_catalog(catalogue.save(), [find_product("sentinel-2-c1-l2a")], SEASON, AREA)
-    described = describe(build_cube(tmp_path / "cube.zarr", search, SEASON, AREA))
-    lines = told(described)
+    described = describe_cube(build_cube(tmp_path / "cube.zarr", search, SEASON, AREA))
+    lines = rows(described)
     assert lines["sensor"] == "sentinel-2"
     assert lines["frames"] == "2 acquisitions, 2024-05-01 to 2024-06-10"
     assert lines["gaps"] == "at most 112 days without a frame that shows 10% of the area (2024-06-10 to 2024-09-30)"

@@ -1,4 +1,4 @@
-"""What a cube's sensors saw: one picture of where, in which months and on which days observations are usable."""
+"""Coverage of a cube: one picture of where, in which months and on which days observations are usable."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from agrifm.files import write_bytes
 from agrifm.grid import tiles
 from agrifm.season import Season, day_date, day_number
 
-LONGEST = 600
-"""Pixels along the longer side of a map; larger grids are averaged in blocks."""
-# Okabe and Ito 2008, Color Universal Design: told apart with every kind of colour vision.
+MAX_MAP_SIDE = 600
+"""Pixels along the longer side of a map in the picture; larger grids are averaged in blocks."""
+# Okabe and Ito 2008, Color Universal Design: distinct with every kind of colour vision.
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F0E442")
 HATCHES = ("", "//", "..", "xx", "--", "++")
-NEVER = "#D55E00"
-"""Vermilion, also of that palette; maps are blue, grey and yellow."""
+NEVER_COLOR = "#D55E00"
+"""Of pixels without an observation: vermilion, also of that palette; maps are blue, grey and yellow."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,12 @@ class Coverage:
     """Share of the pixels without any usable observation."""
 
 
-def coverage(sensor: SensorCube, longest: int = LONGEST) -> Coverage:
-    """Count a sensor's usable observations, shard by shard, so that memory does not grow with the area."""
+def coverage(sensor: SensorCube, longest: int = MAX_MAP_SIDE) -> Coverage:
+    """Count a sensor's usable observations, shard by shard, so that memory does not grow with the area.
+
+    Args:
+        longest: pixels along the longer side of the counts; larger grids are averaged in blocks.
+    """
     height, width = sensor.grid.shape
     block = -(-max(height, width) // longest)
     total = np.zeros((-(-height // block), -(-width // block)))
@@ -45,10 +49,10 @@ def coverage(sensor: SensorCube, longest: int = LONGEST) -> Coverage:
     for window in tiles(sensor.grid.shape, SHARD // block * block or block):
         valid = sensor.stored("valid", (slice(None), *window.slices))
         usable += valid.sum(axis=(1, 2))
-        seen = valid.sum(axis=0)
-        never += int((seen == 0).sum())
+        observations = valid.sum(axis=0)
+        never += int((observations == 0).sum())
         rows, cols = np.arange(0, window.height, block), np.arange(0, window.width, block)
-        sums = np.add.reduceat(np.add.reduceat(seen, rows, axis=0), cols, axis=1)
+        sums = np.add.reduceat(np.add.reduceat(observations, rows, axis=0), cols, axis=1)
         top, left = window.row // block, window.col // block
         total[top : top + len(rows), left : left + len(cols)] = sums
     pixels = np.outer(_lengths(height, block), _lengths(width, block))
@@ -63,7 +67,7 @@ def _lengths(length: int, block: int) -> NDArray[np.int64]:
 def per_month(sensor: SensorCube, found: Coverage, season: Season) -> dict[tuple[int, int], float]:
     """Usable observations of an average pixel in each (year, month) of the season.
 
-    A composite counts at its middle, one that reaches out of the season at the season's end.
+    A composite counts at its middle; one that ends after the season, at the end of the season.
     """
     day, last = season.start.replace(day=1), season.end
     months = Counter[tuple[int, int]]()
@@ -87,7 +91,7 @@ def _spans(sensor: SensorCube) -> NDArray[np.int64]:
 def draw_coverage(cube: Cube, path: Path) -> None:
     """Draw a cube's usable observations into one PNG: a map per sensor, a bar per month, a strip of all dates.
 
-    Colours can be told apart with every kind of colour vision, and bars also by their hatching.
+    Colours are distinct with every kind of colour vision; bars are hatched as well.
 
     Raises:
         OutputError: the picture cannot be written.
@@ -116,7 +120,7 @@ def _draw_map(figure: Any, axes: Any, sensor: SensorCube, name: str, found: Cove
     left, bottom, right, top = sensor.grid.bounds
     unit = 1.0 if sensor.grid.crs.geographic else 1000.0
     extent = (0, (right - left) / unit, 0, (top - bottom) / unit)
-    colors = colormaps["cividis"].with_extremes(bad=NEVER)
+    colors = colormaps["cividis"].with_extremes(bad=NEVER_COLOR)
     shown = np.ma.masked_equal(found.counts, 0)
     drawn = axes.imshow(shown, extent=extent, cmap=colors, vmin=0, vmax=max(1.0, float(found.counts.max())))
     length = "degrees" if sensor.grid.crs.geographic else "km"

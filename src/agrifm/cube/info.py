@@ -1,4 +1,4 @@
-"""`agrifm cube info`: what a cube holds, sensor by sensor, as lines of text. Reads attributes and dates, no pixels."""
+"""`agrifm cube info`: the content of a cube as lines of text, sensor by sensor. It reads no pixels."""
 
 from collections import Counter
 from itertools import pairwise
@@ -8,31 +8,31 @@ from typing import Any
 from agrifm.cube.store import Cube, SensorCube, open_cube
 from agrifm.season import day_date, day_number
 
-STORE = "zarr.json"
-"""The file that makes a folder a Zarr store."""
-NAME = "cube.zarr"
-"""The cube's name in the directory of a project."""
-SHOWN = 4
-"""Sources of offsets that are listed."""
-CLEAR = 0.1
-"""Usable share from which a frame counts as one that shows the area, when gaps in time are told."""
+ZARR_FILE = "zarr.json"
+"""The file that every Zarr store has."""
+CUBE_NAME = "cube.zarr"
+"""Name of the cube in the directory of a project."""
+MAX_SOURCES = 4
+"""Number of sources of offsets that are listed."""
+CLEAR_SHARE = 0.1
+"""Usable share from which a frame ends a gap in time."""
 
 
 def find_cube(path: Path) -> Cube:
-    """The cube at a path: the store itself, or the one in a project's directory.
+    """Open the cube at a path: the store itself, or the one in a project's directory.
 
     Raises:
-        CubeError: neither is there, or the cube is unfinished.
+        CubeError: neither exists, or the cube is unfinished.
     """
-    return open_cube(path if path.name == NAME or (path / STORE).exists() else path / NAME)
+    return open_cube(path if path.name == CUBE_NAME or (path / ZARR_FILE).exists() else path / CUBE_NAME)
 
 
-def info(path: Path, picture: Path | None = None) -> list[str]:
-    """The lines of `agrifm cube info`.
+def cube_info(path: Path, picture: Path | None = None) -> list[str]:
+    """Describe a cube in the lines of `agrifm cube info`.
 
     Args:
         path: a cube, or the directory of a project that has one.
-        picture: where to draw when and where the area was seen (PNG); None draws nothing.
+        picture: PNG to draw of when and where the area was observed; None draws nothing.
 
     Raises:
         CubeError: there is no finished cube.
@@ -40,23 +40,23 @@ def info(path: Path, picture: Path | None = None) -> list[str]:
     """
     cube = find_cube(path)
     if picture is None:
-        return describe(cube)
+        return describe_cube(cube)
     from agrifm.cube.coverage import draw_coverage
 
     draw_coverage(cube, picture)
-    return [*describe(cube), f"wrote {picture}"]
+    return [*describe_cube(cube), f"wrote {picture}"]
 
 
-def describe(cube: Cube) -> list[str]:
-    """A cube as lines of text: season, area, sensors, and what was done to them."""
+def describe_cube(cube: Cube) -> list[str]:
+    """Describe a cube in lines of text: season, area, sensors, and how they were processed."""
     about = cube.provenance
     west, south, east, north = cube.area.bounds
     rows = [
         ("cube", str(cube.path)),
         ("season", f"{cube.season.start} to {cube.season.end}, {cube.season.days} days"),
         ("area", f"west {west:.4f}, south {south:.4f}, east {east:.4f}, north {north:.4f}"),
-        ("removed", _counts(about.get("removed")) or "no scene"),
-        ("skipped", ", ".join(about.get("skipped", [])) or "no scene"),
+        ("removed", _counts(about.get("removed")) or "none"),
+        ("skipped", ", ".join(about.get("skipped", [])) or "none"),
         ("merging", str(about.get("merge_rule", "not stated"))),
         ("masked", _rule(about.get("usable", {}))),
         ("versions", ", ".join(f"{name} {number}" for name, number in about.get("versions", {}).items())),
@@ -68,7 +68,7 @@ def describe(cube: Cube) -> list[str]:
 
 
 def _rule(rule: dict[str, Any]) -> str:
-    """Which flags make a pixel unusable."""
+    """Describe which flags make a pixel unusable."""
     if not rule:
         return "not stated"
     masks, metres = rule.get("masks", []), rule.get("dilate", 0)
@@ -86,6 +86,7 @@ def _sensor_rows(cube: Cube, sensor: SensorCube, about: dict[str, Any]) -> list[
         ("bands", ", ".join(content.bands)),
         ("grid", f"{_crs_name(sensor)}, {grid.shape[0]} x {grid.shape[1]} pixels of {grid.resolution:g}"),
         ("frames", _frames(sensor)),
+        *([("resampled", str(about["resampled"]))] if "resampled" in about else []),
         ("usable", _usable(about)),
         ("gaps", _gaps(cube, sensor, about)),
         ("scale", f"{about['scale']:g} per digital number, of the product" if "scale" in about else "not stated"),
@@ -113,29 +114,29 @@ def _usable(about: dict[str, Any]) -> str:
     shares = [frame["valid_share"] for frame in about.get("frames", [])]
     if not shares:
         return "not stated"
-    none, clear = sum(share == 0 for share in shares), sum(share >= CLEAR for share in shares)
+    none, clear = sum(share == 0 for share in shares), sum(share >= CLEAR_SHARE for share in shares)
     return (
-        f"{sum(shares) / len(shares):.0%} of all pixels and dates; {clear} frames show at least {CLEAR:.0%} of the "
-        f"area, {none} nothing"
+        f"{sum(shares) / len(shares):.0%} of all pixels and dates; {clear} frames show at least {CLEAR_SHARE:.0%} of "
+        f"the area, {none} nothing"
     )
 
 
 def _gaps(cube: Cube, sensor: SensorCube, about: dict[str, Any]) -> str:
-    """The longest time without a frame that shows a tenth of the area, the season's ends included."""
+    """Describe the longest time without a frame that shows a tenth of the area, the season's ends included."""
     shares = [frame["valid_share"] for frame in about.get("frames", [])]
     if len(shares) != len(sensor.date):
         return "not stated"
-    clear = [int(day) for day, share in zip(sensor.date, shares, strict=True) if share >= CLEAR]
+    clear = [int(day) for day, share in zip(sensor.date, shares, strict=True) if share >= CLEAR_SHARE]
     if not clear:
         return "no frame shows a tenth of the area"
     days = sorted({day_number(cube.season.start), *clear, day_number(cube.season.end)})
     start, end = max(pairwise(days), key=lambda pair: pair[1] - pair[0])
     longest = f"{day_date(start)} to {day_date(end)}"
-    return f"at most {end - start} days without a frame that shows {CLEAR:.0%} of the area ({longest})"
+    return f"at most {end - start} days without a frame that shows {CLEAR_SHARE:.0%} of the area ({longest})"
 
 
 def _kernels(about: dict[str, Any]) -> str:
-    """Kernels of the bands as the first scene came to the grid; the product's rule where they are not known."""
+    """Describe by which kernels the bands of the first scene were resampled; else the product's rule."""
     bands: dict[str, list[str]] = {}
     for band, kernel in about.get("kernels", {}).items():
         bands.setdefault(kernel, []).append(band)
@@ -144,11 +145,11 @@ def _kernels(about: dict[str, Any]) -> str:
 
 
 def _offsets(about: dict[str, Any]) -> list[tuple[str, str]]:
-    """A row for each way in which offsets were decided, the most frequent first, with the number of its scenes."""
+    """A row for each source of offsets, the most frequent first, with the number of its scenes."""
     sources = Counter(str(source) for frame in about.get("frames", []) for source in frame.get("encodings", []))
-    lines = [f"{source} ({count} of {sources.total()} scenes)" for source, count in sources.most_common(SHOWN)]
-    if len(sources) > SHOWN:
-        lines.append(f"and {len(sources) - SHOWN} more")
+    lines = [f"{source} ({count} of {sources.total()} scenes)" for source, count in sources.most_common(MAX_SOURCES)]
+    if len(sources) > MAX_SOURCES:
+        lines.append(f"and {len(sources) - MAX_SOURCES} more")
     first, *others = lines or ["not stated"]
     return [("offset", first), *(("", line) for line in others)]
 

@@ -3,46 +3,45 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.cube.qc.cross_sensor import SHIFTS, judge_dates
+from agrifm.cube.qc.cross_sensor import DATE_SHIFTS, judge_dates
 
 
 def fit(best: int) -> NDArray[np.float64]:
     """Mean difference of NDVI: 0.05, and 0.003 more for each day away from the best shift."""
-    return 0.05 + 0.003 * np.abs(SHIFTS - best)
+    return 0.05 + 0.003 * np.abs(DATE_SHIFTS - best)
 
 
 def test_of_three_sensors_the_one_that_disagrees_with_both_others_is_named() -> None:
     fits = {("landsat", "modis"): fit(0), ("landsat", "sentinel-2"): fit(-30), ("modis", "sentinel-2"): fit(-25)}
     findings = judge_dates(fits)
     assert {finding.where for finding in findings} == {"sentinel-2"}
-    assert "moved by -30 days" in findings[0].found
+    assert "-30 days" in findings[0].found
 
 
-def test_of_two_sensors_both_are_named_and_it_is_said_that_this_cannot_be_known() -> None:
+def test_of_two_sensors_both_are_named_as_possible() -> None:
     (finding,) = judge_dates({("landsat", "sentinel-2"): fit(30)})
     assert finding.where == "landsat or sentinel-2"
-    assert "cannot tell" in finding.found
-    assert finding.sure == "possible"
+    assert finding.confidence == "possible"
 
 
 def test_dates_that_fit_best_within_ten_days_are_right() -> None:
     assert judge_dates({("landsat", "sentinel-2"): fit(10), ("modis", "sentinel-2"): fit(-5)}) == []
 
 
-def test_a_season_without_change_does_not_tell() -> None:
+def test_a_season_without_change_gives_no_finding() -> None:
     """A forest: every shift fits almost alike."""
-    assert judge_dates({("landsat", "sentinel-2"): 0.05 + 0.0001 * np.abs(SHIFTS - 30)}) == []
+    assert judge_dates({("landsat", "sentinel-2"): 0.05 + 0.0001 * np.abs(DATE_SHIFTS - 30)}) == []
 
 
-def test_a_fit_that_cannot_be_computed_at_the_dates_given_is_not_judged() -> None:
+def test_a_fit_without_a_number_at_the_given_dates_is_not_assessed() -> None:
     unknown = fit(30)
-    unknown[len(SHIFTS) // 2] = np.nan
+    unknown[len(DATE_SHIFTS) // 2] = np.nan
     assert judge_dates({("landsat", "sentinel-2"): unknown}) == []
 
 
 def weak(best: int) -> NDArray[np.float64]:
     """Mean difference of NDVI: 0.05, and 0.0003 more for each day: 30 days off it is 1.18 times as large."""
-    return 0.05 + 0.0003 * np.abs(SHIFTS - best)
+    return 0.05 + 0.0003 * np.abs(DATE_SHIFTS - best)
 
 
 def test_two_weak_pairs_together_name_the_sensor_that_they_share() -> None:
@@ -50,7 +49,7 @@ def test_two_weak_pairs_together_name_the_sensor_that_they_share() -> None:
     fits = {("landsat", "modis"): weak(-30), ("landsat", "sentinel-2"): fit(0), ("modis", "sentinel-2"): weak(30)}
     (finding,) = judge_dates(fits)
     assert finding.where == "modis"
-    assert "moved by -30 days" in finding.found
+    assert "-30 days" in finding.found
 
 
 def test_two_weak_pairs_that_disagree_name_nobody() -> None:

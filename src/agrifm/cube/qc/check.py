@@ -1,7 +1,7 @@
-"""`agrifm cube check`: whether a cube is whole and plausible. Every chunk is read once; content is judged on windows.
+"""`agrifm cube check`: check that a cube is whole and plausible. Every chunk is read once; content on sample windows.
 
-What one sensor alone cannot tell: its dates (but for composites that begin on fixed days of the year, and dates outside
-the season), and its position on the ground. Two sensors show that one of them is wrong, three which.
+One sensor alone does not show wrong dates (except composites that begin on fixed days of the year, and dates outside
+the season) or a wrong position. Two sensors show that one of them is wrong, three show which.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,32 +12,31 @@ from pathlib import Path
 import numpy as np
 
 from agrifm.cube.info import find_cube
-from agrifm.cube.qc.coregistration import shifted
-from agrifm.cube.qc.cross_sensor import Meeting, disagreement, levels, meet, wrong_dates
-from agrifm.cube.qc.integrity import read_whole
-from agrifm.cube.qc.radiometry import frame_levels, hidden_frames, level, swap_gains
-from agrifm.cube.qc.sample_windows import Look, look_at
-from agrifm.cube.qc.thresholds import Finding, limit
+from agrifm.cube.qc.coregistration import check_positions
+from agrifm.cube.qc.cross_sensor import MatchedPairs, compare_levels, disagreement, match_pairs, wrong_dates
+from agrifm.cube.qc.integrity import check_integrity
+from agrifm.cube.qc.radiometry import check_frame_offsets, check_level, find_hidden_frames, swap_gains
+from agrifm.cube.qc.sample_windows import SensorWindows, read_sample_windows
+from agrifm.cube.qc.thresholds import Finding, list_days, threshold
 from agrifm.cube.store import Cube
 from agrifm.errors import CubeError
-from agrifm.season import day_date
 
-BROKEN = {"wrong structure", "damaged chunk"}
-"""Kinds of findings after which content is not judged."""
+STRUCTURAL_FAULTS = {"wrong structure", "damaged chunk"}
+"""Kinds of findings after which the content is not assessed."""
 REFLECTANCE = "surface reflectance"
-PLAUSIBLE = {
+PLAUSIBLE_MEDIANS = {
     REFLECTANCE: (-0.02, 1.2),
     "index": (-1.05, 1.05),
     "backscatter (dB)": (-40.0, 0.0),
     "backscatter (linear)": (0.0, 3.0),
     "temperature": (200.0, 350.0),
 }
-"""Between what the median of a frame of land lies, in the quantity's unit; of several bands their median."""
+"""Lowest and highest plausible median of a frame over land, in the quantity's unit; of several bands their median."""
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a check found, and what it could not judge."""
+class CubeReport:
+    """The findings of a check, and notes on what was not assessed."""
 
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
@@ -48,63 +47,68 @@ class Report:
         return {finding.kind for finding in self.findings}
 
 
-def check(path: Path) -> list[str]:
-    """The lines of `agrifm cube check` where nothing is wrong.
+def cube_check(path: Path) -> list[str]:
+    """Check a cube; returns the lines of `agrifm cube check` if nothing is wrong.
 
     Raises:
-        CubeError: there is no finished cube, or something is wrong with it; one sentence for each finding.
+        CubeError: there is no finished cube, or it has faults; one sentence for each finding.
     """
     cube = find_cube(path)
     report = check_cube(cube)
     if report.findings:
         sentences = "\n".join(f"- {finding}" for finding in report.findings)
-        number = "one thing is" if len(report.findings) == 1 else f"{len(report.findings)} things are"
-        raise CubeError(f"checking {cube.path}: {number} wrong\n{sentences}")
-    return [f"{cube.path}: nothing wrong found", *report.notes]
+        count = "one fault" if len(report.findings) == 1 else f"{len(report.findings)} faults"
+        raise CubeError(f"checking {cube.path}: {count}\n{sentences}", kinds=sorted(report.kinds))
+    return [f"{cube.path}: no fault found", *report.notes]
 
 
-def check_cube(cube: Cube) -> Report:
-    """Structure of the whole cube, content of windows of it."""
-    whole = read_whole(cube)
-    findings = list(whole.findings)
-    if any(finding.kind in BROKEN for finding in findings):
-        return Report(tuple(findings), ("content was not judged, as the cube is not whole",))
-    looks = look_at(cube)
-    notes = [_looked(looks)]
-    findings += [finding for look in looks.values() for finding in other_quantity(look)]
+def check_cube(cube: Cube) -> CubeReport:
+    """Check the structure of the whole cube, and the content of sample windows."""
+    findings = check_integrity(cube)
+    if any(finding.kind in STRUCTURAL_FAULTS for finding in findings):
+        return CubeReport(tuple(findings), ("the content was not assessed, as the cube is not whole",))
+    sensors = read_sample_windows(cube)
+    notes = [_describe_windows(sensors)]
+    findings += [finding for sensor in sensors.values() for finding in check_quantity(sensor)]
     if any(finding.kind == "mixed quantities" for finding in findings):
-        return Report(tuple(findings), (*notes, "bands, levels, dates and positions were not judged"))
-    known = {name: look for name, look in looks.items() if look.sensor.input.quantity == REFLECTANCE}
-    found = content(known)
-    moved, silent = shifted(known)
-    notes += [*silent, *_cannot_tell(known)]
-    return Report((*findings, *found, *moved), tuple(notes))
+        return CubeReport(tuple(findings), (*notes, "bands, levels, dates and positions were not assessed"))
+    reflectances = {name: sensor for name, sensor in sensors.items() if sensor.cube.input.quantity == REFLECTANCE}
+    findings += check_content(reflectances)
+    shifted, position_notes = check_positions(reflectances)
+    notes += position_notes
+    if len(reflectances) <= 1:
+        notes.append("one sensor alone does not show whether its dates and its position are right")
+    return CubeReport((*findings, *shifted), tuple(notes))
 
 
-def content(looks: Mapping[str, Look]) -> list[Finding]:
-    """Bands, levels and dates of reflectances; a fault that explains another one is told alone."""
-    meetings = [meeting for one, other in combinations(looks.values(), 2) if (meeting := meet(one, other)) is not None]
-    hidden = [finding for look in looks.values() for finding in hidden_frames(look)]
-    alone = [finding for look in looks.values() for finding in (*level(look), *frame_levels(look))]
-    beside = levels(looks, meetings) if not alone else []
-    if alone or beside:
-        return [*hidden, *alone, *beside]
-    swaps = swapped_bands(looks, meetings)
-    return [*hidden, *swaps, *(wrong_dates(looks) if not swaps else [])]
+def check_content(sensors: Mapping[str, SensorWindows]) -> list[Finding]:
+    """Check bands, levels and dates of reflectances; if one fault explains another, only the first is reported."""
+    matches = [
+        matched for one, other in combinations(sensors.values(), 2) if (matched := match_pairs(one, other)) is not None
+    ]
+    hidden = [finding for sensor in sensors.values() for finding in find_hidden_frames(sensor)]
+    by_sensor = [
+        finding for sensor in sensors.values() for finding in (*check_level(sensor), *check_frame_offsets(sensor))
+    ]
+    between = compare_levels(sensors, matches) if not by_sensor else []
+    if by_sensor or between:
+        return [*hidden, *by_sensor, *between]
+    swaps = swapped_bands(sensors, matches)
+    return [*hidden, *swaps, *(wrong_dates(sensors) if not swaps else [])]
 
 
-def swapped_bands(looks: Mapping[str, Look], meetings: Sequence[Meeting]) -> list[Finding]:
-    """The swap of two bands that makes the names fit the pixels, and the other sensors, clearly better."""
+def swapped_bands(sensors: Mapping[str, SensorWindows], matches: Sequence[MatchedPairs]) -> list[Finding]:
+    """Find the swap of two bands after which their names fit the pixels, and the other sensors, clearly better."""
     best: tuple[float, str, tuple[str, str]] | None = None
-    for name, look in looks.items():
-        own = [meeting for meeting in meetings if name in (meeting.first.name, meeting.second.name)]
-        given = [disagreement(meeting, name, {}) for meeting in own]
-        for pair, gain in swap_gains(look).items():
+    for name, sensor in sensors.items():
+        of_sensor = [matched for matched in matches if name in (matched.first.name, matched.second.name)]
+        given = [disagreement(matched, name, {}) for matched in of_sensor]
+        for pair, gain in swap_gains(sensor).items():
             exchanged = dict([pair, pair[::-1]])
-            for meeting, before in zip(own, given, strict=True):
-                after = disagreement(meeting, name, exchanged)
+            for matched, before in zip(of_sensor, given, strict=True):
+                after = disagreement(matched, name, exchanged)
                 gain += before - after if np.isfinite(after) else 0
-            if gain > limit("swap") and (best is None or gain > best[0]):
+            if gain > threshold("swap") and (best is None or gain > best[0]):
                 best = gain, name, pair
     if best is None:
         return []
@@ -113,47 +117,41 @@ def swapped_bands(looks: Mapping[str, Look], meetings: Sequence[Meeting]) -> lis
         Finding(
             "swapped bands",
             f"{name}, bands {first} and {second}",
-            f"with their names exchanged the order of bands over vegetation and soil, the fineness of detail and the "
-            f"other sensors fit better by {gain:.1f}",
-            "likely" if gain > 2 * limit("swap") else "possible",
+            "with their names exchanged, the order of bands over vegetation and soil, their detail and the other "
+            f"sensors fit better by {gain:.1f}",
+            "likely" if gain > 2 * threshold("swap") else "possible",
             "check which file each band came from and fetch again",
         )
     ]
 
 
-def other_quantity(look: Look) -> list[Finding]:
-    """Frames whose typical value lies where their quantity cannot."""
-    quantity = look.sensor.input.quantity
-    low, high = PLAUSIBLE[quantity]
+def check_quantity(sensor: SensorWindows) -> list[Finding]:
+    """Find frames with a median that their quantity does not have over land."""
+    quantity = sensor.cube.input.quantity
+    low, high = PLAUSIBLE_MEDIANS[quantity]
     off = []
-    for frame in range(len(look.days)):
-        pixels = look.pixels(5000, frame)
+    for frame in range(len(sensor.days)):
+        pixels = sensor.pixels(5000, frame)
         if len(pixels) >= 20 and not low <= float(np.median(np.median(pixels, axis=0))) <= high:
             off.append(frame)
     if not off:
         return []
-    days = ", ".join(str(day_date(int(look.sensor.date[frame]))) for frame in off[:5]) + (" …" if len(off) > 5 else "")
+    days = list_days([sensor.cube.date[frame] for frame in off])
     return [
         Finding(
             "mixed quantities",
-            f"{look.name}, {len(off)} of {len(look.days)} frames ({days})",
-            f"their median lies outside {low:g} to {high:g}, where {quantity} of land lies",
+            f"{sensor.name}, {len(off)} of {len(sensor.days)} frames ({days})",
+            f"their median is outside {low:g} to {high:g}, the range of {quantity} over land",
             "likely",
             "check that every file is of the product, in its scale and quantity, and fetch again",
         )
     ]
 
 
-def _looked(looks: Mapping[str, Look]) -> str:
-    look = min(looks.values(), key=lambda one: one.sensor.grid.resolution)
-    windows = "one window" if len(look.pieces) == 1 else f"{len(look.pieces)} windows"
+def _describe_windows(sensors: Mapping[str, SensorWindows]) -> str:
+    sensor = min(sensors.values(), key=lambda sensor: sensor.cube.grid.resolution)
+    counted = "one window" if len(sensor.windows) == 1 else f"{len(sensor.windows)} windows"
     return (
-        f"every chunk of {', '.join(looks)} was read; whether the numbers are plausible was judged on {look.share:.0%} "
-        f"of the area ({windows})"
+        f"every chunk of {', '.join(sensors)} was read; whether the numbers are plausible was checked on "
+        f"{sensor.share:.0%} of the area ({counted})"
     )
-
-
-def _cannot_tell(looks: Mapping[str, Look]) -> list[str]:
-    if len(looks) > 1:
-        return []
-    return ["one sensor alone does not tell whether its dates and its place on the ground are right"]

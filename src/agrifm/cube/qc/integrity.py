@@ -1,71 +1,62 @@
-"""Whether a cube is whole: every chunk read once, frame by frame, and counted. Memory: one shard of one frame."""
+"""Check that a cube is whole: every chunk is read once, frame by frame, and counted. Memory: one shard of one frame."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.cube.qc.thresholds import Finding, limit
+from agrifm.cube.qc.thresholds import Finding, list_days, threshold
 from agrifm.cube.store import FILL, NO_DAY, Cube, SensorCube, reason
 from agrifm.errors import ConfigError
 from agrifm.grid import Window, tiles
 from agrifm.scene.products import Product, find_product
 from agrifm.season import day_date, day_number
 
-RUN = 8
-"""Pixels in a row with the same numbers in every band that are taken for a fill value."""
+RUN_LENGTH = 8
+"""Neighbours in a row with the same numbers in every band that look like a fill value."""
 REPAIR = "fetch the cube again"
 
 
 @dataclass
-class Counts:
-    """Pixels of one frame."""
+class FrameCounts:
+    """Numbers of pixels of one frame."""
 
     pixels: int = 0
     valid: int = 0
     present: int = 0
     """With a number in the first band."""
-    filled: int = 0
-    """Valid, and without a number in some band."""
-    flat: int = 0
+    without_number: int = 0
+    """Valid, but without a number in some band."""
+    constant: int = 0
     """Valid, with the same number in every band (four or more)."""
-    runs: int = 0
-    """Valid, equal in every band to `RUN` valid pixels to their left (fewer than four bands)."""
+    repeated: int = 0
+    """Valid, equal in every band to `RUN_LENGTH` valid pixels to their left (fewer than four bands)."""
     outside: int = 0
     """Valid, outside the range that the product can hold."""
-    astray: int = 0
+    wrong_day: int = 0
     """Valid, with a day outside the composite's period, or none."""
 
 
-@dataclass
-class Whole:
-    """What reading a cube once found."""
-
-    findings: list[Finding] = field(default_factory=list)
-    counts: dict[str, list[Counts]] = field(default_factory=dict)
-    """By sensor, one for each frame."""
-
-
-def read_whole(cube: Cube) -> Whole:
-    """Read every chunk once; structure, dates, fill values and usable shares of every frame."""
-    found = Whole()
+def check_integrity(cube: Cube) -> list[Finding]:
+    """Read every chunk once; check structure, dates, fill values and the usable share of every frame."""
+    findings: list[Finding] = []
     for name, sensor in cube.sensors.items():
         about = cube.provenance.get("sensors", {}).get(name, {})
         broken = _arrays(sensor)
-        found.findings += broken
+        findings += broken
         if broken:
             continue
-        found.findings += [*_encoding(sensor, about), *_dates(cube, sensor, about)]
-        found.counts[name] = _read(sensor, _range(sensor, about), found.findings)
-        found.findings += _frames(sensor, found.counts[name], about)
-    return found
+        findings += [*_encoding(sensor, about), *_dates(cube, sensor, about)]
+        counts = _read(sensor, _range(sensor, about), findings)
+        findings += _frames(sensor, counts, about)
+    return findings
 
 
 def _arrays(sensor: SensorCube) -> list[Finding]:
-    """Arrays that are absent, or of another shape or type than the format's."""
+    """Find arrays that are absent, or have another shape or type than the format defines."""
     group, name = sensor.group, sensor.input.sensor
     frames, bands, shape = len(sensor.date), len(sensor.input.bands), sensor.grid.shape
     wanted: dict[str, tuple[tuple[int, ...], str]] = {
@@ -75,12 +66,14 @@ def _arrays(sensor: SensorCube) -> list[Finding]:
     if sensor.is_composite:
         wanted |= {"day": ((frames, *shape), "int32"), "time_bounds": ((frames, 2), "int32")}
     findings = []
-    for key, (own, kind) in wanted.items():
+    for key, (wanted_shape, kind) in wanted.items():
         has = (tuple(group[key].shape), str(group[key].dtype)) if key in group else None
-        if has != (own, kind):
-            seen = "it is absent" if has is None else f"it is {has[1]} of shape {has[0]}"
+        if has != (wanted_shape, kind):
+            actual = "it is absent" if has is None else f"it is {has[1]} of shape {has[0]}"
             findings.append(
-                Finding("wrong structure", f"{name}/{key}", f"{seen}, not {kind} of {own}", "certain", REPAIR)
+                Finding(
+                    "wrong structure", f"{name}/{key}", f"{actual}, not {kind} of {wanted_shape}", "certain", REPAIR
+                )
             )
     for key in ("x", "y", *(("time_bounds",) if sensor.is_composite else ())):
         if findings:
@@ -108,13 +101,13 @@ def _product(about: dict[str, Any]) -> Product | None:
 
 
 def _encoding(sensor: SensorCube, about: dict[str, Any]) -> list[Finding]:
-    """Quantity, scale and bands beside those of the product that the provenance names."""
+    """Compare quantity and bands with those of the product that the provenance names."""
     product, content, name = _product(about), sensor.input, sensor.input.sensor
     if product is None:
         return []
     findings = []
     if content.quantity != product.quantity:
-        sentence = f"it is called {content.quantity}, but the product '{product.name}' is {product.quantity}"
+        sentence = f"it is labelled {content.quantity}, but the product '{product.name}' is {product.quantity}"
         findings.append(Finding("mixed quantities", name, sentence, "certain", REPAIR))
     if sorted(content.bands) != sorted(product.bands):
         sentence = f"its bands are {', '.join(content.bands)}, those of '{product.name}' {', '.join(product.bands)}"
@@ -126,7 +119,7 @@ def _encoding(sensor: SensorCube, about: dict[str, Any]) -> list[Finding]:
 
 
 def _dates(cube: Cube, sensor: SensorCube, about: dict[str, Any]) -> list[Finding]:
-    """Dates increase, lie in the season, and are those of the provenance; composites begin when their product's do."""
+    """Check that dates increase, are in the season, match the provenance, and begin as the product's composites do."""
     name, days = sensor.input.sensor, sensor.date
     first, last = day_number(cube.season.start), day_number(cube.season.end)
     ends = days
@@ -143,14 +136,15 @@ def _dates(cube: Cube, sensor: SensorCube, about: dict[str, Any]) -> list[Findin
 
     if (np.diff(days) <= 0).any():
         add(_day(days[1:][np.diff(days) <= 0][0]), "its date is not after that of the frame before it")
-    astray = (ends < first) | (days > last)
-    if astray.any():
-        add(_day(days[astray][0]), f"{int(astray.sum())} frames lie outside {cube.season.start} to {cube.season.end}")
+    outside = (ends < first) | (days > last)
+    if outside.any():
+        add(_day(days[outside][0]), f"{int(outside.sum())} frames are outside {cube.season.start} to {cube.season.end}")
     recorded = [date.fromisoformat(frame["day"]) for frame in about.get("frames", [])]
     if recorded and [day_number(day) for day in recorded] != [int(day) for day in days]:
-        apart = sorted({int(day) - day_number(own) for day, own in zip(days, recorded, strict=False)})
-        add("time", f"the provenance has other dates ({', '.join(f'{number:+d}' for number in apart[:5])} days)")
-    product = None if "recipe" in about else _product(about)
+        differences = sorted({int(day) - day_number(other) for day, other in zip(days, recorded, strict=False)})
+        listed = ", ".join(f"{difference:+d}" for difference in differences[:5])
+        add("time", f"the provenance has other dates ({listed} days)")
+    product = None if "resampled" in about else _product(about)
     if product is not None and product.sensor.startswith("modis") and product.period > 1:
         # MOD09A1 and MOD13Q1 begin on day 1, 9, 17 … or 1, 17, 33 … of each year: MODIS Land product user guides.
         of_year = np.array([(day_date(int(day)) - date(day_date(int(day)).year, 1, 1)).days for day in days])
@@ -168,12 +162,12 @@ def _day(number: int) -> str:
 
 
 def _range(sensor: SensorCube, about: dict[str, Any]) -> tuple[int, int]:
-    """The smallest and largest stored number that the product can hold, one more on each side for rounding.
+    """The smallest and largest stored number that the product can contain, and one more on each side for rounding.
 
-    Anything goes where the product is not known, or a cube was made from another one.
+    Every number is allowed if the product is unknown, or the cube was resampled from another one.
     """
     product = _product(about)
-    if product is None or product.quantity != sensor.input.quantity or "recipe" in about:
+    if product is None or product.quantity != sensor.input.quantity or "resampled" in about:
         return FILL + 1, -FILL - 1
     offsets = {float(offset) for frame in about.get("frames", []) for offset in frame.get("offsets", [])}
     ends = [number * product.scale + offset for offset in offsets or {product.offset} for number in product.valid_range]
@@ -181,21 +175,21 @@ def _range(sensor: SensorCube, about: dict[str, Any]) -> tuple[int, int]:
     return max(int(np.floor(low)), FILL + 1), min(int(np.ceil(high)), -FILL - 1)
 
 
-def _read(sensor: SensorCube, limits: tuple[int, int], findings: list[Finding]) -> list[Counts]:
-    """Counts of every frame; what cannot be read is reported by the name of its file and left out."""
+def _read(sensor: SensorCube, value_range: tuple[int, int], findings: list[Finding]) -> list[FrameCounts]:
+    """Count the pixels of every frame; a file that cannot be read is reported and left out."""
     counts = []
     for frame in range(len(sensor.date)):
-        own = Counts()
+        of_frame = FrameCounts()
         for window in tiles(sensor.grid.shape, _side(sensor)):
             arrays = dict(_chunks(sensor, frame, window, findings))
             if arrays.keys() >= {"values", "valid"}:
-                _count(own, arrays, limits, sensor, frame)
-        counts.append(own)
+                _count(of_frame, arrays, value_range, sensor, frame)
+        counts.append(of_frame)
     return counts
 
 
 def _side(sensor: SensorCube) -> int:
-    """Side in pixels of what one file of the store holds."""
+    """Side in pixels of the part of the grid that is in one file."""
     values = sensor.group["values"]
     return int((values.shards or values.chunks)[-1])
 
@@ -216,80 +210,83 @@ def _chunks(
 
 
 def _count(
-    own: Counts, arrays: dict[str, NDArray[Any]], limits: tuple[int, int], sensor: SensorCube, frame: int
+    counts: FrameCounts,
+    arrays: dict[str, NDArray[Any]],
+    value_range: tuple[int, int],
+    sensor: SensorCube,
+    frame: int,
 ) -> None:
+    """Add the pixels of one part of a frame to its counts."""
     values, valid = arrays["values"], arrays["valid"]
-    own.pixels += valid.size
-    own.valid += int(valid.sum())
-    own.present += int((values[0] != FILL).sum())
-    own.filled += int((valid & (values == FILL).any(axis=0)).sum())
-    outside = ((values < limits[0]) | (values > limits[1])) & (values != FILL)
-    own.outside += int((valid & outside.any(axis=0)).sum())
+    counts.pixels += valid.size
+    counts.valid += int(valid.sum())
+    counts.present += int((values[0] != FILL).sum())
+    counts.without_number += int((valid & (values == FILL).any(axis=0)).sum())
+    outside = ((values < value_range[0]) | (values > value_range[1])) & (values != FILL)
+    counts.outside += int((valid & outside.any(axis=0)).sum())
     if len(values) >= 4:
-        own.flat += int((valid & (values == values[0]).all(axis=0)).sum())
-    elif valid.shape[1] > RUN:
+        counts.constant += int((valid & (values == values[0]).all(axis=0)).sum())
+    elif valid.shape[1] > RUN_LENGTH:
         same = valid[:, 1:] & valid[:, :-1] & (values[:, :, 1:] == values[:, :, :-1]).all(axis=0)
-        own.runs += int(np.lib.stride_tricks.sliding_window_view(same, RUN, axis=1).all(axis=-1).sum())
+        counts.repeated += int(np.lib.stride_tricks.sliding_window_view(same, RUN_LENGTH, axis=1).all(axis=-1).sum())
     if "day" in arrays:
         first, last = (int(number) for number in np.asarray(sensor.group["time_bounds"][frame]))
         day = arrays["day"]
-        own.astray += int((valid & ((day == NO_DAY) | (day < first) | (day >= last))).sum())
+        counts.wrong_day += int((valid & ((day == NO_DAY) | (day < first) | (day >= last))).sum())
 
 
-def _frames(sensor: SensorCube, counts: list[Counts], about: dict[str, Any]) -> list[Finding]:
-    """What the counts say of single frames, one finding for each kind of fault."""
-    name = sensor.input.sensor
-    recorded = [frame.get("valid_share") for frame in about.get("frames", [])]
-    valid = sum(own.valid for own in counts)
+def _frames(sensor: SensorCube, counts: list[FrameCounts], about: dict[str, Any]) -> list[Finding]:
+    """Find faults of single frames in their counts; one finding for each kind of fault."""
+    faults: list[tuple[str, list[int], str]] = [*_pixel_faults(sensor, counts), *_changed_shares(counts, about)]
     findings = []
-
-    def add(kind: str, frames: list[int], sentence: str) -> None:
+    if counts and not any(of_frame.valid for of_frame in counts):
+        sentence = "no pixel of any frame is usable"
+        findings.append(Finding("all-invalid frames", sensor.input.sensor, sentence, "certain", REPAIR))
+    for kind, frames, sentence in faults:
         if frames:
-            days = ", ".join(_day(sensor.date[frame]) for frame in frames[:5]) + (" …" if len(frames) > 5 else "")
-            where = f"{name}, {len(frames)} of {len(counts)} frames ({days})"
+            days = list_days([sensor.date[frame] for frame in frames])
+            where = f"{sensor.input.sensor}, {len(frames)} of {len(counts)} frames ({days})"
             findings.append(Finding(kind, where, sentence, "certain", REPAIR))
-
-    if counts and not valid:
-        findings.append(Finding("all-invalid frames", name, "no pixel of any frame is usable", "certain", REPAIR))
-    add(
-        "nodata stored as data",
-        [frame for frame, own in enumerate(counts) if own.filled],
-        f"{sum(own.filled for own in counts)} pixels without a number are marked usable",
-    )
-    add(
-        "nodata stored as data",
-        [frame for frame, own in enumerate(counts) if own.flat > max(limit("flat") * own.valid, 3)],
-        "pixels with one and the same number in every band are marked usable, as a fill value would look",
-    )
-    add(
-        "nodata stored as data",
-        [
-            frame
-            for frame, own in enumerate(counts)
-            if len(sensor.input.bands) < 4 and own.runs > max(limit("flat rows") * own.valid, RUN)
-        ],
-        f"rows of more than {RUN} pixels with the same numbers are marked usable, as a fill value would look",
-    )
-    add(
-        "values out of range",
-        [frame for frame, own in enumerate(counts) if own.outside],
-        f"{sum(own.outside for own in counts)} usable pixels hold what the product cannot: another scale, offset, "
-        "quantity or fill value",
-    )
-    add(
-        "wrong dates",
-        [frame for frame, own in enumerate(counts) if own.astray],
-        f"{sum(own.astray for own in counts)} usable pixels have a day outside their composite's period",
-    )
-    if len(recorded) == len(counts):
-        moved = [
-            frame
-            for frame, own in enumerate(counts)
-            if own.pixels and recorded[frame] is not None
-            and abs(own.valid / own.pixels - float(recorded[frame])) > limit("share moved")
-        ]  # fmt: skip
-        emptied = [frame for frame in moved if counts[frame].valid == 0]
-        add("all-invalid frames", emptied, "nothing is usable, though the provenance says that something was")
-        rest = [frame for frame in moved if counts[frame].valid]
-        add("changed after fetching", rest, "the usable share is not the one that the provenance has")
     return findings
+
+
+def _pixel_faults(sensor: SensorCube, counts: list[FrameCounts]) -> Iterator[tuple[str, list[int], str]]:
+    """Kind, frames and sentence of the faults of usable pixels."""
+
+    def where(is_fault: Callable[[FrameCounts], bool]) -> list[int]:
+        return [frame for frame, of_frame in enumerate(counts) if is_fault(of_frame)]
+
+    kind = "nodata stored as data"
+    total = sum(of_frame.without_number for of_frame in counts)
+    yield kind, where(lambda one: one.without_number > 0), f"{total} pixels without a number are marked usable"
+    sentence = "pixels with the same number in every band are marked usable; they look like a fill value"
+    yield kind, where(lambda one: one.constant > max(threshold("flat") * one.valid, 3)), sentence
+    if len(sensor.input.bands) < 4:
+        sentence = f"rows of more than {RUN_LENGTH} pixels with the same numbers are marked usable, like a fill value"
+        yield kind, where(lambda one: one.repeated > max(threshold("flat rows") * one.valid, RUN_LENGTH)), sentence
+    total = sum(of_frame.outside for of_frame in counts)
+    sentence = f"{total} usable pixels are outside the range of the product: another scale, offset, quantity or fill"
+    yield "values out of range", where(lambda one: one.outside > 0), sentence
+    total = sum(of_frame.wrong_day for of_frame in counts)
+    sentence = f"{total} usable pixels have a day outside their composite's period"
+    yield "wrong dates", where(lambda one: one.wrong_day > 0), sentence
+
+
+def _changed_shares(counts: list[FrameCounts], about: dict[str, Any]) -> list[tuple[str, list[int], str]]:
+    """Kind, frames and sentence of usable shares that differ from the recorded ones."""
+    recorded = [frame.get("valid_share") for frame in about.get("frames", [])]
+    if len(recorded) != len(counts):
+        return []
+    changed = [
+        frame
+        for frame, (of_frame, share) in enumerate(zip(counts, recorded, strict=True))
+        if of_frame.pixels
+        and share is not None
+        and abs(of_frame.valid / of_frame.pixels - float(share)) > threshold("share moved")
+    ]
+    emptied = [frame for frame in changed if counts[frame].valid == 0]
+    rest = [frame for frame in changed if counts[frame].valid]
+    return [
+        ("all-invalid frames", emptied, "no pixel is usable, but the provenance records usable pixels"),
+        ("changed after fetching", rest, "the usable share is not the one in the provenance"),
+    ]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from pyproj import Geod
-from tests.assess.places import CROPS, UTM, crop_map, write_raster
+from tests.assess.rasters import CROPS, UTM, crop_map, write_raster
 
 from agrifm.assess import class_map
 from agrifm.assess.class_map import NODATA, OUTSIDE, read_map

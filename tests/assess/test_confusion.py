@@ -6,7 +6,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 from shapely import MultiPoint, Point, box
-from tests.assess.places import CROPS, crop_map, write_points, write_raster
+from tests.assess.rasters import CROPS, crop_map, write_points, write_raster
 
 from agrifm.assess.class_map import read_map
 from agrifm.assess.confusion import count_confusion

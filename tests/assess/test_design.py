@@ -8,7 +8,7 @@ import pyogrio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.assess.places import CROPS, crop_map, write_raster
+from tests.assess.rasters import CROPS, crop_map, write_raster
 
 from agrifm.assess import class_map
 from agrifm.assess.design import allocate, draw_points

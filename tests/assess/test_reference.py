@@ -3,7 +3,7 @@
 import geopandas as gpd
 import numpy as np
 import pytest
-from tests.assess.places import CROPS, crop_map, write_points, write_raster
+from tests.assess.rasters import CROPS, crop_map, write_points, write_raster
 
 from agrifm.assess.reference import label_column
 from agrifm.cli import main

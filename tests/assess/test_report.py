@@ -8,7 +8,7 @@ import sys
 import geopandas as gpd
 import numpy as np
 import pytest
-from tests.assess.places import CROPS, crop_map, write_points, write_raster
+from tests.assess.rasters import CROPS, crop_map, write_points, write_raster
 
 from agrifm.assess.page import _chart, format_hectares, format_percent
 from agrifm.assess.report import assess

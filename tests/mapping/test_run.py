@@ -372,7 +372,7 @@ def test_agrifm_s_file_maps_what_the_network_says(tmp_path):
 def test_a_map_is_computed_in_the_precision_that_was_asked_for(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr("agrifm.models.precision.bfloat16_is_native", lambda: True)  # so that it is not warned of
-    monkeypatch.setattr(run, "map_cube", lambda cube, model, weights, *_: asked.append((model.precision, weights)))
+    monkeypatch.setattr(run, "map_cube", lambda cube, model, model_id, *_: asked.append((model.precision, model_id)))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     config = preset("tiny", {"sentinel-2": 2}, len(LEGEND))
     model_path, cube = tmp_path / "agrifm.safetensors", make_cube(tmp_path / "cube.zarr", utm_grid()).path

@@ -53,7 +53,7 @@ def render_page(
     Args:
         report: the content of `report.json`.
         scores: scores on unseen blocks, with their legend.
-        truth: raster of true classes to show beside the map.
+        truth: raster of true classes to show next to the map.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

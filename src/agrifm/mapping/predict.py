@@ -53,7 +53,7 @@ class WindowStore:
     def write(self, window: Window, probabilities: Probabilities) -> None:
         """Keep a window's probabilities; the file is complete or absent."""
         content = io.BytesIO()
-        # An empty array stands for a window without any valid observation: it counts as finished, and takes no disk.
+        # An empty array stands for a window without any valid observation: it counts as finished.
         np.save(content, np.empty(0, PROBABILITY_DTYPE) if probabilities is None else probabilities)
         write_bytes(self.file(window), content.getvalue())
 

@@ -156,19 +156,19 @@ def map_area(
     cube, model = open_cube(cube_path), load_model(model_path, compute)
     # By content, not by path: a model that was trained again must not continue the windows of the old one.
     with model_path.open("rb") as file:
-        weights = f"{hashlib.file_digest(file, 'sha256').hexdigest()} {compute.precision}"
+        model_id = f"{hashlib.file_digest(file, 'sha256').hexdigest()} {compute.precision}"
     item = model_path.with_suffix(".json")
     if executor is None:
-        return map_cube(cube, model, weights, out, window, overlap, item)
+        return map_cube(cube, model, model_id, out, window, overlap, item)
     sources = MapSources(uuid4().hex, cube_path.resolve(), model_path.resolve(), compute)
     predict = partial(predict_windows_elsewhere, sources, executor=executor)
-    return map_cube(cube, model, weights, out, window, overlap, item, predict)
+    return map_cube(cube, model, model_id, out, window, overlap, item, predict)
 
 
 def map_cube(
     cube: Cube,
     model: TrainedModel,
-    weights: str,
+    model_id: str,
     out: Path,
     window: int = 192,
     overlap: int = 48,
@@ -178,8 +178,8 @@ def map_cube(
     """Map the area of an open cube with a model in memory; see `map_area`.
 
     Args:
-        weights: identifies the model and its precision; windows of an interrupted map are used again only if it is
-            the same.
+        model_id: differs between models and between precisions of one; windows of an interrupted map are used again
+            only if it is the same.
         model_item: the model's STAC item, from which the map's is derived.
         predict: what predicts the windows; by default the model, in this process.
     """
@@ -189,7 +189,7 @@ def map_cube(
     _require_memory(plan, model)
     partial_map = partial_directory(out, "map")
     with saying_what_failed(f"writing the map {out}"), _only_windows_stay(partial_map):
-        work = Resumable(partial_map / WINDOWS, fingerprint(_content(plan, weights)))
+        work = Resumable(partial_map / WINDOWS, fingerprint(_content(plan, model_id)))
         if not work.begun:
             work.begin()
         store = WindowStore(work.scratch)
@@ -238,7 +238,7 @@ def _only_windows_stay(partial_map: Path) -> Iterator[None]:
         clear()
 
 
-def _content(plan: MapPlan, weights: str) -> dict[str, object]:
+def _content(plan: MapPlan, model_id: str) -> dict[str, object]:
     """Everything that decides what the windows hold."""
     sensors = {
         name: [sensor.input.model_dump(), str(sensor.grid.crs), list(sensor.grid.transform), sensor.date.tolist()]
@@ -246,7 +246,7 @@ def _content(plan: MapPlan, weights: str) -> dict[str, object]:
     }
     return {
         "cube": [plan.cube.provenance, sensors, str(plan.cube.season), plan.cube.area.wkt],
-        "model": [weights, plan.record.model_dump(mode="json")],
+        "model": [model_id, plan.record.model_dump(mode="json")],
         "windows": [plan.side, plan.overlap, PROBABILITY_DTYPE.name, list(plan.grid.shape)],
     }
 

@@ -93,8 +93,8 @@ def planted_swaps(sensors: Mapping[str, SensorWindows]) -> Iterator[tuple[tuple[
         for pair in combinations(own.bands, 2):
             exchanged = dict([pair, pair[::-1]])
             bands = tuple(exchanged.get(band, band) for band in own.bands)
-            sensor = replace(own.sensor, input=own.cube.input.model_copy(update={"bands": bands}))
-            planted = {**sensors, name: SensorWindows(sensor, own.windows)}
+            renamed = replace(own.cube, input=own.cube.input.model_copy(update={"bands": bands}))
+            planted = {**sensors, name: SensorWindows(renamed, own.windows)}
             alone = named(swapped_bands({name: planted[name]}, []), name, pair)
             if alone == "named" or len(sensors) == 1:
                 yield (name, *pair), alone

@@ -13,7 +13,7 @@ from concurrent.futures import Executor
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,11 +33,14 @@ from agrifm.errors import CubeError
 from agrifm.files import MARKER, saying_what_failed
 from agrifm.grid import Grid
 from agrifm.record import running_versions
+from agrifm.scene.duplicates import require_one_product
 from agrifm.scene.mask import DEFAULT_RULE, UsableRule
 from agrifm.scene.offset_check import OffsetChoice, settle
-from agrifm.scene.search import Search, require_one_product
 from agrifm.season import day_number
 from agrifm.work import Resumable
+
+if TYPE_CHECKING:
+    from agrifm.scene.search import Search
 
 PIXELS = ("values", "valid", "day")
 """Arrays in shards of one frame."""
@@ -45,7 +48,7 @@ PIXELS = ("values", "valid", "day")
 
 def append_frames(
     path: Path,
-    search: Search,
+    search: "Search",
     rule: UsableRule = DEFAULT_RULE,
     offset: OffsetChoice = "refuse",
     executor: Executor | None = None,
@@ -180,7 +183,7 @@ def _copy_metadata(cube: Cube, frames: Sequence[Frame], scratch: Path) -> None:
 
 
 def _continued(
-    provenance: dict[str, Any], search: Search, plan: str, described: dict[str, dict[str, list[dict[str, Any]]]]
+    provenance: dict[str, Any], search: "Search", plan: str, described: dict[str, dict[str, list[dict[str, Any]]]]
 ) -> dict[str, Any]:
     """The provenance of a cube with more frames."""
     sensors = {

@@ -10,7 +10,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shapely.geometry.base import BaseGeometry
 
@@ -20,15 +20,18 @@ from agrifm.errors import CubeError
 from agrifm.files import MARKER, partial_directory, saying_what_failed
 from agrifm.grid import Grid, area_grid, tiles
 from agrifm.record import SensorInput, running_versions
+from agrifm.scene.duplicates import require_one_product
 from agrifm.scene.encoding import Encoding
 from agrifm.scene.mask import ALWAYS, DEFAULT_RULE, UsableRule
 from agrifm.scene.offset_check import OffsetChoice, settle
 from agrifm.scene.products import Product
 from agrifm.scene.read import ArrayAsset, RemoteAsset, Scene, kernel_of, opened
-from agrifm.scene.search import Search, require_one_product
 from agrifm.season import Season
 from agrifm.sensors import find_sensor
 from agrifm.work import Resumable, fingerprint
+
+if TYPE_CHECKING:
+    from agrifm.scene.search import Search
 
 THREADS, REMOTE_THREADS = 2, 8
 """Tiles in work at once; more where scenes are on servers, so that waiting for one does not hold up the others."""
@@ -36,7 +39,7 @@ THREADS, REMOTE_THREADS = 2, 8
 
 def build_cube(
     path: Path,
-    search: Search,
+    search: "Search",
     season: Season,
     area: BaseGeometry,
     native_grid: bool = False,
@@ -253,7 +256,7 @@ def _describe_sensor(frames: Sequence[Frame], sensor: str, grid: Grid) -> dict[s
     }
 
 
-def _describe_build(search: Search, plan: str, rule: UsableRule, sensors: dict[str, Any]) -> dict[str, Any]:
+def _describe_build(search: "Search", plan: str, rule: UsableRule, sensors: dict[str, Any]) -> dict[str, Any]:
     """The provenance of a whole cube."""
     return {
         "plan": plan,

@@ -10,6 +10,7 @@ from typing import Any
 import pystac
 from shapely.geometry.base import BaseGeometry
 
+from agrifm.errors import SceneError
 from agrifm.scene.outline import shared
 from agrifm.scene.products import Product
 from agrifm.scene.read import Scene
@@ -97,3 +98,26 @@ def _place(item: pystac.Item) -> str | None:
             return f"MGRS-{int(match[1]):02d}{match[2]}"
     tile = MODIS_TILE.search(item.id)
     return tile[0] if tile else None
+
+
+def require_one_product(scenes: Sequence[Scene], about: str) -> None:
+    """Refuse scenes of two products of one sensor, since a cube holds one encoding per sensor.
+
+    Args:
+        about: what is being done, with which the sentence begins.
+
+    Raises:
+        SceneError: naming both products, and how many scenes each has.
+    """
+    counts: dict[str, Counter[str]] = {}
+    for scene in scenes:
+        counts.setdefault(scene.product.sensor, Counter())[scene.product.name] += 1
+    for sensor, products in counts.items():
+        if len(products) > 1:
+            (most, many), *_, (least, few) = products.most_common()
+            ids = [scene.id for scene in scenes if scene.product.name == least]
+            raise SceneError(
+                f"{about}: {many} scenes of the sensor '{sensor}' are of the product '{most}', and {few} more "
+                f"({', '.join(ids[:3])}{', ...' if few > 3 else ''}) of '{least}', but a cube takes one product per "
+                f"sensor; leave '{least}' out, or list the ids of its scenes in `skip`"
+            )

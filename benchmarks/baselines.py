@@ -28,9 +28,9 @@ from agrifm.scores import macro_f1, paired_interval
 from agrifm.season import day_number
 from agrifm.sensors import SENSORS
 from agrifm.simulator.acquisition.view import POINT_SPREAD
-from agrifm.simulator.footprint import footprint, gaussian
-from agrifm.simulator.optics.optics import Geometry
-from agrifm.simulator.plan import Plan
+from agrifm.simulator.footprint import footprint_matrix, gaussian_spread
+from agrifm.simulator.granule import Simulation
+from agrifm.simulator.optics.reflectance import ViewingGeometry
 from agrifm.simulator.region import read_region
 from agrifm.train.data import Data, prepare, project_labels
 from agrifm.train.forest import chosen_rows
@@ -39,7 +39,7 @@ REGION, YEAR, SEED = "oceanic", 2024, 0
 """Of the demo's season."""
 TEST_PIXELS = 20_000
 """Pixels drawn from the unseen blocks, the same for every forest."""
-CLEAR = Geometry(sun_zenith=40.0, view_zenith=0.0, relative_azimuth=0.0)
+CLEAR = ViewingGeometry(sun_zenith=40.0, view_zenith=0.0, relative_azimuth=0.0)
 
 
 Score = tuple[NDArray[np.int64], int, float]
@@ -117,7 +117,7 @@ class Pixels:
         """What the pixels of training and test blocks reflect, rows (pixels, days x bands)."""
         cube, bands = self.data.cube, SENSORS["sentinel-2"].bands
         region = read_region(REGION)
-        plan = Plan.of(region, SIZE_KM, SEED, region.orbits.season(YEAR))
+        plan = Simulation.of(region, SIZE_KM, SEED, region.orbits.season(YEAR))
         assert len(plan.windows) == 1, "the demo's area is one granule"
         granule = plan.granule("")
         folds = ("training", "test")
@@ -126,7 +126,8 @@ class Pixels:
         x, y = cube.target.transform * (cols + 0.5, rows + 0.5)
         assert cube.target.crs == plan.grid.crs, "the cube is in the region's UTM zone"
         prints = {
-            size: footprint(granule.ground.cells, x, y, gaussian(POINT_SPREAD["sentinel-2", size])) for size in (10, 20)
+            size: footprint_matrix(granule.ground.cells, x, y, gaussian_spread(POINT_SPREAD["sentinel-2", size]))
+            for size in (10, 20)
         }
         days = np.arange(day_number(cube.season.start), day_number(cube.season.end) + 1)
         reflectance = np.empty((len(places), len(days), len(bands)), np.float32)

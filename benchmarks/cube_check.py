@@ -31,7 +31,7 @@ from agrifm.errors import SceneError
 from agrifm.scene.area import read_area
 from agrifm.scene.products import PRODUCTS
 from agrifm.scene.search import search_catalog
-from agrifm.simulator.catalogue import simulate
+from agrifm.simulator.catalog import simulate
 from agrifm.simulator.region import read_region
 
 REGIONS = ("oceanic", "mediterranean", "monsoon", "southern")

@@ -35,9 +35,9 @@ from agrifm.scene.read import ArrayAsset, Scene, read_asset
 from agrifm.scene.search import search_catalog
 from agrifm.season import Season
 from agrifm.sensors import find_sensor
-from agrifm.simulator.acquisition.encode import SENTINEL_2
-from agrifm.simulator.catalogue import write
-from agrifm.simulator.plan import Plan
+from agrifm.simulator.acquisition.level2 import SENTINEL_2
+from agrifm.simulator.catalog import write_season
+from agrifm.simulator.granule import Simulation
 from agrifm.simulator.region import read_region
 
 REGIONS = ("oceanic", "mediterranean", "monsoon", "southern")
@@ -147,9 +147,9 @@ def simulated(scratch: Path, regions: Sequence[str], seeds: Sequence[int], size:
     for seed in seeds:
         for region in regions:
             described = read_region(region)
-            plan = Plan.of(described, size, seed, described.orbits.season(2024))
+            plan = Simulation.of(described, size, seed, described.orbits.season(2024))
             taken = [one for one in plan.acquisitions if one.collection == SENTINEL_2][::every]
-            yield write(scratch / f"{region}-{seed}", replace(plan, acquisitions=taken)).parent
+            yield write_season(scratch / f"{region}-{seed}", replace(plan, acquisitions=taken)).parent
 
 
 def of_catalogue(directory: Path) -> Counts:

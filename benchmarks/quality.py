@@ -32,10 +32,10 @@ from agrifm.scene.read import Scene, read_asset
 from agrifm.scene.search import search_catalog
 from agrifm.season import Season, day_date, day_number
 from agrifm.sensors import find_sensor
-from agrifm.simulator.acquisition.orbits import Pass
+from agrifm.simulator.acquisition.orbits import Overpass
 from agrifm.simulator.acquisition.sky import Sky, SkyClimate, sky_at
-from agrifm.simulator.catalogue import write
-from agrifm.simulator.plan import Plan
+from agrifm.simulator.catalog import write_season
+from agrifm.simulator.granule import Simulation
 from agrifm.simulator.region import read_region
 
 PRODUCTS = ("sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061")
@@ -93,7 +93,7 @@ def judge(truth: Truth, usable: NDArray[np.bool_], recorded: NDArray[np.bool_]) 
     return found
 
 
-def sky_over(climate: SkyClimate, seed: int, taken: Pass, grid: Grid, places: int) -> Sky:
+def sky_over(climate: SkyClimate, seed: int, taken: Overpass, grid: Grid, places: int) -> Sky:
     """The sky at `places` x `places` even places in each pixel of a grid."""
     fine = grid.at(grid.resolution / places) if places > 1 else grid
     return sky_at(climate, seed, taken, fine.x[None], fine.y[:, None])
@@ -108,7 +108,7 @@ def flags_of(scene: Scene, grid: Grid) -> Flags:
 
 
 def judged(
-    scene: Scene, plan: Plan, grid: Grid, passes: list[Pass]
+    scene: Scene, plan: Simulation, grid: Grid, passes: list[Overpass]
 ) -> Iterator[tuple[str, dict[str, tuple[int, int]]]]:
     """The counts of each rule for one scene."""
     climate = plan.region.sky
@@ -132,10 +132,10 @@ def judged(
         yield name, judge(inside, usable[inner, inner], recorded[inner, inner])
 
 
-def measure(season: Path, plan: Plan, every: int, side: int) -> dict[tuple[str, str], dict[str, tuple[int, int]]]:
+def measure(season: Path, plan: Simulation, every: int, side: int) -> dict[tuple[str, str], dict[str, tuple[int, int]]]:
     """Summed counts by sensor and rule, over every so many frames."""
     base = area_grid(plan.area)
-    passes = {(taken.collection, taken.first): list(taken.passes) for taken in plan.acquisitions}
+    passes = {(taken.collection, taken.first): list(taken.overpasses) for taken in plan.acquisitions}
     total: dict[tuple[str, str], dict[str, tuple[int, int]]] = defaultdict(
         lambda: dict.fromkeys((*KINDS, "clear"), (0, 0))
     )
@@ -187,9 +187,9 @@ def report(options: argparse.Namespace) -> Iterator[str]:
     region = read_region(options.region)
     totals = []
     for number, seed in enumerate(options.seeds):
-        plan = Plan.of(region, options.size, seed, region.orbits.season(options.year))
+        plan = Simulation.of(region, options.size, seed, region.orbits.season(options.year))
         with tempfile.TemporaryDirectory() as scratch:
-            season = options.seasons[number] if options.seasons else write(Path(scratch) / "season", plan).parent
+            season = options.seasons[number] if options.seasons else write_season(Path(scratch) / "season", plan).parent
             totals.append(measure(season, plan, options.every, options.side))
     yield f"percent, mean and range of {len(totals)} seeds; omission of truly spoiled pixels by kind, commission of"
     yield "truly clear ones; pixels judged in thousands, all seeds together"

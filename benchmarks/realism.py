@@ -26,7 +26,7 @@ from real_fields.causes import causes
 from real_fields.table import Row, rows, written
 
 from agrifm.record import running_versions
-from agrifm.simulator.point_series import PointSeries
+from agrifm.simulator.points import PointSeries
 
 SIZES = {"oceanic": 3.0, "southern": 10.0}
 """Sides of the simulated seasons, km."""
@@ -98,7 +98,7 @@ def compare_seasons(oceanic: read.Patch | None, southern: read.Composites | None
 
 def simulated_seasons(folder: Path, seed: int) -> tuple[read.Patch, read.Composites]:
     """A season of `oceanic` and one of `southern`, written into a folder and read back."""
-    from agrifm.simulator.catalogue import simulate
+    from agrifm.simulator.catalog import simulate
 
     for region, size in SIZES.items():
         simulate(folder / region, region=region, year=parcels.YEAR, size=size, seed=seed)

@@ -33,7 +33,7 @@ def measure(directory: Path, region: str, size: float, months: int) -> Result:
     """Simulate one season, or its first months, and weigh it."""
     from agrifm.record import running_versions
     from agrifm.season import Season
-    from agrifm.simulator.catalogue import simulate
+    from agrifm.simulator.catalog import simulate
     from agrifm.simulator.region import read_region
 
     season = read_region(region).orbits.season(2024)

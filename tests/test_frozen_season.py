@@ -21,7 +21,7 @@ import rasterio
 
 from agrifm.season import Season
 from agrifm.simulator import region as regions
-from agrifm.simulator.catalogue import simulate
+from agrifm.simulator.catalog import simulate
 from agrifm.simulator.region import REGIONS, read_region
 
 FROZEN = Path(__file__).parent / "golden" / "frozen_season.json"

@@ -8,7 +8,7 @@ import pytest
 from real_fields import apart, figures, ground, level, parcels, read, years
 from real_fields.table import TOLERANCES, Row, Tolerance
 
-from agrifm.simulator.point_series import POINT_BANDS, PointSeries
+from agrifm.simulator.points import POINT_BANDS, PointSeries
 
 needs_data = pytest.mark.skipif(not read.DATA.is_dir(), reason="needs the data sets at AGRIFM_DATA")
 DEKADS = np.array(

@@ -8,7 +8,7 @@ import realism
 from real_fields import read
 from real_fields.table import TOLERANCES, Row
 
-from agrifm.simulator.point_series import PointSeries
+from agrifm.simulator.points import PointSeries
 
 pytestmark = pytest.mark.skipif(not read.DATA.is_dir(), reason="needs the data sets at AGRIFM_DATA")
 Parcels = tuple[PointSeries, list[PointSeries]]

@@ -32,7 +32,7 @@ def agrifm(*words: object) -> None:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project file as `agrifm init` writes it, after three edits, with a season of 1.5 x 1.5 km and its cube."""
-    from agrifm.simulator.catalogue import simulate
+    from agrifm.simulator.catalog import simulate
 
     directory = tmp_path_factory.mktemp("road")
     file = directory / "agrifm.toml"

@@ -10,7 +10,7 @@ from real_fields.table import Row
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 
-from agrifm.simulator.point_series import POINT_BANDS, PointSeries
+from agrifm.simulator.points import POINT_BANDS, PointSeries
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from real_fields.parcels import by_month, deviations, gap_filled, held_out, year_of
 from sklearn.metrics import confusion_matrix
 
-from agrifm.simulator.point_series import POINT_BANDS, PointSeries
+from agrifm.simulator.points import POINT_BANDS, PointSeries
 
 
 def causes(real: PointSeries, simulated: PointSeries) -> str:

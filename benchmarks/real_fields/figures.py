@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from real_fields.parcels import gap_filled, year_of
 
-from agrifm.simulator.point_series import POINT_BANDS, PointSeries
+from agrifm.simulator.points import POINT_BANDS, PointSeries
 
 REAL, SIMULATED = "#222222", "#d55e00"
 """Dark and vermilion of Okabe and Ito, apart for colour-blind eyes and in grey."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from real_fields.parcels import FEWEST, by_month, deviations, gap_filled, temporary, year_of
 
-from agrifm.simulator.point_series import POINT_BANDS, PointSeries
+from agrifm.simulator.points import POINT_BANDS, PointSeries
 
 SEASON = slice(2, 9)
 """March to September, when annual crops of western France stand."""

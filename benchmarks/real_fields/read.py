@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agrifm.scene import quality
 from agrifm.scene.mask import DEFAULT_RULE
-from agrifm.simulator.point_series import POINT_BANDS, PointSeries
+from agrifm.simulator.points import POINT_BANDS, PointSeries
 
 DATA = Path(os.environ.get("AGRIFM_DATA", "../shared/data"))
 MISSING = 65535

@@ -13,7 +13,7 @@ from real_fields.apart import Pair, auc
 from real_fields.level import equal_spread, level_and_timing
 from real_fields.table import Row
 
-from agrifm.simulator.point_series import PointSeries
+from agrifm.simulator.points import PointSeries
 
 
 def years(simulated: Sequence[PointSeries]) -> list[Row]:

@@ -120,7 +120,7 @@ def _day(text: str) -> date:
 
 def _simulate(options: argparse.Namespace) -> None:
     from agrifm.season import Season
-    from agrifm.simulator.catalogue import simulate
+    from agrifm.simulator.catalog import simulate
 
     season = Season(*options.season) if options.season else None
     written = simulate(options.directory, options.region, options.year, options.size, options.seed, season)

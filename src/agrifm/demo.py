@@ -59,7 +59,7 @@ def demo(directory: Path) -> dict[str, Any]:
     from agrifm.assess.report import assess
     from agrifm.cube.fetch import fetch
     from agrifm.mapping.run import map_project
-    from agrifm.simulator.catalogue import simulate
+    from agrifm.simulator.catalog import simulate
     from agrifm.train.run import train
 
     require_ours(directory, "demo")

@@ -22,7 +22,7 @@ from agrifm.cube.store import Cube
 from agrifm.scene import remote
 from agrifm.scene.providers import PROVIDERS, S3Keys, SasTokens
 from agrifm.season import Season
-from agrifm.simulator.catalogue import simulate
+from agrifm.simulator.catalog import simulate
 
 WEST, SOUTH, EAST, NORTH = AREA.bounds
 S2 = 'products = ["sentinel-2-c1-l2a"]'

@@ -302,7 +302,7 @@ def test_simulated_seasons_raise_no_alarm_and_nearly_every_lie_does(tmp_path: Pa
     """Water, forest, haze, snow and cloud, and baselines 03.01 and 05.10 in one season."""
     import geopandas
 
-    from agrifm.simulator.catalogue import simulate
+    from agrifm.simulator.catalog import simulate
 
     simulate(tmp_path / "made", region, year, 1.0, 5, Season(date(year, 3, 1), date(year, 5, 31)))
     area = geopandas.read_file(tmp_path / "made" / "area.geojson").to_crs(4326).union_all()

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from agrifm.season import Season
-from agrifm.simulator.catalogue import simulate
-from agrifm.simulator.granule import Granule
-from agrifm.simulator.plan import Plan
+from agrifm.simulator.catalog import simulate
+from agrifm.simulator.granule import Granule, Simulation
 from agrifm.simulator.region import read_region
 
 SEED, SIZE = 1, 1.2
@@ -22,12 +21,12 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def plan() -> Plan:
+def simulation() -> Simulation:
     """What was simulated."""
-    return Plan.of(read_region("oceanic"), SIZE, SEED, WEEKS)
+    return Simulation.of(read_region("oceanic"), SIZE, SEED, WEEKS)
 
 
 @pytest.fixture(scope="session")
-def granule(plan: Plan) -> Granule:
+def granule(simulation: Simulation) -> Granule:
     """The ground that the catalogue's scenes show."""
-    return plan.granule("")
+    return simulation.granule("")

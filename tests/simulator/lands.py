@@ -6,7 +6,7 @@ from affine import Affine
 from shapely import Point
 
 from agrifm.grid import LONLAT, Grid, reproject
-from agrifm.simulator.land.land import GROUND_PIXEL, Land, draw_land
+from agrifm.simulator.land.field_map import GROUND_PIXEL, Land, draw_land
 from agrifm.simulator.region import read_region
 
 

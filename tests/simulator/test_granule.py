@@ -5,20 +5,19 @@ from datetime import UTC, datetime
 import numpy as np
 
 from agrifm.season import day_number
-from agrifm.simulator.acquisition.encode import MODIS, SENTINEL_2
+from agrifm.simulator.acquisition.level2 import MODIS, SENTINEL_2
 from agrifm.simulator.acquisition.orbits import sun_position
-from agrifm.simulator.granule import Granule
-from agrifm.simulator.optics.optics import Geometry
-from agrifm.simulator.plan import Plan
+from agrifm.simulator.granule import Granule, Simulation
+from agrifm.simulator.optics.reflectance import ViewingGeometry
 
 
-def test_lost_scenes_are_not_among_the_acquisitions(plan: Plan):
+def test_lost_scenes_are_not_among_the_acquisitions(simulation: Simulation):
     """70 days: at most 14 passes of each orbit; composites have a pass for each of their days in the season."""
-    passes = [one.passes[0] for one in plan.acquisitions if one.collection == SENTINEL_2]
-    assert 24 <= len(passes) <= 28
-    assert [one.day for one in passes] == sorted(one.day for one in passes)
-    days = {taken.day for one in plan.acquisitions if one.collection == MODIS for taken in one.passes}
-    assert days == set(range(day_number(plan.season.start), day_number(plan.season.end) + 1))
+    overpasses = [one.overpasses[0] for one in simulation.acquisitions if one.collection == SENTINEL_2]
+    assert 24 <= len(overpasses) <= 28
+    assert [one.day for one in overpasses] == sorted(one.day for one in overpasses)
+    days = {taken.day for one in simulation.acquisitions if one.collection == MODIS for taken in one.overpasses}
+    assert days == set(range(day_number(simulation.season.start), day_number(simulation.season.end) + 1))
 
 
 def test_clean_series_are_the_images_without_sky_and_noise(granule: Granule):
@@ -32,7 +31,7 @@ def test_clean_series_are_the_images_without_sky_and_noise(granule: Granule):
     half_past_ten = datetime(2024, 5, 1, 10, 23, 10, tzinfo=UTC)  # local solar time, 1.71 / 15 hours before UTC
     sun, _ = sun_position(half_past_ten, 1.71, 46.9)
     for camera, bands, scale in ((fine, [0, 1, 2, 6], 1), (half, [3, 4, 5, 7, 8, 9], 2)):
-        clean = granule.ground.reflectance(camera.footprint, day, camera.bands, Geometry(sun, 0.0, 0.0))
+        clean = granule.ground.reflectance(camera.footprint, day, camera.bands, ViewingGeometry(sun, 0.0, 0.0))
         rows, cols = camera.grid.shape
         image = clean.reshape(rows + 2, cols + 2, -1)[1:-1, 1:-1]
         np.testing.assert_allclose(series[:, 1, bands], image[row // scale, col // scale], atol=2e-4)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from agrifm.simulator import region as regions
-from agrifm.simulator.point_series import POINT_BANDS, PointSeries
-from agrifm.simulator.points import PARCELS, simulate_points
+from agrifm.simulator.points import PARCELS, POINT_BANDS, PointSeries, simulate_points
 
 OCEANIC = Path(regions.__file__).parent / "regions" / "oceanic.toml"
 FEW = {"grassland": 8, "maize": 8, "rapeseed_rape": 8}

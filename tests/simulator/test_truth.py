@@ -9,9 +9,9 @@ from tests.simulator.lands import land
 
 from agrifm.grid import Grid
 from agrifm.legend import Legend
-from agrifm.simulator.land.land import NO_CROPS, Land
+from agrifm.simulator.land.field_map import NO_CROPS, Land
 from agrifm.simulator.region import read_region
-from agrifm.simulator.truth import crop_numbers, parcels, simulated_legend, world_cover
+from agrifm.simulator.truth import crop_numbers, parcel_table, simulated_legend, world_cover
 
 COVERS = ("wheat", "maize", "forest", "road", "grassland", "hedge", "water", "settlement", "margin", "permanent_crops")
 
@@ -78,7 +78,7 @@ def test_class_numbers_are_those_of_the_parcels(name: str):
     own = simulated_legend({code: region.crops[code].name for code in region.shares})
     numbers = crop_numbers(found, own)
     left, bottom, right, top = found.grid.bounds
-    table = parcels(found, shapely.box(left, bottom, right, top))
+    table = parcel_table(found, shapely.box(left, bottom, right, top))
     assert list(table.columns) == ["parcel_id", "crop", "area_ha", "geometry"]
     assert table.parcel_id.is_unique
     assert str(table.crs) == region.place.crs
@@ -97,7 +97,7 @@ def test_parcels_are_those_of_the_area_whole():
     found = land("oceanic")
     left, bottom, _, _ = found.grid.bounds
     area = shapely.box(left + 3000, bottom + 3000, left + 5000, bottom + 5000)
-    table = parcels(found, area)
+    table = parcel_table(found, area)
     crops = [cover not in NO_CROPS for cover in found.covers]
     expected = [
         o for o, crop in zip(found.outlines, crops, strict=True) if crop and o is not None and o.intersects(area)

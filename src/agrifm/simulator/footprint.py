@@ -2,7 +2,7 @@
 
 The ground is 5 m pixels of fields, each with a vigour and a brightness of its soil. A pixel sees the fields in its
 point spread; of each it sees the mean vigour and brightness there. Fields are known at a few levels of vigour only
-(`LEVELS`), between which a pixel interpolates, and by how they change with the soil: these are the nodes. So a
+(`VIGOUR_LEVELS`), between which a pixel interpolates, and by how they change with the soil: these are the nodes. So a
 footprint is a matrix of pixels x nodes, computed once, and a day's image is its product with the nodes' reflectance.
 """
 
@@ -19,18 +19,18 @@ from agrifm.grid import Grid
 Places = NDArray[np.float64]
 Plane = NDArray[np.float32]
 
-LEVELS = (0.2, 0.5, 0.75, 1.0, 1.5)
+VIGOUR_LEVELS = (0.2, 0.5, 0.75, 1.0, 1.5)
 """Factors on the leaf area at which fields are known."""
-NODES = len(LEVELS) + 1
+NODES = len(VIGOUR_LEVELS) + 1
 """Nodes of a field: its levels, then what a soil twice as bright would add."""
-LEAST = 0.004
+MIN_FIELD_SHARE = 0.004
 """Fields with less of a pixel are left out of it."""
-CHUNK = 1 << 20
+CHUNK_PIXELS = 1 << 20
 """Ground pixels that are looked at together."""
 
 
 @dataclass(frozen=True)
-class Spread:
+class PointSpread:
     """A separable point spread; functions give the share of the light from the west (south) of so many metres."""
 
     across: Callable[[Places], Places]
@@ -41,17 +41,17 @@ class Spread:
     """Metres beyond which nothing is seen, along both axes."""
 
 
-def gaussian(width: float) -> Spread:
+def gaussian_spread(width: float) -> PointSpread:
     """A round point spread of a full width at half maximum, metres, cut at 2.5 standard deviations."""
     deviation = width / 2.3548
 
     def share(metres: Places) -> Places:
         return np.asarray(ndtr(np.clip(metres / deviation, -2.5, 2.5)))
 
-    return Spread(share, share, 2.5 * deviation)
+    return PointSpread(share, share, 2.5 * deviation)
 
 
-def scanning(pixel: float) -> Spread:
+def whiskbroom_spread(pixel: float) -> PointSpread:
     """A triangle along the scan (x) as wide as two pixels, and a box of one pixel along the track (y).
 
     A whisk-broom scanner such as MODIS smears each pixel along the scan while it is read out (MODIS ATBD; recalled).
@@ -64,11 +64,11 @@ def scanning(pixel: float) -> Spread:
     def box(metres: Places) -> Places:
         return np.asarray(np.clip(metres / pixel, -0.5, 0.5) + 0.5)
 
-    return Spread(triangle, box, pixel)
+    return PointSpread(triangle, box, pixel)
 
 
 @dataclass(frozen=True)
-class Cells:
+class GroundPixels:
     """The ground: 5 m pixels; all arrays (rows, columns)."""
 
     grid: Grid
@@ -81,7 +81,7 @@ class Cells:
     """Factor on the brightness of the field's soil, less 1."""
 
 
-def footprint(cells: Cells, x: Places, y: Places, spread: Spread) -> csr_matrix:
+def footprint_matrix(cells: GroundPixels, x: Places, y: Places, spread: PointSpread) -> csr_matrix:
     """The matrix (pixels, fields x `NODES`) of pixels with their centres at x, y (metres); rows sum to 1 over levels.
 
     The ground must reach `spread.reach` beyond the centres.
@@ -124,13 +124,13 @@ class _Seen:
 
 
 def _seen(
-    cells: Cells, row: NDArray[np.int64], along: Plane, column: NDArray[np.int64], across: Plane
+    cells: GroundPixels, row: NDArray[np.int64], along: Plane, column: NDArray[np.int64], across: Plane
 ) -> Iterator[_Seen]:
     """What pixels see, chunk by chunk: first those of a single field, then the others."""
     width = cells.grid.shape[1]
     window = (np.arange(along.shape[1])[:, None] * width + np.arange(across.shape[1])).ravel()
     fields, vigours, soils = cells.field.ravel(), cells.vigour.ravel(), cells.soil.ravel()
-    step = max(CHUNK // len(window), 1)
+    step = max(CHUNK_PIXELS // len(window), 1)
     for start in range(0, len(row), step):
         some = slice(start, start + step)
         cell = (row[some] * width + column[some])[:, None] + window
@@ -155,7 +155,7 @@ def _several(pixel: NDArray[np.int64], field: NDArray[np.int32], weight: Plane, 
         return np.asarray(np.add.reduceat(np.take_along_axis(values, order, 1).ravel(), begins), np.float32)
 
     share = total(weight)
-    kept = share > LEAST
+    kept = share > MIN_FIELD_SHARE
     means = (total(weight * values)[kept] / share[kept] for values in (vigour, soil))
     return _Seen(pixels[begins][kept], fields[begins][kept], share[kept], *means)
 
@@ -166,13 +166,52 @@ def _matrix(pixels: int, fields: int, parts: list[_Seen]) -> csr_matrix:
         for name in ("pixel", "field", "share", "vigour", "soil")
     )
     share = share / np.bincount(pixel, share, pixels).astype(np.float32)[pixel]
-    levels = np.array(LEVELS, np.float32)
+    levels = np.array(VIGOUR_LEVELS, np.float32)
     vigour = np.clip(vigour, levels[0], levels[-1])
-    below = np.clip(np.searchsorted(levels, vigour, side="right") - 1, 0, len(LEVELS) - 2)
+    below = np.clip(np.searchsorted(levels, vigour, side="right") - 1, 0, len(VIGOUR_LEVELS) - 2)
     part = (vigour - levels[below]) / (levels[below + 1] - levels[below])
     node = field.astype(np.int64) * NODES
     entries = np.concatenate([share * (1 - part), share * part, share * soil])
-    nodes = np.concatenate([node + below, node + below + 1, node + len(LEVELS)])
+    nodes = np.concatenate([node + below, node + below + 1, node + len(VIGOUR_LEVELS)])
     matrix = csr_matrix((entries, (np.tile(pixel, 3), nodes)), (pixels, fields * NODES), dtype=np.float32)
     matrix.eliminate_zeros()
     return matrix
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Points at multiples of `step` metres around the pixel centres of a grid; the same for every window of it."""
+
+    grid: Grid
+    x: NDArray[np.float64]
+    """(columns,)"""
+    y: NDArray[np.float64]
+    """(rows,), from north to south."""
+    down: csr_matrix
+    """Weights (rows of the grid, rows)."""
+    across: csr_matrix
+    """Weights (columns of the grid, columns)."""
+
+    @classmethod
+    def around(cls, grid: Grid, step: float) -> "Lattice":
+        """The lattice of a step, metres, around a grid."""
+        x, across = _axis(grid.x, step)
+        y, down = _axis(-grid.y, step)
+        return cls(grid, x, -y, down, across)
+
+    def onto(self, plane: Plane) -> Plane:
+        """Numbers at the points, interpolated linearly to the grid's pixels, (rows, columns)."""
+        rows = self.down @ plane
+        return np.ascontiguousarray((self.across @ np.ascontiguousarray(rows.T)).T)
+
+
+def _axis(centres: NDArray[np.float64], step: float) -> tuple[NDArray[np.float64], csr_matrix]:
+    place = centres / step
+    before = np.floor(place).astype(np.int64)
+    first, last = int(before[0]), int(before[-1]) + 2
+    part = (place - before).astype(np.float32)
+    weights = np.stack([1 - part, part], axis=1)
+    columns = (before - first)[:, None] + np.arange(2)
+    starts = np.arange(len(centres) + 1) * 2
+    matrix = csr_matrix((weights.ravel(), columns.ravel(), starts), (len(centres), last - first))
+    return np.asarray(np.arange(first, last) * float(step)), matrix

@@ -1,45 +1,58 @@
 """A piece of a simulated area of at most some ten kilometres: its land and growth, and every scene that shows it."""
 
+import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
 
 import geopandas
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
+from shapely import Polygon, box
 from shapely.geometry.base import BaseGeometry
 
-from agrifm.grid import LONLAT, Grid
+from agrifm.errors import ConfigError, CubeError, OutputError
+from agrifm.grid import LONLAT, NEST, Grid, Window, area_grid, reproject, utm_zone
 from agrifm.legend import Legend
 from agrifm.season import Season, day_number
 from agrifm.sensors import SENSORS
-from agrifm.simulator.acquisition.composite import SinusoidalGrid, compose
-from agrifm.simulator.acquisition.encode import (
+from agrifm.simulator.acquisition.level2 import (
     LANDSAT,
     MODIS,
     SENTINEL_2,
-    Scene,
+    Level2Scene,
     landsat_scene,
     modis_scene,
     sentinel_2_scene,
 )
-from agrifm.simulator.acquisition.orbits import COMPOSITE_DAYS, ORBITS, Pass, composites, passes, sun_position
+from agrifm.simulator.acquisition.modis import SinusoidalGrid, modis_composite
+from agrifm.simulator.acquisition.orbits import (
+    COMPOSITE_DAYS,
+    ORBITS,
+    Overpass,
+    composite_periods,
+    covered,
+    overpasses,
+    sun_position,
+)
 from agrifm.simulator.acquisition.sky import is_lost
-from agrifm.simulator.acquisition.swath import covered
 from agrifm.simulator.acquisition.view import POINT_SPREAD, Camera, Surroundings, views
-from agrifm.simulator.footprint import footprint, gaussian
-from agrifm.simulator.land.land import GROUND_PIXEL, Land, draw_land
+from agrifm.simulator.footprint import footprint_matrix, gaussian_spread
+from agrifm.simulator.land.field_map import GROUND_PIXEL, Land, draw_land
 from agrifm.simulator.optics.ground import Ground
-from agrifm.simulator.optics.optics import Geometry
+from agrifm.simulator.optics.reflectance import ViewingGeometry
 from agrifm.simulator.region import Region
-from agrifm.simulator.season.field_plans import first_day
 from agrifm.simulator.season.growth import Growth
+from agrifm.simulator.season.management import first_day
 from agrifm.simulator.season.weather import Weather
-from agrifm.simulator.truth import crop_numbers, parcels, world_cover
+from agrifm.simulator.truth import crop_numbers, parcel_table, world_cover
 
-OVERLAP = 60.0
+SCENE_OVERLAP = 60.0
 """Metres by which scenes of neighbouring granules overlap on each side, as real tiles do."""
 GROUND_MARGIN = 1020.0
 """Ground drawn beyond a granule, metres: what pixels at its edge see, and the air around them mixes."""
@@ -52,7 +65,7 @@ class Acquisition:
     collection: str
     first: int
     """Day, or first day of the composite, since 1970-01-01."""
-    passes: tuple[Pass, ...]
+    overpasses: tuple[Overpass, ...]
 
 
 def acquisitions(region: Region, season: Season, seed: int, reach: float) -> list[Acquisition]:
@@ -64,11 +77,11 @@ def acquisitions(region: Region, season: Season, seed: int, reach: float) -> lis
     lon, lat = region.place.lon, region.place.lat
     found = []
     for collection, sensor in ((SENTINEL_2, "sentinel-2"), (LANDSAT, "landsat")):
-        for taken in passes(sensor, season, lon, lat, reach):
+        for taken in overpasses(sensor, season, lon, lat, reach):
             if not is_lost(region.sky, seed, taken):
                 found.append(Acquisition(collection, taken.day, (taken,)))
-    daily = passes("modis", season, lon, lat)
-    for first in composites(season):
+    daily = overpasses("modis", season, lon, lat)
+    for first in composite_periods(season):
         own = tuple(taken for taken in daily if first <= taken.day < first + COMPOSITE_DAYS)
         if own:
             found.append(Acquisition(MODIS, first, own))
@@ -111,7 +124,7 @@ class Granule:
         everywhere = np.zeros(len(land.covers), np.intp)
         growth = Growth.grow(region.crops, land.covers, land.keys, weather, everywhere, season, seed)
         ground = Ground.draw(land, growth, seed)
-        wide = _padded(grid, OVERLAP, 10)
+        wide = _padded(grid, SCENE_OVERLAP, 10)
         cameras = {
             SENTINEL_2: [Camera.over(ground.cells, "sentinel-2", size, wide.at(size)) for size in (10, 20)],
             LANDSAT: [Camera.over(ground.cells, "landsat", 30, _landsat_grid(wide))],
@@ -120,14 +133,14 @@ class Granule:
         modis = SinusoidalGrid.over(ground.cells, grid)
         return cls(region, season, seed, grid, part, land, growth, ground, cameras, around, modis)
 
-    def scene(self, acquisition: Acquisition) -> Scene | None:
+    def scene(self, acquisition: Acquisition) -> Level2Scene | None:
         """One scene; None where the swath covers nothing of the granule."""
         climate, seed = self.region.sky, self.seed
         if acquisition.collection == MODIS:
-            taken = list(acquisition.passes)
-            composite = compose(self.ground, self.modis, climate, seed, acquisition.first, taken)
+            taken = list(acquisition.overpasses)
+            composite = modis_composite(self.ground, self.modis, climate, seed, acquisition.first, taken)
             return modis_scene(composite, self.modis, acquisition.first, self.part)
-        (one,) = acquisition.passes
+        (one,) = acquisition.overpasses
         cameras = self.cameras[acquisition.collection]
         place = self.region.place
         x, y = Transformer.from_crs(LONLAT, place.crs, always_xy=True).transform(place.lon, place.lat)
@@ -154,12 +167,14 @@ class Granule:
         for size in (10, 20):
             own = [number for number, band in enumerate(bands) if band.ground_sampling_distance == size]
             east, north = (size * (np.floor(place / size) + 0.5) for place in (x, y))
-            spread = footprint(self.ground.cells, east, north, gaussian(POINT_SPREAD["sentinel-2", size]))
+            spread = footprint_matrix(self.ground.cells, east, north, gaussian_spread(POINT_SPREAD["sentinel-2", size]))
             for number, day in enumerate(days):
                 hours = 24 * day + ORBITS["sentinel-2"].hour - self.region.place.lon / 15
                 moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(hours=hours)
                 sun, _ = sun_position(moment, self.region.place.lon, self.region.place.lat)
-                seen = self.ground.reflectance(spread, day, [bands[band] for band in own], Geometry(sun, 0.0, 0.0))
+                seen = self.ground.reflectance(
+                    spread, day, [bands[band] for band in own], ViewingGeometry(sun, 0.0, 0.0)
+                )
                 series[:, number, own] = seen
         return series
 
@@ -170,7 +185,7 @@ class Granule:
 
     def parcels(self, area: BaseGeometry) -> geopandas.GeoDataFrame:
         """The parcels that reach into the granule and into `area` (both in the region's CRS), with their yields."""
-        found = parcels(self.land, area)
+        found = parcel_table(self.land, area)
         yields = {f"P{key:016x}": value for key, value in zip(self.land.keys, self.growth.yields, strict=True)}
         found["yield_t_ha"] = [round(float(yields[own]), 2) for own in found.parcel_id]
         return found
@@ -189,3 +204,107 @@ def _padded(grid: Grid, margin: float, size: float) -> Grid:
     left, bottom, right, top = grid.bounds
     rows, cols = (round((length + 2 * margin) / size) for length in (top - bottom, right - left))
     return Grid.of(str(grid.crs), Affine(size, 0, left - margin, 0, -size, top + margin), (rows, cols))
+
+
+MIN_SIZE_KM, MAX_SIZE_KM = 1.0, 300.0
+"""Sides of areas, kilometres."""
+AREA_OFFSET = 130.0
+"""Metres from a multiple of 480 to the area's edge, so that nothing relies on areas that fit their grid."""
+MARGIN = 300.0
+"""Scenes reach so many metres beyond the area's cube grid: a MODIS pixel of 463 m reaches 240 m beyond its centre."""
+MAX_GRANULE_SIDE = 11520.0
+"""Side of the largest granules, metres: one for an area of 10 km with its margins."""
+BYTES_PER_KM2 = {SENTINEL_2: 80e3, LANDSAT: 11e3, MODIS: 450}
+"""On disk, for each square kilometre of a scene: measured at 10 km, with files whole and half empty."""
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What is simulated, and where."""
+
+    region: Region
+    season: Season
+    seed: int
+    area: Polygon
+    """The area asked for, in longitude and latitude."""
+    grid: Grid
+    """10 m pixels that scenes cover: the area's cube grid and a margin."""
+    acquisitions: list[Acquisition]
+    side: float = MAX_GRANULE_SIDE
+    """Of granules, metres."""
+
+    @classmethod
+    def of(cls, region: Region, size: float, seed: int, season: Season, side: float = MAX_GRANULE_SIDE) -> "Simulation":
+        """A square of `size` kilometres in the middle of a region.
+
+        Raises:
+            ConfigError: the square is too small, too large, or reaches out of the region's UTM zone.
+        """
+        if not MIN_SIZE_KM <= size <= MAX_SIZE_KM:
+            raise ConfigError(
+                f"simulating a season: an area of {size:g} x {size:g} km cannot be simulated; give a side of "
+                f"{MIN_SIZE_KM:g} to {MAX_SIZE_KM:g} km"
+            )
+        place = region.place
+        middle = Transformer.from_crs(LONLAT, place.crs, always_xy=True).transform(place.lon, place.lat)
+        left, bottom = (NEST * round((centre - size * 500) / NEST) + AREA_OFFSET for centre in middle)
+        outline = box(left, bottom, left + size * 1000, bottom + size * 1000, ccw=True)
+        area = reproject(outline, place.crs, LONLAT)
+        assert isinstance(area, Polygon)
+        try:
+            fits = utm_zone(area) == place.crs
+        except CubeError:
+            fits = False
+        if not fits:
+            raise ConfigError(
+                f"simulating a season: an area of {size:g} x {size:g} km around {place.lon:g}, {place.lat:g} reaches "
+                f"out of {place.crs}, the UTM zone of the region '{region.name}'; give a smaller size"
+            )
+        nest = area_grid(area, 10)
+        pixels = round(MARGIN / 10)
+        rows, cols = (cells + 2 * pixels for cells in nest.shape)
+        grid = Grid.of(place.crs, nest.transform * Affine.translation(-pixels, -pixels), (rows, cols))
+        taken = acquisitions(region, season, seed, math.hypot(rows, cols) / 200)
+        return cls(region, season, seed, area, grid, taken, side)
+
+    @property
+    def windows(self) -> dict[str, Window]:
+        """Windows of the granules in 10 m pixels, by the end of their scenes' ids; "" where there is but one."""
+        cells = round(self.side / 10)
+        rows, cols = (_cut(length, cells) for length in self.grid.shape)
+        if len(rows) == len(cols) == 1:
+            return {"": Window(0, 0, *self.grid.shape)}
+        return {
+            f"_R{down:02d}C{right:02d}": Window(row, col, height, width)
+            for down, (row, height) in enumerate(rows, start=1)
+            for right, (col, width) in enumerate(cols, start=1)
+        }
+
+    def granule(self, part: str) -> Granule:
+        """One of the granules; each is large, so that only one should be kept."""
+        return Granule.draw(self.region, self.season, self.seed, self.grid.window(self.windows[part]), part)
+
+    def require_space(self, directory: Path, kind: str) -> None:
+        """Refuse a season that the disk cannot hold.
+
+        Raises:
+            OutputError: it has less free space than the season will take.
+        """
+        square_kilometres = math.prod(self.grid.shape) / 1e4
+        needed = sum(BYTES_PER_KM2[taken.collection] for taken in self.acquisitions) * square_kilometres
+        place = directory.absolute()
+        while not place.exists():
+            place = place.parent
+        free = shutil.disk_usage(place).free
+        if needed > free:
+            raise OutputError(
+                f"writing a {kind} to {directory}: it takes about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are "
+                "free there; give a smaller size, fewer months or another disk"
+            )
+
+
+def _cut(length: int, cells: int) -> list[tuple[int, int]]:
+    """Starts and lengths of pieces of at most about `cells` pixels, on multiples of 6, so that 20 m pixels fit."""
+    count = math.ceil(length / cells)
+    edges = [round(length * number / count / 6) * 6 for number in range(count)] + [length]
+    return [(start, end - start) for start, end in pairwise(edges)]

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from agrifm.errors import ConfigError
 from agrifm.simulator.acquisition.orbits import Orbits
 from agrifm.simulator.acquisition.sky import SkyClimate
-from agrifm.simulator.land.landshape import LandShape, Place
+from agrifm.simulator.land.landscape import Landscape
 from agrifm.simulator.season.crops import Crop
 from agrifm.simulator.season.plants import read_flora
 from agrifm.simulator.season.weather import Climate
@@ -32,6 +32,19 @@ CROPS = (
 SHARE_TOLERANCE = 0.001
 
 
+class Place(Frozen):
+    """Where a region is."""
+
+    crs: str = Field(pattern="^EPSG:32[67][0-9][0-9]$")
+    """UTM zone of all coordinates, as an EPSG code."""
+    lon: float = Field(ge=-180, le=180)
+    """Longitude of the centre of simulated areas, degrees."""
+    lat: float = Field(ge=-80, le=84)
+    """Latitude of the centre of simulated areas, degrees."""
+    latitudes: tuple[float, float]
+    """Southern and northern end of the region, degrees; single parcels are drawn from between them."""
+
+
 class Region(Frozen):
     """Everything that a season of one region is simulated from."""
 
@@ -42,7 +55,7 @@ class Region(Frozen):
     title: str
     """One line for people."""
     place: Place
-    land: LandShape
+    land: Landscape
     sky: SkyClimate
     orbits: Orbits
     climate: Climate

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from agrifm.season import Season, day_date
-from agrifm.simulator.acquisition.orbits import ORBITS, Orbits, Pass, composites, passes, sun_position
+from agrifm.simulator.acquisition.orbits import ORBITS, Orbits, Overpass, composite_periods, overpasses, sun_position
 
 
-def taken_on(sensor: str, day: date, lon: float, lat: float) -> list[Pass]:
-    return passes(sensor, Season(day, day + timedelta(days=1)), lon, lat)
+def taken_on(sensor: str, day: date, lon: float, lat: float) -> list[Overpass]:
+    return overpasses(sensor, Season(day, day + timedelta(days=1)), lon, lat)
 
 
 @pytest.mark.parametrize(
@@ -97,12 +97,12 @@ def test_the_sun_stands_overhead_in_the_tropics_and_north_in_the_south():
 def test_a_place_is_seen_every_five_and_eight_days_by_each_track():
     year = Season(date(2024, 1, 1), date(2024, 12, 31))
     for sensor, days in (("sentinel-2", 5), ("landsat", 8)):
-        found = passes(sensor, year, 2.35, 46.9)
+        found = overpasses(sensor, year, 2.35, 46.9)
         for track, count in Counter(one.track for one in found).items():
             own = [one.day for one in found if one.track == track]
             assert count in (366 // days, 366 // days + 1)
             assert set(np.diff(own)) == {days}
-    daily = {one.day for one in passes("modis", year, 2.35, 46.9)}
+    daily = {one.day for one in overpasses("modis", year, 2.35, 46.9)}
     assert len(daily) == 366
 
 
@@ -113,14 +113,14 @@ def test_views_at_the_swaths_edges_are_as_slanted_as_documented():
 
 
 def test_the_sensor_stands_beside_the_place_on_its_tracks_side():
-    for one in passes("sentinel-2", Season(date(2024, 5, 1), date(2024, 5, 20)), 1.71, 46.9):
+    for one in overpasses("sentinel-2", Season(date(2024, 5, 1), date(2024, 5, 20)), 1.71, 46.9):
         assert (one.view_azimuth > 180) == (one.across > 0)
         assert 0 <= one.relative_azimuth <= 180
 
 
 def test_composites_start_anew_each_year():
     season = Season(date(2023, 10, 1), date(2024, 7, 31))
-    firsts = [day_date(first) for first in composites(season)]
+    firsts = [day_date(first) for first in composite_periods(season)]
     assert {first.timetuple().tm_yday % 8 for first in firsts} == {1}
     assert firsts[0] == date(2023, 9, 30)
     assert {date(2023, 12, 27), date(2024, 1, 1)} <= set(firsts)

@@ -9,28 +9,27 @@ from affine import Affine
 
 from agrifm.grid import Grid
 from agrifm.season import Season
-from agrifm.simulator.acquisition.orbits import passes
+from agrifm.simulator.acquisition.orbits import overpasses
 from agrifm.simulator.acquisition.sky import SkyClimate
-from agrifm.simulator.acquisition.view import Camera, Surroundings, geometry, grain, views
-from agrifm.simulator.footprint import Cells, gaussian
-from agrifm.simulator.lattice import Lattice
+from agrifm.simulator.acquisition.view import Camera, Surroundings, pixel_noise, views
+from agrifm.simulator.footprint import GroundPixels, Lattice, gaussian_spread
 from agrifm.simulator.optics.ground import Ground
-from agrifm.simulator.season.state import PLANTS, WATER, State
+from agrifm.simulator.optics.reflectance import PLANTS, WATER, SurfaceState
 
 LEFT, TOP = 500_040.0, 5_200_050.0
-PASS = passes("sentinel-2", Season(date(2024, 6, 1), date(2024, 6, 15)), 1.71, 46.9)[0]
-LANDSAT_PASS = passes("landsat", Season(date(2024, 6, 1), date(2024, 6, 30)), 1.71, 46.9)[0]
+PASS = overpasses("sentinel-2", Season(date(2024, 6, 1), date(2024, 6, 15)), 1.71, 46.9)[0]
+LANDSAT_PASS = overpasses("landsat", Season(date(2024, 6, 1), date(2024, 6, 30)), 1.71, 46.9)[0]
 CLEAR = SkyClimate(cloud=(1e-9,) * 12, cirrus=0, aerosol=1e-6, lost=0)
 
 
 class Standing:
     """Field 0 is a crop, field 1 water, field 2 bare soil."""
 
-    def state(self, day: int) -> State:
+    def state(self, day: int) -> SurfaceState:
         def each(*values: float) -> np.ndarray:
             return np.array(values, np.float32)
 
-        return State(
+        return SurfaceState(
             material=np.array([PLANTS, WATER, PLANTS], np.int8),
             green_area=each(3, 0, 0),
             brown_area=each(0, 0, 0),
@@ -55,17 +54,17 @@ def ground(size: int = 600) -> Ground:
     field[size // 2 :, size // 2 :] = 2
     grid = Grid.of("EPSG:32631", Affine(5, 0, LEFT, 0, -5, TOP), (size, size))
     even = np.ones(field.shape, np.float32)
-    return Ground(Cells(grid, field, 3, even, 0 * even), Standing())
+    return Ground(GroundPixels(grid, field, 3, even, 0 * even), Standing())
 
 
 def grid_of(size: int, pixels: int, off: float = 1200) -> Grid:
     return Grid.of("EPSG:32631", Affine(size, 0, LEFT + off, 0, -size, TOP - off), (pixels, pixels))
 
 
-def seen(size: int, grid: Grid, taken=PASS, climate: SkyClimate = CLEAR):
+def seen(size: int, grid: Grid, overpass=PASS, climate: SkyClimate = CLEAR):
     own = ground()
-    camera = Camera.over(own.cells, taken.sensor, size, grid)
-    return views(own, [camera], Surroundings.over(own.cells, grid), climate, 0, taken)[0]
+    camera = Camera.over(own.cells, overpass.sensor, size, grid)
+    return views(own, [camera], Surroundings.over(own.cells, grid), climate, 0, overpass)[0]
 
 
 def test_fields_lie_where_they_are():
@@ -95,7 +94,7 @@ def test_a_dark_lake_gets_light_from_its_shore():
     """Adjacency reaches farther than the point spread, and is stronger in blue (Vermote et al., 1997)."""
     view = seen(10, grid_of(10, 60))
     own = ground()
-    calm = own.nodes(0, view.camera.bands, geometry(PASS))[6:7]  # water at the first level
+    calm = own.nodes(0, view.camera.bands, PASS.geometry)[6:7]  # water at the first level
     near = view.reflectance[:, :25, 20:26].mean((1, 2)) - calm[0]  # 40 to 100 m from the shore
     infrared = near[3]
     assert 0.002 < infrared < 0.02
@@ -108,17 +107,17 @@ def test_noise_is_about_a_hundredth():
     assert 0.003 < crop.std() / crop.mean() < 0.02
 
 
-@pytest.mark.parametrize(("size", "taken"), [(10, PASS), (20, PASS), (30, LANDSAT_PASS)])
-def test_pieces_of_an_image_are_the_image(size: int, taken):
+@pytest.mark.parametrize(("size", "overpass"), [(10, PASS), (20, PASS), (30, LANDSAT_PASS)])
+def test_pieces_of_an_image_are_the_image(size: int, overpass):
     climate = SkyClimate(cloud=(0.5,) * 12, cirrus=0.5, aerosol=0.2, lost=0)
     pixels = 600 // size
-    whole = seen(size, grid_of(size, pixels), taken, climate)
-    half = seen(size, grid_of(size, pixels // 2, 1200 + 300), taken, climate)
+    whole = seen(size, grid_of(size, pixels), overpass, climate)
+    half = seen(size, grid_of(size, pixels // 2, 1200 + 300), overpass, climate)
     np.testing.assert_array_equal(whole.reflectance[:, pixels // 2 :, pixels // 2 :], half.reflectance)
 
 
 def test_grain_is_normal_and_white():
-    noise = grain(0, "test", 1, grid_of(10, 200), 6)
+    noise = pixel_noise(0, "test", 1, grid_of(10, 200), 6)
     assert noise.mean() == pytest.approx(0, abs=0.01)
     assert noise.std() == pytest.approx(1, abs=0.01)
     assert np.mean(np.abs(noise) > 1.96) == pytest.approx(0.05, abs=0.003)
@@ -137,6 +136,6 @@ def test_a_lattice_interpolates_linearly():
 
 
 def test_point_spreads_have_their_width():
-    spread = gaussian(12.5)
+    spread = gaussian_spread(12.5)
     half = float(np.diff(spread.across(np.array([6.24, 6.26])))[0] / np.diff(spread.across(np.array([-0.01, 0.01])))[0])
     assert half == pytest.approx(0.5, abs=0.01)

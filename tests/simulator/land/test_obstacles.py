@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 
-from agrifm.simulator.land.network import draw_network
+from agrifm.simulator.land.landscape import draw_road_network
 from agrifm.simulator.land.obstacles import GARDEN, HOUSES, STREETS, TREES, forests, ponds, village_ground, villages
 from agrifm.simulator.region import read_region
 
@@ -13,7 +13,7 @@ BOUNDS = (440_000.0, 5_185_000.0, 460_000.0, 5_205_000.0)
 
 def test_forest_has_its_share_and_neighbouring_cells_see_the_same():
     shape = read_region("oceanic").land
-    network = draw_network(shape, 0, BOUNDS)
+    network = draw_road_network(shape, 0, BOUNDS)
     woods = forests(shape, 0, network)
     assert shapely.is_valid(woods).all()
     # Forests of 1.6 km: about 150 independent places, so that a share of 0.16 is known to 0.03.
@@ -29,7 +29,7 @@ def test_forest_has_its_share_and_neighbouring_cells_see_the_same():
 
 def test_ponds_have_the_radius_and_the_frequency_of_the_region():
     shape = read_region("oceanic").land
-    network = draw_network(shape, 0, BOUNDS)
+    network = draw_road_network(shape, 0, BOUNDS)
     found = ponds(shape, 0, network)
     there = ~shapely.is_empty(found)
     assert there.mean() == pytest.approx(shape.ponds, abs=0.1)
@@ -41,7 +41,7 @@ def test_ponds_have_the_radius_and_the_frequency_of_the_region():
 
 def test_villages_lie_at_corners_and_farms_beside_roads():
     shape = read_region("oceanic").land
-    network = draw_network(shape, 0, BOUNDS)
+    network = draw_road_network(shape, 0, BOUNDS)
     found = villages(shape, 0, network)
     radius = np.sqrt(shapely.area(found.outline) / np.pi)
     large = radius > 66

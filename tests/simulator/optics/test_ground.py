@@ -10,13 +10,12 @@ from tests.simulator.lands import land
 from agrifm.grid import Grid, Window
 from agrifm.season import day_number
 from agrifm.sensors import SENSORS
-from agrifm.simulator.acquisition.orbits import passes
-from agrifm.simulator.acquisition.view import geometry
-from agrifm.simulator.footprint import LEVELS, NODES
+from agrifm.simulator.acquisition.orbits import overpasses
+from agrifm.simulator.footprint import NODES, VIGOUR_LEVELS
 from agrifm.simulator.granule import Granule
-from agrifm.simulator.land.land import Land
+from agrifm.simulator.land.field_map import Land
 from agrifm.simulator.optics.ground import vary
-from agrifm.simulator.optics.optics import Geometry, surface_reflectance
+from agrifm.simulator.optics.reflectance import ViewingGeometry, surface_reflectance
 
 
 def one_field(cover: str, direction: float = 0.0, size: int = 160) -> Land:
@@ -83,27 +82,27 @@ def test_a_place_varies_alike_in_every_window():
 @pytest.fixture(scope="module")
 def nodes(granule: Granule) -> np.ndarray:
     """(fields, nodes, bands) of Sentinel-2 on 20 May."""
-    taken = passes("sentinel-2", granule.season, 1.71, 46.9)[0]
+    overpass = overpasses("sentinel-2", granule.season, 1.71, 46.9)[0]
     bands = SENSORS["sentinel-2"].bands
     day = day_number(granule.season.start) + 49
-    return granule.ground.nodes(day, bands, geometry(taken)).reshape(-1, NODES, len(bands))
+    return granule.ground.nodes(day, bands, overpass.geometry).reshape(-1, NODES, len(bands))
 
 
 def test_nodes_are_the_fields_at_their_levels(granule: Granule, nodes: np.ndarray):
     """At level 1 a node is what the optics make of the field's own state."""
-    taken = passes("sentinel-2", granule.season, 1.71, 46.9)[0]
+    overpass = overpasses("sentinel-2", granule.season, 1.71, 46.9)[0]
     day = day_number(granule.season.start) + 49
     usual = surface_reflectance(
         granule.growth.state(day),
         SENSORS["sentinel-2"].bands,
-        Geometry(taken.sun_zenith, taken.view_zenith, taken.relative_azimuth),
+        ViewingGeometry(overpass.sun_zenith, overpass.view_zenith, overpass.relative_azimuth),
     )
-    np.testing.assert_allclose(nodes[:, LEVELS.index(1.0)], usual, atol=1e-6)
+    np.testing.assert_allclose(nodes[:, VIGOUR_LEVELS.index(1.0)], usual, atol=1e-6)
 
 
 def test_vigour_greens_and_bright_soil_brightens(granule: Granule, nodes: np.ndarray):
     crops = np.array([cover in granule.region.crops for cover in granule.land.covers])
-    red, infrared = nodes[crops, : len(LEVELS), 2], nodes[crops, : len(LEVELS), 6]
+    red, infrared = nodes[crops, : len(VIGOUR_LEVELS), 2], nodes[crops, : len(VIGOUR_LEVELS), 6]
     greenness = (infrared - red) / (infrared + red)
     assert (np.diff(greenness, axis=1) > -0.005).mean() > 0.95
     assert (nodes[crops, -1] > -1e-3).all()

@@ -70,10 +70,10 @@ def test_one_plate_follows_from_the_repeated_reflections_within_it() -> None:
     optics = LeafOptics.at([560.0])
     reflectance, transmittance = optics.scattering(array(30), array(0.01), array(0.005), array(1))
     entering, leaving = optics.cone_in[0], optics.everywhere_out[0]
-    through = plate_transmission(array(30, 0.01, 0.005) @ optics.absorption[:3])[0]
-    passes = entering * through * ((1 - leaving) * through) ** np.arange(60)
-    assert transmittance[0, 0] == pytest.approx((passes[0::2] * leaving).sum(), abs=1e-4)
-    assert reflectance[0, 0] == pytest.approx(1 - entering + (passes[1::2] * leaving).sum(), abs=1e-4)
+    observed_through = plate_transmission(array(30, 0.01, 0.005) @ optics.absorption[:3])[0]
+    overpasses = entering * observed_through * ((1 - leaving) * observed_through) ** np.arange(60)
+    assert transmittance[0, 0] == pytest.approx((overpasses[0::2] * leaving).sum(), abs=1e-4)
+    assert reflectance[0, 0] == pytest.approx(1 - entering + (overpasses[1::2] * leaving).sum(), abs=1e-4)
 
 
 def test_surfaces_reflect_diffuse_light_as_tabled_for_glass_and_water() -> None:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from agrifm.simulator.region import REGIONS, read_region
 from agrifm.simulator.season.crops import Crop, CropType, Cycle
-from agrifm.simulator.season.field_plans import CYCLES
+from agrifm.simulator.season.management import CYCLES
 
 
 def test_the_cycle_that_the_label_means_must_exist():

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from agrifm.season import Season, day_date, day_number
+from agrifm.simulator.optics.reflectance import PLANTS, ROAD, ROOFS, WATER, SurfaceState
 from agrifm.simulator.region import Region, read_region
-from agrifm.simulator.season.field_plans import draw_plans, first_day
 from agrifm.simulator.season.growth import Growth
+from agrifm.simulator.season.management import draw_management, first_day
 from agrifm.simulator.season.plants import read_flora
-from agrifm.simulator.season.state import PLANTS, ROAD, ROOFS, WATER, State
 from agrifm.simulator.season.weather import Weather
 
 SUMMER = Season(date(2023, 3, 1), date(2023, 11, 30))
@@ -44,7 +44,7 @@ def test_a_field_is_the_same_whatever_other_fields_and_days_are_asked_for(oceani
     part = grown(oceanic, Season(date(2023, 5, 1), date(2023, 8, 31)), covers[10:], first=10)
     for day in (date(2023, 5, 1), date(2023, 7, 14)):
         one, other = whole.state(day_number(day)).take(np.arange(10, 24)), part.state(day_number(day))
-        for field in fields(State):
+        for field in fields(SurfaceState):
             np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name), err_msg=field.name)
 
 
@@ -74,7 +74,7 @@ def test_states_are_finite_and_in_bounds_on_every_day_of_a_regions_season(name: 
         assert 5 < state.chlorophyll.min() <= state.chlorophyll.max() < 120
         assert 1 <= state.leaf_structure.min() <= state.leaf_structure.max() < 3
         assert 0 < state.leaf_projection.min() <= state.leaf_projection.max() <= 1
-        for field in fields(State):
+        for field in fields(SurfaceState):
             values = getattr(state, field.name)
             assert np.isfinite(values).all(), field.name
             assert values.dtype == (np.int8 if field.name == "material" else np.float32), field.name
@@ -147,7 +147,7 @@ def test_growth_explains_half_to_two_thirds_of_yields(many: tuple[list[str], Gro
     """The best window of leaf area or of intercepted light, within one plant; the middle of six plants."""
     covers = ["wheat", "maize", "rapeseed_rape", "sunflower", "barley", "sugar_beet"] * 250
     growth = grown(oceanic, SUMMER, covers)
-    plans = draw_plans(oceanic.crops, read_flora(), covers, np.arange(len(covers)), SUMMER, 1)
+    plans = draw_management(oceanic.crops, read_flora(), covers, np.arange(len(covers)), SUMMER, 1)
     meant = np.where(plans.yields, plans.plant, -1).max(1)
     leaves = growth.history["crop"]
     explained = []

@@ -8,12 +8,17 @@ the calendar: edges are right to about 2 km, times to about a minute.
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from pyproj import Transformer
+from shapely import MultiPoint, Polygon
 
+from agrifm.grid import LONLAT, Grid, reproject
 from agrifm.season import Season, day_date, day_number
+from agrifm.simulator.optics.reflectance import ViewingGeometry
 from agrifm.validation import Frozen
 
 EARTH_RADIUS = 6371.0
@@ -143,7 +148,7 @@ ORBITS = {
 
 
 @dataclass(frozen=True)
-class Pass:
+class Overpass:
     """One satellite passing one place."""
 
     sensor: str
@@ -167,12 +172,17 @@ class Pass:
     """Direction in which the sensor is seen from the ground, clockwise from north."""
 
     @property
+    def geometry(self) -> ViewingGeometry:
+        """Angles of sun and sensor, the same over the whole area."""
+        return ViewingGeometry(self.sun_zenith, self.view_zenith, self.relative_azimuth)
+
+    @property
     def relative_azimuth(self) -> float:
         """Angle between the sun's and the sensor's azimuths, 0 (sun behind the sensor) to 180."""
         return abs((self.sun_azimuth - self.view_azimuth + 180) % 360 - 180)
 
 
-def passes(sensor: str, season: Season, lon: float, lat: float, reach: float = 0) -> list[Pass]:
+def overpasses(sensor: str, season: Season, lon: float, lat: float, reach: float = 0) -> list[Overpass]:
     """Passes of a sensor's satellites over a place in a season, by time.
 
     Args:
@@ -203,7 +213,7 @@ def _pass(
     angle: float,
     lon: float,
     lat: float,
-) -> Pass:
+) -> Overpass:
     orbit = ORBITS[sensor]
     time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=round(moment * 86400))
     zenith, azimuth = sun_position(time, lon, lat)
@@ -211,7 +221,9 @@ def _pass(
     east = np.sin(longitude - np.radians(lon)) * np.cos(np.radians(lat))
     towards = float(np.degrees(np.arctan2(east, latitude - np.radians(lat)))) % 360
     row = round(60 + angle / (2 * np.pi) * 248)
-    return Pass(sensor, satellite, track, row, time, day, across, zenith, azimuth, orbit.view_zenith(across), towards)
+    return Overpass(
+        sensor, satellite, track, row, time, day, across, zenith, azimuth, orbit.view_zenith(across), towards
+    )
 
 
 def sun_position(moment: datetime, lon: float, lat: float) -> tuple[float, float]:
@@ -246,7 +258,7 @@ def sun_position(moment: datetime, lon: float, lat: float) -> tuple[float, float
     return float(np.degrees(np.arccos(height))), float(np.degrees(azimuth) + 180) % 360
 
 
-def composites(season: Season) -> list[int]:
+def composite_periods(season: Season) -> list[int]:
     """First days (since 1970-01-01) of the 8-day periods that touch a season; the last of a year reaches beyond it."""
     new_years = [day_number(date(year, 1, 1)) for year in range(season.start.year, season.end.year + 1)]
     firsts = [first + COMPOSITE_DAYS * number for first in new_years for number in range(46)]
@@ -263,3 +275,54 @@ def _distance(
         + np.cos(latitude) * np.cos(other_latitude) * np.sin((longitude - other_longitude) / 2) ** 2
     )
     return np.asarray(2 * EARTH_RADIUS * np.arcsin(np.sqrt(chord)))
+
+
+TRACK_STEP = 10_000.0
+"""Metres from a place at which the distance to the track is taken again; in between it is linear."""
+
+
+@dataclass(frozen=True)
+class SwathCoverage:
+    """What a swath covers of a grid."""
+
+    pixels: NDArray[np.bool_]
+    """(rows, columns)."""
+    outline: Polygon
+    """Of the covered pixels, in longitude and latitude."""
+
+
+def covered(overpass: Overpass, grid: Grid, x: float, y: float) -> SwathCoverage | None:
+    """What a pass covers of a grid, None where it covers nothing.
+
+    Args:
+        x, y: a place near by in the grid's CRS, from which the swath's edge is computed: the same for all windows of
+            an area, so that they fit together.
+    """
+    across, east, north = _plane(overpass.sensor, overpass.track, str(grid.crs), x, y)
+    distance = across + east * (grid.x - x)[None] + north * (grid.y - y)[:, None]
+    pixels = np.abs(distance) <= ORBITS[overpass.sensor].half_swath
+    if pixels.all():
+        return SwathCoverage(pixels, grid.footprint())
+    return SwathCoverage(pixels, _outline(grid, pixels)) if pixels.any() else None
+
+
+@lru_cache(maxsize=64)
+def _plane(sensor: str, track: int, crs: str, x: float, y: float) -> tuple[float, float, float]:
+    """Kilometres from a track at a place, and how they grow with each metre east and north."""
+    turn = Transformer.from_crs(crs, LONLAT, always_xy=True)
+    places = [turn.transform(x + right, y + up) for right, up in ((0, 0), (TRACK_STEP, 0), (0, TRACK_STEP))]
+    here, east, north = (ORBITS[sensor].across(track, lon, lat)[0] for lon, lat in places)
+    return here, (east - here) / TRACK_STEP, (north - here) / TRACK_STEP
+
+
+def _outline(grid: Grid, pixels: NDArray[np.bool_]) -> Polygon:
+    """Outline in longitude and latitude of pixels between straight edges, which is convex."""
+    rows = np.flatnonzero(pixels.any(axis=1))
+    left, _, _, top = grid.bounds
+    west = left + grid.resolution * pixels[rows].argmax(axis=1)
+    east = left + grid.resolution * (grid.shape[1] - pixels[rows, ::-1].argmax(axis=1))
+    north, south = top - grid.resolution * rows, top - grid.resolution * (rows + 1)
+    corners = [np.column_stack([x, y]) for x in (west, east) for y in (north, south)]
+    outline = reproject(MultiPoint(np.concatenate(corners)).convex_hull, str(grid.crs), LONLAT)
+    assert isinstance(outline, Polygon)
+    return outline

@@ -17,8 +17,8 @@ from pydantic import Field
 from scipy.special import ndtri
 
 from agrifm.season import day_date
-from agrifm.simulator.acquisition.orbits import Pass
-from agrifm.simulator.draw import field_noise, normal, uniform
+from agrifm.simulator.acquisition.orbits import Overpass
+from agrifm.simulator.keyed_random import normal, smooth_noise, uniform
 from agrifm.validation import Frozen
 
 Places = NDArray[np.float64]
@@ -92,7 +92,7 @@ def cloudiness(seed: int, day: int, x: Places, y: Places) -> tuple[Plane, float]
     for days, share in SPELLS:
         for knot, weight in _knots(day, days):
             common = float(normal(seed, f"weather of {days} days", knot))
-            own = field_noise(seed, f"weather of {days} days, {knot}", x, y, SYNOPTIC_SIZE)
+            own = smooth_noise(seed, f"weather of {days} days, {knot}", x, y, SYNOPTIC_SIZE)
             lasting += np.float32(np.sqrt(share) * weight) * (
                 np.float32(np.sqrt(REGIONAL) * common) + np.float32(np.sqrt(SYNOPTIC)) * own
             )
@@ -107,33 +107,33 @@ def cloud_share(climate: SkyClimate, day: int) -> float:
     return float(np.interp(place, np.arange(-1, 13), months))
 
 
-def sky_at(climate: SkyClimate, seed: int, taken: Pass, x: Places, y: Places) -> Sky:
+def sky_at(climate: SkyClimate, seed: int, overpass: Overpass, x: Places, y: Places) -> Sky:
     """The sky between a passing sensor and places.
 
     Args:
         x, y: metres in the region's UTM zone; arrays that broadcast to the shape of the result, such as `x[None]` and
             `y[:, None]` of a grid, or the coordinates of single places.
     """
-    base = CLOUD_BASE * np.exp(CLOUD_BASE_SPREAD * float(normal(seed, "cloud base", taken.day)))
-    away = base * np.tan(np.radians(min(taken.sun_zenith, 75.0)))
-    east, north = np.sin(np.radians(taken.sun_azimuth)) * away, np.cos(np.radians(taken.sun_azimuth)) * away
-    lasting, share = cloudiness(seed, taken.day, x, y)  # at the clouds' shadows too, a hundredth of its size away
-    edge = np.float32(ndtri(1 - cloud_share(climate, taken.day)))
+    base = CLOUD_BASE * np.exp(CLOUD_BASE_SPREAD * float(normal(seed, "cloud base", overpass.day)))
+    away = base * np.tan(np.radians(min(overpass.sun_zenith, 75.0)))
+    east, north = np.sin(np.radians(overpass.sun_azimuth)) * away, np.cos(np.radians(overpass.sun_azimuth)) * away
+    lasting, share = cloudiness(seed, overpass.day, x, y)  # at the clouds' shadows too, a hundredth of its size away
+    edge = np.float32(ndtri(1 - cloud_share(climate, overpass.day)))
     lasting = (lasting - edge) / np.float32(np.sqrt(1 - share))
     return Sky(
-        cloud=(lasting + _shapes(seed, taken.day, x, y)) / np.float32(SOFTNESS),
-        shadow=(lasting + _shapes(seed, taken.day, x + east, y + north)) / np.float32(SOFTNESS),
-        cirrus=_cirrus(climate, seed, taken.day, x, y),
-        haze=_haze(climate, seed, taken, x, y),
+        cloud=(lasting + _shapes(seed, overpass.day, x, y)) / np.float32(SOFTNESS),
+        shadow=(lasting + _shapes(seed, overpass.day, x + east, y + north)) / np.float32(SOFTNESS),
+        cirrus=_cirrus(climate, seed, overpass.day, x, y),
+        haze=_haze(climate, seed, overpass, x, y),
     )
 
 
-def is_lost(climate: SkyClimate, seed: int, taken: Pass) -> bool:
+def is_lost(climate: SkyClimate, seed: int, overpass: Overpass) -> bool:
     """Whether the scene never reached the archive."""
-    return bool(uniform(seed, f"lost {taken.satellite}", taken.day, taken.track) < climate.lost)
+    return bool(uniform(seed, f"lost {overpass.satellite}", overpass.day, overpass.track) < climate.lost)
 
 
-def through(sky: Sky, reflectance: Plane, wavelengths: Sequence[float]) -> Plane:
+def observed_through(sky: Sky, reflectance: Plane, wavelengths: Sequence[float]) -> Plane:
     """What a corrected image shows of the ground under a sky.
 
     Args:
@@ -162,7 +162,7 @@ def _shapes(seed: int, day: int, x: Places, y: Places) -> Plane:
     """The clouds' own part of cloudiness, deviation 1."""
     shapes = np.zeros(np.broadcast_shapes(x.shape, y.shape), np.float32)
     for size, part in SHAPES:
-        shapes += np.float32(np.sqrt(part)) * field_noise(seed, f"clouds of {size:g} m on {day}", x, y, size)
+        shapes += np.float32(np.sqrt(part)) * smooth_noise(seed, f"clouds of {size:g} m on {day}", x, y, size)
     return shapes
 
 
@@ -170,17 +170,19 @@ def _cirrus(climate: SkyClimate, seed: int, day: int, x: Places, y: Places) -> P
     """Streaks: longer along one direction of the day than across it."""
     turn = 2 * np.pi * float(uniform(seed, "direction of cirrus", day))
     along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
-    streaks = field_noise(seed, f"cirrus on {day}", along / 4, across, 3000.0)
+    streaks = smooth_noise(seed, f"cirrus on {day}", along / 4, across, 3000.0)
     regime = np.float32(normal(seed, "cirrus", day))
     number = np.sqrt(np.float32(0.7)) * regime + np.sqrt(np.float32(0.3)) * streaks
     edge = np.float32(ndtri(1 - climate.cirrus)) if climate.cirrus > 0 else np.float32(np.inf)
     return np.asarray(np.maximum(number - edge, 0) * np.float32(CIRRUS_BRIGHTNESS / 0.55), np.float32)
 
 
-def _haze(climate: SkyClimate, seed: int, taken: Pass, x: Places, y: Places) -> Plane:
-    depth = climate.aerosol * np.exp(AEROSOL_SPREAD * float(normal(seed, "aerosol", taken.day)))
-    left = CORRECTION_BIAS + CORRECTION_ERROR * float(normal(seed, f"haze {taken.satellite}", taken.day, taken.track))
-    plumes = field_noise(seed, f"haze on {taken.day}", x, y, 4000.0)
+def _haze(climate: SkyClimate, seed: int, overpass: Overpass, x: Places, y: Places) -> Plane:
+    depth = climate.aerosol * np.exp(AEROSOL_SPREAD * float(normal(seed, "aerosol", overpass.day)))
+    left = CORRECTION_BIAS + CORRECTION_ERROR * float(
+        normal(seed, f"haze {overpass.satellite}", overpass.day, overpass.track)
+    )
+    plumes = smooth_noise(seed, f"haze on {overpass.day}", x, y, 4000.0)
     return np.asarray(np.float32(depth) * (np.float32(left) + np.float32(0.4 * CORRECTION_ERROR) * plumes), np.float32)
 
 

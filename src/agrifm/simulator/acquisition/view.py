@@ -14,13 +14,18 @@ from scipy.sparse import csr_matrix
 
 from agrifm.grid import Grid
 from agrifm.sensors import SENSORS, Band
-from agrifm.simulator.acquisition.orbits import Pass
-from agrifm.simulator.acquisition.sky import Sky, SkyClimate, sky_at, through
-from agrifm.simulator.draw import normal, uniform
-from agrifm.simulator.footprint import Cells, Spread, footprint, gaussian, scanning
-from agrifm.simulator.lattice import Lattice
+from agrifm.simulator.acquisition.orbits import Overpass
+from agrifm.simulator.acquisition.sky import Sky, SkyClimate, observed_through, sky_at
+from agrifm.simulator.footprint import (
+    GroundPixels,
+    Lattice,
+    PointSpread,
+    footprint_matrix,
+    gaussian_spread,
+    whiskbroom_spread,
+)
+from agrifm.simulator.keyed_random import normal, uniform
 from agrifm.simulator.optics.ground import Ground
-from agrifm.simulator.optics.optics import Geometry
 
 Plane = NDArray[np.float32]
 
@@ -59,15 +64,15 @@ class Camera:
     """Of the grid and one pixel around it, row by row."""
 
     @classmethod
-    def over(cls, cells: Cells, sensor: str, size: int, grid: Grid) -> "Camera":
+    def over(cls, cells: GroundPixels, sensor: str, size: int, grid: Grid) -> "Camera":
         """The bands of a sensor that come in pixels of a size (metres) on a grid of such pixels."""
         bands = tuple(
             band for band in SENSORS[sensor].bands if sensor == "landsat" or band.ground_sampling_distance == size
         )
         wide = _wider(grid)
         x, y = np.meshgrid(wide.x, wide.y)
-        spread = gaussian(POINT_SPREAD[sensor, size])
-        return cls(sensor, bands, grid, footprint(cells, x.ravel(), y.ravel(), spread))
+        spread = gaussian_spread(POINT_SPREAD[sensor, size])
+        return cls(sensor, bands, grid, footprint_matrix(cells, x.ravel(), y.ravel(), spread))
 
 
 @dataclass(frozen=True)
@@ -78,12 +83,14 @@ class Surroundings:
     footprint: csr_matrix
 
     @classmethod
-    def over(cls, cells: Cells, grid: Grid) -> "Surroundings":
+    def over(cls, cells: GroundPixels, grid: Grid) -> "Surroundings":
         """For the pixels of a grid; the ground must reach `REACH` beyond them."""
         lattice = Lattice.around(grid, SURROUNDINGS)
         x, y = np.meshgrid(lattice.x, lattice.y)
-        pyramid = Spread(scanning(SURROUNDINGS).across, scanning(SURROUNDINGS).across, SURROUNDINGS)
-        return cls(lattice, footprint(cells, x.ravel(), y.ravel(), pyramid))
+        pyramid = PointSpread(
+            whiskbroom_spread(SURROUNDINGS).across, whiskbroom_spread(SURROUNDINGS).across, SURROUNDINGS
+        )
+        return cls(lattice, footprint_matrix(cells, x.ravel(), y.ravel(), pyramid))
 
 
 @dataclass(frozen=True)
@@ -97,27 +104,24 @@ class View:
 
 
 def views(
-    ground: Ground, cameras: Sequence[Camera], around: Surroundings, climate: SkyClimate, seed: int, taken: Pass
+    ground: Ground, cameras: Sequence[Camera], around: Surroundings, climate: SkyClimate, seed: int, overpass: Overpass
 ) -> list[View]:
     """What one pass shows on each camera's grid."""
     bands = [band for camera in cameras for band in camera.bands]
-    nodes = ground.nodes(taken.day, bands, geometry(taken))
+    nodes = ground.nodes(overpass.day, bands, overpass.geometry)
     seen, first = [], 0
     for camera in cameras:
         own = np.ascontiguousarray(nodes[:, first : first + len(camera.bands)])
         first += len(camera.bands)
-        sky = _sky_over(climate, seed, taken, camera.grid)
-        planes = through(sky, _image(camera, around, own, seed, taken), [band.wavelength for band in camera.bands])
-        seen.append(View(camera, _recorded(planes, camera, seed, taken), sky))
+        sky = _sky_over(climate, seed, overpass, camera.grid)
+        planes = observed_through(
+            sky, _image(camera, around, own, seed, overpass), [band.wavelength for band in camera.bands]
+        )
+        seen.append(View(camera, _recorded(planes, camera, seed, overpass), sky))
     return seen
 
 
-def geometry(taken: Pass) -> Geometry:
-    """Angles of a pass, the same over the whole area."""
-    return Geometry(taken.sun_zenith, taken.view_zenith, taken.relative_azimuth)
-
-
-def _image(camera: Camera, around: Surroundings, nodes: Plane, seed: int, taken: Pass) -> Plane:
+def _image(camera: Camera, around: Surroundings, nodes: Plane, seed: int, overpass: Overpass) -> Plane:
     """Clean reflectance with adjacency and shift, (bands, rows, columns)."""
     rows, cols = camera.grid.shape
     wide = (camera.footprint @ nodes).T.reshape(len(camera.bands), rows + 2, cols + 2)
@@ -127,7 +131,9 @@ def _image(camera: Camera, around: Surroundings, nodes: Plane, seed: int, taken:
         round(abs(own[0] - whole[0]) / SURROUNDINGS)
         for own, whole in ((lattice.y, around.lattice.y), (lattice.x, around.lattice.x))
     )
-    shift = SHIFT[camera.sensor] * normal(seed, f"position {taken.satellite}", taken.day, taken.track, np.arange(2))
+    shift = SHIFT[camera.sensor] * normal(
+        seed, f"position {overpass.satellite}", overpass.day, overpass.track, np.arange(2)
+    )
     east, south = (np.float32(metres / camera.grid.resolution / 2) for metres in shift)
     planes = np.empty((len(camera.bands), rows, cols), np.float32)
     for number, band in enumerate(camera.bands):
@@ -140,17 +146,17 @@ def _image(camera: Camera, around: Surroundings, nodes: Plane, seed: int, taken:
     return planes
 
 
-def _sky_over(climate: SkyClimate, seed: int, taken: Pass, grid: Grid) -> Sky:
+def _sky_over(climate: SkyClimate, seed: int, overpass: Overpass, grid: Grid) -> Sky:
     lattice = Lattice.around(grid, SKY_STEP)
-    coarse = sky_at(climate, seed, taken, lattice.x[None], lattice.y[:, None])
+    coarse = sky_at(climate, seed, overpass, lattice.x[None], lattice.y[:, None])
     return Sky(*(lattice.onto(plane) for plane in (coarse.cloud, coarse.shadow, coarse.cirrus, coarse.haze)))
 
 
-def _recorded(planes: Plane, camera: Camera, seed: int, taken: Pass) -> Plane:
+def _recorded(planes: Plane, camera: Camera, seed: int, overpass: Overpass) -> Plane:
     """Gain of the scene and noise of the pixels, in place."""
-    name = f"{taken.satellite} {camera.grid.resolution:g} m"
-    gain = 1 + SCENE_GAIN * normal(seed, f"gain {name}", taken.day, taken.track, np.arange(len(planes)))
-    noise = grain(seed, f"noise {name} {taken.track}", taken.day, camera.grid, len(planes))
+    name = f"{overpass.satellite} {camera.grid.resolution:g} m"
+    gain = 1 + SCENE_GAIN * normal(seed, f"gain {name}", overpass.day, overpass.track, np.arange(len(planes)))
+    noise = pixel_noise(seed, f"noise {name} {overpass.track}", overpass.day, camera.grid, len(planes))
     for plane, factor, own in zip(planes, gain, noise, strict=True):
         own *= np.float32(RELATIVE_NOISE) * plane + np.float32(ABSOLUTE_NOISE)
         plane *= np.float32(factor)
@@ -158,7 +164,7 @@ def _recorded(planes: Plane, camera: Camera, seed: int, taken: Pass) -> Plane:
     return planes
 
 
-def grain(seed: int, purpose: str, day: int, grid: Grid, planes: int) -> Plane:
+def pixel_noise(seed: int, purpose: str, day: int, grid: Grid, planes: int) -> Plane:
     """Standard normal noise (planes, rows, columns) that follows from the place of each pixel."""
     size = grid.resolution
     row, col = np.floor(grid.y / size).astype(np.int64)[:, None], np.floor(grid.x / size).astype(np.int64)[None]

@@ -10,9 +10,8 @@ from rasterio.features import shapes as polygons_of
 from scipy.special import ndtri
 from shapely.geometry import shape as geometry
 
-from agrifm.simulator.draw import field_noise, normal, uniform
-from agrifm.simulator.land.landshape import LandShape
-from agrifm.simulator.land.network import Indices, Network, Numbers, Shapes
+from agrifm.simulator.keyed_random import normal, smooth_noise, uniform
+from agrifm.simulator.land.landscape import Indices, Landscape, Numbers, RoadNetwork, Shapes
 
 FOREST_STEP = 20.0
 """Metres between the places at which the noise of the forest is asked for."""
@@ -20,7 +19,7 @@ FOREST_CORNER = (3.719, 8.183)
 """Coordinates of one such place, such that no outline runs through the middle of a pixel."""
 FRINGE = 0.35
 """Deviation of the fine noise that frays a forest's outline, in units of the coarse."""
-LEAST_FOREST = 5000.0
+MIN_FOREST_AREA = 5000.0
 """Square metres; smaller groves are left out."""
 CORNERS = 20
 """Corners of the outline of a pond or a village."""
@@ -48,55 +47,55 @@ class Villages:
     col: Indices
 
 
-def forests(shape: LandShape, seed: int, network: Network) -> Shapes:
+def forests(landscape: Landscape, seed: int, network: RoadNetwork) -> Shapes:
     """The forest of each cell, one shape (cells,): where smooth noise is high; its outline is the same in all cells."""
     found = np.full(len(network.row), shapely.Polygon(), object)
-    if shape.forest == 0:
+    if landscape.forest == 0:
         return found
-    level = float(ndtri(1 - shape.forest)) * np.hypot(1, FRINGE)
+    level = float(ndtri(1 - landscape.forest)) * np.hypot(1, FRINGE)
     for place, (left, bottom, right, top) in enumerate(shapely.bounds(network.whole)):
         east, north = FOREST_CORNER
         x = east + FOREST_STEP * np.arange(np.floor(left / FOREST_STEP) - 2, np.ceil(right / FOREST_STEP) + 3)
         y = north + FOREST_STEP * np.arange(np.ceil(top / FOREST_STEP) + 2, np.floor(bottom / FOREST_STEP) - 3, -1)
-        noise = field_noise(seed, "forest", x[None], y[:, None], shape.forest_size / 2)
+        noise = smooth_noise(seed, "forest", x[None], y[:, None], landscape.forest_size / 2)
         if noise.max() < level - 4 * FRINGE:
             continue
-        wooded = noise + FRINGE * field_noise(seed, "fringe of the forest", x[None], y[:, None], 90) > level
+        wooded = noise + FRINGE * smooth_noise(seed, "fringe of the forest", x[None], y[:, None], 90) > level
         corner = Affine(FOREST_STEP, 0, x[0] - FOREST_STEP / 2, 0, -FOREST_STEP, y[0] + FOREST_STEP / 2)
         parts = [geometry(part) for part, _ in polygons_of(wooded.astype(np.uint8), wooded, transform=corner)]
         # Without the steps of the raster from which the outlines come.
         smooth = shapely.simplify(np.array(parts, object), 0.8 * FOREST_STEP)
-        found[place] = shapely.union_all(smooth[shapely.area(smooth) >= LEAST_FOREST])
+        found[place] = shapely.union_all(smooth[shapely.area(smooth) >= MIN_FOREST_AREA])
     return found
 
 
-def ponds(shape: LandShape, seed: int, network: Network) -> Shapes:
+def ponds(landscape: Landscape, seed: int, network: RoadNetwork) -> Shapes:
     """The pond of each cell (cells,), an empty polygon where there is none; it lies about the cell's middle."""
     keys = network.row, network.col
     centre = shapely.get_coordinates(shapely.centroid(network.whole))
     off = np.stack([uniform(seed, f"place of the pond {axis}", *keys) - 0.5 for axis in "xy"], axis=1)
-    least, most = shape.pond_radius
+    least, most = landscape.pond_radius
     radius = least * (most / least) ** uniform(seed, "radius of the pond", *keys)
-    outline = _blobs(centre + 0.4 * shape.cell * off, radius, seed, "outline of the pond", *keys)
-    outline[uniform(seed, "pond", *keys) >= shape.ponds] = shapely.Polygon()
+    outline = _blobs(centre + 0.4 * landscape.cell * off, radius, seed, "outline of the pond", *keys)
+    outline[uniform(seed, "pond", *keys) >= landscape.ponds] = shapely.Polygon()
     return outline
 
 
-def villages(shape: LandShape, seed: int, network: Network) -> Villages:
+def villages(landscape: Landscape, seed: int, network: RoadNetwork) -> Villages:
     """Villages about the cells' corners and farmsteads beside the roads along their edges."""
     edges = network.edges
     begin, end = (shapely.get_coordinates(shapely.get_point(edges.line, place)) for place in (0, -1))
     row, col = np.concatenate([edges.row, edges.row + edges.up]), np.concatenate([edges.col, edges.col + ~edges.up])
     _, once = np.unique(np.stack([row, col]), axis=1, return_index=True)
     row, col, corner = row[once], col[once], np.concatenate([begin, end])[once]
-    here = uniform(seed, "village", row, col) < shape.villages
+    here = uniform(seed, "village", row, col) < landscape.villages
     at_corners = row[here], col[here]
-    least, most = shape.village_radius
+    least, most = landscape.village_radius
     radius = least * (most / least) ** uniform(seed, "radius of the village", *at_corners)
     outline = _blobs(corner[here], radius, seed, "outline of the village", *at_corners)
 
     keys = edges.row, edges.col, edges.up
-    here = (edges.road > 0) & (uniform(seed, "farm", *keys) < shape.farms)
+    here = (edges.road > 0) & (uniform(seed, "farm", *keys) < landscape.farms)
     beside = tuple(key[here] for key in keys)
     along = 0.2 + 0.6 * uniform(seed, "place of the farm", *beside)
     place, next_place = (

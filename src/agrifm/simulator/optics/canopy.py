@@ -17,7 +17,7 @@ Angle = float | NDArray[np.floating]
 
 INCLINATIONS = np.radians(np.arange(2.5, 90, 5))
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
-LEVELS, LEVEL_WEIGHTS = (0.5 * (_NODES + 1)).astype(np.float32), (0.5 * _WEIGHTS).astype(np.float32)
+VIGOUR_LEVELS, LEVEL_WEIGHTS = (0.5 * (_NODES + 1)).astype(np.float32), (0.5 * _WEIGHTS).astype(np.float32)
 """Gauss-Legendre between 0 and 1."""
 
 
@@ -72,7 +72,7 @@ class LeafAngles:
         decay = np.clip(self.apart / hot_spot * 2 / (self.sun + self.view), 1e-4, 1e4)
         # Depths lie evenly over 1 - exp(-fade * depth), which is smooth near the hot spot and far from it.
         deepest = -np.expm1(-fade)
-        left = 1 - deepest * LEVELS
+        left = 1 - deepest * VIGOUR_LEVELS
         depth = -np.log(left) / fade
         seen = left * np.exp(-common * np.expm1(-decay * depth) / decay) * LEVEL_WEIGHTS
         leaves = area * deepest / fade * seen.sum(axis=1, keepdims=True)

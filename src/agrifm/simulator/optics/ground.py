@@ -10,11 +10,10 @@ from scipy.ndimage import maximum_filter, minimum_filter
 from scipy.sparse import csr_matrix
 
 from agrifm.sensors import Band
-from agrifm.simulator.draw import field_noise, normal, uniform
-from agrifm.simulator.footprint import LEVELS, NODES, Cells
-from agrifm.simulator.land.land import NO_CROPS, Land
-from agrifm.simulator.optics.optics import Geometry, surface_reflectance
-from agrifm.simulator.season.state import State
+from agrifm.simulator.footprint import NODES, VIGOUR_LEVELS, GroundPixels
+from agrifm.simulator.keyed_random import normal, smooth_noise, uniform
+from agrifm.simulator.land.field_map import NO_CROPS, Land
+from agrifm.simulator.optics.reflectance import SurfaceState, ViewingGeometry, surface_reflectance
 
 Plane = NDArray[np.float32]
 
@@ -22,7 +21,7 @@ PATCHES = ((130.0, 0.30), (28.0, 0.58), (9.0, 0.12))
 """Patches of vigour and of soil within fields: size in metres, share of the variance."""
 VIGOUR_SPREAD, VIGOUR_SPREAD_SPREAD = 0.42, 0.45
 """Median deviation of the logarithm of vigour within fields, and deviation of its logarithm between fields."""
-POOR = 0.25
+VIGOUR_SKEW = 0.25
 """How much poorer poor patches (wet, stony, eaten, weedy) are than good ones are good."""
 CHLOROPHYLL = 0.4
 """Power of the vigour with which chlorophyll goes: poor patches are pale too."""
@@ -30,9 +29,9 @@ SOIL_SPREAD = 0.09
 """Deviation of the soil's brightness within fields."""
 SOIL_AGAINST_VIGOUR = -0.4
 """Correlation of both: stony and eroded ground is bright and poor."""
-TRAMLINES, TRAMLINE_LOSS = (21.0, 36.0), 0.22
+TRAMLINE_SPACING, TRAMLINE_LOSS = (21.0, 36.0), 0.22
 """Metres between a field's wheel tracks, from and to; share of the plants that a 5 m pixel loses under them."""
-UNTRACKED = ("grassland", "permanent_crops", "rice", *NO_CROPS)
+NO_TRAMLINES = ("grassland", "permanent_crops", "rice", *NO_CROPS)
 """Covers without tramlines."""
 HEADLAND_LOSS = 0.10
 """Share of the plants that turning machines, trees and game cost within 10 m of a field's edge."""
@@ -43,7 +42,7 @@ SOIL_STEP = 0.2
 class Growing(Protocol):
     """What fields show day by day."""
 
-    def state(self, day: int) -> State:
+    def state(self, day: int) -> SurfaceState:
         """Every field on a day (days since 1970-01-01)."""
 
 
@@ -51,7 +50,7 @@ class Growing(Protocol):
 class Ground:
     """Everything that a sensor can see of a window."""
 
-    cells: Cells
+    cells: GroundPixels
     growth: Growing
 
     @classmethod
@@ -59,7 +58,7 @@ class Ground:
         """The ground of a land on which something grows, with the variation within fields."""
         return cls(vary(land, seed), growth)
 
-    def nodes(self, day: int, bands: Sequence[Band], geometry: Geometry) -> Plane:
+    def nodes(self, day: int, bands: Sequence[Band], geometry: ViewingGeometry) -> Plane:
         """Reflectance of every field at every level of vigour, and what a soil twice as bright would add.
 
         Returns:
@@ -67,8 +66,8 @@ class Ground:
         """
         state = self.growth.state(day)
         fields = len(state.material)
-        kinds = np.tile(np.array([*LEVELS, 1.0], np.float32), fields)
-        brighter = np.tile(np.array([0] * len(LEVELS) + [SOIL_STEP], np.float32), fields)
+        kinds = np.tile(np.array([*VIGOUR_LEVELS, 1.0], np.float32), fields)
+        brighter = np.tile(np.array([0] * len(VIGOUR_LEVELS) + [SOIL_STEP], np.float32), fields)
         every = state.take(np.repeat(np.arange(fields), NODES))
         every = replace(
             every,
@@ -78,39 +77,41 @@ class Ground:
             soil_brightness=every.soil_brightness * (1 + brighter),
         )
         reflectance = surface_reflectance(every, bands, geometry).reshape(fields, NODES, len(bands))
-        usual = reflectance[:, LEVELS.index(1.0)]
+        usual = reflectance[:, VIGOUR_LEVELS.index(1.0)]
         reflectance[:, -1] = (reflectance[:, -1] - usual) / np.float32(SOIL_STEP)
         return reflectance.reshape(fields * NODES, len(bands))
 
-    def reflectance(self, footprint: csr_matrix, day: int, bands: Sequence[Band], geometry: Geometry) -> Plane:
+    def reflectance(self, footprint: csr_matrix, day: int, bands: Sequence[Band], geometry: ViewingGeometry) -> Plane:
         """What pixels show under a clear sky without noise, (pixels, bands)."""
         return np.asarray(footprint @ self.nodes(day, bands, geometry))
 
 
-def vary(land: Land, seed: int) -> Cells:
+def vary(land: Land, seed: int) -> GroundPixels:
     """Vigour and soil of every ground pixel: patches, tramlines, headlands."""
     grid, field = land.grid, land.field
     x, y = grid.x[None], grid.y[:, None]
     patches, other = (_patches(seed, name, x, y) for name in ("patches of vigour", "patches of soil"))
     spread = VIGOUR_SPREAD * np.exp(VIGOUR_SPREAD_SPREAD * normal(seed, "vigour within the field", land.keys))
-    skewed = patches - np.float32(POOR) * (patches**2 - 1)
+    skewed = patches - np.float32(VIGOUR_SKEW) * (patches**2 - 1)
     vigour = np.exp(spread.astype(np.float32)[field] * skewed)
     soil = np.float32(SOIL_AGAINST_VIGOUR) * patches + np.float32(np.sqrt(1 - SOIL_AGAINST_VIGOUR**2)) * other
     covers = np.array(land.covers)
-    vigour *= 1 - np.float32(TRAMLINE_LOSS) * _tramlines(land, seed) * ~np.isin(covers, UNTRACKED)[field]
+    vigour *= 1 - np.float32(TRAMLINE_LOSS) * _tramlines(land, seed) * ~np.isin(covers, NO_TRAMLINES)[field]
     headland = (minimum_filter(field, 5) != field) | (maximum_filter(field, 5) != field)
     vigour *= 1 - np.float32(HEADLAND_LOSS) * (headland & ~np.isin(covers, NO_CROPS)[field])
-    return Cells(grid, field, len(land.covers), vigour, np.float32(SOIL_SPREAD) * soil)
+    return GroundPixels(grid, field, len(land.covers), vigour, np.float32(SOIL_SPREAD) * soil)
 
 
 def _patches(seed: int, name: str, x: NDArray[np.float64], y: NDArray[np.float64]) -> Plane:
-    planes = [np.float32(np.sqrt(share)) * field_noise(seed, f"{name} {size:g}", x, y, size) for size, share in PATCHES]
+    planes = [
+        np.float32(np.sqrt(share)) * smooth_noise(seed, f"{name} {size:g}", x, y, size) for size, share in PATCHES
+    ]
     return np.asarray(sum(planes[1:], planes[0]), np.float32)
 
 
 def _tramlines(land: Land, seed: int) -> Plane:
     """How much of each pixel's width wheel tracks take: 1 in their middle, 0 from 5 m on."""
-    apart = TRAMLINES[0] + (TRAMLINES[1] - TRAMLINES[0]) * uniform(seed, "tramlines", land.keys)
+    apart = TRAMLINE_SPACING[0] + (TRAMLINE_SPACING[1] - TRAMLINE_SPACING[0]) * uniform(seed, "tramlines", land.keys)
     offset = apart * uniform(seed, "first tramline", land.keys)
     sin, cos = np.sin(land.direction)[land.field], np.cos(land.direction)[land.field]
     apart, offset = apart[land.field], offset[land.field]

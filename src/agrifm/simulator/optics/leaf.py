@@ -75,14 +75,14 @@ class LeafOptics:
         terms = [
             (amount / structure)[:, None] * absorbed for amount, absorbed in zip(contents, self.absorption, strict=True)
         ]
-        through = plate_transmission(terms[0] + terms[1] + terms[2] + terms[3])
+        observed_through = plate_transmission(terms[0] + terms[1] + terms[2] + terms[3])
         back, inside = 1 - self.everywhere_in, 1 - self.everywhere_out
         # One plate, lit within the cone (first) or from everywhere (the others): Allen et al. 1969.
-        passed = self.everywhere_out * through / (1 - (inside * through) ** 2)
+        passed = self.everywhere_out * observed_through / (1 - (inside * observed_through) ** 2)
         first_through = self.cone_in * passed
-        first_back = (1 - self.cone_in) + inside * through * first_through
+        first_back = (1 - self.cone_in) + inside * observed_through * first_through
         plate_through = self.everywhere_in * passed
-        plate_back = back + inside * through * plate_through
+        plate_back = back + inside * observed_through * plate_through
         rest_back, rest_through = _pile(plate_back, plate_through, structure[:, None] - 1)
         between = 1 - rest_back * plate_back
         transmittance = first_through * rest_through / between

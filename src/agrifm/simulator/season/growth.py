@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.season import Season, day_number
-from agrifm.simulator import draw
+from agrifm.simulator import keyed_random
+from agrifm.simulator.optics.reflectance import PLANTS, ROAD, ROOFS, WATER, SurfaceState
 from agrifm.simulator.season.crops import Crop
-from agrifm.simulator.season.field_days import FieldDays
-from agrifm.simulator.season.field_plans import draw_plans, first_day
-from agrifm.simulator.season.plants import NO_PLANT, Leaves, read_flora, traits
-from agrifm.simulator.season.state import PLANTS, ROAD, ROOFS, WATER, State
+from agrifm.simulator.season.daily_growth import DailyGrowth
+from agrifm.simulator.season.management import draw_management, first_day
+from agrifm.simulator.season.plants import NO_PLANT, LeafTraits, read_flora, traits
 from agrifm.simulator.season.weather import Weather
 
 MATERIALS = {"water": WATER, "road": ROAD, "settlement": ROOFS}
 """Covers that are no plants; all others are."""
-LEAF_TRAITS = tuple(name for name in Leaves.model_fields if name != "chlorophyll")
+LEAF_TRAITS = tuple(name for name in LeafTraits.model_fields if name != "chlorophyll")
 HISTORY = ("crop", "sward", "brown", "chlorophyll", "residue", "flower", "flood", "moisture", "lodged")
 
 LODGED_PROJECTION = 0.85
@@ -40,7 +40,7 @@ class Growth:
     """First day, days since 1970-01-01."""
     material: NDArray[np.int8]
     history: Mapping[str, NDArray[np.float32]]
-    """(days, fields) of each of `HISTORY`: green area of crop and sward, and what `State` has of these names."""
+    """(days, fields) of each of `HISTORY`: green area of crop and sward, and what `SurfaceState` has of these names."""
     plant: NDArray[np.int8]
     """(days, fields) index of the plant of the day, -1 = none."""
     sward: NDArray[np.int8]
@@ -73,8 +73,8 @@ class Growth:
             place: row of the weather for each field.
         """
         growing = ["margin" if cover in MATERIALS else cover for cover in covers]
-        plans = draw_plans(crops, read_flora(), growing, keys, season, seed)
-        fields = FieldDays(plans, keys, seed)
+        plans = draw_management(crops, read_flora(), growing, keys, season, seed)
+        fields = DailyGrowth(plans, keys, seed)
         first, last = day_number(season.start), day_number(season.end)
         history = {name: np.zeros((last - first + 1, len(keys)), np.float32) for name in HISTORY}
         plant, sward = np.zeros((2, last - first + 1, len(keys)), np.int8)
@@ -85,13 +85,14 @@ class Growth:
                     history[name][day - first] = values
                 plant[day - first], sward[day - first] = fields.plant, fields.sward
         spread = {
-            name: np.exp(by * draw.normal(seed, name, keys)).astype(np.float32) for name, by in LEAF_SPREAD.items()
+            name: np.exp(by * keyed_random.normal(seed, name, keys)).astype(np.float32)
+            for name, by in LEAF_SPREAD.items()
         }
-        brightness = np.exp(0.1 + 0.16 * draw.normal(seed, "soil brightness", keys)).astype(np.float32)
+        brightness = np.exp(0.1 + 0.16 * keyed_random.normal(seed, "soil brightness", keys)).astype(np.float32)
         material = np.array([MATERIALS.get(cover, PLANTS) for cover in covers], np.int8)
         return cls(first, material, history, plant, sward, spread, brightness, fields.yields.astype(np.float32))
 
-    def state(self, day: int) -> State:
+    def state(self, day: int) -> SurfaceState:
         """Every field on a day of the season (days since 1970-01-01)."""
         at = day - self.first
         shown = {name: values[at] for name, values in self.history.items()}
@@ -109,7 +110,7 @@ class Growth:
                 mixed[name] = mixed[name] * self.leaf_factor[name]
         mixed["leaf_structure"] = np.maximum(mixed["leaf_structure"], 1.1)
         mixed["leaf_projection"] = np.clip(mixed["leaf_projection"], 0.3, 0.9)
-        return State(
+        return SurfaceState(
             material=self.material,
             green_area=green,
             brown_area=shown["brown"],

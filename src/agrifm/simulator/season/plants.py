@@ -14,7 +14,7 @@ from agrifm.simulator.season.crops import Crop
 from agrifm.validation import Frozen
 
 
-class Leaves(Frozen):
+class LeafTraits(Frozen):
     """How leaves look and stand."""
 
     chlorophyll: float = Field(gt=0)
@@ -31,7 +31,7 @@ class Leaves(Frozen):
     """1 = leaves at random, less where rows or crowns leave gaps."""
 
 
-class Plant(Leaves):
+class Plant(LeafTraits):
     """A crop that is sown, ripens and is harvested, or a perennial that comes into leaf and sheds it.
 
     Leaf area follows Baret's model of canopy structure dynamics (Koetz et al. 2005, Remote Sensing of Environment 95,
@@ -80,7 +80,7 @@ class Plant(Leaves):
     """Yield per dry matter above ground; 0 = nothing is harvested."""
 
 
-class Sward(Leaves):
+class Sward(LeafTraits):
     """Plants that nobody sows anew each year: grass, weeds, catch crops, trees. They fill the room that they have."""
 
     base: float

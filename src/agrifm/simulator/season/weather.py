@@ -13,7 +13,7 @@ from pydantic import Field
 from scipy.signal import lfilter
 from scipy.special import gammaincinv, ndtr, ndtri
 
-from agrifm.simulator import draw
+from agrifm.simulator import keyed_random
 from agrifm.validation import Frozen
 
 Days = NDArray[np.float64]
@@ -51,7 +51,7 @@ class Climate(Frozen):
     """Share of the variance that all places of the region have in common."""
 
 
-class Today(NamedTuple):
+class DayWeather(NamedTuple):
     """One day's weather of some fields, (fields,); units as in `Weather`."""
 
     temperature: NDArray[np.float64]
@@ -120,9 +120,9 @@ class Weather:
             24 / np.pi * _sunset(latitudes, days)[1],
         )
 
-    def on(self, day: int, place: NDArray[np.intp]) -> Today:
+    def on(self, day: int, place: NDArray[np.intp]) -> DayWeather:
         """The weather of a day (days since 1970-01-01) for fields that lie at these places."""
-        return Today(*(getattr(self, name)[place, day - self.first] for name in Today._fields))
+        return DayWeather(*(getattr(self, name)[place, day - self.first] for name in DayWeather._fields))
 
 
 def extraterrestrial_radiation(latitudes: NDArray[np.float64], days: NDArray[np.int64]) -> Days:
@@ -157,8 +157,8 @@ def _persistent(
 ) -> Days:
     """Normal series of deviation 1 in which a day resembles the day before and a place the others, (places, days)."""
     before = np.arange(days[0] - MEMORY, days[-1] + 1)
-    everywhere = draw.normal(seed, purpose, before)
-    here = draw.normal(seed, purpose, keys[:, None], before)
+    everywhere = keyed_random.normal(seed, purpose, before)
+    here = keyed_random.normal(seed, purpose, keys[:, None], before)
     steps = np.sqrt(common) * everywhere + np.sqrt(1 - common) * here
     taps = persistence ** np.arange(MEMORY + 1)
     return np.asarray(lfilter(taps / np.sqrt((taps**2).sum()), [1.0], steps, axis=1)[:, MEMORY:])

@@ -12,14 +12,22 @@ from numpy.typing import NDArray
 
 from agrifm.sensors import SENSORS, Band
 from agrifm.simulator.optics.coefficients import spectrum
-from agrifm.simulator.optics.optics import Geometry, spectral_reflectance, surface_reflectance
+from agrifm.simulator.optics.reflectance import (
+    PLANTS,
+    ROAD,
+    ROOFS,
+    WATER,
+    SurfaceState,
+    ViewingGeometry,
+    spectral_reflectance,
+    surface_reflectance,
+)
 from agrifm.simulator.optics.soil import SoilOptics
-from agrifm.simulator.season.state import PLANTS, ROAD, ROOFS, WATER, State
 
 NAMES = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B11", "B12")
 BANDS = tuple(band for band in SENSORS["sentinel-2"].bands if band.name in NAMES)
 RED, NIR = NAMES.index("B04"), NAMES.index("B08")
-NADIR = Geometry(40.0, 5.0, 110.0)
+NADIR = ViewingGeometry(40.0, 5.0, 110.0)
 WHEAT = {
     "green_area": 4.0,
     "brown_area": 0.5,
@@ -37,11 +45,11 @@ WHEAT = {
 }
 
 
-def fields(material: int = PLANTS, **values: Any) -> State:
+def fields(material: int = PLANTS, **values: Any) -> SurfaceState:
     """Fields of wheat, but for the values named; scalars or (fields,)."""
     arrays = np.broadcast_arrays(*(np.atleast_1d(value) for value in (WHEAT | values).values()))
     numbers = {name: array.astype(np.float32) for name, array in zip(WHEAT, arrays, strict=True)}
-    return State(material=np.full(arrays[0].size, material, np.int8), **numbers)
+    return SurfaceState(material=np.full(arrays[0].size, material, np.int8), **numbers)
 
 
 def ndvi(reflectance: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -234,7 +242,7 @@ REAL = {
 @pytest.mark.parametrize("name", REAL)
 def test_nine_bands_of_real_fields_are_met_at_once(name: str) -> None:
     real, sun, values = REAL[name]
-    result = surface_reflectance(fields(**values), BANDS, Geometry(float(sun), 5.0, 110.0))[0]
+    result = surface_reflectance(fields(**values), BANDS, ViewingGeometry(float(sun), 5.0, 110.0))[0]
     assert (np.abs(result - real) <= np.maximum(0.15 * np.array(real), 0.012)).all()
 
 
@@ -242,7 +250,7 @@ def test_without_plants_one_sees_the_ground() -> None:
     state = fields(green_area=0, brown_area=0, residue=0.2)
     wavelengths = [490.0, 660.0, 850.0, 1610.0, 2200.0]
     ground = SoilOptics.at(wavelengths).reflectance(state.moisture, state.soil_brightness, state.residue, state.flood)
-    assert spectral_reflectance(state, wavelengths, Geometry(45.0, 0.0, 0.0)) == pytest.approx(ground, abs=1e-5)
+    assert spectral_reflectance(state, wavelengths, ViewingGeometry(45.0, 0.0, 0.0)) == pytest.approx(ground, abs=1e-5)
 
 
 def test_more_leaves_make_fields_greener_and_rows_less_so() -> None:
@@ -304,24 +312,30 @@ def test_other_materials_show_their_spectra_whatever_grows() -> None:
 @pytest.mark.parametrize("values", [{}, {"green_area": 1.5, "leaf_projection": 0.6}, {"green_area": 0.2}])
 def test_directions_within_a_swath_change_reflectance_by_a_few_percent(values: dict[str, float]) -> None:
     """Sentinel-2 and Landsat look at most 12 and 7.5 degrees aside; near infrared, against straight down."""
-    down = surface_reflectance(fields(**values), BANDS, Geometry(40.0, 0.0, 0.0))[0]
+    down = surface_reflectance(fields(**values), BANDS, ViewingGeometry(40.0, 0.0, 0.0))[0]
     for azimuth in (30.0, 90.0, 150.0):
-        aside = surface_reflectance(fields(**values), BANDS, Geometry(40.0, 8.0, azimuth))[0]
+        aside = surface_reflectance(fields(**values), BANDS, ViewingGeometry(40.0, 8.0, azimuth))[0]
         assert aside[NIR] == pytest.approx(down[NIR], rel=0.05)
         assert aside == pytest.approx(down, rel=0.12)
 
 
 def test_one_sees_fewer_shadows_with_the_sun_in_the_back() -> None:
-    back, forth = (surface_reflectance(fields(), BANDS, Geometry(40.0, 30.0, azimuth))[0] for azimuth in (10.0, 170.0))
+    back, forth = (
+        surface_reflectance(fields(), BANDS, ViewingGeometry(40.0, 30.0, azimuth))[0] for azimuth in (10.0, 170.0)
+    )
     assert (back > 1.1 * forth).all()
     assert back[RED] / forth[RED] > back[NIR] / forth[NIR]
 
 
 def test_geometry_may_differ_between_fields() -> None:
     suns, views, azimuths = np.array([20.0, 45.0, 70.0]), np.array([0.0, 10.0, 40.0]), np.array([0.0, 120.0, 300.0])
-    together = surface_reflectance(fields(green_area=np.array([1, 2, 3])), BANDS, Geometry(suns, views, azimuths))
+    together = surface_reflectance(
+        fields(green_area=np.array([1, 2, 3])), BANDS, ViewingGeometry(suns, views, azimuths)
+    )
     for row, area in enumerate((1, 2, 3)):
-        alone = surface_reflectance(fields(green_area=area), BANDS, Geometry(suns[row], views[row], azimuths[row]))
+        alone = surface_reflectance(
+            fields(green_area=area), BANDS, ViewingGeometry(suns[row], views[row], azimuths[row])
+        )
         assert together[row] == pytest.approx(alone[0], rel=1e-5)
 
 
@@ -357,7 +371,7 @@ def test_bands_agree_with_dense_integration_of_their_gaussians(sensor: str) -> N
 
 
 @st.composite
-def any_state(draw: st.DrawFn) -> State:
+def any_state(draw: st.DrawFn) -> SurfaceState:
     """A field anywhere in the ranges that plants and soils can have."""
     ranges = {
         "green_area": (0, 10),
@@ -379,9 +393,11 @@ def any_state(draw: st.DrawFn) -> State:
 
 @given(any_state(), st.floats(0, 89), st.floats(0, 70), st.floats(-360, 360))
 @settings(max_examples=150)
-def test_reflectance_is_finite_and_between_0_and_1(state: State, sun: float, view: float, azimuth: float) -> None:
+def test_reflectance_is_finite_and_between_0_and_1(
+    state: SurfaceState, sun: float, view: float, azimuth: float
+) -> None:
     bands = tuple(band for sensor in SENSORS.values() for band in sensor.bands)
-    result = surface_reflectance(state, bands, Geometry(sun, view, azimuth))
+    result = surface_reflectance(state, bands, ViewingGeometry(sun, view, azimuth))
     assert result.dtype == np.float32
     assert np.isfinite(result).all()
     assert (result >= 0).all()

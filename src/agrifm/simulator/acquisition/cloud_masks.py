@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
-from agrifm.simulator.acquisition.orbits import Pass
+from agrifm.simulator.acquisition.orbits import Overpass
 from agrifm.simulator.acquisition.sky import Sky
-from agrifm.simulator.draw import field_noise, normal
+from agrifm.simulator.keyed_random import normal, smooth_noise
 
 Plane = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -29,20 +29,20 @@ ROUGHNESS, ROUGHNESS_SIZE = 0.08, 250.0
 """Deviation of the opacity that a mask sees, and the size of its errors in metres."""
 SCENE_ROUGHNESS = 0.05
 """The same for a whole scene."""
-BLIND, BLIND_SIZE = 2.2, 1500.0
+BLIND_THRESHOLD, BLIND_SIZE = 2.2, 1500.0
 """Patches in which clouds of opacity below 1 are missed: where noise of this size (metres) exceeds this."""
-BRIGHT, BRIGHT_ROUGHNESS = 0.20, 0.035
+MIN_BRIGHT_BLUE, BRIGHT_ROUGHNESS = 0.20, 0.035
 """Reflectance in blue above which ground may be called cloud, and its deviation between places."""
-DARK = 0.07
+MAX_DARK_INFRARED = 0.07
 """Reflectance in near infrared below which land is called dark."""
-DILATED = 3
+DILATION_PIXELS = 3
 """Landsat's clouds are dilated by so many pixels."""
 # Landsat 8-9 Collection 2 Level 2 Science Product Guide, table of QA_PIXEL values. A shadow keeps the clear bit.
 QA_CLEAR, QA_WATER, QA_CLOUD, QA_SHADOW, QA_CIRRUS, QA_DILATED = 21824, 21952, 22280, 23888, 54596, 21826
 
 
 @dataclass(frozen=True)
-class Colours:
+class MaskBands:
     """What the mask sees of the pixels besides the sky: reflectance as recorded; arrays of one shape."""
 
     blue: Plane
@@ -53,7 +53,7 @@ class Colours:
 
 
 @dataclass(frozen=True)
-class Found:
+class CloudMasks:
     """What a mask finds; arrays of one shape."""
 
     cloud: Mask
@@ -65,31 +65,33 @@ class Found:
     """Neither cloud nor clear."""
 
 
-def find(sky: Sky, seed: int, taken: Pass, x: Places, y: Places, colours: Colours) -> Found:
+def detect_clouds(sky: Sky, seed: int, overpass: Overpass, x: Places, y: Places, colours: MaskBands) -> CloudMasks:
     """Clouds, cirrus and shadows as a provider's mask finds them, exclusive of each other.
 
     Args:
         sky, colours: of the pixels.
         x, y: of the pixels, metres, arrays that broadcast.
     """
-    name = f"{taken.satellite} on {taken.day}"
-    of_scene = normal(seed, f"mask of {name}", taken.track, np.arange(3))
-    rough = field_noise(seed, f"mask of {name}", x, y, ROUGHNESS_SIZE)
-    patches = field_noise(seed, f"patches in the mask of {name}", x, y, BLIND_SIZE)
+    name = f"{overpass.satellite} on {overpass.day}"
+    of_scene = normal(seed, f"mask of {name}", overpass.track, np.arange(3))
+    rough = smooth_noise(seed, f"mask of {name}", x, y, ROUGHNESS_SIZE)
+    patches = smooth_noise(seed, f"patches in the mask of {name}", x, y, BLIND_SIZE)
     opacity = np.clip(sky.cloud, 0, 1.5)
-    opacity = np.where((patches > BLIND) & (opacity < 1), 0, opacity)
+    opacity = np.where((patches > BLIND_THRESHOLD) & (opacity < 1), 0, opacity)
     opacity += np.float32(ROUGHNESS) * rough + np.float32(SCENE_ROUGHNESS * of_scene[0])
-    bright = colours.blue > np.float32(BRIGHT) + np.float32(BRIGHT_ROUGHNESS) * (patches + np.float32(of_scene[1]))
+    bright = colours.blue > np.float32(MIN_BRIGHT_BLUE) + np.float32(BRIGHT_ROUGHNESS) * (
+        patches + np.float32(of_scene[1])
+    )
     cloud = (opacity > CLOUD_SEEN) | bright
     thin = sky.cirrus + np.float32(0.25 * CIRRUS_SEEN) * (rough + np.float32(of_scene[2]))
     cirrus = (sky.cirrus > 0) & (thin > CIRRUS_SEEN) & ~cloud
     shade = np.clip(sky.shadow, 0, 1) + np.float32(SHADOW_ROUGHNESS) * patches
     shadow = (sky.shadow > 0) & (shade > SHADOW_SEEN) & ~cloud & ~cirrus
     doubtful = (opacity > DOUBT_FROM) & ~cloud & ~cirrus & ~shadow & (rough > 0.8)
-    return Found(cloud, cloud & (opacity > 0.9), cirrus, shadow, doubtful)
+    return CloudMasks(cloud, cloud & (opacity > 0.9), cirrus, shadow, doubtful)
 
 
-def scene_classes(found: Found, colours: Colours) -> NDArray[np.uint8]:
+def scene_classes(found: CloudMasks, colours: MaskBands) -> NDArray[np.uint8]:
     """SCL: 2 dark, 3 shadow, 4 vegetation, 5 bare, 6 water, 7 unclassified, 8 and 9 cloud, 10 thin cirrus."""
     water = is_water(colours)
     green = (colours.infrared - colours.red) > 0.35 * (colours.infrared + colours.red)
@@ -100,20 +102,20 @@ def scene_classes(found: Found, colours: Colours) -> NDArray[np.uint8]:
         found.shadow,
         found.doubtful,
         water,
-        colours.infrared < DARK,
+        colours.infrared < MAX_DARK_INFRARED,
         green,
     ]
     return np.select(conditions, [9, 8, 10, 3, 7, 6, 2, 4], 5).astype(np.uint8)
 
 
-def landsat_quality(found: Found, colours: Colours) -> NDArray[np.uint16]:
-    """QA_PIXEL, (rows, columns): clouds grown by `DILATED` pixels, as the provider grows them."""
-    near = maximum_filter(found.cloud, 2 * DILATED + 1) & ~found.cloud
+def landsat_quality(found: CloudMasks, colours: MaskBands) -> NDArray[np.uint16]:
+    """QA_PIXEL, (rows, columns): clouds grown by `DILATION_PIXELS` pixels, as the provider grows them."""
+    near = maximum_filter(found.cloud, 2 * DILATION_PIXELS + 1) & ~found.cloud
     conditions = [found.cloud, near, found.cirrus, found.shadow, is_water(colours)]
     values = [QA_CLOUD, QA_DILATED, QA_CIRRUS, QA_SHADOW, QA_WATER]
     return np.select(conditions, values, QA_CLEAR).astype(np.uint16)
 
 
-def is_water(colours: Colours) -> Mask:
+def is_water(colours: MaskBands) -> Mask:
     """Where green exceeds both infrareds, as the masks' spectral tests for water ask."""
     return np.asarray((colours.green > colours.infrared) & (colours.green > 1.5 * colours.swir))

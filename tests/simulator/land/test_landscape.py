@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 
-from agrifm.simulator.land.network import Bounds, draw_network, strips
+from agrifm.simulator.land.landscape import Bounds, draw_road_network, strips
 from agrifm.simulator.region import REGIONS, read_region
 
 WIDE: Bounds = (400_000, 5_180_000, 430_000, 5_210_000)
@@ -14,7 +14,7 @@ WIDE: Bounds = (400_000, 5_180_000, 430_000, 5_210_000)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_cells_are_sound_and_cover_a_window_once(name: str, seed: int):
     shape = read_region(name).land
-    network = draw_network(shape, seed, WIDE)
+    network = draw_road_network(shape, seed, WIDE)
     assert shapely.is_valid(network.whole).all()
     window = shapely.box(*WIDE)
     inside = shapely.intersection(network.whole, window)
@@ -27,7 +27,7 @@ def test_cells_are_sound_and_cover_a_window_once(name: str, seed: int):
 
 @pytest.mark.parametrize("name", REGIONS)
 def test_nothing_along_an_edge_lies_on_the_land_of_a_cell(name: str):
-    network = draw_network(read_region(name).land, 0, WIDE)
+    network = draw_road_network(read_region(name).land, 0, WIDE)
     edges = network.edges
     assert edges.reach.max() < 200
     reached = strips(edges.line, edges.reach)
@@ -37,8 +37,8 @@ def test_nothing_along_an_edge_lies_on_the_land_of_a_cell(name: str):
 
 def test_cells_are_the_same_from_every_window():
     shape = read_region("mediterranean").land
-    wide = draw_network(shape, 3, WIDE)
-    narrow = draw_network(shape, 3, (412_000, 5_191_000, 413_000, 5_193_500))
+    wide = draw_road_network(shape, 3, WIDE)
+    narrow = draw_road_network(shape, 3, (412_000, 5_191_000, 413_000, 5_193_500))
     known = {(row, col): place for place, (row, col) in enumerate(zip(wide.row, wide.col, strict=True))}
     places = [known[row, col] for row, col in zip(narrow.row, narrow.col, strict=True)]
     assert 8 < len(places) < 40
@@ -48,7 +48,7 @@ def test_cells_are_the_same_from_every_window():
 
 def test_a_river_runs_through_without_a_gap_and_roads_bridge_it():
     shape = read_region("oceanic").land
-    edges = draw_network(shape, 0, WIDE).edges
+    edges = draw_road_network(shape, 0, WIDE).edges
     river = edges.water > 0
     assert set(edges.row[river] % shape.rivers) == {0}
     assert not edges.up[river].any()

@@ -14,12 +14,10 @@ from scipy.sparse import csr_matrix
 
 from agrifm.grid import Grid
 from agrifm.sensors import SENSORS
-from agrifm.simulator.acquisition.orbits import COMPOSITE_DAYS, Pass
-from agrifm.simulator.acquisition.sky import Sky, SkyClimate, sky_at, through
-from agrifm.simulator.acquisition.view import geometry
-from agrifm.simulator.draw import normal
-from agrifm.simulator.footprint import Cells, footprint, scanning
-from agrifm.simulator.lattice import Lattice
+from agrifm.simulator.acquisition.orbits import COMPOSITE_DAYS, Overpass
+from agrifm.simulator.acquisition.sky import Sky, SkyClimate, observed_through, sky_at
+from agrifm.simulator.footprint import GroundPixels, Lattice, footprint_matrix, whiskbroom_spread
+from agrifm.simulator.keyed_random import normal
 from agrifm.simulator.optics.ground import Ground
 
 Plane = NDArray[np.float32]
@@ -38,7 +36,7 @@ RELATIVE_NOISE, ABSOLUTE_NOISE = 0.02, 0.003
 """Deviation of a pixel's noise, which is also that of its true place and of the correction's coarse tables."""
 MASK_ERROR = 0.12
 """Deviation of the share of cloud that the mask sees in a pixel."""
-STEEP = 0.3
+VIEW_ANGLE_WEIGHT = 0.3
 """How much share of cloud a view from 65 degrees off the vertical is worth when days are chosen."""
 
 
@@ -57,7 +55,7 @@ class SinusoidalGrid:
     lattice: Lattice
 
     @classmethod
-    def over(cls, cells: Cells, window: Grid) -> "SinusoidalGrid":
+    def over(cls, cells: GroundPixels, window: Grid) -> "SinusoidalGrid":
         """The pixels with their centres in a UTM window; the ground must reach `MODIS_REACH` beyond it."""
         left, bottom, right, top = window.bounds
         to_sinusoidal = Transformer.from_crs(str(window.crs), SINUSOIDAL, always_xy=True)
@@ -87,12 +85,12 @@ class SinusoidalGrid:
             MODIS_CORNER[1] - first_row * MODIS_PIXEL,
         )
         lattice = Lattice.around(_padded(window), SKY_STEP)
-        spread = footprint(cells, x, y, scanning(MODIS_PIXEL))
+        spread = footprint_matrix(cells, x, y, whiskbroom_spread(MODIS_PIXEL))
         return cls(transform, shape, place, spread, _points_in(lattice, x, y), lattice)
 
 
 @dataclass(frozen=True)
-class Composite:
+class ModisComposite:
     """The best day of a period for each MODIS pixel; arrays (pixels,) but for `reflectance`."""
 
     reflectance: Plane
@@ -110,16 +108,16 @@ class Composite:
     """(3, pixels): zenith of the sun, of the view, and the azimuth between them, degrees."""
 
 
-def compose(
-    ground: Ground, own: SinusoidalGrid, climate: SkyClimate, seed: int, first: int, taken: list[Pass]
-) -> Composite:
+def modis_composite(
+    ground: Ground, own: SinusoidalGrid, climate: SkyClimate, seed: int, first: int, overpass: list[Overpass]
+) -> ModisComposite:
     """The composite of a period from its passes.
 
     Args:
         first: first day of the period.
         taken: passes of the period; of several on a day the steepest counts.
     """
-    steepest = {one.day: one for one in sorted(taken, key=lambda one: -one.view_zenith)}
+    steepest = {one.day: one for one in sorted(overpass, key=lambda one: -one.view_zenith)}
     days = [steepest[day] for day in range(first, first + COMPOSITE_DAYS) if day in steepest]
     skies = [sky_at(climate, seed, one, own.lattice.x[None], own.lattice.y[:, None]) for one in days]
     column, row = own.place % own.shape[1], own.place // own.shape[1]
@@ -134,20 +132,20 @@ def compose(
     shadow = np.stack([share(np.clip(sky.shadow, 0, 1)) for sky in skies])
     cirrus, haze = (np.stack([share(getattr(sky, name)) for sky in skies]) for name in ("cirrus", "haze"))
     slant = np.array([one.view_zenith for one in days])[:, None] / 65
-    best = np.argmin(found + 0.5 * shadow + 5 * cirrus + STEEP * slant + 0.01 * error, axis=0)
+    best = np.argmin(found + 0.5 * shadow + 5 * cirrus + VIEW_ANGLE_WEIGHT * slant + 0.01 * error, axis=0)
 
     reflectance = np.empty((len(BANDS), len(own.place)), np.float32)
     for number, one in enumerate(days):
         here = np.flatnonzero(best == number)
         if here.size:
-            clear = own.footprint[here] @ ground.nodes(one.day, BANDS, geometry(one))
+            clear = own.footprint[here] @ ground.nodes(one.day, BANDS, one.geometry)
             reflectance[:, here] = _under(skies[number], own.sky[here], clear.T)
     noise = normal(seed, "noise of MODIS", first, np.arange(len(BANDS))[:, None], *chance).astype(np.float32)
     reflectance += noise * (np.float32(RELATIVE_NOISE) * reflectance + np.float32(ABSOLUTE_NOISE))
     angles = np.array([[one.sun_zenith, one.view_zenith, one.relative_azimuth] for one in days], np.float32)
     chosen = best[None]
     cloud, shadow, cirrus, haze = (np.take_along_axis(all_, chosen, 0)[0] for all_ in (found, shadow, cirrus, haze))
-    return Composite(
+    return ModisComposite(
         reflectance, np.array([one.day for one in days])[best], cloud, shadow, cirrus, haze, angles[best].T
     )
 
@@ -156,8 +154,8 @@ def _under(sky: Sky, points: csr_matrix, clear: Plane) -> Plane:
     """Reflectance (bands, pixels) under a sky that differs within pixels; what it does is linear in the reflectance."""
     shape = (len(BANDS), *sky.cloud.shape)
     wavelengths = [band.wavelength for band in BANDS]
-    added = through(sky, np.zeros(shape, np.float32), wavelengths).reshape(len(BANDS), -1)
-    whole = through(sky, np.ones(shape, np.float32), wavelengths).reshape(len(BANDS), -1)
+    added = observed_through(sky, np.zeros(shape, np.float32), wavelengths).reshape(len(BANDS), -1)
+    whole = observed_through(sky, np.ones(shape, np.float32), wavelengths).reshape(len(BANDS), -1)
     added, whole = ((points @ planes.T).T for planes in (added, whole))
     return np.asarray(added + (whole - added) * clear)
 

@@ -7,8 +7,9 @@ stand in `coefficients.toml`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,50 @@ from agrifm.simulator.optics.canopy import Angle, LeafAngles, canopy_reflectance
 from agrifm.simulator.optics.coefficients import constant, spectrum
 from agrifm.simulator.optics.leaf import LeafOptics
 from agrifm.simulator.optics.soil import SoilOptics, shade
-from agrifm.simulator.season.state import PLANTS, ROAD, ROOFS, WATER, State
+
+PLANTS, WATER, ROAD, ROOFS = range(4)
+"""Materials of a cover: soil with or without plants; open water; asphalt and gravel; settlements."""
 
 Numbers = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class SurfaceState:
+    """Fields on one day; every array (fields,), float32 but for `material`."""
+
+    material: NDArray[np.int8]
+    """`PLANTS`, `WATER`, `ROAD` or `ROOFS`; what follows counts for `PLANTS` only."""
+    green_area: Numbers
+    """Green leaves and stems, m2 per m2 of ground, one side."""
+    brown_area: Numbers
+    """Dead leaves and stems that still stand, m2 per m2."""
+    chlorophyll: Numbers
+    """Chlorophyll a + b of the green leaves, micrograms per cm2 of leaf."""
+    leaf_water: Numbers
+    """Equivalent water thickness of the green leaves, cm."""
+    leaf_dry_matter: Numbers
+    """Dry matter of the leaves, g per cm2."""
+    leaf_structure: Numbers
+    """Leaf structure parameter N of PROSPECT, layers: about 1.2 (cereals) to 2.2."""
+    leaf_projection: Numbers
+    """Projection of leaves towards the zenith, G(0): 0.5 spherical, less where leaves stand, more where they lie."""
+    clumping: Numbers
+    """Clumping index: 1 = leaves at random, less where rows or crowns leave gaps."""
+    flower: Numbers
+    """Share of the ground seen from above that is covered by yellow flowers, 0..1."""
+    residue: Numbers
+    """Share of the soil covered by dead plant residue, 0..1."""
+    flood: Numbers
+    """Share of the soil under standing water, 0..1."""
+    moisture: Numbers
+    """Moisture of the soil's surface, 0 (air-dry) .. 1 (saturated)."""
+    soil_brightness: Numbers
+    """Factor on the reflectance of the dry soil, 1 = the tabled spectrum."""
+
+    def take(self, index: NDArray[Any]) -> "SurfaceState":
+        """The state of some fields, or of fields repeated."""
+        return SurfaceState(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
+
 
 HALF_WIDTH = 2 * np.sqrt(2 * np.log(2))
 """Full width at half maximum of a Gaussian, in standard deviations."""
@@ -33,7 +75,7 @@ BLOCK = 16384
 
 
 @dataclass(frozen=True)
-class Geometry:
+class ViewingGeometry:
     """Where sun and observer stand, degrees; single numbers, or arrays (fields,)."""
 
     sun_zenith: Angle
@@ -41,10 +83,10 @@ class Geometry:
     relative_azimuth: Angle
     """Between sun and observer as seen from the ground: 0 = the observer has the sun in the back."""
 
-    def take(self, rows: NDArray[np.intp]) -> "Geometry":
+    def take(self, rows: NDArray[np.intp]) -> "ViewingGeometry":
         """The geometry of some fields."""
         angles = (self.sun_zenith, self.view_zenith, self.relative_azimuth)
-        return Geometry(*(angle if np.ndim(angle) == 0 else np.asarray(angle)[rows] for angle in angles))
+        return ViewingGeometry(*(angle if np.ndim(angle) == 0 else np.asarray(angle)[rows] for angle in angles))
 
 
 @dataclass(frozen=True)
@@ -75,7 +117,7 @@ class _Optics:
 _optics = lru_cache(maxsize=16)(_Optics.at)
 
 
-def surface_reflectance(state: State, bands: Sequence[Band], geometry: Geometry) -> Numbers:
+def surface_reflectance(state: SurfaceState, bands: Sequence[Band], geometry: ViewingGeometry) -> Numbers:
     """Bidirectional reflectance factor of fields under a clear sky, (fields, bands), 0..1.
 
     Args:
@@ -90,7 +132,7 @@ def surface_reflectance(state: State, bands: Sequence[Band], geometry: Geometry)
     return np.asarray(np.einsum("fqb,q->fb", spectra.reshape(len(spectra), len(weights), len(bands)), weights))
 
 
-def spectral_reflectance(state: State, wavelengths: Sequence[float], geometry: Geometry) -> Numbers:
+def spectral_reflectance(state: SurfaceState, wavelengths: Sequence[float], geometry: ViewingGeometry) -> Numbers:
     """The same at single wavelengths in nm, (fields, wavelengths)."""
     optics = _optics(tuple(wavelengths))
     result = np.empty((len(state.material), len(wavelengths)), np.float32)
@@ -108,7 +150,7 @@ def spectral_reflectance(state: State, wavelengths: Sequence[float], geometry: G
     return np.clip(result, 0, 1)
 
 
-def _plants(state: State, optics: _Optics, angles: LeafAngles, shades: NDArray[np.floating]) -> Numbers:
+def _plants(state: SurfaceState, optics: _Optics, angles: LeafAngles, shades: NDArray[np.floating]) -> Numbers:
     """Reflectance of fields with or without plants, (fields, wavelengths)."""
     ground = optics.soil.reflectance(state.moisture, state.soil_brightness, state.residue, state.flood, shades)
     area = state.green_area + state.brown_area

@@ -8,7 +8,7 @@ import shapely
 from numpy.typing import NDArray
 from tests.simulator.lands import land, window
 
-from agrifm.simulator.land.land import FOREST, NO_CROPS, Land, draw_land
+from agrifm.simulator.land.field_map import FOREST, NO_CROPS, Land, draw_land
 from agrifm.simulator.region import REGIONS, read_region
 
 

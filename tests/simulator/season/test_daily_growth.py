@@ -8,10 +8,10 @@ import pytest
 
 from agrifm.season import Season, day_number
 from agrifm.simulator.season.crops import Crop, CropType, Cycle
-from agrifm.simulator.season.field_days import FieldDays
-from agrifm.simulator.season.field_plans import draw_plans, first_day
+from agrifm.simulator.season.daily_growth import DailyGrowth
+from agrifm.simulator.season.management import draw_management, first_day
 from agrifm.simulator.season.plants import read_flora
-from agrifm.simulator.season.weather import Today
+from agrifm.simulator.season.weather import DayWeather
 
 YEAR = Season(date(2023, 3, 1), date(2023, 10, 31))
 FLORA = read_flora()
@@ -27,12 +27,12 @@ def sown(plant: str, sowing: float, **other: object) -> dict[str, Crop]:
 def grown(crops: dict[str, Crop], count: int = 8, rain: float = 8.0, warmth: float = 15.0, tempo: float = 1.0):
     """Yields (day, fields) from the first day on, under weather that never changes."""
     keys = np.arange(count)
-    plans = draw_plans(crops, FLORA, ["maize"] * count, keys, YEAR, 1)
+    plans = draw_management(crops, FLORA, ["maize"] * count, keys, YEAR, 1)
     plans = replace(plans, tempo=np.full_like(plans.tempo, tempo), late=np.zeros_like(plans.late))
-    days = FieldDays(plans, keys, 1)
+    days = DailyGrowth(plans, keys, 1)
     steady = [np.full(count, value) for value in (warmth, rain, 18.0, 4.0, 16.0)]
     for day in range(first_day(YEAR), day_number(date(2023, 12, 31))):
-        days.step(day, Today(*steady))
+        days.step(day, DayWeather(*steady))
         yield day, days
 
 
@@ -133,13 +133,13 @@ def test_weeds_take_the_place_of_a_crop_that_fails():
 
 
 def test_some_crops_lodge_and_lose_yield():
-    plans = draw_plans(sown("pea", 60), FLORA, ["maize"] * 60, np.arange(60), YEAR, 1)
+    plans = draw_management(sown("pea", 60), FLORA, ["maize"] * 60, np.arange(60), YEAR, 1)
     yields, lodged = {}, np.zeros(60, bool)
     for chance in (0.0, 1.0):
         steady = replace(plans, lodging=np.full_like(plans.lodging, chance))
-        days = FieldDays(steady, np.arange(60), 1)
+        days = DailyGrowth(steady, np.arange(60), 1)
         for day in range(first_day(YEAR), day_number(date(2023, 11, 30))):
-            days.step(day, Today(*[np.full(60, value) for value in (15.0, 8.0, 18.0, 4.0, 16.0)]))
+            days.step(day, DayWeather(*[np.full(60, value) for value in (15.0, 8.0, 18.0, 4.0, 16.0)]))
             if chance == 0.0:
                 lodged |= days.shown()["lodged"] > 0
         yields[chance] = days.yields

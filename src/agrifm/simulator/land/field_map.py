@@ -13,10 +13,17 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 
 from agrifm.grid import Grid
-from agrifm.simulator.land.dealing import deal_crops
-from agrifm.simulator.land.division import divide
-from agrifm.simulator.land.landshape import LandShape
-from agrifm.simulator.land.network import Edges, Indices, Numbers, Shapes, draw_network, largest_part, strips
+from agrifm.simulator.land.division import assign_crops, divide_into_parcels
+from agrifm.simulator.land.landscape import (
+    Edges,
+    Indices,
+    Landscape,
+    Numbers,
+    Shapes,
+    draw_road_network,
+    largest_part,
+    strips,
+)
 from agrifm.simulator.land.obstacles import forests, ponds, village_ground, villages
 
 GROUND_PIXEL = 5
@@ -25,11 +32,11 @@ MARGIN, HEDGE, SETTLEMENT, FOREST, WATER, ROAD = "margin", "hedge", "settlement"
 NO_CROPS = (MARGIN, HEDGE, SETTLEMENT, FOREST, WATER, ROAD)
 """Covers that are no crops. Each landscape cell has one field of margin, of hedge and of settlement; all water is one
 field, and so are all roads; a forest has a field for each stand."""
-LEAST_STAND = 1000.0
+MIN_STAND_AREA = 1000.0
 """Square metres of a parcel that must lie in a forest for them to be cut off."""
-MOSTLY = 0.75
+FOREST_MAJORITY = 0.75
 """A parcel of which more lies in a forest is forest as a whole, so that forests end partly at borders of parcels."""
-SHORE = 6.0
+SHORE_WIDTH = 6.0
 """Grass around ponds, metres."""
 WIDE_GALLERY = 20.0
 """Metres; wider belts of trees along a river are forest, narrower ones hedge."""
@@ -37,9 +44,9 @@ VILLAGE = (MARGIN, SETTLEMENT, HEDGE, ROAD)
 """Covers of the ground of villages, in the order of `obstacles.village_ground`."""
 STAND, SHARED = 1 << 30, 1 << 31
 """Added to the number of a piece for its part under forest, and to that of a cover for what a cell has in common."""
-HALF = 1 << 14
+CELL_KEY_OFFSET = 1 << 14
 """Rows and columns of landscape cells on either side of the first that keys can name."""
-NOWHERE = shapely.Polygon()
+EMPTY_POLYGON = shapely.Polygon()
 
 
 @dataclass(frozen=True)
@@ -60,32 +67,32 @@ class Land:
     """(rows, columns) place of each pixel's field in `covers`."""
 
 
-def draw_land(shape: LandShape, shares: Mapping[str, float], seed: int, grid: Grid) -> Land:
+def draw_land(landscape: Landscape, shares: Mapping[str, float], seed: int, grid: Grid) -> Land:
     """The land of a window.
 
     Args:
-        shape: the look of the region's land.
+        landscape: the look of the region's land.
         shares: share of the cropped area of each crop.
         seed: another seed, another land.
         grid: pixels of `GROUND_PIXEL` metres in the region's UTM zone.
     """
     assert grid.resolution == GROUND_PIXEL, f"the land is drawn in pixels of {GROUND_PIXEL} m"
-    network = draw_network(shape, seed, grid.bounds)
-    pieces, between = divide(shape, seed, network)
-    settled, lakes = villages(shape, seed, network), ponds(shape, seed, network)
-    shores = shapely.buffer(lakes, SHORE, quad_segs=2)
-    dry = _without(pieces.outline, np.concatenate([settled.outline, shores]))
-    parcels, stands = _cut_by_forest(dry, forests(shape, seed, network)[pieces.cell])
-    parcels[shapely.area(parcels) < shape.parcel_least * 1e4] = NOWHERE
-    crops = deal_crops(shares, seed, network, pieces, shapely.area(parcels))
+    network = draw_road_network(landscape, seed, grid.bounds)
+    parcels, borders = divide_into_parcels(landscape, seed, network)
+    settled, lakes = villages(landscape, seed, network), ponds(landscape, seed, network)
+    shores = shapely.buffer(lakes, SHORE_WIDTH, quad_segs=2)
+    dry = _without(parcels.outline, np.concatenate([settled.outline, shores]))
+    fields, stands = _cut_by_forest(dry, forests(landscape, seed, network)[parcels.cell])
+    fields[shapely.area(fields) < landscape.parcel_least * 1e4] = EMPTY_POLYGON
+    crops = assign_crops(shares, seed, network, parcels, shapely.area(fields))
 
     row, col = network.row, network.col
-    keys = _keys(row[pieces.cell], col[pieces.cell], pieces.number)
+    keys = _keys(row[parcels.cell], col[parcels.cell], parcels.number)
     layers = [
         _shared(network.whole, row, col, MARGIN),
         _Layer(stands, keys | STAND, np.full(len(keys), FOREST), own=True),
-        _Layer(parcels, keys, crops, own=True),
-        _shared(between.outline, row[between.cell], col[between.cell], np.where(between.track, ROAD, HEDGE)),
+        _Layer(fields, keys, crops, own=True),
+        _shared(borders.outline, row[borders.cell], col[borders.cell], np.where(borders.track, ROAD, HEDGE)),
         _shared(settled.outline, settled.row, settled.col, SETTLEMENT),
         *_along_edges(network.edges),
         _shared(shores, row, col, MARGIN),
@@ -105,13 +112,13 @@ def _without(outlines: Shapes, obstacles: Shapes) -> Shapes:
 
 def _cut_by_forest(outlines: Shapes, woods: Shapes) -> tuple[Shapes, Shapes]:
     """What forest leaves of each outline, and the stand that it takes: all where it has most, else its part."""
-    parcels, stands = outlines.copy(), np.full(len(outlines), NOWHERE, object)
+    parcels, stands = outlines.copy(), np.full(len(outlines), EMPTY_POLYGON, object)
     near = np.flatnonzero(shapely.intersects(outlines, woods))
     wooded = shapely.intersection(outlines[near], woods[near])
     covered = shapely.area(wooded)
-    most = covered > MOSTLY * shapely.area(outlines[near])
-    stands[near[most]], parcels[near[most]] = outlines[near[most]], NOWHERE
-    some = ~most & (covered > LEAST_STAND)
+    most = covered > FOREST_MAJORITY * shapely.area(outlines[near])
+    stands[near[most]], parcels[near[most]] = outlines[near[most]], EMPTY_POLYGON
+    some = ~most & (covered > MIN_STAND_AREA)
     stands[near[some]] = largest_part(wooded[some])
     parcels[near[some]] = largest_part(shapely.difference(outlines[near[some]], stands[near[some]]))
     return parcels, stands
@@ -129,8 +136,8 @@ class _Layer:
 
 
 def _keys(row: Indices, col: Indices, number: Indices) -> Indices:
-    """Keys of fields from their cell (within `HALF` rows and columns of the first) and number in it (below 2 ** 32)."""
-    return np.asarray(((row + HALF) * 2 * HALF + col + HALF) << 32 | number)
+    """Keys of fields from the row and column of their cell, and a number below 2 ** 32 in the cell."""
+    return np.asarray(((row + CELL_KEY_OFFSET) * 2 * CELL_KEY_OFFSET + col + CELL_KEY_OFFSET) << 32 | number)
 
 
 def _shared_keys(row: Indices, col: Indices, cover: Indices) -> Indices:
@@ -180,8 +187,8 @@ def _painted(layers: list[_Layer], grid: Grid, seed: int, turn: float) -> Land:
     ground = np.array([NO_CROPS.index(name) for name in VILLAGE])[
         village_ground(seed, turn, grid.x[cols], grid.y[rows])
     ]
-    row, col = np.divmod(keys[field[rows, cols]] >> 32, 2 * HALF)
-    in_villages = _shared_keys(row - HALF, col - HALF, ground)
+    row, col = np.divmod(keys[field[rows, cols]] >> 32, 2 * CELL_KEY_OFFSET)
+    in_villages = _shared_keys(row - CELL_KEY_OFFSET, col - CELL_KEY_OFFSET, ground)
     listed = np.union1d(keys, in_villages)
     field = np.searchsorted(listed, keys).astype(np.int32)[field]
     field[rows, cols] = np.searchsorted(listed, in_villages)

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import kstest
 
-from agrifm.simulator.draw import _mixed, field_noise, normal, uniform
+from agrifm.simulator.keyed_random import _mixed, normal, smooth_noise, uniform
 
 
 def test_the_mixing_is_that_of_splitmix64():
@@ -45,7 +45,7 @@ def test_numbers_are_uniform_and_normal():
 
 
 def _noise(x: NDArray[np.float64], y: NDArray[np.float64], scale: float) -> NDArray[np.float32]:
-    return field_noise(1, "noise", x[None], y[:, None], scale)
+    return smooth_noise(1, "noise", x[None], y[:, None], scale)
 
 
 def test_noise_at_a_place_is_the_same_in_every_window_and_alone():
@@ -53,7 +53,7 @@ def test_noise_at_a_place_is_the_same_in_every_window_and_alone():
     whole = _noise(x, y, 250)
     np.testing.assert_array_equal(whole[100:150, 37:200], _noise(x[37:200], y[100:150], 250))
     some = np.array([5, 120, 299])
-    alone = field_noise(1, "noise", x[some], y[some], 250)
+    alone = smooth_noise(1, "noise", x[some], y[some], 250)
     np.testing.assert_allclose(alone, whole[some, some], atol=2e-5)
 
 

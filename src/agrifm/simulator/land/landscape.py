@@ -6,13 +6,84 @@ cell that begins with it; edges 'across' run along a row of cells, edges 'up' al
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
-from agrifm.simulator.draw import field_noise, uniform
-from agrifm.simulator.land.landshape import LandShape
+from agrifm.simulator.keyed_random import smooth_noise, uniform
+from agrifm.validation import Frozen
+
+
+class Landscape(Frozen):
+    """The look of the land; a landscape cell is the land between four roads."""
+
+    cell: float = Field(ge=500, le=5000)
+    """Side of a landscape cell, metres."""
+    irregularity: float = Field(ge=0, le=1)
+    """0 = cells are squares, 1 = their corners lie up to a quarter of a side off, and rows of cells wind."""
+    bend: float = Field(ge=0, le=0.1)
+    """How far roads and borders swing out, as a share of their length."""
+    paved: float = Field(ge=0, le=1)
+    """Share of the cells' edges that are paved roads; most others are tracks."""
+    parcel_median: float = Field(gt=0)
+    """Median area of the parcels, hectares."""
+    parcel_spread: float = Field(gt=0, le=1.5)
+    """Standard deviation of the logarithm of their areas."""
+    parcel_least: float = Field(gt=0)
+    """Area of the smallest parcels, hectares."""
+    parcel_most: float = Field(gt=0)
+    """Area of the largest parcels, hectares."""
+    elongation: float = Field(ge=1.5, le=4)
+    """About the median ratio of a parcel's length to its width."""
+    track_block: float = Field(gt=0)
+    """Blocks of parcels of more hectares than this are divided by tracks."""
+    hedges: float = Field(ge=0, le=1)
+    """Share of the borders between parcels along which a hedge or a row of trees stands."""
+    hedge_width: tuple[float, float]
+    """Least and greatest width of hedges and tree rows, metres."""
+    margins: float = Field(ge=0, le=1)
+    """Share of the borders along which a strip of grass is left."""
+    margin_width: tuple[float, float]
+    """Least and greatest width of such strips, metres."""
+    forest: float = Field(ge=0, le=0.8)
+    """Share of the land under forest."""
+    forest_size: float = Field(gt=0)
+    """About how large forests and the open land between them are, metres."""
+    villages: float = Field(ge=0, le=1)
+    """Share of the cells' corners at which a village lies."""
+    village_radius: tuple[float, float]
+    """Least and greatest radius of villages, metres."""
+    farms: float = Field(ge=0, le=1)
+    """Share of the cells' edges at which a farmstead lies."""
+    rivers: int = Field(ge=0)
+    """Every so many rows of cells a river runs between two rows; 0 = none."""
+    river_width: tuple[float, float]
+    """Least and greatest width of rivers, metres."""
+    gallery: float = Field(ge=0, le=150)
+    """Width of the trees along each bank of a river, metres."""
+    ponds: float = Field(ge=0, le=1)
+    """Share of the cells with a pond."""
+    pond_radius: tuple[float, float]
+    """Least and greatest radius of ponds, metres."""
+
+    @model_validator(mode="after")
+    def _numbers_fit_together(self) -> Self:
+        if not self.parcel_least < self.parcel_median < self.parcel_most:
+            raise ValueError(
+                f"parcels of {self.parcel_least:g} to {self.parcel_most:g} ha cannot have a median of "
+                f"{self.parcel_median:g} ha"
+            )
+        if self.parcel_most * 1e4 > self.cell**2 / 2:
+            raise ValueError(f"parcels of {self.parcel_most:g} ha are too large for cells of {self.cell:g} m")
+        if max(*self.village_radius, *self.pond_radius) > self.cell / 4:
+            raise ValueError(f"villages and ponds must have a radius of at most a quarter of `cell` ({self.cell:g} m)")
+        if self.hedges + self.margins > 1:
+            raise ValueError("`hedges` and `margins` are shares of the same borders and exceed 1 together")
+        return self
+
 
 Numbers = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -21,7 +92,7 @@ Bounds = tuple[float, float, float, float]
 
 WARP, WARP_CELLS = 0.5, 7
 """How far the lattice winds at an irregularity of 1, and over how many cells; both in cells."""
-ALONG = np.linspace(0, 1, 13)
+EDGE_POSITIONS = np.linspace(0, 1, 13)
 """Where the points of an edge lie between its corners."""
 MEANDER = 0.15
 """How far rivers swing out, as a share of an edge's length."""
@@ -33,7 +104,7 @@ VERGE = 2.0
 """Grass on each side of a road, metres."""
 TRACKS = 0.7
 """Share of the edges without a paved road that are tracks; the others are mere borders."""
-NEAR = 200.0
+MAX_EDGE_REACH = 200.0
 """Nothing along an edge reaches further, metres."""
 
 
@@ -61,7 +132,7 @@ class Edges:
 
 
 @dataclass(frozen=True)
-class Network:
+class RoadNetwork:
     """The landscape cells of a window; arrays (cells,)."""
 
     turn: float
@@ -76,15 +147,15 @@ class Network:
     """The edges that end at corners of these cells, each once."""
 
 
-def draw_network(shape: LandShape, seed: int, bounds: Bounds) -> Network:
+def draw_road_network(landscape: Landscape, seed: int, bounds: Bounds) -> RoadNetwork:
     """The cells of which anything may show in a window (left, bottom, right, top; metres)."""
     turn = float((uniform(seed, "turn of the lattice") - 0.5) * np.pi / 2)
-    rows, cols = _range(shape, turn, bounds)
-    across, up = _curves(shape, seed, turn, rows, cols)
+    rows, cols = _range(landscape, turn, bounds)
+    across, up = _curves(landscape, seed, turn, rows, cols)
     high, wide = len(rows), len(cols)
     ring = [across[:high, :wide, :-1], up[:high, 1:, :-1], across[1:, :wide, :0:-1], up[:high, :wide, :0:-1]]
     whole = np.asarray(shapely.polygons(np.concatenate(ring, axis=2)), object).ravel()
-    shows = shapely.dwithin(whole, shapely.box(*bounds), NEAR + shape.village_radius[1])
+    shows = shapely.dwithin(whole, shapely.box(*bounds), MAX_EDGE_REACH + landscape.village_radius[1])
 
     # Edges in one list: all 'across', row by row, then all 'up'. A cell's own four are on its sides; at its corners end
     # eight more, which may reach into it.
@@ -97,15 +168,15 @@ def draw_network(shape: LandShape, seed: int, bounds: Bounds) -> Network:
         axis=1,
     )
     used, side = np.unique(sides, return_inverse=True)
-    lines = shapely.linestrings(np.concatenate([across, up]).reshape(-1, len(ALONG), 2)[used])
+    lines = shapely.linestrings(np.concatenate([across, up]).reshape(-1, len(EDGE_POSITIONS), 2)[used])
     at = used % len(row)
-    edges = _along_edges(shape, seed, rows[0] + row[at], cols[0] + col[at], used >= len(row), lines)
+    edges = _along_edges(landscape, seed, rows[0] + row[at], cols[0] + col[at], used >= len(row), lines)
 
     around = shapely.union_all(strips(edges.line, edges.reach)[side.reshape(sides.shape)], axis=1)
     # Edges that swing out far may cross in a very narrow cell.
     sound = largest_part(shapely.make_valid(whole[shows]))
     interior = largest_part(shapely.difference(sound, around))
-    return Network(turn, rows[cell_row], cols[cell_col], whole[shows], interior, edges)
+    return RoadNetwork(turn, rows[cell_row], cols[cell_col], whole[shows], interior, edges)
 
 
 def strips(lines: Shapes, half_width: Numbers) -> Shapes:
@@ -123,48 +194,48 @@ def largest_part(shapes: Shapes) -> Shapes:
     return found
 
 
-def _range(shape: LandShape, turn: float, bounds: Bounds) -> tuple[Indices, Indices]:
+def _range(landscape: Landscape, turn: float, bounds: Bounds) -> tuple[Indices, Indices]:
     """Rows and columns of the lattice among which all cells of a window are."""
     left, bottom, right, top = bounds
     x, y = np.array([left, right, left, right]), np.array([bottom, bottom, top, top])
-    off = 2.5 + shape.irregularity * (0.25 + 4 * WARP)
-    along = (x * np.cos(turn) + y * np.sin(turn)) / shape.cell
-    over = (y * np.cos(turn) - x * np.sin(turn)) / shape.cell
+    off = 2.5 + landscape.irregularity * (0.25 + 4 * WARP)
+    along = (x * np.cos(turn) + y * np.sin(turn)) / landscape.cell
+    over = (y * np.cos(turn) - x * np.sin(turn)) / landscape.cell
     rows = np.arange(int(np.floor(over.min() - off)), int(np.ceil(over.max() + off)))
     return rows, np.arange(int(np.floor(along.min() - off)), int(np.ceil(along.max() + off)))
 
 
-def _curves(shape: LandShape, seed: int, turn: float, rows: Indices, cols: Indices) -> tuple[Numbers, Numbers]:
+def _curves(landscape: Landscape, seed: int, turn: float, rows: Indices, cols: Indices) -> tuple[Numbers, Numbers]:
     """Points of the edges that begin at the cells' corners: across, up, each (rows + 1, columns + 1, points, 2).
 
     Edges are Hermite curves, so that roads run through their corners without a kink.
     """
-    corner = _corners(shape, seed, turn, np.arange(rows[0] - 1, rows[-1] + 4), np.arange(cols[0] - 1, cols[-1] + 4))
+    corner = _corners(landscape, seed, turn, np.arange(rows[0] - 1, rows[-1] + 4), np.arange(cols[0] - 1, cols[-1] + 4))
     row, col = np.arange(rows[0], rows[-1] + 2)[:, None], np.arange(cols[0], cols[-1] + 2)[None]
-    river = np.where(_is_river(shape, row), MEANDER, 0) + np.zeros(col.shape)
+    river = np.where(_is_river(landscape, row), MEANDER, 0) + np.zeros(col.shape)
     across = _hermite(*(corner[1:-2, start : start + len(cols) + 1] for start in range(4)))
     up = _hermite(*(corner[start : start + len(rows) + 1, 1:-2] for start in range(4)))
     return (
-        _bent(across, np.maximum(river, shape.bend), seed, "bend across", row, col),
-        _bent(up, np.full(river.shape, shape.bend), seed, "bend up", row, col),
+        _bent(across, np.maximum(river, landscape.bend), seed, "bend across", row, col),
+        _bent(up, np.full(river.shape, landscape.bend), seed, "bend up", row, col),
     )
 
 
-def _corners(shape: LandShape, seed: int, turn: float, rows: Indices, cols: Indices) -> Numbers:
+def _corners(landscape: Landscape, seed: int, turn: float, rows: Indices, cols: Indices) -> Numbers:
     """Corners in metres, (rows, columns, 2)."""
     place = []
     row, col = rows[:, None], cols[None]
     for axis, regular in (("along", col + 0.0 * row), ("over", row + 0.0 * col)):
         jitter = 0.5 * (uniform(seed, f"corner {axis}", row, col) - 0.5)
-        warp = WARP * field_noise(seed, f"warp {axis}", col.astype(np.float64), row.astype(np.float64), WARP_CELLS)
-        place.append(shape.cell * (regular + shape.irregularity * (jitter + warp)))
+        warp = WARP * smooth_noise(seed, f"warp {axis}", col.astype(np.float64), row.astype(np.float64), WARP_CELLS)
+        place.append(landscape.cell * (regular + landscape.irregularity * (jitter + warp)))
     along, over = place
     return np.stack([along * np.cos(turn) - over * np.sin(turn), along * np.sin(turn) + over * np.cos(turn)], axis=-1)
 
 
 def _hermite(before: Numbers, begin: Numbers, end: Numbers, after: Numbers) -> Numbers:
     """Curves between corners with the directions of their neighbours, (rows, columns, points, 2)."""
-    s = ALONG[:, None]
+    s = EDGE_POSITIONS[:, None]
     depart, arrive = (end - before)[:, :, None] / 2, (after - begin)[:, :, None] / 2
     rise = s**2 * (3 - 2 * s)
     return np.asarray(
@@ -182,33 +253,35 @@ def _bent(curve: Numbers, bend: Numbers, seed: int, purpose: str, row: Indices, 
     swing = np.zeros(curve.shape[:3])
     for wave in (1, 2, 3):
         size = 3 * (uniform(seed, purpose, row, col, wave) - 0.5) / wave
-        swing += (bend * size)[..., None] * np.sin(wave * np.pi * ALONG) * np.sin(np.pi * ALONG)
+        swing += (bend * size)[..., None] * np.sin(wave * np.pi * EDGE_POSITIONS) * np.sin(np.pi * EDGE_POSITIONS)
     return np.asarray(curve + sideways * swing[..., None])
 
 
-def _is_river(shape: LandShape, row: Indices) -> NDArray[np.bool_]:
+def _is_river(landscape: Landscape, row: Indices) -> NDArray[np.bool_]:
     """Whether a river runs along the edges across that begin these rows."""
-    return row % shape.rivers == 0 if shape.rivers else np.zeros(row.shape, bool)
+    return row % landscape.rivers == 0 if landscape.rivers else np.zeros(row.shape, bool)
 
 
-def _along_edges(shape: LandShape, seed: int, row: Indices, col: Indices, up: NDArray[np.bool_], line: Shapes) -> Edges:
+def _along_edges(
+    landscape: Landscape, seed: int, row: Indices, col: Indices, up: NDArray[np.bool_], line: Shapes
+) -> Edges:
     """What lies along edges."""
 
     def drawn(purpose: str) -> Numbers:
         return uniform(seed, purpose, row, col, up)
 
-    river = _is_river(shape, row) & ~up
-    paved = drawn("paved") < shape.paved
+    river = _is_river(landscape, row) & ~up
+    paved = drawn("paved") < landscape.paved
     width = np.where(paved, ROAD_WIDTH, np.where(drawn("track") < TRACKS, TRACK_WIDTH, 0))
     width = np.where(up & (col % MAIN_ROADS == 0), MAIN_WIDTH, width)
     road = np.where(river, 0, width / 2)
     verge = np.where(river, 0, np.maximum(road + VERGE, 1))
-    thin, thick = shape.hedge_width
-    hedged = ~river & (drawn("hedge along the edge") < 1.5 * shape.hedges)
-    narrow, broad = shape.river_width
+    thin, thick = landscape.hedge_width
+    hedged = ~river & (drawn("hedge along the edge") < 1.5 * landscape.hedges)
+    narrow, broad = landscape.river_width
     # A river keeps its width along its row of cells; its trees change from edge to edge.
     water = np.where(river, (narrow + (broad - narrow) * uniform(seed, "width of the river", row)) / 2, 0)
-    trees = shape.gallery * (0.3 + 0.7 * drawn("width of the gallery"))
+    trees = landscape.gallery * (0.3 + 0.7 * drawn("width of the gallery"))
     return Edges(
         row,
         col,

@@ -16,14 +16,12 @@ from rasterio.warp import Resampling, reproject
 
 from agrifm.grid import Grid
 from agrifm.season import day_number
-from agrifm.simulator.acquisition.composite import MODIS_PIXEL
-from agrifm.simulator.acquisition.encode import mgrs_square
-from agrifm.simulator.acquisition.orbits import Pass
+from agrifm.simulator.acquisition.level2 import mgrs_square
+from agrifm.simulator.acquisition.modis import MODIS_PIXEL
+from agrifm.simulator.acquisition.orbits import Overpass
 from agrifm.simulator.acquisition.sky import sky_at
-from agrifm.simulator.acquisition.view import geometry
-from agrifm.simulator.granule import Granule
-from agrifm.simulator.lattice import Lattice
-from agrifm.simulator.plan import Plan
+from agrifm.simulator.footprint import Lattice
+from agrifm.simulator.granule import Granule, Simulation
 
 S2, LANDSAT, MODIS = "sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061"
 S2_KEYS = {10: ("blue", "green", "red", "nir"), 20: ("rededge1", "rededge2", "rededge3", "nir08", "swir16", "swir22")}
@@ -51,18 +49,22 @@ def day_of(item: pystac.Item) -> int:
     return day_number(item.datetime.date())
 
 
-def clear(granule: Granule, taken: Pass, grid: Grid) -> NDArray[np.bool_]:
+def clear(granule: Granule, overpass: Overpass, grid: Grid) -> NDArray[np.bool_]:
     """Where neither a cloud nor its shadow nor cirrus is."""
     lattice = Lattice.around(grid, 60)
-    sky = sky_at(granule.region.sky, granule.seed, taken, lattice.x[None], lattice.y[:, None])
+    sky = sky_at(granule.region.sky, granule.seed, overpass, lattice.x[None], lattice.y[:, None])
     return np.all([lattice.onto(plane) <= 0 for plane in (sky.cloud, sky.shadow, sky.cirrus - 1e-9)], axis=0)
 
 
-def pairs(items: dict[str, list[pystac.Item]], plan: Plan, collection: str) -> Iterator[tuple[pystac.Item, Pass]]:
+def pairs(
+    items: dict[str, list[pystac.Item]], simulation: Simulation, collection: str
+) -> Iterator[tuple[pystac.Item, Overpass]]:
     """Items with the pass that they show."""
-    taken = {one.passes[0].moment: one.passes[0] for one in plan.acquisitions if one.collection == collection}
+    overpass = {
+        one.overpasses[0].moment: one.overpasses[0] for one in simulation.acquisitions if one.collection == collection
+    }
     for item in items[collection]:
-        yield item, taken[item.datetime]
+        yield item, overpass[item.datetime]
 
 
 def within(off: NDArray[Any]) -> bool:
@@ -70,19 +72,21 @@ def within(off: NDArray[Any]) -> bool:
     return bool(off.mean() < 0.02 and np.quantile(off, 0.95) < 0.06)
 
 
-def test_sentinel_2_decodes_to_the_ground(items: dict[str, list[pystac.Item]], plan: Plan, granule: Granule):
+def test_sentinel_2_decodes_to_the_ground(
+    items: dict[str, list[pystac.Item]], simulation: Simulation, granule: Granule
+):
     """Reflectance = (number - 1000) / 10000 from processing baseline 04.00 on, number / 10000 before (ESA)."""
     checked: list[str] = []
-    for item, taken in pairs(items, plan, S2):
+    for item, overpass in pairs(items, simulation, S2):
         baseline = item.properties["s2:processing_baseline"]
         for camera in granule.cameras[S2]:
             size = int(camera.grid.resolution)
-            here = clear(granule, taken, camera.grid) & (pixels(item, S2_KEYS[size][0]) > 0)
+            here = clear(granule, overpass, camera.grid) & (pixels(item, S2_KEYS[size][0]) > 0)
             if here.sum() < 2000:
                 continue
             rows, cols = camera.grid.shape
-            bands, angles = camera.bands, geometry(taken)
-            truth = granule.ground.reflectance(camera.footprint, taken.day, bands, angles)
+            bands, angles = camera.bands, overpass.geometry
+            truth = granule.ground.reflectance(camera.footprint, overpass.day, bands, angles)
             planes = truth.T.reshape(len(bands), rows + 2, cols + 2)[:, 1:-1, 1:-1]
             assert transform(item, S2_KEYS[size][0]) == camera.grid.transform
             for key, expected in zip(S2_KEYS[size], planes, strict=True):
@@ -103,16 +107,16 @@ def test_the_offset_is_stated_where_it_applies(items: dict[str, list[pystac.Item
     assert baselines == {"03.01", "05.10"}
 
 
-def test_landsat_decodes_to_the_ground(items: dict[str, list[pystac.Item]], plan: Plan, granule: Granule):
+def test_landsat_decodes_to_the_ground(items: dict[str, list[pystac.Item]], simulation: Simulation, granule: Granule):
     """Reflectance = 0.0000275 x number - 0.2 (USGS)."""
     (camera,) = granule.cameras[LANDSAT]
     rows, cols = camera.grid.shape
     checked = 0
-    for item, taken in pairs(items, plan, LANDSAT):
-        here = clear(granule, taken, camera.grid) & (pixels(item, "red") > 0)
+    for item, overpass in pairs(items, simulation, LANDSAT):
+        here = clear(granule, overpass, camera.grid) & (pixels(item, "red") > 0)
         if here.sum() < 500:
             continue
-        truth = granule.ground.reflectance(camera.footprint, taken.day, camera.bands, geometry(taken))
+        truth = granule.ground.reflectance(camera.footprint, overpass.day, camera.bands, overpass.geometry)
         planes = truth.T.reshape(len(camera.bands), rows + 2, cols + 2)[:, 1:-1, 1:-1]
         for key, expected in zip(LANDSAT_KEYS, planes, strict=True):
             off = np.abs(pixels(item, key) * 0.0000275 - 0.2 - expected)[here]
@@ -140,10 +144,12 @@ def test_fill_is_where_the_swath_ends(items: dict[str, list[pystac.Item]]):
     assert cut == 0  # 1.2 km: the edge of orbit 94 runs two kilometres east of it
 
 
-def test_modis_decodes_to_the_ground_of_its_day(items: dict[str, list[pystac.Item]], plan: Plan, granule: Granule):
+def test_modis_decodes_to_the_ground_of_its_day(
+    items: dict[str, list[pystac.Item]], simulation: Simulation, granule: Granule
+):
     """Reflectance = number / 10000, fill -28672; each pixel shows the ground on its own day of year."""
     year = day_number(date(2024, 1, 1))
-    daily = {one.day: one for whole in plan.acquisitions if whole.collection == MODIS for one in whole.passes}
+    daily = {one.day: one for whole in simulation.acquisitions if whole.collection == MODIS for one in whole.overpasses}
     bands = [band for camera in granule.cameras[LANDSAT] for band in camera.bands if band.name in ("B04", "B05")]
     errors: list[NDArray[Any]] = []
     for item in items[MODIS]:
@@ -159,10 +165,10 @@ def test_modis_decodes_to_the_ground_of_its_day(items: dict[str, list[pystac.Ite
     assert np.quantile(off, 0.9) < 0.04
 
 
-def _image(granule: Granule, taken: Pass, band: Any) -> NDArray[np.float32]:
+def _image(granule: Granule, overpass: Overpass, band: Any) -> NDArray[np.float32]:
     (camera,) = granule.cameras[LANDSAT]
     rows, cols = camera.grid.shape
-    truth = granule.ground.reflectance(camera.footprint, taken.day, [band], geometry(taken))
+    truth = granule.ground.reflectance(camera.footprint, overpass.day, [band], overpass.geometry)
     return truth[:, 0].reshape(rows + 2, cols + 2)[1:-1, 1:-1]
 
 

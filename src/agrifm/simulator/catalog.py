@@ -16,21 +16,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pystac
+import rasterio
 from shapely import total_bounds
 from shapely.geometry import mapping, shape
 
 from agrifm.errors import ConfigError
 from agrifm.files import require_ours, write_directory
 from agrifm.season import Season
-from agrifm.simulator.acquisition.encode import TITLES, Scene
-from agrifm.simulator.granule import Acquisition
-from agrifm.simulator.plan import Plan
+from agrifm.simulator.acquisition.level2 import TITLES, Level2Scene, RasterAsset
+from agrifm.simulator.granule import Acquisition, Simulation
 from agrifm.simulator.region import read_region
-from agrifm.simulator.truth_files import Truth, write_cog
+from agrifm.simulator.truth import COG, TruthWriter
 from agrifm.work import progress, run_tiles
 
 KIND = "season"
-SHORTEST_SEASON, LONGEST_SEASON = 28, 366
+MIN_SEASON_DAYS, MAX_SEASON_DAYS = 28, 366
 """Days."""
 
 
@@ -60,59 +60,59 @@ def simulate(
     if not 1900 <= year <= 2100:
         raise ConfigError(f"simulating a season: the year {year} is not between 1900 and 2100; give another")
     dates = season or described.orbits.season(year)
-    if not SHORTEST_SEASON <= dates.days <= LONGEST_SEASON:
+    if not MIN_SEASON_DAYS <= dates.days <= MAX_SEASON_DAYS:
         raise ConfigError(
             f"simulating a season: {dates.start} to {dates.end} are {dates.days} days; give a month "
-            f"({SHORTEST_SEASON} days) at the least and a year ({LONGEST_SEASON} days) at the most"
+            f"({MIN_SEASON_DAYS} days) at the least and a year ({MAX_SEASON_DAYS} days) at the most"
         )
-    return write(directory, Plan.of(described, size, seed, dates))
+    return write_season(directory, Simulation.of(described, size, seed, dates))
 
 
-def write(directory: Path, plan: Plan) -> Path:
+def write_season(directory: Path, simulation: Simulation) -> Path:
     """Write what was planned and return the path of the catalogue.
 
     Raises:
         OutputError: the directory holds something else than a simulated season, or the disk is too small.
     """
     require_ours(directory, KIND)
-    plan.require_space(directory, KIND)
+    simulation.require_space(directory, KIND)
     with write_directory(directory, KIND) as partial:
-        _write_catalogue(partial, _write_scenes(partial, plan), plan.season)
+        _write_catalogue(partial, _write_scenes(partial, simulation), simulation.season)
     return directory / "catalog.json"
 
 
-def _write_scenes(root: Path, plan: Plan) -> list[pystac.Item]:
+def _write_scenes(root: Path, simulation: Simulation) -> list[pystac.Item]:
     """Render and write every scene, and the truth; items in order of collection and day."""
     workers = min(4, os.cpu_count() or 1)
-    truth = Truth.begin(root, plan)
+    truth = TruthWriter.begin(root, simulation.region, simulation.area, simulation.grid)
     items: dict[tuple[Acquisition, str], pystac.Item] = {}
-    total = len(plan.windows) * len(plan.acquisitions)
+    total = len(simulation.windows) * len(simulation.acquisitions)
     with progress("simulating scenes", total) as advance, ThreadPoolExecutor(workers) as threads:
-        for part in plan.windows:
-            for acquisition, item in _write_granule(root, plan, part, truth, threads, workers):
+        for part in simulation.windows:
+            for acquisition, item in _write_granule(root, simulation, part, truth, threads, workers):
                 if item is not None:
                     items[acquisition, part] = item
                 advance(1)
     truth.finish()
-    order = [(taken, part) for taken in plan.acquisitions for part in plan.windows]
+    order = [(taken, part) for taken in simulation.acquisitions for part in simulation.windows]
     return [items[key] for key in order if key in items]
 
 
 def _write_granule(
-    root: Path, plan: Plan, part: str, truth: Truth, threads: Executor, workers: int
+    root: Path, simulation: Simulation, part: str, truth: TruthWriter, threads: Executor, workers: int
 ) -> Iterator[tuple[Acquisition, pystac.Item | None]]:
     """Write the scenes of a granule; yields items as they are finished, None where a swath covers nothing of it."""
-    granule = plan.granule(part)
-    truth.add(granule)
+    granule = simulation.granule(part)
+    truth.add(simulation.windows[part], *granule.truth(truth.legend), granule.parcels(truth.area))
 
     def take(acquisition: Acquisition) -> pystac.Item | None:
         scene = granule.scene(acquisition)
         return None if scene is None else _write_scene(root, scene)
 
-    yield from run_tiles(take, plan.acquisitions, threads, ahead=workers)
+    yield from run_tiles(take, simulation.acquisitions, threads, ahead=workers)
 
 
-def _write_scene(root: Path, scene: Scene) -> pystac.Item:
+def _write_scene(root: Path, scene: Level2Scene) -> pystac.Item:
     folder = root / scene.collection / scene.id
     folder.mkdir(parents=True)
     item = pystac.Item(
@@ -125,12 +125,30 @@ def _write_scene(root: Path, scene: Scene) -> pystac.Item:
     )
     item.collection_id = scene.collection
     for key, raster in scene.rasters.items():
-        write_cog(folder / f"{key}.tif", raster)
+        _write_cog(folder / f"{key}.tif", raster)
         item.add_asset(
             key,
             pystac.Asset(f"./{key}.tif", media_type=pystac.MediaType.COG, roles=["data"], extra_fields=raster.fields),
         )
     return item
+
+
+def _write_cog(path: Path, raster: RasterAsset) -> None:
+    """One band as a cloud-optimised GeoTIFF, without overviews: scenes are small, and they would double the time."""
+    rows, cols = raster.values.shape
+    profile = {
+        **COG,
+        "overviews": "NONE",
+        "width": cols,
+        "height": rows,
+        "count": 1,
+        "dtype": raster.values.dtype,
+        "crs": rasterio.crs.CRS.from_user_input(raster.crs),
+        "transform": raster.transform,
+        "nodata": raster.nodata,
+    }
+    with rasterio.open(path, "w", **profile) as file:
+        file.write(raster.values, 1)
 
 
 def _write_catalogue(root: Path, items: list[pystac.Item], season: Season) -> None:

@@ -17,13 +17,12 @@ from shapely import Polygon
 
 from agrifm.grid import Grid
 from agrifm.season import day_date, day_number
-from agrifm.simulator.acquisition.composite import MODIS_CORNER, MODIS_PIXEL, SINUSOIDAL, Composite, SinusoidalGrid
-from agrifm.simulator.acquisition.masks import Colours, find, landsat_quality, scene_classes
-from agrifm.simulator.acquisition.orbits import COMPOSITE_DAYS, Pass
+from agrifm.simulator.acquisition.cloud_masks import MaskBands, detect_clouds, landsat_quality, scene_classes
+from agrifm.simulator.acquisition.modis import MODIS_CORNER, MODIS_PIXEL, SINUSOIDAL, ModisComposite, SinusoidalGrid
+from agrifm.simulator.acquisition.orbits import COMPOSITE_DAYS, Overpass, SwathCoverage
 from agrifm.simulator.acquisition.sky import ANGSTROM
-from agrifm.simulator.acquisition.swath import Covered
 from agrifm.simulator.acquisition.view import View
-from agrifm.simulator.draw import uniform
+from agrifm.simulator.keyed_random import uniform
 
 SENTINEL_2, LANDSAT, MODIS = "sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061"
 TITLES = {
@@ -59,7 +58,7 @@ MODIS_CIRRUS = (0.006, 0.015, 0.03)
 
 
 @dataclass(frozen=True)
-class Raster:
+class RasterAsset:
     """One asset: its pixels and the STAC fields that describe them."""
 
     values: NDArray[Any]
@@ -70,7 +69,7 @@ class Raster:
 
 
 @dataclass(frozen=True)
-class Scene:
+class Level2Scene:
     """One STAC item with its pixels."""
 
     id: str
@@ -80,11 +79,13 @@ class Scene:
     moment: datetime | None
     """None where `properties` hold start and end."""
     properties: dict[str, Any]
-    rasters: Mapping[str, Raster]
+    rasters: Mapping[str, RasterAsset]
     extensions: tuple[str, ...] = (PROJECTION, RASTER, EO)
 
 
-def sentinel_2_scene(views: Sequence[View], covered: Covered, seed: int, taken: Pass, part: str = "") -> Scene:
+def sentinel_2_scene(
+    views: Sequence[View], covered: SwathCoverage, seed: int, overpass: Overpass, part: str = ""
+) -> Level2Scene:
     """A scene of Sentinel-2 from its views at 10 and 20 m: uint16, 0 = nodata, SCL at 20 m.
 
     DN = reflectance x 10000 + 1000 from processing baseline 04.00 on; some scenes are of an older one, without the
@@ -95,10 +96,10 @@ def sentinel_2_scene(views: Sequence[View], covered: Covered, seed: int, taken: 
         part: told apart from other pieces of the same pass by this end of its id.
     """
     fine, half = views
-    is_old = bool(uniform(seed, "baseline", taken.day, taken.track) < OLD_SHARE)
+    is_old = bool(uniform(seed, "baseline", overpass.day, overpass.track) < OLD_SHARE)
     blue, green, red = (_halved(plane) for plane in fine.reflectance[:3])
-    colours = Colours(blue, green, red, half.reflectance[3], half.reflectance[4])
-    found = find(half.sky, seed, taken, half.camera.grid.x[None], half.camera.grid.y[:, None], colours)
+    colours = MaskBands(blue, green, red, half.reflectance[3], half.reflectance[4])
+    found = detect_clouds(half.sky, seed, overpass, half.camera.grid.x[None], half.camera.grid.y[:, None], colours)
     classes = np.where(covered.pixels, scene_classes(found, colours), 0).astype(np.uint8)
     rasters = {}
     for view in views:
@@ -113,13 +114,13 @@ def sentinel_2_scene(views: Sequence[View], covered: Covered, seed: int, taken: 
     rasters["scl"] = _raster(classes, half.camera.grid, 0, flags)
     seen = classes[classes > 0]
     tile = mgrs_square(half.camera.grid)
-    return Scene(
-        id=f"S2{taken.satellite[-1].upper()}_T{tile}_{taken.moment:%Y%m%dT%H%M%S}_L2A{part}",
+    return Level2Scene(
+        id=f"S2{overpass.satellite[-1].upper()}_T{tile}_{overpass.moment:%Y%m%dT%H%M%S}_L2A{part}",
         collection=SENTINEL_2,
         footprint=covered.outline,
-        moment=taken.moment,
+        moment=overpass.moment,
         properties={
-            "platform": taken.satellite,
+            "platform": overpass.satellite,
             "constellation": "sentinel-2",
             "instruments": ["msi"],
             "gsd": 10,
@@ -127,19 +128,19 @@ def sentinel_2_scene(views: Sequence[View], covered: Covered, seed: int, taken: 
             "proj:code": f"EPSG:{half.camera.grid.crs.epsg}",
             "s2:processing_baseline": OLD_BASELINE if is_old else NEW_BASELINE,
             "s2:nodata_pixel_percentage": round(float((classes == 0).mean() * 100), 2),
-            "sat:relative_orbit": taken.track,
+            "sat:relative_orbit": overpass.track,
             "grid:code": f"MGRS-{tile}",
-            **_sun(taken),
+            **_sun(overpass),
         },
         rasters=rasters,
     )
 
 
-def landsat_scene(view: View, covered: Covered, seed: int, taken: Pass, part: str = "") -> Scene:
+def landsat_scene(view: View, covered: SwathCoverage, seed: int, overpass: Overpass, part: str = "") -> Level2Scene:
     """A scene of Landsat: DN = (reflectance + 0.2) / 0.0000275, uint16, 0 = nodata; QA_PIXEL, whose fill is 1."""
     grid = view.camera.grid
-    colours = Colours(*view.reflectance[:5])
-    found = find(view.sky, seed, taken, grid.x[None], grid.y[:, None], colours)
+    colours = MaskBands(*view.reflectance[:5])
+    found = detect_clouds(view.sky, seed, overpass, grid.x[None], grid.y[:, None], colours)
     quality = np.where(covered.pixels, landsat_quality(found, colours), 1)
     scaled = {"nodata": 0, "data_type": "uint16", "spatial_resolution": 30, "scale": 2.75e-5, "offset": -0.2}
     rasters = {}
@@ -148,14 +149,14 @@ def landsat_scene(view: View, covered: Covered, seed: int, taken: Pass, part: st
         rasters[key] = _raster(np.where(covered.pixels, numbers, 0).astype(np.uint16), grid, 0, scaled)
     flags = {"nodata": 1, "data_type": "uint16", "spatial_resolution": 30, "unit": "bit index"}
     rasters["qa_pixel"] = _raster(quality.astype(np.uint16), grid, 1, flags)
-    number = taken.satellite[-1]
-    return Scene(
-        id=f"LC0{number}_L2SP_{taken.track:03d}{taken.row:03d}_{taken.moment:%Y%m%d}_02_T1{part}",
+    number = overpass.satellite[-1]
+    return Level2Scene(
+        id=f"LC0{number}_L2SP_{overpass.track:03d}{overpass.row:03d}_{overpass.moment:%Y%m%d}_02_T1{part}",
         collection=LANDSAT,
         footprint=covered.outline,
-        moment=taken.moment,
+        moment=overpass.moment,
         properties={
-            "platform": taken.satellite,
+            "platform": overpass.satellite,
             "instruments": ["oli", "tirs"],
             "gsd": 30,
             "eo:cloud_cover": round(float((found.cloud | found.cirrus)[covered.pixels].mean() * 100), 2),
@@ -163,24 +164,24 @@ def landsat_scene(view: View, covered: Covered, seed: int, taken: Pass, part: st
             "landsat:collection_number": "02",
             "landsat:collection_category": "T1",
             "landsat:correction": "L2SP",
-            "landsat:wrs_path": f"{taken.track:03d}",
-            "landsat:wrs_row": f"{taken.row:03d}",
-            **_sun(taken),
+            "landsat:wrs_path": f"{overpass.track:03d}",
+            "landsat:wrs_row": f"{overpass.row:03d}",
+            **_sun(overpass),
         },
         rasters=rasters,
     )
 
 
-def modis_scene(composite: Composite, own: SinusoidalGrid, first: int, part: str = "") -> Scene:
+def modis_scene(composite: ModisComposite, own: SinusoidalGrid, first: int, part: str = "") -> Level2Scene:
     """The composite that begins on a day: DN = reflectance x 10000, int16, fill -28672; flags, true day per pixel."""
     start = day_date(first)
     made = datetime(start.year, start.month, start.day, 3, 15, tzinfo=UTC) + timedelta(days=COMPOSITE_DAYS + 1)
 
-    def raster(values: NDArray[Any], dtype: type, fill: int, extra: dict[str, Any]) -> Raster:
+    def raster(values: NDArray[Any], dtype: type, fill: int, extra: dict[str, Any]) -> RasterAsset:
         numbers: NDArray[Any] = np.full(own.shape, fill, dtype)
         numbers.flat[own.place] = values.astype(dtype)
         band = {"data_type": numbers.dtype.name, "spatial_resolution": 500, **extra}
-        return Raster(numbers, SINUSOIDAL, own.transform, fill, {"raster:bands": [band]})
+        return RasterAsset(numbers, SINUSOIDAL, own.transform, fill, {"raster:bands": [band]})
 
     rasters = {
         key: raster(np.clip(np.rint(plane * 10000), -100, 16000), np.int16, MODIS_FILL, {"scale": 0.0001})
@@ -195,7 +196,7 @@ def modis_scene(composite: Composite, own: SinusoidalGrid, first: int, part: str
         int(round(metres / MODIS_PIXEL) // MODIS_TILE)
         for metres in (own.transform.c - MODIS_CORNER[0], MODIS_CORNER[1] - own.transform.f)
     )
-    return Scene(
+    return Level2Scene(
         id=f"MOD09A1.A{start:%Y%j}.h{column:02d}v{row:02d}.061.{made:%Y%j%H%M%S}{part}",
         collection=MODIS,
         footprint=Grid.of(SINUSOIDAL, own.transform, own.shape).footprint(),
@@ -217,7 +218,7 @@ def modis_scene(composite: Composite, own: SinusoidalGrid, first: int, part: str
     )
 
 
-def _state(composite: Composite) -> NDArray[np.int64]:
+def _state(composite: ModisComposite) -> NDArray[np.int64]:
     """State word: bits 0-1 cloud, 2 shadow, 3-5 land or water, 6-7 aerosol, 8-9 cirrus."""
     red, infrared = composite.reflectance[0], composite.reflectance[1]
     cloud = np.select([composite.cloud >= MODIS_CLOUDY, composite.cloud >= MODIS_MIXED], [1, 2], 0)
@@ -240,11 +241,11 @@ def mgrs_square(grid: Grid) -> str:
     return f"{zone:02d}{band}{column}{row}"
 
 
-def _sun(taken: Pass) -> dict[str, float]:
+def _sun(overpass: Overpass) -> dict[str, float]:
     return {
-        "view:sun_azimuth": round(taken.sun_azimuth, 2),
-        "view:sun_elevation": round(90 - taken.sun_zenith, 2),
-        "view:incidence_angle": round(taken.view_zenith, 2),
+        "view:sun_azimuth": round(overpass.sun_azimuth, 2),
+        "view:sun_elevation": round(90 - overpass.sun_zenith, 2),
+        "view:incidence_angle": round(overpass.view_zenith, 2),
     }
 
 
@@ -253,7 +254,7 @@ def _halved(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     return (plane[::2, ::2] + plane[1::2, ::2] + plane[::2, 1::2] + plane[1::2, 1::2]) / np.float32(4)
 
 
-def _raster(values: NDArray[Any], grid: Grid, nodata: int, band: dict[str, Any]) -> Raster:
+def _raster(values: NDArray[Any], grid: Grid, nodata: int, band: dict[str, Any]) -> RasterAsset:
     """A raster whose STAC fields also say where its pixels are."""
     placed = {"proj:shape": list(grid.shape), "proj:transform": list(grid.transform)[:6]}
-    return Raster(values, str(grid.crs), grid.transform, nodata, {**placed, "raster:bands": [band]})
+    return RasterAsset(values, str(grid.crs), grid.transform, nodata, {**placed, "raster:bands": [band]})

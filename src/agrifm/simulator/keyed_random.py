@@ -36,7 +36,7 @@ def normal(seed: int, purpose: str, *keys: Any) -> NDArray[np.float64]:
     return np.asarray(ndtri(uniform(seed, purpose, *keys)))
 
 
-def field_noise(
+def smooth_noise(
     seed: int, purpose: str, x: NDArray[np.float64], y: NDArray[np.float64], scale: float
 ) -> NDArray[np.float32]:
     """Smooth noise of mean 0 and deviation 1 over the plane, the same at a place whatever window is asked for.

@@ -5,39 +5,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.simulator import draw
+from agrifm.simulator import keyed_random
 from agrifm.simulator.season.crops import CropType
-from agrifm.simulator.season.field_plans import NEVER, SLOTS, FieldPlans
+from agrifm.simulator.season.management import NEVER, SLOTS, FieldManagement
 from agrifm.simulator.season.plants import NO_PLANT, Plant, Sward, read_flora, traits
-from agrifm.simulator.season.weather import Today
+from agrifm.simulator.season.weather import DayWeather
 
 EXTINCTION = 0.5
 """Of light by leaves at random angles."""
 LIGHT_USE = 2.2
 """Dry matter per intercepted photosynthetically active radiation, g per MJ; half of the radiation is such."""
-HASTE = 0.6
+DROUGHT_AGEING = 0.6
 """How much faster plants without any water age."""
-STRESS = 0.5
+READILY_AVAILABLE = 0.5
 """Share of the soil's water that plants take up freely (FAO-56 table 22: 0.4 to 0.6)."""
-SURFACE = 6.0
+SURFACE_WATER = 6.0
 """Water that the part of the soil which is seen holds, mm; half of what FAO-56 table 19 gives for evaporation."""
-SEEDLINGS = 0.02
+SEEDLING_AREA = 0.02
 """Leaf area from which a sward starts, m2 per m2."""
 CATCH_CROP = 1.6
 """Leaf area of a good catch crop, m2 per m2."""
-LONG_GAP, WARM_ENOUGH = 90, 13.0
+CATCH_CROP_MIN_GAP, CATCH_CROP_MIN_TEMPERATURE = 90, 13.0
 """Days without a crop, and degrees Celsius when the stubble is worked, from which a catch crop is sown."""
 PLOUGH, NO_TILL = 0.4, 0.85
 """Uniform numbers below the first mean a plough, above the second direct sowing."""
-CUT_EVERY = 30
+MIN_DAYS_BETWEEN_CUTS = 30
 """Days between cuts, at least."""
-SHORTEST_DAY = 5.0
+MIN_DAY_LENGTH = 5.0
 """Hours of daylight at which plants that need long days do not age."""
-WARMEST = 27.0
+MAX_DEVELOPMENT_TEMPERATURE = 27.0
 """Daily mean temperature above which development goes no faster, degrees Celsius."""
-ENOUGH_LIGHT = 9.0
+SATURATING_RADIATION = 9.0
 """Solar radiation from which swards grow as fast as warmth allows, MJ per m2 and day."""
-TREND = 0.1
+TREND_WEIGHT = 0.1
 """Weight of a day in the running mean of temperature that swards follow."""
 LODGING_FROM, LODGING_LOSS = 0.8, 0.2
 """Share of the age of senescence from which crops lodge, and share of the yield that is lost with it."""
@@ -48,10 +48,10 @@ Numbers = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
-class FieldDays:
+class DailyGrowth:
     """Fields on the day of the last `step`; every array (fields,)."""
 
-    def __init__(self, plans: FieldPlans, keys: NDArray[np.int64], seed: int):
+    def __init__(self, plans: FieldManagement, keys: NDArray[np.int64], seed: int):
         flora = read_flora()
         self.plans, self._rows = plans, np.arange(len(keys))
         self._plants = {name: traits([*flora.plants.values(), NO_PLANT], name) for name in Plant.model_fields}
@@ -73,14 +73,14 @@ class FieldDays:
         self.leaves = 0.7 * self.room
         self.sward = np.where(perennial, self._sward_of_type[plans.kind[:, 0]], self._weeds)
         self.depletion = 0.4 * self._type("water")
-        self.soil = np.exp(0.25 * draw.normal(seed, "soil water", keys))
+        self.soil = np.exp(0.25 * keyed_random.normal(seed, "soil water", keys))
         self.cut_on = np.full(len(keys), -NEVER)
-        self.cut_factor = np.exp(0.35 * draw.normal(seed, "cuts", keys))
+        self.cut_factor = np.exp(0.35 * keyed_random.normal(seed, "cuts", keys))
         self.harvested_on = np.full(len(keys), -NEVER)
         self.ripe_on, self.stubble_on, self.seedbed_on = (np.full(len(keys), NEVER) for _ in range(3))
         self.biomass, self.yields = zeros.copy(), np.full(len(keys), np.nan)
-        self._noise = np.exp(YIELD_NOISE * draw.normal(seed, "yield", keys))
-        self._tools = draw.uniform(seed, "tillage", keys)
+        self._noise = np.exp(YIELD_NOISE * keyed_random.normal(seed, "yield", keys))
+        self._tools = keyed_random.uniform(seed, "tillage", keys)
 
     @property
     def plant(self) -> NDArray[np.intp]:
@@ -110,9 +110,9 @@ class FieldDays:
             "moisture": np.where(flooded, 1.0, self.moisture),
         }
 
-    def step(self, day: int, today: Today) -> None:
+    def step(self, day: int, today: DayWeather) -> None:
         """Let a day pass (days since 1970-01-01)."""
-        self.trend = self.trend + TREND * (today.temperature - self.trend)
+        self.trend = self.trend + TREND_WEIGHT * (today.temperature - self.trend)
         self._harvest(day)
         self._till(day)
         self._sow(day)
@@ -140,7 +140,7 @@ class FieldDays:
     def _free_water(self) -> Numbers:
         """Share of its need that the vegetation finds in the soil, 0..1 (FAO-56 equation 84)."""
         holds = self._type("water") * self.soil
-        return np.clip((holds - self.depletion) / ((1 - STRESS) * holds), 0, 1)
+        return np.clip((holds - self.depletion) / ((1 - READILY_AVAILABLE) * holds), 0, 1)
 
     def _flooded(self) -> Mask:
         """Until the crop begins to ripen."""
@@ -187,7 +187,7 @@ class FieldDays:
         self.stubble_on = np.where(gap, np.where(stubble_on < seedbed_on - 10, stubble_on, NEVER), self.stubble_on)
         self.room = np.where(gap, self._plants["volunteers"][plant] * self._now(plans.greening), self.room)
         self.sward = np.where(gap & ~perennial, self._weeds, self.sward)
-        self.leaves = np.where(gap & ~perennial, np.minimum(self.leaves, SEEDLINGS), self.leaves)
+        self.leaves = np.where(gap & ~perennial, np.minimum(self.leaves, SEEDLING_AREA), self.leaves)
 
     def _till(self, day: int) -> None:
         stubble, seedbed = self.stubble_on == day, self.seedbed_on == day
@@ -198,11 +198,15 @@ class FieldDays:
         buried = 1 - (1 - self.residue) * np.exp(-0.4 * self.leaves)
         self.residue = np.where(tilled, kept * buried, self.residue)
         self.brown = np.where(tilled, 0.5 * kept * self.brown, self.brown)
-        self.leaves = np.where(tilled, np.maximum(np.where(stubble, 0.3 * self.leaves, 0), SEEDLINGS), self.leaves)
-        long = (self.seedbed_on - day > LONG_GAP) & (self.trend > WARM_ENOUGH) & self._now(self.plans.catch)
+        self.leaves = np.where(tilled, np.maximum(np.where(stubble, 0.3 * self.leaves, 0), SEEDLING_AREA), self.leaves)
+        long = (
+            (self.seedbed_on - day > CATCH_CROP_MIN_GAP)
+            & (self.trend > CATCH_CROP_MIN_TEMPERATURE)
+            & self._now(self.plans.catch)
+        )
         greening = self._now(self.plans.greening)
         self.room = np.where(stubble, np.where(long, CATCH_CROP * greening, 0.8 * self.room), self.room)
-        self.leaves = np.where(stubble & long, 5 * SEEDLINGS, self.leaves)
+        self.leaves = np.where(stubble & long, 5 * SEEDLING_AREA, self.leaves)
         killed_on = np.minimum(self.seedbed_on, day + self._now(self.plans.catch_days))
         self.seedbed_on = np.where(stubble & long, killed_on, self.seedbed_on)
         self.room = np.where(seedbed, 0.4 * greening, self.room)
@@ -217,13 +221,13 @@ class FieldDays:
             setattr(self, name, np.where(sown, 0.0, getattr(self, name)))
         new = sown & ~self._now(self.plans.again)
         self.room = np.where(sown, self._now(self.plans.room), self.room)
-        self.leaves = np.where(new, np.minimum(self.leaves, 2 * SEEDLINGS), self.leaves)
+        self.leaves = np.where(new, np.minimum(self.leaves, 2 * SEEDLING_AREA), self.leaves)
         self.sward = np.where(new, self._sward_of_type[self._now(self.plans.kind)], self.sward)
 
-    def _grow_crop(self, today: Today, free: Numbers) -> None:
+    def _grow_crop(self, today: DayWeather, free: Numbers) -> None:
         plant = self.plant
         own = {name: values[plant] for name, values in self._plants.items()}
-        warmth = np.maximum(np.minimum(today.temperature, WARMEST) - own["base"], 0) * self.growing
+        warmth = np.maximum(np.minimum(today.temperature, MAX_DEVELOPMENT_TEMPERATURE) - own["base"], 0) * self.growing
         warmth = warmth * self._now(self.plans.tempo)
         clock = self.clock + warmth
         potential = 1 / (1 + np.exp(-own["rate"] * (clock - own["middle"])))
@@ -231,26 +235,26 @@ class FieldDays:
         step = np.where(clock > own["emergence"], potential - before, 0) * (plant >= 0)
         self.grown += self._plants["leaf_area"][plant] * self._now(self.plans.vigour) * step * free
         self.clock = clock
-        needed = np.maximum(own["day_length"], SHORTEST_DAY + 1)
-        pace = np.clip((today.day_length - SHORTEST_DAY) / (needed - SHORTEST_DAY), 0, 1)
-        self.age += warmth * np.where(own["day_length"] > 0, pace, 1) * (1 + HASTE * (1 - free))
+        needed = np.maximum(own["day_length"], MIN_DAY_LENGTH + 1)
+        pace = np.clip((today.day_length - MIN_DAY_LENGTH) / (needed - MIN_DAY_LENGTH), 0, 1)
+        self.age += warmth * np.where(own["day_length"] > 0, pace, 1) * (1 + DROUGHT_AGEING * (1 - free))
         green = self.grown * (1 - self._faded(plant))
         self.brown += own["standing"] * np.maximum(self.crop - green, 0)
         self.crop = green
 
-    def _grow_sward(self, day: int, today: Today, free: Numbers) -> None:
+    def _grow_sward(self, day: int, today: DayWeather, free: Numbers) -> None:
         own = {name: values[self.sward] for name, values in self._swards.items()}
         shade = np.where(self._type("perennial") > 0, 0, EXTINCTION * self.crop)
-        room = np.maximum(self.room * np.exp(-shade), SEEDLINGS)
+        room = np.maximum(self.room * np.exp(-shade), SEEDLING_AREA)
         warm = np.clip((self.trend - own["base"]) / (18 - own["base"]), 0, 1.2)
-        light = np.minimum(today.radiation / ENOUGH_LIGHT, 1)
+        light = np.minimum(today.radiation / SATURATING_RADIATION, 1)
         push = np.maximum(own["growth"] * warm * light * free * (1 - self.leaves / room), -0.06)
         lost = own["cold_loss"] * np.maximum(own["cold"] - self.trend, 0) + own["drought_loss"] * (1 - free)
         dying = np.clip(lost + np.maximum(-push, 0), 0, 0.5) * self.leaves
         self.brown += own["standing"] * dying
-        self.leaves = np.maximum(self.leaves + np.maximum(push, 0) * self.leaves - dying, 0.5 * SEEDLINGS)
+        self.leaves = np.maximum(self.leaves + np.maximum(push, 0) * self.leaves - dying, 0.5 * SEEDLING_AREA)
         at = self._type("cut_at") * self.cut_factor
-        cut = self.growing & (at > 0) & (self.leaves > at) & (day - self.cut_on >= CUT_EVERY)
+        cut = self.growing & (at > 0) & (self.leaves > at) & (day - self.cut_on >= MIN_DAYS_BETWEEN_CUTS)
         self.leaves = np.where(cut, np.minimum(self._type("cut_to") * self.cut_factor, self.leaves), self.leaves)
         self.cut_on = np.where(cut, day, self.cut_on)
 
@@ -261,15 +265,15 @@ class FieldDays:
         self.brown -= fallen
         self.residue = (1 - (1 - self.residue) * np.exp(-0.3 * fallen)) * (1 - 0.001 - 0.006 * pace)
 
-    def _pass_water(self, today: Today, free: Numbers) -> None:
+    def _pass_water(self, today: DayWeather, free: Numbers) -> None:
         """Water balance of the root zone and of the surface (FAO-56 dual crop coefficient, simplified)."""
         holds = self._type("water") * self.soil
         cover = 1 - np.exp(-0.6 * (self.crop + self.leaves))
-        thirsty = self._now(self.plans.irrigated) & self.growing & (self.depletion > STRESS * holds)
+        thirsty = self._now(self.plans.irrigated) & self.growing & (self.depletion > READILY_AVAILABLE * holds)
         supply = today.rain + np.where(thirsty, 25.0, 0.0)
         from_soil = today.evapotranspiration * (1.05 - cover) * self.moisture
         from_leaves = today.evapotranspiration * 1.05 * cover * free
         depletion = np.clip(self.depletion + from_soil + from_leaves - supply, 0, holds)
         self.depletion = np.where(self._flooded(), 0.0, depletion)
-        wet = np.minimum(self.moisture + supply / SURFACE, 1)
-        self.moisture = np.maximum(wet - (from_soil + 0.1 * from_leaves + 0.2) / SURFACE, 0.02)
+        wet = np.minimum(self.moisture + supply / SURFACE_WATER, 1)
+        self.moisture = np.maximum(wet - (from_soil + 0.1 * from_leaves + 0.2) / SURFACE_WATER, 0.02)

@@ -10,15 +10,14 @@ from pyproj import Transformer
 
 from agrifm.grid import LONLAT, Grid, geodesic_hectares
 from agrifm.season import Season
-from agrifm.simulator.acquisition.orbits import ORBITS, Pass, passes
-from agrifm.simulator.acquisition.swath import covered
+from agrifm.simulator.acquisition.orbits import ORBITS, Overpass, covered, overpasses
 
 CENTRE = Transformer.from_crs(LONLAT, "EPSG:32631", always_xy=True).transform(1.71, 46.9)
 SEASON = Season(date(2024, 6, 1), date(2024, 6, 15))
 
 
-def pass_of(track: int) -> Pass:
-    return next(one for one in passes("sentinel-2", SEASON, 1.71, 46.9, 20) if one.track == track)
+def pass_of(track: int) -> Overpass:
+    return next(one for one in overpasses("sentinel-2", SEASON, 1.71, 46.9, 20) if one.track == track)
 
 
 def around(kilometres: float, size: float = 20, off: float = 0) -> Grid:
@@ -36,8 +35,8 @@ def test_a_place_near_the_track_is_covered_wholly():
 
 def test_the_edge_of_the_next_orbit_runs_through_the_area():
     """Pixel by pixel by the great circle to the track; the outline holds the covered pixels and nothing else."""
-    taken, grid = pass_of(94), around(10)
-    there = covered(taken, grid, *CENTRE)
+    overpass, grid = pass_of(94), around(10)
+    there = covered(overpass, grid, *CENTRE)
     assert there is not None
     assert 0.3 < there.pixels.mean() < 0.9
     turn = Transformer.from_crs("EPSG:32631", LONLAT, always_xy=True)
@@ -58,10 +57,10 @@ def test_what_lies_beyond_the_edge_is_not_covered():
 
 
 def test_windows_of_an_area_fit_together():
-    taken, whole = pass_of(94), around(10)
-    there = covered(taken, whole, *CENTRE)
+    overpass, whole = pass_of(94), around(10)
+    there = covered(overpass, whole, *CENTRE)
     part = Grid.of("EPSG:32631", whole.transform * Affine.translation(200, 100), (300, 250))
-    own = covered(replace(taken, day=taken.day + 10), part, *CENTRE)
+    own = covered(replace(overpass, day=overpass.day + 10), part, *CENTRE)
     assert there is not None
     assert own is not None
     np.testing.assert_array_equal(own.pixels, there.pixels[100:400, 200:450])

@@ -9,18 +9,18 @@ import pytest
 from agrifm.season import Season, day_number
 from agrifm.simulator.region import read_region
 from agrifm.simulator.season.crops import Crop, CropType, Cycle
-from agrifm.simulator.season.field_plans import NEVER, FieldPlans, crop_year, draw_plans, first_day
+from agrifm.simulator.season.management import NEVER, FieldManagement, crop_year, draw_management, first_day
 from agrifm.simulator.season.plants import read_flora
 
 OCEANIC = read_region("oceanic").crops
 YEAR = Season(date(2023, 3, 1), date(2023, 10, 31))
 
 
-def planned(covers: list[str], crops: dict[str, Crop] = OCEANIC, seed: int = 1, first: int = 0) -> FieldPlans:
-    return draw_plans(crops, read_flora(), covers, first + np.arange(len(covers)), YEAR, seed)
+def planned(covers: list[str], crops: dict[str, Crop] = OCEANIC, seed: int = 1, first: int = 0) -> FieldManagement:
+    return draw_management(crops, read_flora(), covers, first + np.arange(len(covers)), YEAR, seed)
 
 
-def names(plans: FieldPlans, slot: int) -> np.ndarray:
+def names(plans: FieldManagement, slot: int) -> np.ndarray:
     return np.array([kind.name for kind in plans.types])[plans.kind[:, slot]]
 
 
@@ -37,7 +37,7 @@ def test_labels_mean_the_year_of_the_seasons_middle(start: str, end: str, year: 
 def test_a_field_has_the_same_plan_whatever_other_fields_are_drawn():
     covers = ["wheat", "grassland", "maize", "forest"] * 50
     whole, part = planned(covers), planned(covers[80:], first=80)
-    for field in fields(FieldPlans):
+    for field in fields(FieldManagement):
         if field.name != "types":
             np.testing.assert_array_equal(
                 getattr(part, field.name), getattr(whole, field.name)[80:], err_msg=field.name

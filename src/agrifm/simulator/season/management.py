@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.season import Season, day_number
-from agrifm.simulator import draw
+from agrifm.simulator import keyed_random
 from agrifm.simulator.season.crops import Crop, CropType
 from agrifm.simulator.season.plants import Flora
 
@@ -38,7 +38,7 @@ def first_day(season: Season) -> int:
 
 
 @dataclass(frozen=True)
-class FieldPlans:
+class FieldManagement:
     """Plans of fields. Arrays (fields, slots), a slot being one cycle, in order; days since 1970-01-01."""
 
     types: tuple[CropType, ...]
@@ -81,14 +81,14 @@ class FieldPlans:
     """Uniform numbers that decide, with the plant's share, which fields lodge."""
 
 
-def draw_plans(
+def draw_management(
     crops: Mapping[str, Crop],
     flora: Flora,
     covers: Sequence[str],
     keys: NDArray[np.int64],
     season: Season,
     seed: int,
-) -> FieldPlans:
+) -> FieldManagement:
     """Plans of fields with these covers and keys; covers that are not crops must be among the flora's wild ones."""
     known = {**crops, **flora.wild}
     names = list(known)
@@ -100,7 +100,7 @@ def draw_plans(
     kind_of_year = np.zeros(of_year.shape, np.intp)
     perennial = np.array([kind.perennial for kind in types])
     for number in (1, 0, 2):
-        chosen = draw.uniform(seed, "type", keys, number)
+        chosen = keyed_random.uniform(seed, "type", keys, number)
         for crop in np.unique(of_year[:, number]):
             here = of_year[:, number] == crop
             weights = np.array([kind.weight for kind in known[names[crop]].types])
@@ -127,16 +127,16 @@ def _neighbours(
     before, behind = main.copy(), main.copy()
     for crop in np.unique(main):
         here = main == crop
-        before[here] = _pick(follows[crop], draw.uniform(seed, "crop before", keys[here]))
+        before[here] = _pick(follows[crop], keyed_random.uniform(seed, "crop before", keys[here]))
         next_one = shares * follows[:, crop]
         if next_one.sum() > 0:
-            behind[here] = _pick(next_one, draw.uniform(seed, "crop behind", keys[here]))
+            behind[here] = _pick(next_one, keyed_random.uniform(seed, "crop behind", keys[here]))
     return before, behind
 
 
 @dataclass(frozen=True)
 class _Calendar:
-    """The part of a plan that says what grows when; see `FieldPlans`."""
+    """The part of a plan that says what grows when; see `FieldManagement`."""
 
     kind: NDArray[np.intp]
     plant: NDArray[np.intp]
@@ -171,8 +171,10 @@ def _calendar(
     perennial = np.array([kind.perennial for kind in types])[kind_of_year]
     stood = perennial & (np.diff(kind_of_year, axis=1, prepend=kind_of_year[:, :1]) == 0)
     # The whole year is early or late on a field, and each sowing a little for itself.
-    lateness = 0.8 * draw.normal(seed, "sowing of the year", keys[:, None], np.arange(len(YEARS)))[..., None]
-    lateness = lateness + 0.6 * draw.normal(seed, "sowing", keys[:, None], np.arange(SLOTS)).reshape(-1, len(YEARS), 2)
+    lateness = 0.8 * keyed_random.normal(seed, "sowing of the year", keys[:, None], np.arange(len(YEARS)))[..., None]
+    lateness = lateness + 0.6 * keyed_random.normal(seed, "sowing", keys[:, None], np.arange(SLOTS)).reshape(
+        -1, len(YEARS), 2
+    )
     planned = np.where((perennial & ~stood)[..., None], SOWN_GRASS, day[kind_of_year] + spread[kind_of_year] * lateness)
     sowing = np.where(used[kind_of_year], np.rint(planned + new_years[:, None]), NEVER).astype(np.int64).reshape(shape)
     order = np.argsort(sowing, axis=1, kind="stable")
@@ -191,7 +193,9 @@ def _calendar(
     )
 
 
-def _with_variation(types: tuple[CropType, ...], calendar: _Calendar, keys: NDArray[np.int64], seed: int) -> FieldPlans:
+def _with_variation(
+    types: tuple[CropType, ...], calendar: _Calendar, keys: NDArray[np.int64], seed: int
+) -> FieldManagement:
     """The plan with all that differs between fields; a perennial differs from others in the same way each year."""
 
     def of_type(trait: str) -> Numbers:
@@ -201,10 +205,10 @@ def _with_variation(types: tuple[CropType, ...], calendar: _Calendar, keys: NDAr
     field = keys[:, None]
 
     def uniform(purpose: str) -> Numbers:
-        return draw.uniform(seed, purpose, field, slot)
+        return keyed_random.uniform(seed, purpose, field, slot)
 
     def normal(purpose: str) -> Numbers:
-        return draw.normal(seed, purpose, field, slot)
+        return keyed_random.normal(seed, purpose, field, slot)
 
     fails = uniform("failure") < of_type("failure")
     stand = np.where(fails, 0.15 + 0.3 * uniform("stand"), 1.0)
@@ -214,7 +218,7 @@ def _with_variation(types: tuple[CropType, ...], calendar: _Calendar, keys: NDAr
     catch = uniform("catch crop") < of_type("catch_crop")
     # A catch crop is kept as long as possible; where there is none, weeds are fought long before sowing.
     seedbed = np.where(catch, 3 + 90 * uniform("seedbed") ** 3, 8 + 45 * uniform("seedbed"))
-    return FieldPlans(
+    return FieldManagement(
         types=types,
         kind=calendar.kind,
         plant=calendar.plant,

@@ -7,35 +7,41 @@ import numpy as np
 import pytest
 
 from agrifm.season import Season
-from agrifm.simulator.acquisition.masks import Colours, Found, find, landsat_quality, scene_classes
-from agrifm.simulator.acquisition.orbits import passes
+from agrifm.simulator.acquisition.cloud_masks import (
+    CloudMasks,
+    MaskBands,
+    detect_clouds,
+    landsat_quality,
+    scene_classes,
+)
+from agrifm.simulator.acquisition.orbits import overpasses
 from agrifm.simulator.acquisition.sky import Sky, SkyClimate, sky_at
 
-PASS = passes("sentinel-2", Season(date(2024, 6, 1), date(2024, 6, 15)), 1.71, 46.9)[0]
+PASS = overpasses("sentinel-2", Season(date(2024, 6, 1), date(2024, 6, 15)), 1.71, 46.9)[0]
 CLIMATE = SkyClimate(cloud=(0.55,) * 12, cirrus=0.1, aerosol=0.15, lost=0)
 X, Y = np.arange(0, 6000, 60.0)[None] + 5e5, np.arange(0, 6000, 60.0)[:, None] + 5.2e6
 
 
-def meadow(shape: tuple[int, int] = (100, 100), **other: float) -> Colours:
+def meadow(shape: tuple[int, int] = (100, 100), **other: float) -> MaskBands:
     values = {"blue": 0.04, "green": 0.08, "red": 0.05, "infrared": 0.4, "swir": 0.2, **other}
-    return Colours(**{name: np.full(shape, value, np.float32) for name, value in values.items()})
+    return MaskBands(**{name: np.full(shape, value, np.float32) for name, value in values.items()})
 
 
-def days(count: int) -> list[tuple[Sky, Found]]:
+def days(count: int) -> list[tuple[Sky, CloudMasks]]:
     result = []
     for day in range(19000, 19000 + count):
-        taken = replace(PASS, day=day)
-        sky = sky_at(CLIMATE, 0, taken, X, Y)
-        result.append((sky, find(sky, 0, taken, X, Y, meadow())))
+        overpass = replace(PASS, day=day)
+        sky = sky_at(CLIMATE, 0, overpass, X, Y)
+        result.append((sky, detect_clouds(sky, 0, overpass, X, Y, meadow())))
     return result
 
 
 @pytest.fixture(scope="module")
-def many() -> list[tuple[Sky, Found]]:
+def many() -> list[tuple[Sky, CloudMasks]]:
     return days(60)
 
 
-def test_masks_miss_and_invent_a_little(many: list[tuple[Sky, Found]]):
+def test_masks_miss_and_invent_a_little(many: list[tuple[Sky, CloudMasks]]):
     """Sen2Cor and Fmask miss 2 to 15 % of cloudy pixels and invent 1 to 8 % (CMIX, Skakun et al. 2022)."""
     cloudy = np.array([sky.cloud > 0.3 for sky, _ in many])
     clear = np.array([sky.cloud <= 0 for sky, _ in many])
@@ -44,7 +50,7 @@ def test_masks_miss_and_invent_a_little(many: list[tuple[Sky, Found]]):
     assert 0.0001 < np.mean(called[clear]) < 0.08
 
 
-def test_shadows_are_found_for_the_most_part(many: list[tuple[Sky, Found]]):
+def test_shadows_are_found_for_the_most_part(many: list[tuple[Sky, CloudMasks]]):
     shaded = np.array([(sky.shadow > 1) & (sky.cloud < 0) for sky, _ in many])
     called = np.array([found.shadow for _, found in many])
     free = np.array([sky.shadow < 0 for sky, _ in many])
@@ -52,7 +58,7 @@ def test_shadows_are_found_for_the_most_part(many: list[tuple[Sky, Found]]):
     assert np.mean(called[free]) == 0
 
 
-def test_classes_exclude_each_other(many: list[tuple[Sky, Found]]):
+def test_classes_exclude_each_other(many: list[tuple[Sky, CloudMasks]]):
     for _, found in many:
         kinds = np.stack([found.cloud, found.cirrus, found.shadow, found.doubtful]).sum(0)
         assert kinds.max() <= 1
@@ -60,16 +66,16 @@ def test_classes_exclude_each_other(many: list[tuple[Sky, Found]]):
 
 
 def test_bright_roofs_and_soils_are_taken_for_clouds():
-    taken = replace(PASS, day=19007)
+    overpass = replace(PASS, day=19007)
     clear = Sky(*(np.full((100, 100), value, np.float32) for value in (-3, -3, 0, 0)))
-    assert np.mean(find(clear, 0, taken, X, Y, meadow(blue=0.3)).cloud) > 0.9
-    some = np.mean(find(clear, 0, taken, X, Y, meadow(blue=0.17)).cloud)
+    assert np.mean(detect_clouds(clear, 0, overpass, X, Y, meadow(blue=0.3)).cloud) > 0.9
+    some = np.mean(detect_clouds(clear, 0, overpass, X, Y, meadow(blue=0.17)).cloud)
     assert some < 0.5
-    assert np.mean(find(clear, 0, taken, X, Y, meadow()).cloud) < 0.01
+    assert np.mean(detect_clouds(clear, 0, overpass, X, Y, meadow()).cloud) < 0.01
 
 
-def nothing(shape: tuple[int, int]) -> Found:
-    return Found(*(np.zeros(shape, bool) for _ in range(5)))
+def nothing(shape: tuple[int, int]) -> CloudMasks:
+    return CloudMasks(*(np.zeros(shape, bool) for _ in range(5)))
 
 
 @pytest.mark.parametrize(

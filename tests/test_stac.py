@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pystac
 import pytest
+from pystac.validation.stac_validator import JsonSchemaSTACValidator
 from shapely import box
 
 from agrifm.legend import Legend
@@ -93,3 +94,12 @@ def test_a_map_of_another_season_is_dated_by_that_season(tmp_path):
     assert item.common_metadata.start_datetime.date() == season.start
     assert item.common_metadata.end_datetime.date() == season.end
     assert item.properties["agrifm:hectares"]["1110"] == 1.2346
+
+
+@pytest.mark.parametrize("write", [model_item, map_item])
+def test_items_are_valid_by_the_core_schema_of_stac(tmp_path, write):
+    item = write(tmp_path, make_record((SENTINEL, MODIS), legend=AWKWARD)).to_dict(include_self_link=False)
+    JsonSchemaSTACValidator().validate_core(item, pystac.STACObjectType.ITEM, "1.1.0")
+    del item["properties"]["start_datetime"]
+    with pytest.raises(pystac.STACValidationError):
+        JsonSchemaSTACValidator().validate_core(item, pystac.STACObjectType.ITEM, "1.1.0")

@@ -51,6 +51,8 @@ def write_model_item(weights: Path, record: ModelRecord, parameters: int, traini
     item = _item(record, box(*(record.area or (-180.0, -90.0, 180.0, 90.0))), record.season, time())
     item.stac_extensions += [MLM_SCHEMA, ClassificationExtension.get_schema_uri()]
     framework, package, writer = FRAMEWORKS[weights.suffix]
+    # MLM requires that the item describes the bands of `mlm:input`; STAC itself, that then an asset has bands too.
+    bands = [{"name": name} for name in _bands(record)]
     item.properties |= {
         "mlm:name": record.name,
         "mlm:architecture": ARCHITECTURES.get(record.family, record.family),
@@ -59,12 +61,12 @@ def write_model_item(weights: Path, record: ModelRecord, parameters: int, traini
         "mlm:total_parameters": parameters,
         "mlm:input": [_model_input(record)],
         "mlm:output": [_model_output(record)],
-        "bands": [{"name": name} for name in _bands(record)],  # the schema requires those of mlm:input here
+        "bands": bands,
     }
     if package in record.versions:  # the schema accepts version numbers only
         item.properties["mlm:framework_version"] = record.versions[package]
     model = pystac.Asset(weights.name, "Weights and record", media_type="application/octet-stream", roles=["mlm:model"])
-    model.extra_fields["mlm:artifact_type"] = writer
+    model.extra_fields |= {"mlm:artifact_type": writer, "bands": bands}
     item.add_asset("model", model)
     parcels = pystac.Asset(
         training_data.name,

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from agrifm.cube.frames import group_frames
 from agrifm.grid import Grid, Window, area_grid
-from agrifm.scene.mask import MASKED, UsableRule
+from agrifm.scene.mask import MASKED, MaskRule
 from agrifm.scene.products import find_product
 from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, Flags, bits
 from agrifm.scene.read import Scene, read_asset
@@ -41,13 +41,13 @@ from agrifm.simulator.region import read_region
 PRODUCTS = ("sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061")
 OPACITY, CIRRUS = 0.25, 0.01
 RULES = {
-    "default": UsableRule(),
-    "clouds alone": UsableRule(("cloud",)),
-    "without cloud edge": UsableRule(tuple(name for name in MASKED if name != "cloud-edge")),
-    "with the doubtful": UsableRule((*MASKED, "uncertain", "light-cirrus", "near-cloud")),
-    "dilated by 60 m": UsableRule(dilate=60.0),
-    "dilated by 150 m": UsableRule(dilate=150.0),
-    "dilated by 300 m": UsableRule(dilate=300.0),
+    "default": MaskRule(),
+    "clouds alone": MaskRule(("cloud",)),
+    "without cloud edge": MaskRule(tuple(name for name in MASKED if name != "cloud-edge")),
+    "with the doubtful": MaskRule((*MASKED, "uncertain", "light-cirrus", "near-cloud")),
+    "dilated by 60 m": MaskRule(dilate=60.0),
+    "dilated by 150 m": MaskRule(dilate=150.0),
+    "dilated by 300 m": MaskRule(dilate=300.0),
 }
 MARGIN = 480
 """Metres along the edges that are not judged, because dilation cannot look beyond."""

@@ -14,7 +14,7 @@ from agrifm.files import (
     finish_directory,
     partial_directory,
     require_ours,
-    saying_what_failed,
+    translate_os_errors,
     write_aside,
     write_directory,
     write_json,
@@ -80,7 +80,7 @@ def test_json_that_others_could_not_read_is_not_written(tmp_path: Path) -> None:
 def test_a_full_device_is_reported_as_a_full_disk() -> None:
     """Linux's /dev/full answers every write with ENOSPC."""
     said = r"writing x: the disk is full \(.*No space left.*free some space"
-    with pytest.raises(OutputError, match=said), saying_what_failed("writing x"):
+    with pytest.raises(OutputError, match=said), translate_os_errors("writing x"):
         Path("/dev/full").write_text("something")
 
 
@@ -101,21 +101,21 @@ def test_a_disk_that_fills_up_while_writing_keeps_the_old_file_and_says_so(tmp_p
 
 def test_a_place_that_cannot_be_written_to_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OutputError, match="choose another place"):
+    with pytest.raises(OutputError, match="choose another path"):
         write_text(tmp_path / "file" / "map.tif", "x")
 
 
 @pytest.mark.parametrize("code", [13, 30])
 def test_refused_and_read_only_places_are_reported_in_one_sentence(code: int) -> None:
     """errno 13 is EACCES, 30 is EROFS."""
-    with pytest.raises(OutputError, match="choose another place"), saying_what_failed("writing x"):
+    with pytest.raises(OutputError, match="choose another path"), translate_os_errors("writing x"):
         raise OSError(code, os.strerror(code))
 
 
 def test_other_failures_pass_as_they_are() -> None:
-    with pytest.raises(TimeoutError), saying_what_failed("writing x"):
+    with pytest.raises(TimeoutError), translate_os_errors("writing x"):
         raise TimeoutError
-    with pytest.raises(OutputError, match="said before"), saying_what_failed("writing x"):
+    with pytest.raises(OutputError, match="said before"), translate_os_errors("writing x"):
         raise OutputError("said before")
 
 

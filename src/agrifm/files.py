@@ -23,11 +23,11 @@ _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST,
 
 
 @contextmanager
-def saying_what_failed(doing: str) -> Iterator[None]:
-    """Turn a full disk or a refused write into one sentence that begins with `doing`.
+def translate_os_errors(doing: str) -> Iterator[None]:
+    """Re-raise full-disk and permission errors as an OutputError whose message begins with `doing`.
 
     Raises:
-        OutputError: the disk is full, or the place cannot be written to.
+        OutputError: the disk is full, or the path cannot be written to.
     """
     try:
         yield
@@ -37,7 +37,7 @@ def saying_what_failed(doing: str) -> Iterator[None]:
         if error.errno in _FULL or "No space left" in str(error) or "File too large" in str(error):
             raise OutputError(f"{doing}: the disk is full ({error}); free some space and run it again") from error
         if error.errno in _REFUSED:
-            raise OutputError(f"{doing}: {error}; choose another place") from error
+            raise OutputError(f"{doing}: {error}; choose another path") from error
         raise
 
 
@@ -45,7 +45,7 @@ def saying_what_failed(doing: str) -> Iterator[None]:
 def write_aside(target: Path) -> Iterator[Path]:
     """A path beside `target` to write a file to; renamed to `target` at the end, removed after a failure."""
     aside = target.with_name(f".{target.name}.partial{target.suffix}")
-    with saying_what_failed(f"writing {target}"):
+    with translate_os_errors(f"writing {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)
         aside.unlink(missing_ok=True)
         try:
@@ -139,7 +139,7 @@ def finish_directory(partial: Path, target: Path, kind: str) -> None:
 def write_directory(target: Path, kind: str) -> Iterator[Path]:
     """An empty directory beside `target`; put in its place at the end, removed after a failure."""
     partial = partial_directory(target, kind)
-    with saying_what_failed(f"writing a {kind} to {target}"):
+    with translate_os_errors(f"writing a {kind} to {target}"):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         try:

@@ -17,7 +17,7 @@ from agrifm.cube.append import append_frames
 from agrifm.cube.build import build_cube
 from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import CubeError, SceneError
-from agrifm.scene.mask import UsableRule
+from agrifm.scene.mask import MaskRule
 from agrifm.scene.products import find_product
 from agrifm.scene.search import Search, search_catalog
 from agrifm.season import Season
@@ -217,7 +217,7 @@ def test_frames_that_do_not_continue_the_cube_are_refused(
 
 def test_another_rule_sensor_or_kind_of_cube_is_refused(everything: Search, first: Cube, tmp_path: Path) -> None:
     with pytest.raises(CubeError, match="masked"):
-        append_frames(first.path, part(everything, SECOND), UsableRule(("cloud",)))
+        append_frames(first.path, part(everything, SECOND), MaskRule(("cloud",)))
     only = build_cube(tmp_path / "modis.zarr", part(everything, ("M2024-05-08",)), SEASON, AREA)
     with pytest.raises(CubeError) as caught:
         append_frames(only.path, part(everything, ("C",)))

@@ -16,7 +16,7 @@ from agrifm.cube import build
 from agrifm.cube.build import build_cube, nested_grids
 from agrifm.cube.frames import Frame, FrameTile, group_frames, write_frame_tile
 from agrifm.grid import Window
-from agrifm.scene.mask import DEFAULT_RULE, UsableRule
+from agrifm.scene.mask import DEFAULT_RULE, MaskRule
 from agrifm.scene.products import find_product
 from agrifm.scene.providers import PROVIDERS
 from agrifm.scene.read import ArrayAsset, RemoteAsset
@@ -104,7 +104,7 @@ def test_a_fingerprint_changes_with_what_decides_the_pixels(search: Search) -> N
         "another file": changed(assets={**first.assets, "red": first.assets["blue"]}).fingerprint(
             grid, DEFAULT_RULE, "refuse"
         ),
-        "another rule": frame.fingerprint(grid, UsableRule(("cloud",)), "refuse"),
+        "another rule": frame.fingerprint(grid, MaskRule(("cloud",)), "refuse"),
         "another choice": frame.fingerprint(grid, DEFAULT_RULE, "pixels"),
         "another grid": frame.fingerprint(grid.window(Window(0, 0, 48, 96)), DEFAULT_RULE, "refuse"),
     }

@@ -15,7 +15,7 @@ from agrifm.cube.build import build_cube
 from agrifm.errors import ConfigError, CubeError, SceneError
 from agrifm.grid import Grid, Window
 from agrifm.scene.local_files import search_dataset
-from agrifm.scene.mask import UsableRule, apply_mask, counts, find_mask
+from agrifm.scene.mask import MaskRule, apply_mask, count_flags, find_mask
 from agrifm.scene.products import PRODUCTS, find_product
 from agrifm.scene.quality import FLAGS, bits
 from agrifm.scene.search import Search, search_catalog
@@ -31,14 +31,14 @@ def flags_of(*names: str) -> np.ndarray:
 
 def test_the_project_file_masks_by_default_what_the_rule_does() -> None:
     config = ImageryConfig(catalog="c.json", products=("x",))
-    assert UsableRule(config.masked, config.dilate, config.masks) == UsableRule()
+    assert MaskRule(config.masked, config.dilate, config.masks) == MaskRule()
 
 
 def test_tasks_choose_whether_snow_and_water_are_usable() -> None:
     flags = flags_of("", "snow", "water", "cloud", "nodata", "defective")
-    assert UsableRule().usable(flags).tolist() == [True, False, True, False, False, False]
-    assert UsableRule(("cloud", "water")).usable(flags).tolist() == [True, True, False, False, False, False]
-    assert UsableRule(()).usable(flags).tolist() == [True, True, True, True, False, False]
+    assert MaskRule().usable(flags).tolist() == [True, False, True, False, False, False]
+    assert MaskRule(("cloud", "water")).usable(flags).tolist() == [True, True, False, False, False, False]
+    assert MaskRule(()).usable(flags).tolist() == [True, True, True, True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -54,12 +54,12 @@ def test_tasks_choose_whether_snow_and_water_are_usable() -> None:
 )
 def test_a_rule_that_cannot_be_followed_is_refused(arguments: dict, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        UsableRule(**arguments)
+        MaskRule(**arguments)
 
 
 def test_metres_mean_the_same_for_every_pixel_size() -> None:
     """Centres within 60 m of a cloud: six pixels of 10 m, two of 30 m, none of 480 m; a disc, not a square."""
-    rule = UsableRule(dilate=60.0)
+    rule = MaskRule(dilate=60.0)
     for resolution, reach in ((10, 6), (30, 2), (480, 0)):
         flags = np.zeros((17, 17), np.uint16)
         flags[8, 8] = bits(["cloud"])
@@ -69,7 +69,7 @@ def test_metres_mean_the_same_for_every_pixel_size() -> None:
 
 
 def test_only_masked_clouds_cirrus_and_shadows_grow() -> None:
-    rule = UsableRule(masked=("cloud", "cloud-edge", "snow"), dilate=10.0)
+    rule = MaskRule(masked=("cloud", "cloud-edge", "snow"), dilate=10.0)
     for name in FLAGS:
         flags = np.zeros((3, 3), np.uint16)
         flags[1, 1] = bits([name])
@@ -79,7 +79,7 @@ def test_only_masked_clouds_cirrus_and_shadows_grow() -> None:
 
 def test_counts_name_the_flags_that_pixels_have() -> None:
     flags = np.array([0, bits(["cloud"]), bits(["cloud", "water"]), bits(["nodata"])], np.uint16)
-    assert counts(flags) == {"nodata": 1, "cloud": 2, "water": 1}
+    assert count_flags(flags) == {"nodata": 1, "cloud": 2, "water": 1}
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def cloudy(tmp_path: Path) -> Catalogue:
 def test_dilation_does_not_depend_on_how_tiles_are_cut(cloudy: Catalogue) -> None:
     (frame,) = frames.group_frames(find(cloudy).scenes)
     grid = Grid.of(UTM, Affine(10, 0, LEFT, 0, -10, TOP), (96, 96))
-    rule = UsableRule(dilate=75.0)
+    rule = MaskRule(dilate=75.0)
     whole = frames.read_frame(frame, grid, rule)
     assert 0.2 < whole.valid.mean() < 0.9
     assert not whole.valid[0, 32:52].any()  # the clouds above the area reach into it
@@ -112,7 +112,7 @@ def test_dilation_does_not_depend_on_how_tiles_are_cut(cloudy: Catalogue) -> Non
 
 
 def test_the_cube_counts_the_flags_of_every_frame_and_keeps_the_rule(cloudy: Catalogue) -> None:
-    rule = UsableRule(masked=("cloud", "cloud-edge"), dilate=30.0)
+    rule = MaskRule(masked=("cloud", "cloud-edge"), dilate=30.0)
     cube = build_cube(cloudy.directory / "cube.zarr", find(cloudy), SEASON, AREA, rule=rule)
     about = cube.provenance
     assert about["usable"]["masked"] == ["cloud", "cloud-edge"]
@@ -128,7 +128,7 @@ def test_the_cube_counts_the_flags_of_every_frame_and_keeps_the_rule(cloudy: Cat
 def test_another_rule_is_another_cube(cloudy: Catalogue) -> None:
     shares = []
     for masked in (("cloud", "shadow"), ("cloud",), ()):
-        cube = build_cube(cloudy.directory / "c.zarr", find(cloudy), SEASON, AREA, rule=UsableRule(masked))
+        cube = build_cube(cloudy.directory / "c.zarr", find(cloudy), SEASON, AREA, rule=MaskRule(masked))
         shares.append(cube.sensors["sentinel-2"].group["valid"][0].mean())
     assert shares[0] < shares[1] < shares[2] == 1
 
@@ -175,7 +175,7 @@ def test_a_mask_of_an_installed_package_is_applied_and_counted(tmp_path: Path) -
     catalogue = Catalogue(tmp_path)
     truth = reflectance(10, 96)  # of B02 in units of 0.0001: 400 + 3 row + 7 column
     catalogue.add_sentinel_2("A", at(5, 1), truth)
-    cube = build_cube(tmp_path / "c.zarr", find(catalogue), SEASON, AREA, rule=UsableRule(masks=("dim",)))
+    cube = build_cube(tmp_path / "c.zarr", find(catalogue), SEASON, AREA, rule=MaskRule(masks=("dim",)))
     assert (cube.sensors["sentinel-2"].group["valid"][0] == (truth[0] < 550)).all()
     (frame,) = cube.provenance["sensors"]["sentinel-2"]["frames"]
     assert frame["flags"] == {"plug-in": int((truth[0] >= 550).sum())}
@@ -188,9 +188,9 @@ def test_masks_that_fail_or_give_no_truth_values_are_named() -> None:
         with pytest.raises(SceneError, match=f"reading scene A: the mask '{name}'.*{said}"):
             apply_mask(name, image, ("B02", "B03"), "reading scene A")
     with pytest.raises(ConfigError, match="the mask 'gone' cannot be imported"):
-        UsableRule(masks=("gone",))
+        MaskRule(masks=("gone",))
     with pytest.raises(ConfigError, match=r"named 'dam' \(found: broken, dim, gone, odd\)"):
-        UsableRule(masks=("dam",))
+        MaskRule(masks=("dam",))
 
 
 def test_metres_are_refused_where_pixels_are_in_degrees(tmp_path: Path) -> None:
@@ -198,4 +198,4 @@ def test_metres_are_refused_where_pixels_are_in_degrees(tmp_path: Path) -> None:
     west, north = AREA.bounds[0] - 0.01, AREA.bounds[3] + 0.01
     catalogue.add_sentinel_2("A", at(5, 1), square=(west, north, 0.05), crs="EPSG:4326")
     with pytest.raises(CubeError, match="`dilate` is 30 metres, but the pixels of 'sentinel-2' are in units of degree"):
-        build_cube(tmp_path / "c.zarr", find(catalogue), SEASON, AREA, True, UsableRule(dilate=30.0))
+        build_cube(tmp_path / "c.zarr", find(catalogue), SEASON, AREA, True, MaskRule(dilate=30.0))

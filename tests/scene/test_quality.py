@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agrifm.scene.mask import UsableRule
+from agrifm.scene.mask import MaskRule
 from agrifm.scene.quality import FLAGS, NO_QUALITY, QUALITY_RULES
 
 # Sentinel-2 Level-2A scene classification.
@@ -138,7 +138,7 @@ QC = {
 
 def usable(rule: str, values: NDArray[np.integer]) -> NDArray[np.bool_]:
     """What the default choice makes of an encoding's values."""
-    return UsableRule().usable(QUALITY_RULES[rule](values))
+    return MaskRule().usable(QUALITY_RULES[rule](values))
 
 
 def names(rule: str, value: int) -> set[str]:

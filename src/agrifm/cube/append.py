@@ -30,11 +30,11 @@ from agrifm.cube.build import (
 from agrifm.cube.frames import Frame, group_frames, scenes_of
 from agrifm.cube.store import Cube, finish_store, open_cube, open_group
 from agrifm.errors import CubeError
-from agrifm.files import MARKER, saying_what_failed
+from agrifm.files import MARKER, translate_os_errors
 from agrifm.grid import Grid
 from agrifm.record import running_versions
 from agrifm.scene.duplicates import require_one_product
-from agrifm.scene.mask import DEFAULT_RULE, UsableRule
+from agrifm.scene.mask import DEFAULT_RULE, MaskRule
 from agrifm.scene.offset_check import OffsetChoice, settle
 from agrifm.season import day_number
 from agrifm.work import Resumable
@@ -49,7 +49,7 @@ PIXELS = ("values", "valid", "day")
 def append_frames(
     path: Path,
     search: "Search",
-    rule: UsableRule = DEFAULT_RULE,
+    rule: MaskRule = DEFAULT_RULE,
     offset: OffsetChoice = "refuse",
     executor: Executor | None = None,
 ) -> Cube:
@@ -84,7 +84,7 @@ def append_frames(
     _require_later(cube, frames, about)
     counts = {name: len(sensor.date) for name, sensor in cube.sensors.items()}
     frames = [replace(frame, index=counts[frame.sensor] + frame.index) for frame in frames]
-    with saying_what_failed(about):
+    with translate_os_errors(about):
         work = Resumable(path.with_name(f"{path.name}.append"), plan)
         if not work.begun:
             settled = settle(scenes_of(frames), grids, offset)
@@ -99,7 +99,7 @@ def append_frames(
     return open_cube(path)
 
 
-def _require_same_kind(cube: Cube, frames: Sequence[Frame], rule: UsableRule, about: str) -> None:
+def _require_same_kind(cube: Cube, frames: Sequence[Frame], rule: MaskRule, about: str) -> None:
     """Refuse frames of another sensor, product, rule or season, and cubes that were not built frame by frame."""
     sensors = cube.provenance.get("sensors", {})
     if not all("fingerprint" in frame for sensor in sensors.values() for frame in sensor["frames"]):

@@ -17,12 +17,12 @@ from shapely.geometry.base import BaseGeometry
 from agrifm.cube.frames import MERGE_RULE, Frame, FrameTile, group_frames, scenes_of, write_frame_tile
 from agrifm.cube.store import SCALES, SHARD, Cube, create_root, create_sensor, finish_store, open_cube, open_group
 from agrifm.errors import CubeError
-from agrifm.files import MARKER, partial_directory, saying_what_failed
+from agrifm.files import MARKER, partial_directory, translate_os_errors
 from agrifm.grid import Grid, area_grid, tiles
 from agrifm.record import SensorInput, running_versions
 from agrifm.scene.duplicates import require_one_product
 from agrifm.scene.encoding import Encoding
-from agrifm.scene.mask import ALWAYS, DEFAULT_RULE, UsableRule
+from agrifm.scene.mask import ALWAYS, DEFAULT_RULE, MaskRule
 from agrifm.scene.offset_check import OffsetChoice, settle
 from agrifm.scene.products import Product
 from agrifm.scene.read import ArrayAsset, RemoteAsset, Scene, kernel_of, opened
@@ -43,7 +43,7 @@ def build_cube(
     season: Season,
     area: BaseGeometry,
     native_grid: bool = False,
-    rule: UsableRule = DEFAULT_RULE,
+    rule: MaskRule = DEFAULT_RULE,
     offset: OffsetChoice = "refuse",
     executor: Executor | None = None,
 ) -> Cube:
@@ -71,7 +71,7 @@ def build_cube(
     partial = partial_directory(path, "cube")
     if (path / MARKER).exists() and not partial.exists() and open_cube(path).provenance["plan"] == plan:
         return open_cube(path)
-    with saying_what_failed(f"writing the cube {path}"):
+    with translate_os_errors(f"writing the cube {path}"):
         work = Resumable(partial, plan)
         if not work.begun:
             settled = settle(scenes_of(frames), grids, offset)
@@ -116,7 +116,7 @@ def native_grids(frames: Sequence[Frame]) -> dict[str, Grid]:
     return {first.product.sensor: Grid.of(crs.to_wkt(), transform, shape)}
 
 
-def _require_metres(rule: UsableRule, grids: Mapping[str, Grid]) -> None:
+def _require_metres(rule: MaskRule, grids: Mapping[str, Grid]) -> None:
     for sensor, grid in grids.items():
         unit = grid.crs.proj.axis_info[0].unit_name
         if rule.dilate and unit != "metre":
@@ -132,7 +132,7 @@ def _first_band(product: Product) -> tuple[str, str]:
 
 
 def fingerprints(
-    frames: Sequence[Frame], grids: Mapping[str, Grid], rule: UsableRule, offset: OffsetChoice
+    frames: Sequence[Frame], grids: Mapping[str, Grid], rule: MaskRule, offset: OffsetChoice
 ) -> dict[str, list[str]]:
     """The fingerprints of the frames, by sensor."""
     return {
@@ -188,7 +188,7 @@ def write_frames(
     work: Resumable,
     frames: Sequence[Frame],
     grids: Mapping[str, Grid],
-    rule: UsableRule,
+    rule: MaskRule,
     offset: OffsetChoice,
     executor: Executor | None = None,
 ) -> dict[str, dict[str, list[dict[str, Any]]]]:
@@ -229,7 +229,7 @@ def _describe_frame(frame: Frame, shape: tuple[int, int], results: Sequence[Mapp
     }
 
 
-def usable_rule(rule: UsableRule) -> dict[str, Any]:
+def usable_rule(rule: MaskRule) -> dict[str, Any]:
     """The rule as the provenance states it."""
     return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(rule).items()} | {
         "always": list(ALWAYS)
@@ -256,7 +256,7 @@ def _describe_sensor(frames: Sequence[Frame], sensor: str, grid: Grid) -> dict[s
     }
 
 
-def _describe_build(search: "Search", plan: str, rule: UsableRule, sensors: dict[str, Any]) -> dict[str, Any]:
+def _describe_build(search: "Search", plan: str, rule: MaskRule, sensors: dict[str, Any]) -> dict[str, Any]:
     """The provenance of a whole cube."""
     return {
         "plan": plan,

@@ -12,7 +12,7 @@ from agrifm.grid import utm_zone
 from agrifm.scene.area import Area, read_area
 from agrifm.scene.collection import is_answer_to, request_of, write_collection
 from agrifm.scene.local_files import search_files
-from agrifm.scene.mask import UsableRule
+from agrifm.scene.mask import MaskRule
 from agrifm.scene.products import Product, find_product
 from agrifm.scene.providers import find_provider
 from agrifm.scene.read import Scene
@@ -38,7 +38,7 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
         SceneError, CubeError, OutputError: see `search_catalog`, `search_files` and `build_cube`.
     """
     imagery, season, before = project.imagery, project.season.season, METER.found()
-    rule = UsableRule(imagery.masked, imagery.dilate, imagery.masks)
+    rule = MaskRule(imagery.masked, imagery.dilate, imagery.masks)
     area = read_area(project.season.area, project.directory, project.season.buffer)
     if not imagery.native_grid:
         utm_zone(area.shape)  # refused before anything is searched

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from agrifm.cube.store import FILL, NO_DAY, SCALES, open_group
 from agrifm.grid import Grid, Window
-from agrifm.scene.mask import DEFAULT_RULE, UsableRule, apply_mask, counts
+from agrifm.scene.mask import DEFAULT_RULE, MaskRule, apply_mask, count_flags
 from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, Flags, bits
 from agrifm.scene.read import Asset, FileAsset, RemoteAsset, Scene, read_asset
 from agrifm.scene.remote import shown
@@ -49,7 +49,7 @@ class Frame:
         """The last day of a composite; otherwise the solar day."""
         return self.scenes[0].last_day or self.day
 
-    def fingerprint(self, grid: Grid, rule: UsableRule, offset: "OffsetChoice") -> str:
+    def fingerprint(self, grid: Grid, rule: MaskRule, offset: "OffsetChoice") -> str:
         """SHA-256 of what decides the pixels of this frame on a grid; its position in the cube is not part of it."""
         content = {
             "sensor": self.sensor,
@@ -79,7 +79,7 @@ class FrameTile:
     window: Window
     grid: Grid
     """Of the whole cube."""
-    rule: UsableRule
+    rule: MaskRule
 
     @property
     def key(self) -> str:
@@ -126,10 +126,10 @@ def write_frame_tile(tile: FrameTile) -> dict[str, Any]:
     group["valid"][tile.frame.index, rows, cols] = pixels.valid
     if pixels.day is not None:
         group["day"][tile.frame.index, rows, cols] = pixels.day
-    return {"valid": int(np.count_nonzero(pixels.valid)), "flags": counts(pixels.flags)}
+    return {"valid": int(np.count_nonzero(pixels.valid)), "flags": count_flags(pixels.flags)}
 
 
-def read_frame(frame: Frame, grid: Grid, rule: UsableRule = DEFAULT_RULE) -> FramePixels:
+def read_frame(frame: Frame, grid: Grid, rule: MaskRule = DEFAULT_RULE) -> FramePixels:
     """One frame on a grid, its scenes merged by `MERGE_RULE`."""
     product = frame.scenes[0].product
     values = np.full((len(product.bands), *grid.shape), FILL, np.int16)
@@ -153,7 +153,7 @@ def read_frame(frame: Frame, grid: Grid, rule: UsableRule = DEFAULT_RULE) -> Fra
     return FramePixels(values, valid, day, flags)
 
 
-def _read_scene(scene: Scene, grid: Grid, rule: UsableRule) -> tuple[NDArray[np.int16], NDArray[np.bool_], Flags]:
+def _read_scene(scene: Scene, grid: Grid, rule: MaskRule) -> tuple[NDArray[np.int16], NDArray[np.bool_], Flags]:
     """Values, where all bands have a number that can be stored, and flags (nodata where they have none)."""
     product = scene.product
     encoding = scene.encoding
@@ -174,7 +174,7 @@ def _read_scene(scene: Scene, grid: Grid, rule: UsableRule) -> tuple[NDArray[np.
     return values, present, flags
 
 
-def _read_flags(scene: Scene, grid: Grid, rule: UsableRule) -> Flags:
+def _read_flags(scene: Scene, grid: Grid, rule: MaskRule) -> Flags:
     """Flags of the scene's quality bands on a grid, dilated; read with a margin, so that tiles fit together."""
     product, margin = scene.product, rule.margin(grid.resolution)
     wide = Grid.of(

@@ -35,7 +35,7 @@ from agrifm.cube.store import (
 )
 from agrifm.cube.temporal import interpolate, nearest_of_periods
 from agrifm.errors import ConfigError, CubeError
-from agrifm.files import MARKER, partial_directory, saying_what_failed
+from agrifm.files import MARKER, partial_directory, translate_os_errors
 from agrifm.grid import Window, tiles
 from agrifm.record import running_versions
 from agrifm.season import Season, day_date
@@ -182,7 +182,7 @@ def resample_cube(
     partial_path = partial_directory(path, "cube")
     if (path / MARKER).exists() and not partial_path.exists() and open_cube(path).provenance["plan"] == plan:
         return open_cube(path)
-    with saying_what_failed(f"writing the cube {path}"):
+    with translate_os_errors(f"writing the cube {path}"):
         work = Resumable(partial_path, plan)
         if not work.begun:
             _create(partial_path, cube, resamplers)

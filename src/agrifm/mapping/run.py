@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from agrifm.config import Project
 from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import MapError, did_you_mean
-from agrifm.files import finish_directory, partial_directory, saying_what_failed, write_bytes
+from agrifm.files import finish_directory, partial_directory, translate_os_errors, write_bytes
 from agrifm.grid import Window, tiles
 from agrifm.inference.predictor import TorchModel, TrainedModel, load_model, load_record
 from agrifm.legend import LEGEND_TAG, UNLABELLED, legend_json
@@ -188,7 +188,7 @@ def map_cube(
     plan = plan_map(cube, model.record, window, overlap)
     _require_memory(plan, model)
     partial_map = partial_directory(out, "map")
-    with saying_what_failed(f"writing the map {out}"), _only_windows_stay(partial_map):
+    with translate_os_errors(f"writing the map {out}"), _only_windows_stay(partial_map):
         work = Resumable(partial_map / WINDOWS, fingerprint(_content(plan, model_id)))
         if not work.begun:
             work.begin()

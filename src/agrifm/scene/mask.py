@@ -28,7 +28,7 @@ GROWING = ("cloud", "cirrus", "shadow")
 
 
 @dataclass(frozen=True)
-class UsableRule:
+class MaskRule:
     """Which pixels are usable.
 
     Raises:
@@ -84,10 +84,10 @@ class UsableRule:
         return usable
 
 
-DEFAULT_RULE = UsableRule()
+DEFAULT_RULE = MaskRule()
 
 
-def counts(flags: Flags) -> dict[str, int]:
+def count_flags(flags: Flags) -> dict[str, int]:
     """Pixels that have each flag; flags that none has are left out."""
     numbers = {name: int(np.count_nonzero(flags & bits([name]))) for name in FLAGS}
     return {name: number for name, number in numbers.items() if number}

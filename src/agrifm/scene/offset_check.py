@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from agrifm.errors import SceneError
 from agrifm.grid import Grid
 from agrifm.scene.encoding import Encoding
-from agrifm.scene.mask import MASKED, UsableRule
+from agrifm.scene.mask import MASKED, MaskRule
 from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, bits
 from agrifm.scene.read import Scene, read_asset
 from agrifm.scene.traffic import METER
@@ -58,7 +58,7 @@ MISSING, MISSING_BARE = 0.5, 0.1
 """Share of clear land pixels, or of those without vegetation, that have no number, from which an offset was taken off
 twice: what is darker than 0.1 in one of the bands falls below zero, where numbers end. Rightly removed, a third of the
 vegetation may fall below zero, soil not."""
-CLEAR = UsableRule((*MASKED, "uncertain"))
+CLEAR = MaskRule((*MASKED, "uncertain"))
 """Which pixels are looked at; unclassified ones are often cloud."""
 SAMPLE, FEWEST = 256, 100
 """Pixels of a side that are looked at, and the fewest clear ones that say something."""

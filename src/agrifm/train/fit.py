@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from agrifm.files import saying_what_failed, write_bytes
+from agrifm.files import translate_os_errors, write_bytes
 from agrifm.inference.tensors import sensor_to_drop, tensor_batch
 from agrifm.models.batch import TensorBatch
 from agrifm.models.classifier import Classifier
@@ -331,7 +331,7 @@ def finetune(
     last = work / "last.ckpt"
     largest = max(window.height * window.width for window in training.windows)
     with (
-        saying_what_failed(f"training {name}"),
+        translate_os_errors(f"training {name}"),
         _quiet(),
         _threads(recipe.batch * largest * first_channels(config)),
         progress(f"train {name} (steps)", recipe.rounds * recipe.round) as advance,

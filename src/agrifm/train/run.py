@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from agrifm.config import ModelConfig, Project
 from agrifm.cube.store import open_cube
 from agrifm.errors import ConfigError, ModelError
-from agrifm.files import MARKER, require_ours, saying_what_failed, write_geopackage, write_json
+from agrifm.files import MARKER, require_ours, translate_os_errors, write_geopackage, write_json
 from agrifm.inference.predictor import TrainedModel, load_model, load_record
 from agrifm.legend import Legend
 from agrifm.models.precision import USUAL, Compute
@@ -238,7 +238,7 @@ def _work_directory(path: Path, fingerprint: str) -> Path:
     plan = work / "plan.json"
     if not plan.exists() or json.loads(plan.read_text(encoding="utf-8")) != fingerprint:
         shutil.rmtree(work, ignore_errors=True)
-        with saying_what_failed(f"training {path}"):
+        with translate_os_errors(f"training {path}"):
             work.mkdir(parents=True)
             write_json(plan, fingerprint)
     return work

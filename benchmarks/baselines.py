@@ -18,8 +18,8 @@ import numpy as np
 from measure import DEMO, Command, table
 from numpy.typing import NDArray
 
-from agrifm.classic.features import KINDS, Kind, Rows
-from agrifm.classic.forest import TREES, Shape, draw_pixels, grow
+from agrifm.classic.features import FEATURE_KINDS, FeatureKind, Rows
+from agrifm.classic.forest import TREES, ForestConfig, draw_pixels, grow_trees
 from agrifm.config import Project, read_project
 from agrifm.cube.store import open_cube
 from agrifm.demo import SIZE_KM
@@ -61,7 +61,7 @@ def rows(project: Project) -> Iterator[tuple[str, ...]]:
     reference = split.score(*(split.rows[fold]["series"] for fold in ("training", "test")))
     yield split.row("gap-filled series", reference, reference)
     for kind, title in (("statistics", "  and statistics in time"), ("neighbourhood", "  and 5 x 5 neighbourhoods")):
-        assert kind in KINDS
+        assert kind in FEATURE_KINDS
         yield split.row(title, split.score(*(split.rows[fold][kind] for fold in ("training", "test"))), reference)
     step, single = split.best_step()
     yield split.row(f"the best single date (step {step} of {data.tiles.steps.size})", single, reference)
@@ -83,14 +83,14 @@ class Pixels:
         chosen["test"] = np.zeros(data.unseen.label.shape, bool)
         chosen["test"].flat[generator.choice(unseen, min(TEST_PIXELS, len(unseen)), replace=False)] = True
         found = {fold: chosen_rows(data, wanted, side) for fold, wanted in chosen.items()}
-        self.rows: dict[str, dict[Kind, Rows]] = {fold: rows for fold, (rows, _) in found.items()}
+        self.rows: dict[str, dict[FeatureKind, Rows]] = {fold: rows for fold, (rows, _) in found.items()}
         self.places: dict[str, NDArray[np.intp]] = {fold: places for fold, (_, places) in found.items()}
         self.label = {fold: data.labels.label.ravel()[places] for fold, places in self.places.items()}
 
     def score(self, training: Rows, rows: Rows, fold: str = "test") -> Score:
         """The score of a forest on a fold."""
         began = time.perf_counter()
-        forest = grow(training, self.label["training"], Shape(), TREES, SEED)
+        forest = grow_trees(training, self.label["training"], ForestConfig(), TREES, SEED)
         seconds = time.perf_counter() - began
         blocks, number = np.unique(self.data.split.block.ravel()[self.places[fold]], return_inverse=True)
         counts = np.zeros((len(blocks), self.classes, self.classes), np.int64)

@@ -20,8 +20,8 @@ import pandas as pd
 import rasterio
 import xarray as xr
 
-from agrifm.classic.features import features
-from agrifm.classic.forest import fit, save_forest
+from agrifm.classic.features import pixel_features
+from agrifm.classic.forest import fit_forest, save_forest
 from agrifm.cube.build import build_cube
 from agrifm.cube.store import Cube
 from agrifm.grid import LONLAT, Grid, Window
@@ -104,7 +104,7 @@ def train_on_points(cube: Cube, samples: pd.DataFrame):
     )
     sample = interpolated(points_as_sample(samples, sensor), SEASON.steps(FRAMES))
     everywhere = np.ones(sample.label.shape, bool)
-    return fit(features(sample, everywhere, record.sensors, "series"), sample.label[0], record)
+    return fit_forest(pixel_features(sample, everywhere, record.sensors, "series"), sample.label[0], record)
 
 
 def points_as_sample(samples: pd.DataFrame, sensor: SensorRecord) -> Sample:

@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from agrifm.classic.forest import TREES, Shape, grow
+from agrifm.classic.forest import TREES, ForestConfig, grow_trees
 from agrifm.cube.temporal import interpolate
 from agrifm.files import write_text
 from agrifm.legend import Legend
@@ -113,7 +113,9 @@ def main() -> None:
     for fold in range(FOLDS):
         training, test = np.flatnonzero(points.fold != fold), np.flatnonzero(points.fold == fold)
         network, mean, std = train_network(points, training, seed=fold)
-        forest = grow(rows(points, training, points.valid), points.label[training], Shape(), TREES, seed=fold)
+        forest = grow_trees(
+            rows(points, training, points.valid), points.label[training], ForestConfig(), TREES, seed=fold
+        )
         for column, use in columns.items():
             samples = [series_of(points, point, use[point], mean, std) for point in test]
             found["AgriFM", column][test] = classes_of(network, samples)

@@ -1,5 +1,6 @@
 """The random forest: features, drawing of pixels, storage without pickle."""
 
+import importlib.util
 import pickle
 import zipfile
 from datetime import date
@@ -9,18 +10,18 @@ import numpy as np
 import pytest
 from skops import io
 
-from agrifm.classic.features import Kind
+from agrifm.classic.features import FeatureKind
 from agrifm.classic.forest import (
-    PIXELS_PER_BLOCK,
-    PIXELS_PER_PLACE,
+    MAX_PIXELS_PER_BLOCK,
+    MAX_PIXELS_PER_PARCEL,
+    ForestConfig,
     RandomForest,
-    Shape,
     draw_pixels,
-    fit,
+    fit_forest,
     load_forest,
     pixel_rows,
     save_forest,
-    tune,
+    tune_forest,
 )
 from agrifm.errors import ModelError
 from agrifm.grid import Window
@@ -37,6 +38,7 @@ RECORD = ModelRecord(
     legend=Legend.of(["low", "never seen", "high"]),
     season=(date(2024, 1, 1), date(2024, 6, 1)),
     training={"seed": 3},
+    family="random-forest",
 )
 
 
@@ -54,7 +56,7 @@ def sample_of(fine: np.ndarray, coarse: np.ndarray | None = None, label: np.ndar
 @pytest.fixture(scope="module")
 def forest() -> RandomForest:
     rows = np.concatenate([np.full((50, 2), 0.1), np.full((50, 2), 0.9)]).astype(np.float32)
-    return fit(rows, np.repeat([0, 2], 50).astype(np.uint8), RECORD)
+    return fit_forest(rows, np.repeat([0, 2], 50).astype(np.uint8), RECORD)
 
 
 def test_probabilities_lie_on_the_classes_of_the_legend_and_sum_to_one(forest: RandomForest) -> None:
@@ -80,7 +82,7 @@ def test_a_file_with_other_types_is_refused(tmp_path: Path) -> None:
     from http.client import HTTPConnection
 
     io.dump({"record": RECORD.model_dump_json(), "forest": HTTPConnection("localhost")}, tmp_path / "bad.skops")
-    with pytest.raises(ModelError, match="types that no random forest has"):
+    with pytest.raises(ModelError, match="types"):
         load_forest(tmp_path / "bad.skops")
 
 
@@ -96,11 +98,28 @@ def test_a_truncated_or_absent_file_is_refused_in_a_sentence(forest: RandomFores
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert not zipfile.is_zipfile(path)
     for file in (path, tmp_path / "absent.skops"):
-        with pytest.raises(ModelError, match="`agrifm train` writes it"):
+        with pytest.raises(ModelError, match="`agrifm train`"):
             load_forest(file)
 
 
-def test_no_parcel_and_no_block_of_other_land_gives_more_pixels_than_its_share() -> None:
+@pytest.mark.parametrize("package", ["sklearn", "skops"])
+def test_without_a_package_of_the_extra_forests_are_refused(
+    package: str, forest: RandomForest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr("agrifm.classic.forest.find_spec", lambda name: None if name == package else find_spec(name))
+    rows = np.zeros((2, 2), np.float32)
+    for call in (
+        lambda: load_forest(tmp_path / "f.skops"),
+        lambda: save_forest(tmp_path / "f.skops", forest),
+        lambda: fit_forest(rows, np.array([0, 2], np.uint8), RECORD),
+    ):
+        with pytest.raises(ModelError, match=r"agrifm\[classic\]"):
+            call()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_parcel_or_block_of_other_land_gives_no_more_than_its_share() -> None:
     label = np.zeros((40, 40), np.uint8)
     label[:, 20:] = 2
     place = np.full((40, 40), -1, np.int32)
@@ -109,8 +128,12 @@ def test_no_parcel_and_no_block_of_other_land_gives_more_pixels_than_its_share()
     block = np.zeros((40, 40), np.int32)
     block[20:] = 1
     chosen = draw_pixels(label, place, block, seed=1)
-    assert [int(chosen[place == number].sum()) for number in (0, 1, 2)] == [PIXELS_PER_PLACE, PIXELS_PER_PLACE, 1]
-    assert [int(chosen[(place < 0) & (block == number)].sum()) for number in (0, 1)] == [PIXELS_PER_BLOCK] * 2
+    assert [int(chosen[place == number].sum()) for number in (0, 1, 2)] == [
+        MAX_PIXELS_PER_PARCEL,
+        MAX_PIXELS_PER_PARCEL,
+        1,
+    ]
+    assert [int(chosen[(place < 0) & (block == number)].sum()) for number in (0, 1)] == [MAX_PIXELS_PER_BLOCK] * 2
 
 
 def test_unlabelled_pixels_are_never_drawn() -> None:
@@ -142,13 +165,13 @@ def test_tuning_takes_the_features_that_tell_the_classes_apart() -> None:
     generator = np.random.default_rng(0)
     classes = generator.integers(0, 2, 400).astype(np.uint8)
     noise = generator.random((400, 3)).astype(np.float32)
-    rows: dict[Kind, np.ndarray] = {
+    rows: dict[FeatureKind, np.ndarray] = {
         "series": noise[:, :1],
         "statistics": noise,
         "neighbourhood": np.column_stack([noise, classes + 0.1 * noise[:, 0]]).astype(np.float32),
     }
     half, other = ({kind: own[part] for kind, own in rows.items()} for part in (slice(200), slice(200, None)))
-    shape, tried = tune(half, classes[:200], other, classes[200:], np.array([True, True]), seed=0)
+    shape, tried = tune_forest(half, classes[:200], other, classes[200:], np.array([True, True]), seed=0)
     assert shape.features == "neighbourhood"
     found = {entry["features"]: entry["validation_macro_f1"] for entry in tried if entry["leaf"] == 2}
     assert found["neighbourhood"] == 1
@@ -159,8 +182,8 @@ def test_tuning_takes_the_features_that_tell_the_classes_apart() -> None:
 
 def test_the_record_tells_the_shape_and_how_far_its_features_look() -> None:
     rows = np.random.default_rng(0).random((40, 2)).astype(np.float32)
-    shape = Shape("neighbourhood", "random", 0.5, 3)
-    grown = fit(rows, np.repeat([0, 2], 20).astype(np.uint8), RECORD, shape)
-    assert Shape.of(grown.record) == shape
+    shape = ForestConfig("neighbourhood", "random", 0.5, 3)
+    grown = fit_forest(rows, np.repeat([0, 2], 20).astype(np.uint8), RECORD, shape)
+    assert ForestConfig.of(grown.record) == shape
     assert grown.record.margin == 2
     assert len(grown.classifier.estimators_) == 300

@@ -1,21 +1,22 @@
 """Random forests: the baseline that every map is compared with, as good as features and tuning make it.
 
-`agrifm.classic.features` says what a forest sees of a pixel. Which features and which shape of the trees are best is
-decided on the validation blocks, in two short rounds of small forests; the best one is then grown in full.
+`agrifm.classic.features` makes the features of a pixel. The validation blocks decide which features and which kind of
+trees are best, in two short rounds of small forests; the best forest is then grown in full. scikit-learn and skops are
+imported when a forest is grown, read or written, because they are optional.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from zipfile import ZIP_DEFLATED, BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
-from agrifm.classic.features import KINDS, Kind, Rows, features, margin, parts
+from agrifm.classic.features import FEATURE_KINDS, FeatureKind, Rows, feature_margin, feature_parts, pixel_features
 from agrifm.errors import ModelError
 from agrifm.files import write_bytes
 from agrifm.grid import Window
@@ -24,49 +25,52 @@ from agrifm.record import ModelRecord, SensorInput
 from agrifm.samples.sample import Sample
 from agrifm.scores import confusion_counts, macro_f1
 
+if TYPE_CHECKING:
+    from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+
 TREES = 300
 TUNING_TREES = 40
-PIXELS_PER_PLACE = 8
-"""Training pixels drawn from a parcel; more repeat each other."""
-PIXELS_PER_BLOCK = 40
+MAX_PIXELS_PER_PARCEL = 8
+"""Training pixels drawn from a parcel; more would repeat each other."""
+MAX_PIXELS_PER_BLOCK = 40
 """Training pixels drawn per block from land of the class `other`."""
 _TRUSTED = ["sklearn.tree._tree.Tree"]
-"""Type outside of skops' own safe list that a stored forest may hold."""
+"""Types outside of skops' list of safe types that a stored forest may hold."""
 Classes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Shape:
-    """What a forest sees, and how its trees are grown."""
+class ForestConfig:
+    """The features of a forest, and how its trees are grown."""
 
-    features: Kind = "series"
+    features: FeatureKind = "series"
     split: Literal["best", "random"] = "best"
-    """Thresholds: the best of each feature (Breiman 2001), or one drawn for each (Geurts et al. 2006)."""
+    """Thresholds: the best of each feature (Breiman 2001), or a random one for each (Geurts et al. 2006)."""
     share: float | Literal["sqrt"] = "sqrt"
     """Features tried at each split: a share of all, or the square root of their number."""
     leaf: int = 2
     """Fewest training pixels in a leaf."""
 
     @classmethod
-    def of(cls, record: ModelRecord) -> "Shape":
-        """The shape that a record tells of."""
+    def of(cls, record: ModelRecord) -> "ForestConfig":
+        """Return the configuration in a record."""
         return cls(**record.architecture["shape"])
 
     def record(self) -> dict[str, Any]:
-        """The part of a record that tells of this shape."""
+        """Return the part of a record that depends on this configuration."""
         return {
             "family": "random-forest",
             "architecture": {"kind": "random forest", "shape": asdict(self)},
-            "margin": margin(self.features),
+            "margin": feature_margin(self.features),
         }
 
 
-TREES_TRIED = (
-    Shape(leaf=5),
-    Shape(split="random", share=0.2),
-    Shape(split="random", share=0.2, leaf=5),
+TREE_CANDIDATES = (
+    ForestConfig(leaf=5),
+    ForestConfig(split="random", share=0.2),
+    ForestConfig(split="random", share=0.2, leaf=5),
 )
-"""Tried beside the usual trees once the features are chosen."""
+"""Trees that tuning tries in addition to the usual ones, once the features are chosen."""
 
 
 @dataclass(frozen=True)
@@ -74,22 +78,45 @@ class RandomForest:
     """A trained forest and its record."""
 
     record: ModelRecord
-    classifier: RandomForestClassifier | ExtraTreesClassifier
+    classifier: "RandomForestClassifier | ExtraTreesClassifier"
 
     def probabilities(self, sample: Sample) -> NDArray[np.float32]:
-        """Class probabilities (classes, H, W) of an interpolated sample; pixels never seen are 0 before the forest."""
+        """Return class probabilities (classes, H, W) of an interpolated sample.
+
+        Pixels without an observation enter as 0.
+        """
         everywhere = np.ones(sample.label.shape, bool)
-        rows = features(sample, everywhere, self.record.sensors, Shape.of(self.record).features)
-        found = self.classifier.predict_proba(rows).astype(np.float32)
+        rows = pixel_features(sample, everywhere, self.record.sensors, ForestConfig.of(self.record).features)
+        of_known_classes = self.classifier.predict_proba(rows).astype(np.float32)
         result = np.zeros((len(rows), len(self.record.legend)), np.float32)
-        result[:, self.classifier.classes_] = found
+        result[:, self.classifier.classes_] = of_known_classes
         return result.T.reshape(-1, *sample.label.shape)
+
+
+def require_packages(doing: str) -> None:
+    """Refuse to grow, read or write a forest without the packages of the extra `classic`.
+
+    Args:
+        doing: what is being done, for the error.
+
+    Raises:
+        ModelError: one of them is not installed.
+    """
+    for module, package in (("sklearn", "scikit-learn"), ("skops", "skops")):
+        if find_spec(module) is None:
+            raise ModelError(
+                f"{doing}: random forests need {package}, which is not installed; pip install 'agrifm[classic]'",
+                package=package,
+            )
 
 
 def draw_pixels(
     label: NDArray[np.uint8], place: NDArray[np.int32], block: NDArray[np.int32], seed: int
 ) -> NDArray[np.bool_]:
-    """Training pixels (H, W): at most `PIXELS_PER_PLACE` of a parcel, `PIXELS_PER_BLOCK` of a block's other land."""
+    """Draw training pixels (H, W), at most `MAX_PIXELS_PER_PARCEL` per parcel.
+
+    Of the class `other`, which has no parcels, at most `MAX_PIXELS_PER_BLOCK` are drawn per block.
+    """
     generator = np.random.default_rng(seed)
     labelled = np.flatnonzero(label.ravel() != UNLABELLED)
     shuffled = generator.permutation(labelled)
@@ -98,7 +125,7 @@ def draw_pixels(
     ordered = group[order]
     first = np.r_[0, np.flatnonzero(np.diff(ordered)) + 1]
     rank = np.arange(len(ordered)) - np.repeat(first, np.diff(np.r_[first, len(ordered)]))
-    allowed = np.where(ordered >= 0, PIXELS_PER_PLACE, PIXELS_PER_BLOCK)
+    allowed = np.where(ordered >= 0, MAX_PIXELS_PER_PARCEL, MAX_PIXELS_PER_BLOCK)
     chosen = np.zeros(label.size, bool)
     chosen[shuffled[order[rank < allowed]]] = True
     return chosen.reshape(label.shape)
@@ -106,78 +133,90 @@ def draw_pixels(
 
 def pixel_rows(
     samples: Iterable[tuple[Window, Sample]], chosen: NDArray[np.bool_], sensors: Sequence[SensorInput]
-) -> tuple[dict[Kind, Rows], NDArray[np.intp]]:
-    """Features of every kind of the chosen pixels, each taken once though windows may overlap.
+) -> tuple[dict[FeatureKind, Rows], NDArray[np.intp]]:
+    """Return features of every kind for the chosen pixels, each once although windows may overlap.
 
     Args:
-        samples: windows with the sample of each, which may show more around it.
-        chosen: (H, W) of the whole target grid; pixels that no sensor saw are left out.
+        samples: windows with the sample of each, which may be larger than the window.
+        chosen: (H, W) of the whole target grid; pixels without a valid observation are dropped.
 
     Returns:
-        Rows of each kind, and the place of each row's pixel in the flattened grid.
+        Rows of each kind, and the index of each row's pixel in the flattened grid.
     """
-    left = chosen.copy()
-    number = np.arange(chosen.size).reshape(chosen.shape)
-    found, places = [], []
+    remaining = chosen.copy()
+    index = np.arange(chosen.size).reshape(chosen.shape)
+    parts, pixels = [], []
     for window, sample in samples:
-        own = np.zeros(sample.label.shape, bool)
+        wanted = np.zeros(sample.label.shape, bool)
         inside = window.within(sample.window).slices
-        own[inside] = left[window.slices] & sample.seen[inside]
-        found.append(parts(sample, own, sensors, KINDS[-1]))
-        places.append(number[window.slices][own[inside]])
-        left[window.slices] = False
-    rows = np.concatenate([np.concatenate(own, axis=1) for own in found])
-    widths = np.cumsum([part.shape[1] for part in found[0]])
-    return {kind: rows[:, :width] for kind, width in zip(KINDS, widths, strict=True)}, np.concatenate(places)
+        wanted[inside] = remaining[window.slices] & sample.seen[inside]
+        parts.append(feature_parts(sample, wanted, sensors, FEATURE_KINDS[-1]))
+        pixels.append(index[window.slices][wanted[inside]])
+        remaining[window.slices] = False
+    rows = np.concatenate([np.concatenate(columns, axis=1) for columns in parts])
+    widths = np.cumsum([columns.shape[1] for columns in parts[0]])
+    return {kind: rows[:, :width] for kind, width in zip(FEATURE_KINDS, widths, strict=True)}, np.concatenate(pixels)
 
 
-def grow(rows: Rows, classes: Classes, shape: Shape, trees: int, seed: int) -> Any:
-    """A classifier of scikit-learn grown on rows (pixels, features) and class numbers (pixels,)."""
+def grow_trees(rows: Rows, classes: Classes, shape: ForestConfig, trees: int, seed: int) -> Any:
+    """Grow a classifier of scikit-learn on rows (pixels, features) and class numbers (pixels,).
+
+    Raises:
+        ModelError: scikit-learn is not installed.
+    """
+    require_packages("training a random forest")
+    from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+
     kind = RandomForestClassifier if shape.split == "best" else ExtraTreesClassifier
     forest = kind(trees, min_samples_leaf=shape.leaf, max_features=shape.share, n_jobs=-1, random_state=seed)
     return forest.fit(rows, classes)
 
 
-def fit(rows: Rows, classes: Classes, record: ModelRecord, shape: Shape | None = None) -> RandomForest:
+def fit_forest(rows: Rows, classes: Classes, record: ModelRecord, shape: ForestConfig | None = None) -> RandomForest:
     """Train a forest of `TREES` trees on rows (pixels, features) and class numbers (pixels,)."""
-    shape = shape or Shape()
+    shape = shape or ForestConfig()
     record = record.model_copy(update=shape.record())
-    return RandomForest(record, grow(rows, classes, shape, TREES, int(record.training.get("seed", 0))))
+    return RandomForest(record, grow_trees(rows, classes, shape, TREES, int(record.training.get("seed", 0))))
 
 
-def tune(
-    training: dict[Kind, Rows],
+def tune_forest(
+    training: dict[FeatureKind, Rows],
     classes: Classes,
-    validation: dict[Kind, Rows],
+    validation: dict[FeatureKind, Rows],
     validation_classes: Classes,
     scored: NDArray[np.bool_],
     seed: int,
-) -> tuple[Shape, list[dict[str, Any]]]:
-    """The best shape by macro F1 on validation pixels, of which there are some: first the features, then the trees.
+) -> tuple[ForestConfig, list[dict[str, Any]]]:
+    """Find the best configuration by macro F1 on at least one validation pixel: first the features, then the trees.
 
     Args:
         training, validation: rows of each kind of features.
-        scored: (classes,), which classes count, as far as they occur in validation.
+        scored: (classes,), which classes count if they occur in validation.
 
     Returns:
-        The shape, and every shape tried with its macro F1.
+        The configuration, and every configuration tried with its macro F1.
     """
-    tried: dict[Shape, float] = {}
+    tried: dict[ForestConfig, float] = {}
 
-    def best_of(shapes: Iterable[Shape]) -> Shape:
+    def best_of(shapes: Iterable[ForestConfig]) -> ForestConfig:
         for shape in shapes:
-            forest = grow(training[shape.features], classes, shape, TUNING_TREES, seed)
+            forest = grow_trees(training[shape.features], classes, shape, TUNING_TREES, seed)
             counts = confusion_counts(forest.predict(validation[shape.features]), validation_classes, len(scored))
             tried[shape] = macro_f1(counts, scored & (counts.sum(axis=0) > 0))
         return max(tried, key=lambda shape: tried[shape])
 
-    best = best_of(Shape(kind) for kind in KINDS)
-    best = best_of(replace(shape, features=best.features) for shape in TREES_TRIED)
+    best = best_of(ForestConfig(kind) for kind in FEATURE_KINDS)
+    best = best_of(replace(shape, features=best.features) for shape in TREE_CANDIDATES)
     return best, [{**asdict(shape), "validation_macro_f1": round(score, 4)} for shape, score in tried.items()]
 
 
 def save_forest(path: Path, forest: RandomForest) -> None:
-    """Write the forest and its record as one skops file, whole or not at all."""
+    """Write the forest and its record as one skops file, whole or not at all.
+
+    Raises:
+        ModelError: skops is not installed.
+    """
+    require_packages(f"writing the model {path}")
     from skops import io
 
     content = {"record": forest.record.model_dump_json(), "forest": forest.classifier}
@@ -185,21 +224,24 @@ def save_forest(path: Path, forest: RandomForest) -> None:
 
 
 def load_forest(path: Path) -> RandomForest:
-    """Read a forest; a file that holds any other type than those of a forest is refused unread.
+    """Read a forest; a file with any type that a forest does not have is refused unread.
 
     Raises:
-        ModelError: the file is absent, damaged, or not a forest written by agrifm.
+        ModelError: the file is absent, damaged, or not a forest written by agrifm; or a package is not installed.
     """
+    about = f"reading the model {path}"
+    require_packages(about)
     from skops import io
     from skops.io.exceptions import UntrustedTypesFoundException
 
-    about = f"reading the model {path}"
     try:
         content = io.load(path, trusted=_TRUSTED)
         record = ModelRecord.model_validate_json(content["record"])
-        Shape.of(record)
+        ForestConfig.of(record)
         return RandomForest(record, content["forest"])
     except UntrustedTypesFoundException as error:
-        raise ModelError(f"{about}: it holds types that no random forest has ({error}); do not use it") from error
+        raise ModelError(
+            f"{about}: it contains types that a random forest does not have ({error}); do not use it", path=path
+        ) from error
     except (OSError, ValueError, KeyError, TypeError, ValidationError, BadZipFile) as error:
-        raise ModelError(f"{about}: {str(error).splitlines()[0]}; `agrifm train` writes it") from error
+        raise ModelError(f"{about}: {str(error).splitlines()[0]}; `agrifm train` writes it", path=path) from error

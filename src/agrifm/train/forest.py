@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.classic.features import REACH, Kind, Rows
-from agrifm.classic.forest import RandomForest, draw_pixels, fit, pixel_rows, tune
+from agrifm.classic.features import NEIGHBOURHOOD_MARGIN, FeatureKind, Rows
+from agrifm.classic.forest import RandomForest, draw_pixels, fit_forest, pixel_rows, tune_forest
 from agrifm.config import ModelConfig
 from agrifm.errors import LabelError
 from agrifm.grid import Window
@@ -34,19 +34,21 @@ def train_forest(data: Data, config: ModelConfig, record: ModelRecord) -> Random
     if not len(validation_classes):
         raise LabelError("tuning the random forest: no sensor saw a label of the validation blocks; label more land")
     scored = np.array([entry.scored for entry in data.labels.legend.classes])
-    shape, tried = tune(training, classes, validation, validation_classes, scored, config.seed)
+    shape, tried = tune_forest(training, classes, validation, validation_classes, scored, config.seed)
     record = record.model_copy(update={"training": {**record.training, "tried": tried}})
-    return fit(training[shape.features], classes, record, shape)
+    return fit_forest(training[shape.features], classes, record, shape)
 
 
-def _drawn(data: Data, label: NDArray[np.uint8], config: ModelConfig) -> tuple[dict[Kind, Rows], NDArray[np.uint8]]:
+def _drawn(
+    data: Data, label: NDArray[np.uint8], config: ModelConfig
+) -> tuple[dict[FeatureKind, Rows], NDArray[np.uint8]]:
     """Features and classes of pixels drawn from labels (H, W)."""
     chosen = draw_pixels(label, data.labels.place, data.split.block, config.seed)
     rows, places = chosen_rows(data, chosen, config.side)
     return rows, label.ravel()[places]
 
 
-def chosen_rows(data: Data, chosen: NDArray[np.bool_], side: int) -> tuple[dict[Kind, Rows], NDArray[np.intp]]:
+def chosen_rows(data: Data, chosen: NDArray[np.bool_], side: int) -> tuple[dict[FeatureKind, Rows], NDArray[np.intp]]:
     """Features of every kind of the chosen pixels (H, W), and the place of each in the flattened grid.
 
     Windows of `side` pixels do not overlap, but their pixels see their neighbours.
@@ -55,6 +57,11 @@ def chosen_rows(data: Data, chosen: NDArray[np.bool_], side: int) -> tuple[dict[
 
     def read() -> Iterator[tuple[Window, Sample]]:
         for window in windows:
-            yield window, read_with_margin(data.tiles.sample, window, REACH, data.cube.coarse_factor, chosen.shape)
+            yield (
+                window,
+                read_with_margin(
+                    data.tiles.sample, window, NEIGHBOURHOOD_MARGIN, data.cube.coarse_factor, chosen.shape
+                ),
+            )
 
     return pixel_rows(read(), chosen, data.sensors)

@@ -19,6 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 from agrifm.grid import LONLAT, Grid, Window, reproject
 from agrifm.legend import LEGEND_TAG, OTHER, UNLABELLED, Legend, legend_json
+from agrifm.pictures import rgb
 from agrifm.simulator.land.field_map import FOREST, HEDGE, MARGIN, NO_CROPS, ROAD, SETTLEMENT, WATER, Land
 from agrifm.simulator.region import Region
 
@@ -130,8 +131,8 @@ class TruthWriter:
             with rasterio.open(writer._unfinished(name), "w", **profile, nodata=nodata) as file:
                 if name == "crops":
                     file.update_tags(**{LEGEND_TAG: legend_json(legend)})
-                    colors = [bytes.fromhex(entry.color.removeprefix("#")) for entry in legend.classes]
-                    file.write_colormap(1, {number: (*color, 255) for number, color in enumerate(colors)})
+                    colors = {number: (*rgb(entry.color), 255) for number, entry in enumerate(legend.classes)}
+                    file.write_colormap(1, colors)
         return writer
 
     def add(

@@ -17,13 +17,17 @@ from network_pass import CLASSES, ONE_SOURCE, PASSES, SOURCES, Workload, seconds
 from variants import OPTIONS, Variant, by_variant, difference, read_demo, score_lines, train_missing
 
 from agrifm.models.agrifm.network import AgriFMConfig, preset
-from agrifm.models.agrifm.pixel_decoder import LEAN, LeanConfig
+from agrifm.models.agrifm.pixel_decoder import PixelDecoderConfig
 from agrifm.models.count import parameters, work
 
 LOSS = -0.02
 """Least difference of macro F1."""
 RELEASED, FIRST, PRESETS = "released", "lean, first", "lean, of the presets"
-DECODERS: dict[str, LeanConfig | None] = {RELEASED: None, FIRST: LeanConfig(), PRESETS: LEAN}
+DECODERS: dict[str, PixelDecoderConfig | None] = {
+    RELEASED: None,
+    FIRST: PixelDecoderConfig(detail=128, basis=0, separable=False),
+    PRESETS: PixelDecoderConfig(),
+}
 LONGER = "released, four times as long"
 FRAMES, RUNS = 24, 5
 BATCH = {"tiny": 4, "small": 1}
@@ -31,7 +35,7 @@ BATCH = {"tiny": 4, "small": 1}
 
 def with_decoders(config: AgriFMConfig) -> dict[str, AgriFMConfig]:
     """The same encoder with each of the decoders."""
-    return {name: config.model_copy(update={"lean": lean}) for name, lean in DECODERS.items()}
+    return {name: config.model_copy(update={"pixel_decoder": decoder}) for name, decoder in DECODERS.items()}
 
 
 def trained(config: AgriFMConfig) -> dict[str, Variant]:

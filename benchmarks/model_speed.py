@@ -57,14 +57,14 @@ def build(preset_name: str, part: Part, path: Way) -> "nn.Module":
     import torch
 
     from agrifm.models.agrifm.network import AgriFM, preset
-    from agrifm.models.agrifm.reference import plain
+    from agrifm.models.agrifm.reference import use_reference
     from agrifm.models.agrifm.swin3d import SwinEncoder
 
     torch.manual_seed(0)
     config = preset(preset_name, {SOURCE: BANDS}, CLASSES)
     network: nn.Module
     network = AgriFM(config) if part == "model" else SwinEncoder(BANDS, config.sources[0].patch, config.encoder)
-    return plain(network.eval()) if path == "plain" else network.eval()
+    return use_reference(network.eval()) if path == "plain" else network.eval()
 
 
 def series(side: int) -> "Tensor":

@@ -49,7 +49,7 @@ class NetworkPass:
         import torch
 
         from agrifm.models.agrifm.network import AgriFM
-        from agrifm.models.agrifm.reference import plain
+        from agrifm.models.agrifm.reference import use_reference
         from agrifm.models.precision import compile_network, recompute_blocks
 
         torch.set_num_threads(1)
@@ -58,7 +58,9 @@ class NetworkPass:
         whole = AgriFM(workload.config).train(workload.kind == "training").to(workload.device)
         self.network = whole.encoders if workload.part == "encoders" else whole
         for change, wanted in (
-            (plain, workload.plain), (recompute_blocks, workload.recompute), (compile_network, workload.compiled)
+            (use_reference, workload.plain),
+            (recompute_blocks, workload.recompute),
+            (compile_network, workload.compiled),
         ):  # fmt: skip
             if wanted:
                 change(self.network)

@@ -32,7 +32,7 @@ from variants import (
 
 from agrifm.grid import Window
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig
-from agrifm.models.agrifm.pixel_decoder import LeanConfig
+from agrifm.models.agrifm.pixel_decoder import PixelDecoderConfig
 from agrifm.models.count import parameters
 from agrifm.record import SeriesKind
 from agrifm.samples import patches
@@ -62,7 +62,8 @@ class Design:
         """The variant of the tiny preset, with the first lean decoder, for which the rule was written."""
         config = demo.preset("tiny", self.sensors)
         encoder = config.encoder.model_copy(update={"dates": self.dates, "validity": self.validity})
-        update = {"encoder": encoder, "lean": LeanConfig(), "shared": self.shared}
+        decoder = PixelDecoderConfig(detail=128, basis=0, separable=False)
+        update = {"encoder": encoder, "pixel_decoder": decoder, "shared": self.shared}
         return Variant(config.model_copy(update=update), series=self.series, dropout=self.dropout)
 
 

@@ -5,8 +5,8 @@ of 0.25 degrees, CBERS-4 AWFI 16-day composites of six bands. Both models learn 
 the fifth, five times over; then once more with a third of each point's dates left out at random: AgriFM takes the dates
 that are left, as it was trained with gaps of all sizes, and the forest their interpolation.
 
-The decoder is the lean one, which normalises each sample by itself. The released neck would take its statistics over a
-batch of single pixels, each drawn out to 8 x 8.
+The decoder is the pixel decoder, which normalises each sample by itself. The released neck would take its statistics
+over a batch of single pixels, each drawn out to 8 x 8.
 
     python examples/03_points_agrifm_bahia.py OUT
 """
@@ -28,9 +28,9 @@ from agrifm.cube.temporal import interpolate
 from agrifm.files import write_text
 from agrifm.legend import Legend
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, Source
-from agrifm.models.agrifm.pixel_decoder import LeanConfig
+from agrifm.models.agrifm.pixel_decoder import PixelDecoderConfig
 from agrifm.models.agrifm.swin3d import SwinConfig
-from agrifm.models.agrifm.timeseries import Observed
+from agrifm.models.agrifm.timeseries import ObservedSeries
 from agrifm.models.batching import score_samples, together
 from agrifm.scores import block_interval, confusion_counts, macro_f1, overall_accuracy, paired_interval
 from agrifm.season import Season, day_number
@@ -69,7 +69,7 @@ CONFIG = AgriFMConfig(
     encoder=ENCODER,
     neck_sources=(SENSOR,),
     neck_levels=((SENSOR,),) * 3,
-    lean=LeanConfig(kernel=1),
+    pixel_decoder=PixelDecoderConfig(detail=128, basis=0, kernel=1, separable=False),
     season_days=SEASON.days,
 )
 
@@ -137,11 +137,11 @@ def main() -> None:
 
 def series_of(
     points: Points, point: int, use: NDArray[np.bool_], mean: NDArray[np.float32], std: NDArray[np.float32]
-) -> dict[str, Observed]:
+) -> dict[str, ObservedSeries]:
     """One point as the network takes it: those of its dates that are used, and no others."""
     image = (points.image[point, use] - mean) / std
     return {
-        SENSOR: Observed(
+        SENSOR: ObservedSeries(
             image=torch.from_numpy(image)[None, :, :, None, None],
             valid=torch.from_numpy(points.valid[point, use])[None, :, None, None],
             day=torch.from_numpy(points.day[use] - day_number(SEASON.start))[None],
@@ -166,7 +166,7 @@ def train_network(
     for _ in range(STEPS):
         chosen = generator.choice(len(training), BATCH, replace=False)
         series = together([samples[number] for number in chosen], CONFIG)[SENSOR]
-        assert isinstance(series, Observed)
+        assert isinstance(series, ObservedSeries)
         seen = torch.rand(series.valid.shape) >= 0.5 * torch.rand(len(chosen), 1, 1, 1)  # gaps come in all sizes
         logits = network({SENSOR: series._replace(valid=series.valid & seen)})
         label = torch.from_numpy(points.label[training[chosen]])[:, None, None]
@@ -179,7 +179,7 @@ def train_network(
 
 
 @torch.inference_mode()
-def classes_of(network: AgriFM, samples: list[dict[str, Observed]]) -> NDArray[np.uint8]:
+def classes_of(network: AgriFM, samples: list[dict[str, ObservedSeries]]) -> NDArray[np.uint8]:
     """The best class of each point; series of any length are scored together."""
     logits = score_samples(network, samples, most=256)
     return torch.stack(logits)[:, :, 0, 0].argmax(dim=1).numpy().astype(np.uint8)

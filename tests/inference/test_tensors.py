@@ -9,7 +9,7 @@ import torch
 from agrifm.errors import ModelError
 from agrifm.grid import Window
 from agrifm.inference.tensors import sensor_to_drop, tensor_batch
-from agrifm.models.agrifm.timeseries import Observed
+from agrifm.models.agrifm.timeseries import ObservedSeries
 from agrifm.models.batch import TensorBatch
 from agrifm.models.classifier import Classifier
 from agrifm.record import SensorRecord, SeriesKind
@@ -24,7 +24,7 @@ COARSE = SensorRecord(
 SENSORS = (FINE, COARSE)
 
 
-def network_input(batch: TensorBatch, kind: SeriesKind) -> dict[str, torch.Tensor | Observed | None]:
+def network_input(batch: TensorBatch, kind: SeriesKind) -> dict[str, torch.Tensor | ObservedSeries | None]:
     """What a network of these sensors receives."""
     return Classifier(torch.nn.Identity(), SENSORS, kind).network_input(batch)
 
@@ -50,8 +50,8 @@ def test_observed_series_come_with_validity_days_and_first_day(kind) -> None:
     batch = tensor_batch([make_sample(1), make_sample(2)], SENSORS)
     result = network_input(batch, kind)
     fine, coarse = result["fine"], result["coarse"]
-    assert isinstance(fine, Observed)
-    assert isinstance(coarse, Observed)
+    assert isinstance(fine, ObservedSeries)
+    assert isinstance(coarse, ObservedSeries)
     np.testing.assert_allclose(fine.image[1, :, :, 0, 0].numpy(), [[1, 2], [1, 2]])
     assert fine.valid[:, :, 0].tolist() == [[[True, False], [False, False]], [[True, False], [True, False]]]
     assert fine.day.tolist() == [[3, 3], [3, 4]]
@@ -63,7 +63,7 @@ def test_observed_series_come_with_validity_days_and_first_day(kind) -> None:
     assert fine.frames is not None
     assert fine.frames.tolist() == [1, 2]
     # what is not seen is the mean
-    assert (fine.seen[:, :, :, 0, 1] == 0).all()
+    assert (fine.filled[:, :, :, 0, 1] == 0).all()
 
 
 def test_bands_that_a_sample_lacks_are_told_to_the_network() -> None:
@@ -71,7 +71,7 @@ def test_bands_that_a_sample_lacks_are_told_to_the_network() -> None:
     lacking = replace(sample.series["fine"], absent=np.array([False, True]))
     lacks = replace(sample, series={**sample.series, "fine": lacking})
     fine = network_input(tensor_batch([sample, lacks], SENSORS), "observed")["fine"]
-    assert isinstance(fine, Observed)
+    assert isinstance(fine, ObservedSeries)
     assert fine.absent is not None
     assert fine.absent.tolist() == [[False, False], [False, True]]
 

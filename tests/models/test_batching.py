@@ -8,10 +8,10 @@ from tests.models.agrifm.test_timeseries import SIDES, SMALL, SOURCES, build, ob
 
 from agrifm.errors import ModelError
 from agrifm.models.agrifm.network import AgriFM, preset
-from agrifm.models.agrifm.timeseries import Observed
+from agrifm.models.agrifm.timeseries import ObservedSeries
 from agrifm.models.batching import groups, score_samples
 
-Sample = dict[str, torch.Tensor | Observed | None]
+Sample = dict[str, torch.Tensor | ObservedSeries | None]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from agrifm.errors import ModelError
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
-from agrifm.models.agrifm.timeseries import Observed
+from agrifm.models.agrifm.timeseries import ObservedSeries
 from agrifm.models.precision import (
     compile_network,
     computing,
@@ -41,11 +41,11 @@ def series() -> dict[str, Tensor]:
     }
 
 
-def observed_series() -> dict[str, Observed]:
+def observed_series() -> dict[str, ObservedSeries]:
     """The same numbers with gaps, dates, a band that one sample lacks, and a sample of fewer frames."""
     generator = torch.Generator().manual_seed(3)
     return {
-        name: Observed(
+        name: ObservedSeries(
             image=image,
             valid=torch.rand(2, FRAMES, *image.shape[-2:], generator=generator) < 0.6,
             day=10.0 * torch.arange(FRAMES).expand(2, FRAMES),
@@ -145,10 +145,10 @@ def test_bfloat16_without_instructions_for_it_is_warned_of(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("images", [series(), observed_series()], ids=["plain", "observed"])
 def test_the_compiler_sees_one_graph_without_breaks_and_the_same_numbers(
-    images: Mapping[str, Tensor | Observed],
+    images: Mapping[str, Tensor | ObservedSeries],
 ) -> None:
     """Every break would make one graph more. The graph, run as it is, gives the network's numbers bit by bit."""
-    dated = isinstance(images["landsat"], Observed)
+    dated = isinstance(images["landsat"], ObservedSeries)
     graphs: list[GraphModule] = []
     usual, compiled = small_network(dated).eval(), small_network(dated).eval()
     compiled.compile(backend=counting(graphs), dynamic=False)
@@ -173,8 +173,8 @@ def test_the_compiler_sees_one_graph_in_training_and_gives_the_same_gradients() 
 @pytest.mark.check
 @pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")  # within PyTorch
 @pytest.mark.parametrize("images", [series(), observed_series()], ids=["plain", "observed"])
-def test_a_compiled_network_gives_the_same_scores(images: Mapping[str, Tensor | Observed]) -> None:
-    dated = isinstance(images["landsat"], Observed)
+def test_a_compiled_network_gives_the_same_scores(images: Mapping[str, Tensor | ObservedSeries]) -> None:
+    dated = isinstance(images["landsat"], ObservedSeries)
     try:
         compiled = compile_network(small_network(dated).eval())
     except ModelError as error:

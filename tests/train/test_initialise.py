@@ -50,7 +50,7 @@ def test_bands_go_by_name_and_the_encoder_has_the_shape_of_the_weights(tmp_path:
     assert len(backbone) > 50
     for name, tensor in backbone.items():
         assert torch.equal(state[name.replace("encoder.", "encoders.")], tensor), name
-    assert network.config.lean is not None
+    assert network.config.pixel_decoder is not None
     notes = account["start"]["notes"]
     assert notes == [
         "bands of sentinel-2 in the weights but not in the cube are left out: B02, B04, B05, B06, B07, B8A, B11",

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, Source, check_images
-from agrifm.models.agrifm.timeseries import Images, Observed, frames_of, image_of
+from agrifm.models.agrifm.timeseries import Images, ObservedSeries, frames_of, image_of
 
-Series = Tensor | Observed | None
+Series = Tensor | ObservedSeries | None
 
 
 def score_samples(network: AgriFM, samples: Sequence[Images], most: int = 16) -> list[Tensor]:
@@ -51,7 +51,7 @@ def _kind(series: Series, source: Source) -> Hashable:
     if series is None:
         return None
     image = image_of(series)
-    days = series.day.ndim if isinstance(series, Observed) else 0
+    days = series.day.ndim if isinstance(series, ObservedSeries) else 0
     return -(-frames_of(image) // source.patch[0]), tuple(image.shape[-2:]), days
 
 
@@ -61,7 +61,7 @@ def together(samples: Sequence[Images], config: AgriFMConfig) -> dict[str, Serie
 
 
 def _stack(parts: Sequence[Series]) -> Series:
-    observed = [part for part in parts if isinstance(part, Observed)]
+    observed = [part for part in parts if isinstance(part, ObservedSeries)]
     if observed:
         return _stack_observed(observed)
     plain = [part if part.ndim == 5 else part.unsqueeze(1) for part in parts if isinstance(part, Tensor)]
@@ -71,11 +71,11 @@ def _stack(parts: Sequence[Series]) -> Series:
     return torch.cat([_filled(part, longest) for part in plain])
 
 
-def _stack_observed(parts: Sequence[Observed]) -> Observed:
+def _stack_observed(parts: Sequence[ObservedSeries]) -> ObservedSeries:
     longest = max(part.image.shape[1] for part in parts)
     absent = [torch.zeros_like(part.image[:, 0, :, 0, 0], dtype=torch.bool) for part in parts]
     absent = [own if part.absent is None else part.absent for own, part in zip(absent, parts, strict=True)]
-    return Observed(
+    return ObservedSeries(
         image=torch.cat([_filled(part.image, longest) for part in parts]),
         valid=torch.cat([_filled(part.valid, longest) for part in parts]),
         day=torch.cat([_filled(part.day, longest) for part in parts]),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from agrifm.models.agrifm.timeseries import Observed
+from agrifm.models.agrifm.timeseries import ObservedSeries
 from agrifm.models.batch import TensorBatch
 from agrifm.record import SensorRecord, SeriesKind
 
@@ -19,7 +19,7 @@ class Classifier(nn.Module):
     """A network of any family with the statistics of its record.
 
     The network receives, by sensor, a normalised series or None. Interpolated series are plain images
-    (B, T, C, H, W), in which invalid pixels are 0, the mean. Composites and observed series are `Observed`, with
+    (B, T, C, H, W), in which invalid pixels are 0, the mean. Composites and observed series are `ObservedSeries`, with
     validity, days and absent bands. It returns logits (B, classes, H, W).
 
     Mean and standard deviation are buffers that are not saved: they belong to the record, and the names in a file of
@@ -41,16 +41,16 @@ class Classifier(nn.Module):
         logits: Tensor = self.network(self.network_input(batch))
         return logits
 
-    def network_input(self, batch: TensorBatch) -> dict[str, Tensor | Observed | None]:
+    def network_input(self, batch: TensorBatch) -> dict[str, Tensor | ObservedSeries | None]:
         """Normalise a batch: for each sensor what the network receives, None where it is absent."""
         return {name: self._series(batch, name) if name in batch.images else None for name in self.sensors}
 
-    def _series(self, batch: TensorBatch, name: str) -> Tensor | Observed:
+    def _series(self, batch: TensorBatch, name: str) -> Tensor | ObservedSeries:
         mean, std = self.get_buffer(f"mean_{name}"), self.get_buffer(f"std_{name}")
         normalised = (batch.images[name] - mean).div_(std)  # in place: images are the largest tensors of a batch
         if self.series == "interpolated":
             return normalised.masked_fill_(~batch.valid[name][:, :, None], 0)
-        return Observed(
+        return ObservedSeries(
             image=normalised,
             valid=batch.valid[name],
             day=batch.day[name],

@@ -77,7 +77,11 @@ def _agrifm(config: AgriFMConfig, inputs: Mapping[str, Shape], training: bool, r
     for name, shape in inputs.items():
         own_kept, own_largest = _encoder(config, config.source(name), shape, training, recomputed)
         kept, largest = kept + own_kept, max(largest, own_largest)
-    decoder = _lean(config, inputs, training) if config.lean is not None else _released(config, inputs, training)
+    decoder = (
+        _pixel_decoder(config, inputs, training)
+        if config.pixel_decoder is not None
+        else _released(config, inputs, training)
+    )
     return kept + largest + decoder if training else kept + max(largest, decoder)
 
 
@@ -158,12 +162,12 @@ def _pixels(config: AgriFMConfig, inputs: Mapping[str, Shape]) -> tuple[int, int
     return samples, height * pixel, width * pixel
 
 
-def _lean(config: AgriFMConfig, inputs: Mapping[str, Shape], training: bool) -> float:
-    """Numbers of the lean decoder: the detail of every source, their sum, and the joined channels."""
-    assert config.lean is not None
+def _pixel_decoder(config: AgriFMConfig, inputs: Mapping[str, Shape], training: bool) -> float:
+    """Numbers of the pixel decoder: the detail of every source, their sum, and the joined channels."""
+    assert config.pixel_decoder is not None
     samples, height, width = _pixels(config, inputs)
     details, joined = (len(inputs) + 4, 10) if training else (len(inputs) + 2, 4)
-    per_pixel = details * config.lean.detail + joined * config.lean.hidden + 2 * config.classes
+    per_pixel = details * config.pixel_decoder.detail + joined * config.pixel_decoder.hidden + 2 * config.classes
     return float(samples * height * width * per_pixel)
 
 

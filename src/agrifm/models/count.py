@@ -20,7 +20,7 @@ class Work(NamedTuple):
     encoders: int
     """Up to the features of all sources."""
     decoder: int
-    """Of neck and head, or of the lean decoder with its look at the single pixels."""
+    """Of neck and head, or of the pixel decoder."""
 
     @property
     def whole(self) -> int:
@@ -104,6 +104,6 @@ def _without_content(config: AgriFMConfig, frames: int, side: int) -> tuple[Agri
             source.name: torch.empty(1, frames, source.channels, sides[source.name], sides[source.name])
             for source in config.sources
         }
-    if config.lean is None:
+    if config.pixel_decoder is None:
         network.heads.train()  # otherwise it goes strip by strip and looks at numbers that are not there
     return network, images

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from agrifm.errors import ModelError
 from agrifm.files import write_aside
 from agrifm.models.agrifm.network import AgriFMConfig
-from agrifm.models.agrifm.reference import plain
+from agrifm.models.agrifm.reference import use_reference
 from agrifm.models.batch import TensorBatch
 from agrifm.models.classifier import Classifier
 from agrifm.models.export_record import EXPORT_KEY, SUFFIXES, ExportRecord, TensorNote
@@ -111,7 +111,9 @@ def export(
         opset=OPSET if out.suffix == ".onnx" else None,
         versions=running_versions("torch", *(("onnx", "onnxscript") if out.suffix == ".onnx" else ())),
     )
-    program = _program(ExportedNetwork(Classifier(plain(network), record.sensors, record.series)), exported, about)
+    program = _program(
+        ExportedNetwork(Classifier(use_reference(network), record.sensors, record.series)), exported, about
+    )
     with write_aside(out) as aside:
         if out.suffix == ".onnx":
             _write_onnx(program, exported, aside, about)

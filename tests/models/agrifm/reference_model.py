@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from agrifm.models.agrifm.network import AgriFMConfig, Source
-from agrifm.models.agrifm.reference import FixedSizeAgriFM, dropping_frames
+from agrifm.models.agrifm.reference import FixedSizeAgriFM, use_frame_dropping
 from agrifm.models.agrifm.swin3d import SwinConfig
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -64,7 +64,7 @@ def reference_model(name: str) -> FixedSizeAgriFM:
     feature_size, out_size = ((3, 4), (24, 32)) if name == "two" else ((3, 3), (40, 36))
     model = FixedSizeAgriFM(CONFIGS[name], feature_size, out_size)
     model.load_state_dict(encoder | rest)
-    return dropping_frames(model.eval()) if name == "variant_no_mean_frame_down" else model.eval()
+    return use_frame_dropping(model.eval()) if name == "variant_no_mean_frame_down" else model.eval()
 
 
 def reference_images(name: str, case: str) -> dict[str, Tensor]:

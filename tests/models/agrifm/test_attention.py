@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from agrifm.models.agrifm.attention import WindowAttention, relative_position_index
-from agrifm.models.agrifm.window_partition import Pattern, Piece, Triple
+from agrifm.models.agrifm.window_partition import PatternWindows, Triple, WindowPattern
 
 
 def cells(size: Triple) -> list[Triple]:
@@ -50,8 +50,8 @@ def test_attention_is_the_softmax_written_out() -> None:
     torch.manual_seed(0)
     attention = WindowAttention(6, heads=2, window=(1, 2, 2)).double()
     patterns = [
-        Pattern(torch.arange(4), 4, None),
-        Pattern(torch.tensor([0, 2, 3, 1]), 3, torch.tensor([[0, 0, 1, 0], [0, 0, 1, 0], [1, 1, 0, 1.0]])),
+        WindowPattern(torch.arange(4), 4, None),
+        WindowPattern(torch.tensor([0, 2, 3, 1]), 3, torch.tensor([[0, 0, 1, 0], [0, 0, 1, 0], [1, 1, 0, 1.0]])),
     ]
     x = torch.randn(4, 4, 6, dtype=torch.float64)
     x[3, 1] = 0
@@ -68,5 +68,7 @@ def test_attention_is_the_softmax_written_out() -> None:
     )
     rows = torch.cat([x[:3].flatten(0, 1), x[3, [0, 2, 3]]])
     unseen = torch.cat([key[:3].flatten(), key[3, [0, 2, 3]]])
-    found = attention(rows, [Piece(0, 3), Piece(1, 1)], attention.biases((1, 2, 2), patterns, -7), unseen)
+    found = attention(
+        rows, [PatternWindows(0, 3), PatternWindows(1, 1)], attention.biases((1, 2, 2), patterns, -7), unseen
+    )
     torch.testing.assert_close(found, expected)

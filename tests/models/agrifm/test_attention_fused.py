@@ -30,7 +30,7 @@ def formula(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, unseen: Tensor | None
 @pytest.mark.parametrize("at_a_time", [1, 48, 10**6])
 def test_gradients_are_the_finite_differences(unseen: bool, at_a_time: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """One window at a time, two, and all."""
-    monkeypatch.setattr(attention, "LOGITS", at_a_time)
+    monkeypatch.setattr(attention, "MAX_LOGITS_AT_ONCE", at_a_time)
     inputs = parts(torch.float64, unseen)
     torch.testing.assert_close(fused_attention(*inputs), formula(*inputs))
     assert torch.autograd.gradcheck(fused_attention, inputs)

@@ -28,7 +28,7 @@ def tiny(sources: dict[str, int] = SOURCES) -> AgriFM:
     return AgriFM(preset("tiny", sources, classes=5))
 
 
-def test_logits_lie_on_the_first_sources_pixels() -> None:
+def test_logits_are_on_the_pixels_of_the_first_source() -> None:
     assert tiny().eval()(season()).shape == (2, 5, 48, 48)
     landsat_first = {"landsat": 6, "sentinel-2": 10, "modis": 7}
     assert tiny(landsat_first).eval()(season()).shape == (2, 5, 16, 16)
@@ -124,30 +124,30 @@ def test_base_takes_29_to_32_frames_only() -> None:
         if 29 <= frames <= 32:
             check_images(shapes(frames), config)
         else:
-            with pytest.raises(ModelError, match=rf"sentinel-2 have {frames} frames.*29 to 32.*`mean` fusion"):
+            with pytest.raises(ModelError, match=rf"\b{frames} frames.*29 to 32"):
                 check_images(shapes(frames), config)
 
 
 @pytest.mark.parametrize(
-    ("images", "sentence"),
+    ("images", "fact"),
     [
-        ({}, r"needs images of sentinel-2, landsat \(found: none\)"),
-        ({"sentinel-2": torch.zeros(1, 3, 10, 8, 8)}, r"needs images of landsat \(found: sentinel-2\)"),
-        (shapes(3, landsat=(2, 3, 7, 16, 16)), "images of landsat have 7 bands, the model expects 6"),
-        (shapes(3, landsat=(5, 3, 6, 16, 16)), "differ in samples per batch"),
-        (shapes(3, landsat=(2, 16, 16)), "images of landsat have 3 axes"),
-        (shapes(3, landsat=(2, 0, 6, 16, 16)), "images of landsat are empty"),
+        ({}, r"sentinel-2, landsat \(found: none\)"),
+        ({"sentinel-2": torch.zeros(1, 3, 10, 8, 8)}, r"landsat \(found: sentinel-2\)"),
+        (shapes(3, landsat=(2, 3, 7, 16, 16)), "landsat.* 7 bands.* 6"),
+        (shapes(3, landsat=(5, 3, 6, 16, 16)), "samples per batch"),
+        (shapes(3, landsat=(2, 16, 16)), "landsat.* 3 axes"),
+        (shapes(3, landsat=(2, 0, 6, 16, 16)), "landsat are empty"),
     ],
 )
-def test_unfit_images_are_refused_with_a_reason(images: dict[str, Tensor], sentence: str) -> None:
-    with pytest.raises(ModelError, match=sentence):
+def test_images_of_the_wrong_shape_are_refused(images: dict[str, Tensor], fact: str) -> None:
+    with pytest.raises(ModelError, match=fact):
         tiny({"sentinel-2": 10, "landsat": 6})(images)
 
 
 def test_unknown_presets_and_patches_are_refused() -> None:
-    with pytest.raises(ModelError, match="no preset 'huge'; choose one of base, small, tiny"):
+    with pytest.raises(ModelError, match=r"huge.*base, small, tiny"):
         preset("huge", SOURCES, classes=2)
-    with pytest.raises(ModelError, match="patches are given for landsat"):
+    with pytest.raises(ModelError, match="landsat"):
         preset("tiny", {"sentinel-2": 10}, classes=2, patches={"landsat": (4, 1, 1)})
 
 
@@ -155,19 +155,19 @@ S2 = Source(name="S2", channels=10, frames=32)
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    ("changes", "fact"),
     [
-        ({"sources": (S2, S2)}, "give each a name of its own"),
-        ({"neck_levels": (("S2",), ("S1",), ("S2",))}, "the neck takes S1"),
-        ({"neck_levels": ()}, "neck_levels has 0 levels"),
-        ({"sources": (Source(name="S2", channels=10),)}, "needs the number of frames of S2"),
+        ({"sources": (S2, S2)}, "S2, S2"),
+        ({"neck_levels": (("S2",), ("S1",), ("S2",))}, "neck uses S1"),
+        ({"neck_levels": ()}, "neck_levels has 0"),
+        ({"sources": (Source(name="S2", channels=10),)}, "frames of S2"),
         (
             {"sources": (S2, Source(name="Landsat", channels=6, frames=64)), "neck_sources": ("S2", "Landsat")},
             "differ in channels",
         ),
     ],
 )
-def test_configs_that_cannot_be_built_are_refused(changes: dict[str, object], sentence: str) -> None:
+def test_configs_that_cannot_be_built_are_refused(changes: dict[str, object], fact: str) -> None:
     sound = {
         "sources": (S2,),
         "classes": 2,
@@ -176,12 +176,12 @@ def test_configs_that_cannot_be_built_are_refused(changes: dict[str, object], se
         "neck_levels": (("S2",),) * 3,
     }
     AgriFMConfig.model_validate(sound)
-    with pytest.raises(ValidationError, match=sentence):
+    with pytest.raises(ValidationError, match=fact):
         AgriFMConfig.model_validate(sound | changes)
 
 
 def test_heads_must_divide_channels() -> None:
-    with pytest.raises(ValidationError, match="20 channels cannot be shared by 3 heads"):
+    with pytest.raises(ValidationError, match=r"20 channels.*3 heads"):
         SwinConfig(embed_dim=20, heads=(3, 4, 8, 16))
 
 

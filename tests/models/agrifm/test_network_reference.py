@@ -6,7 +6,7 @@ from tests.models.agrifm.reference_model import arrays, below, reference_images,
 from torch import Tensor, nn
 
 from agrifm.models.agrifm.neck import resize
-from agrifm.models.agrifm.reference import FixedSizeAgriFM, plain
+from agrifm.models.agrifm.reference import FixedSizeAgriFM, use_reference
 from agrifm.models.agrifm.swin3d import EncoderOutput
 from agrifm.train.losses import cross_entropy
 
@@ -40,7 +40,7 @@ def outputs(model: FixedSizeAgriFM, images: dict[str, Tensor], wanted: set[str])
 def test_outputs_are_those_of_the_reference(name: str, case: str, slow: bool) -> None:
     expected = below(f"out/{name}/{case}/")
     model = reference_model(name)
-    found = outputs(plain(model) if slow else model, reference_images(name, case), set(expected))
+    found = outputs(use_reference(model) if slow else model, reference_images(name, case), set(expected))
     assert expected.keys() <= found.keys()
     for key, reference in expected.items():
         error = found[key] - reference
@@ -76,7 +76,7 @@ def test_gradients_are_those_of_the_reference_in_eval_mode() -> None:
     assert_gradients(model, below("train/eval_bn_grad_norm/"))
 
 
-def test_gradients_and_statistics_are_those_of_the_reference_in_training_mode() -> None:
+def test_gradients_and_statistics_are_those_of_the_reference_in_training() -> None:
     model = reference_model("cat").train()
     loss = loss_after_backward(model)
     assert loss.item() == pytest.approx(0.88736165, abs=1e-6)

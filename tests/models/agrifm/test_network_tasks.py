@@ -19,7 +19,7 @@ from agrifm.models.agrifm.tasks import (
     RegressionTask,
     Task,
 )
-from agrifm.models.agrifm.timeseries import Observed
+from agrifm.models.agrifm.timeseries import ObservedSeries
 from agrifm.models.agrifm.window_partition import Triple
 from agrifm.samples.targets import class_fractions, field_targets
 from agrifm.train.losses import cross_entropy
@@ -45,9 +45,9 @@ TASKS: dict[str, Task] = {
 }
 
 
-def model_of(tasks: dict[str, Task] = TASKS, patch: Triple = (4, 2, 2), lean: bool = True) -> AgriFM:
+def model_of(tasks: dict[str, Task] = TASKS, patch: Triple = (4, 2, 2), pixel_decoder: bool = True) -> AgriFM:
     torch.manual_seed(0)
-    config = preset("tiny", {"sentinel-2": BANDS}, CLASSES, {"sentinel-2": patch}, FRAMES if lean else None)
+    config = preset("tiny", {"sentinel-2": BANDS}, CLASSES, {"sentinel-2": patch}, FRAMES if pixel_decoder else None)
     return AgriFM(AgriFMConfig.model_validate(config.model_dump() | {"tasks": tasks}))
 
 
@@ -55,13 +55,15 @@ def series(rows: int, columns: int) -> dict[str, Tensor]:
     return {"sentinel-2": torch.randn(1, FRAMES, BANDS, rows, columns, generator=torch.Generator().manual_seed(1))}
 
 
-@pytest.mark.parametrize("lean", [True, False])
+@pytest.mark.parametrize("pixel_decoder", [True, False])
 @pytest.mark.parametrize("patch", [(4, 2, 2), (4, 4, 4)])
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (7, 30), (30, 7)])
-def test_results_lie_on_the_target_grid_whatever_the_patch(lean: bool, patch: Triple, rows: int, columns: int) -> None:
+def test_results_lie_on_the_target_grid_whatever_the_patch(
+    pixel_decoder: bool, patch: Triple, rows: int, columns: int
+) -> None:
     parcels = torch.zeros(1, rows, columns, dtype=torch.long)
     with torch.no_grad():
-        found = model_of(patch=patch, lean=lean).eval().tasks_of(series(rows, columns), parcels)
+        found = model_of(patch=patch, pixel_decoder=pixel_decoder).eval().predict_tasks(series(rows, columns), parcels)
     fine = (rows, columns)
     assert {name: tuple(result.shape) for name, result in found.items()} == {
         "classes": (1, CLASSES, *fine),
@@ -75,49 +77,49 @@ def test_results_lie_on_the_target_grid_whatever_the_patch(lean: bool, patch: Tr
     assert all(result.isfinite().all() for result in found.values())
 
 
-@pytest.mark.parametrize("lean", [True, False])
-def test_the_classes_are_those_of_forward_and_one_pass_makes_all(lean: bool) -> None:
-    model, images = model_of(lean=lean).eval(), series(12, 12)
+@pytest.mark.parametrize("pixel_decoder", [True, False])
+def test_the_classes_are_those_of_forward_and_one_pass_makes_all(pixel_decoder: bool) -> None:
+    model, images = model_of(pixel_decoder=pixel_decoder).eval(), series(12, 12)
     passes: list[object] = []
     model.encoders.register_forward_hook(lambda *_: passes.append(1))
     with torch.no_grad():
-        found = model.tasks_of(images)
+        found = model.predict_tasks(images)
         assert len(passes) == 1
         assert torch.equal(found["classes"], model(images))
     assert "harvest" not in found
 
 
-@pytest.mark.parametrize("lean", [True, False])
-def test_a_model_without_tasks_has_the_weights_it_had_and_gives_the_classes(lean: bool) -> None:
-    plain, full = model_of({}, lean=lean).eval(), model_of(lean=lean)
+@pytest.mark.parametrize("pixel_decoder", [True, False])
+def test_a_model_without_tasks_has_the_same_weights_and_classes(pixel_decoder: bool) -> None:
+    plain, full = model_of({}, pixel_decoder=pixel_decoder).eval(), model_of(pixel_decoder=pixel_decoder)
     added = full.state_dict().keys() - plain.state_dict().keys()
     assert {name.split(".")[0] for name in added} == {"tasks"}
     assert not plain.state_dict().keys() - full.state_dict().keys()
     # the tasks are made last, so the rest starts from the same random numbers
     assert all(torch.equal(tensor, full.state_dict()[name]) for name, tensor in plain.state_dict().items())
-    assert plain.tasks_of(series(6, 6)).keys() == {"classes"}
+    assert plain.predict_tasks(series(6, 6)).keys() == {"classes"}
 
 
-@pytest.mark.parametrize("lean", [True, False])
-def test_tasks_of_observed_series_and_without_a_source_lie_on_the_same_grid(lean: bool) -> None:
+@pytest.mark.parametrize("pixel_decoder", [True, False])
+def test_tasks_without_a_source_are_on_the_same_grid(pixel_decoder: bool) -> None:
     """Landsat's pixels are three target pixels; where Sentinel-2 is absent, it carries the tasks alone."""
     torch.manual_seed(0)
     sources = {"sentinel-2": BANDS, "landsat": 3}
-    plain = preset("tiny", sources, CLASSES, frames=FRAMES if lean else None)
+    plain = preset("tiny", sources, CLASSES, frames=FRAMES if pixel_decoder else None)
     content = plain.model_dump() | {"tasks": TASKS}
     content["sources"] = [source | {"pixel": pixel} for source, pixel in zip(content["sources"], (1, 3), strict=True)]
     model = AgriFM(AgriFMConfig.model_validate(content)).eval()
 
-    def observed(bands: int, side: int) -> Observed:
+    def observed(bands: int, side: int) -> ObservedSeries:
         valid = torch.rand(2, 5, side, side) < 0.7
         days = torch.tensor([[3.0, 10, 40, 80, 90], [5, 6, 7, 100, 120]])
-        return Observed(torch.randn(2, 5, bands, side, side), valid, days, torch.tensor([90, 100]))
+        return ObservedSeries(torch.randn(2, 5, bands, side, side), valid, days, torch.tensor([90, 100]))
 
     series, coarse = observed(BANDS, 30), observed(3, 10)
     parcels = torch.zeros(2, 30, 30, dtype=torch.int32)
     with torch.no_grad():
-        both = model.tasks_of({"sentinel-2": series, "landsat": coarse}, parcels)
-        alone = model.tasks_of({"sentinel-2": None, "landsat": coarse}, parcels)
+        both = model.predict_tasks({"sentinel-2": series, "landsat": coarse}, parcels)
+        alone = model.predict_tasks({"sentinel-2": None, "landsat": coarse}, parcels)
     assert both.keys() == {"classes", *TASKS}
     for name, result in both.items():
         assert result.shape == alone[name].shape
@@ -134,9 +136,10 @@ def test_the_config_survives_json_and_classes_is_taken() -> None:
     again.load_state_dict(model.state_dict())
     with torch.no_grad():
         assert all(
-            torch.equal(again.tasks_of(series(9, 9))[name], one) for name, one in model.tasks_of(series(9, 9)).items()
+            torch.equal(again.predict_tasks(series(9, 9))[name], one)
+            for name, one in model.predict_tasks(series(9, 9)).items()
         )
-    with pytest.raises(ValueError, match="the name `classes` is taken"):
+    with pytest.raises(ValueError, match="`classes` is reserved"):
         model_of({"classes": BoundariesTask()})
     with pytest.raises(ValueError, match=r"tasks\.`my\.task`"):
         model_of({"my.task": BoundariesTask()})
@@ -241,14 +244,14 @@ def test_one_model_learns_every_task_of_a_toy_scene() -> None:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-2, total_steps=steps)
     for _ in range(steps):
         scene = ToyScene(4, int(generator.integers(1000)))
-        losses = scene.losses(model.train().tasks_of(scene.images, scene.parcels))
+        losses = scene.losses(model.train().predict_tasks(scene.images, scene.parcels))
         optimiser.zero_grad()
         sum(losses.values(), torch.zeros(())).backward()
         optimiser.step()
         schedule.step()
     unseen = ToyScene(8, 1001)
     with torch.no_grad():
-        learnt = unseen.losses(model.eval().tasks_of(unseen.images, unseen.parcels))
+        learnt = unseen.losses(model.eval().predict_tasks(unseen.images, unseen.parcels))
         answers = [unseen.losses(unseen.constants(logit)) for logit in np.linspace(-3, 3, 13)]
     assert learnt.keys() == {"classes", "boundary", "distance", "extent", *TASKS} - {"fields"}
     shares = {name: loss.item() / min(answer[name].item() for answer in answers) for name, loss in learnt.items()}

@@ -14,16 +14,16 @@ from torch import Tensor, nn
 from agrifm.models.agrifm import swin3d
 from agrifm.models.agrifm.neck import SegmentationHead
 from agrifm.models.agrifm.reference import (
-    PlainHead,
-    PlainMerging,
-    PlainPatchEmbedding,
-    PlainStage,
+    ReferenceHead,
+    ReferenceMerging,
+    ReferencePatchEmbedding,
+    ReferenceStage,
     paste_windows,
-    plain,
     shift_mask,
+    use_reference,
 )
 from agrifm.models.agrifm.swin3d import EncoderOutput, PatchEmbedding, Stage, SwinBackbone, SwinConfig, SwinEncoder
-from agrifm.models.agrifm.timeseries import Observed, Tokens
+from agrifm.models.agrifm.timeseries import ObservedSeries, Tokens
 from agrifm.models.agrifm.window_partition import Triple, cut_windows
 
 OUTPUT, GRADIENT = 1e-6, 1e-5
@@ -64,9 +64,9 @@ def maps(features: dict[str, EncoderOutput]) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(("name", "case"), CASES)
-def test_both_paths_give_the_same_numbers_with_the_weights_of_the_reference(name: str, case: str) -> None:
+def test_both_paths_give_the_same_numbers_with_released_weights(name: str, case: str) -> None:
     fast, images = reference_model(name), reference_images(name, case)
-    slow = plain(reference_model(name))
+    slow = use_reference(reference_model(name))
     with torch.no_grad():
         features, expected = fast.encoders(images), slow.encoders(images)
         for own, other in zip(maps(features), maps(expected), strict=True):
@@ -75,7 +75,9 @@ def test_both_paths_give_the_same_numbers_with_the_weights_of_the_reference(name
             joined = [fast.neck(own, (3, 3)) for own in (features, expected)]
             assert distance(*joined) <= OUTPUT
             logits, others = fast(images), slow(images)
-            exact = plain(reference_model(name)).double()({key: image.double() for key, image in images.items()})
+            exact = use_reference(reference_model(name)).double()(
+                {key: image.double() for key, image in images.items()}
+            )
             # the logits of `two` are small differences: in float32 the plain path itself is 1.6e-6 from the true ones,
             # and two roundings of one size are the square root of two of it apart
             assert distance(logits, others) <= max(OUTPUT, 2**0.5 * distance(others.double(), exact))
@@ -84,7 +86,7 @@ def test_both_paths_give_the_same_numbers_with_the_weights_of_the_reference(name
 @pytest.mark.parametrize("name", CONFIGS)
 def test_both_paths_give_the_gradients_of_the_whole_network(name: str) -> None:
     images = reference_images(name, "B_pad_thw" if name == "two" else "A_standard")
-    fast, slow = reference_model(name), plain(reference_model(name))
+    fast, slow = reference_model(name), use_reference(reference_model(name))
     with torch.no_grad():
         weight = torch.randn_like(slow.encoders(images)["S2"].encoder_features)
     for model in (fast, slow):
@@ -114,10 +116,10 @@ def assert_near(key: str, found: Tensor, expected: Tensor, most: float = GRADIEN
 def test_the_plain_path_is_the_same_network() -> None:
     model = reference_model("cat")
     before = {key: value.data_ptr() for key, value in model.state_dict().items()}
-    slow = plain(model)
+    slow = use_reference(model)
     assert slow is model
     assert {key: value.data_ptr() for key, value in slow.state_dict().items()} == before
-    for path in (PlainStage, PlainMerging, PlainPatchEmbedding, PlainHead):
+    for path in (ReferenceStage, ReferenceMerging, ReferencePatchEmbedding, ReferenceHead):
         assert any(type(module) is path for module in slow.modules())
     assert not any(type(module) in (Stage, PatchEmbedding, SegmentationHead) for module in slow.modules())
 
@@ -164,13 +166,13 @@ def test_a_stage_is_the_plain_one_in_other_words(
 ) -> None:
     """To the digits of float64: any grid, window, shift and padding, in time too; unseen tokens; runs of any length."""
     fast = stage(window, seed).double()
-    slow = plain(copy.deepcopy(fast))
+    slow = use_reference(copy.deepcopy(fast))
     x = torch.randn(samples, *grid, 8, dtype=torch.float64)
     share = None if seen is None else torch.rand(samples, *grid).double() * (torch.rand(samples, *grid) < seen)
     outputs, gradient = outputs_and_gradients(fast, x, share)
     expected, other_gradient = outputs_and_gradients(slow, x, share)
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(swin3d, "RUN", run)
+        patch.setattr(swin3d, "MAX_TOKENS_AT_ONCE", run)
         before = x.clone()
         attended, merged = fast(Tokens(x, share))
         assert torch.equal(x, before)
@@ -191,7 +193,7 @@ def test_a_stage_in_float32_differs_from_the_plain_one_by_rounding(
 ) -> None:
     """By 1e-6, in gradients by 1e-5; where -100 takes digits from logits, by what the plain path itself rounds."""
     fast = stage(window, seed)
-    slow, exact = plain(copy.deepcopy(fast)), plain(copy.deepcopy(fast)).double()
+    slow, exact = use_reference(copy.deepcopy(fast)), use_reference(copy.deepcopy(fast)).double()
     x = torch.randn(2, *grid, 8)
     share = None if seen is None else torch.rand(2, *grid) * (torch.rand(2, *grid) < seen)
     outputs, gradient = outputs_and_gradients(fast, x, share)
@@ -204,7 +206,7 @@ def test_a_stage_in_float32_differs_from_the_plain_one_by_rounding(
 
 def test_training_drops_the_same_branches_on_both_paths() -> None:
     fast = stage((2, 3, 3), 0).train()
-    slow = plain(copy.deepcopy(fast))
+    slow = use_reference(copy.deepcopy(fast))
     x = torch.randn(6, 2, 5, 7, 8)
     outputs = []
     for path in (fast, slow):
@@ -240,12 +242,12 @@ def test_an_encoder_gives_the_numbers_of_the_plain_one(size: Triple, patch: Trip
         validity=observed,
     )  # fmt: skip
     fast = stirred(SwinEncoder(3, patch, config)).eval().double()
-    slow = plain(copy.deepcopy(fast))
+    slow = use_reference(copy.deepcopy(fast))
     T, H, W = size
     image = torch.randn(2, T, 3, H, W, dtype=torch.float64)
     valid = torch.rand(2, T, H, W) < 0.6
     day = torch.randint(0, 300, (2, T)).sort(dim=1).values.float()
-    series = Observed(image, valid, day, torch.full((2,), 60.0)) if observed else image
+    series = ObservedSeries(image, valid, day, torch.full((2,), 60.0)) if observed else image
     with torch.no_grad():
         for found, expected in zip(maps({"S2": fast(series)}), maps({"S2": slow(series)}), strict=True):
             assert found.shape == expected.shape
@@ -261,7 +263,7 @@ def test_logits_in_strips_are_those_of_the_whole_map(coarse: tuple[int, int], si
     head = SegmentationHead(8, 3).eval()
     x = torch.randn(2, 8, *coarse)
     with torch.no_grad():
-        found, expected = head.at_size(x, size), plain(copy.deepcopy(head)).at_size(x, size)
+        found, expected = head.at_size(x, size), use_reference(copy.deepcopy(head)).at_size(x, size)
     assert found.shape == expected.shape == (2, 3, *size)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=2e-6)
     assert distance(found, expected) <= OUTPUT

@@ -28,11 +28,11 @@ def test_tasks_survive_json_and_strangers_are_refused() -> None:
         "place": EmbeddingTask(size=8),
     }
     assert adapter.validate_json(adapter.dump_json(tasks)) == tasks
-    with pytest.raises(ValidationError, match="'classes', 'fractions', 'boundaries', 'regression', 'embedding'"):
+    with pytest.raises(ValidationError, match="'fractions', 'boundaries'"):
         adapter.validate_python({"x": {"task": "depth"}})
 
 
-def test_a_quantity_starts_at_its_mean_with_its_standard_deviation_as_the_step() -> None:
+def test_a_quantity_starts_at_its_mean_in_steps_of_its_deviation() -> None:
     """Around 0 both kinds are mean + std x; far off, one with limits ends there. By finite differences."""
     steps = torch.tensor([-60.0, -0.01, 0.0, 0.01, 60.0], dtype=torch.float64)
     limited, free = YIELD.in_unit(steps), MOISTURE.in_unit(steps)
@@ -41,10 +41,10 @@ def test_a_quantity_starts_at_its_mean_with_its_standard_deviation_as_the_step()
 
 
 def test_a_mean_outside_the_limits_is_refused() -> None:
-    with pytest.raises(ValidationError, match=r"the mean of yield \(20.0\) lies not between its limits \(0.0, 16.0\)"):
+    with pytest.raises(ValidationError, match="outside its limits"):
         Quantity(name="yield", unit="t/ha", mean=20, std=1, limits=(0, 16))
 
 
 def test_two_quantities_of_one_name_are_refused() -> None:
-    with pytest.raises(ValidationError, match="quantities are named yield, yield; give each a name of its own"):
+    with pytest.raises(ValidationError, match="yield, yield"):
         RegressionTask(quantities=(YIELD, YIELD))

@@ -114,7 +114,7 @@ def test_parcel_means_of_half_precision_are_added_up_in_full() -> None:
     assert means.tolist() == [[1, 1]]
 
 
-def test_parcels_have_one_result_to_the_bit_and_pixels_no_order_but_their_own() -> None:
+def test_parcel_means_are_the_same_bits_each_time() -> None:
     x, numbers = features(64, 64, samples=4), parcels(64, 64, samples=4)
     first = parcel_means(x, numbers)
     assert all(torch.equal(parcel_means(x, numbers), first) for _ in range(5))
@@ -153,12 +153,12 @@ def test_tasks_do_not_change_each_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "sentence"),
+    ("wrong", "fact"),
     [
-        (torch.zeros(2, 9, 7, dtype=torch.long), r"parcels have the shape \(2, 9, 7\), but the target grid is"),
+        (torch.zeros(2, 9, 7, dtype=torch.long), r"\(2, 9, 7\)"),
         (torch.zeros(2, 7, 9), "not whole numbers"),
     ],
 )
-def test_parcels_that_do_not_fit_are_refused(wrong: Tensor, sentence: str) -> None:
-    with pytest.raises(ModelError, match=sentence):
+def test_parcels_that_do_not_fit_are_refused(wrong: Tensor, fact: str) -> None:
+    with pytest.raises(ModelError, match=fact):
         heads()(features(), wrong)

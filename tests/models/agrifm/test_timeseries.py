@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from agrifm.errors import ModelError
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
 from agrifm.models.agrifm.swin3d import SwinConfig, time_weights
-from agrifm.models.agrifm.timeseries import FEATURES, Observed, day_features, shares
+from agrifm.models.agrifm.timeseries import DATE_FEATURES, ObservedSeries, day_features, valid_shares
 
 SOURCES = {"sentinel-2": 10, "landsat": 6, "modis": 7}
 SIDES = {"sentinel-2": 48, "landsat": 16, "modis": 1}
@@ -39,7 +39,7 @@ def build(config: AgriFMConfig) -> AgriFM:
 
 def observed(
     name: str = "sentinel-2", samples: int = 1, frames: int = FRAMES, side: int | None = None, seed: int = 0
-) -> Observed:
+) -> ObservedSeries:
     """A cloudy series with irregular dates; MODIS has a day for each pixel."""
     generator = torch.Generator().manual_seed(seed)
     side = SIDES[name] if side is None else side
@@ -50,7 +50,7 @@ def observed(
     if name == "modis":
         day = day[:, :, None, None] + torch.randint(0, 8, shape, generator=generator)
     image = torch.randn(samples, frames, SOURCES[name], side, side, generator=generator)
-    return Observed(image, valid, day, torch.full((samples,), 60.0))
+    return ObservedSeries(image, valid, day, torch.full((samples,), 60.0))
 
 
 SMALL = knowing(preset("tiny", SOURCES, classes=3, frames=FRAMES))
@@ -61,21 +61,21 @@ def model() -> AgriFM:
     return stirred(build(SMALL))
 
 
-def test_features_of_dates_are_the_angles_of_the_day_of_the_year_and_of_the_season() -> None:
+def test_features_of_dates_are_angles_of_the_year_and_of_the_season() -> None:
     first = date(2024, 3, 1)
     day = (date(2024, 7, 1) - first).days
     found = day_features(torch.tensor([[float(day)]]), torch.tensor([float(first.timetuple().tm_yday)]))
-    assert found.shape == (1, 1, FEATURES)
+    assert found.shape == (1, 1, DATE_FEATURES)
     of_year = 2 * torch.pi * date(2024, 7, 1).timetuple().tm_yday / 365.25
     torch.testing.assert_close(found[0, 0, 0], torch.tensor(of_year).sin())
-    torch.testing.assert_close(found[0, 0, FEATURES // 2 + 1], torch.tensor(2 * of_year).cos())
+    torch.testing.assert_close(found[0, 0, DATE_FEATURES // 2 + 1], torch.tensor(2 * of_year).cos())
     torch.testing.assert_close(found[0, 0, 4], torch.tensor(2 * torch.pi * day / 360).sin())
 
 
 @pytest.mark.parametrize(("frames", "side"), [(8, 8), (5, 7), (1, 1), (3, 9)])
 def test_shares_count_the_pixels_that_are_there(frames: int, side: int) -> None:
     series = observed(frames=frames, side=side)
-    by_frame, by_token = shares(series, (4, 2, 2))
+    by_frame, by_token = valid_shares(series, (4, 2, 2))
     valid = series.valid[0].double()
     for d in range(-(-frames // 4)):
         for h in range(-(-side // 2)):
@@ -88,7 +88,7 @@ def test_shares_count_the_pixels_that_are_there(frames: int, side: int) -> None:
     assert not by_frame[:, frames:].any()
 
 
-def test_merged_frames_are_weighted_by_their_shares_and_equal_shares_change_nothing() -> None:
+def test_merged_frames_are_weighted_by_their_shares_of_usable_pixels() -> None:
     share = torch.tensor([1.0, 0.5, 0.0, 0.0, 0.25])[None, :, None, None]
     weight, merged = time_weights(share, 2)
     torch.testing.assert_close(weight.flatten(), torch.tensor([4 / 3, 2 / 3, 1, 1, 1]), atol=1e-5, rtol=0)
@@ -98,10 +98,10 @@ def test_merged_frames_are_weighted_by_their_shares_and_equal_shares_change_noth
 
 
 @pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("lean", [True, False])
-def test_everything_starts_as_the_plain_series(shared: bool, lean: bool) -> None:
+@pytest.mark.parametrize("pixel_decoder", [True, False])
+def test_everything_starts_as_the_plain_series(shared: bool, pixel_decoder: bool) -> None:
     """With all pixels valid the numbers are those of the plain network with the same weights, whatever the dates."""
-    plain_config = preset("tiny", SOURCES, classes=3, frames=FRAMES if lean else None, season_days=FRAMES)
+    plain_config = preset("tiny", SOURCES, classes=3, frames=FRAMES if pixel_decoder else None, season_days=FRAMES)
     plain_config = plain_config.model_copy(update={"shared": shared})
     plain, new = build(plain_config), build(knowing(plain_config))
     missing = new.load_state_dict(plain.state_dict(), strict=False)
@@ -110,7 +110,7 @@ def test_everything_starts_as_the_plain_series(shared: bool, lean: bool) -> None
     images = {name: torch.randn(2, FRAMES, SOURCES[name], side, side) for name, side in SIDES.items()}
     steps = torch.arange(FRAMES).expand(2, -1).float()
     series = {
-        name: Observed(image, torch.ones(2, FRAMES, *image.shape[-2:]).bool(), steps, torch.tensor([60.0, 200.0]))
+        name: ObservedSeries(image, torch.ones(2, FRAMES, *image.shape[-2:]).bool(), steps, torch.tensor([60.0, 200.0]))
         for name, image in images.items()
     }
     with torch.no_grad():
@@ -118,7 +118,7 @@ def test_everything_starts_as_the_plain_series(shared: bool, lean: bool) -> None
 
 
 @pytest.mark.parametrize("filling", [0.0, 1e30, -7.5, float("inf"), float("nan")])
-def test_what_stands_in_invalid_pixels_does_not_matter(model: AgriFM, filling: float) -> None:
+def test_the_content_of_invalid_pixels_does_not_matter(model: AgriFM, filling: float) -> None:
     series = {name: observed(name, samples=2) for name in SOURCES}
     with torch.no_grad():
         expected = model(series)
@@ -131,7 +131,7 @@ def test_what_stands_in_invalid_pixels_does_not_matter(model: AgriFM, filling: f
 
 def test_a_token_without_a_usable_pixel_is_not_attended() -> None:
     """Its date, all that is left of it, reaches no other place."""
-    config = SMALL.model_copy(update={"lean": None, "neck_levels": ((),) * 3, "neck_sources": ("sentinel-2",)})
+    config = SMALL.model_copy(update={"pixel_decoder": None, "neck_levels": ((),) * 3, "neck_sources": ("sentinel-2",)})
     config = AgriFMConfig.model_validate(config.model_dump() | {"sources": [SMALL.sources[0].model_dump()]})
     model = stirred(build(config))
     series = observed(side=16)
@@ -183,7 +183,7 @@ def test_absent_bands_are_not_seen_and_known_to_be_absent(model: AgriFM) -> None
     seed=st.integers(0, 1000),
     shared=st.booleans(),
 )
-def test_any_length_area_mask_and_subset_gives_finite_scores_of_the_right_shape(
+def test_any_length_area_mask_and_subset_gives_finite_scores(
     frames: int, rows: int, present: set[str], seed: int, shared: bool
 ) -> None:
     model = stirred(build(SMALL.model_copy(update={"shared": shared})))
@@ -214,7 +214,7 @@ def test_a_point_and_odd_sizes_have_as_many_scores_as_pixels(size: int, frames: 
 def test_an_absent_sensor_costs_nothing_and_its_pixels_are_not_asked_for(model: AgriFM) -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
-    series: dict[str, Observed | None] = {name: observed(name) for name in SOURCES}
+    series: dict[str, ObservedSeries | None] = {name: observed(name) for name in SOURCES}
     costs = {}
     for absent in (None, *SOURCES):
         own = {name: None if name == absent else one for name, one in series.items()}
@@ -231,29 +231,29 @@ def test_an_absent_sensor_costs_nothing_and_its_pixels_are_not_asked_for(model: 
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "field"),
     [
-        ({"valid": torch.ones(1, FRAMES, 48, 47).bool()}, "`valid` of shape"),
-        ({"day": torch.zeros(1, FRAMES - 1)}, "`day` of shape"),
-        ({"first_day": torch.zeros(2)}, "`first_day` of shape"),
-        ({"absent": torch.zeros(1, 9).bool()}, "`absent` of shape"),
+        ({"valid": torch.ones(1, FRAMES, 48, 47).bool()}, "`valid`"),
+        ({"day": torch.zeros(1, FRAMES - 1)}, "`day`"),
+        ({"first_day": torch.zeros(2)}, "`first_day`"),
+        ({"absent": torch.zeros(1, 9).bool()}, "`absent`"),
     ],
 )
-def test_what_does_not_fit_is_refused(model: AgriFM, change: dict[str, torch.Tensor], sentence: str) -> None:
+def test_series_of_the_wrong_shape_are_refused(model: AgriFM, change: dict[str, torch.Tensor], field: str) -> None:
     series = {name: observed(name) for name in SOURCES}
-    with pytest.raises(ModelError, match=sentence):
+    with pytest.raises(ModelError, match=field):
         model({**series, "sentinel-2": series["sentinel-2"]._replace(**change)})
 
 
 def test_sensors_of_different_ground_and_no_sensor_at_all_are_refused(model: AgriFM) -> None:
     series = {name: observed(name) for name in SOURCES}
-    with pytest.raises(ModelError, match="give every sensor the same ground"):
+    with pytest.raises(ModelError, match="the same ground"):
         model({**series, "landsat": observed("landsat", side=15)})
-    with pytest.raises(ModelError, match="is absent; give the images of at least one"):
+    with pytest.raises(ModelError, match="are absent"):
         model(dict.fromkeys(SOURCES))
 
 
-def two_classes(samples: int, seed: int) -> tuple[Observed, torch.Tensor]:
+def two_classes(samples: int, seed: int) -> tuple[ObservedSeries, torch.Tensor]:
     """Fields of two classes that differ only in the day of their peak, seen on random days."""
     generator = torch.Generator().manual_seed(seed)
     frames, side = 12, 4
@@ -265,7 +265,7 @@ def two_classes(samples: int, seed: int) -> tuple[Observed, torch.Tensor]:
     greenness = torch.exp(-(((day - peak[:, None]) / 25) ** 2))
     image = greenness[:, :, None, None, None] + 0.05 * torch.randn(samples, frames, 1, side, side, generator=generator)
     valid = torch.ones(samples, frames, side, side).bool()
-    return Observed(image, valid, day, torch.full((samples,), 60.0)), label
+    return ObservedSeries(image, valid, day, torch.full((samples,), 60.0)), label
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -286,7 +286,7 @@ def test_a_trained_model_needs_the_dates(seed: int) -> None:
     series, label = two_classes(512, seed)
     for step in range(60):
         chosen = torch.randperm(512, generator=torch.Generator().manual_seed(step))[:64]
-        batch = Observed(*(part[chosen] for part in series[:4]))
+        batch = ObservedSeries(*(part[chosen] for part in series[:4]))
         loss = torch.nn.functional.cross_entropy(model({"sentinel-2": batch}).mean(dim=(2, 3)), label[chosen])
         optimiser.zero_grad()
         loss.backward()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agrifm.cube.temporal import interpolate
-from agrifm.models.agrifm.timeseries import Observed, at_steps, season_steps
+from agrifm.models.agrifm.timeseries import ObservedSeries, interpolate_to_steps, season_steps
 from agrifm.season import Season, day_date
 
 
@@ -30,13 +30,13 @@ def test_it_is_the_interpolation_of_the_cube(frames: int, steps: int, per_pixel:
         day = (date[:, None, None] + generator.integers(0, 40, (frames, 3, 4))).astype(np.int32)
     wanted = season_steps(300, steps)
     expected, _ = interpolate(image, valid, date, wanted.numpy().astype(np.int32), day)
-    observed = Observed(
+    observed = ObservedSeries(
         torch.from_numpy(image)[None],
         torch.from_numpy(valid)[None],
         torch.from_numpy(date if day is None else day)[None].float(),
         torch.tensor([60.0]),
     )
-    np.testing.assert_allclose(at_steps(observed, wanted)[0].numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(interpolate_to_steps(observed, wanted)[0].numpy(), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(("days", "frames"), [(245, 24), (365, 12), (30, 1), (7, 7)])

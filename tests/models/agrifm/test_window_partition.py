@@ -36,7 +36,7 @@ def test_windows_are_cut_time_first_and_pasted_back() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(grid=triples, window=windows, shifted=st.booleans(), samples=st.integers(1, 2), longest=st.integers(1, 40))
-def test_every_token_is_in_one_window_with_those_that_the_roll_brings_together(
+def test_every_token_is_in_the_window_that_the_roll_puts_it_in(
     grid: Triple, window: Triple, shifted: bool, samples: int, longest: int
 ) -> None:
     """Padding, region and window of each cell are computed here axis by axis, from its place on the rolled grid."""
@@ -57,12 +57,12 @@ def test_every_token_is_in_one_window_with_those_that_the_roll_brings_together(
 
     plan = plan_windows(grid, window, shift, samples, longest, CPU)
     seen: list[int] = []
-    for run in plan.runs:
-        assert len(run.rows) <= longest or len(run.pieces) == run.pieces[0].windows == 1
-        rows = run.rows.tolist()
-        assert run.sample.tolist() == [row // tokens for row in rows]
+    for chunk in plan.chunks:
+        assert len(chunk.rows) <= longest or len(chunk.groups) == chunk.groups[0].windows == 1
+        rows = chunk.rows.tolist()
+        assert chunk.sample.tolist() == [row // tokens for row in rows]
         seen += rows
-        for pattern, count in run.pieces:
+        for pattern, count in chunk.groups:
             kind = plan.patterns[pattern]
             assert sorted(kind.cells.tolist()) == list(range(window[0] * window[1] * window[2]))
             for _ in range(count):
@@ -82,13 +82,13 @@ def test_every_token_is_in_one_window_with_those_that_the_roll_brings_together(
 def test_few_patterns_serve_the_windows_of_a_large_grid() -> None:
     """361 windows at 256 pixels; per axis the inner ones, the one before the last and the last differ."""
     plan = plan_windows((8, 128, 128), (8, 7, 7), (0, 3, 3), 1, None, CPU)
-    assert sum(piece.windows for run in plan.runs for piece in run.pieces) == 361
+    assert sum(group.windows for chunk in plan.chunks for group in chunk.groups) == 361
     assert len(plan.patterns) == 9
-    assert len(plan.runs) == 1
+    assert len(plan.chunks) == 1
 
 
 def test_a_plan_made_for_a_forecast_serves_in_training() -> None:
     with torch.inference_mode():
         plan = plan_windows((1, 5, 5), (1, 2, 2), (0, 1, 1), 1, None, CPU)
     assert not plan.inverse.is_inference()
-    assert not plan.runs[0].rows.is_inference()
+    assert not plan.chunks[0].rows.is_inference()

@@ -106,29 +106,29 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     assert path.stat().st_size < 100_000
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was unpacked"))
-        with pytest.raises(ModelError, match=r"would unpack to 20,\d{3},\d{3} bytes"):
+        with pytest.raises(ModelError, match=r"20,\d{3},\d{3} bytes"):
             read_checkpoint(path)
 
 
 def test_a_small_storage_spread_over_a_large_tensor_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "spread.pth"
     torch.save({"x": torch.zeros(1).expand(10**12)}, path)
-    with pytest.raises(ModelError, match="'x' claims 4,000,000,000,000 bytes"):
+    with pytest.raises(ModelError, match="4,000,000,000,000 bytes"):
         read_checkpoint(path)
     shared = torch.zeros(1000)
     torch.save({str(number): shared for number in range(100)}, path)
-    with pytest.raises(ModelError, match="more than lie in the file"):
+    with pytest.raises(ModelError, match="claims"):
         read_checkpoint(path)
 
 
 def test_large_files_and_large_structures_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     torch.save({"x": torch.zeros(10_000)}, path)
-    with pytest.raises(ModelError, match="more than the limit of 1,000"):
+    with pytest.raises(ModelError, match="limit of 1,000"):
         read_checkpoint(path, limit=1000)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a/data.pkl", bytes(STRUCTURE_LIMIT + 1))
-    with pytest.raises(ModelError, match="names and shapes alone"):
+    with pytest.raises(ModelError, match="names and shapes"):
         read_checkpoint(path)
 
 
@@ -136,11 +136,11 @@ def test_what_holds_no_plain_tensors_by_name_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     for content in ([torch.zeros(1)], {"a": 1}, torch.zeros(3), {"state_dict": {}}):
         torch.save(content, path)
-        with pytest.raises(ModelError, match="holds no tensors by name"):
+        with pytest.raises(ModelError, match="no tensors"):
             read_checkpoint(path)
     for odd in (torch.eye(3).to_sparse(), torch.zeros(10**9, device="meta")):
         torch.save({"x": odd}, path)
-        with pytest.raises(ModelError, match="'x' is not a plain tensor"):
+        with pytest.raises(ModelError, match="'x'"):
             read_checkpoint(path)
 
 
@@ -164,7 +164,7 @@ def test_other_formats_are_named(start: bytes, said: str, tmp_path: Path) -> Non
 
 def test_a_directory_and_an_absent_file_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "absent.pth"):
-        with pytest.raises(ModelError, match="name a file of weights"):
+        with pytest.raises(ModelError, match=path.name):
             read_checkpoint(path)
 
 

@@ -97,12 +97,12 @@ def test_the_order_of_bands_must_be_stated_and_be_right(tmp_path: Path) -> None:
     path = weight_files()["distributed.pth"].write(tmp_path)
     target = tmp_path / "a.safetensors"
     for stated, said in (
-        ([], "order of the 10 bands of sentinel-2 is in no file and must be stated, as --bands sentinel-2=B02,B03"),
-        (["sentinel-2=10m-first"], "order of the 6 bands of landsat is in no file"),
-        (["by-number", "modis=B01,B02"], "kernel of modis has 7 bands, stated are 2 different ones"),
-        (["by-number", "landsat=B02,B03,B04,B05,B06,B06"], "stated are 5 different ones"),
-        (["by-number", "landsat=B02,B03,B04,B05,B06,B09"], "landsat has no band 'B09'; it has B02"),
-        (["by-number", "sentinel-1=VV"], "bands are stated for 'sentinel-1'; the file has sentinel-2, landsat, modis"),
+        ([], "--bands sentinel-2=B02,B03"),
+        (["sentinel-2=10m-first"], "--bands landsat=B02"),
+        (["by-number", "modis=B01,B02"], "modis has 7 bands.* 2 "),
+        (["by-number", "landsat=B02,B03,B04,B05,B06,B06"], "landsat has 6 bands.* 5 "),
+        (["by-number", "landsat=B02,B03,B04,B05,B06,B09"], "'B09'.*B02"),
+        (["by-number", "sentinel-1=VV"], "sentinel-1.*sentinel-2, landsat"),
     ):
         with pytest.raises(ModelError, match=said):
             convert(path, target, stated)
@@ -110,15 +110,15 @@ def test_the_order_of_bands_must_be_stated_and_be_right(tmp_path: Path) -> None:
 
 
 def test_bands_of_an_unknown_sensor_cannot_be_recorded() -> None:
-    with pytest.raises(ModelError, match="'drone' is no sensor that agrifm knows"):
+    with pytest.raises(ModelError, match="drone"):
         read_bands(["drone=a,b"], {"drone": 2}, "converting")
 
 
 def test_nothing_is_overwritten_and_other_suffixes_are_refused(tmp_path: Path) -> None:
     path = weight_files()["one_source.pth"].write(tmp_path)
-    with pytest.raises(ModelError, match=r"one_source\.pth exists already"):
+    with pytest.raises(ModelError, match="already exists"):
         convert(path, path)
-    with pytest.raises(ModelError, match=r"neither \.safetensors nor \.pth"):
+    with pytest.raises(ModelError, match=r"a\.onnx"):
         convert(path, tmp_path / "a.onnx", ["by-number"])
     convert(path, tmp_path / "a.safetensors", ["by-number"])
     with pytest.raises(ModelError, match="a record already"):
@@ -128,6 +128,6 @@ def test_nothing_is_overwritten_and_other_suffixes_are_refused(tmp_path: Path) -
 
 def test_converted_weights_draw_no_map(tmp_path: Path) -> None:
     convert(weight_files()["one_source.pth"].write(tmp_path), tmp_path / "a.safetensors", ["by-number"])
-    with pytest.raises(ModelError, match="converted weights, which draw no map yet; train from them"):
+    with pytest.raises(ModelError, match="converted weights"):
         load_network(tmp_path / "a.safetensors")
     assert len(load_file(tmp_path / "a.safetensors")) == len(inspect(tmp_path / "a.safetensors").tensors)

@@ -65,13 +65,13 @@ def test_weights_that_are_not_those_of_the_record_are_refused(tmp_path: Path) ->
     state = load_file(tmp_path / "m.safetensors")
     del state["heads.head.0.bias"]
     save_file(state, tmp_path / "other.safetensors", metadata={RECORD_KEY: record.model_dump_json()})
-    with pytest.raises(ModelError, match=r"not those of its record.*heads\.head\.0\.bias"):
+    with pytest.raises(ModelError, match=r"heads\.head\.0\.bias"):
         load_network(tmp_path / "other.safetensors")
 
 
 def test_weights_without_a_record_are_refused(tmp_path: Path) -> None:
     save_file({"x": torch.zeros(1)}, tmp_path / "m.safetensors")
-    with pytest.raises(ModelError, match="no record of what they expect"):
+    with pytest.raises(ModelError, match="no record"):
         read_record(tmp_path / "m.safetensors")
 
 
@@ -79,7 +79,7 @@ def test_a_record_with_unknown_keys_is_refused(tmp_path: Path) -> None:
     _, record = make()
     text = record.model_dump_json().replace('"frames"', '"farmes"')
     save_file({"x": torch.zeros(1)}, tmp_path / "m.safetensors", metadata={RECORD_KEY: text})
-    with pytest.raises(ModelError, match="its record is unusable"):
+    with pytest.raises(ModelError, match="farmes"):
         read_record(tmp_path / "m.safetensors")
 
 

@@ -80,11 +80,11 @@ def test_every_name_finds_its_way_back(table: str) -> None:
     assert not renamed.unused
 
 
-def test_without_an_index_2535_rows_are_taken_for_the_window_of_agrifm_and_said() -> None:
+def test_without_an_index_2535_rows_mean_the_window_of_agrifm() -> None:
     tensors = {name: one for name, one in recorded("s2_base_full").items() if not name.endswith("position_index")}
     shape = read(tensors)
     assert shape.config.encoder.window == (8, 7, 7)
-    assert any("2535 rows; no position index says so" in note for note in shape.notes)
+    assert any("2535 rows" in note for note in shape.notes)
 
 
 def test_heads_that_do_not_divide_the_width_are_refused() -> None:
@@ -92,5 +92,5 @@ def test_heads_that_do_not_divide_the_width_are_refused() -> None:
     tensors["encoder.backbone.layers.0.blocks.0.attn.relative_position_bias_table"] = torch.empty(
         2535, 5, device="meta"
     )
-    with pytest.raises(ModelError, match="128 channels cannot be shared by 5 heads"):
+    with pytest.raises(ModelError, match=r"128 channels.*5 heads"):
         read(tensors)

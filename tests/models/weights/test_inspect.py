@@ -102,14 +102,14 @@ def test_a_kernel_without_frames_and_half_numbers_are_reported_as_reshaped(tmp_p
 
 def test_without_an_index_the_window_must_be_stated(tmp_path: Path) -> None:
     path = weight_files()["plain.safetensors"].write(tmp_path)
-    with pytest.raises(ModelError, match=r"75 rows fits windows such as .*state it \(--window T,H,W\)"):
+    with pytest.raises(ModelError, match=r"75 rows.*--window"):
         inspect(path)
-    with pytest.raises(ModelError, match=r"75 rows does not fit the stated window \(3, 3, 3\)"):
+    with pytest.raises(ModelError, match=r"75 rows.*\(3, 3, 3\)"):
         inspect(path, (3, 3, 3))
     assert any("as stated" in note for note in inspect(path, (2, 3, 3)).notes)
 
 
-def test_the_window_is_that_of_the_index_and_not_of_another_with_as_many_rows(tmp_path: Path) -> None:
+def test_of_windows_with_as_many_rows_the_index_decides(tmp_path: Path) -> None:
     file = weight_files()["one_source.pth"]
     for window in ((3, 3, 2), (2, 3, 3)):
         network = AgriFM(

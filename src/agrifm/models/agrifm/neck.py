@@ -1,7 +1,7 @@
-"""Several sources into one feature map: an encoder per source, then the neck that joins and refines.
+"""The released decoder: a neck that fuses the features of several sources, and a head that scores each pixel.
 
-Shape letters: B samples, T frames, C channels, H W rows and columns of the map at hand.
-Names and arithmetic follow the public AgriFM code (`MultiModalEncoder`, `MultiFusionNeck`).
+Shape letters: B samples, C channels, H W rows and columns of a feature map.
+Names and arithmetic follow the public AgriFM code (`MultiFusionNeck`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,17 +13,17 @@ from torch.nn import functional
 from agrifm.models.agrifm.swin3d import EncoderOutput
 from agrifm.models.agrifm.window_partition import Size
 
-STRIP = 32
-"""Rows that the head works on at a time."""
+ROWS_PER_STRIP = 32
+"""Rows of the map that the head computes at once outside training."""
 
 
 def resize(x_BCHW: Tensor, size: Size) -> Tensor:
-    """Bilinear, pixel areas aligned (not corner centres), no antialiasing."""
+    """Resize bilinearly; pixel areas are aligned (not corner centres), without antialiasing."""
     return functional.interpolate(x_BCHW, size=size, mode="bilinear", align_corners=False)
 
 
 def double_conv(channels: int, width: int) -> nn.Sequential:
-    """Two 3 x 3 convolutions; only the first is followed by normalisation and activation."""
+    """Two 3 x 3 convolutions; only the first has normalisation and activation, as released."""
     return nn.Sequential(
         nn.Conv2d(channels, width, 3, padding=1),
         nn.BatchNorm2d(width),
@@ -33,7 +33,7 @@ def double_conv(channels: int, width: int) -> nn.Sequential:
 
 
 def convolve_present(convolution: nn.Conv2d, parts: Sequence[Tensor | None], widths: Sequence[int]) -> Tensor:
-    """A convolution of parts side by side on channels; a part that is absent counts like zeros and costs nothing.
+    """Convolve parts stacked on channels; an absent part counts like zeros and costs nothing.
 
     Args:
         parts: (B, C, H, W) each.
@@ -41,22 +41,21 @@ def convolve_present(convolution: nn.Conv2d, parts: Sequence[Tensor | None], wid
     """
     present = torch.cat([part for part in parts if part is not None], dim=1)
     if all(part is not None for part in parts):
-        found: Tensor = convolution(present)
-        return found
+        convolved: Tensor = convolution(present)
+        return convolved
     weights = torch.split(convolution.weight, list(widths), dim=1)
-    weight = torch.cat([own for own, part in zip(weights, parts, strict=True) if part is not None], dim=1)
+    weight = torch.cat([kernel for kernel, part in zip(weights, parts, strict=True) if part is not None], dim=1)
     return functional.conv2d(present, weight, convolution.bias, padding=convolution.padding)
 
 
 class MultiFusionNeck(nn.Module):
-    """From the coarse features of the sources to one map, doubled in size at each level with finer features.
+    """Fuse the coarse features of the sources, then double the size at each level and add finer features.
 
-    Level 0 takes the last-but-one entry of each source's `features_list`, the last level its first: with three
-    levels the entries 2, 1, 0. The sizes follow from the size of the start, not from the finer features, which
-    are resized to fit.
+    The first level uses the last but one entry of each source's `features_list`, the last level its first: with three
+    levels the entries 2, 1, 0. Sizes follow from the size of the start; finer features are resized to match.
 
     Args:
-        width: channels of the neck; there is no projection, so every source's `encoder_features` have as many.
+        width: channels of the neck. There is no projection, so every source's `encoder_features` have as many.
         sources: the sources whose `encoder_features` start the map.
         levels: per level, channels of the finer features of each source, in the order in which they are joined.
     """
@@ -111,7 +110,7 @@ def _double(layers: nn.Sequential, parts: Sequence[Tensor | None], widths: Seque
 
 
 class SegmentationHead(nn.Module):
-    """Two convolutions at the resolution of the map, halving the channels in between."""
+    """Two convolutions at the resolution of the result; the first halves the channels."""
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
@@ -127,34 +126,35 @@ class SegmentationHead(nn.Module):
         return logits
 
     def at_size(self, x_BCHW: Tensor, size: Size) -> Tensor:
-        """Logits (B, classes, *size) of a map resized to `size`; outside training in strips of rows.
+        """Logits (B, classes, *size) of a map resized to `size`; outside training strip by strip.
 
-        A strip needs its own rows of the resized map and one more on either side, so the whole of it, many times larger
-        than all else, never exists.
+        The resized map is many times larger than everything else, so it is never built as a whole. A strip needs its
+        own rows of it and one more on either side, for the 3 x 3 convolution.
         """
         if self.training:
             logits: Tensor = self(resize(x_BCHW, size))
             return logits
-        return torch.cat([self._strip(x_BCHW, size, first) for first in range(0, size[0], STRIP)], dim=2)
+        return torch.cat([self._strip(x_BCHW, size, first) for first in range(0, size[0], ROWS_PER_STRIP)], dim=2)
 
     def _strip(self, x_BCHW: Tensor, size: Size, first: int) -> Tensor:
-        """Logits of up to STRIP rows from `first` on."""
+        """Logits of up to `ROWS_PER_STRIP` rows, starting at row `first`."""
         (rows, columns), height = size, x_BCHW.shape[2]
-        last = min(first + STRIP, rows)
+        last = min(first + ROWS_PER_STRIP, rows)
         above, below = int(first > 0), int(last < rows)
         row = torch.arange(first - above, last + below, device=x_BCHW.device)
-        place = ((row + 0.5) * (height / rows) - 0.5).clamp(min=0)
-        upper = place.long().clamp(max=height - 1)
+        # where bilinear interpolation reads each row of the result: between two rows of the map
+        position = ((row + 0.5) * (height / rows) - 0.5).clamp(min=0)
+        upper = position.long().clamp(max=height - 1)
         lower = (upper + 1).clamp(max=height - 1)
         top, bottom = int(upper[0]), int(lower[-1]) + 1
         wide = resize(x_BCHW[:, :, top:bottom], (bottom - top, columns))
-        share = (place - upper)[:, None].to(wide.dtype)
+        share = (position - upper)[:, None].to(wide.dtype)
         resized = torch.lerp(wide.index_select(2, upper - top), wide.index_select(2, lower - top), share)
-        if not (above and below):  # the zeros outside the map
+        if not (above and below):  # the convolution's zeros above and below the map
             resized = functional.pad(resized, (0, 0, 1 - above, 1 - below))
-        wider, *rest = self.head
-        assert isinstance(wider, nn.Conv2d)
-        hidden = functional.conv2d(resized, wider.weight, wider.bias, padding=(0, 1))
+        first_layer, *rest = self.head
+        assert isinstance(first_layer, nn.Conv2d)
+        hidden = functional.conv2d(resized, first_layer.weight, first_layer.bias, padding=(0, 1))
         for layer in rest:
             hidden = layer(hidden)
         return hidden

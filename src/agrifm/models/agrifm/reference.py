@@ -1,7 +1,8 @@
-"""The plain path: the network written as the public AgriFM code computes it, step by step and window by window.
+"""The reference implementation: the network as the public AgriFM code computes it, step by step and window by window.
 
-It is what the fast path is measured against, in numbers (tests) and in seconds (benchmarks); nothing else uses it.
-Padding is attended token by token, every window has its own mask, and softmax(Q K^T + bias + mask) V is spelled out.
+The fast implementation is compared with it, in numbers by tests and in seconds by benchmarks. Exported networks use it
+too, because its windows are cut by shapes alone. Padding is attended token by token, every window has its own mask, and
+softmax(Q K^T + bias + mask) V is spelled out. Options of the public code that this package does not offer come last.
 
 Shape letters: B samples, M windows per sample, N tokens per window, C channels, A heads, K channels per head,
 D H W the token grid (time steps, rows, columns).
@@ -14,28 +15,28 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from agrifm.models.agrifm.attention import SHIFT_MASK, STRICT, UNSEEN_MASK, WindowAttention
+from agrifm.models.agrifm.attention import EMPTY_TOKEN_MASK, SHIFT_MASK, SHIFT_MASK_FACTOR, WindowAttention
 from agrifm.models.agrifm.blocks import PatchMerging, SwinBlock, time_weights
 from agrifm.models.agrifm.neck import SegmentationHead, resize
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig
 from agrifm.models.agrifm.swin3d import EncoderOutput, PatchEmbedding, Stage
 from agrifm.models.agrifm.timeseries import Tokens, mean_of_pixels
-from agrifm.models.agrifm.window_partition import Size, Triple, clamp_window, cut_windows, pad_end, regions
+from agrifm.models.agrifm.window_partition import Size, Triple, clamp_window, cut_windows, pad_end, shift_regions
 
-Network = TypeVar("Network", bound=nn.Module)
+NetworkType = TypeVar("NetworkType", bound=nn.Module)
 
 
-def plain(network: Network) -> Network:
-    """The same network, from now on on the plain path; its parameters and buffers stay what and where they are."""
+def use_reference(network: NetworkType) -> NetworkType:
+    """Switch the network to the reference implementation, in place; parameters and buffers are kept."""
     for module in network.modules():
-        for path in (PlainPatchEmbedding, PlainStage, PlainMerging, PlainHead):
-            if type(module) is path.__base__:
-                module.__class__ = path
+        for implementation in (ReferencePatchEmbedding, ReferenceStage, ReferenceMerging, ReferenceHead):
+            if type(module) is implementation.__base__:
+                module.__class__ = implementation
     return network
 
 
 def paste_windows(x_BMNC: Tensor, window: Triple, grid: Triple) -> Tensor:
-    """The inverse of `cut_windows`: the grid (B, D, H, W, C)."""
+    """Invert `cut_windows`: return the grid (B, D, H, W, C)."""
     (d, h, w), (D, H, W) = window, grid
     return rearrange(
         x_BMNC,
@@ -50,7 +51,7 @@ def paste_windows(x_BMNC: Tensor, window: Triple, grid: Triple) -> Tensor:
 
 
 def shift_mask(grid: Triple, window: Triple, shift: Triple, device: torch.device) -> Tensor:
-    """What to add to the logits of shifted windows, (M, N, N) float32: 0, or -100 between separate regions.
+    """Mask added to the logits of shifted windows, (M, N, N) float32: 0, or -100 between separate regions.
 
     Args:
         grid: the padded grid, multiples of `window`.
@@ -58,31 +59,31 @@ def shift_mask(grid: Triple, window: Triple, shift: Triple, device: torch.device
         shift: the clamped shift.
         device: where the mask is needed.
     """
-    region_MN = regions(grid, window, shift).to(device)
+    region_MN = shift_regions(grid, window, shift).to(device)
     return (region_MN[:, :, None] != region_MN[:, None, :]).float() * SHIFT_MASK
 
 
-def unseen_keys(share_BDHW: Tensor, window: Triple, shift: Triple) -> Tensor:
-    """What to add to the logits of the tokens of (shifted) windows, (B M) N: 0, or -100 without a usable pixel.
+def empty_token_mask(share_BDHW: Tensor, window: Triple, shift: Triple) -> Tensor:
+    """Mask added to the logits of the tokens of (shifted) windows, (B M) N: 0, or -100 for empty tokens.
 
-    The padding of windows counts as seen, as it does in the released model.
+    The padding of windows is not masked, as in the released model.
     """
-    unseen = pad_end((share_BDHW == 0).to(share_BDHW.dtype)[..., None], window)
-    rolled = unseen.roll([-step for step in shift], dims=(1, 2, 3)) if any(shift) else unseen
-    return cut_windows(rolled, window).squeeze(-1) * UNSEEN_MASK
+    empty = pad_end((share_BDHW == 0).to(share_BDHW.dtype)[..., None], window)
+    rolled = empty.roll([-step for step in shift], dims=(1, 2, 3)) if any(shift) else empty
+    return cut_windows(rolled, window).squeeze(-1) * EMPTY_TOKEN_MASK
 
 
-def plain_attention(
+def reference_attention(
     attention: WindowAttention, x_BMNC: Tensor, window: Triple, mask_MNN: Tensor | None, key_BMN: Tensor | None
 ) -> Tensor:
-    """softmax(Q K^T / sqrt(K) + bias + mask) V, projected, (B M) N C.
+    """Compute softmax(Q K^T / sqrt(K) + bias + mask) V and its projection, (B M) N C.
 
     Args:
         attention: its parameters.
         x_BMNC: (B M) N C, the windows of a sample together.
         window: the clamped window; N tokens.
         mask_MNN: see `shift_mask`; the same for every sample.
-        key_BMN: (B M) N, added to the logits of every token's attention to these.
+        key_BMN: (B M) N, see `empty_token_mask`; added to the logits of every query for these keys.
     """
     q, k, v = rearrange(attention.qkv(x_BMNC), "m n (three a k) -> three m a n k", three=3, a=attention.heads)
     logits = (q * attention.scale) @ k.transpose(-2, -1)
@@ -97,14 +98,15 @@ def plain_attention(
     return projected
 
 
-def plain_block(block: SwinBlock, x_BDHWC: Tensor, mask_MNN: Tensor | None, share_BDHW: Tensor | None) -> Tensor:
-    """Padded, rolled, cut into windows, attended, pasted, rolled back, cropped; then the perceptron."""
+def reference_block(block: SwinBlock, x_BDHWC: Tensor, mask_MNN: Tensor | None, share_BDHW: Tensor | None) -> Tensor:
+    """Pad, roll, cut into windows, attend, paste, roll back, crop; then the perceptron."""
     _, D, H, W, _ = x_BDHWC.shape
     window, shift = clamp_window((D, H, W), block.window, block.shift)
+    # the normalisation comes first, so padding stays zero
     padded = pad_end(block.norm1(x_BDHWC), window)
     rolled = padded.roll([-step for step in shift], dims=(1, 2, 3)) if any(shift) else padded
-    key_BMN = None if share_BDHW is None else unseen_keys(share_BDHW, window, shift)
-    attended = plain_attention(
+    key_BMN = None if share_BDHW is None else empty_token_mask(share_BDHW, window, shift)
+    attended = reference_attention(
         block.attn, cut_windows(rolled, window), window, mask_MNN if any(shift) else None, key_BMN
     )
     pasted = paste_windows(attended, window, _grid(padded))
@@ -119,8 +121,8 @@ def _grid(x_BDHWC: Tensor) -> Triple:
     return D, H, W
 
 
-class PlainStage(Stage):
-    """Blocks one after another, with one mask per window for all of them."""
+class ReferenceStage(Stage):
+    """Blocks one after another; all shifted ones share the masks of the windows."""
 
     def forward(self, tokens: Tokens) -> tuple[Tokens, Tokens]:
         x_BDHWC, share = tokens
@@ -128,16 +130,16 @@ class PlainStage(Stage):
         D, H, W = (size + -size % side for size, side in zip(_grid(x_BDHWC), window, strict=True))
         mask_MNN = shift_mask((D, H, W), window, shift, x_BDHWC.device) if any(shift) else None
         if mask_MNN is not None and share is not None:
-            mask_MNN = mask_MNN * STRICT
+            mask_MNN = mask_MNN * SHIFT_MASK_FACTOR
         for block in self.blocks:
             assert isinstance(block, SwinBlock)
-            x_BDHWC = plain_block(block, x_BDHWC, mask_MNN, share)
+            x_BDHWC = reference_block(block, x_BDHWC, mask_MNN, share)
         attended = Tokens(x_BDHWC, share)
         return attended, attended if self.downsample is None else self.downsample(attended)
 
 
-class PlainMerging(PatchMerging):
-    """The mean of the frames of the whole grid, then the four phases side by side."""
+class ReferenceMerging(PatchMerging):
+    """Average the frames of the whole grid, then stack the four phases of rows and columns as channels."""
 
     def forward(self, tokens: Tokens) -> Tokens:
         x_BDHWC, share = tokens
@@ -151,8 +153,8 @@ class PlainMerging(PatchMerging):
         return Tokens(out, None if share is None else mean_of_pixels(share, (2, 2)))
 
 
-class PlainPatchEmbedding(PatchEmbedding):
-    """The convolution of the whole image."""
+class ReferencePatchEmbedding(PatchEmbedding):
+    """Apply the 3-D convolution to the whole series."""
 
     def _project(self, image_BTCHW: Tensor) -> Tensor:
         padded_BTHWC = pad_end(rearrange(image_BTCHW, "b t c h w -> b t h w c"), self.patch)
@@ -160,8 +162,8 @@ class PlainPatchEmbedding(PatchEmbedding):
         return rearrange(tokens_BCDHW, "b c d h w -> b d h w c")
 
 
-class PlainHead(SegmentationHead):
-    """The resized map as a whole, then the head."""
+class ReferenceHead(SegmentationHead):
+    """Resize the whole map, then apply the head."""
 
     def at_size(self, x_BCHW: Tensor, size: Size) -> Tensor:
         logits: Tensor = self.head(resize(x_BCHW, size))
@@ -169,9 +171,9 @@ class PlainHead(SegmentationHead):
 
 
 class FixedSizeAgriFM(AgriFM):
-    """AgriFM as the configs of the public code build it: sizes are fixed, whatever the size of the images.
+    """AgriFM as configs of the public code build it: start of the neck and result have fixed sizes for all images.
 
-    For images of the size that such a config was written for these are the sizes that `AgriFM` finds by itself.
+    For images of the size that a config was written for, `AgriFM` computes the same sizes.
     """
 
     def __init__(self, config: AgriFMConfig, feature_size: Size, out_size: Size) -> None:
@@ -183,7 +185,7 @@ class FixedSizeAgriFM(AgriFM):
 
 
 class FrameDroppingMerging(PatchMerging):
-    """The public code with `mean_frame_down = False`: of the frames to be merged, the first one is kept."""
+    """Merging of the public code with `mean_frame_down = False`: keep the first of the frames, drop the others."""
 
     def forward(self, tokens: Tokens) -> Tokens:
         kept = pad_end(tokens.grid[:, :: self.step], (1, 2, 2))
@@ -192,8 +194,8 @@ class FrameDroppingMerging(PatchMerging):
         return Tokens(out, None)
 
 
-def dropping_frames(network: Network) -> Network:
-    """The same network, from now on with `FrameDroppingMerging`, for plain series."""
+def use_frame_dropping(network: NetworkType) -> NetworkType:
+    """Switch the network to `FrameDroppingMerging`, in place; for plain series only."""
     for module in network.modules():
         if isinstance(module, PatchMerging):
             module.__class__ = FrameDroppingMerging

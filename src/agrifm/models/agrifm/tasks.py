@@ -1,4 +1,4 @@
-"""The tasks of a model beside class scores: one config per kind, what its result is, and the layers of all.
+"""Tasks in addition to class scores: a config for each kind, what its result is, and the layers that compute it.
 
 Shape letters: B samples, H W rows and columns of the target grid, h w coarse pixels, P parcels, N quantities,
 K features.
@@ -17,10 +17,10 @@ from agrifm.errors import ModelError
 from agrifm.models.agrifm.timeseries import mean_of_pixels
 from agrifm.validation import Frozen
 
-HIDDEN = 64
+TASK_HIDDEN_CHANNELS = 64
 """Channels between the two layers of a task's perceptron."""
 LOG_VARIANCE_BOUND = 10.0
-"""Log-variances stay within this of 0, so that no error is weighted beyond what float32 carries."""
+"""Largest absolute log-variance, so that no error gets a weight outside the range of float32."""
 
 
 class ClassesTask(Frozen):
@@ -32,17 +32,17 @@ class ClassesTask(Frozen):
 
     @property
     def channels(self) -> int:
-        """Numbers per pixel that the task's layer gives."""
+        """Channels of the task's layer."""
         return self.classes
 
 
 class FractionsTask(Frozen):
     """Shares of the classes in coarse pixels: (B, classes, h, w), each 0..1, their sum 1.
 
-    A share is the mean of the class probabilities of the target pixels inside. So shares add up as areas do: those of
-    a large pixel are the means of those of the small ones in it. (The softmax of mean logits has not this property:
-    one very sure pixel outweighs many.) Coarse pixels start at the first row and column; where the target grid ends
-    inside one, its share is that of the part inside.
+    A share is the mean of the class probabilities of the target pixels inside, so shares add up as areas do: the share
+    of a large pixel is the mean of those of the small pixels in it. (The softmax of mean logits does not have this
+    property: one confident pixel outweighs many.) Coarse pixels start at the first row and column. If the target grid
+    ends inside a coarse pixel, its share is that of the part inside.
     """
 
     task: Literal["fractions"] = "fractions"
@@ -53,18 +53,18 @@ class FractionsTask(Frozen):
 
     @property
     def channels(self) -> int:
-        """Numbers per pixel that the task's layer gives."""
+        """Channels of the task's layer."""
         return self.classes
 
 
 class BoundariesTask(Frozen):
-    """Fields by three maps (B, 3, H, W): boundary logit, distance to the field's edge 0..1, extent logit."""
+    """Field delineation by three maps (B, 3, H, W): boundary logit, distance to the field's edge 0..1, extent logit."""
 
     task: Literal["boundaries"] = "boundaries"
 
     @property
     def channels(self) -> int:
-        """Numbers per pixel that the task's layer gives."""
+        """Channels of the task's layer."""
         return 3
 
 
@@ -72,28 +72,29 @@ class Quantity(Frozen):
     """What a regression estimates, such as a yield in t/ha."""
 
     name: str = Field(min_length=1)
-    """What it is."""
+    """Name of the quantity."""
     unit: str = Field(min_length=1)
     """Unit of the estimates; "1" for none."""
     mean: FiniteFloat
-    """Of the known values in training; an untrained head starts near it."""
+    """Mean of the known values in training; an untrained head starts near it."""
     std: FiniteFloat = Field(gt=0)
     """Standard deviation of the known values in training; losses count errors in it."""
     limits: tuple[FiniteFloat, FiniteFloat] | None = None
-    """Lowest and highest value possible; estimates never lie beyond."""
+    """Lowest and highest possible value; estimates stay inside."""
 
     @model_validator(mode="after")
-    def mean_lies_inside(self) -> Self:
+    def check_mean(self) -> Self:
         if self.limits is not None and not self.limits[0] < self.mean < self.limits[1]:
             raise ValueError(
-                f"the mean of {self.name} ({self.mean}) lies not between its limits {self.limits}; check them"
+                f"the mean of {self.name} ({self.mean}) is outside its limits {self.limits}; correct one of them"
             )
         return self
 
     def in_unit(self, standard: Tensor) -> Tensor:
-        """Standardised numbers in the quantity's unit: 0 is the mean, and near it 1 is a standard deviation."""
+        """Convert standardised numbers to the unit: 0 is the mean, and near 0 a step of 1 is a standard deviation."""
         if self.limits is None:
             return self.mean + self.std * standard
+        # a sigmoid between the limits, with its value and slope at 0 set to mean and standard deviation
         low, high = self.limits
         share = (self.mean - low) / (high - low)
         steepness = self.std / ((high - low) * share * (1 - share))
@@ -103,30 +104,30 @@ class Quantity(Frozen):
 class RegressionTask(Frozen):
     """Quantities in their units, per pixel (B, N, H, W) or per parcel (P, N).
 
-    A parcel's estimate is made from the mean of the features of its pixels. Its row: the parcels of the batch in
-    ascending order of their numbers, `parcels[parcels >= 0].unique()`; a parcel in several samples is one row.
+    A parcel's estimate is computed from the mean features of its pixels. Rows are the parcels of the batch in ascending
+    order of their numbers, `parcels[parcels >= 0].unique()`; a parcel in several samples is one row.
     With `spread` there are twice as many channels: after the quantities, the log-variance of each one's error, in
     squared standard deviations of the quantity.
     """
 
     task: Literal["regression"] = "regression"
     quantities: tuple[Quantity, ...] = Field(min_length=1)
-    """What is estimated."""
+    """The quantities to estimate."""
     per: Literal["pixel", "parcel"] = "pixel"
-    """What an estimate belongs to."""
+    """The unit of land that an estimate belongs to."""
     spread: bool = False
     """Whether the uncertainty of every estimate is estimated too."""
 
     @model_validator(mode="after")
-    def names_differ(self) -> Self:
+    def check_names(self) -> Self:
         names = [quantity.name for quantity in self.quantities]
         if len(set(names)) < len(names):
-            raise ValueError(f"quantities are named {', '.join(names)}; give each a name of its own")
+            raise ValueError(f"quantities are named {', '.join(names)}; give each a different name")
         return self
 
     @property
     def channels(self) -> int:
-        """Numbers per pixel or parcel that the task's layer gives."""
+        """Channels of the task's layer."""
         return len(self.quantities) * (2 if self.spread else 1)
 
 
@@ -135,11 +136,11 @@ class EmbeddingTask(Frozen):
 
     task: Literal["embedding"] = "embedding"
     size: int = Field(gt=1)
-    """Numbers per pixel."""
+    """Length of the vector."""
 
     @property
     def channels(self) -> int:
-        """Numbers per pixel that the task's layer gives."""
+        """Channels of the task's layer."""
         return self.size
 
 
@@ -150,7 +151,7 @@ Task = Annotated[
 
 
 class TaskHeads(nn.Module):
-    """A perceptron per task on shared features, pixel by pixel; that for boundaries sees 3 x 3 pixels.
+    """One perceptron per task on shared features, pixel by pixel; that for boundaries reads 3 x 3 pixels.
 
     Args:
         tasks: by name.
@@ -160,44 +161,46 @@ class TaskHeads(nn.Module):
     def __init__(self, tasks: Mapping[str, Task], width: int) -> None:
         super().__init__()
         self.tasks = dict(tasks)
-        # the suffix keeps names such as `values` apart from what a ModuleDict has already
+        # the suffix avoids clashes with attributes of ModuleDict, such as `values`
         self.layers = nn.ModuleDict({f"{name}_head": _perceptron(width, task) for name, task in self.tasks.items()})
 
     def forward(self, x_BKHW: Tensor, parcels_BHW: Tensor | None = None) -> dict[str, Tensor]:
-        """What each task's config describes, by the task's name.
+        """Return the result of each task by its name, as the task's config describes it.
 
         Args:
             x_BKHW: features on the target grid.
-            parcels_BHW: number of the parcel at each pixel, any integer type, -1 = none; left out, the result lacks
-                the tasks per parcel.
+            parcels_BHW: number of the parcel at each pixel, any integer type, -1 = none. Without it the result
+                lacks the tasks per parcel.
 
         Raises:
-            ModelError: the parcels do not lie on the grid of the features, or are no integers.
+            ModelError: the parcels have another shape than the features, or are not integers.
         """
         if parcels_BHW is not None:
             _check_parcels(parcels_BHW, x_BKHW)
-        found: dict[str, Tensor] = {}
+        results: dict[str, Tensor] = {}
         for name, task in self.tasks.items():
             layer = self.layers[f"{name}_head"]
             if isinstance(task, RegressionTask) and task.per == "parcel":
                 if parcels_BHW is not None:
                     means_PK = parcel_means(x_BKHW, parcels_BHW)
-                    found[name] = _finished(layer(means_PK[:, :, None, None]), task)[:, :, 0, 0]
+                    results[name] = _finished(layer(means_PK[:, :, None, None]), task)[:, :, 0, 0]
             else:
-                found[name] = _finished(layer(x_BKHW), task)
-        return found
+                results[name] = _finished(layer(x_BKHW), task)
+        return results
 
 
 def _perceptron(width: int, task: Task) -> nn.Sequential:
-    # a border is a difference between neighbours
+    # a boundary is a difference between neighbours, so its layer needs to see them
     side = 3 if isinstance(task, BoundariesTask) else 1
     return nn.Sequential(
-        nn.Conv2d(width, HIDDEN, side, padding=side // 2), nn.GELU(), nn.Conv2d(HIDDEN, task.channels, 1)
+        nn.Conv2d(width, TASK_HIDDEN_CHANNELS, side, padding=side // 2),
+        nn.GELU(),
+        nn.Conv2d(TASK_HIDDEN_CHANNELS, task.channels, 1),
     )
 
 
 def _finished(raw_BCHW: Tensor, task: Task) -> Tensor:
-    """From the numbers of a task's layer to those that its config describes."""
+    """Convert the output of a task's layer to the result that its config describes."""
     match task:
         case ClassesTask():
             return raw_BCHW
@@ -218,8 +221,8 @@ def _finished(raw_BCHW: Tensor, task: Task) -> Tensor:
 def parcel_means(x_BKHW: Tensor, parcels_BHW: Tensor) -> Tensor:
     """Mean features (P, K) of the parcels of a batch, in ascending order of their numbers.
 
-    Pixels are sorted by parcel and each parcel is added up in the order of its pixels, not in the order in which
-    threads happen to arrive: the same input has the same result to the bit.
+    Pixels are sorted by parcel and added up in this order, and not in the order in which threads finish, so that the
+    same input has the same result to the bit.
 
     Args:
         x_BKHW: features.
@@ -231,7 +234,7 @@ def parcel_means(x_BKHW: Tensor, parcels_BHW: Tensor) -> Tensor:
     if not len(lengths):
         return x_BKHW.new_zeros((0, x_BKHW.shape[1]))
     features = x_BKHW.movedim(1, -1).flatten(0, 2).index_select(0, pixels[inside])
-    # a sum of many pixels needs the digits of float32
+    # a sum of many pixels in half precision would lose its digits
     exact = features.to(torch.promote_types(features.dtype, torch.float32))
     return torch.segment_reduce(exact, "mean", lengths=lengths).to(features.dtype)
 
@@ -244,4 +247,6 @@ def _check_parcels(parcels_BHW: Tensor, x_BKHW: Tensor) -> None:
             "rows, columns); give the number of the parcel at every target pixel"
         )
     if parcels_BHW.is_floating_point() or parcels_BHW.is_complex() or parcels_BHW.dtype == torch.bool:
-        raise ModelError(f"the parcels are {parcels_BHW.dtype}, not whole numbers; give integers, -1 where none lies")
+        raise ModelError(
+            f"the parcels are {parcels_BHW.dtype}, not whole numbers; give integers, -1 for pixels without a parcel"
+        )

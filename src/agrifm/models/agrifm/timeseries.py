@@ -1,11 +1,12 @@
-"""What was observed, as the network sees it: pixels with their validity and their days, and tokens that know both.
+"""Irregular time series as the network reads them: images with validity and dates, tokens that know both, equal steps.
 
-A series of numbers alone is what the released model takes: every frame counts, at equal steps. An `Observed` series
-has gaps and dates. Invalid pixels become the mean (0 after normalisation) before anything else, so what stands in
-them cannot matter. What tokens learn about dates, gaps and absent bands is an addition with weights that start at
-zero: a new model, and one with released weights, begins with the numbers of the plain series.
+The released model reads a plain series: every frame counts, at equal steps. An `ObservedSeries` has gaps and dates. Its
+invalid pixels become the mean (0 after normalisation) before anything else, so their content cannot matter. Dates, gaps
+and absent bands change tokens through weights that start at zero, so that a new network, and one with released weights,
+begins with the numbers of the plain series.
 
-Shape letters: B samples, T frames, C bands, H W rows and columns, D H W the token grid, P frames per patch, F features.
+Shape letters: B samples, T frames, C bands, H W rows and columns, D H W the token grid, P frames per patch (in
+interpolation P = H W pixels), F features of a date (in interpolation F steps).
 """
 
 import math
@@ -19,19 +20,20 @@ from torch.nn import functional
 
 from agrifm.models.agrifm.window_partition import Triple
 
-YEAR = 365.25
-HARMONICS = (1, 2, 3, 4)
-"""Of the year, for the day of the year."""
-PERIODS = (360.0, 180.0, 90.0, 45.0, 22.5)
-"""In days, for the days since the season's start."""
-FEATURES = 2 * len(HARMONICS) + 2 * len(PERIODS)
+DAYS_PER_YEAR = 365.25
+YEAR_HARMONICS = (1, 2, 3, 4)
+"""Multiples of one cycle per year, for the day of the year: the climate repeats every year."""
+SEASON_PERIODS_DAYS = (360.0, 180.0, 90.0, 45.0, 22.5)
+"""For the days since the season's start: from the whole season down to the growth of a few weeks."""
+DATE_FEATURES = 2 * len(YEAR_HARMONICS) + 2 * len(SEASON_PERIODS_DAYS)
+"""Sine and cosine of each."""
 
 
-class Observed(NamedTuple):
-    """A series of one source with what is known about it."""
+class ObservedSeries(NamedTuple):
+    """An irregular series of one source: images with their validity and dates."""
 
     image: Tensor
-    """(B, T, C, H, W) float32, normalised; what stands in invalid pixels is not seen."""
+    """(B, T, C, H, W) float32, normalised; the content of invalid pixels is ignored."""
     valid: Tensor
     """(B, T, H, W) bool, True = usable."""
     day: Tensor
@@ -39,12 +41,12 @@ class Observed(NamedTuple):
     first_day: Tensor
     """(B,), day of the year of the season's first day, 1..366."""
     absent: Tensor | None = None
-    """(B, C) bool, bands that a sample lacks; None = none."""
+    """(B, C) bool, True = the sample lacks this band; None = no sample lacks any."""
     frames: Tensor | None = None
-    """(B,), frames that a sample has, where the rest only fills up the batch; None = all."""
+    """(B,), number of frames of each sample; those after them fill up the batch. None = every frame counts."""
 
     @property
-    def seen(self) -> Tensor:
+    def filled(self) -> Tensor:
         """The image with invalid pixels and absent bands at the mean, (B, T, C, H, W)."""
         usable = self.valid[:, :, None]
         if self.absent is not None:
@@ -52,47 +54,47 @@ class Observed(NamedTuple):
         return torch.where(usable, self.image, torch.zeros((), dtype=self.image.dtype, device=self.image.device))
 
 
-Images = Mapping[str, Tensor | Observed | None]
+Images = Mapping[str, Tensor | ObservedSeries | None]
 """By source: images (B, T, C, H, W) or an observed series; None where the source is absent."""
 
 
-def image_of(series: Tensor | Observed) -> Tensor:
-    """The images of a series, plain or observed."""
-    return series.image if isinstance(series, Observed) else series
+def image_of(series: Tensor | ObservedSeries) -> Tensor:
+    """Return the images of a plain or observed series."""
+    return series.image if isinstance(series, ObservedSeries) else series
 
 
 def frames_of(image: Tensor) -> int:
-    """Length of a plain series; without a time axis it is one frame."""
+    """Number of frames of images; without a time axis it is one."""
     return image.shape[1] if image.ndim == 5 else 1
 
 
 class Tokens(NamedTuple):
-    """A token grid, and how much of each token was seen."""
+    """A token grid, and the usable part of each token."""
 
     grid: Tensor
     """(B, D, H, W, C)."""
     share: Tensor | None
-    """(B, D, H, W), share of usable pixels of each token, 0..1; None = every token counts fully."""
+    """(B, D, H, W), share of usable pixels in each token, 0..1; None = every token counts fully."""
 
 
 def day_features(day: Tensor, first_day: Tensor) -> Tensor:
-    """Smooth features of dates (..., F): harmonics of the year, and of the days since the season's start.
+    """Smooth features of dates (..., F): sines and cosines over the year and over the season.
 
     Args:
         day: (B, ...), days since the season's first day.
         first_day: (B,), day of the year of that day.
     """
     first = first_day.reshape(-1, *(1,) * (day.ndim - 1)).to(day.dtype)
-    of_year = [2 * math.pi * k / YEAR * (day + first) for k in HARMONICS]
-    of_season = [2 * math.pi / period * day for period in PERIODS]
+    of_year = [2 * math.pi * k / DAYS_PER_YEAR * (day + first) for k in YEAR_HARMONICS]
+    of_season = [2 * math.pi / period * day for period in SEASON_PERIODS_DAYS]
     angle = torch.stack([*of_year, *of_season], dim=-1)
     return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
 
-def shares(observed: Observed, patch: Triple) -> tuple[Tensor, Tensor]:
-    """Share of usable pixels per frame (B, T', h, w) and per token (B, D, h, w); padding is no pixel.
+def valid_shares(observed: ObservedSeries, patch: Triple) -> tuple[Tensor, Tensor]:
+    """Share of usable pixels per frame (B, T', h, w) and per token (B, D, h, w); padding does not count.
 
-    T' is T rounded up to whole patches; the share of a frame that pads is 0.
+    T' is T rounded up to whole patches; the share of a padded frame is 0.
     """
     p, h, w = patch
     valid = observed.valid.to(observed.image.dtype)
@@ -106,31 +108,32 @@ def shares(observed: Observed, patch: Triple) -> tuple[Tensor, Tensor]:
 
 
 def mean_of_pixels(x_BTHW: Tensor, side: tuple[int, int]) -> Tensor:
-    """Mean over squares of pixels (B, T, h, w); those cut at the end of the image count the pixels that are there."""
+    """Mean over squares of pixels (B, T, h, w); a square that the image cuts is the mean of the pixels inside."""
     return functional.avg_pool2d(x_BTHW, side, ceil_mode=True, count_include_pad=False)
 
 
-class ObservationCode(nn.Module):
-    """What is added to each token for its dates, its share of usable pixels and its absent bands; zero at first.
+class ObservationEmbedding(nn.Module):
+    """What is added to each token for its dates, its share of usable pixels and its absent bands; zero before training.
 
     Dates and shares scale the token and shift it (feature-wise linear modulation, Perez et al. 2018): the same
-    greenness means another crop on another day, which a shift alone says only through many layers. Dates are those
-    of the frames of a token, each counted by its share of usable pixels; of composites the pixels' own days.
+    greenness means another crop on another day, and a shift alone expresses that only through many layers. The dates of
+    a token are those of its frames, each weighted by its share of usable pixels; composites use the pixels' own days.
     """
 
     def __init__(self, channels: int, dim: int, patch: Triple, dates: bool, validity: bool) -> None:
         super().__init__()
         self.patch, self.dates, self.validity = patch, dates, validity
-        per_frame = (FEATURES if dates else 0) + (1 if validity else 0)
+        per_frame = (DATE_FEATURES if dates else 0) + (1 if validity else 0)
         self.frames = nn.Linear(patch[0] * per_frame, 2 * dim, bias=False)
         self.bands = nn.Linear(channels, dim, bias=False)
         nn.init.zeros_(self.frames.weight)
         nn.init.zeros_(self.bands.weight)
 
-    def forward(self, tokens_BDHWC: Tensor, observed: Observed, by_frame_BTHW: Tensor) -> Tensor:
-        """What is added to the tokens (B, D, H, W, C), for the shares per frame of `shares`."""
+    def forward(self, tokens_BDHWC: Tensor, observed: ObservedSeries, by_frame_BTHW: Tensor) -> Tensor:
+        """Return what is added to the tokens (B, D, H, W, C); `by_frame_BTHW` is the first result of `valid_shares`."""
         parts = []
         if self.validity:
+            # minus 1, so that a token without gaps has 0 here and its numbers stay
             parts.append(by_frame_BTHW[..., None] - 1)
         if self.dates:
             parts.append(self._dates(observed, by_frame_BTHW))
@@ -140,11 +143,11 @@ class ObservationCode(nn.Module):
         code = tokens_BDHWC * scale + shift
         if observed.absent is not None:
             code = code + self.bands(observed.absent.to(code.dtype))[:, None, None, None]
-        found: Tensor = code
-        return found
+        embedding: Tensor = code
+        return embedding
 
-    def _dates(self, observed: Observed, by_frame_BTHW: Tensor) -> Tensor:
-        """(B, T', h, w, F)."""
+    def _dates(self, observed: ObservedSeries, by_frame_BTHW: Tensor) -> Tensor:
+        """Features of the dates (B, T', h, w, F), weighted by the shares of usable pixels."""
         features = day_features(observed.day.float(), observed.first_day)
         missing = by_frame_BTHW.shape[1] - features.shape[1]
         if observed.day.ndim == 2:
@@ -158,22 +161,26 @@ class ObservationCode(nn.Module):
 
 
 def season_steps(days: int, frames: int) -> Tensor:
-    """The middle days (F,) of equal periods of a season of so many days, counted from its first day."""
+    """Middle days (F,) of `frames` equal periods of a season of `days` days, counted from its first day."""
     return ((torch.arange(frames) + 0.5) * days / frames).floor()
 
 
-def at_steps(observed: Observed, steps: Tensor) -> Tensor:
-    """Valid observations interpolated linearly in time to `steps` (F,), days since the season's first: (B, F, C, H, W).
+def interpolate_to_steps(observed: ObservedSeries, steps: Tensor) -> Tensor:
+    """Interpolate the valid observations of each pixel linearly in time to `steps` (F,), as (B, F, C, H, W).
 
-    Before a pixel's first and after its last valid observation its nearest one is repeated; a pixel without any is 0.
-    The same arithmetic as `agrifm.cube.temporal.interpolate`, on tensors.
+    The result of `agrifm.cube.temporal.interpolate`, on tensors: before a pixel's first and after its last valid
+    observation its nearest one is repeated, and a pixel without any is 0.
+
+    Args:
+        steps: days since the season's first day, ascending.
     """
-    image_BPTC = rearrange(observed.seen, "b t c h w -> b (h w) t c")
+    image_BPTC = rearrange(observed.filled, "b t c h w -> b (h w) t c")
     valid_BPT = rearrange(observed.valid, "b t h w -> b (h w) t")
     day = observed.day if observed.day.ndim == 4 else observed.day[:, :, None, None].expand(observed.valid.shape)
+    # invalid observations sort behind all others
     never = torch.finfo(torch.float32).max
     day_BPT = torch.where(valid_BPT, rearrange(day, "b t h w -> b (h w) t").float(), torch.full((), never))
-    # exported graphs know no stable sort by that name; onnxruntime's (TopK) and PyTorch's on a processor are stable
+    # the exporter does not support `stable`; onnxruntime's sort (TopK) and PyTorch's on a processor are stable anyway
     day_BPT, order = day_BPT.sort(dim=-1) if torch.compiler.is_exporting() else day_BPT.sort(dim=-1, stable=True)
     image_BPTC = image_BPTC.gather(2, order[..., None].expand_as(image_BPTC))
     known = valid_BPT.sum(dim=-1, keepdim=True)
@@ -181,19 +188,19 @@ def at_steps(observed: Observed, steps: Tensor) -> Tensor:
     last = (known - 1).clamp(min=0)
     begun = _not_after(day_BPT, wanted)
     next_day = day_BPT.gather(2, begun.clamp(max=day_BPT.shape[-1] - 1))
-    # of two on one day the later frame counts
+    # of two observations on one day the later frame counts
     after = torch.minimum(_not_after(day_BPT, next_day) - 1, last)
     before = torch.where(begun > 0, torch.minimum(begun - 1, last), after)
     early, late = day_BPT.gather(2, before), day_BPT.gather(2, after)
     weight = ((wanted - early) / (late - early).clamp(min=1)).clamp(0, 1)[..., None].to(image_BPTC)
     bands = (-1, -1, -1, image_BPTC.shape[-1])
     first, second = (image_BPTC.gather(2, at[..., None].expand(bands)) for at in (before, after))
-    found = ((1 - weight) * first + weight * second) * (known > 0)[..., None]
-    return rearrange(found, "b (h w) f c -> b f c h w", h=observed.valid.shape[2])
+    values = ((1 - weight) * first + weight * second) * (known > 0)[..., None]
+    return rearrange(values, "b (h w) f c -> b f c h w", h=observed.valid.shape[2])
 
 
 def _not_after(day_BPT: Tensor, until_BPF: Tensor) -> Tensor:
-    """How many of the ascending days of each pixel are not after each of some other days, (B, P, F) int64."""
-    if torch.compiler.is_exporting():  # graphs of other runtimes know no search
+    """Count, for each pixel, its ascending days that are not after each of `until_BPF`: (B, P, F) int64."""
+    if torch.compiler.is_exporting():  # ONNX does not have searchsorted
         return (day_BPT[:, :, None] <= until_BPF[..., None]).sum(dim=-1)
     return torch.searchsorted(day_BPT.contiguous(), until_BPF, right=True)

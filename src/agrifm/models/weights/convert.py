@@ -64,7 +64,7 @@ def convert(source: Path, target: Path, bands: Sequence[str] = (), window: Tripl
     """
     about = f"converting {source}"
     if target.exists():
-        raise ModelError(f"{about}: {target} exists already; choose another place")
+        raise ModelError(f"{about}: {target} already exists; choose another path")
     if target.suffix not in (".safetensors", *PICKLES):
         raise ModelError(f"{about}: {target.name!r} is neither .safetensors nor .pth; choose one of them")
     found = inspect(source, window)

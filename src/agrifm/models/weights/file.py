@@ -98,7 +98,7 @@ def read_record(path: Path) -> ModelRecord:
     try:
         return ModelRecord.model_validate_json(metadata[RECORD_KEY])
     except ValidationError as error:
-        raise ModelError(f"{about}: its record is unusable ({str(error).splitlines()[0]})") from error
+        raise ModelError(f"{about}: its record is unusable ({complaint(error, ModelRecord)})") from error
 
 
 def load_network(path: Path) -> tuple[nn.Module, ModelRecord]:

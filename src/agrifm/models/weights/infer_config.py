@@ -18,7 +18,7 @@ from agrifm.errors import ModelError
 from agrifm.models.agrifm.attention import relative_position_index
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig
 from agrifm.models.agrifm.swin3d import SwinConfig
-from agrifm.models.agrifm.timeseries import FEATURES
+from agrifm.models.agrifm.timeseries import DATE_FEATURES
 from agrifm.models.agrifm.window_partition import Triple
 from agrifm.models.weights.names import INDEX
 
@@ -188,7 +188,7 @@ def _observed(tensors: Mapping[str, Tensor], source: str) -> dict[str, bool]:
         return {}
     frames = tensors[f"encoders.encoders.{source}.patch_emd.proj.weight"].shape[2]
     per_frame = code.shape[1] // frames
-    return {"dates": per_frame >= FEATURES, "validity": per_frame in (1, FEATURES + 1)}
+    return {"dates": per_frame >= DATE_FEATURES, "validity": per_frame in (1, DATE_FEATURES + 1)}
 
 
 @dataclass(frozen=True)

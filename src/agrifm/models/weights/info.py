@@ -69,7 +69,7 @@ def _fusion(found: Inspection) -> str:
 def _decoder(found: Inspection) -> str:
     return {
         "released": f"neck and head of the reference, {found.config.classes} classes",
-        "lean": f"lean, {found.config.classes} classes",
+        "pixel": f"pixel decoder, {found.config.classes} classes",
         "none": "none",
         "unread": "not read: what it joins is not in the tensors",
     }[found.decoder]

@@ -57,7 +57,7 @@ class Inspection:
     config: AgriFMConfig
     """Of the whole network; without a decoder, what it says of one is a placeholder."""
     decoder: str
-    """`released`, `lean`, `none`, or `unread` where only a record could say what it joins."""
+    """`released`, `pixel`, `none`, or `unread` where only a record could say what it joins."""
     record: ModelRecord | WeightsRecord | None
     report: Report
     notes: tuple[str, ...]
@@ -66,7 +66,7 @@ class Inspection:
     @property
     def complete(self) -> bool:
         """Whether the file has a whole network and not only encoders."""
-        return self.decoder in ("released", "lean")
+        return self.decoder in ("released", "pixel")
 
 
 def inspect(path: Path, window: Triple | None = None) -> Inspection:
@@ -99,9 +99,9 @@ def inspect(path: Path, window: Triple | None = None) -> Inspection:
         require_record(record, config, shape.config, about)
         notes = record.notes if isinstance(record, WeightsRecord) else ()
         if isinstance(record, ModelRecord):
-            decoder = "released" if config.lean is None else "lean"
+            decoder = "released" if config.pixel_decoder is None else "pixel"
     weights = {name: tensor for name, tensor in tensors.items() if not name.endswith(INDEX)}
-    expected = expected_shapes(config, decoder in ("released", "lean"))
+    expected = expected_shapes(config, decoder in ("released", "pixel"))
     surplus = [name for name in weights if name not in expected]
     missing = missing_names(expected, weights, surplus, renamed.prefixes, about)
     used = {name: weights[name] for name in expected if name in weights}

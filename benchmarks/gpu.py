@@ -21,6 +21,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from agrifm.models.agrifm.network import preset
 from agrifm.models.count import training_work, work
+from agrifm.models.precision import Compute
 
 DATA_SHEET = {"H100 80GB HBM3": 989e12, "H200": 989e12, "A100": 312e12}
 """Dense operations per second in bfloat16 by part of the card's name: NVIDIA's data sheets of the H100 and H200 (SXM,
@@ -185,7 +186,7 @@ def report(options: argparse.Namespace) -> Iterator[str]:
         raise SystemExit("PyTorch finds no GPU; use --device cpu --quick to see that the script works")
     frames, most, matrix, runs = (8, 2, 256, 1) if options.quick else (32, 4096, 8192, RUNS)
     config = preset(options.preset, ONE_SOURCE, CLASSES)
-    workload = Workload(config, frames, options.side, precision="bfloat16", device=options.device)
+    workload = Workload(config, frames, options.side, compute=Compute("bfloat16"), device=options.device)
     title = f"{options.preset}, {frames} frames, {options.side} pixels"
     yield from lines(Setting(workload, most, matrix, runs), title)
 

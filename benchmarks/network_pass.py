@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from measure import forget_peak, own_process, peak_bytes, resident_bytes, turns
 
+from agrifm.models.precision import USUAL, Compute
+
 if TYPE_CHECKING:
     from agrifm.models.agrifm.network import AgriFMConfig
-    from agrifm.models.precision import Precision
 
 Pass = Literal["forward", "training"]
 PASSES: tuple[Pass, ...] = ("forward", "training")
@@ -36,9 +37,7 @@ class Workload:
     kind: Pass = "forward"
     part: Literal["network", "encoders"] = "network"
     plain: bool = False
-    precision: "Precision" = "float32"
-    compiled: bool = False
-    recompute: bool = False
+    compute: Compute = USUAL
     device: str = "cpu"
 
 
@@ -57,13 +56,12 @@ class NetworkPass:
         self.workload = workload
         whole = AgriFM(workload.config).train(workload.kind == "training").to(workload.device)
         self.network = whole.encoders if workload.part == "encoders" else whole
-        for change, wanted in (
-            (use_reference, workload.plain),
-            (recompute_blocks, workload.recompute),
-            (compile_network, workload.compiled),
-        ):  # fmt: skip
-            if wanted:
-                change(self.network)
+        if workload.plain:
+            use_reference(self.network)
+        if workload.compute.recompute:
+            recompute_blocks(self.network)
+        if workload.compute.compiled:
+            compile_network(self.network)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=1e-6)
         if workload.kind == "training":
             for parameter in self.network.parameters():
@@ -91,7 +89,7 @@ class NetworkPass:
         from agrifm.models.precision import computing
 
         with torch.inference_mode(self.workload.kind == "forward"):
-            with computing(self.workload.precision, torch.device(self.workload.device)):
+            with computing(self.workload.compute.precision, torch.device(self.workload.device)):
                 output = self.network(self.images)
             if self.workload.part == "encoders":
                 loss = sum(series.encoder_features.square().mean() for series in output.values())

@@ -14,18 +14,20 @@ import os
 import resource
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from measure import Command, forget_peak, own_process, peak_bytes, table, turns
 from network_pass import ONE_SOURCE, PASSES, NetworkPass, Pass, Workload, bytes_of_libraries
 from presets import FRAMES, Shape
 
-WAYS: Mapping[str, dict[str, Any]] = {
-    "float32": {},
-    "bfloat16": {"precision": "bfloat16"},
-    "compiled": {"compiled": True},
-    "recomputed": {"recompute": True},
+from agrifm.models.precision import USUAL, Compute
+
+WAYS = {
+    "float32": USUAL,
+    "bfloat16": Compute("bfloat16"),
+    "compiled": Compute(compiled=True),
+    "recomputed": Compute(recompute=True),
 }
 
 
@@ -57,7 +59,7 @@ def _measured(preset_name: str, side: int, batch: int, kind: Pass, way: str, run
     config, frames = Shape(preset_name, 1, side).config, FRAMES[preset_name]
     shapes = window_shapes(dict.fromkeys(ONE_SOURCE, 1), dict.fromkeys(ONE_SOURCE, frames), batch, side, side)
     before = bytes_of_libraries()
-    subject = NetworkPass(Workload(config, frames, side, batch, kind, **WAYS[way]))
+    subject = NetworkPass(Workload(config, frames, side, batch, kind, compute=WAYS[way]))
     forget_peak()
     start = _processor_seconds()
     subject.run()

@@ -82,9 +82,9 @@ class Pixels:
         unseen = np.flatnonzero(data.unseen.label != UNLABELLED)
         chosen["test"] = np.zeros(data.unseen.label.shape, bool)
         chosen["test"].flat[generator.choice(unseen, min(TEST_PIXELS, len(unseen)), replace=False)] = True
-        found = {fold: chosen_rows(data, wanted, side) for fold, wanted in chosen.items()}
-        self.rows: dict[str, dict[FeatureKind, Rows]] = {fold: rows for fold, (rows, _) in found.items()}
-        self.places: dict[str, NDArray[np.intp]] = {fold: places for fold, (_, places) in found.items()}
+        drawn = {fold: chosen_rows(data, wanted, side) for fold, wanted in chosen.items()}
+        self.rows: dict[str, dict[FeatureKind, Rows]] = {fold: rows for fold, (rows, _) in drawn.items()}
+        self.places: dict[str, NDArray[np.intp]] = {fold: places for fold, (_, places) in drawn.items()}
         self.label = {fold: data.labels.label.ravel()[places] for fold, places in self.places.items()}
 
     def score(self, training: Rows, rows: Rows, fold: str = "test") -> Score:

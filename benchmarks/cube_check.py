@@ -38,7 +38,7 @@ REGIONS = ("oceanic", "mediterranean", "monsoon", "southern")
 NAMES = ("sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061")
 MOVES = (-30, 30)
 STEP = int(DATE_SHIFTS[1] - DATE_SHIFTS[0])
-WORDS = {"beside": "named with the other sensors", "found": "attributed to other bands", "missed": "missed"}
+WORDS = {"together": "named with the other sensors", "found": "attributed to other bands", "missed": "missed"}
 WIDE = np.arange(DATE_SHIFTS[0] + min(MOVES), DATE_SHIFTS[-1] + max(MOVES) + 1, STEP)
 SET_ON = {"oceanic-1", "oceanic-2", "southern-1", "monsoon-1"}
 """Cubes on which the limits were set; all others are unseen."""
@@ -51,7 +51,7 @@ class Row:
     name: str
     alarms: list[Finding]
     swaps: dict[tuple[str, str, str], str]
-    """By sensor and bands: "named" by the sensor alone, "beside" = with the others, "found" as another, "missed"."""
+    """By sensor and bands: "named" by the sensor alone, "together" with the others, "found" as another, "missed"."""
     dates: dict[tuple[str, int], str]
     """By sensor and move: "named", "one of two", "attributed to another" or "missed"."""
     seconds: float
@@ -89,22 +89,23 @@ def measure(cube: Cube) -> Row:
 def planted_swaps(sensors: Mapping[str, SensorWindows]) -> Iterator[tuple[tuple[str, str, str], str]]:
     """Each pair of each sensor's bands with their names exchanged, which is the same as their pixels exchanged."""
     others = {pair: match_pairs(sensors[pair[0]], sensors[pair[1]]) for pair in combinations(sensors, 2)}
-    for name, own in sensors.items():
-        for pair in combinations(own.bands, 2):
+    for name, windows in sensors.items():
+        for pair in combinations(windows.bands, 2):
             exchanged = dict([pair, pair[::-1]])
-            bands = tuple(exchanged.get(band, band) for band in own.bands)
-            renamed = replace(own.cube, input=own.cube.input.model_copy(update={"bands": bands}))
-            planted = {**sensors, name: SensorWindows(renamed, own.windows)}
+            bands = tuple(exchanged.get(band, band) for band in windows.bands)
+            renamed = replace(windows.cube, input=windows.cube.input.model_copy(update={"bands": bands}))
+            planted = {**sensors, name: SensorWindows(renamed, windows.windows)}
             alone = named(swapped_bands({name: planted[name]}, []), name, pair)
             if alone == "named" or len(sensors) == 1:
                 yield (name, *pair), alone
                 continue
             matches = [
-                match_pairs(planted[one], planted[two]) if name in (one, two) else matched
-                for (one, two), matched in others.items()
+                match_pairs(planted[first], planted[second]) if name in (first, second) else matched
+                for (first, second), matched in others.items()
             ]
-            beside = named(swapped_bands(planted, [matched for matched in matches if matched is not None]), name, pair)
-            yield (name, *pair), "beside" if beside == "named" else beside
+            known = [matched for matched in matches if matched is not None]
+            verdict = named(swapped_bands(planted, known), name, pair)
+            yield (name, *pair), "together" if verdict == "named" else verdict
 
 
 def named(findings: Sequence[Finding], sensor: str, pair: tuple[str, str]) -> str:
@@ -126,13 +127,13 @@ def moved_dates(
                     lag = {pair[0]: -move, pair[1]: move}.get(name, 0) // STEP
                     begin = (len(WIDE) - len(DATE_SHIFTS)) // 2 + lag
                     moved[pair] = fit[begin : begin + len(DATE_SHIFTS)]
-            found = judge_dates(moved)
-            if any(finding.where == name for finding in found):
+            findings = judge_dates(moved)
+            if any(finding.where == name for finding in findings):
                 yield (name, move), "named"
-            elif any(name in finding.where for finding in found):
+            elif any(name in finding.where for finding in findings):
                 yield (name, move), "one of two"
             else:
-                yield (name, move), "attributed to another" if found else "missed"
+                yield (name, move), "attributed to another" if findings else "missed"
 
 
 SENSORS = ("sentinel-2", "landsat", "modis")
@@ -153,7 +154,7 @@ def lines_of(rows: Sequence[Row]) -> Iterator[str]:
         if was:
             yield (
                 f"swaps of two bands of {name}: {was.count('named')} of {len(was)} named by the sensor alone, "
-                f"{was.count('beside')} more with the others, {was.count('found')} attributed to other bands, "
+                f"{was.count('together')} more with the others, {was.count('found')} attributed to other bands, "
                 f"{was.count('missed')} missed"
             )
     named_, of_two, others, count = _dates(rows)
@@ -173,7 +174,7 @@ def _dates(rows: Sequence[Row]) -> tuple[int, int, int, int]:
 
 def _share(verdicts: Sequence[str]) -> str:
     """Swaps named, alone or with other sensors, of all."""
-    return f"{sum(verdict in ('named', 'beside') for verdict in verdicts)} of {len(verdicts)}" if verdicts else "-"
+    return f"{sum(verdict in ('named', 'together') for verdict in verdicts)} of {len(verdicts)}" if verdicts else "-"
 
 
 def report(options: argparse.Namespace) -> Iterator[str]:

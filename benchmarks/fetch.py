@@ -90,12 +90,12 @@ def ours(threads: int) -> Read:
 def whole_files(url: str, names: list[str], grid: Grid) -> list[np.ndarray]:
     """Every file downloaded whole, 8 at once, then read from memory."""
 
-    def one(name: str) -> np.ndarray:
+    def download(name: str) -> np.ndarray:
         with urlopen(f"{url}/{name}") as answer, rasterio.MemoryFile(answer.read()) as file, file.open() as source:
             return np.asarray(source.read(1, window=source.window(*grid.bounds)))
 
     with ThreadPoolExecutor(8) as executor:
-        return list(executor.map(one, names))
+        return list(executor.map(download, names))
 
 
 def odc(url: str, names: list[str], grid: Grid) -> list[np.ndarray]:

@@ -68,7 +68,7 @@ def by_shape(files: Sequence[Path]) -> Runs:
 
 
 def measure(shape: Shape) -> Run:
-    """Time of a shape's passes, memory beside the weights, and multiply-adds."""
+    """Time of a shape's passes, memory beyond the weights, and multiply-adds."""
     learned = sum(parameters(shape.config))
     adds = {
         "forward": work(shape.config, shape.frames, shape.side).whole,
@@ -113,7 +113,7 @@ def lines(name: str, runs: Runs) -> Iterator[str]:
             for kind in PASSES
             for size, line in zip(sizes, measurements, strict=True)
         ]  # fmt: skip
-        yield from table((axis, "pass", "multiply-adds", "CPU s", "MB beside weights", "load"), rows, left=(0, 1))
+        yield from table((axis, "pass", "multiply-adds", "CPU s", "MB beyond weights", "load"), rows, left=(0, 1))
         for kind in PASSES:
             work_, time_, memory = (
                 exponent(sizes, [line[kind][key] for line in measurements])
@@ -127,13 +127,13 @@ def lines(name: str, runs: Runs) -> Iterator[str]:
 
 
 def draw(name: str, runs: Runs, path: Path) -> None:
-    """Time and memory against frames and pixels, both axes logarithmic."""
+    """A figure of time and memory by frames and pixels, both axes logarithmic."""
     import matplotlib
 
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    rows = {"seconds": ("processor seconds", 1.0), "bytes": ("MB beside weights", 1e6)}
+    rows = {"seconds": ("processor seconds", 1.0), "bytes": ("MB beyond weights", 1e6)}
     figure, panels = pyplot.subplots(2, 2, figsize=(8, 6), layout="constrained", sharex="col")
     for column, axis in enumerate(("frames", "pixels")):
         sizes, measurements = series(axis, name, runs)

@@ -1,4 +1,4 @@
-"""The lean decoders against the released one, on the same encoder: work, time, and macro F1 on a finished demo.
+"""The lean decoders compared with the released one, on the same encoder: work, time, and macro F1 on a finished demo.
 
     python benchmarks/lean_decoder.py [--out FILE]                                work and time alone, a minute
     python benchmarks/lean_decoder.py DIR --runs RUNS.jsonl [--part 0/2]          train what is missing, a line per run

@@ -1,4 +1,4 @@
-"""Whether training waits for data: the share of its time spent waiting, and the loader against reading chunks alone.
+"""Whether training waits for data: the share of its time spent waiting, and the loader compared with reading chunks.
 
     python benchmarks/loader.py DIR [--steps 50] [--tiles 40] [--out benchmarks/results/DATE-loader.txt]
 
@@ -174,7 +174,7 @@ def lines(demo: Demo, steps: int, most: int, runs: int) -> Iterator[str]:
     by_way = rates(demo, most, runs)
     yield f"samples per CPU second, medians of {runs} runs in turn, windows on at most {most} tiles of 96 pixels"
     yield from table(("way", "samples/s"), [(way, f"{rate:.1f}") for way, rate in by_way.items()])
-    yield f"first time against zarr alone: {by_way['loader, first time'] / by_way['chunks of zarr alone']:.0%}"
+    yield f"first time compared with zarr alone: {by_way['loader, first time'] / by_way['chunks of zarr alone']:.0%}"
 
 
 def report(options: argparse.Namespace) -> Iterator[str]:

@@ -169,9 +169,9 @@ def stage_lines(preset_name: str, side: int, path: Way) -> Iterator[tuple[str, .
 def kind_of_time(share: dict[str, float], work: Work, possible: float) -> str:
     """Shares of the time, and of the peak for counted work; `possible` is the work at the peak in all the time."""
     cells = []
-    for kind, own in share.items():
-        rate = f" at {getattr(work, kind) / (own * possible):.0%}" if kind in work._fields and own > 0.01 else ""
-        cells.append(f"{kind} {own:.0%}{rate}")
+    for kind, part in share.items():
+        rate = f" at {getattr(work, kind) / (part * possible):.0%}" if kind in work._fields and part > 0.01 else ""
+        cells.append(f"{kind} {part:.0%}{rate}")
     return ", ".join(cells)
 
 

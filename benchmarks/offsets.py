@@ -61,11 +61,11 @@ TRUE = {
     "without, baseline 03.01": State(0, "03.01", False),
     "removed, and the flag says so": State(0, "05.10", True),
 }
-LIES = {
+FALSE = {
     "flag says removed, it is there": State(1000, "05.10", True),
     "flag says there, it was removed": State(0, "05.10", False),
-    "taken off twice, flag says removed": State(-1000, "05.10", True),
-    "taken off twice, flag says there": State(-1000, "05.10", False),
+    "subtracted twice, flag says removed": State(-1000, "05.10", True),
+    "subtracted twice, flag says there": State(-1000, "05.10", False),
     "added twice, flag says there": State(2000, "05.10", False),
     "added twice, flag says removed": State(2000, "05.10", True),
 }
@@ -74,12 +74,12 @@ HOW = ("one scene", "all scenes")
 
 @dataclass
 class Counts:
-    """Of one season."""
+    """Verdicts of one season."""
 
     name: str
     scenes: int
     few_clear: int
-    found: dict[tuple[str, str], Counter[str]]
+    verdicts: dict[tuple[str, str], Counter[str]]
     """By state, and by how many scenes have it, the number of "alarm", "agree" and "not judged"."""
     seconds: float
 
@@ -104,7 +104,7 @@ def looks_of(scene: Scene, grid: Grid, product: Product) -> dict[State, Look]:
         }
         made = Scene(scene.id, product, scene.day, assets, "made", baseline="05.10")
         seen = look(made, {product.sensor: grid})
-        for state in (*TRUE.values(), *LIES.values()):
+        for state in (*TRUE.values(), *FALSE.values()):
             if state.added == added:
                 stated = replace(made, baseline=state.baseline, offset_removed=state.removed)
                 looks[state] = replace(seen, scene=stated, stated=stated.encoding)
@@ -123,23 +123,23 @@ def counted(name: str, scenes: Sequence[Scene], grid: Grid, product: Product) ->
     every = [looks_of(scene, grid, product) for scene in scenes]
     few = [judge(seen[TRUE["with offset, baseline 05.10"]], []).unjudged == FEW_CLEAR for seen in every]
     every = [seen for seen, is_few in zip(every, few, strict=True) if not is_few]
-    found: dict[tuple[str, str], Counter[str]] = {}
-    # the offset in the numbers of the true scenes around a lie is as the item of the first true state says
+    verdicts: dict[tuple[str, str], Counter[str]] = {}
+    # around a scene with a false statement the others are in the first true state
     truth = [seen[TRUE["with offset, baseline 05.10"]] for seen in every]
-    for label, state in {**TRUE, **LIES}.items():
+    for label, state in {**TRUE, **FALSE}.items():
         season = [seen[state] for seen in every]
-        found[label, HOW[1]] = Counter(verdict(one, season) for one in season)
-        if label in LIES:
-            found[label, HOW[0]] = Counter(
-                verdict(one, [*truth[:number], one, *truth[number + 1 :]]) for number, one in enumerate(season)
+        verdicts[label, HOW[1]] = Counter(verdict(scene, season) for scene in season)
+        if label in FALSE:
+            verdicts[label, HOW[0]] = Counter(
+                verdict(scene, [*truth[:number], scene, *truth[number + 1 :]]) for number, scene in enumerate(season)
             )
-    return Counts(name, len(scenes), sum(few), found, time.process_time() - start)
+    return Counts(name, len(scenes), sum(few), verdicts, time.process_time() - start)
 
 
-def verdict(one: Look, season: Sequence[Look]) -> str:
+def verdict(scene: Look, season: Sequence[Look]) -> str:
     """The check's verdict on a scene among the others."""
-    found = judge(one, season)
-    return "alarm" if found.doubt is not None else "not judged" if found.unjudged is not None else "agree"
+    judgement = judge(scene, season)
+    return "alarm" if judgement.doubt is not None else "not judged" if judgement.unjudged is not None else "agree"
 
 
 def simulated(scratch: Path, regions: Sequence[str], seeds: Sequence[int], size: float, every: int) -> Iterator[Path]:
@@ -148,7 +148,7 @@ def simulated(scratch: Path, regions: Sequence[str], seeds: Sequence[int], size:
         for region in regions:
             described = read_region(region)
             plan = Simulation.of(described, size, seed, described.orbits.season(2024))
-            taken = [one for one in plan.acquisitions if one.collection == SENTINEL_2][::every]
+            taken = [taken for taken in plan.acquisitions if taken.collection == SENTINEL_2][::every]
             yield write_season(scratch / f"{region}-{seed}", replace(plan, acquisitions=taken)).parent
 
 
@@ -175,19 +175,19 @@ def lines(seasons: Sequence[Counts]) -> Iterator[str]:
     """Seasons, then alarms by state of the metadata."""
     rows = [(row.name, row.scenes, row.few_clear, f"{row.seconds:.0f}") for row in seasons]
     yield from table(("season", "scenes", "too few clear pixels", "seconds"), rows)
-    for label, how in seasons[0].found:
+    for label, how in seasons[0].verdicts:
         yield ""
         yield f"true metadata: {label}" if label in TRUE else f"false metadata: {label}; {how}"
-        verdicts = [(row.name, row.found[label, how]) for row in seasons]
-        verdicts.append(("all", sum((counter for _, counter in verdicts), Counter())))
-        yield from table(("", "alarms", "judged", "share", "not judged"), [cells(*row) for row in verdicts])
+        counts = [(row.name, row.verdicts[label, how]) for row in seasons]
+        counts.append(("all", sum((counter for _, counter in counts), Counter())))
+        yield from table(("", "alarms", "judged", "share", "not judged"), [cells(*row) for row in counts])
 
 
-def cells(name: str, found: Counter[str]) -> tuple[object, ...]:
+def cells(name: str, verdicts: Counter[str]) -> tuple[object, ...]:
     """Alarms among the scenes that were judged, and how many were not."""
-    judged = found["alarm"] + found["agree"]
-    share = f"{100 * found['alarm'] / judged:.1f} %" if judged else "-"
-    return name, found["alarm"], judged, share, found["not judged"]
+    judged = verdicts["alarm"] + verdicts["agree"]
+    share = f"{100 * verdicts['alarm'] / judged:.1f} %" if judged else "-"
+    return name, verdicts["alarm"], judged, share, verdicts["not judged"]
 
 
 def report(options: argparse.Namespace) -> Iterator[str]:

@@ -44,21 +44,21 @@ class Case:
     """Measured distance from the middle of the finest sensor; NaN where it was not measured."""
 
 
-def moved(sensor: SensorWindows, places: Mapping[int, NDArray[np.float64]]) -> SensorWindows:
+def moved(sensor: SensorWindows, shifts: Mapping[int, NDArray[np.float64]]) -> SensorWindows:
     """The sensor with frames moved by so many pixels (down, right), resampled by cubic splines."""
     changed = []
     for window in sensor.windows:
         stored = window.stored.copy()
-        for frame, place in places.items():
+        for frame, by in shifts.items():
             for band in range(stored.shape[1]):
-                stored[frame, band] = np.rint(resample(stored[frame, band].astype(np.float32), place, mode="mirror"))
+                stored[frame, band] = np.rint(resample(stored[frame, band].astype(np.float32), by, mode="mirror"))
         changed.append(replace(window, stored=stored))
     return replace(sensor, windows=tuple(changed))
 
 
 def clear_frames(sensor: SensorWindows) -> list[int]:
     """Frames that show enough of the window with the most valid pixels."""
-    window = max(sensor.windows, key=lambda one: one.valid.sum())
+    window = max(sensor.windows, key=lambda window: window.valid.sum())
     return [int(frame) for frame in np.flatnonzero(window.valid.mean(axis=(1, 2)) >= MIN_VALID_SHARE)]
 
 
@@ -78,14 +78,14 @@ def measure(sensors: Mapping[str, SensorWindows], seed: int) -> Iterator[Case]:
             true[name] |= {
                 frame: distance * np.array([np.sin(a), np.cos(a)]) for frame, a in zip(tested, angle, strict=True)
             }
-            own = moved(sensors[name], {frame: true[name][frame] for frame in tested})
-            changed[name] = joined(wandering[name], own, tested)
-        found = scene_positions(changed)
-        middle = np.median([true["sentinel-2"][frame] for name, frame in found if name == "sentinel-2"], axis=0)
+            displaced = moved(sensors[name], {frame: true[name][frame] for frame in tested})
+            changed[name] = joined(wandering[name], displaced, tested)
+        measured = scene_positions(changed)
+        middle = np.median([true["sentinel-2"][frame] for name, frame in measured if name == "sentinel-2"], axis=0)
         for name in names:
             pixels = sensors["sentinel-2"].cube.grid.resolution / sensors[name].cube.grid.resolution
             for frame in clear[name][number % 4 :: 4]:
-                shift = found.get((name, frame))
+                shift = measured.get((name, frame))
                 if shift is None:
                     yield Case(name, distance, np.nan, np.nan)
                 else:

@@ -63,14 +63,14 @@ class Truth(NamedTuple):
     clear: NDArray[np.float64]
 
 
-def truth_of(sky: Sky, places: int) -> Truth:
-    """What a sky of (H * places, W * places) does to pixels (H, W)."""
+def truth_of(sky: Sky, points: int) -> Truth:
+    """What a sky of (H * points, W * points) does to pixels (H, W)."""
     cloud = sky.cloud >= OPACITY
     shadow = (sky.shadow >= OPACITY) & ~cloud
     cirrus = (sky.cirrus >= CIRRUS) & ~cloud & ~shadow
     clear = (sky.cloud < OPACITY / 10) & (sky.shadow < OPACITY / 10) & (sky.cirrus < CIRRUS / 10)
-    rows, cols = (length // places for length in cloud.shape)
-    split = (rows, places, cols, places)
+    rows, cols = (length // points for length in cloud.shape)
+    split = (rows, points, cols, points)
     return Truth(*(part.reshape(split).mean(axis=(1, 3)) for part in (cloud, shadow, cirrus, clear)))
 
 
@@ -84,18 +84,15 @@ def judge(truth: Truth, usable: NDArray[np.bool_], recorded: NDArray[np.bool_]) 
 
     A pixel is of the kind that spoils half of it or more, and clear if all of it is.
     """
-    found = {}
-    for kind in KINDS:
-        own = recorded & (getattr(truth, kind) >= 0.5)
-        found[kind] = (int((own & usable).sum()), int(own.sum()))
+    spoiled = {kind: recorded & (getattr(truth, kind) >= 0.5) for kind in KINDS}
+    counts = {kind: (int((pixels & usable).sum()), int(pixels.sum())) for kind, pixels in spoiled.items()}
     clear = recorded & (truth.clear == 1)
-    found["clear"] = (int((clear & ~usable).sum()), int(clear.sum()))
-    return found
+    return counts | {"clear": (int((clear & ~usable).sum()), int(clear.sum()))}
 
 
-def sky_over(climate: SkyClimate, seed: int, taken: Overpass, grid: Grid, places: int) -> Sky:
-    """The sky at `places` x `places` even places in each pixel of a grid."""
-    fine = grid.at(grid.resolution / places) if places > 1 else grid
+def sky_over(climate: SkyClimate, seed: int, taken: Overpass, grid: Grid, points: int) -> Sky:
+    """The sky at `points` x `points` regular points in each pixel of a grid."""
+    fine = grid.at(grid.resolution / points) if points > 1 else grid
     return sky_at(climate, seed, taken, fine.x[None], fine.y[:, None])
 
 
@@ -119,10 +116,10 @@ def judged(
         of_year = read_asset(scene, scene.product.day_asset, "day", grid, "nearest", 0).astype(int)
         truth = Truth(*np.zeros((4, *grid.shape)))
         for taken in passes:
-            own = of_year == day_date(taken.day).timetuple().tm_yday
-            if own.any():
+            of_pass = of_year == day_date(taken.day).timetuple().tm_yday
+            if of_pass.any():
                 whole = truth_of(sky_over(climate, plan.seed, taken, grid, 4), 4)
-                truth = Truth(*(np.where(own, new, old) for new, old in zip(whole, truth, strict=True)))
+                truth = Truth(*(np.where(of_pass, new, old) for new, old in zip(whole, truth, strict=True)))
     edge = int(MARGIN / grid.resolution)
     inner = slice(edge, -edge)
     recorded = (flags & bits(["nodata"])) == 0

@@ -1,4 +1,4 @@
-"""The paper's claim, checked: down-sampling time together with space against down-sampling space alone.
+"""The paper's claim, checked: down-sampling time together with space, compared with down-sampling space alone.
 
     python benchmarks/synchronised.py [--presets tiny small base]              costs alone, a minute or two without base
     python benchmarks/synchronised.py DIR --runs RUNS.jsonl [--part 0/2]       train what is missing, a line per run
@@ -35,7 +35,10 @@ def both(config: AgriFMConfig) -> dict[str, AgriFMConfig]:
 
 
 def networks(name: str, frames: int) -> dict[str, AgriFMConfig]:
-    """Of a preset with one sensor; `base` averages its maps over time, or its decoder would be eight times as wide."""
+    """The two networks of a preset with one sensor.
+
+    `base` averages its maps over time, because its decoder would otherwise be eight times as wide.
+    """
     config = preset(name, ONE_SOURCE, CLASSES, frames=None if name == "base" else frames)
     return both(config.model_copy(update={"encoder": config.encoder.model_copy(update={"fusion": "mean"})}))
 

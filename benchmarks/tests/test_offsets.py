@@ -42,8 +42,8 @@ def test_states_of_a_season_are_counted_and_a_cloudy_scene_is_left_out() -> None
     season = [scene(0, "05.10"), scene(5, "03.01"), scene(10, "05.10"), scene(15, "05.10", classes=9)]
     row = offsets.counted("made", season, GRID, offsets.FLAGGED)
     assert (row.scenes, row.few_clear) == (4, 1)
-    alarms = {label: row.found[label, how] for label in offsets.LIES for how in offsets.HOW}
+    alarms = {label: row.verdicts[label, how] for label in offsets.FALSE for how in offsets.HOW}
     assert all(found == Counter(alarm=3) for found in alarms.values())
-    assert all(row.found[label, "all scenes"] == Counter(agree=3) for label in offsets.TRUE)
-    assert offsets.cells("all", row.found[next(iter(offsets.LIES)), "all scenes"]) == ("all", 3, 3, "100.0 %", 0)
+    assert all(row.verdicts[label, "all scenes"] == Counter(agree=3) for label in offsets.TRUE)
+    assert offsets.cells("all", row.verdicts[next(iter(offsets.FALSE)), "all scenes"]) == ("all", 3, 3, "100.0 %", 0)
     assert len(list(offsets.lines([row, row]))) > 5

@@ -1,4 +1,4 @@
-"""What is on disk is whole: interrupted writes, full disks, and directories that are not ours."""
+"""Atomic writing: interrupted writes, full disks, and directories that agrifm did not write."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def write_half_a_map(target: Path) -> None:
         raise RuntimeError
 
 
-def test_a_file_is_written_with_its_parents_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+def test_a_file_is_written_with_its_parents_and_leaves_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "a" / "b" / "map.tif"
     with write_aside(target) as aside:
         assert aside.parent == target.parent
@@ -146,7 +146,7 @@ def test_a_result_that_fails_leaves_the_older_one_as_it_was(tmp_path: Path) -> N
     assert tree(tmp_path) == before
 
 
-def test_copies_that_a_user_keeps_beside_a_result_are_not_touched(tmp_path: Path) -> None:
+def test_copies_that_a_user_keeps_next_to_a_result_are_not_touched(tmp_path: Path) -> None:
     target = tmp_path / "map"
     for copy in ("map.old", "map.bak", "map2"):
         (tmp_path / copy).mkdir()
@@ -161,13 +161,14 @@ def test_copies_that_a_user_keeps_beside_a_result_are_not_touched(tmp_path: Path
 
 @pytest.mark.parametrize("content", ["mine", '{"kind": "season"}', "[1]"])
 @pytest.mark.parametrize("name", ["notes.txt", MARKER])
-def test_a_directory_that_is_not_ours_is_refused_and_stays_untouched(tmp_path: Path, name: str, content: str) -> None:
+def test_a_directory_of_other_files_is_refused_and_stays_untouched(tmp_path: Path, name: str, content: str) -> None:
     target = tmp_path / "map"
     target.mkdir()
     (target / name).write_text(content)
     before = tree(tmp_path)
-    with pytest.raises(OutputError, match=r"writing a map to .*map: it holds .*; choose another directory"):
+    with pytest.raises(OutputError, match="another directory") as caught:
         partial_directory(target, "map")
+    assert caught.value.facts["path"] == target
     with pytest.raises(OutputError), write_directory(target, "map"):
         pytest.fail("it must be refused before anything is written")
     assert tree(tmp_path) == before
@@ -176,8 +177,9 @@ def test_a_directory_that_is_not_ours_is_refused_and_stays_untouched(tmp_path: P
 def test_a_result_of_another_kind_is_named(tmp_path: Path) -> None:
     with write_directory(tmp_path / "x", "season"):
         pass
-    with pytest.raises(OutputError, match="it holds a season made by agrifm"):
+    with pytest.raises(OutputError) as caught:
         require_ours(tmp_path / "x", "map")
+    assert caught.value.facts["existing"] == "season"
 
 
 def test_a_file_in_the_place_of_a_directory_is_refused(tmp_path: Path) -> None:
@@ -195,7 +197,7 @@ def test_an_empty_or_absent_directory_may_be_used(tmp_path: Path) -> None:
         assert (tmp_path / name / MARKER).exists()
 
 
-def test_finishing_looks_again_whether_the_place_is_ours(tmp_path: Path) -> None:
+def test_finishing_checks_again_that_the_directory_is_ours(tmp_path: Path) -> None:
     target = tmp_path / "map"
     partial = partial_directory(target, "map")
     partial.mkdir()

@@ -1,4 +1,4 @@
-"""Writing so that what is on disk is always whole: aside first, then renamed; only over files that are ours."""
+"""Atomic writing: files and directories are written next to their target, then renamed; only agrifm's are replaced."""
 
 import errno
 import json
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import geopandas
 
 MARKER = ".agrifm.json"
-"""File in every directory that agrifm writes; it names what the directory is."""
+"""File in every directory that agrifm writes; it states the kind of directory."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 
@@ -43,7 +43,7 @@ def translate_os_errors(doing: str) -> Iterator[None]:
 
 @contextmanager
 def write_aside(target: Path) -> Iterator[Path]:
-    """A path beside `target` to write a file to; renamed to `target` at the end, removed after a failure."""
+    """A temporary path next to `target` to write a file to; renamed to `target` at the end, removed after a failure."""
     aside = target.with_name(f".{target.name}.partial{target.suffix}")
     with translate_os_errors(f"writing {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -60,8 +60,8 @@ def write_aside(target: Path) -> Iterator[Path]:
 def write_bytes(target: Path, content: bytes) -> None:
     """Write a file, whole or not at all.
 
-    Libraries that write files themselves report a full disk each in its own way, or not at all; what fits in memory
-    is better handed over as bytes.
+    Libraries that write files report a full disk in different ways, or not at all; so what fits in memory is passed as
+    bytes.
     """
     with write_aside(target) as aside:
         aside.write_bytes(content)
@@ -94,18 +94,20 @@ def write_geopackage(target: Path, frame: "geopandas.GeoDataFrame") -> None:
 
 
 def require_ours(directory: Path, kind: str) -> None:
-    """Refuse a directory that holds something else than an agrifm result of this kind.
+    """Refuse a directory that does not hold an agrifm result of this kind, and is not empty.
 
     Raises:
-        OutputError: `directory` is a file, or holds files without our marker of that kind.
+        OutputError: `directory` is a file, or holds files without the marker of that kind.
     """
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return
-    found = _marker_kind(directory)
-    if found != kind:
-        what = f"a {found} made by agrifm" if found else "files that agrifm did not write"
+    existing = _marker_kind(directory)
+    if existing != kind:
+        what = f"a {existing} made by agrifm" if existing else "files that agrifm did not write"
         raise OutputError(
-            f"writing a {kind} to {directory}: it holds {what}, which would be replaced; choose another directory"
+            f"writing a {kind} to {directory}: it holds {what}, which would be replaced; choose another directory",
+            path=directory,
+            existing=existing,
         )
 
 
@@ -118,16 +120,16 @@ def _marker_kind(directory: Path) -> str | None:
 
 
 def partial_directory(target: Path, kind: str) -> Path:
-    """The directory beside `target` in which unfinished work is kept; `target` must be ours or new."""
+    """The directory next to `target` in which unfinished work is kept; `target` must be agrifm's or new."""
     require_ours(target, kind)
     return target.with_name(f"{target.name}.partial")
 
 
 def finish_directory(partial: Path, target: Path, kind: str) -> None:
-    """Mark `partial` as a finished result and put it in the place of `target`."""
+    """Mark `partial` as a finished result and replace `target` by it."""
     require_ours(target, kind)
     write_json(partial / MARKER, {"kind": kind})
-    old = target.with_name(f".{target.name}.replaced")  # a name that no user gives to a copy of their own
+    old = target.with_name(f".{target.name}.replaced")  # a name that users do not give to copies
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
         target.replace(old)
@@ -137,7 +139,7 @@ def finish_directory(partial: Path, target: Path, kind: str) -> None:
 
 @contextmanager
 def write_directory(target: Path, kind: str) -> Iterator[Path]:
-    """An empty directory beside `target`; put in its place at the end, removed after a failure."""
+    """An empty directory next to `target`; it replaces `target` at the end, and is removed after a failure."""
     partial = partial_directory(target, kind)
     with translate_os_errors(f"writing a {kind} to {target}"):
         shutil.rmtree(partial, ignore_errors=True)

@@ -91,7 +91,7 @@ def fingerprint(content: object) -> str:
 
 
 class Resumable:
-    """Work that can be stopped at any moment, by a kill too, and continues where it stopped.
+    """Work that can be stopped at any moment, even by a kill, and continues where it stopped.
 
     Unfinished results are kept in the directory `scratch`; a journal next to it, named like it plus `.journal`, keeps
     the fingerprint of what decides the result and a line of JSON for each finished unit of work. Scratch and journal
@@ -105,7 +105,7 @@ class Resumable:
         work.finish(path, "cube")
 
     A unit that is one file needs no journal: write it into `scratch` by `files.write_aside`, and it is finished when
-    it exists. Work that has checkpoints of its own needs only `scratch`. Both end with `remove` or `finish`.
+    it exists. Work that writes its checkpoints needs only `scratch`. Both end with `remove` or `finish`.
     """
 
     def __init__(self, scratch: Path, fingerprint: str) -> None:

@@ -218,7 +218,7 @@ def as_netcdf(truth: np.ndarray, moment: str) -> xr.Dataset:
     return xr.Dataset(bands, coords).assign(spatial_ref=((), 0, {"crs_wkt": CRS.from_user_input(UTM).to_wkt()}))
 
 
-def test_the_same_reflectance_comes_back_from_a_catalogue_and_from_files_of_ones_own(catalogue: Catalogue) -> None:
+def test_a_catalogue_and_local_files_give_the_same_reflectance(catalogue: Catalogue) -> None:
     """Four ways: a catalogue, GeoTIFFs of one band, a GeoTIFF of all bands, a NetCDF file; and a dataset in memory."""
     truth, directory = reflectance(10, 96), catalogue.directory
     catalogue.add_sentinel_2("A", at(5, 1), truth)
@@ -243,7 +243,7 @@ def test_the_same_reflectance_comes_back_from_a_catalogue_and_from_files_of_ones
         assert cube.sensors["sentinel-2"].date.tolist() == [19844], name  # 2024-05-01
 
 
-def test_overlapping_scenes_of_a_day_give_each_pixel_its_first_valid_scene_then_its_first_data(
+def test_a_pixel_is_of_the_first_valid_scene_of_a_day_else_of_the_first(
     catalogue: Catalogue,
 ) -> None:
     """By id: A is cloudy below and empty on the right; B is cloudy on the right; both end in one frame."""
@@ -298,7 +298,7 @@ def test_a_pixel_that_lacks_one_band_has_no_band(catalogue: Catalogue) -> None:
     assert (stored[0][:, ~valid[0]] == -32768).all()
 
 
-def test_frames_stand_in_the_order_of_time_with_their_provenance(catalogue: Catalogue) -> None:
+def test_frames_are_in_order_of_time_with_their_provenance(catalogue: Catalogue) -> None:
     for scene, day in (("C", 20), ("A", 10), ("B", 15)):
         catalogue.add_sentinel_2(scene, at(5, day))
     catalogue.add_sentinel_2("old", at(1, 1))
@@ -311,19 +311,18 @@ def test_frames_stand_in_the_order_of_time_with_their_provenance(catalogue: Cata
     assert cube.provenance["versions"]["rasterio"] == rasterio.__version__
 
 
-def refusal(kind: type[AgriFMError], call: Callable[[], object]) -> str:
+def refusal(kind: type[AgriFMError], call: Callable[[], object]) -> AgriFMError:
     with pytest.raises(kind) as caught:
         call()
     assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return caught.value
 
 
 def test_a_scene_that_lacks_a_band_is_named_with_the_way_out(catalogue: Catalogue) -> None:
     item = catalogue.add_sentinel_2("S2A_1", at(5, 1))
     del item.assets["nir08"]
-    sentence = refusal(SceneError, lambda: fetched(catalogue))
-    assert "scene S2A_1: it has no asset 'nir08' for band 'B8A'" in sentence
-    assert "`skip`" in sentence
+    sentence = str(refusal(SceneError, lambda: fetched(catalogue)))
+    assert all(fact in sentence for fact in ("S2A_1", "'nir08'", "'B8A'", "`skip`"))
 
 
 def test_two_products_of_one_sensor_are_refused(catalogue: Catalogue) -> None:
@@ -332,24 +331,24 @@ def test_two_products_of_one_sensor_are_refused(catalogue: Catalogue) -> None:
     search.extend(
         search_dataset(as_netcdf(reflectance(10, 96), "2024-06-01"), find_product("sentinel-2-worldcereal"), SEASON)
     )
-    sentence = refusal(SceneError, lambda: build_cube(catalogue.directory / "c.zarr", search, SEASON, AREA))
-    assert "1 scenes of the sensor 'sentinel-2' are of the product 'sentinel-2-c1-l2a', and 1 more" in sentence
+    sentence = str(refusal(SceneError, lambda: build_cube(catalogue.directory / "c.zarr", search, SEASON, AREA)))
+    assert all(fact in sentence for fact in ("'sentinel-2'", "'sentinel-2-c1-l2a'", "'sentinel-2-worldcereal'"))
 
 
 def test_scenes_that_miss_the_area_make_no_cube(catalogue: Catalogue) -> None:
     """Files of one's own carry no outline, so only their pixels can tell."""
     catalogue.add_sentinel_2("A", at(5, 1), square=(LEFT + 50_000, TOP, SIDE))
-    sentence = refusal(CubeError, lambda: fetched(catalogue))
-    assert "none of the 1 frames of 'sentinel-2' has a usable pixel" in sentence
+    error = refusal(CubeError, lambda: fetched(catalogue))
+    assert error.facts == {"sensor": "sentinel-2", "frames": 1}
     assert not (catalogue.directory / "cube.zarr").exists()
 
 
-def test_a_place_that_is_not_ours_is_refused_and_untouched(catalogue: Catalogue) -> None:
+def test_a_directory_of_other_files_is_refused_and_untouched(catalogue: Catalogue) -> None:
     catalogue.add_sentinel_2("A", at(5, 1))
     mine = catalogue.directory / "cube.zarr" / "mine.txt"
     mine.parent.mkdir()
     mine.write_text("precious")
-    assert "files that agrifm did not write" in refusal(OutputError, lambda: fetched(catalogue))
+    assert refusal(OutputError, lambda: fetched(catalogue)).facts["path"] == mine.parent
     assert [path.name for path in mine.parent.iterdir()] == ["mine.txt"]
 
 
@@ -379,8 +378,8 @@ def test_a_native_grid_keeps_the_files_pixels(tmp_path: Path, order: int) -> Non
 def test_a_native_grid_holds_one_sensor(catalogue: Catalogue) -> None:
     catalogue.add_sentinel_2("A", at(5, 1))
     catalogue.add(LANDSAT, "L", at(5, 2), {"blue": np.ones((2, 2), np.uint16)})
-    sentence = refusal(CubeError, lambda: fetched(catalogue, S2, LANDSAT, native_grid=True))
-    assert "it has the sensors landsat, sentinel-2, and a native grid holds one" in sentence
+    error = refusal(CubeError, lambda: fetched(catalogue, S2, LANDSAT, native_grid=True))
+    assert error.facts["sensors"] == ["landsat", "sentinel-2"]
 
 
 def test_a_native_grid_cannot_be_rotated_absent_or_without_crs(tmp_path: Path) -> None:
@@ -394,12 +393,12 @@ def test_a_native_grid_cannot_be_rotated_absent_or_without_crs(tmp_path: Path) -
         write_tiff(
             tmp_path / f"{name}_20240501.tif", np.ones((4, 4), np.int16), transform=Affine(10, 1, LEFT, 1, -10, TOP)
         )
-    assert "is rotated" in refusal(CubeError, native)
+    assert "rotated" in str(refusal(CubeError, native))
     for name in ("NDVI", "EVI"):
         write_tiff(tmp_path / f"{name}_20240501.tif", np.ones((4, 4), np.int16), crs=None)
-    assert "has no coordinate reference system" in refusal(SceneError, native)
+    assert "coordinate reference system" in str(refusal(SceneError, native))
     (tmp_path / "NDVI_20240501.tif").write_text("<html>")
-    assert "is absent or damaged" in refusal(SceneError, native)
+    assert "NDVI_20240501.tif" in str(refusal(SceneError, native))
 
 
 def test_a_vegetation_index_is_stored_as_an_index(tmp_path: Path) -> None:
@@ -428,7 +427,7 @@ def season_of_noise(catalogue: Catalogue) -> list[pystac.Item]:
     return [catalogue.add_sentinel_2(f"S{day:02d}", at(5, day), rng.integers(1, 9000, (10, 96, 96))) for day in DAYS]
 
 
-def test_a_build_stopped_by_a_damaged_scene_continues_to_the_same_bytes_without_reading_again(
+def test_a_build_stopped_by_a_damaged_scene_ends_with_the_same_bytes(
     catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     items = season_of_noise(catalogue)
@@ -440,9 +439,8 @@ def test_a_build_stopped_by_a_damaged_scene_continues_to_the_same_bytes_without_
     damaged = Path(items[4].assets["nir"].href)
     content = damaged.read_bytes()
     damaged.write_bytes(content[: len(content) // 2])
-    assert "scene S21: nir.tif is absent or damaged" in refusal(
-        SceneError, lambda: build_cube(path, search, SEASON, AREA)
-    )
+    sentence = str(refusal(SceneError, lambda: build_cube(path, search, SEASON, AREA)))
+    assert all(fact in sentence for fact in ("S21", "nir.tif"))
     assert not path.exists()
     journal = catalogue.directory / "cube.zarr.partial.journal"
     finished = {f"S{DAYS[int(line.split('/')[1])]:02d}" for line in journal.read_text().split() if "/0/0" in line}
@@ -529,7 +527,8 @@ def test_a_disk_that_fills_up_is_reported_and_leaves_no_cube(catalogue: Catalogu
     season_of_noise(catalogue)
     path = catalogue.directory / "cube.zarr"
     said = run_script(catalogue, path, 0).stdout
-    assert said.startswith(f"OutputError writing the cube {path}: the disk is full")
+    assert said.startswith("OutputError")
+    assert f"{path}: the disk is full" in said
     assert not path.exists()
     assert build_cube(path, find(catalogue), SEASON, AREA).sensors["sentinel-2"].date.size == len(DAYS)
 

@@ -36,7 +36,7 @@ WORDS: list[tuple[int, int, str | None]] = [
 SIDE = 5
 
 
-def test_validity_of_mod09a1_comes_from_the_bits_of_its_bands_and_is_counted(tmp_path: Path) -> None:
+def test_validity_of_mod09a1_comes_from_the_bits_of_its_bands(tmp_path: Path) -> None:
     """25 pixels of 480 m, each with a word of its own; dead detectors of one band make the pixel unusable."""
     assert len(WORDS) == SIDE**2
     square = (LEFT, TOP, 480 * SIDE)

@@ -52,7 +52,7 @@ def test_two_tiles_of_one_zone_join_without_gap_double_or_shift(tmp_path: Path) 
     assert (pixels.values[0] == ground(x, y)).all()
 
 
-def test_pixels_that_lie_half_a_pixel_off_are_interpolated_to_their_true_place(tmp_path: Path) -> None:
+def test_pixels_half_a_pixel_off_are_interpolated_to_their_position(tmp_path: Path) -> None:
     """Landsat's corners lie 15 m off multiples of 30 m. A plane is interpolated exactly where it is read right:
     30 m to the east add 30, so that a tenth of a pixel is 3."""
     left, top, pixels = 599_520, 5_700_000, 40

@@ -129,7 +129,7 @@ def test_what_is_not_valid_or_outside_the_period_has_no_influence() -> None:
     assert found[1, :, 0, 0] == pytest.approx([0.60, 0.60])
 
 
-def test_one_observation_in_each_period_is_what_the_nearest_of_periods_takes() -> None:
+def test_days_fall_into_the_same_periods_as_for_nearest_of_periods() -> None:
     rng = np.random.default_rng(1)
     season = Season(calendar_date(2024, 3, 5), calendar_date(2024, 9, 20))
     for frames in (1, 6, 7, 24, 200):

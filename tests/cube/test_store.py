@@ -1,4 +1,4 @@
-"""The cube on disk: what xarray and others see in it, windows of it, and what is no cube."""
+"""The cube on disk: how xarray and others read it, windows of it, and what is refused."""
 
 import json
 from datetime import date
@@ -63,7 +63,7 @@ def test_xarray_opens_a_sensor_decoded(cube: Cube) -> None:
         assert (found["values"].attrs["quantity"], found.x.attrs["units"]) == ("surface reflectance", "metre")
 
 
-def test_xarray_opens_a_composite_with_its_bounds_and_the_day_of_each_pixel(cube: Cube) -> None:
+def test_xarray_opens_a_composite_with_bounds_and_the_day_of_each_pixel(cube: Cube) -> None:
     with xr.open_zarr(cube.path, group="modis", decode_coords="all") as found:
         bounds = found.time_bounds.values.astype("datetime64[D]").tolist()
         assert bounds == [[date(2024, 5, 8), date(2024, 5, 16)]]
@@ -80,7 +80,7 @@ def test_numbers_are_stored_as_int16_in_shards_of_one_frame(cube: Cube) -> None:
     assert values.metadata.zarr_format == 3
 
 
-def test_a_window_is_read_in_reflectance_with_the_bands_in_the_order_asked_for(cube: Cube) -> None:
+def test_a_window_is_read_in_reflectance_with_bands_in_requested_order(cube: Cube) -> None:
     window = Window(40, 7, 16, 30)
     image, valid, day = cube.sensors["sentinel-2"].read(window, ("B12", "B02"))
     assert image.dtype == np.float32
@@ -101,11 +101,12 @@ def test_a_composite_is_read_with_the_day_of_each_pixel(cube: Cube) -> None:
 
 
 def test_a_band_that_the_cube_lacks_is_named(cube: Cube) -> None:
-    with pytest.raises(CubeError, match=r"'modis' from the cube: it has no band 'B08' \(it has B01, B02"):
+    with pytest.raises(CubeError) as caught:
         cube.sensors["modis"].read(Window(0, 0, 1, 1), ("B01", "B08"))
+    assert caught.value.facts["band"] == "B08"
 
 
-def test_a_cube_says_what_it_holds(cube: Cube) -> None:
+def test_a_cube_states_its_content(cube: Cube) -> None:
     assert cube.season == SEASON
     assert cube.area.equals(AREA)
     assert cube.target.resolution == 10
@@ -139,27 +140,26 @@ def test_a_grid_in_degrees_or_upside_down_comes_back_as_it_was(tmp_path: Path) -
         assert rasterio.CRS.from_user_input(str(own.grid.crs)) == rasterio.CRS.from_user_input(crs)
 
 
-def test_what_is_no_cube_is_refused_with_what_to_run(tmp_path: Path) -> None:
+def test_anything_but_a_cube_is_refused_with_the_command_to_run(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "empty").mkdir()
     zarr.create_group(tmp_path / "foreign.zarr")
     for name in ("absent.zarr", "file", "empty", "foreign.zarr"):
-        with pytest.raises(
-            CubeError, match=f"opening the cube .*{name}: there is no finished cube; run `agrifm fetch` first"
-        ):
+        with pytest.raises(CubeError, match="`agrifm fetch`") as caught:
             open_cube(tmp_path / name)
+        assert caught.value.facts["path"] == tmp_path / name
 
 
 def test_an_unfinished_cube_is_refused_with_how_to_go_on(tmp_path: Path) -> None:
     create_root(tmp_path / "cube.zarr.partial", SEASON, AREA)
-    with pytest.raises(CubeError, match="it is unfinished, run `agrifm fetch` again"):
+    with pytest.raises(CubeError, match="unfinished"):
         open_cube(tmp_path / "cube.zarr")
 
 
 def test_a_cube_of_another_format_is_refused(tmp_path: Path) -> None:
     root = create_root(tmp_path / "cube.zarr", SEASON, AREA)
     root.attrs["agrifm"] = {**root.attrs["agrifm"], "format": 2}
-    with pytest.raises(CubeError, match="its format is 2, this version reads 1"):
+    with pytest.raises(CubeError, match="format is 2"):
         open_cube(tmp_path / "cube.zarr")
 
 

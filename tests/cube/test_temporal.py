@@ -80,7 +80,7 @@ def one_pixel(values: list[float], valid: list[bool], date: list[int], steps: li
     return found[:, 0, 0, 0].tolist(), bool(seen[0, 0])
 
 
-def test_between_two_observations_values_lie_on_the_line_and_outside_they_are_repeated() -> None:
+def test_values_are_linear_between_observations_and_repeated_outside() -> None:
     found, seen = one_pixel([0.2, 0.6], [True, True], [100, 110], [90, 100, 105, 110, 300])
     assert found == pytest.approx([0.2, 0.2, 0.4, 0.6, 0.6])
     assert seen
@@ -91,11 +91,11 @@ def test_an_invalid_observation_between_two_valid_ones_has_no_influence() -> Non
     assert found == pytest.approx([0.4])
 
 
-def test_a_single_observation_stands_for_the_whole_season() -> None:
+def test_a_single_observation_is_repeated_over_the_season() -> None:
     assert one_pixel([0.0, 0.5, 0.0], [False, True, False], [1, 50, 99], [0, 50, 200]) == ([0.5] * 3, True)
 
 
-def test_a_pixel_that_was_never_seen_is_zero_and_not_valid() -> None:
+def test_a_pixel_without_observation_is_zero_and_not_valid() -> None:
     assert one_pixel([0.0, 0.0], [False, False], [1, 50], [0, 50]) == ([0.0, 0.0], False)
 
 
@@ -188,12 +188,12 @@ def composed(valid: list[bool], date: list[int], frames: int, season=(100, 20)):
     return found[:, 0, 0, 0].tolist(), known[:, 0, 0].tolist(), taken[:, 0, 0].tolist()
 
 
-def test_a_period_without_a_valid_observation_is_not_valid_and_has_its_middle_as_day() -> None:
+def test_a_period_without_observation_is_not_valid_with_its_middle_as_day() -> None:
     """Two periods of ten days: days 100 to 109 and 110 to 119."""
     assert composed([True, False], [103, 112], 2) == ([1, 0], [True, False], [103, 115])
 
 
-def test_of_two_equally_near_the_middle_the_earlier_counts_and_outside_the_season_none() -> None:
+def test_of_two_equally_near_the_middle_the_earlier_counts() -> None:
     """Between days 104 and 105 lies the middle of the first period; 99 and 120 lie outside the season."""
     assert composed([True] * 4, [99, 103, 106, 120], 2) == ([2, 0], [True, False], [103, 115])
 

@@ -1,4 +1,4 @@
-"""Scenes to cube: frame by frame and tile by tile, stopped at any moment, continued where it stopped.
+"""Build a cube from scenes, frame by frame and tile by tile; a stopped build continues.
 
 The unit of work is one tile of one frame (`cube.frames.FrameTile`). Finished units are noted in a journal and are not
 read again. The store is put in its place when all units are done.
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from agrifm.scene.search import Search
 
 THREADS, REMOTE_THREADS = 2, 8
-"""Tiles in work at once; more where scenes are on servers, so that waiting for one does not hold up the others."""
+"""Tiles that are read at once; more if scenes are on servers, as most of the time is waiting."""
 
 
 def build_cube(
@@ -55,13 +55,13 @@ def build_cube(
         area: in longitude and latitude; the grid is its UTM zone snapped to 480 m.
         native_grid: keep the grid of the files (scenes of one sensor only).
         rule: which pixels are usable.
-        offset: what becomes of a scene whose metadata and pixels disagree on its offset.
+        offset: what to do with a scene whose metadata and pixels disagree on its offset.
         executor: threads, processes or Dask's `client.get_executor()`; None starts threads.
 
     Raises:
         CubeError: the area or the scenes do not make one cube.
-        SceneError: a scene is unusable; what was finished is kept.
-        OutputError: the disk is full, or `path` is not ours.
+        SceneError: a scene is unusable; finished tiles are kept.
+        OutputError: the disk is full, or `path` holds something else.
     """
     require_one_product(search.scenes, "building a cube")
     frames = group_frames(search.scenes)
@@ -102,7 +102,8 @@ def native_grids(frames: Sequence[Frame]) -> dict[str, Grid]:
     if len(sensors) > 1:
         raise CubeError(
             f"building a cube on the grid of its files: it has the sensors {', '.join(sorted(sensors))}, and a native "
-            "grid holds one; leave out `native_grid`"
+            "grid holds one; leave out `native_grid`",
+            sensors=sorted(sensors),
         )
     first = frames[0].scenes[0]
     asset = first.asset(*_first_band(first.product))
@@ -271,7 +272,7 @@ def _describe_build(search: "Search", plan: str, rule: MaskRule, sensors: dict[s
 
 
 def _require_observations(work: Resumable, frames: Sequence[Frame]) -> None:
-    """Refuse a cube with a sensor that has not one usable pixel."""
+    """Refuse a cube with a sensor without a usable pixel."""
     for sensor, count in Counter(frame.sensor for frame in frames).items():
         if not any(result["valid"] for key, result in work.results.items() if key.startswith(f"{sensor}/")):
             raise CubeError(

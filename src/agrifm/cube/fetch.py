@@ -1,4 +1,4 @@
-"""`agrifm fetch`: the project's scenes, from a catalogue or from files of one's own, to its cube."""
+"""`agrifm fetch`: build the cube of a project from a catalogue or local files, and resample it if requested."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,17 +21,18 @@ from agrifm.scene.search import LAST, Search, search_catalog
 from agrifm.scene.traffic import METER, lines_since
 
 SCENES = "scenes.json"
-"""Item collection beside the cube: what was found, and what the cube is built from."""
+"""Item collection next to the cube: the scenes that were found, from which the cube is built."""
 
 
 def fetch(project: Project) -> tuple[Cube, list[str]]:
-    """Find the project's scenes and build its cube, or continue a build that was stopped.
+    """Find the project's scenes, build its cube and resample it if requested; a stopped run continues.
 
-    The scenes found in a catalogue are written to scenes.json beside the cube before the first is read. A build from a
-    server that was stopped goes on with them, whatever the server has by now, as long as the same is asked for.
+    The scenes found in a catalogue are written to scenes.json next to the cube before the first is read. A stopped
+    build from a server continues with them for the same request, even if the server has other scenes by then.
 
     Returns:
-        The cube, and one sentence per sensor that accounts for every frame; then what was read from servers.
+        The cube to train and map on, and one sentence per sensor that accounts for every frame; then what was read
+        from servers.
 
     Raises:
         ConfigError: the area, the provider or a product cannot be used.
@@ -66,7 +67,10 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
 
 
 def _search(project: Project, products: Sequence[Product], area: Area) -> tuple[Search, list[str]]:
-    """What the project's provider or catalogue has, written beside the cube; a note where it was not asked again."""
+    """Search the project's provider or catalogue and write the result next to the cube.
+
+    A note says if an earlier result was used instead.
+    """
     imagery, season = project.imagery, project.season.season
     source = imagery.catalog
     if imagery.provider is not None:
@@ -96,11 +100,11 @@ def _search(project: Project, products: Sequence[Product], area: Area) -> tuple[
 
 
 def account(search: Search, skip: Sequence[str] = (), products: Sequence[Product] = ()) -> list[str]:
-    """What the filters removed; per sensor frames requested, found and skipped, by name; then what was amiss.
+    """Account for all scenes: removed by filters; requested, found and skipped per sensor; missing.
 
     Args:
-        skip: ids of scenes that were to be left out.
-        products: products that were asked for.
+        skip: ids of scenes to leave out.
+        products: requested products.
     """
     lines = []
     removed = [f"{count} {reason}" for reason, count in search.removed.items() if reason != LAST]
@@ -108,24 +112,24 @@ def account(search: Search, skip: Sequence[str] = (), products: Sequence[Product
         lines.append(f"scenes left out: {', '.join(removed)}")
     if search.without_cloud_cover:
         lines.append(f"{search.without_cloud_cover} scenes state no cloud cover and were kept")
-    found, requested = (_frames_per_sensor(scenes) for scenes in (search.scenes, search.scenes + search.skipped))
+    used, requested = (_frames_per_sensor(scenes) for scenes in (search.scenes, search.scenes + search.skipped))
     for sensor, days in requested.items():
         skipped = [scene.id for scene in search.skipped if scene.product.sensor == sensor]
         note = f", skipped on request: {', '.join(sorted(skipped))}" if skipped else ""
-        lines.append(f"{sensor}: {days} frames requested, {found.get(sensor, 0)} found{note}")
-    came = {scene.product.name for scene in search.scenes + search.skipped}
-    for own in products:
-        if own.name not in came:
-            what = "no frame is" if own.sensor in requested else "no scene in the season and area is"
-            lines.append(f"{own.sensor}: {what} of '{own.name}'")
+        lines.append(f"{sensor}: {days} frames requested, {used.get(sensor, 0)} found{note}")
+    products_found = {scene.product.name for scene in search.scenes + search.skipped}
+    for product in products:
+        if product.name not in products_found:
+            what = "no frame is" if product.sensor in requested else "no scene in the season and area is"
+            lines.append(f"{product.sensor}: {what} of '{product.name}'")
     if search.unread:
-        lines.append(f"skipped on request, and not usable anyway: {', '.join(sorted(search.unread))}")
+        lines.append(f"skipped on request, and not usable: {', '.join(sorted(search.unread))}")
     unknown = sorted(set(skip) - {scene.id for scene in search.skipped} - set(search.unread))
     if unknown:
-        lines.append(f"to be skipped, but not among the scenes: {', '.join(unknown)}")
+        lines.append(f"in `skip`, but not among the scenes: {', '.join(unknown)}")
     return lines
 
 
 def _frames_per_sensor(scenes: Sequence[Scene]) -> dict[str, int]:
-    """Days with scenes; those that were skipped may be of two products of one sensor."""
+    """Days with scenes, by sensor; skipped scenes may be of two products of one sensor."""
     return dict(Counter(sensor for sensor, _ in sorted({(scene.product.sensor, scene.day) for scene in scenes})))

@@ -95,9 +95,9 @@ class FramePixels(NamedTuple):
     valid: NDArray[np.bool_]
     """(y, x)."""
     day: NDArray[np.int32] | None
-    """(y, x), of composites the day, else None."""
+    """(y, x), the day of each pixel of a composite, else None."""
     flags: Flags
-    """(y, x), of the scene that each pixel is of."""
+    """(y, x), of the scene that each pixel comes from."""
 
 
 def group_frames(scenes: Iterable[Scene]) -> list[Frame]:
@@ -130,7 +130,7 @@ def write_frame_tile(tile: FrameTile) -> dict[str, Any]:
 
 
 def read_frame(frame: Frame, grid: Grid, rule: MaskRule = DEFAULT_RULE) -> FramePixels:
-    """One frame on a grid, its scenes merged by `MERGE_RULE`."""
+    """Read one frame on a grid; its scenes are merged by `MERGE_RULE`."""
     product = frame.scenes[0].product
     values = np.full((len(product.bands), *grid.shape), FILL, np.int16)
     valid = np.zeros(grid.shape, bool)
@@ -154,7 +154,7 @@ def read_frame(frame: Frame, grid: Grid, rule: MaskRule = DEFAULT_RULE) -> Frame
 
 
 def _read_scene(scene: Scene, grid: Grid, rule: MaskRule) -> tuple[NDArray[np.int16], NDArray[np.bool_], Flags]:
-    """Values, where all bands have a number that can be stored, and flags (nodata where they have none)."""
+    """Values, whether all bands have a number that can be stored, and flags (nodata if they do not)."""
     product = scene.product
     encoding = scene.encoding
     low, high = product.valid_range
@@ -175,7 +175,7 @@ def _read_scene(scene: Scene, grid: Grid, rule: MaskRule) -> tuple[NDArray[np.in
 
 
 def _read_flags(scene: Scene, grid: Grid, rule: MaskRule) -> Flags:
-    """Flags of the scene's quality bands on a grid, dilated; read with a margin, so that tiles fit together."""
+    """Dilated flags of the scene's quality bands on a grid; read with a margin, so that tiles match at their edges."""
     product, margin = scene.product, rule.margin(grid.resolution)
     wide = Grid.of(
         str(grid.crs),
@@ -191,9 +191,9 @@ def _read_flags(scene: Scene, grid: Grid, rule: MaskRule) -> Flags:
 
 
 def _read_days(scene: Scene, grid: Grid) -> NDArray[np.int32]:
-    """Days since 1970-01-01 from a composite's day of year, `NO_DAY` where it is none.
+    """Days since 1970-01-01 from a composite's day of year, `NO_DAY` if it is not one.
 
-    The day is of the year in which it lies nearer to the composite's start: composites cross New Year.
+    Composites cross New Year: of two years, the day is of the one in which it is nearer to the composite's start.
     """
     assert scene.product.day_asset is not None
     of_year = read_asset(scene, scene.product.day_asset, "day", grid, "nearest", 0).astype(np.int32)

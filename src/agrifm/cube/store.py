@@ -1,4 +1,4 @@
-"""The cube on disk: a Zarr 3 store with one group per sensor, and reading windows of it.
+"""The cube on disk: a Zarr 3 store with one group per sensor. Create, open and read it.
 
 Each group holds `values (time, band, y, x)` int16 with scale, fill and quantity, `valid (time, y, x)`, the dates as
 days since 1970-01-01, for composites also `time_bounds (time, 2)` and `day (time, y, x)`, and the coordinates with
@@ -27,6 +27,7 @@ from agrifm.record import Quantity, SensorInput
 from agrifm.season import Season
 
 FORMAT = 1
+"""Version of the layout of the store."""
 SCALE = 1e-4
 """Unit of the quantity per stored integer, of reflectance and indices."""
 SCALES: dict[Quantity, float] = {
@@ -45,19 +46,21 @@ UNITS: dict[Quantity, str] = {
     "temperature": "K",
 }
 FILL = -32768
+"""Stored where there is no number."""
 NO_DAY = -1
+"""Stored as the day of a pixel of a composite without an observation."""
 CHUNK = 96
-"""Side in pixels of a chunk: what is read at once."""
+"""Side in pixels of a chunk, which is read at once."""
 SHARD = 960
-"""Side in pixels of a shard: what is written at once. A shard holds one frame, so a frame can be added."""
+"""Side in pixels of a shard, a file that is written at once. It holds one frame, so that frames can be added."""
 CODECS = (BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"), Crc32cCodec())
-"""Of every chunk. The checksum comes last: a bit that changes on disk is found when the chunk is read."""
+"""Codecs of every chunk. The checksum is the last one: a changed bit on disk is found when the chunk is read."""
 DAYS = {"units": "days since 1970-01-01", "calendar": "proleptic_gregorian"}
 
 
 @dataclass(frozen=True)
 class SensorCube:
-    """One sensor's group: what it holds, where and when."""
+    """The group of one sensor: its content, grid and dates."""
 
     input: SensorInput
     grid: Grid
@@ -67,27 +70,28 @@ class SensorCube:
 
     @property
     def is_composite(self) -> bool:
-        """True where each pixel has a day of its own."""
+        """Whether the frames are composites, with a day for each pixel."""
         return "day" in self.group
 
     def read(
         self, window: Window, bands: Sequence[str] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int32] | None]:
-        """The series of a window.
+        """Read the series of a window.
 
         Returns:
-            Image (T, C, H, W) float32 in the quantity's unit, bands by name in the order asked for, 0 where not
+            Image (T, C, H, W) float32 in the quantity's unit, bands in the requested order, 0 where not
             valid; valid (T, H, W); for composites the day (T, H, W) of each pixel, else None.
 
         Raises:
-            CubeError: the cube has no such band.
+            CubeError: the cube does not have such a band, or a chunk is damaged.
         """
         rows, cols = window.slices
         missing = [band for band in bands or () if band not in self.input.bands]
         if missing:
             raise CubeError(
                 f"reading '{self.input.sensor}' from the cube: it has no band '{missing[0]}' (it has "
-                f"{', '.join(self.input.bands)}); fetch that band, or leave it out"
+                f"{', '.join(self.input.bands)}); fetch that band, or leave it out",
+                band=missing[0],
             )
         order = [self.input.bands.index(band) for band in bands or self.input.bands]
         stored = self.stored("values", (slice(None), slice(None), rows, cols))[:, order]
@@ -96,25 +100,26 @@ class SensorCube:
         day = self.stored("day", (slice(None), rows, cols)) if self.is_composite else None
         return image, valid, day
 
-    def stored(self, name: str, place: tuple[int | slice, ...]) -> NDArray[Any]:
-        """What is stored in a part of `values`, `valid` or `day`, in the array's own type and unit.
+    def stored(self, name: str, selection: tuple[int | slice, ...]) -> NDArray[Any]:
+        """Read a part of `values`, `valid` or `day` as it is stored.
 
         Raises:
             CubeError: a chunk cannot be read, or its checksum is wrong.
         """
         try:
-            return np.asarray(self.group[name][place])
-        except Exception as error:  # every codec has errors of its own
+            return np.asarray(self.group[name][selection])
+        except Exception as error:  # every codec raises other errors
             where = str(self.group[name].store_path).removeprefix("file://")
             raise CubeError(
                 f"reading the cube: {where} is damaged, {reason(error)}; `agrifm cube check` names the file, "
-                "fetch the cube again"
+                "fetch the cube again",
+                array=where,
             ) from error
 
 
 @dataclass(frozen=True)
 class Cube:
-    """An open cube: sensors by name, the season and the area it was fetched for."""
+    """An open cube: its sensors by name, its season and its area."""
 
     path: Path
     sensors: dict[str, SensorCube]
@@ -125,7 +130,7 @@ class Cube:
 
     @property
     def target(self) -> Grid:
-        """The finest grid of the cube, on which labels and maps lie."""
+        """The finest grid of the cube, which labels and maps have."""
         return min((sensor.grid for sensor in self.sensors.values()), key=lambda grid: grid.resolution)
 
     @property
@@ -135,14 +140,14 @@ class Cube:
 
     @property
     def inputs(self) -> dict[str, SensorInput]:
-        """What the cube holds, for comparison with a model's record."""
+        """The content of each sensor, for comparison with a model's record."""
         return {name: sensor.input for name, sensor in self.sensors.items()}
 
 
 def reason(error: Exception) -> str:
-    """Why a chunk cannot be read, in a few words."""
+    """Describe in a few words why a chunk cannot be read."""
     if "checksum" in str(error):
-        return "its bytes do not have the checksum that they were written with"
+        return "its checksum is wrong"
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
@@ -150,7 +155,7 @@ def open_cube(path: Path) -> Cube:
     """Open a finished cube.
 
     Raises:
-        CubeError: nothing is there, it is no cube of this format, or its dates, bands or grid are damaged.
+        CubeError: there is no cube of this format, or its dates, bands or grid are damaged.
     """
     try:
         root = zarr.open_group(path, mode="r")
@@ -159,13 +164,13 @@ def open_cube(path: Path) -> Cube:
     except (OSError, KeyError, ValueError) as error:
         partial = path.with_name(path.name + ".partial").exists()
         fix = "it is unfinished, run `agrifm fetch` again" if partial else "run `agrifm fetch` first"
-        raise CubeError(f"opening the cube {path}: there is no finished cube; {fix}") from error
+        raise CubeError(f"opening the cube {path}: there is no finished cube; {fix}", path=path) from error
     if about["format"] != FORMAT:
         raise CubeError(f"opening the cube {path}: its format is {about['format']}, this version reads {FORMAT}")
     start, end = (date.fromisoformat(day) for day in about["season"])
     try:
         sensors = {name: _sensor_cube(root[name], name) for name in about["sensors"]}
-    except Exception as error:  # every codec has errors of its own
+    except Exception as error:  # every codec raises other errors
         raise CubeError(f"opening the cube {path}: it is damaged, {reason(error)}; fetch it again") from error
     return Cube(
         path=path,
@@ -192,7 +197,7 @@ def _sensor_cube(group: zarr.Group, name: str) -> SensorCube:
 
 
 def create_root(path: Path, season: Season, area: BaseGeometry) -> zarr.Group:
-    """A new store without sensors."""
+    """Create a store without sensors."""
     root = zarr.create_group(path)
     root.attrs["Conventions"] = "CF-1.11"
     root.attrs["agrifm"] = {
@@ -213,11 +218,11 @@ def create_sensor(
     last_days: Sequence[date] | None,
     shard: int = SHARD,
 ) -> zarr.Group:
-    """The arrays of one sensor, filled with nothing: values with the fill value, valid with False.
+    """Create the arrays of one sensor: values with the fill value, valid with False.
 
     Args:
         days: day of each frame (of a composite, its first day), increasing.
-        last_days: of composites; None for single acquisitions.
+        last_days: last day of each composite; None for single acquisitions.
         shard: side in pixels of a shard, a multiple of `CHUNK`.
     """
     group = root.create_group(content.sensor)
@@ -290,7 +295,7 @@ def _create(
     dimensions: tuple[str, ...],
     shard: int,
 ) -> zarr.Array:
-    """An array in shards of one frame, all bands, `shard` x `shard` pixels, and chunks of 96 x 96."""
+    """Create an array in shards of one frame, all bands, `shard` x `shard` pixels, and chunks of 96 x 96."""
     middle = shape_[1:-2]
     return group.create_array(
         name,

@@ -26,7 +26,7 @@ RGBA = tuple[int, int, int, int]
 """Red, green, blue, alpha, 0 to 255."""
 
 
-def require_packages(doing: str, *names: str) -> None:
+def require_report_packages(doing: str, *names: str) -> None:
     """Refuse to begin work whose pictures or report need packages that are not installed.
 
     Raises:

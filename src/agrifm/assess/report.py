@@ -12,7 +12,7 @@ from agrifm.assess.estimators import Estimate, stratified_estimates
 from agrifm.assess.reference import count_inside_parcels, find_training_data, read_scores
 from agrifm.errors import AssessmentError, OutputError
 from agrifm.files import MARKER, require_ours, write_directory, write_json, write_text
-from agrifm.pictures import require_packages
+from agrifm.pictures import require_report_packages
 from agrifm.record import running_versions
 from agrifm.vectors import read_vector
 
@@ -53,7 +53,7 @@ def assess(
             points.
         OutputError: `out` is not a report's directory, or cannot be written.
     """
-    require_packages(f"assessing the map {map_path}", "matplotlib", "jinja2")
+    require_report_packages(f"assessing the map {map_path}", "matplotlib", "jinja2")
     _require_replaceable(out)
     block_scores = read_scores(scores) if scores else None
     mapped = read_map(map_path)

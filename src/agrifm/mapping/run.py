@@ -42,7 +42,7 @@ from agrifm.mapping.predict import (
 )
 from agrifm.mapping.windows import PROBABILITY_DTYPE, MapPlan, plan_map
 from agrifm.models.precision import USUAL, Compute
-from agrifm.pictures import class_colors, map_picture, read_reduced, require_packages
+from agrifm.pictures import class_colors, map_picture, read_reduced, require_report_packages
 from agrifm.record import FamilyName, model_file
 from agrifm.stac import map_lineage, write_map_item
 from agrifm.work import Resumable, fingerprint, progress
@@ -184,7 +184,7 @@ def map_cube(
         predict: what predicts the windows; by default the model, in this process.
     """
     began = time.monotonic()
-    require_packages(f"mapping the cube {cube.path}", "matplotlib")  # now, and not after hours of prediction
+    require_report_packages(f"mapping the cube {cube.path}", "matplotlib")  # now, and not after hours of prediction
     plan = plan_map(cube, model.record, window, overlap)
     _require_memory(plan, model)
     partial_map = partial_directory(out, "map")

@@ -29,8 +29,10 @@ from agrifm.models.agrifm.network import AgriFM
 from agrifm.models.batch import TensorBatch
 from agrifm.models.classifier import Classifier
 from agrifm.samples.patches import Patches, Tiles, tiles_under
-from agrifm.train.fit import GRADIENT_NORM, SMOOTHING, Ahead, Recipe, RoundSampler, Turned
+from agrifm.train.batches import AugmentedPatches, PrefetchLoader, RoundSampler
+from agrifm.train.fit import MAX_GRADIENT_NORM, Hyperparameters
 from agrifm.train.losses import cross_entropy
+from agrifm.train.objectives import LABEL_SMOOTHING
 
 GOAL = 0.05
 RUNS = 3
@@ -58,10 +60,11 @@ class StepTimes(NamedTuple):
 def batches(demo: Demo) -> Iterator[TensorBatch]:
     """The batches of training, as `agrifm train` makes them, without end."""
     config, data = demo.config, demo.data
-    recipe = Recipe(config.steps, config.batch, config.learning_rate, config.seed, config.series)
-    sampler = RoundSampler(len(data.training), recipe, turns=8)
+    samples = Hyperparameters(config.steps, config.batch, config.learning_rate, config.seed).round * config.batch
+    sampler = RoundSampler(len(data.training), samples, config.seed)
     make = partial(tensor_batch, sensors=data.sensors)
-    loader = Ahead(DataLoader(Turned(data.training), config.batch, sampler=sampler, collate_fn=make))
+    patches = AugmentedPatches(data.training)
+    loader = PrefetchLoader(DataLoader(patches, config.batch, sampler=sampler, collate_fn=make))
     while True:
         yield from loader
         sampler.set_epoch(sampler.round + 1)
@@ -75,10 +78,10 @@ def stepper(demo: Demo) -> Callable[[TensorBatch], None]:
 
     def step(batch: TensorBatch) -> None:
         logits = network(batch)
-        loss = cross_entropy(logits, batch.label, smoothing=SMOOTHING)
+        loss = cross_entropy(logits, batch.label, smoothing=LABEL_SMOOTHING)
         optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
         optimiser.step()
 
     return step

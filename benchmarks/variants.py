@@ -22,12 +22,14 @@ from agrifm.inference.tensors import tensor_batch
 from agrifm.legend import UNLABELLED
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
 from agrifm.models.classifier import Classifier
+from agrifm.models.cost import first_channels
 from agrifm.record import SensorRecord, SeriesKind
 from agrifm.samples.patches import Patches, labelled_windows
 from agrifm.samples.sample import Sample
 from agrifm.scores import macro_f1, paired_interval
 from agrifm.train.data import Data, prepare, project_labels
-from agrifm.train.fit import Recipe, finetune
+from agrifm.train.fit import Hyperparameters, fit
+from agrifm.train.objectives import Classification
 
 SEEDS = (0, 1, 2)
 DECIDING = {"preset", "weights", "frames", "series", "side", "steps", "batch", "learning_rate", "sensor_dropout"}
@@ -141,11 +143,11 @@ def _trained(demo: Demo, variant: Variant, seed: int, score: Score) -> Run:
     data, config, sensors = demo.data, demo.config, demo.sensors(variant)
     torch.manual_seed(seed)
     network = AgriFM(variant.network)
-    recipe = Recipe(
-        config.steps * variant.steps, config.batch, config.learning_rate * variant.rate, seed,
-        variant.series or config.series, variant.dropout,
-    )  # fmt: skip
-    scored = np.array([entry.scored for entry in data.labels.legend.classes])
+    classifier = Classifier(network, sensors, variant.series or config.series)
+    objective = Classification(np.array([entry.scored for entry in data.labels.legend.classes]))
+    parameters = Hyperparameters(
+        config.steps * variant.steps, config.batch, config.learning_rate * variant.rate, seed, variant.dropout
+    )
     tiles = data.network_tiles if variant.series is None else data.tiles_of(variant.series)
     training, validation = (
         OfSensors(Patches(tiles, fold.label, fold.windows), [sensor.sensor for sensor in sensors])
@@ -153,7 +155,10 @@ def _trained(demo: Demo, variant: Variant, seed: int, score: Score) -> Run:
     )
     start = time.process_time()  # of this process, so that other programs do not count
     with tempfile.TemporaryDirectory() as work:
-        outcome = finetune(network, sensors, scored, training, validation, recipe, Path(work) / "work")
+        outcome = fit(
+            classifier, objective, sensors, training, validation, parameters, Path(work) / "work",
+            channels=first_channels(network.config),
+        )  # fmt: skip
     seconds = time.process_time() - start
     counts = {condition: counted.tolist() for condition, counted in score(network, variant, demo).items()}
     return {"steps": outcome.steps, "seconds": seconds, "scored": data.unseen.scored.tolist(), **counts}
@@ -182,7 +187,7 @@ def block_counts(
         true, block = unseen.label[window.slices], unseen.block[window.slices]
         known = true != UNLABELLED
         if seen:
-            known &= sample.seen
+            known &= sample.any_valid
         predicted = scores[0].argmax(dim=0).numpy()[known]
         np.add.at(result, (np.searchsorted(blocks, block[known]), predicted, true[known]), 1)
     return result

@@ -115,7 +115,7 @@ class Conditions:
     """Tiles of a demo as they are and under heavy cloud, and the scores of a network on them."""
 
     def __init__(self, demo: Demo) -> None:
-        patches.KEPT_BYTES = 6_000_000_000  # prepared series stay in memory, raw observations do not
+        patches.MAX_KEPT_BYTES = 6_000_000_000  # prepared series stay in memory, raw observations do not
         data = demo.data
         self.tiles: dict[tuple[SeriesKind, bool], Tiles] = {}
         kinds: tuple[SeriesKind, ...] = ("interpolated", "composites")

@@ -26,7 +26,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(variants, "SEEDS", (0,))
         train_missing(demo, decoders, files[:1], "0/2")
         train_missing(demo, decoders, files[1:], "1/2")
-        patch.setattr(variants, "finetune", None)  # nothing is left to train
+        patch.setattr(variants, "fit", None)  # nothing is left to train
         train_missing(demo, decoders, files, "0/1")
     return directory
 
@@ -50,12 +50,12 @@ def test_another_number_of_steps_is_another_run(runs: Path, monkeypatch: pytest.
     demo = read_demo(runs, steps=3)
     trained: list[Any] = []
 
-    def finetune(*arguments: Any) -> Outcome:
+    def fit(*arguments: Any, **_: Any) -> Outcome:
         trained.append(arguments)
         return Outcome(3, 0, 0.0, 1.0, 0.0)
 
     monkeypatch.setattr(variants, "SEEDS", (0,))
-    monkeypatch.setattr(variants, "finetune", finetune)
+    monkeypatch.setattr(variants, "fit", fit)
     file = runs / "more.jsonl"
     file.write_text((runs / "one.jsonl").read_text())
     train_missing(demo, lean_decoder.trained(demo.network), [file], "0/3")
@@ -104,7 +104,7 @@ def test_a_variant_that_lacks_a_seed_is_left_out(capsys: pytest.CaptureFixture[s
 def test_what_pays_is_scored_under_every_condition(runs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A network of both sensors is scored without one of them too, a network of Sentinel-2 alone is not."""
     monkeypatch.setattr(variants, "SEEDS", (0,))
-    monkeypatch.setattr(what_pays.patches, "KEPT_BYTES", 0)
+    monkeypatch.setattr(what_pays.patches, "MAX_KEPT_BYTES", 0)
     kept = {name: what_pays.DESIGNS[name] for name in (what_pays.KNOWING, "Sentinel-2 alone")}
     monkeypatch.setattr(what_pays, "DESIGNS", kept)
     monkeypatch.setattr(what_pays, "RULE", (("Landsat", *kept, what_pays.AS_IS),))

@@ -62,5 +62,6 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.0) -> str:
         known: the names that would be accepted.
         cutoff: least similarity of the suggestion, 0 to 1; 0 always suggests the nearest known name.
     """
-    near = get_close_matches(name, list(known), n=1, cutoff=cutoff)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    by_small_letters = {entry.lower(): entry for entry in known}
+    near = get_close_matches(name.lower(), by_small_letters, n=1, cutoff=cutoff)
+    return f"; did you mean {by_small_letters[near[0]]!r}?" if near else ""

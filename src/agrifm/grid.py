@@ -23,6 +23,9 @@ from agrifm.errors import CubeError
 NEST = 480
 """Side in metres of the square in which all pixel sizes nest: the smallest MODIS pixel."""
 LONLAT = "EPSG:4326"
+WARP_TOLERANCE = 1e-6
+"""Pixels that a position may be wrong by when GDAL reprojects; its default of 0.125 takes the wrong neighbour of one
+pixel in fourteen."""
 
 
 @dataclass(frozen=True, order=True)

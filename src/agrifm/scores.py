@@ -12,7 +12,7 @@ from agrifm.legend import UNLABELLED, Legend
 
 Counts = NDArray[np.int64]
 
-MINIMUM_PLACES = 15
+MIN_PLACES = 15
 """Parcels or points that a class needs in the test blocks to count in macro F1."""
 
 
@@ -48,7 +48,7 @@ def macro_f1(counts: Counts, scored: NDArray[np.bool_]) -> float:
     return float(f1_per_class(counts)[scored].mean()) if scored.any() else float("nan")
 
 
-def scored_classes(legend: Legend, places_per_class: Sequence[int], minimum: int = MINIMUM_PLACES) -> NDArray[np.bool_]:
+def scored_classes(legend: Legend, places_per_class: Sequence[int], minimum: int = MIN_PLACES) -> NDArray[np.bool_]:
     """Which classes macro F1 counts: scored in the legend, with at least `minimum` test parcels or points."""
     wanted = np.array([entry.scored for entry in legend.classes])
     return wanted & (np.asarray(places_per_class) >= minimum)

@@ -145,14 +145,14 @@ def test_tiles_are_read_once_however_many_windows_share_them(cube: Cube, monkeyp
     for _ in range(2):
         for number, window in enumerate(windows):
             assert own[number].window == window
-            seen = own[number].seen
+            seen = own[number].any_valid
             assert (own[number].label == np.where(seen, labels()[window.slices], 255)).all()
     assert len(reads.windows) == len(set(reads.windows)) == 2
 
 
 def test_no_more_is_kept_than_the_bound_allows(cube: Cube, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tile of 96 x 96 pixels, 5 steps and 2 bands of 4 bytes is 368,640 bytes; two would not fit."""
-    monkeypatch.setattr(patches, "KEPT_BYTES", 2 * 368_640 - 1)
+    monkeypatch.setattr(patches, "MAX_KEPT_BYTES", 2 * 368_640 - 1)
     reads = Reads(monkeypatch)
     own = Patches(
         Tiles(cube, [cube.inputs["sentinel-2"]], STEPS), labels(), [Window(0, col, 96, 96) for col in (0, 96)]
@@ -167,7 +167,7 @@ def test_what_is_kept_equals_what_is_read(cube: Cube, monkeypatch: pytest.Monkey
     sensors, windows = list(cube.inputs.values()), [Window(0, 48, 96, 96), Window(48, 0, 48, 96)]
     kept = Patches(Tiles(cube, sensors, STEPS), labels(), windows)
     first = [(kept[number], kept[number])[1] for number in range(2)]
-    monkeypatch.setattr(patches, "KEPT_BYTES", 0)
+    monkeypatch.setattr(patches, "MAX_KEPT_BYTES", 0)
     read = Patches(Tiles(cube, sensors, STEPS), labels(), windows)
     for number, sample in enumerate(first):
         for name, series in sample.series.items():
@@ -210,7 +210,7 @@ def test_interpolated_tiles_made_of_observed_ones_are_the_same_and_read_the_cube
 
 def test_tiles_that_share_a_run_share_the_bound_on_memory(cube: Cube, monkeypatch: pytest.MonkeyPatch) -> None:
     """An observed tile: 3 frames of 96 x 96 pixels, 2 bands of 4 bytes and a byte of validity, 248,832 bytes."""
-    monkeypatch.setattr(patches, "KEPT_BYTES", 2 * 248_832)
+    monkeypatch.setattr(patches, "MAX_KEPT_BYTES", 2 * 248_832)
     for sharing, kept in ((1, True), (2, True), (3, False)):
         tiles = Tiles(cube, [cube.inputs["sentinel-2"]], STEPS, "observed", sharing=sharing)
         assert (tiles.tile(Window(0, 0, 96, 96)) is tiles.tile(Window(0, 0, 96, 96))) is kept

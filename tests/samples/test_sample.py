@@ -98,7 +98,7 @@ def test_ground_is_seen_where_any_sensor_saw_it_once() -> None:
     expected = np.zeros((4, 4), bool)
     expected[0, 3] = True
     expected[2:, :2] = True
-    assert (sample_of({"fine": fine, "coarse": coarse}, 4).seen == expected).all()
+    assert (sample_of({"fine": fine, "coarse": coarse}, 4).any_valid == expected).all()
 
 
 def test_a_coarse_pixel_is_enlarged_to_a_square_of_its_own() -> None:

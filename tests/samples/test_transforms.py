@@ -8,7 +8,7 @@ import pytest
 
 from agrifm.grid import Window
 from agrifm.samples.sample import Sample, Series
-from agrifm.samples.transforms import FRAMES_MOST, composites, cut, interpolated, observed, turned
+from agrifm.samples.transforms import MAX_FRAMES, composites, cut, dihedral, interpolated, observed
 from agrifm.season import Season, day_number
 
 
@@ -32,7 +32,7 @@ def make_sample(side: int = 6) -> Sample:
 
 @pytest.mark.parametrize("turn", range(8))
 def test_a_turn_moves_labels_images_validity_and_days_alike(turn: int) -> None:
-    sample = turned(make_sample(), turn)
+    sample = dihedral(make_sample(), turn)
     label, fine, coarse = sample.label, sample.series["fine"], sample.series["coarse"]
     assert (fine.image[:, 0] == label).all()
     assert (fine.image[:, 1] == label + 100.0).all()
@@ -49,29 +49,31 @@ def test_a_turn_moves_labels_images_validity_and_days_alike(turn: int) -> None:
 
 def test_the_eight_turns_are_all_different_and_the_first_changes_nothing() -> None:
     sample = make_sample()
-    assert (turned(sample, 0).label == sample.label).all()
-    assert len({turned(sample, turn).label.tobytes() for turn in range(8)}) == 8
+    assert (dihedral(sample, 0).label == sample.label).all()
+    assert len({dihedral(sample, turn).label.tobytes() for turn in range(8)}) == 8
 
 
 @pytest.mark.parametrize("turn", range(8))
 def test_every_turn_is_undone_by_another(turn: int) -> None:
     sample = make_sample()
-    undone = [inverse for inverse in range(8) if (turned(turned(sample, turn), inverse).label == sample.label).all()]
+    undone = [
+        inverse for inverse in range(8) if (dihedral(dihedral(sample, turn), inverse).label == sample.label).all()
+    ]
     assert len(undone) == 1
 
 
 @pytest.mark.parametrize("turn", range(8))
 def test_a_turn_keeps_neighbours_neighbours(turn: int) -> None:
-    row, col = np.divmod(turned(make_sample(), turn).label.astype(int), 6)
+    row, col = np.divmod(dihedral(make_sample(), turn).label.astype(int), 6)
     for axis in (0, 1):
         steps = np.abs(np.diff(row, axis=axis)) + np.abs(np.diff(col, axis=axis))
         assert (steps == 1).all()
 
 
-def test_the_sample_that_is_turned_stays_as_it_was() -> None:
+def test_the_original_sample_stays_as_it_was() -> None:
     sample = make_sample()
     before = sample.label.copy()
-    turned(sample, 5).label[...] = 0
+    dihedral(sample, 5).label[...] = 0
     assert (sample.label == before).all()
 
 
@@ -138,7 +140,7 @@ def test_composites_have_every_pixels_own_day_and_nothing_where_it_was_not_seen(
 
 def test_observed_series_keep_the_clearest_frames_with_their_dates_in_order() -> None:
     rng = np.random.default_rng(7)
-    frames = FRAMES_MOST + 20
+    frames = MAX_FRAMES + 20
     share = rng.permutation(np.linspace(0, 1, frames))
     valid = rng.random((frames, 6, 6)) < share[:, None, None]
     image = rng.random((frames, 2, 6, 6)).astype(np.float32) * valid[:, None]
@@ -147,10 +149,10 @@ def test_observed_series_keep_the_clearest_frames_with_their_dates_in_order() ->
     made = Sample({"fine": Series(image, valid, days, day)}, np.zeros((6, 6), np.uint8), Window(0, 0, 6, 6), 19_000)
     found = observed(made).series["fine"]
     # by hand: sorted by cloudiness then date, the first so many, back in the order of their dates
-    ranked = sorted(range(frames), key=lambda frame: (-valid[frame].sum(), frame))[:FRAMES_MOST]
+    ranked = sorted(range(frames), key=lambda frame: (-valid[frame].sum(), frame))[:MAX_FRAMES]
     kept = [frame for frame in sorted(ranked) if valid[frame].any()]
     assert found.date.tolist() == days[kept].tolist()
-    assert len(kept) == FRAMES_MOST
+    assert len(kept) == MAX_FRAMES
     assert found.day is not None
     for own, whole in ((found.image, image), (found.valid, valid), (found.day, day)):
         np.testing.assert_array_equal(own, whole[kept])

@@ -6,22 +6,23 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from agrifm.train.evaluate import Unseen, compare, majority_accuracy, score
+from agrifm.samples.split import HeldOutBlocks
+from agrifm.train.evaluate import compare, majority_accuracy, score
 
 CODES = ("a", "b", "other")
 
 
 @pytest.fixture
-def unseen() -> Unseen:
+def unseen() -> HeldOutBlocks:
     generator = np.random.default_rng(2)
     label = generator.integers(3, size=(20, 20)).astype(np.uint8)
     label[:, 15:] = 255
     block = (np.arange(20)[:, None] // 5 * 4 + np.arange(20) // 5).astype(np.int32)
     place = np.where(label < 2, block, -1).astype(np.int32)
-    return Unseen(label, block, place, np.array([True, True, False]))
+    return HeldOutBlocks(label, block, place, np.array([True, True, False]))
 
 
-def test_scores_agree_with_scikit_learn_on_labelled_seen_pixels(unseen: Unseen) -> None:
+def test_scores_agree_with_scikit_learn_on_labelled_seen_pixels(unseen: HeldOutBlocks) -> None:
     predicted = np.random.default_rng(3).integers(3, size=(20, 20)).astype(np.uint8)
     predicted[:3] = 255
     found = score(predicted, unseen, CODES)
@@ -39,7 +40,7 @@ def test_a_parcel_has_the_class_of_most_of_its_pixels() -> None:
     place = np.array([[0, 0, 0, 1, 1, 1]], np.int32)
     predicted = np.array([[0, 0, 1, 1, 0, 1]], np.uint8)
     scored = np.array([True, True, False])
-    found = score(predicted, Unseen(label, place, place, scored), CODES)
+    found = score(predicted, HeldOutBlocks(label, place, place, scored), CODES)
     assert found["macro_f1_parcels"] == 1
     assert found["overall_accuracy"] == pytest.approx(4 / 6)
 
@@ -49,19 +50,19 @@ def test_no_scored_class_is_null_and_not_nan() -> None:
     place = np.zeros((2, 2), np.int32)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = score(label, Unseen(label, place, place, np.zeros(3, bool)), CODES)
+        found = score(label, HeldOutBlocks(label, place, place, np.zeros(3, bool)), CODES)
     assert found["macro_f1"] is None
     assert found["overall_accuracy"] == 1
 
 
-def test_the_majority_class_is_that_of_the_training_labels(unseen: Unseen) -> None:
+def test_the_majority_class_is_that_of_the_training_labels(unseen: HeldOutBlocks) -> None:
     training = np.full((20, 20), 255, np.uint8)
     training[0, :3] = [1, 1, 0]
     known = unseen.label[unseen.label != 255]
     assert majority_accuracy(unseen, training, 3) == pytest.approx((known == 1).mean())
 
 
-def test_models_are_compared_on_the_pixels_that_both_predicted(unseen: Unseen) -> None:
+def test_models_are_compared_on_the_pixels_that_both_predicted(unseen: HeldOutBlocks) -> None:
     generator = np.random.default_rng(4)
     first, second = (generator.integers(3, size=(20, 20)).astype(np.uint8) for _ in range(2))
     first[:3], second[-2:] = 255, 255
@@ -76,7 +77,7 @@ def test_models_are_compared_on_the_pixels_that_both_predicted(unseen: Unseen) -
     assert found["blocks"] == len(np.unique(unseen.block[both]))
 
 
-def test_a_model_against_itself_differs_by_nothing(unseen: Unseen) -> None:
+def test_a_model_against_itself_differs_by_nothing(unseen: HeldOutBlocks) -> None:
     predicted = np.random.default_rng(5).integers(3, size=(20, 20)).astype(np.uint8)
     found = compare(predicted, predicted, unseen, len(CODES))
     assert found["macro_f1"] == 0

@@ -1,9 +1,10 @@
-"""Training: killed and continued equals uninterrupted; rounds and sampling."""
+"""The training loop: a killed and continued run equals an uninterrupted one; which weights are kept."""
 
 import json
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning
@@ -12,23 +13,21 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.toy import toy_project
-from torch.utils.data import DataLoader, Dataset
 
-from agrifm.errors import ModelError
-from agrifm.models.agrifm.network import AgriFM, preset
-from agrifm.train.fit import PATIENCE, ROUND, Ahead, Recipe, Rounds, RoundSampler, Segmentation
+from agrifm.train.fit import MAX_ROUND_STEPS, PATIENCE, Hyperparameters, Rounds, TrainingModule
+from agrifm.train.objectives import Classification
 from agrifm.train.run import train
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from agrifm.config import read_project
-from agrifm.train import fit as finetune
+from agrifm.train import fit
 from agrifm.train.run import train
 
-finetune.ROUND = 3
+fit.MAX_ROUND_STEPS = 3
 steps = 0
-plain = finetune.Segmentation.training_step
+plain = fit.TrainingModule.training_step
 
 def step(self, batch):
     global steps
@@ -37,7 +36,7 @@ def step(self, batch):
     steps += 1
     return plain(self, batch)
 
-finetune.Segmentation.training_step = step
+fit.TrainingModule.training_step = step
 train(read_project(Path(sys.argv[1])))
 print("steps", steps)
 """
@@ -78,7 +77,7 @@ def test_a_continued_run_repeats_at_most_one_round(tmp_path: Path) -> None:
     done = run(tmp_path, -1)
     # three rounds of three steps; two rounds were done before step 7
     assert done.stdout.split()[-2:] == ["steps", "3"]
-    assert ROUND <= 50
+    assert MAX_ROUND_STEPS <= 50
 
 
 @pytest.mark.check
@@ -103,68 +102,27 @@ def test_a_toy_season_is_learned(tmp_path: Path) -> None:
     assert scores["majority_class"]["overall_accuracy"] < 0.6
 
 
-def test_every_patch_comes_before_any_comes_again() -> None:
-    recipe = Recipe(steps=10, batch=3, learning_rate=1e-3, seed=5)
-    sampler = RoundSampler(7, recipe, turns=8)
-    drawn = []
-    for epoch in range(4):
-        sampler.set_epoch(epoch)
-        drawn += [patch for patch, _ in sampler]
-    assert len(drawn) == 4 * 30
-    for lap in range(len(drawn) // 7):
-        assert sorted(drawn[7 * lap : 7 * lap + 7]) == list(range(7))
-
-
-def test_a_round_is_the_same_whenever_it_is_drawn_and_turns_differ() -> None:
-    recipe = Recipe(steps=10, batch=3, learning_rate=1e-3, seed=5)
-    first, again = RoundSampler(7, recipe, turns=8), RoundSampler(7, recipe, turns=8)
-    first.set_epoch(2)
-    list(first)
-    again.set_epoch(2)
-    assert list(first) == list(again)
-    assert {turn for _, turn in first} == set(range(8))
-
-
-class Numbers(Dataset[int]):
-    """Its own indices; making one is noted, and the one that is not there cannot be made."""
-
-    def __init__(self, length: int, made: list[int], broken: int = -1) -> None:
-        self.length, self.made, self.broken = length, made, broken
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> int:
-        if index == self.broken:
-            raise ModelError("it is broken")
-        self.made.append(index)
-        return index
-
-
-def test_batches_made_ahead_are_those_of_the_loader_and_at_most_one_ahead() -> None:
-    made: list[int] = []
-    loader = DataLoader(Numbers(7, made), 2, collate_fn=list)
-    ahead = Ahead(loader)
-    assert len(ahead) == 4
-    taken: list[list[int]] = []
-    for batch in ahead:
-        taken.append(batch)
-        assert len(made) <= 2 * (len(taken) + 1)
-    assert taken == list(loader) == [[0, 1], [2, 3], [4, 5], [6]]
-
-
-def test_a_batch_that_cannot_be_made_ahead_is_said_when_its_turn_comes() -> None:
-    batches = iter(Ahead(DataLoader(Numbers(4, [], 2), 2, collate_fn=list)))
-    assert next(batches) == [0, 1]
-    with pytest.raises(ModelError, match="it is broken"):
-        next(batches)
-
-
 def test_a_stopped_run_stays_stopped(tmp_path: Path) -> None:
-    rounds = Rounds(tmp_path, Recipe(4, 1, 1e-3, 0), print)
+    rounds = Rounds(tmp_path, Hyperparameters(4, 1, 1e-3, 0), print)
     state = {"best": 0.5, "kept_score": 0.48, "kept_round": 3, "done": 16, "stopped": True}
     rounds.load_state_dict(state)
     assert rounds.state_dict() == state
+
+
+def scored_rounds(work: Path, scores: Sequence[float]) -> tuple[Rounds, list[bool]]:
+    """Rounds with these validation scores, and whether training stops after each; weights are the round's number."""
+    parameters = Hyperparameters(4, 1, 1e-3, 0)
+    rounds, network = Rounds(work, parameters, print), torch.nn.Linear(1, 1)
+    module = TrainingModule(network, Classification(np.ones(1, bool)), (), parameters)
+    stopped = []
+    for number, score in enumerate(scores):
+        module.validation_score = score
+        with torch.no_grad():
+            network.bias.fill_(number)
+        rounds.on_validation_end(lightning.Trainer(logger=False), module)
+        stopped.append(rounds.stopped)
+        rounds.done += 1
+    return rounds, stopped
 
 
 @pytest.mark.parametrize(
@@ -173,34 +131,19 @@ def test_a_stopped_run_stays_stopped(tmp_path: Path) -> None:
         ((0.2, 0.6, 0.58, 0.56), 3),  # the latest one that is not clearly below the best
         ((0.2, 0.6, 0.5, 0.54), 1),
         ((0.2, 0.6, 0.5, 0.56), 3),
-        ((float("nan"), 0.0), 1),
+        ((0.0, 0.0), 1),
+        ((-3.0, -2.0, -2.1), 1),  # scores of other objectives may be negative
     ],
 )
-def test_the_latest_weights_that_are_not_clearly_below_the_best_are_kept(
+def test_the_latest_weights_not_clearly_below_the_best_are_kept(
     tmp_path: Path, scores: tuple[float, ...], kept: int
 ) -> None:
-    rounds = Rounds(tmp_path, Recipe(4, 1, 1e-3, 0), print)
-    scored = np.ones(1, bool)
-    network = AgriFM(preset("tiny", {"sentinel-2": 2}, classes=1))
-    module = Segmentation(network, (), scored, Recipe(4, 1, 1e-3, 0))
-    for number, score in enumerate(scores):
-        module.validation_macro_f1 = score
-        with torch.no_grad():
-            network.heads.head[0].bias.fill_(number)
-        rounds.on_validation_end(lightning.Trainer(logger=False), module)
-        rounds.done += 1
-    assert rounds.kept_round == kept
-    assert not rounds.stopped
-    assert (torch.load(tmp_path / "kept.pt", weights_only=True)["heads.head.0.bias"] == kept).all()
+    rounds, stopped = scored_rounds(tmp_path, scores)
+    assert (rounds.kept_round, rounds.kept_score) == (kept, scores[kept])
+    assert not any(stopped)
+    assert torch.load(tmp_path / "kept.pt", weights_only=True)["bias"] == kept
 
 
-def test_training_stops_when_every_round_has_been_clearly_below_the_best_for_long(tmp_path: Path) -> None:
-    rounds = Rounds(tmp_path, Recipe(4, 1, 1e-3, 0), print)
-    module = Segmentation(AgriFM(preset("tiny", {"sentinel-2": 2}, classes=1)), (), np.ones(1, bool), rounds.recipe)
-    stopped = []
-    for score in (0.6, *[0.5] * (PATIENCE + 1)):
-        module.validation_macro_f1 = score
-        rounds.on_validation_end(lightning.Trainer(logger=False), module)
-        stopped.append(rounds.stopped)
-        rounds.done += 1
+def test_training_stops_after_too_many_rounds_below_the_best(tmp_path: Path) -> None:
+    _, stopped = scored_rounds(tmp_path, (0.6, *[0.5] * (PATIENCE + 1)))
     assert stopped == [False] * PATIENCE + [True, True]

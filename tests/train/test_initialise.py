@@ -14,7 +14,7 @@ from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
 from agrifm.models.weights.convert import convert
 from agrifm.record import SensorInput
 from agrifm.sensors import SENSORS
-from agrifm.train.initialise import starting_network
+from agrifm.train.initialise import initial_network
 from agrifm.train.run import describe, train
 
 
@@ -38,7 +38,7 @@ def converted(file: WeightFile, directory: Path, bands: str = "10m-first") -> Pa
 def test_bands_go_by_name_and_the_encoder_has_the_shape_of_the_weights(tmp_path: Path) -> None:
     file = weight_files()["distributed.pth"]
     sensors = [cube_sensor("sentinel-2", "B08", "B03", "B12"), cube_sensor("landsat", *SENSORS["landsat"].band_names)]
-    network, account = starting_network(converted(file, tmp_path), shape_of(*sensors), sensors)
+    network, account = initial_network(converted(file, tmp_path), shape_of(*sensors), sensors)
     state = network.state_dict()
     kernel = file.state["encoder.S2_patch_emd.weights"]
     # 10 m first: B02, B03, B04, B08, B05, B06, B07, B8A, B11, B12
@@ -62,7 +62,7 @@ def test_the_first_numbers_are_those_of_the_weights(tmp_path: Path) -> None:
     """With every band, in another order, the encoder gives the features of the file's own network."""
     file = weight_files()["one_source.pth"]
     bands = SENSORS["sentinel-2"].band_names
-    network, account = starting_network(
+    network, account = initial_network(
         converted(file, tmp_path), shape_of(cube_sensor("sentinel-2", *bands)), [cube_sensor("sentinel-2", *bands)]
     )
     assert account["start"]["notes"] == []
@@ -80,7 +80,7 @@ def test_what_the_weights_lack_starts_from_scratch_and_is_said(tmp_path: Path) -
     nine = {**file.state, "encoder.S2_patch_emd.weights": file.state["encoder.S2_patch_emd.weights"][:, :9].clone()}
     convert(file.write(tmp_path, state=nine), path, [f"sentinel-2={','.join(SENSORS['sentinel-2'].band_names[:9])}"])
     sensors = [cube_sensor("sentinel-2", "B12", "B02"), cube_sensor("modis", "B01")]
-    network, account = starting_network(path, shape_of(*sensors), sensors)
+    network, account = initial_network(path, shape_of(*sensors), sensors)
     kernel = network.state_dict()["encoders.encoders.sentinel-2.patch_emd.proj.weight"]
     assert torch.equal(kernel[:, 1], nine["encoder.S2_patch_emd.weights"][:, 0])
     assert kernel[:, 0].any()
@@ -93,7 +93,7 @@ def test_dates_that_the_weights_do_not_know_start_at_zero(tmp_path: Path) -> Non
     sensor = cube_sensor("sentinel-2", "B04", "B08")
     config = shape_of(sensor)
     config = config.model_copy(update={"encoder": config.encoder.model_copy(update={"dates": True, "validity": True})})
-    network, account = starting_network(converted(weight_files()["one_source.pth"], tmp_path), config, [sensor])
+    network, account = initial_network(converted(weight_files()["one_source.pth"], tmp_path), config, [sensor])
     assert not network.state_dict()["encoders.encoders.sentinel-2.patch_emd.code.frames.weight"].any()
     assert any("starts at zero" in note for note in account["start"]["notes"])
 
@@ -108,10 +108,10 @@ def test_dates_that_the_weights_know_go_over_or_are_said_to_be_left_out(tmp_path
     name = "encoders.encoders.sentinel-2.patch_emd.code.frames.weight"
     state[name] = torch.randn(state[name].shape)
     convert(file.write(tmp_path, state=state), tmp_path / "w.safetensors", ["by-number"])
-    network, account = starting_network(tmp_path / "w.safetensors", dated, [sensor])
+    network, account = initial_network(tmp_path / "w.safetensors", dated, [sensor])
     assert torch.equal(network.state_dict()[name], state[name])
     assert account["start"]["notes"] == []
-    _, account = starting_network(tmp_path / "w.safetensors", plain, [sensor])
+    _, account = initial_network(tmp_path / "w.safetensors", plain, [sensor])
     assert account["start"]["notes"] == [
         "what the weights learned of dates and gaps is left out: the network sees none"
     ]
@@ -120,7 +120,7 @@ def test_dates_that_the_weights_know_go_over_or_are_said_to_be_left_out(tmp_path
 def test_the_released_decoder_gets_as_many_time_steps_from_longer_patches(tmp_path: Path) -> None:
     sensor = cube_sensor("sentinel-2", "B04", "B08")
     still = weight_files()["one_source.pth"]
-    network, _ = starting_network(converted(still, tmp_path), shape_of(sensor, name="base", frames=32), [sensor])
+    network, _ = initial_network(converted(still, tmp_path), shape_of(sensor, name="base", frames=32), [sensor])
     assert network.config.sources[0].frames == 32
     assert network.config.encoder.fusion == "cat"
     assert network.config.encoder.embed_dim == 8
@@ -130,9 +130,9 @@ def test_weights_without_a_record_or_of_other_sensors_are_refused(tmp_path: Path
     file = weight_files()["one_source.pth"]
     modis = cube_sensor("modis", "B01")
     with pytest.raises(ModelError, match="no record of the order of their bands; state it once, with `agrifm model"):
-        starting_network(file.write(tmp_path), shape_of(modis), [modis])
+        initial_network(file.write(tmp_path), shape_of(modis), [modis])
     with pytest.raises(ModelError, match="they are of sentinel-2, the cube has modis; fetch a sensor of the weights"):
-        starting_network(converted(file, tmp_path), shape_of(modis), [modis])
+        initial_network(converted(file, tmp_path), shape_of(modis), [modis])
 
 
 def test_training_starts_from_the_weights_and_records_them(tmp_path: Path) -> None:

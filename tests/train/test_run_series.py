@@ -13,7 +13,7 @@ from tests.toy import toy_project
 from agrifm.errors import ConfigError
 from agrifm.mapping.run import map_area
 from agrifm.models.weights.file import read_record
-from agrifm.train import fit as finetune
+from agrifm.train import fit
 from agrifm.train.run import train
 
 DROPOUT = "sensor_dropout = 0.5"
@@ -58,22 +58,22 @@ def test_a_toy_season_is_learned_and_mapped_without_a_sensor_beside_the_same_for
 def test_a_stopped_training_on_observed_series_with_sensor_dropout_ends_with_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finetune, "ROUND", 2)
+    monkeypatch.setattr(fit, "MAX_ROUND_STEPS", 2)
     more = f'series = "observed"\n{DROPOUT}'
     whole, stopped = (toy_project(tmp_path / name, 6, more=more) for name in ("whole", "stopped"))
     train(whole)
-    plain = finetune.Segmentation.training_step
+    plain = fit.TrainingModule.training_step
 
-    def failing(self: finetune.Segmentation, batch: Any) -> torch.Tensor:
+    def failing(self: fit.TrainingModule, batch: Any) -> torch.Tensor:
         if self.trainer.global_step == 3:
             raise RuntimeError("stopped")
         return plain(self, batch)
 
-    monkeypatch.setattr(finetune.Segmentation, "training_step", failing)
+    monkeypatch.setattr(fit.TrainingModule, "training_step", failing)
     with pytest.raises(RuntimeError, match="stopped"):
         train(stopped)
     assert (stopped.models / "agrifm.partial" / "last.ckpt").exists()
-    monkeypatch.setattr(finetune.Segmentation, "training_step", plain)
+    monkeypatch.setattr(fit.TrainingModule, "training_step", plain)
     train(stopped)
     expected, found = (load_file(project.models / "agrifm.safetensors") for project in (whole, stopped))
     assert all(torch.equal(expected[name], found[name]) for name in expected)

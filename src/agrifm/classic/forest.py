@@ -149,7 +149,7 @@ def pixel_rows(
     for window, sample in samples:
         wanted = np.zeros(sample.label.shape, bool)
         inside = window.within(sample.window).slices
-        wanted[inside] = remaining[window.slices] & sample.seen[inside]
+        wanted[inside] = remaining[window.slices] & sample.any_valid[inside]
         parts.append(feature_parts(sample, wanted, sensors, FEATURE_KINDS[-1]))
         pixels.append(index[window.slices][wanted[inside]])
         remaining[window.slices] = False

@@ -131,7 +131,7 @@ def predict_sample(model: TrainedModel, sample: Sample, window: Window) -> Proba
     Raises:
         MapError: the model's result has another shape, or is not a probability.
     """
-    valid = sample.seen
+    valid = sample.any_valid
     if not valid.any():
         return None
     probabilities = model.probabilities(sample)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import geopandas
@@ -16,10 +15,9 @@ from rasterio.vrt import WarpedVRT
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
-from agrifm.errors import LabelError
-from agrifm.grid import LONLAT, Grid, reproject
+from agrifm.errors import LabelError, did_you_mean
+from agrifm.grid import LONLAT, WARP_TOLERANCE, Grid, reproject
 from agrifm.legend import LEGEND_TAG, OTHER, UNLABELLED, Legend, code_of
-from agrifm.scene.read import TOLERANCE
 from agrifm.vectors import read_vector
 
 RASTERS = {".tif", ".tiff", ".vrt"}
@@ -145,10 +143,10 @@ def _read_shapes(
     for name in (column, fold_column):
         if name is not None and name not in frame.columns:
             columns = [str(other) for other in frame.columns if other != frame.geometry.name]
-            by_small_letters = {column.lower(): column for column in columns}
-            near = get_close_matches(name.lower(), by_small_letters, n=1, cutoff=0)
-            hint = f"; did you mean {by_small_letters[near[0]]!r}?" if near else ""
-            raise LabelError(f"{about}: it has no column {name!r} (it has {', '.join(columns) or 'none'}){hint}")
+            hint = did_you_mean(name, columns)
+            raise LabelError(
+                f"{about}: it has no column {name!r} (it has {', '.join(columns) or 'none'}){hint}", column=name
+            )
     usable = frame[column].notna() & ~frame.geometry.is_empty & frame.geometry.notna()
     notes = [] if usable.all() else [f"{int((~usable).sum())} of {len(frame)} shapes have no code or no geometry"]
     frame = frame[usable]
@@ -187,7 +185,7 @@ def _raster_on(file: Path, grid: Grid, about: str) -> tuple[NDArray[np.int64], N
                 width=width,
                 resampling=Resampling.nearest,
                 nodata=nodata,
-                tolerance=TOLERANCE,
+                tolerance=WARP_TOLERANCE,
             ) as warped:
                 values = warped.read(1)
     except (RasterioError, OSError) as error:

@@ -15,7 +15,7 @@ from agrifm.samples.transforms import cut, observed, prepared
 
 TILE = 96
 """Side in target pixels of what is read and prepared at once; a chunk of the cube, and a multiple of 480 m."""
-KEPT_BYTES = 800_000_000
+MAX_KEPT_BYTES = 800_000_000
 """Prepared tiles are kept in memory up to this size; beyond it they are read again."""
 
 
@@ -74,7 +74,7 @@ class Tiles:
             return self._kept[window]
         sample = self._make(window)
         size = sum(series.nbytes for series in sample.series.values())
-        if self._kept_bytes + size <= KEPT_BYTES // self.sharing:
+        if self._kept_bytes + size <= MAX_KEPT_BYTES // self.sharing:
             self._kept[window] = sample
             self._kept_bytes += size
         return sample
@@ -102,7 +102,7 @@ class Patches:
 
     def __getitem__(self, index: int) -> Sample:
         sample = self.tiles.sample(self.windows[index])
-        label = np.where(sample.seen, self.label[sample.window.slices], np.uint8(UNLABELLED))
+        label = np.where(sample.any_valid, self.label[sample.window.slices], np.uint8(UNLABELLED))
         return replace(sample, label=label)
 
 

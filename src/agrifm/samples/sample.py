@@ -55,7 +55,7 @@ class Sample:
     """First day of the season, days since 1970-01-01."""
 
     @property
-    def seen(self) -> NDArray[np.bool_]:
+    def any_valid(self) -> NDArray[np.bool_]:
         """(H, W) on the target grid: whether any sensor has a usable observation there."""
         height, width = self.label.shape
         result = np.zeros((height, width), bool)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from agrifm.errors import LabelError
 from agrifm.legend import UNLABELLED
 from agrifm.samples.labels import Labels
+from agrifm.scores import scored_classes
 
 FOLDS = ("train", "validation", "test")
 SHARES = (0.55, 0.15, 0.30)
@@ -32,6 +33,29 @@ class Split:
     def label_of(self, labels: Labels, fold: str) -> NDArray[np.uint8]:
         """(H, W) labels of one fold; all others are 255."""
         return np.where(self.fold == FOLDS.index(fold), labels.label, np.uint8(UNLABELLED))
+
+
+@dataclass(frozen=True)
+class HeldOutBlocks:
+    """The test blocks of a labelled cube, and which classes are scored there."""
+
+    label: NDArray[np.uint8]
+    """(H, W), labels of the test blocks, 255 elsewhere."""
+    block: NDArray[np.int32]
+    """(H, W), number of the block."""
+    place: NDArray[np.int32]
+    """(H, W), parcel or point, -1 none."""
+    scored: NDArray[np.bool_]
+    """(classes,)."""
+
+
+def held_out_blocks(labels: Labels, split: Split) -> HeldOutBlocks:
+    """The test fold; a class is scored with at least 15 test parcels or points."""
+    numbers = labels.places["number"].to_numpy()
+    test = split.place_fold == FOLDS.index("test")
+    per_class = np.bincount(numbers[test], minlength=len(labels.legend))
+    scored = scored_classes(labels.legend, per_class.tolist())
+    return HeldOutBlocks(split.label_of(labels, "test"), split.block, labels.place, scored)
 
 
 def split_blocks(labels: Labels, block: float, seed: int) -> Split:

@@ -14,8 +14,10 @@ from agrifm.season import Season
 
 Number = TypeVar("Number", bound=np.generic)
 
-FRAMES_MOST = 64
+MAX_FRAMES = 64
 """Most frames of an observed series, which bounds what a window takes; of more, the clearest are kept."""
+SYMMETRIES = 8
+"""Flips and quarter turns that map a square onto itself."""
 
 
 def prepared(sample: Sample, kind: SeriesKind, season: Season, steps: NDArray[np.int32]) -> Sample:
@@ -58,7 +60,7 @@ def composites(sample: Sample, season: Season, frames: int) -> Sample:
     return replace(sample, series=series)
 
 
-def observed(sample: Sample, most: int = FRAMES_MOST) -> Sample:
+def observed(sample: Sample, most: int = MAX_FRAMES) -> Sample:
     """The sample with those frames of each series that have a valid pixel in it, at most `most`: the clearest.
 
     Which frames these are depends on the window. A series without any valid pixel keeps its first frame.
@@ -74,16 +76,16 @@ def observed(sample: Sample, most: int = FRAMES_MOST) -> Sample:
     return replace(sample, series=series)
 
 
-def turned(sample: Sample, turn: int) -> Sample:
-    """One of the eight flips and quarter turns of a square sample; 0 leaves it as it is.
+def dihedral(sample: Sample, symmetry: int) -> Sample:
+    """The sample after one of the `SYMMETRIES` of a square: flips and quarter turns (the dihedral group D4).
 
     Args:
-        turn: 0..7; the last two bits count quarter turns, the third mirrors.
+        symmetry: 0..7; the last two bits count quarter turns, the third mirrors. 0 leaves the sample as it is.
     """
 
     def move(array: NDArray[Number]) -> NDArray[Number]:
-        mirrored = array[..., ::-1] if turn & 4 else array
-        return np.ascontiguousarray(np.rot90(mirrored, turn & 3, axes=(-2, -1)))
+        mirrored = array[..., ::-1] if symmetry & 4 else array
+        return np.ascontiguousarray(np.rot90(mirrored, symmetry & 3, axes=(-2, -1)))
 
     series = {
         name: replace(

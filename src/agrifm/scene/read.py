@@ -20,7 +20,7 @@ from rasterio.io import DatasetReader, MemoryFile
 from rasterio.vrt import WarpedVRT
 
 from agrifm.errors import SceneError
-from agrifm.grid import Grid
+from agrifm.grid import WARP_TOLERANCE, Grid
 from agrifm.scene.access import what_is_needed
 from agrifm.scene.addresses import signing, turn_of
 from agrifm.scene.encoding import Encoding, require_file_agreement, stated_encoding
@@ -32,8 +32,6 @@ ALIGNED = 1e-3
 """Grids whose corners differ by less than this share of a pixel are one grid."""
 COARSER = 1.5
 """Down-sampling by at least this ratio averages by area; below it, bands are interpolated."""
-TOLERANCE = 1e-6
-"""Pixels that a position may be wrong by; GDAL's usual 0.125 takes the wrong neighbour of one pixel in fourteen."""
 
 
 WORDS = {Resampling.nearest: "nearest", Resampling.bilinear: "bilinear", Resampling.average: "area mean"}
@@ -185,7 +183,7 @@ def read_asset(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, no
             height=grid.shape[0],
             width=grid.shape[1],
             resampling=resampling,
-            tolerance=TOLERANCE,
+            tolerance=WARP_TOLERANCE,
             # else GDAL smooths by the ratio of window sizes, so that a pixel would depend on how tiles were cut
             XSCALE=1,
             YSCALE=1,

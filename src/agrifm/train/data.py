@@ -13,8 +13,7 @@ from agrifm.legend import Legend
 from agrifm.record import SensorRecord, SeriesKind
 from agrifm.samples.labels import Labels, read_labels
 from agrifm.samples.patches import Patches, Tiles, labelled_windows
-from agrifm.samples.split import FOLDS, Split, split_blocks
-from agrifm.train.evaluate import Unseen, unseen_blocks
+from agrifm.samples.split import FOLDS, HeldOutBlocks, Split, held_out_blocks, split_blocks
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Data:
     cube: Cube
     labels: Labels
     split: Split
-    unseen: Unseen
+    unseen: HeldOutBlocks
     sensors: tuple[SensorRecord, ...]
     tiles: Tiles
     """Interpolated, as the random forest sees them."""
@@ -76,7 +75,9 @@ def prepare(cube: Cube, labels: Labels, block: float, config: ModelConfig) -> Da
     if not len(validation):
         raise LabelError("dividing the labels: no validation block holds labels; use smaller blocks or label more")
     measured = _statistics(training, sensors)
-    return Data(cube, labels, split, unseen_blocks(labels, split), measured, tiles, network_tiles, training, validation)
+    return Data(
+        cube, labels, split, held_out_blocks(labels, split), measured, tiles, network_tiles, training, validation
+    )
 
 
 def _tiles(

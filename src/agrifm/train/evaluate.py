@@ -1,6 +1,5 @@
 """Scores on blocks that no model has seen: per pixel and per parcel, with intervals over blocks."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,9 +8,8 @@ from numpy.typing import NDArray
 from agrifm.files import finite_or_none
 from agrifm.inference.predictor import TrainedModel
 from agrifm.legend import UNLABELLED
-from agrifm.samples.labels import Labels
 from agrifm.samples.patches import Tiles, labelled_windows, read_with_margin
-from agrifm.samples.split import FOLDS, Split
+from agrifm.samples.split import HeldOutBlocks
 from agrifm.scores import (
     block_interval,
     confusion_counts,
@@ -19,32 +17,8 @@ from agrifm.scores import (
     macro_f1,
     overall_accuracy,
     paired_interval,
-    scored_classes,
 )
 from agrifm.work import progress
-
-
-@dataclass(frozen=True)
-class Unseen:
-    """The test blocks of a labelled cube, and which classes are scored there."""
-
-    label: NDArray[np.uint8]
-    """(H, W), labels of the test blocks, 255 elsewhere."""
-    block: NDArray[np.int32]
-    """(H, W), number of the block."""
-    place: NDArray[np.int32]
-    """(H, W), parcel or point, -1 none."""
-    scored: NDArray[np.bool_]
-    """(classes,)."""
-
-
-def unseen_blocks(labels: Labels, split: Split) -> Unseen:
-    """The test fold; a class is scored with at least 15 test parcels or points."""
-    numbers = labels.places["number"].to_numpy()
-    test = split.place_fold == FOLDS.index("test")
-    per_class = np.bincount(numbers[test], minlength=len(labels.legend))
-    scored = scored_classes(labels.legend, per_class.tolist())
-    return Unseen(split.label_of(labels, "test"), split.block, labels.place, scored)
 
 
 def predict_labelled(model: TrainedModel, tiles: Tiles, label: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -56,13 +30,13 @@ def predict_labelled(model: TrainedModel, tiles: Tiles, label: NDArray[np.uint8]
         for window in windows:
             sample = read_with_margin(tiles.sample, window, record.margin, tiles.cube.coarse_factor, label.shape)
             best = model.probabilities(sample).argmax(axis=0).astype(np.uint8)
-            known = np.where(sample.seen, best, np.uint8(UNLABELLED))
+            known = np.where(sample.any_valid, best, np.uint8(UNLABELLED))
             predicted[window.slices] = known[window.within(sample.window).slices]
             advance(1)
     return predicted
 
 
-def score(predicted: NDArray[np.uint8], unseen: Unseen, codes: tuple[str, ...]) -> dict[str, Any]:
+def score(predicted: NDArray[np.uint8], unseen: HeldOutBlocks, codes: tuple[str, ...]) -> dict[str, Any]:
     """Scores of predicted classes (H, W) on unseen blocks, ready for JSON; NaN becomes null."""
     classes = len(codes)
     counted = (unseen.label != UNLABELLED) & (predicted != UNLABELLED)
@@ -82,7 +56,7 @@ def score(predicted: NDArray[np.uint8], unseen: Unseen, codes: tuple[str, ...]) 
     return scores
 
 
-def compare(first: NDArray[np.uint8], second: NDArray[np.uint8], unseen: Unseen, classes: int) -> dict[str, Any]:
+def compare(first: NDArray[np.uint8], second: NDArray[np.uint8], unseen: HeldOutBlocks, classes: int) -> dict[str, Any]:
     """By how much the macro F1 of the first prediction (H, W) exceeds the second's, ready for JSON.
 
     Both are counted on the same pixels, and the interval draws the same blocks for both.
@@ -100,7 +74,7 @@ def compare(first: NDArray[np.uint8], second: NDArray[np.uint8], unseen: Unseen,
     return found
 
 
-def majority_accuracy(unseen: Unseen, training: NDArray[np.uint8], classes: int) -> float:
+def majority_accuracy(unseen: HeldOutBlocks, training: NDArray[np.uint8], classes: int) -> float:
     """Overall accuracy on the unseen blocks of the class that is most frequent in the training labels."""
     common = np.bincount(training[training != UNLABELLED], minlength=classes).argmax()
     known = unseen.label[unseen.label != UNLABELLED]
@@ -108,7 +82,7 @@ def majority_accuracy(unseen: Unseen, training: NDArray[np.uint8], classes: int)
 
 
 def _block_counts(
-    predicted: NDArray[np.uint8], unseen: Unseen, counted: NDArray[np.bool_], classes: int
+    predicted: NDArray[np.uint8], unseen: HeldOutBlocks, counted: NDArray[np.bool_], classes: int
 ) -> NDArray[np.int64]:
     """Confusion counts (block, predicted class, true class) of the counted pixels."""
     blocks, number = np.unique(unseen.block[counted], return_inverse=True)
@@ -117,7 +91,7 @@ def _block_counts(
     return per_block
 
 
-def _parcel_counts(predicted: NDArray[np.uint8], unseen: Unseen, classes: int) -> NDArray[np.int64]:
+def _parcel_counts(predicted: NDArray[np.uint8], unseen: HeldOutBlocks, classes: int) -> NDArray[np.int64]:
     """Confusion counts of parcels, each predicted as the class most of its pixels have."""
     inside = (unseen.label != UNLABELLED) & (predicted != UNLABELLED) & (unseen.place >= 0)
     parcels, number = np.unique(unseen.place[inside], return_inverse=True)

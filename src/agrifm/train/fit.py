@@ -1,11 +1,11 @@
-"""Training AgriFM on labelled patches: AdamW, warm-up and cosine, early stopping on validation macro F1, resumable.
+"""The training loop, for any network and any objective: AdamW, warm-up and cosine, early stopping, resumable.
 
 The weights kept are the latest whose validation is not clearly below the best: the schedule ends where weights are
 best, and the best of many noisy validations is mostly a lucky early one.
-Training goes in rounds of at most 50 steps. After each round the model is validated and everything needed to go on
-is written to the work directory, so a run killed at any step repeats at most one round. The order of samples, their
-flips and all random numbers follow from the seed and the round alone, so a continued run ends with the same weights,
-bit for bit, as an uninterrupted one.
+Training goes in rounds of at most `MAX_ROUND_STEPS` steps. After each round the network is validated and everything
+needed to continue is written to the work directory, so a run killed at any step repeats at most one round. The order of
+samples, their symmetries and all random numbers follow from the seed and the round alone, so a continued run ends with
+the same weights, bit for bit, as an uninterrupted one.
 """
 
 import logging
@@ -13,13 +13,12 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import lightning
 import numpy as np
@@ -27,42 +26,35 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader
 
 from agrifm.files import translate_os_errors, write_bytes
 from agrifm.inference.tensors import sensor_to_drop, tensor_batch
 from agrifm.models.batch import TensorBatch
 from agrifm.models.classifier import Classifier
-from agrifm.models.cost import first_channels
 from agrifm.models.precision import USUAL, Compute, Precision, compile_network, recompute_blocks, warn_of_precision
-from agrifm.record import SensorRecord, SeriesKind
+from agrifm.record import SensorRecord
 from agrifm.samples.patches import Patches
-from agrifm.samples.sample import Sample
-from agrifm.samples.transforms import turned
-from agrifm.scores import confusion_counts, macro_f1
-from agrifm.train.losses import cross_entropy
+from agrifm.samples.transforms import SYMMETRIES
+from agrifm.train.batches import AugmentedPatches, PrefetchLoader, RoundSampler
 from agrifm.work import progress
 
-ROUND = 50
+MAX_ROUND_STEPS = 50
 """Most steps between two validations, and most steps repeated after a kill."""
-BY_CHANCE = 0.05
-"""Validation macro F1 of one round differs from another's by this much by chance: validation blocks are few."""
 PATIENCE = 12
-"""Rounds in a row further than that below the best one after which training stops."""
+"""Rounds in a row without kept weights after which training stops."""
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises linearly."""
 FINAL_RATE = 0.01
 """The cosine ends at this share of the highest learning rate."""
 WEIGHT_DECAY = 0.01
-SMOOTHING = 0.05
-"""Of the labels: fields are mislabelled and pixels mixed now and then."""
-GRADIENT_NORM = 1.0
-"""Gradients are scaled down to this norm."""
-ONE_THREAD_WORK = 500_000
-"""Target pixels of a batch x channels of the first stage up to which a second thread costs more than it saves
+MAX_GRADIENT_NORM = 1.0
+"""Larger gradients are scaled down to this norm."""
+MAX_ONE_THREAD_WORK = 500_000
+"""Target pixels of a batch x channels of the first layer up to which a second thread costs more than it saves
 (docs/decisions/0002-waiting-threads.md)."""
 
-MIXED: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+LIGHTNING_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "float32": "32-true",
     "bfloat16": "bf16-mixed",
     "float16": "16-mixed",
@@ -70,27 +62,45 @@ MIXED: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 """Names of precisions in Lightning, which scales losses for float16."""
 
 
+class Objective(Protocol):
+    """What a network is trained for; `agrifm.train.objectives` has two.
+
+    It calls the network as `network(batch)`, in training mode for the loss and in evaluation mode for validation.
+    """
+
+    @property
+    def score_noise(self) -> float:
+        """Chance difference of the score between rounds: weights are kept up to this much below the best round."""
+
+    def loss(self, network: nn.Module, batch: TensorBatch) -> Tensor:
+        """Return the loss of a batch, a scalar with a gradient."""
+
+    def validation_sums(self, network: nn.Module, batch: TensorBatch) -> NDArray[Any]:
+        """Return numbers whose sum over all validation batches decides the score, such as confusion counts."""
+
+    def score(self, sums: NDArray[Any]) -> float:
+        """Return the validation score from the sums; higher is better, and it is finite."""
+
+
 @dataclass(frozen=True)
-class Recipe:
-    """The numbers that a training run is made of."""
+class Hyperparameters:
+    """The numbers that decide a training run."""
 
     steps: int
     batch: int
     learning_rate: float
     seed: int
-    series: SeriesKind = "interpolated"
-    """How the network sees a season."""
     sensor_dropout: float = 0.0
-    """Share of the steps in which one sensor, not the first, is left out."""
+    """Share of the steps in which one sensor, not the first, is dropped."""
 
     @property
     def round(self) -> int:
         """Steps per round."""
-        return min(ROUND, self.steps)
+        return min(MAX_ROUND_STEPS, self.steps)
 
     @property
     def rounds(self) -> int:
-        """Most rounds; the last one is full, so up to `round - 1` steps more than asked for may be made."""
+        """Most rounds; the last one is full, so up to `round - 1` steps more than `steps` may be made."""
         return math.ceil(self.steps / self.round)
 
 
@@ -101,132 +111,68 @@ class Outcome:
     steps: int
     kept_round: int
     """Round whose weights are the result."""
-    kept_macro_f1: float
+    kept_score: float
+    """Validation score of that round."""
     seconds: float
     """Training time without validation, in the part of the run that this process made."""
     waiting_share: float
     """Share of training time spent waiting for data, in the part of the run that this process made."""
 
 
-class Turned(Dataset[Sample]):
-    """Patches flipped and turned; an index is (patch, turn)."""
-
-    def __init__(self, patches: Patches) -> None:
-        self.patches = patches
-
-    def __len__(self) -> int:
-        return len(self.patches)
-
-    def __getitem__(self, index: tuple[int, int]) -> Sample:
-        patch, turn = index
-        return turned(self.patches[patch], turn)
-
-
-class RoundSampler(Sampler[tuple[int, int]]):
-    """The patches and turns of one round, decided by seed and round alone; every patch comes before any comes again."""
-
-    def __init__(self, patches: int, recipe: Recipe, turns: int) -> None:
-        self.patches, self.recipe, self.turns = patches, recipe, turns
-        self.round = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the round; Lightning calls this at its start."""
-        self.round = epoch
-
-    def __len__(self) -> int:
-        return self.recipe.round * self.recipe.batch
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        first = self.round * len(self)
-        turns = np.random.default_rng([self.recipe.seed, 1, self.round]).integers(self.turns, size=len(self))
-        shuffles: dict[int, NDArray[np.int64]] = {}
-        for position, turn in zip(range(first, first + len(self)), turns, strict=True):
-            lap, place = divmod(position, self.patches)
-            if lap not in shuffles:
-                shuffles[lap] = np.random.default_rng([self.recipe.seed, 2, lap]).permutation(self.patches)
-            yield int(shuffles[lap][place]), int(turn)
-
-
-class Ahead:
-    """The batches of a loader; while a step runs, a thread of its own makes the next one."""
-
-    def __init__(self, loader: DataLoader[Sample]) -> None:
-        self.loader = loader
-        self.sampler = loader.sampler  # Lightning tells it the round
-
-    def __len__(self) -> int:
-        return len(self.loader)
-
-    def __iter__(self) -> Iterator[TensorBatch]:
-        batches = iter(self.loader)
-        with ThreadPoolExecutor(1, thread_name_prefix="batches") as executor:
-            coming = executor.submit(next, batches, None)
-            while (batch := coming.result()) is not None:
-                coming = executor.submit(next, batches, None)
-                yield batch
-
-
-class Segmentation(lightning.LightningModule):
-    """The network, its loss, its optimiser, and validation by macro F1."""
+class TrainingModule(lightning.LightningModule):
+    """A network with its objective and optimiser, as Lightning trains it."""
 
     def __init__(
-        self, network: nn.Module, sensors: Sequence[SensorRecord], scored: NDArray[np.bool_], recipe: Recipe
+        self, network: nn.Module, objective: Objective, sensors: Sequence[str], parameters: Hyperparameters
     ) -> None:
         super().__init__()
-        self.classifier = Classifier(network, sensors, recipe.series)
-        self.scored, self.recipe = scored, recipe
-        self.counts = np.zeros((len(scored), len(scored)), np.int64)
-        self.validation_macro_f1 = float("nan")
-
-    def forward(self, batch: TensorBatch) -> Tensor:
-        """Logits (B, classes, H, W)."""
-        logits: Tensor = self.classifier(batch)
-        return logits
+        self.network, self.objective, self.sensors, self.settings = network, objective, tuple(sensors), parameters
+        self.validation_score = float("nan")
+        self._sums: NDArray[Any] | float = 0.0
 
     def training_step(self, batch: TensorBatch) -> Tensor:
-        """Loss over labelled pixels."""
-        sensors, recipe = self.classifier.sensors, self.recipe
-        dropped = sensor_to_drop(sensors, recipe.sensor_dropout, recipe.seed, self.trainer.global_step)
-        if dropped is not None:
-            batch = batch.without(dropped)
-        return cross_entropy(self(batch), batch.label, smoothing=SMOOTHING)
+        """Return the loss of a batch, in some steps without one of its sensors."""
+        step = self.trainer.global_step
+        dropped = sensor_to_drop(self.sensors, self.settings.sensor_dropout, self.settings.seed, step)
+        return self.objective.loss(self.network, batch if dropped is None else batch.without(dropped))
 
     def on_validation_epoch_start(self) -> None:
-        """Begin counting."""
-        self.counts[:] = 0
+        """Begin the sums."""
+        self._sums = 0.0
 
     def validation_step(self, batch: TensorBatch) -> None:
-        """Count labelled pixels by predicted and true class."""
-        predicted = self(batch).argmax(dim=1).cpu().numpy()
-        self.counts += confusion_counts(predicted, batch.label.cpu().numpy(), len(self.scored))
+        """Add the sums of a batch."""
+        sums = self.objective.validation_sums(self.network, batch)
+        self._sums = sums if isinstance(self._sums, float) else self._sums + sums
 
     def on_validation_epoch_end(self) -> None:
-        """Macro F1 over the scored classes that occur in the validation blocks."""
-        self.validation_macro_f1 = macro_f1(self.counts, self.scored & (self.counts.sum(axis=0) > 0))
+        """Score the round."""
+        self.validation_score = self.objective.score(np.asarray(self._sums))
 
     def configure_optimizers(self) -> Any:
         """AdamW; linear warm-up, then cosine, per step."""
-        optimiser = torch.optim.AdamW(self.parameters(), self.recipe.learning_rate, weight_decay=WEIGHT_DECAY)
-        total = self.recipe.rounds * self.recipe.round
+        rate = self.settings.learning_rate
+        optimiser = torch.optim.AdamW(self.network.parameters(), rate, weight_decay=WEIGHT_DECAY)
+        total = self.settings.rounds * self.settings.round
         warm = max(1, round(WARM_UP * total))
 
-        def rate(step: int) -> float:
+        def factor(step: int) -> float:
             if step < warm:
                 return (step + 1) / warm
             share = (step - warm) / max(1, total - warm)
             return FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * share))
 
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 class Rounds(Callback):
-    """Seeds each round, keeps weights, stops early, writes checkpoints, counts the time spent waiting."""
+    """Seed each step, keep weights, stop early, write checkpoints, measure the time spent waiting."""
 
-    def __init__(self, work: Path, recipe: Recipe, advance: Callable[[int], None]) -> None:
-        self.work, self.recipe, self.advance = work, recipe, advance
-        self.best, self.done, self.stopped = -1.0, 0, False
-        self.kept_score, self.kept_round = -1.0, -1
+    def __init__(self, work: Path, parameters: Hyperparameters, advance: Callable[[int], None]) -> None:
+        self.work, self.settings, self.advance = work, parameters, advance
+        self.best, self.done, self.stopped = -math.inf, 0, False
+        self.kept_score, self.kept_round = -math.inf, -1
         self.waited = self.worked = 0.0
         self._mark = 0.0
 
@@ -240,9 +186,9 @@ class Rounds(Callback):
         self.kept_score, self.kept_round = state_dict["kept_score"], state_dict["kept_round"]
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """A run that had stopped stays stopped."""
+        """A run that had stopped early stays stopped."""
         trainer.should_stop = self.stopped
-        self.advance(self.done * self.recipe.round)
+        self.advance(self.done * self.settings.round)
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Waiting for data begins."""
@@ -250,7 +196,8 @@ class Rounds(Callback):
 
     def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         """Waiting for data ends; the random numbers of a step follow from the seed and the step."""
-        torch.manual_seed(int(np.random.SeedSequence([self.recipe.seed, trainer.global_step]).generate_state(1)[0]))
+        # A generator's state would have to be saved with each checkpoint; a seed per step needs none.
+        torch.manual_seed(int(np.random.SeedSequence([self.settings.seed, trainer.global_step]).generate_state(1)[0]))
         now = time.perf_counter()
         self.waited, self._mark = self.waited + now - self._mark, now
 
@@ -262,17 +209,16 @@ class Rounds(Callback):
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Keep the weights unless they are clearly below the best; decide whether to stop."""
-        assert isinstance(pl_module, Segmentation)
-        score = pl_module.validation_macro_f1
-        score = 0.0 if math.isnan(score) else score  # no scored class in the validation blocks
+        assert isinstance(pl_module, TrainingModule)
+        score = pl_module.validation_score
         self.best = max(self.best, score)
-        if score >= self.best - BY_CHANCE or self.kept_round < 0:
+        if score >= self.best - pl_module.objective.score_noise or self.kept_round < 0:
             self.kept_score, self.kept_round = score, self.done
-            _save(self.work / "kept.pt", pl_module.classifier.network.state_dict())
+            _save(self.work / "kept.pt", pl_module.network.state_dict())
         self.stopped = self.done - self.kept_round >= PATIENCE
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Write the checkpoint; this runs after validation."""
+        """Write the checkpoint; Lightning calls this after validation."""
         self.done += 1
         trainer.should_stop = self.stopped
         aside = self.work / "last.ckpt.partial"
@@ -286,62 +232,56 @@ def _save(path: Path, content: object) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def finetune(
+def fit(
     network: nn.Module,
+    objective: Objective,
     sensors: Sequence[SensorRecord],
-    scored: NDArray[np.bool_],
     training: Patches,
     validation: Patches,
-    recipe: Recipe,
+    parameters: Hyperparameters,
     work: Path,
     compute: Compute = USUAL,
-    name: str = "agrifm",
+    channels: int = 0,
+    name: str = "network",
 ) -> Outcome:
-    """Train `network` in place, from the last checkpoint in `work` where there is one; ends with the weights kept.
+    """Train `network` in place, from the last checkpoint in `work` if there is one; it ends with the weights kept.
 
     Args:
-        scored: (classes,), which classes the validation macro F1 counts.
-        work: directory for checkpoints; its caller removes it.
+        network: takes a `TensorBatch` in the units of the products, as `agrifm.models.classifier.Classifier` does.
+        sensors: what the patches hold, with the statistics of the network's record.
+        work: directory for checkpoints; the caller removes it.
         compute: how the network computes; if it is compiled, stochastic depth draws other random numbers.
+        channels: numbers per target pixel that the first layer makes (`agrifm.models.cost.first_channels`); with
+            little work in a batch one thread is faster than several. 0 leaves the threads as they are.
         name: of the model, for messages and the progress bar.
 
     Raises:
-        ModelError: a sample is not what the network takes, the device does not compute in that precision, or there is
-            nothing to compile with.
+        ModelError: a sample does not fit the sensors, the device cannot compute in that precision, or PyTorch cannot
+            compile.
         OutputError: a checkpoint cannot be written.
     """
     warn_of_precision(compute.precision, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     if compute.recompute:
         recompute_blocks(network)
-    if compute.compiled:
-        compile_network(network)
+    if compute.compiled:  # the normalisation before it is cheap, and changes its input in place
+        compile_network(network.network if isinstance(network, Classifier) else network)
     work.mkdir(parents=True, exist_ok=True)
-    module = Segmentation(network, sensors, scored, recipe)
-    square = {(window.height == window.width) for window in training.windows} == {True}
-    sampler = RoundSampler(len(training), recipe, 8 if square else 1)
-    usable = partial(tensor_batch, sensors=sensors)
-    train_loader = Ahead(DataLoader(Turned(training), recipe.batch, sampler=sampler, collate_fn=usable))
-    validation_loader = DataLoader(
-        Turned(validation),
-        recipe.batch,
-        sampler=[(number, 0) for number in range(len(validation))],
-        collate_fn=usable,
-    )
-    config: Any = network.config
+    module = TrainingModule(network, objective, [sensor.sensor for sensor in sensors], parameters)
+    loaders = _loaders(sensors, training, validation, parameters)
     last = work / "last.ckpt"
     largest = max(window.height * window.width for window in training.windows)
     with (
         translate_os_errors(f"training {name}"),
         _quiet(),
-        _threads(recipe.batch * largest * first_channels(config)),
-        progress(f"train {name} (steps)", recipe.rounds * recipe.round) as advance,
+        _threads(parameters.batch * largest * channels),
+        progress(f"train {name} (steps)", parameters.rounds * parameters.round) as advance,
     ):
-        rounds = Rounds(work, recipe, advance)
+        rounds = Rounds(work, parameters, advance)
         trainer = lightning.Trainer(
-            max_epochs=recipe.rounds,
+            max_epochs=parameters.rounds,
             devices=1,
-            precision=MIXED[compute.precision],
-            gradient_clip_val=GRADIENT_NORM,
+            precision=LIGHTNING_PRECISION[compute.precision],
+            gradient_clip_val=MAX_GRADIENT_NORM,
             callbacks=[rounds],
             logger=False,
             enable_checkpointing=False,
@@ -349,26 +289,39 @@ def finetune(
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
-        trainer.fit(
-            module, train_loader, validation_loader, ckpt_path=last if last.exists() else None, weights_only=True
-        )
+        trainer.fit(module, *loaders, ckpt_path=last if last.exists() else None, weights_only=True)
     network.load_state_dict(torch.load(work / "kept.pt", weights_only=True))
     network.eval()
     total = rounds.waited + rounds.worked
     return Outcome(
-        steps=rounds.done * recipe.round,
+        steps=rounds.done * parameters.round,
         kept_round=rounds.kept_round,
-        kept_macro_f1=rounds.kept_score,
+        kept_score=rounds.kept_score,
         seconds=total,
         waiting_share=rounds.waited / total if total else 0.0,
     )
 
 
+def _loaders(
+    sensors: Sequence[SensorRecord], training: Patches, validation: Patches, parameters: Hyperparameters
+) -> tuple[PrefetchLoader, DataLoader[Any]]:
+    """Batches of training, in rounds, and of validation, in order and as they are."""
+    square = all(window.height == window.width for window in training.windows)
+    samples = parameters.round * parameters.batch
+    sampler = RoundSampler(len(training), samples, parameters.seed, SYMMETRIES if square else 1)
+    collate = partial(tensor_batch, sensors=sensors)
+    in_order = [(patch, 0) for patch in range(len(validation))]
+    return (
+        PrefetchLoader(DataLoader(AugmentedPatches(training), parameters.batch, sampler=sampler, collate_fn=collate)),
+        DataLoader(AugmentedPatches(validation), parameters.batch, sampler=in_order, collate_fn=collate),
+    )
+
+
 @contextmanager
 def _threads(work: int) -> Iterator[None]:
-    """As many threads as pay for batches of this size."""
+    """Compute in one thread where a batch is too small for several; 0 = unknown."""
     usual = torch.get_num_threads()
-    torch.set_num_threads(1 if work <= ONE_THREAD_WORK else usual)
+    torch.set_num_threads(1 if 0 < work <= MAX_ONE_THREAD_WORK else usual)
     try:
         yield
     finally:
@@ -377,7 +330,7 @@ def _threads(work: int) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Lightning's advice that the user cannot act on is not shown."""
+    """Hide those of Lightning's notes that the user cannot act on."""
     with warnings.catch_warnings():
         logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
         for advice in (

@@ -23,7 +23,7 @@ BY_BAND = ("patch_emd.proj.weight", "patch_emd.code.bands.weight")
 """Tensors of a source (width, bands, …)."""
 
 
-def starting_network(
+def initial_network(
     weights: Path | None, config: AgriFMConfig, sensors: Sequence[SensorInput]
 ) -> tuple[AgriFM, dict[str, Any]]:
     """The network that training starts with, and what its record says of the start.

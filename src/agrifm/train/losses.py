@@ -1,17 +1,33 @@
-"""What training minimises. Shape letters: B samples, K classes, H W rows and columns."""
+"""The losses that training minimises, for classes and for every other task.
 
+Every loss is a mean over what is known, weighted where `known` holds weights; it is exactly 0, with a gradient of
+exactly 0, where nothing is known. Predictions and targets that are unknown may hold anything, NaN included. The losses
+of other tasks than classes are computed in float32.
+
+Shape letters: B samples, K classes or numbers, H W rows and columns, h w coarse pixels, N quantities, P parcels.
+"""
+
+from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
-IGNORE = 255
+from agrifm.legend import UNLABELLED
+
+FALSE_BOUNDARY, MISSED_BOUNDARY = 0.3, 0.7
+"""What a false and a missed boundary pixel count in the Tversky index (Salehi et al. 2017)."""
+DISTANCE_KNEE = 0.1
+"""Errors of the distance (0..1) up to which they are squared."""
+REGRESSION_KNEE = 1.0
+"""Errors in standard deviations up to which they are squared."""
 
 
 def cross_entropy(
     logits_BKHW: Tensor,
     label_BHW: Tensor,
-    ignore: int = IGNORE,
+    ignore: int = UNLABELLED,
     reduction: Literal["labelled", "reference"] = "labelled",
     smoothing: float = 0.0,
 ) -> Tensor:
@@ -31,3 +47,149 @@ def cross_entropy(
     if reduction == "reference":
         return total / label_BHW.numel()
     return total / (label_BHW != ignore).sum().clamp(min=1)
+
+
+def fractions_loss(
+    fractions_BKhw: Tensor,
+    target_BKhw: Tensor,
+    known_Bhw: Tensor,
+    kind: Literal["l1", "cross_entropy"] = "l1",
+) -> Tensor:
+    """Error of the shares of classes in coarse pixels.
+
+    Args:
+        fractions_BKhw: estimated shares, 0..1.
+        target_BKhw: true shares; a pixel with a share that is not finite is unknown.
+        known_Bhw: True where known, or a weight, such as the share of the coarse pixel that is labelled.
+        kind: `l1`, the mean absolute difference over classes, with which AgriFM was pretrained; or `cross_entropy`
+            in nats, which at its best is not 0 but the entropy of the true shares.
+    """
+    found, truth, weight_Bhw = _known_only(fractions_BKhw, target_BKhw, known_Bhw)
+    if kind == "l1":
+        each_Bhw = (found - truth).abs().mean(dim=1)
+    else:
+        each_Bhw = -(truth * found.clamp(min=torch.finfo(found.dtype).tiny).log()).sum(dim=1)
+    return _mean(each_Bhw, weight_Bhw)
+
+
+def boundary_loss(
+    logit_BHW: Tensor, target_BHW: Tensor, known_BHW: Tensor, positive_weight: float = 2.0, overlap: float = 1.0
+) -> Tensor:
+    """Binary cross-entropy in nats, plus what the Tversky index of all known pixels lacks of 1.
+
+    Args:
+        logit_BHW: score of being a boundary.
+        target_BHW: 1 on a boundary, 0 elsewhere.
+        known_BHW: True where known, or a weight.
+        positive_weight: how much the cross-entropy of a boundary pixel counts beside another pixel's.
+        overlap: weight of the second term; the index counts thin lines as wholes, whatever they cover.
+    """
+    logit, truth, weight = _known_only(logit_BHW, target_BHW, known_BHW)
+    entropy = functional.binary_cross_entropy_with_logits(
+        logit, truth, reduction="none", pos_weight=logit.new_tensor(positive_weight)
+    )
+    found = logit.sigmoid()
+    hit = (weight * found * truth).sum()
+    false = (weight * found * (1 - truth)).sum()
+    missed = (weight * (1 - found) * truth).sum()
+    # one pixel more that was hit: defined, and sloped, where no boundary is known
+    index = (hit + 1) / (hit + FALSE_BOUNDARY * false + MISSED_BOUNDARY * missed + 1)
+    return _mean(entropy, weight) + overlap * (1 - index)
+
+
+def distance_loss(distance_BHW: Tensor, target_BHW: Tensor, extent_BHW: Tensor, known_BHW: Tensor) -> Tensor:
+    """Smooth L1 of the distance to the field's edge, inside fields.
+
+    Args:
+        distance_BHW: estimate, 0..1.
+        target_BHW: truth, 0..1.
+        extent_BHW: 1 or True inside fields.
+        known_BHW: True where known, or a weight.
+    """
+    found, truth, weight = _known_only(distance_BHW, target_BHW, known_BHW * (extent_BHW > 0))
+    return _mean(functional.smooth_l1_loss(found, truth, reduction="none", beta=DISTANCE_KNEE), weight)
+
+
+def extent_loss(logit_BHW: Tensor, target_BHW: Tensor, known_BHW: Tensor) -> Tensor:
+    """Binary cross-entropy in nats of being inside a field (target 1) or not (0)."""
+    logit, truth, weight = _known_only(logit_BHW, target_BHW, known_BHW)
+    return _mean(functional.binary_cross_entropy_with_logits(logit, truth, reduction="none"), weight)
+
+
+def boundaries_loss(maps_B3HW: Tensor, target_B3HW: Tensor, known_BHW: Tensor, positive_weight: float = 2.0) -> Tensor:
+    """Sum of the losses of boundary, distance and extent.
+
+    Args:
+        maps_B3HW: boundary logit, distance, extent logit, as the head for boundaries gives them.
+        target_B3HW: boundary, distance, extent, as `agrifm.samples.targets.field_targets` makes them.
+        known_BHW: True where known, or a weight.
+        positive_weight: as in `boundary_loss`.
+    """
+    boundary, distance, extent = maps_B3HW.unbind(dim=1)
+    true_boundary, true_distance, true_extent = target_B3HW.unbind(dim=1)
+    return (
+        boundary_loss(boundary, true_boundary, known_BHW, positive_weight)
+        + distance_loss(distance, true_distance, true_extent, known_BHW)
+        + extent_loss(extent, true_extent, known_BHW)
+    )
+
+
+def regression_loss(estimate: Tensor, target: Tensor, known: Tensor, std: Sequence[float]) -> Tensor:
+    """Huber loss of errors in standard deviations; or, where log-variances are estimated too, the likelihood.
+
+    With log-variances v it is the mean of (v + error² / exp v) / 2: the negative logarithm of the Gaussian density,
+    without its constant.
+
+    Args:
+        estimate: per pixel (B, N, H, W) or per parcel (P, N), in the unit of each quantity; or (B, 2 N, H, W) and
+            (P, 2 N) with the log-variances after the quantities.
+        target: (B, N, H, W) or (P, N), in the unit of each quantity; what is not finite is unknown.
+        known: of the target's shape, or one that broadcasts to it: True where known, or a weight, such as the area of
+            a parcel.
+        std: (N,) of each quantity, in its unit.
+    """
+    assert estimate.shape[1] in (len(std), 2 * len(std)), "as many channels as quantities, or twice as many"
+    weight = torch.where(target.isfinite(), known, 0).float()
+    unit = weight.new_tensor(std).reshape(1, -1, *[1] * (target.ndim - 2))
+    value, log_variance = estimate[:, : len(std)], estimate[:, len(std) :]
+    error = _where(weight, value) / unit - _where(weight, target) / unit
+    if not log_variance.shape[1]:
+        none = torch.zeros_like(error)
+        return _mean(functional.huber_loss(error, none, reduction="none", delta=REGRESSION_KNEE), weight)
+    spread = _where(weight, log_variance)
+    return _mean((spread + error.square() * torch.exp(-spread)) / 2, weight)
+
+
+def embedding_loss(embedding_BKHW: Tensor, target_BKHW: Tensor, known_BHW: Tensor) -> Tensor:
+    """1 - cosine of the angle between vectors: 0 where they agree in direction, 2 where they are opposed.
+
+    Args:
+        embedding_BKHW: estimate; of any length.
+        target_BKHW: as from a teacher, which is not trained by this; a pixel with a number not finite is unknown.
+        known_BHW: True where known, or a weight.
+    """
+    found, truth, weight = _known_only(embedding_BKHW, target_BKHW.detach(), known_BHW)
+    cosine = (functional.normalize(found, dim=1) * functional.normalize(truth, dim=1)).sum(dim=1)
+    return _mean(1 - cosine, weight)
+
+
+def _known_only(found: Tensor, truth: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Both with 0 where unknown, and weights without the channel axis 1 where the others have one."""
+    assert found.shape == truth.shape, "prediction and target have one shape"
+    finite = truth.isfinite()
+    each = finite if truth.ndim == known.ndim else finite.all(dim=1)
+    weight = torch.where(each, known, 0).float()
+    along = weight if truth.ndim == known.ndim else weight[:, None]
+    return _where(along, found), _where(along, truth), weight
+
+
+def _where(weight: Tensor, x: Tensor) -> Tensor:
+    """x where the weight is not 0, else 0: nothing unknown, not even NaN, reaches a value or a gradient."""
+    return torch.where(weight > 0, x, 0).float()
+
+
+def _mean(each: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean; 0 where all weights are."""
+    assert each.shape == weight.shape, "`known` has an entry per element"
+    total = weight.sum()
+    return (each * weight).sum() / torch.where(total > 0, total, 1)

@@ -1,8 +1,6 @@
 """`agrifm train`: a cube and labels to models with records, scored side by side on blocks that none has seen."""
 
 import hashlib
-import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import combinations
@@ -24,6 +22,7 @@ from agrifm.samples.split import FOLDS
 from agrifm.stac import write_model_item
 from agrifm.train.data import Data, prepare, project_labels
 from agrifm.train.evaluate import compare, majority_accuracy, predict_labelled, score
+from agrifm.work import Resumable, fingerprint
 
 SCORES = "scores.json"
 TRAINING_DATA = "training.gpkg"
@@ -139,10 +138,13 @@ def _train_network(data: Data, config: ModelConfig, name: str, path: Path, compu
             f"training {name}: it needs PyTorch, which is not installed; pip install 'agrifm[deep]'"
         ) from error
     from agrifm.models.agrifm.network import AgriFMConfig
+    from agrifm.models.classifier import Classifier
+    from agrifm.models.cost import first_channels
     from agrifm.models.family import FAMILIES
     from agrifm.models.weights.file import save_model
-    from agrifm.train.fit import Recipe, finetune
-    from agrifm.train.initialise import starting_network
+    from agrifm.train.fit import Hyperparameters, fit
+    from agrifm.train.initialise import initial_network
+    from agrifm.train.objectives import Classification
 
     classes, days = len(data.labels.legend), data.cube.season.days
     family = FAMILIES[name]
@@ -150,37 +152,39 @@ def _train_network(data: Data, config: ModelConfig, name: str, path: Path, compu
     torch.manual_seed(config.seed)
     network: Any
     if isinstance(architecture, AgriFMConfig):
-        network, start = starting_network(config.weights, architecture, data.sensors)
+        network, start = initial_network(config.weights, architecture, data.sensors)
     else:
         network, start = family.network(architecture), {}
     record = _record(data, config, name, network.config.model_dump(mode="json"), "torch", "lightning")
     otherwise = {} if compute == USUAL else {"computed": asdict(compute)}
     record = record.model_copy(update={**_series(data, config), "training": {**record.training, **start, **otherwise}})
-    fingerprint = _fingerprint(record, config, data)
-    if path.exists() and load_record(path).training.get("fingerprint") == fingerprint:
+    digest = _fingerprint(record, config, data)
+    if path.exists() and load_record(path).training.get("fingerprint") == digest:
         return load_model(path)
     _require_memory(name, network.config, data, config, compute.recompute)
-    work = _work_directory(path, fingerprint)
-    recipe = Recipe(config.steps, config.batch, config.learning_rate, config.seed, config.series, config.sensor_dropout)
-    scored = np.array([entry.scored for entry in data.labels.legend.classes])
-    outcome = finetune(
-        network,
+    work = Resumable(path.with_name(f"{path.stem}.partial"), digest)
+    if not work.begun:
+        with translate_os_errors(f"training {path}"):
+            work.begin()
+    outcome = fit(
+        Classifier(network, data.sensors, config.series),
+        Classification(np.array([entry.scored for entry in data.labels.legend.classes])),
         data.sensors,
-        scored,
         data.training,
         data.validation,
-        recipe,
-        work,
+        Hyperparameters(config.steps, config.batch, config.learning_rate, config.seed, config.sensor_dropout),
+        work.scratch,
         compute,
+        first_channels(network.config),
         name,
     )
     training = {
         **record.training,
         "preset": config.preset,
-        "fingerprint": fingerprint,
+        "fingerprint": digest,
         "steps": outcome.steps,
         "kept_round": outcome.kept_round,
-        "validation_macro_f1": round(outcome.kept_macro_f1, 6),
+        "validation_macro_f1": round(outcome.kept_score, 6),
     }
     record = record.model_copy(update={"training": training})
     save_model(path, network, record)
@@ -188,7 +192,7 @@ def _train_network(data: Data, config: ModelConfig, name: str, path: Path, compu
     write_json(path.with_suffix(".timing.json"), timing)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     write_model_item(path, record, parameters, path.parent / TRAINING_DATA)
-    shutil.rmtree(work)
+    work.remove()
     return load_model(path)
 
 
@@ -229,19 +233,7 @@ def _fingerprint(record: ModelRecord, config: ModelConfig, data: Data) -> str:
         hashlib.sha256(data.training.label.tobytes()).hexdigest(),
         hashlib.sha256(data.validation.label.tobytes()).hexdigest(),
     ]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
-def _work_directory(path: Path, fingerprint: str) -> Path:
-    """Where checkpoints of this very run are kept; those of another run are removed."""
-    work = path.with_name(f"{path.stem}.partial")
-    plan = work / "plan.json"
-    if not plan.exists() or json.loads(plan.read_text(encoding="utf-8")) != fingerprint:
-        shutil.rmtree(work, ignore_errors=True)
-        with translate_os_errors(f"training {path}"):
-            work.mkdir(parents=True)
-            write_json(plan, fingerprint)
-    return work
+    return fingerprint(content)
 
 
 def _write_training_data(data: Data, path: Path) -> None:

@@ -22,9 +22,9 @@ from agrifm.models.agrifm.tasks import (
 from agrifm.models.agrifm.timeseries import ObservedSeries
 from agrifm.models.agrifm.window_partition import Triple
 from agrifm.samples.targets import class_fractions, field_targets
-from agrifm.train.losses import cross_entropy
-from agrifm.train.task_losses import (
+from agrifm.train.losses import (
     boundary_loss,
+    cross_entropy,
     distance_loss,
     embedding_loss,
     extent_loss,

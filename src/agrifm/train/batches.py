@@ -1,0 +1,79 @@
+"""Batches of training: patches in the order of a round, flipped and turned, made while the step before runs."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from agrifm.models.batch import TensorBatch
+from agrifm.samples.patches import Patches
+from agrifm.samples.sample import Sample
+from agrifm.samples.transforms import SYMMETRIES, dihedral
+
+
+class AugmentedPatches(Dataset[Sample]):
+    """Patches flipped and turned; an index is (patch, symmetry), where symmetry 0 leaves the patch as it is."""
+
+    def __init__(self, patches: Patches) -> None:
+        self.patches = patches
+
+    def __len__(self) -> int:
+        return len(self.patches)
+
+    def __getitem__(self, index: tuple[int, int]) -> Sample:
+        patch, symmetry = index
+        return dihedral(self.patches[patch], symmetry)
+
+
+class RoundSampler(Sampler[tuple[int, int]]):
+    """The patches and symmetries of a round, decided by seed and round; a patch comes again only after all others.
+
+    Args:
+        patches: number of patches.
+        samples: number of samples in a round.
+        symmetries: number of symmetries to draw from: `SYMMETRIES` for square patches, else 1.
+    """
+
+    def __init__(self, patches: int, samples: int, seed: int, symmetries: int = SYMMETRIES) -> None:
+        self.patches, self.samples, self.seed, self.symmetries = patches, samples, seed, symmetries
+        self.round = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the round; Lightning calls this at the start of each."""
+        self.round = epoch
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        first = self.round * self.samples
+        symmetries = np.random.default_rng([self.seed, 1, self.round]).integers(self.symmetries, size=self.samples)
+        shuffles: dict[int, NDArray[np.int64]] = {}
+        for position, symmetry in zip(range(first, first + self.samples), symmetries, strict=True):
+            # A lap goes through all patches once; it may begin in one round and end in another.
+            lap, index = divmod(position, self.patches)
+            if lap not in shuffles:
+                shuffles[lap] = np.random.default_rng([self.seed, 2, lap]).permutation(self.patches)
+            yield int(shuffles[lap][index]), int(symmetry)
+
+
+class PrefetchLoader:
+    """The batches of a loader; a thread makes the next batch while the current one is used."""
+
+    def __init__(self, loader: DataLoader[Sample]) -> None:
+        self.loader = loader
+        self.sampler = loader.sampler  # Lightning calls its `set_epoch`
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[TensorBatch]:
+        batches = iter(self.loader)
+        # A thread and not a process: the patches are kept in memory, and NumPy works without Python's lock.
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as executor:
+            coming = executor.submit(next, batches, None)
+            while (batch := coming.result()) is not None:
+                coming = executor.submit(next, batches, None)
+                yield batch

@@ -74,5 +74,10 @@ def test_probabilities_of_a_filled_series_are_those_of_the_series(files: tuple[P
     assert len(sample.series["sentinel-2"].date) == 3
     assert np.abs(graph.probabilities(sample) - network.probabilities(sample)).max() <= 1e-4
     small = read_patch(cube, Window(0, 0, 48, 24), SENSORS[:1], steps, "observed")
-    with pytest.raises(ModelError, match="map with windows of 48 pixels"):
+    with pytest.raises(ModelError, match="48 pixels") as caught:
         graph.probabilities(small)
+    assert caught.value.facts["input"] == "sentinel-2.image"
+    longer = read_patch(cube, Window(0, 48, 48, 48), SENSORS[:1], cube.season.steps(5), "interpolated")
+    with pytest.raises(ModelError, match="`--frames`") as caught:
+        graph.probabilities(longer)
+    assert caught.value.facts == {"sensor": "sentinel-2", "frames": 5}

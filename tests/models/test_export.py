@@ -47,9 +47,7 @@ def composites(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("samples", [1, 3])
-def test_onnxruntime_gives_what_pytorch_gives_on_inputs_it_was_not_traced_with(
-    composites: tuple[Path, Path], samples: int
-) -> None:
+def test_onnxruntime_agrees_with_pytorch_on_inputs_not_traced_with(composites: tuple[Path, Path], samples: int) -> None:
     model, out = composites
     inputs = example_inputs(read_export_record(out), samples, seed=7 + samples)
     wanted = expected(model, inputs)
@@ -100,13 +98,13 @@ def test_the_record_is_read_without_pytorch(composites: tuple[Path, Path]) -> No
     assert done.stdout.split() == [str(SIDE), "False"]
 
 
-def test_a_pt2_file_gives_what_pytorch_gives_without_a_sensor_that_may_be_absent(tmp_path: Path) -> None:
+def test_a_pt2_file_without_an_optional_sensor_agrees_with_pytorch(tmp_path: Path) -> None:
     model, out = save_network(tmp_path / "agrifm.safetensors", "interpolated"), tmp_path / "agrifm.pt2"
     lines = export(model, out, without=["landsat"])
-    assert "goes without landsat" in lines
+    assert "without landsat" in lines
     record = read_export_record(out)
     assert [note.name for note in record.inputs] == ["sentinel-2.image", "sentinel-2.valid"]
-    assert record.standing_in.absent_sensors == ()
+    assert record.effective_record.absent_sensors == ()
     inputs = example_inputs(record, 3, seed=5)
     found = torch.export.load(out).module()(inputs).detach().numpy()
     assert np.abs(found - expected(model, inputs)).max() <= 1e-4
@@ -128,23 +126,23 @@ TASK = {"tasks": {"yield": {"task": "embedding", "size": 4}}}
 
 
 @pytest.mark.parametrize(
-    ("kind", "changes", "arguments", "sentence"),
+    ("kind", "changes", "arguments", "fact"),
     [
-        ("interpolated", TASK, {}, "it also gives yield (embedding)"),
-        ("interpolated", {}, {"without": ["modis"]}, "cannot go without 'modis'"),
-        ("interpolated", {}, {"without": ["sentinel-2"]}, "cannot go without 'sentinel-2'"),
-        ("interpolated", {}, {"side": 25}, "no whole number of pixels of landsat"),
-        ("interpolated", {}, {"frames": 5}, "have 4 frames, not 5"),
-        ("observed", {}, {}, "give `--frames`"),
+        ("interpolated", TASK, {}, "yield (embedding)"),
+        ("interpolated", {}, {"without": ["modis"]}, "'modis'"),
+        ("interpolated", {}, {"without": ["sentinel-2"]}, "'sentinel-2'"),
+        ("interpolated", {}, {"side": 25}, "pixels of landsat"),
+        ("interpolated", {}, {"frames": 5}, "4 frames, not 5"),
+        ("observed", {}, {}, "`--frames`"),
     ],
 )
 def test_what_cannot_be_exported_is_one_sentence(
-    tmp_path: Path, kind: SeriesKind, changes: dict[str, Any], arguments: dict[str, Any], sentence: str
+    tmp_path: Path, kind: SeriesKind, changes: dict[str, Any], arguments: dict[str, Any], fact: str
 ) -> None:
     model, out = save_network(tmp_path / "agrifm.safetensors", kind, **changes), tmp_path / "agrifm.onnx"
     with pytest.raises(ModelError) as caught:
         export(model, out, **arguments)
-    assert sentence in str(caught.value)
+    assert fact in str(caught.value)
     assert "\n" not in str(caught.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["agrifm.safetensors"]
 
@@ -157,7 +155,7 @@ def test_a_network_that_the_exporter_does_not_take_is_one_sentence(
 
     model = save_network(tmp_path / "agrifm.safetensors", "interpolated")
     monkeypatch.setattr(torch.export, "export", refuse)
-    with pytest.raises(ModelError, match="PyTorch cannot export it \\(constraint violated\\)"):
+    with pytest.raises(ModelError, match="constraint violated"):
         export(model, tmp_path / "agrifm.pt2")
     assert not (tmp_path / "agrifm.pt2").exists()
 
@@ -170,7 +168,7 @@ def test_a_missing_package_is_named_with_the_extra_that_has_it(tmp_path: Path, m
     ):
         with monkeypatch.context() as context:
             context.setitem(sys.modules, package, None)
-            with pytest.raises(ModelError, match=rf"{package}, which is not installed; pip install 'agrifm\[export\]'"):
+            with pytest.raises(ModelError, match=rf"{package}, .*agrifm\[export\]"):
                 call()
 
 
@@ -186,20 +184,20 @@ def test_files_that_are_not_ours_are_one_sentence(
     (tmp_path / "damaged.pt2").write_bytes(b"no archive")
     with zipfile.ZipFile(tmp_path / "stranger.pt2", "w") as archive:
         archive.writestr("stranger/data/extra/notes", "none of ours")
-    for name, sentence in (
-        ("stranger.onnx", "it has no record of agrifm"),
-        ("empty.onnx", "its record is unusable"),
-        ("damaged.onnx", "onnxruntime cannot read it"),
-        ("absent.onnx", "there is no such file"),
+    for name, fact in (
+        ("stranger.onnx", "no record"),
+        ("empty.onnx", "record is unusable"),
+        ("damaged.onnx", "onnxruntime"),
+        ("absent.onnx", "does not exist"),
         ("damaged.pt2", "not a zip file"),
-        ("stranger.pt2", "it has no record of agrifm"),
+        ("stranger.pt2", "no record"),
         ("absent.pt2", "No such file"),
-        ("agrifm.txt", "ends in neither .onnx nor .pt2"),
+        ("agrifm.txt", ".onnx or .pt2"),
     ):
-        with pytest.raises(ModelError, match=sentence) as caught:
+        with pytest.raises(ModelError, match=fact) as caught:
             read_export_record(tmp_path / name)
         assert "\n" not in str(caught.value)
     assert main(["model", "export", str(tmp_path / "forest.skops"), str(tmp_path / "forest.onnx")]) == 2
-    assert "only networks (.safetensors) can be exported" in capsys.readouterr().err
+    assert ".safetensors" in capsys.readouterr().err
     assert main(["model", "export", str(tmp_path / "a.safetensors"), str(tmp_path / "a.tflite")]) == 2
-    assert "ends in neither .onnx nor .pt2" in capsys.readouterr().err
+    assert ".onnx or .pt2" in capsys.readouterr().err

@@ -1,6 +1,6 @@
-"""An exported network as a trained model: what mapping takes, by onnxruntime and without PyTorch."""
+"""Exported networks in onnxruntime, without PyTorch: they predict samples as other trained models do."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.errors import ModelError
-from agrifm.models.export_record import ExportRecord, record_of, start_session
+from agrifm.models.export_record import ExportRecord, session_record, start_session
 from agrifm.record import ModelRecord
-from agrifm.samples.sample import Batch, Sample, collate
+from agrifm.samples.sample import Sample, collate
 from agrifm.samples.validate import require_usable
 
 
@@ -21,87 +21,75 @@ class ExportedModel:
 
     exported: ExportRecord
     session: Any
-    """Of onnxruntime."""
+    """Session of onnxruntime."""
 
     @property
     def record(self) -> ModelRecord:
-        """What the graph expects; sensors that it goes without are none of it."""
-        return self.exported.standing_in
+        """What the graph expects, excluding the sensors that it was exported without."""
+        return self.exported.effective_record
 
     def probabilities(self, sample: Sample) -> NDArray[np.float32]:
-        """Class probabilities (classes, H, W) of a sample prepared as the record says (`series`).
+        """Return class probabilities (classes, H, W) of a sample prepared as the record says (`series`).
 
         Raises:
-            ModelError: the sample is not what the graph takes.
+            ModelError: the sample does not fit the graph.
         """
         require_usable(sample, self.exported.sensors)
-        inputs = graph_inputs(collate([sample]), self.exported, f"window {sample.window}")
-        found: NDArray[np.float32] = self.session.run(None, inputs)[0][0]
-        return found
+        probabilities: NDArray[np.float32] = self.session.run(None, graph_inputs([sample], self.exported))[0][0]
+        return probabilities
 
 
 def open_exported(path: Path, threads: int = 0) -> ExportedModel:
     """Open an exported network (.onnx).
 
     Args:
-        threads: that it computes with; 0 = as many as there are cores.
+        threads: used to compute; 0 uses all cores.
 
     Raises:
         ModelError: the file is unusable, or `onnxruntime` is not installed.
     """
     session = start_session(path, threads)
-    return ExportedModel(record_of(session, path), session)
+    return ExportedModel(session_record(session, path), session)
 
 
-def graph_inputs(batch: Batch, exported: ExportRecord, what: str) -> dict[str, NDArray[Any]]:
-    """The arrays that a graph takes, by name.
+def graph_inputs(samples: Sequence[Sample], exported: ExportRecord) -> dict[str, NDArray[Any]]:
+    """Return the input arrays of a graph by name.
 
     Args:
-        batch: series as the model's record says; observed ones of at most the graph's number of frames.
-        what: what the batch is, for errors.
+        samples: usable ones with series as the model's record says; observed series may have fewer frames than the
+            graph.
 
     Raises:
-        ModelError: a series is too long or too short, or a window has another size.
+        ModelError: a series has too many or too few frames, or a window has another size.
     """
-    found: dict[str, NDArray[Any]] = {}
+    about = f"predicting window {samples[0].window} with an exported network"
+    for sample in samples:
+        for name, series in sample.series.items():
+            frames = len(series.date)
+            if frames > exported.frames or (frames < exported.frames and exported.model.series != "observed"):
+                raise ModelError(
+                    f"{about}: '{name}' has {frames} frames, the graph expects {exported.frames}; export the network "
+                    "with `--frames` for the longest series",
+                    sensor=name,
+                    frames=frames,
+                )
+    batch = collate(samples, exported.frames)
+    arrays: dict[str, NDArray[Any]] = {"first_day": batch.first_day}
     for sensor in exported.sensors:
         name = sensor.sensor
-        image, valid, day = batch.images[name], batch.valid[name], batch.day[name]
-        frames = image.shape[1]
-        if frames > exported.frames or (frames < exported.frames and exported.model.series != "observed"):
-            raise ModelError(
-                f"predicting {what} with an exported network: '{name}' has {frames} frames, the graph takes "
-                f"{exported.frames}; export the network with `--frames` for the longest series"
-            )
-        found[f"{name}.image"] = _filled(image, exported.frames)
-        found[f"{name}.valid"] = _filled(valid, exported.frames)
-        found[f"{name}.day"] = _filled(day, exported.frames, last=True)
-        found[f"{name}.frames"] = batch.frames[name]
-        found[f"{name}.absent"] = batch.absent.get(name, np.zeros((len(image), len(sensor.bands)), bool))
-    found["first_day"] = batch.first_day
-    chosen = {note.name: found[note.name] for note in exported.inputs}
-    _require_size(chosen, exported, what)
-    return chosen
-
-
-def _filled(array: NDArray[Any], frames: int, last: bool = False) -> NDArray[Any]:
-    """Zeros (False), or the last frame's numbers, behind the frames (B, T, ...), up to so many."""
-    missing = frames - array.shape[1]
-    if not missing:
-        return array
-    end = [(0, 0), (0, missing), *[(0, 0)] * (array.ndim - 2)]
-    return np.pad(array, end, mode="edge") if last else np.pad(array, end)
-
-
-def _require_size(arrays: Mapping[str, NDArray[Any]], exported: ExportRecord, what: str) -> None:
+        arrays[f"{name}.image"] = batch.images[name]
+        arrays[f"{name}.valid"] = batch.valid[name]
+        arrays[f"{name}.day"] = batch.day[name]
+        arrays[f"{name}.frames"] = batch.frames[name]
+        arrays[f"{name}.absent"] = batch.absent.get(name, np.zeros((len(samples), len(sensor.bands)), bool))
     for note in exported.inputs:
-        shape, wanted = arrays[note.name].shape, _lengths(note.axes, len(arrays[note.name]))
-        if shape != wanted:
+        shape = arrays[note.name].shape
+        expected = tuple(len(samples) if isinstance(axis, str) else axis for axis in note.axes)
+        if shape != expected:
             raise ModelError(
-                f"predicting {what} with an exported network: {note.name} has the shape {shape}, the graph takes "
-                f"{wanted}; map with windows of {exported.side} pixels, or export the network with another `--side`"
+                f"{about}: {note.name} has the shape {shape}, the graph expects {expected}; map with windows of "
+                f"{exported.side} pixels, or export the network with another `--side`",
+                input=note.name,
+                shape=shape,
             )
-
-
-def _lengths(axes: Sequence[str | int], samples: int) -> tuple[int, ...]:
-    return tuple(samples if isinstance(axis, str) else axis for axis in axes)
+    return {note.name: arrays[note.name] for note in exported.inputs}

@@ -1,12 +1,12 @@
 """`agrifm model export`: a trained network as a graph that runs without this code, ONNX or PyTorch's .pt2.
 
-The graph takes bands in the units of the product and gives class probabilities: normalisation, the filling of gaps and
-the softmax are inside. What is exported is the plain path (`agrifm.models.agrifm.reference`): its windows are cut by
-reshaping, for any number of samples, where the fast path looks them up in tables of one batch size.
+Its inputs are bands in the units of the product, its output class probabilities: normalisation, the filling of gaps
+and the softmax are inside. AgriFM is exported in its reference implementation (`agrifm.models.agrifm.reference`), which
+cuts windows by reshaping, for any number of samples; the fast path looks them up in tables of one batch size.
 
 The number of samples is free. Frames, rows and columns are fixed: on another grid other tokens are padded, shifted and
-clamped, and the exporter cannot follow that with sizes that are unknown. Observed series that are shorter are filled up
-with frames that are not valid, and the graph is told how many are real.
+clamped, and the exporter cannot follow that if sizes are unknown. Shorter observed series are padded with frames that
+are not valid, and an input of the graph says how many frames are real.
 """
 
 import logging
@@ -25,15 +25,15 @@ from agrifm.models.agrifm.network import AgriFMConfig
 from agrifm.models.agrifm.reference import use_reference
 from agrifm.models.batch import TensorBatch
 from agrifm.models.classifier import Classifier
-from agrifm.models.export_record import EXPORT_KEY, SUFFIXES, ExportRecord, TensorNote
+from agrifm.models.export_record import EXPORT_KEY, EXPORT_SUFFIXES, ExportRecord, TensorNote
 from agrifm.models.weights.file import load_network
 from agrifm.models.weights.inspect import file_digest
 from agrifm.record import ModelRecord, SensorRecord, running_versions, target_pixels
 
 OPSET = 20
-"""The newest whose operators onnxruntime 1.17 and later have."""
-OUTPUT = "probabilities"
-FIRST_DAY = "first_day"
+"""The newest version whose operators onnxruntime 1.17 and later have."""
+OUTPUT, FIRST_DAY = "probabilities", "first_day"
+"""Names of tensors of the graph; those of a sensor begin with its name."""
 BATCH = "batch"
 """Name of the axis of samples."""
 
@@ -67,22 +67,22 @@ class ExportedNetwork(nn.Module):
 def export(
     model: Path, out: Path, frames: int | None = None, side: int | None = None, without: Sequence[str] = ()
 ) -> list[str]:
-    """Write a trained network as a graph; returns what was written, in sentences.
+    """Write a trained network as a graph; return what was written, in sentences.
 
     Args:
         model: safetensors written by `agrifm train`.
         out: .onnx, or .pt2 for `torch.export.load`.
-        frames: of observed series, the most that a window has; those of others are in the record.
-        side: rows and columns of the windows it takes, target pixels; left out, those of training.
-        without: sensors that the record declares as ones that may be absent, and that the graph is to go without.
+        frames: the most frames that a window of observed series has; for other series the record has the number.
+        side: rows and columns of the windows, target pixels; by default, those of training.
+        without: sensors that the graph does not read; the record must declare that they may be absent.
 
     Raises:
-        ModelError: the model is refused, or the exporter or a package that it needs is not there.
+        ModelError: the model cannot be exported, or the exporter needs a package that is not installed.
         OutputError: the file cannot be written.
     """
     about = f"exporting the model {model}"
-    if out.suffix not in SUFFIXES:
-        raise ModelError(f"{about}: {out} ends in neither {' nor '.join(SUFFIXES)}; choose one of them")
+    if out.suffix not in EXPORT_SUFFIXES:
+        raise ModelError(f"{about}: {out} does not end in {' or '.join(EXPORT_SUFFIXES)}; choose one of them", path=out)
     if out.suffix == ".onnx":
         _require_exporter(about)
     if model.suffix != ".safetensors":
@@ -119,18 +119,18 @@ def export(
             _write_onnx(program, exported, aside, about)
         else:
             torch.export.save(program, aside, extra_files={EXPORT_KEY: exported.model_dump_json()})
-    return describe(exported, out)
+    return export_lines(exported, out)
 
 
-def describe(record: ExportRecord, path: Path) -> list[str]:
-    """An exported network in sentences: what it takes and gives, what is fixed, what it goes without."""
+def export_lines(record: ExportRecord, path: Path) -> list[str]:
+    """Describe an exported network: its inputs and output, which sizes are fixed, which sensors it does not read."""
     lines = [f"{note.name}: {note.dtype} ({', '.join(map(str, note.axes))}), {note.unit}" for note in record.inputs]
-    lines.append(f"gives {record.output.name}: {', '.join(map(str, record.output.axes))}, {record.output.unit}")
+    lines.append(f"output {record.output.name}: {', '.join(map(str, record.output.axes))}, {record.output.unit}")
     lines.append(
         f"free: the number of samples; fixed: {record.frames} frames, {record.side} x {record.side} target pixels"
     )
     if record.without:
-        lines.append(f"goes without {', '.join(record.without)}")
+        lines.append(f"without {', '.join(record.without)}")
     return [*lines, f"wrote {path}" + (f" (opset {record.opset})" if record.opset else "")]
 
 
@@ -151,8 +151,8 @@ def _require_exportable(record: ModelRecord, about: str) -> None:
     if config.tasks:
         names = ", ".join(f"{name} ({task.task})" for name, task in config.tasks.items())
         raise ModelError(
-            f"{about}: it also gives {names}, and an exported network gives class probabilities only; train one "
-            "without these tasks"
+            f"{about}: it also estimates {names}, and an exported network has class probabilities only; train "
+            "a network without these tasks"
         )
 
 
@@ -162,7 +162,8 @@ def _sensors(record: ModelRecord, without: Sequence[str], about: str) -> tuple[S
         if name not in record.absent_sensors:
             may = ", ".join(record.absent_sensors) or "none"
             raise ModelError(
-                f"{about}: it cannot go without '{name}'; sensors that it may lack: {may} (train with `sensor_dropout`)"
+                f"{about}: it needs '{name}'; sensors that may be absent: {may} (train with `sensor_dropout`)",
+                sensor=name,
             )
     left = tuple(sensor for sensor in record.sensors if sensor.sensor not in without)
     assert left, "the first sensor may never be absent"
@@ -173,8 +174,9 @@ def _require_nesting(pixels: Mapping[str, int], side: int, about: str) -> None:
     for name, pixel in pixels.items():
         if side < 1 or side % pixel:
             raise ModelError(
-                f"{about}: windows of {side} target pixels are no whole number of pixels of {name}, each {pixel} wide; "
-                f"choose a multiple of {pixel}"
+                f"{about}: windows of {side} target pixels are not a whole number of pixels of {name}, which are "
+                f"{pixel} wide; choose a multiple of {pixel}",
+                sensor=name,
             )
 
 
@@ -188,8 +190,8 @@ def _frames(record: ModelRecord, frames: int | None, about: str) -> int:
         return record.frames
     if frames is None or frames < 1:
         raise ModelError(
-            f"{about}: its observed series have as many frames as there are observations, and those of the graph are "
-            "fixed; give `--frames`, the most that a window of the season has"
+            f"{about}: its observed series have any number of frames, and a graph has a fixed number; give "
+            "`--frames`, the most that a window of the season has"
         )
     return frames
 
@@ -219,7 +221,7 @@ def _inputs(
             TensorNote(name=f"{name}.day", dtype="float32", axes=day, unit="days since the season's first day")
         )
         if record.series == "observed":
-            note = "frames that the sample has; the rest only fills up the batch, not valid"
+            note = "frames of the sample; the rest is padding, not valid"
             notes.append(TensorNote(name=f"{name}.frames", dtype="int64", axes=(BATCH,), unit=note))
         if sensor.absent_bands:
             note = "true = band that the sample lacks"
@@ -231,25 +233,25 @@ def _inputs(
 
 
 def example_inputs(record: ExportRecord, samples: int, seed: int = 0) -> dict[str, Tensor]:
-    """Inputs of random numbers that fit a record, for so many samples."""
+    """Return random inputs for a number of samples that fit a record."""
     generator = torch.Generator().manual_seed(seed)
-    found: dict[str, Tensor] = {}
+    inputs: dict[str, Tensor] = {}
     for note in record.inputs:
-        shape = [samples if isinstance(one, str) else one for one in note.axes]
+        shape = [samples if isinstance(axis, str) else axis for axis in note.axes]
         if note.name.endswith(".image"):
-            found[note.name] = torch.rand(shape, generator=generator)
+            inputs[note.name] = torch.rand(shape, generator=generator)
         elif note.name.endswith(".valid"):
-            found[note.name] = torch.rand(shape, generator=generator) < 0.6
+            inputs[note.name] = torch.rand(shape, generator=generator) < 0.6
         elif note.name.endswith(".day"):
             steps = torch.linspace(0, record.days - 1, shape[1]).reshape(1, -1, *(1,) * (len(shape) - 2))
-            found[note.name] = steps.expand(shape).contiguous()
+            inputs[note.name] = steps.expand(shape).contiguous()
         elif note.name.endswith(".frames"):
-            found[note.name] = torch.full(shape, record.frames)
+            inputs[note.name] = torch.full(shape, record.frames)
         elif note.name.endswith(".absent"):
-            found[note.name] = torch.rand(shape, generator=generator) < 0.2
+            inputs[note.name] = torch.rand(shape, generator=generator) < 0.2
         else:
-            found[note.name] = torch.full(shape, 60.0)
-    return found
+            inputs[note.name] = torch.full(shape, 60.0)
+    return inputs
 
 
 def _program(network: ExportedNetwork, record: ExportRecord, about: str) -> Any:
@@ -259,7 +261,7 @@ def _program(network: ExportedNetwork, record: ExportRecord, about: str) -> Any:
     try:
         with torch.no_grad(), _quiet():
             return torch.export.export(network, (example_inputs(record, 2),), dynamic_shapes=(free,), strict=False)
-    except Exception as error:  # the exporter's errors have no common class of their own
+    except Exception as error:  # the exporter's errors have no common class
         raise ModelError(f"{about}: PyTorch cannot export it ({_reason(error)}); try another `--side`") from error
 
 
@@ -293,7 +295,7 @@ def _reason(error: BaseException) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """What the exporter says of its own parts and of what PyTorch will change is not shown."""
+    """Hide the exporter's messages on its internals and on coming changes of PyTorch."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,7 +1,7 @@
-"""Exported networks, ONNX or PyTorch's .pt2: the record that travels inside the file. Needs no PyTorch.
+"""The record inside an exported network, ONNX or PyTorch's .pt2, which is read without PyTorch.
 
-A tensor of an exported network is described by its name, type, unit and axes. Axes: B samples, T frames, C bands,
-H W rows and columns; a number is an axis of fixed length, a letter one that may differ from run to run.
+It describes each tensor by name, type, unit and axes: a number is an axis of fixed length, a name an axis whose length
+may differ from run to run.
 """
 
 import zipfile
@@ -15,46 +15,46 @@ from agrifm.record import ModelRecord, SensorRecord
 from agrifm.validation import Frozen
 
 EXPORT_KEY = "agrifm_export.json"
-"""Name of the record in the metadata of an ONNX file and among the extra files of a .pt2 file."""
-SUFFIXES = (".onnx", ".pt2")
+"""Key of the record in the metadata of an ONNX file, and its name among the extra files of a .pt2 file."""
+EXPORT_SUFFIXES = (".onnx", ".pt2")
 
 
 class TensorNote(Frozen):
-    """A tensor that an exported network takes or gives."""
+    """An input or the output of an exported network."""
 
     name: str
     dtype: Literal["float32", "int64", "bool"]
     axes: tuple[str | int, ...]
-    """Name of each axis that may differ, length of each that is fixed."""
+    """For each axis its length, or its name if the length may differ."""
     unit: str
-    """What the numbers are."""
+    """Meaning and unit of the numbers."""
 
 
 class ExportRecord(Frozen):
-    """What an exported network is, takes and gives."""
+    """What an exported network is, its inputs and its output."""
 
     format: Literal[1] = 1
     model: ModelRecord
-    """Of the network that was exported."""
+    """Record of the network that was exported."""
     weights: str
-    """SHA-256 of its file."""
+    """SHA-256 of the network's file."""
     without: tuple[str, ...] = ()
-    """Sensors that the model takes where they are, and that the exported network goes without."""
+    """Sensors of the model that the exported network does not read."""
     inputs: tuple[TensorNote, ...]
-    """In the order in which the network takes them."""
+    """In the order of the graph."""
     output: TensorNote
     frames: int
-    """Of every series; observed ones that are shorter are filled up."""
+    """Frames of every series; shorter observed series are padded."""
     side: int
     """Rows and columns of a window, target pixels."""
     opset: int | None = None
-    """Of ONNX."""
+    """Version of the ONNX operators."""
     versions: dict[str, str]
-    """Of the software that exported it."""
+    """Versions of the software that exported it."""
 
     @property
     def sensors(self) -> tuple[SensorRecord, ...]:
-        """The sensors that the exported network takes."""
+        """The sensors that the exported network reads."""
         return tuple(sensor for sensor in self.model.sensors if sensor.sensor not in self.without)
 
     @property
@@ -64,23 +64,26 @@ class ExportRecord(Frozen):
         return (end - start).days + 1
 
     @property
-    def standing_in(self) -> ModelRecord:
-        """The record of a model that has never known the sensors that were left out."""
+    def effective_record(self) -> ModelRecord:
+        """The model's record as if it had been trained without the dropped sensors."""
         absent = tuple(name for name in self.model.absent_sensors if name not in self.without)
         return self.model.model_copy(update={"sensors": self.sensors, "absent_sensors": absent})
 
 
 def read_export_record(path: Path) -> ExportRecord:
-    """The record of an exported network; for ONNX it needs `onnxruntime`, for .pt2 nothing.
+    """Read the record of an exported network; ONNX files need `onnxruntime`.
 
     Raises:
         ModelError: the file is absent, damaged, or not one that `agrifm model export` wrote.
     """
     if path.suffix == ".onnx":
-        return record_of(start_session(path, for_record=True), path)
+        return session_record(start_session(path, for_record=True), path)
     about = _about(path)
     if path.suffix != ".pt2":
-        raise ModelError(f"{about}: its name ends in neither {' nor '.join(SUFFIXES)}; `agrifm model export` writes it")
+        raise ModelError(
+            f"{about}: its name does not end in {' or '.join(EXPORT_SUFFIXES)}; `agrifm model export` writes it",
+            path=path,
+        )
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith(f"/extra/{EXPORT_KEY}")]
@@ -91,11 +94,11 @@ def read_export_record(path: Path) -> ExportRecord:
 
 
 def start_session(path: Path, threads: int = 0, for_record: bool = False) -> Any:
-    """A session of onnxruntime on the processor.
+    """Start a session of onnxruntime on the CPU.
 
     Args:
-        threads: of the session; 0 = as many as it finds cores.
-        for_record: nothing will be computed, so that nothing is prepared for it.
+        threads: used to compute; 0 uses all cores.
+        for_record: whether only the record is read, so that the graph needs no optimisation.
 
     Raises:
         ModelError: `onnxruntime` is not installed, or the file is absent or damaged.
@@ -108,32 +111,32 @@ def start_session(path: Path, threads: int = 0, for_record: bool = False) -> Any
             f"{about}: it needs onnxruntime, which is not installed; pip install 'agrifm[export]'"
         ) from error
     if not path.is_file():
-        raise ModelError(f"{about}: there is no such file; `agrifm model export` writes it")
+        raise ModelError(f"{about}: the file does not exist; `agrifm model export` writes it", path=path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # its remarks on its own optimisations are of no use here
+    options.log_severity_level = 3  # errors only: its notes on its own optimisations do not help a user
     if for_record:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors have no common class of their own
+    except Exception as error:  # onnxruntime's errors have no common class
         reason = str(error).splitlines()[0]
         raise ModelError(f"{about}: onnxruntime cannot read it ({reason}); export it again") from error
 
 
-def record_of(session: Any, path: Path) -> ExportRecord:
-    """The record inside a session's file.
+def session_record(session: Any, path: Path) -> ExportRecord:
+    """Return the record inside a session's file.
 
     Raises:
-        ModelError: it has none of ours, or one of other tensors.
+        ModelError: it has no record of agrifm, or a record of other tensors.
     """
     about = _about(path)
     record = _parsed(session.get_modelmeta().custom_metadata_map.get(EXPORT_KEY), about)
-    found = [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())]
-    noted = [note.name for note in (*record.inputs, record.output)]
-    if found != noted:
+    actual = [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())]
+    recorded = [note.name for note in (*record.inputs, record.output)]
+    if actual != recorded:
         raise ModelError(
-            f"{about}: its tensors are {', '.join(found)}, its record says {', '.join(noted)}; export it again"
+            f"{about}: its tensors are {', '.join(actual)}, its record says {', '.join(recorded)}; export it again"
         )
     return record
 

@@ -85,11 +85,13 @@ class Batch:
     """(B, H, W)."""
 
 
-def collate(samples: Sequence[Sample]) -> Batch:
-    """Stack samples of the same sensors over windows of one size; the one function that does so.
+def collate(samples: Sequence[Sample], frames: int | None = None) -> Batch:
+    """Stack samples of the same sensors over windows of one size.
 
-    Where series differ in length, the shorter ones get frames at their end that are not valid, 0, and of the last
-    frame's day.
+    Shorter series get frames at their end that are not valid, 0, and of the last frame's day.
+
+    Args:
+        frames: length of every series in the batch; by default, for each sensor, that of its longest series.
 
     Raises:
         ModelError: the samples differ in sensors.
@@ -109,9 +111,9 @@ def collate(samples: Sequence[Sample]) -> Batch:
         if any(own.absent is not None for own in several)
     }
     return Batch(
-        images={name: _stacked([own.image for own in several]) for name, several in series.items()},
-        valid={name: _stacked([own.valid for own in several]) for name, several in series.items()},
-        day={name: _days(several, starts) for name, several in series.items()},
+        images={name: _stacked([own.image for own in several], frames) for name, several in series.items()},
+        valid={name: _stacked([own.valid for own in several], frames) for name, several in series.items()},
+        day={name: _days(several, starts, frames) for name, several in series.items()},
         first_day=np.array([day_date(start).timetuple().tm_yday for start in starts], np.float32),
         absent=absent,
         frames={name: np.array([len(own.date) for own in several]) for name, several in series.items()},
@@ -119,19 +121,19 @@ def collate(samples: Sequence[Sample]) -> Batch:
     )
 
 
-def _stacked(arrays: Sequence[NDArray[Number]]) -> NDArray[Number]:
+def _stacked(arrays: Sequence[NDArray[Number]], frames: int | None) -> NDArray[Number]:
     """Arrays (T, ...) as one (B, T, ...), the shorter ones with zeros at their end."""
-    longest = max(len(array) for array in arrays)
+    longest = frames or max(len(array) for array in arrays)
     stacked = np.zeros((len(arrays), longest, *arrays[0].shape[1:]), arrays[0].dtype)
     for row, array in zip(stacked, arrays, strict=True):
         row[: len(array)] = array
     return stacked
 
 
-def _days(series: Sequence[Series], starts: Sequence[int]) -> NDArray[np.float32]:
+def _days(series: Sequence[Series], starts: Sequence[int], frames: int | None) -> NDArray[np.float32]:
     """Days since each season's first day, (B, T) or (B, T, H, W); the last frame's date where a series has ended."""
     own = [one.date if one.day is None else one.day for one in series]
-    longest = max(len(days) for days in own)
+    longest = frames or max(len(days) for days in own)
     stacked = np.empty((len(own), longest, *own[0].shape[1:]), np.float32)
     for row, days, one, start in zip(stacked, own, series, starts, strict=True):
         row[: len(days)] = days

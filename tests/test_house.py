@@ -92,6 +92,11 @@ def test_models_need_torch_and_the_ground_floor_only(module: str) -> None:
     assert not reached(module) & geographic
 
 
+@pytest.mark.parametrize("module", [name for name in MODULES if stage(name) == "mapping"])
+def test_a_map_is_made_without_training(module: str) -> None:
+    assert not {name for name in OWN[module] if stage(name) == "train"}
+
+
 @pytest.mark.parametrize("module", [name for name in MODULES if stage(name) in {"assess", "serve", "classic"}])
 def test_assessment_and_classic_models_never_reach_torch(module: str) -> None:
     assert not reached(module) & {"torch", "lightning"}

@@ -4,7 +4,7 @@ Each finished window is one `.npy` file in a directory that belongs to one cube,
 """
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -78,7 +78,7 @@ class MapSources:
 
 def predict_windows(
     cube: Cube, model: TrainedModel, windows: Iterable[Window]
-) -> Iterator[tuple[Window, Probabilities]]:
+) -> Generator[tuple[Window, Probabilities], None, None]:
     """Yield windows with their probabilities; the next one is read while one is predicted.
 
     Args:
@@ -93,7 +93,7 @@ def predict_windows(
 
 def predict_windows_elsewhere(
     sources: MapSources, windows: Iterable[Window], executor: Executor
-) -> Iterator[tuple[Window, Probabilities]]:
+) -> Generator[tuple[Window, Probabilities], None, None]:
     """Yield windows with their probabilities in the order in which an executor finishes them."""
     yield from run_tiles(partial(predict_window, sources), windows, executor)
 

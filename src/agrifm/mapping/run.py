@@ -11,9 +11,9 @@ Finished windows are kept in `map.partial/windows` until the map is finished; `M
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -52,7 +52,7 @@ WINDOWS = "windows"
 PICTURE_SIDE = 1000
 """Longer side of each panel of the map's picture, pixels."""
 
-Predictions = Callable[[Iterable[Window]], Iterator[tuple[Window, Probabilities]]]
+Predictions = Callable[[Iterable[Window]], Generator[tuple[Window, Probabilities], None, None]]
 """Predicts windows in any order."""
 
 
@@ -254,8 +254,11 @@ def _content(plan: MapPlan, model_id: str) -> dict[str, object]:
 def _predict_missing(plan: MapPlan, store: WindowStore, predict: Predictions) -> None:
     """Predict and keep the windows that are not finished."""
     missing = store.missing(plan.windows.values())
-    with progress("predict", len(plan.windows), len(plan.windows) - len(missing)) as advance:
-        for window, probabilities in predict(missing):
+    with (
+        progress("predict", len(plan.windows), len(plan.windows) - len(missing)) as advance,
+        closing(predict(missing)) as predicted,  # if writing fails, readers and workers stop now
+    ):
+        for window, probabilities in predicted:
             store.write(window, probabilities)
             advance(1)
 

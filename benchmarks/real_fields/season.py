@@ -14,7 +14,7 @@ from rasterio.warp import reproject
 from real_fields.read import Composites, Images, Patch
 
 from agrifm.cube.frames import Frame, group_frames, read_frame
-from agrifm.cube.store import FILL, NO_DAY, SCALE
+from agrifm.cube.store import FILL, NO_DAY, REFLECTANCE_SCALE
 from agrifm.grid import Grid
 from agrifm.legend import Legend
 from agrifm.scene.area import read_area
@@ -62,7 +62,7 @@ def composites(season: Path) -> Composites:
     read = [read_frame(frame, grid) for frame in frames]
     values, usable = np.stack([frame.values for frame in read]), np.stack([frame.valid for frame in read])
     days = np.stack([frame.day for frame in read if frame.day is not None])
-    red, near_infrared = (values[:, number].astype(np.float32) * SCALE for number in (0, 1))
+    red, near_infrared = (values[:, number].astype(np.float32) * REFLECTANCE_SCALE for number in (0, 1))
     ndvi = (near_infrared - red) / np.maximum(near_infrared + red, 1e-6)
     merit = np.where((values[:, 0] == FILL) | (days == NO_DAY), -np.inf, ndvi + 10.0 * usable)
     pairs = len(frames) // 2
@@ -113,6 +113,6 @@ def _images(season: Path, product: str, bands: tuple[str, str], grid: Grid) -> I
     usable = np.empty(shape, bool)
     for number, frame in enumerate(frames):
         values, usable[number], *_ = read_frame(frame, grid)
-        reflectance = np.where(values == FILL, np.nan, values * np.float32(SCALE))
+        reflectance = np.where(values == FILL, np.nan, values * np.float32(REFLECTANCE_SCALE))
         red[number], near_infrared[number] = reflectance
     return Images(np.array([frame.scenes[0].day for frame in frames], "datetime64[D]"), red, near_infrared, usable)

@@ -9,7 +9,7 @@ from matplotlib.image import imread
 from tests.scenes import make_cube
 
 from agrifm.cube import coverage as module
-from agrifm.cube.coverage import Coverage, coverage, draw_coverage, per_month
+from agrifm.cube.coverage import Coverage, draw_coverage, measure_coverage, per_month
 from agrifm.cube.store import Cube
 from agrifm.season import Season
 
@@ -21,18 +21,18 @@ def cube(tmp_path_factory: pytest.TempPathFactory) -> Cube:
 
 def test_a_map_counts_the_usable_observations_of_each_pixel(cube: Cube) -> None:
     """Of 192 columns the first 10 were never seen, 10 more once, the others thrice; one of 8 MODIS pixels never."""
-    found = coverage(cube.sensors["sentinel-2"])
+    found = measure_coverage(cube.sensors["sentinel-2"])
     columns = np.repeat([0, 1, 3], [10, 10, 172])
     assert (found.counts == np.broadcast_to(columns, (96, 192))).all()
     assert found.shares == pytest.approx([172 / 192, 172 / 192, 182 / 192])
     assert found.never == pytest.approx(10 / 192)
-    assert coverage(cube.sensors["modis"]).never == pytest.approx(1 / 8)
+    assert measure_coverage(cube.sensors["modis"]).never == pytest.approx(1 / 8)
 
 
 @pytest.mark.parametrize("longest", [40, 64, 191])
 def test_a_smaller_map_holds_the_means_of_blocks(cube: Cube, longest: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SHARD", 37)  # blocks and shards that do not fit each other
-    found = coverage(cube.sensors["sentinel-2"], longest)
+    found = measure_coverage(cube.sensors["sentinel-2"], longest)
     valid = cube.sensors["sentinel-2"].group["valid"][...].sum(axis=0)
     block = -(-192 // longest)
     for row, col in np.ndindex(found.counts.shape):

@@ -35,7 +35,7 @@ class Coverage:
     """Share of the pixels without any usable observation."""
 
 
-def coverage(sensor: SensorCube, longest: int = MAX_MAP_SIDE) -> Coverage:
+def measure_coverage(sensor: SensorCube, longest: int = MAX_MAP_SIDE) -> Coverage:
     """Count a sensor's usable observations, shard by shard, so that memory does not grow with the area.
 
     Args:
@@ -64,7 +64,7 @@ def _lengths(length: int, block: int) -> NDArray[np.int64]:
     return np.diff(np.append(np.arange(0, length, block), length))
 
 
-def per_month(sensor: SensorCube, found: Coverage, season: Season) -> dict[tuple[int, int], float]:
+def per_month(sensor: SensorCube, coverage: Coverage, season: Season) -> dict[tuple[int, int], float]:
     """Usable observations of an average pixel in each (year, month) of the season.
 
     A composite counts at its middle; one that ends after the season, at the end of the season.
@@ -75,7 +75,7 @@ def per_month(sensor: SensorCube, found: Coverage, season: Season) -> dict[tuple
         months[day.year, day.month] = 0
         day = day.replace(year=day.year + day.month // 12, month=day.month % 12 + 1)
     middles = np.clip(np.mean(_spans(sensor), axis=1), day_number(season.start), day_number(season.end))
-    for middle, share in zip(middles, found.shares, strict=True):
+    for middle, share in zip(middles, coverage.shares, strict=True):
         when = day_date(int(middle))
         months[when.year, when.month] += share
     return dict(months)
@@ -98,22 +98,22 @@ def draw_coverage(cube: Cube, path: Path) -> None:
     """
     from matplotlib.figure import Figure
 
-    found = {name: coverage(sensor) for name, sensor in cube.sensors.items()}
-    count = len(found)
+    coverages = {name: measure_coverage(sensor) for name, sensor in cube.sensors.items()}
+    count = len(coverages)
     figure = Figure(figsize=(max(10.0, 4.2 * count), 9.0 + 0.35 * count), dpi=110, layout="constrained")
     figure.suptitle(f"Usable observations in {cube.path.name}, {cube.season.start} to {cube.season.end}", fontsize=15)
     rows = figure.add_gridspec(3, 1, height_ratios=[4.2, 2.4, 0.7 + 0.45 * count])
     maps = rows[0].subgridspec(1, count)
     for number, (name, sensor) in enumerate(cube.sensors.items()):
-        _draw_map(figure, figure.add_subplot(maps[number]), sensor, name, found[name])
-    _draw_months(figure.add_subplot(rows[1]), cube, found)
-    _draw_dates(figure, figure.add_subplot(rows[2]), cube, found)
+        _draw_map(figure, figure.add_subplot(maps[number]), sensor, name, coverages[name])
+    _draw_months(figure.add_subplot(rows[1]), cube, coverages)
+    _draw_dates(figure, figure.add_subplot(rows[2]), cube, coverages)
     buffer = BytesIO()
     figure.savefig(buffer, format="png")
     write_bytes(path, buffer.getvalue())
 
 
-def _draw_map(figure: Any, axes: Any, sensor: SensorCube, name: str, found: Coverage) -> None:
+def _draw_map(figure: Any, axes: Any, sensor: SensorCube, name: str, coverage: Coverage) -> None:
     """Where: usable observations of each pixel, north up."""
     from matplotlib import colormaps
 
@@ -121,24 +121,24 @@ def _draw_map(figure: Any, axes: Any, sensor: SensorCube, name: str, found: Cove
     unit = 1.0 if sensor.grid.crs.geographic else 1000.0
     extent = (0, (right - left) / unit, 0, (top - bottom) / unit)
     colors = colormaps["cividis"].with_extremes(bad=NEVER_COLOR)
-    shown = np.ma.masked_equal(found.counts, 0)
-    drawn = axes.imshow(shown, extent=extent, cmap=colors, vmin=0, vmax=max(1.0, float(found.counts.max())))
+    shown = np.ma.masked_equal(coverage.counts, 0)
+    drawn = axes.imshow(shown, extent=extent, cmap=colors, vmin=0, vmax=max(1.0, float(coverage.counts.max())))
     length = "degrees" if sensor.grid.crs.geographic else "km"
     axes.set(xlabel=f"{length} east of the corner", ylabel=f"{length} north of the corner")
-    never = f"{found.never:.1%} of the pixels never (red)" if found.never else "no pixel without any"
+    never = f"{coverage.never:.1%} of the pixels never (red)" if coverage.never else "no pixel without any"
     resolution = f"{sensor.grid.resolution:g} " + ("degrees" if sensor.grid.crs.geographic else "m")
     axes.set_title(f"{name}, pixels of {resolution}\n{len(sensor.date)} dates; {never}", fontsize=11)
     figure.colorbar(drawn, ax=axes, label="usable observations of a pixel", shrink=0.85)
 
 
-def _draw_months(axes: Any, cube: Cube, found: dict[str, Coverage]) -> None:
+def _draw_months(axes: Any, cube: Cube, coverages: dict[str, Coverage]) -> None:
     """When, by month: a group of bars, one per sensor."""
-    width = 0.8 / len(found)
-    for number, (name, own) in enumerate(found.items()):
-        months = per_month(cube.sensors[name], own, cube.season)
-        places = np.arange(len(months)) - 0.4 + width * (number + 0.5)
+    width = 0.8 / len(coverages)
+    for number, (name, coverage) in enumerate(coverages.items()):
+        months = per_month(cube.sensors[name], coverage, cube.season)
+        positions = np.arange(len(months)) - 0.4 + width * (number + 0.5)
         style = {"color": COLORS[number % len(COLORS)], "hatch": HATCHES[number % len(HATCHES)], "edgecolor": "white"}
-        axes.bar(places, list(months.values()), width, label=name, **style)
+        axes.bar(positions, list(months.values()), width, label=name, **style)
         axes.set_xticks(np.arange(len(months)), [f"{month:02d}/{year}" for year, month in months])
     axes.set(title="By month: how often an average pixel is usable", ylabel="usable observations\nof a pixel, mean")
     axes.legend(title="sensor", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
@@ -147,21 +147,21 @@ def _draw_months(axes: Any, cube: Cube, found: dict[str, Coverage]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_dates(figure: Any, axes: Any, cube: Cube, found: dict[str, Coverage]) -> None:
+def _draw_dates(figure: Any, axes: Any, cube: Cube, coverages: dict[str, Coverage]) -> None:
     """When, by date: a row per sensor, a cell per frame, coloured by the usable share of the grid."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     scale = ScalarMappable(Normalize(0, 100), "cividis")
-    for row, (name, own) in enumerate(found.items()):
-        for (first, end), share in zip(_spans(cube.sensors[name]), own.shares, strict=True):
+    for row, (name, coverage) in enumerate(coverages.items()):
+        for (first, end), share in zip(_spans(cube.sensors[name]), coverage.shares, strict=True):
             axes.broken_barh([(first, end - first)], (row - 0.4, 0.8), color=scale.to_rgba(100 * share), linewidth=0)
-    axes.set_yticks(range(len(found)), list(found))
-    axes.set_ylim(len(found) - 0.5, -0.5)
+    axes.set_yticks(range(len(coverages)), list(coverages))
+    axes.set_ylim(len(coverages) - 0.5, -0.5)
     axes.set_xlim(day_number(cube.season.start) - 1, day_number(cube.season.end) + 2)
     locator = AutoDateLocator()
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    axes.set_title("By date: a cell per acquisition or composite; white where there is none")
+    axes.set_title("By date: a cell per acquisition or composite; white without")
     figure.colorbar(scale, ax=axes, label="usable share\nof the grid, %", fraction=0.05, pad=0.02)

@@ -43,13 +43,13 @@ from agrifm.work import Resumable, fingerprint
 
 SQUARE = 480
 """Side in pixels of what is written at once, a shard of the new cube."""
-SMOOTHING = 1000.0
-"""Eilers's lambda of the method "smooth", on a grid of days: it halves fluctuations with a period of 35 days
+WHITTAKER_LAMBDA = 1000.0
+"""Smoothing of the method "smooth" on a grid of days: it halves fluctuations with a period of 35 days
 (2 pi lambda^(1/4)) and leaves the rise and fall of a crop, which take months."""
 
-Image = NDArray[np.float32]
-Valid = NDArray[np.bool_]
-Days = NDArray[np.int32]
+_Image = NDArray[np.float32]
+_Valid = NDArray[np.bool_]
+_Days = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Resampler:
     """First day of each new frame, increasing, days since 1970-01-01."""
     last: tuple[int, ...] | None
     """Last day of each new frame if pixels have individual days; None if a frame is of one day."""
-    run: Callable[[Image, Valid, Days, Days | None], tuple[Image, Valid, Days | None]]
+    run: Callable[[_Image, _Valid, _Days, _Days | None], tuple[_Image, _Valid, _Days | None]]
     """From image (T, C, H, W), valid (T, H, W), date (T,) and, of composites, day (T, H, W) to the new image, valid and
     (with `last`) day. It treats each pixel alone, as it runs window by window, and can be pickled: a function of a
     module, or a `partial` of one."""
@@ -117,35 +117,35 @@ def resampler(method: ResampleMethod, sensor: SensorCube, season: Season, frames
         return Resampler(f"nearest the middle of {frames} periods", first, last, run)
     if method == "linear":
         return Resampler(f"interpolated to {frames} steps", _numbers(steps), None, partial(_linear, steps))
-    description = f"Whittaker smoother, lambda {SMOOTHING:g}, at {frames} steps"
+    description = f"Whittaker smoother, lambda {WHITTAKER_LAMBDA:g}, at {frames} steps"
     return Resampler(description, _numbers(steps), None, partial(_smooth, steps))
 
 
-def _median(edges: Days, image: Image, valid: Valid, date: Days, day: Days | None) -> tuple[Image, Valid, Days]:
+def _median(edges: _Days, image: _Image, valid: _Valid, date: _Days, day: _Days | None) -> tuple[_Image, _Valid, _Days]:
     return median_of_periods(image, valid, date, edges, day)
 
 
-def _medoid(edges: Days, image: Image, valid: Valid, date: Days, day: Days | None) -> tuple[Image, Valid, Days]:
+def _medoid(edges: _Days, image: _Image, valid: _Valid, date: _Days, day: _Days | None) -> tuple[_Image, _Valid, _Days]:
     return medoid_of_periods(image, valid, date, edges, day)
 
 
 def _nearest(
-    season: Season, frames: int, image: Image, valid: Valid, date: Days, day: Days | None
-) -> tuple[Image, Valid, Days]:
+    season: Season, frames: int, image: _Image, valid: _Valid, date: _Days, day: _Days | None
+) -> tuple[_Image, _Valid, _Days]:
     return nearest_of_periods(image, valid, date, season, frames, day)
 
 
-def _linear(steps: Days, image: Image, valid: Valid, date: Days, day: Days | None) -> tuple[Image, Valid, None]:
+def _linear(steps: _Days, image: _Image, valid: _Valid, date: _Days, day: _Days | None) -> tuple[_Image, _Valid, None]:
     made, seen = interpolate(image, valid, date, steps, day)
     return made, np.broadcast_to(seen, (len(steps), *seen.shape)), None
 
 
-def _smooth(steps: Days, image: Image, valid: Valid, date: Days, day: Days | None) -> tuple[Image, Valid, None]:
-    made, seen = whittaker(image, valid, date, steps, SMOOTHING, day)
+def _smooth(steps: _Days, image: _Image, valid: _Valid, date: _Days, day: _Days | None) -> tuple[_Image, _Valid, None]:
+    made, seen = whittaker(image, valid, date, steps, WHITTAKER_LAMBDA, day)
     return made, np.broadcast_to(seen, (len(steps), *seen.shape)), None
 
 
-def _filled(image: Image, valid: Valid, date: Days, day: Days | None) -> tuple[Image, Valid, Days | None]:
+def _filled(image: _Image, valid: _Valid, date: _Days, day: _Days | None) -> tuple[_Image, _Valid, _Days | None]:
     made, seen = fill_gaps(image, valid, date, day)
     days = None if day is None else np.where(valid, day, date[:, None, None]).astype(np.int32)
     return made, np.broadcast_to(seen, valid.shape), days

@@ -28,11 +28,11 @@ from agrifm.season import Season
 
 FORMAT = 1
 """Version of the layout of the store."""
-SCALE = 1e-4
-"""Unit of the quantity per stored integer, of reflectance and indices."""
+REFLECTANCE_SCALE = 1e-4
+"""Unit of reflectance and indices per stored integer."""
 SCALES: dict[Quantity, float] = {
-    "surface reflectance": SCALE,
-    "index": SCALE,
+    "surface reflectance": REFLECTANCE_SCALE,
+    "index": REFLECTANCE_SCALE,
     "backscatter (dB)": 0.01,
     "backscatter (linear)": 2e-4,
     "temperature": 0.02,

@@ -34,7 +34,7 @@ SHIFT_STEP = 0.05
 """Pixels between the shifts at which the correlation is computed."""
 MAX_NEIGHBOURS = 5
 """Scenes nearest in time that a scene is compared with, of its sensor and of the finest one."""
-MAX_DAYS_APART = 45
+MAX_DAYS_BETWEEN_SCENES = 45
 """Days between two scenes of one sensor that are compared."""
 MAX_DAYS_BETWEEN_SENSORS = 10
 """Days between two scenes of different sensors that are compared; more of a field changes with its bands."""
@@ -174,9 +174,9 @@ def _links_within(sensor: SensorWindows) -> Iterator[Link]:
     pairs = {
         (min(frame, other), max(frame, other))
         for frame in clear
-        for other in _nearest(sensor, [n for n in clear if n != frame], int(sensor.days[frame]), MAX_DAYS_APART)[
-            :MAX_NEIGHBOURS
-        ]
+        for other in _nearest(
+            sensor, [n for n in clear if n != frame], int(sensor.days[frame]), MAX_DAYS_BETWEEN_SCENES
+        )[:MAX_NEIGHBOURS]
     }
     for one, other in sorted(pairs):
         shift = measure_shift(planes[one], planes[other])

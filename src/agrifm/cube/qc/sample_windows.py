@@ -18,7 +18,6 @@ MAX_NUMBERS = 100_000_000
 MAX_WINDOWS = 4
 """Of each sensor."""
 Image = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +26,7 @@ class WindowSeries:
 
     stored: NDArray[np.int16]
     """(T, C, H, W), units of the cube's scale."""
-    valid: Mask
+    valid: NDArray[np.bool_]
     """(T, H, W), True where the pixel is marked usable and has a number in every band."""
     bounds: Window
     """In pixels of the sensor."""

@@ -218,9 +218,9 @@ def _three(text: str) -> tuple[int, int, int]:
 
 def _info(options: argparse.Namespace) -> None:
     _require_torch()
-    from agrifm.models.weights.info import info
+    from agrifm.models.weights.inspect import describe_weights, inspect_weights
 
-    print("\n".join(info(options.file, options.window)))
+    print("\n".join(describe_weights(inspect_weights(options.file, options.window))))
 
 
 def _convert_arguments(parser: argparse.ArgumentParser) -> None:
@@ -237,9 +237,9 @@ def _convert_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _convert(options: argparse.Namespace) -> None:
     _require_torch()
-    from agrifm.models.weights.convert import convert
+    from agrifm.models.weights.convert import convert_weights
 
-    print("\n".join(convert(options.file, options.out, options.bands, options.window)))
+    print("\n".join(convert_weights(options.file, options.out, options.bands, options.window)))
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:

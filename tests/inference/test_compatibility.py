@@ -8,7 +8,7 @@ from tests.toy import toy_project
 
 from agrifm.errors import CubeError, ModelError
 from agrifm.inference.compatibility import check
-from agrifm.models.weights.convert import convert
+from agrifm.models.weights.convert import convert_weights
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def weights(directory: Path, bands: str, channels: int = 2) -> Path:
     file = weight_files()["one_source.pth"]
     kernel = "encoder.S2_patch_emd.weights"
     state = {**file.state, kernel: file.state[kernel][:, :channels].clone()}
-    convert(file.write(directory, state=state), directory / "w.safetensors", [f"sentinel-2={bands}"])
+    convert_weights(file.write(directory, state=state), directory / "w.safetensors", [f"sentinel-2={bands}"])
     return directory / "w.safetensors"
 
 

@@ -11,7 +11,7 @@ from tests.toy import toy_project
 from agrifm.errors import ModelError
 from agrifm.inference.predictor import load_record
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
-from agrifm.models.weights.convert import convert
+from agrifm.models.weights.convert import convert_weights
 from agrifm.record import SensorInput
 from agrifm.sensors import SENSORS
 from agrifm.train.initialise import initial_network
@@ -31,7 +31,7 @@ def shape_of(*sensors: SensorInput, name: str = "tiny", frames: int = 8) -> Agri
 
 def converted(file: WeightFile, directory: Path, bands: str = "10m-first") -> Path:
     target = directory / "weights.safetensors"
-    convert(file.write(directory), target, [bands])
+    convert_weights(file.write(directory), target, [bands])
     return target
 
 
@@ -78,7 +78,9 @@ def test_what_the_weights_lack_starts_from_scratch_and_is_said(tmp_path: Path) -
     file = weight_files()["one_source.pth"]
     path = tmp_path / "weights.safetensors"
     nine = {**file.state, "encoder.S2_patch_emd.weights": file.state["encoder.S2_patch_emd.weights"][:, :9].clone()}
-    convert(file.write(tmp_path, state=nine), path, [f"sentinel-2={','.join(SENSORS['sentinel-2'].band_names[:9])}"])
+    convert_weights(
+        file.write(tmp_path, state=nine), path, [f"sentinel-2={','.join(SENSORS['sentinel-2'].band_names[:9])}"]
+    )
     sensors = [cube_sensor("sentinel-2", "B12", "B02"), cube_sensor("modis", "B01")]
     network, account = initial_network(path, shape_of(*sensors), sensors)
     kernel = network.state_dict()["encoders.encoders.sentinel-2.patch_emd.proj.weight"]
@@ -107,7 +109,7 @@ def test_dates_that_the_weights_know_go_over_or_are_said_to_be_left_out(tmp_path
     state = encoders(AgriFM(file.network.config.model_copy(update={"encoder": encoder})))
     name = "encoders.encoders.sentinel-2.patch_emd.code.frames.weight"
     state[name] = torch.randn(state[name].shape)
-    convert(file.write(tmp_path, state=state), tmp_path / "w.safetensors", ["by-number"])
+    convert_weights(file.write(tmp_path, state=state), tmp_path / "w.safetensors", ["by-number"])
     network, account = initial_network(tmp_path / "w.safetensors", dated, [sensor])
     assert torch.equal(network.state_dict()[name], state[name])
     assert account["start"]["notes"] == []
@@ -147,7 +149,7 @@ def test_training_starts_from_the_weights_and_records_them(tmp_path: Path) -> No
     assert "the weights are not of landsat: its encoder starts from scratch" in lines
     path.unlink()
     changed = {name: tensor * 2 if name.endswith("norm.weight") else tensor for name, tensor in file.state.items()}
-    convert(file.write(tmp_path, state=changed), path, ["10m-first"])
+    convert_weights(file.write(tmp_path, state=changed), path, ["10m-first"])
     train(project)
     again = load_record(tmp_path / "models" / "agrifm.safetensors").training
     assert again["fingerprint"] != record.training["fingerprint"], "other weights of the same name were not noticed"

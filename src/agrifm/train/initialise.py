@@ -14,7 +14,7 @@ from torch import Tensor
 
 from agrifm.errors import ModelError
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, Source
-from agrifm.models.weights.inspect import Inspection, inspect
+from agrifm.models.weights.inspect import Inspection, inspect_weights
 from agrifm.record import SensorInput
 
 OF_ENCODER = ("embed_dim", "depths", "heads", "window", "mlp_ratio", "downsample_steps")
@@ -37,12 +37,12 @@ def initial_network(
         The network, and {"start": {"file", "sha256", "notes"}}; without weights an empty dict.
 
     Raises:
-        ModelError: the file is refused (see `agrifm.models.weights.inspect.inspect`), has no record, or no sensor in
-            common with the cube.
+        ModelError: the file is refused (see `agrifm.models.weights.inspect.inspect_weights`), has no record, or has no
+            sensor in common with the cube.
     """
     if weights is None:
         return AgriFM(config), {}
-    found = inspect(weights)
+    found = inspect_weights(weights)
     bands = _bands_of_weights(found, sensors)
     network = AgriFM(_with_shape(config, found))
     notes = _fill(network, found, bands, {sensor.sensor: sensor.bands for sensor in sensors})

@@ -14,8 +14,8 @@ import torch
 from tests.models.weights.weight_files import weight_files
 
 from agrifm.errors import ModelError
-from agrifm.models.weights.checkpoint import STRUCTURE_LIMIT, read_checkpoint
-from agrifm.models.weights.inspect import inspect
+from agrifm.models.weights.checkpoint import MAX_STRUCTURE_BYTES, read_checkpoint
+from agrifm.models.weights.inspect import inspect_weights
 
 
 class Hostile:
@@ -92,8 +92,8 @@ def test_notes_of_the_reference_beside_the_weights_are_passed_over(tmp_path: Pat
     finally:
         for name in names:
             sys.modules.pop(name, None)
-    assert read_checkpoint(path).beside == ("meta", "optimizer", "message_hub")
-    assert len(inspect(path).report.loaded) == sum("position_index" not in name for name in file.state)
+    assert read_checkpoint(path).other_entries == ("meta", "optimizer", "message_hub")
+    assert len(inspect_weights(path).report.loaded) == sum("position_index" not in name for name in file.state)
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_large_files_and_large_structures_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="limit of 1,000"):
         read_checkpoint(path, limit=1000)
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("a/data.pkl", bytes(STRUCTURE_LIMIT + 1))
+        archive.writestr("a/data.pkl", bytes(MAX_STRUCTURE_BYTES + 1))
     with pytest.raises(ModelError, match="names and shapes"):
         read_checkpoint(path)
 

@@ -8,15 +8,15 @@ from safetensors.torch import load_file
 from tests.models.weights.weight_files import NAMES, WINDOW, encoders, loaded, weight_files
 
 from agrifm.errors import ModelError
-from agrifm.models.weights.convert import RECIPE_MEAN, convert, read_bands
+from agrifm.models.weights.convert import RECIPE_MEAN, convert_weights, parse_band_orders
 from agrifm.models.weights.file import WeightsRecord, load_network
-from agrifm.models.weights.inspect import inspect
+from agrifm.models.weights.inspect import inspect_weights
 
 WITHOUT_RECORD = [name for name in NAMES if name != "trained.safetensors"]
 
 
 def record_of(path: Path) -> WeightsRecord:
-    record = inspect(path).record
+    record = inspect_weights(path).record
     assert isinstance(record, WeightsRecord)
     return record
 
@@ -25,8 +25,8 @@ def record_of(path: Path) -> WeightsRecord:
 def test_there_and_back_is_exact(name: str, tmp_path: Path) -> None:
     file = weight_files()[name]
     source, between, back = file.write(tmp_path), tmp_path / "between.safetensors", tmp_path / "back.pth"
-    convert(source, between, ["by-number"], WINDOW.get(name))
-    convert(between, back)
+    convert_weights(source, between, ["by-number"], WINDOW.get(name))
+    convert_weights(between, back)
     found = torch.load(back, weights_only=True)
     found = found[file.wrapper] if file.wrapper else found
     assert found.keys() == file.state.keys()
@@ -39,8 +39,8 @@ def test_there_and_back_is_exact(name: str, tmp_path: Path) -> None:
 def test_converted_weights_are_those_of_the_file(name: str, tmp_path: Path) -> None:
     file = weight_files()[name]
     source, target = file.write(tmp_path), tmp_path / "converted.safetensors"
-    convert(source, target, ["by-number"], WINDOW.get(name))
-    one, other = inspect(source, WINDOW.get(name)), inspect(target)
+    convert_weights(source, target, ["by-number"], WINDOW.get(name))
+    one, other = inspect_weights(source, WINDOW.get(name)), inspect_weights(target)
     assert one.config.model_dump() == other.config.model_dump()
     state = loaded(other).encoders.state_dict()
     assert all(torch.equal(tensor, state[key]) for key, tensor in loaded(one).encoders.state_dict().items())
@@ -51,15 +51,15 @@ def test_a_kernel_without_frames_comes_back_without(tmp_path: Path) -> None:
     file = weight_files()["one_source.pth"]
     kernel = "encoder.S2_patch_emd.weights"
     source = file.write(tmp_path, state={**file.state, kernel: file.state[kernel][:, :, 0].clone()})
-    convert(source, tmp_path / "a.safetensors", ["by-number"])
-    convert(tmp_path / "a.safetensors", tmp_path / "b.pth")
+    convert_weights(source, tmp_path / "a.safetensors", ["by-number"])
+    convert_weights(tmp_path / "a.safetensors", tmp_path / "b.pth")
     assert torch.equal(torch.load(tmp_path / "b.pth", weights_only=True)[kernel], file.state[kernel][:, :, 0])
 
 
 def test_a_trained_model_gets_the_names_of_the_public_code(tmp_path: Path) -> None:
     file = weight_files()["trained.safetensors"]
     source = file.write(tmp_path)
-    convert(source, tmp_path / "public.pth")
+    convert_weights(source, tmp_path / "public.pth")
     found = torch.load(tmp_path / "public.pth", weights_only=True)
     public = encoders(file.network)
     public = {
@@ -71,7 +71,7 @@ def test_a_trained_model_gets_the_names_of_the_public_code(tmp_path: Path) -> No
 
 def test_the_record_states_bands_origin_and_what_was_taken(tmp_path: Path) -> None:
     path = weight_files()["distributed.pth"].write(tmp_path)
-    lines = convert(path, tmp_path / "a.safetensors", ["10m-first", "landsat=B07,B06,B05,B04,B03,B02"])
+    lines = convert_weights(path, tmp_path / "a.safetensors", ["10m-first", "landsat=B07,B06,B05,B04,B03,B02"])
     record = record_of(tmp_path / "a.safetensors")
     bands = {sensor.sensor: sensor.bands for sensor in record.sensors}
     assert bands["sentinel-2"] == ("B02", "B03", "B04", "B08", "B05", "B06", "B07", "B8A", "B11", "B12")
@@ -86,7 +86,7 @@ def test_published_statistics_go_by_name_of_band(tmp_path: Path) -> None:
     """The near infrared is the fourth of the published means, whatever the order of the kernel."""
     path = weight_files()["one_source.pth"].write(tmp_path)
     for number, order in enumerate(("10m-first", "by-number")):
-        convert(path, tmp_path / f"{number}.safetensors", [order])
+        convert_weights(path, tmp_path / f"{number}.safetensors", [order])
         (sensor,) = record_of(tmp_path / f"{number}.safetensors").sensors
         assert sensor.mean is not None
         assert sensor.mean[sensor.bands.index("B08")] == pytest.approx(0.5207452475)
@@ -105,29 +105,29 @@ def test_the_order_of_bands_must_be_stated_and_be_right(tmp_path: Path) -> None:
         (["by-number", "sentinel-1=VV"], "sentinel-1.*sentinel-2, landsat"),
     ):
         with pytest.raises(ModelError, match=said):
-            convert(path, target, stated)
+            convert_weights(path, target, stated)
         assert not target.exists()
 
 
 def test_bands_of_an_unknown_sensor_cannot_be_recorded() -> None:
     with pytest.raises(ModelError, match="drone"):
-        read_bands(["drone=a,b"], {"drone": 2}, "converting")
+        parse_band_orders(["drone=a,b"], {"drone": 2}, "converting")
 
 
 def test_nothing_is_overwritten_and_other_suffixes_are_refused(tmp_path: Path) -> None:
     path = weight_files()["one_source.pth"].write(tmp_path)
     with pytest.raises(ModelError, match="already exists"):
-        convert(path, path)
+        convert_weights(path, path)
     with pytest.raises(ModelError, match=r"a\.onnx"):
-        convert(path, tmp_path / "a.onnx", ["by-number"])
-    convert(path, tmp_path / "a.safetensors", ["by-number"])
-    with pytest.raises(ModelError, match="a record already"):
-        convert(tmp_path / "a.safetensors", tmp_path / "b.safetensors", ["by-number"])
+        convert_weights(path, tmp_path / "a.onnx", ["by-number"])
+    convert_weights(path, tmp_path / "a.safetensors", ["by-number"])
+    with pytest.raises(ModelError, match="with a record"):
+        convert_weights(tmp_path / "a.safetensors", tmp_path / "b.safetensors", ["by-number"])
     assert sorted(one.name for one in tmp_path.iterdir()) == ["a.safetensors", "one_source.pth"]
 
 
 def test_converted_weights_draw_no_map(tmp_path: Path) -> None:
-    convert(weight_files()["one_source.pth"].write(tmp_path), tmp_path / "a.safetensors", ["by-number"])
+    convert_weights(weight_files()["one_source.pth"].write(tmp_path), tmp_path / "a.safetensors", ["by-number"])
     with pytest.raises(ModelError, match="converted weights"):
         load_network(tmp_path / "a.safetensors")
-    assert len(load_file(tmp_path / "a.safetensors")) == len(inspect(tmp_path / "a.safetensors").tensors)
+    assert len(load_file(tmp_path / "a.safetensors")) == len(inspect_weights(tmp_path / "a.safetensors").tensors)

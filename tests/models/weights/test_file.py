@@ -12,7 +12,7 @@ from agrifm.errors import ModelError
 from agrifm.legend import Legend
 from agrifm.models.agrifm.network import AgriFM, preset
 from agrifm.models.weights.file import RECORD_KEY, load_network, read_record, save_model
-from agrifm.models.weights.inspect import inspect
+from agrifm.models.weights.inspect import inspect_weights
 from agrifm.record import ModelRecord, SensorRecord
 
 
@@ -127,7 +127,7 @@ def test_a_record_that_uses_a_removed_option_is_refused(option: str, value: obje
     network, record = older_record(**{option: value})
     path = tmp_path / "older.safetensors"
     save_file(network.state_dict(), path, metadata={RECORD_KEY: record})
-    for read in (load_network, inspect):
+    for read in (load_network, inspect_weights):
         with pytest.raises(ModelError, match=f"option `{option}`") as refused:
             read(path)
         assert "\n" not in str(refused.value)

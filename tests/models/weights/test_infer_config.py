@@ -12,8 +12,8 @@ from tests.models.agrifm.reference_model import GOLDEN
 from agrifm.errors import ModelError
 from agrifm.models.agrifm.attention import relative_position_index
 from agrifm.models.agrifm.swin3d import SwinConfig
-from agrifm.models.weights.infer_config import Shape, expected_shapes, read_shape
-from agrifm.models.weights.names import rename, theirs
+from agrifm.models.weights.infer_config import InferredConfig, expected_shapes, infer_network_config
+from agrifm.models.weights.names import name_in_file, rename_tensors
 
 Tensors = dict[str, torch.Tensor]
 
@@ -30,8 +30,8 @@ def recorded(table: str) -> Tensors:
     }
 
 
-def read(tensors: Tensors) -> Shape:
-    return read_shape(rename(tensors, "reading").tensors, "reading")
+def read(tensors: Tensors) -> InferredConfig:
+    return infer_network_config(rename_tensors(tensors, "reading").tensors, "reading")
 
 
 def test_the_distributed_weights_are_agrifm() -> None:
@@ -51,7 +51,7 @@ def test_the_distributed_weights_with_all_three_sources_share_one_backbone() -> 
     config = read(tensors).config
     assert [one.name for one in config.sources] == ["sentinel-2", "landsat", "modis"]
     assert config.shared
-    renamed = rename(tensors, "reading").tensors
+    renamed = rename_tensors(tensors, "reading").tensors
     indices = {name for name in renamed if name.endswith("relative_position_index")}
     expected = expected_shapes(config, decoder=False)
     assert renamed.keys() - indices == expected.keys()
@@ -75,8 +75,8 @@ def test_three_encoders_are_three_backbones() -> None:
 @pytest.mark.parametrize("table", ["s2_base_full", "s2_landsat_modis_encoders", "released_checkpoint_s2_known"])
 def test_every_name_finds_its_way_back(table: str) -> None:
     tensors = recorded(table)
-    renamed = rename(tensors, "reading")
-    assert {theirs(name, renamed.prefixes) for name in renamed.tensors} == set(tensors)
+    renamed = rename_tensors(tensors, "reading")
+    assert {name_in_file(name, renamed.prefixes) for name in renamed.tensors} == set(tensors)
     assert not renamed.unused
 
 

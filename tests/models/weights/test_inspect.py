@@ -9,14 +9,13 @@ from tests.models.weights.weight_files import ENCODER, NAMES, S2, WINDOW, encode
 
 from agrifm.errors import ModelError
 from agrifm.models.agrifm.network import AgriFM
-from agrifm.models.weights.info import describe, info
-from agrifm.models.weights.inspect import inspect
+from agrifm.models.weights.inspect import describe_weights, inspect_weights
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_configuration_is_read_from_the_tensors(name: str, tmp_path: Path) -> None:
     file = weight_files()[name]
-    found = inspect(file.write(tmp_path), WINDOW.get(name)).config
+    found = inspect_weights(file.write(tmp_path), WINDOW.get(name)).config
     made = file.network.config
     assert found.shared == made.shared
     assert {(one.name, one.channels, one.patch) for one in found.sources} == {
@@ -29,7 +28,7 @@ def test_the_configuration_is_read_from_the_tensors(name: str, tmp_path: Path) -
 @pytest.mark.parametrize("name", NAMES)
 def test_loaded_encoders_compute_what_the_saved_ones_computed(name: str, tmp_path: Path) -> None:
     file = weight_files()[name]
-    again = loaded(inspect(file.write(tmp_path), WINDOW.get(name))).encoders
+    again = loaded(inspect_weights(file.write(tmp_path), WINDOW.get(name))).encoders
     wanted = copy.deepcopy(file.network).half().float() if name == "half.pth" else file.network
     torch.manual_seed(1)
     images = {one.name: torch.randn(1, 8, one.channels, 16, 16) for one in file.network.config.sources}
@@ -47,7 +46,7 @@ def test_loaded_encoders_compute_what_the_saved_ones_computed(name: str, tmp_pat
 @pytest.mark.parametrize("name", ["training.pth", "parallel.pt", "trained.safetensors"])
 def test_a_whole_network_gives_the_same_scores(name: str, tmp_path: Path) -> None:
     file = weight_files()[name]
-    found = inspect(file.write(tmp_path))
+    found = inspect_weights(file.write(tmp_path))
     assert found.complete
     network = loaded(found)
     torch.manual_seed(2)
@@ -61,26 +60,26 @@ def test_a_whole_network_gives_the_same_scores(name: str, tmp_path: Path) -> Non
 
 
 def test_time_steps_of_the_neck_say_how_time_is_fused(tmp_path: Path) -> None:
-    cat = inspect(weight_files()["training.pth"].write(tmp_path)).config
+    cat = inspect_weights(weight_files()["training.pth"].write(tmp_path)).config
     assert (cat.encoder.fusion, cat.sources[0].frames, cat.encoder.downsample_steps) == ("cat", 16, (2, 2, 2))
     assert cat.classes == 3
-    assert inspect(weight_files()["parallel.pt"].write(tmp_path)).config.encoder.fusion == "mean"
+    assert inspect_weights(weight_files()["parallel.pt"].write(tmp_path)).config.encoder.fusion == "mean"
 
 
 def test_a_neck_that_joins_only_some_sources_is_left_out_and_said(tmp_path: Path) -> None:
     file = weight_files()["parallel.pt"]
     config = file.network.config.model_copy(update={"neck_levels": (("landsat",), ("sentinel-2",), ("sentinel-2",))})
-    found = inspect(file.write(tmp_path, state=AgriFM(config).state_dict(), wrapper=""))
+    found = inspect_weights(file.write(tmp_path, state=AgriFM(config).state_dict(), wrapper=""))
     assert not found.complete
     assert "neck.fusion_list.0.0.weight" in found.report.unused
-    assert any("decoder is left out" in note for note in found.notes)
+    assert any("left out" in note for note in found.notes)
 
 
 def test_every_tensor_is_accounted_for(tmp_path: Path) -> None:
     file = weight_files()["one_source.pth"]
     state = {**file.state, "teacher.weight": torch.zeros(2), "encoder.backbone.extra": torch.zeros(1)}
     path = file.write(tmp_path, state=state)
-    report = inspect(path).report
+    report = inspect_weights(path).report
     assert report.unused == ("teacher.weight", "encoder.backbone.extra")
     indices = {name for name in state if name.endswith("relative_position_index")}
     assert set(report.loaded) | set(report.unused) | indices == set(state)
@@ -93,20 +92,20 @@ def test_a_kernel_without_frames_and_half_numbers_are_reported_as_reshaped(tmp_p
     state = encoders(still)
     name = "encoders.encoders.sentinel-2.patch_emd.proj.weight"
     state[name] = state[name].squeeze(2)
-    found = inspect(weight_files()["one_source.pth"].write(tmp_path, state=state))
+    found = inspect_weights(weight_files()["one_source.pth"].write(tmp_path, state=state))
     assert found.config.sources[0].patch == (1, 4, 4)
     assert found.report.reshaped == (f"{name}: a kernel without frames, (8, 10, 4, 4) to (8, 10, 1, 4, 4)",)
-    half = inspect(weight_files()["half.pth"].write(tmp_path)).report.reshaped
+    half = inspect_weights(weight_files()["half.pth"].write(tmp_path)).report.reshaped
     assert "encoder.backbone.norm.weight: float16 to float32, exactly" in half
 
 
 def test_without_an_index_the_window_must_be_stated(tmp_path: Path) -> None:
     path = weight_files()["plain.safetensors"].write(tmp_path)
     with pytest.raises(ModelError, match=r"75 rows.*--window"):
-        inspect(path)
+        inspect_weights(path)
     with pytest.raises(ModelError, match=r"75 rows.*\(3, 3, 3\)"):
-        inspect(path, (3, 3, 3))
-    assert any("as stated" in note for note in inspect(path, (2, 3, 3)).notes)
+        inspect_weights(path, (3, 3, 3))
+    assert any("as stated" in note for note in inspect_weights(path, (2, 3, 3)).notes)
 
 
 def test_of_windows_with_as_many_rows_the_index_decides(tmp_path: Path) -> None:
@@ -115,12 +114,12 @@ def test_of_windows_with_as_many_rows_the_index_decides(tmp_path: Path) -> None:
         network = AgriFM(
             file.network.config.model_copy(update={"encoder": ENCODER.model_copy(update={"window": window})})
         )
-        assert inspect(file.write(tmp_path, state=encoders(network))).config.encoder.window == window
+        assert inspect_weights(file.write(tmp_path, state=encoders(network))).config.encoder.window == window
 
 
 def test_the_table_says_shape_naming_and_what_is_missing(tmp_path: Path) -> None:
     path = weight_files()["distributed.pth"].write(tmp_path)
-    rows = dict(line.split("  ", 1) for line in info(path))
+    rows = dict(line.split("  ", 1) for line in describe_weights(inspect_weights(path)))
     table = {name.strip(): text.strip() for name, text in rows.items()}
     assert table["naming"] == "distributed weights"
     assert table["modis"].startswith("7 bands, patch 4 x 1 x 1")
@@ -130,7 +129,7 @@ def test_the_table_says_shape_naming_and_what_is_missing(tmp_path: Path) -> None
     assert table["decoder"] == "none"
     parameters = sum(one.numel() for one in weight_files()["distributed.pth"].network.encoders.parameters())
     assert table["parameters"] == f"{parameters:,}"
-    record = describe(inspect(weight_files()["trained.safetensors"].write(tmp_path)))
+    record = describe_weights(inspect_weights(weight_files()["trained.safetensors"].write(tmp_path)))
     assert any("3 classes, season 2024-01-01 to 2024-06-01" in line for line in record)
 
 
@@ -146,5 +145,5 @@ def test_looking_builds_no_network(tmp_path: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.nn.Module, "register_parameter", watched)
-        inspect(path)
+        inspect_weights(path)
     assert {device.type for device in built} == {"meta"}

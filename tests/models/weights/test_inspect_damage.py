@@ -15,9 +15,9 @@ from tests.models.weights.weight_files import ENCODER, NAMES, WINDOW, WeightFile
 
 from agrifm.errors import ModelError
 from agrifm.models.agrifm.network import AgriFM
-from agrifm.models.weights.convert import convert
+from agrifm.models.weights.convert import convert_weights
 from agrifm.models.weights.file import RECORD_KEY, WEIGHTS_KEY
-from agrifm.models.weights.inspect import inspect
+from agrifm.models.weights.inspect import inspect_weights
 
 Damage = Callable[[WeightFile, Path], Path]
 
@@ -83,10 +83,10 @@ def wrong_record(file: WeightFile, directory: Path) -> Path:
     if key not in file.metadata:
         key = WEIGHTS_KEY
         good = directory / f"good-{file.name}.safetensors"
-        convert(file.write(directory), good, ["by-number"], WINDOW.get(file.name))
+        convert_weights(file.write(directory), good, ["by-number"], WINDOW.get(file.name))
         with good.open("rb") as content:
             header = json.loads(content.read(int.from_bytes(content.read(8), "little")))
-        state = inspect(good).tensors
+        state = inspect_weights(good).tensors
         file = WeightFile("converted.safetensors", file.network, state, metadata=header["__metadata__"])
     record = json.loads(file.metadata[key])
     record["architecture"]["encoder"]["depths"][2] += 1
@@ -140,7 +140,7 @@ DAMAGES: dict[Damage, str] = {
 def test_each_damage_to_each_file_is_one_sentence(damage: Damage, name: str, tmp_path: Path) -> None:
     path = damage(weight_files()[name], tmp_path)
     with pytest.raises(ModelError, match=DAMAGES[damage]) as caught:
-        inspect(path, WINDOW.get(path.name))
+        inspect_weights(path, WINDOW.get(path.name))
     sentence = str(caught.value)
     assert sentence.startswith(f"reading the weights {path}: ")
     assert "\n" not in sentence
@@ -149,44 +149,48 @@ def test_each_damage_to_each_file_is_one_sentence(damage: Damage, name: str, tmp
 
 @pytest.mark.parametrize("name", NAMES)
 def test_undamaged_the_same_files_load(name: str, tmp_path: Path) -> None:
-    assert inspect(weight_files()[name].write(tmp_path), WINDOW.get(name)).report.loaded
+    assert inspect_weights(weight_files()[name].write(tmp_path), WINDOW.get(name)).report.loaded
 
 
 def test_two_models_in_one_file_are_refused(tmp_path: Path) -> None:
     one, two = weight_files()["one_source.pth"], weight_files()["training.pth"]
     with pytest.raises(ModelError, match="two models"):
-        inspect(one.write(tmp_path, state={**one.state, **two.state}))
+        inspect_weights(one.write(tmp_path, state={**one.state, **two.state}))
     with pytest.raises(ModelError, match="two models"):
-        inspect(one.write(tmp_path, state={**one.state, **{f"module.{name}": x for name, x in one.state.items()}}))
+        inspect_weights(
+            one.write(tmp_path, state={**one.state, **{f"module.{name}": x for name, x in one.state.items()}})
+        )
 
 
 def test_the_wrong_index_a_lost_block_and_a_lost_stage_are_refused(tmp_path: Path) -> None:
     file = weight_files()["one_source.pth"]
     with pytest.raises(ModelError, match=r"index.*75 rows"):
-        inspect(_changed(file, tmp_path, "relative_position_index", lambda index: index.flip(0)))
+        inspect_weights(_changed(file, tmp_path, "relative_position_index", lambda index: index.flip(0)))
     last = next(name for name in reversed(file.state) if name.endswith("relative_position_index"))
     with pytest.raises(ModelError, match=r"index.*\(2, 3, 3\)"):
-        inspect(file.write(tmp_path, state={**file.state, last: file.state[last].flip(1)}))
+        inspect_weights(file.write(tmp_path, state={**file.state, last: file.state[last].flip(1)}))
     for lost, said in (("layers.2.blocks.0.", "stage 2.*block 0"), ("layers.1.", "stages 0, 2, 3")):
         with pytest.raises(ModelError, match=said):
-            inspect(file.write(tmp_path, state={name: x for name, x in file.state.items() if lost not in name}))
+            inspect_weights(file.write(tmp_path, state={name: x for name, x in file.state.items() if lost not in name}))
 
 
 def test_nothing_of_agrifm_and_no_embedding_are_refused(tmp_path: Path) -> None:
     file = weight_files()["one_source.pth"]
     with pytest.raises(ModelError, match=r"conv1.weight"):
-        inspect(file.write(tmp_path, state={"conv1.weight": torch.zeros(3)}))
+        inspect_weights(file.write(tmp_path, state={"conv1.weight": torch.zeros(3)}))
     with pytest.raises(ModelError, match="no patch embedding"):
-        inspect(file.write(tmp_path, state={name: x for name, x in file.state.items() if "patch_emd" not in name}))
+        inspect_weights(
+            file.write(tmp_path, state={name: x for name, x in file.state.items() if "patch_emd" not in name})
+        )
 
 
 def test_a_source_without_a_name_is_named_by_its_bands_or_refused(tmp_path: Path) -> None:
     file = weight_files()["bare.pth"]
     state = {name.replace("S2_patch_emd", "patch_emd"): tensor for name, tensor in file.state.items()}
-    assert [one.name for one in inspect(file.write(tmp_path, state=state)).config.sources] == ["sentinel-2"]
+    assert [one.name for one in inspect_weights(file.write(tmp_path, state=state)).config.sources] == ["sentinel-2"]
     state["patch_emd.weight"] = state["patch_emd.weight"][:, :4]
     with pytest.raises(ModelError, match="S2_patch_emd"):
-        inspect(file.write(tmp_path, state=state))
+        inspect_weights(file.write(tmp_path, state=state))
 
 
 ODD = {
@@ -213,5 +217,5 @@ def test_odd_names_and_shapes_are_one_sentence_too(oddity: str, tmp_path: Path) 
         state |= {name: tensor for name in state if old in name}
     assert list(state) != list(file.state) or tensor is not None
     with pytest.raises(ModelError) as caught:
-        inspect(file.write(tmp_path, state=state))
+        inspect_weights(file.write(tmp_path, state=state))
     assert "\n" not in str(caught.value)

@@ -1,8 +1,8 @@
-"""`agrifm model convert`: public weights to safetensors with a record, and back, exactly.
+"""Convert public weights to safetensors with a record, and back, exactly (`agrifm model convert`).
 
-The order of the bands in a patch kernel is in no file, so it must be stated. The statistics that the reference's
-training recipe publishes for Sentinel-2 come with a band order of their own, 10 m bands first; they are recorded by
-name of band, and say nothing about the order in the kernel.
+No file says in which order a patch kernel reads its bands, so the order must be stated. The statistics that the
+reference's training recipe publishes for Sentinel-2 have their own band order, 10 m bands first; they are recorded by
+name of band and say nothing about the order in the kernel.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,9 +18,9 @@ from agrifm.files import write_bytes
 from agrifm.models.agrifm.attention import relative_position_index
 from agrifm.models.agrifm.window_partition import Triple
 from agrifm.models.weights.file import WEIGHTS_KEY, Origin, WeightsRecord, WeightsSensor
-from agrifm.models.weights.infer_config import TABLE
-from agrifm.models.weights.inspect import Inspection, inspect
-from agrifm.models.weights.names import INDEX, public_prefixes, theirs
+from agrifm.models.weights.infer_config import BIAS_TABLE_SUFFIX
+from agrifm.models.weights.inspect import Inspection, inspect_weights
+from agrifm.models.weights.names import INDEX_SUFFIX, name_in_file, public_prefixes
 from agrifm.record import ModelRecord, running_versions
 from agrifm.sensors import SENSORS, Band
 
@@ -28,9 +28,9 @@ BAND_ORDERS: dict[str, Callable[[Band], float]] = {
     "by-number": lambda _: 0,
     "10m-first": lambda band: band.ground_sampling_distance,
 }
-"""Orders of a sensor's bands by name: as they are numbered, or the finest first and otherwise as numbered."""
-SCALE = 1e-4
-"""Reflectance per stored integer, of all products that the weights were trained on."""
+"""Named orders of a sensor's bands: by number, or the finest bands first and then by number."""
+REFLECTANCE_SCALE = 1e-4
+"""Reflectance per stored integer in all products that the weights were trained on."""
 # configs of the public code (github.com/flyakon/AgriFM, commit 13f476e), stored integers of Sentinel-2
 RECIPE_BANDS = ("B02", "B03", "B04", "B08", "B05", "B06", "B07", "B8A", "B11", "B12")
 RECIPE_MEAN = (
@@ -41,50 +41,50 @@ RECIPE_STD = (
     4041.5212325268735, 3691.003119315892, 3629.331318356375, 2973.5178530908756, 3569.73343885,
     3085.9151435, 2937.56005119, 2806.04462314, 1808.30013156, 1694.20220774,
 )  # fmt: skip
-PICKLES = (".pth", ".pt")
+PICKLE_SUFFIXES = (".pth", ".pt")
 
 
-def convert(source: Path, target: Path, bands: Sequence[str] = (), window: Triple | None = None) -> list[str]:
-    """Write weights in the other form: safetensors with a record, or as PyTorch file with the public names.
+def convert_weights(source: Path, target: Path, bands: Sequence[str] = (), window: Triple | None = None) -> list[str]:
+    """Write weights as safetensors with a record, or as a PyTorch file with the public names.
 
     Args:
-        source: any file that `agrifm.models.weights.inspect.inspect` takes.
-        target: `.safetensors`, or `.pth` for names as in the file that the weights were converted from, else as the
-            public code has them.
+        source: any file that `agrifm.models.weights.inspect.inspect_weights` accepts.
+        target: `.safetensors`, or `.pth` for the names of the file that the weights were converted from, or else of
+            the public code.
         bands: order of the bands in the patch kernels, per source "sentinel-2=B02,B03,…" or "sentinel-2=10m-first",
-            or "10m-first" or "by-number" for every source; needed where the source file has no record.
-        window: see `inspect`.
+            or "10m-first" or "by-number" for every source; needed if the source file has no record.
+        window: see `inspect_weights`.
 
     Returns:
-        What was written, in sentences.
+        Sentences on what was written.
 
     Raises:
-        ModelError: the source is refused, or the order of the bands is not stated or not that of the kernels.
+        ModelError: the source is refused, or the order of the bands is not stated or does not match the kernels.
         OutputError: the target exists, or cannot be written.
     """
     about = f"converting {source}"
     if target.exists():
         raise ModelError(f"{about}: {target} already exists; choose another path")
-    if target.suffix not in (".safetensors", *PICKLES):
-        raise ModelError(f"{about}: {target.name!r} is neither .safetensors nor .pth; choose one of them")
-    found = inspect(source, window)
-    if target.suffix in PICKLES:
-        lines = _write_pickle(found, target)
+    if target.suffix not in (".safetensors", *PICKLE_SUFFIXES):
+        raise ModelError(f"{about}: {target.name!r} does not end in .safetensors or .pth; choose one of them")
+    inspection = inspect_weights(source, window)
+    if target.suffix in PICKLE_SUFFIXES:
+        lines = _write_pickle(inspection, target)
     else:
-        lines = _write_safetensors(found, target, bands, about)
-    return [*lines, f"wrote {target} ({len(found.tensors)} tensors)"]
+        lines = _write_safetensors(inspection, target, bands, about)
+    return [*lines, f"wrote {target} ({len(inspection.tensors)} tensors)"]
 
 
-def read_bands(stated: Sequence[str], sources: Mapping[str, int], about: str) -> dict[str, tuple[str, ...]]:
-    """The bands of each source, in the order of its patch kernel.
+def parse_band_orders(stated: Sequence[str], sources: Mapping[str, int], about: str) -> dict[str, tuple[str, ...]]:
+    """Parse the bands of each source, in the order of its patch kernel.
 
     Args:
-        stated: see `convert`.
+        stated: see `convert_weights`.
         sources: number of bands by source.
-        about: how a message begins.
+        about: beginning of an error message.
 
     Raises:
-        ModelError: a source's order is not stated, or it is not one of its bands.
+        ModelError: the order of a source is not stated, or is not an order of its bands.
     """
     orders: dict[str, str] = {}
     for statement in stated:
@@ -99,12 +99,12 @@ def _bands(source: str, count: int, order: str | None, about: str) -> tuple[str,
     sensor = SENSORS.get(source)
     if sensor is None:
         raise ModelError(
-            f"{about}: {source!r} is no sensor that agrifm knows ({', '.join(SENSORS)}); rename it in the "
-            "file, or add it to sensors.py"
+            f"{about}: unknown sensor {source!r} (known: {', '.join(SENSORS)}); rename it in the file, or add it to "
+            "sensors.py"
         )
     if order is None:
         raise ModelError(
-            f"{about}: the order of the {count} bands of {source} is in no file and must be stated, as --bands "
+            f"{about}: the order of the {count} bands of {source} is not in the file; state it, as --bands "
             f"{source}={','.join(sensor.band_names)} or as one of {', '.join(BAND_ORDERS)}"
         )
     if order in BAND_ORDERS:
@@ -121,77 +121,81 @@ def _bands(source: str, count: int, order: str | None, about: str) -> tuple[str,
     return bands
 
 
-def _write_safetensors(found: Inspection, target: Path, stated: Sequence[str], about: str) -> list[str]:
-    if found.record is not None:
-        raise ModelError(f"{about}: it is safetensors with a record already; use it as it is, or convert it to .pth")
-    sources = {source.name: source.channels for source in found.config.sources}
-    bands = read_bands(stated, sources, about)
-    original = found.checkpoint.tensors
+def _write_safetensors(inspection: Inspection, target: Path, stated: Sequence[str], about: str) -> list[str]:
+    if inspection.record is not None:
+        raise ModelError(f"{about}: it already is safetensors with a record; use it as it is, or convert it to .pth")
+    sources = {source.name: source.channels for source in inspection.config.sources}
+    bands = parse_band_orders(stated, sources, about)
+    original = inspection.checkpoint.tensors
     record = WeightsRecord(
-        name=found.path.stem,
-        architecture=found.config.model_dump(mode="json"),
+        name=inspection.path.stem,
+        architecture=inspection.config.model_dump(mode="json"),
         sensors=tuple(_sensor(source, bands[source]) for source in sources),
         origin=Origin(
-            file=found.path.name,
-            sha256=found.digest,
-            format=found.checkpoint.format,
-            wrapper=found.checkpoint.wrapper,
-            prefixes=found.renamed.prefixes,
-            indexed=any(name.endswith(INDEX) for name in original),
+            file=inspection.path.name,
+            sha256=inspection.digest,
+            format=inspection.checkpoint.format,
+            wrapper=inspection.checkpoint.wrapper,
+            prefixes=inspection.renamed.prefixes,
+            indexed=any(name.endswith(INDEX_SUFFIX) for name in original),
             flat=tuple(
-                name for name, tensor in found.tensors.items() if original[_theirs(found, name)].ndim < tensor.ndim
+                name
+                for name, tensor in inspection.tensors.items()
+                if original[_original(inspection, name)].ndim < tensor.ndim
             ),
         ),
-        notes=(*found.notes, "the order of bands is as stated when the weights were converted"),
+        notes=(*inspection.notes, "the order of bands is as stated when the weights were converted"),
         versions=running_versions("torch"),
     )
-    state = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in found.tensors.items()}
+    state = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in inspection.tensors.items()}
     write_bytes(target, save(state, metadata={WEIGHTS_KEY: record.model_dump_json()}))
-    left = [f"left out: {len(found.report.unused)} tensors that are no part of it"] if found.report.unused else []
-    return [*(f"bands of {source}: {', '.join(order)} (as stated)" for source, order in bands.items()), *left]
+    lines = [f"bands of {source}: {', '.join(order)} (as stated)" for source, order in bands.items()]
+    if unused := inspection.report.unused:
+        lines.append(f"left out: {len(unused)} tensors that are not part of AgriFM")
+    return lines
 
 
-def _theirs(found: Inspection, name: str) -> str:
-    return theirs(name, found.renamed.prefixes)
+def _original(inspection: Inspection, name: str) -> str:
+    return name_in_file(name, inspection.renamed.prefixes)
 
 
 def _sensor(source: str, bands: tuple[str, ...]) -> WeightsSensor:
     mean = std = None
     if source == "sentinel-2" and set(bands) <= set(RECIPE_BANDS):
-        places = [RECIPE_BANDS.index(band) for band in bands]
-        mean = tuple(RECIPE_MEAN[place] * SCALE for place in places)
-        std = tuple(RECIPE_STD[place] * SCALE for place in places)
+        order = [RECIPE_BANDS.index(band) for band in bands]
+        mean = tuple(RECIPE_MEAN[i] * REFLECTANCE_SCALE for i in order)
+        std = tuple(RECIPE_STD[i] * REFLECTANCE_SCALE for i in order)
     return WeightsSensor(
         sensor=source,
         bands=bands,
         quantity="surface reflectance",
-        scale=SCALE,
+        scale=REFLECTANCE_SCALE,
         resolution=SENSORS[source].resolution,
         mean=mean,
         std=std,
     )
 
 
-def _write_pickle(found: Inspection, target: Path) -> list[str]:
-    """As the public code names them, or as the file did that the weights were converted from."""
-    origin = found.record.origin if isinstance(found.record, WeightsRecord) else None
-    names = [source.name for source in found.config.sources]
+def _write_pickle(inspection: Inspection, target: Path) -> list[str]:
+    """Write the weights with the names of the public code, or of the file that they were converted from."""
+    origin = inspection.record.origin if isinstance(inspection.record, WeightsRecord) else None
+    names = [source.name for source in inspection.config.sources]
     if origin is not None:
         prefixes, wrapper = origin.prefixes, origin.wrapper
-    elif found.record is not None:
-        prefixes, wrapper = public_prefixes(names, found.config.shared), ""
+    elif inspection.record is not None:
+        prefixes, wrapper = public_prefixes(names, inspection.config.shared), ""
     else:
-        prefixes, wrapper = found.renamed.prefixes, found.checkpoint.wrapper
+        prefixes, wrapper = inspection.renamed.prefixes, inspection.checkpoint.wrapper
     state: dict[str, Tensor] = {}
-    index = relative_position_index(found.config.encoder.window)
-    for name, tensor in found.tensors.items():
+    index = relative_position_index(inspection.config.encoder.window)
+    for name, tensor in inspection.tensors.items():
         flat = origin is not None and name in origin.flat
-        state[theirs(name, prefixes)] = (tensor.squeeze(2) if flat else tensor).clone()
-        if name.endswith(TABLE) and (origin is None or origin.indexed):
-            state[theirs(name.replace(TABLE, f"attn.{INDEX}"), prefixes)] = index.clone()
+        state[name_in_file(name, prefixes)] = (tensor.squeeze(2) if flat else tensor).clone()
+        if name.endswith(BIAS_TABLE_SUFFIX) and (origin is None or origin.indexed):
+            state[name_in_file(name.replace(BIAS_TABLE_SUFFIX, f"attn.{INDEX_SUFFIX}"), prefixes)] = index.clone()
     buffer = BytesIO()
     torch.save({wrapper: state} if wrapper else state, buffer)
     write_bytes(target, buffer.getvalue())
-    if isinstance(found.record, ModelRecord | WeightsRecord):
-        return ["the record stays behind: a PyTorch file has no place for bands, statistics and legend"]
+    if isinstance(inspection.record, ModelRecord | WeightsRecord):
+        return ["the record is not written: a PyTorch file cannot hold bands, statistics and legend"]
     return []

@@ -1,6 +1,6 @@
-"""Weights and their record in one safetensors file: of a trained model, or of converted weights to start from.
+"""Weights and their record in one safetensors file: a trained model, or converted weights to start training from.
 
-Pickles are not read here; `agrifm model convert` makes a safetensors file of them.
+Pickles are not read here; `agrifm model convert` converts them to safetensors.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from agrifm.errors import ModelError
 from agrifm.files import write_bytes
 from agrifm.models.family import family_of
-from agrifm.models.weights.names import INDEX
+from agrifm.models.weights.names import INDEX_SUFFIX
 from agrifm.record import ExpectedSensor, ModelRecord
 from agrifm.validation import Frozen, complaint
 
@@ -23,10 +23,10 @@ WEIGHTS_KEY = "agrifm_weights_record"
 
 
 class WeightsSensor(ExpectedSensor):
-    """One sensor as converted weights expect it, bands in the order of the patch kernel."""
+    """One sensor as converted weights expect it; its bands are in the order of the patch kernel."""
 
     mean: tuple[float, ...] | None = None
-    """Mean per band in the quantity's unit, where it is published; training measures its own."""
+    """Mean per band in the quantity's unit, if it is published; training measures the statistics of its cube."""
     std: tuple[float, ...] | None = None
     """Standard deviation per band, likewise."""
 
@@ -37,19 +37,19 @@ class Origin(Frozen):
     file: str
     sha256: str
     format: str
-    """What kind of file it was, in words."""
+    """Format of the file, in words."""
     wrapper: str
-    """Key under which its tensors lay; empty where they lay at the top."""
+    """Key of its dictionary of tensors; empty if they were at the top level."""
     prefixes: dict[str, str]
     """Beginnings of our names to the beginnings of its names."""
     indexed: bool
     """Whether it had position indices."""
     flat: tuple[str, ...] = ()
-    """Patch kernels that had no axis of frames."""
+    """Patch kernels without an axis of frames."""
 
 
 class WeightsRecord(Frozen):
-    """What converted weights expect and where they come from. Weights to start from: they draw no map yet."""
+    """What converted weights expect and where they come from; they must be trained before they can draw a map."""
 
     format: Literal[1] = 1
     name: str
@@ -60,7 +60,7 @@ class WeightsRecord(Frozen):
     """Sensors that a cube may lack."""
     origin: Origin
     notes: tuple[str, ...] = Field(())
-    """What the file could not say, and what was taken."""
+    """What the file could not say, and what was assumed."""
     versions: dict[str, str] = Field(default_factory=dict)
 
 
@@ -72,7 +72,9 @@ def save_model(path: Path, network: nn.Module, record: ModelRecord) -> None:
     """
     config = family_of(record.family, f"writing the model {path}").config
     assert config.model_validate(record.architecture) == network.config, "the record is of another network"
-    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items() if not name.endswith(INDEX)}
+    state = {
+        name: tensor.contiguous() for name, tensor in network.state_dict().items() if not name.endswith(INDEX_SUFFIX)
+    }
     write_bytes(path, save(state, metadata={RECORD_KEY: record.model_dump_json()}))
 
 
@@ -90,15 +92,15 @@ def read_record(path: Path) -> ModelRecord:
         raise ModelError(f"{about}: {error}; `agrifm train` writes it") from error
     if WEIGHTS_KEY in metadata:
         raise ModelError(
-            f"{about}: it has converted weights, which draw no map yet; train from them "
-            "(`weights` in [model] of agrifm.toml)"
+            f"{about}: it has converted weights, which cannot draw a map before they are trained; train from "
+            "them (`weights` in [model] of agrifm.toml)"
         )
     if RECORD_KEY not in metadata:
         raise ModelError(f"{about}: it has weights but no record of what they expect; train it with agrifm")
     try:
         return ModelRecord.model_validate_json(metadata[RECORD_KEY])
     except ValidationError as error:
-        raise ModelError(f"{about}: its record is unusable ({complaint(error, ModelRecord)})") from error
+        raise ModelError(f"{about}: its record is not usable ({complaint(error, ModelRecord)})") from error
 
 
 def load_network(path: Path) -> tuple[nn.Module, ModelRecord]:
@@ -113,10 +115,10 @@ def load_network(path: Path) -> tuple[nn.Module, ModelRecord]:
     try:
         config = family.config.model_validate(record.architecture)
     except ValidationError as error:
-        raise ModelError(f"{about}: its record is unusable ({complaint(error, family.config)})") from error
+        raise ModelError(f"{about}: its record is not usable ({complaint(error, family.config)})") from error
     network = family.network(config)
     state: dict[str, Tensor] = load_file(path)
-    derived = {name: tensor for name, tensor in network.state_dict().items() if name.endswith(INDEX)}
+    derived = {name: tensor for name, tensor in network.state_dict().items() if name.endswith(INDEX_SUFFIX)}
     try:
         network.load_state_dict({**state, **derived})
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Names of the same tensors in other files: the distributed weights, checkpoints of the reference's training, ours.
+"""State-dict names in other files: the distributed weights, checkpoints of the reference's training, agrifm's files.
 
 In our names `encoders.encoders.SOURCE.patch_emd.*` is a source's embedding, `encoders.encoders.SOURCE.backbone.*` its
 backbone, `encoders.backbone.*` a backbone that all sources share, and the decoder is `neck.*` and `heads.*`, or
@@ -14,104 +14,112 @@ from torch import Tensor
 from agrifm.errors import ModelError
 from agrifm.sensors import SENSORS
 
-SOURCE_KEYS = {"sentinel-2": "S2", "landsat": "HLSL30", "modis": "Modis"}
-"""How the public files call our sources."""
-ALIASES = {"s2": "sentinel-2", "sentinel2": "sentinel-2", "hlsl30": "landsat", "landsat": "landsat", "modis": "modis"}
-BY_CHANNELS = {10: "sentinel-2", 6: "landsat", 7: "modis"}
-"""The number of bands names the source where the file does not."""
-INDEX = "relative_position_index"
-"""End of the names of buffers that follow from the window; recomputed, never stored by us."""
+PUBLIC_SOURCE_NAMES = {"sentinel-2": "S2", "landsat": "HLSL30", "modis": "Modis"}
+"""Names of our sources in public files."""
+SOURCE_ALIASES = {
+    "s2": "sentinel-2",
+    "sentinel2": "sentinel-2",
+    "hlsl30": "landsat",
+    "landsat": "landsat",
+    "modis": "modis",
+}
+SOURCE_BY_BAND_COUNT = {10: "sentinel-2", 6: "landsat", 7: "modis"}
+"""The source, by its number of bands, for files that do not name it."""
+INDEX_SUFFIX = "relative_position_index"
+"""End of the names of buffers that follow from the window; agrifm computes and does not store them."""
 
-_PLACE = r"(?P<root>encoder\.|encoders\.encoders\.(?P<key>[A-Za-z0-9_-]+)\.|encoders\.)?"
-_EMBEDDING = re.compile(_PLACE + r"(?:(?P<name>[A-Za-z0-9-]+)_)?patch_emd\.(?P<leaf>.+)")
-_BACKBONE = re.compile(_PLACE + r"backbone\.(?P<rest>.+)")
+_ROOT_PATTERN = r"(?P<root>encoder\.|encoders\.encoders\.(?P<key>[A-Za-z0-9_-]+)\.|encoders\.)?"
+_EMBEDDING = re.compile(_ROOT_PATTERN + r"(?:(?P<name>[A-Za-z0-9-]+)_)?patch_emd\.(?P<leaf>.+)")
+_BACKBONE = re.compile(_ROOT_PATTERN + r"backbone\.(?P<rest>.+)")
 _DECODER = re.compile(r"(?:neck|heads|decoder|tasks)\..+")
-_WRAPPED = "module."
-_LEAVES = {"weights": "proj.weight", "weight": "proj.weight", "bias": "proj.bias"}
+_PARALLEL_PREFIX = "module."
+_EMBEDDING_TENSORS = {"weights": "proj.weight", "weight": "proj.weight", "bias": "proj.bias"}
 
 
 @dataclass(frozen=True)
-class Renamed:
-    """Tensors in our names, and how to find the way back."""
+class RenamedTensors:
+    """Tensors by our names, and the way back to the names in the file."""
 
     tensors: dict[str, Tensor]
     prefixes: dict[str, str]
-    """Beginning of our names to the beginning of the names in the file; the longest that fits counts."""
+    """Beginning of our names to the beginning of the names in the file; the longest match counts."""
     unused: tuple[str, ...]
-    """Names in the file that are no part of AgriFM."""
+    """Names in the file that are not part of AgriFM."""
     naming: str
-    """The naming recognised, in words."""
+    """The naming scheme of the file, in words."""
 
 
-def rename(tensors: Mapping[str, Tensor], about: str) -> Renamed:
-    """Tensors of a file in our names.
+def rename_tensors(tensors: Mapping[str, Tensor], about: str) -> RenamedTensors:
+    """Rename the tensors of a file to our names.
 
     Args:
-        about: how a message begins.
+        about: beginning of an error message.
 
     Raises:
-        ModelError: nothing is recognised, two names are one tensor, or a source cannot be named.
+        ModelError: no name is recognised, two names mean the same tensor, or a source has no name.
     """
-    short = {name.removeprefix(_WRAPPED): name for name in tensors}
+    short = {name.removeprefix(_PARALLEL_PREFIX): name for name in tensors}
     if len(short) < len(tensors):
-        raise ModelError(f"{about}: names come with and without '{_WRAPPED}': two models in one file; separate them")
+        raise ModelError(f"{about}: some names start with '{_PARALLEL_PREFIX}'; two models in one file, separate them")
     sources = _sources(short, tensors, about)
     shared = _is_shared(short, sources, about)
-    found: dict[str, str] = {}
+    originals: dict[str, str] = {}
     prefixes: dict[str, str] = {}
     unused = []
     for name, full in short.items():
         lead = full.removesuffix(name)
         if match := _EMBEDDING.fullmatch(name):
-            leaf = _LEAVES.get(match["leaf"], match["leaf"])
-            own = f"encoders.encoders.{sources[match['key'] or match['name'] or '']}.patch_emd.{leaf}"
-            prefixes[own] = full
+            leaf = _EMBEDDING_TENSORS.get(match["leaf"], match["leaf"])
+            our_name = f"encoders.encoders.{sources[match['key'] or match['name'] or '']}.patch_emd.{leaf}"
+            prefixes[our_name] = full
         elif match := _BACKBONE.fullmatch(name):
-            place = (
+            source = (
                 sources.get(match["key"]) if match["key"] else None if shared else next(iter(sources.values()), None)
             )
-            beginning = f"encoders.encoders.{place}.backbone." if place else "encoders.backbone."
-            own = beginning + match["rest"]
+            beginning = f"encoders.encoders.{source}.backbone." if source else "encoders.backbone."
+            our_name = beginning + match["rest"]
             prefixes[beginning] = full.removesuffix(match["rest"])
         elif _DECODER.fullmatch(name):
-            own = name
+            our_name = name
             part = name.partition(".")[0] + "."
             prefixes[part] = lead + part
         else:
             unused.append(full)
             continue
-        if own in found:
+        if our_name in originals:
             raise ModelError(
-                f"{about}: {found[own]!r} and {full!r} are one part of a model: two models in one file; separate them"
+                f"{about}: {originals[our_name]!r} and {full!r} are one part; two models in one file, separate them"
             )
-        found[own] = full
-    if not any(name.startswith("encoders.") for name in found):
+        originals[our_name] = full
+    if not any(name.startswith("encoders.") for name in originals):
         raise ModelError(
-            f"{about}: nothing in it is AgriFM's ({len(tensors)} tensors such as {_few(tensors)}); "
+            f"{about}: it has no AgriFM tensors ({len(tensors)} tensors such as {_few(tensors)}); "
             "give weights of an AgriFM encoder"
         )
-    renamed = {own: tensors[full] for own, full in found.items()}
+    renamed = {our_name: tensors[full] for our_name, full in originals.items()}
     for name in renamed:
-        if theirs(name, prefixes) != found[name]:
-            raise ModelError(f"{about}: {found[name]!r} is named unlike the rest of its part; two models in one file")
-    return Renamed(renamed, prefixes, tuple(unused), _in_words(short, tensors))
+        if name_in_file(name, prefixes) != originals[name]:
+            raise ModelError(
+                f"{about}: {originals[name]!r} is named unlike its part; two models in one file, separate them"
+            )
+    return RenamedTensors(renamed, prefixes, tuple(unused), _naming_in_words(short, tensors))
 
 
-def theirs(name: str, prefixes: Mapping[str, str]) -> str:
-    """The name in the file of a tensor in our names."""
-    own = max((prefix for prefix in prefixes if name.startswith(prefix)), key=len, default="")
-    return prefixes.get(own, "") + name.removeprefix(own)
+def name_in_file(name: str, prefixes: Mapping[str, str]) -> str:
+    """Return the name in the file of a tensor with one of our names."""
+    our_name = max((prefix for prefix in prefixes if name.startswith(prefix)), key=len, default="")
+    return prefixes.get(our_name, "") + name.removeprefix(our_name)
 
 
 def public_prefixes(sources: Iterable[str], shared: bool) -> dict[str, str]:
-    """How the public code names these sources: shared as in the distributed weights, otherwise as its training does."""
-    names = {source: SOURCE_KEYS.get(source, source) for source in sources}
+    """Prefixes of the public code: shared backbones as in the distributed weights, others as in its training."""
+    names = {source: PUBLIC_SOURCE_NAMES.get(source, source) for source in sources}
     if not shared:
-        return {f"encoders.encoders.{own}.": f"encoders.encoders.{key}." for own, key in names.items()}
+        return {f"encoders.encoders.{our_name}.": f"encoders.encoders.{key}." for our_name, key in names.items()}
     leaves = (("proj.weight", "weights"), ("proj.bias", "bias"))
     embeddings = {
-        f"encoders.encoders.{own}.patch_emd.{leaf}": f"encoder.{key}_patch_emd.{short}"
-        for own, key in names.items()
+        f"encoders.encoders.{our_name}.patch_emd.{leaf}": f"encoder.{key}_patch_emd.{short}"
+        for our_name, key in names.items()
         for leaf, short in leaves
     }
     return {"encoders.backbone.": "encoder.backbone.", **embeddings}
@@ -125,38 +133,40 @@ def _sources(short: Mapping[str, str], tensors: Mapping[str, Tensor], about: str
         if match is None:
             continue
         key = match["key"] or match["name"] or ""
-        if _LEAVES.get(match["leaf"], match["leaf"]) == "proj.weight":
+        if _EMBEDDING_TENSORS.get(match["leaf"], match["leaf"]) == "proj.weight":
             shape = tensors[full].shape
             names[key] = _source(key, shape[1] if len(shape) > 1 else 0)
         else:
-            names.setdefault(key, ALIASES.get(key.lower(), key))
+            names.setdefault(key, SOURCE_ALIASES.get(key.lower(), key))
     if "" in names.values():
         raise ModelError(
-            f"{about}: the source of 'patch_emd' is named neither in the file nor by its bands (10 are Sentinel-2, "
-            "6 Landsat, 7 MODIS); name it, as in 'S2_patch_emd'"
+            f"{about}: the source of 'patch_emd' has no name and cannot be inferred from its bands (10 are "
+            "Sentinel-2, 6 Landsat, 7 MODIS); name it, as in 'S2_patch_emd'"
         )
     if len(set(names.values())) < len(names):
-        raise ModelError(f"{about}: {', '.join(names)} are one source: two models in one file; separate them")
+        raise ModelError(f"{about}: {', '.join(names)} are the same source; two models in one file, separate them")
     return names
 
 
 def _source(key: str, channels: int) -> str:
     if key in SENSORS:
         return key
-    return ALIASES.get(key.lower()) or BY_CHANNELS.get(channels, key)
+    return SOURCE_ALIASES.get(key.lower()) or SOURCE_BY_BAND_COUNT.get(channels, key)
 
 
 def _is_shared(short: Mapping[str, str], sources: Mapping[str, str], about: str) -> bool:
-    """Whether one backbone serves all sources; a single source has its own, unless the file is named like ours."""
-    places = {match["root"] or "" for name in short if (match := _BACKBONE.fullmatch(name))}
-    common = {place for place in places if not place.startswith("encoders.encoders.")}
-    if (common and places != common) or len(common) > 1:
-        raise ModelError(f"{about}: it has backbones in {len(places)} namings: two models in one file; separate them")
+    """Whether all sources share a backbone; that of a single source is its own, unless named as shared."""
+    roots = {match["root"] or "" for name in short if (match := _BACKBONE.fullmatch(name))}
+    common = {root for root in roots if not root.startswith("encoders.encoders.")}
+    if (common and roots != common) or len(common) > 1:
+        raise ModelError(
+            f"{about}: its backbones have {len(roots)} kinds of names; two models in one file, separate them"
+        )
     return "encoders." in common or (bool(common) and len(sources) > 1)
 
 
-def _in_words(short: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
-    wrapped = " with `module.`" if any(name.startswith(_WRAPPED) for name in tensors) else ""
+def _naming_in_words(short: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+    wrapped = " with `module.`" if any(name.startswith(_PARALLEL_PREFIX) for name in tensors) else ""
     if any(name.startswith("encoders.backbone.") for name in short):
         return f"agrifm's, one backbone for all sources{wrapped}"
     if any(name.startswith("encoders.encoders.") for name in short):

@@ -20,7 +20,7 @@ from network_pass import CLASSES, ONE_SOURCE, PASSES, NetworkPass, Workload
 from torch.profiler import ProfilerActivity, profile
 
 from agrifm.models.agrifm.network import preset
-from agrifm.models.count import training_work, work
+from agrifm.models.cost import forward_multiply_adds, training_multiply_adds
 from agrifm.models.precision import Compute
 
 DATA_SHEET = {"H100 80GB HBM3": 989e12, "H200": 989e12, "A100": 312e12}
@@ -153,7 +153,7 @@ def lines(setting: Setting, title: str) -> Iterator[str]:
     yield f"matrix product of {setting.matrix}: {product / 1e12:.2f} TFLOP/s; data sheet, dense: {sheet}"
     yield ""
     shape = setting.workload.config, setting.workload.frames, setting.workload.side
-    adds = {"forward": work(*shape).whole, "training": training_work(*shape)}
+    adds = {"forward": forward_multiply_adds(*shape).total, "training": training_multiply_adds(*shape)}
     rates: dict[tuple[str, str], float] = {}
     fullest = 1
     rows = []

@@ -22,7 +22,7 @@ from network_pass import CLASSES, ONE_SOURCE, PASSES, Workload, measured
 from presets import BYTES_PER_PARAMETER, PRESETS
 
 from agrifm.models.agrifm.network import AgriFMConfig, preset
-from agrifm.models.count import parameters, training_work, work
+from agrifm.models.cost import count_parameters, forward_multiply_adds, training_multiply_adds
 
 FRAMES = (12, 24, 48, 96)
 SIDES = (48, 96, 144, 192)
@@ -69,10 +69,10 @@ def by_shape(files: Sequence[Path]) -> Runs:
 
 def measure(shape: Shape) -> Run:
     """Time of a shape's passes, memory beyond the weights, and multiply-adds."""
-    learned = sum(parameters(shape.config))
+    learned = sum(count_parameters(shape.config))
     adds = {
-        "forward": work(shape.config, shape.frames, shape.side).whole,
-        "training": training_work(shape.config, shape.frames, shape.side),
+        "forward": forward_multiply_adds(shape.config, shape.frames, shape.side).total,
+        "training": training_multiply_adds(shape.config, shape.frames, shape.side),
     }
     line: Run = {"shape": shape._asdict(), "load": load()}
     for kind in PASSES:

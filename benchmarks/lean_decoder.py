@@ -18,7 +18,7 @@ from variants import OPTIONS, Variant, by_variant, difference, read_demo, score_
 
 from agrifm.models.agrifm.network import AgriFMConfig, preset
 from agrifm.models.agrifm.pixel_decoder import PixelDecoderConfig
-from agrifm.models.count import parameters, work
+from agrifm.models.cost import count_parameters, forward_multiply_adds
 
 LOSS = -0.02
 """Least difference of macro F1."""
@@ -48,7 +48,7 @@ def trained(config: AgriFMConfig) -> dict[str, Variant]:
 def cost_lines(name: str, sources: Mapping[str, int], side: int, runs: int) -> Iterator[str]:
     """A line per decoder of a preset: multiply-adds, parameters, time of a training step."""
     configs = with_decoders(preset(name, sources, CLASSES, frames=FRAMES))
-    released = work(configs[RELEASED], FRAMES, side)
+    released = forward_multiply_adds(configs[RELEASED], FRAMES, side)
     yield f"{name}, {', '.join(sources)}, {FRAMES} frames, {side} pixels; encoder {released.encoders / 1e6:,.1f} M"
     yield f"times: whole network, batch {BATCH[name]}, median of {runs} in turn"
     forward, steps = (
@@ -57,8 +57,8 @@ def cost_lines(name: str, sources: Mapping[str, int], side: int, runs: int) -> I
     )
     rows = []
     for decoder, config in configs.items():
-        adds = work(config, FRAMES, side).decoder
-        fewer, learned = f"x {released.decoder / adds:.1f}", f"{parameters(config).decoder:,}"
+        adds = forward_multiply_adds(config, FRAMES, side).decoder
+        fewer, learned = f"x {released.decoder / adds:.1f}", f"{count_parameters(config).decoder:,}"
         rows.append(
             (decoder, f"{adds / 1e6:,.1f} M", fewer, learned, f"{steps[decoder]:.3f}", f"{forward[decoder]:.3f}")
         )

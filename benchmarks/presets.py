@@ -18,7 +18,7 @@ from measure import Command, Run, add_run, free_bytes, load, part_of, read_runs
 from network_pass import CLASSES, ONE_SOURCE, PASSES, SOURCES, Pass, Workload, measured
 
 from agrifm.models.agrifm.network import AgriFMConfig, preset
-from agrifm.models.count import parameters, work
+from agrifm.models.cost import count_parameters, forward_multiply_adds
 
 PRESETS = ("base", "small", "tiny")
 FRAMES = {"base": 32, "small": 24, "tiny": 24}
@@ -90,7 +90,7 @@ def measure(shape: Shape, known: Runs) -> Run:
     for kind in PASSES:
         before = [other for other in known if other[:2] == shape[:2] and other.side < shape.side]
         peaks = [(other.side, known[other][kind]["peak"]) for other in before if "peak" in known[other][kind]]
-        needed = estimated_bytes(sum(parameters(shape.config)), kind, shape.side, max(peaks, default=None))
+        needed = estimated_bytes(sum(count_parameters(shape.config)), kind, shape.side, max(peaks, default=None))
         free = free_bytes()
         if needed > USED * free:
             line[kind] = {"left_out": f"needs about {needed / 1e9:.0f} GB, {free / 1e9:.0f} GB were free"}
@@ -110,14 +110,14 @@ def table(sensors: int, runs: Runs) -> Iterator[str]:
     for shape in shapes(PRESETS):
         if shape.sensors != sensors:
             continue
-        counted = work(shape.config, FRAMES[shape.preset], shape.side)
+        counted = forward_multiply_adds(shape.config, FRAMES[shape.preset], shape.side)
         cells = [
             shape.preset,
             str(FRAMES[shape.preset]),
             f"{shape.side} x {shape.side}",
-            f"{sum(parameters(shape.config)) / 1e6:.2f} M",
-            f"{counted.whole / 1e9:,.2f} G",
-            f"{counted.decoder / counted.whole:.0%}",
+            f"{sum(count_parameters(shape.config)) / 1e6:.2f} M",
+            f"{counted.total / 1e9:,.2f} G",
+            f"{counted.decoder / counted.total:.0%}",
         ]
         for kind in PASSES:
             cells += measured_cells(runs.get(shape, {}).get(kind))
@@ -152,7 +152,7 @@ def page(runs: Runs, figure: bool, gpu: Sequence[str]) -> list[str]:
         "of the process, so they hardly depend on what else runs; two threads do up to twice as many. Memory is the",
         "peak beyond that of the loaded libraries: weights, the series and what the pass keeps; in training also",
         "the gradients and the optimiser's means. Multiply-adds are those of a forward pass, as counted by",
-        "`agrifm.models.count`. A shape that would fill more than "
+        "`agrifm.models.cost`. A shape that would fill more than "
         f"{USED:.0%} of the free memory is left out; a dash means",
         "that it was not measured.",
         "",

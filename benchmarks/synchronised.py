@@ -17,7 +17,7 @@ from network_pass import CLASSES, ONE_SOURCE, Workload, measured, seconds
 from variants import OPTIONS, Variant, by_variant, difference, read_demo, score_lines, train_missing
 
 from agrifm.models.agrifm.network import AgriFMConfig, preset
-from agrifm.models.count import work
+from agrifm.models.cost import forward_multiply_adds
 
 SYNCHRONISED, SPATIAL = "time with space", "space alone"
 SHAPES = (("tiny", 24, 48, 4), ("small", 24, 96, 1), ("base", 32, 64, 1))
@@ -53,7 +53,10 @@ def cost_lines(presets: Sequence[str], runs: int) -> Iterator[str]:
     yield f"encoder, one sensor, training step; {', '.join(f'{what} {claim}' for what, claim in CLAIM.items())} (paper)"
     yield from table(("shape", "", "multiply-adds", "memory GB", "CPU s"), cost_rows(presets, runs), left=(0, 1))
     name, frames, side = COUNTED
-    adds = {way: float(work(config, frames, side).encoders) for way, config in networks(name, frames).items()}
+    adds = {
+        way: float(forward_multiply_adds(config, frames, side).encoders)
+        for way, config in networks(name, frames).items()
+    }
     yield (
         f"{name}, {frames} x {side} x {side}, multiply-adds only: {adds[SYNCHRONISED] / 1e9:.1f} G against "
         f"{adds[SPATIAL] / 1e9:.1f} G, {less(adds[SYNCHRONISED], adds[SPATIAL])}"
@@ -68,7 +71,10 @@ def cost_rows(presets: Sequence[str], runs: int) -> Iterator[tuple[str, ...]]:
             way: Workload(config, frames, side, batch, "training", "encoders")
             for way, config in networks(name, frames).items()
         }
-        adds = {way: float(work(load.config, frames, side).encoders * batch) for way, load in workloads.items()}
+        adds = {
+            way: float(forward_multiply_adds(load.config, frames, side).encoders * batch)
+            for way, load in workloads.items()
+        }
         times = seconds(workloads, runs)
         peaks = {way: measured(load, 1).peak for way, load in workloads.items()}
         for way in workloads:

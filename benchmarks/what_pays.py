@@ -33,7 +33,7 @@ from variants import (
 from agrifm.grid import Window
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig
 from agrifm.models.agrifm.pixel_decoder import PixelDecoderConfig
-from agrifm.models.count import parameters
+from agrifm.models.cost import count_parameters
 from agrifm.record import SeriesKind
 from agrifm.samples import patches
 from agrifm.samples.patches import Tiles
@@ -152,7 +152,7 @@ def score_table(runs: Mapping[str, Sequence[Run]]) -> Iterator[str]:
     rows = []
     for name, seeds in runs.items():
         cells = [spread([macro(run, key) for run in seeds]) if key in seeds[0] else "" for key in CONDITIONS.values()]
-        learned = sum(parameters(AgriFMConfig.model_validate(seeds[0]["network"])))
+        learned = sum(count_parameters(AgriFMConfig.model_validate(seeds[0]["network"])))
         rows.append((name, *cells, f"{learned:,}", f"{speed(seeds):.2f}"))
     yield from table(("variant", *CONDITIONS, "parameters", "CPU s/step"), rows)
 

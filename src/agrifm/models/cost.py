@@ -1,82 +1,234 @@
-"""How much memory a network will need, before it is asked to run: an estimate from its shape, and what is free.
+"""The cost of a network before it runs: peak memory, free memory, parameters, and multiply-adds.
 
-Counted are the tensors that exist at the peak, as numbers of four bytes: weights, series, tokens with what a block
-makes of them, maps of the decoder. How many tensors of a kind there are at once is calibrated by measured peaks, which
-`tests/models/test_memory.py` holds within a factor of `WITHIN` of the estimate.
+Memory is estimated from shapes: numbers of four bytes that exist at the peak, which are weights, series, tokens with
+what a block makes of them, and maps of the decoder. How many tensors of a kind exist at once is calibrated by measured
+peaks (`tests/models/test_cost.py`).
+
+Multiply-adds are counted by PyTorch on tensors without content, so nothing is computed. They are those of linear
+layers, convolutions, and the two products of attention, without normalisation, activations and resizing.
 
 Shape letters: B samples, T frames, C channels, H W rows and columns.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import psutil
 import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from agrifm.errors import ModelError
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, Source
 from agrifm.models.tempcnn import TempCNN, TempCNNConfig
 
-Shape = tuple[int, int, int, int]
-"""B, T, H, W of a source's images."""
-WITHIN = 2.0
-"""Measured peaks lie within this factor of the estimate."""
-SERIES = 3
-"""Copies of the images: as read, normalised, and padded or brought to steps."""
-BLOCK = 20
+SeriesShape = tuple[int, int, int, int]
+"""B, T, H, W of a sensor's images."""
+MAX_ERROR_FACTOR = 2.0
+"""Measured peaks are within this factor of the estimate."""
+IMAGE_COPIES = 3
+"""Copies of the images at once: as read, normalised, and padded or interpolated."""
+BLOCK_NUMBERS = 20
 """Numbers that a block keeps for the backward pass, per token and channel: 3 of queries, keys and values, 8 of the
 perceptron, the rest normalised, reordered and added."""
-GRID = 5
-"""Token grids at once without gradients: what enters, what is changed in place, what merges."""
-LEARNING = 4
-"""Numbers per weight in training: itself, its gradient, and two that the optimiser keeps."""
-MEMINFO, GROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
-"""Where Linux says what is free, and what a control group may have (kernel documentation, cgroup-v2)."""
-LIBRARY = 40e6
-"""Bytes that the libraries take for themselves at their first run."""
+TOKEN_GRIDS = 5
+"""Token grids at once without gradients: the input of a block, those changed in place, those of a merge."""
+TRAINED_NUMBERS = 4
+"""Numbers per weight in training: the weight, its gradient, and two of the optimiser."""
+LIBRARY_BYTES = 40e6
+"""Memory that the libraries allocate at their first run."""
+CGROUP = Path("/sys/fs/cgroup")
+"""Files of the process's control group on Linux (kernel documentation, cgroup-v2)."""
+
+
+class MultiplyAdds(NamedTuple):
+    """Multiply-adds of a forward pass of one sample."""
+
+    encoders: int
+    """Up to the features of all sources."""
+    decoder: int
+    """Of neck and head, or of the pixel decoder."""
+
+    @property
+    def total(self) -> int:
+        """Of both."""
+        return self.encoders + self.decoder
+
+
+class ParameterCount(NamedTuple):
+    """Numbers that are learned."""
+
+    encoders: int
+    decoder: int
 
 
 def memory_needed(
-    config: AgriFMConfig | TempCNNConfig, inputs: Mapping[str, Shape], training: bool, recomputed: bool = False
+    config: AgriFMConfig | TempCNNConfig, inputs: Mapping[str, SeriesShape], training: bool, recomputed: bool = False
 ) -> int:
-    """Estimated bytes at the peak of one pass in float32, beyond what the process holds before weights are read.
+    """Estimate the bytes at the peak of one pass in float32, beyond those of the process before weights are read.
 
     Args:
         config: of the network.
-        inputs: (B, T, H, W) of the images of each source that is present.
+        inputs: (B, T, H, W) of the images of each sensor that is present.
         training: forward, backward and the optimiser's step; otherwise forward without gradients.
-        recomputed: blocks are computed again in the backward pass (`agrifm.models.precision.recompute_blocks`).
+        recomputed: whether blocks are computed again in the backward pass (`agrifm.models.precision.Compute`).
     """
     with torch.device("meta"):
         network = TempCNN(config) if isinstance(config, TempCNNConfig) else AgriFM(config)
         weights = sum(parameter.numel() for parameter in network.parameters())
-    moving = (
-        _tempcnn(config, inputs, training)
-        if isinstance(config, TempCNNConfig)
-        else _agrifm(config, inputs, training, recomputed)
-    )
-    return round(4 * (weights * (LEARNING if training else 1) + moving) + LIBRARY)
+    if isinstance(config, TempCNNConfig):
+        others = _tempcnn(config, inputs, training)
+    else:
+        others = _agrifm(config, inputs, training, recomputed)
+    return round(4 * (weights * (TRAINED_NUMBERS if training else 1) + others) + LIBRARY_BYTES)
 
 
 def first_channels(config: AgriFMConfig | TempCNNConfig) -> int:
-    """Return how many numbers per target pixel the first layer makes: whether a second thread pays depends on it."""
+    """Return how many numbers per target pixel the first layer makes, which decides if a second thread pays."""
     return config.width * config.frames if isinstance(config, TempCNNConfig) else config.encoder.embed_dim
 
 
-def _tempcnn(config: TempCNNConfig, inputs: Mapping[str, Shape], training: bool) -> float:
-    """Numbers that move through a TempCNN; in training, each layer keeps what enters it and its normalisation."""
+def window_shapes(
+    pixels: Mapping[str, int], frames: Mapping[str, int], samples: int, height: int, width: int
+) -> dict[str, SeriesShape]:
+    """Return the shapes of the images of windows, by sensor.
+
+    Args:
+        pixels: target pixels along one pixel of each sensor (`agrifm.record.target_pixels`).
+        frames: of each sensor that is present.
+        samples: windows in a batch.
+        height, width: target pixels of a window.
+    """
+    return {
+        name: (samples, count, -(-height // pixels[name]), -(-width // pixels[name])) for name, count in frames.items()
+    }
+
+
+def require_memory(needed: int, about: str, advice: str) -> None:
+    """Refuse what does not fit into the free memory.
+
+    Args:
+        needed: bytes.
+        about: what is being done, for the error.
+        advice: what would need less, likewise.
+
+    Raises:
+        ModelError: more is needed than is free.
+    """
+    free = free_memory()
+    if needed > free:
+        raise ModelError(
+            f"{about}: it needs about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free; {advice}",
+            needed_bytes=needed,
+            free_bytes=free,
+        )
+
+
+def free_memory() -> int:
+    """Return the bytes that this process can still allocate.
+
+    They are the smaller of what the system has available and what the process's control group (a container's limit,
+    on Linux) leaves.
+    """
+    available: int = psutil.virtual_memory().available
+    try:
+        limit, used = (int((CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
+        parts = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
+        cache = int(parts["inactive_file"])  # the kernel gives it back when memory is needed
+    except (OSError, ValueError, KeyError):  # no such group, or "max": no limit
+        return available
+    return min(available, limit - used + cache)
+
+
+def count_parameters(config: AgriFMConfig) -> ParameterCount:
+    """Count the parameters of the encoders and of the rest."""
+    with torch.device("meta"):
+        network = AgriFM(config)
+    encoders = sum(parameter.numel() for parameter in network.encoders.parameters())
+    return ParameterCount(encoders, sum(parameter.numel() for parameter in network.parameters()) - encoders)
+
+
+def forward_multiply_adds(config: AgriFMConfig, frames: int, side: int) -> MultiplyAdds:
+    """Count the multiply-adds of a forward pass on one sample of plain series.
+
+    Args:
+        frames: images of every series.
+        side: rows and columns of the sample, target pixels.
+
+    Raises:
+        ModelError: the series do not fit the config.
+    """
+    network, images = _without_content(config, frames, side)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(images)
+    by_module = counter.get_flop_counts()
+    encoders = sum(by_module["AgriFM.encoders"].values()) // 2
+    return MultiplyAdds(encoders, counter.get_total_flops() // 2 - encoders)
+
+
+def training_multiply_adds(config: AgriFMConfig, frames: int, side: int) -> int:
+    """Count the multiply-adds of a forward and a backward pass, as if the logits of attention were kept.
+
+    Arguments and errors are those of `forward_multiply_adds`.
+    """
+    network, images = _without_content(config, frames, side)
+    return count_multiply_adds(lambda: network(images).sum().backward())
+
+
+def count_multiply_adds(run: Callable[[], object]) -> int:
+    """Count the multiply-adds of everything that `run` computes, on tensors of the `meta` device.
+
+    PyTorch counts two operations per multiply-add. It knows attention by its two products; on the CPU attention is one
+    operation, which it would not count.
+    """
+    gradients = {torch.ops.aten.convolution_backward: _convolution_backward_operations}
+    with FlopCounterMode(display=False, custom_mapping=gradients) as counter:
+        run()
+    operations: int = counter.get_total_flops()
+    return operations // 2
+
+
+def _convolution_backward_operations(
+    grad: Sequence[int], x: Sequence[int], weight: Sequence[int], *others: object, **_: object
+) -> int:
+    """Operations of a convolution's gradients, from shapes: each gradient needs as many as the convolution.
+
+    PyTorch's own count is wrong for depthwise convolutions: it counts every pair of channels.
+    """
+    transposed, wanted = others[4], others[7]  # after bias, stride, padding and dilation; and at the end
+    assert isinstance(wanted, Sequence)
+    once: int = conv_flop_count(list(x), list(weight), list(grad), bool(transposed))
+    return once * sum(bool(gradient) for gradient in wanted[:2])
+
+
+def _without_content(config: AgriFMConfig, frames: int, side: int) -> tuple[AgriFM, dict[str, Tensor]]:
+    with torch.device("meta"):
+        network = AgriFM(config).eval()
+        sides = {source.name: -(-side // source.pixel) for source in config.sources}
+        images = {
+            source.name: torch.empty(1, frames, source.channels, sides[source.name], sides[source.name])
+            for source in config.sources
+        }
+    if config.pixel_decoder is None:
+        network.heads.train()  # in evaluation it works strip by strip and reads values, which meta tensors lack
+    return network, images
+
+
+def _tempcnn(config: TempCNNConfig, inputs: Mapping[str, SeriesShape], training: bool) -> float:
+    """Numbers of a TempCNN at the peak, without its weights; training keeps each layer's input and normalisation."""
     samples, frames, height, width = max(inputs.values(), key=lambda shape: shape[2] * shape[3])
-    pixels = samples * height * width
-    images = SERIES * frames * sum(config.channels.values())
+    images = IMAGE_COPIES * frames * sum(config.channels.values())
     layers = (10 if training else 3) * frames * config.width + (4 if training else 2) * config.dense
-    return float(pixels * (images + layers))
+    return float(samples * height * width * (images + layers))
 
 
-def _agrifm(config: AgriFMConfig, inputs: Mapping[str, Shape], training: bool, recomputed: bool) -> float:
-    """Numbers that move through AgriFM at the peak."""
+def _agrifm(config: AgriFMConfig, inputs: Mapping[str, SeriesShape], training: bool, recomputed: bool) -> float:
+    """Numbers of AgriFM at the peak, without its weights."""
     kept, largest = 0.0, 0.0
     for name, shape in inputs.items():
-        own_kept, own_largest = _encoder(config, config.source(name), shape, training, recomputed)
-        kept, largest = kept + own_kept, max(largest, own_largest)
+        source_kept, source_largest = _encoder(config, config.source(name), shape, training, recomputed)
+        kept, largest = kept + source_kept, max(largest, source_largest)
     decoder = (
         _pixel_decoder(config, inputs, training)
         if config.pixel_decoder is not None
@@ -85,59 +237,12 @@ def _agrifm(config: AgriFMConfig, inputs: Mapping[str, Shape], training: bool, r
     return kept + largest + decoder if training else kept + max(largest, decoder)
 
 
-def window_shapes(
-    pixels: Mapping[str, int], frames: Mapping[str, int], samples: int, height: int, width: int
-) -> dict[str, Shape]:
-    """Return the shapes of the images of windows of so many target pixels.
-
-    Args:
-        pixels: target pixels along one pixel of each sensor (`agrifm.record.target_pixels`).
-        frames: of each sensor that is present.
-    """
-    return {
-        name: (samples, count, -(-height // pixels[name]), -(-width // pixels[name])) for name, count in frames.items()
-    }
-
-
-def require_memory(needed: int, about: str, advice: str) -> None:
-    """Refuse what would not fit into the memory that is free; where the system does not tell, nothing is refused.
-
-    Args:
-        needed: bytes.
-        about: what is being done.
-        advice: what would need less.
-
-    Raises:
-        ModelError: more is needed than is free.
-    """
-    free = free_memory()
-    if free is not None and needed > free:
-        raise ModelError(
-            f"{about}: it needs about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free; {advice}"
-        )
-
-
-def free_memory() -> int | None:
-    """Bytes that new programs can have (Linux, the limit of a control group included); None elsewhere."""
-    if not MEMINFO.exists():
-        return None
-    lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines())
-    free = 1024 * int(lines["MemAvailable"].split()[0])
-    try:
-        limit, used = (int((GROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
-        parts = dict(line.split() for line in (GROUP / "memory.stat").read_text().splitlines())
-        cache = int(parts["inactive_file"])  # given back when memory is asked for
-    except (OSError, ValueError, KeyError):  # no such group, or "max": no limit
-        return free
-    return min(free, limit - used + cache)
-
-
 def _encoder(
-    config: AgriFMConfig, source: Source, shape: Shape, training: bool, recomputed: bool
+    config: AgriFMConfig, source: Source, shape: SeriesShape, training: bool, recomputed: bool
 ) -> tuple[float, float]:
-    """Numbers of a source's encoder: those that stay until the decoder or the backward pass, and most beyond these."""
+    """Numbers of a source's encoder: those kept until the decoder or the backward pass, and the most beyond them."""
     samples, frames, height, width = shape
-    images = SERIES * samples * frames * source.channels * height * width
+    images = IMAGE_COPIES * samples * frames * source.channels * height * width
     _, rows, columns = source.patch
     h, w = -(-height // rows), -(-width // columns)
     kept, largest = float(images), 0.0
@@ -146,15 +251,15 @@ def _encoder(
         grid = samples * time * h * w * channels
         kept += grid if config.encoder.fusion == "cat" else grid / time
         if training:
-            kept += (depth + GRID if recomputed else depth * BLOCK + GRID) * grid
-            largest = max(largest, BLOCK * grid)
+            kept += (depth + TOKEN_GRIDS if recomputed else depth * BLOCK_NUMBERS + TOKEN_GRIDS) * grid
+            largest = max(largest, BLOCK_NUMBERS * grid)
         else:
-            largest = max(largest, GRID * grid)
+            largest = max(largest, TOKEN_GRIDS * grid)
         h, w = -(-h // 2), -(-w // 2)
     return kept, largest
 
 
-def _pixels(config: AgriFMConfig, inputs: Mapping[str, Shape]) -> tuple[int, int, int]:
+def _pixels(config: AgriFMConfig, inputs: Mapping[str, SeriesShape]) -> tuple[int, int, int]:
     """Samples, rows and columns of the target grid."""
     finest = min(inputs, key=lambda name: config.source(name).pixel)
     samples, _, height, width = inputs[finest]
@@ -162,7 +267,7 @@ def _pixels(config: AgriFMConfig, inputs: Mapping[str, Shape]) -> tuple[int, int
     return samples, height * pixel, width * pixel
 
 
-def _pixel_decoder(config: AgriFMConfig, inputs: Mapping[str, Shape], training: bool) -> float:
+def _pixel_decoder(config: AgriFMConfig, inputs: Mapping[str, SeriesShape], training: bool) -> float:
     """Numbers of the pixel decoder: the detail of every source, their sum, and the joined channels."""
     assert config.pixel_decoder is not None
     samples, height, width = _pixels(config, inputs)
@@ -171,8 +276,8 @@ def _pixel_decoder(config: AgriFMConfig, inputs: Mapping[str, Shape], training: 
     return float(samples * height * width * per_pixel)
 
 
-def _released(config: AgriFMConfig, inputs: Mapping[str, Shape], training: bool) -> float:
-    """Numbers of the released neck and head: at each level what is joined and three maps, then the head's two."""
+def _released(config: AgriFMConfig, inputs: Mapping[str, SeriesShape], training: bool) -> float:
+    """Numbers of the released neck and head: at each level the joined maps and three more, then two of the head."""
     samples, height, width = _pixels(config, inputs)
     channels = config.widths(config.neck_sources[0])[-1]
     source = config.source(config.neck_sources[0])
@@ -183,6 +288,6 @@ def _released(config: AgriFMConfig, inputs: Mapping[str, Shape], training: bool)
     for level in (config.neck_sources, *config.neck_levels):
         levels.append((4 + 2 * len(level)) * channels * h * w)
         h, w = 2 * h, 2 * w
-    whole = height * width
-    head = (2 * channels if training else 0.1 * channels) * whole + 2 * config.classes * whole
+    pixels = height * width
+    head = (2 * channels if training else 0.1 * channels) * pixels + 2 * config.classes * pixels
     return float(samples * (sum(levels) + head if training else max(levels) + head))

@@ -6,7 +6,7 @@ import torch
 from agrifm.errors import ModelError
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
 from agrifm.models.agrifm.pixel_decoder import PixelDecoderConfig, triangular_basis
-from agrifm.models.count import work
+from agrifm.models.cost import forward_multiply_adds
 
 SOURCES = {"sentinel-2": 10, "landsat": 6, "modis": 7}
 FRAMES = 8
@@ -85,7 +85,7 @@ def test_it_has_an_eighth_of_the_multiply_adds_of_the_released_decoder(
     """On the same encoder and the demo's 24 frames."""
     pixel_decoder = preset(name, sources, classes=12, frames=24)
     released = pixel_decoder.model_copy(update={"pixel_decoder": None})
-    costs = [work(one, 24, side) for one in (pixel_decoder, released)]
+    costs = [forward_multiply_adds(one, 24, side) for one in (pixel_decoder, released)]
     assert costs[0].encoders == costs[1].encoders
     assert 8 * costs[0].decoder <= costs[1].decoder
 
@@ -101,7 +101,10 @@ def test_its_parts_are_counted_as_by_hand() -> None:
     risen = 2**2 * 64 * 64 + 3**2 * 64 * 48 + 6**2 * 48 * 32 + 12**2 * 32 * 48
     tokens = [own**2 + landsat**2 + 1 for own, landsat in zip(sides, (1, 2, 4, 8), strict=True)]
     projected = sum(n * f * w for n, f, w in zip(tokens, features, widths, strict=True))
-    assert work(config(PixelDecoderConfig(), 24), 24, 48).decoder == detail + joined + refined + risen + projected
+    assert (
+        forward_multiply_adds(config(PixelDecoderConfig(), 24), 24, 48).decoder
+        == detail + joined + refined + risen + projected
+    )
 
 
 def test_records_that_call_it_lean_build_the_same_network() -> None:

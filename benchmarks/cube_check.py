@@ -204,7 +204,7 @@ OPTIONS = {
     "--seeds": {"type": int, "nargs": "*", "default": (1, 2, 14, 15)},
     "--size": {"type": float, "default": 2.5, "help": "kilometres"},
 }
-main = Command(__doc__, report, OPTIONS, ("scipy", "zarr"))
+main = Command(__doc__, report, OPTIONS, ("scipy", "zarr"), {"regions": ["oceanic"], "seeds": [1], "size": 1.0})
 
 if __name__ == "__main__":
     main()

@@ -3,7 +3,7 @@
     python benchmarks/gpu.py [--preset base] [--side 256] [--out benchmarks/results/DATE-gpu.txt]
     python benchmarks/gpu.py --device cpu --quick                    a tiny shape, to see that the script works
 
-The batch is doubled until the card's memory is full, for the fast path and for the plain one (docs/decisions/0007)
+The batch is doubled until the card's memory is full, for the fast path and for the reference one (decision 0007)
 separately. Rates are of the counted multiply-adds, two operations each; recomputation in the backward pass is not
 counted. They are compared with a large matrix product on the same card and with the data sheet's dense peak.
 """
@@ -31,7 +31,7 @@ TOP = 10
 """Operations of the profile that are shown."""
 
 
-PATHS = {"fast": False, "plain": True}
+PATHS = {"fast": False, "reference": True}
 
 
 @dataclass(frozen=True)
@@ -158,9 +158,9 @@ def lines(setting: Setting, title: str) -> Iterator[str]:
     fullest = 1
     rows = []
     for kind in PASSES:
-        for path, plain in PATHS.items():
+        for path, reference in PATHS.items():
             samples, reason, rates[kind, path], peak = measure(
-                setting, replace(setting.workload, kind=kind, plain=plain)
+                setting, replace(setting.workload, kind=kind, reference=reference)
             )
             rate = 2 * rates[kind, path] * adds[kind]
             rows.append(
@@ -174,7 +174,7 @@ def lines(setting: Setting, title: str) -> Iterator[str]:
     header = ("pass", "path", "samples", "samples/s", "TFLOP/s", "of product", "of sheet", "GB", "why not more")
     yield from table(header, rows, left=(0, 1, -1))
     for kind in PASSES:
-        yield f"{kind}: the fast path is {rates[kind, 'fast'] / rates[kind, 'plain']:.2f} times as fast"
+        yield f"{kind}: the fast path is {rates[kind, 'fast'] / rates[kind, 'reference']:.2f} times as fast"
     yield ""
     yield f"a training step of {fullest} samples, fast path: share of the time of each operation"
     yield from top_operations(setting, fullest)

@@ -1,4 +1,4 @@
-"""The fast path of AgriFM compared with the plain one: seconds, memory, and the distance from the processor's peak.
+"""The fast path of AgriFM compared with the reference one: seconds, memory, and the distance from the processor's peak.
 
 Both paths have the same weights and take turns in one process, float32, batch of one. Memory is that of a process of
 its own per path: the peak minus the memory with model and images loaded. The work of a stage is counted once for both
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from agrifm.models.agrifm.swin3d import PatchEmbedding, Stage
 
 FRAMES, BANDS, CLASSES, SOURCE = 32, 10, 8, "sentinel-2"
-Way = Literal["fast", "plain"]
+Way = Literal["fast", "reference"]
 Part = Literal["encoder", "training", "model"]
-PATHS: tuple[Way, ...] = ("fast", "plain")
+PATHS: tuple[Way, ...] = ("fast", "reference")
 PARTS: tuple[Part, ...] = ("encoder", "training", "model")
 KINDS = {
     "aten::addmm": "linear",
@@ -64,7 +64,7 @@ def build(preset_name: str, part: Part, path: Way) -> "nn.Module":
     config = preset(preset_name, {SOURCE: BANDS}, CLASSES)
     network: nn.Module
     network = AgriFM(config) if part == "model" else SwinEncoder(BANDS, config.sources[0].patch, config.encoder)
-    return use_reference(network.eval()) if path == "plain" else network.eval()
+    return use_reference(network.eval()) if path == "reference" else network.eval()
 
 
 def series(side: int) -> "Tensor":
@@ -184,7 +184,7 @@ def time_rows(preset_name: str, sides: list[int], runs: int) -> Iterator[tuple[s
             timed = times(preset_name, part, side, runs)
             middle = {path: statistics.median(each) for path, each in timed.items()}
             cells = [f"{middle[path]:.2f} ({min(timed[path]):.2f}..{max(timed[path]):.2f})" for path in PATHS]
-            yield part, shape(side), *cells, f"{middle['plain'] / middle['fast']:.2f}", load()
+            yield part, shape(side), *cells, f"{middle['reference'] / middle['fast']:.2f}", load()
 
 
 def memory_rows(preset_name: str, sides: list[int]) -> Iterator[tuple[str, ...]]:
@@ -193,8 +193,8 @@ def memory_rows(preset_name: str, sides: list[int]) -> Iterator[tuple[str, ...]]
         for part in PARTS:
             if part == "training" and side != sides[0]:
                 continue
-            fast, plain = (own_process(memory, preset_name, part, side, path).result for path in PATHS)
-            yield part, shape(side), f"{fast / 1e9:.2f}", f"{plain / 1e9:.2f}", f"{fast / plain:.2f}"
+            fast, reference = (own_process(memory, preset_name, part, side, path).result for path in PATHS)
+            yield part, shape(side), f"{fast / 1e9:.2f}", f"{reference / 1e9:.2f}", f"{fast / reference:.2f}"
 
 
 def shape(side: int) -> str:
@@ -211,10 +211,10 @@ def report(options: argparse.Namespace) -> Iterator[str]:
     yield ""
     yield f"seconds, median of {options.runs} runs in turn; fewest and most in brackets"
     rows = time_rows(options.preset, options.sides, options.runs)
-    yield from table(("part", "input", *PATHS, "plain / fast", "load"), rows)
+    yield from table(("part", "input", *PATHS, "reference / fast", "load"), rows)
     yield ""
     yield "peak memory above weights and image, GB"
-    yield from table(("part", "input", *PATHS, "fast / plain"), memory_rows(options.preset, options.sides))
+    yield from table(("part", "input", *PATHS, "fast / reference"), memory_rows(options.preset, options.sides))
     for side in options.sides:
         yield ""
         yield f"stages at {side} pixels, best of 3: share of the peak of all operations, then the time by kind of"

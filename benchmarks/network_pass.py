@@ -36,7 +36,8 @@ class Workload:
     batch: int = 1
     kind: Pass = "forward"
     part: Literal["network", "encoders"] = "network"
-    plain: bool = False
+    reference: bool = False
+    """Whether the network is the reference implementation (docs/decisions/0007)."""
     compute: Compute = USUAL
     device: str = "cpu"
 
@@ -56,7 +57,7 @@ class NetworkPass:
         self.workload = workload
         whole = AgriFM(workload.config).train(workload.kind == "training").to(workload.device)
         self.network = whole.encoders if workload.part == "encoders" else whole
-        if workload.plain:
+        if workload.reference:
             use_reference(self.network)
         if workload.compute.recompute:
             recompute_blocks(self.network)

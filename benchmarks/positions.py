@@ -160,7 +160,7 @@ OPTIONS = {
     "--seeds": {"type": int, "nargs": "*", "default": (21,)},
     "--size": {"type": float, "default": 2.5, "help": "kilometres"},
 }
-main = Command(__doc__, report, OPTIONS, ("scipy", "zarr"))
+main = Command(__doc__, report, OPTIONS, ("scipy", "zarr"), {"regions": ["oceanic"], "size": 1.0})
 
 if __name__ == "__main__":
     main()

@@ -54,6 +54,7 @@ def rows(sides: list[int]) -> Iterator[tuple[str, ...]]:
         finally:
             if busy is not None:
                 busy.kill()
+                busy.wait()
 
 
 def report(options: argparse.Namespace) -> Iterator[str]:

@@ -89,7 +89,7 @@ def test_training_and_mapping_are_refused_where_they_would_not_fit(
     project = toy_project(tmp_path, steps=1)
     with monkeypatch.context() as context:
         context.setattr(cost, "free_memory", lambda: 10_000_000)
-        with pytest.raises(ModelError, match="0.0 GB .*`batch`"):
+        with pytest.raises(ModelError, match="`batch`"):
             train(project)
     assert not list(project.models.glob("*.safetensors"))
     train(project)

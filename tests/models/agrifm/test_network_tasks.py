@@ -14,8 +14,8 @@ from agrifm.models.agrifm.tasks import (
     BoundariesTask,
     ClassesTask,
     EmbeddingTask,
+    EstimatedQuantity,
     FractionsTask,
-    Quantity,
     RegressionTask,
     Task,
 )
@@ -34,7 +34,7 @@ from agrifm.train.losses import (
 
 FRAMES, BANDS, CLASSES, SIDE = 4, 2, 3, 24
 STD = 2.0
-GRAIN = Quantity(name="grain yield", unit="t/ha", mean=7.0, std=STD)
+GRAIN = EstimatedQuantity(name="grain yield", unit="t/ha", mean=7.0, std=STD)
 TASKS: dict[str, Task] = {
     "groups": ClassesTask(classes=2),
     "cover": FractionsTask(classes=CLASSES, side=8),

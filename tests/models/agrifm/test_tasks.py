@@ -8,14 +8,14 @@ from agrifm.models.agrifm.tasks import (
     BoundariesTask,
     ClassesTask,
     EmbeddingTask,
+    EstimatedQuantity,
     FractionsTask,
-    Quantity,
     RegressionTask,
     Task,
 )
 
-YIELD = Quantity(name="yield", unit="t/ha", mean=7.0, std=2.0, limits=(0.0, 16.0))
-MOISTURE = Quantity(name="moisture", unit="%", mean=14.0, std=3.0)
+YIELD = EstimatedQuantity(name="yield", unit="t/ha", mean=7.0, std=2.0, limits=(0.0, 16.0))
+MOISTURE = EstimatedQuantity(name="moisture", unit="%", mean=14.0, std=3.0)
 
 
 def test_tasks_survive_json_and_strangers_are_refused() -> None:
@@ -42,7 +42,7 @@ def test_a_quantity_starts_at_its_mean_in_steps_of_its_deviation() -> None:
 
 def test_a_mean_outside_the_limits_is_refused() -> None:
     with pytest.raises(ValidationError, match="outside its limits"):
-        Quantity(name="yield", unit="t/ha", mean=20, std=1, limits=(0, 16))
+        EstimatedQuantity(name="yield", unit="t/ha", mean=20, std=1, limits=(0, 16))
 
 
 def test_two_quantities_of_one_name_are_refused() -> None:

@@ -13,8 +13,8 @@ from agrifm.models.agrifm.tasks import (
     BoundariesTask,
     ClassesTask,
     EmbeddingTask,
+    EstimatedQuantity,
     FractionsTask,
-    Quantity,
     RegressionTask,
     Task,
     TaskHeads,
@@ -22,8 +22,8 @@ from agrifm.models.agrifm.tasks import (
 )
 from agrifm.models.agrifm.timeseries import mean_of_pixels
 
-YIELD = Quantity(name="yield", unit="t/ha", mean=7.0, std=2.0, limits=(0.0, 16.0))
-MOISTURE = Quantity(name="moisture", unit="%", mean=14.0, std=3.0)
+YIELD = EstimatedQuantity(name="yield", unit="t/ha", mean=7.0, std=2.0, limits=(0.0, 16.0))
+MOISTURE = EstimatedQuantity(name="moisture", unit="%", mean=14.0, std=3.0)
 TASKS: dict[str, Task] = {
     "groups": ClassesTask(classes=4),
     "cover": FractionsTask(classes=5, side=6),

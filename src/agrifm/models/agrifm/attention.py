@@ -111,6 +111,7 @@ class WindowAttention(nn.Module):
         Returns:
             (L, C), in the order of `x_LC`.
         """
+        # a group of alike windows is one call of the kernel, with one bias for all
         lengths = [windows * biases[pattern].shape[1] for pattern, windows in groups]
         empty = [None] * len(groups) if empty_L is None else torch.split(empty_L, lengths)
         mixed = []
@@ -126,6 +127,7 @@ class WindowAttention(nn.Module):
             empty_MS = None
             if empty_l is not None:
                 empty_MR = empty_l.view(windows, tokens).to(qkv.dtype)
+                # the key of the padding is never masked
                 empty_MS = functional.pad(empty_MR, (0, keys - tokens))
             out_MARK = fused_attention(q_MARK, k_MASK, v_MASK, bias_ARS.to(qkv.dtype), empty_MS)
             mixed.append(out_MARK.transpose(1, 2).reshape(windows * tokens, -1))
@@ -187,7 +189,7 @@ class FusedAttention(torch.autograd.Function):
         bias_exact = bias.to(exact)
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
         to_bias = torch.zeros_like(bias_exact)
-        step = max(1, MAX_LOGITS_AT_ONCE // bias.numel())
+        step = max(1, MAX_LOGITS_AT_ONCE // bias.numel())  # windows at once
         for first in range(0, len(q), step):
             few = slice(first, first + step)
             few_q, few_k, few_v, few_out, few_gradient = (x[few].to(exact) for x in (q, k, v, out, gradient))

@@ -97,10 +97,11 @@ class SwinBlock(nn.Module):
         biases = self.attn.biases(
             window, plan.patterns, SHIFT_MASK if empty is None else SHIFT_MASK * SHIFT_MASK_FACTOR
         )
-        # a pair of factors: one for the attention branch, one for the perceptron
+        # two draws: one for the attention branch, one for the perceptron
         kept = self.drop_path.factors(x_BDHWC), self.drop_path.factors(x_BDHWC)
         rows = x_BDHWC.view(-1, x_BDHWC.shape[-1])
         if torch.is_grad_enabled():
+            # one chunk for the whole batch: autograd would copy the grid for every chunk that is put back
             (chunk,) = plan.chunks
             block_out = self._on_chunk(reorder_rows(rows, chunk.rows, plan.inverse), chunk, biases, empty, kept)
             return reorder_rows(block_out, plan.inverse, chunk.rows).view_as(x_BDHWC)
@@ -169,5 +170,6 @@ def time_weights(share_BDHW: Tensor, step: int) -> tuple[Tensor, Tensor]:
     # the last group may be shorter than `step`
     real = (D - torch.arange(0, D, step, device=share_BDHW.device)).clamp(max=step)[:, None, None]
     mean = padded.sum(dim=2) / real
+    # an empty group gets equal weights: (0 + w) / (0 + w) = 1
     weight = (padded + EMPTY_TOKEN_WEIGHT) / (mean + EMPTY_TOKEN_WEIGHT)[:, :, None]
     return rearrange(weight, "b d s h w -> b (d s) h w")[:, :D], mean

@@ -43,6 +43,7 @@ def convolve_present(convolution: nn.Conv2d, parts: Sequence[Tensor | None], wid
     if all(part is not None for part in parts):
         convolved: Tensor = convolution(present)
         return convolved
+    # leave out the kernels of absent parts, instead of convolving zeros
     weights = torch.split(convolution.weight, list(widths), dim=1)
     weight = torch.cat([kernel for kernel, part in zip(weights, parts, strict=True) if part is not None], dim=1)
     return functional.conv2d(present, weight, convolution.bias, padding=convolution.padding)
@@ -84,6 +85,7 @@ class MultiFusionNeck(nn.Module):
         for i, (level, fuse) in enumerate(zip(self.levels, self.fusion_list, strict=True)):
             H, W = x_BCHW.shape[-2:]
             finer = (2 * H, 2 * W)
+            # `features_list` is finest first
             entry = len(self.levels) - 1 - i
             skips = [_resized(features, source, entry, finer) for source in level]
             assert isinstance(fuse, nn.Sequential)
@@ -140,6 +142,7 @@ class SegmentationHead(nn.Module):
         """Logits of up to `ROWS_PER_STRIP` rows, starting at row `first`."""
         (rows, columns), height = size, x_BCHW.shape[2]
         last = min(first + ROWS_PER_STRIP, rows)
+        # one more row on either side for the convolution, except at the ends of the map
         above, below = int(first > 0), int(last < rows)
         row = torch.arange(first - above, last + below, device=x_BCHW.device)
         # where bilinear interpolation reads each row of the result: between two rows of the map

@@ -176,8 +176,10 @@ class PixelDecoder(nn.Module):
             }
         )
         self.drop = nn.Dropout(config.drop)
+        # detail and context are projected to the same channels and added: cheaper than stacking them
         self.from_detail = nn.Conv2d(config.detail, config.hidden, 1)
         self.from_context = nn.Conv2d(config.widths[-1], config.hidden, 1)
+        # a convolution per channel, then one over channels, needs a fraction of the multiply-adds of a full one
         groups = config.hidden if config.separable else 1
         self.neighbours = nn.Sequential(
             nn.GroupNorm(1, config.hidden),

@@ -30,6 +30,7 @@ def use_reference(network: NetworkType) -> NetworkType:
     """Switch the network to the reference implementation, in place; parameters and buffers are kept."""
     for module in network.modules():
         for implementation in (ReferencePatchEmbedding, ReferenceStage, ReferenceMerging, ReferenceHead):
+            # changing the class keeps parameters, buffers and hooks in place
             if type(module) is implementation.__base__:
                 module.__class__ = implementation
     return network
@@ -87,6 +88,7 @@ def reference_attention(
     """
     q, k, v = rearrange(attention.qkv(x_BMNC), "m n (three a k) -> three m a n k", three=3, a=attention.heads)
     logits = (q * attention.scale) @ k.transpose(-2, -1)
+    # every window of the layer has the same biases; masks differ between windows, but not between samples
     logits = logits + attention.position_bias(window)
     if mask_MNN is not None:
         by_sample = rearrange(logits, "(b m) a n o -> b m a n o", m=len(mask_MNN))
@@ -111,6 +113,7 @@ def reference_block(block: SwinBlock, x_BDHWC: Tensor, mask_MNN: Tensor | None, 
     )
     pasted = paste_windows(attended, window, _grid(padded))
     back = pasted.roll(shift, dims=(1, 2, 3)) if any(shift) else pasted
+    # the crop removes the padding that was attended
     x_BDHWC = x_BDHWC + block.drop_path(back[:, :D, :H, :W])
     out: Tensor = x_BDHWC + block.drop_path(block.mlp(block.norm2(x_BDHWC)))
     return out
@@ -129,6 +132,7 @@ class ReferenceStage(Stage):
         window, shift = clamp_window(_grid(x_BDHWC), self.window, self.shift)
         D, H, W = (size + -size % side for size, side in zip(_grid(x_BDHWC), window, strict=True))
         mask_MNN = shift_mask((D, H, W), window, shift, x_BDHWC.device) if any(shift) else None
+        # series with empty tokens need a stronger mask (see SHIFT_MASK_FACTOR)
         if mask_MNN is not None and share is not None:
             mask_MNN = mask_MNN * SHIFT_MASK_FACTOR
         for block in self.blocks:

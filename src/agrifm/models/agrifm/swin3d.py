@@ -130,6 +130,7 @@ class PatchEmbedding(nn.Module):
         if not isinstance(series, ObservedSeries):
             return Tokens(self._project(series if series.ndim == 5 else series.unsqueeze(1)), None)
         by_frame, share = valid_shares(series, self.patch)
+        # `filled`: invalid pixels are the mean here, so that their content cannot reach a token
         x_BDHWC = self._project(series.filled)
         if self.code is not None:
             x_BDHWC = x_BDHWC + self.code(x_BDHWC, series, by_frame)
@@ -143,6 +144,7 @@ class PatchEmbedding(nn.Module):
         """
         p, h, w = self.patch
         T, _, H, W = image_BTCHW.shape[1:]
+        # zeros fill the last patch and count like data, as in the released model
         end = (0, -W % w, 0, -H % h, 0, 0, 0, -T % p)
         whole = functional.pad(image_BTCHW, end) if any(end) else image_BTCHW
         frames = rearrange(whole, "b (d p) c h w -> (b d) (p c) h w", p=p)
@@ -161,12 +163,14 @@ class Stage(nn.Module):
         self.window = config.window
         d, h, w = config.window
         self.shift = (d // 2, h // 2, w // 2)
+        # set by agrifm.models.precision: compute the blocks again in the backward pass, to save memory
         self.recompute = False
         self.blocks = nn.ModuleList(
             SwinBlock(
                 dim,
                 heads,
                 config.window,
+                # windows do not overlap: shifting every second block lets their borders exchange information
                 self.shift if i % 2 else (0, 0, 0),
                 config.mlp_ratio,
                 config.drop_path * (before + i) / max(blocks - 1, 1),
@@ -210,6 +214,7 @@ class SwinBackbone(nn.Module):
         if self.fusion == "cat":
             return rearrange(x_BDHWC, "b d h w c -> b (c d) h w")
         if share is not None:
+            # empty time steps hold no observation and must not pull the mean
             weight, _ = time_weights(share, share.shape[1])
             x_BDHWC = x_BDHWC * weight[..., None]
         return rearrange(x_BDHWC.mean(dim=1), "b h w c -> b c h w")
@@ -220,6 +225,7 @@ class SwinBackbone(nn.Module):
             attended, merged = stage(entering[-1])
             leaving.append(attended)
             entering.append(merged)
+        # the released neck reads the input of each stage, so its finest map has seen no attention at all
         finer = leaving if self.attended_skips else entering[:-1]
         x_BDHWC, share = leaving[-1]
         return EncoderOutput([self.fuse(level) for level in finer], self.fuse(Tokens(self.norm(x_BDHWC), share)))

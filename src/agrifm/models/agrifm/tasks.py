@@ -68,7 +68,7 @@ class BoundariesTask(Frozen):
         return 3
 
 
-class Quantity(Frozen):
+class EstimatedQuantity(Frozen):
     """What a regression estimates, such as a yield in t/ha."""
 
     name: str = Field(min_length=1)
@@ -111,7 +111,7 @@ class RegressionTask(Frozen):
     """
 
     task: Literal["regression"] = "regression"
-    quantities: tuple[Quantity, ...] = Field(min_length=1)
+    quantities: tuple[EstimatedQuantity, ...] = Field(min_length=1)
     """The quantities to estimate."""
     per: Literal["pixel", "parcel"] = "pixel"
     """The unit of land that an estimate belongs to."""

@@ -101,6 +101,7 @@ def valid_shares(observed: ObservedSeries, patch: Triple) -> tuple[Tensor, Tenso
     by_frame = mean_of_pixels(valid, (h, w))
     T = by_frame.shape[1]
     frames = valid.new_full((valid.shape[0],), T) if observed.frames is None else observed.frames
+    # real frames in each token: the last one of a series may hold fewer than a patch
     real = frames[:, None] - torch.arange(0, T, p, device=valid.device)
     by_frame = functional.pad(by_frame, (0, 0, 0, 0, 0, -T % p))
     total = rearrange(by_frame, "b (d p) h w -> b d p h w", p=p).sum(dim=2)
@@ -148,6 +149,7 @@ class ObservationEmbedding(nn.Module):
 
     def _dates(self, observed: ObservedSeries, by_frame_BTHW: Tensor) -> Tensor:
         """Features of the dates (B, T', h, w, F), weighted by the shares of usable pixels."""
+        # float32 in any case: days have too many digits for half precision
         features = day_features(observed.day.float(), observed.first_day)
         missing = by_frame_BTHW.shape[1] - features.shape[1]
         if observed.day.ndim == 2:
@@ -186,6 +188,7 @@ def interpolate_to_steps(observed: ObservedSeries, steps: Tensor) -> Tensor:
     known = valid_BPT.sum(dim=-1, keepdim=True)
     wanted = steps.to(day_BPT).expand(*day_BPT.shape[:2], -1).contiguous()
     last = (known - 1).clamp(min=0)
+    # observations at or before each wanted day; the interpolation runs between the last of them and the next one
     begun = _not_after(day_BPT, wanted)
     next_day = day_BPT.gather(2, begun.clamp(max=day_BPT.shape[-1] - 1))
     # of two observations on one day the later frame counts

@@ -93,6 +93,7 @@ def shift_regions(grid: Triple, window: Triple, shift: Triple) -> Tensor:
     numbers = []
     for size, side, step in zip(grid, window, shift, strict=True):
         cell = torch.arange(size)
+        # three regions per axis: before the last window, the old end, and the start that the roll put behind it
         in_last_window = (cell >= size - side).long()
         wrapped = (cell >= size - step).long()
         numbers.append(in_last_window + wrapped if step else torch.zeros_like(cell))
@@ -124,6 +125,7 @@ def _plan_windows(
 ) -> WindowPlan:
     with torch.inference_mode(False):  # a plan made in inference mode may be used in training later
         D, H, W = grid
+        # pad and roll the numbers of the tokens instead of the tokens; -1 marks padding
         number = pad_end(torch.arange(D * H * W).reshape(1, D, H, W, 1), window, value=-1)
         rolled = number.roll([-step for step in shift], dims=(1, 2, 3))
         _, pd, ph, pw, _ = rolled.shape

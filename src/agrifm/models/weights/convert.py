@@ -29,7 +29,7 @@ BAND_ORDERS: dict[str, Callable[[Band], float]] = {
     "10m-first": lambda band: band.ground_sampling_distance,
 }
 """Named orders of a sensor's bands: by number, or the finest bands first and then by number."""
-REFLECTANCE_SCALE = 1e-4
+PRODUCT_SCALE = 1e-4
 """Reflectance per stored integer in all products that the weights were trained on."""
 # configs of the public code (github.com/flyakon/AgriFM, commit 13f476e), stored integers of Sentinel-2
 RECIPE_BANDS = ("B02", "B03", "B04", "B08", "B05", "B06", "B07", "B8A", "B11", "B12")
@@ -163,13 +163,13 @@ def _sensor(source: str, bands: tuple[str, ...]) -> WeightsSensor:
     mean = std = None
     if source == "sentinel-2" and set(bands) <= set(RECIPE_BANDS):
         order = [RECIPE_BANDS.index(band) for band in bands]
-        mean = tuple(RECIPE_MEAN[i] * REFLECTANCE_SCALE for i in order)
-        std = tuple(RECIPE_STD[i] * REFLECTANCE_SCALE for i in order)
+        mean = tuple(RECIPE_MEAN[i] * PRODUCT_SCALE for i in order)
+        std = tuple(RECIPE_STD[i] * PRODUCT_SCALE for i in order)
     return WeightsSensor(
         sensor=source,
         bands=bands,
         quantity="surface reflectance",
-        scale=REFLECTANCE_SCALE,
+        scale=PRODUCT_SCALE,
         resolution=SENSORS[source].resolution,
         mean=mean,
         std=std,

@@ -173,6 +173,7 @@ def _window(rows: int, index: Tensor | None, stated: Triple | None, about: str) 
 
 def _windows(rows: int) -> list[Triple]:
     """All windows (D, H, W) whose table has so many rows: (2D - 1)(2H - 1)(2W - 1)."""
+    # 2D - 1 is odd, so the sides are odd divisors
     odd = [side for side in range(1, min(rows, 2 * MAX_WINDOW_TOKENS) + 1, 2) if rows % side == 0]
     triples = (
         ((d + 1) // 2, (h + 1) // 2, (rows // (d * h) + 1) // 2) for d, h in product(odd, odd) if rows % (d * h) == 0
@@ -186,6 +187,7 @@ def _knows_observations(tensors: Mapping[str, Tensor], source: str) -> dict[str,
     if code is None or code.ndim != 2:
         return {}
     frames = tensors[f"encoders.encoders.{source}.patch_emd.proj.weight"].shape[2]
+    # DATE_FEATURES numbers for dates, one for validity
     per_frame = code.shape[1] // frames
     return {"dates": per_frame >= DATE_FEATURES, "validity": per_frame in (1, DATE_FEATURES + 1)}
 
@@ -227,6 +229,7 @@ def _read_decoder(
     # a level has the channels of the map below and of its skips: embed_dim x 2^stage x time steps for each source
     width_0 = encoder.embed_dim * count
     skips = [tensor.shape[1] - width for tensor in joined if tensor is not None][::-1]  # finest first
+    # the skips of a level and the width of the neck are multiples of the encoder's widths: the time steps
     times = [*(skip / (width_0 * 2**entry) for entry, skip in enumerate(skips)), width / (8 * encoder.embed_dim)]
     if any(time < 1 or time % 1 for time in times):
         return "other", _NeckShape(), unread

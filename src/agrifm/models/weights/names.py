@@ -66,6 +66,7 @@ def rename_tensors(tensors: Mapping[str, Tensor], about: str) -> RenamedTensors:
     originals: dict[str, str] = {}
     prefixes: dict[str, str] = {}
     unused = []
+    # each tensor gets our name, and the beginning of our name is mapped to that in the file
     for name, full in short.items():
         lead = full.removesuffix(name)
         if match := _EMBEDDING.fullmatch(name):
@@ -97,6 +98,7 @@ def rename_tensors(tensors: Mapping[str, Tensor], about: str) -> RenamedTensors:
             "give weights of an AgriFM encoder"
         )
     renamed = {our_name: tensors[full] for our_name, full in originals.items()}
+    # renaming must be reversible, or converting back would lose names
     for name in renamed:
         if name_in_file(name, prefixes) != originals[name]:
             raise ModelError(

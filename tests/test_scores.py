@@ -77,7 +77,7 @@ def test_blocks_that_agree_leave_no_uncertainty() -> None:
     assert accuracy_interval(blocks) == pytest.approx((0.8, 0.8))
 
 
-def test_the_interval_has_the_width_of_the_binomial_where_blocks_are_single_places() -> None:
+def test_the_interval_of_single_places_is_as_wide_as_the_binomial() -> None:
     """100 places, 70 right: standard error sqrt(0.7 * 0.3 / 100), 95 % within 1.96 of them."""
     blocks = np.zeros((100, 2, 2), np.int64)
     blocks[:70, 0, 0] = blocks[70:, 0, 1] = 1
@@ -101,7 +101,7 @@ def test_the_interval_is_the_same_for_the_same_seed() -> None:
     assert accuracy_interval(blocks, 5) != accuracy_interval(blocks, 6)
 
 
-def test_the_paired_interval_is_that_of_the_difference_and_narrower_than_apart() -> None:
+def test_the_paired_interval_is_narrower_than_the_two_intervals_apart() -> None:
     """Two models that share their hard blocks: the second errs in 10 more places of each 100, everywhere."""
     right = np.repeat([20, 40, 60, 80], 10)
     first, second = (

@@ -13,11 +13,11 @@ from agrifm.legend import UNLABELLED, Legend
 Counts = NDArray[np.int64]
 
 MIN_PLACES = 15
-"""Parcels or points that a class needs in the test blocks to count in macro F1."""
+"""Fewest test parcels or points with which a class counts in macro F1."""
 
 
 def confusion_counts(predicted: NDArray[np.integer], true: NDArray[np.integer], classes: int) -> Counts:
-    """Counts (predicted class, true class) over places where both are known (neither is 255).
+    """Return counts (predicted class, true class) over places where both are known (neither is 255).
 
     Args:
         predicted, true: class numbers of equal shape, 255 = unlabelled.
@@ -30,13 +30,13 @@ def confusion_counts(predicted: NDArray[np.integer], true: NDArray[np.integer], 
 
 
 def overall_accuracy(counts: Counts) -> float:
-    """Share of places whose predicted class is true; NaN where there are none."""
+    """Return the share of places whose predicted class is true; NaN without places."""
     total = counts.sum()
     return float(np.trace(counts) / total) if total else float("nan")
 
 
 def f1_per_class(counts: Counts) -> NDArray[np.float64]:
-    """F1 = 2 TP / (2 TP + FP + FN) per class, shape (classes,); 0 for a class never predicted nor true."""
+    """Return F1 = 2 TP / (2 TP + FP + FN) per class, shape (classes,); 0 for a class never predicted nor true."""
     hits = np.diagonal(counts).astype(float)
     denominator = counts.sum(0) + counts.sum(1)
     f1: NDArray[np.float64] = np.divide(2 * hits, denominator, out=np.zeros_like(hits), where=denominator > 0)
@@ -44,12 +44,12 @@ def f1_per_class(counts: Counts) -> NDArray[np.float64]:
 
 
 def macro_f1(counts: Counts, scored: NDArray[np.bool_]) -> float:
-    """Unweighted mean of F1 over the scored classes; NaN where no class is scored."""
+    """Return the unweighted mean of F1 over the scored classes; NaN if no class is scored."""
     return float(f1_per_class(counts)[scored].mean()) if scored.any() else float("nan")
 
 
 def scored_classes(legend: Legend, places_per_class: Sequence[int], minimum: int = MIN_PLACES) -> NDArray[np.bool_]:
-    """Which classes macro F1 counts: scored in the legend, with at least `minimum` test parcels or points."""
+    """Return which classes macro F1 counts: scored in the legend, with at least `minimum` test parcels or points."""
     wanted = np.array([entry.scored for entry in legend.classes])
     return wanted & (np.asarray(places_per_class) >= minimum)
 
@@ -57,11 +57,12 @@ def scored_classes(legend: Legend, places_per_class: Sequence[int], minimum: int
 def block_interval(
     block_counts: NDArray[np.int64], score: Callable[[Counts], float], draws: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """95 % interval of a score, blocks drawn with replacement (percentile bootstrap); NaN where it is never defined.
+    """Return the 95 % interval of a score by a percentile bootstrap of blocks; NaN if the score is never defined.
 
     Args:
         block_counts: (block, predicted class, true class), or with more axes between.
         score: from summed counts to a number.
+        draws: bootstrap samples.
     """
     generator = np.random.default_rng(seed)
     blocks = len(block_counts)
@@ -79,14 +80,14 @@ def paired_interval(
     draws: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """95 % interval of how much the first score exceeds the second, both on the same blocks drawn with replacement.
+    """Return the 95 % interval of the first score minus the second, both on the same blocks drawn with replacement.
 
     Args:
         first, second: (block, predicted class, true class) of two models over the same places.
         score: from summed counts to a number.
 
     Returns:
-        Percentile bootstrap as in `block_interval`; NaN where the difference is never defined.
+        Percentile bootstrap as in `block_interval`; NaN if the difference is never defined.
     """
     assert len(first) == len(second), "both models are scored on the same blocks"
     both = np.stack([first, second], axis=1)

@@ -40,11 +40,11 @@ def read(file: Path, column: str = "crop", **more: Any) -> Labels:
     return read_labels(file, column, GRID, AREA, **more)
 
 
-def refusal(file: Path, **more: Any) -> str:
+def refusal(file: Path, *column: str, **more: Any) -> LabelError:
     with pytest.raises(LabelError) as caught:
-        read(file, **more)
+        read(file, *column, **more)
     assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return caught.value
 
 
 def test_the_pixels_of_a_polygon_have_its_class_and_all_others_none(two_fields: Path) -> None:
@@ -107,8 +107,8 @@ def test_shapes_outside_the_area_and_tiny_shapes_are_counted_and_left_out(tmp_pa
     shapes = [field(0, 0), tiny, field(20, 0), field(500, 500), field(40, 0)]
     labels = read(write_shapes(tmp_path / "l.gpkg", shapes, crop=["a", "b", "b", "b", "a"]))
     assert set(labels.notes) == {
-        "1 of 5 labelled shapes lie outside the area",
-        "1 labelled shapes cover no pixel's centre",
+        "1 of 5 labelled shapes are outside the area",
+        "1 labelled shapes do not cover the centre of a pixel",
     }
     assert len(labels.places) == 3
     assert [labels.place[row, 0] for row in (0, 20, 40)] == [0, 1, 2]
@@ -118,7 +118,7 @@ def test_shapes_outside_the_area_and_tiny_shapes_are_counted_and_left_out(tmp_pa
 def test_pixels_that_two_shapes_claim_for_different_classes_are_counted(tmp_path: Path) -> None:
     shapes = [field(0, 0), field(5, 0), field(30, 0), field(35, 0)]
     labels = read(write_shapes(tmp_path / "l.gpkg", shapes, crop=["a", "b", "a", "a"]))
-    assert labels.notes == ("50 pixels lie in shapes of different classes; of these the last shape counts",)
+    assert [note.split()[0] for note in labels.notes] == ["50"]
     assert (labels.label[5:10, 0] == 1).all()
     assert (labels.label[0:5, 0] == 0).all()
 
@@ -155,9 +155,9 @@ def test_nodata_of_a_land_cover_raster_is_never_other(two_fields: Path, tmp_path
     assert (labels.label[60:] == 255).all()
 
 
-def test_a_land_cover_raster_needs_to_be_told_which_values_are_no_crop(two_fields: Path, tmp_path: Path) -> None:
+def test_a_land_cover_raster_without_values_of_other_land_is_refused(two_fields: Path, tmp_path: Path) -> None:
     other = write_tiff(tmp_path / "cover.tif", np.full((96, 96), 10, np.uint8))
-    assert "say which of its values mean `other` in `other_values`" in refusal(two_fields, other=other)
+    assert "`other_values`" in str(refusal(two_fields, other=other))
 
 
 CODES = np.zeros((96, 96), np.int32)
@@ -166,7 +166,7 @@ CODES[20:30, 10:20] = 1121
 CODES[60:70, 60:70] = 1110
 
 
-def test_a_raster_labels_pixels_by_its_values_and_connected_pixels_are_a_place(tmp_path: Path) -> None:
+def test_connected_pixels_of_one_value_of_a_raster_are_a_place(tmp_path: Path) -> None:
     labels = read(write_tiff(tmp_path / "l.tif", CODES, nodata=0))
     assert labels.legend.codes == ("1110", "1121")
     assert (labels.label == np.select([CODES == 1110, CODES == 1121], [0, 1], 255)).all()
@@ -181,7 +181,7 @@ def test_a_coarser_raster_is_brought_to_the_grid_by_nearest_neighbour(tmp_path: 
     assert (np.array([1, 2, 7])[labels.label] == coarse.repeat(3, 0).repeat(3, 1)).all()
 
 
-def test_a_raster_with_a_legend_keeps_its_codes_names_colours_and_scores(tmp_path: Path) -> None:
+def test_the_legend_in_a_raster_is_kept(tmp_path: Path) -> None:
     legend = Legend.of(["1110", "1121", "water", "other"], {"1110": "Wheat"})
     legend = legend.model_copy(
         update={"classes": tuple(one.model_copy(update={"scored": one.code == "1110"}) for one in legend.classes)}
@@ -207,58 +207,56 @@ def test_codes_of_ten_digits_keep_all_of_them(tmp_path: Path, dtype: type) -> No
     assert read(write_tiff(tmp_path / "l.tif", codes, nodata=0)).legend.codes == ("3301010101", "3301010102")
 
 
-def test_a_float_raster_may_say_nodata_with_nan_but_may_not_hold_fractions(tmp_path: Path) -> None:
+def test_a_float_raster_may_have_nan_as_nodata_but_not_decimals(tmp_path: Path) -> None:
     codes = np.where(CODES == 0, np.nan, CODES).astype(np.float32)
     assert read(write_tiff(tmp_path / "l.tif", codes, nodata=np.nan)).legend.codes == ("1110", "1121")
     codes[15, 15] = 1110.5
-    assert "it holds fractions, not class codes" in refusal(write_tiff(tmp_path / "l.tif", codes, nodata=np.nan))
+    assert "have decimals" in str(refusal(write_tiff(tmp_path / "l.tif", codes, nodata=np.nan)))
 
 
 def test_labels_outside_the_area_are_refused_with_where_they_are(tmp_path: Path) -> None:
     path = write_shapes(tmp_path / "l.gpkg", [box(10, 50, 10.1, 50.1)], "EPSG:4326", crop=["a"])
-    sentence = refusal(path)
-    assert "none of the 1 shapes lies in the area" in sentence
-    assert "longitudes 10.0 to 10.1 and latitudes 50.0 to 50.1" in sentence
+    assert refusal(path).facts == {"bounds": (10.0, 50.0, 10.1, 50.1)}
 
 
 def test_a_code_that_the_legend_lacks_is_refused_with_the_nearest(two_fields: Path) -> None:
-    sentence = refusal(two_fields, legend=Legend.of(["maise", "wheat"]))
-    assert f"reading labels {two_fields}: unknown label code 'maize'" in sentence
+    sentence = str(refusal(two_fields, legend=Legend.of(["maise", "wheat"])))
+    assert str(two_fields) in sentence
+    assert "'maize'" in sentence
     assert "'maise'" in sentence
 
 
 def test_a_single_class_is_refused_with_the_way_out(tmp_path: Path) -> None:
     path = write_shapes(tmp_path / "l.gpkg", [field(0, 0), field(20, 0)], crop=["maize", "maize"])
-    assert "they hold a single class (maize)" in refusal(path)
+    error = refusal(path)
+    assert error.facts == {"classes": 1}
+    assert "(maize)" in str(error)
     other = write_shapes(tmp_path / "o.gpkg", [field(40, 0)], kind=[1])
     assert len(read(path, other=other).legend) == 2
 
 
 def test_more_than_255_codes_are_refused(tmp_path: Path) -> None:
     points = [Point(GRID.x[10 + number % 60], GRID.y[10 + number // 60]) for number in range(300)]
-    assert "1 to 255 different codes, found 300" in refusal(
-        write_shapes(tmp_path / "l.gpkg", points, crop=list(range(300)))
-    )
+    assert "300" in str(refusal(write_shapes(tmp_path / "l.gpkg", points, crop=list(range(300)))))
 
 
 def test_a_missing_column_is_refused_with_the_nearest(two_fields: Path, tmp_path: Path) -> None:
     path = write_shapes(tmp_path / "l2.gpkg", [field(0, 0)], CROP_CODE=[1], area=[2.0])
-    with pytest.raises(LabelError, match=r"no column 'crop_code' \(it has CROP_CODE, area\); did you mean 'CROP_CODE'"):
-        read(path, "crop_code")
-    with pytest.raises(LabelError, match="it has no column 'fold'"):
-        read(two_fields, fold_column="fold")
+    error = refusal(path, "crop_code")
+    assert error.facts == {"column": "crop_code"}
+    assert "did you mean 'CROP_CODE'" in str(error)
+    assert refusal(two_fields, fold_column="fold").facts == {"column": "fold"}
 
 
 def test_a_column_without_any_code_is_refused(tmp_path: Path) -> None:
     path = write_shapes(tmp_path / "l.gpkg", [field(0, 0)], crop=np.array([None], object).tolist())
-    assert "it has no shape with a code in 'crop'" in refusal(path)
+    assert refusal(path).facts == {"column": "crop"}
 
 
 def test_labels_without_crs_are_refused(tmp_path: Path) -> None:
-    assert "no coordinate reference system" in refusal(
-        write_shapes(tmp_path / "l.parquet", [field(0, 0)], None, crop=[1])
-    )
-    assert "no coordinate reference system" in refusal(write_tiff(tmp_path / "l.tif", CODES, crs=None))
+    shapes = write_shapes(tmp_path / "l.parquet", [field(0, 0)], None, crop=[1])
+    for path in (shapes, write_tiff(tmp_path / "l.tif", CODES, crs=None)):
+        assert "coordinate reference system" in str(refusal(path))
 
 
 @pytest.mark.parametrize(
@@ -267,7 +265,7 @@ def test_labels_without_crs_are_refused(tmp_path: Path) -> None:
 def test_labels_that_cannot_be_read_are_refused(tmp_path: Path, name: str) -> None:
     for kind in ("gpkg", "tif", "parquet"):
         (tmp_path / f"broken.{kind}").write_text("<html>")
-    assert f"reading labels {tmp_path / name}" in refusal(tmp_path / name)
+    assert str(tmp_path / name) in str(refusal(tmp_path / name))
 
 
 def test_a_parcel_of_several_parts_is_one_place(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_a_grid_smaller_than_a_window_gives_one_window_of_its_own_size() -> None
     assert labelled_windows(labels((96, 192)), 480, 240) == [Window(0, 0, 96, 192)]
 
 
-def test_a_patch_has_the_labels_it_was_given_except_where_nothing_was_seen(cube: Cube) -> None:
+def test_a_patch_has_labels_except_where_nothing_is_valid(cube: Cube) -> None:
     """Sentinel-2 never sees the left 10 columns of the test cube; MODIS sees all of it but its first pixel."""
     label = np.full((96, 192), 1, np.uint8)
     label[:, 100:] = 255  # another fold
@@ -187,9 +187,7 @@ def test_a_margin_shows_the_ground_around_a_window_as_far_as_the_grid_goes(cube:
     assert read_with_margin(tiles.sample, window, 0, cube.coarse_factor, cube.target.shape).window == window
 
 
-def test_interpolated_tiles_made_of_observed_ones_are_the_same_and_read_the_cube_once(
-    cube: Cube, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tiles_interpolated_from_observed_ones_are_the_same(cube: Cube, monkeypatch: pytest.MonkeyPatch) -> None:
     sensors, window = list(cube.inputs.values()), Window(0, 48, 96, 96)
     expected = Tiles(cube, sensors, STEPS).sample(window)
     read, windows = patches.read_sample, []

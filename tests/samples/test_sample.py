@@ -40,7 +40,7 @@ def test_bands_come_in_the_order_that_is_asked_for_by_name(cube: Cube) -> None:
 
 
 def test_a_band_that_the_cube_lacks_is_refused(cube: Cube) -> None:
-    with pytest.raises(CubeError, match="it has no band 'swir'"):
+    with pytest.raises(CubeError, match="'swir'"):
         read_sample(cube, Window(0, 0, 48, 48), [cube.inputs["modis"].model_copy(update={"bands": ("red", "swir")})])
 
 
@@ -137,7 +137,7 @@ def made_sample(days: list[int], start: int = 100, absent: list[bool] | None = N
     return Sample({"fine": series}, np.zeros((1, 2), np.uint8), Window(0, 0, 1, 2), start)
 
 
-def test_shorter_series_are_filled_up_with_frames_that_are_not_valid_on_the_last_day() -> None:
+def test_shorter_series_are_padded_with_invalid_frames_on_the_last_day() -> None:
     short, long = made_sample([103, 110]), made_sample([101, 102, 120, 130])
     batch = collate([short, long])
     assert batch.images["fine"].shape == (2, 4, 2, 1, 2)
@@ -158,7 +158,7 @@ def test_days_of_pixels_are_filled_up_with_the_frame_s_last_day() -> None:
     assert collate(own).day["fine"][:, :, 0].tolist() == [[[3, 7], [3, 3]], [[2, 3], [8, 9]]]
 
 
-def test_a_season_that_begins_on_the_last_of_december_of_a_leap_year_begins_on_day_366() -> None:
+def test_31_december_of_a_leap_year_is_day_366() -> None:
     day = (date(2024, 12, 31) - date(1970, 1, 1)).days
     assert collate([made_sample([day + 5], day)]).first_day.tolist() == [366]
 
@@ -171,5 +171,5 @@ def test_absent_bands_are_told_per_sample() -> None:
 def test_samples_of_other_sensors_make_no_batch() -> None:
     one = made_sample([101])
     other = replace(one, series={**one.series, "coarse": one.series["fine"]})
-    with pytest.raises(ModelError, match="making a batch: 'coarse' is in one sample and not in another"):
+    with pytest.raises(ModelError, match="'coarse'"):
         collate([one, other])

@@ -74,7 +74,7 @@ def test_a_parcel_belongs_to_the_block_of_its_representative_point(labels: Label
         assert set(split.block[block & free]) == set(split.block[labels.place == place])
 
 
-def test_ground_without_parcels_is_divided_into_squares_and_never_into_pixels(labels: Labels) -> None:
+def test_ground_without_parcels_is_divided_into_squares_not_pixels(labels: Labels) -> None:
     split = split_blocks(labels, BLOCK, 0)
     free = blocks_of(labels.place < 0)
     for fold, block, own in zip(blocks_of(split.fold), blocks_of(split.block), free, strict=True):
@@ -122,7 +122,7 @@ def test_labels_of_one_fold_are_masked_everywhere_else(tmp_path: Path) -> None:
     assert sum(split.blocks.values()) == 64
 
 
-def test_folds_that_the_labels_bring_are_kept(tmp_path: Path) -> None:
+def test_folds_in_the_labels_are_kept(tmp_path: Path) -> None:
     labels = make_labels(tmp_path, folds=True)
     split = split_blocks(labels, BLOCK, 0)
     expected = [FOLDS.index(name) for name in labels.places["fold"]]
@@ -136,7 +136,7 @@ def test_folds_that_the_labels_bring_are_kept(tmp_path: Path) -> None:
 def test_an_unknown_fold_is_refused(tmp_path: Path) -> None:
     labels = make_labels(tmp_path, folds=True)
     labels.places.loc[3, "fold"] = "holdout"
-    with pytest.raises(LabelError, match="unknown fold 'holdout'; write train, validation or test"):
+    with pytest.raises(LabelError, match="'holdout'"):
         split_blocks(labels, BLOCK, 0)
 
 
@@ -144,12 +144,13 @@ def test_an_unknown_fold_is_refused(tmp_path: Path) -> None:
 def test_a_fold_of_a_single_class_is_refused(tmp_path: Path, fold: str) -> None:
     labels = make_labels(tmp_path, folds=True)
     labels.places.loc[labels.places["number"] > 0, "fold"] = "test" if fold == "train" else "train"
-    with pytest.raises(LabelError, match=f"the {fold} blocks .* hold fewer than two classes; use smaller blocks"):
+    with pytest.raises(LabelError) as error:
         split_blocks(labels, BLOCK, 0)
+    assert error.value.facts == {"fold": fold}
 
 
 def test_one_block_for_everything_is_refused(labels: Labels) -> None:
-    with pytest.raises(LabelError, match="use smaller blocks"):
+    with pytest.raises(LabelError, match="smaller blocks"):
         split_blocks(labels, 480 * 100, 0)
 
 

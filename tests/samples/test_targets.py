@@ -127,12 +127,12 @@ def test_fractions_are_those_of_a_plain_loop(side: int) -> None:
             assert fractions[number, row, column] == pytest.approx(expected)
 
 
-def test_what_cannot_be_is_refused() -> None:
-    with pytest.raises(LabelError, match="there is a label 3, but classes are 0 to 2"):
+def test_impossible_labels_sides_widths_and_shapes_are_refused() -> None:
+    with pytest.raises(LabelError, match="label 3"):
         class_fractions(np.array([[0, 3]], np.uint8), classes=3, side=1)
-    with pytest.raises(LabelError, match="side of a coarse pixel is 0"):
+    with pytest.raises(LabelError, match="0 pixels"):
         class_fractions(np.zeros((2, 2), np.uint8), classes=3, side=0)
-    with pytest.raises(LabelError, match="width is 0 pixels"):
+    with pytest.raises(LabelError, match="0 pixels"):
         field_targets(np.zeros((2, 2), np.int32), width=0)
-    with pytest.raises(LabelError, match=r"fields lie on \(2, 2\) pixels, but what is known on \(2, 3\)"):
+    with pytest.raises(LabelError, match=r"\(2, 3\)"):
         field_targets(np.zeros((2, 2), np.int32), np.ones((2, 3), bool))

@@ -77,7 +77,7 @@ def test_the_original_sample_stays_as_it_was() -> None:
     assert (sample.label == before).all()
 
 
-def test_interpolated_series_have_the_steps_as_dates_and_one_validity_per_pixel() -> None:
+def test_interpolated_series_have_the_steps_as_dates() -> None:
     image = np.zeros((2, 1, 1, 2), np.float32)
     image[:, 0, 0, 0] = 0.2, 0.4
     valid = np.array([[[True, False]], [[True, False]]])
@@ -115,7 +115,7 @@ def test_a_cut_shows_what_lay_under_it_though_it_nests_in_no_coarse_pixel() -> N
         assert (found[0] == np.kron(own[0], np.ones((3, 3)))[inside]).all()
 
 
-def test_composites_have_every_pixels_own_day_and_nothing_where_it_was_not_seen() -> None:
+def test_composites_have_the_day_of_every_pixel_and_gaps() -> None:
     """Two periods of ten days from 1 April; the middles are noon of 5 and 15 April (days 104 and 114 from day 100)."""
     season = Season(date(2024, 4, 1), date(2024, 4, 20))
     first = day_number(season.start)

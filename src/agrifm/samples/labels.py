@@ -1,4 +1,4 @@
-"""Labels on the target grid: from polygons, points or a raster, with land that is no crop as a class of its own."""
+"""Labels on the target grid, from polygons, points or a raster; other land is a class too."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,18 +25,18 @@ RASTERS = {".tif", ".tiff", ".vrt"}
 
 @dataclass(frozen=True)
 class Labels:
-    """Class numbers on the target grid, and the places (parcels or points) that they come from."""
+    """Class numbers on the target grid, and the places (parcels or points) they come from."""
 
     legend: Legend
     grid: Grid
     label: NDArray[np.uint8]
     """(H, W), class numbers, 255 = unlabelled."""
     place: NDArray[np.int32]
-    """(H, W), row number in `places`, -1 where the label comes from none (land of the class `other`)."""
+    """(H, W), row number in `places`; -1 where the label does not come from a place (land of the class `other`)."""
     places: geopandas.GeoDataFrame
     """One row per parcel or point that covers a pixel, in the grid's CRS: geometry, number (class), and fold."""
     notes: tuple[str, ...]
-    """What was left out, in sentences."""
+    """What was not used, in sentences."""
 
 
 def read_labels(
@@ -49,77 +49,82 @@ def read_labels(
     other_values: Sequence[int] = (),
     fold_column: str | None = None,
 ) -> Labels:
-    """Labels of an area on its target grid.
+    """Read the labels of an area on its target grid.
 
     Args:
         file: polygons or points with a class code in `column`, or a raster of codes.
         area: in longitude and latitude.
-        legend: the classes; without one, the codes found, and `other` where land of no crop is given.
-        other: polygons, or a raster whose `other_values` mean `other`; it counts where no shape lies.
-        fold_column: column that says train, validation or test.
+        legend: the classes; None takes the codes of the file, and `other` if `other` is given.
+        other: polygons, or a raster whose `other_values` mean `other`; labelled shapes have priority over it.
+        fold_column: column that contains train, validation or test.
 
     Raises:
-        LabelError: the file cannot be read, lies outside the area, has an unknown code or a single class.
+        LabelError: the file cannot be read, is outside the area, has an unknown code or a single class.
     """
     shapes_, tagged, notes = _read_shapes(file, column, fold_column, grid)
     if shapes_.empty:
-        raise LabelError(f"reading labels {file}: it has no shape with a code in '{column}'; check the column")
+        raise LabelError(
+            f"reading labels {file}: the column '{column}' is empty; give the column with the crop codes", column=column
+        )
     inside = shapes_.intersects(reproject(area, LONLAT, str(grid.crs)))
     if not inside.any():
         west, south, east, north = (round(float(edge), 3) for edge in shapes_.to_crs(LONLAT).total_bounds)
         raise LabelError(
-            f"reading labels {file}: none of the {len(shapes_)} shapes lies in the area; they span longitudes {west} "
-            f"to {east} and latitudes {south} to {north}, so check that they and the area belong together"
+            f"reading labels {file}: none of the {len(shapes_)} shapes is inside the area; they span longitudes {west} "
+            f"to {east} and latitudes {south} to {north}; give labels of this area",
+            bounds=(west, south, east, north),
         )
     if not inside.all():
-        notes.append(f"{int((~inside).sum())} of {len(shapes_)} labelled shapes lie outside the area")
+        notes.append(f"{int((~inside).sum())} of {len(shapes_)} labelled shapes are outside the area")
     shapes_ = shapes_[inside]
     if legend is None:
         legend = _legend_of(set(shapes_["code"]) | ({OTHER} if other is not None else set()), tagged)
     try:
         shapes_["number"] = legend.encode(shapes_["code"].to_numpy())
     except LabelError as error:
-        raise LabelError(f"reading labels {file}: {error}") from error
+        raise LabelError(f"reading labels {file}: {error}", **error.facts) from error
     shapes_ = shapes_.reset_index(drop=True)
+    # Where shapes overlap the last one drawn remains: drawing in both orders shows which pixels are contested.
     place, covered_first = (_numbers_on(grid, shapes_.iloc[::step]) for step in (1, -1))
     number = shapes_["number"].to_numpy()
     contested = int((number[place] != number[covered_first])[place >= 0].sum())
     if contested:
-        notes.append(f"{contested} pixels lie in shapes of different classes; of these the last shape counts")
+        notes.append(f"{contested} pixels are in shapes of different classes; they have the class of the last shape")
     covering, place = _only_covering(shapes_, place)
     if len(covering) < len(shapes_):
-        notes.append(f"{len(shapes_) - len(covering)} labelled shapes cover no pixel's centre")
+        notes.append(f"{len(shapes_) - len(covering)} labelled shapes do not cover the centre of a pixel")
     label = np.full(grid.shape, UNLABELLED, np.uint8)
     label[place >= 0] = covering["number"].to_numpy(np.uint8)[place[place >= 0]]
     if other is not None:
         mask = _other_mask(other, other_values, grid)
         label[mask & (place < 0)] = legend.number(OTHER)
-    found = np.unique(label[label != UNLABELLED])
-    if len(found) < 2:
-        name = legend.classes[found[0]].name if len(found) else "none"
+    classes_present = np.unique(label[label != UNLABELLED])
+    if len(classes_present) < 2:
+        name = legend.classes[classes_present[0]].name if len(classes_present) else "none"
         raise LabelError(
-            f"reading labels {file}: they hold a single class ({name}); a model needs at least two, so label other "
-            "crops too, or give land that is no crop as `other`"
+            f"reading labels {file}: it has a single class ({name}); a model needs at least two, so label more "
+            "crops, or give other land as `other`",
+            classes=len(classes_present),
         )
     return Labels(legend, grid, label, place, covering, tuple(notes))
 
 
 def _legend_of(codes: set[str], tagged: Legend | None) -> Legend:
-    """The legend of these codes, with names and colours as the labels' own file has them; `other` comes last."""
+    """The legend of these codes, with names and colours from the file if it has them; `other` comes last."""
     if tagged is None:
         return Legend.of([*sorted(codes - {OTHER}), *sorted(codes & {OTHER})])
-    own = tuple(entry for entry in tagged.classes if entry.code in codes)
-    lacking = Legend.of([OTHER]).classes if OTHER in codes - set(tagged.codes) else ()
-    return Legend(classes=own + lacking)
+    known = tuple(entry for entry in tagged.classes if entry.code in codes)
+    added = Legend.of([OTHER]).classes if OTHER in codes - set(tagged.codes) else ()
+    return Legend(classes=known + added)
 
 
 def _numbers_on(grid: Grid, shapes_: geopandas.GeoDataFrame) -> NDArray[np.int32]:
-    """(H, W), index of the last shape that holds a pixel's centre (or, a point, lies in it), -1 where none does."""
+    """(H, W), index of the last shape that contains the pixel's centre, or of the last point in it; -1 for none."""
     numbered = zip(shapes_.geometry, (int(number) for number in shapes_.index), strict=True)
-    found: NDArray[np.int32] = rasterize(
+    index: NDArray[np.int32] = rasterize(
         numbered, out_shape=grid.shape, transform=grid.transform, fill=-1, dtype="int32"
     )
-    return found
+    return index
 
 
 def _only_covering(
@@ -135,7 +140,7 @@ def _only_covering(
 def _read_shapes(
     file: Path, column: str, fold_column: str | None, grid: Grid
 ) -> tuple[geopandas.GeoDataFrame, Legend | None, list[str]]:
-    """Shapes with `code` and, where given, `fold`, in the grid's CRS; the file's own legend; what was left out."""
+    """Shapes with `code` and, if given, `fold`, in the grid's CRS; the legend in the file; what was not used."""
     if file.suffix.lower() in RASTERS:
         return (*_raster_shapes(file, grid), [])
     about = f"reading labels {file}"
@@ -157,23 +162,24 @@ def _read_shapes(
 
 
 def _raster_shapes(file: Path, grid: Grid) -> tuple[geopandas.GeoDataFrame, Legend | None]:
-    """Connected pixels of one code are a place."""
+    """Shapes of connected pixels of one code, and the legend in the file."""
     values, known, legend = _raster_on(file, grid, f"reading labels {file}")
+    # The polygons are drawn from indices of codes: codes of ten digits do not fit into the int32 of `shapes`.
     different, index = np.unique(values, return_inverse=True)
     written = dict(enumerate(legend.codes)) if legend is not None else {}
     codes = [written.get(int(value), str(value)) for value in different]
     indices = index.reshape(values.shape).astype(np.int32)
-    found = [(shape(outline), int(number)) for outline, number in shapes(indices, known, transform=grid.transform)]
-    content = {"code": [codes[number] for _, number in found], "geometry": [outline for outline, _ in found]}
+    polygons = [(shape(outline), int(number)) for outline, number in shapes(indices, known, transform=grid.transform)]
+    content = {"code": [codes[number] for _, number in polygons], "geometry": [outline for outline, _ in polygons]}
     return geopandas.GeoDataFrame(content, geometry="geometry", crs=str(grid.crs)), legend
 
 
 def _raster_on(file: Path, grid: Grid, about: str) -> tuple[NDArray[np.int64], NDArray[np.bool_], Legend | None]:
-    """A categorical raster on a grid by nearest neighbour, where it says something, and its legend where it has one."""
+    """A categorical raster on a grid by nearest neighbour, which pixels have a value, and the legend in its tags."""
     try:
         with rasterio.open(file) as source:
             if source.crs is None:
-                raise LabelError(f"{about}: it has no coordinate reference system; write its CRS into the file")
+                raise LabelError(f"{about}: it has no coordinate reference system; add the CRS to the file")
             tag = source.tags().get(LEGEND_TAG)
             nodata = UNLABELLED if source.nodata is None else source.nodata
             height, width = grid.shape
@@ -192,17 +198,18 @@ def _raster_on(file: Path, grid: Grid, about: str) -> tuple[NDArray[np.int64], N
         raise LabelError(f"{about}: {str(error.__cause__ or error).splitlines()[0]}") from error
     known = np.isfinite(values) & (values != nodata)
     if (values[known] % 1).any():
-        raise LabelError(f"{about}: it holds fractions, not class codes; write whole numbers")
+        raise LabelError(f"{about}: its values have decimals, so they are not class codes; write whole numbers")
     return np.where(known, values, 0).astype(np.int64), known, Legend.model_validate_json(tag) if tag else None
 
 
 def _other_mask(other: Path, values: Sequence[int], grid: Grid) -> NDArray[np.bool_]:
-    about = f"reading land that is no crop of interest, {other}"
+    """(H, W), True for land of the class `other`."""
+    about = f"reading other land, {other}"
     if other.suffix.lower() in RASTERS:
         if not values:
-            raise LabelError(f"{about}: say which of its values mean `other` in `other_values`")
-        found, known, _ = _raster_on(other, grid, about)
-        return known & np.isin(found, values)
+            raise LabelError(f"{about}: `other_values` is empty; list there the values that mean `other`")
+        codes, known, _ = _raster_on(other, grid, about)
+        return known & np.isin(codes, values)
     frame = read_vector(other, about, LabelError).to_crs(str(grid.crs))
     outlines = [(geometry, 1) for geometry in frame.geometry if geometry is not None and not geometry.is_empty]
     if not outlines:

@@ -1,4 +1,4 @@
-"""Patches: windows of a cube with the labels of one fold, read and prepared once, kept in memory while they fit."""
+"""Patches: windows of a cube with the labels of one fold, prepared once and kept in memory while they fit."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,31 +20,31 @@ MAX_KEPT_BYTES = 800_000_000
 
 
 def labelled_windows(label: NDArray[np.uint8], side: int, stride: int) -> list[Window]:
-    """Windows of `side` pixels in steps of `stride` that hold at least one labelled pixel.
+    """Return the windows of `side` pixels, in steps of `stride`, that contain at least one labelled pixel.
 
     A grid smaller than `side` gives one window of the grid's own size.
     """
     height, width = (min(side, length) for length in label.shape)
-    found = []
+    windows = []
     for row in starts(label.shape[0], side, stride):
         for col in starts(label.shape[1], side, stride):
             window = Window(row, col, height, width)
             if (label[window.slices] != UNLABELLED).any():
-                found.append(window)
-    return found
+                windows.append(window)
+    return windows
 
 
 class Tiles:
-    """Prepared tiles of a cube, from which the samples of windows are put together; they share what they can.
+    """Prepared tiles of a cube, from which the samples of windows are assembled.
 
-    Interpolated series and composites are prepared once for each tile. Of observed series every frame is kept, as
-    which ones a sample shows depends on its window.
+    Interpolated series and composites are prepared once for each tile. Observed series keep every
+    frame, because the frames of a sample depend on its window.
 
     Args:
         steps: (F,), days since 1970-01-01, to which series are interpolated; composites have as many periods.
         kind: how the series are prepared.
-        raw: observed tiles of the same cube, to be prepared instead of reading the cube again.
-        sharing: among how many `Tiles` of a run the bound on memory is divided.
+        raw: observed tiles of the same cube, prepared instead of reading the cube again.
+        sharing: number of `Tiles` that share the limit on memory.
     """
 
     def __init__(
@@ -63,13 +63,13 @@ class Tiles:
         self._kept_bytes = 0
 
     def sample(self, window: Window) -> Sample:
-        """The sample of a window, unlabelled: images (T, C, H, W) float32 of the kind's frames."""
+        """Return the sample of a window, unlabelled: images (T, C, H, W) float32 of the frames of this kind."""
         tiles = [self.tile(tile) for tile in tiles_under(window, self.cube.target.shape)]
         whole = assemble(tiles, window)
         return observed(whole) if self.kind == "observed" else whole
 
     def tile(self, window: Window) -> Sample:
-        """One tile, kept if it fits."""
+        """Return a tile, and keep it if it fits into memory."""
         if window in self._kept:
             return self._kept[window]
         sample = self._make(window)
@@ -88,10 +88,10 @@ class Tiles:
 
 
 class Patches:
-    """A sequence of `Sample`s, every series prepared in the same way.
+    """A sequence of `Sample`s with all series prepared in the same way.
 
     Each item has images (T, C, H, W) float32 and labels (H, W) uint8 of one fold, 255 elsewhere and where no sensor
-    saw the ground.
+    has a valid observation.
     """
 
     def __init__(self, tiles: Tiles, label: NDArray[np.uint8], windows: Sequence[Window]) -> None:
@@ -107,7 +107,7 @@ class Patches:
 
 
 def tiles_under(window: Window, shape: tuple[int, int]) -> list[Window]:
-    """The tiles of `TILE` pixels, cut at the edge of the grid, that a window touches."""
+    """Return the tiles of `TILE` pixels that a window touches, cut at the edge of the grid."""
     rows, cols = (
         range(first - first % TILE, first + length, TILE)
         for first, length in ((window.row, window.height), (window.col, window.width))
@@ -116,58 +116,59 @@ def tiles_under(window: Window, shape: tuple[int, int]) -> list[Window]:
 
 
 def assemble(tiles: Sequence[Sample], window: Window) -> Sample:
-    """The sample of a window from the samples of the tiles under it; all have the same sensors and dates.
+    """Assemble the sample of a window from the samples of the tiles under it; all have the same sensors and dates.
 
-    Where one tile holds the window, its series are views of the tile's.
+    If one tile contains the window, the series are views of the tile's.
     """
     series = {}
     for name, first in tiles[0].series.items():
         ratio = tiles[0].window.height // first.image.shape[-2]
         if len(tiles) == 1:
-            _, own = _shared(tiles[0].window, window, ratio)
-            day = None if first.day is None else first.day[..., *own]
-            series[name] = Series(first.image[..., *own], first.valid[..., *own], first.date, day, first.absent)
+            _, part = _shared(tiles[0].window, window, ratio)
+            day = None if first.day is None else first.day[..., *part]
+            series[name] = Series(first.image[..., *part], first.valid[..., *part], first.date, day, first.absent)
         else:
-            series[name] = _joined([(tile.window, tile.series[name]) for tile in tiles], window, ratio)
+            series[name] = _merged([(tile.window, tile.series[name]) for tile in tiles], window, ratio)
     unlabelled = np.full((window.height, window.width), UNLABELLED, np.uint8)
     return Sample(series, unlabelled, window, tiles[0].season_start)
 
 
-def _joined(parts: Sequence[tuple[Window, Series]], window: Window, ratio: int) -> Series:
+def _merged(parts: Sequence[tuple[Window, Series]], window: Window, ratio: int) -> Series:
     first = parts[0][1]
     height, width = window.height // ratio, window.width // ratio
     image = np.empty((*first.image.shape[:2], height, width), np.float32)
     valid = np.empty((len(first.valid), height, width), bool)
     day = None if first.day is None else np.empty(valid.shape, np.int32)
     for tile, part in parts:
-        inside, own = _shared(tile, window, ratio)
-        image[..., *inside] = part.image[..., *own]
-        valid[..., *inside] = part.valid[..., *own]
+        to, of = _shared(tile, window, ratio)
+        image[..., *to] = part.image[..., *of]
+        valid[..., *to] = part.valid[..., *of]
         if day is not None and part.day is not None:
-            day[..., *inside] = part.day[..., *own]
+            day[..., *to] = part.day[..., *of]
     return Series(image, valid, first.date, day, first.absent)
 
 
 def _shared(tile: Window, window: Window, ratio: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where a tile lies in a window, and which part of the tile that is, in pixels `ratio` times as long."""
-    inside, own = [], []
+    """The overlap of a tile and a window, as slices of the window and of the tile, in pixels `ratio` times as long."""
+    of_window, of_tile = [], []
     for first, length, tile_first, tile_length in (
         (window.row, window.height, tile.row, tile.height),
         (window.col, window.width, tile.col, tile.width),
     ):
         start, stop = max(first, tile_first), min(first + length, tile_first + tile_length)
-        inside.append(slice((start - first) // ratio, (stop - first) // ratio))
-        own.append(slice((start - tile_first) // ratio, (stop - tile_first) // ratio))
-    return (inside[0], inside[1]), (own[0], own[1])
+        of_window.append(slice((start - first) // ratio, (stop - first) // ratio))
+        of_tile.append(slice((start - tile_first) // ratio, (stop - tile_first) // ratio))
+    return (of_window[0], of_window[1]), (of_tile[0], of_tile[1])
 
 
 def read_with_margin(
     read: Callable[[Window], Sample], window: Window, margin: int, nest: int, shape: tuple[int, int]
 ) -> Sample:
-    """The sample of a window and of `margin` pixels around it, as far as the grid has them.
+    """Read the sample of a window and of `margin` pixels around it, cut at the edge of the grid.
 
     Args:
-        read: gives the sample of a window whose numbers are multiples of `nest`.
+        read: returns the sample of a window whose numbers are multiples of `nest`.
+        nest: target pixels along the coarsest pixel of the cube.
         shape: of the target grid.
     """
     if not margin:
@@ -183,5 +184,5 @@ def read_patch(
     steps: NDArray[np.int32],
     kind: SeriesKind = "interpolated",
 ) -> Sample:
-    """One window as a model sees it, unlabelled; `steps` (F,) as in `Tiles`."""
+    """Read one window as a model receives it, unlabelled; `steps` (F,) as in `Tiles`."""
     return prepared(read_sample(cube, window, sensors), kind, cube.season, steps)

@@ -1,4 +1,4 @@
-"""Samples and batches: the arrays that models see, with dates and validity beside them.
+"""Samples and batches: the arrays that models receive, with dates and validity.
 
 Shape letters: B samples, T frames, C bands, H rows, W columns.
 """
@@ -31,9 +31,9 @@ class Series:
     date: NDArray[np.int32]
     """(T,), days since 1970-01-01."""
     day: NDArray[np.int32] | None = None
-    """(T, H, W), for composites the day of each pixel; of one that is not valid, its frame's date."""
+    """(T, H, W), for composites the day of each pixel; an invalid pixel has the date of its frame."""
     absent: NDArray[np.bool_] | None = None
-    """(C,), bands that the sensor lacks here, filled with means; None = none."""
+    """(C,), True for bands that are missing here and filled with means; None if all are present."""
 
     @property
     def nbytes(self) -> int:
@@ -43,44 +43,44 @@ class Series:
 
 @dataclass(frozen=True)
 class Sample:
-    """The series of every sensor over one window of the target grid, and its labels."""
+    """The series of every sensor over one window of the target grid, and the labels."""
 
     series: dict[str, Series]
-    """By sensor; one that is absent has no entry."""
+    """By sensor; an absent sensor has no entry."""
     label: NDArray[np.uint8]
     """(H, W) on the target grid, class numbers, 255 = unlabelled."""
     window: Window
-    """Where it lies on the target grid."""
+    """Position on the target grid."""
     season_start: int
     """First day of the season, days since 1970-01-01."""
 
     @property
     def any_valid(self) -> NDArray[np.bool_]:
-        """(H, W) on the target grid: whether any sensor has a usable observation there."""
+        """(H, W) on the target grid: whether any sensor has a valid observation there."""
         height, width = self.label.shape
         result = np.zeros((height, width), bool)
         for series in self.series.values():
-            own = np.asarray(series.valid.any(axis=0))
-            result |= enlarge(own, height // own.shape[0])
+            valid = np.asarray(series.valid.any(axis=0))
+            result |= enlarge(valid, height // valid.shape[0])
         return result
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples of equal shape, stacked; shorter series are filled up with frames that are not valid."""
+    """Samples of equal shape, stacked; shorter series are padded with invalid frames."""
 
     images: dict[str, NDArray[np.float32]]
     """By sensor (B, T, C, H, W)."""
     valid: dict[str, NDArray[np.bool_]]
     """By sensor (B, T, H, W)."""
     day: dict[str, NDArray[np.float32]]
-    """By sensor (B, T), or (B, T, H, W) where pixels have days of their own: days since the season's first day."""
+    """By sensor (B, T), or (B, T, H, W) for composites, where pixels have days: days since the season's first day."""
     first_day: NDArray[np.float32]
     """(B,), day of the year of the season's first day, 1..366."""
     absent: dict[str, NDArray[np.bool_]]
-    """By sensor (B, C), bands that a sample lacks; sensors of which no sample lacks any are left out."""
+    """By sensor (B, C), True for missing bands; sensors without missing bands have no entry."""
     frames: dict[str, NDArray[np.int64]]
-    """By sensor (B,), frames that a sample has; the rest of T only fills up the batch."""
+    """By sensor (B,), number of frames of each sample; the rest of T is padding."""
     label: NDArray[np.uint8]
     """(B, H, W)."""
 
@@ -88,10 +88,10 @@ class Batch:
 def collate(samples: Sequence[Sample], frames: int | None = None) -> Batch:
     """Stack samples of the same sensors over windows of one size.
 
-    Shorter series get frames at their end that are not valid, 0, and of the last frame's day.
+    Shorter series are padded at the end with frames that are invalid, 0, and on the day of the last frame.
 
     Args:
-        frames: length of every series in the batch; by default, for each sensor, that of its longest series.
+        frames: length of every series in the batch; None = that of the longest series of each sensor.
 
     Raises:
         ModelError: the samples differ in sensors.
@@ -100,29 +100,32 @@ def collate(samples: Sequence[Sample], frames: int | None = None) -> Batch:
     for sample in samples:
         if strangers := sorted(sample.series.keys() ^ set(sensors)):
             raise ModelError(
-                f"making a batch: '{strangers[0]}' is in one sample and not in another; "
-                "put samples of the same sensors into a batch"
+                f"making a batch: sensor '{strangers[0]}' is in some of the samples only; "
+                "put samples of the same sensors into a batch",
+                sensor=strangers[0],
             )
     series = {name: [sample.series[name] for sample in samples] for name in sensors}
     starts = [sample.season_start for sample in samples]
     absent = {
-        name: np.stack([np.zeros(own.image.shape[1], bool) if own.absent is None else own.absent for own in several])
+        name: np.stack(
+            [np.zeros(part.image.shape[1], bool) if part.absent is None else part.absent for part in several]
+        )
         for name, several in series.items()
-        if any(own.absent is not None for own in several)
+        if any(part.absent is not None for part in several)
     }
     return Batch(
-        images={name: _stacked([own.image for own in several], frames) for name, several in series.items()},
-        valid={name: _stacked([own.valid for own in several], frames) for name, several in series.items()},
+        images={name: _stacked([part.image for part in several], frames) for name, several in series.items()},
+        valid={name: _stacked([part.valid for part in several], frames) for name, several in series.items()},
         day={name: _days(several, starts, frames) for name, several in series.items()},
         first_day=np.array([day_date(start).timetuple().tm_yday for start in starts], np.float32),
         absent=absent,
-        frames={name: np.array([len(own.date) for own in several]) for name, several in series.items()},
+        frames={name: np.array([len(part.date) for part in several]) for name, several in series.items()},
         label=np.stack([sample.label for sample in samples]),
     )
 
 
 def _stacked(arrays: Sequence[NDArray[Number]], frames: int | None) -> NDArray[Number]:
-    """Arrays (T, ...) as one (B, T, ...), the shorter ones with zeros at their end."""
+    """Arrays (T, ...) as one (B, T, ...), the shorter ones padded with zeros."""
     longest = frames or max(len(array) for array in arrays)
     stacked = np.zeros((len(arrays), longest, *arrays[0].shape[1:]), arrays[0].dtype)
     for row, array in zip(stacked, arrays, strict=True):
@@ -131,13 +134,13 @@ def _stacked(arrays: Sequence[NDArray[Number]], frames: int | None) -> NDArray[N
 
 
 def _days(series: Sequence[Series], starts: Sequence[int], frames: int | None) -> NDArray[np.float32]:
-    """Days since each season's first day, (B, T) or (B, T, H, W); the last frame's date where a series has ended."""
-    own = [one.date if one.day is None else one.day for one in series]
-    longest = frames or max(len(days) for days in own)
-    stacked = np.empty((len(own), longest, *own[0].shape[1:]), np.float32)
-    for row, days, one, start in zip(stacked, own, series, starts, strict=True):
-        row[: len(days)] = days
-        row[len(days) :] = one.date[-1]
+    """Days since each season's first day, (B, T) or (B, T, H, W); padding has the last frame's date."""
+    days = [part.date if part.day is None else part.day for part in series]
+    longest = frames or max(len(part) for part in days)
+    stacked = np.empty((len(days), longest, *days[0].shape[1:]), np.float32)
+    for row, day, part, start in zip(stacked, days, series, starts, strict=True):
+        row[: len(day)] = day
+        row[len(day) :] = part.date[-1]
         row -= start
     return stacked
 
@@ -145,25 +148,25 @@ def _days(series: Sequence[Series], starts: Sequence[int], frames: int | None) -
 def read_sample(
     cube: Cube, window: Window, sensors: Sequence[SensorInput], label: NDArray[np.uint8] | None = None
 ) -> Sample:
-    """Read the window of the target grid from every sensor, bands by name in the order of `sensors`.
+    """Read a window of the target grid from every sensor, with bands selected by name in the order of `sensors`.
 
     Args:
-        window: on the target grid; with several sensors its numbers nest in the coarsest pixel.
+        window: on the target grid; with several sensors its edges are edges of the coarsest pixels.
         label: (H, W) of the window; None = unlabelled.
     """
     series = {}
     for wanted in sensors:
-        own = cube.sensors[wanted.sensor]
-        ratio = round(own.grid.resolution / cube.target.resolution)
-        present = [band for band in wanted.bands if band in own.input.bands or not _may_be_absent(wanted, band)]
-        image, valid, day = own.read(window.scaled(ratio), present)
+        source = cube.sensors[wanted.sensor]
+        ratio = round(source.grid.resolution / cube.target.resolution)
+        present = [band for band in wanted.bands if band in source.input.bands or not _may_be_absent(wanted, band)]
+        image, valid, day = source.read(window.scaled(ratio), present)
         absent = None
         if len(present) < len(wanted.bands):
             image = _with_means(image, present, wanted) * valid[:, None]
             absent = np.array([band not in present for band in wanted.bands])
         if day is not None:
-            day = np.where(valid, day, own.date[:, None, None])
-        series[wanted.sensor] = Series(image, valid, own.date, day, absent)
+            day = np.where(valid, day, source.date[:, None, None])
+        series[wanted.sensor] = Series(image, valid, source.date, day, absent)
     unlabelled = np.full((window.height, window.width), UNLABELLED, np.uint8)
     return Sample(series, unlabelled if label is None else label, window, day_number(cube.season.start))
 
@@ -173,7 +176,7 @@ def _may_be_absent(wanted: SensorInput, band: str) -> bool:
 
 
 def _with_means(image: NDArray[np.float32], present: Sequence[str], wanted: SensorInput) -> NDArray[np.float32]:
-    """The image (T, C, H, W) in the order of the record; a band that the cube lacks is the mean it was trained with."""
+    """The image (T, C, H, W) in the order of the record; a missing band has its mean in the training data."""
     assert isinstance(wanted, SensorRecord)
     frames, _, height, width = image.shape
     means = np.array(wanted.mean, np.float32)[:, None, None]
@@ -183,5 +186,5 @@ def _with_means(image: NDArray[np.float32], present: Sequence[str], wanted: Sens
 
 
 def enlarge(array: NDArray[np.bool_], ratio: int) -> NDArray[np.bool_]:
-    """Repeat pixels along the last two axes, so that a coarse array lies on a grid `ratio` times as fine."""
+    """Repeat pixels along the last two axes, so that a coarse array has the grid `ratio` times as fine."""
     return array.repeat(ratio, axis=-2).repeat(ratio, axis=-1)

@@ -1,4 +1,4 @@
-"""Blocks and folds: places for training, validation and test that are kept apart, never random pixels."""
+"""Blocks and folds: training, validation and test are apart in space, because random pixels would not be."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ FOLDS = ("train", "validation", "test")
 SHARES = (0.55, 0.15, 0.30)
 """Share of the blocks in each fold."""
 CANDIDATES = 300
-"""Random divisions tried; the one whose classes are shared out most evenly is taken."""
+"""Random divisions compared; the one that divides the classes most evenly is used."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Split:
     fold: NDArray[np.uint8]
     """(H, W), 0 train, 1 validation, 2 test."""
     block: NDArray[np.int32]
-    """(H, W), number of the block; a parcel's pixels are of the block of its representative point."""
+    """(H, W), number of the block; all pixels of a parcel are in the block of its representative point."""
     place_fold: NDArray[np.uint8]
     """(places,), fold of each parcel or point."""
     blocks: dict[str, int]
     """Number of blocks with labels in each fold."""
 
     def label_of(self, labels: Labels, fold: str) -> NDArray[np.uint8]:
-        """(H, W) labels of one fold; all others are 255."""
+        """Return the labels of one fold (H, W); all others are 255."""
         return np.where(self.fold == FOLDS.index(fold), labels.label, np.uint8(UNLABELLED))
 
 
@@ -44,13 +44,13 @@ class HeldOutBlocks:
     block: NDArray[np.int32]
     """(H, W), number of the block."""
     place: NDArray[np.int32]
-    """(H, W), parcel or point, -1 none."""
+    """(H, W), number of the parcel or point, -1 none."""
     scored: NDArray[np.bool_]
-    """(classes,)."""
+    """(classes,), whether macro F1 counts the class."""
 
 
 def held_out_blocks(labels: Labels, split: Split) -> HeldOutBlocks:
-    """The test fold; a class is scored with at least 15 test parcels or points."""
+    """Return the test fold; a class is scored if it has at least `agrifm.scores.MIN_PLACES` test parcels or points."""
     numbers = labels.places["number"].to_numpy()
     test = split.place_fold == FOLDS.index("test")
     per_class = np.bincount(numbers[test], minlength=len(labels.legend))
@@ -59,7 +59,7 @@ def held_out_blocks(labels: Labels, split: Split) -> HeldOutBlocks:
 
 
 def split_blocks(labels: Labels, block: float, seed: int) -> Split:
-    """Share out blocks among the folds; where labels bring folds of their own, shapes keep those.
+    """Divide blocks among the folds; labelled shapes that have a fold already keep it.
 
     Args:
         block: side of the squares in CRS units, a multiple of the pixel side.
@@ -76,13 +76,14 @@ def split_blocks(labels: Labels, block: float, seed: int) -> Split:
     place_cols, place_rows = inverse * (points.x.to_numpy(), points.y.to_numpy())
     height, width = labels.label.shape
     place_block = number[np.clip(place_rows.astype(int), 0, height - 1), np.clip(place_cols.astype(int), 0, width - 1)]
-    fold_of_block = _share_out(place_block, places["number"].to_numpy(), labels, number, seed)
+    fold_of_block = _divide(place_block, places["number"].to_numpy(), labels, number, seed)
     place_fold = fold_of_block[place_block]
     if "fold" in places:
         unknown = set(places["fold"]) - set(FOLDS)
         if unknown:
             raise LabelError(
-                f"dividing the labels: unknown fold {sorted(unknown)[0]!r}; write train, validation or test"
+                f"dividing the labels: unknown fold {sorted(unknown)[0]!r}; write train, validation or test",
+                fold=sorted(unknown)[0],
             )
         place_fold = np.array([FOLDS.index(name) for name in places["fold"]], np.uint8)
         place_block = np.arange(len(places), dtype=np.int32) + number.max() + 1
@@ -95,19 +96,20 @@ def split_blocks(labels: Labels, block: float, seed: int) -> Split:
     return Split(pixel_fold.astype(np.uint8), pixel_block.astype(np.int32), place_fold.astype(np.uint8), counts)
 
 
-def _share_out(
+def _divide(
     place_block: NDArray[np.int32],
     place_class: NDArray[np.uint8],
     labels: Labels,
     number: NDArray[np.int32],
     seed: int,
 ) -> NDArray[np.uint8]:
-    """Fold of each block: of many random divisions the one that shares out the classes' places most evenly."""
+    """Fold of each block: of many random divisions the one that divides the places of each class most evenly."""
     blocks = int(number.max()) + 1
     classes = len(labels.legend)
     counts = np.zeros((blocks, classes))
     np.add.at(counts, (place_block, place_class), 1)
     alone = (labels.label != UNLABELLED) & (labels.place < 0)
+    # Land without parcels counts by pixel, a thousand pixels as much as one parcel.
     np.add.at(counts, (number[alone], labels.label[alone]), 1e-3)
     totals = np.maximum(counts.sum(axis=0), 1e-9)
     generator = np.random.default_rng(seed)
@@ -116,6 +118,7 @@ def _share_out(
     for _ in range(CANDIDATES):
         candidate = generator.permutation(wanted)
         shares = np.stack([counts[candidate == fold].sum(axis=0) for fold in range(3)]) / totals
+        # A class that is absent from a fold costs more than any uneven division.
         cost = np.abs(shares - np.array(SHARES)[:, None]).sum() + 10 * (shares == 0).sum()
         if cost < best_cost:
             best, best_cost = candidate, cost
@@ -123,7 +126,7 @@ def _share_out(
 
 
 def _sizes(blocks: int) -> list[int]:
-    """How many blocks each fold gets; at least one each where there are three."""
+    """Number of blocks of each fold; at least one each if there are three."""
     validation = max(1, round(blocks * SHARES[1]))
     test = max(1, round(blocks * SHARES[2]))
     return [max(blocks - validation - test, 0), min(validation, blocks), min(test, max(blocks - validation, 0))]
@@ -131,9 +134,10 @@ def _sizes(blocks: int) -> list[int]:
 
 def _require_classes(labels: Labels, fold: NDArray[np.uint8], blocks: dict[str, int]) -> None:
     for name in ("train", "test"):
-        own = np.unique(labels.label[(labels.label != UNLABELLED) & (fold == FOLDS.index(name))])
-        if len(own) < 2:
+        classes = np.unique(labels.label[(labels.label != UNLABELLED) & (fold == FOLDS.index(name))])
+        if len(classes) < 2:
             raise LabelError(
-                f"dividing the labels: the {name} blocks ({blocks[name]}) hold fewer than two classes; "
-                "use smaller blocks (`block`), or label more of the area"
+                f"dividing the labels: the {name} blocks ({blocks[name]}) have fewer than two classes; use smaller "
+                "blocks (`block`), or label more of the area",
+                fold=name,
             )

@@ -1,4 +1,4 @@
-"""Transforms of samples: plain functions from sample to sample, nothing remembered."""
+"""Transforms of samples: functions from sample to sample, without state."""
 
 from dataclasses import replace
 from typing import TypeVar
@@ -15,13 +15,13 @@ from agrifm.season import Season
 Number = TypeVar("Number", bound=np.generic)
 
 MAX_FRAMES = 64
-"""Most frames of an observed series, which bounds what a window takes; of more, the clearest are kept."""
+"""Most frames of an observed series, which limits the memory of a window; of more, the clearest are kept."""
 SYMMETRIES = 8
 """Flips and quarter turns that map a square onto itself."""
 
 
 def prepared(sample: Sample, kind: SeriesKind, season: Season, steps: NDArray[np.int32]) -> Sample:
-    """The sample as a model sees it.
+    """Prepare a sample as a model receives it.
 
     Args:
         steps: (F,), days since 1970-01-01; composites have as many periods.
@@ -34,50 +34,50 @@ def prepared(sample: Sample, kind: SeriesKind, season: Season, steps: NDArray[np
 
 
 def interpolated(sample: Sample, steps: NDArray[np.int32]) -> Sample:
-    """The sample with every series interpolated in time to `steps` (F,), days since 1970-01-01.
+    """Interpolate every series of a sample in time to `steps` (F,), days since 1970-01-01.
 
-    A pixel is valid at all steps where it was seen at all, and at none otherwise.
+    A pixel with at least one valid observation is valid at all steps, any other pixel at none.
     """
     series = {}
-    for name, own in sample.series.items():
-        image, seen = interpolate(own.image, own.valid, own.date, steps, own.day)
-        valid = np.broadcast_to(seen, (len(steps), *seen.shape))
-        series[name] = Series(image, valid, steps, absent=own.absent)
+    for name, part in sample.series.items():
+        image, filled = interpolate(part.image, part.valid, part.date, steps, part.day)
+        valid = np.broadcast_to(filled, (len(steps), *filled.shape))
+        series[name] = Series(image, valid, steps, absent=part.absent)
     return replace(sample, series=series)
 
 
 def composites(sample: Sample, season: Season, frames: int) -> Sample:
-    """The sample with every series as composites of `frames` equal periods, every pixel with the day of its own.
+    """Make composites of `frames` equal periods from every series of a sample; each pixel keeps its day.
 
-    Of a period a pixel has the valid observation nearest the middle; none, where it was not seen. A frame's date is the
-    middle day of its period.
+    In a period a pixel has the valid observation nearest the middle, or is invalid without one. The date of a frame is
+    the middle day of its period.
     """
     steps = season.steps(frames)
     series = {}
-    for name, own in sample.series.items():
-        image, valid, day = nearest_of_periods(own.image, own.valid, own.date, season, frames, own.day)
-        series[name] = Series(image, valid, steps, day, own.absent)
+    for name, part in sample.series.items():
+        image, valid, day = nearest_of_periods(part.image, part.valid, part.date, season, frames, part.day)
+        series[name] = Series(image, valid, steps, day, part.absent)
     return replace(sample, series=series)
 
 
 def observed(sample: Sample, most: int = MAX_FRAMES) -> Sample:
-    """The sample with those frames of each series that have a valid pixel in it, at most `most`: the clearest.
+    """Keep those frames of each series that have a valid pixel in the sample, at most `most`: the clearest.
 
-    Which frames these are depends on the window. A series without any valid pixel keeps its first frame.
+    The frames depend on the window. A series without any valid pixel keeps its first frame.
     """
     series = {}
-    for name, own in sample.series.items():
-        chosen = clearest(own.valid, most)
-        if len(chosen) == len(own.date):
-            series[name] = own
+    for name, part in sample.series.items():
+        chosen = clearest(part.valid, most)
+        if len(chosen) == len(part.date):
+            series[name] = part
             continue
-        day = None if own.day is None else own.day[chosen]
-        series[name] = Series(own.image[chosen], own.valid[chosen], own.date[chosen], day, own.absent)
+        day = None if part.day is None else part.day[chosen]
+        series[name] = Series(part.image[chosen], part.valid[chosen], part.date[chosen], day, part.absent)
     return replace(sample, series=series)
 
 
 def dihedral(sample: Sample, symmetry: int) -> Sample:
-    """The sample after one of the `SYMMETRIES` of a square: flips and quarter turns (the dihedral group D4).
+    """Apply one of the `SYMMETRIES` of a square to a sample: flips and quarter turns (the dihedral group D4).
 
     Args:
         symmetry: 0..7; the last two bits count quarter turns, the third mirrors. 0 leaves the sample as it is.
@@ -89,32 +89,32 @@ def dihedral(sample: Sample, symmetry: int) -> Sample:
 
     series = {
         name: replace(
-            own,
-            image=move(own.image),
-            valid=move(own.valid),
-            day=None if own.day is None else move(own.day),
+            part,
+            image=move(part.image),
+            valid=move(part.valid),
+            day=None if part.day is None else move(part.day),
         )
-        for name, own in sample.series.items()
+        for name, part in sample.series.items()
     }
     return replace(sample, series=series, label=move(sample.label))
 
 
 def cut(sample: Sample, window: Window) -> Sample:
-    """The part of a sample under a window inside its own, every series on the target pixels.
+    """Cut a window out of a sample, with every series on the target pixels.
 
-    Coarser pixels are repeated, so the window need not nest in them.
+    Coarser pixels are repeated, so the edges of the window need not be edges of coarse pixels.
     """
     height = sample.label.shape[0]
     rows, cols = window.within(sample.window).slices
     row, col = np.r_[rows], np.r_[cols]
     series = {}
-    for name, own in sample.series.items():
-        ratio = height // own.valid.shape[1]
-        place = np.ix_(row // ratio, col // ratio)
+    for name, part in sample.series.items():
+        ratio = height // part.valid.shape[1]
+        pixels = np.ix_(row // ratio, col // ratio)
         series[name] = replace(
-            own,
-            image=own.image[:, :, *place],
-            valid=own.valid[:, *place],
-            day=None if own.day is None else own.day[:, *place],
+            part,
+            image=part.image[:, :, *pixels],
+            valid=part.valid[:, *pixels],
+            day=None if part.day is None else part.day[:, *pixels],
         )
     return replace(sample, series=series, label=sample.label[rows, cols], window=window)

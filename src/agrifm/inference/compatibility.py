@@ -30,9 +30,9 @@ def check(model: Path, cube_path: Path) -> list[str]:
     elif find_spec("torch") is None:
         raise ModelError(f"checking {model}: it needs PyTorch, which is not installed; pip install 'agrifm[deep]'")
     else:
-        from agrifm.models.weights.inspect import inspect_weights
+        from agrifm.models.weights.inspect import read_any_record
 
-        record = inspect_weights(model).record
+        record = read_any_record(model)
     if record is None:
         raise ModelError(
             f"checking {model}: it has no record of the bands that it expects; `agrifm model convert` writes one"

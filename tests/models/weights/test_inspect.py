@@ -5,11 +5,22 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.models.weights.weight_files import ENCODER, NAMES, S2, WINDOW, encoders, loaded, network_of, weight_files
+from tests.models.weights.weight_files import (
+    ENCODER,
+    NAMES,
+    S2,
+    WINDOW,
+    encoders,
+    loaded,
+    network_of,
+    save_other_family,
+    weight_files,
+)
 
 from agrifm.errors import ModelError
 from agrifm.models.agrifm.network import AgriFM
-from agrifm.models.weights.inspect import describe_weights, inspect_weights
+from agrifm.models.weights.inspect import describe_weights, inspect_weights, read_any_record
+from agrifm.record import ModelRecord
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -147,3 +158,13 @@ def test_looking_builds_no_network(tmp_path: Path) -> None:
         patch.setattr(torch.nn.Module, "register_parameter", watched)
         inspect_weights(path)
     assert {device.type for device in built} == {"meta"}
+
+
+def test_a_network_of_another_family_has_a_record_but_is_not_inspected(tmp_path: Path) -> None:
+    path = save_other_family(tmp_path / "tempcnn.safetensors")
+    record = read_any_record(path)
+    assert isinstance(record, ModelRecord)
+    assert record.sensors[0].bands == ("B04", "B08")
+    with pytest.raises(ModelError) as refused:
+        inspect_weights(path)
+    assert refused.value.facts == {"family": "tempcnn"}

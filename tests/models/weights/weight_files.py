@@ -13,7 +13,8 @@ from torch import Tensor
 from agrifm.legend import Legend
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, Source, preset
 from agrifm.models.agrifm.swin3d import SwinConfig
-from agrifm.models.weights.file import RECORD_KEY
+from agrifm.models.tempcnn import TempCNN, TempCNNConfig
+from agrifm.models.weights.file import RECORD_KEY, save_model
 from agrifm.models.weights.inspect import Inspection
 from agrifm.record import ModelRecord, SensorRecord
 from agrifm.sensors import SENSORS
@@ -135,6 +136,32 @@ def trained() -> WeightFile:
     )
     state = {name: one for name, one in everything(network).items() if not name.endswith("relative_position_index")}
     return WeightFile("trained.safetensors", network, state, metadata={RECORD_KEY: record.model_dump_json()})
+
+
+def save_other_family(path: Path) -> Path:
+    """A trained network that is not AgriFM, on two bands of Sentinel-2."""
+    config = TempCNNConfig(channels={"sentinel-2": 2}, frames=4, classes=2, width=4, dense=8)
+    sensor = SensorRecord(
+        sensor="sentinel-2",
+        bands=("B04", "B08"),
+        quantity="surface reflectance",
+        scale=1e-4,
+        resolution=10,
+        mean=(0.1, 0.3),
+        std=(0.1, 0.1),
+    )
+    record = ModelRecord(
+        name="tempcnn",
+        family="tempcnn",
+        architecture=config.model_dump(mode="json"),
+        sensors=(sensor,),
+        frames=4,
+        side=24,
+        legend=Legend.of(["a", "b"]),
+        season=(date(2024, 1, 1), date(2024, 6, 1)),
+    )
+    save_model(path, TempCNN(config), record)
+    return path
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from agrifm.models.agrifm.attention import relative_position_index
 from agrifm.models.agrifm.network import AgriFMConfig
 from agrifm.models.agrifm.window_partition import Triple
 from agrifm.models.weights.checkpoint import Checkpoint, metadata_json, read_checkpoint
-from agrifm.models.weights.file import RECORD_KEY, WEIGHTS_KEY, WeightsRecord
+from agrifm.models.weights.file import RECORD_KEY, WEIGHTS_KEY, WeightsRecord, load_network
 from agrifm.models.weights.infer_config import MAX_NAMES_SEARCHED, expected_shapes, infer_network_config
 from agrifm.models.weights.names import INDEX_SUFFIX, RenamedTensors, name_in_file, rename_tensors
 from agrifm.record import ModelRecord
@@ -90,6 +90,12 @@ def inspect_weights(path: Path, window: Triple | None = None) -> Inspection:
     about = f"reading the weights {path}"
     checkpoint = read_checkpoint(path)
     record = _record(checkpoint, about)
+    if isinstance(record, ModelRecord) and record.family != "agrifm":
+        raise ModelError(
+            f"{about}: it is a trained network of the family {record.family!r}; only weights of AgriFM can be "
+            "inspected and converted",
+            family=record.family,
+        )
     config = None if record is None else _config(record, about)
     if config is None:
         renamed = rename_tensors(checkpoint.tensors, about)
@@ -122,6 +128,18 @@ def inspect_weights(path: Path, window: Triple | None = None) -> Inspection:
         reshaped=reshaped,
     )
     return Inspection(path, file_digest(path), checkpoint, renamed, used, config, decoder, record, report, tuple(notes))
+
+
+def read_any_record(path: Path) -> ModelRecord | WeightsRecord | None:
+    """Return the record of a weight file of any family after comparing its tensors with it; None without a record.
+
+    Raises:
+        ModelError: as `inspect_weights`, or `load_network` for the other families.
+    """
+    record = _record(read_checkpoint(path), f"reading the weights {path}")
+    if isinstance(record, ModelRecord) and record.family != "agrifm":
+        return load_network(path)[1]
+    return inspect_weights(path).record
 
 
 def file_digest(path: Path) -> str:

@@ -126,7 +126,7 @@ class Pixels:
         x, y = cube.target.transform * (cols + 0.5, rows + 0.5)
         assert cube.target.crs == plan.grid.crs, "the cube is in the region's UTM zone"
         prints = {
-            size: footprint_matrix(granule.ground.cells, x, y, gaussian_spread(POINT_SPREAD["sentinel-2", size]))
+            size: footprint_matrix(granule.ground.pixels, x, y, gaussian_spread(POINT_SPREAD["sentinel-2", size]))
             for size in (10, 20)
         }
         days = np.arange(day_number(cube.season.start), day_number(cube.season.end) + 1)

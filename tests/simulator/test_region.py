@@ -47,7 +47,7 @@ def test_the_oceanic_region_grows_the_ten_labels_of_france():
     assert min(shares[code] for code in FRANCE) >= 0.05
 
 
-def test_a_region_of_ones_own_is_read_from_its_file(tmp_path: Path):
+def test_a_region_is_read_from_your_own_file(tmp_path: Path):
     file = tmp_path / "mine.toml"
     file.write_text((FILES / "oceanic.toml").read_text().replace('name = "oceanic"', 'name = "mine"', 1))
     assert read_region(file).name == "mine"
@@ -57,21 +57,21 @@ def test_a_region_of_ones_own_is_read_from_its_file(tmp_path: Path):
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("[crops.wheat]", "[crops.wheet]", r"unknown crop: 'wheet'; did you mean 'wheat'\?"),
-        ("after = { grassland", "after = { gras", r"unknown crop in `after` of grassland: 'gras'; .* 'grassland'\?"),
-        ('plant = "', 'plant = "hemp-', "unknown plant of maize: 'hemp-"),
-        ('sward = "grass"', 'sward = "gras"', r"unknown sward of grassland: 'gras'; did you mean 'grass'\?"),
-        ("hedges = ", "hedge = ", r"unknown key 'land.hedge'; did you mean 'hedges'\?"),
-        ("[land]", "[lands]", r"unknown key 'lands'; did you mean 'land'\?"),
-        ('name = "Maize"', 'name = "Maize"\nsowed = 3', "unknown key 'crops.maize.sowed'"),
-        ("parcel_median = 3.0", "", "land.parcel_median: Field required"),
-        ("parcel_median = 3.0", "parcel_median = 40", "parcels of 0.3 to 30 ha cannot have a median of 40 ha"),
-        ("parcel_median = 3.0", 'parcel_median = "big"', r"land.parcel_median: .* \(found 'big'\)"),
-        ("parcel_most = 30", "parcel_most = 300", "parcels of 300 ha are too large for cells of 1300 m"),
-        ("village_radius = [70, 230]", "village_radius = [70, 400]", "at most a quarter"),
-        ("hedges = 0.3", "hedges = 0.8", "exceed 1 together"),
+        ("[crops.wheat]", "[crops.wheet]", "did you mean 'wheat'"),
+        ("after = { grassland", "after = { gras", "did you mean 'grassland'"),
+        ('plant = "', 'plant = "hemp-', "plant of maize"),
+        ('sward = "grass"', 'sward = "gras"', "did you mean 'grass'"),
+        ("hedges = ", "hedge = ", "'land.hedge'"),
+        ("[land]", "[lands]", "'lands'"),
+        ('name = "Maize"', 'name = "Maize"\nsowed = 3', "'crops.maize.sowed'"),
+        ("parcel_median = 3.0", "", "land.parcel_median"),
+        ("parcel_median = 3.0", "parcel_median = 40", "median of 40"),
+        ("parcel_median = 3.0", 'parcel_median = "big"', r"\(found 'big'\)"),
+        ("parcel_most = 30", "parcel_most = 300", "cells of 1300"),
+        ("village_radius = [70, 230]", "village_radius = [70, 400]", "quarter of `cell`"),
+        ("hedges = 0.3", "hedges = 0.8", "exceed 1"),
         ("parcel_median = 3.0", "parcel_median = ", "Invalid value"),
-        ("version = 1", "version = 0", "version: Input should be greater than or equal to 1"),
+        ("version = 1", "version = 0", "version: "),
     ],
 )
 def test_a_file_that_is_wrong_is_refused_in_one_sentence(tmp_path: Path, old: str, new: str, complaint: str):
@@ -81,7 +81,7 @@ def test_a_file_that_is_wrong_is_refused_in_one_sentence(tmp_path: Path, old: st
     file.write_text(text.replace(old, new, 1))
     with pytest.raises(ConfigError, match=complaint) as error:
         read_region(file)
-    assert str(error.value).startswith(f"reading the region {file}: ")
+    assert error.value.facts == {"path": file}
     assert "\n" not in str(error.value)
 
 
@@ -91,16 +91,16 @@ def test_shares_that_do_not_sum_to_1_are_refused(tmp_path: Path):
     wheat = read_region("oceanic").crops["wheat"].share
     changed = re.sub(r"(\[crops\.wheat\][^\[]*?share = )[0-9.]+", rf"\g<1>{wheat + 0.05:g}", text, count=1)
     file.write_text(changed)
-    with pytest.raises(ConfigError, match=r"the crops' shares sum to 1\.05; they must sum to 1$"):
+    with pytest.raises(ConfigError, match=r"sum to 1\.05"):
         read_region(file)
     file.write_text(changed.replace(f"share = {wheat + 0.05:g}", f"share = {wheat + 0.0005:g}", 1))
     assert read_region(file).crops["wheat"].share == wheat + 0.0005
 
 
-def test_a_region_that_does_not_exist_is_refused_in_one_sentence(tmp_path: Path):
-    with pytest.raises(
-        ConfigError, match=r"reading the region oceanik: there is no such region; did you mean 'oceanic'"
-    ):
+def test_a_region_that_does_not_exist_is_refused(tmp_path: Path):
+    with pytest.raises(ConfigError, match="'oceanic'") as error:
         read_region("oceanik")
-    with pytest.raises(ConfigError, match=r"there is no such file; check the path$"):
+    assert error.value.facts == {"region": "oceanik", "known": REGIONS}
+    with pytest.raises(ConfigError) as error:
         read_region(tmp_path / "none.toml")
+    assert error.value.facts == {"path": tmp_path / "none.toml"}

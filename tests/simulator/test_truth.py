@@ -27,7 +27,7 @@ def legend() -> Legend:
     return simulated_legend({"wheat": "Wheat", "maize": "Maize", "grassland": "Grass", "permanent_crops": "Orchards"})
 
 
-def test_the_legend_has_the_crops_in_the_order_of_the_region_and_then_other():
+def test_the_legend_has_the_crops_of_the_region_in_order_then_other():
     region = read_region("southern")
     found = simulated_legend({code: region.crops[code].name for code in region.shares})
     assert list(found.codes) == [*region.shares, "other"]

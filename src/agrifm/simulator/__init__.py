@@ -1,1 +1,1 @@
-"""A synthetic season with known truth: land, weather, growth, optics and acquisition, each in a module of its own."""
+"""A synthetic season with known truth: `land`, `season` (weather and growth), `optics`, `acquisition`, `catalog`."""

@@ -1,12 +1,12 @@
-"""`agrifm simulate`: a synthetic season as an ordinary static STAC catalogue of COG scenes, with known truth.
+"""Write a simulated season as an ordinary static STAC catalogue of COG scenes, with the known truth.
 
-    DIR/catalog.json                          the catalogue; a collection per product, a folder per scene
+    DIR/catalog.json                          the catalogue; one collection for each product, one folder for each scene
     DIR/area.geojson                          the area, a square
     DIR/truth/crops.tif, landcover.tif        class numbers of the legend, ESA WorldCover codes, 10 m
     DIR/truth/parcels.gpkg, legend.json       parcels with their crop and yield; the legend
 
 The same region, year, seed and size give the same bytes. Large areas are made granule by granule, each with its land,
-growth and scenes, so that memory does not grow with the area.
+growth and scenes, so that the memory needed does not grow with the area.
 """
 
 import os
@@ -30,8 +30,8 @@ from agrifm.simulator.truth import COG, TruthWriter
 from agrifm.work import progress, run_tiles
 
 KIND = "season"
+"""Kind of directory that a season replaces, see `files.require_ours`."""
 MIN_SEASON_DAYS, MAX_SEASON_DAYS = 28, 366
-"""Days."""
 
 
 def simulate(
@@ -46,33 +46,34 @@ def simulate(
 
     Args:
         directory: new, empty, or a simulated season, which is replaced.
-        region: one of the regions that come with the package, or a region's file.
-        year: in which the season ends.
+        region: name of a region of the package, or path of a region's file.
+        year: the year in which the season ends.
         size: side of the square area, kilometres.
         seed: another seed gives other fields, other weather and other noise.
-        season: other dates than the region's own; `year` then does not count.
+        season: dates instead of the region's season; `year` is then ignored.
 
     Raises:
         ConfigError: the region, the size or the dates cannot be simulated.
-        OutputError: the directory holds something else, or the disk is too small.
+        OutputError: the directory contains other files, or the disk is too small.
     """
-    described = read_region(region)
+    parameters = read_region(region)
     if not 1900 <= year <= 2100:
-        raise ConfigError(f"simulating a season: the year {year} is not between 1900 and 2100; give another")
-    dates = season or described.orbits.season(year)
+        raise ConfigError(f"simulating a season: the year {year} is not between 1900 and 2100; give another", year=year)
+    dates = season or parameters.orbits.season(year)
     if not MIN_SEASON_DAYS <= dates.days <= MAX_SEASON_DAYS:
         raise ConfigError(
-            f"simulating a season: {dates.start} to {dates.end} are {dates.days} days; give a month "
-            f"({MIN_SEASON_DAYS} days) at the least and a year ({MAX_SEASON_DAYS} days) at the most"
+            f"simulating a season: {dates.start} to {dates.end} are {dates.days} days; give at least "
+            f"{MIN_SEASON_DAYS} and at most {MAX_SEASON_DAYS} days",
+            days=dates.days,
         )
-    return write_season(directory, Simulation.of(described, size, seed, dates))
+    return write_season(directory, Simulation.of(parameters, size, seed, dates))
 
 
 def write_season(directory: Path, simulation: Simulation) -> Path:
-    """Write what was planned and return the path of the catalogue.
+    """Write a simulated season and return the path of its catalogue.
 
     Raises:
-        OutputError: the directory holds something else than a simulated season, or the disk is too small.
+        OutputError: the directory contains anything but a simulated season, or the disk is too small.
     """
     require_ours(directory, KIND)
     simulation.require_space(directory, KIND)
@@ -82,7 +83,7 @@ def write_season(directory: Path, simulation: Simulation) -> Path:
 
 
 def _write_scenes(root: Path, simulation: Simulation) -> list[pystac.Item]:
-    """Render and write every scene, and the truth; items in order of collection and day."""
+    """Render and write the truth and every scene; return the items in order of collection and day."""
     workers = min(4, os.cpu_count() or 1)
     truth = TruthWriter.begin(root, simulation.region, simulation.area, simulation.grid)
     items: dict[tuple[Acquisition, str], pystac.Item] = {}
@@ -94,22 +95,23 @@ def _write_scenes(root: Path, simulation: Simulation) -> list[pystac.Item]:
                     items[acquisition, part] = item
                 advance(1)
     truth.finish()
-    order = [(taken, part) for taken in simulation.acquisitions for part in simulation.windows]
+    # Threads finish in any order; the catalogue must not depend on it.
+    order = [(acquisition, part) for acquisition in simulation.acquisitions for part in simulation.windows]
     return [items[key] for key in order if key in items]
 
 
 def _write_granule(
     root: Path, simulation: Simulation, part: str, truth: TruthWriter, threads: Executor, workers: int
 ) -> Iterator[tuple[Acquisition, pystac.Item | None]]:
-    """Write the scenes of a granule; yields items as they are finished, None where a swath covers nothing of it."""
+    """Write the scenes of a granule; yield items as they are finished, None if a swath does not cover the granule."""
     granule = simulation.granule(part)
     truth.add(simulation.windows[part], *granule.truth(truth.legend), granule.parcels(truth.area))
 
-    def take(acquisition: Acquisition) -> pystac.Item | None:
+    def acquire(acquisition: Acquisition) -> pystac.Item | None:
         scene = granule.scene(acquisition)
         return None if scene is None else _write_scene(root, scene)
 
-    yield from run_tiles(take, simulation.acquisitions, threads, ahead=workers)
+    yield from run_tiles(acquire, simulation.acquisitions, threads, ahead=workers)
 
 
 def _write_scene(root: Path, scene: Level2Scene) -> pystac.Item:
@@ -134,7 +136,7 @@ def _write_scene(root: Path, scene: Level2Scene) -> pystac.Item:
 
 
 def _write_cog(path: Path, raster: RasterAsset) -> None:
-    """One band as a cloud-optimised GeoTIFF, without overviews: scenes are small, and they would double the time."""
+    """Write one band as a COG without overviews: scenes are small, and overviews would double the time."""
     rows, cols = raster.values.shape
     profile = {
         **COG,
@@ -152,19 +154,19 @@ def _write_cog(path: Path, raster: RasterAsset) -> None:
 
 
 def _write_catalogue(root: Path, items: list[pystac.Item], season: Season) -> None:
-    """A self-contained catalogue with relative links, one collection per product."""
+    """Write a self-contained catalogue with relative links and one collection for each product."""
     catalogue = pystac.Catalog("agrifm-simulated-season", f"A simulated season, {season.start} to {season.end}")
     midnight = datetime(season.start.year, season.start.month, season.start.day, tzinfo=UTC)
     span = [midnight, midnight + timedelta(days=season.days)]
     for name, title in TITLES.items():
-        own = [item for item in items if item.collection_id == name]
-        if not own:
+        members = [item for item in items if item.collection_id == name]
+        if not members:
             continue
-        bounds = total_bounds([shape(item.geometry or {}) for item in own]).tolist()
+        bounds = total_bounds([shape(item.geometry or {}) for item in members]).tolist()
         extent = pystac.Extent(pystac.SpatialExtent([bounds]), pystac.TemporalExtent([list(span)]))
         collection = pystac.Collection(name, title, extent, license="CC0-1.0")
-        collection.add_items(own)
+        collection.add_items(members)
         catalogue.add_child(collection)
-    # Absolute and with a slash at the end: pystac takes a name with a dot in it for a file.
+    # An absolute path with a slash at the end: pystac treats a name that contains a dot as a file.
     catalogue.normalize_hrefs(f"{root.resolve()}/")
     catalogue.save(pystac.CatalogType.SELF_CONTAINED)

@@ -1,9 +1,10 @@
-"""What a sensor's pixel sees of the ground: point spreads, and the sparse matrices that they make.
+"""How the ground becomes pixels: point spread functions, the sparse matrices made of them, and coarse lattices.
 
-The ground is 5 m pixels of fields, each with a vigour and a brightness of its soil. A pixel sees the fields in its
-point spread; of each it sees the mean vigour and brightness there. Fields are known at a few levels of vigour only
-(`VIGOUR_LEVELS`), between which a pixel interpolates, and by how they change with the soil: these are the nodes. So a
-footprint is a matrix of pixels x nodes, computed once, and a day's image is its product with the nodes' reflectance.
+The ground consists of 5 m pixels; each belongs to a field and has a vigour and a soil brightness. A sensor's
+pixel mixes the fields in its point spread, each with its mean vigour and brightness there. The reflectance of a field
+is computed only at a few levels of vigour (`VIGOUR_LEVELS`), between which pixels interpolate, and once for a brighter
+soil: these are the nodes. A footprint is a matrix of pixels x nodes that is computed once; the image of a day is its
+product with the reflectance of the nodes.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,29 +21,29 @@ Places = NDArray[np.float64]
 Plane = NDArray[np.float32]
 
 VIGOUR_LEVELS = (0.2, 0.5, 0.75, 1.0, 1.5)
-"""Factors on the leaf area at which fields are known."""
+"""Factors on the leaf area for which the reflectance of fields is computed."""
 NODES = len(VIGOUR_LEVELS) + 1
-"""Nodes of a field: its levels, then what a soil twice as bright would add."""
+"""Nodes of a field: one for each level of vigour, then the change of reflectance for a soil twice as bright."""
 MIN_FIELD_SHARE = 0.004
-"""Fields with less of a pixel are left out of it."""
+"""Fields with a smaller share of a pixel are neglected."""
 CHUNK_PIXELS = 1 << 20
-"""Ground pixels that are looked at together."""
+"""Ground pixels that are processed together, which limits the memory needed."""
 
 
 @dataclass(frozen=True)
 class PointSpread:
-    """A separable point spread; functions give the share of the light from the west (south) of so many metres."""
+    """A separable point spread function, as the cumulative share of the light from the west and from the south."""
 
     across: Callable[[Places], Places]
     """Along x."""
     along: Callable[[Places], Places]
     """Along y."""
     reach: float
-    """Metres beyond which nothing is seen, along both axes."""
+    """Metres beyond which the function is 0, along both axes."""
 
 
 def gaussian_spread(width: float) -> PointSpread:
-    """A round point spread of a full width at half maximum, metres, cut at 2.5 standard deviations."""
+    """A round Gaussian point spread with a full width at half maximum in metres, cut off at 2.5 standard deviations."""
     deviation = width / 2.3548
 
     def share(metres: Places) -> Places:
@@ -52,7 +53,7 @@ def gaussian_spread(width: float) -> PointSpread:
 
 
 def whiskbroom_spread(pixel: float) -> PointSpread:
-    """A triangle along the scan (x) as wide as two pixels, and a box of one pixel along the track (y).
+    """A triangle two pixels wide along the scan (x), and a box of one pixel along the track (y).
 
     A whisk-broom scanner such as MODIS smears each pixel along the scan while it is read out (MODIS ATBD; recalled).
     """
@@ -69,41 +70,49 @@ def whiskbroom_spread(pixel: float) -> PointSpread:
 
 @dataclass(frozen=True)
 class GroundPixels:
-    """The ground: 5 m pixels; all arrays (rows, columns)."""
+    """The ground in 5 m pixels; all arrays (rows, columns)."""
 
     grid: Grid
     field: NDArray[np.int32]
-    """Number of the field."""
+    """Index of the field."""
     fields: int
+    """Number of fields."""
     vigour: Plane
     """Factor on the leaf area of the field."""
     soil: Plane
-    """Factor on the brightness of the field's soil, less 1."""
+    """Factor on the brightness of the field's soil, minus 1."""
 
 
-def footprint_matrix(cells: GroundPixels, x: Places, y: Places, spread: PointSpread) -> csr_matrix:
-    """The matrix (pixels, fields x `NODES`) of pixels with their centres at x, y (metres); rows sum to 1 over levels.
+def footprint_matrix(ground_pixels: GroundPixels, x: Places, y: Places, spread: PointSpread) -> csr_matrix:
+    """The footprint matrix (pixels, fields x `NODES`) of pixels with centres x, y (metres).
 
-    The ground must reach `spread.reach` beyond the centres.
+    The weights of the levels of vigour sum to 1 in each row. The ground must extend `spread.reach` beyond the centres.
     """
-    column, across = _windows(x, cells.grid.transform.c, cells.grid.resolution, spread.across, spread.reach)
-    row, along = _windows(
-        -y, -cells.grid.transform.f, cells.grid.resolution, lambda m: 1 - spread.along(-m), spread.reach
+    column, across = _windows(
+        x, ground_pixels.grid.transform.c, ground_pixels.grid.resolution, spread.across, spread.reach
     )
-    for first, weights, size in ((column, across, cells.grid.shape[1]), (row, along, cells.grid.shape[0])):
+    # Rows count from north to south, so the function along y is mirrored.
+    row, along = _windows(
+        -y, -ground_pixels.grid.transform.f, ground_pixels.grid.resolution, lambda m: 1 - spread.along(-m), spread.reach
+    )
+    for first, weights, size in (
+        (column, across, ground_pixels.grid.shape[1]),
+        (row, along, ground_pixels.grid.shape[0]),
+    ):
         inside = first.min() >= 0 and first.max() + weights.shape[1] <= size
         assert inside, "pixels reach beyond the ground"
-    return _matrix(len(x), cells.fields, list(_seen(cells, row, along, column, across)))
+    return _matrix(len(x), ground_pixels.fields, list(_pixel_fields(ground_pixels, row, along, column, across)))
 
 
 def _windows(
     centres: Places, start: float, size: float, share: Callable[[Places], Places], reach: float
 ) -> tuple[NDArray[np.int64], Plane]:
-    """First ground pixel that each centre sees along an axis, and the weights of that and the next ones."""
+    """Index of the first ground pixel in each point spread along an axis, and the weights from that pixel on."""
     count = int(np.ceil(2 * reach / size)) + 1
     first = np.floor((centres - reach - start) / size + 1e-6).astype(np.int64)
     edges = start + (first[:, None] + np.arange(count + 1)) * size - centres[:, None]
     weights = np.diff(share(edges), axis=1)
+    # Drop the pixels at the end that have no weight for any centre.
     used = np.asarray(weights.any(axis=0))
     last = len(used) - int(np.argmax(used[::-1]))
     weights = weights[:, :last]
@@ -111,25 +120,25 @@ def _windows(
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What pixels see: one entry for each field in a pixel; arrays (entries,)."""
+class _PixelFields:
+    """Fields in pixels: one entry for each field in a pixel; arrays (entries,)."""
 
     pixel: NDArray[np.int64]
     field: NDArray[np.int32]
     share: Plane
-    """Of the pixel."""
+    """Share of the pixel."""
     vigour: Plane
-    """Mean over the field in the pixel."""
+    """Mean over the part of the field in the pixel."""
     soil: Plane
 
 
-def _seen(
-    cells: GroundPixels, row: NDArray[np.int64], along: Plane, column: NDArray[np.int64], across: Plane
-) -> Iterator[_Seen]:
-    """What pixels see, chunk by chunk: first those of a single field, then the others."""
-    width = cells.grid.shape[1]
+def _pixel_fields(
+    ground_pixels: GroundPixels, row: NDArray[np.int64], along: Plane, column: NDArray[np.int64], across: Plane
+) -> Iterator[_PixelFields]:
+    """Fields in pixels, chunk by chunk: first the pixels of a single field, which are faster, then the mixed ones."""
+    width = ground_pixels.grid.shape[1]
     window = (np.arange(along.shape[1])[:, None] * width + np.arange(across.shape[1])).ravel()
-    fields, vigours, soils = cells.field.ravel(), cells.vigour.ravel(), cells.soil.ravel()
+    fields, vigours, soils = ground_pixels.field.ravel(), ground_pixels.vigour.ravel(), ground_pixels.soil.ravel()
     step = max(CHUNK_PIXELS // len(window), 1)
     for start in range(0, len(row), step):
         some = slice(start, start + step)
@@ -139,13 +148,18 @@ def _seen(
         single = np.asarray((field == field[:, :1]).all(axis=1))
         alone, mixed = np.flatnonzero(single), np.flatnonzero(~single)
         vigour, soil = (np.einsum("pc,pc->p", weight[alone], values[cell[alone]]) for values in (vigours, soils))
-        yield _Seen(start + alone, field[alone, 0], np.ones(len(alone), np.float32), vigour, soil)
+        yield _PixelFields(start + alone, field[alone, 0], np.ones(len(alone), np.float32), vigour, soil)
         if mixed.size:
-            yield _several(start + mixed, field[mixed], weight[mixed], vigours[cell[mixed]], soils[cell[mixed]])
+            yield _mixed_pixels(start + mixed, field[mixed], weight[mixed], vigours[cell[mixed]], soils[cell[mixed]])
 
 
-def _several(pixel: NDArray[np.int64], field: NDArray[np.int32], weight: Plane, vigour: Plane, soil: Plane) -> _Seen:
-    """What pixels of several fields see; arrays (pixels, ground pixels in the window), but for the first."""
+def _mixed_pixels(
+    pixel: NDArray[np.int64], field: NDArray[np.int32], weight: Plane, vigour: Plane, soil: Plane
+) -> _PixelFields:
+    """Fields in mixed pixels; arrays (pixels, ground pixels in the window) except the first, which is (pixels,).
+
+    Ground pixels are sorted by field, so that sums over each field are sums over consecutive entries.
+    """
     order = np.argsort(field, axis=1, kind="stable")
     fields = np.take_along_axis(field, order, 1).ravel()
     pixels = np.repeat(pixel, field.shape[1])
@@ -157,17 +171,19 @@ def _several(pixel: NDArray[np.int64], field: NDArray[np.int32], weight: Plane, 
     share = total(weight)
     kept = share > MIN_FIELD_SHARE
     means = (total(weight * values)[kept] / share[kept] for values in (vigour, soil))
-    return _Seen(pixels[begins][kept], fields[begins][kept], share[kept], *means)
+    return _PixelFields(pixels[begins][kept], fields[begins][kept], share[kept], *means)
 
 
-def _matrix(pixels: int, fields: int, parts: list[_Seen]) -> csr_matrix:
+def _matrix(pixels: int, fields: int, parts: list[_PixelFields]) -> csr_matrix:
     pixel, field, share, vigour, soil = (
         np.concatenate([getattr(part, name) for part in parts])
         for name in ("pixel", "field", "share", "vigour", "soil")
     )
+    # Neglected fields leave their share to the others.
     share = share / np.bincount(pixel, share, pixels).astype(np.float32)[pixel]
     levels = np.array(VIGOUR_LEVELS, np.float32)
     vigour = np.clip(vigour, levels[0], levels[-1])
+    # Linear interpolation between the two nearest levels of vigour.
     below = np.clip(np.searchsorted(levels, vigour, side="right") - 1, 0, len(VIGOUR_LEVELS) - 2)
     part = (vigour - levels[below]) / (levels[below + 1] - levels[below])
     node = field.astype(np.int64) * NODES
@@ -180,7 +196,7 @@ def _matrix(pixels: int, fields: int, parts: list[_Seen]) -> csr_matrix:
 
 @dataclass(frozen=True)
 class Lattice:
-    """Points at multiples of `step` metres around the pixel centres of a grid; the same for every window of it."""
+    """Points at multiples of `step` metres around the pixel centres of a grid; windows of a grid share their points."""
 
     grid: Grid
     x: NDArray[np.float64]
@@ -188,19 +204,19 @@ class Lattice:
     y: NDArray[np.float64]
     """(rows,), from north to south."""
     down: csr_matrix
-    """Weights (rows of the grid, rows)."""
+    """Interpolation weights (rows of the grid, rows)."""
     across: csr_matrix
-    """Weights (columns of the grid, columns)."""
+    """Interpolation weights (columns of the grid, columns)."""
 
     @classmethod
     def around(cls, grid: Grid, step: float) -> "Lattice":
-        """The lattice of a step, metres, around a grid."""
+        """The lattice with a step in metres around a grid."""
         x, across = _axis(grid.x, step)
         y, down = _axis(-grid.y, step)
         return cls(grid, x, -y, down, across)
 
     def onto(self, plane: Plane) -> Plane:
-        """Numbers at the points, interpolated linearly to the grid's pixels, (rows, columns)."""
+        """Interpolate values at the points linearly to the grid's pixels, (rows, columns)."""
         rows = self.down @ plane
         return np.ascontiguousarray((self.across @ np.ascontiguousarray(rows.T)).T)
 

@@ -1,4 +1,4 @@
-"""A piece of a simulated area of at most some ten kilometres: its land and growth, and every scene that shows it."""
+"""A simulated season: its area, its acquisitions, and the granules (windows of about ten kilometres) it is made of."""
 
 import math
 import shutil
@@ -36,9 +36,9 @@ from agrifm.simulator.acquisition.orbits import (
     ORBITS,
     Overpass,
     composite_periods,
-    covered,
     overpasses,
     sun_position,
+    swath_coverage,
 )
 from agrifm.simulator.acquisition.sky import is_lost
 from agrifm.simulator.acquisition.view import POINT_SPREAD, Camera, Surroundings, views
@@ -52,15 +52,25 @@ from agrifm.simulator.season.management import first_day
 from agrifm.simulator.season.weather import Weather
 from agrifm.simulator.truth import crop_numbers, parcel_table, world_cover
 
+MIN_SIZE_KM, MAX_SIZE_KM = 1.0, 300.0
+"""Sides of areas that can be simulated, kilometres."""
+AREA_OFFSET = 130.0
+"""Metres from a multiple of 480 to the area's edge, so that code that relies on aligned areas fails."""
+SCENE_MARGIN = 300.0
+"""Metres of scenes beyond the area's cube grid: a MODIS pixel of 463 m extends about 240 m from its centre."""
+MAX_GRANULE_SIDE = 11520.0
+"""Metres: an area of 10 km with its margins is one granule."""
+BYTES_PER_KM2 = {SENTINEL_2: 80e3, LANDSAT: 11e3, MODIS: 450}
+"""Bytes on disk for each square kilometre of a scene: measured at 10 km, on complete and half-empty files."""
 SCENE_OVERLAP = 60.0
-"""Metres by which scenes of neighbouring granules overlap on each side, as real tiles do."""
+"""Metres by which scenes of neighbouring granules overlap on each side, like real tiles."""
 GROUND_MARGIN = 1020.0
-"""Ground drawn beyond a granule, metres: what pixels at its edge see, and the air around them mixes."""
+"""Metres of ground drawn beyond a granule: pixels at its edge see it, and the air scatters its light into them."""
 
 
 @dataclass(frozen=True)
 class Acquisition:
-    """A pass of Sentinel-2 or Landsat, or the passes of a MODIS composite."""
+    """An overpass of Sentinel-2 or Landsat, or the overpasses of a MODIS composite."""
 
     collection: str
     first: int
@@ -69,47 +79,47 @@ class Acquisition:
 
 
 def acquisitions(region: Region, season: Season, seed: int, reach: float) -> list[Acquisition]:
-    """What the satellites take of a region in a season, in order of collection and day, less what is lost.
+    """All acquisitions of a region in a season in order of collection and day, without scenes that were lost.
 
     Args:
-        reach: kilometres from the region's centre within which a swath must come.
+        reach: a swath counts if it comes within so many kilometres of the region's centre.
     """
     lon, lat = region.place.lon, region.place.lat
-    found = []
+    acquired = []
     for collection, sensor in ((SENTINEL_2, "sentinel-2"), (LANDSAT, "landsat")):
-        for taken in overpasses(sensor, season, lon, lat, reach):
-            if not is_lost(region.sky, seed, taken):
-                found.append(Acquisition(collection, taken.day, (taken,)))
+        for overpass in overpasses(sensor, season, lon, lat, reach):
+            if not is_lost(region.sky, seed, overpass):
+                acquired.append(Acquisition(collection, overpass.day, (overpass,)))
     daily = overpasses("modis", season, lon, lat)
     for first in composite_periods(season):
-        own = tuple(taken for taken in daily if first <= taken.day < first + COMPOSITE_DAYS)
-        if own:
-            found.append(Acquisition(MODIS, first, own))
-    return found
+        members = tuple(overpass for overpass in daily if first <= overpass.day < first + COMPOSITE_DAYS)
+        if members:
+            acquired.append(Acquisition(MODIS, first, members))
+    return acquired
 
 
 @dataclass(frozen=True)
 class Granule:
-    """A window with its ground, and everything that is computed once for all of its scenes."""
+    """A window with its ground, and everything that all of its scenes share."""
 
     region: Region
     season: Season
     seed: int
     grid: Grid
-    """10 m pixels; the truth's."""
+    """10 m pixels of the truth."""
     part: str
-    """End of the ids of its scenes."""
+    """Suffix of the ids of its scenes."""
     land: Land
     growth: Growth
     ground: Ground
     cameras: dict[str, list[Camera]]
-    """Collection -> the grids on which its bands come."""
+    """Collection -> the pixel grids of its bands."""
     surroundings: Surroundings
     modis: SinusoidalGrid
 
     @classmethod
     def draw(cls, region: Region, season: Season, seed: int, grid: Grid, part: str = "") -> "Granule":
-        """The land of a window, and what grows on it in a season."""
+        """Draw the land of a window and grow its fields through a season."""
         land = draw_land(region.land, region.shares, seed, _padded(grid, GROUND_MARGIN, GROUND_PIXEL))
         days = first_day(season), day_number(season.end)
         place = region.place
@@ -121,61 +131,64 @@ class Granule:
             keys=np.array([0]),
             seed=seed,
         )
+        # An area is small enough for one series of weather.
         everywhere = np.zeros(len(land.covers), np.intp)
         growth = Growth.grow(region.crops, land.covers, land.keys, weather, everywhere, season, seed)
         ground = Ground.draw(land, growth, seed)
         wide = _padded(grid, SCENE_OVERLAP, 10)
         cameras = {
-            SENTINEL_2: [Camera.over(ground.cells, "sentinel-2", size, wide.at(size)) for size in (10, 20)],
-            LANDSAT: [Camera.over(ground.cells, "landsat", 30, _landsat_grid(wide))],
+            SENTINEL_2: [Camera.over(ground.pixels, "sentinel-2", size, wide.at(size)) for size in (10, 20)],
+            LANDSAT: [Camera.over(ground.pixels, "landsat", 30, _landsat_grid(wide))],
         }
-        around = Surroundings.over(ground.cells, wide)
-        modis = SinusoidalGrid.over(ground.cells, grid)
+        around = Surroundings.over(ground.pixels, wide)
+        modis = SinusoidalGrid.over(ground.pixels, grid)
         return cls(region, season, seed, grid, part, land, growth, ground, cameras, around, modis)
 
     def scene(self, acquisition: Acquisition) -> Level2Scene | None:
-        """One scene; None where the swath covers nothing of the granule."""
+        """One scene; None if the swath does not cover the granule."""
         climate, seed = self.region.sky, self.seed
         if acquisition.collection == MODIS:
-            taken = list(acquisition.overpasses)
-            composite = modis_composite(self.ground, self.modis, climate, seed, acquisition.first, taken)
+            overpasses_of_period = list(acquisition.overpasses)
+            composite = modis_composite(self.ground, self.modis, climate, seed, acquisition.first, overpasses_of_period)
             return modis_scene(composite, self.modis, acquisition.first, self.part)
-        (one,) = acquisition.overpasses
+        (overpass,) = acquisition.overpasses
         cameras = self.cameras[acquisition.collection]
         place = self.region.place
         x, y = Transformer.from_crs(LONLAT, place.crs, always_xy=True).transform(place.lon, place.lat)
-        there = covered(one, cameras[-1].grid, float(x), float(y))
-        if there is None:
+        coverage = swath_coverage(overpass, cameras[-1].grid, float(x), float(y))
+        if coverage is None:
             return None
-        seen = views(self.ground, cameras, self.surroundings, climate, seed, one)
+        images = views(self.ground, cameras, self.surroundings, climate, seed, overpass)
         if acquisition.collection == SENTINEL_2:
-            return sentinel_2_scene(seen, there, seed, one, self.part)
-        return landsat_scene(seen[0], there, seed, one, self.part)
+            return sentinel_2_scene(images, coverage, seed, overpass, self.part)
+        return landsat_scene(images[0], coverage, seed, overpass, self.part)
 
     def clean_series(self, x: NDArray[np.float64], y: NDArray[np.float64], days: Sequence[int]) -> NDArray[np.float32]:
-        """What Sentinel-2 would show of places day by day under a clear sky from above: no haze, noise, gain or shift.
+        """Nadir reflectance of points day by day under a clear sky: Sentinel-2 without haze, noise, gain or shift.
 
         Args:
-            x, y: places in the granule, metres in the region's CRS, (places,).
+            x, y: points in the granule, metres in the region's CRS, (points,).
             days: of the season, since 1970-01-01.
 
         Returns:
-            Reflectance of the 10 and 20 m pixels that the places lie in, (places, days, bands in the sensor's order).
+            Reflectance of the 10 and 20 m pixels that contain the points, (points, days, bands in the sensor's order).
         """
         bands = SENSORS["sentinel-2"].bands
         series = np.empty((len(x), len(days), len(bands)), np.float32)
         for size in (10, 20):
-            own = [number for number, band in enumerate(bands) if band.ground_sampling_distance == size]
+            columns = [column for column, band in enumerate(bands) if band.ground_sampling_distance == size]
             east, north = (size * (np.floor(place / size) + 0.5) for place in (x, y))
-            spread = footprint_matrix(self.ground.cells, east, north, gaussian_spread(POINT_SPREAD["sentinel-2", size]))
-            for number, day in enumerate(days):
+            spread = footprint_matrix(
+                self.ground.pixels, east, north, gaussian_spread(POINT_SPREAD["sentinel-2", size])
+            )
+            for index, day in enumerate(days):
+                # The sun's height at the mean local time of the overpass.
                 hours = 24 * day + ORBITS["sentinel-2"].hour - self.region.place.lon / 15
                 moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(hours=hours)
                 sun, _ = sun_position(moment, self.region.place.lon, self.region.place.lat)
-                seen = self.ground.reflectance(
-                    spread, day, [bands[band] for band in own], ViewingGeometry(sun, 0.0, 0.0)
-                )
-                series[:, number, own] = seen
+                geometry = ViewingGeometry(sun, 0.0, 0.0)
+                of_size = [bands[column] for column in columns]
+                series[:, index, columns] = self.ground.reflectance(spread, day, of_size, geometry)
         return series
 
     def truth(self, legend: Legend) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -184,15 +197,15 @@ class Granule:
         return crop_numbers(self.land, legend)[inner, inner], world_cover(self.land)[inner, inner]
 
     def parcels(self, area: BaseGeometry) -> geopandas.GeoDataFrame:
-        """The parcels that reach into the granule and into `area` (both in the region's CRS), with their yields."""
-        found = parcel_table(self.land, area)
+        """The parcels that intersect the granule and `area` (both in the region's CRS), with their yields."""
+        table = parcel_table(self.land, area)
         yields = {f"P{key:016x}": value for key, value in zip(self.land.keys, self.growth.yields, strict=True)}
-        found["yield_t_ha"] = [round(float(yields[own]), 2) for own in found.parcel_id]
-        return found
+        table["yield_t_ha"] = [round(float(yields[parcel]), 2) for parcel in table.parcel_id]
+        return table
 
 
 def _landsat_grid(within: Grid) -> Grid:
-    """30 m pixels within a grid; their corners lie 15 m off multiples of 30 m."""
+    """30 m pixels within a grid; their corners are 15 m off multiples of 30 m, as in real Landsat scenes."""
     left, bottom, right, top = within.bounds
     x, y = np.ceil((left - 15) / 30) * 30 + 15, np.floor((top - 15) / 30) * 30 + 15
     shape = (int((y - bottom) // 30), int((right - x) // 30))
@@ -206,44 +219,33 @@ def _padded(grid: Grid, margin: float, size: float) -> Grid:
     return Grid.of(str(grid.crs), Affine(size, 0, left - margin, 0, -size, top + margin), (rows, cols))
 
 
-MIN_SIZE_KM, MAX_SIZE_KM = 1.0, 300.0
-"""Sides of areas, kilometres."""
-AREA_OFFSET = 130.0
-"""Metres from a multiple of 480 to the area's edge, so that nothing relies on areas that fit their grid."""
-MARGIN = 300.0
-"""Scenes reach so many metres beyond the area's cube grid: a MODIS pixel of 463 m reaches 240 m beyond its centre."""
-MAX_GRANULE_SIDE = 11520.0
-"""Side of the largest granules, metres: one for an area of 10 km with its margins."""
-BYTES_PER_KM2 = {SENTINEL_2: 80e3, LANDSAT: 11e3, MODIS: 450}
-"""On disk, for each square kilometre of a scene: measured at 10 km, with files whole and half empty."""
-
-
 @dataclass(frozen=True)
 class Simulation:
-    """What is simulated, and where."""
+    """Everything that defines a simulated season: where, when, and which acquisitions."""
 
     region: Region
     season: Season
     seed: int
     area: Polygon
-    """The area asked for, in longitude and latitude."""
+    """The requested area, in longitude and latitude."""
     grid: Grid
-    """10 m pixels that scenes cover: the area's cube grid and a margin."""
+    """10 m pixels that scenes cover: the area's cube grid with a margin."""
     acquisitions: list[Acquisition]
     side: float = MAX_GRANULE_SIDE
-    """Of granules, metres."""
+    """Largest side of granules, metres."""
 
     @classmethod
     def of(cls, region: Region, size: float, seed: int, season: Season, side: float = MAX_GRANULE_SIDE) -> "Simulation":
         """A square of `size` kilometres in the middle of a region.
 
         Raises:
-            ConfigError: the square is too small, too large, or reaches out of the region's UTM zone.
+            ConfigError: the square is too small, too large, or extends beyond the region's UTM zone.
         """
         if not MIN_SIZE_KM <= size <= MAX_SIZE_KM:
             raise ConfigError(
                 f"simulating a season: an area of {size:g} x {size:g} km cannot be simulated; give a side of "
-                f"{MIN_SIZE_KM:g} to {MAX_SIZE_KM:g} km"
+                f"{MIN_SIZE_KM:g} to {MAX_SIZE_KM:g} km",
+                size=size,
             )
         place = region.place
         middle = Transformer.from_crs(LONLAT, place.crs, always_xy=True).transform(place.lon, place.lat)
@@ -257,21 +259,23 @@ class Simulation:
             fits = False
         if not fits:
             raise ConfigError(
-                f"simulating a season: an area of {size:g} x {size:g} km around {place.lon:g}, {place.lat:g} reaches "
-                f"out of {place.crs}, the UTM zone of the region '{region.name}'; give a smaller size"
+                f"simulating a season: an area of {size:g} x {size:g} km around {place.lon:g}, {place.lat:g} extends "
+                f"beyond {place.crs}, the UTM zone of the region '{region.name}'; give a smaller size",
+                size=size,
+                crs=place.crs,
             )
         nest = area_grid(area, 10)
-        pixels = round(MARGIN / 10)
+        pixels = round(SCENE_MARGIN / 10)
         rows, cols = (cells + 2 * pixels for cells in nest.shape)
         grid = Grid.of(place.crs, nest.transform * Affine.translation(-pixels, -pixels), (rows, cols))
-        taken = acquisitions(region, season, seed, math.hypot(rows, cols) / 200)
-        return cls(region, season, seed, area, grid, taken, side)
+        overpass = acquisitions(region, season, seed, math.hypot(rows, cols) / 200)
+        return cls(region, season, seed, area, grid, overpass, side)
 
     @property
     def windows(self) -> dict[str, Window]:
-        """Windows of the granules in 10 m pixels, by the end of their scenes' ids; "" where there is but one."""
-        cells = round(self.side / 10)
-        rows, cols = (_cut(length, cells) for length in self.grid.shape)
+        """Windows of the granules in 10 m pixels, by the suffix of their scenes' ids; "" for a single granule."""
+        pixels = round(self.side / 10)
+        rows, cols = (_split(length, pixels) for length in self.grid.shape)
         if len(rows) == len(cols) == 1:
             return {"": Window(0, 0, *self.grid.shape)}
         return {
@@ -281,30 +285,33 @@ class Simulation:
         }
 
     def granule(self, part: str) -> Granule:
-        """One of the granules; each is large, so that only one should be kept."""
+        """Draw one of the granules; each needs much memory, so keep only one."""
         return Granule.draw(self.region, self.season, self.seed, self.grid.window(self.windows[part]), part)
 
     def require_space(self, directory: Path, kind: str) -> None:
-        """Refuse a season that the disk cannot hold.
+        """Check that the disk has room for the season.
 
         Raises:
-            OutputError: it has less free space than the season will take.
+            OutputError: the free space is smaller than the season.
         """
         square_kilometres = math.prod(self.grid.shape) / 1e4
-        needed = sum(BYTES_PER_KM2[taken.collection] for taken in self.acquisitions) * square_kilometres
+        needed = sum(BYTES_PER_KM2[overpass.collection] for overpass in self.acquisitions) * square_kilometres
         place = directory.absolute()
         while not place.exists():
             place = place.parent
         free = shutil.disk_usage(place).free
         if needed > free:
             raise OutputError(
-                f"writing a {kind} to {directory}: it takes about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are "
-                "free there; give a smaller size, fewer months or another disk"
+                f"writing a {kind} to {directory}: it needs about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are "
+                "free; give a smaller size, fewer months or another disk",
+                needed=needed,
+                free=free,
+                path=directory,
             )
 
 
-def _cut(length: int, cells: int) -> list[tuple[int, int]]:
-    """Starts and lengths of pieces of at most about `cells` pixels, on multiples of 6, so that 20 m pixels fit."""
-    count = math.ceil(length / cells)
+def _split(length: int, pixels: int) -> list[tuple[int, int]]:
+    """Starts and lengths of parts of about `pixels` pixels or fewer, on multiples of 6 so that 20 m pixels fit."""
+    count = math.ceil(length / pixels)
     edges = [round(length * number / count / 6) * 6 for number in range(count)] + [length]
     return [(start, end - start) for start, end in pairwise(edges)]

@@ -1,7 +1,7 @@
-"""Random numbers that follow from a seed, a purpose and a place alone, never from the order in which they are drawn.
+"""Keyed random numbers: each depends on a seed, a purpose and integer keys only, never on the order of drawing.
 
-A field, a day or a point on the ground has the same numbers whether a village or a province is simulated, and in
-whatever order; so neighbouring pieces of a large area fit together, and memory does not grow with the area.
+A field, a day or a point on the ground has the same numbers whether a village or a province is simulated. So
+neighbouring granules of a large area fit together, and the memory needed does not grow with the area.
 """
 
 import zlib
@@ -21,29 +21,30 @@ def uniform(seed: int, purpose: str, *keys: Any) -> NDArray[np.float64]:
 
     Args:
         seed: of the whole simulation.
-        purpose: names what is drawn; another purpose gives independent numbers.
+        purpose: name of the quantity; another purpose gives independent numbers. Renaming a purpose changes the season.
         keys: integers or integer arrays that broadcast: field keys, cell rows and columns, days.
     """
     state = _mixed(np.asarray(np.uint64(seed % 2**64) + np.uint64(zlib.crc32(purpose.encode()))))
     with np.errstate(over="ignore"):
         for key in keys:
             state = _mixed(state ^ _mixed(np.asarray(key).astype(np.int64).view(np.uint64) + _GOLDEN))
+    # The upper 53 bits fill the mantissa of a float64; adding 0.5 excludes 0 and 1.
     return np.asarray(((state >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53)
 
 
 def normal(seed: int, purpose: str, *keys: Any) -> NDArray[np.float64]:
-    """Standard normal numbers, drawn as `uniform` draws."""
+    """Standard normal numbers with the keys of `uniform`."""
     return np.asarray(ndtri(uniform(seed, purpose, *keys)))
 
 
 def smooth_noise(
     seed: int, purpose: str, x: NDArray[np.float64], y: NDArray[np.float64], scale: float
 ) -> NDArray[np.float32]:
-    """Smooth noise of mean 0 and deviation 1 over the plane, the same at a place whatever window is asked for.
+    """Smooth noise with mean 0 and standard deviation 1 over the plane; a point has the same value in every window.
 
     Args:
         x, y: coordinates in metres that broadcast to the result's shape, as `x[None]`, `y[:, None]` of a grid.
-        scale: metres between the random values that cubic B-splines join; what varies is about that large.
+        scale: metres between the random values that cubic B-splines join, which is about the size of the structures.
     """
     if x.ndim == y.ndim == 2 and len(x) == 1 and y.shape[1] == 1:
         return _grid_noise(seed, purpose, x[0], y[:, 0], scale)
@@ -56,13 +57,14 @@ def smooth_noise(
             weight = (left[across] * right[down]).astype(np.float32)
             total += weight * value(row + (down - 1), column + (across - 1))
             power += weight**2
+    # The sum of squared weights varies between the random values; dividing by its root keeps the variance at 1.
     return np.asarray(total / np.sqrt(power), np.float32)
 
 
 def _grid_noise(
     seed: int, purpose: str, x: NDArray[np.float64], y: NDArray[np.float64], scale: float
 ) -> NDArray[np.float32]:
-    """The same for the columns and rows of a grid, one axis after the other: forty times as fast."""
+    """The same noise for the columns and rows of a grid, one axis after the other: forty times as fast."""
     across, column, first_column, last_column = _axis(x, scale)
     down, row, first_row, last_row = _axis(y, scale)
     lattice = _lattice(seed, purpose, first_row, last_row, first_column, last_column)
@@ -71,9 +73,9 @@ def _grid_noise(
 
 
 def _axis(place: NDArray[np.float64], scale: float) -> tuple[list[NDArray[np.float32]], NDArray[np.int64], int, int]:
-    """Weights of four values around each place, whose squares sum to 1, and the place of the first among all values.
+    """Weights of the four values around each position (their squares sum to 1), and the index of the first of them.
 
-    Then the number of the first value, and that after the last.
+    Then the numbers of the first value of all, and of the one after the last.
     """
     middle = np.floor(place / scale).astype(np.int64)
     weights = _spline(place / scale - middle)
@@ -102,7 +104,7 @@ def _lattice(
 def _values_at(
     seed: int, purpose: str, row: NDArray[np.int64], column: NDArray[np.int64], places: int
 ) -> Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]:
-    """The random values by row and column: all of the window at once, or one by one where places lie far apart."""
+    """A function of row and column for the random values: drawn all at once, or one by one for scattered points."""
     first_column, last_column = int(column.min()) - 1, int(column.max()) + 3
     first_row, last_row = int(row.min()) - 1, int(row.max()) + 3
     if (last_row - first_row) * (last_column - first_column) > 16 * places:
@@ -114,7 +116,7 @@ def _values_at(
 
 
 def _spline(part: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """Weights of the four values around a place that lies `part` of the way between the middle two."""
+    """Cubic B-spline weights of the four values around a position that is `part` of the way between the middle two."""
     rest = 1 - part
     return [
         rest**3 / 6,
@@ -125,7 +127,7 @@ def _spline(part: NDArray[np.float64]) -> list[NDArray[np.float64]]:
 
 
 def _mixed(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Steele, Lea and Flood (2014): the finaliser of SplitMix64."""
+    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014), which mixes the bits of 64-bit integers."""
     with np.errstate(over="ignore"):
         state = state + _GOLDEN
         state = (state ^ (state >> np.uint64(30))) * _FIRST

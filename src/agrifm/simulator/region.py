@@ -1,19 +1,18 @@
-"""Regions of the simulator: one readable file each, in which everything that a season is simulated from is written.
+"""Regions of the simulator: each is one readable file with every parameter from which a season is simulated.
 
-A region's file has one section per module of the simulator; this module only puts them together. Functions take the
-section that they need, never the whole region.
+A file has one section for each module of the simulator; this module puts them together. Functions receive the section
+that they need, never the whole region.
 """
 
 import tomllib
 from collections.abc import Iterable
-from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from agrifm.errors import ConfigError
+from agrifm.errors import ConfigError, did_you_mean
 from agrifm.simulator.acquisition.orbits import Orbits
 from agrifm.simulator.acquisition.sky import SkyClimate
 from agrifm.simulator.land.landscape import Landscape
@@ -23,17 +22,18 @@ from agrifm.simulator.season.weather import Climate
 from agrifm.validation import Frozen, complaint
 
 REGIONS = ("oceanic", "mediterranean", "monsoon", "southern")
-"""The regions that come with the package."""
+"""Regions that are part of the package."""
 CROPS = (
     "grassland", "maize", "wheat", "barley", "rapeseed_rape", "sunflower", "soy_soybeans", "dry_pulses_legumes",
     "permanent_crops", "other_temporary_crop", "rice", "cotton", "sugar_beet",
 )  # fmt: skip
 """Codes of all crops that the simulator can grow."""
 SHARE_TOLERANCE = 0.001
+"""The shares of a region's crops may differ from a sum of 1 by this much, because they are rounded in its file."""
 
 
 class Place(Frozen):
-    """Where a region is."""
+    """Location of a region."""
 
     crs: str = Field(pattern="^EPSG:32[67][0-9][0-9]$")
     """UTM zone of all coordinates, as an EPSG code."""
@@ -42,18 +42,18 @@ class Place(Frozen):
     lat: float = Field(ge=-80, le=84)
     """Latitude of the centre of simulated areas, degrees."""
     latitudes: tuple[float, float]
-    """Southern and northern end of the region, degrees; single parcels are drawn from between them."""
+    """Southern and northern end of the region, degrees; point mode draws its parcels between them."""
 
 
 class Region(Frozen):
-    """Everything that a season of one region is simulated from."""
+    """All parameters of the seasons of one region."""
 
     version: int = Field(ge=1)
-    """Grows whenever a number in the file changes, because then the season does."""
+    """Must increase with every change of a number in the file, because the season changes with it."""
     name: str
-    """Short name, as in `--region`."""
+    """Short name, the value of `--region`."""
     title: str
-    """One line for people."""
+    """One line that describes the region."""
     place: Place
     land: Landscape
     sky: SkyClimate
@@ -65,7 +65,7 @@ class Region(Frozen):
     @field_validator("crops", mode="before")
     @classmethod
     def _crops_are_known(cls, crops: dict[str, Any]) -> dict[str, Any]:
-        for code in crops:  # before their keys are: a misspelt crop also lacks some
+        for code in crops:  # before their keys are checked: a misspelt crop would also lack some
             _check_known("crop", code, CROPS)
         return crops
 
@@ -97,18 +97,17 @@ class Region(Frozen):
 def _check_known(kind: str, name: str, known: Iterable[str]) -> None:
     names = list(known)
     if name not in names:
-        near = get_close_matches(name, names, n=1, cutoff=0)[0]
-        raise ValueError(f"unknown {kind}: {name!r}; did you mean {near!r}? Known are {', '.join(names)}")
+        raise ValueError(f"unknown {kind}: {name!r}{did_you_mean(name, names)} Known are {', '.join(names)}")
 
 
 def read_region(region: str | Path) -> Region:
-    """One of `REGIONS`, or the region in a file of one's own.
+    """Read one of `REGIONS`, or a region from your own file.
 
     Args:
         region: a name, or the path of a TOML file (which ends in .toml).
 
     Raises:
-        ConfigError: there is no such region or file, or the file has an unknown key or crop or an unusable value.
+        ConfigError: the region or the file does not exist, or the file has an unknown key or crop or a wrong value.
     """
     about = f"reading the region {region}"
     if Path(region).suffix == ".toml":
@@ -116,18 +115,19 @@ def read_region(region: str | Path) -> Region:
     elif str(region) in REGIONS:
         source = Path(str(files("agrifm.simulator").joinpath("regions", f"{region}.toml")))
     else:
-        near = get_close_matches(str(region), REGIONS, n=1, cutoff=0)[0]
         raise ConfigError(
-            f"{about}: there is no such region; did you mean {near!r}? Known are {', '.join(REGIONS)}, or give a "
-            "file that ends in .toml"
+            f"{about}: unknown region{did_you_mean(str(region), REGIONS)} Known regions are {', '.join(REGIONS)}; "
+            "or give a file that ends in .toml",
+            region=str(region),
+            known=REGIONS,
         )
     try:
         content = tomllib.loads(source.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ConfigError(f"{about}: there is no such file; check the path") from error
+        raise ConfigError(f"{about}: the file does not exist; check the path", path=source) from error
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{about}: {error}") from error
+        raise ConfigError(f"{about}: {error}", path=source) from error
     try:
         return Region.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"{about}: {complaint(error, Region)}") from error
+        raise ConfigError(f"{about}: {complaint(error, Region)}", path=source) from error

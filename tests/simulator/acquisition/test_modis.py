@@ -33,5 +33,5 @@ def test_cloudy_days_are_avoided(simulation: Simulation, granule: Granule):
 
 def test_pixels_are_those_with_their_centres_in_the_window(granule: Granule):
     left, bottom, right, top = granule.grid.bounds
-    assert len(granule.modis.place) == pytest.approx((right - left) * (top - bottom) / 463.3127**2, abs=6)
+    assert len(granule.modis.index) == pytest.approx((right - left) * (top - bottom) / 463.3127**2, abs=6)
     np.testing.assert_allclose(np.asarray(granule.modis.sky.sum(axis=1)).ravel(), 1, atol=1e-5)

@@ -10,7 +10,7 @@ from pyproj import Transformer
 
 from agrifm.grid import LONLAT, Grid, geodesic_hectares
 from agrifm.season import Season
-from agrifm.simulator.acquisition.orbits import ORBITS, Overpass, covered, overpasses
+from agrifm.simulator.acquisition.orbits import ORBITS, Overpass, overpasses, swath_coverage
 
 CENTRE = Transformer.from_crs(LONLAT, "EPSG:32631", always_xy=True).transform(1.71, 46.9)
 SEASON = Season(date(2024, 6, 1), date(2024, 6, 15))
@@ -27,7 +27,7 @@ def around(kilometres: float, size: float = 20, off: float = 0) -> Grid:
 
 
 def test_a_place_near_the_track_is_covered_wholly():
-    there = covered(pass_of(51), around(10), *CENTRE)
+    there = swath_coverage(pass_of(51), around(10), *CENTRE)
     assert there is not None
     assert there.pixels.all()
     assert geodesic_hectares(there.outline) == pytest.approx(10_000, rel=0.01)
@@ -36,7 +36,7 @@ def test_a_place_near_the_track_is_covered_wholly():
 def test_the_edge_of_the_next_orbit_runs_through_the_area():
     """Pixel by pixel by the great circle to the track; the outline holds the covered pixels and nothing else."""
     overpass, grid = pass_of(94), around(10)
-    there = covered(overpass, grid, *CENTRE)
+    there = swath_coverage(overpass, grid, *CENTRE)
     assert there is not None
     assert 0.3 < there.pixels.mean() < 0.9
     turn = Transformer.from_crs("EPSG:32631", LONLAT, always_xy=True)
@@ -53,14 +53,14 @@ def test_the_edge_of_the_next_orbit_runs_through_the_area():
 
 
 def test_what_lies_beyond_the_edge_is_not_covered():
-    assert covered(pass_of(94), around(4, off=15_000), *CENTRE) is None
+    assert swath_coverage(pass_of(94), around(4, off=15_000), *CENTRE) is None
 
 
 def test_windows_of_an_area_fit_together():
     overpass, whole = pass_of(94), around(10)
-    there = covered(overpass, whole, *CENTRE)
+    there = swath_coverage(overpass, whole, *CENTRE)
     part = Grid.of("EPSG:32631", whole.transform * Affine.translation(200, 100), (300, 250))
-    own = covered(replace(overpass, day=overpass.day + 10), part, *CENTRE)
+    own = swath_coverage(replace(overpass, day=overpass.day + 10), part, *CENTRE)
     assert there is not None
     assert own is not None
     np.testing.assert_array_equal(own.pixels, there.pixels[100:400, 200:450])

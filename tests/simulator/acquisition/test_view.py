@@ -63,8 +63,8 @@ def grid_of(size: int, pixels: int, off: float = 1200) -> Grid:
 
 def seen(size: int, grid: Grid, overpass=PASS, climate: SkyClimate = CLEAR):
     own = ground()
-    camera = Camera.over(own.cells, overpass.sensor, size, grid)
-    return views(own, [camera], Surroundings.over(own.cells, grid), climate, 0, overpass)[0]
+    camera = Camera.over(own.pixels, overpass.sensor, size, grid)
+    return views(own, [camera], Surroundings.over(own.pixels, grid), climate, 0, overpass)[0]
 
 
 def test_fields_lie_where_they_are():
@@ -79,15 +79,15 @@ def test_fields_lie_where_they_are():
 def test_an_edge_moves_by_a_part_of_a_pixel_between_scenes():
     """Sentinel-2's scenes lie within 0.3 pixels of each other in most cases (ESA, MSI performance reports)."""
     grid, own = grid_of(10, 60), ground()
-    camera, around = Camera.over(own.cells, "sentinel-2", 10, grid), Surroundings.over(own.cells, grid)
-    places = []
+    camera, around = Camera.over(own.pixels, "sentinel-2", 10, grid), Surroundings.over(own.pixels, grid)
+    positions = []
     for track in range(24):
         (view,) = views(own, [camera], around, CLEAR, 0, replace(PASS, track=track))
         line = view.reflectance[3][:25].mean(0)
         share = (line - line[:20].mean()) / (line[40:].mean() - line[:20].mean())
-        places.append(-10 * share.sum())
-    assert 1.2 < np.std(places) < 4
-    assert np.ptp(places) < 15
+        positions.append(-10 * share.sum())
+    assert 1.2 < np.std(positions) < 4
+    assert np.ptp(positions) < 15
 
 
 def test_a_dark_lake_gets_light_from_its_shore():

@@ -32,7 +32,7 @@ def test_curves_stand_at_rising_wavelengths_and_cover_the_solar_range(section: s
     assert name not in SHARES or values.max() < 1
 
 
-def test_a_curve_is_interpolated_between_its_wavelengths_and_held_beyond_them() -> None:
+def test_a_curve_is_interpolated_and_constant_beyond_its_ends() -> None:
     first, second = TABLE["soil"]["dry"][:2]
     at = spectrum("soil", "dry", [300.0, 400.0, 425.0, 450.0])
     assert at == pytest.approx([first, first, (first + second) / 2, second])

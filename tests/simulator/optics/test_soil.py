@@ -27,7 +27,7 @@ def test_moisture_darkens_soil_and_straw_at_every_wavelength(moisture: float, mo
     assert (ground(moisture + more, residue=residue) < ground(moisture, residue=residue)).all()
 
 
-def test_wet_soil_is_half_as_bright_in_the_visible_and_darker_still_where_water_absorbs() -> None:
+def test_wet_soil_is_half_as_bright_and_darker_where_water_absorbs() -> None:
     """Lobell and Asner 2002: saturation about halves visible reflectance; 2200 nm falls most."""
     kept = ground(1) / ground(0)
     assert 0.4 < kept[2] < 0.65
@@ -38,7 +38,7 @@ def test_the_first_moisture_darkens_more_than_the_last() -> None:
     assert (ground(0) - ground(0.3) > ground(0.7) - ground(1)).all()
 
 
-def test_straw_shows_the_absorption_of_cellulose_at_2100_nm_and_soil_does_not() -> None:
+def test_straw_and_not_soil_absorbs_at_2100_nm_like_cellulose() -> None:
     """Cellulose absorption index (Daughtry 2001): 0.5 (R2000 + R2200) - R2100 in percent, positive for straw."""
     soil = SoilOptics.at([2000.0, 2100.0, 2200.0])
     none, one = np.zeros(1, np.float32), np.ones(1, np.float32)
@@ -65,7 +65,7 @@ def test_soil_shows_most_shadow_against_a_low_sun() -> None:
     assert shade(89, 60, 180) == pytest.approx(0.6)
 
 
-def test_shadows_that_are_all_hidden_by_the_blocks_that_throw_them_leave_the_lit_sides() -> None:
+def test_no_shadows_are_visible_in_the_direction_of_the_sun() -> None:
     """Roujean et al. 1992: with the sun in the back no shadow shows; f1 = tan^2 / 2 - 2 tan / pi by hand."""
     slope = np.tan(np.radians(40))
     expected = (1 + 0.15 * (slope**2 / 2 - 2 * slope / np.pi)) / (1 - 0.15 * 2 / np.pi)

@@ -12,7 +12,7 @@ from agrifm.simulator.season.management import CYCLES
 
 def test_the_cycle_that_the_label_means_must_exist():
     kind = CropType(name="double", cycles=(Cycle(plant="maize", sowing=100),), main=1)
-    with pytest.raises(ValidationError, match=r"main = 1 of the type 'double', which has 1 cycles"):
+    with pytest.raises(ValidationError, match="main = 1"):
         Crop(name="Maize", types=(kind,))
 
 

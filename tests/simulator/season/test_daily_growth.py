@@ -96,7 +96,7 @@ def test_a_flooded_field_is_flooded_until_its_crop_ripens_and_never_dry():
     flooding = crops["maize"].types[0].cycles[0].model_copy(update={"flooded": True})
     kind = crops["maize"].types[0].model_copy(update={"cycles": (flooding,)})
     crops = {"maize": crops["maize"].model_copy(update={"types": (kind,)})}
-    shown = [(day, days.shown(), days.growing.copy()) for day, days in grown(crops, rain=0.0, warmth=24.0)]
+    shown = [(day, days.canopy(), days.growing.copy()) for day, days in grown(crops, rain=0.0, warmth=24.0)]
     under = [
         s["flood"][0] for day, s, _ in shown if day_number(date(2023, 5, 10)) < day < day_number(date(2023, 7, 10))
     ]
@@ -141,7 +141,7 @@ def test_some_crops_lodge_and_lose_yield():
         for day in range(first_day(YEAR), day_number(date(2023, 11, 30))):
             days.step(day, DayWeather(*[np.full(60, value) for value in (15.0, 8.0, 18.0, 4.0, 16.0)]))
             if chance == 0.0:
-                lodged |= days.shown()["lodged"] > 0
+                lodged |= days.canopy()["lodged"] > 0
         yields[chance] = days.yields
     assert lodged.all()
     np.testing.assert_allclose(yields[0.0], 0.8 * yields[1.0], rtol=1e-6)

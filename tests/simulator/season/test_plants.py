@@ -14,7 +14,7 @@ FLORA = read_flora()
 KINDS = [kind for name in REGIONS for crop in read_region(name).crops.values() for kind in crop.types]
 
 
-def test_every_plant_of_the_file_grows_somewhere_and_every_plant_that_grows_is_in_it():
+def test_the_file_has_exactly_the_plants_that_regions_grow():
     assert {cycle.plant for kind in KINDS for cycle in kind.cycles} == set(FLORA.plants)
     wild = [kind for cover in FLORA.wild.values() for kind in cover.types]
     assert {kind.sward for kind in [*KINDS, *wild]} | {"weeds"} == set(FLORA.swards)

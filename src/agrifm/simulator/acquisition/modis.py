@@ -1,7 +1,8 @@
-"""What MODIS sees: for each pixel of its sinusoidal grid the best of eight days, as MOD09A1 delivers it.
+"""MOD09A1 composites: for each pixel of the sinusoidal MODIS grid, the best of eight days.
 
-Terra passes every place once or twice a day, mostly far from the vertical. Each day is seen whole; of the eight, a
-pixel shows the one with the least cloud, then the steepest view. Pixels do not grow with the view angle here.
+Terra passes every point once or twice a day, mostly with a large view angle. Of the eight days, a pixel shows the one
+with the least cloud, shadow and cirrus and the smallest view angle. Real pixels grow with the view angle; here they do
+not.
 """
 
 from dataclasses import dataclass
@@ -28,37 +29,38 @@ MODIS_PIXEL = 463.312716527917
 MODIS_CORNER = (-20015109.354, 10007554.677)
 """Upper left corner of the global sinusoidal grid, metres."""
 MODIS_REACH = 480.0
-"""Metres of ground that must be known beyond the pixels' centres."""
+"""Metres of ground needed beyond the centres of the pixels."""
 SKY_STEP = 150.0
-"""Metres between the points at which the sky is drawn."""
+"""Metres between the points at which the sky is computed."""
 BANDS = SENSORS["modis"].bands
 RELATIVE_NOISE, ABSOLUTE_NOISE = 0.02, 0.003
-"""Deviation of a pixel's noise, which is also that of its true place and of the correction's coarse tables."""
+"""Standard deviation of a pixel's noise, which includes geolocation and the coarse tables of the correction."""
 MASK_ERROR = 0.12
-"""Deviation of the share of cloud that the mask sees in a pixel."""
+"""Standard deviation of the error of the masked cloud share of a pixel."""
 VIEW_ANGLE_WEIGHT = 0.3
-"""How much share of cloud a view from 65 degrees off the vertical is worth when days are chosen."""
+"""Cloud share that counts as much as a view zenith angle of 65 degrees when the best day is chosen."""
 
 
 @dataclass(frozen=True)
 class SinusoidalGrid:
-    """MODIS pixels whose centres lie in a window of the ground, and what each sees."""
+    """MODIS pixels with their centres in a window of the ground, and their footprints."""
 
     transform: Affine
     shape: tuple[int, int]
-    """Rows and columns of the smallest rectangle of pixels around them."""
-    place: NDArray[np.intp]
-    """(pixels,) row-major places in the rectangle; its other pixels are fill."""
+    """Rows and columns of the bounding rectangle of pixels."""
+    index: NDArray[np.intp]
+    """(pixels,) row-major indices in the rectangle; its other pixels are fill."""
     footprint: csr_matrix
     sky: csr_matrix
-    """(pixels, points of the lattice): what share of the pixel each point stands for."""
+    """(pixels, points of the lattice) weight of each point of the sky in each pixel."""
     lattice: Lattice
 
     @classmethod
-    def over(cls, cells: GroundPixels, window: Grid) -> "SinusoidalGrid":
-        """The pixels with their centres in a UTM window; the ground must reach `MODIS_REACH` beyond it."""
+    def over(cls, ground_pixels: GroundPixels, window: Grid) -> "SinusoidalGrid":
+        """The pixels with their centres in a UTM window; the ground must extend `MODIS_REACH` beyond it."""
         left, bottom, right, top = window.bounds
         to_sinusoidal = Transformer.from_crs(str(window.crs), SINUSOIDAL, always_xy=True)
+        # The window in sinusoidal coordinates: nine by nine points, because its edges are curved there.
         edge = np.linspace(0, 1, 9)
         x, y = np.meshgrid(left + edge * (right - left), bottom + edge * (top - bottom))
         x, y = to_sinusoidal.transform(x.ravel(), y.ravel())
@@ -75,7 +77,7 @@ class SinusoidalGrid:
         row, column, x, y = row[inside], column[inside], x[inside], y[inside]
         first_row, first_column = int(row.min()), int(column.min())
         shape = (int(np.ptp(row)) + 1, int(np.ptp(column)) + 1)
-        place = (row - first_row) * shape[1] + column - first_column
+        index = (row - first_row) * shape[1] + column - first_column
         transform = Affine(
             MODIS_PIXEL,
             0,
@@ -85,8 +87,8 @@ class SinusoidalGrid:
             MODIS_CORNER[1] - first_row * MODIS_PIXEL,
         )
         lattice = Lattice.around(_padded(window), SKY_STEP)
-        spread = footprint_matrix(cells, x, y, whiskbroom_spread(MODIS_PIXEL))
-        return cls(transform, shape, place, spread, _points_in(lattice, x, y), lattice)
+        spread = footprint_matrix(ground_pixels, x, y, whiskbroom_spread(MODIS_PIXEL))
+        return cls(transform, shape, index, spread, _sky_weights(lattice, x, y), lattice)
 
 
 @dataclass(frozen=True)
@@ -96,72 +98,76 @@ class ModisComposite:
     reflectance: Plane
     """(bands in the sensor's order, pixels)."""
     day: NDArray[np.int64]
-    """Day that was chosen, since 1970-01-01."""
+    """Chosen day, since 1970-01-01."""
     cloud: Plane
-    """Share of the pixel that the mask calls cloudy on that day."""
+    """Share of the pixel that is masked as cloudy on that day."""
     shadow: Plane
     cirrus: Plane
-    """Reflectance that thin cirrus adds."""
+    """Reflectance added by thin cirrus."""
     haze: Plane
-    """Reflectance that the correction of haze left in blue."""
+    """Residual haze reflectance in blue."""
     angles: NDArray[np.float32]
     """(3, pixels): zenith of the sun, of the view, and the azimuth between them, degrees."""
 
 
 def modis_composite(
-    ground: Ground, own: SinusoidalGrid, climate: SkyClimate, seed: int, first: int, overpass: list[Overpass]
+    ground: Ground, pixels: SinusoidalGrid, climate: SkyClimate, seed: int, first: int, overpasses: list[Overpass]
 ) -> ModisComposite:
-    """The composite of a period from its passes.
+    """The composite of a period from its overpasses.
 
     Args:
         first: first day of the period.
-        taken: passes of the period; of several on a day the steepest counts.
+        overpasses: of the period; of several on a day the one with the smallest view angle is used.
     """
-    steepest = {one.day: one for one in sorted(overpass, key=lambda one: -one.view_zenith)}
-    days = [steepest[day] for day in range(first, first + COMPOSITE_DAYS) if day in steepest]
-    skies = [sky_at(climate, seed, one, own.lattice.x[None], own.lattice.y[:, None]) for one in days]
-    column, row = own.place % own.shape[1], own.place // own.shape[1]
-    chance = [round(own.transform.f / MODIS_PIXEL) - row, round(own.transform.c / MODIS_PIXEL) + column]
+    of_day = {overpass.day: overpass for overpass in sorted(overpasses, key=lambda overpass: -overpass.view_zenith)}
+    days = [of_day[day] for day in range(first, first + COMPOSITE_DAYS) if day in of_day]
+    skies = [sky_at(climate, seed, overpass, pixels.lattice.x[None], pixels.lattice.y[:, None]) for overpass in days]
+    # Row and column in the global grid: a pixel has the same random numbers in every window.
+    column, row = pixels.index % pixels.shape[1], pixels.index // pixels.shape[1]
+    keys = [round(pixels.transform.f / MODIS_PIXEL) - row, round(pixels.transform.c / MODIS_PIXEL) + column]
 
-    def share(plane: Plane) -> Plane:
-        return np.asarray(own.sky @ plane.ravel())
+    def pixel_means(planes: list[Plane]) -> Plane:
+        return np.stack([np.asarray(pixels.sky @ plane.ravel()) for plane in planes])
 
-    error = MASK_ERROR * np.stack([normal(seed, "mask of MODIS", one.day, *chance) for one in days])
-    cloud = np.stack([share(np.clip(sky.cloud, 0, 1)) for sky in skies])
-    found = np.where(cloud > 0, np.clip(cloud + error, 0, 1), 0).astype(np.float32)
-    shadow = np.stack([share(np.clip(sky.shadow, 0, 1)) for sky in skies])
-    cirrus, haze = (np.stack([share(getattr(sky, name)) for sky in skies]) for name in ("cirrus", "haze"))
-    slant = np.array([one.view_zenith for one in days])[:, None] / 65
-    best = np.argmin(found + 0.5 * shadow + 5 * cirrus + VIEW_ANGLE_WEIGHT * slant + 0.01 * error, axis=0)
+    # Choose the day by masked cloud, shadow, cirrus and view angle; a little noise decides between equal days.
+    error = MASK_ERROR * np.stack([normal(seed, "mask of MODIS", overpass.day, *keys) for overpass in days])
+    cloud = pixel_means([np.clip(sky.cloud, 0, 1) for sky in skies])
+    cloud = np.where(cloud > 0, np.clip(cloud + error, 0, 1), 0).astype(np.float32)
+    shadow = pixel_means([np.clip(sky.shadow, 0, 1) for sky in skies])
+    cirrus, haze = (pixel_means([getattr(sky, name) for sky in skies]) for name in ("cirrus", "haze"))
+    slant = np.array([overpass.view_zenith for overpass in days])[:, None] / 65
+    best = np.argmin(cloud + 0.5 * shadow + 5 * cirrus + VIEW_ANGLE_WEIGHT * slant + 0.01 * error, axis=0)
 
-    reflectance = np.empty((len(BANDS), len(own.place)), np.float32)
-    for number, one in enumerate(days):
-        here = np.flatnonzero(best == number)
-        if here.size:
-            clear = own.footprint[here] @ ground.nodes(one.day, BANDS, one.geometry)
-            reflectance[:, here] = _under(skies[number], own.sky[here], clear.T)
-    noise = normal(seed, "noise of MODIS", first, np.arange(len(BANDS))[:, None], *chance).astype(np.float32)
+    # Reflectance is computed only for the pixels that show a day.
+    reflectance = np.empty((len(BANDS), len(pixels.index)), np.float32)
+    for number, overpass in enumerate(days):
+        shown = np.flatnonzero(best == number)
+        if shown.size:
+            clear = pixels.footprint[shown] @ ground.nodes(overpass.day, BANDS, overpass.geometry)
+            reflectance[:, shown] = _under(skies[number], pixels.sky[shown], clear.T)
+    noise = normal(seed, "noise of MODIS", first, np.arange(len(BANDS))[:, None], *keys).astype(np.float32)
     reflectance += noise * (np.float32(RELATIVE_NOISE) * reflectance + np.float32(ABSOLUTE_NOISE))
-    angles = np.array([[one.sun_zenith, one.view_zenith, one.relative_azimuth] for one in days], np.float32)
-    chosen = best[None]
-    cloud, shadow, cirrus, haze = (np.take_along_axis(all_, chosen, 0)[0] for all_ in (found, shadow, cirrus, haze))
-    return ModisComposite(
-        reflectance, np.array([one.day for one in days])[best], cloud, shadow, cirrus, haze, angles[best].T
-    )
+    angles = np.array([[day.sun_zenith, day.view_zenith, day.relative_azimuth] for day in days], np.float32)
+    cloud, shadow, cirrus, haze = (np.take_along_axis(a, best[None], 0)[0] for a in (cloud, shadow, cirrus, haze))
+    chosen = np.array([day.day for day in days])[best]
+    return ModisComposite(reflectance, chosen, cloud, shadow, cirrus, haze, angles[best].T)
 
 
 def _under(sky: Sky, points: csr_matrix, clear: Plane) -> Plane:
-    """Reflectance (bands, pixels) under a sky that differs within pixels; what it does is linear in the reflectance."""
+    """Reflectance (bands, pixels) under a sky that varies within pixels.
+
+    The effect of the sky is linear in the reflectance, so its mean over a pixel follows from black and white ground.
+    """
     shape = (len(BANDS), *sky.cloud.shape)
     wavelengths = [band.wavelength for band in BANDS]
-    added = observed_through(sky, np.zeros(shape, np.float32), wavelengths).reshape(len(BANDS), -1)
-    whole = observed_through(sky, np.ones(shape, np.float32), wavelengths).reshape(len(BANDS), -1)
-    added, whole = ((points @ planes.T).T for planes in (added, whole))
-    return np.asarray(added + (whole - added) * clear)
+    dark = observed_through(sky, np.zeros(shape, np.float32), wavelengths).reshape(len(BANDS), -1)
+    bright = observed_through(sky, np.ones(shape, np.float32), wavelengths).reshape(len(BANDS), -1)
+    dark, bright = ((points @ planes.T).T for planes in (dark, bright))
+    return np.asarray(dark + (bright - dark) * clear)
 
 
-def _points_in(lattice: Lattice, x: NDArray[np.float64], y: NDArray[np.float64]) -> csr_matrix:
-    """How much each point of the lattice counts for each pixel: the pixel's point spread, coarsely."""
+def _sky_weights(lattice: Lattice, x: NDArray[np.float64], y: NDArray[np.float64]) -> csr_matrix:
+    """Weight of each point of the lattice in each pixel: the pixel's point spread, coarsely sampled."""
     across = np.clip(1 - np.abs(lattice.x[None] - x[:, None]) / MODIS_PIXEL, 0, None)
     along = (np.abs(lattice.y[None] - y[:, None]) <= MODIS_PIXEL / 2).astype(np.float64)
     weights = (along[:, :, None] * across[:, None, :]).reshape(len(x), -1)

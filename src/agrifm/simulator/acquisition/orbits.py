@@ -1,9 +1,9 @@
-"""When satellites pass a place, what their swaths cover, and from where the sun and the sensor look at the ground.
+"""When satellites pass over a point, what their swaths cover, and the angles of the sun and the sensor.
 
 Sentinel-2, Landsat and Terra fly sun-synchronous orbits whose ground tracks repeat. A track is that of a circular
-orbit over a turning Earth (Capderou, 2014: Handbook of Satellite Orbits, chapters 5 and 8); its place and phase are
-set by scenes that were really taken, so the days, orbit numbers and swath edges of a simulated season are those of
-the calendar: edges are right to about 2 km, times to about a minute.
+orbit over a rotating Earth (Capderou, 2014: Handbook of Satellite Orbits, chapters 5 and 8); its position and phase
+are fitted to real scenes, so the days, orbit numbers and swath edges of a simulated season are those of the calendar:
+edges are right to about 2 km, times to about a minute.
 """
 
 from dataclasses import dataclass
@@ -24,18 +24,18 @@ from agrifm.validation import Frozen
 EARTH_RADIUS = 6371.0
 """Kilometres."""
 ECCENTRICITY = 0.00669438
-"""Squared, of the WGS 84 ellipsoid."""
+"""Squared eccentricity of the WGS 84 ellipsoid."""
 COMPOSITE_DAYS = 8
-"""Days of a MOD09A1 composite; the periods start anew on every 1 January."""
+"""Days of a MOD09A1 composite; the periods restart on every 1 January."""
 
 
 class Orbits(Frozen):
-    """What is taken of the region."""
+    """The season in which images of the region are acquired."""
 
     start: str = Field(pattern="^[0-1][0-9]-[0-3][0-9]$")
-    """First day of the region's season, month and day; in the year before where it lies after `end`."""
+    """First day of the season, month and day; in the previous year if it is later in the year than `end`."""
     end: str = Field(pattern="^[0-1][0-9]-[0-3][0-9]$")
-    """Last day of the region's season, month and day."""
+    """Last day of the season, month and day."""
 
     def season(self, year: int) -> Season:
         """The season that ends in a year."""
@@ -46,72 +46,76 @@ class Orbits(Frozen):
 
 @dataclass(frozen=True)
 class Orbit:
-    """A sun-synchronous orbit that repeats, and the satellites that fly it."""
+    """A sun-synchronous orbit with a repeat cycle, and its satellites."""
 
     inclination: float
     """Degrees."""
     altitude: float
     """Kilometres."""
     half_swath: float
-    """Kilometres from the ground track to the edge of what is seen."""
+    """Kilometres from the ground track to the edge of the swath."""
     revolutions: int
-    """Tracks of a cycle."""
+    """Revolutions, and so ground tracks, of a cycle."""
     days: int
     """Days of a cycle."""
     step: int
-    """By how much the number of the track grows from one revolution to the next."""
+    """Increase of the track's number from one revolution to the next."""
     longitude: float
-    """Where track 1 crosses the equator southwards, degrees."""
+    """Longitude at which track 1 crosses the equator southwards, degrees."""
     hour: float
-    """Mean local solar time at which tracks cross the equator southwards, hours."""
+    """Mean local solar time of the southward equator crossings, hours."""
     satellites: dict[str, date]
     """Name -> a day on which it flies track 1 (the solar day at the equator)."""
 
     def longitude_of(self, track: int) -> float:
-        """Where a track crosses the equator southwards, degrees."""
+        """Longitude at which a track crosses the equator southwards, degrees."""
         return self.longitude - self._revolutions_to(track) * 360 * self.days / self.revolutions
 
     def phase(self, track: int) -> float:
-        """Days from track 1 to a track."""
+        """Days between track 1 and a track."""
         return self._revolutions_to(track) * self.days / self.revolutions
 
     def _revolutions_to(self, track: int) -> int:
+        # Track numbers grow by `step` with each revolution; its modular inverse counts the revolutions.
         return (track - 1) * pow(self.step, -1, self.revolutions) % self.revolutions
 
     def ground_track(self, track: int, angle: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Latitude and longitude in radians, at angles (radians) flown since the equator was crossed southwards."""
+        """Latitude and longitude in radians, by the angle (radians) flown since the southward equator crossing."""
         tilt = np.radians(self.inclination)
+        # Geocentric to geodetic latitude; the Earth rotates under the orbit while the satellite flies.
         latitude = np.arctan(np.tan(np.arcsin(-np.sin(tilt) * np.sin(angle))) / (1 - ECCENTRICITY))
         turned = angle * self.days / self.revolutions
         ahead = np.arctan2(np.cos(tilt) * np.sin(angle), np.cos(angle))
         return latitude, np.radians(self.longitude_of(track)) + ahead - turned
 
     def tracks_near(self, lon: float, lat: float, reach: float) -> list[int]:
-        """Numbers of the tracks whose swath comes within `reach` kilometres of a place, on their way south."""
+        """Numbers of the southward tracks whose swath comes within `reach` kilometres of a point."""
         numbers = range(1, self.revolutions + 1)
         crossing = self._angle_at(lat)
         places = np.array([self.ground_track(number, np.array(crossing))[1] for number in numbers])
         away = np.abs((places - np.radians(lon) + np.pi) % (2 * np.pi) - np.pi) * np.cos(np.radians(lat))
+        # A cheap test by longitude first, then the exact distance.
         near = np.flatnonzero(away * EARTH_RADIUS < 1.2 * (self.half_swath + reach) + 50)
         return [
             int(index) + 1 for index in near if abs(self.across(int(index) + 1, lon, lat)[0]) < self.half_swath + reach
         ]
 
     def across(self, track: int, lon: float, lat: float) -> tuple[float, float]:
-        """Kilometres from a track to a place, east positive, and the angle flown when it passes the place."""
+        """Kilometres from a track to a point, east positive, and the angle flown when the satellite passes it."""
         middle, width = self._angle_at(lat), 0.3
-        where, distance = np.array([middle]), np.array([0.0])
+        angles, distance = np.array([middle]), np.array([0.0])
+        # Search for the nearest point of the track, three times, each time around the last one and 80 times finer.
         for _ in range(3):
-            where = middle + np.linspace(-width, width, 241)
-            latitude, longitude = self.ground_track(track, where)
+            angles = middle + np.linspace(-width, width, 241)
+            latitude, longitude = self.ground_track(track, angles)
             distance = _distance(latitude, longitude, np.radians(lat), np.radians(lon))
-            middle, width = float(where[np.argmin(distance)]), width / 80
+            middle, width = float(angles[np.argmin(distance)]), width / 80
         best = int(np.argmin(distance))
         east = np.sin(np.radians(lon) - longitude[best]) >= 0
         return float(distance[best]) * (1 if east else -1), middle
 
     def view_zenith(self, across: float) -> float:
-        """Angle between the way to the sensor and the vertical, degrees, at so many kilometres from the track."""
+        """View zenith angle in degrees, by the distance from the track in kilometres."""
         arc = abs(across) / EARTH_RADIUS
         nadir = np.arctan2(np.sin(arc), 1 + self.altitude / EARTH_RADIUS - np.cos(arc))
         return float(np.degrees(nadir + arc))
@@ -121,7 +125,7 @@ class Orbit:
         return float(np.arcsin(np.clip(-np.sin(central) / np.sin(np.radians(self.inclination)), -1, 1)))
 
 
-# Sentinel-2: the swath's edges in the outlines of S2A R123 28QCH 2020-07-14 and R049 37MCQ 2022-08-08 give longitude,
+# Sentinel-2: the swath edges in the outlines of S2A R123 28QCH 2020-07-14 and R049 37MCQ 2022-08-08 give longitude,
 # half swath and, with the time of the former, the hour; days from S2A R051 31TDH 2018-01-01, S2B R051 31TCJ 2018-04-06.
 # Landsat: WRS-2 (path 1 crosses at 64.60 W, row 60; USGS); hour and days from LC08 028030 2020-01-14 17:05:46 UTC and
 # LC09 198030 2026-07-08. Terra: WRS-2 with the phase of Landsat 7, eight days from Landsat 8's, at 10:30: recalled; its
@@ -144,32 +148,32 @@ ORBITS = {
     ),
     "modis": Orbit(*_WRS, 1165.0, 233, 16, 16, -64.6, 10.5, {"terra": date(2020, 1, 9)}),
 }
-"""Sensor -> its orbit. Satellites fly in any year, also before their launch and after their end."""
+"""Sensor -> its orbit. Satellites fly in every year, also before their launch and after their end."""
 
 
 @dataclass(frozen=True)
 class Overpass:
-    """One satellite passing one place."""
+    """One overpass of a satellite over a point."""
 
     sensor: str
     satellite: str
     track: int
     """Relative orbit of Sentinel-2, WRS-2 path of the others."""
     row: int
-    """WRS-2 row of the place, which Sentinel-2 does not use."""
+    """WRS-2 row of the point; not used for Sentinel-2."""
     moment: datetime
     """UTC, to the second."""
     day: int
     """Solar day, days since 1970-01-01."""
     across: float
-    """Kilometres from the ground track to the place, east positive."""
+    """Kilometres from the ground track to the point, east positive."""
     sun_zenith: float
-    """All angles in degrees."""
+    """Degrees, like all angles."""
     sun_azimuth: float
     """Clockwise from north."""
     view_zenith: float
     view_azimuth: float
-    """Direction in which the sensor is seen from the ground, clockwise from north."""
+    """Direction from the ground to the sensor, clockwise from north."""
 
     @property
     def geometry(self) -> ViewingGeometry:
@@ -178,29 +182,30 @@ class Overpass:
 
     @property
     def relative_azimuth(self) -> float:
-        """Angle between the sun's and the sensor's azimuths, 0 (sun behind the sensor) to 180."""
+        """Angle between the azimuths of the sun and the sensor, 0 (sun behind the sensor) to 180."""
         return abs((self.sun_azimuth - self.view_azimuth + 180) % 360 - 180)
 
 
 def overpasses(sensor: str, season: Season, lon: float, lat: float, reach: float = 0) -> list[Overpass]:
-    """Passes of a sensor's satellites over a place in a season, by time.
+    """Overpasses of a sensor's satellites over a point in a season, by time.
 
     Args:
-        reach: kilometres; passes whose swath comes so near are included.
+        reach: kilometres; overpasses whose swath comes within this distance are included.
     """
-    orbit, found = ORBITS[sensor], []
+    orbit, passed = ORBITS[sensor], []
     for track in orbit.tracks_near(lon, lat, reach):
         across, angle = orbit.across(track, lon, lat)
         later = angle / (2 * np.pi) * orbit.days / orbit.revolutions
         for satellite, first in orbit.satellites.items():
             start = day_number(first) + orbit.hour / 24 - orbit.longitude / 360 + orbit.phase(track) + later
+            # Whole cycles from the reference day to the season.
             skipped = np.floor((day_number(season.start) - 1 - start) / orbit.days)
             moments = np.arange(start + skipped * orbit.days, day_number(season.end) + 2, orbit.days)
             for moment in moments:
-                day = int(np.floor(moment + lon / 360))
+                day = int(np.floor(moment + lon / 360))  # solar day, not UTC
                 if day_date(day) in season:
-                    found.append(_pass(sensor, satellite, track, moment, day, across, angle, lon, lat))
-    return sorted(found, key=lambda one: one.moment)
+                    passed.append(_pass(sensor, satellite, track, moment, day, across, angle, lon, lat))
+    return sorted(passed, key=lambda overpass: overpass.moment)
 
 
 def _pass(
@@ -259,7 +264,8 @@ def sun_position(moment: datetime, lon: float, lat: float) -> tuple[float, float
 
 
 def composite_periods(season: Season) -> list[int]:
-    """First days (since 1970-01-01) of the 8-day periods that touch a season; the last of a year reaches beyond it."""
+    """First days (since 1970-01-01) of the 8-day periods that overlap a season."""
+    # The 46th period of a year extends into the next year.
     new_years = [day_number(date(year, 1, 1)) for year in range(season.start.year, season.end.year + 1)]
     firsts = [first + COMPOSITE_DAYS * number for first in new_years for number in range(46)]
     start, end = day_number(season.start), day_number(season.end)
@@ -278,27 +284,27 @@ def _distance(
 
 
 TRACK_STEP = 10_000.0
-"""Metres from a place at which the distance to the track is taken again; in between it is linear."""
+"""Metres between two points at which the distance to the track is computed; it is linear between them."""
 
 
 @dataclass(frozen=True)
 class SwathCoverage:
-    """What a swath covers of a grid."""
+    """The part of a grid that a swath covers."""
 
     pixels: NDArray[np.bool_]
     """(rows, columns)."""
     outline: Polygon
-    """Of the covered pixels, in longitude and latitude."""
+    """Outline of the covered pixels, in longitude and latitude."""
 
 
-def covered(overpass: Overpass, grid: Grid, x: float, y: float) -> SwathCoverage | None:
-    """What a pass covers of a grid, None where it covers nothing.
+def swath_coverage(overpass: Overpass, grid: Grid, x: float, y: float) -> SwathCoverage | None:
+    """The part of a grid that the swath of an overpass covers, or None.
 
     Args:
-        x, y: a place near by in the grid's CRS, from which the swath's edge is computed: the same for all windows of
-            an area, so that they fit together.
+        x, y: a nearby point in the grid's CRS, from which the swath's edge is computed: the same for all windows of an
+            area, so that their edges fit together.
     """
-    across, east, north = _plane(overpass.sensor, overpass.track, str(grid.crs), x, y)
+    across, east, north = _track_distance_plane(overpass.sensor, overpass.track, str(grid.crs), x, y)
     distance = across + east * (grid.x - x)[None] + north * (grid.y - y)[:, None]
     pixels = np.abs(distance) <= ORBITS[overpass.sensor].half_swath
     if pixels.all():
@@ -307,8 +313,8 @@ def covered(overpass: Overpass, grid: Grid, x: float, y: float) -> SwathCoverage
 
 
 @lru_cache(maxsize=64)
-def _plane(sensor: str, track: int, crs: str, x: float, y: float) -> tuple[float, float, float]:
-    """Kilometres from a track at a place, and how they grow with each metre east and north."""
+def _track_distance_plane(sensor: str, track: int, crs: str, x: float, y: float) -> tuple[float, float, float]:
+    """Distance from a track at a point in kilometres, and its increase with each metre east and north."""
     turn = Transformer.from_crs(crs, LONLAT, always_xy=True)
     places = [turn.transform(x + right, y + up) for right, up in ((0, 0), (TRACK_STEP, 0), (0, TRACK_STEP))]
     here, east, north = (ORBITS[sensor].across(track, lon, lat)[0] for lon, lat in places)
@@ -316,7 +322,7 @@ def _plane(sensor: str, track: int, crs: str, x: float, y: float) -> tuple[float
 
 
 def _outline(grid: Grid, pixels: NDArray[np.bool_]) -> Polygon:
-    """Outline in longitude and latitude of pixels between straight edges, which is convex."""
+    """Outline in longitude and latitude of pixels between straight edges: their convex hull."""
     rows = np.flatnonzero(pixels.any(axis=1))
     left, _, _, top = grid.bounds
     west = left + grid.resolution * pixels[rows].argmax(axis=1)

@@ -1,11 +1,11 @@
-"""The sky of a day, one for all sensors: clouds and their shadows, thin cirrus, and haze that the correction leaves.
+"""The sky of a day, the same for all sensors: clouds and their shadows, thin cirrus, and residual haze.
 
-Cloudiness is one smooth random number of place and day, normal with deviation 1: a part is common to the region, a
-part to a few hundred kilometres, both lasting for days, and a part is the clouds' own shapes. It is cloudy where the
-number exceeds the quantile that the month's cloud share asks for. So the share of clear passes at a place, whether
-neighbours share their clouds, and how long gaps last can be set and measured one by one.
+Cloudiness is a smooth random variable of point and day, normal with standard deviation 1. One part is common to the
+region and one to a few hundred kilometres, both persistent for days; the rest are the shapes of single clouds. A point
+is cloudy if its cloudiness exceeds the quantile of the month's cloud share. So the share of clear overpasses, the
+correlation between neighbours and the length of gaps can be set and measured independently.
 
-Everything is drawn by place and day: pieces of a large area fit together, and single places see the same sky.
+Everything depends on point and day only: granules of a large area fit together, and single points see the same sky.
 """
 
 from collections.abc import Sequence
@@ -25,78 +25,78 @@ Places = NDArray[np.float64]
 Plane = NDArray[np.float32]
 
 REGIONAL, SYNOPTIC = 0.15, 0.6
-"""Shares of the variance of cloudiness that the whole region has in common, and that `SYNOPTIC_SIZE` metres have.
+"""Shares of the variance of cloudiness that are common to the whole region, and to about `SYNOPTIC_SIZE` metres.
 
-In western France, north and south of the region's middle, missing dekads of 2022 and 2023 correlate by 0.21.
+Missing dekads of 2022 and 2023 north and south of the middle of western France have a correlation of 0.21.
 """
 SYNOPTIC_SIZE = 150e3
 SPELLS = ((10.0, 0.15), (1.6, 0.85))
-"""Spells of weather: days between the random values that splines join, and share of the lasting variance."""
+"""Spells of weather: days between the random values that splines join, and share of the persistent variance."""
 SHAPES = ((9000.0, 0.52), (3000.0, 0.25), (1100.0, 0.13), (400.0, 0.07), (150.0, 0.03))
-"""Sizes in metres of the clouds' own shapes, and share of their variance."""
+"""Sizes of clouds in metres, and the share of each in the variance of their shapes."""
 SOFTNESS = 0.3
-"""Rise of the shapes' number, in their deviations, from a cloud's edge to where it is opaque."""
+"""Rise of the shapes, in their standard deviations, from the edge of a cloud to its opaque part."""
 CLOUD_BASE, CLOUD_BASE_SPREAD = 1500.0, 0.45
-"""Median height above ground of the clouds that cast shadows, metres, and deviation of its logarithm between days."""
+"""Median height of the cloud base, metres above ground, and standard deviation of its logarithm between days."""
 CIRRUS_BRIGHTNESS = 0.018
-"""Reflectance that cirrus adds for each deviation beyond its edge."""
+"""Reflectance added by cirrus for each standard deviation beyond its edge."""
 AEROSOL_SPREAD = 0.5
-"""Deviation of the logarithm of the aerosols' optical depth between days."""
+"""Standard deviation of the logarithm of the aerosol optical depth between days."""
 CORRECTION_BIAS, CORRECTION_ERROR = 0.01, 0.045
-"""Reflectance at 490 nm for each optical depth that atmospheric correction leaves: its mean and deviation of scenes."""
+"""Residual reflectance at 490 nm for each unit of optical depth: mean, and standard deviation between scenes."""
 ANGSTROM = 1.4
-"""Exponent of the power law of aerosol scattering: of smoke, dust and city air together."""
-# Spectra relative to 490 nm: shapes of ice and water clouds as spectral libraries show them, recalled.
+"""Exponent of the power law of aerosol scattering, a mean over smoke, dust and urban air."""
+# Spectra relative to 490 nm: typical shapes for water and ice clouds in spectral libraries, recalled.
 SPECTRUM_AT = np.array([400.0, 865.0, 1240.0, 1610.0, 2200.0, 2400.0])
 CLOUD_SPECTRUM = np.array([1.0, 0.98, 0.90, 0.68, 0.42, 0.35])
 CIRRUS_SPECTRUM = np.array([1.0, 0.95, 0.85, 0.50, 0.40, 0.35])
 
 
 class SkyClimate(Frozen):
-    """The sky of the region."""
+    """Statistics of the sky of a region."""
 
     cloud: tuple[float, float, float, float, float, float, float, float, float, float, float, float]
-    """Share of the land under cloud in the forenoon, January to December."""
+    """Share of the land under cloud in the morning, January to December."""
     cirrus: float = Field(ge=0, le=1)
-    """Share of the land under thin cirrus where no other cloud is."""
+    """Share of the land without other clouds that is under thin cirrus."""
     aerosol: float = Field(gt=0, le=2)
     """Median optical depth of aerosols at 550 nm."""
     lost: float = Field(ge=0, le=1)
-    """Share of the scenes that were never taken or delivered."""
+    """Share of the scenes that were never acquired or delivered."""
 
 
 @dataclass(frozen=True)
 class Sky:
-    """What lies between a sensor and places on the ground; arrays of one shape, float32."""
+    """The atmosphere between a sensor and points on the ground; float32 arrays of the same shape."""
 
     cloud: Plane
-    """Opacity of clouds: 0 clear, 1 opaque; beyond 1 the thicker and brighter, below 0 the farther from a cloud."""
+    """Opacity of clouds: 0 clear, 1 opaque; larger = thicker and brighter, negative = distance from a cloud."""
     shadow: Plane
-    """Opacity of the clouds between the place and the sun, as `cloud`."""
+    """Opacity of the clouds between the point and the sun, like `cloud`."""
     cirrus: Plane
-    """Reflectance that thin cirrus adds at 490 nm, 0 or more."""
+    """Reflectance added by thin cirrus at 490 nm, 0 or more."""
     haze: Plane
-    """Reflectance at 490 nm that atmospheric correction left of the haze, or took too much."""
+    """Residual haze after atmospheric correction: reflectance at 490 nm, negative where too much was removed."""
 
 
 def cloudiness(seed: int, day: int, x: Places, y: Places) -> tuple[Plane, float]:
-    """The part of cloudiness that lasts, at places on a day, and its share of the variance.
+    """The persistent part of cloudiness at points on a day, and its share of the variance.
 
     Args:
         x, y: metres, arrays that broadcast.
 
     Returns:
-        Normal numbers of mean 0 whose variance is the share; large where it is cloudy. Rain may follow them.
+        Normal numbers with mean 0 whose variance is the share; large values are cloudy.
     """
-    lasting = np.zeros(np.broadcast_shapes(x.shape, y.shape), np.float32)
+    persistent = np.zeros(np.broadcast_shapes(x.shape, y.shape), np.float32)
     for days, share in SPELLS:
         for knot, weight in _knots(day, days):
             common = float(normal(seed, f"weather of {days} days", knot))
-            own = smooth_noise(seed, f"weather of {days} days, {knot}", x, y, SYNOPTIC_SIZE)
-            lasting += np.float32(np.sqrt(share) * weight) * (
-                np.float32(np.sqrt(REGIONAL) * common) + np.float32(np.sqrt(SYNOPTIC)) * own
+            synoptic = smooth_noise(seed, f"weather of {days} days, {knot}", x, y, SYNOPTIC_SIZE)
+            persistent += np.float32(np.sqrt(share) * weight) * (
+                np.float32(np.sqrt(REGIONAL) * common) + np.float32(np.sqrt(SYNOPTIC)) * synoptic
             )
-    return lasting, REGIONAL + SYNOPTIC
+    return persistent, REGIONAL + SYNOPTIC
 
 
 def cloud_share(climate: SkyClimate, day: int) -> float:
@@ -108,21 +108,26 @@ def cloud_share(climate: SkyClimate, day: int) -> float:
 
 
 def sky_at(climate: SkyClimate, seed: int, overpass: Overpass, x: Places, y: Places) -> Sky:
-    """The sky between a passing sensor and places.
+    """The sky between the sensor of an overpass and points on the ground.
 
     Args:
         x, y: metres in the region's UTM zone; arrays that broadcast to the shape of the result, such as `x[None]` and
-            `y[:, None]` of a grid, or the coordinates of single places.
+            `y[:, None]` of a grid, or the coordinates of single points.
     """
+    # A cloud's shadow is displaced away from the sun, the farther the higher the cloud and the lower the sun.
     base = CLOUD_BASE * np.exp(CLOUD_BASE_SPREAD * float(normal(seed, "cloud base", overpass.day)))
-    away = base * np.tan(np.radians(min(overpass.sun_zenith, 75.0)))
-    east, north = np.sin(np.radians(overpass.sun_azimuth)) * away, np.cos(np.radians(overpass.sun_azimuth)) * away
-    lasting, share = cloudiness(seed, overpass.day, x, y)  # at the clouds' shadows too, a hundredth of its size away
+    shadow_length = base * np.tan(np.radians(min(overpass.sun_zenith, 75.0)))
+    east, north = (
+        np.sin(np.radians(overpass.sun_azimuth)) * shadow_length,
+        np.cos(np.radians(overpass.sun_azimuth)) * shadow_length,
+    )
+    persistent, share = cloudiness(seed, overpass.day, x, y)  # the shadow is so near that it has the same value
+    # Threshold of cloudiness such that the month's share of points is cloudy.
     edge = np.float32(ndtri(1 - cloud_share(climate, overpass.day)))
-    lasting = (lasting - edge) / np.float32(np.sqrt(1 - share))
+    persistent = (persistent - edge) / np.float32(np.sqrt(1 - share))
     return Sky(
-        cloud=(lasting + _shapes(seed, overpass.day, x, y)) / np.float32(SOFTNESS),
-        shadow=(lasting + _shapes(seed, overpass.day, x + east, y + north)) / np.float32(SOFTNESS),
+        cloud=(persistent + _shapes(seed, overpass.day, x, y)) / np.float32(SOFTNESS),
+        shadow=(persistent + _shapes(seed, overpass.day, x + east, y + north)) / np.float32(SOFTNESS),
         cirrus=_cirrus(climate, seed, overpass.day, x, y),
         haze=_haze(climate, seed, overpass, x, y),
     )
@@ -134,32 +139,33 @@ def is_lost(climate: SkyClimate, seed: int, overpass: Overpass) -> bool:
 
 
 def observed_through(sky: Sky, reflectance: Plane, wavelengths: Sequence[float]) -> Plane:
-    """What a corrected image shows of the ground under a sky.
+    """Surface reflectance as an atmospherically corrected image shows it through a sky.
 
     Args:
-        reflectance: of the ground, (bands, ...) with the shape of the sky behind the bands.
+        reflectance: of the ground, (bands, ...) where the dots are the shape of the sky.
         wavelengths: of the bands, nanometres.
     """
-    seen = np.empty_like(reflectance)
+    observed = np.empty_like(reflectance)
+    # Clouds mix with the ground by their opacity; thicker clouds are brighter.
     clear = 1 - np.clip(sky.cloud, 0, 1)
     shade = np.clip(sky.shadow, 0, 1)
     bright = np.clip(0.34 + 0.06 * sky.cloud, 0.34, 0.85) * (1 - clear)
     overcast, shaded = bool((clear < 1).any()), bool((shade > 0).any())
     for band, wavelength in enumerate(wavelengths):
         plane = reflectance[band]
-        # Haze brightens what is dark and veils what is bright.
+        # Haze brightens dark ground and darkens bright ground.
         plane = plane + sky.haze * np.float32((wavelength / 490) ** -ANGSTROM) * (1 - 2 * plane)
         plane += sky.cirrus * np.float32(np.interp(wavelength, SPECTRUM_AT, CIRRUS_SPECTRUM))
-        if shaded:  # what light is left in a shadow comes from the sky, more of it in blue
+        if shaded:  # the light in a shadow is scattered by the sky, more of it in blue
             plane *= 1 - np.float32(0.75 - 0.3 * 490 / wavelength) * shade
         if overcast:
             plane = plane * clear + bright * np.float32(np.interp(wavelength, SPECTRUM_AT, CLOUD_SPECTRUM))
-        seen[band] = plane
-    return seen
+        observed[band] = plane
+    return observed
 
 
 def _shapes(seed: int, day: int, x: Places, y: Places) -> Plane:
-    """The clouds' own part of cloudiness, deviation 1."""
+    """The part of cloudiness due to single clouds, standard deviation 1."""
     shapes = np.zeros(np.broadcast_shapes(x.shape, y.shape), np.float32)
     for size, part in SHAPES:
         shapes += np.float32(np.sqrt(part)) * smooth_noise(seed, f"clouds of {size:g} m on {day}", x, y, size)
@@ -167,7 +173,7 @@ def _shapes(seed: int, day: int, x: Places, y: Places) -> Plane:
 
 
 def _cirrus(climate: SkyClimate, seed: int, day: int, x: Places, y: Places) -> Plane:
-    """Streaks: longer along one direction of the day than across it."""
+    """Cirrus streaks: stretched along one direction, which changes from day to day."""
     turn = 2 * np.pi * float(uniform(seed, "direction of cirrus", day))
     along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
     streaks = smooth_noise(seed, f"cirrus on {day}", along / 4, across, 3000.0)
@@ -178,16 +184,18 @@ def _cirrus(climate: SkyClimate, seed: int, day: int, x: Places, y: Places) -> P
 
 
 def _haze(climate: SkyClimate, seed: int, overpass: Overpass, x: Places, y: Places) -> Plane:
-    depth = climate.aerosol * np.exp(AEROSOL_SPREAD * float(normal(seed, "aerosol", overpass.day)))
+    optical_depth = climate.aerosol * np.exp(AEROSOL_SPREAD * float(normal(seed, "aerosol", overpass.day)))
     left = CORRECTION_BIAS + CORRECTION_ERROR * float(
         normal(seed, f"haze {overpass.satellite}", overpass.day, overpass.track)
     )
     plumes = smooth_noise(seed, f"haze on {overpass.day}", x, y, 4000.0)
-    return np.asarray(np.float32(depth) * (np.float32(left) + np.float32(0.4 * CORRECTION_ERROR) * plumes), np.float32)
+    return np.asarray(
+        np.float32(optical_depth) * (np.float32(left) + np.float32(0.4 * CORRECTION_ERROR) * plumes), np.float32
+    )
 
 
 def _knots(day: int, days: float) -> list[tuple[int, float]]:
-    """Numbers and weights of the four random values around a day; squared weights sum to 1."""
+    """Indices and weights of the four random values around a day; the squared weights sum to 1."""
     first = int(np.floor(day / days))
     part = day / days - first
     rest = 1 - part

@@ -1,7 +1,8 @@
-"""How landscape cells are divided into parcels: cut again and again, by tracks first, then by the parcels' borders.
+"""Divide landscape cells into parcels by repeated cuts, first by tracks, then by borders; assign crops to parcels.
 
-The areas of a cell's parcels are drawn before it is cut, and every cut shares out those that are left; so areas are
-distributed as the region says, whatever the cell's outline. All cells are cut at once, level by level.
+The areas of a cell's parcels are drawn before it is cut, and every cut divides the remaining parcels between both
+parts. So the areas have the distribution of the region for every outline of a cell. All cells are cut together, level
+by level.
 """
 
 from collections.abc import Mapping
@@ -25,34 +26,34 @@ from agrifm.simulator.land.landscape import (
 )
 
 AREA_LOSS_FACTOR = 1.1
-"""Parcels are drawn so much larger than the region says, because borders, forests and villages take a part of them."""
+"""Factor on the drawn areas of parcels, because borders, forests and villages cover a part of them."""
 AREA_RANGE_FACTOR = 1.2
-"""Room at both ends of the range of areas for what filling a cell and cutting it change."""
+"""Narrows the range of drawn areas at both ends, because filling a cell and cutting it change areas."""
 Keys = tuple[Indices, Indices, Indices]
-"""Row and column of a block's cell, and its number."""
+"""Row and column of a block's cell, and the block's number."""
 SIZE_GROUPING = 1.0
-"""How loosely parcels of like size lie together: 0 = sorted by size within a cell, large = at random."""
+"""How loosely parcels of similar size are grouped: 0 = sorted by size within a cell, large = random order."""
 ELONGATION_SPREAD = 0.3
 """Standard deviation of the logarithm of the parcels' elongation."""
 TILT = 0.05
-"""Standard deviation of the angle between a cut and the piece's sides, radians."""
+"""Standard deviation of the angle between a cut and the sides of the block, radians."""
 SWING = 0.7
-"""How far borders swing out, in units of the bend of roads."""
+"""Sideways deviation of borders, in units of the bend of roads."""
 CUT_POSITIONS = np.array([-4, -0.5, -1 / 6, 1 / 6, 0.5, 4])
-"""Where the points of a cut lie, in widths of the piece that is cut."""
+"""Positions of the points of a cut, in widths of the block."""
 MIN_CUT_AREA = 100.0
-"""Square metres; what is smaller is cut no further."""
+"""Square metres: smaller blocks are not cut."""
 
 
 @dataclass(frozen=True)
 class Parcels:
-    """Parcels; arrays (pieces,)."""
+    """Parcels of landscape cells; arrays (parcels,)."""
 
     outline: Shapes
     cell: Indices
-    """Place of the piece's cell in the network."""
+    """Index of the parcel's cell in the network."""
     number: Indices
-    """Tells the pieces of a cell apart, wherever the window lies: 1 is the cell, 2n and 2n + 1 are the parts of n."""
+    """Number of the parcel in its cell, the same in every window: 1 is the cell, 2n and 2n + 1 are the parts of n."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class BorderStrips:
 
 @dataclass(frozen=True)
 class _Blocks:
-    """What is still to be cut, each with the parcels that it holds: `first` to `last`, not included."""
+    """Blocks that are still to be cut, each with its range of parcels from `first` to before `last`."""
 
     outline: Shapes
     cell: Indices
@@ -81,13 +82,14 @@ class _Blocks:
 
 @dataclass(frozen=True)
 class _Cuts:
-    """Where blocks are cut; arrays (blocks,) and (blocks, 2)."""
+    """Lines along which blocks are cut; arrays (blocks,) and (blocks, 2)."""
 
     direction: Numbers
     """Unit vector across the cut."""
     line: Numbers
-    """(blocks, points, 2), reaching far beyond the block."""
+    """(blocks, points, 2); extends far beyond the block."""
     far: Numbers
+    """Distance beyond the block, metres."""
     gap: Numbers
     """Metres between the two parts."""
     strip: Numbers
@@ -96,9 +98,9 @@ class _Cuts:
 
 
 def divide_into_parcels(landscape: Landscape, seed: int, network: RoadNetwork) -> tuple[Parcels, BorderStrips]:
-    """The parcels of all cells of a network, and the hedges and tracks between them."""
+    """Divide all cells of a network into parcels, with hedges and tracks between them."""
     areas, counts = _areas(landscape, seed, network)
-    # Sums run within a cell, so that they do not depend on the other cells of the window.
+    # Cumulative sums within each cell, so that they do not depend on the other cells of the window.
     sums = np.pad(np.cumsum(areas, axis=1), ((0, 0), (1, 0)))
     cells = np.arange(len(counts))
     blocks = _Blocks(network.interior, cells, np.ones_like(cells), np.zeros_like(cells), counts)
@@ -118,13 +120,13 @@ def divide_into_parcels(landscape: Landscape, seed: int, network: RoadNetwork) -
 
 
 def _areas(landscape: Landscape, seed: int, network: RoadNetwork) -> tuple[Numbers, Indices]:
-    """Areas of each cell's parcels in square metres, (cells, most parcels), like sizes together; their number."""
+    """Areas of each cell's parcels in square metres, (cells, parcels), grouped by size, and their number."""
     land = shapely.area(network.interior)
     most = int(land.max() / (landscape.parcel_median * 1e4) * 1.5) + 20
     keys = network.row[:, None], network.col[:, None], np.arange(most)[None]
     areas = 1e4 * parcel_areas(landscape, uniform(seed, "area of parcels", *keys))
     sums = np.cumsum(areas, axis=1)
-    # As many parcels as come nearest to the land that there is.
+    # The number of parcels whose total area is nearest to the area of the cell; then scale them to fill it.
     counts = 1 + (sums[:, :-1] + areas[:, 1:] / 2 < land[:, None]).sum(axis=1)
     held = np.arange(most)[None] < counts[:, None]
     areas *= (land / np.take_along_axis(sums, counts[:, None] - 1, axis=1)[:, 0])[:, None]
@@ -134,12 +136,13 @@ def _areas(landscape: Landscape, seed: int, network: RoadNetwork) -> tuple[Numbe
 
 
 def parcel_areas(landscape: Landscape, chance: Numbers) -> Numbers:
-    """Areas in hectares whose share of smaller parcels is `chance`: log-normal, cut off at both ends.
+    """Quantiles of the areas of parcels in hectares: a log-normal distribution, truncated at both ends.
 
-    The median of what is left after cutting off is `AREA_LOSS_FACTOR` times the region's.
+    The median after truncation is `AREA_LOSS_FACTOR` times the region's median.
     """
     least, most = np.log([landscape.parcel_least * AREA_RANGE_FACTOR, landscape.parcel_most / AREA_RANGE_FACTOR])
     middle = mean = np.log(AREA_LOSS_FACTOR * landscape.parcel_median)
+    # Iterate the mean of the underlying normal distribution until the truncated one has the median.
     for _ in range(50):
         low, high = ndtr((least - mean) / landscape.parcel_spread), ndtr((most - mean) / landscape.parcel_spread)
         mean = middle - landscape.parcel_spread * ndtri((low + high) / 2)
@@ -149,7 +152,7 @@ def parcel_areas(landscape: Landscape, chance: Numbers) -> Numbers:
 def _cut(
     landscape: Landscape, seed: int, network: RoadNetwork, blocks: _Blocks, sums: Numbers
 ) -> tuple[_Blocks, BorderStrips]:
-    """Both parts of every block, and the strips between them."""
+    """Cut every block; return both parts of each, and the strips between them."""
     keys = network.row[blocks.cell], network.col[blocks.cell], blocks.number
     count = blocks.last - blocks.first
     part = np.rint(count * (0.38 + 0.24 * uniform(seed, "parcels before the cut", *keys))).astype(np.int64)
@@ -192,26 +195,28 @@ def _cuts(
     middle: Indices,
     held: Numbers,
 ) -> _Cuts:
-    """Where each block is cut so that `share` of its area lies before the cut, and what stands there."""
+    """Lines that divide blocks so that `share` of the area is before the line, with the borders along them."""
     corners = shapely.get_coordinates(shapely.oriented_envelope(blocks.outline)).reshape(-1, 5, 2)
     sides = np.diff(corners[:, :3], axis=1)
     lengths = np.hypot(sides[..., 0], sides[..., 1])
     elongation = np.log(landscape.elongation) + ELONGATION_SPREAD * normal(seed, "elongation", *keys)
     before, after = middle - blocks.first, blocks.last - middle
 
-    def badness(side: int) -> Numbers:
+    def penalty(side: int) -> Numbers:
         along, over = lengths[:, side], lengths[:, 1 - side]
-        return _badness(along * share, over, before, elongation) + _badness(
+        return _shape_penalty(along * share, over, before, elongation) + _shape_penalty(
             along * (1 - share), over, after, elongation
         )
 
-    side, every = np.where(badness(0) <= badness(1), 0, 1), np.arange(len(lengths))
+    # Cut across the side of the bounding rectangle that gives the better shaped parts.
+    side, every = np.where(penalty(0) <= penalty(1), 0, 1), np.arange(len(lengths))
     width = lengths[every, 1 - side]
     direction = sides[every, side] / lengths[every, side][:, None]
     sideways = np.stack([-direction[:, 1], direction[:, 0]], axis=1)
     centre = (corners[:, 0] + corners[:, 2]) / 2
     place = centre + direction * _distance(blocks.outline, centre, direction, lengths[every, side], share)[:, None]
 
+    # The border is tilted a little and bent.
     tilt = TILT * np.clip(normal(seed, "tilt", *keys), -2, 2)
     swing = (
         SWING * landscape.bend * np.clip(normal(seed, "swing", *(key[:, None] for key in keys), np.arange(2)), -2, 2)
@@ -227,11 +232,11 @@ def _cuts(
 
 
 def _border(landscape: Landscape, seed: int, keys: Keys, held: Numbers) -> tuple[Numbers, Numbers, NDArray[np.bool_]]:
-    """Gap between both parts of a block of `held` square metres, width of what stands there, whether it is a track."""
+    """Gap between the parts of a block of `held` square metres, width of its hedge or track, and if it is a track."""
     row, col, _ = keys
     track = held > landscape.track_block * 1e4
     chance, size = uniform(seed, "border", *keys), uniform(seed, "width of the border", *keys)
-    # Hedges are common in one place and rare in another.
+    # Hedges are frequent in some cells and rare in others.
     density = smooth_noise(seed, "hedges", col.astype(np.float64), row.astype(np.float64), 4)
     hedge = ~track & (chance < landscape.hedges * np.exp(0.6 * density))
     margin = ~track & ~hedge & (chance > 1 - landscape.margins)
@@ -242,18 +247,18 @@ def _border(landscape: Landscape, seed: int, keys: Keys, held: Numbers) -> tuple
     return strip + beside, strip, track
 
 
-def _badness(along: Numbers, over: Numbers, parcels: Indices, elongation: Numbers) -> Numbers:
-    """How far a part is from holding its parcels well: few of them side by side, many in a compact block."""
+def _shape_penalty(along: Numbers, over: Numbers, parcels: Indices, elongation: Numbers) -> Numbers:
+    """Penalty for the shape of a part: few parcels should fit side by side, many should form a compact block."""
     ratio, strips = np.log(along / over), np.log(parcels)
     few = np.minimum(np.abs(strips - ratio - elongation), np.abs(strips + ratio - elongation))
     return np.asarray(np.where(parcels <= 4, few, np.abs(ratio)))
 
 
 def _distance(outline: Shapes, centre: Numbers, direction: Numbers, length: Numbers, share: Numbers) -> Numbers:
-    """How far from its centre, along its direction, each outline must be cut for a share of its area to lie before it.
+    """Distance of the cut from the centre along the direction, so that a share of the outline's area is before it.
 
     The area before u = t is the integral of min(u, t) dv around the outline (Green's theorem), u along the direction
-    and v across it. It grows with t; 16 halvings find t to length / 65 536.
+    and v across it. It increases with t; 16 bisections find t to length / 65 536.
     """
     points, owner = shapely.get_coordinates(outline, return_index=True)
     from_centre = points - centre[owner]
@@ -282,19 +287,20 @@ def _distance(outline: Shapes, centre: Numbers, direction: Numbers, length: Numb
 def assign_crops(
     shares: Mapping[str, float], seed: int, network: RoadNetwork, parcels: Parcels, areas: Numbers
 ) -> NDArray[np.str_]:
-    """The crop of each piece, (pieces,); pieces with an area of 0 take no part.
+    """Assign a crop to each parcel, (parcels,); parcels with an area of 0 do not count.
 
-    The pieces of a cell lie around a circle in random order, each with its area; the crops have their shares of the
-    circle, and a piece takes the crop at its middle. So every cell grows the crops by their shares of area, as nearly
-    as its pieces allow; cells begin at places so spread (Roberts' R2 sequence) that neighbours make up for each other.
+    The parcels of a cell are arranged around a circle in random order, each with its area; the crops divide the circle
+    by their shares, and a parcel gets the crop at its middle. So every cell has the crops by their shares of area, as
+    closely as its parcels allow. The starting points of cells follow Roberts' R2 sequence, so that the errors of
+    neighbouring cells cancel.
     """
     order = uniform(seed, "order of crops", network.row[parcels.cell], network.col[parcels.cell], parcels.number)
     begin = (0.7548776662 * network.row + 0.5698402910 * network.col + uniform(seed, "first crop")) % 1
-    place = np.zeros(len(areas))
+    position = np.zeros(len(areas))
     for cell in range(len(network.row)):
-        own = np.flatnonzero(parcels.cell == cell)
-        own = own[np.argsort(order[own])]
-        sums = np.cumsum(areas[own])
-        place[own] = (begin[cell] + (sums - areas[own] / 2) / max(sums[-1], 1.0)) % 1
+        members = np.flatnonzero(parcels.cell == cell)
+        members = members[np.argsort(order[members])]
+        sums = np.cumsum(areas[members])
+        position[members] = (begin[cell] + (sums - areas[members] / 2) / max(sums[-1], 1.0)) % 1
     ends = np.cumsum(list(shares.values()))
-    return np.array(list(shares))[np.searchsorted(ends / ends[-1], place, side="right")]
+    return np.array(list(shares))[np.searchsorted(ends / ends[-1], position, side="right")]

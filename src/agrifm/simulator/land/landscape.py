@@ -1,8 +1,8 @@
-"""The lattice that divides the land into landscape cells, and the roads, tracks and rivers along its edges.
+"""Parameters of a region's land, and the lattice of landscape cells with roads, tracks and rivers along its edges.
 
-The lattice covers the whole plane, and any window of it is drawn without its surroundings. Corners lie off their
-regular places, and the lattice as a whole is turned and winds, so that no two cells are alike. An edge belongs to the
-cell that begins with it; edges 'across' run along a row of cells, edges 'up' along a column.
+The lattice covers the whole plane, and any window of it can be drawn without its surroundings. Corners are displaced
+from a regular lattice, which is rotated and winds, so that no two cells are alike. An edge belongs to the cell that
+begins with it; edges 'across' run along a row of cells, edges 'up' along a column.
 """
 
 from dataclasses import dataclass
@@ -18,56 +18,56 @@ from agrifm.validation import Frozen
 
 
 class Landscape(Frozen):
-    """The look of the land; a landscape cell is the land between four roads."""
+    """Parameters of the land; a landscape cell is the land between four roads."""
 
     cell: float = Field(ge=500, le=5000)
     """Side of a landscape cell, metres."""
     irregularity: float = Field(ge=0, le=1)
-    """0 = cells are squares, 1 = their corners lie up to a quarter of a side off, and rows of cells wind."""
+    """0 = cells are squares, 1 = their corners are displaced by up to a quarter of a side, and rows of cells wind."""
     bend: float = Field(ge=0, le=0.1)
-    """How far roads and borders swing out, as a share of their length."""
+    """Sideways deviation of roads and borders, as a share of their length."""
     paved: float = Field(ge=0, le=1)
     """Share of the cells' edges that are paved roads; most others are tracks."""
     parcel_median: float = Field(gt=0)
     """Median area of the parcels, hectares."""
     parcel_spread: float = Field(gt=0, le=1.5)
-    """Standard deviation of the logarithm of their areas."""
+    """Standard deviation of the logarithm of the parcels' areas."""
     parcel_least: float = Field(gt=0)
     """Area of the smallest parcels, hectares."""
     parcel_most: float = Field(gt=0)
     """Area of the largest parcels, hectares."""
     elongation: float = Field(ge=1.5, le=4)
-    """About the median ratio of a parcel's length to its width."""
+    """Approximate median ratio of a parcel's length to its width."""
     track_block: float = Field(gt=0)
-    """Blocks of parcels of more hectares than this are divided by tracks."""
+    """Area of a block of parcels above which tracks divide it, hectares."""
     hedges: float = Field(ge=0, le=1)
-    """Share of the borders between parcels along which a hedge or a row of trees stands."""
+    """Share of the borders between parcels with a hedge or a row of trees."""
     hedge_width: tuple[float, float]
-    """Least and greatest width of hedges and tree rows, metres."""
+    """Minimum and maximum width of hedges and tree rows, metres."""
     margins: float = Field(ge=0, le=1)
-    """Share of the borders along which a strip of grass is left."""
+    """Share of the borders with a strip of grass."""
     margin_width: tuple[float, float]
-    """Least and greatest width of such strips, metres."""
+    """Minimum and maximum width of these strips, metres."""
     forest: float = Field(ge=0, le=0.8)
     """Share of the land under forest."""
     forest_size: float = Field(gt=0)
-    """About how large forests and the open land between them are, metres."""
+    """Approximate size of forests and of the open land between them, metres."""
     villages: float = Field(ge=0, le=1)
-    """Share of the cells' corners at which a village lies."""
+    """Share of the cells' corners with a village."""
     village_radius: tuple[float, float]
-    """Least and greatest radius of villages, metres."""
+    """Minimum and maximum radius of villages, metres."""
     farms: float = Field(ge=0, le=1)
-    """Share of the cells' edges at which a farmstead lies."""
+    """Share of the cells' edges with a farmstead."""
     rivers: int = Field(ge=0)
-    """Every so many rows of cells a river runs between two rows; 0 = none."""
+    """Rows of cells from one river to the next; 0 = no rivers."""
     river_width: tuple[float, float]
-    """Least and greatest width of rivers, metres."""
+    """Minimum and maximum width of rivers, metres."""
     gallery: float = Field(ge=0, le=150)
     """Width of the trees along each bank of a river, metres."""
     ponds: float = Field(ge=0, le=1)
     """Share of the cells with a pond."""
     pond_radius: tuple[float, float]
-    """Least and greatest radius of ponds, metres."""
+    """Minimum and maximum radius of ponds, metres."""
 
     @model_validator(mode="after")
     def _numbers_fit_together(self) -> Self:
@@ -91,26 +91,26 @@ Shapes = NDArray[np.object_]
 Bounds = tuple[float, float, float, float]
 
 WARP, WARP_CELLS = 0.5, 7
-"""How far the lattice winds at an irregularity of 1, and over how many cells; both in cells."""
+"""Amplitude and scale of the winding of the lattice at an irregularity of 1, in cells."""
 EDGE_POSITIONS = np.linspace(0, 1, 13)
-"""Where the points of an edge lie between its corners."""
+"""Positions of the points of an edge between its corners, 0..1."""
 MEANDER = 0.15
-"""How far rivers swing out, as a share of an edge's length."""
+"""Sideways deviation of rivers, as a share of an edge's length."""
 MAIN_ROADS = 4
-"""Every so many columns of cells a main road runs through."""
+"""Columns of cells from one main road to the next."""
 MAIN_WIDTH, ROAD_WIDTH, TRACK_WIDTH = 8.0, 5.5, 3.5
 """Metres, without verges."""
 VERGE = 2.0
 """Grass on each side of a road, metres."""
 TRACKS = 0.7
-"""Share of the edges without a paved road that are tracks; the others are mere borders."""
+"""Share of the edges without a paved road that are tracks; the others are borders without a road."""
 MAX_EDGE_REACH = 200.0
-"""Nothing along an edge reaches further, metres."""
+"""Maximum distance from an edge of anything along it, metres."""
 
 
 @dataclass(frozen=True)
 class Edges:
-    """Edges and what lies along them: arrays (edges,); half widths in metres from the middle, 0 = nothing there."""
+    """Edges with roads, hedges and rivers; arrays (edges,), half widths in metres from the middle, 0 = none."""
 
     row: Indices
     col: Indices
@@ -127,7 +127,7 @@ class Edges:
 
     @property
     def reach(self) -> Numbers:
-        """Half width of the strip in which no parcel lies."""
+        """Half width of the strip without parcels."""
         return np.maximum(np.maximum(self.verge, self.hedge), self.gallery)
 
 
@@ -140,25 +140,26 @@ class RoadNetwork:
     row: Indices
     col: Indices
     whole: Shapes
-    """Each cell to the middle of its edges, a polygon."""
+    """Polygon of each cell up to the middle of its edges."""
     interior: Shapes
-    """Each cell without the strips along its edges, a polygon."""
+    """Polygon of each cell without the strips along its edges."""
     edges: Edges
     """The edges that end at corners of these cells, each once."""
 
 
 def draw_road_network(landscape: Landscape, seed: int, bounds: Bounds) -> RoadNetwork:
-    """The cells of which anything may show in a window (left, bottom, right, top; metres)."""
+    """Draw the cells that may be visible in a window (left, bottom, right, top; metres)."""
     turn = float((uniform(seed, "turn of the lattice") - 0.5) * np.pi / 2)
     rows, cols = _range(landscape, turn, bounds)
     across, up = _curves(landscape, seed, turn, rows, cols)
     high, wide = len(rows), len(cols)
+    # Outlines of all cells in the range: bottom, right, top and left edge.
     ring = [across[:high, :wide, :-1], up[:high, 1:, :-1], across[1:, :wide, :0:-1], up[:high, :wide, :0:-1]]
     whole = np.asarray(shapely.polygons(np.concatenate(ring, axis=2)), object).ravel()
     shows = shapely.dwithin(whole, shapely.box(*bounds), MAX_EDGE_REACH + landscape.village_radius[1])
 
-    # Edges in one list: all 'across', row by row, then all 'up'. A cell's own four are on its sides; at its corners end
-    # eight more, which may reach into it.
+    # Edges in one list: all 'across', row by row, then all 'up'. Four edges are the sides of a cell; eight more end at
+    # its corners, and their roads or rivers may extend into it.
     row, col = (index.ravel() for index in np.indices((high + 1, wide + 1)))
     cell_row, cell_col = (index[shows] for index in np.indices((high, wide)).reshape(2, -1))
     beside = [(0, 0), (1, 0), (0, -1), (0, 1), (1, -1), (1, 1)]
@@ -173,29 +174,29 @@ def draw_road_network(landscape: Landscape, seed: int, bounds: Bounds) -> RoadNe
     edges = _along_edges(landscape, seed, rows[0] + row[at], cols[0] + col[at], used >= len(row), lines)
 
     around = shapely.union_all(strips(edges.line, edges.reach)[side.reshape(sides.shape)], axis=1)
-    # Edges that swing out far may cross in a very narrow cell.
+    # In a very narrow cell strongly curved edges may cross, which makes the polygon invalid.
     sound = largest_part(shapely.make_valid(whole[shows]))
     interior = largest_part(shapely.difference(sound, around))
     return RoadNetwork(turn, rows[cell_row], cols[cell_col], whole[shows], interior, edges)
 
 
 def strips(lines: Shapes, half_width: Numbers) -> Shapes:
-    """The land within so many metres of lines."""
+    """Polygons of the land within `half_width` metres of lines."""
     return np.asarray(shapely.buffer(lines, half_width, quad_segs=4), object)
 
 
 def largest_part(shapes: Shapes) -> Shapes:
-    """The largest polygon of each shape; an empty polygon where it has none."""
-    found = shapes.copy()
-    for place in np.flatnonzero(shapely.get_type_id(shapes) != shapely.GeometryType.POLYGON):
-        parts = shapely.get_parts(shapes[place])
+    """The largest polygon of each shape; an empty polygon if it has none."""
+    largest = shapes.copy()
+    for index in np.flatnonzero(shapely.get_type_id(shapes) != shapely.GeometryType.POLYGON):
+        parts = shapely.get_parts(shapes[index])
         parts = parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON]
-        found[place] = parts[np.argmax(shapely.area(parts))] if len(parts) else shapely.Polygon()
-    return found
+        largest[index] = parts[np.argmax(shapely.area(parts))] if len(parts) else shapely.Polygon()
+    return largest
 
 
 def _range(landscape: Landscape, turn: float, bounds: Bounds) -> tuple[Indices, Indices]:
-    """Rows and columns of the lattice among which all cells of a window are."""
+    """Rows and columns of the lattice that include all cells of a window."""
     left, bottom, right, top = bounds
     x, y = np.array([left, right, left, right]), np.array([bottom, bottom, top, top])
     off = 2.5 + landscape.irregularity * (0.25 + 4 * WARP)
@@ -208,7 +209,7 @@ def _range(landscape: Landscape, turn: float, bounds: Bounds) -> tuple[Indices, 
 def _curves(landscape: Landscape, seed: int, turn: float, rows: Indices, cols: Indices) -> tuple[Numbers, Numbers]:
     """Points of the edges that begin at the cells' corners: across, up, each (rows + 1, columns + 1, points, 2).
 
-    Edges are Hermite curves, so that roads run through their corners without a kink.
+    Edges are Hermite curves, so that roads pass through corners without a kink.
     """
     corner = _corners(landscape, seed, turn, np.arange(rows[0] - 1, rows[-1] + 4), np.arange(cols[0] - 1, cols[-1] + 4))
     row, col = np.arange(rows[0], rows[-1] + 2)[:, None], np.arange(cols[0], cols[-1] + 2)[None]
@@ -234,7 +235,7 @@ def _corners(landscape: Landscape, seed: int, turn: float, rows: Indices, cols: 
 
 
 def _hermite(before: Numbers, begin: Numbers, end: Numbers, after: Numbers) -> Numbers:
-    """Curves between corners with the directions of their neighbours, (rows, columns, points, 2)."""
+    """Hermite curves between corners, with tangents from the neighbouring corners, (rows, columns, points, 2)."""
     s = EDGE_POSITIONS[:, None]
     depart, arrive = (end - before)[:, :, None] / 2, (after - begin)[:, :, None] / 2
     rise = s**2 * (3 - 2 * s)
@@ -247,7 +248,7 @@ def _hermite(before: Numbers, begin: Numbers, end: Numbers, after: Numbers) -> N
 
 
 def _bent(curve: Numbers, bend: Numbers, seed: int, purpose: str, row: Indices, col: Indices) -> Numbers:
-    """Curves that swing out sideways by up to about `bend` of their length, but not at their corners."""
+    """Bend curves sideways by up to about `bend` of their length, but not at their corners."""
     chord = curve[:, :, -1] - curve[:, :, 0]
     sideways = np.stack([-chord[..., 1], chord[..., 0]], axis=-1)[:, :, None]
     swing = np.zeros(curve.shape[:3])
@@ -258,14 +259,14 @@ def _bent(curve: Numbers, bend: Numbers, seed: int, purpose: str, row: Indices, 
 
 
 def _is_river(landscape: Landscape, row: Indices) -> NDArray[np.bool_]:
-    """Whether a river runs along the edges across that begin these rows."""
+    """Whether a river runs along the edges across at the beginning of these rows."""
     return row % landscape.rivers == 0 if landscape.rivers else np.zeros(row.shape, bool)
 
 
 def _along_edges(
     landscape: Landscape, seed: int, row: Indices, col: Indices, up: NDArray[np.bool_], line: Shapes
 ) -> Edges:
-    """What lies along edges."""
+    """Draw roads, hedges and rivers along edges."""
 
     def drawn(purpose: str) -> Numbers:
         return uniform(seed, purpose, row, col, up)

@@ -1,4 +1,4 @@
-"""What lies on the land beside parcels: forests, ponds, villages and farmsteads, as polygons of each landscape cell."""
+"""Forests, ponds, villages and farmsteads as polygons of each landscape cell."""
 
 from dataclasses import dataclass
 
@@ -14,33 +14,33 @@ from agrifm.simulator.keyed_random import normal, smooth_noise, uniform
 from agrifm.simulator.land.landscape import Indices, Landscape, Numbers, RoadNetwork, Shapes
 
 FOREST_STEP = 20.0
-"""Metres between the places at which the noise of the forest is asked for."""
+"""Metres between the points at which the noise of the forest is computed."""
 FOREST_CORNER = (3.719, 8.183)
-"""Coordinates of one such place, such that no outline runs through the middle of a pixel."""
+"""Coordinates of one of these points; chosen so that an outline never passes through the middle of a pixel."""
 FRINGE = 0.35
-"""Deviation of the fine noise that frays a forest's outline, in units of the coarse."""
+"""Standard deviation of the fine noise that frays a forest's outline, relative to the coarse noise."""
 MIN_FOREST_AREA = 5000.0
-"""Square metres; smaller groves are left out."""
+"""Square metres: smaller groves are removed."""
 CORNERS = 20
 """Corners of the outline of a pond or a village."""
 ROUGHNESS = 0.18
+"""Deviation of these outlines from a circle, relative to the radius."""
 FARM_RADIUS = (25.0, 60.0)
-"""Metres."""
+"""Minimum and maximum radius of farmsteads, metres."""
 STREET, BLOCK, LOT = 7.0, (70.0, 120.0), 16.0
-"""Width of a village's streets, distance between them in both directions, side of a lot; metres."""
+"""Width of village streets, distance between them in both directions, side of a lot; metres."""
 HOUSE = 11.0
 """Side of a house, metres."""
 BUILT, WOODED = 0.62, 0.85
-"""Share of the lots with a house; share of those with a house or a lawn, the others being under trees."""
-
+"""Share of the lots with a house; share with a house or a lawn. The other lots are under trees."""
 
 GARDEN, HOUSES, TREES, STREETS = range(4)
-"""What a place in a village is."""
+"""Ground of villages."""
 
 
 @dataclass(frozen=True)
 class Villages:
-    """Villages and farmsteads, each with row and column of the cell to which it belongs; arrays (villages,)."""
+    """Villages and farmsteads, each with the row and column of its cell; arrays (villages,)."""
 
     outline: Shapes
     row: Indices
@@ -48,29 +48,29 @@ class Villages:
 
 
 def forests(landscape: Landscape, seed: int, network: RoadNetwork) -> Shapes:
-    """The forest of each cell, one shape (cells,): where smooth noise is high; its outline is the same in all cells."""
-    found = np.full(len(network.row), shapely.Polygon(), object)
+    """The forest of each cell, one shape (cells,): the area of high smooth noise; cells agree on common parts."""
+    woods = np.full(len(network.row), shapely.Polygon(), object)
     if landscape.forest == 0:
-        return found
+        return woods
     level = float(ndtri(1 - landscape.forest)) * np.hypot(1, FRINGE)
-    for place, (left, bottom, right, top) in enumerate(shapely.bounds(network.whole)):
+    for cell, (left, bottom, right, top) in enumerate(shapely.bounds(network.whole)):
         east, north = FOREST_CORNER
         x = east + FOREST_STEP * np.arange(np.floor(left / FOREST_STEP) - 2, np.ceil(right / FOREST_STEP) + 3)
         y = north + FOREST_STEP * np.arange(np.ceil(top / FOREST_STEP) + 2, np.floor(bottom / FOREST_STEP) - 3, -1)
         noise = smooth_noise(seed, "forest", x[None], y[:, None], landscape.forest_size / 2)
         if noise.max() < level - 4 * FRINGE:
-            continue
+            continue  # no forest in this cell, whatever the fine noise adds
         wooded = noise + FRINGE * smooth_noise(seed, "fringe of the forest", x[None], y[:, None], 90) > level
         corner = Affine(FOREST_STEP, 0, x[0] - FOREST_STEP / 2, 0, -FOREST_STEP, y[0] + FOREST_STEP / 2)
         parts = [geometry(part) for part, _ in polygons_of(wooded.astype(np.uint8), wooded, transform=corner)]
-        # Without the steps of the raster from which the outlines come.
+        # Remove the steps of the raster from the outlines.
         smooth = shapely.simplify(np.array(parts, object), 0.8 * FOREST_STEP)
-        found[place] = shapely.union_all(smooth[shapely.area(smooth) >= MIN_FOREST_AREA])
-    return found
+        woods[cell] = shapely.union_all(smooth[shapely.area(smooth) >= MIN_FOREST_AREA])
+    return woods
 
 
 def ponds(landscape: Landscape, seed: int, network: RoadNetwork) -> Shapes:
-    """The pond of each cell (cells,), an empty polygon where there is none; it lies about the cell's middle."""
+    """The pond of each cell (cells,), near the middle of the cell; an empty polygon for cells without a pond."""
     keys = network.row, network.col
     centre = shapely.get_coordinates(shapely.centroid(network.whole))
     off = np.stack([uniform(seed, f"place of the pond {axis}", *keys) - 0.5 for axis in "xy"], axis=1)
@@ -82,7 +82,7 @@ def ponds(landscape: Landscape, seed: int, network: RoadNetwork) -> Shapes:
 
 
 def villages(landscape: Landscape, seed: int, network: RoadNetwork) -> Villages:
-    """Villages about the cells' corners and farmsteads beside the roads along their edges."""
+    """Draw villages around the cells' corners, and farmsteads next to the roads along their edges."""
     edges = network.edges
     begin, end = (shapely.get_coordinates(shapely.get_point(edges.line, place)) for place in (0, -1))
     row, col = np.concatenate([edges.row, edges.row + edges.up]), np.concatenate([edges.col, edges.col + ~edges.up])
@@ -113,21 +113,21 @@ def villages(landscape: Landscape, seed: int, network: RoadNetwork) -> Villages:
 
 
 def village_ground(seed: int, turn: float, x: Numbers, y: Numbers) -> NDArray[np.int64]:
-    """What places in villages are: `GARDEN`, `HOUSES`, `TREES` or `STREETS`.
+    """Ground at points in villages: `GARDEN`, `HOUSES`, `TREES` or `STREETS`.
 
     Args:
-        turn: angle of the streets to the x axis, radians.
+        turn: angle between the streets and the x axis, radians.
         x, y: metres, any shape.
     """
     along, over = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
     chance = uniform(seed, "lot", np.floor(along / LOT).astype(np.int64), np.floor(over / LOT).astype(np.int64))
     house = (chance < BUILT) & (along % LOT < HOUSE) & (over % LOT < HOUSE)
-    found = np.where(house, HOUSES, np.where(chance > WOODED, TREES, GARDEN))
-    return np.where((along % BLOCK[0] < STREET) | (over % BLOCK[1] < STREET), STREETS, found)
+    ground = np.where(house, HOUSES, np.where(chance > WOODED, TREES, GARDEN))
+    return np.where((along % BLOCK[0] < STREET) | (over % BLOCK[1] < STREET), STREETS, ground)
 
 
 def _blobs(centre: Numbers, radius: Numbers, seed: int, purpose: str, *keys: NDArray[np.generic]) -> Shapes:
-    """Roundish outlines about their centres."""
+    """Irregular round outlines around centres."""
     angle = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
     distance = np.ones((len(radius), CORNERS))
     for wave in (2, 3, 4):

@@ -1,4 +1,4 @@
-"""The table of all coefficients of the optics: `coefficients.toml`, where each stands with its source."""
+"""The coefficients of the optics: `coefficients.toml`, a table in which each has its source."""
 
 import tomllib
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ def coefficients() -> dict[str, dict[str, Any]]:
 
 
 def constant(section: str, name: str) -> float:
-    """One number of the table."""
+    """A single number of the table."""
     return float(coefficients()[section][name])
 
 
 def spectrum(section: str, name: str, wavelengths: Sequence[float]) -> NDArray[np.float64]:
-    """A tabled curve at wavelengths in nm, interpolated linearly; beyond its ends it stays as at the end."""
+    """A curve of the table at wavelengths in nm, interpolated linearly and constant beyond its ends."""
     table = coefficients()[section]
     return np.asarray(np.interp(wavelengths, table["wavelength"], table[name]))

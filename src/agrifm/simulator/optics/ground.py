@@ -1,4 +1,4 @@
-"""The ground of a window: its land, how vigour and soil vary within fields, and what it reflects day by day."""
+"""The ground of a window: the variation of vigour and soil within fields, and its reflectance day by day."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,76 +18,77 @@ from agrifm.simulator.optics.reflectance import SurfaceState, ViewingGeometry, s
 Plane = NDArray[np.float32]
 
 PATCHES = ((130.0, 0.30), (28.0, 0.58), (9.0, 0.12))
-"""Patches of vigour and of soil within fields: size in metres, share of the variance."""
+"""Patches of vigour and of soil within fields: size in metres and share of the variance."""
 VIGOUR_SPREAD, VIGOUR_SPREAD_SPREAD = 0.42, 0.45
-"""Median deviation of the logarithm of vigour within fields, and deviation of its logarithm between fields."""
+"""Standard deviation of the logarithm of vigour within fields: its median, and its spread between fields."""
 VIGOUR_SKEW = 0.25
-"""How much poorer poor patches (wet, stony, eaten, weedy) are than good ones are good."""
+"""Skewness of vigour: poor patches (wet, stony, eaten, weedy) deviate more than good ones."""
 CHLOROPHYLL = 0.4
-"""Power of the vigour with which chlorophyll goes: poor patches are pale too."""
+"""Exponent of vigour in the chlorophyll content: poor patches are also pale."""
 SOIL_SPREAD = 0.09
-"""Deviation of the soil's brightness within fields."""
+"""Standard deviation of the soil brightness within fields."""
 SOIL_AGAINST_VIGOUR = -0.4
-"""Correlation of both: stony and eroded ground is bright and poor."""
+"""Correlation of soil brightness and vigour: stony and eroded ground is bright and poor."""
 TRAMLINE_SPACING, TRAMLINE_LOSS = (21.0, 36.0), 0.22
-"""Metres between a field's wheel tracks, from and to; share of the plants that a 5 m pixel loses under them."""
+"""Minimum and maximum distance of wheel tracks, metres; loss of plants in a 5 m pixel on them."""
 NO_TRAMLINES = ("grassland", "permanent_crops", "rice", *NO_CROPS)
 """Covers without tramlines."""
 HEADLAND_LOSS = 0.10
-"""Share of the plants that turning machines, trees and game cost within 10 m of a field's edge."""
+"""Loss of plants within 10 m of a field's edge, because of turning machines, trees and game."""
 SOIL_STEP = 0.2
-"""How much brighter a field's soil is made to see what that changes."""
+"""Relative increase of soil brightness for the derivative of reflectance with respect to it."""
 
 
 class Growing(Protocol):
-    """What fields show day by day."""
+    """Anything with a state of fields on each day."""
 
     def state(self, day: int) -> SurfaceState:
-        """Every field on a day (days since 1970-01-01)."""
+        """State of every field on a day (days since 1970-01-01)."""
 
 
 @dataclass(frozen=True)
 class Ground:
-    """Everything that a sensor can see of a window."""
+    """Ground pixels of a window and the growth of its fields."""
 
-    cells: GroundPixels
+    pixels: GroundPixels
     growth: Growing
 
     @classmethod
     def draw(cls, land: Land, growth: Growing, seed: int) -> "Ground":
-        """The ground of a land on which something grows, with the variation within fields."""
+        """Draw the variation within the fields of a land."""
         return cls(vary(land, seed), growth)
 
     def nodes(self, day: int, bands: Sequence[Band], geometry: ViewingGeometry) -> Plane:
-        """Reflectance of every field at every level of vigour, and what a soil twice as bright would add.
+        """Reflectance of every field at every level of vigour, and its increase for a soil twice as bright.
 
         Returns:
-            (fields x `NODES`, bands), in the order of footprints' columns.
+            (fields x `NODES`, bands), in the order of the columns of footprint matrices.
         """
+        # Each field is repeated for its levels of vigour, and once more with brighter soil.
         state = self.growth.state(day)
         fields = len(state.material)
-        kinds = np.tile(np.array([*VIGOUR_LEVELS, 1.0], np.float32), fields)
+        vigour = np.tile(np.array([*VIGOUR_LEVELS, 1.0], np.float32), fields)
         brighter = np.tile(np.array([0] * len(VIGOUR_LEVELS) + [SOIL_STEP], np.float32), fields)
-        every = state.take(np.repeat(np.arange(fields), NODES))
-        every = replace(
-            every,
-            green_area=every.green_area * kinds,
-            brown_area=every.brown_area * kinds,
-            chlorophyll=every.chlorophyll * kinds ** np.float32(CHLOROPHYLL),
-            soil_brightness=every.soil_brightness * (1 + brighter),
+        repeated = state.take(np.repeat(np.arange(fields), NODES))
+        repeated = replace(
+            repeated,
+            green_area=repeated.green_area * vigour,
+            brown_area=repeated.brown_area * vigour,
+            chlorophyll=repeated.chlorophyll * vigour ** np.float32(CHLOROPHYLL),
+            soil_brightness=repeated.soil_brightness * (1 + brighter),
         )
-        reflectance = surface_reflectance(every, bands, geometry).reshape(fields, NODES, len(bands))
+        reflectance = surface_reflectance(repeated, bands, geometry).reshape(fields, NODES, len(bands))
         usual = reflectance[:, VIGOUR_LEVELS.index(1.0)]
         reflectance[:, -1] = (reflectance[:, -1] - usual) / np.float32(SOIL_STEP)
         return reflectance.reshape(fields * NODES, len(bands))
 
     def reflectance(self, footprint: csr_matrix, day: int, bands: Sequence[Band], geometry: ViewingGeometry) -> Plane:
-        """What pixels show under a clear sky without noise, (pixels, bands)."""
+        """Reflectance of pixels under a clear sky without noise, (pixels, bands)."""
         return np.asarray(footprint @ self.nodes(day, bands, geometry))
 
 
 def vary(land: Land, seed: int) -> GroundPixels:
-    """Vigour and soil of every ground pixel: patches, tramlines, headlands."""
+    """Draw vigour and soil of every ground pixel: patches, tramlines, headlands."""
     grid, field = land.grid, land.field
     x, y = grid.x[None], grid.y[:, None]
     patches, other = (_patches(seed, name, x, y) for name in ("patches of vigour", "patches of soil"))
@@ -110,7 +111,7 @@ def _patches(seed: int, name: str, x: NDArray[np.float64], y: NDArray[np.float64
 
 
 def _tramlines(land: Land, seed: int) -> Plane:
-    """How much of each pixel's width wheel tracks take: 1 in their middle, 0 from 5 m on."""
+    """Influence of wheel tracks on each pixel: 1 in their middle, decreasing to 0 at 5 m."""
     apart = TRAMLINE_SPACING[0] + (TRAMLINE_SPACING[1] - TRAMLINE_SPACING[0]) * uniform(seed, "tramlines", land.keys)
     offset = apart * uniform(seed, "first tramline", land.keys)
     sin, cos = np.sin(land.direction)[land.field], np.cos(land.direction)[land.field]

@@ -1,9 +1,9 @@
 """Reflectance and transmittance of single leaves: the plate model PROSPECT (Jacquemoud and Baret 1990).
 
-A leaf is a pile of N plates of a rough, absorbing material. Light enters the first plate within a cone, the others
-from everywhere. What a plate lets through follows from its refractive index and its absorption (Allen et al. 1969);
-N plates follow from one by the equations of Stokes (1862), which hold for fractions of a plate too. Carotenoids keep a
-fixed ratio to chlorophyll. Absorption and refraction are those of PROSPECT-D (Feret et al. 2017).
+A leaf is a pile of N plates of a rough, absorbing material. Light enters the first plate within a cone, and the others
+from all directions. The transmission of a plate follows from its refractive index and its absorption (Allen et al.
+1969); N plates follow from one by the equations of Stokes (1862), which also hold for fractions of a plate. The ratio
+of carotenoids to chlorophyll is fixed. Absorption and refraction are those of PROSPECT-D (Feret et al. 2017).
 """
 
 from collections.abc import Sequence
@@ -19,26 +19,27 @@ from agrifm.simulator.optics.coefficients import constant, spectrum
 Numbers = NDArray[np.float32]
 
 TABLE_END = 14.0
-"""Absorption of a plate beyond which it lets nothing through."""
+"""Absorption of a plate above which it is opaque."""
 TABLE_SIZE = 8192
+"""Entries of the table of transmissions."""
 
 
 @dataclass(frozen=True)
 class LeafOptics:
-    """What PROSPECT needs at some wavelengths; arrays (wavelengths,) float32 but for the first."""
+    """Coefficients of PROSPECT at some wavelengths; float32 arrays (wavelengths,) except the first."""
 
     absorption: Numbers
     """Specific absorption of chlorophyll (with its carotenoids), water, dry matter and brown, (4, wavelengths)."""
     cone_in: Numbers
-    """Share of the light within the entering cone that a surface lets in."""
+    """Transmission of a surface for light from the cone."""
     everywhere_in: Numbers
-    """Share of light from everywhere that a surface lets in."""
+    """Transmission of a surface for light from all directions."""
     everywhere_out: Numbers
-    """Share of the light inside that a surface lets out."""
+    """Transmission of a surface for light from inside."""
 
     @classmethod
     def at(cls, wavelengths: Sequence[float]) -> "LeafOptics":
-        """For wavelengths in nm."""
+        """The coefficients at wavelengths in nm."""
         chlorophyll, carotenoids, *others = (
             spectrum("leaf", name, wavelengths)
             for name in ("chlorophyll", "carotenoid", "water", "dry_matter", "brown")
@@ -64,25 +65,26 @@ class LeafOptics:
         """Reflectance and transmittance of leaves, both (leaves, wavelengths).
 
         Args:
-            chlorophyll: micrograms per cm2, (leaves,), as all that follow.
+            chlorophyll: micrograms per cm2, (leaves,) like all the following.
             water: equivalent thickness, cm.
             dry_matter: g per cm2.
             structure: number of plates N, at least 1.
             brown: brown pigment, arbitrary units, 0 (none) .. 1 and more.
         """
         contents = (chlorophyll, water, dry_matter, np.full_like(chlorophyll, brown))
-        # Term by term: a matrix product would round a leaf differently among other leaves.
+        # Term by term: a matrix product would round a leaf differently in another batch of leaves.
         terms = [
             (amount / structure)[:, None] * absorbed for amount, absorbed in zip(contents, self.absorption, strict=True)
         ]
         observed_through = plate_transmission(terms[0] + terms[1] + terms[2] + terms[3])
         back, inside = 1 - self.everywhere_in, 1 - self.everywhere_out
-        # One plate, lit within the cone (first) or from everywhere (the others): Allen et al. 1969.
+        # One plate, lit from the cone (first) or from all directions (the others): Allen et al. 1969.
         passed = self.everywhere_out * observed_through / (1 - (inside * observed_through) ** 2)
         first_through = self.cone_in * passed
         first_back = (1 - self.cone_in) + inside * observed_through * first_through
         plate_through = self.everywhere_in * passed
         plate_back = back + inside * observed_through * plate_through
+        # The first plate on top of the pile of the others; light is reflected back and forth between them.
         rest_back, rest_through = _pile(plate_back, plate_through, structure[:, None] - 1)
         between = 1 - rest_back * plate_back
         transmittance = first_through * rest_through / between
@@ -91,11 +93,11 @@ class LeafOptics:
 
 
 def _pile(reflectance: Numbers, transmittance: Numbers, plates: Numbers) -> tuple[Numbers, Numbers]:
-    """Reflectance and transmittance of a pile of equal plates, for any number >= 0 of them: Stokes 1862."""
+    """Reflectance and transmittance of a pile of equal plates, for any number >= 0 of plates: Stokes 1862."""
     transmittance = np.maximum(transmittance, np.float32(1e-6))
     squares = reflectance**2 - transmittance**2
     total = reflectance + transmittance
-    # This vanishes where nothing is absorbed; there Stokes' equations have a limit, of which we stay just short.
+    # This is 0 without absorption, where Stokes' equations are singular; the lower bound avoids the singularity.
     lost = (1 - total) * (1 + total) * (1 + reflectance - transmittance) * (1 - reflectance + transmittance)
     root = np.sqrt(np.maximum(lost, np.float32(1e-8)))
     a = (1 + squares + root) / (2 * reflectance)
@@ -106,16 +108,16 @@ def _pile(reflectance: Numbers, transmittance: Numbers, plates: Numbers) -> tupl
 
 
 def surface_transmission(angle: float, refraction: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of unpolarised light from a cone that a plane surface lets in: the mean of Fresnel's formulas.
+    """Transmission of a plane surface for unpolarised light from a cone: the mean of Fresnel's formulas.
 
-    Stern (1964) and Allen (1973) give it in closed form; here Fresnel's formulas are integrated over the cone.
+    Stern (1964) and Allen (1973) give closed forms; here Fresnel's formulas are integrated numerically.
 
     Args:
         angle: half width of the cone, degrees.
         refraction: refractive indices of the material, (wavelengths,).
     """
     nodes, weights = np.polynomial.legendre.leggauss(200)
-    # Over u = sine squared of the angle of incidence, light from a cone is spread evenly; v bends the nodes towards 1.
+    # Light from a cone is uniform in the squared sine of the angle of incidence; v concentrates the nodes near grazing.
     top = np.sin(np.radians(angle)) ** 2
     v = 0.5 * (nodes + 1)
     squared_sine = top * (1 - (1 - v) ** 2)
@@ -128,7 +130,7 @@ def surface_transmission(angle: float, refraction: NDArray[np.float64]) -> NDArr
 
 
 def plate_transmission(absorption: Numbers) -> Numbers:
-    """Share of diffuse light that crosses a plate, (1 - k) exp(-k) + k^2 E1(k), interpolated in a table."""
+    """Transmission of a plate for diffuse light, (1 - k) exp(-k) + k^2 E1(k), interpolated in a table."""
     value, step = _transmission_table()
     place = np.sqrt(absorption) * np.float32((TABLE_SIZE - 1) / np.sqrt(TABLE_END))
     place = np.minimum(place, np.float32(TABLE_SIZE - 2))
@@ -138,7 +140,7 @@ def plate_transmission(absorption: Numbers) -> Numbers:
 
 @lru_cache(maxsize=1)
 def _transmission_table() -> tuple[Numbers, Numbers]:
-    """The transmission at even steps of the root of the absorption, and what each step adds."""
+    """The transmission at even steps of the square root of the absorption, and the difference to the next step."""
     k = np.linspace(0, np.sqrt(TABLE_END), TABLE_SIZE) ** 2
     k[0] = 1e-12
     value = (1 - k) * np.exp(-k) + k**2 * exp1(k)

@@ -1,9 +1,8 @@
-"""From what fields show to what a satellite measures: surface reflectance in a sensor's bands.
+"""Surface reflectance of fields in the bands of a sensor, from their state on a day.
 
-Green and brown leaves (`leaf`) mix by their areas to the leaves of one canopy (`canopy`) above the ground (`soil`);
-yellow flowers cover a share of it; water, roads and roofs have spectra of their own. A band is a Gaussian of its centre
-and width, and the whole model is averaged over it by Gauss-Hermite quadrature with three points. All coefficients
-stand in `coefficients.toml`.
+Green and brown leaves (`leaf`) mix by their areas to one canopy (`canopy`) above the ground (`soil`); yellow flowers
+cover a share of it; water, roads and roofs have fixed spectra. A band is a Gaussian with its centre and width, and the
+model is averaged over it by Gauss-Hermite quadrature with three points. All coefficients are in `coefficients.toml`.
 """
 
 from collections.abc import Sequence
@@ -28,14 +27,14 @@ Numbers = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class SurfaceState:
-    """Fields on one day; every array (fields,), float32 but for `material`."""
+    """State of fields on one day, the input of the reflectance model; float32 arrays (fields,) except `material`."""
 
     material: NDArray[np.int8]
-    """`PLANTS`, `WATER`, `ROAD` or `ROOFS`; what follows counts for `PLANTS` only."""
+    """`PLANTS`, `WATER`, `ROAD` or `ROOFS`; the other arrays are used for `PLANTS` only."""
     green_area: Numbers
     """Green leaves and stems, m2 per m2 of ground, one side."""
     brown_area: Numbers
-    """Dead leaves and stems that still stand, m2 per m2."""
+    """Standing dead leaves and stems, m2 per m2."""
     chlorophyll: Numbers
     """Chlorophyll a + b of the green leaves, micrograms per cm2 of leaf."""
     leaf_water: Numbers
@@ -45,53 +44,53 @@ class SurfaceState:
     leaf_structure: Numbers
     """Leaf structure parameter N of PROSPECT, layers: about 1.2 (cereals) to 2.2."""
     leaf_projection: Numbers
-    """Projection of leaves towards the zenith, G(0): 0.5 spherical, less where leaves stand, more where they lie."""
+    """Projection of leaves towards the zenith, G(0): 0.5 spherical, smaller for erect, larger for flat leaves."""
     clumping: Numbers
-    """Clumping index: 1 = leaves at random, less where rows or crowns leave gaps."""
+    """Clumping index: 1 = random leaves, smaller if rows or crowns leave gaps."""
     flower: Numbers
-    """Share of the ground seen from above that is covered by yellow flowers, 0..1."""
+    """Share of the ground covered by yellow flowers, seen from above, 0..1."""
     residue: Numbers
     """Share of the soil covered by dead plant residue, 0..1."""
     flood: Numbers
     """Share of the soil under standing water, 0..1."""
     moisture: Numbers
-    """Moisture of the soil's surface, 0 (air-dry) .. 1 (saturated)."""
+    """Moisture of the soil surface, 0 (air-dry) .. 1 (saturated)."""
     soil_brightness: Numbers
-    """Factor on the reflectance of the dry soil, 1 = the tabled spectrum."""
+    """Factor on the reflectance of dry soil, 1 = the spectrum of the table."""
 
     def take(self, index: NDArray[Any]) -> "SurfaceState":
-        """The state of some fields, or of fields repeated."""
+        """The state of selected or repeated fields."""
         return SurfaceState(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
 
 HALF_WIDTH = 2 * np.sqrt(2 * np.log(2))
 """Full width at half maximum of a Gaussian, in standard deviations."""
 QUADRATURE = {-np.sqrt(3.0): 1 / 6, 0.0: 2 / 3, np.sqrt(3.0): 1 / 6}
-"""Gauss-Hermite: place in standard deviations, weight."""
-LOWEST_SUN = 80.0
-"""A sun or an observer lower than this (zenith angle, degrees) counts as this: the flat layer means little there."""
-BLOCK = 16384
-"""Numbers (fields x wavelengths) at a time, so that the work stays in the processor's cache."""
+"""Gauss-Hermite quadrature: position in standard deviations -> weight."""
+MAX_ZENITH = 80.0
+"""Zenith angles of sun and observer are limited to this, degrees: the model of a flat layer fails beyond."""
+BLOCK_SIZE = 16384
+"""Values (fields x wavelengths) computed at a time, so that they stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
 class ViewingGeometry:
-    """Where sun and observer stand, degrees; single numbers, or arrays (fields,)."""
+    """Directions of sun and observer, degrees; single numbers, or arrays (fields,)."""
 
     sun_zenith: Angle
     view_zenith: Angle
     relative_azimuth: Angle
-    """Between sun and observer as seen from the ground: 0 = the observer has the sun in the back."""
+    """Between sun and observer, seen from the ground: 0 = the sun is behind the observer."""
 
     def take(self, rows: NDArray[np.intp]) -> "ViewingGeometry":
-        """The geometry of some fields."""
+        """The geometry of selected fields."""
         angles = (self.sun_zenith, self.view_zenith, self.relative_azimuth)
         return ViewingGeometry(*(angle if np.ndim(angle) == 0 else np.asarray(angle)[rows] for angle in angles))
 
 
 @dataclass(frozen=True)
 class _Optics:
-    """Everything that depends on the wavelength alone."""
+    """Everything that depends on the wavelength only."""
 
     leaf: LeafOptics
     soil: SoilOptics
@@ -121,8 +120,8 @@ def surface_reflectance(state: SurfaceState, bands: Sequence[Band], geometry: Vi
     """Bidirectional reflectance factor of fields under a clear sky, (fields, bands), 0..1.
 
     Args:
-        bands: Gaussians of their `wavelength` and `width` (full width at half maximum).
-        geometry: of sun and observer, for all fields or (fields,).
+        bands: Gaussians with their `wavelength` and `width` (full width at half maximum).
+        geometry: one for all fields, or (fields,).
     """
     deviations = np.array([band.width for band in bands]) / HALF_WIDTH
     centres = np.array([band.wavelength for band in bands])
@@ -133,17 +132,17 @@ def surface_reflectance(state: SurfaceState, bands: Sequence[Band], geometry: Vi
 
 
 def spectral_reflectance(state: SurfaceState, wavelengths: Sequence[float], geometry: ViewingGeometry) -> Numbers:
-    """The same at single wavelengths in nm, (fields, wavelengths)."""
+    """Bidirectional reflectance factor at single wavelengths in nm, (fields, wavelengths), 0..1."""
     optics = _optics(tuple(wavelengths))
     result = np.empty((len(state.material), len(wavelengths)), np.float32)
     for material, values in optics.materials.items():
         result[state.material == material] = values
     plants = np.flatnonzero(state.material == PLANTS)
-    there = geometry.take(plants)
-    sun, view = (np.minimum(zenith, LOWEST_SUN) for zenith in (there.sun_zenith, there.view_zenith))
-    angles = LeafAngles.between(sun, view, there.relative_azimuth, state.leaf_projection[plants])
-    shades = np.broadcast_to(shade(sun, view, there.relative_azimuth), len(plants))
-    rows = max(1, BLOCK // len(wavelengths))
+    angle = geometry.take(plants)
+    sun, view = (np.minimum(zenith, MAX_ZENITH) for zenith in (angle.sun_zenith, angle.view_zenith))
+    angles = LeafAngles.between(sun, view, angle.relative_azimuth, state.leaf_projection[plants])
+    shades = np.broadcast_to(shade(sun, view, angle.relative_azimuth), len(plants))
+    rows = max(1, BLOCK_SIZE // len(wavelengths))
     for start in range(0, len(plants), rows):
         some = slice(start, start + rows)
         result[plants[some]] = _plants(state.take(plants[some]), optics, angles.take(some), shades[some])
@@ -161,6 +160,8 @@ def _plants(state: SurfaceState, optics: _Optics, angles: LeafAngles, shades: ND
     reflectance, transmittance = (
         green + brown * (dead - green) for green, dead in zip(green_leaf, optics.brown_leaf, strict=True)
     )
-    acting = (state.clumping * area)[:, None]
-    seen = canopy_reflectance(reflectance, transmittance, ground, acting, angles, constant("canopy", "hot_spot"))
-    return seen + state.flower[:, None] * (optics.flower - seen)
+    effective_area = (state.clumping * area)[:, None]
+    canopy = canopy_reflectance(
+        reflectance, transmittance, ground, effective_area, angles, constant("canopy", "hot_spot")
+    )
+    return canopy + state.flower[:, None] * (optics.flower - canopy)

@@ -1,8 +1,8 @@
 """Reflectance of the ground: dry soil, darkened by moisture, under residue and standing water.
 
 Moisture darkens soil exponentially from its dry to its saturated reflectance (Lobell and Asner 2002), more in the short
-wave infrared, where water itself absorbs. All parts of the ground lie side by side. Clods and stubble throw shadows,
-so that soil is darkest where one looks against a low sun (Roujean et al. 1992); water reflects evenly to all sides.
+wave infrared, where water absorbs. The parts of the ground mix by their areas. Clods and stubble cast shadows, so that
+soil is darkest when viewed against a low sun (Roujean et al. 1992); water reflects equally in all directions.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ Numbers = NDArray[np.float32]
 Angle = float | NDArray[np.floating]
 
 SHADE_LIMITS = (0.6, 1.3)
-"""Shadows darken or brighten soil by no more than these factors, however low the sun."""
+"""Minimum and maximum factor of shadows on soil."""
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,16 @@ class SoilOptics:
 
     dry: Numbers
     saturated: Numbers
-    """Reflectance of the saturated soil as a share of the dry one's."""
+    """Reflectance of saturated soil relative to dry soil."""
     rate: Numbers
-    """Of the exponential fall, per unit of moisture."""
+    """Rate of the exponential decrease, per unit of moisture."""
     residue: Numbers
     wet_residue: Numbers
     water: Numbers
 
     @classmethod
     def at(cls, wavelengths: Sequence[float]) -> "SoilOptics":
-        """For wavelengths in nm."""
+        """The spectra at wavelengths in nm."""
         residue = spectrum("residue", "reflectance", wavelengths)
         parts = (
             spectrum("soil", "dry", wavelengths),
@@ -53,11 +53,11 @@ class SoilOptics:
         """Reflectance of the ground, (fields, wavelengths).
 
         Args:
-            moisture: of the surface, 0 (air-dry) .. 1 (saturated), (fields,) as all that follow.
+            moisture: of the surface, 0 (air-dry) .. 1 (saturated), (fields,) like all the following.
             brightness: factor on the dry soil.
             residue: share of the soil under dead plant residue, 0..1; it darkens with the same moisture.
             flood: share of the ground under standing water, 0..1.
-            shade: factor on soil and residue, from `shade`; one or (fields,).
+            shade: factor on soil and residue, see the function `shade`; single or (fields,).
         """
         moisture, residue, flood = moisture[:, None], residue[:, None], flood[:, None]
         dryness = np.exp(-self.rate * moisture)
@@ -68,9 +68,9 @@ class SoilOptics:
 
 
 def shade(sun_zenith: Angle, view_zenith: Angle, relative_azimuth: Angle) -> Angle:
-    """Factor on rough soil for the shadows one sees, 1 at nadir with the sun at 45 degrees; angles in degrees.
+    """Factor on rough soil for visible shadows, 1 at nadir with the sun at 45 degrees; angles in degrees.
 
-    Roujean et al. 1992: the geometric kernel f1, shadows of blocks that stand at random on a plane.
+    Roujean et al. 1992: the geometric kernel f1, shadows of randomly placed blocks on a plane.
     """
     ratio = constant("soil_roughness", "ratio")
     shadows = 1 + ratio * _roujean(sun_zenith, view_zenith, relative_azimuth)
@@ -78,7 +78,7 @@ def shade(sun_zenith: Angle, view_zenith: Angle, relative_azimuth: Angle) -> Ang
 
 
 def _roujean(sun_zenith: Angle, view_zenith: Angle, relative_azimuth: Angle) -> Angle:
-    """The kernel f1: 0 with sun and view overhead, less the more shadow is seen."""
+    """The kernel f1: 0 with sun and view overhead, negative with visible shadows."""
     sun, view = np.tan(np.radians(sun_zenith)), np.tan(np.radians(view_zenith))
     azimuth = np.radians(np.abs((np.asarray(relative_azimuth) + 180) % 360 - 180))
     apart = np.sqrt(np.maximum(sun**2 + view**2 - 2 * sun * view * np.cos(azimuth), 0))

@@ -1,4 +1,4 @@
-"""Crops of a region: sub-types, calendars and management, and the plan of each field over three crop years."""
+"""Parameters of the crops of a region: sub-types, calendars and management."""
 
 from collections.abc import Mapping
 from typing import Self
@@ -14,38 +14,38 @@ class Cycle(Frozen):
     plant: str
     """Name in `plants.toml`."""
     sowing: float
-    """Mean day of sowing, counted from 1 January of the crop year; negative in the year before."""
+    """Mean day of sowing, counted from 1 January of the crop year; negative in the previous year."""
     spread: float = Field(10.0, ge=0)
     """Standard deviation of the sowing day between fields, days."""
     flooded: bool = False
-    """Whether the field stands under water from sowing until the crop ripens."""
+    """Whether the field is under water from sowing until the crop ripens."""
 
 
 class CropType(Frozen):
-    """One way of growing a crop: a species or a use within the class."""
+    """A sub-type of a crop: a species or a use within the class."""
 
     name: str
-    """For people."""
+    """Description."""
     weight: float = Field(1.0, gt=0)
-    """Among the types of the crop."""
+    """Relative frequency among the types of the crop."""
     cycles: tuple[Cycle, ...] = ()
-    """In order; none where only a sward grows."""
+    """In order; empty if only a sward grows."""
     main: int = 0
-    """Which cycle the label and the yield mean."""
+    """Index of the cycle of the label and the yield."""
     perennial: bool = False
-    """Nothing is sown or tilled between crop years."""
+    """If true, nothing is sown or tilled between crop years."""
     sward: str = "weeds"
-    """What grows without being sown, under the crop or instead of it; name in `plants.toml`."""
+    """Sward that grows without being sown, under the crop or instead of it; name in `plants.toml`."""
     room: float = Field(0.15, ge=0)
-    """Leaf area up to which it grows, m2 per m2; within an annual crop these are the weeds."""
+    """Maximum leaf area of the sward, m2 per m2; within an annual crop these are the weeds."""
     room_spread: float = Field(0.8, ge=0)
     """Standard deviation of the room's logarithm between fields."""
     bare: float = Field(0.0, ge=0, le=1)
-    """Share of fields in which the sward is kept down."""
+    """Share of fields in which the sward is suppressed."""
     cut_at: float = Field(0.0, ge=0)
     """Leaf area at which the sward is mown or grazed, m2 per m2; 0 = never."""
     cut_to: float = Field(0.5, ge=0)
-    """Leaf area that a cut leaves, m2 per m2."""
+    """Leaf area after a cut, m2 per m2."""
     wood: float = Field(0.0, ge=0)
     """Area of trunks and branches, m2 per m2."""
     catch_crop: float = Field(0.0, ge=0, le=1)
@@ -55,24 +55,24 @@ class CropType(Frozen):
     vigour: float = Field(0.3, ge=0)
     """Standard deviation of the logarithm of leaf area between fields."""
     failure: float = Field(0.06, ge=0, le=1)
-    """Share of fields that fail: thin, late or given over to weeds."""
+    """Share of fields that fail: thin, or overgrown by weeds."""
     water: float = Field(120.0, gt=0)
-    """Water that roots can take from the soil, mm."""
+    """Soil water available to roots, mm."""
 
 
 class Crop(Frozen):
-    """A crop of a region; without a share, a cover that is no crop."""
+    """A crop of a region, or, without a share, a cover that is not a crop."""
 
     name: str
     """Name in legends."""
     share: float = Field(0.0, ge=0, le=1)
     """Share of the cropped area."""
     north: float = 0.0
-    """Change of the logarithm of the share per degree of latitude towards the pole, between places of the region."""
+    """Change of the logarithm of the share per degree of latitude towards the pole, within the region."""
     after: dict[str, float] = Field(default_factory=dict)
-    """Crop -> weight with which it precedes this one; empty: as the shares are."""
+    """Crop -> weight with which it precedes this one; empty = the shares of the crops."""
     types: tuple[CropType, ...] = Field(min_length=1)
-    """Ways of growing it."""
+    """Sub-types."""
 
     @model_validator(mode="after")
     def _main_is_a_cycle(self) -> Self:

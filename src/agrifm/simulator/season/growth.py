@@ -1,7 +1,7 @@
 """Growth of fields day by day: leaves, dead matter, residue and the soil's water, driven by the weather.
 
-A field has one crop at a time, which follows thermal time, and a sward (grass, weeds, volunteers, a catch crop, trees)
-that fills the room it is given. Both draw on the same soil water; lack of water slows growth and hastens senescence.
+A field has one crop at a time, driven by thermal time, and a sward (grass, weeds, volunteers, a catch crop, trees) that
+fills the remaining room. Both use the same soil water; lack of water slows growth and accelerates senescence.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,27 +20,27 @@ from agrifm.simulator.season.plants import NO_PLANT, LeafTraits, read_flora, tra
 from agrifm.simulator.season.weather import Weather
 
 MATERIALS = {"water": WATER, "road": ROAD, "settlement": ROOFS}
-"""Covers that are no plants; all others are."""
+"""Covers without plants -> their material; all other covers are plants."""
 LEAF_TRAITS = tuple(name for name in LeafTraits.model_fields if name != "chlorophyll")
 HISTORY = ("crop", "sward", "brown", "chlorophyll", "residue", "flower", "flood", "moisture", "lodged")
-
+"""Arrays that are kept for every day of the season."""
 LODGED_PROJECTION = 0.85
-"""Projection towards the zenith of leaves and stems that lie."""
+"""Projection towards the zenith of lodged leaves and stems."""
 LEAF_SPREAD = {"leaf_water": 0.2, "leaf_dry_matter": 0.15, "leaf_structure": 0.06, "leaf_projection": 0.12}
-"""Standard deviation of the logarithm of leaf traits between fields; structure and projection are kept in bounds."""
+"""Standard deviation of the logarithm of leaf traits between fields; structure and projection are limited."""
 
 Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Growth:
-    """What grew on each field on each day of a season."""
+    """Growth of each field on each day of a season."""
 
     first: int
     """First day, days since 1970-01-01."""
     material: NDArray[np.int8]
     history: Mapping[str, NDArray[np.float32]]
-    """(days, fields) of each of `HISTORY`: green area of crop and sward, and what `SurfaceState` has of these names."""
+    """(days, fields) for each of `HISTORY`: green area of crop and sward, and arrays of `SurfaceState`."""
     plant: NDArray[np.int8]
     """(days, fields) index of the plant of the day, -1 = none."""
     sward: NDArray[np.int8]
@@ -49,7 +49,7 @@ class Growth:
     """(fields,) factor on each trait of `LEAF_SPREAD`."""
     soil_brightness: NDArray[np.float32]
     yields: NDArray[np.float32]
-    """t/ha, NaN where nothing is harvested."""
+    """t/ha, NaN without a harvest."""
 
     @classmethod
     def grow(
@@ -62,26 +62,25 @@ class Growth:
         season: Season,
         seed: int,
     ) -> "Growth":
-        """Grow fields through a season and the year before it.
+        """Grow fields through a season and the time before it.
 
         Args:
             crops: of the region.
-            covers: what stands on each field: a crop of the region, `forest`, `hedge`, `margin`, `water`, `road`,
-                `settlement`.
+            covers: of each field: a crop of the region, `forest`, `hedge`, `margin`, `water`, `road`, `settlement`.
             keys: identity of each field.
-            weather: from `first_day(season)` to the season's end or longer.
+            weather: from `first_day(season)` to at least the end of the season.
             place: row of the weather for each field.
         """
         growing = ["margin" if cover in MATERIALS else cover for cover in covers]
-        plans = draw_management(crops, read_flora(), growing, keys, season, seed)
-        fields = DailyGrowth(plans, keys, seed)
+        management = draw_management(crops, read_flora(), growing, keys, season, seed)
+        fields = DailyGrowth(management, keys, seed)
         first, last = day_number(season.start), day_number(season.end)
         history = {name: np.zeros((last - first + 1, len(keys)), np.float32) for name in HISTORY}
         plant, sward = np.zeros((2, last - first + 1, len(keys)), np.int8)
         for day in range(first_day(season), last + 1):
             fields.step(day, weather.on(day, place))
             if day >= first:
-                for name, values in fields.shown().items():
+                for name, values in fields.canopy().items():
                     history[name][day - first] = values
                 plant[day - first], sward[day - first] = fields.plant, fields.sward
         spread = {
@@ -93,17 +92,18 @@ class Growth:
         return cls(first, material, history, plant, sward, spread, brightness, fields.yields.astype(np.float32))
 
     def state(self, day: int) -> SurfaceState:
-        """Every field on a day of the season (days since 1970-01-01)."""
+        """State of every field on a day of the season (days since 1970-01-01)."""
         at = day - self.first
-        shown = {name: values[at] for name, values in self.history.items()}
-        green = shown["crop"] + shown["sward"]
-        share = shown["crop"] / np.maximum(green, 1e-6)
+        canopy = {name: values[at] for name, values in self.history.items()}
+        green = canopy["crop"] + canopy["sward"]
+        share = canopy["crop"] / np.maximum(green, 1e-6)
         flora = read_flora()
+        # Leaf traits mix by the green areas of crop and sward.
         mixed = {}
         for name in LEAF_TRAITS:
             of_crop = traits([*flora.plants.values(), NO_PLANT], name)[self.plant[at]]
             if name == "leaf_projection":
-                of_crop = np.where(shown["lodged"] > 0, LODGED_PROJECTION, of_crop)
+                of_crop = np.where(canopy["lodged"] > 0, LODGED_PROJECTION, of_crop)
             of_sward = traits(flora.swards.values(), name)[self.sward[at]]
             mixed[name] = (share * of_crop + (1 - share) * of_sward).astype(np.float32)
             if name in self.leaf_factor:
@@ -113,12 +113,12 @@ class Growth:
         return SurfaceState(
             material=self.material,
             green_area=green,
-            brown_area=shown["brown"],
-            chlorophyll=shown["chlorophyll"],
-            flower=shown["flower"],
-            residue=shown["residue"],
-            flood=shown["flood"],
-            moisture=shown["moisture"],
+            brown_area=canopy["brown"],
+            chlorophyll=canopy["chlorophyll"],
+            flower=canopy["flower"],
+            residue=canopy["residue"],
+            flood=canopy["flood"],
+            moisture=canopy["moisture"],
             soil_brightness=self.soil_brightness,
             **mixed,
         )

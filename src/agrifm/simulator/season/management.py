@@ -1,4 +1,4 @@
-"""What is to happen on each field over three crop years: who follows whom, when, and how well it is done."""
+"""Management of each field over three crop years: crop rotation, dates, and how well the work is done."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,45 +14,46 @@ from agrifm.simulator.season.crops import Crop, CropType
 from agrifm.simulator.season.plants import Flora
 
 YEARS = (-1, 0, 1)
-"""Crop years of a plan, counted from the one that the labels mean."""
+"""Simulated crop years, relative to the year of the labels."""
 CYCLES = 2
-"""At most, in a crop year."""
+"""Maximum number of cycles in a crop year."""
 SLOTS = len(YEARS) * CYCLES
 SOWN_GRASS = -112
-"""Day on which a perennial is sown after another crop: mid September of the year before."""
+"""Day on which a perennial is sown after another crop: mid September of the previous year."""
 FALLOW_FROM = -90
-"""Day on which a fallow of a year begins: October."""
+"""Day on which a fallow year begins: October."""
 NEVER = 10**6
+"""A day after every season."""
 
 Numbers = NDArray[np.float64]
 
 
 def crop_year(season: Season) -> int:
-    """The calendar year whose crops the labels of a season mean: the one in which its middle lies."""
+    """The calendar year of a season's labels: the year that contains the middle of the season."""
     return (season.start + timedelta(days=season.days // 2)).year
 
 
 def first_day(season: Season) -> int:
-    """The day from which fields are followed, days since 1970-01-01: the sowing of the year before."""
+    """The first simulated day, days since 1970-01-01: before the sowing of the previous crop year."""
     return day_number(date(crop_year(season) - 2, 8, 1))
 
 
 @dataclass(frozen=True)
 class FieldManagement:
-    """Plans of fields. Arrays (fields, slots), a slot being one cycle, in order; days since 1970-01-01."""
+    """Management of fields. Arrays (fields, slots); a slot is one cycle, in order; days since 1970-01-01."""
 
     types: tuple[CropType, ...]
     """All types of all covers."""
     kind: NDArray[np.intp]
     """Index into `types`."""
     plant: NDArray[np.intp]
-    """Index into the flora's plants; -1 where only a sward grows."""
+    """Index into the flora's plants; -1 = only a sward grows."""
     sowing: NDArray[np.int64]
-    """`NEVER` in slots that are not used (the last ones)."""
+    """Day of sowing; `NEVER` in unused slots, which are the last ones."""
     yields: NDArray[np.bool_]
-    """The slot whose yield and label are meant."""
+    """The slot of the label and the yield."""
     again: NDArray[np.bool_]
-    """A perennial that stood here in the slot before."""
+    """A perennial that already grew here in the previous slot."""
     vigour: Numbers
     """Factor on leaf area."""
     tempo: Numbers
@@ -62,15 +63,15 @@ class FieldManagement:
     room: Numbers
     """Leaf area up to which the sward grows, m2 per m2."""
     late: NDArray[np.int64]
-    """Days for which the harvest waits after maturity."""
+    """Days between maturity and harvest."""
     rest_days: NDArray[np.int64]
-    """Days between the harvest before and sowing, at least."""
+    """Minimum days between the previous harvest and sowing."""
     catch: NDArray[np.bool_]
-    """Whether a catch crop is to stand in the gap before."""
+    """Whether a catch crop grows in the gap before."""
     catch_days: NDArray[np.int64]
-    """Days for which it stands at most."""
+    """Maximum days of the catch crop."""
     stubble_days: NDArray[np.int64]
-    """Days between the harvest before and the tillage of its stubble."""
+    """Days between the previous harvest and the tillage of its stubble."""
     seedbed_days: NDArray[np.int64]
     """Days between the tillage that ends the gap and sowing."""
     greening: Numbers
@@ -78,7 +79,7 @@ class FieldManagement:
     irrigated: NDArray[np.bool_]
     flooded: NDArray[np.bool_]
     lodging: Numbers
-    """Uniform numbers that decide, with the plant's share, which fields lodge."""
+    """Uniform random numbers; fields lodge if they are below the plant's share."""
 
 
 def draw_management(
@@ -89,7 +90,7 @@ def draw_management(
     season: Season,
     seed: int,
 ) -> FieldManagement:
-    """Plans of fields with these covers and keys; covers that are not crops must be among the flora's wild ones."""
+    """Draw the management of fields; covers that are not crops must be wild covers of the flora."""
     known = {**crops, **flora.wild}
     names = list(known)
     types = tuple(kind for crop in known.values() for kind in crop.types)
@@ -99,6 +100,7 @@ def draw_management(
     of_year = np.stack([before, main, behind], axis=1)
     kind_of_year = np.zeros(of_year.shape, np.intp)
     perennial = np.array([kind.perennial for kind in types])
+    # The year of the labels first: a perennial that stays has the same type in the other years.
     for number in (1, 0, 2):
         chosen = keyed_random.uniform(seed, "type", keys, number)
         for crop in np.unique(of_year[:, number]):
@@ -118,7 +120,7 @@ def _pick(weights: Numbers, chance: Numbers) -> NDArray[np.intp]:
 def _neighbours(
     known: Mapping[str, Crop], names: list[str], main: NDArray[np.intp], keys: NDArray[np.int64], seed: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The crop of the year before, from `after`, and the one that follows, by Bayes' rule; wild covers stay."""
+    """The crop of the previous year, from `after`, and of the next, by Bayes' rule; wild covers do not change."""
     shares = np.array([crop.share for crop in known.values()])
     follows = np.zeros((len(names), len(names)))  # follows[crop, the one before]
     for number, crop in enumerate(known.values()):
@@ -136,7 +138,7 @@ def _neighbours(
 
 @dataclass(frozen=True)
 class _Calendar:
-    """The part of a plan that says what grows when; see `FieldManagement`."""
+    """Crop calendar: what grows when; see `FieldManagement`."""
 
     kind: NDArray[np.intp]
     plant: NDArray[np.intp]
@@ -154,7 +156,7 @@ def _calendar(
     year: int,
     seed: int,
 ) -> _Calendar:
-    """Cycles of each field in the order of their sowing."""
+    """Draw the cycles of each field, in the order of sowing."""
     new_years = np.array([day_number(date(year + offset, 1, 1)) for offset in YEARS])
     plant = np.full((len(types), CYCLES), -1)
     day, spread = np.zeros((len(types), CYCLES)), np.zeros((len(types), CYCLES))
@@ -170,7 +172,7 @@ def _calendar(
     shape = (len(keys), SLOTS)
     perennial = np.array([kind.perennial for kind in types])[kind_of_year]
     stood = perennial & (np.diff(kind_of_year, axis=1, prepend=kind_of_year[:, :1]) == 0)
-    # The whole year is early or late on a field, and each sowing a little for itself.
+    # A field is early or late in a whole year; each sowing deviates a little from that.
     lateness = 0.8 * keyed_random.normal(seed, "sowing of the year", keys[:, None], np.arange(len(YEARS)))[..., None]
     lateness = lateness + 0.6 * keyed_random.normal(seed, "sowing", keys[:, None], np.arange(SLOTS)).reshape(
         -1, len(YEARS), 2
@@ -196,7 +198,7 @@ def _calendar(
 def _with_variation(
     types: tuple[CropType, ...], calendar: _Calendar, keys: NDArray[np.int64], seed: int
 ) -> FieldManagement:
-    """The plan with all that differs between fields; a perennial differs from others in the same way each year."""
+    """Add the variation between fields to a calendar; a perennial has the same deviations each year."""
 
     def of_type(trait: str) -> Numbers:
         return np.array([getattr(kind, trait) for kind in types], np.float64)[calendar.kind]
@@ -216,7 +218,7 @@ def _with_variation(
     room *= np.where(of_type("perennial") > 0, stand, 1.0)
     kept_down = uniform("bare") < of_type("bare")
     catch = uniform("catch crop") < of_type("catch_crop")
-    # A catch crop is kept as long as possible; where there is none, weeds are fought long before sowing.
+    # A catch crop is kept as long as possible; without one, weeds are removed long before sowing.
     seedbed = np.where(catch, 3 + 90 * uniform("seedbed") ** 3, 8 + 45 * uniform("seedbed"))
     return FieldManagement(
         types=types,

@@ -1,4 +1,4 @@
-"""Plants: what `plants.toml` says of each, shared by all regions."""
+"""Parameters of plants, read from `plants.toml` and shared by all regions."""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ from agrifm.validation import Frozen
 
 
 class LeafTraits(Frozen):
-    """How leaves look and stand."""
+    """Traits of leaves that determine reflectance."""
 
     chlorophyll: float = Field(gt=0)
     """Chlorophyll a + b of healthy leaves, micrograms per cm2."""
@@ -26,30 +26,30 @@ class LeafTraits(Frozen):
     leaf_structure: float = Field(ge=1)
     """Layers of PROSPECT (N)."""
     leaf_projection: float = Field(gt=0, le=1)
-    """Projection of the leaves towards the zenith: 0.5 at random, less where leaves stand."""
+    """Projection of the leaves towards the zenith: 0.5 for random angles, smaller for erect leaves."""
     clumping: float = Field(gt=0, le=1)
-    """1 = leaves at random, less where rows or crowns leave gaps."""
+    """1 = random leaves, smaller if rows or crowns leave gaps."""
 
 
 class Plant(LeafTraits):
-    """A crop that is sown, ripens and is harvested, or a perennial that comes into leaf and sheds it.
+    """A crop that is sown, ripens and is harvested, or a perennial that grows and sheds its leaves.
 
     Leaf area follows Baret's model of canopy structure dynamics (Koetz et al. 2005, Remote Sensing of Environment 95,
     eq. 3) over thermal time T since sowing, or since 1 January for perennials:
 
         leaf_area (1 / (1 + exp(-rate (T - middle))) - exp(fading (T - senescence)))
 
-    The T of senescence, bloom and maturity is the plant's age, which drought hastens and short days slow down.
+    For senescence, bloom and maturity T is the plant's age, which drought accelerates and short days slow down.
     """
 
     base: float
-    """Temperature below which nothing develops, degrees Celsius."""
+    """Base temperature of development, degrees Celsius."""
     emergence: float = Field(ge=0)
     """Degree days from sowing to the first leaf."""
     middle: float = Field(gt=0)
     """Degree days to half the leaf area."""
     rate: float = Field(gt=0)
-    """Of growth, per degree day."""
+    """Rate of growth, per degree day."""
     senescence: float = Field(gt=0)
     """Degree days to the death of the last leaf."""
     fading: float = Field(gt=0)
@@ -57,36 +57,36 @@ class Plant(LeafTraits):
     maturity: float = Field(gt=0)
     """Degree days to harvest."""
     day_length: float = Field(0.0, ge=0)
-    """Hours of daylight at which it ages at full pace; below, more slowly, as long-day plants do; 0 = no matter."""
+    """Hours of daylight above which a long-day plant ages at full rate, and below more slowly; 0 = any day length."""
     leaf_area: float = Field(gt=0)
-    """Of a good field, m2 per m2."""
+    """Maximum leaf area of a good field, m2 per m2."""
     flower: float = Field(0.0, ge=0, le=1)
-    """Share of the ground covered by yellow flowers at the height of the bloom."""
+    """Share of the ground covered by yellow flowers at full bloom."""
     bloom: float = Field(0.0, ge=0)
-    """Degree days to the height of the bloom."""
+    """Degree days to full bloom."""
     bloom_length: float = Field(100.0, gt=0)
     """Standard deviation of the bloom, degree days."""
     standing: float = Field(ge=0, le=1)
     """Share of dying leaf area that remains standing as dead leaves and stems."""
     stubble: float = Field(ge=0)
-    """Dead area left standing by the harvest, m2 per m2."""
+    """Dead area that remains standing after harvest, m2 per m2."""
     straw: float = Field(ge=0, le=1)
-    """Share of the soil that the harvest leaves covered by residue."""
+    """Share of the soil under residue after harvest."""
     volunteers: float = Field(ge=0)
-    """Leaf area of volunteers and weeds that come up after harvest, m2 per m2."""
+    """Leaf area of volunteers and weeds that emerge after harvest, m2 per m2."""
     lodging: float = Field(0.0, ge=0, le=1)
     """Share of fields that lodge."""
     harvest_index: float = Field(ge=0, le=1)
-    """Yield per dry matter above ground; 0 = nothing is harvested."""
+    """Yield per dry matter above ground; 0 = no harvest."""
 
 
 class Sward(LeafTraits):
-    """Plants that nobody sows anew each year: grass, weeds, catch crops, trees. They fill the room that they have."""
+    """Plants that are not sown each year: grass, weeds, catch crops, trees. They grow to fill the available room."""
 
     base: float
-    """Temperature below which it does not grow, degrees Celsius."""
+    """Base temperature of growth, degrees Celsius."""
     growth: float = Field(gt=0)
-    """Relative growth rate at 18 degrees Celsius with room and water, per day."""
+    """Relative growth rate at 18 degrees Celsius without limits of room and water, per day."""
     cold: float
     """Temperature below which leaves die, degrees Celsius."""
     cold_loss: float = Field(ge=0, le=1)
@@ -94,7 +94,7 @@ class Sward(LeafTraits):
     drought_loss: float = Field(ge=0, le=1)
     """Share of the leaves lost per day without water."""
     standing: float = Field(ge=0, le=1)
-    """Share of dying leaf area that remains standing dead."""
+    """Share of dying leaf area that remains standing as dead leaves."""
 
 
 NO_PLANT = Plant(
@@ -102,7 +102,7 @@ NO_PLANT = Plant(
     stubble=0, straw=0, volunteers=0.3, harvest_index=0, chlorophyll=40, leaf_water=0.01, leaf_dry_matter=0.005,
     leaf_structure=1.5, leaf_projection=0.5, clumping=1,
 )  # fmt: skip
-"""Stands where no crop grows."""
+"""Parameters of fields without a crop."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +115,13 @@ class Flora:
 
 
 def traits(records: Iterable[Frozen], name: str) -> NDArray[np.float64]:
-    """One number of each record, (records,)."""
+    """A trait of each record as an array, (records,)."""
     return np.array([getattr(record, name) for record in records], np.float64)
 
 
 @cache
 def read_flora() -> Flora:
-    """What `plants.toml` holds."""
+    """Read `plants.toml`."""
     content = tomllib.loads(files("agrifm.simulator.season").joinpath("plants.toml").read_text(encoding="utf-8"))
     return Flora(
         {name: Plant.model_validate(entry) for name, entry in content["plants"].items()},

@@ -1,7 +1,8 @@
-"""Daily weather of places in a region: temperature, rain, radiation and reference evapotranspiration.
+"""Daily weather of sites in a region: temperature, rain, radiation and reference evapotranspiration.
 
-Monthly means come from the region's file. Around them temperature and wetness vary as first-order autoregressive
-series, which a finite sum of keyed draws replaces, so that a day's weather does not depend on the first day asked for.
+Monthly means come from the region's file. Temperature and wetness vary around them as first-order autoregressive
+series. These are computed as finite sums of keyed random numbers, so that the weather of a day does not depend on the
+first day of the series.
 """
 
 from dataclasses import dataclass
@@ -17,24 +18,24 @@ from agrifm.simulator import keyed_random
 from agrifm.validation import Frozen
 
 Days = NDArray[np.float64]
-"""(places, days)."""
+"""(sites, days)."""
 Monthly = Annotated[tuple[float, ...], Field(min_length=12, max_length=12)]
 """January to December."""
 MEMORY = 60
-"""Days after which weather is forgotten: 0.85 ** 60 is less than 0.0001."""
+"""Days of weather that influence a day: 0.85 ** 60 is less than 0.0001."""
 WET_DAY_RANGE = 0.7
-"""Daily temperature range of a wet day, as a share of a dry day's."""
+"""Daily temperature range of a wet day relative to a dry day."""
 GAMMA_SHAPE = 0.75
-"""Of the amounts of rain on wet days: many small, few large (Richardson 1981 used the exponential, shape 1)."""
+"""Shape parameter of the rain on wet days: many small amounts, few large ones (Richardson 1981 used shape 1)."""
 
 
 class Climate(Frozen):
-    """What the weather of a region varies around; places differ by latitude."""
+    """Means and variability of the weather of a region; sites differ by latitude."""
 
     temperature: Monthly
     """Mean temperature of each month at the middle latitude, degrees Celsius."""
     temperature_range: Monthly
-    """Mean difference between the day's highest and lowest temperature, degrees."""
+    """Mean difference between the maximum and minimum temperature of a day, degrees."""
     temperature_gradient: float
     """Change of temperature per degree of latitude towards the pole, degrees Celsius."""
     rain: Monthly
@@ -44,15 +45,15 @@ class Climate(Frozen):
     deviation: float = Field(2.6, ge=0)
     """Standard deviation of daily mean temperature around the season, degrees."""
     persistence: float = Field(0.75, ge=0, le=0.85)
-    """Correlation of temperature with that of the day before."""
+    """Correlation of temperature with that of the previous day."""
     wet_persistence: float = Field(0.6, ge=0, le=0.85)
-    """The same for the hidden normal variable that decides on rain."""
+    """The same for the hidden normal variable that determines rain."""
     common: float = Field(0.85, ge=0, le=1)
-    """Share of the variance that all places of the region have in common."""
+    """Share of the variance that is common to the whole region."""
 
 
 class DayWeather(NamedTuple):
-    """One day's weather of some fields, (fields,); units as in `Weather`."""
+    """Weather of fields on one day, (fields,); units as in `Weather`."""
 
     temperature: NDArray[np.float64]
     rain: NDArray[np.float64]
@@ -63,7 +64,7 @@ class DayWeather(NamedTuple):
 
 @dataclass(frozen=True)
 class Weather:
-    """Weather of places day by day; arrays (places, days)."""
+    """Weather of sites day by day; arrays (sites, days)."""
 
     first: int
     """First day, days since 1970-01-01."""
@@ -74,7 +75,7 @@ class Weather:
     radiation: Days
     """Solar radiation on the ground, MJ per m2 and day."""
     evapotranspiration: Days
-    """Of a well-watered grass reference, mm per day."""
+    """Evapotranspiration of a well-watered reference grass, mm per day."""
     day_length: Days
     """Hours between sunrise and sunset."""
 
@@ -89,19 +90,19 @@ class Weather:
         keys: NDArray[np.int64],
         seed: int,
     ) -> "Weather":
-        """Weather from the first to the last day, both included (days since 1970-01-01).
+        """Draw the weather from the first to the last day inclusive (days since 1970-01-01).
 
         Args:
-            latitudes: of the places, degrees, negative in the south, (places,).
-            middle: latitude for which the climate's temperatures hold.
-            keys: identity of each place, (places,).
+            latitudes: of the sites, degrees, negative in the south, (sites,).
+            middle: latitude of the climate's temperatures.
+            keys: identity of each site, (sites,).
         """
         days = np.arange(first, last + 1)
         of_day = {name: _daily(getattr(climate, name), days) for name in ("temperature", "temperature_range", "rain")}
         wetness = _persistent(seed, "wetness", climate.wet_persistence, climate.common, keys, days)
         share = np.clip(_daily(climate.wet_days, days), 0.001, 0.999)
         wet = wetness < ndtri(share)
-        # Given that a day is wet, its place among wet days is uniform, and wetter days are sorted first.
+        # The rank of a wet day among wet days is uniform; a smaller number means a wetter day.
         amount = gammaincinv(GAMMA_SHAPE, np.clip(1 - ndtr(wetness) / share, 0, 0.999)) / GAMMA_SHAPE
         mean = of_day["rain"] * 12 / (365.25 * share)
         anomaly = _persistent(seed, "temperature", climate.persistence, climate.common, keys, days)
@@ -121,12 +122,12 @@ class Weather:
         )
 
     def on(self, day: int, place: NDArray[np.intp]) -> DayWeather:
-        """The weather of a day (days since 1970-01-01) for fields that lie at these places."""
+        """The weather on a day (days since 1970-01-01) for fields with these rows of sites."""
         return DayWeather(*(getattr(self, name)[place, day - self.first] for name in DayWeather._fields))
 
 
 def extraterrestrial_radiation(latitudes: NDArray[np.float64], days: NDArray[np.int64]) -> Days:
-    """Daily solar radiation above the atmosphere, MJ per m2, (places, days): FAO-56 equations 21 to 25."""
+    """Daily solar radiation above the atmosphere, MJ per m2, (sites, days): FAO-56 equations 21 to 25."""
     declination, sunset = _sunset(latitudes, days)
     distance = 1 + 0.033 * np.cos(2 * np.pi * _day_of_year(days) / 365)
     latitude = np.radians(latitudes)[:, None]
@@ -147,7 +148,7 @@ def _day_of_year(days: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _daily(monthly: tuple[float, ...], days: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Values of each day, joined linearly between the middles of the months."""
+    """Daily values, interpolated linearly between the middles of the months."""
     middles = (np.arange(12) + 0.5) * 365.25 / 12
     return np.asarray(np.interp(_day_of_year(days) - 0.5, middles, monthly, period=365.25))
 
@@ -155,7 +156,7 @@ def _daily(monthly: tuple[float, ...], days: NDArray[np.int64]) -> NDArray[np.fl
 def _persistent(
     seed: int, purpose: str, persistence: float, common: float, keys: NDArray[np.int64], days: NDArray[np.int64]
 ) -> Days:
-    """Normal series of deviation 1 in which a day resembles the day before and a place the others, (places, days)."""
+    """Normal series with standard deviation 1, correlated between days and between sites, (sites, days)."""
     before = np.arange(days[0] - MEMORY, days[-1] + 1)
     everywhere = keyed_random.normal(seed, purpose, before)
     here = keyed_random.normal(seed, purpose, keys[:, None], before)

@@ -201,6 +201,7 @@ def write_frames(
     ]
     remote = any(isinstance(asset, RemoteAsset) for scene in scenes_of(frames) for asset in scene.assets.values())
     threads = REMOTE_THREADS if remote else THREADS
+    # Twice as many tiles in flight as threads, so that a thread never waits for the journal.
     with nullcontext(executor) if executor is not None else ThreadPoolExecutor(threads) as pool:
         results = work.run(write_frame_tile, units, lambda unit: unit.key, "fetch", pool, 2 * threads)
     counted: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)

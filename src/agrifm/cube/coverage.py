@@ -46,6 +46,7 @@ def measure_coverage(sensor: SensorCube, longest: int = MAX_MAP_SIDE) -> Coverag
     total = np.zeros((-(-height // block), -(-width // block)))
     usable = np.zeros(len(sensor.date), np.int64)
     never = 0
+    # Windows of whole blocks, so that no block is cut by a window.
     for window in tiles(sensor.grid.shape, SHARD // block * block or block):
         valid = sensor.stored("valid", (slice(None), *window.slices))
         usable += valid.sum(axis=(1, 2))

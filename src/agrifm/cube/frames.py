@@ -137,18 +137,20 @@ def read_frame(frame: Frame, grid: Grid, rule: MaskRule = DEFAULT_RULE) -> Frame
     day = np.full(grid.shape, NO_DAY, np.int32) if product.is_composite else None
     flags = np.full(grid.shape, bits(["nodata"]), np.uint16)
     for scene in frame.scenes:
-        if valid.all():
+        if valid.all():  # no later scene would be used, so it need not be read
             break
         new_values, present, new_flags = _read_scene(scene, grid, rule)
         if day is not None:
             new_day = _read_days(scene, grid)
+            # A pixel without a day cannot be placed in the season.
             new_flags |= (new_day == NO_DAY) * bits(["nodata"])
         usable = rule.usable(new_flags)
-        take = (usable & ~valid) | (present & (values[0] == FILL))
-        values[:, take] = new_values[:, take]
-        flags[take] = new_flags[take]
+        # A usable pixel replaces one that is not; a pixel with data replaces one without.
+        chosen = (usable & ~valid) | (present & (values[0] == FILL))
+        values[:, chosen] = new_values[:, chosen]
+        flags[chosen] = new_flags[chosen]
         if day is not None:
-            day[take] = new_day[take]
+            day[chosen] = new_day[chosen]
         valid |= usable
     return FramePixels(values, valid, day, flags)
 
@@ -160,11 +162,12 @@ def _read_scene(scene: Scene, grid: Grid, rule: MaskRule) -> tuple[NDArray[np.in
     low, high = product.valid_range
     values = np.empty((len(product.bands), *grid.shape), np.int16)
     present = np.ones(grid.shape, bool)
-    for number, (band, key) in enumerate(product.assets.items()):
+    for index, (band, key) in enumerate(product.assets.items()):
         stored = read_asset(scene, key, band, grid, product.kernel, product.nodata)
         present &= (stored != product.nodata) & (stored >= low) & (stored <= high)
+        # From the product's digital numbers to the cube's; the fill value is not available to measurements.
         numbers = np.round((stored * encoding.scale + encoding.offset) / SCALES[product.quantity])
-        values[number] = np.where(present, np.clip(numbers, FILL + 1, -FILL - 1), FILL)
+        values[index] = np.where(present, np.clip(numbers, FILL + 1, -FILL - 1), FILL)
     flags = _read_flags(scene, grid, rule) | (~present * bits(["nodata"]))
     if rule.masks:
         image = np.where(present, values, 0).astype(np.float32) * np.float32(SCALES[product.quantity])
@@ -183,6 +186,7 @@ def _read_flags(scene: Scene, grid: Grid, rule: MaskRule) -> Flags:
         (grid.shape[0] + 2 * margin, grid.shape[1] + 2 * margin),
     )
     flags = np.zeros(wide.shape, np.uint16)
+    # Categories are never interpolated; several quality bands add their flags.
     for asset, encoding in product.quality_bands.items():
         quality = read_asset(scene, asset, "quality", wide, "nearest", NO_QUALITY[encoding])
         flags |= QUALITY_RULES[encoding](quality)
@@ -200,6 +204,7 @@ def _read_days(scene: Scene, grid: Grid) -> NDArray[np.int32]:
     start = scene.day
     first = start.timetuple().tm_yday
     years = [day_number(date(start.year + later, 1, 1)) - 1 for later in (0, 1)]
+    # A day of year more than half a year before the start is of the next year.
     days = np.where(of_year < first - 183, years[1], years[0]).astype(np.int32) + of_year
     return np.where((of_year >= 1) & (of_year <= 366), days, NO_DAY).astype(np.int32)
 

@@ -171,9 +171,9 @@ def resample_cube(
     """
     unknown = sorted(resamplers.keys() - cube.sensors.keys())
     if unknown or not resamplers:
-        found = f"has no sensor '{unknown[0]}'" if unknown else "needs a resampler for at least one sensor"
+        problem = f"has no sensor '{unknown[0]}'" if unknown else "needs a resampler for at least one sensor"
         raise CubeError(
-            f"resampling the cube {cube.path}: it {found}; choose among {', '.join(cube.sensors)}",
+            f"resampling the cube {cube.path}: it {problem}; choose among {', '.join(cube.sensors)}",
             sensor=unknown[0] if unknown else None,
         )
     if path.resolve() == cube.path.resolve():
@@ -199,7 +199,7 @@ def resample_cube(
 
 
 def _plan(cube: Cube, resamplers: Mapping[str, Resampler]) -> str:
-    """A fingerprint of what the new cube will hold: the old one's, and what is done to each sensor."""
+    """The fingerprint of the new cube: that of the old one, and the resampler of each sensor."""
     steps = {name: [of_sensor.description, of_sensor.first, of_sensor.last] for name, of_sensor in resamplers.items()}
     content = [cube.provenance.get("plan", str(cube.path.resolve())), steps]
     return fingerprint(content)
@@ -229,6 +229,7 @@ def write_square(square: Square) -> dict[str, Any]:
         )
         observed += int(seen.sum())
         made, known, made_day = of_sensor.run(image, seen, sensor.date, image_day)
+        # Back to stored integers; a smoother may overshoot what they can hold.
         numbers = np.clip(np.round(made / np.float32(sensor.input.scale)), FILL + 1, -FILL - 1)
         values[..., rows, cols] = np.where(known[:, None], numbers, FILL)
         valid[:, rows, cols] = known

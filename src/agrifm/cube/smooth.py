@@ -72,6 +72,7 @@ def whittaker(
     result = np.zeros((len(steps), *image.shape[1:]), np.float32)
     if not observed.any():
         return result, observed
+    # In 64 bits: with a strong smoothing the solution is a small difference of large numbers.
     pixels = image.transpose(0, 2, 3, 1)[:, observed].astype(np.float64)  # (T, P, C)
     weights = (counts * (1.0 if weight is None else weight))[:, observed].astype(np.float64)  # (T, P)
     days = np.broadcast_to(date[:, None, None], valid.shape) if day is None else day
@@ -115,6 +116,7 @@ def _solve(
             weights[index] += weight_here
             values[index] += weight_here * pixel
     values = values.reshape(length, -1)
+    # Normal equations (W + smoothing D' D) z = W y, in the banded form of scipy.
     # D' D has three diagonals that are not 0, here the lower ones; with fewer than three nodes it is 0.
     banded = np.zeros((3, length))
     banded[0, :-2] += 1

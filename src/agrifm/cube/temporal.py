@@ -47,11 +47,14 @@ def interpolate(
     following = np.minimum.accumulate(np.where(usable, number, frames)[::-1], axis=0)[::-1]
     following = np.concatenate([following, edge + 1 + frames])
     column = np.arange(usable.shape[1])
+    # Step by step: the arrays of one step are small, those of all steps would be as large as the result.
     for position, step in enumerate(steps):
         begun = np.searchsorted(date, step, side="right") if day is None else (days <= step).sum(axis=0)
         before, after = last[begun, column], following[begun, column]
+        # Outside of the observations both are the nearest one.
         before, after = np.where(before < 0, after, before), np.where(after == frames, before, after)
         early, late = days[before, column].astype(np.float32), days[after, column].astype(np.float32)
+        # Two observations of one day have no distance: the limit of 1 avoids a division by 0.
         weight = np.clip((step - early) / np.maximum(late - early, 1), 0, 1).astype(np.float32)[:, None]
         result[position][:, observed] = ((1 - weight) * pixels[before, column] + weight * pixels[after, column]).T
     return result, observed

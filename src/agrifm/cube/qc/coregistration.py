@@ -81,14 +81,18 @@ def measure_shift(image: Image, reference: Image) -> Shift | None:
     power = np.zeros((height, width), complex)
     for one, other in zip(image, reference, strict=True):
         ours, theirs = (np.fft.fft2(_level(plane, known) * window) for plane in (one, other))
+        # Only phases are kept: a shift is a slope of the phase, whatever the contrast of a frequency.
         cross = ours * np.conj(theirs)
         power += cross / np.maximum(np.abs(cross), 1e-12)
     power *= np.exp(-(rows[:, None] ** 2 + cols[None] ** 2) / (2 * FREQUENCY_SIGMA**2))
     moves = np.arange(-MAX_SHIFT, MAX_SHIFT + SHIFT_STEP / 2, SHIFT_STEP)
+    # The inverse transform at shifts of fractions of a pixel, near 0 only; a fast transform gives whole pixels.
     surface = np.real(np.exp(2j * np.pi * np.outer(moves, rows)) @ power @ np.exp(2j * np.pi * np.outer(cols, moves)))
     top = np.unravel_index(int(surface.argmax()), surface.shape)
-    far = np.real(np.fft.ifft2(power)) * power.size
-    noise = float(np.median(np.abs(far))) / 0.6745
+    # The correlation at all shifts of whole pixels, nearly all of them wrong, is the noise that the peak must exceed;
+    # 0.6745 turns the median absolute deviation of a normal distribution into its standard deviation.
+    everywhere = np.real(np.fft.ifft2(power)) * power.size
+    noise = float(np.median(np.abs(everywhere))) / 0.6745
     peak = float(surface[top]) / max(noise, 1e-12)
     if peak < threshold("peak"):
         return None
@@ -98,6 +102,7 @@ def measure_shift(image: Image, reference: Image) -> Shift | None:
 def _level(plane: Image, known: NDArray[np.bool_]) -> NDArray[np.float64]:
     """The plane minus its median, divided by its spread and cut at three spreads; 0 where not known."""
     values = plane[known]
+    # Percentiles of one standard deviation; unlike mean and deviation they ignore clouds that the mask missed.
     low, middle, high = np.percentile(values, (16, 50, 84))
     spread = max(float(high - low) / 2, 1e-6)
     return np.where(known, np.clip((plane - middle) / spread, -3, 3), 0).astype(np.float64)
@@ -131,6 +136,7 @@ def scene_positions(sensors: Mapping[str, SensorWindows]) -> dict[SceneKey, Shif
     if not reference:
         return {}
     fitted, residuals = _fit(links, scenes)
+    # Shifts define positions up to a constant: the median scene of the finest sensor is at 0.
     fitted -= np.median(fitted[reference], axis=0)
     positions = {}
     for scene, (south, east) in zip(scenes, fitted, strict=True):

@@ -74,8 +74,8 @@ def match_pairs(first: SensorWindows, second: SensorWindows) -> MatchedPairs | N
     ratio = round(second.cube.grid.resolution / first.cube.grid.resolution)
     reach = MAX_DAYS_APART * (2 if second.cube.is_composite else 1)
     frames = [
-        (int(near), number)
-        for number, day in enumerate(second.days)
+        (int(near), index)
+        for index, day in enumerate(second.days)
         for near in np.flatnonzero(np.abs(first.days - day) <= reach)
     ]
     frames = frames[:: max(len(frames) // MAX_FRAME_PAIRS, 1)]
@@ -90,6 +90,7 @@ def match_pairs(first: SensorWindows, second: SensorWindows) -> MatchedPairs | N
     values = np.stack(columns, axis=-1)
     known = np.isfinite(values).all(axis=(0, 2))
     values = values[:, known]
+    # 20 000 pixels give medians to a hundredth of the spread; more only cost time.
     step = max(values.shape[1] // 20_000, 1)
     return MatchedPairs(first, second, bands, values[:, ::step]) if known.sum() >= MIN_PIXELS else None
 
@@ -100,11 +101,11 @@ def disagreement(matched: MatchedPairs, of: str, renamed: dict[str, str]) -> flo
     A band counts one minus its correlation, and its median difference in units of 0.05.
     """
     side = 0 if matched.first.name == of else 1
-    position = {pair[side]: number for number, pair in enumerate(matched.bands)}
+    position = {pair[side]: index for index, pair in enumerate(matched.bands)}
     total = 0.0
     for pair in matched.bands:
         band = renamed.get(pair[side], pair[side])
-        if band not in position:
+        if band not in position:  # the other sensor has no band to compare it with
             return float("inf")
         one, other = matched.values[side, :, position[band]], matched.values[1 - side, :, position[pair[side]]]
         total += 1 - float(np.corrcoef(one, other)[0, 1]) + float(np.median(np.abs(one - other))) / 0.05
@@ -126,13 +127,14 @@ def date_fit(
     ndvi_series = [ndvi(sensor, round(coarse / sensor.cube.grid.resolution)) for sensor in (first, second)]
     differences: list[list[NDArray[np.float64]]] = [[] for _ in shifts]
     for ours, theirs in zip(*ndvi_series, strict=True):
+        # Nine pairs, such as three observations of each: fewer say little about a season.
         pairs = np.isfinite(ours).sum(axis=0) * np.isfinite(theirs).sum(axis=0)
         rows, cols = np.nonzero(pairs >= 9)
         step = max(len(rows) // MAX_PIXEL_SERIES, 1)
         for row, col in zip(rows[::step], cols[::step], strict=True):
             pixels = ours[:, row, col], theirs[:, row, col]
-            for number, moved in enumerate(_differences_by_shift((first.days, second.days), pixels, shifts)):
-                differences[number].append(moved)
+            for index, moved in enumerate(_differences_by_shift((first.days, second.days), pixels, shifts)):
+                differences[index].append(moved)
     by_shift = [np.concatenate(parts) if parts else np.zeros(0) for parts in differences]
     most = max(len(rest) for rest in by_shift)
     if most < MIN_PIXELS:
@@ -154,6 +156,7 @@ def _differences_by_shift(
         after = np.searchsorted(days, wanted)
         inside = (after > 0) & (after < len(days))
         after = np.clip(after, 1, len(days) - 1)
+        # A long gap hides a peak: interpolation across it would say nothing about dates.
         inside &= (wanted - days[after - 1] <= MAX_GAP_DAYS) & (days[after] - wanted <= MAX_GAP_DAYS)
         differences.append((np.interp(wanted, days, values) - series[1][asked])[inside])
     return differences
@@ -218,6 +221,7 @@ def _judge_dates_jointly(fits: Mapping[tuple[str, str], NDArray[np.float64]]) ->
     best: tuple[float, str, int] | None = None
     unmoved = len(DATE_SHIFTS) // 2
     for name in dict.fromkeys(name for pair in fits for name in pair):
+        # As seen from this sensor: if it is the first of a pair, moving its dates is moving the other's backwards.
         logs = [np.log(fit if pair[1] == name else fit[::-1]) for pair, fit in fits.items() if name in pair]
         total = np.sum(logs, axis=0)
         if len(logs) < 2 or not np.isfinite(total[unmoved]):

@@ -80,7 +80,7 @@ def _arrays(sensor: SensorCube) -> list[Finding]:
             break
         try:
             stored = np.asarray(group[key][...])
-        except Exception as error:  # every codec has errors of its own
+        except Exception as error:  # every codec raises other errors
             findings.append(_unreadable(f"{name}/{key}", error))
             continue
         if key != "time_bounds" and np.abs(stored - getattr(sensor.grid, key)).max() > 1e-3:
@@ -199,10 +199,10 @@ def _chunks(
 ) -> Iterator[tuple[str, NDArray[Any]]]:
     rows, cols = window.slices
     for key in ("values", "valid", *(("day",) if sensor.is_composite else ())):
-        place = (frame, slice(None), rows, cols) if key == "values" else (frame, rows, cols)
+        selection = (frame, slice(None), rows, cols) if key == "values" else (frame, rows, cols)
         try:
-            yield key, np.asarray(sensor.group[key][place])
-        except Exception as error:  # every codec has errors of its own
+            yield key, np.asarray(sensor.group[key][selection])
+        except Exception as error:  # every codec raises other errors
             middle = "0/" if key == "values" else ""
             side = _side(sensor)
             file = f"{sensor.input.sensor}/{key}/c/{frame}/{middle}{window.row // side}/{window.col // side}"
@@ -227,6 +227,7 @@ def _count(
     if len(values) >= 4:
         counts.constant += int((valid & (values == values[0]).all(axis=0)).sum())
     elif valid.shape[1] > RUN_LENGTH:
+        # With few bands a pixel alone may have equal numbers by chance, a whole row of pixels not.
         same = valid[:, 1:] & valid[:, :-1] & (values[:, :, 1:] == values[:, :, :-1]).all(axis=0)
         counts.repeated += int(np.lib.stride_tricks.sliding_window_view(same, RUN_LENGTH, axis=1).all(axis=-1).sum())
     if "day" in arrays:

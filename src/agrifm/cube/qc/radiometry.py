@@ -62,8 +62,8 @@ def swap_gains(sensor: SensorWindows) -> dict[tuple[str, str], float]:
     for one, other in combinations(range(len(names)), 2):
         order = list(range(len(names)))
         order[one], order[other] = other, one
-        found = misfit(pixels[:, order], names, sensor.name, None if detail is None else detail[order])
-        gains[sensor.bands[one], sensor.bands[other]] = given - found
+        swapped = misfit(pixels[:, order], names, sensor.name, None if detail is None else detail[order])
+        gains[sensor.bands[one], sensor.bands[other]] = given - swapped
     return gains
 
 
@@ -122,7 +122,7 @@ def _detail(sensor: SensorWindows) -> NDArray[np.float64] | None:
     for band in range(stored.shape[1]):
         # five neighbours along a row
         a, b, c, d, e = (stored[:, band, :, start : start + width][whole].astype(np.float64) for start in range(5))
-        near, far = (_clipped_power(one) for one in (b - 2 * c + d, a - 2 * c + e))
+        near, far = (_clipped_power(difference) for difference in (b - 2 * c + d, a - 2 * c + e))
         ratios.append(float(np.sqrt(near / max(far, 1e-9))))
     return np.array(ratios)
 
@@ -135,15 +135,15 @@ def _clipped_power(values: NDArray[np.float64]) -> float:
 
 def vegetation(sensor: SensorWindows) -> NDArray[np.float64]:
     """Per frame (T, 3): nir - red, red and nir of the tenth of its pixels with the largest nir - red; NaN if few."""
-    places = red_and_nir(sensor)
+    positions = red_and_nir(sensor)
     statistics = np.full((len(sensor.days), 3), np.nan)
-    if places is None:
+    if positions is None:
         return statistics
     for frame in range(len(sensor.days)):
         pixels = sensor.pixels(SAMPLE_PIXELS, frame)
         if len(pixels) < 20:
             continue
-        red, nir = pixels[:, places[0]], pixels[:, places[1]]
+        red, nir = pixels[:, positions[0]], pixels[:, positions[1]]
         top = np.argsort(nir - red)[-max(len(red) // 10, 5) :]
         statistics[frame] = (nir - red)[top].mean(), np.median(red[top]), np.median(nir[top])
     return statistics
@@ -204,7 +204,7 @@ def check_frame_offsets(sensor: SensorWindows) -> list[Finding]:
         )
         near = [n for n in near if abs(int(sensor.days[n]) - int(sensor.days[frame])) <= 40][:6]
         steps = [step for step in (_step(sensor, other, frame) for other in near) if step is not None]
-        if len(steps) < 2:
+        if len(steps) < 2:  # one neighbour may be the wrong one
             continue
         typical = np.median([step for step, _ in steps], axis=0)
         uneven = min(spread for _, spread in steps)

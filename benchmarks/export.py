@@ -42,6 +42,7 @@ def save(path: Path, preset_name: str, side: int) -> Path:
     config = preset(preset_name, {SENSOR: len(bands)}, CLASSES, frames=FRAMES)
     record = ModelRecord(
         name="agrifm",
+        family="agrifm",
         architecture=config.model_dump(mode="json"),
         sensors=(
             SensorRecord(

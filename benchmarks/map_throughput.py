@@ -78,6 +78,7 @@ def measure(cube: Path, out: Path, steps: int, window: int, overlap: int) -> Res
     content = opened.inputs["sentinel-2"].model_dump()
     record = ModelRecord(
         name="agrifm",
+        family="agrifm",
         architecture={},
         sensors=(SensorRecord(**content, mean=(0.26,) * len(BANDS), std=(0.14,) * len(BANDS)),),
         frames=steps,

@@ -26,8 +26,8 @@ import xarray as xr
 from measure import Command, table
 from numpy.typing import NDArray
 
-from agrifm.cube.fetch import read_area
 from agrifm.grid import Grid, area_grid
+from agrifm.scene.area import read_area
 from agrifm.scene.local_files import search_files
 from agrifm.scene.offset_check import DARK, FEW_CLEAR, Look, judge, look
 from agrifm.scene.products import Product, find_product

@@ -25,7 +25,7 @@ from shapely.geometry import box
 from agrifm.cube.build import build_cube
 from agrifm.grid import LONLAT, reproject
 from agrifm.scene.products import Product, find_product
-from agrifm.scene.read import FileAsset, Scene
+from agrifm.scene.scene import FileAsset, Scene
 from agrifm.scene.search import Search
 from agrifm.season import Season
 

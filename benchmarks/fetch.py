@@ -29,9 +29,10 @@ from measure import Command, table
 from tests.servers import Request, files_in, serving
 
 from agrifm.grid import Grid, Window
-from agrifm.scene import remote
+from agrifm.scene import remote_raster
 from agrifm.scene.products import find_product
-from agrifm.scene.read import RemoteAsset, Scene, read_asset
+from agrifm.scene.read import read_asset
+from agrifm.scene.scene import RemoteAsset, Scene
 
 CRS, LEFT, TOP = "EPSG:32631", 480_000, 5_520_000
 TILE = 512
@@ -76,7 +77,7 @@ def ours(threads: int) -> Read:
     product = find_product("sentinel-2-c1-l2a")
 
     def read(url: str, names: list[str], grid: Grid) -> list[np.ndarray]:
-        remote._HEADS = remote._Heads()  # forget the files that were opened before
+        remote_raster._HEADS = remote_raster._Heads()  # forget the files that were opened before
         scenes = [
             Scene(name, product, date(2024, 5, 1), {"red": RemoteAsset(f"{url}/{name}")}, url, baseline="05.10")
             for name in names

@@ -31,7 +31,8 @@ from agrifm.scene.area import read_area
 from agrifm.scene.local_files import search_files
 from agrifm.scene.offset_check import DARK, FEW_CLEAR, Look, judge, look
 from agrifm.scene.products import Product, find_product
-from agrifm.scene.read import ArrayAsset, Scene, read_asset
+from agrifm.scene.read import read_asset
+from agrifm.scene.scene import ArrayAsset, Scene
 from agrifm.scene.search import search_catalog
 from agrifm.season import Season
 from agrifm.sensors import find_sensor

@@ -28,7 +28,8 @@ from agrifm.grid import Grid, Window, area_grid
 from agrifm.scene.mask import MASKED, MaskRule
 from agrifm.scene.products import find_product
 from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, Flags, bits
-from agrifm.scene.read import Scene, read_asset
+from agrifm.scene.read import read_asset
+from agrifm.scene.scene import Scene
 from agrifm.scene.search import search_catalog
 from agrifm.season import Season, day_date, day_number
 from agrifm.sensors import find_sensor

@@ -12,7 +12,6 @@ from agrifm.errors import ModelError
 from agrifm.legend import Legend
 from agrifm.record import (
     ModelRecord,
-    Quantity,
     SensorInput,
     SensorRecord,
     model_file,
@@ -20,6 +19,7 @@ from agrifm.record import (
     require_fit,
     running_versions,
 )
+from agrifm.sensors import Quantity
 
 SENTINEL = SensorInput(
     sensor="sentinel-2", bands=("B02", "B03", "B04"), quantity="surface reflectance", scale=1e-4, resolution=10

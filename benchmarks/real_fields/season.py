@@ -19,7 +19,7 @@ from agrifm.grid import Grid
 from agrifm.legend import Legend
 from agrifm.scene.area import read_area
 from agrifm.scene.products import PRODUCTS
-from agrifm.scene.read import FileAsset
+from agrifm.scene.scene import FileAsset
 from agrifm.scene.search import search_catalog
 from agrifm.season import Season
 

@@ -10,7 +10,7 @@ from affine import Affine
 from tests.scenes import LEFT, TOP, UTM
 
 from agrifm.grid import Grid
-from agrifm.scene.read import ArrayAsset, Scene
+from agrifm.scene.scene import ArrayAsset, Scene
 
 SIDE = 48
 GRID = Grid.of(UTM, Affine(10, 0, LEFT, 0, -10, TOP), (SIDE, SIDE))

@@ -15,11 +15,9 @@ from pydantic import Field, model_validator
 
 from agrifm.errors import ModelError
 from agrifm.legend import Legend
+from agrifm.sensors import Quantity
 from agrifm.validation import Frozen
 
-Quantity = Literal["surface reflectance", "backscatter (dB)", "backscatter (linear)", "index", "temperature"]
-"""What a sensor's numbers are: reflectance and indices without a unit, backscatter as 10 log10 of a power ratio or as
-the ratio itself, temperature in kelvin."""
 SeriesKind = Literal["interpolated", "composites", "observed"]
 """How a model sees a season: interpolated to equal steps; of each equal period the observation nearest its middle; or
 every observation. The last two come with their days and with what was not seen."""

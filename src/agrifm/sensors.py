@@ -4,8 +4,13 @@ Wavelengths and widths are nominal band centres and full widths at half maximum,
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from agrifm.errors import ConfigError, did_you_mean
+
+Quantity = Literal["surface reflectance", "backscatter (dB)", "backscatter (linear)", "index", "temperature"]
+"""What a sensor's numbers are: reflectance and indices without a unit, backscatter as 10 log10 of a power ratio or as
+the ratio itself, temperature in kelvin."""
 
 
 @dataclass(frozen=True)

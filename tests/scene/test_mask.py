@@ -44,12 +44,12 @@ def test_tasks_choose_whether_snow_and_water_are_usable() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"masked": ("clouds",)}, "unknown flag 'clouds'; did you mean 'cloud'"),
-        ({"masked": ("nodata",)}, "masked in any case"),
+        ({"masked": ("clouds",)}, "'clouds'; did you mean 'cloud'"),
+        ({"masked": ("nodata",)}, "nodata"),
         ({"dilate": -1.0}, "from 0 to 10000"),
-        ({"masked": ("cloud",), "dilate": 60.0}, "could have no effect"),
-        ({"masked": ("snow", "cloud-edge"), "dilate": 60.0}, "could have no effect"),
-        ({"masks": ("no-such-mask",)}, "no installed package has a mask named 'no-such-mask'"),
+        ({"masked": ("cloud",), "dilate": 60.0}, "no effect"),
+        ({"masked": ("snow", "cloud-edge"), "dilate": 60.0}, "no effect"),
+        ({"masks": ("no-such-mask",)}, "'no-such-mask'"),
     ],
 )
 def test_a_rule_that_cannot_be_followed_is_refused(arguments: dict, said: str) -> None:
@@ -184,12 +184,12 @@ def test_a_mask_of_an_installed_package_is_applied_and_counted(tmp_path: Path) -
 @pytest.mark.usefixtures("installed")
 def test_masks_that_fail_or_give_no_truth_values_are_named() -> None:
     image = np.zeros((2, 4, 4), np.float32)
-    for name, said in (("odd", "gave float32 of shape"), ("broken", "RuntimeError: no weights")):
-        with pytest.raises(SceneError, match=f"reading scene A: the mask '{name}'.*{said}"):
+    for name, said in (("odd", "float32 of shape"), ("broken", "RuntimeError: no weights")):
+        with pytest.raises(SceneError, match=f"scene A.*'{name}'.*{said}"):
             apply_mask(name, image, ("B02", "B03"), "reading scene A")
-    with pytest.raises(ConfigError, match="the mask 'gone' cannot be imported"):
+    with pytest.raises(ConfigError, match="'gone'"):
         MaskRule(masks=("gone",))
-    with pytest.raises(ConfigError, match=r"named 'dam' \(found: broken, dim, gone, odd\)"):
+    with pytest.raises(ConfigError, match=r"'dam'.*broken, dim, gone, odd"):
         MaskRule(masks=("dam",))
 
 
@@ -197,5 +197,5 @@ def test_metres_are_refused_where_pixels_are_in_degrees(tmp_path: Path) -> None:
     catalogue = Catalogue(tmp_path)
     west, north = AREA.bounds[0] - 0.01, AREA.bounds[3] + 0.01
     catalogue.add_sentinel_2("A", at(5, 1), square=(west, north, 0.05), crs="EPSG:4326")
-    with pytest.raises(CubeError, match="`dilate` is 30 metres, but the pixels of 'sentinel-2' are in units of degree"):
+    with pytest.raises(CubeError, match=r"`dilate`.*degree"):
         build_cube(tmp_path / "c.zarr", find(catalogue), SEASON, AREA, True, MaskRule(dilate=30.0))

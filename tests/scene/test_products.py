@@ -79,7 +79,7 @@ def test_names_are_unique_and_those_of_before_stay() -> None:
 
 @pytest.mark.parametrize("scale", [None, 0.0, -1e-4, float("nan"), float("inf")])
 def test_a_product_without_a_scale_is_refused(scale: Any) -> None:
-    with pytest.raises(ConfigError, match=r"describing the product 'landsat-c2-l2': its scale is .* without a known"):
+    with pytest.raises(ConfigError, match=r"'landsat-c2-l2': its scale"):
         replace(find_product("landsat-c2-l2"), scale=scale)
 
 
@@ -89,5 +89,5 @@ def test_older_keys_lead_to_todays(product: Product) -> None:
 
 
 def test_an_unknown_product_is_refused_with_the_nearest_known_one() -> None:
-    with pytest.raises(ConfigError, match="unknown product 'sentinel-2-c1'; did you mean 'sentinel-2-c1-l2a'"):
+    with pytest.raises(ConfigError, match="'sentinel-2-c1'; did you mean 'sentinel-2-c1-l2a'"):
         find_product("sentinel-2-c1")

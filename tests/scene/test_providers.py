@@ -3,15 +3,14 @@
 import pytest
 
 from agrifm.errors import ConfigError
-from agrifm.scene.addresses import provider_of
-from agrifm.scene.products import PRODUCTS
-from agrifm.scene.providers import PROVIDERS, BearerToken, Provider, S3Keys, SasTokens, find_provider
+from agrifm.scene.products import PRODUCTS, find_product
+from agrifm.scene.providers import PROVIDERS, BearerToken, Provider, S3Keys, SasTokens, find_provider, provider_of
 
 ALL = pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
 
 
 @ALL
-def test_a_provider_has_products_that_are_known_and_finds_them_by_collection(provider: Provider) -> None:
+def test_a_provider_has_known_products_and_finds_them_by_collection(provider: Provider) -> None:
     assert provider.products
     assert all(PRODUCTS[product.name] is product for product in provider.products)
     for product in provider.products:
@@ -44,7 +43,7 @@ def test_collections_have_the_names_of_the_providers_own_catalogues(provider: st
 
 
 @ALL
-def test_addresses_are_encrypted_and_secrets_go_to_named_hosts(provider: Provider) -> None:
+def test_urls_are_encrypted_and_secrets_go_to_named_hosts(provider: Provider) -> None:
     assert provider.url.startswith("https://")
     for access in provider.access.values():
         if isinstance(access, S3Keys):
@@ -61,5 +60,14 @@ def test_copernicus_allows_four_connections() -> None:
 
 
 def test_an_unknown_provider_is_refused_with_the_nearest_known_one() -> None:
-    with pytest.raises(ConfigError, match="unknown provider 'earthsearch'; did you mean 'earth-search'"):
+    with pytest.raises(ConfigError, match="'earthsearch'; did you mean 'earth-search'"):
         find_provider("earthsearch")
+
+
+def test_every_product_has_at_most_one_provider() -> None:
+    for name, product in PRODUCTS.items():
+        assert sum(product in provider.products for provider in PROVIDERS.values()) <= 1, name
+    provider = provider_of(find_product("sentinel-2-c1-l2a"))
+    assert provider is not None
+    assert provider.name == "earth-search"
+    assert provider_of(find_product("sentinel-2-worldcereal")) is None

@@ -160,7 +160,7 @@ def test_by_default_the_documented_values_are_usable_as_the_tables_say(rule: str
     ("rule", "table"),
     [("hls_fmask", FMASK), ("modis_vi_quality", VI_QUALITY), ("modis_reliability", RELIABILITY), ("modis_qc", QC)],
 )
-def test_documented_values_have_their_flags_and_are_usable_as_the_tables_say(rule: str, table: dict) -> None:
+def test_documented_values_have_the_flags_and_usability_of_the_tables(rule: str, table: dict) -> None:
     for value, (meaning, expected, flags) in table.items():
         assert names(rule, value) == flags, meaning
         assert usable(rule, np.array([value])).tolist() == [expected], meaning

@@ -1,4 +1,4 @@
-"""One asset onto a grid: copied where it lies on it, resampled once where not, never silently zero."""
+"""One asset onto a grid: copied if it is on it, else resampled once, never silently zero."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,8 @@ from agrifm.errors import SceneError
 from agrifm.grid import Grid, Window
 from agrifm.scene.products import find_product
 from agrifm.scene.providers import PROVIDERS
-from agrifm.scene.read import ArrayAsset, Asset, FileAsset, RemoteAsset, Scene, asset_at, read_asset, solar_day
+from agrifm.scene.read import read_asset
+from agrifm.scene.scene import ArrayAsset, Asset, FileAsset, RemoteAsset, Scene, asset_at, solar_day
 
 GRID = Grid.of(UTM, Affine(10, 0, LEFT, 0, -10, TOP), (96, 96))
 NODATA = 0
@@ -38,7 +39,7 @@ def noise(pixels: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(1, 9000, (pixels, pixels)).astype(np.uint16)
 
 
-def test_pixels_that_lie_on_the_grid_are_copied_exactly(tmp_path: Path) -> None:
+def test_pixels_on_the_grid_are_copied_exactly(tmp_path: Path) -> None:
     values = noise(96)
     values[10:20] = 0
     assert (read(FileAsset(write_tiff(tmp_path / "a.tif", values))) == values).all()
@@ -200,18 +201,19 @@ def test_a_grid_whose_rows_run_upwards_is_read_upwards(tmp_path: Path) -> None:
 
 def test_an_asset_that_the_scene_lacks_is_named_with_those_it_has(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", noise(96))
-    with pytest.raises(SceneError, match=r"scene S2A_1: it has no asset 'blue' for band 'B02' \(it has green, red\)"):
+    with pytest.raises(SceneError, match="green, red") as caught:
         read_asset(scene({"red": FileAsset(path), "green": FileAsset(path)}), "blue", "B02", GRID, "bilinear", 0)
+    assert caught.value.facts == {"scene": "S2A_1", "asset": "blue", "band": "B02"}
 
 
 def test_a_file_without_crs_is_refused(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", noise(96), crs=None)
-    with pytest.raises(SceneError, match=r"scene S2A_1: a\.tif has no coordinate reference system"):
+    with pytest.raises(SceneError, match=r"S2A_1: a\.tif .*coordinate reference system"):
         read(FileAsset(path))
 
 
 def test_an_absent_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SceneError, match=r"scene S2A_1: gone\.tif is absent or damaged .*download it again"):
+    with pytest.raises(SceneError, match=r"S2A_1: gone\.tif .*absent"):
         read(FileAsset(tmp_path / "gone.tif"))
 
 
@@ -227,25 +229,25 @@ def test_a_truncated_file_is_refused_and_never_read_as_zeros(
     path.write_bytes(whole[: int(len(whole) * share)])
     grid = Grid.of(UTM, Affine(2, 0, LEFT, 0, -2, TOP), (480, 480))
     for _ in range(2):  # the second time, GDAL might answer from its cache
-        with pytest.raises(SceneError, match=r"a\.tif is absent or damaged"):
+        with pytest.raises(SceneError, match=r"a\.tif .*damaged"):
             read(FileAsset(path), grid)
 
 
-def test_something_that_is_no_raster_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_raster_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_text("<html>404</html>")
-    with pytest.raises(SceneError, match="absent or damaged"):
+    with pytest.raises(SceneError, match="damaged"):
         read(FileAsset(tmp_path / "a.tif"))
 
 
 def test_reflectance_as_fractions_is_refused(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", np.full((96, 96), 0.25, np.float32))
-    with pytest.raises(SceneError, match=r"a\.tif holds float32, not the digital numbers"):
+    with pytest.raises(SceneError, match=r"a\.tif holds float32"):
         read(FileAsset(path))
 
 
 def test_numbers_that_cannot_hold_the_products_nodata_are_refused(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", noise(96))
-    with pytest.raises(SceneError, match="holds uint16, which cannot hold the product's nodata -28672"):
+    with pytest.raises(SceneError, match=r"uint16.*-28672"):
         read(FileAsset(path), nodata=-28672)
 
 
@@ -253,7 +255,7 @@ def test_a_file_with_another_nodata_is_refused_where_it_would_be_averaged(tmp_pa
     values = noise(96).astype(np.int16)
     path = write_tiff(tmp_path / "a.tif", values, nodata=-9999)
     assert (read(FileAsset(path)) == values).all()
-    with pytest.raises(SceneError, match="states nodata -9999, the product has 0"):
+    with pytest.raises(SceneError, match="nodata -9999"):
         read(FileAsset(path), GRID.at(30))
 
 
@@ -273,9 +275,10 @@ def test_the_solar_day_is_the_date_on_the_ground(moment: datetime, longitude: fl
 
 
 @pytest.mark.parametrize("href", ["ftp://host.org/a.tif", "gs://bucket/a.tif", "abfs://box/a.tif?sig=planted"])
-def test_an_address_that_gdal_would_ask_in_its_own_way_is_refused(href: str) -> None:
-    with pytest.raises(SceneError, match=r"files, https:// and s3:// are read, not \w+://; use a catalogue") as caught:
+def test_a_url_of_another_scheme_is_refused(href: str) -> None:
+    with pytest.raises(SceneError, match="https://") as caught:
         asset_at(href)
+    assert caught.value.facts["scheme"] == href.partition(":")[0]
     assert "planted" not in str(caught.value)
     assert asset_at("file:///data/a%20b.tif") == FileAsset(Path("/data/a b.tif"))
 

@@ -68,7 +68,7 @@ def test_every_filter_counts_what_it_removes(catalogue: Catalogue) -> None:
     }
 
 
-def test_a_scene_knows_its_day_its_baseline_its_assets_and_where_it_was_found(catalogue: Catalogue) -> None:
+def test_a_scene_has_its_day_baseline_assets_and_source(catalogue: Catalogue) -> None:
     add(catalogue, "S2A_1", at(5, 1))
     scene = find(catalogue).scenes[0]
     assert (scene.day, scene.baseline, scene.last_day) == (date(2024, 5, 1), "05.10", None)
@@ -109,7 +109,7 @@ def test_a_composite_counts_when_any_of_its_days_is_in_the_season(catalogue: Cat
     assert found.removed == {"outside the season": 1}
 
 
-def test_a_composite_begins_on_its_start_date_even_if_its_item_has_a_middle_date(catalogue: Catalogue) -> None:
+def test_a_composite_begins_on_its_start_date_not_on_its_middle_date(catalogue: Catalogue) -> None:
     composite(catalogue, "M", "2024-05-08", "2024-05-15", at(5, 12))
     scene = find(catalogue, products=(MODIS,)).scenes[0]
     assert (scene.day, scene.last_day) == (date(2024, 5, 8), date(2024, 5, 15))
@@ -123,30 +123,31 @@ def test_a_composite_without_an_end_lasts_its_products_eight_days(catalogue: Cat
 def test_no_scene_in_the_dates_is_refused_with_what_was_removed(catalogue: Catalogue) -> None:
     add(catalogue, "S2A_1", at(5, 1))
     add(catalogue, "S2A_2", at(5, 6))
-    sentence = refusal(catalogue, season=Season(date(2023, 3, 1), date(2023, 9, 30)))
-    assert "for scenes from 2023-03-01 to 2023-09-30: none found (2 outside the season)" in sentence
+    with pytest.raises(SceneError, match="2023-03-01 to 2023-09-30") as caught:
+        find(catalogue, season=Season(date(2023, 3, 1), date(2023, 9, 30)))
+    assert caught.value.facts["removed"] == {"outside the season": 2}
 
 
 def test_an_empty_catalogue_is_refused(catalogue: Catalogue) -> None:
-    assert "none found (it gave no item)" in refusal(catalogue)
+    with pytest.raises(SceneError) as caught:
+        find(catalogue)
+    assert caught.value.facts["removed"] == {}
 
 
 @pytest.mark.parametrize(
     "content",
     ["{", "{}", "[]", '{"type": "Feature", "id": "x"}', "é\x00"],
 )
-def test_a_file_that_is_no_catalogue_is_refused(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_not_a_catalogue_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "catalog.json"
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(
-        SceneError, match=r"reading the STAC catalogue .*catalog\.json: .*give the path or URL of a catalog\.json"
-    ):
+    with pytest.raises(SceneError, match=f"{path}: .*stac-geoparquet"):
         search_catalog(path, [S2], SEASON, AREA)
 
 
 def test_an_absent_catalogue_or_a_directory_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "catalog.json", tmp_path):
-        with pytest.raises(SceneError, match="reading the STAC catalogue"):
+        with pytest.raises(SceneError, match=str(path)):
             search_catalog(path, [S2], SEASON, AREA)
 
 
@@ -159,12 +160,12 @@ def test_a_catalogue_whose_item_is_gone_is_refused(catalogue: Catalogue) -> None
 
 
 @pytest.mark.parametrize("geometry", [{"type": "Blob"}, {"type": "Polygon"}, {"type": "Polygon", "coordinates": "x"}])
-def test_an_item_whose_geometry_is_no_geojson_is_refused(catalogue: Catalogue, geometry: dict) -> None:
+def test_an_item_with_an_invalid_geometry_is_refused(catalogue: Catalogue, geometry: dict) -> None:
     add(catalogue, "S2A_1")
     path = catalogue.save()
     item = next(path.parent.rglob("S2A_1.json"))
     item.write_text(json.dumps({**json.loads(item.read_text()), "geometry": geometry}))
-    with pytest.raises(SceneError, match="reading scene S2A_1: its geometry is not GeoJSON"):
+    with pytest.raises(SceneError, match=r"S2A_1.*GeoJSON"):
         search_catalog(path, [S2], SEASON, AREA)
 
 
@@ -190,36 +191,36 @@ def test_an_encoding_that_agrees_with_the_product_is_accepted(catalogue: Catalog
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"raster:bands": [{**RIGHT, "offset": 0}]}, "states offset 0, the product 'sentinel-2-c1-l2a' has -0.1"),
-        ({"raster:bands": [{"scale": 2.75e-5}]}, "states scale 2.75e-05, the product 'sentinel-2-c1-l2a' has 0.0001"),
-        ({"bands": [{"raster:scale": 1, "raster:offset": -0.1}]}, "states scale 1,"),
-        ({"raster:scale": 0.0001, "raster:offset": 0, "bands": [{"name": "B02"}]}, "states offset 0,"),
-        ({"raster:bands": [RIGHT], "raster:offset": 0}, "states offset 0,"),
-        ({"raster:bands": [RIGHT], "bands": [{"raster:scale": 0.001}]}, "states scale 0.001,"),
+        ({"raster:bands": [{**RIGHT, "offset": 0}]}, "offset 0,"),
+        ({"raster:bands": [{"scale": 2.75e-5}]}, "scale 2.75e-05,"),
+        ({"bands": [{"raster:scale": 1, "raster:offset": -0.1}]}, "scale 1,"),
+        ({"raster:scale": 0.0001, "raster:offset": 0, "bands": [{"name": "B02"}]}, "offset 0,"),
+        ({"raster:bands": [RIGHT], "raster:offset": 0}, "offset 0,"),
+        ({"raster:bands": [RIGHT], "bands": [{"raster:scale": 0.001}]}, "scale 0.001,"),
     ],
 )
 def test_an_encoding_that_contradicts_the_product_is_refused(catalogue: Catalogue, fields: dict, said: str) -> None:
     add(catalogue, "S2A_1", fields=fields)
     sentence = refusal(catalogue)
-    assert "reading scene S2A_1: asset 'blue' " + said in sentence
+    assert f"S2A_1: asset 'blue' states {said}" in sentence
     assert "`skip`" in sentence
 
 
-def test_an_offset_beside_a_baseline_that_has_none_is_refused(catalogue: Catalogue) -> None:
+def test_an_offset_with_a_baseline_that_has_none_is_refused(catalogue: Catalogue) -> None:
     add(catalogue, "S2A_1", fields={"raster:bands": [RIGHT]}, properties={"s2:processing_baseline": "03.01"})
-    assert "states offset -0.1, the product 'sentinel-2-c1-l2a' has 0" in refusal(catalogue)
+    assert "states offset -0.1," in refusal(catalogue)
 
 
 @pytest.mark.parametrize("stated", [{}, {"s2:processing_baseline": "N/A"}])
 def test_a_scene_without_a_readable_baseline_is_refused(catalogue: Catalogue, stated: dict) -> None:
     catalogue.add(S2.collection, "S2A_1", at(5, 1), TINY, properties=stated)
-    assert "reading scene S2A_1: it states" in refusal(catalogue)
+    assert "scene S2A_1" in refusal(catalogue)
 
 
 @pytest.mark.parametrize(
     ("stated", "baseline"), [({"processing:version": "05.00"}, "05.00"), ({"s2:processing_baseline": 5.1}, "5.1")]
 )
-def test_a_baseline_may_stand_in_the_processing_extension_or_be_a_number(
+def test_a_baseline_may_be_in_the_processing_extension_or_be_a_number(
     catalogue: Catalogue, stated: dict, baseline: str
 ) -> None:
     catalogue.add(S2.collection, "S2A_1", at(5, 1), TINY, properties=stated)
@@ -235,7 +236,7 @@ def test_assets_of_no_band_may_state_what_they_like(catalogue: Catalogue) -> Non
     assert set(find(catalogue).scenes[0].assets) == {"blue"}
 
 
-def test_the_cloud_limit_takes_numbers_alone_and_counts_those_that_state_none(catalogue: Catalogue) -> None:
+def test_the_cloud_limit_applies_to_numbers_and_counts_scenes_without(catalogue: Catalogue) -> None:
     for number, stated in enumerate((10, 60.0, 60.1, "99", None)):
         add(catalogue, f"S2A_{number}", at(5, 1 + number), properties={"eo:cloud_cover": stated})
     add(catalogue, "S2A_5", at(5, 6))

@@ -15,7 +15,7 @@ from shapely.geometry import mapping
 from agrifm.errors import SceneError
 from agrifm.scene.products import find_product
 from agrifm.scene.providers import PROVIDERS
-from agrifm.scene.read import FileAsset, RemoteAsset, Scene
+from agrifm.scene.scene import FileAsset, RemoteAsset, Scene
 from agrifm.scene.stac_items import is_of_sensor, scene_of
 
 DATA = Path(os.environ.get("AGRIFM_DATA", Path(__file__).parents[3] / "shared/data")) / "stac_items"
@@ -38,7 +38,7 @@ def test_earth_search_v0_has_its_baseline_in_the_product_id_only() -> None:
 
 
 @needs_data
-def test_a_planetary_computer_item_with_nodata_alone_gets_scale_and_offset_from_its_baseline() -> None:
+def test_a_planetary_computer_item_has_its_offset_from_its_baseline() -> None:
     scene = real("S2B_MSIL2A*", "sentinel-2-l2a-planetary-computer")
     assert (scene.baseline, scene.encoding.offset, scene.encoding.scale) == ("02.12", 0, 0.0001)
     blue = scene.assets["B02"]
@@ -59,10 +59,8 @@ def test_an_item_in_the_antarctic_is_refused_with_its_latitude_and_crs() -> None
     with pytest.raises(SceneError) as caught:
         real("LC08_L2SR_081119*", "landsat-c2-l2-usgs")
     sentence = str(caught.value)
-    assert (
-        "reading scene LC08_L2SR_081119_20200101_20200823_02_T2: it lies at latitude -80.8 (CRS EPSG:3031)" in sentence
-    )
-    assert "UTM zones, which reach from 80 degrees south to 84 north" in sentence
+    assert "LC08_L2SR_081119_20200101_20200823_02_T2" in sentence
+    assert "latitude -80.8 (CRS EPSG:3031)" in sentence
 
 
 @needs_data
@@ -96,22 +94,22 @@ def refusal(made: pystac.Item, product: str = "sentinel-2-c1-l2a") -> str:
     with pytest.raises(SceneError) as caught:
         scene_of(made, find_product(product), 3.0)
     sentence = str(caught.value)
-    assert sentence.startswith("reading scene X: ")
+    assert "scene X: " in sentence
     assert "\n" not in sentence
     return sentence
 
 
 def test_an_item_without_a_geometry_is_refused() -> None:
-    assert "it has no geometry" in refusal(item(geometry=None))
+    assert "geometry" in refusal(item(geometry=None))
 
 
 @pytest.mark.parametrize("geometry", [{"type": "Blob"}, {"type": "Polygon", "coordinates": "x"}])
-def test_an_item_whose_geometry_is_no_geojson_is_refused(geometry: dict) -> None:
-    assert "its geometry is not GeoJSON" in refusal(item(geometry=geometry))
+def test_an_item_with_an_invalid_geometry_is_refused(geometry: dict) -> None:
+    assert "GeoJSON" in refusal(item(geometry=geometry))
 
 
 @pytest.mark.parametrize(("south", "inside"), [(-80.4, False), (-79.9, True), (83.8, False), (83.2, True)])
-def test_the_middle_of_a_scene_must_lie_in_a_utm_zone(south: float, inside: bool) -> None:
+def test_the_middle_of_a_scene_must_be_in_a_utm_zone(south: float, inside: bool) -> None:
     made = item({"proj:code": "EPSG:3031"}, geometry=mapping(box(3, south, 4, south + 0.6)))
     if inside:
         assert scene_of(made, S2, 3.0)
@@ -122,29 +120,28 @@ def test_the_middle_of_a_scene_must_lie_in_a_utm_zone(south: float, inside: bool
 @pytest.mark.parametrize("own", [{"proj:epsg": 32632}, {"proj:code": "EPSG:32632"}])
 def test_an_item_that_disagrees_with_its_asset_on_the_crs_is_refused(own: dict) -> None:
     for whole in ({"proj:epsg": 32631}, {"proj:code": "EPSG:32631"}):
-        assert "it states the CRS EPSG:32631, its asset 'blue' states EPSG:32632" in refusal(item(whole, blue=own))
+        sentence = refusal(item(whole, blue=own))
+        assert not [word for word in ("EPSG:32631", "'blue'", "EPSG:32632") if word not in sentence]
     assert scene_of(item({"proj:epsg": 32632}, blue=own), S2, 3.0)
 
 
-def test_a_band_renamed_by_the_provider_is_refused_with_the_nearest_key_when_it_is_read() -> None:
+def test_a_band_renamed_by_the_provider_is_refused_with_the_nearest_key() -> None:
     scene = scene_of(item(swir22_20m={}, thumbnail={}), S2, 3.0)
     with pytest.raises(SceneError) as caught:
         scene.asset("swir22", "B12")
-    assert "it has no asset 'swir22' for band 'B12'" in str(caught.value)
-    assert "'swir22_20m' is nearest" in str(caught.value)
+    assert caught.value.facts == {"scene": "X", "asset": "swir22", "band": "B12"}
+    assert "did you mean 'swir22_20m'" in str(caught.value)
 
 
 @pytest.mark.parametrize("stated", ["landsat-7", "LANDSAT_5"])
 def test_a_satellite_with_another_sensor_is_refused(stated: str) -> None:
     made = item({"platform": stated})
     assert not is_of_sensor(made, LANDSAT)
-    assert f"it is of {stated.lower().replace('_', '-')}, the product 'landsat-c2-l2' holds landsat-8 and" in refusal(
-        made, "landsat-c2-l2"
-    )
+    assert stated.lower().replace("_", "-") in refusal(made, "landsat-c2-l2")
 
 
 @pytest.mark.parametrize("stated", [{"platform": "landsat-9"}, {"eo:platform": "LANDSAT_8"}, {}])
-def test_the_sensors_own_satellites_and_silence_are_taken(stated: dict) -> None:
+def test_the_sensors_own_satellites_and_no_statement_are_accepted(stated: dict) -> None:
     assert is_of_sensor(item(stated), LANDSAT)
 
 
@@ -152,7 +149,7 @@ FLAG = "earthsearch:boa_offset_applied"
 
 
 @pytest.mark.parametrize(("flag", "offset"), [(True, 0), (False, -0.1), (None, -0.1)])
-def test_earth_searchs_flag_decides_beside_an_offset_that_is_always_stated(flag: bool | None, offset: float) -> None:
+def test_earth_searchs_flag_decides_against_an_offset_always_stated(flag: bool | None, offset: float) -> None:
     stated = {"raster:bands": [{"nodata": 0, "scale": 0.0001, "offset": -0.1}]}
     made = item({} if flag is None else {FLAG: flag}, blue=stated)
     assert scene_of(made, find_product("sentinel-2-l2a-earth-search"), 3.0).encoding.offset == offset

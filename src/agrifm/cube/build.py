@@ -25,7 +25,8 @@ from agrifm.scene.encoding import Encoding
 from agrifm.scene.mask import ALWAYS, DEFAULT_RULE, MaskRule
 from agrifm.scene.offset_check import OffsetChoice, settle
 from agrifm.scene.products import Product
-from agrifm.scene.read import ArrayAsset, RemoteAsset, Scene, kernel_of, opened
+from agrifm.scene.read import kernel_of, opened
+from agrifm.scene.scene import ArrayAsset, RemoteAsset, Scene
 from agrifm.season import Season
 from agrifm.sensors import find_sensor
 from agrifm.work import Resumable, fingerprint

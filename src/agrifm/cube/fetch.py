@@ -10,15 +10,14 @@ from agrifm.cube.store import Cube
 from agrifm.errors import ConfigError, CubeError, SceneError
 from agrifm.grid import utm_zone
 from agrifm.scene.area import Area, read_area
-from agrifm.scene.collection import is_answer_to, request_of, write_collection
+from agrifm.scene.catalogs import is_answer_to, request_of, write_collection
 from agrifm.scene.local_files import search_files
 from agrifm.scene.mask import MaskRule
 from agrifm.scene.products import Product, find_product
 from agrifm.scene.providers import find_provider
-from agrifm.scene.read import Scene
-from agrifm.scene.remote import is_remote
-from agrifm.scene.search import LAST, Search, search_catalog
-from agrifm.scene.traffic import METER, lines_since
+from agrifm.scene.remote import METER, is_remote, traffic_since
+from agrifm.scene.scene import Scene
+from agrifm.scene.search import SKIPPED, Search, search_catalog
 
 SCENES = "scenes.json"
 """Item collection next to the cube: the scenes that were found, from which the cube is built."""
@@ -38,7 +37,7 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
         ConfigError: the area, the provider or a product cannot be used.
         SceneError, CubeError, OutputError: see `search_catalog`, `search_files` and `build_cube`.
     """
-    imagery, season, before = project.imagery, project.season.season, METER.found()
+    imagery, season, before = project.imagery, project.season.season, METER.totals()
     rule = MaskRule(imagery.masked, imagery.dilate, imagery.masks)
     area = read_area(project.season.area, project.directory, project.season.buffer)
     if not imagery.native_grid:
@@ -57,7 +56,7 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
         if notes:  # its cause may be gone from the server by now
             raise type(error)("; ".join([str(error), *notes])) from error
         raise
-    lines = [*area.notes, *notes, *account(search, imagery.skip, products), *lines_since(before)]
+    lines = [*area.notes, *notes, *account(search, imagery.skip, products), *traffic_since(before)]
     if imagery.resample is not None:
         frames = project.model.frames
         resamplers = {name: resampler(imagery.resample, of, season, frames) for name, of in cube.sensors.items()}
@@ -107,7 +106,7 @@ def account(search: Search, skip: Sequence[str] = (), products: Sequence[Product
         products: requested products.
     """
     lines = []
-    removed = [f"{count} {reason}" for reason, count in search.removed.items() if reason != LAST]
+    removed = [f"{count} {reason}" for reason, count in search.removed.items() if reason != SKIPPED]
     if removed:
         lines.append(f"scenes left out: {', '.join(removed)}")
     if search.without_cloud_cover:

@@ -23,8 +23,9 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 
 from agrifm.errors import CubeError
 from agrifm.grid import Grid, Window
-from agrifm.record import Quantity, SensorInput
+from agrifm.record import SensorInput
 from agrifm.season import Season
+from agrifm.sensors import Quantity
 
 FORMAT = 1
 """Version of the layout of the store."""

@@ -1,96 +1,141 @@
-"""Credentials from the environment and the standard files, and how GDAL opens what needs them.
+"""Access to providers: credentials, and the signed URL of an asset.
 
-Nothing here is kept in a record, a log, a cube or a message: secrets are read when an asset is opened, given to GDAL
-or sent to their own host, and known to `redacted`, which takes them out of any text.
+Credentials come from the environment and the standard files. They are read when an asset is opened and sent to their
+own hosts only; no record, log, cube or message holds them, since `redacted` removes them from any text.
 """
 
 import base64
-import configparser
 import json
+import logging
 import netrc
 import os
 import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
-from urllib.error import HTTPError, URLError
+from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
 
 from agrifm.errors import SceneError
 from agrifm.scene.providers import Access, BearerToken, Provider, S3Keys, SasTokens
+from agrifm.scene.remote import UNLIMITED, Limiter, RemoteError, SignedURL, Signer, request, unsigned
 
-TIMEOUT = 30
-"""Seconds to wait for an answer of a token service."""
 HIDDEN = "***"
-SHORTEST = 6
-"""Characters of a secret that `redacted` looks for: a shorter one is in many words."""
+MIN_SECRET_LENGTH = 6
+"""Characters from which `redacted` removes a secret: a shorter one is part of many words."""
+S3_SECONDS = 900
+"""How long a signed S3 URL is valid; each is used once, immediately."""
+SAS_MARGIN = timedelta(seconds=60)
+"""A token that expires sooner is renewed (the margin of the provider's own library, planetary-computer, sas.py)."""
+PROFILE_KEYS = {"aws_access_key_id", "credential_process", "role_arn", "sso_session", "sso_start_url"}
+"""Keys of a profile in AWS's files that lead to credentials."""
 
-_seen: set[str] = set()
-_tokens: dict[tuple[str, str], str] = {}
-_lock = threading.Lock()
+
+@dataclass(frozen=True)
+class _KeyPair:
+    """Keys of an S3 account, as botocore needs them."""
+
+    key: str = field(repr=False)
+    secret: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
 
 
-def session_options(provider: Provider, href: str) -> dict[str, str]:
-    """GDAL configuration options with which an asset is opened; empty where it is open to all, or signed in its URL.
+@dataclass(frozen=True)
+class _SasToken:
+    expiry: datetime
+    text: str = field(repr=False)
 
-    The keys AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN are refused by `rasterio.Env` as options;
-    a session must hand them over. Source of the names: gdal.org, "GDAL Virtual File Systems", /vsis3/ and /vsicurl/.
+    @property
+    def is_fresh(self) -> bool:
+        return self.expiry - datetime.now(UTC) > SAS_MARGIN
 
-    Args:
-        href: URL of the asset, s3:// or https://.
 
-    Raises:
-        SceneError: credentials are needed and absent, or refused by the token service.
+_secrets: set[str] = set()
+_bearer_tokens: dict[tuple[str, str], str] = {}
+_sas_tokens: dict[tuple[str, str, str], _SasToken] = {}
+_aws_credentials: dict[str, Any] = {}
+"""By profile, what botocore found; it renews credentials that expire."""
+_bearer_lock, _sas_lock, _aws_lock = threading.Lock(), threading.Lock(), threading.Lock()
+
+
+def signer_of(provider: Provider | None) -> Signer:
+    """Return the function that signs this provider's URLs, anew for every request.
+
+    The function raises SceneError if credentials are absent, or if the token service refuses them.
     """
-    access = _access(provider, href)
-    if isinstance(access, S3Keys):
-        return _s3_options(access, provider, href)
-    if isinstance(access, BearerToken) and is_host_of(href, access.hosts):
-        return {"GDAL_HTTP_HEADERS": f"Authorization: Bearer {_bearer(access, provider)}"}
-    return {}
+
+    def sign(href: str, renew: bool = False) -> SignedURL:
+        access = None if provider is None else _access(provider, href)
+        is_on_s3 = urlsplit(href).scheme == "s3"
+        if is_on_s3 and not isinstance(access, S3Keys):
+            raise SceneError(f"opening {href}: no provider with S3 keys serves it; use its https URL", href=href)
+        if provider is None or access is None:
+            return unsigned(href)
+        if isinstance(access, S3Keys):
+            return _presigned(href, access, provider) if is_on_s3 else unsigned(href)
+        if isinstance(access, BearerToken):
+            is_theirs = is_host_of(href, access.hosts)
+            return href, {"Authorization": f"Bearer {_bearer_token(access, provider)}"} if is_theirs else {}
+        return with_sas_token(href, provider, renew), {}
+
+    return sign
+
+
+def limiter_of(provider: Provider | None) -> Limiter:
+    """Return what limits a provider's requests for assets: `Provider.connections` at once in this process."""
+    if provider is None or provider.connections is None:
+        return UNLIMITED
+    return _semaphore(provider.name, provider.connections)
+
+
+@lru_cache
+def _semaphore(provider: str, connections: int) -> threading.BoundedSemaphore:
+    return threading.BoundedSemaphore(connections)
 
 
 def what_is_needed(provider: Provider, href: str) -> str:
-    """What would open an asset that was refused, as the end of a message about it."""
+    """Say what would open an asset that the server refused, as the end of a message."""
     access = _access(provider, href)
     if access is None:
-        return f"'{provider.name}' asks for no credentials, so it may have moved the asset; search again"
+        return f"'{provider.name}' needs no credentials, so it may have moved the asset; search again"
     if isinstance(access, SasTokens):
         return f"'{provider.name}' refuses its own signatures; try again later, or set {access.key_variable}"
-    return f"'{provider.name}' refuses the credentials that were found; check them: {_places(access)}"
+    return f"'{provider.name}' refuses the credentials; check them: {_where_to_put(access)}"
 
 
 def credentials_present(provider: Provider) -> dict[str, str]:
-    """Per scheme of URLs, whether credentials were found, and where: never what they are."""
-    return {scheme: _found(access) for scheme, access in provider.access.items()}
+    """Say per URL scheme whether credentials exist and where, never what they are. No server is asked."""
+    return {scheme: _location(access) for scheme, access in provider.access.items()}
 
 
 def redacted(text: str) -> str:
-    """A text without any secret that was read by this process, and without the signature of a signed URL."""
-    for secret in sorted(_seen, key=len, reverse=True):
+    """Return a text without any secret that this process read, signatures of URLs included."""
+    for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return text
 
 
 def remember(secret: str) -> str:
-    """A secret, which `redacted` hides from now on."""
-    if len(secret) >= SHORTEST:
-        _seen.add(secret)
+    """Return a secret, which `redacted` removes from now on."""
+    if len(secret) >= MIN_SECRET_LENGTH:
+        _secrets.add(secret)
     return secret
 
 
 def is_host_of(href: str, hosts: tuple[str, ...]) -> bool:
-    """True where a URL's host is one of these or below one of them."""
-    host = urlsplit(href).netloc.rpartition("@")[2]
+    """Return True if a URL's host is one of these hosts or a subdomain of one."""
+    address = urlsplit(href).netloc.rpartition("@")[2]
     name = urlsplit(href).hostname or ""
-    return any(host == own or name == own or name.endswith(f".{own}") for own in hosts)
+    return any(address == host or name == host or name.endswith(f".{host}") for host in hosts)
 
 
 def _access(provider: Provider, href: str) -> Access | None:
     return provider.access.get(urlsplit(href).scheme)
 
 
-def _places(access: S3Keys | BearerToken) -> str:
-    """Where credentials are looked for."""
+def _where_to_put(access: S3Keys | BearerToken) -> str:
+    """Where credentials are looked for, as an instruction."""
     if isinstance(access, S3Keys):
         return (
             f"set {access.key_variable} and {access.secret_variable}, or write the profile [{_profile(access)}] into "
@@ -102,63 +147,151 @@ def _places(access: S3Keys | BearerToken) -> str:
     )
 
 
-def _found(access: Access) -> str:
+def _location(access: Access) -> str:
     if isinstance(access, SasTokens):
         return "present (environment)" if os.environ.get(access.key_variable) else "not needed"
     if isinstance(access, BearerToken):
         if os.environ.get(access.variable) or _environment_login(access):
             return "present (environment)"
         return "present (~/.netrc)" if _netrc_login(access) else "absent"
-    if os.environ.get(access.key_variable) and os.environ.get(access.secret_variable):
+    if _environment_keys(access):
         return "present (environment)"
-    return "present (~/.aws/credentials)" if _profile_keys(access) else "absent"
+    try:
+        profile = _aws_profile(_profile(access))
+    except ImportError:  # without botocore, AWS's files are of no use
+        return "absent"
+    return "present (~/.aws/credentials)" if profile.keys() & PROFILE_KEYS else "absent"
 
 
-def _s3_options(access: S3Keys, provider: Provider, href: str) -> dict[str, str]:
-    key, secret = os.environ.get(access.key_variable, ""), os.environ.get(access.secret_variable, "")
-    session = os.environ.get("AWS_SESSION_TOKEN", "") if access.key_variable.startswith("AWS_") else ""
-    if not (key and secret):
-        keys = _profile_keys(access)
-        if keys is None:
-            raise SceneError(f"opening {href} of '{provider.name}': there are no S3 keys; {_places(access)}")
-        key, secret, session = keys
-    options = {
-        "AWS_ACCESS_KEY_ID": remember(key),
-        "AWS_SECRET_ACCESS_KEY": remember(secret),
-        "AWS_REGION": access.region,
-    }
-    if session:
-        options["AWS_SESSION_TOKEN"] = remember(session)
+# S3: keys from the environment or by botocore, and signed URLs
+
+
+def _presigned(href: str, access: S3Keys, provider: Provider) -> SignedURL:
+    """The https URL of an S3 object, signed (AWS Signature Version 4, query parameters)."""
+    try:
+        from botocore.exceptions import BotoCoreError
+    except ImportError as error:
+        raise SceneError(
+            "reading assets on S3: the library that signs their URLs is missing; install it with "
+            "`pip install 'agrifm[s3]'`"
+        ) from error
+    keys = _s3_keys(access)
+    if keys is None:
+        raise SceneError(f"opening {href} of '{provider.name}': there are no S3 keys; {_where_to_put(access)}")
+    parts = urlsplit(href)
+    parameters = {"Bucket": parts.netloc, "Key": parts.path.lstrip("/")}
+    headers = {}
     if access.requester_pays:
-        options["AWS_REQUEST_PAYER"] = "requester"
-    if access.endpoint is not None:
-        options |= {
-            "AWS_S3_ENDPOINT": access.endpoint,
-            "AWS_VIRTUAL_HOSTING": "FALSE",
-            "AWS_HTTPS": "YES" if access.secure else "NO",
-        }
-    return options
+        parameters["RequestPayer"] = "requester"
+        headers["x-amz-request-payer"] = "requester"  # part of the signature, and S3 expects it as a header
+    try:
+        return str(_s3_client(keys, access).generate_presigned_url("get_object", parameters, S3_SECONDS)), headers
+    except BotoCoreError as error:
+        reason = str(error).splitlines()[-1]
+        raise SceneError(f"opening {href}: not a valid S3 URL ({reason}); repair the item", href=href) from error
+
+
+@lru_cache(maxsize=8)
+def _s3_client(keys: _KeyPair, access: S3Keys) -> Any:
+    from botocore.config import Config
+
+    scheme = "https" if access.secure else "http"
+    style = "auto" if access.endpoint is None else "path"  # other services have no host name per bucket
+    return _aws_session().create_client(
+        "s3",
+        region_name=access.region,
+        endpoint_url=None if access.endpoint is None else f"{scheme}://{access.endpoint}",
+        aws_access_key_id=keys.key,
+        aws_secret_access_key=keys.secret,
+        aws_session_token=keys.session_token,
+        config=Config(signature_version="s3v4", s3={"addressing_style": style}),
+    )
+
+
+def _s3_keys(access: S3Keys) -> _KeyPair | None:
+    """The keys of the environment, else of the profile; for Amazon, whatever AWS's credential chain finds."""
+    keys = _environment_keys(access)
+    if keys is None and access.profile == "default":
+        keys = _chain_keys(_profile(access))
+    elif keys is None:
+        # not by the chain: it would go on to the roles of this machine, which are no business of another provider
+        profile = _aws_profile(access.profile)
+        key, secret = profile.get("aws_access_key_id"), profile.get("aws_secret_access_key")
+        keys = _KeyPair(key, secret, profile.get("aws_session_token")) if key and secret else None
+    for secret in () if keys is None else (keys.key, keys.secret, keys.session_token or ""):
+        remember(secret)
+    return keys
+
+
+def _environment_keys(access: S3Keys) -> _KeyPair | None:
+    key, secret = os.environ.get(access.key_variable), os.environ.get(access.secret_variable)
+    token = os.environ.get("AWS_SESSION_TOKEN") if access.key_variable.startswith("AWS_") else None
+    return _KeyPair(key, secret, token or None) if key and secret else None
 
 
 def _profile(access: S3Keys) -> str:
     return os.environ.get("AWS_PROFILE", access.profile) if access.profile == "default" else access.profile
 
 
-def _profile_keys(access: S3Keys) -> tuple[str, str, str] | None:
-    """Key, secret and session token of the profile ("" without one), or None."""
-    path = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE", Path.home() / ".aws" / "credentials"))
-    file = configparser.RawConfigParser()
+def _chain_keys(profile: str) -> _KeyPair | None:
+    """What AWS's credential chain finds: files, single sign-on, roles of a container or a machine."""
+    from botocore.exceptions import BotoCoreError, PartialCredentialsError, ProfileNotFound
+
+    _aws_profile(profile)  # refuses files that cannot be parsed
     try:
-        file.read(path, encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError):
-        raise SceneError(
-            f"reading {path}: it is no file of AWS profiles; write [profile] and key = value lines"
-        ) from None
-    if not file.has_section(_profile(access)):
+        with _aws_lock:
+            if profile not in _aws_credentials:
+                credentials = _aws_session().get_credentials()
+                if credentials is None:
+                    return None
+                _aws_credentials[profile] = credentials
+            current = _aws_credentials[profile].get_frozen_credentials()
+    except (PartialCredentialsError, ProfileNotFound):
         return None
-    section = file[_profile(access)]
-    key, secret = section.get("aws_access_key_id", ""), section.get("aws_secret_access_key", "")
-    return (key, secret, section.get("aws_session_token", "")) if key and secret else None
+    except BotoCoreError as error:  # its text may hold what a credential process printed
+        raise SceneError(
+            f"reading the AWS profile [{profile}]: {type(error).__name__}; log in again, or repair the profile"
+        ) from None
+    return _KeyPair(current.access_key, current.secret_key, current.token)
+
+
+def _aws_profile(name: str) -> dict[str, Any]:
+    """One profile of ~/.aws/credentials and ~/.aws/config; {} without it."""
+    session = _aws_session()
+    from botocore.exceptions import ConfigParseError
+
+    try:
+        return dict(session.full_config["profiles"].get(name, {}))
+    except ConfigParseError as error:
+        path = error.kwargs.get("path")
+        raise SceneError(
+            f"reading {path}: not a valid AWS credentials file; write [profile] and key = value lines", path=path
+        ) from None
+
+
+def _aws_session() -> Any:
+    import botocore.session
+
+    for name in ("auth", "endpoint", "parsers"):  # below warnings, they log keys, signatures and answers
+        logging.getLogger(f"botocore.{name}").setLevel(logging.WARNING)
+    return botocore.session.Session()
+
+
+# Bearer tokens: from the environment, or from a login service
+
+
+def _bearer_token(access: BearerToken, provider: Provider) -> str:
+    token = os.environ.get(access.variable, "").strip()
+    if token:
+        return remember(token)
+    login = _environment_login(access) or _netrc_login(access)
+    if login is None:
+        raise SceneError(f"opening assets of '{provider.name}': there is no token; {_where_to_put(access)}")
+    with _bearer_lock:
+        key = (access.login, login[0])
+        if key not in _bearer_tokens:
+            _bearer_tokens[key] = remember(_log_in(access, provider, *login))
+        return _bearer_tokens[key]
 
 
 def _environment_login(access: BearerToken) -> tuple[str, str] | None:
@@ -171,60 +304,96 @@ def _netrc_login(access: BearerToken) -> tuple[str, str] | None:
     """User and password of the login's host in ~/.netrc (or the file that NETRC names), or None."""
     path = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
     try:
-        found = netrc.netrc(path).authenticators(urlsplit(access.login).hostname or "")
+        entry = netrc.netrc(path).authenticators(urlsplit(access.login).hostname or "")
     except FileNotFoundError:
         return None
     except (netrc.NetrcParseError, OSError, UnicodeDecodeError):
         raise SceneError(
-            f"reading {path}: it is no netrc file; write 'machine HOST login USER password WORD'"
+            f"reading {path}: not a valid netrc file; write 'machine HOST login USER password WORD'", path=path
         ) from None
-    return None if found is None or not found[2] else (found[0], found[2])
+    return None if entry is None or not entry[2] else (entry[0], entry[2])
 
 
-def _bearer(access: BearerToken, provider: Provider) -> str:
-    token = os.environ.get(access.variable, "").strip()
-    if token:
-        return remember(token)
-    login = _environment_login(access) or _netrc_login(access)
-    if login is None:
-        raise SceneError(f"opening assets of '{provider.name}': there is no token; {_places(access)}")
-    with _lock:
-        key = (access.login, login[0])
-        if key not in _tokens:
-            _tokens[key] = remember(_fetch_token(access, provider, *login))
-        return _tokens[key]
-
-
-def _fetch_token(access: BearerToken, provider: Provider, user: str, password: str) -> str:
-    host = urlsplit(access.login).hostname
+def _log_in(access: BearerToken, provider: Provider, user: str, password: str) -> str:
+    about = f"logging in at {urlsplit(access.login).hostname} for '{provider.name}'"
     basic = base64.b64encode(f"{user}:{remember(password)}".encode()).decode()
     headers = {"Authorization": f"Basic {remember(basic)}"}
-    answer = ask(Request(access.login, method="POST", headers=headers), f"logging in at {host} for '{provider.name}'")
-    token = answer.get("access_token")
+    token = _request_json(access.login, headers, about, method="POST").get("access_token")
     if not isinstance(token, str) or not token:
-        raise SceneError(
-            f"logging in at {host} for '{provider.name}': its answer has no access_token; {_places(access)}"
-        )
+        raise SceneError(f"{about}: the answer has no access_token; {_where_to_put(access)}")
     return token
 
 
-def ask(request: Request, about: str) -> dict[str, object]:
-    """The JSON object that a token service answers.
+# SAS tokens: one per container, which anyone may request
+
+
+def with_sas_token(href: str, provider: Provider, renew: bool = False) -> str:
+    """Return the URL with which a blob is read now; unchanged if the provider does not sign such URLs.
+
+    Call it for every read: a signed URL expires, in some regions within minutes, and must not be stored.
+
+    Args:
+        renew: request a new token even if the current one has not expired, because the server refused it.
 
     Raises:
-        SceneError: it cannot be reached, refuses, or answers something else; no secret is in the message.
+        SceneError: the token service cannot be reached, or its tokens have expired already.
     """
+    access = _access(provider, href)
+    if not isinstance(access, SasTokens) or not is_host_of(href, access.hosts):
+        return href
+    parts = urlsplit(href)
+    account, container = (parts.hostname or "").split(".")[0], parts.path.strip("/").split("/")[0]
+    if account in access.open_accounts or "sig=" in parts.query:
+        return href
+    return f"{href}{'&' if parts.query else '?'}{_sas_token(access, account, container, provider, renew)}"
+
+
+def _sas_token(access: SasTokens, account: str, container: str, provider: Provider, renew: bool) -> str:
+    key = (access.url, account, container)
+    about = f"signing assets of '{provider.name}' (container {account}/{container})"
+    with _sas_lock:
+        token = _sas_tokens.get(key)
+        if token is None or not token.is_fresh or renew:
+            token = _request_sas_token(access, account, container, about)
+            if not token.is_fresh:  # the service answers with expired tokens at times: ask once more
+                token = _request_sas_token(access, account, container, about)
+            if not token.is_fresh:
+                _sas_tokens.pop(key, None)
+                raise SceneError(
+                    f"{about}: two tokens in a row had expired already (at {token.expiry:%Y-%m-%d %H:%M} UTC); check "
+                    "this machine's clock, then try again later"
+                )
+            _sas_tokens[key] = token
+        return token.text
+
+
+def _request_sas_token(access: SasTokens, account: str, container: str, about: str) -> _SasToken:
+    subscription = os.environ.get(access.key_variable, "")
+    headers = {"Ocp-Apim-Subscription-Key": remember(subscription)} if subscription else {}
+    answer = _request_json(f"{access.url}/{account}/{container}", headers, about)
+    text, expiry = answer.get("token"), answer.get("msft:expiry")
     try:
-        with urlopen(request, timeout=TIMEOUT) as response:
-            answer = json.loads(response.read())
-    except HTTPError as error:
-        error.close()
-        reason = "the user or the password is wrong" if error.code in (401, 403) else "try again later"
-        raise SceneError(f"{about}: it answered HTTP {error.code}; {reason}") from None
-    except (URLError, TimeoutError, OSError):
-        raise SceneError(f"{about}: it cannot be reached; check the network and try again") from None
+        moment = datetime.fromisoformat(str(expiry))
     except ValueError:
-        raise SceneError(f"{about}: its answer is no JSON; try again later") from None
+        raise SceneError(f"{about}: the token's expiry {expiry!r} is not a date; try again later") from None
+    if not isinstance(text, str) or not text:
+        raise SceneError(f"{about}: the answer has no token; try again later")
+    remember(text)
+    for part in text.split("&"):
+        if part.startswith("sig="):
+            remember(part.removeprefix("sig="))
+    return _SasToken(moment if moment.tzinfo else moment.replace(tzinfo=UTC), text)
+
+
+def _request_json(url: str, headers: dict[str, str], about: str, method: str = "GET") -> dict[str, object]:
+    """The JSON object that a token service answers; no secret is in the message of an error."""
+    try:
+        answer = json.loads(request(url, headers=headers, method=method).body)
+    except RemoteError as error:
+        remedy = "check the user and the password" if error.refused else "check the network, or try again later"
+        raise SceneError(f"{about}: {error}; {remedy}") from None
+    except ValueError:
+        raise SceneError(f"{about}: the answer is not JSON; try again later") from None
     if not isinstance(answer, dict):
-        raise SceneError(f"{about}: its answer is no JSON object; try again later")
+        raise SceneError(f"{about}: the answer is not a JSON object; try again later")
     return answer

@@ -1,4 +1,4 @@
-"""One acquisition, several items: reprocessed, listed under two products or at two providers. One of them is kept."""
+"""Footprints of items on the globe, and duplicates: several items of one acquisition, of which one is kept."""
 
 import re
 from collections import Counter, defaultdict
@@ -7,74 +7,83 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pystac
+from shapely import MultiPolygon, Polygon, box, union_all
+from shapely.affinity import translate
+from shapely.errors import ShapelyError
+from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from agrifm.errors import SceneError
-from agrifm.scene.outline import shared
 from agrifm.scene.products import Product
-from agrifm.scene.read import Scene
+from agrifm.scene.scene import Scene
 
 OLDER = "older processing of the same acquisition"
 ELSEWHERE = "the same acquisition as another product"
-APART = timedelta(minutes=10)
-"""Providers state the start of the swath or of the granule; the next pass of a satellite comes after 90 minutes."""
-OVERLAP = 0.5
-"""Share of the smaller outline that two items of one acquisition have in common: halves of a granule share less."""
+MAX_TIME_APART = timedelta(minutes=10)
+"""Largest difference of start times. Providers state the start of the swath or of the granule; the next pass of a
+satellite comes after 90 minutes."""
+MIN_OVERLAP = 0.5
+"""Least share of the smaller footprint that two items of one acquisition have in common; halves of a granule share
+less."""
 MODIS_TILE = re.compile(r"(?<![0-9A-Za-z])h\d{2}v\d{2}(?![0-9A-Za-z])")
 MGRS = re.compile(r"(?<![0-9A-Za-z])T?(\d{1,2})([C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])(?![0-9A-Za-z])")
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """An item, the scene that it describes, and where it is on the globe."""
+class Candidate:
+    """An item, the scene that it describes, and its footprint."""
 
     item: pystac.Item
     scene: Scene
-    outline: BaseGeometry
+    footprint: BaseGeometry
 
 
-def without_duplicates(found: Sequence[Found], products: Sequence[Product]) -> tuple[list[Found], Counter[str]]:
-    """One item per acquisition, in the order given, and how many were taken out, by reason.
+def without_duplicates(
+    candidates: Sequence[Candidate], products: Sequence[Product]
+) -> tuple[list[Candidate], Counter[str]]:
+    """Keep one item per acquisition, in the order given; also count the removed items by reason.
 
-    Two items are one acquisition if both state the same place (MGRS tile, WRS-2 path and row, MODIS tile), their sensor
-    is one and their satellite, where both state it, they start within `APART` of each other, and their outlines have
-    `OVERLAP` in common. The product that is named first is kept; of one product the newest processing baseline, then
-    what was made last, then the last id.
+    Two items are one acquisition if both state the same tile (MGRS, WRS-2 path and row, MODIS), their sensor is the
+    same and also their satellite if both state it, they start within `MAX_TIME_APART` of each other, and their
+    footprints have `MIN_OVERLAP` in common. The product that is named first is kept; within a product the newest
+    processing baseline, then the item made last, then the last id.
     """
-    rank = {product.name: number for number, product in enumerate(products)}
-    best_first = sorted(found, key=lambda one: _age(one), reverse=True)
-    best_first.sort(key=lambda one: rank[one.scene.product.name])
-    kept: dict[tuple[str, int], list[Found]] = defaultdict(list)
+    rank = {product.name: position for position, product in enumerate(products)}
+    best_first = sorted(candidates, key=_age, reverse=True)
+    best_first.sort(key=lambda candidate: rank[candidate.scene.product.name])
+    kept: dict[tuple[str, int], list[Candidate]] = defaultdict(list)
     removed: Counter[str] = Counter()
     chosen = set()
-    for one in best_first:
-        sensor, day = one.scene.product.sensor, one.scene.day.toordinal()
+    for candidate in best_first:
+        sensor, day = candidate.scene.product.sensor, candidate.scene.day.toordinal()
+        # minutes apart around midnight are two solar days
         near = [other for step in (-1, 0, 1) for other in kept[sensor, day + step]]
-        same = next((other for other in near if _is_one_acquisition(one, other)), None)
+        same = next((other for other in near if _is_one_acquisition(candidate, other)), None)
         if same is None:
-            kept[sensor, day].append(one)
-            chosen.add(id(one))
+            kept[sensor, day].append(candidate)
+            chosen.add(id(candidate))
         else:
-            removed[OLDER if same.scene.product == one.scene.product else ELSEWHERE] += 1
-    return [one for one in found if id(one) in chosen], removed
+            removed[OLDER if same.scene.product == candidate.scene.product else ELSEWHERE] += 1
+    return [candidate for candidate in candidates if id(candidate) in chosen], removed
 
 
-def _age(one: Found) -> tuple[tuple[int, ...], str, str]:
-    properties = one.item.properties
+def _age(candidate: Candidate) -> tuple[tuple[int, ...], str, str]:
+    properties = candidate.item.properties
     made = [properties.get(key) for key in ("s2:generation_time", "processing:datetime", "created", "updated")]
-    baseline = tuple(int(part) for part in re.findall(r"\d+", one.scene.baseline or ""))
-    return baseline, next((str(text) for text in made if text), ""), one.item.id
+    baseline = tuple(int(part) for part in re.findall(r"\d+", candidate.scene.baseline or ""))
+    return baseline, next((str(text) for text in made if text), ""), candidate.item.id
 
 
-def _is_one_acquisition(one: Found, other: Found) -> bool:
-    place, satellites = _place(one.item), {_satellite(one.item), _satellite(other.item)} - {None}
-    if place is None or place != _place(other.item) or len(satellites) > 1:
+def _is_one_acquisition(first: Candidate, other: Candidate) -> bool:
+    tile, satellites = _tile(first.item), {_satellite(first.item), _satellite(other.item)} - {None}
+    if tile is None or tile != _tile(other.item) or len(satellites) > 1:
         return False
-    times = _start(one.item), _start(other.item)
-    if None in times or abs(times[0] - times[1]) > APART:  # type: ignore[operator]
+    times = _start(first.item), _start(other.item)
+    if None in times or abs(times[0] - times[1]) > MAX_TIME_APART:  # type: ignore[operator]
         return False
-    return shared(one.outline, other.outline) >= OVERLAP
+    return overlap(first.footprint, other.footprint) >= MIN_OVERLAP
 
 
 def _start(item: pystac.Item) -> datetime | None:
@@ -87,8 +96,8 @@ def _satellite(item: pystac.Item) -> str | None:
     return re.sub(r"[^a-z0-9]", "", str(stated).lower()) if stated else None
 
 
-def _place(item: pystac.Item) -> str | None:
-    """Name of the tile or of the path and row, written in one way."""
+def _tile(item: pystac.Item) -> str | None:
+    """Name of the tile or of the path and row, in one notation for all providers."""
     properties: dict[str, Any] = item.properties
     if "landsat:wrs_path" in properties and "landsat:wrs_row" in properties:
         return f"WRS2-{int(properties['landsat:wrs_path']):03d}{int(properties['landsat:wrs_row']):03d}"
@@ -96,8 +105,8 @@ def _place(item: pystac.Item) -> str | None:
         match = MGRS.search(str(text or ""))
         if match:
             return f"MGRS-{int(match[1]):02d}{match[2]}"
-    tile = MODIS_TILE.search(item.id)
-    return tile[0] if tile else None
+    modis = MODIS_TILE.search(item.id)
+    return modis[0] if modis else None
 
 
 def require_one_product(scenes: Sequence[Scene], about: str) -> None:
@@ -121,3 +130,49 @@ def require_one_product(scenes: Sequence[Scene], about: str) -> None:
                 f"({', '.join(ids[:3])}{', ...' if few > 3 else ''}) of '{least}', but a cube takes one product per "
                 f"sensor; leave '{least}' out, or list the ids of its scenes in `skip`"
             )
+
+
+def footprint_of(geometry: dict[str, Any], scene_id: str) -> BaseGeometry:
+    """Return a GeoJSON geometry as one shape without a jump at longitude 180: longitudes may exceed 180 or -180.
+
+    Providers write a scene across longitude 180 in three ways: cut in two, with longitudes beyond 180, or with edges
+    that jump from 180 to -180 and would reach around the globe; all three give the same shape.
+
+    Raises:
+        SceneError: the geometry is not GeoJSON.
+    """
+    try:
+        geojson = shape(geometry)
+        if geojson.is_empty:
+            raise ValueError("it is empty")
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, ShapelyError) as error:
+        raise SceneError(f"reading scene {scene_id}: its geometry is not GeoJSON ({error}); repair the item") from error
+    if not isinstance(geojson, Polygon | MultiPolygon):
+        return geojson
+    parts = [geojson] if isinstance(geojson, Polygon) else list(geojson.geoms)
+    return union_all([_without_jump(part).buffer(0) for part in parts])
+
+
+def covers_some_of(footprint: BaseGeometry, area: BaseGeometry) -> bool:
+    """Return True if a footprint and an area intersect, also across the antimeridian."""
+    return any(footprint.intersects(translate(area, shift)) for shift in (-360, 0, 360))
+
+
+def overlap(first: BaseGeometry, other: BaseGeometry) -> float:
+    """Return the area that two footprints have in common, as a share of the smaller one, 0 to 1."""
+    smaller = min(first.area, other.area)
+    if smaller == 0:
+        return 0.0
+    return float(max(first.intersection(translate(other, shift)).area for shift in (-360, 0, 360)) / smaller)
+
+
+def _without_jump(part: Polygon) -> Polygon:
+    ring = np.array(part.exterior.coords)[:, :2]
+    steps = np.diff(ring[:, 0])
+    if np.abs(steps).max(initial=0) <= 180:
+        return part
+    turns = np.concatenate([[0], np.cumsum(-360 * np.round(steps / 360))])
+    if turns[-1] != 0:  # around a pole: all longitudes, from the lowest latitude up (or from the highest down)
+        latitudes = ring[:, 1]
+        return box(-180, latitudes.min(), 180, 90) if latitudes.mean() > 0 else box(-180, -90, 180, latitudes.max())
+    return Polygon(np.column_stack([ring[:, 0] + turns, ring[:, 1]]))

@@ -122,14 +122,17 @@ def require_agreement(fields: Mapping[str, Any], product: Product, encoding: Enc
         expected["offset"] = [0.0, product.offset]
     for name, values in expected.items():
         for holder in holders:
-            found = holder.get(f"raster:{name}", holder.get(name))
-            if found is None:
+            stated = holder.get(f"raster:{name}", holder.get(name))
+            if stated is None:
                 continue
-            number = _number(found)
-            if number is None or not any(abs(number - value) <= 1e-9 for value in values):
+            parsed = _float(stated)
+            if parsed is None or not any(abs(parsed - value) <= 1e-9 for value in values):
                 raise SceneError(
-                    f"{about} states {name} {found}, the product '{product.name}' has {values[0]:g}; use the product "
-                    "that fits these files, or list the scene's id in `skip`"
+                    f"{about} states {name} {stated}, the product '{product.name}' has {values[0]:g}; use the product "
+                    "that fits these files, or list the scene's id in `skip`",
+                    field=name,
+                    stated=str(stated),
+                    expected=values[0],
                 )
 
 
@@ -170,9 +173,9 @@ def _first_band(stated: object) -> list[Mapping[str, Any]]:
     return [first] if isinstance(first, Mapping) else []
 
 
-def _number(found: object) -> float | None:
+def _float(stated: object) -> float | None:
     try:
-        return float(str(found))
+        return float(str(stated))
     except ValueError:
         return None
 

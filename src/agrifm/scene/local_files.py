@@ -6,19 +6,22 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import rasterio
-import xarray as xr
 from affine import Affine
 from pyproj import CRS, Transformer
 from rasterio.errors import RasterioError
 
 from agrifm.errors import SceneError
 from agrifm.scene.products import Product
-from agrifm.scene.read import ArrayAsset, Asset, FileAsset, Scene, solar_day
+from agrifm.scene.scene import ArrayAsset, Asset, FileAsset, Scene, solar_day
 from agrifm.scene.search import Search
 from agrifm.season import Season
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 DATE = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
 NETCDF = {".nc", ".nc4", ".cdf"}
@@ -76,7 +79,7 @@ def search_files(
 
 
 def search_dataset(
-    dataset: xr.Dataset, product: Product, season: Season, skip: Sequence[str] = (), baseline: str | None = None
+    dataset: "xr.Dataset", product: Product, season: Season, skip: Sequence[str] = (), baseline: str | None = None
 ) -> Search:
     """Scenes of an `xarray.Dataset` with dimensions (time, y, x), one variable per asset, digital numbers as integers.
 
@@ -102,7 +105,16 @@ def _scene(
     return Scene(scene_id, product, day, assets, source, last_day, baseline)
 
 
-def _open_netcdf(file: Path, product: Product) -> xr.Dataset:
+def _open_netcdf(file: Path, product: Product) -> "xr.Dataset":
+    try:
+        import h5netcdf  # noqa: F401  # xarray imports it only when it opens a file
+        import xarray as xr
+    except ImportError as error:
+        raise SceneError(
+            f"reading {file} as '{product.name}': the libraries that read NetCDF are missing; install them with "
+            "`pip install 'agrifm[files]'`",
+            path=file,
+        ) from error
     try:
         return xr.open_dataset(file, engine="h5netcdf", mask_and_scale=False)
     except (OSError, ValueError) as error:
@@ -111,7 +123,7 @@ def _open_netcdf(file: Path, product: Product) -> xr.Dataset:
 
 
 def _dataset_scenes(
-    dataset: xr.Dataset, product: Product, name: str, file: Path | None = None
+    dataset: "xr.Dataset", product: Product, name: str, file: Path | None = None
 ) -> list[tuple[str, date, dict[str, Asset]]]:
     about = f"reading {name} as '{product.name}'"
     wanted = {*product.assets.values(), *product.quality_bands, product.day_asset} - {None}
@@ -141,7 +153,7 @@ def _day(moment: datetime, longitude: float) -> date:
     return moment.date() if moment.time() == datetime.min.time() else solar_day(moment, longitude)
 
 
-def _require_integers(variable: xr.DataArray, product: Product, about: str) -> None:
+def _require_integers(variable: "xr.DataArray", product: Product, about: str) -> None:
     if not np.issubdtype(variable.dtype, np.integer):
         raise SceneError(
             f"{about}: variable '{variable.name}' holds {variable.dtype}, not the digital numbers that the product "
@@ -159,7 +171,7 @@ def _require_integers(variable: xr.DataArray, product: Product, about: str) -> N
             )
 
 
-def _dataset_crs(dataset: xr.Dataset, about: str) -> str:
+def _dataset_crs(dataset: "xr.Dataset", about: str) -> str:
     holders = [dataset[name].attrs for name in ("spatial_ref", "crs") if name in dataset.variables]
     for attributes in (*holders, dataset.attrs):
         for key in ("crs_wkt", "spatial_ref", "crs"):
@@ -168,7 +180,7 @@ def _dataset_crs(dataset: xr.Dataset, about: str) -> str:
     raise SceneError(f"{about}: it has no coordinate reference system; add a variable spatial_ref with crs_wkt")
 
 
-def _dataset_transform(dataset: xr.Dataset, about: str) -> Affine:
+def _dataset_transform(dataset: "xr.Dataset", about: str) -> Affine:
     steps = []
     for axis in ("x", "y"):
         differences = np.diff(dataset[axis].values.astype(float))

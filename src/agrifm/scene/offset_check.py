@@ -27,8 +27,9 @@ from agrifm.grid import Grid
 from agrifm.scene.encoding import Encoding
 from agrifm.scene.mask import MASKED, MaskRule
 from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, bits
-from agrifm.scene.read import Scene, read_asset
-from agrifm.scene.traffic import METER
+from agrifm.scene.read import read_asset
+from agrifm.scene.remote import METER
+from agrifm.scene.scene import Scene
 from agrifm.sensors import find_sensor
 from agrifm.work import progress, run_tiles
 

@@ -1,18 +1,16 @@
-"""Products: how one provider encodes one sensor. The only home of scale, offset, nodata and quality rules.
+"""Products: how one provider encodes one sensor: scale, offset, nodata and quality rules.
 
-The unit of a quantity is DN * scale + offset. A new product is one more record in `PRODUCTS`. Which offset a scene has,
-where that depends on the scene, is decided in `encoding`.
+The unit of a quantity is DN * scale + offset. A new product is one more record in `PRODUCTS`. If the offset
+depends on the scene, `encoding` decides it.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from math import isfinite
 from typing import Literal
 
-from agrifm.errors import ConfigError
-from agrifm.record import Quantity
-from agrifm.sensors import SENSORS
+from agrifm.errors import ConfigError, did_you_mean
+from agrifm.sensors import SENSORS, Quantity
 
 Kernel = Literal["bilinear", "nearest"]
 
@@ -31,40 +29,40 @@ class Product:
     offset: float
     nodata: int
     valid_range: tuple[int, int]
-    """Digital numbers outside are invalid, both ends included."""
+    """Least and largest valid digital number; numbers outside are invalid."""
     quantity: Quantity = "surface reflectance"
     offset_from_baseline: str | None = None
-    """Processing baseline from which on the offset applies; before it, the offset is 0."""
+    """First processing baseline with the offset; earlier ones have offset 0."""
     offset_flags: tuple[str, ...] = ()
-    """Item properties that say, by dialect, whether the provider took the offset out of the numbers."""
+    """Item properties, by dialect, that say whether the provider removed the offset from the numbers."""
     quality_asset: str | None = None
     quality_rule: str | None = None
     """Name in `quality.QUALITY_RULES`."""
     more_quality: Mapping[str, str] = field(default_factory=dict)
-    """Further quality bands, asset -> name in `quality.QUALITY_RULES`; their flags are joined to the first's."""
+    """Further quality bands, asset -> name in `quality.QUALITY_RULES`; their flags are added to those of the first."""
     kernel: Kernel = "bilinear"
-    """How bands are resampled where the grid is not theirs; down-sampling averages unless this is "nearest"."""
+    """How bands are resampled to another grid; down-sampling averages unless this is "nearest"."""
     day_asset: str | None = None
-    """Composites: asset with the day of year of each pixel."""
+    """Asset of a composite with the day of year of each pixel."""
     period: int = 1
-    """Composites: days from the first to the last, both included."""
+    """Days of a composite, the first and the last included."""
     resampled_before: str | None = None
-    """What the provider had already resampled, for the provenance."""
+    """How the provider resampled the data already, for the provenance."""
     platforms: tuple[str, ...] = ()
-    """Satellites that carry the sensor, where the collection holds others too; () where all of its items are meant."""
+    """Satellites of this sensor, if its collection holds other satellites too; () for all items of the collection."""
     old_keys: Mapping[str, str] = field(default_factory=dict)
-    """Asset key of an older dialect -> today's."""
+    """Asset key of an older dialect -> current key."""
 
     def __post_init__(self) -> None:
         if not (isinstance(self.scale, float) and isfinite(self.scale) and self.scale > 0):
             raise ConfigError(
-                f"describing the product '{self.name}': its scale is {self.scale!r}, and numbers without a known scale "
-                "are not read; give the unit of the quantity per digital number, such as 0.0001"
+                f"describing the product '{self.name}': its scale is {self.scale!r}, which must be a positive number; "
+                "give the unit of the quantity per digital number, such as 0.0001"
             )
         if self.quantity == "backscatter (dB)" and self.kernel != "nearest":
             raise ConfigError(
-                f"describing the product '{self.name}': it is in decibel and would be averaged or interpolated, which "
-                'only powers may be; give it the kernel "nearest", or convert the files to backscatter (linear)'
+                f"describing the product '{self.name}': it is in decibel, and only linear power may be averaged or "
+                'interpolated; give it the kernel "nearest", or convert the files to backscatter (linear)'
             )
 
     @property
@@ -74,12 +72,12 @@ class Product:
 
     @property
     def is_composite(self) -> bool:
-        """True where a scene is made of several days."""
+        """True if a scene is made of several days."""
         return self.day_asset is not None
 
     @property
     def quality_bands(self) -> dict[str, str]:
-        """Asset -> encoding of every quality band."""
+        """Asset -> quality rule of every quality band."""
         if self.quality_asset is None or self.quality_rule is None:
             return dict(self.more_quality)
         return {self.quality_asset: self.quality_rule, **self.more_quality}
@@ -93,8 +91,8 @@ _SENTINEL_2_BANDS = {band: band for band in SENSORS["sentinel-2"].band_names}
 _LANDSAT_COMMON = {"B02": "blue", "B03": "green", "B04": "red", "B05": "nir08", "B06": "swir16", "B07": "swir22"}
 
 # Earth Search v1, Sentinel-2 Collection 1: digital numbers as ESA delivers them, +1000 from baseline 04.00 on; 0 is
-# nodata, and what is below 1000 from then on is a reflectance below 0, kept as such (Sentinel-2 Products Specification
-# Document 14.9 and the Level-2A notice of processing baseline 04.00).
+# nodata, and a number below 1000 is from then on a reflectance below 0, which is kept (Sentinel-2 Products
+# Specification Document 14.9 and the Level-2A notice of processing baseline 04.00).
 _SENTINEL_2 = Product(
     name="sentinel-2-c1-l2a",
     sensor="sentinel-2",
@@ -330,15 +328,15 @@ PRODUCTS = {
 
 
 def find_product(name: str) -> Product:
-    """The product of that name.
+    """Return the product of that name.
 
     Raises:
-        ConfigError: no product has that name; the nearest known name is in the message.
+        ConfigError: no product has that name; the message suggests the nearest known name.
     """
     if name in PRODUCTS:
         return PRODUCTS[name]
-    near = get_close_matches(name, PRODUCTS, n=1, cutoff=0)[0]
     raise ConfigError(
-        f"unknown product {name!r}; did you mean {near!r}? A product is read once its record says the scale and nodata "
-        f"of its numbers; known products: {', '.join(PRODUCTS)}"
+        f"unknown product {name!r}{did_you_mean(name, PRODUCTS)} Scale and nodata of other products are not recorded; "
+        f"known products: {', '.join(PRODUCTS)}",
+        name=name,
     )

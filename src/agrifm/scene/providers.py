@@ -1,47 +1,47 @@
 """Providers: where a catalogue is searched, which products it has, and how their assets are opened.
 
-A provider is a record. A new one is one more record in `PROVIDERS`; its products are records in `products`. What a
-record says of credentials is where they stand, never what they are.
+A provider is a record; a new provider is one more record in `PROVIDERS`, and its products are records in `products`. A
+record says where credentials are looked for; it never holds them.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
-from agrifm.errors import ConfigError
+from agrifm.errors import ConfigError, did_you_mean
 from agrifm.scene.products import PRODUCTS, Product
 
 
 @dataclass(frozen=True)
 class S3Keys:
-    """Assets on S3, opened with a pair of keys from the environment or from a profile of ~/.aws/credentials."""
+    """Assets on S3: the pair of keys comes from the environment, or from a profile of AWS's own files."""
 
     key_variable: str
     secret_variable: str
     profile: str
-    """Profile that is read where the variables are not set; `AWS_PROFILE` names another in place of "default"."""
+    """Profile that is read if the variables are not set. "default" stands for AWS's whole credential chain, in which
+    the variable AWS_PROFILE may choose another profile."""
     region: str
     endpoint: str | None = None
-    """Host of the S3 service, with its port where it has one; None is Amazon's."""
+    """Host of the S3 service, with its port if it has one; None is Amazon's."""
     requester_pays: bool = False
     secure: bool = True
-    """False speaks HTTP without encryption, for a service on this machine."""
+    """False uses HTTP without encryption, for a service on this machine."""
 
 
 @dataclass(frozen=True)
 class BearerToken:
     """Assets behind a login: a token from the environment, or fetched with a user and a password.
 
-    User and password stand in the environment too, or in ~/.netrc (or the file that NETRC names).
+    User and password come from the environment, or from ~/.netrc (or the file that NETRC names).
     """
 
     variable: str
     user_variable: str
     password_variable: str
     login: str
-    """URL that gives a token for a user and a password (POST, basic authentication)."""
+    """URL that returns a token for a user and a password (POST, basic authentication)."""
     hosts: tuple[str, ...]
-    """The token is sent to these hosts and those below them, to no other."""
+    """The token is sent to these hosts and their subdomains only."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class SasTokens:
     """Blobs whose URLs are signed with a short-lived token per container, which anyone may fetch."""
 
     url: str
-    """A token is at this URL / account / container."""
+    """The token of a container is at this URL / account / container."""
     hosts: tuple[str, ...]
-    """Only URLs of hosts below these are signed."""
+    """Only URLs of these hosts and their subdomains are signed."""
     key_variable: str
-    """Environment variable of a subscription key; without one, tokens are shorter-lived or slower to come."""
+    """Environment variable of a subscription key; without a key, tokens expire sooner or are rate-limited."""
     open_accounts: tuple[str, ...] = ()
     """Storage accounts that need no token."""
 
@@ -71,12 +71,12 @@ class Provider:
     """Landing page of its STAC API."""
     products: tuple[Product, ...]
     access: Mapping[str, Access] = field(default_factory=dict)
-    """How assets are opened, by the scheme of their URL ("https", "s3"); what is not named here is open to all."""
+    """How assets are opened, by the scheme of their URL ("https", "s3"); URLs of other schemes need no credentials."""
     connections: int | None = None
-    """Most requests for assets in flight at once, where the provider states a limit; None leaves it to the reader."""
+    """Largest number of concurrent requests for assets that the provider allows; None for no limit of its own."""
 
     def product_of(self, collection: str) -> Product | None:
-        """The product of a collection, or None."""
+        """Return the product of a collection, or None."""
         return next((product for product in self.products if product.collection == collection), None)
 
 
@@ -90,7 +90,7 @@ def _products(*names: str) -> tuple[Product, ...]:
 PROVIDERS = {
     provider.name: provider
     for provider in (
-        # github.com/Element84/earth-search, README: open COGs; Landsat stands in the bucket of USGS, the reader pays.
+        # github.com/Element84/earth-search, README: open COGs; Landsat is in the bucket of USGS, where the reader pays.
         Provider(
             name="earth-search",
             title="Earth Search v1 (Element 84)",
@@ -162,12 +162,21 @@ PROVIDERS = {
 
 
 def find_provider(name: str) -> Provider:
-    """The provider of that name.
+    """Return the provider of that name.
 
     Raises:
-        ConfigError: no provider has that name; the nearest known name is in the message.
+        ConfigError: no provider has that name; the message suggests the nearest known name.
     """
     if name in PROVIDERS:
         return PROVIDERS[name]
-    near = get_close_matches(name, PROVIDERS, n=1, cutoff=0)[0]
-    raise ConfigError(f"unknown provider {name!r}; did you mean {near!r}? Known providers: {', '.join(PROVIDERS)}")
+    raise ConfigError(
+        f"unknown provider {name!r}{did_you_mean(name, PROVIDERS)} Known providers: {', '.join(PROVIDERS)}", name=name
+    )
+
+
+def provider_of(product: Product) -> Provider | None:
+    """Return the provider that serves a product; None for products of local files only."""
+    return next(
+        (provider for provider in PROVIDERS.values() if product.name in {known.name for known in provider.products}),
+        None,
+    )

@@ -1,75 +1,51 @@
-"""Bytes of remote files: the one home of requests, of their retries and of what GDAL reads through them.
+"""Requests to servers: one HTTP stack with retries, a limit of connections, and a count of what was read.
 
-GDAL never asks the network itself: its own retries do not cover a body that is cut short, and its errors do not name
-the HTTP status. rasterio hands GDAL a file whose ranges come from here. A file costs one request for its head, and one
-for each run of neighbouring ranges that a window needs; runs are asked for at once. There are no HEAD requests and no
-directory listings. Addresses are signed anew for every request, so that a signature may expire while a file is read.
+Addresses are signed anew for every try, so a signature may expire while a file is read.
 """
 
 import email.utils
-import io
 import logging
 import re
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import count
-from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
-import rasterio
 import urllib3
-from rasterio.abc import MultiByteRangeResourceContainer
-from rasterio.errors import RasterioError
-from rasterio.io import DatasetReader
 
-from agrifm.scene.traffic import METER
-
-TRIES = 5
-"""How often a request is made before it counts as failed."""
-FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
-"""Seconds between two tries: doubled each time, or what the server's Retry-After asks for, up to the longest."""
+MAX_TRIES = 5
+"""Number of tries before a request counts as failed."""
+FIRST_WAIT, MAX_WAIT = 0.5, 60.0
+"""Seconds between two tries: doubled each time, or as the server's Retry-After asks, up to the maximum."""
 TIMEOUT = 30.0
 """Seconds to wait for a connection, and for the next bytes of an answer."""
-CONNECTIONS = 16
-"""Requests in flight at once."""
-HEAD = 32 * 1024
-"""Bytes asked for when a file is opened: the header of a cloud-optimised GeoTIFF of 10980 pixels fits."""
-GAP = 16 * 1024
-"""Bytes between two ranges that are rather read than asked past."""
-MOST_AHEAD = 4 * 1024 * 1024
-"""Longest read-ahead where a file is read on and on, as JPEG 2000 is."""
-PARTS_KEPT = 8
-"""Parts of an open file that were read ahead and are kept, beside its head."""
-HEADS_KEPT = 256
-GDAL_SETTINGS = {"GDAL_NUM_THREADS": "1", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
-"""With which every scene is read. In threads of its own GDAL decodes JPEG 2000, and what fails there comes as zeros
-without an error; rasterio's openers are unknown there too."""
-PASSING = {408, 425, 429, 500, 502, 503, 504}
-"""HTTP statuses that may be others a moment later."""
-REFUSED = {401, 403}
-"""HTTP statuses of a signature that has expired, or of credentials that do not suffice."""
+MAX_CONNECTIONS = 16
+"""Connections to one host that are kept open."""
+RETRY_STATUSES = {408, 425, 429, 500, 502, 503, 504}
+"""HTTP statuses that are retried: the same request may succeed a moment later."""
+AUTH_STATUSES = {401, 403}
+"""HTTP statuses of an expired signature, or of credentials that do not suffice."""
+PURPOSES = ("search", "offset check", "scenes")
+"""What requests are for, in the order in which a fetch makes them; "scenes" is the default."""
 
-Address = tuple[str, Mapping[str, str]]
-"""A URL to ask, and the headers that go with it."""
-Sign = Callable[[str, bool], Address]
-"""The address of a file at this moment, from its unsigned one; True where the last signature was refused."""
-Turn = AbstractContextManager[object]
-"""What is held while a request is in flight: a semaphore, where a provider limits its connections."""
-AT_ONCE: Turn = nullcontext()
-"""The turn of those who need not wait for one."""
+SignedURL = tuple[str, Mapping[str, str]]
+"""A URL to request, and the headers that go with it."""
+Signer = Callable[[str, bool], SignedURL]
+"""Signs the URL of a file for one request; True if the server refused the last signature."""
+Limiter = AbstractContextManager[object]
+"""Context manager that limits connections: a semaphore that is held while a request is in flight."""
+UNLIMITED: Limiter = nullcontext()
+"""No limit of connections."""
 
 
 class _WithoutQueries(logging.Filter):
-    """Takes the queries of addresses, where signatures stand, out of what urllib3 logs."""
+    """Remove the queries of URLs, which hold signatures, from what urllib3 logs."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = re.sub(r"\?[^\s\"']*", "?***", record.getMessage()), ()
@@ -81,43 +57,94 @@ for _name in ("connection", "connectionpool", "poolmanager", "util.retry"):
 
 
 class RemoteError(OSError):
-    """A request failed for good; the message is what happened, without the address: "HTTP 503 (5 tries)"."""
+    """A request failed for good; the message says why, without the URL: "HTTP 503 (5 tries)"."""
 
     def __init__(self, reason: str, refused: bool = False) -> None:
         super().__init__(reason)
         self.refused = refused
-        """True where the credentials, or the signature, did not suffice."""
+        """True if the server refused the credentials or the signature."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a server answered."""
+    """The answer of a server."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
 
-def unsigned(href: str, renew: bool = False) -> Address:
-    """The address of a file that anyone may read: its own."""
+def unsigned(href: str, renew: bool = False) -> SignedURL:
+    """Return the URL as it is, for files that anyone may read."""
     return href, {}
 
 
 def is_remote(href: str) -> bool:
-    """True for the URL of a server; False for a path and a file:// URL."""
+    """Return True for the URL of a server, False for a path or a file:// URL."""
     return urlsplit(href).scheme in ("http", "https", "s3")
 
 
 def shown(href: str) -> str:
-    """An address for messages and records: without query, fragment and user, where secrets stand."""
+    """Return a URL for messages and records: without query, fragment and user, which may hold secrets."""
     parts = urlsplit(href)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
+class Traffic(NamedTuple):
+    """Number of answered requests, retries included, and bytes of the answers' bodies."""
+
+    requests: int = 0
+    bytes: int = 0
+
+
+class Meter:
+    """Counts requests of all threads under the current purpose; the stages of a process follow one another."""
+
+    def __init__(self) -> None:
+        self._totals = dict.fromkeys(PURPOSES, Traffic())
+        self._purpose = PURPOSES[-1]
+        self._lock = threading.Lock()
+
+    def add(self, length: int) -> None:
+        """Count one answer with a body of `length` bytes."""
+        with self._lock:
+            before = self._totals[self._purpose]
+            self._totals[self._purpose] = Traffic(before.requests + 1, before.bytes + length)
+
+    @contextmanager
+    def purpose(self, name: str) -> Iterator[None]:
+        """Count the requests within this block under one of `PURPOSES`."""
+        assert name in PURPOSES
+        before, self._purpose = self._purpose, name
+        try:
+            yield
+        finally:
+            self._purpose = before
+
+    def totals(self) -> dict[str, Traffic]:
+        """Return the traffic since the process began, by purpose."""
+        with self._lock:
+            return dict(self._totals)
+
+
+METER = Meter()
+"""Counts what this process reads from servers."""
+
+
+def traffic_since(before: Mapping[str, Traffic]) -> list[str]:
+    """Describe in one sentence the traffic since `METER.totals()` returned `before`; [] if there was none."""
+    parts = []
+    for name, now in METER.totals().items():
+        requests, size = (new - old for new, old in zip(now, before[name], strict=True))
+        if requests:
+            parts.append(f"{name} {requests} requests, {size / 1e6:.2f} MB")
+    return [f"read from servers: {'; '.join(parts)}"] if parts else []
+
+
 @lru_cache(maxsize=4)
 def _pool(proxy: str | None) -> urllib3.PoolManager:
-    """Connections that are kept open, at most `CONNECTIONS` to one host."""
-    settings: dict[str, Any] = {"num_pools": 64, "maxsize": CONNECTIONS, "block": True}
+    """Connections that are kept open, at most `MAX_CONNECTIONS` to one host."""
+    settings: dict[str, Any] = {"num_pools": 64, "maxsize": MAX_CONNECTIONS, "block": True}
     return urllib3.ProxyManager(proxy, **settings) if proxy else urllib3.PoolManager(**settings)
 
 
@@ -128,65 +155,64 @@ def _proxy(url: str) -> str | None:
 
 
 _REDIRECTS = urllib3.Retry(total=None, connect=False, read=False, status=False, other=False, redirect=5)
-_THREADS = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="remote")
 
 
 def request(
     href: str,
-    sign: Sign = unsigned,
+    sign: Signer = unsigned,
     headers: Mapping[str, str] | None = None,
     method: str = "GET",
     body: bytes | None = None,
-    turn: Turn = AT_ONCE,
+    limiter: Limiter = UNLIMITED,
 ) -> Reply:
-    """The answer to one request, its body whole; tried `TRIES` times with growing waits.
+    """Return the answer to one request with its complete body; tries `MAX_TRIES` times, with growing waits.
 
     Args:
-        href: the address without a signature; `sign` makes of it the one that is asked, at every try.
-        turn: held while the request is in flight, not while the next try is waited for.
+        href: the URL without a signature; `sign` signs it for every try.
+        limiter: held while the request is in flight, but not while waiting for the next try.
 
     Raises:
         RemoteError: the server cannot be reached, refuses, or keeps failing.
     """
-    refused: Address | None = None
+    refused: SignedURL | None = None
     reason = ""
-    for attempt in range(1, TRIES + 1):
-        url, own = address = sign(href, refused is not None)
-        if address == refused:  # there is nothing to renew
+    for attempt in range(1, MAX_TRIES + 1):
+        url, signature = signed = sign(href, refused is not None)
+        if signed == refused:  # the signature cannot be renewed, so a second try is refused as well
             raise RemoteError(reason, refused=True)
-        wait = min(FIRST_WAIT * 2 ** (attempt - 1), LONGEST_WAIT)
+        wait = min(FIRST_WAIT * 2 ** (attempt - 1), MAX_WAIT)
         try:
-            with turn:
+            with limiter:
                 answer = _pool(_proxy(url)).request(
                     method,
                     url,
-                    headers={"User-Agent": "agrifm", **own, **(headers or {})},
+                    headers={"User-Agent": "agrifm", **signature, **(headers or {})},
                     body=body,
                     retries=_REDIRECTS,
                     timeout=TIMEOUT,
                 )
         except (urllib3.exceptions.LocationValueError, urllib3.exceptions.LocationParseError) as error:
-            raise RemoteError(f"{shown(href)} is no address") from error
+            raise RemoteError(f"{shown(href)} is not a valid URL") from error
         except urllib3.exceptions.HTTPError as error:
             reason = _reason(error)
         else:
             METER.add(len(answer.data))
             status = answer.status
-            if status in (200, 206):
+            if status in (200, 201, 206):
                 return Reply(status, answer.headers, answer.data)
             reason = f"HTTP {status}"
-            if status in REFUSED:
-                refused, wait = address, 0.0
-            elif status not in PASSING:
+            if status in AUTH_STATUSES:
+                refused, wait = signed, 0.0
+            elif status not in RETRY_STATUSES:
                 raise RemoteError(reason)
-            wait = _asked_to_wait(answer.headers.get("Retry-After"), reason, wait)
-        if attempt < TRIES:
+            wait = _retry_after(answer.headers.get("Retry-After"), reason, wait)
+        if attempt < MAX_TRIES:
             time.sleep(wait)
-    raise RemoteError(f"{reason} ({TRIES} tries)", refused=refused is not None)
+    raise RemoteError(f"{reason} ({MAX_TRIES} tries)", refused=refused is not None)
 
 
 def _reason(error: urllib3.exceptions.HTTPError) -> str:
-    """What went wrong with a connection, in a few words."""
+    """Name what went wrong with a connection."""
     text = str(error)
     if isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.NameResolutionError):
         return "the server cannot be reached"
@@ -195,12 +221,12 @@ def _reason(error: urllib3.exceptions.HTTPError) -> str:
     if isinstance(error, urllib3.exceptions.TimeoutError):
         return "the server did not answer in time"
     if "IncompleteRead" in text:
-        return "the answer was cut short"
-    return "the connection was broken off"
+        return "the answer was truncated"
+    return "the connection was interrupted"
 
 
-def _asked_to_wait(stated: str | None, reason: str, wait: float) -> float:
-    """Seconds until the next try, from a Retry-After header: seconds or an HTTP date (RFC 9110, section 10.2.3)."""
+def _retry_after(stated: str | None, reason: str, wait: float) -> float:
+    """Seconds until the next try by a Retry-After header: seconds or an HTTP date (RFC 9110, section 10.2.3)."""
     if stated is None:
         return wait
     try:
@@ -210,226 +236,6 @@ def _asked_to_wait(stated: str | None, reason: str, wait: float) -> float:
             seconds = (email.utils.parsedate_to_datetime(stated) - datetime.now(UTC)).total_seconds()
         except (ValueError, TypeError):
             return wait
-    if seconds > LONGEST_WAIT:
-        raise RemoteError(f"{reason}, and the server asks to come back in {seconds:.0f} seconds")
+    if seconds > MAX_WAIT:
+        raise RemoteError(f"{reason}, and the server asks to wait for {seconds:.0f} seconds")
     return max(seconds, 0.0)
-
-
-@contextmanager
-def open_remote(href: str, sign: Sign = unsigned, turn: Turn = AT_ONCE) -> Iterator[DatasetReader]:
-    """A raster file on a server, as rasterio opens it.
-
-    What GDAL makes of bytes that never came (an error of its own, or zeros) does not leave this block: the request's
-    failure is raised instead.
-
-    Raises:
-        RemoteError: a request failed for good, at the opening or at any later reading.
-        RasterioError: the bytes came, and are no raster file.
-    """
-    file = _File(href, sign, turn)
-    file.read(0, 1)
-    name = f"remote/{next(_NUMBERS)}/{PurePosixPath(urlsplit(href).path).name}"
-    _OPENER.files[name] = file
-    try:
-        with rasterio.Env(**GDAL_SETTINGS), rasterio.open(name, opener=_OPENER) as source:
-            yield source
-    except RasterioError:
-        if file.failure is not None:
-            raise file.failure from None
-        raise
-    finally:
-        del _OPENER.files[name]
-    if file.failure is not None:
-        raise file.failure
-
-
-class _File:
-    """The bytes of one remote file, as far as they were read."""
-
-    def __init__(self, href: str, sign: Sign, turn: Turn) -> None:
-        self.href, self.sign, self.turn = href, sign, turn
-        self.size = 0
-        self.version: str | None = None
-        self.failure: Exception | None = None
-        self._parts: list[tuple[int, bytes]] = []
-        self._ahead = HEAD
-        self._lock = threading.Lock()
-
-    def read(self, start: int, length: int) -> bytes:
-        """So many bytes from a place, fewer at the end of the file.
-
-        Raises:
-            RemoteError: they cannot be had.
-        """
-        with self._lock:
-            if not self._parts:
-                self._open()
-            end = min(start + length, self.size)
-            if end <= start:
-                return b""
-            found = self._held(start, end)
-            if found is None:
-                follows = self._parts[-1][0] + len(self._parts[-1][1]) == start
-                self._ahead = min(2 * self._ahead, MOST_AHEAD) if follows else HEAD
-                part = self._ask(start, min(max(end, start + self._ahead), self.size))
-                self._parts = [self._parts[0], *self._parts[1:][1 - PARTS_KEPT :], (start, part)]
-                found = part[: end - start]
-            return found
-
-    def ranges(self, wanted: Sequence[tuple[int, int]]) -> list[bytes]:
-        """The bytes from each start to each end; neighbours in one request, all requests at once.
-
-        Raises:
-            RemoteError: they cannot be had.
-        """
-        runs: list[list[int]] = []
-        for start, end in sorted(wanted):
-            if self._held(start, end) is not None:
-                continue
-            if runs and start - runs[-1][1] <= GAP:
-                runs[-1][1] = max(runs[-1][1], end)
-            else:
-                runs.append([start, end])
-        asked = [_THREADS.submit(self._ask, start, end) for start, end in runs]
-        parts = [(start, future.result()) for (start, _), future in zip(runs, asked, strict=True)]
-        return [_cut(parts, *one) or self._held(*one) or b"" for one in wanted]
-
-    def _held(self, start: int, end: int) -> bytes | None:
-        return _cut(self._parts, start, end)
-
-    def _open(self) -> None:
-        known = _HEADS.get(self.href)
-        if known is None:
-            try:
-                reply = request(self.href, self.sign, {"Range": f"bytes=0-{HEAD - 1}"}, turn=self.turn)
-            except RemoteError as error:
-                if str(error) == "HTTP 416":
-                    raise RemoteError("it has 0 bytes (HTTP 416)") from error
-                raise
-            total = reply.headers.get("Content-Range", "").rpartition("/")[2]
-            self.size = int(total) if total.isdigit() else len(reply.body)
-            if not self.size:
-                raise RemoteError("it has 0 bytes")
-            if len(reply.body) < min(self.size, HEAD):
-                raise RemoteError(f"the server sent {len(reply.body)} of its first {min(self.size, HEAD)} bytes")
-            known = self.size, _version(reply), reply.body
-            _HEADS.put(self.href, known)
-        self.size, self.version, head = known
-        self._parts = [(0, head)]
-
-    def _ask(self, start: int, end: int) -> bytes:
-        for _ in range(2):
-            reply = request(self.href, self.sign, {"Range": f"bytes={start}-{end - 1}"}, turn=self.turn)
-            body = reply.body if reply.status == 206 else reply.body[start:end]
-            if _version(reply) != self.version:
-                _HEADS.drop(self.href)
-                raise RemoteError("it was replaced while it was read")
-            if len(body) == end - start:
-                return body
-        raise RemoteError(f"the server sent {len(body)} bytes where {end - start} were asked for")
-
-
-def _version(reply: Reply) -> str | None:
-    return reply.headers.get("ETag") or reply.headers.get("Last-Modified")
-
-
-def _cut(parts: Sequence[tuple[int, bytes]], start: int, end: int) -> bytes | None:
-    for first, part in parts:
-        if first <= start and end <= first + len(part):
-            return part[start - first : end - first]
-    return None
-
-
-class _Heads:
-    """Size, version and first bytes of the files that were opened last: every tile of a cube opens them again."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[str, tuple[int, str | None, bytes]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, href: str) -> tuple[int, str | None, bytes] | None:
-        with self._lock:
-            if href in self._known:
-                self._known.move_to_end(href)
-            return self._known.get(href)
-
-    def put(self, href: str, known: tuple[int, str | None, bytes]) -> None:
-        with self._lock:
-            self._known[href] = known
-            while len(self._known) > HEADS_KEPT:
-                self._known.popitem(last=False)
-
-    def drop(self, href: str) -> None:
-        with self._lock:
-            self._known.pop(href, None)
-
-
-class _Handle(io.RawIOBase):
-    """A remote file as GDAL holds it. A failure is kept in the file, for GDAL would swallow it."""
-
-    def __init__(self, file: _File) -> None:
-        super().__init__()
-        self._file, self._place = file, 0
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._place = int(offset) + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._file.size}[whence]
-        return self._place
-
-    def tell(self) -> int:
-        return self._place
-
-    def read(self, length: int = -1) -> bytes:
-        wanted = int(length) if length >= 0 else self._file.size - self._place
-        try:
-            found = self._file.read(self._place, wanted)
-        except Exception as error:  # whatever it is, GDAL would swallow it
-            self._file.failure = self._file.failure or error
-            return b""
-        self._place += len(found)
-        return found
-
-    def get_byte_ranges(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
-        wanted = [(int(offset), int(offset) + int(size)) for offset, size in zip(offsets, sizes, strict=True)]
-        try:
-            return self._file.ranges(wanted)
-        except Exception as error:  # as above
-            self._file.failure = self._file.failure or error
-            return [bytes(end - start) for start, end in wanted]
-
-
-class _Opener(MultiByteRangeResourceContainer):  # type: ignore[misc]
-    """Where GDAL finds the remote files that are open. Nothing lies beside them."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, _File] = {}
-
-    def open(self, path: str, mode: str = "rb", **_: object) -> _Handle:
-        return _Handle(self._find(path))
-
-    def size(self, path: str) -> int:
-        return self._find(path).size
-
-    def isfile(self, path: str) -> bool:
-        return path in self.files
-
-    def isdir(self, path: str) -> bool:
-        return False
-
-    def ls(self, path: str) -> list[str]:
-        return []
-
-    def mtime(self, path: str) -> int:
-        return 0
-
-    def rm(self, path: str) -> None:
-        raise FileNotFoundError(path)
-
-    def _find(self, path: str) -> _File:
-        if path not in self.files:
-            raise FileNotFoundError(path)
-        return self.files[path]
-
-
-_NUMBERS = count()
-_HEADS = _Heads()
-_OPENER = _Opener()

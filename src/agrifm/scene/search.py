@@ -1,4 +1,4 @@
-"""Scenes from the items of a catalogue. Every filter says how many scenes it removed."""
+"""Search a catalogue for scenes; every filter counts the scenes that it removes."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,16 +10,14 @@ import pystac
 from shapely.geometry.base import BaseGeometry
 
 from agrifm.errors import SceneError
-from agrifm.scene.catalogs import Wanted, read_items
-from agrifm.scene.collection import removed_before
-from agrifm.scene.duplicates import Found, require_one_product, without_duplicates
-from agrifm.scene.outline import outline_of, touches
+from agrifm.scene.catalogs import ApiQuery, read_items, removed_before
+from agrifm.scene.duplicates import Candidate, covers_some_of, footprint_of, require_one_product, without_duplicates
 from agrifm.scene.products import Product
-from agrifm.scene.read import Scene
+from agrifm.scene.scene import Scene
 from agrifm.scene.stac_items import is_of_sensor, scene_of
 from agrifm.season import Season
 
-LAST = "skipped on request"
+SKIPPED = "skipped on request"
 REMEDIES = {
     "outside the season": "check the dates",
     "outside the area": "check the area",
@@ -27,28 +25,28 @@ REMEDIES = {
     "of another satellite": "check the products",
     "without a geometry": "repair the items, or use another catalogue",
     "cloudier than": "raise `cloud`",
-    LAST: "take ids out of `skip`",
+    SKIPPED: "take ids out of `skip`",
 }
-"""What to do where most scenes were removed for this reason; the reason begins so."""
+"""By the beginning of a reason, what to do if it removed most scenes."""
 
 
 @dataclass
 class Search:
-    """What was found, and how many scenes each filter removed."""
+    """The scenes of a search, and how many each filter removed."""
 
     scenes: list[Scene] = field(default_factory=list)
     removed: Counter[str] = field(default_factory=Counter)
     skipped: list[Scene] = field(default_factory=list)
-    """Scenes left out on request."""
+    """Scenes that the project skips."""
     unread: list[str] = field(default_factory=list)
-    """Ids of scenes left out on request that could not have been used."""
+    """Ids of scenes that the project skips and that are not usable either."""
     items: list[pystac.Item] = field(default_factory=list)
-    """Items of the scenes and of those left out on request."""
+    """Items of the scenes, skipped ones included."""
     without_cloud_cover: int = 0
-    """Scenes kept that do not state their cloud cover, where there is a limit."""
+    """Number of scenes that were kept because they state no cloud cover, if there is a limit."""
 
     def extend(self, other: "Search") -> None:
-        """Take over the scenes and counts of another search."""
+        """Add the scenes and counts of another search."""
         self.scenes += other.scenes
         self.removed += other.removed
         self.skipped += other.skipped
@@ -57,12 +55,12 @@ class Search:
         self.without_cloud_cover += other.without_cloud_cover
 
     def keep(self, scene: Scene, season: Season, skip: Sequence[str]) -> bool:
-        """Take a scene unless it is outside the season or to be skipped; count it in any case. True where taken."""
+        """Keep a scene unless it is outside the season or in `skip`, else count it; returns True if it was kept."""
         last = scene.last_day or scene.day
         if scene.day > season.end or last < season.start:
             self.removed["outside the season"] += 1
         elif scene.id in skip:
-            self.removed[LAST] += 1
+            self.removed[SKIPPED] += 1
             self.skipped.append(scene)
         else:
             self.scenes.append(scene)
@@ -70,18 +68,21 @@ class Search:
         return False
 
     def require_some(self, season: Season, where: str) -> None:
-        """Refuse an empty result in one sentence that says what was removed.
+        """Refuse an empty result, with the number of scenes that each filter removed.
 
         Raises:
             SceneError: no scene is left.
         """
         if not self.scenes:
-            counts = ", ".join(f"{count} {reason}" for reason, count in self.removed.items()) or "it gave no item"
+            counts = (
+                ", ".join(f"{count} {reason}" for reason, count in self.removed.items()) or "the catalogue sent no item"
+            )
             reason = max(self.removed, key=self.removed.__getitem__, default="")
             remedy = next((what for start, what in REMEDIES.items() if reason.startswith(start)), None)
             raise SceneError(
                 f"searching {where} for scenes from {season.start} to {season.end}: none found ({counts}); "
-                f"{remedy or 'check the dates, the area and the products'}"
+                f"{remedy or 'check the dates, the area and the products'}",
+                removed=dict(self.removed),
             )
 
 
@@ -93,31 +94,31 @@ def search_catalog(
     skip: Sequence[str] = (),
     cloud: float | None = None,
 ) -> Search:
-    """Scenes of these products in a catalogue, in the season and touching the area.
+    """Find the scenes of these products in a catalogue, in the season and intersecting the area.
 
     Args:
         catalog: path or URL of a static catalogue, a STAC API, an item collection or a stac-geoparquet file.
         area: in longitude and latitude.
         skip: ids of scenes to leave out.
-        cloud: highest cloud cover that an item may state (`eo:cloud_cover`), percent; None takes all.
+        cloud: highest cloud cover that an item may state (`eo:cloud_cover`), percent; None for no limit.
 
     Raises:
-        SceneError: the catalogue cannot be read, an item is unusable, nothing is left, or two products of one sensor
-            are.
+        SceneError: the catalogue cannot be read, an item is unusable, or no scene or two products of one sensor are
+            left.
     """
     source = str(catalog)
     longest = max((product.period for product in products), default=1)
-    wanted = Wanted(
+    query = ApiQuery(
         tuple(dict.fromkeys(product.collection for product in products)),
         area.bounds,
         season.start - timedelta(days=longest - 1),
         season.end,
     )
-    found = read_items(source, wanted)
+    catalogue = read_items(source, query)
     names = tuple(product.name for product in products)
-    result = search_items(found.items, products, season, area, skip, cloud)
-    before = removed_before(found.extra, source, season, area, names, cloud)
-    before.pop(LAST, None)
+    result = search_items(catalogue.items, products, season, area, skip, cloud)
+    before = removed_before(catalogue.extra, source, season, area, names, cloud)
+    before.pop(SKIPPED, None)
     result.removed = before + result.removed
     result.require_some(season, source)
     require_one_product(result.scenes, f"searching {source}")
@@ -132,14 +133,14 @@ def search_items(
     skip: Sequence[str] = (),
     cloud: float | None = None,
 ) -> Search:
-    """Scenes among items; see `search_catalog`, whose filters these are, in this order.
+    """Apply the filters of `search_catalog` to items, in the documented order.
 
     Raises:
         SceneError: an item that passes the filters is unusable.
     """
     result = Search()
     seen: set[tuple[str, str]] = set()
-    taken: list[Found] = []
+    candidates: list[Candidate] = []
     for item in items:
         product = _product_of(item, products)
         key = (item.collection_id or "", item.id)
@@ -153,21 +154,21 @@ def search_items(
             result.removed["without a geometry"] += 1
         else:
             seen.add(key)
-            outline = outline_of(item.geometry, item.id)
-            if not touches(outline, area):
+            footprint = footprint_of(item.geometry, item.id)
+            if not covers_some_of(footprint, area):
                 result.removed["outside the area"] += 1
             elif _is_cloudier(item, cloud):
                 result.removed[f"cloudier than {cloud:g} %"] += 1
             else:
                 scene = _keep(result, item, product, season, area.centroid.x, skip)
                 if scene is not None:
-                    taken.append(Found(item, scene, outline))
-    chosen, double = without_duplicates(taken, products)
-    result.removed += double
-    result.scenes = [one.scene for one in chosen]
-    result.items += [one.item for one in chosen]
+                    candidates.append(Candidate(item, scene, footprint))
+    chosen, duplicates = without_duplicates(candidates, products)
+    result.removed += duplicates
+    result.scenes = [candidate.scene for candidate in chosen]
+    result.items += [candidate.item for candidate in chosen]
     if cloud is not None:
-        result.without_cloud_cover = sum(_cloud_cover(one.item) is None for one in chosen)
+        result.without_cloud_cover = sum(_cloud_cover(candidate.item) is None for candidate in chosen)
     return result
 
 
@@ -179,7 +180,7 @@ def _keep(
     except SceneError:
         if item.id not in skip:
             raise
-        result.removed[LAST] += 1
+        result.removed[SKIPPED] += 1
         result.unread.append(item.id)
         result.items.append(item)
         return None
@@ -191,10 +192,10 @@ def _keep(
 
 
 def _product_of(item: pystac.Item, products: Sequence[Product]) -> Product | None:
-    """The product whose item it is: of its collection, and where several are, the first whose bands it has."""
-    own = [product for product in products if product.collection == item.collection_id]
-    whole = (product for product in own if item.assets.keys() >= set(product.assets.values()))
-    return next(whole, own[0] if own else None)
+    """The product of an item's collection; of several, the first all of whose bands the item has."""
+    of_collection = [product for product in products if product.collection == item.collection_id]
+    complete = (product for product in of_collection if item.assets.keys() >= set(product.assets.values()))
+    return next(complete, of_collection[0] if of_collection else None)
 
 
 def _is_cloudier(item: pystac.Item, limit: float | None) -> bool:
@@ -203,6 +204,6 @@ def _is_cloudier(item: pystac.Item, limit: float | None) -> bool:
 
 
 def _cloud_cover(item: pystac.Item) -> float | None:
-    """Percent; None where an item states no number."""
+    """Percent; None if an item does not state a number."""
     stated = item.properties.get("eo:cloud_cover")
     return float(stated) if isinstance(stated, int | float) else None

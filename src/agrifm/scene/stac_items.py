@@ -9,10 +9,10 @@ from shapely.errors import ShapelyError
 from shapely.geometry import shape
 
 from agrifm.errors import SceneError
-from agrifm.scene.addresses import provider_of
 from agrifm.scene.encoding import baseline_of, removed_by_provider, require_agreement, stated_encoding
 from agrifm.scene.products import Product
-from agrifm.scene.read import Scene, asset_at, solar_day
+from agrifm.scene.providers import provider_of
+from agrifm.scene.scene import Scene, asset_at, solar_day
 
 POLAR = 84.0, -80.0
 """Latitudes beyond which there are no UTM zones, north and south."""

@@ -12,7 +12,7 @@ from tests.scene.items import s2_item
 from tests.scenes import AREA, SEASON
 
 from agrifm.errors import SceneError
-from agrifm.scene.collection import is_answer_to, removed_before, request_of, without_signature, write_collection
+from agrifm.scene.catalogs import is_answer_to, removed_before, request_of, without_signature, write_collection
 from agrifm.season import Season
 
 NAMES = ("sentinel-2-c1-l2a",)
@@ -48,7 +48,7 @@ def test_only_queries_that_sign_are_taken_away(href: str, kept: str) -> None:
     assert without_signature(href) == kept
 
 
-def test_items_stand_in_one_order_and_keep_what_they_say(tmp_path: Path) -> None:
+def test_items_have_one_order_and_keep_their_properties(tmp_path: Path) -> None:
     content = written(tmp_path, s2_item("B", note="kept"), s2_item("A"))
     assert [item["id"] for item in content["features"]] == ["A", "B"]
     assert content["features"][1]["properties"]["note"] == "kept"
@@ -82,5 +82,5 @@ def test_a_file_answers_the_search_that_it_was_written_for_and_no_other(tmp_path
 def test_a_damaged_account_is_refused(tmp_path: Path) -> None:
     content = written(tmp_path, s2_item())
     del content["agrifm"]["area"]
-    with pytest.raises(SceneError, match="its member 'agrifm' is damaged; search again"):
+    with pytest.raises(SceneError, match="'agrifm' is damaged"):
         removed_before(content, "x", SEASON, AREA, NAMES, 60)

@@ -4,42 +4,44 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from agrifm.scene import traffic
-from agrifm.scene.traffic import Meter, Traffic, lines_since
+from agrifm.scene import remote
+from agrifm.scene.remote import Meter, Traffic, traffic_since
 
 
 @pytest.fixture
 def meter(monkeypatch: pytest.MonkeyPatch) -> Meter:
     own = Meter()
-    monkeypatch.setattr(traffic, "METER", own)
+    monkeypatch.setattr(remote, "METER", own)
     return own
 
 
 def test_answers_are_counted_under_the_purpose_of_the_moment(meter: Meter) -> None:
     """1.5 MB in 300 answers from eight threads for the check; then one for the scenes, which is the usual purpose."""
-    before = meter.found()
+    before = meter.totals()
     with meter.purpose("offset check"), ThreadPoolExecutor(8) as executor:
         list(executor.map(meter.add, [5000] * 300))
     meter.add(250_000)
-    assert meter.found() == {
+    assert meter.totals() == {
         "search": Traffic(0, 0),
         "offset check": Traffic(300, 1_500_000),
         "scenes": Traffic(1, 250_000),
     }
-    assert lines_since(before) == ["read from servers: offset check 300 requests, 1.50 MB; scenes 1 requests, 0.25 MB"]
+    assert traffic_since(before) == [
+        "read from servers: offset check 300 requests, 1.50 MB; scenes 1 requests, 0.25 MB"
+    ]
 
 
 def test_what_came_before_is_not_said_again(meter: Meter) -> None:
     meter.add(1_000_000)
-    before = meter.found()
-    assert lines_since(before) == []
+    before = meter.totals()
+    assert traffic_since(before) == []
     with meter.purpose("search"):
         meter.add(40_000)
-    assert lines_since(before) == ["read from servers: search 1 requests, 0.04 MB"]
+    assert traffic_since(before) == ["read from servers: search 1 requests, 0.04 MB"]
 
 
 def test_a_purpose_ends_with_its_block_even_where_it_fails(meter: Meter) -> None:
     with pytest.raises(ZeroDivisionError), meter.purpose("search"):
         meter.add(1 // 0)
     meter.add(7)
-    assert meter.found()["scenes"] == Traffic(1, 7)
+    assert meter.totals()["scenes"] == Traffic(1, 7)

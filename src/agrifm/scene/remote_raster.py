@@ -1,0 +1,261 @@
+"""Raster files on servers, as rasterio opens them: GDAL reads byte ranges that come from `remote`.
+
+GDAL never asks the network itself: its own retries do not cover a body that is cut short, and its errors do not name
+the HTTP status. A file costs one request for its head, and one for each run of neighbouring ranges that a window needs;
+the runs are requested concurrently. There are no HEAD requests and no directory listings.
+"""
+
+import io
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import count
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+import rasterio
+from rasterio.abc import MultiByteRangeResourceContainer
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+
+from agrifm.scene.remote import MAX_CONNECTIONS, UNLIMITED, Limiter, RemoteError, Reply, Signer, request, unsigned
+
+HEAD_BYTES = 32 * 1024
+"""Bytes that are requested when a file is opened: the header of a cloud-optimised GeoTIFF of 10980 pixels fits."""
+MAX_GAP_BYTES = 16 * 1024
+"""Ranges that are closer than this are merged into one request."""
+MAX_READ_AHEAD_BYTES = 4 * 1024 * 1024
+"""Longest read-ahead, for sequential reads such as those of JPEG 2000."""
+MAX_PARTS = 8
+"""Parts of an open file that were read ahead and are kept, in addition to its head."""
+MAX_HEADS = 256
+"""Heads of files that are kept in memory."""
+GDAL_SETTINGS = {"GDAL_NUM_THREADS": "1", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+"""GDAL options for every scene. With more than one thread GDAL decodes JPEG 2000 in threads of its own, which do not
+know rasterio's openers, and failures in them come back as zeros without an error."""
+
+_THREADS = ThreadPoolExecutor(MAX_CONNECTIONS, thread_name_prefix="remote")
+
+
+@contextmanager
+def open_remote(href: str, sign: Signer = unsigned, limiter: Limiter = UNLIMITED) -> Iterator[DatasetReader]:
+    """Open a raster file on a server with rasterio.
+
+    GDAL answers missing bytes with an error of its own or with zeros; neither leaves this block, since the failure of
+    the request is raised instead.
+
+    Raises:
+        RemoteError: a request failed for good, when the file was opened or read.
+        RasterioError: the bytes are not a raster file.
+    """
+    file = _File(href, sign, limiter)
+    file.read(0, 1)
+    name = f"remote/{next(_OPEN_COUNT)}/{PurePosixPath(urlsplit(href).path).name}"
+    _OPENER.files[name] = file
+    try:
+        with rasterio.Env(**GDAL_SETTINGS), rasterio.open(name, opener=_OPENER) as source:
+            yield source
+    except RasterioError:
+        if file.failure is not None:
+            raise file.failure from None
+        raise
+    finally:
+        del _OPENER.files[name]
+    if file.failure is not None:
+        raise file.failure
+
+
+class _File:
+    """The bytes of one remote file that were read so far."""
+
+    def __init__(self, href: str, sign: Signer, limiter: Limiter) -> None:
+        self.href, self.sign, self.limiter = href, sign, limiter
+        self.size = 0
+        self.version: str | None = None
+        self.failure: Exception | None = None
+        self._parts: list[tuple[int, bytes]] = []
+        self._ahead = HEAD_BYTES
+        self._lock = threading.Lock()
+
+    def read(self, start: int, length: int) -> bytes:
+        """Return `length` bytes from `start` on, fewer at the end of the file.
+
+        Raises:
+            RemoteError: a request failed for good.
+        """
+        with self._lock:
+            if not self._parts:
+                self._open()
+            end = min(start + length, self.size)
+            if end <= start:
+                return b""
+            content = self._cached(start, end)
+            if content is None:
+                follows = self._parts[-1][0] + len(self._parts[-1][1]) == start
+                self._ahead = min(2 * self._ahead, MAX_READ_AHEAD_BYTES) if follows else HEAD_BYTES
+                part = self._request_range(start, min(max(end, start + self._ahead), self.size))
+                self._parts = [self._parts[0], *self._parts[1:][1 - MAX_PARTS :], (start, part)]
+                content = part[: end - start]
+            return content
+
+    def ranges(self, wanted: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return the bytes from each start to each end; neighbours share a request, and all requests run concurrently.
+
+        Raises:
+            RemoteError: a request failed for good.
+        """
+        runs: list[list[int]] = []
+        for start, end in sorted(wanted):
+            if self._cached(start, end) is not None:
+                continue
+            if runs and start - runs[-1][1] <= MAX_GAP_BYTES:
+                runs[-1][1] = max(runs[-1][1], end)
+            else:
+                runs.append([start, end])
+        futures = [_THREADS.submit(self._request_range, start, end) for start, end in runs]
+        parts = [(start, future.result()) for (start, _), future in zip(runs, futures, strict=True)]
+        return [_cut(parts, *span) or self._cached(*span) or b"" for span in wanted]
+
+    def _cached(self, start: int, end: int) -> bytes | None:
+        return _cut(self._parts, start, end)
+
+    def _open(self) -> None:
+        known = _HEADS.get(self.href)
+        if known is None:
+            try:
+                reply = request(self.href, self.sign, {"Range": f"bytes=0-{HEAD_BYTES - 1}"}, limiter=self.limiter)
+            except RemoteError as error:
+                if str(error) == "HTTP 416":
+                    raise RemoteError("it has 0 bytes (HTTP 416)") from error
+                raise
+            total = reply.headers.get("Content-Range", "").rpartition("/")[2]
+            self.size = int(total) if total.isdigit() else len(reply.body)
+            if not self.size:
+                raise RemoteError("it has 0 bytes")
+            if len(reply.body) < min(self.size, HEAD_BYTES):
+                raise RemoteError(f"the server sent {len(reply.body)} of its first {min(self.size, HEAD_BYTES)} bytes")
+            known = self.size, _version(reply), reply.body
+            _HEADS.put(self.href, known)
+        self.size, self.version, head = known
+        self._parts = [(0, head)]
+
+    def _request_range(self, start: int, end: int) -> bytes:
+        for _ in range(2):  # a proxy may truncate a range and state the shorter length, which `request` cannot notice
+            reply = request(self.href, self.sign, {"Range": f"bytes={start}-{end - 1}"}, limiter=self.limiter)
+            body = reply.body if reply.status == 206 else reply.body[start:end]
+            if _version(reply) != self.version:
+                _HEADS.drop(self.href)
+                raise RemoteError("the file changed while it was read")
+            if len(body) == end - start:
+                return body
+        raise RemoteError(f"the server sent {len(body)} of {end - start} requested bytes")
+
+
+def _version(reply: Reply) -> str | None:
+    return reply.headers.get("ETag") or reply.headers.get("Last-Modified")
+
+
+def _cut(parts: Sequence[tuple[int, bytes]], start: int, end: int) -> bytes | None:
+    for first, part in parts:
+        if first <= start and end <= first + len(part):
+            return part[start - first : end - first]
+    return None
+
+
+class _Heads:
+    """Size, version and first bytes of the last files that were opened: every tile of a cube opens them again."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[int, str | None, bytes]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, href: str) -> tuple[int, str | None, bytes] | None:
+        with self._lock:
+            if href in self._known:
+                self._known.move_to_end(href)
+            return self._known.get(href)
+
+    def put(self, href: str, known: tuple[int, str | None, bytes]) -> None:
+        with self._lock:
+            self._known[href] = known
+            while len(self._known) > MAX_HEADS:
+                self._known.popitem(last=False)
+
+    def drop(self, href: str) -> None:
+        with self._lock:
+            self._known.pop(href, None)
+
+
+class _Handle(io.RawIOBase):
+    """A remote file as GDAL sees it. A failure is kept in `_File.failure`, since GDAL would swallow it."""
+
+    def __init__(self, file: _File) -> None:
+        super().__init__()
+        self._file, self._position = file, 0
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._position = (
+            int(offset) + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._file.size}[whence]
+        )
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, length: int = -1) -> bytes:
+        wanted = int(length) if length >= 0 else self._file.size - self._position
+        try:
+            content = self._file.read(self._position, wanted)
+        except Exception as error:  # GDAL would swallow it, of whatever class it is
+            self._file.failure = self._file.failure or error
+            return b""
+        self._position += len(content)
+        return content
+
+    def get_byte_ranges(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
+        wanted = [(int(offset), int(offset) + int(size)) for offset, size in zip(offsets, sizes, strict=True)]
+        try:
+            return self._file.ranges(wanted)
+        except Exception as error:  # as above
+            self._file.failure = self._file.failure or error
+            return [bytes(end - start) for start, end in wanted]
+
+
+class _Opener(MultiByteRangeResourceContainer):  # type: ignore[misc]
+    """Shows GDAL the remote files that are open, and no other files."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, _File] = {}
+
+    def open(self, path: str, mode: str = "rb", **_: object) -> _Handle:
+        return _Handle(self._find(path))
+
+    def size(self, path: str) -> int:
+        return self._find(path).size
+
+    def isfile(self, path: str) -> bool:
+        return path in self.files
+
+    def isdir(self, path: str) -> bool:
+        return False
+
+    def ls(self, path: str) -> list[str]:
+        return []
+
+    def mtime(self, path: str) -> int:
+        return 0
+
+    def rm(self, path: str) -> None:
+        raise FileNotFoundError(path)
+
+    def _find(self, path: str) -> _File:
+        if path not in self.files:
+            raise FileNotFoundError(path)
+        return self.files[path]
+
+
+_OPEN_COUNT = count()
+_HEADS = _Heads()
+_OPENER = _Opener()

@@ -1,0 +1,143 @@
+"""Scenes and their assets: one acquisition, or one composite, and the files or arrays that hold its bands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from affine import Affine
+
+from agrifm.errors import SceneError, did_you_mean
+from agrifm.scene.encoding import Encoding, stated_encoding
+from agrifm.scene.products import Product
+from agrifm.scene.providers import Provider
+from agrifm.scene.remote import is_remote, shown
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclass(frozen=True)
+class FileAsset:
+    """One band of a raster file; `index` counts from 1."""
+
+    path: Path
+    index: int = 1
+
+
+@dataclass(frozen=True)
+class RemoteAsset:
+    """One band of a raster file on a server; `index` counts from 1."""
+
+    href: str
+    """URL as the item states it, without a signature."""
+    provider: Provider | None = None
+    """Who signs the URL; None if anyone may read it."""
+    index: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayAsset:
+    """One band in memory or in a NetCDF file: integers `pixels (y, x)`, read when needed."""
+
+    pixels: "xr.DataArray"
+    crs: str
+    transform: Affine
+    path: Path | None = None
+    """The file that holds it; None in memory."""
+
+
+Asset = FileAsset | RemoteAsset | ArrayAsset
+
+
+def asset_at(href: str, provider: Provider | None = None) -> FileAsset | RemoteAsset:
+    """Return the asset at an absolute address: a URL of a server, a file:// URL or a path.
+
+    Raises:
+        SceneError: the URL has another scheme.
+    """
+    if is_remote(href):
+        return RemoteAsset(href, provider)
+    scheme = urlsplit(href).scheme
+    if scheme not in ("", "file") and len(scheme) > 1:  # a single letter is a drive
+        raise SceneError(
+            f"reading the asset {shown(href)}: the scheme {scheme}:// is not supported; use a catalogue whose items "
+            "have https:// or s3:// URLs or paths of files",
+            scheme=scheme,
+        )
+    return FileAsset(Path(unquote(urlsplit(href).path) if href.startswith("file:") else href))
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One acquisition or composite of one sensor: a STAC item, or local files with a date."""
+
+    id: str
+    product: Product
+    day: date
+    """Solar day of the acquisition; of a composite, its first day."""
+    assets: Mapping[str, Asset]
+    """Bands and quality, by asset key."""
+    source: str
+    """The catalogue item or the files it comes from, for the provenance."""
+    last_day: date | None = None
+    """Last day of a composite."""
+    baseline: str | None = None
+    """Processing baseline."""
+    offset_removed: bool | None = None
+    """The provider's flag: True, it took the offset out of the numbers; None, it states nothing."""
+    decided: Encoding | None = None
+    """Scale and offset as the offset check decided them; None before the check."""
+    unused: tuple[str, ...] = ()
+    """Asset keys of the item that the product does not name."""
+
+    @property
+    def encoding(self) -> Encoding:
+        """Scale and offset as the offset check decided them, otherwise as the metadata state them.
+
+        Raises:
+            SceneError: see `stated_encoding`.
+        """
+        return self.decided or stated_encoding(self.product, self.baseline, self.offset_removed, self.id)
+
+    def asset(self, key: str, band: str) -> Asset:
+        """Return the asset that holds a band.
+
+        Raises:
+            SceneError: the scene has no such asset.
+        """
+        if key not in self.assets:
+            # a provider may have renamed the asset, such as swir22 to swir_22
+            renamed = did_you_mean(key, self.unused, cutoff=0.4)
+            end = f"{renamed} Repair" if renamed else "; repair"
+            raise SceneError(
+                f"reading scene {self.id}: it has no asset '{key}' for band '{band}', only "
+                f"{', '.join(sorted(self.assets)) or 'none'}{end} the scene or list its id in `skip`",
+                scene=self.id,
+                asset=key,
+                band=band,
+            )
+        return self.assets[key]
+
+    def require_assets(self) -> None:
+        """Refuse a scene that lacks the asset of a band, of the quality or of the days, before any pixel is read.
+
+        Raises:
+            SceneError: the first asset that is absent.
+        """
+        product = self.product
+        for band, key in product.assets.items():
+            self.asset(key, band)
+        for key in product.quality_bands:
+            self.asset(key, "quality")
+        if product.day_asset is not None:
+            self.asset(product.day_asset, "day")
+
+
+def solar_day(moment: datetime, longitude: float) -> date:
+    """Return the solar date of a moment (UTC unless it has a time zone) at a longitude in degrees, 15 per hour."""
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC)
+    return (moment.replace(tzinfo=None) + timedelta(hours=longitude / 15)).date()

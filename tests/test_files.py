@@ -11,11 +11,11 @@ import pytest
 from agrifm.errors import OutputError
 from agrifm.files import (
     MARKER,
+    atomic_write,
     finish_directory,
     partial_directory,
-    require_ours,
+    require_replaceable,
     translate_os_errors,
-    write_aside,
     write_directory,
     write_json,
     write_text,
@@ -27,8 +27,8 @@ def tree(directory: Path) -> dict[str, str]:
 
 
 def write_half_a_file(target: Path, failure: type[BaseException]) -> None:
-    with write_aside(target) as aside:
-        aside.write_text("half")
+    with atomic_write(target) as temporary:
+        temporary.write_text("half")
         raise failure
 
 
@@ -40,10 +40,10 @@ def write_half_a_map(target: Path) -> None:
 
 def test_a_file_is_written_with_its_parents_and_leaves_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "a" / "b" / "map.tif"
-    with write_aside(target) as aside:
-        assert aside.parent == target.parent
-        assert aside.suffix == ".tif"
-        aside.write_text("whole")
+    with atomic_write(target) as temporary:
+        assert temporary.parent == target.parent
+        assert temporary.suffix == ".tif"
+        temporary.write_text("whole")
         assert not target.exists()
     assert tree(tmp_path) == {"a/b/map.tif": "whole"}
 
@@ -125,7 +125,7 @@ def test_a_directory_is_put_in_its_place_when_it_is_whole(tmp_path: Path) -> Non
         (partial / "a.tif").write_text("new")
         assert not target.exists()
     assert set(tree(tmp_path)) == {"map/a.tif", f"map/{MARKER}"}
-    require_ours(target, "map")
+    require_replaceable(target, "map")
 
 
 def test_a_new_result_replaces_an_older_one_completely(tmp_path: Path) -> None:
@@ -178,20 +178,20 @@ def test_a_result_of_another_kind_is_named(tmp_path: Path) -> None:
     with write_directory(tmp_path / "x", "season"):
         pass
     with pytest.raises(OutputError) as caught:
-        require_ours(tmp_path / "x", "map")
+        require_replaceable(tmp_path / "x", "map")
     assert caught.value.facts["existing"] == "season"
 
 
 def test_a_file_in_the_place_of_a_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "map").write_text("mine")
     with pytest.raises(OutputError):
-        require_ours(tmp_path / "map", "map")
+        require_replaceable(tmp_path / "map", "map")
 
 
 def test_an_empty_or_absent_directory_may_be_used(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name in ("empty", "absent"):
-        require_ours(tmp_path / name, "map")
+        require_replaceable(tmp_path / name, "map")
         with write_directory(tmp_path / name, "map"):
             pass
         assert (tmp_path / name / MARKER).exists()

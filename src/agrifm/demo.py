@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agrifm.config import read_project
-from agrifm.files import MARKER, require_ours, write_geopackage, write_json, write_text
+from agrifm.files import MARKER, require_replaceable, write_geopackage, write_json, write_text
 from agrifm.legend import LEGEND_TAG, Legend
 
 PROJECT = """\
@@ -62,7 +62,7 @@ def demo(directory: Path) -> dict[str, Any]:
     from agrifm.simulator.catalog import simulate
     from agrifm.train.run import train
 
-    require_ours(directory, "demo")
+    require_replaceable(directory, "demo")
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / MARKER, {"kind": "demo"})
     write_text(directory / "agrifm.toml", PROJECT)

@@ -42,19 +42,19 @@ def translate_os_errors(doing: str) -> Iterator[None]:
 
 
 @contextmanager
-def write_aside(target: Path) -> Iterator[Path]:
+def atomic_write(target: Path) -> Iterator[Path]:
     """A temporary path next to `target` to write a file to; renamed to `target` at the end, removed after a failure."""
-    aside = target.with_name(f".{target.name}.partial{target.suffix}")
+    temporary = target.with_name(f".{target.name}.partial{target.suffix}")
     with translate_os_errors(f"writing {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         try:
-            yield aside
-            with aside.open("rb") as file:
+            yield temporary
+            with temporary.open("rb") as file:
                 os.fsync(file.fileno())
-            aside.replace(target)
+            temporary.replace(target)
         finally:
-            aside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 def write_bytes(target: Path, content: bytes) -> None:
@@ -63,8 +63,8 @@ def write_bytes(target: Path, content: bytes) -> None:
     Libraries that write files report a full disk in different ways, or not at all; so what fits in memory is passed as
     bytes.
     """
-    with write_aside(target) as aside:
-        aside.write_bytes(content)
+    with atomic_write(target) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_text(target: Path, text: str) -> None:
@@ -93,7 +93,7 @@ def write_geopackage(target: Path, frame: "geopandas.GeoDataFrame") -> None:
     write_bytes(target, buffer.getvalue())
 
 
-def require_ours(directory: Path, kind: str) -> None:
+def require_replaceable(directory: Path, kind: str) -> None:
     """Refuse a directory that does not hold an agrifm result of this kind, and is not empty.
 
     Raises:
@@ -121,13 +121,13 @@ def _marker_kind(directory: Path) -> str | None:
 
 def partial_directory(target: Path, kind: str) -> Path:
     """The directory next to `target` in which unfinished work is kept; `target` must be agrifm's or new."""
-    require_ours(target, kind)
+    require_replaceable(target, kind)
     return target.with_name(f"{target.name}.partial")
 
 
 def finish_directory(partial: Path, target: Path, kind: str) -> None:
     """Mark `partial` as a finished result and replace `target` by it."""
-    require_ours(target, kind)
+    require_replaceable(target, kind)
     write_json(partial / MARKER, {"kind": kind})
     old = target.with_name(f".{target.name}.replaced")  # a name that users do not give to copies
     shutil.rmtree(old, ignore_errors=True)

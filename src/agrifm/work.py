@@ -104,7 +104,7 @@ class Resumable:
         results = work.run(write, units, key=name_of, executor=executor)  # a journal of units with results
         work.finish(path, "cube")
 
-    A unit that is one file needs no journal: write it into `scratch` by `files.write_aside`, and it is finished when
+    A unit that is one file needs no journal: write it into `scratch` by `files.atomic_write`, and it is finished when
     it exists. Work that writes its checkpoints needs only `scratch`. Both end with `remove` or `finish`.
     """
 

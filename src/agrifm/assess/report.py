@@ -11,7 +11,7 @@ from agrifm.assess.confusion import Confusion, count_confusion
 from agrifm.assess.estimators import Estimate, stratified_estimates
 from agrifm.assess.reference import count_inside_parcels, find_training_data, read_scores
 from agrifm.errors import AssessmentError, OutputError
-from agrifm.files import MARKER, require_ours, write_directory, write_json, write_text
+from agrifm.files import MARKER, require_replaceable, write_directory, write_json, write_text
 from agrifm.pictures import require_report_packages
 from agrifm.record import running_versions
 from agrifm.vectors import read_vector
@@ -92,7 +92,7 @@ def report_lines(report: dict[str, Any]) -> list[str]:
 
 def _require_replaceable(out: Path) -> None:
     """Refuse a directory that is not a report's, or that contains other files too."""
-    require_ours(out, KIND)
+    require_replaceable(out, KIND)
     others = sorted(path.name for path in out.iterdir() if path.name not in FILES) if out.is_dir() else []
     if others:
         raise OutputError(

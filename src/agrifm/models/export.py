@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from agrifm.errors import ModelError
-from agrifm.files import write_aside
+from agrifm.files import atomic_write
 from agrifm.models.agrifm.network import AgriFMConfig
 from agrifm.models.agrifm.reference import use_reference
 from agrifm.models.batch import TensorBatch
@@ -114,11 +114,11 @@ def export(
     program = _program(
         ExportedNetwork(Classifier(use_reference(network), record.sensors, record.series)), exported, about
     )
-    with write_aside(out) as aside:
+    with atomic_write(out) as temporary:
         if out.suffix == ".onnx":
-            _write_onnx(program, exported, aside, about)
+            _write_onnx(program, exported, temporary, about)
         else:
-            torch.export.save(program, aside, extra_files={EXPORT_KEY: exported.model_dump_json()})
+            torch.export.save(program, temporary, extra_files={EXPORT_KEY: exported.model_dump_json()})
     return export_lines(exported, out)
 
 

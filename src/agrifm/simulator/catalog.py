@@ -21,7 +21,7 @@ from shapely import total_bounds
 from shapely.geometry import mapping, shape
 
 from agrifm.errors import ConfigError
-from agrifm.files import require_ours, write_directory
+from agrifm.files import require_replaceable, write_directory
 from agrifm.season import Season
 from agrifm.simulator.acquisition.level2 import TITLES, Level2Scene, RasterAsset
 from agrifm.simulator.granule import Acquisition, Simulation
@@ -30,7 +30,7 @@ from agrifm.simulator.truth import COG, TruthWriter
 from agrifm.work import progress, run_tiles
 
 KIND = "season"
-"""Kind of directory that a season replaces, see `files.require_ours`."""
+"""Kind of directory that a season replaces, see `files.require_replaceable`."""
 MIN_SEASON_DAYS, MAX_SEASON_DAYS = 28, 366
 
 
@@ -75,7 +75,7 @@ def write_season(directory: Path, simulation: Simulation) -> Path:
     Raises:
         OutputError: the directory contains anything but a simulated season, or the disk is too small.
     """
-    require_ours(directory, KIND)
+    require_replaceable(directory, KIND)
     simulation.require_space(directory, KIND)
     with write_directory(directory, KIND) as partial:
         _write_catalogue(partial, _write_scenes(partial, simulation), simulation.season)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from agrifm.config import ModelConfig, Project
 from agrifm.cube.store import open_cube
 from agrifm.errors import ConfigError, ModelError
-from agrifm.files import MARKER, require_ours, translate_os_errors, write_geopackage, write_json
+from agrifm.files import MARKER, require_replaceable, translate_os_errors, write_geopackage, write_json
 from agrifm.inference.predictor import TrainedModel, load_model, load_record
 from agrifm.legend import Legend
 from agrifm.models.precision import USUAL, Compute
@@ -40,7 +40,7 @@ def train(project: Project, compute: Compute = USUAL) -> dict[str, Any]:
     Raises:
         LabelError, CubeError, ModelError, OutputError: in a sentence, before anything is overwritten.
     """
-    require_ours(project.models, "models")
+    require_replaceable(project.models, "models")
     cube = open_cube(project.cube)
     labels = project_labels(project, cube)
     data = prepare(cube, labels, project.labels.block, project.model)

@@ -217,10 +217,9 @@ def _three(text: str) -> tuple[int, int, int]:
 
 
 def _info(options: argparse.Namespace) -> None:
-    _require_torch()
-    from agrifm.models.weights.inspect import describe_weights, inspect_weights
+    from agrifm.inference.compatibility import describe_model
 
-    print("\n".join(describe_weights(inspect_weights(options.file, options.window))))
+    print("\n".join(describe_model(options.file, options.window)))
 
 
 def _convert_arguments(parser: argparse.ArgumentParser) -> None:
@@ -269,9 +268,9 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from agrifm.inference.compatibility import check
+    from agrifm.inference.compatibility import check_model
 
-    print("\n".join(check(options.file, options.cube)))
+    print("\n".join(check_model(options.file, options.cube)))
 
 
 def _cube(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""A record beside a cube: what fits is said, what does not is refused."""
+"""A model is compared with a cube: what fits is listed, what differs is refused."""
 
 from pathlib import Path
 
@@ -7,8 +7,10 @@ from tests.models.weights.weight_files import weight_files
 from tests.toy import toy_project
 
 from agrifm.errors import CubeError, ModelError
-from agrifm.inference.compatibility import check
+from agrifm.inference.compatibility import check_model, describe_model
 from agrifm.models.weights.convert import convert_weights
+from agrifm.record import model_file
+from agrifm.train.run import train
 
 
 @pytest.fixture(scope="module")
@@ -26,25 +28,39 @@ def weights(directory: Path, bands: str, channels: int = 2) -> Path:
 
 
 def test_what_fits_and_what_is_left_over_is_said(cube: Path, tmp_path: Path) -> None:
-    assert check(weights(tmp_path, "B08,B04"), cube) == [
+    assert check_model(weights(tmp_path, "B08,B04"), cube) == [
         "sentinel-2: fits, bands B08, B04",
         "landsat: in the cube, not used",
     ]
 
 
 def test_a_cube_without_a_band_is_refused(cube: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="the cube's 'sentinel-2' has no band 'B02'"):
-        check(weights(tmp_path, "B04,B02"), cube)
+    with pytest.raises(ModelError, match="'B02'"):
+        check_model(weights(tmp_path, "B04,B02"), cube)
 
 
 def test_a_trained_model_whose_bands_differ_is_refused(cube: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="has no band 'B02'"):
-        check(weight_files()["trained.safetensors"].write(tmp_path), cube)
+    with pytest.raises(ModelError, match="'B02'"):
+        check_model(weight_files()["trained.safetensors"].write(tmp_path), cube)
 
 
 def test_weights_without_a_record_and_an_absent_cube_are_refused(cube: Path, tmp_path: Path) -> None:
     path = weight_files()["one_source.pth"].write(tmp_path)
-    with pytest.raises(ModelError, match="no record of the bands that it expects; `agrifm model convert` writes one"):
-        check(path, cube)
-    with pytest.raises(CubeError, match="no finished cube"):
-        check(path, tmp_path / "cube.zarr")
+    with pytest.raises(ModelError, match="`agrifm model convert`"):
+        check_model(path, cube)
+    with pytest.raises(CubeError, match="finished"):
+        check_model(path, tmp_path / "cube.zarr")
+
+
+@pytest.mark.parametrize("family", ["tempcnn", "random-forest"])
+def test_models_of_other_families_are_described_and_checked(family: str, tmp_path: Path) -> None:
+    project = toy_project(tmp_path, steps=1, names=f'"{family}"')
+    train(project)
+    path = model_file(project.models, family)
+    lines = describe_model(path)
+    assert [line.split()[0] for line in lines] == ["file", "family", "sentinel-2", "landsat", "series", "record"]
+    assert lines[1].endswith(family)
+    assert "B04, B08" in lines[2]
+    fits = check_model(path, project.cube)
+    assert [line.split(":")[0] for line in fits] == ["sentinel-2", "landsat"]
+    assert all("fits" in line for line in fits)

@@ -1,4 +1,4 @@
-"""`agrifm model check`: a record beside a cube, before anything is trained or mapped."""
+"""Check whether a model fits a cube before anything is trained or mapped, and describe a model of any family."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -6,42 +6,43 @@ from typing import TYPE_CHECKING
 
 from agrifm.cube.store import open_cube
 from agrifm.errors import ModelError
-from agrifm.inference.predictor import FOREST, load_record
+from agrifm.inference.predictor import EXPORTED, FOREST, load_record
 from agrifm.record import ModelRecord, require_fit
 
 if TYPE_CHECKING:
     from agrifm.models.weights.file import WeightsRecord
 
 
-def check(model: Path, cube_path: Path) -> list[str]:
+def check_model(model: Path, cube_path: Path) -> list[str]:
     """Compare what a model or converted weights expect with what a cube holds.
 
     Returns:
-        What fits, and what was noticed beside it, in sentences.
+        What fits, and what else differs, in sentences.
 
     Raises:
         ModelError: the file is refused, has no record, or a sensor, a band, or the scale, quantity or pixel size of one
             differs.
-        CubeError: there is no finished cube.
+        CubeError: the cube does not exist or is not finished.
     """
     cube = open_cube(cube_path)
-    if model.suffix == FOREST:
-        record: ModelRecord | WeightsRecord | None = load_record(model)
-    elif find_spec("torch") is None:
-        raise ModelError(f"checking {model}: it needs PyTorch, which is not installed; pip install 'agrifm[deep]'")
+    record: ModelRecord | WeightsRecord | None
+    if model.suffix in (FOREST, EXPORTED):
+        record = load_record(model)
     else:
+        _require_torch(f"checking {model}")
         from agrifm.models.weights.inspect import read_any_record
 
         record = read_any_record(model)
     if record is None:
         raise ModelError(
-            f"checking {model}: it has no record of the bands that it expects; `agrifm model convert` writes one"
+            f"checking {model}: it has no record of the bands that it expects; `agrifm model convert` writes one",
+            path=model,
         )
     require_fit(record, cube.inputs, f"the cube {cube_path}")
     lines = []
     for expected in record.sensors:
         if expected.sensor not in cube.inputs:
-            lines.append(f"{expected.sensor}: not in the cube, and the model does without it")
+            lines.append(f"{expected.sensor}: not in the cube, and the model does not need it")
             continue
         bands = cube.inputs[expected.sensor].bands
         further = [band for band in bands if band not in expected.bands]
@@ -53,3 +54,39 @@ def check(model: Path, cube_path: Path) -> list[str]:
         start, end = record.season
         lines.append(f"season: trained on {start} to {end}, the cube has {cube.season.start} to {cube.season.end}")
     return lines
+
+
+def describe_model(path: Path, window: tuple[int, int, int] | None = None) -> list[str]:
+    """Describe a model or weights in lines of text.
+
+    Args:
+        window: attention window of AgriFM in tokens (time steps, rows, columns), if the file does not determine it.
+
+    Raises:
+        ModelError: the file cannot be read or is damaged.
+    """
+    if path.suffix in (FOREST, EXPORTED):
+        record = load_record(path)
+    else:
+        _require_torch(f"reading {path}")
+        from agrifm.models.weights.file import load_network, trained_family
+        from agrifm.models.weights.inspect import describe_weights, inspect_weights
+
+        if trained_family(path) in (None, "agrifm"):
+            return describe_weights(inspect_weights(path, window))
+        record = load_network(path)[1]
+    start, end = record.season
+    rows = [
+        ("file", f"{path} ({path.stat().st_size:,} bytes)"),
+        ("family", record.family),
+        *((sensor.sensor, f"{len(sensor.bands)} bands; {', '.join(sensor.bands)}") for sensor in record.sensors),
+        ("series", f"{record.series}, {record.frames} steps"),
+        ("record", f"trained model {record.name!r}: {len(record.legend)} classes, season {start} to {end}"),
+    ]
+    width = max(len(name) for name, _ in rows)
+    return [f"{name:<{width}}  {text}" for name, text in rows]
+
+
+def _require_torch(doing: str) -> None:
+    if find_spec("torch") is None:
+        raise ModelError(f"{doing}: this needs PyTorch, which is not installed; pip install 'agrifm[deep]'")

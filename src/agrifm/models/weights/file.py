@@ -103,6 +103,14 @@ def read_record(path: Path) -> ModelRecord:
         raise ModelError(f"{about}: its record is not usable ({complaint(error, ModelRecord)})") from error
 
 
+def trained_family(path: Path) -> str | None:
+    """Return the family of the trained network in a safetensors file; None for any other file."""
+    try:
+        return read_record(path).family
+    except ModelError:
+        return None
+
+
 def load_network(path: Path) -> tuple[nn.Module, ModelRecord]:
     """Read a network of any family, in evaluation mode, and its record.
 

@@ -130,7 +130,10 @@ class AgriFM(nn.Module):
             SwinBackbone(config.encoder) if config.shared else None,
         )
         if config.pixel_decoder is not None:
-            layouts = {source.name: _layout(source, config) for source in config.sources}
+            layouts = {
+                s.name: SourceLayout(s.channels, s.frames or 1, config.widths(s.name)[::-1], s.pixel, s.patch[1:])
+                for s in config.sources
+            }
             self.decoder = PixelDecoder(layouts, config.classes, config.pixel_decoder, config.season_days)
             width = config.pixel_decoder.hidden
         else:
@@ -212,11 +215,6 @@ class AgriFM(nn.Module):
             return _coarsest(target, first), target
         rows, columns = features[first.name].encoder_features.shape[-2:]
         return (rows, columns), target
-
-
-def _layout(source: Source, config: AgriFMConfig) -> SourceLayout:
-    coarsest_first = config.widths(source.name)[::-1]
-    return SourceLayout(source.channels, source.frames or 1, coarsest_first, source.pixel, source.patch[1:])
 
 
 def _coarsest(size: Size, source: Source) -> Size:

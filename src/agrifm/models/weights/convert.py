@@ -115,7 +115,7 @@ def _bands(source: str, count: int, order: str | None, about: str) -> tuple[str,
         raise ModelError(f"{about}: {source} has no band {strangers[0]!r}; it has {', '.join(sensor.band_names)}")
     if len(bands) != count or len(set(bands)) < count:
         raise ModelError(
-            f"{about}: the patch kernel of {source} has {count} bands, stated are {len(set(bands))} different ones "
+            f"{about}: the patch kernel of {source} has {count} bands, but {len(set(bands))} different ones are stated "
             f"({', '.join(bands)}); state each band once"
         )
     return bands

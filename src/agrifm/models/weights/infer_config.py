@@ -68,9 +68,9 @@ def infer_network_config(tensors: Mapping[str, Tensor], about: str, window: Trip
     shared = any(name.startswith("encoders.backbone.") for name in tensors)
     first = next(iter(kernels))
     backbone = "encoders.backbone." if shared else f"encoders.encoders.{first}.backbone."
-    encoder, notes = _read_backbone(tensors, backbone, about, window)
+    encoder, notes = _infer_backbone(tensors, backbone, about, window)
     encoder = encoder.model_copy(update=_knows_observations(tensors, first))
-    decoder, neck, more = _read_decoder(tensors, list(kernels), encoder)
+    decoder, neck, more = _infer_decoder(tensors, list(kernels), encoder)
     every = tuple(kernels)
     content: dict[str, object] = {
         "sources": [
@@ -107,7 +107,7 @@ def expected_shapes(config: AgriFMConfig, decoder: bool) -> dict[str, torch.Size
     }
 
 
-def _read_backbone(
+def _infer_backbone(
     tensors: Mapping[str, Tensor], prefix: str, about: str, window: Triple | None
 ) -> tuple[SwinConfig, list[str]]:
     blocks: dict[int, set[int]] = {}
@@ -203,38 +203,41 @@ class _NeckShape:
     time_steps: int | None = None
 
 
-def _read_decoder(
+def _infer_decoder(
     tensors: Mapping[str, Tensor], sources: list[str], encoder: SwinConfig
 ) -> tuple[DecoderKind, _NeckShape, list[str]]:
-    open_ = [
+    assumed = [
         "fusion, merged time steps and skips are in no tensor; assumed: mean over time, steps and skips as released"
     ]
     if any(name.startswith("decoder.") for name in tensors):
-        return "other", _NeckShape(), open_
+        return "other", _NeckShape(), assumed
     if not any(name.startswith(("neck.", "heads.")) for name in tensors):
-        return "none", _NeckShape(), open_
+        return "none", _NeckShape(), assumed
     unread = ["the decoder is left out: the inputs of its neck cannot be inferred from the tensors"]
     last = tensors.get("heads.head.2.weight")
     out = tensors.get("neck.out_conv.0.weight")
     numbers = {int(match[1]) for name in tensors if (match := _LEVEL.fullmatch(name))}
-    joined = [tensors.get(f"neck.fusion_list.{number}.0.weight") for number in sorted(numbers)]
+    level_kernels = [tensors.get(f"neck.fusion_list.{number}.0.weight") for number in sorted(numbers)]
     start = tensors.get("neck.in_conv.0.weight")
-    parts = [last, out, *joined, *([] if start is None else [start])]
+    parts = [last, out, *level_kernels, *([] if start is None else [start])]
     kernels = [tensor for tensor in parts if tensor is not None and tensor.ndim == 4 and tensor.numel()]
-    if len(kernels) < len(parts) or not 0 < len(joined) <= STAGE_COUNT or last is None or out is None:
+    if len(kernels) < len(parts) or not 0 < len(level_kernels) <= STAGE_COUNT or last is None or out is None:
         return "other", _NeckShape(), unread
     width, count = out.shape[0], len(sources)
     if (1 if start is None else start.shape[1] // width) != count:
         return "other", _NeckShape(), unread
-    # a level has the channels of the map below and of its skips: embed_dim x 2^stage x time steps for each source
+    # skips have embed_dim x 2^stage x time steps channels of each source, the neck as many as the last stage
     width_0 = encoder.embed_dim * count
-    skips = [tensor.shape[1] - width for tensor in joined if tensor is not None][::-1]  # finest first
-    # the skips of a level and the width of the neck are multiples of the encoder's widths: the time steps
+    skips = [tensor.shape[1] - width for tensor in level_kernels if tensor is not None][::-1]  # finest first
     times = [*(skip / (width_0 * 2**entry) for entry, skip in enumerate(skips)), width / (8 * encoder.embed_dim)]
     if any(time < 1 or time % 1 for time in times):
         return "other", _NeckShape(), unread
     if set(times) == {1}:
-        return "released", _NeckShape(last.shape[0], len(joined)), ["fusion is `mean`: every level has one time step"]
+        return (
+            "released",
+            _NeckShape(last.shape[0], len(level_kernels)),
+            ["fusion is `mean`: every level has one time step"],
+        )
     whole = [int(time) for time in times]
     if len(whole) != STAGE_COUNT:
         return "other", _NeckShape(), unread

@@ -109,19 +109,19 @@ def rename_tensors(tensors: Mapping[str, Tensor], about: str) -> RenamedTensors:
 
 def name_in_file(name: str, prefixes: Mapping[str, str]) -> str:
     """Return the name in the file of a tensor with one of our names."""
-    our_name = max((prefix for prefix in prefixes if name.startswith(prefix)), key=len, default="")
-    return prefixes.get(our_name, "") + name.removeprefix(our_name)
+    longest = max((prefix for prefix in prefixes if name.startswith(prefix)), key=len, default="")
+    return prefixes.get(longest, "") + name.removeprefix(longest)
 
 
 def public_prefixes(sources: Iterable[str], shared: bool) -> dict[str, str]:
     """Prefixes of the public code: shared backbones as in the distributed weights, others as in its training."""
     names = {source: PUBLIC_SOURCE_NAMES.get(source, source) for source in sources}
     if not shared:
-        return {f"encoders.encoders.{our_name}.": f"encoders.encoders.{key}." for our_name, key in names.items()}
+        return {f"encoders.encoders.{source}.": f"encoders.encoders.{key}." for source, key in names.items()}
     leaves = (("proj.weight", "weights"), ("proj.bias", "bias"))
     embeddings = {
-        f"encoders.encoders.{our_name}.patch_emd.{leaf}": f"encoder.{key}_patch_emd.{short}"
-        for our_name, key in names.items()
+        f"encoders.encoders.{source}.patch_emd.{leaf}": f"encoder.{key}_patch_emd.{short}"
+        for source, key in names.items()
         for leaf, short in leaves
     }
     return {"encoders.backbone.": "encoder.backbone.", **embeddings}

@@ -28,8 +28,8 @@ def test_batches_go_on_beyond_a_round_and_show_every_patch(demo: Demo) -> None:
     laps = 2
     found = list(islice(batches(demo), laps * patches // 2))
     labelled = sum(int((batch.label != 255).sum()) for batch in found)
-    own = sum(int((demo.data.training[number].label != 255).sum()) for number in range(patches))
-    assert labelled == laps * own
+    expected = sum(int((demo.data.training[number].label != 255).sum()) for number in range(patches))
+    assert labelled == laps * expected
 
 
 def test_zarr_alone_reads_all_of_the_tiles(demo: Demo) -> None:

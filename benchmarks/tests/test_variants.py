@@ -68,7 +68,7 @@ def test_another_number_of_steps_is_another_run(runs: Path, monkeypatch: pytest.
 
 def run(variant: str, seed: int, hits: list[int]) -> dict[str, object]:
     """Blocks of ten pixels of each of two classes, so many of them right."""
-    counts = [[[own, 10 - own], [10 - own, own]] for own in hits]
+    counts = [[[right, 10 - right], [10 - right, right]] for right in hits]
     return {"variant": variant, "seed": seed, "data": "", "scored": [True, True], "counts": counts} | {
         "seconds": 30.0,
         "steps": 10,
@@ -96,7 +96,7 @@ def test_the_verdict_follows_the_rule() -> None:
 def test_a_variant_that_lacks_a_seed_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     runs = [run("released", seed, [8]) for seed in (2, 0, 1)] + [run("lean, first", 0, [8])]
     found = by_variant(runs, ["released", "lean, first"])
-    assert [own["seed"] for own in found["released"]] == [0, 1, 2]
+    assert [run["seed"] for run in found["released"]] == [0, 1, 2]
     assert list(found) == ["released"]
     assert "lean, first: 1 of 3 seeds" in capsys.readouterr().out
 

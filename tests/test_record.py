@@ -74,7 +74,7 @@ def test_a_sensor_that_may_be_absent_may_be_missing_but_not_differ() -> None:
     assert "no band 'B05'" in refusal(own, SENTINEL, LANDSAT.model_copy(update={"bands": ("B04",)}))
 
 
-def test_a_record_written_before_there_were_kinds_of_series_is_of_interpolated_ones() -> None:
+def test_a_record_without_a_kind_of_series_is_of_interpolated_series() -> None:
     content = record(SENTINEL).model_dump(mode="json")
     del content["series"], content["absent_sensors"]
     found = ModelRecord.model_validate(content)

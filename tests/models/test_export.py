@@ -57,7 +57,7 @@ def test_onnxruntime_agrees_with_pytorch_on_inputs_not_traced_with(composites: t
     assert wanted.std() > 0.01  # there is something to agree on
 
 
-def test_dates_gaps_and_absent_bands_matter_and_what_stands_in_gaps_does_not(composites: tuple[Path, Path]) -> None:
+def test_dates_gaps_and_absent_bands_matter_and_numbers_in_gaps_do_not(composites: tuple[Path, Path]) -> None:
     _, out = composites
     inputs = example_inputs(read_export_record(out), 1, seed=2)
     usual = by_onnxruntime(out, inputs)

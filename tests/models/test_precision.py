@@ -103,7 +103,7 @@ def test_recomputing_keeps_less_for_the_backward_pass() -> None:
     assert kept["recomputed"] < 0.6 * kept["usual"]
 
 
-def test_bfloat16_gives_nearly_the_same_probabilities_and_is_bfloat16_inside() -> None:
+def test_bfloat16_is_used_inside_and_gives_nearly_the_same_probabilities() -> None:
     network, images = small_network().eval(), series()
     types = []
     backbone = network.encoders.backbone
@@ -160,7 +160,7 @@ def test_the_compiler_sees_one_graph_without_breaks_and_the_same_numbers(
 
 @pytest.mark.check
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # the compiler itself does so
-def test_the_compiler_sees_one_graph_in_training_and_gives_the_same_gradients() -> None:
+def test_training_compiles_to_one_graph_with_the_same_gradients() -> None:
     graphs: list[GraphModule] = []
     compiled = small_network()
     compiled.compile(backend=counting(graphs), dynamic=False)

@@ -1,11 +1,11 @@
-"""Batches of training: the order of patches, and batches made while a step runs."""
+"""Batches of training: the order of patches, batches made while a step runs, and dropped sensors."""
 
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
 from agrifm.errors import ModelError
 from agrifm.samples.transforms import SYMMETRIES
-from agrifm.train.batches import PrefetchLoader, RoundSampler
+from agrifm.train.batches import PrefetchLoader, RoundSampler, sensor_to_drop
 
 
 def test_every_patch_comes_before_any_comes_again() -> None:
@@ -62,3 +62,19 @@ def test_the_error_of_a_prefetched_batch_is_raised_when_its_turn_comes() -> None
     with pytest.raises(ModelError) as error:
         next(batches)
     assert error.value.facts == {"index": 2}
+
+
+def test_the_dropped_sensor_follows_from_seed_and_step_and_is_not_first() -> None:
+    names = ("a", "b", "c")
+    drawn = [sensor_to_drop(names, 0.3, 4, step) for step in range(2000)]
+    assert drawn == [sensor_to_drop(names, 0.3, 4, step) for step in range(2000)]
+    assert drawn != [sensor_to_drop(names, 0.3, 5, step) for step in range(2000)]
+    # five standard deviations of a share of 0.15 in 2000 draws are 0.04
+    for name in ("b", "c"):
+        assert abs(drawn.count(name) / 2000 - 0.15) < 0.04
+    assert drawn.count("a") == 0
+
+
+def test_no_sensor_is_dropped_without_a_share_or_if_there_is_only_one() -> None:
+    assert {sensor_to_drop(("a", "b"), 0.0, 0, step) for step in range(50)} == {None}
+    assert {sensor_to_drop(("a",), 0.9, 0, step) for step in range(50)} == {None}

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,14 +40,3 @@ def tensor_batch(
         shared(batch.frames),
         torch.from_numpy(batch.label),
     )
-
-
-def sensor_to_drop(sensors: Sequence[str], share: float, seed: int, step: int) -> str | None:
-    """Return the sensor dropped in this training step, None with probability 1 - share.
-
-    The choice follows from seed and step alone. The first sensor is never dropped: its pixels are the target grid.
-    """
-    generator = np.random.default_rng([seed, 3, step])
-    if len(sensors) < 2 or generator.random() >= share:
-        return None
-    return str(generator.choice(list(sensors[1:])))

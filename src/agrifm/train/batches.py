@@ -1,6 +1,6 @@
 """Batches of training: patches in the order of a round, flipped and turned, made while the step before runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -77,3 +77,14 @@ class PrefetchLoader:
             while (batch := coming.result()) is not None:
                 coming = executor.submit(next, batches, None)
                 yield batch
+
+
+def sensor_to_drop(sensors: Sequence[str], share: float, seed: int, step: int) -> str | None:
+    """Return the sensor dropped in this training step, None with probability 1 - share.
+
+    The choice follows from seed and step alone. The first sensor is never dropped: its pixels are the target grid.
+    """
+    generator = np.random.default_rng([seed, 3, step])
+    if len(sensors) < 2 or generator.random() >= share:
+        return None
+    return str(generator.choice(list(sensors[1:])))

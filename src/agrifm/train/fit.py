@@ -29,14 +29,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from agrifm.files import translate_os_errors, write_bytes
-from agrifm.inference.tensors import sensor_to_drop, tensor_batch
+from agrifm.inference.tensors import tensor_batch
 from agrifm.models.batch import TensorBatch
 from agrifm.models.classifier import Classifier
 from agrifm.models.precision import USUAL, Compute, Precision, compile_network, recompute_blocks, warn_of_precision
 from agrifm.record import SensorRecord
 from agrifm.samples.patches import Patches
 from agrifm.samples.transforms import SYMMETRIES
-from agrifm.train.batches import AugmentedPatches, PrefetchLoader, RoundSampler
+from agrifm.train.batches import AugmentedPatches, PrefetchLoader, RoundSampler, sensor_to_drop
 from agrifm.work import progress
 
 MAX_ROUND_STEPS = 50

@@ -20,7 +20,7 @@ from agrifm.config import ModelConfig, read_project
 from agrifm.cube.store import open_cube
 from agrifm.inference.predictor import load_model
 from agrifm.train.data import Data, prepare, project_labels
-from agrifm.train.evaluate import compare, predict_labelled, score
+from agrifm.train.evaluate import compare_predictions, predict_labelled, score
 from agrifm.train.run import describe_differences, train_models
 
 SEEDS = (1, 2, 3)
@@ -43,7 +43,7 @@ def report(options: argparse.Namespace) -> Iterator[str]:
             weights = _agrifm(project.model.model_copy(update={"seed": seed}), data, project.path(f"seeds/{seed}"))
         predicted = predict_labelled(load_model(weights), data.tiles, shown)
         scores.append(score(predicted, data.unseen, codes)["macro_f1"])
-        compared = compare(predicted, forest, data.unseen, len(data.labels.legend))
+        compared = compare_predictions(predicted, forest, data.unseen, len(data.labels.legend))
         differences.append({"model": f"agrifm, seed {seed}", "against": "random-forest", **compared})
         yield f"{scores[-1]:.3f}  {describe_differences(differences[-1:])[0]}"
     mean = np.mean([difference["macro_f1"] for difference in differences])

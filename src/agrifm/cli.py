@@ -137,10 +137,10 @@ def _fetch(options: argparse.Namespace) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     from agrifm.config import read_project
-    from agrifm.train.run import describe, train
+    from agrifm.train.run import describe_scores, train
 
     project = read_project(options.project)
-    print("\n".join([*describe(train(project)), f"wrote {project.models}"]))
+    print("\n".join([*describe_scores(train(project)), f"wrote {project.models}"]))
 
 
 def _map_arguments(parser: argparse.ArgumentParser) -> None:

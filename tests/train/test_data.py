@@ -1,4 +1,4 @@
-"""What a run is trained on: tiles for the network and for the forest, statistics of what was seen."""
+"""Data of a training run: tiles for the networks and the forest, statistics of the valid pixels."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def test_a_network_of_interpolated_series_shares_the_forest_s_tiles(tmp_path: Pa
 
 
 @pytest.mark.parametrize(("kind", "frames"), [("composites", 4), ("observed", 9)])
-def test_the_network_and_the_forest_have_tiles_of_their_own_kind(tmp_path: Path, kind: str, frames: int) -> None:
+def test_the_network_and_the_forest_each_have_tiles(tmp_path: Path, kind: str, frames: int) -> None:
     """Nine acquisitions, ten days apart, in the toy season; statistics are those of the valid pixels of the windows."""
     data = prepared(toy_project(tmp_path, names='"agrifm", "random-forest"', more=f'series = "{kind}"'))
     window = data.training.windows[0]
@@ -40,8 +40,9 @@ def test_the_network_and_the_forest_have_tiles_of_their_own_kind(tmp_path: Path,
 
 
 @pytest.mark.parametrize("kind", ["interpolated", "composites", "observed"])
-def test_a_sensor_without_one_valid_pixel_is_refused_in_one_sentence(tmp_path: Path, kind: str) -> None:
+def test_a_sensor_without_a_valid_pixel_is_refused(tmp_path: Path, kind: str) -> None:
     project = toy_project(tmp_path, more=f'series = "{kind}"')
     zarr.open_group(project.cube)["landsat"]["valid"][...] = False
-    with pytest.raises(LabelError, match="'landsat' has no usable observation at the training labels"):
+    with pytest.raises(LabelError) as error:
         prepared(project)
+    assert error.value.facts == {"sensor": "landsat"}

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from agrifm.samples.split import HeldOutBlocks
-from agrifm.train.evaluate import compare, majority_accuracy, score
+from agrifm.train.evaluate import compare_predictions, majority_accuracy, score
 
 CODES = ("a", "b", "other")
 
@@ -66,7 +66,7 @@ def test_models_are_compared_on_the_pixels_that_both_predicted(unseen: HeldOutBl
     generator = np.random.default_rng(4)
     first, second = (generator.integers(3, size=(20, 20)).astype(np.uint8) for _ in range(2))
     first[:3], second[-2:] = 255, 255
-    found = compare(first, second, unseen, len(CODES))
+    found = compare_predictions(first, second, unseen, len(CODES))
     both = (unseen.label != 255) & (first != 255) & (second != 255)
     of_first, of_second = (
         f1_score(unseen.label[both], guess[both], average="macro", labels=[0, 1]) for guess in (first, second)
@@ -79,6 +79,6 @@ def test_models_are_compared_on_the_pixels_that_both_predicted(unseen: HeldOutBl
 
 def test_a_model_against_itself_differs_by_nothing(unseen: HeldOutBlocks) -> None:
     predicted = np.random.default_rng(5).integers(3, size=(20, 20)).astype(np.uint8)
-    found = compare(predicted, predicted, unseen, len(CODES))
+    found = compare_predictions(predicted, predicted, unseen, len(CODES))
     assert found["macro_f1"] == 0
     assert found["macro_f1_interval"] == [0, 0]

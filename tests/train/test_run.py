@@ -12,7 +12,7 @@ from tests.toy import toy_project
 
 from agrifm.files import MARKER
 from agrifm.models.weights.file import read_record
-from agrifm.train.run import describe, train
+from agrifm.train.run import describe_scores, train
 
 FULL_DISK = """
 import resource, signal, sys
@@ -89,7 +89,7 @@ def test_training_again_replaces_the_models(trained: Path) -> None:
 
 
 def test_scores_are_described_per_model(trained: Path) -> None:
-    lines = describe(json.loads((trained / "scores.json").read_text()))
+    lines = describe_scores(json.loads((trained / "scores.json").read_text()))
     assert [line.split(":")[0] for line in lines] == ["agrifm", "random-forest", "macro F1, agrifm - random-forest"]
 
 

@@ -1,24 +1,28 @@
 """What models are trained and scored on: a cube and its labels, divided into folds, with the cube's statistics."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agrifm.classic.features import NEIGHBOURHOOD_MARGIN, FeatureKind, Rows
+from agrifm.classic.forest import pixel_rows
 from agrifm.config import ModelConfig, Project
 from agrifm.cube.store import Cube
 from agrifm.errors import LabelError
-from agrifm.legend import Legend
+from agrifm.grid import Window
+from agrifm.legend import UNLABELLED, Legend
 from agrifm.record import SensorRecord, SeriesKind
 from agrifm.samples.labels import Labels, read_labels
-from agrifm.samples.patches import Patches, Tiles, labelled_windows
+from agrifm.samples.patches import Patches, Tiles, labelled_windows, read_with_margin
+from agrifm.samples.sample import Sample
 from agrifm.samples.split import FOLDS, HeldOutBlocks, Split, held_out_blocks, split_blocks
 
 
 @dataclass(frozen=True)
 class Data:
-    """What every model of a run is trained and scored on."""
+    """Cube, labels and folds, prepared for every model of a run."""
 
     cube: Cube
     labels: Labels
@@ -26,21 +30,21 @@ class Data:
     unseen: HeldOutBlocks
     sensors: tuple[SensorRecord, ...]
     tiles: Tiles
-    """Interpolated, as the random forest sees them."""
+    """Interpolated, as the random forest reads them."""
     network_tiles: Tiles
-    """As the network sees them; the same as `tiles` where it sees interpolated series."""
+    """As the networks read them; the same as `tiles` if they read interpolated series."""
     training: Patches
-    """For the network."""
+    """For the networks."""
     validation: Patches
-    """For the network."""
+    """For the networks."""
 
     def tiles_of(self, kind: SeriesKind) -> Tiles:
-        """The tiles for a model that sees series of that kind."""
+        """Return the tiles for a model that reads series of that kind."""
         return self.tiles if kind == "interpolated" else self.network_tiles
 
 
 def project_labels(project: Project, cube: Cube) -> Labels:
-    """The project's labels on the target grid of its cube."""
+    """Read the project's labels on the target grid of its cube."""
     config = project.labels
     return read_labels(
         project.path(config.file),
@@ -55,13 +59,16 @@ def project_labels(project: Project, cube: Cube) -> Labels:
 
 
 def prepare(cube: Cube, labels: Labels, block: float, config: ModelConfig) -> Data:
-    """Divide the labels into folds and read what normalisation needs.
+    """Divide the labels into folds and measure the statistics for normalisation.
 
-    Where the network sees other series than the random forest, both have tiles of their own and share the bound on
-    memory; what the network observes is read once for both.
+    If networks read other series than the random forest, each has its tiles, and both share the limit on memory;
+    observed series are read once for both.
+
+    Args:
+        block: side of the blocks, in units of the CRS.
 
     Raises:
-        LabelError: no validation labels, or none that any sensor saw.
+        LabelError: no validation block has labels, or a sensor has no valid observation at the training labels.
     """
     split = split_blocks(labels, block, config.seed)
     steps = cube.season.steps(config.frames)
@@ -73,17 +80,35 @@ def prepare(cube: Cube, labels: Labels, block: float, config: ModelConfig) -> Da
         for label, stride in ((train_label, _stride(cube, config.side)), (validation_label, config.side))
     )
     if not len(validation):
-        raise LabelError("dividing the labels: no validation block holds labels; use smaller blocks or label more")
+        raise LabelError(
+            "dividing the labels: no validation block has labels; use smaller blocks (`block`) or label more"
+        )
     measured = _statistics(training, sensors)
     return Data(
         cube, labels, split, held_out_blocks(labels, split), measured, tiles, network_tiles, training, validation
     )
 
 
+def pixel_features(
+    data: Data, chosen: NDArray[np.bool_], side: int
+) -> tuple[dict[FeatureKind, Rows], NDArray[np.intp]]:
+    """Return features of every kind for the chosen pixels (H, W), and the index of each in the flattened grid.
+
+    Windows of `side` pixels do not overlap, but neighbouring pixels outside a window count in its features.
+    """
+    windows = labelled_windows(np.where(chosen, np.uint8(0), np.uint8(UNLABELLED)), side, side)
+
+    def read(window: Window) -> Sample:
+        return read_with_margin(data.tiles.sample, window, NEIGHBOURHOOD_MARGIN, data.cube.coarse_factor, chosen.shape)
+
+    samples: Iterator[tuple[Window, Sample]] = ((window, read(window)) for window in windows)
+    return pixel_rows(samples, chosen, data.sensors)
+
+
 def _tiles(
     cube: Cube, sensors: Sequence[SensorRecord], steps: NDArray[np.int32], config: ModelConfig
 ) -> tuple[Tiles, Tiles]:
-    """Tiles for the random forest and for the network."""
+    """Tiles for the random forest and for the networks."""
     if config.series == "interpolated" or set(config.names) == {"random-forest"}:
         tiles = Tiles(cube, sensors, steps)
         return tiles, tiles
@@ -94,12 +119,12 @@ def _tiles(
 
 
 def _stride(cube: Cube, side: int) -> int:
-    """Training windows overlap by half where the sensors' pixels nest in half a window."""
+    """Step between training windows: half a window, so that they overlap, if the sensors' pixels nest in it."""
     return side // 2 if side // 2 % cube.coarse_factor == 0 else side
 
 
 def _target_first(cube: Cube) -> tuple[SensorRecord, ...]:
-    """The cube's sensors, finest first; statistics still to be measured."""
+    """The cube's sensors, finest first, with placeholders for the statistics."""
     inputs = sorted(cube.inputs.values(), key=lambda content: content.resolution)
     return tuple(
         SensorRecord(**content.model_dump(), mean=(0.0,) * len(content.bands), std=(1.0,) * len(content.bands))
@@ -109,6 +134,7 @@ def _target_first(cube: Cube) -> tuple[SensorRecord, ...]:
 
 def _statistics(patches: Patches, sensors: Sequence[SensorRecord]) -> tuple[SensorRecord, ...]:
     """Mean and standard deviation per band over the valid pixels of the training windows."""
+    # Sums in float64: the variance as a difference of means would lose its digits in float32.
     sums = {sensor.sensor: np.zeros((3, len(sensor.bands))) for sensor in sensors}
     for number in range(len(patches)):
         for name, series in patches[number].series.items():
@@ -119,8 +145,9 @@ def _statistics(patches: Patches, sensors: Sequence[SensorRecord]) -> tuple[Sens
         count, total, squares = sums[sensor.sensor]
         if not count.any():
             raise LabelError(
-                f"preparing training: '{sensor.sensor}' has no usable observation at the training labels; "
-                "widen the season or leave that sensor out"
+                f"preparing training: '{sensor.sensor}' has no valid observation at the training labels; widen the "
+                "season, or leave that sensor out",
+                sensor=sensor.sensor,
             )
         mean = total / count
         std = np.sqrt(np.maximum(squares / count - mean**2, 1e-8))

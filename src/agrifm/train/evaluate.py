@@ -1,4 +1,4 @@
-"""Scores on blocks that no model has seen: per pixel and per parcel, with intervals over blocks."""
+"""Scores on unseen blocks: per pixel and per parcel, with intervals over blocks."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from agrifm.work import progress
 
 
 def predict_labelled(model: TrainedModel, tiles: Tiles, label: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Predicted classes (H, W) in the windows that hold labels; 255 elsewhere and where nothing was seen."""
+    """Predict classes (H, W) in the windows with labels; 255 elsewhere and where no sensor has a valid observation."""
     record = model.record
     predicted = np.full(label.shape, UNLABELLED, np.uint8)
     windows = labelled_windows(label, record.side, record.side)
@@ -37,7 +37,7 @@ def predict_labelled(model: TrainedModel, tiles: Tiles, label: NDArray[np.uint8]
 
 
 def score(predicted: NDArray[np.uint8], unseen: HeldOutBlocks, codes: tuple[str, ...]) -> dict[str, Any]:
-    """Scores of predicted classes (H, W) on unseen blocks, ready for JSON; NaN becomes null."""
+    """Score predicted classes (H, W) on unseen blocks; the result can be written as JSON, with None for NaN."""
     classes = len(codes)
     counted = (unseen.label != UNLABELLED) & (predicted != UNLABELLED)
     per_block = _block_counts(predicted, unseen, counted, classes)
@@ -56,26 +56,28 @@ def score(predicted: NDArray[np.uint8], unseen: HeldOutBlocks, codes: tuple[str,
     return scores
 
 
-def compare(first: NDArray[np.uint8], second: NDArray[np.uint8], unseen: HeldOutBlocks, classes: int) -> dict[str, Any]:
-    """By how much the macro F1 of the first prediction (H, W) exceeds the second's, ready for JSON.
+def compare_predictions(
+    first: NDArray[np.uint8], second: NDArray[np.uint8], unseen: HeldOutBlocks, classes: int
+) -> dict[str, Any]:
+    """Return the macro F1 of the first prediction (H, W) minus that of the second; it can be written as JSON.
 
     Both are counted on the same pixels, and the interval draws the same blocks for both.
     """
     counted = (unseen.label != UNLABELLED) & (first != UNLABELLED) & (second != UNLABELLED)
     of_first, of_second = (_block_counts(predicted, unseen, counted, classes) for predicted in (first, second))
     better, worse = (macro_f1(counts.sum(axis=0), unseen.scored) for counts in (of_first, of_second))
-    found: dict[str, Any] = finite_or_none(
+    difference: dict[str, Any] = finite_or_none(
         {
             "macro_f1": better - worse,
             "macro_f1_interval": paired_interval(of_first, of_second, lambda drawn: macro_f1(drawn, unseen.scored)),
             "blocks": len(of_first),
         }
     )
-    return found
+    return difference
 
 
 def majority_accuracy(unseen: HeldOutBlocks, training: NDArray[np.uint8], classes: int) -> float:
-    """Overall accuracy on the unseen blocks of the class that is most frequent in the training labels."""
+    """Return the overall accuracy of predicting the most frequent class of the training labels everywhere."""
     common = np.bincount(training[training != UNLABELLED], minlength=classes).argmax()
     known = unseen.label[unseen.label != UNLABELLED]
     return float((known == common).mean())
@@ -92,7 +94,7 @@ def _block_counts(
 
 
 def _parcel_counts(predicted: NDArray[np.uint8], unseen: HeldOutBlocks, classes: int) -> NDArray[np.int64]:
-    """Confusion counts of parcels, each predicted as the class most of its pixels have."""
+    """Confusion counts of parcels, each predicted as the class of most of its pixels."""
     inside = (unseen.label != UNLABELLED) & (predicted != UNLABELLED) & (unseen.place >= 0)
     parcels, number = np.unique(unseen.place[inside], return_inverse=True)
     votes = np.zeros((len(parcels), classes), np.int64)

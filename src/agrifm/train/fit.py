@@ -277,18 +277,7 @@ def fit(
         progress(f"train {name} (steps)", parameters.rounds * parameters.round) as advance,
     ):
         rounds = Rounds(work, parameters, advance)
-        trainer = lightning.Trainer(
-            max_epochs=parameters.rounds,
-            devices=1,
-            precision=LIGHTNING_PRECISION[compute.precision],
-            gradient_clip_val=MAX_GRADIENT_NORM,
-            callbacks=[rounds],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-        )
+        trainer = _trainer(parameters, rounds, compute.precision)
         trainer.fit(module, *loaders, ckpt_path=last if last.exists() else None, weights_only=True)
     network.load_state_dict(torch.load(work / "kept.pt", weights_only=True))
     network.eval()
@@ -299,6 +288,21 @@ def fit(
         kept_score=rounds.kept_score,
         seconds=total,
         waiting_share=rounds.waited / total if total else 0.0,
+    )
+
+
+def _trainer(parameters: Hyperparameters, rounds: Rounds, precision: Precision) -> lightning.Trainer:
+    return lightning.Trainer(
+        max_epochs=parameters.rounds,
+        devices=1,
+        precision=LIGHTNING_PRECISION[precision],
+        gradient_clip_val=MAX_GRADIENT_NORM,
+        callbacks=[rounds],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
     )
 
 

@@ -17,11 +17,11 @@ from torch.nn import functional
 from agrifm.legend import UNLABELLED
 
 FALSE_BOUNDARY, MISSED_BOUNDARY = 0.3, 0.7
-"""What a false and a missed boundary pixel count in the Tversky index (Salehi et al. 2017)."""
+"""Weights of a false and of a missed boundary pixel in the Tversky index (Salehi et al. 2017)."""
 DISTANCE_KNEE = 0.1
-"""Errors of the distance (0..1) up to which they are squared."""
+"""Largest error of the distance (0..1) that is squared; larger ones count linearly."""
 REGRESSION_KNEE = 1.0
-"""Errors in standard deviations up to which they are squared."""
+"""Largest error, in standard deviations, that is squared; larger ones count linearly."""
 
 
 def cross_entropy(
@@ -31,15 +31,15 @@ def cross_entropy(
     reduction: Literal["labelled", "reference"] = "labelled",
     smoothing: float = 0.0,
 ) -> Tensor:
-    """Mean cross-entropy in nats, classes unweighted.
+    """Return the mean cross-entropy in nats, classes unweighted.
 
     Args:
         logits_BKHW: class scores.
         label_BHW: class numbers, any integer type.
-        ignore: the label of pixels that do not count.
+        ignore: label of pixels that do not count.
         reduction: `labelled` divides by the number of labelled pixels, and is 0 if there are none; `reference`
             divides by all pixels, as the public AgriFM code does, so that sparse labels shrink the loss.
-        smoothing: share of the truth that is spread evenly over all classes (Szegedy et al. 2016, section 7).
+        smoothing: share of each label that is spread evenly over all classes (Szegedy et al. 2016, section 7).
     """
     total = functional.cross_entropy(
         logits_BKHW, label_BHW.long(), ignore_index=ignore, reduction="sum", label_smoothing=smoothing
@@ -55,50 +55,50 @@ def fractions_loss(
     known_Bhw: Tensor,
     kind: Literal["l1", "cross_entropy"] = "l1",
 ) -> Tensor:
-    """Error of the shares of classes in coarse pixels.
+    """Return the error of the shares of classes in coarse pixels.
 
     Args:
         fractions_BKhw: estimated shares, 0..1.
         target_BKhw: true shares; a pixel with a share that is not finite is unknown.
         known_Bhw: True where known, or a weight, such as the share of the coarse pixel that is labelled.
         kind: `l1`, the mean absolute difference over classes, with which AgriFM was pretrained; or `cross_entropy`
-            in nats, which at its best is not 0 but the entropy of the true shares.
+            in nats, whose minimum is the entropy of the true shares and not 0.
     """
-    found, truth, weight_Bhw = _known_only(fractions_BKhw, target_BKhw, known_Bhw)
+    estimate, truth, weight_Bhw = _known_only(fractions_BKhw, target_BKhw, known_Bhw)
     if kind == "l1":
-        each_Bhw = (found - truth).abs().mean(dim=1)
+        each_Bhw = (estimate - truth).abs().mean(dim=1)
     else:
-        each_Bhw = -(truth * found.clamp(min=torch.finfo(found.dtype).tiny).log()).sum(dim=1)
+        each_Bhw = -(truth * estimate.clamp(min=torch.finfo(estimate.dtype).tiny).log()).sum(dim=1)
     return _mean(each_Bhw, weight_Bhw)
 
 
 def boundary_loss(
     logit_BHW: Tensor, target_BHW: Tensor, known_BHW: Tensor, positive_weight: float = 2.0, overlap: float = 1.0
 ) -> Tensor:
-    """Binary cross-entropy in nats, plus what the Tversky index of all known pixels lacks of 1.
+    """Return the binary cross-entropy in nats plus 1 - the Tversky index of all known pixels.
 
     Args:
         logit_BHW: score of being a boundary.
         target_BHW: 1 on a boundary, 0 elsewhere.
         known_BHW: True where known, or a weight.
-        positive_weight: how much the cross-entropy of a boundary pixel counts beside another pixel's.
-        overlap: weight of the second term; the index counts thin lines as wholes, whatever they cover.
+        positive_weight: weight of the cross-entropy of a boundary pixel; other pixels have 1.
+        overlap: weight of the second term, which counts thin lines as much as wide ones.
     """
     logit, truth, weight = _known_only(logit_BHW, target_BHW, known_BHW)
     entropy = functional.binary_cross_entropy_with_logits(
         logit, truth, reduction="none", pos_weight=logit.new_tensor(positive_weight)
     )
-    found = logit.sigmoid()
-    hit = (weight * found * truth).sum()
-    false = (weight * found * (1 - truth)).sum()
-    missed = (weight * (1 - found) * truth).sum()
-    # one pixel more that was hit: defined, and sloped, where no boundary is known
+    estimate = logit.sigmoid()
+    hit = (weight * estimate * truth).sum()
+    false = (weight * estimate * (1 - truth)).sum()
+    missed = (weight * (1 - estimate) * truth).sum()
+    # One hit is added, so that the index is defined and has a gradient where no boundary is known.
     index = (hit + 1) / (hit + FALSE_BOUNDARY * false + MISSED_BOUNDARY * missed + 1)
     return _mean(entropy, weight) + overlap * (1 - index)
 
 
 def distance_loss(distance_BHW: Tensor, target_BHW: Tensor, extent_BHW: Tensor, known_BHW: Tensor) -> Tensor:
-    """Smooth L1 of the distance to the field's edge, inside fields.
+    """Return the smooth L1 error of the distance to the field's edge, inside fields.
 
     Args:
         distance_BHW: estimate, 0..1.
@@ -106,22 +106,22 @@ def distance_loss(distance_BHW: Tensor, target_BHW: Tensor, extent_BHW: Tensor, 
         extent_BHW: 1 or True inside fields.
         known_BHW: True where known, or a weight.
     """
-    found, truth, weight = _known_only(distance_BHW, target_BHW, known_BHW * (extent_BHW > 0))
-    return _mean(functional.smooth_l1_loss(found, truth, reduction="none", beta=DISTANCE_KNEE), weight)
+    estimate, truth, weight = _known_only(distance_BHW, target_BHW, known_BHW * (extent_BHW > 0))
+    return _mean(functional.smooth_l1_loss(estimate, truth, reduction="none", beta=DISTANCE_KNEE), weight)
 
 
 def extent_loss(logit_BHW: Tensor, target_BHW: Tensor, known_BHW: Tensor) -> Tensor:
-    """Binary cross-entropy in nats of being inside a field (target 1) or not (0)."""
+    """Return the binary cross-entropy in nats of being inside a field (target 1) or not (0)."""
     logit, truth, weight = _known_only(logit_BHW, target_BHW, known_BHW)
     return _mean(functional.binary_cross_entropy_with_logits(logit, truth, reduction="none"), weight)
 
 
 def boundaries_loss(maps_B3HW: Tensor, target_B3HW: Tensor, known_BHW: Tensor, positive_weight: float = 2.0) -> Tensor:
-    """Sum of the losses of boundary, distance and extent.
+    """Return the sum of the losses of boundary, distance and extent.
 
     Args:
-        maps_B3HW: boundary logit, distance, extent logit, as the head for boundaries gives them.
-        target_B3HW: boundary, distance, extent, as `agrifm.samples.targets.field_targets` makes them.
+        maps_B3HW: boundary logit, distance, extent logit, from the head for boundaries.
+        target_B3HW: boundary, distance, extent, from `agrifm.samples.targets.field_targets`.
         known_BHW: True where known, or a weight.
         positive_weight: as in `boundary_loss`.
     """
@@ -135,7 +135,7 @@ def boundaries_loss(maps_B3HW: Tensor, target_B3HW: Tensor, known_BHW: Tensor, p
 
 
 def regression_loss(estimate: Tensor, target: Tensor, known: Tensor, std: Sequence[float]) -> Tensor:
-    """Huber loss of errors in standard deviations; or, where log-variances are estimated too, the likelihood.
+    """Return the Huber loss of errors in standard deviations, or the Gaussian likelihood with estimated variances.
 
     With log-variances v it is the mean of (v + error² / exp v) / 2: the negative logarithm of the Gaussian density,
     without its constant.
@@ -143,10 +143,10 @@ def regression_loss(estimate: Tensor, target: Tensor, known: Tensor, std: Sequen
     Args:
         estimate: per pixel (B, N, H, W) or per parcel (P, N), in the unit of each quantity; or (B, 2 N, H, W) and
             (P, 2 N) with the log-variances after the quantities.
-        target: (B, N, H, W) or (P, N), in the unit of each quantity; what is not finite is unknown.
+        target: (B, N, H, W) or (P, N), in the unit of each quantity; values that are not finite are unknown.
         known: of the target's shape, or one that broadcasts to it: True where known, or a weight, such as the area of
             a parcel.
-        std: (N,) of each quantity, in its unit.
+        std: (N,), standard deviation of each quantity, in its unit.
     """
     assert estimate.shape[1] in (len(std), 2 * len(std)), "as many channels as quantities, or twice as many"
     weight = torch.where(target.isfinite(), known, 0).float()
@@ -161,35 +161,35 @@ def regression_loss(estimate: Tensor, target: Tensor, known: Tensor, std: Sequen
 
 
 def embedding_loss(embedding_BKHW: Tensor, target_BKHW: Tensor, known_BHW: Tensor) -> Tensor:
-    """1 - cosine of the angle between vectors: 0 where they agree in direction, 2 where they are opposed.
+    """Return 1 - cosine of the angle between vectors: 0 for the same direction, 2 for the opposite one.
 
     Args:
-        embedding_BKHW: estimate; of any length.
-        target_BKHW: as from a teacher, which is not trained by this; a pixel with a number not finite is unknown.
+        embedding_BKHW: estimate; its length does not matter.
+        target_BKHW: of a teacher, which gets no gradient; a pixel with a value that is not finite is unknown.
         known_BHW: True where known, or a weight.
     """
-    found, truth, weight = _known_only(embedding_BKHW, target_BKHW.detach(), known_BHW)
-    cosine = (functional.normalize(found, dim=1) * functional.normalize(truth, dim=1)).sum(dim=1)
+    estimate, truth, weight = _known_only(embedding_BKHW, target_BKHW.detach(), known_BHW)
+    cosine = (functional.normalize(estimate, dim=1) * functional.normalize(truth, dim=1)).sum(dim=1)
     return _mean(1 - cosine, weight)
 
 
-def _known_only(found: Tensor, truth: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Both with 0 where unknown, and weights without the channel axis 1 where the others have one."""
-    assert found.shape == truth.shape, "prediction and target have one shape"
+def _known_only(estimate: Tensor, truth: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Estimate and truth with 0 where unknown, and their weights; `known` may lack the channel axis 1."""
+    assert estimate.shape == truth.shape, "prediction and target have the same shape"
     finite = truth.isfinite()
     each = finite if truth.ndim == known.ndim else finite.all(dim=1)
     weight = torch.where(each, known, 0).float()
-    along = weight if truth.ndim == known.ndim else weight[:, None]
-    return _where(along, found), _where(along, truth), weight
+    weight_of_channels = weight if truth.ndim == known.ndim else weight[:, None]
+    return _where(weight_of_channels, estimate), _where(weight_of_channels, truth), weight
 
 
 def _where(weight: Tensor, x: Tensor) -> Tensor:
-    """x where the weight is not 0, else 0: nothing unknown, not even NaN, reaches a value or a gradient."""
+    """x where the weight is not 0, else 0, so that unknown values, even NaN, reach neither loss nor gradient."""
     return torch.where(weight > 0, x, 0).float()
 
 
 def _mean(each: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean; 0 where all weights are."""
+    """Weighted mean; 0 if all weights are 0."""
     assert each.shape == weight.shape, "`known` has an entry per element"
     total = weight.sum()
     return (each * weight).sum() / torch.where(total > 0, total, 1)

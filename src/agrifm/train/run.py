@@ -1,8 +1,9 @@
-"""`agrifm train`: a cube and labels to models with records, scored side by side on blocks that none has seen."""
+"""`agrifm train`: from a cube and labels to models with records, all scored on the same unseen blocks."""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agrifm.classic.features import FeatureKind, Rows
+from agrifm.classic.forest import draw_pixels, fit_forest, save_forest, tune_forest
 from agrifm.config import ModelConfig, Project
 from agrifm.cube.store import open_cube
-from agrifm.errors import ConfigError, ModelError
+from agrifm.errors import ConfigError, LabelError, ModelError
 from agrifm.files import MARKER, require_replaceable, translate_os_errors, write_geopackage, write_json
 from agrifm.inference.predictor import TrainedModel, load_model, load_record
 from agrifm.legend import Legend
 from agrifm.models.precision import USUAL, Compute
 from agrifm.record import ModelRecord, model_file, running_versions, target_pixels
 from agrifm.samples.split import FOLDS
+from agrifm.scores import MIN_PLACES
 from agrifm.stac import write_model_item
-from agrifm.train.data import Data, prepare, project_labels
-from agrifm.train.evaluate import compare, majority_accuracy, predict_labelled, score
+from agrifm.train.data import Data, pixel_features, prepare, project_labels
+from agrifm.train.evaluate import compare_predictions, majority_accuracy, predict_labelled, score
 from agrifm.work import Resumable, fingerprint
 
 SCORES = "scores.json"
@@ -38,7 +42,7 @@ def train(project: Project, compute: Compute = USUAL) -> dict[str, Any]:
         The scores, as written to `models/scores.json`.
 
     Raises:
-        LabelError, CubeError, ModelError, OutputError: in a sentence, before anything is overwritten.
+        LabelError, CubeError, ModelError, OutputError: before anything is overwritten.
     """
     require_replaceable(project.models, "models")
     cube = open_cube(project.cube)
@@ -51,12 +55,7 @@ def train(project: Project, compute: Compute = USUAL) -> dict[str, Any]:
     return train_models(data, config, project.models, compute)
 
 
-def train_models(
-    data: Data,
-    config: ModelConfig,
-    directory: Path,
-    compute: Compute = USUAL,
-) -> dict[str, Any]:
+def train_models(data: Data, config: ModelConfig, directory: Path, compute: Compute = USUAL) -> dict[str, Any]:
     """Train each of the named models into a directory and score them; arguments and result are those of `train`."""
     if set(config.names) == {"random-forest"} and compute != USUAL:
         raise ConfigError("training random-forest: `compute` is for networks; leave it out")
@@ -78,7 +77,11 @@ def train_models(
     result = {
         "models": scores,
         "differences": [
-            {"model": one, "against": other, **compare(predictions[one], predictions[other], data.unseen, classes)}
+            {
+                "model": one,
+                "against": other,
+                **compare_predictions(predictions[one], predictions[other], data.unseen, classes),
+            }
             for one, other in combinations(predictions, 2)
         ],
         "majority_class": {"overall_accuracy": majority_accuracy(data.unseen, data.training.label, classes)},
@@ -92,13 +95,13 @@ def train_models(
 
 
 def _start_notes(scores: dict[str, Any]) -> list[str]:
-    return [note for own in scores.values() for note in own["training"].get("start", {}).get("notes", [])]
+    return [note for entry in scores.values() for note in entry["training"].get("start", {}).get("notes", [])]
 
 
 def _only_crops(legend: Legend) -> list[str]:
     if not all(entry.scored for entry in legend.classes):
         return []
-    return ["every class is a crop, so the map will call forests, towns and water crops; give other land as `other`"]
+    return ["every class is a crop, so the map will show crops in forests, towns and water; give other land as `other`"]
 
 
 def _record(data: Data, config: ModelConfig, name: str, architecture: dict[str, Any], *packages: str) -> ModelRecord:
@@ -120,44 +123,50 @@ def _record(data: Data, config: ModelConfig, name: str, architecture: dict[str, 
 
 
 def _train_forest(data: Data, config: ModelConfig, path: Path) -> TrainedModel:
-    from agrifm.classic.forest import save_forest
-    from agrifm.train.forest import train_forest
-
-    forest = train_forest(data, config, _record(data, config, "random-forest", {}, "scikit-learn", "skops"))
+    """A forest with the configuration that is best on the validation blocks; its record lists all that were tried."""
+    (training, classes), (validation, validation_classes) = (
+        _drawn_pixels(data, label, config) for label in (data.training.label, data.validation.label)
+    )
+    if len(np.unique(classes)) < 2:
+        raise LabelError(
+            "training the random forest: fewer than two classes have a valid observation; widen the season, or label "
+            "more land"
+        )
+    if not len(validation_classes):
+        raise LabelError(
+            "tuning the random forest: no label of the validation blocks has a valid observation; label more land"
+        )
+    scored = np.array([entry.scored for entry in data.labels.legend.classes])
+    chosen, tried = tune_forest(training, classes, validation, validation_classes, scored, config.seed)
+    record = _record(data, config, "random-forest", {}, "scikit-learn", "skops")
+    record = record.model_copy(update={"training": {**record.training, "tried": tried}})
+    forest = fit_forest(training[chosen.features], classes, record, chosen)
     save_forest(path, forest)
     nodes = sum(tree.tree_.node_count for tree in forest.classifier.estimators_)
     write_model_item(path, forest.record, nodes, path.parent / TRAINING_DATA)
     return load_model(path)
 
 
+def _drawn_pixels(
+    data: Data, label: NDArray[np.uint8], config: ModelConfig
+) -> tuple[dict[FeatureKind, Rows], NDArray[np.uint8]]:
+    """Features and classes of pixels drawn from labels (H, W)."""
+    drawn = draw_pixels(label, data.labels.place, data.split.block, config.seed)
+    features, pixels = pixel_features(data, drawn, config.side)
+    return features, label.ravel()[pixels]
+
+
 def _train_network(data: Data, config: ModelConfig, name: str, path: Path, compute: Compute) -> TrainedModel:
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        raise ModelError(
-            f"training {name}: it needs PyTorch, which is not installed; pip install 'agrifm[deep]'"
-        ) from error
-    from agrifm.models.agrifm.network import AgriFMConfig
+    """A network of the family `name`; a finished network of the same fingerprint is not trained again."""
+    if find_spec("torch") is None:
+        raise ModelError(f"training {name}: it needs PyTorch, which is not installed; pip install 'agrifm[deep]'")
     from agrifm.models.classifier import Classifier
     from agrifm.models.cost import first_channels
-    from agrifm.models.family import FAMILIES
     from agrifm.models.weights.file import save_model
     from agrifm.train.fit import Hyperparameters, fit
-    from agrifm.train.initialise import initial_network
     from agrifm.train.objectives import Classification
 
-    classes, days = len(data.labels.legend), data.cube.season.days
-    family = FAMILIES[name]
-    architecture = family.preset(config.preset, data.sensors, classes, config.frames, config.series, days)
-    torch.manual_seed(config.seed)
-    network: Any
-    if isinstance(architecture, AgriFMConfig):
-        network, start = initial_network(config.weights, architecture, data.sensors)
-    else:
-        network, start = family.network(architecture), {}
-    record = _record(data, config, name, network.config.model_dump(mode="json"), "torch", "lightning")
-    otherwise = {} if compute == USUAL else {"computed": asdict(compute)}
-    record = record.model_copy(update={**_series(data, config), "training": {**record.training, **start, **otherwise}})
+    network, record = _initial(data, config, name, compute)
     digest = _fingerprint(record, config, data)
     if path.exists() and load_record(path).training.get("fingerprint") == digest:
         return load_model(path)
@@ -196,8 +205,31 @@ def _train_network(data: Data, config: ModelConfig, name: str, path: Path, compu
     return load_model(path)
 
 
+def _initial(data: Data, config: ModelConfig, name: str, compute: Compute) -> tuple[Any, ModelRecord]:
+    """The network of a family before training, and its record."""
+    import torch
+
+    from agrifm.models.agrifm.network import AgriFMConfig
+    from agrifm.models.family import FAMILIES
+    from agrifm.train.initialise import initial_network
+
+    classes, days = len(data.labels.legend), data.cube.season.days
+    family = FAMILIES[name]
+    architecture = family.preset(config.preset, data.sensors, classes, config.frames, config.series, days)
+    torch.manual_seed(config.seed)
+    network: Any
+    if isinstance(architecture, AgriFMConfig):
+        network, start = initial_network(config.weights, architecture, data.sensors)
+    else:
+        network, start = family.network(architecture), {}
+    record = _record(data, config, name, network.config.model_dump(mode="json"), "torch", "lightning")
+    unusual = {} if compute == USUAL else {"computed": asdict(compute)}
+    training = {**record.training, **start, **unusual}
+    return network, record.model_copy(update={**_series(data, config, name), "training": training})
+
+
 def _require_memory(name: str, architecture: Any, data: Data, config: ModelConfig, recompute: bool) -> None:
-    """Refuse a training step that would not fit into the memory that is free; on a GPU nothing is known of that."""
+    """Refuse a training step that would not fit into free memory; not checked on a GPU."""
     import torch
 
     from agrifm.models.cost import memory_needed, require_memory, window_shapes
@@ -213,22 +245,23 @@ def _require_memory(name: str, architecture: Any, data: Data, config: ModelConfi
     require_memory(needed, about, "choose a smaller `batch` or `side`")
 
 
-def _series(data: Data, config: ModelConfig) -> dict[str, Any]:
-    """The part of a network's record that tells how it sees a season, and what it has learned to do without."""
+def _series(data: Data, config: ModelConfig, name: str) -> dict[str, Any]:
+    """The part of a network's record on its series, and on sensors that may be absent."""
     others = tuple(sensor.sensor for sensor in data.sensors[1:])
     if config.sensor_dropout and not others:
         raise ConfigError(
-            f"training agrifm: `sensor_dropout` is {config.sensor_dropout:g}, but '{data.sensors[0].sensor}' is the "
-            "only sensor; leave `sensor_dropout` out, or fetch another sensor"
+            f"training {name}: `sensor_dropout` is {config.sensor_dropout:g}, but '{data.sensors[0].sensor}' is the "
+            "only sensor; leave `sensor_dropout` out, or fetch another sensor",
+            sensor=data.sensors[0].sensor,
         )
     return {"series": config.series, "absent_sensors": others if config.sensor_dropout else ()}
 
 
 def _fingerprint(record: ModelRecord, config: ModelConfig, data: Data) -> str:
-    """Of everything that decides what is trained; a run is continued only if it is unchanged."""
+    """The fingerprint of everything that decides the weights; a stopped run continues only if it is unchanged."""
     content = [
         record.model_dump_json(),
-        config.model_dump_json(exclude={"weights"}),  # their digest is in the record
+        config.model_dump_json(exclude={"weights"}),  # the record has their digest, whatever their path
         str(data.cube.provenance.get("plan")),
         hashlib.sha256(data.training.label.tobytes()).hexdigest(),
         hashlib.sha256(data.validation.label.tobytes()).hexdigest(),
@@ -237,7 +270,7 @@ def _fingerprint(record: ModelRecord, config: ModelConfig, data: Data) -> str:
 
 
 def _write_training_data(data: Data, path: Path) -> None:
-    """The parcels and points of the training and validation blocks, in longitude and latitude."""
+    """Write the parcels and points of the training and validation blocks, in longitude and latitude."""
     places = data.labels.places
     used = data.split.place_fold != FOLDS.index("test")
     frame = places.loc[used, ["code", "geometry"]].to_crs("EPSG:4326")
@@ -245,23 +278,23 @@ def _write_training_data(data: Data, path: Path) -> None:
     write_geopackage(path, frame)
 
 
-def describe(scores: dict[str, Any]) -> list[str]:
-    """The scores in sentences: notes on the labels, then a line per model."""
+def describe_scores(scores: dict[str, Any]) -> list[str]:
+    """Return the scores in sentences: notes on the labels, then a line for each model."""
     lines = list(scores["notes"])
-    for name, own in scores["models"].items():
-        macro = "not scored (no class has 15 test parcels)"
-        if own["macro_f1"] is not None:
-            low, high = own["macro_f1_interval"]
-            macro = f"{own['macro_f1']:.3f} ({low:.3f} to {high:.3f})"
+    for name, entry in scores["models"].items():
+        macro = f"not scored (no class has {MIN_PLACES} test parcels)"
+        if entry["macro_f1"] is not None:
+            low, high = entry["macro_f1_interval"]
+            macro = f"{entry['macro_f1']:.3f} ({low:.3f} to {high:.3f})"
         lines.append(
-            f"{name}: on {scores['blocks']['test']} unseen blocks overall accuracy {own['overall_accuracy']:.3f} "
+            f"{name}: on {scores['blocks']['test']} unseen blocks overall accuracy {entry['overall_accuracy']:.3f} "
             f"(majority class {scores['majority_class']['overall_accuracy']:.3f}), macro F1 {macro}"
         )
     return [*lines, *(f"macro F1, {sentence}" for sentence in describe_differences(scores.get("differences", [])))]
 
 
 def describe_differences(differences: Sequence[dict[str, Any]]) -> list[str]:
-    """Models against each other: "agrifm - random-forest: +0.01 (-0.01 to 0.03)"; those without a score left out."""
+    """Return a line for each pair of models with scores: "agrifm - random-forest: +0.01 (-0.01 to 0.03)"."""
     lines = []
     for entry in differences:
         low, high = entry["macro_f1_interval"]

@@ -21,6 +21,7 @@ from agrifm.scene.mask import MaskRule
 from agrifm.scene.products import find_product
 from agrifm.scene.search import Search, search_catalog
 from agrifm.season import Season
+from agrifm.work import Resumable
 
 FIRST, SECOND = ("A", "B", "M2024-05-08", "L1"), ("C", "D", "M2024-05-16")
 """Scenes of both parts of the season: the second has two days of Sentinel-2, one of MODIS, none of Landsat."""
@@ -188,6 +189,21 @@ def test_readers_see_all_new_frames_or_none(
     if stopped is None:
         assert seen == [2] * (len(seen) - 1) + [4]
         assert len(seen) > 17
+
+
+def test_a_run_stopped_after_its_last_move_leaves_nothing_when_repeated(
+    everything: Search, at_once: Cube, first: Cube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(work: Resumable) -> None:
+        if work.begun:
+            raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Resumable, "remove", stop)
+        with pytest.raises(Stop):
+            append_frames(first.path, part(everything, SECOND))
+    require_same(append_frames(first.path, part(everything, SECOND)), at_once)
+    assert [path.name for path in first.path.parent.iterdir()] == ["cube.zarr"]
 
 
 def other_product(search: Search) -> Search:

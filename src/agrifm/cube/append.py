@@ -79,22 +79,24 @@ def append_frames(
         for name, sensor in cube.provenance["sensors"].items()
     }
     plan = cube_fingerprint(cube.season, cube.area, {name: old[name] + new.get(name, []) for name in old})
+    scratch = path.with_name(f"{path.name}.append")
     if all(old[name][-len(added) :] == added for name, added in new.items()):
+        Resumable(scratch, plan).remove()  # of a run that was stopped after its last move
         return cube
     _require_later(cube, frames, about)
     counts = {name: len(sensor.date) for name, sensor in cube.sensors.items()}
     frames = [replace(frame, index=counts[frame.sensor] + frame.index) for frame in frames]
     with translate_os_errors(about):
-        work = Resumable(path.with_name(f"{path.name}.append"), plan)
+        work = Resumable(scratch, plan)
         if not work.begun:
             settled = settle(scenes_of(frames), grids, offset)
-            _copy_metadata(cube, frames, work.scratch)
+            _copy_metadata(cube, frames, scratch)
             work.begin([asdict(scene.decided) if scene.decided else None for scene in settled])
-        root = open_group(work.scratch)
+        root = open_group(scratch)
         if root.attrs["agrifm"]["provenance"]["plan"] != plan:  # else it was stopped while files were moved
             described = write_frames(work, with_encodings(frames, work.decisions), grids, rule, offset, executor)
             finish_store(root, _continued(cube.provenance, search, plan, described))
-        _move(work.scratch, path)
+        _move(scratch, path)
         work.remove()
     return open_cube(path)
 

@@ -1,6 +1,6 @@
-"""The simulated season is frozen: every number that was ever measured on it stays comparable.
+"""The simulated season is frozen, so that all numbers measured on it remain comparable.
 
-A change needs a new `version` in the regions' files, a record in docs/decisions that names it, and all tables made
+A change needs a new `version` in the regions' files, a record in docs/decisions that names it, and all tables computed
 again (benchmarks/realism.py, the demo, the other benchmarks). Then `python tests/test_frozen_season.py` writes the new
 frozen numbers.
 """
@@ -33,17 +33,17 @@ WEEKS = {
     "monsoon": Season(date(2024, 7, 20), date(2024, 8, 20)),
     "southern": Season(date(2023, 12, 20), date(2024, 1, 20)),
 }
-"""A month that says much about each region's crops."""
+"""An informative month for the crops of each region."""
 
 
 def checksums() -> dict[str, str]:
-    """SHA-256 of every file that holds parameters."""
+    """SHA-256 of every file with parameters."""
     files = sorted(PARAMETERS.rglob("*.toml"))
     return {str(path.relative_to(PARAMETERS)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def statistics(region: str, directory: Path) -> dict[str, Any]:
-    """Of a season of 1 x 1 km: scenes, mean of each asset over all of them, and what grows, rounded."""
+    """Rounded statistics of a season of 1 x 1 km: scenes, mean of each asset over all scenes, hectares of crops."""
     root = simulate(directory, region, size=1, seed=0, season=WEEKS[region]).parent
     means: dict[str, list[float]] = defaultdict(list)
     scenes: dict[str, int] = defaultdict(int)
@@ -63,7 +63,7 @@ def statistics(region: str, directory: Path) -> dict[str, Any]:
 
 
 def frozen() -> dict[str, Any]:
-    """What is frozen, as written."""
+    """Read the frozen numbers."""
     content: dict[str, Any] = json.loads(FROZEN.read_text(encoding="utf-8"))
     return content
 
@@ -76,14 +76,14 @@ def test_the_parameters_are_the_frozen_ones() -> None:
 
 @pytest.mark.parametrize("region", REGIONS)
 def test_a_small_season_is_the_frozen_one(region: str, tmp_path: Path) -> None:
-    expected, found = frozen()["statistics"][region], statistics(region, tmp_path / "season")
-    assert found["scenes"] == expected["scenes"]
-    assert found["hectares"] == pytest.approx(expected["hectares"], abs=0.11)
-    assert found["means"] == pytest.approx(expected["means"], rel=2e-3)
+    expected, current = frozen()["statistics"][region], statistics(region, tmp_path / "season")
+    assert current["scenes"] == expected["scenes"]
+    assert current["hectares"] == pytest.approx(expected["hectares"], abs=0.11)
+    assert current["means"] == pytest.approx(expected["means"], rel=2e-3)
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_every_region_has_the_frozen_version_and_a_record_tells_of_it(region: str) -> None:
+def test_every_region_has_the_frozen_version_and_a_decision_record(region: str) -> None:
     version = read_region(region).version
     assert version == frozen()["version"]
     records = [path.read_text(encoding="utf-8") for path in sorted(RECORDS.glob("*.md"))]
@@ -91,7 +91,7 @@ def test_every_region_has_the_frozen_version_and_a_record_tells_of_it(region: st
 
 
 def freeze() -> None:
-    """Write down the season as it is now."""
+    """Write the statistics of the current season."""
     with tempfile.TemporaryDirectory() as folder:
         numbers = {region: statistics(region, Path(folder) / region) for region in REGIONS}
     content = {"version": read_region("oceanic").version, "checksums": checksums(), "statistics": numbers}

@@ -222,10 +222,10 @@ class Lattice:
 
 
 def _axis(centres: NDArray[np.float64], step: float) -> tuple[NDArray[np.float64], csr_matrix]:
-    place = centres / step
-    before = np.floor(place).astype(np.int64)
+    position = centres / step
+    before = np.floor(position).astype(np.int64)
     first, last = int(before[0]), int(before[-1]) + 2
-    part = (place - before).astype(np.float32)
+    part = (position - before).astype(np.float32)
     weights = np.stack([1 - part, part], axis=1)
     columns = (before - first)[:, None] + np.arange(2)
     starts = np.arange(len(centres) + 1) * 2

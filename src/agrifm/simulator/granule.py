@@ -264,6 +264,7 @@ class Simulation:
                 size=size,
                 crs=place.crs,
             )
+        # The cube's grid of the area with a margin, so that every pixel of a cube has data.
         nest = area_grid(area, 10)
         pixels = round(SCENE_MARGIN / 10)
         rows, cols = (cells + 2 * pixels for cells in nest.shape)

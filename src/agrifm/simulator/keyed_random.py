@@ -72,13 +72,13 @@ def _grid_noise(
     return np.ascontiguousarray(_weighted(rows, column, across).T)
 
 
-def _axis(place: NDArray[np.float64], scale: float) -> tuple[list[NDArray[np.float32]], NDArray[np.int64], int, int]:
+def _axis(position: NDArray[np.float64], scale: float) -> tuple[list[NDArray[np.float32]], NDArray[np.int64], int, int]:
     """Weights of the four values around each position (their squares sum to 1), and the index of the first of them.
 
     Then the numbers of the first value of all, and of the one after the last.
     """
-    middle = np.floor(place / scale).astype(np.int64)
-    weights = _spline(place / scale - middle)
+    middle = np.floor(position / scale).astype(np.int64)
+    weights = _spline(position / scale - middle)
     power = np.sqrt(weights[0] ** 2 + weights[1] ** 2 + weights[2] ** 2 + weights[3] ** 2)
     first, last = int(middle.min()) - 1, int(middle.max()) + 3
     return [(weight / power).astype(np.float32) for weight in weights], middle - 1 - first, first, last

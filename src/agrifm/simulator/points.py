@@ -1,7 +1,7 @@
-"""Point mode: single parcels far apart, one Sentinel-2 pixel each, as tables of reference parcels hold them.
+"""Point mode: series of single parcels far apart, one Sentinel-2 pixel each, like tables of reference parcels.
 
-The parcels lie in cells of about 0.1 degrees that have weather, skies and overpasses of their own. Growth, optics,
-orbits and skies are those of the maps; only the land is left out.
+The parcels are in cells of about 0.1 degrees, each with its own weather, sky and overpasses. Growth, optics, orbits and
+sky are the same as in simulated scenes; only the land is not drawn.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,20 +27,20 @@ from agrifm.simulator.season.management import first_day
 from agrifm.simulator.season.weather import Weather
 
 POINT_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B11", "B12")
-"""Bands of a series, by Sentinel-2's names and in this order."""
+"""Sentinel-2 bands of a series, in this order."""
 
 
 @dataclass(frozen=True)
 class PointSeries:
-    """What Sentinel-2 saw of n parcels in T dekads (first, second and last third of a month).
+    """Sentinel-2 series of n parcels in T dekads (first, second and last third of a month).
 
-    A parcel-dekad without a usable pixel is NaN in every band; clouds that the mask missed stay in the values.
+    A parcel-dekad without a usable pixel is NaN in every band; clouds that the mask missed remain in the values.
     """
 
     label: NDArray[np.str_]
     """(n,) crop codes, such as `wheat`."""
     cell: NDArray[np.str_]
-    """(n,) name of the cell of about 0.1 degrees in which the parcel lies; no cell is in two folds."""
+    """(n,) name of the parcel's cell of about 0.1 degrees; all parcels of a cell are in the same fold."""
     fold: NDArray[np.int64]
     """(n,) fold of the cross-validation, 0 .. 4."""
     dekads: NDArray[np.datetime64]
@@ -48,7 +48,7 @@ class PointSeries:
     values: NDArray[np.float32]
     """(n, T, 9) surface reflectance of `POINT_BANDS`, about 0..1, NaN = missing."""
     present: NDArray[np.bool_]
-    """(n, T) whether the table has a row for the parcel-dekad; where it has none the values are NaN."""
+    """(n, T) whether the table has a row for the parcel-dekad; otherwise its values are NaN."""
 
     @property
     def ndvi(self) -> NDArray[np.float32]:
@@ -58,11 +58,11 @@ class PointSeries:
 
     @property
     def months(self) -> NDArray[np.datetime64]:
-        """(T,) datetime64[M], the calendar month of each dekad."""
+        """(T,) datetime64[M], calendar month of each dekad."""
         return self.dekads.astype("datetime64[M]")
 
     def take(self, parcels: NDArray[Any]) -> "PointSeries":
-        """The series of some parcels, by index or by mask."""
+        """The series of selected parcels, by index or by mask."""
         return PointSeries(
             self.label[parcels],
             self.cell[parcels],
@@ -77,75 +77,77 @@ PARCELS = {
     "grassland": 173, "maize": 88, "wheat": 61, "other_temporary_crop": 38, "permanent_crops": 28, "sunflower": 21,
     "rapeseed_rape": 16, "barley": 16, "soy_soybeans": 13, "dry_pulses_legumes": 13,
 }  # fmt: skip
-"""Parcels of each label in the real set of western France."""
-CELLS = 61
+"""Parcels of each label in the real data of western France."""
+CELL_COUNT = 61
+"""Cells of the real data."""
 CELL_SIDE = 9000.0
 """Metres."""
 FOLDS = 5
 LONGITUDE_SPREAD = 1.2
-"""Degrees of longitude over which the cells spread."""
+"""Range of the cells' longitudes, degrees."""
 SOUTHERN_SHARE = 1 / 3
-"""Share of the cells that lie in the southern fifth of the region's latitudes; the others lie in the northern one."""
-VIGOUR, BRIGHTNESS = 0.35, 0.09
-"""Standard deviations of the logarithms of leaf area and soil brightness between a pixel and its field."""
+"""Share of the cells in the southern fifth of the region's latitudes; the others are in the northern fifth."""
+PIXEL_VIGOUR_SPREAD, PIXEL_BRIGHTNESS_SPREAD = 0.35, 0.09
+"""Standard deviation of the logarithms of leaf area and of soil brightness between a pixel and its field."""
 MIXED_PIXEL_SHARE = 0.4
-"""Share of the points whose pixel holds part of a neighbour."""
+"""Share of the pixels that contain part of a neighbouring field."""
 CLOUD_THRESHOLD, SHADOW_THRESHOLD = -1.5, -0.5
-"""Opacity of clouds and of shadows from which the mask finds most of them; below 0, for masks are widened."""
+"""Opacity of clouds and shadows above which the mask detects most of them; negative, because masks are dilated."""
 MASK_NOISE = 0.6
-"""Standard deviation of that opacity between pixels."""
+"""Standard deviation of this opacity between pixels."""
 MISSED_SHARE = 0.0025
-"""Share of the pixels that the mask calls clear whatever lies above them."""
-NOISE = (0.002, 0.02)
-"""Sensor and correction: standard deviation of reflectance in each band, absolute and relative."""
-ILLUMINATION = 0.05
-"""Standard deviation of what slopes, the sun's angle and neighbours change in all bands alike, relative."""
+"""Share of the pixels that the mask never detects as cloudy."""
+SENSOR_NOISE = (0.002, 0.02)
+"""Standard deviation of the reflectance of each band due to sensor and correction, absolute and relative."""
+ILLUMINATION_SPREAD = 0.05
+"""Relative standard deviation of illumination, the same in all bands, due to slopes and neighbouring objects."""
 
 Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class _Sites:
-    """Cells, and which of them each parcel lies in."""
+    """Positions of cells and parcels."""
 
     lon: Numbers
     lat: Numbers
     cell: NDArray[np.intp]
     x: Numbers
-    """Of the parcels, metres in the region's zone."""
+    """Of the parcels, like `y`: metres in the region's UTM zone."""
     y: Numbers
 
 
 def simulate_points(
-    region: str, year: int, seed: int, parcels: Mapping[str, int] = PARCELS, cells: int = CELLS
+    region: str, year: int, seed: int, parcels: Mapping[str, int] = PARCELS, cells: int = CELL_COUNT
 ) -> PointSeries:
-    """Series from September of the year before to January of the next, as the real ones run.
+    """Simulate series from September of the previous year to January of the next year, the period of the real data.
 
     Args:
         region: name or file of a region.
-        year: the year that the labels mean.
+        year: year of the labels.
+        seed: another seed gives other parcels, weather and noise.
         parcels: label -> number of parcels.
         cells: number of cells.
     """
-    described = read_region(region)
+    parameters = read_region(region)
     season = Season(date(year - 1, 9, 1), date(year + 1, 1, 31))
     labels = np.repeat(list(parcels), list(parcels.values()))
-    sites = _sites(described, labels, cells, seed)
-    growth = _grown(described, labels, sites, season, seed)
+    sites = _sites(parameters, labels, cells, seed)
+    growth = _grown(parameters, labels, sites, season, seed)
     dekads = _dekads(season)
-    values = _composites(described, sites, growth, season, dekads, seed)
-    names = np.array([f"{region}_{number}" for number in range(cells)])
+    values = _composites(parameters, sites, growth, season, dekads, seed)
+    names = np.array([f"{region}_{index}" for index in range(cells)])
     fold = np.argsort(keyed_random.uniform(seed, "fold", np.arange(cells))).argsort() % FOLDS
     return PointSeries(labels, names[sites.cell], fold[sites.cell], dekads, values, np.ones(values.shape[:2], bool))
 
 
 def _sites(region: Region, labels: NDArray[np.str_], cells: int, seed: int) -> _Sites:
-    """Cells at both ends of the region's latitudes; parcels where their crop is grown."""
-    number = np.arange(cells)
+    """Draw cells at both ends of the region's latitudes, and parcels where their crop is frequent."""
+    index = np.arange(cells)
     south, north = region.place.latitudes
-    end = np.where(keyed_random.uniform(seed, "end", number) < SOUTHERN_SHARE, 0.0, 0.8)
-    lat = south + (north - south) * (end + 0.2 * keyed_random.uniform(seed, "latitude", number))
-    lon = region.place.lon + LONGITUDE_SPREAD * (keyed_random.uniform(seed, "longitude", number) - 0.5)
+    end = np.where(keyed_random.uniform(seed, "end", index) < SOUTHERN_SHARE, 0.0, 0.8)
+    lat = south + (north - south) * (end + 0.2 * keyed_random.uniform(seed, "latitude", index))
+    lon = region.place.lon + LONGITUDE_SPREAD * (keyed_random.uniform(seed, "longitude", index) - 0.5)
     poleward = np.abs(lat) - abs(south + north) / 2
     lean = np.array([region.crops[label].north for label in labels])
     weights = np.cumsum(np.exp(lean[:, None] * poleward), axis=1)
@@ -158,18 +160,18 @@ def _sites(region: Region, labels: NDArray[np.str_], cells: int, seed: int) -> _
 
 
 def _grown(region: Region, labels: NDArray[np.str_], sites: _Sites, season: Season, seed: int) -> Growth:
-    """Growth of the parcels, and behind them of a hedge for each cell."""
+    """Growth of the parcels, followed by a hedge for each cell."""
     cells = np.arange(len(sites.lat))
     middle = sum(region.place.latitudes) / 2
     days = first_day(season), day_number(season.end)
     weather = Weather.draw(region.climate, *days, latitudes=sites.lat, middle=middle, keys=cells, seed=seed)
     covers = [*labels, *(["hedge"] * len(cells))]
-    place = np.concatenate([sites.cell, cells])
-    return Growth.grow(region.crops, covers, np.arange(len(covers)), weather, place, season, seed)
+    site = np.concatenate([sites.cell, cells])
+    return Growth.grow(region.crops, covers, np.arange(len(covers)), weather, site, season, seed)
 
 
 def _dekads(season: Season) -> NDArray[np.datetime64]:
-    """First days of the thirds of the months."""
+    """First days of the dekads."""
     days = np.arange(np.datetime64(season.start), np.datetime64(season.end) + 1)
     of_month = (days - days.astype("datetime64[M]")).astype(int)
     return np.asarray(days[np.isin(of_month, (0, 10, 20))])
@@ -183,17 +185,17 @@ def _composites(
     dekads: NDArray[np.datetime64],
     seed: int,
 ) -> NDArray[np.float32]:
-    """Median of the clear pixels of each dekad, (parcels, dekads, bands), NaN where none was clear."""
-    seen: list[list[NDArray[np.float32]]] = [[] for _ in dekads]
-    for day, taken in _calendar(region, sites, season, seed).items():
+    """Median of the clear observations of each dekad, (parcels, dekads, bands); NaN without one."""
+    observed: list[list[NDArray[np.float32]]] = [[] for _ in dekads]
+    for day, overpasses_of_cells in _calendar(region, sites, season, seed).items():
         dekad = int(np.searchsorted(dekads, np.datetime64(day, "D"), side="right")) - 1
-        seen[dekad].append(_observed(region, sites, growth, day, taken, seed))
+        observed[dekad].append(_observed(region, sites, growth, day, overpasses_of_cells, seed))
     empty = np.full((len(sites.cell), len(POINT_BANDS)), np.nan, np.float32)
-    return np.stack([_median(np.stack([empty, *views])) for views in seen], axis=1)
+    return np.stack([_median(np.stack([empty, *views])) for views in observed], axis=1)
 
 
 def _median(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Median over the first axis of what is there, NaN where nothing is."""
+    """Median over the first axis without NaN; NaN if all values are NaN."""
     ordered = np.sort(values, axis=0)  # NaN last
     there = np.isfinite(values).sum(0)
     low, high = np.maximum(there - 1, 0) // 2, there // 2
@@ -202,44 +204,46 @@ def _median(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _calendar(region: Region, sites: _Sites, season: Season, seed: int) -> dict[int, list[tuple[int, Overpass]]]:
-    """Day -> cells that Sentinel-2 passes on it, with the pass."""
+    """Day -> cells that Sentinel-2 passes over on that day, each with its overpass."""
     days: dict[int, list[tuple[int, Overpass]]] = {}
     for cell, (lon, lat) in enumerate(zip(sites.lon, sites.lat, strict=True)):
-        for taken in overpasses("sentinel-2", season, float(lon), float(lat)):
-            if not is_lost(region.sky, seed, taken):
-                days.setdefault(taken.day, []).append((cell, taken))
+        for overpass in overpasses("sentinel-2", season, float(lon), float(lat)):
+            if not is_lost(region.sky, seed, overpass):
+                days.setdefault(overpass.day, []).append((cell, overpass))
     return days
 
 
 def _observed(
-    region: Region, sites: _Sites, growth: Growth, day: int, taken: list[tuple[int, Overpass]], seed: int
+    region: Region, sites: _Sites, growth: Growth, day: int, overpasses_of_cells: list[tuple[int, Overpass]], seed: int
 ) -> NDArray[np.float32]:
-    """What the pixels show on a day, (parcels, bands), NaN where none was taken or the mask calls it cloudy."""
+    """Observations of the pixels on a day, (parcels, bands); NaN without an overpass or if masked as cloudy."""
     bands = [band for band in SENSORS["sentinel-2"].bands if band.name in POINT_BANDS]
-    of_cell = dict(taken)
+    of_cell = dict(overpasses_of_cells)
     parcel = np.flatnonzero(np.isin(sites.cell, list(of_cell)))
-    seen = np.full((len(sites.cell), len(bands)), np.nan, np.float32)
-    own = [of_cell[cell] for cell in sites.cell[parcel]]
+    observed = np.full((len(sites.cell), len(bands)), np.nan, np.float32)
+    of_parcel = [of_cell[cell] for cell in sites.cell[parcel]]
     geometry = ViewingGeometry(
-        np.array([one.sun_zenith for one in own]),
-        np.array([one.view_zenith for one in own]),
-        np.array([one.relative_azimuth for one in own]),
+        np.array([overpass.sun_zenith for overpass in of_parcel]),
+        np.array([overpass.view_zenith for overpass in of_parcel]),
+        np.array([overpass.relative_azimuth for overpass in of_parcel]),
     )
     ground = _ground(sites, growth, day, parcel, geometry, bands, seed)
-    for track in {one.track for one in own}:
-        rows = np.array([one.track == track for one in own])
+    # Parcels of a track share a day's sky and its geometry.
+    for track in {overpass.track for overpass in of_parcel}:
+        rows = np.array([overpass.track == track for overpass in of_parcel])
         here = parcel[rows]
-        example = next(one for one in own if one.track == track)
+        example = next(overpass for overpass in of_parcel if overpass.track == track)
         sky = sky_at(region.sky, seed, example, sites.x[here], sites.y[here])
         pixel = observed_through(sky, ground[rows].T, [band.wavelength for band in bands]).T
         error = keyed_random.normal(seed, "sensor", here[:, None], day, np.arange(len(bands)))
-        lit = 1 + ILLUMINATION * keyed_random.normal(seed, "illumination", here, day)[:, None]
-        pixel = pixel * lit.astype(np.float32) + ((NOISE[0] + NOISE[1] * pixel) * error).astype(np.float32)
+        lit = 1 + ILLUMINATION_SPREAD * keyed_random.normal(seed, "illumination", here, day)[:, None]
+        noise = (SENSOR_NOISE[0] + SENSOR_NOISE[1] * pixel) * error
+        pixel = pixel * lit.astype(np.float32) + noise.astype(np.float32)
         doubt = MASK_NOISE * keyed_random.normal(seed, "mask", here, day)
         masked = (sky.cloud + doubt > CLOUD_THRESHOLD) | (sky.shadow + doubt > SHADOW_THRESHOLD)
         masked &= keyed_random.uniform(seed, "missed", here, day) > MISSED_SHARE
-        seen[here] = np.where(masked[:, None], np.nan, np.clip(pixel, 0.0001, 1.6))
-    return seen
+        observed[here] = np.where(masked[:, None], np.nan, np.clip(pixel, 0.0001, 1.6))
+    return observed
 
 
 def _ground(
@@ -251,20 +255,20 @@ def _ground(
     bands: Sequence[Band],
     seed: int,
 ) -> NDArray[np.float32]:
-    """Reflectance of the parcels' pixels, some of which hold part of a neighbour, (parcels, bands)."""
+    """Reflectance of the parcels' pixels, some of them mixed with a neighbouring field, (parcels, bands)."""
     state = growth.state(day)
     neighbour = _neighbours(sites, seed)
-    own = surface_reflectance(_pixels(state.take(parcel), parcel, seed), bands, geometry)
-    beside = surface_reflectance(state.take(neighbour[parcel]), bands, geometry)
+    of_parcel = surface_reflectance(_pixels(state.take(parcel), parcel, seed), bands, geometry)
+    neighbouring = surface_reflectance(state.take(neighbour[parcel]), bands, geometry)
     share = keyed_random.uniform(seed, "border", parcel)
     part = np.where(share < MIXED_PIXEL_SHARE, 0.6 * share / MIXED_PIXEL_SHARE, 0)[:, None]
-    return np.asarray((1 - part) * own + part * beside, np.float32)
+    return np.asarray((1 - part) * of_parcel + part * neighbouring, np.float32)
 
 
 def _pixels(state: SurfaceState, parcel: NDArray[np.intp], seed: int) -> SurfaceState:
-    """The state of the pixel in each parcel, which differs a little from the field's."""
-    vigour = np.exp(VIGOUR * keyed_random.normal(seed, "pixel vigour", parcel)).astype(np.float32)
-    bright = np.exp(BRIGHTNESS * keyed_random.normal(seed, "pixel brightness", parcel)).astype(np.float32)
+    """The state of the pixel in each parcel, which differs from the mean state of the field."""
+    vigour = np.exp(PIXEL_VIGOUR_SPREAD * keyed_random.normal(seed, "pixel vigour", parcel)).astype(np.float32)
+    bright = np.exp(PIXEL_BRIGHTNESS_SPREAD * keyed_random.normal(seed, "pixel brightness", parcel)).astype(np.float32)
     return replace(
         state,
         green_area=state.green_area * vigour,
@@ -275,11 +279,12 @@ def _pixels(state: SurfaceState, parcel: NDArray[np.intp], seed: int) -> Surface
 
 
 def _neighbours(sites: _Sites, seed: int) -> NDArray[np.intp]:
-    """Row of the field beside each parcel: the cell's hedge, or another parcel of the cell."""
+    """Index of the neighbour of each parcel: the cell's hedge, or another parcel of the cell."""
     parcel = np.arange(len(sites.cell))
     hedge = len(parcel) + sites.cell
+    # Neighbours follow each other in a random order within the cell.
     order = np.lexsort((keyed_random.uniform(seed, "neighbour", parcel), sites.cell))
-    beside = np.empty_like(parcel)
-    beside[order] = np.roll(order, 1)
-    alone = sites.cell[beside] != sites.cell
-    return np.where(alone | (keyed_random.uniform(seed, "hedge beside", parcel) < 0.5), hedge, beside)
+    neighbouring = np.empty_like(parcel)
+    neighbouring[order] = np.roll(order, 1)
+    alone = sites.cell[neighbouring] != sites.cell
+    return np.where(alone | (keyed_random.uniform(seed, "hedge beside", parcel) < 0.5), hedge, neighbouring)

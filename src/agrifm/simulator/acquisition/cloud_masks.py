@@ -80,12 +80,14 @@ def detect_clouds(sky: Sky, seed: int, overpass: Overpass, x: Places, y: Places,
     opacity = np.clip(sky.cloud, 0, 1.5)
     opacity = np.where((patches > MISSED_PATCH_THRESHOLD) & (opacity < 1), 0, opacity)
     opacity += np.float32(OPACITY_NOISE) * rough + np.float32(SCENE_NOISE * of_scene[0])
+    # Bright ground is mistaken for cloud.
     bright = bands.blue > np.float32(MIN_BRIGHT_BLUE) + np.float32(BRIGHT_BLUE_NOISE) * (
         patches + np.float32(of_scene[1])
     )
     cloud = (opacity > MIN_CLOUD_OPACITY) | bright
     thin = sky.cirrus + np.float32(0.25 * MIN_CIRRUS_REFLECTANCE) * (rough + np.float32(of_scene[2]))
     cirrus = (sky.cirrus > 0) & (thin > MIN_CIRRUS_REFLECTANCE) & ~cloud
+    # Shadows are detected only outside clouds and cirrus.
     shade = np.clip(sky.shadow, 0, 1) + np.float32(SHADOW_NOISE) * patches
     shadow = (sky.shadow > 0) & (shade > MIN_SHADOW_OPACITY) & ~cloud & ~cirrus
     doubtful = (opacity > MIN_DOUBTFUL_OPACITY) & ~cloud & ~cirrus & ~shadow & (rough > 0.8)

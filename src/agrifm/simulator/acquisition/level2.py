@@ -97,6 +97,7 @@ def sentinel_2_scene(
     """
     fine, coarse = views
     is_old = bool(uniform(seed, "baseline", overpass.day, overpass.track) < OLD_BASELINE_SHARE)
+    # The scene classification has 20 m pixels; visible bands are averaged to them.
     blue, green, red = (_halved(plane) for plane in fine.reflectance[:3])
     bands = MaskBands(blue, green, red, coarse.reflectance[3], coarse.reflectance[4])
     masks = detect_clouds(coarse.sky, seed, overpass, coarse.camera.grid.x[None], coarse.camera.grid.y[:, None], bands)
@@ -187,6 +188,7 @@ def modis_scene(composite: ModisComposite, pixels: SinusoidalGrid, first: int, p
         key: raster(np.clip(np.rint(plane * 10000), -100, 16000), np.int16, MODIS_FILL, {"scale": 0.0001})
         for key, plane in zip(MODIS_KEYS, composite.reflectance, strict=True)
     }
+    # All pixels have ideal quality; clouds are flagged in the state word only.
     best = np.full(len(pixels.index), MODIS_QC_BEST)
     day_of_year = composite.day - day_number(start.replace(month=1, day=1)) + 1
     rasters["sur_refl_state_500m"] = raster(_state(composite), np.uint16, MODIS_FLAG_FILL, {})

@@ -140,11 +140,11 @@ def modis_composite(
 
     # Reflectance is computed only for the pixels that show a day.
     reflectance = np.empty((len(BANDS), len(pixels.index)), np.float32)
-    for number, overpass in enumerate(days):
-        shown = np.flatnonzero(best == number)
+    for index, overpass in enumerate(days):
+        shown = np.flatnonzero(best == index)
         if shown.size:
             clear = pixels.footprint[shown] @ ground.nodes(overpass.day, BANDS, overpass.geometry)
-            reflectance[:, shown] = _under(skies[number], pixels.sky[shown], clear.T)
+            reflectance[:, shown] = _under(skies[index], pixels.sky[shown], clear.T)
     noise = normal(seed, "noise of MODIS", first, np.arange(len(BANDS))[:, None], *keys).astype(np.float32)
     reflectance += noise * (np.float32(RELATIVE_NOISE) * reflectance + np.float32(ABSOLUTE_NOISE))
     angles = np.array([[day.sun_zenith, day.view_zenith, day.relative_azimuth] for day in days], np.float32)

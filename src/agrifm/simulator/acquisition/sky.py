@@ -102,9 +102,9 @@ def cloudiness(seed: int, day: int, x: Places, y: Places) -> tuple[Plane, float]
 def cloud_share(climate: SkyClimate, day: int) -> float:
     """Share of the land under cloud on a day of the year, interpolated between the middles of months."""
     date = day_date(day)
-    place = date.month - 1 + (date.day - 15.5) / 30.4
+    position = date.month - 1 + (date.day - 15.5) / 30.4
     months = np.array([climate.cloud[-1], *climate.cloud, climate.cloud[0]])
-    return float(np.interp(place, np.arange(-1, 13), months))
+    return float(np.interp(position, np.arange(-1, 13), months))
 
 
 def sky_at(climate: SkyClimate, seed: int, overpass: Overpass, x: Places, y: Places) -> Sky:

@@ -138,14 +138,14 @@ def _image(camera: Camera, around: Surroundings, nodes: Plane, seed: int, overpa
     )
     east, south = (np.float32(metres / camera.grid.resolution / 2) for metres in shift)
     planes = np.empty((len(camera.bands), rows, cols), np.float32)
-    for number, band in enumerate(camera.bands):
+    for index, band in enumerate(camera.bands):
         # Shift to first order: the gradient times the displacement.
-        plane = wide[number]
+        plane = wide[index]
         sharp = plane[1:-1, 1:-1] + east * (plane[1:-1, 2:] - plane[1:-1, :-2])
         sharp += south * (plane[2:, 1:-1] - plane[:-2, 1:-1])
         share = np.float32(ADJACENCY * (band.wavelength / 490) ** ADJACENCY_EXPONENT)
-        near = mean[number, top : top + len(lattice.y), left : left + len(lattice.x)]
-        planes[number] = sharp + share * (lattice.onto(np.ascontiguousarray(near)) - sharp)
+        near = mean[index, top : top + len(lattice.y), left : left + len(lattice.x)]
+        planes[index] = sharp + share * (lattice.onto(np.ascontiguousarray(near)) - sharp)
     return planes
 
 

@@ -128,11 +128,11 @@ def _areas(landscape: Landscape, seed: int, network: RoadNetwork) -> tuple[Numbe
     sums = np.cumsum(areas, axis=1)
     # The number of parcels whose total area is nearest to the area of the cell; then scale them to fill it.
     counts = 1 + (sums[:, :-1] + areas[:, 1:] / 2 < land[:, None]).sum(axis=1)
-    held = np.arange(most)[None] < counts[:, None]
+    used = np.arange(most)[None] < counts[:, None]
     areas *= (land / np.take_along_axis(sums, counts[:, None] - 1, axis=1)[:, 0])[:, None]
     order = np.log(areas) / landscape.parcel_spread + SIZE_GROUPING * normal(seed, "order of parcels", *keys)
-    places = np.argsort(np.where(held, order, np.inf), axis=1)
-    return np.take_along_axis(np.where(held, areas, 0), places, axis=1), counts
+    places = np.argsort(np.where(used, order, np.inf), axis=1)
+    return np.take_along_axis(np.where(used, areas, 0), places, axis=1), counts
 
 
 def parcel_areas(landscape: Landscape, chance: Numbers) -> Numbers:
@@ -157,9 +157,9 @@ def _cut(
     count = blocks.last - blocks.first
     part = np.rint(count * (0.38 + 0.24 * uniform(seed, "parcels before the cut", *keys))).astype(np.int64)
     middle = blocks.first + np.clip(part, 1, count - 1)
-    held = sums[blocks.cell, blocks.last] - sums[blocks.cell, blocks.first]
-    share = (sums[blocks.cell, middle] - sums[blocks.cell, blocks.first]) / held
-    cuts = _cuts(landscape, seed, network, blocks, keys, share, middle, held)
+    total_area = sums[blocks.cell, blocks.last] - sums[blocks.cell, blocks.first]
+    share = (sums[blocks.cell, middle] - sums[blocks.cell, blocks.first]) / total_area
+    cuts = _cuts(landscape, seed, network, blocks, keys, share, middle, total_area)
 
     half = (cuts.gap / 2)[:, None, None] * cuts.direction[:, None]
     beyond = (cuts.far[:, None] * cuts.direction)[:, None]
@@ -193,7 +193,7 @@ def _cuts(
     keys: Keys,
     share: Numbers,
     middle: Indices,
-    held: Numbers,
+    total_area: Numbers,
 ) -> _Cuts:
     """Lines that divide blocks so that `share` of the area is before the line, with the borders along them."""
     corners = shapely.get_coordinates(shapely.oriented_envelope(blocks.outline)).reshape(-1, 5, 2)
@@ -214,7 +214,7 @@ def _cuts(
     direction = sides[every, side] / lengths[every, side][:, None]
     sideways = np.stack([-direction[:, 1], direction[:, 0]], axis=1)
     centre = (corners[:, 0] + corners[:, 2]) / 2
-    place = centre + direction * _distance(blocks.outline, centre, direction, lengths[every, side], share)[:, None]
+    position = centre + direction * _distance(blocks.outline, centre, direction, lengths[every, side], share)[:, None]
 
     # The border is tilted a little and bent.
     tilt = TILT * np.clip(normal(seed, "tilt", *keys), -2, 2)
@@ -223,18 +223,20 @@ def _cuts(
     )
     off = width[:, None] * (tilt[:, None] * CUT_POSITIONS + np.pad(swing, ((0, 0), (2, 2))))
     line = (
-        place[:, None]
+        position[:, None]
         + (width[:, None] * CUT_POSITIONS)[..., None] * sideways[:, None]
         + off[..., None] * direction[:, None]
     )
 
-    return _Cuts(direction, line, 8 * lengths.sum(axis=1), *_border(landscape, seed, keys, held))
+    return _Cuts(direction, line, 8 * lengths.sum(axis=1), *_border(landscape, seed, keys, total_area))
 
 
-def _border(landscape: Landscape, seed: int, keys: Keys, held: Numbers) -> tuple[Numbers, Numbers, NDArray[np.bool_]]:
-    """Gap between the parts of a block of `held` square metres, width of its hedge or track, and if it is a track."""
+def _border(
+    landscape: Landscape, seed: int, keys: Keys, total_area: Numbers
+) -> tuple[Numbers, Numbers, NDArray[np.bool_]]:
+    """Gap between the parts of a block of so many square metres, width of its hedge or track, and if it is a track."""
     row, col, _ = keys
-    track = held > landscape.track_block * 1e4
+    track = total_area > landscape.track_block * 1e4
     chance, size = uniform(seed, "border", *keys), uniform(seed, "width of the border", *keys)
     # Hedges are frequent in some cells and rare in others.
     density = smooth_noise(seed, "hedges", col.astype(np.float64), row.astype(np.float64), 4)
@@ -243,8 +245,8 @@ def _border(landscape: Landscape, seed: int, keys: Keys, held: Numbers) -> tuple
     thin, thick = landscape.hedge_width
     narrow, broad = landscape.margin_width
     strip = np.where(track, TRACK_WIDTH, np.where(hedge, thin + (thick - thin) * size, 0))
-    beside = np.where(track, 2 * VERGE, np.where(margin, narrow + (broad - narrow) * size, 0))
-    return strip + beside, strip, track
+    grass = np.where(track, 2 * VERGE, np.where(margin, narrow + (broad - narrow) * size, 0))
+    return strip + grass, strip, track
 
 
 def _shape_penalty(along: Numbers, over: Numbers, parcels: Indices, elongation: Numbers) -> Numbers:

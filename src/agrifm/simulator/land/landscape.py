@@ -162,10 +162,10 @@ def draw_road_network(landscape: Landscape, seed: int, bounds: Bounds) -> RoadNe
     # its corners, and their roads or rivers may extend into it.
     row, col = (index.ravel() for index in np.indices((high + 1, wide + 1)))
     cell_row, cell_col = (index[shows] for index in np.indices((high, wide)).reshape(2, -1))
-    beside = [(0, 0), (1, 0), (0, -1), (0, 1), (1, -1), (1, 1)]
+    neighbours = [(0, 0), (1, 0), (0, -1), (0, 1), (1, -1), (1, 1)]
     sides = np.stack(
-        [(cell_row + down) * (wide + 1) + cell_col + right for down, right in beside]
-        + [len(row) + (cell_row + down) * (wide + 1) + cell_col + right for right, down in beside],
+        [(cell_row + down) * (wide + 1) + cell_col + right for down, right in neighbours]
+        + [len(row) + (cell_row + down) * (wide + 1) + cell_col + right for right, down in neighbours],
         axis=1,
     )
     used, side = np.unique(sides, return_inverse=True)
@@ -224,13 +224,13 @@ def _curves(landscape: Landscape, seed: int, turn: float, rows: Indices, cols: I
 
 def _corners(landscape: Landscape, seed: int, turn: float, rows: Indices, cols: Indices) -> Numbers:
     """Corners in metres, (rows, columns, 2)."""
-    place = []
+    position = []
     row, col = rows[:, None], cols[None]
     for axis, regular in (("along", col + 0.0 * row), ("over", row + 0.0 * col)):
         jitter = 0.5 * (uniform(seed, f"corner {axis}", row, col) - 0.5)
         warp = WARP * smooth_noise(seed, f"warp {axis}", col.astype(np.float64), row.astype(np.float64), WARP_CELLS)
-        place.append(landscape.cell * (regular + landscape.irregularity * (jitter + warp)))
-    along, over = place
+        position.append(landscape.cell * (regular + landscape.irregularity * (jitter + warp)))
+    along, over = position
     return np.stack([along * np.cos(turn) - over * np.sin(turn), along * np.sin(turn) + over * np.cos(turn)], axis=-1)
 
 

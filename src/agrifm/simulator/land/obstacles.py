@@ -84,7 +84,7 @@ def ponds(landscape: Landscape, seed: int, network: RoadNetwork) -> Shapes:
 def villages(landscape: Landscape, seed: int, network: RoadNetwork) -> Villages:
     """Draw villages around the cells' corners, and farmsteads next to the roads along their edges."""
     edges = network.edges
-    begin, end = (shapely.get_coordinates(shapely.get_point(edges.line, place)) for place in (0, -1))
+    begin, end = (shapely.get_coordinates(shapely.get_point(edges.line, point)) for point in (0, -1))
     row, col = np.concatenate([edges.row, edges.row + edges.up]), np.concatenate([edges.col, edges.col + ~edges.up])
     _, once = np.unique(np.stack([row, col]), axis=1, return_index=True)
     row, col, corner = row[once], col[once], np.concatenate([begin, end])[once]
@@ -96,19 +96,19 @@ def villages(landscape: Landscape, seed: int, network: RoadNetwork) -> Villages:
 
     keys = edges.row, edges.col, edges.up
     here = (edges.road > 0) & (uniform(seed, "farm", *keys) < landscape.farms)
-    beside = tuple(key[here] for key in keys)
-    along = 0.2 + 0.6 * uniform(seed, "place of the farm", *beside)
-    place, next_place = (
+    farm_keys = tuple(key[here] for key in keys)
+    along = 0.2 + 0.6 * uniform(seed, "place of the farm", *farm_keys)
+    point, next_place = (
         shapely.get_coordinates(shapely.line_interpolate_point(edges.line[here], along + step, normalized=True))
         for step in (0, 0.01)
     )
-    ahead = (next_place - place) / np.hypot(*(next_place - place).T)[:, None]
+    ahead = (next_place - point) / np.hypot(*(next_place - point).T)[:, None]
     least, most = FARM_RADIUS
-    radius = least + (most - least) * uniform(seed, "radius of the farm", *beside)
-    side = np.where(uniform(seed, "side of the farm", *beside) < 0.5, 1, -1) * (edges.reach[here] + 0.8 * radius)
-    centre = place + np.stack([-ahead[:, 1], ahead[:, 0]], axis=1) * side[:, None]
-    farms = _blobs(centre, radius, seed, "outline of the farm", *beside)
-    rows, cols = (np.concatenate([at, by]) for at, by in zip(at_corners, beside[:2], strict=True))
+    radius = least + (most - least) * uniform(seed, "radius of the farm", *farm_keys)
+    side = np.where(uniform(seed, "side of the farm", *farm_keys) < 0.5, 1, -1) * (edges.reach[here] + 0.8 * radius)
+    centre = point + np.stack([-ahead[:, 1], ahead[:, 0]], axis=1) * side[:, None]
+    farms = _blobs(centre, radius, seed, "outline of the farm", *farm_keys)
+    rows, cols = (np.concatenate([at, by]) for at, by in zip(at_corners, farm_keys[:2], strict=True))
     return Villages(np.concatenate([outline, farms]), rows, cols)
 
 

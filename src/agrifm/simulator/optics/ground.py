@@ -93,11 +93,13 @@ def vary(land: Land, seed: int) -> GroundPixels:
     x, y = grid.x[None], grid.y[:, None]
     patches, other = (_patches(seed, name, x, y) for name in ("patches of vigour", "patches of soil"))
     spread = VIGOUR_SPREAD * np.exp(VIGOUR_SPREAD_SPREAD * normal(seed, "vigour within the field", land.keys))
+    # Skewed towards poor patches; the mean stays 0.
     skewed = patches - np.float32(VIGOUR_SKEW) * (patches**2 - 1)
     vigour = np.exp(spread.astype(np.float32)[field] * skewed)
     soil = np.float32(SOIL_AGAINST_VIGOUR) * patches + np.float32(np.sqrt(1 - SOIL_AGAINST_VIGOUR**2)) * other
     covers = np.array(land.covers)
     vigour *= 1 - np.float32(TRAMLINE_LOSS) * _tramlines(land, seed) * ~np.isin(covers, NO_TRAMLINES)[field]
+    # Within two pixels of another field.
     headland = (minimum_filter(field, 5) != field) | (maximum_filter(field, 5) != field)
     vigour *= 1 - np.float32(HEADLAND_LOSS) * (headland & ~np.isin(covers, NO_CROPS)[field])
     return GroundPixels(grid, field, len(land.covers), vigour, np.float32(SOIL_SPREAD) * soil)
@@ -116,6 +118,6 @@ def _tramlines(land: Land, seed: int) -> Plane:
     offset = apart * uniform(seed, "first tramline", land.keys)
     sin, cos = np.sin(land.direction)[land.field], np.cos(land.direction)[land.field]
     apart, offset = apart[land.field], offset[land.field]
-    place = (land.grid.y[:, None] * cos - land.grid.x[None] * sin + offset) % apart
-    nearest = np.minimum(place, apart - place)
+    position = (land.grid.y[:, None] * cos - land.grid.x[None] * sin + offset) % apart
+    nearest = np.minimum(position, apart - position)
     return np.asarray(np.maximum(1 - nearest / 5, 0), np.float32)

@@ -132,10 +132,10 @@ def surface_transmission(angle: float, refraction: NDArray[np.float64]) -> NDArr
 def plate_transmission(absorption: Numbers) -> Numbers:
     """Transmission of a plate for diffuse light, (1 - k) exp(-k) + k^2 E1(k), interpolated in a table."""
     value, step = _transmission_table()
-    place = np.sqrt(absorption) * np.float32((TABLE_SIZE - 1) / np.sqrt(TABLE_END))
-    place = np.minimum(place, np.float32(TABLE_SIZE - 2))
-    index = place.astype(np.int32)
-    return np.asarray(value[index] + step[index] * (place - index), np.float32)
+    position = np.sqrt(absorption) * np.float32((TABLE_SIZE - 1) / np.sqrt(TABLE_END))
+    position = np.minimum(position, np.float32(TABLE_SIZE - 2))
+    index = position.astype(np.int32)
+    return np.asarray(value[index] + step[index] * (position - index), np.float32)
 
 
 @lru_cache(maxsize=1)

@@ -125,7 +125,7 @@ def surface_reflectance(state: SurfaceState, bands: Sequence[Band], geometry: Vi
     """
     deviations = np.array([band.width for band in bands]) / HALF_WIDTH
     centres = np.array([band.wavelength for band in bands])
-    wavelengths = np.concatenate([centres + place * deviations for place in QUADRATURE]).tolist()
+    wavelengths = np.concatenate([centres + offset * deviations for offset in QUADRATURE]).tolist()
     spectra = spectral_reflectance(state, wavelengths, geometry)
     weights = np.fromiter(QUADRATURE.values(), np.float32)
     return np.asarray(np.einsum("fqb,q->fb", spectra.reshape(len(spectra), len(weights), len(bands)), weights))
@@ -137,6 +137,7 @@ def spectral_reflectance(state: SurfaceState, wavelengths: Sequence[float], geom
     result = np.empty((len(state.material), len(wavelengths)), np.float32)
     for material, values in optics.materials.items():
         result[state.material == material] = values
+    # Blocks of fields, so that intermediate arrays stay in the processor's cache.
     plants = np.flatnonzero(state.material == PLANTS)
     angle = geometry.take(plants)
     sun, view = (np.minimum(zenith, MAX_ZENITH) for zenith in (angle.sun_zenith, angle.view_zenith))
@@ -154,6 +155,7 @@ def _plants(state: SurfaceState, optics: _Optics, angles: LeafAngles, shades: ND
     ground = optics.soil.reflectance(state.moisture, state.soil_brightness, state.residue, state.flood, shades)
     area = state.green_area + state.brown_area
     brown = (state.brown_area / np.maximum(area, np.float32(1e-6)))[:, None]
+    # Leaves of green and brown area act as one mixed leaf.
     green_leaf = optics.leaf.scattering(
         state.chlorophyll, state.leaf_water, state.leaf_dry_matter, state.leaf_structure
     )

@@ -60,6 +60,7 @@ class SoilOptics:
             shade: factor on soil and residue, see the function `shade`; single or (fields,).
         """
         moisture, residue, flood = moisture[:, None], residue[:, None], flood[:, None]
+        # From the dry (dryness 1) to the saturated reflectance; residue darkens in the same way.
         dryness = np.exp(-self.rate * moisture)
         soil = (self.saturated + (1 - self.saturated) * dryness) * (self.dry * brightness[:, None])
         straw = self.wet_residue + (self.residue - self.wet_residue) * dryness
@@ -79,6 +80,7 @@ def shade(sun_zenith: Angle, view_zenith: Angle, relative_azimuth: Angle) -> Ang
 
 def _roujean(sun_zenith: Angle, view_zenith: Angle, relative_azimuth: Angle) -> Angle:
     """The kernel f1: 0 with sun and view overhead, negative with visible shadows."""
+    # `apart` is the horizontal distance between both directions per unit of height.
     sun, view = np.tan(np.radians(sun_zenith)), np.tan(np.radians(view_zenith))
     azimuth = np.radians(np.abs((np.asarray(relative_azimuth) + 180) % 360 - 180))
     apart = np.sqrt(np.maximum(sun**2 + view**2 - 2 * sun * view * np.cos(azimuth), 0))

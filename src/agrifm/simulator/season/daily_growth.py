@@ -157,6 +157,7 @@ class DailyGrowth:
         """Harvest ripe crops, and crops that must make room for the next one."""
         management, plant = self.management, self.plant
         maturity = self._plants["maturity"][plant]
+        # Autumn ends the ripening of crops that are nearly mature.
         too_cold = (self.age > 0.6 * maturity) & (self.trend < self._plants["base"][plant] + 2)
         ripe = self.growing & ((self.age >= maturity) | too_cold)
         self.ripe_on = np.where(ripe, np.minimum(self.ripe_on, day), NEVER)
@@ -197,6 +198,7 @@ class DailyGrowth:
         tilled = stubble | seedbed
         if not tilled.any():
             return
+        # Share of the residue that remains on the surface after ploughing, direct sowing, or other tillage.
         kept = np.select([self._tools < MAX_PLOUGH, self._tools > MIN_NO_TILL], [0.1, 0.9], 0.4)
         buried = 1 - (1 - self.residue) * np.exp(-0.4 * self.leaves)
         self.residue = np.where(tilled, kept * buried, self.residue)
@@ -234,6 +236,7 @@ class DailyGrowth:
         of_plant = {name: values[plant] for name, values in self._plants.items()}
         temperature = np.minimum(today.temperature, MAX_DEVELOPMENT_TEMPERATURE)
         warmth = np.maximum(temperature - of_plant["base"], 0) * self.growing * self._planned("tempo")
+        # Leaf area grows by the increase of the logistic curve since yesterday, less under drought.
         clock = self.clock + warmth
         potential = 1 / (1 + np.exp(-of_plant["rate"] * (clock - of_plant["middle"])))
         before = 1 / (1 + np.exp(-of_plant["rate"] * (self.clock - of_plant["middle"])))
@@ -260,6 +263,7 @@ class DailyGrowth:
         dying = np.clip(lost + np.maximum(-push, 0), 0, 0.5) * self.leaves
         self.brown += of_plant["standing"] * dying
         self.leaves = np.maximum(self.leaves + np.maximum(push, 0) * self.leaves - dying, 0.5 * SEEDLING_AREA)
+        # Mow or graze the sward.
         at = self._trait("cut_at") * self.cut_factor
         cut = self.growing & (at > 0) & (self.leaves > at) & (day - self.cut_on >= MIN_DAYS_BETWEEN_CUTS)
         self.leaves = np.where(cut, np.minimum(self._trait("cut_to") * self.cut_factor, self.leaves), self.leaves)
@@ -277,6 +281,7 @@ class DailyGrowth:
         holds = self._trait("water") * self.soil
         cover = 1 - np.exp(-0.6 * (self.crop + self.leaves))
         thirsty = self._planned("irrigated") & self.growing & (self.depletion > READILY_AVAILABLE * holds)
+        # Irrigation adds 25 mm whenever the readily available water is used up.
         supply = today.rain + np.where(thirsty, 25.0, 0.0)
         from_soil = today.evapotranspiration * (1.05 - cover) * self.moisture
         from_leaves = today.evapotranspiration * 1.05 * cover * free

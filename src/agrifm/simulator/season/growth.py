@@ -58,7 +58,7 @@ class Growth:
         covers: Sequence[str],
         keys: NDArray[np.int64],
         weather: Weather,
-        place: NDArray[np.intp],
+        site: NDArray[np.intp],
         season: Season,
         seed: int,
     ) -> "Growth":
@@ -69,7 +69,7 @@ class Growth:
             covers: of each field: a crop of the region, `forest`, `hedge`, `margin`, `water`, `road`, `settlement`.
             keys: identity of each field.
             weather: from `first_day(season)` to at least the end of the season.
-            place: row of the weather for each field.
+            site: row of the weather for each field.
         """
         growing = ["margin" if cover in MATERIALS else cover for cover in covers]
         management = draw_management(crops, read_flora(), growing, keys, season, seed)
@@ -78,7 +78,7 @@ class Growth:
         history = {name: np.zeros((last - first + 1, len(keys)), np.float32) for name in HISTORY}
         plant, sward = np.zeros((2, last - first + 1, len(keys)), np.int8)
         for day in range(first_day(season), last + 1):
-            fields.step(day, weather.on(day, place))
+            fields.step(day, weather.on(day, site))
             if day >= first:
                 for name, values in fields.canopy().items():
                     history[name][day - first] = values

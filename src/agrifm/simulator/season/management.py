@@ -101,14 +101,14 @@ def draw_management(
     kind_of_year = np.zeros(of_year.shape, np.intp)
     perennial = np.array([kind.perennial for kind in types])
     # The year of the labels first: a perennial that stays has the same type in the other years.
-    for number in (1, 0, 2):
-        chosen = keyed_random.uniform(seed, "type", keys, number)
-        for crop in np.unique(of_year[:, number]):
-            here = of_year[:, number] == crop
+    for index in (1, 0, 2):
+        chosen = keyed_random.uniform(seed, "type", keys, index)
+        for crop in np.unique(of_year[:, index]):
+            chosen_fields = of_year[:, index] == crop
             weights = np.array([kind.weight for kind in known[names[crop]].types])
-            kind_of_year[here, number] = first_type[crop] + _pick(weights, chosen[here])
-        stays = (of_year[:, number] == main) & perennial[kind_of_year[:, 1]]
-        kind_of_year[stays, number] = kind_of_year[stays, 1]
+            kind_of_year[chosen_fields, index] = first_type[crop] + _pick(weights, chosen[chosen_fields])
+        stays = (of_year[:, index] == main) & perennial[kind_of_year[:, 1]]
+        kind_of_year[stays, index] = kind_of_year[stays, 1]
     calendar = _calendar(types, kind_of_year, list(flora.plants), keys, crop_year(season), seed)
     return _with_variation(types, calendar, keys, seed)
 
@@ -123,16 +123,16 @@ def _neighbours(
     """The crop of the previous year, from `after`, and of the next, by Bayes' rule; wild covers do not change."""
     shares = np.array([crop.share for crop in known.values()])
     follows = np.zeros((len(names), len(names)))  # follows[crop, the one before]
-    for number, crop in enumerate(known.values()):
+    for index, crop in enumerate(known.values()):
         weights = np.array([crop.after.get(name, 0.0) for name in names]) if crop.after else shares
-        follows[number] = weights / weights.sum() if crop.share else np.eye(len(names))[number]
+        follows[index] = weights / weights.sum() if crop.share else np.eye(len(names))[index]
     before, behind = main.copy(), main.copy()
     for crop in np.unique(main):
-        here = main == crop
-        before[here] = _pick(follows[crop], keyed_random.uniform(seed, "crop before", keys[here]))
+        chosen_fields = main == crop
+        before[chosen_fields] = _pick(follows[crop], keyed_random.uniform(seed, "crop before", keys[chosen_fields]))
         next_one = shares * follows[:, crop]
         if next_one.sum() > 0:
-            behind[here] = _pick(next_one, keyed_random.uniform(seed, "crop behind", keys[here]))
+            behind[chosen_fields] = _pick(next_one, keyed_random.uniform(seed, "crop behind", keys[chosen_fields]))
     return before, behind
 
 
@@ -161,13 +161,13 @@ def _calendar(
     plant = np.full((len(types), CYCLES), -1)
     day, spread = np.zeros((len(types), CYCLES)), np.zeros((len(types), CYCLES))
     used, yields, flooded = np.zeros((3, len(types), CYCLES), bool)
-    for number, kind in enumerate(types):
+    for index, kind in enumerate(types):
         for slot, cycle in enumerate(kind.cycles):
-            plant[number, slot] = plants.index(cycle.plant)
-            day[number, slot], spread[number, slot] = cycle.sowing, cycle.spread
-            used[number, slot], yields[number, slot], flooded[number, slot] = True, slot == kind.main, cycle.flooded
+            plant[index, slot] = plants.index(cycle.plant)
+            day[index, slot], spread[index, slot] = cycle.sowing, cycle.spread
+            used[index, slot], yields[index, slot], flooded[index, slot] = True, slot == kind.main, cycle.flooded
         if not kind.cycles:
-            day[number, 0], used[number, 0] = 0 if kind.perennial else FALLOW_FROM, True
+            day[index, 0], used[index, 0] = 0 if kind.perennial else FALLOW_FROM, True
 
     shape = (len(keys), SLOTS)
     perennial = np.array([kind.perennial for kind in types])[kind_of_year]

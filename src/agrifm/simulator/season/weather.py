@@ -121,9 +121,9 @@ class Weather:
             24 / np.pi * _sunset(latitudes, days)[1],
         )
 
-    def on(self, day: int, place: NDArray[np.intp]) -> DayWeather:
+    def on(self, day: int, site: NDArray[np.intp]) -> DayWeather:
         """The weather on a day (days since 1970-01-01) for fields with these rows of sites."""
-        return DayWeather(*(getattr(self, name)[place, day - self.first] for name in DayWeather._fields))
+        return DayWeather(*(getattr(self, name)[site, day - self.first] for name in DayWeather._fields))
 
 
 def extraterrestrial_radiation(latitudes: NDArray[np.float64], days: NDArray[np.int64]) -> Days:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from agrifm.errors import ModelError
-from agrifm.models.tempcnn import TempCNN, TempCNNConfig, preset
+from agrifm.models.tempcnn import TempCNN, TempCNNConfig, tempcnn_preset
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "tempcnn_tiny.npz"
 
@@ -26,13 +26,13 @@ def test_recorded_log_probabilities_are_reproduced() -> None:
 
 def test_the_base_preset_has_as_many_parameters_as_the_paper_says() -> None:
     """Pelletier et al. 2019: 10 bands, 45 steps, 20 classes."""
-    network = TempCNN(preset("base", {"sentinel-2": 10}, classes=20, frames=45))
+    network = TempCNN(tempcnn_preset("base", {"sentinel-2": 10}, classes=20, frames=45))
     assert sum(parameter.numel() for parameter in network.parameters()) == 787_924
 
 
 def test_every_pixel_is_classified_by_itself() -> None:
     torch.manual_seed(0)
-    network = TempCNN(preset("tiny", {"a": 2, "b": 1}, classes=3, frames=4)).eval()
+    network = TempCNN(tempcnn_preset("tiny", {"a": 2, "b": 1}, classes=3, frames=4)).eval()
     fine, coarse = torch.randn(2, 4, 2, 5, 6), torch.randn(2, 4, 1, 2, 2)
     with torch.no_grad():
         logits = network({"a": fine, "b": coarse})
@@ -47,7 +47,7 @@ def test_every_pixel_is_classified_by_itself() -> None:
 
 def test_an_absent_sensor_counts_as_its_mean() -> None:
     torch.manual_seed(0)
-    network = TempCNN(preset("tiny", {"a": 2, "b": 1}, classes=3, frames=4)).eval()
+    network = TempCNN(tempcnn_preset("tiny", {"a": 2, "b": 1}, classes=3, frames=4)).eval()
     fine = torch.randn(1, 4, 2, 3, 3)
     with torch.no_grad():
         absent, mean = network({"a": fine, "b": None}), network({"a": fine, "b": torch.zeros(1, 4, 1, 1, 1)})
@@ -56,4 +56,4 @@ def test_an_absent_sensor_counts_as_its_mean() -> None:
 
 def test_an_unknown_preset_is_refused() -> None:
     with pytest.raises(ModelError, match="'tiny'"):
-        preset("tinny", {"a": 1}, classes=2, frames=3)
+        tempcnn_preset("tinny", {"a": 1}, classes=2, frames=3)

@@ -74,7 +74,7 @@ def _tempcnn_preset(
             '"interpolated"',
             series=series,
         )
-    return tempcnn.preset(name, {sensor.sensor: len(sensor.bands) for sensor in sensors}, classes, frames)
+    return tempcnn.tempcnn_preset(name, {sensor.sensor: len(sensor.bands) for sensor in sensors}, classes, frames)
 
 
 FAMILIES: Mapping[str, Family] = {

@@ -101,7 +101,7 @@ PRESETS = {
 }
 
 
-def preset(name: str, channels: Mapping[str, int], classes: int, frames: int) -> TempCNNConfig:
+def tempcnn_preset(name: str, channels: Mapping[str, int], classes: int, frames: int) -> TempCNNConfig:
     """Return the configuration of a network of a usual size: `base` (as published), `small` or `tiny`.
 
     Args:

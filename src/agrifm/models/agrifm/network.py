@@ -356,7 +356,8 @@ def preset(
         ModelError: the preset is unknown, or `patches` names a source that is not in `sources`.
     """
     if name not in PRESETS:
-        raise ModelError(f"unknown preset {name!r}{did_you_mean(name, PRESETS)} Choose one of {', '.join(PRESETS)}")
+        known = ", ".join(PRESETS)
+        raise ModelError(f"unknown preset {name!r}{did_you_mean(name, PRESETS)} (known: {known})", preset=name)
     if strangers := sorted(set(patches or {}) - set(sources)):
         raise ModelError(f"patches are given for {', '.join(strangers)}, not among the sources {', '.join(sources)}")
     decoder = PixelDecoderConfig() if frames is not None and name != "base" else None

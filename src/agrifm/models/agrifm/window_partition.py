@@ -60,7 +60,7 @@ class WindowPlan(NamedTuple):
 
 
 def clamp_window(grid: Triple, window: Triple, shift: Triple) -> tuple[Triple, Triple]:
-    """Window and shift that fit the grid; an axis that is no longer than the window becomes one unshifted window."""
+    """Window and shift that fit the grid; an axis within one window becomes a single unshifted window."""
     d, h, w = (
         (size, 0) if size <= side else (side, step) for size, side, step in zip(grid, window, shift, strict=True)
     )

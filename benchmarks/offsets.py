@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from agrifm.grid import Grid, area_grid
 from agrifm.scene.area import read_area
 from agrifm.scene.local_files import search_files
-from agrifm.scene.offset_check import DARK, FEW_CLEAR, Look, judge, look
+from agrifm.scene.offset_check import DARK_BANDS, FEW_CLEAR, DarkStatistics, judge_offset, measure_scene
 from agrifm.scene.products import Product, find_product
 from agrifm.scene.read import read_asset
 from agrifm.scene.scene import ArrayAsset, Scene
@@ -85,9 +85,9 @@ class Counts:
     seconds: float
 
 
-def looks_of(scene: Scene, grid: Grid, product: Product) -> dict[State, Look]:
+def looks_of(scene: Scene, grid: Grid, product: Product) -> dict[State, DarkStatistics]:
     """What the check sees of a scene in every state."""
-    bands = [band for band in find_sensor(product.sensor).bands if band.common_name in DARK]
+    bands = [band for band in find_sensor(product.sensor).bands if band.common_name in DARK_BANDS]
     shift = round(scene.encoding.offset / scene.product.scale)
     plain = {
         product.assets[band.name]: read_asset(scene, scene.product.assets[band.name], band.name, grid, "nearest", 0)
@@ -95,7 +95,7 @@ def looks_of(scene: Scene, grid: Grid, product: Product) -> dict[State, Look]:
     }
     assert scene.product.quality_asset is not None
     classes = read_asset(scene, scene.product.quality_asset, "quality", grid, "nearest", 0)
-    looks: dict[State, Look] = {}
+    looks: dict[State, DarkStatistics] = {}
     for added in (1000, 0, -1000, 2000):
         planes = {key: shifted(numbers, shift + added) for key, numbers in plain.items()}
         planes[str(product.quality_asset)] = classes
@@ -104,7 +104,7 @@ def looks_of(scene: Scene, grid: Grid, product: Product) -> dict[State, Look]:
             for key, plane in planes.items()
         }
         made = Scene(scene.id, product, scene.day, assets, "made", baseline="05.10")
-        seen = look(made, {product.sensor: grid})
+        seen = measure_scene(made, {product.sensor: grid})
         for state in (*TRUE.values(), *FALSE.values()):
             if state.added == added:
                 stated = replace(made, baseline=state.baseline, offset_removed=state.removed)
@@ -122,7 +122,7 @@ def counted(name: str, scenes: Sequence[Scene], grid: Grid, product: Product) ->
     """Verdicts on a season whose metadata are known to be true."""
     start = time.process_time()
     every = [looks_of(scene, grid, product) for scene in scenes]
-    few = [judge(seen[TRUE["with offset, baseline 05.10"]], []).unjudged == FEW_CLEAR for seen in every]
+    few = [judge_offset(seen[TRUE["with offset, baseline 05.10"]], []).unjudged == FEW_CLEAR for seen in every]
     every = [seen for seen, is_few in zip(every, few, strict=True) if not is_few]
     verdicts: dict[tuple[str, str], Counter[str]] = {}
     # around a scene with a false statement the others are in the first true state
@@ -137,9 +137,9 @@ def counted(name: str, scenes: Sequence[Scene], grid: Grid, product: Product) ->
     return Counts(name, len(scenes), sum(few), verdicts, time.process_time() - start)
 
 
-def verdict(scene: Look, season: Sequence[Look]) -> str:
+def verdict(scene: DarkStatistics, season: Sequence[DarkStatistics]) -> str:
     """The check's verdict on a scene among the others."""
-    judgement = judge(scene, season)
+    judgement = judge_offset(scene, season)
     return "alarm" if judgement.doubt is not None else "not judged" if judgement.unjudged is not None else "agree"
 
 

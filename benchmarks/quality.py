@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from agrifm.cube.frames import group_frames
 from agrifm.grid import Grid, Window, area_grid
-from agrifm.scene.mask import MASKED, MaskRule
+from agrifm.scene.mask import DEFAULT_MASKED, MaskRule
 from agrifm.scene.products import find_product
 from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, Flags, bits
 from agrifm.scene.read import read_asset
@@ -44,8 +44,8 @@ OPACITY, CIRRUS = 0.25, 0.01
 RULES = {
     "default": MaskRule(),
     "clouds alone": MaskRule(("cloud",)),
-    "without cloud edge": MaskRule(tuple(name for name in MASKED if name != "cloud-edge")),
-    "with the doubtful": MaskRule((*MASKED, "uncertain", "light-cirrus", "near-cloud")),
+    "without cloud edge": MaskRule(tuple(name for name in DEFAULT_MASKED if name != "cloud-edge")),
+    "with the doubtful": MaskRule((*DEFAULT_MASKED, "uncertain", "light-cirrus", "near-cloud")),
     "dilated by 60 m": MaskRule(dilate=60.0),
     "dilated by 150 m": MaskRule(dilate=150.0),
     "dilated by 300 m": MaskRule(dilate=300.0),

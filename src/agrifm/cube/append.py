@@ -35,7 +35,7 @@ from agrifm.grid import Grid
 from agrifm.record import running_versions
 from agrifm.scene.duplicates import require_one_product
 from agrifm.scene.mask import DEFAULT_RULE, MaskRule
-from agrifm.scene.offset_check import OffsetChoice, settle
+from agrifm.scene.offset_check import OffsetChoice, decide_offsets
 from agrifm.season import day_number
 from agrifm.work import Resumable
 
@@ -89,7 +89,7 @@ def append_frames(
     with translate_os_errors(about):
         work = Resumable(scratch, plan)
         if not work.begun:
-            settled = settle(scenes_of(frames), grids, offset)
+            settled = decide_offsets(scenes_of(frames), grids, offset)
             _copy_metadata(cube, frames, scratch)
             work.begin([asdict(scene.decided) if scene.decided else None for scene in settled])
         root = open_group(scratch)

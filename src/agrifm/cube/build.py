@@ -22,8 +22,8 @@ from agrifm.grid import Grid, area_grid, tiles
 from agrifm.record import SensorInput, running_versions
 from agrifm.scene.duplicates import require_one_product
 from agrifm.scene.encoding import Encoding
-from agrifm.scene.mask import ALWAYS, DEFAULT_RULE, MaskRule
-from agrifm.scene.offset_check import OffsetChoice, settle
+from agrifm.scene.mask import ALWAYS_MASKED, DEFAULT_RULE, MaskRule
+from agrifm.scene.offset_check import OffsetChoice, decide_offsets
 from agrifm.scene.products import Product
 from agrifm.scene.read import kernel_of, opened
 from agrifm.scene.scene import ArrayAsset, RemoteAsset, Scene
@@ -75,7 +75,7 @@ def build_cube(
     with translate_os_errors(f"writing the cube {path}"):
         work = Resumable(partial, plan)
         if not work.begun:
-            settled = settle(scenes_of(frames), grids, offset)
+            settled = decide_offsets(scenes_of(frames), grids, offset)
             _create(partial, frames, grids, season, area)
             work.begin([asdict(scene.decided) if scene.decided else None for scene in settled])
         frames = with_encodings(frames, work.decisions)
@@ -235,7 +235,7 @@ def _describe_frame(frame: Frame, shape: tuple[int, int], results: Sequence[Mapp
 def usable_rule(rule: MaskRule) -> dict[str, Any]:
     """The rule as the provenance states it."""
     return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(rule).items()} | {
-        "always": list(ALWAYS)
+        "always": list(ALWAYS_MASKED)
     }
 
 

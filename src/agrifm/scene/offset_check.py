@@ -1,15 +1,16 @@
-"""Offsets held against pixels: metadata are believed as far as a scene's dark pixels agree.
+"""Check the radiometric offset that a scene's metadata state against the scene's darkest pixels.
 
-Checked are scenes whose product has an offset that some scenes lack: numbers with it and numbers without it are 0.1 of
-reflectance apart, more than the darkest ground varies. The darkest of blue, red and the second short-wave infrared is
-taken at each clear pixel (vegetation is dark in red, soil in blue, water in the infrared), and of those their
-`QUANTILE`. Under the right offset it is a possible reflectance of dark ground, near that of the scenes next to it in
-time; under the wrong one it is 0.1 away, in every band. Haze and shadow that no mask found can make it as dark in the
-visible alone, where atmospheric correction takes off what the air scatters, which is next to nothing in the infrared.
-An offset that was taken off twice leaves most pixels without a number.
+Checked are scenes whose product has an offset that some scenes lack: digital numbers with and without it are 0.1 of
+reflectance apart, more than the darkest ground varies. At each clear pixel the darkest of blue, red and the second
+short-wave infrared is taken (vegetation is dark in red, soil in blue, water in the infrared), and of those values
+their `DARK_QUANTILE`. Under the right offset it is a plausible reflectance of dark ground, close to that of the scenes
+next to it in time; under the wrong offset it is 0.1 away, in every band. Haze and shadow that no mask found can make
+the visible bands alone as dark, because atmospheric correction subtracts what the air scatters, which is almost nothing
+in the infrared. An offset that was subtracted twice leaves most pixels without a valid number.
 
-A scene that cannot be judged is not doubted, which its provenance says: one with too few clear pixels, one too dark in
-the visible alone, and one bright all over where nothing need be dark, such as sand, salt or snow that no mask found.
+Some scenes cannot be judged: those with too few clear pixels, those too dark in the visible bands alone, and those
+without dark ground, such as sand, salt or snow that no mask found. Their metadata are accepted, and the provenance
+says why they were not judged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from agrifm.errors import SceneError
 from agrifm.grid import Grid
 from agrifm.scene.encoding import Encoding
-from agrifm.scene.mask import MASKED, MaskRule
+from agrifm.scene.mask import DEFAULT_MASKED, MaskRule
 from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, bits
 from agrifm.scene.read import read_asset
 from agrifm.scene.remote import METER
@@ -34,35 +35,36 @@ from agrifm.sensors import find_sensor
 from agrifm.work import progress, run_tiles
 
 OffsetChoice = Literal["refuse", "metadata", "pixels"]
-"""What becomes of a scene whose metadata and pixels disagree: refused, or settled by the one or by the other."""
+"""What happens if metadata and pixels disagree: refuse the scene, or follow the metadata or the pixels."""
 
-DARK = ("blue", "red", "swir22")
+DARK_BANDS = ("blue", "red", "swir22")
 """Common names of the bands that are dark over soil, vegetation and water."""
-QUANTILE = 0.01
-LOWEST, HIGHEST = -0.03, 0.09
-"""Reflectance that the dark quantile of a scene may have. Atmospheric correction errs by about 0.02 below zero; above
-0.09 there would be neither water nor vegetation nor shadow in a hundred pixels."""
-UNLIKE, LIKE, NEIGHBOURS = 0.06, 0.03, 4
-"""A scene that is farther than `UNLIKE` from the median of its neighbours in time, and one offset more or less nearer
-than `LIKE`, disagrees as well. One that is too bright, but an offset or two less would make unlike its neighbours too,
-is not doubted: clouds that the mask missed do that."""
-INFRARED = 0.02
-"""A scene whose darkest hundredth in the second short-wave infrared reflects this much, and about what it does in the
-scenes next to it in time, is not too dark in every band. With 0.1 taken off wrongly, only ground would that has no
-water, green or shadow in it and was less dry before and after."""
-VEGETATION = 4
-"""Class of SCL, which Sen2Cor finds before it corrects for the atmosphere, so not from the numbers that are checked
+DARK_QUANTILE = 0.01
+"""Share of the clear pixels whose reflectance counts as that of dark ground."""
+MIN_DARK_REFLECTANCE, MAX_DARK_REFLECTANCE = -0.03, 0.09
+"""Plausible reflectance of the dark quantile of a scene. Atmospheric correction errs by about 0.02 below zero; above
+0.09, not one of a hundred pixels would be water, vegetation or shadow."""
+MAX_NEIGHBOUR_DIFFERENCE, MAX_MATCH_DIFFERENCE, NEIGHBOUR_COUNT = 0.06, 0.03, 4
+"""A scene also disagrees if it is farther than the first (reflectance) from the median of its neighbours in time, and
+would be within the second if one offset were added or subtracted. A scene that is too bright is not doubted if one or
+two offsets less would still not match its neighbours: clouds that the mask missed look like that."""
+MIN_INFRARED = 0.02
+"""Reflectance of the darkest hundredth in the second short-wave infrared from which a scene is not too dark in every
+band, if it is also about that of the scenes next to it in time. With 0.1 subtracted wrongly, only ground without water,
+vegetation and shadow that was less dry before and after would reach it."""
+SCL_VEGETATION = 4
+"""Class of SCL. Sen2Cor classifies before it corrects for the atmosphere, so the class does not depend on the offset
 (Louis et al. 2022, Sen2Cor version 2.10)."""
-DARK_GROUND = 0.05
-"""Share of vegetation and water among the clear pixels from which their darkest hundredth must be dark."""
-MISSING, MISSING_BARE = 0.5, 0.1
-"""Share of clear land pixels, or of those without vegetation, that have no number, from which an offset was taken off
-twice: what is darker than 0.1 in one of the bands falls below zero, where numbers end. Rightly removed, a third of the
-vegetation may fall below zero, soil not."""
-CLEAR = MaskRule((*MASKED, "uncertain"))
-"""Which pixels are looked at; unclassified ones are often cloud."""
-SAMPLE, FEWEST = 256, 100
-"""Pixels of a side that are looked at, and the fewest clear ones that say something."""
+MIN_DARK_GROUND = 0.05
+"""Share of vegetation and water among the clear pixels from which the darkest hundredth must be dark."""
+MAX_MISSING, MAX_MISSING_BARE = 0.5, 0.1
+"""Largest share without a valid number, of the clear land pixels and of those without vegetation. If an offset was
+subtracted twice, all ground darker than 0.1 in one of the bands falls below zero, where digital numbers end. If it was
+subtracted rightly, a third of the vegetation may fall below zero, but not soil."""
+CLEAR_RULE = MaskRule((*DEFAULT_MASKED, "uncertain"))
+"""Which pixels are measured; unclassified ones are often cloud."""
+MAX_SAMPLE_SIDE, MIN_CLEAR_PIXELS = 256, 100
+"""Pixels per side of the sample, and the fewest clear pixels for a judgement."""
 THREADS = 4
 FEW_CLEAR = "too few clear pixels to check it"
 VISIBLE_ALONE = "too dark in the visible alone, as under haze or shadow, to check it"
@@ -70,21 +72,21 @@ NOTHING_DARK = "nothing dark in it by which to check it"
 
 
 @dataclass(frozen=True)
-class Look:
-    """A scene, what its metadata state, and how dark its darkest clear pixels are without any offset."""
+class DarkStatistics:
+    """A scene, the encoding its metadata state, and how dark its darkest clear pixels are without any offset."""
 
     scene: Scene
     stated: Encoding
     darkest: float | None
-    """Reflectance without an offset; None where too few clear pixels have a number."""
+    """Reflectance without an offset; None if too few clear pixels have a valid number."""
     dark_ground: bool = False
-    """Whether there is vegetation or water, which are dark in one of the bands."""
+    """True if there is vegetation or water, which are dark in one of the bands."""
     infrared: float | None = None
-    """That of the darkest clear pixels in the second short-wave infrared alone, 0 where they have no number."""
+    """Reflectance of the darkest clear pixels in the second short-wave infrared; those without a number count as 0."""
     missing: float = 0.0
-    """Share of the clear land pixels that have no number."""
+    """Share of the clear land pixels without a valid number."""
     missing_bare: float = 0.0
-    """Of those without vegetation, the same."""
+    """The same share of those without vegetation."""
 
     @property
     def level(self) -> float:
@@ -98,90 +100,98 @@ class Look:
         return self.scene.product.offset if self.stated.offset == 0 else 0.0
 
     @property
-    def off_twice(self) -> bool:
-        """Whether so many numbers are missing as where an offset is taken off twice."""
-        return self.missing > MISSING or self.missing_bare > MISSING_BARE
+    def is_removed_twice(self) -> bool:
+        """True if as many numbers are missing as after an offset was subtracted twice."""
+        return self.missing > MAX_MISSING or self.missing_bare > MAX_MISSING_BARE
 
     @property
     def likely(self) -> float | None:
-        """The offset that makes its dark ground possible, whatever is stated; None where the pixels do not tell it."""
-        if self.darkest is None or self.off_twice:
+        """The offset that makes its dark ground plausible, whatever is stated; None if the pixels do not show it."""
+        if self.darkest is None or self.is_removed_twice:
             return None
         offsets = (self.stated.offset, self.other) if self.dark_ground else (self.stated.offset,)
-        return next((offset for offset in offsets if LOWEST <= self.darkest + offset <= HIGHEST), None)
+        return next(
+            (offset for offset in offsets if MIN_DARK_REFLECTANCE <= self.darkest + offset <= MAX_DARK_REFLECTANCE),
+            None,
+        )
 
     @property
-    def fits_other(self) -> bool:
-        """Whether the offset that is not stated makes possible reflectances."""
-        return self.darkest is not None and not self.off_twice and LOWEST <= self.darkest + self.other <= HIGHEST
+    def fits_other_offset(self) -> bool:
+        """True if the offset that is not stated makes plausible reflectances."""
+        if self.darkest is None or self.is_removed_twice:
+            return False
+        return MIN_DARK_REFLECTANCE <= self.darkest + self.other <= MAX_DARK_REFLECTANCE
 
 
-class Dark(NamedTuple):
+class NeighbourLevels(NamedTuple):
     """Reflectance of dark ground in the scenes next to one in time."""
 
     level: float
     """Of the darkest of the bands."""
     infrared: float | None
-    """Of the second short-wave infrared; None where they have no such band."""
+    """Of the second short-wave infrared; None if the scenes lack the band."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What the pixels of a scene say about the offset that is stated; neither, and they agree."""
+class OffsetVerdict:
+    """What the pixels of a scene say about the stated offset; without doubt and reason, they agree."""
 
     doubt: str | None = None
-    """Why they contradict it, as a part of a sentence."""
+    """Why the pixels contradict it, as part of a sentence."""
     unjudged: str | None = None
-    """Why they say nothing, likewise."""
+    """Why the pixels do not allow a judgement, as part of a sentence."""
 
 
-def settle(scenes: Sequence[Scene], grids: Mapping[str, Grid], choice: OffsetChoice) -> list[Scene]:
-    """The scenes with their encoding decided, in their order.
+def decide_offsets(scenes: Sequence[Scene], grids: Mapping[str, Grid], choice: OffsetChoice) -> list[Scene]:
+    """Decide the encoding of each scene; returns the scenes in their order.
 
     Args:
         grids: of the cube, by sensor name.
-        choice: what becomes of a scene whose metadata and pixels disagree.
+        choice: what to do if metadata and pixels disagree.
 
     Raises:
-        SceneError: a scene's metadata and pixels disagree and the choice is "refuse", or neither offset fits.
+        SceneError: metadata and pixels of a scene disagree and the choice is "refuse", or neither offset fits.
     """
-    found = looks(scenes, grids)
-    verdicts = {id(one.scene): judge(one, found) for one in found}
-    doubted = [one for one in found if verdicts[id(one.scene)].doubt is not None]
+    statistics = measure_scenes(scenes, grids)
+    verdicts = {id(dark.scene): judge_offset(dark, statistics) for dark in statistics}
+    doubted = [dark for dark in statistics if verdicts[id(dark.scene)].doubt is not None]
     if doubted and choice == "refuse":
         first = doubted[0]
         more = f" (and {len(doubted) - 1} more scenes like it)" if len(doubted) > 1 else ""
         raise SceneError(
             f"checking the offset of scene {first.scene.id}{more}: its metadata say {first.stated.source}, but "
             f'{verdicts[id(first.scene)].doubt}; set `offset` of [imagery] to "pixels" to follow the pixels or to '
-            '"metadata" to follow the metadata, or list its id in `skip`'
+            '"metadata" to follow the metadata, or list its id in `skip`',
+            scene=first.scene.id,
+            scenes=[dark.scene.id for dark in doubted],
+            doubt=verdicts[id(first.scene)].doubt,
         )
-    decided = {id(one.scene): _decided(one, verdicts[id(one.scene)], choice) for one in found}
+    decided = {id(dark.scene): _decided(dark, verdicts[id(dark.scene)], choice) for dark in statistics}
     return [replace(scene, decided=decided[id(scene)]) if id(scene) in decided else scene for scene in scenes]
 
 
-def looks(scenes: Sequence[Scene], grids: Mapping[str, Grid]) -> list[Look]:
-    """What is seen of each scene whose product has an offset that some scenes lack, in their order.
+def measure_scenes(scenes: Sequence[Scene], grids: Mapping[str, Grid]) -> list[DarkStatistics]:
+    """Measure the dark pixels of each scene whose product has an offset that some scenes lack, in their order.
 
     Raises:
         SceneError: see `read_asset`.
     """
     checked = [scene for scene in scenes if scene.product.offset_from_baseline is not None]
-    found: dict[int, Look] = {}
+    statistics: dict[int, DarkStatistics] = {}
     if checked:
         with (
             METER.purpose("offset check"),
             ThreadPoolExecutor(THREADS) as executor,
             progress("check offsets", len(checked)) as advance,
         ):
-            for scene, seen in run_tiles(lambda scene: look(scene, grids), checked, executor, 2 * THREADS):
-                found[id(scene)] = seen
+            for scene, dark in run_tiles(lambda scene: measure_scene(scene, grids), checked, executor, 2 * THREADS):
+                statistics[id(scene)] = dark
                 advance(1)
-    return [found[id(scene)] for scene in checked]
+    return [statistics[id(scene)] for scene in checked]
 
 
-def look(scene: Scene, grids: Mapping[str, Grid]) -> Look:
-    """Read how dark a scene's darkest clear pixels are, on at most `SAMPLE` pixels a side.
+def measure_scene(scene: Scene, grids: Mapping[str, Grid]) -> DarkStatistics:
+    """Measure how dark a scene's darkest clear pixels are, on a sample of at most `MAX_SAMPLE_SIDE` pixels per side.
 
     Raises:
         SceneError: see `read_asset`.
@@ -191,26 +201,27 @@ def look(scene: Scene, grids: Mapping[str, Grid]) -> Look:
     for asset, encoding in product.quality_bands.items():
         values = read_asset(scene, asset, "quality", grid, "nearest", NO_QUALITY[encoding])
         flags |= QUALITY_RULES[encoding](values)
-        dark |= (encoding == "scl") & (values == VEGETATION)
-    clear, water = CLEAR.usable(flags), (flags & bits(["water"])) != 0
-    planes: dict[str, NDArray[np.floating]] = {}
+        dark |= (encoding == "scl") & (values == SCL_VEGETATION)
+    clear, water = CLEAR_RULE.usable(flags), (flags & bits(["water"])) != 0
+    planes: dict[str, NDArray[np.floating]] = {}  # reflectance without an offset
     filled, possible = np.ones(grid.shape, bool), clear.copy()
     for band in find_sensor(product.sensor).bands:
-        if clear.any() and band.common_name in DARK:
+        if clear.any() and band.common_name in DARK_BANDS:
             stored = read_asset(scene, product.assets[band.name], band.name, grid, "nearest", product.nodata)
             filled &= stored != product.nodata
             possible &= (stored >= product.valid_range[0]) & (stored <= product.valid_range[1])
             planes[band.common_name] = stored * product.scale
     possible &= filled
-    enough = bool(planes) and np.count_nonzero(possible) >= FEWEST
+    # nothing is measured in a scene without clear pixels: its bands were not read
+    enough = bool(planes) and np.count_nonzero(possible) >= MIN_CLEAR_PIXELS
     land, bare = clear & ~water, clear & ~water & ~dark
-    return Look(
+    return DarkStatistics(
         scene,
         scene.encoding,
         _darkest(np.minimum.reduce(list(planes.values())), possible) if enough else None,
-        dark_ground=bool(clear.any() and (dark | water)[clear].mean() >= DARK_GROUND),
+        dark_ground=bool(clear.any() and (dark | water)[clear].mean() >= MIN_DARK_GROUND),
         infrared=_darkest(planes["swir22"], clear)
-        if "swir22" in planes and np.count_nonzero(clear) >= FEWEST
+        if "swir22" in planes and np.count_nonzero(clear) >= MIN_CLEAR_PIXELS
         else None,
         missing=_share(~filled, land),
         missing_bare=_share(~filled, bare),
@@ -218,84 +229,90 @@ def look(scene: Scene, grids: Mapping[str, Grid]) -> Look:
 
 
 def _darkest(reflectance: NDArray[np.floating], where: NDArray[np.bool_]) -> float:
-    return float(np.quantile(reflectance[where], QUANTILE))
+    return float(np.quantile(reflectance[where], DARK_QUANTILE))
 
 
 def _share(of: NDArray[np.bool_], where: NDArray[np.bool_]) -> float:
-    """Share of the pixels of a region; 0 where it has too few."""
-    return float(of[where].mean()) if np.count_nonzero(where) >= FEWEST else 0.0
+    """Share of the pixels of a region; 0 if the region has too few pixels."""
+    return float(of[where].mean()) if np.count_nonzero(where) >= MIN_CLEAR_PIXELS else 0.0
 
 
 def _sample(grid: Grid) -> Grid:
-    step = ceil(max(grid.shape) / SAMPLE)
+    step = ceil(max(grid.shape) / MAX_SAMPLE_SIDE)
     rows, cols = grid.shape
     return Grid.of(str(grid.crs), grid.transform * Affine.scale(step), (ceil(rows / step), ceil(cols / step)))
 
 
-def judge(one: Look, found: Sequence[Look]) -> Verdict:
-    """What the pixels of a scene say, beside those of the others that were looked at."""
-    near, step = _neighbours(one, found), one.scene.product.offset
-    if one.off_twice and not _is_visible_alone(one, near):
-        share = f"{one.missing:.0%} of its clear land pixels and {one.missing_bare:.0%} of the bare ones"
-        return Verdict(f"then {share} have no number, as if the offset had been taken off twice")
-    if one.darkest is None:
-        return Verdict(unjudged=FEW_CLEAR)
-    percent = f"{QUANTILE:.0%} of its clear pixels"
-    if one.stated.offset != 0 and one.level < LOWEST:
-        if _is_visible_alone(one, near):
-            return Verdict(unjudged=VISIBLE_ALONE)
-        return Verdict(f"then {percent} reflect less than {one.level:.3f}, as if the offset had been removed already")
-    if one.level > HIGHEST:
-        explained = near is None or min(abs(one.level + times * step - near.level) for times in (1, 2)) < UNLIKE
-        if not (one.dark_ground and explained):
-            return Verdict(unjudged=NOTHING_DARK)
-        twice = "added twice" if one.stated.offset != 0 else "still in its numbers"
-        return Verdict(f"then only {percent} reflect less than {one.level:.3f}, as if the offset were {twice}")
-    if near is None or abs(one.level - near.level) <= UNLIKE:
-        return Verdict()
-    if min(abs(one.level + shift - near.level) for shift in (step, -step)) >= LIKE:
-        return Verdict()
-    return Verdict(
-        f"then its darkest pixels reflect {one.level:.3f}, those of the scenes next to it in time {near.level:.3f}"
+def judge_offset(dark: DarkStatistics, season: Sequence[DarkStatistics]) -> OffsetVerdict:
+    """Judge the stated offset of a scene by its pixels and by the other scenes of the season."""
+    near, step = _neighbours(dark, season), dark.scene.product.offset
+    if dark.is_removed_twice and not _is_visible_alone(dark, near):
+        share = f"{dark.missing:.0%} of its clear land pixels and {dark.missing_bare:.0%} of the bare ones"
+        return OffsetVerdict(f"then {share} have no number, as if the offset had been subtracted twice")
+    if dark.darkest is None:
+        return OffsetVerdict(unjudged=FEW_CLEAR)
+    percent = f"{DARK_QUANTILE:.0%} of its clear pixels"
+    if dark.stated.offset != 0 and dark.level < MIN_DARK_REFLECTANCE:
+        if _is_visible_alone(dark, near):
+            return OffsetVerdict(unjudged=VISIBLE_ALONE)
+        return OffsetVerdict(
+            f"then {percent} reflect less than {dark.level:.3f}, as if the offset had been removed already"
+        )
+    if dark.level > MAX_DARK_REFLECTANCE:
+        explained = (
+            near is None
+            or min(abs(dark.level + times * step - near.level) for times in (1, 2)) < MAX_NEIGHBOUR_DIFFERENCE
+        )
+        if not (dark.dark_ground and explained):
+            return OffsetVerdict(unjudged=NOTHING_DARK)
+        twice = "added twice" if dark.stated.offset != 0 else "still in its numbers"
+        return OffsetVerdict(f"then only {percent} reflect less than {dark.level:.3f}, as if the offset were {twice}")
+    if near is None or abs(dark.level - near.level) <= MAX_NEIGHBOUR_DIFFERENCE:
+        return OffsetVerdict()
+    if min(abs(dark.level + shift - near.level) for shift in (step, -step)) >= MAX_MATCH_DIFFERENCE:
+        return OffsetVerdict()
+    return OffsetVerdict(
+        f"then its darkest pixels reflect {dark.level:.3f}, those of the scenes next to it in time {near.level:.3f}"
     )
 
 
-def _is_visible_alone(one: Look, near: Dark | None) -> bool:
-    """Whether the infrared is as it should be under the stated offset, however dark the visible is."""
-    if one.infrared is None or near is None or near.infrared is None:
+def _is_visible_alone(dark: DarkStatistics, near: NeighbourLevels | None) -> bool:
+    """Return True if the infrared is plausible under the stated offset, however dark the visible bands are."""
+    if dark.infrared is None or near is None or near.infrared is None:
         return False
-    infrared = one.infrared + one.stated.offset
-    return infrared >= INFRARED and infrared > near.infrared + one.scene.product.offset / 2
+    infrared = dark.infrared + dark.stated.offset
+    return infrared >= MIN_INFRARED and infrared > near.infrared + dark.scene.product.offset / 2
 
 
-def _neighbours(one: Look, found: Sequence[Look]) -> Dark | None:
-    """Medians of the nearest scenes of the product in time that show dark ground, or None."""
+def _neighbours(dark: DarkStatistics, season: Sequence[DarkStatistics]) -> NeighbourLevels | None:
+    """Medians of the nearest scenes in time of the same product that show dark ground, or None."""
     others = [
-        (abs((other.scene.day - one.scene.day).days), other, offset)
-        for other in found
-        if other is not one and other.scene.product == one.scene.product and (offset := other.likely) is not None
+        (abs((other.scene.day - dark.scene.day).days), other, offset)
+        for other in season
+        if other is not dark and other.scene.product == dark.scene.product and (offset := other.likely) is not None
     ]
-    nearest = sorted(others, key=lambda each: each[0])[:NEIGHBOURS]
+    nearest = sorted(others, key=lambda each: each[0])[:NEIGHBOUR_COUNT]
     levels = [other.darkest + offset for _, other, offset in nearest if other.darkest is not None]
     infrared = [other.infrared + offset for _, other, offset in nearest if other.infrared is not None]
     if not levels:
         return None
-    return Dark(float(np.median(levels)), float(np.median(infrared)) if infrared else None)
+    return NeighbourLevels(float(np.median(levels)), float(np.median(infrared)) if infrared else None)
 
 
-def _decided(one: Look, verdict: Verdict, choice: OffsetChoice) -> Encoding:
+def _decided(dark: DarkStatistics, verdict: OffsetVerdict, choice: OffsetChoice) -> Encoding:
     if verdict.unjudged is not None:
-        return replace(one.stated, source=f"{one.stated.source}; {verdict.unjudged}")
+        return replace(dark.stated, source=f"{dark.stated.source}; {verdict.unjudged}")
     if verdict.doubt is None:
-        return replace(one.stated, source=f"{one.stated.source}; its pixels agree")
+        return replace(dark.stated, source=f"{dark.stated.source}; its pixels agree")
     if choice == "metadata":
-        return replace(one.stated, source=f'{one.stated.source}; against its pixels, by `offset` = "metadata"')
-    if not one.fits_other:
+        return replace(dark.stated, source=f'{dark.stated.source}; against its pixels, by `offset` = "metadata"')
+    if not dark.fits_other_offset:
         raise SceneError(
-            f"checking the offset of scene {one.scene.id}: its pixels fit neither {one.stated.source} "
-            f"({verdict.doubt}) nor offset {one.other:g}; list its id in `skip`, or use the product that fits these "
-            "files"
+            f"checking the offset of scene {dark.scene.id}: its pixels fit neither {dark.stated.source} "
+            f"({verdict.doubt}) nor offset {dark.other:g}; list its id in `skip`, or use the product that fits these "
+            "files",
+            scene=dark.scene.id,
         )
     return replace(
-        one.stated, offset=one.other, source=f"offset {one.other:g} from its pixels; against {one.stated.source}"
+        dark.stated, offset=dark.other, source=f"offset {dark.other:g} from its pixels; against {dark.stated.source}"
     )

@@ -1,7 +1,7 @@
-"""Quality bands to named flags: one plain function per encoding, from a provider's integers to `FLAGS`.
+"""Quality bands to named flags: one function per encoding, from a provider's integers to `FLAGS`.
 
-Flags are a bit set, uint16: bit number n stands for `FLAGS[n]`, and a pixel may have several. Which flags make a pixel
-unusable is decided elsewhere, by one rule for all encodings (`scene.usable`).
+Flags are a bit set, uint16: bit n stands for `FLAGS[n]`, and a pixel may have several. One rule for all encodings
+decides which flags make a pixel unusable (`scene.mask`).
 """
 
 from collections.abc import Callable, Iterable
@@ -14,9 +14,9 @@ Flags = NDArray[np.uint16]
 
 FLAGS = (
     "nodata",  # nothing was recorded, or the product was not made
-    "defective",  # saturated, faulty, or a value that the encoding does not have
+    "defective",  # saturated, faulty, or a value that the encoding does not define
     "cloud",
-    "cloud-edge",  # the provider's, or our own, dilation of clouds and shadows
+    "cloud-edge",  # dilation of clouds and shadows, by the provider or by `MaskRule.dilate`
     "near-cloud",  # MODIS: next to a cloud, not part of it
     "cirrus",
     "light-cirrus",  # cirrus that the provider calls small or average, or only suspects
@@ -26,34 +26,34 @@ FLAGS = (
     "water",
     "aerosol",  # high aerosol
     "uncertain",  # unclassified, cloud of medium confidence, or assumed clear
-    "plug-in",  # found by a mask of the user's own
+    "plug-in",  # masked by a plug-in
 )
 
 
 def bits(names: Iterable[str]) -> np.uint16:
-    """The flags of these names as one bit set."""
+    """Return the flags of these names as one bit set."""
     return np.uint16(sum(1 << FLAGS.index(name) for name in names))
 
 
-def _flags(shape: tuple[int, ...], **found: NDArray[np.bool_]) -> Flags:
-    """Flags by name (`_` for `-`), each where its array is True; where nothing was recorded, only that."""
+def _flags(shape: tuple[int, ...], **flags: NDArray[np.bool_]) -> Flags:
+    """Flags by name (`_` for `-`), each where its array is True; pixels without a record have nodata alone."""
     result = np.zeros(shape, np.uint16)
-    for name, where in found.items():
+    for name, where in flags.items():
         result |= where * bits([name.replace("_", "-")])
     result[(result & bits(["nodata"])) != 0] = bits(["nodata"])
     return result
 
 
-def _bit(values: NDArray[np.int64], *numbers: int) -> NDArray[np.bool_]:
-    """Whether any of these bits is set."""
-    found: NDArray[np.bool_] = (values & sum(1 << number for number in numbers)) != 0
-    return found
+def _bit(values: NDArray[np.int64], *positions: int) -> NDArray[np.bool_]:
+    """True where any of these bits is set."""
+    is_set: NDArray[np.bool_] = (values & sum(1 << position for position in positions)) != 0
+    return is_set
 
 
 def _field(values: NDArray[np.int64], first: int, length: int = 2) -> NDArray[np.int64]:
     """The number in `length` bits from bit `first` on."""
-    number: NDArray[np.int64] = (values >> first) & ((1 << length) - 1)
-    return number
+    field: NDArray[np.int64] = (values >> first) & ((1 << length) - 1)
+    return field
 
 
 def scl(values: Quality) -> Flags:
@@ -97,7 +97,7 @@ def landsat_qa_pixel(values: Quality) -> Flags:
 def landsat_pixel_qa(values: Quality) -> Flags:
     """Landsat Collection 1 pixel_qa: bits 0 to 5, confidence of clouds (6-7; 2 = medium) and cirrus (8-9; 3 = high).
 
-    A pixel that is called nothing at all, neither clear nor anything else, is defective.
+    A pixel with none of the bits 0 to 5, not even clear, is defective.
     Source: Landsat 8 Surface Reflectance Code (LaSRC) Product Guide, pixel_qa.
     """
     word = values.astype(np.int64)
@@ -212,12 +212,12 @@ def modis_reliability(values: Quality) -> Flags:
 
 
 def _is_water(surface: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """MODIS's land or water: all but 1 land, 2 shore and 4 ephemeral water."""
+    """True for the water classes of MODIS: all except 1 land, 2 shore and 4 ephemeral water."""
     return np.isin(surface, (0, 3, 5, 6, 7))
 
 
 NO_STATE = 0x7FFF
-"""A state word that no pixel has: deep ocean, fire and snow at once; unlike 65535 it fits 16 bits with a sign."""
+"""A state word that no pixel has (deep ocean, fire and snow at once); unlike 65535 it fits a signed 16-bit integer."""
 
 QUALITY_RULES: dict[str, Callable[[Quality], Flags]] = {
     "scl": scl,
@@ -240,4 +240,4 @@ NO_QUALITY = {
     "modis_vi_quality": 3,
     "modis_reliability": 127,
 }
-"""By encoding, a value that means nodata and stands where the quality band has no pixel."""
+"""By encoding, a value that means nodata, for places where the quality band has no pixel."""

@@ -1,9 +1,9 @@
 """A trained network exported to ONNX maps an area where PyTorch is not installed.
 
-Data: `flanders_multisource_2018` under AGRIFM_DATA (default ../shared/data), place and fields as in the first example.
-Training and exporting are commands of their own. This program never imports PyTorch: it opens the cube and the ONNX
-file, predicts window by window with onnxruntime, and writes the map's GeoTIFFs. Then `agrifm map` draws the same map
-with PyTorch, in a process of its own, and the two are compared.
+Data: `flanders_multisource_2018` under AGRIFM_DATA (default ../shared/data), with the area and fields of the first
+example. Training and exporting run as separate commands. This program never imports PyTorch: it opens the cube and the
+ONNX file, predicts window by window with onnxruntime, and writes the map's GeoTIFFs. Then `agrifm map` makes the same
+map with PyTorch, in another process, and the two are compared.
 
     pip install 'agrifm[deep,export]'; python examples/04_onnx_map.py OUT
 """
@@ -25,10 +25,10 @@ from agrifm.inference.onnx import open_exported
 from agrifm.mapping.run import map_cube
 
 DATA = Path(os.environ.get("AGRIFM_DATA", "../shared/data")) / "flanders_multisource_2018"
-AGREEMENT = 0.999
+MIN_AGREEMENT = 0.999
 """Share of the pixels in which both maps have the same class."""
-PERCENT = 1
-"""Most that their confidence differs, percent."""
+MAX_DIFFERENCE_PERCENT = 1
+"""Largest difference of their confidence."""
 
 
 def main() -> None:
@@ -58,24 +58,24 @@ def main() -> None:
 
 
 def agrifm(*words: str | Path) -> None:
-    """A command of agrifm, in a process of its own."""
+    """Run a command of agrifm in another process."""
     subprocess.run([sys.executable, "-m", "agrifm", *map(str, words)], check=True)
 
 
 def compare(ours: Path, theirs: Path) -> None:
-    """Print how far two maps agree; fail where they do not."""
+    """Print how well two maps agree; fail if they do not agree well enough."""
     classes, other_classes = (read(path / "classes.tif") for path in (ours, theirs))
     percent, other_percent = (read(path / "confidence.tif").astype(int) for path in (ours, theirs))
     known = (classes != 255) | (other_classes != 255)
     agreement = float((classes == other_classes)[known].mean())
     apart = int(np.abs(percent - other_percent)[known].max())
     print(f"{known.sum()} pixels: same class in {agreement:.4%}, confidence at most {apart} percent apart; {ours}")
-    if agreement < AGREEMENT or apart > PERCENT:
-        raise SystemExit(f"expected {AGREEMENT:.1%} and {PERCENT} percent; look into it")
+    if agreement < MIN_AGREEMENT or apart > MAX_DIFFERENCE_PERCENT:
+        raise SystemExit(f"expected {MIN_AGREEMENT:.1%} and {MAX_DIFFERENCE_PERCENT} percent; look into it")
 
 
 def read(path: Path) -> NDArray[np.uint8]:
-    """A band of bytes (H, W)."""
+    """Read the first band (H, W), bytes."""
     with rasterio.open(path) as source:
         band: NDArray[np.uint8] = source.read(1)
     return band

@@ -1,7 +1,7 @@
-"""The model's record: what a model expects and what it was trained on. Saved with the weights, compared with cubes.
+"""The model's record: what a model expects and what it was trained on; it is saved with the weights.
 
-Bands are selected by name into the order of the record; what is missing, or of another scale or quantity, is
-refused unless the record declares that it may be absent. A sensor may be absent as a whole.
+Bands are selected by name into the order of the record. A cube with a missing band, or with a band of another scale or
+quantity, is refused unless the record declares that the band may be absent. A whole sensor may be absent too.
 """
 
 import platform
@@ -19,8 +19,8 @@ from agrifm.sensors import Quantity
 from agrifm.validation import Frozen
 
 SeriesKind = Literal["interpolated", "composites", "observed"]
-"""How a model sees a season: interpolated to equal steps; of each equal period the observation nearest its middle; or
-every observation. The last two come with their days and with what was not seen."""
+"""The series of a season that a model reads: interpolated to equal steps; the observation nearest the middle of each
+equal period; or every observation. The last two keep their days and gaps."""
 
 
 FamilyName = Literal["agrifm", "tempcnn", "random-forest"]
@@ -28,7 +28,7 @@ FamilyName = Literal["agrifm", "tempcnn", "random-forest"]
 
 
 class SensorInput(Frozen):
-    """One sensor as a model expects it or as a cube holds it."""
+    """One sensor as a model expects it or as a cube contains it."""
 
     sensor: str
     bands: tuple[str, ...]
@@ -40,14 +40,14 @@ class SensorInput(Frozen):
 
 
 class ExpectedSensor(SensorInput):
-    """What weights expect of one sensor, bands in the order in which they take them."""
+    """What weights expect of one sensor; its bands are in the order of the weights."""
 
     absent_bands: tuple[str, ...] = ()
     """Bands that a cube may lack."""
 
 
 class SensorRecord(ExpectedSensor):
-    """What a model expects of one sensor, and the statistics it normalises with."""
+    """What a model expects of one sensor, and the statistics for its normalisation."""
 
     mean: tuple[float, ...]
     """Mean per band, in the quantity's unit."""
@@ -67,19 +67,19 @@ class ModelRecord(Frozen):
     """The model's configuration, enough to build it without its weights."""
     sensors: tuple[SensorRecord, ...]
     frames: int
-    """Number of equal periods into which the season is interpolated before the model sees it."""
+    """Number of equal periods into which the season is divided for the model."""
     series: SeriesKind = "interpolated"
-    """How the model sees the season; `observed` series have as many frames as there are observations."""
+    """The series that the model reads; `observed` series have as many frames as there are observations."""
     absent_sensors: tuple[str, ...] = ()
     """Sensors that a cube may lack."""
     side: int
-    """Side in target pixels of the windows that the model was trained on."""
+    """Side of the training windows, target pixels."""
     margin: int = 0
-    """Target pixels around a window that the model needs to see, to say the same however an area is cut."""
+    """Target pixels around a window that the model needs, so that the windows of a map do not change its result."""
     legend: Legend
     season: tuple[date, date]
     area: tuple[float, float, float, float] | None = None
-    """West, south, east, north of the training area, degrees."""
+    """West, south, east, north of the training area, in degrees."""
     training: dict[str, Any] = Field(default_factory=dict)
     """How it was trained: seed, steps, number of parcels, share of time spent waiting for data."""
     versions: dict[str, str] = Field(default_factory=dict)
@@ -109,23 +109,23 @@ def target_pixels(sensors: Sequence[SensorInput]) -> dict[str, int]:
 
 
 def running_versions(*packages: str) -> dict[str, str]:
-    """Versions of Python, agrifm and the named packages, for records and provenance."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python, agrifm and the named packages that are installed."""
+    versions = {"python": platform.python_version()}
     for package in ("agrifm", "numpy", *packages):
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def present_sensors(record: ModelRecord, cube: Mapping[str, SensorInput]) -> tuple[SensorRecord, ...]:
-    """The sensors of a record that a cube which fits it has, in the order of the record."""
+    """Return the sensors of a record that a cube has, in the order of the record."""
     return tuple(sensor for sensor in record.sensors if sensor.sensor in cube)
 
 
 class Expectation(Protocol):
-    """What a record says of the cube that it goes with."""
+    """What the record of a model or of converted weights expects of a cube."""
 
     @property
     def name(self) -> str:
@@ -141,35 +141,42 @@ class Expectation(Protocol):
 
 
 def require_fit(record: Expectation, cube: Mapping[str, SensorInput], cube_name: str) -> None:
-    """Refuse a cube that the model does not fit, naming the first difference. Band order does not matter.
+    """Refuse a cube that does not fit the model, naming the first difference. The order of bands does not matter.
 
     Args:
-        cube: what the cube holds, by sensor name.
-        cube_name: how the message calls the cube.
+        cube: contents of the cube, by sensor name.
+        cube_name: the cube's name in the message.
 
     Raises:
         ModelError: a sensor or band is missing, or scale, quantity or resolution differ.
     """
     about = f"using the model '{record.name}' on {cube_name}"
     for expected in record.sensors:
-        found = cube.get(expected.sensor)
-        if found is None and expected.sensor in record.absent_sensors:
+        actual = cube.get(expected.sensor)
+        if actual is None and expected.sensor in record.absent_sensors:
             continue
-        if found is None:
+        if actual is None:
             raise ModelError(
                 f"{about}: the cube has no sensor '{expected.sensor}' (it has {', '.join(cube) or 'none'}); "
-                "fetch that sensor, or train a model without it"
+                "fetch that sensor, or train a model without it",
+                sensor=expected.sensor,
             )
-        missing = [band for band in expected.bands if band not in (*found.bands, *expected.absent_bands)]
+        missing = [band for band in expected.bands if band not in (*actual.bands, *expected.absent_bands)]
         if missing:
             raise ModelError(
                 f"{about}: the cube's '{expected.sensor}' has no band '{missing[0]}' (it has "
-                f"{', '.join(found.bands)}); fetch that band, or train a model without it"
+                f"{', '.join(actual.bands)}); fetch that band, or train a model without it",
+                sensor=expected.sensor,
+                band=missing[0],
             )
         for field in ("quantity", "scale", "resolution"):
-            wanted, has = getattr(expected, field), getattr(found, field)
+            wanted, has = getattr(expected, field), getattr(actual, field)
             if wanted != has:
                 raise ModelError(
                     f"{about}: the model expects '{expected.sensor}' with {field} {wanted!r}, the cube has {has!r}; "
-                    "use the model on a cube made with the settings it was trained with"
+                    "use the model on a cube with the settings of its training",
+                    sensor=expected.sensor,
+                    field=field,
+                    expected=wanted,
+                    found=has,
                 )

@@ -35,6 +35,11 @@ def test_a_documented_command_is_understood(name: str, arguments: str) -> None:
     main_of(name).parse([word for word in shlex.split(command) if word not in ("…", "...")])
 
 
+def test_documents_name_scripts_that_exist() -> None:
+    named = {name for page in PAGES for name in re.findall(r"benchmarks/(\w+)\.py", page.read_text("utf-8"))}
+    assert named <= {path.stem for path in BENCHMARKS.glob("*.py")}
+
+
 def test_every_script_shows_its_commands() -> None:
     assert set(SCRIPTS) <= {name for name, _ in COMMANDS}
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 DOCS = Path(__file__).parents[1] / "docs"
-WITH_A_PROJECT = {"map", "precision"}
+WITH_A_PROJECT = {"map", "precision", "train"}
 """Pages whose Python needs a finished project."""
 BLOCKS = [
     (page.stem, block)

@@ -6,10 +6,8 @@ import rasterio
 from affine import Affine
 from pyproj import Geod
 
-from agrifm import pictures
-from agrifm.errors import AgriFMError
 from agrifm.grid import Grid
-from agrifm.pictures import class_colors, class_rgba, read_reduced, require_report_packages, rgb, scale_bar
+from agrifm.pictures import class_colors, class_rgba, read_reduced, rgb, scale_bar
 from tests.mapping.small_maps import LEGEND, utm_grid
 
 
@@ -54,11 +52,3 @@ def test_reading_reduced_keeps_proportions_and_masks_nodata(tmp_path):
     assert reduced.shape == (10, 20)
     assert reduced.mask[:, :5].all()
     assert reduced[0, 5:].tolist() == [1] * 5 + [2] * 5 + [3] * 5
-
-
-def test_an_absent_package_is_named_with_the_line_that_installs_it(monkeypatch):
-    require_report_packages("drawing", "numpy")
-    monkeypatch.setattr(pictures, "find_spec", lambda name: None if name == "jinja2" else name)
-    with pytest.raises(AgriFMError, match=r"agrifm\[report\]") as error:
-        require_report_packages("drawing", "numpy", "jinja2")
-    assert error.value.facts == {"package": "jinja2"}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from agrifm.errors import AgriFMError, ModelError
+from agrifm.errors import AgriFMError, require_installed
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ def _convert_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _convert(options: argparse.Namespace) -> None:
-    _require_torch()
+    require_installed("reading weights", "deep", "torch")
     from agrifm.models.weights.convert import convert_weights
 
     print("\n".join(convert_weights(options.file, options.out, options.bands, options.window)))
@@ -256,7 +256,7 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    _require_torch()
+    require_installed("reading weights", "deep", "torch")
     from agrifm.models.export import export
 
     print("\n".join(export(options.file, options.out, options.frames, options.side, options.without)))
@@ -292,13 +292,6 @@ def _cube_check(options: argparse.Namespace) -> None:
     from agrifm.cube.qc.check import cube_check
 
     print("\n".join(cube_check(options.cube)))
-
-
-def _require_torch() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("torch") is None:
-        raise ModelError("reading weights: PyTorch is not installed; run pip install 'agrifm[deep]'")
 
 
 def _status(options: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ The command line prints the message and exits with code 2. What only a bug can c
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from importlib.util import find_spec
 
 
 class AgriFMError(Exception):
@@ -65,3 +66,20 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.0) -> str:
     by_small_letters = {entry.lower(): entry for entry in known}
     near = get_close_matches(name.lower(), by_small_letters, n=1, cutoff=cutoff)
     return f"; did you mean {by_small_letters[near[0]]!r}?" if near else ""
+
+
+def require_installed(doing: str, extra: str, *modules: str, kind: type[AgriFMError] = ModelError) -> None:
+    """Refuse to begin work that needs an optional package, before any time is spent on it.
+
+    Args:
+        doing: what is being done, for the error.
+        extra: the extra of agrifm that installs the packages, such as "deep".
+        modules: modules that the work imports.
+        kind: the class of error to raise.
+
+    Raises:
+        AgriFMError: of that kind, for the first module that is not installed.
+    """
+    for module in modules:
+        if find_spec(module) is None:
+            raise kind(f"{doing}: {module} is not installed; run pip install 'agrifm[{extra}]'", package=module)

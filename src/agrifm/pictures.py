@@ -4,7 +4,6 @@ Shape letters: H rows, W columns. matplotlib is imported when a picture is drawn
 """
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from io import BytesIO
 from math import cos, floor, log10, radians
 from typing import Any
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 from pyproj import Geod
 from rasterio.enums import Resampling
 
-from agrifm.errors import AgriFMError
 from agrifm.grid import Grid
 from agrifm.legend import UNLABELLED, Legend
 
@@ -24,19 +22,6 @@ MIN_SHOWN_HECTARES = 0.05
 """Area without observation from which the legend shows it; less would be written as 0.0 ha."""
 RGBA = tuple[int, int, int, int]
 """Red, green, blue, alpha, 0 to 255."""
-
-
-def require_report_packages(doing: str, *names: str) -> None:
-    """Refuse to begin work whose pictures or report need packages that are not installed.
-
-    Raises:
-        AgriFMError: the first of them that is absent.
-    """
-    for name in names:
-        if find_spec(name) is None:
-            raise AgriFMError(
-                f"{doing}: this needs {name}, which is not installed; pip install 'agrifm[report]'", package=name
-            )
 
 
 def rgb(color: str) -> tuple[int, int, int]:

@@ -1,7 +1,7 @@
 """The random forest: features, drawing of pixels, storage without pickle."""
 
-import importlib.util
 import pickle
+import sys
 import zipfile
 from datetime import date
 from pathlib import Path
@@ -106,8 +106,7 @@ def test_a_truncated_or_absent_file_is_refused_in_a_sentence(forest: RandomFores
 def test_without_a_package_of_the_extra_forests_are_refused(
     package: str, forest: RandomForest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    find_spec = importlib.util.find_spec
-    monkeypatch.setattr("agrifm.classic.forest.find_spec", lambda name: None if name == package else find_spec(name))
+    monkeypatch.setitem(sys.modules, package, None)
     rows = np.zeros((2, 2), np.float32)
     for call in (
         lambda: load_forest(tmp_path / "f.skops"),

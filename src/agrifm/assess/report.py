@@ -10,9 +10,8 @@ from agrifm.assess.class_map import ClassMap, read_map
 from agrifm.assess.confusion import Confusion, count_confusion
 from agrifm.assess.estimators import Estimate, stratified_estimates
 from agrifm.assess.reference import count_inside_parcels, find_training_data, read_scores
-from agrifm.errors import AssessmentError, OutputError
+from agrifm.errors import AssessmentError, OutputError, require_installed
 from agrifm.files import MARKER, require_replaceable, write_directory, write_json, write_text
-from agrifm.pictures import require_report_packages
 from agrifm.record import running_versions
 from agrifm.vectors import read_vector
 
@@ -53,7 +52,7 @@ def assess(
             points.
         OutputError: `out` is not a report's directory, or cannot be written.
     """
-    require_report_packages(f"assessing the map {map_path}", "matplotlib", "jinja2")
+    require_installed(f"assessing the map {map_path}", "report", "matplotlib", "jinja2", kind=AssessmentError)
     _require_replaceable(out)
     block_scores = read_scores(scores) if scores else None
     mapped = read_map(map_path)

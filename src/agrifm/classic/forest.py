@@ -7,7 +7,6 @@ imported when a forest is grown, read or written, because they are optional.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from zipfile import ZIP_DEFLATED, BadZipFile
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from agrifm.classic.features import FEATURE_KINDS, FeatureKind, Rows, feature_margin, feature_parts, pixel_features
-from agrifm.errors import ModelError
+from agrifm.errors import ModelError, require_installed
 from agrifm.files import write_bytes
 from agrifm.grid import Window
 from agrifm.legend import UNLABELLED
@@ -93,23 +92,6 @@ class RandomForest:
         return result.T.reshape(-1, *sample.label.shape)
 
 
-def require_packages(doing: str) -> None:
-    """Refuse to grow, read or write a forest without the packages of the extra `classic`.
-
-    Args:
-        doing: what is being done, for the error.
-
-    Raises:
-        ModelError: one of them is not installed.
-    """
-    for module, package in (("sklearn", "scikit-learn"), ("skops", "skops")):
-        if find_spec(module) is None:
-            raise ModelError(
-                f"{doing}: random forests need {package}, which is not installed; pip install 'agrifm[classic]'",
-                package=package,
-            )
-
-
 def draw_pixels(
     label: NDArray[np.uint8], place: NDArray[np.int32], block: NDArray[np.int32], seed: int
 ) -> NDArray[np.bool_]:
@@ -164,7 +146,7 @@ def grow_trees(rows: Rows, classes: Classes, shape: ForestConfig, trees: int, se
     Raises:
         ModelError: scikit-learn is not installed.
     """
-    require_packages("training a random forest")
+    require_installed("training a random forest", "classic", "sklearn", "skops")
     from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
     kind = RandomForestClassifier if shape.split == "best" else ExtraTreesClassifier
@@ -216,7 +198,7 @@ def save_forest(path: Path, forest: RandomForest) -> None:
     Raises:
         ModelError: skops is not installed.
     """
-    require_packages(f"writing the model {path}")
+    require_installed(f"writing the model {path}", "classic", "sklearn", "skops")
     from skops import io
 
     content = {"record": forest.record.model_dump_json(), "forest": forest.classifier}
@@ -230,7 +212,7 @@ def load_forest(path: Path) -> RandomForest:
         ModelError: the file is absent, damaged, or not a forest written by agrifm; or a package is not installed.
     """
     about = f"reading the model {path}"
-    require_packages(about)
+    require_installed(about, "classic", "sklearn", "skops")
     from skops import io
     from skops.io.exceptions import UntrustedTypesFoundException
 

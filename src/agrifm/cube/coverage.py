@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.cube.store import SHARD, Cube, SensorCube
+from agrifm.errors import CubeError, require_installed
 from agrifm.files import write_bytes
 from agrifm.grid import tiles
 from agrifm.season import Season, day_date, day_number
@@ -97,6 +98,7 @@ def draw_coverage(cube: Cube, path: Path) -> None:
     Raises:
         OutputError: the picture cannot be written.
     """
+    require_installed(f"drawing {path}", "report", "matplotlib", kind=CubeError)
     from matplotlib.figure import Figure
 
     coverages = {name: measure_coverage(sensor) for name, sensor in cube.sensors.items()}

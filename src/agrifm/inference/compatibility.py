@@ -1,11 +1,10 @@
 """Check whether a model fits a cube before anything is trained or mapped, and describe a model of any family."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agrifm.cube.store import open_cube
-from agrifm.errors import ModelError
+from agrifm.errors import ModelError, require_installed
 from agrifm.inference.predictor import EXPORTED, FOREST, load_record
 from agrifm.record import ModelRecord, require_fit
 
@@ -29,7 +28,7 @@ def check_model(model: Path, cube_path: Path) -> list[str]:
     if model.suffix in (FOREST, EXPORTED):
         record = load_record(model)
     else:
-        _require_torch(f"checking {model}")
+        require_installed(f"checking {model}", "deep", "torch")
         from agrifm.models.weights.inspect import read_any_record
 
         record = read_any_record(model)
@@ -68,7 +67,7 @@ def describe_model(path: Path, window: tuple[int, int, int] | None = None) -> li
     if path.suffix in (FOREST, EXPORTED):
         record = load_record(path)
     else:
-        _require_torch(f"reading {path}")
+        require_installed(f"reading {path}", "deep", "torch")
         from agrifm.models.weights.file import load_network, trained_family
         from agrifm.models.weights.inspect import describe_weights, inspect_weights
 
@@ -85,8 +84,3 @@ def describe_model(path: Path, window: tuple[int, int, int] | None = None) -> li
     ]
     width = max(len(name) for name, _ in rows)
     return [f"{name:<{width}}  {text}" for name, text in rows]
-
-
-def _require_torch(doing: str) -> None:
-    if find_spec("torch") is None:
-        raise ModelError(f"{doing}: this needs PyTorch, which is not installed; pip install 'agrifm[deep]'")

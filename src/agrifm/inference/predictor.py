@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.errors import ModelError
+from agrifm.errors import ModelError, require_installed
 from agrifm.models.precision import (
     USUAL,
     Compute,
@@ -140,7 +139,4 @@ def _require_torch(path: Path) -> None:
             f"reading the model {path}: a model file ends in {NETWORK}, {FOREST} or {EXPORTED}; `agrifm train` writes "
             "the first two, `agrifm model export` the third"
         )
-    if find_spec("torch") is None:
-        raise ModelError(
-            f"reading the model {path}: it needs PyTorch, which is not installed; pip install 'agrifm[deep]'"
-        )
+    require_installed(f"reading the model {path}", "deep", "torch")

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from agrifm.config import Project
 from agrifm.cube.store import Cube, open_cube
-from agrifm.errors import MapError, did_you_mean
+from agrifm.errors import MapError, did_you_mean, require_installed
 from agrifm.files import finish_directory, partial_directory, translate_os_errors, write_bytes
 from agrifm.grid import Window, tiles
 from agrifm.inference.predictor import TorchModel, TrainedModel, load_model, load_record
@@ -42,7 +42,7 @@ from agrifm.mapping.predict import (
 )
 from agrifm.mapping.windows import PROBABILITY_DTYPE, MapPlan, plan_map
 from agrifm.models.precision import USUAL, Compute
-from agrifm.pictures import class_colors, map_picture, read_reduced, require_report_packages
+from agrifm.pictures import class_colors, map_picture, read_reduced
 from agrifm.record import FamilyName, model_file
 from agrifm.stac import map_lineage, write_map_item
 from agrifm.work import Resumable, fingerprint, progress
@@ -184,7 +184,9 @@ def map_cube(
         predict: what predicts the windows; by default the model, in this process.
     """
     began = time.monotonic()
-    require_report_packages(f"mapping the cube {cube.path}", "matplotlib")  # now, and not after hours of prediction
+    require_installed(
+        f"mapping the cube {cube.path}", "report", "matplotlib", kind=MapError
+    )  # not after hours of prediction
     plan = plan_map(cube, model.record, window, overlap)
     _require_memory(plan, model)
     partial_map = partial_directory(out, "map")

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agrifm.errors import ModelError
+from agrifm.errors import ModelError, require_installed
 from agrifm.files import atomic_write
 from agrifm.models.agrifm.network import AgriFMConfig
 from agrifm.models.agrifm.reference import use_reference
@@ -84,7 +84,7 @@ def export(
     if out.suffix not in EXPORT_SUFFIXES:
         raise ModelError(f"{about}: {out} does not end in {' or '.join(EXPORT_SUFFIXES)}; choose one of them", path=out)
     if out.suffix == ".onnx":
-        _require_exporter(about)
+        require_installed(about, "export", "onnx", "onnxscript")
     if model.suffix != ".safetensors":
         raise ModelError(f"{about}: only networks (.safetensors) can be exported; give one that `agrifm train` wrote")
     network, record = load_network(model)
@@ -132,16 +132,6 @@ def export_lines(record: ExportRecord, path: Path) -> list[str]:
     if record.without:
         lines.append(f"without {', '.join(record.without)}")
     return [*lines, f"wrote {path}" + (f" (opset {record.opset})" if record.opset else "")]
-
-
-def _require_exporter(about: str) -> None:
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise ModelError(
-            f"{about}: ONNX needs {error.name}, which is not installed; pip install 'agrifm[export]'"
-        ) from error
 
 
 def _require_exportable(record: ModelRecord, about: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from agrifm.errors import ModelError
+from agrifm.errors import ModelError, require_installed
 from agrifm.record import ModelRecord, SensorRecord
 from agrifm.validation import Frozen
 
@@ -104,12 +104,9 @@ def start_session(path: Path, threads: int = 0, for_record: bool = False) -> Any
         ModelError: `onnxruntime` is not installed, or the file is absent or damaged.
     """
     about = _about(path)
-    try:
-        import onnxruntime
-    except ModuleNotFoundError as error:
-        raise ModelError(
-            f"{about}: it needs onnxruntime, which is not installed; pip install 'agrifm[export]'"
-        ) from error
+    require_installed(about, "export", "onnxruntime")
+    import onnxruntime
+
     if not path.is_file():
         raise ModelError(f"{about}: the file does not exist; `agrifm model export` writes it", path=path)
     options = onnxruntime.SessionOptions()

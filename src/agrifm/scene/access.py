@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from agrifm.errors import SceneError
+from agrifm.errors import SceneError, require_installed
 from agrifm.scene.providers import Access, BearerToken, Provider, S3Keys, SasTokens
 from agrifm.scene.remote import UNLIMITED, Limiter, RemoteError, SignedURL, Signer, request, unsigned
 
@@ -168,13 +168,9 @@ def _location(access: Access) -> str:
 
 def _presigned(href: str, access: S3Keys, provider: Provider) -> SignedURL:
     """The https URL of an S3 object, signed (AWS Signature Version 4, query parameters)."""
-    try:
-        from botocore.exceptions import BotoCoreError
-    except ImportError as error:
-        raise SceneError(
-            "reading assets on S3: the library that signs their URLs is missing; install it with "
-            "`pip install 'agrifm[s3]'`"
-        ) from error
+    require_installed("reading assets on S3", "s3", "botocore", kind=SceneError)
+    from botocore.exceptions import BotoCoreError
+
     keys = _s3_keys(access)
     if keys is None:
         raise SceneError(f"opening {href} of '{provider.name}': there are no S3 keys; {_where_to_put(access)}")

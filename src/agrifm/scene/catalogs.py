@@ -20,7 +20,7 @@ import pystac
 from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 
-from agrifm.errors import SceneError
+from agrifm.errors import SceneError, require_installed
 from agrifm.files import write_json
 from agrifm.scene.remote import RemoteError, is_remote, request, shown
 from agrifm.season import Season
@@ -231,15 +231,10 @@ def _pages(io: Any, search: Any, source: str) -> Iterator[dict[str, Any]]:
 
 
 def _read_parquet(source: str) -> list[pystac.Item]:
-    try:
-        from stac_geoparquet.arrow import stac_table_to_items
-    except ImportError as error:
-        raise SceneError(
-            f"{_about(source)}: the library that reads stac-geoparquet is missing; install it with "
-            "`pip install 'agrifm[parquet]'`"
-        ) from error
+    require_installed(_about(source), "parquet", "stac_geoparquet", kind=SceneError)
     import pyarrow
     from pyarrow import parquet
+    from stac_geoparquet.arrow import stac_table_to_items
 
     try:
         table = parquet.read_table(pyarrow.BufferReader(_bytes(source)))

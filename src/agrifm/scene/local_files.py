@@ -14,7 +14,7 @@ from affine import Affine
 from pyproj import CRS, Transformer
 from rasterio.errors import RasterioError
 
-from agrifm.errors import SceneError
+from agrifm.errors import SceneError, require_installed
 from agrifm.scene.products import Product
 from agrifm.scene.scene import ArrayAsset, Asset, FileAsset, Scene, solar_day
 from agrifm.scene.search import Search
@@ -106,15 +106,9 @@ def _scene(
 
 
 def _open_netcdf(file: Path, product: Product) -> "xr.Dataset":
-    try:
-        import h5netcdf  # noqa: F401  # xarray imports it only when it opens a file
-        import xarray as xr
-    except ImportError as error:
-        raise SceneError(
-            f"reading {file} as '{product.name}': the libraries that read NetCDF are missing; install them with "
-            "`pip install 'agrifm[files]'`",
-            path=file,
-        ) from error
+    require_installed(f"reading {file} as '{product.name}'", "files", "xarray", "h5netcdf", kind=SceneError)
+    import xarray as xr
+
     try:
         return xr.open_dataset(file, engine="h5netcdf", mask_and_scale=False)
     except (OSError, ValueError) as error:

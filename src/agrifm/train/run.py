@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.util import find_spec
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from agrifm.classic.features import FeatureKind, Rows
 from agrifm.classic.forest import draw_pixels, fit_forest, save_forest, tune_forest
 from agrifm.config import ModelConfig, Project
 from agrifm.cube.store import open_cube
-from agrifm.errors import ConfigError, LabelError, ModelError
+from agrifm.errors import ConfigError, LabelError, require_installed
 from agrifm.files import MARKER, require_replaceable, translate_os_errors, write_geopackage, write_json
 from agrifm.inference.predictor import TrainedModel, load_model, load_record
 from agrifm.legend import Legend
@@ -158,8 +157,7 @@ def _drawn_pixels(
 
 def _train_network(data: Data, config: ModelConfig, name: str, path: Path, compute: Compute) -> TrainedModel:
     """A network of the family `name`; a finished network of the same fingerprint is not trained again."""
-    if find_spec("torch") is None:
-        raise ModelError(f"training {name}: it needs PyTorch, which is not installed; pip install 'agrifm[deep]'")
+    require_installed(f"training {name}", "deep", "torch", "lightning", "einops")
     from agrifm.models.classifier import Classifier
     from agrifm.models.cost import first_channels
     from agrifm.models.weights.file import save_model

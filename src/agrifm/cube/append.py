@@ -106,12 +106,14 @@ def _require_same_kind(cube: Cube, frames: Sequence[Frame], rule: MaskRule, abou
     sensors = cube.provenance.get("sensors", {})
     if not all("fingerprint" in frame for sensor in sensors.values() for frame in sensor["frames"]):
         raise CubeError(f"{about}: its frames have no fingerprints; fetch the cube again, with all scenes")
-    if cube.provenance["usable"] != usable_rule(rule):
-        raise CubeError(
-            f"{about}: it was built with the rule {cube.provenance['usable']} for usable pixels, the new frames have "
-            f"{usable_rule(rule)}; use the same `masked`, `dilate` and `masks`",
-            usable=cube.provenance["usable"],
-        )
+    for key, value in usable_rule(rule).items():
+        before = cube.provenance["usable"].get(key)
+        if value != before:
+            raise CubeError(
+                f"{about}: `{key}` is {value!r}, but the cube was built with {before!r}; use the same `masked`, `dilate` "
+                "and `masks`, or fetch a new cube",
+                key=key,
+            )
     for frame in frames:
         product = frame.scenes[0].product.name
         if frame.sensor not in sensors or sensors[frame.sensor]["product"] != product:

@@ -12,6 +12,7 @@ from agrifm.mapping.run import map_area
 from agrifm.models import cost
 from agrifm.models.agrifm.network import preset
 from agrifm.models.cost import MAX_ERROR_FACTOR, free_memory, memory_needed, require_memory, window_shapes
+from agrifm.models.tempcnn import tempcnn_preset
 from agrifm.train.run import train
 
 FRAMES = 24
@@ -51,6 +52,25 @@ def test_recorded_peaks_of_the_released_shape_lie_near_the_estimate(side: int, b
     recorded = beyond + 4 * 196.2e6 + 4 * 32 * 10 * side**2
     config = preset("base", network_pass.ONE_SOURCE, 8)
     assert recorded == pytest.approx(memory_needed(config, {"sentinel-2": (1, 32, side, side)}, False), rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "samples", "side", "training", "peak"),
+    [
+        ("tiny", 1, 96, False, 101e6),
+        ("base", 1, 96, False, 226e6),
+        ("tiny", 2, 96, True, 725e6),
+        ("base", 1, 48, True, 353e6),
+    ],
+)
+def test_recorded_peaks_of_tempcnn_are_near_the_estimate(
+    name: str, samples: int, side: int, training: bool, peak: float
+) -> None:
+    """Recorded on one thread with torch 2.13: 24 steps of ten bands, 6 classes; training is a step of AdamW."""
+    config = tempcnn_preset(name, {"sentinel-2": 10}, 6, FRAMES)
+    assert memory_needed(config, {"sentinel-2": (samples, FRAMES, side, side)}, training) == pytest.approx(
+        peak, rel=0.15
+    )
 
 
 def test_more_pixels_samples_and_gradients_need_more_and_recomputing_less() -> None:

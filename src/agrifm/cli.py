@@ -173,7 +173,7 @@ def _assess_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _assess(options: argparse.Namespace) -> None:
-    from agrifm.assess.reference import label_column
+    from agrifm.assess.reference_data import label_column
     from agrifm.assess.report import assess, report_lines
 
     label = options.label or label_column(options.project)

@@ -10,7 +10,7 @@ from tests.assess.rasters import CROPS, crop_map, write_points, write_raster
 
 from agrifm.assess.class_map import read_map
 from agrifm.assess.confusion import count_confusion
-from agrifm.assess.reference import count_inside_parcels
+from agrifm.assess.reference_data import count_inside_parcels
 from agrifm.errors import AssessmentError
 
 VALUES = np.array([[0, 0, 1, 1], [0, 0, 1, 2], [2, 2, 2, 255]], np.uint8)

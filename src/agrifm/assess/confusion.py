@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.assess.class_map import NODATA, OUTSIDE, ClassMap
-from agrifm.assess.reference import read_reference
+from agrifm.assess.reference_data import read_reference
 from agrifm.errors import AssessmentError, LabelError
 from agrifm.legend import UNLABELLED, Legend, LegendClass, code_of
 from agrifm.scores import Counts, confusion_counts

@@ -9,7 +9,7 @@ import numpy as np
 from agrifm.assess.class_map import ClassMap, read_map
 from agrifm.assess.confusion import Confusion, count_confusion
 from agrifm.assess.estimators import Estimate, stratified_estimates
-from agrifm.assess.reference import count_inside_parcels, find_training_data, read_scores
+from agrifm.assess.reference_data import count_inside_parcels, find_training_data, read_scores
 from agrifm.errors import AssessmentError, OutputError, require_installed
 from agrifm.files import MARKER, require_replaceable, write_directory, write_json, write_text
 from agrifm.record import running_versions

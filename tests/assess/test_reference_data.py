@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from tests.assess.rasters import CROPS, crop_map, write_points, write_raster
 
-from agrifm.assess.reference import label_column
+from agrifm.assess.reference_data import label_column
 from agrifm.cli import main
 from agrifm.errors import ConfigError
 

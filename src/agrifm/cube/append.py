@@ -110,8 +110,8 @@ def _require_same_kind(cube: Cube, frames: Sequence[Frame], rule: MaskRule, abou
         before = cube.provenance["usable"].get(key)
         if value != before:
             raise CubeError(
-                f"{about}: `{key}` is {value!r}, but the cube was built with {before!r}; use the same `masked`, `dilate` "
-                "and `masks`, or fetch a new cube",
+                f"{about}: `{key}` is {value!r}, but the cube was built with {before!r}; use the same `masked`, "
+                "`dilate` and `masks`, or fetch a new cube",
                 key=key,
             )
     for frame in frames:

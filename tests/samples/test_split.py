@@ -21,7 +21,7 @@ BLOCK, PIXELS = 480, 48
 
 
 def make_labels(directory: Path, step: int = 20, size: int = 14, folds: bool = False, other: bool = False) -> Labels:
-    """Square fields of `size` pixels every `step` pixels, of three crops; many lie across the edges of blocks."""
+    """Square fields of `size` pixels every `step` pixels, of three crops; many cross the edges of blocks."""
     rng = np.random.default_rng(4)
     places = [(row, col) for row in range(0, SIDE - size, step) for col in range(0, SIDE - size, step)]
     shapes = [
@@ -129,7 +129,7 @@ def test_folds_in_the_labels_are_kept(tmp_path: Path) -> None:
     assert split.place_fold.tolist() == expected
     inside = labels.place >= 0
     assert (split.fold[inside] == np.array(expected)[labels.place[inside]]).all()
-    # Each field is then a block of its own for the uncertainty between blocks.
+    # Each field is then one block for the uncertainty between blocks.
     assert len(np.unique(split.block[inside])) == len(labels.places)
 
 

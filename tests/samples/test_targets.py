@@ -10,7 +10,7 @@ from agrifm.samples.targets import class_fractions, field_targets
 
 
 def raster(text: str) -> NDArray[np.int32]:
-    """One character per pixel, a dot is no field."""
+    """One character per pixel, a dot is other land."""
     return np.array([[-1 if mark == "." else int(mark) for mark in row] for row in text.split()], np.int32)
 
 

@@ -52,7 +52,7 @@ def test_a_fitting_sample_is_accepted_with_its_sensors_in_any_order() -> None:
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
-def test_a_valid_pixel_without_a_finite_number_is_named_by_band_pixel_and_date(number: float) -> None:
+def test_a_valid_pixel_that_is_not_finite_is_named_by_band_and_date(number: float) -> None:
     series = make_sample().series["fine"]
     image, valid = series.image.copy(), series.valid.copy()
     image[1, 1, 2, 3], valid[1, 2, 3] = number, True

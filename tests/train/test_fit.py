@@ -43,7 +43,7 @@ print("steps", steps)
 
 
 def run(directory: Path, kill_at: int) -> subprocess.CompletedProcess[str]:
-    """Train in a process of its own, killed before that step."""
+    """Train in a separate process, killed before that step."""
     command = [sys.executable, "-c", KILLED, str(directory), str(kill_at)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 

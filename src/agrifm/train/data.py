@@ -136,8 +136,8 @@ def _statistics(patches: Patches, sensors: Sequence[SensorRecord]) -> tuple[Sens
     """Mean and standard deviation per band over the valid pixels of the training windows."""
     # Sums in float64: the variance as a difference of means would lose its digits in float32.
     sums = {sensor.sensor: np.zeros((3, len(sensor.bands))) for sensor in sensors}
-    for number in range(len(patches)):
-        for name, series in patches[number].series.items():
+    for index in range(len(patches)):
+        for name, series in patches[index].series.items():
             pixels = series.image.transpose(0, 2, 3, 1)[series.valid].astype(np.float64)
             sums[name] += np.stack([np.full(pixels.shape[1], len(pixels)), pixels.sum(axis=0), (pixels**2).sum(axis=0)])
     measured = []

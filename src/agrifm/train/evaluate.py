@@ -87,18 +87,18 @@ def _block_counts(
     predicted: NDArray[np.uint8], unseen: HeldOutBlocks, counted: NDArray[np.bool_], classes: int
 ) -> NDArray[np.int64]:
     """Confusion counts (block, predicted class, true class) of the counted pixels."""
-    blocks, number = np.unique(unseen.block[counted], return_inverse=True)
+    blocks, index = np.unique(unseen.block[counted], return_inverse=True)
     per_block = np.zeros((len(blocks), classes, classes), np.int64)
-    np.add.at(per_block, (number, predicted[counted], unseen.label[counted]), 1)
+    np.add.at(per_block, (index, predicted[counted], unseen.label[counted]), 1)
     return per_block
 
 
 def _parcel_counts(predicted: NDArray[np.uint8], unseen: HeldOutBlocks, classes: int) -> NDArray[np.int64]:
     """Confusion counts of parcels, each predicted as the class of most of its pixels."""
     inside = (unseen.label != UNLABELLED) & (predicted != UNLABELLED) & (unseen.place >= 0)
-    parcels, number = np.unique(unseen.place[inside], return_inverse=True)
+    parcels, index = np.unique(unseen.place[inside], return_inverse=True)
     votes = np.zeros((len(parcels), classes), np.int64)
-    np.add.at(votes, (number, predicted[inside]), 1)
+    np.add.at(votes, (index, predicted[inside]), 1)
     true = np.zeros(len(parcels), np.uint8)
-    true[number] = unseen.label[inside]
+    true[index] = unseen.label[inside]
     return confusion_counts(votes.argmax(axis=1).astype(np.uint8), true, classes)

@@ -28,7 +28,6 @@ def cross_entropy(
     logits_BKHW: Tensor,
     label_BHW: Tensor,
     ignore: int = UNLABELLED,
-    reduction: Literal["labelled", "reference"] = "labelled",
     smoothing: float = 0.0,
 ) -> Tensor:
     """Return the mean cross-entropy in nats, classes unweighted.
@@ -37,15 +36,12 @@ def cross_entropy(
         logits_BKHW: class scores.
         label_BHW: class numbers, any integer type.
         ignore: label of pixels that do not count.
-        reduction: `labelled` divides by the number of labelled pixels, and is 0 if there are none; `reference`
-            divides by all pixels, as the public AgriFM code does, so that sparse labels shrink the loss.
         smoothing: share of each label that is spread evenly over all classes (Szegedy et al. 2016, section 7).
     """
     total = functional.cross_entropy(
         logits_BKHW, label_BHW.long(), ignore_index=ignore, reduction="sum", label_smoothing=smoothing
     )
-    if reduction == "reference":
-        return total / label_BHW.numel()
+    # The public AgriFM code divides by all pixels; then sparse labels would shrink the loss.
     return total / (label_BHW != ignore).sum().clamp(min=1)
 
 

@@ -77,11 +77,11 @@ def train_models(data: Data, config: ModelConfig, directory: Path, compute: Comp
         "models": scores,
         "differences": [
             {
-                "model": one,
-                "against": other,
-                **compare_predictions(predictions[one], predictions[other], data.unseen, classes),
+                "model": first,
+                "against": second,
+                **compare_predictions(predictions[first], predictions[second], data.unseen, classes),
             }
-            for one, other in combinations(predictions, 2)
+            for first, second in combinations(predictions, 2)
         ],
         "majority_class": {"overall_accuracy": majority_accuracy(data.unseen, data.training.label, classes)},
         "legend": data.labels.legend.model_dump(mode="json"),

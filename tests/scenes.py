@@ -1,6 +1,6 @@
 """Small scenes with known reflectance: GeoTIFFs and a static STAC catalogue around them; and a small cube.
 
-Scenes are written without agrifm. They lie on two by two squares of 480 m in UTM zone 31 N; reflectance is in units
+Scenes are written without agrifm. They cover two by two squares of 480 m in UTM zone 31 N; reflectance is in units
 of 0.0001.
 """
 
@@ -56,7 +56,7 @@ def reflectance(bands: int, pixels: int, brighter: int = 0) -> NDArray[np.int64]
 
 
 def s2_numbers(values: NDArray[np.int64], shifted: bool = True) -> NDArray[np.uint16]:
-    """Sentinel-2 Level-2A digital numbers: from processing baseline 04.00 on, 1000 are added (ESA)."""
+    """Sentinel-2 Level-2A digital numbers: from processing baseline 04.00 on, 1000 is added (ESA)."""
     return (values + (1000 if shifted else 0)).astype(np.uint16)
 
 
@@ -99,7 +99,7 @@ def write_tiff(
 
 @dataclass
 class Catalogue:
-    """A static catalogue in the making."""
+    """A static catalogue to which scenes are added."""
 
     directory: Path
     items: list[pystac.Item] = field(default_factory=list)

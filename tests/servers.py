@@ -33,7 +33,7 @@ class Request:
 
 @dataclass
 class Server:
-    """A running server: its address, what it was asked, and the faults that it will make.
+    """A running server: its URL, the requests it received, and the faults that it will make.
 
     A fault is taken from the list per request, before the answer: an HTTP status with headers; "reset", a connection
     broken off; "truncate", a body cut short; "slow", an answer that comes after half a second; None, no fault. When
@@ -47,19 +47,19 @@ class Server:
     latency: float = 0.0
     """Seconds before every answer."""
     most_at_once: int = 0
-    """Most requests that were in work at one moment."""
+    """Largest number of concurrent requests."""
     connections: int = 0
     """Connections that are open, used or not."""
     most_connections: int = 0
-    """Most connections that were open at one moment."""
+    """Largest number of open connections."""
     items: list[dict[str, Any]] = field(default_factory=list)
-    """What the STAC API has; may be changed while it runs."""
+    """Items of the STAC API; may be changed while it runs."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     _in_work: int = 0
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        """While a request is in work."""
+        """Count a request while it is processed."""
         with self.lock:
             self._in_work += 1
             self.most_at_once = max(self.most_at_once, self._in_work)
@@ -81,7 +81,7 @@ class Server:
 
 @contextmanager
 def serving(answer: Callable[[Request], Answer], latency: float = 0.0) -> Iterator[Server]:
-    """A server that answers so, until the block is left."""
+    """Run a server with these answers until the block ends."""
     server = Server(latency=latency)
 
     class Handler(BaseHTTPRequestHandler):
@@ -153,7 +153,7 @@ def serving(answer: Callable[[Request], Answer], latency: float = 0.0) -> Iterat
 
 
 def files_in(directory: Path, allowed: Callable[[Request], bool] = lambda _: True) -> Callable[[Request], Answer]:
-    """Answers with the files of a directory: whole, or the range that is asked for; 403 where not allowed."""
+    """Answer with the files of a directory, complete or the requested range; 403 if not allowed."""
 
     def answer(request: Request) -> Answer:
         if not allowed(request):
@@ -176,7 +176,7 @@ def files_in(directory: Path, allowed: Callable[[Request], bool] = lambda _: Tru
 
 @contextmanager
 def serving_files(directory: Path, latency: float = 0.0) -> Iterator[Server]:
-    """A server of the files in a directory."""
+    """Run a server of the files in a directory."""
     with serving(files_in(directory), latency) as server:
         yield server
 
@@ -184,7 +184,7 @@ def serving_files(directory: Path, latency: float = 0.0) -> Iterator[Server]:
 def stac_api(
     items: Sequence[dict[str, Any]], page: int = 2, method: str = "GET", root: Callable[[], str] = lambda: ""
 ) -> Callable[[Request], Answer]:
-    """Answers as a STAC API (1.0.0, item search) with these items: bbox, datetime, collections and pages.
+    """Answer as a STAC API (1.0.0, item search) with these items: bbox, datetime, collections and pages.
 
     Args:
         page: most items on a page, whatever is asked for.
@@ -252,12 +252,12 @@ def serving_season(
     allowed: Callable[[Request], bool] = lambda _: True,
     more: Callable[[Request], Answer] | None = None,
 ) -> Iterator[Server]:
-    """A STAC API of a static catalogue's items, whose assets it serves below /files.
+    """Run a STAC API of a static catalogue's items, whose assets it serves below /files.
 
     Args:
         assets: where the assets are instead, such as s3://bucket.
         allowed: which requests of assets are answered.
-        more: answers what lies below /more, such as a token service.
+        more: answers requests below /more, such as those of a token service.
     """
     directory = catalog.parent.resolve()
     files = files_in(directory, allowed)
@@ -294,7 +294,7 @@ def as_lists(query: dict[str, str]) -> dict[str, Any]:
 
 
 def matches(item: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    """True where an item is in the collections, the box and the time that are asked for."""
+    """Return True if an item is in the requested collections, box and time."""
     if "collections" in wanted and item["collection"] not in wanted["collections"]:
         return False
     if "bbox" in wanted and item.get("bbox"):

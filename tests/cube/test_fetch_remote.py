@@ -130,7 +130,7 @@ def test_a_cube_is_built_again_from_the_scenes_file_without_searching(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "fact"),
     [
         ({"start": "2024-02-01"}, "not from 2024-02-01"),
         ({"buffer": "500"}, "smaller area"),
@@ -140,12 +140,12 @@ def test_a_cube_is_built_again_from_the_scenes_file_without_searching(tmp_path: 
     ids=["season", "area", "products", "cloud"],
 )
 def test_a_scenes_file_is_refused_for_more_than_it_was_searched_for(
-    tmp_path: Path, changes: dict[str, str], said: str, complaint: Callable[..., str]
+    tmp_path: Path, changes: dict[str, str], fact: str, complaint: Callable[..., str]
 ) -> None:
     top = small_season(tmp_path)
     run(project(tmp_path / "p", f'catalog = "{top}"\n{S2}\ncloud = 80'))
     imagery = changes.pop("imagery", f'catalog = "{SCENES}"\n{S2}\ncloud = 80')
-    assert said in complaint(project(tmp_path / "p", imagery, **changes))
+    assert fact in complaint(project(tmp_path / "p", imagery, **changes))
 
 
 def test_a_provider_on_s3_gives_the_same_cube(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,7 +252,7 @@ def test_credentials_that_do_not_suffice_are_one_sentence(
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "fact"),
     [
         ({"area": "[100.0, 46.0, 100.1, 46.1]"}, "(2 outside the area)"),
         ({"area": "[3.0, 84.5, 3.1, 84.6]"}, "UTM"),
@@ -266,7 +266,7 @@ def test_credentials_that_do_not_suffice_are_one_sentence(
     ids=["outside", "polar", "antimeridian", "reversed", "no-date", "cloudy", "skipped", "no-geometry"],
 )
 def test_what_leaves_no_scene_is_one_sentence_that_counts(
-    tmp_path: Path, complaint: Callable[..., str], changes: dict[str, Any], said: str
+    tmp_path: Path, complaint: Callable[..., str], changes: dict[str, Any], fact: str
 ) -> None:
     catalogue = Catalogue(tmp_path)
     pixels = {"red": np.ones((2, 2), np.uint16)}
@@ -275,7 +275,7 @@ def test_what_leaves_no_scene_is_one_sentence_that_counts(
     for name, day in (("A", 1), ("B", 6)):
         catalogue.add("sentinel-2-c1-l2a", name, at(5, day), pixels, properties=properties, geometry=geometry)
     imagery = f'catalog = "{catalogue.save()}"\n{S2}\n{changes.pop("imagery", "")}'
-    assert said in complaint(project(tmp_path / "p", imagery, **changes))
+    assert fact in complaint(project(tmp_path / "p", imagery, **changes))
     assert not (tmp_path / "p" / SCENES).exists()
 
 
@@ -297,8 +297,8 @@ def test_filters_and_a_repaired_area_are_in_the_account(tmp_path: Path) -> None:
     # the check of the offset asks for four files that are small enough to come whole, and are not asked for again
     of_scene = sum(path.startswith("/files/S2A") for path in asked)
     assert of_scene == 11
-    said = rf"read from servers: search {len(asked) - of_scene} requests, (.*) MB; offset check 4 requests, (.*) MB; "
-    found = re.fullmatch(said + r"scenes 7 requests, (.*) MB", lines[-1])
+    fact = rf"read from servers: search {len(asked) - of_scene} requests, (.*) MB; offset check 4 requests, (.*) MB; "
+    found = re.fullmatch(fact + r"scenes 7 requests, (.*) MB", lines[-1])
     assert found is not None, lines[-1]
     sizes = [path.stat().st_size / 1e6 for path in top.parent.rglob("S2A_T31UDQ_20240501/*.tif")]
     assert float(found[2]) + float(found[3]) == pytest.approx(sum(sizes), abs=0.01)

@@ -76,7 +76,7 @@ def searched(server: Server) -> bool:
 def test_a_stopped_fetch_goes_on_with_its_own_scenes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = "continued with the 2 scenes"
+    fact = "continued with the 2 scenes"
     with stopped(tmp_path, monkeypatch) as (project, server):
         file = tmp_path / "made" / "B" / "B05.tif"
         away = file.rename(file.with_suffix(".away"))
@@ -84,15 +84,15 @@ def test_a_stopped_fetch_goes_on_with_its_own_scenes(
         assert main([*COMMAND, str(project)]) == 2
         last = capsys.readouterr().err.splitlines()[-1]
         assert "HTTP 404" in last
-        assert said in last
+        assert fact in last
         away.rename(file)
 
         assert main([*COMMAND, str(project)]) == 0
         assert not searched(server)
         assert scenes_of(project) == ["A", "B"]
-        assert said in capsys.readouterr().out
+        assert fact in capsys.readouterr().out
 
-        assert main([*COMMAND, str(project)]) == 0  # what is finished is no longer held to them
+        assert main([*COMMAND, str(project)]) == 0  # a finished cube no longer depends on them
         assert searched(server)
         assert scenes_of(project) == ["A", "B", "C"]
         assert "continued" not in capsys.readouterr().out

@@ -224,9 +224,10 @@ def test_a_wrong_password_is_one_sentence_without_it(tmp_path: Path) -> None:
     write_netrc(tmp_path)
     with (
         token_server((401, "planted-password is wrong")) as server,
-        pytest.raises(SceneError, match=r"127\.0\.0\.1 for 'nasa-cmr'.*HTTP 401.*password") as caught,
+        pytest.raises(SceneError, match="HTTP 401") as caught,
     ):
         header(login(server))
+    assert "127.0.0.1 for 'nasa-cmr'" in str(caught.value)
     assert "planted" not in str(caught.value)
     assert len(server.requests) == 1
 

@@ -67,7 +67,7 @@ def test_all_pages_of_an_api_are_read(method: str) -> None:
 
 
 def test_an_api_is_asked_for_collections_box_and_dates_only() -> None:
-    """What lies outside is never sent; a day more on each side, for the solar day."""
+    """Items outside are never sent; a day more on each side, for the solar day."""
     outside = [
         s2_item("late", at(6, 2)),
         s2_item("early", at(4, 29)),

@@ -106,7 +106,7 @@ def test_the_first_date_in_a_name_is_the_day(tmp_path: Path, name: str, day: dat
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "fact"),
     [
         ("B02.tif", "date"),
         ("MOD09A1.A2024121.B02.tif", "date"),
@@ -115,10 +115,10 @@ def test_the_first_date_in_a_name_is_the_day(tmp_path: Path, name: str, day: dat
         ("20240501_B021.tif", "band descriptions"),
     ],
 )
-def test_a_file_without_a_readable_date_or_band_is_refused(tmp_path: Path, name: str, said: str) -> None:
+def test_a_file_without_a_readable_date_or_band_is_refused(tmp_path: Path, name: str, fact: str) -> None:
     write_tiff(tmp_path / name, TINY)
     sentence = refusal(tmp_path, "*.tif")
-    assert said in sentence
+    assert fact in sentence
     assert name in sentence
 
 
@@ -241,7 +241,7 @@ def test_a_dataset_may_have_its_crs_as_an_attribute_and_rows_upwards() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "fact"),
     [
         (lambda one: one.drop_vars("spatial_ref"), "coordinate reference system"),
         (lambda one: one.rename(B02="band_2"), "none of the variables"),
@@ -264,10 +264,10 @@ def test_a_dataset_may_have_its_crs_as_an_attribute_and_rows_upwards() -> None:
         (lambda one: one.isel(y=[0]), "'y' is not evenly"),
     ],
 )
-def test_a_dataset_that_cannot_be_understood_is_refused(change, said: str) -> None:
+def test_a_dataset_that_cannot_be_understood_is_refused(change, fact: str) -> None:
     with pytest.raises(SceneError) as caught:
         search_dataset(change(dataset(["2024-05-01"], {"B02": 300})), WORLDCEREAL, SEASON)
-    assert said in str(caught.value)
+    assert fact in str(caught.value)
     assert "'sentinel-2-worldcereal'" in str(caught.value)
 
 

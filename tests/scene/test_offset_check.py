@@ -1,4 +1,4 @@
-"""Offsets against pixels: true metadata raise no alarm, every lie does, and the project can decide."""
+"""Offsets against pixels: true metadata raise no alarm, wrong metadata do, and the project can decide."""
 
 import os
 from collections.abc import Sequence
@@ -92,7 +92,7 @@ def test_true_metadata_on_both_sides_of_the_border_are_believed() -> None:
 
 REMOVED, OFF, ADDED = "removed already", "subtracted twice", "still in its numbers"
 """What the pixels look like, in a message."""
-LIES = {
+WRONG = {
     "flag says not removed, but it was": scene("X", False, "05.10", False, product=FLAGGED),
     "flag says removed, but it was not": scene("X", True, "05.10", True, product=FLAGGED),
     "baseline too old": scene("X", True, "03.01"),
@@ -100,20 +100,20 @@ LIES = {
 }
 
 
-@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
-def test_a_lie_about_the_offset_is_refused_with_what_would_settle_it(lie: Scene) -> None:
-    sentence = refusal([lie])
-    assert (REMOVED if lie.encoding.offset != 0 else ADDED) in sentence
-    assert not [fact for fact in ("scene X: ", lie.encoding.source, "`offset`", "`skip`") if fact not in sentence]
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_a_wrong_offset_is_refused_with_what_fixes_it(wrong: Scene) -> None:
+    sentence = refusal([wrong])
+    assert (REMOVED if wrong.encoding.offset != 0 else ADDED) in sentence
+    assert not [fact for fact in ("scene X: ", wrong.encoding.source, "`offset`", "`skip`") if fact not in sentence]
 
 
-@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
-def test_pixels_or_metadata_decide_if_the_project_says_so(lie: Scene) -> None:
-    stated = lie.encoding
-    (by_pixels,) = decide_offsets([lie], GRIDS, "pixels")
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_pixels_or_metadata_decide_if_the_project_says_so(wrong: Scene) -> None:
+    stated = wrong.encoding
+    (by_pixels,) = decide_offsets([wrong], GRIDS, "pixels")
     assert by_pixels.encoding.offset == {0.0: -0.1, -0.1: 0.0}[stated.offset]
     assert by_pixels.encoding.source.startswith(f"offset {by_pixels.encoding.offset:g} from its pixels; against offset")
-    (by_metadata,) = decide_offsets([lie], GRIDS, "metadata")
+    (by_metadata,) = decide_offsets([wrong], GRIDS, "metadata")
     assert by_metadata.encoding.offset == stated.offset
     assert by_metadata.encoding.source == f'{stated.source}; against its pixels, by `offset` = "metadata"'
 
@@ -130,11 +130,11 @@ def test_neighbours_in_time_tell_where_one_scene_alone_could_be_either(
     darkest: float, shifted: bool, baseline: str
 ) -> None:
     """Bright soil read as -0.016, or water read as 0.087: possible, but 0.1 away from the same ground days before."""
-    lie = scene("X", shifted, baseline, darkest=darkest, day=9)
-    assert sources([lie])[0].endswith("its pixels agree")
+    wrong = scene("X", shifted, baseline, darkest=darkest, day=9)
+    assert sources([wrong])[0].endswith("its pixels agree")
     season = [scene(f"S{day}", True, darkest=darkest, day=day) for day in range(3)]
-    assert "scene X: " in refusal([*season, lie])
-    assert "in time" in refusal([*season, lie])
+    assert "scene X: " in refusal([*season, wrong])
+    assert "in time" in refusal([*season, wrong])
 
 
 def test_ground_that_turns_from_dark_to_bright_raises_no_alarm() -> None:
@@ -144,8 +144,8 @@ def test_ground_that_turns_from_dark_to_bright_raises_no_alarm() -> None:
 @pytest.mark.parametrize("choice", ["refuse", "metadata", "pixels"])
 def test_a_scene_with_too_few_clear_pixels_is_accepted_as_stated(choice: str) -> None:
     share = (MIN_CLEAR_PIXELS - 1) / SIZE**2
-    lie = scene("X", True, "03.01", clear=share)
-    assert sources([lie], choice) == ["offset 0 from processing baseline 03.01; too few clear pixels to check it"]
+    wrong = scene("X", True, "03.01", clear=share)
+    assert sources([wrong], choice) == ["offset 0 from processing baseline 03.01; too few clear pixels to check it"]
     assert "scene X" in refusal([scene("X", True, "03.01", clear=MIN_CLEAR_PIXELS / SIZE**2)])
 
 
@@ -202,7 +202,7 @@ def test_snow_raises_no_alarm_whether_the_mask_finds_it_or_not() -> None:
     assert sources([*season, missed])[-1].endswith(NOTHING_DARK)
 
 
-def test_a_little_vegetation_reveals_a_lie_about_a_bright_scene() -> None:
+def test_a_little_vegetation_reveals_a_wrong_offset_of_a_bright_scene() -> None:
     """Its darkest hundredth must be dark, for a twentieth of the ground is green."""
     assert ADDED in refusal([scene("X", True, "03.01", green=0.06)])
     assert sources([scene("X", True, "03.01", green=0.04)])[0].endswith(NOTHING_DARK)
@@ -219,15 +219,15 @@ TWICE = {
 }
 
 
-@pytest.mark.parametrize(("lie", "said"), TWICE.values(), ids=TWICE)
-def test_an_offset_applied_twice_is_refused_and_pixels_do_not_settle_it(lie: Scene, said: str) -> None:
+@pytest.mark.parametrize(("wrong", "fact"), TWICE.values(), ids=TWICE)
+def test_an_offset_applied_twice_is_refused_by_pixels_too(wrong: Scene, fact: str) -> None:
     """Alone, and among true scenes of the days before."""
-    assert said in refusal([lie])
-    season = [replace(scene(f"S{day}", True, darkest=0.03, day=day), product=lie.product) for day in range(3)]
-    assert lie.encoding.source in refusal([*season, lie])
-    assert said in refusal([*season, lie])
-    assert "fit neither" in refusal([lie], "pixels")
-    assert sources([lie], "metadata") == [f'{lie.encoding.source}; against its pixels, by `offset` = "metadata"']
+    assert fact in refusal([wrong])
+    season = [replace(scene(f"S{day}", True, darkest=0.03, day=day), product=wrong.product) for day in range(3)]
+    assert wrong.encoding.source in refusal([*season, wrong])
+    assert fact in refusal([*season, wrong])
+    assert "fit neither" in refusal([wrong], "pixels")
+    assert sources([wrong], "metadata") == [f'{wrong.encoding.source}; against its pixels, by `offset` = "metadata"']
 
 
 def test_numbers_that_end_at_zero_over_vegetation_alone_are_accepted() -> None:
@@ -262,8 +262,8 @@ def test_haze_that_was_corrected_too_far_is_dark_in_the_visible_alone(stated: tu
 
 def test_where_the_infrared_is_as_dark_the_offset_was_taken_off() -> None:
     season = [scene(f"S{day}", True, darkest=0.04, day=day) for day in range(3)]
-    lie = hazy(scene("X", False, "05.10", darkest=0.04, day=4), 200)
-    assert REMOVED in refusal([*season, lie])
+    wrong = hazy(scene("X", False, "05.10", darkest=0.04, day=4), 200)
+    assert REMOVED in refusal([*season, wrong])
     twice = hazy(scene("X", False, "05.10", True, product=FLAGGED, extra=-1000, darkest=0.04, green=0.06, day=4), 200)
     assert OFF in refusal([*(replace(one, product=FLAGGED) for one in season), twice])
 
@@ -273,7 +273,7 @@ def test_scenes_of_products_with_one_offset_are_not_touched() -> None:
     assert decide_offsets([other], GRIDS, "refuse") == [other]
 
 
-def test_the_real_flanders_season_raises_no_alarm_and_lies_about_it_do() -> None:
+def test_the_real_flanders_season_raises_no_alarm_and_wrong_metadata_do() -> None:
     """The numbers of the set hold reflectance without an offset; it is read here as if its baselines were stated."""
     files = sorted(DATA.glob("flanders_multisource_2018/*/s2_l2a_10m.nc"))
     if not files:
@@ -286,17 +286,17 @@ def test_the_real_flanders_season_raises_no_alarm_and_lies_about_it_do() -> None
     assert isinstance(asset, ArrayAsset)
     grids = {"sentinel-2": Grid.of(asset.crs, asset.transform, asset.pixels.shape)}
     assert {one.encoding.offset for one in decide_offsets(found, grids, "refuse")} == {0.0}
-    lies = [replace(one, baseline="05.10") for one in found]
+    wrong = [replace(one, baseline="05.10") for one in found]
     judged = [one for one in found if measure_scene(one, grids).darkest is not None]
     assert len(judged) > 10
-    settled = decide_offsets(lies, grids, "pixels")
+    settled = decide_offsets(wrong, grids, "pixels")
     assert sum(one.encoding.offset == 0 for one in settled) >= 0.95 * len(judged)
 
 
-def fits_neither(lie: Scene, grids: dict[str, Grid]) -> bool:
+def fits_neither(wrong: Scene, grids: dict[str, Grid]) -> bool:
     """Whether a scene by itself is refused with either offset."""
     try:
-        decide_offsets([lie], grids, "pixels")
+        decide_offsets([wrong], grids, "pixels")
     except SceneError as error:
         return "fit neither" in str(error)
     return False
@@ -304,7 +304,7 @@ def fits_neither(lie: Scene, grids: dict[str, Grid]) -> bool:
 
 @pytest.mark.check
 @pytest.mark.parametrize(("region", "year"), [("mediterranean", 2024)])
-def test_simulated_seasons_raise_no_alarm_and_nearly_every_lie_does(tmp_path: Path, region: str, year: int) -> None:
+def test_simulated_seasons_raise_no_alarm_and_wrong_metadata_do(tmp_path: Path, region: str, year: int) -> None:
     """Water, forest, haze, snow and cloud, and baselines 03.01 and 05.10 in one season."""
     import geopandas
 
@@ -320,11 +320,11 @@ def test_simulated_seasons_raise_no_alarm_and_nearly_every_lie_does(tmp_path: Pa
     judged = [one.id for one in found if one.encoding.source.endswith("its pixels agree")]
     assert len(judged) > 5
     assert {one.baseline for one in found} == {"03.01", "05.10"}
-    lies = [replace(one, decided=None, baseline="03.01" if one.baseline == "05.10" else "05.10") for one in found]
-    told = {one.id: one.encoding.offset for one in found}
+    wrong = [replace(one, decided=None, baseline="03.01" if one.baseline == "05.10" else "05.10") for one in found]
+    offsets = {one.id: one.encoding.offset for one in found}
     # one that is too bright under its true offset too fits neither, and is refused: noticed as well
-    lies = [lie for lie in lies if not fits_neither(lie, grids)]
-    unsettled = [one.id for one in decide_offsets(lies, grids, "pixels") if one.encoding.offset != told[one.id]]
+    wrong = [one for one in wrong if not fits_neither(one, grids)]
+    unsettled = [one.id for one in decide_offsets(wrong, grids, "pixels") if one.encoding.offset != offsets[one.id]]
     assert len(set(unsettled) & set(judged)) <= 0.05 * len(judged)
 
 
@@ -340,7 +340,7 @@ def test_a_sample_of_a_large_scene_has_its_dark_quantile() -> None:
 def test_a_scene_that_lacks_a_band_is_refused_by_the_check_too() -> None:
     one = scene("A", True)
     assets = {key: asset for key, asset in one.assets.items() if key != "red"}
-    with pytest.raises(SceneError, match="did you mean 'red2'") as caught:
+    with pytest.raises(SceneError, match="'red2'") as caught:
         decide_offsets([replace(one, assets=assets, unused=("red2", "thumbnail"))], GRIDS, "refuse")
     assert caught.value.facts == {"scene": "A", "asset": "red", "band": "B04"}
 

@@ -1,4 +1,4 @@
-"""What came from servers is counted by what it was for, from every thread, and said in one sentence."""
+"""What came from servers is counted by what it was for, from every thread, and reported in one sentence."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -31,7 +31,7 @@ def test_answers_are_counted_under_the_purpose_of_the_moment(meter: Meter) -> No
     ]
 
 
-def test_what_came_before_is_not_said_again(meter: Meter) -> None:
+def test_earlier_traffic_is_not_reported_again(meter: Meter) -> None:
     meter.add(1_000_000)
     before = meter.totals()
     assert traffic_since(before) == []

@@ -108,7 +108,7 @@ def test_a_file_with_an_internal_mask_is_read_by_its_numbers(tmp_path: Path) -> 
 
 
 def test_a_window_costs_one_opening_and_the_ranges_it_needs(server: Server) -> None:
-    """Four tiles in two rows: two runs of neighbours. No HEAD, no listing, no file beside it."""
+    """Four tiles in two rows: two runs of neighbours. No HEAD, no listing, no neighbouring file."""
     read(RemoteAsset(f"{server.url}/deflate.tif"))
     assert {request.method for request in server.requests} == {"GET"}
     assert {request.path for request in server.requests} == {"/deflate.tif"}

@@ -189,7 +189,7 @@ def test_an_encoding_that_agrees_with_the_product_is_accepted(catalogue: Catalog
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "fact"),
     [
         ({"raster:bands": [{**RIGHT, "offset": 0}]}, "offset 0,"),
         ({"raster:bands": [{"scale": 2.75e-5}]}, "scale 2.75e-05,"),
@@ -199,10 +199,10 @@ def test_an_encoding_that_agrees_with_the_product_is_accepted(catalogue: Catalog
         ({"raster:bands": [RIGHT], "bands": [{"raster:scale": 0.001}]}, "scale 0.001,"),
     ],
 )
-def test_an_encoding_that_contradicts_the_product_is_refused(catalogue: Catalogue, fields: dict, said: str) -> None:
+def test_an_encoding_that_contradicts_the_product_is_refused(catalogue: Catalogue, fields: dict, fact: str) -> None:
     add(catalogue, "S2A_1", fields=fields)
     sentence = refusal(catalogue)
-    assert f"S2A_1: asset 'blue' states {said}" in sentence
+    assert f"S2A_1: asset 'blue' states {fact}" in sentence
     assert "`skip`" in sentence
 
 

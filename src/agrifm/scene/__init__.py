@@ -1,1 +1,1 @@
-"""Imagery in: products, catalogues, files of one's own, pixels, quality, a simulated season."""
+"""Imagery in: products, catalogues, local files, pixels, quality."""

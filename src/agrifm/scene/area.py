@@ -1,4 +1,4 @@
-"""The area of a season: a box or the shapes of a vector file, mended where it must be, with a margin in metres."""
+"""The area of a season: a box or the polygons of a vector file, repaired if necessary, with a margin in metres."""
 
 from dataclasses import dataclass
 from math import isfinite
@@ -13,10 +13,11 @@ from agrifm.grid import LONLAT, geodesic_hectares, reproject
 from agrifm.vectors import read_vector
 
 Box = tuple[float, float, float, float]
-CUT = (
-    "UTM zones 60 and 1 meet there, and a cube lies in one zone, so make it two projects, one that ends at longitude "
+SPLIT_ADVICE = (
+    "a cube is in one UTM zone, and zones 60 and 1 adjoin there, so make it two projects, one that ends at longitude "
     "180 and one that begins at -180"
 )
+"""What to do with an area across the antimeridian."""
 
 
 @dataclass(frozen=True)
@@ -26,28 +27,28 @@ class Area:
     shape: BaseGeometry
     """Polygons in longitude and latitude, valid, within -180 to 180."""
     notes: tuple[str, ...] = ()
-    """What was mended or left out, a sentence each."""
+    """What was repaired or left out, one sentence each."""
 
 
 def read_area(area: Path | Box, directory: Path = Path(), buffer: float = 0.0) -> Area:
-    """The area in longitude and latitude: the union of a vector file's polygons, or a box (west, south, east, north).
+    """Read the area in longitude and latitude: the union of a vector file's polygons, or a box (W, S, E, N).
 
-    A polygon that crosses itself is mended by the even-odd rule; points and lines are left out; notes say so.
+    A polygon that crosses itself is repaired by the even-odd rule; points and lines are left out; notes say so.
 
     Args:
-        directory: what the path of a file is relative to.
-        buffer: metres by which the area is grown on all sides.
+        directory: base of a relative path.
+        buffer: margin in metres that is added on all sides.
 
     Raises:
         ConfigError: the file is absent, has no CRS, or the area is empty, not on the globe, or crosses longitude 180.
     """
-    found = _from_file(directory / area) if isinstance(area, Path) else Area(_from_box(area))
+    result = _from_file(directory / area) if isinstance(area, Path) else Area(_from_box(area))
     about = f"reading the area {directory / area}" if isinstance(area, Path) else "reading the area"
-    _require_one_side(found.shape, about)
+    _require_one_side(result.shape, about)
     if buffer:
-        found = Area(_grown(found.shape, buffer), found.notes)
-        _require_one_side(found.shape, f"{about}, grown by {buffer:g} m")
-    return found
+        result = Area(_grown(result.shape, buffer), result.notes)
+        _require_one_side(result.shape, f"{about}, with a margin of {buffer:g} m")
+    return result
 
 
 def _from_box(edges: Box) -> BaseGeometry:
@@ -56,7 +57,7 @@ def _from_box(edges: Box) -> BaseGeometry:
     if not all(map(isfinite, edges)) or max(abs(west), abs(east)) > 360 or max(abs(south), abs(north)) > 90:
         raise ConfigError(f"{stated} is not on the globe; give degrees of longitude and latitude, not metres")
     if west - east > 180 and south < north:  # as GeoJSON writes a box across longitude 180 (RFC 7946, section 5.2)
-        raise ConfigError(f"{stated} crosses longitude 180; {CUT}")
+        raise ConfigError(f"{stated} crosses longitude 180; {SPLIT_ADVICE}")
     if not (west < east and south < north):
         raise ConfigError(f"{stated} is empty; west must be less than east and south less than north")
     return box(*edges)
@@ -68,7 +69,7 @@ def _from_file(path: Path) -> Area:
     polygons = [shape for shape in shapes if shape.geom_type in ("Polygon", "MultiPolygon")]
     notes = []
     if len(polygons) < len(shapes):
-        notes.append(f"area: {len(shapes) - len(polygons)} of {len(shapes)} shapes are no polygons and were left out")
+        notes.append(f"area: {len(shapes) - len(polygons)} of {len(shapes)} shapes are not polygons and were left out")
     crossing = sum(not shape.is_valid for shape in polygons)
     union: BaseGeometry = union_all([make_valid(shape) for shape in polygons])
     parts = [part for part in shapely.get_parts(union) if part.geom_type in ("Polygon", "MultiPolygon")]
@@ -77,8 +78,8 @@ def _from_file(path: Path) -> Area:
         raise ConfigError(f"reading the area {path}: it is empty; it needs at least one polygon")
     if crossing:
         notes.append(
-            f"area: {crossing} of {len(polygons)} polygons cross themselves and were mended "
-            f"({geodesic_hectares(union):.1f} ha in all); check their outline"
+            f"area: {crossing} of {len(polygons)} polygons cross themselves and were repaired "
+            f"({geodesic_hectares(union):.1f} ha in total); check their outline"
         )
     return Area(union, tuple(notes))
 
@@ -86,13 +87,13 @@ def _from_file(path: Path) -> Area:
 def _require_one_side(shape: BaseGeometry, about: str) -> None:
     west, south, east, north = shape.bounds
     if east - west > 180 or west < -180 or east > 180:
-        raise ConfigError(f"{about}: from longitude {west:.3f} to {east:.3f} it crosses longitude 180; {CUT}")
+        raise ConfigError(f"{about}: from longitude {west:.3f} to {east:.3f} it crosses longitude 180; {SPLIT_ADVICE}")
     if south < -90 or north > 90:
         raise ConfigError(f"{about}: latitudes {south:.3f} to {north:.3f} are not on the globe; check its CRS")
 
 
 def _grown(shape: BaseGeometry, metres: float) -> BaseGeometry:
-    """A shape grown by a distance, in a plane that touches the globe at its middle (azimuthal, distances true)."""
+    """Buffer a shape by a distance, in an azimuthal equidistant projection around its centroid."""
     middle = shape.centroid
     plane = f"+proj=aeqd +lon_0={middle.x} +lat_0={middle.y} +datum=WGS84 +units=m"
     return reproject(reproject(shape, LONLAT, plane).buffer(metres), plane, LONLAT)

@@ -113,10 +113,10 @@ def require_one_product(scenes: Sequence[Scene], about: str) -> None:
     """Refuse scenes of two products of one sensor, since a cube holds one encoding per sensor.
 
     Args:
-        about: what is being done, with which the sentence begins.
+        about: what is being done, as the beginning of the message.
 
     Raises:
-        SceneError: naming both products, and how many scenes each has.
+        SceneError: with both products and their numbers of scenes.
     """
     counts: dict[str, Counter[str]] = {}
     for scene in scenes:
@@ -127,8 +127,10 @@ def require_one_product(scenes: Sequence[Scene], about: str) -> None:
             ids = [scene.id for scene in scenes if scene.product.name == least]
             raise SceneError(
                 f"{about}: {many} scenes of the sensor '{sensor}' are of the product '{most}', and {few} more "
-                f"({', '.join(ids[:3])}{', ...' if few > 3 else ''}) of '{least}', but a cube takes one product per "
-                f"sensor; leave '{least}' out, or list the ids of its scenes in `skip`"
+                f"({', '.join(ids[:3])}{', ...' if few > 3 else ''}) of '{least}', but a cube holds one product per "
+                f"sensor; leave '{least}' out, or list the ids of its scenes in `skip`",
+                sensor=sensor,
+                products=dict(products),
             )
 
 

@@ -1,15 +1,15 @@
-"""Scale and offset of one scene, decided once, and by what.
+"""Scale and offset of one scene, and the reason for them.
 
-One precedence for every product, from the first that speaks to the last:
+The first of these that applies decides, for every product:
 
-1. the project's `offset`, where the pixels contradict what is stated (`scene.offsets`);
-2. the provider's flag that it took the offset out of the numbers, for products whose record names such a flag;
+1. the project's `offset`, if the pixels contradict the metadata (`scene.offset_check`);
+2. the provider's flag that it removed the offset from the numbers, for products whose record names such a flag;
 3. the processing baseline (never the date), for products whose record says that the offset depends on it;
 4. the product's record.
 
-What an asset states of its own (scale, offset, nodata) never decides: it must agree with what was decided, or the scene
-is refused. Only products with a flag are let off on the offset: Earth Search states -0.1 beside numbers from which it
-was removed (github.com/Element84/earth-search, issue 9).
+The scale, offset and nodata that an asset states itself never decide: they must agree with the decision, or the scene
+is refused. Only products with a flag are exempt from the offset check of their metadata: Earth Search states -0.1
+although it removed the offset from the numbers (github.com/Element84/earth-search, issue 9).
 """
 
 import re
@@ -21,11 +21,12 @@ from agrifm.errors import SceneError
 from agrifm.scene.products import Product
 
 BASELINE_IN_ID = re.compile(r"_N(\d{2})(\d{2})_")
-"""In the name of a Sentinel-2 product: S2A_MSIL2A_20200714T115221_N0214_R123_... is of baseline 02.14 (ESA, naming
-convention of compact products)."""
+"""The baseline in the name of a Sentinel-2 product: S2A_MSIL2A_20200714T115221_N0214_R123_... has baseline 02.14 (ESA,
+naming convention of compact products)."""
 PRODUCT_IDS = ("s2:product_uri", "sentinel:product_id", "s2:product_id")
-"""Properties that hold that name, by dialect."""
-BASELINES = ("s2:processing_baseline", "sentinel2:processing_baseline", "processing:version")
+"""Properties that hold the name of the product, by dialect."""
+BASELINE_PROPERTIES = ("s2:processing_baseline", "sentinel2:processing_baseline", "processing:version")
+"""Properties that hold the processing baseline, by dialect."""
 
 
 @dataclass(frozen=True)
@@ -39,23 +40,23 @@ class Encoding:
 
 
 def stated_encoding(product: Product, baseline: str | None, removed: bool | None, scene_id: str) -> Encoding:
-    """Scale and offset of one scene by what its metadata state.
+    """Return scale and offset of one scene by its metadata.
 
     Args:
         baseline: processing baseline, such as "05.10".
-        removed: the provider's flag: True, it took the offset out of the numbers; None, it states nothing.
+        removed: the provider's flag, True if it removed the offset from the numbers; None without a flag.
 
     Raises:
-        SceneError: the offset depends on the processing baseline, which the scene does not state readably.
+        SceneError: the offset depends on the processing baseline, which is missing or not readable.
     """
     if product.offset_from_baseline is None:
         return Encoding(product.scale, product.offset, f"offset {product.offset:g} from the product's record")
     if removed and product.offset_flags:
         return Encoding(product.scale, 0.0, f"offset 0, removed by the provider ({product.offset_flags[0]})")
     if baseline is None or not re.fullmatch(r"\d+(\.\d+)*", baseline):
-        found = "no processing baseline" if baseline is None else f"the processing baseline {baseline!r}"
+        what = "no processing baseline" if baseline is None else f"the processing baseline {baseline!r}"
         raise SceneError(
-            f"reading scene {scene_id}: it states {found}, and the offset of '{product.name}' depends on it (such as "
+            f"reading scene {scene_id}: it states {what}, and the offset of '{product.name}' depends on it (such as "
             "05.10); add `s2:processing_baseline` to the item, `baseline` to the [[imagery.files]] table, or skip "
             "the scene"
         )
@@ -65,17 +66,17 @@ def stated_encoding(product: Product, baseline: str | None, removed: bool | None
 
 
 def baseline_of(properties: Mapping[str, Any], scene_id: str) -> str | None:
-    """The processing baseline that an item states, in a property or in the name of its product; None without one.
+    """Return the processing baseline of an item, from a property or from the name of its product; None without one.
 
     Raises:
-        SceneError: the two disagree.
+        SceneError: property and name disagree.
     """
-    stated = next((str(properties[name]) for name in BASELINES if properties.get(name) is not None), None)
+    stated = next((str(properties[name]) for name in BASELINE_PROPERTIES if properties.get(name) is not None), None)
     names = [str(properties[name]) for name in PRODUCT_IDS if properties.get(name)] + [scene_id]
-    found = next((match for name in names if (match := BASELINE_IN_ID.search(name))), None)
-    if found is None:
+    match = next((match for name in names if (match := BASELINE_IN_ID.search(name))), None)
+    if match is None:
         return stated
-    named = f"{found[1]}.{found[2]}"
+    named = f"{match[1]}.{match[2]}"
     if stated is not None and re.fullmatch(r"\d+(\.\d+)*", stated) and _version(stated) != _version(named):
         raise SceneError(
             f"reading scene {scene_id}: it states the processing baseline {stated}, its product's name says {named}, "
@@ -85,7 +86,7 @@ def baseline_of(properties: Mapping[str, Any], scene_id: str) -> str | None:
 
 
 def removed_by_provider(properties: Mapping[str, Any], product: Product, scene_id: str) -> bool | None:
-    """What the provider's flag says; None without one.
+    """Return the provider's flag; None without one.
 
     Raises:
         SceneError: the flag is not true or false.
@@ -104,17 +105,17 @@ def removed_by_provider(properties: Mapping[str, Any], product: Product, scene_i
 
 
 def require_agreement(fields: Mapping[str, Any], product: Product, encoding: Encoding, about: str) -> None:
-    """Refuse an asset whose stated scale, offset or nodata contradicts what was decided.
+    """Refuse an asset whose stated scale, offset or nodata contradicts the decided encoding.
 
-    Read are the raster extension 1.x (`raster:bands`), STAC 1.1 (`bands`), and its short form for one band; each may
-    be there, and each must agree.
+    The raster extension 1.x (`raster:bands`), STAC 1.1 (`bands`) and its short form for one band are read; all that are
+    present must agree.
 
     Args:
         fields: of the asset.
-        about: the scene and the asset, with which the sentence begins.
+        about: the scene and the asset, as the beginning of the message.
 
     Raises:
-        SceneError: naming what is stated and what the product has.
+        SceneError: with the stated value and that of the product.
     """
     holders = [fields, *_first_band(fields.get("bands")), *_first_band(fields.get("raster:bands"))]
     expected = {"scale": [encoding.scale], "offset": [encoding.offset], "nodata": [float(product.nodata)]}
@@ -139,17 +140,17 @@ def require_agreement(fields: Mapping[str, Any], product: Product, encoding: Enc
 def require_file_agreement(
     stated: tuple[float, float, float | None], product: Product, encoding: Encoding, about: str
 ) -> None:
-    """Refuse a file whose own scale, offset or nodata contradicts what was decided.
+    """Refuse a file whose own scale, offset or nodata contradicts the decided encoding.
 
-    A file that states scale 1 and offset 0 states nothing: so do all that have no such tags, and files of HLS L30 that
-    carry them in another place (LP DAAC, known issues).
+    Scale 1 and offset 0 count as not stated: GDAL reports them for files without such tags, and for files of HLS L30
+    that have their tags elsewhere (LP DAAC, known issues).
 
     Args:
         stated: scale, offset and nodata of the band, the last None without one.
-        about: the scene and the file, with which the sentence begins.
+        about: the scene and the file, as the beginning of the message.
 
     Raises:
-        SceneError: naming what is stated and what the product has.
+        SceneError: with the stated value and that of the product.
     """
     scale, offset, nodata = stated
     allowed = {0.0, encoding.offset, product.offset} if product.offset_flags else {0.0, encoding.offset}
@@ -168,7 +169,7 @@ def require_file_agreement(
 
 
 def _first_band(stated: object) -> list[Mapping[str, Any]]:
-    """What is stated of the first band; some catalogues write the one band of a file without a list around it."""
+    """Fields of the first band; some catalogues write the only band of a file without a list around it."""
     first = stated[0] if isinstance(stated, list) and stated else stated
     return [first] if isinstance(first, Mapping) else []
 

@@ -1,4 +1,4 @@
-"""Scenes from files of one's own: GeoTIFF or NetCDF files named by a pattern, or an xarray.Dataset."""
+"""Scenes from local files: GeoTIFF or NetCDF files that match a pattern, or an xarray.Dataset."""
 
 import glob
 import re
@@ -23,8 +23,8 @@ from agrifm.season import Season
 if TYPE_CHECKING:
     import xarray as xr
 
-DATE = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
-NETCDF = {".nc", ".nc4", ".cdf"}
+DATE_IN_NAME = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
+NETCDF_SUFFIXES = {".nc", ".nc4", ".cdf"}
 
 
 def search_files(
@@ -35,17 +35,17 @@ def search_files(
     skip: Sequence[str] = (),
     baseline: str | None = None,
 ) -> Search:
-    """Scenes in the files that match a pattern, grouped by date.
+    """Find the scenes of the files that match a pattern, grouped by date.
 
     A NetCDF file has dimensions (time, y, x) and one variable per asset. A GeoTIFF has its date in its name
-    (YYYYMMDD or YYYY-MM-DD) and is either one asset, whose key or band name is a word of its name, or all of them,
-    whose band descriptions are those names.
+    (YYYYMMDD or YYYY-MM-DD). It holds either one asset, whose key or band name is a word of its name, or several, whose
+    keys or band names are its band descriptions.
 
     Args:
-        baseline: processing baseline of the files, where the product's offset depends on it.
+        baseline: processing baseline of the files, if the product's offset depends on it.
 
     Raises:
-        SceneError: no file matches, a file's date or bands cannot be told, or two files hold the same.
+        SceneError: no file matches, a file's date or bands are not recognised, or two files hold the same asset.
     """
     files = sorted(directory / name for name in glob.glob(pattern, root_dir=directory, recursive=True))
     if not files:
@@ -53,27 +53,28 @@ def search_files(
     assets: dict[tuple[str, int], dict[str, Asset]] = defaultdict(dict)
     days: dict[tuple[str, int], date] = {}
     for file in files:
-        if file.suffix.lower() in NETCDF:
-            found = _dataset_scenes(_open_netcdf(file, product), product, file.name, file)
+        if file.suffix.lower() in NETCDF_SUFFIXES:
+            acquisitions = _dataset_scenes(_open_netcdf(file, product), product, file.name, file)
         else:
-            found = [_geotiff(file, product)]
-        seen: Counter[str] = Counter()
-        for moment, day, new in found:
-            key = (moment, seen[moment])
-            seen[moment] += 1
+            acquisitions = [_geotiff(file, product)]
+        # a time may occur several times in a file; its n-th occurrences in all files are one scene
+        occurrences: Counter[str] = Counter()
+        for moment, day, new in acquisitions:
+            key = (moment, occurrences[moment])
+            occurrences[moment] += 1
             twice = sorted(assets[key].keys() & new.keys())
             if twice:
                 raise SceneError(
-                    f"looking for files of '{product.name}': {file.name} and a file before it both hold '{twice[0]}' "
-                    f"of {day}; give each tile a [[imagery.files]] table of its own"
+                    f"looking for files of '{product.name}': {file.name} and an earlier file both hold '{twice[0]}' "
+                    f"of {day}; write one [[imagery.files]] table per tile"
                 )
             assets[key].update(new)
             days[key] = day
     result = Search()
-    for moment, number in sorted(assets):
-        scene_id = f"{product.name}_{moment}" + (f"_{number + 1}" if number else "")
-        source, day = str(directory / pattern), days[moment, number]
-        result.keep(_scene(scene_id, product, day, assets[moment, number], source, baseline), season, skip)
+    for moment, repeat in sorted(assets):
+        scene_id = f"{product.name}_{moment}" + (f"_{repeat + 1}" if repeat else "")
+        source, day = str(directory / pattern), days[moment, repeat]
+        result.keep(_scene(scene_id, product, day, assets[moment, repeat], source, baseline), season, skip)
     result.require_some(season, str(directory / pattern))
     return result
 
@@ -81,18 +82,18 @@ def search_files(
 def search_dataset(
     dataset: "xr.Dataset", product: Product, season: Season, skip: Sequence[str] = (), baseline: str | None = None
 ) -> Search:
-    """Scenes of an `xarray.Dataset` with dimensions (time, y, x), one variable per asset, digital numbers as integers.
+    """Find the scenes of an `xarray.Dataset` (time, y, x) with one variable of integer digital numbers per asset.
 
     The CRS is that of the variable `spatial_ref` (`crs_wkt`) or the attribute `crs`.
 
     Raises:
-        SceneError: dimensions, CRS or encoding cannot be told or contradict the product.
+        SceneError: dimensions, CRS or encoding are missing or contradict the product.
     """
     result = Search()
-    seen: Counter[str] = Counter()
+    occurrences: Counter[str] = Counter()
     for moment, day, assets in _dataset_scenes(dataset, product, "the dataset"):
-        scene_id = f"{product.name}_{moment}" + (f"_{seen[moment] + 1}" if seen[moment] else "")
-        seen[moment] += 1
+        scene_id = f"{product.name}_{moment}" + (f"_{occurrences[moment] + 1}" if occurrences[moment] else "")
+        occurrences[moment] += 1
         result.keep(_scene(scene_id, product, day, assets, "xarray.Dataset", baseline), season, skip)
     result.require_some(season, "the dataset")
     return result
@@ -132,18 +133,18 @@ def _dataset_scenes(
     crs, transform = _dataset_crs(dataset, about), _dataset_transform(dataset, about)
     middle = float(dataset.x.values.mean()), float(dataset.y.values.mean())
     longitude, _ = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(*middle)
-    found = []
+    acquisitions = []
     for position, time in enumerate(dataset.time.values):
         moment: datetime = np.datetime64(time, "s").astype(datetime)
         assets: dict[str, Asset] = {
             str(key): ArrayAsset(dataset[key].isel(time=position), crs, transform, file) for key in variables
         }
-        found.append((moment.strftime("%Y%m%dT%H%M%S"), _day(moment, longitude), assets))
-    return found
+        acquisitions.append((moment.strftime("%Y%m%dT%H%M%S"), _day(moment, longitude), assets))
+    return acquisitions
 
 
 def _day(moment: datetime, longitude: float) -> date:
-    """Solar day; a date without a time of day is a day already."""
+    """The solar day of a moment; a moment without a time of day is a date already."""
     return moment.date() if moment.time() == datetime.min.time() else solar_day(moment, longitude)
 
 
@@ -171,7 +172,9 @@ def _dataset_crs(dataset: "xr.Dataset", about: str) -> str:
         for key in ("crs_wkt", "spatial_ref", "crs"):
             if attributes.get(key):
                 return str(CRS.from_user_input(attributes[key]).to_wkt())
-    raise SceneError(f"{about}: it has no coordinate reference system; add a variable spatial_ref with crs_wkt")
+    raise SceneError(
+        f"{about}: it has no coordinate reference system; add a variable spatial_ref with the attribute crs_wkt"
+    )
 
 
 def _dataset_transform(dataset: "xr.Dataset", about: str) -> Affine:
@@ -187,13 +190,13 @@ def _dataset_transform(dataset: "xr.Dataset", about: str) -> Affine:
 
 def _geotiff(file: Path, product: Product) -> tuple[str, date, dict[str, Asset]]:
     about = f"reading {file} as '{product.name}'"
-    match = DATE.search(file.stem)
+    match = DATE_IN_NAME.search(file.stem)
     if match is None:
         raise SceneError(f"{about}: its name has no date (YYYYMMDD or YYYY-MM-DD)")
     try:
         day = date(*(int(part) for part in match.groups()))
     except ValueError as error:
-        raise SceneError(f"{about}: '{match.group()}' in its name is no date") from error
+        raise SceneError(f"{about}: '{match.group()}' in its name is not a date") from error
     moment = day.strftime("%Y%m%d")
     names = _asset_names(product)
     keys = {key for name, key in names.items() if re.search(rf"(?<![0-9A-Za-z]){name}(?![0-9A-Za-z])", file.stem)}
@@ -209,14 +212,14 @@ def _geotiff(file: Path, product: Product) -> tuple[str, date, dict[str, Asset]]
         raise SceneError(f"{about}: {error}; download it again") from error
     if not assets:
         raise SceneError(
-            f"{about}: neither its name nor its band descriptions name one of {', '.join(names)}; "
-            "put the band into the file's name"
+            f"{about}: neither its name nor its band descriptions contain one of "
+            f"{', '.join(names)}; add the band to the file's name"
         )
     return moment, day, assets
 
 
 def _asset_names(product: Product) -> dict[str, str]:
-    """Asset key by every word that may stand for it: band name and asset key."""
+    """Asset key by every word that may name it: band name and asset key."""
     names = {key: key for key in (*product.quality_bands, product.day_asset) if key is not None}
     for band, key in product.assets.items():
         names |= {band: key, key: key}

@@ -18,7 +18,7 @@ class S3Keys:
     key_variable: str
     secret_variable: str
     profile: str
-    """Profile that is read if the variables are not set. "default" stands for AWS's whole credential chain, in which
+    """Profile that is read if the variables are not set. "default" means AWS's whole credential chain, in which
     the variable AWS_PROFILE may choose another profile."""
     region: str
     endpoint: str | None = None

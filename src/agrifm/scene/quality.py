@@ -1,6 +1,6 @@
 """Quality bands to named flags: one function per encoding, from a provider's integers to `FLAGS`.
 
-Flags are a bit set, uint16: bit n stands for `FLAGS[n]`, and a pixel may have several. One rule for all encodings
+Flags are a bit set, uint16: bit n means `FLAGS[n]`, and a pixel may have several. One rule for all encodings
 decides which flags make a pixel unusable (`scene.mask`).
 """
 

@@ -1,4 +1,4 @@
-"""One STAC item to one scene: its day, its baseline, its assets, and what they state of their encoding."""
+"""From a STAC item to a scene: its day, its baseline, its assets, and their stated encoding."""
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
@@ -14,30 +14,30 @@ from agrifm.scene.products import Product
 from agrifm.scene.providers import provider_of
 from agrifm.scene.scene import Scene, asset_at, solar_day
 
-POLAR = 84.0, -80.0
-"""Latitudes beyond which there are no UTM zones, north and south."""
+MAX_LATITUDE, MIN_LATITUDE = 84.0, -80.0
+"""Degrees between which there are UTM zones."""
 
 
 def scene_of(item: pystac.Item, product: Product, longitude: float) -> Scene:
-    """The scene that a STAC item describes, with the assets that the product names.
+    """Return the scene of a STAC item, with the assets that the product names.
 
-    Older dialects are read too: `eo:platform`, asset keys of `Product.old_keys`, and a processing baseline that stands
-    in the product's name only.
+    Older dialects are supported: `eo:platform`, asset keys of `Product.old_keys`, and a processing baseline in the
+    product's name only.
 
     Args:
         longitude: of the area, degrees; the day of an acquisition is the solar day there.
 
     Raises:
-        SceneError: the item has no geometry or date, lies beyond the UTM zones, is of another sensor, has no readable
-            baseline where the offset depends on it, disagrees with itself on its CRS, or an asset states another
-            encoding than the product's.
+        SceneError: the item has no geometry or date, is outside the UTM zones or of another sensor, lacks the baseline
+            on which its offset depends, states two CRSs, or has an asset with another encoding than the product.
     """
     about = f"reading scene {item.id}"
-    _require_place(item, about)
+    _require_position(item, about)
     if not is_of_sensor(item, product):
         raise SceneError(
-            f"{about}: it is of {_platform(item)}, the product '{product.name}' holds "
-            f"{' and '.join(product.platforms)}; list its id in `skip`"
+            f"{about}: its satellite is {_platform(item)}, those of the product '{product.name}' are "
+            f"{' and '.join(product.platforms)}; list its id in `skip`",
+            scene=item.id,
         )
     day, last_day = _days(item, product, longitude)
     baseline = baseline_of(item.properties, item.id)
@@ -71,7 +71,7 @@ def scene_of(item: pystac.Item, product: Product, longitude: float) -> Scene:
 
 
 def is_of_sensor(item: pystac.Item, product: Product) -> bool:
-    """False where an item states a satellite that carries another sensor than the product's."""
+    """Return False if an item states a satellite without the product's sensor."""
     platform = _platform(item)
     return not product.platforms or platform is None or platform in product.platforms
 
@@ -81,38 +81,40 @@ def _platform(item: pystac.Item) -> str | None:
     return None if stated is None else str(stated).lower().replace("_", "-")
 
 
-def _require_place(item: pystac.Item, about: str) -> None:
-    """Refuse an item without a geometry, and one whose middle lies beyond the UTM zones."""
+def _require_position(item: pystac.Item, about: str) -> None:
+    """Refuse an item without a geometry, and one whose middle is outside the UTM zones."""
     if item.geometry is None:
-        raise SceneError(f"{about}: it has no geometry, so where it lies is not known; repair the item")
+        raise SceneError(f"{about}: it has no geometry, so its position is unknown; repair the item")
     try:
         _, south, _, north = shape(item.geometry).bounds
     except (ValueError, TypeError, KeyError, AttributeError, ShapelyError) as error:
         raise SceneError(f"{about}: its geometry is not GeoJSON ({error}); repair the item") from error
     middle = (south + north) / 2
-    if not POLAR[1] <= middle <= POLAR[0]:
+    if not MIN_LATITUDE <= middle <= MAX_LATITUDE:
         raise SceneError(
-            f"{about}: it lies at latitude {middle:.1f} (CRS {_crs(item.properties) or 'not stated'}), and cubes are "
-            "in UTM zones, which reach from 80 degrees south to 84 north; choose another area"
+            f"{about}: it is at latitude {middle:.1f} (CRS {_crs(item.properties) or 'not stated'}), and cubes are "
+            "in UTM zones, which reach from 80 degrees south to 84 north; choose another area",
+            latitude=middle,
         )
 
 
 def _crs(fields: Mapping[str, Any]) -> str | None:
-    code, number = fields.get("proj:code"), fields.get("proj:epsg")
-    return str(code) if code is not None else None if number is None else f"EPSG:{number}"
+    code, epsg = fields.get("proj:code"), fields.get("proj:epsg")
+    return str(code) if code is not None else None if epsg is None else f"EPSG:{epsg}"
 
 
 def _require_one_crs(item: pystac.Item, key: str, fields: Mapping[str, Any], about: str) -> None:
-    whole, own = _crs(item.properties), _crs(fields)
-    if whole is not None and own is not None and own != whole:
+    of_item, of_asset = _crs(item.properties), _crs(fields)
+    if of_item is not None and of_asset is not None and of_asset != of_item:
         raise SceneError(
-            f"{about}: it states the CRS {whole}, its asset '{key}' states {own}; repair the item, or list its id in "
-            "`skip`"
+            f"{about}: it states the CRS {of_item}, its asset '{key}' states {of_asset}; repair the item, or list its "
+            "id in `skip`",
+            asset=key,
         )
 
 
 def _days(item: pystac.Item, product: Product, longitude: float) -> tuple[date, date | None]:
-    """The solar day of an acquisition; the first and last day of a composite."""
+    """The solar day of an acquisition and None; the first and the last day of a composite."""
     common = item.common_metadata
     moments = [common.start_datetime, item.datetime] if product.is_composite else [item.datetime, common.start_datetime]
     start: datetime | None = next((moment for moment in moments if moment is not None), None)

@@ -31,7 +31,7 @@ from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, Source
 from agrifm.models.agrifm.pixel_decoder import PixelDecoderConfig
 from agrifm.models.agrifm.swin3d import SwinConfig
 from agrifm.models.agrifm.timeseries import ObservedSeries
-from agrifm.models.batching import score_samples, together
+from agrifm.models.batching import score_samples, stack_samples
 from agrifm.scores import block_interval, confusion_counts, macro_f1, overall_accuracy, paired_interval
 from agrifm.season import Season, day_number
 from agrifm.train.losses import cross_entropy
@@ -165,7 +165,7 @@ def train_network(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=STEPS, pct_start=0.1)
     for _ in range(STEPS):
         chosen = generator.choice(len(training), BATCH, replace=False)
-        series = together([samples[number] for number in chosen], CONFIG)[SENSOR]
+        series = stack_samples([samples[number] for number in chosen], CONFIG)[SENSOR]
         assert isinstance(series, ObservedSeries)
         seen = torch.rand(series.valid.shape) >= 0.5 * torch.rand(len(chosen), 1, 1, 1)  # gaps come in all sizes
         logits = network({SENSOR: series._replace(valid=series.valid & seen)})
@@ -181,7 +181,7 @@ def train_network(
 @torch.inference_mode()
 def classes_of(network: AgriFM, samples: list[dict[str, ObservedSeries]]) -> NDArray[np.uint8]:
     """The best class of each point; series of any length are scored together."""
-    logits = score_samples(network, samples, most=256)
+    logits = score_samples(network, samples, batch_size=256)
     return torch.stack(logits)[:, :, 0, 0].argmax(dim=1).numpy().astype(np.uint8)
 
 

@@ -71,6 +71,7 @@ def _from_file(path: Path) -> Area:
     if len(polygons) < len(shapes):
         notes.append(f"area: {len(shapes) - len(polygons)} of {len(shapes)} shapes are not polygons and were left out")
     crossing = sum(not shape.is_valid for shape in polygons)
+    # repaired polygons may leave lines and points behind
     union: BaseGeometry = union_all([make_valid(shape) for shape in polygons])
     parts = [part for part in shapely.get_parts(union) if part.geom_type in ("Polygon", "MultiPolygon")]
     union = union_all(parts)

@@ -271,6 +271,7 @@ def request_of(
         "cloud": cloud,
         "skip": skip,
     }
+    # as it will be read again: tuples become lists
     return dict(json.loads(json.dumps(described)))
 
 

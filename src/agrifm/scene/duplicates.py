@@ -173,6 +173,7 @@ def _without_jump(part: Polygon) -> Polygon:
     steps = np.diff(ring[:, 0])
     if np.abs(steps).max(initial=0) <= 180:
         return part
+    # how often the ring has gone around the globe so far, in degrees
     turns = np.concatenate([[0], np.cumsum(-360 * np.round(steps / 360))])
     if turns[-1] != 0:  # around a pole: all longitudes, from the lowest latitude up (or from the highest down)
         latitudes = ring[:, 1]

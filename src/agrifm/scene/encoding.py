@@ -51,6 +51,7 @@ def stated_encoding(product: Product, baseline: str | None, removed: bool | None
     """
     if product.offset_from_baseline is None:
         return Encoding(product.scale, product.offset, f"offset {product.offset:g} from the product's record")
+    # the flag goes before the baseline: the provider changed the numbers after ESA had processed them
     if removed and product.offset_flags:
         return Encoding(product.scale, 0.0, f"offset 0, removed by the provider ({product.offset_flags[0]})")
     if baseline is None or not re.fullmatch(r"\d+(\.\d+)*", baseline):
@@ -119,7 +120,7 @@ def require_agreement(fields: Mapping[str, Any], product: Product, encoding: Enc
     """
     holders = [fields, *_first_band(fields.get("bands")), *_first_band(fields.get("raster:bands"))]
     expected = {"scale": [encoding.scale], "offset": [encoding.offset], "nodata": [float(product.nodata)]}
-    if product.offset_flags:
+    if product.offset_flags:  # Earth Search states -0.1 in both cases, so its statement proves nothing
         expected["offset"] = [0.0, product.offset]
     for name, values in expected.items():
         for holder in holders:
@@ -154,6 +155,7 @@ def require_file_agreement(
     """
     scale, offset, nodata = stated
     allowed = {0.0, encoding.offset, product.offset} if product.offset_flags else {0.0, encoding.offset}
+    # another nodata is harmless if no valid pixel can have it, such as 65535 in a file of the range 1 to 17000
     low, high = product.valid_range
     wrong = None
     if abs(scale - 1) > 1e-9 and abs(scale - encoding.scale) > 1e-9:

@@ -155,7 +155,7 @@ def _require_integers(variable: "xr.DataArray", product: Product, about: str) ->
             "encodes; open the file with mask_and_scale=False"
         )
     expected = {"scale_factor": product.scale, "_FillValue": product.nodata}
-    if product.offset_from_baseline is None:
+    if product.offset_from_baseline is None:  # otherwise the offset depends on the baseline of the files
         expected["add_offset"] = product.offset
     for name, value in expected.items():
         stated = variable.attrs.get(name)
@@ -184,6 +184,7 @@ def _dataset_transform(dataset: "xr.Dataset", about: str) -> Affine:
         if not len(differences) or np.ptp(differences) > 1e-3 * abs(differences[0]):
             raise SceneError(f"{about}: its coordinate '{axis}' is not evenly spaced over two pixels or more")
         steps.append(float(differences.mean()))
+    # coordinates are those of pixel centres
     left, top = float(dataset.x.values[0]) - steps[0] / 2, float(dataset.y.values[0]) - steps[1] / 2
     return Affine(steps[0], 0, left, 0, steps[1], top)
 
@@ -199,6 +200,7 @@ def _geotiff(file: Path, product: Product) -> tuple[str, date, dict[str, Asset]]
         raise SceneError(f"{about}: '{match.group()}' in its name is not a date") from error
     moment = day.strftime("%Y%m%d")
     names = _asset_names(product)
+    # whole words only: B2 is not B02, and B02 is not B021
     keys = {key for name, key in names.items() if re.search(rf"(?<![0-9A-Za-z]){name}(?![0-9A-Za-z])", file.stem)}
     if len(keys) == 1:
         return moment, day, {keys.pop(): FileAsset(file)}

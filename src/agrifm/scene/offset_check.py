@@ -204,6 +204,7 @@ def measure_scene(scene: Scene, grids: Mapping[str, Grid]) -> DarkStatistics:
         dark |= (encoding == "scl") & (values == SCL_VEGETATION)
     clear, water = CLEAR_RULE.usable(flags), (flags & bits(["water"])) != 0
     planes: dict[str, NDArray[np.floating]] = {}  # reflectance without an offset
+    # filled: the pixel has a number in every band; possible: a clear pixel whose numbers are all in the valid range
     filled, possible = np.ones(grid.shape, bool), clear.copy()
     for band in find_sensor(product.sensor).bands:
         if clear.any() and band.common_name in DARK_BANDS:
@@ -214,6 +215,7 @@ def measure_scene(scene: Scene, grids: Mapping[str, Grid]) -> DarkStatistics:
     possible &= filled
     # nothing is measured in a scene without clear pixels: its bands were not read
     enough = bool(planes) and np.count_nonzero(possible) >= MIN_CLEAR_PIXELS
+    # water may be below zero rightly, so only land counts as missing
     land, bare = clear & ~water, clear & ~water & ~dark
     return DarkStatistics(
         scene,
@@ -252,6 +254,7 @@ def judge_offset(dark: DarkStatistics, season: Sequence[DarkStatistics]) -> Offs
     if dark.darkest is None:
         return OffsetVerdict(unjudged=FEW_CLEAR)
     percent = f"{DARK_QUANTILE:.0%} of its clear pixels"
+    # too dark: only a subtracted offset can make the level negative
     if dark.stated.offset != 0 and dark.level < MIN_DARK_REFLECTANCE:
         if _is_visible_alone(dark, near):
             return OffsetVerdict(unjudged=VISIBLE_ALONE)
@@ -259,6 +262,7 @@ def judge_offset(dark: DarkStatistics, season: Sequence[DarkStatistics]) -> Offs
             f"then {percent} reflect less than {dark.level:.3f}, as if the offset had been removed already"
         )
     if dark.level > MAX_DARK_REFLECTANCE:
+        # one offset less (still in the numbers) or two (added twice) must bring it close to its neighbours
         explained = (
             near is None
             or min(abs(dark.level + times * step - near.level) for times in (1, 2)) < MAX_NEIGHBOUR_DIFFERENCE
@@ -267,6 +271,7 @@ def judge_offset(dark: DarkStatistics, season: Sequence[DarkStatistics]) -> Offs
             return OffsetVerdict(unjudged=NOTHING_DARK)
         twice = "added twice" if dark.stated.offset != 0 else "still in its numbers"
         return OffsetVerdict(f"then only {percent} reflect less than {dark.level:.3f}, as if the offset were {twice}")
+    # a plausible level, but far from the same ground days before and after
     if near is None or abs(dark.level - near.level) <= MAX_NEIGHBOUR_DIFFERENCE:
         return OffsetVerdict()
     if min(abs(dark.level + shift - near.level) for shift in (step, -step)) >= MAX_MATCH_DIFFERENCE:

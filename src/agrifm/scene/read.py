@@ -44,7 +44,7 @@ def read_asset(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, no
         start = _start_on_grid(source, grid)
         resampling = Resampling.nearest if start is not None else _resampling(source, grid, kernel)
         _require_numbers(source, index, nodata, resampling, about)
-        if key in scene.product.assets.values():
+        if key in scene.product.assets.values():  # quality bands and days have no scale
             stated = (source.scales[index - 1], source.offsets[index - 1], source.nodatavals[index - 1])
             require_file_agreement(stated, scene.product, scene.encoding, about)
         if start is not None:

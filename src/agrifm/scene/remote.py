@@ -182,6 +182,7 @@ def request(
             raise RemoteError(reason, refused=True)
         wait = min(FIRST_WAIT * 2 ** (attempt - 1), MAX_WAIT)
         try:
+            # urllib3 follows redirects only: its own retries would not sign the URL again
             with limiter:
                 answer = _pool(_proxy(url)).request(
                     method,
@@ -201,7 +202,7 @@ def request(
             if status in (200, 201, 206):
                 return Reply(status, answer.headers, answer.data)
             reason = f"HTTP {status}"
-            if status in AUTH_STATUSES:
+            if status in AUTH_STATUSES:  # no wait: a new signature may be accepted at once
                 refused, wait = signed, 0.0
             elif status not in RETRY_STATUSES:
                 raise RemoteError(reason)

@@ -107,6 +107,7 @@ def search_catalog(
             left.
     """
     source = str(catalog)
+    # a composite that begins before the season may reach into it
     longest = max((product.period for product in products), default=1)
     query = ApiQuery(
         tuple(dict.fromkeys(product.collection for product in products)),
@@ -118,7 +119,7 @@ def search_catalog(
     names = tuple(product.name for product in products)
     result = search_items(catalogue.items, products, season, area, skip, cloud)
     before = removed_before(catalogue.extra, source, season, area, names, cloud)
-    before.pop(SKIPPED, None)
+    before.pop(SKIPPED, None)  # skipped scenes are in the collection, and are counted again
     result.removed = before + result.removed
     result.require_some(season, source)
     require_one_product(result.scenes, f"searching {source}")
@@ -177,7 +178,7 @@ def _keep(
 ) -> Scene | None:
     try:
         scene = scene_of(item, product, longitude)
-    except SceneError:
+    except SceneError:  # `skip` exists to leave out unusable items, so they must not stop the search
         if item.id not in skip:
             raise
         result.removed[SKIPPED] += 1

@@ -53,7 +53,7 @@ def scene_of(item: pystac.Item, product: Product, longitude: float) -> Scene:
         if key not in wanted or href is None:
             unused.append(stated)
             continue
-        if key in bands:
+        if key in bands:  # quality bands and days have no scale
             require_agreement(asset.extra_fields, product, encoding, f"{about}: asset '{stated}'")
         _require_one_crs(item, stated, asset.extra_fields, about)
         assets[key] = asset_at(href, provider)
@@ -89,6 +89,7 @@ def _require_position(item: pystac.Item, about: str) -> None:
         _, south, _, north = shape(item.geometry).bounds
     except (ValueError, TypeError, KeyError, AttributeError, ShapelyError) as error:
         raise SceneError(f"{about}: its geometry is not GeoJSON ({error}); repair the item") from error
+    # a scene may reach over the border; the cube of an area inside is still possible
     middle = (south + north) / 2
     if not MIN_LATITUDE <= middle <= MAX_LATITUDE:
         raise SceneError(
@@ -116,6 +117,7 @@ def _require_one_crs(item: pystac.Item, key: str, fields: Mapping[str, Any], abo
 def _days(item: pystac.Item, product: Product, longitude: float) -> tuple[date, date | None]:
     """The solar day of an acquisition and None; the first and the last day of a composite."""
     common = item.common_metadata
+    # items of composites may state a datetime in the middle of the period
     moments = [common.start_datetime, item.datetime] if product.is_composite else [item.datetime, common.start_datetime]
     start: datetime | None = next((moment for moment in moments if moment is not None), None)
     if start is None:

@@ -104,7 +104,7 @@ def model_file(directory: Path, family: str) -> Path:
 
 
 def target_pixels(sensors: Sequence[SensorInput]) -> dict[str, int]:
-    """Return how many target pixels lie along one pixel of each sensor; the first sensor has the target grid."""
+    """Return the side of one pixel of each sensor in target pixels; the first sensor has the target grid."""
     return {sensor.sensor: round(sensor.resolution / sensors[0].resolution) for sensor in sensors}
 
 

@@ -1,5 +1,6 @@
 """Any network of a family is trained, scored, mapped and exported by the same code."""
 
+import importlib.util
 from pathlib import Path
 from typing import get_args
 
@@ -58,6 +59,19 @@ def test_another_family_is_trained_scored_mapped_and_exported(tmp_path: Path) ->
     exported = load_model(tmp_path / "tempcnn.onnx")
     assert exported.record == model.record
     assert np.abs(exported.probabilities(sample) - probabilities).max() <= 1e-5
+
+
+@pytest.mark.parametrize("module", ["lightning", "skops"])
+def test_a_missing_package_is_refused_before_any_model_is_trained(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = toy_project(tmp_path, names='"tempcnn", "random-forest"')
+    installed = importlib.util.find_spec
+    monkeypatch.setattr("agrifm.errors.find_spec", lambda name: None if name == module else installed(name))
+    with pytest.raises(ModelError) as caught:
+        train(project)
+    assert caught.value.facts == {"package": module}
+    assert not [*project.models.glob("*.safetensors"), *project.models.glob("*.skops")]
 
 
 def test_a_family_that_needs_equal_steps_refuses_other_series(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The families of networks: how each is configured, built and sized.
 
-A network takes a dictionary of normalised series by sensor, as `agrifm.models.classifier.Classifier` makes it, and
+A network receives a dictionary of normalised series by sensor, as `agrifm.models.classifier.Classifier` makes it, and
 returns logits (B, classes, H, W). A new family is one file with its network, and one entry in `FAMILIES`.
 """
 
@@ -90,7 +90,7 @@ def family_of(name: str, about: str) -> Family:
         about: what is being done, for the error.
 
     Raises:
-        ModelError: there is no such family.
+        ModelError: the family is unknown.
     """
     if name not in FAMILIES:
         raise ModelError(

@@ -1,7 +1,7 @@
 """TempCNN: convolutions along the time of each pixel (Pelletier, Webb & Petitjean 2019, Remote Sensing 11, 523).
 
 Every pixel is classified by itself. Its bands of all sensors are the channels of three convolutions in time, whose
-flattened result a dense layer reads. The number of steps is therefore fixed, and each step stands for the same part of
+flattened result a dense layer reads. The number of steps is therefore fixed, and each step is the same part of
 the season: the network reads series interpolated to equal steps.
 
 Shape letters: B samples, T steps, C channels, H W rows and columns, P pixels of all samples.
@@ -109,7 +109,7 @@ def tempcnn_preset(name: str, channels: Mapping[str, int], classes: int, frames:
         frames: steps of every series.
 
     Raises:
-        ModelError: there is no such preset.
+        ModelError: the preset is unknown.
     """
     if name not in PRESETS:
         raise ModelError(

@@ -58,6 +58,9 @@ def train_models(data: Data, config: ModelConfig, directory: Path, compute: Comp
     """Train each of the named models into a directory and score them; arguments and result are those of `train`."""
     if set(config.names) == {"random-forest"} and compute != USUAL:
         raise ConfigError("training random-forest: `compute` is for networks; leave it out")
+    for name in config.names:  # now, and not when the models before it have been trained
+        extra, *modules = ["classic", "sklearn", "skops"] if name == "random-forest" else ["deep", "torch", "lightning"]
+        require_installed(f"training {name}", extra, *modules)
     _write_training_data(data, directory / TRAINING_DATA)
     scores: dict[str, Any] = {}
     predictions: dict[str, NDArray[np.uint8]] = {}
@@ -157,7 +160,6 @@ def _drawn_pixels(
 
 def _train_network(data: Data, config: ModelConfig, name: str, path: Path, compute: Compute) -> TrainedModel:
     """A network of the family `name`; a finished network of the same fingerprint is not trained again."""
-    require_installed(f"training {name}", "deep", "torch", "lightning", "einops")
     from agrifm.models.classifier import Classifier
     from agrifm.models.cost import first_channels
     from agrifm.models.weights.file import save_model

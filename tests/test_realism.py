@@ -1,12 +1,12 @@
-"""What the comparison with real fields measures: on arrays whose numbers are known, and on the real sets."""
+"""The metrics of the comparison with real fields, on arrays with known results and on the real data."""
 
 import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
-from real_fields import apart, figures, ground, level, parcels, read, years
-from real_fields.table import TOLERANCES, Row, Tolerance
+from realism_metrics import discrimination, field_images, figures, interannual, level_and_spread, parcels, read
+from realism_metrics.table import TOLERANCES, Row, Tolerance
 
 from agrifm.simulator.points import POINT_BANDS, PointSeries
 
@@ -37,8 +37,8 @@ def changed(series: PointSeries, values: np.ndarray) -> PointSeries:
     return dataclasses.replace(series, values=values.astype(np.float32))
 
 
-def images(red: np.ndarray, near_infrared: np.ndarray, days: list[str]) -> read.Images:
-    return read.Images(np.array(days, "datetime64[D]"), red, near_infrared, np.ones(red.shape, bool))
+def images(red: np.ndarray, near_infrared: np.ndarray, days: list[str]) -> read.BandImages:
+    return read.BandImages(np.array(days, "datetime64[D]"), red, near_infrared, np.ones(red.shape, bool))
 
 
 def test_a_tolerance_never_holds_for_what_is_not_a_number() -> None:
@@ -78,30 +78,30 @@ def test_gaps_are_filled_on_the_line_between_their_ends() -> None:
     assert np.isfinite(filled[1]).all()
 
 
-def test_line_b_holds_for_a_set_beside_itself_and_fails_when_level_or_timing_is_wrong() -> None:
+def test_line_b_holds_for_equal_sets_and_not_for_another_level_or_timing() -> None:
     real = made()
-    assert list(level.level_and_timing(real, real).values()) == [1.0, 1.0, 1.0, 0.0]
+    assert list(level_and_spread.level_and_timing(real, real).values()) == [1.0, 1.0, 1.0, 0.0]
     brighter = real.values.copy()
     brighter[..., POINT_BANDS.index("B11")] += 0.1  # deviation between parcels is 0.03
-    shares = level.level_and_timing(real, changed(real, brighter))
+    shares = level_and_spread.level_and_timing(real, changed(real, brighter))
     assert shares["class-months with median NDVI within 0.10, share"] == 1.0
     assert shares["class-month-bands with median in the real 10-90 % range, share"] == pytest.approx(8 / 9)
     assert shares["class-months with median NDVI within 0.10 and every band in its range, share"] == 0.0
-    late = level.level_and_timing(real, made(shift=2.0))
+    late = level_and_spread.level_and_timing(real, made(shift=2.0))
     assert late["annual crops, greatest distance of the months of greatest NDVI, months"] == 2.0
     assert late["class-months with median NDVI within 0.10, share"] < 0.80
 
 
 def test_months_of_greatest_ndvi_are_those_the_parcels_were_made_with() -> None:
-    assert level.peak_months(made()) == {"wheat": 5, "maize": 8}
+    assert level_and_spread.peak_months(made()) == {"wheat": 5, "maize": 8}
 
 
 def test_line_c_knows_twice_the_spread_and_the_share_between_classes() -> None:
     real = made(noise=0.01)
-    assert level.equal_spread(real, made(seed=1, noise=0.01))[
+    assert level_and_spread.equal_spread(real, made(seed=1, noise=0.01))[
         "class-months with deviation of NDVI within a factor of 1.5, share"
     ] == pytest.approx(1.0)
-    assert level.equal_spread(real, made(noise=0.02))[
+    assert level_and_spread.equal_spread(real, made(noise=0.02))[
         "class-months with deviation of NDVI within a factor of 1.5, share"
     ] == pytest.approx(0.0)
     assert min(list(parcels.spread(made(noise=1e-4)).values())[2:]) > 0.999
@@ -137,13 +137,13 @@ def test_line_e_finds_the_deviation_and_the_autocorrelation_of_a_field() -> None
     field = np.zeros((side, side), np.int32)
     field[:5, :5] = 1  # small
     summer = images(red, near_infrared, ["2018-07-01"])
-    fields, deviation, near_found, far_found = ground.within_fields(summer, field).values()
+    fields, deviation, near_found, far_found = field_images.within_fields(summer, field).values()
     assert fields == 1
     assert deviation == pytest.approx(0.06, rel=0.05)
     assert near_found == pytest.approx(near, abs=0.02)
     assert far_found == pytest.approx(near**4, abs=0.03)
     winter = images(red, near_infrared, ["2018-01-01"])
-    assert np.isnan(list(ground.within_fields(winter, field).values())[1:]).all()
+    assert np.isnan(list(field_images.within_fields(winter, field).values())[1:]).all()
 
 
 def test_line_f_finds_the_deviation_of_each_day_that_both_sensors_saw() -> None:
@@ -152,9 +152,9 @@ def test_line_f_finds_the_deviation_of_each_day_that_both_sensors_saw() -> None:
     sentinel = images(truth, truth, ["2018-08-02", "2018-10-21"])
     error = np.array([0.01, 0.03])[:, None, None] * rng.standard_normal(truth.shape)
     landsat = images(truth + error, truth + 2 * error, ["2018-08-02", "2018-10-21"])
-    found = list(ground.same_day(sentinel, landsat).values())
+    found = list(field_images.same_day(sentinel, landsat).values())
     assert found == pytest.approx([2, 0.01, 0.03, 0.02, 0.06], rel=0.03)
-    assert ground.same_day(sentinel, images(truth, truth, ["2018-08-03", "2018-10-22"])) == {}
+    assert field_images.same_day(sentinel, images(truth, truth, ["2018-08-03", "2018-10-22"])) == {}
 
 
 def test_line_g_finds_the_noise_of_months_and_the_time_of_the_peak() -> None:
@@ -163,41 +163,43 @@ def test_line_g_finds_the_noise_of_months_and_the_time_of_the_peak() -> None:
     noise = 0.05 * np.sqrt(2) * rng.standard_normal(month.shape)  # two composites a month: 0.05 in their mean
     label = np.repeat(["soybean", "forest"], 200)
     season = np.where(label[:, None] == "soybean", np.minimum(month, 12 - month), 0.8)  # no bend before March
-    _, pixels, soybean, forest, peak = ground.coarse_series(read.Composites(label, month, season + noise)).values()
+    _, pixels, soybean, forest, peak = field_images.coarse_series(
+        read.ModisSeries(label, month, season + noise)
+    ).values()
     assert pixels == 200
     assert (soybean, forest) == pytest.approx((0.05, 0.05), rel=0.05)
     assert peak == pytest.approx(5.75)
 
 
-def test_line_h_tells_a_changed_band_and_month_and_nothing_where_nothing_differs() -> None:
+def test_line_h_finds_a_changed_band_and_month_and_nothing_in_equal_sets() -> None:
     real, alike = made(noise=0.01), made(seed=1, noise=0.01)
-    pair = apart.Pair.of(real, alike)
-    same = apart.auc(pair.features.reshape(240, -1), pair.simulated, pair.fold, trees=50)
+    pair = discrimination.Pair.of(real, alike)
+    same = discrimination.auc(pair.features.reshape(240, -1), pair.simulated, pair.fold, trees=50)
     assert 0.35 < same < 0.65
     values = alike.values.copy()
     values[:, 36 + 15 : 36 + 18, POINT_BANDS.index("B11")] += 0.05  # June 2023
-    pair = apart.Pair.of(real, changed(alike, values))
-    assert apart.auc(pair.features.reshape(240, -1), pair.simulated, pair.fold, trees=50) > 0.95
-    assert apart.worst(pair, "wheat").startswith("B11 month 6")
+    pair = discrimination.Pair.of(real, changed(alike, values))
+    assert discrimination.auc(pair.features.reshape(240, -1), pair.simulated, pair.fold, trees=50) > 0.95
+    assert discrimination.worst(pair, "wheat").startswith("B11 month 6")
 
 
 def test_line_i_a_forest_of_other_series_knows_the_like_and_not_the_unlike() -> None:
     real = made(noise=0.01)
-    row = apart.transfer(real, made(seed=1, noise=0.01))
+    row = discrimination.transfer(real, made(seed=1, noise=0.01))
     assert row.simulated == 1.0
     assert row.verdict == "holds"
     swapped = made(seed=1, noise=0.01)
     label = np.where(swapped.label == "grassland", "wheat", "grassland")
-    assert apart.transfer(real, dataclasses.replace(swapped, label=label)).verdict == "fails"
+    assert discrimination.transfer(real, dataclasses.replace(swapped, label=label)).verdict == "fails"
 
 
-def test_years_beside_each_other_show_what_chance_does_and_years_together_what_the_simulator_does() -> None:
+def test_years_of_equal_parameters_agree_and_differ_from_the_real_year() -> None:
     real, simulated = made(noise=0.01), [made(seed=seed, noise=0.01, shift=2.0) for seed in (1, 2)]
-    assert years.together(simulated).values.shape == (240, 72, 9)
-    found = {row.quantity: row.simulated for row in years.years(simulated)}
+    assert interannual.pooled(simulated).values.shape == (240, 72, 9)
+    found = {row.quantity: row.simulated for row in interannual.interannual_rows(simulated)}
     quantity = "class-months with median NDVI within 0.10, share"
     assert found[f"year beside year: {quantity}"] == 1.0
-    assert level.level_and_timing(real, years.together(simulated))[quantity] < 0.8
+    assert level_and_spread.level_and_timing(real, interannual.pooled(simulated))[quantity] < 0.8
     assert 0.35 < found["a simulated year from another, area under curve: all bands and months"] < 0.65
 
 
@@ -220,18 +222,18 @@ def test_the_real_sets_give_the_numbers_that_the_tolerances_were_set_from() -> N
     assert (often, longest) == (4, 8)
     assert 0.005 <= blue <= 0.04
     patch = read.flanders()
-    fields, deviation, near, far = ground.within_fields(patch.sentinel, patch.field).values()
+    fields, deviation, near, far = field_images.within_fields(patch.sentinel, patch.field).values()
     assert fields == 3
     assert 0.04 <= deviation <= 0.08
     assert (round(near, 2), round(far, 2)) == (0.81, 0.30)
-    found = ground.same_day(patch.sentinel, patch.landsat)
+    found = field_images.same_day(patch.sentinel, patch.landsat)
     assert found.pop("days of both sensors") == 2
     assert {Row("f", quantity, value, value).verdict for quantity, value in found.items()} == {"holds"}
 
 
 @needs_data
 @pytest.mark.check
-def test_a_forest_on_the_real_parcels_scores_as_when_the_tolerances_were_set() -> None:
+def test_a_forest_on_the_real_parcels_has_the_score_of_the_tolerances() -> None:
     f1, accuracy = parcels.separability(read.france()).values()
     assert 0.37 <= f1 <= 0.41
     assert 0.87 <= accuracy <= 0.88

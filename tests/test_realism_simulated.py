@@ -1,18 +1,18 @@
-"""Simulated parcels and seasons beside real ones, line by line, within the tolerances decided before the first run."""
+"""Simulated parcels and seasons are within the tolerances of the comparison with real ones, line by line."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import realism
-from real_fields import read
-from real_fields.table import TOLERANCES, Row
+from realism_metrics import read
+from realism_metrics.table import TOLERANCES, Row
 
 from agrifm.simulator.points import PointSeries
 
 pytestmark = pytest.mark.skipif(not read.DATA.is_dir(), reason="needs the data sets at AGRIFM_DATA")
 Parcels = tuple[PointSeries, list[PointSeries]]
-Seasons = tuple[read.Patch, read.Composites]
+Seasons = tuple[read.FieldPatch, read.ModisSeries]
 
 
 @pytest.fixture(scope="module")

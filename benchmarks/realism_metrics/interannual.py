@@ -1,7 +1,7 @@
-"""How far simulated years of other weather lie from each other.
+"""Differences between simulated years with other weather.
 
-The real set is one sample of 467 parcels in one year. What two simulated years differ by is what sampling and weather
-alone do to lines b, c and h.
+The real data are one sample of 467 parcels in one year. The difference of two simulated years shows the effect of
+sampling and weather on lines b, c and h.
 """
 
 from collections.abc import Sequence
@@ -9,30 +9,30 @@ from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
-from real_fields.apart import Pair, auc
-from real_fields.level import equal_spread, level_and_timing
-from real_fields.table import Row
+from realism_metrics.discrimination import Pair, auc
+from realism_metrics.level_and_spread import equal_spread, level_and_timing
+from realism_metrics.table import Row
 
 from agrifm.simulator.points import PointSeries
 
 
-def years(simulated: Sequence[PointSeries]) -> list[Row]:
-    """Rows without tolerances: lines b and c of every year beside every other; line h of one beside another."""
-    found = []
+def interannual_rows(simulated: Sequence[PointSeries]) -> list[Row]:
+    """Rows without tolerances: lines b and c for all pairs of years, and line h for one pair."""
+    table = []
     pairs = list(permutations(simulated, 2))
     for line, compare in (("b", level_and_timing), ("c", equal_spread)):
         of_pairs = [compare(*pair) for pair in pairs]
         for quantity in of_pairs[0]:
-            shares = [one[quantity] for one in of_pairs]
+            shares = [metrics[quantity] for metrics in of_pairs]
             note = f"{min(shares):.2f} to {max(shares):.2f}"
-            found.append(Row(line, f"year beside year: {quantity}", np.nan, float(np.mean(shares)), note))
+            table.append(Row(line, f"year beside year: {quantity}", np.nan, float(np.mean(shares)), note))
     pair = Pair.of(*simulated[:2])
     area = auc(pair.features.reshape(len(pair.label), -1), pair.simulated, pair.fold)
-    return [*found, Row("h", "a simulated year from another, area under curve: all bands and months", np.nan, area)]
+    return [*table, Row("h", "a simulated year from another, area under curve: all bands and months", np.nan, area)]
 
 
-def together(simulated: Sequence[PointSeries]) -> PointSeries:
-    """The parcels of several years as one set; cells of different years are different places."""
+def pooled(simulated: Sequence[PointSeries]) -> PointSeries:
+    """The parcels of several years as one set; cells of different years are different."""
     return replace(
         simulated[0],
         label=np.concatenate([series.label for series in simulated]),

@@ -1,23 +1,24 @@
-"""Where simulated parcels differ from real ones, for whoever mends the simulator: spread, confusions, noise, gaps."""
+"""Tables of the differences between simulated and real parcels: spread, noise, gaps, confusions."""
 
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from real_fields.parcels import by_month, deviations, gap_filled, held_out, year_of
+from realism_metrics.parcels import by_month, deviations, gap_filled, held_out, year_of
 from sklearn.metrics import confusion_matrix
 
 from agrifm.simulator.points import POINT_BANDS, PointSeries
 
 
-def causes(real: PointSeries, simulated: PointSeries) -> str:
-    """Five tables as text."""
-    parts = (_deviations, _widths, _noise, _gaps, _confusions)
-    return "\n".join("\n".join(part(real, simulated)) + "\n" for part in parts)
+def differences(real: PointSeries, simulated: PointSeries) -> Iterator[str]:
+    """The lines of five tables."""
+    for table in (_deviations, _widths, _noise, _gaps, _confusions):
+        yield from table(real, simulated)
+        yield ""
 
 
 def _deviations(real: PointSeries, simulated: PointSeries) -> Iterator[str]:
-    """Between parcels, per class and month."""
+    """Standard deviations of NDVI between parcels, for each class and month."""
     own, other = deviations(real), deviations(simulated)
     yield "deviation of NDVI between parcels by month, real/simulated; x = beyond a factor of 1.5"
     for label in np.unique(real.label):
@@ -33,7 +34,7 @@ def _deviations(real: PointSeries, simulated: PointSeries) -> Iterator[str]:
 
 
 def _widths(real: PointSeries, simulated: PointSeries) -> Iterator[str]:
-    """Of the 10-90 % range of parcel-months, per band."""
+    """Widths of the 10-90 % range of parcel-months, for each band."""
     yield "width of the 10-90 % range of parcel-months, simulated over real, median over the months"
     yield f"{'':<22}" + "".join(f"{band:>7}" for band in POINT_BANDS)
     for label in np.unique(real.label):
@@ -45,7 +46,7 @@ def _widths(real: PointSeries, simulated: PointSeries) -> Iterator[str]:
 
 
 def _noise(real: PointSeries, simulated: PointSeries) -> Iterator[str]:
-    """Distance of a dekad from the line between its neighbours where all three have a value."""
+    """Distance of a dekad from the line between its neighbours, if all three have a value."""
     yield "noise from dekad to dekad (1.48 x median distance from the line between neighbours, / root of 1.5)"
     yield f"{'':<22}" + "".join(f"{name:>8}" for name in (*POINT_BANDS, "NDVI"))
     for name, series in (("real", real), ("simulated", simulated)):
@@ -56,7 +57,7 @@ def _noise(real: PointSeries, simulated: PointSeries) -> Iterator[str]:
 
 
 def _gaps(real: PointSeries, simulated: PointSeries) -> Iterator[str]:
-    """Whether the parcels of a cell are missing together."""
+    """Dekads in which all, none or some parcels of a cell are missing."""
     yield "dekads of cells of at least 5 parcels: share in which all, none, some of the parcels are missing"
     for name, series in (("real", real), ("simulated", simulated)):
         missing = ~np.isfinite(year_of(series).values[..., 0])
@@ -76,7 +77,7 @@ def _mixed(shares: NDArray[np.float64]) -> float:
 
 
 def _confusions(real: PointSeries, simulated: PointSeries) -> Iterator[str]:
-    """Of held-out parcels, as line a predicts them."""
+    """Confusion matrices of held-out parcels, with the forest of line a."""
     labels = np.unique(real.label)
     yield "held-out parcels of one forest, rows true, columns predicted: real | simulated"
     tables = []

@@ -1,12 +1,12 @@
-"""Can a forest tell simulated series from real ones, by what; and does one that saw simulated ones know real crops."""
+"""Forests that distinguish simulated from real series, by which features, and transfer from simulated to real ones."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from real_fields.parcels import FOLDS, TREES, Values, by_month, gap_filled, temporary, year_of
-from real_fields.table import Row
+from realism_metrics.parcels import FOLDS, TREES, Values, by_month, gap_filled, ndvi_of, temporary, year_of
+from realism_metrics.table import Row
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 
@@ -15,21 +15,21 @@ from agrifm.simulator.points import POINT_BANDS, PointSeries
 
 @dataclass(frozen=True)
 class Pair:
-    """Real and simulated parcels one below the other."""
+    """Real and simulated parcels in one set."""
 
     features: Values
     """(n, 36, 9) gap-filled values of the year."""
     missing: NDArray[np.bool_]
-    """(n, 36) dekads that were filled."""
+    """(n, 36) whether a dekad was missing and is filled."""
     simulated: NDArray[np.bool_]
     """(n,)"""
     label: NDArray[np.str_]
     fold: NDArray[np.int64]
-    """(n,) fold of the parcel's cell, real or simulated; both sets have folds of their own cells."""
+    """(n,) fold of the parcel's cell; real and simulated cells have separate folds."""
 
     @classmethod
     def of(cls, real: PointSeries, simulated: PointSeries) -> "Pair":
-        """Both sets together."""
+        """Join both sets."""
         both = (real, simulated)
         return cls(
             np.concatenate([gap_filled(series) for series in both]),
@@ -46,7 +46,7 @@ class Pair:
 
 
 def auc(features: NDArray[Any], simulated: NDArray[np.bool_], fold: NDArray[np.int64], trees: int = TREES) -> float:
-    """Area under the curve of held-out cells: 0.5 = cannot be told apart, 1 = always."""
+    """Area under the curve for held-out cells: 0.5 = cannot be distinguished, 1 = always distinguished."""
     score = np.full(len(simulated), np.nan)
     for number in range(FOLDS):
         inside = fold == number
@@ -57,21 +57,21 @@ def auc(features: NDArray[Any], simulated: NDArray[np.bool_], fold: NDArray[np.i
     return float(roc_auc_score(simulated[known], score[known]))
 
 
-def told_apart(pair: Pair) -> list[Row]:
-    """Line h: areas under the curve per class, and of all classes by one band, one month or the gaps alone."""
-    found = [_row("all classes, all bands and months", auc(_flat(pair.features), pair.simulated, pair.fold))]
-    found.append(_row("all classes, monthly means", auc(_flat(pair.monthly), pair.simulated, pair.fold)))
+def discrimination_rows(pair: Pair) -> list[Row]:
+    """Line h: areas under the curve for each class, and for all classes by one band, one month or the gaps only."""
+    table = [_row("all classes, all bands and months", auc(_flat(pair.features), pair.simulated, pair.fold))]
+    table.append(_row("all classes, monthly means", auc(_flat(pair.monthly), pair.simulated, pair.fold)))
     for label in np.unique(pair.label):
-        own = pair.label == label
-        area = auc(_flat(pair.features[own]), pair.simulated[own], pair.fold[own])
-        found.append(_row(f"{label}", area, worst(pair, str(label))))
+        rows = pair.label == label
+        area = auc(_flat(pair.features[rows]), pair.simulated[rows], pair.fold[rows])
+        table.append(_row(f"{label}", area, worst(pair, str(label))))
     for number, band in enumerate(POINT_BANDS):
-        found.append(_row(f"{band} alone", auc(_flat(pair.features[..., number]), pair.simulated, pair.fold, 100)))
+        table.append(_row(f"{band} alone", auc(_flat(pair.features[..., number]), pair.simulated, pair.fold, 100)))
     for month in range(12):
-        own_month = _flat(pair.features[:, 3 * month : 3 * month + 3])
-        found.append(_row(f"month {month + 1} alone", auc(own_month, pair.simulated, pair.fold, 100)))
-    found.append(_row("gaps alone (which dekads are missing)", auc(pair.missing, pair.simulated, pair.fold)))
-    return found
+        of_month = _flat(pair.features[:, 3 * month : 3 * month + 3])
+        table.append(_row(f"month {month + 1} alone", auc(of_month, pair.simulated, pair.fold, 100)))
+    table.append(_row("gaps alone (which dekads are missing)", auc(pair.missing, pair.simulated, pair.fold)))
+    return table
 
 
 def _flat(values: Values) -> Values:
@@ -83,27 +83,26 @@ def _row(what: str, area: float, note: str = "") -> Row:
 
 
 def worst(pair: Pair, label: str, count: int = 3) -> str:
-    """The single numbers that give simulated parcels of a class away: band or NDVI and month, with both medians.
+    """The features that best distinguish simulated parcels of a class: band or NDVI and month, with both medians.
 
-    Each month's mean is judged by itself; of a band or NDVI only its worst month is named.
+    Each monthly mean is evaluated alone; only the worst month of a band or of NDVI is listed.
     """
-    own, monthly = pair.label == label, pair.monthly
-    red, near_infrared = monthly[..., POINT_BANDS.index("B04")], monthly[..., POINT_BANDS.index("B08")]
-    values = np.concatenate([monthly, ((near_infrared - red) / (near_infrared + red))[..., None]], axis=-1)[own]
-    simulated = pair.simulated[own]
-    told = []
+    rows, monthly = pair.label == label, pair.monthly
+    values = np.concatenate([monthly, ndvi_of(monthly)[..., None]], axis=-1)[rows]
+    simulated = pair.simulated[rows]
+    features = []
     for number, name in enumerate((*POINT_BANDS, "NDVI")):
         areas = np.array([roc_auc_score(simulated, values[:, month, number]) for month in range(12)])
         month = int(np.abs(areas - 0.5).argmax())
         medians = [np.median(values[simulated == which, month, number]) for which in (False, True)]
-        told.append((abs(areas[month] - 0.5), f"{name} month {month + 1} {medians[0]:.3f} -> {medians[1]:.3f}"))
-    return "; ".join(text for _, text in sorted(told, reverse=True)[:count])
+        features.append((abs(areas[month] - 0.5), f"{name} month {month + 1} {medians[0]:.3f} -> {medians[1]:.3f}"))
+    return "; ".join(text for _, text in sorted(features, reverse=True)[:count])
 
 
 def transfer(real: PointSeries, simulated: PointSeries, seed: int = 0) -> Row:
-    """Line i: overall accuracy, temporary crop yes or no, of a forest trained on simulated parcels alone.
+    """Line i: overall accuracy, temporary crop yes or no, of a forest trained on simulated parcels only.
 
-    The interval is of 1000 draws of the real cells with replacement.
+    The interval is a bootstrap with 1000 draws of the real cells.
     """
     forest = RandomForestClassifier(TREES, random_state=seed, n_jobs=2)
     forest.fit(_flat(gap_filled(simulated)), temporary(simulated.label))

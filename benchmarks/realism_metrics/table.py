@@ -1,6 +1,6 @@
-"""Lines of the comparison with real fields and what each must hold, decided before the first run."""
+"""Lines of the comparison with real fields, and their tolerances, which were fixed before the first run."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,16 +11,16 @@ Relation = Literal["range", "difference", "factor", "reported"]
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far a simulated number may lie from its real counterpart, or from anywhere."""
+    """Allowed values of a simulated number, absolute or relative to the real one."""
 
     relation: Relation
     """`range`: from `low` to `high`; `difference`: at most `high` from the real number; `factor`: at most `high` times
-    more or less than it; `reported`: no demand."""
+    larger or smaller; `reported`: no tolerance."""
     high: float = np.nan
     low: float = np.nan
 
     def holds(self, real: float, simulated: float) -> bool:
-        """Whether the simulated number may stand; one that is not a number never may."""
+        """Whether the simulated number is within the tolerance; NaN never is."""
         if self.relation == "range":
             return bool(self.low <= simulated <= self.high)
         if self.relation == "difference":
@@ -51,7 +51,7 @@ TOLERANCES: dict[str, dict[str, Tolerance]] = {
         "overall accuracy, temporary crop yes or no": _difference(0.05),
     },
     "b": {
-        # Reported alone: simulated years do not hold it beside each other (`years.py`).
+        # Reported only: simulated years compared with each other do not reach 0.8 either (`interannual.py`).
         "class-months with median NDVI within 0.10 and every band in its range, share": Tolerance("reported"),
         "class-months with median NDVI within 0.10, share": _range(0.80),
         "class-month-bands with median in the real 10-90 % range, share": _range(0.80),
@@ -97,36 +97,35 @@ class Row:
     line: str
     quantity: str
     real: float
-    """NaN where the quantity is itself a comparison of both sets."""
+    """NaN if the quantity itself compares both sets."""
     simulated: float
-    """NaN where nothing was simulated."""
+    """NaN if nothing was simulated."""
     note: str = ""
 
     @property
     def tolerance(self) -> Tolerance:
-        """What the simulated number must hold."""
+        """Tolerance of the simulated number."""
         return TOLERANCES.get(self.line, {}).get(self.quantity, Tolerance("reported"))
 
     @property
     def verdict(self) -> str:
-        """`holds`, `fails`, or nothing where nothing is demanded."""
+        """`holds`, `fails`, or an empty string without a tolerance."""
         if self.tolerance.relation == "reported":
             return ""
         return "holds" if self.tolerance.holds(self.real, self.simulated) else "fails"
 
 
 def rows(line: str, real: dict[str, float], simulated: dict[str, float]) -> list[Row]:
-    """Rows of one line from the numbers of both sets, by quantity; what a set lacks is NaN."""
+    """Rows of one line from the numbers of both sets by quantity; missing ones are NaN."""
     quantities = list(dict.fromkeys([*real, *simulated]))
     return [Row(line, quantity, real.get(quantity, np.nan), simulated.get(quantity, np.nan)) for quantity in quantities]
 
 
-def written(table: Iterable[Row]) -> str:
-    """The table as text, one row a line."""
-    lines = [f"{'':<2}{'quantity':<98}{'real':>8}{'simulated':>11}  {'tolerance':<16}verdict"]
+def as_text(table: Iterable[Row]) -> Iterator[str]:
+    """The lines of the table."""
+    yield (f"{'':<2}{'quantity':<98}{'real':>8}{'simulated':>11}  {'tolerance':<16}verdict")
     for row in table:
         real, simulated = (f"{value:.3f}" if np.isfinite(value) else "-" for value in (row.real, row.simulated))
         verdict = row.verdict if np.isfinite(row.simulated) else ""
         text = f"{row.line:<2}{row.quantity:<98}{real:>8}{simulated:>11}  {row.tolerance!s:<16}{verdict}"
-        lines.append(" ".join([text, row.note]).rstrip())
-    return "\n".join(lines) + "\n"
+        yield f"{text} {row.note}".rstrip()

@@ -1,6 +1,6 @@
-"""What is measured on series of parcels, the same for real and simulated ones: lines a to d.
+"""Metrics of series of parcels, the same for real and simulated ones: lines a to d.
 
-Everything is of the calendar year `YEAR`. A parcel's value of a month is the mean of its dekads that are not missing.
+All metrics use the calendar year `YEAR`. The monthly value of a parcel is the mean of its dekads that are not missing.
 """
 
 import numpy as np
@@ -13,9 +13,9 @@ from agrifm.simulator.points import POINT_BANDS, PointSeries
 YEAR = 2023
 MONTHS = np.arange(f"{YEAR}-01", f"{YEAR + 1}-01", dtype="datetime64[M]")
 PERMANENT = ("grassland", "permanent_crops")
-"""Labels that are no temporary crops; temporary grassland stays with grassland."""
-FEWEST = 12
-"""Parcels with a value that a class needs in a month."""
+"""Labels that are not temporary crops; temporary grassland is labelled as grassland."""
+MIN_PARCELS = 12
+"""Minimum number of parcels of a class with a value in a month."""
 TREES = 300
 FOLDS = 5
 SUMMER = slice(3, 8)
@@ -25,7 +25,7 @@ Values = NDArray[np.float32]
 
 
 def year_of(series: PointSeries) -> PointSeries:
-    """The dekads of `YEAR` alone; a series that lacks one of them is no match and is refused."""
+    """Select the 36 dekads of `YEAR`; a series without one of them raises ValueError."""
     inside = series.dekads.astype("datetime64[Y]") == np.datetime64(str(YEAR))
     if np.count_nonzero(inside) != 36:
         raise ValueError(f"the series have {np.count_nonzero(inside)} dekads of {YEAR}, 36 are needed")
@@ -40,22 +40,30 @@ def year_of(series: PointSeries) -> PointSeries:
 
 
 def gap_filled(series: PointSeries) -> Values:
-    """(n, 36, 9) values of the year, missing dekads on the line between those before and after, ends held.
+    """(n, 36, 9) values of the year; missing dekads are interpolated linearly, and constant at both ends.
 
-    A parcel that was never seen gets the mean of the others.
+    A parcel without any value gets the mean of the others.
     """
     year = year_of(series)
     filled, steps = year.values.copy(), np.arange(36)
-    seen = np.isfinite(year.values[..., 0])
-    for parcel in np.flatnonzero(seen.any(axis=1)):
+    observed = np.isfinite(year.values[..., 0])
+    for parcel in np.flatnonzero(observed.any(axis=1)):
         for band in range(len(POINT_BANDS)):
-            filled[parcel, :, band] = np.interp(steps, steps[seen[parcel]], year.values[parcel, seen[parcel], band])
-    filled[~seen.any(axis=1)] = np.nanmean(filled, axis=0)
+            filled[parcel, :, band] = np.interp(
+                steps, steps[observed[parcel]], year.values[parcel, observed[parcel], band]
+            )
+    filled[~observed.any(axis=1)] = np.nanmean(filled, axis=0)
     return filled
 
 
+def ndvi_of(values: Values) -> Values:
+    """NDVI of values (..., 9)."""
+    red, near_infrared = values[..., POINT_BANDS.index("B04")], values[..., POINT_BANDS.index("B08")]
+    return np.asarray((near_infrared - red) / (near_infrared + red))
+
+
 def by_month(values: Values) -> Values:
-    """(n, 36, ...) of the year's dekads to (n, 12, ...) means of what is not missing, NaN where all is."""
+    """Monthly means (n, 12, ...) of the year's dekads (n, 36, ...) without missing ones; NaN if all are missing."""
     months = values.reshape(len(values), 12, 3, *values.shape[2:])
     count = np.isfinite(months).sum(axis=2)
     return np.asarray(np.where(count > 0, np.nansum(months, axis=2) / np.maximum(count, 1), np.nan), np.float32)
@@ -69,7 +77,7 @@ def temporary(label: NDArray[np.str_]) -> NDArray[np.bool_]:
 def held_out(
     features: Values, target: NDArray[np.generic], fold: NDArray[np.int64], seed: int, trees: int = TREES
 ) -> NDArray[np.generic]:
-    """Each parcel's class as a forest without its fold predicts it."""
+    """Each parcel's class, predicted by a forest that was trained without its fold."""
     predicted = target.copy()
     for number in range(FOLDS):
         forest = RandomForestClassifier(trees, random_state=seed, n_jobs=2)
@@ -81,7 +89,7 @@ def held_out(
 def separability(series: PointSeries, seeds: tuple[int, ...] = (0, 1, 2), trees: int = TREES) -> dict[str, float]:
     """Line a: forests of 300 trees without class weights on gap-filled series, five folds of cells, mean of the seeds.
 
-    Macro F1 is of all held-out parcels together. Temporary crop yes or no has a forest of its own with two classes.
+    Macro F1 is computed on all held-out parcels together. Temporary crop yes or no uses a forest with two classes.
     """
     features = gap_filled(series).reshape(len(series.label), -1)
     f1, accuracy = [], []
@@ -96,12 +104,12 @@ def separability(series: PointSeries, seeds: tuple[int, ...] = (0, 1, 2), trees:
 
 
 def spread(series: PointSeries) -> dict[str, float]:
-    """Line c: share of the variance of parcel-month means of NDVI between the classes, and deviations within them."""
+    """Line c: share of the variance of monthly NDVI that is between classes, and standard deviations within classes."""
     ndvi = by_month(year_of(series).ndvi)
     shares = []
     for month in range(*SUMMER.indices(12)):
-        seen = np.isfinite(ndvi[:, month])
-        values, label = ndvi[seen, month], series.label[seen]
+        observed = np.isfinite(ndvi[:, month])
+        values, label = ndvi[observed, month], series.label[observed]
         means = {name: values[label == name].mean() for name in np.unique(label)}
         between = sum((label == name).sum() * (mean - values.mean()) ** 2 for name, mean in means.items())
         shares.append(float(between / ((values - values.mean()) ** 2).sum()))
@@ -115,21 +123,21 @@ def spread(series: PointSeries) -> dict[str, float]:
 
 
 def deviations(series: PointSeries) -> dict[tuple[str, int], float]:
-    """Deviation of NDVI between the parcels of a class in a month (1 .. 12), where at least `FEWEST` have a value."""
+    """Standard deviation of NDVI between parcels of a class in a month (1 .. 12) with at least `MIN_PARCELS` values."""
     ndvi = by_month(year_of(series).ndvi)
-    found = {}
+    of_case = {}
     for name in np.unique(series.label):
         for month in range(12):
             values = ndvi[series.label == name, month]
-            if np.isfinite(values).sum() >= FEWEST:
-                found[str(name), month + 1] = float(np.nanstd(values, ddof=1))
-    return found
+            if np.isfinite(values).sum() >= MIN_PARCELS:
+                of_case[str(name), month + 1] = float(np.nanstd(values, ddof=1))
+    return of_case
 
 
 def gaps(series: PointSeries) -> dict[str, float]:
-    """Line d: missing dekads, those without a row counted among them, and clouds among what was called clear.
+    """Line d: missing dekads (also those without a row), and clouds among the pixels that were masked as clear.
 
-    A gap is a run of missing dekads of a parcel inside the year; gaps that reach its ends are cut there.
+    A gap is a run of missing dekads of a parcel; gaps are cut at the ends of the year.
     """
     year = year_of(series)
     missing = ~np.isfinite(year.values[..., 0])

@@ -1,4 +1,4 @@
-"""The real sets, under the folder that AGRIFM_DATA names (default ../shared/data)."""
+"""Read the real data from the folder in AGRIFM_DATA (default ../shared/data)."""
 
 import os
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from agrifm.simulator.points import POINT_BANDS, PointSeries
 
 DATA = Path(os.environ.get("AGRIFM_DATA", "../shared/data"))
 MISSING = 65535
-"""In every column of France's table."""
+"""Missing value in every column of the French table."""
 
 
 def folder(name: str) -> Path:
-    """The folder of a set, or the end of the run where it is absent."""
+    """The folder of a data set; exits with a message if it does not exist."""
     path = DATA / name
     if not path.is_dir():
-        raise SystemExit(f"the data are expected at {path}; set AGRIFM_DATA to the folder that holds them")
+        raise SystemExit(f"the data are expected at {path}; set AGRIFM_DATA to the folder that contains them")
     return path
 
 
@@ -34,7 +34,7 @@ def france() -> PointSeries:
 def parcels(path: Path) -> PointSeries:
     """A folder with `splits.csv` (sample_id, label, cell, fold) and `series.parquet` (sample_id, timestamp, bands).
 
-    Fold -1 is left out. Reflectance is the table's integer / 10 000, `MISSING` or no row where nothing was seen.
+    Fold -1 is ignored. Reflectance is the table's integer / 10 000; without a value it is `MISSING` or has no row.
     """
     split = pd.read_csv(path / "splits.csv", dtype={"sample_id": str, "cell": str}).query("fold >= 0")
     split = split.sort_values("sample_id").reset_index(drop=True)
@@ -59,7 +59,7 @@ def parcels(path: Path) -> PointSeries:
 
 
 @dataclass(frozen=True)
-class Images:
+class BandImages:
     """Red and near infrared of one sensor on a 10 m grid."""
 
     day: NDArray[np.datetime64]
@@ -77,17 +77,17 @@ class Images:
 
 
 @dataclass(frozen=True)
-class Patch:
-    """Sentinel-2, Landsat and the fields of one place, all on one 10 m grid."""
+class FieldPatch:
+    """Sentinel-2, Landsat and the fields of an area, all on one 10 m grid."""
 
-    sentinel: Images
-    landsat: Images
-    """Values of the 30 m pixels, each repeated on its ground."""
+    sentinel: BandImages
+    landsat: BandImages
+    """Values of the 30 m pixels, repeated on the 10 m grid."""
     field: NDArray[np.int32]
-    """(H, W) number of the field of crops or grassland, -1 = none."""
+    """(H, W) index of the field of crops or grassland, -1 = none."""
 
 
-def flanders() -> Patch:
+def flanders() -> FieldPatch:
     """640 x 640 m in Flanders, August 2017 to November 2018."""
     path = folder("flanders_multisource_2018")
     scenes = next(entry for entry in path.iterdir() if entry.is_dir())
@@ -103,29 +103,29 @@ def flanders() -> Patch:
     split = pd.read_csv(path / "splits.csv").query("label != 'no_crop'")
     field = np.full(sentinel.red.shape[1:], -1, np.int32)
     field[split.row, split.col] = split.field
-    return Patch(sentinel, other, field)
+    return FieldPatch(sentinel, other, field)
 
 
-def _images(data: xr.Dataset, red: str, near_infrared: str, clear: NDArray[np.bool_]) -> Images:
+def _images(data: xr.Dataset, red: str, near_infrared: str, clear: NDArray[np.bool_]) -> BandImages:
     """Two bands of an opened file."""
     both = [data[band].values.astype(np.float32) for band in (red, near_infrared)]
     usable = clear & np.isfinite(both[0]) & np.isfinite(both[1])
-    return Images(data.time.values.astype("datetime64[D]"), both[0], both[1], usable)
+    return BandImages(data.time.values.astype("datetime64[D]"), both[0], both[1], usable)
 
 
 @dataclass(frozen=True)
-class Composites:
-    """NDVI of single MODIS pixels over one growing year each, September to August."""
+class ModisSeries:
+    """NDVI of single MODIS pixels over one growing year, September to August."""
 
     label: NDArray[np.str_]
     """(n,) `soybean`, `forest` or another cover."""
     month: NDArray[np.float64]
-    """(n, T) months after 1 September at which each composite's pixel was seen, NaN = no value."""
+    """(n, T) time of observation in months after 1 September, NaN = no value."""
     ndvi: NDArray[np.float32]
     """(n, T), NaN = no value."""
 
 
-def mato_grosso() -> Composites:
+def mato_grosso() -> ModisSeries:
     """MOD13Q1 over 603 samples of fields and forest, 2007 to 2013: 16-day composites with the day of each pixel."""
     path = folder("mato_grosso_modis_cube")
     samples = pd.read_csv(path / "field_samples.csv")
@@ -140,7 +140,7 @@ def mato_grosso() -> Composites:
     month = (day - september) / np.timedelta64(1, "D") / (365.25 / 12)
     outside = ~((month >= 0) & (month < 12))
     crop = samples.label.str.split("-").str[0].str.lower()
-    return Composites(
+    return ModisSeries(
         crop.to_numpy().astype(str),
         np.where(outside, np.nan, month),
         np.where(outside, np.nan, ndvi).astype(np.float32),

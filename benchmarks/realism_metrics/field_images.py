@@ -1,39 +1,41 @@
-"""What is measured on images of fields, the same for real and simulated ones: lines e, f and g."""
+"""Metrics of images of fields, the same for real and simulated ones: lines e, f and g."""
 
 import numpy as np
 from numpy.typing import NDArray
-from real_fields.read import Composites, Images
+from realism_metrics.read import BandImages, ModisSeries
 from scipy.ndimage import binary_erosion
 
-LARGE = 300
-"""Pixels of 10 m in a field that is measured within."""
-OVERLAP = 1000
-"""Pixels that must be clear for both sensors on a day that counts."""
+MIN_FIELD_PIXELS = 300
+"""Minimum size of fields, in pixels of 10 m."""
+MIN_COMMON_PIXELS = 1000
+"""Minimum number of pixels per day that are clear for both sensors."""
 SOYBEAN_MONTHS = slice(1, 6)
 """October to February, counted from September: sowing to harvest of soybean in Mato Grosso."""
 
 
-def within_fields(images: Images, field: NDArray[np.int32]) -> dict[str, float]:
-    """Line e: NDVI of June to August inside fields of at least `LARGE` pixels, edges eroded by one pixel.
+def within_fields(images: BandImages, field: NDArray[np.int32]) -> dict[str, float]:
+    """Line e: NDVI of June to August inside fields of at least `MIN_FIELD_PIXELS` pixels, edges eroded by one pixel.
 
-    A field counts on the days when all its pixels are usable. The autocorrelation of a field-day is the mean product of
-    deviations of pixels 10 or 40 m apart along rows and columns, over the variance; reported are medians of field-days.
+    Days count if all pixels of a field are usable. The autocorrelation of a field-day is the mean product of the
+    deviations of pixels 10 or 40 m apart along rows and columns, divided by the variance. Results are medians of
+    field-days.
     """
     summer = np.flatnonzero(np.isin(images.day.astype("datetime64[M]").astype(int) % 12, (5, 6, 7)))
-    found: list[tuple[float, float, float]] = []
+    field_days: list[tuple[float, float, float]] = []
     fields = 0
     for number in np.unique(field[field >= 0]):
         inside = field == number
-        if np.count_nonzero(inside) < LARGE:
+        if np.count_nonzero(inside) < MIN_FIELD_PIXELS:
             continue
-        rows, columns = (slice(place.min(), place.max() + 1) for place in np.nonzero(inside))
+        rows, columns = (slice(index.min(), index.max() + 1) for index in np.nonzero(inside))
         inside = binary_erosion(inside[rows, columns])
         fields += 1
         ndvi, usable = images.ndvi[summer, rows, columns], images.usable[summer, rows, columns]
         for frame in np.flatnonzero(usable[:, inside].all(axis=1)) if inside.any() else ():
             deviation = np.where(inside, ndvi[frame] - ndvi[frame][inside].mean(), np.nan)
-            found.append((float(np.nanstd(deviation)), _autocorrelation(deviation, 1), _autocorrelation(deviation, 4)))
-    medians = np.nanmedian(found, axis=0) if found else np.full(3, np.nan)
+            near, far = (_autocorrelation(deviation, lag) for lag in (1, 4))
+            field_days.append((float(np.nanstd(deviation)), near, far))
+    medians = np.nanmedian(field_days, axis=0) if field_days else np.full(3, np.nan)
     names = [
         "deviation of summer NDVI within fields, median",
         "autocorrelation of summer NDVI at 10 m",
@@ -43,41 +45,41 @@ def within_fields(images: Images, field: NDArray[np.int32]) -> dict[str, float]:
 
 
 def _autocorrelation(deviation: NDArray[np.float32], lag: int) -> float:
-    """Of deviations from the mean (H, W), NaN = outside, at a distance in pixels along both axes."""
+    """Autocorrelation of deviations from the mean (H, W), NaN = outside, at a distance in pixels along both axes."""
     across, down = deviation[:, lag:] * deviation[:, :-lag], deviation[lag:] * deviation[:-lag]
     products = np.concatenate([across.ravel(), down.ravel()])
     products = products[np.isfinite(products)]
     return float(products.mean() / np.nanmean(deviation**2)) if products.size else np.nan
 
 
-def same_day(sentinel: Images, landsat: Images) -> dict[str, float]:
-    """Line f: deviation of Sentinel-2 less Landsat over pixels that both call usable, days with enough of them."""
+def same_day(sentinel: BandImages, landsat: BandImages) -> dict[str, float]:
+    """Line f: standard deviation of Sentinel-2 minus Landsat over common usable pixels, on days with enough of them."""
     deviations = []
     for frame, day in enumerate(landsat.day):
         for other in np.flatnonzero(sentinel.day == day):
             both = landsat.usable[frame] & sentinel.usable[other]
-            if np.count_nonzero(both) >= OVERLAP:
+            if np.count_nonzero(both) >= MIN_COMMON_PIXELS:
                 red = (sentinel.red[other] - landsat.red[frame])[both]
                 near_infrared = (sentinel.near_infrared[other] - landsat.near_infrared[frame])[both]
                 deviations.append((float(red.std()), float(near_infrared.std())))
     if not deviations:
         return {}
-    found = {
+    extremes = {
         f"Sentinel-2 less Landsat, deviation in {band}, {which} day": choose(day[number] for day in deviations)
         for number, band in enumerate(("red", "near infrared"))
         for which, choose in (("least", min), ("greatest", max))
     }
-    return {"days of both sensors": float(len(deviations)), **found}
+    return {"days of both sensors": float(len(deviations)), **extremes}
 
 
-def coarse_series(series: Composites) -> dict[str, float]:
+def coarse_series(series: ModisSeries) -> dict[str, float]:
     """Line g: noise of monthly NDVI and the time of the soybean peak, from composites of single MODIS pixels.
 
-    Noise: root mean square distance of a month's mean from the line between the months before and after, over the root
-    of 1.5; soybean from October to February, forest over the year. It holds the bend of the season too, in both sets
-    alike. A median of other pixels as the reference would count sowing dates as noise: the real samples are of a few
-    farms side by side, the simulated ones of as many as there are fields. Peak: median over the pixels of the time of
-    greatest NDVI from October to February.
+    Noise: root mean square distance of a month's mean from the line between its neighbours, divided by the square root
+    of 1.5; soybean from October to February, forest over the year. It includes the curvature of the season, in both
+    sets. Deviations from the median of other pixels would count sowing dates as noise: the real samples are from a few
+    neighbouring farms, the simulated ones from many fields. Peak: median over the pixels of the time of maximum NDVI
+    from October to February.
     """
     inside = np.floor(series.month)[:, None] == np.arange(12)[:, None]
     count = (inside & np.isfinite(series.ndvi)[:, None]).sum(axis=2)

@@ -35,6 +35,7 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(access, "_secrets", set())
     monkeypatch.setattr(access, "_bearer_tokens", {})
     monkeypatch.setattr(access, "_aws_credentials", {})
+    monkeypatch.setattr(access, "_profile_keys", {})
     monkeypatch.setattr(remote, "FIRST_WAIT", 0.001)
 
 

@@ -55,7 +55,9 @@ _secrets: set[str] = set()
 _bearer_tokens: dict[tuple[str, str], str] = {}
 _sas_tokens: dict[tuple[str, str, str], _SasToken] = {}
 _aws_credentials: dict[str, Any] = {}
-"""By profile, what botocore found; it renews credentials that expire."""
+"""By profile, what AWS's chain found; botocore renews credentials that expire."""
+_profile_keys: dict[str, _KeyPair] = {}
+"""Keys of other providers' profiles: the files are read once, not for every request."""
 _bearer_lock, _sas_lock, _aws_lock = threading.Lock(), threading.Lock(), threading.Lock()
 
 
@@ -209,11 +211,14 @@ def _s3_keys(access: S3Keys) -> _KeyPair | None:
     keys = _environment_keys(access)
     if keys is None and access.profile == "default":
         keys = _chain_keys(_profile(access))
+    elif keys is None and access.profile in _profile_keys:
+        keys = _profile_keys[access.profile]
     elif keys is None:
-        # not by the chain: it would go on to the roles of this machine, which are no business of another provider
+        # not by the chain: it would go on to the roles of this machine, which must not reach another provider
         profile = _aws_profile(access.profile)
         key, secret = profile.get("aws_access_key_id"), profile.get("aws_secret_access_key")
-        keys = _KeyPair(key, secret, profile.get("aws_session_token")) if key and secret else None
+        if key and secret:
+            keys = _profile_keys[access.profile] = _KeyPair(key, secret, profile.get("aws_session_token"))
     for secret in () if keys is None else (keys.key, keys.secret, keys.session_token or ""):
         remember(secret)
     return keys
@@ -233,10 +238,10 @@ def _chain_keys(profile: str) -> _KeyPair | None:
     """What AWS's credential chain finds: files, single sign-on, roles of a container or a machine."""
     from botocore.exceptions import BotoCoreError, PartialCredentialsError, ProfileNotFound
 
-    _aws_profile(profile)  # refuses files that cannot be parsed
     try:
         with _aws_lock:
             if profile not in _aws_credentials:
+                _aws_profile(profile)  # refuses files that cannot be parsed
                 credentials = _aws_session().get_credentials()
                 if credentials is None:
                     return None

@@ -32,7 +32,7 @@ from agrifm.simulator.footprint import footprint_matrix, gaussian_spread
 from agrifm.simulator.granule import Simulation
 from agrifm.simulator.optics.reflectance import ViewingGeometry
 from agrifm.simulator.region import read_region
-from agrifm.train.data import Data, pixel_features, prepare, project_labels
+from agrifm.train.data import Data, prepare, project_labels, read_pixel_features
 
 REGION, YEAR, SEED = "oceanic", 2024, 0
 """Of the demo's season."""
@@ -81,7 +81,7 @@ class Pixels:
         unseen = np.flatnonzero(data.unseen.label != UNLABELLED)
         chosen["test"] = np.zeros(data.unseen.label.shape, bool)
         chosen["test"].flat[generator.choice(unseen, min(TEST_PIXELS, len(unseen)), replace=False)] = True
-        drawn = {fold: pixel_features(data, wanted, side) for fold, wanted in chosen.items()}
+        drawn = {fold: read_pixel_features(data, wanted, side) for fold, wanted in chosen.items()}
         self.rows: dict[str, dict[FeatureKind, Rows]] = {fold: rows for fold, (rows, _) in drawn.items()}
         self.places: dict[str, NDArray[np.intp]] = {fold: places for fold, (_, places) in drawn.items()}
         self.label = {fold: data.labels.label.ravel()[places] for fold, places in self.places.items()}

@@ -1,10 +1,12 @@
-"""The house holds itself up: import order, no cycles, small modules, and what each dependency is for."""
+"""The architecture: order of imports, no cycles, sizes, distinct names, and a reason for each dependency."""
 
 import ast
 import re
 import subprocess
 import sys
 import tomllib
+from collections import defaultdict
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -102,9 +104,98 @@ def test_assessment_and_classic_models_never_reach_torch(module: str) -> None:
     assert not reached(module) & {"torch", "lightning"}
 
 
+@cache
+def import_chain(module: str) -> tuple[str, ...]:
+    """The longest chain of imports that begins at a module, the module itself included."""
+    return (module, *max((import_chain(name) for name in OWN[module] - {module}), key=len, default=()))
+
+
+def test_the_longest_import_chain_has_at_most_14_modules() -> None:
+    longest = max((import_chain(module) for module in MODULES), key=len)
+    print(f"longest import chain: {len(longest)}", *longest, sep="\n  ")
+    assert len(longest) <= 14
+
+
 @pytest.mark.parametrize("module", MODULES)
-def test_a_module_has_at_most_500_lines(module: str) -> None:
-    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 500
+def test_modules_and_functions_are_short(module: str) -> None:
+    text = MODULES[module].read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 60, node.name
+
+
+def public_names() -> dict[str, list[str]]:
+    """Modules that define each public class or function, and modules by their last name."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for module, path in MODULES.items():
+        if path.name != "__init__.py":
+            places[module.rpartition(".")[2]].append(module)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                places[node.name].append(f"{module}.{node.name}")
+    return places
+
+
+SAME_NAMES = {"run": "the stage's command, in train and in mapping"}
+"""Names that mean the same thing in two stages."""
+
+
+def test_no_two_public_names_are_alike() -> None:
+    # A module and the one function or class that gives it its name count once.
+    alike = {
+        name: places
+        for name, places in public_names().items()
+        if name not in SAME_NAMES
+        and len({place.removesuffix(f".{name}.{name}") for place in places}) > 1
+        and len({place.split(f".{name}")[0] for place in places}) > 1
+    }
+    assert not alike
+
+
+def docstrings(path: Path) -> list[str]:
+    """Docstrings of a module, its classes and its functions."""
+    nodes = [ast.parse(path.read_text(encoding="utf-8"))]
+    every = [node for tree in nodes for node in ast.walk(tree)]
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return [text for node in every if isinstance(node, documented) and (text := ast.get_docstring(node))]
+
+
+def exists(dotted: str) -> bool:
+    """Whether a dotted name is a module of agrifm, or a name in one."""
+    parts = dotted.split(".")
+    for end in range(len(parts), 1, -1):
+        if (module := ".".join(parts[:end])) in MODULES:
+            names = parts[end:]
+            return not names or re.search(rf"\b{names[0]}\b", MODULES[module].read_text(encoding="utf-8")) is not None
+    return False
+
+
+NOT_MODULES = {"agrifm.toml", "agrifm.masks"}
+"""The project file, and the group of plug-ins' entry points."""
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_docstrings_name_only_modules_that_exist(module: str) -> None:
+    for text in docstrings(MODULES[module]):
+        dotted = set(re.findall(r"`(agrifm(?:\.\w+)+)", text))
+        dotted |= {f"agrifm.{name}" for name in re.findall(rf"`((?:{'|'.join(STAGES)})\.[a-z_.]+\w)`", text)}
+        files = re.findall(r"`?((?:\w+/)+\w+\.py)\b", text)
+        assert not {name for name in dotted - NOT_MODULES if not exists(name)}
+        assert not {name for name in files if not any((base / name).exists() for base in (ROOT, ROOT / "src", SOURCE))}
+
+
+BANNED = ("is no", "are no", "one's own", "told", "lies", "meets", "beside", "at hand", "goes without", "held against")
+"""Phrases of a private dialect; CONTRIBUTING.md has plainer words."""
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_text_is_plain_english(module: str) -> None:
+    banned = re.compile(rf"(?<!here )\b({'|'.join(BANNED)})\b")
+    nodes = ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8")))
+    strings = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    # A key of the simulator's random numbers: another word would draw another season.
+    assert not [match.group() for text in strings if text != "hedge beside" for match in banned.finditer(text)]
 
 
 def test_help_answers_without_loading_any_library() -> None:

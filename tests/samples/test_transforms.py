@@ -8,7 +8,7 @@ import pytest
 
 from agrifm.grid import Window
 from agrifm.samples.sample import Sample, Series
-from agrifm.samples.transforms import MAX_FRAMES, composites, cut, dihedral, interpolated, observed
+from agrifm.samples.transforms import MAX_FRAMES, composited, cut, dihedral, interpolated, observed
 from agrifm.season import Season, day_number
 
 
@@ -129,7 +129,7 @@ def test_composites_have_the_day_of_every_pixel_and_gaps() -> None:
         Window(0, 0, 1, 2),
         first,
     )
-    found = composites(made, season, 2).series["fine"]
+    found = composited(made, season, 2).series["fine"]
     np.testing.assert_allclose(found.image[:, 0, 0], np.array([[0.1, 0.2], [0.3, 0]], np.float32))
     assert found.valid[:, 0].tolist() == [[True, True], [True, False]]
     assert found.day is not None

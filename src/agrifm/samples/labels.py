@@ -66,33 +66,14 @@ def read_labels(
         raise LabelError(
             f"reading labels {file}: the column '{column}' is empty; give the column with the crop codes", column=column
         )
-    inside = shapes_.intersects(reproject(area, LONLAT, str(grid.crs)))
-    if not inside.any():
-        west, south, east, north = (round(float(edge), 3) for edge in shapes_.to_crs(LONLAT).total_bounds)
-        raise LabelError(
-            f"reading labels {file}: none of the {len(shapes_)} shapes is inside the area; they span longitudes {west} "
-            f"to {east} and latitudes {south} to {north}; give labels of this area",
-            bounds=(west, south, east, north),
-        )
-    if not inside.all():
-        notes.append(f"{int((~inside).sum())} of {len(shapes_)} labelled shapes are outside the area")
-    shapes_ = shapes_[inside]
+    shapes_ = _shapes_inside(shapes_, area, grid, file, notes)
     if legend is None:
         legend = _legend_of(set(shapes_["code"]) | ({OTHER} if other is not None else set()), tagged)
     try:
         shapes_["number"] = legend.encode(shapes_["code"].to_numpy())
     except LabelError as error:
         raise LabelError(f"reading labels {file}: {error}", **error.facts) from error
-    shapes_ = shapes_.reset_index(drop=True)
-    # Where shapes overlap the last one drawn remains: drawing in both orders shows which pixels are contested.
-    place, covered_first = (_numbers_on(grid, shapes_.iloc[::step]) for step in (1, -1))
-    number = shapes_["number"].to_numpy()
-    contested = int((number[place] != number[covered_first])[place >= 0].sum())
-    if contested:
-        notes.append(f"{contested} pixels are in shapes of different classes; they have the class of the last shape")
-    covering, place = _only_covering(shapes_, place)
-    if len(covering) < len(shapes_):
-        notes.append(f"{len(shapes_) - len(covering)} labelled shapes do not cover the centre of a pixel")
+    covering, place = _draw_shapes(shapes_, grid, notes)
     label = np.full(grid.shape, UNLABELLED, np.uint8)
     label[place >= 0] = covering["number"].to_numpy(np.uint8)[place[place >= 0]]
     if other is not None:
@@ -107,6 +88,39 @@ def read_labels(
             classes=len(classes_present),
         )
     return Labels(legend, grid, label, place, covering, tuple(notes))
+
+
+def _shapes_inside(
+    shapes_: geopandas.GeoDataFrame, area: BaseGeometry, grid: Grid, file: Path, notes: list[str]
+) -> geopandas.GeoDataFrame:
+    """The shapes that touch the area; adds a note on the others."""
+    inside = shapes_.intersects(reproject(area, LONLAT, str(grid.crs)))
+    if not inside.any():
+        west, south, east, north = (round(float(edge), 3) for edge in shapes_.to_crs(LONLAT).total_bounds)
+        raise LabelError(
+            f"reading labels {file}: none of the {len(shapes_)} shapes is inside the area; they span longitudes {west} "
+            f"to {east} and latitudes {south} to {north}; give labels of this area",
+            bounds=(west, south, east, north),
+        )
+    if not inside.all():
+        notes.append(f"{int((~inside).sum())} of {len(shapes_)} labelled shapes are outside the area")
+    return shapes_[inside].reset_index(drop=True)
+
+
+def _draw_shapes(
+    shapes_: geopandas.GeoDataFrame, grid: Grid, notes: list[str]
+) -> tuple[geopandas.GeoDataFrame, NDArray[np.int32]]:
+    """The shapes that cover a pixel, and their row at each pixel (H, W), -1 = none; adds notes on the others."""
+    # Where shapes overlap the last one drawn remains: drawing in both orders shows which pixels are contested.
+    place, covered_first = (_numbers_on(grid, shapes_.iloc[::step]) for step in (1, -1))
+    number = shapes_["number"].to_numpy()
+    contested = int((number[place] != number[covered_first])[place >= 0].sum())
+    if contested:
+        notes.append(f"{contested} pixels are in shapes of different classes; they have the class of the last shape")
+    covering, place = _only_covering(shapes_, place)
+    if len(covering) < len(shapes_):
+        notes.append(f"{len(shapes_) - len(covering)} labelled shapes do not cover the centre of a pixel")
+    return covering, place
 
 
 def _legend_of(codes: set[str], tagged: Legend | None) -> Legend:

@@ -29,7 +29,7 @@ def prepared(sample: Sample, kind: SeriesKind, season: Season, steps: NDArray[np
     if kind == "interpolated":
         return interpolated(sample, steps)
     if kind == "composites":
-        return composites(sample, season, len(steps))
+        return composited(sample, season, len(steps))
     return observed(sample)
 
 
@@ -46,7 +46,7 @@ def interpolated(sample: Sample, steps: NDArray[np.int32]) -> Sample:
     return replace(sample, series=series)
 
 
-def composites(sample: Sample, season: Season, frames: int) -> Sample:
+def composited(sample: Sample, season: Season, frames: int) -> Sample:
     """Make composites of `frames` equal periods from every series of a sample; each pixel keeps its day.
 
     In a period a pixel has the valid observation nearest the middle, or is invalid without one. The date of a frame is

@@ -89,7 +89,7 @@ def prepare(cube: Cube, labels: Labels, block: float, config: ModelConfig) -> Da
     )
 
 
-def pixel_features(
+def read_pixel_features(
     data: Data, chosen: NDArray[np.bool_], side: int
 ) -> tuple[dict[FeatureKind, Rows], NDArray[np.intp]]:
     """Return features of every kind for the chosen pixels (H, W), and the index of each in the flattened grid.

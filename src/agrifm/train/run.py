@@ -23,7 +23,7 @@ from agrifm.record import ModelRecord, model_file, running_versions, target_pixe
 from agrifm.samples.split import FOLDS
 from agrifm.scores import MIN_PLACES
 from agrifm.stac import write_model_item
-from agrifm.train.data import Data, pixel_features, prepare, project_labels
+from agrifm.train.data import Data, prepare, project_labels, read_pixel_features
 from agrifm.train.evaluate import compare_predictions, majority_accuracy, predict_labelled, score
 from agrifm.work import Resumable, fingerprint
 
@@ -154,7 +154,7 @@ def _drawn_pixels(
 ) -> tuple[dict[FeatureKind, Rows], NDArray[np.uint8]]:
     """Features and classes of pixels drawn from labels (H, W)."""
     drawn = draw_pixels(label, data.labels.place, data.split.block, config.seed)
-    features, pixels = pixel_features(data, drawn, config.side)
+    features, pixels = read_pixel_features(data, drawn, config.side)
     return features, label.ravel()[pixels]
 
 

@@ -49,9 +49,8 @@ def gap_filled(series: PointSeries) -> Values:
     observed = np.isfinite(year.values[..., 0])
     for parcel in np.flatnonzero(observed.any(axis=1)):
         for band in range(len(POINT_BANDS)):
-            filled[parcel, :, band] = np.interp(
-                steps, steps[observed[parcel]], year.values[parcel, observed[parcel], band]
-            )
+            known = observed[parcel]
+            filled[parcel, :, band] = np.interp(steps, steps[known], year.values[parcel, known, band])
     filled[~observed.any(axis=1)] = np.nanmean(filled, axis=0)
     return filled
 

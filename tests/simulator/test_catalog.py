@@ -73,7 +73,7 @@ def test_the_truth_names_its_classes_and_parcels_agree_with_it(catalogue: Path):
         if 0 <= row < numbers.shape[0] and 0 <= col < numbers.shape[1]:
             agreed.append(numbers[row, col] == legend.number(crop))
     assert len(agreed) > 20
-    assert np.mean(agreed) > 0.97  # hedges of one or two pixels may stand there
+    assert np.mean(agreed) > 0.97  # there may be hedges of one or two pixels
 
 
 def test_the_area_is_a_square_of_the_size_off_the_480_m_lines(catalogue: Path, simulation: Simulation):
@@ -214,7 +214,7 @@ def test_a_disk_too_small_is_refused_before_anything_is_made(tmp_path: Path, mon
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_space_that_is_asked_for_is_about_what_is_taken(catalogue: Path, simulation: Simulation):
+def test_the_estimated_disk_space_is_about_the_used_space(catalogue: Path, simulation: Simulation):
     taken = dict.fromkeys(BYTES_PER_KM2, 0)
     for name in taken:
         taken[name] = sum(file.stat().st_size for file in catalogue.parent.joinpath(name).rglob("*.tif"))
@@ -224,7 +224,7 @@ def test_the_space_that_is_asked_for_is_about_what_is_taken(catalogue: Path, sim
         assert 0.4 < taken[name] / (BYTES_PER_KM2[name] * square_kilometres * count) < 1.4
 
 
-def test_the_command_takes_region_year_size_seed_and_dates(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_command_accepts_region_year_size_seed_and_dates(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     words = ["simulate", str(tmp_path / "s"), "--region", "southern", "--year", "2023", "--size", "1", "--seed", "2"]
     assert main([*words, "--season", "2022-12-01", "2022-12-28"]) == 0
     assert "wrote" in capsys.readouterr().out

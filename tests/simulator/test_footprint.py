@@ -47,7 +47,7 @@ def test_an_edge_is_as_sharp_as_the_point_spread():
 
 
 def test_modis_smears_along_the_scan_only():
-    """A triangle of two pixels: a quarter of a pixel from an edge, (1 - 0.25) ** 2 / 2 lie beyond; along y, a box."""
+    """A triangle of two pixels: a quarter of a pixel from an edge, (1 - 0.25) ** 2 / 2 are beyond; along y, a box."""
     wide = halves(600)
     matrix = footprint_matrix(
         cells(wide), np.array([LEFT + 1500 - 115.8]), np.array([TOP - 1500.0]), whiskbroom_spread(463.3)
@@ -68,7 +68,7 @@ def test_north_is_up():
     assert shares(matrix, 2)[:, 1].tolist() == [pytest.approx(1), 0]
 
 
-def test_pixels_lie_between_the_levels_of_vigour():
+def test_pixels_interpolate_between_levels_of_vigour():
     """Vigour 1.25 is halfway from 1 to 1.5; the node of the soil carries its brightness."""
     assert VIGOUR_LEVELS[2:] == (0.75, 1.0, 1.5)
     matrix = footprint_matrix(
@@ -81,7 +81,7 @@ def test_pixels_lie_between_the_levels_of_vigour():
     np.testing.assert_allclose(dull.toarray()[0], [1, 0, 0, 0, 0, 0], atol=1e-5)
 
 
-def test_mixed_pixels_take_each_fields_own_vigour():
+def test_mixed_pixels_use_the_vigour_of_each_field():
     ground = cells(halves())
     ground.vigour[:, 60:] = 0.75
     matrix = footprint_matrix(ground, np.array([LEFT + 300.0]), np.array([TOP - 300.0]), gaussian_spread(12.5))

@@ -21,7 +21,7 @@ FRANCE = {
 
 
 @pytest.mark.parametrize("name", REGIONS)
-def test_a_region_is_whole_and_lies_in_its_utm_zone(name: str):
+def test_a_region_is_complete_and_in_its_utm_zone(name: str):
     region = read_region(name)
     place = region.place
     assert region.name == name

@@ -125,7 +125,7 @@ def test_landsat_decodes_to_the_ground(items: dict[str, list[pystac.Item]], simu
     assert checked >= 1
 
 
-def test_landsat_corners_lie_15_m_off(items: dict[str, list[pystac.Item]]):
+def test_landsat_corners_are_15_m_off(items: dict[str, list[pystac.Item]]):
     for item in items[LANDSAT]:
         placed = transform(item, "red")
         assert (placed.a, placed.c % 30, placed.f % 30) == (30, 15, 15)
@@ -229,7 +229,7 @@ def test_items_are_named_as_the_providers_name_them(items: dict[str, list[pystac
 
 
 def test_mgrs_squares_are_those_of_known_places():
-    """Paris lies in 31UDQ, Toulouse in 31TCJ, Sorriso in 21LXG."""
+    """Paris is in 31UDQ, Toulouse in 31TCJ, Sorriso in 21LXG."""
     for name, epsg, x, y in (
         ("31UDQ", 32631, 452_000, 5_411_000),
         ("31TCJ", 32631, 374_000, 4_829_000),

@@ -85,7 +85,7 @@ def test_sun_angles_are_those_in_real_metadata():
     assert (zenith, azimuth) == pytest.approx((90 - 22.580, 158.452), abs=0.3)
 
 
-def test_the_sun_stands_overhead_in_the_tropics_and_north_in_the_south():
+def test_the_sun_is_overhead_in_the_tropics_and_north_in_the_south():
     """Equinox: at noon on the equator the zenith angle is 0; midwinter at 23.44 S: twice the declination."""
     zenith, _ = sun_position(datetime(2024, 3, 20, 12, 7, tzinfo=UTC), 0, 0)
     assert zenith < 0.5
@@ -112,7 +112,7 @@ def test_views_at_the_swaths_edges_are_as_slanted_as_documented():
         assert ORBITS[sensor].view_zenith(ORBITS[sensor].half_swath) == pytest.approx(zenith, abs=off)
 
 
-def test_the_sensor_stands_beside_the_place_on_its_tracks_side():
+def test_the_sensor_is_on_the_side_of_its_track():
     for one in overpasses("sentinel-2", Season(date(2024, 5, 1), date(2024, 5, 20)), 1.71, 46.9):
         assert (one.view_azimuth > 180) == (one.across > 0)
         assert 0 <= one.relative_azimuth <= 180

@@ -52,7 +52,7 @@ def test_the_edge_of_the_next_orbit_runs_through_the_area():
     assert first[0] > first[-1] + 100
 
 
-def test_what_lies_beyond_the_edge_is_not_covered():
+def test_pixels_beyond_the_edge_are_not_covered():
     assert swath_coverage(pass_of(94), around(4, off=15_000), *CENTRE) is None
 
 

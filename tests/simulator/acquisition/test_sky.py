@@ -62,7 +62,7 @@ def test_one_place_has_one_sky_in_every_window():
 
 
 def test_shadows_fall_away_from_the_sun():
-    """With the sun in the south at 45 degrees a cloud's shadow lies north of it, by the cloud's height."""
+    """With the sun in the south at 45 degrees a cloud's shadow is north of it, by the cloud's height."""
     x, y = np.zeros((1, 1)) + 5e5, np.arange(0, 40_000, 50.0)[:, None] + 5.2e6
     matched = []
     for day in range(19800, 19812):

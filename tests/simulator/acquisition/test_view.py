@@ -1,4 +1,4 @@
-"""Images of a small ground whose growth stands still: positions, blur, noise, and pieces that fit together."""
+"""Images of a small ground without growth: positions, blur, noise, and pieces that fit together."""
 
 from dataclasses import replace
 from datetime import date
@@ -67,7 +67,7 @@ def seen(size: int, grid: Grid, overpass=PASS, climate: SkyClimate = CLEAR):
     return views(own, [camera], Surroundings.over(own.pixels, grid), climate, 0, overpass)[0]
 
 
-def test_fields_lie_where_they_are():
+def test_fields_are_at_their_positions_in_the_image():
     view = seen(10, grid_of(10, 60))
     red, infrared = view.reflectance[2], view.reflectance[3]
     assert infrared[5:25, 35:].mean() > 0.3  # crop in the north east
@@ -77,7 +77,7 @@ def test_fields_lie_where_they_are():
 
 
 def test_an_edge_moves_by_a_part_of_a_pixel_between_scenes():
-    """Sentinel-2's scenes lie within 0.3 pixels of each other in most cases (ESA, MSI performance reports)."""
+    """Sentinel-2's scenes are within 0.3 pixels of each other in most cases (ESA, MSI performance reports)."""
     grid, own = grid_of(10, 60), ground()
     camera, around = Camera.over(own.pixels, "sentinel-2", 10, grid), Surroundings.over(own.pixels, grid)
     positions = []

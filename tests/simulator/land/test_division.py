@@ -29,7 +29,7 @@ def test_areas_are_log_normal():
 
 
 @pytest.mark.parametrize("name", REGIONS)
-def test_parcels_and_strips_lie_in_their_cell_and_beside_each_other(name: str):
+def test_parcels_and_strips_are_in_their_cell_and_do_not_overlap(name: str):
     network = draw_road_network(read_region(name).land, 0, (446_000, 5_190_000, 449_000, 5_193_000))
     pieces, strips = divide_into_parcels(read_region(name).land, 0, network)
     assert shapely.is_valid(pieces.outline).all()

@@ -26,7 +26,7 @@ def test_cells_are_sound_and_cover_a_window_once(name: str, seed: int):
 
 
 @pytest.mark.parametrize("name", REGIONS)
-def test_nothing_along_an_edge_lies_on_the_land_of_a_cell(name: str):
+def test_nothing_along_an_edge_covers_the_interior_of_a_cell(name: str):
     network = draw_road_network(read_region(name).land, 0, WIDE)
     edges = network.edges
     assert edges.reach.max() < 200

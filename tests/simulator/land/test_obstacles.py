@@ -39,7 +39,7 @@ def test_ponds_have_the_radius_and_the_frequency_of_the_region():
     assert shapely.within(found[there], network.whole[there]).mean() > 0.95
 
 
-def test_villages_lie_at_corners_and_farms_beside_roads():
+def test_villages_are_at_corners_and_farms_next_to_roads():
     shape = read_region("oceanic").land
     network = draw_road_network(shape, 0, BOUNDS)
     found = villages(shape, 0, network)

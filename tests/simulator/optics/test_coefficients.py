@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from agrifm.simulator.optics.coefficients import coefficients, constant, spectrum
+from agrifm.simulator.optics.coefficients import constant, read_coefficients, spectrum
 
-TABLE = coefficients()
+TABLE = read_coefficients()
 CURVES = [
     (section, name)
     for section, entries in TABLE.items()
@@ -22,7 +22,7 @@ def test_every_section_names_its_source_and_how_it_is_known(section: str) -> Non
 
 
 @pytest.mark.parametrize(("section", "name"), CURVES)
-def test_curves_stand_at_rising_wavelengths_and_cover_the_solar_range(section: str, name: str) -> None:
+def test_wavelengths_of_curves_increase_and_cover_the_solar_range(section: str, name: str) -> None:
     wavelengths, values = np.array(TABLE[section]["wavelength"]), np.array(TABLE[section][name])
     assert wavelengths.shape == values.shape
     assert (np.diff(wavelengths) > 0).all()

@@ -26,7 +26,7 @@ def one_field(cover: str, direction: float = 0.0, size: int = 160) -> Land:
     return Land(grid, (cover, "margin"), np.array([11, 12]), (None, None), np.array([direction, 0.0]), field)
 
 
-def test_wheel_tracks_lie_21_to_36_m_apart_along_the_field():
+def test_wheel_tracks_are_21_to_36_m_apart_along_the_field():
     """Spraying booms of European farms are 21 to 36 m wide; the field's long side runs east here."""
     own = one_field("wheat")
     inner = np.s_[20:-20, 20:-20]
@@ -73,7 +73,7 @@ def test_a_place_varies_alike_in_every_window():
         direction=whole.direction[shown],
         field=number[whole.field[window.slices]],
     )
-    inner = np.s_[2:-2, 2:-2]  # what lies beside a field decides on its headland
+    inner = np.s_[2:-2, 2:-2]  # neighbouring fields determine headlands
     for name in ("vigour", "soil"):
         expected = getattr(vary(whole, 0), name)[window.slices]
         np.testing.assert_array_equal(getattr(vary(part, 0), name)[inner], expected[inner])

@@ -240,7 +240,7 @@ REAL = {
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_nine_bands_of_real_fields_are_met_at_once(name: str) -> None:
+def test_nine_bands_agree_with_real_fields(name: str) -> None:
     real, sun, values = REAL[name]
     result = surface_reflectance(fields(**values), BANDS, ViewingGeometry(float(sun), 5.0, 110.0))[0]
     assert (np.abs(result - real) <= np.maximum(0.15 * np.array(real), 0.012)).all()
@@ -268,7 +268,7 @@ def test_moisture_darkens_every_band_of_a_thin_crop() -> None:
 
 
 def test_chlorophyll_moves_the_red_edge_to_longer_waves() -> None:
-    """The steepest rise lies near 700 nm in pale and beyond 715 nm in dark green canopies (Horler et al. 1983)."""
+    """The steepest rise is near 700 nm in pale and beyond 715 nm in dark green canopies (Horler et al. 1983)."""
     wavelengths = np.arange(680, 760, 1.0)
     state = fields(chlorophyll=np.array([10, 30, 60]))
     slope = np.diff(spectral_reflectance(state, wavelengths.tolist(), NADIR), axis=1)
@@ -291,7 +291,7 @@ def test_flowers_make_rapeseed_yellow() -> None:
     assert bloom[0] - green[0] < 0.35 * (bloom[2] - green[2])
 
 
-def test_brown_leaves_show_like_straw_and_no_green() -> None:
+def test_brown_leaves_look_like_straw_without_green() -> None:
     result = surface_reflectance(fields(green_area=0, brown_area=3.0), BANDS, NADIR)[0]
     assert (np.diff(result[:7]) > 0).all()
     assert ndvi(result[None])[0] < 0.4
@@ -366,7 +366,7 @@ def test_bands_agree_with_dense_integration_of_their_gaussians(sensor: str) -> N
     )
     expected = dense @ (response / response.sum(axis=1, keepdims=True)).T
     result = surface_reflectance(state, bands, NADIR)
-    # Three points meet a Gaussian whose foot reaches into the absorption of water near 1950 nm within 4 %.
+    # Three points approximate a Gaussian whose foot extends into the absorption of water near 1950 nm within 4 %.
     assert (np.abs(result - expected) <= np.maximum(0.05 * expected, 0.003)).all()
 
 
@@ -414,7 +414,7 @@ def test_a_narrow_band_is_the_reflectance_at_its_centre() -> None:
 
 
 @pytest.mark.check
-def test_twelve_thousand_fields_take_forty_milliseconds() -> None:
+def test_twelve_thousand_fields_need_forty_milliseconds() -> None:
     """On one core of a common server; twice that is allowed here, because other work may share the core."""
     random = np.random.default_rng(0)
     state = fields(green_area=random.uniform(0, 6, 12_000), moisture=random.uniform(0, 1, 12_000))

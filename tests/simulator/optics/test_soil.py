@@ -47,7 +47,7 @@ def test_straw_and_not_soil_absorbs_at_2100_nm_like_cellulose() -> None:
     assert 0.5 * (bare[0] + bare[2]) - bare[1] < 0.005
 
 
-def test_parts_of_the_ground_lie_side_by_side() -> None:
+def test_parts_of_the_ground_mix_by_their_areas() -> None:
     assert ground(0.3, residue=1) == pytest.approx(
         SOIL.wet_residue + (SOIL.residue - SOIL.wet_residue) * np.exp(-0.3 * SOIL.rate), rel=1e-5
     )

@@ -106,7 +106,7 @@ def test_a_flooded_field_is_flooded_until_its_crop_ripens_and_never_dry():
     assert max(s["crop"][0] for _, s, _ in shown) > 4
 
 
-def test_swards_fill_their_room_and_cuts_take_them_down():
+def test_swards_fill_their_room_and_cuts_reduce_them():
     def meadow(cut_at: float) -> np.ndarray:
         swards = {**BARE, "room": 4.0, "room_spread": 0.0, "cut_at": cut_at, "cut_to": 0.5}
         kind = CropType(name="m", perennial=True, sward="grass", **swards)
@@ -127,7 +127,7 @@ def test_trees_keep_their_leaves_where_winters_are_warm():
     assert cold < 0.5
 
 
-def test_weeds_take_the_place_of_a_crop_that_fails():
+def test_weeds_replace_a_crop_that_fails():
     good, bad = (year_of(sown("maize", 100, failure=share), "leaves")[-200:-100].mean() for share in (0.0, 1.0))
     assert bad > good + 0.2
 

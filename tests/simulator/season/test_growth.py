@@ -95,9 +95,7 @@ PEAKS = [
 
 
 @pytest.mark.parametrize(("name", "year", "crop", "plant", "months"), PEAKS)
-def test_crops_stand_highest_when_crop_calendars_say(
-    name: str, year: int, crop: str, plant: str, months: tuple[int, int]
-):
+def test_crops_peak_at_the_time_of_crop_calendars(name: str, year: int, crop: str, plant: str, months: tuple[int, int]):
     """USDA Foreign Agricultural Service, crop calendars: in the last third before the harvest begins, or earlier."""
     season = Season(date(year - 1, 12, 1), date(year, 11, 30))
     growth = grown(read_region(name), season, [crop] * 60)
@@ -107,7 +105,7 @@ def test_crops_stand_highest_when_crop_calendars_say(
     assert months[0] <= day_date(growth.first + int(standing.argmax())).month <= months[1]
 
 
-def test_a_years_second_crop_stands_where_the_first_was():
+def test_the_second_crop_of_a_year_follows_the_first():
     """Punjab: rice under water in August, wheat on dry ground in February."""
     monsoon = read_region("monsoon")
     growth = grown(monsoon, Season(date(2024, 6, 1), date(2025, 4, 30)), ["rice"] * 80)

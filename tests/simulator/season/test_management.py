@@ -76,7 +76,7 @@ def test_the_crop_that_follows_is_what_bayes_rule_makes_of_the_rotation():
     assert (names(planned(["wheat"] * 50, crops), 2) == "a").all()
 
 
-def test_sowing_days_lie_around_the_calendar():
+def test_sowing_days_vary_around_the_calendar():
     sowing = planned(["rapeseed_rape"] * 2000)
     days = sowing.sowing[sowing.yields] - day_number(date(2023, 1, 1))
     cycle = OCEANIC["rapeseed_rape"].types[0].cycles[0]

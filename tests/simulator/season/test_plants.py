@@ -32,7 +32,7 @@ def test_stages_follow_each_other(name: str):
 
 
 @pytest.mark.parametrize("name", [*FLORA.plants, *FLORA.swards])
-def test_leaves_lie_in_the_range_of_field_measurements(name: str):
+def test_leaves_are_in_the_range_of_field_measurements(name: str):
     """Ranges of the LOPEX and ANGERS leaves (Feret et al. 2008, table 2): water to 0.04, matter to 0.017 g per cm2"""
     leaves = FLORA.plants.get(name) or FLORA.swards[name]
     assert 20 <= leaves.chlorophyll <= 80

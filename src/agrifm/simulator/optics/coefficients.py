@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 
 @lru_cache(maxsize=1)
-def coefficients() -> dict[str, dict[str, Any]]:
+def read_coefficients() -> dict[str, dict[str, Any]]:
     """Sections of the table by name."""
     return tomllib.loads(files("agrifm.simulator.optics").joinpath("coefficients.toml").read_text(encoding="utf-8"))
 
 
 def constant(section: str, name: str) -> float:
     """A single number of the table."""
-    return float(coefficients()[section][name])
+    return float(read_coefficients()[section][name])
 
 
 def spectrum(section: str, name: str, wavelengths: Sequence[float]) -> NDArray[np.float64]:
     """A curve of the table at wavelengths in nm, interpolated linearly and constant beyond its ends."""
-    table = coefficients()[section]
+    table = read_coefficients()[section]
     return np.asarray(np.interp(wavelengths, table["wavelength"], table[name]))

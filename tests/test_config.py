@@ -185,6 +185,7 @@ def test_the_internal_directory_is_not_a_key(tmp_path: Path) -> None:
         ({"more": '[model]\nseries = "medians"'}, "(found 'medians')"),
         ({"more": '[model]\nseries = "observed"\npreset = "base"'}, "29 to 32 frames"),
         ({"more": "[model]\nsensor_dropout = 1"}, "model.sensor_dropout"),
+        ({"more": '[model]\nweights = "w.safetensors"\nnames = ["tempcnn"]'}, "`weights`"),
         (
             {"season": SEASON.replace("2025-06-30", "2024-11-20"), "more": "[model]\nframes = 21"},
             "`frames` (21)",

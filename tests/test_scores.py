@@ -51,7 +51,7 @@ def test_counts_of_two_dimensional_maps_are_those_of_their_pixels() -> None:
     assert confusion_counts(predicted, true, 2).tolist() == [[1, 0], [1, 0]]
 
 
-def test_a_class_number_beyond_the_legend_is_never_counted_as_another_class() -> None:
+def test_a_class_number_beyond_the_legend_is_not_counted_as_another() -> None:
     """Without a check, predicted 0 and true 5 of 4 classes would land in row 1, column 1."""
     with pytest.raises(AssertionError):
         confusion_counts(np.array([0]), np.array([5]), 4)

@@ -34,7 +34,7 @@ def test_a_season_over_new_year_holds_days_of_both_years() -> None:
     assert date(2023, 10, 31) not in season
 
 
-def test_a_season_that_ends_before_it_starts_is_refused_with_the_way_over_new_year() -> None:
+def test_a_season_that_ends_before_it_starts_is_refused() -> None:
     with pytest.raises(ConfigError, match="New Year"):
         Season(date(2024, 11, 1), date(2024, 3, 1))
 

@@ -28,7 +28,7 @@ def test_bands_stand_in_spectral_order(name: str) -> None:
     assert wavelengths == sorted(wavelengths)
 
 
-def test_modis_bands_stand_in_the_order_of_their_numbers_not_of_their_wavelengths() -> None:
+def test_modis_bands_are_ordered_by_number_not_by_wavelength() -> None:
     """MODIS numbers: 1 red 620-670 nm, 2 near infrared 841-876, 3 blue 459-479, 4 green 545-565, 5 1230-1250."""
     bands = find_sensor("modis").bands
     ranges = [(620, 670), (841, 876), (459, 479), (545, 565), (1230, 1250), (1628, 1652), (2105, 2155)]

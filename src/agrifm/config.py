@@ -150,7 +150,7 @@ class ModelConfig(Frozen):
     one of them."""
 
     @model_validator(mode="after")
-    def _networks_read_the_series(self) -> Self:
+    def _names_fit_the_other_keys(self) -> Self:
         if self.series != "interpolated" and "tempcnn" in self.names:
             raise ValueError(
                 f'"tempcnn" reads interpolated series only (found `series` "{self.series}"); set `series` to '
@@ -160,6 +160,11 @@ class ModelConfig(Frozen):
             raise ValueError(
                 'preset "base" needs 29 to 32 frames, but `series` "observed" has as many as there are observations; '
                 'set `series` to "composites", or `preset` to "small"'
+            )
+        if self.weights is not None and "tempcnn" in self.names and "agrifm" not in self.names:
+            raise ValueError(
+                f"`weights` are initial weights of AgriFM, but `names` has {', '.join(self.names)}; remove `weights`, "
+                'or add "agrifm" to `names`'
             )
         return self
 

@@ -28,7 +28,7 @@ FIELDS = """
 """
 
 
-def test_boundaries_lie_on_both_sides_of_borders_and_not_at_the_rasters_end() -> None:
+def test_boundaries_are_on_both_sides_of_borders_not_at_the_rasters_end() -> None:
     assert (
         field_targets(raster(FIELDS)).boundary
         == drawn("""

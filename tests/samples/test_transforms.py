@@ -138,7 +138,7 @@ def test_composites_have_the_day_of_every_pixel_and_gaps() -> None:
     assert found.absent is absent
 
 
-def test_observed_series_keep_the_clearest_frames_with_their_dates_in_order() -> None:
+def test_observed_series_keep_the_clearest_frames_in_order_of_date() -> None:
     rng = np.random.default_rng(7)
     frames = MAX_FRAMES + 20
     share = rng.permutation(np.linspace(0, 1, frames))

@@ -31,7 +31,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory / "models"
 
 
-def test_models_scores_and_training_parcels_are_written_and_no_work_is_left(trained: Path) -> None:
+def test_models_scores_and_parcels_are_written_and_no_work_is_left(trained: Path) -> None:
     assert {path.name for path in trained.iterdir()} == {
         MARKER,
         "agrifm.json",

@@ -16,8 +16,8 @@ import numpy as np
 import rasterio
 from safetensors.numpy import load_file
 
-IGNORED = ("versions", "created", "seconds", "processing:software", "waiting_share", "datetime")
-"""Keys of JSON documents that differ between two runs of the same code."""
+IGNORED = ("versions", "created", "seconds", "processing:software", "waiting_share", "datetime", "fingerprint")
+"""Keys of JSON documents that differ between runs (times) or commits (versions, the fingerprint of a training)."""
 
 
 def files(directory: Path, keep: Callable[[Path], bool]) -> dict[str, str]:

@@ -320,7 +320,7 @@ COMMANDS = {
     "cube check": Command("check that a cube is complete and plausible; exit code 2 if not", _cube, _cube_check),
     "model info": Command("show what a file of weights contains", _window_arguments, _info),
     "model convert": Command(
-        "convert public weights to safetensors with a record, and back, exactly", _convert_arguments, _convert
+        "convert public weights to safetensors with a record, or back, without loss", _convert_arguments, _convert
     ),
     "model export": Command(
         "export a trained network as a graph that runs without agrifm: ONNX or .pt2", _export_arguments, _export

@@ -75,7 +75,7 @@ class ModelRecord(Frozen):
     side: int
     """Side of the training windows, target pixels."""
     margin: int = 0
-    """Target pixels around a window that the model needs, so that the windows of a map do not change its result."""
+    """Target pixels around a window that the model needs, so that the result does not depend on how the map is cut."""
     legend: Legend
     season: tuple[date, date]
     area: tuple[float, float, float, float] | None = None

@@ -8,7 +8,7 @@ The first of these that applies decides, for every product:
 4. the product's record.
 
 The scale, offset and nodata that an asset states itself never decide: they must agree with the decision, or the scene
-is refused. Only products with a flag are exempt from the offset check of their metadata: Earth Search states -0.1
+is refused. If a product has such a flag, the offset in its metadata is not compared: Earth Search states -0.1
 although it removed the offset from the numbers (github.com/Element84/earth-search, issue 9).
 """
 

@@ -42,16 +42,15 @@ DARK_BANDS = ("blue", "red", "swir22")
 DARK_QUANTILE = 0.01
 """Share of the clear pixels whose reflectance counts as that of dark ground."""
 MIN_DARK_REFLECTANCE, MAX_DARK_REFLECTANCE = -0.03, 0.09
-"""Plausible reflectance of the dark quantile of a scene. Atmospheric correction errs by about 0.02 below zero; above
-0.09, not one of a hundred pixels would be water, vegetation or shadow."""
+"""Plausible reflectance of the dark quantile of a scene. Atmospheric correction errs by about 0.02 below zero; a
+value above 0.09 would mean that under 1 % of the pixels are water, vegetation or shadow."""
 MAX_NEIGHBOUR_DIFFERENCE, MAX_MATCH_DIFFERENCE, NEIGHBOUR_COUNT = 0.06, 0.03, 4
 """A scene also disagrees if it is farther than the first (reflectance) from the median of its neighbours in time, and
 would be within the second if one offset were added or subtracted. A scene that is too bright is not doubted if one or
 two offsets less would still not match its neighbours: clouds that the mask missed look like that."""
 MIN_INFRARED = 0.02
-"""Reflectance of the darkest hundredth in the second short-wave infrared from which a scene is not too dark in every
-band, if it is also about that of the scenes next to it in time. With 0.1 subtracted wrongly, only ground without water,
-vegetation and shadow that was less dry before and after would reach it."""
+"""If the darkest 1 % of SWIR 2 is at least this bright, and similar in the scenes next to it in time, the scene is not
+called too dark. If 0.1 were subtracted wrongly, only ground without water, vegetation and shadow would be so bright."""
 SCL_VEGETATION = 4
 """Class of SCL. Sen2Cor classifies before it corrects for the atmosphere, so the class does not depend on the offset
 (Louis et al. 2022, Sen2Cor version 2.10)."""

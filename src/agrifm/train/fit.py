@@ -1,7 +1,7 @@
 """The training loop, for any network and any objective: AdamW, warm-up and cosine, early stopping, resumable.
 
-The weights kept are the latest whose validation is not clearly below the best: the schedule ends where weights are
-best, and the best of many noisy validations is mostly a lucky early one.
+The weights kept are the latest whose validation is not clearly below the best: weights are usually best at the end of
+the schedule, and a single top score earlier is often chance.
 Training goes in rounds of at most `MAX_ROUND_STEPS` steps. After each round the network is validated and everything
 needed to continue is written to the work directory, so a run killed at any step repeats at most one round. The order of
 samples, their symmetries and all random numbers follow from the seed and the round alone, so a continued run ends with

@@ -1,4 +1,4 @@
-"""Convert public weights to safetensors with a record, and back, exactly (`agrifm model convert`).
+"""Convert public weights to safetensors with a record, or back, without loss (`agrifm model convert`).
 
 No file says in which order a patch kernel reads its bands, so the order must be stated. The statistics that the
 reference's training recipe publishes for Sentinel-2 have their own band order, 10 m bands first; they are recorded by

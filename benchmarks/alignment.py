@@ -26,7 +26,7 @@ from agrifm.cube.build import build_cube
 from agrifm.grid import LONLAT, reproject
 from agrifm.scene.products import Product, find_product
 from agrifm.scene.scene import FileAsset, Scene
-from agrifm.scene.search import Search
+from agrifm.scene.search import SearchResult
 from agrifm.season import Season
 
 UTM = "EPSG:32631"
@@ -112,7 +112,7 @@ def measure(case: Case, directory: Path) -> tuple[float, float, float, float]:
     scene = write_scene(case, product, surface, directory)
     area = reproject(box(LEFT + 10, TOP - case.side + 10, LEFT + case.side - 10, TOP - 10), UTM, LONLAT)
     # the surface has no dark pixels by which offsets could be checked
-    cube = build_cube(directory / "cube.zarr", Search([scene]), SEASON, area, offset="metadata")
+    cube = build_cube(directory / "cube.zarr", SearchResult([scene]), SEASON, area, offset="metadata")
     sensor = cube.sensors[product.sensor]
     stored = np.asarray(sensor.group["values"][0, sensor.input.bands.index(case.band)]) * 1e-4
     x, y = np.meshgrid(sensor.grid.x, sensor.grid.y)

@@ -26,7 +26,7 @@ from agrifm.models.cost import count_parameters, forward_multiply_adds, training
 
 FRAMES = (12, 24, 48, 96)
 SIDES = (48, 96, 144, 192)
-USUAL = 24, 96
+DEFAULT_COMPUTE = 24, 96
 """Frames and side where the other grows."""
 RUNS = 5
 LINEAR = 0.1
@@ -55,8 +55,8 @@ class Shape(NamedTuple):
 def shapes(name: str, axis: str) -> list[Shape]:
     """The four shapes along an axis."""
     if axis == "frames":
-        return [Shape(name, frames, USUAL[1]) for frames in FRAMES]
-    return [Shape(name, USUAL[0], side) for side in SIDES]
+        return [Shape(name, frames, DEFAULT_COMPUTE[1]) for frames in FRAMES]
+    return [Shape(name, DEFAULT_COMPUTE[0], side) for side in SIDES]
 
 
 Runs = dict[Shape, Run]
@@ -103,7 +103,11 @@ def lines(name: str, runs: Runs) -> Iterator[str]:
     """A table per axis, and its exponents."""
     for axis in ("frames", "pixels"):
         sizes, measurements = series(axis, name, runs)
-        fixed = f"{USUAL[1]} x {USUAL[1]} pixels" if axis == "frames" else f"{USUAL[0]} frames"
+        fixed = (
+            f"{DEFAULT_COMPUTE[1]} x {DEFAULT_COMPUTE[1]} pixels"
+            if axis == "frames"
+            else f"{DEFAULT_COMPUTE[0]} frames"
+        )
         yield f"{name}, {fixed}, one sensor of {ONE_SOURCE['sentinel-2']} bands"
         rows = [
             (

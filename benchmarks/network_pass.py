@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from measure import forget_peak, own_process, peak_bytes, resident_bytes, turns
 
-from agrifm.models.precision import USUAL, Compute
+from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 
 if TYPE_CHECKING:
     from agrifm.models.agrifm.network import AgriFMConfig
@@ -38,7 +38,7 @@ class Workload:
     part: Literal["network", "encoders"] = "network"
     reference: bool = False
     """Whether the network is the reference implementation (docs/decisions/0007)."""
-    compute: Compute = USUAL
+    compute: Compute = DEFAULT_COMPUTE
     device: str = "cpu"
 
 

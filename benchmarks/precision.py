@@ -21,10 +21,10 @@ from measure import Command, forget_peak, own_process, peak_bytes, table, turns
 from network_pass import ONE_SOURCE, PASSES, NetworkPass, Pass, Workload, bytes_of_libraries
 from presets import FRAMES, Shape
 
-from agrifm.models.precision import USUAL, Compute
+from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 
 WAYS = {
-    "float32": USUAL,
+    "float32": DEFAULT_COMPUTE,
     "bfloat16": Compute("bfloat16"),
     "compiled": Compute(compiled=True),
     "recomputed": Compute(recompute=True),

@@ -21,7 +21,7 @@ def test_missing_shapes_are_measured_and_drawn(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(growth, "FRAMES", (4, 8))
     monkeypatch.setattr(growth, "SIDES", (16, 32))
-    monkeypatch.setattr(growth, "USUAL", (8, 16))
+    monkeypatch.setattr(growth, "DEFAULT_COMPUTE", (8, 16))
     monkeypatch.setattr(growth, "measured", measured)
     files, out, figure = tmp_path / "runs.jsonl", tmp_path / "result.txt", tmp_path / "growth.png"
     for _ in range(2):

@@ -19,7 +19,7 @@ from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import CubeError, SceneError
 from agrifm.scene.mask import MaskRule
 from agrifm.scene.products import find_product
-from agrifm.scene.search import Search, search_catalog
+from agrifm.scene.search import SearchResult, search_catalog
 from agrifm.season import Season
 from agrifm.work import Resumable
 
@@ -28,7 +28,7 @@ FIRST, SECOND = ("A", "B", "M2024-05-08", "L1"), ("C", "D", "M2024-05-16")
 
 
 @pytest.fixture(scope="module")
-def everything(tmp_path_factory: pytest.TempPathFactory) -> Search:
+def everything(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
     catalogue = Catalogue(tmp_path_factory.mktemp("catalogue"))
     rng = np.random.default_rng(0)
     for name, day in (("A", 1), ("B", 11), ("C", 12), ("D", 21)):
@@ -42,20 +42,20 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Search:
     return search_catalog(catalogue.save(), products, SEASON, AREA)
 
 
-def part(everything: Search, ids: tuple[str, ...]) -> Search:
+def part(everything: SearchResult, ids: tuple[str, ...]) -> SearchResult:
     scenes = [scene for scene in everything.scenes if scene.id in ids]
     assert len(scenes) == len(ids)
-    return Search(scenes)
+    return SearchResult(scenes)
 
 
 @pytest.fixture(scope="module")
-def at_once(everything: Search, tmp_path_factory: pytest.TempPathFactory) -> Cube:
+def at_once(everything: SearchResult, tmp_path_factory: pytest.TempPathFactory) -> Cube:
     path = tmp_path_factory.mktemp("once") / "cube.zarr"
     return build_cube(path, part(everything, FIRST + SECOND), SEASON, AREA)
 
 
 @pytest.fixture(scope="module")
-def built(everything: Search, tmp_path_factory: pytest.TempPathFactory) -> Cube:
+def built(everything: SearchResult, tmp_path_factory: pytest.TempPathFactory) -> Cube:
     return build_cube(tmp_path_factory.mktemp("first") / "cube.zarr", part(everything, FIRST), SEASON, AREA)
 
 
@@ -88,7 +88,9 @@ def chunks(files: dict[str, Any]) -> dict[str, Any]:
     return {name: content for name, content in files.items() if "/c/" in name}
 
 
-def test_appended_frames_make_the_cube_that_is_built_at_once(everything: Search, at_once: Cube, first: Cube) -> None:
+def test_appended_frames_make_the_cube_that_is_built_at_once(
+    everything: SearchResult, at_once: Cube, first: Cube
+) -> None:
     before = state(first.path)
     cube = append_frames(first.path, part(everything, SECOND))
     require_same(cube, at_once)
@@ -103,7 +105,7 @@ def test_appended_frames_make_the_cube_that_is_built_at_once(everything: Search,
 
 
 def test_the_cube_of_all_scenes_is_not_built_again(
-    everything: Search, first: Cube, monkeypatch: pytest.MonkeyPatch
+    everything: SearchResult, first: Cube, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append_frames(first.path, part(everything, SECOND))
     before = state(first.path)
@@ -113,7 +115,7 @@ def test_the_cube_of_all_scenes_is_not_built_again(
     assert state(first.path) == before
 
 
-def test_frames_are_appended_one_after_the_other(everything: Search, at_once: Cube, first: Cube) -> None:
+def test_frames_are_appended_one_after_the_other(everything: SearchResult, at_once: Cube, first: Cube) -> None:
     for name in SECOND:
         cube = append_frames(first.path, part(everything, (name,)))
     require_same(cube, at_once)
@@ -124,7 +126,7 @@ class Stop(BaseException):
 
 
 def test_a_stopped_append_leaves_the_cube_and_goes_on(
-    everything: Search, at_once: Cube, first: Cube, monkeypatch: pytest.MonkeyPatch
+    everything: SearchResult, at_once: Cube, first: Cube, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = state(first.path)
     written = []
@@ -150,7 +152,7 @@ def test_a_stopped_append_leaves_the_cube_and_goes_on(
 
 @pytest.mark.parametrize("stopped", [None, 1, 9, 17])
 def test_readers_see_all_new_frames_or_none(
-    everything: Search, at_once: Cube, first: Cube, monkeypatch: pytest.MonkeyPatch, stopped: int | None
+    everything: SearchResult, at_once: Cube, first: Cube, monkeypatch: pytest.MonkeyPatch, stopped: int | None
 ) -> None:
     """A reader that comes between any two files that are moved; and one that opened the cube before."""
     old = {name: sensor.group["values"][...] for name, sensor in first.sensors.items()}
@@ -192,7 +194,7 @@ def test_readers_see_all_new_frames_or_none(
 
 
 def test_a_run_stopped_after_its_last_move_leaves_nothing_when_repeated(
-    everything: Search, at_once: Cube, first: Cube, monkeypatch: pytest.MonkeyPatch
+    everything: SearchResult, at_once: Cube, first: Cube, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(work: Resumable) -> None:
         if work.begun:
@@ -206,24 +208,44 @@ def test_a_run_stopped_after_its_last_move_leaves_nothing_when_repeated(
     assert [path.name for path in first.path.parent.iterdir()] == ["cube.zarr"]
 
 
-def other_product(search: Search) -> Search:
+def other_product(search: SearchResult) -> SearchResult:
     product = replace(find_product(S2), name="another")
-    return Search([replace(scene, product=product) for scene in search.scenes])
+    return SearchResult([replace(scene, product=product) for scene in search.scenes])
 
 
 @pytest.mark.parametrize(
     ("ids", "change", "kind", "fact"),
     [
-        (("D",), lambda search: Search([replace(search.scenes[0], day=date(2024, 5, 11))]), CubeError, "2024-05-11"),
-        (("A",), lambda search: Search([replace(search.scenes[0], id="Z")]), CubeError, "not later"),
+        (
+            ("D",),
+            lambda search: SearchResult([replace(search.scenes[0], day=date(2024, 5, 11))]),
+            CubeError,
+            "2024-05-11",
+        ),
+        (("A",), lambda search: SearchResult([replace(search.scenes[0], id="Z")]), CubeError, "not later"),
         (("D",), other_product, CubeError, "'another'"),
-        (("D",), lambda search: Search([replace(search.scenes[0], day=date(2025, 5, 1))]), CubeError, "2024-09-30"),
-        (("C", "D"), lambda search: Search([search.scenes[0], *other_product(search).scenes[1:]]), SceneError, "one"),
+        (
+            ("D",),
+            lambda search: SearchResult([replace(search.scenes[0], day=date(2025, 5, 1))]),
+            CubeError,
+            "2024-09-30",
+        ),
+        (
+            ("C", "D"),
+            lambda search: SearchResult([search.scenes[0], *other_product(search).scenes[1:]]),
+            SceneError,
+            "one",
+        ),
     ],
     ids=["same day", "earlier", "product", "season", "two products"],
 )
 def test_frames_that_do_not_continue_the_cube_are_refused(
-    everything: Search, first: Cube, ids: tuple[str, ...], change: Callable[[Search], Search], kind: type, fact: str
+    everything: SearchResult,
+    first: Cube,
+    ids: tuple[str, ...],
+    change: Callable[[SearchResult], SearchResult],
+    kind: type,
+    fact: str,
 ) -> None:
     before = state(first.path)
     with pytest.raises(kind, match=fact):
@@ -231,7 +253,7 @@ def test_frames_that_do_not_continue_the_cube_are_refused(
     assert state(first.path) == before
 
 
-def test_another_rule_sensor_or_kind_of_cube_is_refused(everything: Search, first: Cube, tmp_path: Path) -> None:
+def test_another_rule_sensor_or_kind_of_cube_is_refused(everything: SearchResult, first: Cube, tmp_path: Path) -> None:
     with pytest.raises(CubeError) as caught:
         append_frames(first.path, part(everything, SECOND), MaskRule(("cloud",)))
     assert caught.value.facts["key"] == "masked"
@@ -242,7 +264,7 @@ def test_another_rule_sensor_or_kind_of_cube_is_refused(everything: Search, firs
 
 
 def test_files_of_another_grid_are_refused_on_a_native_grid(tmp_path: Path) -> None:
-    def scenes(name: str, day: int, pixels: int) -> Search:
+    def scenes(name: str, day: int, pixels: int) -> SearchResult:
         catalogue = Catalogue(tmp_path / name)
         catalogue.add_sentinel_2(name, at(5, day), reflectance(10, pixels))
         return search_catalog(catalogue.save(), [find_product(S2)], SEASON, AREA)
@@ -254,7 +276,7 @@ def test_files_of_another_grid_are_refused_on_a_native_grid(tmp_path: Path) -> N
     assert append_frames(cube.path, scenes("C", 3, 60)).sensors["sentinel-2"].date.size == 2
 
 
-def test_a_season_of_another_cube_is_another_plan(everything: Search, at_once: Cube, tmp_path: Path) -> None:
+def test_a_season_of_another_cube_is_another_plan(everything: SearchResult, at_once: Cube, tmp_path: Path) -> None:
     shorter = Season(SEASON.start, date(2024, 8, 31))
     cube = build_cube(tmp_path / "cube.zarr", part(everything, FIRST), shorter, AREA)
     assert append_frames(cube.path, part(everything, SECOND)).provenance["plan"] != at_once.provenance["plan"]

@@ -42,7 +42,7 @@ from agrifm.errors import AgriFMError, CubeError, OutputError, SceneError
 from agrifm.grid import Grid, Window
 from agrifm.scene.local_files import search_dataset, search_files
 from agrifm.scene.products import find_product
-from agrifm.scene.search import Search, search_catalog
+from agrifm.scene.search import SearchResult, search_catalog
 from agrifm.season import Season
 
 S2, LANDSAT, MODIS = "sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061"
@@ -51,7 +51,7 @@ LAND_CLEAR = 8
 """MODIS state word: land, clear."""
 
 
-def find(catalogue: Catalogue, *products: str, season: Season = SEASON) -> Search:
+def find(catalogue: Catalogue, *products: str, season: Season = SEASON) -> SearchResult:
     return search_catalog(catalogue.save(), [find_product(name) for name in products or (S2,)], season, AREA)
 
 

@@ -16,7 +16,7 @@ from agrifm.errors import SceneError
 from agrifm.grid import Window
 from agrifm.scene.offset_check import OffsetChoice
 from agrifm.scene.products import PRODUCTS, Product, find_product
-from agrifm.scene.search import Search, search_catalog
+from agrifm.scene.search import SearchResult, search_catalog
 from agrifm.scene.stac_items import scene_of
 
 
@@ -106,9 +106,11 @@ def numbers(rule: Convention, band: int, offset: float) -> np.ndarray:
     return plane.astype(rule.dtype)
 
 
-def search(directory: Path, product: Product, stated: list[tuple[dict[str, Any], float]], lie: float = 0.0) -> Search:
+def search(
+    directory: Path, product: Product, stated: list[tuple[dict[str, Any], float]], lie: float = 0.0
+) -> SearchResult:
     """A scene per case, a day apart from the next; `lie` is added to what the numbers hold."""
-    rule, catalogue, found = CONVENTIONS[product.name], Catalogue(directory), Search()
+    rule, catalogue, found = CONVENTIONS[product.name], Catalogue(directory), SearchResult()
     for case, (properties, offset) in enumerate(stated):
         pixels = {key: numbers(rule, band, offset + lie) for band, key in enumerate(product.assets.values())}
         pixels |= {key: np.full((8, 8), value, kind) for key, (value, kind) in rule.clear.items()}

@@ -20,11 +20,11 @@ from agrifm.scene.mask import DEFAULT_RULE, MaskRule
 from agrifm.scene.products import find_product
 from agrifm.scene.providers import PROVIDERS
 from agrifm.scene.scene import ArrayAsset, RemoteAsset
-from agrifm.scene.search import Search, search_catalog
+from agrifm.scene.search import SearchResult, search_catalog
 
 
 @pytest.fixture
-def search(tmp_path: Path) -> Search:
+def search(tmp_path: Path) -> SearchResult:
     """Three days of noise; two scenes on the first, of which one is partly cloudy."""
     catalogue = Catalogue(tmp_path / "catalogue")
     rng = np.random.default_rng(0)
@@ -43,7 +43,7 @@ def processes() -> Executor:
 
 
 def test_threads_and_processes_build_the_same_bytes(
-    search: Search, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    search: SearchResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build, "SHARD", 96)
     built = {}
@@ -61,7 +61,7 @@ def test_threads_and_processes_build_the_same_bytes(
     assert sum("values/c/" in path for path in built["one thread"]) == 3
 
 
-def test_a_unit_is_pickled_and_runs_from_its_own_copy(search: Search, tmp_path: Path) -> None:
+def test_a_unit_is_pickled_and_runs_from_its_own_copy(search: SearchResult, tmp_path: Path) -> None:
     frames = group_frames(search.scenes)
     grid = nested_grids(frames, AREA)["sentinel-2"]
     cube = build_cube(tmp_path / "cube.zarr", search, SEASON, AREA)
@@ -73,7 +73,7 @@ def test_a_unit_is_pickled_and_runs_from_its_own_copy(search: Search, tmp_path: 
     assert chunks(cube.path) == before
 
 
-def test_scenes_of_servers_and_in_memory_are_pickled_too(search: Search) -> None:
+def test_scenes_of_servers_and_in_memory_are_pickled_too(search: SearchResult) -> None:
     import xarray as xr
 
     scene = search.scenes[0]
@@ -86,7 +86,7 @@ def test_scenes_of_servers_and_in_memory_are_pickled_too(search: Search) -> None
     assert (copy.assets["red"].pixels == reflectance(1, 3)[0]).all()
 
 
-def test_a_fingerprint_changes_with_what_decides_the_pixels(search: Search) -> None:
+def test_a_fingerprint_changes_with_what_decides_the_pixels(search: SearchResult) -> None:
     frame, later, _ = group_frames(search.scenes)
     grid = nested_grids([frame], AREA)["sentinel-2"]
     first = frame.scenes[0]
@@ -112,7 +112,7 @@ def test_a_fingerprint_changes_with_what_decides_the_pixels(search: Search) -> N
     assert replace(frame, index=7).fingerprint(grid, DEFAULT_RULE, "refuse") == fingerprints["as it is"]
 
 
-def test_the_cube_keeps_the_fingerprint_of_each_frame(search: Search, tmp_path: Path) -> None:
+def test_the_cube_keeps_the_fingerprint_of_each_frame(search: SearchResult, tmp_path: Path) -> None:
     cube = build_cube(tmp_path / "cube.zarr", search, SEASON, AREA)
     frames = group_frames(search.scenes)
     grid = cube.sensors["sentinel-2"].grid

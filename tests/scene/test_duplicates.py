@@ -11,18 +11,18 @@ from tests.scenes import AREA, SEASON, at
 
 from agrifm.scene.products import find_product
 from agrifm.scene.providers import PROVIDERS
-from agrifm.scene.search import Search, search_items
+from agrifm.scene.search import SearchResult, search_items
 
 S2 = find_product("sentinel-2-c1-l2a")
 MAY = at(5, 1)
 WEST, SOUTH, EAST, NORTH = AREA.bounds
 
 
-def find(*items: dict[str, Any], products=(S2,)) -> Search:
+def find(*items: dict[str, Any], products=(S2,)) -> SearchResult:
     return search_items([pystac.Item.from_dict(item) for item in items], products, SEASON, AREA)
 
 
-def names(found: Search) -> list[str]:
+def names(found: SearchResult) -> list[str]:
     return [scene.id for scene in found.scenes]
 
 

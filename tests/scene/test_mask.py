@@ -18,10 +18,10 @@ from agrifm.scene.local_files import search_dataset
 from agrifm.scene.mask import MaskRule, apply_mask, count_flags, find_mask
 from agrifm.scene.products import PRODUCTS, find_product
 from agrifm.scene.quality import FLAGS, bits
-from agrifm.scene.search import Search, search_catalog
+from agrifm.scene.search import SearchResult, search_catalog
 
 
-def find(catalogue: Catalogue) -> Search:
+def find(catalogue: Catalogue) -> SearchResult:
     return search_catalog(catalogue.save(), [find_product("sentinel-2-c1-l2a")], SEASON, AREA)
 
 

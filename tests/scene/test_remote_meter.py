@@ -5,17 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from agrifm.scene import remote
-from agrifm.scene.remote import Meter, Traffic, traffic_since
+from agrifm.scene.remote import Traffic, TrafficCounter, traffic_since
 
 
 @pytest.fixture
-def meter(monkeypatch: pytest.MonkeyPatch) -> Meter:
-    own = Meter()
-    monkeypatch.setattr(remote, "METER", own)
+def meter(monkeypatch: pytest.MonkeyPatch) -> TrafficCounter:
+    own = TrafficCounter()
+    monkeypatch.setattr(remote, "TRAFFIC", own)
     return own
 
 
-def test_answers_are_counted_under_the_purpose_of_the_moment(meter: Meter) -> None:
+def test_answers_are_counted_under_the_purpose_of_the_moment(meter: TrafficCounter) -> None:
     """1.5 MB in 300 answers from eight threads for the check; then one for the scenes, which is the usual purpose."""
     before = meter.totals()
     with meter.purpose("offset check"), ThreadPoolExecutor(8) as executor:
@@ -31,7 +31,7 @@ def test_answers_are_counted_under_the_purpose_of_the_moment(meter: Meter) -> No
     ]
 
 
-def test_earlier_traffic_is_not_reported_again(meter: Meter) -> None:
+def test_earlier_traffic_is_not_reported_again(meter: TrafficCounter) -> None:
     meter.add(1_000_000)
     before = meter.totals()
     assert traffic_since(before) == []
@@ -40,7 +40,7 @@ def test_earlier_traffic_is_not_reported_again(meter: Meter) -> None:
     assert traffic_since(before) == ["read from servers: search 1 requests, 0.04 MB"]
 
 
-def test_a_purpose_ends_with_its_block_even_where_it_fails(meter: Meter) -> None:
+def test_a_purpose_ends_with_its_block_even_where_it_fails(meter: TrafficCounter) -> None:
     with pytest.raises(ZeroDivisionError), meter.purpose("search"):
         meter.add(1 // 0)
     meter.add(7)

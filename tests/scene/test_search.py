@@ -17,7 +17,7 @@ from agrifm.errors import SceneError
 from agrifm.grid import Grid
 from agrifm.scene.products import find_product
 from agrifm.scene.read import read_asset
-from agrifm.scene.search import Search, search_catalog
+from agrifm.scene.search import SearchResult, search_catalog
 from agrifm.season import Season
 
 S2, LANDSAT, MODIS = (find_product(name) for name in ("sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061"))
@@ -37,7 +37,7 @@ def add(
     return catalogue.add(collection, scene, moment, TINY, properties=properties, **more)
 
 
-def find(catalogue: Catalogue, season: Season = SEASON, skip: tuple[str, ...] = (), products=(S2,)) -> Search:
+def find(catalogue: Catalogue, season: Season = SEASON, skip: tuple[str, ...] = (), products=(S2,)) -> SearchResult:
     return search_catalog(catalogue.save(), products, season, AREA, skip)
 
 

@@ -40,7 +40,7 @@ from agrifm.season import day_number
 from agrifm.work import Resumable
 
 if TYPE_CHECKING:
-    from agrifm.scene.search import Search
+    from agrifm.scene.search import SearchResult
 
 PIXELS = ("values", "valid", "day")
 """Arrays in shards of one frame."""
@@ -48,7 +48,7 @@ PIXELS = ("values", "valid", "day")
 
 def append_frames(
     path: Path,
-    search: "Search",
+    search: "SearchResult",
     rule: MaskRule = DEFAULT_RULE,
     offset: OffsetChoice = "refuse",
     executor: Executor | None = None,
@@ -187,7 +187,7 @@ def _copy_metadata(cube: Cube, frames: Sequence[Frame], scratch: Path) -> None:
 
 
 def _continued(
-    provenance: dict[str, Any], search: "Search", plan: str, described: dict[str, dict[str, list[dict[str, Any]]]]
+    provenance: dict[str, Any], search: "SearchResult", plan: str, described: dict[str, dict[str, list[dict[str, Any]]]]
 ) -> dict[str, Any]:
     """The provenance of a cube with more frames."""
     sensors = {

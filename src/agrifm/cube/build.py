@@ -32,7 +32,7 @@ from agrifm.sensors import find_sensor
 from agrifm.work import Resumable, fingerprint
 
 if TYPE_CHECKING:
-    from agrifm.scene.search import Search
+    from agrifm.scene.search import SearchResult
 
 THREADS, REMOTE_THREADS = 2, 8
 """Tiles that are read at once; more if scenes are on servers, as most of the time is waiting."""
@@ -40,7 +40,7 @@ THREADS, REMOTE_THREADS = 2, 8
 
 def build_cube(
     path: Path,
-    search: "Search",
+    search: "SearchResult",
     season: Season,
     area: BaseGeometry,
     native_grid: bool = False,
@@ -259,7 +259,7 @@ def _describe_sensor(frames: Sequence[Frame], sensor: str, grid: Grid) -> dict[s
     }
 
 
-def _describe_build(search: "Search", plan: str, rule: MaskRule, sensors: dict[str, Any]) -> dict[str, Any]:
+def _describe_build(search: "SearchResult", plan: str, rule: MaskRule, sensors: dict[str, Any]) -> dict[str, Any]:
     """The provenance of a whole cube."""
     return {
         "plan": plan,

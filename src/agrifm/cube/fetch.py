@@ -15,9 +15,9 @@ from agrifm.scene.local_files import search_files
 from agrifm.scene.mask import MaskRule
 from agrifm.scene.products import Product, find_product
 from agrifm.scene.providers import find_provider
-from agrifm.scene.remote import METER, is_remote, traffic_since
+from agrifm.scene.remote import TRAFFIC, is_remote, traffic_since
 from agrifm.scene.scene import Scene
-from agrifm.scene.search import SKIPPED, Search, search_catalog
+from agrifm.scene.search import SKIPPED, SearchResult, search_catalog
 
 SCENES = "scenes.json"
 """Item collection next to the cube: the scenes that were found, from which the cube is built."""
@@ -37,13 +37,13 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
         ConfigError: the area, the provider or a product cannot be used.
         SceneError, CubeError, OutputError: see `search_catalog`, `search_files` and `build_cube`.
     """
-    imagery, season, before = project.imagery, project.season.season, METER.totals()
+    imagery, season, before = project.imagery, project.season.season, TRAFFIC.totals()
     rule = MaskRule(imagery.masked, imagery.dilate, imagery.masks)
     area = read_area(project.season.area, project.directory, project.season.buffer)
     if not imagery.native_grid:
         utm_zone(area.shape)  # refused before anything is searched
     products = [find_product(name) for name in imagery.products]
-    with METER.purpose("search"):
+    with TRAFFIC.purpose("search"):
         search, notes = _search(project, products, area)
     for files in imagery.files:
         product = find_product(files.product)
@@ -65,7 +65,7 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
     return cube, lines
 
 
-def _search(project: Project, products: Sequence[Product], area: Area) -> tuple[Search, list[str]]:
+def _search(project: Project, products: Sequence[Product], area: Area) -> tuple[SearchResult, list[str]]:
     """Search the project's provider or catalogue and write the result next to the cube.
 
     A note says if an earlier result was used instead.
@@ -82,7 +82,7 @@ def _search(project: Project, products: Sequence[Product], area: Area) -> tuple[
             )
         source = provider.url
     if source is None:
-        return Search(), []
+        return SearchResult(), []
     if not is_remote(source):
         path = project.path(source)
         source = str(path / "catalog.json" if path.is_dir() else path)
@@ -98,7 +98,7 @@ def _search(project: Project, products: Sequence[Product], area: Area) -> tuple[
     return search, []
 
 
-def account(search: Search, skip: Sequence[str] = (), products: Sequence[Product] = ()) -> list[str]:
+def account(search: SearchResult, skip: Sequence[str] = (), products: Sequence[Product] = ()) -> list[str]:
     """Account for all scenes: removed by filters; requested, found and skipped per sensor; missing.
 
     Args:

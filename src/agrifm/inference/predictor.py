@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agrifm.errors import ModelError, require_installed
 from agrifm.models.precision import (
-    USUAL,
+    DEFAULT_COMPUTE,
     Compute,
     Precision,
     compile_network,
@@ -85,7 +85,7 @@ class TorchModel:
             require_memory(memory_needed(config, shapes, training=False), about, advice)
 
 
-def load_model(path: Path, compute: Compute = USUAL) -> TrainedModel:
+def load_model(path: Path, compute: Compute = DEFAULT_COMPUTE) -> TrainedModel:
     """Load a model file written by `agrifm train` or `agrifm model export`; networks use a GPU if there is one.
 
     Args:
@@ -97,7 +97,7 @@ def load_model(path: Path, compute: Compute = USUAL) -> TrainedModel:
             installed; the device cannot compute in that precision; or the model does not run on PyTorch and cannot
             be computed in another way.
     """
-    if path.suffix in (FOREST, EXPORTED) and compute != USUAL:
+    if path.suffix in (FOREST, EXPORTED) and compute != DEFAULT_COMPUTE:
         raise ModelError(
             f"reading the model {path}: only PyTorch networks ({NETWORK}) compute in another precision or are "
             "compiled; leave `compute` out"

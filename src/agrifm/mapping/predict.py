@@ -21,7 +21,7 @@ from agrifm.grid import Window
 from agrifm.inference.predictor import TrainedModel, load_model
 from agrifm.mapping.mosaic import PredictedWindow
 from agrifm.mapping.windows import PROBABILITY_DTYPE, with_model_sensors
-from agrifm.models.precision import USUAL, Compute
+from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.record import ModelRecord, present_sensors
 from agrifm.samples.patches import read_patch, read_with_margin
 from agrifm.samples.sample import Sample
@@ -73,7 +73,7 @@ class MapSources:
     """Names one run, because a later one may find other content at the same paths, and has to open it again."""
     cube: Path
     model: Path
-    compute: Compute = USUAL
+    compute: Compute = DEFAULT_COMPUTE
 
 
 def predict_windows(

@@ -41,7 +41,7 @@ from agrifm.mapping.predict import (
     predict_windows_elsewhere,
 )
 from agrifm.mapping.windows import PROBABILITY_DTYPE, MapPlan, plan_map
-from agrifm.models.precision import USUAL, Compute
+from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.pictures import class_colors, map_picture, read_reduced
 from agrifm.record import FamilyName, model_file
 from agrifm.stac import map_lineage, write_map_item
@@ -92,7 +92,7 @@ def map_project(
     project: Project,
     model: Path | None = None,
     out: Path | None = None,
-    compute: Compute = USUAL,
+    compute: Compute = DEFAULT_COMPUTE,
     executor: Executor | None = None,
 ) -> MapSummary:
     """Map the project's area; a stopped map continues.
@@ -129,7 +129,7 @@ def map_area(
     out: Path,
     window: int = 192,
     overlap: int = 48,
-    compute: Compute = USUAL,
+    compute: Compute = DEFAULT_COMPUTE,
     executor: Executor | None = None,
 ) -> MapSummary:
     """Map the area of a cube with a model file, or continue a map that was stopped.

@@ -35,7 +35,7 @@ class Compute:
     """Whether the network is compiled by `torch.compile`."""
 
 
-USUAL = Compute()
+DEFAULT_COMPUTE = Compute()
 """How a network computes by default."""
 
 

@@ -17,7 +17,7 @@ from rasterio.errors import RasterioError
 from agrifm.errors import SceneError, require_installed
 from agrifm.scene.products import Product
 from agrifm.scene.scene import ArrayAsset, Asset, FileAsset, Scene, solar_day
-from agrifm.scene.search import Search
+from agrifm.scene.search import SearchResult
 from agrifm.season import Season
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def search_files(
     season: Season,
     skip: Sequence[str] = (),
     baseline: str | None = None,
-) -> Search:
+) -> SearchResult:
     """Find the scenes of the files that match a pattern, grouped by date.
 
     A NetCDF file has dimensions (time, y, x) and one variable per asset. A GeoTIFF has its date in its name
@@ -70,7 +70,7 @@ def search_files(
                 )
             assets[key].update(new)
             days[key] = day
-    result = Search()
+    result = SearchResult()
     for moment, repeat in sorted(assets):
         scene_id = f"{product.name}_{moment}" + (f"_{repeat + 1}" if repeat else "")
         source, day = str(directory / pattern), days[moment, repeat]
@@ -81,7 +81,7 @@ def search_files(
 
 def search_dataset(
     dataset: "xr.Dataset", product: Product, season: Season, skip: Sequence[str] = (), baseline: str | None = None
-) -> Search:
+) -> SearchResult:
     """Find the scenes of an `xarray.Dataset` (time, y, x) with one variable of integer digital numbers per asset.
 
     The CRS is that of the variable `spatial_ref` (`crs_wkt`) or the attribute `crs`.
@@ -89,7 +89,7 @@ def search_dataset(
     Raises:
         SceneError: dimensions, CRS or encoding are missing or contradict the product.
     """
-    result = Search()
+    result = SearchResult()
     occurrences: Counter[str] = Counter()
     for moment, day, assets in _dataset_scenes(dataset, product, "the dataset"):
         scene_id = f"{product.name}_{moment}" + (f"_{occurrences[moment] + 1}" if occurrences[moment] else "")

@@ -29,7 +29,7 @@ from agrifm.scene.encoding import Encoding
 from agrifm.scene.mask import DEFAULT_MASKED, MaskRule
 from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, bits
 from agrifm.scene.read import read_asset
-from agrifm.scene.remote import METER
+from agrifm.scene.remote import TRAFFIC
 from agrifm.scene.scene import Scene
 from agrifm.sensors import find_sensor
 from agrifm.work import progress, run_tiles
@@ -179,7 +179,7 @@ def measure_scenes(scenes: Sequence[Scene], grids: Mapping[str, Grid]) -> list[D
     statistics: dict[int, DarkStatistics] = {}
     if checked:
         with (
-            METER.purpose("offset check"),
+            TRAFFIC.purpose("offset check"),
             ThreadPoolExecutor(THREADS) as executor,
             progress("check offsets", len(checked)) as advance,
         ):

@@ -97,7 +97,7 @@ class Traffic(NamedTuple):
     bytes: int = 0
 
 
-class Meter:
+class TrafficCounter:
     """Counts requests of all threads under the current purpose; the stages of a process follow one another."""
 
     def __init__(self) -> None:
@@ -127,14 +127,14 @@ class Meter:
             return dict(self._totals)
 
 
-METER = Meter()
+TRAFFIC = TrafficCounter()
 """Counts what this process reads from servers."""
 
 
 def traffic_since(before: Mapping[str, Traffic]) -> list[str]:
-    """Describe in one sentence the traffic since `METER.totals()` returned `before`; [] if there was none."""
+    """Describe in one sentence the traffic since `TRAFFIC.totals()` returned `before`; [] if there was none."""
     parts = []
-    for name, now in METER.totals().items():
+    for name, now in TRAFFIC.totals().items():
         requests, size = (new - old for new, old in zip(now, before[name], strict=True))
         if requests:
             parts.append(f"{name} {requests} requests, {size / 1e6:.2f} MB")
@@ -197,7 +197,7 @@ def request(
         except urllib3.exceptions.HTTPError as error:
             reason = _reason(error)
         else:
-            METER.add(len(answer.data))
+            TRAFFIC.add(len(answer.data))
             status = answer.status
             if status in (200, 201, 206):
                 return Reply(status, answer.headers, answer.data)

@@ -31,7 +31,7 @@ REMEDIES = {
 
 
 @dataclass
-class Search:
+class SearchResult:
     """The scenes of a search, and how many each filter removed."""
 
     scenes: list[Scene] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Search:
     without_cloud_cover: int = 0
     """Number of scenes that were kept because they state no cloud cover, if there is a limit."""
 
-    def extend(self, other: "Search") -> None:
+    def extend(self, other: "SearchResult") -> None:
         """Add the scenes and counts of another search."""
         self.scenes += other.scenes
         self.removed += other.removed
@@ -93,7 +93,7 @@ def search_catalog(
     area: BaseGeometry,
     skip: Sequence[str] = (),
     cloud: float | None = None,
-) -> Search:
+) -> SearchResult:
     """Find the scenes of these products in a catalogue, in the season and intersecting the area.
 
     Args:
@@ -133,13 +133,13 @@ def search_items(
     area: BaseGeometry,
     skip: Sequence[str] = (),
     cloud: float | None = None,
-) -> Search:
+) -> SearchResult:
     """Apply the filters of `search_catalog` to items, in the documented order.
 
     Raises:
         SceneError: an item that passes the filters is unusable.
     """
-    result = Search()
+    result = SearchResult()
     seen: set[tuple[str, str]] = set()
     candidates: list[Candidate] = []
     for item in items:
@@ -174,7 +174,7 @@ def search_items(
 
 
 def _keep(
-    result: Search, item: pystac.Item, product: Product, season: Season, longitude: float, skip: Sequence[str]
+    result: SearchResult, item: pystac.Item, product: Product, season: Season, longitude: float, skip: Sequence[str]
 ) -> Scene | None:
     try:
         scene = scene_of(item, product, longitude)

@@ -32,7 +32,14 @@ from agrifm.files import translate_os_errors, write_bytes
 from agrifm.inference.tensors import tensor_batch
 from agrifm.models.batch import TensorBatch
 from agrifm.models.classifier import Classifier
-from agrifm.models.precision import USUAL, Compute, Precision, compile_network, recompute_blocks, warn_of_precision
+from agrifm.models.precision import (
+    DEFAULT_COMPUTE,
+    Compute,
+    Precision,
+    compile_network,
+    recompute_blocks,
+    warn_of_precision,
+)
 from agrifm.record import SensorRecord
 from agrifm.samples.patches import Patches
 from agrifm.samples.transforms import SYMMETRIES
@@ -240,7 +247,7 @@ def fit(
     validation: Patches,
     parameters: Hyperparameters,
     work: Path,
-    compute: Compute = USUAL,
+    compute: Compute = DEFAULT_COMPUTE,
     channels: int = 0,
     name: str = "network",
 ) -> Outcome:

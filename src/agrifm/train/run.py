@@ -18,7 +18,7 @@ from agrifm.errors import ConfigError, LabelError, require_installed
 from agrifm.files import MARKER, require_replaceable, translate_os_errors, write_geopackage, write_json
 from agrifm.inference.predictor import TrainedModel, load_model, load_record
 from agrifm.legend import Legend
-from agrifm.models.precision import USUAL, Compute
+from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.record import ModelRecord, model_file, running_versions, target_pixels
 from agrifm.samples.split import FOLDS
 from agrifm.scores import MIN_PLACES
@@ -31,7 +31,7 @@ SCORES = "scores.json"
 TRAINING_DATA = "training.gpkg"
 
 
-def train(project: Project, compute: Compute = USUAL) -> dict[str, Any]:
+def train(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[str, Any]:
     """Train the project's models and score them on unseen blocks; a stopped run continues.
 
     Args:
@@ -54,9 +54,11 @@ def train(project: Project, compute: Compute = USUAL) -> dict[str, Any]:
     return train_models(data, config, project.models, compute)
 
 
-def train_models(data: Data, config: ModelConfig, directory: Path, compute: Compute = USUAL) -> dict[str, Any]:
+def train_models(
+    data: Data, config: ModelConfig, directory: Path, compute: Compute = DEFAULT_COMPUTE
+) -> dict[str, Any]:
     """Train each of the named models into a directory and score them; arguments and result are those of `train`."""
-    if set(config.names) == {"random-forest"} and compute != USUAL:
+    if set(config.names) == {"random-forest"} and compute != DEFAULT_COMPUTE:
         raise ConfigError("training random-forest: `compute` is for networks; leave it out")
     for name in config.names:  # now, and not when the models before it have been trained
         extra, *modules = ["classic", "sklearn", "skops"] if name == "random-forest" else ["deep", "torch", "lightning"]
@@ -223,7 +225,7 @@ def _initial(data: Data, config: ModelConfig, name: str, compute: Compute) -> tu
     else:
         network, start = family.network(architecture), {}
     record = _record(data, config, name, network.config.model_dump(mode="json"), "torch", "lightning")
-    unusual = {} if compute == USUAL else {"computed": asdict(compute)}
+    unusual = {} if compute == DEFAULT_COMPUTE else {"computed": asdict(compute)}
     training = {**record.training, **start, **unusual}
     return network, record.model_copy(update={**_series(data, config, name), "training": training})
 

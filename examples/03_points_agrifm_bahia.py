@@ -14,7 +14,8 @@ over a batch of single pixels, each drawn out to 8 x 8.
 import argparse
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -26,12 +27,16 @@ from numpy.typing import NDArray
 from agrifm.classic.forest import TREES, ForestConfig, grow_trees
 from agrifm.cube.temporal import interpolate
 from agrifm.files import write_text
+from agrifm.grid import Window
+from agrifm.inference.batching import predict_logits
+from agrifm.inference.tensors import tensor_batch
 from agrifm.legend import Legend
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, Source
 from agrifm.models.agrifm.pixel_decoder import PixelDecoderConfig
 from agrifm.models.agrifm.swin3d import SwinConfig
-from agrifm.models.agrifm.timeseries import ObservedSeries
-from agrifm.models.batching import score_samples, stack_samples
+from agrifm.models.classifier import Classifier
+from agrifm.record import SensorRecord
+from agrifm.samples.sample import Sample, Series
 from agrifm.scores import block_interval, confusion_counts, macro_f1, overall_accuracy, paired_interval
 from agrifm.season import Season, day_number
 from agrifm.train.losses import cross_entropy
@@ -112,13 +117,13 @@ def main() -> None:
     found = {(model, column): points.label.copy() for model in ("AgriFM", "random forest") for column in columns}
     for fold in range(FOLDS):
         training, test = np.flatnonzero(points.fold != fold), np.flatnonzero(points.fold == fold)
-        network, mean, std = train_network(points, training, seed=fold)
+        classifier, sensors = train_classifier(points, training, seed=fold)
         forest = grow_trees(
             rows(points, training, points.valid), points.label[training], ForestConfig(), TREES, seed=fold
         )
         for column, use in columns.items():
-            samples = [series_of(points, point, use[point], mean, std) for point in test]
-            found["AgriFM", column][test] = classes_of(network, samples)
+            samples = [sample_of(points, point, use[point]) for point in test]
+            found["AgriFM", column][test] = classes_of(classifier, samples, sensors)
             found["random forest", column][test] = forest.predict(rows(points, test, points.valid & use))
     lines = list(table(points, found, tuple(columns)))
     seconds = time.process_time() - start
@@ -135,53 +140,54 @@ def main() -> None:
         raise SystemExit(f"expected accuracies of at least {LEAST} within {MOST_SECONDS} s, found {low}; look into it")
 
 
-def series_of(
-    points: Points, point: int, use: NDArray[np.bool_], mean: NDArray[np.float32], std: NDArray[np.float32]
-) -> dict[str, ObservedSeries]:
-    """One point as the network takes it: those of its dates that are used, and no others."""
-    image = (points.image[point, use] - mean) / std
-    return {
-        SENSOR: ObservedSeries(
-            image=torch.from_numpy(image)[None, :, :, None, None],
-            valid=torch.from_numpy(points.valid[point, use])[None, :, None, None],
-            day=torch.from_numpy(points.day[use] - day_number(SEASON.start))[None],
-            first_day=torch.tensor([SEASON.start.timetuple().tm_yday]),
-        )
-    }
+def sample_of(points: Points, point: int, use: NDArray[np.bool_]) -> Sample:
+    """Return one point as a sample of one pixel: those of its dates that are used, and no others."""
+    valid = points.valid[point, use]
+    image = np.where(valid[:, None], points.image[point, use], np.float32(0))
+    series = Series(image[:, :, None, None], valid[:, None, None], points.day[use])
+    return Sample({SENSOR: series}, points.label[point].reshape(1, 1), Window(0, 0, 1, 1), day_number(SEASON.start))
 
 
-def train_network(
+def train_classifier(
     points: Points, training: NDArray[np.intp], seed: int
-) -> tuple[AgriFM, NDArray[np.float32], NDArray[np.float32]]:
-    """A network trained for a fixed number of steps, and mean and deviation (C,) of the bands it was trained on."""
+) -> tuple[Classifier, tuple[SensorRecord, ...]]:
+    """Return a classifier trained for a fixed number of steps, and its sensor with the statistics of the training."""
     torch.manual_seed(seed)
     generator = np.random.default_rng(seed)
     usable = points.image[training][points.valid[training]]
-    mean, std = usable.mean(axis=0), usable.std(axis=0)
+    sensor = SensorRecord(
+        sensor=SENSOR,
+        bands=tuple(LIMITS),
+        quantity="surface reflectance",
+        scale=1e-4,
+        resolution=64,
+        mean=tuple(usable.mean(axis=0).tolist()),
+        std=tuple(usable.std(axis=0).tolist()),
+    )
     whole = np.ones(len(points.day), bool)
-    samples = [series_of(points, point, whole, mean, std) for point in training]
+    samples = [sample_of(points, point, whole) for point in training]
     network = AgriFM(CONFIG)
+    classifier = Classifier(network, [sensor], "observed")
     optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=STEPS, pct_start=0.1)
     for _ in range(STEPS):
         chosen = generator.choice(len(training), BATCH, replace=False)
-        series = stack_samples([samples[number] for number in chosen], CONFIG)[SENSOR]
-        assert isinstance(series, ObservedSeries)
-        seen = torch.rand(series.valid.shape) >= 0.5 * torch.rand(len(chosen), 1, 1, 1)  # gaps come in all sizes
-        logits = network({SENSOR: series._replace(valid=series.valid & seen)})
-        label = torch.from_numpy(points.label[training[chosen]])[:, None, None]
+        batch = tensor_batch([samples[number] for number in chosen], [sensor])
+        valid = batch.valid[SENSOR]
+        seen = torch.rand(valid.shape) >= 0.5 * torch.rand(len(chosen), 1, 1, 1)  # gaps come in all sizes
+        logits = classifier(replace(batch, valid={SENSOR: valid & seen}))
         optimiser.zero_grad()
-        cross_entropy(logits, label, smoothing=0.05).backward()
+        cross_entropy(logits, batch.label, smoothing=0.05).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-    return network.eval(), mean, std
+    return classifier.eval(), (sensor,)
 
 
 @torch.inference_mode()
-def classes_of(network: AgriFM, samples: list[dict[str, ObservedSeries]]) -> NDArray[np.uint8]:
-    """The best class of each point; series of any length are scored together."""
-    logits = score_samples(network, samples, batch_size=256)
+def classes_of(classifier: Classifier, samples: Sequence[Sample], sensors: Sequence[SensorRecord]) -> NDArray[np.uint8]:
+    """Return the best class of each point; series of any length are predicted together."""
+    logits = predict_logits(classifier, samples, sensors, batch_size=256)
     return torch.stack(logits)[:, :, 0, 0].argmax(dim=1).numpy().astype(np.uint8)
 
 

@@ -1,5 +1,6 @@
 """Training with recomputed activations, in bfloat16 and compiled: the same weights but for rounding."""
 
+from collections.abc import Iterator
 from functools import partialmethod
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,18 @@ from agrifm.errors import ConfigError, ModelError
 from agrifm.models.precision import Compute, compile_network
 from agrifm.models.weights.file import read_record
 from agrifm.train.run import train
+
+
+@pytest.fixture
+def empty_compile_cache() -> Iterator[None]:
+    """Forget compiled code before and after a test.
+
+    Dynamo counts recompilations of a function over the whole process; after a few, it gives up and runs the function
+    uncompiled, so that a test here would see what other tests compiled.
+    """
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
 
 
 def trained(project: Project, **how: Any) -> dict[str, Tensor]:
@@ -46,6 +59,7 @@ def test_a_step_is_the_same_however_it_is_computed(tmp_path: Path, monkeypatch: 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # the compiler itself does so
 @pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")  # and this
 @pytest.mark.parametrize("more", [{}, {"precision": "bfloat16"}], ids=str)
+@pytest.mark.usefixtures("empty_compile_cache")
 def test_a_compiled_step_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]) -> None:
     """PyTorch's eager backend runs what it compiles as it is, with the same random numbers."""
     try:

@@ -4,7 +4,7 @@ AgriFM is trained as the demo does, with three more seeds. The blocks are the de
 same unseen pixels and compared with the demo's forest by a paired interval over blocks; the last line is the mean of
 the four.
 
-    python benchmarks/demo_seeds.py seeds DIR [--out benchmarks/results/DATE-demo-seeds.txt]
+    python benchmarks/demo_seeds.py DIR [--out benchmarks/results/DATE-demo-seeds.txt]
 
 It continues where it was stopped: trained models stay in DIR/seeds.
 """
@@ -59,8 +59,7 @@ def _agrifm(config: ModelConfig, data: Data, directory: Path) -> Path:
     return weights
 
 
-OPTIONS = {"what": {"choices": ("seeds",)}, **DEMO}
-main = Command(__doc__, report, OPTIONS, ("torch", "scikit-learn"))
+main = Command(__doc__, report, DEMO, ("torch", "scikit-learn"))
 
 if __name__ == "__main__":
     main()

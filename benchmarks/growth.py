@@ -11,13 +11,13 @@ not, the fixed cost of a pass dominates small shapes, or large ones exceed the p
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from measure import RUNS as RUN_OPTIONS
-from measure import Command, Run, add_run, load, part_of, read_runs, table
+from measure import Command, Run, by_shape, load, measure_missing, table
 from network_pass import CLASSES, ONE_SOURCE, PASSES, Workload, measured
 from presets import BYTES_PER_PARAMETER, PRESETS
 
@@ -59,15 +59,10 @@ def shapes(name: str, axis: str) -> list[Shape]:
     return [Shape(name, DEFAULT_COMPUTE[0], side) for side in SIDES]
 
 
-Runs = dict[Shape, Run]
+Runs = Mapping[Shape, Run]
 
 
-def by_shape(files: Sequence[Path]) -> Runs:
-    """Finished runs by shape."""
-    return {Shape(**run["shape"]): run for run in read_runs(files)}
-
-
-def measure(shape: Shape) -> Run:
+def measure(shape: Shape, _: Runs) -> Run:
     """Time of a shape's passes, memory beyond the weights, and multiply-adds."""
     learned = sum(count_parameters(shape.config))
     adds = {
@@ -159,17 +154,14 @@ def draw(name: str, runs: Runs, path: Path) -> None:
 
 def report(options: argparse.Namespace) -> Iterator[str]:
     """Measure what is missing, or report table and figure."""
-    if options.table:
-        runs = by_shape(options.runs)
-        yield from lines(options.preset, runs)
-        if options.figure:
-            draw(options.preset, runs, options.figure)
+    if not options.table:
+        wanted = dict.fromkeys([*shapes(options.preset, "frames"), *shapes(options.preset, "pixels")])
+        measure_missing(Shape, list(wanted), options, measure)
         return
-    wanted = list(dict.fromkeys([*shapes(options.preset, "frames"), *shapes(options.preset, "pixels")]))
-    for shape in part_of(wanted, options.part):
-        if shape not in by_shape(options.runs):
-            add_run(options.runs, line := measure(shape))
-            print(*shape, *(f"{line[kind]['seconds']:.3f} s" for kind in PASSES), flush=True)
+    runs = by_shape(Shape, options.runs)
+    yield from lines(options.preset, runs)
+    if options.figure:
+        draw(options.preset, runs, options.figure)
 
 
 OPTIONS = {

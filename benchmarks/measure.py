@@ -213,6 +213,25 @@ def part_of(wanted: Sequence[T], part: str) -> Sequence[T]:
     return wanted[first::step]
 
 
+def by_shape(shape: Callable[..., T], files: Iterable[Path]) -> dict[T, Run]:
+    """Finished runs by their shape, made from the fields under "shape"."""
+    return {shape(**run["shape"]): run for run in read_runs(files)}
+
+
+def measure_missing(
+    shape: Callable[..., T],
+    wanted: Sequence[T],
+    options: argparse.Namespace,
+    measure: Callable[[T, Mapping[T, Run]], Run],
+) -> None:
+    """Measure the shapes of this part that no file of runs has; `measure` gets a shape and the finished runs."""
+    for wanted_shape in part_of(wanted, options.part):
+        finished = by_shape(shape, options.runs)
+        if wanted_shape not in finished:
+            add_run(options.runs, measure(wanted_shape, finished))
+            print(wanted_shape, flush=True)
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], left: Sequence[int] = (0,)) -> Iterator[str]:
     """Lines of a table, columns as wide as their widest cell; text columns (`left`, by index) are aligned left.
 

@@ -8,13 +8,14 @@ a stopped benchmark continues. A shape that would not fit into the free memory i
 """
 
 import argparse
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from measure import RUNS as RUN_OPTIONS
-from measure import Command, Run, add_run, free_bytes, load, part_of, read_runs
+from measure import Command, Run, by_shape, free_bytes, load, measure_missing
 from network_pass import CLASSES, ONE_SOURCE, PASSES, SOURCES, Pass, Workload, measured
 
 from agrifm.models.agrifm.network import AgriFMConfig, preset
@@ -29,18 +30,6 @@ BYTES_PER_PARAMETER: dict[Pass, int] = {"forward": 4, "training": 16}
 """A weight; in training also its gradient and the optimiser's two means."""
 USED = 0.8
 """Share of the free memory that a shape may fill."""
-
-RESULTS = Path(__file__).parent / "results"
-GROWTH = (
-    "",
-    "## How it grows",
-    "",
-    "`benchmarks/growth.py` measures one sample with more and more frames and pixels; an exponent of 1 is linear. The",
-    "multiply-adds are. Time and memory grow more slowly as long as the fixed cost of a pass, above all the library's",
-    "own memory, is a large part of it; nothing grows faster than the work.",
-    "",
-    "![Time and memory against frames and pixels](growth.png)",
-)
 
 
 class Shape(NamedTuple):
@@ -62,12 +51,7 @@ def shapes(presets: Sequence[str]) -> list[Shape]:
     return [Shape(name, sensors, side) for sensors in SIDES for name in presets for side in SIDES[sensors]]
 
 
-Runs = dict[Shape, Run]
-
-
-def by_shape(files: Sequence[Path]) -> Runs:
-    """Finished runs by shape."""
-    return {Shape(**run["shape"]): run for run in read_runs(files)}
+Runs = Mapping[Shape, Run]
 
 
 def estimated_bytes(learned: int, kind: Pass, side: int, smaller: tuple[int, float] | None) -> float:
@@ -133,70 +117,35 @@ def measured_cells(cost: Mapping[str, Any] | None) -> tuple[str, str]:
     return f"{cost['peak'] / 1e9:.2f}", f"{1 / cost['seconds']:.2g}"
 
 
-def page(runs: Runs, figure: bool, gpu: Sequence[str]) -> list[str]:
-    """The whole page.
-
-    Args:
-        figure: whether the figure of growth is in the same folder.
-        gpu: names of results measured on a GPU.
-    """
-    days = sorted({line["date"] for line in runs.values()})
-    when = f"Measured on {' and '.join(days)}" if days else "Nothing has been measured yet"
-    return [
-        "# What the presets cost",
-        "",
-        "Written by `benchmarks/presets.py`; hardware, versions and load are in the result of the same date in",
-        f"`benchmarks/results`. {when}, on a processor.",
-        "",
-        f"Batch of one, float32, {CLASSES} classes. Samples per second are those of one thread, by the processor time",
-        "of the process, so they hardly depend on what else runs; two threads do up to twice as many. Memory is the",
-        "peak beyond that of the loaded libraries: weights, the series and what the pass keeps; in training also",
-        "the gradients and the optimiser's means. Multiply-adds are those of a forward pass, as counted by",
-        "`agrifm.models.cost`. A shape that would fill more than "
-        f"{USED:.0%} of the free memory is left out; a dash means",
-        "that it was not measured.",
-        "",
-        f"## One sensor: Sentinel-2, {ONE_SOURCE['sentinel-2']} bands",
-        "",
-        *table(1, runs),
-        "",
-        "## Three sensors: Sentinel-2, Landsat and MODIS",
-        "",
-        "Pixels are those of Sentinel-2.",
-        "",
-        *table(3, runs),
-        *(GROWTH if figure else ()),
-        "",
-        "## On a GPU",
-        "",
-        "`benchmarks/gpu.py` fills a GPU with `base` in bfloat16 and compares it with the card's peak. "
-        + (f"Results: {', '.join(gpu)} in `benchmarks/results`." if gpu else "Not measured yet."),
-    ]
+def updated(page: str, tables: Sequence[str], days: Sequence[str]) -> str:
+    """The page with new tables, in their order, and the days on which they were measured."""
+    new = iter(tables)
+    page = re.sub(r"(^\|.*\n)+", lambda _: next(new), page, flags=re.MULTILINE)
+    return re.sub(r"Measured on [^,]+", f"Measured on {' and '.join(days)}", page)
 
 
 def report(options: argparse.Namespace) -> Iterator[str]:
-    """Measure what is missing, or report the table and write the page."""
-    if options.table:
-        runs = by_shape(options.runs)
-        figure = options.page is not None and (options.page.parent / "growth.png").exists()
-        lines = page(runs, figure, [file.name for file in sorted(RESULTS.glob("*-gpu.txt"))])
-        if options.page:
-            options.page.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        yield from (*lines, "", "Load averages when each shape was measured")
-        yield from (f"{' '.join(map(str, shape))}: load {run['load']} on {run['date']}" for shape, run in runs.items())
+    """Measure what is missing, or report the tables and write them into the page."""
+    if not options.table:
+        measure_missing(Shape, shapes(options.presets), options, measure)
         return
-    for shape in shapes(part_of(options.presets, options.part)):
-        known = by_shape(options.runs)
-        if shape not in known:
-            add_run(options.runs, line := measure(shape, known))
-            print(*shape, *(measured_cells(line[kind]) for kind in PASSES), flush=True)
+    runs = by_shape(Shape, options.runs)
+    tables = {sensors: list(table(sensors, runs)) for sensors in SIDES}
+    if options.page:
+        texts = ["".join(f"{line}\n" for line in lines) for lines in tables.values()]
+        days = sorted({run["date"] for run in runs.values()})
+        options.page.write_text(updated(options.page.read_text("utf-8"), texts, days), encoding="utf-8")
+    for sensors, lines in tables.items():
+        yield from (f"Sensors: {sensors}", "", *lines, "")
+    yield "Load averages when each shape was measured"
+    yield from (f"{' '.join(map(str, shape))}: load {run['load']} on {run['date']}" for shape, run in runs.items())
 
 
 OPTIONS = {
     **RUN_OPTIONS,
     "--presets": {"nargs": "+", "choices": PRESETS, "default": PRESETS[::-1]},
     "--table": {"action": "store_true", "help": "report what was measured"},
-    "--page": {"type": Path, "help": "the page to write, docs/presets.md"},
+    "--page": {"type": Path, "help": "the page whose tables are replaced, docs/presets.md"},
 }
 main = Command(__doc__, report, OPTIONS, ("torch",))
 

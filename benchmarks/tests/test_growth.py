@@ -4,7 +4,8 @@ from pathlib import Path
 
 import growth
 import pytest
-from growth import Shape, by_shape, exponent
+from growth import Shape, exponent
+from measure import by_shape
 from network_pass import Measured, Workload
 
 
@@ -26,7 +27,7 @@ def test_missing_shapes_are_measured_and_drawn(tmp_path: Path, monkeypatch: pyte
     files, out, figure = tmp_path / "runs.jsonl", tmp_path / "result.txt", tmp_path / "growth.png"
     for _ in range(2):
         growth.main("--preset", "tiny", "--runs", files)
-    assert list(by_shape([files])) == [Shape("tiny", 4, 16), Shape("tiny", 8, 16), Shape("tiny", 8, 32)]
+    assert list(by_shape(Shape, [files])) == [Shape("tiny", 4, 16), Shape("tiny", 8, 16), Shape("tiny", 8, 32)]
     assert len(files.read_text().splitlines()) == 3
     growth.main("--preset", "tiny", "--runs", files, "--table", "--out", out, "--figure", figure)
     text = out.read_text()

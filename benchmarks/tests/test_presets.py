@@ -1,12 +1,14 @@
 """The table of presets, small: it measures, continues, and reports shapes that do not fit."""
 
 import json
+import re
 from pathlib import Path
 
 import presets
 import pytest
+from measure import by_shape
 from network_pass import Measured, Workload
-from presets import Shape, by_shape, estimated_bytes, measured_cells
+from presets import Shape, estimated_bytes, measured_cells
 
 
 @pytest.fixture
@@ -34,16 +36,19 @@ def test_missing_shapes_are_measured_and_written(tmp_path: Path) -> None:
     runs, page, out = tmp_path / "runs.jsonl", tmp_path / "presets.md", tmp_path / "result.txt"
     runs.write_text(line(Shape("tiny", 1, 16), 2e9) + line(Shape("tiny", 1, 32), 3e9))
     presets.main("--runs", runs, "--presets", "tiny")
-    found = by_shape([runs])
+    found = by_shape(Shape, [runs])
     assert len(runs.read_text().splitlines()) == len(found) == 3
     new = found[Shape("tiny", 3, 48)]
     assert [new[kind]["seconds"] for kind in ("forward", "training")] == [4.0, 16.0]
-    (tmp_path / "growth.png").touch()
+    documented = Path(__file__).parents[2] / "docs" / "presets.md"
+    page.write_text(documented.read_text("utf-8"), "utf-8")
     presets.main("--runs", runs, "--table", "--page", page, "--out", out)
     text = page.read_text()
     assert "| 2.00 | 2 | 2.00 | 2 |" in text
     assert "| 0.05 | 0.25 | 0.05 | 0.062 |" in text
     assert "(growth.png)" in text
+    assert "Measured on 2026-01-01 and " in text
+    assert not set(re.findall(r"^\| base .*", text, re.M))
     assert "2026-01-01" in out.read_text()
 
 
@@ -53,7 +58,7 @@ def test_shapes_that_do_not_fit_are_left_out(tmp_path: Path, monkeypatch: pytest
     runs.write_text(line(Shape("tiny", 1, 16), 40e9) + line(Shape("tiny", 3, 48), 1e9))
     monkeypatch.setattr(presets, "free_bytes", lambda: 100e9)
     presets.main("--runs", runs, "--presets", "tiny")
-    left_out = by_shape([runs])[Shape("tiny", 1, 32)]
+    left_out = by_shape(Shape, [runs])[Shape("tiny", 1, 32)]
     assert all("160 GB" in left_out[kind]["left_out"] for kind in ("forward", "training"))
     assert "160 GB" in measured_cells(left_out["forward"])[0]
 

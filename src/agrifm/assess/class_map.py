@@ -88,6 +88,7 @@ def read_map(path: Path) -> ClassMap:
         notes = [f"the map has {source.count} bands; the first was assessed"] if source.count > 1 else []
         by_value = _count(source, path)
     if legend is not None:
+        # Maps with a legend have 255 where there is no class, declared as nodata or not.
         by_value.pop(UNLABELLED, None)
         unknown = [value for value in by_value if value not in range(len(legend))]
         if unknown:
@@ -142,6 +143,7 @@ def read_window(source: Any, window: Window) -> np.ma.MaskedArray[Any, Any]:
     """Read one window of the first band; masked where it is nodata, masked in the file, or NaN."""
     part = rasterio.windows.Window(window.col, window.row, window.width, window.height)
     pixels, mask = source.read(1, window=part), source.read_masks(1, window=part)
+    # Only NaN differs from itself; it need not be in the mask of the file.
     return np.ma.MaskedArray(pixels, (mask == 0) | (pixels != pixels))
 
 
@@ -152,6 +154,7 @@ def _count(source: Any, path: Path) -> dict[float, NDArray[np.int64]]:
         pixels = read_window(source, window)
         valid = ~np.ma.getmaskarray(pixels)
         if pixels.dtype == np.uint8:
+            # A byte is its position in the table, so nothing has to be sorted.
             values, positions = np.arange(256), pixels.data[valid]
         else:
             values, positions = np.unique(pixels.data[valid], return_inverse=True)

@@ -84,6 +84,7 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str) -> Confusion:
     legend = _joint_legend(mapped, codes, f"reading the reference {reference}, column '{label}'")
     counts = confusion_counts(map_class[used], legend.encode(codes), len(legend))
     pixels, hectares = np.zeros(len(legend), np.int64), np.zeros(len(legend))
+    # Classes that only the reference has come last and have no pixels.
     pixels[: len(mapped.legend)], hectares[: len(mapped.legend)] = mapped.pixels, mapped.hectares()
     # Several points in one pixel cover that pixel only once.
     sampled_pixels = np.unique(np.stack([map_class[used], rows[used], cols[used]]), axis=1)
@@ -93,6 +94,7 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str) -> Confusion:
         tuple(entry for entry, here in zip(legend.classes, present, strict=True) if here),
         counts[np.ix_(present, present)],
         hectares[present],
+        # A class whose every pixel has a point has no sampling error.
         ((distinct == pixels) & (pixels > 0))[present],
         points,
         len(frame),
@@ -115,6 +117,7 @@ def _pixels(mapped: ClassMap, points: "GeoDataFrame") -> tuple[NDArray[np.int64]
     x, y = points.geometry.get_coordinates().to_numpy().T
     finite = np.isfinite(x) & np.isfinite(y)
     transform = mapped.grid.transform
+    # The pixel height e is negative, so y = inf becomes a row before the first.
     cols = np.floor((np.where(finite, x, -np.inf) - transform.c) / transform.a)
     rows = np.floor((np.where(finite, y, np.inf) - transform.f) / transform.e)
     # Infinite and huge indices fit into no integer; -1 and 2**40 are outside every raster.

@@ -53,6 +53,7 @@ def draw_points(map_path: Path, n: int, seed: int, out: Path) -> dict[str, int]:
         for class_number, points in zip(present, points_per_class, strict=True)
         for row, rank in _draw_class(generator, mapped.rows[class_number], weights, int(points))
     ]
+    # They were drawn class by class.
     order = generator.permutation(len(drawn))
     _write(mapped, _columns(mapped, [drawn[i] for i in order]), out)
     return {mapped.legend.codes[i]: int(points) for i, points in zip(present, points_per_class, strict=True)}
@@ -78,6 +79,7 @@ def allocate(n: int, hectares: NDArray[np.float64], pixels: NDArray[np.int64]) -
             pixels=int(pixels.sum()),
         )
     low = np.minimum(max(MIN_POINTS, min(RARE_CLASS_POINTS, n // (2 * classes))), pixels).astype(float)
+    # The upper end is so dense that even the smallest class gets all its pixels.
     few, many = 0.0, float(n) * pixels.sum() / hectares[hectares > 0].min() + n
     for _ in range(200):  # bisect the points per hectare at which the bounded numbers sum to n
         density = (few + many) / 2
@@ -87,6 +89,7 @@ def allocate(n: int, hectares: NDArray[np.float64], pixels: NDArray[np.int64]) -
             many = density
     # Whole points: round down, then give what is left to the largest remainders.
     exact = np.clip(many * hectares, low, pixels)
+    # A rounding error just below a whole number must not cost a point.
     whole = np.floor(exact + 1e-9).astype(np.int64)
     rest = np.argsort(whole - exact, kind="stable")[: n - whole.sum()]
     whole[rest] += 1
@@ -110,6 +113,7 @@ def _draw_class(
     probability = counts * weights / (counts @ weights)
     drawn: dict[tuple[int, int], None] = {}  # keeps the order, drops pixels that are drawn twice
     while len(drawn) < points:
+        # First a row, in proportion to its hectares of the class, then one of its pixels.
         rows = generator.choice(counts.size, points, p=probability)
         ranks = (generator.random(points) * counts[rows]).astype(np.int64)
         for pixel in zip(rows.tolist(), ranks.tolist(), strict=True):

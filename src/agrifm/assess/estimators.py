@@ -92,9 +92,12 @@ def stratified_estimates(
 
     total = mapped.sum()
     # Hectares in place of shares of area (W_i = mapped / total) give areas directly.
+    # Eqs. 1 and 5.
     overall = Estimate(np.asarray(mapped @ hit / total), np.asarray(np.sqrt(mapped**2 @ hit_variance) / total))
     absent = n_i[:, 0] == 0  # classes that only the reference has
+    # Eqs. 2 and 6.
     users = Estimate(np.where(absent, np.nan, hit), np.where(absent, np.nan, np.sqrt(hit_variance)))
+    # Eqs. 8 to 11.
     area = Estimate(mapped @ share, np.sqrt(mapped**2 @ variance))
     return Estimates(overall, users, _producers(mapped, hit, variance, area.value), area)
 
@@ -104,7 +107,9 @@ def _producers(
 ) -> Estimate:
     """Producer's accuracy and its standard error (eqs. 3 and 7)."""
     unknown = np.full_like(area, np.nan)
+    # Eq. 3: correctly mapped hectares of a class among all its hectares.
     accuracy = np.divide(mapped * hit, area, out=unknown.copy(), where=area > 0)
+    # Eq. 7: the first sum is over the class itself, the second over all other map classes.
     elsewhere = variance * (1 - np.eye(mapped.size))
     same_class = (mapped * (1 - accuracy)) ** 2 * np.diagonal(variance)
     error = np.sqrt(same_class + accuracy**2 * (mapped**2 @ elsewhere))

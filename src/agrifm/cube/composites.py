@@ -68,6 +68,7 @@ def medoid_of_periods(
         away = np.zeros(inside.shape, np.float64)
         for band in range(image.shape[1]):
             away += (image[frames, band].astype(np.float64) - medians[band]) ** 2
+        # argmin returns the first of equals, which is the earlier frame.
         nearest = np.where(inside, away, np.inf).argmin(axis=0)
         composite[period] = np.where(known[period], _at_frame(image[frames], nearest), 0)
         nearest_day = np.take_along_axis(days, nearest[None], axis=0)[0]
@@ -103,6 +104,7 @@ def _medians(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Band-wise medians (C, H, W) of the pixels `inside` (n, H, W), and their mean day (H, W), rounded down."""
     count = inside.sum(axis=0)
+    # Positions of the two in the middle; of an odd number both are the same.
     low, high = np.maximum(count - 1, 0) // 2, count // 2
     medians = np.empty(image.shape[1:], np.float32)
     sum_of_days = np.zeros(count.shape, np.int64)
@@ -115,6 +117,7 @@ def _medians(
         # Without a valid observation both are infinite, and the caller replaces them.
         medians[band] = np.where(count > 0, (lower + upper) / 2, 0)
         sum_of_days += sum(np.take_along_axis(days, frame, axis=0)[0].astype(np.int64) for frame in pair)
+    # Each band added two days.
     return medians, sum_of_days // (2 * image.shape[1])
 
 

@@ -109,6 +109,7 @@ def group_frames(scenes: Iterable[Scene]) -> list[Frame]:
     frames: list[Frame] = []
     for sensor, day in sorted(days):
         index = frames[-1].index + 1 if frames and frames[-1].sensor == sensor else 0
+        # By id, so that the merge does not depend on the order in which a catalogue answers.
         frames.append(Frame(sensor, index, tuple(sorted(days[sensor, day], key=lambda scene: scene.id))))
     return frames
 
@@ -171,6 +172,7 @@ def _read_scene(scene: Scene, grid: Grid, rule: MaskRule) -> tuple[NDArray[np.in
         values[index] = np.where(present, np.clip(numbers, FILL + 1, -FILL - 1), FILL)
     flags = _read_flags(scene, grid, rule) | (~present * bits(["nodata"]))
     if rule.masks:
+        # Masks of plug-ins read values in the quantity's unit.
         image = np.where(present, values, 0).astype(np.float32) * np.float32(SCALES[product.quantity])
         for name in rule.masks:
             usable = apply_mask(name, image, product.bands, f"reading scene {scene.id}")
@@ -204,6 +206,7 @@ def _read_days(scene: Scene, grid: Grid) -> NDArray[np.int32]:
     of_year = read_asset(scene, scene.product.day_asset, "day", grid, "nearest", 0).astype(np.int32)
     start = scene.day
     first = start.timetuple().tm_yday
+    # Days of the year count from 1, so the day before 1 January is added.
     years = [day_number(date(start.year + later, 1, 1)) - 1 for later in (0, 1)]
     # A day of year more than half a year before the start is of the next year.
     days = np.where(of_year < first - 183, years[1], years[0]).astype(np.int32) + of_year
@@ -213,6 +216,7 @@ def _read_days(scene: Scene, grid: Grid) -> NDArray[np.int32]:
 def _identity(asset: Asset) -> tuple[str, object]:
     """What distinguishes an asset from others: its place in a file, or for pixels in memory the pixels themselves."""
     if isinstance(asset, RemoteAsset):
+        # Without the query: a signature changes with every request, the file does not.
         return shown(asset.href), asset.index
     if asset.path is not None:
         return str(asset.path), asset.index if isinstance(asset, FileAsset) else str(asset.pixels.name)

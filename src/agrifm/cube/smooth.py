@@ -76,6 +76,7 @@ def whittaker(
     pixels = image.transpose(0, 2, 3, 1)[:, observed].astype(np.float64)  # (T, P, C)
     weights = (counts * (1.0 if weight is None else weight))[:, observed].astype(np.float64)  # (T, P)
     days = np.broadcast_to(date[:, None, None], valid.shape) if day is None else day
+    # Half of the spacing is added, so that the division rounds to the nearest node.
     node = np.where(counts, (days.astype(np.int64) + spacing // 2) // spacing, 0)[:, observed]
     position = np.asarray(steps, np.float64) / spacing
     smoothed = np.empty((len(steps), *pixels.shape[1:]), np.float32)
@@ -92,6 +93,7 @@ def _same_pattern(node: NDArray[np.integer], weights: NDArray[np.float64]) -> li
     pattern = np.concatenate([node.T, weights.T], axis=1)
     _, group = np.unique(pattern, axis=0, return_inverse=True)
     group = group.reshape(-1)
+    # Sorted by group, the members are together; running totals of the counts are the ends.
     return np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])
 
 

@@ -95,6 +95,7 @@ class SensorCube:
                 band=missing[0],
             )
         order = [self.input.bands.index(band) for band in bands or self.input.bands]
+        # A chunk has all bands, so reading some costs as much as reading all.
         stored = self.stored("values", (slice(None), slice(None), rows, cols))[:, order]
         valid = self.stored("valid", (slice(None), rows, cols))
         image = np.where(valid[:, None], stored, 0).astype(np.float32) * np.float32(self.input.scale)
@@ -185,6 +186,7 @@ def open_cube(path: Path) -> Cube:
 def _sensor_cube(group: zarr.Group, name: str) -> SensorCube:
     attributes = group["values"].attrs
     reference = group["spatial_ref"].attrs
+    # GDAL's order: left, width of a pixel, rotation, top, rotation, height (negative).
     left, a, _, top, _, e = (float(number) for number in str(reference["GeoTransform"]).split())
     grid = Grid.of(str(reference["crs_wkt"]), Affine(a, 0, left, 0, e, top), group["values"].shape[2:])
     content = SensorInput(
@@ -204,6 +206,7 @@ def create_root(path: Path, season: Season, area: BaseGeometry) -> zarr.Group:
     root.attrs["agrifm"] = {
         "format": FORMAT,
         "season": [season.start.isoformat(), season.end.isoformat()],
+        # shapely returns tuples; JSON has lists.
         "area": json.loads(json.dumps(mapping(area))),
         "sensors": [],
         "provenance": {},
@@ -242,6 +245,7 @@ def create_sensor(
     _write(group, "time", numbers, ("time",), {**DAYS, "standard_name": "time"})
     if last_days is not None:
         group["time"].attrs["bounds"] = "time_bounds"
+        # CF: a composite ends where the day after its last one begins.
         bounds = np.stack([numbers, [(day - epoch).days + 1 for day in last_days]], axis=1).astype(np.int32)
         _write(group, "time_bounds", bounds, ("time", "bound"), {})
         day = _create(group, "day", (frames, *shape_), "int32", NO_DAY, ("time", "y", "x"), shard)
@@ -253,6 +257,7 @@ def create_sensor(
     group.create_array("band", shape=names.shape, dtype="str", dimension_names=("band",), compressors=CODECS)[...] = (
         names
     )
+    # CF: the grid mapping is a variable whose attributes describe the CRS; its value means nothing.
     transform = grid.transform
     _write(
         group,
@@ -297,6 +302,7 @@ def _create(
     shard: int,
 ) -> zarr.Array:
     """Create an array in shards of one frame, all bands, `shard` x `shard` pixels, and chunks of 96 x 96."""
+    # The axis of bands, if there is one.
     middle = shape_[1:-2]
     return group.create_array(
         name,

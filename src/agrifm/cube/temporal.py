@@ -34,6 +34,7 @@ def interpolate(
     result = np.zeros((len(steps), bands, height, width), np.float32)
     if frames == 0 or not observed.any():
         return result, observed
+    # Pixels without any observation are left out.
     pixels = image.transpose(0, 2, 3, 1)[:, observed]  # (T, P, C)
     usable = valid[:, observed]
     if day is None:
@@ -119,6 +120,7 @@ def clearest(valid: NDArray[np.bool_], most: int) -> NDArray[np.intp]:
         valid: (T, H, W), True = usable.
     """
     pixels = valid.sum(axis=(1, 2))
+    # Stable: of equally clear frames the earlier ones come first.
     order = np.argsort(-pixels, kind="stable")[:most]
     clear = np.sort(order[pixels[order] > 0])
     return clear if len(clear) else np.arange(len(valid))[:1]
@@ -133,6 +135,7 @@ def _by_day(
     order = np.argsort(days, axis=0, kind="stable")
     days = np.take_along_axis(days, order, axis=0)
     pixels = np.take_along_axis(pixels, order[:, :, None], axis=0)
+    # The sort is stable, so the last observation of a day is that of the latest frame.
     last_of_day = np.ones(days.shape, bool)
     last_of_day[:-1] = days[:-1] != days[1:]
     return pixels, last_of_day & (days < never), days

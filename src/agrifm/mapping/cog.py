@@ -121,6 +121,7 @@ class CogWriter:
             OVERVIEW_RESAMPLING=self.resampling,
             BIGTIFF="IF_SAFER",
         )
+        # Only a file that has been read back replaces the plain one.
         self._verify()
         self._plain.unlink()
 

@@ -82,6 +82,7 @@ def blend(tile: Window, predicted: Iterable[PredictedWindow], classes: int, over
         in_window, in_tile = shared.within(window).slices, shared.within(tile).slices
         row_weights = ramp_weights(window.height, overlap)[in_window[0]]
         weight = np.outer(row_weights, ramp_weights(window.width, overlap)[in_window[1]])
+        # NaN in one window makes the sum NaN, as intended.
         total[:, *in_tile] += weight * probabilities[:, *in_window]
         weight_sum[in_tile] += weight
     weight_sum[weight_sum == 0] = np.nan  # no window: NaN, as where a window has no observation

@@ -49,6 +49,7 @@ class AreaMask:
         beyond = self.shape.difference(box(*self.grid.bounds))
         if self.grid.crs.geographic:
             return geodesic_hectares(beyond)
+        # Some projections count in feet.
         metres_per_unit = float(self.grid.crs.proj.axis_info[0].unit_conversion_factor)
         return float(beyond.area) * metres_per_unit**2 / 1e4
 
@@ -104,6 +105,7 @@ class MapPlan:
     def scratch_bytes(self) -> int:
         """Disk needed next to the map while it is made: the windows' probabilities and both rasters uncompressed."""
         height, width = self.grid.shape
+        # Overlaps count more than once, because every window is kept.
         pixels = sum(window.height * window.width for window in self.windows.values())
         return pixels * len(self.record.legend) * PROBABILITY_DTYPE.itemsize + 2 * height * width
 

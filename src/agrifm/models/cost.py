@@ -74,6 +74,7 @@ def memory_needed(
         training: forward, backward and the optimiser's step; otherwise forward without gradients.
         recomputed: whether blocks are computed again in the backward pass (`agrifm.models.precision.Compute`).
     """
+    # on this device tensors have shapes and no memory
     with torch.device("meta"):
         network = TempCNN(config) if isinstance(config, TempCNNConfig) else AgriFM(config)
         weights = sum(parameter.numel() for parameter in network.parameters())
@@ -81,6 +82,7 @@ def memory_needed(
         others = _tempcnn(config, inputs, training)
     else:
         others = _agrifm(config, inputs, training, recomputed)
+    # four bytes per number in float32
     return round(4 * (weights * (TRAINED_NUMBERS if training else 1) + others) + LIBRARY_BYTES)
 
 
@@ -163,6 +165,7 @@ def forward_multiply_adds(config: AgriFMConfig, frames: int, side: int) -> Multi
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(images)
     by_module = counter.get_flop_counts()
+    # PyTorch counts two operations per multiply-add
     encoders = sum(by_module["AgriFM.encoders"].values()) // 2
     return MultiplyAdds(encoders, counter.get_total_flops() // 2 - encoders)
 
@@ -235,6 +238,7 @@ def _agrifm(config: AgriFMConfig, inputs: Mapping[str, SeriesShape], training: b
         if config.pixel_decoder is not None
         else _released(config, inputs, training)
     )
+    # without gradients the encoder's tensors are free again when the decoder runs
     return kept + largest + decoder if training else kept + max(largest, decoder)
 
 
@@ -250,8 +254,10 @@ def _encoder(
     steps = config.encoder.time_steps(frames, source.patch[0])
     for depth, channels, time in zip(config.encoder.depths, config.encoder.widths(), steps, strict=True):
         grid = samples * time * h * w * channels
+        # the feature map of the stage; `mean` removes its time axis
         kept += grid if config.encoder.fusion == "cat" else grid / time
         if training:
+            # a recomputed block keeps its input alone
             kept += (depth + TOKEN_GRIDS if recomputed else depth * BLOCK_NUMBERS + TOKEN_GRIDS) * grid
             largest = max(largest, BLOCK_NUMBERS * grid)
         else:
@@ -282,6 +288,7 @@ def _released(config: AgriFMConfig, inputs: Mapping[str, SeriesShape], training:
     samples, height, width = _pixels(config, inputs)
     channels = config.widths(config.neck_sources[0])[-1]
     source = config.source(config.neck_sources[0])
+    # a cell of the coarsest features is 8 tokens wide, after three merges
     h, w = (
         -(-length // (8 * side * source.pixel)) for length, side in zip((height, width), source.patch[1:], strict=True)
     )

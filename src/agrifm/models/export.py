@@ -51,6 +51,7 @@ class ExportedNetwork(nn.Module):
         def by_sensor(kind: str) -> dict[str, Tensor]:
             return {name.removesuffix(kind): tensor for name, tensor in inputs.items() if name.endswith(kind)}
 
+        # labels are not read, and neither are the first days of interpolated series
         nothing = torch.empty(0)
         batch = TensorBatch(
             images=by_sensor(".image"),
@@ -206,6 +207,7 @@ def _inputs(
         notes.append(TensorNote(name=f"{name}.valid", dtype="bool", axes=pixel_axes, unit="true = usable"))
         if record.series == "interpolated":
             continue
+        # composites have a day per pixel, observed series one per frame
         day = pixel_axes if record.series == "composites" else pixel_axes[:2]
         notes.append(
             TensorNote(name=f"{name}.day", dtype="float32", axes=day, unit="days since the season's first day")
@@ -247,9 +249,11 @@ def example_inputs(record: ExportRecord, samples: int, seed: int = 0) -> dict[st
 def _program(network: ExportedNetwork, record: ExportRecord, about: str) -> Any:
     """The graph as PyTorch exports it."""
     samples = torch.export.Dim(BATCH, min=1, max=4096)
+    # all inputs have the same number of samples
     free = {note.name: {0: samples} for note in record.inputs}
     try:
         with torch.no_grad(), _quiet():
+            # two samples: of an example with one, the exporter would make a constant
             return torch.export.export(network, (example_inputs(record, 2),), dynamic_shapes=(free,), strict=False)
     except Exception as error:  # the exporter's errors have no common class
         raise ModelError(f"{about}: PyTorch cannot export it ({_reason(error)}); try another `--side`") from error

@@ -109,6 +109,7 @@ class Patches:
 def tiles_under(window: Window, shape: tuple[int, int]) -> list[Window]:
     """Return the tiles of `TILE` pixels that a window touches, cut at the edge of the grid."""
     rows, cols = (
+        # From the tile that holds the first pixel.
         range(first - first % TILE, first + length, TILE)
         for first, length in ((window.row, window.height), (window.col, window.width))
     )
@@ -122,6 +123,7 @@ def assemble(tiles: Sequence[Sample], window: Window) -> Sample:
     """
     series = {}
     for name, first in tiles[0].series.items():
+        # target pixels along a pixel of this sensor
         ratio = tiles[0].window.height // first.image.shape[-2]
         if len(tiles) == 1:
             _, part = _shared(tiles[0].window, window, ratio)
@@ -136,6 +138,7 @@ def assemble(tiles: Sequence[Sample], window: Window) -> Sample:
 def _merged(parts: Sequence[tuple[Window, Series]], window: Window, ratio: int) -> Series:
     first = parts[0][1]
     height, width = window.height // ratio, window.width // ratio
+    # The tiles cover the window, so every pixel is written.
     image = np.empty((*first.image.shape[:2], height, width), np.float32)
     valid = np.empty((len(first.valid), height, width), bool)
     day = None if first.day is None else np.empty(valid.shape, np.int32)
@@ -173,6 +176,7 @@ def read_with_margin(
     """
     if not margin:
         return read(window)
+    # Windows are read at edges of the coarsest pixels; what is too much is cut off.
     wide = read(window.grown(-(-margin // nest) * nest, shape))
     return cut(wide, window.grown(margin, shape))
 

@@ -69,12 +69,14 @@ def split_blocks(labels: Labels, block: float, seed: int) -> Split:
     """
     side = round(block / labels.grid.resolution)
     rows, cols = (np.arange(length) // side for length in labels.label.shape)
+    # Blocks are numbered row by row.
     number = (rows[:, None] * (cols[-1] + 1) + cols).astype(np.int32)
     places = labels.places
     points = places.geometry.representative_point()
     inverse = ~labels.grid.transform
     place_cols, place_rows = inverse * (points.x.to_numpy(), points.y.to_numpy())
     height, width = labels.label.shape
+    # Parcels may reach beyond the grid: then the nearest block counts.
     place_block = number[np.clip(place_rows.astype(int), 0, height - 1), np.clip(place_cols.astype(int), 0, width - 1)]
     fold_of_block = _divide(place_block, places["number"].to_numpy(), labels, number, seed)
     place_fold = fold_of_block[place_block]
@@ -86,8 +88,10 @@ def split_blocks(labels: Labels, block: float, seed: int) -> Split:
                 fold=sorted(unknown)[0],
             )
         place_fold = np.array([FOLDS.index(name) for name in places["fold"]], np.uint8)
+        # With folds given, each parcel or point is a block, numbered after the squares.
         place_block = np.arange(len(places), dtype=np.int32) + number.max() + 1
     covered = labels.place >= 0
+    # Where a pixel has no parcel, -1 reads the last entry, which `where` drops.
     pixel_block = np.where(covered, place_block[labels.place], number)
     pixel_fold = np.where(covered, place_fold[labels.place], fold_of_block[number])
     labelled = labels.label != UNLABELLED
@@ -129,6 +133,7 @@ def _sizes(blocks: int) -> list[int]:
     """Number of blocks of each fold; at least one each if there are three."""
     validation = max(1, round(blocks * SHARES[1]))
     test = max(1, round(blocks * SHARES[2]))
+    # Training gets what is left.
     return [max(blocks - validation - test, 0), min(validation, blocks), min(test, max(blocks - validation, 0))]
 
 

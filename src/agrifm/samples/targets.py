@@ -59,6 +59,7 @@ def field_targets(place: NDArray[np.integer], known: NDArray[np.bool_] | None = 
         filter_(number, footprint=disk, mode="nearest") for filter_ in (ndimage.maximum_filter, ndimage.minimum_filter)
     )
     everywhere = np.ones(place.shape, bool)
+    # Two different numbers within the disk: another field, or other land, is near.
     return FieldTargets(highest != lowest, _distance(number), extent, everywhere if known is None else extent | known)
 
 
@@ -77,6 +78,7 @@ def _distance(number: NDArray[np.int64]) -> NDArray[np.float32]:
             for side, size in zip(box, (height, width), strict=True)
         )
         inside = dense[rows, columns] == field
+        # A field that fills the raster has no edge that a distance could refer to.
         distance = np.ones(inside.shape) if inside.all() else ndimage.distance_transform_edt(inside)
         result[rows, columns][inside] = (distance / distance.max())[inside]
     return result

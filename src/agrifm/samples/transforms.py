@@ -106,6 +106,7 @@ def cut(sample: Sample, window: Window) -> Sample:
     """
     height = sample.label.shape[0]
     rows, cols = window.within(sample.window).slices
+    # Indices instead of slices, because coarse pixels are repeated.
     row, col = np.r_[rows], np.r_[cols]
     series = {}
     for name, part in sample.series.items():

@@ -49,6 +49,7 @@ class RoundSampler(Sampler[tuple[int, int]]):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         first = self.round * self.samples
+        # 1, 2 and 3 keep the random numbers of symmetries, laps and dropped sensors apart.
         symmetries = np.random.default_rng([self.seed, 1, self.round]).integers(self.symmetries, size=self.samples)
         shuffles: dict[int, NDArray[np.int64]] = {}
         for position, symmetry in zip(range(first, first + self.samples), symmetries, strict=True):

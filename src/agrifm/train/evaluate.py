@@ -89,6 +89,7 @@ def _block_counts(
     """Confusion counts (block, predicted class, true class) of the counted pixels."""
     blocks, index = np.unique(unseen.block[counted], return_inverse=True)
     per_block = np.zeros((len(blocks), classes, classes), np.int64)
+    # Indices repeat: `+=` would count each of them once.
     np.add.at(per_block, (index, predicted[counted], unseen.label[counted]), 1)
     return per_block
 
@@ -100,5 +101,6 @@ def _parcel_counts(predicted: NDArray[np.uint8], unseen: HeldOutBlocks, classes:
     votes = np.zeros((len(parcels), classes), np.int64)
     np.add.at(votes, (index, predicted[inside]), 1)
     true = np.zeros(len(parcels), np.uint8)
+    # A parcel has one label, so any of its pixels gives it.
     true[index] = unseen.label[inside]
     return confusion_counts(votes.argmax(axis=1).astype(np.uint8), true, classes)

@@ -165,6 +165,7 @@ class TrainingModule(lightning.LightningModule):
 
         def factor(step: int) -> float:
             if step < warm:
+                # From the first step on the rate is above 0.
                 return (step + 1) / warm
             share = (step - warm) / max(1, total - warm)
             return FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * share))
@@ -219,6 +220,7 @@ class Rounds(Callback):
         assert isinstance(pl_module, TrainingModule)
         score = pl_module.validation_score
         self.best = max(self.best, score)
+        # The first round is kept in any case, so that there are weights to end with.
         if score >= self.best - pl_module.objective.score_noise or self.kept_round < 0:
             self.kept_score, self.kept_round = score, self.done
             _save(self.work / "kept.pt", pl_module.network.state_dict())
@@ -228,6 +230,7 @@ class Rounds(Callback):
         """Write the checkpoint; Lightning calls this after validation."""
         self.done += 1
         trainer.should_stop = self.stopped
+        # The rename is atomic: a killed run leaves the checkpoint before or this one.
         aside = self.work / "last.ckpt.partial"
         trainer.save_checkpoint(aside)
         aside.replace(self.work / "last.ckpt")
@@ -306,6 +309,7 @@ def _trainer(parameters: Hyperparameters, rounds: Rounds, precision: Precision) 
         gradient_clip_val=MAX_GRADIENT_NORM,
         callbacks=[rounds],
         logger=False,
+        # `Rounds` writes the checkpoints.
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

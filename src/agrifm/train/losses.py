@@ -64,6 +64,7 @@ def fractions_loss(
     if kind == "l1":
         each_Bhw = (estimate - truth).abs().mean(dim=1)
     else:
+        # The logarithm of 0 is infinite, and 0 times infinity is NaN.
         each_Bhw = -(truth * estimate.clamp(min=torch.finfo(estimate.dtype).tiny).log()).sum(dim=1)
     return _mean(each_Bhw, weight_Bhw)
 
@@ -188,4 +189,5 @@ def _mean(each: Tensor, weight: Tensor) -> Tensor:
     """Weighted mean; 0 if all weights are 0."""
     assert each.shape == weight.shape, "`known` has an entry per element"
     total = weight.sum()
+    # Dividing 0 by 0 would give NaN, also as the gradient.
     return (each * weight).sum() / torch.where(total > 0, total, 1)

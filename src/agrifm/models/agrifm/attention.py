@@ -45,6 +45,7 @@ def relative_position_index(window: Triple) -> Tensor:
     D, H, W = window
     position_3N = torch.cartesian_prod(torch.arange(D), torch.arange(H), torch.arange(W)).reshape(-1, 3).T
     dd, dh, dw = (position_3N[:, :, None] - position_3N[:, None, :]).unbind()
+    # size - 1 is added, so that the smallest offset of an axis is 0
     return ((dd + D - 1) * (2 * H - 1) + dh + H - 1) * (2 * W - 1) + dw + W - 1
 
 
@@ -56,6 +57,7 @@ class WindowAttention(nn.Module):
     def __init__(self, dim: int, heads: int, window: Triple) -> None:
         super().__init__()
         self.heads = heads
+        # PyTorch's kernel scales by itself; the reference implementation reads this
         self.scale = (dim // heads) ** -0.5
         D, H, W = window
         offsets = (2 * D - 1) * (2 * H - 1) * (2 * W - 1)
@@ -121,6 +123,7 @@ class WindowAttention(nn.Module):
             bias_ARS = biases[pattern]
             tokens, keys = bias_ARS.shape[1:]
             qkv = qkv_LE.view(windows, tokens, 3, self.heads, -1)
+            # (3, M, A, R, K): three views of one tensor
             q_MARK, k_MASK, v_MASK = qkv.permute(2, 0, 3, 1, 4)
             if keys > tokens:
                 k_MASK, v_MASK = self._with_padding(k_MASK, 1), self._with_padding(v_MASK, 2)
@@ -165,6 +168,7 @@ def fused_attention(
 
 
 def _mask(bias_ARS: Tensor, empty_MS: Tensor | None) -> Tensor:
+    # biases are for all windows, the mask of empty tokens for all heads and queries
     return bias_ARS[None] if empty_MS is None else bias_ARS + empty_MS[:, None, None]
 
 
@@ -197,11 +201,14 @@ class FusedAttention(torch.autograd.Function):
             if empty is not None:
                 logits.add_(empty[few, None, None])
             weight = logits.softmax(dim=-1)
+            # out = weight @ v
             to_v = torch.matmul(weight.transpose(-2, -1), few_gradient)
             # gradient of a softmax: w (dw - sum(w dw)), and sum(w dw) = sum(out dout) saves a sum over the keys
             to_logits = torch.matmul(few_gradient, few_v.transpose(-2, -1))
             to_logits.sub_((few_gradient * few_out).sum(dim=-1, keepdim=True)).mul_(weight)
+            # all windows of the pattern have this bias, so their gradients add up
             to_bias.add_(to_logits.sum(dim=0))
+            # logits = scale q @ k^T + bias
             to_q = torch.matmul(to_logits, few_k).mul_(scale)
             to_k = torch.matmul(to_logits.transpose(-2, -1), few_q).mul_(scale)
             parts.append((to_q, to_k, to_v))

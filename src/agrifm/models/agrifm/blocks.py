@@ -94,6 +94,7 @@ class SwinBlock(nn.Module):
             plan: see `plan_windows`; a single chunk if gradients are needed.
             empty: (B D H W), mask of the empty tokens, added to the logits of every query for them.
         """
+        # the same for all chunks, so they are made once
         biases = self.attn.biases(
             window, plan.patterns, SHIFT_MASK if empty is None else SHIFT_MASK * SHIFT_MASK_FACTOR
         )
@@ -106,6 +107,7 @@ class SwinBlock(nn.Module):
             block_out = self._on_chunk(reorder_rows(rows, chunk.rows, plan.inverse), chunk, biases, empty, kept)
             return reorder_rows(block_out, plan.inverse, chunk.rows).view_as(x_BDHWC)
         for chunk in plan.chunks:
+            # in place, because no other window of this block reads these tokens
             rows.index_copy_(
                 0, chunk.rows, self._on_chunk(rows.index_select(0, chunk.rows), chunk, biases, empty, kept)
             )
@@ -127,6 +129,7 @@ class SwinBlock(nn.Module):
 def _added(x_LC: Tensor, branch_LC: Tensor, kept_B: Tensor | None, chunk: WindowChunk) -> Tensor:
     if kept_B is None:
         return x_LC + branch_LC
+    # whole samples are dropped, and a chunk has tokens of several
     return x_LC + branch_LC * kept_B[chunk.sample][:, None].to(branch_LC.dtype)
 
 
@@ -152,6 +155,7 @@ class PatchMerging(nn.Module):
         """One token grid (B, H / 2, W / 2, 2 C) of up to `step` time steps; missing ones count as zeros."""
         even_BSHWC = pad_end(x_BSHWC, (1, 2, 2))
         first, *rest = even_BSHWC.unbind(dim=1)
+        # divided by `step` also if frames are missing at the end: they count as zeros
         mean_BHWC = sum(rest, first) / self.step if self.step > 1 else first
         # columns outermost: (row, column) phases come as (0, 0), (1, 0), (0, 1), (1, 1)
         phases = rearrange(mean_BHWC, "b (h p) (w q) c -> b h w (q p c)", p=2, q=2)

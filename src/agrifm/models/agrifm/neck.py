@@ -150,6 +150,7 @@ class SegmentationHead(nn.Module):
         upper = position.long().clamp(max=height - 1)
         lower = (upper + 1).clamp(max=height - 1)
         top, bottom = int(upper[0]), int(lower[-1]) + 1
+        # only columns are resized here; rows are interpolated below
         wide = resize(x_BCHW[:, :, top:bottom], (bottom - top, columns))
         share = (position - upper)[:, None].to(wide.dtype)
         resized = torch.lerp(wide.index_select(2, upper - top), wide.index_select(2, lower - top), share)
@@ -157,6 +158,7 @@ class SegmentationHead(nn.Module):
             resized = functional.pad(resized, (0, 0, 1 - above, 1 - below))
         first_layer, *rest = self.head
         assert isinstance(first_layer, nn.Conv2d)
+        # no zeros above and below: the rows there are the neighbours, or were padded above
         hidden = functional.conv2d(resized, first_layer.weight, first_layer.bias, padding=(0, 1))
         for layer in rest:
             hidden = layer(hidden)

@@ -79,6 +79,7 @@ def resample_cells(x_BCHW: Tensor, cell: Size, wanted: Size, size: Size) -> Tens
     if any(missing):
         x_BCHW = functional.pad(x_BCHW, (0, missing[1], 0, missing[0]), mode="replicate")
     scale = [side / to for side, to in zip(cell, wanted, strict=True)]
+    # by scale, not by size: a size would stretch a last cell that ends beyond the target
     resampled = functional.interpolate(x_BCHW, scale_factor=scale, mode="bilinear", align_corners=False)
     return resampled[..., : size[0], : size[1]]
 
@@ -133,6 +134,7 @@ class ContextPyramid(nn.Module):
 
 
 def _at_level(output: EncoderOutput, level: int) -> Tensor:
+    # `features_list` is finest first; the coarsest level reads the normalised map instead
     return output.features_list[3 - level] if level else output.encoder_features
 
 
@@ -203,6 +205,7 @@ class PixelDecoder(nn.Module):
     def features(self, features: Mapping[str, EncoderOutput], images: Images, size: Size) -> Tensor:
         """What the head reads, (B, hidden, H, W)."""
         details = [self._detail(source, images[source], size) for source in features]
+        # a sum has the same shape however many sources are present
         detail = functional.gelu(torch.stack(details).sum(dim=0))
         finest = self.layouts[self.context.target].cell(3)
         context = resample_cells(self.from_context(self.context(features, size)), finest, (1, 1), size)
@@ -214,11 +217,13 @@ class PixelDecoder(nn.Module):
         assert series is not None, "features are of sources that are present"
         layout = self.layouts[source]
         if isinstance(series, ObservedSeries):
+            # the projection has weights for each step, so the series needs a fixed number of them
             steps = season_steps(self.season_days, layout.frames)
             x_BTCHW = interpolate_to_steps(series, steps.to(series.day.device))
         else:
             x_BTCHW = series
         if source in self.basis:
+            # (basis, T) @ (B, T, C H W): one product for all bands and pixels
             x_BTCHW = (self.basis[source] @ x_BTCHW.flatten(2)).unflatten(2, x_BTCHW.shape[2:])
         coarse: Tensor = self.detail[source](x_BTCHW.flatten(1, -3))
         if layout.pixel == 1:

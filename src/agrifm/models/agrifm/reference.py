@@ -150,8 +150,10 @@ class ReferenceMerging(PatchMerging):
         if share is not None:
             weight, share = time_weights(share, self.step)
             x_BDHWC = x_BDHWC * weight[..., None]
+        # frames and pixels of zeros count like data, as in the released model
         padded = pad_end(x_BDHWC, (self.step, 2, 2))
         merged = rearrange(padded, "b (d s) h w c -> b d s h w c", s=self.step).mean(dim=2)
+        # (q p c) is the order of Swin's merging, which the trained weights depend on
         phases = rearrange(merged, "b d (h p) (w q) c -> b d h w (q p c)", p=2, q=2)
         out: Tensor = self.reduction(self.norm(phases))
         return Tokens(out, None if share is None else mean_of_pixels(share, (2, 2)))

@@ -95,6 +95,7 @@ class SwinConfig(Frozen):
 
     def time_steps(self, frames: int, patch_frames: int) -> tuple[int, int, int, int]:
         """Time steps of the token grid per stage, for a series of `frames` in patches of `patch_frames`."""
+        # rounded up: zeros fill the last patch and the last merge
         steps = [-(-frames // patch_frames)]
         for merged in self.downsample_steps:
             steps.append(-(-steps[-1] // merged))
@@ -147,6 +148,7 @@ class PatchEmbedding(nn.Module):
         # zeros fill the last patch and count like data, as in the released model
         end = (0, -W % w, 0, -H % h, 0, 0, 0, -T % p)
         whole = functional.pad(image_BTCHW, end) if any(end) else image_BTCHW
+        # a 2-D image per time step, with the bands of all its frames as channels
         frames = rearrange(whole, "b (d p) c h w -> (b d) (p c) h w", p=p)
         kernel = rearrange(self.proj.weight, "e c p h w -> e (p c) h w")
         tokens = functional.conv2d(frames, kernel, self.proj.bias, stride=(h, w))
@@ -173,6 +175,7 @@ class Stage(nn.Module):
                 # windows do not overlap: shifting every second block lets their borders exchange information
                 self.shift if i % 2 else (0, 0, 0),
                 config.mlp_ratio,
+                # later blocks are dropped more often (stochastic depth, Huang et al. 2016)
                 config.drop_path * (before + i) / max(blocks - 1, 1),
             )
             for i in range(config.depths[index])
@@ -185,10 +188,12 @@ class Stage(nn.Module):
         # without gradients blocks change their tokens in place, but the input of a stage is also a feature map: copy it
         learning = torch.is_grad_enabled()
         x_BDHWC = x_BDHWC.contiguous() if learning else x_BDHWC.clone(memory_format=torch.contiguous_format)
+        # one number per token of the batch, in the order of the plan's token numbers
         empty = None if share is None else (share == 0).to(x_BDHWC.dtype).flatten() * EMPTY_TOKEN_MASK
         for block in self.blocks:
             assert isinstance(block, SwinBlock)
             window, shift = clamp_window(grid_of(x_BDHWC), block.window, block.shift)
+            # chunks stay in the processor's cache; with gradients, a block needs all windows in one
             longest = None if learning else MAX_TOKENS_AT_ONCE
             plan = plan_windows(grid_of(x_BDHWC), window, shift, len(x_BDHWC), longest, x_BDHWC.device)
             if learning and self.recompute:

@@ -207,11 +207,13 @@ def _finished(raw_BCHW: Tensor, task: Task) -> Tensor:
         case FractionsTask():
             return mean_of_pixels(raw_BCHW.softmax(dim=1), (task.side, task.side))
         case BoundariesTask():
+            # two maps stay logits, because their losses read logits; the distance is a share
             boundary, distance, extent = raw_BCHW.unbind(dim=1)
             return torch.stack([boundary, distance.sigmoid(), extent], dim=1)
         case RegressionTask():
             values = [quantity.in_unit(raw_BCHW[:, number]) for number, quantity in enumerate(task.quantities)]
             free = raw_BCHW[:, len(values) :]
+            # tanh and not a clamp, which has no gradient beyond its limits
             bounded = LOG_VARIANCE_BOUND * torch.tanh(free / LOG_VARIANCE_BOUND)
             return torch.cat([torch.stack(values, dim=1), bounded], dim=1)
         case EmbeddingTask():

@@ -84,6 +84,7 @@ def day_features(day: Tensor, first_day: Tensor) -> Tensor:
         day: (B, ...), days since the season's first day.
         first_day: (B,), day of the year of that day.
     """
+    # (B,) broadcasts over frames, and over pixels if they have days
     first = first_day.reshape(-1, *(1,) * (day.ndim - 1)).to(day.dtype)
     of_year = [2 * math.pi * k / DAYS_PER_YEAR * (day + first) for k in YEAR_HARMONICS]
     of_season = [2 * math.pi / period * day for period in SEASON_PERIODS_DAYS]
@@ -105,6 +106,7 @@ def valid_shares(observed: ObservedSeries, patch: Triple) -> tuple[Tensor, Tenso
     real = frames[:, None] - torch.arange(0, T, p, device=valid.device)
     by_frame = functional.pad(by_frame, (0, 0, 0, 0, 0, -T % p))
     total = rearrange(by_frame, "b (d p) h w -> b d p h w", p=p).sum(dim=2)
+    # a token of padding alone has a sum of 0; min=1 avoids 0 / 0
     return by_frame, total / real.clamp(min=1, max=p)[..., None, None].to(total.dtype)
 
 
@@ -195,6 +197,7 @@ def interpolate_to_steps(observed: ObservedSeries, steps: Tensor) -> Tensor:
     after = torch.minimum(_not_after(day_BPT, next_day) - 1, last)
     before = torch.where(begun > 0, torch.minimum(begun - 1, last), after)
     early, late = day_BPT.gather(2, before), day_BPT.gather(2, after)
+    # min=1 for equal days, which have no distance; outside of the observations both are the nearest one
     weight = ((wanted - early) / (late - early).clamp(min=1)).clamp(0, 1)[..., None].to(image_BPTC)
     bands = (-1, -1, -1, image_BPTC.shape[-1])
     first, second = (image_BPTC.gather(2, at[..., None].expand(bands)) for at in (before, after))

@@ -98,6 +98,7 @@ def shift_regions(grid: Triple, window: Triple, shift: Triple) -> Tensor:
         wrapped = (cell >= size - step).long()
         numbers.append(in_last_window + wrapped if step else torch.zeros_like(cell))
     d, h, w = numbers
+    # numbers 0, 1, 2 of three axes are the digits of one number in base 3
     region_DHW = 9 * d[:, None, None] + 3 * h[:, None] + w
     return cut_windows(region_DHW[None, ..., None], window).squeeze(-1)
 
@@ -134,12 +135,14 @@ def _plan_windows(
         code_MN = 2 * shift_regions((pd, ph, pw), window, shift) + (number_MN < 0)
         kinds_KN, kind_M = torch.unique(code_MN, dim=0, return_inverse=True)
         patterns = tuple(_pattern_of(code_N) for code_N in kinds_KN)
+        # samples have the same windows; only the numbers of their tokens differ, by an offset
         offset_B = torch.arange(samples) * D * H * W
         windows = []
         for kind, pattern in enumerate(patterns):
             tokens_MR = number_MN[kind_M == kind][:, pattern.cells[: pattern.real]]
             windows.append((offset_B[:, None, None] + tokens_MR).flatten(0, 1))
         chunks = tuple(_chunks(windows, longest, D * H * W))
+        # argsort of a permutation is its inverse
         inverse = torch.cat([chunk.rows for chunk in chunks]).argsort()
         return WindowPlan(
             tuple(p._replace(cells=p.cells.to(device), apart=_to(p.apart, device)) for p in patterns),
@@ -153,6 +156,7 @@ def _pattern_of(code_N: Tensor) -> WindowPattern:
     cells = padding_N.argsort(stable=True)  # real tokens first, in their order
     real = int((padding_N == 0).sum())
     region_N = region_N[cells]
+    # only real tokens are queries: what padding would attend to is cropped anyway
     apart_RN = (region_N[:real, None] != region_N).float()
     return WindowPattern(cells, real, apart_RN if apart_RN.any() else None)
 
@@ -173,6 +177,7 @@ def _chunks(windows: list[Tensor], longest: int | None, tokens: int) -> Iterator
             if groups and space < real:
                 yield _chunk(rows, groups, tokens)
                 rows, groups, space = [], [], longest or 0
+            # one window at least, even if it is larger than a chunk should be
             taken = rest_MR[: max(1, space // real)]
             rest_MR = rest_MR[len(taken) :]
             rows.append(taken.flatten())

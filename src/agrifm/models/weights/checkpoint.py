@@ -99,11 +99,14 @@ def read_checkpoint(path: Path, limit: int = MAX_FILE_BYTES) -> Checkpoint:
         raise ModelError(f"{about}: the file is empty; copy it again")
     if size > limit:
         raise ModelError(f"{about}: it has {size:,} bytes, more than the limit of {limit:,}; save the weights alone")
+    # safetensors: the length of the header in 8 bytes, then the header as JSON
     if start[8:9] == b"{":
         return _read_safetensors(path, about)
+    # a ZIP archive, which torch.save has written since PyTorch 1.6
     if start[:4] == b"PK\x03\x04":
         _require_plain_archive(path, size, about)
         return _read_pickle(path, size, "PyTorch archive", about)
+    # the first byte of a pickle of protocol 2 or later
     if start[:1] == b"\x80":
         if size > MAX_BARE_PICKLE_BYTES:
             raise ModelError(
@@ -130,6 +133,7 @@ def _require_plain_archive(path: Path, size: int, about: str) -> None:
     """Refuse an archive that would unpack to more than its own size, or whose checksums differ."""
     with _translate_archive_errors(about), zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
+    # the sizes come first: testing the checksums reads every entry
     _require_uncompressed(entries, size, about)
     with _translate_archive_errors(about), zipfile.ZipFile(path) as archive:
         broken = archive.testzip()
@@ -207,6 +211,7 @@ def _require_plain_tensors(tensors: Mapping[str, Tensor], size: int, about: str)
     """Refuse tensors whose numbers are not all in the file, such as one number expanded to a large shape."""
     total = 0
     for name, tensor in tensors.items():
+        # exact types: a subclass may run code when it is used
         kind = type(tensor) in (Tensor, nn.Parameter) and not tensor.is_quantized
         if not (kind and tensor.layout == torch.strided and tensor.device.type == "cpu"):
             raise ModelError(f"{about}: {name!r} is not a plain tensor; save it as dense numbers")

@@ -108,6 +108,7 @@ def _bands(source: str, count: int, order: str | None, about: str) -> tuple[str,
             f"{source}={','.join(sensor.band_names)} or as one of {', '.join(BAND_ORDERS)}"
         )
     if order in BAND_ORDERS:
+        # sorted is stable: bands of equal rank stay in the sensor's order
         bands = tuple(band.name for band in sorted(sensor.bands, key=BAND_ORDERS[order]))
     else:
         bands = tuple(name.strip() for name in order.split(","))
@@ -160,6 +161,7 @@ def _original(inspection: Inspection, name: str) -> str:
 
 
 def _sensor(source: str, bands: tuple[str, ...]) -> WeightsSensor:
+    # statistics are published for Sentinel-2 only
     mean = std = None
     if source == "sentinel-2" and set(bands) <= set(RECIPE_BANDS):
         order = [RECIPE_BANDS.index(band) for band in bands]
@@ -190,7 +192,9 @@ def _write_pickle(inspection: Inspection, target: Path) -> list[str]:
     index = relative_position_index(inspection.config.encoder.window)
     for name, tensor in inspection.tensors.items():
         flat = origin is not None and name in origin.flat
+        # a flat kernel had no axis of frames in the file that it came from
         state[name_in_file(name, prefixes)] = (tensor.squeeze(2) if flat else tensor).clone()
+        # the public code stores a position index with each bias table and expects it when it loads
         if name.endswith(BIAS_TABLE_SUFFIX) and (origin is None or origin.indexed):
             state[name_in_file(name.replace(BIAS_TABLE_SUFFIX, f"attn.{INDEX_SUFFIX}"), prefixes)] = index.clone()
     buffer = BytesIO()

@@ -72,6 +72,7 @@ def save_model(path: Path, network: nn.Module, record: ModelRecord) -> None:
     """
     config = family_of(record.family, f"writing the model {path}").config
     assert config.model_validate(record.architecture) == network.config, "the record is of another network"
+    # safetensors refuses views that are not contiguous; position indices follow from the window
     state = {
         name: tensor.contiguous() for name, tensor in network.state_dict().items() if not name.endswith(INDEX_SUFFIX)
     }
@@ -126,6 +127,7 @@ def load_network(path: Path) -> tuple[nn.Module, ModelRecord]:
         raise ModelError(f"{about}: its record is not usable ({complaint(error, family.config)})") from error
     network = family.network(config)
     state: dict[str, Tensor] = load_file(path)
+    # position indices are not in the file; with them `load_state_dict` can demand every name
     derived = {name: tensor for name, tensor in network.state_dict().items() if name.endswith(INDEX_SUFFIX)}
     try:
         network.load_state_dict({**state, **derived})

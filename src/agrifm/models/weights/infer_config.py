@@ -98,6 +98,7 @@ def infer_network_config(tensors: Mapping[str, Tensor], about: str, window: Trip
 
 def expected_shapes(config: AgriFMConfig, decoder: bool) -> dict[str, torch.Size]:
     """Names and shapes of a network's tensors, without the buffers that follow from the window; uses no memory."""
+    # shapes without numbers
     with torch.device("meta"):
         state = AgriFM(config).state_dict()
     return {
@@ -224,6 +225,7 @@ def _infer_decoder(
     if len(kernels) < len(parts) or not 0 < len(level_kernels) <= STAGE_COUNT or last is None or out is None:
         return "other", _NeckShape(), unread
     width, count = out.shape[0], len(sources)
+    # the network of a single source has no `in_conv`
     if (1 if start is None else start.shape[1] // width) != count:
         return "other", _NeckShape(), unread
     # skips have embed_dim x 2^stage x time steps channels of each source, the neck as many as the last stage

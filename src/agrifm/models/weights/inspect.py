@@ -100,6 +100,7 @@ def inspect_weights(path: Path, window: Triple | None = None) -> Inspection:
     if config is None:
         renamed = rename_tensors(checkpoint.tensors, about)
     else:
+        # agrifm wrote the record, and the tensors by its names
         renamed = RenamedTensors(checkpoint.tensors, {}, (), "agrifm's, with a record")
     tensors, reshaped = _with_patch_axes(renamed)
     inferred = infer_network_config(tensors, about, window if config is None else config.encoder.window)
@@ -119,6 +120,7 @@ def inspect_weights(path: Path, window: Triple | None = None) -> Inspection:
     missing = _missing_names(expected, weights, surplus, renamed.prefixes, about)
     used = {name: weights[name] for name in expected if name in weights}
     _require_shapes(used, expected, renamed.prefixes, about)
+    # position indices are not used, but a wrong one says that the window is another
     checked = {name: tensor for name, tensor in tensors.items() if name in used or name not in weights}
     _require_numbers(checked, config.encoder.window, renamed.prefixes, about)
     report = TensorReport(
@@ -177,6 +179,7 @@ def _with_patch_axes(renamed: RenamedTensors) -> tuple[dict[str, Tensor], tuple[
         tensors[name] = tensor
         original = name_in_file(name, renamed.prefixes)
         if name.endswith("patch_emd.proj.weight") and tensor.ndim == 4:
+            # (E, C, H, W) is a kernel of one frame, (E, C, 1, H, W)
             tensors[name] = tensor.unsqueeze(2)
             sizes = f"{tuple(tensor.shape)} to {tuple(tensors[name].shape)}"
             reshaped.append(f"{original}: a kernel without frames, {sizes}")
@@ -289,6 +292,7 @@ def describe_weights(inspection: Inspection) -> list[str]:
     parameters = sum(
         tensor.numel()
         for name, tensor in inspection.tensors.items()
+        # means and variances of batches are stored, but not learned
         if tensor.is_floating_point() and not name.endswith(("running_mean", "running_var"))
     )
     size = inspection.path.stat().st_size
@@ -349,5 +353,6 @@ def _listed(names: tuple[str, ...], remark: str = "") -> str:
     if not names:
         return "nothing"
     more = f" and {len(names) - MAX_NAMES_LISTED} more" if len(names) > MAX_NAMES_LISTED else ""
+    # a name of unknown origin may hold control characters for the terminal
     shown = (name if name.isprintable() else repr(name) for name in names[:MAX_NAMES_LISTED])
     return f"{', '.join(shown)}{more}{remark}"

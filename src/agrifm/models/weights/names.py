@@ -58,6 +58,7 @@ def rename_tensors(tensors: Mapping[str, Tensor], about: str) -> RenamedTensors:
     Raises:
         ModelError: no name is recognised, two names mean the same tensor, or a source has no name.
     """
+    # PyTorch's DataParallel puts `module.` before every name
     short = {name.removeprefix(_PARALLEL_PREFIX): name for name in tensors}
     if len(short) < len(tensors):
         raise ModelError(f"{about}: some names start with '{_PARALLEL_PREFIX}'; two models in one file, separate them")
@@ -118,6 +119,7 @@ def public_prefixes(sources: Iterable[str], shared: bool) -> dict[str, str]:
     names = {source: PUBLIC_SOURCE_NAMES.get(source, source) for source in sources}
     if not shared:
         return {f"encoders.encoders.{source}.": f"encoders.encoders.{key}." for source, key in names.items()}
+    # the distributed weights call the kernel `weights`
     leaves = (("proj.weight", "weights"), ("proj.bias", "bias"))
     embeddings = {
         f"encoders.encoders.{source}.patch_emd.{leaf}": f"encoder.{key}_patch_emd.{short}"
@@ -139,6 +141,7 @@ def _sources(short: Mapping[str, str], tensors: Mapping[str, Tensor], about: str
             shape = tensors[full].shape
             names[key] = _source(key, shape[1] if len(shape) > 1 else 0)
         else:
+            # a bias has no axis of bands, so only the key can tell its source
             names.setdefault(key, SOURCE_ALIASES.get(key.lower(), key))
     if "" in names.values():
         raise ModelError(

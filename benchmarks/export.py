@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from measure import Command, own_process, table, turns
-from network_pass import CLASSES, SOURCES
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SENSOR, FRAMES = "sentinel-2", 24
+SENSOR, BANDS, FRAMES, CLASSES = "sentinel-2", 10, 24, 12
 Run = Callable[[], "NDArray[np.float32]"]
 
 
@@ -38,7 +37,7 @@ def save(path: Path, preset_name: str, side: int) -> Path:
     from agrifm.sensors import SENSORS
 
     torch.manual_seed(0)
-    bands = tuple(f"B{number:02d}" for number in range(1, SOURCES[SENSOR] + 1))
+    bands = tuple(f"B{number:02d}" for number in range(1, BANDS + 1))
     config = preset(preset_name, {SENSOR: len(bands)}, CLASSES, frames=FRAMES)
     record = ModelRecord(
         name="agrifm",
@@ -69,7 +68,7 @@ def window(side: int) -> "dict[str, NDArray[Any]]":
     import numpy as np
 
     generator = np.random.default_rng(0)
-    image = generator.random((1, FRAMES, SOURCES[SENSOR], side, side), np.float32)
+    image = generator.random((1, FRAMES, BANDS, side, side), np.float32)
     valid = generator.random((1, FRAMES, side, side)) < 0.6
     return {f"{SENSOR}.image": image, f"{SENSOR}.valid": valid}
 

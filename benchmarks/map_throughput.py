@@ -17,7 +17,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from affine import Affine
 from measure import Command, own_process, table
+
+# torch comes after measure, because importing agrifm settles how threads wait
+from torch import manual_seed
+
+from agrifm.cube import store
+from agrifm.grid import Grid
+from agrifm.inference.predictor import TorchModel
+from agrifm.legend import Legend
+from agrifm.mapping import predict, run
+from agrifm.models.agrifm.network import AgriFM, preset
+from agrifm.models.classifier import Classifier
+from agrifm.record import ModelRecord, SensorInput, SensorRecord
+from agrifm.samples import transforms
+from agrifm.season import Season
 
 BANDS = ("blue", "green", "red", "rededge1", "rededge2", "rededge3", "nir", "nir08", "swir1", "swir2")
 CLASSES = 8
@@ -37,20 +53,12 @@ class Result(NamedTuple):
 
 def build(path: Path, side_km: float, frames: int) -> None:
     """A cube of deterministic noise over a square, written frame by frame."""
-    import numpy as np
-    from affine import Affine
-
-    from agrifm.cube.store import create_root, create_sensor
-    from agrifm.grid import Grid
-    from agrifm.record import SensorInput
-    from agrifm.season import Season
-
     side = round(side_km * 1000 / 480) * 48
     grid = Grid.of("EPSG:32631", Affine(10, 0, 480_000, 0, -10, 5_520_000), (side, side))
     content = SensorInput(sensor="sentinel-2", bands=BANDS, quantity="surface reflectance", scale=1e-4, resolution=10.0)
-    root = create_root(path, Season(START, END), grid.footprint())
+    root = store.create_root(path, Season(START, END), grid.footprint())
     days = [START + datetime.timedelta(days=round(number * (END - START).days / frames)) for number in range(frames)]
-    group = create_sensor(root, content, grid, days, None)
+    group = store.create_sensor(root, content, grid, days, None)
     for frame in range(frames):
         rng = np.random.default_rng(frame)
         fields = rng.integers(200, 5000, (len(BANDS), side // 16, side // 16), dtype=np.int16)
@@ -62,18 +70,7 @@ def build(path: Path, side_km: float, frames: int) -> None:
 
 def measure(cube: Path, out: Path, steps: int, window: int, overlap: int) -> Result:
     """Map a cube with random weights, timing the steps."""
-    import torch
-
-    from agrifm.cube import store
-    from agrifm.inference.predictor import TorchModel
-    from agrifm.legend import Legend
-    from agrifm.mapping import predict, run
-    from agrifm.models.agrifm.network import AgriFM, preset
-    from agrifm.models.classifier import Classifier
-    from agrifm.record import ModelRecord, SensorRecord
-    from agrifm.samples import transforms
-
-    torch.manual_seed(0)
+    manual_seed(0)
     opened = store.open_cube(cube)
     content = opened.inputs["sentinel-2"].model_dump()
     record = ModelRecord(

@@ -13,14 +13,19 @@ import statistics
 import time
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from measure import Command, forget_peak, load, own_process, peak_bytes, resident_bytes, table, turns
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
+# torch comes after measure, because importing agrifm settles how threads wait
+from torch import Generator, Tensor, inference_mode, manual_seed, mm, nn, randn, set_num_threads
+from torch.profiler import ProfilerActivity, profile
 
-    from agrifm.models.agrifm.swin3d import PatchEmbedding, Stage
+from agrifm.models.agrifm.network import AgriFM, preset
+from agrifm.models.agrifm.reference import use_reference
+from agrifm.models.agrifm.swin3d import PatchEmbedding, Stage, SwinEncoder
+from agrifm.models.agrifm.timeseries import Tokens
+from agrifm.models.agrifm.window_partition import clamp_window
 
 FRAMES, BANDS, CLASSES, SOURCE = 32, 10, 8, "sentinel-2"
 Way = Literal["fast", "reference"]
@@ -52,37 +57,27 @@ class Work(NamedTuple):
     attention: float
 
 
-def build(preset_name: str, part: Part, path: Way) -> "nn.Module":
+def build(preset_name: str, part: Part, path: Way) -> nn.Module:
     """The model, or its encoder alone, in eval mode with weights of a fixed seed."""
-    import torch
-
-    from agrifm.models.agrifm.network import AgriFM, preset
-    from agrifm.models.agrifm.reference import use_reference
-    from agrifm.models.agrifm.swin3d import SwinEncoder
-
-    torch.manual_seed(0)
+    manual_seed(0)
     config = preset(preset_name, {SOURCE: BANDS}, CLASSES)
     network: nn.Module
     network = AgriFM(config) if part == "model" else SwinEncoder(BANDS, config.sources[0].patch, config.encoder)
     return use_reference(network.eval()) if path == "reference" else network.eval()
 
 
-def series(side: int) -> "Tensor":
+def series(side: int) -> Tensor:
     """A random series (1, T, C, H, W)."""
-    import torch
-
-    return torch.randn(1, FRAMES, BANDS, side, side, generator=torch.Generator().manual_seed(1))
+    return randn(1, FRAMES, BANDS, side, side, generator=Generator().manual_seed(1))
 
 
-def run_once(network: "nn.Module", part: Part, image: "Tensor") -> None:
+def run_once(network: nn.Module, part: Part, image: Tensor) -> None:
     """One pass; in training forward and backward."""
-    import torch
-
     if part == "training":
         network(image).encoder_features.square().mean().backward()
         network.zero_grad()
         return
-    with torch.inference_mode():
+    with inference_mode():
         network({SOURCE: image} if part == "model" else image)
 
 
@@ -105,18 +100,13 @@ def memory(preset_name: str, part: Part, side: int, path: Way) -> float:
 
 def peak() -> float:
     """Multiply-adds per second of a matrix product, the best of 10."""
-    import torch
-
     side = 2048
-    a, b = torch.randn(side, side), torch.randn(side, side)
-    return side**3 / min(turns({"product": lambda: torch.mm(a, b)}, 10, time.perf_counter)["product"])
+    a, b = randn(side, side), randn(side, side)
+    return side**3 / min(turns({"product": lambda: mm(a, b)}, 10, time.perf_counter)["product"])
 
 
-def work_of(module: "PatchEmbedding | Stage", grid: tuple[int, int, int]) -> Work:
+def work_of(module: PatchEmbedding | Stage, grid: tuple[int, int, int]) -> Work:
     """Multiply-adds of a stage on its token grid, or of the embedding that makes it."""
-    from agrifm.models.agrifm.swin3d import PatchEmbedding
-    from agrifm.models.agrifm.window_partition import clamp_window
-
     tokens = grid[0] * grid[1] * grid[2]
     if isinstance(module, PatchEmbedding):
         return Work(tokens * module.proj.weight.numel(), 0)
@@ -132,16 +122,10 @@ def work_of(module: "PatchEmbedding | Stage", grid: tuple[int, int, int]) -> Wor
 
 def stage_lines(preset_name: str, side: int, path: Way) -> Iterator[tuple[str, ...]]:
     """A row per stage: seconds, rate, share of the peak, and where the time goes."""
-    import torch
-    from torch.profiler import ProfilerActivity, profile
-
-    from agrifm.models.agrifm.swin3d import SwinEncoder
-    from agrifm.models.agrifm.timeseries import Tokens
-
     encoder = build(preset_name, "encoder", path)
     assert isinstance(encoder, SwinEncoder)
     assert encoder.backbone is not None
-    with torch.inference_mode():
+    with inference_mode():
         features: Tensor | Tokens = series(side)
         for name, module in [
             ("embedding", encoder.patch_emd),
@@ -204,9 +188,7 @@ def shape(side: int) -> str:
 
 def report(options: argparse.Namespace) -> Iterator[str]:
     """Seconds and memory of both paths, then their stages."""
-    import torch
-
-    torch.set_num_threads(options.threads)
+    set_num_threads(options.threads)
     yield f"{options.preset}, {options.threads} threads; peak {2 * peak() / 1e9:.0f} GFLOP/s, product of 2048 x 2048"
     yield ""
     yield f"seconds, median of {options.runs} runs in turn; fewest and most in brackets"

@@ -8,14 +8,14 @@ import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
+import torch
 from measure import forget_peak, own_process, peak_bytes, resident_bytes, turns
 
-from agrifm.models.precision import DEFAULT_COMPUTE, Compute
-
-if TYPE_CHECKING:
-    from agrifm.models.agrifm.network import AgriFMConfig
+from agrifm.models.agrifm.network import AgriFM, AgriFMConfig
+from agrifm.models.agrifm.reference import use_reference
+from agrifm.models.precision import DEFAULT_COMPUTE, Compute, compile_network, computing, recompute_blocks
 
 Pass = Literal["forward", "training"]
 PASSES: tuple[Pass, ...] = ("forward", "training")
@@ -29,7 +29,7 @@ CLASSES = 12
 class Workload:
     """A network, what goes through it, and how it computes."""
 
-    config: "AgriFMConfig"
+    config: AgriFMConfig
     frames: int
     side: int
     """Pixels of the finest sensor."""
@@ -46,12 +46,6 @@ class NetworkPass:
     """A network with random series and labels, and an optimiser that has allocated its memory."""
 
     def __init__(self, workload: Workload) -> None:
-        import torch
-
-        from agrifm.models.agrifm.network import AgriFM
-        from agrifm.models.agrifm.reference import use_reference
-        from agrifm.models.precision import compile_network, recompute_blocks
-
         torch.set_num_threads(1)
         torch.manual_seed(0)
         self.workload = workload
@@ -72,8 +66,6 @@ class NetworkPass:
 
     def draw(self, batch: int) -> None:
         """Draw series and labels of so many samples."""
-        import torch
-
         work = self.workload
         self.images = {
             source.name: torch.randn(
@@ -85,10 +77,6 @@ class NetworkPass:
 
     def run(self) -> None:
         """One forward pass, or one training step."""
-        import torch
-
-        from agrifm.models.precision import computing
-
         with torch.inference_mode(self.workload.kind == "forward"):
             with computing(self.workload.compute.precision, torch.device(self.workload.device)):
                 output = self.network(self.images)
@@ -140,10 +128,6 @@ def _measured(workload: Workload, runs: int) -> Measured:
 
 def bytes_of_libraries() -> int:
     """Memory of this process with the network's libraries loaded and the math library's own buffers allocated."""
-    import torch
-
-    from agrifm.models.agrifm.network import AgriFM  # noqa: F401  loaded before the count begins
-
     torch.set_num_threads(1)
     torch.ones(64, 64) @ torch.ones(64, 64)
     return resident_bytes()

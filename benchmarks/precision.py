@@ -21,7 +21,8 @@ from measure import Command, forget_peak, own_process, peak_bytes, table, turns
 from network_pass import ONE_SOURCE, PASSES, NetworkPass, Pass, Workload, bytes_of_libraries
 from presets import FRAMES, Shape
 
-from agrifm.models.precision import DEFAULT_COMPUTE, Compute
+from agrifm.models.cost import memory_needed, window_shapes
+from agrifm.models.precision import DEFAULT_COMPUTE, Compute, bfloat16_is_native
 
 WAYS = {
     "float32": DEFAULT_COMPUTE,
@@ -54,8 +55,6 @@ def measured(preset_name: str, side: int, batch: int, kind: Pass, way: str, runs
 
 def _measured(preset_name: str, side: int, batch: int, kind: Pass, way: str, runs: int) -> Row:
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # compiled in this process, so that its time is known
-    from agrifm.models.cost import memory_needed, window_shapes
-
     config, frames = Shape(preset_name, 1, side).config, FRAMES[preset_name]
     shapes = window_shapes(dict.fromkeys(ONE_SOURCE, 1), dict.fromkeys(ONE_SOURCE, frames), batch, side, side)
     before = bytes_of_libraries()
@@ -91,8 +90,6 @@ def rows(presets: Sequence[str], side: int, batch: int, ways: Sequence[str], run
 
 def report(options: argparse.Namespace) -> Iterator[str]:
     """What is measured, and the table."""
-    from agrifm.models.precision import bfloat16_is_native
-
     native = "instructions" if bfloat16_is_native() else "no instructions"
     frames = " and ".join(str(FRAMES[name]) for name in options.presets)
     yield (

@@ -20,7 +20,7 @@ from network_pass import CLASSES, ONE_SOURCE, PASSES, NetworkPass, Workload
 from torch.profiler import ProfilerActivity, profile
 
 from agrifm.models.agrifm.network import preset
-from agrifm.models.cost import forward_multiply_adds, training_multiply_adds
+from agrifm.models.agrifm.network_cost import forward_multiply_adds, training_multiply_adds
 from agrifm.models.precision import Compute
 
 DATA_SHEET = {"H100 80GB HBM3": 989e12, "H200": 989e12, "A100": 312e12}

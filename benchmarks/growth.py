@@ -22,7 +22,7 @@ from network_pass import CLASSES, ONE_SOURCE, PASSES, Workload, measured
 from presets import BYTES_PER_PARAMETER, PRESETS
 
 from agrifm.models.agrifm.network import AgriFMConfig, preset
-from agrifm.models.cost import count_parameters, forward_multiply_adds, training_multiply_adds
+from agrifm.models.agrifm.network_cost import count_parameters, forward_multiply_adds, training_multiply_adds
 
 FRAMES = (12, 24, 48, 96)
 SIDES = (48, 96, 144, 192)

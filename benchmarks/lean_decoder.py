@@ -17,8 +17,8 @@ from network_pass import CLASSES, ONE_SOURCE, PASSES, SOURCES, Workload, seconds
 from variants import OPTIONS, Variant, by_variant, difference, read_demo, score_lines, train_missing
 
 from agrifm.models.agrifm.network import AgriFMConfig, preset
+from agrifm.models.agrifm.network_cost import count_parameters, forward_multiply_adds
 from agrifm.models.agrifm.pixel_decoder import PixelDecoderConfig
-from agrifm.models.cost import count_parameters, forward_multiply_adds
 
 LOSS = -0.02
 """Least difference of macro F1."""

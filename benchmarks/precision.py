@@ -21,7 +21,8 @@ from measure import Command, forget_peak, own_process, peak_bytes, table, turns
 from network_pass import ONE_SOURCE, PASSES, NetworkPass, Pass, Workload, bytes_of_libraries
 from presets import FRAMES, Shape
 
-from agrifm.models.cost import memory_needed, window_shapes
+from agrifm.models.cost import window_shapes
+from agrifm.models.family import FAMILIES
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute, bfloat16_is_native
 
 WAYS = {
@@ -66,7 +67,7 @@ def _measured(preset_name: str, side: int, batch: int, kind: Pass, way: str, run
     usual = NetworkPass(Workload(config, frames, side, batch, kind))
     seconds = turns({"float32": usual.run, "way": subject.run}, runs)
     ratios = (ours / usual for usual, ours in zip(*seconds.values(), strict=True))
-    estimate = memory_needed(config, shapes, kind == "training", way == "recomputed")
+    estimate = FAMILIES["agrifm"].memory_needed(config, shapes, kind == "training", way == "recomputed")
     return Row(first, statistics.median(seconds["float32"]), statistics.median(ratios), peak, estimate)
 
 

@@ -19,7 +19,7 @@ from measure import Command, Run, by_shape, free_bytes, load, measure_missing
 from network_pass import CLASSES, ONE_SOURCE, PASSES, SOURCES, Pass, Workload, measured
 
 from agrifm.models.agrifm.network import AgriFMConfig, preset
-from agrifm.models.cost import count_parameters, forward_multiply_adds
+from agrifm.models.agrifm.network_cost import count_parameters, forward_multiply_adds
 
 PRESETS = ("base", "small", "tiny")
 FRAMES = {"base": 32, "small": 24, "tiny": 24}

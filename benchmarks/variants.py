@@ -22,7 +22,6 @@ from agrifm.inference.tensors import tensor_batch
 from agrifm.legend import UNLABELLED
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
 from agrifm.models.classifier import Classifier
-from agrifm.models.cost import first_channels
 from agrifm.record import SensorRecord, SeriesKind
 from agrifm.samples.patches import Patches, labelled_windows
 from agrifm.samples.sample import Sample
@@ -157,7 +156,7 @@ def _trained(demo: Demo, variant: Variant, seed: int, score: Score) -> Run:
     with tempfile.TemporaryDirectory() as work:
         outcome = fit(
             classifier, objective, sensors, training, validation, parameters, Path(work) / "work",
-            channels=first_channels(network.config),
+            channels=network.config.encoder.embed_dim,
         )  # fmt: skip
     seconds = time.process_time() - start
     counts = {condition: counted.tolist() for condition, counted in score(network, variant, demo).items()}

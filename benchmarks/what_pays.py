@@ -32,8 +32,8 @@ from variants import (
 
 from agrifm.grid import Window
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig
+from agrifm.models.agrifm.network_cost import count_parameters
 from agrifm.models.agrifm.pixel_decoder import PixelDecoderConfig
-from agrifm.models.cost import count_parameters
 from agrifm.record import SeriesKind
 from agrifm.samples import patches
 from agrifm.samples.patches import Tiles

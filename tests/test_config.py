@@ -178,7 +178,7 @@ def test_the_internal_directory_is_not_a_key(tmp_path: Path) -> None:
         ({"labels": LABELS + "\nblock = 500"}, "(found 500)"),
         ({"labels": LABELS + '\nother_values = "10"'}, "labels.other_values"),
         ({"more": "[model]\nnames = []"}, "model.names"),
-        ({"more": '[model]\nnames = ["unet"]'}, "(found 'unet')"),
+        ({"more": '[model]\nnames = ["unet"]'}, "'unet'"),
         ({"more": '[model]\npreset = "huge"'}, "(found 'huge')"),
         ({"more": "[model]\nside = 100"}, "(found 100)"),
         ({"more": "[model]\nlearning_rate = 0"}, "model.learning_rate"),

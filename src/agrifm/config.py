@@ -10,8 +10,8 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from agrifm.errors import ConfigError
-from agrifm.record import FamilyName, SeriesKind
+from agrifm.errors import ConfigError, did_you_mean
+from agrifm.record import TRAINABLE, SeriesKind
 from agrifm.season import Season
 from agrifm.validation import Frozen, complaint
 
@@ -124,7 +124,7 @@ class LabelsConfig(Frozen):
 class ModelConfig(Frozen):
     """The models to train."""
 
-    names: tuple[FamilyName, ...] = Field(("agrifm", "random-forest"), min_length=1)
+    names: tuple[str, ...] = Field(("agrifm", "random-forest"), min_length=1)
     """Models to train and score side by side: "agrifm", "tempcnn", "random-forest"."""
     preset: Literal["base", "small", "tiny"] = "tiny"
     """Size of the networks."""
@@ -151,17 +151,25 @@ class ModelConfig(Frozen):
 
     @model_validator(mode="after")
     def _names_fit_the_other_keys(self) -> Self:
-        if self.series != "interpolated" and "tempcnn" in self.names:
+        for name in self.names:
+            if name not in TRAINABLE:
+                raise ValueError(
+                    f"unknown model '{name}'{did_you_mean(name, TRAINABLE)} (known: {', '.join(TRAINABLE)}); "
+                    "change `names`"
+                )
+            readable = TRAINABLE[name].series
+            if self.series not in readable:
+                raise ValueError(
+                    f'"{name}" reads {" and ".join(readable)} series only (found `series` "{self.series}"); set '
+                    f'`series` to "{readable[0]}", or take "{name}" out of `names`'
+                )
+        if self.series == "observed" and self.preset == "base" and "agrifm" in self.names:
             raise ValueError(
-                f'"tempcnn" reads interpolated series only (found `series` "{self.series}"); set `series` to '
-                '"interpolated", or take "tempcnn" out of `names`'
+                'preset "base" of AgriFM needs 29 to 32 frames, but `series` "observed" has as many as there are '
+                'observations; set `series` to "composites", or `preset` to "small"'
             )
-        if self.series == "observed" and self.preset == "base":
-            raise ValueError(
-                'preset "base" needs 29 to 32 frames, but `series` "observed" has as many as there are observations; '
-                'set `series` to "composites", or `preset` to "small"'
-            )
-        if self.weights is not None and "tempcnn" in self.names and "agrifm" not in self.names:
+        networks = set(self.names) - {"random-forest"}
+        if self.weights is not None and networks and "agrifm" not in networks:
             raise ValueError(
                 f"`weights` are initial weights of AgriFM, but `names` has {', '.join(self.names)}; remove `weights`, "
                 'or add "agrifm" to `names`'

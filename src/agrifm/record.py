@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from pydantic import Field, model_validator
 
@@ -23,8 +23,21 @@ SeriesKind = Literal["interpolated", "composites", "observed"]
 equal period; or every observation. The last two keep their days and gaps."""
 
 
-FamilyName = Literal["agrifm", "tempcnn", "random-forest"]
-"""Families of models that `agrifm train` trains: networks (`agrifm.models.family`) and the random forest."""
+class TrainableFamily(NamedTuple):
+    """A family of models as the rest of the package names it."""
+
+    title: str
+    """Name as people write it."""
+    series: tuple[SeriesKind, ...] = ("interpolated", "composites", "observed")
+    """Values of `series` in the project file with which it can be trained."""
+
+
+TRAINABLE = {
+    "agrifm": TrainableFamily("AgriFM"),
+    "tempcnn": TrainableFamily("TempCNN", ("interpolated",)),
+    "random-forest": TrainableFamily("random forest"),  # its features come from its own series, whatever `series` says
+}
+"""Families that `agrifm train` trains, by name: networks (`agrifm.models.family`) and the random forest."""
 
 
 class SensorInput(Frozen):

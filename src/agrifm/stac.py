@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from agrifm.files import write_json
 from agrifm.grid import Grid
 from agrifm.legend import UNLABELLED, Legend
-from agrifm.record import ModelRecord, running_versions
+from agrifm.record import TRAINABLE, ModelRecord, running_versions
 from agrifm.season import Season
 
 # pystac's class of the MLM extension writes v1.4.0 and one value scaling per input; pystac has none for processing.
@@ -31,8 +31,6 @@ FRAMEWORKS = {
     ".skops": ("scikit-learn", "scikit-learn", "skops.io.dump"),
 }
 """By suffix of the model file: name of the framework, its package, and the function that wrote the file."""
-ARCHITECTURES = {"agrifm": "AgriFM", "tempcnn": "TempCNN", "random-forest": "random forest"}
-"""By family of the model, as people write them."""
 MEDIA_TYPES = {".json": "application/geo+json", ".zarr": "application/vnd+zarr"}
 """Media types of what a map is derived from."""
 
@@ -55,7 +53,7 @@ def write_model_item(weights: Path, record: ModelRecord, parameters: int, traini
     bands = [{"name": name} for name in _bands(record)]
     item.properties |= {
         "mlm:name": record.name,
-        "mlm:architecture": ARCHITECTURES.get(record.family, record.family),
+        "mlm:architecture": TRAINABLE[record.family].title if record.family in TRAINABLE else record.family,
         "mlm:tasks": ["semantic-segmentation"],
         "mlm:framework": framework,
         "mlm:total_parameters": parameters,

@@ -11,7 +11,8 @@ from agrifm.errors import ModelError
 from agrifm.mapping.run import map_area
 from agrifm.models import cost
 from agrifm.models.agrifm.network import preset
-from agrifm.models.cost import MAX_ERROR_FACTOR, free_memory, memory_needed, require_memory, window_shapes
+from agrifm.models.cost import MAX_ERROR_FACTOR, free_memory, require_memory, window_shapes
+from agrifm.models.family import FAMILIES
 from agrifm.models.tempcnn import tempcnn_preset
 from agrifm.train.run import train
 
@@ -22,7 +23,7 @@ def estimate(name: str, side: int, batch: int, training: bool, recomputed: bool 
     config = preset(name, network_pass.ONE_SOURCE, network_pass.CLASSES, frames=FRAMES)
     pixels, frames = dict.fromkeys(network_pass.ONE_SOURCE, 1), dict.fromkeys(network_pass.ONE_SOURCE, FRAMES)
     shapes = window_shapes(pixels, frames, batch, side, side)
-    return memory_needed(config, shapes, training, recomputed)
+    return FAMILIES["agrifm"].memory_needed(config, shapes, training, recomputed)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,8 @@ def test_recorded_peaks_of_the_released_shape_lie_near_the_estimate(side: int, b
     """`benchmarks/results/2026-11-21-model-speed.txt`, the whole model: bytes beyond weights and image."""
     recorded = beyond + 4 * 196.2e6 + 4 * 32 * 10 * side**2
     config = preset("base", network_pass.ONE_SOURCE, 8)
-    assert recorded == pytest.approx(memory_needed(config, {"sentinel-2": (1, 32, side, side)}, False), rel=0.3)
+    needed = FAMILIES["agrifm"].memory_needed(config, {"sentinel-2": (1, 32, side, side)}, training=False)
+    assert recorded == pytest.approx(needed, rel=0.3)
 
 
 @pytest.mark.parametrize(
@@ -68,9 +70,8 @@ def test_recorded_peaks_of_tempcnn_are_near_the_estimate(
 ) -> None:
     """Recorded on one thread with torch 2.13: 24 steps of ten bands, 6 classes; training is a step of AdamW."""
     config = tempcnn_preset(name, {"sentinel-2": 10}, 6, FRAMES)
-    assert memory_needed(config, {"sentinel-2": (samples, FRAMES, side, side)}, training) == pytest.approx(
-        peak, rel=0.15
-    )
+    needed = FAMILIES["tempcnn"].memory_needed(config, {"sentinel-2": (samples, FRAMES, side, side)}, training)
+    assert needed == pytest.approx(peak, rel=0.15)
 
 
 def test_more_pixels_samples_and_gradients_need_more_and_recomputing_less() -> None:

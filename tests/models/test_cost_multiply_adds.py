@@ -7,7 +7,8 @@ from torch import nn
 from agrifm.errors import ModelError
 from agrifm.models.agrifm.attention import fused_attention
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
-from agrifm.models.cost import count_multiply_adds, count_parameters, forward_multiply_adds, training_multiply_adds
+from agrifm.models.agrifm.network_cost import count_parameters, forward_multiply_adds, training_multiply_adds
+from agrifm.models.cost import count_multiply_adds
 
 META = torch.device("meta")
 

@@ -77,12 +77,14 @@ class TorchModel:
         Raises:
             ModelError: it does not fit.
         """
-        from agrifm.models.cost import memory_needed, require_memory, window_shapes
+        from agrifm.models.cost import require_memory, window_shapes
+        from agrifm.models.family import FAMILIES
 
         config: Any = self.classifier.network.config
         if next(self.classifier.parameters()).device.type == "cpu":
             shapes = window_shapes(target_pixels(self.record.sensors), frames, 1, height, width)
-            require_memory(memory_needed(config, shapes, training=False), about, advice)
+            needed = FAMILIES[self.record.family].memory_needed(config, shapes, training=False)
+            require_memory(needed, about, advice)
 
 
 def load_model(path: Path, compute: Compute = DEFAULT_COMPUTE) -> TrainedModel:

@@ -17,7 +17,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import get_args
 from uuid import uuid4
 
 import numpy as np
@@ -43,7 +42,7 @@ from agrifm.mapping.predict import (
 from agrifm.mapping.windows import PROBABILITY_DTYPE, MapPlan, plan_map
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.pictures import class_colors, map_picture, read_reduced
-from agrifm.record import FamilyName, model_file
+from agrifm.record import TRAINABLE, model_file
 from agrifm.stac import map_lineage, write_map_item
 from agrifm.work import Resumable, fingerprint, progress
 
@@ -113,11 +112,10 @@ def map_project(
 
 def _named_model(project: Project) -> Path:
     name = project.map.model
-    known = get_args(FamilyName)
-    if name not in known:
+    if name not in TRAINABLE:
         raise MapError(
-            f"choosing the model to map with: unknown model '{name}'{did_you_mean(name, known)} "
-            f"(known: {', '.join(known)})",
+            f"choosing the model to map with: unknown model '{name}'{did_you_mean(name, TRAINABLE)} "
+            f"(known: {', '.join(TRAINABLE)})",
             model=name,
         )
     return model_file(project.models, name)

@@ -1,18 +1,22 @@
 """The families of networks: how each is configured, built and sized.
 
 A network receives a dictionary of normalised series by sensor, as `agrifm.models.classifier.Classifier` makes it, and
-returns logits (B, classes, H, W). A new family is one file with its network, and one entry in `FAMILIES`.
+returns logits (B, classes, H, W). A new family is one file with its network, one entry in `FAMILIES`, and one in
+`agrifm.record.TRAINABLE`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import nn
 
 from agrifm.errors import ModelError, did_you_mean
 from agrifm.models import tempcnn
+from agrifm.models.agrifm import memory
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
+from agrifm.models.cost import LIBRARY_BYTES, TRAINED_NUMBERS, SeriesShape
 from agrifm.record import SensorRecord, SeriesKind
 from agrifm.validation import Frozen
 
@@ -37,7 +41,21 @@ class Preset(Protocol):
             season_days: length of the season.
 
         Raises:
-            ModelError: the preset is unknown, or the family cannot read such series.
+            ModelError: the preset is unknown.
+        """
+
+
+class Activations(Protocol):
+    """Estimate the numbers in memory at the peak of one pass, without the weights."""
+
+    def __call__(self, config: Any, inputs: Mapping[str, SeriesShape], training: bool, recomputed: bool, /) -> float:
+        """Return copies of the series (`agrifm.models.cost.IMAGE_COPIES`), and what the layers make and keep.
+
+        Args:
+            config: of the network.
+            inputs: (B, T, H, W) of the images of each sensor that is present.
+            training: forward and backward pass; otherwise forward without gradients.
+            recomputed: whether blocks are computed again in the backward pass.
         """
 
 
@@ -50,6 +68,32 @@ class Family:
     network: Callable[[Any], nn.Module]
     """Builds a network with random weights from its configuration, which it keeps as `config`."""
     preset: Preset
+    first_channels: Callable[[Any], int]
+    """Returns from the configuration how many numbers per target pixel the first layer makes.
+
+    They decide whether a second thread pays in training (`agrifm.train.fit`).
+    """
+    activations: Activations
+
+    def memory_needed(
+        self, config: Any, inputs: Mapping[str, SeriesShape], training: bool, recomputed: bool = False
+    ) -> int:
+        """Estimate the bytes at the peak of one pass in float32, beyond those of the process before weights are read.
+
+        Args:
+            config: of the network.
+            inputs: (B, T, H, W) of the images of each sensor that is present.
+            training: forward, backward and the optimiser's step; otherwise forward without gradients.
+            recomputed: whether blocks are computed again in the backward pass (`agrifm.models.precision.Compute`).
+        """
+        # on this device tensors have shapes and no memory
+        with torch.device("meta"):
+            weights = sum(parameter.numel() for parameter in self.network(config).parameters())
+        numbers = weights * (TRAINED_NUMBERS if training else 1) + self.activations(
+            config, inputs, training, recomputed
+        )
+        # four bytes per number in float32
+        return round(4 * numbers + LIBRARY_BYTES)
 
 
 def _agrifm_preset(
@@ -68,18 +112,18 @@ def _tempcnn_preset(
     name: str, sensors: Sequence[SensorRecord], classes: int, frames: int, series: SeriesKind, season_days: int
 ) -> tempcnn.TempCNNConfig:
     """TempCNN; each of its weights belongs to one step of the season, so it reads interpolated series only."""
-    if series != "interpolated":
-        raise ModelError(
-            f"building a TempCNN for {series} series: it reads series interpolated to equal steps; set `series` to "
-            '"interpolated"',
-            series=series,
-        )
     return tempcnn.tempcnn_preset(name, {sensor.sensor: len(sensor.bands) for sensor in sensors}, classes, frames)
 
 
-FAMILIES: Mapping[str, Family] = {
-    "agrifm": Family(AgriFMConfig, AgriFM, _agrifm_preset),
-    "tempcnn": Family(tempcnn.TempCNNConfig, tempcnn.TempCNN, _tempcnn_preset),
+FAMILIES: dict[str, Family] = {
+    "agrifm": Family(AgriFMConfig, AgriFM, _agrifm_preset, lambda config: config.encoder.embed_dim, memory.activations),
+    "tempcnn": Family(
+        tempcnn.TempCNNConfig,
+        tempcnn.TempCNN,
+        _tempcnn_preset,
+        lambda config: config.width * config.frames,
+        tempcnn.tempcnn_activations,
+    ),
 }
 
 

@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from agrifm.errors import ModelError, did_you_mean
+from agrifm.models.cost import IMAGE_COPIES, SeriesShape
 from agrifm.validation import Frozen
 
 
@@ -117,3 +118,20 @@ def tempcnn_preset(name: str, channels: Mapping[str, int], classes: int, frames:
             preset=name,
         )
     return TempCNNConfig(channels=dict(channels), classes=classes, frames=frames, **PRESETS[name])
+
+
+def tempcnn_activations(
+    config: TempCNNConfig, inputs: Mapping[str, SeriesShape], training: bool, recomputed: bool
+) -> float:
+    """Estimate the numbers at the peak of one pass, without the weights.
+
+    Training keeps each layer's input and normalisation; there are no blocks that could be recomputed.
+
+    Args:
+        inputs: (B, T, H, W) of the images of each sensor that is present.
+    """
+    samples, frames, height, width = max(inputs.values(), key=lambda shape: shape[2] * shape[3])
+    images = IMAGE_COPIES * frames * sum(config.channels.values())
+    # calibrated by measured peaks: training keeps three layers of convolution, normalisation, activation and dropout
+    layers = (20 if training else 3) * frames * config.width + (4 if training else 2) * config.dense
+    return float(samples * height * width * (images + layers))

@@ -261,7 +261,7 @@ def fit(
         sensors: what the patches hold, with the statistics of the network's record.
         work: directory for checkpoints; the caller removes it.
         compute: how the network computes; if it is compiled, stochastic depth draws other random numbers.
-        channels: numbers per target pixel that the first layer makes (`agrifm.models.cost.first_channels`); with
+        channels: numbers per target pixel that the first layer makes (`agrifm.models.family.Family`); with
             little work in a batch one thread is faster than several. 0 leaves the threads as they are.
         name: of the model, for messages and the progress bar.
 

@@ -163,7 +163,7 @@ def _drawn_pixels(
 def _train_network(data: Data, config: ModelConfig, name: str, path: Path, compute: Compute) -> TrainedModel:
     """A network of the family `name`; a finished network of the same fingerprint is not trained again."""
     from agrifm.models.classifier import Classifier
-    from agrifm.models.cost import first_channels
+    from agrifm.models.family import FAMILIES
     from agrifm.models.weights.file import save_model
     from agrifm.train.fit import Hyperparameters, fit
     from agrifm.train.objectives import Classification
@@ -186,7 +186,7 @@ def _train_network(data: Data, config: ModelConfig, name: str, path: Path, compu
         Hyperparameters(config.steps, config.batch, config.learning_rate, config.seed, config.sensor_dropout),
         work.scratch,
         compute,
-        first_channels(network.config),
+        FAMILIES[name].first_channels(network.config),
         name,
     )
     training = {
@@ -234,7 +234,8 @@ def _require_memory(name: str, architecture: Any, data: Data, config: ModelConfi
     """Refuse a training step that would not fit into free memory; not checked on a GPU."""
     import torch
 
-    from agrifm.models.cost import memory_needed, require_memory, window_shapes
+    from agrifm.models.cost import require_memory, window_shapes
+    from agrifm.models.family import FAMILIES
 
     if torch.cuda.is_available():
         return
@@ -243,7 +244,7 @@ def _require_memory(name: str, architecture: Any, data: Data, config: ModelConfi
     height, width = (min(config.side, length) for length in data.cube.target.shape)
     shapes = window_shapes(target_pixels(data.sensors), frames, config.batch, height, width)
     about = f"training {name} on {config.batch} windows of {config.side} pixels at a time"
-    needed = memory_needed(architecture, shapes, training=True, recomputed=recompute)
+    needed = FAMILIES[name].memory_needed(architecture, shapes, training=True, recomputed=recompute)
     require_memory(needed, about, "choose a smaller `batch` or `side`")
 
 

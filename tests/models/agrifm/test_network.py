@@ -98,6 +98,28 @@ def test_a_single_sample_can_be_trained_on() -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
+@pytest.mark.parametrize(
+    ("target", "sensor", "patch"),
+    [
+        ("sentinel-2", "sentinel-2", (4, 4, 4)),
+        ("sentinel-2", "sentinel-1", (4, 4, 4)),
+        ("sentinel-2", "landsat", (4, 2, 2)),
+        ("landsat", "landsat", (4, 2, 2)),
+        ("sentinel-2", "hls-s30", (4, 2, 2)),
+        ("sentinel-2", "cbers-4-awfi", (4, 2, 2)),
+        ("cbers-4-awfi", "cbers-4-awfi", (4, 4, 4)),
+        ("sentinel-2", "modis-250m", (4, 1, 1)),
+        ("landsat", "modis", (4, 1, 1)),
+        ("unknown", "unknown", (4, 4, 4)),
+    ],
+)
+def test_tokens_have_fewer_pixels_the_coarser_the_sensor(target: str, sensor: str, patch: tuple[int, ...]) -> None:
+    sources = {target: 3, sensor: 3}
+    assert preset("tiny", sources, classes=2, frames=4).source(sensor).patch == patch
+    half = (4, *(max(1, side // 2) for side in patch[1:]))
+    assert preset("tiny", sources, classes=2).source(sensor).patch == half
+
+
 def test_config_survives_json() -> None:
     for name in PRESETS:
         config = preset(name, SOURCES, classes=4, patches={"modis": (2, 1, 1)})

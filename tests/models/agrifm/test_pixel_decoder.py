@@ -5,8 +5,8 @@ import torch
 
 from agrifm.errors import ModelError
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
+from agrifm.models.agrifm.network_cost import forward_multiply_adds
 from agrifm.models.agrifm.pixel_decoder import PixelDecoderConfig, triangular_basis
-from agrifm.models.cost import forward_multiply_adds
 
 SOURCES = {"sentinel-2": 10, "landsat": 6, "modis": 7}
 FRAMES = 8

@@ -328,6 +328,8 @@ PRESETS: dict[str, SwinConfig] = {
         embed_dim=16, depths=(2, 2, 2, 2), heads=(1, 2, 4, 8), window=(12, 3, 3), drop_path=0.1, fusion="mean"
     ),
 }
+RELEASED_PIXELS = {"sentinel-2": 1, "landsat": 3, "modis": 48}
+"""Pixels of the sensors of the released weights, in those of Sentinel-2; they decide the tokens for any target."""
 CAT_TIME_STEPS = 8
 """Time steps at the start of the token grid with `cat` fusion: 29 to 32 frames in patches of four."""
 
@@ -346,8 +348,8 @@ def preset(
         name: `base` (as released), `small` or `tiny`.
         sources: bands per source; the pixels of the first one are the target grid.
         classes: scores per pixel.
-        patches: frames, rows and columns per token, where they differ from the usual (4, 2, 2). `landsat` and `modis`
-            have coarse pixels, one token each: (4, 1, 1).
+        patches: frames, rows and columns per token, where they differ from the usual (4, 2, 2). Of sensors with coarse
+            pixels, such as `landsat` and `modis`, each pixel is a token: (4, 1, 1).
         frames: of every series. If it is known, `small` and `tiny` have the pixel decoder, with larger tokens:
             (4, 4, 4), for `landsat` (4, 2, 2), and one backbone for all sources.
         season_days: length of the season that the frames divide.
@@ -356,23 +358,22 @@ def preset(
         ModelError: the preset is unknown, or `patches` names a source that is not in `sources`.
     """
     if name not in PRESETS:
-        known = ", ".join(PRESETS)
-        raise ModelError(f"unknown preset {name!r}{did_you_mean(name, PRESETS)} (known: {known})", preset=name)
+        near = did_you_mean(name, PRESETS)
+        raise ModelError(f"unknown preset {name!r}{near} (known: {', '.join(PRESETS)})", preset=name)
     if strangers := sorted(set(patches or {}) - set(sources)):
         raise ModelError(f"patches are given for {', '.join(strangers)}, not among the sources {', '.join(sources)}")
     decoder = PixelDecoderConfig() if frames is not None and name != "base" else None
     encoder = PRESETS[name].model_copy(update={"attended_skips": decoder is not None})
-    usual = {source: _usual_patch(source, decoder is not None) for source in sources}
-    patch = {**usual, **(patches or {})}
-    cat = encoder.fusion == "cat"
+    target = next(iter(sources))
+    patch = {source: _usual_patch(source, target, decoder is not None) for source in sources} | dict(patches or {})
     return AgriFMConfig(
         sources=tuple(
             Source(
                 name=source,
                 channels=channels,
                 patch=patch[source],
-                frames=CAT_TIME_STEPS * patch[source][0] if cat else frames,
-                pixel=_usual_pixel(source, next(iter(sources))),
+                frames=CAT_TIME_STEPS * patch[source][0] if encoder.fusion == "cat" else frames,
+                pixel=_usual_pixel(source, target),
             )
             for source, channels in sources.items()
         ),
@@ -386,14 +387,14 @@ def preset(
     )
 
 
-def _usual_patch(source: str, pixel_decoder: bool) -> Triple:
-    if source in ("landsat", "modis"):
-        return (4, 2, 2) if pixel_decoder and source == "landsat" else (4, 1, 1)
-    return (4, 4, 4) if pixel_decoder else (4, 2, 2)
+def _usual_patch(source: str, target: str, pixel_decoder: bool) -> Triple:
+    """Frames, rows and columns per token: the coarser the pixels, the fewer of them."""
+    pixel = RELEASED_PIXELS.get(source, _usual_pixel(source, target))
+    side = 2 if pixel <= 2 else 1
+    return (4, 2 * side, 2 * side) if pixel_decoder and pixel < 16 else (4, side, side)
 
 
 def _usual_pixel(source: str, target: str) -> int:
     """Target pixels along a pixel of a known sensor; 1 for sources that agrifm does not know."""
-    if source not in SENSORS or target not in SENSORS:
-        return 1
-    return max(1, round(SENSORS[source].resolution / SENSORS[target].resolution))
+    known = {source, target} <= SENSORS.keys()
+    return max(1, round(SENSORS[source].resolution / SENSORS[target].resolution)) if known else 1

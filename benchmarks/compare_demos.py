@@ -1,6 +1,6 @@
 """Compare two demo directories, such as those of two commits: scenes, cube, weights, scores, map and report.
 
-    python benchmarks/compare_demos.py OLD NEW [--out FILE]
+    python benchmarks/compare_demos.py OLD NEW [--names 83d3979 863de22] [--out FILE]
 
 A change that should not change results passes if every line says `equal`.
 """
@@ -44,9 +44,10 @@ def json_leaves(path: Path) -> dict[str, Any]:
 
 
 def raster(path: Path) -> dict[str, Any]:
-    """Georeference and pixels of a raster."""
+    """Georeference, pixels and bytes of a raster."""
     with rasterio.open(path) as source:
-        return {"grid": source.transform, "pixels": source.read()}
+        pixels = source.read()
+        return {"grid": source.transform, "pixels": pixels, "bytes": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def headline(demo: Path) -> dict[str, str]:
@@ -83,6 +84,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
 
 def report(options: argparse.Namespace) -> Iterator[str]:
     """A line for each part of the demos, then one for each number of the report's headline."""
+    yield f"demo of {options.names[0]} compared with demo of {options.names[1]}"
     rows = [(path, compare(read(options.old / path), read(options.new / path))) for path, read in CONTENTS.items()]
     old, new = headline(options.old), headline(options.new)
     for name in sorted(old.keys() | new.keys()):
@@ -91,7 +93,12 @@ def report(options: argparse.Namespace) -> Iterator[str]:
     yield from table(("part", "comparison"), rows, left=(0, 1))
 
 
-main = Command(__doc__, report, {"old": {"type": Path}, "new": {"type": Path}})
+OPTIONS = {
+    "old": {"type": Path},
+    "new": {"type": Path},
+    "--names": {"nargs": 2, "default": ["OLD", "NEW"], "help": "what the demos are of, such as two commits"},
+}
+main = Command(__doc__, report, OPTIONS)
 
 if __name__ == "__main__":
     main()

@@ -39,26 +39,15 @@ def save(path: Path, preset_name: str, side: int) -> Path:
     torch.manual_seed(0)
     bands = tuple(f"B{number:02d}" for number in range(1, BANDS + 1))
     config = preset(preset_name, {SENSOR: len(bands)}, CLASSES, frames=FRAMES)
+    sensor = SensorRecord(
+        sensor=SENSOR, bands=bands, quantity="surface reflectance", scale=1e-4,
+        resolution=SENSORS[SENSOR].resolution, mean=(0.2,) * len(bands), std=(0.1,) * len(bands),
+    )  # fmt: skip
     record = ModelRecord(
-        name="agrifm",
-        family="agrifm",
-        architecture=config.model_dump(mode="json"),
-        sensors=(
-            SensorRecord(
-                sensor=SENSOR,
-                bands=bands,
-                quantity="surface reflectance",
-                scale=1e-4,
-                resolution=SENSORS[SENSOR].resolution,
-                mean=(0.2,) * len(bands),
-                std=(0.1,) * len(bands),
-            ),
-        ),
-        frames=FRAMES,
-        side=side,
-        legend=Legend.of([f"class {number}" for number in range(CLASSES)]),
+        name="agrifm", family="agrifm", architecture=config.model_dump(mode="json"), sensors=(sensor,), frames=FRAMES,
+        side=side, legend=Legend.of([f"class {number}" for number in range(CLASSES)]),
         season=(date(2024, 3, 1), date(2024, 9, 30)),
-    )
+    )  # fmt: skip
     save_model(path, AgriFM(config), record)
     return path
 

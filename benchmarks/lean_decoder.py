@@ -59,9 +59,8 @@ def cost_lines(name: str, sources: Mapping[str, int], side: int, runs: int) -> I
     for decoder, config in configs.items():
         adds = forward_multiply_adds(config, FRAMES, side).decoder
         fewer, learned = f"x {released.decoder / adds:.1f}", f"{count_parameters(config).decoder:,}"
-        rows.append(
-            (decoder, f"{adds / 1e6:,.1f} M", fewer, learned, f"{steps[decoder]:.3f}", f"{forward[decoder]:.3f}")
-        )
+        seconds_of_passes = f"{steps[decoder]:.3f}", f"{forward[decoder]:.3f}"
+        rows.append((decoder, f"{adds / 1e6:,.1f} M", fewer, learned, *seconds_of_passes))
     yield from table(("decoder", "multiply-adds", "fewer", "parameters", "CPU s/step", "forward"), rows)
     yield ""
 

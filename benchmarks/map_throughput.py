@@ -73,16 +73,11 @@ def measure(cube: Path, out: Path, steps: int, window: int, overlap: int) -> Res
     manual_seed(0)
     opened = store.open_cube(cube)
     content = opened.inputs["sentinel-2"].model_dump()
+    sensor = SensorRecord(**content, mean=(0.26,) * len(BANDS), std=(0.14,) * len(BANDS))
     record = ModelRecord(
-        name="agrifm",
-        family="agrifm",
-        architecture={},
-        sensors=(SensorRecord(**content, mean=(0.26,) * len(BANDS), std=(0.14,) * len(BANDS)),),
-        frames=steps,
-        side=window,
-        legend=Legend.of([f"crop{number}" for number in range(CLASSES)]),
-        season=(START, END),
-    )
+        name="agrifm", family="agrifm", architecture={}, sensors=(sensor,), frames=steps, side=window,
+        legend=Legend.of([f"crop{number}" for number in range(CLASSES)]), season=(START, END),
+    )  # fmt: skip
     network = AgriFM(preset("tiny", {"sentinel-2": len(BANDS)}, CLASSES)).eval()
     classifier = Classifier(network, record.sensors, record.series).eval()
     spent: defaultdict[str, float] = defaultdict(float)
@@ -92,12 +87,8 @@ def measure(cube: Path, out: Path, steps: int, window: int, overlap: int) -> Res
     time_calls(predict.WindowStore, "write", spent, "keeping windows")
     time_calls(run, "_write_rasters", spent, "blending, COGs")
     summary = run.map_cube(opened, TorchModel(record, classifier), "random", out, window, overlap)
-    return Result(
-        km2=summary.area_hectares / 100,
-        windows=summary.windows,
-        seconds=summary.seconds,
-        shares={step: seconds / summary.seconds for step, seconds in spent.items()},
-    )
+    shares = {step: seconds / summary.seconds for step, seconds in spent.items()}
+    return Result(summary.area_hectares / 100, summary.windows, summary.seconds, shares)
 
 
 def time_calls(owner: Any, name: str, spent: dict[str, float], step: str) -> None:

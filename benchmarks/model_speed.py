@@ -32,22 +32,12 @@ Way = Literal["fast", "reference"]
 Part = Literal["encoder", "training", "model"]
 PATHS: tuple[Way, ...] = ("fast", "reference")
 PARTS: tuple[Part, ...] = ("encoder", "training", "model")
-KINDS = {
-    "aten::addmm": "linear",
-    "aten::mm": "linear",
-    "aten::mkldnn_convolution": "linear",
-    "aten::slow_conv3d_forward": "linear",
-    "aten::bmm": "attention",
-    "aten::_softmax": "attention",
-    "aten::_scaled_dot_product_flash_attention_for_cpu": "attention",
-    "aten::copy_": "copies",
-    "aten::cat": "copies",
-    "aten::roll": "copies",
-    "aten::index": "copies",
-    "aten::index_select": "copies",
-    "aten::index_copy_": "copies",
-    "aten::constant_pad_nd": "copies",
+OPERATIONS = {
+    "linear": ("addmm", "mm", "mkldnn_convolution", "slow_conv3d_forward"),
+    "attention": ("bmm", "_softmax", "_scaled_dot_product_flash_attention_for_cpu"),
+    "copies": ("copy_", "cat", "roll", "index", "index_select", "index_copy_", "constant_pad_nd"),
 }
+KINDS = {f"aten::{name}": kind for kind, names in OPERATIONS.items() for name in names}
 
 
 class Work(NamedTuple):
@@ -127,10 +117,8 @@ def stage_lines(preset_name: str, side: int, path: Way) -> Iterator[tuple[str, .
     assert encoder.backbone is not None
     with inference_mode():
         features: Tensor | Tokens = series(side)
-        for name, module in [
-            ("embedding", encoder.patch_emd),
-            *((f"stage {i}", s) for i, s in enumerate(encoder.backbone.layers)),
-        ]:
+        stages = ((f"stage {i}", stage) for i, stage in enumerate(encoder.backbone.layers))
+        for name, module in (("embedding", encoder.patch_emd), *stages):
             best = peak()
             fastest = min(turns({name: partial(module, features)}, 3, time.perf_counter)[name])
             made = module(features)
@@ -143,10 +131,8 @@ def stage_lines(preset_name: str, side: int, path: Way) -> Iterator[tuple[str, .
             attended = made if isinstance(made, Tokens) else made[0]
             work = work_of(module, tuple(attended.grid.shape[1:4]))
             rate = sum(work) / fastest
-            yield (
-                path, name, f"{fastest:.3f}", f"{2 * rate / 1e9:.1f}", f"{rate / best:.0%}",
-                kind_of_time(share, work, fastest * best),
-            )  # fmt: skip
+            cells = f"{fastest:.3f}", f"{2 * rate / 1e9:.1f}", f"{rate / best:.0%}"
+            yield path, name, *cells, kind_of_time(share, work, fastest * best)
             features = made if isinstance(made, Tokens) else made[1]
 
 
@@ -208,8 +194,7 @@ def report(options: argparse.Namespace) -> Iterator[str]:
 OPTIONS = {
     "--preset": {"default": "base", "help": "default: base"},
     "--sides": {
-        "type": int, "nargs": "+", "default": [128],
-        "help": "pixels, default 128; on the first also training and the whole model are timed",
+        "type": int, "nargs": "+", "default": [128], "help": "pixels; training and the model on the first"
     },
     "--runs": {"type": int, "default": 5, "help": "timed passes, default 5"},
     "--threads": {"type": int, "default": 2, "help": "default 2"},

@@ -49,12 +49,7 @@ class Row(NamedTuple):
 
 
 def measured(preset_name: str, side: int, batch: int, kind: Pass, way: str, runs: int) -> Row:
-    """A row of the table, in a process of its own."""
-    row: Row = own_process(_measured, preset_name, side, batch, kind, way, runs).result
-    return row
-
-
-def _measured(preset_name: str, side: int, batch: int, kind: Pass, way: str, runs: int) -> Row:
+    """A row of the table; for a process of its own."""
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # compiled in this process, so that its time is known
     config, frames = Shape(preset_name, 1, side).config, FRAMES[preset_name]
     shapes = window_shapes(dict.fromkeys(ONE_SOURCE, 1), dict.fromkeys(ONE_SOURCE, frames), batch, side, side)
@@ -83,7 +78,8 @@ def rows(presets: Sequence[str], side: int, batch: int, ways: Sequence[str], run
             for way in ways:
                 if way == "recomputed" and kind == "forward":
                     continue  # without gradients nothing is kept, and so nothing is recomputed
-                row = measured(name, side, batch if kind == "training" else 1, kind, way, runs)
+                samples = batch if kind == "training" else 1
+                row: Row = own_process(measured, name, side, samples, kind, way, runs).result
                 peak = "-" if way == "compiled" else f"{row.peak / 1e6:.0f}"
                 estimate = f"{row.estimate / 1e6:.0f}" if way in ("float32", "recomputed") else "-"
                 yield name, kind, way, f"{row.first:.1f}", f"{row.usual:.2f}", f"{row.ratio:.2f}", peak, estimate
@@ -99,9 +95,8 @@ def report(options: argparse.Namespace) -> Iterator[str]:
     )
     yield ""
     header = ("preset", "pass", "way", "first s", "float32 s", "ratio", "peak MB", "estimate MB")
-    yield from table(
-        header, rows(options.presets, options.side, options.batch, options.ways, options.runs), left=(0, 1, 2)
-    )
+    measurements = rows(options.presets, options.side, options.batch, options.ways, options.runs)
+    yield from table(header, measurements, left=(0, 1, 2))
 
 
 OPTIONS = {

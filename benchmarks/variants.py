@@ -124,10 +124,8 @@ def train_missing(
     Args:
         score: counts by condition ("counts" is the demo as it is); left out, `block_counts` of the demo as it is.
     """
-    done = [
-        (run["variant"], run["seed"], run["data"], AgriFMConfig.model_validate(run["network"]))
-        for run in read_runs(files)
-    ]
+    keys = ("variant", "seed", "data")
+    done = [(*(run[key] for key in keys), AgriFMConfig.model_validate(run["network"])) for run in read_runs(files)]
     for name, seed in part_of([(name, seed) for seed in SEEDS for name in variants], part):
         if (name, seed, demo.digest, variants[name].network) in done:
             continue
@@ -216,11 +214,9 @@ def score_lines(runs: Mapping[str, Sequence[Run]]) -> Iterator[str]:
         return
     rows = []
     for name, seeds in runs.items():
-        steps = sorted({run["steps"] for run in seeds})
-        each = [macro(run) for run in seeds]
-        rows.append(
-            (name, "-".join(map(str, dict.fromkeys((steps[0], steps[-1])))), spread(each), f"{speed(seeds):.3f}")
-        )
+        steps = [run["steps"] for run in seeds]
+        extent = "-".join(map(str, dict.fromkeys((min(steps), max(steps)))))
+        rows.append((name, extent, spread([macro(run) for run in seeds]), f"{speed(seeds):.3f}"))
     yield from table(("variant", "steps", "macro F1 (fewest-most)", "CPU s/step with validation"), rows)
 
 

@@ -40,35 +40,18 @@ DAY = datetime.date(2024, 5, 8)
 Plane = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Surface:
-    """Reflectance 0.3 with ten waves of many pixels, and its slopes, at UTM coordinates in metres."""
+def surface(wave: float, x: Plane, y: Plane) -> tuple[Plane, Plane, Plane]:
+    """Reflectance at UTM coordinates, and its change per metre to the east and to the north.
 
-    wave: float
-    """Shortest wave, metres."""
-
-    def waves(self) -> tuple[Plane, Plane, Plane]:
-        """Waves per metre east and north, and phases."""
-        generator = np.random.default_rng(1)
-        angle, phase = generator.uniform(0, 2 * np.pi, (2, 10))
-        frequency = 2 * np.pi / (self.wave * generator.uniform(1, 3, 10))
-        return frequency * np.cos(angle), frequency * np.sin(angle), phase
-
-    def at(self, x: Plane, y: Plane) -> Plane:
-        """Reflectance."""
-        each = [
-            np.sin(east * (x - LEFT) + north * (y - TOP) + phase)
-            for east, north, phase in zip(*self.waves(), strict=True)
-        ]
-        return np.asarray(0.3 + 0.01 * np.sum(each, axis=0))
-
-    def slopes(self, x: Plane, y: Plane) -> tuple[Plane, Plane]:
-        """Change of reflectance per metre to the east and to the north."""
-        cosines = [
-            (east, north, 0.01 * np.cos(east * (x - LEFT) + north * (y - TOP) + phase))
-            for east, north, phase in zip(*self.waves(), strict=True)
-        ]
-        return sum(east * cosine for east, _, cosine in cosines), sum(north * cosine for _, north, cosine in cosines)
+    It is 0.3 with ten waves of many pixels; `wave` is the shortest, metres.
+    """
+    generator = np.random.default_rng(1)
+    angle, phase = generator.uniform(0, 2 * np.pi, (2, 10, 1, 1))
+    frequency = 2 * np.pi / (wave * generator.uniform(1, 3, (10, 1, 1)))
+    east, north = frequency * np.cos(angle), frequency * np.sin(angle)
+    waves = east * (x - LEFT) + north * (y - TOP) + phase
+    slope = 0.01 * np.cos(waves)
+    return 0.3 + 0.01 * np.sin(waves).sum(axis=0), (east * slope).sum(axis=0), (north * slope).sum(axis=0)
 
 
 @dataclass(frozen=True)
@@ -83,6 +66,11 @@ class Case:
     shape: tuple[int, int]
     side: int
     """Side of the area, metres."""
+
+    @property
+    def wave(self) -> float:
+        """The shortest wave of its surface, metres."""
+        return 12 * self.transform.a
 
 
 def cases() -> list[Case]:
@@ -108,22 +96,19 @@ def cases() -> list[Case]:
 def measure(case: Case, directory: Path) -> tuple[float, float, float, float]:
     """Error to the east and to the south, their distance, and the pixel of the cube, metres."""
     product = find_product(case.product)
-    surface = Surface(wave=12 * case.transform.a)
-    scene = write_scene(case, product, surface, directory)
+    scene = write_scene(case, product, directory)
     area = reproject(box(LEFT + 10, TOP - case.side + 10, LEFT + case.side - 10, TOP - 10), UTM, LONLAT)
     # the surface has no dark pixels by which offsets could be checked
     cube = build_cube(directory / "cube.zarr", SearchResult([scene]), SEASON, area, offset="metadata")
     sensor = cube.sensors[product.sensor]
     stored = np.asarray(sensor.group["values"][0, sensor.input.bands.index(case.band)]) * 1e-4
-    x, y = np.meshgrid(sensor.grid.x, sensor.grid.y)
-    east, north = surface.slopes(x, y)
-    inner = np.s_[2:-2, 2:-2]
-    design = np.stack([-east[inner].ravel(), -north[inner].ravel(), surface.at(x, y)[inner].ravel() - 0.3], axis=1)
-    shift, *_ = np.linalg.lstsq(design, (stored - surface.at(x, y))[inner].ravel(), rcond=None)
+    planes = (stored, *surface(case.wave, *np.meshgrid(sensor.grid.x, sensor.grid.y)))
+    stored, true, east, north = (plane[2:-2, 2:-2].ravel() for plane in planes)
+    shift, *_ = np.linalg.lstsq(np.stack([-east, -north, true - 0.3], axis=1), stored - true, rcond=None)
     return float(shift[0]), float(-shift[1]), float(np.hypot(shift[0], shift[1])), sensor.grid.resolution
 
 
-def write_scene(case: Case, product: Product, surface: Surface, directory: Path) -> Scene:
+def write_scene(case: Case, product: Product, directory: Path) -> Scene:
     """Every asset of one scene: the surface at the centres of the provider's pixels, clear everywhere."""
     rows, cols = np.indices(case.shape)
     x, y = case.transform * (cols + 0.5, rows + 0.5)
@@ -131,7 +116,7 @@ def write_scene(case: Case, product: Product, surface: Surface, directory: Path)
         x, y = Transformer.from_crs(case.crs, UTM, always_xy=True).transform(x, y)
     baseline = "05.10" if product.sensor == "sentinel-2" else None
     offset = -0.1 if baseline else product.offset
-    numbers = np.rint((surface.at(x, y) - offset) / product.scale)
+    numbers = np.rint((surface(case.wave, x, y)[0] - offset) / product.scale)
     clear = {"sentinel-2": 4, "landsat": 21824, "modis": 8}[product.sensor]
     kind = "int16" if product.nodata < 0 else "uint16"
     planes: dict[str, tuple[Plane, str, int]] = dict.fromkeys(product.assets.values(), (numbers, kind, product.nodata))

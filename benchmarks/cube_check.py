@@ -11,14 +11,13 @@ by the sensor alone first; where that finds nothing, together with the other sen
 
 import argparse
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
-from measure import Command, table
+from measure import Command, region_options, table
 from numpy.typing import NDArray
 
 from agrifm.cube.build import build_cube
@@ -34,8 +33,8 @@ from agrifm.scene.search import search_catalog
 from agrifm.simulator.catalog import simulate
 from agrifm.simulator.region import read_region
 
-REGIONS = ("oceanic", "mediterranean", "monsoon", "southern")
 NAMES = ("sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061")
+SENSORS = ("sentinel-2", "landsat", "modis")
 MOVES = (-30, 30)
 STEP = int(DATE_SHIFTS[1] - DATE_SHIFTS[0])
 WORDS = {"together": "named with the other sensors", "found": "attributed to other bands", "missed": "missed"}
@@ -54,36 +53,31 @@ class Row:
     """By sensor and bands: "named" by the sensor alone, "together" with the others, "found" as another, "missed"."""
     dates: dict[tuple[str, int], str]
     """By sensor and move: "named", "one of two", "attributed to another" or "missed"."""
-    seconds: float
 
 
-def simulated(scratch: Path, regions: Sequence[str], seeds: Sequence[int], size: float) -> Iterator[Cube]:
+def simulated(scratch: Path, options: argparse.Namespace) -> Iterator[Cube]:
     """Cubes of simulated seasons, one after another."""
-    for seed in seeds:
-        for region in regions:
-            directory = scratch / f"{region}-{seed}"
-            season = read_region(region).orbits.season(2024)
-            catalogue = simulate(directory / "imagery", region, 2024, size, seed)
-            area = read_area(Path("area.geojson"), directory / "imagery").shape
-            search = search_catalog(catalogue, [PRODUCTS[name] for name in NAMES], season, area)
-            try:
-                yield build_cube(directory / "cube.zarr", search, season, area)
-            except SceneError as error:
-                print(f"{directory.name}: fetch refuses it, so its offsets are taken from the metadata: {error}")
-                yield build_cube(directory / "cube.zarr", search, season, area, offset="metadata")
+    for seed, region in product(options.seeds, options.regions):
+        directory = scratch / f"{region}-{seed}"
+        season = read_region(region).orbits.season(2024)
+        catalogue = simulate(directory / "imagery", region, 2024, options.size, seed)
+        area = read_area(Path("area.geojson"), directory / "imagery").shape
+        search = search_catalog(catalogue, [PRODUCTS[name] for name in NAMES], season, area)
+        try:
+            yield build_cube(directory / "cube.zarr", search, season, area)
+        except SceneError as error:
+            print(f"{directory.name}: fetch refuses it, so its offsets are taken from the metadata: {error}")
+            yield build_cube(directory / "cube.zarr", search, season, area, offset="metadata")
 
 
 def measure(cube: Cube) -> Row:
     """Alarms on the cube as it is; then every swap, and every move of dates."""
-    start = time.process_time()
     alarms = list(check_cube(cube).findings)
-    sensors = {
-        name: sensor for name, sensor in read_sample_windows(cube).items() if sensor.cube.input.quantity == REFLECTANCE
-    }
+    windows = read_sample_windows(cube).items()
+    sensors = {name: sensor for name, sensor in windows if sensor.cube.input.quantity == REFLECTANCE}
     swaps = dict(planted_swaps(sensors))
     fits = {pair: date_fit(sensors[pair[0]], sensors[pair[1]], WIDE) for pair in combinations(sensors, 2)}
-    dates = dict(moved_dates(fits))
-    return Row(cube.path.parent.name, alarms, swaps, dates, time.process_time() - start)
+    return Row(cube.path.parent.name, alarms, swaps, dict(moved_dates(fits)))
 
 
 def planted_swaps(sensors: Mapping[str, SensorWindows]) -> Iterator[tuple[tuple[str, str, str], str]]:
@@ -127,31 +121,22 @@ def moved_dates(
                     lag = {pair[0]: -move, pair[1]: move}.get(name, 0) // STEP
                     begin = (len(WIDE) - len(DATE_SHIFTS)) // 2 + lag
                     moved[pair] = fit[begin : begin + len(DATE_SHIFTS)]
-            findings = judge_dates(moved)
-            if any(finding.where == name for finding in findings):
-                yield (name, move), "named"
-            elif any(name in finding.where for finding in findings):
-                yield (name, move), "one of two"
-            else:
-                yield (name, move), "attributed to another" if findings else "missed"
-
-
-SENSORS = ("sentinel-2", "landsat", "modis")
+            where = [finding.where for finding in judge_dates(moved)]
+            one_of_two = "one of two" if any(name in text for text in where) else "attributed to another"
+            yield (name, move), "named" if name in where else one_of_two if where else "missed"
 
 
 def lines_of(rows: Sequence[Row]) -> Iterator[str]:
     """A line per cube, and the sums."""
-    cells = []
-    for row in rows:
-        swaps = [_share([was for key, was in row.swaps.items() if key[0] == name]) for name in SENSORS]
-        cells.append((row.name, len(row.alarms), *swaps, *_dates([row])[:3]))
+    cells = [
+        (row.name, len(row.alarms), *(_share(_swaps([row], name)) for name in SENSORS), *_dates([row])[:3])
+        for row in rows
+    ]
     yield from table(("cube", "alarms", *(f"{name} swaps" for name in SENSORS), "dates", "one of two", "missed"), cells)
-    yield "swaps: of two bands, named; dates moved by 30 days: named, named as one of two sensors, missed"
-    yield ""
+    yield from ("swaps: of two bands, named; dates moved by 30 days: named, named as one of two sensors, missed", "")
     yield f"clean cubes with an alarm: {sum(bool(row.alarms) for row in rows)} of {len(rows)}"
     for name in SENSORS:
-        was = [verdict for row in rows for key, verdict in row.swaps.items() if key[0] == name]
-        if was:
+        if was := _swaps(rows, name):
             yield (
                 f"swaps of two bands of {name}: {was.count('named')} of {len(was)} named by the sensor alone, "
                 f"{was.count('together')} more with the others, {was.count('found')} attributed to other bands, "
@@ -163,6 +148,11 @@ def lines_of(rows: Sequence[Row]) -> Iterator[str]:
             f"dates moved by 30 days: {named_} of {count} named, {of_two} as one of two sensors, {others} missed or "
             "attributed to another"
         )
+
+
+def _swaps(rows: Sequence[Row], sensor: str) -> list[str]:
+    """Verdicts on the swaps of a sensor's bands."""
+    return [verdict for row in rows for key, verdict in row.swaps.items() if key[0] == sensor]
 
 
 def _dates(rows: Sequence[Row]) -> tuple[int, int, int, int]:
@@ -180,8 +170,8 @@ def _share(verdicts: Sequence[str]) -> str:
 def report(options: argparse.Namespace) -> Iterator[str]:
     """Tables of cubes on which the limits were set and of others, then every alarm and every fault that was missed."""
     with tempfile.TemporaryDirectory() as scratch:
-        made = simulated(Path(scratch), options.regions, options.seeds, options.size)
-        rows = [measure(cube) for cube in (map(open_cube, options.cubes) if options.cubes else made)]
+        cubes = map(open_cube, options.cubes) if options.cubes else simulated(Path(scratch), options)
+        rows = [measure(cube) for cube in cubes]
     for title, part in (
         ("cubes on which the limits were set", [row for row in rows if row.name in SET_ON]),
         ("unseen cubes", [row for row in rows if row.name not in SET_ON]),
@@ -200,9 +190,7 @@ def report(options: argparse.Namespace) -> Iterator[str]:
 
 OPTIONS = {
     "--cubes": {"type": Path, "nargs": "*", "default": [], "help": "cubes that exist, instead of simulated ones"},
-    "--regions": {"nargs": "*", "default": REGIONS},
-    "--seeds": {"type": int, "nargs": "*", "default": (1, 2, 14, 15)},
-    "--size": {"type": float, "default": 2.5, "help": "kilometres"},
+    **region_options(1, 2, 14, 15),
 }
 main = Command(__doc__, report, OPTIONS, ("scipy", "zarr"), {"regions": ["oceanic"], "seeds": [1], "size": 1.0})
 

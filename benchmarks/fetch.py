@@ -48,9 +48,8 @@ def write_files(directory: Path, files: int, side: int) -> Grid:
         noise = np.random.default_rng(number).integers(0, 200, (side, side))
         values = (2000 + row + col // 2 + noise).astype(np.uint16)
         path = directory / f"{number:03d}.tif"
-        with rasterio.open(
-            path, "w", **profile, width=side, height=side, count=1, dtype="uint16", crs=CRS, transform=grid.transform
-        ) as file:
+        profile |= {"width": side, "height": side, "count": 1, "dtype": "uint16"}
+        with rasterio.open(path, "w", **profile, crs=CRS, transform=grid.transform) as file:
             file.write(values, 1)
     return grid
 
@@ -117,7 +116,7 @@ def odc(url: str, names: list[str], grid: Grid) -> list[np.ndarray]:
     return list(loaded.red.values)
 
 
-def compare(files: int, side: int, window: int, latency: float, rounds: int) -> dict[str, tuple[float, float]]:
+def compare(options: argparse.Namespace) -> dict[str, tuple[float, float]]:
     """Seconds (median of rounds in turn) and requests per file of each reader."""
     readers: dict[str, Read] = {f"agrifm, {threads} threads": ours(threads) for threads in (1, 2, 4, 8, 16)}
     readers["whole files, 8 threads"] = whole_files
@@ -126,26 +125,24 @@ def compare(files: int, side: int, window: int, latency: float, rounds: int) -> 
     seconds: dict[str, list[float]] = {reader: [] for reader in readers}
     requests: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
-        directory, start = Path(name), (side - window) // 2
-        grid = write_files(directory, files, side).window(Window(start, start, window, window))
+        directory, start = Path(name), (options.side - options.window) // 2
+        whole = write_files(directory, options.files, options.side)
+        grid = whole.window(Window(start, start, options.window, options.window))
         names = sorted(path.name for path in directory.glob("*.tif"))
-        expected = []
-        for file in names:
-            with rasterio.open(directory / file) as source:
-                expected.append(source.read(1)[start : start + window, start : start + window])
+        expected = whole_files(f"file://{directory}", names, grid)
         context = multiprocessing.get_context("spawn")
         addresses = context.Queue()
-        server = context.Process(target=serve, args=(directory, latency, addresses), daemon=True)
+        server = context.Process(target=serve, args=(directory, options.latency, addresses), daemon=True)
         server.start()
         url = addresses.get(timeout=120)
         try:
-            for _ in range(rounds):
+            for _ in range(options.rounds):
                 for reader, read in readers.items():
                     urlopen(f"{url}/count").read()
                     began = time.perf_counter()
                     planes = read(url, names, grid)
                     seconds[reader].append(time.perf_counter() - began)
-                    requests[reader] = int(urlopen(f"{url}/count").read()) / files
+                    requests[reader] = int(urlopen(f"{url}/count").read()) / options.files
                     assert all((plane == right).all() for plane, right in zip(planes, expected, strict=True)), reader
         finally:
             server.terminate()
@@ -155,11 +152,9 @@ def compare(files: int, side: int, window: int, latency: float, rounds: int) -> 
 
 def report(options: argparse.Namespace) -> Iterator[str]:
     """A line for each reader."""
-    readers = compare(options.files, options.side, options.window, options.latency, options.rounds)
-    yield (
-        f"GDAL {rasterio.__gdal_version__}; {options.latency * 1000:.0f} ms before every answer; medians of "
-        f"{options.rounds} rounds in turn"
-    )
+    readers = compare(options)
+    latency = f"{options.latency * 1000:.0f} ms before every answer"
+    yield f"GDAL {rasterio.__gdal_version__}; {latency}; medians of {options.rounds} rounds in turn"
     yield f"{options.files} files of {options.side} pixels a side, of each a window of {options.window}"
     rows = [(reader, f"{seconds:.2f}", f"{requests:.1f}") for reader, (seconds, requests) in readers.items()]
     yield from table(("reader", "seconds", "requests per file"), rows)

@@ -72,18 +72,14 @@ def measure(shape: Shape, _: Runs) -> Run:
     line: Run = {"shape": shape._asdict(), "load": load()}
     for kind in PASSES:
         cost = measured(Workload(shape.config, shape.frames, shape.side, kind=kind), RUNS)
-        line[kind] = {
-            "seconds": cost.seconds,
-            "bytes": cost.peak - learned * BYTES_PER_PARAMETER[kind],
-            "multiply_adds": adds[kind],
-        }
+        beyond = cost.peak - learned * BYTES_PER_PARAMETER[kind]
+        line[kind] = {"seconds": cost.seconds, "bytes": beyond, "multiply_adds": adds[kind]}
     return line
 
 
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
     """Slope of the line of least squares through the logarithms."""
-    slope, _ = np.polyfit(np.log(sizes), np.log(values), 1)
-    return float(slope)
+    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
 
 
 def series(axis: str, name: str, runs: Runs) -> tuple[list[int], list[Run]]:
@@ -98,11 +94,8 @@ def lines(name: str, runs: Runs) -> Iterator[str]:
     """A table per axis, and its exponents."""
     for axis in ("frames", "pixels"):
         sizes, measurements = series(axis, name, runs)
-        fixed = (
-            f"{DEFAULT_COMPUTE[1]} x {DEFAULT_COMPUTE[1]} pixels"
-            if axis == "frames"
-            else f"{DEFAULT_COMPUTE[0]} frames"
-        )
+        frames, side = DEFAULT_COMPUTE
+        fixed = f"{side} x {side} pixels" if axis == "frames" else f"{frames} frames"
         yield f"{name}, {fixed}, one sensor of {ONE_SOURCE['sentinel-2']} bands"
         rows = [
             (
@@ -119,9 +112,8 @@ def lines(name: str, runs: Runs) -> Iterator[str]:
                 for key in ("multiply_adds", "seconds", "bytes")
             )
             verdict = "linear" if abs(time_ - 1) <= LINEAR and abs(memory - 1) <= LINEAR else "not linear"
-            yield (
-                f"exponents of {kind} with {axis}: work {work_:.2f}, time {time_:.2f}, memory {memory:.2f}: {verdict}"
-            )
+            exponents = f"work {work_:.2f}, time {time_:.2f}, memory {memory:.2f}"
+            yield f"exponents of {kind} with {axis}: {exponents}: {verdict}"
         yield ""
 
 

@@ -36,7 +36,17 @@ RUNS: Options = {
     "--part": {"default": "0/1", "help": "K/N: every N-th run, from the K-th, so that parts can run at the same time"},
 }
 """Options of a benchmark that keeps finished runs in files and continues where it was stopped."""
+REGIONS = ("oceanic", "mediterranean", "monsoon", "southern")
 DEMO: Options = {"directory": {"type": Path, "help": "a finished demo (agrifm demo DIR)"}}
+
+
+def region_options(*seeds: int, regions: Sequence[str] = REGIONS) -> Options:
+    """Options of a benchmark of simulated seasons: regions, seeds and the side of the area."""
+    return {
+        "--regions": {"nargs": "*", "default": regions},
+        "--seeds": {"type": int, "nargs": "*", "default": seeds},
+        "--size": {"type": float, "default": 2.5, "help": "kilometres, default 2.5"},
+    }
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import product as pairs_of
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
-from measure import Command, table
+from measure import Command, region_options, table
 from numpy.typing import NDArray
 
 from agrifm.grid import Grid, area_grid
@@ -41,7 +42,6 @@ from agrifm.simulator.catalog import write_season
 from agrifm.simulator.granule import Simulation
 from agrifm.simulator.region import read_region
 
-REGIONS = ("oceanic", "mediterranean", "monsoon", "southern")
 SIMULATED, FLAGGED = find_product("sentinel-2-c1-l2a"), find_product("sentinel-2-l2a-earth-search")
 REAL = find_product("sentinel-2-l2a-earth-search-v0")
 """Its assets have the names of the real set's variables."""
@@ -73,25 +73,22 @@ FALSE = {
 HOW = ("one scene", "all scenes")
 
 
-@dataclass
-class Counts:
-    """Verdicts of one season."""
+class Counts(NamedTuple):
+    """Verdicts of one season: by state, and by how many scenes have it, of "alarm", "agree" and "not judged"."""
 
     name: str
     scenes: int
     few_clear: int
     verdicts: dict[tuple[str, str], Counter[str]]
-    """By state, and by how many scenes have it, the number of "alarm", "agree" and "not judged"."""
     seconds: float
 
 
 def looks_of(scene: Scene, grid: Grid, product: Product) -> dict[State, DarkStatistics]:
     """What the check sees of a scene in every state."""
-    bands = [band for band in find_sensor(product.sensor).bands if band.common_name in DARK_BANDS]
+    bands = [band.name for band in find_sensor(product.sensor).bands if band.common_name in DARK_BANDS]
     shift = round(scene.encoding.offset / scene.product.scale)
     plain = {
-        product.assets[band.name]: read_asset(scene, scene.product.assets[band.name], band.name, grid, "nearest", 0)
-        for band in bands
+        product.assets[band]: read_asset(scene, scene.product.assets[band], band, grid, "nearest", 0) for band in bands
     }
     assert scene.product.quality_asset is not None
     classes = read_asset(scene, scene.product.quality_asset, "quality", grid, "nearest", 0)
@@ -143,14 +140,13 @@ def verdict(scene: DarkStatistics, season: Sequence[DarkStatistics]) -> str:
     return "alarm" if judgement.doubt is not None else "not judged" if judgement.unjudged is not None else "agree"
 
 
-def simulated(scratch: Path, regions: Sequence[str], seeds: Sequence[int], size: float, every: int) -> Iterator[Path]:
+def simulated(scratch: Path, options: argparse.Namespace) -> Iterator[Path]:
     """Seasons of Sentinel-2 alone, of every so many passes, one after another."""
-    for seed in seeds:
-        for region in regions:
-            described = read_region(region)
-            plan = Simulation.of(described, size, seed, described.orbits.season(2024))
-            taken = [taken for taken in plan.acquisitions if taken.collection == SENTINEL_2][::every]
-            yield write_season(scratch / f"{region}-{seed}", replace(plan, acquisitions=taken)).parent
+    for seed, name in pairs_of(options.seeds, options.regions):
+        region = read_region(name)
+        plan = Simulation.of(region, options.size, seed, region.orbits.season(2024))
+        taken = [taken for taken in plan.acquisitions if taken.collection == SENTINEL_2][:: options.every]
+        yield write_season(scratch / f"{name}-{seed}", replace(plan, acquisitions=taken)).parent
 
 
 def of_catalogue(directory: Path) -> Counts:
@@ -177,8 +173,7 @@ def lines(seasons: Sequence[Counts]) -> Iterator[str]:
     rows = [(row.name, row.scenes, row.few_clear, f"{row.seconds:.0f}") for row in seasons]
     yield from table(("season", "scenes", "too few clear pixels", "seconds"), rows)
     for label, how in seasons[0].verdicts:
-        yield ""
-        yield f"true metadata: {label}" if label in TRUE else f"false metadata: {label}; {how}"
+        yield from ("", f"true metadata: {label}" if label in TRUE else f"false metadata: {label}; {how}")
         counts = [(row.name, row.verdicts[label, how]) for row in seasons]
         counts.append(("all", sum((counter for _, counter in counts), Counter())))
         yield from table(("", "alarms", "judged", "share", "not judged"), [cells(*row) for row in counts])
@@ -194,17 +189,14 @@ def cells(name: str, verdicts: Counter[str]) -> tuple[object, ...]:
 def report(options: argparse.Namespace) -> Iterator[str]:
     """Every season, simulated or read, and the real one."""
     with tempfile.TemporaryDirectory() as scratch:
-        made = simulated(Path(scratch), options.regions, options.seeds, options.size, options.every)
-        seasons = [of_catalogue(path) for path in options.seasons or made]
+        seasons = [of_catalogue(path) for path in options.seasons or simulated(Path(scratch), options)]
     real = of_flanders(Path(os.environ["AGRIFM_DATA"])) if "AGRIFM_DATA" in os.environ else None
     yield from lines([*seasons, real] if real else seasons)
 
 
 OPTIONS = {
     "--seasons": {"type": Path, "nargs": "*", "default": [], "help": "directories that `agrifm simulate` wrote"},
-    "--regions": {"nargs": "*", "default": REGIONS},
-    "--seeds": {"type": int, "nargs": "*", "default": (41, 42)},
-    "--size": {"type": float, "default": 2.5, "help": "kilometres, default 2.5"},
+    **region_options(41, 42),
     "--every": {"type": int, "default": 1, "help": "simulate every so many passes, default 1"},
 }
 QUICK = {"regions": ["oceanic"], "seeds": [41], "size": 1.5, "every": 20}

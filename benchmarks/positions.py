@@ -12,11 +12,12 @@ import argparse
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from cube_check import simulated
-from measure import Command, table
+from measure import Command, region_options, table
 from numpy.typing import NDArray
 from scipy.ndimage import shift as resample
 
@@ -46,14 +47,12 @@ class Case:
 
 def moved(sensor: SensorWindows, shifts: Mapping[int, NDArray[np.float64]]) -> SensorWindows:
     """The sensor with frames moved by so many pixels (down, right), resampled by cubic splines."""
-    changed = []
-    for window in sensor.windows:
-        stored = window.stored.copy()
+    copies = tuple(replace(window, stored=window.stored.copy()) for window in sensor.windows)
+    for stored in (window.stored for window in copies):
         for frame, by in shifts.items():
             for band in range(stored.shape[1]):
                 stored[frame, band] = np.rint(resample(stored[frame, band].astype(np.float32), by, mode="mirror"))
-        changed.append(replace(window, stored=stored))
-    return replace(sensor, windows=tuple(changed))
+    return replace(sensor, windows=copies)
 
 
 def clear_frames(sensor: SensorWindows) -> list[int]:
@@ -75,32 +74,28 @@ def measure(sensors: Mapping[str, SensorWindows], seed: int) -> Iterator[Case]:
         for name in names:
             tested = clear[name][number % 4 :: 4]
             angle = generator.uniform(0, 2 * np.pi, len(tested))
-            true[name] |= {
-                frame: distance * np.array([np.sin(a), np.cos(a)]) for frame, a in zip(tested, angle, strict=True)
-            }
-            displaced = moved(sensors[name], {frame: true[name][frame] for frame in tested})
-            changed[name] = joined(wandering[name], displaced, tested)
+            directions = np.stack([np.sin(angle), np.cos(angle)], axis=1)
+            shifts = {frame: distance * direction for frame, direction in zip(tested, directions, strict=True)}
+            true[name] |= shifts
+            changed[name] = joined(wandering[name], moved(sensors[name], shifts), tested)
         measured = scene_positions(changed)
         middle = np.median([true["sentinel-2"][frame] for name, frame in measured if name == "sentinel-2"], axis=0)
         for name in names:
             pixels = sensors["sentinel-2"].cube.grid.resolution / sensors[name].cube.grid.resolution
             for frame in clear[name][number % 4 :: 4]:
-                shift = measured.get((name, frame))
-                if shift is None:
-                    yield Case(name, distance, np.nan, np.nan)
-                else:
+                error = length = np.nan
+                if shift := measured.get((name, frame)):
                     off = np.array([shift.down, shift.right]) - (true[name][frame] - middle * pixels)
-                    yield Case(name, distance, float(np.hypot(*off)), shift.length)
+                    error, length = float(np.hypot(*off)), shift.length
+                yield Case(name, distance, error, length)
 
 
 def joined(sensor: SensorWindows, other: SensorWindows, frames: list[int]) -> SensorWindows:
     """The windows of a sensor, with some frames of another one."""
-    changed = []
-    for window, source in zip(sensor.windows, other.windows, strict=True):
-        stored = window.stored.copy()
-        stored[frames] = source.stored[frames]
-        changed.append(replace(window, stored=stored))
-    return replace(sensor, windows=tuple(changed))
+    copies = tuple(replace(window, stored=window.stored.copy()) for window in sensor.windows)
+    for window, source in zip(copies, other.windows, strict=True):
+        window.stored[frames] = source.stored[frames]
+    return replace(sensor, windows=copies)
 
 
 def fewer_bands(sensor: SensorWindows) -> SensorWindows:
@@ -114,15 +109,12 @@ def fewer_bands(sensor: SensorWindows) -> SensorWindows:
 def row_of(sensor: str, distance: float, cases: list[Case]) -> tuple[str, ...]:
     """Errors, alarms and scenes that were not measured, for scenes moved this far."""
     known = [case for case in cases if np.isfinite(case.error)]
-    middle = high = over = alarm = "-"
+    cells = ["-"] * 4
     if known:
-        middle, high = (f"{error:.3f}" for error in np.quantile([case.error for case in known], (0.5, 0.9)))
-        over, alarm = (
-            f"{np.mean([case.length > threshold(name) for case in known]):.0%}"
-            for name in ("shift", "shift of a frame")
-        )
-    unmeasured = str(len(cases) - len(known))
-    return sensor, f"{distance:.2f}", str(len(cases)), middle, high, over, alarm, unmeasured
+        limits = (threshold(name) for name in ("shift", "shift of a frame"))
+        cells = [f"{error:.3f}" for error in np.quantile([case.error for case in known], (0.5, 0.9))]
+        cells += [f"{np.mean([case.length > limit for case in known]):.0%}" for limit in limits]
+    return sensor, f"{distance:.2f}", str(len(cases)), *cells, str(len(cases) - len(known))
 
 
 def report(options: argparse.Namespace) -> Iterator[str]:
@@ -130,36 +122,27 @@ def report(options: argparse.Namespace) -> Iterator[str]:
     view.SHIFT.update(dict.fromkeys(view.SHIFT, 0.0))
     cases, notes = [], []
     with tempfile.TemporaryDirectory() as scratch:
-        for number, cube in enumerate(simulated(Path(scratch), options.regions, options.seeds, options.size)):
-            sensors = {
-                name: fewer_bands(sensor) for name, sensor in read_sample_windows(cube).items() if name in WANDER
-            }
+        for number, cube in enumerate(simulated(Path(scratch), options)):
+            windows, title = read_sample_windows(cube), cube.path.parent.name
+            sensors = {name: fewer_bands(sensor) for name, sensor in windows.items() if name in WANDER}
             cases += list(measure(sensors, number))
             for name, sensor in sensors.items():
                 clear = f"{len(clear_frames(sensor))} of {len(sensor.days)} scenes"
-                notes.append(
-                    f"{cube.path.parent.name}: {name}, {clear} are clear over {MIN_VALID_SHARE:.0%} of the window"
-                )
+                notes.append(f"{title}: {name}, {clear} are clear over {MIN_VALID_SHARE:.0%} of the window")
             side = cube.sensors["modis"].grid.shape[1]
-            notes.append(f"{cube.path.parent.name}: modis, {side} x {side} pixels, composites: not measured")
+            notes.append(f"{title}: modis, {side} x {side} pixels, composites: not measured")
     yield "true: distance of a scene from its place, pixels of its sensor; error: median and 90 % of the distance from"
     yield "its true to its measured place; over a third: of the measured scenes; not measured: of moved clear scenes"
     yield ""
     header = ("sensor", "true", "scenes", "error", "90 %", "over a third", "alarm", "not measured")
-    grouped = {
-        (sensor, distance): [case for case in cases if case.sensor == sensor and case.distance == distance]
-        for sensor in WANDER
-        for distance in DISTANCES
-    }
-    yield from table(header, [row_of(*key, moved_so_far) for key, moved_so_far in grouped.items()])
-    yield from ("", *notes)
+    rows = [
+        row_of(*key, [case for case in cases if (case.sensor, case.distance) == key])
+        for key in product(WANDER, DISTANCES)
+    ]
+    yield from (*table(header, rows), "", *notes)
 
 
-OPTIONS = {
-    "--regions": {"nargs": "*", "default": ("oceanic", "southern")},
-    "--seeds": {"type": int, "nargs": "*", "default": (21,)},
-    "--size": {"type": float, "default": 2.5, "help": "kilometres"},
-}
+OPTIONS = region_options(21, regions=("oceanic", "southern"))
 main = Command(__doc__, report, OPTIONS, ("scipy", "zarr"), {"regions": ["oceanic"], "size": 1.0})
 
 if __name__ == "__main__":

@@ -55,16 +55,9 @@ Runs = Mapping[Shape, Run]
 
 
 def estimated_bytes(learned: int, kind: Pass, side: int, smaller: tuple[int, float] | None) -> float:
-    """Memory of a pass: weights, and what a smaller side needed beyond them, in proportion to the pixels.
-
-    Args:
-        learned: parameters of the network.
-        smaller: side and bytes measured.
-    """
+    """Memory of a pass: weights, and what a smaller side (with its bytes) needed beyond them, by the pixels."""
     fixed = learned * BYTES_PER_PARAMETER[kind]
-    if smaller is None:
-        return fixed
-    smaller_side, peak = smaller
+    smaller_side, peak = smaller or (side, 0.0)
     return fixed + max(0.0, peak - fixed) * (side / smaller_side) ** 2
 
 
@@ -91,21 +84,13 @@ def table(sensors: int, runs: Runs) -> Iterator[str]:
         "| training GB | training samples/s |"
     )
     yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
-    for shape in shapes(PRESETS):
-        if shape.sensors != sensors:
-            continue
-        counted = forward_multiply_adds(shape.config, FRAMES[shape.preset], shape.side)
-        cells = [
-            shape.preset,
-            str(FRAMES[shape.preset]),
-            f"{shape.side} x {shape.side}",
-            f"{sum(count_parameters(shape.config)) / 1e6:.2f} M",
-            f"{counted.total / 1e9:,.2f} G",
-            f"{counted.decoder / counted.total:.0%}",
-        ]
-        for kind in PASSES:
-            cells += measured_cells(runs.get(shape, {}).get(kind))
-        yield f"| {' | '.join(cells)} |"
+    for shape in (shape for shape in shapes(PRESETS) if shape.sensors == sensors):
+        frames, side = FRAMES[shape.preset], shape.side
+        counted = forward_multiply_adds(shape.config, frames, side)
+        parameters = f"{sum(count_parameters(shape.config)) / 1e6:.2f} M"
+        adds = f"{counted.total / 1e9:,.2f} G | {counted.decoder / counted.total:.0%}"
+        costs = " | ".join(cell for kind in PASSES for cell in measured_cells(runs.get(shape, {}).get(kind)))
+        yield f"| {shape.preset} | {frames} | {side} x {side} | {parameters} | {adds} | {costs} |"
 
 
 def measured_cells(cost: Mapping[str, Any] | None) -> tuple[str, str]:

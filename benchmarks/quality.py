@@ -27,14 +27,14 @@ from agrifm.cube.frames import group_frames
 from agrifm.grid import Grid, Window, area_grid
 from agrifm.scene.mask import DEFAULT_MASKED, MaskRule
 from agrifm.scene.products import find_product
-from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, Flags, bits
+from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, bits
 from agrifm.scene.read import read_asset
 from agrifm.scene.scene import Scene
 from agrifm.scene.search import search_catalog
 from agrifm.season import Season, day_date, day_number
 from agrifm.sensors import find_sensor
 from agrifm.simulator.acquisition.orbits import Overpass
-from agrifm.simulator.acquisition.sky import Sky, SkyClimate, sky_at
+from agrifm.simulator.acquisition.sky import Sky, sky_at
 from agrifm.simulator.catalog import write_season
 from agrifm.simulator.granule import Simulation
 from agrifm.simulator.region import read_region
@@ -53,6 +53,10 @@ RULES = {
 MARGIN = 480
 """Metres along the edges that are not judged, because dilation cannot look beyond."""
 KINDS = ("cloud", "shadow", "cirrus")
+Counts = Mapping[str, tuple[int, int]]
+"""(wrong, all) pixels by kind."""
+Total = Mapping[tuple[str, str], Counts]
+"""Counts by sensor and rule, of one season."""
 
 
 class Truth(NamedTuple):
@@ -75,12 +79,12 @@ def truth_of(sky: Sky, points: int) -> Truth:
     return Truth(*(part.reshape(split).mean(axis=(1, 3)) for part in (cloud, shadow, cirrus, clear)))
 
 
-def rates(counts: Mapping[str, tuple[int, int]]) -> dict[str, float]:
+def rates(counts: Counts) -> dict[str, float]:
     """Percent of each kind that were judged wrongly, from (wrong, all); nan where there were none."""
     return {kind: 100 * wrong / whole if whole else float("nan") for kind, (wrong, whole) in counts.items()}
 
 
-def judge(truth: Truth, usable: NDArray[np.bool_], recorded: NDArray[np.bool_]) -> dict[str, tuple[int, int]]:
+def judge(truth: Truth, usable: NDArray[np.bool_], recorded: NDArray[np.bool_]) -> Counts:
     """(wrong, all) pixels by kind: omitted clouds, shadows, cirrus, and clear pixels that were masked.
 
     A pixel is of the kind that spoils half of it or more, and clear if all of it is.
@@ -91,52 +95,40 @@ def judge(truth: Truth, usable: NDArray[np.bool_], recorded: NDArray[np.bool_]) 
     return counts | {"clear": (int((clear & ~usable).sum()), int(clear.sum()))}
 
 
-def sky_over(climate: SkyClimate, seed: int, taken: Overpass, grid: Grid, points: int) -> Sky:
-    """The sky at `points` x `points` regular points in each pixel of a grid."""
+def truth_over(plan: Simulation, taken: Overpass, grid: Grid, points: int) -> Truth:
+    """The truth of a pass, from the sky at `points` x `points` regular points in each pixel of a grid."""
     fine = grid.at(grid.resolution / points) if points > 1 else grid
-    return sky_at(climate, seed, taken, fine.x[None], fine.y[:, None])
+    return truth_of(sky_at(plan.region.sky, plan.seed, taken, fine.x[None], fine.y[:, None]), points)
 
 
-def flags_of(scene: Scene, grid: Grid) -> Flags:
-    """The flags of a scene on a grid."""
+def judged(scene: Scene, plan: Simulation, grid: Grid, passes: list[Overpass]) -> Iterator[tuple[str, Counts]]:
+    """The counts of each rule for one scene."""
     flags = np.zeros(grid.shape, np.uint16)
     for asset, encoding in scene.product.quality_bands.items():
         flags |= QUALITY_RULES[encoding](read_asset(scene, asset, "quality", grid, "nearest", NO_QUALITY[encoding]))
-    return flags
-
-
-def judged(
-    scene: Scene, plan: Simulation, grid: Grid, passes: list[Overpass]
-) -> Iterator[tuple[str, dict[str, tuple[int, int]]]]:
-    """The counts of each rule for one scene."""
-    climate = plan.region.sky
-    flags = flags_of(scene, grid)
     if scene.product.day_asset is None:
-        truth = truth_of(sky_over(climate, plan.seed, passes[0], grid, 1), 1)
+        truth = truth_over(plan, passes[0], grid, 1)
     else:
         of_year = read_asset(scene, scene.product.day_asset, "day", grid, "nearest", 0).astype(int)
         truth = Truth(*np.zeros((4, *grid.shape)))
         for taken in passes:
             of_pass = of_year == day_date(taken.day).timetuple().tm_yday
             if of_pass.any():
-                whole = truth_of(sky_over(climate, plan.seed, taken, grid, 4), 4)
+                whole = truth_over(plan, taken, grid, 4)
                 truth = Truth(*(np.where(of_pass, new, old) for new, old in zip(whole, truth, strict=True)))
     edge = int(MARGIN / grid.resolution)
-    inner = slice(edge, -edge)
+    inner = np.s_[edge:-edge, edge:-edge]
     recorded = (flags & bits(["nodata"])) == 0
     for name, rule in RULES.items():
         usable = rule.usable(rule.dilated(flags, grid.resolution))
-        inside = Truth(*(part[inner, inner] for part in truth))
-        yield name, judge(inside, usable[inner, inner], recorded[inner, inner])
+        yield name, judge(Truth(*(part[inner] for part in truth)), usable[inner], recorded[inner])
 
 
-def measure(season: Path, plan: Simulation, every: int, side: int) -> dict[tuple[str, str], dict[str, tuple[int, int]]]:
+def measure(season: Path, plan: Simulation, every: int, side: int) -> Total:
     """Summed counts by sensor and rule, over every so many frames."""
     base = area_grid(plan.area)
     passes = {(taken.collection, taken.first): list(taken.overpasses) for taken in plan.acquisitions}
-    total: dict[tuple[str, str], dict[str, tuple[int, int]]] = defaultdict(
-        lambda: dict.fromkeys((*KINDS, "clear"), (0, 0))
-    )
+    total: dict[tuple[str, str], Counts] = defaultdict(lambda: dict.fromkeys((*KINDS, "clear"), (0, 0)))
     for product in (find_product(name) for name in PRODUCTS):
         whole = base.at(find_sensor(product.sensor).resolution)
         size = min(round(side / whole.resolution), *whole.shape) if product.day_asset is None else min(whole.shape)
@@ -153,11 +145,7 @@ def measure(season: Path, plan: Simulation, every: int, side: int) -> dict[tuple
                         kind: (before[kind][0] + wrong, before[kind][1] + whole_)
                         for kind, (wrong, whole_) in counts.items()
                     }
-    return dict(total)
-
-
-Total = Mapping[tuple[str, str], Mapping[str, tuple[int, int]]]
-"""Counts by sensor and rule, of one season."""
+    return total
 
 
 def spread(values: Sequence[float]) -> str:
@@ -179,9 +167,8 @@ def rows(totals: Sequence[Total]) -> Iterator[tuple[str, ...]]:
 def report(options: argparse.Namespace) -> Iterator[str]:
     """Simulate or read a season for each seed, and judge its rules."""
     if options.seasons and len(options.seasons) != len(options.seeds):
-        raise SystemExit(
-            f"{len(options.seasons)} seasons and {len(options.seeds)} seeds; name one seed for each season"
-        )
+        counts = f"{len(options.seasons)} seasons and {len(options.seeds)} seeds"
+        raise SystemExit(f"{counts}; name one seed for each season")
     region = read_region(options.region)
     totals = []
     for number, seed in enumerate(options.seeds):
@@ -190,8 +177,7 @@ def report(options: argparse.Namespace) -> Iterator[str]:
             season = options.seasons[number] if options.seasons else write_season(Path(scratch) / "season", plan).parent
             totals.append(measure(season, plan, options.every, options.side))
     yield f"percent, mean and range of {len(totals)} seeds; omission of truly spoiled pixels by kind, commission of"
-    yield "truly clear ones; pixels judged in thousands, all seeds together"
-    yield ""
+    yield from ("truly clear ones; pixels judged in thousands, all seeds together", "")
     yield from table(("sensor", "rule", *KINDS, "clear masked", "spoiled", "clear"), rows(totals), left=(0, 1))
 
 

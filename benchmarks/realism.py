@@ -18,27 +18,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from measure import Command
-from realism_metrics import (
-    diagnostics,
-    discrimination,
-    field_images,
-    figures,
-    interannual,
-    level_and_spread,
-    parcels,
-    read,
-    simulated_season,
-)
+from measure import Command, table
+from realism_metrics import diagnostics, discrimination, field_images, parcels, read
 from realism_metrics.table import Row, as_text, rows
 
-from agrifm.simulator.points import PointSeries
+from agrifm.simulator.catalog import simulate
+from agrifm.simulator.points import PointSeries, simulate_points
 
 SIZES = {"oceanic": 3.0, "southern": 10.0}
 """Sides of the simulated seasons, km."""
 YEARS = 5
 """Simulated years, each 467 parcels with their own seed, weather and sky: a single year depends on chance as much as
-the real one (`realism_metrics.interannual` measures how much)."""
+the real one (`discrimination.interannual_rows` measures how much)."""
 
 Years = Sequence[PointSeries]
 
@@ -54,20 +45,19 @@ def line_a(real: PointSeries, simulated: Years) -> list[Row]:
 
 def line_b(real: PointSeries, simulated: Years) -> list[Row]:
     """Level and timing of all simulated years together."""
-    return rows("b", {}, level_and_spread.level_and_timing(real, interannual.pooled(simulated))) if simulated else []
+    return rows("b", {}, parcels.level_and_timing(real, parcels.pooled(simulated)) if simulated else {})
 
 
 def line_c(real: PointSeries, simulated: Years) -> list[Row]:
     """Spread of all simulated years together."""
-    if not simulated:
-        return rows("c", parcels.spread(real), {})
-    joined = interannual.pooled(simulated)
-    return rows("c", parcels.spread(real), level_and_spread.equal_spread(real, joined) | parcels.spread(joined))
+    joined = parcels.pooled(simulated) if simulated else None
+    simulated_spread = parcels.equal_spread(real, joined) | parcels.spread(joined) if joined else {}
+    return rows("c", parcels.spread(real), simulated_spread)
 
 
 def line_d(real: PointSeries, simulated: Years) -> list[Row]:
     """Gaps of all simulated years together."""
-    return rows("d", parcels.gaps(real), parcels.gaps(interannual.pooled(simulated)) if simulated else {})
+    return rows("d", parcels.gaps(real), parcels.gaps(parcels.pooled(simulated)) if simulated else {})
 
 
 def line_h(real: PointSeries, simulated: Years) -> list[Row]:
@@ -77,7 +67,7 @@ def line_h(real: PointSeries, simulated: Years) -> list[Row]:
 
 def line_i(real: PointSeries, simulated: Years) -> list[Row]:
     """Transfer of a forest from simulated parcels of all years to real ones."""
-    return [discrimination.transfer(real, interannual.pooled(simulated))] if simulated else []
+    return [discrimination.transfer(real, parcels.pooled(simulated))] if simulated else []
 
 
 LINES_OF_PARCELS = (line_a, line_b, line_c, line_d, line_h, line_i)
@@ -85,107 +75,86 @@ LINES_OF_PARCELS = (line_a, line_b, line_c, line_d, line_h, line_i)
 
 def compare_seasons(oceanic: read.FieldPatch | None, southern: read.ModisSeries | None) -> list[Row]:
     """Lines e and f with real data of Flanders, and line g with real data of Mato Grosso."""
-    flanders, mato_grosso = read.flanders(), read.mato_grosso()
-    return [
-        *rows(
-            "e",
-            field_images.within_fields(flanders.sentinel, flanders.field),
-            field_images.within_fields(oceanic.sentinel, oceanic.field) if oceanic else {},
-        ),
-        *rows(
-            "f",
-            field_images.same_day(flanders.sentinel, flanders.landsat),
-            field_images.same_day(oceanic.sentinel, oceanic.landsat) if oceanic else {},
-        ),
-        *rows("g", field_images.coarse_series(mato_grosso), field_images.coarse_series(southern) if southern else {}),
-    ]
+    flanders = read.flanders()
+    within = [field_images.within_fields(patch.sentinel, patch.field) for patch in (flanders, oceanic) if patch]
+    days = [field_images.same_day(patch.sentinel, patch.landsat) for patch in (flanders, oceanic) if patch]
+    coarse = [field_images.coarse_series(series) for series in (read.mato_grosso(), southern) if series]
+    return [row for line, sets in (("e", within), ("f", days), ("g", coarse)) for row in rows(line, *sets)]
 
 
 def simulated_seasons(folder: Path, seed: int) -> tuple[read.FieldPatch, read.ModisSeries]:
     """Simulate a season of `oceanic` and one of `southern` in a folder, and read them."""
-    from agrifm.simulator.catalog import simulate
-
     for region, size in SIZES.items():
         simulate(folder / region, region=region, year=parcels.YEAR, size=size, seed=seed)
-    return simulated_season.field_patch(folder / "oceanic"), simulated_season.modis_series(folder / "southern")
+    return read.field_patch(folder / "oceanic"), read.modis_series(folder / "southern")
 
 
 def simulated_parcels(source: str, seed: int) -> list[PointSeries]:
     """One set from a folder, or, without a folder, `YEARS` simulated sets."""
     if source:
         return [read.parcels(Path(source))]
-    from agrifm.simulator.points import simulate_points
-
     return [simulate_points("oceanic", year=parcels.YEAR, seed=seed + later) for later in range(YEARS)]
 
 
-def medians(real: PointSeries, simulated: PointSeries, most: int) -> list[str]:
+def medians(real: PointSeries, simulated: PointSeries, most: int) -> Iterator[str]:
     """NDVI of every class and month, real above simulated, then the cases beyond the tolerance, worst first."""
-    cases = level_and_spread.cases(real, simulated)
-    lines = ["median NDVI by month, real above simulated; x = more than 0.10 apart"]
+    cases = parcels.cases(real, simulated)
+    yield "median NDVI by month, real above simulated; x = more than 0.10 apart"
+    cells = []
     for label in dict.fromkeys(case.label for case in cases):
-        of_month = {case.month: case for case in cases if case.label == label and case.quantity == "NDVI"}
-        for name, values in (
-            (label, {month: f"{case.real.median:.2f} " for month, case in of_month.items()}),
-            (
-                "",
-                {m: f"{case.simulated.median:.2f}{'x' if case.distance > 1 else ' '}" for m, case in of_month.items()},
-            ),
-        ):
-            lines.append(f"{name:<22}" + "".join(f"{values.get(month, ' - '):>6}" for month in range(1, 13)))
+        months: list[tuple[str, str]] = [("- ", "- ")] * 12
+        for case in cases:
+            if case.label == label and case.quantity == "NDVI":
+                mark = "x" if case.distance > 1 else " "
+                months[case.month - 1] = f"{case.real.median:.2f} ", f"{case.simulated.median:.2f}{mark}"
+        cells += [(name, *values) for name, values in zip((label, ""), zip(*months, strict=True), strict=True)]
+    yield from table(("", *map(str, range(1, 13))), cells)
     failing = sorted((case for case in cases if case.distance > 1), key=lambda case: -case.distance)
-    lines += [
-        "",
-        f"{len(failing)} of {len(cases)} cases too far, worst first; distance 1 = the tolerance",
-        f"{'class':<22}{'month':>5} {'quantity':<9}{'real 10 %':>10}{'50 %':>7}{'90 %':>7}"
-        f"{'sim. 10 %':>10}{'50 %':>7}{'90 %':>7}{'distance':>10}",
-    ]
-    for case in failing[:most]:
-        parts = [f"{part.low:>10.3f}{part.median:>7.3f}{part.high:>7.3f}" for part in (case.real, case.simulated)]
-        lines.append(f"{case.label:<22}{case.month:>5} {case.quantity:<9}{parts[0]}{parts[1]}{case.distance:>10.1f}")
-    return lines
+    yield from ("", f"{len(failing)} of {len(cases)} cases too far, worst first; distance 1 = the tolerance")
+    header = ("class", "month", "quantity", "real 10 %", "50 %", "90 %", "sim. 10 %", "50 %", "90 %", "distance")
+    worst = [
+        (case.label, case.month, case.quantity, *(f"{part:.3f}" for part in (*case.real, *case.simulated)),
+         f"{case.distance:.1f}")
+        for case in failing[:most]
+    ]  # fmt: skip
+    yield from table(header, worst, left=(0, 2))
 
 
 def report(options: argparse.Namespace) -> Iterator[str]:
     """The lines of the table, or of the tables of differences."""
-    yield f"seed {options.seed}"
-    yield ""
+    yield from (f"seed {options.seed}", "")
     real = read.france()
     simulated = [] if options.real else simulated_parcels(options.points or "", options.seed)
     if simulated and options.cases:
-        yield from medians(real, interannual.pooled(simulated), options.cases)
+        yield from medians(real, parcels.pooled(simulated), options.cases)
         return
     if simulated and options.causes:
         yield from diagnostics.differences(real, simulated[0])
         return
     if simulated and options.figures:
-        for quantity in figures.QUANTITIES:
+        for quantity in diagnostics.QUANTITIES:
             path = options.figures / f"realism-{quantity.lower()}.png"
-            figures.curves(real, interannual.pooled(simulated), quantity, path)
-    table = [row for line in LINES_OF_PARCELS for row in line(real, simulated)]
+            diagnostics.curves(real, parcels.pooled(simulated), quantity, path)
+    table_rows = [row for line in LINES_OF_PARCELS for row in line(real, simulated)]
     if len(simulated) > 1:
-        table += interannual.interannual_rows(simulated)
+        table_rows += discrimination.interannual_rows(simulated)
     if options.real:
-        table += compare_seasons(None, None)
+        table_rows += compare_seasons(None, None)
     elif options.points is None:
         with tempfile.TemporaryDirectory() as scratch:
-            table += compare_seasons(*simulated_seasons(Path(scratch), options.seed))
-    yield from as_text(sorted(table, key=lambda row: row.line))
+            table_rows += compare_seasons(*simulated_seasons(Path(scratch), options.seed))
+    yield from as_text(sorted(table_rows, key=lambda row: row.line))
 
 
-main = Command(
-    __doc__,
-    report,
-    {
-        "--real": {"action": "store_true", "help": "simulate nothing"},
-        "--points": {"nargs": "?", "const": "", "metavar": "DIR", "help": "parcels only; without DIR: simulate them"},
-        "--cases": {"type": int, "default": 0, "metavar": "N", "help": "print only the N worst medians"},
-        "--causes": {"action": "store_true", "help": "print only tables of differences"},
-        "--seed": {"type": int, "default": 0, "help": "of the simulation, default 0"},
-        "--figures": {"type": Path, "help": "folder for realism-<quantity>.png"},
-    },
-    ("scikit-learn",),
-)
+OPTIONS = {
+    "--real": {"action": "store_true", "help": "simulate nothing"},
+    "--points": {"nargs": "?", "const": "", "metavar": "DIR", "help": "parcels only; without DIR: simulate them"},
+    "--cases": {"type": int, "default": 0, "metavar": "N", "help": "print only the N worst medians"},
+    "--causes": {"action": "store_true", "help": "print only tables of differences"},
+    "--seed": {"type": int, "default": 0, "help": "of the simulation, default 0"},
+    "--figures": {"type": Path, "help": "folder for realism-<quantity>.png"},
+}
+main = Command(__doc__, report, OPTIONS, ("scikit-learn",))
 
 if __name__ == "__main__":
     main()

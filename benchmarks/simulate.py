@@ -44,22 +44,12 @@ def report(options: argparse.Namespace) -> Iterator[str]:
     yield from table(("km", "days", "scenes", "seconds", "peak GB", "disk GB"), rows(options), left=())
 
 
-main = Command(
-    __doc__,
-    report,
-    {
-        "--sizes": {"nargs": "+", "type": float, "default": [5.0, 10.0, 20.0], "help": "km, default 5 10 20"},
-        "--months": {
-            "nargs": "+",
-            "type": int,
-            "default": [0, 0, 2],
-            "help": "first months of each season, 0 = all; default 0 0 2",
-        },
-        "--region": {"default": "oceanic", "help": "default oceanic"},
-    },
-    ("scipy", "rasterio"),
-    quick={"sizes": [1.0], "months": [1]},
-)
+OPTIONS = {
+    "--sizes": {"nargs": "+", "type": float, "default": [5.0, 10.0, 20.0], "help": "km, default 5 10 20"},
+    "--months": {"nargs": "+", "type": int, "default": [0, 0, 2], "help": "first months, 0 = all; default 0 0 2"},
+    "--region": {"default": "oceanic", "help": "default oceanic"},
+}
+main = Command(__doc__, report, OPTIONS, ("scipy", "rasterio"), {"sizes": [1.0], "months": [1]})
 
 if __name__ == "__main__":
     main()

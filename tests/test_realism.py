@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from realism_metrics import discrimination, field_images, figures, interannual, level_and_spread, parcels, read
+from realism_metrics import diagnostics, discrimination, field_images, parcels, read
 from realism_metrics.table import TOLERANCES, Row, Tolerance
 
 from agrifm.simulator.points import POINT_BANDS, PointSeries
@@ -80,28 +80,28 @@ def test_gaps_are_filled_on_the_line_between_their_ends() -> None:
 
 def test_line_b_holds_for_equal_sets_and_not_for_another_level_or_timing() -> None:
     real = made()
-    assert list(level_and_spread.level_and_timing(real, real).values()) == [1.0, 1.0, 1.0, 0.0]
+    assert list(parcels.level_and_timing(real, real).values()) == [1.0, 1.0, 1.0, 0.0]
     brighter = real.values.copy()
     brighter[..., POINT_BANDS.index("B11")] += 0.1  # deviation between parcels is 0.03
-    shares = level_and_spread.level_and_timing(real, changed(real, brighter))
+    shares = parcels.level_and_timing(real, changed(real, brighter))
     assert shares["class-months with median NDVI within 0.10, share"] == 1.0
     assert shares["class-month-bands with median in the real 10-90 % range, share"] == pytest.approx(8 / 9)
     assert shares["class-months with median NDVI within 0.10 and every band in its range, share"] == 0.0
-    late = level_and_spread.level_and_timing(real, made(shift=2.0))
+    late = parcels.level_and_timing(real, made(shift=2.0))
     assert late["annual crops, greatest distance of the months of greatest NDVI, months"] == 2.0
     assert late["class-months with median NDVI within 0.10, share"] < 0.80
 
 
 def test_months_of_greatest_ndvi_are_those_the_parcels_were_made_with() -> None:
-    assert level_and_spread.peak_months(made()) == {"wheat": 5, "maize": 8}
+    assert parcels.peak_months(made()) == {"wheat": 5, "maize": 8}
 
 
 def test_line_c_knows_twice_the_spread_and_the_share_between_classes() -> None:
     real = made(noise=0.01)
-    assert level_and_spread.equal_spread(real, made(seed=1, noise=0.01))[
+    assert parcels.equal_spread(real, made(seed=1, noise=0.01))[
         "class-months with deviation of NDVI within a factor of 1.5, share"
     ] == pytest.approx(1.0)
-    assert level_and_spread.equal_spread(real, made(noise=0.02))[
+    assert parcels.equal_spread(real, made(noise=0.02))[
         "class-months with deviation of NDVI within a factor of 1.5, share"
     ] == pytest.approx(0.0)
     assert min(list(parcels.spread(made(noise=1e-4)).values())[2:]) > 0.999
@@ -195,18 +195,18 @@ def test_line_i_a_forest_of_other_series_knows_the_like_and_not_the_unlike() -> 
 
 def test_years_of_equal_parameters_agree_and_differ_from_the_real_year() -> None:
     real, simulated = made(noise=0.01), [made(seed=seed, noise=0.01, shift=2.0) for seed in (1, 2)]
-    assert interannual.pooled(simulated).values.shape == (240, 72, 9)
-    found = {row.quantity: row.simulated for row in interannual.interannual_rows(simulated)}
+    assert parcels.pooled(simulated).values.shape == (240, 72, 9)
+    found = {row.quantity: row.simulated for row in discrimination.interannual_rows(simulated)}
     quantity = "class-months with median NDVI within 0.10, share"
     assert found[f"year beside year: {quantity}"] == 1.0
-    assert level_and_spread.level_and_timing(real, interannual.pooled(simulated))[quantity] < 0.8
+    assert parcels.level_and_timing(real, parcels.pooled(simulated))[quantity] < 0.8
     assert 0.35 < found["a simulated year from another, area under curve: all bands and months"] < 0.65
 
 
 def test_figures_are_small_pictures_with_a_panel_per_crop(tmp_path: Path) -> None:
     series = made()
-    for quantity in figures.QUANTITIES:
-        figures.curves(series, series, quantity, tmp_path / "curves.png")
+    for quantity in diagnostics.QUANTITIES:
+        diagnostics.curves(series, series, quantity, tmp_path / "curves.png")
         assert 5_000 < (tmp_path / "curves.png").stat().st_size < 200_000
 
 

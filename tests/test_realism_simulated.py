@@ -38,36 +38,15 @@ def failing(line: str, table: Iterable[Row]) -> list[str]:
     ]
 
 
-@pytest.mark.check
-def test_line_a_a_forest_knows_simulated_labels_as_well_as_real_ones(parcels: Parcels) -> None:
-    assert failing("a", realism.line_a(*parcels)) == []
-
-
-def test_line_b_levels_and_timing_are_those_of_real_parcels(parcels: Parcels) -> None:
-    assert failing("b", realism.line_b(*parcels)) == []
-
-
-def test_line_c_parcels_of_a_class_differ_as_much_as_real_ones(parcels: Parcels) -> None:
-    assert failing("c", realism.line_c(*parcels)) == []
-
-
-def test_line_d_gaps_are_as_many_and_as_long_as_real_ones(parcels: Parcels) -> None:
-    assert failing("d", realism.line_d(*parcels)) == []
+@pytest.mark.parametrize("line", [pytest.param("a", marks=pytest.mark.check), "b", "c", "d", "i"])
+def test_a_line_of_parcels_is_within_its_tolerances(parcels: Parcels, line: str) -> None:
+    assert failing(line, getattr(realism, f"line_{line}")(*parcels)) == []
 
 
 @pytest.mark.check
-def test_line_e_fields_vary_inside_as_real_ones_do(seasons: Seasons) -> None:
-    assert failing("e", realism.compare_seasons(*seasons)) == []
-
-
-@pytest.mark.check
-def test_line_f_sentinel_2_and_landsat_differ_as_on_real_days(seasons: Seasons) -> None:
-    assert failing("f", realism.compare_seasons(*seasons)) == []
-
-
-@pytest.mark.check
-def test_line_g_coarse_series_are_as_noisy_and_timed_as_real_ones(seasons: Seasons) -> None:
-    assert failing("g", realism.compare_seasons(*seasons)) == []
+@pytest.mark.parametrize("line", ["e", "f", "g"])
+def test_a_line_of_seasons_is_within_its_tolerances(seasons: Seasons, line: str) -> None:
+    assert failing(line, realism.compare_seasons(*seasons)) == []
 
 
 @pytest.mark.check
@@ -79,7 +58,3 @@ def test_line_h_every_class_has_an_area_under_the_curve_and_named_causes(parcels
     for label in set(real.label):
         assert 0 <= table[label].simulated <= 1
         assert table[label].note.count(" -> ") == 3
-
-
-def test_line_i_a_forest_of_simulated_parcels_knows_real_temporary_crops(parcels: Parcels) -> None:
-    assert failing("i", realism.line_i(*parcels)) == []

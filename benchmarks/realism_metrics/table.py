@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from measure import table
 
 Relation = Literal["range", "difference", "factor", "reported"]
 
@@ -37,21 +38,13 @@ def _range(low: float, high: float = np.inf) -> Tolerance:
     return Tolerance("range", high, low)
 
 
-def _difference(most: float) -> Tolerance:
-    return Tolerance("difference", most)
-
-
-def _factor(most: float) -> Tolerance:
-    return Tolerance("factor", most)
-
-
 TOLERANCES: dict[str, dict[str, Tolerance]] = {
     "a": {
-        "macro F1 of ten labels": _difference(0.10),
-        "overall accuracy, temporary crop yes or no": _difference(0.05),
+        "macro F1 of ten labels": Tolerance("difference", 0.10),
+        "overall accuracy, temporary crop yes or no": Tolerance("difference", 0.05),
     },
     "b": {
-        # Reported only: simulated years compared with each other do not reach 0.8 either (`interannual.py`).
+        # Reported only: simulated years compared with each other do not reach 0.8 either (`interannual_rows`).
         "class-months with median NDVI within 0.10 and every band in its range, share": Tolerance("reported"),
         "class-months with median NDVI within 0.10, share": _range(0.80),
         "class-month-bands with median in the real 10-90 % range, share": _range(0.80),
@@ -81,9 +74,9 @@ TOLERANCES: dict[str, dict[str, Tolerance]] = {
         "Sentinel-2 less Landsat, deviation in near infrared, greatest day": _range(0.022, 0.050),
     },
     "g": {
-        "month-to-month noise of NDVI, soybean": _factor(1.5),
-        "month-to-month noise of NDVI, forest": _factor(1.5),
-        "soybean peak, months after 1 September": _difference(1.0),
+        "month-to-month noise of NDVI, soybean": Tolerance("factor", 1.5),
+        "month-to-month noise of NDVI, forest": Tolerance("factor", 1.5),
+        "soybean peak, months after 1 September": Tolerance("difference", 1.0),
     },
     "i": {"overall accuracy, temporary crop yes or no, forest of simulated series": _range(0.75)},
 }
@@ -115,17 +108,19 @@ class Row:
         return "holds" if self.tolerance.holds(self.real, self.simulated) else "fails"
 
 
-def rows(line: str, real: dict[str, float], simulated: dict[str, float]) -> list[Row]:
+def rows(line: str, real: dict[str, float], simulated: dict[str, float] | None = None) -> list[Row]:
     """Rows of one line from the numbers of both sets by quantity; missing ones are NaN."""
-    quantities = list(dict.fromkeys([*real, *simulated]))
-    return [Row(line, quantity, real.get(quantity, np.nan), simulated.get(quantity, np.nan)) for quantity in quantities]
+    sets = (real, simulated or {})
+    quantities = dict.fromkeys(quantity for numbers in sets for quantity in numbers)
+    return [Row(line, quantity, *(numbers.get(quantity, np.nan) for numbers in sets)) for quantity in quantities]
 
 
-def as_text(table: Iterable[Row]) -> Iterator[str]:
+def as_text(rows_: Iterable[Row]) -> Iterator[str]:
     """The lines of the table."""
-    yield (f"{'':<2}{'quantity':<98}{'real':>8}{'simulated':>11}  {'tolerance':<16}verdict")
-    for row in table:
-        real, simulated = (f"{value:.3f}" if np.isfinite(value) else "-" for value in (row.real, row.simulated))
+    cells = []
+    for row in rows_:
+        numbers = (f"{value:.3f}" if np.isfinite(value) else "-" for value in (row.real, row.simulated))
         verdict = row.verdict if np.isfinite(row.simulated) else ""
-        text = f"{row.line:<2}{row.quantity:<98}{real:>8}{simulated:>11}  {row.tolerance!s:<16}{verdict}"
-        yield f"{text} {row.note}".rstrip()
+        cells.append((row.line, row.quantity, *numbers, row.tolerance, verdict, row.note))
+    header = ("", "quantity", "real", "simulated", "tolerance", "verdict", "")
+    return table(header, cells, left=(0, 1, 4, 5, 6))

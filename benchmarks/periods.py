@@ -66,10 +66,8 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
 
 def report(options: argparse.Namespace) -> Iterator[str]:
     """A line for each area."""
-    yield (
-        f"{options.method}, {options.frames} frames to {options.periods}, {options.bands} bands; "
-        f"windows of {CHUNK} pixels; seconds of the processor"
-    )
+    frames = f"{options.frames} frames to {options.periods}, {options.bands} bands"
+    yield f"{options.method}, {frames}; windows of {CHUNK} pixels; seconds of the processor"
     yield from table(("side", "km2", "seconds", "per km2", "peak MB"), rows(options), left=())
 
 

@@ -36,12 +36,12 @@ def within_fields(images: BandImages, field: NDArray[np.int32]) -> dict[str, flo
             near, far = (_autocorrelation(deviation, lag) for lag in (1, 4))
             field_days.append((float(np.nanstd(deviation)), near, far))
     medians = np.nanmedian(field_days, axis=0) if field_days else np.full(3, np.nan)
-    names = [
-        "deviation of summer NDVI within fields, median",
-        "autocorrelation of summer NDVI at 10 m",
-        "autocorrelation of summer NDVI at 40 m",
-    ]
-    return {"fields measured within": float(fields), **dict(zip(names, map(float, medians), strict=True))}
+    return {
+        "fields measured within": float(fields),
+        "deviation of summer NDVI within fields, median": float(medians[0]),
+        "autocorrelation of summer NDVI at 10 m": float(medians[1]),
+        "autocorrelation of summer NDVI at 40 m": float(medians[2]),
+    }
 
 
 def _autocorrelation(deviation: NDArray[np.float32], lag: int) -> float:
@@ -59,9 +59,9 @@ def same_day(sentinel: BandImages, landsat: BandImages) -> dict[str, float]:
         for other in np.flatnonzero(sentinel.day == day):
             both = landsat.usable[frame] & sentinel.usable[other]
             if np.count_nonzero(both) >= MIN_COMMON_PIXELS:
-                red = (sentinel.red[other] - landsat.red[frame])[both]
-                near_infrared = (sentinel.near_infrared[other] - landsat.near_infrared[frame])[both]
-                deviations.append((float(red.std()), float(near_infrared.std())))
+                red = sentinel.red[other] - landsat.red[frame]
+                near_infrared = sentinel.near_infrared[other] - landsat.near_infrared[frame]
+                deviations.append((float(red[both].std()), float(near_infrared[both].std())))
     if not deviations:
         return {}
     extremes = {

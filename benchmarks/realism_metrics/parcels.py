@@ -220,15 +220,13 @@ def level_and_timing(real: PointSeries, simulated: PointSeries) -> dict[str, flo
     for (label, month, _), good in close.items():
         all_close[label, month] = all_close.get((label, month), True) and good
     peaks, other = peak_months(real), peak_months(simulated)
+    distance = float(max(abs(peaks[label] - other.get(label, np.inf)) for label in peaks))
+    bands = [good for (*_, quantity), good in close.items() if quantity != "NDVI"]
     return {
         "class-months with median NDVI within 0.10 and every band in its range, share": _share(all_close.values()),
         "class-months with median NDVI within 0.10, share": _share(v for k, v in close.items() if k[2] == "NDVI"),
-        "class-month-bands with median in the real 10-90 % range, share": _share(
-            v for k, v in close.items() if k[2] != "NDVI"
-        ),
-        "annual crops, greatest distance of the months of greatest NDVI, months": float(
-            max(abs(peaks[label] - other.get(label, np.inf)) for label in peaks)
-        ),
+        "class-month-bands with median in the real 10-90 % range, share": _share(bands),
+        "annual crops, greatest distance of the months of greatest NDVI, months": distance,
     }
 
 

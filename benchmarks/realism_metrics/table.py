@@ -68,10 +68,9 @@ TOLERANCES: dict[str, dict[str, Tolerance]] = {
         "autocorrelation of summer NDVI at 40 m": _range(0.10, 0.50),
     },
     "f": {
-        "Sentinel-2 less Landsat, deviation in red, least day": _range(0.010, 0.028),
-        "Sentinel-2 less Landsat, deviation in red, greatest day": _range(0.010, 0.028),
-        "Sentinel-2 less Landsat, deviation in near infrared, least day": _range(0.022, 0.050),
-        "Sentinel-2 less Landsat, deviation in near infrared, greatest day": _range(0.022, 0.050),
+        f"Sentinel-2 less Landsat, deviation in {band}, {which} day": _range(*limits)
+        for band, limits in (("red", (0.010, 0.028)), ("near infrared", (0.022, 0.050)))
+        for which in ("least", "greatest")
     },
     "g": {
         "month-to-month noise of NDVI, soybean": Tolerance("factor", 1.5),

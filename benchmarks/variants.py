@@ -36,7 +36,6 @@ DECIDING = {"preset", "weights", "frames", "series", "side", "steps", "batch", "
 OPTIONS = {
     "directory": {"type": Path, "nargs": "?", "help": "a finished demo; left out, nothing is trained"},
     **RUNS,
-    "--steps": {"type": int, "help": "training steps of every run; left out, the demo's"},
 }
 Counts = NDArray[np.int64]
 

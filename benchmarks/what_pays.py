@@ -1,11 +1,18 @@
-"""Which parts of AgriFM pay on a finished demo: dates, validity, sensor dropout, sensors, separate backbones.
+"""Which parts of AgriFM, and which decoder, pay on a finished demo.
 
-Every variant is trained from scratch with the same steps, batches and seeds, and scored on the demo's unseen blocks as
-they are, under heavy cloud, and without Landsat. The rule of what pays is in docs/decisions/0006 and was written before
-the first run.
+Every variant is trained from scratch with the same steps, batches and seeds, and scored on the demo's unseen blocks.
+The parts (dates, validity, sensor dropout, sensors, separate backbones) are also scored under heavy cloud and without
+Landsat, by the rule of docs/decisions/0006.
 
     python benchmarks/what_pays.py DIR --runs RUNS.jsonl [--part 0/2]       train what is missing, a line per run
     python benchmarks/what_pays.py --runs RUNS.jsonl --out benchmarks/results/DATE-what-pays.txt
+    python benchmarks/what_pays.py --decoders [--out FILE]                  work and time of the decoders, a minute
+    python benchmarks/what_pays.py --decoders DIR --runs RUNS.jsonl         train them
+    python benchmarks/what_pays.py --decoders --runs RUNS.jsonl --out benchmarks/results/DATE-lean-decoder.txt
+
+The rules were written before the first run. A lean decoder keeps up where the lower end of the interval of its macro F1
+minus that of the released decoder is at least -0.02. The demo's learning rate was chosen with a lean decoder and is too
+high for the released one, which therefore has a tenth of it, and is also trained four times as long.
 """
 
 import argparse
@@ -14,6 +21,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from measure import Command, Run, read_runs, table
+from network_pass import CLASSES, ONE_SOURCE, PASSES, SOURCES, Workload, seconds
 from variants import (
     OPTIONS,
     Counts,
@@ -24,6 +32,7 @@ from variants import (
     difference,
     macro,
     read_demo,
+    score_lines,
     speed,
     spread,
     train_missing,
@@ -31,14 +40,25 @@ from variants import (
 )
 
 from agrifm.grid import Window
-from agrifm.models.agrifm.network import AgriFM, AgriFMConfig
-from agrifm.models.agrifm.network_cost import count_parameters
+from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
+from agrifm.models.agrifm.network_cost import count_parameters, forward_multiply_adds
 from agrifm.models.agrifm.pixel_decoder import PixelDecoderConfig
 from agrifm.record import SeriesKind
 from agrifm.samples import patches
 from agrifm.samples.patches import Tiles
 from agrifm.samples.sample import Sample, Series
 
+LOSS = -0.02
+"""Least difference of macro F1."""
+RELEASED, FIRST, PRESETS = "released", "lean, first", "lean, of the presets"
+DECODERS: dict[str, PixelDecoderConfig | None] = {
+    RELEASED: None,
+    FIRST: PixelDecoderConfig(detail=128, basis=0, separable=False),
+    PRESETS: PixelDecoderConfig(),
+}
+LONGER = "released, four times as long"
+FRAMES, RUNS = 24, 5
+BATCH = {"tiny": 4, "small": 1}
 LOST = 0.6
 """Share of the frames of a tile that heavy cloud hides."""
 AS_IS, CLOUDY, NO_LANDSAT = "as is", "heavy cloud", "without Landsat"
@@ -62,8 +82,7 @@ class Design:
         """The variant of the tiny preset, with the first lean decoder, for which the rule was written."""
         config = demo.preset("tiny", self.sensors)
         encoder = config.encoder.model_copy(update={"dates": self.dates, "validity": self.validity})
-        decoder = PixelDecoderConfig(detail=128, basis=0, separable=False)
-        update = {"encoder": encoder, "pixel_decoder": decoder, "shared": self.shared}
+        update = {"encoder": encoder, "pixel_decoder": DECODERS[FIRST], "shared": self.shared}
         return Variant(config.model_copy(update=update), series=self.series, dropout=self.dropout)
 
 
@@ -177,19 +196,78 @@ def rule_table(runs: Mapping[str, Sequence[Run]]) -> Iterator[str]:
     )
 
 
+def with_decoders(config: AgriFMConfig) -> dict[str, AgriFMConfig]:
+    """The same encoder with each of the decoders."""
+    return {name: config.model_copy(update={"pixel_decoder": decoder}) for name, decoder in DECODERS.items()}
+
+
+def trained(config: AgriFMConfig) -> dict[str, Variant]:
+    """Everything that is trained on the demo's network."""
+    decoders = {name: Variant(network) for name, network in with_decoders(config).items()}
+    decoders[RELEASED] = Variant(decoders[RELEASED].network, rate=0.1)
+    return decoders | {LONGER: Variant(decoders[RELEASED].network, rate=0.1, steps=4)}
+
+
+def cost_lines(name: str, sources: Mapping[str, int], side: int, runs: int) -> Iterator[str]:
+    """A line per decoder of a preset: multiply-adds, parameters, time of a training step."""
+    configs = with_decoders(preset(name, sources, CLASSES, frames=FRAMES))
+    released = forward_multiply_adds(configs[RELEASED], FRAMES, side)
+    yield f"{name}, {', '.join(sources)}, {FRAMES} frames, {side} pixels; encoder {released.encoders / 1e6:,.1f} M"
+    yield f"times: whole network, batch {BATCH[name]}, median of {runs} in turn"
+    forward, steps = (
+        seconds({k: Workload(config, FRAMES, side, BATCH[name], kind) for k, config in configs.items()}, runs)
+        for kind in PASSES
+    )
+    rows = []
+    for decoder, config in configs.items():
+        adds = forward_multiply_adds(config, FRAMES, side).decoder
+        fewer, learned = f"x {released.decoder / adds:.1f}", f"{count_parameters(config).decoder:,}"
+        seconds_of_passes = f"{steps[decoder]:.3f}", f"{forward[decoder]:.3f}"
+        rows.append((decoder, f"{adds / 1e6:,.1f} M", fewer, learned, *seconds_of_passes))
+    yield from table(("decoder", "multiply-adds", "fewer", "parameters", "CPU s/step", "forward"), rows)
+    yield ""
+
+
+def accuracy_lines(runs: Mapping[str, Sequence[Run]]) -> Iterator[str]:
+    """A line per decoder, then comparisons of the lean ones with the released ones and with each other."""
+    yield from score_lines(runs)
+    yield ""
+    for name in (FIRST, PRESETS):
+        for other in (RELEASED, LONGER):
+            if name in runs and other in runs:
+                mean, low, high = difference(runs[name], runs[other])
+                verdict = "keeps up" if low >= LOSS else "does not keep up"
+                yield f"{name} - {other}: {mean:+.3f} ({low:+.3f} to {high:+.3f}), {verdict} (lower end >= {LOSS})"
+    if FIRST in runs and PRESETS in runs:
+        mean, low, high = difference(runs[PRESETS], runs[FIRST])
+        yield f"{PRESETS} - {FIRST}: {mean:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
 def report(options: argparse.Namespace) -> Iterator[str]:
     """Train what is missing, or report the tables."""
-    if options.directory:
-        conditions = Conditions(read_demo(options.directory, options.steps))
+    if options.directory and options.decoders:
+        demo = read_demo(options.directory, options.steps)
+        train_missing(demo, trained(demo.network), options.runs, options.part)
+    elif options.directory:
+        conditions = Conditions(read_demo(options.directory, 400 if options.steps is None else options.steps))
         wanted = {name: design.of(conditions.demo) for name, design in DESIGNS.items()}
         train_missing(conditions.demo, wanted, options.runs, options.part, conditions.score)
-        return
-    runs = by_variant(read_runs(options.runs), list(DESIGNS))
-    yield from (*score_table(runs), "", *rule_table(runs))
+    elif options.decoders:
+        count = 1 if options.quick else RUNS
+        yield from cost_lines("tiny", SOURCES, 48, count)
+        if not options.quick:
+            yield from cost_lines("small", ONE_SOURCE, 128, count)
+        yield from accuracy_lines(by_variant(read_runs(options.runs), [*DECODERS, LONGER]))
+    else:
+        runs = by_variant(read_runs(options.runs), list(DESIGNS))
+        yield from (*score_table(runs), "", *rule_table(runs))
 
 
-STEPS = {"--steps": {"type": int, "default": 400, "help": "training steps of every run, default 400"}}
-main = Command(__doc__, report, {**OPTIONS, **STEPS}, ("torch",))
+SET_OPTIONS = {
+    "--decoders": {"action": "store_true", "help": "the decoders, not the parts"},
+    "--steps": {"type": int, "help": "training steps of every run; left out, 400, or the demo's for decoders"},
+}
+main = Command(__doc__, report, {**OPTIONS, **SET_OPTIONS}, ("torch",), quick={"decoders": True})
 
 if __name__ == "__main__":
     main()

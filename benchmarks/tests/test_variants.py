@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import lean_decoder
 import pytest
 import variants
 import what_pays
@@ -20,7 +19,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("toy")
     toy_project(directory)
     demo = read_demo(directory, steps=2)
-    decoders = {name: Variant(config) for name, config in lean_decoder.with_decoders(demo.network).items()}
+    decoders = {name: Variant(config) for name, config in what_pays.with_decoders(demo.network).items()}
     files = [directory / "one.jsonl", directory / "other.jsonl"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(variants, "SEEDS", (0,))
@@ -58,12 +57,12 @@ def test_another_number_of_steps_is_another_run(runs: Path, monkeypatch: pytest.
     monkeypatch.setattr(variants, "fit", fit)
     file = runs / "more.jsonl"
     file.write_text((runs / "one.jsonl").read_text())
-    train_missing(demo, lean_decoder.trained(demo.network), [file], "0/3")
+    train_missing(demo, what_pays.trained(demo.network), [file], "0/3")
     recipes = [arguments[5] for arguments in trained]
     assert [recipe.steps for recipe in recipes] == [3, 12]
     assert [recipe.learning_rate for recipe in recipes] == pytest.approx([1e-4, 1e-4])
     with pytest.raises(SystemExit, match="different data"):
-        by_variant(read_runs([file]), list(lean_decoder.DECODERS))
+        by_variant(read_runs([file]), list(what_pays.DECODERS))
 
 
 def run(variant: str, seed: int, hits: list[int]) -> dict[str, object]:
@@ -82,14 +81,14 @@ def test_the_verdict_follows_the_rule() -> None:
         for name, hits in (("released", 8), ("lean, first", 8), ("lean, of the presets", 7))
     }
     assert difference(found["lean, of the presets"], found["released"]) == pytest.approx((-0.1, -0.1, -0.1))
-    lines = list(lean_decoder.accuracy_lines(found))
+    lines = list(what_pays.accuracy_lines(found))
     assert "0.700 (0.700-0.700)" in next(line for line in lines if line.startswith("lean, of the presets"))
     assert "3.000" in lines[1]
     assert "lean, first - released: +0.000 (+0.000 to +0.000), keeps up" in lines[-3]
     assert "does not keep up" in lines[-2]
     assert lines[-1] == "lean, of the presets - lean, first: -0.100 (-0.100 to -0.100)"
-    longer = {lean_decoder.LONGER: [run(lean_decoder.LONGER, seed, [9] * 6) for seed in range(3)]}
-    lines = list(lean_decoder.accuracy_lines(found | longer))
+    longer = {what_pays.LONGER: [run(what_pays.LONGER, seed, [9] * 6) for seed in range(3)]}
+    lines = list(what_pays.accuracy_lines(found | longer))
     assert "lean, first - released, four times as long: -0.100 (-0.100 to -0.100), does not" in lines[-4]
 
 

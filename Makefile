@@ -29,7 +29,7 @@ test: install
 
 check: install
 	@mkdir -p $(dir $(LOG)); { echo "make check, $(TODAY), $$($(PYTHON) --version), $$(git rev-parse --short HEAD)"; \
-	$(BIN)/python -m pytest -m check --durations 0 -v -rP; echo "exit code $$?"; } 2>&1 | sed 's|$(CURDIR)|.|g' | tee $(LOG); grep -q '^exit code 0' $(LOG)
+	$(BIN)/python -m pytest -m check --durations 0 -v -rP; echo "exit code $$?"; } 2>&1 | sed -e 's|$(CURDIR)|.|g' -e 's|/[^ ]*/pytest-of-[^/]*/pytest-[^/]*/|TMP/|g' | tee $(LOG); grep -q '^exit code 0' $(LOG)
 
 lint: install
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

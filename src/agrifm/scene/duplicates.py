@@ -80,8 +80,8 @@ def _is_one_acquisition(first: Candidate, other: Candidate) -> bool:
     tile, satellites = _tile(first.item), {_satellite(first.item), _satellite(other.item)} - {None}
     if tile is None or tile != _tile(other.item) or len(satellites) > 1:
         return False
-    times = _start(first.item), _start(other.item)
-    if None in times or abs(times[0] - times[1]) > MAX_TIME_APART:  # type: ignore[operator]
+    started, other_started = _start(first.item), _start(other.item)
+    if started is None or other_started is None or abs(started - other_started) > MAX_TIME_APART:
         return False
     return overlap(first.footprint, other.footprint) >= MIN_OVERLAP
 

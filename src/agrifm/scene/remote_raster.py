@@ -223,7 +223,7 @@ class _Handle(io.RawIOBase):
             return [bytes(end - start) for start, end in wanted]
 
 
-class _Opener(MultiByteRangeResourceContainer):  # type: ignore[misc]
+class _Opener(MultiByteRangeResourceContainer):  # type: ignore[misc]  # rasterio has no types
     """Shows GDAL the remote files that are open, and no other files."""
 
     def __init__(self) -> None:

@@ -64,11 +64,11 @@ def read_table(path: Path, about: str, kind: type[AgriFMError]) -> Table:
     text = text[stated.end() :] if stated else text
     separator = stated[1] if stated else _separator(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
-    rows: list[Sequence[str]] = []
+    rows: list[list[str]] = []
     lines: list[int] = []
     try:
-        for row in reader:
-            cells = [tidy(cell) for cell in row]
+        for written in reader:
+            cells = [tidy(cell) for cell in written]
             while cells and not cells[-1]:
                 cells.pop()
             if cells:

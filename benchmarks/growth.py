@@ -11,22 +11,21 @@ not, the fixed cost of a pass dominates small shapes, or large ones exceed the p
 """
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+import presets
 from measure import RUNS as RUN_OPTIONS
-from measure import Command, Run, by_shape, load, measure_missing, table
-from network_pass import CLASSES, ONE_SOURCE, PASSES, Workload, measured
-from presets import BYTES_PER_PARAMETER, PRESETS
+from measure import Command, Run, by_shape, measure_missing, table
+from network_pass import ONE_SOURCE, PASSES, Pass
+from presets import BYTES_PER_PARAMETER, PRESETS, Runs, Shape
 
-from agrifm.models.agrifm.network import AgriFMConfig, preset
 from agrifm.models.agrifm.network_cost import count_parameters, forward_multiply_adds, training_multiply_adds
 
 FRAMES = (12, 24, 48, 96)
 SIDES = (48, 96, 144, 192)
-DEFAULT_COMPUTE = 24, 96
+MIDDLE = 24, 96
 """Frames and side where the other grows."""
 RUNS = 5
 LINEAR = 0.1
@@ -36,45 +35,25 @@ COLORS = {"forward": "#0072B2", "training": "#D55E00"}
 MARKERS = {"forward": "o", "training": "s"}
 
 
-class Shape(NamedTuple):
-    """One measurement."""
-
-    preset: str
-    frames: int
-    side: int
-
-    @property
-    def config(self) -> AgriFMConfig:
-        """`base` with as many frames as its shape allows to grow: its maps are averaged over time."""
-        if self.preset == "base":
-            config = preset("base", ONE_SOURCE, CLASSES)
-            return config.model_copy(update={"encoder": config.encoder.model_copy(update={"fusion": "mean"})})
-        return preset(self.preset, ONE_SOURCE, CLASSES, frames=self.frames)
-
-
 def shapes(name: str, axis: str) -> list[Shape]:
     """The four shapes along an axis."""
+    frames, side = MIDDLE
     if axis == "frames":
-        return [Shape(name, frames, DEFAULT_COMPUTE[1]) for frames in FRAMES]
-    return [Shape(name, DEFAULT_COMPUTE[0], side) for side in SIDES]
+        return [Shape(name, 1, side, length) for length in FRAMES]
+    return [Shape(name, 1, side, frames) for side in SIDES]
 
 
-Runs = Mapping[Shape, Run]
+def measure(shape: Shape, known: Runs) -> Run:
+    """Time and memory of a shape's passes."""
+    return presets.measure(shape, known, RUNS)
 
 
-def measure(shape: Shape, _: Runs) -> Run:
-    """Time of a shape's passes, memory beyond the weights, and multiply-adds."""
-    learned = sum(count_parameters(shape.config))
-    adds = {
-        "forward": forward_multiply_adds(shape.config, shape.frames, shape.side).total,
-        "training": training_multiply_adds(shape.config, shape.frames, shape.side),
-    }
-    line: Run = {"shape": shape._asdict(), "load": load()}
-    for kind in PASSES:
-        cost = measured(Workload(shape.config, shape.frames, shape.side, kind=kind), RUNS)
-        beyond = cost.peak - learned * BYTES_PER_PARAMETER[kind]
-        line[kind] = {"seconds": cost.seconds, "bytes": beyond, "multiply_adds": adds[kind]}
-    return line
+def growing(shape: Shape, run: Run, kind: Pass) -> tuple[float, float, float]:
+    """Multiply-adds, seconds and bytes beyond the weights of a pass."""
+    size = shape.config, shape.frames, shape.side
+    work = forward_multiply_adds(*size).total if kind == "forward" else training_multiply_adds(*size)
+    fixed = sum(count_parameters(shape.config)) * BYTES_PER_PARAMETER[kind]
+    return work, run[kind]["seconds"], run[kind]["peak"] - fixed
 
 
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
@@ -82,37 +61,31 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
 
 
-def series(axis: str, name: str, runs: Runs) -> tuple[list[int], list[Run]]:
-    """Frames or pixels, and what was measured there."""
+def series(axis: str, name: str, runs: Runs) -> tuple[list[int], list[Shape]]:
+    """Frames or pixels, and their shapes."""
     along = shapes(name, axis)
-    if missing := [shape for shape in along if shape not in runs]:
-        raise SystemExit(f"{missing[0]} has not been measured; run without --table first")
-    return [shape.frames if axis == "frames" else shape.side**2 for shape in along], [runs[shape] for shape in along]
+    if missing := [shape for shape in along if "seconds" not in runs.get(shape, {}).get("training", {})]:
+        raise SystemExit(f"{missing[0]} has not been measured; run without --table first, with enough free memory")
+    return [shape.frames if axis == "frames" else shape.side**2 for shape in along], along
 
 
 def lines(name: str, runs: Runs) -> Iterator[str]:
     """A table per axis, and its exponents."""
     for axis in ("frames", "pixels"):
-        sizes, measurements = series(axis, name, runs)
-        frames, side = DEFAULT_COMPUTE
-        fixed = f"{side} x {side} pixels" if axis == "frames" else f"{frames} frames"
+        sizes, along = series(axis, name, runs)
+        fixed = f"{MIDDLE[1]} x {MIDDLE[1]} pixels" if axis == "frames" else f"{MIDDLE[0]} frames"
         yield f"{name}, {fixed}, one sensor of {ONE_SOURCE['sentinel-2']} bands"
+        costs = {kind: [growing(shape, runs[shape], kind) for shape in along] for kind in PASSES}
         rows = [
-            (
-                size, kind, f"{line[kind]['multiply_adds'] / 1e9:.3f} G", f"{line[kind]['seconds']:.3f}",
-                f"{line[kind]['bytes'] / 1e6:.0f}", line["load"],
-            )
+            (size, kind, f"{work / 1e9:.3f} G", f"{seconds:.3f}", f"{memory / 1e6:.0f}", runs[shape]["load"])
             for kind in PASSES
-            for size, line in zip(sizes, measurements, strict=True)
-        ]  # fmt: skip
+            for size, shape, (work, seconds, memory) in zip(sizes, along, costs[kind], strict=True)
+        ]
         yield from table((axis, "pass", "multiply-adds", "CPU s", "MB beyond weights", "load"), rows, left=(0, 1))
         for kind in PASSES:
-            work_, time_, memory = (
-                exponent(sizes, [line[kind][key] for line in measurements])
-                for key in ("multiply_adds", "seconds", "bytes")
-            )
-            verdict = "linear" if abs(time_ - 1) <= LINEAR and abs(memory - 1) <= LINEAR else "not linear"
-            exponents = f"work {work_:.2f}, time {time_:.2f}, memory {memory:.2f}"
+            work, seconds, memory = (exponent(sizes, values) for values in zip(*costs[kind], strict=True))
+            verdict = "linear" if abs(seconds - 1) <= LINEAR and abs(memory - 1) <= LINEAR else "not linear"
+            exponents = f"work {work:.2f}, time {seconds:.2f}, memory {memory:.2f}"
             yield f"exponents of {kind} with {axis}: {exponents}: {verdict}"
         yield ""
 
@@ -124,13 +97,13 @@ def draw(name: str, runs: Runs, path: Path) -> None:
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    rows = {"seconds": ("processor seconds", 1.0), "bytes": ("MB beyond weights", 1e6)}
+    rows = {1: ("processor seconds", 1.0), 2: ("MB beyond weights", 1e6)}
     figure, panels = pyplot.subplots(2, 2, figsize=(8, 6), layout="constrained", sharex="col")
     for column, axis in enumerate(("frames", "pixels")):
-        sizes, measurements = series(axis, name, runs)
+        sizes, along = series(axis, name, runs)
         for panel, (key, (label, unit)) in zip(panels[:, column], rows.items(), strict=True):
             for kind in PASSES:
-                values = [line[kind][key] / unit for line in measurements]
+                values = [growing(shape, runs[shape], kind)[key] / unit for shape in along]
                 shown = f"{kind}, exponent {exponent(sizes, values):.2f}"
                 panel.loglog(sizes, values, marker=MARKERS[kind], color=COLORS[kind], label=shown)
             panel.set_xticks(sizes, [f"{size:,}" for size in sizes], minor=False)

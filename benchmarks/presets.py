@@ -38,12 +38,25 @@ class Shape(NamedTuple):
     preset: str
     sensors: int
     side: int
+    length: int | None = None
+    """Frames, where not those of the preset."""
+
+    @property
+    def frames(self) -> int:
+        """Frames of each series."""
+        return self.length or FRAMES[self.preset]
 
     @property
     def config(self) -> AgriFMConfig:
         """The network: `small` and `tiny` with the decoder that a project gets."""
-        frames = None if self.preset == "base" else FRAMES[self.preset]
-        return preset(self.preset, ONE_SOURCE if self.sensors == 1 else SOURCES, CLASSES, frames=frames)
+        sources = ONE_SOURCE if self.sensors == 1 else SOURCES
+        if self.preset != "base":
+            return preset(self.preset, sources, CLASSES, frames=self.frames)
+        config = preset("base", sources, CLASSES)
+        if self.length is None:
+            return config
+        # its own fusion is for one number of frames; the mean over time is for any
+        return config.model_copy(update={"encoder": config.encoder.model_copy(update={"fusion": "mean"})})
 
 
 def shapes(presets: Sequence[str]) -> list[Shape]:
@@ -61,19 +74,19 @@ def estimated_bytes(learned: int, kind: Pass, side: int, smaller: tuple[int, flo
     return fixed + max(0.0, peak - fixed) * (side / smaller_side) ** 2
 
 
-def measure(shape: Shape, known: Runs) -> Run:
+def measure(shape: Shape, known: Runs, runs: int = RUNS) -> Run:
     """Time and memory of a shape's passes, or why one is left out."""
     line: Run = {"shape": shape._asdict(), "date": str(date.today()), "load": load()}
     for kind in PASSES:
-        before = [other for other in known if other[:2] == shape[:2] and other.side < shape.side]
+        before = [other for other in known if other._replace(side=shape.side) == shape and other.side < shape.side]
         peaks = [(other.side, known[other][kind]["peak"]) for other in before if "peak" in known[other][kind]]
         needed = estimated_bytes(sum(count_parameters(shape.config)), kind, shape.side, max(peaks, default=None))
         free = free_bytes()
         if needed > USED * free:
             line[kind] = {"left_out": f"needs about {needed / 1e9:.0f} GB, {free / 1e9:.0f} GB were free"}
         else:
-            workload = Workload(shape.config, FRAMES[shape.preset], shape.side, kind=kind)
-            line[kind] = measured(workload, RUNS)._asdict()
+            workload = Workload(shape.config, shape.frames, shape.side, kind=kind)
+            line[kind] = measured(workload, runs)._asdict()
     return line
 
 
@@ -85,7 +98,7 @@ def table(sensors: int, runs: Runs) -> Iterator[str]:
     )
     yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
     for shape in (shape for shape in shapes(PRESETS) if shape.sensors == sensors):
-        frames, side = FRAMES[shape.preset], shape.side
+        frames, side = shape.frames, shape.side
         counted = forward_multiply_adds(shape.config, frames, side)
         parameters = f"{sum(count_parameters(shape.config)) / 1e6:.2f} M"
         adds = f"{counted.total / 1e9:,.2f} G | {counted.decoder / counted.total:.0%}"
@@ -123,7 +136,7 @@ def report(options: argparse.Namespace) -> Iterator[str]:
     for sensors, lines in tables.items():
         yield from (f"Sensors: {sensors}", "", *lines, "")
     yield "Load averages when each shape was measured"
-    yield from (f"{' '.join(map(str, shape))}: load {run['load']} on {run['date']}" for shape, run in runs.items())
+    yield from (f"{' '.join(map(str, shape[:3]))}: load {run['load']} on {run['date']}" for shape, run in runs.items())
 
 
 OPTIONS = {

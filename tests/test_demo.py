@@ -17,8 +17,8 @@ MOST_SECONDS, MOST_GIGABYTES = 600, 3.0
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("demo") / "demo"
-    script = Path(__file__).parents[1] / "benchmarks" / "demo_stages.py"
-    done = subprocess.run([sys.executable, str(script), str(directory)], check=True, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "agrifm", "demo", str(directory)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     print(done.stdout)
     return directory
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from realism_metrics import diagnostics, discrimination, field_images, parcels, read
+from realism_metrics import curves, discrimination, field_images, parcels, read
 from realism_metrics.table import TOLERANCES, Row, Tolerance
 
 from agrifm.simulator.points import POINT_BANDS, PointSeries
@@ -197,8 +197,8 @@ def test_years_of_equal_parameters_agree_and_differ_from_the_real_year() -> None
 
 def test_figures_are_small_pictures_with_a_panel_per_crop(tmp_path: Path) -> None:
     series = made()
-    for quantity in diagnostics.QUANTITIES:
-        diagnostics.curves(series, series, quantity, tmp_path / "curves.png")
+    for quantity in curves.QUANTITIES:
+        curves.draw(series, series, quantity, tmp_path / "curves.png")
         assert 5_000 < (tmp_path / "curves.png").stat().st_size < 200_000
 
 

@@ -40,7 +40,7 @@ def failing(line: str, table: Iterable[Row]) -> list[str]:
 
 @pytest.mark.parametrize("line", [pytest.param("a", marks=pytest.mark.check), "b", "c", "d", "i"])
 def test_a_line_of_parcels_is_within_its_tolerances(parcels: Parcels, line: str) -> None:
-    assert failing(line, getattr(realism, f"line_{line}")(*parcels)) == []
+    assert failing(line, realism.parcel_rows(line, *parcels)) == []
 
 
 @pytest.mark.check
@@ -53,7 +53,8 @@ def test_a_line_of_seasons_is_within_its_tolerances(seasons: Seasons, line: str)
 def test_line_h_every_class_has_an_area_under_the_curve_and_named_causes(parcels: Parcels) -> None:
     real, _ = parcels
     table = {
-        row.quantity.removeprefix("real from simulated, area under curve: "): row for row in realism.line_h(*parcels)
+        row.quantity.removeprefix("real from simulated, area under curve: "): row
+        for row in realism.parcel_rows("h", *parcels)
     }
     for label in set(real.label):
         assert 0 <= table[label].simulated <= 1

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import growth
 import pytest
-from growth import Shape, exponent
+from growth import exponent
 from measure import by_shape
 from network_pass import Measured, Workload
+from presets import BYTES_PER_PARAMETER, Shape
+
+from agrifm.models.agrifm.network_cost import count_parameters
 
 
 def test_the_exponent_is_that_of_the_curve() -> None:
@@ -18,16 +21,18 @@ def test_missing_shapes_are_measured_and_drawn(tmp_path: Path, monkeypatch: pyte
     """Time grows with the square of the frames and with the pixels."""
 
     def measured(workload: Workload, runs: int) -> Measured:
-        return Measured(workload.frames**2 * workload.side**2 * 1e-6, 1e9 * workload.frames * workload.side**2)
+        fixed = sum(count_parameters(workload.config)) * BYTES_PER_PARAMETER[workload.kind]
+        pixels = workload.frames * workload.side**2
+        return Measured(workload.frames * pixels * 1e-6, fixed + 1e3 * pixels)
 
     monkeypatch.setattr(growth, "FRAMES", (4, 8))
     monkeypatch.setattr(growth, "SIDES", (16, 32))
-    monkeypatch.setattr(growth, "DEFAULT_COMPUTE", (8, 16))
-    monkeypatch.setattr(growth, "measured", measured)
+    monkeypatch.setattr(growth, "MIDDLE", (8, 16))
+    monkeypatch.setattr(growth.presets, "measured", measured)
     files, out, figure = tmp_path / "runs.jsonl", tmp_path / "result.txt", tmp_path / "growth.png"
     for _ in range(2):
         growth.main("--preset", "tiny", "--runs", files)
-    assert list(by_shape(Shape, [files])) == [Shape("tiny", 4, 16), Shape("tiny", 8, 16), Shape("tiny", 8, 32)]
+    assert list(by_shape(Shape, [files])) == [Shape("tiny", 1, 16, 4), Shape("tiny", 1, 16, 8), Shape("tiny", 1, 32, 8)]
     assert len(files.read_text().splitlines()) == 3
     growth.main("--preset", "tiny", "--runs", files, "--table", "--out", out, "--figure", figure)
     text = out.read_text()

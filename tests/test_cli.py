@@ -1,9 +1,11 @@
 """The command line: one sentence and exit code 2 for bad input, nothing half written."""
 
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas
@@ -11,7 +13,8 @@ import numpy as np
 import pytest
 import rasterio
 
-from agrifm.cli import main
+from agrifm.cli import COMMANDS, main
+from agrifm.config import read_project
 from tests.toy import toy_project
 
 Complaint = Callable[..., str]
@@ -183,3 +186,75 @@ def test_the_map_is_clipped_and_its_classes_are_in_the_legend(trained: Path, tmp
     out = forest_map(trained, tmp_path / "map")
     with rasterio.open(out / "classes.tif") as source:
         assert set(np.unique(source.read(1))) <= {0, 1, 2, 255}
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (PermissionError(13, "Permission denied", "models"), 2, "'models'"),
+        (MemoryError(), 2, "memory"),
+        (RecursionError("maximum recursion depth exceeded"), 1, "report"),
+        (ZeroDivisionError("division by zero"), 1, "ZeroDivisionError"),
+        (OverflowError("too large \x1b[2J"), 1, "\\x1b[2J"),
+    ],
+)
+def test_any_error_is_one_sentence_and_the_traceback_is_for_debug(
+    error: Exception,
+    code: int,
+    words: str,
+    debug: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setitem(COMMANDS, "status", replace(COMMANDS["status"], run=fail))
+    assert main(["status", *(["--debug"] if debug else [])]) == code
+    said = capsys.readouterr().err
+    assert words in said.splitlines()[-1]
+    assert ("Traceback" in said) == debug
+    assert debug or len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_project_file_of_any_editor_is_read(encoding: str, end: str, tmp_path: Path) -> None:
+    project = toy_project(tmp_path)
+    file = tmp_path / "agrifm.toml"
+    text = "# Maïs, 小麦\n" + file.read_text(encoding="utf-8").replace(" = ", "\t=\t")
+    file.write_bytes(text.replace("\n", end).encode(encoding))
+    assert read_project(tmp_path) == project
+
+
+@pytest.mark.parametrize("variable", ["PROJ_LIB", "PROJ_DATA", "GDAL_DATA", "GDAL_DRIVER_PATH"])
+def test_data_of_another_program_is_not_used(variable: str, tmp_path: Path) -> None:
+    script = "import agrifm, rasterio, os; print(rasterio.crs.CRS.from_epsg(32631).to_epsg(), *os.environ)"
+    environment = {**os.environ, variable: str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
+    assert done.stdout.startswith("32631"), done.stderr
+    assert variable not in done.stdout.split()
+
+
+@pytest.mark.parametrize("change", [{"HOME": None}, {"TMPDIR": "/nowhere"}, {"TZ": "Nowhere/Else"}, {"LC_ALL": "xx"}])
+def test_status_answers_in_any_environment(change: dict[str, str | None], tmp_path: Path) -> None:
+    environment = {**os.environ, **{name: text for name, text in change.items() if text is not None}}
+    for name in change:
+        if change[name] is None:
+            environment.pop(name, None)
+    toy_project(tmp_path)
+    command = [sys.executable, "-m", "agrifm", "status", "--project", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "next: `agrifm train`" in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_working_directory_that_was_deleted_is_one_sentence(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = "import os, sys; os.rmdir(os.getcwd()); from agrifm.cli import main; sys.exit(main(['fetch']))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=gone, check=False)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1

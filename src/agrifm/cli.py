@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from traceback import format_exception
 
-from agrifm.errors import AgriFMError, require_installed
+from agrifm.errors import AgriFMError, cause, require_installed
+from agrifm.screen import printable, screen
 
 
 @dataclass(frozen=True)
@@ -28,18 +30,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if " ".join(words[:2]) in COMMANDS:
         words[:2] = [" ".join(words[:2])]
-    options = _parser().parse_args(words)
+    with screen("--debug" in words):
+        return _run(_parser().parse_args(words))
+
+
+def _run(options: argparse.Namespace) -> int:
+    """The net under every command: whatever it raises becomes one sentence, and the traceback is for `--debug`."""
     try:
         COMMANDS[options.command].run(options)
-    except AgriFMError as error:
-        if options.debug:
-            raise
-        print(f"agrifm {options.command}: {_without_secrets(str(error))}", file=sys.stderr)
-        return 2
+        return 0
     except KeyboardInterrupt:
-        print(f"agrifm {options.command}: stopped; run it again to continue", file=sys.stderr)
+        _complain(options, "stopped; run it again to continue")
         return 1
-    return 0
+    except Exception as error:
+        if options.debug:
+            _complain(options, "".join(format_exception(error)))
+        if isinstance(error, AgriFMError):
+            _complain(options, str(error))
+            return 2
+        if isinstance(error, OSError | MemoryError):
+            _complain(options, cause(error))
+            return 2
+        about = f"an error that agrifm does not know, {type(error).__name__}: {cause(error)}"
+        _complain(options, f"{about}; please report it, with what `--debug` shows")
+        return 1
+
+
+def _complain(options: argparse.Namespace, sentence: str) -> None:
+    print(f"agrifm {options.command}: {printable(_without_secrets(sentence))}", file=sys.stderr)
+
+
+def _show(*lines: str) -> None:
+    print(printable("\n".join(lines)))
 
 
 def _without_secrets(sentence: str) -> str:
@@ -86,7 +108,7 @@ def _init(options: argparse.Namespace) -> None:
     from agrifm.init import init
 
     path = init(options.directory)
-    print(f"wrote {path}; edit the three places marked in it, then run `agrifm fetch` in its directory")
+    _show(f"wrote {path}; edit the three places marked in it, then run `agrifm fetch` in its directory")
 
 
 def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -124,7 +146,7 @@ def _simulate(options: argparse.Namespace) -> None:
 
     season = Season(*options.season) if options.season else None
     written = simulate(options.directory, options.region, options.year, options.size, options.seed, season)
-    print(f"wrote {written}")
+    _show(f"wrote {written}")
 
 
 def _fetch(options: argparse.Namespace) -> None:
@@ -132,7 +154,7 @@ def _fetch(options: argparse.Namespace) -> None:
     from agrifm.cube.fetch import fetch
 
     cube, account = fetch(read_project(options.project))
-    print("\n".join([*account, f"wrote {cube.path}"]))
+    _show(*account, f"wrote {cube.path}")
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -140,7 +162,7 @@ def _train(options: argparse.Namespace) -> None:
     from agrifm.train.run import describe_scores, train
 
     project = read_project(options.project)
-    print("\n".join([*describe_scores(train(project)), f"wrote {project.models}"]))
+    _show(*describe_scores(train(project)), f"wrote {project.models}")
 
 
 def _map_arguments(parser: argparse.ArgumentParser) -> None:
@@ -153,7 +175,7 @@ def _map(options: argparse.Namespace) -> None:
     from agrifm.config import read_project
     from agrifm.mapping.run import map_project
 
-    print("\n".join(map_project(read_project(options.project), options.model, options.out).lines()))
+    _show(*map_project(read_project(options.project), options.model, options.out).lines())
 
 
 def _assess_arguments(parser: argparse.ArgumentParser) -> None:
@@ -180,7 +202,7 @@ def _assess(options: argparse.Namespace) -> None:
     report = assess(
         options.map, options.reference, label, options.out, scores=options.scores, training=options.training
     )
-    print("\n".join([*report_lines(report), f"wrote {options.out / 'report.html'}"]))
+    _show(*report_lines(report), f"wrote {options.out / 'report.html'}")
 
 
 def _design_arguments(parser: argparse.ArgumentParser) -> None:
@@ -194,7 +216,7 @@ def _design(options: argparse.Namespace) -> None:
     from agrifm.assess.design import draw_points
 
     draw_points(options.map, options.n, options.seed, options.out)
-    print(f"wrote {options.out}; fill its column `label` with the class codes observed on the ground")
+    _show(f"wrote {options.out}; fill its column `label` with the class codes observed on the ground")
 
 
 def _model_file(parser: argparse.ArgumentParser) -> None:
@@ -219,7 +241,7 @@ def _three(text: str) -> tuple[int, int, int]:
 def _info(options: argparse.Namespace) -> None:
     from agrifm.inference.compatibility import describe_model
 
-    print("\n".join(describe_model(options.file, options.window)))
+    _show(*describe_model(options.file, options.window))
 
 
 def _convert_arguments(parser: argparse.ArgumentParser) -> None:
@@ -238,7 +260,7 @@ def _convert(options: argparse.Namespace) -> None:
     require_installed("reading weights", "deep", "torch")
     from agrifm.models.weights.convert import convert_weights
 
-    print("\n".join(convert_weights(options.file, options.out, options.bands, options.window)))
+    _show(*convert_weights(options.file, options.out, options.bands, options.window))
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
@@ -259,7 +281,7 @@ def _export(options: argparse.Namespace) -> None:
     require_installed("reading weights", "deep", "torch")
     from agrifm.models.export import export
 
-    print("\n".join(export(options.file, options.out, options.frames, options.side, options.without)))
+    _show(*export(options.file, options.out, options.frames, options.side, options.without))
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
@@ -270,7 +292,7 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
 def _check(options: argparse.Namespace) -> None:
     from agrifm.inference.compatibility import check_model
 
-    print("\n".join(check_model(options.file, options.cube)))
+    _show(*check_model(options.file, options.cube))
 
 
 def _cube(parser: argparse.ArgumentParser) -> None:
@@ -285,19 +307,19 @@ def _cube_info_arguments(parser: argparse.ArgumentParser) -> None:
 def _cube_info(options: argparse.Namespace) -> None:
     from agrifm.cube.info import cube_info
 
-    print("\n".join(cube_info(options.cube, options.picture)))
+    _show(*cube_info(options.cube, options.picture))
 
 
 def _cube_check(options: argparse.Namespace) -> None:
     from agrifm.cube.qc.check import cube_check
 
-    print("\n".join(cube_check(options.cube)))
+    _show(*cube_check(options.cube))
 
 
 def _status(options: argparse.Namespace) -> None:
     from agrifm.status import status
 
-    print("\n".join(status(options.project)))
+    _show(*status(options.project))
 
 
 def _demo(options: argparse.Namespace) -> None:

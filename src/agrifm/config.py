@@ -10,7 +10,7 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from agrifm.errors import ConfigError, did_you_mean
+from agrifm.errors import ConfigError, did_you_mean, doing
 from agrifm.record import TRAINABLE, SeriesKind
 from agrifm.season import Season
 from agrifm.validation import Frozen, complaint
@@ -254,12 +254,10 @@ def read_project(path: Path) -> Project:
         ConfigError: the file does not exist, is not TOML, or has an unknown key or an invalid value.
     """
     file = path / PROJECT_FILE if path.is_dir() else path
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"reading the project file: {file} does not exist; `agrifm init DIR` writes one") from error
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"reading the project file {file}: {error}") from error
+    if not file.exists():
+        raise ConfigError(f"reading the project file: {file} does not exist; `agrifm init DIR` writes one")
+    with doing(f"reading the project file {file}", ConfigError, path=file):
+        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     if "directory" in content:
         raise ConfigError(f"reading the project file {file}: unknown key 'directory'")
     try:

@@ -128,7 +128,7 @@ def _summary(
 
     from agrifm.train.run import describe_differences
 
-    console = Console(width=100)
+    console = Console(width=100, markup=False)
     stages = Table(title="Stages", title_justify="left")
     stages.add_column("stage")
     stages.add_column("seconds", justify="right")

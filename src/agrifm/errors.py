@@ -3,9 +3,15 @@
 The command line prints the message and exits with code 2. What only a bug can cause is an `assert`.
 """
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.util import find_spec
+from typing import Any
+
+LONGEST_CAUSE = 300
+"""Characters of the text of a library, or of a value of the user, in a sentence."""
 
 
 class AgriFMError(Exception):
@@ -54,6 +60,71 @@ class AssessmentError(AgriFMError, ValueError):
 
 class OutputError(AgriFMError, OSError):
     """Nothing could be written: the disk is full, or the directory holds files that agrifm did not write."""
+
+
+class Note(UserWarning):
+    """Something that the user should know and that stops nothing; the command line shows it as a sentence."""
+
+
+@contextmanager
+def doing(what: str, kind: type[AgriFMError], remedy: str = "", **facts: object) -> Iterator[None]:
+    """Turn whatever a library raises while a named input is read into one sentence.
+
+    Args:
+        what: what is being done and to which file or key, such as "reading the model forest.skops".
+        kind: the class of error to raise.
+        remedy: what fixes an input that is absent or damaged; other causes, such as a full disk, bring their own.
+        facts: see `AgriFMError`.
+
+    Raises:
+        AgriFMError: of that kind, for any exception that is not one already.
+    """
+    try:
+        yield
+    except AgriFMError:
+        raise
+    except Exception as error:
+        raise kind(f"{what}: {cause(error, remedy)}", **facts) from error
+
+
+def cause(error: BaseException, remedy: str = "") -> str:
+    """The cause of an exception in a few words, and what fixes it."""
+    found, fix = _cause(error)
+    return "; ".join(part for part in (found, fix or remedy) if part)
+
+
+def _cause(error: Any) -> tuple[str, str]:
+    """The cause in a few words, and what fixes it if that follows from the cause alone."""
+    match error:
+        case MemoryError():
+            return "there is not enough memory", "close other programs, or take less at once"
+        case RecursionError():
+            return "its content is nested too deeply", ""
+        case UnicodeDecodeError():
+            line = error.object[: error.start].count(b"\n") + 1
+            wide = error.object[:2] in (b"\xff\xfe", b"\xfe\xff")
+            return "it is in UTF-16" if wide else f"line {line} is not UTF-8", "save it as UTF-8"
+        case PermissionError() | IsADirectoryError() | NotADirectoryError():
+            return _os_error(error), "check the path and its permissions"
+        case OSError(strerror=str()):
+            return _os_error(error), ""
+        case KeyError():
+            return f"{str(error.args[0])[:LONGEST_CAUSE]!r} is missing" if error.args else "a key is missing", ""
+    if type(error).__module__.startswith("pydantic") and hasattr(error, "errors"):
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return shortened(f"{where}: {first['msg']}" if where else first["msg"]), ""
+    return shortened(" ".join(str(error).split()) or type(error).__name__), ""
+
+
+def _os_error(error: OSError) -> str:
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    return " ".join([f"{error.strerror}", *(f"'{name}'" for name in names[:1])])
+
+
+def shortened(text: str) -> str:
+    """A text of at most `LONGEST_CAUSE` characters; the end is left out."""
+    return text if len(text) <= LONGEST_CAUSE else f"{text[:LONGEST_CAUSE]}…"
 
 
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.0) -> str:

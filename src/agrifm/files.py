@@ -113,7 +113,7 @@ def require_replaceable(directory: Path, kind: str) -> None:
 
 def _marker_kind(directory: Path) -> str | None:
     try:
-        kind: str | None = json.loads((directory / MARKER).read_text(encoding="utf-8")).get("kind")
+        kind: str | None = json.loads((directory / MARKER).read_text(encoding="utf-8-sig")).get("kind")
     except (OSError, ValueError, AttributeError):
         return None
     return kind

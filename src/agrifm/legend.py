@@ -105,7 +105,7 @@ class Legend(Frozen):
                 with path.open(newline="", encoding="utf-8-sig") as file:
                     rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
                 return cls.model_validate({"classes": rows})
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+            return cls.model_validate_json(path.read_text(encoding="utf-8-sig"))
         except (OSError, ValidationError, UnicodeDecodeError, csv.Error) as error:
             reason = complaint(error, cls) if isinstance(error, ValidationError) else str(error).splitlines()[0]
             raise LabelError(

@@ -101,7 +101,7 @@ def _local_paths(document: Path, entries: Iterable[dict[str, Any]]) -> Iterator[
 def _read_object(path: Path) -> dict[str, Any]:
     """A JSON object; empty if the file is absent or contains something else."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -115,7 +115,7 @@ def read_scores(path: Path) -> dict[str, Any]:
     """
     doing = f"reading the scores {path}"
     try:
-        scores = finite_or_none(json.loads(path.read_text(encoding="utf-8")))
+        scores = finite_or_none(json.loads(path.read_text(encoding="utf-8-sig")))
         complete = all({"overall_accuracy", "macro_f1"} <= set(model) for model in scores["models"].values())
     except FileNotFoundError as error:
         raise AssessmentError(f"{doing}: the file does not exist; `agrifm train` writes it", path=path) from error

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
-from agrifm.errors import ModelError, did_you_mean
+from agrifm.errors import ModelError, Note, did_you_mean
 
 if TYPE_CHECKING:
     import torch
@@ -68,7 +68,7 @@ def precision_notes(precision: str, device: "torch.device") -> list[str]:
 def warn_of_precision(precision: str, device: "torch.device") -> None:
     """Issue the notes of `precision_notes` as Python warnings; raises as it does."""
     for note in precision_notes(precision, device):
-        warnings.warn(note, stacklevel=3)
+        warnings.warn(note, Note, stacklevel=3)
 
 
 def bfloat16_is_native() -> bool:

@@ -278,7 +278,7 @@ def request_of(
 def is_answer_to(path: Path, request: dict[str, Any]) -> bool:
     """Return True if a file holds the result of the same search; False too if it is absent or damaged."""
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))[AGRIFM_MEMBER]
+        about = json.loads(path.read_text(encoding="utf-8-sig"))[AGRIFM_MEMBER]
         return all(about[key] == value for key, value in request.items())
     except (OSError, ValueError, KeyError, TypeError):
         return False

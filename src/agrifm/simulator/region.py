@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from agrifm.errors import ConfigError, did_you_mean
+from agrifm.errors import ConfigError, did_you_mean, doing
 from agrifm.simulator.acquisition.orbits import Orbits
 from agrifm.simulator.acquisition.sky import SkyClimate
 from agrifm.simulator.land.landscape import Landscape
@@ -121,12 +121,8 @@ def read_region(region: str | Path) -> Region:
             region=str(region),
             known=REGIONS,
         )
-    try:
-        content = tomllib.loads(source.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"{about}: the file does not exist; check the path", path=source) from error
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{about}: {error}", path=source) from error
+    with doing(about, ConfigError, "check the path and the file", path=source):
+        content = tomllib.loads(source.read_text(encoding="utf-8-sig"))
     try:
         return Region.model_validate(content)
     except ValidationError as error:

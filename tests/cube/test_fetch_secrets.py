@@ -3,7 +3,6 @@ printed, or in what any library logs."""
 
 import json
 import logging
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +15,6 @@ from tests.scenes import Catalogue, at
 from tests.servers import Answer, Request, Server, serving_season
 
 from agrifm.cli import main
-from agrifm.errors import SceneError
 from agrifm.scene import remote
 from agrifm.scene.products import find_product
 from agrifm.scene.providers import PROVIDERS, BearerToken, S3Keys, SasTokens
@@ -152,8 +150,7 @@ def test_no_secret_is_left_by_a_fetch_that_is_stopped_and_then_finished(
     with on_s3(top, s3, case, monkeypatch) if s3 else on_a_server(top, case, monkeypatch) as source:
         with caplog.at_level(logging.DEBUG):
             assert main(command) == 2
-            with pytest.raises(SceneError) as caught:
-                main([*command, "--debug"])
+            assert main([*command, "--debug"]) == 2
         assert (project / "cube.zarr.partial").is_dir()
         require_clean(project)
         absent.write_bytes(content)
@@ -162,7 +159,8 @@ def test_no_secret_is_left_by_a_fetch_that_is_stopped_and_then_finished(
         with caplog.at_level(logging.DEBUG):
             assert main(command) == 0
     require_clean(project)
-    printed = "".join([*capfd.readouterr(), *traceback.format_exception(caught.value)])
+    printed = "".join(capfd.readouterr())
+    assert "Traceback" in printed
     assert "HTTP 404" in printed
     assert "1 scenes of scenes.json" in printed
     assert "1 frames requested, 1 found" in printed

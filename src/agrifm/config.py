@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from agrifm.errors import ConfigError, did_you_mean, doing
 from agrifm.record import TRAINABLE, SeriesKind
@@ -54,7 +54,14 @@ class FilesConfig(Frozen):
     """Glob pattern of GeoTIFF or NetCDF files; the name of a GeoTIFF contains its date (YYYYMMDD or
     YYYY-MM-DD) and asset."""
     baseline: str | None = None
-    """Processing baseline of the files, such as "05.10", for products whose offset depends on it."""
+    """Processing baseline of the files, such as "05.10", for products whose offset depends on it; if their names state
+    theirs, the two must agree."""
+
+    @field_validator("baseline", mode="before")
+    @classmethod
+    def _baseline_as_written(cls, baseline: object) -> object:
+        """A number is text as well; `scene.encoding` reads it by its form."""
+        return str(baseline) if isinstance(baseline, int | float) and not isinstance(baseline, bool) else baseline
 
 
 class ImageryConfig(Frozen):

@@ -28,7 +28,8 @@ def names(found: SearchResult) -> list[str]:
 
 def test_the_newest_processing_baseline_is_kept_wherever_it_stands() -> None:
     old, new = s2_item("S2A_T31UDQ_1", baseline="04.00"), s2_item("S2A_T31UDQ_0", baseline="05.10")
-    for order in ((old, new), (new, old)):
+    short = s2_item("S2A_T31UDQ_1", baseline="N0509")
+    for order in ((old, new), (new, old), (short, new), (new, short)):
         found = find(*order)
         assert names(found) == ["S2A_T31UDQ_0"]
         assert found.removed == {"older processing of the same acquisition": 1}
@@ -38,6 +39,12 @@ def test_of_one_baseline_what_was_made_last_is_kept() -> None:
     first = s2_item("S2A_T31UDQ_9", created="2024-05-02T00:00:00Z")
     later = s2_item("S2A_T31UDQ_1", created="2024-06-02T00:00:00Z")
     assert names(find(first, later)) == ["S2A_T31UDQ_1"]
+
+
+def test_a_time_without_a_zone_is_utc_when_two_items_are_compared() -> None:
+    first, again = s2_item("S2A_T31UDQ_1"), s2_item("S2A_T31UDQ_2", baseline="05.11")
+    again["properties"]["datetime"] = str(again["properties"]["datetime"]).removesuffix("Z")
+    assert names(find(first, again)) == ["S2A_T31UDQ_2"]
 
 
 def test_an_item_that_is_listed_twice_counts_once() -> None:

@@ -32,7 +32,33 @@ def test_sentinel_2_has_an_offset_from_baseline_4_on(product: Product, baseline:
     assert found.source == f"offset {offset:g} from processing baseline {baseline}"
 
 
-@pytest.mark.parametrize("baseline", [None, "", "unknown", "N0510"])
+@pytest.mark.parametrize("product", SENTINEL_2, ids=lambda product: product.name)
+@pytest.mark.parametrize(
+    ("baseline", "esa"),
+    [
+        ("02.14", "02.14"), ("2.14", "02.14"), ("0214", "02.14"), ("N0214", "02.14"), ("N02.14", "02.14"),
+        ("214", "02.14"), (" 02.14 ", "02.14"), ("3.01", "03.01"), ("4.0", "04.00"), ("4", "04.00"), ("0400", "04.00"),
+        ("5.09", "05.09"), ("510", "05.10"), ("N0510", "05.10"), ("05.10", "05.10"), ("10.00", "10.00"),
+    ],
+)  # fmt: skip
+def test_a_baseline_is_read_by_its_form(product: Product, baseline: str, esa: str) -> None:
+    found = stated_encoding(product, baseline, None, "x")
+    assert found.offset == (-0.1 if esa >= "04.00" else 0)
+    assert esa in found.source
+
+
+@pytest.mark.parametrize("baseline", ["5.1", "N5.1", "2.1"])
+def test_a_baseline_of_two_readings_is_refused_with_both(baseline: str) -> None:
+    with pytest.raises(SceneError) as caught:
+        stated_encoding(S2, baseline, None, "S2A_1")
+    digit = baseline.removeprefix("N")[0]
+    assert f"0{digit}.01" in str(caught.value)
+    assert f"0{digit}.10" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "baseline", [None, "", "unknown", "05,10", "05.10.1", "5.100", "-5.10", "\u0665.10", "51000", "True"]
+)
 def test_a_scene_without_a_readable_baseline_is_refused(baseline: str | None) -> None:
     with pytest.raises(SceneError, match=r"S2A_1.*baseline") as caught:
         stated_encoding(S2, baseline, None, "S2A_1")
@@ -63,7 +89,11 @@ def test_the_offset_of_landsat_does_not_depend_on_a_baseline(baseline: str | Non
     [
         ({"s2:processing_baseline": "05.10"}, "05.10"),
         ({"processing:version": "05.00"}, "05.00"),
+        ({"s2:processing_baseline": 5.09}, "5.09"),
         ({"s2:processing_baseline": 5.1}, "5.1"),
+        ({"s2:processing_baseline": 5.1, "s2:product_uri": SAFE.replace("N0214", "N0510")}, "05.10"),
+        ({"s2:processing_baseline": 2.14, "s2:product_uri": SAFE}, "2.14"),
+        ({"s2:processing_baseline": "0214", "s2:product_uri": SAFE}, "0214"),
         ({"sentinel:product_id": SAFE}, "02.14"),
         ({"s2:product_uri": SAFE.replace("N0214", "N0510") + ".SAFE"}, "05.10"),
         ({"s2:product_uri": SAFE, "s2:processing_baseline": "02.14"}, "02.14"),
@@ -77,11 +107,13 @@ def test_a_baseline_is_in_a_property_or_in_the_products_name(properties: dict, b
 
 def test_a_baseline_may_stand_in_the_id_of_the_item_alone() -> None:
     assert baseline_of({}, SAFE) == "02.14"
+    assert baseline_of({}, "S2A_OPER_MSI_L2A_TL_SGS__20180524T190423_A015250_T26SKD_N02.08") == "02.08"
 
 
 def test_a_baseline_that_contradicts_the_products_name_is_refused() -> None:
-    with pytest.raises(SceneError, match=r"scene x.*05\.10.*02\.14"):
-        baseline_of({"sentinel:product_id": SAFE, "s2:processing_baseline": "05.10"}, "x")
+    for stated in ("05.10", 5.1, "0510", 510):
+        with pytest.raises(SceneError, match=r"02\.14"):
+            baseline_of({"sentinel:product_id": SAFE, "s2:processing_baseline": stated}, "x")
 
 
 def test_a_flag_is_read_for_products_that_name_it_only() -> None:

@@ -267,6 +267,7 @@ def test_a_file_with_another_nodata_is_refused_where_it_would_be_averaged(tmp_pa
         (datetime(2024, 5, 2, 0, 20, tzinfo=UTC), 150, date(2024, 5, 2)),
         (datetime(2024, 5, 2, 1, 0, tzinfo=UTC), -150, date(2024, 5, 1)),  # 15:00 in Hawaii
         (datetime(2024, 5, 1, 23, 59), 0, date(2024, 5, 1)),
+        (datetime(2024, 5, 1, tzinfo=UTC), -150, date(2024, 5, 1)),
         (datetime(2024, 5, 1, 23, 30, tzinfo=timezone(timedelta(hours=-5))), 0, date(2024, 5, 2)),
     ],
 )

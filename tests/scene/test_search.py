@@ -1,6 +1,7 @@
 """Static catalogues: what is found, what each filter removed, and what is refused."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from shapely import box
 from shapely.geometry import mapping
 from tests.scenes import AREA, LEFT, SEASON, TOP, UTM, Catalogue, at
 
+from agrifm.cube.fetch import account
 from agrifm.errors import SceneError
 from agrifm.grid import Grid
 from agrifm.scene.products import find_product
@@ -218,7 +220,7 @@ def test_a_scene_without_a_readable_baseline_is_refused(catalogue: Catalogue, st
 
 
 @pytest.mark.parametrize(
-    ("stated", "baseline"), [({"processing:version": "05.00"}, "05.00"), ({"s2:processing_baseline": 5.1}, "5.1")]
+    ("stated", "baseline"), [({"processing:version": "05.00"}, "05.00"), ({"s2:processing_baseline": 5.09}, "5.09")]
 )
 def test_a_baseline_may_be_in_the_processing_extension_or_be_a_number(
     catalogue: Catalogue, stated: dict, baseline: str
@@ -236,11 +238,31 @@ def test_assets_of_no_band_may_state_what_they_like(catalogue: Catalogue) -> Non
     assert set(find(catalogue).scenes[0].assets) == {"blue"}
 
 
-def test_the_cloud_limit_applies_to_numbers_and_counts_scenes_without(catalogue: Catalogue) -> None:
-    for number, stated in enumerate((10, 60.0, 60.1, "99", None)):
-        add(catalogue, f"S2A_{number}", at(5, 1 + number), properties={"eo:cloud_cover": stated})
-    add(catalogue, "S2A_5", at(5, 6))
+def test_the_cloud_limit_reads_numbers_and_text_and_counts_the_rest(catalogue: Catalogue) -> None:
+    kept = (10, 60.0, "59.9", "6e1 %", None, True, -5, 999, "nan", "cloudy")
+    for number, stated in enumerate((*kept, 60.1, "99", "99 %")):
+        add(catalogue, f"S2A_{number:02d}", at(5, 1 + number), properties={"eo:cloud_cover": stated})
+    add(catalogue, "S2A_99", at(5, 30))
     found = search_catalog(catalogue.save(), [S2], SEASON, AREA, cloud=60)
-    assert [scene.id for scene in found.scenes] == ["S2A_0", "S2A_1", "S2A_3", "S2A_4", "S2A_5"]
-    assert found.removed == {"cloudier than 60 %": 1}
-    assert found.without_cloud_cover == 3
+    assert [scene.id for scene in found.scenes] == [*(f"S2A_{number:02d}" for number in range(len(kept))), "S2A_99"]
+    assert found.removed == {"cloudier than 60 %": 3}
+    assert found.without_cloud_cover == 7
+
+
+@pytest.mark.parametrize(("covers", "said"), [((0.2, 0.95, 0), True), ((0.2, 0.95, 3), False), ((0, 0, 0), False)])
+def test_cloud_covers_that_may_be_fractions_are_said(catalogue: Catalogue, covers: tuple, said: bool) -> None:
+    for number, stated in enumerate(covers):
+        add(catalogue, f"S2A_{number}", at(5, 1 + number), properties={"eo:cloud_cover": stated})
+    found = search_catalog(catalogue.save(), [S2], SEASON, AREA, cloud=60)
+    assert any("fraction" in line for line in account(found)) == said
+
+
+@pytest.mark.parametrize("collection", [None, "my-sentinel"])
+def test_items_of_another_collection_are_refused_with_its_name(catalogue: Catalogue, collection: str | None) -> None:
+    add(catalogue, "S2A_1", collection=collection)  # type: ignore[arg-type]  # as rio-stac writes items by default
+    sentence = refusal(catalogue)
+    assert (collection or "without a collection") in sentence
+    assert "'sentinel-2-c1-l2a'" in sentence
+    # what the sentence advises works
+    product = replace(S2, name="mine", collection=collection or "")
+    assert [scene.id for scene in find(catalogue, products=(product,)).scenes] == ["S2A_1"]

@@ -178,3 +178,30 @@ def test_reading_an_item_leaves_it_as_it_was() -> None:
     before = copy.deepcopy(made.to_dict())
     scene_of(made, S2, 3.0)
     assert made.to_dict() == before
+
+
+@pytest.mark.parametrize(
+    ("stated", "day"),
+    [
+        ("2024-05-01", date(2024, 5, 1)), ("20240501", date(2024, 5, 1)), ("2024-122", date(2024, 5, 1)),
+        ("2024-05-01T00:00:00Z", date(2024, 5, 1)), ("20240501T235031", date(2024, 5, 1)),
+        ("2024-05-02T03:50:31.123456789Z", date(2024, 5, 1)), ("2024-05-01T22:50:31-05:00", date(2024, 5, 1)),
+        ("2024-05-02 03:50:31", date(2024, 5, 1)),
+    ],
+)  # fmt: skip
+def test_a_time_is_read_by_its_form_and_a_date_stays_a_date(stated: str, day: date) -> None:
+    """At longitude -100 the sun is 6 h 40 min behind UTC."""
+    content = item().to_dict()
+    content["properties"]["datetime"] = stated
+    assert scene_of(pystac.Item.from_dict(content), S2, -100.0).day == day
+
+
+@pytest.mark.parametrize("key", ["start_datetime", "end_datetime"])
+@pytest.mark.parametrize("stated", ["01/05/2024", "2024-05", "2024", 1714560631, "2024-13-01", ""])
+def test_a_time_without_a_readable_day_is_refused(key: str, stated: Any) -> None:
+    assert repr(stated) in refusal(item({key: stated}))
+
+
+def test_a_period_that_ends_before_it_starts_is_refused() -> None:
+    made = item({"start_datetime": "2024-05-08T00:00:00Z", "end_datetime": "2024-05-01T00:00:00Z"})
+    assert "2024-05-01" in refusal(made, "modis-09A1-061")

@@ -21,6 +21,8 @@ from agrifm.scene.search import SKIPPED, SearchResult, search_catalog
 
 SCENES = "scenes.json"
 """Item collection next to the cube: the scenes that were found, from which the cube is built."""
+MIN_CLOUD_COVERS = 3
+"""Number of stated cloud covers from which it is suspicious that none is above 1 percent."""
 
 
 def fetch(project: Project) -> tuple[Cube, list[str]]:
@@ -111,6 +113,11 @@ def account(search: SearchResult, skip: Sequence[str] = (), products: Sequence[P
         lines.append(f"scenes left out: {', '.join(removed)}")
     if search.without_cloud_cover:
         lines.append(f"{search.without_cloud_cover} scenes state no cloud cover and were kept")
+    if len(search.cloud_covers) >= MIN_CLOUD_COVERS and 0 < max(search.cloud_covers) <= 1:
+        lines.append(
+            f"all {len(search.cloud_covers)} scenes state a cloud cover of at most 1 percent; if this catalogue states "
+            "fractions instead, give `cloud` as a fraction too"
+        )
     used, requested = (_frames_per_sensor(scenes) for scenes in (search.scenes, search.scenes + search.skipped))
     for sensor, days in requested.items():
         skipped = [scene.id for scene in search.skipped if scene.product.sensor == sensor]

@@ -4,7 +4,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from agrifm.errors import SceneError
+from agrifm.scene.encoding import read_baseline
 from agrifm.scene.products import Product
 from agrifm.scene.scene import Scene
 
@@ -72,8 +73,9 @@ def without_duplicates(
 def _age(candidate: Candidate) -> tuple[tuple[int, ...], str, str]:
     properties = candidate.item.properties
     made = [properties.get(key) for key in ("s2:generation_time", "processing:datetime", "created", "updated")]
-    baseline = tuple(int(part) for part in re.findall(r"\d+", candidate.scene.baseline or ""))
-    return baseline, next((str(text) for text in made if text), ""), candidate.item.id
+    baseline = candidate.scene.baseline
+    parts = tuple(int(part) for part in re.findall(r"[0-9]+", " ".join(read_baseline(baseline)) or baseline or ""))
+    return parts, next((str(text) for text in made if text), ""), candidate.item.id
 
 
 def _is_one_acquisition(first: Candidate, other: Candidate) -> bool:
@@ -87,8 +89,9 @@ def _is_one_acquisition(first: Candidate, other: Candidate) -> bool:
 
 
 def _start(item: pystac.Item) -> datetime | None:
-    common = item.common_metadata
-    return item.datetime or common.start_datetime
+    start = item.datetime or item.common_metadata.start_datetime
+    # without a time zone it is UTC
+    return start.replace(tzinfo=UTC) if start is not None and start.tzinfo is None else start
 
 
 def _satellite(item: pystac.Item) -> str | None:

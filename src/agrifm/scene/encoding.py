@@ -20,9 +20,18 @@ from typing import Any
 from agrifm.errors import SceneError
 from agrifm.scene.products import Product
 
-BASELINE_IN_ID = re.compile(r"_N(\d{2})(\d{2})_")
+BASELINE_IN_ID = re.compile(r"_N([0-9]{2})\.?([0-9]{2})(?=_|\.|$)")
 """The baseline in the name of a Sentinel-2 product: S2A_MSIL2A_20200714T115221_N0214_R123_... has baseline 02.14 (ESA,
-naming convention of compact products)."""
+naming convention of compact products); a tile of an older one ends in _N02.08."""
+BASELINE_FORMS = (
+    r"0?([0-9])",  # 5, as JSON may write 5.0
+    r"([0-9]{1,2})\.([0-9]{2})",  # 05.10, 5.09
+    r"([0-9]{1,2})\.(0)",  # 4.0
+    r"([0-9]{1,2})([0-9]{2})",  # 0510, or 510 as a number
+)
+"""How a baseline may be written, with or without an N before it; ESA's two numbers have two digits each."""
+AMBIGUOUS_BASELINE = r"([0-9]{1,2})\.([1-9])"
+"""5.1 is what a program that took a baseline for a number makes of 05.10, and what a person may write for 05.01."""
 PRODUCT_IDS = ("s2:product_uri", "sentinel:product_id", "s2:product_id")
 """Properties that hold the name of the product, by dialect."""
 BASELINE_PROPERTIES = ("s2:processing_baseline", "sentinel2:processing_baseline", "processing:version")
@@ -54,16 +63,37 @@ def stated_encoding(product: Product, baseline: str | None, removed: bool | None
     # the flag goes before the baseline: the provider changed the numbers after ESA had processed them
     if removed and product.offset_flags:
         return Encoding(product.scale, 0.0, f"offset 0, removed by the provider ({product.offset_flags[0]})")
-    if baseline is None or not re.fullmatch(r"\d+(\.\d+)*", baseline):
+    readings = read_baseline(baseline)
+    if len(readings) != 1:
         what = "no processing baseline" if baseline is None else f"the processing baseline {baseline!r}"
+        if readings:
+            what += f", which may be {' or '.join(readings)}"
         raise SceneError(
             f"reading scene {scene_id}: it states {what}, and the offset of '{product.name}' depends on it (such as "
-            "05.10); add `s2:processing_baseline` to the item, `baseline` to the [[imagery.files]] table, or skip "
-            "the scene"
+            '"05.10", in quotes); correct `s2:processing_baseline` of the item or `baseline` of the [[imagery.files]] '
+            "table, or list the scene's id in `skip`",
+            scene=scene_id,
+            baseline=baseline,
         )
-    shifted = _version(baseline) >= _version(product.offset_from_baseline)
-    offset = product.offset if shifted else 0.0
-    return Encoding(product.scale, offset, f"offset {offset:g} from processing baseline {baseline}")
+    offset = product.offset if readings >= read_baseline(product.offset_from_baseline) else 0.0
+    return Encoding(product.scale, offset, f"offset {offset:g} from processing baseline {readings[0]}")
+
+
+def read_baseline(stated: object) -> tuple[str, ...]:
+    """What a text or a number may mean as a processing baseline, by its form: 02.14, 2.14, 0214, N0214 or 214.
+
+    Returns:
+        One baseline in ESA's form (02.14), whose order as text is its order in time; several if the form is ambiguous,
+        as in 5.1; none if it is not a baseline.
+    """
+    text = str(stated).strip().removeprefix("N")
+    for form in BASELINE_FORMS:
+        if match := re.fullmatch(form, text):
+            major, minor = (*match.groups(), "0")[:2]
+            return (f"{int(major):02d}.{int(minor):02d}",)
+    if match := re.fullmatch(AMBIGUOUS_BASELINE, text):
+        return tuple(f"{int(match[1]):02d}.{minor}" for minor in (f"0{match[2]}", f"{match[2]}0"))
+    return ()
 
 
 def baseline_of(properties: Mapping[str, Any], scene_id: str) -> str | None:
@@ -78,12 +108,13 @@ def baseline_of(properties: Mapping[str, Any], scene_id: str) -> str | None:
     if match is None:
         return stated
     named = f"{match[1]}.{match[2]}"
-    if stated is not None and re.fullmatch(r"\d+(\.\d+)*", stated) and _version(stated) != _version(named):
+    readings = read_baseline(stated)
+    if readings and named not in readings:
         raise SceneError(
             f"reading scene {scene_id}: it states the processing baseline {stated}, its product's name says {named}, "
             "and the offset depends on it; repair the item, or list its id in `skip`"
         )
-    return stated or named
+    return stated if stated and len(readings) <= 1 else named
 
 
 def removed_by_provider(properties: Mapping[str, Any], product: Product, scene_id: str) -> bool | None:
@@ -181,7 +212,3 @@ def _float(stated: object) -> float | None:
         return float(str(stated))
     except ValueError:
         return None
-
-
-def _version(baseline: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in baseline.split("."))

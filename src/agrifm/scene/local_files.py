@@ -139,13 +139,8 @@ def _dataset_scenes(
         assets: dict[str, Asset] = {
             str(key): ArrayAsset(dataset[key].isel(time=position), crs, transform, file) for key in variables
         }
-        acquisitions.append((moment.strftime("%Y%m%dT%H%M%S"), _day(moment, longitude), assets))
+        acquisitions.append((moment.strftime("%Y%m%dT%H%M%S"), solar_day(moment, longitude), assets))
     return acquisitions
-
-
-def _day(moment: datetime, longitude: float) -> date:
-    """The solar day of a moment; a moment without a time of day is a date already."""
-    return moment.date() if moment.time() == datetime.min.time() else solar_day(moment, longitude)
 
 
 def _require_integers(variable: "xr.DataArray", product: Product, about: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -137,7 +137,12 @@ class Scene:
 
 
 def solar_day(moment: datetime, longitude: float) -> date:
-    """Return the solar date of a moment (UTC unless it has a time zone) at a longitude in degrees, 15 per hour."""
+    """Return the solar date of a moment (UTC unless it has a time zone) at a longitude in degrees, 15 per hour.
+
+    A moment without a time of day is a date already: 2024-05-01 is that day at every longitude.
+    """
+    if moment.time() == time.min:
+        return moment.date()
     if moment.tzinfo is not None:
         moment = moment.astimezone(UTC)
     return (moment.replace(tzinfo=None) + timedelta(hours=longitude / 15)).date()

@@ -1,5 +1,6 @@
 """Search a catalogue for scenes; every filter counts the scenes that it removes."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,16 +19,17 @@ from agrifm.scene.stac_items import is_of_sensor, scene_of
 from agrifm.season import Season
 
 SKIPPED = "skipped on request"
+OTHER_COLLECTIONS = "of other collections"
 REMEDIES = {
     "outside the season": "check the dates",
     "outside the area": "check the area",
-    "of other collections": "check the products",
     "of another satellite": "check the products",
     "without a geometry": "repair the items, or use another catalogue",
-    "cloudier than": "raise `cloud`",
+    "cloudier than": "raise `cloud`, which is in percent",
     SKIPPED: "take ids out of `skip`",
 }
 """By the beginning of a reason, what to do if it removed most scenes."""
+PERCENT = r"([0-9]+(?:\.[0-9]+)?(?:[eE]-?[0-9]+)?) ?%?"
 
 
 @dataclass
@@ -44,6 +46,10 @@ class SearchResult:
     """Items of the scenes, skipped ones included."""
     without_cloud_cover: int = 0
     """Number of scenes that were kept because they state no cloud cover, if there is a limit."""
+    other_collections: Counter[str] = field(default_factory=Counter)
+    """Items of collections without a requested product, by collection, "" for none."""
+    cloud_covers: list[float] = field(default_factory=list)
+    """Cloud covers that scenes state, percent, before the limit, if there is one."""
 
     def extend(self, other: "SearchResult") -> None:
         """Add the scenes and counts of another search."""
@@ -53,6 +59,8 @@ class SearchResult:
         self.unread += other.unread
         self.items += other.items
         self.without_cloud_cover += other.without_cloud_cover
+        self.other_collections += other.other_collections
+        self.cloud_covers += other.cloud_covers
 
     def keep(self, scene: Scene, season: Season, skip: Sequence[str]) -> bool:
         """Keep a scene unless it is outside the season or in `skip`, else count it; returns True if it was kept."""
@@ -67,8 +75,11 @@ class SearchResult:
             return True
         return False
 
-    def require_some(self, season: Season, where: str) -> None:
+    def require_some(self, season: Season, where: str, products: Sequence[Product] = ()) -> None:
         """Refuse an empty result, with the number of scenes that each filter removed.
+
+        Args:
+            products: those that were searched for in a catalogue.
 
         Raises:
             SceneError: no scene is left.
@@ -79,11 +90,24 @@ class SearchResult:
             )
             reason = max(self.removed, key=self.removed.__getitem__, default="")
             remedy = next((what for start, what in REMEDIES.items() if reason.startswith(start)), None)
+            if reason == OTHER_COLLECTIONS and self.other_collections and products:
+                remedy = self._about_collections(products)
             raise SceneError(
                 f"searching {where} for scenes from {season.start} to {season.end}: none found ({counts}); "
                 f"{remedy or 'check the dates, the area and the products'}",
                 removed=dict(self.removed),
             )
+
+    def _about_collections(self, products: Sequence[Product]) -> str:
+        """Say which collections the items are of, which were wanted, and how to read the items nevertheless."""
+        counts = self.other_collections.most_common()
+        found = ", ".join(f"{repr(name) if name else 'without a collection'} ({count})" for name, count in counts[:5])
+        wanted = " or ".join(repr(product.collection) for product in products)
+        return (
+            f"its items are of the collections {found}, wanted is {wanted}; check `products`, or if they are the same "
+            f'files, describe them in [imagery.product] with a `name`, like = "{products[0].name}" and '
+            f'collection = "{counts[0][0]}", and put that name into `products`'
+        )
 
 
 def search_catalog(
@@ -121,7 +145,7 @@ def search_catalog(
     before = removed_before(catalogue.extra, source, season, area, names, cloud)
     before.pop(SKIPPED, None)  # skipped scenes are in the collection, and are counted again
     result.removed = before + result.removed
-    result.require_some(season, source)
+    result.require_some(season, source, products)
     require_one_product(result.scenes, f"searching {source}")
     return result
 
@@ -146,7 +170,8 @@ def search_items(
         product = _product_of(item, products)
         key = (item.collection_id or "", item.id)
         if product is None:
-            result.removed["of other collections"] += 1
+            result.removed[OTHER_COLLECTIONS] += 1
+            result.other_collections[item.collection_id or ""] += 1
         elif key in seen:
             result.removed["listed twice"] += 1
         elif not is_of_sensor(item, product):
@@ -158,7 +183,11 @@ def search_items(
             footprint = footprint_of(item.geometry, item.id)
             if not covers_some_of(footprint, area):
                 result.removed["outside the area"] += 1
-            elif _is_cloudier(item, cloud):
+                continue
+            cover = None if cloud is None else _cloud_cover(item)
+            if cover is not None:
+                result.cloud_covers.append(cover)
+            if cloud is not None and cover is not None and cover > cloud:
                 result.removed[f"cloudier than {cloud:g} %"] += 1
             else:
                 scene = _keep(result, item, product, season, area.centroid.x, skip)
@@ -194,17 +223,14 @@ def _keep(
 
 def _product_of(item: pystac.Item, products: Sequence[Product]) -> Product | None:
     """The product of an item's collection; of several, the first all of whose bands the item has."""
-    of_collection = [product for product in products if product.collection == item.collection_id]
+    of_collection = [product for product in products if product.collection == (item.collection_id or "")]
     complete = (product for product in of_collection if item.assets.keys() >= set(product.assets.values()))
     return next(complete, of_collection[0] if of_collection else None)
 
 
-def _is_cloudier(item: pystac.Item, limit: float | None) -> bool:
-    stated = _cloud_cover(item)
-    return limit is not None and stated is not None and stated > limit
-
-
 def _cloud_cover(item: pystac.Item) -> float | None:
-    """Percent; None if an item does not state a number."""
+    """Percent; None if an item does not state a number from 0 to 100, as a number or as text such as "12.5 %"."""
     stated = item.properties.get("eo:cloud_cover")
-    return float(stated) if isinstance(stated, int | float) else None
+    match = None if isinstance(stated, bool) else re.fullmatch(PERCENT, str(stated).strip())
+    percent = float(match[1]) if match else None
+    return percent if percent is not None and percent <= 100 else None

@@ -1,5 +1,6 @@
 """From a STAC item to a scene: its day, its baseline, its assets, and their stated encoding."""
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -116,13 +117,34 @@ def _require_one_crs(item: pystac.Item, key: str, fields: Mapping[str, Any], abo
 
 def _days(item: pystac.Item, product: Product, longitude: float) -> tuple[date, date | None]:
     """The solar day of an acquisition and None; the first and the last day of a composite."""
-    common = item.common_metadata
+    stated = _moments(item)
     # items of composites may state a datetime in the middle of the period
-    moments = [common.start_datetime, item.datetime] if product.is_composite else [item.datetime, common.start_datetime]
-    start: datetime | None = next((moment for moment in moments if moment is not None), None)
+    keys = ("start_datetime", "datetime") if product.is_composite else ("datetime", "start_datetime")
+    start = next((stated[key] for key in keys if key in stated), None)
     if start is None:
         raise SceneError(f"reading scene {item.id}: it has neither datetime nor start_datetime; repair the item")
     if not product.is_composite:
         return solar_day(start, longitude), None
-    end = common.end_datetime
-    return start.date(), end.date() if end is not None else start.date() + timedelta(days=product.period - 1)
+    end = stated.get("end_datetime")
+    last_day = end.date() if end is not None else start.date() + timedelta(days=product.period - 1)
+    if last_day < start.date():
+        raise SceneError(
+            f"reading scene {item.id}: its period starts on {start.date()} and ends on {last_day}; repair the item"
+        )
+    return start.date(), last_day
+
+
+def _moments(item: pystac.Item) -> dict[str, datetime]:
+    """The times that an item states, by key; a month or a year alone is refused, since its day is not known."""
+    moments = {}
+    for key in ("datetime", "start_datetime", "end_datetime"):
+        about = f"reading scene {item.id}: its {key} is {item.properties.get(key)!r}"
+        try:
+            moment = item.datetime if key == "datetime" else getattr(item.common_metadata, key)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise SceneError(f"{about}, not a time such as 2024-05-01T10:50:31Z ({error}); repair the item") from error
+        if moment is not None and re.fullmatch(r"[0-9]{4}(-?[0-9]{2})?", str(item.properties.get(key)).strip()):
+            raise SceneError(f"{about}, which has no day; repair the item, or list its id in `skip`", scene=item.id)
+        if moment is not None:
+            moments[key] = moment
+    return moments

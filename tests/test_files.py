@@ -4,15 +4,19 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from agrifm import files
 from agrifm.errors import OutputError
 from agrifm.files import (
     MARKER,
     atomic_write,
     finish_directory,
+    is_whole_archive,
     partial_directory,
     require_replaceable,
     translate_os_errors,
@@ -20,6 +24,7 @@ from agrifm.files import (
     write_json,
     write_text,
 )
+from tests.damage import DAMAGES, cut, emptied, zeroed
 
 
 def tree(directory: Path) -> dict[str, str]:
@@ -206,3 +211,44 @@ def test_finishing_checks_again_that_the_directory_is_ours(tmp_path: Path) -> No
     with pytest.raises(OutputError):
         finish_directory(partial, target, "map")
     assert (target / "precious.txt").read_text() == "written meanwhile"
+
+
+@pytest.mark.parametrize("damage", [cut, emptied, zeroed])
+def test_a_result_whose_marker_was_cut_by_a_power_loss_is_replaced(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    for content in ("old", "new"):
+        with write_directory(tmp_path / "map", "map") as partial:
+            (partial / "content").write_text(content)
+        damage(tmp_path / "map" / MARKER)
+    assert (tmp_path / "map" / "content").read_text() == "new"
+
+
+def test_a_marker_of_other_content_does_not_make_a_directory_ours(tmp_path: Path) -> None:
+    (tmp_path / MARKER).write_text("mine")
+    with pytest.raises(OutputError):
+        require_replaceable(tmp_path, "map")
+
+
+def test_what_is_finished_is_on_disk_before_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file and directory of a result is synced before it is renamed, and its directory after that."""
+    said: list[str] = []
+    sync, rename = files.fsync, Path.replace
+    monkeypatch.setattr(files, "fsync", lambda path: (said.append(Path(path).name), sync(path)))
+    monkeypatch.setattr(Path, "replace", lambda self, to: (said.append(f"> {Path(to).name}"), rename(self, to))[1])
+    partial = tmp_path / "out.partial"
+    (partial / "inner").mkdir(parents=True)
+    (partial / "inner" / "file").write_text("content")
+    finish_directory(partial, tmp_path / "out", "cube")
+    moment = said.index("> out")
+    assert {"file", "inner", "out.partial", MARKER} <= set(said[:moment])
+    assert said[moment + 1] == tmp_path.name
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_an_archive_that_is_not_as_it_was_written_is_not_whole(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    file = tmp_path / "window.npz"
+    np.savez(file, np.random.default_rng(0).random(1000))
+    assert is_whole_archive(file)
+    damage(file)
+    assert not is_whole_archive(file)

@@ -194,7 +194,7 @@ def test_a_torn_last_line_counts_as_not_done_and_stops_nothing(tmp_path: Path) -
     assert run(begun(scratch)) == [4, 5]
 
 
-@pytest.mark.parametrize("journal", ["", "{", '{"plan": 1}\n', "[]\n", None])
+@pytest.mark.parametrize("journal", ["", "{", "\0" * 90, "\0\n" * 9, "\udcff\n", '{"plan": 1}\n', "[]\n", None])
 def test_a_journal_that_cannot_be_read_starts_afresh(tmp_path: Path, journal: str | None) -> None:
     scratch = tmp_path / "result.partial"
     work = begun(scratch)
@@ -202,9 +202,28 @@ def test_a_journal_that_cannot_be_read_starts_afresh(tmp_path: Path, journal: st
     if journal is None:
         work.journal.unlink()
     else:
-        work.journal.write_text(journal)
+        work.journal.write_text(journal, errors="surrogateescape")
     assert not Resumable(scratch, fingerprint("a plan")).begun
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_finished_unit_that_is_not_whole_is_done_again(tmp_path: Path) -> None:
+    scratch = tmp_path / "result.partial"
+    run(begun(scratch))
+    (scratch / "2").write_text("")
+    (scratch / "4").unlink()
+    again = []
+
+    def compute(number: int) -> int:
+        again.append(number)
+        return write_number(scratch, number)
+
+    def is_whole(number: int, _: object) -> bool:
+        return (scratch / str(number)).exists() and (scratch / str(number)).read_text() == str(number)
+
+    begun(scratch).run(compute, range(6), str, "test", is_whole=is_whole)
+    assert again == [2, 4]
+    assert run(begun(scratch)) == []
 
 
 def test_work_of_another_fingerprint_is_removed(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -41,6 +42,29 @@ def translate_os_errors(doing: str) -> Iterator[None]:
         raise
 
 
+def fsync(path: Path) -> None:
+    """Wait until a file, or the list of names in a directory, is on disk and not only in the system's memory."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:  # Windows does not open directories
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # network drives may not know it for directories
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def fsync_tree(directory: Path) -> None:
+    """Wait until a directory and everything in it is on disk."""
+    for folder, _, names in os.walk(directory, topdown=False):
+        for name in names:
+            fsync(Path(folder, name))
+        fsync(Path(folder))
+
+
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
     """A temporary path next to `target` to write a file to; renamed to `target` at the end, removed after a failure."""
@@ -50,9 +74,9 @@ def atomic_write(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
         try:
             yield temporary
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
+            fsync(temporary)
             temporary.replace(target)
+            fsync(target.parent)  # the rename itself
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -74,7 +98,20 @@ def write_text(target: Path, text: str) -> None:
 
 def write_json(target: Path, content: Any) -> None:
     """Write a JSON file, whole or not at all."""
-    write_text(target, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(target, _json(content))
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def is_whole_archive(path: Path) -> bool:
+    """Whether a zip archive (`.npz`, PyTorch's files) is there and has the checksums of all its members."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except Exception:  # damaged bytes raise errors of many kinds
+        return False
 
 
 def finite_or_none(content: Any) -> Any:
@@ -102,7 +139,7 @@ def require_replaceable(directory: Path, kind: str) -> None:
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return
     existing = _marker_kind(directory)
-    if existing != kind:
+    if existing != kind and not _is_cut_marker(directory, kind):
         what = f"a {existing} made by agrifm" if existing else "files that agrifm did not write"
         raise OutputError(
             f"writing a {kind} to {directory}: it holds {what}, which would be replaced; choose another directory",
@@ -119,6 +156,18 @@ def _marker_kind(directory: Path) -> str | None:
     return kind
 
 
+def _is_cut_marker(directory: Path, kind: str) -> bool:
+    """Whether the marker is what a power cut left of one of this kind: its beginning, and zeros."""
+    try:
+        return _marker(kind).startswith((directory / MARKER).read_bytes().rstrip(b"\0"))
+    except OSError:
+        return False
+
+
+def _marker(kind: str) -> bytes:
+    return _json({"kind": kind}).encode()
+
+
 def partial_directory(target: Path, kind: str) -> Path:
     """The directory next to `target` in which unfinished work is kept; `target` must be agrifm's or new."""
     require_replaceable(target, kind)
@@ -128,12 +177,14 @@ def partial_directory(target: Path, kind: str) -> Path:
 def finish_directory(partial: Path, target: Path, kind: str) -> None:
     """Mark `partial` as a finished result and replace `target` by it."""
     require_replaceable(target, kind)
-    write_json(partial / MARKER, {"kind": kind})
+    write_bytes(partial / MARKER, _marker(kind))
+    fsync_tree(partial)
     old = target.with_name(f".{target.name}.replaced")  # a name that users do not give to copies
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
         target.replace(old)
     partial.replace(target)
+    fsync(target.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED as FIRST
@@ -11,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agrifm.files import finish_directory, write_text
+from agrifm.files import finish_directory, fsync_tree, write_text
 
 Tile = TypeVar("Tile")
 Result = TypeVar("Result")
@@ -123,12 +124,12 @@ class Resumable:
 
     def _read(self) -> bool:
         """Take over what a stopped run left; False if there is nothing of this fingerprint."""
-        if not (self.scratch.exists() and self.journal.exists()):
+        if not (self.scratch.is_dir() and self.journal.is_file()):
             return False
-        text = self.journal.read_text(encoding="utf-8")
-        # The last line was cut off by a kill if it does not end: its unit counts as unfinished.
-        whole = text[: text.rfind("\n") + 1]
         try:
+            text = self.journal.read_text(encoding="utf-8")
+            # The last line was cut off by a kill if it does not end: its unit counts as unfinished.
+            whole = text[: text.rfind("\n") + 1]
             head, *lines = whole.splitlines()
             about = json.loads(head)
             if about["fingerprint"] != self.fingerprint:
@@ -148,6 +149,7 @@ class Resumable:
             decisions: what was decided once and for all before the first unit, as JSON.
         """
         self.scratch.mkdir(parents=True, exist_ok=True)
+        fsync_tree(self.scratch)  # a journal never names what a power cut can take
         write_text(self.journal, json.dumps({"fingerprint": self.fingerprint, "decisions": decisions}) + "\n")
         self.decisions, self.begun = json.loads(json.dumps(decisions)), True
 
@@ -159,19 +161,23 @@ class Resumable:
         description: str,
         executor: Executor | None = None,
         ahead: int = 8,
+        is_whole: Callable[[Tile, Any], bool] = lambda unit, result: True,
     ) -> dict[str, Any]:
         """Apply a function to the units that are not finished; returns the results of all units of this work.
 
         A unit that was finished but not noted when the work was killed is done again.
 
         Args:
-            function: writes a unit into `scratch`; what it returns must be JSON.
+            function: writes a unit into `scratch` and waits until it is on disk; what it returns must be JSON.
             key: names a unit, without blanks.
             description: of the progress bar.
             executor, ahead: see `run_tiles`.
+            is_whole: whether a unit that an earlier run finished is still there as its result says; if not, it is
+                done again.
         """
         units = list(units)
-        missing = [unit for unit in units if key(unit) not in self.results]
+        done = {name for unit in units if (name := key(unit)) in self.results and is_whole(unit, self.results[name])}
+        missing = [unit for unit in units if key(unit) not in done]
         with (
             self.journal.open("a", encoding="utf-8") as log,
             progress(description, len(units), len(units) - len(missing)) as advance,
@@ -179,6 +185,7 @@ class Resumable:
             for unit, result in run_tiles(function, missing, executor, ahead):
                 log.write(f"{key(unit)} {json.dumps(result)}\n")
                 log.flush()
+                os.fsync(log.fileno())
                 self.results[key(unit)] = result
                 advance(1)
         return self.results

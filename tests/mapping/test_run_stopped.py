@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.damage import DAMAGES
 from tests.mapping.small_maps import WindowModel, make_cube, utm_grid
 
 from agrifm.mapping import run
@@ -95,6 +96,22 @@ def test_a_map_interrupted_while_it_is_written_keeps_its_windows(tmp_path, cube,
     model = WindowModel()
     map_cube(cube, model, "a", tmp_path / "map", 48, 24)
     assert model.windows == []
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("file", ["windows/24_48.npz", "windows.journal"])
+def test_damaged_leftovers_of_a_map_are_made_again(tmp_path, cube, monkeypatch, damage, file):
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "map_picture", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            map_cube(cube, WindowModel(), "a", tmp_path / "map", 48, 24)
+    damage(tmp_path / "map.partial" / file)
+    model = WindowModel()
+    summary = map_cube(cube, model, "a", tmp_path / "map", 48, 24)
+    assert len(model.windows) == (1 if file.endswith("npz") else summary.windows)
+    map_cube(cube, WindowModel(), "a", tmp_path / "uninterrupted", 48, 24)
+    for name in COGS:
+        assert (tmp_path / "map" / name).read_bytes() == (tmp_path / "uninterrupted" / name).read_bytes()
 
 
 @pytest.mark.parametrize(

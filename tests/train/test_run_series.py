@@ -1,5 +1,6 @@
 """Training on composites and observed series: learned, continued, and mapped without a sensor; the forest stays."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 import zarr
 from safetensors.torch import load_file
+from tests.damage import cut, emptied, holed, lost, zeroed
 from tests.toy import toy_project
 
 from agrifm.errors import ConfigError
@@ -74,9 +76,20 @@ def test_stopped_training_with_sensor_dropout_ends_with_the_same_weights(
         train(stopped)
     assert (stopped.models / "agrifm.partial" / "last.ckpt").exists()
     monkeypatch.setattr(fit.TrainingModule, "training_step", plain)
+    kept = shutil.copytree(stopped.models, tmp_path / "models")
+    expected = load_file(whole.models / "agrifm.safetensors")
+    # Undamaged, and with what a power cut leaves of the checkpoint, the kept weights or the journal.
+    leftovers = [(lambda file: None, "last.ckpt"), (zeroed, "last.ckpt"), (cut, "kept.pt"), (lost, "kept.pt")]
+    for damage, name in [*leftovers, (holed, "../agrifm.partial.journal")]:
+        shutil.rmtree(stopped.models)
+        shutil.copytree(kept, stopped.models)
+        damage(stopped.models / "agrifm.partial" / name)
+        train(stopped)
+        found = load_file(stopped.models / "agrifm.safetensors")
+        assert all(torch.equal(expected[key], found[key]) for key in expected), (damage, name)
+    emptied(stopped.models / "agrifm.safetensors")
     train(stopped)
-    expected, found = (load_file(project.models / "agrifm.safetensors") for project in (whole, stopped))
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert load_file(stopped.models / "agrifm.safetensors").keys() == expected.keys()
 
 
 def test_sensor_dropout_with_a_single_sensor_is_refused(tmp_path: Path) -> None:

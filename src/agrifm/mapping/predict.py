@@ -1,6 +1,7 @@
 """Probabilities window by window, kept on disk, so that memory does not grow and a stopped map continues.
 
-Each finished window is one `.npy` file in a directory that belongs to one cube, model and cut into windows.
+Each finished window is one `.npz` file, which has a checksum, in a directory that belongs to one cube, model and cut
+into windows.
 """
 
 import io
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import MapError
-from agrifm.files import write_bytes
+from agrifm.files import is_whole_archive, write_bytes
 from agrifm.grid import Window
 from agrifm.inference.predictor import TrainedModel, load_model
 from agrifm.mapping.mosaic import PredictedWindow
@@ -44,23 +45,24 @@ class WindowStore:
 
     def file(self, window: Window) -> Path:
         """Return where a window is kept."""
-        return self.path / f"{window.row}_{window.col}.npy"
+        return self.path / f"{window.row}_{window.col}.npz"
 
     def missing(self, windows: Iterable[Window]) -> list[Window]:
-        """Return the windows that are not finished."""
-        return [window for window in windows if not self.file(window).exists()]
+        """Return the windows that are not finished, or whose file is damaged."""
+        return [window for window in windows if not is_whole_archive(self.file(window))]
 
     def write(self, window: Window, probabilities: Probabilities) -> None:
         """Keep a window's probabilities; the file is complete or absent."""
         content = io.BytesIO()
         # An empty array stands for a window without any valid observation: it counts as finished.
-        np.save(content, np.empty(0, PROBABILITY_DTYPE) if probabilities is None else probabilities)
+        np.savez(content, np.empty(0, PROBABILITY_DTYPE) if probabilities is None else probabilities)
         write_bytes(self.file(window), content.getvalue())
 
     def read(self, windows: Iterable[Window]) -> Iterator[PredictedWindow]:
         """Yield the windows with a valid observation and their probabilities (C, H, W)."""
         for window in windows:
-            probabilities = np.load(self.file(window))
+            with np.load(self.file(window)) as content:
+                probabilities = content["arr_0"]
             if probabilities.size:
                 yield window, probabilities
 

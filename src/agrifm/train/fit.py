@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from agrifm.files import translate_os_errors, write_bytes
+from agrifm.files import atomic_write, is_whole_archive, translate_os_errors, write_bytes
 from agrifm.inference.tensors import tensor_batch
 from agrifm.models.batch import TensorBatch
 from agrifm.models.classifier import Classifier
@@ -231,9 +231,8 @@ class Rounds(Callback):
         self.done += 1
         trainer.should_stop = self.stopped
         # The rename is atomic: a killed run leaves the checkpoint before or this one.
-        aside = self.work / "last.ckpt.partial"
-        trainer.save_checkpoint(aside)
-        aside.replace(self.work / "last.ckpt")
+        with atomic_write(self.work / "last.ckpt") as aside:
+            trainer.save_checkpoint(aside)
 
 
 def _save(path: Path, content: object) -> None:
@@ -278,7 +277,8 @@ def fit(
     work.mkdir(parents=True, exist_ok=True)
     module = TrainingModule(network, objective, [sensor.sensor for sensor in sensors], parameters)
     loaders = _loaders(sensors, training, validation, parameters)
-    last = work / "last.ckpt"
+    last, kept = work / "last.ckpt", work / "kept.pt"
+    can_continue = is_whole_archive(last) and is_whole_archive(kept)
     largest = max(window.height * window.width for window in training.windows)
     with (
         translate_os_errors(f"training {name}"),
@@ -288,8 +288,8 @@ def fit(
     ):
         rounds = Rounds(work, parameters, advance)
         trainer = _trainer(parameters, rounds, compute.precision)
-        trainer.fit(module, *loaders, ckpt_path=last if last.exists() else None, weights_only=True)
-    network.load_state_dict(torch.load(work / "kept.pt", weights_only=True))
+        trainer.fit(module, *loaders, ckpt_path=last if can_continue else None, weights_only=True)
+    network.load_state_dict(torch.load(kept, weights_only=True))
     network.eval()
     total = rounds.waited + rounds.worked
     return Outcome(

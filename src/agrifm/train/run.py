@@ -14,7 +14,7 @@ from agrifm.classic.features import FeatureKind, Rows
 from agrifm.classic.forest import draw_pixels, fit_forest, save_forest, tune_forest
 from agrifm.config import ModelConfig, Project
 from agrifm.cube.store import open_cube
-from agrifm.errors import ConfigError, LabelError, require_installed
+from agrifm.errors import ConfigError, LabelError, ModelError, require_installed
 from agrifm.files import MARKER, require_replaceable, translate_os_errors, write_geopackage, write_json
 from agrifm.inference.predictor import TrainedModel, load_model, load_record
 from agrifm.legend import Legend
@@ -170,7 +170,7 @@ def _train_network(data: Data, config: ModelConfig, name: str, path: Path, compu
 
     network, record = _initial(data, config, name, compute)
     digest = _fingerprint(record, config, data)
-    if path.exists() and load_record(path).training.get("fingerprint") == digest:
+    if _is_trained(path, digest):
         return load_model(path)
     _require_memory(name, network.config, data, config, compute.recompute)
     work = Resumable(path.with_name(f"{path.stem}.partial"), digest)
@@ -205,6 +205,14 @@ def _train_network(data: Data, config: ModelConfig, name: str, path: Path, compu
     write_model_item(path, record, parameters, path.parent / TRAINING_DATA)
     work.remove()
     return load_model(path)
+
+
+def _is_trained(path: Path, digest: str) -> bool:
+    """Whether a file holds the network of this fingerprint; False too if it is absent or damaged."""
+    try:
+        return load_record(path).training.get("fingerprint") == digest
+    except ModelError:
+        return False
 
 
 def _initial(data: Data, config: ModelConfig, name: str, compute: Compute) -> tuple[Any, ModelRecord]:

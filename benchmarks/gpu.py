@@ -12,12 +12,12 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import product as pairs
 
 import torch
 from measure import Command, table, turns
-from network_pass import CLASSES, ONE_SOURCE, PASSES, NetworkPass, Workload
-from torch.profiler import ProfilerActivity, profile
+from network_pass import CLASSES, ONE_SOURCE, PASSES, NetworkPass, Workload, product_rate, time_of_operations
 
 from agrifm.models.agrifm.network import preset
 from agrifm.models.agrifm.network_cost import forward_multiply_adds, training_multiply_adds
@@ -32,46 +32,6 @@ TOP = 10
 
 
 PATHS = {"fast": False, "reference": True}
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What is measured and where."""
-
-    workload: Workload
-    most: int
-    """Samples beyond which a batch is not doubled."""
-    matrix: int
-    """Side of the matrix product."""
-    runs: int
-
-    @property
-    def device(self) -> torch.device:
-        """Where everything is computed."""
-        return torch.device(self.workload.device)
-
-
-def finish(device: torch.device) -> None:
-    """Wait until the device has done all work."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def seconds(run: Callable[[], object], setting: Setting) -> list[float]:
-    """Seconds of each of the runs, after one that does not count."""
-
-    def finished() -> None:
-        run()
-        finish(setting.device)
-
-    return turns({"run": finished}, setting.runs, time.perf_counter)["run"]
-
-
-def matrix_peak(setting: Setting) -> float:
-    """Operations per second of a matrix product in bfloat16, the best of the runs."""
-    shape = setting.matrix, setting.matrix
-    a, b = (torch.randn(shape, device=setting.device, dtype=torch.bfloat16) for _ in range(2))
-    return 2 * setting.matrix**3 / min(seconds(lambda: torch.mm(a, b), setting))
 
 
 def most_samples(attempt: Callable[[int], None], most: int) -> tuple[int, str]:
@@ -99,96 +59,63 @@ def _failure(attempt: Callable[[int], None], samples: int) -> str:
     return ""
 
 
-def peak_bytes(device: torch.device) -> int:
-    """Most memory of tensors on the device since the count began; 0 on a processor, where it is not counted."""
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-
-
 def data_sheet(name: str) -> float | None:
     """The dense peak of a card, None if it is not listed."""
     return next((peak for part, peak in DATA_SHEET.items() if part in name), None)
 
 
-def measure(setting: Setting, workload: Workload) -> tuple[int, str, float, int]:
-    """Samples of the fullest batch and why not more, samples per second, bytes at the peak."""
-    subject = NetworkPass(workload)
+def measure(subject: NetworkPass, options: argparse.Namespace, most: int) -> tuple[int, str, float]:
+    """Samples of the fullest batch and why not more, and samples per second."""
 
     def attempt(samples: int) -> None:
         subject.draw(samples)
         subject.run()
-        finish(setting.device)
 
-    samples, reason = most_samples(attempt, setting.most)
+    samples, reason = most_samples(attempt, most)
     subject.optimiser.zero_grad()
     subject.draw(samples)
-    if setting.device.type == "cuda":
+    if options.device == "cuda":
         torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(setting.device)
-    taken = seconds(subject.run, setting)
-    return samples, reason, samples / statistics.median(taken), peak_bytes(setting.device)
-
-
-def top_operations(setting: Setting, samples: int) -> Iterator[str]:
-    """Operations of a training step that need most of the device's time."""
-    subject = NetworkPass(replace(setting.workload, kind="training", batch=samples))
-    subject.run()
-    on_card = setting.device.type == "cuda"
-    with profile(activities=[ProfilerActivity.CUDA if on_card else ProfilerActivity.CPU]) as profiled:
-        subject.run()
-        finish(setting.device)
-    events = profiled.key_averages()
-    times = {event.key: event.self_device_time_total if on_card else event.self_cpu_time_total for event in events}
-    total = sum(times.values())
-    for name in sorted(times, key=lambda key: -times[key])[:TOP]:
-        yield f"{times[name] / total:>7.1%}  {name[:100]}"
-
-
-def lines(setting: Setting, title: str) -> Iterator[str]:
-    """All lines."""
-    on_card = setting.device.type == "cuda"
-    name = torch.cuda.get_device_name(setting.device) if on_card else "processor"
-    product, listed = matrix_peak(setting), data_sheet(name)
-    yield f"{title}, bfloat16, on {name}"
-    sheet = f"{listed / 1e12:.0f} TFLOP/s" if listed else "not listed"
-    yield f"matrix product of {setting.matrix}: {product / 1e12:.2f} TFLOP/s; data sheet, dense: {sheet}"
-    yield ""
-    shape = setting.workload.config, setting.workload.frames, setting.workload.side
-    adds = {"forward": forward_multiply_adds(*shape).total, "training": training_multiply_adds(*shape)}
-    rates: dict[tuple[str, str], float] = {}
-    fullest = 1
-    rows = []
-    for kind in PASSES:
-        for path, reference in PATHS.items():
-            samples, reason, rates[kind, path], peak = measure(
-                setting, replace(setting.workload, kind=kind, reference=reference)
-            )
-            rate = 2 * rates[kind, path] * adds[kind]
-            rows.append(
-                (
-                    kind, path, str(samples), f"{rates[kind, path]:.2f}", f"{rate / 1e12:.2f}", f"{rate / product:.1%}",
-                    f"{rate / listed:.1%}" if listed else "–", f"{peak / 1e9:.1f}" if on_card else "–", reason,
-                )
-            )  # fmt: skip
-            if (kind, path) == ("training", "fast"):
-                fullest = samples
-    header = ("pass", "path", "samples", "samples/s", "TFLOP/s", "of product", "of sheet", "GB", "why not more")
-    yield from table(header, rows, left=(0, 1, -1))
-    for kind in PASSES:
-        yield f"{kind}: the fast path is {rates[kind, 'fast'] / rates[kind, 'reference']:.2f} times as fast"
-    yield ""
-    yield f"a training step of {fullest} samples, fast path: share of the time of each operation"
-    yield from top_operations(setting, fullest)
+        torch.cuda.reset_peak_memory_stats()
+    taken = turns({"run": subject.run}, 1 if options.quick else RUNS, time.perf_counter)["run"]
+    return samples, reason, samples / statistics.median(taken)
 
 
 def report(options: argparse.Namespace) -> Iterator[str]:
     """Fill the device, or a tiny shape that shows that the script works."""
-    if options.device == "cuda" and not torch.cuda.is_available():
+    on_card = options.device == "cuda"
+    if on_card and not torch.cuda.is_available():
         raise SystemExit("PyTorch finds no GPU; use --device cpu --quick to see that the script works")
-    frames, most, matrix, runs = (8, 2, 256, 1) if options.quick else (32, 4096, 8192, RUNS)
+    frames, most, side, runs = (8, 2, 256, 1) if options.quick else (32, 4096, 8192, RUNS)
     config = preset(options.preset, ONE_SOURCE, CLASSES)
-    workload = Workload(config, frames, options.side, compute=Compute("bfloat16"), device=options.device)
-    title = f"{options.preset}, {frames} frames, {options.side} pixels"
-    yield from lines(Setting(workload, most, matrix, runs), title)
+    name = torch.cuda.get_device_name() if on_card else "processor"
+    product, listed = 2 * product_rate(side, runs, options.device, torch.bfloat16), data_sheet(name)
+    yield f"{options.preset}, {frames} frames, {options.side} pixels, bfloat16, on {name}"
+    sheet = f"{listed / 1e12:.0f} TFLOP/s" if listed else "not listed"
+    yield from (f"matrix product of {side}: {product / 1e12:.2f} TFLOP/s; data sheet, dense: {sheet}", "")
+    shape = config, frames, options.side
+    adds = {"forward": forward_multiply_adds(*shape).total, "training": training_multiply_adds(*shape)}
+    rates, rows, fullest = {}, [], 1
+    for kind, path in pairs(PASSES, PATHS):
+        work = Workload(*shape, kind=kind, reference=PATHS[path], compute=Compute("bfloat16"), device=options.device)
+        samples, reason, rates[kind, path] = measure(NetworkPass(work), options, most)
+        rate = 2 * rates[kind, path] * adds[kind]
+        of_sheet = f"{rate / listed:.1%}" if listed else "–"
+        peak = f"{torch.cuda.max_memory_allocated() / 1e9:.1f}" if on_card else "–"
+        shares = f"{rate / 1e12:.2f}", f"{rate / product:.1%}", of_sheet
+        rows.append((kind, path, samples, f"{rates[kind, path]:.2f}", *shares, peak, reason))
+        if (kind, path) == ("training", "fast"):
+            fullest, training = samples, work
+    header = ("pass", "path", "samples", "samples/s", "TFLOP/s", "of product", "of sheet", "GB", "why not more")
+    yield from table(header, rows, left=(0, 1, -1))
+    for kind in PASSES:
+        yield f"{kind}: the fast path is {rates[kind, 'fast'] / rates[kind, 'reference']:.2f} times as fast"
+    yield from ("", f"a training step of {fullest} samples, fast path: share of the time of each operation")
+    subject = NetworkPass(replace(training, batch=fullest))
+    subject.run()
+    times = time_of_operations(subject.run, options.device)
+    for operation in sorted(times, key=lambda key: -times[key])[:TOP]:
+        yield f"{times[operation] / sum(times.values()):>7.1%}  {operation[:100]}"
 
 
 OPTIONS = {

@@ -15,23 +15,21 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Literal, NamedTuple
 
-from measure import Command, forget_peak, load, own_process, peak_bytes, resident_bytes, table, turns
+import torch
+from measure import Command, load, table, turns
+from network_pass import ONE_SOURCE, NetworkPass, Workload, measured, product_rate, time_of_operations
 
-# torch comes after measure, because importing agrifm settles how threads wait
-from torch import Generator, Tensor, inference_mode, manual_seed, mm, nn, randn, set_num_threads
-from torch.profiler import ProfilerActivity, profile
-
-from agrifm.models.agrifm.network import AgriFM, preset
-from agrifm.models.agrifm.reference import use_reference
-from agrifm.models.agrifm.swin3d import PatchEmbedding, Stage, SwinEncoder
+from agrifm.models.agrifm.network import preset
+from agrifm.models.agrifm.swin3d import MultiSourceEncoder, PatchEmbedding, Stage, SwinEncoder
 from agrifm.models.agrifm.timeseries import Tokens
 from agrifm.models.agrifm.window_partition import clamp_window
 
-FRAMES, BANDS, CLASSES, SOURCE = 32, 10, 8, "sentinel-2"
+FRAMES, CLASSES = 32, 8
 Way = Literal["fast", "reference"]
 Part = Literal["encoder", "training", "model"]
 PATHS: tuple[Way, ...] = ("fast", "reference")
 PARTS: tuple[Part, ...] = ("encoder", "training", "model")
+PRODUCT_SIDE = 2048
 OPERATIONS = {
     "linear": ("addmm", "mm", "mkldnn_convolution", "slow_conv3d_forward"),
     "attention": ("bmm", "_softmax", "_scaled_dot_product_flash_attention_for_cpu"),
@@ -47,52 +45,13 @@ class Work(NamedTuple):
     attention: float
 
 
-def build(preset_name: str, part: Part, path: Way) -> nn.Module:
-    """The model, or its encoder alone, in eval mode with weights of a fixed seed."""
-    manual_seed(0)
-    config = preset(preset_name, {SOURCE: BANDS}, CLASSES)
-    network: nn.Module
-    network = AgriFM(config) if part == "model" else SwinEncoder(BANDS, config.sources[0].patch, config.encoder)
-    return use_reference(network.eval()) if path == "reference" else network.eval()
-
-
-def series(side: int) -> Tensor:
-    """A random series (1, T, C, H, W)."""
-    return randn(1, FRAMES, BANDS, side, side, generator=Generator().manual_seed(1))
-
-
-def run_once(network: nn.Module, part: Part, image: Tensor) -> None:
-    """One pass; in training forward and backward."""
-    if part == "training":
-        network(image).encoder_features.square().mean().backward()
-        network.zero_grad()
-        return
-    with inference_mode():
-        network({SOURCE: image} if part == "model" else image)
-
-
-def times(preset_name: str, part: Part, side: int, runs: int) -> dict[str, list[float]]:
-    """Seconds per path, run by run in turn, after one pass of each to warm up."""
-    networks = {path: build(preset_name, part, path) for path in PATHS}
-    image = series(side)
-    passes = {path: partial(run_once, network, part, image) for path, network in networks.items()}
-    return turns(passes, runs, time.perf_counter)
-
-
-def memory(preset_name: str, part: Part, side: int, path: Way) -> float:
-    """Bytes at the peak of one pass beyond those with model and image loaded; for a process of its own."""
-    network, image = build(preset_name, part, path), series(side)
-    forget_peak()
-    before = resident_bytes()
-    run_once(network, part, image)
-    return float(peak_bytes() - before)
-
-
-def peak() -> float:
-    """Multiply-adds per second of a matrix product, the best of 10."""
-    side = 2048
-    a, b = randn(side, side), randn(side, side)
-    return side**3 / min(turns({"product": lambda: mm(a, b)}, 10, time.perf_counter)["product"])
+def workload(options: argparse.Namespace, part: Part, side: int, path: Way) -> Workload:
+    """The model, or its encoder alone, forward or forward and backward."""
+    config = preset(options.preset, ONE_SOURCE, CLASSES)
+    whole: Literal["network", "encoders"] = "network" if part == "model" else "encoders"
+    kind: Literal["forward", "training"] = "training" if part == "training" else "forward"
+    reference, threads = path == "reference", options.threads
+    return Workload(config, FRAMES, side, kind=kind, part=whole, reference=reference, threads=threads)
 
 
 def work_of(module: PatchEmbedding | Stage, grid: tuple[int, int, int]) -> Work:
@@ -110,30 +69,29 @@ def work_of(module: PatchEmbedding | Stage, grid: tuple[int, int, int]) -> Work:
     return Work(linear, blocks * 2 * tokens * d * h * w * channels)
 
 
-def stage_lines(preset_name: str, side: int, path: Way) -> Iterator[tuple[str, ...]]:
+def stage_lines(options: argparse.Namespace, side: int, path: Way) -> Iterator[tuple[str, ...]]:
     """A row per stage: seconds, rate, share of the peak, and where the time goes."""
-    encoder = build(preset_name, "encoder", path)
+    subject = NetworkPass(workload(options, "encoder", side, path))
+    assert isinstance(subject.network, MultiSourceEncoder)
+    (encoder,), (features,) = subject.network.encoders.values(), subject.images.values()
     assert isinstance(encoder, SwinEncoder)
     assert encoder.backbone is not None
-    with inference_mode():
-        features: Tensor | Tokens = series(side)
-        stages = ((f"stage {i}", stage) for i, stage in enumerate(encoder.backbone.layers))
+    stages = ((f"stage {i}", stage) for i, stage in enumerate(encoder.backbone.layers))
+    with torch.inference_mode():
         for name, module in (("embedding", encoder.patch_emd), *stages):
-            best = peak()
-            fastest = min(turns({name: partial(module, features)}, 3, time.perf_counter)[name])
-            made = module(features)
-            with profile(activities=[ProfilerActivity.CPU]) as profiled:
-                module(features)
-            spent = dict.fromkeys(["linear", "attention", "copies", "rest"], 0.0)
-            for event in profiled.key_averages():
-                spent[KINDS.get(event.key, "rest")] += event.self_cpu_time_total
+            best = product_rate(PRODUCT_SIDE, 10)
+            run = partial(module, features)
+            fastest = min(turns({name: run}, 3, time.perf_counter)[name])
+            spent = dict.fromkeys([*OPERATIONS, "rest"], 0.0)
+            for operation, microseconds in time_of_operations(run).items():
+                spent[KINDS.get(operation, "rest")] += microseconds
             share = {kind: microseconds / sum(spent.values()) for kind, microseconds in spent.items()}
-            attended = made if isinstance(made, Tokens) else made[0]
+            made = run()
+            attended, features = (made, made) if isinstance(made, Tokens) else made
             work = work_of(module, tuple(attended.grid.shape[1:4]))
             rate = sum(work) / fastest
             cells = f"{fastest:.3f}", f"{2 * rate / 1e9:.1f}", f"{rate / best:.0%}"
             yield path, name, *cells, kind_of_time(share, work, fastest * best)
-            features = made if isinstance(made, Tokens) else made[1]
 
 
 def kind_of_time(share: dict[str, float], work: Work, possible: float) -> str:
@@ -145,49 +103,46 @@ def kind_of_time(share: dict[str, float], work: Work, possible: float) -> str:
     return ", ".join(cells)
 
 
-def time_rows(preset_name: str, sides: list[int], runs: int) -> Iterator[tuple[str, ...]]:
-    """A row per part and side; training and the whole model on the first side alone."""
-    for side in sides:
-        for part in PARTS:
-            if part != "encoder" and side != sides[0]:
-                continue
-            timed = times(preset_name, part, side, runs)
-            middle = {path: statistics.median(each) for path, each in timed.items()}
-            cells = [f"{middle[path]:.2f} ({min(timed[path]):.2f}..{max(timed[path]):.2f})" for path in PATHS]
-            yield part, shape(side), *cells, f"{middle['reference'] / middle['fast']:.2f}", load()
+def shapes(options: argparse.Namespace) -> Iterator[tuple[Part, int, str]]:
+    """Parts, sides and their names; training and the whole model on the first side alone."""
+    for side in options.sides:
+        for part in PARTS if side == options.sides[0] else PARTS[:1]:
+            yield part, side, f"{FRAMES}x{ONE_SOURCE['sentinel-2']}x{side}x{side}"
 
 
-def memory_rows(preset_name: str, sides: list[int]) -> Iterator[tuple[str, ...]]:
-    """A row per part and side; training on the first side alone."""
-    for side in sides:
-        for part in PARTS:
-            if part == "training" and side != sides[0]:
-                continue
-            fast, reference = (own_process(memory, preset_name, part, side, path).result for path in PATHS)
-            yield part, shape(side), f"{fast / 1e9:.2f}", f"{reference / 1e9:.2f}", f"{fast / reference:.2f}"
+def time_rows(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
+    """A row per part and side."""
+    for part, side, name in shapes(options):
+        passes = {path: NetworkPass(workload(options, part, side, path)).run for path in PATHS}
+        timed = turns(passes, options.runs, time.perf_counter)
+        middle = {path: statistics.median(each) for path, each in timed.items()}
+        cells = [f"{middle[path]:.2f} ({min(timed[path]):.2f}..{max(timed[path]):.2f})" for path in PATHS]
+        yield part, name, *cells, f"{middle['reference'] / middle['fast']:.2f}", load()
 
 
-def shape(side: int) -> str:
-    """The shape of a series."""
-    return f"{FRAMES}x{BANDS}x{side}x{side}"
+def memory_rows(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
+    """A row per part and side."""
+    for part, side, name in shapes(options):
+        fast, reference = (measured(workload(options, part, side, path), runs=0).kept for path in PATHS)
+        yield part, name, f"{fast / 1e9:.2f}", f"{reference / 1e9:.2f}", f"{fast / reference:.2f}"
 
 
 def report(options: argparse.Namespace) -> Iterator[str]:
     """Seconds and memory of both paths, then their stages."""
-    set_num_threads(options.threads)
-    yield f"{options.preset}, {options.threads} threads; peak {2 * peak() / 1e9:.0f} GFLOP/s, product of 2048 x 2048"
-    yield ""
+    torch.set_num_threads(options.threads)
+    peak = f"peak {2 * product_rate(PRODUCT_SIDE, 10) / 1e9:.0f} GFLOP/s, product of {PRODUCT_SIDE} x {PRODUCT_SIDE}"
+    yield from (f"{options.preset}, {options.threads} threads; {peak}", "")
     yield f"seconds, median of {options.runs} runs in turn; fewest and most in brackets"
-    rows = time_rows(options.preset, options.sides, options.runs)
-    yield from table(("part", "input", *PATHS, "reference / fast", "load"), rows)
-    yield ""
-    yield "peak memory above weights and image, GB"
-    yield from table(("part", "input", *PATHS, "fast / reference"), memory_rows(options.preset, options.sides))
+    yield from table(("part", "input", *PATHS, "reference / fast", "load"), time_rows(options))
+    yield from ("", "peak memory above weights and image, GB")
+    yield from table(("part", "input", *PATHS, "fast / reference"), memory_rows(options))
     for side in options.sides:
-        yield ""
-        yield f"stages at {side} pixels, best of 3: share of the peak of all operations, then the time by kind of"
+        yield from (
+            "",
+            f"stages at {side} pixels, best of 3: share of the peak of all operations, then the time by kind of",
+        )
         yield "operation, and the share of the peak of those that multiply"
-        stages = (row for path in PATHS for row in stage_lines(options.preset, side, path))
+        stages = (row for path in PATHS for row in stage_lines(options, side, path))
         yield from table(("path", "stage", "seconds", "GFLOP/s", "peak", "time by kind"), stages, left=(0, 1, -1))
 
 

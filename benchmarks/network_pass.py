@@ -6,12 +6,13 @@ compared take turns. Memory is measured in a process of its own.
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
 from measure import forget_peak, own_process, peak_bytes, resident_bytes, turns
+from torch.profiler import ProfilerActivity, profile
 
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig
 from agrifm.models.agrifm.reference import use_reference
@@ -40,13 +41,14 @@ class Workload:
     """Whether the network is the reference implementation (docs/decisions/0007)."""
     compute: Compute = DEFAULT_COMPUTE
     device: str = "cpu"
+    threads: int = 1
 
 
 class NetworkPass:
     """A network with random series and labels, and an optimiser that has allocated its memory."""
 
     def __init__(self, workload: Workload) -> None:
-        torch.set_num_threads(1)
+        torch.set_num_threads(workload.threads)
         torch.manual_seed(0)
         self.workload = workload
         whole = AgriFM(workload.config).train(workload.kind == "training").to(workload.device)
@@ -76,7 +78,7 @@ class NetworkPass:
         self.labels = torch.randint(work.config.classes, (batch, work.side, work.side), device=work.device)
 
     def run(self) -> None:
-        """One forward pass, or one training step."""
+        """One forward pass, or one training step; of encoders alone, forward and backward."""
         with torch.inference_mode(self.workload.kind == "forward"):
             with computing(self.workload.compute.precision, torch.device(self.workload.device)):
                 output = self.network(self.images)
@@ -87,7 +89,10 @@ class NetworkPass:
         if self.workload.kind == "training":
             self.optimiser.zero_grad()
             loss.backward()
-            self.optimiser.step()
+            if self.workload.part == "network":
+                self.optimiser.step()
+        if self.workload.device == "cuda":
+            torch.cuda.synchronize()
 
     def seconds(self) -> float:
         """Processor seconds of one run."""
@@ -109,6 +114,8 @@ class Measured(NamedTuple):
     """Of a processor core; the median of the runs."""
     peak: float
     """Most bytes beyond those of the loaded libraries: weights, series, and what the pass keeps."""
+    kept: float = 0.0
+    """Most bytes beyond weights and series: what the pass keeps."""
 
 
 def measured(workload: Workload, runs: int) -> Measured:
@@ -118,12 +125,35 @@ def measured(workload: Workload, runs: int) -> Measured:
 
 
 def _measured(workload: Workload, runs: int) -> Measured:
-    before = bytes_of_libraries()
+    libraries = bytes_of_libraries()
     subject = NetworkPass(workload)
     forget_peak()
+    loaded = resident_bytes()
     subject.run()
-    peak = float(peak_bytes() - before)
-    return Measured(statistics.median(subject.seconds() for _ in range(runs)), peak)
+    peak = peak_bytes()
+    seconds = statistics.median(subject.seconds() for _ in range(runs)) if runs else 0.0
+    return Measured(seconds, float(peak - libraries), float(peak - loaded))
+
+
+def product_rate(side: int, runs: int, device: str = "cpu", dtype: torch.dtype = torch.float32) -> float:
+    """Multiply-adds per second of a matrix product, the best of the runs: the peak that a network is compared with."""
+    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+
+    def product() -> None:
+        torch.mm(a, b)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return side**3 / min(turns({"product": product}, runs, time.perf_counter)["product"])
+
+
+def time_of_operations(run: Callable[[], object], device: str = "cpu") -> dict[str, float]:
+    """Microseconds that each operation of PyTorch needs of the device in one run."""
+    on_card = device == "cuda"
+    with profile(activities=[ProfilerActivity.CUDA if on_card else ProfilerActivity.CPU]) as profiled:
+        run()
+    events = profiled.key_averages()
+    return {event.key: event.self_device_time_total if on_card else event.self_cpu_time_total for event in events}
 
 
 def bytes_of_libraries() -> int:

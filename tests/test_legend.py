@@ -5,31 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from agrifm.errors import LabelError
-from agrifm.legend import OTHER, PALETTE, Legend, code_of, legend_json
+from agrifm.legend import OTHER, PALETTE, Legend, legend_json
 
 CROPS = Legend.of(["1110", "1121", OTHER], {"1110": "Winter wheat"})
 
 
 @pytest.mark.parametrize("code", [1110, 1110.0, "1110", "1110.0", " 1110 ", np.int16(1110), np.float32(1110)])
-def test_a_code_is_the_same_as_number_and_as_text(code: object) -> None:
-    assert code_of(code) == "1110"
+def test_a_code_has_the_same_number_as_number_and_as_text(code: object) -> None:
     assert CROPS.number(code) == 0
-
-
-@pytest.mark.parametrize(
-    ("value", "code"), [("maize", "maize"), (" winter wheat ", "winter wheat"), (1.5, "1.5"), ("-1", "-1")]
-)
-def test_other_codes_stay_as_they_are(value: object, code: str) -> None:
-    assert code_of(value) == code
-
-
-@given(st.integers())
-def test_a_whole_number_of_any_length_keeps_all_its_digits(number: int) -> None:
-    assert code_of(number) == code_of(str(number)) == str(number)
 
 
 def test_an_unknown_code_is_refused_with_the_nearest_known_one() -> None:
@@ -81,19 +66,47 @@ def test_a_json_legend_may_write_codes_as_numbers(tmp_path: Path) -> None:
     assert Legend.read(path).codes == ("1110", "2")
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_a_csv_legend_is_read_with_its_optional_columns(tmp_path: Path, encoding: str) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "code,name,color,scored,parent|01,Blé,#aabbcc,,cereals|water,Water,#112233,false,",
+        "CODE; Name ;Color;scored;parent;;|01;Ble\u0301;#AABBCC;;cereals;;| water ;Water;112233;FALSE;;;|;;;;;;",
+        "name\tcolor\tcode\tparent\tscored|Blé\t#abc\t01\tcereals|Water\t#123\twater\u00a0\t\tno",
+    ],
+    ids=["plain", "spreadsheet", "tabs"],
+)
+def test_a_csv_legend_is_read_however_it_was_written(tmp_path: Path, encoding: str, rows: str) -> None:
     path = tmp_path / "legend.CSV"
-    path.write_text(
-        "code,name,color,scored,parent\n01,Blé,#aabbcc,,cereals\nwater,Water,#112233,false,\n", encoding=encoding
-    )
+    path.write_text(rows.replace("|", "\r\n"), encoding=encoding)
     legend = Legend.read(path)
-    assert legend.codes == ("1", "water")
-    assert legend.number("01") == 0
-    assert [(entry.name, entry.scored, entry.parent) for entry in legend.classes] == [
-        ("Blé", True, "cereals"),
-        ("Water", False, None),
+    assert legend.codes == ("01", "water")
+    assert [(entry.name, entry.color, entry.scored, entry.parent) for entry in legend.classes] == [
+        ("Blé", "#aabbcc", True, "cereals"),
+        ("Water", "#112233", False, None),
     ]
+
+
+def test_decimal_commas_of_a_spreadsheet_are_the_same_codes(tmp_path: Path) -> None:
+    path = tmp_path / "legend.csv"
+    path.write_text("code;name;color\n11,0;Wheat;#aabbcc\n12,0;Rye;#112233\n")
+    assert Legend.read(path).codes == ("11", "12")
+
+
+def test_further_columns_are_named_and_not_used(tmp_path: Path) -> None:
+    path = tmp_path / "legend.csv"
+    path.write_text("code,name,color,remark,hectares\n1,Wheat,#aabbcc,sown early,3\n")
+    notes: list[str] = []
+    assert Legend.read(path, notes).codes == ("1",)
+    assert len(notes) == 1
+    assert "remark, hectares" in notes[0]
+
+
+@pytest.mark.parametrize("code", ["NA", "None", "nan", "-"])
+def test_a_legend_can_list_a_code_that_looks_like_a_missing_value(tmp_path: Path, code: str) -> None:
+    path = tmp_path / "legend.csv"
+    path.write_text(f"code,name,color\n{code},Namibia,#aabbcc\n")
+    assert Legend.read(path).codes == (code,)
 
 
 @pytest.mark.parametrize(
@@ -102,10 +115,20 @@ def test_a_csv_legend_is_read_with_its_optional_columns(tmp_path: Path, encoding
         ("l.json", "[]", "object"),
         ("l.json", '{"classes": []}', "0 of them"),
         ("l.json", '{"classes": [{"code": null, "name": "a", "color": "#aabbcc"}]}', "classes.0.code"),
-        ("l.csv", "code,name,color\n1,Wheat,yellow\n", "classes.0.color"),
-        ("l.csv", "code,name,color,size\n1,Wheat,#aabbcc,3\n", "classes.0.size"),
-        ("l.csv", "code,name\n1,Wheat\n", "classes.0.color"),
+        ("l.json", '{"classes": [{"code": " ", "name": "a", "color": "#aabbcc"}]}', "classes.0.code"),
+        ("l.json", '{"classes": [{"code": 1, "name": "a", "color": 112233}]}', "classes.0.color"),
+        ("l.csv", "code,name,color\n1,Wheat,yellow\n", "line 2: color"),
+        ("l.csv", "code,name,color\n1,Wheat,#ff\n", "line 2: color"),
+        ("l.csv", "code,name,color\n1,Wheat,#aabbcc\n,Rye,#aabbcd\n", "line 3: code"),
+        ("l.csv", "code,name,colour\n1,Wheat,#aabbcc\n", "did you mean 'colour'"),
+        ("l.csv", "code,name\n1,Wheat\n", "'color'"),
+        ("l.csv", "1,Wheat,#aabbcc\n2,Rye,#aabbcd\n", "'code'"),
         ("l.csv", "code,name,color\n1,Wheat,#aabbcc\n1.0,Rye,#aabbcd\n", "'1' twice"),
+        ("l.csv", "code,name,color\n1,Wheat,#aabbcc\n2,Wheat,#aabbcd\n", "'Wheat'"),
+        ("l.csv", "code,name,color\n1,Wheat, winter,#aabbcc\n", "line 2"),
+        ("l.csv", "code,name,color,scored\n1,Wheat,#aabbcc,perhaps\n", "scored"),
+        ("l.csv", "", "empty"),
+        ("l.csv", "code,name,color\n", "0 of them"),
     ],
 )
 def test_a_file_that_is_not_a_legend_is_refused_with_the_wrong_key(
@@ -118,6 +141,20 @@ def test_a_file_that_is_not_a_legend_is_refused_with_the_wrong_key(
     assert fact in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_legend_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "legend.csv"
+    path.write_text("code,name,color\n1,Bl\u00e9,#aabbcc\n", encoding="latin-1")
+    with pytest.raises(LabelError) as caught:
+        Legend.read(path)
+    assert caught.value.facts["line"] == 2
+
+
+def test_a_label_that_is_a_name_is_refused_with_its_code() -> None:
+    with pytest.raises(LabelError) as caught:
+        CROPS.number("Winter wheat")
+    assert "1110 = Winter wheat" in str(caught.value)
 
 
 def test_an_absent_legend_is_refused(tmp_path: Path) -> None:

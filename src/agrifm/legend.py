@@ -1,10 +1,8 @@
 """Legends: classes with code, name, colour and parent. Files and models hold dense class numbers 0..n-1.
 
-255 means unlabelled or nodata. A code is a string, as its source writes it. Numbers are compared as integers written
-out: 1110, 1110.0 and "1110" are the same code.
+255 means unlabelled or nodata. What a code is, `codes.py` decides.
 """
 
-import csv
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from agrifm.codes import code_of
 from agrifm.errors import LabelError, did_you_mean
+from agrifm.tables import TABLES, read_table
 from agrifm.validation import Frozen, complaint
 
 UNLABELLED = 255
@@ -32,26 +32,28 @@ PALETTE = (
 )  # fmt: skip
 
 
-def code_of(value: object) -> str:
-    """Write a code as text: whole numbers without a fraction ("1110.0" and 1110 become "1110"), text stripped."""
-    text = str(value).strip()
-    try:
-        return str(int(text))  # exact, where float would round a code of 17 digits
-    except ValueError:
-        pass
-    try:
-        number = float(text)
-    except ValueError:
+def _color(text: Any) -> Any:
+    """A colour as small letters: #FF0000, FF0000 and #f00 are #ff0000."""
+    if not isinstance(text, str):
         return text
-    return str(int(number)) if number.is_integer() else text
+    digits = text.strip().lower().removeprefix("#")
+    if len(digits) == 3 and text.strip().startswith("#"):
+        digits = "".join(digit * 2 for digit in digits)
+    return f"#{digits}"
+
+
+_FORMS = (
+    "a legend is a CSV of code, name, color (#rrggbb), or the same as JSON: "
+    '{"classes": [{"code": …, "name": …, "color": …}]}'
+)
 
 
 class LegendClass(Frozen):
     """One class; `scored` is False for classes that no macro F1 counts (water, forest, built-up, other)."""
 
-    code: Annotated[str, BeforeValidator(lambda code: code if code is None else code_of(code))]
+    code: Annotated[str, BeforeValidator(code_of), Field(min_length=1)]
     name: str
-    color: str = Field(pattern="^#[0-9a-f]{6}$")
+    color: Annotated[str, BeforeValidator(_color), Field(pattern="^#[0-9a-f]{6}$")]
     parent: str | None = None
     scored: bool = True
 
@@ -94,24 +96,26 @@ class Legend(Frozen):
             raise LabelError(f"making a legend of the codes found: {complaint(error, cls)}") from error
 
     @classmethod
-    def read(cls, path: Path) -> "Legend":
+    def read(cls, path: Path, notes: list[str] | None = None) -> "Legend":
         """Legend from a JSON file (`{"classes": [{"code", "name", "color", …}]}`) or a CSV with such columns.
 
+        Args:
+            notes: receives a sentence on the columns that are not used.
+
         Raises:
-            LabelError: the file does not exist or is not a legend.
+            LabelError: the file does not exist, is not a legend, or has two classes of the same name.
         """
+        about = f"reading the legend {path}"
         try:
-            if path.suffix.lower() == ".csv":
-                with path.open(newline="", encoding="utf-8-sig") as file:
-                    rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
-                return cls.model_validate({"classes": rows})
-            return cls.model_validate_json(path.read_text(encoding="utf-8-sig"))
-        except (OSError, ValidationError, UnicodeDecodeError, csv.Error) as error:
+            if path.suffix.lower() in TABLES:
+                legend = cls(classes=_classes_of_table(path, about, [] if notes is None else notes))
+            else:
+                legend = cls.model_validate_json(path.read_text(encoding="utf-8-sig"))
+        except (OSError, ValidationError, UnicodeDecodeError) as error:
             reason = complaint(error, cls) if isinstance(error, ValidationError) else str(error).splitlines()[0]
-            raise LabelError(
-                f"reading the legend {path}: {reason}; a legend is a CSV of code, name, color (#rrggbb in small "
-                'letters), or the same as JSON: {"classes": [{"code": …, "name": …, "color": …}]}'
-            ) from error
+            raise LabelError(f"{about}: {reason}; {_FORMS}") from error
+        _require_different_names(legend, about)
+        return legend
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -130,9 +134,15 @@ class Legend(Frozen):
         written = code_of(code)
         if written in self.codes:
             return self.codes.index(written)
+        names = {entry.name: entry.code for entry in self.classes}
+        hint = (
+            f"; labels are codes, not names: {names[written]} = {written}."
+            if written in names
+            else did_you_mean(written, self.codes)
+        )
         raise LabelError(
-            f"unknown label code {written!r}{did_you_mean(written, self.codes)} The legend has "
-            f"{', '.join(self.codes)}; correct the label or add the code to the legend",
+            f"unknown label code {written!r}{hint} The legend has {', '.join(self.codes)}; correct the label or "
+            "add the code to the legend",
             code=written,
             known=self.codes,
         )
@@ -140,9 +150,45 @@ class Legend(Frozen):
     def encode(self, codes: Sequence[object] | NDArray[Any]) -> NDArray[np.uint8]:
         """Class numbers of codes, uint8, same shape; raises LabelError for an unknown code."""
         array = np.asarray(codes)
-        different, inverse = np.unique(array.astype(object).astype(str), return_inverse=True)
+        different, inverse = np.unique([code_of(code) for code in array.ravel().tolist()], return_inverse=True)
         numbers = np.array([self.number(code) for code in different], np.uint8)
         return numbers[inverse].reshape(array.shape)
+
+
+def _classes_of_table(path: Path, about: str, notes: list[str]) -> tuple[LegendClass, ...]:
+    """One class for each row of a CSV file; an empty cell is a key that is not given."""
+    table = read_table(path, about, LabelError)
+    keys = {column: key for key in LegendClass.model_fields if (column := table.find(key)) is not None}
+    others = [column for column in table.columns if column not in keys]
+    for key, field in LegendClass.model_fields.items():
+        if field.is_required() and key not in keys.values():
+            raise LabelError(
+                f"{about}: it has no column '{key}' (its columns: {', '.join(table.columns)})"
+                f"{did_you_mean(key, others, 0.7)}; {_FORMS}",
+                column=key,
+                columns=table.columns,
+            )
+    if others:
+        notes.append(f"{path.name}: not used: {', '.join(others)}; a legend has {', '.join(LegendClass.model_fields)}")
+    classes = []
+    for line, row in zip(table.lines, table.rows, strict=True):
+        cells = dict(zip(table.columns, row, strict=True))
+        try:
+            classes.append(LegendClass.model_validate({keys[at]: cells[at] for at in keys if cells[at]}))
+        except ValidationError as error:
+            raise LabelError(f"{about}: line {line}: {complaint(error, LegendClass)}; {_FORMS}", line=line) from error
+    return tuple(classes)
+
+
+def _require_different_names(legend: Legend, about: str) -> None:
+    first: dict[str, str] = {}
+    for entry in legend.classes:
+        if (other := first.setdefault(entry.name, entry.code)) != entry.code:
+            raise LabelError(
+                f"{about}: the codes {other} and {entry.code} have the same name '{entry.name}', so a map could not "
+                "show which is which; give each class its own name",
+                codes=(other, entry.code),
+            )
 
 
 def legend_json(legend: Legend) -> str:

@@ -3,21 +3,31 @@
 import csv
 import io
 import re
+import unicodedata
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agrifm.codes import tidy
-from agrifm.errors import AgriFMError
+if TYPE_CHECKING:
+    from agrifm.errors import AgriFMError
 
 TABLES = {".csv", ".tsv", ".tab"}
 """Suffixes of files that are read as tables."""
 SEPARATORS = (";", "\t", "|", ",")
+BLANKS = "\\s\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff"
+"""In a regular expression: blanks, also those of no width, and marks of direction."""
+_ENDS = re.compile(f"^[{BLANKS}]+|[{BLANKS}]+$")
 _DECIMAL_COMMA = re.compile(r"[-+]?[0-9]+(,[0-9]+)?")
 _OTHER_FILES = {b"PK\x03\x04": "a spreadsheet or an archive", b"\xd0\xcf\x11\xe0": "a spreadsheet", b"%PDF": "a PDF"}
 """First bytes of files that are often renamed to .csv."""
+
+
+def tidy(text: str) -> str:
+    """The text in Unicode's composed form (NFC), without blanks and invisible characters at its ends."""
+    return unicodedata.normalize("NFC", _ENDS.sub("", text))
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,7 @@ class Table:
         return [row[index] for row in self.rows]
 
 
-def read_table(path: Path, about: str, kind: type[AgriFMError]) -> Table:
+def read_table(path: Path, about: str, kind: "type[AgriFMError]") -> Table:
     """Read a CSV file: UTF-8, or UTF-16 with its mark; separated by comma, semicolon, tab or vertical bar.
 
     In a table that is not separated by commas, a column of numbers with decimal commas is written with points. A row
@@ -96,7 +106,7 @@ def read_table(path: Path, about: str, kind: type[AgriFMError]) -> Table:
     return Table(columns, tuple(map(tuple, content)), tuple(lines[1:]))
 
 
-def _read_text(path: Path, about: str, kind: type[AgriFMError]) -> str:
+def _read_text(path: Path, about: str, kind: "type[AgriFMError]") -> str:
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -137,7 +147,7 @@ def _separator(text: str) -> str:
     return max(SEPARATORS, key=fit)
 
 
-def _header(names: Sequence[str], about: str, kind: type[AgriFMError]) -> tuple[str, ...]:
+def _header(names: Sequence[str], about: str, kind: "type[AgriFMError]") -> tuple[str, ...]:
     """Names of the columns; one without a name, such as the row numbers of pandas, is called by its position."""
     columns = tuple(name or f"column {number}" for number, name in enumerate(names, 1))
     twice = sorted({name for name in columns if columns.count(name) > 1})

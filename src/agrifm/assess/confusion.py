@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.assess.class_map import NODATA, OUTSIDE, ClassMap
 from agrifm.assess.reference_data import read_reference
+from agrifm.codes import code_of, read_codes
 from agrifm.errors import AssessmentError, LabelError
-from agrifm.legend import UNLABELLED, Legend, LegendClass, code_of
+from agrifm.legend import UNLABELLED, Legend, LegendClass
 from agrifm.scores import Counts, confusion_counts
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str) -> Confusion:
     """
     frame = read_reference(reference, label)
     placed = frame.geometry.notna() & ~frame.geometry.is_empty
-    labelled = np.array([label_code(value) != "" for value in frame[label]])
+    codes, notes = _reference_codes(frame, label, mapped, reference)
+    labelled = codes != ""
     kept = frame[placed & labelled].to_crs(mapped.grid.crs.to_wkt())
     rows, cols = _pixels(mapped, kept)
     map_class = mapped.sample(rows, cols)
@@ -80,8 +82,8 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str) -> Confusion:
             skipped=skipped,
         )
     points = kept[used]
-    codes = [label_code(value) for value in points[label]]
-    legend = _joint_legend(mapped, codes, f"reading the reference {reference}, column '{label}'")
+    codes = codes[placed & labelled][used]
+    legend = _joint_legend(mapped, codes.tolist(), f"reading the reference {reference}, column '{label}'")
     counts = confusion_counts(map_class[used], legend.encode(codes), len(legend))
     pixels, hectares = np.zeros(len(legend), np.int64), np.zeros(len(legend))
     # Classes that only the reference has come last and have no pixels.
@@ -100,16 +102,22 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str) -> Confusion:
         len(frame),
         skipped,
         (
+            *notes,
             *_design_warnings(mapped, points, map_class[used], sampled_pixels.shape[1]),
             *_few_warnings(legend, counts, pixels),
         ),
     )
 
 
-def label_code(value: Any) -> str:
-    """Return a label as a code; "" if it is absent (None, NaN, blank)."""
-    # only NaN differs from itself
-    return "" if value is None or value != value else code_of(value)
+def _reference_codes(
+    frame: "GeoDataFrame", label: str, mapped: ClassMap, reference: Path
+) -> tuple[NDArray[np.str_], list[str]]:
+    """Codes in the reference's column, "" for a point without a label, and notes on them."""
+    try:
+        codes, notes = read_codes(frame[label], mapped.legend.codes)
+    except LabelError as error:
+        raise AssessmentError(f"reading the reference {reference}, column '{label}': {error}", **error.facts) from error
+    return np.array(codes, dtype=np.str_), notes
 
 
 def _pixels(mapped: ClassMap, points: "GeoDataFrame") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -154,7 +162,7 @@ def _design_warnings(
             "makes intervals too narrow"
         )
     if "map_class" in points.columns:
-        drawn = [label_code(value) for value in points["map_class"]]
+        drawn = [code_of(value) for value in points["map_class"]]
         moved = sum(code != mapped.legend.codes[number] for code, number in zip(drawn, map_class, strict=True))
         if moved:
             notes.append(

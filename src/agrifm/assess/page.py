@@ -18,9 +18,10 @@ from rasterio.enums import Resampling
 from agrifm.assess.class_map import ClassMap, open_raster
 from agrifm.assess.confusion import Confusion
 from agrifm.assess.estimators import Z95
+from agrifm.codes import code_of
 from agrifm.errors import AssessmentError
 from agrifm.grid import Grid
-from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend, code_of
+from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend
 from agrifm.pictures import class_rgba, confidence_rgba, png, read_reduced, reduced_shape, rgb, scale_bar
 
 CONFIDENCE_FILE = "confidence.tif"

@@ -15,9 +15,10 @@ from rasterio.vrt import WarpedVRT
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
+from agrifm.codes import read_codes
 from agrifm.errors import LabelError, did_you_mean
 from agrifm.grid import LONLAT, WARP_TOLERANCE, Grid, reproject
-from agrifm.legend import LEGEND_TAG, OTHER, UNLABELLED, Legend, code_of
+from agrifm.legend import LEGEND_TAG, OTHER, UNLABELLED, Legend
 from agrifm.vectors import read_vector
 
 RASTERS = {".tif", ".tiff", ".vrt"}
@@ -61,7 +62,7 @@ def read_labels(
     Raises:
         LabelError: the file cannot be read, is outside the area, has an unknown code or a single class.
     """
-    shapes_, tagged, notes = _read_shapes(file, column, fold_column, grid)
+    shapes_, tagged, notes = _read_shapes(file, column, fold_column, grid, legend)
     if shapes_.empty:
         raise LabelError(
             f"reading labels {file}: the column '{column}' is empty; give the column with the crop codes", column=column
@@ -152,7 +153,7 @@ def _only_covering(
 
 
 def _read_shapes(
-    file: Path, column: str, fold_column: str | None, grid: Grid
+    file: Path, column: str, fold_column: str | None, grid: Grid, legend: Legend | None
 ) -> tuple[geopandas.GeoDataFrame, Legend | None, list[str]]:
     """Shapes with `code` and, if given, `fold`, in the grid's CRS; the legend in the file; what was not used."""
     if file.suffix.lower() in RASTERS:
@@ -166,10 +167,15 @@ def _read_shapes(
             raise LabelError(
                 f"{about}: it has no column {name!r} (it has {', '.join(columns) or 'none'}){hint}", column=name
             )
-    usable = frame[column].notna() & ~frame.geometry.is_empty & frame.geometry.notna()
-    notes = [] if usable.all() else [f"{int((~usable).sum())} of {len(frame)} shapes have no code or no geometry"]
+    try:
+        codes, notes = read_codes(frame[column], legend.codes if legend else ())
+    except LabelError as error:
+        raise LabelError(f"{about}, column '{column}': {error}", **error.facts) from error
+    usable = (np.array(codes) != "") & ~frame.geometry.is_empty & frame.geometry.notna()
+    if not usable.all():
+        notes.append(f"{int((~usable).sum())} of {len(frame)} shapes have no code or no geometry")
     frame = frame[usable]
-    content = {"code": [code_of(value) for value in frame[column]], "geometry": frame.geometry.to_numpy()}
+    content = {"code": np.array(codes)[usable].tolist(), "geometry": frame.geometry.to_numpy()}
     if fold_column is not None:
         content["fold"] = [str(value).strip() for value in frame[fold_column]]
     return geopandas.GeoDataFrame(content, crs=frame.crs).to_crs(str(grid.crs)), None, notes

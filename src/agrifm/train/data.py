@@ -1,7 +1,7 @@
 """What models are trained and scored on: a cube and its labels, divided into folds, with the cube's statistics."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,16 +46,19 @@ class Data:
 def project_labels(project: Project, cube: Cube) -> Labels:
     """Read the project's labels on the target grid of its cube."""
     config = project.labels
-    return read_labels(
+    notes: list[str] = []
+    legend = None if config.legend is None else Legend.read(project.path(config.legend), notes)
+    labels = read_labels(
         project.path(config.file),
         config.column,
         cube.target,
         cube.area,
-        None if config.legend is None else Legend.read(project.path(config.legend)),
+        legend,
         None if config.other is None else project.path(config.other),
         config.other_values,
         config.fold_column,
     )
+    return replace(labels, notes=(*notes, *labels.notes))
 
 
 def prepare(cube: Cube, labels: Labels, block: float, config: ModelConfig) -> Data:

@@ -17,11 +17,10 @@ from collections.abc import Iterator
 import numpy as np
 from measure import DEMO, Command, table
 from numpy.typing import NDArray
+from variants import read_demo
 
-from agrifm.classic.features import FEATURE_KINDS, FeatureKind, Rows
+from agrifm.classic.features import FeatureKind, Rows
 from agrifm.classic.forest import TREES, ForestConfig, draw_pixels, grow_trees
-from agrifm.config import Project, read_project
-from agrifm.cube.store import open_cube
 from agrifm.demo import SIZE_KM
 from agrifm.legend import UNLABELLED
 from agrifm.scores import macro_f1, paired_interval
@@ -32,7 +31,7 @@ from agrifm.simulator.footprint import footprint_matrix, gaussian_spread
 from agrifm.simulator.granule import Simulation
 from agrifm.simulator.optics.reflectance import ViewingGeometry
 from agrifm.simulator.region import read_region
-from agrifm.train.data import Data, prepare, project_labels, read_pixel_features
+from agrifm.train.data import Data, read_pixel_features
 
 REGION, YEAR, SEED = "oceanic", 2024, 0
 """Of the demo's season."""
@@ -47,21 +46,18 @@ Score = tuple[NDArray[np.int64], int, float]
 
 def report(options: argparse.Namespace) -> Iterator[str]:
     """A line for each forest."""
-    header = ("forest on", "macro F1", "difference", "features", "seconds")
+    demo = read_demo(options.directory)
     yield f"{TREES} trees, seed {SEED}"
-    yield from table(header, rows(read_project(options.directory)))
+    yield from table(("forest on", "macro F1", "difference", "features", "seconds"), rows(demo.data, demo.config.side))
 
 
-def rows(project: Project) -> Iterator[tuple[str, ...]]:
+def rows(data: Data, side: int) -> Iterator[tuple[str, ...]]:
     """A row for each forest."""
-    cube = open_cube(project.cube)
-    data = prepare(cube, project_labels(project, cube), project.labels.block, project.model)
-    split = Pixels(data, project.model.side)
-    reference = split.score(*(split.rows[fold]["series"] for fold in ("training", "test")))
+    split = Pixels(data, side)
+    reference = split.score_features("series")
     yield split.row("gap-filled series", reference, reference)
-    for kind, title in (("statistics", "  and statistics in time"), ("neighbourhood", "  and 5 x 5 neighbourhoods")):
-        assert kind in FEATURE_KINDS
-        yield split.row(title, split.score(*(split.rows[fold][kind] for fold in ("training", "test"))), reference)
+    yield split.row("  and statistics in time", split.score_features("statistics"), reference)
+    yield split.row("  and 5 x 5 neighbourhoods", split.score_features("neighbourhood"), reference)
     step, single = split.best_step()
     yield split.row(f"the best single date (step {step} of {data.tiles.steps.size})", single, reference)
     daily = split.noise_free()
@@ -95,6 +91,10 @@ class Pixels:
         counts = np.zeros((len(blocks), self.classes, self.classes), np.int64)
         np.add.at(counts, (number, forest.predict(rows), self.label[fold]), 1)
         return counts, training.shape[1], seconds
+
+    def score_features(self, kind: FeatureKind) -> Score:
+        """The score of a forest on one kind of features on the test blocks."""
+        return self.score(self.rows["training"][kind], self.rows["test"][kind])
 
     def best_step(self) -> tuple[int, Score]:
         """The step, counted from 1, whose forest is best on the validation blocks, and its scores on the test ones."""

@@ -38,21 +38,20 @@ def leaves(content: Any, prefix: str = "") -> dict[str, Any]:
     return {path: leaf for key, value in entries for path, leaf in leaves(value, f"{prefix}/{key}").items()}
 
 
-def json_leaves(path: Path) -> dict[str, Any]:
-    """The leaves of a JSON file."""
-    return leaves(json.loads(path.read_text(encoding="utf-8")))
+def read_json(path: Path) -> Any:
+    """The content of a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def raster(path: Path) -> dict[str, Any]:
     """Georeference, pixels and bytes of a raster."""
     with rasterio.open(path) as source:
-        pixels = source.read()
-        return {"grid": source.transform, "pixels": pixels, "bytes": hashlib.sha256(path.read_bytes()).hexdigest()}
+        return {"grid": source.transform, "pixels": source.read(), "bytes": path.read_bytes()}
 
 
 def headline(demo: Path) -> dict[str, str]:
     """Macro F1 of every model on unseen blocks, and the hectares of every class."""
-    report = json.loads((demo / "report/report.json").read_text(encoding="utf-8"))
+    report = read_json(demo / "report/report.json")
     scores = {f"macro F1, {name}": f"{model['macro_f1']:.6f}" for name, model in report["models"].items()}
     return scores | {
         f"hectares, {entry['name']}": f"{entry['mapped_ha']:.2f} mapped, {entry['area_ha']:.4f} estimated"
@@ -64,10 +63,10 @@ CONTENTS: dict[str, Callable[[Path], Mapping[str, Any]]] = {
     "season": files,
     "cube.zarr": files,
     "models/agrifm.safetensors": load_file,
-    "models/scores.json": json_leaves,
+    "models/scores.json": lambda path: leaves(read_json(path)),
     "map/classes.tif": raster,
     "map/confidence.tif": raster,
-    "report/report.json": json_leaves,
+    "report/report.json": lambda path: leaves(read_json(path)),
 }
 
 

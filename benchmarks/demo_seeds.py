@@ -11,15 +11,13 @@ It continues where it was stopped: trained models stay in DIR/seeds.
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from measure import DEMO, Command
+from variants import read_demo
 
-from agrifm.config import ModelConfig, read_project
-from agrifm.cube.store import open_cube
+from agrifm.config import read_project
 from agrifm.inference.predictor import load_model
-from agrifm.train.data import Data, prepare, project_labels
 from agrifm.train.evaluate import compare_predictions, predict_labelled, score
 from agrifm.train.run import describe_differences, train_models
 
@@ -29,18 +27,18 @@ SEEDS = (1, 2, 3)
 
 def report(options: argparse.Namespace) -> Iterator[str]:
     """A line per seed, and the mean."""
-    project = read_project(options.directory)
-    cube = open_cube(project.cube)
-    data = prepare(cube, project_labels(project, cube), project.labels.block, project.model)
+    project, data = read_project(options.directory), read_demo(options.directory).data
     yield f"{data.split.blocks['test']} unseen blocks"
     shown, codes = data.unseen.label, data.labels.legend.codes
     forest = predict_labelled(load_model(project.models / "random-forest.skops"), data.tiles, shown)
     yield f"random-forest, seed {project.model.seed}: macro F1 {score(forest, data.unseen, codes)['macro_f1']:.3f}"
     scores, differences = [], []
     for seed in (project.model.seed, *SEEDS):
-        weights = project.models / "agrifm.safetensors"
-        if seed != project.model.seed:
-            weights = _agrifm(project.model.model_copy(update={"seed": seed}), data, project.path(f"seeds/{seed}"))
+        directory = project.models if seed == project.model.seed else project.path(f"seeds/{seed}")
+        weights = directory / "agrifm.safetensors"
+        if not (weights.exists() and (directory / "scores.json").exists()):
+            directory.mkdir(parents=True, exist_ok=True)
+            train_models(data, project.model.model_copy(update={"seed": seed, "names": ("agrifm",)}), directory)
         predicted = predict_labelled(load_model(weights), data.tiles, shown)
         scores.append(score(predicted, data.unseen, codes)["macro_f1"])
         compared = compare_predictions(predicted, forest, data.unseen, len(data.labels.legend))
@@ -48,15 +46,6 @@ def report(options: argparse.Namespace) -> Iterator[str]:
         yield f"{scores[-1]:.3f}  {describe_differences(differences[-1:])[0]}"
     mean = np.mean([difference["macro_f1"] for difference in differences])
     yield f"{np.mean(scores):.3f}  mean of {len(scores)} seeds: {mean:+.3f}"
-
-
-def _agrifm(config: ModelConfig, data: Data, directory: Path) -> Path:
-    """The weights of AgriFM in a directory, trained unless they exist."""
-    weights = directory / "agrifm.safetensors"
-    if not (weights.exists() and (directory / "scores.json").exists()):
-        directory.mkdir(parents=True, exist_ok=True)
-        train_models(data, config.model_copy(update={"names": ("agrifm",)}), directory)
-    return weights
 
 
 main = Command(__doc__, report, DEMO, ("torch", "scikit-learn"))

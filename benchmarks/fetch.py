@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -25,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 import rasterio
 from affine import Affine
-from measure import Command, table
+from measure import Command, table, turns
 from tests.servers import Request, files_in, serving
 
 from agrifm.grid import Grid, Window
@@ -122,8 +123,6 @@ def compare(options: argparse.Namespace) -> dict[str, tuple[float, float]]:
     readers["whole files, 8 threads"] = whole_files
     if importlib.util.find_spec("odc.stac") is not None:
         readers["odc-stac, pool of 8"] = odc
-    seconds: dict[str, list[float]] = {reader: [] for reader in readers}
-    requests: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
         directory, start = Path(name), (options.side - options.window) // 2
         whole = write_files(directory, options.files, options.side)
@@ -135,15 +134,17 @@ def compare(options: argparse.Namespace) -> dict[str, tuple[float, float]]:
         server = context.Process(target=serve, args=(directory, options.latency, addresses), daemon=True)
         server.start()
         url = addresses.get(timeout=120)
+        requests: dict[str, float] = {}
+
+        def run(reader: str) -> None:
+            urlopen(f"{url}/count").read()
+            planes = readers[reader](url, names, grid)
+            requests[reader] = int(urlopen(f"{url}/count").read()) / options.files
+            assert all((plane == right).all() for plane, right in zip(planes, expected, strict=True)), reader
+
         try:
-            for _ in range(options.rounds):
-                for reader, read in readers.items():
-                    urlopen(f"{url}/count").read()
-                    began = time.perf_counter()
-                    planes = read(url, names, grid)
-                    seconds[reader].append(time.perf_counter() - began)
-                    requests[reader] = int(urlopen(f"{url}/count").read()) / options.files
-                    assert all((plane == right).all() for plane, right in zip(planes, expected, strict=True)), reader
+            runs = {reader: partial(run, reader) for reader in readers}
+            seconds = turns(runs, options.rounds, time.perf_counter)
         finally:
             server.terminate()
             server.join()

@@ -104,7 +104,7 @@ def with_sensors(sample: Sample, names: Sequence[str]) -> Sample:
     return replace(sample, series={name: sample.series[name] for name in names})
 
 
-def read_demo(directory: Path, steps: int | None) -> Demo:
+def read_demo(directory: Path, steps: int | None = None) -> Demo:
     """The demo in a directory; `steps` = most training steps where not the demo's own."""
     project = read_project(directory)
     config = project.model if steps is None else project.model.model_copy(update={"steps": steps})

@@ -207,7 +207,7 @@ def test_help_answers_without_loading_any_library() -> None:
     packages, own = done.stderr.strip().splitlines()
     libraries = {"numpy", "torch", "pydantic", "xarray", "rasterio", "zarr", "rich", "geopandas", "sklearn", "odc"}
     assert not set(packages.split()) & libraries
-    assert own.split() == ["agrifm", "agrifm.cli", "agrifm.errors", "agrifm.screen"]
+    assert own.split() == ["agrifm", "agrifm.cli", "agrifm.errors", "agrifm.interrupts", "agrifm.screen"]
     assert "fetch" in done.stdout
 
 

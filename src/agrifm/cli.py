@@ -1,7 +1,8 @@
 """The command line: it parses and calls. Every command is a plain function that Python users can call.
 
-Exit codes: 0 done, 1 the run failed, 2 the request was wrong. Slow libraries are imported when a command runs, so that
-`agrifm --help` answers at once.
+Exit codes: 0 done, 1 the run failed, 2 the request was wrong, 128 and the number of the signal that stopped it (130
+after Ctrl+C, 143 after `kill`). Slow libraries are imported when a command runs, so that `agrifm --help` answers at
+once.
 """
 
 import argparse
@@ -10,9 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from signal import SIGINT
 from traceback import format_exception
 
 from agrifm.errors import AgriFMError, cause, require_installed
+from agrifm.interrupts import INTERRUPTED, interruptible
 from agrifm.screen import printable, screen
 
 
@@ -36,13 +39,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     """The net under every command: whatever it raises becomes one sentence, and the traceback is for `--debug`."""
+    stopped_by: list[int] = []
     try:
-        COMMANDS[options.command].run(options)
+        with interruptible(stopped_by):
+            COMMANDS[options.command].run(options)
         return 0
-    except KeyboardInterrupt:
-        _complain(options, "stopped; run it again to continue")
-        return 1
-    except Exception as error:
+    except BaseException as error:
+        if stopped_by or isinstance(error, KeyboardInterrupt):  # a library may have raised something else instead
+            _complain(options, "stopped; run it again to continue")
+            return INTERRUPTED + (stopped_by or [SIGINT])[0]
+        if not isinstance(error, Exception):
+            raise
         if options.debug:
             _complain(options, "".join(format_exception(error)))
         if isinstance(error, AgriFMError):

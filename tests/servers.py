@@ -315,3 +315,22 @@ def matches(item: dict[str, Any], wanted: dict[str, Any]) -> bool:
 def moment(text: str) -> datetime:
     """A moment as STAC writes it."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+Lie = Callable[[Request, int, dict[str, str], bytes], Answer]
+"""Makes an answer wrong: of the request, the status, the headers and the body."""
+
+
+def lying(whole: Callable[[Request], Answer], lie: Lie, times: int, place: int = 0) -> Callable[[Request], Answer]:
+    """Answer with `whole`, but wrongly `times` in a row from the request with the number `place` on."""
+    seen: list[Request] = []
+    lock = threading.Lock()
+
+    def answer(request: Request) -> Answer:
+        with lock:
+            seen.append(request)
+            number = len(seen) - 1
+        status, headers, body = whole(request)
+        return lie(request, status, headers, body) if place <= number < place + times else (status, headers, body)
+
+    return answer

@@ -72,9 +72,10 @@ def _show(*lines: str) -> None:
 
 
 def _without_secrets(sentence: str) -> str:
-    """Remove credentials from a sentence; none can be in it before the module that reads them is loaded."""
-    credentials = sys.modules.get("agrifm.scene.access")
-    return sentence if credentials is None else str(credentials.redacted(sentence))
+    """Remove credentials from a sentence."""
+    from agrifm.redaction import redacted
+
+    return redacted(sentence)
 
 
 def _parser() -> argparse.ArgumentParser:

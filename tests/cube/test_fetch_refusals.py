@@ -13,7 +13,7 @@ from tests.servers import Request, serving_season
 
 from agrifm.cli import main
 from agrifm.cube.store import open_cube
-from agrifm.scene import remote
+from agrifm.scene import limits
 from agrifm.scene.providers import PROVIDERS, BearerToken
 
 C1, PC = "sentinel-2-c1-l2a", "sentinel-2-l2a-planetary-computer"
@@ -23,7 +23,7 @@ WEST, SOUTH, EAST, NORTH = AREA.bounds
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], str]:
     """Fetch a project that must be refused; returns the sentence."""
-    monkeypatch.setattr(remote, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(limits, "FIRST_WAIT", 0.001)
 
     def run(directory: Path) -> str:
         assert main(["fetch", "--project", str(directory)]) == 2
@@ -145,7 +145,7 @@ def test_a_refused_token_is_one_sentence_that_says_where_to_put_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Callable[[Path], str]
 ) -> None:
     product = "hls-l30-nasa-cmr"
-    monkeypatch.setattr("agrifm.scene.access._secrets", set())
+    monkeypatch.setattr("agrifm.redaction._secrets", set())
     monkeypatch.setenv("EARTHDATA_TOKEN", "planted-token")
     catalogue = Catalogue(tmp_path / "made")
     add_scene(catalogue, product, "HLS.L30.T31UDQ.2024122T105621.v2.0", at(5, 1))

@@ -19,7 +19,7 @@ from agrifm.cli import main
 from agrifm.config import read_project
 from agrifm.cube.fetch import SCENES, fetch
 from agrifm.cube.store import Cube
-from agrifm.scene import remote
+from agrifm.scene import limits
 from agrifm.scene.providers import PROVIDERS, S3Keys, SasTokens
 from agrifm.season import Season
 from agrifm.simulator.catalog import simulate
@@ -32,7 +32,7 @@ SIMULATED = Season(date(2024, 5, 1), date(2024, 5, 28))
 
 @pytest.fixture(autouse=True)
 def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(limits, "FIRST_WAIT", 0.001)
 
 
 def project(directory: Path, imagery: str, area: Any = f"[{WEST}, {SOUTH}, {EAST}, {NORTH}]", **season: str) -> Path:
@@ -326,7 +326,7 @@ def test_an_asset_that_fails_for_good_names_scene_asset_and_status(
         asked = sum("0506/nir.tif" in request.path for request in server.requests)
     assert "S2A_T31UDQ_20240506: asset 'nir' at http" in sentence
     assert "HTTP 403;" in sentence
-    assert 1 <= asked <= remote.MAX_TRIES
+    assert 1 <= asked <= limits.MAX_TRIES
 
 
 def test_urls_that_do_not_answer_or_are_not_stac_are_one_sentence(

@@ -15,7 +15,7 @@ from tests.scenes import Catalogue, at
 from tests.servers import Answer, Request, Server, serving_season
 
 from agrifm.cli import main
-from agrifm.scene import remote
+from agrifm.scene import limits
 from agrifm.scene.products import find_product
 from agrifm.scene.providers import PROVIDERS, BearerToken, S3Keys, SasTokens
 
@@ -42,10 +42,10 @@ def _planted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "netrc").chmod(0o600)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws"))
-    monkeypatch.setattr("agrifm.scene.access._secrets", set())
+    monkeypatch.setattr("agrifm.redaction._secrets", set())
     monkeypatch.setattr("agrifm.scene.access._bearer_tokens", {})
     monkeypatch.setattr("agrifm.scene.access._sas_tokens", {})
-    monkeypatch.setattr(remote, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(limits, "FIRST_WAIT", 0.001)
 
 
 @pytest.fixture(scope="module")

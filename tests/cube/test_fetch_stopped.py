@@ -14,7 +14,7 @@ from tests.servers import Answer, Request, Server, serving_season
 
 from agrifm.cli import main
 from agrifm.cube.store import open_cube
-from agrifm.scene import remote
+from agrifm.scene import limits
 from agrifm.scene.providers import PROVIDERS, SasTokens
 
 PRODUCT = "sentinel-2-l2a-planetary-computer"
@@ -39,8 +39,8 @@ class Signatures:
 def stopped(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Server]]:
     """A project whose fetch found scenes A and B and was stopped by a file of B; a day later, the server has C too."""
     monkeypatch.setattr("agrifm.scene.access._sas_tokens", {})
-    monkeypatch.setattr("agrifm.scene.access._secrets", set())
-    monkeypatch.setattr(remote, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr("agrifm.redaction._secrets", set())
+    monkeypatch.setattr(limits, "FIRST_WAIT", 0.001)
     catalogue = Catalogue(directory / "made")
     for number, name in enumerate("ABC"):
         add_scene(catalogue, PRODUCT, name, at(5, 1 + 5 * number))

@@ -7,10 +7,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from tests.scene.token_server import TokenServer, token_server
 
+from agrifm import redaction
 from agrifm.cli import main
 from agrifm.errors import SceneError
-from agrifm.scene import access, remote
-from agrifm.scene.access import credentials_present, redacted, signer_of, what_is_needed
+from agrifm.redaction import redacted
+from agrifm.scene import access, limits
+from agrifm.scene.access import credentials_present, signer_of, what_is_needed
 from agrifm.scene.providers import PROVIDERS, BearerToken, Provider
 
 CDSE, NASA, EARTH = PROVIDERS["cdse"], PROVIDERS["nasa-cmr"], PROVIDERS["earth-search"]
@@ -32,11 +34,11 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setattr(access, "_secrets", set())
+    monkeypatch.setattr(redaction, "_secrets", set())
     monkeypatch.setattr(access, "_bearer_tokens", {})
     monkeypatch.setattr(access, "_aws_credentials", {})
     monkeypatch.setattr(access, "_profile_keys", {})
-    monkeypatch.setattr(remote, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(limits, "FIRST_WAIT", 0.001)
 
 
 def query(provider: Provider, href: str) -> dict[str, str]:

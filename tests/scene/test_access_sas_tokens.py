@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from tests.scene.token_server import TokenServer, token_server
 
+from agrifm import redaction
 from agrifm.errors import SceneError
-from agrifm.scene import access, remote
-from agrifm.scene.access import redacted, with_sas_token
+from agrifm.redaction import redacted
+from agrifm.scene import access, limits
+from agrifm.scene.access import with_sas_token
 from agrifm.scene.providers import PROVIDERS, Provider, SasTokens
 
 BLOB = "https://one.blob.core.windows.net/box/B04.tif"
@@ -17,8 +19,8 @@ BLOB = "https://one.blob.core.windows.net/box/B04.tif"
 @pytest.fixture(autouse=True)
 def _empty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access, "_sas_tokens", {})
-    monkeypatch.setattr(access, "_secrets", set())
-    monkeypatch.setattr(remote, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(redaction, "_secrets", set())
+    monkeypatch.setattr(limits, "FIRST_WAIT", 0.001)
     monkeypatch.delenv("PC_SDK_SUBSCRIPTION_KEY", raising=False)
 
 
@@ -97,7 +99,7 @@ def test_only_blobs_that_need_it_are_signed(href: str) -> None:
 @pytest.mark.parametrize(
     ("reply", "fact", "tries"),
     [
-        ((429, "slow down"), "HTTP 429", remote.MAX_TRIES),
+        ((429, "slow down"), "HTTP 429", limits.MAX_TRIES),
         ((403, "no"), "HTTP 403", 1),
         ((200, "<html>"), "JSON", 1),
         ((200, []), "JSON object", 1),

@@ -12,7 +12,7 @@ from tests.scenes import AREA, at
 from tests.servers import Answer, Request, serving, serving_files, stac_api
 
 from agrifm.errors import SceneError
-from agrifm.scene import remote
+from agrifm.scene import limits
 from agrifm.scene.catalogs import ApiQuery, read_items
 
 QUERY = ApiQuery(("sentinel-2-c1-l2a",), AREA.bounds, date(2024, 5, 1), date(2024, 5, 31))
@@ -22,7 +22,7 @@ NAMES = [item["id"] for item in ITEMS]
 
 @pytest.fixture(autouse=True)
 def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(limits, "FIRST_WAIT", 0.001)
 
 
 def names(source: str | Path) -> list[str]:

@@ -16,10 +16,11 @@ from tests.servers import Request, Server, files_in, serving, serving_files
 
 from agrifm.errors import SceneError
 from agrifm.grid import Grid, Window
-from agrifm.scene import remote, remote_raster
+from agrifm.redaction import shown
+from agrifm.scene import limits, remote, remote_raster
 from agrifm.scene.products import find_product
 from agrifm.scene.read import read_asset
-from agrifm.scene.remote import RemoteError, request, shown
+from agrifm.scene.remote import RemoteError, request
 from agrifm.scene.remote_raster import open_remote
 from agrifm.scene.scene import Asset, FileAsset, RemoteAsset, Scene
 
@@ -62,7 +63,7 @@ def refusal(asset: Asset) -> str:
 
 @pytest.fixture(autouse=True)
 def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(limits, "FIRST_WAIT", 0.001)
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +134,7 @@ def test_a_passing_fault_changes_no_pixel(
     server: Server, fault: Any, place: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the opening or at a later range, twice in a row. "slow" is slower than the time limit."""
-    monkeypatch.setattr(remote, "TIMEOUT", 0.2)
+    monkeypatch.setattr(limits, "TIMEOUT", 0.2)
     server.faults = [None] * place + [fault, fault]
     assert (read(RemoteAsset(f"{server.url}/deflate.tif")) == VALUES[200:290, 230:350]).all()
     assert not server.faults
@@ -158,7 +159,7 @@ def test_a_lasting_fault_is_one_sentence_after_few_tries(
     tmp_path: Path, fault: Any, words: str, place: int, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It names scene, asset, address and what happened; `place` 1 lets the opening through."""
-    monkeypatch.setattr(remote, "TIMEOUT", 0.2)
+    monkeypatch.setattr(limits, "TIMEOUT", 0.2)
     path = write(tmp_path, kind)
     with serving_files(tmp_path) as server:
         server.faults, server.always = [None] * place, fault
@@ -167,8 +168,8 @@ def test_a_lasting_fault_is_one_sentence_after_few_tries(
     assert "scene S2A_1: asset 'blue'" in sentence
     assert f"at {server.url}/{path.name}" in sentence
     assert f"{words};" in sentence
-    assert max(asked.count(one) for one in asked) <= remote.MAX_TRIES
-    assert len(asked) <= 1 + 4 * remote.MAX_TRIES
+    assert max(asked.count(one) for one in asked) <= limits.MAX_TRIES
+    assert len(asked) <= 1 + 4 * limits.MAX_TRIES
 
 
 def test_retry_after_is_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +181,7 @@ def test_retry_after_is_waited_for(server: Server, monkeypatch: pytest.MonkeyPat
     waits = [wait for wait in waits if wait]  # the server's own latency is a sleep too
     assert waits[0] == 7
     assert 15 <= waits[1] <= 20
-    assert waits[2] == pytest.approx(4 * remote.FIRST_WAIT)
+    assert waits[2] == pytest.approx(4 * limits.FIRST_WAIT)
 
 
 def test_a_wait_of_minutes_is_not_waited_for(server: Server) -> None:
@@ -283,7 +284,7 @@ def signed_for(requests: int) -> tuple[Callable[[Request], bool], Callable[..., 
 def test_a_signature_that_expires_while_a_file_is_read_is_renewed(folder: Path, monkeypatch: Any) -> None:
     """Every signature is good for one request; a file needs several."""
     allowed, sign, given = signed_for(1)
-    monkeypatch.setattr(remote, "MAX_CONNECTIONS", 1)
+    monkeypatch.setattr(limits, "MAX_CONNECTIONS", 1)
     with (
         serving(files_in(folder, allowed)) as server,
         open_remote(f"{server.url}/deflate.tif", sign) as source,
@@ -301,7 +302,7 @@ def test_a_signature_that_is_always_refused_is_one_sentence_without_it(
     monkeypatch.setattr("agrifm.scene.read.signer_of", lambda _: sign)
     with serving(files_in(folder, lambda _: False)) as server:
         sentence = refusal(RemoteAsset(f"{server.url}/deflate.tif"))
-        assert len(server.requests) == remote.MAX_TRIES
+        assert len(server.requests) == limits.MAX_TRIES
     assert "HTTP 403 (5 tries)" in sentence
     assert "sig" not in sentence
 

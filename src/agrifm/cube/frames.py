@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from agrifm.cube.store import FILL, NO_DAY, SCALES, open_group
 from agrifm.grid import Grid, Window
+from agrifm.redaction import shown
 from agrifm.scene.mask import DEFAULT_RULE, MaskRule, apply_mask, count_flags
 from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, Flags, bits
 from agrifm.scene.read import read_asset
-from agrifm.scene.remote import shown
 from agrifm.scene.scene import Asset, FileAsset, RemoteAsset, Scene
 from agrifm.season import day_number
 from agrifm.work import fingerprint

@@ -1,7 +1,7 @@
 """Access to providers: credentials, and the signed URL of an asset.
 
 Credentials come from the environment and the standard files. They are read when an asset is opened and sent to their
-own hosts only; no record, log, cube or message holds them, since `redacted` removes them from any text.
+own hosts only; no record, log, cube or message holds them, since `agrifm.redaction` removes them from any text.
 """
 
 import base64
@@ -18,12 +18,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agrifm.errors import SceneError, require_installed
+from agrifm.redaction import RedactingFilter, remember, shown
 from agrifm.scene.providers import Access, BearerToken, Provider, S3Keys, SasTokens
 from agrifm.scene.remote import UNLIMITED, Limiter, RemoteError, SignedURL, Signer, request, unsigned
 
-HIDDEN = "***"
-MIN_SECRET_LENGTH = 6
-"""Characters from which `redacted` removes a secret: a shorter one is part of many words."""
 S3_SECONDS = 900
 """How long a signed S3 URL is valid; each is used once, immediately."""
 SAS_MARGIN = timedelta(seconds=60)
@@ -51,7 +49,7 @@ class _SasToken:
         return self.expiry - datetime.now(UTC) > SAS_MARGIN
 
 
-_secrets: set[str] = set()
+_REDACTING = RedactingFilter()
 _bearer_tokens: dict[tuple[str, str], str] = {}
 _sas_tokens: dict[tuple[str, str, str], _SasToken] = {}
 _aws_credentials: dict[str, Any] = {}
@@ -71,7 +69,9 @@ def signer_of(provider: Provider | None) -> Signer:
         access = None if provider is None else _access(provider, href)
         is_on_s3 = urlsplit(href).scheme == "s3"
         if is_on_s3 and not isinstance(access, S3Keys):
-            raise SceneError(f"opening {href}: no provider with S3 keys serves it; use its https URL", href=href)
+            raise SceneError(
+                f"opening {shown(href)}: no provider with S3 keys serves it; use its https URL", href=shown(href)
+            )
         if provider is None or access is None:
             return unsigned(href)
         if isinstance(access, S3Keys):
@@ -109,20 +109,6 @@ def what_is_needed(provider: Provider, href: str) -> str:
 def credentials_present(provider: Provider) -> dict[str, str]:
     """Say per URL scheme whether credentials exist and where, never what they are. No server is asked."""
     return {scheme: _location(access) for scheme, access in provider.access.items()}
-
-
-def redacted(text: str) -> str:
-    """Return a text without any secret that this process read, signatures of URLs included."""
-    for secret in sorted(_secrets, key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
-    return text
-
-
-def remember(secret: str) -> str:
-    """Return a secret, which `redacted` removes from now on."""
-    if len(secret) >= MIN_SECRET_LENGTH:
-        _secrets.add(secret)
-    return secret
 
 
 def is_host_of(href: str, hosts: tuple[str, ...]) -> bool:
@@ -175,7 +161,7 @@ def _presigned(href: str, access: S3Keys, provider: Provider) -> SignedURL:
 
     keys = _s3_keys(access)
     if keys is None:
-        raise SceneError(f"opening {href} of '{provider.name}': there are no S3 keys; {_where_to_put(access)}")
+        raise SceneError(f"opening {shown(href)} of '{provider.name}': there are no S3 keys; {_where_to_put(access)}")
     parts = urlsplit(href)
     parameters = {"Bucket": parts.netloc, "Key": parts.path.lstrip("/")}
     headers = {}
@@ -186,7 +172,9 @@ def _presigned(href: str, access: S3Keys, provider: Provider) -> SignedURL:
         return str(_s3_client(keys, access).generate_presigned_url("get_object", parameters, S3_SECONDS)), headers
     except BotoCoreError as error:
         reason = str(error).splitlines()[-1]
-        raise SceneError(f"opening {href}: not a valid S3 URL ({reason}); repair the item", href=href) from error
+        raise SceneError(
+            f"opening {shown(href)}: not a valid S3 URL ({reason}); repair the item", href=shown(href)
+        ) from error
 
 
 @lru_cache(maxsize=8)
@@ -275,6 +263,7 @@ def _aws_session() -> Any:
 
     for name in ("auth", "endpoint", "parsers"):  # below warnings, they log keys, signatures and answers
         logging.getLogger(f"botocore.{name}").setLevel(logging.WARNING)
+        logging.getLogger(f"botocore.{name}").addFilter(_REDACTING)
     return botocore.session.Session()
 
 
@@ -284,15 +273,23 @@ def _aws_session() -> Any:
 def _bearer_token(access: BearerToken, provider: Provider) -> str:
     token = os.environ.get(access.variable, "").strip()
     if token:
-        return remember(token)
+        return _one_line(token, f"the token in {access.variable}")
     login = _environment_login(access) or _netrc_login(access)
     if login is None:
         raise SceneError(f"opening assets of '{provider.name}': there is no token; {_where_to_put(access)}")
     with _bearer_lock:
         key = (access.login, login[0])
         if key not in _bearer_tokens:
-            _bearer_tokens[key] = remember(_log_in(access, provider, *login))
+            token = _log_in(access, provider, *login)
+            _bearer_tokens[key] = _one_line(token, f"the token of {urlsplit(access.login).hostname}")
         return _bearer_tokens[key]
+
+
+def _one_line(secret: str, what: str) -> str:
+    """Return a secret that is sent in a header; refuse one that cannot be, without naming it."""
+    if not (remember(secret).isascii() and secret.isprintable()):
+        raise SceneError(f"reading credentials: {what} has a line break or another character that cannot be sent")
+    return secret
 
 
 def _environment_login(access: BearerToken) -> tuple[str, str] | None:
@@ -370,7 +367,8 @@ def _sas_token(access: SasTokens, account: str, container: str, provider: Provid
 
 def _request_sas_token(access: SasTokens, account: str, container: str, about: str) -> _SasToken:
     subscription = os.environ.get(access.key_variable, "")
-    headers = {"Ocp-Apim-Subscription-Key": remember(subscription)} if subscription else {}
+    own = _one_line(subscription, f"the key in {access.key_variable}") if subscription else ""
+    headers = {"Ocp-Apim-Subscription-Key": own} if subscription else {}
     answer = _request_json(f"{access.url}/{account}/{container}", headers, about)
     text, expiry = answer.get("token"), answer.get("msft:expiry")
     try:
@@ -379,7 +377,7 @@ def _request_sas_token(access: SasTokens, account: str, container: str, about: s
         raise SceneError(f"{about}: the token's expiry {expiry!r} is not a date; try again later") from None
     if not isinstance(text, str) or not text:
         raise SceneError(f"{about}: the answer has no token; try again later")
-    remember(text)
+    _one_line(text, f"the token for {account}/{container}")
     for part in text.split("&"):
         if part.startswith("sig="):
             remember(part.removeprefix("sig="))

@@ -22,7 +22,8 @@ from shapely.geometry.base import BaseGeometry
 
 from agrifm.errors import SceneError, require_installed
 from agrifm.files import write_json
-from agrifm.scene.remote import RemoteError, is_remote, request, shown
+from agrifm.redaction import shown
+from agrifm.scene.remote import RemoteError, is_remote, request
 from agrifm.season import Season
 
 PAGE_SIZE = 200

@@ -1,7 +1,7 @@
 """Read one asset of a scene onto a grid: at most one resampling per pixel, by a stated kernel."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,11 @@ from rasterio.vrt import WarpedVRT
 
 from agrifm.errors import SceneError
 from agrifm.grid import WARP_TOLERANCE, Grid
+from agrifm.redaction import shown
 from agrifm.scene.access import limiter_of, signer_of, what_is_needed
 from agrifm.scene.encoding import require_file_agreement
 from agrifm.scene.products import Kernel
-from agrifm.scene.remote import RemoteError, shown
+from agrifm.scene.remote import RemoteError, WrongAnswerError
 from agrifm.scene.remote_raster import GDAL_SETTINGS, open_remote
 from agrifm.scene.scene import ArrayAsset, Asset, FileAsset, RemoteAsset, Scene
 
@@ -26,7 +27,13 @@ MAX_MISALIGNMENT = 1e-3
 """Pixels: two grids are the same grid if their corners differ by less."""
 MIN_AVERAGING_RATIO = 1.5
 """Bands are averaged by area if the grid is coarser than the file by at least this ratio, otherwise interpolated."""
+READ_TRIES = 2
+"""Number of times that a file on a server is opened and read before it counts as damaged."""
 KERNEL_NAMES = {Resampling.nearest: "nearest", Resampling.bilinear: "bilinear", Resampling.average: "area mean"}
+
+
+class _DamagedRemoteError(SceneError):
+    """What a server sent cannot be read; it may send something else when it is asked again."""
 
 
 def read_asset(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, nodata: int) -> NDArray[Any]:
@@ -36,8 +43,15 @@ def read_asset(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, no
     MODIS), by area-weighted mean if the grid is coarser by half or more, and bilinearly otherwise.
 
     Raises:
-        SceneError: the asset is absent, damaged, or has no CRS.
+        SceneError: the asset is absent, damaged, or has no CRS; one on a server is asked for again before.
     """
+    for _ in range(READ_TRIES - 1):
+        with suppress(_DamagedRemoteError):
+            return _read_once(scene, key, band, grid, kernel, nodata)
+    return _read_once(scene, key, band, grid, kernel, nodata)
+
+
+def _read_once(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, nodata: int) -> NDArray[Any]:
     asset = scene.asset(key, band)
     with opened(scene, key, band, nodata) as (source, about):
         index = 1 if isinstance(asset, ArrayAsset) else asset.index
@@ -81,11 +95,13 @@ def opened(scene: Scene, key: str, band: str, nodata: int = 0) -> Iterator[tuple
                 raise SceneError(f"{about} has no coordinate reference system; write its CRS into the file")
             yield source, about
     except RemoteError as error:
-        raise SceneError(f"{about} cannot be fetched: {error}; {_remedy(asset, error)}") from error
+        kind = _DamagedRemoteError if isinstance(error, WrongAnswerError) else SceneError
+        raise kind(f"{about} cannot be fetched: {error}; {_remedy(asset, error)}") from error
     except (RasterioError, OSError) as error:
         empty = isinstance(asset, FileAsset) and asset.path.is_file() and not asset.path.stat().st_size
         reason = "it has 0 bytes" if empty else str(error.__cause__ or error).splitlines()[0]
-        raise SceneError(
+        kind = _DamagedRemoteError if isinstance(asset, RemoteAsset) else SceneError
+        raise kind(
             f"{about} is absent or damaged ({reason}); download it again, or list the scene's id in `skip`"
         ) from error
 

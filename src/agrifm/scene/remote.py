@@ -12,21 +12,23 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
+from typing import NamedTuple
+from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 
-MAX_TRIES = 5
-"""Number of tries before a request counts as failed."""
-FIRST_WAIT, MAX_WAIT = 0.5, 60.0
-"""Seconds between two tries: doubled each time, or as the server's Retry-After asks, up to the maximum."""
-TIMEOUT = 30.0
-"""Seconds to wait for a connection, and for the next bytes of an answer."""
-MAX_CONNECTIONS = 16
-"""Connections to one host that are kept open."""
+from agrifm.redaction import RedactingFilter, shown
+from agrifm.scene import limits
+from agrifm.scene.connections import (
+    ForbiddenAddressError,
+    Network,
+    TooSlowError,
+    network_of,
+    pool_of,
+    require_allowed,
+)
+
 RETRY_STATUSES = {408, 425, 429, 500, 502, 503, 504}
 """HTTP statuses that are retried: the same request may succeed a moment later."""
 AUTH_STATUSES = {401, 403}
@@ -42,18 +44,14 @@ Limiter = AbstractContextManager[object]
 """Context manager that limits connections: a semaphore that is held while a request is in flight."""
 UNLIMITED: Limiter = nullcontext()
 """No limit of connections."""
+CARRIED_HEADERS = ("User-Agent", "Accept", "Content-Type", "Range", "Cache-Control")
+"""Headers that a redirect carries to another server: none that could hold a secret."""
+CHUNK_BYTES = 256 * 1024
+"""Bytes of a body that are read at once."""
 
 
-class _WithoutQueries(logging.Filter):
-    """Remove the queries of URLs, which hold signatures, from what urllib3 logs."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = re.sub(r"\?[^\s\"']*", "?***", record.getMessage()), ()
-        return True
-
-
-for _name in ("connection", "connectionpool", "poolmanager", "util.retry"):
-    logging.getLogger(f"urllib3.{_name}").addFilter(_WithoutQueries())
+for _name in ("connection", "connectionpool", "poolmanager", "util.retry", "response"):
+    logging.getLogger(f"urllib3.{_name}").addFilter(RedactingFilter())
 
 
 class RemoteError(OSError):
@@ -65,6 +63,10 @@ class RemoteError(OSError):
         """True if the server refused the credentials or the signature."""
 
 
+class WrongAnswerError(RemoteError):
+    """The server answered, but not with what it was asked for, or with what it answered before."""
+
+
 @dataclass(frozen=True)
 class Reply:
     """The answer of a server."""
@@ -74,6 +76,14 @@ class Reply:
     body: bytes
 
 
+Check = Callable[[Reply], str | None]
+"""Says what is wrong with an answer; None if nothing is."""
+
+
+def accept(_: Reply) -> None:
+    """Accept every answer."""
+
+
 def unsigned(href: str, renew: bool = False) -> SignedURL:
     """Return the URL as it is, for files that anyone may read."""
     return href, {}
@@ -81,13 +91,7 @@ def unsigned(href: str, renew: bool = False) -> SignedURL:
 
 def is_remote(href: str) -> bool:
     """Return True for the URL of a server, False for a path or a file:// URL."""
-    return urlsplit(href).scheme in ("http", "https", "s3")
-
-
-def shown(href: str) -> str:
-    """Return a URL for messages and records: without query, fragment and user, which may hold secrets."""
-    parts = urlsplit(href)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return href.partition(":")[0].strip().lower() in ("http", "https", "s3")
 
 
 class Traffic(NamedTuple):
@@ -141,20 +145,10 @@ def traffic_since(before: Mapping[str, Traffic]) -> list[str]:
     return [f"read from servers: {'; '.join(parts)}"] if parts else []
 
 
-@lru_cache(maxsize=4)
-def _pool(proxy: str | None) -> urllib3.PoolManager:
-    """Connections that are kept open, at most `MAX_CONNECTIONS` to one host."""
-    settings: dict[str, Any] = {"num_pools": 64, "maxsize": MAX_CONNECTIONS, "block": True}
-    return urllib3.ProxyManager(proxy, **settings) if proxy else urllib3.PoolManager(**settings)
-
-
 def _proxy(url: str) -> str | None:
     """The proxy that the environment names for a URL (HTTP_PROXY, HTTPS_PROXY, NO_PROXY)."""
     parts = urlsplit(url)
     return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
-
-
-_REDIRECTS = urllib3.Retry(total=None, connect=False, read=False, status=False, other=False, redirect=5)
 
 
 def request(
@@ -164,79 +158,164 @@ def request(
     method: str = "GET",
     body: bytes | None = None,
     limiter: Limiter = UNLIMITED,
+    network: Network = "any",
+    check: Check = accept,
+    limit: int | None = None,
 ) -> Reply:
     """Return the answer to one request with its complete body; tries `MAX_TRIES` times, with growing waits.
 
     Args:
         href: the URL without a signature; `sign` signs it for every try.
         limiter: held while the request is in flight, but not while waiting for the next try.
+        network: where the server may be.
+        check: says what is wrong with an answer, or nothing; a wrong one is asked for again, `WRONG_TRIES` in all.
+        limit: most bytes of a body; by default `MAX_DOCUMENT_BYTES`.
 
     Raises:
-        RemoteError: the server cannot be reached, refuses, or keeps failing.
+        RemoteError: the server cannot be reached, refuses, keeps failing, or is not on the network.
     """
     refused: SignedURL | None = None
-    reason = ""
-    for attempt in range(1, MAX_TRIES + 1):
+    reason, wrong, begun = "", 0, time.monotonic()
+    for attempt in range(1, limits.MAX_TRIES + 1):
         url, signature = signed = sign(href, refused is not None)
         if signed == refused:  # the signature cannot be renewed, so a second try is refused as well
             raise RemoteError(reason, refused=True)
-        wait = min(FIRST_WAIT * 2 ** (attempt - 1), MAX_WAIT)
+        wait = min(limits.FIRST_WAIT * 2 ** (attempt - 1), limits.MAX_WAIT)
+        sent = {"User-Agent": "agrifm", **signature, **(headers or {})}
+        if wrong:  # a cache on the way may have mixed up files
+            sent["Cache-Control"] = "no-cache"
         try:
-            # urllib3 follows redirects only: its own retries would not sign the URL again
             with limiter:
-                answer = _pool(_proxy(url)).request(
-                    method,
-                    url,
-                    headers={"User-Agent": "agrifm", **signature, **(headers or {})},
-                    body=body,
-                    retries=_REDIRECTS,
-                    timeout=TIMEOUT,
-                )
-        except (urllib3.exceptions.LocationValueError, urllib3.exceptions.LocationParseError) as error:
-            raise RemoteError(f"{shown(href)} is not a valid URL") from error
+                reply = _answer(url, sent, method, body, network, limit or limits.MAX_DOCUMENT_BYTES)
         except urllib3.exceptions.HTTPError as error:
             reason = _reason(error)
         else:
-            TRAFFIC.add(len(answer.data))
-            status = answer.status
-            if status in (200, 201, 206):
-                return Reply(status, answer.headers, answer.data)
-            reason = f"HTTP {status}"
-            if status in AUTH_STATUSES:  # no wait: a new signature may be accepted at once
-                refused, wait = signed, 0.0
-            elif status not in RETRY_STATUSES:
-                raise RemoteError(reason)
-            wait = _retry_after(answer.headers.get("Retry-After"), reason, wait)
-        if attempt < MAX_TRIES:
+            TRAFFIC.add(len(reply.body))
+            if reply.status in (200, 201, 206):
+                complaint = check(reply)
+                if complaint is None:
+                    return reply
+                wrong, reason = wrong + 1, complaint
+                if wrong == limits.WRONG_TRIES:
+                    raise WrongAnswerError(f"{reason} ({attempt} tries)")
+            else:
+                reason = f"HTTP {reply.status}"
+                if reply.status in AUTH_STATUSES:  # no wait: a new signature may be accepted at once
+                    refused, wait = signed, 0.0
+                elif reply.status not in RETRY_STATUSES:
+                    raise RemoteError(reason)
+                wait = _retry_after(reply.headers.get("Retry-After"), reason, wait)
+        if time.monotonic() - begun > limits.MAX_SECONDS:
+            raise RemoteError(f"{reason} ({attempt} tries in {limits.MAX_SECONDS:.0f} seconds)")
+        if attempt < limits.MAX_TRIES:
             time.sleep(wait)
-    raise RemoteError(f"{reason} ({MAX_TRIES} tries)", refused=refused is not None)
+    raise RemoteError(f"{reason} ({limits.MAX_TRIES} tries)", refused=refused is not None)
+
+
+def _answer(url: str, headers: dict[str, str], method: str, body: bytes | None, network: Network, limit: int) -> Reply:
+    """One answer, after at most `MAX_REDIRECTS` redirects."""
+    for _ in range(limits.MAX_REDIRECTS + 1):
+        try:
+            require_allowed(url, network)
+            answer = pool_of(_proxy(url), network).request(
+                method,
+                url,
+                headers=headers,
+                body=body,
+                retries=False,
+                redirect=False,
+                timeout=limits.TIMEOUT,
+                preload_content=False,
+            )
+            content = _body(answer, limit, _asked_bytes(headers) if answer.status == 206 else None)
+            location = answer.get_redirect_location()
+            if not location:
+                return Reply(answer.status, answer.headers, content)
+            target = urljoin(url, location)
+            is_elsewhere = _origin(target) != _origin(url)
+        except ForbiddenAddressError as error:
+            raise RemoteError(
+                f"{shown(url)} is in a private network ({error}), to which a catalogue from elsewhere may not lead; if "
+                "you trust it, name its host in `reach` of [imagery]"
+            ) from None
+        except (urllib3.exceptions.LocationValueError, urllib3.exceptions.URLSchemeUnknown, ValueError):
+            raise RemoteError(f"{shown(url)} is not a valid URL, or a header has a line break") from None
+        if urlsplit(target).scheme not in ("https", urlsplit(url).scheme):
+            raise RemoteError(f"the server redirects to {shown(target)}, which is not an https:// address")
+        network = network_of(url) if network == "any" else network
+        if is_elsewhere:
+            headers = {name: value for name, value in headers.items() if name in CARRIED_HEADERS}
+        if answer.status == 303:
+            method, body = "GET", None
+        url = target
+    raise RemoteError(f"the server redirects more than {limits.MAX_REDIRECTS} times")
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
+
+
+def _asked_bytes(headers: Mapping[str, str]) -> int | None:
+    first, _, last = headers.get("Range", "").removeprefix("bytes=").partition("-")
+    return int(last) - int(first) + 1 if first and last else None
+
+
+def _body(answer: urllib3.BaseHTTPResponse, limit: int, asked: int | None) -> bytes:
+    """The whole body, unpacked unless it is a part of a file.
+
+    Args:
+        limit: more bytes are refused.
+        asked: of a part, the bytes that were asked for: reading ends at the first one more.
+    """
+    whole = False
+    content = bytearray()
+    try:
+        for piece in answer.stream(CHUNK_BYTES, decode_content=answer.status != 206):
+            content += piece
+            if len(content) > limit:
+                raise RemoteError(f"the answer has more than {limit} bytes")
+            if asked is not None and len(content) > asked:
+                return bytes(content[: asked + 1])
+        whole = True
+    finally:
+        if not whole:
+            answer.close()
+        answer.release_conn()
+    return bytes(content)
 
 
 def _reason(error: urllib3.exceptions.HTTPError) -> str:
     """Name what went wrong with a connection."""
     text = str(error)
+    if isinstance(error.__cause__, TooSlowError):
+        return str(error.__cause__)
     if isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.NameResolutionError):
         return "the server cannot be reached"
     if isinstance(error, urllib3.exceptions.SSLError):
         return "the server's certificate is not trusted"
     if isinstance(error, urllib3.exceptions.TimeoutError):
         return "the server did not answer in time"
+    if isinstance(error, urllib3.exceptions.DecodeError):
+        return "the answer cannot be unpacked"
     if "IncompleteRead" in text:
         return "the answer was truncated"
     return "the connection was interrupted"
 
 
 def _retry_after(stated: str | None, reason: str, wait: float) -> float:
-    """Seconds until the next try by a Retry-After header: seconds or an HTTP date (RFC 9110, section 10.2.3)."""
-    if stated is None:
-        return wait
-    try:
-        seconds = float(stated)
-    except ValueError:
+    """Seconds until the next try by a Retry-After header: seconds or an HTTP date (RFC 9110, section 10.2.3).
+
+    A header that is neither, or in the past, is ignored.
+    """
+    text = (stated or "").strip()
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        seconds = float(text)
+    else:
         try:
-            seconds = (email.utils.parsedate_to_datetime(stated) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
+            seconds = (email.utils.parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError, OverflowError):
             return wait
-    if seconds > MAX_WAIT:
-        raise RemoteError(f"{reason}, and the server asks to wait for {seconds:.0f} seconds")
+    if seconds > limits.MAX_WAIT:
+        raise RemoteError(f"{reason}, and the server asks to wait for {min(seconds, 1e9):.0f} seconds")
     return max(seconds, 0.0)

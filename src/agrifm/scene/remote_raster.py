@@ -6,6 +6,7 @@ the runs are requested concurrently. There are no HEAD requests and no directory
 """
 
 import io
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,19 @@ from rasterio.abc import MultiByteRangeResourceContainer
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
-from agrifm.scene.remote import MAX_CONNECTIONS, UNLIMITED, Limiter, RemoteError, Reply, Signer, request, unsigned
+from agrifm.scene import limits
+from agrifm.scene.connections import Network
+from agrifm.scene.remote import (
+    UNLIMITED,
+    Check,
+    Limiter,
+    RemoteError,
+    Reply,
+    Signer,
+    WrongAnswerError,
+    request,
+    unsigned,
+)
 
 HEAD_BYTES = 32 * 1024
 """Bytes that are requested when a file is opened: the header of a cloud-optimised GeoTIFF of 10980 pixels fits."""
@@ -36,47 +49,61 @@ GDAL_SETTINGS = {"GDAL_NUM_THREADS": "1", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY
 """GDAL options for every scene. With more than one thread GDAL decodes JPEG 2000 in threads of its own, which do not
 know rasterio's openers, and failures in them come back as zeros without an error."""
 
-_THREADS = ThreadPoolExecutor(MAX_CONNECTIONS, thread_name_prefix="remote")
+TEXT_TYPES = ("text/html", "application/json", "application/xml", "text/xml")
+"""Media types of messages, which some servers send instead of a file."""
+
+_THREADS = ThreadPoolExecutor(limits.MAX_CONNECTIONS, thread_name_prefix="remote")
 
 
 @contextmanager
-def open_remote(href: str, sign: Signer = unsigned, limiter: Limiter = UNLIMITED) -> Iterator[DatasetReader]:
+def open_remote(
+    href: str, sign: Signer = unsigned, limiter: Limiter = UNLIMITED, network: Network = "any"
+) -> Iterator[DatasetReader]:
     """Open a raster file on a server with rasterio.
 
-    GDAL answers missing bytes with an error of its own or with zeros; neither leaves this block, since the failure of
-    the request is raised instead.
+    Every answer must be the range that was asked for, of the file that was opened. GDAL answers missing bytes with an
+    error of its own or with zeros; neither leaves this block, since the failure of the request is raised instead.
 
     Raises:
         RemoteError: a request failed for good, when the file was opened or read.
-        RasterioError: the bytes are not a raster file.
+        WrongAnswerError: the server kept sending something else; the next opening begins anew.
+        RasterioError: the bytes are not a raster file, or damaged; the next opening begins anew.
     """
-    file = _File(href, sign, limiter)
+    file = _File(href, sign, limiter, network)
     file.read(0, 1)
     name = f"remote/{next(_OPEN_COUNT)}/{PurePosixPath(urlsplit(href).path).name}"
     _OPENER.files[name] = file
     try:
         with rasterio.Env(**GDAL_SETTINGS), rasterio.open(name, opener=_OPENER) as source:
             yield source
+        file.confirm()
     except RasterioError:
+        _HEADS.drop(href)
         if file.failure is not None:
             raise file.failure from None
+        raise
+    except WrongAnswerError:
+        _HEADS.drop(href)
         raise
     finally:
         del _OPENER.files[name]
     if file.failure is not None:
+        if isinstance(file.failure, WrongAnswerError):
+            _HEADS.drop(href)
         raise file.failure
 
 
 class _File:
     """The bytes of one remote file that were read so far."""
 
-    def __init__(self, href: str, sign: Signer, limiter: Limiter) -> None:
-        self.href, self.sign, self.limiter = href, sign, limiter
+    def __init__(self, href: str, sign: Signer, limiter: Limiter, network: Network) -> None:
+        self.href, self.sign, self.limiter, self.network = href, sign, limiter, network
         self.size = 0
         self.version: str | None = None
         self.failure: Exception | None = None
         self._parts: list[tuple[int, bytes]] = []
         self._ahead = HEAD_BYTES
+        self._unconfirmed = False
         self._lock = threading.Lock()
 
     def read(self, start: int, length: int) -> bytes:
@@ -121,36 +148,104 @@ class _File:
     def _cached(self, start: int, end: int) -> bytes | None:
         return _cut(self._parts, start, end)
 
+    def confirm(self) -> None:
+        """Ask for the head again after reading ranges of a file whose server states neither ETag nor Last-Modified.
+
+        Raises:
+            WrongAnswerError: it is another file now.
+        """
+        if self._unconfirmed and self.failure is None:
+            head = self._parts[0][1]
+            if self._ask(0, len(head), _wrong_head).body != head:
+                raise WrongAnswerError("the file changed while it was read")
+
     def _open(self) -> None:
         known = _HEADS.get(self.href)
         if known is None:
             try:
-                reply = request(self.href, self.sign, {"Range": f"bytes=0-{HEAD_BYTES - 1}"}, limiter=self.limiter)
+                reply = self._ask(0, HEAD_BYTES, _wrong_head)
             except RemoteError as error:
                 if str(error) == "HTTP 416":
                     raise RemoteError("it has 0 bytes (HTTP 416)") from error
                 raise
-            total = reply.headers.get("Content-Range", "").rpartition("/")[2]
-            self.size = int(total) if total.isdigit() else len(reply.body)
-            if not self.size:
+            stated = _stated_range(reply)
+            size = stated[2] if reply.status == 206 and stated is not None else len(reply.body)
+            if not size:
                 raise RemoteError("it has 0 bytes")
-            if len(reply.body) < min(self.size, HEAD_BYTES):
-                raise RemoteError(f"the server sent {len(reply.body)} of its first {min(self.size, HEAD_BYTES)} bytes")
-            known = self.size, _version(reply), reply.body
+            known = size, _version(reply), reply.body
             _HEADS.put(self.href, known)
         self.size, self.version, head = known
         self._parts = [(0, head)]
 
+    def _ask(self, start: int, end: int, check: Check) -> Reply:
+        wanted = {"Range": f"bytes={start}-{end - 1}"}
+        return request(
+            self.href,
+            self.sign,
+            wanted,
+            limiter=self.limiter,
+            network=self.network,
+            check=check,
+            limit=limits.MAX_FILE_BYTES,
+        )
+
     def _request_range(self, start: int, end: int) -> bytes:
-        for _ in range(2):  # a proxy may truncate a range and state the shorter length, which `request` cannot notice
-            reply = request(self.href, self.sign, {"Range": f"bytes={start}-{end - 1}"}, limiter=self.limiter)
-            body = reply.body if reply.status == 206 else reply.body[start:end]
+        """The bytes from `start` to `end`; a server without ranges sends the whole file, which must have its size."""
+
+        def wrong(reply: Reply) -> str | None:
             if _version(reply) != self.version:
-                _HEADS.drop(self.href)
-                raise RemoteError("the file changed while it was read")
-            if len(body) == end - start:
-                return body
-        raise RemoteError(f"the server sent {len(body)} of {end - start} requested bytes")
+                return "the file changed while it was read"
+            if reply.status != 206:
+                head = self._parts[0][1]
+                same = len(reply.body) == self.size and reply.body[: len(head)] == head
+                return None if same else f"the server sent {len(reply.body)} of {end - start} requested bytes"
+            return _wrong_part(reply, start, end, self.size)
+
+        self._unconfirmed = self.version is None
+        reply = self._ask(start, end, wrong)
+        return reply.body if reply.status == 206 else reply.body[start:end]
+
+
+def _wrong_head(reply: Reply) -> str | None:
+    """What is wrong with the first bytes of a file; None if nothing is."""
+    if reply.status != 206:
+        return _message_instead(reply)
+    stated = _stated_range(reply)
+    return _wrong_part(reply, 0, HEAD_BYTES if stated is None else min(HEAD_BYTES, stated[2]), None)
+
+
+def _wrong_part(reply: Reply, start: int, end: int, size: int | None) -> str | None:
+    """What is wrong with a part of a file; None if nothing is.
+
+    Args:
+        size: of the whole file; None if it is not known yet.
+    """
+    stated = _stated_range(reply)
+    if stated is None:
+        return "the server sent a part of the file without stating which (Content-Range)"
+    if reply.headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
+        return "the server sent a part of a compressed file"
+    first, last, total = stated
+    if total != (total if size is None else size):
+        return f"the file changed while it was read: it had {size} bytes, now {total}"
+    if (first, last) != (start, end):
+        return f"the server sent the bytes {first} to {last} instead of the {end - start} requested bytes from {start}"
+    if len(reply.body) != end - start:
+        return f"the server sent {len(reply.body)} of {end - start} requested bytes"
+    return _message_instead(reply)
+
+
+def _message_instead(reply: Reply) -> str | None:
+    kind = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return f"the server sent a message ({kind}) instead of the file" if kind in TEXT_TYPES else None
+
+
+def _stated_range(reply: Reply) -> tuple[int, int, int] | None:
+    """First byte, end and size of the file by Content-Range (RFC 9110, section 14.4); None if it states none."""
+    match = re.fullmatch(
+        r"bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18})", reply.headers.get("Content-Range", "").strip(), re.A
+    )
+    return None if match is None else (int(match[1]), int(match[2]) + 1, int(match[3]))
 
 
 def _version(reply: Reply) -> str | None:

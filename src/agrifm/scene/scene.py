@@ -10,10 +10,11 @@ from urllib.parse import unquote, urlsplit
 from affine import Affine
 
 from agrifm.errors import SceneError, did_you_mean
+from agrifm.redaction import shown
 from agrifm.scene.encoding import Encoding, stated_encoding
 from agrifm.scene.products import Product
 from agrifm.scene.providers import Provider
-from agrifm.scene.remote import is_remote, shown
+from agrifm.scene.remote import is_remote
 
 if TYPE_CHECKING:
     import xarray as xr

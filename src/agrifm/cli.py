@@ -191,6 +191,9 @@ def _assess_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reference", type=Path, required=True, help="labelled points drawn with `agrifm assess design`"
     )
+    parser.add_argument("--layer", metavar="NAME", help="layer of the reference, if its file has several")
+    parser.add_argument("--crs", help="CRS of a reference that does not state it, such as EPSG:32631")
+    parser.add_argument("--encoding", help="encoding of the reference's text, such as cp1252")
     parser.add_argument(
         "--label",
         metavar="COLUMN",
@@ -203,12 +206,19 @@ def _assess_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _assess(options: argparse.Namespace) -> None:
-    from agrifm.assess.reference_data import label_column
+    from agrifm.assess.reference_data import reference_config
     from agrifm.assess.report import assess, report_lines
 
-    label = options.label or label_column(options.project)
+    config = reference_config(options.project)
+    stated = {name: getattr(options, name) for name in ("layer", "crs", "encoding") if getattr(options, name)}
     report = assess(
-        options.map, options.reference, label, options.out, scores=options.scores, training=options.training
+        options.map,
+        options.reference,
+        options.label or config.column,
+        options.out,
+        scores=options.scores,
+        training=options.training,
+        keys=config.model_copy(update=stated),
     )
     _show(*report_lines(report), f"wrote {options.out / 'report.html'}")
 

@@ -14,6 +14,7 @@ from agrifm.errors import ConfigError, did_you_mean, doing
 from agrifm.record import TRAINABLE, SeriesKind
 from agrifm.season import Season
 from agrifm.validation import Frozen, complaint
+from agrifm.vectors import VectorKeys
 
 PROJECT_FILE = "agrifm.toml"
 
@@ -22,21 +23,28 @@ ResampleMethod = Literal["median", "medoid", "nearest", "linear", "smooth", "fil
 """What `cube.resample` computes from the series of a sensor."""
 
 
-class SeasonConfig(Frozen):
+class SeasonConfig(VectorKeys):
     """Where and when."""
 
     area: Path | tuple[float, float, float, float]
-    """The area: a vector file (GeoJSON, GeoPackage, GeoParquet), or west, south, east, north in degrees."""
+    """The area: a vector file (GeoPackage, GeoJSON, Shapefile …), or west, south, east, north in degrees."""
     start: date
     """First day of the season."""
     end: date
     """Last day of the season; in the next year if the season crosses New Year."""
     buffer: float = Field(0.0, ge=0, le=100_000)
-    """Metres added to the area on all sides."""
+    """Metres added to the area on all sides. The keys `layer`, `crs` and `encoding` are for the area's file."""
 
     @model_validator(mode="after")
     def _ends_after_its_start(self) -> Self:
         assert self.season.days
+        return self
+
+    @model_validator(mode="after")
+    def _a_box_is_in_degrees(self) -> Self:
+        stated = [name for name in VectorKeys.model_fields if getattr(self, name) is not None]
+        if stated and not isinstance(self.area, Path):
+            raise ValueError(f"`{stated[0]}` is for an area in a file, but `area` is a box in degrees; remove it")
         return self
 
     @property
@@ -109,11 +117,11 @@ class ImageryConfig(Frozen):
         return self
 
 
-class LabelsConfig(Frozen):
+class LabelsConfig(VectorKeys):
     """Ground truth."""
 
     file: Path
-    """Polygons or points (GeoPackage, GeoJSON, GeoParquet) or a raster of class codes (GeoTIFF)."""
+    """Polygons or points (GeoPackage, GeoJSON, Shapefile, GeoParquet, CSV …) or a raster of class codes (GeoTIFF)."""
     column: str = "crop"
     """Column of the class code; not used for a raster."""
     legend: Path | None = None
@@ -201,7 +209,7 @@ class MapConfig(Frozen):
         return self
 
 
-class AssessConfig(Frozen):
+class AssessConfig(VectorKeys):
     """How the map is assessed."""
 
     column: str = "label"

@@ -58,6 +58,10 @@ class AssessmentError(AgriFMError, ValueError):
     """Reference data do not allow the requested estimate."""
 
 
+class VectorError(AgriFMError, ValueError):
+    """A vector file cannot be used; `agrifm.vectors` raises it anew as the error of whatever was to be read from it."""
+
+
 class OutputError(AgriFMError, OSError):
     """Nothing could be written: the disk is full, or the directory holds files that agrifm did not write."""
 

@@ -12,12 +12,16 @@ TEMPLATE = """\
 # key shows the default of that key or an example; remove the "# " to set it.
 
 [season]
-# 1. Where and when. The area is a vector file (GeoJSON, GeoPackage, GeoParquet), or a box in degrees:
+# 1. Where and when. The area is a vector file (GeoPackage, GeoJSON, Shapefile ...), or a box in degrees:
 #    area = [2.30, 46.85, 2.40, 46.95]   # west, south, east, north
 area = "area.geojson"
 start = 2024-03-01
 end = 2024-10-31           # in the next year if the season crosses New Year
 # buffer = 200             # metres added to the area on all sides
+#    Only if the area's file does not say it itself; the same keys are in [labels] and [assess]:
+# layer = "farm"           # the layer, if the file of labels has several
+# crs = "EPSG:32631"       # the coordinate reference system
+# encoding = "cp1252"      # the encoding of its text, if not UTF-8
 
 [imagery]
 # 2. A STAC catalogue, on disk or at a URL, and the products to fetch from it.
@@ -45,8 +49,12 @@ products = ["sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061"]
 
 [labels]
 # 3. Ground truth: polygons or points with the class code in a column, or a raster of class codes.
+#    A CSV has columns longitude and latitude, or x and y and the key `crs`.
 file = "labels.gpkg"
 column = "crop"
+# layer = "fields2024"     # the layer, if the file of labels has several
+# crs = "EPSG:32631"       # their coordinate reference system, if the file does not state it
+# encoding = "cp1252"      # the encoding of class codes that are not in UTF-8
 #    Land outside the crops of interest. Without it the map will show forests and towns as crops.
 #    A land-cover raster with its non-crop values (10 trees, 50 built-up, 80 water in ESA WorldCover), or polygons:
 # other = "worldcover.tif"
@@ -77,6 +85,9 @@ model = "agrifm"           # which of the models makes the map
 
 [assess]
 column = "label"           # column of the class code in the reference points
+# layer = "points"         # the layer, if their file has several
+# crs = "EPSG:32631"       # the coordinate reference system, if their file does not state it
+# encoding = "cp1252"      # the encoding of labels that are not in UTF-8
 """
 
 

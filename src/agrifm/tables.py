@@ -54,7 +54,7 @@ class Table:
         return [row[index] for row in self.rows]
 
 
-def read_table(path: Path, about: str, kind: "type[AgriFMError]") -> Table:
+def read_table(path: Path, about: str, kind: "type[AgriFMError]", encoding: str | None = None) -> Table:
     """Read a CSV file: UTF-8, or UTF-16 with its mark; separated by comma, semicolon, tab or vertical bar.
 
     In a table that is not separated by commas, a column of numbers with decimal commas is written with points. A row
@@ -63,12 +63,13 @@ def read_table(path: Path, about: str, kind: "type[AgriFMError]") -> Table:
     Args:
         about: the start of an error's sentence, such as "reading the legend crops.csv".
         kind: the class of error to raise.
+        encoding: of the file, if the user states it.
 
     Raises:
         AgriFMError: of that kind; the file is absent or is not text in UTF-8, it has no header, a name occurs twice in
             the header, a quotation mark is not closed, or a row has more cells than the header.
     """
-    text = _read_text(path, about, kind)
+    text = _read_text(path, about, kind, encoding)
     stated = re.match(r"sep=(.)\r?\n", text)  # Excel's own statement of the separator
     skipped = 1 if stated else 0
     text = text[stated.end() :] if stated else text
@@ -106,7 +107,7 @@ def read_table(path: Path, about: str, kind: "type[AgriFMError]") -> Table:
     return Table(columns, tuple(map(tuple, content)), tuple(lines[1:]))
 
 
-def _read_text(path: Path, about: str, kind: "type[AgriFMError]") -> str:
+def _read_text(path: Path, about: str, kind: "type[AgriFMError]", encoding: str | None) -> str:
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -116,14 +117,14 @@ def _read_text(path: Path, about: str, kind: "type[AgriFMError]") -> str:
     for start, what in _OTHER_FILES.items():
         if content.startswith(start):
             raise kind(f"{about}: the file is {what}, not a table of text; save it as CSV in UTF-8", path=path)
-    encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+    usual = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
     try:
-        text = content.decode(encoding)
+        text = content.decode(encoding or usual)
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise kind(
-            f"{about}: line {line} is not UTF-8 (byte 0x{content[error.start]:02x}), so its letters are unknown; save "
-            "the file as CSV in UTF-8",
+            f"{about}: line {line} is not {encoding or 'UTF-8'} (byte 0x{content[error.start]:02x}), so its letters "
+            "are unknown; save the file as CSV in UTF-8",
             path=path,
             line=line,
         ) from error

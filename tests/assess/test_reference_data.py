@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from tests.assess.rasters import CROPS, crop_map, write_points, write_raster
 
-from agrifm.assess.reference_data import label_column
+from agrifm.assess.reference_data import reference_config
 from agrifm.cli import main
 from agrifm.errors import ConfigError
 
@@ -25,11 +25,11 @@ column = "crop_seen"
 
 
 def test_the_label_column_comes_from_the_project_file_if_there_is_one(tmp_path):
-    assert label_column(tmp_path) == "label"
+    assert reference_config(tmp_path).column == "label"
     (tmp_path / "agrifm.toml").write_text(PROJECT)
-    assert label_column(tmp_path) == label_column(tmp_path / "agrifm.toml") == "crop_seen"
+    assert {reference_config(path).column for path in (tmp_path, tmp_path / "agrifm.toml")} == {"crop_seen"}
     with pytest.raises(ConfigError):
-        label_column(tmp_path / "absent.toml")
+        reference_config(tmp_path / "absent.toml")
 
 
 @pytest.mark.parametrize(("more", "column"), [((), "crop_seen"), (("--label", "other_column"), "other_column")])

@@ -216,7 +216,7 @@ def test_a_float_raster_may_have_nan_as_nodata_but_not_decimals(tmp_path: Path) 
 
 def test_labels_outside_the_area_are_refused_with_where_they_are(tmp_path: Path) -> None:
     path = write_shapes(tmp_path / "l.gpkg", [box(10, 50, 10.1, 50.1)], "EPSG:4326", crop=["a"])
-    assert refusal(path).facts == {"bounds": (10.0, 50.0, 10.1, 50.1)}
+    assert refusal(path).facts == {"bounds": (10.0, 50.0, 10.1, 50.1), "exchanged": 0}
 
 
 def test_a_code_that_the_legend_lacks_is_refused_with_the_nearest(two_fields: Path) -> None:

@@ -14,6 +14,7 @@ from agrifm.codes import code_of, read_codes
 from agrifm.errors import AssessmentError, LabelError
 from agrifm.legend import UNLABELLED, Legend, LegendClass
 from agrifm.scores import Counts, confusion_counts
+from agrifm.vectors import EXCHANGED, NOTHING_STATED, VectorKeys, count_if_exchanged
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -47,7 +48,7 @@ class Confusion:
         return tuple(entry.code for entry in self.classes)
 
 
-def count_confusion(mapped: ClassMap, reference: Path, label: str) -> Confusion:
+def count_confusion(mapped: ClassMap, reference: Path, label: str, keys: VectorKeys = NOTHING_STATED) -> Confusion:
     """Count map class against reference class at the points; a point has the map class of the pixel that contains it.
 
     Points without a label, without coordinates, outside the raster or on nodata are skipped and counted.
@@ -55,12 +56,14 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str) -> Confusion:
     Args:
         reference: vector file of points; reprojected to the map's CRS.
         label: its column of class codes.
+        keys: what the user states of the file.
 
     Raises:
         AssessmentError: the file cannot be used, a label is not in the map's legend, or no point can be used.
     """
-    frame = read_reference(reference, label)
-    placed = frame.geometry.notna() & ~frame.geometry.is_empty
+    layer = read_reference(reference, label, keys)
+    frame = layer.frame
+    placed = frame.geometry.notna()
     codes, notes = _reference_codes(frame, label, mapped, reference)
     labelled = codes != ""
     kept = frame[placed & labelled].to_crs(mapped.grid.crs.to_wkt())
@@ -73,14 +76,12 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str) -> Confusion:
         "outside the map": int((map_class == OUTSIDE).sum()),
         "on nodata": int((map_class == NODATA).sum()),
     }
+    outside = kept[map_class == OUTSIDE]
+    exchanged = count_if_exchanged(outside, mapped.grid.footprint()) if len(outside) else 0
     if not used.any():
-        reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items() if count) or "the file is empty"
-        raise AssessmentError(
-            f"comparing the map with {reference}: none of its {len(frame)} points can be used ({reasons}); label "
-            "points inside the map",
-            read=len(frame),
-            skipped=skipped,
-        )
+        raise _none_used(reference, len(frame), skipped, exchanged)
+    if exchanged:
+        notes.append(f"{exchanged} reference points are outside the map; {EXCHANGED}")
     points = kept[used]
     codes = codes[placed & labelled][used]
     legend = _joint_legend(mapped, codes.tolist(), f"reading the reference {reference}, column '{label}'")
@@ -92,6 +93,7 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str) -> Confusion:
     sampled_pixels = np.unique(np.stack([map_class[used], rows[used], cols[used]]), axis=1)
     distinct = np.bincount(sampled_pixels[0], minlength=len(legend))
     present = (pixels > 0) | (counts.sum(0) > 0)
+    few = _few_warnings(legend, counts, pixels)
     return Confusion(
         tuple(entry for entry, here in zip(legend.classes, present, strict=True) if here),
         counts[np.ix_(present, present)],
@@ -101,11 +103,18 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str) -> Confusion:
         points,
         len(frame),
         skipped,
-        (
-            *notes,
-            *_design_warnings(mapped, points, map_class[used], sampled_pixels.shape[1]),
-            *_few_warnings(legend, counts, pixels),
-        ),
+        (*layer.notes, *notes, *_design_warnings(mapped, points, map_class[used], sampled_pixels.shape[1]), *few),
+    )
+
+
+def _none_used(reference: Path, read: int, skipped: dict[str, int], exchanged: int) -> AssessmentError:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items() if count) or "the file is empty"
+    remedy = f"{EXCHANGED}, so put these right in the file" if exchanged else "label points inside the map"
+    return AssessmentError(
+        f"comparing the map with {reference}: none of its {read} points can be used ({reasons}); {remedy}",
+        read=read,
+        skipped=skipped,
+        exchanged=exchanged,
     )
 
 

@@ -162,7 +162,7 @@ def _require_replaceable(out: Path) -> None:
     if not out.exists():
         return
     try:
-        frame = read_vector(out, f"reading the points {out}", AssessmentError)
+        frame = read_vector(out, f"reading the points {out}", AssessmentError).frame
         ours = set(COLUMNS) <= set(frame.columns)
     except AssessmentError:
         ours = False

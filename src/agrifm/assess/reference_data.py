@@ -1,6 +1,7 @@
 """What a map is compared with: reference points, the parcels its model was trained on, and the models' scores."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,14 +11,15 @@ from agrifm.config import PROJECT_FILE, AssessConfig, read_project
 from agrifm.errors import AssessmentError, did_you_mean
 from agrifm.files import finite_or_none
 from agrifm.stac import MAP_ITEM, TRAINING_DATA_ROLE
-from agrifm.vectors import read_vector
+from agrifm.vector_shapes import VectorLayer
+from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
 
-def label_column(project: Path) -> str:
-    """Return the column of reference class codes: that of [assess] in the project file, else "label".
+def reference_config(project: Path) -> AssessConfig:
+    """Return what [assess] in the project file says about the reference; the defaults without a project file.
 
     Args:
         project: agrifm.toml, or a directory that may contain one.
@@ -26,18 +28,19 @@ def label_column(project: Path) -> str:
         ConfigError: the project file cannot be read.
     """
     if project.is_dir() and not (project / PROJECT_FILE).exists():
-        return AssessConfig().column
-    return read_project(project).assess.column
+        return AssessConfig()
+    return read_project(project).assess
 
 
-def read_reference(path: Path, label: str) -> "GeoDataFrame":
+def read_reference(path: Path, label: str, keys: VectorKeys = NOTHING_STATED) -> VectorLayer:
     """Read reference points with the column of their labels; multipoints of one point count as points.
 
     Raises:
-        AssessmentError: as `read_vector`, or the column is absent, or the geometries are not points.
+        AssessmentError: as `read_vector`, or the column is absent, or some geometries are not single points: without
+            them the others would not be the sample that was drawn.
     """
-    frame = read_vector(path, f"reading the reference {path}", AssessmentError)
-    columns = [str(name) for name in frame.columns if name != frame.geometry.name]
+    layer = read_vector(path, f"reading the reference {path}", AssessmentError, ["point"], keys)
+    columns = [str(name) for name in layer.frame.columns if name != layer.frame.geometry.name]
     if label not in columns:
         raise AssessmentError(
             f"reading the reference {path}: it has no column '{label}'{did_you_mean(label, columns)} "
@@ -45,17 +48,15 @@ def read_reference(path: Path, label: str) -> "GeoDataFrame":
             column=label,
             columns=columns,
         )
-    placed = frame.geometry.notna() & ~frame.geometry.is_empty
-    single = frame.geometry.geom_type.isin(["Point", "MultiPoint"]) & (frame.geometry.count_coordinates() == 1)
-    others = frame.geometry[placed & ~single]
-    if len(others):
-        geometry = str(others.geom_type.iloc[0])
+    others = layer.left_out + Counter(layer.frame.geometry.geom_type[layer.frame.geometry.geom_type == "MultiPoint"])
+    if others:
+        geometry = others.most_common(1)[0][0]
         raise AssessmentError(
             f"reading the reference {path}: it contains {geometry}s, but points are needed; draw points with "
             "`agrifm assess design` and label them",
             geometry=geometry,
         )
-    return frame
+    return layer
 
 
 def count_inside_parcels(points: "GeoDataFrame", parcels: "GeoDataFrame", pixel: float) -> int:

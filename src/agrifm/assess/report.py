@@ -13,7 +13,7 @@ from agrifm.assess.reference_data import count_inside_parcels, find_training_dat
 from agrifm.errors import AssessmentError, OutputError, require_installed
 from agrifm.files import MARKER, require_replaceable, write_directory, write_json, write_text
 from agrifm.record import running_versions
-from agrifm.vectors import read_vector
+from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
 
 KIND = "report"
 FILES = ("report.json", "report.html", MARKER)
@@ -28,6 +28,7 @@ def assess(
     scores: Path | None = None,
     training: Path | None = None,
     truth: Path | None = None,
+    keys: VectorKeys = NOTHING_STATED,
 ) -> dict[str, Any]:
     """Estimate a map's accuracies and the true areas of its classes; write `report.json` and `report.html` to `out`.
 
@@ -43,6 +44,7 @@ def assess(
         training: vector file of the training parcels, in which reference points are counted; by default the one
             to which the STAC item next to the map leads, if any.
         truth: raster of true classes, shown next to the map.
+        keys: what the user states of the reference file.
 
     Returns:
         The content of `report.json`.
@@ -56,7 +58,7 @@ def assess(
     _require_replaceable(out)
     block_scores = read_scores(scores) if scores else None
     mapped = read_map(map_path)
-    confusion = count_confusion(mapped, reference, label)
+    confusion = count_confusion(mapped, reference, label, keys)
     warnings = [*mapped.warnings, *confusion.warnings, *_training_warnings(mapped, confusion, map_path, training)]
     report = {
         **_models(block_scores),
@@ -154,20 +156,19 @@ def _training_warnings(mapped: ClassMap, confusion: Confusion, map_path: Path, t
     if parcels is None:
         return []
     try:
-        count = count_inside_parcels(
-            confusion.points,
-            read_vector(parcels, f"reading the training parcels {parcels}", AssessmentError),
-            mapped.grid.resolution,
-        )
+        layer = read_vector(parcels, f"reading the training parcels {parcels}", AssessmentError)
     except AssessmentError as error:
         if training:  # it was named by the user; a file that was only found may be gone
             raise
         return [f"whether reference points are inside training parcels was not checked: {error}"]
+    notes = [f"training parcels: {note}" for note in layer.notes]
+    count = count_inside_parcels(confusion.points, layer.frame, mapped.grid.resolution)
     if not count:
-        return []
+        return notes
     return [
+        *notes,
         f"{count} of {len(confusion.points)} reference points are inside training parcels; the map is likely to be "
-        "right there, so accuracies are too high; leave those points out or draw new ones"
+        "right there, so accuracies are too high; leave those points out or draw new ones",
     ]
 
 

@@ -41,7 +41,7 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
     """
     imagery, season, before = project.imagery, project.season.season, TRAFFIC.totals()
     rule = MaskRule(imagery.masked, imagery.dilate, imagery.masks)
-    area = read_area(project.season.area, project.directory, project.season.buffer)
+    area = read_area(project.season.area, project.directory, project.season.buffer, project.season)
     if not imagery.native_grid:
         utm_zone(area.shape)  # refused before anything is searched
     products = [find_product(name) for name in imagery.products]

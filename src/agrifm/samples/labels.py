@@ -6,6 +6,7 @@ from pathlib import Path
 
 import geopandas
 import numpy as np
+import pandas
 import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
@@ -19,7 +20,7 @@ from agrifm.codes import read_codes
 from agrifm.errors import LabelError, did_you_mean
 from agrifm.grid import LONLAT, WARP_TOLERANCE, Grid, reproject
 from agrifm.legend import LEGEND_TAG, OTHER, UNLABELLED, Legend
-from agrifm.vectors import read_vector
+from agrifm.vectors import EXCHANGED, NOTHING_STATED, VectorKeys, count_if_exchanged, read_vector
 
 RASTERS = {".tif", ".tiff", ".vrt"}
 
@@ -49,6 +50,7 @@ def read_labels(
     other: Path | None = None,
     other_values: Sequence[int] = (),
     fold_column: str | None = None,
+    keys: VectorKeys = NOTHING_STATED,
 ) -> Labels:
     """Read the labels of an area on its target grid.
 
@@ -58,11 +60,12 @@ def read_labels(
         legend: the classes; None takes the codes of the file, and `other` if `other` is given.
         other: polygons, or a raster whose `other_values` mean `other`; labelled shapes have priority over it.
         fold_column: column that contains train, validation or test.
+        keys: what the user states of the file.
 
     Raises:
         LabelError: the file cannot be read, is outside the area, has an unknown code or a single class.
     """
-    shapes_, tagged, notes = _read_shapes(file, column, fold_column, grid, legend)
+    shapes_, tagged, notes = _read_shapes(file, column, fold_column, grid, legend, keys)
     if shapes_.empty:
         raise LabelError(
             f"reading labels {file}: the column '{column}' is empty; give the column with the crop codes", column=column
@@ -78,7 +81,7 @@ def read_labels(
     label = np.full(grid.shape, UNLABELLED, np.uint8)
     label[place >= 0] = covering["number"].to_numpy(np.uint8)[place[place >= 0]]
     if other is not None:
-        mask = _other_mask(other, other_values, grid)
+        mask = _other_mask(other, other_values, grid, notes)
         label[mask & (place < 0)] = legend.number(OTHER)
     classes_present = np.unique(label[label != UNLABELLED])
     if len(classes_present) < 2:
@@ -94,18 +97,24 @@ def read_labels(
 def _shapes_inside(
     shapes_: geopandas.GeoDataFrame, area: BaseGeometry, grid: Grid, file: Path, notes: list[str]
 ) -> geopandas.GeoDataFrame:
-    """The shapes that touch the area; adds a note on the others."""
-    inside = shapes_.intersects(reproject(area, LONLAT, str(grid.crs)))
+    """The shapes that touch the area, in the grid's CRS; adds a note on the others."""
+    placed = shapes_.to_crs(str(grid.crs))
+    inside = placed.intersects(reproject(area, LONLAT, str(grid.crs)))
+    outside = shapes_[~inside]
+    exchanged = count_if_exchanged(outside, area)
     if not inside.any():
         west, south, east, north = (round(float(edge), 3) for edge in shapes_.to_crs(LONLAT).total_bounds)
+        remedy = f"{EXCHANGED}, so put these right in the file" if exchanged else "give labels of this area"
         raise LabelError(
             f"reading labels {file}: none of the {len(shapes_)} shapes is inside the area; they span longitudes {west} "
-            f"to {east} and latitudes {south} to {north}; give labels of this area",
+            f"to {east} and latitudes {south} to {north}; {remedy}",
             bounds=(west, south, east, north),
+            exchanged=exchanged,
         )
-    if not inside.all():
-        notes.append(f"{int((~inside).sum())} of {len(shapes_)} labelled shapes are outside the area")
-    return shapes_[inside].reset_index(drop=True)
+    if len(outside):
+        more = f"; of {exchanged} of them: {EXCHANGED}" if exchanged else ""
+        notes.append(f"{len(outside)} of {len(shapes_)} labelled shapes are outside the area{more}")
+    return placed[inside].reset_index(drop=True)
 
 
 def _draw_shapes(
@@ -118,10 +127,40 @@ def _draw_shapes(
     contested = int((number[place] != number[covered_first])[place >= 0].sum())
     if contested:
         notes.append(f"{contested} pixels are in shapes of different classes; they have the class of the last shape")
-    covering, place = _only_covering(shapes_, place)
-    if len(covering) < len(shapes_):
-        notes.append(f"{len(shapes_) - len(covering)} labelled shapes do not cover the centre of a pixel")
-    return covering, place
+    notes.extend(_twice(shapes_))
+    covering, renumbered = _only_covering(shapes_, place)
+    hidden = shapes_.drop(index=np.unique(place[place >= 0]))
+    beneath = _count_beneath(grid, hidden)
+    if beneath:
+        notes.append(f"{beneath} labelled shapes are completely under others, which have all of their pixels")
+    if beneath < len(hidden):
+        notes.append(f"{len(hidden) - beneath} labelled shapes do not cover the centre of a pixel")
+    return covering, renumbered
+
+
+def _twice(shapes_: geopandas.GeoDataFrame) -> list[str]:
+    """Notes on shapes that have the same outline as an earlier one."""
+    outlines = pandas.DataFrame({"outline": shapes_.geometry.normalize().to_wkb(), "number": shapes_["number"]})
+    again = int(outlines["outline"].duplicated().sum())
+    same = int(outlines.duplicated().sum())
+    notes = [f"{same} labelled shapes are in the file more than once"] if same else []
+    if again > same:
+        notes.append(f"{again - same} labelled shapes have the outline of another shape, but a different class")
+    return notes
+
+
+def _count_beneath(grid: Grid, hidden: geopandas.GeoDataFrame) -> int:
+    """How many of the shapes of which nothing is visible would cover a pixel alone."""
+    count = 0
+    while len(hidden):
+        # each drawing shows those that no other of the hidden shapes covers
+        drawn = _numbers_on(grid, hidden)
+        seen = np.unique(drawn[drawn >= 0])
+        if not len(seen):
+            break
+        count += len(seen)
+        hidden = hidden.drop(index=seen)
+    return count
 
 
 def _legend_of(codes: set[str], tagged: Legend | None) -> Legend:
@@ -153,13 +192,19 @@ def _only_covering(
 
 
 def _read_shapes(
-    file: Path, column: str, fold_column: str | None, grid: Grid, legend: Legend | None
+    file: Path, column: str, fold_column: str | None, grid: Grid, legend: Legend | None, keys: VectorKeys
 ) -> tuple[geopandas.GeoDataFrame, Legend | None, list[str]]:
     """Shapes with `code` and, if given, `fold`, in the grid's CRS; the legend in the file; what was not used."""
-    if file.suffix.lower() in RASTERS:
-        return (*_raster_shapes(file, grid), [])
     about = f"reading labels {file}"
-    frame = read_vector(file, about, LabelError)
+    if file.suffix.lower() in RASTERS:
+        stated = [name for name in VectorKeys.model_fields if getattr(keys, name) is not None]
+        if stated:
+            raise LabelError(
+                f"{about}: `{stated[0]}` is for vector files, and this is a raster; remove it", key=stated[0]
+            )
+        return (*_raster_shapes(file, grid), [])
+    layer = read_vector(file, about, LabelError, keys=keys)
+    frame = layer.frame
     for name in (column, fold_column):
         if name is not None and name not in frame.columns:
             columns = [str(other) for other in frame.columns if other != frame.geometry.name]
@@ -178,7 +223,7 @@ def _read_shapes(
     content = {"code": np.array(codes)[usable].tolist(), "geometry": frame.geometry.to_numpy()}
     if fold_column is not None:
         content["fold"] = [str(value).strip() for value in frame[fold_column]]
-    return geopandas.GeoDataFrame(content, crs=frame.crs).to_crs(str(grid.crs)), None, notes
+    return geopandas.GeoDataFrame(content, crs=frame.crs), None, [*layer.notes, *notes]
 
 
 def _raster_shapes(file: Path, grid: Grid) -> tuple[geopandas.GeoDataFrame, Legend | None]:
@@ -222,16 +267,15 @@ def _raster_on(file: Path, grid: Grid, about: str) -> tuple[NDArray[np.int64], N
     return np.where(known, values, 0).astype(np.int64), known, Legend.model_validate_json(tag) if tag else None
 
 
-def _other_mask(other: Path, values: Sequence[int], grid: Grid) -> NDArray[np.bool_]:
-    """(H, W), True for land of the class `other`."""
+def _other_mask(other: Path, values: Sequence[int], grid: Grid, notes: list[str]) -> NDArray[np.bool_]:
+    """(H, W), True for land of the class `other`; adds notes on its file."""
     about = f"reading other land, {other}"
     if other.suffix.lower() in RASTERS:
         if not values:
             raise LabelError(f"{about}: `other_values` is empty; list there the values that mean `other`")
         codes, known, _ = _raster_on(other, grid, about)
         return known & np.isin(codes, values)
-    frame = read_vector(other, about, LabelError).to_crs(str(grid.crs))
-    outlines = [(geometry, 1) for geometry in frame.geometry if geometry is not None and not geometry.is_empty]
-    if not outlines:
-        return np.zeros(grid.shape, bool)
+    layer = read_vector(other, about, LabelError)
+    notes.extend(f"other land: {note}" for note in layer.notes)
+    outlines = [(outline, 1) for outline in layer.frame.geometry.dropna().to_crs(str(grid.crs))]
     return np.asarray(rasterize(outlines, out_shape=grid.shape, transform=grid.transform, dtype="uint8") > 0)

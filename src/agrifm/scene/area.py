@@ -10,7 +10,7 @@ from shapely.geometry.base import BaseGeometry
 
 from agrifm.errors import ConfigError
 from agrifm.grid import LONLAT, geodesic_hectares, reproject
-from agrifm.vectors import read_vector
+from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
 
 Box = tuple[float, float, float, float]
 SPLIT_ADVICE = (
@@ -30,19 +30,22 @@ class Area:
     """What was repaired or left out, one sentence each."""
 
 
-def read_area(area: Path | Box, directory: Path = Path(), buffer: float = 0.0) -> Area:
+def read_area(
+    area: Path | Box, directory: Path = Path(), buffer: float = 0.0, keys: VectorKeys = NOTHING_STATED
+) -> Area:
     """Read the area in longitude and latitude: the union of a vector file's polygons, or a box (W, S, E, N).
 
-    A polygon that crosses itself is repaired by the even-odd rule; points and lines are left out; notes say so.
+    A polygon that crosses itself is mended; points and lines are left out; notes say so.
 
     Args:
         directory: base of a relative path.
         buffer: margin in metres that is added on all sides.
+        keys: what the user states of the file.
 
     Raises:
         ConfigError: the file is absent, has no CRS, or the area is empty, not on the globe, or crosses longitude 180.
     """
-    result = _from_file(directory / area) if isinstance(area, Path) else Area(_from_box(area))
+    result = _from_file(directory / area, keys) if isinstance(area, Path) else Area(_from_box(area))
     about = f"reading the area {directory / area}" if isinstance(area, Path) else "reading the area"
     _require_one_side(result.shape, about)
     if buffer:
@@ -63,25 +66,18 @@ def _from_box(edges: Box) -> BaseGeometry:
     return box(*edges)
 
 
-def _from_file(path: Path) -> Area:
-    frame = read_vector(path, f"reading the area {path}", ConfigError).to_crs(LONLAT)
-    shapes = [shape for shape in frame.geometry if shape is not None and not shape.is_empty]
-    polygons = [shape for shape in shapes if shape.geom_type in ("Polygon", "MultiPolygon")]
-    notes = []
-    if len(polygons) < len(shapes):
-        notes.append(f"area: {len(shapes) - len(polygons)} of {len(shapes)} shapes are not polygons and were left out")
-    crossing = sum(not shape.is_valid for shape in polygons)
-    # repaired polygons may leave lines and points behind
-    union: BaseGeometry = union_all([make_valid(shape) for shape in polygons])
-    parts = [part for part in shapely.get_parts(union) if part.geom_type in ("Polygon", "MultiPolygon")]
-    union = union_all(parts)
-    if union.is_empty or union.area == 0:
-        raise ConfigError(f"reading the area {path}: it is empty; it needs at least one polygon")
-    if crossing:
-        notes.append(
-            f"area: {crossing} of {len(polygons)} polygons cross themselves and were repaired "
-            f"({geodesic_hectares(union):.1f} ha in total); check their outline"
-        )
+def _from_file(path: Path, keys: VectorKeys) -> Area:
+    layer = read_vector(path, f"reading the area {path}", ConfigError, ["polygon"], keys)
+    polygons = layer.frame.geometry.dropna().to_crs(LONLAT)
+    union: BaseGeometry = union_all(make_valid(polygons.to_numpy()))  # a projection may fold what was valid
+    union = union_all([part for part in shapely.get_parts(union) if part.geom_type in ("Polygon", "MultiPolygon")])
+    if union.is_empty or not isfinite(union.area) or union.area == 0:
+        raise ConfigError(f"reading the area {path}: it is empty; it needs at least one polygon", path=path)
+    notes = [f"area: {note}" for note in layer.notes]
+    if len(polygons) < len(layer.frame):
+        notes.append(f"area: {len(layer.frame) - len(polygons)} of {len(layer.frame)} shapes have no place")
+    if layer.mended:
+        notes.append(f"area: it has {geodesic_hectares(union):.1f} ha after mending")
     return Area(union, tuple(notes))
 
 

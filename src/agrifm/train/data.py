@@ -57,6 +57,7 @@ def project_labels(project: Project, cube: Cube) -> Labels:
         None if config.other is None else project.path(config.other),
         config.other_values,
         config.fold_column,
+        config,
     )
     return replace(labels, notes=(*notes, *labels.notes))
 

@@ -195,6 +195,14 @@ def test_text_is_plain_english(module: str) -> None:
     assert not [match.group() for text in strings if text != "hedge beside" for match in banned.finditer(text)]
 
 
+def test_rasters_are_opened_for_reading_in_one_module() -> None:
+    for module, path in MODULES.items():
+        calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+        opened = [call for call in calls if ast.unparse(call.func) == "rasterio.open"]
+        reading = [call for call in opened if not {"'w'", "'r+'"} & {ast.unparse(one) for one in call.args}]
+        assert not reading or module == "agrifm.rasters", module
+
+
 def test_help_answers_without_loading_any_library() -> None:
     script = (
         "import sys; from agrifm.cli import main\n"

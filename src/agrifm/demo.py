@@ -11,6 +11,7 @@ from typing import Any
 from agrifm.config import read_project
 from agrifm.files import MARKER, require_replaceable, write_geopackage, write_json, write_text
 from agrifm.legend import LEGEND_TAG, Legend
+from agrifm.rasters import open_raster
 
 PROJECT = """\
 # The demo's project: a simulated season. `agrifm fetch`, `train` and `map` work here as on any other project.
@@ -108,10 +109,9 @@ def _stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
 def _visit(points: Path, truth: Path) -> None:
     """Fill the label column of the reference points with the truth, as a field visit would."""
     import geopandas
-    import rasterio
 
     frame = geopandas.read_file(points)
-    with rasterio.open(truth) as source:
+    with open_raster(truth) as source:
         legend = Legend.model_validate_json(source.tags()[LEGEND_TAG])
         moved = frame.to_crs(source.crs)
         values = [int(value[0]) for value in source.sample(zip(moved.geometry.x, moved.geometry.y, strict=True))]

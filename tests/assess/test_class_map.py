@@ -48,7 +48,7 @@ def test_reading_by_windows_counts_the_same_as_reading_the_whole(tmp_path, monke
     strips = write_raster(tmp_path / "s.tif", values, nodata=3)
     whole = read_map(tiled)
     monkeypatch.setattr(class_map, "MAX_PIXELS_PER_READ", 200)
-    with class_map.open_raster(tiled) as source:
+    with class_map.open_classified(tiled) as source:
         assert len(list(class_map.block_windows(source))) > 5
     expected = np.stack([(values == number).sum(1) for number in range(3)])
     for mapped in (whole, read_map(tiled), read_map(strips)):
@@ -60,7 +60,7 @@ def test_windows_cover_every_pixel_once(tmp_path, monkeypatch, blocks):
     monkeypatch.setattr(class_map, "MAX_PIXELS_PER_READ", 500)
     path = write_raster(tmp_path / "m.tif", np.zeros((75, 50), np.uint8), **blocks)
     seen = np.zeros((75, 50), int)
-    with class_map.open_raster(path) as source:
+    with class_map.open_classified(path) as source:
         for window in class_map.block_windows(source):
             seen[window.slices] += 1
     assert (seen == 1).all()

@@ -21,6 +21,7 @@ from shapely import Polygon
 from agrifm.errors import AssessmentError
 from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares
 from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend
+from agrifm.rasters import open_raster
 from agrifm.validation import complaint
 
 MAX_PIXELS_PER_READ = 2**22
@@ -66,7 +67,7 @@ class ClassMap:
         numbers_at = np.full(rows.size, OUTSIDE, np.int64)
         numbers = {value: number for number, value in enumerate(self.values)}
         inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
-        with open_raster(self.path) as source:
+        with open_classified(self.path) as source:
             # in the order of the file, so that GDAL's cache serves neighbours
             for i in sorted(np.flatnonzero(inside), key=lambda i: (rows[i], cols[i])):
                 pixel = read_window(source, Window(int(rows[i]), int(cols[i]), 1, 1))[0, 0]
@@ -83,7 +84,7 @@ def read_map(path: Path) -> ClassMap:
         AssessmentError: the file is absent, is not a raster, has no CRS, is rotated, has a projection with wrong
             areas, has no class, more than 255 of them, or a value outside its legend.
     """
-    with open_raster(path) as source:
+    with open_classified(path) as source:
         grid, legend = _grid(source, path), _legend(source, path)
         notes = [f"the map has {source.count} bands; the first was assessed"] if source.count > 1 else []
         by_value = _count(source, path)
@@ -110,7 +111,7 @@ def read_map(path: Path) -> ClassMap:
 
 
 @contextmanager
-def open_raster(path: Path) -> Iterator[Any]:
+def open_classified(path: Path) -> Iterator[Any]:
     """Open a raster with rasterio for reading.
 
     Raises:
@@ -119,11 +120,9 @@ def open_raster(path: Path) -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # read_map refuses a missing CRS, with a fix
         try:
-            source = rasterio.open(path)
+            source = open_raster(path)
         except RasterioError as error:
-            raise AssessmentError(
-                f"reading the raster {path}: {error}; give a GeoTIFF that exists", path=path
-            ) from error
+            raise AssessmentError(f"reading the raster {path}: {error}; give a GeoTIFF", path=path) from error
     with source:
         yield source
 

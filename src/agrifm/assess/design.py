@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.assess.class_map import ClassMap, open_raster, read_map, read_window
+from agrifm.assess.class_map import ClassMap, open_classified, read_map, read_window
 from agrifm.assess.estimators import MIN_POINTS
 from agrifm.errors import AssessmentError, OutputError
 from agrifm.files import write_geopackage
@@ -125,7 +125,7 @@ def _draw_class(
 def _columns(mapped: ClassMap, drawn: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
     """Convert (class, row, rank) to (class, row, column); each row is read once."""
     columns: dict[tuple[int, int, int], int] = {}
-    with open_raster(mapped.path) as source:
+    with open_classified(mapped.path) as source:
         for row, points in groupby(sorted(drawn, key=itemgetter(1)), itemgetter(1)):
             pixels = read_window(source, Window(row, 0, 1, mapped.grid.shape[1]))[0]
             for class_number, _, rank in points:

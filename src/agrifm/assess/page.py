@@ -15,7 +15,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
-from agrifm.assess.class_map import ClassMap, open_raster
+from agrifm.assess.class_map import ClassMap, open_classified
 from agrifm.assess.confusion import Confusion
 from agrifm.assess.estimators import Z95
 from agrifm.codes import code_of
@@ -128,7 +128,7 @@ def _pictures(mapped: ClassMap, confusion: Confusion, truth: Path | None) -> lis
         pictures.append({"title": "The truth", "kind": "classes", "picture": _truth_picture(truth, mapped, colors)})
     confidence = mapped.path.parent / CONFIDENCE_FILE
     if confidence.exists() and confidence != mapped.path:
-        with open_raster(confidence) as source:
+        with open_classified(confidence) as source:
             percent = read_reduced(source, PICTURE_SIDE, Resampling.average)
         picture = _picture(confidence_rgba(percent), mapped.grid)
         pictures.append({"title": "Confidence of the map", "kind": "confidence", "picture": picture})
@@ -137,7 +137,7 @@ def _pictures(mapped: ClassMap, confusion: Confusion, truth: Path | None) -> lis
 
 def _class_picture(mapped: ClassMap, colors: Mapping[str, str]) -> PagePicture:
     """The map in its classes' colours (#rrggbb per code), north up, nodata transparent."""
-    with open_raster(mapped.path) as source:
+    with open_classified(mapped.path) as source:
         pixels = read_reduced(source, PICTURE_SIDE)
     return _colored(pixels, mapped.grid, dict(zip(mapped.values, mapped.legend.codes, strict=True)), colors)
 
@@ -155,7 +155,7 @@ def _truth_picture(path: Path, mapped: ClassMap, colors: Mapping[str, str]) -> P
     # The map's grid with larger pixels, so that both pictures show the same ground.
     fine = mapped.grid.transform
     transform = Affine(fine.a * cols / width, 0, fine.c, 0, fine.e * rows / height, fine.f)
-    with open_raster(path) as source:
+    with open_classified(path) as source:
         if source.crs is None:
             raise AssessmentError(
                 f"reading the truth {path}: it has no coordinate reference system; assign one", path=path

@@ -24,6 +24,7 @@ from agrifm.files import write_text
 from agrifm.grid import Grid, Window
 from agrifm.legend import UNLABELLED
 from agrifm.pictures import RGBA
+from agrifm.rasters import open_raster
 
 TILE_SIDE = 512
 """Side of a tile in pixels."""
@@ -127,14 +128,14 @@ class CogWriter:
 
     def _verify(self) -> None:
         """Check that every tile is what was written, and that every tile of the overviews can be read."""
-        with rasterio.open(self.path) as source:
+        with open_raster(self.path) as source:
             levels = len(source.overviews(1))
             for tile, checksum in self._checksums.items():
                 if zlib.crc32(source.read(1, window=_rasterio_window(tile)).tobytes()) != checksum:
                     raise _disk_is_full(f"writing {self.path.name}", "what was written could not be read back")
         # Overviews have no checksums; a block that was cut off cannot be decompressed.
         for level in range(levels):
-            with rasterio.open(self.path, overview_level=level) as overview:
+            with open_raster(self.path, overview_level=level) as overview:
                 for _, window in overview.block_windows(1):
                     overview.read(1, window=window)
 

@@ -20,7 +20,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 
 from agrifm.config import Project
@@ -42,6 +41,7 @@ from agrifm.mapping.predict import (
 from agrifm.mapping.windows import PROBABILITY_DTYPE, MapPlan, plan_map
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.pictures import class_colors, map_picture, read_reduced
+from agrifm.rasters import open_raster
 from agrifm.record import TRAINABLE, model_file
 from agrifm.stac import map_lineage, write_map_item
 from agrifm.work import Resumable, fingerprint, progress
@@ -323,9 +323,9 @@ def _count(counts: NDArray[np.int64], number: NDArray[np.uint8], inside: NDArray
 
 def _write_picture(directory: Path, plan: MapPlan, hectares: dict[str, float], nodata_hectares: float) -> None:
     """Write `map.png` from the COGs in a directory."""
-    with rasterio.open(directory / "classes.tif") as source:
+    with open_raster(directory / "classes.tif") as source:
         classes = read_reduced(source, PICTURE_SIDE)
-    with rasterio.open(directory / "confidence.tif") as source:
+    with open_raster(directory / "confidence.tif") as source:
         confidence = read_reduced(source, PICTURE_SIDE)
     season, record = plan.cube.season, plan.record
     title = f"Crop map by {record.name}, {season.start} to {season.end}"

@@ -7,7 +7,6 @@ from pathlib import Path
 import geopandas
 import numpy as np
 import pandas
-import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
@@ -20,6 +19,7 @@ from agrifm.codes import read_codes
 from agrifm.errors import LabelError, did_you_mean
 from agrifm.grid import LONLAT, WARP_TOLERANCE, Grid, reproject
 from agrifm.legend import LEGEND_TAG, OTHER, UNLABELLED, Legend
+from agrifm.rasters import open_raster
 from agrifm.vectors import EXCHANGED, NOTHING_STATED, VectorKeys, count_if_exchanged, read_vector
 
 RASTERS = {".tif", ".tiff", ".vrt"}
@@ -242,7 +242,7 @@ def _raster_shapes(file: Path, grid: Grid) -> tuple[geopandas.GeoDataFrame, Lege
 def _raster_on(file: Path, grid: Grid, about: str) -> tuple[NDArray[np.int64], NDArray[np.bool_], Legend | None]:
     """A categorical raster on a grid by nearest neighbour, which pixels have a value, and the legend in its tags."""
     try:
-        with rasterio.open(file) as source:
+        with open_raster(file) as source:
             if source.crs is None:
                 raise LabelError(f"{about}: it has no coordinate reference system; add the CRS to the file")
             tag = source.tags().get(LEGEND_TAG)

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import rasterio
 from affine import Affine
 from pyproj import CRS, Transformer
 from rasterio.errors import RasterioError
 
 from agrifm.errors import SceneError, require_installed
+from agrifm.rasters import open_raster
 from agrifm.scene.products import Product
 from agrifm.scene.scene import ArrayAsset, Asset, FileAsset, Scene, solar_day
 from agrifm.scene.search import SearchResult
@@ -200,7 +200,7 @@ def _geotiff(file: Path, product: Product) -> tuple[str, date, dict[str, Asset]]
     if len(keys) == 1:
         return moment, day, {keys.pop(): FileAsset(file)}
     try:
-        with rasterio.open(file) as source:
+        with open_raster(file) as source:
             described = enumerate(source.descriptions, start=1)
             assets: dict[str, Asset] = {
                 names[name]: FileAsset(file, index) for index, name in described if name in names

@@ -15,6 +15,7 @@ from rasterio.vrt import WarpedVRT
 
 from agrifm.errors import SceneError
 from agrifm.grid import WARP_TOLERANCE, Grid
+from agrifm.rasters import open_raster
 from agrifm.redaction import shown
 from agrifm.scene.access import limiter_of, signer_of, what_is_needed
 from agrifm.scene.encoding import require_file_agreement
@@ -141,7 +142,7 @@ def _source(asset: Asset, nodata: int) -> Iterator[DatasetReader]:
             yield source
         return
     if isinstance(asset, FileAsset):
-        with rasterio.Env(**GDAL_SETTINGS), rasterio.open(asset.path) as source:
+        with rasterio.Env(**GDAL_SETTINGS), open_raster(asset.path) as source:
             yield source
         return
     pixels = np.asarray(asset.pixels.values)

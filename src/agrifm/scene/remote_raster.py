@@ -21,6 +21,7 @@ from rasterio.abc import MultiByteRangeResourceContainer
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
+from agrifm.rasters import HEAD_LENGTH, format_of, open_known
 from agrifm.scene import limits
 from agrifm.scene.connections import Network
 from agrifm.scene.remote import (
@@ -49,6 +50,8 @@ GDAL_SETTINGS = {"GDAL_NUM_THREADS": "1", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY
 """GDAL options for every scene. With more than one thread GDAL decodes JPEG 2000 in threads of its own, which do not
 know rasterio's openers, and failures in them come back as zeros without an error."""
 
+REMOTE_FORMATS = ("GTiff", "JP2OpenJPEG")
+"""Formats that are read from servers, by GDAL's names."""
 TEXT_TYPES = ("text/html", "application/json", "application/xml", "text/xml")
 """Media types of messages, which some servers send instead of a file."""
 
@@ -74,7 +77,7 @@ def open_remote(
     name = f"remote/{next(_OPEN_COUNT)}/{PurePosixPath(urlsplit(href).path).name}"
     _OPENER.files[name] = file
     try:
-        with rasterio.Env(**GDAL_SETTINGS), rasterio.open(name, opener=_OPENER) as source:
+        with rasterio.Env(**GDAL_SETTINGS), _opened(name, file) as source:
             yield source
         file.confirm()
     except RasterioError:
@@ -91,6 +94,11 @@ def open_remote(
         if isinstance(file.failure, WrongAnswerError):
             _HEADS.drop(href)
         raise file.failure
+
+
+def _opened(name: str, file: "_File") -> DatasetReader:
+    head = file.read(0, HEAD_LENGTH)
+    return open_known(name, head if format_of(head) in REMOTE_FORMATS else b"", file.size, opener=_OPENER)
 
 
 class _File:

@@ -1,0 +1,123 @@
+"""Opening of raster files: formats that hold their own pixels, and declare sizes that this machine can read.
+
+GDAL would open any of a hundred formats by content or by name, and some of them (VRT, WMS, tile indices) open further
+files or addresses in turn. Every raster is opened here, by the format that its first bytes state.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from rasterio.errors import RasterioIOError
+from rasterio.io import DatasetReader
+
+FORMATS = {
+    "GTiff": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    "JP2OpenJPEG": (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
+    "netCDF": (b"CDF\x01", b"CDF\x02", b"CDF\x05"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n",),
+    "HDF4": (b"\x0e\x03\x13\x01",),
+    "HFA": (b"EHFA_HEADER_TAG",),
+    "PNG": (b"\x89PNG\r\n\x1a\n",),
+    "AAIGrid": (b"ncols", b"NCOLS"),
+}
+"""By GDAL's name of a format, how its files begin."""
+HEAD_LENGTH = 16
+"""Bytes that `format_of` needs."""
+NAMES_OF_FORMATS = "GeoTIFF, JPEG 2000, NetCDF, HDF, ERDAS Imagine, ENVI, PNG and ASCII grid"
+MAX_BLOCK_BYTES = 512 * 1024**2
+"""Largest tile or strip, unpacked: what one pixel of a file may cost in memory."""
+MAX_PIXELS = 100_000_000_000
+"""Pixels of one band: a country at 10 m has a tenth of them."""
+MAX_PIXELS_PER_BYTE = 1_000_000
+"""Pixels per byte of a file; those of an empty GeoTIFF with tiles of 1024 pixels have 130,000."""
+
+
+def open_raster(path: Path, **options: Any) -> DatasetReader:
+    """Open a raster file on disk for reading, as `rasterio.open` does.
+
+    Args:
+        options: of `rasterio.open`.
+
+    Raises:
+        RasterioIOError: the file does not exist, is damaged, has a format outside `FORMATS`, refers to another file,
+            or declares sizes that no file of its length holds.
+    """
+    file = Path(path)
+    try:
+        with file.open("rb") as content:
+            head = content.read(HEAD_LENGTH)
+    except OSError as error:
+        raise RasterioIOError(f"{path}: {error.strerror or error}") from error
+    format_name = "ENVI" if _has_envi_header(file) else None
+    return open_known(str(file.absolute()), head, file.stat().st_size, format_name, **options)
+
+
+def open_known(name: str, head: bytes, size: int, format_name: str | None = None, **options: Any) -> DatasetReader:
+    """Open a raster by its first bytes; see `open_raster`.
+
+    Args:
+        name: what `rasterio.open` is given.
+        head: the first `HEAD_LENGTH` bytes.
+        size: of the whole file, bytes.
+        format_name: GDAL's name of the format, if it is known from elsewhere.
+    """
+    source = rasterio.open(name, driver=format_of(head) or format_name or _refuse(head), **options)
+    try:
+        _require_own_pixels(source)
+        _require_plausible_size(source, size)
+    except BaseException:
+        source.close()
+        raise
+    return source
+
+
+def format_of(head: bytes) -> str | None:
+    """GDAL's name of the format of a file that begins with these bytes; None if agrifm does not read it."""
+    return next((name for name, starts in FORMATS.items() if head.startswith(starts)), None)
+
+
+def _refuse(head: bytes) -> str:
+    if not head.strip(b"\0"):
+        raise RasterioIOError("not recognized as a raster: it is empty")
+    if head.lstrip().startswith((b"<", b"{")):
+        raise RasterioIOError(
+            "not recognized as a raster: it is text that may lead to other files, such as a VRT, which is not opened; "
+            "if it is one that you trust, convert it to GeoTIFF with gdal_translate"
+        )
+    raise RasterioIOError(
+        f"not recognized as one of the formats that are read: {NAMES_OF_FORMATS}; convert it to GeoTIFF with "
+        "gdal_translate"
+    )
+
+
+def _has_envi_header(file: Path) -> bool:
+    for header in (file.with_suffix(".hdr"), file.with_name(f"{file.name}.hdr")):
+        try:
+            with header.open("rb") as content:
+                if content.read(4) == b"ENVI":
+                    return True
+        except OSError:
+            continue
+    return False
+
+
+def _require_own_pixels(source: DatasetReader) -> None:
+    """Refuse a file whose metadata name another file in which GDAL would look for overviews."""
+    if "OVERVIEW_FILE" in source.tags(ns="OVERVIEWS"):
+        raise RasterioIOError("it names another file that holds its overviews, which is not opened; write it anew")
+
+
+def _require_plausible_size(source: DatasetReader, size: int) -> None:
+    height, width = source.shape
+    pixels = height * width
+    if pixels > MAX_PIXELS or pixels > MAX_PIXELS_PER_BYTE * max(size, 1):
+        raise RasterioIOError(f"it declares {height} x {width} pixels, which its {size} bytes cannot hold")
+    together = source.count if source.interleaving is not None and source.interleaving.name == "pixel" else 1
+    for (rows, cols), dtype in zip(source.block_shapes, source.dtypes, strict=True):
+        length = rows * cols * together * np.dtype(dtype).itemsize
+        if length > MAX_BLOCK_BYTES:
+            raise RasterioIOError(
+                f"its blocks of {rows} x {cols} pixels need {length / 1e9:.1f} GB each; write it in tiles of 512"
+            )

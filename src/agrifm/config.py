@@ -59,8 +59,8 @@ class FilesConfig(Frozen):
     product: str
     """Name of the product, which defines how the numbers are encoded."""
     pattern: str
-    """Glob pattern of GeoTIFF or NetCDF files; the name of a GeoTIFF contains its date (YYYYMMDD or
-    YYYY-MM-DD) and asset."""
+    """Glob pattern of GeoTIFF, JPEG 2000 or NetCDF files, under the names that their providers give them or with a date
+    and a band in their names."""
     baseline: str | None = None
     """Processing baseline of the files, such as "05.10", for products whose offset depends on it; if their names state
     theirs, the two must agree."""
@@ -92,6 +92,8 @@ class ImageryConfig(Frozen):
     """Keep the grid of the files instead of the area's UTM zone (one sensor only)."""
     offset: Literal["refuse", "metadata", "pixels"] = "refuse"
     """If metadata and dark pixels of a Sentinel-2 scene disagree on its offset: stop, or which of the two to trust."""
+    without_quality: Literal["refuse", "keep"] = "refuse"
+    """What to do with scenes that lack their quality band: stop, or keep all their pixels, clouds included."""
     masked: tuple[str, ...] = ("cloud", "cloud-edge", "cirrus", "shadow", "dark", "snow")
     """Flags of the quality bands that mask a pixel; add "water" or remove "snow" as the task requires."""
     dilate: float = Field(0.0, ge=0)

@@ -34,14 +34,15 @@ products = ["sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061"]
 # skip = ["S2A_T31UDQ_20240501T105621_L2A"]   # ids of scenes to leave out
 # offset = "refuse"        # stop if metadata and dark pixels of a Sentinel-2 scene disagree on its offset; or trust
 #                            "metadata" or "pixels"
+# without_quality = "refuse"   # or "keep" scenes that have no quality band, with their clouds
 # masked = ["cloud", "cloud-edge", "cirrus", "shadow", "dark", "snow"]   # quality flags that mask a pixel
 # dilate = 0               # metres around clouds, cirrus and shadows that are masked too
 # masks = ["my-mask"]      # additional masks from plug-ins: entry points of the group `agrifm.masks`
 # native_grid = false      # true keeps the grid of the files instead of the area's UTM zone (one sensor only)
 # resample = "median"      # train and map on composites of equal periods ("median", "medoid", "nearest"), on equal
 #                            steps ("linear", "smooth") or with gaps filled ("fill"), instead of on the observations
-#    Or local files, instead of `catalog` and `products`, below the other keys. The name of a GeoTIFF contains its date
-#    and band (S2_20240301_B04.tif); a NetCDF file has dimensions time, y, x and one variable per band.
+#    Or local files, instead of `catalog` and `products`, below the other keys. Files have the names that their
+#    providers give them, or date and band in their names (S2_20240301_B04.tif).
 # [[imagery.files]]
 # product = "sentinel-2-c1-l2a"
 # pattern = "imagery/*.tif"

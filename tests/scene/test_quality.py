@@ -216,6 +216,18 @@ FLAGGED = [
     ("modis_state", LAND | 0b11 << 6 | 1 << 13, {"aerosol", "near-cloud"}),
     ("modis_state", 0b101 << 3 | 1 << 15, {"water", "snow"}),
     ("modis_state", 65535, {"nodata"}),
+    ("sentinel_2_qa60", 0, set()),
+    ("sentinel_2_qa60", 1 << 10, {"cloud"}),
+    ("sentinel_2_qa60", 1 << 10 | 1 << 11, {"cloud", "cirrus"}),
+    ("sentinel_2_qa60", 4, {"defective"}),
+    ("force_qai", 0, set()),
+    ("force_qai", 0b01 << 1, {"cloud-edge"}),
+    ("force_qai", 0b10 << 1 | 1 << 3, {"cloud", "shadow"}),
+    ("force_qai", 0b11 << 1 | 1 << 4 | 1 << 5, {"cirrus", "snow", "water"}),
+    ("force_qai", 0b10 << 6 | 1 << 9, {"aerosol", "defective"}),
+    ("force_qai", 0b11 << 11, {"dark"}),
+    ("force_qai", 28672, set()),  # the documentation's example: poorly lit, sloped, water vapour not measured
+    ("force_qai", 1 | 0b10 << 1, {"nodata"}),
 ]
 
 
@@ -239,6 +251,8 @@ DTYPES = {
     "modis_qc": (np.int32, np.uint32),
     "modis_vi_quality": (np.int16, np.uint16),
     "modis_reliability": (np.int8, np.uint8, np.int16),
+    "sentinel_2_qa60": (np.uint16, np.int16, np.int32),
+    "force_qai": (np.int16, np.uint16),
 }
 
 

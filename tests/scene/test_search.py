@@ -261,7 +261,7 @@ def test_cloud_covers_that_may_be_fractions_are_said(catalogue: Catalogue, cover
 def test_items_of_another_collection_are_refused_with_its_name(catalogue: Catalogue, collection: str | None) -> None:
     add(catalogue, "S2A_1", collection=collection)  # type: ignore[arg-type]  # as rio-stac writes items by default
     sentence = refusal(catalogue)
-    assert (collection or "without a collection") in sentence
+    assert (collection or "no collection") in sentence
     assert "'sentinel-2-c1-l2a'" in sentence
     # what the sentence advises works
     product = replace(S2, name="mine", collection=collection or "")

@@ -222,6 +222,7 @@ def _describe_frame(frame: Frame, shape: tuple[int, int], results: Sequence[Mapp
     flags: Counter[str] = Counter()
     for result in results:
         flags.update(result["flags"])
+    unmasked = [scene.id for scene in frame.scenes if scene.lacks_quality]
     return {
         "day": frame.day.isoformat(),
         "scenes": [scene.id for scene in frame.scenes],
@@ -229,6 +230,7 @@ def _describe_frame(frame: Frame, shape: tuple[int, int], results: Sequence[Mapp
         "encodings": [scene.encoding.source for scene in frame.scenes],
         "valid_share": round(sum(result["valid"] for result in results) / (shape[0] * shape[1]), 4),
         "flags": dict(sorted(flags.items())),
+        **({"without_quality": unmasked} if unmasked else {}),
     }
 
 
@@ -255,7 +257,13 @@ def _describe_sensor(frames: Sequence[Frame], sensor: str, grid: Grid) -> dict[s
         "kernel": f"{product.kernel}; area mean where the grid is coarser by half or more; categories nearest",
         "kernels": kernels,
         "resampled_before": product.resampled_before,
-        "quality": dict(product.quality_bands),
+        "quality": {
+            asset: str(rule)
+            for frame in frames
+            if frame.sensor == sensor
+            for scene in frame.scenes
+            for asset, rule in scene.quality_bands.items()
+        },
     }
 
 

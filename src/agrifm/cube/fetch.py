@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
 
 from agrifm.config import Project
 from agrifm.cube.build import build_cube
@@ -21,6 +23,8 @@ from agrifm.scene.search import SKIPPED, SearchResult, search_catalog
 
 SCENES = "scenes.json"
 """Item collection next to the cube: the scenes that were found, from which the cube is built."""
+QA60_EMPTY = date(2022, 1, 25), date(2024, 2, 28)
+"""Acquisitions for which Earth Engine had no QA60 until it was filled in again in 2024."""
 MIN_CLOUD_COVERS = 3
 """Number of stated cloud covers from which it is suspicious that none is above 1 percent."""
 
@@ -50,6 +54,8 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
     for files in imagery.files:
         product = find_product(files.product)
         search.extend(search_files(project.directory, files.pattern, product, season, imagery.skip, files.baseline))
+    if imagery.without_quality == "keep":
+        search.scenes = [replace(scene, unmasked=True) for scene in search.scenes]
     for scene in search.scenes:
         scene.require_assets()
     try:
@@ -123,6 +129,7 @@ def account(search: SearchResult, skip: Sequence[str] = (), products: Sequence[P
         skipped = [scene.id for scene in search.skipped if scene.product.sensor == sensor]
         note = f", skipped on request: {', '.join(sorted(skipped))}" if skipped else ""
         lines.append(f"{sensor}: {days} frames requested, {used.get(sensor, 0)} found{note}")
+        lines += _about_quality(sensor, [scene for scene in search.scenes if scene.product.sensor == sensor])
     products_found = {scene.product.name for scene in search.scenes + search.skipped}
     for product in products:
         if product.name not in products_found:
@@ -133,6 +140,25 @@ def account(search: SearchResult, skip: Sequence[str] = (), products: Sequence[P
     unknown = sorted(set(skip) - {scene.id for scene in search.skipped} - set(search.unread))
     if unknown:
         lines.append(f"in `skip`, but not among the scenes: {', '.join(unknown)}")
+    return lines
+
+
+def _about_quality(sensor: str, scenes: Sequence[Scene]) -> list[str]:
+    """Say how many frames have a scene whose clouds are not known."""
+    lines = []
+    days = {scene.day for scene in scenes}
+    unmasked = {scene.day for scene in scenes if scene.lacks_quality}
+    if unmasked:
+        lines.append(
+            f"{sensor}: {len(unmasked)} of {len(days)} frames have no quality band; their clouds are not masked"
+        )
+    first, last = QA60_EMPTY
+    empty = {scene.day for scene in scenes if "QA60" in scene.quality_bands and first <= scene.day <= last}
+    if empty:
+        lines.append(
+            f"{sensor}: {len(empty)} frames have QA60 of {first} to {last}, which Earth Engine left empty for years; "
+            "clouds are not masked where it is, so export SCL"
+        )
     return lines
 
 

@@ -182,7 +182,7 @@ def _read_scene(scene: Scene, grid: Grid, rule: MaskRule) -> tuple[NDArray[np.in
 
 def _read_flags(scene: Scene, grid: Grid, rule: MaskRule) -> Flags:
     """Dilated flags of the scene's quality bands on a grid; read with a margin, so that tiles match at their edges."""
-    product, margin = scene.product, rule.margin(grid.resolution)
+    margin = rule.margin(grid.resolution)
     wide = Grid.of(
         str(grid.crs),
         grid.transform * Affine.translation(-margin, -margin),
@@ -190,7 +190,7 @@ def _read_flags(scene: Scene, grid: Grid, rule: MaskRule) -> Flags:
     )
     flags = np.zeros(wide.shape, np.uint16)
     # Categories are never interpolated; several quality bands add their flags.
-    for asset, encoding in product.quality_bands.items():
+    for asset, encoding in scene.quality_bands.items():
         quality = read_asset(scene, asset, "quality", wide, "nearest", NO_QUALITY[encoding])
         flags |= QUALITY_RULES[encoding](quality)
     rows, cols = grid.shape

@@ -92,7 +92,7 @@ def _sensor_rows(cube: Cube, sensor: SensorCube, about: dict[str, Any]) -> list[
         ("scale", f"{about['scale']:g} per digital number, of the product" if "scale" in about else "not stated"),
         *_offsets(about),
         ("kernels", _kernels(about)),
-        ("quality", ", ".join(f"{asset} by {rule}" for asset, rule in about.get("quality", {}).items()) or "none"),
+        ("quality", _quality(about)),
     ]
     if about.get("resampled_before"):
         rows.append(("before", f"resampled {about['resampled_before']}"))
@@ -152,6 +152,14 @@ def _offsets(about: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append(f"and {len(sources) - MAX_SOURCES} more")
     first, *others = lines or ["not stated"]
     return [("offset", first), *(("", line) for line in others)]
+
+
+def _quality(about: dict[str, Any]) -> str:
+    """Describe the quality bands, and how many frames have none."""
+    bands = ", ".join(f"{asset} by {rule}" for asset, rule in about.get("quality", {}).items()) or "none"
+    frames = about.get("frames", [])
+    unmasked = sum("without_quality" in frame for frame in frames)
+    return f"{bands}; {unmasked} of {len(frames)} frames have scenes without" if unmasked else bands
 
 
 def _counts(removed: dict[str, int] | None) -> str:

@@ -1,7 +1,6 @@
 """Scenes from local files: GeoTIFF or NetCDF files that match a pattern, or an xarray.Dataset."""
 
 import glob
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -11,19 +10,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from affine import Affine
 from pyproj import CRS, Transformer
-from rasterio.errors import RasterioError
 
 from agrifm.errors import SceneError, require_installed
-from agrifm.rasters import open_raster
+from agrifm.scene.encoding import read_baseline
+from agrifm.scene.file_names import AUXILIARY
 from agrifm.scene.products import Product
-from agrifm.scene.scene import ArrayAsset, Asset, FileAsset, Scene, solar_day
+from agrifm.scene.raster_files import raster_scenes
+from agrifm.scene.scene import ArrayAsset, Asset, Scene, solar_day
 from agrifm.scene.search import SearchResult
 from agrifm.season import Season
 
 if TYPE_CHECKING:
     import xarray as xr
 
-DATE_IN_NAME = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
 NETCDF_SUFFIXES = {".nc", ".nc4", ".cdf"}
 
 
@@ -37,29 +36,76 @@ def search_files(
 ) -> SearchResult:
     """Find the scenes of the files that match a pattern, grouped by date.
 
-    A NetCDF file has dimensions (time, y, x) and one variable per asset. A GeoTIFF has its date in its name
-    (YYYYMMDD or YYYY-MM-DD). It holds either one asset, whose key or band name is a word of its name, or several, whose
-    keys or band names are its band descriptions.
+    A NetCDF file has dimensions (time, y, x) and one variable per asset. The name of any other file states its date,
+    in the way of one of the product's naming schemes (`scene.file_names`) or in any other. The file holds either one
+    asset, which its name states, or several, which its band descriptions state.
 
     Args:
-        baseline: processing baseline of the files, if the product's offset depends on it.
+        baseline: processing baseline of the files, if the product's offset depends on it and they do not state it.
 
     Raises:
         SceneError: no file matches, a file's date or bands are not recognised, or two files hold the same asset.
     """
-    files = sorted(directory / name for name in glob.glob(pattern, root_dir=directory, recursive=True))
-    if not files:
-        raise SceneError(f"looking for files of '{product.name}': nothing matches {directory / pattern}")
+    files = matching_files(directory, pattern, product)
+    source = str(directory / pattern)
+    result = SearchResult()
+    netcdf = [file for file in files if file.suffix.lower() in NETCDF_SUFFIXES]
+    for moment, day, assets in _netcdf_scenes(netcdf, product):
+        result.keep(_scene(f"{product.name}_{moment}", product, day, assets, source, baseline), season, skip)
+    rasters = [file for file in files if file not in set(netcdf)]
+    scenes, removed = raster_scenes(rasters, product, _asset_names(product))
+    result.removed += removed
+    for scene in scenes:
+        scene_id = f"{product.name}_{scene.moment}"
+        of_scene = _agreed_baseline(baseline, scene.baseline, scene_id)
+        result.keep(_scene(scene_id, product, scene.day, dict(scene.assets), source, of_scene), season, skip)
+    result.require_some(season, source)
+    return result
+
+
+def matching_files(directory: Path, pattern: str, product: Product) -> list[Path]:
+    """Files that match a glob pattern; what exists under the very name of a part of it is meant literally.
+
+    Metadata, masks and pictures in folders of images are left out.
+
+    Raises:
+        SceneError: no image matches.
+    """
+    # * ? [ ] may be in the name of a folder
+    base, parts = directory, []
+    for part in Path(pattern).parts:
+        literal = (base / part).exists()
+        parts.append(glob.escape(part) if literal else part)
+        base = base / part
+    found = sorted(directory / name for name in glob.glob(str(Path(*parts)), root_dir=directory, recursive=True))
+    files = [file for file in found if file.is_file() and not AUXILIARY.search(file.as_posix())]
+    if files:
+        return files
+    about = f"looking for files of '{product.name}'"
+    if found:
+        raise SceneError(
+            f"{about}: {directory / pattern} matches {found[0].name} and nothing else that is an image; let `pattern` "
+            "match the images, such as imagery/**/*.tif"
+        )
+    folder = next((parent for parent in (directory / pattern).parents if parent.is_dir()), directory)
+    suffixes = Counter("folders" if entry.is_dir() else entry.suffix or "others" for entry in folder.iterdir())
+    has = f"{folder} has {', '.join(f'{n} {suffix}' for suffix, n in suffixes.most_common(3)) or 'nothing'}"
+    signs = "" if not set("[]{}\\") & set(pattern) else "; * ? [ ] have a meaning in a pattern, { } and \\ have none"
+    raise SceneError(
+        f"{about}: nothing matches {directory / pattern} ({has}); correct `pattern`, in which letters of either case "
+        f"are different and ** means folders of any depth{signs}",
+        pattern=pattern,
+    )
+
+
+def _netcdf_scenes(files: Sequence[Path], product: Product) -> list[tuple[str, date, dict[str, Asset]]]:
+    """The end of the id, the day and the assets of the scenes of NetCDF files, which may share scenes."""
     assets: dict[tuple[str, int], dict[str, Asset]] = defaultdict(dict)
     days: dict[tuple[str, int], date] = {}
     for file in files:
-        if file.suffix.lower() in NETCDF_SUFFIXES:
-            acquisitions = _dataset_scenes(_open_netcdf(file, product), product, file.name, file)
-        else:
-            acquisitions = [_geotiff(file, product)]
         # a time may occur several times in a file; its n-th occurrences in all files are one scene
         occurrences: Counter[str] = Counter()
-        for moment, day, new in acquisitions:
+        for moment, day, new in _dataset_scenes(_open_netcdf(file, product), product, file.name, file):
             key = (moment, occurrences[moment])
             occurrences[moment] += 1
             twice = sorted(assets[key].keys() & new.keys())
@@ -70,13 +116,25 @@ def search_files(
                 )
             assets[key].update(new)
             days[key] = day
-    result = SearchResult()
-    for moment, repeat in sorted(assets):
-        scene_id = f"{product.name}_{moment}" + (f"_{repeat + 1}" if repeat else "")
-        source, day = str(directory / pattern), days[moment, repeat]
-        result.keep(_scene(scene_id, product, day, assets[moment, repeat], source, baseline), season, skip)
-    result.require_some(season, str(directory / pattern))
-    return result
+    return [
+        (moment + (f"_{repeat + 1}" if repeat else ""), days[moment, repeat], assets[moment, repeat])
+        for moment, repeat in sorted(assets)
+    ]
+
+
+def _agreed_baseline(told: str | None, named: str | None, scene_id: str) -> str | None:
+    """The processing baseline that the project or the files state.
+
+    Raises:
+        SceneError: they contradict each other.
+    """
+    if told is not None and named is not None and not set(read_baseline(told)) & set(read_baseline(named)):
+        raise SceneError(
+            f"reading scene {scene_id}: `baseline` of the [[imagery.files]] table is {told!r}, but its files state "
+            f"{named}; remove `baseline`, or give such files a table of their own",
+            baseline=named,
+        )
+    return named or told
 
 
 def search_dataset(
@@ -184,40 +242,12 @@ def _dataset_transform(dataset: "xr.Dataset", about: str) -> Affine:
     return Affine(steps[0], 0, left, 0, steps[1], top)
 
 
-def _geotiff(file: Path, product: Product) -> tuple[str, date, dict[str, Asset]]:
-    about = f"reading {file} as '{product.name}'"
-    match = DATE_IN_NAME.search(file.stem)
-    if match is None:
-        raise SceneError(f"{about}: its name has no date (YYYYMMDD or YYYY-MM-DD)")
-    try:
-        day = date(*(int(part) for part in match.groups()))
-    except ValueError as error:
-        raise SceneError(f"{about}: '{match.group()}' in its name is not a date") from error
-    moment = day.strftime("%Y%m%d")
-    names = _asset_names(product)
-    # whole words only: B2 is not B02, and B02 is not B021
-    keys = {key for name, key in names.items() if re.search(rf"(?<![0-9A-Za-z]){name}(?![0-9A-Za-z])", file.stem)}
-    if len(keys) == 1:
-        return moment, day, {keys.pop(): FileAsset(file)}
-    try:
-        with open_raster(file) as source:
-            described = enumerate(source.descriptions, start=1)
-            assets: dict[str, Asset] = {
-                names[name]: FileAsset(file, index) for index, name in described if name in names
-            }
-    except RasterioError as error:
-        raise SceneError(f"{about}: {error}; download it again") from error
-    if not assets:
-        raise SceneError(
-            f"{about}: neither its name nor its band descriptions contain one of "
-            f"{', '.join(names)}; add the band to the file's name"
-        )
-    return moment, day, assets
-
-
 def _asset_names(product: Product) -> dict[str, str]:
-    """Asset key by every word that may name it: band name and asset key."""
-    names = {key: key for key in (*product.quality_bands, product.day_asset) if key is not None}
+    """Asset key by every word that may name it: band name, asset key, and what the product's naming schemes call it."""
+    names = {key: key for key in (*product.quality_bands, *product.other_quality, product.day_asset) if key is not None}
     for band, key in product.assets.items():
         names |= {band: key, key: key}
-    return names
+    of_rules = {rule: key for key, rule in reversed(product.quality_bands.items())}
+    meanings = {word: meant for scheme in product.file_names for word, meant in scheme.words.items()}
+    keys = {word: product.assets.get(meant) or of_rules.get(meant) for word, meant in meanings.items()}
+    return names | {word: key for word, key in keys.items() if key is not None and word not in names}

@@ -197,11 +197,13 @@ def measure_scene(scene: Scene, grids: Mapping[str, Grid]) -> DarkStatistics:
     """
     product, grid = scene.product, _sample(grids[scene.product.sensor])
     flags, dark = np.zeros(grid.shape, np.uint16), np.zeros(grid.shape, bool)
-    for asset, encoding in product.quality_bands.items():
+    for asset, encoding in scene.quality_bands.items():
         values = read_asset(scene, asset, "quality", grid, "nearest", NO_QUALITY[encoding])
         flags |= QUALITY_RULES[encoding](values)
         dark |= (encoding == "scl") & (values == SCL_VEGETATION)
-    clear, water = CLEAR_RULE.usable(flags), (flags & bits(["water"])) != 0
+    # without a scene classification, clouds and pixels without data would count as land
+    classified = "scl" in scene.quality_bands.values()
+    clear, water = CLEAR_RULE.usable(flags) & classified, (flags & bits(["water"])) != 0
     planes: dict[str, NDArray[np.floating]] = {}  # reflectance without an offset
     # filled: the pixel has a number in every band; possible: a clear pixel whose numbers are all in the valid range
     filled, possible = np.ones(grid.shape, bool), clear.copy()

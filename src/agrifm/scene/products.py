@@ -10,6 +10,7 @@ from math import isfinite
 from typing import Literal
 
 from agrifm.errors import ConfigError, did_you_mean
+from agrifm.scene import file_names as named
 from agrifm.sensors import SENSORS, Quantity
 
 Kernel = Literal["bilinear", "nearest"]
@@ -40,6 +41,8 @@ class Product:
     """Name in `quality.QUALITY_RULES`."""
     more_quality: Mapping[str, str] = field(default_factory=dict)
     """Further quality bands, asset -> name in `quality.QUALITY_RULES`; their flags are added to those of the first."""
+    other_quality: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Quality bands, asset -> rule, that are read of scenes that lack the first."""
     kernel: Kernel = "bilinear"
     """How bands are resampled to another grid; down-sampling averages unless this is "nearest"."""
     day_asset: str | None = None
@@ -52,6 +55,8 @@ class Product:
     """Satellites of this sensor, if its collection holds other satellites too; () for all items of the collection."""
     old_keys: Mapping[str, str] = field(default_factory=dict)
     """Asset key of an older dialect -> current key."""
+    file_names: tuple[named.NameScheme, ...] = field(default=(), repr=False)
+    """How its files are named by those who provide them. Fields outside `repr` do not decide what a pixel is."""
 
     def __post_init__(self) -> None:
         if not (isinstance(self.scale, float) and isfinite(self.scale) and self.scale > 0):
@@ -105,6 +110,7 @@ _SENTINEL_2 = Product(
     valid_range=(1, 17000),
     quality_asset="scl",
     quality_rule="scl",
+    file_names=named.SENTINEL_2_NAMES,
 )
 # Landsat 8-9 Collection 2 Level 2 Science Product Guide: scale, offset and valid range (0 to 1). Landsat 4 to 7 are in
 # the same collections and have other bands under the same names.
@@ -120,6 +126,7 @@ _LANDSAT = Product(
     quality_asset="qa_pixel",
     quality_rule="landsat_qa_pixel",
     platforms=("landsat-8", "landsat-9"),
+    file_names=named.LANDSAT_NAMES,
 )
 # HLS Product User Guide 2.0: scale and fill; its algorithm, LaSRC, puts out -2000 to 16000 (Landsat 8 Surface
 # Reflectance Code Product Guide). The metadata of neither provider state them, and some files state them wrongly.
@@ -134,6 +141,7 @@ _HLS_L30 = Product(
     valid_range=(-2000, 16000),
     quality_asset="Fmask",
     quality_rule="hls_fmask",
+    file_names=named.HLS_L30_NAMES,
 )
 _HLS_S30 = replace(
     _HLS_L30,
@@ -141,6 +149,7 @@ _HLS_S30 = replace(
     sensor="hls-s30",
     collection="hls2-s30",
     assets={band: band for band in SENSORS["hls-s30"].band_names},
+    file_names=named.HLS_S30_NAMES,
 )
 
 # MOD09A1 version 6.1, as the Planetary Computer names it; MODIS Surface Reflectance User's Guide, Collection
@@ -159,6 +168,33 @@ _MODIS_09A1 = Product(
     kernel="nearest",
     day_asset="sur_refl_day_of_year",
     period=8,
+    file_names=named.MODIS_09A1_NAMES,
+)
+# Surface reflectance extracted as NetCDF (WorldCereal): no offset left in the numbers. Earth Engine's
+# COPERNICUS/S2_SR_HARMONIZED has the same encoding, and files with QA60 instead of SCL.
+_WORLDCEREAL = replace(
+    _SENTINEL_2,
+    name="sentinel-2-worldcereal",
+    collection="sentinel-2-worldcereal",
+    assets=_SENTINEL_2_BANDS,
+    offset=0.0,
+    offset_from_baseline=None,
+    valid_range=(1, 16000),
+    quality_asset="SCL",
+    other_quality={"QA60": "sentinel_2_qa60"},
+)
+# FORCE Level 2 ARD: scale 10000 and nodata -9999, bands in spectral order with the bits of QAI; estimates above 2 or
+# below -1 are nodata (FORCE's documentation, Level 2 output format).
+_FORCE = replace(
+    _WORLDCEREAL,
+    name="sentinel-2-force",
+    collection="sentinel-2-force",
+    nodata=-9999,
+    valid_range=(-2000, 16000),
+    quality_asset="QAI",
+    quality_rule="force_qai",
+    other_quality={},
+    file_names=named.FORCE_NAMES,
 )
 
 PRODUCTS = {
@@ -212,6 +248,22 @@ PRODUCTS = {
                 "QA_PIXEL.TIF": "qa_pixel",
             },
         ),
+        # Surface temperature of the same files: Landsat 8-9 Collection 2 Level 2 Science Product Guide.
+        Product(
+            name="landsat-c2-l2-st-usgs",
+            sensor="landsat-tirs",
+            collection="landsat-c2l2-st",
+            assets={"ST_B10": "lwir11"},
+            scale=0.00341802,
+            offset=149.0,
+            nodata=0,
+            valid_range=(293, 61440),
+            quantity="temperature",
+            quality_asset="qa_pixel",
+            quality_rule="landsat_qa_pixel",
+            platforms=("landsat-8", "landsat-9"),
+            file_names=named.LANDSAT_NAMES,
+        ),
         _HLS_L30,
         _HLS_S30,
         # LP DAAC, found through NASA's CMR STAC.
@@ -240,19 +292,17 @@ PRODUCTS = {
             kernel="nearest",
             day_asset="250m_16_days_composite_day_of_the_year",
             period=16,
+            file_names=named.MODIS_13Q1_NAMES,
         ),
-        # Surface reflectance extracted as NetCDF (WorldCereal): no offset left in the numbers.
-        Product(
-            name="sentinel-2-worldcereal",
-            sensor="sentinel-2",
-            collection="sentinel-2-worldcereal",
-            assets=_SENTINEL_2_BANDS,
-            scale=1e-4,
-            offset=0.0,
-            nodata=0,
-            valid_range=(1, 16000),
-            quality_asset="SCL",
-            quality_rule="scl",
+        _WORLDCEREAL,
+        _FORCE,
+        replace(
+            _FORCE,
+            name="landsat-force",
+            sensor="landsat",
+            collection="landsat-force",
+            assets={band: band for band in SENSORS["landsat"].band_names},
+            file_names=named.FORCE_LANDSAT_NAMES,
         ),
         # Landsat-8 Collection 1 of the same extraction, already resampled from 30 m.
         Product(

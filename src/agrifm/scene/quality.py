@@ -211,6 +211,46 @@ def modis_reliability(values: Quality) -> Flags:
     )
 
 
+def sentinel_2_qa60(values: Quality) -> Flags:
+    """QA60 of Sentinel-2 in Earth Engine: bit 10 opaque clouds, bit 11 cirrus; it has no bit for shadows or snow.
+
+    Other bits are not used; a file filled with 1 has no record. Source: developers.google.com/earth-engine,
+    COPERNICUS/S2_SR_HARMONIZED, bands.
+    """
+    word = values.astype(np.int64)
+    return _flags(
+        values.shape,
+        nodata=word == 1,
+        defective=(word & ~(0b11 << 10)) != 0,
+        cloud=_bit(word, 10),
+        cirrus=_bit(word, 11),
+    )
+
+
+def force_qai(values: Quality) -> Flags:
+    """Quality assurance information (QAI) of FORCE Level 2.
+
+    Bits 0 nodata, 1-2 cloud (1 its 300 m around, 2 opaque, 3 cirrus), 3 shadow, 4 snow, 5 water, 6-7 aerosol (2 high),
+    9 saturated or above 1, 11-12 illumination (3 terrain shadow).
+    Source: FORCE's documentation, Level 2 output format, table of the quality bits.
+    """
+    word = values.astype(np.int64) & 0xFFFF
+    cloud = _field(word, 1)
+    return _flags(
+        values.shape,
+        nodata=_bit(word, 0),
+        defective=_bit(word, 9),
+        cloud=cloud == 2,
+        cloud_edge=cloud == 1,
+        cirrus=cloud == 3,
+        shadow=_bit(word, 3),
+        dark=_field(word, 11) == 3,
+        snow=_bit(word, 4),
+        water=_bit(word, 5),
+        aerosol=_field(word, 6) == 2,
+    )
+
+
 def _is_water(surface: NDArray[np.int64]) -> NDArray[np.bool_]:
     """True for the water classes of MODIS: all except 1 land, 2 shore and 4 ephemeral water."""
     return np.isin(surface, (0, 3, 5, 6, 7))
@@ -228,6 +268,8 @@ QUALITY_RULES: dict[str, Callable[[Quality], Flags]] = {
     "modis_qc": modis_qc,
     "modis_vi_quality": modis_vi_quality,
     "modis_reliability": modis_reliability,
+    "sentinel_2_qa60": sentinel_2_qa60,
+    "force_qai": force_qai,
 }
 
 NO_QUALITY = {
@@ -239,5 +281,7 @@ NO_QUALITY = {
     "modis_qc": 3,
     "modis_vi_quality": 3,
     "modis_reliability": 127,
+    "sentinel_2_qa60": 1,
+    "force_qai": 1,
 }
 """By encoding, a value that means nodata, for places where the quality band has no pixel."""

@@ -93,6 +93,8 @@ class Scene:
     """Scale and offset as the offset check decided them; None before the check."""
     unused: tuple[str, ...] = ()
     """Asset keys of the item that the product does not name."""
+    unmasked: bool = False
+    """Whether the project uses the scene even without its quality bands."""
 
     @property
     def encoding(self) -> Encoding:
@@ -102,6 +104,20 @@ class Scene:
             SceneError: see `stated_encoding`.
         """
         return self.decided or stated_encoding(self.product, self.baseline, self.offset_removed, self.id)
+
+    @property
+    def quality_bands(self) -> dict[str, str]:
+        """Asset -> rule of the quality bands to read: the product's, or others that the scene has instead."""
+        own = self.product.quality_bands
+        present = {key: rule for key, rule in own.items() if key in self.assets}
+        other = {key: rule for key, rule in self.product.other_quality.items() if key in self.assets}
+        return present if len(present) == len(own) else other or (present if self.unmasked else own)
+
+    @property
+    def lacks_quality(self) -> bool:
+        """Whether a quality band of the product is absent, with nothing in its place."""
+        missing = self.product.quality_bands.keys() - self.assets.keys()
+        return bool(missing) and not self.product.other_quality.keys() & self.assets.keys()
 
     def asset(self, key: str, band: str) -> Asset:
         """Return the asset that holds a band.
@@ -131,8 +147,15 @@ class Scene:
         product = self.product
         for band, key in product.assets.items():
             self.asset(key, band)
-        for key in product.quality_bands:
-            self.asset(key, "quality")
+        for key in self.quality_bands:
+            if key not in self.assets:
+                raise SceneError(
+                    f"reading scene {self.id}: it has no quality band '{key}' (it has "
+                    f"{', '.join(sorted(self.assets)) or 'nothing'}); add the file with it, list its id in `skip`, or "
+                    'set `without_quality` of [imagery] to "keep" to use all its pixels, clouds included',
+                    scene=self.id,
+                    asset=key,
+                )
         if product.day_asset is not None:
             self.asset(product.day_asset, "day")
 

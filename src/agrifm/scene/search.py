@@ -26,6 +26,7 @@ REMEDIES = {
     "of another satellite": "check the products",
     "without a geometry": "repair the items, or use another catalogue",
     "cloudier than": "raise `cloud`, which is in percent",
+    "files of": "name the product of these files in the [[imagery.files]] table",
     SKIPPED: "take ids out of `skip`",
 }
 """By the beginning of a reason, what to do if it removed most scenes."""
@@ -101,10 +102,10 @@ class SearchResult:
     def _about_collections(self, products: Sequence[Product]) -> str:
         """Say which collections the items are of, which were wanted, and how to read the items nevertheless."""
         counts = self.other_collections.most_common()
-        found = ", ".join(f"{repr(name) if name else 'without a collection'} ({count})" for name, count in counts[:5])
+        found = ", ".join(f"{repr(name) if name else 'no collection'} ({count})" for name, count in counts[:5])
         wanted = " or ".join(repr(product.collection) for product in products)
         return (
-            f"its items are of the collections {found}, wanted is {wanted}; check `products`, or if they are the same "
+            f"its items state {found}, not the collection {wanted}; check `products`, or if they are the same "
             f'files, describe them in [imagery.product] with a `name`, like = "{products[0].name}" and '
             f'collection = "{counts[0][0]}", and put that name into `products`'
         )

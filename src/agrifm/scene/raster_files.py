@@ -1,0 +1,185 @@
+"""Scenes of raster files: what each name states, which assets a file holds, and which files are one scene."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from rasterio.errors import RasterioError
+
+from agrifm.errors import SceneError
+from agrifm.rasters import open_raster
+from agrifm.scene.duplicates import OLDER
+from agrifm.scene.encoding import read_baseline
+from agrifm.scene.file_names import NamedFile, read_name, scheme_of
+from agrifm.scene.products import Product
+from agrifm.scene.scene import FileAsset
+from agrifm.sensors import SENSORS
+
+SAFE_METADATA = "MTD_MSIL2A.xml"
+"""The file in the folder of a Sentinel-2 product that states its processing baseline."""
+UNPACK = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".7z"}
+HDF = {".hdf", ".h4", ".hdf4"}
+
+SceneKey = tuple[date, str, str, str, str]
+"""Day, tile, time, satellite and part: what distinguishes the scenes of a product."""
+
+
+@dataclass(frozen=True)
+class FileScene:
+    """The files of one scene."""
+
+    moment: str
+    """Date, and where they are needed to tell scenes apart, tile, time, satellite and part: the end of the id."""
+    day: date
+    assets: Mapping[str, FileAsset]
+    baseline: str | None
+    """Processing baseline that the names or the product's metadata state."""
+
+
+@dataclass(frozen=True)
+class _Held:
+    """One asset that a file holds."""
+
+    asset: FileAsset
+    named: NamedFile
+
+
+def raster_scenes(
+    files: Sequence[Path], product: Product, names: Mapping[str, str]
+) -> tuple[list[FileScene], Counter[str]]:
+    """Group raster files into scenes; also count what was left out: files of other products, older processings.
+
+    Args:
+        names: asset key by every word that may name it in a file's name or band descriptions.
+
+    Raises:
+        SceneError: a file's date or bands are not recognised, or two files hold the same asset of a scene.
+    """
+    removed: Counter[str] = Counter()
+    scenes: dict[SceneKey, dict[tuple[str, str], defaultdict[str, list[_Held]]]] = defaultdict(dict)
+    for file in files:
+        about = f"reading {file} as '{product.name}'"
+        scheme = scheme_of(file, product.file_names)
+        if scheme is not None and scheme not in product.file_names:
+            removed[f"files of {scheme.title}, which '{product.name}' does not read"] += 1
+            continue
+        named = read_name(file, scheme, about)
+        held = _assets(file, named, names, about)
+        key = (named.day, named.tile, named.time, named.satellite, named.part)
+        for asset_key, asset in held.items():
+            scenes[key].setdefault(named.version, defaultdict(list))[asset_key].append(_Held(asset, named))
+    found, keys = [], sorted(scenes)
+    for key in keys:
+        newest = max(scenes[key])
+        if len(scenes[key]) > 1:
+            removed[OLDER] += len(scenes[key]) - 1
+        chosen = {asset: _one_of(held, asset, product) for asset, held in scenes[key][newest].items()}
+        baseline = _baseline([held.named for held in chosen.values()], chosen, product)
+        assets = {asset: held.asset for asset, held in chosen.items()}
+        found.append(FileScene(_moment(key, keys), key[0], assets, baseline))
+    return found, removed
+
+
+def _moment(key: SceneKey, keys: Sequence[SceneKey]) -> str:
+    """The end of a scene's id: its date, and what else tells it apart from the others."""
+    day, tile, *rest = key
+    words = [day.strftime("%Y%m%d")]
+    if len({other[1] for other in keys}) > 1:
+        words.append(tile)
+    if sum(other[:2] == key[:2] for other in keys) > 1:
+        words += rest
+    return "_".join(word.strip("-_") for word in words if word)
+
+
+def _assets(file: Path, named: NamedFile, names: Mapping[str, str], about: str) -> dict[str, FileAsset]:
+    """The assets that a file holds, by key; none if its scheme says that it is something else."""
+    scheme = named.scheme
+    if scheme is not None and named.band:
+        if named.band not in scheme.stacks:
+            return {names[named.band]: FileAsset(file)} if named.band in names else {}
+    else:
+        # whole words only: B2 is not B02, and B02 is not B021
+        word = r"(?<![0-9A-Za-z]){}(?![0-9A-Za-z])"
+        keys = {key for name, key in names.items() if re.search(word.format(re.escape(name)), file.stem)}
+        if len(keys) == 1 and len(_descriptions(file, about, certain=False)) <= 1:
+            return {keys.pop(): FileAsset(file)}
+    descriptions = _descriptions(file, about)
+    if scheme is not None and named.band and not any(descriptions):
+        stack = scheme.stacks[named.band]
+        if len(stack) != len(descriptions):
+            raise SceneError(
+                f"{about}: it has {len(descriptions)} bands without descriptions, where {scheme.title} has "
+                f"{len(stack)}; describe the bands in the file",
+                bands=len(descriptions),
+            )
+        descriptions = stack
+    assets = {names[name]: FileAsset(file, index) for index, name in enumerate(descriptions, 1) if name in names}
+    if not assets:
+        raise SceneError(
+            f"{about}: neither its name nor its band descriptions contain one of {', '.join(names)}; add the band to "
+            "the file's name"
+        )
+    return assets
+
+
+def _descriptions(file: Path, about: str, certain: bool = True) -> tuple[str, ...]:
+    """Descriptions of the bands of a file, "" without one.
+
+    Args:
+        certain: False returns () for a file that cannot be opened, as it is reported where it is read.
+    """
+    try:
+        with open_raster(file) as source:
+            return tuple((text or "").strip() for text in source.descriptions)
+    except RasterioError as error:
+        if not certain:
+            return ()
+        reason, remedy = str(error).splitlines()[0], "download it again"
+        if file.suffix.lower() in UNPACK:
+            reason, remedy = "it is an archive", "unpack it, and let `pattern` match the images in it"
+        elif file.suffix.lower() in HDF:
+            reason = "GDAL was built here without HDF4"
+            remedy = (
+                "convert it with a GDAL that has it (`gdal_translate -sds FILE.hdf FILE.tif` of conda-forge's "
+                "libgdal-hdf4), or fetch the product from `planetary-computer`"
+            )
+        raise SceneError(f"{about}: {reason}; {remedy}") from error
+
+
+def _one_of(held: Sequence[_Held], key: str, product: Product) -> _Held:
+    """Of the files that hold an asset of a scene, that in the band's own resolution, or in the finest there is."""
+    if len(held) > 1:
+        band = next((band for band, asset in product.assets.items() if asset == key), None)
+        sensor = SENSORS.get(product.sensor)
+        sizes = {one.name: one.ground_sampling_distance for one in sensor.bands} if sensor else {}
+        wanted = sizes.get(band or "")
+        stated = [one.named.resolution for one in held if one.named.resolution is not None]
+        best = wanted if wanted in stated else min(stated, default=None)
+        fitting = [one for one in held if one.named.resolution == best]
+        if len(fitting) > 1:
+            first, second = (one.asset.path for one in fitting[:2])
+            raise SceneError(
+                f"looking for files of '{product.name}': {first} and {second} both hold '{key}' of "
+                f"{held[0].named.day}; remove one of them or let "
+                "`pattern` match one; if they are two tiles, put the tiles' names (such as T31TDN) into the names of "
+                "the files or folders",
+                files=(first, second),
+            )
+        return fitting[0]
+    return held[0]
+
+
+def _baseline(named: Sequence[NamedFile], chosen: Mapping[str, _Held], product: Product) -> str | None:
+    """The processing baseline that names state, or the metadata in the folder of a Sentinel-2 product."""
+    stated = {one.baseline for one in named if one.baseline is not None}
+    if stated or product.offset_from_baseline is None:
+        return max(stated, default=None)
+    for folder in list(next(iter(chosen.values())).asset.path.parents)[:6]:
+        metadata = folder / SAFE_METADATA
+        if metadata.is_file():
+            match = re.search(r"<PROCESSING_BASELINE>([^<]*)<", metadata.read_text(encoding="utf-8", errors="replace"))
+            return match[1] if match and read_baseline(match[1]) else None
+    return None

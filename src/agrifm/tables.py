@@ -70,6 +70,7 @@ def read_table(path: Path, about: str, kind: "type[AgriFMError]", encoding: str 
             the header, a quotation mark is not closed, or a row has more cells than the header.
     """
     text = _read_text(path, about, kind, encoding)
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # outlines are longer than the usual 128 kB
     stated = re.match(r"sep=(.)\r?\n", text)  # Excel's own statement of the separator
     skipped = 1 if stated else 0
     text = text[stated.end() :] if stated else text

@@ -46,6 +46,7 @@ WESTERN = "cp1252"
 """How text is read that is not UTF-8, in a Shapefile that does not state its encoding."""
 ANY_CODEPAGE = (b"", b"\x00", b"\x03", b"\x57")
 """Code pages in the header of a .dbf that programs write whatever its encoding is."""
+SIGNS = {"!", ":"}
 UNKNOWN = "unknown"
 """A `crs` member that states none, or one that is not known."""
 
@@ -64,8 +65,7 @@ def read_features(
     Raises:
         VectorError: the file is absent, of another format, or has several layers.
     """
-    if encoding is not None:
-        _require_known(encoding)
+    encoding = None if encoding is None else _codec(encoding)
     with _staged(path, layer) as (file, inner):
         found = _format_of(file)
         if found == "CSV":
@@ -97,9 +97,10 @@ def _misread(text: str) -> bool:
     return False
 
 
-def _require_known(encoding: str) -> None:
+def _codec(encoding: str) -> str:
+    """The name of an encoding that Python and GDAL know."""
     try:
-        codecs.lookup(encoding)
+        return codecs.lookup(encoding).name.replace("_", "-")
     except LookupError as error:
         raise VectorError(
             f'`encoding` {encoding!r} is not known; write it as "utf-8", "cp1252" or "iso-8859-1"', encoding=encoding
@@ -130,19 +131,19 @@ def _staged(path: Path, layer: str | None) -> Iterator[tuple[Path, str | None]]:
         return
     archive = _head(path).startswith(b"PK") and path.suffix.lower() not in SPREADSHEETS
     log = path.with_name(f"{path.name}-wal")
-    if not archive and "!" not in str(path) and (not log.exists() or os.access(path.parent, os.W_OK)):
+    # GDAL reads "!" and ":" in paths as its own signs; and changes to a GeoPackage that are in its log only are read in
+    # a folder that can be written to.
+    if not archive and not SIGNS & set(str(path)) and (not log.exists() or os.access(path.parent, os.W_OK)):
         yield path, layer
         return
     with tempfile.TemporaryDirectory(prefix="agrifm-") as folder:
         if archive:
             name, layer = _unpack(path, Path(folder), layer)
         else:
-            # "!" separates an archive from a file in it; and changes to a GeoPackage that are in its log only are read
-            # in a folder that can be written to
-            name = path.name.replace("!", "_")
-            for file in {path, log, *path.parent.glob(f"{glob.escape(path.stem)}.*")}:
-                if file.is_file():
-                    shutil.copy(file, Path(folder) / file.name.replace("!", "_"))
+            name = "".join(sign for sign in path.name if sign not in SIGNS)
+            for part in {path, log, *path.parent.glob(f"{glob.escape(path.stem)}.*")} & set(path.parent.iterdir()):
+                new = Path(folder, "".join(sign for sign in part.name if sign not in SIGNS))
+                shutil.copy(part, new) if log.exists() else new.symlink_to(part.resolve())
         yield Path(folder) / name, layer
 
 
@@ -222,7 +223,7 @@ def _read_layer(
     from geopandas import GeoDataFrame
     from pyogrio import read_dataframe
 
-    name = f"{PREFIXES.get(found, '')}{path.resolve()}"
+    name = f"{PREFIXES.get(found, '')}{path.absolute()}"
     layer = _layer_of(name, layer)
     codec, stated_by = (encoding, "`encoding`") if encoding or found != "ESRI Shapefile" else _codec_of(path)
 
@@ -291,7 +292,7 @@ def _geojson_crs(path: Path) -> str | None:
     if b'"crs"' not in content:
         return None
     try:
-        document = json.loads(content.decode("utf-8-sig"))
+        document = json.loads(content.decode("utf-8-sig", errors="replace"))
         if "crs" not in document:
             return None
         properties = document["crs"]["properties"]

@@ -23,7 +23,7 @@ SHAPE_NAMES = {"wkt", "wkb", "geo", "geojson", "geom", "geometry", "thegeom", "s
 LONGITUDES, LATITUDES = {"lon", "long", "lng", "longitude", "longitud"}, {"lat", "latitude", "latitud"}
 EASTINGS, NORTHINGS = {"x", "easting", "utmx"}, {"y", "northing", "utmy"}
 """Names of columns in small letters, without signs and without the words below."""
-DECORATION = re.compile(r"[^a-z]|wgs84|decimal|degrees?|gps|location|point|coord(inates?)?|_dd$")
+DECORATION = re.compile(r"wgs ?84|decimal|deg(rees?)?|gps|location|point|coord(inates?)?|_dd|[^a-z0-9]")
 NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 """A number with a decimal point or a decimal comma."""
 

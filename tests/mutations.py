@@ -1,9 +1,9 @@
-"""Damaged and odd inputs, thousands of them, run through the command line: every one must end in a sentence or a result.
+"""Damaged and odd inputs by the thousand: each must end in a sentence or a result.
 
     python -m tests.mutations [--share 0.1] [--only KIND] [--list]
 
 Every input is a small project in which one value of one document, or some bytes of one file, are changed. The same
-seeds give the same inputs. Each runs in a child process that may be killed; the result is counted by what the user sees:
+seeds give the same inputs. Each runs in a child process that may be killed, and is counted by what the user sees:
 
     sentence   exit code 2 and one line on standard error
     accepted   exit code 0
@@ -28,6 +28,7 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -283,10 +284,8 @@ def damaged(pattern: str) -> Callable[[Path], list[Change]]:
             for other in OTHERS:
                 if (root / other).exists() and other != str(name):
                     new.append((root / other).read_bytes())
-            try:
+            with suppress(UnicodeDecodeError):
                 new += [content.decode().encode("utf-16"), content.decode().encode("utf-16-le")]
-            except UnicodeDecodeError:
-                pass
             changes += [
                 (
                     f"{name} bytes {number}",
@@ -361,12 +360,12 @@ def make_projects(root: Path) -> None:
     import torch
     import xarray as xr
     from shapely import box
-    from tests.models.exported_networks import save_network
-    from tests.scenes import S2_BANDS, S2_KEYS, UTM, reflectance, s2_numbers, write_tiff
-    from tests.toy import toy_project
 
     from agrifm.cli import main
     from agrifm.legend import Legend, legend_json
+    from tests.models.exported_networks import save_network
+    from tests.scenes import S2_BANDS, S2_KEYS, UTM, reflectance, s2_numbers, write_tiff
+    from tests.toy import toy_project
 
     toy_project(root, steps=1, names='"random-forest"')
     area = geopandas.GeoDataFrame({"name": ["a"]}, geometry=[box(447_900, 5_196_700, 448_500, 5_197_300)], crs=UTM)
@@ -413,6 +412,7 @@ def make_projects(root: Path) -> None:
 def _write_catalogue(directory: Path, bounds: list[float]) -> None:
     from shapely import box
     from shapely.geometry import mapping
+
     from tests.scenes import S2_KEYS
 
     assets = {name: {"href": f"./{name}.tif", "type": "image/tiff", "roles": ["data"]} for name in (*S2_KEYS, "scl")}
@@ -454,8 +454,8 @@ def quicker() -> None:
     forest.FEATURE_KINDS = forest.FEATURE_KINDS[:1]  # type: ignore[misc]
 
 
-def in_child(work: Callable[[], int], output: Path, limit: float) -> tuple[int | None, str, str]:
-    """Run in a child process: its exit code (None: killed at the limit), and what it wrote to both streams."""
+def in_child(work: Callable[[], int], output: Path, limit: float) -> tuple[int | None, str]:
+    """Run in a child process: its exit code (None: killed at the limit), and what it wrote to standard error."""
     child = os.fork()
     if child == 0:
         code = 70
@@ -484,9 +484,8 @@ def in_child(work: Callable[[], int], output: Path, limit: float) -> tuple[int |
     else:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        return None, "", ""
-    text = [(output / name).read_text(encoding="utf-8", errors="replace") for name in ("out", "err")]
-    return os.waitstatus_to_exitcode(status), text[0], text[1]
+        return None, ""
+    return os.waitstatus_to_exitcode(status), (output / "err").read_text(encoding="utf-8", errors="replace")
 
 
 PROGRESS = re.compile(r"elapsed \d|^\s*$|^agrifm |^\s*[━╸╺ ]+")
@@ -512,7 +511,7 @@ def noise(error: str) -> bool:
     return any(not PROGRESS.search(line) for line in lines[:ours])
 
 
-def attempt(template: Path, change: Callable[[Path], None], words: list[str], scratch: Path) -> tuple[str, str, str]:
+def attempt(template: Path, change: Callable[[Path], None], words: list[str], scratch: Path) -> tuple[str, str]:
     """Change a copy of the projects, run a command in it: the judgement and what was written."""
     from agrifm.cli import main
 
@@ -529,8 +528,8 @@ def attempt(template: Path, change: Callable[[Path], None], words: list[str], sc
         os.chdir(directory)
         return main(words)
 
-    code, out, error = in_child(work, scratch, LIMIT)
-    return judge(code, error), out, error
+    code, error = in_child(work, scratch, LIMIT)
+    return judge(code, error), error
 
 
 COLUMNS = ("sentence", "accepted", "failed", "traceback", "hang", "crash", "noise")
@@ -541,7 +540,7 @@ def main_mutations(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run damaged inputs through the command line and count what came out.")
     parser.add_argument("--share", type=float, default=1.0, help="share of the inputs to try (default: all)")
     parser.add_argument("--only", default="", help="kinds that contain this text")
-    parser.add_argument("--list", action="store_true", help="show each input that was not answered by a sentence")
+    parser.add_argument("--list", action="store_true", help="show every input, not only those that failed")
     options = parser.parse_args(argv)
     began, totals, table = time.monotonic(), Counter[str](), []
     with tempfile.TemporaryDirectory() as folder:
@@ -550,12 +549,12 @@ def main_mutations(argv: list[str] | None = None) -> int:
         for module in ("rasterio", "geopandas", "sklearn.ensemble", "skops.io", "torch", "xarray", "matplotlib.figure"):
             __import__(module)
         quicker()
-        code, _, error = in_child(lambda: make_projects(template) or 0, scratch, 300)
+        code, error = in_child(lambda: make_projects(template) or 0, scratch, 300)
         if code != 0:
             print(error)
             return 2
         for command, words in COMMANDS.items():
-            judgement, _, error = attempt(template, lambda _: None, words.split(), scratch)
+            judgement, error = attempt(template, lambda _: None, words.split(), scratch)
             if judgement != "accepted" and command not in ("cube check", "model convert"):
                 print(f"agrifm {words} refuses its good input: {error}")
                 return 2
@@ -568,22 +567,13 @@ def main_mutations(argv: list[str] | None = None) -> int:
                 chosen = random.Random(f"{name} {command}").sample(changes, count)
                 seen = Counter[str](tried=count)
                 for what, change in chosen:
-                    start = time.monotonic()
-                    judgement, out, error = attempt(template, change, COMMANDS[command].split(), scratch)
+                    judgement, error = attempt(template, change, COMMANDS[command].split(), scratch)
                     seen[judgement] += 1
-                    seen["s"] += time.monotonic() - start
                     seen["noise"] += noise(error)
-                    if (
-                        judgement not in ("sentence", "accepted")
-                        or (options.list and judgement == "accepted")
-                        or noise(error)
-                    ):
-                        last = (error.strip().splitlines() or [""])[-1]
-                        print(
-                            f"{judgement}{' noise' if noise(error) else ''} | {name} | {command} | {what!r} | {last[:200]!r}",
-                            file=sys.stderr,
-                            flush=True,
-                        )
+                    if judgement not in ("sentence", "accepted") or noise(error) or options.list:
+                        last = (error.strip().splitlines() or [""])[-1][:200]
+                        about = f"{judgement}{' noise' if noise(error) else ''} | {name} | {command} | {what!r}"
+                        print(f"{about} | {last!r}", file=sys.stderr, flush=True)
                 totals.update(seen)
                 table.append((name, command, seen))
     print(f"{'input':<24} {'command':<18} {'tried':>6} " + " ".join(f"{column:>9}" for column in COLUMNS))

@@ -222,3 +222,16 @@ def test_every_field_says_what_it_is() -> None:
     assert len(sections) == 6
     for section in sections:
         assert all(field.description for field in section.model_fields.values()), section
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("seed", "-1"), ("seed", "1" + "0" * 30), ("learning_rate", "inf"), ("learning_rate", "nan"), ("frames", "1e99")],
+)
+def test_numbers_that_no_library_takes_are_refused_by_their_key(key: str, value: str, tmp_path: Path) -> None:
+    assert f"model.{key}" in refusal(project_file(tmp_path, f"[model]\n{key} = {value}\n"))
+
+
+def test_a_value_of_any_length_or_depth_is_refused_in_a_short_sentence(tmp_path: Path) -> None:
+    for value in ("[" * 5000, '"' + "x" * 100_000 + '"'):
+        assert len(refusal(project_file(tmp_path, f"[model]\nframes = {value}\n"))) < 700

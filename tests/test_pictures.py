@@ -7,7 +7,8 @@ from affine import Affine
 from pyproj import Geod
 
 from agrifm.grid import Grid
-from agrifm.pictures import class_colors, class_rgba, read_reduced, rgb, scale_bar
+from agrifm.legend import Legend
+from agrifm.pictures import class_colors, class_rgba, drawing, map_picture, read_reduced, rgb, scale_bar
 from tests.mapping.small_maps import LEGEND, utm_grid
 
 
@@ -52,3 +53,65 @@ def test_reading_reduced_keeps_proportions_and_masks_nodata(tmp_path):
     assert reduced.shape == (10, 20)
     assert reduced.mask[:, :5].all()
     assert reduced[0, 5:].tolist() == [1] * 5 + [2] * 5 + [3] * 5
+
+
+NAMES = {
+    "dollars": "fallow $$",
+    "mathematics": "fruit $\\frac$",
+    "formula": "$x_1^2$",
+    "underscore": "_fallow",
+    "percent": "50 % {0} {name} %s",
+    "backslash": "C:\\\\new\\\\table",
+    "Chinese": "小麦",
+    "Arabic": "قمح",
+    "emoji": "🌽",
+    "markup": "<script>alert(1)</script> & [bold]",
+    "control": "a\x1b[2Jb\x00c",
+    "two lines": "spring\nbarley",
+    "blank": " ",
+    "long": "x" * 3000,
+    "direction": "gpj.\u202efit",
+}
+
+
+def pictured(name: str) -> bytes:
+    """A map picture whose only class on the map has a name."""
+    legend = Legend.of(["1", "2"], names={"1": name})
+    classes = np.ma.MaskedArray(np.zeros((20, 30), np.uint8))
+    return map_picture(classes, classes + 50, utm_grid((20, 30)), legend, f"Map of {name}", {"1": 6.0, "2": 0.0}, 0.0)
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=list(NAMES))
+def test_names_are_drawn_as_text_without_a_warning(name):
+    assert pictured(name).startswith(b"\x89PNG")
+
+
+def test_a_name_that_looks_like_mathematics_or_like_no_label_is_in_the_legend(monkeypatch):
+    from matplotlib.legend import Legend as Drawn
+
+    drawn = []
+    texts = Drawn.get_texts
+    monkeypatch.setattr(Drawn, "get_texts", lambda legend: drawn.append(texts(legend)) or texts(legend))
+    for name in ("_fallow", "$x_1^2$", "50 %"):
+        pictured(name)
+        text = drawn[-1][0]
+        assert text.get_text() == f"{name}  6.0 ha"
+        assert not text.get_parse_math()
+
+
+def test_fonts_are_chosen_by_the_characters_that_they_have():
+    from matplotlib import rcParams
+    from matplotlib.font_manager import FontProperties, findfont
+    from matplotlib.ft2font import FT2Font
+
+    def characters(name):
+        return set(FT2Font(findfont(FontProperties(family=[name]))).get_charmap())
+
+    rare = chr(min(code for code in characters("STIXGeneral") - characters("DejaVu Sans") if chr(code).isprintable()))
+    usual = list(rcParams["font.family"])
+    with drawing([f"maize {rare}"]):
+        first, *others = rcParams["font.family"]
+    assert [first] == usual
+    assert any(ord(rare) in characters(name) for name in others)
+    with drawing(["maize"]):
+        assert rcParams["font.family"] == usual

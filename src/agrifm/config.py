@@ -10,7 +10,7 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from agrifm.errors import ConfigError, did_you_mean, doing
+from agrifm.errors import ConfigError, did_you_mean, doing, shortened
 from agrifm.record import TRAINABLE, SeriesKind
 from agrifm.season import Season
 from agrifm.validation import Frozen, complaint
@@ -160,7 +160,7 @@ class ModelConfig(Frozen):
     """Windows per step."""
     learning_rate: float = Field(1e-3, gt=0)
     """Highest learning rate, after warm-up."""
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32)
     """Seed of blocks, weights and order."""
     sensor_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of the training steps that drop one sensor, never the finest; above 0, the model can map cubes that lack
@@ -286,5 +286,6 @@ def read_project(path: Path) -> Project:
 def _complaint(error: ValidationError) -> str:
     first = error.errors()[0]
     if first["loc"][:2] == ("season", "area"):  # pydantic would name every kind of path that it tried
-        return f"season.area: give a vector file, or four numbers west, south, east, north (found {first['input']!r})"
+        found = shortened(repr(first["input"]))
+        return f"season.area: give a vector file, or four numbers west, south, east, north (found {found})"
     return complaint(error, Project)

@@ -92,8 +92,8 @@ def write_bytes(target: Path, content: bytes) -> None:
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all."""
-    write_bytes(target, text.encode())
+    """Write a text file in UTF-8, whole or not at all; what a file name has outside of Unicode becomes `\\udce9`."""
+    write_bytes(target, text.encode(errors="backslashreplace"))
 
 
 def write_json(target: Path, content: Any) -> None:

@@ -3,7 +3,10 @@
 Shape letters: H rows, W columns. matplotlib is imported when a picture is drawn, because it is slow and optional.
 """
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 from math import cos, floor, log10, radians
 from typing import Any
@@ -15,11 +18,14 @@ from rasterio.enums import Resampling
 
 from agrifm.grid import Grid
 from agrifm.legend import UNLABELLED, Legend
+from agrifm.screen import printable
 
 MAX_LEGEND_ENTRIES = 20
 """Classes in the legend of a map's picture, those of most hectares; the others are counted."""
 MIN_SHOWN_HECTARES = 0.05
 """Area without observation from which the legend shows it; less would be written as 0.0 ha."""
+LONGEST_NAME = 60
+"""Characters of a name in a picture; the end of a longer one is left out."""
 RGBA = tuple[int, int, int, int]
 """Red, green, blue, alpha, 0 to 255."""
 
@@ -102,6 +108,49 @@ def png(rgba: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
+@contextmanager
+def drawing(names: Iterable[str]) -> Iterator[None]:
+    """Draw names as they are: not as mathematics, and in installed fonts that have their characters.
+
+    Args:
+        names: texts of the user in the figure, which is made and saved inside. A character that no font has is drawn
+            as an empty box.
+    """
+    from matplotlib import rc_context
+
+    with warnings.catch_warnings(), rc_context({"text.parse_math": False, "font.family": _fonts("".join(names))}):
+        warnings.filterwarnings("ignore", message="(Glyph|Matplotlib currently does not support|constrained_layout)")
+        yield
+
+
+def _fonts(text: str) -> list[str]:
+    """Names of fonts that together have the characters of a text, the usual one first."""
+    from matplotlib import font_manager, rcParams
+
+    families = list(rcParams["font.family"])
+    missing = {ord(char) for char in text if char.isprintable()} - _characters(*families)
+    for name in sorted({font.name for font in font_manager.fontManager.ttflist}) if missing else ():
+        characters = _characters(name)
+        if missing & characters:
+            families.append(name)
+            missing -= characters
+    return families
+
+
+@cache
+def _characters(*families: str) -> frozenset[int]:
+    """Characters of the font that matplotlib takes for these names."""
+    from matplotlib.font_manager import FontProperties, findfont
+    from matplotlib.ft2font import FT2Font
+
+    if families[0].startswith("Last Resort"):  # has every character, drawn as a box
+        return frozenset()
+    try:
+        return frozenset(FT2Font(findfont(FontProperties(family=families))).get_charmap())
+    except (OSError, RuntimeError):  # a damaged font file
+        return frozenset()
+
+
 def map_picture(
     classes: np.ma.MaskedArray[Any, Any],
     confidence: np.ma.MaskedArray[Any, Any],
@@ -122,24 +171,25 @@ def map_picture(
     """
     from matplotlib.figure import Figure
 
-    height, width = grid.shape
-    panel_width = min(max(width / height, 0.5), 2) * 5
-    # Panels of the map's proportions, within bounds; 4 inches for legend and colour bar.
-    figure = Figure(figsize=(2 * panel_width + 4, 6), dpi=120, layout="constrained")
-    left, right = figure.subplots(1, 2)
-    left.imshow(class_rgba(classes, class_colors(legend)), interpolation="nearest")
-    shown = right.imshow(confidence, vmin=0, vmax=100, cmap="viridis")
-    figure.colorbar(shown, ax=right, label="confidence, %", shrink=0.7)
-    for axes in (left, right):
-        axes.set_axis_off()
-    figure.suptitle(title)
-    label, share = scale_bar(grid, 0.25)
-    left.plot([0, share], [-0.03, -0.03], transform=left.transAxes, color="black", linewidth=3, clip_on=False)
-    left.text(share / 2, -0.045, label, transform=left.transAxes, ha="center", va="top", fontsize="small")
-    left.set_xlim(-0.5, classes.shape[1] - 0.5)  # plotting the bar has widened it
-    _draw_legend(figure, legend, hectares, nodata_hectares)
-    file = BytesIO()
-    figure.savefig(file, format="png")
+    with drawing([title, *(entry.name for entry in legend.classes)]):
+        height, width = grid.shape
+        panel_width = min(max(width / height, 0.5), 2) * 5
+        # Panels of the map's proportions, within bounds; 4 inches for legend and colour bar.
+        figure = Figure(figsize=(2 * panel_width + 4, 6), dpi=120, layout="constrained")
+        left, right = figure.subplots(1, 2)
+        left.imshow(class_rgba(classes, class_colors(legend)), interpolation="nearest")
+        shown = right.imshow(confidence, vmin=0, vmax=100, cmap="viridis")
+        figure.colorbar(shown, ax=right, label="confidence, %", shrink=0.7)
+        for axes in (left, right):
+            axes.set_axis_off()
+        figure.suptitle(title)
+        label, share = scale_bar(grid, 0.25)
+        left.plot([0, share], [-0.03, -0.03], transform=left.transAxes, color="black", linewidth=3, clip_on=False)
+        left.text(share / 2, -0.045, label, transform=left.transAxes, ha="center", va="top", fontsize="small")
+        left.set_xlim(-0.5, classes.shape[1] - 0.5)  # plotting the bar has widened it
+        _draw_legend(figure, legend, hectares, nodata_hectares)
+        file = BytesIO()
+        figure.savefig(file, format="png")
     return file.getvalue()
 
 
@@ -148,9 +198,18 @@ def _draw_legend(figure: Any, legend: Legend, hectares: Mapping[str, float], nod
 
     mapped = [entry for entry in legend.classes if hectares[entry.code] > 0]
     shown = sorted(mapped, key=lambda entry: -hectares[entry.code])[:MAX_LEGEND_ENTRIES]
-    patches = [Patch(color=entry.color, label=f"{entry.name}  {hectares[entry.code]:,.1f} ha") for entry in shown]
+    rows = [(Patch(color=entry.color), f"{_shown(entry.name)}  {hectares[entry.code]:,.1f} ha") for entry in shown]
     if len(mapped) > len(shown):
-        patches.append(Patch(color="none", label=f"and {len(mapped) - len(shown)} more"))
+        rows.append((Patch(color="none"), f"and {len(mapped) - len(shown)} more"))
     if nodata_hectares >= MIN_SHOWN_HECTARES:
-        patches.append(Patch(facecolor="white", edgecolor="grey", label=f"nothing seen  {nodata_hectares:,.1f} ha"))
-    figure.legend(handles=patches, loc="outside left upper", frameon=False, fontsize="small")
+        rows.append((Patch(facecolor="white", edgecolor="grey"), f"nothing seen  {nodata_hectares:,.1f} ha"))
+    # A label that begins with _ would be left out, so the texts are set afterwards.
+    box = figure.legend(
+        [patch for patch, _ in rows], ["-"] * len(rows), loc="outside left upper", frameon=False, fontsize="small"
+    )
+    for text, (_, label) in zip(box.get_texts(), rows, strict=True):
+        text.set_text(label)
+
+
+def _shown(name: str) -> str:
+    return printable(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…")

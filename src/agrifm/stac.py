@@ -170,16 +170,18 @@ def map_lineage(record: ModelRecord, sensors: Mapping[str, object], side: int, o
 def classifications(legend: Legend) -> list[Classification]:
     """The classes as the classification extension writes them.
 
-    Its names may contain only letters, digits, - and _; other characters of a code become _.
+    Its names may contain only letters, digits, - and _; other characters of a code become _, and where codes are alike
+    then, the class number follows.
     """
+    names = [re.sub(r"[^0-9A-Za-z_-]", "_", entry.code) or "_" for entry in legend.classes]
     return [
         Classification.create(
             number,
-            name=re.sub(r"[^0-9A-Za-z_-]", "_", entry.code) or "_",
+            name=name if names.count(name) == 1 else f"{name}_{number}",
             title=entry.name,
             color_hint=entry.color.removeprefix("#").upper(),
         )
-        for number, entry in enumerate(legend.classes)
+        for number, (entry, name) in enumerate(zip(legend.classes, names, strict=True))
     ]
 
 

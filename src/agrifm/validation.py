@@ -4,13 +4,16 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from agrifm.errors import did_you_mean
+from agrifm.errors import did_you_mean, shortened
 
 
 class Frozen(BaseModel):
-    """An immutable record; unknown keys are refused, and the text under a field is its description."""
+    """An immutable record; unknown keys and numbers that are not finite are refused.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    The text under a field is its description.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 def complaint(error: ValidationError, record: type[BaseModel]) -> str:
@@ -25,7 +28,7 @@ def complaint(error: ValidationError, record: type[BaseModel]) -> str:
     if first["type"] == "extra_forbidden":
         known = _keys_beside(first["loc"], record)
         return f"unknown key '{where}'{did_you_mean(str(first['loc'][-1]), known)} Known keys: {', '.join(known)}"
-    value = "" if first["type"] in ("missing", "value_error") else f" (found {first['input']!r})"
+    value = "" if first["type"] in ("missing", "value_error") else f" (found {shortened(repr(first['input']))})"
     return f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}{value}"
 
 

@@ -13,6 +13,7 @@ from agrifm.cube.store import SHARD, Cube, SensorCube
 from agrifm.errors import CubeError, require_installed
 from agrifm.files import write_bytes
 from agrifm.grid import tiles
+from agrifm.pictures import drawing
 from agrifm.season import Season, day_date, day_number
 
 MAX_MAP_SIDE = 600
@@ -102,8 +103,20 @@ def draw_coverage(cube: Cube, path: Path) -> None:
     from matplotlib.figure import Figure
 
     coverages = {name: measure_coverage(sensor) for name, sensor in cube.sensors.items()}
+    with drawing([cube.path.name, *coverages]):
+        figure = Figure(figsize=_size(len(coverages)), dpi=110, layout="constrained")
+        _draw_all(figure, cube, coverages)
+        buffer = BytesIO()
+        figure.savefig(buffer, format="png")
+    write_bytes(path, buffer.getvalue())
+
+
+def _size(count: int) -> tuple[float, float]:
+    return max(10.0, 4.2 * count), 9.0 + 0.35 * count
+
+
+def _draw_all(figure: Any, cube: Cube, coverages: dict[str, Coverage]) -> None:
     count = len(coverages)
-    figure = Figure(figsize=(max(10.0, 4.2 * count), 9.0 + 0.35 * count), dpi=110, layout="constrained")
     figure.suptitle(f"Usable observations in {cube.path.name}, {cube.season.start} to {cube.season.end}", fontsize=15)
     rows = figure.add_gridspec(3, 1, height_ratios=[4.2, 2.4, 0.7 + 0.45 * count])
     maps = rows[0].subgridspec(1, count)
@@ -111,9 +124,6 @@ def draw_coverage(cube: Cube, path: Path) -> None:
         _draw_map(figure, figure.add_subplot(maps[number]), sensor, name, coverages[name])
     _draw_months(figure.add_subplot(rows[1]), cube, coverages)
     _draw_dates(figure, figure.add_subplot(rows[2]), cube, coverages)
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png")
-    write_bytes(path, buffer.getvalue())
 
 
 def _draw_map(figure: Any, axes: Any, sensor: SensorCube, name: str, coverage: Coverage) -> None:

@@ -25,6 +25,7 @@ from agrifm.grid import Grid, Window
 from agrifm.legend import UNLABELLED
 from agrifm.pictures import RGBA
 from agrifm.rasters import open_raster
+from agrifm.screen import printable
 
 TILE_SIDE = 512
 """Side of a tile in pixels."""
@@ -149,7 +150,7 @@ def write_category_names(raster: Path, names: Sequence[str]) -> None:
 
     GeoTIFF itself has no field for category names.
     """
-    categories = "".join(f"<Category>{escape(name)}</Category>" for name in names)
+    categories = "".join(f"<Category>{escape(printable(name))}</Category>" for name in names)
     text = (
         f'<PAMDataset><PAMRasterBand band="1"><CategoryNames>{categories}</CategoryNames></PAMRasterBand></PAMDataset>'
     )

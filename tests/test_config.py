@@ -235,3 +235,12 @@ def test_numbers_that_no_library_takes_are_refused_by_their_key(key: str, value:
 def test_a_value_of_any_length_or_depth_is_refused_in_a_short_sentence(tmp_path: Path) -> None:
     for value in ("[" * 5000, '"' + "x" * 100_000 + '"'):
         assert len(refusal(project_file(tmp_path, f"[model]\nframes = {value}\n"))) < 700
+
+
+@pytest.mark.parametrize("key", ["layer", "crs", "encoding"])
+def test_keys_of_vector_files_are_in_each_section_that_names_one(tmp_path: Path, key: str) -> None:
+    line = f'\n{key} = "EPSG:32631"'
+    project = read_project(project_file(tmp_path, f"[assess]{line}", season=SEASON + line, labels=LABELS + line))
+    assert {getattr(section, key) for section in (project.season, project.labels, project.assess)} == {"EPSG:32631"}
+    box = SEASON.replace('"area.geojson"', "[2, 46, 3, 47]")
+    assert f"`{key}`" in refusal(project_file(tmp_path, season=box + line))

@@ -38,6 +38,8 @@ MAGIC = {
     b"\x1e": "GeoJSONSeq",
 }
 """First bytes of binary formats."""
+PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!", b"\x28\xb5\x2f\xfd")
+"""First bytes of gzip, bzip2, xz, 7-zip, RAR and Zstandard."""
 PREFIXES = {name: f"{name}:" for name in ("GPKG", "GeoJSON", "GeoJSONSeq")}
 """With it before the path, GDAL opens a file as that format only; the first bytes of the others fit one format."""
 LARGEST = 4 << 30
@@ -121,6 +123,8 @@ def _staged(path: Path, layer: str | None) -> Iterator[tuple[Path, str | None]]:
     """The file to open, and the layer in it: `path`, or the file in an archive or a folder, or a copy."""
     if not path.exists():
         raise VectorError("the file does not exist; check the path")
+    if not path.is_file() and not path.is_dir():
+        raise VectorError("it is a device or a pipe, not a file; check the path")
     if path.is_dir():
         if path.suffix.lower() == ".gdb":
             raise VectorError("it is a File Geodatabase; write the layer as GeoPackage (`ogr2ogr NEW.gpkg OLD LAYER`)")
@@ -201,6 +205,8 @@ def _format_of(path: Path) -> str:
             return found
     if ending in SHAPEFILE_PARTS:
         raise VectorError(f"it is a part of a Shapefile; give {path.with_suffix('.shp').name}")
+    if head.startswith(PACKED):
+        raise VectorError("it is an archive of another kind than zip; unpack it and give the file in it")
     if ending in SPREADSHEETS:
         raise VectorError("it is a spreadsheet; save the sheet as CSV and give that")
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()

@@ -51,7 +51,7 @@ class VectorKeys(Frozen):
 
 
 NOTHING_STATED = VectorKeys()
-EXCHANGED = "with longitude and latitude exchanged they would be inside"
+EXCHANGED = "with x and y (longitude and latitude) exchanged they would be inside"
 
 
 def read_vector(
@@ -95,13 +95,14 @@ def read_vector(
 
 
 def count_if_exchanged(frame: "GeoDataFrame", region: BaseGeometry) -> int:
-    """Return how many shapes would be in a region if longitude and latitude were exchanged.
+    """Return how many shapes would be in a region if the two coordinates of each place were exchanged.
 
     Args:
+        frame: in the CRS of its file, whose axes may have been mistaken for each other.
         region: in longitude and latitude.
     """
-    turned = frame.geometry.dropna().to_crs(LONLAT).transform(lambda place: place[:, ::-1])
-    return int(turned.intersects(region).sum())
+    turned = frame.geometry.dropna().transform(lambda place: place[:, ::-1])
+    return int(turned.to_crs(LONLAT).intersects(region).sum())
 
 
 def _parsed(text: str) -> "pyproj.CRS":

@@ -171,3 +171,18 @@ def test_points_inside_training_parcels_are_counted_once():
     parcels = gpd.GeoDataFrame(geometry=[box(0, 0, 20, 20), box(4, 0, 30, 20), Point(91, 2), None], crs=32631)
     assert count_inside_parcels(points, parcels, 10.0) == 3
     assert count_inside_parcels(points, parcels.iloc[3:], 10.0) == 0
+
+
+def test_points_with_exchanged_axes_are_called_so(mapped, tmp_path):
+    path = write_points(tmp_path / "p.gpkg", [0, 0, 1], [0, 2, 0], ["1110", "1121", "1110"])
+    frame = gpd.read_file(path).to_crs(4326)
+    exchanged = gpd.points_from_xy(frame.geometry.y, frame.geometry.x)
+    frame.set_geometry(exchanged, crs=4326).to_file(tmp_path / "all.gpkg")
+    with pytest.raises(AssessmentError) as caught:
+        count_confusion(mapped, tmp_path / "all.gpkg", "label")
+    assert caught.value.facts["exchanged"] == 3
+    some = np.where([True, False, False], exchanged, frame.geometry)
+    frame.set_geometry(gpd.GeoSeries(some, crs=4326)).to_file(tmp_path / "some.gpkg")
+    found = count_confusion(mapped, tmp_path / "some.gpkg", "label")
+    assert found.skipped["outside the map"] == 1
+    assert ["1 reference" in warning for warning in found.warnings if "exchanged" in warning] == [True]

@@ -5,11 +5,12 @@ from pathlib import Path
 import geopandas
 import pytest
 from pyproj import Geod
-from shapely import LineString, Point, Polygon, box
+from shapely import GeometryCollection, LineString, Point, Polygon, box
 from tests.scenes import AREA, UTM
 
 from agrifm.errors import ConfigError
 from agrifm.scene.area import read_area
+from agrifm.vectors import VectorKeys
 
 
 def write_area(path: Path, *shapes, crs: str | None = "EPSG:4326") -> Path:
@@ -131,3 +132,30 @@ def test_points_and_lines_are_left_out_and_counted(tmp_path: Path) -> None:
     assert area.shape.equals(box(2, 46, 3, 47))
     (note,) = area.notes
     assert "1 of 2 shapes" in note
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_the_polygons_of_a_collection_are_the_area(tmp_path: Path, nested: bool) -> None:
+    collection = GeometryCollection([box(2, 46, 3, 47), Point(9, 9), LineString([(0, 0), (1, 1)])])
+    area = read_area(write_area(tmp_path / "area.geojson", GeometryCollection([collection]) if nested else collection))
+    assert area.shape.equals(box(2, 46, 3, 47))
+    assert len(area.notes) == 1
+    assert "2 other parts" in area.notes[0]
+
+
+def test_shapes_without_a_place_are_counted(tmp_path: Path) -> None:
+    area = read_area(write_area(tmp_path / "area.gpkg", box(2, 46, 3, 47), None, Polygon()))
+    assert area.shape.equals(box(2, 46, 3, 47))
+    assert "2 of 3" in area.notes[0]
+
+
+def test_the_keys_of_an_area_are_for_its_file(tmp_path: Path) -> None:
+    path = write_area(tmp_path / "area.geojson", box(499_000, 5_000_000, 501_000, 5_002_000))
+    with pytest.raises(ConfigError) as caught:
+        read_area(path)
+    assert caught.value.facts["key"] == "crs"
+    west, _, east, _ = read_area(path, keys=VectorKeys(crs=UTM)).shape.bounds
+    assert (west + east) / 2 == pytest.approx(3, abs=1e-6)
+    write_area(tmp_path / "area.gpkg", box(2, 46, 3, 47))
+    geopandas.GeoDataFrame(geometry=[box(4, 46, 5, 47)], crs=4326).to_file(tmp_path / "area.gpkg", layer="farm")
+    assert read_area(tmp_path / "area.gpkg", keys=VectorKeys(layer="farm")).shape.equals(box(4, 46, 5, 47))

@@ -76,7 +76,7 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str, keys: VectorK
         "outside the map": int((map_class == OUTSIDE).sum()),
         "on nodata": int((map_class == NODATA).sum()),
     }
-    outside = kept[map_class == OUTSIDE]
+    outside = frame[placed & labelled][map_class == OUTSIDE]
     exchanged = count_if_exchanged(outside, mapped.grid.footprint()) if len(outside) else 0
     if not used.any():
         raise _none_used(reference, len(frame), skipped, exchanged)

@@ -68,7 +68,7 @@ def count_inside_parcels(points: "GeoDataFrame", parcels: "GeoDataFrame", pixel:
         pixel: side of the map's pixels, in units of its CRS.
     """
     parcels = parcels[parcels.geometry.notna() & ~parcels.geometry.is_empty].to_crs(points.crs)
-    is_point = parcels.geometry.geom_type == "Point"
+    is_point = parcels.geometry.geom_type.isin(["Point", "MultiPoint"])
     # A training point stands for the pixel around it.
     polygons = parcels.geometry.where(~is_point, parcels.geometry.buffer(pixel / 2, cap_style="square"))
     inside = points.sindex.query(polygons, predicate="intersects")[1]

@@ -73,7 +73,9 @@ def test_the_published_example_comes_out_of_files(tmp_path):
     assert area["code"] == area["name"] == "1"
     assert area["mapped_ha"] == pytest.approx(20_000)
     assert area["area_ha"] == pytest.approx(23_508.6, abs=0.1)
-    assert area["interval_ha"] == pytest.approx([23_508.6 - 6_841.8, 23_508.6 + 6_841.8], abs=0.2)
+    assert 1.96 * area["standard_error_ha"] == pytest.approx(6_841.8, abs=0.1)
+    low, high = area["interval_ha"]
+    assert 0 < low < area["area_ha"] < high
     assert round(report["overall_accuracy"]["estimate"], 2) == 0.95
     assert [round(entry["estimate"], 2) for entry in report["users_accuracy"]] == [0.88, 0.73, 0.93, 0.96]
     assert [round(entry["estimate"], 2) for entry in report["producers_accuracy"]] == [0.75, 0.85, 0.93, 0.96]
@@ -86,7 +88,7 @@ def test_the_json_on_disk_is_the_returned_report_and_has_its_form(season):
     written = json.loads((season / "report" / "report.json").read_text())
     assert written == report
     assert set(written["overall_accuracy"]) == {"estimate", "standard_error", "interval"}
-    for key in ("users_accuracy", "producers_accuracy"):
+    for key in ("users_accuracy", "producers_accuracy", "f1"):
         assert [entry["code"] for entry in written[key]] == ["1110", "1121", "other"]
         assert all({"code", "estimate", "standard_error"} <= set(entry) for entry in written[key])
     area_keys = {"code", "name", "mapped_ha", "area_ha", "standard_error_ha", "interval_ha"}
@@ -121,10 +123,10 @@ def test_the_page_needs_no_network_and_says_the_headline(season):
     assert page.count("data:image/png;base64,") == 1
     crop = max(report["areas"][:2], key=lambda area: area["area_ha"])
     headline = re.search(r"<h1>(.*)</h1>", page).group(1).replace("\xa0", " ")
-    half = 1.96 * crop["standard_error_ha"]
+    (low, high), interval = crop["interval_ha"], report["overall_accuracy"]["interval"]
     overall = report["overall_accuracy"]
-    expected = f"{crop['name']}: {crop['area_ha']:.1f} ha ± {half:.1f} ha (95 %); map accuracy "
-    expected += f"{100 * overall['estimate']:.0f} % ± {196 * overall['standard_error']:.0f} %"
+    expected = f"{crop['name']}: {crop['area_ha']:.1f} ha ({low:.1f} to {high:.1f}, 95 %); map accuracy "
+    expected += f"{100 * overall['estimate']:.0f} % ({100 * interval[0]:.0f} % to {100 * interval[1]:.0f} %)"
     assert headline == expected
     assert "Olofsson" in page
 

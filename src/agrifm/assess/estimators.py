@@ -13,30 +13,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from agrifm.assess.intervals import Floats, Shares, ratio_interval, stratum_shares
 from agrifm.errors import AssessmentError
 
-Z95 = 1.96
-"""Half width of a 95 % interval in standard errors, as in the paper."""
 MIN_POINTS = 2
 """Reference points that a map class needs for a standard error."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Values with their standard errors, equal shapes; NaN where undefined."""
+    """Values with their standard errors and 95 % intervals, equal shapes; NaN where undefined."""
 
-    value: NDArray[np.float64]
-    error: NDArray[np.float64]
+    value: Floats
+    error: Floats
+    low: Floats
+    high: Floats
 
-    @property
-    def low(self) -> NDArray[np.float64]:
-        """Lower end of the 95 % interval; not clipped, so a rare class can reach below zero."""
-        return self.value - Z95 * self.error
-
-    @property
-    def high(self) -> NDArray[np.float64]:
-        """Upper end of the 95 % interval; not clipped."""
-        return self.value + Z95 * self.error
+    def of(self, number: int) -> "Estimate":
+        """The estimate of one class."""
+        return Estimate(*(np.asarray(part[number]) for part in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -49,8 +44,20 @@ class Estimates:
     """User's accuracy (1 - commission) per map class; NaN for a class that the map does not have."""
     producers: Estimate
     """Producer's accuracy (1 - omission) per reference class; NaN for a class without reference points."""
+    f1: Estimate
+    """F1 per class, 2 x correct / (mapped + true) hectares; NaN for a class without either."""
     area: Estimate
     """True area per reference class, hectares."""
+
+
+@dataclass(frozen=True)
+class _Ratio:
+    """A ratio of two sums over strata: factors (stratum,) of the strata's shares of points with a property."""
+
+    numerator: Floats
+    denominator: Floats
+    constant: float
+    """Added to the denominator."""
 
 
 def stratified_estimates(
@@ -71,7 +78,9 @@ def stratified_estimates(
 
     Returns:
         Estimates with standard errors: overall accuracy (eqs. 1 and 5), user's accuracy (eqs. 2 and 6), producer's
-        accuracy (eqs. 3 and 7) and area (eqs. 8 to 11), shares of area being estimated by eq. 4.
+        accuracy (eqs. 3 and 7) and area (eqs. 8 to 11), shares of area being estimated by eq. 4; F1 by the same
+        Taylor expansion. There is no finite population correction, as in the paper: classes have many more pixels
+        than points. Intervals are those of `agrifm.assess.intervals`.
 
     Raises:
         AssessmentError: a mapped class has fewer than two points, a class has points but no mapped area, or
@@ -80,40 +89,53 @@ def stratified_estimates(
     n_ij, mapped = np.asarray(counts, np.float64), np.asarray(mapped_ha, np.float64)
     assert n_ij.shape == (mapped.size, mapped.size), f"counts {n_ij.shape} do not fit {mapped.size} classes"
     known = np.zeros(mapped.size, bool) if complete is None else np.asarray(complete, bool)
-    _require_points(n_ij.sum(1), mapped, names or [str(i) for i in range(mapped.size)], known)
+    n_i, total = n_ij.sum(1), float(mapped.sum())
+    _require_points(n_i, mapped, names or [str(i) for i in range(mapped.size)], known)
 
-    n_i = n_ij.sum(1, keepdims=True)
-    # Share of each reference class within a map class, and the variance of that share.
-    share = np.divide(n_ij, n_i, out=np.zeros_like(n_ij), where=n_i > 0)
-    # Classes whose every pixel is a point have no sampling error.
-    sampled = (n_i > 1) & ~known[:, None]
-    variance = np.divide(share * (1 - share), n_i - 1, out=np.zeros_like(n_ij), where=sampled)
-    hit, hit_variance = np.diagonal(share), np.diagonal(variance)
+    shares = stratum_shares(n_ij, n_i[:, None], known[:, None])
+    # Strata whose every pixel is a point have no sampling error.
+    spread = np.divide(1.0, n_i - 1, out=np.zeros_like(n_i), where=(n_i > 1) & ~known)
+    nothing = np.zeros_like(mapped)
+    overall = _estimate(_Ratio(mapped, nothing, total), Shares(*map(np.diagonal, shares)), spread)
+    by_class: dict[str, list[Estimate]] = {"users": [], "producers": [], "f1": [], "share": []}
+    for c in range(mapped.size):
+        # Hectares of the class that the map has right: the map class's hectares times its share of right points.
+        correct = np.where(np.arange(mapped.size) == c, mapped, 0.0)
+        ratios = {
+            "users": _Ratio(correct, nothing, mapped[c]),
+            "producers": _Ratio(correct, mapped, 0.0),
+            "f1": _Ratio(2 * correct, mapped, mapped[c]),
+            "share": _Ratio(mapped, nothing, total),
+        }
+        of_class = Shares(*(part[:, c] for part in shares))
+        for name, ratio in ratios.items():
+            by_class[name].append(_estimate(ratio, of_class, spread))
+    users, producers, f1, share = (_stack(estimates) for estimates in by_class.values())
+    area = Estimate(*(part * total for part in vars(share).values()))
+    return Estimates(overall, users, producers, f1, area)
 
-    total = mapped.sum()
-    # Hectares in place of shares of area (W_i = mapped / total) give areas directly.
-    # Eqs. 1 and 5.
-    overall = Estimate(np.asarray(mapped @ hit / total), np.asarray(np.sqrt(mapped**2 @ hit_variance) / total))
-    absent = n_i[:, 0] == 0  # classes that only the reference has
-    # Eqs. 2 and 6.
-    users = Estimate(np.where(absent, np.nan, hit), np.where(absent, np.nan, np.sqrt(hit_variance)))
-    # Eqs. 8 to 11.
-    area = Estimate(mapped @ share, np.sqrt(mapped**2 @ variance))
-    return Estimates(overall, users, _producers(mapped, hit, variance, area.value), area)
+
+def _estimate(ratio: _Ratio, shares: Shares, spread: Floats) -> Estimate:
+    """Estimate a ratio.
+
+    Args:
+        shares: (stratum,), of the points that have the ratio's property.
+        spread: (stratum,), 1 / (n - 1), 0 without a sampling error.
+    """
+    whole = float(ratio.denominator @ shares.value) + ratio.constant
+    if not whole > 0:
+        return Estimate(*(np.asarray(np.nan) for _ in range(4)))
+    value = float(ratio.numerator @ shares.value) / whole
+    # Taylor expansion: how the ratio changes with each stratum's share.
+    slopes = (ratio.numerator - value * ratio.denominator) / whole
+    error = float(np.sqrt(slopes**2 @ (shares.value * (1 - shares.value) * spread)))
+    interval = ratio_interval(ratio.numerator, ratio.denominator, ratio.constant, shares)
+    return Estimate(*(np.asarray(number) for number in (value, error, *interval)))
 
 
-def _producers(
-    mapped: NDArray[np.float64], hit: NDArray[np.float64], variance: NDArray[np.float64], area: NDArray[np.float64]
-) -> Estimate:
-    """Producer's accuracy and its standard error (eqs. 3 and 7)."""
-    unknown = np.full_like(area, np.nan)
-    # Eq. 3: correctly mapped hectares of a class among all its hectares.
-    accuracy = np.divide(mapped * hit, area, out=unknown.copy(), where=area > 0)
-    # Eq. 7: the first sum is over the class itself, the second over all other map classes.
-    elsewhere = variance * (1 - np.eye(mapped.size))
-    same_class = (mapped * (1 - accuracy)) ** 2 * np.diagonal(variance)
-    error = np.sqrt(same_class + accuracy**2 * (mapped**2 @ elsewhere))
-    return Estimate(accuracy, np.divide(error, area, out=unknown, where=area > 0))
+def _stack(estimates: list[Estimate]) -> Estimate:
+    """The estimates of all classes."""
+    return Estimate(*(np.array(parts) for parts in zip(*(vars(one).values() for one in estimates), strict=True)))
 
 
 def _require_points(

@@ -17,7 +17,6 @@ from rasterio.enums import Resampling
 
 from agrifm.assess.class_map import ClassMap, open_classified
 from agrifm.assess.confusion import Confusion
-from agrifm.assess.estimators import Z95
 from agrifm.codes import code_of
 from agrifm.errors import AssessmentError
 from agrifm.grid import Grid
@@ -66,6 +65,7 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.filters |= {"ha": format_hectares, "percent": format_percent, "share": _share, "signed": _signed}
+    environment.filters |= {"ha_interval": _hectares_interval, "percent_interval": _percent_interval}
     scale, scale_share = scale_bar(mapped.grid, SCALE_BAR_SHARE)
     return environment.get_template(TEMPLATE).render(
         report=report,
@@ -80,7 +80,6 @@ def render_page(
         chart=_chart(report["areas"]),
         matrix=_matrix([entry.name for entry in confusion.classes], confusion.counts.tolist()),
         models=_models(scores),
-        z=Z95,
     )
 
 
@@ -90,10 +89,19 @@ def headline(report: dict[str, Any], confusion: Confusion) -> str:
     largest = max(crops or report["areas"], key=lambda area: area["area_ha"])
     overall = report["overall_accuracy"]
     return (
-        f"{largest['name']}: {format_hectares(largest['area_ha'])}\xa0ha ±\xa0"
-        f"{format_hectares(Z95 * largest['standard_error_ha'], largest['area_ha'])}\xa0ha (95\xa0%); map accuracy "
-        f"{format_percent(overall['estimate'])} ±\xa0{format_percent(Z95 * overall['standard_error'])}"
+        f"{largest['name']}: {format_hectares(largest['area_ha'])}\xa0ha ({_hectares_interval(largest)}, 95\xa0%); map "
+        f"accuracy {format_percent(overall['estimate'])} ({_percent_interval(overall['interval'])})"
     )
+
+
+def _hectares_interval(area: Mapping[str, Any]) -> str:
+    """The interval of a class's area, with the decimals of the area."""
+    return "\xa0to\xa0".join(format_hectares(end, area["area_ha"]) for end in area["interval_ha"])
+
+
+def _percent_interval(interval: Sequence[float] | None, decimals: int = 0) -> str:
+    """An interval of a share as percentages; empty if it is undefined."""
+    return "\xa0to\xa0".join(format_percent(end, decimals) for end in interval or ())
 
 
 def format_hectares(value: float, next_to: float | None = None) -> str:
@@ -196,8 +204,9 @@ def _confidence_colors(steps: int = 6) -> list[str]:
 
 def _rows(report: dict[str, Any]) -> list[dict[str, Any]]:
     """Areas and accuracies by class, for the table of classes."""
-    lists = (report["areas"], report["users_accuracy"], report["producers_accuracy"])
-    return [{**area, "users": users, "producers": producers} for area, users, producers in zip(*lists, strict=True)]
+    scores = ("users_accuracy", "producers_accuracy", "f1")
+    lists = (report[name] for name in ("areas", *scores))
+    return [{**area, "accuracies": accuracies} for area, *accuracies in zip(*lists, strict=True)]
 
 
 def _chart(areas: list[dict[str, Any]]) -> dict[str, Any]:

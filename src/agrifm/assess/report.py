@@ -33,7 +33,7 @@ def assess(
     """Estimate a map's accuracies and the true areas of its classes; write `report.json` and `report.html` to `out`.
 
     The estimators are the stratified ones of Olofsson et al. 2014; they assume points drawn at random within each
-    map class, as `agrifm assess design` draws them. Intervals are 95 % (1.96 standard errors), not clipped.
+    map class, as `agrifm assess design` draws them. Intervals are 95 %, those of `agrifm.assess.intervals`.
 
     Args:
         map_path: GeoTIFF of classes, from agrifm or any other source.
@@ -111,6 +111,7 @@ def _numbers(confusion: Confusion) -> dict[str, Any]:
         "overall_accuracy": _plain(estimates.overall),
         "users_accuracy": _per_class(confusion, estimates.users),
         "producers_accuracy": _per_class(confusion, estimates.producers),
+        "f1": _per_class(confusion, estimates.f1),
         "areas": [
             {
                 "code": entry.code,
@@ -128,7 +129,7 @@ def _numbers(confusion: Confusion) -> dict[str, Any]:
 
 def _per_class(confusion: Confusion, estimate: Estimate) -> list[dict[str, Any]]:
     return [
-        {"code": code, **_plain(Estimate(estimate.value[i], estimate.error[i]))}
+        {"code": code, **_plain(Estimate(*(part[i] for part in vars(estimate).values())))}
         for i, code in enumerate(confusion.codes)
     ]
 

@@ -149,9 +149,9 @@ class Catalogue:
             collection = item.collection_id
             root.add_item(item)
             item.collection_id = collection
-        root.normalize_hrefs(f"{self.directory}/stac/")
+        root.normalize_hrefs(f"{self.directory}/")
         root.save(pystac.CatalogType.ABSOLUTE_PUBLISHED)
-        return self.directory / "stac" / "catalog.json"
+        return self.directory / "catalog.json"
 
 
 def at(month: int, day: int, hour: int = 10, year: int = 2024) -> datetime:

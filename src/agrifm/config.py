@@ -88,6 +88,9 @@ class ImageryConfig(Frozen):
     """Highest cloud cover of a scene in its STAC item, percent; scenes without that property are kept."""
     skip: tuple[str, ...] = ()
     """Ids of scenes to leave out; they are counted and named."""
+    reach: tuple[str, ...] = ()
+    """Folders and hosts, such as "/data/images" and "minio.local", that `catalog` may lead to although they are outside
+    its folder, or in a private network."""
     native_grid: bool = False
     """Keep the grid of the files instead of the area's UTM zone (one sensor only)."""
     offset: Literal["refuse", "metadata", "pixels"] = "refuse"

@@ -1,6 +1,5 @@
 """Projects around small catalogues of any product, and the command line that fetches them."""
 
-import shutil
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -25,9 +24,7 @@ def add_scene(catalogue: Catalogue, product: str, name: str, moment: datetime, *
 
 def saved(catalogue: Catalogue) -> Path:
     """Write a catalogue; returns a catalog.json beside which its images lie."""
-    top = catalogue.directory / "catalog.json"
-    shutil.copy(catalogue.save(), top)
-    return top
+    return catalogue.save()
 
 
 def write_project(directory: Path, imagery: str, products: Iterable[str], area: str | None = None) -> Path:

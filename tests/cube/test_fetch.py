@@ -27,7 +27,7 @@ end = 2024-09-30
 [labels]
 file = "labels.gpkg"
 """
-CATALOGUE = 'catalog = "stac/catalog.json"\nproducts = ["sentinel-2-c1-l2a"]\n'
+CATALOGUE = 'catalog = "catalog.json"\nproducts = ["sentinel-2-c1-l2a"]\n'
 
 
 def write_area(path: Path, *shapes, crs: str | None = "EPSG:4326") -> Path:
@@ -73,7 +73,7 @@ def test_a_sensor_whose_scenes_are_all_skipped_is_accounted_for(tmp_path: Path) 
     quality = {"qa_pixel": np.full((2, 2), 21824, np.uint16)}
     catalogue.add("landsat-c2-l2", "L", at(5, 2), quality)
     catalogue.save()
-    products = 'catalog = "stac/catalog.json"\nproducts = ["sentinel-2-c1-l2a", "landsat-c2-l2"]\nskip = ["L"]'
+    products = 'catalog = "catalog.json"\nproducts = ["sentinel-2-c1-l2a", "landsat-c2-l2"]\nskip = ["L"]'
     cube, lines = run(tmp_path, products)
     assert lines == [
         "landsat: 1 frames requested, 0 found, skipped on request: L",

@@ -17,6 +17,7 @@ from agrifm.scene.local_files import search_files
 from agrifm.scene.mask import MaskRule
 from agrifm.scene.products import Product, find_product
 from agrifm.scene.providers import find_provider
+from agrifm.scene.reach import ANYWHERE, Reach
 from agrifm.scene.remote import TRAFFIC, is_remote, traffic_since
 from agrifm.scene.scene import Scene
 from agrifm.scene.search import SKIPPED, SearchResult, search_catalog
@@ -97,10 +98,12 @@ def _search(project: Project, products: Sequence[Product], area: Area) -> tuple[
     written = project.path(SCENES)
     request = request_of(source, season, area.shape, imagery.products, imagery.cloud, imagery.skip)
     unfinished = project.observed_cube.with_name(f"{project.observed_cube.name}.partial").exists()
+    # agrifm wrote the project's own scenes.json, which may name any folder that an earlier catalogue was in
+    reach = ANYWHERE if source == str(written) else Reach.of(source, imagery.reach, project.directory)
     if unfinished and is_remote(source) and is_answer_to(written, request):
-        search = search_catalog(str(written), products, season, area.shape, imagery.skip, imagery.cloud)
+        search = search_catalog(str(written), products, season, area.shape, imagery.skip, imagery.cloud, reach)
         return search, [f"continued with the {len(search.items)} scenes of {SCENES}; delete it to search anew"]
-    search = search_catalog(source, products, season, area.shape, imagery.skip, imagery.cloud)
+    search = search_catalog(source, products, season, area.shape, imagery.skip, imagery.cloud, reach)
     if source != str(written):
         write_collection(written, search.items, search.removed, request)
     return search, []

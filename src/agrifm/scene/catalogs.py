@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urljoin, urlsplit
 
 import pystac
 from shapely.geometry import mapping, shape
@@ -23,17 +23,15 @@ from shapely.geometry.base import BaseGeometry
 from agrifm.errors import SceneError, require_installed
 from agrifm.files import write_json
 from agrifm.redaction import shown
-from agrifm.scene.remote import RemoteError, is_remote, request
+from agrifm.scene import limits
+from agrifm.scene.documents import VALID_SOURCES, CatalogIo, about_catalog, read_document, read_json, read_text
+from agrifm.scene.reach import ANYWHERE, Reach
+from agrifm.scene.remote import RemoteError, is_remote
 from agrifm.season import Season
 
 PAGE_SIZE = 200
 """Items per page of a STAC API."""
 PARQUET_SUFFIXES = (".parquet", ".geoparquet")
-VALID_SOURCES = (
-    "give the path or URL of a catalog.json, a STAC API, an item collection (.json) or a stac-geoparquet file"
-)
-
-
 AGRIFM_MEMBER = "agrifm"
 SIGNING_KEYS = {
     "sig",
@@ -47,6 +45,10 @@ SIGNING_KEYS = {
 """Query parameters of signed URLs: Azure's, Amazon's, Google's, and tokens."""
 AREA_TOLERANCE = 1e-9
 """Degrees by which two areas may differ and still count as the same."""
+
+
+_NOT_STAC = (pystac.STACError, pystac.STACTypeError, ValueError, TypeError, KeyError, AttributeError)
+"""What pystac raises for documents that are not STAC."""
 
 
 @dataclass(frozen=True)
@@ -69,70 +71,46 @@ class CatalogItems:
     """Other members of an item collection."""
 
 
-def read_items(source: str, query: ApiQuery) -> CatalogItems:
+def read_items(source: str, query: ApiQuery, reach: Reach | None = None) -> CatalogItems:
     """Read the items of a catalogue; of a STAC API, those of the query, with one more day on each side.
 
     Args:
-        source: path or URL.
+        source: path or URL, which the user names.
+        reach: where its links and pages may lead; by default `Reach.of` the source.
 
     Raises:
-        SceneError: the catalogue cannot be read, is not STAC, or sends fewer items than it announces.
+        SceneError: the catalogue cannot be read, leads out of reach, is not STAC, or sends fewer items than it
+            announces.
     """
-    if urlsplit(source).path.lower().endswith(PARQUET_SUFFIXES):
+    reach = reach or Reach.of(source)
+    if source.partition("?")[0].lower().endswith(PARQUET_SUFFIXES):
         return CatalogItems(_read_parquet(source))
-    content = _read_json(source)
+    content = read_json(source)
     kind = content.get("type")
     links = content.get("links") or []
     if kind == "FeatureCollection":
         extra = {key: value for key, value in content.items() if key not in ("type", "features", "links")}
         return CatalogItems([_item(feature, source) for feature in content.get("features") or []], extra)
     if "conformsTo" in content or any(isinstance(link, dict) and link.get("rel") == "search" for link in links):
-        return CatalogItems([_item(feature, source) for feature in _search_api(source, query)])
+        return CatalogItems([_item(feature, source) for feature in _search_api(source, query, reach)])
     if kind in ("Catalog", "Collection") or "stac_version" in content:
-        return CatalogItems(_walk(source))
+        return CatalogItems(_walk(source, reach))
     what = f"its type is {kind!r}" if kind else "it has no type"
-    raise SceneError(f"{_about(source)}: not a STAC document ({what}); {VALID_SOURCES}")
-
-
-def _about(source: str) -> str:
-    return f"reading the STAC catalogue {shown(source) if is_remote(source) else source}"
-
-
-def _bytes(source: str, method: str = "GET", body: Any = None) -> bytes:
-    if not is_remote(source):
-        return Path(unquote(urlsplit(source).path) if source.startswith("file:") else source).read_bytes()
-    headers = {"Accept": "application/geo+json, application/json"}
-    if body is None:
-        return request(source, headers=headers).body
-    headers["Content-Type"] = "application/json"
-    return request(source, headers=headers, method=method, body=json.dumps(body).encode()).body
-
-
-def _read_json(source: str) -> dict[str, Any]:
-    try:
-        content = json.loads(_bytes(source))
-    except RemoteError as error:
-        raise SceneError(f"{_about(source)}: {error}; check the URL and the network") from error
-    except (OSError, ValueError) as error:
-        reason = "not a JSON document" if isinstance(error, ValueError) else str(error)
-        raise SceneError(f"{_about(source)}: {reason}; {VALID_SOURCES}") from error
-    if not isinstance(content, dict):
-        raise SceneError(f"{_about(source)}: not a STAC document (a JSON {type(content).__name__}); {VALID_SOURCES}")
-    return content
+    raise SceneError(f"{about_catalog(source)}: not a STAC document ({what}); {VALID_SOURCES}")
 
 
 def _item(content: Any, source: str) -> pystac.Item:
     """An item; URLs of its assets may be relative to the file that it comes from."""
     try:
         item = pystac.Item.from_dict(content, preserve_dict=False)
-    except (pystac.STACError, pystac.STACTypeError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (*_NOT_STAC, RecursionError) as error:
         name = content.get("id") if isinstance(content, dict) else None
         raise SceneError(
-            f"{_about(source)}: item {name!r} is not a valid STAC item ({error}); repair or remove it"
+            f"{about_catalog(source)}: item {name!r} is not a valid STAC item ({error}); repair or remove it"
         ) from error
     if item.get_self_href() is None and any(not _is_absolute(asset.href) for asset in item.assets.values()):
-        base = source if is_remote(source) else str(Path(source).resolve())
-        item.set_self_href(f"{base.rpartition('/')[0]}/{item.id}.json")
+        name = f"{quote(item.id, safe='')}.json"
+        item.set_self_href(urljoin(source, name) if is_remote(source) else str(Path(source).resolve().parent / name))
     return item
 
 
@@ -140,25 +118,33 @@ def _is_absolute(href: str) -> bool:
     return bool(urlsplit(href).scheme) or Path(href).is_absolute()
 
 
-def _walk(source: str) -> list[pystac.Item]:
-    """All items of a static catalogue, in the order of its links."""
+def _walk(source: str, reach: Reach) -> list[pystac.Item]:
+    """All items of a static catalogue, in the order of its links; one that is linked twice is read once."""
+    items: list[pystac.Item] = []
+    seen: set[str | None] = set()
     try:
-        root = pystac.Catalog.from_file(source, stac_io=_Io())
-        return list(root.get_items(recursive=True))
+        waiting = [pystac.Catalog.from_file(source, stac_io=CatalogIo(reach))]
+        while waiting:
+            catalogue = waiting.pop()
+            if catalogue.get_self_href() in seen:
+                continue
+            seen.add(catalogue.get_self_href())
+            items += catalogue.get_items()
+            waiting += reversed(list(catalogue.get_children()))
+            if len(items) > limits.MAX_ITEMS or len(seen) > limits.MAX_PAGES:
+                raise SceneError(
+                    f"{about_catalog(source)}: it has more than {limits.MAX_ITEMS} items; use a part of it"
+                )
+        return items
     except RemoteError as error:
-        raise SceneError(f"{_about(source)}: {error}; check the URL and the network") from error
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, pystac.STACError, pystac.STACTypeError) as error:
-        raise SceneError(f"{_about(source)}: {error}; {VALID_SOURCES}") from error
+        raise SceneError(f"{about_catalog(source)}: {error}; check the URL and the network") from error
+    except SceneError:
+        raise
+    except (OSError, *_NOT_STAC, RecursionError) as error:
+        raise SceneError(f"{about_catalog(source)}: {error}; {VALID_SOURCES}") from error
 
 
-class _Io(pystac.stac_io.DefaultStacIO):
-    """Read files, and servers through `remote`."""
-
-    def read_text_from_href(self, href: str, *_: Any, **__: Any) -> str:
-        return _bytes(href).decode()
-
-
-def _search_api(source: str, query: ApiQuery) -> Iterator[dict[str, Any]]:
+def _search_api(source: str, query: ApiQuery, reach: Reach) -> Iterator[dict[str, Any]]:
     """The features of all pages of a search.
 
     pystac-client words the search. Its own paging stops silently at an empty page that has a next one, and never stops
@@ -171,8 +157,9 @@ def _search_api(source: str, query: ApiQuery) -> Iterator[dict[str, Any]]:
         def request(self, href: str, method: str | None = None, headers: Any = None, parameters: Any = None) -> str:
             if (method or "GET").upper() == "GET":
                 query = urlencode(parameters or {}, doseq=True)
-                return _bytes(href + (f"{'&' if '?' in href else '?'}{query}" if query else "")).decode()
-            return _bytes(href, "POST", parameters or {}).decode()
+                href += f"{'&' if '?' in href else '?'}{query}" if query else ""
+                return read_text(href, ANYWHERE if href == source else reach)
+            return read_text(href, reach, parameters or {})
 
     io = ApiIo(max_retries=None)
     try:
@@ -193,7 +180,9 @@ def _search_api(source: str, query: ApiQuery) -> Iterator[dict[str, Any]]:
             f"searching {shown(source)}: {error}; try again later, or check that it has the collections "
             f"{', '.join(query.collections)}"
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError, NotImplementedError, pystac.STACError) as error:
+    except SceneError:
+        raise
+    except (*_NOT_STAC, NotImplementedError, RecursionError) as error:
         raise SceneError(f"searching {shown(source)}: the answer is not readable ({error}); {VALID_SOURCES}") from error
 
 
@@ -221,6 +210,8 @@ def _pages(io: Any, search: Any, source: str) -> Iterator[dict[str, Any]]:
                 "items may be missing; try again later, or use another provider"
             )
         requested.add(key)
+        if len(requested) > limits.MAX_PAGES or sent > limits.MAX_ITEMS:
+            raise SceneError(f"searching {shown(source)}: the answer does not end; use another provider", sent=sent)
         page = io.read_json(pystac.Link.from_dict(following), parameters=parameters)
     if announced is not None and sent < announced:
         raise SceneError(
@@ -232,19 +223,28 @@ def _pages(io: Any, search: Any, source: str) -> Iterator[dict[str, Any]]:
 
 
 def _read_parquet(source: str) -> list[pystac.Item]:
-    require_installed(_about(source), "parquet", "stac_geoparquet", kind=SceneError)
+    require_installed(about_catalog(source), "parquet", "stac_geoparquet", kind=SceneError)
     import pyarrow
     from pyarrow import parquet
     from stac_geoparquet.arrow import stac_table_to_items
 
     try:
-        table = parquet.read_table(pyarrow.BufferReader(_bytes(source)))
+        file = parquet.ParquetFile(pyarrow.BufferReader(read_document(source)))
+        about = file.metadata
+        unpacked = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
+        if unpacked > limits.MAX_FILE_BYTES or about.num_rows > limits.MAX_ITEMS:
+            raise SceneError(
+                f"{about_catalog(source)}: it unpacks to {about.num_rows} items of {unpacked} bytes; divide it"
+            )
+        table = file.read()
         return [_item(content, source) for content in stac_table_to_items(table)]
     except RemoteError as error:
-        raise SceneError(f"{_about(source)}: {error}; check the URL and the network") from error
-    except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException) as error:
+        raise SceneError(f"{about_catalog(source)}: {error}; check the URL and the network") from error
+    except SceneError:
+        raise
+    except (OSError, *_NOT_STAC, RecursionError, pyarrow.ArrowException) as error:
         reason = str(error).splitlines()[0]
-        raise SceneError(f"{_about(source)}: not a stac-geoparquet file ({reason}); {VALID_SOURCES}") from error
+        raise SceneError(f"{about_catalog(source)}: not a stac-geoparquet file ({reason}); {VALID_SOURCES}") from error
 
 
 def request_of(

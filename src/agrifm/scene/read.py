@@ -138,7 +138,7 @@ def _require_numbers(source: DatasetReader, index: int, nodata: int, resampling:
 @contextmanager
 def _source(asset: Asset, nodata: int) -> Iterator[DatasetReader]:
     if isinstance(asset, RemoteAsset):
-        with open_remote(asset.href, signer_of(asset.provider), limiter_of(asset.provider)) as source:
+        with open_remote(asset.href, signer_of(asset.provider), limiter_of(asset.provider), asset.network) as source:
             yield source
         return
     if isinstance(asset, FileAsset):

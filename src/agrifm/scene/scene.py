@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from affine import Affine
 
 from agrifm.errors import SceneError, did_you_mean
 from agrifm.redaction import shown
+from agrifm.scene.connections import Network
 from agrifm.scene.encoding import Encoding, stated_encoding
 from agrifm.scene.products import Product
 from agrifm.scene.providers import Provider
+from agrifm.scene.reach import ANYWHERE, Reach, local_path
 from agrifm.scene.remote import is_remote
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class RemoteAsset:
     provider: Provider | None = None
     """Who signs the URL; None if anyone may read it."""
     index: int = 1
+    network: Network = "any"
+    """Where the server may be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +57,15 @@ class ArrayAsset:
 Asset = FileAsset | RemoteAsset | ArrayAsset
 
 
-def asset_at(href: str, provider: Provider | None = None) -> FileAsset | RemoteAsset:
+def asset_at(href: str, provider: Provider | None = None, reach: Reach = ANYWHERE) -> FileAsset | RemoteAsset:
     """Return the asset at an absolute address: a URL of a server, a file:// URL or a path.
 
     Raises:
-        SceneError: the URL has another scheme.
+        SceneError: the URL has another scheme, or the address is out of reach.
     """
     if is_remote(href):
-        return RemoteAsset(href, provider)
+        reach.require(href)
+        return RemoteAsset(href, provider, network=reach.network_for(href))
     scheme = urlsplit(href).scheme
     if scheme not in ("", "file") and len(scheme) > 1:  # a single letter is a drive
         raise SceneError(
@@ -68,7 +73,8 @@ def asset_at(href: str, provider: Provider | None = None) -> FileAsset | RemoteA
             "have https:// or s3:// URLs or paths of files",
             scheme=scheme,
         )
-    return FileAsset(Path(unquote(urlsplit(href).path) if href.startswith("file:") else href))
+    reach.require(href)
+    return FileAsset(local_path(href))
 
 
 @dataclass(frozen=True, eq=False)

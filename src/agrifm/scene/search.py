@@ -14,6 +14,7 @@ from agrifm.errors import SceneError
 from agrifm.scene.catalogs import ApiQuery, read_items, removed_before
 from agrifm.scene.duplicates import Candidate, covers_some_of, footprint_of, require_one_product, without_duplicates
 from agrifm.scene.products import Product
+from agrifm.scene.reach import ANYWHERE, Reach
 from agrifm.scene.scene import Scene
 from agrifm.scene.stac_items import is_of_sensor, scene_of
 from agrifm.season import Season
@@ -118,6 +119,7 @@ def search_catalog(
     area: BaseGeometry,
     skip: Sequence[str] = (),
     cloud: float | None = None,
+    reach: Reach | None = None,
 ) -> SearchResult:
     """Find the scenes of these products in a catalogue, in the season and intersecting the area.
 
@@ -126,6 +128,7 @@ def search_catalog(
         area: in longitude and latitude.
         skip: ids of scenes to leave out.
         cloud: highest cloud cover that an item may state (`eo:cloud_cover`), percent; None for no limit.
+        reach: what the catalogue may lead to; by default `Reach.of` its path or URL.
 
     Raises:
         SceneError: the catalogue cannot be read, an item is unusable, or no scene or two products of one sensor are
@@ -140,9 +143,10 @@ def search_catalog(
         season.start - timedelta(days=longest - 1),
         season.end,
     )
-    catalogue = read_items(source, query)
+    reach = reach or Reach.of(source)
+    catalogue = read_items(source, query, reach)
     names = tuple(product.name for product in products)
-    result = search_items(catalogue.items, products, season, area, skip, cloud)
+    result = search_items(catalogue.items, products, season, area, skip, cloud, reach)
     before = removed_before(catalogue.extra, source, season, area, names, cloud)
     before.pop(SKIPPED, None)  # skipped scenes are in the collection, and are counted again
     result.removed = before + result.removed
@@ -158,6 +162,7 @@ def search_items(
     area: BaseGeometry,
     skip: Sequence[str] = (),
     cloud: float | None = None,
+    reach: Reach = ANYWHERE,
 ) -> SearchResult:
     """Apply the filters of `search_catalog` to items, in the documented order.
 
@@ -191,7 +196,7 @@ def search_items(
             if cloud is not None and cover is not None and cover > cloud:
                 result.removed[f"cloudier than {cloud:g} %"] += 1
             else:
-                scene = _keep(result, item, product, season, area.centroid.x, skip)
+                scene = _keep(result, item, product, season, area.centroid.x, skip, reach)
                 if scene is not None:
                     candidates.append(Candidate(item, scene, footprint))
     chosen, duplicates = without_duplicates(candidates, products)
@@ -204,10 +209,16 @@ def search_items(
 
 
 def _keep(
-    result: SearchResult, item: pystac.Item, product: Product, season: Season, longitude: float, skip: Sequence[str]
+    result: SearchResult,
+    item: pystac.Item,
+    product: Product,
+    season: Season,
+    longitude: float,
+    skip: Sequence[str],
+    reach: Reach,
 ) -> Scene | None:
     try:
-        scene = scene_of(item, product, longitude)
+        scene = scene_of(item, product, longitude, reach)
     except SceneError:  # `skip` exists to leave out unusable items, so they must not stop the search
         if item.id not in skip:
             raise

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
+from urllib.parse import urljoin
 
 import pystac
 from shapely.errors import ShapelyError
@@ -13,13 +14,15 @@ from agrifm.errors import SceneError
 from agrifm.scene.encoding import baseline_of, removed_by_provider, require_agreement, stated_encoding
 from agrifm.scene.products import Product
 from agrifm.scene.providers import provider_of
+from agrifm.scene.reach import ANYWHERE, Reach
+from agrifm.scene.remote import is_remote
 from agrifm.scene.scene import Scene, asset_at, solar_day
 
 MAX_LATITUDE, MIN_LATITUDE = 84.0, -80.0
 """Degrees between which there are UTM zones."""
 
 
-def scene_of(item: pystac.Item, product: Product, longitude: float) -> Scene:
+def scene_of(item: pystac.Item, product: Product, longitude: float, reach: Reach = ANYWHERE) -> Scene:
     """Return the scene of a STAC item, with the assets that the product names.
 
     Older dialects are supported: `eo:platform`, asset keys of `Product.old_keys`, and a processing baseline in the
@@ -27,10 +30,12 @@ def scene_of(item: pystac.Item, product: Product, longitude: float) -> Scene:
 
     Args:
         longitude: of the area, degrees; the day of an acquisition is the solar day there.
+        reach: what the item's assets may be.
 
     Raises:
-        SceneError: the item has no geometry or date, is outside the UTM zones or of another sensor, lacks the baseline
-            on which its offset depends, states two CRSs, or has an asset with another encoding than the product.
+        SceneError: an asset is out of reach; or the item has no geometry or date, is outside the UTM zones or of
+            another sensor, lacks the baseline on which its offset depends, states two CRSs, or has an asset with
+            another encoding than the product.
     """
     about = f"reading scene {item.id}"
     _require_position(item, about)
@@ -50,14 +55,14 @@ def scene_of(item: pystac.Item, product: Product, longitude: float) -> Scene:
     assets = {}
     unused = []
     for stated, asset in item.assets.items():
-        href, key = asset.get_absolute_href(), product.old_keys.get(stated, stated)
-        if key not in wanted or href is None:
+        href, key = _absolute(asset), product.old_keys.get(stated, stated)
+        if key not in wanted:
             unused.append(stated)
             continue
         if key in bands:  # quality bands and days have no scale
             require_agreement(asset.extra_fields, product, encoding, f"{about}: asset '{stated}'")
         _require_one_crs(item, stated, asset.extra_fields, about)
-        assets[key] = asset_at(href, provider)
+        assets[key] = asset_at(href, provider, reach)
     return Scene(
         id=item.id,
         product=product,
@@ -69,6 +74,14 @@ def scene_of(item: pystac.Item, product: Product, longitude: float) -> Scene:
         offset_removed=removed,
         unused=tuple(unused),
     )
+
+
+def _absolute(asset: pystac.Asset) -> str:
+    """The address of an asset; a path from an item on a server is one of that server."""
+    base = asset.owner.get_self_href() if asset.owner is not None else None
+    if base is not None and is_remote(base) and asset.href.startswith("/"):
+        return urljoin(base, asset.href)
+    return asset.get_absolute_href() or asset.href
 
 
 def is_of_sensor(item: pystac.Item, product: Product) -> bool:

@@ -281,3 +281,23 @@ def test_a_table_of_a_geopackage_may_have_coordinates(tmp_path: Path) -> None:
     base.close()
     layer: Any = read(path, layer="points")
     assert layer.frame.geometry[0] == Point(3.5, 47.5)
+
+
+@pytest.mark.parametrize("name", ["f.shp", "f.gpkg", "f.fgb", "f.parquet", "f.geojson", "f.geojsonl"])
+@pytest.mark.parametrize("share", [0.4, 0.97])
+def test_a_file_that_was_cut_off_is_refused(tmp_path: Path, name: str, share: float) -> None:
+    shapes = [box(3 + step / 100, 47, 3.005 + step / 100, 48) for step in range(40)]
+    options = {"driver": "GeoJSONSeq"} if name == "f.geojsonl" else {}
+    path = write(tmp_path / name, *shapes, crs="EPSG:4326", **options)
+    assert len(read(path).frame) == 40
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    refusal(path)
+
+
+def test_a_shapefile_with_the_table_of_another_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "one.shp", FIELD)
+    write(tmp_path / "two.shp", FIELD, FIELD)
+    shutil.copy(tmp_path / "one.dbf", tmp_path / "two.dbf")
+    facts = refusal(tmp_path / "two.shp").facts
+    assert (facts["shapes"], facts["rows"]) == (2, 1)

@@ -229,6 +229,8 @@ def _read_layer(
     from geopandas import GeoDataFrame
     from pyogrio import read_dataframe
 
+    if found == "ESRI Shapefile":
+        _require_whole(_parts_of(path))
     name = f"{PREFIXES.get(found, '')}{path.absolute()}"
     layer = _layer_of(name, layer)
     codec, stated_by = (encoding, "`encoding`") if encoding or found != "ESRI Shapefile" else _codec_of(path)
@@ -248,6 +250,8 @@ def _read_layer(
             f"its text is not UTF-8, and without a .cpg file its encoding is not known, so it was read as {WESTERN}; "
             "if letters are wrong, state `encoding`"
         )
+    if found == "GeoJSONSeq":
+        _require_each_line(path, len(frame))
     if not isinstance(frame, GeoDataFrame):
         return place_rows(frame, crs), notes
     if found == "GeoJSON" and (stated := _geojson_crs(path)):
@@ -272,12 +276,43 @@ def _layer_of(name: str, layer: str | None) -> str:
     return layers[0]
 
 
+def _parts_of(shapefile: Path) -> dict[str, Path]:
+    """The files of a Shapefile by their endings in small letters."""
+    return {part.suffix.lower(): part for part in shapefile.parent.glob(f"{glob.escape(shapefile.stem)}.*")}
+
+
+def _require_whole(parts: dict[str, Path]) -> None:
+    """Refuse a Shapefile that was cut off, or whose table is of other shapes; GDAL gives rows without a shape."""
+    size = parts[".shp"].stat().st_size
+    stated = 2 * int.from_bytes(_head(parts[".shp"])[24:28], "big")
+    if size < stated:
+        raise VectorError(f"{parts['.shp'].name} has {size} of its {stated} bytes; copy it again", bytes=size)
+    if ".shx" in parts and ".dbf" in parts:
+        shapes = (parts[".shx"].stat().st_size - 100) // 8
+        rows = int.from_bytes(_head(parts[".dbf"])[4:8], "little")
+        if shapes != rows:
+            raise VectorError(
+                f"it has {shapes} shapes, but {parts['.dbf'].name} has {rows} rows, so they do not belong together; "
+                "copy all files of the Shapefile again",
+                shapes=shapes,
+                rows=rows,
+            )
+
+
+def _require_each_line(path: Path, features: int) -> None:
+    """Refuse GeoJSON by lines if some are not features, such as one that was cut off."""
+    with path.open("rb") as file:
+        lines = sum(1 for line in file if line.strip(b"\x1e \t\r\n"))
+    if path.read_bytes()[:1] != b"\x1e" and lines != features:
+        raise VectorError(f"{features} of its {lines} lines are features; correct the others", lines=lines)
+
+
 def _codec_of(shapefile: Path) -> tuple[str | None, str | None]:
     """The encoding of a Shapefile's text and what states it: the .cpg file, or the .dbf, which GDAL decodes itself.
 
     If nothing states it, UTF-8, which other encodings are almost never mistaken for.
     """
-    parts = {part.suffix.lower(): part for part in shapefile.parent.glob(f"{glob.escape(shapefile.stem)}.*")}
+    parts = _parts_of(shapefile)
     if ".cpg" in parts:
         text = parts[".cpg"].read_text(encoding="latin-1").strip()
         number = re.search(r"\d{3,}$", text)

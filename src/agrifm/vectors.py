@@ -83,15 +83,16 @@ def read_vector(
                 crs = None if stated.crs is None else _parsed(stated.crs)
                 frame, notes = read_features(path, stated.layer, stated.encoding, crs)
                 frame, lost = _placed(frame, crs)
+                notes += wrong_letters(frame)
                 layer = sort_out(frame, shapes)
         except VectorError as error:
             remedy = REMEDIES[str(error.facts["key"])][keys is None] if "key" in error.facts else ""
             raise kind(
                 "; ".join(filter(None, (f"{about}: {error}", remedy))), **{"path": path, **error.facts}
             ) from error
-    texts = dict.fromkeys(str(warning.message).splitlines()[0] for warning in warned)
+    texts = dict.fromkeys(" ".join(str(warning.message).split()) for warning in warned)
     notes += [f"the library that reads it says: {text}" for text in texts if not any(word in text for word in HARMLESS)]
-    return replace(layer, notes=(*notes, *wrong_letters(frame), *lost, *layer.notes))
+    return replace(layer, notes=(*notes, *lost, *layer.notes))
 
 
 def count_if_exchanged(frame: "GeoDataFrame", region: BaseGeometry) -> int:

@@ -11,6 +11,7 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from agrifm.errors import ConfigError, did_you_mean, doing, shortened
+from agrifm.files import AnyPath, as_path
 from agrifm.record import TRAINABLE, SeriesKind
 from agrifm.season import Season
 from agrifm.validation import Frozen, complaint
@@ -267,12 +268,13 @@ class Project(Frozen):
         return self.path("map")
 
 
-def read_project(path: Path) -> Project:
+def read_project(path: AnyPath) -> Project:
     """Read a project file, or `agrifm.toml` in a directory.
 
     Raises:
         ConfigError: the file does not exist, is not TOML, or has an unknown key or an invalid value.
     """
+    path = as_path(path)
     file = path / PROJECT_FILE if path.is_dir() else path
     if not file.exists():
         raise ConfigError(f"reading the project file: {file} does not exist; `agrifm init DIR` writes one")

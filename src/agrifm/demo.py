@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agrifm.config import read_project
-from agrifm.files import MARKER, require_replaceable, write_geopackage, write_json, write_text
+from agrifm.files import MARKER, AnyPath, as_path, require_replaceable, write_geopackage, write_json, write_text
 from agrifm.legend import LEGEND_TAG, Legend
 from agrifm.rasters import open_raster
 
@@ -47,7 +47,7 @@ SIZE_KM = 7.5
 REFERENCE_POINTS = 400
 
 
-def demo(directory: Path) -> dict[str, Any]:
+def demo(directory: AnyPath) -> dict[str, Any]:
     """Run every stage on a simulated season, in a new directory or that of an earlier demo; a stopped demo continues.
 
     Returns:
@@ -56,6 +56,7 @@ def demo(directory: Path) -> dict[str, Any]:
     Raises:
         OutputError: the directory holds other files, or the disk is full.
     """
+    directory = as_path(directory)
     from agrifm.assess.design import draw_points
     from agrifm.assess.report import assess
     from agrifm.cube.fetch import fetch

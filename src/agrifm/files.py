@@ -17,6 +17,8 @@ from agrifm.errors import OutputError
 if TYPE_CHECKING:
     import geopandas
 
+AnyPath = str | os.PathLike[str]
+"""What users may give as a path."""
 MARKER = ".agrifm.json"
 """File in every directory that agrifm writes; it states the kind of directory."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -40,6 +42,17 @@ def translate_os_errors(doing: str) -> Iterator[None]:
         if error.errno in _REFUSED:
             raise OutputError(f"{doing}: {error}; choose another path") from error
         raise
+
+
+def as_path(path: AnyPath) -> Path:
+    """A path that a user may give as text; every function for users begins with it.
+
+    Raises:
+        TypeError: it is something else, such as bytes.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"a path is text or a pathlib.Path, not {type(path).__name__} ({path!r}); use os.fsdecode")
+    return Path(path)
 
 
 def fsync(path: Path) -> None:
@@ -91,9 +104,9 @@ def write_bytes(target: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def write_text(target: Path, text: str) -> None:
+def write_text(target: AnyPath, text: str) -> None:
     """Write a text file in UTF-8, whole or not at all; what a file name has outside of Unicode becomes `\\udce9`."""
-    write_bytes(target, text.encode(errors="backslashreplace"))
+    write_bytes(as_path(target), text.encode(errors="backslashreplace"))
 
 
 def write_json(target: Path, content: Any) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from agrifm.config import PROJECT_FILE
 from agrifm.errors import OutputError
-from agrifm.files import write_text
+from agrifm.files import AnyPath, as_path, write_text
 
 TEMPLATE = """\
 # The project file: one season, read by every agrifm command. Paths are relative to this file.
@@ -92,12 +92,13 @@ column = "label"           # column of the class code in the reference points
 """
 
 
-def init(directory: Path) -> Path:
+def init(directory: AnyPath) -> Path:
     """Write `agrifm.toml` into a directory, which may be new, and return its path.
 
     Raises:
         OutputError: the file exists already or cannot be written.
     """
+    directory = as_path(directory)
     path = directory / PROJECT_FILE
     if path.exists():
         raise OutputError(f"writing {path}: the file exists already; edit it, or choose another directory", path=path)

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from agrifm.codes import code_of
 from agrifm.errors import LabelError, did_you_mean
+from agrifm.files import AnyPath, as_path
 from agrifm.tables import TABLES, read_table
 from agrifm.validation import Frozen, complaint
 
@@ -96,7 +97,7 @@ class Legend(Frozen):
             raise LabelError(f"making a legend of the codes found: {complaint(error, cls)}") from error
 
     @classmethod
-    def read(cls, path: Path, notes: list[str] | None = None) -> "Legend":
+    def read(cls, path: AnyPath, notes: list[str] | None = None) -> "Legend":
         """Legend from a JSON file (`{"classes": [{"code", "name", "color", …}]}`) or a CSV with such columns.
 
         Args:
@@ -105,6 +106,7 @@ class Legend(Frozen):
         Raises:
             LabelError: the file does not exist, is not a legend, or has two classes of the same name.
         """
+        path = as_path(path)
         about = f"reading the legend {path}"
         try:
             if path.suffix.lower() in TABLES:

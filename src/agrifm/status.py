@@ -5,7 +5,7 @@ import platform
 from pathlib import Path
 
 from agrifm.config import PROJECT_FILE, Project, read_project
-from agrifm.files import MARKER
+from agrifm.files import MARKER, AnyPath, as_path
 from agrifm.record import running_versions
 from agrifm.scene.access import credentials_present
 from agrifm.scene.providers import PROVIDERS
@@ -13,7 +13,7 @@ from agrifm.scene.providers import PROVIDERS
 LIBRARIES = ("rasterio", "zarr", "xarray", "pystac", "torch", "lightning")
 
 
-def status(path: Path) -> list[str]:
+def status(path: AnyPath) -> list[str]:
     """Describe the progress of a project and this machine, line by line, without any secret.
 
     Args:
@@ -22,6 +22,7 @@ def status(path: Path) -> list[str]:
     Raises:
         ConfigError: the project file cannot be read.
     """
+    path = as_path(path)
     file = path / PROJECT_FILE if path.is_dir() else path
     if file.exists():
         lines = _project(read_project(path))

@@ -19,6 +19,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from shapely import Polygon
 
 from agrifm.errors import AssessmentError
+from agrifm.files import AnyPath, as_path
 from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares
 from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend
 from agrifm.rasters import open_raster
@@ -75,7 +76,7 @@ class ClassMap:
         return numbers_at
 
 
-def read_map(path: Path) -> ClassMap:
+def read_map(path: AnyPath) -> ClassMap:
     """Count a class map: a GeoTIFF with a legend tag, or any georeferenced raster of classes.
 
     All values are classes except nodata, masked pixels, NaN and, with a legend tag, 255.
@@ -84,6 +85,7 @@ def read_map(path: Path) -> ClassMap:
         AssessmentError: the file is absent, is not a raster, has no CRS, is rotated, has a projection with wrong
             areas, has no class, more than 255 of them, or a value outside its legend.
     """
+    path = as_path(path)
     with open_classified(path) as source:
         grid, legend = _grid(source, path), _legend(source, path)
         notes = [f"the map has {source.count} bands; the first was assessed"] if source.count > 1 else []

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from agrifm.assess.class_map import ClassMap, open_classified, read_map, read_window
 from agrifm.assess.estimators import MIN_POINTS
 from agrifm.errors import AssessmentError, OutputError
-from agrifm.files import write_geopackage
+from agrifm.files import AnyPath, as_path, write_geopackage
 from agrifm.grid import Window
 from agrifm.vectors import read_vector
 
@@ -25,7 +25,7 @@ RARE_CLASS_POINTS = 50
 """Points of a rare class, if there are enough in all."""
 
 
-def draw_points(map_path: Path, n: int, seed: int, out: Path) -> dict[str, int]:
+def draw_points(map_path: AnyPath, n: int, seed: int, out: AnyPath) -> dict[str, int]:
     """Draw n pixels of a map, stratified by its classes, and write their centres as a GeoPackage to be labelled.
 
     Within a class every hectare has the same probability (so does every pixel, except in degrees), no pixel is drawn
@@ -42,6 +42,8 @@ def draw_points(map_path: Path, n: int, seed: int, out: Path) -> dict[str, int]:
         AssessmentError: the map cannot be read, or n is less than two per class or more than there are pixels.
         OutputError: `out` contains labels, or is not a file of points drawn by this function.
     """
+    map_path = as_path(map_path)
+    out = as_path(out)
     _require_replaceable(out)
     mapped = read_map(map_path)
     present = np.flatnonzero(mapped.pixels)

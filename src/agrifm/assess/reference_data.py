@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlparse
 
 from agrifm.config import PROJECT_FILE, AssessConfig, read_project
 from agrifm.errors import AssessmentError, did_you_mean
-from agrifm.files import finite_or_none
+from agrifm.files import AnyPath, as_path, finite_or_none
 from agrifm.stac import MAP_ITEM, TRAINING_DATA_ROLE
 from agrifm.vector_shapes import VectorLayer
 from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
@@ -32,13 +32,14 @@ def reference_config(project: Path) -> AssessConfig:
     return read_project(project).assess
 
 
-def read_reference(path: Path, label: str, keys: VectorKeys = NOTHING_STATED) -> VectorLayer:
+def read_reference(path: AnyPath, label: str, keys: VectorKeys = NOTHING_STATED) -> VectorLayer:
     """Read reference points with the column of their labels; multipoints of one point count as points.
 
     Raises:
         AssessmentError: as `read_vector`, or the column is absent, or some geometries are not single points: without
             them the others would not be the sample that was drawn.
     """
+    path = as_path(path)
     layer = read_vector(path, f"reading the reference {path}", AssessmentError, ["point"], keys)
     columns = [str(name) for name in layer.frame.columns if name != layer.frame.geometry.name]
     if label not in columns:
@@ -75,11 +76,12 @@ def count_inside_parcels(points: "GeoDataFrame", parcels: "GeoDataFrame", pixel:
     return len(set(inside.tolist()))
 
 
-def find_training_data(map_path: Path) -> Path | None:
+def find_training_data(map_path: AnyPath) -> Path | None:
     """Return the file of training parcels to which the STAC item next to a map leads; None if it leads to none.
 
     The map's item links to the model's item (`derived_from`), one of whose assets is the file.
     """
+    map_path = as_path(map_path)
     item = map_path.parent / MAP_ITEM
     links = (link for link in _read_object(item).get("links", []) if link.get("rel") == "derived_from")
     for model in _local_paths(item, links):
@@ -108,12 +110,13 @@ def _read_object(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def read_scores(path: Path) -> dict[str, Any]:
+def read_scores(path: AnyPath) -> dict[str, Any]:
     """Read scores on unseen blocks as `agrifm train` writes them; numbers that are not finite become None.
 
     Raises:
         AssessmentError: the file is absent, or does not contain scores of models.
     """
+    path = as_path(path)
     doing = f"reading the scores {path}"
     try:
         scores = finite_or_none(json.loads(path.read_text(encoding="utf-8-sig")))

@@ -11,7 +11,7 @@ from agrifm.assess.confusion import Confusion, count_confusion
 from agrifm.assess.estimators import Estimate, stratified_estimates
 from agrifm.assess.reference_data import count_inside_parcels, find_training_data, read_scores
 from agrifm.errors import AssessmentError, OutputError, require_installed
-from agrifm.files import MARKER, require_replaceable, write_directory, write_json, write_text
+from agrifm.files import MARKER, AnyPath, as_path, require_replaceable, write_directory, write_json, write_text
 from agrifm.record import running_versions
 from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
 
@@ -21,13 +21,13 @@ FILES = ("report.json", "report.html", MARKER)
 
 
 def assess(
-    map_path: Path,
-    reference: Path,
+    map_path: AnyPath,
+    reference: AnyPath,
     label: str,
-    out: Path,
-    scores: Path | None = None,
-    training: Path | None = None,
-    truth: Path | None = None,
+    out: AnyPath,
+    scores: AnyPath | None = None,
+    training: AnyPath | None = None,
+    truth: AnyPath | None = None,
     keys: VectorKeys = NOTHING_STATED,
 ) -> dict[str, Any]:
     """Estimate a map's accuracies and the true areas of its classes; write `report.json` and `report.html` to `out`.
@@ -54,6 +54,10 @@ def assess(
             points.
         OutputError: `out` is not a report's directory, or cannot be written.
     """
+    map_path, reference, out = as_path(map_path), as_path(reference), as_path(out)
+    scores = None if scores is None else as_path(scores)
+    training = None if training is None else as_path(training)
+    truth = None if truth is None else as_path(truth)
     require_installed(f"assessing the map {map_path}", "report", "matplotlib", "jinja2", kind=AssessmentError)
     _require_replaceable(out)
     block_scores = read_scores(scores) if scores else None

@@ -7,7 +7,6 @@ imported when a forest is grown, read or written, because they are optional.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from zipfile import ZIP_DEFLATED, BadZipFile
 
@@ -17,7 +16,7 @@ from pydantic import ValidationError
 
 from agrifm.classic.features import FEATURE_KINDS, FeatureKind, Rows, feature_margin, feature_parts, pixel_features
 from agrifm.errors import ModelError, require_installed
-from agrifm.files import write_bytes
+from agrifm.files import AnyPath, as_path, write_bytes
 from agrifm.grid import Window
 from agrifm.legend import UNLABELLED
 from agrifm.record import ModelRecord, SensorInput
@@ -192,12 +191,13 @@ def tune_forest(
     return best, [{**asdict(shape), "validation_macro_f1": round(score, 4)} for shape, score in tried.items()]
 
 
-def save_forest(path: Path, forest: RandomForest) -> None:
+def save_forest(path: AnyPath, forest: RandomForest) -> None:
     """Write the forest and its record as one skops file, whole or not at all.
 
     Raises:
         ModelError: skops is not installed.
     """
+    path = as_path(path)
     require_installed(f"writing the model {path}", "classic", "sklearn", "skops")
     from skops import io
 
@@ -205,12 +205,13 @@ def save_forest(path: Path, forest: RandomForest) -> None:
     write_bytes(path, io.dumps(content, compression=ZIP_DEFLATED, compresslevel=1))
 
 
-def load_forest(path: Path) -> RandomForest:
+def load_forest(path: AnyPath) -> RandomForest:
     """Read a forest; a file with any type that a forest does not have is refused unread.
 
     Raises:
         ModelError: the file is absent, damaged, or not a forest written by agrifm; or a package is not installed.
     """
+    path = as_path(path)
     about = f"reading the model {path}"
     require_installed(about, "classic", "sklearn", "skops")
     from skops import io

@@ -30,7 +30,7 @@ from agrifm.cube.build import (
 from agrifm.cube.frames import Frame, group_frames, scenes_of
 from agrifm.cube.store import Cube, finish_store, open_cube, open_group
 from agrifm.errors import CubeError
-from agrifm.files import MARKER, translate_os_errors
+from agrifm.files import MARKER, AnyPath, as_path, translate_os_errors
 from agrifm.grid import Grid
 from agrifm.record import running_versions
 from agrifm.scene.duplicates import require_one_product
@@ -47,7 +47,7 @@ PIXELS = ("values", "valid", "day")
 
 
 def append_frames(
-    path: Path,
+    path: AnyPath,
     search: "SearchResult",
     rule: MaskRule = DEFAULT_RULE,
     offset: OffsetChoice = "refuse",
@@ -67,6 +67,7 @@ def append_frames(
         SceneError: a scene is unusable; what was finished is kept, next to the cube.
         OutputError: the disk is full.
     """
+    path = as_path(path)
     cube = open_cube(path)
     about = f"adding frames to the cube {path}"
     require_one_product(search.scenes, about)

@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 from agrifm.cube.frames import MERGE_RULE, Frame, FrameTile, group_frames, scenes_of, write_frame_tile
 from agrifm.cube.store import SCALES, SHARD, Cube, create_root, create_sensor, finish_store, open_cube, open_group
 from agrifm.errors import CubeError
-from agrifm.files import MARKER, partial_directory, translate_os_errors
+from agrifm.files import MARKER, AnyPath, as_path, partial_directory, translate_os_errors
 from agrifm.grid import Grid, area_grid, tiles
 from agrifm.record import SensorInput, running_versions
 from agrifm.scene.duplicates import require_one_product
@@ -39,7 +39,7 @@ THREADS, REMOTE_THREADS = 2, 8
 
 
 def build_cube(
-    path: Path,
+    path: AnyPath,
     search: "SearchResult",
     season: Season,
     area: BaseGeometry,
@@ -64,6 +64,7 @@ def build_cube(
         SceneError: a scene is unusable; finished tiles are kept.
         OutputError: the disk is full, or `path` holds something else.
     """
+    path = as_path(path)
     require_one_product(search.scenes, "building a cube")
     frames = group_frames(search.scenes)
     grids = native_grids(frames) if native_grid else nested_grids(frames, area)

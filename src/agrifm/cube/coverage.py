@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from agrifm.cube.store import SHARD, Cube, SensorCube
 from agrifm.errors import CubeError, require_installed
-from agrifm.files import write_bytes
+from agrifm.files import AnyPath, as_path, write_bytes
 from agrifm.grid import tiles
 from agrifm.pictures import drawing
 from agrifm.season import Season, day_date, day_number
@@ -91,7 +90,7 @@ def _spans(sensor: SensorCube) -> NDArray[np.int64]:
     return np.stack([sensor.date, sensor.date + 1], axis=1).astype(np.int64)
 
 
-def draw_coverage(cube: Cube, path: Path) -> None:
+def draw_coverage(cube: Cube, path: AnyPath) -> None:
     """Draw a cube's usable observations into one PNG: a map per sensor, a bar per month, a strip of all dates.
 
     Colours are distinct with every kind of colour vision; bars are hatched as well.
@@ -99,6 +98,7 @@ def draw_coverage(cube: Cube, path: Path) -> None:
     Raises:
         OutputError: the picture cannot be written.
     """
+    path = as_path(path)
     require_installed(f"drawing {path}", "report", "matplotlib", kind=CubeError)
     from matplotlib.figure import Figure
 

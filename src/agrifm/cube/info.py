@@ -2,10 +2,10 @@
 
 from collections import Counter
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from agrifm.cube.store import Cube, SensorCube, open_cube
+from agrifm.files import AnyPath, as_path
 from agrifm.season import day_date, day_number
 
 ZARR_FILE = "zarr.json"
@@ -18,16 +18,17 @@ CLEAR_SHARE = 0.1
 """Usable share from which a frame ends a gap in time."""
 
 
-def find_cube(path: Path) -> Cube:
+def find_cube(path: AnyPath) -> Cube:
     """Open the cube at a path: the store itself, or the one in a project's directory.
 
     Raises:
         CubeError: neither exists, or the cube is unfinished.
     """
+    path = as_path(path)
     return open_cube(path if path.name == CUBE_NAME or (path / ZARR_FILE).exists() else path / CUBE_NAME)
 
 
-def cube_info(path: Path, picture: Path | None = None) -> list[str]:
+def cube_info(path: AnyPath, picture: AnyPath | None = None) -> list[str]:
     """Describe a cube in the lines of `agrifm cube info`.
 
     Args:
@@ -38,6 +39,8 @@ def cube_info(path: Path, picture: Path | None = None) -> list[str]:
         CubeError: there is no finished cube.
         OutputError: the picture cannot be written.
     """
+    path = as_path(path)
+    picture = None if picture is None else as_path(picture)
     cube = find_cube(path)
     if picture is None:
         return describe_cube(cube)

@@ -35,7 +35,7 @@ from agrifm.cube.store import (
 )
 from agrifm.cube.temporal import interpolate, nearest_of_periods
 from agrifm.errors import ConfigError, CubeError
-from agrifm.files import MARKER, partial_directory, translate_os_errors
+from agrifm.files import MARKER, AnyPath, as_path, partial_directory, translate_os_errors
 from agrifm.grid import Window, tiles
 from agrifm.record import running_versions
 from agrifm.season import Season, day_date
@@ -156,7 +156,7 @@ def _numbers(days: NDArray[np.integer]) -> tuple[int, ...]:
 
 
 def resample_cube(
-    cube: Cube, path: Path, resamplers: Mapping[str, Resampler], executor: Executor | None = None
+    cube: Cube, path: AnyPath, resamplers: Mapping[str, Resampler], executor: Executor | None = None
 ) -> Cube:
     """Write a new cube with the series of each sensor as its resampler makes them, or continue a stopped run.
 
@@ -169,6 +169,7 @@ def resample_cube(
         CubeError: a sensor is not in the cube, or `path` is the cube itself.
         OutputError: the disk is full, or `path` holds something else.
     """
+    path = as_path(path)
     unknown = sorted(resamplers.keys() - cube.sensors.keys())
     if unknown or not resamplers:
         problem = f"has no sensor '{unknown[0]}'" if unknown else "needs a resampler for at least one sensor"

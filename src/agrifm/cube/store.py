@@ -22,6 +22,7 @@ from shapely.geometry.base import BaseGeometry
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from agrifm.errors import CubeError
+from agrifm.files import AnyPath, as_path
 from agrifm.grid import Grid, Window
 from agrifm.record import SensorInput
 from agrifm.season import Season
@@ -153,12 +154,13 @@ def reason(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def open_cube(path: Path) -> Cube:
+def open_cube(path: AnyPath) -> Cube:
     """Open a finished cube.
 
     Raises:
         CubeError: there is no cube of this format, or its dates, bands or grid are damaged.
     """
+    path = as_path(path)
     try:
         root = zarr.open_group(path, mode="r")
         about = root.attrs["agrifm"]

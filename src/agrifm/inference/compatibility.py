@@ -1,10 +1,10 @@
 """Check whether a model fits a cube before anything is trained or mapped, and describe a model of any family."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agrifm.cube.store import open_cube
 from agrifm.errors import ModelError, require_installed
+from agrifm.files import AnyPath, as_path
 from agrifm.inference.predictor import EXPORTED, FOREST, load_record
 from agrifm.record import ModelRecord, require_fit
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from agrifm.models.weights.file import WeightsRecord
 
 
-def check_model(model: Path, cube_path: Path) -> list[str]:
+def check_model(model: AnyPath, cube_path: AnyPath) -> list[str]:
     """Compare what a model or converted weights expect with what a cube holds.
 
     Returns:
@@ -23,6 +23,8 @@ def check_model(model: Path, cube_path: Path) -> list[str]:
             differs.
         CubeError: the cube does not exist or is not finished.
     """
+    model = as_path(model)
+    cube_path = as_path(cube_path)
     cube = open_cube(cube_path)
     record: ModelRecord | WeightsRecord | None
     if model.suffix in (FOREST, EXPORTED):
@@ -55,7 +57,7 @@ def check_model(model: Path, cube_path: Path) -> list[str]:
     return lines
 
 
-def describe_model(path: Path, window: tuple[int, int, int] | None = None) -> list[str]:
+def describe_model(path: AnyPath, window: tuple[int, int, int] | None = None) -> list[str]:
     """Describe a model or weights in lines of text.
 
     Args:
@@ -64,6 +66,7 @@ def describe_model(path: Path, window: tuple[int, int, int] | None = None) -> li
     Raises:
         ModelError: the file cannot be read or is damaged.
     """
+    path = as_path(path)
     if path.suffix in (FOREST, EXPORTED):
         record = load_record(path)
     else:

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.errors import ModelError
+from agrifm.files import AnyPath, as_path
 from agrifm.models.export_record import ExportRecord, session_record, start_session
 from agrifm.record import ModelRecord
 from agrifm.samples.sample import Sample, collate
@@ -39,7 +39,7 @@ class ExportedModel:
         return probabilities
 
 
-def open_exported(path: Path, threads: int = 0) -> ExportedModel:
+def open_exported(path: AnyPath, threads: int = 0) -> ExportedModel:
     """Open an exported network (.onnx).
 
     Args:
@@ -48,6 +48,7 @@ def open_exported(path: Path, threads: int = 0) -> ExportedModel:
     Raises:
         ModelError: the file is unusable, or `onnxruntime` is not installed.
     """
+    path = as_path(path)
     session = start_session(path, threads)
     return ExportedModel(session_record(session, path), session)
 

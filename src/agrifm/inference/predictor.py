@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.errors import ModelError, require_installed
+from agrifm.files import AnyPath, as_path
 from agrifm.models.precision import (
     DEFAULT_COMPUTE,
     Compute,
@@ -87,7 +88,7 @@ class TorchModel:
             require_memory(needed, about, advice)
 
 
-def load_model(path: Path, compute: Compute = DEFAULT_COMPUTE) -> TrainedModel:
+def load_model(path: AnyPath, compute: Compute = DEFAULT_COMPUTE) -> TrainedModel:
     """Load a model file written by `agrifm train` or `agrifm model export`; networks use a GPU if there is one.
 
     Args:
@@ -99,6 +100,7 @@ def load_model(path: Path, compute: Compute = DEFAULT_COMPUTE) -> TrainedModel:
             installed; the device cannot compute in that precision; or the model does not run on PyTorch and cannot
             be computed in another way.
     """
+    path = as_path(path)
     if path.suffix in (FOREST, EXPORTED) and compute != DEFAULT_COMPUTE:
         raise ModelError(
             f"reading the model {path}: only PyTorch networks ({NETWORK}) compute in another precision or are "
@@ -125,8 +127,9 @@ def load_model(path: Path, compute: Compute = DEFAULT_COMPUTE) -> TrainedModel:
     return TorchModel(record, classifier.to(device).eval(), compute.precision)
 
 
-def load_record(path: Path) -> ModelRecord:
+def load_record(path: AnyPath) -> ModelRecord:
     """Read only the record of a model file; raises as `load_model` does."""
+    path = as_path(path)
     if path.suffix in (FOREST, EXPORTED):
         return load_model(path).record
     _require_torch(path)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from agrifm.config import Project
 from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import MapError, did_you_mean, require_installed
-from agrifm.files import finish_directory, partial_directory, translate_os_errors, write_bytes
+from agrifm.files import AnyPath, as_path, finish_directory, partial_directory, translate_os_errors, write_bytes
 from agrifm.grid import Window, tiles
 from agrifm.inference.predictor import TorchModel, TrainedModel, load_model, load_record
 from agrifm.legend import LEGEND_TAG, UNLABELLED, legend_json
@@ -89,8 +89,8 @@ class MapSummary:
 
 def map_project(
     project: Project,
-    model: Path | None = None,
-    out: Path | None = None,
+    model: AnyPath | None = None,
+    out: AnyPath | None = None,
     compute: Compute = DEFAULT_COMPUTE,
     executor: Executor | None = None,
 ) -> MapSummary:
@@ -104,6 +104,8 @@ def map_project(
     Raises:
         MapError, ModelError, CubeError, OutputError: see `map_area`; also, [map] names an unknown model.
     """
+    model = None if model is None else as_path(model)
+    out = None if out is None else as_path(out)
     path = model or _named_model(project)
     window = project.map.window or load_record(path).side
     overlap = project.map.overlap if 2 * project.map.overlap <= window else 0
@@ -122,9 +124,9 @@ def _named_model(project: Project) -> Path:
 
 
 def map_area(
-    cube_path: Path,
-    model_path: Path,
-    out: Path,
+    cube_path: AnyPath,
+    model_path: AnyPath,
+    out: AnyPath,
     window: int = 192,
     overlap: int = 48,
     compute: Compute = DEFAULT_COMPUTE,
@@ -151,6 +153,9 @@ def map_area(
         MapError: window and overlap do not fit, or the area has no valid observation.
         OutputError: the disk is full (finished windows are kept), or `out` holds something else.
     """
+    cube_path = as_path(cube_path)
+    model_path = as_path(model_path)
+    out = as_path(out)
     cube, model = open_cube(cube_path), load_model(model_path, compute)
     # By content, not by path: a model that was trained again must not continue the windows of the old one.
     with model_path.open("rb") as file:
@@ -167,10 +172,10 @@ def map_cube(
     cube: Cube,
     model: TrainedModel,
     model_id: str,
-    out: Path,
+    out: AnyPath,
     window: int = 192,
     overlap: int = 48,
-    model_item: Path | None = None,
+    model_item: AnyPath | None = None,
     predict: Predictions | None = None,
 ) -> MapSummary:
     """Map the area of an open cube with a model in memory; see `map_area`.
@@ -181,6 +186,8 @@ def map_cube(
         model_item: the model's STAC item, from which the map's is derived.
         predict: what predicts the windows; by default the model, in this process.
     """
+    out = as_path(out)
+    model_item = None if model_item is None else as_path(model_item)
     began = time.monotonic()
     require_installed(
         f"mapping the cube {cube.path}", "report", "matplotlib", kind=MapError

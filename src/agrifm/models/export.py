@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from agrifm.errors import ModelError, require_installed
-from agrifm.files import atomic_write
+from agrifm.files import AnyPath, as_path, atomic_write
 from agrifm.models.agrifm.network import AgriFMConfig
 from agrifm.models.agrifm.reference import use_reference
 from agrifm.models.batch import TensorBatch
@@ -66,7 +66,7 @@ class ExportedNetwork(nn.Module):
 
 
 def export(
-    model: Path, out: Path, frames: int | None = None, side: int | None = None, without: Sequence[str] = ()
+    model: AnyPath, out: AnyPath, frames: int | None = None, side: int | None = None, without: Sequence[str] = ()
 ) -> list[str]:
     """Write a trained network as a graph; return what was written, in sentences.
 
@@ -81,6 +81,8 @@ def export(
         ModelError: the model cannot be exported, or the exporter needs a package that is not installed.
         OutputError: the file cannot be written.
     """
+    model = as_path(model)
+    out = as_path(out)
     about = f"exporting the model {model}"
     if out.suffix not in EXPORT_SUFFIXES:
         raise ModelError(f"{about}: {out} does not end in {' or '.join(EXPORT_SUFFIXES)}; choose one of them", path=out)

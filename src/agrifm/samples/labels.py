@@ -17,6 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from agrifm.codes import read_codes
 from agrifm.errors import LabelError, did_you_mean
+from agrifm.files import AnyPath, as_path
 from agrifm.grid import LONLAT, WARP_TOLERANCE, Grid, reproject
 from agrifm.legend import LEGEND_TAG, OTHER, UNLABELLED, Legend
 from agrifm.rasters import open_raster
@@ -42,12 +43,12 @@ class Labels:
 
 
 def read_labels(
-    file: Path,
+    file: AnyPath,
     column: str,
     grid: Grid,
     area: BaseGeometry,
     legend: Legend | None = None,
-    other: Path | None = None,
+    other: AnyPath | None = None,
     other_values: Sequence[int] = (),
     fold_column: str | None = None,
     keys: VectorKeys = NOTHING_STATED,
@@ -65,6 +66,8 @@ def read_labels(
     Raises:
         LabelError: the file cannot be read, is outside the area, has an unknown code or a single class.
     """
+    file = as_path(file)
+    other = None if other is None else as_path(other)
     shapes_, tagged, notes = _read_shapes(file, column, fold_column, grid, legend, keys)
     if shapes_.empty:
         raise LabelError(

@@ -12,6 +12,7 @@ from affine import Affine
 from pyproj import CRS, Transformer
 
 from agrifm.errors import SceneError, require_installed
+from agrifm.files import AnyPath, as_path
 from agrifm.scene.encoding import read_baseline
 from agrifm.scene.file_names import AUXILIARY
 from agrifm.scene.products import Product
@@ -27,7 +28,7 @@ NETCDF_SUFFIXES = {".nc", ".nc4", ".cdf"}
 
 
 def search_files(
-    directory: Path,
+    directory: AnyPath,
     pattern: str,
     product: Product,
     season: Season,
@@ -46,6 +47,7 @@ def search_files(
     Raises:
         SceneError: no file matches, a file's date or bands are not recognised, or two files hold the same asset.
     """
+    directory = as_path(directory)
     files = matching_files(directory, pattern, product)
     source = str(directory / pattern)
     result = SearchResult()

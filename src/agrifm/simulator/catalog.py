@@ -21,7 +21,7 @@ from shapely import total_bounds
 from shapely.geometry import mapping, shape
 
 from agrifm.errors import ConfigError
-from agrifm.files import require_replaceable, write_directory
+from agrifm.files import AnyPath, as_path, require_replaceable, write_directory
 from agrifm.season import Season
 from agrifm.simulator.acquisition.level2 import TITLES, Level2Scene, RasterAsset
 from agrifm.simulator.granule import Acquisition, Simulation
@@ -35,8 +35,8 @@ MIN_SEASON_DAYS, MAX_SEASON_DAYS = 28, 366
 
 
 def simulate(
-    directory: Path,
-    region: str | Path = "oceanic",
+    directory: AnyPath,
+    region: AnyPath = "oceanic",
     year: int = 2024,
     size: float = 5.0,
     seed: int = 0,
@@ -56,6 +56,7 @@ def simulate(
         ConfigError: the region, the size or the dates cannot be simulated.
         OutputError: the directory contains other files, or the disk is too small.
     """
+    directory = as_path(directory)
     parameters = read_region(region)
     if not 1900 <= year <= 2100:
         raise ConfigError(f"simulating a season: the year {year} is not between 1900 and 2100; give another", year=year)

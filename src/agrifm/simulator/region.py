@@ -13,6 +13,7 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from agrifm.errors import ConfigError, did_you_mean, doing
+from agrifm.files import AnyPath
 from agrifm.simulator.acquisition.orbits import Orbits
 from agrifm.simulator.acquisition.sky import SkyClimate
 from agrifm.simulator.land.landscape import Landscape
@@ -100,7 +101,7 @@ def _check_known(kind: str, name: str, known: Iterable[str]) -> None:
         raise ValueError(f"unknown {kind}: {name!r}{did_you_mean(name, names)} Known are {', '.join(names)}")
 
 
-def read_region(region: str | Path) -> Region:
+def read_region(region: AnyPath) -> Region:
     """Read one of `REGIONS`, or a region from your own file.
 
     Args:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from agrifm.files import atomic_write, is_whole_archive, translate_os_errors, write_bytes
+from agrifm.files import AnyPath, as_path, atomic_write, is_whole_archive, translate_os_errors, write_bytes
 from agrifm.inference.tensors import tensor_batch
 from agrifm.models.batch import TensorBatch
 from agrifm.models.classifier import Classifier
@@ -248,7 +248,7 @@ def fit(
     training: Patches,
     validation: Patches,
     parameters: Hyperparameters,
-    work: Path,
+    work: AnyPath,
     compute: Compute = DEFAULT_COMPUTE,
     channels: int = 0,
     name: str = "network",
@@ -269,6 +269,7 @@ def fit(
             compile.
         OutputError: a checkpoint cannot be written.
     """
+    work = as_path(work)
     warn_of_precision(compute.precision, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     if compute.recompute:
         recompute_blocks(network)

@@ -7,7 +7,6 @@ the season) or a wrong position. Two sensors show that one of them is wrong, thr
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from agrifm.cube.qc.sample_windows import SensorWindows, read_sample_windows
 from agrifm.cube.qc.thresholds import Finding, list_days, threshold
 from agrifm.cube.store import Cube
 from agrifm.errors import CubeError
+from agrifm.files import AnyPath, as_path
 
 STRUCTURAL_FAULTS = {"wrong structure", "damaged chunk"}
 """Kinds of findings after which the content is not assessed."""
@@ -47,12 +47,13 @@ class CubeReport:
         return {finding.kind for finding in self.findings}
 
 
-def cube_check(path: Path) -> list[str]:
+def cube_check(path: AnyPath) -> list[str]:
     """Check a cube; returns the lines of `agrifm cube check` if nothing is wrong.
 
     Raises:
         CubeError: there is no finished cube, or it has faults; one sentence for each finding.
     """
+    path = as_path(path)
     cube = find_cube(path)
     report = check_cube(cube)
     if report.findings:

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from agrifm.errors import ModelError
-from agrifm.files import write_bytes
+from agrifm.files import AnyPath, as_path, write_bytes
 from agrifm.models.agrifm.attention import relative_position_index
 from agrifm.models.agrifm.window_partition import Triple
 from agrifm.models.weights.file import WEIGHTS_KEY, Origin, WeightsRecord, WeightsSensor
@@ -44,7 +44,9 @@ RECIPE_STD = (
 PICKLE_SUFFIXES = (".pth", ".pt")
 
 
-def convert_weights(source: Path, target: Path, bands: Sequence[str] = (), window: Triple | None = None) -> list[str]:
+def convert_weights(
+    source: AnyPath, target: AnyPath, bands: Sequence[str] = (), window: Triple | None = None
+) -> list[str]:
     """Write weights as safetensors with a record, or as a PyTorch file with the public names.
 
     Args:
@@ -62,6 +64,8 @@ def convert_weights(source: Path, target: Path, bands: Sequence[str] = (), windo
         ModelError: the source is refused, or the order of the bands is not stated or does not match the kernels.
         OutputError: the target exists, or cannot be written.
     """
+    source = as_path(source)
+    target = as_path(target)
     about = f"converting {source}"
     if target.exists():
         raise ModelError(f"{about}: {target} already exists; choose another path")

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from agrifm.errors import ModelError
-from agrifm.files import write_bytes
+from agrifm.files import AnyPath, as_path, write_bytes
 from agrifm.models.family import family_of
 from agrifm.models.weights.names import INDEX_SUFFIX
 from agrifm.record import ExpectedSensor, ModelRecord
@@ -64,12 +64,13 @@ class WeightsRecord(Frozen):
     versions: dict[str, str] = Field(default_factory=dict)
 
 
-def save_model(path: Path, network: nn.Module, record: ModelRecord) -> None:
+def save_model(path: AnyPath, network: nn.Module, record: ModelRecord) -> None:
     """Write weights and record, whole or not at all; the record must be of this network.
 
     Raises:
         OutputError: the file cannot be written.
     """
+    path = as_path(path)
     config = family_of(record.family, f"writing the model {path}").config
     assert config.model_validate(record.architecture) == network.config, "the record is of another network"
     # safetensors refuses views that are not contiguous; position indices follow from the window
@@ -79,12 +80,13 @@ def save_model(path: Path, network: nn.Module, record: ModelRecord) -> None:
     write_bytes(path, save(state, metadata={RECORD_KEY: record.model_dump_json()}))
 
 
-def read_record(path: Path) -> ModelRecord:
+def read_record(path: AnyPath) -> ModelRecord:
     """The record of a safetensors file.
 
     Raises:
         ModelError: the file is absent, damaged, has no record, or is not a trained model.
     """
+    path = as_path(path)
     about = f"reading the model {path}"
     try:
         with safe_open(path, framework="pt") as file:
@@ -112,12 +114,13 @@ def trained_family(path: Path) -> str | None:
         return None
 
 
-def load_network(path: Path) -> tuple[nn.Module, ModelRecord]:
+def load_network(path: AnyPath) -> tuple[nn.Module, ModelRecord]:
     """Read a network of any family, in evaluation mode, and its record.
 
     Raises:
         ModelError: the file is absent or damaged, or its weights are not those of its record.
     """
+    path = as_path(path)
     record = read_record(path)
     about = f"reading the model {path}"
     family = family_of(record.family, about)

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from agrifm.errors import ModelError, did_you_mean
+from agrifm.files import AnyPath, as_path
 from agrifm.models.agrifm.attention import relative_position_index
 from agrifm.models.agrifm.network import AgriFMConfig
 from agrifm.models.agrifm.window_partition import Triple
@@ -76,7 +77,7 @@ class Inspection:
         return self.decoder in ("released", "pixel")
 
 
-def inspect_weights(path: Path, window: Triple | None = None) -> Inspection:
+def inspect_weights(path: AnyPath, window: Triple | None = None) -> Inspection:
     """Inspect a file of weights.
 
     Args:
@@ -87,6 +88,7 @@ def inspect_weights(path: Path, window: Triple | None = None) -> Inspection:
         ModelError: the file cannot be read, has no AgriFM tensors, lacks a part, is damaged, or its record describes
             other tensors.
     """
+    path = as_path(path)
     about = f"reading the weights {path}"
     checkpoint = read_checkpoint(path)
     record = _record(checkpoint, about)

@@ -1,18 +1,18 @@
-"""Atomic writing: files and directories are written next to their target, then renamed; only agrifm's are replaced."""
+"""Atomic writing of files: next to their target, then renamed; symbolic links lead where they point."""
 
 import errno
 import json
 import math
 import os
-import shutil
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agrifm.errors import OutputError
+from agrifm.locks import locked
 
 if TYPE_CHECKING:
     import geopandas
@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 AnyPath = str | os.PathLike[str]
 """What users may give as a path."""
 MARKER = ".agrifm.json"
-"""File in every directory that agrifm writes; it states the kind of directory."""
+"""File in every finished directory that agrifm writes; it states the kind of directory, and what agrifm put there."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
+_REFUSED = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR,
+    errno.ENAMETOOLONG, errno.ELOOP, errno.EXDEV, errno.EBUSY,
+)  # fmt: skip
 
 
 @contextmanager
@@ -73,25 +76,100 @@ def fsync(path: Path) -> None:
 def fsync_tree(directory: Path) -> None:
     """Wait until a directory and everything in it is on disk."""
     for folder, _, names in os.walk(directory, topdown=False):
-        for name in names:
-            fsync(Path(folder, name))
+        for path in (Path(folder, name) for name in names):
+            if path.is_file() and not path.is_symlink():
+                fsync(path)
         fsync(Path(folder))
+
+
+def destination(target: Path) -> Path:
+    """The real path of an output: symbolic links lead where they point, whether that exists or not.
+
+    Raises:
+        OutputError: a link leads to a folder that does not exist (such as a disk that is not mounted), or in a circle.
+    """
+    place = Path(os.path.realpath(target))
+    for path in (target, *target.parents):
+        if path.is_symlink() and not path.exists():
+            leads_to = Path(os.path.realpath(path))
+            if leads_to.is_symlink() or not leads_to.parent.is_dir():
+                raise OutputError(
+                    f"writing {target}: {path} is a link to {leads_to}, which cannot be made; mend or remove the link",
+                    path=target,
+                    link=path,
+                )
+    return place
+
+
+def _file_place(target: Path) -> Path:
+    """The real path of a file to write; refused if something else has its name."""
+    place = destination(target)
+    if place.exists() and not place.is_file():
+        what = "a directory" if place.is_dir() else "a device, pipe or socket"
+        raise OutputError(f"writing {target}: it is {what}; choose the path of a file", path=target)
+    return place
 
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
     """A temporary path next to `target` to write a file to; renamed to `target` at the end, removed after a failure."""
-    temporary = target.with_name(f".{target.name}.partial{target.suffix}")
     with translate_os_errors(f"writing {target}"):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        place = _file_place(target)
+        temporary = place.with_name(f".{place.name}.partial{place.suffix}")
+        place.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
         try:
             yield temporary
             fsync(temporary)
-            temporary.replace(target)
-            fsync(target.parent)  # the rename itself
+            temporary.replace(place)
+            fsync(place.parent)  # the rename itself
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def read_marker(directory: Path) -> dict[str, Any]:
+    """The marker of a directory that agrifm finished; empty for any other."""
+    try:
+        marker = json.loads((directory / MARKER).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return {}
+    return marker if isinstance(marker, dict) else {}
+
+
+def require_outside_cubes(place: Path, doing: str) -> None:
+    """Refuse an output inside a cube, which its next fetch would replace.
+
+    Raises:
+        OutputError: it is.
+    """
+    for parent in place.parents:
+        if read_marker(parent).get("kind") == "cube":
+            raise OutputError(f"{doing}: it is inside the cube {parent}; choose a path outside", path=place)
+
+
+@contextmanager
+def replace_file(target: Path, doing: str, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """As `atomic_write`, for a file that a user named: one writer at a time, and only agrifm's own are replaced.
+
+    Args:
+        doing: what is being done, for the error.
+        is_ours: whether the file at a path is of the kind that is written, and made by agrifm.
+
+    Raises:
+        OutputError: there is a file of another kind, or another process is writing it.
+    """
+    with ExitStack() as stack:
+        with translate_os_errors(doing):
+            place = _file_place(target)
+            require_outside_cubes(place, doing)
+            if place.is_file() and not is_ours(place):
+                raise OutputError(
+                    f"{doing}: {target} exists, and agrifm did not make it; choose another path", path=target
+                )
+            place.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(place, doing))
+            temporary = stack.enter_context(atomic_write(target))
+        yield temporary
 
 
 def write_bytes(target: Path, content: bytes) -> None:
@@ -111,10 +189,11 @@ def write_text(target: AnyPath, text: str) -> None:
 
 def write_json(target: Path, content: Any) -> None:
     """Write a JSON file, whole or not at all."""
-    write_text(target, _json(content))
+    write_text(target, as_json(content))
 
 
-def _json(content: Any) -> str:
+def as_json(content: Any) -> str:
+    """JSON as agrifm writes it; numbers that are not finite are refused."""
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -141,75 +220,3 @@ def write_geopackage(target: Path, frame: "geopandas.GeoDataFrame") -> None:
     buffer = BytesIO()
     frame.to_file(buffer, driver="GPKG", layer=target.stem, engine="pyogrio")
     write_bytes(target, buffer.getvalue())
-
-
-def require_replaceable(directory: Path, kind: str) -> None:
-    """Refuse a directory that does not hold an agrifm result of this kind, and is not empty.
-
-    Raises:
-        OutputError: `directory` is a file, or holds files without the marker of that kind.
-    """
-    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
-        return
-    existing = _marker_kind(directory)
-    if existing != kind and not _is_cut_marker(directory, kind):
-        what = f"a {existing} made by agrifm" if existing else "files that agrifm did not write"
-        raise OutputError(
-            f"writing a {kind} to {directory}: it holds {what}, which would be replaced; choose another directory",
-            path=directory,
-            existing=existing,
-        )
-
-
-def _marker_kind(directory: Path) -> str | None:
-    try:
-        kind: str | None = json.loads((directory / MARKER).read_text(encoding="utf-8-sig")).get("kind")
-    except (OSError, ValueError, AttributeError):
-        return None
-    return kind
-
-
-def _is_cut_marker(directory: Path, kind: str) -> bool:
-    """Whether the marker is what a power cut left of one of this kind: its beginning, and zeros."""
-    try:
-        return _marker(kind).startswith((directory / MARKER).read_bytes().rstrip(b"\0"))
-    except OSError:
-        return False
-
-
-def _marker(kind: str) -> bytes:
-    return _json({"kind": kind}).encode()
-
-
-def partial_directory(target: Path, kind: str) -> Path:
-    """The directory next to `target` in which unfinished work is kept; `target` must be agrifm's or new."""
-    require_replaceable(target, kind)
-    return target.with_name(f"{target.name}.partial")
-
-
-def finish_directory(partial: Path, target: Path, kind: str) -> None:
-    """Mark `partial` as a finished result and replace `target` by it."""
-    require_replaceable(target, kind)
-    write_bytes(partial / MARKER, _marker(kind))
-    fsync_tree(partial)
-    old = target.with_name(f".{target.name}.replaced")  # a name that users do not give to copies
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.replace(old)
-    partial.replace(target)
-    fsync(target.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-@contextmanager
-def write_directory(target: Path, kind: str) -> Iterator[Path]:
-    """An empty directory next to `target`; it replaces `target` at the end, and is removed after a failure."""
-    partial = partial_directory(target, kind)
-    with translate_os_errors(f"writing a {kind} to {target}"):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        try:
-            yield partial
-            finish_directory(partial, target, kind)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)

@@ -5,6 +5,7 @@ import platform
 from pathlib import Path
 
 from agrifm.config import PROJECT_FILE, Project, read_project
+from agrifm.directories import unfinished
 from agrifm.files import MARKER, AnyPath, as_path
 from agrifm.record import running_versions
 from agrifm.scene.access import credentials_present
@@ -37,7 +38,7 @@ def _project(project: Project) -> list[str]:
     steps = {
         "fetch": (project.cube / MARKER, _begun_cube(project)),
         "train": (project.models / "scores.json", project.models),
-        "map": (project.maps / "classes.tif", project.maps.with_name(f"{project.maps.name}.partial")),
+        "map": (project.maps / "classes.tif", unfinished(project.maps)),
     }
     season = project.season.season
     lines = [f"project: {project.directory.resolve()}, {season.start} to {season.end}"]
@@ -54,7 +55,7 @@ def _project(project: Project) -> list[str]:
 
 def _begun_cube(project: Project) -> Path:
     """What exists while `agrifm fetch` is not done: the unfinished cube, or the one that is to be resampled."""
-    partial = project.observed_cube.with_name(f"{project.observed_cube.name}.partial")
+    partial = unfinished(project.observed_cube)
     is_resampled = project.cube != project.observed_cube
     return project.observed_cube if is_resampled and project.observed_cube.exists() else partial
 

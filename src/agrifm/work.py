@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED as FIRST
 from concurrent.futures import Executor, Future, wait
@@ -12,7 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agrifm.files import finish_directory, fsync_tree, write_text
+from agrifm.directories import discard, finish_directory
+from agrifm.files import fsync_tree, write_text
 
 Tile = TypeVar("Tile")
 Result = TypeVar("Result")
@@ -191,12 +191,12 @@ class Resumable:
         return self.results
 
     def finish(self, target: Path, kind: str) -> None:
-        """Put the scratch in the place of `target`, whole or not at all; see `files.finish_directory`."""
+        """Put the scratch in the place of `target`, whole or not at all; see `directories.finish_directory`."""
         finish_directory(self.scratch, target, kind)
         self.remove()
 
     def remove(self) -> None:
         """Remove scratch and journal."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        self.journal.unlink(missing_ok=True)
+        self.journal.unlink(missing_ok=True)  # first: it must not name what is half deleted
+        discard(self.scratch)
         self.begun, self.decisions, self.results = False, None, {}

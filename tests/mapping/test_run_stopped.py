@@ -10,6 +10,7 @@ import pytest
 from tests.damage import DAMAGES
 from tests.mapping.small_maps import WindowModel, make_cube, utm_grid
 
+from agrifm.directories import UNFINISHED
 from agrifm.mapping import run
 from agrifm.mapping.run import map_cube
 
@@ -92,7 +93,11 @@ def test_a_map_interrupted_while_it_is_written_keeps_its_windows(tmp_path, cube,
         patch.setattr(run, "map_picture", interrupted)
         with pytest.raises(KeyboardInterrupt):
             map_cube(cube, WindowModel(), "a", tmp_path / "map", 48, 24)
-    assert sorted(path.name for path in (tmp_path / "map.partial").iterdir()) == ["windows", "windows.journal"]
+    assert sorted(path.name for path in (tmp_path / "map.partial").iterdir()) == [
+        UNFINISHED,
+        "windows",
+        "windows.journal",
+    ]
     model = WindowModel()
     map_cube(cube, model, "a", tmp_path / "map", 48, 24)
     assert model.windows == []
@@ -140,7 +145,7 @@ def test_a_full_disk_is_one_error_and_leaves_finished_windows_only(tmp_path):
         assert re.match(rf"writing (the map )?{tmp_path / 'map'}\S*: the disk is full \(", sentence)
         assert "free some space" in sentence
         assert not exists
-        assert all(name.startswith(("windows/", "windows.journal")) for name in left)
+        assert all(name.startswith(("windows/", "windows.journal", UNFINISHED)) for name in left)
         assert not any(".partial" in name for name in left)
     predicted = [count for _, count, *_ in found]
     assert sum(count > 1 for count in predicted) == 1, "windows were predicted again"

@@ -16,8 +16,9 @@ from shapely.geometry.base import BaseGeometry
 
 from agrifm.cube.frames import MERGE_RULE, Frame, FrameTile, group_frames, scenes_of, write_frame_tile
 from agrifm.cube.store import SCALES, SHARD, Cube, create_root, create_sensor, finish_store, open_cube, open_group
+from agrifm.directories import begin_directory, partial_directory, writing
 from agrifm.errors import CubeError
-from agrifm.files import MARKER, AnyPath, as_path, partial_directory, translate_os_errors
+from agrifm.files import MARKER, AnyPath, as_path, translate_os_errors
 from agrifm.grid import Grid, area_grid, tiles
 from agrifm.record import SensorInput, running_versions
 from agrifm.scene.duplicates import require_one_product
@@ -73,7 +74,7 @@ def build_cube(
     partial = partial_directory(path, "cube")
     if (path / MARKER).exists() and not partial.exists() and open_cube(path).provenance["plan"] == plan:
         return open_cube(path)
-    with translate_os_errors(f"writing the cube {path}"):
+    with writing(path, "cube"), translate_os_errors(f"writing the cube {path}"):
         work = Resumable(partial, plan)
         if not work.begun:
             settled = decide_offsets(scenes_of(frames), grids, offset)
@@ -171,7 +172,7 @@ def with_encodings(frames: Sequence[Frame], decided: Sequence[dict[str, Any] | N
 def _create(
     partial: Path, frames: Sequence[Frame], grids: Mapping[str, Grid], season: Season, area: BaseGeometry
 ) -> None:
-    partial.parent.mkdir(parents=True, exist_ok=True)
+    begin_directory(partial)
     root = create_root(partial, season, area)
     for sensor, grid in grids.items():
         of_sensor = [frame for frame in frames if frame.sensor == sensor]

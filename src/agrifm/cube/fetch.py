@@ -9,6 +9,8 @@ from agrifm.config import Project
 from agrifm.cube.build import build_cube
 from agrifm.cube.resample import resample_cube, resampler
 from agrifm.cube.store import Cube
+from agrifm.directories import unfinished as unfinished_at
+from agrifm.directories import writing
 from agrifm.errors import ConfigError, CubeError, SceneError
 from agrifm.grid import utm_zone
 from agrifm.scene.area import Area, read_area
@@ -44,6 +46,11 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
         ConfigError: the area, the provider or a product cannot be used.
         SceneError, CubeError, OutputError: see `search_catalog`, `search_files` and `build_cube`.
     """
+    with writing(project.observed_cube, "cube"):
+        return _fetch(project)
+
+
+def _fetch(project: Project) -> tuple[Cube, list[str]]:
     imagery, season, before = project.imagery, project.season.season, TRAFFIC.totals()
     rule = MaskRule(imagery.masked, imagery.dilate, imagery.masks)
     area = read_area(project.season.area, project.directory, project.season.buffer, project.season)
@@ -97,7 +104,7 @@ def _search(project: Project, products: Sequence[Product], area: Area) -> tuple[
         source = str(path / "catalog.json" if path.is_dir() else path)
     written = project.path(SCENES)
     request = request_of(source, season, area.shape, imagery.products, imagery.cloud, imagery.skip)
-    unfinished = project.observed_cube.with_name(f"{project.observed_cube.name}.partial").exists()
+    unfinished = unfinished_at(project.observed_cube).exists()
     # agrifm wrote the project's own scenes.json, which may name any folder that an earlier catalogue was in
     reach = ANYWHERE if source == str(written) else Reach.of(source, imagery.reach, project.directory)
     if unfinished and is_remote(source) and is_answer_to(written, request):

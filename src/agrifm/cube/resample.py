@@ -34,8 +34,9 @@ from agrifm.cube.store import (
     open_group,
 )
 from agrifm.cube.temporal import interpolate, nearest_of_periods
+from agrifm.directories import begin_directory, partial_directory, writing
 from agrifm.errors import ConfigError, CubeError
-from agrifm.files import MARKER, AnyPath, as_path, partial_directory, translate_os_errors
+from agrifm.files import MARKER, AnyPath, as_path, translate_os_errors
 from agrifm.grid import Window, tiles
 from agrifm.record import running_versions
 from agrifm.season import Season, day_date
@@ -183,7 +184,7 @@ def resample_cube(
     partial_path = partial_directory(path, "cube")
     if (path / MARKER).exists() and not partial_path.exists() and open_cube(path).provenance["plan"] == plan:
         return open_cube(path)
-    with translate_os_errors(f"writing the cube {path}"):
+    with writing(path, "cube"), translate_os_errors(f"writing the cube {path}"):
         work = Resumable(partial_path, plan)
         if not work.begun:
             _create(partial_path, cube, resamplers)
@@ -207,7 +208,7 @@ def _plan(cube: Cube, resamplers: Mapping[str, Resampler]) -> str:
 
 
 def _create(partial: Path, cube: Cube, resamplers: Mapping[str, Resampler]) -> None:
-    partial.parent.mkdir(parents=True, exist_ok=True)
+    begin_directory(partial)
     root = create_root(partial, cube.season, cube.area)
     for name, of_sensor in resamplers.items():
         sensor = cube.sensors[name]

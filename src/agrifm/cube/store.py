@@ -291,6 +291,7 @@ def finish_store(root: zarr.Group, provenance: dict[str, Any]) -> None:
     with warnings.catch_warnings():
         # xarray looks for consolidated metadata and warns if they are absent; zarr warns that they are an extension.
         warnings.filterwarnings("ignore", message="Consolidated metadata")
+        warnings.filterwarnings("ignore", message="Object at .agrifm")  # the mark of unfinished work
         zarr.consolidate_metadata(root.store)
 
 

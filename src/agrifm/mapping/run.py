@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from agrifm.config import Project
 from agrifm.cube.store import Cube, open_cube
+from agrifm.directories import begin_directory, discard, finish_directory, writing
 from agrifm.errors import MapError, did_you_mean, require_installed
-from agrifm.files import AnyPath, as_path, finish_directory, partial_directory, translate_os_errors, write_bytes
+from agrifm.files import AnyPath, as_path, translate_os_errors, write_bytes
 from agrifm.grid import Window, tiles
 from agrifm.inference.predictor import TorchModel, TrainedModel, load_model, load_record
 from agrifm.legend import LEGEND_TAG, UNLABELLED, legend_json
@@ -46,8 +47,8 @@ from agrifm.record import TRAINABLE, model_file
 from agrifm.stac import map_lineage, write_map_item
 from agrifm.work import Resumable, fingerprint, progress
 
-WINDOWS = "windows"
-"""Directory of the finished windows while a map is made."""
+WINDOWS, RESULT = "windows", "map"
+"""While a map is made: the directories of the finished windows, and of the map that is made of them."""
 PICTURE_SIDE = 1000
 """Longer side of each panel of the map's picture, pixels."""
 
@@ -156,16 +157,17 @@ def map_area(
     cube_path = as_path(cube_path)
     model_path = as_path(model_path)
     out = as_path(out)
-    cube, model = open_cube(cube_path), load_model(model_path, compute)
-    # By content, not by path: a model that was trained again must not continue the windows of the old one.
-    with model_path.open("rb") as file:
-        model_id = f"{hashlib.file_digest(file, 'sha256').hexdigest()} {compute.precision}"
-    item = model_path.with_suffix(".json")
-    if executor is None:
-        return map_cube(cube, model, model_id, out, window, overlap, item)
-    sources = MapSources(uuid4().hex, cube_path.resolve(), model_path.resolve(), compute)
-    predict = partial(predict_windows_elsewhere, sources, executor=executor)
-    return map_cube(cube, model, model_id, out, window, overlap, item, predict)
+    with writing(out, "map"):
+        cube, model = open_cube(cube_path), load_model(model_path, compute)
+        # By content, not by path: a model that was trained again must not continue the windows of the old one.
+        with model_path.open("rb") as file:
+            model_id = f"{hashlib.file_digest(file, 'sha256').hexdigest()} {compute.precision}"
+        item = model_path.with_suffix(".json")
+        if executor is None:
+            return map_cube(cube, model, model_id, out, window, overlap, item)
+        sources = MapSources(uuid4().hex, cube_path.resolve(), model_path.resolve(), compute)
+        predict = partial(predict_windows_elsewhere, sources, executor=executor)
+        return map_cube(cube, model, model_id, out, window, overlap, item, predict)
 
 
 def map_cube(
@@ -194,25 +196,26 @@ def map_cube(
     )  # not after hours of prediction
     plan = plan_map(cube, model.record, window, overlap)
     _require_memory(plan, model)
-    partial_map = partial_directory(out, "map")
-    with translate_os_errors(f"writing the map {out}"), _only_windows_stay(partial_map):
+    with writing(out, "map") as partial_map, translate_os_errors(f"writing the map {out}"):
+        begin_directory(partial_map)
         work = Resumable(partial_map / WINDOWS, fingerprint(_content(plan, model_id)))
         if not work.begun:
             work.begin()
         store = WindowStore(work.scratch)
         _predict_missing(plan, store, predict or partial(predict_windows, plan.cube, model))
-        with translate_gdal_errors(f"writing the map {out}"):
-            hectares, nodata_hectares = _write_rasters(plan, store, partial_map)
-            by_code = dict(zip(model.record.legend.codes, hectares.tolist(), strict=True))
-            write_category_names(partial_map / "classes.tif", [entry.name for entry in model.record.legend.classes])
-            _write_picture(partial_map, plan, by_code, nodata_hectares)
         sources = {**({} if model_item is None else {"model": model_item}), "cube": cube.path}
         lineage = map_lineage(plan.record, plan.cube.sensors, window, overlap)
-        write_map_item(
-            partial_map, out, plan.record, cube.season, cube.area, plan.grid, lineage, by_code, nodata_hectares, sources
-        )
-        work.remove()  # else the windows would become part of the map
-        finish_directory(partial_map, out, "map")
+        with _made_anew(partial_map / RESULT) as result:
+            with translate_gdal_errors(f"writing the map {out}"):
+                hectares, nodata_hectares = _write_rasters(plan, store, result)
+                by_code = dict(zip(model.record.legend.codes, hectares.tolist(), strict=True))
+                write_category_names(result / "classes.tif", [entry.name for entry in model.record.legend.classes])
+                _write_picture(result, plan, by_code, nodata_hectares)
+            write_map_item(
+                result, out, plan.record, cube.season, cube.area, plan.grid, lineage, by_code, nodata_hectares, sources
+            )
+            finish_directory(result, out, "map")
+        discard(partial_map)
     seconds = time.monotonic() - began
     return MapSummary(out, by_code, nodata_hectares, len(plan.windows), seconds, plan.absent_sensors)
 
@@ -230,19 +233,14 @@ def _require_memory(plan: MapPlan, model: TrainedModel) -> None:
 
 
 @contextmanager
-def _only_windows_stay(partial_map: Path) -> Iterator[None]:
-    """Remove what a failed or killed run left of the map itself; finished windows and their journal stay."""
-
-    def clear() -> None:
-        for path in partial_map.iterdir() if partial_map.exists() else ():
-            if path.stem != WINDOWS:
-                path.unlink()
-
-    clear()
+def _made_anew(result: Path) -> Iterator[Path]:
+    """An empty directory for the map; what a failed or killed run left of it is removed, and the windows stay."""
+    discard(result)
+    result.mkdir()
     try:
-        yield
+        yield result
     finally:
-        clear()
+        discard(result)
 
 
 def _content(plan: MapPlan, model_id: str) -> dict[str, object]:

@@ -14,8 +14,9 @@ from agrifm.classic.features import FeatureKind, Rows
 from agrifm.classic.forest import draw_pixels, fit_forest, save_forest, tune_forest
 from agrifm.config import ModelConfig, Project
 from agrifm.cube.store import open_cube
+from agrifm.directories import require_replaceable
 from agrifm.errors import ConfigError, LabelError, ModelError, require_installed
-from agrifm.files import MARKER, require_replaceable, translate_os_errors, write_geopackage, write_json
+from agrifm.files import MARKER, translate_os_errors, write_geopackage, write_json
 from agrifm.inference.predictor import TrainedModel, load_model, load_record
 from agrifm.legend import Legend
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from agrifm.config import read_project
-from agrifm.directories import require_replaceable
 from agrifm.files import MARKER, AnyPath, as_path, write_geopackage, write_json, write_text
 from agrifm.legend import LEGEND_TAG, Legend
+from agrifm.outputs import require_replaceable
 from agrifm.rasters import open_raster
 
 PROJECT = """\

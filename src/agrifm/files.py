@@ -5,14 +5,13 @@ import json
 import math
 import os
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agrifm.errors import OutputError
-from agrifm.locks import locked
 
 if TYPE_CHECKING:
     import geopandas
@@ -101,8 +100,12 @@ def destination(target: Path) -> Path:
     return place
 
 
-def _file_place(target: Path) -> Path:
-    """The real path of a file to write; refused if something else has its name."""
+def file_destination(target: Path) -> Path:
+    """The real path of a file to write.
+
+    Raises:
+        OutputError: a directory, device, pipe or socket has its name.
+    """
     place = destination(target)
     if place.exists() and not place.is_file():
         what = "a directory" if place.is_dir() else "a device, pipe or socket"
@@ -114,7 +117,7 @@ def _file_place(target: Path) -> Path:
 def atomic_write(target: Path) -> Iterator[Path]:
     """A temporary path next to `target` to write a file to; renamed to `target` at the end, removed after a failure."""
     with translate_os_errors(f"writing {target}"):
-        place = _file_place(target)
+        place = file_destination(target)
         temporary = place.with_name(f".{place.name}.partial{place.suffix}")
         place.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
@@ -145,31 +148,6 @@ def require_outside_cubes(place: Path, doing: str) -> None:
     for parent in place.parents:
         if read_marker(parent).get("kind") == "cube":
             raise OutputError(f"{doing}: it is inside the cube {parent}; choose a path outside", path=place)
-
-
-@contextmanager
-def replace_file(target: Path, doing: str, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
-    """As `atomic_write`, for a file that a user named: one writer at a time, and only agrifm's own are replaced.
-
-    Args:
-        doing: what is being done, for the error.
-        is_ours: whether the file at a path is of the kind that is written, and made by agrifm.
-
-    Raises:
-        OutputError: there is a file of another kind, or another process is writing it.
-    """
-    with ExitStack() as stack:
-        with translate_os_errors(doing):
-            place = _file_place(target)
-            require_outside_cubes(place, doing)
-            if place.is_file() and not is_ours(place):
-                raise OutputError(
-                    f"{doing}: {target} exists, and agrifm did not make it; choose another path", path=target
-                )
-            place.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(place, doing))
-            temporary = stack.enter_context(atomic_write(target))
-        yield temporary
 
 
 def write_bytes(target: Path, content: bytes) -> None:

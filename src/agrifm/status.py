@@ -5,8 +5,8 @@ import platform
 from pathlib import Path
 
 from agrifm.config import PROJECT_FILE, Project, read_project
-from agrifm.directories import unfinished
 from agrifm.files import MARKER, AnyPath, as_path
+from agrifm.outputs import unfinished
 from agrifm.record import running_versions
 from agrifm.scene.access import credentials_present
 from agrifm.scene.providers import PROVIDERS

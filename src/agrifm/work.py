@@ -11,8 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agrifm.directories import discard, finish_directory
 from agrifm.files import fsync_tree, write_text
+from agrifm.outputs import discard, finish_directory
 
 Tile = TypeVar("Tile")
 Result = TypeVar("Result")
@@ -191,7 +191,7 @@ class Resumable:
         return self.results
 
     def finish(self, target: Path, kind: str) -> None:
-        """Put the scratch in the place of `target`, whole or not at all; see `directories.finish_directory`."""
+        """Put the scratch in the place of `target`, whole or not at all; see `outputs.finish_directory`."""
         finish_directory(self.scratch, target, kind)
         self.remove()
 

@@ -10,9 +10,9 @@ import pytest
 from tests.damage import DAMAGES
 from tests.mapping.small_maps import WindowModel, make_cube, utm_grid
 
-from agrifm.directories import UNFINISHED
 from agrifm.mapping import run
 from agrifm.mapping.run import map_cube
+from agrifm.outputs import UNFINISHED
 
 COGS = ("classes.tif", "confidence.tif")
 WINDOWS = 4 * 6

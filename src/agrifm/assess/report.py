@@ -10,9 +10,9 @@ from agrifm.assess.class_map import ClassMap, read_map
 from agrifm.assess.confusion import Confusion, count_confusion
 from agrifm.assess.estimators import Estimate, stratified_estimates
 from agrifm.assess.reference_data import count_inside_parcels, find_training_data, read_scores
-from agrifm.directories import require_replaceable, write_directory
 from agrifm.errors import AssessmentError, OutputError, require_installed
 from agrifm.files import MARKER, AnyPath, as_path, write_json, write_text
+from agrifm.outputs import require_replaceable, write_directory
 from agrifm.record import running_versions
 from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
 

@@ -16,10 +16,10 @@ from shapely.geometry.base import BaseGeometry
 
 from agrifm.cube.frames import MERGE_RULE, Frame, FrameTile, group_frames, scenes_of, write_frame_tile
 from agrifm.cube.store import SCALES, SHARD, Cube, create_root, create_sensor, finish_store, open_cube, open_group
-from agrifm.directories import begin_directory, partial_directory, writing
 from agrifm.errors import CubeError
 from agrifm.files import MARKER, AnyPath, as_path, translate_os_errors
 from agrifm.grid import Grid, area_grid, tiles
+from agrifm.outputs import begin_directory, partial_directory, writing
 from agrifm.record import SensorInput, running_versions
 from agrifm.scene.duplicates import require_one_product
 from agrifm.scene.encoding import Encoding

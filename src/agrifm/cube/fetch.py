@@ -9,10 +9,10 @@ from agrifm.config import Project
 from agrifm.cube.build import build_cube
 from agrifm.cube.resample import resample_cube, resampler
 from agrifm.cube.store import Cube
-from agrifm.directories import unfinished as unfinished_at
-from agrifm.directories import writing
 from agrifm.errors import ConfigError, CubeError, SceneError
 from agrifm.grid import utm_zone
+from agrifm.outputs import unfinished as unfinished_at
+from agrifm.outputs import writing
 from agrifm.scene.area import Area, read_area
 from agrifm.scene.catalogs import is_answer_to, request_of, write_collection
 from agrifm.scene.local_files import search_files

@@ -34,10 +34,10 @@ from agrifm.cube.store import (
     open_group,
 )
 from agrifm.cube.temporal import interpolate, nearest_of_periods
-from agrifm.directories import begin_directory, partial_directory, writing
 from agrifm.errors import ConfigError, CubeError
 from agrifm.files import MARKER, AnyPath, as_path, translate_os_errors
 from agrifm.grid import Window, tiles
+from agrifm.outputs import begin_directory, partial_directory, writing
 from agrifm.record import running_versions
 from agrifm.season import Season, day_date
 from agrifm.work import Resumable, fingerprint

@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from agrifm.config import Project
 from agrifm.cube.store import Cube, open_cube
-from agrifm.directories import begin_directory, discard, finish_directory, writing
 from agrifm.errors import MapError, did_you_mean, require_installed
 from agrifm.files import AnyPath, as_path, translate_os_errors, write_bytes
 from agrifm.grid import Window, tiles
@@ -41,6 +40,7 @@ from agrifm.mapping.predict import (
 )
 from agrifm.mapping.windows import PROBABILITY_DTYPE, MapPlan, plan_map
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
+from agrifm.outputs import begin_directory, discard, finish_directory, writing
 from agrifm.pictures import class_colors, map_picture, read_reduced
 from agrifm.rasters import open_raster
 from agrifm.record import TRAINABLE, model_file

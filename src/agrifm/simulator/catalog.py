@@ -20,9 +20,9 @@ import rasterio
 from shapely import total_bounds
 from shapely.geometry import mapping, shape
 
-from agrifm.directories import require_replaceable, write_directory
 from agrifm.errors import ConfigError
 from agrifm.files import AnyPath, as_path
+from agrifm.outputs import require_replaceable, write_directory
 from agrifm.season import Season
 from agrifm.simulator.acquisition.level2 import TITLES, Level2Scene, RasterAsset
 from agrifm.simulator.granule import Acquisition, Simulation
@@ -31,7 +31,7 @@ from agrifm.simulator.truth import COG, TruthWriter
 from agrifm.work import progress, run_tiles
 
 KIND = "season"
-"""Kind of directory that a season replaces, see `directories.require_replaceable`."""
+"""Kind of directory that a season replaces, see `outputs.require_replaceable`."""
 MIN_SEASON_DAYS, MAX_SEASON_DAYS = 28, 366
 
 

@@ -14,12 +14,12 @@ from agrifm.classic.features import FeatureKind, Rows
 from agrifm.classic.forest import draw_pixels, fit_forest, save_forest, tune_forest
 from agrifm.config import ModelConfig, Project
 from agrifm.cube.store import open_cube
-from agrifm.directories import require_replaceable
 from agrifm.errors import ConfigError, LabelError, ModelError, require_installed
 from agrifm.files import MARKER, translate_os_errors, write_geopackage, write_json
 from agrifm.inference.predictor import TrainedModel, load_model, load_record
 from agrifm.legend import Legend
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
+from agrifm.outputs import require_replaceable
 from agrifm.record import ModelRecord, model_file, running_versions, target_pixels
 from agrifm.samples.split import FOLDS
 from agrifm.scores import MIN_PLACES

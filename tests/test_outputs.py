@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from agrifm import directories, files
-from agrifm.directories import finish_directory, partial_directory, require_replaceable, write_directory
+from agrifm import files, outputs
 from agrifm.errors import OutputError
 from agrifm.files import MARKER
+from agrifm.outputs import finish_directory, partial_directory, require_replaceable, write_directory
 from tests.damage import cut, emptied, zeroed
 
 
@@ -132,7 +132,7 @@ def test_what_is_finished_is_on_disk_before_its_name(tmp_path: Path, monkeypatch
     """Every file and directory of a result is synced before it is renamed, and its directory after that."""
     said: list[str] = []
     sync, rename = files.fsync, Path.replace
-    for module in (files, directories):
+    for module in (files, outputs):
         monkeypatch.setattr(module, "fsync", lambda path: (said.append(Path(path).name), sync(path)))
     monkeypatch.setattr(Path, "replace", lambda self, to: (said.append(f"> {Path(to).name}"), rename(self, to))[1])
     partial = tmp_path / "out.partial"

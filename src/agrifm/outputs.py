@@ -1,28 +1,30 @@
-"""Directories that agrifm makes: a cube, models, a map, a report, a simulated season.
+"""What agrifm makes: directories (a cube, models, a map, a report, a season) and the files that a user names.
 
-Each is made in `NAME.partial` and takes its place in one step, so its name always leads to a whole result: the old
-one, then the new one. One process writes at a time, and after a kill at any moment the next one puts in order what is
-left. Symbolic links lead where they point: a result is made, locked and replaced there. What agrifm did not make is
-never replaced or deleted.
+A directory is made in `NAME.partial` and takes its place in one step, so its name always leads to a whole result: the
+old one, then the new one. One process writes at a time, and after a kill at any moment the next one puts in order what
+is left. Symbolic links lead where they point: a result is made, locked and replaced there. What agrifm did not make
+is never replaced or deleted.
 """
 
 import ctypes
 import errno
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from agrifm.errors import OutputError
 from agrifm.files import (
     MARKER,
     as_json,
+    atomic_write,
     destination,
+    file_destination,
     fsync,
     fsync_tree,
-    read_marker,
-    require_outside_cubes,
     translate_os_errors,
     write_json,
 )
@@ -41,7 +43,7 @@ def require_replaceable(directory: Path, kind: str) -> None:
     """
     if not directory.exists() or (directory.is_dir() and not _names(directory)):
         return
-    existing = read_marker(directory).get("kind")
+    existing = _marker(directory).get("kind")
     if existing != kind and not _is_cut_marker(directory, kind):
         what = f"a {existing} made by agrifm" if existing else "files that agrifm did not write"
         raise OutputError(
@@ -55,6 +57,45 @@ def _names(directory: Path) -> list[str]:
     """What is in a directory, except what a kill can leave of our first file in it."""
     left = (f".{MARKER}.partial.json", UNFINISHED, REPLACED)
     return sorted(path.name for path in directory.iterdir() if path.name not in left)
+
+
+def _marker(directory: Path) -> dict[str, Any]:
+    try:
+        marker = json.loads((directory / MARKER).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return {}
+    return marker if isinstance(marker, dict) else {}
+
+
+def _require_outside_cubes(place: Path, doing: str) -> None:
+    for parent in place.parents:
+        if _marker(parent).get("kind") == "cube":
+            raise OutputError(f"{doing}: it is inside the cube {parent}; choose a path outside", path=place)
+
+
+@contextmanager
+def replace_file(target: Path, doing: str, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """As `atomic_write`, for a file that a user named: one writer at a time, and only agrifm's own are replaced.
+
+    Args:
+        doing: what is being done, for the error.
+        is_ours: whether the file at a path is of the kind that is written, and made by agrifm.
+
+    Raises:
+        OutputError: there is a file of another kind, or another process is writing it.
+    """
+    with ExitStack() as stack:
+        with translate_os_errors(doing):
+            place = file_destination(target)
+            _require_outside_cubes(place, doing)
+            if place.is_file() and not is_ours(place):
+                raise OutputError(
+                    f"{doing}: {target} exists, and agrifm did not make it; choose another path", path=target
+                )
+            place.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(place, doing))
+            temporary = stack.enter_context(atomic_write(target))
+        yield temporary
 
 
 def _is_cut_marker(directory: Path, kind: str) -> bool:
@@ -118,7 +159,7 @@ def writing(target: Path, kind: str) -> Iterator[Path]:
         with translate_os_errors(doing):
             require_replaceable(target, kind)
             place = destination(target)
-            require_outside_cubes(place, doing)
+            _require_outside_cubes(place, doing)
             place.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(place, doing))
             _recover(place, doing)
@@ -158,7 +199,7 @@ def finish_directory(partial: Path, target: Path, kind: str, keep_others: bool =
     place, written = destination(target), _names(partial)
     others = [] if not place.exists() else sorted(set(_names(place)) - {MARKER})
     if not keep_others:
-        of_agrifm = read_marker(place).get("entries", others)  # earlier versions did not list them
+        of_agrifm = _marker(place).get("entries", others)  # earlier versions did not list them
         others = [name for name in others if name not in of_agrifm]
     for name in others:
         _carry(place / name, partial / name)

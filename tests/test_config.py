@@ -130,7 +130,7 @@ def test_a_project_cannot_be_changed_after_it_was_read(tmp_path: Path) -> None:
     [
         ({"more": "[modle]\nside = 96"}, "modle", "model"),
         ({"season": SEASON + "\nstrat = 2024-01-01"}, "season.strat", "start"),
-        ({"imagery": IMAGERY + '\nproduct = "x"'}, "imagery.product", "products"),
+        ({"imagery": IMAGERY + '\nprodcts = "x"'}, "imagery.prodcts", "products"),
         ({"labels": LABELS + '\ncolum = "x"'}, "labels.colum", "column"),
         ({"more": "[model]\nframe = 5"}, "model.frame", "frames"),
         ({"more": "[map]\noverlaps = 48"}, "map.overlaps", "overlap"),
@@ -244,3 +244,7 @@ def test_keys_of_vector_files_are_in_each_section_that_names_one(tmp_path: Path,
     assert {getattr(section, key) for section in (project.season, project.labels, project.assess)} == {"EPSG:32631"}
     box = SEASON.replace('"area.geojson"', "[2, 46, 3, 47]")
     assert f"`{key}`" in refusal(project_file(tmp_path, season=box + line))
+
+
+def test_a_product_that_is_not_a_table_is_refused_with_the_key_that_is_meant(tmp_path: Path) -> None:
+    assert "`products`" in refusal(project_file(tmp_path, imagery=IMAGERY + '\nproduct = "sentinel-2-c1-l2a"'))

@@ -76,7 +76,7 @@ def test_a_provider_or_files_can_replace_the_catalogue(tmp_path: Path) -> None:
     )
     assert read_project(tmp_path).imagery.provider == "earth-search"
     text = re.sub(r"^(catalog|products) = ", r"# \1 = ", TEMPLATE, flags=re.MULTILINE)
-    text = re.sub(r"^# (\[\[imagery|product = |pattern = |baseline = )", r"\1", text, flags=re.MULTILINE)
+    text = re.sub(r"^# (\[\[imagery.files|product = |pattern = |baseline = )", r"\1", text, flags=re.MULTILINE)
     (tmp_path / PROJECT_FILE).write_text(text)
     (files,) = read_project(tmp_path).imagery.files
     assert (files.product, files.pattern, files.baseline) == ("sentinel-2-c1-l2a", "imagery/*.tif", "05.10")

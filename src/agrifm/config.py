@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from agrifm.errors import ConfigError, did_you_mean, doing, shortened
 from agrifm.files import AnyPath, as_path
+from agrifm.product_description import ProductDescription
 from agrifm.record import TRAINABLE, SeriesKind
 from agrifm.season import Season
 from agrifm.validation import Frozen, complaint
@@ -83,6 +84,8 @@ class ImageryConfig(Frozen):
     as the scenes.json of an earlier fetch, or a stac-geoparquet file."""
     files: tuple[FilesConfig, ...] = ()
     """Local files, as [[imagery.files]] tables."""
+    product: tuple[ProductDescription, ...] = ()
+    """Products that agrifm does not know, as an [imagery.product] table or several [[imagery.product]] tables."""
     products: tuple[str, ...] = ()
     """Products to fetch, such as "sentinel-2-c1-l2a"; the first one's sensor comes first in the cube."""
     cloud: float | None = Field(None, ge=0, le=100)
@@ -108,6 +111,15 @@ class ImageryConfig(Frozen):
     """Train and map on a cube on other dates, one frame for each of the `frames` periods of [model]: composites
     ("median", "medoid", "nearest" the middle), or values at the middles ("linear", "smooth"); or all frames with their
     gaps filled ("fill")."""
+
+    @field_validator("product", mode="before")
+    @classmethod
+    def _one_or_several(cls, tables: object) -> object:
+        if isinstance(tables, dict):
+            return (tables,)
+        if not isinstance(tables, list | tuple) or not all(isinstance(table, dict) for table in tables):
+            raise ValueError("a table [imagery.product] describes a product; names of products to fetch are `products`")
+        return tables
 
     @model_validator(mode="after")
     def _some_source(self) -> Self:

@@ -47,6 +47,30 @@ products = ["sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061"]
 # product = "sentinel-2-c1-l2a"
 # pattern = "imagery/*.tif"
 # baseline = "05.10"       # Sentinel-2's processing baseline, which decides the offset
+#    A product that agrifm does not know; docs/imagery.md explains the keys.
+# [imagery.product]
+# name = "my-reflectance"  # for [[imagery.files]] and `products`
+# like = "sentinel-2-worldcereal"   # a known product; what is not given here is taken from it
+# sensor = "sentinel-2"    # or with `bands` and `resolution` one that agrifm does not know
+# resolution = 10          # of such a sensor: the side of the cube's pixels, metres
+# assets = { B02 = "blue" }   # names of bands in the files
+# stack = ["B02", "B03"]   # the bands of files with several and no descriptions, in order
+# scale = 1.0              # the unit per number: 1 for reflectance from 0 to 1
+# offset = 0.0             # added to number * scale
+# nodata = nan             # the number that means nodata
+# valid_range = [0.0, 1.5]   # valid numbers in the files
+# quantity = "surface reflectance"
+# kernel = "bilinear"      # or "nearest"
+# collection = "my-items"  # of STAC items; "" for items without one
+# file_name = '(?P<date>[0-9]{8})_(?P<band>B[0-9A]+)[.]tif$'
+# [imagery.product.quality]
+# band = "mask"            # the quality band, and a known rule for it, or what its values or bits mean
+# rule = "scl"
+# values = { usable = [0], cloud = [1, 2], nodata = [255] }
+# bits = { cloud = [3], snow = [5] }
+# [[imagery.product.bands]]
+# name = "red"             # in spectral order; one table per band
+# wavelength = 665         # nanometres
 
 [labels]
 # 3. Ground truth: polygons or points with the class code in a column, or a raster of class codes.

@@ -245,3 +245,9 @@ def test_a_pattern_that_matches_no_image_is_refused_with_a_hint(tmp_path: Path, 
     with pytest.raises(SceneError) as caught:
         found(tmp_path, WORLDCEREAL, pattern=pattern)
     assert fact in str(caught.value)
+
+
+def test_a_word_of_one_scheme_means_nothing_in_other_names(tmp_path: Path) -> None:
+    """NIR is B8A in FORCE, and may be B08 elsewhere."""
+    write_tiff(tmp_path / "20240501_mine.tif", np.stack([TINY] * 2), descriptions=("NIR", "B04"))
+    assert set(one(tmp_path, "sentinel-2-force").assets) == {"B04"}

@@ -29,7 +29,6 @@ from agrifm.scene.products import Product
 from agrifm.scene.read import kernel_of, opened
 from agrifm.scene.scene import ArrayAsset, RemoteAsset, Scene
 from agrifm.season import Season
-from agrifm.sensors import find_sensor
 from agrifm.work import Resumable, fingerprint
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def build_cube(
 def nested_grids(frames: Sequence[Frame], area: BaseGeometry) -> dict[str, Grid]:
     """The grid of each sensor in the area's UTM zone; all of them nest in 480 m."""
     base = area_grid(area)
-    return {frame.sensor: base.at(find_sensor(frame.sensor).resolution) for frame in frames}
+    return {frame.sensor: base.at(frame.scenes[0].product.resolution) for frame in frames}
 
 
 def native_grids(frames: Sequence[Frame]) -> dict[str, Grid]:
@@ -255,6 +254,7 @@ def _describe_sensor(frames: Sequence[Frame], sensor: str, grid: Grid) -> dict[s
     kernels = {band: kernel_of(scene, key, band, grid, product.kernel) for band, key in product.assets.items()}
     return {
         "product": product.name,
+        **({} if product.description is None else {"described": dict(product.description)}),
         "scale": product.scale,
         "kernel": f"{product.kernel}; area mean where the grid is coarser by half or more; categories nearest",
         "kernels": kernels,

@@ -15,6 +15,7 @@ from agrifm.outputs import unfinished as unfinished_at
 from agrifm.outputs import writing
 from agrifm.scene.area import Area, read_area
 from agrifm.scene.catalogs import is_answer_to, request_of, write_collection
+from agrifm.scene.described_products import described_products
 from agrifm.scene.local_files import search_files
 from agrifm.scene.mask import MaskRule
 from agrifm.scene.products import Product, find_product
@@ -56,11 +57,12 @@ def _fetch(project: Project) -> tuple[Cube, list[str]]:
     area = read_area(project.season.area, project.directory, project.season.buffer, project.season)
     if not imagery.native_grid:
         utm_zone(area.shape)  # refused before anything is searched
-    products = [find_product(name) for name in imagery.products]
+    described = described_products(imagery.product)
+    products = [find_product(name, described) for name in imagery.products]
     with TRAFFIC.purpose("search"):
         search, notes = _search(project, products, area)
     for files in imagery.files:
-        product = find_product(files.product)
+        product = find_product(files.product, described)
         search.extend(search_files(project.directory, files.pattern, product, season, imagery.skip, files.baseline))
     if imagery.without_quality == "keep":
         search.scenes = [replace(scene, unmasked=True) for scene in search.scenes]

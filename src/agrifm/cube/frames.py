@@ -16,7 +16,7 @@ from agrifm.cube.store import FILL, NO_DAY, SCALES, open_group
 from agrifm.grid import Grid, Window
 from agrifm.redaction import shown
 from agrifm.scene.mask import DEFAULT_RULE, MaskRule, apply_mask, count_flags
-from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, Flags, bits
+from agrifm.scene.quality import Flags, bits, no_quality, quality_flags
 from agrifm.scene.read import read_asset
 from agrifm.scene.scene import Asset, FileAsset, RemoteAsset, Scene
 from agrifm.season import day_number
@@ -191,8 +191,8 @@ def _read_flags(scene: Scene, grid: Grid, rule: MaskRule) -> Flags:
     flags = np.zeros(wide.shape, np.uint16)
     # Categories are never interpolated; several quality bands add their flags.
     for asset, encoding in scene.quality_bands.items():
-        quality = read_asset(scene, asset, "quality", wide, "nearest", NO_QUALITY[encoding])
-        flags |= QUALITY_RULES[encoding](quality)
+        quality = read_asset(scene, asset, "quality", wide, "nearest", no_quality(encoding))
+        flags |= quality_flags(quality, encoding)
     rows, cols = grid.shape
     return rule.dilated(flags, grid.resolution)[margin : margin + rows, margin : margin + cols]
 

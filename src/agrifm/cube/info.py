@@ -84,7 +84,7 @@ def _rule(rule: dict[str, Any]) -> str:
 def _sensor_rows(cube: Cube, sensor: SensorCube, about: dict[str, Any]) -> list[tuple[str, str]]:
     grid, content = sensor.grid, sensor.input
     rows = [
-        ("product", str(about.get("product", "not stated"))),
+        ("product", str(about.get("product", "not stated")) + _description(about)),
         ("quantity", f"{content.quantity}, stored integers times {content.scale:g}"),
         ("bands", ", ".join(content.bands)),
         ("grid", f"{_crs_name(sensor)}, {grid.shape[0]} x {grid.shape[1]} pixels of {grid.resolution:g}"),
@@ -155,6 +155,12 @@ def _offsets(about: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append(f"and {len(sources) - MAX_SOURCES} more")
     first, *others = lines or ["not stated"]
     return [("offset", first), *(("", line) for line in others)]
+
+
+def _description(about: dict[str, Any]) -> str:
+    """What the project says of a product that it describes itself."""
+    keys = {key: value for key, value in about.get("described", {}).items() if key != "name"}
+    return f", described by the project: {', '.join(f'{key} {value}' for key, value in keys.items())}" if keys else ""
 
 
 def _quality(about: dict[str, Any]) -> str:

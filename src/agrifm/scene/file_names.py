@@ -15,6 +15,8 @@ from agrifm.errors import SceneError
 MGRS_TILE = "[0-9]{2}[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V]"
 SUFFIX = r"\.[^/.]+$"
 START = "(?:^|/)"
+NAME_GROUPS = ("date", "band", "tile", "satellite", "resolution", "version", "part")
+"""Named groups of the pattern of a scheme."""
 FIRST_YEAR, LAST_YEAR = 1970, 2100
 """Numbers that begin with another year are not dates."""
 DATES = (
@@ -40,13 +42,15 @@ class NameScheme:
 
     title: str
     pattern: str
-    """Regular expression, searched in the path with `/` between folders. Named groups: `date` (any of `DATES`, the
-    acquisition, perhaps with the time), `band`, `tile`, `satellite`, `resolution` (metres), `version` (the later one is
-    newer) and `part` (of an image in several files)."""
+    """Regular expression, searched in the path with `/` between folders. Its named groups are `NAME_GROUPS`: the date
+    of the acquisition in any form of `DATES`, perhaps with the time; the resolution in metres; of two versions the
+    greater is the newer; parts are those of an image in several files."""
     words: Mapping[str, str] = field(default_factory=dict)
     """What the scheme calls a band or a quality band -> name of the band, or of the rule of the quality band."""
     stacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Word in the place of the band -> the bands of the file, in order, if its bands have no descriptions."""
+    only: bool = False
+    """Whether a product reads no file with another name."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,8 @@ ALL_SCHEMES = (
 def scheme_of(path: Path, own: Sequence[NameScheme]) -> NameScheme | None:
     """The scheme that a path follows, those of its product first; None if none."""
     text = path.as_posix()
-    for scheme in (*UNREADABLE_NAMES, *own, *ALL_SCHEMES):
+    only = [scheme for scheme in own if scheme.only]
+    for scheme in only or (*UNREADABLE_NAMES, *own, *ALL_SCHEMES):
         if re.search(scheme.pattern, text):
             return scheme
     return None

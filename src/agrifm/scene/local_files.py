@@ -16,7 +16,7 @@ from agrifm.files import AnyPath, as_path
 from agrifm.scene.encoding import read_baseline
 from agrifm.scene.file_names import AUXILIARY
 from agrifm.scene.products import Product
-from agrifm.scene.raster_files import raster_scenes
+from agrifm.scene.raster_files import keys_of, raster_scenes
 from agrifm.scene.scene import ArrayAsset, Asset, Scene, solar_day
 from agrifm.scene.search import SearchResult
 from agrifm.season import Season
@@ -204,10 +204,10 @@ def _dataset_scenes(
 
 
 def _require_integers(variable: "xr.DataArray", product: Product, about: str) -> None:
-    if not np.issubdtype(variable.dtype, np.integer):
+    if product.integers and not np.issubdtype(variable.dtype, np.integer):
         raise SceneError(
             f"{about}: variable '{variable.name}' holds {variable.dtype}, not the digital numbers that the product "
-            "encodes; open the file with mask_and_scale=False"
+            "encodes; open the file with mask_and_scale=False, or describe it in [imagery.product]"
         )
     expected = {"scale_factor": product.scale, "_FillValue": product.nodata}
     if product.offset_from_baseline is None:  # otherwise the offset depends on the baseline of the files
@@ -249,7 +249,8 @@ def _asset_names(product: Product) -> dict[str, str]:
     names = {key: key for key in (*product.quality_bands, *product.other_quality, product.day_asset) if key is not None}
     for band, key in product.assets.items():
         names |= {band: key, key: key}
-    of_rules = {rule: key for key, rule in reversed(product.quality_bands.items())}
-    meanings = {word: meant for scheme in product.file_names for word, meant in scheme.words.items()}
-    keys = {word: product.assets.get(meant) or of_rules.get(meant) for word, meant in meanings.items()}
-    return names | {word: key for word, key in keys.items() if key is not None and word not in names}
+    # what a scheme with stacks calls a band (NIR) means another one elsewhere
+    aliases = {
+        word: key for scheme in product.file_names if not scheme.stacks for word, key in keys_of(scheme, product)
+    }
+    return aliases | names

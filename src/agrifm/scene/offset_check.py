@@ -27,7 +27,7 @@ from agrifm.errors import SceneError
 from agrifm.grid import Grid
 from agrifm.scene.encoding import Encoding
 from agrifm.scene.mask import DEFAULT_MASKED, MaskRule
-from agrifm.scene.quality import NO_QUALITY, QUALITY_RULES, bits
+from agrifm.scene.quality import bits, no_quality, quality_flags
 from agrifm.scene.read import read_asset
 from agrifm.scene.remote import TRAFFIC
 from agrifm.scene.scene import Scene
@@ -198,8 +198,8 @@ def measure_scene(scene: Scene, grids: Mapping[str, Grid]) -> DarkStatistics:
     product, grid = scene.product, _sample(grids[scene.product.sensor])
     flags, dark = np.zeros(grid.shape, np.uint16), np.zeros(grid.shape, bool)
     for asset, encoding in scene.quality_bands.items():
-        values = read_asset(scene, asset, "quality", grid, "nearest", NO_QUALITY[encoding])
-        flags |= QUALITY_RULES[encoding](values)
+        values = read_asset(scene, asset, "quality", grid, "nearest", no_quality(encoding))
+        flags |= quality_flags(values, encoding)
         dark |= (encoding == "scl") & (values == SCL_VEGETATION)
     # without a scene classification, clouds and pixels without data would count as land
     classified = "scl" in scene.quality_bands.values()

@@ -6,12 +6,13 @@ depends on the scene, `encoding` decides it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from math import isfinite
-from typing import Literal
+from typing import Any, Literal
 
 from agrifm.errors import ConfigError, did_you_mean
 from agrifm.scene import file_names as named
-from agrifm.sensors import SENSORS, Quantity
+from agrifm.scene.product_checks import require_sound
+from agrifm.scene.quality import QualityRule
+from agrifm.sensors import SENSORS, Quantity, find_sensor
 
 Kernel = Literal["bilinear", "nearest"]
 
@@ -28,20 +29,19 @@ class Product:
     """Band name -> asset key (or variable name in a NetCDF file)."""
     scale: float
     offset: float
-    nodata: int
-    valid_range: tuple[int, int]
-    """Least and largest valid digital number; numbers outside are invalid."""
+    nodata: float
+    valid_range: tuple[float, float]
+    """Least and largest valid number in the files; numbers outside are invalid."""
     quantity: Quantity = "surface reflectance"
     offset_from_baseline: str | None = None
     """First processing baseline with the offset; earlier ones have offset 0."""
     offset_flags: tuple[str, ...] = ()
     """Item properties, by dialect, that say whether the provider removed the offset from the numbers."""
     quality_asset: str | None = None
-    quality_rule: str | None = None
-    """Name in `quality.QUALITY_RULES`."""
-    more_quality: Mapping[str, str] = field(default_factory=dict)
-    """Further quality bands, asset -> name in `quality.QUALITY_RULES`; their flags are added to those of the first."""
-    other_quality: Mapping[str, str] = field(default_factory=dict, repr=False)
+    quality_rule: QualityRule | None = None
+    more_quality: Mapping[str, QualityRule] = field(default_factory=dict)
+    """Further quality bands, asset -> rule; their flags are added to those of the first."""
+    other_quality: Mapping[str, QualityRule] = field(default_factory=dict, repr=False)
     """Quality bands, asset -> rule, that are read of scenes that lack the first."""
     kernel: Kernel = "bilinear"
     """How bands are resampled to another grid; down-sampling averages unless this is "nearest"."""
@@ -57,18 +57,17 @@ class Product:
     """Asset key of an older dialect -> current key."""
     file_names: tuple[named.NameScheme, ...] = field(default=(), repr=False)
     """How its files are named by those who provide them. Fields outside `repr` do not decide what a pixel is."""
+    stack: tuple[str, ...] = field(default=(), repr=False)
+    """Names of the bands of files that hold several without descriptions, in order."""
+    integers: bool = field(default=True, repr=False)
+    """Whether its files hold integers, as those of providers do; a float was then scaled by somebody else."""
+    pixel: int | None = field(default=None, repr=False)
+    """Side in metres of the cube's pixels, for a sensor that agrifm does not know."""
+    description: Mapping[str, Any] | None = field(default=None, repr=False)
+    """How the project describes it; None for a product that agrifm knows."""
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.scale, float) and isfinite(self.scale) and self.scale > 0):
-            raise ConfigError(
-                f"describing the product '{self.name}': its scale is {self.scale!r}, which must be a positive number; "
-                "give the unit of the quantity per digital number, such as 0.0001"
-            )
-        if self.quantity == "backscatter (dB)" and self.kernel != "nearest":
-            raise ConfigError(
-                f"describing the product '{self.name}': it is in decibel, and only linear power may be averaged or "
-                'interpolated; give it the kernel "nearest", or convert the files to backscatter (linear)'
-            )
+        require_sound(self)
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -76,12 +75,17 @@ class Product:
         return tuple(self.assets)
 
     @property
+    def resolution(self) -> int:
+        """Side in metres of the cube's pixels."""
+        return self.pixel or find_sensor(self.sensor).resolution
+
+    @property
     def is_composite(self) -> bool:
         """True if a scene is made of several days."""
         return self.day_asset is not None
 
     @property
-    def quality_bands(self) -> dict[str, str]:
+    def quality_bands(self) -> dict[str, QualityRule]:
         """Asset -> quality rule of every quality band."""
         if self.quality_asset is None or self.quality_rule is None:
             return dict(self.more_quality)
@@ -377,16 +381,17 @@ PRODUCTS = {
 }
 
 
-def find_product(name: str) -> Product:
-    """Return the product of that name.
+def find_product(name: str, described: Mapping[str, Product] | None = None) -> Product:
+    """Return the product of that name, of those that agrifm knows or that the project describes.
 
     Raises:
         ConfigError: no product has that name; the message suggests the nearest known name.
     """
-    if name in PRODUCTS:
-        return PRODUCTS[name]
+    known = {**PRODUCTS, **(described or {})}
+    if name in known:
+        return known[name]
     raise ConfigError(
-        f"unknown product {name!r}{did_you_mean(name, PRODUCTS)} Scale and nodata of other products are not recorded; "
-        f"known products: {', '.join(PRODUCTS)}",
+        f"unknown product {name!r}{did_you_mean(name, known)} Describe others in [imagery.product]; known products: "
+        f"{', '.join(known)}",
         name=name,
     )

@@ -5,9 +5,13 @@ decides which flags make a pixel unusable (`scene.mask`).
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from agrifm.errors import ConfigError, did_you_mean
 
 Quality = NDArray[np.integer]
 Flags = NDArray[np.uint16]
@@ -28,6 +32,9 @@ FLAGS = (
     "uncertain",  # unclassified, cloud of medium confidence, or assumed clear
     "plug-in",  # masked by a plug-in
 )
+
+USABLE = "usable"
+"""In the description of a quality band, what has no flag."""
 
 
 def bits(names: Iterable[str]) -> np.uint16:
@@ -271,6 +278,92 @@ QUALITY_RULES: dict[str, Callable[[Quality], Flags]] = {
     "sentinel_2_qa60": sentinel_2_qa60,
     "force_qai": force_qai,
 }
+
+
+@dataclass(frozen=True)
+class QualityCodes:
+    """What the numbers of a quality band mean, as a project describes them.
+
+    Raises:
+        ConfigError: an unknown flag, a bit outside 0 to 31, or a value that is usable and flagged.
+    """
+
+    values: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Flags and the values that mean them. With "usable", values that are not listed are defective."""
+    bits: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Flags and the bits that mean them."""
+
+    def __post_init__(self) -> None:
+        about = "describing a quality band"
+        for flag, _ in (*self.values, *self.bits):
+            known = [*FLAGS, USABLE]
+            if flag not in known:
+                raise ConfigError(
+                    f"{about}: {flag!r} is not a flag{did_you_mean(flag, known)} Flags: {', '.join(known)}"
+                )
+        wrong = next((bit for _, of_flag in self.bits for bit in of_flag if not 0 <= bit <= 31), None)
+        if wrong is not None or any(flag == USABLE for flag, _ in self.bits):
+            raise ConfigError(
+                f"{about}: `bits` has {USABLE if wrong is None else wrong!r}; bits are 0 to 31 and name what makes a "
+                f"pixel unusable, while {USABLE!r} is one of `values`",
+                bit=wrong,
+            )
+        usable = set(dict(self.values).get(USABLE, ()))
+        both = next((value for flag, of in self.values if flag != USABLE for value in of if value in usable), None)
+        if both is not None:
+            raise ConfigError(f"{about}: the value {both} is usable and flagged; leave it in one of them", value=both)
+
+    def __str__(self) -> str:
+        texts = [f"{flag} {'/'.join(map(str, of))}" for flag, of in self.values]
+        texts += [f"{flag} bit {'/'.join(map(str, of))}" for flag, of in self.bits]
+        return ", ".join(texts)
+
+    @property
+    def no_quality(self) -> int:
+        """A value that means nodata: one that is listed so, or one that is not listed at all."""
+        stated = dict(self.values).get("nodata", ())
+        positions = dict(self.bits).get("nodata", ())
+        if stated or positions:
+            return stated[0] if stated else 1 << positions[0]
+        listed = {value for _, of in self.values for value in of}
+        highest = max((bit for _, of in self.bits for bit in of), default=0)
+        fitting = 255 if highest < 8 else 0x7FFF if highest < 15 else 0x7FFFFFFF
+        return next(value for value in range(fitting, 0, -1) if value not in listed)
+
+    def flags(self, values: Quality) -> Flags:
+        """The flags of each pixel; every listed value and every bit that is set adds its own."""
+        word = values.astype(np.int64)
+        result = np.zeros(values.shape, np.uint16)
+        listed = np.zeros(values.shape, bool)
+        for flag, of in self.values:
+            where = np.isin(word, of)
+            listed |= where
+            if flag != USABLE:
+                result |= where * bits([flag])
+        for flag, positions in self.bits:
+            result |= _bit(word, *positions) * bits([flag])
+        if USABLE in dict(self.values):
+            result |= (~listed & (result == 0)) * bits(["defective"])
+        nodata = (word == self.no_quality) | ((result & bits(["nodata"])) != 0)
+        return np.where(nodata, bits(["nodata"]), result).astype(np.uint16)
+
+
+QualityRule = str | QualityCodes
+"""Name in `QUALITY_RULES`, or what the project says that the numbers mean."""
+
+
+def no_quality(rule: QualityRule) -> int:
+    """A value that means nodata in a quality band."""
+    return rule.no_quality if isinstance(rule, QualityCodes) else NO_QUALITY[rule]
+
+
+def quality_flags(values: NDArray[Any], rule: QualityRule) -> Flags:
+    """Flags of a quality band; numbers that are not whole, as in a band of floats, have no record."""
+    if not np.issubdtype(values.dtype, np.integer):
+        whole = np.isfinite(values) & (values == np.floor(np.nan_to_num(values)))
+        values = np.where(whole, values, no_quality(rule)).astype(np.int64)
+    return rule.flags(values) if isinstance(rule, QualityCodes) else QUALITY_RULES[rule](values)
+
 
 NO_QUALITY = {
     "scl": 0,

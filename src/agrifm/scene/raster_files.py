@@ -13,7 +13,7 @@ from agrifm.errors import SceneError
 from agrifm.rasters import open_raster
 from agrifm.scene.duplicates import OLDER
 from agrifm.scene.encoding import read_baseline
-from agrifm.scene.file_names import NamedFile, read_name, scheme_of
+from agrifm.scene.file_names import NamedFile, NameScheme, read_name, scheme_of
 from agrifm.scene.products import Product
 from agrifm.scene.scene import FileAsset
 from agrifm.sensors import SENSORS
@@ -63,11 +63,18 @@ def raster_scenes(
     for file in files:
         about = f"reading {file} as '{product.name}'"
         scheme = scheme_of(file, product.file_names)
+        if scheme is None and any(own.only for own in product.file_names):
+            raise SceneError(
+                f"{about}: its path does not fit `file_name` of [imagery.product]; correct `file_name`, or let "
+                "`pattern` match fewer files",
+                path=file,
+            )
         if scheme is not None and scheme not in product.file_names:
             removed[f"files of {scheme.title}, which '{product.name}' does not read"] += 1
             continue
         named = read_name(file, scheme, about)
-        held = _assets(file, named, names, about)
+        of_scheme = dict(keys_of(scheme, product)) if scheme is not None else {}
+        held = _assets(file, named, {**of_scheme, **names}, product.stack, about)
         key = (named.day, named.tile, named.time, named.satellite, named.part)
         for asset_key, asset in held.items():
             scenes[key].setdefault(named.version, defaultdict(list))[asset_key].append(_Held(asset, named))
@@ -83,6 +90,13 @@ def raster_scenes(
     return found, removed
 
 
+def keys_of(scheme: NameScheme, product: Product) -> list[tuple[str, str]]:
+    """The words of a scheme, each with the key of the product's asset that it means."""
+    of_rules = {rule: key for key, rule in reversed(product.quality_bands.items()) if isinstance(rule, str)}
+    keys = [(word, product.assets.get(meant) or of_rules.get(meant)) for word, meant in scheme.words.items()]
+    return [(word, key) for word, key in keys if key is not None]
+
+
 def _moment(key: SceneKey, keys: Sequence[SceneKey]) -> str:
     """The end of a scene's id: its date, and what else tells it apart from the others."""
     day, tile, *rest = key
@@ -94,7 +108,9 @@ def _moment(key: SceneKey, keys: Sequence[SceneKey]) -> str:
     return "_".join(word.strip("-_") for word in words if word)
 
 
-def _assets(file: Path, named: NamedFile, names: Mapping[str, str], about: str) -> dict[str, FileAsset]:
+def _assets(
+    file: Path, named: NamedFile, names: Mapping[str, str], stack: Sequence[str], about: str
+) -> dict[str, FileAsset]:
     """The assets that a file holds, by key; none if its scheme says that it is something else."""
     scheme = named.scheme
     if scheme is not None and named.band:
@@ -107,15 +123,16 @@ def _assets(file: Path, named: NamedFile, names: Mapping[str, str], about: str) 
         if len(keys) == 1 and len(_descriptions(file, about, certain=False)) <= 1:
             return {keys.pop(): FileAsset(file)}
     descriptions = _descriptions(file, about)
-    if scheme is not None and named.band and not any(descriptions):
+    if scheme is not None and named.band:
         stack = scheme.stacks[named.band]
+    if stack and not any(descriptions):
         if len(stack) != len(descriptions):
             raise SceneError(
-                f"{about}: it has {len(descriptions)} bands without descriptions, where {scheme.title} has "
-                f"{len(stack)}; describe the bands in the file",
+                f"{about}: it has {len(descriptions)} bands without descriptions, where {len(stack)} are known "
+                f"({', '.join(stack)}); describe the bands in the file, or give `stack` in [imagery.product]",
                 bands=len(descriptions),
             )
-        descriptions = stack
+        descriptions = tuple(stack)
     assets = {names[name]: FileAsset(file, index) for index, name in enumerate(descriptions, 1) if name in names}
     if not assets:
         raise SceneError(

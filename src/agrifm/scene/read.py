@@ -19,7 +19,8 @@ from agrifm.rasters import open_raster
 from agrifm.redaction import shown
 from agrifm.scene.access import limiter_of, signer_of, what_is_needed
 from agrifm.scene.encoding import require_file_agreement
-from agrifm.scene.products import Kernel
+from agrifm.scene.product_checks import same_number
+from agrifm.scene.products import Kernel, Product
 from agrifm.scene.remote import RemoteError, WrongAnswerError
 from agrifm.scene.remote_raster import GDAL_SETTINGS, open_remote
 from agrifm.scene.scene import ArrayAsset, Asset, FileAsset, RemoteAsset, Scene
@@ -37,7 +38,7 @@ class _DamagedRemoteError(SceneError):
     """What a server sent cannot be read; it may send something else when it is asked again."""
 
 
-def read_asset(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, nodata: int) -> NDArray[Any]:
+def read_asset(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, nodata: float) -> NDArray[Any]:
     """Read the digital numbers of one band on a grid, in the shape of the grid; `nodata` where the asset has none.
 
     Pixels that are on the grid already are copied. All others are resampled once: by nearest neighbour (categories,
@@ -52,13 +53,13 @@ def read_asset(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, no
     return _read_once(scene, key, band, grid, kernel, nodata)
 
 
-def _read_once(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, nodata: int) -> NDArray[Any]:
+def _read_once(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, nodata: float) -> NDArray[Any]:
     asset = scene.asset(key, band)
     with opened(scene, key, band, nodata) as (source, about):
         index = 1 if isinstance(asset, ArrayAsset) else asset.index
         start = _start_on_grid(source, grid)
         resampling = Resampling.nearest if start is not None else _resampling(source, grid, kernel)
-        _require_numbers(source, index, nodata, resampling, about)
+        _require_numbers(source, index, nodata, scene.product, resampling, about)
         if key in scene.product.assets.values():  # quality bands and days have no scale
             stated = (source.scales[index - 1], source.offsets[index - 1], source.nodatavals[index - 1])
             require_file_agreement(stated, scene.product, scene.encoding, about)
@@ -82,7 +83,7 @@ def _read_once(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, no
 
 
 @contextmanager
-def opened(scene: Scene, key: str, band: str, nodata: int = 0) -> Iterator[tuple[DatasetReader, str]]:
+def opened(scene: Scene, key: str, band: str, nodata: float = 0) -> Iterator[tuple[DatasetReader, str]]:
     """Open an asset of a scene for reading; yields the dataset and the beginning of messages about it.
 
     Raises:
@@ -119,16 +120,26 @@ def _remedy(asset: Asset, error: RemoteError) -> str:
     return "try again later, or list the scene's id in `skip`"
 
 
-def _require_numbers(source: DatasetReader, index: int, nodata: int, resampling: Resampling, about: str) -> None:
-    """Refuse data that cannot be the product's digital numbers."""
+def _require_numbers(
+    source: DatasetReader, index: int, nodata: float, product: Product, resampling: Resampling, about: str
+) -> None:
+    """Refuse data that cannot be the product's numbers."""
     dtype, stated = np.dtype(source.dtypes[index - 1]), source.nodatavals[index - 1]
-    if not np.issubdtype(dtype, np.integer):
-        raise SceneError(f"{about} holds {dtype}, not the digital numbers that the product encodes")
-    if not np.iinfo(dtype).min <= nodata <= np.iinfo(dtype).max:
-        raise SceneError(f"{about} holds {dtype}, which cannot hold the product's nodata {nodata}; use another product")
-    if resampling != Resampling.nearest and stated not in (None, nodata):
+    if dtype.kind not in ("iu" if product.integers else "iuf"):
         raise SceneError(
-            f"{about} states nodata {stated:g}, the product has {nodata}, and resampling would mix one of the two "
+            f"{about} holds {dtype}, not the digital numbers that the product encodes; describe these files in "
+            "[imagery.product], such as with scale = 1.0 for reflectance from 0 to 1",
+            dtype=str(dtype),
+        )
+    if dtype.kind != "f" and not np.iinfo(dtype).min <= nodata <= np.iinfo(dtype).max:
+        raise SceneError(
+            f"{about} holds {dtype}, which cannot hold the product's nodata {nodata:g}; use another product, or "
+            "describe these files in [imagery.product]",
+            nodata=nodata,
+        )
+    if resampling != Resampling.nearest and stated is not None and not same_number(stated, nodata):
+        raise SceneError(
+            f"{about} states nodata {stated:g}, the product has {nodata:g}, and resampling would mix one of the two "
             "into valid pixels; use the product that fits these files",
             stated=stated,
             nodata=nodata,
@@ -136,7 +147,7 @@ def _require_numbers(source: DatasetReader, index: int, nodata: int, resampling:
 
 
 @contextmanager
-def _source(asset: Asset, nodata: int) -> Iterator[DatasetReader]:
+def _source(asset: Asset, nodata: float) -> Iterator[DatasetReader]:
     if isinstance(asset, RemoteAsset):
         with open_remote(asset.href, signer_of(asset.provider), limiter_of(asset.provider), asset.network) as source:
             yield source
@@ -180,7 +191,7 @@ def _start_on_grid(source: DatasetReader, grid: Grid) -> tuple[int, int] | None:
 
 
 def _copied(
-    source: DatasetReader, index: int, start: tuple[int, int], shape: tuple[int, int], nodata: int
+    source: DatasetReader, index: int, start: tuple[int, int], shape: tuple[int, int], nodata: float
 ) -> NDArray[Any]:
     """Copy the pixels of a band from a row and column on, which may be negative; `nodata` outside the file."""
     result = np.full(shape, nodata, source.dtypes[index - 1])

@@ -15,6 +15,7 @@ from agrifm.scene.connections import Network
 from agrifm.scene.encoding import Encoding, stated_encoding
 from agrifm.scene.products import Product
 from agrifm.scene.providers import Provider
+from agrifm.scene.quality import QualityRule
 from agrifm.scene.reach import ANYWHERE, Reach, local_path
 from agrifm.scene.remote import is_remote
 
@@ -112,7 +113,7 @@ class Scene:
         return self.decided or stated_encoding(self.product, self.baseline, self.offset_removed, self.id)
 
     @property
-    def quality_bands(self) -> dict[str, str]:
+    def quality_bands(self) -> dict[str, QualityRule]:
         """Asset -> rule of the quality bands to read: the product's, or others that the scene has instead."""
         own = self.product.quality_bands
         present = {key: rule for key, rule in own.items() if key in self.assets}

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from agrifm.cube.qc.thresholds import Finding, list_days, threshold
 from agrifm.cube.store import FILL, NO_DAY, Cube, SensorCube, reason
 from agrifm.errors import ConfigError
 from agrifm.grid import Window, tiles
+from agrifm.product_description import ProductDescription
+from agrifm.scene.described_products import described_product
 from agrifm.scene.products import Product, find_product
 from agrifm.season import day_date, day_number
 
@@ -95,8 +98,10 @@ def _unreadable(where: str, error: Exception) -> Finding:
 
 def _product(about: dict[str, Any]) -> Product | None:
     try:
+        if "described" in about:
+            return described_product(ProductDescription.model_validate(about["described"]))
         return find_product(str(about.get("product")))
-    except ConfigError:
+    except (ConfigError, ValidationError):
         return None
 
 

@@ -8,13 +8,13 @@ imported when a forest is grown, read or written, because they are optional.
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
-from zipfile import ZIP_DEFLATED, BadZipFile
+from zipfile import ZIP_DEFLATED
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from agrifm.classic.features import FEATURE_KINDS, FeatureKind, Rows, feature_margin, feature_parts, pixel_features
+from agrifm.classic.forest_structure import require_sound_forest, require_sound_trees
 from agrifm.errors import ModelError, require_installed
 from agrifm.files import AnyPath, as_path, write_bytes
 from agrifm.grid import Window
@@ -85,6 +85,11 @@ class RandomForest:
         """
         everywhere = np.ones(sample.label.shape, bool)
         rows = pixel_features(sample, everywhere, self.record.sensors, ForestConfig.of(self.record).features)
+        if rows.shape[1] != self.classifier.n_features_in_:
+            raise ModelError(
+                f"running the model '{self.record.name}': its trees have {self.classifier.n_features_in_} features, "
+                f"its record makes {rows.shape[1]}; train it again"
+            )
         of_known_classes = self.classifier.predict_proba(rows).astype(np.float32)
         result = np.zeros((len(rows), len(self.record.legend)), np.float32)
         result[:, self.classifier.classes_] = of_known_classes
@@ -218,13 +223,20 @@ def load_forest(path: AnyPath) -> RandomForest:
     from skops.io.exceptions import UntrustedTypesFoundException
 
     try:
+        require_sound_trees(path)
         content = io.load(path, trusted=_TRUSTED)
         record = ModelRecord.model_validate_json(content["record"])
         ForestConfig.of(record)
-        return RandomForest(record, content["forest"])
+        classifier = content["forest"]
+        require_sound_forest(classifier, len(record.legend))
+        classifier.set_params(n_jobs=-1, verbose=0)  # whatever the file states
+        return RandomForest(record, classifier)
     except UntrustedTypesFoundException as error:
         raise ModelError(
             f"{about}: it contains types that a random forest does not have ({error}); do not use it", path=path
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, ValidationError, BadZipFile) as error:
-        raise ModelError(f"{about}: {str(error).splitlines()[0]}; `agrifm train` writes it", path=path) from error
+    except FileNotFoundError as error:
+        raise ModelError(f"{about}: it does not exist; `agrifm train` writes it", path=path) from error
+    except Exception as error:  # zip, JSON, numpy, skops and scikit-learn raise errors of any class for a damaged file
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise ModelError(f"{about}: it is damaged ({reason}); `agrifm train` writes it", path=path) from error

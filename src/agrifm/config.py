@@ -148,6 +148,8 @@ class LabelsConfig(VectorKeys):
     """Land outside the crops of interest, as polygons or a land-cover raster: the class `other`."""
     other_values: tuple[int, ...] = ()
     """Values of that raster that mean `other`, such as 10 and 80 (trees and water of ESA WorldCover)."""
+    unlabelled: tuple[int | str, ...] = ()
+    """Codes that mean that there is no label, such as 0 in a raster without a nodata value."""
     fold_column: str | None = None
     """Column with train, validation or test for each shape, if the split is already decided."""
     block: int = Field(960, gt=0, multiple_of=480)

@@ -87,6 +87,8 @@ column = "crop"
 # other_values = [10, 50, 80]
 #    Names and colours of the classes (JSON or CSV: code, name, color); by default the codes are the names.
 # legend = "legend.csv"
+#    Codes that mean that there is no label, such as 0 in a raster without a nodata value.
+# unlabelled = [0]
 #    The split into training, validation and test: by squares, or by a column (train, validation, test).
 # block = 960              # side of the squares, metres, a multiple of 480
 # fold_column = "fold"

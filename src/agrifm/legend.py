@@ -74,8 +74,10 @@ class Legend(Frozen):
         return self
 
     @classmethod
-    def of(cls, codes: Iterable[object], names: dict[str, str] | None = None) -> "Legend":
-        """Legend of these codes in order, coloured from the palette; `other` is grey and not scored.
+    def of(
+        cls, codes: Iterable[object], names: dict[str, str] | None = None, colors: dict[str, str] | None = None
+    ) -> "Legend":
+        """Legend of these codes in order; by default coloured from the palette, `other` grey and not scored.
 
         Raises:
             LabelError: a code is repeated, or there are more than 255.
@@ -86,7 +88,7 @@ class Legend(Frozen):
             LegendClass(
                 code=code,
                 name=(names or {}).get(code, code),
-                color=OTHER_COLOR if code == OTHER else next(palette),
+                color=(colors or {}).get(code) or (OTHER_COLOR if code == OTHER else next(palette)),
                 scored=code != OTHER,
             )
             for code in written

@@ -136,15 +136,15 @@ def test_a_map_in_web_mercator_is_refused_because_its_hectares_are_wrong(tmp_pat
 
 def test_a_projection_that_stretches_areas_a_little_is_a_warning(tmp_path):
     """The conformal conic EPSG:3034 is 6.7 % off in Spain; EPSG:3035 keeps areas."""
-    path = write_raster(tmp_path / "m.tif", crop_map(), crs="EPSG:3034", corner=(4_000_000, 2_500_000))
+    path = write_raster(tmp_path / "m.tif", crop_map(), crs="EPSG:3034", corner=(4_000_000, 2_500_000), legend=CROPS)
     assert "6.7%" in read_map(path).warnings[0]
-    assert read_map(write_raster(tmp_path / "e.tif", crop_map(), crs="EPSG:3035")).warnings == ()
+    assert read_map(write_raster(tmp_path / "e.tif", crop_map(), crs="EPSG:3035", legend=CROPS)).warnings == ()
 
 
 def test_a_second_band_is_reported(tmp_path):
     import rasterio
 
-    with rasterio.open(write_raster(tmp_path / "m.tif", crop_map())) as source:
+    with rasterio.open(write_raster(tmp_path / "m.tif", crop_map(), nodata=255)) as source:
         profile, values = source.profile | {"count": 2}, source.read(1)
     with rasterio.open(tmp_path / "two.tif", "w", **profile) as file:
         file.write(np.stack([values, values]))

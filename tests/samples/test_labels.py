@@ -214,6 +214,102 @@ def test_a_float_raster_may_have_nan_as_nodata_but_not_decimals(tmp_path: Path) 
     assert "have decimals" in str(refusal(write_tiff(tmp_path / "l.tif", codes, nodata=np.nan)))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64, np.float32])
+@pytest.mark.parametrize("background", [0, 200, 255])
+def test_without_a_nodata_value_every_value_of_a_raster_is_a_code(tmp_path: Path, dtype: type, background: int) -> None:
+    """The raster covers rows and columns 10 to 69 of the grid; outside it there are no labels."""
+    if dtype is np.int16:
+        background -= 1
+    codes = np.full((60, 60), background)
+    codes[:5, :5] = 7
+    path = write_tiff(tmp_path / "l.tif", codes.astype(dtype), square=(LEFT + 100, TOP - 100, 600))
+    labels = read(path)
+    expected = np.full((96, 96), -9)
+    expected[10:70, 10:70] = codes
+    numbers = {code: labels.legend.number(code) for code in (7, background)}
+    assert (labels.label == np.select([expected == code for code in numbers], list(numbers.values()), 255)).all()
+    assert [f"value {background} " in note for note in labels.notes] == ([True] if background in (0, 255) else [])
+
+
+@pytest.mark.parametrize("square", [(LEFT, TOP, 960), (LEFT + 3, TOP - 4, 960)])
+@pytest.mark.parametrize("way", ["nodata", "mask", "both", "alpha", "legend", "unlabelled"])
+def test_pixels_without_a_class_are_those_that_the_file_or_project_states(
+    tmp_path: Path, way: str, square: tuple[float, float, float]
+) -> None:
+    codes = np.where(CODES == 0, 255, CODES - 1110).astype(np.uint8)
+    codes[80:90, :50], codes[80:90, 50:60] = 2, 1  # 0, 1, 2 and 11 are classes, 255 is not
+    bands = np.stack([codes, np.where(codes == 255, 0, 255).astype(np.uint8)]) if way == "alpha" else codes
+    options = {"photometric": "minisblack", "alpha": "yes"} if way == "alpha" else {}
+    path = write_tiff(tmp_path / "l.tif", bands, square, nodata=255 if way in ("nodata", "both") else None, **options)
+    with rasterio.open(path, "r+") as file:
+        if way == "both":
+            file.write_mask(np.where(codes == 2, 0, 255).astype(np.uint8))
+        if way == "mask":
+            file.write_mask(np.where(codes == 255, 0, 255).astype(np.uint8))
+        if way == "legend":
+            file.update_tags(**{LEGEND_TAG: legend_json(Legend.of(range(12)))})
+    labels = read(path, unlabelled=[255] if way == "unlabelled" else [])
+    classes = {"0", "1", "11"} | (set() if way == "both" else {"2"})
+    assert set(labels.legend.codes) == classes
+    if square == (LEFT, TOP, 960):
+        assert (labels.label == 255).sum() == 9216 - sum((codes == int(code)).sum() for code in classes)
+
+
+def test_names_and_colours_next_to_a_raster_are_those_of_its_legend(tmp_path: Path) -> None:
+    codes = np.where(CODES == 1110, 1, np.where(CODES == 1121, 2, 0)).astype(np.uint8)
+    path = write_tiff(tmp_path / "l.tif", codes, nodata=0)
+    with rasterio.open(path, "r+") as file:
+        file.write_colormap(1, {1: (255, 0, 0, 255), 2: (0, 128, 0, 255)})
+    categories = "".join(f"<Category>{name}</Category>" for name in ("", "Winter wheat", "Maïs &amp; soja"))
+    path.with_name("l.tif.aux.xml").write_text(
+        f'<PAMDataset><PAMRasterBand band="1"><CategoryNames>{categories}</CategoryNames></PAMRasterBand></PAMDataset>',
+        encoding="utf-8",
+    )
+    assert [(entry.code, entry.name, entry.color) for entry in read(path).legend.classes] == [
+        ("1", "Winter wheat", "#ff0000"),
+        ("2", "Maïs & soja", "#008000"),
+    ]
+
+
+def test_a_picture_and_a_map_of_confidence_are_refused_as_labels(tmp_path: Path) -> None:
+    picture = write_tiff(tmp_path / "p.tif", np.stack([CODES.astype(np.uint8)] * 3), photometric="rgb")
+    assert refusal(picture).facts["path"] == picture
+    confidence = write_tiff(tmp_path / "c.tif", CODES.astype(np.uint8), descriptions=("confidence in percent",))
+    assert refusal(confidence).facts["path"] == confidence
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\u00a0", "nan", "None", "NA", "<NA>", None])
+def test_missing_labels_of_every_kind_are_no_class(tmp_path: Path, blank: str | None) -> None:
+    fields = [field(10 * row, 10) for row in range(5)]
+    path = write_shapes(tmp_path / "l.gpkg", fields, crop=["maize", blank, "wheat", blank, "maize"])
+    labels = read(path)
+    assert labels.legend.codes == ("maize", "wheat")
+    assert "2 of 5 shapes have no code or no geometry" in labels.notes
+
+
+def test_a_legend_that_lists_a_missing_text_makes_it_a_class(tmp_path: Path) -> None:
+    path = write_shapes(tmp_path / "l.gpkg", [field(10, 10), field(30, 30)], crop=["maize", "NA"])
+    labels = read(path, legend=Legend.of(["maize", "NA"]))
+    assert labels.label[35, 35] == 1
+    assert len(labels.notes) == 1
+
+
+def test_codes_that_mean_unlabelled_are_counted(tmp_path: Path) -> None:
+    fields = [field(10 * row, 10) for row in range(4)]
+    path = write_shapes(tmp_path / "l.gpkg", fields, crop=["1", "2", "0", "unknown"])
+    labels = read(path, unlabelled=[0, "unknown"])
+    assert labels.legend.codes == ("1", "2")
+    assert labels.notes == ("2 of 4 shapes are unlabelled (code 0, unknown)",)
+
+
+@pytest.mark.parametrize("column", [[b"1", b"2"], [1.5e16, 2.0], ["2024-01-01", "2024-02-01"]])
+def test_a_column_that_holds_no_codes_is_refused_by_its_name(tmp_path: Path, column: list[Any]) -> None:
+    if isinstance(column[0], str):
+        column = list(np.array(column, "datetime64[s]"))
+    path = write_shapes(tmp_path / "l.parquet", [field(10, 10), field(30, 30)], crop=column)
+    assert "column 'crop'" in str(refusal(path))
+
+
 def test_labels_outside_the_area_are_refused_with_where_they_are(tmp_path: Path) -> None:
     path = write_shapes(tmp_path / "l.gpkg", [box(10, 50, 10.1, 50.1)], "EPSG:4326", crop=["a"])
     assert refusal(path).facts == {"bounds": (10.0, 50.0, 10.1, 50.1), "exchanged": 0}

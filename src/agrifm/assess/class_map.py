@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from pyproj import Transformer
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from shapely import Polygon
 
+from agrifm.class_raster import ClassRaster, read_class_raster, require_whole
+from agrifm.codes import code_of
 from agrifm.errors import AssessmentError
 from agrifm.files import AnyPath, as_path
 from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares
 from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend
 from agrifm.rasters import open_raster
-from agrifm.validation import complaint
 
 MAX_PIXELS_PER_READ = 2**22
 """Pixels read at once."""
@@ -82,21 +82,20 @@ def read_map(path: AnyPath) -> ClassMap:
     All values are classes except nodata, masked pixels, NaN and, with a legend tag, 255.
 
     Raises:
-        AssessmentError: the file is absent, is not a raster, has no CRS, is rotated, has a projection with wrong
-            areas, has no class, more than 255 of them, or a value outside its legend.
+        AssessmentError: the file is absent, is not a raster of classes, has no CRS, is rotated, has a projection with
+            wrong areas, has no class, more than 255 of them, or a value outside its legend.
     """
     path = as_path(path)
+    about = f"reading the map {path}"
     with open_classified(path) as source:
-        grid, legend = _grid(source, path), _legend(source, path)
-        notes = [f"the map has {source.count} bands; the first was assessed"] if source.count > 1 else []
-        by_value = _count(source, path)
+        grid, stated = _grid(source, path), read_class_raster(source, path, about, AssessmentError)
+        legend = stated.legend
+        by_value = _count(source, path, stated)
     if legend is not None:
-        # Maps with a legend have 255 where there is no class, declared as nodata or not.
-        by_value.pop(UNLABELLED, None)
         unknown = [value for value in by_value if value not in range(len(legend))]
         if unknown:
             raise AssessmentError(
-                f"reading the map {path}: pixels have the value {unknown[0]:g}, and its legend has the class numbers 0 "
+                f"{about}: pixels have the value {unknown[0]:g}, and its legend has the class numbers 0 "
                 f"to {len(legend) - 1}; write the map again, or remove its {LEGEND_TAG} tag",
                 path=path,
                 value=unknown[0],
@@ -105,11 +104,13 @@ def read_map(path: AnyPath) -> ClassMap:
     else:
         values = tuple(sorted(by_value))
     if not by_value:
-        raise AssessmentError(f"reading the map {path}: every pixel is nodata; choose another map", path=path)
+        raise AssessmentError(f"{about}: every pixel is nodata; choose another map", path=path)
     empty = np.zeros(grid.shape[0], np.int64)
     rows = np.stack([by_value.get(value, empty) for value in values])
-    notes += _area_warning(grid, path)
-    return ClassMap(path, grid, legend or Legend.of(values), legend is not None, values, rows, tuple(notes))
+    notes = _area_warning(grid, path)
+    notes += stated.notes(np.array(values), "declare it (`gdal_edit.py -a_nodata {value} FILE`)")
+    legend = legend or stated.legend_of([code_of(value) for value in values])
+    return ClassMap(path, grid, legend, stated.legend is not None, values, rows, tuple(notes))
 
 
 @contextmanager
@@ -148,12 +149,13 @@ def read_window(source: Any, window: Window) -> np.ma.MaskedArray[Any, Any]:
     return np.ma.MaskedArray(pixels, (mask == 0) | (pixels != pixels))
 
 
-def _count(source: Any, path: Path) -> dict[float, NDArray[np.int64]]:
+def _count(source: Any, path: Path, stated: ClassRaster) -> dict[float, NDArray[np.int64]]:
     """Pixels per row, shape (rows,), of every value except nodata."""
     by_value: dict[float, NDArray[np.int64]] = {}
     for window in block_windows(source):
         pixels = read_window(source, window)
-        valid = ~np.ma.getmaskarray(pixels)
+        valid = ~np.ma.getmaskarray(pixels) & ~stated.without_class(pixels.data)
+        require_whole(pixels.data[valid], f"reading the map {path}", AssessmentError)
         if pixels.dtype == np.uint8:
             # A byte is its position in the table, so nothing has to be sorted.
             values, positions = np.arange(256), pixels.data[valid]
@@ -168,7 +170,7 @@ def _count(source: Any, path: Path) -> dict[float, NDArray[np.int64]]:
         for position in np.flatnonzero(table.any(0)):
             total = by_value.setdefault(float(values[position]), np.zeros(source.shape[0], np.int64))
             total[window.row : window.row + window.height] += table[:, position]
-    if len(set(by_value) - {float(UNLABELLED)}) > UNLABELLED:
+    if len(by_value) > UNLABELLED:
         raise _too_many(path)
     return by_value
 
@@ -179,18 +181,6 @@ def _too_many(path: Path) -> AssessmentError:
         "give the raster of classes, not one of confidence or reflectance",
         path=path,
     )
-
-
-def _legend(source: Any, path: Path) -> Legend | None:
-    text = source.tags().get(LEGEND_TAG)
-    try:
-        return None if text is None else Legend.model_validate_json(text)
-    except ValidationError as error:
-        raise AssessmentError(
-            f"reading the map {path}: its {LEGEND_TAG} tag is not a legend ({complaint(error, Legend)}); write the map "
-            "again, or remove the tag",
-            path=path,
-        ) from error
 
 
 def _grid(source: Any, path: Path) -> Grid:

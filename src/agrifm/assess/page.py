@@ -17,10 +17,11 @@ from rasterio.enums import Resampling
 
 from agrifm.assess.class_map import ClassMap, open_classified
 from agrifm.assess.confusion import Confusion
+from agrifm.class_raster import read_class_raster
 from agrifm.codes import code_of
 from agrifm.errors import AssessmentError
 from agrifm.grid import Grid
-from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend
+from agrifm.legend import UNLABELLED, Legend
 from agrifm.pictures import class_rgba, confidence_rgba, png, read_reduced, reduced_shape, rgb, scale_bar
 
 CONFIDENCE_FILE = "confidence.tif"
@@ -168,12 +169,13 @@ def _truth_picture(path: Path, mapped: ClassMap, colors: Mapping[str, str]) -> P
             raise AssessmentError(
                 f"reading the truth {path}: it has no coordinate reference system; assign one", path=path
             )
-        crs, tag = mapped.grid.crs.to_wkt(), source.tags().get(LEGEND_TAG)
-        nodata = source.nodata if source.nodata is not None else (UNLABELLED if tag else None)
+        stated = read_class_raster(source, path, f"reading the truth {path}", AssessmentError)
+        crs, legend = mapped.grid.crs.to_wkt(), stated.legend
+        nodata = source.nodata if source.nodata is not None else (UNLABELLED if legend else None)
         with WarpedVRT(source, crs=crs, transform=transform, width=width, height=height, src_nodata=nodata) as view:
             pixels = view.read(1, masked=True)
-    if tag:
-        codes = {float(number): code for number, code in enumerate(Legend.model_validate_json(tag).codes)}
+    if legend:
+        codes = {float(number): code for number, code in enumerate(legend.codes)}
     else:
         codes = {value: code_of(value) for value in np.unique(pixels.compressed()).astype(float).tolist()}
     return _colored(pixels, mapped.grid, codes, colors)

@@ -22,6 +22,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from agrifm.class_raster import CONFIDENCE
 from agrifm.config import Project
 from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import MapError, did_you_mean, require_installed
@@ -278,7 +279,7 @@ def _write_rasters(plan: MapPlan, store: WindowStore, directory: Path) -> tuple[
     about = {"AGRIFM_MODEL": plan.record.name, "AGRIFM_SEASON": f"{season.start}/{season.end}"}
     tags = {**about, LEGEND_TAG: legend_json(legend)}
     classes = CogWriter(directory / "classes.tif", plan.grid, "class", tags, "MODE", class_colors(legend))
-    confidence = CogWriter(directory / "confidence.tif", plan.grid, "confidence in percent", about, "AVERAGE")
+    confidence = CogWriter(directory / "confidence.tif", plan.grid, CONFIDENCE, about, "AVERAGE")
     # Pixels are counted by row, because in degrees their hectares depend on the latitude.
     pixel_hectares, height = plan.grid.pixel_hectares(), plan.grid.shape[0]
     counts = np.zeros((len(legend) + 1, height), np.int64)  # (class, then nodata; row)

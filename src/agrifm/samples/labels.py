@@ -3,27 +3,29 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import numpy as np
 import pandas
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import RasterioError
 from rasterio.features import rasterize, shapes
 from rasterio.vrt import WarpedVRT
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
-from agrifm.codes import read_codes
+from agrifm.class_raster import ClassRaster, read_class_raster, require_whole
+from agrifm.codes import code_of, read_codes
 from agrifm.errors import LabelError, did_you_mean
 from agrifm.files import AnyPath, as_path
 from agrifm.grid import LONLAT, WARP_TOLERANCE, Grid, reproject
-from agrifm.legend import LEGEND_TAG, OTHER, UNLABELLED, Legend
+from agrifm.legend import OTHER, UNLABELLED, Legend
 from agrifm.rasters import open_raster
 from agrifm.vectors import EXCHANGED, NOTHING_STATED, VectorKeys, count_if_exchanged, read_vector
 
-RASTERS = {".tif", ".tiff", ".vrt"}
+RASTERS = {".tif", ".tiff", ".vrt", ".img", ".asc", ".png"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def read_labels(
     other_values: Sequence[int] = (),
     fold_column: str | None = None,
     keys: VectorKeys = NOTHING_STATED,
+    unlabelled: Sequence[int | str] = (),
 ) -> Labels:
     """Read the labels of an area on its target grid.
 
@@ -62,20 +65,22 @@ def read_labels(
         other: polygons, or a raster whose `other_values` mean `other`; labelled shapes have priority over it.
         fold_column: column that contains train, validation or test.
         keys: what the user states of the file.
+        unlabelled: codes that mean that there is no label.
 
     Raises:
         LabelError: the file cannot be read, is outside the area, has an unknown code or a single class.
     """
     file = as_path(file)
     other = None if other is None else as_path(other)
-    shapes_, tagged, notes = _read_shapes(file, column, fold_column, grid, legend, keys)
+    shapes_, stated, notes = _read_shapes(file, column, fold_column, grid, legend, keys)
+    shapes_ = _without_unlabelled(shapes_, unlabelled, notes)
     if shapes_.empty:
         raise LabelError(
             f"reading labels {file}: the column '{column}' is empty; give the column with the crop codes", column=column
         )
     shapes_ = _shapes_inside(shapes_, area, grid, file, notes)
     if legend is None:
-        legend = _legend_of(set(shapes_["code"]) | ({OTHER} if other is not None else set()), tagged)
+        legend = _legend_of(set(shapes_["code"]) | ({OTHER} if other is not None else set()), stated)
     try:
         shapes_["number"] = legend.encode(shapes_["code"].to_numpy())
     except LabelError as error:
@@ -166,13 +171,27 @@ def _count_beneath(grid: Grid, hidden: geopandas.GeoDataFrame) -> int:
     return count
 
 
-def _legend_of(codes: set[str], tagged: Legend | None) -> Legend:
+def _legend_of(codes: set[str], stated: ClassRaster | None) -> Legend:
     """The legend of these codes, with names and colours from the file if it has them; `other` comes last."""
-    if tagged is None:
-        return Legend.of([*sorted(codes - {OTHER}), *sorted(codes & {OTHER})])
-    known = tuple(entry for entry in tagged.classes if entry.code in codes)
-    added = Legend.of([OTHER]).classes if OTHER in codes - set(tagged.codes) else ()
+    ordered = [*sorted(codes - {OTHER}), *sorted(codes & {OTHER})]
+    if stated is None:
+        return Legend.of(ordered)
+    if stated.legend is None:
+        return stated.legend_of(ordered)
+    known = tuple(entry for entry in stated.legend.classes if entry.code in codes)
+    added = Legend.of([OTHER]).classes if OTHER in codes - set(stated.legend.codes) else ()
     return Legend(classes=known + added)
+
+
+def _without_unlabelled(
+    shapes_: geopandas.GeoDataFrame, unlabelled: Sequence[int | str], notes: list[str]
+) -> geopandas.GeoDataFrame:
+    """The shapes whose code does not mean "unlabelled"; adds a note on the others."""
+    out = shapes_["code"].isin([code_of(code) for code in unlabelled])
+    if out.any():
+        codes = ", ".join(sorted(set(shapes_["code"][out])))
+        notes.append(f"{int(out.sum())} of {len(shapes_)} shapes are unlabelled (code {codes})")
+    return shapes_[~out]
 
 
 def _numbers_on(grid: Grid, shapes_: geopandas.GeoDataFrame) -> NDArray[np.int32]:
@@ -196,8 +215,8 @@ def _only_covering(
 
 def _read_shapes(
     file: Path, column: str, fold_column: str | None, grid: Grid, legend: Legend | None, keys: VectorKeys
-) -> tuple[geopandas.GeoDataFrame, Legend | None, list[str]]:
-    """Shapes with `code` and, if given, `fold`, in the grid's CRS; the legend in the file; what was not used."""
+) -> tuple[geopandas.GeoDataFrame, ClassRaster | None, list[str]]:
+    """Shapes with `code` and, if given, `fold`, in the grid's CRS; what a raster states; what was not used."""
     about = f"reading labels {file}"
     if file.suffix.lower() in RASTERS:
         stated = [name for name in VectorKeys.model_fields if getattr(keys, name) is not None]
@@ -205,7 +224,7 @@ def _read_shapes(
             raise LabelError(
                 f"{about}: `{stated[0]}` is for vector files, and this is a raster; remove it", key=stated[0]
             )
-        return (*_raster_shapes(file, grid), [])
+        return _raster_shapes(file, grid)
     layer = read_vector(file, about, LabelError, keys=keys)
     frame = layer.frame
     for name in (column, fold_column):
@@ -229,27 +248,28 @@ def _read_shapes(
     return geopandas.GeoDataFrame(content, crs=frame.crs), None, [*layer.notes, *notes]
 
 
-def _raster_shapes(file: Path, grid: Grid) -> tuple[geopandas.GeoDataFrame, Legend | None]:
-    """Shapes of connected pixels of one code, and the legend in the file."""
-    values, known, legend = _raster_on(file, grid, f"reading labels {file}")
+def _raster_shapes(file: Path, grid: Grid) -> tuple[geopandas.GeoDataFrame, ClassRaster, list[str]]:
+    """Shapes of connected pixels of one code, what the file states about its codes, and notes on them."""
+    values, known, stated = _raster_on(file, grid, f"reading labels {file}")
     # The polygons are drawn from indices of codes: codes of ten digits do not fit into the int32 of `shapes`.
-    different, index = np.unique(values, return_inverse=True)
-    written = dict(enumerate(legend.codes)) if legend is not None else {}
-    codes = [written.get(int(value), str(value)) for value in different]
-    indices = index.reshape(values.shape).astype(np.int32)
+    different, index = np.unique(values[known], return_inverse=True)
+    indices = np.zeros(grid.shape, np.int32)
+    indices[known] = index
+    written = dict(enumerate(stated.legend.codes)) if stated.legend is not None else {}
+    codes = [written.get(int(value), code_of(value)) for value in different]
     polygons = [(shape(outline), int(number)) for outline, number in shapes(indices, known, transform=grid.transform)]
     content = {"code": [codes[number] for _, number in polygons], "geometry": [outline for outline, _ in polygons]}
-    return geopandas.GeoDataFrame(content, geometry="geometry", crs=str(grid.crs)), legend
+    frame = geopandas.GeoDataFrame(content, geometry="geometry", crs=str(grid.crs))
+    return frame, stated, stated.notes(different, "list it in `unlabelled` under [labels]")
 
 
-def _raster_on(file: Path, grid: Grid, about: str) -> tuple[NDArray[np.int64], NDArray[np.bool_], Legend | None]:
-    """A categorical raster on a grid by nearest neighbour, which pixels have a value, and the legend in its tags."""
+def _raster_on(file: Path, grid: Grid, about: str) -> tuple[NDArray[Any], NDArray[np.bool_], ClassRaster]:
+    """A categorical raster on a grid by nearest neighbour, which pixels have a value, and what its values mean."""
     try:
         with open_raster(file) as source:
             if source.crs is None:
                 raise LabelError(f"{about}: it has no coordinate reference system; add the CRS to the file")
-            tag = source.tags().get(LEGEND_TAG)
-            nodata = UNLABELLED if source.nodata is None else source.nodata
+            stated = read_class_raster(source, file, about, LabelError)
             height, width = grid.shape
             with WarpedVRT(
                 source,
@@ -258,16 +278,18 @@ def _raster_on(file: Path, grid: Grid, about: str) -> tuple[NDArray[np.int64], N
                 height=height,
                 width=width,
                 resampling=Resampling.nearest,
-                nodata=nodata,
+                # Pixels outside the file get no value of their own: every value may be a code.
+                src_nodata=None,
+                nodata=None,
+                add_alpha=ColorInterp.alpha not in source.colorinterp,
                 tolerance=WARP_TOLERANCE,
             ) as warped:
-                values = warped.read(1)
+                values, inside = warped.read(1), warped.read(warped.colorinterp.index(ColorInterp.alpha) + 1) > 0
     except (RasterioError, OSError) as error:
         raise LabelError(f"{about}: {str(error.__cause__ or error).splitlines()[0]}") from error
-    known = np.isfinite(values) & (values != nodata)
-    if (values[known] % 1).any():
-        raise LabelError(f"{about}: its values have decimals, so they are not class codes; write whole numbers")
-    return np.where(known, values, 0).astype(np.int64), known, Legend.model_validate_json(tag) if tag else None
+    known = inside & ~stated.without_class(values)
+    require_whole(values[known], about, LabelError)
+    return values, known, stated
 
 
 def _other_mask(other: Path, values: Sequence[int], grid: Grid, notes: list[str]) -> NDArray[np.bool_]:

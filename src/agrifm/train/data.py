@@ -58,6 +58,7 @@ def project_labels(project: Project, cube: Cube) -> Labels:
         config.other_values,
         config.fold_column,
         config,
+        config.unlabelled,
     )
     return replace(labels, notes=(*notes, *labels.notes))
 

@@ -1,5 +1,6 @@
 """The project file: the values that are read and the errors for wrong ones."""
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -244,6 +245,18 @@ def test_keys_of_vector_files_are_in_each_section_that_names_one(tmp_path: Path,
     assert {getattr(section, key) for section in (project.season, project.labels, project.assess)} == {"EPSG:32631"}
     box = SEASON.replace('"area.geojson"', "[2, 46, 3, 47]")
     assert f"`{key}`" in refusal(project_file(tmp_path, season=box + line))
+
+
+@pytest.mark.parametrize("start", ["2024-03-01", '"2024-03-01"', "20240301", '"20240301"', "2024-03-01T00:00:00Z"])
+def test_a_day_is_read_by_its_form(tmp_path: Path, start: str) -> None:
+    season = re.sub("start = .*", f"start = {start}", SEASON)
+    assert read_project(project_file(tmp_path, season=season)).season.start == date(2024, 3, 1)
+
+
+@pytest.mark.parametrize("start", ["2024", "1709251200", "true", "2024.0301", '"01/03/2024"', '"2024-03"', "20241301"])
+def test_a_day_in_another_form_is_refused(tmp_path: Path, start: str) -> None:
+    season = re.sub("start = .*", f"start = {start}", SEASON)
+    assert "season.start" in refusal(project_file(tmp_path, season=season))
 
 
 def test_a_product_that_is_not_a_table_is_refused_with_the_key_that_is_meant(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 The text under a field is its documentation. Paths are relative to the project file.
 """
 
+import re
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -36,6 +37,15 @@ class SeasonConfig(VectorKeys):
     """Last day of the season; in the next year if the season crosses New Year."""
     buffer: float = Field(0.0, ge=0, le=100_000)
     """Metres added to the area on all sides. The keys `layer`, `crs` and `encoding` are for the area's file."""
+
+    @field_validator("start", "end", mode="before")
+    @classmethod
+    def _days_by_their_form(cls, day: object) -> object:
+        """Read 20240301 as a date; it would be taken for seconds since 1970."""
+        text = str(day).strip()
+        if isinstance(day, bool | float) or (isinstance(day, int) and len(text) != 8):
+            raise ValueError(f"{day!r} is not a day; write it as 2024-03-01")
+        return f"{text[:4]}-{text[4:6]}-{text[6:]}" if re.fullmatch("[0-9]{8}", text) else day
 
     @model_validator(mode="after")
     def _ends_after_its_start(self) -> Self:

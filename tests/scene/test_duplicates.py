@@ -47,6 +47,18 @@ def test_a_time_without_a_zone_is_utc_when_two_items_are_compared() -> None:
     assert names(find(first, again)) == ["S2A_T31UDQ_2"]
 
 
+@pytest.mark.parametrize("path", [198, "198", "0198", 198.0, " 198 "])
+def test_a_path_of_landsat_is_the_same_however_it_is_written(path: object) -> None:
+    landsat = find_product("landsat-c2-l2")
+    for other, left in ((path, 1), ("199", 2), ("none", 2)):
+        items = []
+        for number, stated in enumerate((198, other)):
+            made = s2_item(f"LC08_{number}", collection=landsat.collection, platform="landsat-8")
+            made["properties"] |= {"landsat:wrs_path": stated, "landsat:wrs_row": "027"}
+            items.append(made)
+        assert len(find(*items, products=(landsat,)).scenes) == left
+
+
 def test_an_item_that_is_listed_twice_counts_once() -> None:
     found = find(s2_item(), s2_item())
     assert len(found.scenes) == 1

@@ -92,7 +92,9 @@ def _statistics(pixels_FCP: Rows, sensor: SensorInput) -> Rows:
 def _differences(pixels_FCP: Rows, sensor: SensorInput) -> list[Rows]:
     """Normalised differences (F, 1, P) of the pairs whose two bands the sensor has."""
     known = SENSORS[sensor.sensor].bands if sensor.sensor in SENSORS else ()
-    column = {band.common_name: sensor.bands.index(band.name) for band in known if band.name in sensor.bands}
+    common = {band.name: band.common_name for band in known}
+    # a sensor that a project describes has bands under their common names
+    column = {common.get(band, band): number for number, band in enumerate(sensor.bands) if not known or band in common}
     pairs = [(column[first], column[second]) for first, second in INDICES if {first, second} <= column.keys()]
     differences = []
     for first_column, second_column in pairs:

@@ -121,8 +121,10 @@ def native_grids(frames: Sequence[Frame]) -> dict[str, Grid]:
 
 def _require_metres(rule: MaskRule, grids: Mapping[str, Grid]) -> None:
     for sensor, grid in grids.items():
-        unit = grid.crs.proj.axis_info[0].unit_name
-        if rule.dilate and unit != "metre":
+        axis = grid.crs.proj.axis_info[0]
+        unit = axis.unit_name
+        # by its length, since files call it metre, meters or m
+        if rule.dilate and (grid.crs.geographic or axis.unit_conversion_factor != 1):
             raise CubeError(
                 f"building a cube: `dilate` is {rule.dilate:g} metres, but the pixels of '{sensor}' are in units of "
                 f"{unit}; leave out `dilate` or `native_grid`"

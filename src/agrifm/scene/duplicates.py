@@ -102,8 +102,10 @@ def _satellite(item: pystac.Item) -> str | None:
 def _tile(item: pystac.Item) -> str | None:
     """Name of the tile or of the path and row, in one notation for all providers."""
     properties: dict[str, Any] = item.properties
-    if "landsat:wrs_path" in properties and "landsat:wrs_row" in properties:
-        return f"WRS2-{int(properties['landsat:wrs_path']):03d}{int(properties['landsat:wrs_row']):03d}"
+    stated = [str(properties.get(f"landsat:wrs_{part}")).strip() for part in ("path", "row")]
+    numbers = [match for text in stated if (match := re.fullmatch(r"0*([0-9]{1,3})(?:\.0)?", text))]
+    if len(numbers) == 2:
+        return f"WRS2-{int(numbers[0][1]):03d}{int(numbers[1][1]):03d}"
     for text in (properties.get("grid:code"), properties.get("s2:mgrs_tile"), item.id.replace("_", " ")):
         match = MGRS.search(str(text or ""))
         if match:

@@ -170,7 +170,9 @@ def _train(options: argparse.Namespace) -> None:
     from agrifm.train.run import describe_scores, train
 
     project = read_project(options.project)
-    _show(*describe_scores(train(project)), f"wrote {project.models}")
+    scores = train(project)
+    kept = [f"kept {name}: nothing that decides it has changed" for name in scores["kept"]]
+    _show(*describe_scores(scores), *kept, f"{'wrote' if scores['written'] else 'kept'} {project.models}")
 
 
 def _map_arguments(parser: argparse.ArgumentParser) -> None:

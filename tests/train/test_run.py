@@ -1,6 +1,8 @@
 """Training as a command: what it writes, and a disk that is full."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +12,13 @@ import pystac
 import pytest
 from tests.toy import toy_project
 
+from agrifm.cli import main
+from agrifm.errors import ConfigError
 from agrifm.files import MARKER
+from agrifm.inference.predictor import load_record
 from agrifm.models.weights.file import read_record
+from agrifm.record import ModelRecord
+from agrifm.train import run
 from agrifm.train.run import describe_scores, train
 
 FULL_DISK = """
@@ -75,17 +82,84 @@ def test_the_models_items_are_stac_with_weights_and_training_data(trained: Path)
         assert item.assets["training"].roles == ["training-data"]
 
 
-def test_training_again_replaces_the_models(trained: Path) -> None:
-    before = (trained / "agrifm.safetensors").read_bytes()
-    project = trained.parent
-    again = subprocess.run(
-        [sys.executable, "-m", "agrifm", "train", "--project", str(project)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert again.returncode == 0, again.stderr
-    assert (trained / "agrifm.safetensors").read_bytes() == before
+def test_training_again_without_a_change_keeps_everything_and_says_so(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in trained.iterdir()}
+    assert main(["train", "--project", str(trained.parent)]) == 0
+    said = capsys.readouterr().out
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in trained.iterdir()} == before
+    assert "wrote" not in said
+    assert [line.split(":")[0] for line in said.splitlines() if line.startswith("kept")] == [
+        "kept agrifm",
+        "kept random-forest",
+        f"kept {trained}",
+    ]
+
+
+def test_replaced_labels_are_noticed_and_other_files_stay(tmp_path: Path) -> None:
+    """The file has the same name, size and time; two classes have changed places."""
+    project = toy_project(tmp_path, names='"random-forest"')
+    assert train(project)["kept"] == []
+    mine = [project.models / name for name in ("agrifm.onnx", "notes/a.txt")]
+    mine[1].parent.mkdir()
+    for path in mine:
+        path.write_text("mine")
+    old, labels = read_record_of_forest(project.models), tmp_path / "labels.gpkg"
+    stat = labels.stat()
+    frame = geopandas.read_file(labels)
+    frame["crop"] = frame["crop"].map({"maize": "wheat", "wheat": "maize", "other": "other"})
+    frame.to_file(labels, driver="GPKG")
+    os.utime(labels, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    result = train(project)
+    assert result["kept"] == []
+    assert {"random-forest.skops", "training.gpkg"} <= set(result["written"])
+    assert read_record_of_forest(project.models).training["fingerprint"] != old.training["fingerprint"]
+    assert [path.read_text() for path in mine] == ["mine", "mine"]
+    assert not list(tmp_path.glob("*.partial*"))
+
+
+def read_record_of_forest(models: Path) -> ModelRecord:
+    return load_record(models / "random-forest.skops")
+
+
+@pytest.mark.parametrize("lost", ["random-forest.json", "training.gpkg", "scores.json", "random-forest.skops"])
+def test_a_missing_part_of_finished_models_is_made_again(trained: Path, tmp_path: Path, lost: str) -> None:
+    project = toy_project(tmp_path, names='"random-forest"')
+    shutil.copytree(trained, project.models)
+    before = read_record_of_forest(project.models)
+    (project.models / lost).unlink()
+    assert lost in train(project)["written"]
+    assert (project.models / lost).is_file()
+    assert read_record_of_forest(project.models) == before
+
+
+def test_models_are_put_in_their_place_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped after the weights, training leaves the old models whole, and the next run finishes without the forest."""
+    project = toy_project(tmp_path, names='"random-forest"')
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "write_model_item", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(project)
+    assert not project.models.exists()
+    monkeypatch.setattr(run, "fit_forest", lambda *_: pytest.fail("it was trained already"))
+    train(project)
+    item = pystac.Item.from_file(project.models / "random-forest.json")
+    assert item.properties["mlm:name"] == "random-forest"
+    assert not (tmp_path / "models.partial").exists()
+
+
+@pytest.mark.parametrize("name", ["training.gpkg", "random-forest.json"])
+def test_a_file_that_training_writes_is_not_read(tmp_path: Path, name: str) -> None:
+    project = toy_project(tmp_path, names='"random-forest"')
+    labels = project.labels.model_copy(update={"file": Path("models") / name})
+    with pytest.raises(ConfigError) as error:
+        train(project.model_copy(update={"labels": labels}))
+    assert error.value.facts["key"] == "file"
 
 
 def test_scores_are_described_per_model(trained: Path) -> None:

@@ -74,16 +74,17 @@ def test_stopped_training_with_sensor_dropout_ends_with_the_same_weights(
     monkeypatch.setattr(fit.TrainingModule, "training_step", failing)
     with pytest.raises(RuntimeError, match="stopped"):
         train(stopped)
-    assert (stopped.models / "agrifm.partial" / "last.ckpt").exists()
+    staging = stopped.directory / "models.partial"
+    assert (staging / "agrifm.partial" / "last.ckpt").exists()
     monkeypatch.setattr(fit.TrainingModule, "training_step", plain)
-    kept = shutil.copytree(stopped.models, tmp_path / "models")
+    kept = shutil.copytree(staging, tmp_path / "models")
     expected = load_file(whole.models / "agrifm.safetensors")
     # Undamaged, and with what a power cut leaves of the checkpoint, the kept weights or the journal.
     leftovers = [(lambda file: None, "last.ckpt"), (zeroed, "last.ckpt"), (cut, "kept.pt"), (lost, "kept.pt")]
     for damage, name in [*leftovers, (holed, "../agrifm.partial.journal")]:
-        shutil.rmtree(stopped.models)
-        shutil.copytree(kept, stopped.models)
-        damage(stopped.models / "agrifm.partial" / name)
+        shutil.rmtree(stopped.models, ignore_errors=True)
+        shutil.copytree(kept, staging)
+        damage(staging / "agrifm.partial" / name)
         train(stopped)
         found = load_file(stopped.models / "agrifm.safetensors")
         assert all(torch.equal(expected[key], found[key]) for key in expected), (damage, name)

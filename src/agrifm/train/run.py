@@ -11,48 +11,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.classic.features import FeatureKind, Rows
-from agrifm.classic.forest import draw_pixels, fit_forest, save_forest, tune_forest
+from agrifm.classic.forest import RandomForest, draw_pixels, fit_forest, load_forest, save_forest, tune_forest
 from agrifm.config import ModelConfig, Project
 from agrifm.cube.store import open_cube
 from agrifm.errors import ConfigError, LabelError, ModelError, require_installed
-from agrifm.files import MARKER, translate_os_errors, write_geopackage, write_json
+from agrifm.files import translate_os_errors, write_geopackage, write_json
 from agrifm.inference.predictor import TrainedModel, load_model, load_record
 from agrifm.legend import Legend
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
-from agrifm.outputs import require_replaceable
+from agrifm.outputs import begin_directory, writing
 from agrifm.record import ModelRecord, model_file, running_versions, target_pixels
 from agrifm.samples.split import FOLDS
 from agrifm.scores import MIN_PLACES
 from agrifm.stac import write_model_item
 from agrifm.train.data import Data, prepare, project_labels, read_pixel_features
 from agrifm.train.evaluate import compare_predictions, majority_accuracy, predict_labelled, score
+from agrifm.train.publish import SCORES, TRAINING_DATA, publish, require_inputs_apart
 from agrifm.work import Resumable, fingerprint
-
-SCORES = "scores.json"
-TRAINING_DATA = "training.gpkg"
 
 
 def train(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[str, Any]:
     """Train the project's models and score them on unseen blocks; a stopped run continues.
 
+    Everything is made next to `models` and takes its place together. Other files in `models` stay.
+
     Args:
         compute: how networks compute in training (docs/precision.md); they are scored in float32.
 
     Returns:
-        The scores, as written to `models/scores.json`.
+        The scores, as written to `models/scores.json`; under "kept" the models that were not trained again, because
+        nothing that decides them has changed; and under "written" the names of files that are new or have changed.
 
     Raises:
         LabelError, CubeError, ModelError, OutputError: before anything is overwritten.
     """
-    require_replaceable(project.models, "models")
-    cube = open_cube(project.cube)
-    labels = project_labels(project, cube)
-    data = prepare(cube, labels, project.labels.block, project.model)
-    weights = None if project.model.weights is None else project.path(project.model.weights)
-    project.models.mkdir(parents=True, exist_ok=True)
-    write_json(project.models / MARKER, {"kind": "models"})
-    config = project.model.model_copy(update={"weights": weights})
-    return train_models(data, config, project.models, compute)
+    require_inputs_apart(project)
+    with writing(project.models, "models"):
+        cube = open_cube(project.cube)
+        labels = project_labels(project, cube)
+        data = prepare(cube, labels, project.labels.block, project.model)
+        weights = None if project.model.weights is None else project.path(project.model.weights)
+        config = project.model.model_copy(update={"weights": weights})
+        return train_models(data, config, project.models, compute)
 
 
 def train_models(
@@ -64,22 +64,36 @@ def train_models(
     for name in config.names:  # now, and not when the models before it have been trained
         extra, *modules = ["classic", "sklearn", "skops"] if name == "random-forest" else ["deep", "torch", "lightning"]
         require_installed(f"training {name}", extra, *modules)
-    _write_training_data(data, directory / TRAINING_DATA)
-    scores: dict[str, Any] = {}
-    predictions: dict[str, NDArray[np.uint8]] = {}
-    for name in config.names:
-        path = model_file(directory, name)
-        if name == "random-forest":
-            model = _train_forest(data, config, path)
-        else:
-            model = _train_network(data, config, name, path, compute)
-        predictions[name] = predict_labelled(model, data.tiles_of(model.record.series), data.unseen.label)
-        scores[name] = {
-            **score(predictions[name], data.unseen, data.labels.legend.codes),
-            "training": model.record.training,
-        }
+    with writing(directory, "models") as staging:
+        with translate_os_errors(f"writing the models {directory}"):
+            begin_directory(staging)
+        _write_training_data(data, staging / TRAINING_DATA)
+        scores: dict[str, Any] = {}
+        predictions: dict[str, NDArray[np.uint8]] = {}
+        kept: list[str] = []
+        for name in config.names:
+            places = (model_file(staging, name), model_file(directory, name))
+            if name == "random-forest":
+                model, is_new = _train_forest(data, config, *places)
+            else:
+                model, is_new = _train_network(data, config, name, *places, compute)
+            kept += [] if is_new else [name]
+            predictions[name] = predict_labelled(model, data.tiles_of(model.record.series), data.unseen.label)
+            scores[name] = {
+                **score(predictions[name], data.unseen, data.labels.legend.codes),
+                "training": model.record.training,
+            }
+        result = _compared(data, scores, predictions)
+        write_json(staging / SCORES, result)
+        with translate_os_errors(f"writing the models {directory}"):
+            written = publish(staging, directory, config.names)
+    return {**result, "kept": kept, "written": written}
+
+
+def _compared(data: Data, scores: dict[str, Any], predictions: dict[str, NDArray[np.uint8]]) -> dict[str, Any]:
+    """The content of `scores.json`."""
     classes = len(data.labels.legend)
-    result = {
+    return {
         "models": scores,
         "differences": [
             {
@@ -95,8 +109,6 @@ def train_models(
         "blocks": data.split.blocks,
         "notes": [*data.labels.notes, *_only_crops(data.labels.legend), *_start_notes(scores)],
     }
-    write_json(directory / SCORES, result)
-    return result
 
 
 def _start_notes(scores: dict[str, Any]) -> list[str]:
@@ -127,8 +139,19 @@ def _record(data: Data, config: ModelConfig, name: str, architecture: dict[str, 
     )
 
 
-def _train_forest(data: Data, config: ModelConfig, path: Path) -> TrainedModel:
-    """A forest with the configuration that is best on the validation blocks; its record lists all that were tried."""
+def _train_forest(data: Data, config: ModelConfig, path: Path, earlier: Path) -> tuple[TrainedModel, bool]:
+    """A forest with the configuration that is best on the validation blocks; its record lists all that were tried.
+
+    Returns:
+        The forest, and whether it is new: one of the same fingerprint, in either place, is not trained again.
+    """
+    record = _record(data, config, "random-forest", {}, "scikit-learn", "skops")
+    digest = _fingerprint(record, data, [_digest(data.labels.place), _digest(data.split.block)])
+    for place in (path, earlier):
+        if _is_trained(place, digest):
+            forest = load_forest(place)
+            _write_forest_item(path, forest)
+            return forest, place == path
     (training, classes), (validation, validation_classes) = (
         _drawn_pixels(data, label, config) for label in (data.training.label, data.validation.label)
     )
@@ -143,13 +166,16 @@ def _train_forest(data: Data, config: ModelConfig, path: Path) -> TrainedModel:
         )
     scored = np.array([entry.scored for entry in data.labels.legend.classes])
     chosen, tried = tune_forest(training, classes, validation, validation_classes, scored, config.seed)
-    record = _record(data, config, "random-forest", {}, "scikit-learn", "skops")
-    record = record.model_copy(update={"training": {**record.training, "tried": tried}})
+    record = record.model_copy(update={"training": {**record.training, "tried": tried, "fingerprint": digest}})
     forest = fit_forest(training[chosen.features], classes, record, chosen)
     save_forest(path, forest)
+    _write_forest_item(path, forest)
+    return load_model(path), True
+
+
+def _write_forest_item(path: Path, forest: RandomForest) -> None:
     nodes = sum(tree.tree_.node_count for tree in forest.classifier.estimators_)
     write_model_item(path, forest.record, nodes, path.parent / TRAINING_DATA)
-    return load_model(path)
 
 
 def _drawn_pixels(
@@ -161,8 +187,10 @@ def _drawn_pixels(
     return features, label.ravel()[pixels]
 
 
-def _train_network(data: Data, config: ModelConfig, name: str, path: Path, compute: Compute) -> TrainedModel:
-    """A network of the family `name`; a finished network of the same fingerprint is not trained again."""
+def _train_network(
+    data: Data, config: ModelConfig, name: str, path: Path, earlier: Path, compute: Compute
+) -> tuple[TrainedModel, bool]:
+    """A network of the family `name`, and whether it is new: see `_train_forest`."""
     from agrifm.models.classifier import Classifier
     from agrifm.models.family import FAMILIES
     from agrifm.models.weights.file import save_model
@@ -170,9 +198,13 @@ def _train_network(data: Data, config: ModelConfig, name: str, path: Path, compu
     from agrifm.train.objectives import Classification
 
     network, record = _initial(data, config, name, compute)
-    digest = _fingerprint(record, config, data)
-    if _is_trained(path, digest):
-        return load_model(path)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    # `weights` is left out, because the record has their digest, whatever their path.
+    digest = _fingerprint(record, data, [config.model_dump_json(exclude={"weights"})])
+    for place in (path, earlier):
+        if _is_trained(place, digest):
+            write_model_item(path, load_record(place), parameters, path.parent / TRAINING_DATA)
+            return load_model(place), place == path
     _require_memory(name, network.config, data, config, compute.recompute)
     work = Resumable(path.with_name(f"{path.stem}.partial"), digest)
     if not work.begun:
@@ -199,13 +231,12 @@ def _train_network(data: Data, config: ModelConfig, name: str, path: Path, compu
         "validation_macro_f1": round(outcome.kept_score, 6),
     }
     record = record.model_copy(update={"training": training})
-    save_model(path, network, record)
     timing = {"seconds": round(outcome.seconds, 1), "share_of_time_waiting_for_data": round(outcome.waiting_share, 4)}
     write_json(path.with_suffix(".timing.json"), timing)
-    parameters = sum(parameter.numel() for parameter in network.parameters())
+    save_model(path, network, record)  # last: once it exists, all of the model exists but what follows from it
     write_model_item(path, record, parameters, path.parent / TRAINING_DATA)
     work.remove()
-    return load_model(path)
+    return load_model(path), True
 
 
 def _is_trained(path: Path, digest: str) -> bool:
@@ -269,16 +300,20 @@ def _series(data: Data, config: ModelConfig, name: str) -> dict[str, Any]:
     return {"series": config.series, "absent_sensors": others if config.sensor_dropout else ()}
 
 
-def _fingerprint(record: ModelRecord, config: ModelConfig, data: Data) -> str:
-    """The fingerprint of everything that decides the weights; a stopped run continues only if it is unchanged."""
+def _fingerprint(record: ModelRecord, data: Data, more: Sequence[str]) -> str:
+    """The fingerprint of everything that decides a model; a stopped run continues only if it is unchanged."""
     content = [
         record.model_dump_json(),
-        config.model_dump_json(exclude={"weights"}),  # the record has their digest, whatever their path
+        *more,
         str(data.cube.provenance.get("plan")),
-        hashlib.sha256(data.training.label.tobytes()).hexdigest(),
-        hashlib.sha256(data.validation.label.tobytes()).hexdigest(),
+        _digest(data.training.label),
+        _digest(data.validation.label),
     ]
     return fingerprint(content)
+
+
+def _digest(array: NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
 def _write_training_data(data: Data, path: Path) -> None:

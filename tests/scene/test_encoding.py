@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agrifm.errors import SceneError
 from agrifm.scene.encoding import (
+    Stated,
     baseline_of,
     removed_by_provider,
     require_agreement,
@@ -177,32 +179,43 @@ def test_where_a_flag_decides_either_offset_may_be_stated_and_no_other(removed: 
 
 
 L30 = find_product("hls-l30-planetary-computer")
-NAN = float("nan")
 
 
 @pytest.mark.parametrize(
     ("product", "stated"),
-    [(S2, (1, 0, None)), (S2, (1e-4, -0.1, 0)), (S2, (1, 0, 65535)), (L30, (1e-4, 0, -9999)), (L30, (1, 0, NAN))],
+    [
+        (S2, Stated()),
+        (S2, Stated(1e-4, -0.1, (0.0,))),
+        (S2, Stated(missing=(65535.0, -32768.0))),
+        (S2, Stated(valid_range=(1, 10000))),
+        (L30, Stated(1e-4, 0, (-9999.0,))),
+    ],
 )
-def test_a_file_that_agrees_or_says_nothing_is_accepted(product: Product, stated: tuple) -> None:
+def test_a_file_that_agrees_or_says_nothing_is_accepted(product: Product, stated: Stated) -> None:
     require_file_agreement(stated, product, stated_encoding(product, "05.10", None, "x"), "x")
 
 
 @pytest.mark.parametrize(
     ("product", "stated", "fact"),
     [
-        (L30, (1e-2, 0, -9999), "scale 0.01"),
-        (L30, (1, 1e-4, -9999), "offset 0.0001"),
-        (S2, (1e-4, -0.2, 0), "offset -0.2"),
-        (
-            L30,
-            (1, 0, 0),
-            "nodata 0",
-        ),
+        (L30, Stated(1e-2, 0, (-9999.0,)), "scale 0.01"),
+        (L30, Stated(1.0), "scale 1"),
+        (L30, Stated(offset=1e-4), "offset 0.0001"),
+        (S2, Stated(1e-4, -0.2, (0.0,)), "offset -0.2"),
+        (S2, Stated(1e-4, 0.0), "offset 0"),
+        (L30, Stated(missing=(-9999.0, 0.0)), "nodata 0"),
+        (S2, Stated(valid_range=(0, 1)), "valid numbers from 0 to 1"),
+        (S2, Stated(valid_range=(-30000, -1)), "valid numbers from -30000 to -1"),
     ],
 )
-def test_a_file_that_contradicts_its_product_is_refused(product: Product, stated: tuple, fact: str) -> None:
+def test_a_file_that_contradicts_its_product_is_refused(product: Product, stated: Stated, fact: str) -> None:
     with pytest.raises(SceneError) as caught:
         require_file_agreement(stated, product, stated_encoding(product, "05.10", None, "x"), "reading scene x: B4.tif")
     assert f"B4.tif states {fact}," in str(caught.value)
     assert f"'{product.name}'" in str(caught.value)
+
+
+def test_missing_numbers_are_those_stated_and_those_outside_the_valid_range() -> None:
+    numbers = np.array([0, 1, 5, 10, 11, 65535], np.uint16)
+    found = Stated(missing=(5.0, 65535.0, -1.0), valid_range=(1, 10)).is_missing(numbers)
+    assert found.tolist() == [True, False, True, False, True, True]

@@ -251,14 +251,6 @@ def test_numbers_that_cannot_hold_the_products_nodata_are_refused(tmp_path: Path
         read(FileAsset(path), nodata=-28672)
 
 
-def test_a_file_with_another_nodata_is_refused_where_it_would_be_averaged(tmp_path: Path) -> None:
-    values = noise(96).astype(np.int16)
-    path = write_tiff(tmp_path / "a.tif", values, nodata=-9999)
-    assert (read(FileAsset(path)) == values).all()
-    with pytest.raises(SceneError, match="nodata -9999"):
-        read(FileAsset(path), GRID.at(30))
-
-
 @pytest.mark.parametrize(
     ("moment", "longitude", "day"),
     [

@@ -15,7 +15,11 @@ although it removed the offset from the numbers (github.com/Element84/earth-sear
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from agrifm.errors import SceneError
 from agrifm.scene.products import Product
@@ -36,6 +40,9 @@ PRODUCT_IDS = ("s2:product_uri", "sentinel:product_id", "s2:product_id")
 """Properties that hold the name of the product, by dialect."""
 BASELINE_PROPERTIES = ("s2:processing_baseline", "sentinel2:processing_baseline", "processing:version")
 """Properties that hold the processing baseline, by dialect."""
+
+MIN_SHARED_RANGE = 0.01
+"""Share of the product's valid range that a file's must have; 0 to 1 is a range of reflectance, not of its numbers."""
 
 
 @dataclass(frozen=True)
@@ -169,35 +176,59 @@ def require_agreement(fields: Mapping[str, Any], product: Product, encoding: Enc
                 )
 
 
-def require_file_agreement(
-    stated: tuple[float, float, float | None], product: Product, encoding: Encoding, about: str
-) -> None:
+@dataclass(frozen=True)
+class Stated:
+    """What a file states about the stored numbers of one band; None, () and infinite where it states nothing."""
+
+    scale: float | None = None
+    offset: float | None = None
+    missing: tuple[float, ...] = ()
+    """Numbers that mean nodata: GDAL's nodata, `_FillValue` and `missing_value` of CF."""
+    valid_range: tuple[float, float] = (-inf, inf)
+    """Least and largest valid number; those outside mean nodata."""
+
+    def is_missing(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
+        """True for the numbers that mean nodata."""
+        low, high = self.valid_range
+        missing: NDArray[np.bool_] = ~((numbers >= low) & (numbers <= high))  # NaN too
+        for number in self.missing:
+            missing |= numbers == number
+        return missing
+
+
+NOTHING_STATED = Stated()
+
+
+def require_file_agreement(stated: Stated, product: Product, encoding: Encoding, about: str) -> None:
     """Refuse a file whose own scale, offset or nodata contradicts the decided encoding.
 
-    Scale 1 and offset 0 count as not stated: GDAL reports them for files without such tags, and for files of HLS L30
-    that have their tags elsewhere (LP DAAC, known issues).
+    Another nodata than the product's is used if no valid pixel can have it, such as 65535 in a file of the range 1 to
+    17000.
 
     Args:
-        stated: scale, offset and nodata of the band, the last None without one.
         about: the scene and the file, as the beginning of the message.
 
     Raises:
         SceneError: with the stated value and that of the product.
     """
-    scale, offset, nodata = stated
-    allowed = {0.0, encoding.offset, product.offset} if product.offset_flags else {0.0, encoding.offset}
-    # another nodata is harmless if no valid pixel can have it, such as 65535 in a file of the range 1 to 17000
+    scale, offset = stated.scale, stated.offset
+    allowed = {0.0, encoding.offset, product.offset} if product.offset_flags else {encoding.offset}
     low, high = product.valid_range
+    contrary = [number for number in stated.missing if number != product.nodata and low <= number <= high]
+    ends = max(stated.valid_range[0], low), min(stated.valid_range[1], high)
     wrong = None
-    if abs(scale - 1) > 1e-9 and abs(scale - encoding.scale) > 1e-9:
+    if scale is not None and abs(scale - encoding.scale) > 1e-9:
         wrong = f"scale {scale:g}, the product '{product.name}' has {encoding.scale:g}"
-    elif all(abs(offset - value) > 1e-9 for value in allowed):
+    elif offset is not None and all(abs(offset - value) > 1e-9 for value in allowed):
         wrong = f"offset {offset:g}, the product '{product.name}' has {encoding.offset:g}"
-    elif nodata is not None and nodata != product.nodata and low <= nodata <= high:
-        wrong = f"nodata {nodata:g}, a valid number of the product '{product.name}', which has {product.nodata}"
+    elif contrary:
+        wrong = f"nodata {contrary[0]:g}, a valid number of the product '{product.name}', which has {product.nodata:g}"
+    elif ends[1] - ends[0] < MIN_SHARED_RANGE * (high - low):
+        stated_range = " to ".join(f"{end:g}" for end in stated.valid_range)
+        wrong = f"valid numbers from {stated_range}, those of the product '{product.name}' are {low:g} to {high:g}"
     if wrong is not None:
         raise SceneError(
-            f"{about} states {wrong}; use the product that fits these files, or list the scene's id in `skip`"
+            f"{about} states {wrong}; use the product that fits these files, or describe them in [imagery.product]"
         )
 
 

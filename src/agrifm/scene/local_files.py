@@ -3,28 +3,23 @@
 import glob
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from affine import Affine
-from pyproj import CRS, Transformer
-
-from agrifm.errors import SceneError, require_installed
+from agrifm.errors import SceneError
 from agrifm.files import AnyPath, as_path
 from agrifm.scene.encoding import read_baseline
 from agrifm.scene.file_names import AUXILIARY
+from agrifm.scene.netcdf import NETCDF_SUFFIXES, dataset_acquisitions, open_netcdf
 from agrifm.scene.products import Product
 from agrifm.scene.raster_files import keys_of, raster_scenes
-from agrifm.scene.scene import ArrayAsset, Asset, Scene, solar_day
+from agrifm.scene.scene import Asset, Scene
 from agrifm.scene.search import SearchResult
 from agrifm.season import Season
 
 if TYPE_CHECKING:
     import xarray as xr
-
-NETCDF_SUFFIXES = {".nc", ".nc4", ".cdf"}
 
 
 def search_files(
@@ -37,9 +32,10 @@ def search_files(
 ) -> SearchResult:
     """Find the scenes of the files that match a pattern, grouped by date.
 
-    A NetCDF file has dimensions (time, y, x) and one variable per asset. The name of any other file states its date,
-    in the way of one of the product's naming schemes (`scene.file_names`) or in any other. The file holds either one
-    asset, which its name states, or several, which its band descriptions state.
+    A NetCDF file has the dimensions time, y and x in any order, and one variable per asset or a dimension of bands
+    (`scene.netcdf`). The name of any other file states its date, in the way of one of the product's naming schemes
+    (`scene.file_names`) or in any other. The file holds either one asset, which its name states, or several, which its
+    band descriptions state.
 
     Args:
         baseline: processing baseline of the files, if the product's offset depends on it and they do not state it.
@@ -107,7 +103,8 @@ def _netcdf_scenes(files: Sequence[Path], product: Product) -> list[tuple[str, d
     for file in files:
         # a time may occur several times in a file; its n-th occurrences in all files are one scene
         occurrences: Counter[str] = Counter()
-        for moment, day, new in _dataset_scenes(_open_netcdf(file, product), product, file.name, file):
+        about = f"reading {file} as '{product.name}'"
+        for moment, day, new in dataset_acquisitions(open_netcdf(file, about), _asset_names(product), about, file):
             key = (moment, occurrences[moment])
             occurrences[moment] += 1
             twice = sorted(assets[key].keys() & new.keys())
@@ -140,18 +137,28 @@ def _agreed_baseline(told: str | None, named: str | None, scene_id: str) -> str 
 
 
 def search_dataset(
-    dataset: "xr.Dataset", product: Product, season: Season, skip: Sequence[str] = (), baseline: str | None = None
+    dataset: "xr.Dataset | xr.DataArray",
+    product: Product,
+    season: Season,
+    skip: Sequence[str] = (),
+    baseline: str | None = None,
 ) -> SearchResult:
-    """Find the scenes of an `xarray.Dataset` (time, y, x) with one variable of integer digital numbers per asset.
+    """Find the scenes of an xarray object of integer digital numbers: one variable per asset, or a dimension of bands.
 
-    The CRS is that of the variable `spatial_ref` (`crs_wkt`) or the attribute `crs`.
+    Dimensions are found by their names (time, y, x and those that `coordinates` knows), in any order. The CRS is that
+    of the `grid_mapping`, of the variable `spatial_ref` (`crs_wkt`) or the attribute `crs`.
 
     Raises:
-        SceneError: dimensions, CRS or encoding are missing or contradict the product.
+        SceneError: dimensions, times, coordinates or CRS are missing or contradict each other.
     """
+    import xarray as xr
+
+    about = f"reading the dataset as '{product.name}'"
+    if isinstance(dataset, xr.DataArray):
+        dataset = dataset.to_dataset(name=dataset.name if dataset.name not in (None, *dataset.coords) else "values")
     result = SearchResult()
     occurrences: Counter[str] = Counter()
-    for moment, day, assets in _dataset_scenes(dataset, product, "the dataset"):
+    for moment, day, assets in dataset_acquisitions(dataset, _asset_names(product), about):
         scene_id = f"{product.name}_{moment}" + (f"_{occurrences[moment] + 1}" if occurrences[moment] else "")
         occurrences[moment] += 1
         result.keep(_scene(scene_id, product, day, assets, "xarray.Dataset", baseline), season, skip)
@@ -164,84 +171,6 @@ def _scene(
 ) -> Scene:
     last_day = day + timedelta(days=product.period - 1) if product.is_composite else None
     return Scene(scene_id, product, day, assets, source, last_day, baseline)
-
-
-def _open_netcdf(file: Path, product: Product) -> "xr.Dataset":
-    require_installed(f"reading {file} as '{product.name}'", "files", "xarray", "h5netcdf", kind=SceneError)
-    import xarray as xr
-
-    try:
-        return xr.open_dataset(file, engine="h5netcdf", mask_and_scale=False)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise SceneError(f"reading {file} as '{product.name}': {reason}; download it again") from error
-
-
-def _dataset_scenes(
-    dataset: "xr.Dataset", product: Product, name: str, file: Path | None = None
-) -> list[tuple[str, date, dict[str, Asset]]]:
-    about = f"reading {name} as '{product.name}'"
-    wanted = {*product.assets.values(), *product.quality_bands, product.day_asset} - {None}
-    variables = [key for key in dataset.data_vars if key in wanted]
-    if not variables:
-        raise SceneError(f"{about}: it has none of the variables {', '.join(sorted(map(str, wanted)))}")
-    for dimension in ("time", "y", "x"):
-        if dimension not in dataset.coords:
-            raise SceneError(f"{about}: it has no coordinate '{dimension}'; name its coordinates time, y and x")
-    for key in variables:
-        _require_integers(dataset[key], product, about)
-    crs, transform = _dataset_crs(dataset, about), _dataset_transform(dataset, about)
-    middle = float(dataset.x.values.mean()), float(dataset.y.values.mean())
-    longitude, _ = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(*middle)
-    acquisitions = []
-    for position, time in enumerate(dataset.time.values):
-        moment: datetime = np.datetime64(time, "s").astype(datetime)
-        assets: dict[str, Asset] = {
-            str(key): ArrayAsset(dataset[key].isel(time=position), crs, transform, file) for key in variables
-        }
-        acquisitions.append((moment.strftime("%Y%m%dT%H%M%S"), solar_day(moment, longitude), assets))
-    return acquisitions
-
-
-def _require_integers(variable: "xr.DataArray", product: Product, about: str) -> None:
-    if product.integers and not np.issubdtype(variable.dtype, np.integer):
-        raise SceneError(
-            f"{about}: variable '{variable.name}' holds {variable.dtype}, not the digital numbers that the product "
-            "encodes; open the file with mask_and_scale=False, or describe it in [imagery.product]"
-        )
-    expected = {"scale_factor": product.scale, "_FillValue": product.nodata}
-    if product.offset_from_baseline is None:  # otherwise the offset depends on the baseline of the files
-        expected["add_offset"] = product.offset
-    for name, value in expected.items():
-        stated = variable.attrs.get(name)
-        if variable.name in product.assets.values() and stated is not None and abs(float(stated) - value) > 1e-12:
-            raise SceneError(
-                f"{about}: variable '{variable.name}' states {name} {stated}, the product has {value:g}; "
-                "use the product that fits these files"
-            )
-
-
-def _dataset_crs(dataset: "xr.Dataset", about: str) -> str:
-    holders = [dataset[name].attrs for name in ("spatial_ref", "crs") if name in dataset.variables]
-    for attributes in (*holders, dataset.attrs):
-        for key in ("crs_wkt", "spatial_ref", "crs"):
-            if attributes.get(key):
-                return str(CRS.from_user_input(attributes[key]).to_wkt())
-    raise SceneError(
-        f"{about}: it has no coordinate reference system; add a variable spatial_ref with the attribute crs_wkt"
-    )
-
-
-def _dataset_transform(dataset: "xr.Dataset", about: str) -> Affine:
-    steps = []
-    for axis in ("x", "y"):
-        differences = np.diff(dataset[axis].values.astype(float))
-        if not len(differences) or np.ptp(differences) > 1e-3 * abs(differences[0]):
-            raise SceneError(f"{about}: its coordinate '{axis}' is not evenly spaced over two pixels or more")
-        steps.append(float(differences.mean()))
-    # coordinates are those of pixel centres
-    left, top = float(dataset.x.values[0]) - steps[0] / 2, float(dataset.y.values[0]) - steps[1] / 2
-    return Affine(steps[0], 0, left, 0, steps[1], top)
 
 
 def _asset_names(product: Product) -> dict[str, str]:

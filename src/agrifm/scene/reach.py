@@ -74,5 +74,9 @@ ANYWHERE = Reach(None, "any")
 
 
 def local_path(href: str) -> Path:
-    """The path of a file:// URL, or the path that a text is."""
-    return Path(unquote(urlsplit(href).path) if href.startswith("file:") else href)
+    """The path of a file:// URL or of a reference in an item, in which %20 may stand for a blank."""
+    if href.startswith("file:"):
+        return Path(unquote(urlsplit(href).path))
+    literal, decoded = Path(href), Path(unquote(href))
+    # A name that really has a % is meant as it is written.
+    return decoded if decoded != literal and not literal.exists() and decoded.exists() else literal

@@ -2,25 +2,31 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from math import ceil, floor
 from typing import Any
 
 import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
+from rasterio.transform import array_bounds
 from rasterio.vrt import WarpedVRT
+from rasterio.warp import calculate_default_transform, transform_bounds
 
 from agrifm.errors import SceneError
-from agrifm.grid import WARP_TOLERANCE, Grid
+from agrifm.grid import WARP_TOLERANCE, Grid, Window
 from agrifm.rasters import open_raster
 from agrifm.redaction import shown
 from agrifm.scene.access import limiter_of, signer_of, what_is_needed
-from agrifm.scene.encoding import require_file_agreement
-from agrifm.scene.product_checks import same_number
+from agrifm.scene.encoding import Stated, require_file_agreement
+from agrifm.scene.open_band import OpenBand, array_band, raster_band
 from agrifm.scene.products import Kernel, Product
+from agrifm.scene.quality import QualityRule, quality_flags
 from agrifm.scene.remote import RemoteError, WrongAnswerError
 from agrifm.scene.remote_raster import GDAL_SETTINGS, open_remote
 from agrifm.scene.scene import ArrayAsset, Asset, FileAsset, RemoteAsset, Scene
@@ -31,6 +37,10 @@ MIN_AVERAGING_RATIO = 1.5
 """Bands are averaged by area if the grid is coarser than the file by at least this ratio, otherwise interpolated."""
 READ_TRIES = 2
 """Number of times that a file on a server is opened and read before it counts as damaged."""
+MAX_WARP_PIXELS = 32_000_000
+"""Pixels of a file that are held in memory to resample a tile; a tile that needs more is made in parts."""
+LOCAL_SETTINGS = {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE"}
+"""For files on disk: masks, nodata and scales in a .msk or .aux.xml of their name are used."""
 KERNEL_NAMES = {Resampling.nearest: "nearest", Resampling.bilinear: "bilinear", Resampling.average: "area mean"}
 
 
@@ -42,10 +52,13 @@ def read_asset(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, no
     """Read the digital numbers of one band on a grid, in the shape of the grid; `nodata` where the asset has none.
 
     Pixels that are on the grid already are copied. All others are resampled once: by nearest neighbour (categories,
-    MODIS), by area-weighted mean if the grid is coarser by half or more, and bilinearly otherwise.
+    MODIS), by area-weighted mean if the grid is coarser by half or more, and bilinearly otherwise. Means and
+    interpolations are those of the band's own valid pixels: neither nodata nor numbers outside the product's range
+    enter them.
 
     Raises:
-        SceneError: the asset is absent, damaged, or has no CRS; one on a server is asked for again before.
+        SceneError: the asset is absent or damaged, has no CRS, or states what contradicts the product; one on a server
+            is asked for again before.
     """
     for _ in range(READ_TRIES - 1):
         with suppress(_DamagedRemoteError):
@@ -54,48 +67,43 @@ def read_asset(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, no
 
 
 def _read_once(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, nodata: float) -> NDArray[Any]:
-    asset = scene.asset(key, band)
-    with opened(scene, key, band, nodata) as (source, about):
-        index = 1 if isinstance(asset, ArrayAsset) else asset.index
+    product = scene.product
+    is_quantity = key in product.assets.values()  # quality bands and days have no scale
+    with opened(scene, key, band) as (source, about):
+        _require_numbers(source, nodata, product, about)
+        if is_quantity:
+            require_file_agreement(source.stated, product, scene.encoding, about)
+        elif key in scene.quality_bands:
+            source = replace(source, stated=_nodata_codes(source, scene.quality_bands[key]))
         start = _start_on_grid(source, grid)
-        resampling = Resampling.nearest if start is not None else _resampling(source, grid, kernel)
-        _require_numbers(source, index, nodata, scene.product, resampling, about)
-        if key in scene.product.assets.values():  # quality bands and days have no scale
-            stated = (source.scales[index - 1], source.offsets[index - 1], source.nodatavals[index - 1])
-            require_file_agreement(stated, scene.product, scene.encoding, about)
         if start is not None:
-            return _copied(source, index, start, grid.shape, nodata)
-        with WarpedVRT(
-            source,
-            crs=str(grid.crs),
-            transform=grid.transform,
-            height=grid.shape[0],
-            width=grid.shape[1],
-            resampling=resampling,
-            tolerance=WARP_TOLERANCE,
-            # without them, GDAL smooths by the ratio of window sizes, and a pixel depends on how tiles are cut
-            XSCALE=1,
-            YSCALE=1,
-            src_nodata=nodata,
-            nodata=nodata,
-        ) as warped:
-            return np.asarray(warped.read(index))
+            return _copied(source, start, grid.shape, nodata)
+        resampling = _resampling(source, grid, kernel)
+        if resampling == Resampling.average and source.is_oblique:
+            raise SceneError(
+                f"{about} is rotated, and area means of such pixels are not made; warp it first, such as with "
+                "`gdalwarp -t_srs EPSG:32631`"
+            )
+        mixed = product.valid_range if is_quantity and resampling != Resampling.nearest else None
+        return _warped(source, grid, resampling, nodata, mixed)
 
 
 @contextmanager
-def opened(scene: Scene, key: str, band: str, nodata: float = 0) -> Iterator[tuple[DatasetReader, str]]:
-    """Open an asset of a scene for reading; yields the dataset and the beginning of messages about it.
+def opened(scene: Scene, key: str, band: str) -> Iterator[tuple[OpenBand, str]]:
+    """Open an asset of a scene for reading; yields the band and the beginning of messages about it.
 
     Raises:
-        SceneError: the asset is absent, damaged or cannot be fetched, here or when it is read, or has no CRS.
+        SceneError: the asset is absent, damaged or cannot be fetched, here or when it is read, or is not a band with
+            a place on the ground.
     """
     asset = scene.asset(key, band)
     about = f"reading scene {scene.id}: {_name(asset, key)}"
     try:
-        with _source(asset, nodata) as source:
-            if source.crs is None:
-                raise SceneError(f"{about} has no coordinate reference system; write its CRS into the file")
-            yield source, about
+        if isinstance(asset, ArrayAsset):
+            yield array_band(asset), about
+        else:
+            with _source(asset) as source:
+                yield raster_band(source, asset.index, key not in scene.product.assets.values(), about), about
     except RemoteError as error:
         kind = _DamagedRemoteError if isinstance(error, WrongAnswerError) else SceneError
         raise kind(f"{about} cannot be fetched: {error}; {_remedy(asset, error)}") from error
@@ -111,7 +119,9 @@ def opened(scene: Scene, key: str, band: str, nodata: float = 0) -> Iterator[tup
 def _name(asset: Asset, key: str) -> str:
     if isinstance(asset, FileAsset):
         return asset.path.name
-    return f"asset '{key}' at {shown(asset.href)}" if isinstance(asset, RemoteAsset) else f"variable '{key}'"
+    if isinstance(asset, RemoteAsset):
+        return f"asset '{key}' at {shown(asset.href)}"
+    return f"variable '{key}' of {asset.path.name if asset.path else 'the dataset'}"
 
 
 def _remedy(asset: Asset, error: RemoteError) -> str:
@@ -120,50 +130,41 @@ def _remedy(asset: Asset, error: RemoteError) -> str:
     return "try again later, or list the scene's id in `skip`"
 
 
-def _require_numbers(
-    source: DatasetReader, index: int, nodata: float, product: Product, resampling: Resampling, about: str
-) -> None:
+def _require_numbers(source: OpenBand, nodata: float, product: Product, about: str) -> None:
     """Refuse data that cannot be the product's numbers."""
-    dtype, stated = np.dtype(source.dtypes[index - 1]), source.nodatavals[index - 1]
-    if dtype.kind not in ("iu" if product.integers else "iuf"):
+    if source.dtype.kind not in ("iu" if product.integers else "iuf"):
         raise SceneError(
-            f"{about} holds {dtype}, not the digital numbers that the product encodes; describe these files in "
-            "[imagery.product], such as with scale = 1.0 for reflectance from 0 to 1",
-            dtype=str(dtype),
+            f"{about} holds {source.dtype}, not the digital numbers that the product encodes; describe these files in "
+            "[imagery.product], such as with scale = 1.0 for reflectance from 0 to 1, or open a dataset with "
+            "mask_and_scale=False",
+            dtype=str(source.dtype),
         )
-    if dtype.kind != "f" and not np.iinfo(dtype).min <= nodata <= np.iinfo(dtype).max:
+    if source.dtype.kind != "f" and not np.iinfo(source.dtype).min <= nodata <= np.iinfo(source.dtype).max:
         raise SceneError(
-            f"{about} holds {dtype}, which cannot hold the product's nodata {nodata:g}; use another product, or "
+            f"{about} holds {source.dtype}, which cannot hold the product's nodata {nodata:g}; use another product, or "
             "describe these files in [imagery.product]",
             nodata=nodata,
         )
-    if resampling != Resampling.nearest and stated is not None and not same_number(stated, nodata):
-        raise SceneError(
-            f"{about} states nodata {stated:g}, the product has {nodata:g}, and resampling would mix one of the two "
-            "into valid pixels; use the product that fits these files",
-            stated=stated,
-            nodata=nodata,
-        )
+
+
+def _nodata_codes(source: OpenBand, rule: QualityRule) -> Stated:
+    """What a quality band states, without numbers that mean clear ground in the product: nodata 0 of a bit field."""
+    if source.dtype.kind not in "iu":
+        return source.stated
+    ends = np.iinfo(source.dtype)
+    held = [number for number in source.stated.missing if ends.min <= number <= ends.max]
+    flags = quality_flags(np.array(held).astype(source.dtype), rule)
+    return replace(source.stated, missing=tuple(number for number, flag in zip(held, flags, strict=True) if flag))
 
 
 @contextmanager
-def _source(asset: Asset, nodata: float) -> Iterator[DatasetReader]:
+def _source(asset: FileAsset | RemoteAsset) -> Iterator[DatasetReader]:
     if isinstance(asset, RemoteAsset):
         with open_remote(asset.href, signer_of(asset.provider), limiter_of(asset.provider), asset.network) as source:
             yield source
         return
-    if isinstance(asset, FileAsset):
-        with rasterio.Env(**GDAL_SETTINGS), open_raster(asset.path) as source:
-            yield source
-        return
-    pixels = np.asarray(asset.pixels.values)
-    height, width = pixels.shape
-    profile = {"driver": "GTiff", "height": height, "width": width, "count": 1, "dtype": pixels.dtype}
-    with MemoryFile() as memory:
-        with memory.open(**profile, crs=asset.crs, transform=asset.transform, nodata=nodata) as target:
-            target.write(pixels, 1)
-        with memory.open() as source:
-            yield source
+    with rasterio.Env(**GDAL_SETTINGS | LOCAL_SETTINGS), open_raster(asset.path) as source:
+        yield source
 
 
 def kernel_of(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel) -> str:
@@ -176,7 +177,7 @@ def kernel_of(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel) -> 
         return "copied" if _start_on_grid(source, grid) is not None else KERNEL_NAMES[_resampling(source, grid, kernel)]
 
 
-def _start_on_grid(source: DatasetReader, grid: Grid) -> tuple[int, int] | None:
+def _start_on_grid(source: OpenBand, grid: Grid) -> tuple[int, int] | None:
     """Row and column of a file at which the grid begins; None if the pixels of the two do not coincide."""
     transform: Affine = source.transform
     if source.crs != rasterio.CRS.from_user_input(str(grid.crs)):
@@ -190,29 +191,93 @@ def _start_on_grid(source: DatasetReader, grid: Grid) -> tuple[int, int] | None:
     return (round(row), round(col)) if is_aligned else None
 
 
-def _copied(
-    source: DatasetReader, index: int, start: tuple[int, int], shape: tuple[int, int], nodata: float
-) -> NDArray[Any]:
+def _copied(source: OpenBand, start: tuple[int, int], shape: tuple[int, int], nodata: float) -> NDArray[Any]:
     """Copy the pixels of a band from a row and column on, which may be negative; `nodata` outside the file."""
-    result = np.full(shape, nodata, source.dtypes[index - 1])
+    result = np.full(shape, nodata, source.dtype)
     first = [max(position, 0) for position in start]
     last = [min(position + length, size) for position, length, size in zip(start, shape, source.shape, strict=True)]
     rows, cols = last[0] - first[0], last[1] - first[1]
     if rows > 0 and cols > 0:
         row, col = first[0] - start[0], first[1] - start[1]
-        window = rasterio.windows.Window(first[1], first[0], cols, rows)
-        result[row : row + rows, col : col + cols] = source.read(index, window=window)
+        result[row : row + rows, col : col + cols] = source.read(Window(first[0], first[1], rows, cols), nodata)
     return result
 
 
-def _resampling(source: DatasetReader, grid: Grid, kernel: Kernel) -> Resampling:
+def _warped(
+    source: OpenBand, grid: Grid, resampling: Resampling, nodata: float, valid_range: tuple[float, float] | None
+) -> NDArray[Any]:
+    """Resample a band to a grid; numbers outside `valid_range` are nodata.
+
+    GDAL sees one band, in which all that is missing is `nodata`: of several bands it would take the pixels in which any
+    band has a number, and of several numbers that mean nodata it would know one.
+    """
+    window = _window_under(source, grid)
+    if not (window.height and window.width):
+        return np.full(grid.shape, nodata, source.dtype)
+    rows, cols = grid.shape
+    if window.height * window.width > MAX_WARP_PIXELS and rows > 1:
+        halves = Window(0, 0, rows // 2, cols), Window(rows // 2, 0, rows - rows // 2, cols)
+        return np.concatenate([_warped(source, grid.window(half), resampling, nodata, valid_range) for half in halves])
+    numbers = source.read(window, nodata)
+    if valid_range is not None:
+        inside = (numbers >= valid_range[0]) & (numbers <= valid_range[1])  # NaN is not
+        numbers = np.where(inside, numbers, source.dtype.type(nodata))
+    height, width = source.shape
+    # of the whole band's size with nothing but the window in it, so that positions are rounded alike in every tile
+    profile = {"driver": "GTiff", "count": 1, "sparse_ok": True, "tiled": True, "blockxsize": 256, "blockysize": 256}
+    profile |= {"dtype": source.dtype, "crs": source.crs, "nodata": nodata, "transform": source.transform}
+    with MemoryFile() as memory:
+        with memory.open(height=height, width=width, **profile) as target:
+            target.write(
+                numbers, 1, window=rasterio.windows.Window(window.col, window.row, window.width, window.height)
+            )
+        with (
+            memory.open() as one_band,
+            WarpedVRT(
+                one_band,
+                crs=str(grid.crs),
+                transform=grid.transform,
+                height=rows,
+                width=cols,
+                resampling=resampling,
+                tolerance=WARP_TOLERANCE,
+                # without them, GDAL smooths by the ratio of window sizes, and a pixel depends on how tiles are cut
+                XSCALE=1,
+                YSCALE=1,
+                src_nodata=nodata,
+                nodata=nodata,
+            ) as warped,
+        ):
+            return np.asarray(warped.read(1))
+
+
+def _window_under(source: OpenBand, grid: Grid) -> Window:
+    """The pixels of a band that decide those of a grid, with the reach of every kernel; all if that is not known."""
+    height, width = source.shape
+    try:
+        bounds = transform_bounds(str(grid.crs), source.crs, *grid.bounds)
+    except (RasterioError, CPLE_BaseError):  # the grid reaches where the file's projection is not defined
+        return Window(0, 0, height, width)
+    left, bottom, right, top = bounds
+    corners = [~source.transform * (x, y) for x in (left, right) for y in (bottom, top)]
+    cols, rows = np.array(corners).T
+    if left > right or not np.isfinite(corners).all():  # over the 180th meridian
+        return Window(0, 0, height, width)
+    # the pixels of the grid are evenly spread, so a side of one covers its share of the window
+    reach = 2 + ceil(max(np.ptp(rows), np.ptp(cols)) / min(grid.shape))
+    first = max(floor(rows.min()) - reach, 0), max(floor(cols.min()) - reach, 0)
+    last = min(ceil(rows.max()) + reach, height), min(ceil(cols.max()) + reach, width)
+    return Window(*first, max(last[0] - first[0], 0), max(last[1] - first[1], 0))
+
+
+def _resampling(source: OpenBand, grid: Grid, kernel: Kernel) -> Resampling:
     """Choose the resampling of a file whose pixels do not coincide with those of the grid."""
     if kernel == "nearest":
         return Resampling.nearest
-    if source.crs == rasterio.CRS.from_user_input(str(grid.crs)):
-        ratio = grid.resolution / source.transform.a
-        return Resampling.average if ratio >= MIN_AVERAGING_RATIO else Resampling.bilinear
-    # the file's pixel in the units of the grid: GDAL's own estimate, since the file has another projection
-    with WarpedVRT(source, crs=str(grid.crs)) as warped:
-        ratio = grid.resolution / abs(warped.transform.a)
-    return Resampling.average if ratio >= MIN_AVERAGING_RATIO else Resampling.bilinear
+    side = source.side
+    if source.crs != rasterio.CRS.from_user_input(str(grid.crs)):
+        # the file's pixel in the units of the grid: GDAL's own estimate, since the file has another projection
+        height, width = source.shape
+        bounds = array_bounds(height, width, source.transform)
+        side = calculate_default_transform(source.crs, str(grid.crs), width, height, *bounds)[0].a
+    return Resampling.average if grid.resolution / side >= MIN_AVERAGING_RATIO else Resampling.bilinear

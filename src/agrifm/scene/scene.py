@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import numpy as np
 from affine import Affine
 
 from agrifm.errors import SceneError, did_you_mean
 from agrifm.redaction import shown
 from agrifm.scene.connections import Network
-from agrifm.scene.encoding import Encoding, stated_encoding
+from agrifm.scene.encoding import NOTHING_STATED, Encoding, Stated, stated_encoding
 from agrifm.scene.products import Product
 from agrifm.scene.providers import Provider
 from agrifm.scene.quality import QualityRule
@@ -25,21 +26,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FileAsset:
-    """One band of a raster file; `index` counts from 1."""
+    """One band of a raster file."""
 
     path: Path
-    index: int = 1
+    index: int | None = None
+    """From 1; None for a file's only band."""
 
 
 @dataclass(frozen=True)
 class RemoteAsset:
-    """One band of a raster file on a server; `index` counts from 1."""
+    """One band of a raster file on a server."""
 
     href: str
     """URL as the item states it, without a signature."""
     provider: Provider | None = None
     """Who signs the URL; None if anyone may read it."""
-    index: int = 1
+    index: int | None = None
+    """From 1; None for a file's only band."""
     network: Network = "any"
     """Where the server may be."""
 
@@ -53,6 +56,10 @@ class ArrayAsset:
     transform: Affine
     path: Path | None = None
     """The file that holds it; None in memory."""
+    stated: Stated = NOTHING_STATED
+    """What is stated about its numbers."""
+    dtype: np.dtype[Any] | None = None
+    """The type that its numbers are meant to have, if they are stored as another (`_Unsigned`)."""
 
 
 Asset = FileAsset | RemoteAsset | ArrayAsset

@@ -23,6 +23,8 @@ FORMATS = {
     "AAIGrid": (b"ncols", b"NCOLS"),
 }
 """By GDAL's name of a format, how its files begin."""
+COMPANIONS = (".msk", ".ovr")
+"""What follows the name of a file in those of its mask and its overviews."""
 HEAD_LENGTH = 16
 """Bytes that `format_of` needs."""
 NAMES_OF_FORMATS = "GeoTIFF, JPEG 2000, NetCDF, HDF, ERDAS Imagine, ENVI, PNG and ASCII grid"
@@ -50,6 +52,7 @@ def open_raster(path: Path, **options: Any) -> DatasetReader:
             head = content.read(HEAD_LENGTH)
     except OSError as error:
         raise RasterioIOError(f"{path}: {error.strerror or error}") from error
+    _require_plain_companions(file)
     format_name = "ENVI" if _has_envi_header(file) else None
     return open_known(str(file.absolute()), head, file.stat().st_size, format_name, **options)
 
@@ -90,6 +93,19 @@ def _refuse(head: bytes) -> str:
         f"not recognized as one of the formats that are read: {NAMES_OF_FORMATS}; convert it to GeoTIFF with "
         "gdal_translate"
     )
+
+
+def _require_plain_companions(file: Path) -> None:
+    """Refuse a mask or overviews in a file of their own that are not TIFF: GDAL would open them in any format."""
+    for suffix in COMPANIONS:
+        companion = file.with_name(f"{file.name}{suffix}")
+        try:
+            with companion.open("rb") as content:
+                head = content.read(HEAD_LENGTH)
+        except OSError:
+            continue
+        if format_of(head) != "GTiff":
+            raise RasterioIOError(f"the file {companion.name} next to it is not a TIFF file; remove it")
 
 
 def _has_envi_header(file: Path) -> bool:

@@ -32,7 +32,12 @@ def record(*sensors: SensorInput, absent: tuple[str, ...] = ()) -> ModelRecord:
         name="fields",
         architecture={},
         sensors=tuple(
-            SensorRecord(**sensor.model_dump(), absent_bands=absent, mean=(0.1,) * 3, std=(0.1,) * 3)
+            SensorRecord(
+                **sensor.model_dump(),
+                absent_bands=absent,
+                mean=(0.1,) * len(sensor.bands),
+                std=(0.1,) * len(sensor.bands),
+            )
             for sensor in sensors
         ),
         frames=4,

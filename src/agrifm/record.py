@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from pydantic import Field, model_validator
 
@@ -44,11 +44,11 @@ class SensorInput(Frozen):
     """One sensor as a model expects it or as a cube contains it."""
 
     sensor: str
-    bands: tuple[str, ...]
+    bands: tuple[str, ...] = Field(min_length=1)
     quantity: Quantity
-    scale: float
+    scale: float = Field(gt=0)
     """Unit of the quantity per stored integer (0.0001 for reflectance)."""
-    resolution: float
+    resolution: float = Field(gt=0)
     """Pixel side in the units of the grid's CRS."""
 
 
@@ -67,6 +67,12 @@ class SensorRecord(ExpectedSensor):
     std: tuple[float, ...]
     """Standard deviation per band, in the quantity's unit."""
 
+    @model_validator(mode="after")
+    def _statistics_are_of_the_bands(self) -> Self:
+        if not len(self.mean) == len(self.std) == len(self.bands) or min(self.std) < 0:
+            raise ValueError("`mean` and `std` must have one number per band, none of `std` below 0")
+        return self
+
 
 class ModelRecord(Frozen):
     """Everything needed to use a model's weights correctly."""
@@ -78,16 +84,16 @@ class ModelRecord(Frozen):
     """Family of the model, such as "agrifm", "tempcnn" or "random-forest"."""
     architecture: dict[str, Any]
     """The model's configuration, enough to build it without its weights."""
-    sensors: tuple[SensorRecord, ...]
-    frames: int
+    sensors: tuple[SensorRecord, ...] = Field(min_length=1)
+    frames: int = Field(ge=1)
     """Number of equal periods into which the season is divided for the model."""
     series: SeriesKind = "interpolated"
     """The series that the model reads; `observed` series have as many frames as there are observations."""
     absent_sensors: tuple[str, ...] = ()
     """Sensors that a cube may lack."""
-    side: int
+    side: int = Field(ge=1)
     """Side of the training windows, target pixels."""
-    margin: int = 0
+    margin: int = Field(0, ge=0)
     """Target pixels around a window that the model needs, so that the result does not depend on how the map is cut."""
     legend: Legend
     season: tuple[date, date]

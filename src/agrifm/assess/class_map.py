@@ -14,12 +14,12 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from pyproj import Transformer
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 from shapely import Polygon
 
 from agrifm.class_raster import ClassRaster, read_class_raster, require_whole
 from agrifm.codes import code_of
-from agrifm.errors import AssessmentError
+from agrifm.errors import AssessmentError, doing
 from agrifm.files import AnyPath, as_path
 from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares
 from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend
@@ -118,16 +118,14 @@ def open_classified(path: Path) -> Iterator[Any]:
     """Open a raster with rasterio for reading.
 
     Raises:
-        AssessmentError: the file is absent or not a raster.
+        AssessmentError: the file is absent, not a raster, or damaged where it is read.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # read_map refuses a missing CRS, with a fix
-        try:
+    with doing(f"reading the raster {path}", AssessmentError, "give a whole GeoTIFF", path=path):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # read_map refuses a missing CRS, with a fix
             source = open_raster(path)
-        except RasterioError as error:
-            raise AssessmentError(f"reading the raster {path}: {error}; give a GeoTIFF", path=path) from error
-    with source:
-        yield source
+        with source:
+            yield source
 
 
 def block_windows(source: Any) -> Iterator[Window]:

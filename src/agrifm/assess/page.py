@@ -267,7 +267,7 @@ def _models(scores: dict[str, Any] | None) -> dict[str, Any] | None:
     if scores is None:
         return None
     names = {}
-    if "legend" in scores:
+    if scores.get("legend"):
         names = {entry.code: entry.name for entry in Legend.model_validate(scores["legend"]).classes}
     scored = scores.get("scored") or list(names)
     models = [{"name": name, **model} for name, model in scores["models"].items()]
@@ -276,7 +276,9 @@ def _models(scores: dict[str, Any] | None) -> dict[str, Any] | None:
         "majority": (scores.get("majority_class") or {}).get("overall_accuracy"),
         "blocks": scores.get("blocks"),
         "differences": [
-            difference for difference in scores.get("differences") or [] if difference["macro_f1"] is not None
+            difference
+            for difference in scores.get("differences") or []
+            if None not in (difference["macro_f1"], *difference["macro_f1_interval"])
         ],
         "scored": [(code, names.get(code, code)) for code in scored],
         "matrices": [

@@ -4,12 +4,15 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import unquote, urlparse
 
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, field_validator
+
 from agrifm.config import PROJECT_FILE, AssessConfig, read_project
-from agrifm.errors import AssessmentError, did_you_mean
+from agrifm.errors import AssessmentError, did_you_mean, doing
 from agrifm.files import AnyPath, as_path, finite_or_none
+from agrifm.legend import Legend
 from agrifm.stac import MAP_ITEM, TRAINING_DATA_ROLE
 from agrifm.vector_shapes import VectorLayer
 from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
@@ -80,16 +83,20 @@ def find_training_data(map_path: AnyPath) -> Path | None:
     """Return the file of training parcels to which the STAC item next to a map leads; None if it leads to none.
 
     The map's item links to the model's item (`derived_from`), one of whose assets is the file.
+
+    Raises:
+        AssessmentError: one of the two items is damaged.
     """
     map_path = as_path(map_path)
     item = map_path.parent / MAP_ITEM
-    links = (link for link in _read_object(item).get("links", []) if link.get("rel") == "derived_from")
-    for model in _local_paths(item, links):
-        assets = _read_object(model).get("assets", {}).values()
-        for path in _local_paths(
-            model, (asset for asset in assets if TRAINING_DATA_ROLE in (asset.get("roles") or []))
-        ):
-            return path
+    with doing(f"reading the item of the map {item}", AssessmentError, "name the parcels with --training"):
+        links = (link for link in _read_object(item).get("links", []) if link.get("rel") == "derived_from")
+        for model in _local_paths(item, links):
+            assets = _read_object(model).get("assets", {}).values()
+            for path in _local_paths(
+                model, (asset for asset in assets if TRAINING_DATA_ROLE in (asset.get("roles") or []))
+            ):
+                return path
     return None
 
 
@@ -102,12 +109,64 @@ def _local_paths(document: Path, entries: Iterable[dict[str, Any]]) -> Iterator[
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    """A JSON object; empty if the file is absent or contains something else."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    """A JSON object; empty if the file is absent."""
+    return dict(json.loads(path.read_text(encoding="utf-8-sig"))) if path.is_file() else {}
+
+
+class _Shown(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+_Share = Annotated[float, Field(ge=0, le=1)] | None
+_Ends = tuple[float | None, float | None]
+
+
+class _ModelScores(_Shown):
+    """Of `agrifm.train.evaluate.score`, what a report shows."""
+
+    overall_accuracy: _Share
+    overall_accuracy_interval: _Ends | None = None
+    macro_f1: _Share
+    macro_f1_interval: _Ends | None = None
+    macro_f1_parcels: _Share = None
+    f1: dict[str, _Share] = Field(default_factory=dict)
+    counts: tuple[tuple[NonNegativeInt, ...], ...] = ()
+
+    @field_validator("counts")
+    @classmethod
+    def _are_square(cls, counts: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
+        if any(len(row) != len(counts) for row in counts):
+            raise ValueError("each row must have a count for each class")
+        return counts
+
+
+class _Difference(_Shown):
+    model: str
+    against: str
+    macro_f1: float | None
+    macro_f1_interval: _Ends
+    blocks: NonNegativeInt
+
+
+class _Majority(_Shown):
+    overall_accuracy: _Share
+
+
+class _Blocks(_Shown):
+    train: NonNegativeInt
+    validation: NonNegativeInt
+    test: NonNegativeInt
+
+
+class _Scores(_Shown):
+    """What a report shows of the scores that `agrifm train` writes."""
+
+    models: dict[str, _ModelScores]
+    differences: tuple[_Difference, ...] | None = None
+    majority_class: _Majority | None = None
+    legend: Legend | None = None
+    scored: tuple[str, ...] | None = None
+    blocks: _Blocks | None = None
 
 
 def read_scores(path: AnyPath) -> dict[str, Any]:
@@ -117,16 +176,7 @@ def read_scores(path: AnyPath) -> dict[str, Any]:
         AssessmentError: the file is absent, or does not contain scores of models.
     """
     path = as_path(path)
-    doing = f"reading the scores {path}"
-    try:
-        scores = finite_or_none(json.loads(path.read_text(encoding="utf-8-sig")))
-        complete = all({"overall_accuracy", "macro_f1"} <= set(model) for model in scores["models"].values())
-    except FileNotFoundError as error:
-        raise AssessmentError(f"{doing}: the file does not exist; `agrifm train` writes it", path=path) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AssessmentError(
-            f"{doing}: it does not contain scores of models; give the scores.json of `agrifm train`", path=path
-        ) from error
-    if not complete:
-        raise AssessmentError(f"{doing}: a model in it lacks overall_accuracy or macro_f1; train it again", path=path)
-    return dict(scores)
+    with doing(f"reading the scores {path}", AssessmentError, "give the scores.json of `agrifm train`", path=path):
+        scores: dict[str, Any] = finite_or_none(json.loads(path.read_text(encoding="utf-8-sig")))
+        _Scores.model_validate_json(json.dumps(scores))
+    return scores

@@ -158,10 +158,10 @@ def _models(scores: dict[str, Any] | None) -> dict[str, Any]:
 
 def _training_warnings(mapped: ClassMap, confusion: Confusion, map_path: Path, training: Path | None) -> list[str]:
     """Warn of reference points on which the model was trained; they do not show how it does on unseen ground."""
-    parcels = training or find_training_data(map_path)
-    if parcels is None:
-        return []
     try:
+        parcels = training or find_training_data(map_path)
+        if parcels is None:
+            return []
         layer = read_vector(parcels, f"reading the training parcels {parcels}", AssessmentError)
     except AssessmentError as error:
         if training:  # it was named by the user; a file that was only found may be gone

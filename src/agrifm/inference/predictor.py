@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.errors import ModelError, require_installed
+from agrifm.errors import ModelError, doing, require_installed
 from agrifm.files import AnyPath, as_path
 from agrifm.models.precision import (
     DEFAULT_COMPUTE,
@@ -123,7 +123,10 @@ def load_model(path: AnyPath, compute: Compute = DEFAULT_COMPUTE) -> TrainedMode
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     warn_of_precision(compute.precision, device)
     network, record = load_network(path)
-    classifier = Classifier(compile_network(network) if compute.compiled else network, record.sensors, record.series)
+    with doing(f"reading the model {path}", ModelError, "train it again", path=path):
+        classifier = Classifier(
+            compile_network(network) if compute.compiled else network, record.sensors, record.series
+        )
     return TorchModel(record, classifier.to(device).eval(), compute.precision)
 
 

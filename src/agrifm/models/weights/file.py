@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from agrifm.errors import ModelError
+from agrifm.errors import ModelError, doing
 from agrifm.files import AnyPath, as_path, write_bytes
 from agrifm.models.family import family_of
 from agrifm.models.weights.names import INDEX_SUFFIX
@@ -88,11 +88,8 @@ def read_record(path: AnyPath) -> ModelRecord:
     """
     path = as_path(path)
     about = f"reading the model {path}"
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{about}: {error}; `agrifm train` writes it") from error
+    with doing(about, ModelError, "`agrifm train` writes it", path=path), safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
     if WEIGHTS_KEY in metadata:
         raise ModelError(
             f"{about}: it has converted weights, which cannot draw a map before they are trained; train from "
@@ -128,13 +125,10 @@ def load_network(path: AnyPath) -> tuple[nn.Module, ModelRecord]:
         config = family.config.model_validate(record.architecture)
     except ValidationError as error:
         raise ModelError(f"{about}: its record is not usable ({complaint(error, family.config)})") from error
-    network = family.network(config)
-    state: dict[str, Tensor] = load_file(path)
-    # position indices are not in the file; with them `load_state_dict` can demand every name
-    derived = {name: tensor for name, tensor in network.state_dict().items() if name.endswith(INDEX_SUFFIX)}
-    try:
+    with doing(f"{about}: its weights are not those of its record", ModelError, "train it again", path=path):
+        network = family.network(config)
+        state: dict[str, Tensor] = load_file(path)
+        # position indices are not in the file; with them `load_state_dict` can demand every name
+        derived = {name: tensor for name, tensor in network.state_dict().items() if name.endswith(INDEX_SUFFIX)}
         network.load_state_dict({**state, **derived})
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ModelError(f"{about}: its weights are not those of its record ({reason})") from error
     return network.requires_grad_(False).eval(), record

@@ -78,6 +78,8 @@ def test_a_sentinel_2_folder_states_baseline_time_version_and_resolution() -> No
         (f"{LANDSAT}_SR_B5.TIF", "hls-l30-nasa-cmr"),
         ("LE07_L2SP_198027_20240501_20240901_02_T1_SR_B5.TIF", "landsat-c2-l2-usgs"),
         ("LC08_L1TP_198027_20240501_20240901_02_T1_B5.TIF", "landsat-c2-l2-usgs"),
+        ("1_2_LE07_198027_20240501.tif", "landsat-c2-l2-usgs"),
+        ("T31TDN_20240501T105031_B02.jp2", "sentinel-2-c1-l2a"),
         ("20240501_LEVEL2_LND07_BOA.tif", "landsat-force"),
         ("20240501_LEVEL2_LND08_BOA.tif", "sentinel-2-force"),
         ("20240501_LEVEL2_SEN2A_BOA.tif", "sentinel-2-worldcereal"),

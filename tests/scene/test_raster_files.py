@@ -251,3 +251,23 @@ def test_a_word_of_one_scheme_means_nothing_in_other_names(tmp_path: Path) -> No
     """NIR is B8A in FORCE, and may be B08 elsewhere."""
     write_tiff(tmp_path / "20240501_mine.tif", np.stack([TINY] * 2), descriptions=("NIR", "B04"))
     assert set(one(tmp_path, "sentinel-2-force").assets) == {"B04"}
+
+
+@pytest.mark.parametrize(
+    ("descriptions", "fact"),
+    [(("B02", "B02"), "'B02'"), (("B2", "B02"), "'B02'"), ((), "`stack`"), (("a", "b"), "'a'")],
+)
+def test_descriptions_that_do_not_say_which_band_is_which_are_refused(
+    tmp_path: Path, descriptions: tuple[str, ...], fact: str
+) -> None:
+    write_tiff(tmp_path / "20240501_B03.tif", np.stack([TINY] * 2), descriptions=descriptions)
+    with pytest.raises(SceneError) as caught:
+        found(tmp_path, WORLDCEREAL)
+    assert fact in str(caught.value)
+
+
+def test_official_files_of_no_band_alone_are_refused_with_what_they_are(tmp_path: Path) -> None:
+    write(tmp_path, "20240501_LEVEL2_SEN2A_TOA.tif", "20240501_LEVEL2_SEN2A_AOD.tif")
+    with pytest.raises(SceneError) as caught:
+        found(tmp_path, "sentinel-2-force")
+    assert caught.value.facts["found"] == ["AOD", "TOA"]

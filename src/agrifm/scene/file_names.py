@@ -170,9 +170,13 @@ def _modis(product: str) -> tuple[NameScheme, ...]:
 
 MODIS_09A1_NAMES, MODIS_13Q1_NAMES = _modis("09A1"), _modis("13Q1")
 UNREADABLE_NAMES = (
-    NameScheme("a Sentinel-2 L1C product (not surface reflectance)", "MSIL1C_"),
+    # without a folder, L1C has no resolution in its names, which L2A always has
+    NameScheme(
+        "a Sentinel-2 L1C product (not surface reflectance)",
+        rf"S2[A-D]_MSIL1C_|{START}T{MGRS_TILE}_[0-9]{{8}}T[0-9]{{6}}_(?:B[0-9A]{{2}}|TCI)\.jp2$",
+    ),
     NameScheme("Landsat Level 1 (not surface reflectance)", rf"{START}L[A-Z]0[0-9]_L1[A-Z0-9]{{2}}_"),
-    NameScheme("Landsat 4 to 7 (other bands)", rf"{START}(?:L[TEM]0[457]_|[0-9]{{8}}_LEVEL2_LND0[457]_)"),
+    NameScheme("Landsat 4 to 7 (other bands)", rf"{START}(?:(?:[0-9]+_)*L[TEM]0[457]_|[0-9]{{8}}_LEVEL2_LND0[457]_)"),
 )
 """Files that no product reads, since their numbers or bands mean something else."""
 AUXILIARY = re.compile(
@@ -267,7 +271,10 @@ def _only_date(name: str, about: str) -> tuple[date, str]:
         if days:
             times = {time for _, time in found if time}
             return days[0], times.pop() if len(times) == 1 else ""
-    raise SceneError(f"{about}: its name has no date (such as YYYYMMDD, YYYY-MM-DD or YYYYDDD); put it into the name")
+    raise SceneError(
+        f"{about}: its name has no date (such as YYYYMMDD, YYYY-MM-DD or YYYYDDD); put it into the name, or say where "
+        "it is with `file_name` of [imagery.product]"
+    )
 
 
 def _day_of(match: re.Match[str], about: str) -> date:

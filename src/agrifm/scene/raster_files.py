@@ -59,6 +59,7 @@ def raster_scenes(
         SceneError: a file's date or bands are not recognised, or two files hold the same asset of a scene.
     """
     removed: Counter[str] = Counter()
+    others: set[str] = set()
     scenes: dict[SceneKey, dict[tuple[str, str], defaultdict[str, list[_Held]]]] = defaultdict(dict)
     for file in files:
         about = f"reading {file} as '{product.name}'"
@@ -76,8 +77,16 @@ def raster_scenes(
         of_scheme = dict(keys_of(scheme, product)) if scheme is not None else {}
         held = _assets(file, named, {**of_scheme, **names}, product.stack, about)
         key = (named.day, named.tile, named.time, named.satellite, named.part)
+        if not held:
+            others.add(str(named.band))
         for asset_key, asset in held.items():
             scenes[key].setdefault(named.version, defaultdict(list))[asset_key].append(_Held(asset, named))
+    if others and not scenes and not removed:
+        raise SceneError(
+            f"looking for files of '{product.name}': the names of all {len(files)} say that they hold something else "
+            f"({', '.join(sorted(others))}); let `pattern` match the files of its bands",
+            found=sorted(others),
+        )
     found, keys = [], sorted(scenes)
     for key in keys:
         newest = max(scenes[key])
@@ -133,11 +142,26 @@ def _assets(
                 bands=len(descriptions),
             )
         descriptions = tuple(stack)
-    assets = {names[name]: FileAsset(file, index) for index, name in enumerate(descriptions, 1) if name in names}
+    assets: dict[str, FileAsset] = {}
+    for index, name in enumerate(descriptions, 1):
+        if names.get(name) in assets:
+            raise SceneError(
+                f"{about}: two of its bands are described as '{name}' or mean the same; correct the descriptions",
+                band=name,
+            )
+        if name in names:
+            assets[names[name]] = FileAsset(file, index)
+    if not assets and len(descriptions) > 1:
+        described = f"described as {', '.join(map(repr, descriptions[:12]))}" if any(descriptions) else "not described"
+        raise SceneError(
+            f"{about}: its {len(descriptions)} bands are {described}, and none is one of {', '.join(names)}; describe "
+            "the bands in the file, or give `stack` or `assets` in [imagery.product]",
+            bands=len(descriptions),
+        )
     if not assets:
         raise SceneError(
             f"{about}: neither its name nor its band descriptions contain one of {', '.join(names)}; add the band to "
-            "the file's name"
+            "the file's name, or say where it is with `file_name` of [imagery.product]"
         )
     return assets
 

@@ -1,6 +1,7 @@
 """What cannot be fetched, through the command line: one sentence, exit code 2, and nothing read or half written."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -95,7 +96,7 @@ def test_a_polygon_that_crosses_itself_is_repaired_and_reported(
     assert main(["fetch", "--project", str(project)]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("area: 1 of 1 polygons")
-    hectares = float(printed.partition("(")[2].partition(" ha")[0])
+    hectares = float(re.search(r"([\d.]+) ha", printed).group(1))
     assert hectares == pytest.approx(880 * 880 / 2 / 10_000, rel=0.02)  # two triangles, half of 880 m by 880 m
 
 

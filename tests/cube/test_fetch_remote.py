@@ -286,7 +286,8 @@ def test_filters_and_a_repaired_area_are_in_the_account(tmp_path: Path) -> None:
         cube, lines = run(project(tmp_path / "p", imagery, '"../bow.geojson"', end="2024-05-05"))
         asked = [request.path for request in server.requests]
     assert "1 of 1 polygons" in lines[0]
-    assert lines[1:-1] == [
+    assert "39.0 ha" in lines[1]
+    assert lines[2:-1] == [
         "scenes left out: 1 outside the season",
         "1 scenes state no cloud cover and were kept",
         "sentinel-2: 1 frames requested, 1 found",

@@ -76,8 +76,25 @@ def test_a_folder_with_one_vector_file_is_that_file(tmp_path: Path) -> None:
     assert len(read(tmp_path / "data").frame) == 1
     (tmp_path / "empty").mkdir()
     assert refusal(tmp_path / "empty").facts["files"] == []
-    (tmp_path / "f.gdb").mkdir()
-    assert "ogr2ogr" in str(refusal(tmp_path / "f.gdb"))
+
+
+def test_a_file_geodatabase_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.gdb", FIELD, driver="OpenFileGDB", layer="fields")
+    assert read(path).frame.geometry[0].equals(FIELD)
+    assert refusal(path, layer="field").facts["layers"] == ["fields"]
+    (tmp_path / "empty.gdb").mkdir()
+    refusal(tmp_path / "empty.gdb")
+
+
+def test_a_relative_path_is_read_in_any_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "what!:").mkdir()
+    for name in ("f.shp", "f.gpkg"):
+        write(tmp_path / name, FIELD)
+    for part in tmp_path.glob("f.*"):
+        shutil.move(part, tmp_path / "what!:")
+    monkeypatch.chdir(tmp_path / "what!:")
+    for name in ("f.shp", "f.gpkg"):
+        assert read(Path(name)).frame.geometry[0].equals(FIELD)
 
 
 @pytest.mark.parametrize("content", [b"PK\x03\x04broken", b"PK\x05\x06" + 18 * b"\0"])
@@ -203,6 +220,8 @@ def test_kml_kmz_and_gpx_are_read(tmp_path: Path) -> None:
         ("a.csv", "<!DOCTYPE html><html><body>Not found</body></html>"),
         ("a.geojson", '{{"type": "Topology", "objects": {{}}, "arcs": []}}'),
         ("a.geojson", '{{"features": [{{"attributes": {{}}, "geometry": {{"x": 1, "y": 2}}}}]}}'),
+        ("a.geojson", '{{"geometryType": "esriGeometryPoint", "features": [{{"geometry": {{"x": 1, "y": 2}}}}]}}'),
+        ("a.geojson", '[{{"type": "Feature", "properties": {{}}, "geometry": null}}]'),
         ("a.geojson", '{{"type": "FeatureCollection", "features": [{{"type": "Feature", "geo'),
         ("a.geojson", ""),
         ("a.shp", "not a Shapefile"),

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from agrifm.config import read_project
+from agrifm.errors import AssessmentError
 from agrifm.files import MARKER, AnyPath, as_path, write_geopackage, write_json, write_text
 from agrifm.legend import LEGEND_TAG, Legend
 from agrifm.outputs import require_replaceable
 from agrifm.rasters import open_raster
+from agrifm.vectors import read_vector
 
 PROJECT = """\
 # The demo's project: a simulated season. `agrifm fetch`, `train` and `map` work here as on any other project.
@@ -110,9 +112,7 @@ def _stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
 
 def _visit(points: Path, truth: Path) -> None:
     """Fill the label column of the reference points with the truth, as a field visit would."""
-    import geopandas
-
-    frame = geopandas.read_file(points)
+    frame = read_vector(points, f"labelling {points}", AssessmentError).frame
     with open_raster(truth) as source:
         legend = Legend.model_validate_json(source.tags()[LEGEND_TAG])
         moved = frame.to_crs(source.crs)

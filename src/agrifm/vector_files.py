@@ -29,7 +29,7 @@ SHAPE_ENDINGS = {".gpkg", ".shp", ".geojson", ".geojsonl", ".fgb", ".parquet", "
 TABLE_ENDINGS = {*TABLES, ".txt"}
 SPREADSHEETS = {".xlsx", ".xls", ".ods"}
 SHAPEFILE_PARTS = {".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx"}
-USABLE = "GeoPackage, GeoJSON, Shapefile, GeoParquet, FlatGeobuf, KML, GPX or CSV"
+USABLE = "GeoPackage, GeoJSON, Shapefile, GeoParquet, FlatGeobuf, File Geodatabase, KML, GPX or CSV"
 MAGIC = {
     b"SQLite format 3\0": "GPKG",
     b"PAR1": "Parquet",
@@ -68,7 +68,7 @@ def read_features(
         VectorError: the file is absent, of another format, or has several layers.
     """
     encoding = None if encoding is None else _codec(encoding)
-    with _staged(path, layer) as (file, inner):
+    with _staged(path.absolute(), layer) as (file, inner):
         found = _format_of(file)
         if found == "CSV":
             _require_layer(inner, [file.stem])
@@ -125,19 +125,21 @@ def _staged(path: Path, layer: str | None) -> Iterator[tuple[Path, str | None]]:
         raise VectorError("the file does not exist; check the path")
     if not path.is_file() and not path.is_dir():
         raise VectorError("it is a device or a pipe, not a file; check the path")
-    if path.is_dir():
-        if path.suffix.lower() == ".gdb":
-            raise VectorError("it is a File Geodatabase; write the layer as GeoPackage (`ogr2ogr NEW.gpkg OLD LAYER`)")
+    if path.is_dir() and not _is_geodatabase(path):
         names = [entry.name for entry in path.iterdir() if entry.is_file()]
         name, layer = _chosen(names, layer, "the folder")
         with _staged(path / name, layer) as inner:
             yield inner
         return
-    archive = _head(path).startswith(b"PK") and path.suffix.lower() not in SPREADSHEETS
+    archive = path.is_file() and _head(path).startswith(b"PK") and path.suffix.lower() not in SPREADSHEETS
     log = path.with_name(f"{path.name}-wal")
     # GDAL reads "!" and ":" in paths as its own signs; and changes to a GeoPackage that are in its log only are read in
     # a folder that can be written to.
-    if not archive and not SIGNS & set(str(path)) and (not log.exists() or os.access(path.parent, os.W_OK)):
+    if (
+        not archive
+        and not SIGNS & set(str(path)[len(path.drive) :])
+        and (not log.exists() or os.access(path.parent, os.W_OK))
+    ):
         yield path, layer
         return
     with tempfile.TemporaryDirectory(prefix="agrifm-") as folder:
@@ -193,8 +195,14 @@ def _head(path: Path) -> bytes:
         return file.read(4096)
 
 
+def _is_geodatabase(path: Path) -> bool:
+    return path.suffix.lower() == ".gdb" and (path / "a00000001.gdbtable").is_file()
+
+
 def _format_of(path: Path) -> str:
     """The format of a file by its first bytes; the name of GDAL's driver, "CSV" or "Parquet"."""
+    if path.is_dir():
+        return "OpenFileGDB"
     head, ending = _head(path), path.suffix.lower()
     if not head:
         raise VectorError("the file is empty; copy or write it again")
@@ -211,6 +219,10 @@ def _format_of(path: Path) -> str:
         raise VectorError("it is a spreadsheet; save the sheet as CSV and give that")
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text[:1] in (b"{", b"["):
+        foreign = re.search(rb'"(?:geometryType|type)"\s*:\s*"(esri|Topology)', head)
+        if foreign:
+            what = "TopoJSON" if foreign[1] == b"Topology" else "JSON of Esri"
+            raise VectorError(f"it is {what}, not GeoJSON; convert it (`ogr2ogr NEW.gpkg OLD`)")
         lines = ending in (".geojsonl", ".geojsons", ".ndjson", ".jsonl") or re.search(rb"\}\s*\n\s*\{", text)
         return "GeoJSONSeq" if lines else "GeoJSON"
     root = re.match(rb"(?:\s|<\?[^>]*>|<!--.*?-->)*<(?:\w+:)?(\w+)", text, re.DOTALL)

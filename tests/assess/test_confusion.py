@@ -186,3 +186,9 @@ def test_points_with_exchanged_axes_are_called_so(mapped, tmp_path):
     found = count_confusion(mapped, tmp_path / "some.gpkg", "label")
     assert found.skipped["outside the map"] == 1
     assert ["1 reference" in warning for warning in found.warnings if "exchanged" in warning] == [True]
+
+
+def test_points_at_one_place_with_two_labels_are_called_so(mapped, tmp_path):
+    path = write_points(tmp_path / "p.gpkg", [0, 0, 0, 1], [0, 0, 0, 2], ["1110", "1121", "1110", "1121"])
+    found = count_confusion(mapped, path, "label")
+    assert ["1 reference" in warning for warning in found.warnings if "different label" in warning] == [True]

@@ -102,3 +102,13 @@ def test_notes_on_the_file_of_other_land_are_labels_notes_too(tmp_path: Path) ->
     labels = read(write_shapes(tmp_path / "l.gpkg", [field(0, 0), field(20, 0)], crop=["a", "b"]), other=other)
     assert (labels.label[60:70, :10] == 2).all()
     assert [note.startswith("other land: 1 of 2") for note in labels.notes] == [True]
+
+
+def test_many_points_in_one_pixel_and_stacks_of_shapes_are_counted(tmp_path: Path) -> None:
+    points = [Point(LEFT + 505 + step / 100, TOP - 505) for step in range(400)]
+    stack = [field(20, 20, 10 - step, 10 - step) for step in range(8, -1, -1)] * 2
+    shapes = [*points, *stack, field(60, 0)]
+    labels = read(write_shapes(tmp_path / "l.gpkg", shapes, crop=["a"] * 418 + ["b"]))
+    beneath = next(note for note in labels.notes if "under others" in note)
+    assert beneath.startswith("416 ")  # all but one point, the largest field of the stack and the other field
+    assert len(labels.places) == 3

@@ -14,6 +14,7 @@ from agrifm.codes import code_of, read_codes
 from agrifm.errors import AssessmentError, LabelError
 from agrifm.legend import UNLABELLED, Legend, LegendClass
 from agrifm.scores import Counts, confusion_counts
+from agrifm.vector_shapes import VectorLayer
 from agrifm.vectors import EXCHANGED, NOTHING_STATED, VectorKeys, count_if_exchanged
 
 if TYPE_CHECKING:
@@ -62,9 +63,8 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str, keys: VectorK
         AssessmentError: the file cannot be used, a label is not in the map's legend, or no point can be used.
     """
     layer = read_reference(reference, label, keys)
-    frame = layer.frame
-    placed = frame.geometry.notna()
-    codes, notes = _reference_codes(frame, label, mapped, reference)
+    frame, placed = layer.frame, layer.frame.geometry.notna()
+    codes, notes = _reference_codes(layer, label, mapped, reference)
     labelled = codes != ""
     kept = frame[placed & labelled].to_crs(mapped.grid.crs.to_wkt())
     rows, cols = _pixels(mapped, kept)
@@ -103,7 +103,7 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str, keys: VectorK
         points,
         len(frame),
         skipped,
-        (*layer.notes, *notes, *_design_warnings(mapped, points, map_class[used], sampled_pixels.shape[1]), *few),
+        (*notes, *_design_warnings(mapped, points, map_class[used], sampled_pixels.shape[1], codes), *few),
     )
 
 
@@ -119,14 +119,14 @@ def _none_used(reference: Path, read: int, skipped: dict[str, int], exchanged: i
 
 
 def _reference_codes(
-    frame: "GeoDataFrame", label: str, mapped: ClassMap, reference: Path
+    layer: VectorLayer, label: str, mapped: ClassMap, reference: Path
 ) -> tuple[NDArray[np.str_], list[str]]:
-    """Codes in the reference's column, "" for a point without a label, and notes on them."""
+    """Codes in the reference's column, "" for a point without a label, and notes on the file and on them."""
     try:
-        codes, notes = read_codes(frame[label], mapped.legend.codes)
+        codes, notes = read_codes(layer.frame[label], mapped.legend.codes)
     except LabelError as error:
         raise AssessmentError(f"reading the reference {reference}, column '{label}': {error}", **error.facts) from error
-    return np.array(codes, dtype=np.str_), notes
+    return np.array(codes, dtype=np.str_), [*layer.notes, *notes]
 
 
 def _pixels(mapped: ClassMap, points: "GeoDataFrame") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -161,10 +161,14 @@ def _joint_legend(mapped: ClassMap, codes: Sequence[str], doing: str) -> Legend:
 
 
 def _design_warnings(
-    mapped: ClassMap, points: "GeoDataFrame", map_class: NDArray[np.int64], distinct: int
+    mapped: ClassMap, points: "GeoDataFrame", map_class: NDArray[np.int64], distinct: int, codes: NDArray[np.str_]
 ) -> list[str]:
     """In which ways the points are not a stratified random sample of this map."""
     notes = []
+    labels_at = points.geometry.to_wkb().to_frame("place").assign(code=codes).drop_duplicates()
+    contradicted = int(labels_at["place"].duplicated().sum())
+    if contradicted:
+        notes.append(f"{contradicted} reference points have the place of another point, but a different label")
     if len(points) > distinct:
         notes.append(
             f"{len(points) - distinct} reference points share a pixel with another; they count as independent, which "

@@ -159,14 +159,19 @@ def _twice(shapes_: geopandas.GeoDataFrame) -> list[str]:
 
 def _count_beneath(grid: Grid, hidden: geopandas.GeoDataFrame) -> int:
     """How many of the shapes of which nothing is visible would cover a pixel alone."""
-    count = 0
+    is_point = hidden.geometry.geom_type.isin(["Point", "MultiPoint"])
+    count = int(is_point.sum())  # a point in the area is always in a pixel
+    hidden = hidden[~is_point]
+    outline = hidden.geometry.normalize().to_wkb()
+    alike = outline.map(outline.value_counts())
+    hidden = hidden[~outline.duplicated()]
     while len(hidden):
         # each drawing shows those that no other of the hidden shapes covers
         drawn = _numbers_on(grid, hidden)
         seen = np.unique(drawn[drawn >= 0])
         if not len(seen):
             break
-        count += len(seen)
+        count += int(alike[seen].sum())
         hidden = hidden.drop(index=seen)
     return count
 

@@ -26,6 +26,10 @@ ResampleMethod = Literal["median", "medoid", "nearest", "linear", "smooth", "fil
 """What `cube.resample` computes from the series of a sensor."""
 
 
+MissingChoice = Literal["stop", "skip"]
+"""What to do at the end about scenes that failed for good: stop, with all of them named, or leave them out."""
+
+
 class SeasonConfig(VectorKeys):
     """Where and when."""
 
@@ -105,6 +109,9 @@ class ImageryConfig(Frozen):
     reach: tuple[str, ...] = ()
     """Folders and hosts, such as "/data/images" and "minio.local", that `catalog` may lead to although they are outside
     its folder, or in a private network."""
+    missing: MissingChoice = "stop"
+    """At the end of a fetch in which scenes failed for good: stop, with all of them named, or leave them out ("skip"),
+    counted and named, with their pixels not valid; the next fetch asks for them again."""
     native_grid: bool = False
     """Keep the grid of the files instead of the area's UTM zone (one sensor only)."""
     offset: Literal["refuse", "metadata", "pixels"] = "refuse"

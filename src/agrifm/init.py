@@ -32,6 +32,7 @@ products = ["sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061"]
 #    Which scenes, and which of their pixels:
 # cloud = 60               # leave out scenes with more cloud, percent
 # reach = ["/data/images", "minio.local"]    # folders and hosts beyond its own that the catalogue may lead to
+# missing = "stop"         # or "skip": leave out scenes that cannot be read, and ask for them again next time
 # skip = ["S2A_T31UDQ_20240501T105621_L2A"]   # ids of scenes to leave out
 # offset = "refuse"        # stop if metadata and dark pixels of a Sentinel-2 scene disagree on its offset; or trust
 #                            "metadata" or "pixels"

@@ -119,6 +119,8 @@ class Resumable:
         """What was given to `begin`."""
         self.results: dict[str, Any] = {}
         """Of the finished units, by key."""
+        self.unfinished: dict[str, Any] = {}
+        """Results of units that were tried in the last run, but are not finished."""
         if not self._read():
             self.remove()
 
@@ -162,6 +164,7 @@ class Resumable:
         executor: Executor | None = None,
         ahead: int = 8,
         is_whole: Callable[[Tile, Any], bool] = lambda unit, result: True,
+        note: Callable[[Any], bool] = lambda result: True,
     ) -> dict[str, Any]:
         """Apply a function to the units that are not finished; returns the results of all units of this work.
 
@@ -174,8 +177,10 @@ class Resumable:
             executor, ahead: see `run_tiles`.
             is_whole: whether a unit that an earlier run finished is still there as its result says; if not, it is
                 done again.
+            note: whether a result means that its unit is finished; if not, it is in `unfinished` until the next run.
         """
         units = list(units)
+        self.unfinished = {}
         done = {name for unit in units if (name := key(unit)) in self.results and is_whole(unit, self.results[name])}
         missing = [unit for unit in units if key(unit) not in done]
         with (
@@ -183,12 +188,22 @@ class Resumable:
             progress(description, len(units), len(units) - len(missing)) as advance,
         ):
             for unit, result in run_tiles(function, missing, executor, ahead):
+                advance(1)
+                if not note(result):
+                    self.unfinished[key(unit)] = result
+                    continue
                 log.write(f"{key(unit)} {json.dumps(result)}\n")
                 log.flush()
                 os.fsync(log.fileno())
                 self.results[key(unit)] = result
-                advance(1)
         return self.results
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Declare units unfinished, before they are written in another way; a later run does them again."""
+        self.results = {key: result for key, result in self.results.items() if key not in set(keys)}
+        head = json.dumps({"fingerprint": self.fingerprint, "decisions": self.decisions})
+        lines = [f"{key} {json.dumps(result)}" for key, result in self.results.items()]
+        write_text(self.journal, "\n".join([head, *lines]) + "\n")
 
     def finish(self, target: Path, kind: str) -> None:
         """Put the scratch in the place of `target`, whole or not at all; see `outputs.finish_directory`."""

@@ -109,7 +109,7 @@ def test_the_cube_of_all_scenes_is_not_built_again(
 ) -> None:
     append_frames(first.path, part(everything, SECOND))
     before = state(first.path)
-    monkeypatch.setattr("agrifm.cube.build.write_frame_tile", lambda tile: pytest.fail(f"built {tile.key} again"))
+    monkeypatch.setattr("agrifm.cube.failures.write_frame_tile", lambda tile: pytest.fail(f"built {tile.key} again"))
     build_cube(first.path, part(everything, FIRST + SECOND), SEASON, AREA)
     assert append_frames(first.path, part(everything, SECOND)).provenance == open_cube(first.path).provenance
     assert state(first.path) == before
@@ -137,15 +137,15 @@ def test_a_stopped_append_leaves_the_cube_and_goes_on(
         written.append(tile.key)
         return write(tile)
 
-    from agrifm.cube import build
+    from agrifm.cube import build, failures
 
-    write = build.write_frame_tile
-    monkeypatch.setattr(build, "write_frame_tile", stopping)
+    write = failures.write_frame_tile
+    monkeypatch.setattr(failures, "write_frame_tile", stopping)
     monkeypatch.setattr(build, "THREADS", 1)
     with pytest.raises(Stop):
         append_frames(first.path, part(everything, SECOND))
     assert state(first.path) == before
-    monkeypatch.setattr(build, "write_frame_tile", lambda tile: written.append(tile.key) or write(tile))
+    monkeypatch.setattr(failures, "write_frame_tile", lambda tile: written.append(tile.key) or write(tile))
     require_same(append_frames(first.path, part(everything, SECOND)), at_once)
     assert len(written) == len(set(written)) == len(SECOND)
 

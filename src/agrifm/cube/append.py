@@ -95,7 +95,7 @@ def append_frames(
             work.begin([asdict(scene.decided) if scene.decided else None for scene in settled])
         root = open_group(scratch)
         if root.attrs["agrifm"]["provenance"]["plan"] != plan:  # else it was stopped while files were moved
-            described = write_frames(work, with_encodings(frames, work.decisions), grids, rule, offset, executor)
+            described, _ = write_frames(work, with_encodings(frames, work.decisions), grids, rule, offset, executor)
             finish_store(root, _continued(cube.provenance, search, plan, described))
         _move(scratch, path)
         work.remove()

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from shapely.geometry.base import BaseGeometry
 
-from agrifm.cube.frames import MERGE_RULE, Frame, FrameTile, group_frames, scenes_of, write_frame_tile
+from agrifm.config import MissingChoice
+from agrifm.cube.failures import complete, write_tiles
+from agrifm.cube.frames import MERGE_RULE, Frame, FrameTile, group_frames, scenes_of
 from agrifm.cube.store import SCALES, SHARD, Cube, create_root, create_sensor, finish_store, open_cube, open_group
 from agrifm.errors import CubeError
 from agrifm.files import MARKER, AnyPath, as_path, translate_os_errors
@@ -38,6 +40,10 @@ THREADS, REMOTE_THREADS = 2, 8
 """Tiles that are read at once; more if scenes are on servers, as most of the time is waiting."""
 
 
+INCOMPLETE = " incomplete"
+"""End of the plan of a cube, and of the fingerprint of a frame, that lack scenes."""
+
+
 def build_cube(
     path: AnyPath,
     search: "SearchResult",
@@ -47,6 +53,7 @@ def build_cube(
     rule: MaskRule = DEFAULT_RULE,
     offset: OffsetChoice = "refuse",
     executor: Executor | None = None,
+    missing: MissingChoice = "stop",
 ) -> Cube:
     """Build the cube of these scenes, or continue a build that was stopped.
 
@@ -58,10 +65,12 @@ def build_cube(
         rule: which pixels are usable.
         offset: what to do with a scene whose metadata and pixels disagree on its offset.
         executor: threads, processes or Dask's `client.get_executor()`; None starts threads.
+        missing: what to do at the end about scenes that failed for good; left out, they are `failed` of the
+            provenance, and the next build asks for them again.
 
     Raises:
         CubeError: the area or the scenes do not make one cube.
-        SceneError: a scene is unusable; finished tiles are kept.
+        SceneError: scenes are unusable; finished tiles are kept.
         OutputError: the disk is full, or `path` holds something else.
     """
     path = as_path(path)
@@ -75,15 +84,17 @@ def build_cube(
         return open_cube(path)
     with writing(path, "cube"), translate_os_errors(f"writing the cube {path}"):
         work = Resumable(partial, plan)
+        unread: dict[str, str] = {}
         if not work.begun:
-            settled = decide_offsets(scenes_of(frames), grids, offset)
+            settled = decide_offsets(scenes_of(frames), grids, offset, unread if missing == "skip" else None)
             _create(partial, frames, grids, season, area)
             work.begin([asdict(scene.decided) if scene.decided else None for scene in settled])
         frames = with_encodings(frames, work.decisions)
-        described = write_frames(work, frames, grids, rule, offset, executor)
+        described, failed = write_frames(work, frames, grids, rule, offset, executor, missing, unread)
         _require_observations(work, frames)
-        sensors = {name: _describe_sensor(frames, name, grid) | described[name] for name, grid in grids.items()}
-        finish_store(open_group(partial), _describe_build(search, plan, rule, sensors))
+        read = [complete(frame, failed) for frame in frames]
+        sensors = {name: _describe_sensor(read, name, grid) | described[name] for name, grid in grids.items()}
+        finish_store(open_group(partial), _describe_build(search, plan, rule, sensors, failed))
         work.finish(path, "cube")
     return open_cube(path)
 
@@ -196,8 +207,26 @@ def write_frames(
     rule: MaskRule,
     offset: OffsetChoice,
     executor: Executor | None = None,
-) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Write the tiles of frames that are not finished; returns, by sensor, the provenance of its frames."""
+    missing: MissingChoice = "stop",
+    unread: Mapping[str, str] | None = None,
+) -> tuple[dict[str, dict[str, list[dict[str, Any]]]], dict[str, str]]:
+    """Write the tiles of frames that are not finished.
+
+    Args:
+        missing: as for `build_cube`.
+        unread: scenes that failed in the offset check, with their reasons.
+
+    Returns:
+        By sensor, the provenance of its frames; and the scenes that failed, with their reasons.
+
+    Raises:
+        SceneError: see `write_tiles`.
+    """
+    unchecked = {
+        scene.id: f"the offset of scene {scene.id} could not be checked"
+        for scene in scenes_of(frames)
+        if scene.product.offset_from_baseline is not None and scene.decided is None
+    }
     units = [
         FrameTile(work.scratch, frame, window, grids[frame.sensor], rule)
         for frame in frames
@@ -207,30 +236,38 @@ def write_frames(
     threads = REMOTE_THREADS if remote else THREADS
     # Twice as many tiles in flight as threads, so that a thread never waits for the journal.
     with nullcontext(executor) if executor is not None else ThreadPoolExecutor(threads) as pool:
-        results = work.run(write_frame_tile, units, lambda unit: unit.key, "fetch", pool, 2 * threads)
+        failed = write_tiles(work, units, unchecked | dict(unread or {}), missing, pool, 2 * threads)
     counted: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
     for unit in units:
-        counted[unit.frame.sensor, unit.frame.index].append(results[unit.key])
+        counted[unit.frame.sensor, unit.frame.index].append(work.results[unit.key])
     described: dict[str, dict[str, list[dict[str, Any]]]] = {sensor: {"frames": []} for sensor in grids}
     for frame in frames:
         grid = grids[frame.sensor]
-        entry = _describe_frame(frame, grid.shape, counted[frame.sensor, frame.index])
-        entry["fingerprint"] = frame.fingerprint(grid, rule, offset)
+        read = complete(frame, failed)
+        entry = _describe_frame(frame, read, grid.shape, counted[frame.sensor, frame.index])
+        # a frame without a scene that failed is another one, so that the next build does not take it for whole
+        entry["fingerprint"] = frame.fingerprint(grid, rule, offset) + ("" if read == frame else INCOMPLETE)
         described[frame.sensor]["frames"].append(entry)
-    return described
+    return described, failed
 
 
-def _describe_frame(frame: Frame, shape: tuple[int, int], results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The provenance of a frame: its scenes, their encodings, and how many pixels are usable and have each flag."""
+def _describe_frame(
+    frame: Frame, read: Frame, shape: tuple[int, int], results: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The provenance of a frame: its scenes, their encodings, and how many pixels are usable and have each flag.
+
+    Args:
+        read: the frame without the scenes that failed.
+    """
     flags: Counter[str] = Counter()
     for result in results:
         flags.update(result["flags"])
-    unmasked = [scene.id for scene in frame.scenes if scene.lacks_quality]
+    unmasked = [scene.id for scene in read.scenes if scene.lacks_quality]
     return {
         "day": frame.day.isoformat(),
-        "scenes": [scene.id for scene in frame.scenes],
-        "offsets": [scene.encoding.offset for scene in frame.scenes],
-        "encodings": [scene.encoding.source for scene in frame.scenes],
+        "scenes": [scene.id for scene in read.scenes],
+        "offsets": [scene.encoding.offset for scene in read.scenes],
+        "encodings": [scene.encoding.source for scene in read.scenes],
         "valid_share": round(sum(result["valid"] for result in results) / (shape[0] * shape[1]), 4),
         "flags": dict(sorted(flags.items())),
         **({"without_quality": unmasked} if unmasked else {}),
@@ -251,7 +288,7 @@ def sources_of(scenes: Iterable[Scene]) -> list[str]:
 
 def _describe_sensor(frames: Sequence[Frame], sensor: str, grid: Grid) -> dict[str, Any]:
     """The provenance that all frames of a sensor share."""
-    scene = next(frame.scenes[0] for frame in frames if frame.sensor == sensor)
+    scene = next(frame.scenes[0] for frame in frames if frame.sensor == sensor and frame.scenes)
     product = scene.product
     kernels = {band: kernel_of(scene, key, band, grid, product.kernel) for band, key in product.assets.items()}
     return {
@@ -271,10 +308,13 @@ def _describe_sensor(frames: Sequence[Frame], sensor: str, grid: Grid) -> dict[s
     }
 
 
-def _describe_build(search: "SearchResult", plan: str, rule: MaskRule, sensors: dict[str, Any]) -> dict[str, Any]:
-    """The provenance of a whole cube."""
+def _describe_build(
+    search: "SearchResult", plan: str, rule: MaskRule, sensors: dict[str, Any], failed: Mapping[str, str]
+) -> dict[str, Any]:
+    """The provenance of a whole cube; one without some scenes has another plan, so that they are asked for again."""
     return {
-        "plan": plan,
+        "plan": plan + (INCOMPLETE if failed else ""),
+        **({"failed": dict(sorted(failed.items()))} if failed else {}),
         "merge_rule": MERGE_RULE,
         "usable": usable_rule(rule),
         "removed": dict(sorted(search.removed.items())),

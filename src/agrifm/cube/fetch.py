@@ -22,7 +22,7 @@ from agrifm.scene.products import Product, find_product
 from agrifm.scene.providers import find_provider
 from agrifm.scene.reach import ANYWHERE, Reach
 from agrifm.scene.remote import TRAFFIC, is_remote, traffic_since
-from agrifm.scene.scene import Scene
+from agrifm.scene.scene import Scene, failure_of
 from agrifm.scene.search import SKIPPED, SearchResult, search_catalog
 
 SCENES = "scenes.json"
@@ -66,21 +66,49 @@ def _fetch(project: Project) -> tuple[Cube, list[str]]:
         search.extend(search_files(project.directory, files.pattern, product, season, imagery.skip, files.baseline))
     if imagery.without_quality == "keep":
         search.scenes = [replace(scene, unmasked=True) for scene in search.scenes]
-    for scene in search.scenes:
-        scene.require_assets()
+    if imagery.missing == "stop":
+        _require_all_assets(search.scenes)
     try:
-        cube = build_cube(project.observed_cube, search, season, area.shape, imagery.native_grid, rule, imagery.offset)
+        cube = build_cube(
+            project.observed_cube,
+            search,
+            season,
+            area.shape,
+            imagery.native_grid,
+            rule,
+            imagery.offset,
+            missing=imagery.missing,
+        )
     except (SceneError, CubeError) as error:
         if notes:  # its cause may be gone from the server by now
-            raise type(error)("; ".join([str(error), *notes])) from error
+            raise type(error)("; ".join([str(error), *notes]), **error.facts) from error
         raise
-    lines = [*area.notes, *notes, *account(search, imagery.skip, products), *traffic_since(before)]
+    failed = cube.provenance.get("failed", {})
+    lines = [*area.notes, *notes, *account(search, imagery.skip, products)]
+    if failed:
+        lines.append(f"{len(failed)} scenes failed, are left out, and are asked for again by the next fetch:")
+        lines += failed.values()
+    lines += traffic_since(before)
     if imagery.resample is not None:
         frames = project.model.frames
         resamplers = {name: resampler(imagery.resample, of, season, frames) for name, of in cube.sensors.items()}
         lines += [f"{name}: {of.description}, {len(of.first)} frames" for name, of in resamplers.items()]
         cube = resample_cube(cube, project.cube, resamplers)
     return cube, lines
+
+
+def _require_all_assets(scenes: Sequence[Scene]) -> None:
+    """Refuse scenes that lack an asset, before any pixel is read; all of them are named."""
+    errors: dict[str, SceneError] = {}
+    for scene in scenes:
+        try:
+            scene.require_assets()
+        except SceneError as error:
+            errors[scene.id] = error
+    if len(errors) == 1:
+        raise next(iter(errors.values()))
+    if errors:
+        raise failure_of({name: str(error) for name, error in errors.items()})
 
 
 def _search(project: Project, products: Sequence[Product], area: Area) -> tuple[SearchResult, list[str]]:

@@ -13,6 +13,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from agrifm.cube.store import FILL, NO_DAY, SCALES, open_group
+from agrifm.errors import SceneError
 from agrifm.grid import Grid, Window
 from agrifm.redaction import shown
 from agrifm.scene.mask import DEFAULT_RULE, MaskRule, apply_mask, count_flags
@@ -81,6 +82,8 @@ class FrameTile:
     grid: Grid
     """Of the whole cube."""
     rule: MaskRule
+    without: tuple[str, ...] = ()
+    """Ids of scenes that failed and are left out."""
 
     @property
     def key(self) -> str:
@@ -122,7 +125,7 @@ def scenes_of(frames: Sequence[Frame]) -> list[Scene]:
 def write_frame_tile(tile: FrameTile) -> dict[str, Any]:
     """Read and write one tile of one frame; returns how many of its pixels are valid, and how many have each flag."""
     group = open_group(tile.cube)[tile.frame.sensor]
-    pixels = read_frame(tile.frame, tile.grid.window(tile.window), tile.rule)
+    pixels = read_frame(tile.frame, tile.grid.window(tile.window), tile.rule, tile.without)
     rows, cols = tile.window.slices
     group["values"][tile.frame.index, :, rows, cols] = pixels.values
     group["valid"][tile.frame.index, rows, cols] = pixels.valid
@@ -131,8 +134,12 @@ def write_frame_tile(tile: FrameTile) -> dict[str, Any]:
     return {"valid": int(np.count_nonzero(pixels.valid)), "flags": count_flags(pixels.flags)}
 
 
-def read_frame(frame: Frame, grid: Grid, rule: MaskRule = DEFAULT_RULE) -> FramePixels:
-    """Read one frame on a grid; its scenes are merged by `MERGE_RULE`."""
+def read_frame(frame: Frame, grid: Grid, rule: MaskRule = DEFAULT_RULE, without: Sequence[str] = ()) -> FramePixels:
+    """Read one frame on a grid; its scenes are merged by `MERGE_RULE`, but for those `without`.
+
+    Raises:
+        SceneError: a scene cannot be read; `scene` of its facts is the id.
+    """
     product = frame.scenes[0].product
     values = np.full((len(product.bands), *grid.shape), FILL, np.int16)
     valid = np.zeros(grid.shape, bool)
@@ -141,9 +148,15 @@ def read_frame(frame: Frame, grid: Grid, rule: MaskRule = DEFAULT_RULE) -> Frame
     for scene in frame.scenes:
         if valid.all():  # no later scene would be used, so it need not be read
             break
-        new_values, present, new_flags = _read_scene(scene, grid, rule)
-        if day is not None:
-            new_day = _read_days(scene, grid)
+        if scene.id in without:
+            continue
+        try:
+            new_values, present, new_flags = _read_scene(scene, grid, rule)
+            new_day = None if day is None else _read_days(scene, grid)
+        except SceneError as error:
+            error.facts["scene"] = scene.id
+            raise
+        if new_day is not None:
             # A pixel without a day cannot be placed in the season.
             new_flags |= (new_day == NO_DAY) * bits(["nodata"])
         usable = rule.usable(new_flags)
@@ -151,7 +164,7 @@ def read_frame(frame: Frame, grid: Grid, rule: MaskRule = DEFAULT_RULE) -> Frame
         chosen = (usable & ~valid) | (present & (values[0] == FILL))
         values[:, chosen] = new_values[:, chosen]
         flags[chosen] = new_flags[chosen]
-        if day is not None:
+        if day is not None and new_day is not None:
             day[chosen] = new_day[chosen]
         valid |= usable
     return FramePixels(values, valid, day, flags)

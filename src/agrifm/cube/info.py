@@ -60,6 +60,7 @@ def describe_cube(cube: Cube) -> list[str]:
         ("area", f"west {west:.4f}, south {south:.4f}, east {east:.4f}, north {north:.4f}"),
         ("removed", _counts(about.get("removed")) or "none"),
         ("skipped", ", ".join(about.get("skipped", [])) or "none"),
+        *_failed(about.get("failed", {})),
         ("merging", str(about.get("merge_rule", "not stated"))),
         ("masked", _rule(about.get("usable", {}))),
         ("versions", ", ".join(f"{name} {number}" for name, number in about.get("versions", {}).items())),
@@ -68,6 +69,11 @@ def describe_cube(cube: Cube) -> list[str]:
         rows += [("", ""), ("sensor", name), *_sensor_rows(cube, sensor, about.get("sensors", {}).get(name, {}))]
     width = max(len(name) for name, _ in rows)
     return [f"{name:<{width}}  {text}".rstrip() for name, text in rows]
+
+
+def _failed(failed: dict[str, str]) -> list[tuple[str, str]]:
+    """A row for each scene that failed and was left out."""
+    return [("failed" if number == 0 else "", reason) for number, reason in enumerate(failed.values())]
 
 
 def _rule(rule: dict[str, Any]) -> str:

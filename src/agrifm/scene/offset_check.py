@@ -30,7 +30,7 @@ from agrifm.scene.mask import DEFAULT_MASKED, MaskRule
 from agrifm.scene.quality import bits, no_quality, quality_flags
 from agrifm.scene.read import read_asset
 from agrifm.scene.remote import TRAFFIC
-from agrifm.scene.scene import Scene
+from agrifm.scene.scene import HOPELESS, Scene, failure_of
 from agrifm.sensors import find_sensor
 from agrifm.work import progress, run_tiles
 
@@ -141,17 +141,21 @@ class OffsetVerdict:
     """Why the pixels do not allow a judgement, as part of a sentence."""
 
 
-def decide_offsets(scenes: Sequence[Scene], grids: Mapping[str, Grid], choice: OffsetChoice) -> list[Scene]:
+def decide_offsets(
+    scenes: Sequence[Scene], grids: Mapping[str, Grid], choice: OffsetChoice, failed: dict[str, str] | None = None
+) -> list[Scene]:
     """Decide the encoding of each scene; returns the scenes in their order.
 
     Args:
         grids: of the cube, by sensor name.
         choice: what to do if metadata and pixels disagree.
+        failed: takes the ids of scenes that cannot be read, and why; without it they are an error.
 
     Raises:
-        SceneError: metadata and pixels of a scene disagree and the choice is "refuse", or neither offset fits.
+        SceneError: scenes cannot be read; metadata and pixels of a scene disagree and the choice is "refuse"; or
+            neither offset fits.
     """
-    statistics = measure_scenes(scenes, grids)
+    statistics = measure_scenes(scenes, grids, failed)
     verdicts = {id(dark.scene): judge_offset(dark, statistics) for dark in statistics}
     doubted = [dark for dark in statistics if verdicts[id(dark.scene)].doubt is not None]
     if doubted and choice == "refuse":
@@ -169,24 +173,47 @@ def decide_offsets(scenes: Sequence[Scene], grids: Mapping[str, Grid], choice: O
     return [replace(scene, decided=decided[id(scene)]) if id(scene) in decided else scene for scene in scenes]
 
 
-def measure_scenes(scenes: Sequence[Scene], grids: Mapping[str, Grid]) -> list[DarkStatistics]:
+def measure_scenes(
+    scenes: Sequence[Scene], grids: Mapping[str, Grid], failed: dict[str, str] | None = None
+) -> list[DarkStatistics]:
     """Measure the dark pixels of each scene whose product has an offset that some scenes lack, in their order.
 
+    Args:
+        failed: as for `decide_offsets`.
+
     Raises:
-        SceneError: see `read_asset`.
+        SceneError: see `read_asset`; all scenes that fail are named.
     """
-    checked = [scene for scene in scenes if scene.product.offset_from_baseline is not None]
+    errors: dict[str, SceneError] = {}
     statistics: dict[int, DarkStatistics] = {}
+
+    def measured(scene: Scene) -> DarkStatistics | None:
+        if len(errors) >= HOPELESS and not statistics:
+            return None
+        try:
+            return measure_scene(scene, grids)
+        except SceneError as error:
+            errors[scene.id] = error
+            return None
+
+    checked = [scene for scene in scenes if scene.product.offset_from_baseline is not None]
     if checked:
         with (
             TRAFFIC.purpose("offset check"),
             ThreadPoolExecutor(THREADS) as executor,
             progress("check offsets", len(checked)) as advance,
         ):
-            for scene, dark in run_tiles(lambda scene: measure_scene(scene, grids), checked, executor, 2 * THREADS):
-                statistics[id(scene)] = dark
+            for scene, dark in run_tiles(measured, checked, executor, 2 * THREADS):
+                if dark is not None:
+                    statistics[id(scene)] = dark
                 advance(1)
-    return [statistics[id(scene)] for scene in checked]
+    if len(errors) == 1 and failed is None:
+        raise next(iter(errors.values()))
+    if errors and failed is None:
+        raise failure_of({name: str(error) for name, error in errors.items()})
+    if failed is not None:
+        failed.update((name, str(error)) for name, error in errors.items())
+    return [statistics[id(scene)] for scene in checked if id(scene) in statistics]
 
 
 def measure_scene(scene: Scene, grids: Mapping[str, Grid]) -> DarkStatistics:

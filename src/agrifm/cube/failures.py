@@ -1,0 +1,96 @@
+"""Scenes that fail for good, however often they are asked for: all are named at once, or left out of the cube."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from typing import Any
+
+from agrifm.config import MissingChoice
+from agrifm.cube.frames import Frame, FrameTile, scenes_of, write_frame_tile
+from agrifm.errors import SceneError
+from agrifm.scene.scene import HOPELESS, failure_of
+from agrifm.work import Resumable, run_tiles
+
+_known: dict[str, dict[str, str]] = {}
+"""By the place of the work in progress, the scenes that failed in this process: their other tiles are not asked for."""
+_read: set[str] = set()
+"""Places of work in which a tile was read."""
+
+
+def write_tiles(
+    work: Resumable,
+    units: Sequence[FrameTile],
+    failed: Mapping[str, str],
+    missing: MissingChoice,
+    pool: Executor,
+    ahead: int,
+    **options: Any,
+) -> dict[str, str]:
+    """Write the tiles that are not finished; returns the scenes that failed, with their reasons.
+
+    A tile of a failed scene is not noted as finished, so that a later run asks for it again; if the scene is left out,
+    the tile is written from the other scenes of its frame.
+
+    Args:
+        failed: scenes that failed before.
+        missing: what to do about scenes that fail.
+        pool, ahead, options: see `Resumable.run`.
+
+    Raises:
+        SceneError: scenes failed, and they are not to be left out; or all scenes of a sensor failed.
+    """
+    place = str(work.scratch)
+    _known[place] = dict(failed)
+    _read.discard(place)
+    work.run(try_frame_tile, units, lambda unit: unit.key, "fetch", pool, ahead, note=_is_written, **options)
+    found = _known.pop(place)
+    for result in work.unfinished.values():  # of other processes
+        found |= result["failed"]
+    if not found:
+        return found
+    frames = list({id(unit.frame): unit.frame for unit in units}.values())
+    if missing == "stop" or _sensors_without(frames, found):
+        raise failure_of(found)
+    again = [
+        replace(unit, without=tuple(sorted(names & found.keys())))
+        for unit in units
+        if (names := {scene.id for scene in unit.frame.scenes}) & found.keys()
+    ]
+    work.forget([unit.key for unit in again])
+    for unit, result in run_tiles(write_frame_tile, again, pool, ahead):
+        work.results[unit.key] = result
+    return found
+
+
+def _is_written(result: Mapping[str, Any]) -> bool:
+    return "failed" not in result
+
+
+def try_frame_tile(tile: FrameTile) -> dict[str, Any]:
+    """Write a tile, as `write_frame_tile` does; if a scene fails, `failed` of the result has its id and the reason."""
+    place = str(tile.cube)
+    known = _known.setdefault(place, {})
+    first = tile.frame.scenes[0].id
+    if before := {scene.id: known[scene.id] for scene in tile.frame.scenes if scene.id in known}:
+        return {"failed": before}
+    if len(known) >= HOPELESS and place not in _read:
+        return {"failed": {first: f"not asked for after {len(known)} scenes had failed"}}
+    try:
+        result = write_frame_tile(tile)
+    except SceneError as error:
+        reason = {str(error.facts.get("scene", first)): str(error)}
+        known.update(reason)
+        return {"failed": reason}
+    _read.add(place)
+    return result
+
+
+def complete(frame: Frame, failed: Iterable[str]) -> Frame:
+    """A frame without the scenes that failed."""
+    return replace(frame, scenes=tuple(scene for scene in frame.scenes if scene.id not in failed))
+
+
+def _sensors_without(frames: Sequence[Frame], failed: Mapping[str, str]) -> set[str]:
+    """Sensors all of whose scenes failed."""
+    left = {frame.sensor for frame in frames if any(scene.id not in failed for scene in scenes_of([frame]))}
+    return {frame.sensor for frame in frames} - left

@@ -1,0 +1,179 @@
+"""Scenes that fail for good: all named at the end, or left out with their pixels not valid and asked for again."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.cube.projects import write_project
+from tests.scenes import Catalogue, at, reflectance
+from tests.servers import Request, serving_season
+
+from agrifm.cli import main
+from agrifm.config import read_project
+from agrifm.cube.fetch import fetch
+from agrifm.cube.info import describe_cube
+from agrifm.cube.store import Cube, open_cube
+from agrifm.errors import SceneError
+from agrifm.scene import limits
+
+PRODUCT = "sentinel-2-c1-l2a"
+NAMES = ("A", "B", "C", "D")
+SKIP = 'missing = "skip"\n'
+
+
+@pytest.fixture(autouse=True)
+def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "FIRST_WAIT", 0.001)
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Path:
+    """Four dates of one scene each."""
+    made = Catalogue(tmp_path / "made")
+    for number, name in enumerate(NAMES):
+        made.add_sentinel_2(name, at(5, 1 + 5 * number), reflectance(10, 96, brighter=40 * number))
+    return made.save()
+
+
+def project(directory: Path, source: object, keys: str = "") -> Path:
+    return write_project(directory, f'catalog = "{source}"\n{keys}', [PRODUCT])
+
+
+def pixels(cube: Cube) -> tuple[np.ndarray, np.ndarray]:
+    group = cube.sensors["sentinel-2"].group
+    return np.asarray(group["values"][...]), np.asarray(group["valid"][...])
+
+
+def cut(path: Path) -> bytes:
+    """Cut a file short; returns what it held."""
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 3])
+    return content
+
+
+DAMAGES: dict[str, Callable[[Path], Any]] = {
+    "a file that was cut": lambda folder: cut(folder / "red.tif"),
+    "no file": lambda folder: (folder / "red.tif").unlink(),
+    "an empty file": lambda folder: (folder / "swir22.tif").write_bytes(b""),
+    "a page instead of a file": lambda folder: (folder / "green.tif").write_text("<html>busy</html>"),
+    "a damaged quality band": lambda folder: cut(folder / "scl.tif"),
+    "no first band": lambda folder: (folder / "blue.tif").unlink(),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_all_that_failed_is_named_at_the_end(catalogue: Path, tmp_path: Path, name: str) -> None:
+    for scene in ("A", "C"):
+        DAMAGES[name](catalogue.parent / scene)
+    with pytest.raises(SceneError) as error:
+        fetch(read_project(project(tmp_path / "p", catalogue)))
+    assert error.value.facts["failed"].keys() == {"A", "C"}
+    assert not (tmp_path / "p" / "cube.zarr").exists()
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_scenes_that_failed_are_left_out_on_request(catalogue: Path, tmp_path: Path, name: str) -> None:
+    whole, _ = fetch(read_project(project(tmp_path / "whole", catalogue)))
+    for scene in ("A", "C"):
+        DAMAGES[name](catalogue.parent / scene)
+    cube, lines = fetch(read_project(project(tmp_path / "p", catalogue, SKIP)))
+    values, valid = pixels(cube)
+    expected, _ = pixels(whole)
+    assert valid[[1, 3]].all()
+    assert not valid[[0, 2]].any()
+    assert (values[[1, 3]] == expected[[1, 3]]).all()
+    assert cube.provenance["failed"].keys() == {"A", "C"}
+    assert [frame["scenes"] for frame in cube.provenance["sensors"]["sentinel-2"]["frames"]] == [[], ["B"], [], ["D"]]
+    assert "2 scenes failed" in "\n".join(lines)
+    assert sum("scene A" in line or "scene C" in line for line in describe_cube(cube)) == 2
+
+
+def test_scenes_that_were_left_out_are_asked_for_again(catalogue: Path, tmp_path: Path) -> None:
+    whole, _ = fetch(read_project(project(tmp_path / "whole", catalogue)))
+    content = cut(catalogue.parent / "B" / "red.tif")
+    directory = project(tmp_path / "p", catalogue, SKIP)
+    first, _ = fetch(read_project(directory))
+    assert not pixels(first)[1][1].any()
+    again, _ = fetch(read_project(directory))
+    assert again.provenance["failed"].keys() == {"B"}
+    (catalogue.parent / "B" / "red.tif").write_bytes(content)
+    healed, _ = fetch(read_project(directory))
+    assert "failed" not in healed.provenance
+    for one, other in zip(pixels(healed), pixels(whole), strict=True):
+        assert (one == other).all()
+    assert healed.provenance["plan"] == whole.provenance["plan"]
+
+
+def test_the_other_scene_of_a_day_fills_what_it_can(tmp_path: Path) -> None:
+    made = Catalogue(tmp_path / "made")
+    for name, brighter in (("A", 0), ("B", 500)):
+        made.add_sentinel_2(name, at(5, 1), reflectance(10, 96, brighter=brighter))
+    catalogue = made.save()
+    cut(catalogue.parent / "A" / "red.tif")
+    cube, _ = fetch(read_project(project(tmp_path / "p", catalogue, SKIP)))
+    values, valid = pixels(cube)
+    assert valid.all()
+    assert (values[0] == reflectance(10, 96, brighter=500)).all()
+
+
+def test_a_cube_without_any_scene_of_a_sensor_is_refused(catalogue: Path, tmp_path: Path) -> None:
+    for name in NAMES:
+        cut(catalogue.parent / name / "red.tif")
+    with pytest.raises(SceneError) as error:
+        fetch(read_project(project(tmp_path / "p", catalogue, SKIP)))
+    assert error.value.facts["failed"].keys() == set(NAMES)
+
+
+def test_only_what_is_missing_is_asked_for_again(catalogue: Path, tmp_path: Path) -> None:
+    """From a server, on which a file of two scenes comes late; the third run finds a finished cube."""
+    late = {"/files/B/red.tif", "/files/D/red.tif"}
+    asked: list[str] = []
+
+    def allowed(request: Request) -> bool:
+        asked.append(request.path)
+        return f"/files{request.path}" not in late and request.path not in late
+
+    with serving_season(catalogue, allowed=allowed) as server:
+        directory = project(tmp_path / "p", server.url)
+        # the offset check does not read green, and reads these before anything is written
+        late = {"/files/B/green.tif", "/files/D/green.tif"}
+        with pytest.raises(SceneError) as error:
+            fetch(read_project(directory))
+        assert error.value.facts["failed"].keys() == {"B", "D"}
+        late = set()
+        asked.clear()
+        fetch(read_project(directory))
+        assert {path.removeprefix("/files").split("/")[1] for path in asked if path.endswith("rededge1.tif")} == {
+            "B",
+            "D",
+        }
+
+
+def test_a_server_that_is_down_is_not_asked_for_every_scene(tmp_path: Path) -> None:
+    made = Catalogue(tmp_path / "made")
+    for number in range(20):
+        made.add_sentinel_2(f"S{number}", at(5, 1 + number))
+    asked: set[str] = set()
+
+    def allowed(request: Request) -> bool:
+        asked.add(request.path.removeprefix("/files").split("/")[1])
+        return False
+
+    with serving_season(made.save(), allowed=allowed) as server, pytest.raises(SceneError):
+        fetch(read_project(project(tmp_path / "p", server.url)))
+    assert len(asked) <= 16
+
+
+def test_the_command_ends_well_without_scenes_that_failed(
+    catalogue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut(catalogue.parent / "B" / "red.tif")
+    directory = project(tmp_path / "p", catalogue)
+    assert main(["fetch", "--project", str(directory)]) == 2
+    assert "scene B" in capsys.readouterr().err
+    project(directory, catalogue, SKIP)
+    assert main(["fetch", "--project", str(directory)]) == 0
+    assert "scene B" in capsys.readouterr().out
+    assert open_cube(directory / "cube.zarr").provenance["failed"].keys() == {"B"}

@@ -5,7 +5,7 @@ Files and arrays have the same rules: what is stated is used, or the band is ref
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
@@ -17,7 +17,9 @@ from rasterio.io import DatasetReader
 from agrifm.errors import SceneError
 from agrifm.grid import Window
 from agrifm.scene.encoding import Stated
-from agrifm.scene.scene import ArrayAsset
+
+if TYPE_CHECKING:
+    from agrifm.scene.scene import ArrayAsset
 
 Pixels = tuple[NDArray[Any], NDArray[np.bool_] | None]
 """Numbers as they are stored, and True where a mask of the file says that they mean nothing."""
@@ -60,7 +62,7 @@ MAX_OBLIQUE = 0.02
 """Share of a pixel's side by which a side may leave the direction of an axis."""
 
 
-def array_band(asset: ArrayAsset) -> OpenBand:
+def array_band(asset: "ArrayAsset") -> OpenBand:
     """Return the band that an array holds; its numbers are read when needed."""
     dtype = asset.pixels.dtype if asset.dtype is None else asset.dtype
 

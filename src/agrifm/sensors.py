@@ -32,6 +32,8 @@ class Sensor:
     title: str
     resolution: int
     bands: tuple[Band, ...]
+    instrument: str = ""
+    """Name of the instrument, if other sensors here are made of its acquisitions too."""
 
     @property
     def band_names(self) -> tuple[str, ...]:
@@ -59,6 +61,7 @@ SENSORS = {
                 Band("B11", "swir16", 1613.7, 91, 20),
                 Band("B12", "swir22", 2202.4, 175, 20),
             ),
+            "MSI",
         ),
         # USGS Landsat 8-9 OLI band designations; the six bands that AgriFM (and HLS L30) use.
         Sensor(
@@ -88,6 +91,7 @@ SENSORS = {
                 Band("B06", "swir16", 1640.0, 24, 500),
                 Band("B07", "swir22", 2130.0, 50, 500),
             ),
+            "MODIS",
         ),
         # HLS Product User Guide 2.0: Sentinel-2 MSI on 30 m pixels, bands adjusted to Landsat's where it has them.
         Sensor(
@@ -106,6 +110,7 @@ SENSORS = {
                 Band("B11", "swir16", 1613.7, 91, 30),
                 Band("B12", "swir22", 2202.4, 175, 30),
             ),
+            "MSI",
         ),
         # MODIS Vegetation Index User's Guide, Collection 6.1: the bands behind MOD13Q1.
         Sensor(
@@ -118,6 +123,7 @@ SENSORS = {
                 Band("B03", "blue", 469.0, 20, 500),
                 Band("B07", "swir22", 2130.0, 50, 500),
             ),
+            "MODIS",
         ),
         # ESA Sentinel-1 SAR: C band at 5.405 GHz with up to 100 MHz, here as wavelength and width; ground range
         # detected, wide swath, 20 m of resolution.

@@ -23,10 +23,14 @@ from agrifm.sensors import SENSORS
 WAVELENGTH = (480, 560, 660, 705, 740, 783, 833, 865, 1240, 1610, 2200)
 CANOPY = (0.03, 0.07, 0.035, 0.11, 0.30, 0.40, 0.42, 0.44, 0.38, 0.20, 0.09)
 SOIL = (0.08, 0.11, 0.15, 0.17, 0.19, 0.21, 0.225, 0.24, 0.29, 0.33, 0.27)
-PRODUCTS = {"sentinel-2": "sentinel-2-c1-l2a", "landsat": "landsat-c2-l2"}
-STEP = {"sentinel-2": 10, "landsat": 16}
+PRODUCTS = {
+    "sentinel-2": "sentinel-2-c1-l2a",
+    "landsat": "landsat-c2-l2",
+    "hls-s30": "hls-s30-planetary-computer",
+}
+STEP = {"sentinel-2": 10, "landsat": 16, "hls-s30": 10}
 """Days between the frames of a sensor."""
-LENGTH = {"sentinel-2": 185, "landsat": 150}
+LENGTH = {"sentinel-2": 185, "landsat": 150, "hls-s30": 185}
 """Days from 20 March on that a sensor looks; Landsat's dates can move by 30 days within the season."""
 SIZE = 960
 FINE = 5

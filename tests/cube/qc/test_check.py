@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from tests.cube.small_season import group_of, small_season
+from tests.cube.small_season import STEP, group_of, small_season
 from tests.scenes import make_cube
 
 from agrifm.cli import main
@@ -211,6 +211,18 @@ def test_positions_without_texture_are_noted_as_not_assessed(tmp_path: Path) -> 
     """Random numbers in two bands."""
     report = check_cube(make_cube(tmp_path / "cube.zarr"))
     assert any("not assessed" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("other", ["hls-s30", "landsat"], ids=["one instrument", "the same days"])
+def test_sensors_of_the_same_acquisitions_do_not_confirm_each_other(
+    other: str, clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(STEP, "landsat", 20)
+    report = check_cube(small_season(tmp_path / "cube.zarr", ("sentinel-2", other)))
+    assert report.findings == ()
+    assert any("same acquisitions" in note and other in note for note in report.notes)
+    assert any("alone" in note for note in report.notes)
+    assert not any("acquisitions" in note or "alone" in note for note in check_cube(open_cube(clean)).notes)
 
 
 @pytest.mark.parametrize("method", ["median", "linear"])

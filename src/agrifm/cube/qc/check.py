@@ -12,7 +12,15 @@ import numpy as np
 
 from agrifm.cube.info import find_cube
 from agrifm.cube.qc.coregistration import check_positions
-from agrifm.cube.qc.cross_sensor import MatchedPairs, compare_levels, disagreement, match_pairs, wrong_dates
+from agrifm.cube.qc.cross_sensor import (
+    MatchedPairs,
+    compare_levels,
+    disagreement,
+    independent_sensors,
+    match_pairs,
+    same_acquisitions,
+    wrong_dates,
+)
 from agrifm.cube.qc.integrity import check_integrity
 from agrifm.cube.qc.radiometry import check_frame_offsets, check_level, find_hidden_frames, swap_gains
 from agrifm.cube.qc.sample_windows import SensorWindows, read_sample_windows
@@ -77,7 +85,11 @@ def check_cube(cube: Cube) -> CubeReport:
     findings += check_content(reflectances)
     shifted, position_notes = check_positions(reflectances)
     notes += position_notes
-    if len(reflectances) <= 1:
+    independent = independent_sensors(reflectances)
+    if len(independent) < len(reflectances):
+        same = " and ".join(name for name in reflectances if _has_twin(name, reflectances))
+        notes.append(f"{same} are of the same acquisitions, so that they agree does not show whether they are right")
+    if len(independent) <= 1:
         notes.append("one sensor alone does not show whether its dates and its position are right")
     return CubeReport((*findings, *shifted), tuple(notes))
 
@@ -95,7 +107,11 @@ def check_content(sensors: Mapping[str, SensorWindows]) -> list[Finding]:
     if by_sensor or between:
         return [*hidden, *by_sensor, *between]
     swaps = swapped_bands(sensors, matches)
-    return [*hidden, *swaps, *(wrong_dates(sensors) if not swaps else [])]
+    return [*hidden, *swaps, *(wrong_dates(independent_sensors(sensors)) if not swaps else [])]
+
+
+def _has_twin(name: str, sensors: Mapping[str, SensorWindows]) -> bool:
+    return any(same_acquisitions(sensors[name], other) for of, other in sensors.items() if of != name)
 
 
 def swapped_bands(sensors: Mapping[str, SensorWindows], matches: Sequence[MatchedPairs]) -> list[Finding]:

@@ -16,6 +16,8 @@ MAX_WAVELENGTH_DIFFERENCE = 0.055
 """Share of the wavelength by which the centres of two bands that are compared may differ."""
 MAX_DAYS_APART = 4
 """Days between observations of two sensors that are compared; twice as many for composites."""
+MIN_COMMON_DAYS, COMMON_DAYS = 5, 0.9
+"""Days of a sensor, and the share of them, from which two sensors with the same days are the same acquisitions."""
 MIN_PIXELS = 60
 """Pairs of pixels below which two sensors are not compared."""
 MAX_FRAME_PAIRS = 30
@@ -62,6 +64,30 @@ def shared_bands(first: SensorWindows, second: SensorWindows) -> tuple[tuple[str
 
 def _wavelength_difference(one: Band, other: Band) -> float:
     return abs(one.wavelength - other.wavelength) / other.wavelength
+
+
+def same_acquisitions(first: SensorWindows, second: SensorWindows) -> bool:
+    """Whether two sensors are made of the same acquisitions, so that they agree even where both are wrong.
+
+    They are if their instrument is the same, or if nearly all days of the one with fewer frames are days of the other.
+    Composites of different instruments may share their periods.
+    """
+    known = [SENSORS[sensor.name].instrument if sensor.name in SENSORS else "" for sensor in (first, second)]
+    if known[0] and known[0] == known[1]:
+        return True
+    if first.cube.is_composite or second.cube.is_composite:
+        return False
+    fewer, more = sorted((first.cube.date, second.cube.date), key=len)
+    return len(fewer) >= MIN_COMMON_DAYS and float(np.isin(fewer, more).mean()) >= COMMON_DAYS
+
+
+def independent_sensors(sensors: Mapping[str, SensorWindows]) -> dict[str, SensorWindows]:
+    """Of sensors that are made of the same acquisitions only the first."""
+    kept: dict[str, SensorWindows] = {}
+    for name, sensor in sensors.items():
+        if not any(same_acquisitions(other, sensor) for other in kept.values()):
+            kept[name] = sensor
+    return kept
 
 
 def match_pairs(first: SensorWindows, second: SensorWindows) -> MatchedPairs | None:

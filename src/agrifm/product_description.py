@@ -17,12 +17,13 @@ NANOMETRES = {"nm": 1.0, "um": 1e3, "µm": 1e3, "μm": 1e3, "mm": 1e6, "cm": 1e7
 
 
 class BandDescription(Frozen):
-    """One band of a sensor that agrifm does not know."""
+    """One band of the files."""
 
     name: str = Field(min_length=1)
     """Name of the band; indices such as NDVI find those with STAC's names (blue, green, red, nir, swir16 ...)."""
-    wavelength: float = Field(ge=100, allow_inf_nan=False)
-    """Centre of the band in nanometres, or as text with a unit, such as "0.49 µm"."""
+    wavelength: float | None = Field(None, ge=100)
+    """Centre of the band in nanometres, or as text with a unit, such as "0.49 µm"; known for a known sensor, and none
+    for an index."""
 
     @field_validator("wavelength", mode="before")
     @classmethod
@@ -65,7 +66,7 @@ class ProductDescription(Frozen):
     sensor: str | None = None
     """A sensor that agrifm knows, such as "sentinel-2"; or with `bands` the name of another."""
     bands: tuple[BandDescription, ...] = ()
-    """The bands of a sensor that agrifm does not know, in spectral order."""
+    """The bands of a sensor that agrifm does not know, in spectral order; of a known one, those that the files have."""
     resolution: int | None = Field(None, gt=0)
     """Side in metres of the cube's pixels, a divisor of 480; for a sensor that agrifm does not know."""
     assets: dict[str, str] = Field(default_factory=dict)

@@ -132,6 +132,20 @@ def test_a_nodata_that_contradicts_the_files_is_refused_with_both(tmp_path: Path
     assert "nodata 0" in str(caught.value)
 
 
+def test_reflectance_with_the_scale_of_integers_is_refused(tmp_path: Path) -> None:
+    values = np.concatenate([reflectance(10, 96) / 10_000, np.full((1, 96, 96), 4)]).astype(np.float32)
+    write_stack(tmp_path / "imagery" / "S2_2024_05_01.tif", values, (*S2_BANDS, "SCL"))
+    project = (
+        FLOATS.format(nodata="nan")
+        .replace("scale = 1.0", "scale = 0.0001")
+        .replace("1.6", "10000")
+        .replace("-0.2", "0")
+    )
+    with pytest.raises(SceneError) as caught:
+        fetched(tmp_path, project)
+    assert caught.value.facts["highest"] == pytest.approx(float(reflectance(10, 96)[0].max()) / 10_000)
+
+
 OWN_SENSOR = """
 [[imagery.files]]
 product = "planet"

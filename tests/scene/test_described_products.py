@@ -79,6 +79,22 @@ def test_what_is_not_given_is_taken_from_the_product_in_like() -> None:
     assert (shifted.offset, shifted.offset_from_baseline) == (0.0, None)
 
 
+def test_files_may_have_some_bands_of_a_known_sensor() -> None:
+    text = 'bands = [{ name = "B08" }, { name = "B04" }]'
+    product = described_product(description(f"{FLOATS}\n{text}"))
+    assert (product.sensor, product.bands, product.resolution) == ("sentinel-2", ("B04", "B08"), 10)
+    product = described_product(description(f'name = "x"\nlike = "sentinel-2-c1-l2a"\n{text}'))
+    assert product.assets == {"B04": "red", "B08": "nir"}
+
+
+def test_an_index_has_no_wavelength() -> None:
+    text = (
+        'name = "x"\nquantity = "index"\nscale = 0.0001\nnodata = -3000\nvalid_range = [-2000, 10000]\nresolution = 30'
+    )
+    product = described_product(description(f'{text}\nbands = [{{ name = "NDVI" }}]'))
+    assert (product.bands, product.quantity) == (("NDVI",), "index")
+
+
 def test_what_is_recorded_describes_the_same_product() -> None:
     for text in (FLOATS, PLANET):
         product = described_product(description(text))
@@ -114,6 +130,9 @@ def test_what_is_recorded_describes_the_same_product() -> None:
         ('quantity = "backscatter (dB)"\nvalid_range = [-40, 10]', '"nearest"'),
         ("resolution = 10", "`bands`"),
         ('bands = [{ name = "red", wavelength = 665 }]', "sentinel-2"),
+        ('bands = [{ name = "B2" }]', "'B2'"),
+        ('bands = [{ name = "red" }]\nsensor = "own"\nresolution = 10', "`wavelength`"),
+        ('bands = [{ name = "B02" }, { name = "B02" }]', "twice"),
         ('bands = [{ name = "red", wavelength = 0.665 }]\nsensor = "own"', "wavelength"),
         ('bands = [{ name = "red", wavelength = "665 furlong" }]\nsensor = "own"', "nm"),
         ('bands = [{ name = "red", wavelength = 665 }]\nsensor = "own"\nresolution = 7', "480"),

@@ -31,6 +31,9 @@ MERGE_RULE = (
     "valid, else of the first that has data"
 )
 
+HIGHEST_REFLECTANCE, LOWEST_SCALED = 2.0, 0.001
+"""Files of floats up to the first hold reflectance; nothing on land reflects less than the second everywhere."""
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -179,7 +182,9 @@ def _read_scene(scene: Scene, grid: Grid, rule: MaskRule) -> tuple[NDArray[np.in
     present = np.ones(grid.shape, bool)
     for index, (band, key) in enumerate(product.assets.items()):
         stored = read_asset(scene, key, band, grid, product.kernel, product.nodata)
-        present &= (stored != product.nodata) & (stored >= low) & (stored <= high)
+        numbered = (stored != product.nodata) & (stored >= low) & (stored <= high)
+        _require_the_scale(scene, key, stored[numbered])
+        present &= numbered
         # From the product's digital numbers to the cube's; the fill value is not available to measurements.
         numbers = np.round((stored * encoding.scale + encoding.offset) / SCALES[product.quantity])
         values[index] = np.where(present, np.clip(numbers, FILL + 1, -FILL - 1), FILL)
@@ -191,6 +196,22 @@ def _read_scene(scene: Scene, grid: Grid, rule: MaskRule) -> tuple[NDArray[np.in
             usable = apply_mask(name, image, product.bands, f"reading scene {scene.id}")
             flags |= ~usable * bits(["plug-in"])
     return values, present, flags
+
+
+def _require_the_scale(scene: Scene, key: str, numbers: NDArray[Any]) -> None:
+    """Refuse reflectance from 0 to 1 that a project describes with the scale of integers up to 10000."""
+    product = scene.product
+    if product.integers or product.quantity != "surface reflectance" or numbers.dtype.kind != "f" or not numbers.size:
+        return
+    highest = float(numbers.max())
+    if highest <= HIGHEST_REFLECTANCE and highest * product.scale < LOWEST_SCALED:
+        raise SceneError(
+            f"reading scene {scene.id}: '{key}' holds numbers up to {highest:.3g}, and `scale` of [imagery.product] is "
+            f"{product.scale:g}, so they would reflect at most {highest * product.scale:.1g}; set it to 1.0 if they "
+            "are reflectances already",
+            asset=key,
+            highest=highest,
+        )
 
 
 def _read_flags(scene: Scene, grid: Grid, rule: MaskRule) -> Flags:

@@ -72,22 +72,24 @@ def described_product(described: ProductDescription) -> Product:
 
 def _sensor(described: ProductDescription, base: Product | None, about: str) -> dict[str, Any]:
     """Sensor, resolution and assets."""
-    if described.bands:
-        name = described.sensor or described.name
-        if name in SENSORS:
-            raise ConfigError(
-                f"{about}: the bands of the sensor '{name}' are known; leave out `bands`, or give another `sensor`",
-                key="bands",
-            )
+    names = [band.name for band in described.bands]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{about}: `bands` has a name twice ({', '.join(names)}); rename one", key="bands")
+    name = described.sensor or (base.sensor if base is not None else described.name)
+    if described.bands and name not in SENSORS:
         if described.resolution is None or BASE_PIXEL % described.resolution:
             raise ConfigError(
                 f"{about}: `resolution` is {described.resolution}; give the side of the cube's pixels in metres, a "
                 f"divisor of {BASE_PIXEL} such as 10, 20 or 30",
                 key="resolution",
             )
-        names = [band.name for band in described.bands]
-        if len(set(names)) < len(names):
-            raise ConfigError(f"{about}: `bands` has a name twice ({', '.join(names)}); rename one", key="bands")
+        without = next((band.name for band in described.bands if band.wavelength is None), None)
+        if without is not None and described.quantity != "index":
+            raise ConfigError(
+                f"{about}: the band '{without}' has no `wavelength`, and the sensor '{name}' is not known; give it in "
+                f"nanometres, or give a known `sensor` ({', '.join(SENSORS)})",
+                key="wavelength",
+            )
         return _assets(described, name, {band: band for band in names}, about) | {"pixel": described.resolution}
     if described.resolution is not None:
         raise ConfigError(
@@ -99,10 +101,20 @@ def _sensor(described: ProductDescription, base: Product | None, about: str) -> 
             f"{about}: it lacks `sensor`; give a known one ({', '.join(SENSORS)}), the `bands` of another, or `like`",
             key="sensor",
         )
-    if base is not None and described.sensor in (None, base.sensor):
-        return _assets(described, base.sensor, base.assets, about) if described.assets else {}
-    sensor = find_sensor(str(described.sensor))
-    return _assets(described, sensor.name, {band: band for band in sensor.band_names}, about)
+    if base is not None and name == base.sensor:
+        known = dict(base.assets)
+    else:
+        known = {band: band for band in find_sensor(name).band_names}
+    unknown = next((band for band in names if band not in known), None)
+    if unknown is not None:
+        raise ConfigError(
+            f"{about}: `bands` has {unknown!r}, not a band of the sensor '{name}'{did_you_mean(unknown, known)} It "
+            f"has {', '.join(known)}; give another `sensor`, with the wavelengths of its bands",
+            key="bands",
+            band=unknown,
+        )
+    chosen = {band: key for band, key in known.items() if not names or band in names}
+    return _assets(described, name, chosen, about)
 
 
 def _assets(described: ProductDescription, sensor: str, assets: Mapping[str, str], about: str) -> dict[str, Any]:

@@ -235,7 +235,7 @@ def measure_scene(scene: Scene, grids: Mapping[str, Grid]) -> DarkStatistics:
     # filled: the pixel has a number in every band; possible: a clear pixel whose numbers are all in the valid range
     filled, possible = np.ones(grid.shape, bool), clear.copy()
     for band in find_sensor(product.sensor).bands:
-        if clear.any() and band.common_name in DARK_BANDS:
+        if clear.any() and band.common_name in DARK_BANDS and band.name in product.assets:
             stored = read_asset(scene, product.assets[band.name], band.name, grid, "nearest", product.nodata)
             filled &= stored != product.nodata
             possible &= (stored >= product.valid_range[0]) & (stored <= product.valid_range[1])

@@ -35,7 +35,11 @@ class TooSlowError(TimeoutError):
 
 def network_of(url: str) -> Network:
     """Return "public" if all addresses of a URL's host are, otherwise "private"; a name that is unknown is public."""
-    return "public" if all(_is_allowed(address, "public") for address in _addresses(_host(url))) else "private"
+    try:
+        host = _host(url)
+    except ValueError:  # not an address, which is refused when it is asked
+        return "public"
+    return "public" if all(_is_allowed(address, "public") for address in _addresses(host)) else "private"
 
 
 def require_allowed(url: str, network: Network) -> None:

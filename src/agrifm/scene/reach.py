@@ -59,7 +59,7 @@ class Reach:
         except ForbiddenAddressError:
             what = "a server in a private network"
         except (ValueError, OSError, RuntimeError) as error:  # a loop of symbolic links is a RuntimeError
-            raise SceneError(f"reading a catalogue: {shown(href)} is not an address ({error}); repair it") from error
+            raise SceneError(f"reading a catalogue: {shown(href)} is not a valid address; repair it") from error
         else:
             what = "a file outside the catalogue's folder" if self.folders else "a file of this machine"
         raise SceneError(

@@ -1,14 +1,18 @@
 """Directories of results: put in place whole, after any kill; what others made is never replaced or deleted."""
 
+import os
+import shutil
+import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from agrifm import files, outputs
+from agrifm import files, locks, outputs
 from agrifm.errors import OutputError
 from agrifm.files import MARKER
-from agrifm.outputs import finish_directory, partial_directory, require_replaceable, write_directory
+from agrifm.outputs import finish_directory, partial_directory, replace_file, require_replaceable, write_directory
 from tests.damage import cut, emptied, zeroed
 
 
@@ -142,3 +146,250 @@ def test_what_is_finished_is_on_disk_before_its_name(tmp_path: Path, monkeypatch
     moment = said.index("> out")
     assert {"file", "inner", "out.partial", MARKER} <= set(said[:moment])
     assert said[moment + 1] == tmp_path.name
+
+
+class Killed(BaseException):
+    """The process ends here: nothing after it is done, and no clean-up either."""
+
+
+CALLS = ("replace", "rename", "unlink", "rmdir", "mkdir", "link", "open", "scandir", "listdir", "fsync")
+
+
+def killed_after(calls: int, work: Callable[[], None]) -> bool:
+    """Do some work that is killed after a number of system calls; whether it ended before."""
+    count = 0
+    usual = {name: getattr(os, name) for name in CALLS}
+    exchange = outputs._exchange
+
+    def counted(function: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **options: object) -> object:
+            nonlocal count
+            count += 1
+            if count > calls:
+                raise Killed
+            return function(*arguments, **options)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, function in usual.items():
+            patch.setattr(os, name, counted(function))
+        if exchange.__name__ != "<lambda>":
+            patch.setattr(outputs, "_exchange", counted(exchange))
+        try:
+            work()
+        except Killed:
+            return False
+        finally:
+            locks._forget()  # as the system does for a process that ends
+    return True
+
+
+def write_map(target: Path, content: str) -> None:
+    with write_directory(target, "map") as partial:
+        for name in ("a.tif", "b.tif"):
+            (partial / name).write_text(content)
+
+
+def content_of(target: Path) -> set[str]:
+    return {(target / name).read_text() for name in ("a.tif", "b.tif")}
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_a_kill_at_any_call_leaves_the_old_or_the_new_and_blocks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
+) -> None:
+    if not can_exchange:
+        monkeypatch.setattr(outputs, "_exchange", lambda *_: False)
+    calls, ended = 0, False
+    while not ended:
+        target = tmp_path / str(calls) / "map"
+        write_map(target, "old")
+        (target / "notes.txt").write_text("mine")
+        ended = killed_after(calls, lambda place=target: write_map(place, "new"))
+        if can_exchange or target.exists():
+            assert content_of(target) in ({"old"}, {"new"}), calls
+            assert (target / "notes.txt").read_text() == "mine"
+        if calls % 3 == 0:  # and killed once more while it puts things in order
+            killed_after(calls // 2, lambda place=target: write_map(place, "new"))
+        write_map(target, "newer")
+        assert content_of(target) == {"newer"}, calls
+        assert set(tree(target.parent)) == {f"map/{name}" for name in ("a.tif", "b.tif", "notes.txt", MARKER)}, calls
+        calls += 1
+    assert calls > 15
+
+
+def test_a_first_result_that_is_killed_at_any_call_is_whole_or_absent(tmp_path: Path) -> None:
+    calls, ended = 0, False
+    while not ended:
+        target = tmp_path / str(calls) / "map"
+        ended = killed_after(calls, lambda place=target: write_map(place, "new"))
+        assert not target.exists() or content_of(target) == {"new"}
+        write_map(target, "newer")
+        assert set(tree(target.parent)) == {"map/a.tif", "map/b.tif", f"map/{MARKER}"}, calls
+        calls += 1
+
+
+def test_the_name_of_a_result_always_leads_to_one(tmp_path: Path) -> None:
+    target, missing, done = tmp_path / "map", [], threading.Event()
+    write_map(target, "0")
+
+    def read() -> None:
+        while not done.is_set():
+            if not target.exists():
+                missing.append(True)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(20):
+        write_map(target, str(number))
+    done.set()
+    reader.join()
+    assert content_of(target) == {"19"}
+    assert not missing
+
+
+def links(tmp_path: Path, kind: str) -> tuple[Path, Path]:
+    """A path with a link of some kind, and where it leads."""
+    (tmp_path / "disk").mkdir()
+    if kind == "to a folder":
+        (tmp_path / "disk" / "map").mkdir()
+    if kind == "in the middle":
+        (tmp_path / "out").symlink_to("disk")
+        return tmp_path / "out" / "map", tmp_path / "disk" / "map"
+    if kind == "chain":
+        (tmp_path / "second").symlink_to(tmp_path / "disk" / "map")
+        (tmp_path / "map").symlink_to("second")
+    else:
+        (tmp_path / "map").symlink_to(Path("disk/map"))
+    return tmp_path / "map", tmp_path / "disk" / "map"
+
+
+@pytest.mark.parametrize("kind", ["to a folder", "dangling", "chain", "in the middle"])
+def test_links_lead_where_they_point_every_time(tmp_path: Path, kind: str) -> None:
+    target, place = links(tmp_path, kind)
+    before = {path: os.readlink(path) for path in tmp_path.iterdir() if path.is_symlink()}
+    for content in ("first", "second", "third"):
+        with write_directory(target, "map") as partial:
+            assert partial.parent == place.parent  # so that it can be renamed
+            (partial / "content").write_text(content)
+        assert (place / "content").read_text() == content
+    assert {path: os.readlink(path) for path in tmp_path.iterdir() if path.is_symlink()} == before
+    assert set(tree(tmp_path / "disk")) == {"map/content", f"map/{MARKER}"}
+
+
+@pytest.mark.parametrize("leads_to", ["map", "unmounted/folder/map"])
+def test_a_link_in_a_circle_or_to_no_folder_is_refused(tmp_path: Path, leads_to: str) -> None:
+    (tmp_path / "map").symlink_to(leads_to)
+    with pytest.raises(OutputError), write_directory(tmp_path / "map", "map"):
+        pytest.fail("it leads nowhere")
+    assert [path.name for path in tmp_path.iterdir()] == ["map"]
+
+
+def test_what_others_put_into_a_result_stays_when_it_is_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "map"
+    write_map(target, "old")
+    (target / "notes").mkdir()
+    (target / "notes" / "a.txt").write_text("mine")
+    (target / "style.qml").write_text("mine")
+    (target / "link").symlink_to("nowhere")
+    for content in ("new", "newer"):
+        write_map(target, content)
+    assert content_of(target) == {"newer"}
+    assert (target / "notes" / "a.txt").read_text() == (target / "style.qml").read_text() == "mine"
+    assert os.readlink(target / "link") == "nowhere"
+
+
+@pytest.mark.parametrize("name", ["map.partial", ".map.replaced"])
+@pytest.mark.parametrize("content", ["folder", "file", "link", "copy"])
+def test_what_others_made_beside_a_result_is_refused_and_kept(tmp_path: Path, name: str, content: str) -> None:
+    write_map(tmp_path / "map", "old")
+    mine = tmp_path / name
+    if content == "folder":
+        mine.mkdir()
+        (mine / "precious.txt").write_text("mine")
+    elif content == "file":
+        mine.write_text("mine")
+    elif content == "copy" and name == "map.partial":
+        shutil.copytree(tmp_path / "map", mine)
+    else:
+        mine.symlink_to(tmp_path)
+    before = tree(tmp_path)
+    with pytest.raises(OutputError) as error:
+        write_map(tmp_path / "map", "new")
+    assert name in str(error.value)
+    assert tree(tmp_path) == before
+
+
+def test_an_output_inside_a_cube_is_refused(tmp_path: Path) -> None:
+    with write_directory(tmp_path / "cube.zarr", "cube"):
+        pass
+    with pytest.raises(OutputError):
+        write_map(tmp_path / "cube.zarr" / "map", "new")
+    with pytest.raises(OutputError), replace_file(tmp_path / "cube.zarr" / "a.png", "drawing", lambda _: True):
+        pytest.fail("it is inside a cube")
+    assert set(tree(tmp_path)) == {f"cube.zarr/{MARKER}"}
+
+
+def test_a_second_writer_of_a_directory_is_refused_before_it_begins(tmp_path: Path) -> None:
+    found: list[bool] = []
+
+    def second() -> None:
+        try:
+            write_map(tmp_path / "map", "second")
+        except OutputError:
+            found.append(True)
+
+    with write_directory(tmp_path / "map", "map") as partial:
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join()
+        (partial / "a.tif").write_text("first")
+    assert found == [True]
+    assert (tmp_path / "map" / "a.tif").read_text() == "first"
+
+
+def write_own(target: Path, content: str) -> None:
+    with replace_file(target, "drawing x", lambda path: path.read_text().startswith("own")) as temporary:
+        temporary.write_text(content)
+
+
+def test_only_own_files_are_replaced(tmp_path: Path) -> None:
+    write_own(tmp_path / "a.png", "own 1")
+    write_own(tmp_path / "a.png", "own 2")
+    assert tree(tmp_path) == {"a.png": "own 2"}
+    (tmp_path / "labels.gpkg").write_text("mine")
+    with pytest.raises(OutputError):
+        write_own(tmp_path / "labels.gpkg", "own")
+    assert tree(tmp_path) == {"a.png": "own 2", "labels.gpkg": "mine"}
+
+
+def test_a_link_to_a_file_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "a.png").symlink_to("disk/picture.png")
+    for content in ("own 1", "own 2"):
+        write_own(tmp_path / "a.png", content)
+        assert (tmp_path / "disk" / "picture.png").read_text() == content
+    assert os.readlink(tmp_path / "a.png") == "disk/picture.png"
+    (tmp_path / "disk" / "picture.png").write_text("mine")
+    with pytest.raises(OutputError):
+        write_own(tmp_path / "a.png", "own")
+
+
+@pytest.mark.parametrize("kind", ["directory", "pipe", "device", "socket"])
+def test_what_is_not_a_file_is_not_replaced_by_one(tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "a.png"
+    if kind == "directory":
+        target.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(target)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(target))
+    else:
+        target.symlink_to("/dev/null")
+    before = os.stat(target)
+    with pytest.raises(OutputError) as error:
+        write_own(target, "own")
+    assert error.value.facts["path"] == target
+    assert os.path.samestat(before, os.stat(target))

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from agrifm.config import read_project
-from agrifm.errors import AssessmentError
-from agrifm.files import MARKER, AnyPath, as_path, write_geopackage, write_json, write_text
+from agrifm.config import PROJECT_FILE, read_project
+from agrifm.errors import AssessmentError, OutputError
+from agrifm.files import MARKER, AnyPath, as_path, translate_os_errors, write_geopackage, write_json, write_text
 from agrifm.legend import LEGEND_TAG, Legend
-from agrifm.outputs import require_replaceable
+from agrifm.outputs import writing
 from agrifm.rasters import open_raster
 from agrifm.vectors import read_vector
 
@@ -60,6 +60,11 @@ def demo(directory: AnyPath) -> dict[str, Any]:
         OutputError: the directory holds other files, or the disk is full.
     """
     directory = as_path(directory)
+    with writing(directory, "demo"):
+        return _run_stages(directory)
+
+
+def _run_stages(directory: Path) -> dict[str, Any]:
     from agrifm.assess.design import draw_points
     from agrifm.assess.report import assess
     from agrifm.cube.fetch import fetch
@@ -67,12 +72,10 @@ def demo(directory: AnyPath) -> dict[str, Any]:
     from agrifm.simulator.catalog import simulate
     from agrifm.train.run import train
 
-    require_replaceable(directory, "demo")
-    directory.mkdir(parents=True, exist_ok=True)
-    write_json(directory / MARKER, {"kind": "demo"})
-    write_text(directory / "agrifm.toml", PROJECT)
+    _begin(directory)
     project = read_project(directory)
     season, points, report = directory / "season", directory / "reference.gpkg", directory / "report"
+    drawn = directory / "reference-drawn.gpkg"
     seconds: dict[str, float] = {}
     with _stage("simulate", seconds):
         if not (season / MARKER).exists():
@@ -85,9 +88,8 @@ def demo(directory: AnyPath) -> dict[str, Any]:
         map_project(project)
     with _stage("assess", seconds):
         classes = project.maps / "classes.tif"
-        points.unlink(missing_ok=True)
-        draw_points(classes, REFERENCE_POINTS, project.model.seed, points)
-        _visit(points, season / "truth" / "crops.tif")
+        draw_points(classes, REFERENCE_POINTS, project.model.seed, drawn)
+        _visit(drawn, season / "truth" / "crops.tif", points)
         result = assess(
             classes,
             points,
@@ -102,6 +104,23 @@ def demo(directory: AnyPath) -> dict[str, Any]:
     return result
 
 
+def _begin(directory: Path) -> None:
+    """Write the marker and the project file; a project file that was edited is kept, and refused.
+
+    The marker comes first, so that a demo that is killed at any moment can continue.
+    """
+    file = directory / PROJECT_FILE
+    with translate_os_errors(f"writing the demo {directory}"):
+        if file.exists() and file.read_text(encoding="utf-8", errors="replace") != PROJECT:
+            raise OutputError(
+                f"writing the demo {directory}: its {PROJECT_FILE} was edited, or is of another version of agrifm; "
+                "run the stages one by one (`agrifm fetch`, ...), or choose another directory",
+                path=file,
+            )
+        write_json(directory / MARKER, {"kind": "demo"})
+        write_text(file, PROJECT)
+
+
 @contextmanager
 def _stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
     print(f"agrifm demo: {name}", file=sys.stderr)
@@ -110,15 +129,16 @@ def _stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
     seconds[name] = time.perf_counter() - start
 
 
-def _visit(points: Path, truth: Path) -> None:
-    """Fill the label column of the reference points with the truth, as a field visit would."""
-    frame = read_vector(points, f"labelling {points}", AssessmentError).frame
+def _visit(drawn: Path, truth: Path, points: Path) -> None:
+    """Write reference points with the truth in the label column, as after a field visit."""
+    frame = read_vector(drawn, f"labelling {drawn}", AssessmentError).frame
     with open_raster(truth) as source:
         legend = Legend.model_validate_json(source.tags()[LEGEND_TAG])
         moved = frame.to_crs(source.crs)
         values = [int(value[0]) for value in source.sample(zip(moved.geometry.x, moved.geometry.y, strict=True))]
     frame["label"] = [legend.codes[value] for value in values]
     write_geopackage(points, frame)
+    drawn.unlink()
 
 
 def _summary(

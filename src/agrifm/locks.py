@@ -86,10 +86,12 @@ def locked(target: Path, doing: str) -> Iterator[None]:
         yield
     finally:
         del _HELD[path]
-        with suppress(OSError):  # empty, so that it names nobody even where it cannot be removed
-            os.ftruncate(descriptor, 0)
-            path.unlink()
-        os.close(descriptor)
+        try:
+            with suppress(OSError):  # empty, so that it names nobody even where it cannot be removed
+                os.ftruncate(descriptor, 0)
+                path.unlink()
+        finally:
+            os.close(descriptor)
 
 
 def _take(path: Path, doing: str) -> int:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
 from math import cos, floor, log10, radians
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ MIN_SHOWN_HECTARES = 0.05
 """Area without observation from which the legend shows it; less would be written as 0.0 ha."""
 LONGEST_NAME = 60
 """Characters of a name in a picture; the end of a longer one is left out."""
+PNG_TAG = {"Software": "agrifm"}
+"""Metadata of every PNG that agrifm draws, by which it knows its own."""
 RGBA = tuple[int, int, int, int]
 """Red, green, blue, alpha, 0 to 255."""
 
@@ -151,6 +154,13 @@ def _characters(*families: str) -> frozenset[int]:
         return frozenset()
 
 
+def is_own_picture(path: Path) -> bool:
+    """Whether a file is a PNG that agrifm drew."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    return head.startswith(b"\x89PNG\r\n\x1a\n") and b"tEXtSoftware\0agrifm" in head
+
+
 def map_picture(
     classes: np.ma.MaskedArray[Any, Any],
     confidence: np.ma.MaskedArray[Any, Any],
@@ -189,7 +199,7 @@ def map_picture(
         left.set_xlim(-0.5, classes.shape[1] - 0.5)  # plotting the bar has widened it
         _draw_legend(figure, legend, hectares, nodata_hectares)
         file = BytesIO()
-        figure.savefig(file, format="png")
+        figure.savefig(file, format="png", metadata=PNG_TAG)
     return file.getvalue()
 
 

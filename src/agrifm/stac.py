@@ -24,6 +24,8 @@ MLM_SCHEMA = "https://stac-extensions.github.io/mlm/v1.6.0/schema.json"
 PROCESSING_SCHEMA = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 MAP_ITEM = "item.json"
 """File name of a map's item, in the map's directory."""
+MODEL_DIGEST = "agrifm:model_sha256"
+"""Property of a map's item: SHA-256 of the model file that made the map."""
 TRAINING_DATA_ROLE = "training-data"
 """Role of the asset of a model's item that holds the parcels used in training."""
 FRAMEWORKS = {
@@ -89,6 +91,7 @@ def write_map_item(
     hectares: Mapping[str, float],
     nodata_hectares: float,
     sources: Mapping[str, Path],
+    model_digest: str = "",
 ) -> None:
     """Write `item.json` of a map.
 
@@ -103,6 +106,7 @@ def write_map_item(
         hectares: mapped, by class code.
         nodata_hectares: inside the area, without a valid observation.
         sources: what the map is derived from, by title; files that do not exist are not linked.
+        model_digest: SHA-256 of the model file, if there is one.
     """
     item = _item(record, area, (season.start, season.end), time.max)
     item.properties |= {
@@ -113,6 +117,8 @@ def write_map_item(
         "agrifm:hectares": {code: round(value, 4) for code, value in hectares.items()},
         "agrifm:nodata_hectares": round(nodata_hectares, 4),
     }
+    if model_digest:
+        item.properties[MODEL_DIGEST] = model_digest
     item.stac_extensions.append(PROCESSING_SCHEMA)
     code = grid.crs.epsg
     ProjectionExtension.ext(item, add_if_missing=True).apply(

@@ -82,7 +82,8 @@ def test_stopped_training_with_sensor_dropout_ends_with_the_same_weights(
     # Undamaged, and with what a power cut leaves of the checkpoint, the kept weights or the journal.
     leftovers = [(lambda file: None, "last.ckpt"), (zeroed, "last.ckpt"), (cut, "kept.pt"), (lost, "kept.pt")]
     for damage, name in [*leftovers, (holed, "../agrifm.partial.journal")]:
-        shutil.rmtree(stopped.models, ignore_errors=True)
+        for directory in (stopped.models, staging):
+            shutil.rmtree(directory, ignore_errors=True)
         shutil.copytree(kept, staging)
         damage(staging / "agrifm.partial" / name)
         train(stopped)

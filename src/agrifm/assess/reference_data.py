@@ -1,8 +1,10 @@
 """What a map is compared with: reference points, the parcels its model was trained on, and the models' scores."""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import unquote, urlparse
@@ -13,7 +15,7 @@ from agrifm.config import PROJECT_FILE, AssessConfig, read_project
 from agrifm.errors import AssessmentError, did_you_mean, doing
 from agrifm.files import AnyPath, as_path, finite_or_none
 from agrifm.legend import Legend
-from agrifm.stac import MAP_ITEM, TRAINING_DATA_ROLE
+from agrifm.stac import MAP_ITEM, MODEL_DIGEST, TRAINING_DATA_ROLE
 from agrifm.vector_shapes import VectorLayer
 from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
 
@@ -97,6 +99,22 @@ def find_training_data(map_path: AnyPath) -> Path | None:
                 model, (asset for asset in assets if TRAINING_DATA_ROLE in (asset.get("roles") or []))
             ):
                 return path
+    return None
+
+
+def replaced_model(map_path: Path) -> Path | None:
+    """Return the model of a map of agrifm if its file has another content than when the map was made; else None."""
+    item = map_path.parent / MAP_ITEM
+    with suppress(
+        OSError, ValueError, KeyError, TypeError, AttributeError
+    ):  # `find_training_data` complains of damaged items
+        made_by = _read_object(item)["properties"][MODEL_DIGEST] if item.is_file() else None
+        links = (link for link in _read_object(item).get("links", []) if link.get("rel") == "derived_from")
+        for model in _local_paths(item, links if made_by else ()):
+            assets = _read_object(model).get("assets", {}).values()
+            for path in _local_paths(model, (asset for asset in assets if "mlm:model" in (asset.get("roles") or []))):
+                with path.open("rb") as file:
+                    return path if hashlib.file_digest(file, "sha256").hexdigest() != made_by else None
     return None
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from agrifm.assess.class_map import ClassMap, read_map
 from agrifm.assess.confusion import Confusion, count_confusion
 from agrifm.assess.estimators import Estimate, stratified_estimates
-from agrifm.assess.reference_data import count_inside_parcels, find_training_data, read_scores
+from agrifm.assess.reference_data import count_inside_parcels, find_training_data, read_scores, replaced_model
 from agrifm.errors import AssessmentError, OutputError, require_installed
 from agrifm.files import MARKER, AnyPath, as_path, write_json, write_text
-from agrifm.outputs import require_replaceable, write_directory
+from agrifm.outputs import require_replaceable, write_directory, writing
 from agrifm.record import running_versions
 from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
 
@@ -60,7 +60,22 @@ def assess(
     training = None if training is None else as_path(training)
     truth = None if truth is None else as_path(truth)
     require_installed(f"assessing the map {map_path}", "report", "matplotlib", "jinja2", kind=AssessmentError)
-    _require_replaceable(out)
+    with writing(out, KIND):
+        _require_replaceable(out)
+        return _assess(map_path, reference, label, out, scores, training, truth, keys)
+
+
+def _assess(
+    map_path: Path,
+    reference: Path,
+    label: str,
+    out: Path,
+    scores: Path | None,
+    training: Path | None,
+    truth: Path | None,
+    keys: VectorKeys,
+) -> dict[str, Any]:
+    """Estimate and write; see `assess`."""
     block_scores = read_scores(scores) if scores else None
     mapped = read_map(map_path)
     confusion = count_confusion(mapped, reference, label, keys)
@@ -158,6 +173,14 @@ def _models(scores: dict[str, Any] | None) -> dict[str, Any]:
 
 def _training_warnings(mapped: ClassMap, confusion: Confusion, map_path: Path, training: Path | None) -> list[str]:
     """Warn of reference points on which the model was trained; they do not show how it does on unseen ground."""
+    replaced = replaced_model(map_path)
+    if replaced is None:
+        return _inside_warnings(mapped, confusion, map_path, training)
+    sentence = f"the model {replaced} was replaced after the map was made; run `agrifm map` again to map with it"
+    return [sentence, *_inside_warnings(mapped, confusion, map_path, training)]
+
+
+def _inside_warnings(mapped: ClassMap, confusion: Confusion, map_path: Path, training: Path | None) -> list[str]:
     try:
         parcels = training or find_training_data(map_path)
         if parcels is None:

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from agrifm.cube.store import SHARD, Cube, SensorCube
 from agrifm.errors import CubeError, require_installed
-from agrifm.files import AnyPath, as_path, write_bytes
+from agrifm.files import AnyPath, as_path
 from agrifm.grid import tiles
-from agrifm.pictures import drawing
+from agrifm.outputs import replace_file
+from agrifm.pictures import PNG_TAG, drawing, is_own_picture
 from agrifm.season import Season, day_date, day_number
 
 MAX_MAP_SIDE = 600
@@ -96,19 +97,20 @@ def draw_coverage(cube: Cube, path: AnyPath) -> None:
     Colours are distinct with every kind of colour vision; bars are hatched as well.
 
     Raises:
-        OutputError: the picture cannot be written.
+        OutputError: the picture cannot be written, or would replace a file that agrifm did not draw.
     """
     path = as_path(path)
     require_installed(f"drawing {path}", "report", "matplotlib", kind=CubeError)
     from matplotlib.figure import Figure
 
-    coverages = {name: measure_coverage(sensor) for name, sensor in cube.sensors.items()}
-    with drawing([cube.path.name, *coverages]):
-        figure = Figure(figsize=_size(len(coverages)), dpi=110, layout="constrained")
-        _draw_all(figure, cube, coverages)
-        buffer = BytesIO()
-        figure.savefig(buffer, format="png")
-    write_bytes(path, buffer.getvalue())
+    with replace_file(path, f"drawing {path}", is_own_picture) as temporary:
+        coverages = {name: measure_coverage(sensor) for name, sensor in cube.sensors.items()}
+        with drawing([cube.path.name, *coverages]):
+            figure = Figure(figsize=_size(len(coverages)), dpi=110, layout="constrained")
+            _draw_all(figure, cube, coverages)
+            buffer = BytesIO()
+            figure.savefig(buffer, format="png", metadata=PNG_TAG)
+        temporary.write_bytes(buffer.getvalue())
 
 
 def _size(count: int) -> tuple[float, float]:

@@ -6,6 +6,7 @@ CF metadata, so that xarray opens it decoded.
 """
 
 import json
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -166,6 +167,10 @@ def open_cube(path: AnyPath) -> Cube:
         about = root.attrs["agrifm"]
         assert isinstance(about, dict)
     except (OSError, KeyError, ValueError) as error:
+        if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+            raise CubeError(
+                f"opening the cube {path}: it cannot be read; give yourself permission to read it", path=path
+            ) from error
         partial = path.with_name(path.name + ".partial").exists()
         fix = "it is unfinished, run `agrifm fetch` again" if partial else "run `agrifm fetch` first"
         raise CubeError(f"opening the cube {path}: there is no finished cube; {fix}", path=path) from error

@@ -213,7 +213,17 @@ def map_cube(
                 write_category_names(result / "classes.tif", [entry.name for entry in model.record.legend.classes])
                 _write_picture(result, plan, by_code, nodata_hectares)
             write_map_item(
-                result, out, plan.record, cube.season, cube.area, plan.grid, lineage, by_code, nodata_hectares, sources
+                result,
+                out,
+                plan.record,
+                cube.season,
+                cube.area,
+                plan.grid,
+                lineage,
+                by_code,
+                nodata_hectares,
+                sources,
+                model_id.split()[0] if model_item is not None else "",
             )
             finish_directory(result, out, "map")
         discard(partial_map)

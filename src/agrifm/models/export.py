@@ -11,6 +11,7 @@ are not valid, and an input of the graph says how many frames are real.
 
 import logging
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from agrifm.errors import ModelError, require_installed
-from agrifm.files import AnyPath, as_path, atomic_write
+from agrifm.files import AnyPath, as_path
 from agrifm.models.agrifm.network import AgriFMConfig
 from agrifm.models.agrifm.reference import use_reference
 from agrifm.models.batch import TensorBatch
@@ -28,6 +29,7 @@ from agrifm.models.classifier import Classifier
 from agrifm.models.export_record import EXPORT_KEY, EXPORT_SUFFIXES, ExportRecord, TensorNote
 from agrifm.models.weights.file import load_network
 from agrifm.models.weights.inspect import file_digest
+from agrifm.outputs import replace_file
 from agrifm.record import ModelRecord, SensorRecord, running_versions, target_pixels
 
 OPSET = 20
@@ -114,15 +116,26 @@ def export(
         opset=OPSET if out.suffix == ".onnx" else None,
         versions=running_versions("torch", *(("onnx", "onnxscript") if out.suffix == ".onnx" else ())),
     )
-    program = _program(
-        ExportedNetwork(Classifier(use_reference(network), record.sensors, record.series)), exported, about
-    )
-    with atomic_write(out) as temporary:
+    with replace_file(out, f"exporting to {out}", _is_export) as temporary:
+        program = _program(
+            ExportedNetwork(Classifier(use_reference(network), record.sensors, record.series)), exported, about
+        )
         if out.suffix == ".onnx":
             _write_onnx(program, exported, temporary, about)
         else:
             torch.export.save(program, temporary, extra_files={EXPORT_KEY: exported.model_dump_json()})
     return export_lines(exported, out)
+
+
+def _is_export(path: Path) -> bool:
+    """Whether a file is a network that agrifm exported; its record's name is in it."""
+    if path.suffix == ".onnx":
+        return EXPORT_KEY.encode() in path.read_bytes()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith(f"/{EXPORT_KEY}") for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def export_lines(record: ExportRecord, path: Path) -> list[str]:

@@ -82,6 +82,7 @@ def test_x_and_y_need_the_crs_that_the_user_states(tmp_path: Path, names: tuple[
 def test_x_and_y_in_degrees_are_read_with_their_crs(tmp_path: Path) -> None:
     path = table(tmp_path / "points.csv", "x,y,crop\n3.5,47.5,a\n")
     assert refusal(path).facts["key"] == "crs"
+    assert "EPSG:4326" in str(refusal(path))
     assert places(read(path, crs="EPSG:4326")) == [(3.5, 47.5)]
 
 

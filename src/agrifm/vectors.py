@@ -140,7 +140,9 @@ def _placed(frame: "GeoDataFrame", stated: "pyproj.CRS | None") -> tuple["GeoDat
         )
     crs = stated if own is None else own
     if crs is None:
-        raise VectorError("it has no coordinate reference system, so its position is unknown", key="crs")
+        degrees = bool((np.abs(edges[np.isfinite(edges).all(axis=1)]) <= [180, 90, 180, 90]).all())
+        guess = '; its numbers may be degrees ("EPSG:4326")' if degrees else ""
+        raise VectorError(f"it has no coordinate reference system, so its position is unknown{guess}", key="crs")
     if _contradicted(crs, edges):
         raise _not_degrees(crs, edges) if crs.is_geographic else _not_metres(crs, edges)
     frame = frame.set_crs(crs, allow_override=True)

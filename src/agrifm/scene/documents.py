@@ -6,6 +6,7 @@ from typing import Any
 import pystac
 
 from agrifm.errors import SceneError
+from agrifm.files import finite_or_none
 from agrifm.redaction import shown
 from agrifm.scene import limits
 from agrifm.scene.reach import ANYWHERE, Reach, local_path
@@ -69,7 +70,7 @@ def read_json(source: str) -> dict[str, Any]:
         SceneError: it cannot be read, or is another kind of document.
     """
     try:
-        content = json.loads(read_text(source))
+        content = finite_or_none(json.loads(read_text(source)))
     except RemoteError as error:
         raise SceneError(f"{about_catalog(source)}: {error}; check the URL and the network") from error
     except SceneError:
@@ -91,6 +92,9 @@ class CatalogIo(pystac.stac_io.DefaultStacIO):
         super().__init__()
         self._reach = ANYWHERE
         self._next = reach
+
+    def json_loads(self, txt: str, *_: Any, **__: Any) -> dict[str, Any]:
+        return dict(finite_or_none(json.loads(txt)))
 
     def read_text_from_href(self, href: str, *_: Any, **__: Any) -> str:
         reach, self._reach = self._reach, self._next

@@ -10,7 +10,7 @@ import numpy as np
 from affine import Affine
 from pyproj import Transformer
 
-from agrifm.errors import SceneError, require_installed
+from agrifm.errors import SceneError, doing, require_installed
 from agrifm.grid import LONLAT
 from agrifm.scene.coordinates import Role, axis_of, coordinate_of, crs_of, moments, require_transform, role_of
 from agrifm.scene.encoding import Stated
@@ -46,18 +46,18 @@ def open_netcdf(file: Path, about: str) -> "xr.Dataset":
     require_installed(about, "files", "xarray", "h5netcdf", kind=SceneError)
     import xarray as xr
 
-    try:
+    with doing(about, SceneError, "download it again", path=file):
         with file.open("rb") as stream:
             head = stream.read(8)
         other = next((what for first, what in OTHER_FORMATS.items() if head.startswith(first)), None)
         if other is not None:
             raise SceneError(f"{about}: {other}", path=file)
-        return xr.open_dataset(file, engine="h5netcdf", mask_and_scale=False, decode_times=False)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        if isinstance(error, SceneError):
-            raise
-        reason = str(error).splitlines()[0] if head.startswith(HDF5) else "it is not a NetCDF file"
-        raise SceneError(f"{about}: {reason}; download it again", path=file) from error
+        try:
+            return xr.open_dataset(file, engine="h5netcdf", mask_and_scale=False, decode_times=False)
+        except (OSError, ValueError) as error:
+            if head.startswith(HDF5):
+                raise
+            raise ValueError("it is not a NetCDF file") from error
 
 
 def dataset_acquisitions(

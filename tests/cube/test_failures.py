@@ -1,22 +1,31 @@
 """Scenes that fail for good: all named at the end, or left out with their pixels not valid and asked for again."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.cube.projects import write_project
-from tests.scenes import Catalogue, at, reflectance
-from tests.servers import Request, serving_season
+from tests.scenes import AREA, SEASON, Catalogue, at, reflectance, write_tiff
+from tests.servers import Request, serving_files, serving_season
 
 from agrifm.cli import main
 from agrifm.config import read_project
+from agrifm.cube import failures
+from agrifm.cube.build import nested_grids
 from agrifm.cube.fetch import fetch
+from agrifm.cube.frames import FrameTile, group_frames
 from agrifm.cube.info import describe_cube
 from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import SceneError
-from agrifm.scene import limits
+from agrifm.grid import tiles
+from agrifm.scene import limits, remote_raster
+from agrifm.scene.mask import DEFAULT_RULE
+from agrifm.scene.products import find_product
+from agrifm.scene.search import search_catalog
+from agrifm.work import Resumable
 
 PRODUCT = "sentinel-2-c1-l2a"
 NAMES = ("A", "B", "C", "D")
@@ -162,6 +171,42 @@ def test_a_server_that_is_down_is_not_asked_for_every_scene(tmp_path: Path) -> N
     with serving_season(made.save(), allowed=allowed) as server, pytest.raises(SceneError):
         fetch(read_project(project(tmp_path / "p", server.url)))
     assert len(asked) <= 16
+
+
+@pytest.mark.parametrize("times", [1, 100])
+def test_tiles_of_a_frame_are_of_one_version_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """A file is replaced after two of four tiles, as between two runs; one that is always replaced is refused."""
+    made = Catalogue(tmp_path / "made")
+    made.add_sentinel_2("A", at(5, 1))
+    frames = group_frames(search_catalog(made.save(), [find_product(PRODUCT)], SEASON, AREA).scenes)
+    path = write_tiff(tmp_path / "served" / "a.tif", np.full((96, 96), 1, np.uint16))
+    written: dict[str, int] = {}
+    calls: list[str] = []
+
+    def write(tile: FrameTile) -> dict[str, Any]:
+        calls.append(tile.key)
+        if len(calls) % 3 == 0 and len(calls) // 3 <= times:
+            write_tiff(path, np.full((96, 96), 1 + len(calls), np.uint16))
+            remote_raster._HEADS.drop(f"{server.url}/a.tif")
+        with remote_raster.open_remote(f"{server.url}/a.tif") as source:
+            written[tile.key] = int(source.read(1)[0, 0])
+        return {"valid": 1, "flags": {}}
+
+    monkeypatch.setattr(failures, "write_frame_tile", write)
+    grid = nested_grids(frames, AREA)["sentinel-2"]
+    units = [FrameTile(tmp_path / "w", frames[0], window, grid, DEFAULT_RULE) for window in tiles(grid.shape, 48)]
+    work = Resumable(tmp_path / "w", "plan")
+    work.begin()
+    with serving_files(path.parent) as server, ThreadPoolExecutor(1) as pool:
+        if times == 1:
+            assert failures.write_tiles(work, units, {}, "stop", pool, 1) == {}
+            assert set(written.values()) == {4}
+            assert len(calls) == 8
+        else:
+            with pytest.raises(SceneError):
+                failures.write_tiles(work, units, {}, "stop", pool, 1)
 
 
 def test_the_command_ends_well_without_scenes_that_failed(

@@ -8,9 +8,12 @@ from typing import Any
 from agrifm.config import MissingChoice
 from agrifm.cube.frames import Frame, FrameTile, scenes_of, write_frame_tile
 from agrifm.errors import SceneError
+from agrifm.scene.remote_raster import identities_of_files
 from agrifm.scene.scene import HOPELESS, failure_of
 from agrifm.work import Resumable, run_tiles
 
+READINGS = 3
+"""Number of times that tiles are read if a file on a server changed between two of them."""
 _known: dict[str, dict[str, str]] = {}
 """By the place of the work in progress, the scenes that failed in this process: their other tiles are not asked for."""
 _read: set[str] = set()
@@ -42,7 +45,16 @@ def write_tiles(
     place = str(work.scratch)
     _known[place] = dict(failed)
     _read.discard(place)
-    work.run(try_frame_tile, units, lambda unit: unit.key, "fetch", pool, ahead, note=_is_written, **options)
+    for _ in range(READINGS):
+        work.run(try_frame_tile, units, lambda unit: unit.key, "fetch", pool, ahead, note=_is_written, **options)
+        if not (mixed := _mixed(work, units)):
+            break
+        work.forget([unit.key for unit in mixed])
+    else:
+        raise SceneError(
+            f"reading scene {mixed[0].frame.scenes[0].id}: its files on the server keep changing while they are read; "
+            "try again later"
+        )
     found = _known.pop(place)
     for result in work.unfinished.values():  # of other processes
         found |= result["failed"]
@@ -76,13 +88,24 @@ def try_frame_tile(tile: FrameTile) -> dict[str, Any]:
     if len(known) >= HOPELESS and place not in _read:
         return {"failed": {first: f"not asked for after {len(known)} scenes had failed"}}
     try:
-        result = write_frame_tile(tile)
+        with identities_of_files() as identities:
+            result = write_frame_tile(tile)
     except SceneError as error:
         reason = {str(error.facts.get("scene", first)): str(error)}
         known.update(reason)
         return {"failed": reason}
     _read.add(place)
-    return result
+    return {**result, "servers": identities} if identities else result
+
+
+def _mixed(work: Resumable, units: Sequence[FrameTile]) -> list[FrameTile]:
+    """Tiles of frames that were read from two versions of one file on a server, in this run or an earlier one."""
+    versions: dict[tuple[str, int, str], set[str]] = {}
+    for unit in units:
+        for name, version in work.results.get(unit.key, {}).get("servers", {}).items():
+            versions.setdefault((unit.frame.sensor, unit.frame.index, name), set()).add(version)
+    frames = {(sensor, index) for (sensor, index, _), found in versions.items() if len(found) > 1}
+    return [unit for unit in units if (unit.frame.sensor, unit.frame.index) in frames]
 
 
 def complete(frame: Frame, failed: Iterable[str]) -> Frame:

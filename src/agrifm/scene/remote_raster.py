@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import count
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
 from agrifm.rasters import HEAD_LENGTH, format_of, open_known
+from agrifm.redaction import shown
 from agrifm.scene import limits
 from agrifm.scene.connections import Network
 from agrifm.scene.remote import (
@@ -55,6 +57,7 @@ REMOTE_FORMATS = ("GTiff", "JP2OpenJPEG")
 TEXT_TYPES = ("text/html", "application/json", "application/xml", "text/xml")
 """Media types of messages, which some servers send instead of a file."""
 
+_IDENTITIES: ContextVar[dict[str, str] | None] = ContextVar("identities", default=None)
 _THREADS = ThreadPoolExecutor(limits.MAX_CONNECTIONS, thread_name_prefix="remote")
 
 
@@ -80,6 +83,8 @@ def open_remote(
         with rasterio.Env(**GDAL_SETTINGS), _opened(name, file) as source:
             yield source
         file.confirm()
+        if (identities := _IDENTITIES.get()) is not None:
+            identities[shown(href)] = f"{file.size} {file.version or ''}"
     except RasterioError:
         _HEADS.drop(href)
         if file.failure is not None:
@@ -94,6 +99,17 @@ def open_remote(
         if isinstance(file.failure, WrongAnswerError):
             _HEADS.drop(href)
         raise file.failure
+
+
+@contextmanager
+def identities_of_files() -> Iterator[dict[str, str]]:
+    """Yields a dictionary that takes size and version of every file that this thread reads within the block."""
+    found: dict[str, str] = {}
+    token = _IDENTITIES.set(found)
+    try:
+        yield found
+    finally:
+        _IDENTITIES.reset(token)
 
 
 def _opened(name: str, file: "_File") -> DatasetReader:

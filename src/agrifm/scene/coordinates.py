@@ -33,7 +33,7 @@ ROLE_AXES: Mapping[str, Role] = {"T": "time", "Y": "y", "X": "x"}
 """The CF attribute `axis`."""
 CALENDARS = frozenset({"standard", "gregorian", "proleptic_gregorian"})
 """Calendars whose dates are those of satellites."""
-TIME_UNITS = re.compile(r"\s*[a-z]+\s+since\s+\d{4}-\d{1,2}-\d{1,2}\b.*", re.IGNORECASE)
+TIME_UNITS = re.compile(r"\s*[a-z]+\s+since\s+\d{4}-\d{1,2}-\d{1,2}(?!\d).*", re.IGNORECASE)
 YEARS = range(1950, 2200)
 """Years in which an acquisition may lie; numbers under wrong units are far outside."""
 UNIT_NAMES = {
@@ -173,8 +173,7 @@ def _require_real_dates(time: "xr.DataArray", calendar: str, about: str) -> None
     if calendar not in CALENDARS:
         raise SceneError(
             f"{about}: its time coordinate '{time.name}' has the calendar '{calendar}', whose days are not those of "
-            "satellites; write its dates anew with the calendar 'standard', such as with "
-            "xarray's convert_calendar('standard')",
+            "satellites; write the true dates of its scenes anew, such as with pandas.to_datetime",
             coordinate=str(time.name),
             calendar=calendar,
         )

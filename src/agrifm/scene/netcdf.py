@@ -214,11 +214,19 @@ def _stated(variable: "xr.DataArray", about: str) -> tuple[Stated, np.dtype[Any]
         return [float(value) for value in values if not np.isnan(value)]
 
     scale, offset = (next(iter(numbers(name)), None) for name in ("scale_factor", "add_offset"))
-    ends = numbers("valid_range") or [
-        next(iter(numbers("valid_min")), -np.inf),
-        next(iter(numbers("valid_max")), np.inf),
-    ]
-    kinds = {np.asarray(attributes[name]).dtype.kind for name in ("valid_range", "valid_min") if name in attributes}
+    ends = [(numbers(name) or [end])[0] for name, end in (("valid_min", -np.inf), ("valid_max", np.inf))]
+    if "valid_range" in attributes:
+        ends = numbers("valid_range")
+        if len(ends) != 2 or ends[0] > ends[1]:
+            raise SceneError(
+                f"{about} states valid_range {attributes['valid_range']}, which is not the least and the greatest "
+                "number; repair or remove the attribute"
+            )
+    kinds = {
+        np.asarray(attributes[name]).dtype.kind
+        for name in ("valid_range", "valid_min", "valid_max")
+        if name in attributes
+    }
     if "f" in kinds and scale is not None:  # in the unit of the quantity, not of the stored numbers
-        ends = [(end - (offset or 0.0)) / scale for end in ends]
-    return Stated(scale, offset, (*numbers("_FillValue"), *numbers("missing_value")), (ends[0], ends[-1])), dtype
+        ends = [round((end - (offset or 0.0)) / scale, 6) for end in ends]
+    return Stated(scale, offset, (*numbers("_FillValue"), *numbers("missing_value")), (ends[0], ends[1])), dtype

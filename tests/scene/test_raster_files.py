@@ -271,3 +271,9 @@ def test_official_files_of_no_band_alone_are_refused_with_what_they_are(tmp_path
     with pytest.raises(SceneError) as caught:
         found(tmp_path, "sentinel-2-force")
     assert caught.value.facts["found"] == ["AOD", "TOA"]
+
+
+def test_an_alpha_band_is_not_a_second_band_of_a_file(tmp_path: Path) -> None:
+    write_tiff(tmp_path / "B02_20240501.tif", np.stack([TINY, TINY]), alpha="YES")
+    (scene,) = found(tmp_path, WORLDCEREAL).scenes
+    assert scene.assets == {"B02": FileAsset(tmp_path / "B02_20240501.tif")}

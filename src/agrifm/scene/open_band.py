@@ -41,7 +41,7 @@ class OpenBand:
         """Length of a pixel's side in units of the CRS, however the pixels are turned."""
         lengths = abs(self.transform.a), abs(self.transform.e)
         # not the root of the area, which would round the common case of square pixels
-        return lengths[0] if lengths[0] == lengths[1] else float(abs(self.transform.determinant) ** 0.5)
+        return lengths[0] if lengths[0] == lengths[1] > 0 else float(abs(self.transform.determinant) ** 0.5)
 
     @property
     def is_oblique(self) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 
 from agrifm.errors import SceneError
@@ -174,7 +175,9 @@ def _descriptions(file: Path, about: str, certain: bool = True) -> tuple[str, ..
     """
     try:
         with open_raster(file) as source:
-            return tuple((text or "").strip() for text in source.descriptions)
+            texts = [(text or "").strip() for text in source.descriptions]
+            # an alpha band says where the others have pixels
+            return tuple(texts[:-1] if source.colorinterp[-1] == ColorInterp.alpha else texts)
     except RasterioError as error:
         if not certain:
             return ()

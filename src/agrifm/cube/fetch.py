@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 from agrifm.config import Project
 from agrifm.cube.build import build_cube
@@ -141,7 +142,7 @@ def _search(project: Project, products: Sequence[Product], area: Area) -> tuple[
         search = search_catalog(str(written), products, season, area.shape, imagery.skip, imagery.cloud, reach)
         return search, [f"continued with the {len(search.items)} scenes of {SCENES}; delete it to search anew"]
     search = search_catalog(source, products, season, area.shape, imagery.skip, imagery.cloud, reach)
-    if source != str(written):
+    if is_remote(source) or Path(source).resolve() != written.resolve():
         write_collection(written, search.items, search.removed, request)
     return search, []
 

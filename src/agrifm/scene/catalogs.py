@@ -20,7 +20,7 @@ import pystac
 from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 
-from agrifm.errors import SceneError, require_installed
+from agrifm.errors import OutputError, SceneError, require_installed
 from agrifm.files import write_json
 from agrifm.redaction import shown
 from agrifm.scene import limits
@@ -292,11 +292,23 @@ def write_collection(path: Path, items: list[pystac.Item], removed: Counter[str]
         request: see `request_of`.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or is a document that agrifm did not write.
     """
+    if _is_of_others(path):
+        raise OutputError(
+            f"writing the scenes found to {path}: the file exists, and agrifm did not write it; rename it", path=path
+        )
     about = {**request, "removed": dict(removed)}
     features = [_plain(item) for item in sorted(items, key=lambda item: (item.collection_id or "", item.id))]
     write_json(path, {"type": "FeatureCollection", "features": features, AGRIFM_MEMBER: about})
+
+
+def _is_of_others(path: Path) -> bool:
+    """Whether a file is a document without agrifm's member; False if it is damaged, so that it is written again."""
+    try:
+        return AGRIFM_MEMBER not in json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _plain(item: pystac.Item) -> dict[str, Any]:

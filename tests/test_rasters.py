@@ -109,6 +109,23 @@ def test_overviews_in_another_file_are_not_opened(tmp_path: Path, secret: Path) 
         open_raster(path)
 
 
+@pytest.mark.parametrize("name", ["a.tif.ovr", "a.tif.OVR", "a.tif.msk"])
+def test_overviews_and_masks_next_to_a_file_are_rasters_themselves(tmp_path: Path, secret: Path, name: str) -> None:
+    path = write_tiff(tmp_path / "a.tif", np.ones((192, 192), np.uint8))
+    (tmp_path / name).write_text(vrt(secret))
+    with pytest.raises(RasterioError):
+        open_raster(path)
+
+
+def test_external_overviews_are_read(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", np.ones((192, 192), np.uint8))
+    with rasterio.Env(TIFF_USE_OVR=True), rasterio.open(path, "r+") as file:
+        file.build_overviews([2], rasterio.enums.Resampling.nearest)
+    assert (tmp_path / "a.tif.ovr").exists()
+    with open_raster(path) as source:
+        assert source.overviews(1) == [2]
+
+
 def sized(path: Path, width: int, height: int, tile: int, **options: Any) -> Path:
     """A GeoTIFF of this size without any pixel in it."""
     profile = {"driver": "GTiff", "count": 1, "dtype": "uint16", "crs": "EPSG:32631", "sparse_ok": True}

@@ -23,7 +23,7 @@ FORMATS = {
     "AAIGrid": (b"ncols", b"NCOLS"),
 }
 """By GDAL's name of a format, how its files begin."""
-COMPANIONS = (".msk", ".ovr")
+COMPANIONS = (".msk", ".ovr", ".MSK", ".OVR")
 """What follows the name of a file in those of its mask and its overviews."""
 HEAD_LENGTH = 16
 """Bytes that `format_of` needs."""

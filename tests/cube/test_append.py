@@ -213,9 +213,15 @@ def other_product(search: SearchResult) -> SearchResult:
     return SearchResult([replace(scene, product=product) for scene in search.scenes])
 
 
+def other_description(search: SearchResult) -> SearchResult:
+    product = replace(find_product(S2), description={"scale": 0.5})
+    return SearchResult([replace(scene, product=product) for scene in search.scenes])
+
+
 @pytest.mark.parametrize(
     ("ids", "change", "kind", "fact"),
     [
+        (("D",), other_description, CubeError, "description"),
         (
             ("D",),
             lambda search: SearchResult([replace(search.scenes[0], day=date(2024, 5, 11))]),
@@ -237,7 +243,7 @@ def other_product(search: SearchResult) -> SearchResult:
             "one",
         ),
     ],
-    ids=["same day", "earlier", "product", "season", "two products"],
+    ids=["description", "same day", "earlier", "product", "season", "two products"],
 )
 def test_frames_that_do_not_continue_the_cube_are_refused(
     everything: SearchResult,

@@ -106,7 +106,7 @@ def test_a_product_whose_scale_nobody_recorded_is_refused(tmp_path: Path, refuse
     project = write_project(tmp_path / "p", f'catalog = "{saved(catalogue)}"', ["sentinel-3-synergy"])
     sentence = refused(project)
     assert "'sentinel-3-synergy'; did you mean '" in sentence
-    assert "cale" in sentence
+    assert "[imagery.product]" in sentence
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import pytest
 
 from agrifm.errors import ConfigError
+from agrifm.product_description import ProductDescription
+from agrifm.scene.described_products import described_product
 from agrifm.scene.products import PRODUCTS, find_product
 from agrifm.scene.providers import PROVIDERS, BearerToken, Provider, S3Keys, SasTokens, find_provider, provider_of
 
@@ -71,3 +73,5 @@ def test_every_product_has_at_most_one_provider() -> None:
     assert provider is not None
     assert provider.name == "earth-search"
     assert provider_of(find_product("sentinel-2-worldcereal")) is None
+    described = ProductDescription(name="mine", like="sentinel-2-l2a-planetary-computer", nodata=65535)
+    assert provider_of(described_product(described)) is PROVIDERS["planetary-computer"]

@@ -116,12 +116,15 @@ def _require_same_kind(cube: Cube, frames: Sequence[Frame], rule: MaskRule, abou
                 key=key,
             )
     for frame in frames:
-        product = frame.scenes[0].product.name
-        if frame.sensor not in sensors or sensors[frame.sensor]["product"] != product:
+        record = frame.scenes[0].product
+        product, described = record.name, None if record.description is None else dict(record.description)
+        before = sensors.get(frame.sensor, {})
+        if before.get("product") != product or before.get("described") != described:
             known = ", ".join(f"'{sensor['product']}'" for sensor in sensors.values())
+            another = "" if before.get("product") != product else " in another description"
             raise CubeError(
-                f"{about}: it holds the products {known}, and a scene is of '{product}'; leave out that product, or "
-                "fetch a new cube",
+                f"{about}: it holds the products {known}, and a scene is of '{product}'{another}; leave out that "
+                "product, or fetch a new cube",
                 product=product,
             )
         if frame.day > cube.season.end or frame.last_day < cube.season.start:

@@ -20,7 +20,7 @@ from agrifm.scene.described_products import described_products
 from agrifm.scene.local_files import search_files
 from agrifm.scene.mask import MaskRule
 from agrifm.scene.products import Product, find_product
-from agrifm.scene.providers import find_provider
+from agrifm.scene.providers import find_provider, provider_of
 from agrifm.scene.reach import ANYWHERE, Reach
 from agrifm.scene.remote import TRAFFIC, is_remote, traffic_since
 from agrifm.scene.scene import Scene, failure_of
@@ -121,7 +121,7 @@ def _search(project: Project, products: Sequence[Product], area: Area) -> tuple[
     source = imagery.catalog
     if imagery.provider is not None:
         provider = find_provider(imagery.provider)
-        foreign = [product.name for product in products if product not in provider.products]
+        foreign = [product.name for product in products if provider_of(product) != provider]
         if foreign:
             raise ConfigError(
                 f"searching {provider.title}: it has no product {', '.join(map(repr, foreign))}; it has "

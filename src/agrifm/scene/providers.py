@@ -175,8 +175,8 @@ def find_provider(name: str) -> Provider:
 
 
 def provider_of(product: Product) -> Provider | None:
-    """Return the provider that serves a product; None for products of local files only."""
+    """Return the provider that serves a product, or the one that it is described to be like; None for local files."""
+    names = {product.name, (product.description or {}).get("like")}
     return next(
-        (provider for provider in PROVIDERS.values() if product.name in {known.name for known in provider.products}),
-        None,
+        (provider for provider in PROVIDERS.values() if names & {known.name for known in provider.products}), None
     )

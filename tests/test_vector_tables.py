@@ -145,7 +145,8 @@ def test_text_that_is_not_utf8_needs_the_encoding_that_the_user_states(tmp_path:
     path = table(tmp_path / "p.csv", COMMA.encode("cp1252"))
     assert refusal(path).facts == {"path": path, "key": "encoding", "line": 3}
     assert list(read(path, encoding="cp1252").frame["crop"]) == CROPS
-    assert refusal(path, encoding="latin-99").facts["encoding"] == "latin-99"
+    for unknown in ("latin-99", "zlib", "rot13", ""):
+        assert refusal(path, encoding=unknown).facts["encoding"] == unknown
     layer = read(table(tmp_path / "q.csv", COMMA), encoding="cp1252")
     assert ["encoding" in note for note in layer.notes] == [True]  # UTF-8 under a wrong name
 

@@ -102,6 +102,7 @@ def _misread(text: str) -> bool:
 def _codec(encoding: str) -> str:
     """The name of an encoding that Python and GDAL know."""
     try:
+        "".encode(encoding)  # refuses what is not an encoding of text, such as zlib
         return codecs.lookup(encoding).name.replace("_", "-")
     except LookupError as error:
         raise VectorError(

@@ -121,7 +121,9 @@ def _mended(shapes: Shapes, kinds: NDArray[np.object_], notes: list[str]) -> tup
     if flat:
         notes.append(f"{flat} of {total} polygons have no area and were left out")
     if len(broken) > flat:
-        notes.append(f"{len(broken) - flat} of {total} polygons cross themselves and were mended; check their outline")
+        notes.append(
+            f"{len(broken) - flat} of {total} polygons have outlines that cross or touch and were mended; check them"
+        )
     return shapes, len(broken) - flat
 
 

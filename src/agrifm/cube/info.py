@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from agrifm.cube.store import Cube, SensorCube, open_cube
+from agrifm.errors import CubeError, doing
 from agrifm.files import AnyPath, as_path
 from agrifm.season import day_date, day_number
 
@@ -52,6 +53,11 @@ def cube_info(path: AnyPath, picture: AnyPath | None = None) -> list[str]:
 
 def describe_cube(cube: Cube) -> list[str]:
     """Describe a cube in lines of text: season, area, sensors, and how they were processed."""
+    with doing(f"describing the cube {cube.path}", CubeError, "its record is damaged; fetch it again", path=cube.path):
+        return _lines(cube)
+
+
+def _lines(cube: Cube) -> list[str]:
     about = cube.provenance
     west, south, east, north = cube.area.bounds
     rows = [

@@ -26,7 +26,7 @@ from agrifm.cube.qc.radiometry import check_frame_offsets, check_level, find_hid
 from agrifm.cube.qc.sample_windows import SensorWindows, read_sample_windows
 from agrifm.cube.qc.thresholds import Finding, list_days, threshold
 from agrifm.cube.store import Cube
-from agrifm.errors import CubeError
+from agrifm.errors import CubeError, doing
 from agrifm.files import AnyPath, as_path
 
 STRUCTURAL_FAULTS = {"wrong structure", "damaged chunk"}
@@ -73,6 +73,11 @@ def cube_check(path: AnyPath) -> list[str]:
 
 def check_cube(cube: Cube) -> CubeReport:
     """Check the structure of the whole cube, and the content of sample windows."""
+    with doing(f"checking {cube.path}", CubeError, "its record is damaged; fetch it again", path=cube.path):
+        return _check(cube)
+
+
+def _check(cube: Cube) -> CubeReport:
     findings = check_integrity(cube)
     if any(finding.kind in STRUCTURAL_FAULTS for finding in findings):
         return CubeReport(tuple(findings), ("the content was not assessed, as the cube is not whole",))

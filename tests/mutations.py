@@ -554,6 +554,11 @@ def run_kind(name: str, command: str, share: float, show: bool, template: Path, 
     return seen
 
 
+def row(name: str, command: str, seen: Counter[str]) -> str:
+    """A row of the table."""
+    return f"{name:<22} {command:<18} {seen['tried']:>6} " + " ".join(f"{seen[column]:>9}" for column in COLUMNS)
+
+
 def refused_good_input(template: Path, scratch: Path) -> str | None:
     """The first command that does not take its unchanged input, if there is one."""
     for command, words in COMMANDS.items():
@@ -572,7 +577,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="show every input, not only those that failed")
     options = parser.parse_args(argv)
     share, only = (0.0, "^(?!network|weights)") if options.quick else (options.share, options.only)
-    began, totals, table = time.monotonic(), Counter[str](), []
+    began, totals = time.monotonic(), Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
         template, scratch = Path(folder, "template"), Path(folder, "scratch")
         scratch.mkdir()
@@ -585,14 +590,13 @@ def main(argv: list[str] | None = None) -> int:
         if refused is not None:
             print(refused)
             return 2
+        print(f"{'input':<22} {'command':<18} {'tried':>6} " + " ".join(f"{column:>9}" for column in COLUMNS))
         for name in (name for name in KINDS if re.search(only, name)):
             for command in KINDS[name].commands[: 1 if options.quick else None]:
                 seen = run_kind(name, command, share, options.list, template, scratch)
                 totals.update(seen)
-                table.append((name, command, seen))
-    print(f"{'input':<22} {'command':<18} {'tried':>6} " + " ".join(f"{column:>9}" for column in COLUMNS))
-    for name, command, seen in (*table, ("all", "", totals)):
-        print(f"{name:<22} {command:<18} {seen['tried']:>6} " + " ".join(f"{seen[column]:>9}" for column in COLUMNS))
+                print(row(name, command, seen), flush=True)
+    print(row("all", "", totals))
     print(f"{time.monotonic() - began:.0f} s")
     return int(any(totals[column] for column in COLUMNS[2:]))
 

@@ -37,7 +37,11 @@ MISSING = {
 """What programs write for a missing value, in small letters."""
 MOST_NOTES = 3
 """Notes of one kind; a file with more faults has the same cause for all."""
+MIN_IDENTIFIERS = 10
+"""Rows from which a column whose values are all different is one of identifiers."""
 _WHOLE = re.compile(r"(0|-?[1-9][0-9]*)(\.0+)?")
+_DATE = re.compile(r"[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}([T ].*)?|[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{4}")
+_YEAR = re.compile(r"19[5-9][0-9]|20[0-9]{2}")
 _ACCENTS = re.compile("[\u0300-\u036f]")
 _LEADING_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
 
@@ -93,7 +97,7 @@ def read_codes(values: Iterable[object], known: Collection[str] = ()) -> tuple[l
         values = np.asarray(values)  # a column of float32 keeps its type, by which its limit is known
     codes: list[str] = []
     missing: Counter[str] = Counter()
-    listed: Counter[str] = Counter()
+    in_legend: Counter[str] = Counter()
     written: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for row, value in enumerate(values, 1):
         try:
@@ -102,7 +106,7 @@ def read_codes(values: Iterable[object], known: Collection[str] = ()) -> tuple[l
             raise LabelError(f"row {row}: {error}", row=row, **error.facts) from error
         if looks_missing(code):
             if code in known:
-                listed[code] += 1
+                in_legend[code] += 1
             else:
                 missing.update([code] if code else [])
                 code = ""
@@ -112,8 +116,10 @@ def read_codes(values: Iterable[object], known: Collection[str] = ()) -> tuple[l
     notes = []
     if missing:
         notes.append(f"{missing.total()} labels are {_counted(missing)}: unlabelled, unless a legend lists the code")
-    if listed:
-        notes.append(f"{listed.total()} labels are {_counted(listed)}: a class, because the legend lists the code")
+    if in_legend:
+        notes.append(
+            f"{in_legend.total()} labels are {_counted(in_legend)}: a class, because the legend lists the code"
+        )
     notes += [f"{_counted(texts)} are the same code" for texts in written.values() if len(texts) > 1][:MOST_NOTES]
     return codes, [*notes, *alike_notes(Counter(filter(None, codes)))]
 
@@ -121,6 +127,30 @@ def read_codes(values: Iterable[object], known: Collection[str] = ()) -> tuple[l
 def looks_missing(code: str) -> bool:
     """Whether a code is blank, or what programs write for a missing value."""
     return code.casefold() in MISSING
+
+
+def why_not_classes(codes: Iterable[str]) -> str | None:
+    """Why the codes of a column can hardly be classes, in words; None if they can. Unlabelled rows do not count."""
+    counts = Counter(filter(None, codes))
+    if counts.total() >= MIN_IDENTIFIERS and len(counts) == counts.total():
+        return f"each of its {len(counts)} labels is different, so they are identifiers or measures, not classes"
+    if counts and all(map(_DATE.fullmatch, counts)):
+        return f"its labels are dates, such as {min(counts)}, not classes"
+    return None
+
+
+def year_notes(codes: Iterable[str]) -> list[str]:
+    """A note if all codes of a column are years; they may be classes all the same."""
+    different = set(filter(None, codes))
+    if different and all(map(_YEAR.fullmatch, different)):
+        return [f"the labels look like years ({listed(different)}); check that this is the column of classes"]
+    return []
+
+
+def listed(codes: Iterable[str], most: int = 8) -> str:
+    """Codes in a sentence, in order; of many only the first."""
+    ordered = sorted(codes)
+    return ", ".join(ordered[:most]) + (f" and {len(ordered) - most} others" if len(ordered) > most else "")
 
 
 def alike_notes(codes: Counter[str]) -> list[str]:

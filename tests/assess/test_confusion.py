@@ -85,7 +85,7 @@ def test_classes_of_neither_map_nor_reference_are_left_out(tmp_path):
 
 
 def test_a_code_unknown_to_the_legend_is_refused_with_the_nearest(mapped, tmp_path):
-    path = write_points(tmp_path / "p.gpkg", [0], [0], ["1122"])
+    path = write_points(tmp_path / "p.gpkg", [0, 0], [0, 1], ["1122", "1110"])
     with pytest.raises(AssessmentError, match="'1121'") as error:
         count_confusion(mapped, path, "label")
     assert error.value.facts["code"] == "1122"
@@ -192,3 +192,72 @@ def test_points_at_one_place_with_two_labels_are_called_so(mapped, tmp_path):
     path = write_points(tmp_path / "p.gpkg", [0, 0, 0, 1], [0, 0, 0, 2], ["1110", "1121", "1110", "1121"])
     found = count_confusion(mapped, path, "label")
     assert ["1 reference" in warning for warning in found.warnings if "different label" in warning] == [True]
+
+
+def named_map(folder, names=("", "wheat", "maize")):
+    """Codes 1 and 2 in 60 x 60 pixels, with category names as another program writes them."""
+    values = np.where(np.indices((60, 60))[1] < 30, 1, 2).astype(np.uint8)
+    path = write_raster(folder / "named.tif", values, nodata=0)
+    categories = "".join(f"<Category>{name}</Category>" for name in names)
+    text = f"<PAMDataset><PAMRasterBand><CategoryNames>{categories}</CategoryNames></PAMRasterBand></PAMDataset>"
+    path.with_name("named.tif.aux.xml").write_text(text, encoding="utf-8")
+    return read_map(path)
+
+
+def points_on(folder, labels, **columns):
+    """Points in a diagonal over the map."""
+    at = np.linspace(0, 59, len(labels)).astype(int)
+    return write_points(folder / "points.gpkg", at, at, labels, **columns)
+
+
+@pytest.mark.parametrize(
+    ("labels", "fact"),
+    [
+        (["wheat", "maize"] * 10, "1 = wheat"),
+        (["Wheat", "Maize"] * 10, "crop"),
+        (["3", "4"] * 10, "crop"),
+        (["01", "02"] * 10, "crop"),
+        ([f"p{number}" for number in range(20)], "crop"),
+        (["2024-05-01", "2024-06-01"] * 10, "crop"),
+    ],
+)
+def test_labels_of_which_none_is_in_the_map_are_refused_with_both_sides(tmp_path, labels, fact):
+    with pytest.raises(AssessmentError) as error:
+        count_confusion(named_map(tmp_path), points_on(tmp_path, labels, crop=["1"] * 20), "label")
+    assert set(error.value.facts["labels"]) == set(labels)
+    assert error.value.facts["known"] == ("1", "2")
+    assert fact in str(error.value)
+
+
+def test_labels_that_are_names_of_our_legend_are_refused_with_the_codes(mapped, tmp_path):
+    with pytest.raises(AssessmentError) as error:
+        count_confusion(mapped, write_points(tmp_path / "p.gpkg", [0, 0], [0, 1], ["Maize", "Winter wheat"]), "label")
+    assert "1110 = Maize, 1121 = Winter wheat" in str(error.value)
+
+
+def test_labels_that_the_map_lacks_are_counted_with_both_lists(tmp_path):
+    labels = ["1"] * 9 + ["2"] * 8 + ["3", "Mais", "01"]
+    confusion = count_confusion(named_map(tmp_path), points_on(tmp_path, labels), "label")
+    assert any(
+        note.startswith("3 of 20 ") and "(01, 3, Mais)" in note and "(1, 2)" in note for note in confusion.warnings
+    )
+    assert any("'01' (1)" in note for note in confusion.warnings)
+    assert [entry.name for entry in confusion.classes] == ["wheat", "maize", "01", "3", "Mais"]
+
+
+def test_identifiers_that_happen_to_be_codes_are_refused(tmp_path):
+    with pytest.raises(AssessmentError) as error:
+        count_confusion(named_map(tmp_path), points_on(tmp_path, list(range(1, 41)), crop=["1"] * 40), "label")
+    assert "columns: label, crop" in str(error.value)
+
+
+def test_a_reference_of_a_single_class_is_warned_of(tmp_path):
+    confusion = count_confusion(named_map(tmp_path), points_on(tmp_path, ["1"] * 20), "label")
+    assert any("'1'" in note and "every" in note for note in confusion.warnings)
+
+
+@pytest.mark.parametrize("blank", ["", " ", "nan", "None", "NA", None, "\u00a0"])
+def test_missing_labels_of_every_kind_are_skipped_and_counted(tmp_path, blank):
+    confusion = count_confusion(named_map(tmp_path), points_on(tmp_path, ["1", "2", blank, "2"]), "label")
+    assert confusion.skipped["no label"] == 1
+    assert confusion.codes == ("1", "2")

@@ -12,6 +12,8 @@ from matplotlib.path import Path as Outline
 from shapely import MultiPolygon, Point, Polygon, box
 from tests.scenes import AREA, LEFT, TOP, UTM, lonlat, write_tiff
 
+from agrifm.assess.class_map import read_map
+from agrifm.assess.confusion import count_confusion
 from agrifm.errors import LabelError
 from agrifm.grid import Grid
 from agrifm.legend import LEGEND_TAG, Legend, legend_json
@@ -308,6 +310,60 @@ def test_a_column_that_holds_no_codes_is_refused_by_its_name(tmp_path: Path, col
         column = list(np.array(column, "datetime64[s]"))
     path = write_shapes(tmp_path / "l.parquet", [field(10, 10), field(30, 30)], crop=column)
     assert "column 'crop'" in str(refusal(path))
+
+
+def rows(count: int) -> list[Polygon]:
+    return [field(20 + 3 * number, 40, 2, 2) for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    "column", [list(range(12)), [f"p{number}" for number in range(12)], ["2024-05-01", "2024-06-01"] * 6]
+)
+def test_identifiers_and_dates_are_refused_with_the_columns(tmp_path: Path, column: list[Any]) -> None:
+    path = write_shapes(tmp_path / "l.gpkg", rows(12), id=column, crop=["maize", "wheat"] * 6)
+    assert refusal(path, "id").facts["columns"] == ["id", "crop"]
+    assert read(path, "id", legend=Legend.of(sorted(set(map(str, column))))).label.min() == 0
+    assert read(path).notes == ()
+
+
+def test_years_and_classes_without_labels_are_noted(tmp_path: Path) -> None:
+    path = write_shapes(tmp_path / "l.gpkg", rows(4), year=[2023, 2024] * 2, crop=["maize", "wheat"] * 2)
+    assert "2023, 2024" in read(path, "year").notes[0]
+    assert "barley, rye" in read(path, legend=Legend.of(["rye", "maize", "barley", "wheat"])).notes[0]
+
+
+def test_labels_that_are_names_of_the_legend_are_refused_with_a_code(two_fields: Path) -> None:
+    error = refusal(two_fields, legend=Legend.of(["11", "12"], {"11": "maize", "12": "wheat"}))
+    assert "11 = maize" in str(error)
+
+
+LABELS = ["11", "011", "nan", "None", "", None, "Maïs", "Mai\u0308s", "maïs", "NA", "11.0", " 11", "1_1", "\u00a0"]
+
+
+@pytest.mark.parametrize("listed", [(), ("NA",)])
+def test_training_assessment_and_legend_take_the_same_file_alike(tmp_path: Path, listed: tuple[str, ...]) -> None:
+    """Points on pixels with other labels: those of a legend, of training and of a map's reference are the same."""
+    expected = {"11": 3, "011": 1, "Maïs": 2, "maïs": 1, "1_1": 1} | dict.fromkeys(listed, 1)
+    places = [Point(LEFT + 10 * number + 305, TOP - 405) for number in range(len(LABELS))]
+    path = write_shapes(tmp_path / "l.gpkg", places, crop=LABELS)
+    table = "\n".join(f"{code};Name {number};#00{number:02x}00" for number, code in enumerate(expected))
+    (tmp_path / "legend.csv").write_text(f"code;name;color\n{table}\n", encoding="utf-8")
+    legend = Legend.read(tmp_path / "legend.csv")
+    assert legend.codes == tuple(expected)
+
+    labels = read(path, legend=legend)
+    counts = np.bincount(labels.label[labels.label != 255], minlength=len(legend))
+    assert dict(zip(legend.codes, counts.tolist(), strict=True)) == expected
+    if not listed:
+        assert set(read(path).legend.codes) == set(expected)
+
+    classes = write_tiff(tmp_path / "map.tif", labels.label, nodata=255)  # as a map of a model with this legend
+    with rasterio.open(classes, "r+") as file:
+        file.update_tags(**{LEGEND_TAG: legend_json(legend)})
+    confusion = count_confusion(read_map(classes), path, "crop")
+    assert confusion.codes == legend.codes
+    assert (confusion.counts == np.diag(list(expected.values()))).all()
+    assert confusion.skipped["no label"] == len(LABELS) - sum(expected.values())
 
 
 def test_labels_outside_the_area_are_refused_with_where_they_are(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Reference points and the map under them: counts of map class against reference class, and hectares."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 
 from agrifm.assess.class_map import NODATA, OUTSIDE, ClassMap
 from agrifm.assess.reference_data import read_reference
-from agrifm.codes import code_of, read_codes
-from agrifm.errors import AssessmentError, LabelError
+from agrifm.codes import alike_notes, code_of, listed, read_codes, why_not_classes
+from agrifm.errors import AssessmentError, LabelError, did_you_mean
 from agrifm.legend import UNLABELLED, Legend, LegendClass
 from agrifm.scores import Counts, confusion_counts
 from agrifm.vector_shapes import VectorLayer
@@ -84,7 +85,10 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str, keys: VectorK
         notes.append(f"{exchanged} reference points are outside the map; {EXCHANGED}")
     points = kept[used]
     codes = codes[placed & labelled][used]
-    legend = _joint_legend(mapped, codes.tolist(), f"reading the reference {reference}, column '{label}'")
+    doing = f"reading the reference {reference}, column '{label}'"
+    columns = [str(name) for name in frame.columns if name != frame.geometry.name]
+    legend, differences = _joint_legend(mapped, codes.tolist(), doing, columns)
+    notes += differences
     counts = confusion_counts(map_class[used], legend.encode(codes), len(legend))
     pixels, hectares = np.zeros(len(legend), np.int64), np.zeros(len(legend))
     # Classes that only the reference has come last and have no pixels.
@@ -93,7 +97,7 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str, keys: VectorK
     sampled_pixels = np.unique(np.stack([map_class[used], rows[used], cols[used]]), axis=1)
     distinct = np.bincount(sampled_pixels[0], minlength=len(legend))
     present = (pixels > 0) | (counts.sum(0) > 0)
-    few = _few_warnings(legend, counts, pixels)
+    few = [*_few_warnings(legend, counts, pixels), *_single_class_warning(mapped, codes.tolist())]
     return Confusion(
         tuple(entry for entry, here in zip(legend.classes, present, strict=True) if here),
         counts[np.ix_(present, present)],
@@ -142,22 +146,61 @@ def _pixels(mapped: ClassMap, points: "GeoDataFrame") -> tuple[NDArray[np.int64]
     return rows, cols
 
 
-def _joint_legend(mapped: ClassMap, codes: Sequence[str], doing: str) -> Legend:
-    """The map's classes; if the map has no legend, also those classes of the reference that it does not have."""
-    if not mapped.has_legend:
-        new = sorted(set(codes) - set(mapped.legend.codes))
-        if len(mapped.legend) + len(new) > UNLABELLED:
-            raise AssessmentError(
-                f"{doing}: the map does not have {len(new)} of the labels; give the column of the class codes",
-                unknown=len(new),
-            )
-        return Legend.of([*mapped.legend.codes, *new])
-    for code in sorted(set(codes)):
-        try:
-            mapped.legend.number(code)
-        except LabelError as error:
-            raise AssessmentError(f"{doing}: {error}", **error.facts) from error
-    return mapped.legend
+def _joint_legend(
+    mapped: ClassMap, codes: Sequence[str], doing: str, columns: Sequence[str]
+) -> tuple[Legend, list[str]]:
+    """The map's classes, and notes; if the map has no legend, also the classes that only the reference has.
+
+    Raises:
+        AssessmentError: no label is a class of the map; or labels that are not, if the map has a legend, are more than
+            255, or are identifiers or dates.
+    """
+    labels = Counter(codes)
+    new = sorted(set(labels) - set(mapped.legend.codes))
+    known, unknown = listed(mapped.legend.codes), listed(new)
+    if len(new) == len(labels):
+        names = {entry.name: entry.code for entry in mapped.legend.classes}
+        if set(new) <= set(names):
+            pairs = ", ".join(f"{names[name]} = {name}" for name in new[:8])
+            remedy = f"the labels are the names of its classes, so write their codes instead ({pairs})"
+        else:
+            remedy = f"name the column of the class codes (columns: {', '.join(columns)})"
+            remedy += did_you_mean(new[0], mapped.legend.codes, 0.6)
+        raise AssessmentError(
+            f"{doing}: none of the labels ({unknown}) is a class of the map ({known}); {remedy}",
+            labels=new,
+            known=mapped.legend.codes,
+        )
+    if mapped.has_legend:
+        for code in new:
+            try:
+                mapped.legend.number(code)
+            except LabelError as error:
+                raise AssessmentError(f"{doing}: {error}", **error.facts) from error
+        return mapped.legend, []
+    if not new:
+        return mapped.legend, []
+    fault = why_not_classes(codes)
+    if fault or len(mapped.legend) + len(new) > UNLABELLED:
+        raise AssessmentError(
+            f"{doing}: {fault or f'the map does not have {len(new)} of the labels ({unknown})'}; name the column of "
+            f"the class codes (columns: {', '.join(columns)})",
+            unknown=len(new),
+        )
+    points = sum(labels[code] for code in new)
+    notes = [
+        f"{points} of {len(codes)} reference points have labels ({unknown}) that are not among the map's ({known})"
+    ]
+    similar = alike_notes(labels + Counter(mapped.legend.codes))
+    # The map's own classes keep their names and colours.
+    added = Legend.of([*mapped.legend.codes, *new]).classes[len(mapped.legend) :]
+    return Legend(classes=(*mapped.legend.classes, *added)), [*notes, *similar]
+
+
+def _single_class_warning(mapped: ClassMap, codes: Sequence[str]) -> list[str]:
+    if len(set(codes)) > 1 or np.count_nonzero(mapped.pixels) < 2:
+        return []
+    return [f"every reference point has the class '{codes[0]}', so nothing is known of the others; check the labels"]
 
 
 def _design_warnings(

@@ -17,7 +17,7 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from agrifm.class_raster import ClassRaster, read_class_raster, require_whole
-from agrifm.codes import code_of, read_codes
+from agrifm.codes import code_of, listed, read_codes, why_not_classes, year_notes
 from agrifm.errors import LabelError, did_you_mean
 from agrifm.files import AnyPath, as_path
 from agrifm.grid import LONLAT, WARP_TOLERANCE, Grid, reproject
@@ -99,6 +99,9 @@ def read_labels(
             "crops, or give other land as `other`",
             classes=len(classes_present),
         )
+    absent = [entry.code for number, entry in enumerate(legend.classes) if number not in classes_present]
+    if absent:
+        notes.append(f"classes of the legend without any label, which the model cannot learn: {listed(absent)}")
     return Labels(legend, grid, label, place, covering, tuple(notes))
 
 
@@ -243,6 +246,16 @@ def _read_shapes(
         codes, notes = read_codes(frame[column], legend.codes if legend else ())
     except LabelError as error:
         raise LabelError(f"{about}, column '{column}': {error}", **error.facts) from error
+    if legend is None:
+        if fault := why_not_classes(codes):
+            columns = [str(name) for name in frame.columns if name != frame.geometry.name]
+            raise LabelError(
+                f"{about}, column '{column}': {fault}; name the column of the class codes (columns: "
+                f"{', '.join(columns)}), or give a `legend` that lists them",
+                column=column,
+                columns=columns,
+            )
+        notes += year_notes(codes)
     usable = (np.array(codes) != "") & ~frame.geometry.is_empty & frame.geometry.notna()
     if not usable.all():
         notes.append(f"{int((~usable).sum())} of {len(frame)} shapes have no code or no geometry")

@@ -383,3 +383,30 @@ def test_variables_in_groups_are_refused_with_a_remedy_that_works(tmp_path: Path
     remedy = remedy.replace("old.nc", str(tmp_path / "s2.nc")).replace("new.nc", str(tmp_path / "new.nc"))
     exec(f"import xarray; {remedy}")
     assert (of_file(tmp_path / "new.nc") == NUMBERS).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "attribute", "value"),
+    [
+        ("x", "scale_factor", "1 2 3"),
+        ("y", "add_offset", [1, 2]),
+        ("x", "scale_factor", 65535),
+        ("y", "scale_factor", 1e300),
+        ("spatial_ref", "crs_wkt", np.array([1, 2, 3])),
+        ("B02", "_FillValue", {"a": 1}),
+        ("B02", "scale_factor", "x"),
+        ("B02", "valid_range", np.array([[1, 2], [3, 4]])),
+        ("time", "calendar", 360),
+    ],
+)
+def test_an_attribute_that_makes_no_sense_is_refused(name: str, attribute: str, value: Any) -> None:
+    data = content()
+    if name == "time":
+        data = data.assign_coords(time=("time", [121, 126], {"units": "days since 2024-01-01"}))
+    data[name].attrs[attribute] = value
+    refusal(data)
+
+
+@pytest.mark.parametrize("values", [list("abcdefghi"), [1j] * 9, [True] * 9, [np.inf] * 9, [np.nan] * 9])
+def test_coordinates_that_are_not_numbers_are_refused(values: list[Any]) -> None:
+    assert refusal(content().assign_coords(x=("x", values))).facts["coordinate"] == "x"

@@ -54,6 +54,8 @@ UNIT_NAMES = {
 DEGREE_NAMES = frozenset({"lat", "latitude", "lon", "longitude"})
 EVEN_SPACING = 1e-3
 """Share of a pixel by which pixel centres may deviate from a regular axis."""
+LARGEST = 1e12
+"""Beyond every coordinate in metres or degrees."""
 MAX_ROUNDING = 0.25
 """Share of a pixel by which coordinates may be rounded."""
 MAX_SHIFT = 0.05
@@ -189,10 +191,19 @@ def axis_of(dataset: "xr.Dataset", coordinate: "xr.DataArray", crs: CRS, about: 
     """
     attributes = coordinate.attrs
     packed = coordinate.values
-    values = packed * float(attributes.get("scale_factor", 1.0)) + float(attributes.get("add_offset", 0.0))
+    try:
+        factors = [float(attributes.get(name, value)) for name, value in (("scale_factor", 1.0), ("add_offset", 0.0))]
+    except (ValueError, TypeError) as error:
+        raise SceneError(
+            f"{about}: its coordinate '{coordinate.name}' has a scale_factor or add_offset that is not a number; "
+            "repair or remove the attribute"
+        ) from error
+    if packed.dtype.kind not in "iuf" or np.abs(packed * factors[0]).max(initial=0) > LARGEST:
+        raise _uneven(str(coordinate.name), about)
+    values = packed * factors[0] + factors[1]
     _require_units(coordinate, values, crs, about)
     first, step = _regular(packed if np.array_equal(values, packed) else values, str(coordinate.name), about)
-    bounds = attributes.get("bounds", coordinate.encoding.get("bounds"))
+    bounds = str(attributes.get("bounds", coordinate.encoding.get("bounds")))
     if bounds in dataset.variables and dataset[bounds].shape == (len(values), 2):
         middle = dataset[bounds].values.astype(float).mean(axis=1)
         if np.abs(middle - values).max() > MAX_SHIFT * abs(step):
@@ -276,7 +287,7 @@ def crs_of(dataset: "xr.Dataset", variable: "xr.DataArray", about: str) -> tuple
         for key in CRS_ATTRIBUTES:
             if isinstance(attributes.get(key), str | int | np.integer) and str(attributes[key]).strip():
                 found.append((_crs(str(attributes[key]), about), attributes))
-        if "grid_mapping_name" in attributes and not any(attributes.get(key) for key in CRS_ATTRIBUTES):
+        if "grid_mapping_name" in attributes and not any(str(attributes.get(key, "")) for key in CRS_ATTRIBUTES):
             found.append((_crs(attributes, about), attributes))
     found += [(_crs(str(dataset[name].item()), about), {}) for name in EPSG_COORDINATES if name in dataset.coords]
     if not found:
@@ -310,7 +321,7 @@ def _crs(stated: str | Mapping[str, Any], about: str) -> CRS:
                 return CRS.from_user_input(int(stated) if stated.strip().isdigit() else stated)
             return CRS.from_cf(dict(stated))
         except (CRSError, KeyError, ValueError, TypeError) as error:
-            what = stated if isinstance(stated, str) else stated["grid_mapping_name"]
+            what = stated if isinstance(stated, str) else str(stated["grid_mapping_name"])
             raise SceneError(
                 f"{about}: its coordinate reference system {what[:60]!r} is not known; write it as WKT into the "
                 "attribute crs_wkt of a variable spatial_ref"

@@ -85,6 +85,11 @@ def dataset_acquisitions(
         stated, dtype = _stated(variable, about)
         middle = transform * (pixels.sizes[roles["x"].dims[0]] / 2, pixels.sizes[roles["y"].dims[0]] / 2)
         longitude, _ = Transformer.from_crs(crs, LONLAT, always_xy=True).transform(*middle)
+        if not np.isfinite(longitude):
+            raise SceneError(
+                f"{about}: its coordinates are outside the range of its coordinate reference system, {crs.name}; write "
+                "the coordinates or the CRS that belong together"
+            )
         occurrences: Counter[datetime] = Counter()
         for position, moment in enumerate(moments(roles["time"], about)):
             # a time may occur several times; its n-th occurrences of all assets belong together
@@ -202,8 +207,8 @@ def _stated(variable: "xr.DataArray", about: str) -> tuple[Stated, np.dtype[Any]
 
     def numbers(name: str) -> list[float]:
         try:
-            values = np.atleast_1d(np.asarray(attributes.get(name, []))).astype(float)
-        except ValueError as error:
+            values = np.asarray(attributes.get(name, [])).astype(float).ravel()
+        except (ValueError, TypeError) as error:
             raise SceneError(
                 f"{about} states {name} {attributes[name]!r}, which is not a number; repair or remove the attribute"
             ) from error

@@ -167,6 +167,27 @@ def writing(target: Path, kind: str) -> Iterator[Path]:
         yield partial
 
 
+@contextmanager
+def unchanged(directory: Path, doing: str) -> Iterator[Callable[[], None]]:
+    """While a result is read: yields a check that it has not been replaced, which is also made at the end.
+
+    Raises:
+        OutputError: it was replaced, so what was read may be of both.
+    """
+
+    def check() -> None:
+        now = directory.stat() if directory.exists() else None
+        if now is None or not os.path.samestat(before, now):
+            raise OutputError(
+                f"{doing}: {directory} was replaced while it was read; run it again when nothing else writes it",
+                path=directory,
+            )
+
+    before = directory.stat()
+    yield check
+    check()
+
+
 def _recover(place: Path, doing: str) -> None:
     """Put in order what a killed `finish_directory` left."""
     old, partial = _replaced(place), unfinished(place)

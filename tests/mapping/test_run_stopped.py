@@ -10,6 +10,7 @@ import pytest
 from tests.damage import DAMAGES
 from tests.mapping.small_maps import WindowModel, make_cube, utm_grid
 
+from agrifm.errors import OutputError
 from agrifm.mapping import run
 from agrifm.mapping.run import map_cube
 from agrifm.outputs import UNFINISHED
@@ -150,3 +151,37 @@ def test_a_full_disk_is_one_error_and_leaves_finished_windows_only(tmp_path):
     predicted = [count for _, count, *_ in found]
     assert sum(count > 1 for count in predicted) == 1, "windows were predicted again"
     assert found[-1][2:] == [[], True]
+
+
+def test_a_cube_that_is_replaced_while_it_is_mapped_is_noticed(tmp_path):
+    """The windows that are kept are all of the first cube; the next run does not use them for the second."""
+    path = tmp_path / "cube.zarr"
+    cube = make_cube(path, utm_grid((4, 6)))
+
+    class Replacing(WindowModel):
+        def probabilities(self, sample):
+            if len(self.windows) == 5:
+                path.rename(tmp_path / "old.zarr")
+                make_cube(path, utm_grid((4, 6)))
+            return super().probabilities(sample)
+
+    with pytest.raises(OutputError) as error:
+        map_cube(cube, Replacing(), "a", tmp_path / "map", 48, 24)
+    assert error.value.facts["path"] == path
+    assert not (tmp_path / "map").exists()
+    kept = list((tmp_path / "map.partial" / "windows").glob("*.npz"))
+    assert len(kept) <= 5
+
+
+@pytest.mark.parametrize("name", ["map", "link"])
+def test_a_map_beside_files_of_others_and_through_a_link(tmp_path, cube, name):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk/map")
+    for _ in range(2):
+        map_cube(cube, WindowModel(), "a", tmp_path / name, 48, 24)
+        (tmp_path / name / "notes.txt").write_text("mine")
+    assert sorted(path.name for path in tmp_path.rglob("*.partial*")) == []
+    map_cube(cube, WindowModel(), "a", tmp_path / name, 48, 24)
+    assert (tmp_path / name / "notes.txt").read_text() == "mine"
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "disk" / "map").exists() == (name == "link")

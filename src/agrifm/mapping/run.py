@@ -41,7 +41,7 @@ from agrifm.mapping.predict import (
 )
 from agrifm.mapping.windows import PROBABILITY_DTYPE, MapPlan, plan_map
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
-from agrifm.outputs import begin_directory, discard, finish_directory, writing
+from agrifm.outputs import begin_directory, discard, finish_directory, unchanged, writing
 from agrifm.pictures import class_colors, map_picture, read_reduced
 from agrifm.rasters import open_raster
 from agrifm.record import TRAINABLE, model_file
@@ -268,13 +268,19 @@ def _content(plan: MapPlan, model_id: str) -> dict[str, object]:
 
 
 def _predict_missing(plan: MapPlan, store: WindowStore, predict: Predictions) -> None:
-    """Predict and keep the windows that are not finished."""
+    """Predict and keep the windows that are not finished.
+
+    Raises:
+        OutputError: the cube was replaced meanwhile.
+    """
     missing = store.missing(plan.windows.values())
     with (
         progress("predict", len(plan.windows), len(plan.windows) - len(missing)) as advance,
         closing(predict(missing)) as predicted,  # if writing fails, readers and workers stop now
+        unchanged(plan.cube.path, "mapping") as require_unchanged,
     ):
         for window, probabilities in predicted:
+            require_unchanged()  # no window of two cubes is kept
             store.write(window, probabilities)
             advance(1)
 

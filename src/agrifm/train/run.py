@@ -19,7 +19,7 @@ from agrifm.files import translate_os_errors, write_geopackage, write_json
 from agrifm.inference.predictor import TrainedModel, load_model, load_record
 from agrifm.legend import Legend
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
-from agrifm.outputs import begin_directory, writing
+from agrifm.outputs import begin_directory, unchanged, writing
 from agrifm.record import ModelRecord, model_file, running_versions, target_pixels
 from agrifm.samples.split import FOLDS
 from agrifm.scores import MIN_PLACES
@@ -64,7 +64,7 @@ def train_models(
     for name in config.names:  # now, and not when the models before it have been trained
         extra, *modules = ["classic", "sklearn", "skops"] if name == "random-forest" else ["deep", "torch", "lightning"]
         require_installed(f"training {name}", extra, *modules)
-    with writing(directory, "models") as staging:
+    with writing(directory, "models") as staging, unchanged(data.cube.path, "training") as require_unchanged:
         with translate_os_errors(f"writing the models {directory}"):
             begin_directory(staging)
         _write_training_data(data, staging / TRAINING_DATA)
@@ -84,6 +84,7 @@ def train_models(
                 "training": model.record.training,
             }
         result = _compared(data, scores, predictions)
+        require_unchanged()
         write_json(staging / SCORES, result)
         with translate_os_errors(f"writing the models {directory}"):
             written = publish(staging, directory, config.names)

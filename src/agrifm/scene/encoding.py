@@ -77,8 +77,8 @@ def stated_encoding(product: Product, baseline: str | None, removed: bool | None
             what += f", which may be {' or '.join(readings)}"
         raise SceneError(
             f"reading scene {scene_id}: it states {what}, and the offset of '{product.name}' depends on it (such as "
-            '"05.10", in quotes); correct `s2:processing_baseline` of the item or `baseline` of the [[imagery.files]] '
-            "table, or list the scene's id in `skip`",
+            '"05.10", which is N0510 in the name of a .SAFE folder); set `s2:processing_baseline` of the item, or '
+            "`baseline` of the [[imagery.files]] table in quotes, or list the scene's id in `skip`",
             scene=scene_id,
             baseline=baseline,
         )

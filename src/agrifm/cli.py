@@ -162,7 +162,7 @@ def _fetch(options: argparse.Namespace) -> None:
     from agrifm.cube.fetch import fetch
 
     cube, account = fetch(read_project(options.project))
-    _show(*account, f"wrote {cube.path}")
+    _show(*account, *cube.notes)
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -1,12 +1,14 @@
 """Atomic writing of files: next to their target, then renamed; symbolic links lead where they point."""
 
 import errno
+import hashlib
 import json
 import math
 import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,8 @@ AnyPath = str | os.PathLike[str]
 """What users may give as a path."""
 MARKER = ".agrifm.json"
 """File in every finished directory that agrifm writes; it states the kind of directory, and what agrifm put there."""
+WHOLE_DIGEST = 8_000_000
+"""Bytes up to which a file is read whole to tell it from another one."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR,
@@ -191,6 +195,33 @@ def finite_or_none(content: Any) -> Any:
     if isinstance(content, tuple | list):
         return [finite_or_none(value) for value in content]
     return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def content_digest(path: Path) -> str | None:
+    """SHA-256 that tells a file from another one of the same name; None if it cannot be read.
+
+    Up to `WHOLE_DIGEST` bytes it is that of the content. Of a larger file it is that of its size, time of change and
+    parts: beginning, end and between.
+    """
+    try:
+        status = path.stat()
+        return _digest(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=100_000)
+def _digest(path: Path, size: int, changed: int, _: int) -> str:
+    if size <= WHOLE_DIGEST:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256(f"{size} {changed}".encode())
+    with path.open("rb") as file:
+        for start in range(0, size, -(-size // 64)):
+            file.seek(start)
+            digest.update(file.read(4096))
+        file.seek(-65536, os.SEEK_END)
+        digest.update(file.read())
+    return digest.hexdigest()
 
 
 def write_geopackage(target: Path, frame: "geopandas.GeoDataFrame") -> None:

@@ -4,6 +4,7 @@ Bands are selected by name into the order of the record. A cube with a missing b
 quantity, is refused unless the record declares that the band may be absent. A whole sensor may be absent too.
 """
 
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -69,8 +70,10 @@ class SensorRecord(ExpectedSensor):
 
     @model_validator(mode="after")
     def _statistics_are_of_the_bands(self) -> Self:
-        if not len(self.mean) == len(self.std) == len(self.bands) or min(self.std) < 0:
+        if not len(self.mean) == len(self.std) == len(self.bands) or min(self.std, default=0) < 0:
             raise ValueError("`mean` and `std` must have one number per band, none of `std` below 0")
+        if not all(math.isfinite(number) for number in (*self.mean, *self.std)):
+            raise ValueError("`mean` and `std` must be finite numbers")
         return self
 
 

@@ -68,7 +68,8 @@ def test_a_unit_is_pickled_and_runs_from_its_own_copy(search: SearchResult, tmp_
     unit = FrameTile(cube.path, frames[0], Window(0, 0, 96, 96), grid, DEFAULT_RULE)
     before = chunks(cube.path)
     copy = pickle.loads(pickle.dumps(unit))
-    assert copy.key == unit.key == "sentinel-2/0/0/0"
+    assert copy.key == unit.key
+    assert unit.key.startswith("sentinel-2/0/0/0/")
     assert write_frame_tile(copy)["valid"] == 96 * 96
     assert chunks(cube.path) == before
 

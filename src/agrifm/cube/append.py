@@ -19,7 +19,7 @@ import numpy as np
 
 from agrifm.cube.build import (
     cube_fingerprint,
-    fingerprints,
+    identities,
     native_grids,
     nested_grids,
     sources_of,
@@ -27,10 +27,12 @@ from agrifm.cube.build import (
     with_encodings,
     write_frames,
 )
-from agrifm.cube.frames import Frame, group_frames, scenes_of
+from agrifm.cube.earlier import NO_CUBE
+from agrifm.cube.frames import Frame, group_frames, identity, scenes_of
+from agrifm.cube.manifest import COPY, PIXELS, marks_of, pixel_marks, require_small_arrays, restore_metadata
 from agrifm.cube.store import Cube, finish_store, open_cube, open_group
 from agrifm.errors import CubeError
-from agrifm.files import MARKER, AnyPath, as_path, translate_os_errors
+from agrifm.files import MARKER, AnyPath, as_path, fsync, fsync_tree, translate_os_errors
 from agrifm.grid import Grid
 from agrifm.record import running_versions
 from agrifm.scene.duplicates import require_one_product
@@ -41,9 +43,6 @@ from agrifm.work import Resumable
 
 if TYPE_CHECKING:
     from agrifm.scene.search import SearchResult
-
-PIXELS = ("values", "valid", "day")
-"""Arrays in shards of one frame."""
 
 
 def append_frames(
@@ -74,9 +73,9 @@ def append_frames(
     frames = group_frames(search.scenes)
     _require_same_kind(cube, frames, rule, about)
     grids = _grids(cube, frames, about)
-    new = fingerprints(frames, grids, rule, offset)
+    new = identities(frames, [frame.fingerprint(grids[frame.sensor], rule, offset) for frame in frames], NO_CUBE)
     old = {
-        name: [frame["fingerprint"] for frame in sensor["frames"]]
+        name: [identity(frame["fingerprint"], frame.get("content")) for frame in sensor["frames"]]
         for name, sensor in cube.provenance["sensors"].items()
     }
     plan = cube_fingerprint(cube.season, cube.area, {name: old[name] + new.get(name, []) for name in old})
@@ -90,13 +89,16 @@ def append_frames(
     with translate_os_errors(about):
         work = Resumable(scratch, plan)
         if not work.begun:
-            settled = decide_offsets(scenes_of(frames), grids, offset)
+            decided = decide_offsets(scenes_of(frames), grids, offset)
             _copy_metadata(cube, frames, scratch)
-            work.begin([asdict(scene.decided) if scene.decided else None for scene in settled])
+            work.begin([asdict(scene.decided) if scene.decided else None for scene in decided])
         root = open_group(scratch)
         if root.attrs["agrifm"]["provenance"]["plan"] != plan:  # else it was stopped while files were moved
-            described, _ = write_frames(work, with_encodings(frames, work.decisions), grids, rule, offset, executor)
-            finish_store(root, _continued(cube.provenance, search, plan, described))
+            settled = with_encodings(frames, work.decisions)
+            described, _, results = write_frames(work, settled, grids, rule, offset, executor)
+            marks = {**pixel_marks(path), **marks_of(results)}
+            finish_store(root, _continued(cube.provenance, search, plan, described), marks)
+        fsync_tree(scratch)
         _move(scratch, path)
         work.remove()
     return open_cube(path)
@@ -169,6 +171,8 @@ def _same(grid: Grid, other: Grid) -> bool:
 def _copy_metadata(cube: Cube, frames: Sequence[Frame], scratch: Path) -> None:
     """Everything of the cube except its pixels, with room for the frames."""
     counts = {name: len(sensor.date) for name, sensor in cube.sensors.items()}
+    for sensor in cube.sensors.values():
+        require_small_arrays(sensor.group)
     # Shards beyond the last frame are of a run that was stopped while it moved files; readers do not see them.
     for name, count in counts.items():
         for array in PIXELS:
@@ -176,7 +180,8 @@ def _copy_metadata(cube: Cube, frames: Sequence[Frame], scratch: Path) -> None:
                 if int(shards.name) >= count:
                     shutil.rmtree(shards)
     pixels = {str(cube.path / name / array) for name in counts for array in PIXELS}
-    shutil.copytree(cube.path, scratch, ignore=lambda folder, _: {"c"} if folder in pixels else {MARKER})
+    shutil.copytree(cube.path, scratch, ignore=lambda folder, _: {"c"} if folder in pixels else {MARKER, COPY})
+    restore_metadata(cube.path, scratch)  # such a run may have changed those of single arrays
     root = open_group(scratch)
     for name in {frame.sensor: None for frame in frames}:
         group, added = root[name], [frame for frame in frames if frame.sensor == name]
@@ -218,3 +223,4 @@ def _move(scratch: Path, path: Path) -> None:
         if not (target.exists() and filecmp.cmp(file, target, shallow=False)):
             target.parent.mkdir(parents=True, exist_ok=True)
             file.replace(target)
+            fsync(target.parent)

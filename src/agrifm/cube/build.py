@@ -4,6 +4,7 @@ The unit of work is one tile of one frame (`cube.frames.FrameTile`). Finished un
 read again. The store is put in its place when all units are done.
 """
 
+import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -15,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 from shapely.geometry.base import BaseGeometry
 
 from agrifm.config import MissingChoice
+from agrifm.cube.earlier import NO_CUBE, EarlierCube, kept_cube
 from agrifm.cube.failures import complete, write_tiles
-from agrifm.cube.frames import MERGE_RULE, Frame, FrameTile, group_frames, scenes_of
+from agrifm.cube.frames import MERGE_RULE, Frame, FrameTile, group_frames, identity, is_written, scenes_of
+from agrifm.cube.manifest import marks_of, place_skeleton
 from agrifm.cube.store import SCALES, SHARD, Cube, create_root, create_sensor, finish_store, open_cube, open_group
 from agrifm.errors import CubeError
 from agrifm.files import MARKER, AnyPath, as_path, translate_os_errors
@@ -78,25 +81,62 @@ def build_cube(
     frames = group_frames(search.scenes)
     grids = native_grids(frames) if native_grid else nested_grids(frames, area)
     _require_metres(rule, grids)
-    plan = cube_fingerprint(season, area, fingerprints(frames, grids, rule, offset))
+    earlier = EarlierCube.at(path)
+    marked = [frame.fingerprint(grids[frame.sensor], rule, offset) for frame in frames]
+    every = identities(frames, marked, earlier)
+    plan = cube_fingerprint(season, area, every)
     partial = partial_directory(path, "cube")
-    if (path / MARKER).exists() and not partial.exists() and open_cube(path).provenance["plan"] == plan:
-        return open_cube(path)
+    if (path / MARKER).exists() and not partial.exists() and (kept := kept_cube(path, plan)) is not None:
+        return kept
     with writing(path, "cube"), translate_os_errors(f"writing the cube {path}"):
-        work = Resumable(partial, plan)
+        # Without the content of the files: a damaged one that is replaced does not end the work on the others.
+        work = Resumable(partial, cube_fingerprint(season, area, identities(frames, marked, None)))
+        # Again when work continues: a power cut may have damaged what the stopped run wrote.
+        _create(partial, frames, grids, season, area)
         unread: dict[str, str] = {}
+        decide = functools.partial(
+            _decide, frames, marked, earlier, grids, offset, unread if missing == "skip" else None
+        )
         if not work.begun:
-            settled = decide_offsets(scenes_of(frames), grids, offset, unread if missing == "skip" else None)
-            _create(partial, frames, grids, season, area)
-            work.begin([asdict(scene.decided) if scene.decided else None for scene in settled])
-        frames = with_encodings(frames, work.decisions)
-        described, failed = write_frames(work, frames, grids, rule, offset, executor, missing, unread)
-        _require_observations(work, frames)
+            work.begin([every, decide()])
+        content, decided = work.decisions
+        frames = with_encodings(frames, decided if content == every else decide())
+        described, failed, results = write_frames(work, frames, grids, rule, offset, executor, missing, unread, earlier)
+        _require_observations(results, frames)
         read = [complete(frame, failed) for frame in frames]
         sensors = {name: _describe_sensor(read, name, grid) | described[name] for name, grid in grids.items()}
-        finish_store(open_group(partial), _describe_build(search, plan, rule, sensors, failed))
+        finish_store(open_group(partial), _describe_build(search, plan, rule, sensors, failed), marks_of(results))
         work.finish(path, "cube")
-    return open_cube(path)
+    return replace(open_cube(path), notes=(_account_of_frames(path, frames, results),))
+
+
+def _decide(
+    work: Resumable,
+    every: dict[str, list[str]],
+    frames: Sequence[Frame],
+    marked: Sequence[str],
+    earlier: EarlierCube,
+    grids: Mapping[str, Grid],
+    offset: OffsetChoice,
+    unread: dict[str, str] | None,
+) -> list[dict[str, Any] | None]:
+    """The encodings of all scenes: as they were when this work or the earlier cube of the same frames was begun."""
+    if work.begun and work.decisions[0] == every:
+        return list(work.decisions[1])
+    decided = earlier.decided(frames, marked)
+    if decided is None:
+        settled = decide_offsets(scenes_of(frames), grids, offset, unread)
+        decided = [asdict(scene.decided) if scene.decided else None for scene in settled]
+    if not work.begun:
+        work.begin([every, decided])
+    return decided
+
+
+def _account_of_frames(path: Path, frames: Sequence[Frame], results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say how many frames were written, and how many were taken over."""
+    written = {tuple(key.split("/")[:2]) for key, result in results.items() if "kept" not in result}
+    kept = len(frames) - len(written)
+    return f"wrote {path}" + (f": {len(written)} frames; {kept} are as they were" if kept else "")
 
 
 def nested_grids(frames: Sequence[Frame], area: BaseGeometry) -> dict[str, Grid]:
@@ -147,21 +187,25 @@ def _first_band(product: Product) -> tuple[str, str]:
     return key, band
 
 
-def fingerprints(
-    frames: Sequence[Frame], grids: Mapping[str, Grid], rule: MaskRule, offset: OffsetChoice
-) -> dict[str, list[str]]:
-    """The fingerprints of the frames, by sensor."""
-    return {
-        sensor: [frame.fingerprint(grid, rule, offset) for frame in frames if frame.sensor == sensor]
-        for sensor, grid in grids.items()
-    }
+def identities(frames: Sequence[Frame], marked: Sequence[str], earlier: EarlierCube | None) -> dict[str, list[str]]:
+    """What tells the frames from others, by sensor.
+
+    Args:
+        marked: their fingerprints.
+        earlier: states the content of files that cannot be read now; None leaves their content out.
+    """
+    by_sensor: dict[str, list[str]] = defaultdict(list)
+    for frame, mark in zip(frames, marked, strict=True):
+        content = None if earlier is None else earlier.content(frame, mark)
+        by_sensor[frame.sensor].append(identity(mark, content))
+    return dict(by_sensor)
 
 
 def cube_fingerprint(season: Season, area: BaseGeometry, frames: Mapping[str, Sequence[str]]) -> str:
     """SHA-256 of everything that decides what a cube holds.
 
     Args:
-        frames: fingerprints by sensor, in time.
+        frames: what tells them from others (`identities`) by sensor, in time.
     """
     return fingerprint({"season": [str(season.start), str(season.end)], "area": area.wkt, "frames": frames})
 
@@ -184,8 +228,10 @@ def with_encodings(frames: Sequence[Frame], decided: Sequence[dict[str, Any] | N
 def _create(
     partial: Path, frames: Sequence[Frame], grids: Mapping[str, Grid], season: Season, area: BaseGeometry
 ) -> None:
+    skeleton = partial / ".new"
+    shutil.rmtree(skeleton, ignore_errors=True)
     begin_directory(partial)
-    root = create_root(partial, season, area)
+    root = create_root(skeleton, season, area)
     for sensor, grid in grids.items():
         of_sensor = [frame for frame in frames if frame.sensor == sensor]
         product = of_sensor[0].scenes[0].product
@@ -198,6 +244,7 @@ def _create(
         )
         last = [frame.last_day for frame in of_sensor] if product.is_composite else None
         create_sensor(root, content, grid, [frame.day for frame in of_sensor], last)
+    place_skeleton(skeleton, partial)
 
 
 def write_frames(
@@ -209,15 +256,17 @@ def write_frames(
     executor: Executor | None = None,
     missing: MissingChoice = "stop",
     unread: Mapping[str, str] | None = None,
-) -> tuple[dict[str, dict[str, list[dict[str, Any]]]], dict[str, str]]:
+    earlier: EarlierCube = NO_CUBE,
+) -> tuple[dict[str, dict[str, list[dict[str, Any]]]], dict[str, str], dict[str, dict[str, Any]]]:
     """Write the tiles of frames that are not finished.
 
     Args:
         missing: as for `build_cube`.
         unread: scenes that failed in the offset check, with their reasons.
+        earlier: the cube whose frames are taken over if they are the same.
 
     Returns:
-        By sensor, the provenance of its frames; and the scenes that failed, with their reasons.
+        By sensor, the provenance of its frames; the scenes that failed, with their reasons; the results of all tiles.
 
     Raises:
         SceneError: see `write_tiles`.
@@ -227,28 +276,36 @@ def write_frames(
         for scene in scenes_of(frames)
         if scene.product.offset_from_baseline is not None and scene.decided is None
     }
+    marked = [frame.fingerprint(grids[frame.sensor], rule, offset) for frame in frames]
     units = [
-        FrameTile(work.scratch, frame, window, grids[frame.sensor], rule)
-        for frame in frames
+        FrameTile(work.scratch, frame, window, grids[frame.sensor], rule, before=earlier.place(frame, mark))
+        for frame, mark in zip(frames, marked, strict=True)
         for window in tiles(grids[frame.sensor].shape, SHARD)
     ]
     remote = any(isinstance(asset, RemoteAsset) for scene in scenes_of(frames) for asset in scene.assets.values())
     threads = REMOTE_THREADS if remote else THREADS
     # Twice as many tiles in flight as threads, so that a thread never waits for the journal.
     with nullcontext(executor) if executor is not None else ThreadPoolExecutor(threads) as pool:
-        failed = write_tiles(work, units, unchecked | dict(unread or {}), missing, pool, 2 * threads)
+        failed = write_tiles(
+            work, units, unchecked | dict(unread or {}), missing, pool, 2 * threads, is_whole=is_written
+        )
+    # Without those of files that were replaced after a stopped run had read them.
+    results = {unit.key: work.results[unit.key] for unit in units}
     counted: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
     for unit in units:
-        counted[unit.frame.sensor, unit.frame.index].append(work.results[unit.key])
+        counted[unit.frame.sensor, unit.frame.index].append(results[unit.key])
     described: dict[str, dict[str, list[dict[str, Any]]]] = {sensor: {"frames": []} for sensor in grids}
-    for frame in frames:
-        grid = grids[frame.sensor]
-        read = complete(frame, failed)
-        entry = _describe_frame(frame, read, grid.shape, counted[frame.sensor, frame.index])
-        # a frame without a scene that failed is another one, so that the next build does not take it for whole
-        entry["fingerprint"] = frame.fingerprint(grid, rule, offset) + ("" if read == frame else INCOMPLETE)
+    for frame, mark in zip(frames, marked, strict=True):
+        read, of_frame = complete(frame, failed), counted[frame.sensor, frame.index]
+        entry = earlier.entry(frame, mark) if any("kept" in result for result in of_frame) else None
+        if entry is None:
+            entry = _describe_frame(frame, read, grids[frame.sensor].shape, of_frame)
+            # a frame without a scene that failed is another one, so that the next build does not take it for whole
+            entry["fingerprint"] = mark + ("" if read == frame else INCOMPLETE)
+            if (content := frame.content) is not None:
+                entry["content"] = content
         described[frame.sensor]["frames"].append(entry)
-    return described, failed
+    return described, failed, results
 
 
 def _describe_frame(
@@ -325,10 +382,10 @@ def _describe_build(
     }
 
 
-def _require_observations(work: Resumable, frames: Sequence[Frame]) -> None:
+def _require_observations(results: Mapping[str, Mapping[str, Any]], frames: Sequence[Frame]) -> None:
     """Refuse a cube with a sensor without a usable pixel."""
     for sensor, count in Counter(frame.sensor for frame in frames).items():
-        if not any(result["valid"] for key, result in work.results.items() if key.startswith(f"{sensor}/")):
+        if not any(result["valid"] for key, result in results.items() if key.startswith(f"{sensor}/")):
             raise CubeError(
                 f"building a cube: none of the {count} frames of '{sensor}' has a usable pixel on its grid; check "
                 "that the scenes cover the area, and that they are of the product",

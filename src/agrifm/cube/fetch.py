@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agrifm.config import Project
 from agrifm.cube.build import build_cube
+from agrifm.cube.earlier import describe_damage
 from agrifm.cube.resample import resample_cube, resampler
 from agrifm.cube.store import Cube
 from agrifm.errors import ConfigError, CubeError, SceneError
@@ -42,7 +43,7 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
 
     Returns:
         The cube to train and map on, and one sentence per sensor that accounts for every frame; then what was read
-        from servers.
+        from servers. The cube's notes say whether it was written or kept.
 
     Raises:
         ConfigError: the area, the provider or a product cannot be used.
@@ -60,16 +61,9 @@ def _fetch(project: Project) -> tuple[Cube, list[str]]:
         utm_zone(area.shape)  # refused before anything is searched
     described = described_products(imagery.product)
     products = [find_product(name, described) for name in imagery.products]
-    with TRAFFIC.purpose("search"):
-        search, notes = _search(project, products, area)
-    for files in imagery.files:
-        product = find_product(files.product, described)
-        search.extend(search_files(project.directory, files.pattern, product, season, imagery.skip, files.baseline))
-    if imagery.without_quality == "keep":
-        search.scenes = [replace(scene, unmasked=True) for scene in search.scenes]
-    if imagery.missing == "stop":
-        _require_all_assets(search.scenes)
+    notes: list[str] = []
     try:
+        search = _find_scenes(project, products, area, notes)
         cube = build_cube(
             project.observed_cube,
             search,
@@ -81,8 +75,10 @@ def _fetch(project: Project) -> tuple[Cube, list[str]]:
             missing=imagery.missing,
         )
     except (SceneError, CubeError) as error:
-        if notes:  # its cause may be gone from the server by now
-            raise type(error)("; ".join([str(error), *notes]), **error.facts) from error
+        # The cause may be gone from the server by now, and a damaged cube be what this run was to repair.
+        more = [*notes, *describe_damage(project.observed_cube)]
+        if more:
+            raise type(error)("; ".join([str(error), *more]), **error.facts) from error
         raise
     failed = cube.provenance.get("failed", {})
     lines = [*area.notes, *notes, *account(search, imagery.skip, products)]
@@ -94,7 +90,8 @@ def _fetch(project: Project) -> tuple[Cube, list[str]]:
         frames = project.model.frames
         resamplers = {name: resampler(imagery.resample, of, season, frames) for name, of in cube.sensors.items()}
         lines += [f"{name}: {of.description}, {len(of.first)} frames" for name, of in resamplers.items()]
-        cube = resample_cube(cube, project.cube, resamplers)
+        resampled = resample_cube(cube, project.cube, resamplers)
+        cube = replace(resampled, notes=(*cube.notes, *resampled.notes))
     return cube, lines
 
 
@@ -110,6 +107,23 @@ def _require_all_assets(scenes: Sequence[Scene]) -> None:
         raise next(iter(errors.values()))
     if errors:
         raise failure_of({name: str(error) for name, error in errors.items()})
+
+
+def _find_scenes(project: Project, products: Sequence[Product], area: Area, notes: list[str]) -> SearchResult:
+    """The scenes of the project's catalogue and of its files; adds to the notes on the search."""
+    imagery = project.imagery
+    with TRAFFIC.purpose("search"):
+        search, new = _search(project, products, area)
+    notes += new
+    for files in imagery.files:
+        product = find_product(files.product, described_products(imagery.product))
+        season = project.season.season
+        search.extend(search_files(project.directory, files.pattern, product, season, imagery.skip, files.baseline))
+    if imagery.without_quality == "keep":
+        search.scenes = [replace(scene, unmasked=True) for scene in search.scenes]
+    if imagery.missing == "stop":
+        _require_all_assets(search.scenes)
+    return search
 
 
 def _search(project: Project, products: Sequence[Product], area: Area) -> tuple[SearchResult, list[str]]:

@@ -2,18 +2,30 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import zarr
 from affine import Affine
 from numpy.typing import NDArray
 
+from agrifm.cube.manifest import (
+    PIXELS,
+    folder,
+    link_files,
+    open_unfinished,
+    pixel_files,
+    read_sound,
+    record_files,
+    remove_files,
+)
 from agrifm.cube.store import FILL, NO_DAY, SCALES, open_group
 from agrifm.errors import SceneError
+from agrifm.files import content_digest
 from agrifm.grid import Grid, Window
 from agrifm.redaction import shown
 from agrifm.scene.mask import DEFAULT_RULE, MaskRule, apply_mask, count_flags
@@ -70,6 +82,13 @@ class Frame:
         }
         return fingerprint(content)
 
+    @property
+    def content(self) -> str | None:
+        """SHA-256 of what the files of this frame hold; None if one is absent, or on a server that states nothing."""
+        assets = [asset for scene in self.scenes for _, asset in sorted(scene.assets.items())]
+        digests = [_digest(asset) for asset in assets]
+        return None if None in digests else fingerprint(digests)
+
 
 @dataclass(frozen=True)
 class FrameTile:
@@ -87,11 +106,15 @@ class FrameTile:
     rule: MaskRule
     without: tuple[str, ...] = ()
     """Ids of scenes that failed and are left out."""
+    before: tuple[zarr.Group, int] | None = None
+    """A finished cube, and the position in it of the same frame; its tile is taken over if it is undamaged."""
 
     @property
     def key(self) -> str:
-        """How the journal names it."""
-        return f"{self.frame.sensor}/{self.frame.index}/{self.window.row}/{self.window.col}"
+        """How the journal names it: by its place, and by what decides its numbers and may change between two runs."""
+        encodings = [[scene.encoding.offset, scene.encoding.source] for scene in self.frame.scenes]
+        stamp = fingerprint([self.frame.content, encodings])[:12]
+        return f"{self.frame.sensor}/{self.frame.index}/{self.window.row}/{self.window.col}/{stamp}"
 
 
 class FramePixels(NamedTuple):
@@ -105,6 +128,11 @@ class FramePixels(NamedTuple):
     """(y, x), the day of each pixel of a composite, else None."""
     flags: Flags
     """(y, x), of the scene that each pixel comes from."""
+
+
+def identity(fingerprint: str, content: str | None) -> str:
+    """What tells a frame from every other: its fingerprint and, if it is known, the content of its files."""
+    return fingerprint if content is None else f"{fingerprint} {content}"
 
 
 def group_frames(scenes: Iterable[Scene]) -> list[Frame]:
@@ -126,15 +154,41 @@ def scenes_of(frames: Sequence[Frame]) -> list[Scene]:
 
 
 def write_frame_tile(tile: FrameTile) -> dict[str, Any]:
-    """Read and write one tile of one frame; returns how many of its pixels are valid, and how many have each flag."""
+    """Read and write one tile of one frame, or take it over from the cube of before.
+
+    Returns:
+        How many of its pixels are valid, how many have each flag, and the marks of its files; `kept` if taken over.
+    """
     group = open_group(tile.cube)[tile.frame.sensor]
+    if tile.before is not None:
+        before, index = tile.before
+        sound = read_sound(before[tile.frame.sensor], (index,), tile.window)
+        if sound is not None:
+            files = _files(group, tile)
+            link_files(folder(before), tile.cube, dict(zip(sound[0], files, strict=True)))
+            valid = int(np.count_nonzero(sound[1]))
+            return {"valid": valid, "flags": {}, "files": record_files(tile.cube, files), "kept": True}
     pixels = read_frame(tile.frame, tile.grid.window(tile.window), tile.rule, tile.without)
+    remove_files(tile.cube, _files(group, tile))
     rows, cols = tile.window.slices
     group["values"][tile.frame.index, :, rows, cols] = pixels.values
     group["valid"][tile.frame.index, rows, cols] = pixels.valid
     if pixels.day is not None:
         group["day"][tile.frame.index, rows, cols] = pixels.day
-    return {"valid": int(np.count_nonzero(pixels.valid)), "flags": count_flags(pixels.flags)}
+    marks = record_files(tile.cube, _files(group, tile))
+    return {"valid": int(np.count_nonzero(pixels.valid)), "flags": count_flags(pixels.flags), "files": marks}
+
+
+def _files(group: zarr.Group, tile: FrameTile) -> list[str]:
+    """The paths of a tile's files in its cube."""
+    arrays = [group[name] for name in PIXELS if name in group]
+    return [key for array in arrays for key in pixel_files(array, (tile.frame.index,), tile.window)]
+
+
+def is_written(tile: FrameTile, result: Mapping[str, Any]) -> bool:
+    """Whether a tile that a stopped run has written is there as it was written."""
+    group = open_unfinished(tile.cube, result["files"])[tile.frame.sensor]
+    return read_sound(group, (tile.frame.index,), tile.window) is not None
 
 
 def read_frame(frame: Frame, grid: Grid, rule: MaskRule = DEFAULT_RULE, without: Sequence[str] = ()) -> FramePixels:
@@ -255,3 +309,10 @@ def _identity(asset: Asset) -> tuple[str, object]:
     if asset.path is not None:
         return str(asset.path), (asset.index or 1) if isinstance(asset, FileAsset) else str(asset.pixels.name)
     return "memory", hashlib.sha256(np.ascontiguousarray(asset.pixels.values).tobytes()).hexdigest()
+
+
+def _digest(asset: Asset) -> str | None:
+    """What distinguishes the content of an asset from others of the same name."""
+    if isinstance(asset, RemoteAsset):
+        return asset.stated
+    return "memory" if asset.path is None else content_digest(asset.path)

@@ -73,6 +73,7 @@ def _lines(cube: Cube) -> list[str]:
     ]
     for name, sensor in cube.sensors.items():
         rows += [("", ""), ("sensor", name), *_sensor_rows(cube, sensor, about.get("sensors", {}).get(name, {}))]
+    rows += [("note", note) for note in cube.notes]
     width = max(len(name) for name, _ in rows)
     return [f"{name:<{width}}  {text}".rstrip() for name, text in rows]
 

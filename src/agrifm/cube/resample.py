@@ -7,9 +7,10 @@ The unit of work is a square of `SQUARE` pixels of one sensor, computed in windo
 grow with the area. Finished squares are noted in a journal and are not computed again.
 """
 
+import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,22 @@ from numpy.typing import NDArray
 
 from agrifm.config import ResampleMethod
 from agrifm.cube.composites import median_of_periods, medoid_of_periods
+from agrifm.cube.earlier import kept_cube
+from agrifm.cube.manifest import (
+    ABOUT,
+    PIXELS,
+    folder,
+    link_files,
+    marks_of,
+    open_guarded,
+    open_unfinished,
+    pixel_files,
+    place_skeleton,
+    read_sound,
+    record_files,
+    remove_files,
+    repairable_metadata,
+)
 from agrifm.cube.smooth import fill_gaps, whittaker
 from agrifm.cube.store import (
     CHUNK,
@@ -78,6 +95,8 @@ class Square:
     sensor: str
     window: Window
     resampler: Resampler
+    before: zarr.Group | None = None
+    """The store of a finished cube of the same content, from which the square is taken over if it is undamaged."""
 
     @property
     def key(self) -> str:
@@ -182,22 +201,28 @@ def resample_cube(
         raise CubeError(f"resampling the cube {cube.path}: the new cube would replace it; give another path", path=path)
     plan = _plan(cube, resamplers)
     partial_path = partial_directory(path, "cube")
-    if (path / MARKER).exists() and not partial_path.exists() and open_cube(path).provenance["plan"] == plan:
-        return open_cube(path)
+    if (path / MARKER).exists() and not partial_path.exists() and (kept := kept_cube(path, plan)) is not None:
+        return kept
+    earlier = repairable_metadata(path)
+    is_same = earlier is not None and earlier["attributes"][ABOUT]["provenance"]["plan"] == plan
+    before = open_guarded(path, earlier) if earlier is not None and is_same else None
     with writing(path, "cube"), translate_os_errors(f"writing the cube {path}"):
         work = Resumable(partial_path, plan)
+        _create(partial_path, cube, resamplers)  # again too: a power cut may have damaged what a stopped run wrote
         if not work.begun:
-            _create(partial_path, cube, resamplers)
             work.begin()
         squares = [
-            Square(cube.path, partial_path, name, window, of_sensor)
+            Square(cube.path, partial_path, name, window, of_sensor, before)
             for name, of_sensor in resamplers.items()
             for window in tiles(cube.sensors[name].grid.shape, SQUARE)
         ]
-        results = work.run(write_square, squares, lambda square: square.key, "resample", executor, ahead=2)
-        _finish(open_group(partial_path), cube, resamplers, plan, results)
+        results = work.run(write_square, squares, lambda square: square.key, "resample", executor, 2, _is_written)
+        provenance = _describe(cube, resamplers, plan, results)
+        if earlier is not None and is_same:
+            provenance = earlier["attributes"][ABOUT]["provenance"]
+        finish_store(open_group(partial_path), provenance, marks_of(results))
         work.finish(path, "cube")
-    return open_cube(path)
+    return replace(open_cube(path), notes=(f"wrote {path}",))
 
 
 def _plan(cube: Cube, resamplers: Mapping[str, Resampler]) -> str:
@@ -208,16 +233,30 @@ def _plan(cube: Cube, resamplers: Mapping[str, Resampler]) -> str:
 
 
 def _create(partial: Path, cube: Cube, resamplers: Mapping[str, Resampler]) -> None:
+    skeleton = partial / ".new"
+    shutil.rmtree(skeleton, ignore_errors=True)
     begin_directory(partial)
-    root = create_root(partial, cube.season, cube.area)
+    root = create_root(skeleton, cube.season, cube.area)
     for name, of_sensor in resamplers.items():
         sensor = cube.sensors[name]
         last = None if of_sensor.last is None else [day_date(day) for day in of_sensor.last]
         create_sensor(root, sensor.input, sensor.grid, [day_date(day) for day in of_sensor.first], last, SQUARE)
+    place_skeleton(skeleton, partial)
 
 
 def write_square(square: Square) -> dict[str, Any]:
-    """Compute and write one square; returns its valid observations before, and of each frame after."""
+    """Compute and write one square, or take it over from the cube of before.
+
+    Returns:
+        Its valid observations before (unknown if taken over) and of each frame after, and the marks of its files.
+    """
+    group = open_group(square.target)[square.sensor]
+    frames = range(len(square.resampler.first))
+    files = [key for name in PIXELS if name in group for key in pixel_files(group[name], frames, square.window)]
+    sound = None if square.before is None else read_sound(square.before[square.sensor], frames, square.window)
+    if square.before is not None and sound is not None:
+        link_files(folder(square.before), square.target, dict(zip(sound[0], files, strict=True)))
+        return {"observed": 0, "valid": sound[1].sum(axis=(1, 2)).tolist(), "files": record_files(square.target, files)}
     sensor, of_sensor, window = open_cube(square.source).sensors[square.sensor], square.resampler, square.window
     shape = (len(of_sensor.first), window.height, window.width)
     values = np.full((shape[0], len(sensor.input.bands), *shape[1:]), FILL, np.int16)
@@ -238,23 +277,29 @@ def write_square(square: Square) -> dict[str, Any]:
         if day is not None:
             assert made_day is not None
             day[:, rows, cols] = np.where(known, made_day, NO_DAY)
-    group = open_group(square.target)[square.sensor]
+    remove_files(square.target, files)
     rows, cols = window.slices
     group["values"][:, :, rows, cols] = values
     group["valid"][:, rows, cols] = valid
     if day is not None:
         group["day"][:, rows, cols] = day
-    return {"observed": observed, "valid": valid.sum(axis=(1, 2)).tolist()}
+    marks = record_files(square.target, files)
+    return {"observed": observed, "valid": valid.sum(axis=(1, 2)).tolist(), "files": marks}
 
 
-def _finish(
-    root: zarr.Group,
+def _is_written(square: Square, result: Mapping[str, Any]) -> bool:
+    """Whether a square that a stopped run has written is there as it was written."""
+    group = open_unfinished(square.target, result["files"])[square.sensor]
+    return read_sound(group, range(len(square.resampler.first)), square.window) is not None
+
+
+def _describe(
     cube: Cube,
     resamplers: Mapping[str, Resampler],
     plan: str,
     results: Mapping[str, Mapping[str, Any]],
-) -> None:
-    """Write the provenance: the old cube's of each sensor, the resampler, and the observations before and after."""
+) -> dict[str, Any]:
+    """The provenance: the old cube's of each sensor, the resampler, and the observations before and after."""
     sensors: dict[str, Any] = {}
     for name, of_sensor in resamplers.items():
         counts = [result for key, result in results.items() if key.startswith(f"{name}/")]
@@ -267,11 +312,10 @@ def _finish(
         ]
         made = {"resampled": of_sensor.description, "observations_before": sum(result["observed"] for result in counts)}
         sensors[name] = {**before, **made, "frames": frames}
-    provenance = {
+    return {
         **{key: value for key, value in cube.provenance.items() if key != "sensors"},
         "plan": plan,
         "made_from": {"cube": cube.path.name, "plan": cube.provenance.get("plan")},
         "sensors": sensors,
         "versions": running_versions("zarr", "scipy"),
     }
-    finish_store(root, provenance)

@@ -1,5 +1,7 @@
 """The cube on disk: a Zarr 3 store with one group per sensor. Create, open and read it.
 
+A finished cube states its files (`cube.manifest`): what is lost, damaged or changed is refused where it is read.
+
 Each group holds `values (time, band, y, x)` int16 with scale, fill and quantity, `valid (time, y, x)`, the dates as
 days since 1970-01-01, for composites also `time_bounds (time, 2)` and `day (time, y, x)`, and the coordinates with
 CF metadata, so that xarray opens it decoded.
@@ -8,7 +10,7 @@ CF metadata, so that xarray opens it decoded.
 import json
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -21,7 +23,23 @@ from numpy.typing import NDArray
 from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.storage import LocalStore
 
+from agrifm.cube.manifest import (
+    ABOUT,
+    COPY,
+    METADATA,
+    GuardedStore,
+    damaged,
+    damaged_file,
+    folder,
+    open_guarded,
+    read_metadata,
+    reason,
+    require_dates,
+    require_same_metadata,
+    seal,
+)
 from agrifm.errors import CubeError
 from agrifm.files import AnyPath, as_path
 from agrifm.grid import Grid, Window
@@ -58,6 +76,10 @@ SHARD = 960
 """Side in pixels of a shard, a file that is written at once. It holds one frame, so that frames can be added."""
 CODECS = (BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"), Crc32cCodec())
 """Codecs of every chunk. The checksum is the last one: a changed bit on disk is found when the chunk is read."""
+NOT_GUARDED = (
+    "the cube was written by an earlier version, without a list of its files: a file that is lost reads as no "
+    "observation; build it again (`agrifm fetch` after moving it away) to have that noticed"
+)
 DAYS = {"units": "days since 1970-01-01", "calendar": "proleptic_gregorian"}
 
 
@@ -75,6 +97,11 @@ class SensorCube:
     def is_composite(self) -> bool:
         """Whether the frames are composites, with a day for each pixel."""
         return "day" in self.group
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether files that are lost or replaced are noticed; not in cubes of before there was a manifest."""
+        return isinstance(self.group.store, GuardedStore)
 
     def read(
         self, window: Window, bands: Sequence[str] | None = None
@@ -100,6 +127,10 @@ class SensorCube:
         # A chunk has all bands, so reading some costs as much as reading all.
         stored = self.stored("values", (slice(None), slice(None), rows, cols))[:, order]
         valid = self.stored("valid", (slice(None), rows, cols))
+        if not self.is_guarded and (valid & (stored[:, 0] == FILL)).any():
+            raise damaged(
+                folder(self.group["values"]), "pixels that are marked usable have no number: a file of it is lost"
+            )
         image = np.where(valid[:, None], stored, 0).astype(np.float32) * np.float32(self.input.scale)
         day = self.stored("day", (slice(None), rows, cols)) if self.is_composite else None
         return image, valid, day
@@ -112,13 +143,10 @@ class SensorCube:
         """
         try:
             return np.asarray(self.group[name][selection])
+        except CubeError:
+            raise
         except Exception as error:  # every codec raises other errors
-            where = str(self.group[name].store_path).removeprefix("file://")
-            raise CubeError(
-                f"reading the cube: {where} is damaged, {reason(error)}; `agrifm cube check` names the file, "
-                "fetch the cube again",
-                array=where,
-            ) from error
+            raise damaged(damaged_file(self.group[name], selection), reason(error)) from error
 
 
 @dataclass(frozen=True)
@@ -131,6 +159,8 @@ class Cube:
     area: BaseGeometry
     """In longitude and latitude."""
     provenance: dict[str, Any]
+    notes: tuple[str, ...] = ()
+    """What is to be said of it: how much was written when it was built, or what is not guarded in it."""
 
     @property
     def target(self) -> Grid:
@@ -148,13 +178,6 @@ class Cube:
         return {name: sensor.input for name, sensor in self.sensors.items()}
 
 
-def reason(error: Exception) -> str:
-    """Describe in a few words why a chunk cannot be read."""
-    if "checksum" in str(error):
-        return "its checksum is wrong"
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
 def open_cube(path: AnyPath) -> Cube:
     """Open a finished cube.
 
@@ -163,31 +186,45 @@ def open_cube(path: AnyPath) -> Cube:
     """
     path = as_path(path)
     try:
-        root = zarr.open_group(path, mode="r")
-        about = root.attrs["agrifm"]
-        assert isinstance(about, dict)
-    except (OSError, KeyError, ValueError) as error:
+        metadata = read_metadata(path)
+    except OSError:
+        metadata = None
+    if metadata is None:
         if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
             raise CubeError(
                 f"opening the cube {path}: it cannot be read; give yourself permission to read it", path=path
-            ) from error
+            )
         partial = path.with_name(path.name + ".partial").exists()
         fix = "it is unfinished, run `agrifm fetch` again" if partial else "run `agrifm fetch` first"
-        raise CubeError(f"opening the cube {path}: there is no finished cube; {fix}", path=path) from error
-    if about["format"] != FORMAT:
-        raise CubeError(f"opening the cube {path}: its format is {about['format']}, this version reads {FORMAT}")
-    start, end = (date.fromisoformat(day) for day in about["season"])
+        if (path / COPY).exists():
+            raise damaged(path / METADATA, "it is lost")
+        raise CubeError(f"opening the cube {path}: there is no finished cube; {fix}", path=path)
+    about = metadata["attributes"][ABOUT]
+    if about.get("format") != FORMAT:
+        raise CubeError(
+            f"opening the cube {path}: its format is {about.get('format')}, this version reads {FORMAT}",
+            format=about.get("format"),
+        )
+    is_guarded = "files" in about
     try:
-        sensors = {name: _sensor_cube(root[name], name) for name in about["sensors"]}
+        if is_guarded:
+            require_same_metadata(path, metadata)
+        root = open_guarded(path, metadata)
+        for name, dates in about.get("dates", {}).items():
+            require_dates(root[name], dates)
+        start, end = (date.fromisoformat(day) for day in about["season"])
+        return Cube(
+            path=path,
+            sensors={name: _sensor_cube(root[name], name) for name in about["sensors"]},
+            season=Season(start, end),
+            area=shape(about["area"]),
+            provenance=about["provenance"],
+            notes=() if is_guarded else (NOT_GUARDED,),
+        )
+    except CubeError:
+        raise
     except Exception as error:  # every codec raises other errors
-        raise CubeError(f"opening the cube {path}: it is damaged, {reason(error)}; fetch it again") from error
-    return Cube(
-        path=path,
-        sensors=sensors,
-        season=Season(start, end),
-        area=shape(about["area"]),
-        provenance=about["provenance"],
-    )
+        raise damaged(path, reason(error)) from error
 
 
 def _sensor_cube(group: zarr.Group, name: str) -> SensorCube:
@@ -203,14 +240,44 @@ def _sensor_cube(group: zarr.Group, name: str) -> SensorCube:
         scale=attributes["scale_factor"],
         resolution=grid.resolution,
     )
-    return SensorCube(content, grid, np.asarray(group["time"][:]), group)
+    sensor = SensorCube(content, grid, np.asarray(group["time"][:]), group)
+    _require_structure(sensor)
+    return sensor
+
+
+def _require_structure(sensor: SensorCube) -> None:
+    """Refuse arrays of another shape, type or fill value than the format defines, and dates that do not ascend."""
+    group, bands = sensor.group, sensor.input.bands
+    tile = (len(sensor.date), *sensor.grid.shape)
+    wanted: dict[str, tuple[tuple[int, ...], str, Any]] = {
+        "values": ((tile[0], len(bands), *tile[1:]), "int16", FILL), "valid": (tile, "bool", False),
+        "time": (tile[:1], "int32", 0), "x": (tile[2:], "float64", 0), "y": (tile[1:2], "float64", 0),
+    }  # fmt: skip
+    if sensor.is_composite:
+        wanted |= {"day": (tile, "int32", NO_DAY), "time_bounds": ((tile[0], 2), "int32", 0)}
+    for name, expected in wanted.items():
+        where = folder(group) / name
+        if name not in group:
+            raise damaged(where, "it is lost")
+        array = group[name]
+        has = (array.shape, str(array.dtype), array.fill_value)
+        if has != expected:
+            raise damaged(where, f"it is {has[1]} of shape {has[0]} filled with {has[2]}, not {expected}")
+    where = folder(group)
+    if len(set(bands)) != len(bands):
+        raise damaged(where / "band", "it names a band twice")
+    late = np.flatnonzero(np.diff(sensor.date.astype(np.int64)) <= 0)
+    if late.size:
+        raise damaged(where / "time", f"the date of frame {late[0] + 1} is not after that of the frame before it")
+    if not (np.isfinite(sensor.input.scale) and sensor.input.scale > 0):
+        raise damaged(where / "values", f"its scale is {sensor.input.scale}")
 
 
 def create_root(path: Path, season: Season, area: BaseGeometry) -> zarr.Group:
     """Create a store without sensors."""
     root = zarr.create_group(path)
     root.attrs["Conventions"] = "CF-1.11"
-    root.attrs["agrifm"] = {
+    root.attrs[ABOUT] = {
         "format": FORMAT,
         "season": [season.start.isoformat(), season.end.isoformat()],
         # shapely returns tuples; JSON has lists.
@@ -287,17 +354,23 @@ def open_group(path: Path) -> zarr.Group:
     return zarr.open_group(path, mode="r+", use_consolidated=False)
 
 
-def finish_store(root: zarr.Group, provenance: dict[str, Any]) -> None:
-    """Write provenance and consolidated metadata: readers see the sensors of `provenance["sensors"]` from now on.
+def finish_store(root: zarr.Group, provenance: dict[str, Any], marks: Mapping[str, str] | None = None) -> None:
+    """Write provenance, consolidated metadata and manifest: readers see the sensors of the provenance from now on.
 
     The metadata of all arrays are one file, which is replaced as a whole and which readers ask for first.
+
+    Args:
+        marks: of the files of pixels, by path in the store, as `cube.manifest.record_files` returned them.
     """
-    root.attrs["agrifm"] = {**root.attrs["agrifm"], "sensors": list(provenance["sensors"]), "provenance": provenance}
+    about = {key: value for key, value in root.attrs[ABOUT].items() if key not in ("files", "digest")}
+    root.attrs[ABOUT] = {**about, "sensors": list(provenance["sensors"]), "provenance": provenance}
     with warnings.catch_warnings():
         # xarray looks for consolidated metadata and warns if they are absent; zarr warns that they are an extension.
         warnings.filterwarnings("ignore", message="Consolidated metadata")
         warnings.filterwarnings("ignore", message="Object at .agrifm")  # the mark of unfinished work
         zarr.consolidate_metadata(root.store)
+    assert isinstance(root.store, LocalStore)
+    seal(root.store.root, marks)
 
 
 def _create(

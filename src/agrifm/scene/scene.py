@@ -51,6 +51,8 @@ class RemoteAsset:
     """From 1; None for a file's only band."""
     network: Network = "any"
     """Where the server may be."""
+    stated: str | None = None
+    """Checksum or entity tag of the file, if the item states one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +73,20 @@ class ArrayAsset:
 Asset = FileAsset | RemoteAsset | ArrayAsset
 
 
-def asset_at(href: str, provider: Provider | None = None, reach: Reach = ANYWHERE) -> FileAsset | RemoteAsset:
+def asset_at(
+    href: str, provider: Provider | None = None, reach: Reach = ANYWHERE, stated: str | None = None
+) -> FileAsset | RemoteAsset:
     """Return the asset at an absolute address: a URL of a server, a file:// URL or a path.
+
+    Args:
+        stated: checksum of the file, if the item states one.
 
     Raises:
         SceneError: the URL has another scheme, or the address is out of reach.
     """
     if is_remote(href):
         reach.require(href)
-        return RemoteAsset(href, provider, network=reach.network_for(href))
+        return RemoteAsset(href, provider, network=reach.network_for(href), stated=stated)
     scheme = urlsplit(href).scheme
     if scheme not in ("", "file") and len(scheme) > 1:  # a single letter is a drive
         raise SceneError(

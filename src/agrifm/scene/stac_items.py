@@ -62,7 +62,7 @@ def scene_of(item: pystac.Item, product: Product, longitude: float, reach: Reach
         if key in bands:  # quality bands and days have no scale
             require_agreement(asset.extra_fields, product, encoding, f"{about}: asset '{stated}'")
         _require_one_crs(item, stated, asset.extra_fields, about)
-        assets[key] = asset_at(href, provider, reach)
+        assets[key] = asset_at(href, provider, reach, _checksum(asset.extra_fields))
     return Scene(
         id=item.id,
         product=product,
@@ -82,6 +82,12 @@ def _absolute(asset: pystac.Asset) -> str:
     if base is not None and is_remote(base) and asset.href.startswith("/"):
         return urljoin(base, asset.href)
     return asset.get_absolute_href() or asset.href
+
+
+def _checksum(fields: Mapping[str, Any]) -> str | None:
+    """The checksum of a file, by the file extension or its forerunner; else its entity tag, if it is stated."""
+    keys = ("file:checksum", "checksum:multihash", "checksum", "etag")
+    return next((f"{key} {fields[key]}" for key in keys if fields.get(key)), None)
 
 
 def is_of_sensor(item: pystac.Item, product: Product) -> bool:

@@ -68,7 +68,7 @@ def cube_check(path: AnyPath) -> list[str]:
         sentences = "\n".join(f"- {finding}" for finding in report.findings)
         count = "one fault" if len(report.findings) == 1 else f"{len(report.findings)} faults"
         raise CubeError(f"checking {cube.path}: {count}\n{sentences}", kinds=sorted(report.kinds))
-    return [f"{cube.path}: no fault found", *report.notes]
+    return [f"{cube.path}: no fault found", *cube.notes, *report.notes]
 
 
 def check_cube(cube: Cube) -> CubeReport:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from agrifm.cube.manifest import reason
 from agrifm.cube.qc.thresholds import Finding, list_days, threshold
-from agrifm.cube.store import FILL, NO_DAY, Cube, SensorCube, reason
+from agrifm.cube.store import FILL, NO_DAY, Cube, SensorCube
 from agrifm.errors import ConfigError
 from agrifm.grid import Window, tiles
 from agrifm.product_description import ProductDescription

@@ -320,9 +320,9 @@ def test_an_image_replaced_while_the_fetch_is_stopped_is_read_anew(
     for number in range(3):
         catalogue.add_sentinel_2(f"S{number}", at(5, 1 + 5 * number))
     search = search_catalog(catalogue.save(), [find_product("sentinel-2-c1-l2a")], SEASON, AREA)
-    from agrifm.cube import build
+    from agrifm.cube import build, failures
 
-    write, written = build.write_frame_tile, []
+    write, written = failures.write_frame_tile, []
 
     def stopping(tile: Any) -> Any:
         if len(written) == 2:
@@ -331,12 +331,12 @@ def test_an_image_replaced_while_the_fetch_is_stopped_is_read_anew(
         return write(tile)
 
     monkeypatch.setattr(build, "THREADS", 1)
-    monkeypatch.setattr(build, "write_frame_tile", stopping)
+    monkeypatch.setattr(failures, "write_frame_tile", stopping)
     with pytest.raises(KeyboardInterrupt):
         build_cube(tmp_path / "cube.zarr", search, SEASON, AREA)
     red = Path(search.scenes[0].assets["red"].path)
     write_tiff(red, (reflectance(10, 96)[2] + 1234).astype(np.uint16))
-    monkeypatch.setattr(build, "write_frame_tile", lambda tile: written.append(tile.frame.index) or write(tile))
+    monkeypatch.setattr(failures, "write_frame_tile", lambda tile: written.append(tile.frame.index) or write(tile))
     cube = build_cube(tmp_path / "cube.zarr", search, SEASON, AREA)
     assert written == [0, 1, 0, 2]
     assert (cube.sensors["sentinel-2"].group["values"][0, 2] == reflectance(10, 96)[2] + 234).all()
@@ -376,6 +376,6 @@ def test_a_record_with_other_statistics_than_bands_is_refused(project: Path) -> 
     content = open_cube(project / "cube.zarr").inputs["sentinel-2"].model_dump()
     bands = len(content["bands"])
     SensorRecord(**content, mean=(0.1,) * bands, std=(0.1,) * bands)
-    for mean, std in (((0.1,), (0.1,) * bands), ((0.1,) * bands, (0.1,)), ((0.1,) * bands, (0.0,) * bands)):
+    for mean, std in (((0.1,), (0.1,) * bands), ((0.1,) * bands, (0.1,)), ((0.1,) * bands, (float("nan"),) * bands)):
         with pytest.raises(ValidationError):
             SensorRecord(**content, mean=mean, std=std)

@@ -89,23 +89,20 @@ def build_cube(
     if (path / MARKER).exists() and not partial.exists() and (kept := kept_cube(path, plan)) is not None:
         return kept
     with writing(path, "cube"), translate_os_errors(f"writing the cube {path}"):
-        # Without the content of the files: a damaged one that is replaced does not end the work on the others.
+        # Without the files' content: one that is mended does not end the work on the others.
         work = Resumable(partial, cube_fingerprint(season, area, identities(frames, marked, None)))
-        # Again when work continues: a power cut may have damaged what the stopped run wrote.
-        _create(partial, frames, grids, season, area)
+        _create(partial, frames, grids, season, area)  # again too, as a power cut may have damaged what is there
         unread: dict[str, str] = {}
-        decide = functools.partial(
-            _decide, frames, marked, earlier, grids, offset, unread if missing == "skip" else None
-        )
-        if not work.begun:
-            work.begin([every, decide()])
-        content, decided = work.decisions
-        frames = with_encodings(frames, decided if content == every else decide())
+        decided = _decide(work, every, frames, marked, earlier, grids, offset, unread if missing == "skip" else None)
+        frames = with_encodings(frames, decided)
         described, failed, results = write_frames(work, frames, grids, rule, offset, executor, missing, unread, earlier)
         _require_observations(results, frames)
-        read = [complete(frame, failed) for frame in frames]
-        sensors = {name: _describe_sensor(read, name, grid) | described[name] for name, grid in grids.items()}
-        finish_store(open_group(partial), _describe_build(search, plan, rule, sensors, failed), marks_of(results))
+        provenance = earlier.provenance
+        if provenance.get("plan") != plan or failed:
+            provenance = _describe_build(
+                search, plan, rule, _describe_sensors(frames, grids, described, failed), failed
+            )
+        finish_store(open_group(partial), provenance, marks_of(results))
         work.finish(path, "cube")
     return replace(open_cube(path), notes=(_account_of_frames(path, frames, results),))
 
@@ -341,6 +338,13 @@ def usable_rule(rule: MaskRule) -> dict[str, Any]:
 def sources_of(scenes: Iterable[Scene]) -> list[str]:
     """The catalogues or directories that scenes were found in, at most 20."""
     return sorted({scene.source.rpartition("/")[0] or scene.source for scene in scenes})[:20]
+
+
+def _describe_sensors(
+    frames: Sequence[Frame], grids: Mapping[str, Grid], described: Mapping[str, Any], failed: Mapping[str, str]
+) -> dict[str, Any]:
+    read = [complete(frame, failed) for frame in frames]
+    return {name: _describe_sensor(read, name, grid) | described[name] for name, grid in grids.items()}
 
 
 def _describe_sensor(frames: Sequence[Frame], sensor: str, grid: Grid) -> dict[str, Any]:

@@ -32,6 +32,8 @@ class EarlierCube:
     group: zarr.Group | None = None
     entries: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
     """By fingerprint of a frame: its position in its sensor, and its provenance."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Of the whole cube."""
 
     @classmethod
     def at(cls, path: Path) -> "EarlierCube":
@@ -39,13 +41,14 @@ class EarlierCube:
         metadata = repairable_metadata(path)
         if metadata is None:
             return cls()
+        provenance = metadata["attributes"][ABOUT]["provenance"]
         entries = {
             entry["fingerprint"]: (index, entry)
-            for sensor in metadata["attributes"][ABOUT]["provenance"]["sensors"].values()
+            for sensor in provenance["sensors"].values()
             for index, entry in enumerate(sensor["frames"])
             if "fingerprint" in entry
         }
-        return cls(open_guarded(path, metadata), entries)
+        return cls(open_guarded(path, metadata), entries, provenance)
 
     def content(self, frame: Frame, fingerprint: str) -> str | None:
         """The digest of a frame's files; if they cannot be read now, as it was when this cube was built."""

@@ -191,23 +191,17 @@ def open_cube(path: AnyPath) -> Cube:
         metadata = None
     if metadata is None:
         if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
-            raise CubeError(
-                f"opening the cube {path}: it cannot be read; give yourself permission to read it", path=path
-            )
+            raise CubeError(f"opening the cube {path}: it cannot be read; give yourself permission", path=path)
         partial = path.with_name(path.name + ".partial").exists()
         fix = "it is unfinished, run `agrifm fetch` again" if partial else "run `agrifm fetch` first"
         if (path / COPY).exists():
             raise damaged(path / METADATA, "it is lost")
         raise CubeError(f"opening the cube {path}: there is no finished cube; {fix}", path=path)
     about = metadata["attributes"][ABOUT]
-    if about.get("format") != FORMAT:
-        raise CubeError(
-            f"opening the cube {path}: its format is {about.get('format')}, this version reads {FORMAT}",
-            format=about.get("format"),
-        )
-    is_guarded = "files" in about
+    if (stated := about.get("format")) != FORMAT:
+        raise CubeError(f"opening the cube {path}: its format is {stated}, this version reads {FORMAT}", format=stated)
     try:
-        if is_guarded:
+        if "files" in about:
             require_same_metadata(path, metadata)
         root = open_guarded(path, metadata)
         for name, dates in about.get("dates", {}).items():
@@ -219,7 +213,7 @@ def open_cube(path: AnyPath) -> Cube:
             season=Season(start, end),
             area=shape(about["area"]),
             provenance=about["provenance"],
-            notes=() if is_guarded else (NOT_GUARDED,),
+            notes=() if "files" in about else (NOT_GUARDED,),
         )
     except CubeError:
         raise

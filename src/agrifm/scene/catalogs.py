@@ -20,7 +20,7 @@ import pystac
 from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 
-from agrifm.errors import OutputError, SceneError, require_installed
+from agrifm.errors import OutputError, SceneError, doing, require_installed
 from agrifm.files import write_json
 from agrifm.redaction import shown
 from agrifm.scene import limits
@@ -82,7 +82,11 @@ def read_items(source: str, query: ApiQuery, reach: Reach | None = None) -> Cata
         SceneError: the catalogue cannot be read, leads out of reach, is not STAC, or sends fewer items than it
             announces.
     """
-    reach = reach or Reach.of(source)
+    with doing(about_catalog(source), SceneError, VALID_SOURCES):
+        return _read_items(source, query, reach or Reach.of(source))
+
+
+def _read_items(source: str, query: ApiQuery, reach: Reach) -> CatalogItems:
     if source.partition("?")[0].lower().endswith(PARQUET_SUFFIXES):
         return CatalogItems(_read_parquet(source))
     content = read_json(source)

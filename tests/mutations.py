@@ -572,7 +572,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the inputs and print the table; exit code 1 if anything but a sentence or a result came out."""
     parser = argparse.ArgumentParser(description="Run damaged inputs through the command line and count what came out.")
     parser.add_argument("--share", type=float, default=1.0, help="share of the inputs to try (default: all)")
-    parser.add_argument("--quick", action="store_true", help="one input of each kind, without networks")
+    parser.add_argument("--quick", action="store_true", help="one input of every second kind, without networks")
     parser.add_argument("--only", default="", help="kinds in which this pattern is found")
     parser.add_argument("--list", action="store_true", help="show every input, not only those that failed")
     options = parser.parse_args(argv)
@@ -591,7 +591,8 @@ def main(argv: list[str] | None = None) -> int:
             print(refused)
             return 2
         print(f"{'input':<22} {'command':<18} {'tried':>6} " + " ".join(f"{column:>9}" for column in COLUMNS))
-        for name in (name for name in KINDS if re.search(only, name)):
+        names = [name for name in KINDS if re.search(only, name)]
+        for name in names[:: 2 if options.quick else 1]:
             for command in KINDS[name].commands[: 1 if options.quick else None]:
                 seen = run_kind(name, command, share, options.list, template, scratch)
                 totals.update(seen)

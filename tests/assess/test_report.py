@@ -1,5 +1,6 @@
 """The report: the published example from files to JSON, the page, scores of models and training parcels."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -221,6 +222,22 @@ def test_the_training_parcels_are_found_through_the_map_and_its_model(season):
         json.dumps({"links": [{"rel": "derived_from", "href": "https://example.org/i.json"}]})
     )
     assert run(season)["warnings"] == []
+
+
+def test_a_model_that_was_replaced_after_the_map_was_made_is_said(season):
+    (season / "models").mkdir()
+    weights = season / "models" / "agrifm.safetensors"
+    weights.write_bytes(b"weights of the map")
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    links = [{"rel": "derived_from", "href": "./models/agrifm.json"}]
+    item = {"links": links, "properties": {"agrifm:model_sha256": digest}}
+    (season / "item.json").write_text(json.dumps(item))
+    assets = {"model": {"href": "./agrifm.safetensors", "roles": ["mlm:model"]}}
+    (season / "models" / "agrifm.json").write_text(json.dumps({"assets": assets}))
+    assert run(season)["warnings"] == []
+    weights.write_bytes(b"weights of another")
+    (warning,) = run(season)["warnings"]
+    assert "agrifm.safetensors" in warning
 
 
 def test_training_parcels_that_were_named_must_be_readable(season):

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.image import imread
+from matplotlib.image import imread, imsave
 from tests.scenes import make_cube
 
 from agrifm.cube import coverage as module
 from agrifm.cube.coverage import Coverage, draw_coverage, measure_coverage, per_month
 from agrifm.cube.store import Cube
+from agrifm.errors import OutputError
 from agrifm.season import Season
 
 
@@ -56,6 +57,24 @@ def test_months_add_up_dates_and_composites_count_at_their_middle(cube: Cube) ->
     composites = Coverage(nothing, np.array([0.5, 0.25]), 0.0)
     until = Season(date(2024, 2, 10), date(2024, 3, 10))  # the second composite reaches out of it
     assert per_month(cube.sensors["modis"], composites, until) == {(2024, 2): 0, (2024, 3): 0.75}
+
+
+@pytest.mark.parametrize("kind", ["GeoPackage", "PNG"])
+def test_a_picture_replaces_only_pictures_of_agrifm(cube: Cube, tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "labels.gpkg"
+    if kind == "PNG":
+        imsave(target, np.zeros((4, 4)), format="png")
+    else:
+        target.write_bytes(b"SQLite format 3\0 labels")
+    before = target.read_bytes()
+    with pytest.raises(OutputError) as error:
+        draw_coverage(cube, target)
+    assert error.value.facts["path"] == target
+    assert target.read_bytes() == before
+    target.unlink()
+    for _ in range(2):
+        draw_coverage(cube, target)
+    assert [path.name for path in tmp_path.iterdir() if "labels" in path.name] == ["labels.gpkg"]
 
 
 def test_the_picture_is_one_png_with_a_map_for_each_sensor(cube: Cube, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from tests.models.exported_networks import FRAMES, SIDE, save_network
 
 from agrifm.cli import main
-from agrifm.errors import ModelError
+from agrifm.errors import ModelError, OutputError
 from agrifm.models.classifier import Classifier
 from agrifm.models.export import ExportedNetwork, example_inputs, export
 from agrifm.models.export_record import EXPORT_KEY, read_export_record, start_session
@@ -108,6 +108,7 @@ def test_a_pt2_file_without_an_optional_sensor_agrees_with_pytorch(tmp_path: Pat
     inputs = example_inputs(record, 3, seed=5)
     found = torch.export.load(out).module()(inputs).detach().numpy()
     assert np.abs(found - expected(model, inputs)).max() <= 1e-4
+    assert export(model, out, without=["landsat"]) == lines  # its own file is replaced
 
 
 @pytest.mark.check
@@ -202,3 +203,15 @@ def test_files_that_are_not_ours_are_one_sentence(
     assert ".safetensors" in capsys.readouterr().err
     assert main(["model", "export", str(tmp_path / "a.safetensors"), str(tmp_path / "a.tflite")]) == 2
     assert ".onnx or .pt2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["mine.onnx", "mine.pt2"])
+def test_a_file_of_others_is_not_replaced_by_an_export(tmp_path: Path, name: str) -> None:
+    model, out = save_network(tmp_path / "agrifm.safetensors", "interpolated"), tmp_path / name
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("data/extra/notes", "none of ours")
+    before = out.read_bytes()
+    with pytest.raises(OutputError) as caught:
+        export(model, out)
+    assert caught.value.facts["path"] == out
+    assert out.read_bytes() == before

@@ -27,12 +27,13 @@ from tests.mapping.small_maps import (
 
 from agrifm.classic.features import pixel_features
 from agrifm.classic.forest import ForestConfig, fit_forest, load_forest, save_forest
+from agrifm.config import read_project
 from agrifm.errors import CubeError, MapError, ModelError, OutputError
 from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares, reproject
 from agrifm.inference.predictor import load_model
-from agrifm.legend import UNLABELLED, Legend
+from agrifm.legend import UNLABELLED, Legend, legend_json
 from agrifm.mapping import run
-from agrifm.mapping.run import map_area, map_cube
+from agrifm.mapping.run import map_area, map_cube, map_project
 from agrifm.mapping.windows import plan_map
 from agrifm.models.agrifm.network import AgriFM, preset
 from agrifm.models.precision import Compute
@@ -313,6 +314,21 @@ def make_forest(path, kind, flipped=False, side=96):
 @pytest.fixture
 def forest(tmp_path):
     return make_forest(tmp_path / "forest.skops", "series", side=16)
+
+
+@pytest.mark.parametrize(("same", "noted"), [(True, False), (False, True)])
+def test_a_legend_other_than_the_model_s_is_pointed_out(tmp_path, forest, same, noted):
+    make_cube(tmp_path / "cube.zarr", utm_grid())
+    legend = LEGEND if same else Legend.of(["rye", "oats"])
+    (tmp_path / "legend.json").write_text(legend_json(legend))
+    (tmp_path / "agrifm.toml").write_text(
+        f"[season]\nstart = {SEASON.start}\nend = {SEASON.end}\narea = [2.72, 49.82, 2.74, 49.83]\n"
+        '[imagery]\ncatalog = "c.json"\nproducts = ["sentinel-2-c1-l2a"]\n'
+        '[labels]\nfile = "l.gpkg"\nlegend = "legend.json"\n[map]\nwindow = 48\noverlap = 0\n'
+    )
+    summary = map_project(read_project(tmp_path), forest)
+    assert any("oats, rye" in line for line in summary.lines()) == noted
+    assert len(summary.notes) == noted
 
 
 @pytest.mark.parametrize("kind", ["series", "neighbourhood"])

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -23,13 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.class_raster import CONFIDENCE
+from agrifm.codes import listed
 from agrifm.config import Project
 from agrifm.cube.store import Cube, open_cube
-from agrifm.errors import MapError, did_you_mean, require_installed
+from agrifm.errors import LabelError, MapError, did_you_mean, require_installed
 from agrifm.files import AnyPath, as_path, translate_os_errors, write_bytes
 from agrifm.grid import Window, tiles
 from agrifm.inference.predictor import TorchModel, TrainedModel, load_model, load_record
-from agrifm.legend import LEGEND_TAG, UNLABELLED, legend_json
+from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend, legend_json
 from agrifm.mapping.cog import TILE_SIDE, CogWriter, translate_gdal_errors, write_category_names
 from agrifm.mapping.mosaic import blend
 from agrifm.mapping.predict import (
@@ -72,6 +73,8 @@ class MapSummary:
     """Duration of this run."""
     absent_sensors: tuple[str, ...] = ()
     """Sensors that the model uses if the cube has them, and this cube lacks."""
+    notes: tuple[str, ...] = ()
+    """What to know of the model that made the map."""
 
     @property
     def area_hectares(self) -> float:
@@ -83,6 +86,7 @@ class MapSummary:
         areas = ", ".join(f"{code} {hectares:.0f}" for code, hectares in self.hectares.items())
         absent = ", ".join(self.absent_sensors)
         return [
+            *self.notes,
             *([f"the cube has no {absent}; mapped without, as the model was trained to do"] if absent else []),
             f"mapped hectares: {areas}; without a valid observation {self.nodata_hectares:.0f}",
             f"wrote {self.path}",
@@ -111,7 +115,24 @@ def map_project(
     path = model or _named_model(project)
     window = project.map.window or load_record(path).side
     overlap = project.map.overlap if 2 * project.map.overlap <= window else 0
-    return map_area(project.cube, path, out or project.maps, window, overlap, compute, executor)
+    summary = map_area(project.cube, path, out or project.maps, window, overlap, compute, executor)
+    return replace(summary, notes=_legend_notes(project, load_record(path).legend))
+
+
+def _legend_notes(project: Project, trained: Legend) -> tuple[str, ...]:
+    """A note if the project's legend is not the one that the model was trained with; the map has the model's."""
+    if project.labels.legend is None:
+        return ()
+    try:
+        legend = Legend.read(project.path(project.labels.legend))
+    except LabelError:  # a map does not need the file
+        return ()
+    if legend == trained:
+        return ()
+    return (
+        f"the map has the classes of the model ({listed(trained.codes)}), whose codes, names or colours differ from "
+        f"those of {project.labels.legend} ({listed(legend.codes)}); train again to map with the latter",
+    )
 
 
 def _named_model(project: Project) -> Path:

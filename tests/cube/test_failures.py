@@ -1,7 +1,7 @@
 """Scenes that fail for good: all named at the end, or left out with their pixels not valid and asked for again."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from tests.servers import Request, serving_files, serving_season
 from agrifm.cli import main
 from agrifm.config import read_project
 from agrifm.cube import failures
-from agrifm.cube.build import nested_grids
+from agrifm.cube.build import build_cube, nested_grids
 from agrifm.cube.fetch import fetch
 from agrifm.cube.frames import FrameTile, group_frames
 from agrifm.cube.info import describe_cube
@@ -207,6 +207,18 @@ def test_tiles_of_a_frame_are_of_one_version_of_a_file(
         else:
             with pytest.raises(SceneError):
                 failures.write_tiles(work, units, {}, "stop", pool, 1)
+
+
+def test_processes_that_live_on_do_not_remember_failures(catalogue: Path, tmp_path: Path) -> None:
+    content = cut(catalogue.parent / "B" / "rededge1.tif")
+    season = read_project(project(tmp_path / "p", catalogue)).season.season
+    search = search_catalog(catalogue, [find_product(PRODUCT)], season, AREA)
+    with ProcessPoolExecutor(1) as pool:
+        with pytest.raises(SceneError) as error:
+            build_cube(tmp_path / "a.zarr", search, season, AREA, executor=pool)
+        assert error.value.facts["failed"].keys() == {"B"}
+        (catalogue.parent / "B" / "rededge1.tif").write_bytes(content)
+        assert pixels(build_cube(tmp_path / "a.zarr", search, season, AREA, executor=pool))[1].all()
 
 
 def test_the_command_ends_well_without_scenes_that_failed(

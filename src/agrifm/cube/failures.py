@@ -1,8 +1,10 @@
 """Scenes that fail for good, however often they are asked for: all are named at once, or left out of the cube."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from agrifm.config import MissingChoice
@@ -15,7 +17,7 @@ from agrifm.work import Resumable, run_tiles
 READINGS = 3
 """Number of times that tiles are read if a file on a server changed between two of them."""
 _known: dict[str, dict[str, str]] = {}
-"""By the place of the work in progress, the scenes that failed in this process: their other tiles are not asked for."""
+"""By the place of the work in progress, the scenes that failed: their other tiles are not asked for."""
 _read: set[str] = set()
 """Places of work in which a tile was read."""
 
@@ -42,7 +44,7 @@ def write_tiles(
     Raises:
         SceneError: scenes failed, and they are not to be left out; or all scenes of a sensor failed.
     """
-    place = str(work.scratch)
+    place = _place(work.scratch)
     _known[place] = dict(failed)
     _read.discard(place)
     for _ in range(READINGS):
@@ -74,14 +76,19 @@ def write_tiles(
     return found
 
 
+def _place(scratch: Path) -> str:
+    """The work in progress; it is another one in another process, which may outlive this run."""
+    return f"{os.getpid()} {scratch}"
+
+
 def _is_written(result: Mapping[str, Any]) -> bool:
     return "failed" not in result
 
 
 def try_frame_tile(tile: FrameTile) -> dict[str, Any]:
     """Write a tile, as `write_frame_tile` does; if a scene fails, `failed` of the result has its id and the reason."""
-    place = str(tile.cube)
-    known = _known.setdefault(place, {})
+    place = _place(tile.cube)
+    known = _known.get(place, {})  # other processes than that of `write_tiles` remember nothing
     first = tile.frame.scenes[0].id
     if before := {scene.id: known[scene.id] for scene in tile.frame.scenes if scene.id in known}:
         return {"failed": before}

@@ -41,6 +41,8 @@ MAX_WARP_PIXELS = 32_000_000
 """Pixels of a file that are held in memory to resample a tile; a tile that needs more is made in parts."""
 LOCAL_SETTINGS = {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE"}
 """For files on disk: masks, nodata and scales in a .msk or .aux.xml of their name are used."""
+FAR_OUTSIDE = 0.5
+"""Share of the product's valid range beyond its ends from which on a number cannot be a measurement."""
 KERNEL_NAMES = {Resampling.nearest: "nearest", Resampling.bilinear: "bilinear", Resampling.average: "area mean"}
 
 
@@ -53,8 +55,8 @@ def read_asset(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, no
 
     Pixels that are on the grid already are copied. All others are resampled once: by nearest neighbour (categories,
     MODIS), by area-weighted mean if the grid is coarser by half or more, and bilinearly otherwise. Means and
-    interpolations are those of the band's own valid pixels: neither nodata nor numbers outside the product's range
-    enter them.
+    interpolations are those of the band's own pixels: neither nodata nor numbers far outside the product's range, which
+    are codes of a file that does not state its nodata, enter them.
 
     Raises:
         SceneError: the asset is absent or damaged, has no CRS, or states what contradicts the product; one on a server
@@ -84,8 +86,10 @@ def _read_once(scene: Scene, key: str, band: str, grid: Grid, kernel: Kernel, no
                 f"{about} is rotated, and area means of such pixels are not made; warp it first, such as with "
                 "`gdalwarp -t_srs EPSG:32631`"
             )
-        mixed = product.valid_range if is_quantity and resampling != Resampling.nearest else None
-        return _warped(source, grid, resampling, nodata, mixed)
+        low, high = product.valid_range
+        far = FAR_OUTSIDE * (high - low)
+        possible = (low - far, high + far) if is_quantity and resampling != Resampling.nearest else None
+        return _warped(source, grid, resampling, nodata, possible)
 
 
 @contextmanager
@@ -204,9 +208,9 @@ def _copied(source: OpenBand, start: tuple[int, int], shape: tuple[int, int], no
 
 
 def _warped(
-    source: OpenBand, grid: Grid, resampling: Resampling, nodata: float, valid_range: tuple[float, float] | None
+    source: OpenBand, grid: Grid, resampling: Resampling, nodata: float, possible: tuple[float, float] | None
 ) -> NDArray[Any]:
-    """Resample a band to a grid; numbers outside `valid_range` are nodata.
+    """Resample a band to a grid; numbers outside `possible` are nodata.
 
     GDAL sees one band, in which all that is missing is `nodata`: of several bands it would take the pixels in which any
     band has a number, and of several numbers that mean nodata it would know one.
@@ -217,10 +221,10 @@ def _warped(
     rows, cols = grid.shape
     if window.height * window.width > MAX_WARP_PIXELS and rows > 1:
         halves = Window(0, 0, rows // 2, cols), Window(rows // 2, 0, rows - rows // 2, cols)
-        return np.concatenate([_warped(source, grid.window(half), resampling, nodata, valid_range) for half in halves])
+        return np.concatenate([_warped(source, grid.window(half), resampling, nodata, possible) for half in halves])
     numbers = source.read(window, nodata)
-    if valid_range is not None:
-        inside = (numbers >= valid_range[0]) & (numbers <= valid_range[1])  # NaN is not
+    if possible is not None:
+        inside = (numbers >= possible[0]) & (numbers <= possible[1])  # NaN is not
         numbers = np.where(inside, numbers, source.dtype.type(nodata))
     height, width = source.shape
     # of the whole band's size with nothing but the window in it, so that positions are rounded alike in every tile

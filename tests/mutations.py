@@ -104,7 +104,7 @@ column = "label"
 SOURCES = {
     ".": 'catalog = "unused.json"\nproducts = ["sentinel-2-c1-l2a"]',
     "scenes": 'catalog = "catalog.json"\nproducts = ["sentinel-2-c1-l2a"]',
-    "again": 'catalog = "../scenes/scenes.json"\nproducts = ["sentinel-2-c1-l2a"]',
+    "again": 'catalog = "../scenes/found.json"\nproducts = ["sentinel-2-c1-l2a"]',
     "stopped": 'catalog = "../scenes/catalog.json"\nproducts = ["sentinel-2-c1-l2a"]',
     "files": 'files = [{ product = "sentinel-2-c1-l2a", pattern = "*.tif", baseline = "05.10" }]',
     "netcdf": 'files = [{ product = "sentinel-2-c1-l2a", pattern = "*.nc", baseline = "05.10" }]',
@@ -335,7 +335,7 @@ KINDS = {
     "weights, bytes": Kind(damaged("weights.pth"), ("model convert",), 30),
     "catalogue": Kind(document("scenes/catalog.json"), ("fetch",), 40),
     "item": Kind(document("scenes/item.json"), ("fetch",), 150),
-    "scenes.json": Kind(document("scenes/scenes.json"), ("fetch again",), 60),
+    "scenes.json": Kind(document("scenes/found.json"), ("fetch again",), 60),
     "scene, bytes": Kind(damaged("scenes/red.tif"), ("fetch",), 30),
     "image, bytes": Kind(damaged("files/S2_20240510_B04.tif"), ("fetch files",), 30),
     "netcdf, bytes": Kind(damaged("netcdf/season.nc"), ("fetch netcdf",), 40),
@@ -446,7 +446,7 @@ def _write_catalogue(directory: Path, bounds: list[float]) -> None:
     catalogue = {"type": "Catalog", "stac_version": "1.0.0", "id": "made", "description": "made", "links": links}
     write_text(directory / "item.json", json.dumps(item))
     write_text(directory / "catalog.json", json.dumps(catalogue))
-    write_text(directory / "scenes.json", json.dumps({"type": "FeatureCollection", "features": [item, later]}))
+    write_text(directory / "found.json", json.dumps({"type": "FeatureCollection", "features": [item, later]}))
 
 
 def quicker() -> None:

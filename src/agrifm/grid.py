@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, floor
+from typing import Any
 
 import numpy as np
+import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo import CRS
@@ -140,6 +142,14 @@ class Grid:
         edges = self.transform.f + np.arange(rows + 1) * self.transform.e
         rows_between = pairwise(edges)
         return np.array([geodesic_hectares(box(0, min(pair), self.resolution, max(pair))) for pair in rows_between])
+
+
+def shape_of(geometry: dict[str, Any]) -> BaseGeometry:
+    """The shape of a GeoJSON geometry; raises ValueError if it is empty or has numbers that are not finite."""
+    result: BaseGeometry = shapely.geometry.shape(geometry)
+    if result.is_empty or not np.isfinite(shapely.get_coordinates(result)).all():
+        raise ValueError("its area is empty or not finite")
+    return result
 
 
 def reproject(shape: BaseGeometry, source: str, target: str) -> BaseGeometry:

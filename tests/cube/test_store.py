@@ -13,7 +13,7 @@ import zarr
 from affine import Affine
 from shapely import box
 from shapely.geometry import mapping, shape
-from tests.scenes import AREA, LEFT, SEASON, SIDE, TOP, UTM, Catalogue, at, reflectance
+from tests.scenes import AREA, LEFT, SEASON, SIDE, TOP, UTM, Catalogue, at, make_cube, reflectance
 
 from agrifm.cube.build import build_cube
 from agrifm.cube.store import FILL, Cube, create_root, create_sensor, open_cube
@@ -167,3 +167,14 @@ def test_the_area_is_kept_as_geojson(cube: Cube) -> None:
     about = json.loads((cube.path / "zarr.json").read_text())["attributes"]["agrifm"]
     assert shape(about["area"]).equals(AREA)
     assert about["area"]["type"] == mapping(AREA)["type"] == "Polygon"
+
+
+@pytest.mark.parametrize("area", [{"type": "Point", "coordinates": [float("nan"), 0]}, {"type": "x"}, {}, None, []])
+def test_an_area_that_is_not_one_is_refused(area, tmp_path):
+    make_cube(tmp_path / "cube.zarr")
+    file = tmp_path / "cube.zarr" / "zarr.json"
+    content = json.loads(file.read_text())
+    content["attributes"]["agrifm"]["area"] = area
+    file.write_text(json.dumps(content))
+    with pytest.raises(CubeError):
+        open_cube(tmp_path / "cube.zarr")

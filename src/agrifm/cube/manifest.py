@@ -247,9 +247,9 @@ def read_metadata(store: Path, name: str = METADATA) -> dict[str, Any] | None:
     file = store / name
     try:
         content = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise damaged(file, "it is not JSON") from error
-    about = content.get("attributes", {}).get(ABOUT) if isinstance(content, dict) else None
+        about = content.get("attributes", {}).get(ABOUT) if isinstance(content, dict) else None
+    except (ValueError, RecursionError, AttributeError) as error:
+        raise damaged(file, "it is not JSON of a store") from error
     if not isinstance(about, dict):
         return None
     if "files" in about or "digest" in about:

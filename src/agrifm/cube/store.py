@@ -20,7 +20,7 @@ import numpy as np
 import zarr
 from affine import Affine
 from numpy.typing import NDArray
-from shapely.geometry import mapping, shape
+from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.storage import LocalStore
@@ -42,7 +42,7 @@ from agrifm.cube.manifest import (
 )
 from agrifm.errors import CubeError
 from agrifm.files import AnyPath, as_path
-from agrifm.grid import Grid, Window
+from agrifm.grid import Grid, Window, shape_of
 from agrifm.record import SensorInput
 from agrifm.season import Season
 from agrifm.sensors import Quantity
@@ -211,7 +211,7 @@ def open_cube(path: AnyPath) -> Cube:
             path=path,
             sensors={name: _sensor_cube(root[name], name) for name in about["sensors"]},
             season=Season(start, end),
-            area=shape(about["area"]),
+            area=shape_of(about["area"]),
             provenance=about["provenance"],
             notes=() if "files" in about else (NOT_GUARDED,),
         )

@@ -32,8 +32,9 @@ from agrifm.cube.frames import Frame, group_frames, identity, scenes_of
 from agrifm.cube.manifest import COPY, PIXELS, marks_of, pixel_marks, require_small_arrays, restore_metadata
 from agrifm.cube.store import Cube, finish_store, open_cube, open_group
 from agrifm.errors import CubeError
-from agrifm.files import MARKER, AnyPath, as_path, fsync, fsync_tree, translate_os_errors
+from agrifm.files import MARKER, AnyPath, as_path, destination, fsync, fsync_tree, translate_os_errors
 from agrifm.grid import Grid
+from agrifm.outputs import writing
 from agrifm.record import running_versions
 from agrifm.scene.duplicates import require_one_product
 from agrifm.scene.mask import DEFAULT_RULE, MaskRule
@@ -79,14 +80,15 @@ def append_frames(
         for name, sensor in cube.provenance["sensors"].items()
     }
     plan = cube_fingerprint(cube.season, cube.area, {name: old[name] + new.get(name, []) for name in old})
-    scratch = path.with_name(f"{path.name}.append")
+    place = destination(path)
+    scratch = place.with_name(f"{place.name}.append")
     if all(old[name][-len(added) :] == added for name, added in new.items()):
         Resumable(scratch, plan).remove()  # of a run that was stopped after its last move
         return cube
     _require_later(cube, frames, about)
     counts = {name: len(sensor.date) for name, sensor in cube.sensors.items()}
     frames = [replace(frame, index=counts[frame.sensor] + frame.index) for frame in frames]
-    with translate_os_errors(about):
+    with writing(path, "cube"), translate_os_errors(about):
         work = Resumable(scratch, plan)
         if not work.begun:
             decided = decide_offsets(scenes_of(frames), grids, offset)

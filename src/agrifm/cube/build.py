@@ -60,7 +60,7 @@ def build_cube(
 ) -> Cube:
     """Build the cube of these scenes, or continue a build that was stopped.
 
-    A build with other scenes than before starts afresh; `cube.append` adds frames to a finished cube.
+    Frames that are as in an earlier cube are taken over; `cube.append` adds frames to a finished cube.
 
     Args:
         area: in longitude and latitude; the grid is its UTM zone snapped to 480 m.
@@ -91,9 +91,9 @@ def build_cube(
     with writing(path, "cube"), translate_os_errors(f"writing the cube {path}"):
         # Without the files' content: one that is mended does not end the work on the others.
         work = Resumable(partial, cube_fingerprint(season, area, identities(frames, marked, None)))
-        _create(partial, frames, grids, season, area)  # again too, as a power cut may have damaged what is there
         unread: dict[str, str] = {}
         decided = _decide(work, every, frames, marked, earlier, grids, offset, unread if missing == "skip" else None)
+        _begin(work, [every, decided], frames, grids, season, area)  # scenes that were refused have left nothing
         frames = with_encodings(frames, decided)
         described, failed, results = write_frames(work, frames, grids, rule, offset, executor, missing, unread, earlier)
         _require_observations(results, frames)
@@ -124,8 +124,6 @@ def _decide(
     if decided is None:
         settled = decide_offsets(scenes_of(frames), grids, offset, unread)
         decided = [asdict(scene.decided) if scene.decided else None for scene in settled]
-    if not work.begun:
-        work.begin([every, decided])
     return decided
 
 
@@ -222,12 +220,18 @@ def with_encodings(frames: Sequence[Frame], decided: Sequence[dict[str, Any] | N
     ]
 
 
-def _create(
-    partial: Path, frames: Sequence[Frame], grids: Mapping[str, Grid], season: Season, area: BaseGeometry
+def _begin(
+    work: Resumable,
+    decisions: object,
+    frames: Sequence[Frame],
+    grids: Mapping[str, Grid],
+    season: Season,
+    area: BaseGeometry,
 ) -> None:
-    skeleton = partial / ".new"
+    """Write the metadata of the cube's arrays, again where a power cut may have damaged them."""
+    skeleton = work.scratch / ".new"
     shutil.rmtree(skeleton, ignore_errors=True)
-    begin_directory(partial)
+    begin_directory(work.scratch)
     root = create_root(skeleton, season, area)
     for sensor, grid in grids.items():
         of_sensor = [frame for frame in frames if frame.sensor == sensor]
@@ -241,7 +245,9 @@ def _create(
         )
         last = [frame.last_day for frame in of_sensor] if product.is_composite else None
         create_sensor(root, content, grid, [frame.day for frame in of_sensor], last)
-    place_skeleton(skeleton, partial)
+    place_skeleton(skeleton, work.scratch)
+    if not work.begun:
+        work.begin(decisions)
 
 
 def write_frames(

@@ -14,8 +14,9 @@ from tests.servers import Request, serving_files, serving_season
 from agrifm.cli import main
 from agrifm.config import read_project
 from agrifm.cube import failures
-from agrifm.cube.build import build_cube, nested_grids
+from agrifm.cube.build import build_cube
 from agrifm.cube.fetch import fetch
+from agrifm.cube.frame_grids import nested_grids
 from agrifm.cube.frames import FrameTile, group_frames
 from agrifm.cube.info import describe_cube
 from agrifm.cube.store import Cube, open_cube

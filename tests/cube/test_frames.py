@@ -13,7 +13,8 @@ import pytest
 from tests.scenes import AREA, SEASON, Catalogue, at, reflectance
 
 from agrifm.cube import build
-from agrifm.cube.build import build_cube, nested_grids
+from agrifm.cube.build import build_cube
+from agrifm.cube.frame_grids import nested_grids
 from agrifm.cube.frames import Frame, FrameTile, group_frames, write_frame_tile
 from agrifm.grid import Window
 from agrifm.scene.mask import DEFAULT_RULE, MaskRule

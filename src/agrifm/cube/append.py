@@ -20,14 +20,13 @@ import numpy as np
 from agrifm.cube.build import (
     cube_fingerprint,
     identities,
-    native_grids,
-    nested_grids,
     sources_of,
     usable_rule,
     with_encodings,
     write_frames,
 )
 from agrifm.cube.earlier import NO_CUBE
+from agrifm.cube.frame_grids import native_grids, nested_grids
 from agrifm.cube.frames import Frame, group_frames, identity, scenes_of
 from agrifm.cube.manifest import COPY, PIXELS, marks_of, pixel_marks, require_small_arrays, restore_metadata
 from agrifm.cube.store import Cube, finish_store, open_cube, open_group

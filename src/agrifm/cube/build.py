@@ -18,21 +18,21 @@ from shapely.geometry.base import BaseGeometry
 from agrifm.config import MissingChoice
 from agrifm.cube.earlier import NO_CUBE, EarlierCube, kept_cube
 from agrifm.cube.failures import complete, write_tiles
+from agrifm.cube.frame_grids import native_grids, nested_grids, require_metres
 from agrifm.cube.frames import MERGE_RULE, Frame, FrameTile, group_frames, identity, is_written, scenes_of
 from agrifm.cube.manifest import marks_of, place_skeleton
 from agrifm.cube.store import SCALES, SHARD, Cube, create_root, create_sensor, finish_store, open_cube, open_group
 from agrifm.errors import CubeError
 from agrifm.files import MARKER, AnyPath, as_path, translate_os_errors
-from agrifm.grid import Grid, area_grid, tiles
+from agrifm.grid import Grid, tiles
 from agrifm.outputs import begin_directory, partial_directory, writing
 from agrifm.record import SensorInput, running_versions
 from agrifm.scene.duplicates import require_one_product
 from agrifm.scene.encoding import Encoding
 from agrifm.scene.mask import ALWAYS_MASKED, DEFAULT_RULE, MaskRule
 from agrifm.scene.offset_check import OffsetChoice, decide_offsets
-from agrifm.scene.products import Product
-from agrifm.scene.read import kernel_of, opened
-from agrifm.scene.scene import ArrayAsset, RemoteAsset, Scene
+from agrifm.scene.read import kernel_of
+from agrifm.scene.scene import RemoteAsset, Scene
 from agrifm.season import Season
 from agrifm.work import Resumable, fingerprint
 
@@ -80,7 +80,7 @@ def build_cube(
     require_one_product(search.scenes, "building a cube")
     frames = group_frames(search.scenes)
     grids = native_grids(frames) if native_grid else nested_grids(frames, area)
-    _require_metres(rule, grids)
+    require_metres(rule, grids)
     earlier = EarlierCube.at(path)
     marked = [frame.fingerprint(grids[frame.sensor], rule, offset) for frame in frames]
     every = identities(frames, marked, earlier)
@@ -132,54 +132,6 @@ def _account_of_frames(path: Path, frames: Sequence[Frame], results: Mapping[str
     written = {tuple(key.split("/")[:2]) for key, result in results.items() if "kept" not in result}
     kept = len(frames) - len(written)
     return f"wrote {path}" + (f": {len(written)} frames; {kept} are as they were" if kept else "")
-
-
-def nested_grids(frames: Sequence[Frame], area: BaseGeometry) -> dict[str, Grid]:
-    """The grid of each sensor in the area's UTM zone; all of them nest in 480 m."""
-    base = area_grid(area)
-    return {frame.sensor: base.at(frame.scenes[0].product.resolution) for frame in frames}
-
-
-def native_grids(frames: Sequence[Frame]) -> dict[str, Grid]:
-    """The grid of the first scene's first band, by the name of its sensor.
-
-    Raises:
-        CubeError: there are several sensors, or the files are rotated.
-    """
-    sensors = {frame.sensor for frame in frames}
-    if len(sensors) > 1:
-        raise CubeError(
-            f"building a cube on the grid of its files: it has the sensors {', '.join(sorted(sensors))}, and a native "
-            "grid holds one; leave out `native_grid`",
-            sensors=sorted(sensors),
-        )
-    first = frames[0].scenes[0]
-    asset = first.asset(*_first_band(first.product))
-    if isinstance(asset, ArrayAsset):
-        height, width = asset.pixels.shape
-        return {first.product.sensor: Grid.of(asset.crs, asset.transform, (height, width))}
-    with opened(first, *_first_band(first.product)) as (source, about):
-        crs, transform, shape = source.crs, source.transform, source.shape
-    if transform.b or transform.d:
-        raise CubeError(f"{about} is rotated, which a cube's grid cannot be; leave out `native_grid`")
-    return {first.product.sensor: Grid.of(crs.to_wkt(), transform, shape)}
-
-
-def _require_metres(rule: MaskRule, grids: Mapping[str, Grid]) -> None:
-    for sensor, grid in grids.items():
-        axis = grid.crs.proj.axis_info[0]
-        unit = axis.unit_name
-        # by its length, since files call it metre, meters or m
-        if rule.dilate and (grid.crs.geographic or axis.unit_conversion_factor != 1):
-            raise CubeError(
-                f"building a cube: `dilate` is {rule.dilate:g} metres, but the pixels of '{sensor}' are in units of "
-                f"{unit}; leave out `dilate` or `native_grid`"
-            )
-
-
-def _first_band(product: Product) -> tuple[str, str]:
-    band, key = next(iter(product.assets.items()))
-    return key, band
 
 
 def identities(frames: Sequence[Frame], marked: Sequence[str], earlier: EarlierCube | None) -> dict[str, list[str]]:

@@ -1,0 +1,67 @@
+"""The grid of each sensor of a cube: nested in 480 m of the area's UTM zone, or that of the files."""
+
+from collections.abc import Mapping, Sequence
+
+from shapely.geometry.base import BaseGeometry
+
+from agrifm.cube.frames import Frame
+from agrifm.errors import CubeError
+from agrifm.grid import Grid, area_grid
+from agrifm.scene.mask import MaskRule
+from agrifm.scene.products import Product
+from agrifm.scene.read import opened
+from agrifm.scene.scene import ArrayAsset
+
+
+def nested_grids(frames: Sequence[Frame], area: BaseGeometry) -> dict[str, Grid]:
+    """The grid of each sensor in the area's UTM zone; all of them nest in 480 m."""
+    base = area_grid(area)
+    return {frame.sensor: base.at(frame.scenes[0].product.resolution) for frame in frames}
+
+
+def native_grids(frames: Sequence[Frame]) -> dict[str, Grid]:
+    """The grid of the first scene's first band, by the name of its sensor.
+
+    Raises:
+        CubeError: there are several sensors, or the files are rotated.
+    """
+    sensors = {frame.sensor for frame in frames}
+    if len(sensors) > 1:
+        raise CubeError(
+            f"building a cube on the grid of its files: it has the sensors {', '.join(sorted(sensors))}, and a native "
+            "grid holds one; leave out `native_grid`",
+            sensors=sorted(sensors),
+        )
+    first = frames[0].scenes[0]
+    asset = first.asset(*first_band(first.product))
+    if isinstance(asset, ArrayAsset):
+        height, width = asset.pixels.shape
+        return {first.product.sensor: Grid.of(asset.crs, asset.transform, (height, width))}
+    with opened(first, *first_band(first.product)) as (source, about):
+        crs, transform, shape = source.crs, source.transform, source.shape
+    if transform.b or transform.d:
+        raise CubeError(f"{about} is rotated, which a cube's grid cannot be; leave out `native_grid`")
+    return {first.product.sensor: Grid.of(crs.to_wkt(), transform, shape)}
+
+
+def require_metres(rule: MaskRule, grids: Mapping[str, Grid]) -> None:
+    """Refuse to widen masks by metres on a grid in other units.
+
+    Raises:
+        CubeError: `dilate` is set, and a grid is not in metres.
+    """
+    for sensor, grid in grids.items():
+        axis = grid.crs.proj.axis_info[0]
+        unit = axis.unit_name
+        # by its length, since files call it metre, meters or m
+        if rule.dilate and (grid.crs.geographic or axis.unit_conversion_factor != 1):
+            raise CubeError(
+                f"building a cube: `dilate` is {rule.dilate:g} metres, but the pixels of '{sensor}' are in units of "
+                f"{unit}; leave out `dilate` or `native_grid`"
+            )
+
+
+def first_band(product: Product) -> tuple[str, str]:
+    """Asset key and name of a product's first band."""
+    band, key = next(iter(product.assets.items()))
+    return key, band

@@ -30,14 +30,12 @@ class Shares(NamedTuple):
 
 
 def proportion_interval(count: ArrayLike, points: ArrayLike) -> tuple[Floats, Floats]:
-    """Return the ends of the 95 % interval of the share that `count` of `points` random points show.
+    """Return the ends of Jeffreys' 95 % interval of the share that `count` of `points` random points show.
 
-    Jeffreys' interval; if no point or every point has the property, the end inside 0 to 1 is Clopper and Pearson's,
-    because Jeffreys' would be too near. Without points it is 0 to 1.
+    It begins at 0 if no point has the property, and ends at 1 if every point has it. Without points it is 0 to 1.
     """
     x, n = np.asarray(count, np.float64), np.asarray(points, np.float64)
-    low = np.where(x == n, TAIL ** (1 / np.maximum(n, 1)), beta.ppf(TAIL, x + 0.5, n - x + 0.5))
-    high = np.where(x == 0, 1 - TAIL ** (1 / np.maximum(n, 1)), beta.ppf(1 - TAIL, x + 0.5, n - x + 0.5))
+    low, high = (beta.ppf(tail, x + 0.5, n - x + 0.5) for tail in (TAIL, 1 - TAIL))
     return np.where(x == 0, 0.0, low), np.where(x == n, 1.0, high)
 
 

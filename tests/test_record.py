@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from pydantic import ValidationError
 
 from agrifm.errors import ModelError
 from agrifm.legend import Legend
@@ -167,3 +168,10 @@ def test_the_family_decides_the_format_of_a_model_file() -> None:
     directory = Path("models")
     assert model_file(directory, "random-forest") == directory / "random-forest.skops"
     assert model_file(directory, "agrifm") == directory / "agrifm.safetensors"
+
+
+@pytest.mark.parametrize("name", ["a.b", "../../etc/passwd", ""])
+def test_a_sensor_whose_name_cannot_be_part_of_a_network_is_refused(name: str) -> None:
+    fields = {"bands": ("B02",), "quantity": "surface reflectance", "scale": 1e-4, "resolution": 10, "mean": (0.1,)}
+    with pytest.raises(ValidationError):
+        SensorRecord(sensor=name, std=(0.1,), **fields)

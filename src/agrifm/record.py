@@ -63,6 +63,8 @@ class ExpectedSensor(SensorInput):
 class SensorRecord(ExpectedSensor):
     """What a model expects of one sensor, and the statistics for its normalisation."""
 
+    sensor: str = Field(pattern=r"^[^./\\]+$")
+    """Parts of a network have its name, which cannot have a dot."""
     mean: tuple[float, ...]
     """Mean per band, in the quantity's unit."""
     std: tuple[float, ...]

@@ -178,3 +178,12 @@ def test_an_area_that_is_not_one_is_refused(area, tmp_path):
     file.write_text(json.dumps(content))
     with pytest.raises(CubeError):
         open_cube(tmp_path / "cube.zarr")
+
+
+@pytest.mark.parametrize("provenance", ["../../etc/passwd", 0.5, True])
+def test_a_provenance_that_is_not_an_object_is_refused(tmp_path: Path, provenance: object) -> None:
+    cube = make_cube(tmp_path / "cube.zarr")
+    root = zarr.open_group(cube.path, mode="r+", use_consolidated=False)
+    root.attrs["agrifm"] = {**dict(root.attrs["agrifm"]), "provenance": provenance}
+    with pytest.raises(CubeError, match=r"cube\.zarr"):
+        open_cube(cube.path)

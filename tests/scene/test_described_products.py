@@ -138,6 +138,7 @@ def test_what_is_recorded_describes_the_same_product() -> None:
         ('bands = [{ name = "red", wavelength = 665 }]\nsensor = "own"\nresolution = 7', "480"),
         ('bands = [{ name = "red", wavelength = 665 }]\nsensor = "own"', "`resolution`"),
         ('bands = [{ name = "r", wavelength = 665 }, { name = "r", wavelength = 8 }]', "wavelength"),
+        ('bands = [{ name = "red", wavelength = 665 }]\nsensor = "my.own"\nresolution = 10', "my.own"),
         ('assets = { B2 = "blue" }', "B02"),
         ('assets = { B02 = "B03" }', "'B03'"),
         ('name = "sentinel-2-c1-l2a"', "`name`"),

@@ -212,7 +212,7 @@ def open_cube(path: AnyPath) -> Cube:
             sensors={name: _sensor_cube(root[name], name) for name in about["sensors"]},
             season=Season(start, end),
             area=shape_of(about["area"]),
-            provenance=about["provenance"],
+            provenance=dict(about["provenance"]),
             notes=() if "files" in about else (NOT_GUARDED,),
         )
     except CubeError:

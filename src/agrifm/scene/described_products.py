@@ -76,6 +76,8 @@ def _sensor(described: ProductDescription, base: Product | None, about: str) -> 
     if len(set(names)) < len(names):
         raise ConfigError(f"{about}: `bands` has a name twice ({', '.join(names)}); rename one", key="bands")
     name = described.sensor or (base.sensor if base is not None else described.name)
+    if set("./\\") & set(name):  # it names groups of a cube and parts of a network
+        raise ConfigError(f"{about}: the sensor '{name}' has a dot or a slash in its name; rename it", key="sensor")
     if described.bands and name not in SENSORS:
         if described.resolution is None or BASE_PIXEL % described.resolution:
             raise ConfigError(

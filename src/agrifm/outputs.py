@@ -8,13 +8,11 @@ is never replaced or deleted.
 
 import ctypes
 import errno
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from agrifm.errors import OutputError
 from agrifm.files import (
@@ -25,6 +23,8 @@ from agrifm.files import (
     file_destination,
     fsync,
     fsync_tree,
+    read_marker,
+    require_outside_cubes,
     translate_os_errors,
     write_json,
 )
@@ -43,7 +43,7 @@ def require_replaceable(directory: Path, kind: str) -> None:
     """
     if not directory.exists() or (directory.is_dir() and not _names(directory)):
         return
-    existing = _marker(directory).get("kind")
+    existing = read_marker(directory).get("kind")
     if existing != kind and not _is_cut_marker(directory, kind):
         what = f"a {existing} made by agrifm" if existing else "files that agrifm did not write"
         raise OutputError(
@@ -57,20 +57,6 @@ def _names(directory: Path) -> list[str]:
     """What is in a directory, except what a kill can leave of our first file in it."""
     left = (f".{MARKER}.partial.json", UNFINISHED, REPLACED)
     return sorted(path.name for path in directory.iterdir() if path.name not in left)
-
-
-def _marker(directory: Path) -> dict[str, Any]:
-    try:
-        marker = json.loads((directory / MARKER).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
-        return {}
-    return marker if isinstance(marker, dict) else {}
-
-
-def _require_outside_cubes(place: Path, doing: str) -> None:
-    for parent in place.parents:
-        if _marker(parent).get("kind") == "cube":
-            raise OutputError(f"{doing}: it is inside the cube {parent}; choose a path outside", path=place)
 
 
 @contextmanager
@@ -87,7 +73,7 @@ def replace_file(target: Path, doing: str, is_ours: Callable[[Path], bool]) -> I
     with ExitStack() as stack:
         with translate_os_errors(doing):
             place = file_destination(target)
-            _require_outside_cubes(place, doing)
+            require_outside_cubes(place, doing)
             if place.is_file() and not is_ours(place):
                 raise OutputError(
                     f"{doing}: {target} exists, and agrifm did not make it; choose another path", path=target
@@ -159,7 +145,7 @@ def writing(target: Path, kind: str) -> Iterator[Path]:
         with translate_os_errors(doing):
             require_replaceable(target, kind)
             place = destination(target)
-            _require_outside_cubes(place, doing)
+            require_outside_cubes(place, doing)
             place.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(place, doing))
             _recover(place, doing)
@@ -220,7 +206,7 @@ def finish_directory(partial: Path, target: Path, kind: str, keep_others: bool =
     place, written = destination(target), _names(partial)
     others = [] if not place.exists() else sorted(set(_names(place)) - {MARKER})
     if not keep_others:
-        of_agrifm = _marker(place).get("entries", others)  # earlier versions did not list them
+        of_agrifm = read_marker(place).get("entries", others)  # earlier versions did not list them
         others = [name for name in others if name not in of_agrifm]
     for name in others:
         _carry(place / name, partial / name)

@@ -76,7 +76,7 @@ class FilesConfig(Frozen):
     """Name of the product, which defines how the numbers are encoded."""
     pattern: str
     """Glob pattern of GeoTIFF, JPEG 2000 or NetCDF files, under the names that their providers give them or with a date
-    and a band in their names."""
+    (or a folder whose name is the date) and a band in their names."""
     baseline: str | None = None
     """Processing baseline of the files, such as "05.10", for products whose offset depends on it; if their names state
     theirs, the two must agree."""

@@ -53,6 +53,12 @@ def named(path: str, product: str) -> NamedFile:
         ("cbers-4-awfi-16d", "CB4_2024122_NDVI.tif", "", None),
         ("sentinel-2-worldcereal", "20240501_B02_20240501.tif", "", None),
         ("sentinel-2-worldcereal", "12345678_2024-122_B02.tif", "", None),
+        ("sentinel-2-worldcereal", "2024-05-01/B02.tif", "", None),
+        ("sentinel-2-worldcereal", "T31TDN/20240501/B02.tif", "31TDN", None),
+        ("sentinel-2-worldcereal", "2024122/B02.tif", "", None),
+        ("sentinel-2-worldcereal", "20240501T105031/2024-05-01/B02.tif", "", None),
+        ("sentinel-2-worldcereal", "2024-11-29/imagery/2024-05-01/B02.tif", "", None),
+        ("sentinel-2-worldcereal", "2024-11-29/S2_20240501_B02.tif", "", None),
     ],
 )
 def test_a_name_states_the_acquisition_its_tile_and_its_band(
@@ -102,6 +108,12 @@ def test_files_of_another_product_are_known_by_their_names(name: str, product: s
         ("HLS.L30.T31TDN.2023366T104117.v2.0.B02.tif", "2023366"),
         ("20240501_20240505_B02.tif", "2024-05-05"),
         ("2024-05-01_2024122_2024_05_02.tif", "2024-05-02"),
+        ("2024-05-03/2024-05-01/B02.tif", "2024-05-01 and 2024-05-03"),
+        ("20240230/B02.tif", "20240230"),
+        ("2024-05-01/10m/B02.tif", "YYYYMMDD"),
+        ("run_2024-05-01/B02.tif", "YYYYMMDD"),
+        ("2024-05/B02.tif", "YYYYMMDD"),
+        ("11320501/B02.tif", "YYYYMMDD"),
         ("\u0662\u0660240501.tif", "YYYYMMDD"),
     ],
 )

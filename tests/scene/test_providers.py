@@ -12,13 +12,9 @@ ALL = pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
 
 
 @ALL
-def test_a_provider_has_known_products_and_finds_them_by_collection(provider: Provider) -> None:
+def test_a_provider_has_known_products(provider: Provider) -> None:
     assert provider.products
     assert all(PRODUCTS[product.name] is product for product in provider.products)
-    for product in provider.products:
-        first = next(own for own in provider.products if own.collection == product.collection)
-        assert provider.product_of(product.collection) is first
-    assert provider.product_of("sentinel-5p") is None
 
 
 def test_a_product_belongs_to_one_provider_at_most() -> None:

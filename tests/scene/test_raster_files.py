@@ -183,6 +183,15 @@ def test_tiles_of_one_date_are_scenes_of_one_frame(tmp_path: Path) -> None:
     assert {scene.day for scene in scenes} == {date(2024, 5, 1)}
 
 
+def test_files_whose_folders_are_dates_are_scenes_of_those_days(tmp_path: Path) -> None:
+    write(tmp_path, *(f"{day}/{band}.tif" for day in ("2024-05-01", "20240511T105031") for band in S2_BANDS))
+    scenes = found(tmp_path, WORLDCEREAL).scenes
+    assert [scene.day for scene in scenes] == [date(2024, 5, 1), date(2024, 5, 11)]
+    assert all(len(scene.assets) == 10 for scene in scenes)
+    held = {asset.path.parent.name for asset in scenes[1].assets.values()}  # type: ignore[union-attr]  # local files
+    assert held == {"20240511T105031"}
+
+
 def test_two_passes_over_a_tile_on_one_day_are_two_scenes(tmp_path: Path) -> None:
     write(tmp_path, *(f"T35WMT_20240501T{time}_{band}_10m.tif" for time in ("101021", "115031") for band in S2_BANDS))
     scenes = found(tmp_path, WORLDCEREAL).scenes

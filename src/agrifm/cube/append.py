@@ -17,15 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agrifm.cube.build import (
-    cube_fingerprint,
-    identities,
-    sources_of,
-    usable_rule,
-    with_encodings,
-    write_frames,
-)
-from agrifm.cube.earlier import NO_CUBE
+from agrifm.cube.build import WantedFrames, cube_fingerprint, sources_of, usable_rule, write_frames
 from agrifm.cube.frame_grids import native_grids, nested_grids
 from agrifm.cube.frames import Frame, group_frames, identity, scenes_of
 from agrifm.cube.manifest import COPY, PIXELS, marks_of, pixel_marks, require_small_arrays, restore_metadata
@@ -73,7 +65,7 @@ def append_frames(
     frames = group_frames(search.scenes)
     _require_same_kind(cube, frames, rule, about)
     grids = _grids(cube, frames, about)
-    new = identities(frames, [frame.fingerprint(grids[frame.sensor], rule, offset) for frame in frames], NO_CUBE)
+    new = WantedFrames(frames, grids, rule, offset).identities
     old = {
         name: [identity(frame["fingerprint"], frame.get("content")) for frame in sensor["frames"]]
         for name, sensor in cube.provenance["sensors"].items()
@@ -95,8 +87,8 @@ def append_frames(
             work.begin([asdict(scene.decided) if scene.decided else None for scene in decided])
         root = open_group(scratch)
         if root.attrs["agrifm"]["provenance"]["plan"] != plan:  # else it was stopped while files were moved
-            settled = with_encodings(frames, work.decisions)
-            described, _, results = write_frames(work, settled, grids, rule, offset, executor)
+            wanted = WantedFrames(frames, grids, rule, offset).with_encodings(work.decisions)
+            described, _, results = write_frames(work, wanted, executor)
             marks = {**pixel_marks(path), **marks_of(results)}
             finish_store(root, _continued(cube.provenance, search, plan, described), marks)
         fsync_tree(scratch)

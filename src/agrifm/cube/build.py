@@ -9,7 +9,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,57 @@ INCOMPLETE = " incomplete"
 """End of the plan of a cube, and of the fingerprint of a frame, that lack scenes."""
 
 
+@dataclass(frozen=True)
+class WantedFrames:
+    """The frames that are to be in a cube, and what else decides their pixels."""
+
+    frames: Sequence[Frame]
+    grids: Mapping[str, Grid]
+    """By sensor."""
+    rule: MaskRule
+    offset: OffsetChoice
+    earlier: EarlierCube = NO_CUBE
+    """The cube whose frames are taken over if they are the same."""
+
+    @cached_property
+    def fingerprints(self) -> list[str]:
+        """Of the frames, in their order."""
+        return [frame.fingerprint(self.grids[frame.sensor], self.rule, self.offset) for frame in self.frames]
+
+    @cached_property
+    def identities(self) -> dict[str, list[str]]:
+        """What tells the frames from others, by sensor; files that cannot be read now hold what they held before."""
+        return self._by_sensor(
+            self.earlier.content(frame, mark) for frame, mark in zip(self.frames, self.fingerprints, strict=True)
+        )
+
+    @cached_property
+    def identities_without_content(self) -> dict[str, list[str]]:
+        """The same, whatever the files hold."""
+        return self._by_sensor(None for _ in self.frames)
+
+    def _by_sensor(self, contents: Iterable[str | None]) -> dict[str, list[str]]:
+        by_sensor: dict[str, list[str]] = defaultdict(list)
+        for frame, mark, content in zip(self.frames, self.fingerprints, contents, strict=True):
+            by_sensor[frame.sensor].append(identity(mark, content))
+        return dict(by_sensor)
+
+    def with_encodings(self, decided: Sequence[dict[str, Any] | None]) -> "WantedFrames":
+        """The frames with the encodings of their scenes as they were decided when the build began."""
+        encodings = iter(decided)
+        frames = [
+            replace(
+                frame,
+                scenes=tuple(
+                    replace(scene, decided=Encoding(**encoding)) if (encoding := next(encodings)) else scene
+                    for scene in frame.scenes
+                ),
+            )
+            for frame in self.frames
+        ]
+        return replace(self, frames=frames)
+
+
 def build_cube(
     path: AnyPath,
     search: "SearchResult",
@@ -81,48 +133,37 @@ def build_cube(
     frames = group_frames(search.scenes)
     grids = native_grids(frames) if native_grid else nested_grids(frames, area)
     require_metres(rule, grids)
-    earlier = EarlierCube.at(path)
-    marked = [frame.fingerprint(grids[frame.sensor], rule, offset) for frame in frames]
-    every = identities(frames, marked, earlier)
-    plan = cube_fingerprint(season, area, every)
+    wanted = WantedFrames(frames, grids, rule, offset, EarlierCube.at(path))
+    plan = cube_fingerprint(season, area, wanted.identities)
     partial = partial_directory(path, "cube")
     if (path / MARKER).exists() and not partial.exists() and (kept := kept_cube(path, plan)) is not None:
         return kept
     with writing(path, "cube"), translate_os_errors(f"writing the cube {path}"):
         # Without the files' content: one that is mended does not end the work on the others.
-        work = Resumable(partial, cube_fingerprint(season, area, identities(frames, marked, None)))
+        work = Resumable(partial, cube_fingerprint(season, area, wanted.identities_without_content))
         unread: dict[str, str] = {}
-        decided = _decide(work, every, frames, marked, earlier, grids, offset, unread if missing == "skip" else None)
-        _begin(work, [every, decided], frames, grids, season, area)  # scenes that were refused have left nothing
-        frames = with_encodings(frames, decided)
-        described, failed, results = write_frames(work, frames, grids, rule, offset, executor, missing, unread, earlier)
-        _require_observations(results, frames)
-        provenance = earlier.provenance
+        decided = _decide(work, wanted, unread if missing == "skip" else None)
+        _begin(work, [wanted.identities, decided], wanted, season, area)  # scenes that were refused have left nothing
+        wanted = wanted.with_encodings(decided)
+        described, failed, results = write_frames(work, wanted, executor, missing, unread)
+        _require_observations(results, wanted.frames)
+        provenance = wanted.earlier.provenance
         if provenance.get("plan") != plan or failed:
             provenance = _describe_build(
-                search, plan, rule, _describe_sensors(frames, grids, described, failed), failed
+                search, plan, rule, _describe_sensors(wanted.frames, grids, described, failed), failed
             )
         finish_store(open_group(partial), provenance, marks_of(results))
         work.finish(path, "cube")
-    return replace(open_cube(path), notes=(_account_of_frames(path, frames, results),))
+    return replace(open_cube(path), notes=(_account_of_frames(path, wanted.frames, results),))
 
 
-def _decide(
-    work: Resumable,
-    every: dict[str, list[str]],
-    frames: Sequence[Frame],
-    marked: Sequence[str],
-    earlier: EarlierCube,
-    grids: Mapping[str, Grid],
-    offset: OffsetChoice,
-    unread: dict[str, str] | None,
-) -> list[dict[str, Any] | None]:
+def _decide(work: Resumable, wanted: WantedFrames, unread: dict[str, str] | None) -> list[dict[str, Any] | None]:
     """The encodings of all scenes: as they were when this work or the earlier cube of the same frames was begun."""
-    if work.begun and work.decisions[0] == every:
+    if work.begun and work.decisions[0] == wanted.identities:
         return list(work.decisions[1])
-    decided = earlier.decided(frames, marked)
+    decided = wanted.earlier.decided(wanted.frames, wanted.fingerprints)
     if decided is None:
-        settled = decide_offsets(scenes_of(frames), grids, offset, unread)
+        settled = decide_offsets(scenes_of(wanted.frames), wanted.grids, wanted.offset, unread)
         decided = [asdict(scene.decided) if scene.decided else None for scene in settled]
     return decided
 
@@ -134,20 +175,6 @@ def _account_of_frames(path: Path, frames: Sequence[Frame], results: Mapping[str
     return f"wrote {path}" + (f": {len(written)} frames; {kept} are as they were" if kept else "")
 
 
-def identities(frames: Sequence[Frame], marked: Sequence[str], earlier: EarlierCube | None) -> dict[str, list[str]]:
-    """What tells the frames from others, by sensor.
-
-    Args:
-        marked: their fingerprints.
-        earlier: states the content of files that cannot be read now; None leaves their content out.
-    """
-    by_sensor: dict[str, list[str]] = defaultdict(list)
-    for frame, mark in zip(frames, marked, strict=True):
-        content = None if earlier is None else earlier.content(frame, mark)
-        by_sensor[frame.sensor].append(identity(mark, content))
-    return dict(by_sensor)
-
-
 def cube_fingerprint(season: Season, area: BaseGeometry, frames: Mapping[str, Sequence[str]]) -> str:
     """SHA-256 of everything that decides what a cube holds.
 
@@ -157,36 +184,14 @@ def cube_fingerprint(season: Season, area: BaseGeometry, frames: Mapping[str, Se
     return fingerprint({"season": [str(season.start), str(season.end)], "area": area.wkt, "frames": frames})
 
 
-def with_encodings(frames: Sequence[Frame], decided: Sequence[dict[str, Any] | None]) -> list[Frame]:
-    """The frames with the encodings of their scenes as they were decided when the build began."""
-    encodings = iter(decided)
-    return [
-        replace(
-            frame,
-            scenes=tuple(
-                replace(scene, decided=Encoding(**encoding)) if (encoding := next(encodings)) else scene
-                for scene in frame.scenes
-            ),
-        )
-        for frame in frames
-    ]
-
-
-def _begin(
-    work: Resumable,
-    decisions: object,
-    frames: Sequence[Frame],
-    grids: Mapping[str, Grid],
-    season: Season,
-    area: BaseGeometry,
-) -> None:
+def _begin(work: Resumable, decisions: object, wanted: WantedFrames, season: Season, area: BaseGeometry) -> None:
     """Write the metadata of the cube's arrays, again where a power cut may have damaged them."""
     skeleton = work.scratch / ".new"
     shutil.rmtree(skeleton, ignore_errors=True)
     begin_directory(work.scratch)
     root = create_root(skeleton, season, area)
-    for sensor, grid in grids.items():
-        of_sensor = [frame for frame in frames if frame.sensor == sensor]
+    for sensor, grid in wanted.grids.items():
+        of_sensor = [frame for frame in wanted.frames if frame.sensor == sensor]
         product = of_sensor[0].scenes[0].product
         content = SensorInput(
             sensor=sensor,
@@ -204,21 +209,16 @@ def _begin(
 
 def write_frames(
     work: Resumable,
-    frames: Sequence[Frame],
-    grids: Mapping[str, Grid],
-    rule: MaskRule,
-    offset: OffsetChoice,
+    wanted: WantedFrames,
     executor: Executor | None = None,
     missing: MissingChoice = "stop",
     unread: Mapping[str, str] | None = None,
-    earlier: EarlierCube = NO_CUBE,
 ) -> tuple[dict[str, dict[str, list[dict[str, Any]]]], dict[str, str], dict[str, dict[str, Any]]]:
     """Write the tiles of frames that are not finished.
 
     Args:
         missing: as for `build_cube`.
         unread: scenes that failed in the offset check, with their reasons.
-        earlier: the cube whose frames are taken over if they are the same.
 
     Returns:
         By sensor, the provenance of its frames; the scenes that failed, with their reasons; the results of all tiles.
@@ -226,15 +226,15 @@ def write_frames(
     Raises:
         SceneError: see `write_tiles`.
     """
+    frames, grids, earlier = wanted.frames, wanted.grids, wanted.earlier
     unchecked = {
         scene.id: f"the offset of scene {scene.id} could not be checked"
         for scene in scenes_of(frames)
         if scene.product.offset_from_baseline is not None and scene.decided is None
     }
-    marked = [frame.fingerprint(grids[frame.sensor], rule, offset) for frame in frames]
     units = [
-        FrameTile(work.scratch, frame, window, grids[frame.sensor], rule, before=earlier.place(frame, mark))
-        for frame, mark in zip(frames, marked, strict=True)
+        FrameTile(work.scratch, frame, window, grids[frame.sensor], wanted.rule, before=earlier.place(frame, mark))
+        for frame, mark in zip(frames, wanted.fingerprints, strict=True)
         for window in tiles(grids[frame.sensor].shape, SHARD)
     ]
     remote = any(isinstance(asset, RemoteAsset) for scene in scenes_of(frames) for asset in scene.assets.values())
@@ -250,7 +250,7 @@ def write_frames(
     for unit in units:
         counted[unit.frame.sensor, unit.frame.index].append(results[unit.key])
     described: dict[str, dict[str, list[dict[str, Any]]]] = {sensor: {"frames": []} for sensor in grids}
-    for frame, mark in zip(frames, marked, strict=True):
+    for frame, mark in zip(frames, wanted.fingerprints, strict=True):
         read, of_frame = complete(frame, failed), counted[frame.sensor, frame.index]
         entry = earlier.entry(frame, mark) if any("kept" in result for result in of_frame) else None
         if entry is None:

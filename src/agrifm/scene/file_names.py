@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from itertools import takewhile
 from pathlib import Path
 
 from agrifm.errors import SceneError
@@ -216,7 +217,7 @@ def read_name(path: Path, scheme: NameScheme | None, about: str) -> NamedFile:
     baseline = f"{of_product['baseline'][:2]}.{of_product['baseline'][2:]}" if product else None
     version = (baseline or "", of_product.get("version", ""))
     if scheme is None:
-        day, time = _only_date(path.stem, about)
+        day, time = _only_date(path.stem, about) or _date_of_folder(path, about)
         tiles = [match[1] for part in (path.stem, *reversed(path.parts[:-1])) if (match := TILE_WORD.search(part))]
         resolution = RESOLUTION_WORD.search(path.stem)
         return NamedFile(
@@ -253,8 +254,8 @@ def _date(text: str, about: str) -> tuple[date, str]:
     raise SceneError(f"{about}: {text!r} in its name is not a date such as 20240501, 2024-05-01 or 2024122; rename it")
 
 
-def _only_date(name: str, about: str) -> tuple[date, str]:
-    """The date that a name of any form has, and the time after it."""
+def _only_date(name: str, about: str) -> tuple[date, str] | None:
+    """The date that a name of any form has, and the time after it; None if it has none."""
     for form in DATES:
         found = {
             (_day_of(match, about), match["time"] or "")
@@ -271,10 +272,38 @@ def _only_date(name: str, about: str) -> tuple[date, str]:
         if days:
             times = {time for _, time in found if time}
             return days[0], times.pop() if len(times) == 1 else ""
-    raise SceneError(
-        f"{about}: its name has no date (such as YYYYMMDD, YYYY-MM-DD or YYYYDDD); put it into the name, or say where "
-        "it is with `file_name` of [imagery.product]"
-    )
+    return None
+
+
+def _date_of_folder(path: Path, about: str) -> tuple[date, str]:
+    """The date that the name of a file's folder is; a folder of another date around it would leave two to choose from.
+
+    Raises:
+        SceneError: the name of the folder is not a date and nothing else, or it is in the folder of another date.
+    """
+    dated = list(takewhile(_is_date, (folder.name for folder in path.parents)))
+    if not dated:
+        raise SceneError(
+            f"{about}: neither its name nor that of its folder has a date (such as YYYYMMDD, YYYY-MM-DD or YYYYDDD; a "
+            "folder has nothing else in its name); put it into the name, or say where it is with `file_name` of "
+            "[imagery.product]",
+            path=path,
+        )
+    found = [_date(name, about) for name in dated]
+    days = sorted({day for day, _ in found})
+    if len(days) > 1:
+        raise SceneError(
+            f"{about}: its folders have the dates {' and '.join(map(str, days))}, and which of them is that of the "
+            "acquisition is not known; put it into the name, or say so with `file_name` of [imagery.product]",
+            dates=days,
+        )
+    return found[0]
+
+
+def _is_date(name: str) -> bool:
+    """Whether a name is a date by its form, and nothing else."""
+    matches = (re.fullmatch(form + TIME, name) for form in DATES)
+    return any(match is not None and FIRST_YEAR <= int(match["year"]) <= LAST_YEAR for match in matches)
 
 
 def _day_of(match: re.Match[str], about: str) -> date:

@@ -75,10 +75,6 @@ class Provider:
     connections: int | None = None
     """Largest number of concurrent requests for assets that the provider allows; None for no limit of its own."""
 
-    def product_of(self, collection: str) -> Product | None:
-        """Return the product of a collection, or None."""
-        return next((product for product in self.products if product.collection == collection), None)
-
 
 _LANDSAT_KEYS = S3Keys("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "default", "us-west-2", requester_pays=True)
 

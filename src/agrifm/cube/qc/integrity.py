@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from agrifm.cube.earlier import shard_side
 from agrifm.cube.manifest import reason
 from agrifm.cube.qc.thresholds import Finding, list_days, threshold
 from agrifm.cube.store import FILL, NO_DAY, Cube, SensorCube
@@ -186,18 +187,12 @@ def _read(sensor: SensorCube, value_range: tuple[int, int], findings: list[Findi
     counts = []
     for frame in range(len(sensor.date)):
         of_frame = FrameCounts()
-        for window in tiles(sensor.grid.shape, _side(sensor)):
+        for window in tiles(sensor.grid.shape, shard_side(sensor)):
             arrays = dict(_chunks(sensor, frame, window, findings))
             if arrays.keys() >= {"values", "valid"}:
                 _count(of_frame, arrays, value_range, sensor, frame)
         counts.append(of_frame)
     return counts
-
-
-def _side(sensor: SensorCube) -> int:
-    """Side in pixels of the part of the grid that is in one file."""
-    values = sensor.group["values"]
-    return int((values.shards or values.chunks)[-1])
 
 
 def _chunks(
@@ -210,7 +205,7 @@ def _chunks(
             yield key, np.asarray(sensor.group[key][selection])
         except Exception as error:  # every codec raises other errors
             middle = "0/" if key == "values" else ""
-            side = _side(sensor)
+            side = shard_side(sensor)
             file = f"{sensor.input.sensor}/{key}/c/{frame}/{middle}{window.row // side}/{window.col // side}"
             findings.append(_unreadable(file, error))
 

@@ -2,21 +2,36 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from agrifm.grid import Window
 from agrifm.models.batch import TensorBatch
-from agrifm.samples.patches import Patches
 from agrifm.samples.sample import Sample
 from agrifm.samples.transforms import SYMMETRIES, dihedral
+
+
+class TrainingSamples(Protocol):
+    """A sequence of samples of the same sensors, in windows of any size."""
+
+    @property
+    def windows(self) -> Sequence[Window]:
+        """The windows that occur, from whose shapes follow memory and symmetries."""
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+
+    def __getitem__(self, index: int, /) -> Sample:
+        """Return a sample, prepared and labelled."""
 
 
 class AugmentedPatches(Dataset[Sample]):
     """Patches flipped and turned; an index is (patch, symmetry), where symmetry 0 leaves the patch as it is."""
 
-    def __init__(self, patches: Patches) -> None:
+    def __init__(self, patches: TrainingSamples) -> None:
         self.patches = patches
 
     def __len__(self) -> int:

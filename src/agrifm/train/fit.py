@@ -41,9 +41,8 @@ from agrifm.models.precision import (
     warn_of_precision,
 )
 from agrifm.record import SensorRecord
-from agrifm.samples.patches import Patches
 from agrifm.samples.transforms import SYMMETRIES
-from agrifm.train.batches import AugmentedPatches, PrefetchLoader, RoundSampler, sensor_to_drop
+from agrifm.train.batches import AugmentedPatches, PrefetchLoader, RoundSampler, TrainingSamples, sensor_to_drop
 from agrifm.work import progress
 
 MAX_ROUND_STEPS = 50
@@ -245,8 +244,8 @@ def fit(
     network: nn.Module,
     objective: Objective,
     sensors: Sequence[SensorRecord],
-    training: Patches,
-    validation: Patches,
+    training: TrainingSamples,
+    validation: TrainingSamples,
     parameters: Hyperparameters,
     work: AnyPath,
     compute: Compute = DEFAULT_COMPUTE,
@@ -257,9 +256,9 @@ def fit(
 
     Args:
         network: takes a `TensorBatch` in the units of the products, as `agrifm.models.classifier.Classifier` does.
-        sensors: what the patches hold, with the statistics of the network's record.
+        sensors: what the samples hold, with the statistics of the network's record.
         work: directory for checkpoints; the caller removes it.
-        compute: how the network computes; if it is compiled, stochastic depth draws other random numbers.
+        compute: how the network computes; a compiled one draws other random numbers for stochastic depth.
         channels: numbers per target pixel that the first layer makes (`agrifm.models.family.Family`); with
             little work in a batch one thread is faster than several. 0 leaves the threads as they are.
         name: of the model, for messages and the progress bar.
@@ -319,7 +318,10 @@ def _trainer(parameters: Hyperparameters, rounds: Rounds, precision: Precision) 
 
 
 def _loaders(
-    sensors: Sequence[SensorRecord], training: Patches, validation: Patches, parameters: Hyperparameters
+    sensors: Sequence[SensorRecord],
+    training: TrainingSamples,
+    validation: TrainingSamples,
+    parameters: Hyperparameters,
 ) -> tuple[PrefetchLoader, DataLoader[Any]]:
     """Batches of training, in rounds, and of validation, in order and as they are."""
     square = all(window.height == window.width for window in training.windows)

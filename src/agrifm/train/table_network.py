@@ -1,0 +1,145 @@
+"""AgriFM trained on a series table: the one training loop, on samples of one pixel.
+
+Shape letters: P places.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agrifm.config import ModelConfig
+from agrifm.errors import LabelError
+from agrifm.inference.batching import predict_logits
+from agrifm.legend import UNLABELLED
+from agrifm.models.agrifm.network import AgriFM
+from agrifm.models.agrifm.point_network import point_config
+from agrifm.models.classifier import Classifier
+from agrifm.models.precision import DEFAULT_COMPUTE, Compute
+from agrifm.record import SensorRecord
+from agrifm.samples.table import SeriesTable
+from agrifm.samples.table_samples import TableSamples
+from agrifm.train.fit import Hyperparameters, Outcome, fit
+from agrifm.train.objectives import Classification
+
+PLACES_PER_WINDOW = 8
+"""Places of a table in a training step for each window of `batch`: a place is one pixel."""
+HIDDEN = 0.5
+"""Most of the dates of a place that are hidden in training, as a share."""
+MIN_DEVIATION = 1e-4
+"""Least standard deviation of a band, so that a constant one does not divide by 0."""
+PLACES_AT_ONCE = 256
+"""Places that are predicted together."""
+
+
+@dataclass(frozen=True)
+class TableNetwork:
+    """A network of single pixels, and how its training went."""
+
+    classifier: Classifier
+    sensors: tuple[SensorRecord, ...]
+    """What it expects, with the statistics of the training places."""
+    outcome: Outcome
+
+    def probabilities(self, table: SeriesTable) -> NDArray[np.float32]:
+        """Return class probabilities (P, classes) of the places of a table with the same sensors."""
+        device = next(self.classifier.parameters()).device
+        samples = TableSamples(table)
+        classifier = self.classifier.eval()
+        with torch.inference_mode():
+            logits = predict_logits(
+                classifier.to("cpu"),
+                [samples[index] for index in range(len(samples))],
+                self.sensors,
+                (),
+                PLACES_AT_ONCE,
+            )
+        classifier.to(device)
+        if not logits:
+            config: Any = classifier.network.config
+            return np.zeros((0, config.classes), np.float32)
+        result: NDArray[np.float32] = torch.softmax(torch.stack(logits)[:, :, 0, 0].float(), dim=1).numpy()
+        return result
+
+
+def fit_network_on_table(
+    training: SeriesTable,
+    validation: SeriesTable,
+    config: ModelConfig,
+    seed: int,
+    work: Path | None = None,
+    compute: Compute = DEFAULT_COMPUTE,
+) -> TableNetwork:
+    """Train AgriFM on the labelled places of a table; the round that is best on the validation places is kept.
+
+    Args:
+        config: `frames`, `steps`, `batch` (windows; `PLACES_PER_WINDOW` places for each), `learning_rate` and
+            `sensor_dropout` are used.
+        seed: of weights, order and hidden dates; it replaces that of `config`.
+        work: directory for checkpoints, from which a stopped run continues; None = a temporary one.
+
+    Raises:
+        LabelError: no place has a label, or a sensor has no valid observation.
+    """
+    training, validation = (labelled_places(table) for table in (training, validation))
+    if not len(training) or not len(validation):
+        which = "training" if not len(training) else "validation"
+        raise LabelError(
+            f"training agrifm on a table: no {which} place has a label and an observation; use smaller blocks "
+            "(`block`), or label more places",
+            fold=which,
+        )
+    sensors = table_statistics(training)
+    torch.manual_seed(seed)
+    network = AgriFM(point_config(sensors, len(training.legend), config.frames, training.season_days))
+    classifier = Classifier(network, sensors, "observed")
+    parameters = Hyperparameters(
+        config.steps, config.batch * PLACES_PER_WINDOW, config.learning_rate, seed, config.sensor_dropout
+    )
+    objective = Classification(np.array([entry.scored for entry in training.legend.classes]), hidden=HIDDEN)
+    with TemporaryDirectory() as scratch:
+        outcome = fit(
+            classifier,
+            objective,
+            sensors,
+            TableSamples(training),
+            TableSamples(validation),
+            parameters,
+            work or Path(scratch),
+            compute,
+            network.config.encoder.embed_dim,
+            "agrifm",
+        )
+    return TableNetwork(classifier.eval(), sensors, outcome)
+
+
+def labelled_places(table: SeriesTable) -> SeriesTable:
+    """Return the places with a label and at least one valid observation."""
+    observed = np.zeros(len(table), bool)
+    for series in table.series.values():
+        observed |= series.valid.any(axis=1)
+    return table.of(np.flatnonzero((table.label != UNLABELLED) & observed))
+
+
+def table_statistics(table: SeriesTable) -> tuple[SensorRecord, ...]:
+    """Return the sensors of a table, with mean and standard deviation per band over its valid observations.
+
+    Raises:
+        LabelError: a sensor has no valid observation.
+    """
+    measured = []
+    for name, series in table.series.items():
+        usable = series.values[series.valid].astype(np.float64)
+        if not len(usable):
+            raise LabelError(
+                f"preparing training: '{name}' has no valid observation at the training places; widen the season, or "
+                "leave that sensor out",
+                sensor=name,
+            )
+        mean, std = usable.mean(axis=0), np.maximum(usable.std(axis=0), MIN_DEVIATION)
+        measured.append(SensorRecord(**series.input.model_dump(), mean=tuple(mean.tolist()), std=tuple(std.tolist())))
+    return tuple(measured)

@@ -8,9 +8,16 @@ from typing import Literal
 
 from agrifm.errors import ConfigError, did_you_mean
 
-Quantity = Literal["surface reflectance", "backscatter (dB)", "backscatter (linear)", "index", "temperature"]
-"""What a sensor's numbers are: reflectance and indices without a unit, backscatter as 10 log10 of a power ratio or as
-the ratio itself, temperature in kelvin."""
+Quantity = Literal[
+    "surface reflectance",
+    "top-of-atmosphere reflectance",
+    "backscatter (dB)",
+    "backscatter (linear)",
+    "index",
+    "temperature",
+]
+"""What a sensor's numbers are: reflectance (corrected for the atmosphere or not) and indices without a unit,
+backscatter as 10 log10 of a power ratio or as the ratio itself, temperature in kelvin."""
 
 
 @dataclass(frozen=True)

@@ -255,7 +255,7 @@ def _read_scene(scene: Scene, grid: Grid, rule: MaskRule) -> tuple[NDArray[np.in
 def _require_the_scale(scene: Scene, key: str, numbers: NDArray[Any]) -> None:
     """Refuse reflectance from 0 to 1 that a project describes with the scale of integers up to 10000."""
     product = scene.product
-    if product.integers or product.quantity != "surface reflectance" or numbers.dtype.kind != "f" or not numbers.size:
+    if product.integers or "reflectance" not in product.quantity or numbers.dtype.kind != "f" or not numbers.size:
         return
     highest = float(numbers.max())
     if highest <= HIGHEST_REFLECTANCE and highest * product.scale < LOWEST_SCALED:

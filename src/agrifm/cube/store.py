@@ -53,19 +53,14 @@ REFLECTANCE_SCALE = 1e-4
 """Unit of reflectance and indices per stored integer."""
 SCALES: dict[Quantity, float] = {
     "surface reflectance": REFLECTANCE_SCALE,
+    "top-of-atmosphere reflectance": REFLECTANCE_SCALE,
     "index": REFLECTANCE_SCALE,
     "backscatter (dB)": 0.01,
     "backscatter (linear)": 2e-4,
     "temperature": 0.02,
 }
 """Unit of each quantity per stored integer: 16 bits hold 327 dB, a power ratio of 6.5, 655 K."""
-UNITS: dict[Quantity, str] = {
-    "surface reflectance": "1",
-    "index": "1",
-    "backscatter (dB)": "dB",
-    "backscatter (linear)": "1",
-    "temperature": "K",
-}
+UNITS = {quantity: {"backscatter (dB)": "dB", "temperature": "K"}.get(quantity, "1") for quantity in SCALES}
 FILL = -32768
 """Stored where there is no number."""
 NO_DAY = -1

@@ -215,7 +215,7 @@ def _inputs(
         length = side // pixels[name]
         pixel_axes = (BATCH, frames, length, length)
         bands = f"{sensor.quantity} (reflectance 0..1), bands {', '.join(sensor.bands)}; not read where not valid"
-        if sensor.quantity != "surface reflectance":
+        if "reflectance" not in sensor.quantity:
             bands = f"{sensor.quantity}, bands {', '.join(sensor.bands)}; not read where not valid"
         image = (BATCH, frames, len(sensor.bands), length, length)
         notes.append(TensorNote(name=f"{name}.image", dtype="float32", axes=image, unit=bands))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 QUANTITY_RANGES: dict[Quantity, tuple[float, float, float]] = {
     "surface reflectance": (-3.2767, 0.2, 3.2767),
+    "top-of-atmosphere reflectance": (-3.2767, 0.2, 3.2767),
     "index": (-3.2767, 0.2, 3.2767),
     "backscatter (dB)": (-327.67, -30.0, 327.67),
     "backscatter (linear)": (-6.5534, 0.01, 6.5534),

@@ -34,6 +34,7 @@ STRUCTURAL_FAULTS = {"wrong structure", "damaged chunk"}
 REFLECTANCE = "surface reflectance"
 PLAUSIBLE_MEDIANS = {
     REFLECTANCE: (-0.02, 1.2),
+    "top-of-atmosphere reflectance": (-0.02, 1.2),
     "index": (-1.05, 1.05),
     "backscatter (dB)": (-40.0, 0.0),
     "backscatter (linear)": (0.0, 3.0),

@@ -13,6 +13,7 @@ from agrifm.scores import (
     confusion_counts,
     f1_per_class,
     macro_f1,
+    merged_counts,
     overall_accuracy,
     paired_interval,
     scored_classes,
@@ -118,3 +119,13 @@ def test_the_paired_interval_changes_its_sign_with_the_order_of_the_models() -> 
     first, second = generator.integers(1, 9, (2, 15, 3, 3))
     low, high = paired_interval(first, second, overall_accuracy)
     assert paired_interval(second, first, overall_accuracy) == pytest.approx((-high, -low))
+
+
+def test_counts_of_classes_are_merged_into_those_of_their_groups() -> None:
+    """Confusion between winter and spring wheat disappears when both are wheat; all pixels remain."""
+    counts = np.array([[5, 2, 1], [3, 6, 0], [0, 1, 7]])
+    merged, groups = merged_counts(counts, ("wheat", "wheat", "maize"))
+    assert groups == ("wheat", "maize")
+    np.testing.assert_array_equal(merged, [[16, 1], [1, 7]])
+    several, _ = merged_counts(np.stack([counts, counts]), ("wheat", "wheat", "maize"))
+    np.testing.assert_array_equal(several, [merged, merged])

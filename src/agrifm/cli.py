@@ -315,6 +315,25 @@ def _check(options: argparse.Namespace) -> None:
     _show(*check_model(options.file, options.cube))
 
 
+def _translate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="labels, a raster of codes, or a legend (CSV, JSON)")
+    known = "hcat3, ewoc, fao-icc, cdl, rpg or glc-fcs30"
+    parser.add_argument("--from", dest="source", required=True, metavar="LEGEND", help=f"legend of the file: {known}")
+    parser.add_argument("--to", dest="target", required=True, metavar="LEGEND", help="legend to translate to")
+    parser.add_argument("--column", metavar="NAME", help="column of the codes, if the file contains labelled shapes")
+    parser.add_argument("--layer", metavar="NAME", help="layer of the labels, if their file has several")
+    parser.add_argument("--crs", help="CRS of labels that do not state it, such as EPSG:32631")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="table of classes (.csv), or labels (.gpkg)")
+
+
+def _translate(options: argparse.Namespace) -> None:
+    from agrifm.assess.legend_translation import translate_file
+    from agrifm.vectors import VectorKeys
+
+    keys = VectorKeys(layer=options.layer, crs=options.crs)
+    _show(*translate_file(options.file, options.source, options.target, options.out, options.column, keys))
+
+
 def _cube(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cube", type=Path, metavar="DIR|CUBE", help="a project's directory, or a cube in it")
 
@@ -368,6 +387,11 @@ COMMANDS = {
         "export a trained network as a graph that runs without agrifm: ONNX or .pt2", _export_arguments, _export
     ),
     "model check": Command("compare what a model expects with what a cube contains", _check_arguments, _check),
+    "legend translate": Command(
+        "translate classes between published legends: HCAT3, WorldCereal, FAO, CDL, RPG, GLC_FCS30D",
+        _translate_arguments,
+        _translate,
+    ),
     "status": Command("show what is done and next; versions, processor, credentials", _project, _status),
     "demo": Command("run simulate, fetch, train, map and assess, offline", _directory, _demo),
 }

@@ -16,6 +16,20 @@ MIN_PLACES = 15
 """Fewest test parcels or points with which a class counts in macro F1."""
 
 
+def merged_counts(counts: Counts, groups: Sequence[str]) -> tuple[Counts, tuple[str, ...]]:
+    """Merge the classes of confusion counts (..., predicted, true) that belong to one group, such as their parent.
+
+    Args:
+        groups: (classes,), the group of each class.
+
+    Returns:
+        Counts (..., groups, groups), and the groups in the order of their first class.
+    """
+    order = tuple(dict.fromkeys(groups))
+    belongs = np.array([[group == name for group in groups] for name in order], np.int64)
+    return np.asarray(belongs @ counts @ belongs.T), order
+
+
 def confusion_counts(predicted: NDArray[np.integer], true: NDArray[np.integer], classes: int) -> Counts:
     """Return counts (predicted class, true class) over places where both are known (neither is 255).
 

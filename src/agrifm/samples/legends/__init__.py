@@ -1,0 +1,1 @@
+"""Published legends as data files, and translation between them."""

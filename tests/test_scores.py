@@ -5,12 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+from sklearn.metrics import accuracy_score, average_precision_score, confusion_matrix, f1_score
 
 from agrifm.legend import OTHER, Legend
 from agrifm.scores import (
+    average_precision,
     block_interval,
+    calibration_bins,
     confusion_counts,
+    draw_blocks,
+    expected_calibration_error,
     f1_per_class,
     macro_f1,
     merged_counts,
@@ -129,3 +133,37 @@ def test_counts_of_classes_are_merged_into_those_of_their_groups() -> None:
     np.testing.assert_array_equal(merged, [[16, 1], [1, 7]])
     several, _ = merged_counts(np.stack([counts, counts]), ("wheat", "wheat", "maize"))
     np.testing.assert_array_equal(several, [merged, merged])
+
+
+def test_every_class_of_the_reference_counts_unless_others_are_named() -> None:
+    counts = np.array([[8, 0, 0], [0, 0, 2], [0, 0, 0]])  # class 2 is never predicted, class 1 never true
+    assert macro_f1(counts) == pytest.approx((1 + 0) / 2)
+
+
+def test_average_precision_is_scikit_learns_for_weighted_places_and_ties() -> None:
+    generator = np.random.default_rng(1)
+    probability = generator.integers(0, 20, 300) / 20
+    true = generator.random(300) < 0.2 + 0.3 * probability
+    weight = generator.integers(0, 4, (5, 300))
+    expected = [average_precision_score(true, probability, sample_weight=one) for one in weight]
+    assert average_precision(probability, true, weight) == pytest.approx(expected)
+    assert np.isnan(average_precision(probability, np.zeros(300, bool), weight)).all()
+
+
+def test_the_calibration_error_is_torchmetrics() -> None:
+    torch = pytest.importorskip("torch")
+    from torchmetrics.functional.classification import multiclass_calibration_error
+
+    generator = np.random.default_rng(2)
+    probability = generator.dirichlet(np.ones(5), 400).astype(np.float32)
+    true = generator.integers(0, 5, 400)
+    expected = multiclass_calibration_error(torch.tensor(probability), torch.tensor(true), 5, n_bins=15)
+    bins = calibration_bins(probability, true, np.ones((1, 400)))
+    assert bins[0, 0].sum() == 400
+    assert expected_calibration_error(bins)[0] == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_as_many_blocks_are_drawn_as_there_are() -> None:
+    drawn = draw_blocks(7, 200)
+    assert (drawn.sum(axis=1) == 7).all()
+    assert drawn.mean(axis=0) == pytest.approx(np.ones(7), abs=0.25)

@@ -162,7 +162,7 @@ def _summary(
         models.add_column(column, justify="left" if column == "model" else "right")
     for name, scores in report["models"].items():
         accuracy, macro_f1 = _interval(scores, "overall_accuracy"), _interval(scores, "macro_f1")
-        models.add_row(name, accuracy, macro_f1, f"{scores['macro_f1_parcels']:.2f}")
+        models.add_row(name, accuracy, macro_f1, _share(scores["macro_f1_parcels"]))
     areas = Table(title="Area of each class, with 95 % interval", title_justify="left")
     for column in ("class", "mapped ha", "estimated ha", "±"):
         areas.add_column(column, justify="left" if column == "class" else "right")
@@ -178,6 +178,10 @@ def _summary(
     console.print("\n".join(account))
     console.print(f"open  {directory / 'report' / 'report.html'}\n      {directory / 'map' / 'map.png'}")
     console.print(f"      {directory / 'map' / 'classes.tif'} (opens in QGIS with its colours)", highlight=False)
+
+
+def _share(score: float | None) -> str:
+    return "–" if score is None else f"{score:.2f}"
 
 
 def _interval(scores: dict[str, Any], key: str) -> str:

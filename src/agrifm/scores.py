@@ -13,7 +13,7 @@ from agrifm.legend import UNLABELLED, Legend
 Counts = NDArray[np.int64]
 
 MIN_PLACES = 15
-"""Fewest test parcels or points with which a class counts in macro F1."""
+"""Fewest test parcels or points with which a class counts in the macro F1 of the scored classes."""
 
 
 def merged_counts(counts: Counts, groups: Sequence[str]) -> tuple[Counts, tuple[str, ...]]:
@@ -57,13 +57,19 @@ def f1_per_class(counts: Counts) -> NDArray[np.float64]:
     return f1
 
 
-def macro_f1(counts: Counts, scored: NDArray[np.bool_]) -> float:
-    """Return the unweighted mean of F1 over the scored classes; NaN if no class is scored."""
-    return float(f1_per_class(counts)[scored].mean()) if scored.any() else float("nan")
+def macro_f1(counts: Counts, scored: NDArray[np.bool_] | None = None) -> float:
+    """Return the unweighted mean of F1 over classes; NaN if there are none.
+
+    Args:
+        scored: (classes,), the classes that count; by default all that occur in the reference, also those that were
+            never predicted, which have 0.
+    """
+    counted = counts.sum(axis=0) > 0 if scored is None else scored
+    return float(f1_per_class(counts)[counted].mean()) if counted.any() else float("nan")
 
 
 def scored_classes(legend: Legend, places_per_class: Sequence[int], minimum: int = MIN_PLACES) -> NDArray[np.bool_]:
-    """Return which classes macro F1 counts: scored in the legend, with at least `minimum` test parcels or points."""
+    """Return the scored classes: scored in the legend, with at least `minimum` test parcels or points."""
     wanted = np.array([entry.scored for entry in legend.classes])
     return wanted & (np.asarray(places_per_class) >= minimum)
 
@@ -78,9 +84,19 @@ def block_interval(
         score: from summed counts to a number.
         draws: bootstrap samples.
     """
+    drawn = draw_blocks(len(block_counts), draws, seed)
+    return percentile_interval(np.array([score(np.tensordot(times, block_counts, 1)) for times in drawn]))
+
+
+def draw_blocks(blocks: int, draws: int = 1000, seed: int = 0) -> NDArray[np.int64]:
+    """Return how often each block is drawn in each bootstrap sample, (draws, blocks)."""
     generator = np.random.default_rng(seed)
-    blocks = len(block_counts)
-    scores = np.array([score(block_counts[generator.integers(blocks, size=blocks)].sum(0)) for _ in range(draws)])
+    samples = (generator.integers(blocks, size=blocks) for _ in range(draws))
+    return np.stack([np.bincount(sample, minlength=blocks) for sample in samples])
+
+
+def percentile_interval(scores: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the 95 % percentile interval of bootstrapped scores; NaN where none is defined."""
     if np.isnan(scores).all():
         return float("nan"), float("nan")
     low, high = np.nanpercentile(scores, [2.5, 97.5])
@@ -106,3 +122,63 @@ def paired_interval(
     assert len(first) == len(second), "both models are scored on the same blocks"
     both = np.stack([first, second], axis=1)
     return block_interval(both, lambda drawn: score(drawn[0]) - score(drawn[1]), draws, seed)
+
+
+def average_precision(
+    probability: NDArray[np.floating], true: NDArray[np.bool_], weight: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return the average precision of one class against all others: sum of (R_n - R_(n-1)) P_n over thresholds.
+
+    Args:
+        probability: of the class, (places,); places of equal probability enter together.
+        true: (places,), whether a place is of the class.
+        weight: (draws, places), how often each place counts in each draw.
+
+    Returns:
+        (draws,), NaN where no place of the class counts.
+    """
+    order = np.argsort(-probability, kind="stable")
+    last = np.r_[np.flatnonzero(np.diff(probability[order])), len(order) - 1]
+    counted = weight[:, order].astype(np.float64)
+    hits, all_ = (np.cumsum(part, axis=1)[:, last] for part in (counted * true[order], counted))
+    precision = np.divide(hits, all_, out=np.zeros_like(hits), where=all_ > 0)
+    with np.errstate(invalid="ignore"):
+        gained: NDArray[np.float64] = np.diff(hits, axis=1, prepend=0) / hits[:, -1:]
+    return np.asarray((gained * precision).sum(axis=1))
+
+
+CALIBRATION_BINS = 15
+"""Bins of equal width of the highest probability (Guo et al. 2017, section 2)."""
+
+
+def calibration_bins(
+    probability: NDArray[np.floating], true: NDArray[np.integer], weight: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return for each draw and bin the places, the sum of their highest probabilities, and how many are right.
+
+    Args:
+        probability: (places, classes).
+        true: (places,), class numbers.
+        weight: (draws, places), how often each place counts in each draw.
+
+    Returns:
+        (draws, 3, bins).
+    """
+    confidence = probability.max(axis=1)
+    right = probability.argmax(axis=1) == true
+    number = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
+    in_bin = (number[:, None] == np.arange(CALIBRATION_BINS)).astype(np.float64)
+    parts = [weight * value for value in (np.ones(len(true)), confidence, right)]
+    return np.stack([part @ in_bin for part in parts], axis=1)
+
+
+def expected_calibration_error(bins: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean over places of |share right - confidence| by bin (Guo et al. 2017, eq. 3), (draws,).
+
+    Args:
+        bins: (draws, 3, bins), from `calibration_bins`.
+    """
+    places, confidence, right = bins.transpose(1, 0, 2)
+    with np.errstate(invalid="ignore"):
+        error: NDArray[np.float64] = np.abs(right - confidence).sum(axis=1) / places.sum(axis=1)
+    return error

@@ -173,6 +173,7 @@ def test_connected_pixels_of_one_value_of_a_raster_are_a_place(tmp_path: Path) -
     assert labels.legend.codes == ("1110", "1121")
     assert (labels.label == np.select([CODES == 1110, CODES == 1121], [0, 1], 255)).all()
     assert len(labels.places) == 3
+    assert not labels.has_parcels
     assert (labels.place >= 0).sum() == 300
     assert len({labels.place[15, 15], labels.place[25, 15], labels.place[65, 65]}) == 3
 

@@ -270,6 +270,7 @@ def _models(scores: dict[str, Any] | None) -> dict[str, Any] | None:
     if scores.get("legend"):
         names = {entry.code: entry.name for entry in Legend.model_validate(scores["legend"]).classes}
     scored = scores.get("scored") or list(names)
+    tested = scores.get("tested") or scored
     models = [{"name": name, **model} for name, model in scores["models"].items()]
     return {
         "models": models,
@@ -280,7 +281,8 @@ def _models(scores: dict[str, Any] | None) -> dict[str, Any] | None:
             for difference in scores.get("differences") or []
             if None not in (difference["macro_f1"], *difference["macro_f1_interval"])
         ],
-        "scored": [(code, names.get(code, code)) for code in scored],
+        "tested": [(code, names.get(code, code)) for code in tested],
+        "left_out": [names.get(code, code) for code in tested if code not in scored],
         "matrices": [
             (model["name"], _matrix(list(names.values()), model["counts"]))
             for model in models

@@ -146,6 +146,8 @@ class _ModelScores(_Shown):
     overall_accuracy_interval: _Ends | None = None
     macro_f1: _Share
     macro_f1_interval: _Ends | None = None
+    macro_f1_scored: _Share = None
+    macro_f1_scored_interval: _Ends | None = None
     macro_f1_parcels: _Share = None
     f1: dict[str, _Share] = Field(default_factory=dict)
     counts: tuple[tuple[NonNegativeInt, ...], ...] = ()
@@ -184,6 +186,9 @@ class _Scores(_Shown):
     majority_class: _Majority | None = None
     legend: Legend | None = None
     scored: tuple[str, ...] | None = None
+    tested: tuple[str, ...] | None = None
+    """Codes of the classes that occur in the test; scores of earlier versions lack it, and their macro F1 is that of
+    the scored classes."""
     blocks: _Blocks | None = None
 
 

@@ -167,7 +167,9 @@ def _models(scores: dict[str, Any] | None) -> dict[str, Any]:
     """Return the scores on unseen blocks of each model, and how the blocks were divided."""
     if scores is None:
         return {}
-    about = {key: scores[key] for key in ("majority_class", "scored", "blocks", "differences") if key in scores}
+    about = {
+        key: scores[key] for key in ("majority_class", "scored", "tested", "blocks", "differences") if key in scores
+    }
     return {"models": scores["models"], "unseen_blocks": about}
 
 

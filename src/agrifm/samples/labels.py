@@ -42,6 +42,8 @@ class Labels:
     """One row per parcel or point that covers a pixel, in the grid's CRS: geometry, number (class), and fold."""
     notes: tuple[str, ...]
     """What was not used, in sentences."""
+    has_parcels: bool = True
+    """Whether places are parcels or points; the connected regions of a raster are neither."""
 
 
 def read_labels(
@@ -102,7 +104,7 @@ def read_labels(
     absent = [entry.code for number, entry in enumerate(legend.classes) if number not in classes_present]
     if absent:
         notes.append(f"classes of the legend without any label, which the model cannot learn: {listed(absent)}")
-    return Labels(legend, grid, label, place, covering, tuple(notes))
+    return Labels(legend, grid, label, place, covering, tuple(notes), has_parcels=stated is None)
 
 
 def _shapes_inside(

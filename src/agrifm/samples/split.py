@@ -46,7 +46,9 @@ class HeldOutBlocks:
     place: NDArray[np.int32]
     """(H, W), number of the parcel or point, -1 none."""
     scored: NDArray[np.bool_]
-    """(classes,), whether macro F1 counts the class."""
+    """(classes,), whether the class counts in the macro F1 of the scored classes."""
+    has_parcels: bool = True
+    """Whether places are parcels or points; the connected regions of a raster are neither."""
 
 
 def held_out_blocks(labels: Labels, split: Split) -> HeldOutBlocks:
@@ -55,7 +57,7 @@ def held_out_blocks(labels: Labels, split: Split) -> HeldOutBlocks:
     test = split.place_fold == FOLDS.index("test")
     per_class = np.bincount(numbers[test], minlength=len(labels.legend))
     scored = scored_classes(labels.legend, per_class.tolist())
-    return HeldOutBlocks(split.label_of(labels, "test"), split.block, labels.place, scored)
+    return HeldOutBlocks(split.label_of(labels, "test"), split.block, labels.place, scored, labels.has_parcels)
 
 
 def split_blocks(labels: Labels, block: float, seed: int) -> Split:

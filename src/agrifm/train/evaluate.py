@@ -37,7 +37,11 @@ def predict_labelled(model: TrainedModel, tiles: Tiles, label: NDArray[np.uint8]
 
 
 def score(predicted: NDArray[np.uint8], unseen: HeldOutBlocks, codes: tuple[str, ...]) -> dict[str, Any]:
-    """Score predicted classes (H, W) on unseen blocks; the result can be written as JSON, with None for NaN."""
+    """Score predicted classes (H, W) on unseen blocks; the result can be written as JSON, with None for NaN.
+
+    `macro_f1` is the mean over all classes of the test, and `macro_f1_scored` over the scored classes alone. A raster
+    of labels has no parcels, so its `macro_f1_parcels` is None.
+    """
     classes = len(codes)
     counted = (unseen.label != UNLABELLED) & (predicted != UNLABELLED)
     per_block = _block_counts(predicted, unseen, counted, classes)
@@ -46,9 +50,11 @@ def score(predicted: NDArray[np.uint8], unseen: HeldOutBlocks, codes: tuple[str,
         {
             "overall_accuracy": overall_accuracy(counts),
             "overall_accuracy_interval": block_interval(per_block, overall_accuracy),
-            "macro_f1": macro_f1(counts, unseen.scored),
-            "macro_f1_interval": block_interval(per_block, lambda drawn: macro_f1(drawn, unseen.scored)),
-            "macro_f1_parcels": macro_f1(_parcel_counts(predicted, unseen, classes), unseen.scored),
+            "macro_f1": macro_f1(counts),
+            "macro_f1_interval": block_interval(per_block, macro_f1),
+            "macro_f1_scored": macro_f1(counts, unseen.scored),
+            "macro_f1_scored_interval": block_interval(per_block, lambda drawn: macro_f1(drawn, unseen.scored)),
+            "macro_f1_parcels": macro_f1(_parcel_counts(predicted, unseen, classes)) if unseen.has_parcels else None,
             "f1": dict(zip(codes, f1_per_class(counts).tolist(), strict=True)),
             "counts": counts.tolist(),
         }
@@ -65,11 +71,11 @@ def compare_predictions(
     """
     counted = (unseen.label != UNLABELLED) & (first != UNLABELLED) & (second != UNLABELLED)
     of_first, of_second = (_block_counts(predicted, unseen, counted, classes) for predicted in (first, second))
-    better, worse = (macro_f1(counts.sum(axis=0), unseen.scored) for counts in (of_first, of_second))
+    better, worse = (macro_f1(counts.sum(axis=0)) for counts in (of_first, of_second))
     difference: dict[str, Any] = finite_or_none(
         {
             "macro_f1": better - worse,
-            "macro_f1_interval": paired_interval(of_first, of_second, lambda drawn: macro_f1(drawn, unseen.scored)),
+            "macro_f1_interval": paired_interval(of_first, of_second, macro_f1),
             "blocks": len(of_first),
         }
     )

@@ -17,7 +17,7 @@ from agrifm.cube.store import open_cube
 from agrifm.errors import ConfigError, LabelError, ModelError, require_installed
 from agrifm.files import translate_os_errors, write_geopackage, write_json
 from agrifm.inference.predictor import TrainedModel, load_model, load_record
-from agrifm.legend import Legend
+from agrifm.legend import UNLABELLED, Legend
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, unchanged, writing
 from agrifm.record import ModelRecord, model_file, running_versions, target_pixels
@@ -107,8 +107,9 @@ def _compared(data: Data, scores: dict[str, Any], predictions: dict[str, NDArray
         "majority_class": {"overall_accuracy": majority_accuracy(data.unseen, data.training.label, classes)},
         "legend": data.labels.legend.model_dump(mode="json"),
         "scored": [code for code, wanted in zip(data.labels.legend.codes, data.unseen.scored, strict=True) if wanted],
+        "tested": [data.labels.legend.codes[number] for number in _classes_of(data.unseen.label)],
         "blocks": data.split.blocks,
-        "notes": [*data.labels.notes, *_only_crops(data.labels.legend), *_start_notes(scores)],
+        "notes": [*data.labels.notes, *_lacking(data), *_only_crops(data.labels.legend), *_start_notes(scores)],
     }
 
 
@@ -119,7 +120,27 @@ def _start_notes(scores: dict[str, Any]) -> list[str]:
 def _only_crops(legend: Legend) -> list[str]:
     if not all(entry.scored for entry in legend.classes):
         return []
-    return ["every class is a crop, so the map will show crops in forests, towns and water; give other land as `other`"]
+    return [
+        "the legend has no other land (`other`, or classes with `scored` = false), so land of other kinds, such "
+        "as towns, will be mapped as one of them"
+    ]
+
+
+def _classes_of(label: NDArray[np.uint8]) -> list[int]:
+    """Numbers of the classes that occur in labels."""
+    return [int(number) for number in np.unique(label[label != UNLABELLED])]
+
+
+def _lacking(data: Data) -> list[str]:
+    """A note for each fold that lacks a class which another fold has."""
+    labels = dict(zip(FOLDS, (data.training.label, data.validation.label, data.unseen.label), strict=True))
+    present = {fold: set(_classes_of(label)) for fold, label in labels.items()}
+    notes = []
+    for fold, own in present.items():
+        names = [data.labels.legend.classes[number].name for number in sorted(set().union(*present.values()) - own)]
+        if names:
+            notes.append(f"no label in the {fold} blocks ({data.split.blocks[fold]}): {', '.join(names)}")
+    return notes
 
 
 def _record(data: Data, config: ModelConfig, name: str, architecture: dict[str, Any], *packages: str) -> ModelRecord:
@@ -330,15 +351,30 @@ def describe_scores(scores: dict[str, Any]) -> list[str]:
     """Return the scores in sentences: notes on the labels, then a line for each model."""
     lines = list(scores["notes"])
     for name, entry in scores["models"].items():
-        macro = f"not scored (no class has {MIN_PLACES} test parcels)"
+        macro = "undefined (no labelled pixel was predicted)"
         if entry["macro_f1"] is not None:
             low, high = entry["macro_f1_interval"]
-            macro = f"{entry['macro_f1']:.3f} ({low:.3f} to {high:.3f})"
+            macro = f"{entry['macro_f1']:.3f} ({low:.3f} to {high:.3f}) over all {len(scores['tested'])} classes"
         lines.append(
             f"{name}: on {scores['blocks']['test']} unseen blocks overall accuracy {entry['overall_accuracy']:.3f} "
             f"(majority class {scores['majority_class']['overall_accuracy']:.3f}), macro F1 {macro}"
         )
+    lines += _describe_scored(scores)
     return [*lines, *(f"macro F1, {sentence}" for sentence in describe_differences(scores.get("differences", [])))]
+
+
+def _describe_scored(scores: dict[str, Any]) -> list[str]:
+    """A line on the macro F1 of the scored classes, if it leaves out a class of the test, with the names left out."""
+    names = {entry["code"]: entry["name"] for entry in scores["legend"]["classes"]}
+    left_out = [names[code] for code in scores["tested"] if code not in scores["scored"]]
+    if not left_out:
+        return []
+    models = [
+        f"{name} {'undefined' if entry['macro_f1_scored'] is None else format(entry['macro_f1_scored'], '.3f')}"
+        for name, entry in scores["models"].items()
+    ]
+    rule = f"classes that the legend scores and that have at least {MIN_PLACES} test places"
+    return [f"macro F1, {rule}: {', '.join(models)} (left out: {', '.join(left_out)})"]
 
 
 def describe_differences(differences: Sequence[dict[str, Any]]) -> list[str]:

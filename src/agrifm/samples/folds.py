@@ -1,0 +1,172 @@
+"""Folds of a series table, and the labels drawn from the training places: everything by blocks and by seed.
+
+Shape letters: P places.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.errors import LabelError
+from agrifm.legend import UNLABELLED
+from agrifm.samples.table import SeriesTable
+
+CANDIDATES = 200
+"""Random divisions compared; the one that divides the classes most evenly is used."""
+INNER_FOLDS = 4
+"""Into which the training blocks are divided; one of them is for validation."""
+NOT_USED = -1
+"""Fold of places that are neither trained on nor tested."""
+
+Indices = NDArray[np.intp]
+Budget = int | float
+"""Labels for training: a number per class (int), or a share of all (float, 1.0 = all)."""
+
+
+def outer_folds(table: SeriesTable, folds: int, seed: int) -> NDArray[np.int8]:
+    """Return the fold of each place (P,), -1 = not used: the folds that the table states, else of whole blocks.
+
+    Places without a label are not used.
+
+    Args:
+        folds: number of folds, if the table states none.
+
+    Raises:
+        LabelError: fewer blocks than folds, or a block in two stated folds.
+    """
+    labelled = table.label != UNLABELLED
+    if table.fold is None:
+        return fold_by_block(table, np.flatnonzero(labelled), folds, seed)
+    fold = np.where(labelled, table.fold, NOT_USED).astype(np.int8)
+    _require_whole_places(table, fold)
+    if len(np.unique(fold[fold != NOT_USED])) < 2:
+        raise LabelError(
+            "dividing a series table: its column of folds has fewer than two folds with labels; correct it, or leave "
+            "the column out, so that blocks are divided",
+            folds=len(np.unique(fold[fold != NOT_USED])),
+        )
+    return fold
+
+
+def fold_by_block(table: SeriesTable, places: Indices, folds: int, seed: int) -> NDArray[np.int8]:
+    """Divide whole blocks among folds so that each has about an equal share of every class.
+
+    Args:
+        places: which places to divide; the others are not used.
+
+    Returns:
+        (P,), 0.. and -1 = not used. Of `CANDIDATES` random divisions it is the one with the most even classes.
+
+    Raises:
+        LabelError: fewer blocks than folds.
+    """
+    blocks, index = np.unique(table.block[places], return_inverse=True)
+    if len(blocks) < folds:
+        raise LabelError(
+            f"dividing a series table: its labels are in {len(blocks)} blocks, which cannot be divided into {folds} "
+            "folds; use smaller blocks (`block`) or fewer folds (`folds`)",
+            blocks=len(blocks),
+            folds=folds,
+        )
+    counts = np.zeros((len(blocks), len(table.legend)))
+    np.add.at(counts, (index, table.label[places]), 1)
+    totals = np.maximum(counts.sum(axis=0), 1)
+    generator = np.random.default_rng(seed)
+    best, best_cost = np.zeros(len(blocks), np.int8), np.inf
+    for _ in range(CANDIDATES):
+        candidate = (generator.permutation(len(blocks)) % folds).astype(np.int8)
+        shares = np.stack([counts[candidate == fold].sum(axis=0) for fold in range(folds)]) / totals
+        # A class that is absent from a fold costs more than any uneven division.
+        cost = np.abs(shares - 1 / folds).sum() + 10 * (shares == 0).sum()
+        if cost < best_cost:
+            best, best_cost = candidate, cost
+    result = np.full(len(table), NOT_USED, np.int8)
+    result[places] = best[index]
+    return result
+
+
+def draw_labels(table: SeriesTable, places: Indices, budget: Budget, seed: Sequence[int]) -> Indices:
+    """Draw the places that a budget of labels pays for, ascending; smaller budgets of a seed are within larger ones.
+
+    Args:
+        places: the training places.
+        budget: a number of labels per class, or a share of the labels of each class, of which at least one is drawn.
+            A class with fewer labels gives all that it has.
+        seed: numbers that decide the draw.
+    """
+    if isinstance(budget, float) and budget >= 1:
+        return places
+    generator = np.random.default_rng(list(seed))
+    order = generator.permutation(places)
+    chosen = []
+    for number in np.unique(table.label[places]):
+        of_class = order[table.label[order] == number]
+        count = budget if isinstance(budget, int) else max(1, round(budget * len(of_class)))
+        chosen.append(of_class[:count])
+    return np.sort(np.concatenate(chosen)) if chosen else places
+
+
+def inner_split(table: SeriesTable, places: Indices, seed: int) -> tuple[Indices, Indices]:
+    """Divide training places into those to train on and those to choose on, by whole blocks.
+
+    Returns:
+        Indices of training and validation. With fewer than `INNER_FOLDS` blocks validation is empty, and so it is where
+        training would lose a class with it: then there are too few labels to choose with.
+    """
+    blocks = len(np.unique(table.block[places]))
+    if blocks < INNER_FOLDS:
+        return places, places[:0]
+    fold = fold_by_block(table, places, INNER_FOLDS, seed)[places]
+    classes = len(np.unique(table.label[places]))
+    # The fold without which most classes remain, and of those the first.
+    remaining = [len(np.unique(table.label[places[fold != number]])) for number in range(INNER_FOLDS)]
+    chosen = int(np.argmax(remaining))
+    if remaining[chosen] < classes and len(places) < 2 * INNER_FOLDS * classes:
+        return places, places[:0]
+    return places[fold != chosen], places[fold == chosen]
+
+
+def lacking_classes(table: SeriesTable, fold: NDArray[np.int8]) -> list[str]:
+    """Describe in sentences which classes a fold, or the training of a fold, lacks.
+
+    Raises:
+        LabelError: the training of a fold has fewer than two classes.
+    """
+    used = fold != NOT_USED
+    present = set(np.unique(table.label[used]).tolist())
+    notes = []
+    for number in np.unique(fold[used]).tolist():
+        test, training = (
+            {*np.unique(table.label[part]).tolist()} for part in (fold == number, used & (fold != number))
+        )
+        if len(training) < 2:
+            raise LabelError(
+                f"dividing a series table: the training of fold {number} has {len(training)} class; use smaller blocks "
+                "(`block`), fewer folds, or label more",
+                fold=number,
+                classes=len(training),
+            )
+        names = [
+            ", ".join(table.legend.classes[one].name for one in sorted(present - part)) for part in (test, training)
+        ]
+        if names[0]:
+            notes.append(f"fold {number} has no label of {names[0]} to test")
+        if names[1]:
+            notes.append(f"{names[1]} occurs in fold {number} alone, so no model that is tested there can know it")
+    return notes
+
+
+def _require_whole_places(table: SeriesTable, fold: NDArray[np.int8]) -> None:
+    """Refuse stated folds that divide a parcel: the places of one name, or of one position."""
+    if not table.place:
+        return
+    first: dict[str, int] = {}
+    for name, number in zip(table.place, fold.tolist(), strict=True):
+        if number != NOT_USED and first.setdefault(name, number) != number:
+            raise LabelError(
+                f"dividing a series table: the place {name!r} is in the folds {first[name]} and {number}, so a model "
+                "would be tested on what it was trained on; put all series of a place in one fold",
+                place=name,
+                folds=(first[name], number),
+            )

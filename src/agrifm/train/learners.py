@@ -1,13 +1,12 @@
 """Learners: everything that a comparison can train on a series table, by name and under one contract."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.errors import ConfigError, did_you_mean
 from agrifm.samples.table import SeriesTable
 
 Probabilities = Callable[[SeriesTable], NDArray[np.float32]]

@@ -25,5 +25,5 @@ class Fitted:
 
 
 Learner = Callable[[SeriesTable, SeriesTable, int], Fitted]
-"""Trains a model: (training table, validation table, seed). Both tables are labelled; everything that is chosen is chosen
-on the validation table, which is empty where there are too few labels to choose with."""
+"""Trains a model: (training table, validation table, seed). Both tables are labelled. What is chosen is chosen on the
+validation table, which is empty where there are too few labels to choose with."""

@@ -1,6 +1,8 @@
 """`agrifm init`: the template has every key of the project file, and each of its lines is valid."""
 
+import os
 import re
+import threading
 import tomllib
 from pathlib import Path
 from typing import Any, get_args
@@ -10,6 +12,7 @@ from pydantic import BaseModel
 
 from agrifm.config import PROJECT_FILE, Project, read_project
 from agrifm.errors import OutputError
+from agrifm.files import write_text
 from agrifm.init import TEMPLATE, init
 
 LINE = re.compile(r"^(?P<comment># )?(?P<key>\w+) = (?P<value>.+)$")
@@ -80,3 +83,24 @@ def test_a_provider_or_files_can_replace_the_catalogue(tmp_path: Path) -> None:
     (tmp_path / PROJECT_FILE).write_text(text)
     (files,) = read_project(tmp_path).imagery.files
     assert (files.product, files.pattern, files.baseline) == ("sentinel-2-c1-l2a", "imagery/*.tif", "05.10")
+
+
+def test_of_two_at_once_one_writes_the_project_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused: list[OutputError] = []
+
+    def second() -> None:
+        try:
+            init(tmp_path)
+        except OutputError as error:
+            refused.append(error)
+
+    def written_meanwhile(path: Path, text: str) -> None:
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join()
+        write_text(path, text)
+
+    monkeypatch.setattr("agrifm.init.write_text", written_meanwhile)
+    init(tmp_path)
+    assert [error.facts["pid"] for error in refused] == [os.getpid()]
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(PROJECT_FILE, TEMPLATE)]

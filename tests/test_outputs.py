@@ -4,7 +4,8 @@ import os
 import shutil
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,14 @@ import pytest
 from agrifm import files, locks, outputs
 from agrifm.errors import OutputError
 from agrifm.files import MARKER
-from agrifm.outputs import finish_directory, partial_directory, replace_file, require_replaceable, write_directory
+from agrifm.outputs import (
+    finish_directory,
+    partial_directory,
+    replace_file,
+    require_replaceable,
+    write_directory,
+    writing_file,
+)
 from tests.damage import cut, emptied, zeroed
 
 
@@ -362,6 +370,24 @@ def test_only_own_files_are_replaced(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         write_own(tmp_path / "labels.gpkg", "own")
     assert tree(tmp_path) == {"a.png": "own 2", "labels.gpkg": "mine"}
+
+
+def test_a_file_that_was_finished_a_moment_before_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "new.toml"
+
+    @contextmanager
+    def taken_late(place: Path, doing: str) -> Iterator[None]:
+        with locks.locked(place, doing):  # the other one ended between the first look and the lock
+            place.write_text("of another process")
+            yield
+
+    monkeypatch.setattr(outputs, "locked", taken_late)
+    with pytest.raises(OutputError) as error, writing_file(target, "writing x"):
+        pytest.fail("there is one")
+    assert error.value.facts["path"] == target
+    assert tree(tmp_path) == {"new.toml": "of another process"}
 
 
 def test_a_link_to_a_file_stays_a_link(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from agrifm.config import PROJECT_FILE
-from agrifm.errors import OutputError
 from agrifm.files import AnyPath, as_path, write_text
+from agrifm.outputs import writing_file
 
 TEMPLATE = """\
 # The project file: one season, read by every agrifm command. Paths are relative to this file.
@@ -124,11 +124,10 @@ def init(directory: AnyPath) -> Path:
     """Write `agrifm.toml` into a directory, which may be new, and return its path.
 
     Raises:
-        OutputError: the file exists already or cannot be written.
+        OutputError: the file exists already, cannot be written, or is being written by another process.
     """
     directory = as_path(directory)
     path = directory / PROJECT_FILE
-    if path.exists():
-        raise OutputError(f"writing {path}: the file exists already; edit it, or choose another directory", path=path)
-    write_text(path, TEMPLATE)
+    with writing_file(path, f"writing the project file {path}"):
+        write_text(path, TEMPLATE)
     return path

@@ -60,27 +60,34 @@ def _names(directory: Path) -> list[str]:
 
 
 @contextmanager
-def replace_file(target: Path, doing: str, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
-    """As `atomic_write`, for a file that a user named: one writer at a time, and only agrifm's own are replaced.
+def writing_file(target: Path, doing: str, is_ours: Callable[[Path], bool] | None = None) -> Iterator[None]:
+    """Hold the lock of a file that a user named while it is written; only files of agrifm's own are replaced.
 
     Args:
         doing: what is being done, for the error.
-        is_ours: whether the file at a path is of the kind that is written, and made by agrifm.
+        is_ours: whether the file at a path is of the kind that is written, and made by agrifm; None replaces
+            no file.
 
     Raises:
-        OutputError: there is a file of another kind, or another process is writing it.
+        OutputError: there is a file that is not to be replaced, or another process is writing it.
     """
     with ExitStack() as stack:
         with translate_os_errors(doing):
             place = file_destination(target)
             require_outside_cubes(place, doing)
-            if place.is_file() and not is_ours(place):
-                raise OutputError(
-                    f"{doing}: {target} exists, and agrifm did not make it; choose another path", path=target
-                )
             place.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(place, doing))
-            temporary = stack.enter_context(atomic_write(target))
+            # Looked for when the lock is held: another process may have finished it a moment before.
+            if place.is_file() and (is_ours is None or not is_ours(place)):
+                made = " already" if is_ours is None else ", and agrifm did not make it"
+                raise OutputError(f"{doing}: {target} exists{made}; choose another path", path=target)
+        yield
+
+
+@contextmanager
+def replace_file(target: Path, doing: str, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """A temporary path for a file, as `atomic_write` gives it, while `writing_file` holds its lock."""
+    with writing_file(target, doing, is_ours), atomic_write(target) as temporary:
         yield temporary
 
 

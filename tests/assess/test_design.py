@@ -139,8 +139,9 @@ def test_a_file_of_somebody_else_is_never_overwritten(crops, tmp_path):
     gpd.GeoDataFrame({"a": [1]}, geometry=gpd.points_from_xy([1], [2]), crs=4326).to_file(tmp_path / "p.gpkg")
     (tmp_path / "q.gpkg").write_text("a note")
     for name in ("p", "q"):
-        with pytest.raises(OutputError, match="another name"):
+        with pytest.raises(OutputError) as error:
             draw_points(crops, 20, 0, tmp_path / f"{name}.gpkg")
+        assert error.value.facts["path"] == tmp_path / f"{name}.gpkg"
 
 
 def test_points_are_only_written_as_a_geopackage(crops, tmp_path):

@@ -17,6 +17,7 @@ from agrifm.assess.estimators import MIN_POINTS
 from agrifm.errors import AssessmentError, OutputError
 from agrifm.files import AnyPath, as_path, write_geopackage
 from agrifm.grid import Window
+from agrifm.outputs import writing_file
 from agrifm.vectors import read_vector
 
 COLUMNS = ("id", "map_class", "map_name", "label")
@@ -44,7 +45,14 @@ def draw_points(map_path: AnyPath, n: int, seed: int, out: AnyPath) -> dict[str,
     """
     map_path = as_path(map_path)
     out = as_path(out)
-    _require_replaceable(out)
+    doing = f"writing reference points to {out}"
+    if out.suffix.lower() != ".gpkg":
+        raise OutputError(f"{doing}: points are written as a GeoPackage; choose a name that ends in .gpkg", path=out)
+    with writing_file(out, doing, _is_unlabelled):
+        return _draw_points(map_path, n, seed, out)
+
+
+def _draw_points(map_path: Path, n: int, seed: int, out: Path) -> dict[str, int]:
     mapped = read_map(map_path)
     present = np.flatnonzero(mapped.pixels)
     points_per_class = allocate(n, mapped.hectares()[present], mapped.pixels[present])
@@ -156,26 +164,20 @@ def _write(mapped: ClassMap, points: list[tuple[int, int, int]], out: Path) -> N
     write_geopackage(out, frame)
 
 
-def _require_replaceable(out: Path) -> None:
-    """Refuse to replace labels, or a file that `draw_points` did not write."""
-    doing = f"writing reference points to {out}"
-    if out.suffix.lower() != ".gpkg":
-        raise OutputError(f"{doing}: points are written as a GeoPackage; choose a name that ends in .gpkg", path=out)
-    if not out.exists():
-        return
+def _is_unlabelled(points: Path) -> bool:
+    """Whether a file is one of points that `draw_points` drew; labelled ones are refused."""
     try:
-        frame = read_vector(out, f"reading the points {out}", AssessmentError).frame
-        ours = set(COLUMNS) <= set(frame.columns)
+        frame = read_vector(points, f"reading the points {points}", AssessmentError).frame
     except AssessmentError:
-        ours = False
-    if not ours:
-        raise OutputError(
-            f"{doing}: the file exists, and agrifm did not draw its points; choose another name", path=out
-        )
+        return False
+    if not set(COLUMNS) <= set(frame.columns):
+        return False
     filled = int((frame["label"].fillna("").astype(str).str.strip() != "").sum())
     if filled:
         raise OutputError(
-            f"{doing}: {filled} of its {len(frame)} points are labelled, and would be lost; choose another name",
-            path=out,
+            f"writing reference points to {points}: {filled} of its {len(frame)} points are labelled, and would be "
+            "lost; choose another name",
+            path=points,
             labelled=filled,
         )
+    return True

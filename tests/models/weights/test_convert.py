@@ -1,5 +1,7 @@
 """Public weights to safetensors with a record, and back: every name, number and type as it was."""
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,9 @@ import torch
 from safetensors.torch import load_file
 from tests.models.weights.weight_files import NAMES, WINDOW, encoders, loaded, weight_files
 
-from agrifm.errors import ModelError
+from agrifm.errors import ModelError, OutputError
+from agrifm.files import write_bytes
+from agrifm.models.weights import convert
 from agrifm.models.weights.convert import RECIPE_MEAN, convert_weights, parse_band_orders
 from agrifm.models.weights.file import WeightsRecord, load_network
 from agrifm.models.weights.inspect import inspect_weights
@@ -116,14 +120,43 @@ def test_bands_of_an_unknown_sensor_cannot_be_recorded() -> None:
 
 def test_nothing_is_overwritten_and_other_suffixes_are_refused(tmp_path: Path) -> None:
     path = weight_files()["one_source.pth"].write(tmp_path)
-    with pytest.raises(ModelError, match="already exists"):
-        convert_weights(path, path)
+    with pytest.raises(OutputError) as error:
+        convert_weights(path, path.with_suffix(".pth"))
+    assert error.value.facts["path"] == path
     with pytest.raises(ModelError, match=r"a\.onnx"):
         convert_weights(path, tmp_path / "a.onnx", ["by-number"])
     convert_weights(path, tmp_path / "a.safetensors", ["by-number"])
     with pytest.raises(ModelError, match="with a record"):
         convert_weights(tmp_path / "a.safetensors", tmp_path / "b.safetensors", ["by-number"])
     assert sorted(one.name for one in tmp_path.iterdir()) == ["a.safetensors", "one_source.pth"]
+
+
+def test_a_second_conversion_to_one_file_is_refused_and_the_first_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = weight_files()["one_source.pth"].write(tmp_path), tmp_path / "a.safetensors"
+    refused: list[OutputError] = []
+
+    def second() -> None:
+        try:
+            convert_weights(source, target, ["10m-first"])
+        except OutputError as error:
+            refused.append(error)
+
+    def written_meanwhile(path: Path, content: bytes) -> None:
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join()
+        write_bytes(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(convert, "write_bytes", written_meanwhile)
+        convert_weights(source, target, ["by-number"])
+    assert [error.facts["pid"] for error in refused] == [os.getpid()]
+    assert record_of(target).sensors[0].bands[3] == "B05"  # of the first, by number; 10 m first would be B08
+    second()  # the first has ended
+    assert refused[1].facts["path"] == target
+    assert record_of(target).sensors[0].bands[3] == "B05"
 
 
 def test_converted_weights_draw_no_map(tmp_path: Path) -> None:

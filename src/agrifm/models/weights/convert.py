@@ -21,6 +21,7 @@ from agrifm.models.weights.file import WEIGHTS_KEY, Origin, WeightsRecord, Weigh
 from agrifm.models.weights.infer_config import BIAS_TABLE_SUFFIX
 from agrifm.models.weights.inspect import Inspection, inspect_weights
 from agrifm.models.weights.names import INDEX_SUFFIX, name_in_file, public_prefixes
+from agrifm.outputs import writing_file
 from agrifm.record import ModelRecord, running_versions
 from agrifm.sensors import SENSORS, Band
 
@@ -62,20 +63,19 @@ def convert_weights(
 
     Raises:
         ModelError: the source is refused, or the order of the bands is not stated or does not match the kernels.
-        OutputError: the target exists, or cannot be written.
+        OutputError: the target exists, cannot be written, or is being written by another process.
     """
     source = as_path(source)
     target = as_path(target)
     about = f"converting {source}"
-    if target.exists():
-        raise ModelError(f"{about}: {target} already exists; choose another path")
     if target.suffix not in (".safetensors", *PICKLE_SUFFIXES):
         raise ModelError(f"{about}: {target.name!r} does not end in .safetensors or .pth; choose one of them")
-    inspection = inspect_weights(source, window)
-    if target.suffix in PICKLE_SUFFIXES:
-        lines = _write_pickle(inspection, target)
-    else:
-        lines = _write_safetensors(inspection, target, bands, about)
+    with writing_file(target, about):
+        inspection = inspect_weights(source, window)
+        if target.suffix in PICKLE_SUFFIXES:
+            lines = _write_pickle(inspection, target)
+        else:
+            lines = _write_safetensors(inspection, target, bands, about)
     return [*lines, f"wrote {target} ({len(inspection.tensors)} tensors)"]
 
 

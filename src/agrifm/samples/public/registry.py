@@ -7,7 +7,7 @@ from typing import Any
 
 from agrifm.errors import LabelError
 from agrifm.files import AnyPath, as_path
-from agrifm.samples.public import eurocropsml
+from agrifm.samples.public import breizhcrops, eurocropsml, timesen2crop
 from agrifm.samples.public.public_set import PublicSet, SetFacts
 
 
@@ -23,7 +23,11 @@ class PublicReader:
 
 PUBLIC_SETS = {
     reader.facts.name: reader
-    for reader in (PublicReader(eurocropsml.FACTS, eurocropsml.is_eurocropsml, eurocropsml.read_eurocropsml),)
+    for reader in (
+        PublicReader(eurocropsml.FACTS, eurocropsml.is_eurocropsml, eurocropsml.read_eurocropsml),
+        PublicReader(breizhcrops.FACTS, breizhcrops.is_breizhcrops, breizhcrops.read_breizhcrops),
+        PublicReader(timesen2crop.FACTS, timesen2crop.is_timesen2crop, timesen2crop.read_timesen2crop),
+    )
 }
 
 

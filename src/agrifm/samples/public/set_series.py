@@ -4,7 +4,7 @@ Shape letters: P places, T dates, C bands.
 """
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from agrifm.cube.store import SCALES
 from agrifm.errors import LabelError, did_you_mean
-from agrifm.legend import UNLABELLED
+from agrifm.legend import UNLABELLED, Legend
 from agrifm.record import SensorInput
 from agrifm.samples.table import TableSeries
 from agrifm.scene.products import Product
@@ -200,3 +200,14 @@ def divide(
     """Return the indices of each part of a division, given the part of every place; absent parts are left out."""
     named = np.asarray(parts, str)
     return {part: np.flatnonzero(named == part) for part in wanted if (named == part).any()}
+
+
+def set_legend(names: Mapping[str, str], unscored: Sequence[str] = ()) -> Legend:
+    """Return the legend of a set: names by code, in the order of the class numbers.
+
+    Args:
+        unscored: codes that no macro F1 counts, such as background.
+    """
+    legend = Legend.of(names, names=dict(names))
+    classes = (entry.model_copy(update={"scored": entry.code not in unscored}) for entry in legend.classes)
+    return Legend(classes=tuple(classes))

@@ -20,7 +20,7 @@ from agrifm.samples.public.set_series import (
     choose_bands,
     decode,
     divide,
-    draw_places,
+    limit_places,
     memory_note,
     sensor_input,
     set_legend,
@@ -119,10 +119,7 @@ def read_breizhcrops(
     parcels: list[_Parcel] = []
     for region in _choose_regions(folder, regions, about):
         parcels += _read_index(folder / f"{region}.csv", region, mapping, about, notes)
-    kept = draw_places([one.class_id for one in parcels], limit, seed)
-    if len(kept) < len(parcels):
-        notes.append(f"{len(kept)} of {len(parcels)} parcels are read: at most {limit} per class, drawn by seed {seed}")
-    parcels = [parcels[index] for index in kept]
+    parcels = limit_places(parcels, [one.class_id for one in parcels], limit, seed, notes)
     if not parcels:
         raise LabelError(f"{about}: no parcel has a class of classmapping.csv and a series; {AGAIN}", path=folder)
     columns = _decide_columns(folder, parcels, level, about, notes)
@@ -134,6 +131,7 @@ def read_breizhcrops(
         band_means(series.values[:CHECKED], series.valid[:CHECKED], chosen), about, "download the files of this region"
     )
     lon, lat = _centres(directory / str(year), parcels, about, notes)
+    notes.append(memory_note([series]))
     table = SeriesTable(
         legend=legend,
         label=legend.encode([one.class_id for one in parcels]),
@@ -145,7 +143,6 @@ def read_breizhcrops(
         block=blocks_of([one.region for one in parcels]),
         place=tuple(one.identifier for one in parcels),
     )
-    notes.append(memory_note([series]))
     folds = divide([PARTS.get(one.region, "") for one in parcels])
     return PublicSet(FACTS, legend, table.sensors, table, {"official": folds} if folds else {}, tuple(notes))
 

@@ -23,7 +23,7 @@ from agrifm.samples.public.set_series import (
     choose_bands,
     decode,
     divide,
-    draw_places,
+    limit_places,
     memory_note,
     read_all,
     sensor_input,
@@ -137,10 +137,8 @@ def read_eurocropsml(
     if not chosen:
         found = sorted({one.region for one in parcels})
         raise LabelError(f"{about}: no parcel is in {', '.join(regions)}; regions are {', '.join(found)}", found=found)
-    kept = draw_places([f"{parts.get(one.file, '')} {one.code}" for one in chosen], limit, seed)
-    if len(kept) < len(chosen):
-        notes.append(f"{len(kept)} of {len(chosen)} parcels are read: at most {limit} per class, drawn by seed {seed}")
-    chosen = [chosen[index] for index in kept]
+    codes = [f"{parts.get(one.file, '')} {one.code}" for one in chosen]
+    chosen = limit_places(chosen, codes, limit, seed, notes)
     table = _read_table(directory, chosen, sensors, bands, about, executor)
     notes += table.notes
     notes.append(memory_note(list(table.series.values())))

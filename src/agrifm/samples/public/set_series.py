@@ -158,6 +158,16 @@ def draw_places(codes: Sequence[str], limit: int | None, seed: int) -> NDArray[n
     return np.sort(np.concatenate(kept)) if kept else np.empty(0, np.intp)
 
 
+def limit_places(
+    items: Sequence[Item], codes: Sequence[str], limit: int | None, seed: int, notes: list[str]
+) -> list[Item]:
+    """Return what `draw_places` keeps, and add a note if that is not everything."""
+    kept = draw_places(codes, limit, seed)
+    if len(kept) < len(items):
+        notes.append(f"{len(kept)} of {len(items)} places are read: at most {limit} per class, drawn by seed {seed}")
+    return [items[index] for index in kept]
+
+
 def read_all(
     read: Callable[[Item], Result], items: Sequence[Item], description: str, executor: Executor | None = None
 ) -> list[Result]:

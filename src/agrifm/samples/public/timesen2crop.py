@@ -23,7 +23,7 @@ from agrifm.samples.public.set_series import (
     choose_bands,
     decode,
     divide,
-    draw_places,
+    limit_places,
     memory_note,
     read_all,
     sensor_input,
@@ -120,11 +120,8 @@ def read_timesen2crop(
     about = f"reading TimeSen2Crop in {directory}"
     days = _days_of_tiles(directory, tiles, about)
     pixels, empty = _list_pixels(directory, list(days), about)
-    kept = draw_places([one.code for one in pixels], limit, seed)
-    notes = []
-    if len(kept) < len(pixels):
-        notes.append(f"{len(kept)} of {len(pixels)} pixels are read: at most {limit} per class, drawn by seed {seed}")
-    pixels = [pixels[index] for index in kept]
+    notes: list[str] = []
+    pixels = limit_places(pixels, [one.code for one in pixels], limit, seed, notes)
     chosen = choose_bands(SENTINEL_2, bands, about)
     read = partial(_read_pixel, days=days, about=about)
     found = read_all(read, pixels, "TimeSen2Crop", executor)

@@ -51,7 +51,7 @@ L2A_COLUMNS = ("doa", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B
 UNCLEAR = {"L1C": ("QA60",), "L2A": ("CLD", "EDG", "SAT")}
 """Columns that are 0 where the whole parcel is usable."""
 CIRRUS_RATIO = 0.5
-"""The cirrus band (B10) is told from the others if its mean is below this share of the next smallest one."""
+"""The cirrus band (B10) is recognised if its mean is below this share of the next smallest one."""
 CHECKED = 500
 """Parcels on which the order of the columns is decided."""
 

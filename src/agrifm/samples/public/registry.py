@@ -7,7 +7,7 @@ from typing import Any
 
 from agrifm.errors import LabelError
 from agrifm.files import AnyPath, as_path
-from agrifm.samples.public import breizhcrops, eurocropsml, timesen2crop
+from agrifm.samples.public import breizhcrops, cropglobe, eurocropsml, timesen2crop
 from agrifm.samples.public.public_set import PublicSet, SetFacts
 
 
@@ -26,6 +26,7 @@ PUBLIC_SETS = {
     for reader in (
         PublicReader(eurocropsml.FACTS, eurocropsml.is_eurocropsml, eurocropsml.read_eurocropsml),
         PublicReader(breizhcrops.FACTS, breizhcrops.is_breizhcrops, breizhcrops.read_breizhcrops),
+        PublicReader(cropglobe.FACTS, cropglobe.is_cropglobe, cropglobe.read_cropglobe),
         PublicReader(timesen2crop.FACTS, timesen2crop.is_timesen2crop, timesen2crop.read_timesen2crop),
     )
 }

@@ -16,6 +16,7 @@ from agrifm.files import AnyPath, as_path
 from agrifm.product_description import ProductDescription
 from agrifm.record import TRAINABLE, SeriesKind
 from agrifm.season import Season
+from agrifm.series_columns import SeriesColumns
 from agrifm.validation import Frozen, complaint
 from agrifm.vectors import VectorKeys
 
@@ -33,8 +34,9 @@ MissingChoice = Literal["stop", "skip"]
 class SeasonConfig(VectorKeys):
     """Where and when."""
 
-    area: Path | tuple[float, float, float, float]
-    """The area: a vector file (GeoPackage, GeoJSON, Shapefile …), or west, south, east, north in degrees."""
+    area: Path | tuple[float, float, float, float] | None = None
+    """The area, which a cube needs: a vector file (GeoPackage, GeoJSON, Shapefile …), or west, south, east, north in
+    degrees."""
     start: date
     """First day of the season."""
     end: date
@@ -143,20 +145,32 @@ class ImageryConfig(Frozen):
         searched = self.provider or self.catalog
         if self.provider and self.catalog:
             raise ValueError("`provider` and `catalog` both name a source of scenes; remove one of them")
-        if not searched and not self.files:
-            raise ValueError("give `provider`, `catalog` (a STAC catalogue) or [[imagery.files]] tables")
         if searched and not self.products:
             raise ValueError("`products` is empty; name the products to take from the catalogue")
         if not searched and self.products:
-            raise ValueError("`products` need a catalogue; give `provider` or `catalog`, or remove `products`")
+            raise ValueError(
+                "`products` need a catalogue; give `provider` or `catalog`, or [[imagery.files]] instead of `products`"
+            )
         return self
+
+    @property
+    def has_source(self) -> bool:
+        """Whether there is somewhere to take scenes from."""
+        return bool(self.provider or self.catalog or self.files)
 
 
 class LabelsConfig(VectorKeys):
     """Ground truth."""
 
-    file: Path
-    """Polygons or points (GeoPackage, GeoJSON, Shapefile, GeoParquet, CSV …) or a raster of class codes (GeoTIFF)."""
+    file: Path | None = None
+    """Polygons or points (GeoPackage, GeoJSON, Shapefile, GeoParquet, CSV …) or a raster of class codes (GeoTIFF). With
+    `series`, a table of its samples with their classes and places, if `series` lacks them."""
+    series: Path | None = None
+    """Labelled series of points or parcels (Parquet, GeoParquet, CSV): models are trained on them, without a cube."""
+    products: tuple[str, ...] = ()
+    """Products of the numbers in `series`, such as "sentinel-2-worldcereal", known or of [[imagery.product]]."""
+    columns: SeriesColumns = SeriesColumns()
+    """What the columns of `series` are called, as [labels.columns]."""
     column: str = "crop"
     """Column of the class code; not used for a raster."""
     legend: Path | None = None
@@ -171,6 +185,20 @@ class LabelsConfig(VectorKeys):
     """Column with train, validation or test for each shape, if the split is already decided."""
     block: int = Field(960, gt=0, multiple_of=480)
     """Side in metres of the squares that separate training, validation and test."""
+
+    @model_validator(mode="after")
+    def _labels_or_a_table(self) -> Self:
+        if self.series is None and self.file is None:
+            raise ValueError("labels.file is missing (labels on a cube), or labels.series (a table of labelled series)")
+        if self.series is not None and not self.products:
+            raise ValueError(
+                '`series` needs `products`, which say how its numbers are encoded, such as ["sentinel-2-worldcereal"]'
+            )
+        if self.series is None and (self.products or self.columns != SeriesColumns()):
+            raise ValueError("`products` and `columns` are for `series`; remove them, or name the table")
+        if self.series is not None and (self.other is not None or self.other_values):
+            raise ValueError("`other` is for labels on a cube; give rows of the class `other` in the table")
+        return self
 
 
 class ModelConfig(Frozen):
@@ -257,12 +285,20 @@ class Project(Frozen):
     """The project file: one season, read by every command."""
 
     season: SeasonConfig
-    imagery: ImageryConfig
+    imagery: ImageryConfig = ImageryConfig()
     labels: LabelsConfig
     model: ModelConfig = ModelConfig()
     map: MapConfig = MapConfig()
     assess: AssessConfig = AssessConfig()
     directory: Path = Field(Path(), exclude=True)
+
+    @model_validator(mode="after")
+    def _scenes_or_a_table(self) -> Self:
+        if self.labels.series is None and self.season.area is None:
+            raise ValueError("season.area: give a vector file, or four numbers west, south, east, north")
+        if self.labels.series is None and not self.imagery.has_source:
+            raise ValueError("imagery: give `provider`, `catalog` (a STAC catalogue) or [[imagery.files]] tables")
+        return self
 
     @model_validator(mode="after")
     def _a_period_has_a_day(self) -> Self:

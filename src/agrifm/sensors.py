@@ -15,9 +15,11 @@ Quantity = Literal[
     "backscatter (linear)",
     "index",
     "temperature",
+    "weather",
 ]
 """What a sensor's numbers are: reflectance (corrected for the atmosphere or not) and indices without a unit,
-backscatter as 10 log10 of a power ratio or as the ratio itself, temperature in kelvin."""
+backscatter as 10 log10 of a power ratio or as the ratio itself, temperature in kelvin, weather as
+temperature in kelvin and precipitation in millimetres."""
 
 
 @dataclass(frozen=True)

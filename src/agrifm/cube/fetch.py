@@ -56,6 +56,13 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
 def _fetch(project: Project) -> tuple[Cube, list[str]]:
     imagery, season, before = project.imagery, project.season.season, TRAFFIC.totals()
     rule = MaskRule(imagery.masked, imagery.dilate, imagery.masks)
+    if project.season.area is None or not imagery.has_source:
+        missing = "area" if project.season.area is None else "catalog"
+        raise ConfigError(
+            f"fetching: the project has no `{missing}`, which a project of a series table needs only for a cube; give "
+            "`area` under [season] and `provider`, `catalog` or [[imagery.files]]",
+            key=missing,
+        )
     area = read_area(project.season.area, project.directory, project.season.buffer, project.season)
     if not imagery.native_grid:
         utm_zone(area.shape)  # refused before anything is searched

@@ -58,9 +58,15 @@ SCALES: dict[Quantity, float] = {
     "backscatter (dB)": 0.01,
     "backscatter (linear)": 2e-4,
     "temperature": 0.02,
+    "weather": 0.02,
 }
 """Unit of each quantity per stored integer: 16 bits hold 327 dB, a power ratio of 6.5, 655 K."""
-UNITS = {quantity: {"backscatter (dB)": "dB", "temperature": "K"}.get(quantity, "1") for quantity in SCALES}
+UNITS: dict[Quantity, str] = {
+    **dict.fromkeys(SCALES, "1"),
+    "backscatter (dB)": "dB",
+    "temperature": "K",
+    "weather": "K, mm",
+}
 FILL = -32768
 """Stored where there is no number."""
 NO_DAY = -1

@@ -46,6 +46,8 @@ class Data:
 def project_labels(project: Project, cube: Cube) -> Labels:
     """Read the project's labels on the target grid of its cube."""
     config = project.labels
+    if config.file is None:
+        raise LabelError("reading labels: the project has no `file` of labels on a cube; give it under [labels]")
     notes: list[str] = []
     legend = None if config.legend is None else Legend.read(project.path(config.legend), notes)
     labels = read_labels(

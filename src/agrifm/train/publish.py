@@ -25,6 +25,7 @@ def require_inputs_apart(project: Project) -> None:
     for key, path in {
         "area": project.season.area,
         "file": labels.file,
+        "series": labels.series,
         "legend": labels.legend,
         "other": labels.other,
         "weights": model.weights,

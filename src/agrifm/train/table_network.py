@@ -76,6 +76,8 @@ def fit_network_on_table(
 ) -> TableNetwork:
     """Train AgriFM on the labelled places of a table; the round that is best on the validation places is kept.
 
+    Without validation places the training places decide, so the last round is usually kept.
+
     Args:
         config: `frames`, `steps`, `batch` (windows; `PLACES_PER_WINDOW` places for each), `learning_rate` and
             `sensor_dropout` are used.
@@ -83,16 +85,17 @@ def fit_network_on_table(
         work: directory for checkpoints, from which a stopped run continues; None = a temporary one.
 
     Raises:
-        LabelError: no place has a label, or a sensor has no valid observation.
+        LabelError: no training place has a label, or a sensor has no valid observation.
     """
     training, validation = (labelled_places(table) for table in (training, validation))
-    if not len(training) or not len(validation):
-        which = "training" if not len(training) else "validation"
+    if not len(training):
         raise LabelError(
-            f"training agrifm on a table: no {which} place has a label and an observation; use smaller blocks "
+            "training agrifm on a table: no training place has a label and an observation; use smaller blocks "
             "(`block`), or label more places",
-            fold=which,
+            fold="training",
         )
+    if not len(validation):  # too few labels to choose with: training goes to the end of its schedule
+        validation = training
     sensors = table_statistics(training)
     torch.manual_seed(seed)
     network = AgriFM(point_config(sensors, len(training.legend), config.frames, training.season_days))

@@ -251,6 +251,7 @@ def serving_season(
     assets: str | None = None,
     allowed: Callable[[Request], bool] = lambda _: True,
     more: Callable[[Request], Answer] | None = None,
+    alter: "Lie | None" = None,
 ) -> Iterator[Server]:
     """Run a STAC API of a static catalogue's items, whose assets it serves below /files.
 
@@ -258,6 +259,7 @@ def serving_season(
         assets: where the assets are instead, such as s3://bucket.
         allowed: which requests of assets are answered.
         more: answers requests below /more, such as those of a token service.
+        alter: changes every answer about an asset.
     """
     directory = catalog.parent.resolve()
     files = files_in(directory, allowed)
@@ -265,7 +267,8 @@ def serving_season(
 
     def answer(request: Request) -> Answer:
         if request.path.startswith("/files/"):
-            return files(replace(request, path=request.path.removeprefix("/files")))
+            whole = files(replace(request, path=request.path.removeprefix("/files")))
+            return whole if alter is None else alter(request, *whole)
         if request.path.startswith("/more/") and more is not None:
             return more(request)
         return api[0](request)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from agrifm.errors import OutputError
-from agrifm.files import atomic_write, is_whole_archive, translate_os_errors, write_json, write_text
+from agrifm.files import atomic_write, content_digest, is_whole_archive, translate_os_errors, write_json, write_text
 from tests.damage import DAMAGES
 
 
@@ -113,3 +113,35 @@ def test_an_archive_that_is_not_as_it_was_written_is_not_whole(tmp_path: Path, d
     assert is_whole_archive(file)
     damage(file)
     assert not is_whole_archive(file)
+
+
+LARGE = 9_000_000
+
+
+@pytest.mark.parametrize("place", [0, 300_001, 4_500_000, LARGE - 1], ids=["first", "between", "middle", "last"])
+def test_a_large_file_that_is_replaced_by_one_of_the_same_size_has_another_digest(tmp_path: Path, place: int) -> None:
+    """One byte differs, wherever it is; it is written as a download is, next to the file and then renamed."""
+    path, new = tmp_path / "a.tif", tmp_path / "new.tif"
+    path.write_bytes(bytes(LARGE))
+    before = content_digest(path)
+    assert content_digest(path) == before
+    content = bytearray(LARGE)
+    content[place] = 1
+    new.write_bytes(content)
+    new.replace(path)
+    assert content_digest(path) != before
+
+
+def test_a_large_file_whose_time_was_set_back_is_known_by_its_beginning_and_end(tmp_path: Path) -> None:
+    """As after `cp --preserve` or an archive whose entries have one time: headers and directories are there."""
+    path = tmp_path / "a.tif"
+    path.write_bytes(bytes(LARGE))
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    digests = [content_digest(path)]
+    for place in (100, LARGE - 100):
+        content = bytearray(LARGE)
+        content[place] = 1
+        path.write_bytes(content)
+        os.utime(path, ns=times)
+        digests.append(content_digest(path))
+    assert len(set(digests)) == 3

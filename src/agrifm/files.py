@@ -201,7 +201,9 @@ def content_digest(path: Path) -> str | None:
     """SHA-256 that tells a file from another one of the same name; None if it cannot be read.
 
     Up to `WHOLE_DIGEST` bytes it is that of the content. Of a larger file it is that of its size, time of change and
-    parts: beginning, end and between.
+    parts: beginning, end and between; so only a file of the same size whose time was set back to the same nanosecond,
+    and which differs between the parts alone, is missed, as by rsync, and reading seasons of 100 GB whole would cost
+    more than the fetch.
     """
     try:
         status = path.stat()

@@ -23,6 +23,7 @@ def test_answers_are_counted_under_the_purpose_of_the_moment(meter: TrafficCount
     meter.add(250_000)
     assert meter.totals() == {
         "search": Traffic(0, 0),
+        "comparison": Traffic(0, 0),
         "offset check": Traffic(300, 1_500_000),
         "scenes": Traffic(1, 250_000),
     }

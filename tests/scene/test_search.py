@@ -12,6 +12,7 @@ import pytest
 from affine import Affine
 from shapely import box
 from shapely.geometry import mapping
+from tests.scene.items import s2_item
 from tests.scenes import AREA, LEFT, SEASON, TOP, UTM, Catalogue, at
 
 from agrifm.cube.fetch import account
@@ -266,3 +267,13 @@ def test_items_of_another_collection_are_refused_with_its_name(catalogue: Catalo
     # what the sentence advises works
     product = replace(S2, name="mine", collection=collection or "")
     assert [scene.id for scene in find(catalogue, products=(product,)).scenes] == ["S2A_1"]
+
+
+@pytest.mark.parametrize("key", ["id", "collection"])
+@pytest.mark.parametrize("value", [[1], {}, 7], ids=str)
+def test_an_item_whose_name_is_not_a_text_is_refused(tmp_path: Path, key: str, value: Any) -> None:
+    path = tmp_path / "items.json"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [{**s2_item(), key: value}]}))
+    with pytest.raises(SceneError) as error:
+        search_catalog(path, [find_product("sentinel-2-c1-l2a")], SEASON, AREA)
+    assert error.value.facts["key"] == key

@@ -22,6 +22,7 @@ from agrifm.cube.failures import complete, write_tiles
 from agrifm.cube.frame_grids import native_grids, nested_grids, require_metres
 from agrifm.cube.frames import MERGE_RULE, Frame, FrameTile, group_frames, identity, is_written, scenes_of
 from agrifm.cube.manifest import marks_of, place_skeleton
+from agrifm.cube.server_files import ServerFiles
 from agrifm.cube.store import SCALES, SHARD, Cube, create_root, create_sensor, finish_store, open_cube, open_group
 from agrifm.errors import CubeError
 from agrifm.files import MARKER, AnyPath, as_path, translate_os_errors
@@ -30,6 +31,7 @@ from agrifm.outputs import begin_directory, partial_directory, writing
 from agrifm.record import SensorInput, running_versions
 from agrifm.scene.duplicates import require_one_product
 from agrifm.scene.encoding import Encoding
+from agrifm.scene.file_versions import versions_of
 from agrifm.scene.mask import ALWAYS_MASKED, DEFAULT_RULE, MaskRule
 from agrifm.scene.offset_check import OffsetChoice, decide_offsets
 from agrifm.scene.read import kernel_of
@@ -133,14 +135,18 @@ def build_cube(
     frames = group_frames(search.scenes)
     grids = native_grids(frames) if native_grid else nested_grids(frames, area)
     require_metres(rule, grids)
-    wanted = WantedFrames(frames, grids, rule, offset, EarlierCube.at(path))
+    wanted = WantedFrames(frames, grids, rule, offset)
+    servers = ServerFiles(frames, wanted.fingerprints)
+    earlier, replaced = servers.current(EarlierCube.at(path))
+    wanted = replace(wanted, earlier=earlier)
     plan = cube_fingerprint(season, area, wanted.identities)
     partial = partial_directory(path, "cube")
-    if (path / MARKER).exists() and not partial.exists() and (kept := kept_cube(path, plan)) is not None:
-        return kept
+    if (path / MARKER).exists() and not (partial.exists() or replaced) and (kept := kept_cube(path, plan)) is not None:
+        return replace(kept, notes=(*kept.notes, *servers.notes()))
     with writing(path, "cube"), translate_os_errors(f"writing the cube {path}"):
         # Without the files' content: one that is mended does not end the work on the others.
         work = Resumable(partial, cube_fingerprint(season, area, wanted.identities_without_content))
+        servers.forget_replaced(work, earlier)
         unread: dict[str, str] = {}
         decided = _decide(work, wanted, unread if missing == "skip" else None)
         _begin(work, [wanted.identities, decided], wanted, season, area)  # scenes that were refused have left nothing
@@ -148,18 +154,18 @@ def build_cube(
         described, failed, results = write_frames(work, wanted, executor, missing, unread)
         _require_observations(results, wanted.frames)
         provenance = wanted.earlier.provenance
-        if provenance.get("plan") != plan or failed:
+        if provenance.get("plan") != plan or failed or replaced:
             provenance = _describe_build(
                 search, plan, rule, _describe_sensors(wanted.frames, grids, described, failed), failed
             )
         finish_store(open_group(partial), provenance, marks_of(results))
         work.finish(path, "cube")
-    return replace(open_cube(path), notes=(_account_of_frames(path, wanted.frames, results),))
+    return replace(open_cube(path), notes=(_account_of_frames(path, wanted.frames, results), *servers.notes()))
 
 
 def _decide(work: Resumable, wanted: WantedFrames, unread: dict[str, str] | None) -> list[dict[str, Any] | None]:
     """The encodings of all scenes: as they were when this work or the earlier cube of the same frames was begun."""
-    if work.begun and work.decisions[0] == wanted.identities:
+    if work.begun and work.decisions and work.decisions[0] == wanted.identities:
         return list(work.decisions[1])
     decided = wanted.earlier.decided(wanted.frames, wanted.fingerprints)
     if decided is None:
@@ -268,6 +274,8 @@ def _describe_frame(
 ) -> dict[str, Any]:
     """The provenance of a frame: its scenes, their encodings, and how many pixels are usable and have each flag.
 
+    `servers` is what servers stated about the files that were read, by address.
+
     Args:
         read: the frame without the scenes that failed.
     """
@@ -283,6 +291,7 @@ def _describe_frame(
         "valid_share": round(sum(result["valid"] for result in results) / (shape[0] * shape[1]), 4),
         "flags": dict(sorted(flags.items())),
         **({"without_quality": unmasked} if unmasked else {}),
+        **({"servers": stated} if (stated := dict(versions_of(results))) else {}),
     }
 
 

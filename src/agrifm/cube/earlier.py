@@ -4,7 +4,7 @@ Otherwise its frames are taken over where the same files decide them. So a damag
 image file is one new frame.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -49,6 +49,10 @@ class EarlierCube:
             if "fingerprint" in entry
         }
         return cls(open_guarded(path, metadata), entries, provenance)
+
+    def without(self, fingerprints: Set[str]) -> "EarlierCube":
+        """The same cube without some of its frames, which are not as they would be written."""
+        return replace(self, entries={mark: entry for mark, entry in self.entries.items() if mark not in fingerprints})
 
     def content(self, frame: Frame, fingerprint: str) -> str | None:
         """The digest of a frame's files; if they cannot be read now, as it was when this cube was built."""

@@ -10,6 +10,7 @@ from typing import Any
 from agrifm.config import MissingChoice
 from agrifm.cube.frames import Frame, FrameTile, scenes_of, write_frame_tile
 from agrifm.errors import SceneError
+from agrifm.scene.file_versions import FileVersion, versions_of
 from agrifm.scene.remote_raster import identities_of_files
 from agrifm.scene.scene import HOPELESS, failure_of
 from agrifm.work import Resumable, run_tiles
@@ -107,9 +108,9 @@ def try_frame_tile(tile: FrameTile) -> dict[str, Any]:
 
 def _mixed(work: Resumable, units: Sequence[FrameTile]) -> list[FrameTile]:
     """Tiles of frames that were read from two versions of one file on a server, in this run or an earlier one."""
-    versions: dict[tuple[str, int, str], set[str]] = {}
+    versions: dict[tuple[str, int, str], set[FileVersion]] = {}
     for unit in units:
-        for name, version in work.results.get(unit.key, {}).get("servers", {}).items():
+        for name, version in versions_of([work.results.get(unit.key)]):
             versions.setdefault((unit.frame.sensor, unit.frame.index, name), set()).add(version)
     frames = {(sensor, index) for (sensor, index, _), found in versions.items() if len(found) > 1}
     return [unit for unit in units if (unit.frame.sensor, unit.frame.index) in frames]

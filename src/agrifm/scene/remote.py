@@ -33,7 +33,7 @@ RETRY_STATUSES = {408, 425, 429, 500, 502, 503, 504}
 """HTTP statuses that are retried: the same request may succeed a moment later."""
 AUTH_STATUSES = {401, 403}
 """HTTP statuses of an expired signature, or of credentials that do not suffice."""
-PURPOSES = ("search", "offset check", "scenes")
+PURPOSES = ("search", "comparison", "offset check", "scenes")
 """What requests are for, in the order in which a fetch makes them; "scenes" is the default."""
 
 SignedURL = tuple[str, Mapping[str, str]]

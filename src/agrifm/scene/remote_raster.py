@@ -2,11 +2,10 @@
 
 GDAL never asks the network itself: its own retries do not cover a body that is cut short, and its errors do not name
 the HTTP status. A file costs one request for its head, and one for each run of neighbouring ranges that a window needs;
-the runs are requested concurrently. There are no HEAD requests and no directory listings.
+the runs are requested concurrently. Reading needs no HEAD requests and no directory listings.
 """
 
 import io
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -26,6 +25,7 @@ from agrifm.rasters import HEAD_LENGTH, format_of, open_known
 from agrifm.redaction import shown
 from agrifm.scene import limits
 from agrifm.scene.connections import Network
+from agrifm.scene.file_versions import FileVersion, message_instead, stated_range
 from agrifm.scene.remote import (
     UNLIMITED,
     Check,
@@ -54,10 +54,8 @@ know rasterio's openers, and failures in them come back as zeros without an erro
 
 REMOTE_FORMATS = ("GTiff", "JP2OpenJPEG")
 """Formats that are read from servers, by GDAL's names."""
-TEXT_TYPES = ("text/html", "application/json", "application/xml", "text/xml")
-"""Media types of messages, which some servers send instead of a file."""
 
-_IDENTITIES: ContextVar[dict[str, str] | None] = ContextVar("identities", default=None)
+_IDENTITIES: ContextVar[dict[str, FileVersion] | None] = ContextVar("identities", default=None)
 _THREADS = ThreadPoolExecutor(limits.MAX_CONNECTIONS, thread_name_prefix="remote")
 
 
@@ -84,7 +82,7 @@ def open_remote(
             yield source
         file.confirm()
         if (identities := _IDENTITIES.get()) is not None:
-            identities[shown(href)] = f"{file.size} {file.version or ''}"
+            identities[shown(href)] = file.version
     except RasterioError:
         _HEADS.drop(href)
         if file.failure is not None:
@@ -102,14 +100,19 @@ def open_remote(
 
 
 @contextmanager
-def identities_of_files() -> Iterator[dict[str, str]]:
-    """Yields a dictionary that takes size and version of every file that this thread reads within the block."""
-    found: dict[str, str] = {}
+def identities_of_files() -> Iterator[dict[str, FileVersion]]:
+    """Yields a dictionary that takes the version of every file that this thread reads within the block."""
+    found: dict[str, FileVersion] = {}
     token = _IDENTITIES.set(found)
     try:
         yield found
     finally:
         _IDENTITIES.reset(token)
+
+
+def forget_head(href: str) -> None:
+    """Forget the first bytes of a file, so that the next opening asks for them again."""
+    _HEADS.drop(href)
 
 
 def _opened(name: str, file: "_File") -> DatasetReader:
@@ -123,7 +126,7 @@ class _File:
     def __init__(self, href: str, sign: Signer, limiter: Limiter, network: Network) -> None:
         self.href, self.sign, self.limiter, self.network = href, sign, limiter, network
         self.size = 0
-        self.version: str | None = None
+        self.version = FileVersion()
         self.failure: Exception | None = None
         self._parts: list[tuple[int, bytes]] = []
         self._ahead = HEAD_BYTES
@@ -192,13 +195,14 @@ class _File:
                 if str(error) == "HTTP 416":
                     raise RemoteError("it has 0 bytes (HTTP 416)") from error
                 raise
-            stated = _stated_range(reply)
+            stated = stated_range(reply)
             size = stated[2] if reply.status == 206 and stated is not None else len(reply.body)
             if not size:
                 raise RemoteError("it has 0 bytes")
-            known = size, _version(reply), reply.body
+            known = FileVersion.of(reply, size), reply.body
             _HEADS.put(self.href, known)
-        self.size, self.version, head = known
+        self.version, head = known
+        self.size = self.version.size or 0
         self._parts = [(0, head)]
 
     def _ask(self, start: int, end: int, check: Check) -> Reply:
@@ -217,7 +221,7 @@ class _File:
         """The bytes from `start` to `end`; a server without ranges sends the whole file, which must have its size."""
 
         def wrong(reply: Reply) -> str | None:
-            if _version(reply) != self.version:
+            if FileVersion.of(reply).stamp != self.version.stamp:
                 return "the file changed while it was read"
             if reply.status != 206:
                 head = self._parts[0][1]
@@ -225,7 +229,7 @@ class _File:
                 return None if same else f"the server sent {len(reply.body)} of {end - start} requested bytes"
             return _wrong_part(reply, start, end, self.size)
 
-        self._unconfirmed = self.version is None
+        self._unconfirmed = self.version.stamp is None
         reply = self._ask(start, end, wrong)
         return reply.body if reply.status == 206 else reply.body[start:end]
 
@@ -233,8 +237,8 @@ class _File:
 def _wrong_head(reply: Reply) -> str | None:
     """What is wrong with the first bytes of a file; None if nothing is."""
     if reply.status != 206:
-        return _message_instead(reply)
-    stated = _stated_range(reply)
+        return message_instead(reply)
+    stated = stated_range(reply)
     return _wrong_part(reply, 0, HEAD_BYTES if stated is None else min(HEAD_BYTES, stated[2]), None)
 
 
@@ -244,7 +248,7 @@ def _wrong_part(reply: Reply, start: int, end: int, size: int | None) -> str | N
     Args:
         size: of the whole file; None if it is not known yet.
     """
-    stated = _stated_range(reply)
+    stated = stated_range(reply)
     if stated is None:
         return "the server sent a part of the file without stating which (Content-Range)"
     if reply.headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
@@ -256,24 +260,7 @@ def _wrong_part(reply: Reply, start: int, end: int, size: int | None) -> str | N
         return f"the server sent the bytes {first} to {last} instead of the {end - start} requested bytes from {start}"
     if len(reply.body) != end - start:
         return f"the server sent {len(reply.body)} of {end - start} requested bytes"
-    return _message_instead(reply)
-
-
-def _message_instead(reply: Reply) -> str | None:
-    kind = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    return f"the server sent a message ({kind}) instead of the file" if kind in TEXT_TYPES else None
-
-
-def _stated_range(reply: Reply) -> tuple[int, int, int] | None:
-    """First byte, end and size of the file by Content-Range (RFC 9110, section 14.4); None if it states none."""
-    match = re.fullmatch(
-        r"bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18})", reply.headers.get("Content-Range", "").strip(), re.A
-    )
-    return None if match is None else (int(match[1]), int(match[2]) + 1, int(match[3]))
-
-
-def _version(reply: Reply) -> str | None:
-    return reply.headers.get("ETag") or reply.headers.get("Last-Modified")
+    return message_instead(reply)
 
 
 def _cut(parts: Sequence[tuple[int, bytes]], start: int, end: int) -> bytes | None:
@@ -287,16 +274,16 @@ class _Heads:
     """Size, version and first bytes of the last files that were opened: every tile of a cube opens them again."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, tuple[int, str | None, bytes]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[FileVersion, bytes]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, href: str) -> tuple[int, str | None, bytes] | None:
+    def get(self, href: str) -> tuple[FileVersion, bytes] | None:
         with self._lock:
             if href in self._known:
                 self._known.move_to_end(href)
             return self._known.get(href)
 
-    def put(self, href: str, known: tuple[int, str | None, bytes]) -> None:
+    def put(self, href: str, known: tuple[FileVersion, bytes]) -> None:
         with self._lock:
             self._known[href] = known
             while len(self._known) > MAX_HEADS:

@@ -173,6 +173,7 @@ def search_items(
     seen: set[tuple[str, str]] = set()
     candidates: list[Candidate] = []
     for item in items:
+        _require_names(item)
         product = _product_of(item, products)
         key = (item.collection_id or "", item.id)
         if product is None:
@@ -206,6 +207,15 @@ def search_items(
     if cloud is not None:
         result.without_cloud_cover = sum(_cloud_cover(candidate.item) is None for candidate in chosen)
     return result
+
+
+def _require_names(item: pystac.Item) -> None:
+    """Refuse an item whose id or collection is not a text."""
+    for key, name in (("id", item.id), ("collection", item.collection_id)):
+        if not isinstance(name, str | None):
+            raise SceneError(
+                f"reading the item {item.id!r}: its {key} is {name!r}, not a text; repair or remove it", key=key
+            )
 
 
 def _keep(

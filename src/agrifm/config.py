@@ -205,7 +205,7 @@ class ModelConfig(Frozen):
     """The models to train."""
 
     names: tuple[str, ...] = Field(("agrifm", "random-forest"), min_length=1)
-    """Models to train and score side by side: "agrifm", "tempcnn", "random-forest"."""
+    """Models to train and score side by side, such as "agrifm", "tempcnn" and "random-forest" (docs/models.md)."""
     preset: Literal["base", "small", "tiny"] = "tiny"
     """Size of the networks."""
     weights: Path | None = None

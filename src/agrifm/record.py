@@ -36,6 +36,11 @@ class TrainableFamily(NamedTuple):
 TRAINABLE = {
     "agrifm": TrainableFamily("AgriFM"),
     "tempcnn": TrainableFamily("TempCNN", ("interpolated",)),
+    "ltae": TrainableFamily("L-TAE"),
+    "utae": TrainableFamily("U-TAE"),
+    "unet3d": TrainableFamily("3D U-Net"),
+    "convlstm": TrainableFamily("ConvLSTM"),
+    "tsvit": TrainableFamily("TSViT"),
     "random-forest": TrainableFamily("random forest"),  # its features come from its own series, whatever `series` says
 }
 """Families that `agrifm train` trains, by name: networks (`agrifm.models.family`) and the random forest."""

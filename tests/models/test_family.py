@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 from einops import rearrange
-from tests.toy import SIDE, toy_project
+from tests.toy import toy_project
 from torch import Tensor, nn
 
 from agrifm.cube.store import open_cube
@@ -95,7 +95,7 @@ def test_another_family_is_trained_scored_mapped_and_exported(
 
     cube = open_cube(project.cube)
     summary = map_project(project, path)
-    window = Window(0, 0, SIDE // 2, SIDE // 2)
+    window = Window(0, 0, model.record.side, model.record.side)  # as mapped: neighbours count in most networks
     sample = read_patch(cube, window, model.record.sensors, cube.season.steps(model.record.frames))
     probabilities = model.probabilities(sample)
     with rasterio.open(summary.path / "classes.tif") as classes:

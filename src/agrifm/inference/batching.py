@@ -48,7 +48,8 @@ def group_samples(classifier: Classifier, samples: Sequence[Sample]) -> list[lis
     patch_frames: dict[str, int] = {}
     if classifier.series != "interpolated":
         config: Any = classifier.network.config
-        patch_frames = {source.name: source.patch[0] for source in config.sources}
+        # networks that do not join frames to tokens count frames
+        patch_frames = {source.name: source.patch[0] for source in getattr(config, "sources", ())}
     groups: dict[Hashable, list[int]] = defaultdict(list)
     for index, sample in enumerate(samples):
         groups[_batch_shape(sample, patch_frames)].append(index)

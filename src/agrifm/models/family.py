@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from agrifm.errors import ModelError, did_you_mean
-from agrifm.models import tempcnn
+from agrifm.models import convlstm, ltae, tempcnn, tsvit, unet3d, utae
 from agrifm.models.agrifm import memory
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
 from agrifm.models.cost import LIBRARY_BYTES, TRAINED_NUMBERS, SeriesShape
@@ -123,6 +123,37 @@ FAMILIES: dict[str, Family] = {
         _tempcnn_preset,
         lambda config: config.width * config.frames,
         tempcnn.tempcnn_activations,
+    ),
+    "ltae": Family(
+        ltae.LTAEConfig, ltae.LTAE, ltae.ltae_preset, lambda config: config.dim * config.frames, ltae.ltae_activations
+    ),
+    "utae": Family(
+        utae.UTAEConfig,
+        utae.UTAE,
+        utae.utae_preset,
+        lambda config: config.encoder[0] * config.frames,
+        utae.utae_activations,
+    ),
+    "unet3d": Family(
+        unet3d.UNet3DConfig,
+        unet3d.UNet3D,
+        unet3d.unet3d_preset,
+        lambda config: config.width * config.frames,
+        unet3d.unet3d_activations,
+    ),
+    "convlstm": Family(
+        convlstm.ConvLSTMConfig,
+        convlstm.ConvLSTM,
+        convlstm.convlstm_preset,
+        lambda config: 4 * config.hidden,
+        convlstm.convlstm_activations,
+    ),
+    "tsvit": Family(
+        tsvit.TSViTConfig,
+        tsvit.TSViT,
+        tsvit.tsvit_preset,
+        lambda config: config.dim * config.frames // config.patch**2,
+        tsvit.tsvit_activations,
     ),
 }
 

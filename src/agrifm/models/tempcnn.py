@@ -9,13 +9,12 @@ Shape letters: B samples, T steps, C channels, H W rows and columns, P pixels of
 
 from collections.abc import Mapping
 
-import torch
-from einops import rearrange, repeat
+from einops import rearrange
 from pydantic import Field
 from torch import Tensor, nn
 
-from agrifm.errors import ModelError, did_you_mean
 from agrifm.models.cost import IMAGE_COPIES, SeriesShape
+from agrifm.models.stacked import chosen_preset, stack_channels
 from agrifm.validation import Frozen
 
 
@@ -59,30 +58,13 @@ class TempCNN(nn.Module):
         Args:
             images: by sensor (B, T, C, H, W), normalised; None where a sensor is absent, which counts as its mean.
         """
-        series = self._stacked(images)
-        B, _, _, H, W = series.shape
+        series = stack_channels(images, self.config.channels)
+        B, T, _, H, W = series.shape
+        assert self.config.frames == T, "every series has the steps of the config"
         pixels_PCT = rearrange(series, "b t c h w -> (b h w) c t")
         logits = self.classify(self.dense(self.convolutions(pixels_PCT).flatten(1)))
         logits_BKHW: Tensor = rearrange(logits, "(b h w) k -> b k h w", b=B, h=H, w=W)
         return logits_BKHW
-
-    def _stacked(self, images: Mapping[str, object]) -> Tensor:
-        """All sensors side by side on channels, coarse pixels repeated on the target grid, (B, T, C, H, W)."""
-        first = images[next(iter(self.config.channels))]
-        assert isinstance(first, Tensor), "the first sensor is present, and its series is interpolated"
-        B, T, _, H, W = first.shape
-        assert self.config.frames == T, "every series has the steps of the config"
-        parts = []
-        for name, channels in self.config.channels.items():
-            image = images[name]
-            if image is None:
-                parts.append(first.new_zeros(B, T, channels, H, W))
-                continue
-            assert isinstance(image, Tensor), "series are interpolated"
-            ratio = -(-H // image.shape[-2])
-            enlarged = repeat(image, "b t c h w -> b t c (h r) (w s)", r=ratio, s=ratio)
-            parts.append(enlarged[..., :H, :W])
-        return torch.cat(parts, dim=2)
 
 
 def _convolution(channels: int, config: TempCNNConfig) -> nn.Sequential:
@@ -112,12 +94,8 @@ def tempcnn_preset(name: str, channels: Mapping[str, int], classes: int, frames:
     Raises:
         ModelError: the preset is unknown.
     """
-    if name not in PRESETS:
-        raise ModelError(
-            f"building a TempCNN: unknown preset '{name}'{did_you_mean(name, PRESETS)} (known: {', '.join(PRESETS)})",
-            preset=name,
-        )
-    return TempCNNConfig(channels=dict(channels), classes=classes, frames=frames, **PRESETS[name])
+    chosen = chosen_preset("TempCNN", PRESETS, name)
+    return TempCNNConfig(channels=dict(channels), classes=classes, frames=frames, **chosen)
 
 
 def tempcnn_activations(

@@ -1,14 +1,21 @@
 """AgriFM learns a table of points with gaps, and predicts a place alike in any company."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 
 from agrifm.config import ModelConfig
 from agrifm.errors import LabelError
 from agrifm.legend import Legend
+from agrifm.models.batch import TensorBatch
 from agrifm.record import SensorInput
 from agrifm.samples.table import SeriesTable, TableSeries
-from agrifm.train.table_network import TableNetwork, fit_network_on_table
+from agrifm.train.augmentation import Augmentation
+from agrifm.train.fit import TrainingModule
+from agrifm.train.table_network import Recipe, TableNetwork, fit_network_on_table
 
 CONFIG = ModelConfig(steps=100, batch=4, frames=8, learning_rate=3e-3)
 
@@ -72,3 +79,70 @@ def test_training_without_a_labelled_place_is_refused() -> None:
     with pytest.raises(LabelError) as error:
         fit_network_on_table(table, early_and_late(8, 6), CONFIG, seed=0)
     assert error.value.facts["fold"] == "training"
+
+
+def test_averaged_weights_are_the_exponential_mean_of_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recomputed from the weights after each step."""
+    seen: list[dict[str, torch.Tensor]] = []
+    plain = TrainingModule.on_train_batch_end
+
+    def keep(self: TrainingModule, *arguments: Any) -> None:
+        plain(self, *arguments)
+        seen.append({name: value.clone() for name, value in self.network.state_dict().items()})
+
+    monkeypatch.setattr(TrainingModule, "on_train_batch_end", keep)
+    network = fit_network_on_table(
+        early_and_late(32, 0),
+        early_and_late(16, 1),
+        CONFIG.model_copy(update={"steps": 6}),
+        0,
+        recipe=Recipe(averaging=0.8),
+    )
+    assert len(seen) == 6
+    for name, value in network.classifier.state_dict().items():
+        if value.is_floating_point():
+            expected = seen[0][name]
+            for later in seen[1:]:
+                expected = 0.8 * expected + 0.2 * later[name]
+            torch.testing.assert_close(value, expected, atol=1e-6, rtol=1e-5)
+
+
+def test_an_interrupted_run_with_averaged_weights_ends_with_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agrifm.train.fit.MAX_ROUND_STEPS", 3)
+    tables, config = (early_and_late(32, 0), early_and_late(16, 1)), CONFIG.model_copy(update={"steps": 9})
+    recipe = Recipe(Augmentation(hidden=0.5, shift=20), averaging=0.9, adjusted=True)
+    whole = fit_network_on_table(*tables, config, 0, tmp_path / "whole", recipe=recipe)
+    plain = TrainingModule.training_step
+
+    def stop(self: TrainingModule, batch: TensorBatch) -> torch.Tensor:
+        if self.trainer.global_step == 5:
+            raise InterruptedError
+        return plain(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingModule, "training_step", stop)
+        with pytest.raises(InterruptedError):
+            fit_network_on_table(*tables, config, 0, tmp_path / "stopped", recipe=recipe)
+    continued = fit_network_on_table(*tables, config, 0, tmp_path / "stopped", recipe=recipe)
+    expected, found = whole.classifier.state_dict(), continued.classifier.state_dict()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_adjusted_logits_find_more_of_a_rare_class() -> None:
+    """Of places that hardly differ a tenth is rare: the usual loss calls nearly all of them frequent."""
+    table = early_and_late(200, 0)
+    rare = np.flatnonzero(table.label == 1)
+    table = table.of(np.r_[np.flatnonzero(table.label == 0), rare[:10]])
+    noise = np.random.default_rng(5).normal(0, 0.5, table.series["sentinel-2"].values.shape).astype(np.float32)
+    table.series["sentinel-2"].values[:] += noise
+    unseen = early_and_late(100, 2)
+    unseen.series["sentinel-2"].values[:] += np.random.default_rng(6).normal(
+        0, 0.5, unseen.series["sentinel-2"].values.shape
+    )
+    called_rare = []
+    for adjusted in (False, True):
+        network = fit_network_on_table(table, early_and_late(20, 1), CONFIG, 0, recipe=Recipe(adjusted=adjusted))
+        called_rare.append((network.probabilities(unseen).argmax(axis=1) == 1)[unseen.label == 1].mean())
+    assert called_rare[1] > called_rare[0]

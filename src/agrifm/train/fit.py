@@ -26,6 +26,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim import swa_utils
 from torch.utils.data import DataLoader
 
 from agrifm.files import AnyPath, as_path, atomic_write, is_whole_archive, translate_os_errors, write_bytes
@@ -98,6 +99,9 @@ class Hyperparameters:
     seed: int
     sensor_dropout: float = 0.0
     """Share of the steps in which one sensor, not the first, is dropped."""
+    averaging: float = 0.0
+    """Share of the averaged weights that remains after a step, such as 0.99 (exponential moving average); validation
+    and the result are of the averaged weights. 0 = the weights of the last step."""
 
     @property
     def round(self) -> int:
@@ -133,6 +137,10 @@ class TrainingModule(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.network, self.objective, self.sensors, self.settings = network, objective, tuple(sensors), parameters
+        self.average = None
+        if parameters.averaging:
+            average = swa_utils.get_ema_multi_avg_fn(parameters.averaging)  # type: ignore[no-untyped-call]
+            self.average = swa_utils.AveragedModel(network, multi_avg_fn=average, use_buffers=True)
         self.validation_score = float("nan")
         self._sums: NDArray[Any] | float = 0.0
 
@@ -142,13 +150,23 @@ class TrainingModule(lightning.LightningModule):
         dropped = sensor_to_drop(self.sensors, self.settings.sensor_dropout, self.settings.seed, step)
         return self.objective.loss(self.network, batch if dropped is None else batch.without(dropped))
 
+    @property
+    def validated(self) -> nn.Module:
+        """The network whose weights are validated and kept."""
+        return self.network if self.average is None else self.average.module
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Average the weights."""
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+
     def on_validation_epoch_start(self) -> None:
         """Begin the sums."""
         self._sums = 0.0
 
     def validation_step(self, batch: TensorBatch) -> None:
         """Add the sums of a batch."""
-        sums = self.objective.validation_sums(self.network, batch)
+        sums = self.objective.validation_sums(self.validated, batch)
         self._sums = sums if isinstance(self._sums, float) else self._sums + sums
 
     def on_validation_epoch_end(self) -> None:
@@ -222,7 +240,7 @@ class Rounds(Callback):
         # The first round is kept in any case, so that there are weights to end with.
         if score >= self.best - pl_module.objective.score_noise or self.kept_round < 0:
             self.kept_score, self.kept_round = score, self.done
-            _save(self.work / "kept.pt", pl_module.network.state_dict())
+            _save(self.work / "kept.pt", pl_module.validated.state_dict())
         self.stopped = self.done - self.kept_round >= PATIENCE
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

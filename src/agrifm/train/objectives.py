@@ -3,7 +3,7 @@
 Shape letters: B samples, K classes, H W rows and columns, h w coarse pixels.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch.nn import functional
 from agrifm.models.batch import TensorBatch
 from agrifm.samples.targets import class_fractions
 from agrifm.scores import confusion_counts, macro_f1
+from agrifm.train.augmentation import NO_AUGMENTATION, Augmentation, augment
 from agrifm.train.losses import cross_entropy, fractions_loss
 
 LABEL_SMOOTHING = 0.05
@@ -29,14 +30,20 @@ class Classification:
     """(K,), classes that macro F1 counts."""
     score_noise: float = 0.05
     """Validation blocks are few, so macro F1 differs by this much between rounds by chance."""
-    hidden: float = 0.0
-    """Most of the frames of a sample that are hidden in training, as a share: each sample has a share between 0 and
-    this, so that the network knows gaps of all sizes; 0 hides none."""
+    augmentation: Augmentation = NO_AUGMENTATION
+    """Random changes of the batches of training."""
+    season_days: int = 365
+    """Length of the season, for the augmentation."""
+    log_share: tuple[float, ...] | None = None
+    """(K,), logarithm of each class's share of the training labels: then the loss is that of logits adjusted by it,
+    so that rare classes count as much as frequent ones (Menon et al. 2021, equation 10, tau = 1); None = not."""
 
     def loss(self, network: nn.Module, batch: TensorBatch) -> Tensor:
         """Return the mean cross-entropy of labelled pixels, nats."""
-        shown = hide_frames(batch, self.hidden) if self.hidden else batch
-        return cross_entropy(network(shown), batch.label, smoothing=LABEL_SMOOTHING)
+        logits_BKHW = network(augment(batch, self.augmentation, self.season_days))
+        if self.log_share is not None:
+            logits_BKHW = logits_BKHW + logits_BKHW.new_tensor(self.log_share)[:, None, None]
+        return cross_entropy(logits_BKHW, batch.label, smoothing=LABEL_SMOOTHING)
 
     def validation_sums(self, network: nn.Module, batch: TensorBatch) -> NDArray[np.int64]:
         """Return the confusion counts of labelled pixels (predicted class, true class)."""
@@ -88,18 +95,3 @@ class Fractions:
             torch.from_numpy(np.stack(arrays)).to(share_BKhw.device) for arrays in zip(*targets, strict=True)
         )
         return fractions_loss(share_BKhw, target_BKhw, labelled_Bhw), labelled_Bhw.sum()
-
-
-def hide_frames(batch: TensorBatch, most: float) -> TensorBatch:
-    """Return the batch with random frames of each sensor and sample not valid.
-
-    Args:
-        most: greatest share of hidden frames, 0..1; each sample draws its share between 0 and this.
-    """
-    valid = {}
-    for name, known in batch.valid.items():
-        samples, frames = known.shape[:2]
-        draws = torch.rand(samples, frames + 1, device=known.device)
-        seen = draws[:, 1:] >= most * draws[:, :1]
-        valid[name] = known & seen[:, :, None, None]
-    return replace(batch, valid=valid)

@@ -3,7 +3,7 @@
 Shape letters: P places.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,17 +23,30 @@ from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.record import SensorRecord
 from agrifm.samples.table import SeriesTable
 from agrifm.samples.table_samples import TableSamples
+from agrifm.train.augmentation import Augmentation
 from agrifm.train.fit import Hyperparameters, Outcome, fit
 from agrifm.train.objectives import Classification
 
 PLACES_PER_WINDOW = 8
 """Places of a table in a training step for each window of `batch`: a place is one pixel."""
-HIDDEN = 0.5
-"""Most of the dates of a place that are hidden in training, as a share."""
 MIN_DEVIATION = 1e-4
 """Least standard deviation of a band, so that a constant one does not divide by 0."""
 PLACES_AT_ONCE = 256
 """Places that are predicted together."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained on a table, apart from its size and the steps; chosen on inner blocks."""
+
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation(hidden=0.5))
+    averaging: float = 0.0
+    """Of weights, as in `agrifm.train.fit.Hyperparameters`."""
+    adjusted: bool = False
+    """Whether rare classes count as much as frequent ones (logit adjustment)."""
+
+
+RECIPE = Recipe()
 
 
 @dataclass(frozen=True)
@@ -73,6 +86,7 @@ def fit_network_on_table(
     seed: int,
     work: Path | None = None,
     compute: Compute = DEFAULT_COMPUTE,
+    recipe: Recipe = RECIPE,
 ) -> TableNetwork:
     """Train AgriFM on the labelled places of a table; the round that is best on the validation places is kept.
 
@@ -101,9 +115,19 @@ def fit_network_on_table(
     network = AgriFM(point_config(sensors, len(training.legend), config.frames, training.season_days))
     classifier = Classifier(network, sensors, "observed")
     parameters = Hyperparameters(
-        config.steps, config.batch * PLACES_PER_WINDOW, config.learning_rate, seed, config.sensor_dropout
+        config.steps,
+        config.batch * PLACES_PER_WINDOW,
+        config.learning_rate,
+        seed,
+        config.sensor_dropout,
+        recipe.averaging,
     )
-    objective = Classification(np.array([entry.scored for entry in training.legend.classes]), hidden=HIDDEN)
+    objective = Classification(
+        np.array([entry.scored for entry in training.legend.classes]),
+        augmentation=recipe.augmentation,
+        season_days=training.season_days,
+        log_share=_log_shares(training) if recipe.adjusted else None,
+    )
     with TemporaryDirectory() as scratch:
         outcome = fit(
             classifier,
@@ -118,6 +142,12 @@ def fit_network_on_table(
             "agrifm",
         )
     return TableNetwork(classifier.eval(), sensors, outcome)
+
+
+def _log_shares(table: SeriesTable) -> tuple[float, ...]:
+    """Logarithm of each class's share of the places; a class without places counts as one place."""
+    counts = np.bincount(table.label, minlength=len(table.legend)).clip(1)
+    return tuple(np.log(counts / counts.sum()).tolist())
 
 
 def labelled_places(table: SeriesTable) -> SeriesTable:

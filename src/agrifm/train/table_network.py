@@ -114,24 +114,14 @@ def fit_network_on_table(
     torch.manual_seed(seed)
     network = AgriFM(point_config(sensors, len(training.legend), config.frames, training.season_days))
     classifier = Classifier(network, sensors, "observed")
+    places = config.batch * PLACES_PER_WINDOW
     parameters = Hyperparameters(
-        config.steps,
-        config.batch * PLACES_PER_WINDOW,
-        config.learning_rate,
-        seed,
-        config.sensor_dropout,
-        recipe.averaging,
-    )
-    objective = Classification(
-        np.array([entry.scored for entry in training.legend.classes]),
-        augmentation=recipe.augmentation,
-        season_days=training.season_days,
-        log_share=_log_shares(training) if recipe.adjusted else None,
+        config.steps, places, config.learning_rate, seed, config.sensor_dropout, recipe.averaging
     )
     with TemporaryDirectory() as scratch:
         outcome = fit(
             classifier,
-            objective,
+            _objective(training, recipe),
             sensors,
             TableSamples(training),
             TableSamples(validation),
@@ -142,6 +132,15 @@ def fit_network_on_table(
             "agrifm",
         )
     return TableNetwork(classifier.eval(), sensors, outcome)
+
+
+def _objective(training: SeriesTable, recipe: Recipe) -> Classification:
+    return Classification(
+        np.array([entry.scored for entry in training.legend.classes]),
+        augmentation=recipe.augmentation,
+        season_days=training.season_days,
+        log_share=_log_shares(training) if recipe.adjusted else None,
+    )
 
 
 def _log_shares(table: SeriesTable) -> tuple[float, ...]:

@@ -209,6 +209,6 @@ def _decide_order(directory: Path, chips: Sequence[tuple[str, str]], about: str)
         )
     return best, (
         f"the 18 bands are {best}: on {len(checked)} chips {share[best]:.0%} of the pairs of bands are as on land "
-        f"(infrared above red and blue, 1.6 above 2.2 micrometres), {share[other]:.0%} if they were {other}; bands vary by "
-        f"{variation[best]:.3g} between dates, and by {variation[other]:.3g} if they were {other}"
+        f"(infrared above red and blue, 1.6 above 2.2 micrometres), {share[other]:.0%} if they were {other}; bands "
+        f"vary by {variation[best]:.3g} between dates, and by {variation[other]:.3g} if they were {other}"
     )

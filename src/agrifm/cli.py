@@ -128,9 +128,7 @@ def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
         help="oceanic, mediterranean, monsoon, southern, or the path of a region file (default: oceanic)",
     )
     parser.add_argument("--year", type=int, default=2024, metavar="Y", help="year the season ends in (default: 2024)")
-    parser.add_argument(
-        "--size", type=float, default=5.0, metavar="KM", help="side of the square area, kilometres (default: 5)"
-    )
+    parser.add_argument("--size", type=float, default=5.0, metavar="KM", help="side of the square, km (default: 5)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the random numbers (default: 0)")
     parser.add_argument(
         "--season",
@@ -175,6 +173,21 @@ def _train(options: argparse.Namespace) -> None:
     _show(*describe_scores(scores), *kept, f"{'wrote' if scores['written'] else 'kept'} {project.models}")
 
 
+def _compare_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="compare.toml, or its directory")
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="models trained at a time (default: 1)")
+    parser.add_argument("--dask", metavar="ADDRESS", help="train on the workers of this Dask scheduler instead")
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from agrifm.train.compare import compare, comparison_lines
+    from agrifm.work import open_executor
+
+    with open_executor(options.processes, options.dask) as executor:
+        content = compare(options.file, executor)
+    _show(*comparison_lines(content), f"wrote {Path(content['directory']) / 'report.html'}")
+
+
 def _map_arguments(parser: argparse.ArgumentParser) -> None:
     _project(parser)
     parser.add_argument("--model", type=Path, help="model file (default: the model named in the project file)")
@@ -190,9 +203,7 @@ def _map(options: argparse.Namespace) -> None:
 
 def _assess_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--map", type=Path, required=True, help="classified raster, from agrifm or any other source")
-    parser.add_argument(
-        "--reference", type=Path, required=True, help="labelled points drawn with `agrifm assess design`"
-    )
+    parser.add_argument("--reference", type=Path, required=True, help="points drawn with `agrifm assess design`")
     parser.add_argument("--layer", metavar="NAME", help="layer of the reference, if its file has several")
     parser.add_argument("--crs", help="CRS of a reference that does not state it, such as EPSG:32631")
     parser.add_argument("--encoding", help="encoding of the reference's text, such as cp1252")
@@ -245,9 +256,7 @@ def _model_file(parser: argparse.ArgumentParser) -> None:
 
 def _window_arguments(parser: argparse.ArgumentParser) -> None:
     _model_file(parser)
-    parser.add_argument(
-        "--window", type=_three, metavar="T,H,W", help="attention window in tokens, if the file does not state it"
-    )
+    parser.add_argument("--window", type=_three, metavar="T,H,W", help="attention window in tokens, if not stated")
 
 
 def _three(text: str) -> tuple[int, int, int]:
@@ -267,13 +276,8 @@ def _info(options: argparse.Namespace) -> None:
 def _convert_arguments(parser: argparse.ArgumentParser) -> None:
     _window_arguments(parser)
     parser.add_argument("out", type=Path, metavar="OUT", help=".safetensors with a record, or .pth with public names")
-    parser.add_argument(
-        "--bands",
-        action="append",
-        default=[],
-        metavar="SENSOR=BAND,BAND,...",
-        help="bands in the order of the weights, once per sensor; or 10m-first or by-number for every sensor",
-    )
+    about = "bands in the order of the weights, once per sensor; or 10m-first or by-number for every sensor"
+    parser.add_argument("--bands", action="append", default=[], metavar="SENSOR=BAND,BAND,...", help=about)
 
 
 def _convert(options: argparse.Namespace) -> None:
@@ -286,15 +290,9 @@ def _convert(options: argparse.Namespace) -> None:
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="MODEL", help="safetensors that `agrifm train` wrote")
     parser.add_argument("out", type=Path, metavar="OUT", help=".onnx, or .pt2 for torch.export.load")
-    parser.add_argument(
-        "--frames", type=int, metavar="N", help="maximum number of frames of observed series (default: as in training)"
-    )
-    parser.add_argument(
-        "--side", type=int, metavar="N", help="side of the graph's windows, target pixels (default: as in training)"
-    )
-    parser.add_argument(
-        "--without", action="append", default=[], metavar="SENSOR", help="a sensor to leave out; repeat for more"
-    )
+    parser.add_argument("--frames", type=int, metavar="N", help="most frames of observed series (default: as trained)")
+    parser.add_argument("--side", type=int, metavar="N", help="side of windows, pixels (default: as in training)")
+    parser.add_argument("--without", action="append", default=[], metavar="SENSOR", help="a sensor to leave out")
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -374,6 +372,7 @@ COMMANDS = {
     ),
     "fetch": Command("build the cube from scenes or local files", _project, _fetch),
     "train": Command("train models on cube and labels, and score them on unseen blocks", _project, _train),
+    "compare": Command("compare models on labelled series under one protocol", _compare_arguments, _compare),
     "map": Command("map classes and confidence with a trained model", _map_arguments, _map),
     "assess": Command("estimate accuracy and areas with intervals", _assess_arguments, _assess),
     "assess design": Command("draw reference points, stratified by the map's classes", _design_arguments, _design),

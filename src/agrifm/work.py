@@ -5,12 +5,14 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED as FIRST
-from concurrent.futures import Executor, Future, wait
-from contextlib import contextmanager
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager, nullcontext
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
+from agrifm.errors import ConfigError, doing, require_installed
 from agrifm.files import fsync_tree, write_text
 from agrifm.outputs import discard, finish_directory
 
@@ -84,6 +86,30 @@ def run_tiles(
         wait(running)
     if failure is not None:
         raise failure
+
+
+@contextmanager
+def open_executor(processes: int = 1, scheduler: str | None = None) -> Iterator[Executor | None]:
+    """An executor for `run_tiles` that is closed at the end: processes, or the workers of a Dask cluster.
+
+    Args:
+        processes: of this machine; 1 = this process, without an executor.
+        scheduler: address of a Dask scheduler, such as "tcp://host:8786", whose workers share the disk.
+
+    Raises:
+        ConfigError: dask is not installed, or nothing answers at that address.
+    """
+    if scheduler is None:
+        with ProcessPoolExecutor(processes, get_context("spawn")) if processes > 1 else nullcontext() as executor:
+            yield executor
+        return
+    require_installed("connecting to a Dask cluster", "dask", "distributed", kind=ConfigError)
+    from distributed import Client
+
+    with doing(f"connecting to the Dask scheduler {scheduler}", ConfigError, "start it, or correct its address"):
+        client: Any = Client(scheduler, timeout=10)  # type: ignore[no-untyped-call]
+    with client:
+        yield client.get_executor()
 
 
 def fingerprint(content: object) -> str:

@@ -4,6 +4,7 @@ Shape letters: P places.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +21,36 @@ NOT_USED = -1
 """Fold of places that are neither trained on nor tested."""
 
 Indices = NDArray[np.intp]
-Budget = int | float
-"""Labels for training: a number per class (int), or a share of all (float, 1.0 = all)."""
 
 
-def outer_folds(table: SeriesTable, folds: int, seed: int) -> NDArray[np.int8]:
-    """Return the fold of each place (P,), -1 = not used: the folds that the table states, else of whole blocks.
+@dataclass(frozen=True)
+class Budget:
+    """Labels for training: a number of each class, or a share of those of each class."""
+
+    per_class: int | None = None
+    share: float = 1.0
+    """Above 0, at most 1 = all; not used with `per_class`."""
+
+    @property
+    def is_all(self) -> bool:
+        """Whether it is all labels."""
+        return self.per_class is None and self.share >= 1
+
+    def __str__(self) -> str:
+        return f"{100 * self.share:g} %" if self.per_class is None else f"{self.per_class} per class"
+
+
+@dataclass(frozen=True)
+class OuterFold:
+    """Places to test on, and those to train on and to choose with."""
+
+    number: int
+    training: Indices
+    test: Indices
+
+
+def outer_folds(table: SeriesTable, folds: int, seed: int) -> tuple[OuterFold, ...]:
+    """Return the folds that the table states, else folds of whole blocks; each fold is tested once.
 
     Places without a label are not used.
 
@@ -37,7 +62,7 @@ def outer_folds(table: SeriesTable, folds: int, seed: int) -> NDArray[np.int8]:
     """
     labelled = table.label != UNLABELLED
     if table.fold is None:
-        return fold_by_block(table, np.flatnonzero(labelled), folds, seed)
+        return _each(fold_by_block(table, np.flatnonzero(labelled), folds, seed))
     fold = np.where(labelled, table.fold, NOT_USED).astype(np.int8)
     _require_whole_places(table, fold)
     if len(np.unique(fold[fold != NOT_USED])) < 2:
@@ -46,7 +71,16 @@ def outer_folds(table: SeriesTable, folds: int, seed: int) -> NDArray[np.int8]:
             "the column out, so that blocks are divided",
             folds=len(np.unique(fold[fold != NOT_USED])),
         )
-    return fold
+    return _each(fold)
+
+
+def _each(fold: NDArray[np.int8]) -> tuple[OuterFold, ...]:
+    """Every fold of (P,) against all others."""
+    used = fold != NOT_USED
+    return tuple(
+        OuterFold(number, np.flatnonzero(used & (fold != number)), np.flatnonzero(fold == number))
+        for number in np.unique(fold[used]).tolist()
+    )
 
 
 def fold_by_block(table: SeriesTable, places: Indices, folds: int, seed: int) -> NDArray[np.int8]:
@@ -91,18 +125,18 @@ def draw_labels(table: SeriesTable, places: Indices, budget: Budget, seed: Seque
 
     Args:
         places: the training places.
-        budget: a number of labels per class, or a share of the labels of each class, of which at least one is drawn.
-            A class with fewer labels gives all that it has.
+        budget: of a share at least one label of each class is drawn; a class with fewer labels than `per_class` gives
+            all that it has.
         seed: numbers that decide the draw.
     """
-    if isinstance(budget, float) and budget >= 1:
+    if budget.is_all:
         return places
     generator = np.random.default_rng(list(seed))
     order = generator.permutation(places)
     chosen = []
     for number in np.unique(table.label[places]):
         of_class = order[table.label[order] == number]
-        count = budget if isinstance(budget, int) else max(1, round(budget * len(of_class)))
+        count = budget.per_class or max(1, round(budget.share * len(of_class)))
         chosen.append(of_class[:count])
     return np.sort(np.concatenate(chosen)) if chosen else places
 
@@ -127,19 +161,17 @@ def inner_split(table: SeriesTable, places: Indices, seed: int) -> tuple[Indices
     return places[fold != chosen], places[fold == chosen]
 
 
-def lacking_classes(table: SeriesTable, fold: NDArray[np.int8]) -> list[str]:
+def lacking_classes(table: SeriesTable, folds: Sequence[OuterFold]) -> list[str]:
     """Describe in sentences which classes a fold, or the training of a fold, lacks.
 
     Raises:
         LabelError: the training of a fold has fewer than two classes.
     """
-    used = fold != NOT_USED
-    present = set(np.unique(table.label[used]).tolist())
+    present = {number for fold in folds for part in (fold.training, fold.test) for number in table.label[part].tolist()}
     notes = []
-    for number in np.unique(fold[used]).tolist():
-        test, training = (
-            {*np.unique(table.label[part]).tolist()} for part in (fold == number, used & (fold != number))
-        )
+    for fold in folds:
+        number = fold.number
+        test, training = ({*table.label[part].tolist()} for part in (fold.test, fold.training))
         if len(training) < 2:
             raise LabelError(
                 f"dividing a series table: the training of fold {number} has {len(training)} class; use smaller blocks "
@@ -153,7 +185,7 @@ def lacking_classes(table: SeriesTable, fold: NDArray[np.int8]) -> list[str]:
         if names[0]:
             notes.append(f"fold {number} has no label of {names[0]} to test")
         if names[1]:
-            notes.append(f"{names[1]} occurs in fold {number} alone, so no model that is tested there can know it")
+            notes.append(f"{names[1]}: labels in the test of fold {number} alone, so no model tested there can know it")
     return notes
 
 

@@ -43,7 +43,7 @@ def stored_table(path: Path) -> SeriesTable:
     """
     with (
         doing(f"reading the stored table {path}", LabelError, "remove it and run the comparison again", path=path),
-        np.load(path, allow_pickle=False) as archive,
+        np.load(BytesIO(path.read_bytes()), allow_pickle=False) as archive,
     ):
         arrays = {name: archive[name] for name in archive.files}
         about = json.loads(arrays["about"].tobytes())

@@ -1,29 +1,49 @@
-"""Learners: everything that a comparison can train on a series table, by name and under one contract."""
+"""Learners: everything that a comparison can train on a series table, by name."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-
+from agrifm.config import ModelConfig
+from agrifm.errors import ConfigError, did_you_mean
 from agrifm.samples.table import SeriesTable
+from agrifm.train.combination import Combination, Fitted, Learner
 
-Probabilities = Callable[[SeriesTable], NDArray[np.float32]]
-"""From a table to class probabilities (P, classes)."""
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A trained model of series tables."""
-
-    probabilities: Probabilities
-    parameters: int | None = None
-    """Numbers that training set, such as weights or nodes of trees; None = unknown."""
-    choice: dict[str, Any] = field(default_factory=dict)
-    """What was chosen on the validation places, as JSON."""
+STEPS = 400
+"""Training steps of a network on a table."""
 
 
-Learner = Callable[[SeriesTable, SeriesTable, int], Fitted]
-"""Trains a model: (training table, validation table, seed). Both tables are labelled. What is chosen is chosen on the
-validation table, which is empty where there are too few labels to choose with."""
+def learn_agrifm(training: SeriesTable, validation: SeriesTable, seed: int) -> Fitted:
+    """Train AgriFM on a table; the round that is best on the validation places is kept.
+
+    Without validation places the rounds are judged by the training places, so in effect the last one is kept.
+    """
+    from agrifm.train.table_network import fit_network_on_table
+
+    config = ModelConfig(names=("agrifm",), steps=STEPS, learning_rate=2e-3)
+    trained = fit_network_on_table(training, validation if len(validation) else training, config, seed)
+    parameters = sum(parameter.numel() for parameter in trained.classifier.parameters())
+    return Fitted(
+        trained.probabilities,
+        trained.probabilities(validation) if len(validation) else None,
+        parameters,
+        {"kept_step": trained.outcome.kept_round},
+    )
+
+
+LEARNERS: dict[str, Learner] = {"agrifm": learn_agrifm}
+"""Models that are trained, by name."""
+COMBINATIONS: dict[str, Combination] = {}
+"""Models that are means of others, by name."""
+
+
+def require_known(names: tuple[str, ...], known: tuple[str, ...]) -> None:
+    """Refuse unknown models.
+
+    Raises:
+        ConfigError: a name is not in `known`; the message suggests the nearest one.
+    """
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                f"comparing models: unknown model '{name}'{did_you_mean(name, known)} (known: {', '.join(known)}); "
+                "change `models`",
+                model=name,
+                known=known,
+            )

@@ -7,7 +7,7 @@ from typing import Any
 
 from agrifm.errors import LabelError
 from agrifm.files import AnyPath, as_path
-from agrifm.samples.public import breizhcrops, cropglobe, cropharvest, eurocropsml, hls_crops, pastis, timesen2crop
+from agrifm.samples.public import breizhcrops, cropglobe, eurocropsml, timesen2crop
 from agrifm.samples.public.public_set import PublicSet, SetFacts
 
 
@@ -27,9 +27,6 @@ PUBLIC_SETS = {
         PublicReader(eurocropsml.FACTS, eurocropsml.is_eurocropsml, eurocropsml.read_eurocropsml),
         PublicReader(breizhcrops.FACTS, breizhcrops.is_breizhcrops, breizhcrops.read_breizhcrops),
         PublicReader(cropglobe.FACTS, cropglobe.is_cropglobe, cropglobe.read_cropglobe),
-        PublicReader(cropharvest.FACTS, cropharvest.is_cropharvest, cropharvest.read_cropharvest),
-        PublicReader(pastis.FACTS, pastis.is_pastis, pastis.read_pastis),
-        PublicReader(hls_crops.FACTS, hls_crops.is_hls_crops, hls_crops.read_hls_crops),
         PublicReader(timesen2crop.FACTS, timesen2crop.is_timesen2crop, timesen2crop.read_timesen2crop),
     )
 }

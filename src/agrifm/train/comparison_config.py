@@ -1,0 +1,112 @@
+"""The file of a comparison: models, budgets, and sets, each a project with labelled series or a public set."""
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from pydantic import Field, ValidationError, model_validator
+
+from agrifm.errors import ConfigError, LabelError, doing
+from agrifm.files import AnyPath, as_path
+from agrifm.samples.public.registry import read_public_set
+from agrifm.train.protocol import LabelledSet, ProtocolConfig
+from agrifm.validation import Frozen, complaint
+
+OFFICIAL = ("train", "validation")
+"""Parts of an official division that are trained on; choices are made inside of them."""
+
+
+class SetConfig(Frozen):
+    """A labelled set, from one of three sources."""
+
+    name: str = Field(min_length=1)
+    """How it is called in the report."""
+    project: Path | None = None
+    """A project file, or its directory, whose [labels] names a table of series."""
+    public: Path | None = None
+    """Folder of a public set, as it is distributed."""
+    division: str | None = None
+    """Name of one of the official divisions of a public set; by default the first, or blocks if there are none."""
+    choices: dict[str, str | int | float | tuple[str, ...]] = Field(default_factory=dict)
+    """Further arguments of the reader of a public set."""
+    folds: bool = True
+    """Whether official folds are used; if not, blocks are divided."""
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        sources = [self.project, self.public]
+        if sum(source is not None for source in sources) != 1:
+            raise ValueError(f"the set '{self.name}' needs one of `project` and `public`")
+        if self.public is None and (self.division or self.choices):
+            raise ValueError(f"the set '{self.name}': `division` and `choices` are for public sets; remove them")
+        return self
+
+    def read(self, directory: Path) -> LabelledSet:
+        """Read the set; relative paths start at `directory`.
+
+        Raises:
+            LabelError: it cannot be read, or has no series of points or parcels.
+        """
+        found = self._read_public(directory / (self.public or ""))
+        if self.folds:
+            return found
+        return LabelledSet(self.name, replace(found.table, fold=None))
+
+    def _read_public(self, folder: Path) -> LabelledSet:
+        public = read_public_set(folder, **self.choices)
+        if public.table is None:
+            raise LabelError(
+                f"comparing models on {self.name}: the set in {folder} has windows, and a comparison needs series of "
+                "points or parcels; take another set",
+                set=self.name,
+            )
+        if not public.folds:
+            return LabelledSet(self.name, public.table)
+        name = self.division or next(iter(public.folds))
+        if name not in public.folds:
+            raise ConfigError(
+                f"comparing models on {self.name}: it has no official division {name!r} (it has "
+                f"{', '.join(public.folds)}); change `division`",
+                division=name,
+                known=tuple(public.folds),
+            )
+        parts = public.folds[name]
+        training = np.sort(np.concatenate([parts[part] for part in OFFICIAL if part in parts]))
+        return LabelledSet(self.name, public.table, (training, np.sort(parts["test"])))
+
+
+class CompareConfig(ProtocolConfig):
+    """The file of a comparison."""
+
+    models: tuple[str, ...] = Field(min_length=1)
+    """Models, by name; "classic" is the best classic, chosen inside, with which all others are compared."""
+    sets: tuple[SetConfig, ...] = Field(min_length=1)
+    """Labelled sets, as [[sets]] tables."""
+    out: Path = Path("comparison")
+    """Directory of the report and of the trained cells; a relative path starts at the file's directory."""
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        for key, names in (("sets", [one.name for one in self.sets]), ("models", list(self.models))):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"`{key}` has '{twice[0]}' twice; remove one, or change its name")
+        return self
+
+
+def read_comparison(path: AnyPath) -> tuple[Path, CompareConfig]:
+    """Read the file of a comparison, or `compare.toml` in a directory; returns its path too.
+
+    Raises:
+        ConfigError: the file does not exist, is not TOML, or has an unknown key or an invalid value.
+    """
+    path = as_path(path)
+    file = path / "compare.toml" if path.is_dir() else path
+    with doing(f"reading the comparison {file}", ConfigError, path=file):
+        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        try:
+            return file, CompareConfig.model_validate(content)
+        except ValidationError as error:
+            raise ConfigError(f"reading the comparison {file}: {complaint(error, CompareConfig)}", path=file) from error

@@ -19,8 +19,9 @@ from measure import DEMO, Command, table
 from numpy.typing import NDArray
 from variants import read_demo
 
-from agrifm.classic.features import FeatureKind, Rows
+from agrifm.classic.features import FeatureKind
 from agrifm.classic.forest import TREES, ForestConfig, draw_pixels, grow_trees
+from agrifm.classic.numbers import Rows
 from agrifm.demo import SIZE_KM
 from agrifm.legend import UNLABELLED
 from agrifm.scores import macro_f1, paired_interval

@@ -104,7 +104,9 @@ def train_on_points(cube: Cube, samples: pd.DataFrame):
     )
     sample = interpolated(points_as_sample(samples, sensor), SEASON.steps(FRAMES))
     everywhere = np.ones(sample.label.shape, bool)
-    return fit_forest(pixel_features(sample, everywhere, record.sensors, "series"), sample.label[0], record)
+    return fit_forest(
+        pixel_features(sample, everywhere, record.sensors, ("series",), SEASON.days), sample.label[0], record
+    )
 
 
 def points_as_sample(samples: pd.DataFrame, sensor: SensorRecord) -> Sample:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter
 
-from agrifm.classic.features import FEATURE_KINDS, FeatureKind, feature_margin, pixel_features
+from agrifm.classic.features import FEATURE_KINDS, FeatureKind, feature_margin, parts_of_kind, pixel_features
 from agrifm.grid import Window
 from agrifm.record import SensorInput
 from agrifm.samples.sample import Sample, Series
@@ -17,6 +17,10 @@ SENSORS = [
     SensorInput(sensor="landsat", bands=("B04",), quantity="surface reflectance", scale=1e-4, resolution=30),
 ]
 EVERYWHERE = np.ones((SIDE, SIDE), bool)
+
+
+def kind_features(sample: Sample, where: np.ndarray, sensors: list[SensorInput], kind: FeatureKind) -> np.ndarray:
+    return pixel_features(sample, where, sensors, parts_of_kind(kind), FRAMES)
 
 
 @pytest.fixture
@@ -41,13 +45,13 @@ def test_series_are_all_bands_at_all_steps_and_the_coarse_pixel_around(sample: S
     where[5, 7] = True
     fine, coarse = (series.image for series in sample.series.values())
     expected = [*fine[:, :, 5, 7].ravel(), *coarse[:, :, 1, 2].ravel()]
-    assert pixel_features(sample, where, SENSORS, "series").ravel().tolist() == expected
+    assert kind_features(sample, where, SENSORS, "series").ravel().tolist() == expected
 
 
 def test_each_kind_begins_with_the_features_of_the_kind_before(sample: Sample) -> None:
-    before = pixel_features(sample, EVERYWHERE, SENSORS, "series")
+    before = kind_features(sample, EVERYWHERE, SENSORS, "series")
     for kind in FEATURE_KINDS[1:]:
-        rows = pixel_features(sample, EVERYWHERE, SENSORS, kind)
+        rows = kind_features(sample, EVERYWHERE, SENSORS, kind)
         assert rows.shape[1] > before.shape[1]
         np.testing.assert_array_equal(rows[:, : before.shape[1]], before)
         before = rows
@@ -60,16 +64,16 @@ def test_the_statistics_are_those_of_numpy(sample: Sample) -> None:
     spread = [every.mean(0), every.std(0), every.max(0) - every.min(0)]
     green = every[:, 2]
     expected = np.concatenate([*quantiles, *spread, green.argmax(0)[None], green.argmin(0)[None], green])
-    series = pixel_features(sample, EVERYWHERE, SENSORS, "series").shape[1]
-    found = pixel_features(sample, EVERYWHERE, SENSORS, "statistics")[:, series:]
+    series = kind_features(sample, EVERYWHERE, SENSORS, "series").shape[1]
+    found = kind_features(sample, EVERYWHERE, SENSORS, "statistics")[:, series:]
     np.testing.assert_allclose(found, expected.T, rtol=1e-5, atol=1e-6)
 
 
 def test_the_neighbourhood_is_scipys_mean_of_5_by_5_mirrored_at_the_edge(sample: Sample) -> None:
     image = sample.series["sentinel-2"].image
     mean = uniform_filter(image.astype(np.float64), (1, 1, 5, 5), mode="reflect")
-    before = pixel_features(sample, EVERYWHERE, SENSORS, "statistics").shape[1]
-    found = pixel_features(sample, EVERYWHERE, SENSORS, "neighbourhood")[:, before : before + 2 * FRAMES]
+    before = kind_features(sample, EVERYWHERE, SENSORS, "statistics").shape[1]
+    found = kind_features(sample, EVERYWHERE, SENSORS, "neighbourhood")[:, before : before + 2 * FRAMES]
     np.testing.assert_allclose(found, mean.reshape(2 * FRAMES, -1).T, rtol=1e-5)
 
 
@@ -80,25 +84,25 @@ def test_neighbours_never_seen_do_not_count(sample: Sample) -> None:
     series.valid[:, 5, 6] = False
     series.image[:, :, 5, 6] = 0
     near = series.image[:, :, 3:8, 3:8].reshape(FRAMES * 2, 25)
-    before = pixel_features(sample, where, SENSORS, "statistics").shape[1]
-    found = pixel_features(sample, where, SENSORS, "neighbourhood")[0, before : before + 2 * FRAMES]
+    before = kind_features(sample, where, SENSORS, "statistics").shape[1]
+    found = kind_features(sample, where, SENSORS, "neighbourhood")[0, before : before + 2 * FRAMES]
     np.testing.assert_allclose(found, near.sum(axis=1) / 24, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", FEATURE_KINDS)
 def test_a_window_cut_with_its_margin_has_the_features_of_the_whole(sample: Sample, kind: FeatureKind) -> None:
-    whole = pixel_features(sample, EVERYWHERE, SENSORS, kind).reshape(SIDE, SIDE, -1)
+    whole = kind_features(sample, EVERYWHERE, SENSORS, kind).reshape(SIDE, SIDE, -1)
     for window in (Window(0, 0, 4, 5), Window(4, 5, 5, 3), Window(8, 7, 4, 5)):
-        part = cut(sample, window.grown(feature_margin(kind), (SIDE, SIDE)))
+        part = cut(sample, window.grown(feature_margin(parts_of_kind(kind)), (SIDE, SIDE)))
         where = np.zeros(part.label.shape, bool)
         where[window.within(part.window).slices] = True
-        found = pixel_features(part, where, SENSORS, kind).reshape(window.height, window.width, -1)
+        found = kind_features(part, where, SENSORS, kind).reshape(window.height, window.width, -1)
         np.testing.assert_array_equal(found, whole[window.slices])
 
 
 def test_a_sensor_without_infrared_or_of_a_strange_name_has_no_greenness(sample: Sample) -> None:
     renamed = SENSORS[0].model_copy(update={"bands": ("x", "y")})
-    known = pixel_features(sample, EVERYWHERE, SENSORS, "statistics")
+    known = kind_features(sample, EVERYWHERE, SENSORS, "statistics")
     # without greenness: its 10 numbers over the steps, both of its steps, and its series
-    found = pixel_features(sample, EVERYWHERE, [renamed, SENSORS[1]], "statistics")
+    found = kind_features(sample, EVERYWHERE, [renamed, SENSORS[1]], "statistics")
     assert known.shape[1] - found.shape[1] == 10 + 2 + FRAMES

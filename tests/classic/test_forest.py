@@ -146,7 +146,7 @@ def test_a_pixel_in_two_windows_is_taken_once_and_none_around_a_window() -> None
     sample = sample_of(10 + np.arange(5).reshape(1, 1, 1, 5))
     chosen = np.array([[True, True, False, False, True]])
     window = Window(0, 0, 1, 4)
-    rows, places = pixel_rows([(window, sample), (window, sample)], chosen, RECORD.sensors)
+    rows, places = pixel_rows([(window, sample), (window, sample)], chosen, RECORD.sensors, 153)
     assert rows["series"].ravel().tolist() == [10, 11]
     assert places.tolist() == [0, 1]
 
@@ -154,7 +154,7 @@ def test_a_pixel_in_two_windows_is_taken_once_and_none_around_a_window() -> None
 def test_pixels_that_no_sensor_saw_are_left_out() -> None:
     sample = sample_of(10 + np.arange(3).reshape(1, 1, 1, 3))
     sample.series["a"].valid[:, 0, 1] = False
-    rows, places = pixel_rows([(sample.window, sample)], np.ones((1, 3), bool), RECORD.sensors)
+    rows, places = pixel_rows([(sample.window, sample)], np.ones((1, 3), bool), RECORD.sensors, 153)
     assert rows["series"].ravel().tolist() == [10, 12]
     assert places.tolist() == [0, 2]
 

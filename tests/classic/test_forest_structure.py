@@ -159,7 +159,7 @@ def test_a_copy_that_is_not_changed_gives_the_same_probabilities(written: Path, 
     sample = sample_of(np.random.default_rng(1).random((2, 1, 5, 5)))
     expected = small_forest().probabilities(sample)
     assert np.array_equal(load_forest(path).probabilities(sample), expected)
-    rows = pixel_features(sample, np.ones((5, 5), bool), RECORD.sensors, "series")
+    rows = pixel_features(sample, np.ones((5, 5), bool), RECORD.sensors, ("series",), 153)
     assert expected[0].ravel() == pytest.approx(small_forest().classifier.predict_proba(rows)[:, 0], abs=1e-6)
 
 

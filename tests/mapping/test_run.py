@@ -25,7 +25,7 @@ from tests.mapping.small_maps import (
     utm_grid,
 )
 
-from agrifm.classic.features import pixel_features
+from agrifm.classic.features import parts_of_kind, pixel_features
 from agrifm.classic.forest import ForestConfig, fit_forest, load_forest, save_forest
 from agrifm.config import read_project
 from agrifm.errors import CubeError, MapError, ModelError, OutputError
@@ -305,7 +305,7 @@ def make_forest(path, kind, flipped=False, side=96):
     cube = make_cube(path.parent / f"training-{flipped}.zarr", utm_grid(), seed=1)
     sample = read_patch(cube, Window(0, 0, side, 144), [SENTINEL], SEASON.steps(4))
     classes = PixelModel().probabilities(sample).argmax(0).astype(np.uint8)
-    rows = pixel_features(sample, np.ones(classes.shape, bool), [SENTINEL], kind)
+    rows = pixel_features(sample, np.ones(classes.shape, bool), [SENTINEL], parts_of_kind(kind), SEASON.days)
     labels = 2 - classes if flipped else classes
     save_forest(path, fit_forest(rows, labels.ravel(), make_record(name="random-forest"), ForestConfig(kind)))
     return path

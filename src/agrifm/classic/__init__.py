@@ -1,1 +1,1 @@
-"""Models without torch: the random forest."""
+"""Models without PyTorch, and the features that they read."""

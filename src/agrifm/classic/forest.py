@@ -13,8 +13,9 @@ from zipfile import ZIP_DEFLATED
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.classic.features import FEATURE_KINDS, FeatureKind, Rows, feature_margin, feature_parts, pixel_features
+from agrifm.classic.features import FEATURE_KINDS, Columns, FeatureKind, feature_margin, parts_of_kind, pixel_features
 from agrifm.classic.forest_structure import require_sound_forest, require_sound_trees
+from agrifm.classic.numbers import Classes, Rows
 from agrifm.errors import ModelError, require_installed
 from agrifm.files import AnyPath, as_path, write_bytes
 from agrifm.grid import Window
@@ -22,6 +23,7 @@ from agrifm.legend import UNLABELLED
 from agrifm.record import ModelRecord, SensorInput
 from agrifm.samples.sample import Sample
 from agrifm.scores import confusion_counts, macro_f1
+from agrifm.season import Season
 
 if TYPE_CHECKING:
     from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
@@ -34,7 +36,6 @@ MAX_PIXELS_PER_BLOCK = 40
 """Training pixels drawn per block from land of the class `other`."""
 _TRUSTED = ["sklearn.tree._tree.Tree"]
 """Types outside of skops' list of safe types that a stored forest may hold."""
-Classes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class ForestConfig:
         return {
             "family": "random-forest",
             "architecture": {"kind": "random forest", "shape": asdict(self)},
-            "margin": feature_margin(self.features),
+            "margin": feature_margin(parts_of_kind(self.features)),
         }
 
 
@@ -84,7 +85,8 @@ class RandomForest:
         Pixels without an observation enter as 0.
         """
         everywhere = np.ones(sample.label.shape, bool)
-        rows = pixel_features(sample, everywhere, self.record.sensors, ForestConfig.of(self.record).features)
+        parts = parts_of_kind(ForestConfig.of(self.record).features)
+        rows = pixel_features(sample, everywhere, self.record.sensors, parts, Season(*self.record.season).days)
         if rows.shape[1] != self.classifier.n_features_in_:
             raise ModelError(
                 f"running the model '{self.record.name}': its trees have {self.classifier.n_features_in_} features, "
@@ -118,7 +120,10 @@ def draw_pixels(
 
 
 def pixel_rows(
-    samples: Iterable[tuple[Window, Sample]], chosen: NDArray[np.bool_], sensors: Sequence[SensorInput]
+    samples: Iterable[tuple[Window, Sample]],
+    chosen: NDArray[np.bool_],
+    sensors: Sequence[SensorInput],
+    season_days: int,
 ) -> tuple[dict[FeatureKind, Rows], NDArray[np.intp]]:
     """Return features of every kind for the chosen pixels, each once although windows may overlap.
 
@@ -131,17 +136,20 @@ def pixel_rows(
     """
     remaining = chosen.copy()
     index = np.arange(chosen.size).reshape(chosen.shape)
-    parts, pixels = [], []
+    kinds = {kind: parts_of_kind(kind) for kind in FEATURE_KINDS}
+    parts, pixels, frames = [], [], 0
     for window, sample in samples:
         wanted = np.zeros(sample.label.shape, bool)
         inside = window.within(sample.window).slices
         wanted[inside] = remaining[window.slices] & sample.any_valid[inside]
-        parts.append(feature_parts(sample, wanted, sensors, FEATURE_KINDS[-1]))
+        parts.append(pixel_features(sample, wanted, sensors, kinds["neighbourhood"], season_days))
         pixels.append(index[window.slices][wanted[inside]])
         remaining[window.slices] = False
-    rows = np.concatenate([np.concatenate(columns, axis=1) for columns in parts])
-    widths = np.cumsum([columns.shape[1] for columns in parts[0]])
-    return {kind: rows[:, :width] for kind, width in zip(FEATURE_KINDS, widths, strict=True)}, np.concatenate(pixels)
+        frames = len(next(iter(sample.series.values())).date)
+    rows = np.concatenate(parts)
+    inputs = tuple(sensors)
+    widths = {kind: Columns(inputs, frames, kinds[kind]).width for kind in FEATURE_KINDS}
+    return {kind: rows[:, :width] for kind, width in widths.items()}, np.concatenate(pixels)
 
 
 def grow_trees(rows: Rows, classes: Classes, shape: ForestConfig, trees: int, seed: int) -> Any:

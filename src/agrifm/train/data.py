@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.classic.features import NEIGHBOURHOOD_MARGIN, FeatureKind, Rows
+from agrifm.classic.features import NEIGHBOURHOOD_MARGIN, FeatureKind
 from agrifm.classic.forest import pixel_rows
+from agrifm.classic.numbers import Rows
 from agrifm.config import ModelConfig, Project
 from agrifm.cube.store import Cube
 from agrifm.errors import LabelError
@@ -109,7 +110,7 @@ def read_pixel_features(
         return read_with_margin(data.tiles.sample, window, NEIGHBOURHOOD_MARGIN, data.cube.coarse_factor, chosen.shape)
 
     samples: Iterator[tuple[Window, Sample]] = ((window, read(window)) for window in windows)
-    return pixel_rows(samples, chosen, data.sensors)
+    return pixel_rows(samples, chosen, data.sensors, data.cube.season.days)
 
 
 def _tiles(

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.classic.features import FeatureKind, Rows
+from agrifm.classic.features import FeatureKind
 from agrifm.classic.forest import RandomForest, draw_pixels, fit_forest, load_forest, save_forest, tune_forest
+from agrifm.classic.numbers import Rows
 from agrifm.config import ModelConfig, Project
 from agrifm.cube.store import open_cube
 from agrifm.errors import ConfigError, LabelError, ModelError, require_installed

@@ -1,0 +1,60 @@
+"""Gradient boosted trees (LightGBM, Ke et al. 2017) with class weights."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.classic.numbers import Rows
+from agrifm.classic.training_rows import TrainingRows
+
+if TYPE_CHECKING:
+    import lightgbm
+
+ROUNDS = 150
+"""Rounds, each with a tree for every class."""
+PARAMETERS = {
+    "learning_rate": 0.05,
+    "num_leaves": 15,
+    "min_data_in_leaf": 5,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "feature_fraction": 0.3,
+    "lambda_l2": 1.0,
+    "max_bin": 127,
+}
+
+
+@dataclass(frozen=True)
+class BoostedTrees:
+    """A booster of LightGBM."""
+
+    booster: "lightgbm.Booster"
+
+    def probabilities(self, rows: Rows) -> NDArray[np.float32]:
+        """Return (N, classes), rows of sum 1."""
+        return np.asarray(self.booster.predict(rows, num_threads=1), np.float32)
+
+    def state(self) -> dict[str, Any]:
+        """Return the model in LightGBM's text form."""
+        return {"text": self.booster.model_to_string()}
+
+
+def fit_boosting(training: TrainingRows, seed: int) -> BoostedTrees:
+    """Grow boosted trees with the multiclass log loss; classes count alike."""
+    import lightgbm
+
+    settings = {
+        **PARAMETERS,
+        "objective": "multiclass",
+        "num_class": training.count,
+        "seed": seed % 2**31,
+        "deterministic": True,
+        "force_col_wise": True,
+        "verbosity": -1,
+    }
+    data = lightgbm.Dataset(
+        training.rows, training.classes.astype(np.int32), weight=training.balanced, params={"verbosity": -1, **settings}
+    )
+    return BoostedTrees(lightgbm.train(settings, data, ROUNDS))

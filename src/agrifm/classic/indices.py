@@ -1,0 +1,65 @@
+"""Band roles and vegetation indices, by the common names of bands.
+
+Shape letters: F steps, C bands, P pixels.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.record import SensorInput
+from agrifm.sensors import SENSORS
+
+INDICES = (("nir", "red"), ("nir", "swir16"), ("nir", "rededge071"), ("green", "blue"))
+"""Pairs of bands, by common name, for normalised differences: greenness, moisture, chlorophyll, yellow bloom."""
+MIN_REFLECTANCE_SUM = 0.02
+"""Smallest sum of two reflectances in a normalised difference; below it the difference is noise."""
+GREENNESS = ("ndvi", "evi")
+"""Names of bands that are a greenness themselves, in small letters; the first that a sensor has is used."""
+
+
+def band_roles(sensor: SensorInput) -> dict[str, int]:
+    """Return the number of the band for each common name; unknown bands have none.
+
+    The bands of a sensor that is not in `agrifm.sensors` are known by common names, such as `nir`.
+    """
+    known = SENSORS[sensor.sensor].bands if sensor.sensor in SENSORS else ()
+    common = {band.name: band.common_name for band in known}
+    return {common.get(band, band): number for number, band in enumerate(sensor.bands) if not known or band in common}
+
+
+def normalised_differences(pixels_FCP: NDArray[np.float32], sensor: SensorInput) -> list[NDArray[np.float32]]:
+    """Return normalised differences (F, 1, P) of the pairs of `INDICES` whose two bands the sensor has."""
+    column = band_roles(sensor)
+    pairs = [(column[first], column[second]) for first, second in INDICES if {first, second} <= column.keys()]
+    differences = []
+    for first_column, second_column in pairs:
+        first, second = pixels_FCP[:, first_column, None], pixels_FCP[:, second_column, None]
+        differences.append((first - second) / np.maximum(first + second, np.float32(MIN_REFLECTANCE_SUM)))
+    return differences
+
+
+def greenness(pixels_FCP: NDArray[np.float32], sensor: SensorInput) -> NDArray[np.float32] | None:
+    """Return the greenness (F, P) of a sensor: a band that is one, or that of near infrared and red; None without."""
+    names = {band.lower(): number for number, band in enumerate(sensor.bands)}
+    for name in GREENNESS:
+        if name in names:
+            return pixels_FCP[:, names[name]]
+    if {"nir", "red"} <= band_roles(sensor).keys():
+        return normalised_differences(pixels_FCP, sensor)[0][:, 0]
+    return None
+
+
+def notes_on_bands(sensors: Sequence[SensorInput]) -> list[str]:
+    """Return a sentence for each sensor of reflectance that has no greenness because of the names of its bands."""
+    notes = []
+    for sensor in sensors:
+        none = greenness(np.zeros((1, len(sensor.bands), 0), np.float32), sensor) is None
+        if none and sensor.quantity == "surface reflectance":
+            notes.append(
+                f"'{sensor.sensor}' has no bands known as `nir` and `red` (it has {', '.join(sensor.bands)}), so "
+                "classic models use neither vegetation indices nor phenology of it; name bands by their common names "
+                "(blue, green, red, rededge071, nir, swir16, swir22)"
+            )
+    return notes

@@ -1,0 +1,58 @@
+"""Random forests and extremely randomised trees on rows of features, with class weights."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.classic.numbers import Rows
+from agrifm.classic.training_rows import TrainingRows
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+
+FOREST_TREES = 300
+EXTRA_TREES = 300
+MAX_DEPTH = 32
+
+
+@dataclass(frozen=True)
+class Trees:
+    """A forest of scikit-learn."""
+
+    forest: "RandomForestClassifier | ExtraTreesClassifier"
+
+    def probabilities(self, rows: Rows) -> NDArray[np.float32]:
+        """Return (N, classes), rows of sum 1."""
+        return np.asarray(self.forest.predict_proba(rows), np.float32)
+
+    def state(self) -> dict[str, Any]:
+        """Return the forest."""
+        return {"forest": self.forest}
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> "Trees":
+        """Restore it."""
+        return cls(state["forest"])
+
+
+def fit_random_forest(training: TrainingRows, seed: int) -> Trees:
+    """Grow a random forest (Breiman 2001) with the usual settings; classes count by their rows."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    forest = RandomForestClassifier(FOREST_TREES, min_samples_leaf=2, max_depth=MAX_DEPTH, n_jobs=-1, random_state=seed)
+    return Trees(_fitted(forest, training, training.weights))
+
+
+def fit_extra_trees(training: TrainingRows, seed: int) -> Trees:
+    """Grow extremely randomised trees (Geurts et al. 2006); classes count alike."""
+    from sklearn.ensemble import ExtraTreesClassifier
+
+    forest = ExtraTreesClassifier(EXTRA_TREES, min_samples_leaf=2, max_depth=MAX_DEPTH, n_jobs=-1, random_state=seed)
+    return Trees(_fitted(forest, training, training.balanced))
+
+
+def _fitted(forest: Any, training: TrainingRows, weights: NDArray[np.float64]) -> Any:
+    forest.fit(training.rows, training.classes.astype(np.int64), sample_weight=weights)
+    return forest.set_params(n_jobs=1)  # chunks of rows go to the cores

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agrifm.classic.registry import CLASSICS, fit_classic
+from agrifm.classic.classics import CLASSICS, fit_classic
 from agrifm.classic.table_rows import table_columns, table_rows
 from agrifm.cube.temporal import interpolate
 from agrifm.errors import LabelError, ModelError

@@ -69,6 +69,7 @@ seed = 7
 series = "composites"
 sensor_dropout = 0.25
 weights = "start.safetensors"
+encoder = "frozen"
 [map]
 model = "random-forest"
 window = 192
@@ -99,6 +100,7 @@ column = "class"
         "series": "composites",
         "sensor_dropout": 0.25,
         "weights": Path("start.safetensors"),
+        "encoder": "frozen",
     }
     assert (project.map.model, project.map.window, project.map.overlap) == ("random-forest", 192, 96)
     assert project.assess.column == "class"

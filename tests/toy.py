@@ -19,6 +19,7 @@ SEASON = Season(date(2024, 4, 1), date(2024, 6, 29))
 SIDE = 192
 """Pixels of 10 m."""
 FIELD = 12
+VISIBLE = ("B02", "B03", "B04")
 CLASSES = ("maize", "wheat", "other")
 PROJECT = """\
 [season]
@@ -43,34 +44,47 @@ overlap = 0
 """
 
 
-def toy_project(directory: Path, steps: int = 4, names: str = '"agrifm"', seed: int = 0, more: str = "") -> Project:
-    """Write cube, labels and project file with `more` under [model]; returns the project."""
+def toy_project(
+    directory: Path,
+    steps: int = 4,
+    names: str = '"agrifm"',
+    seed: int = 0,
+    more: str = "",
+    bands: tuple[str, ...] = ("B04", "B08"),
+) -> Project:
+    """Write cube, labels and project file with `more` under [model]; returns the project.
+
+    Args:
+        bands: of Sentinel-2.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(seed)
     grid = Grid.of("EPSG:32631", Affine(10, 0, 447840, 0, -10, 5197440), (SIDE, SIDE))
     field_class = generator.integers(3, size=(SIDE // FIELD, SIDE // FIELD))
     label = field_class.repeat(FIELD, 0).repeat(FIELD, 1)
-    _write_cube(directory / "cube.zarr", grid, label, generator)
+    _write_cube(directory / "cube.zarr", grid, label, generator, bands)
     _write_labels(directory / "labels.gpkg", grid, field_class)
     (directory / "agrifm.toml").write_text(PROJECT.format(steps=steps, names=names, more=more), encoding="utf-8")
     return read_project(directory)
 
 
-def _write_cube(path: Path, grid: Grid, label: np.ndarray, generator: np.random.Generator) -> None:
+def _write_cube(
+    path: Path, grid: Grid, label: np.ndarray, generator: np.random.Generator, bands_of_sentinel_2: tuple[str, ...]
+) -> None:
     days = [SEASON.start + timedelta(days=10 * number) for number in range(9)]
     area = reproject(box(*grid.bounds), str(grid.crs), LONLAT)
     root = create_root(path, SEASON, area)
     # maize greens late, wheat early, other land stays as it is
     curves = np.stack([np.linspace(0.1, 0.5, 9), np.linspace(0.5, 0.1, 9), np.full(9, 0.3)])
-    for sensor, ratio, bands in (("sentinel-2", 1, ("B04", "B08")), ("landsat", 3, ("B04", "B05"))):
+    for sensor, ratio, bands in (("sentinel-2", 1, bands_of_sentinel_2), ("landsat", 3, ("B04", "B05"))):
         own = grid.at(10 * ratio)
         content = SensorInput(
             sensor=sensor, bands=bands, quantity="surface reflectance", scale=1e-4, resolution=10 * ratio
         )
         group = create_sensor(root, content, own, days, None)
         clear = curves[label[::ratio, ::ratio]].transpose(2, 0, 1)
-        noise = generator.normal(0, 0.02, (9, 2, *own.shape))
-        reflectance = np.stack([0.4 - 0.5 * clear, clear], axis=1) + noise
+        noise = generator.normal(0, 0.02, (9, len(bands), *own.shape))
+        reflectance = np.stack([0.4 - 0.5 * clear if band in VISIBLE else clear for band in bands], axis=1) + noise
         valid = generator.random((9, *own.shape)) < 0.8
         valid[:, :2, :2] = False
         group["values"][...] = np.round(reflectance / 1e-4).astype(np.int16)

@@ -209,7 +209,10 @@ class ModelConfig(Frozen):
     preset: Literal["base", "small", "tiny"] = "tiny"
     """Size of the networks."""
     weights: Path | None = None
-    """Initial weights of AgriFM (safetensors with a record); they set the encoder's shape, and the decoder is new."""
+    """Initial weights of the one model of `names` that starts from any: of AgriFM (safetensors with a record), or
+    released ones of Presto, Galileo or Prithvi (.pt); they set the encoder's shape, and the rest is new."""
+    encoder: Literal["tuned", "frozen"] = "tuned"
+    """Whether Presto's, Galileo's or Prithvi's encoder is trained with the rest, or stays as `weights` have it."""
     frames: int = Field(24, ge=1, le=200)
     """Equal periods into which the season is divided; the base preset needs 29 to 32."""
     series: SeriesKind = "interpolated"
@@ -248,13 +251,24 @@ class ModelConfig(Frozen):
                 'preset "base" of AgriFM needs 29 to 32 frames, but `series` "observed" has as many as there are '
                 'observations; set `series` to "composites", or `preset` to "small"'
             )
-        networks = set(self.names) - {"random-forest"}
-        if self.weights is not None and networks and "agrifm" not in networks:
-            raise ValueError(
-                f"`weights` are initial weights of AgriFM, but `names` has {', '.join(self.names)}; remove `weights`, "
-                'or add "agrifm" to `names`'
-            )
+        self._require_weights()
         return self
+
+    def _require_weights(self) -> None:
+        """Refuse weights that belong to no model of `names`, or to several; and a frozen encoder without weights."""
+        known = [name for name, family in TRAINABLE.items() if family.weights]
+        starting = [name for name in self.names if name in known]
+        if self.encoder == "frozen" and (self.weights is None or "agrifm" in starting):
+            raise ValueError(
+                '`encoder` "frozen" is for released weights of Presto, Galileo or Prithvi '
+                f"(found `names` {', '.join(self.names)}, `weights` {self.weights}); give their file as `weights`, or "
+                "remove `encoder`"
+            )
+        if self.weights is not None and set(self.names) != {"random-forest"} and len(starting) != 1:
+            raise ValueError(
+                f"`weights` are initial weights of one of {', '.join(known)}, but `names` has "
+                f"{', '.join(self.names)}; remove `weights`, or keep one of these in `names`"
+            )
 
 
 class MapConfig(Frozen):

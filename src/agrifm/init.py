@@ -97,7 +97,8 @@ column = "crop"
 [model]
 names = ["agrifm", "random-forest"]
 preset = "tiny"            # "tiny" trains on a laptop; "small" and "base" need a GPU
-# weights = "agrifm-weights.safetensors"   # initial weights (docs/weights.md)
+# weights = "agrifm-weights.safetensors"   # initial weights (docs/weights.md), or "presto.pt" (docs/models.md)
+# encoder = "tuned"        # or "frozen": Presto, Galileo and Prithvi keep the encoder of `weights`
 frames = 24                # equal periods into which the season is divided; "base" needs 29 to 32
 # series = "composites"    # the best observation of each period with its day, instead of interpolated; or "observed"
 # sensor_dropout = 0.3     # share of the steps that drop a coarser sensor; the map can then do without it

@@ -31,16 +31,22 @@ class TrainableFamily(NamedTuple):
     """Name as people write it."""
     series: tuple[SeriesKind, ...] = ("interpolated", "composites", "observed")
     """Values of `series` in the project file with which it can be trained."""
+    weights: bool = False
+    """Whether it can start from the file of weights that the project file names."""
 
 
 TRAINABLE = {
-    "agrifm": TrainableFamily("AgriFM"),
+    "agrifm": TrainableFamily("AgriFM", weights=True),
     "tempcnn": TrainableFamily("TempCNN", ("interpolated",)),
     "ltae": TrainableFamily("L-TAE"),
     "utae": TrainableFamily("U-TAE"),
     "unet3d": TrainableFamily("3D U-Net"),
     "convlstm": TrainableFamily("ConvLSTM"),
     "tsvit": TrainableFamily("TSViT"),
+    "transformer": TrainableFamily("transformer"),
+    "presto": TrainableFamily("Presto", ("composites", "observed"), weights=True),
+    "galileo": TrainableFamily("Galileo", ("composites", "observed"), weights=True),
+    "prithvi": TrainableFamily("Prithvi-EO", ("interpolated", "composites"), weights=True),
     "random-forest": TrainableFamily("random forest"),  # its features come from its own series, whatever `series` says
 }
 """Families that `agrifm train` trains, by name: networks (`agrifm.models.family`) and the random forest."""

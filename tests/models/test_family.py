@@ -64,6 +64,10 @@ def lstm_activations(config: LstmConfig, inputs: Mapping[str, SeriesShape], trai
 LSTM = Family(LstmConfig, Lstm, lstm_preset, lambda config: config.width, lstm_activations)
 
 
+BANDS = {"prithvi": ("B02", "B03", "B04", "B8A", "B11", "B12")}
+"""Bands of Sentinel-2 that a network needs; others read any."""
+
+
 def test_every_network_that_a_project_can_name_has_its_family() -> None:
     assert set(FAMILIES) == {*TRAINABLE} - {"random-forest"}
 
@@ -82,7 +86,9 @@ def test_another_family_is_trained_scored_mapped_and_exported(
     pytest.importorskip("onnxruntime", reason="needs agrifm[export]")
     monkeypatch.setitem(TRAINABLE, "lstm", TrainableFamily("LSTM", ("interpolated",)))
     monkeypatch.setitem(FAMILIES, "lstm", LSTM)
-    project = toy_project(tmp_path, steps=60, names=f'"{name}"', more="learning_rate = 1e-2")
+    series = TRAINABLE[name].series[0]
+    more = f'learning_rate = 1e-2\nseries = "{series}"'
+    project = toy_project(tmp_path, 50, f'"{name}"', more=more, bands=BANDS.get(name, ("B04", "B08")))
     scores = train(project)["models"][name]
     assert scores["overall_accuracy"] > 0.9  # each class has its spectrum
     path = project.models / f"{name}.safetensors"
@@ -96,7 +102,7 @@ def test_another_family_is_trained_scored_mapped_and_exported(
     cube = open_cube(project.cube)
     summary = map_project(project, path)
     window = Window(0, 0, model.record.side, model.record.side)  # as mapped: neighbours count in most networks
-    sample = read_patch(cube, window, model.record.sensors, cube.season.steps(model.record.frames))
+    sample = read_patch(cube, window, model.record.sensors, cube.season.steps(model.record.frames), model.record.series)
     probabilities = model.probabilities(sample)
     with rasterio.open(summary.path / "classes.tif") as classes:
         mapped = classes.read(1)[window.slices]

@@ -13,10 +13,11 @@ import torch
 from torch import nn
 
 from agrifm.errors import ModelError, did_you_mean
-from agrifm.models import convlstm, ltae, tempcnn, tsvit, unet3d, utae
+from agrifm.models import convlstm, galileo, ltae, presto, prithvi, tempcnn, transformer, tsvit, unet3d, utae
 from agrifm.models.agrifm import memory
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
 from agrifm.models.cost import LIBRARY_BYTES, TRAINED_NUMBERS, SeriesShape
+from agrifm.models.weights.released import Released
 from agrifm.record import SensorRecord, SeriesKind
 from agrifm.validation import Frozen
 
@@ -74,6 +75,11 @@ class Family:
     They decide whether a second thread pays in training (`agrifm.train.fit`).
     """
     activations: Activations
+    statistics: Callable[[Any, Sequence[SensorRecord]], tuple[SensorRecord, ...]] | None = None
+    """Replaces mean and standard deviation in the record by those that released weights were trained with; None = the
+    statistics of the training data are used."""
+    released: Released | None = None
+    """Weights that the encoder can start from; None = none, or AgriFM's (`agrifm.train.initialise`)."""
 
     def memory_needed(
         self, config: Any, inputs: Mapping[str, SeriesShape], training: bool, recomputed: bool = False
@@ -154,6 +160,54 @@ FAMILIES: dict[str, Family] = {
         tsvit.tsvit_preset,
         lambda config: config.dim * config.frames // config.patch**2,
         tsvit.tsvit_activations,
+    ),
+    "transformer": Family(
+        transformer.TransformerConfig,
+        transformer.Transformer,
+        transformer.transformer_preset,
+        lambda config: config.dim * 12,
+        transformer.transformer_activations,
+    ),
+    "presto": Family(
+        presto.PrestoConfig,
+        presto.Presto,
+        presto.presto_preset,
+        lambda config: config.dim * config.months,
+        presto.presto_activations,
+        lambda _, sensors: presto.presto_statistics(sensors),
+        Released(
+            "Presto's `default_model.pt` (github.com/nasaharvest/presto, MIT)",
+            lambda _: presto.PrestoEncoder(**presto.PRESETS["base"]),
+            lambda config, *_: config,
+        ),
+    ),
+    "galileo": Family(
+        galileo.GalileoConfig,
+        galileo.Galileo,
+        galileo.galileo_preset,
+        lambda config: config.dim * config.months,
+        galileo.galileo_activations,
+        lambda _, sensors: galileo.galileo_statistics(sensors),
+        Released(
+            "Galileo nano's `encoder.pt` (github.com/nasaharvest/galileo, MIT)",
+            lambda _: galileo.GalileoEncoder(**galileo.PRESETS["base"]),
+            lambda config, *_: config,
+        ),
+    ),
+    "prithvi": Family(
+        prithvi.PrithviConfig,
+        prithvi.Prithvi,
+        prithvi.prithvi_preset,
+        lambda config: config.dim * config.frames,
+        prithvi.prithvi_activations,
+        prithvi.prithvi_statistics,
+        Released(
+            "a Prithvi-EO 1.0-100M, 2.0-300M or 2.0-600M (huggingface.co/ibm-nasa-geospatial, Apache-2.0)",
+            prithvi.released_encoder,
+            prithvi.prithvi_layout,
+            # the decoder of pretraining; positions follow from the grid; year, day and place are not given
+            ("decoder", "mask_token", "pos_embed", "temporal_embed", "location_embed"),
+        ),
     ),
 }
 

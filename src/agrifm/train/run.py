@@ -234,9 +234,9 @@ def _train_network(
         with translate_os_errors(f"training {path}"):
             work.begin()
     outcome = fit(
-        Classifier(network, data.sensors, config.series),
+        Classifier(network, record.sensors, config.series),
         Classification(np.array([entry.scored for entry in data.labels.legend.classes])),
-        data.sensors,
+        record.sensors,
         data.training,
         data.validation,
         Hyperparameters(config.steps, config.batch, config.learning_rate, config.seed, config.sensor_dropout),
@@ -276,18 +276,25 @@ def _initial(data: Data, config: ModelConfig, name: str, compute: Compute) -> tu
 
     from agrifm.models.agrifm.network import AgriFMConfig
     from agrifm.models.family import FAMILIES
-    from agrifm.train.initialise import initial_network
+    from agrifm.train.initialise import initial_network, initial_peer
 
     classes, days = len(data.labels.legend), data.cube.season.days
     family = FAMILIES[name]
-    architecture = family.preset(config.preset, data.sensors, classes, config.frames, config.series, days)
+    # released weights have one shape
+    size = "base" if family.released is not None and config.weights is not None else config.preset
+    architecture = family.preset(size, data.sensors, classes, config.frames, config.series, days)
     torch.manual_seed(config.seed)
     network: Any
     if isinstance(architecture, AgriFMConfig):
         network, start = initial_network(config.weights, architecture, data.sensors)
     else:
-        network, start = family.network(architecture), {}
+        place = data.cube.area.centroid
+        frozen = config.encoder == "frozen"
+        location = (round(place.y, 2), round(place.x, 2))
+        network, start = initial_peer(family, architecture, config.weights, config.frames, frozen, location)
     record = _record(data, config, name, network.config.model_dump(mode="json"), "torch", "lightning")
+    if family.statistics is not None:
+        record = record.model_copy(update={"sensors": family.statistics(network.config, data.sensors)})
     unusual = {} if compute == DEFAULT_COMPUTE else {"computed": asdict(compute)}
     training = {**record.training, **start, **unusual}
     return network, record.model_copy(update={**_series(data, config, name), "training": training})

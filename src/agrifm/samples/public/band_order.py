@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from agrifm.errors import LabelError
 
-LAND_ORDER = (("B04", "B08"), ("B04", "B8A"), ("B05", "B06"), ("B05", "B07"), ("B12", "B11"))
+LAND_ORDER = (
+    ("B04", "B08"), ("B04", "B8A"), ("B02", "B08"), ("B02", "B8A"), ("B05", "B06"), ("B05", "B07"), ("B12", "B11"),
+)  # fmt: skip
 """Pairs of Sentinel-2 bands of which the second reflects more, on the mean over crops and their season: the red edge,
 and water and protein in leaves and litter, which absorb more near 2.2 than near 1.6 micrometres (Sentinel-2 bands of
 Delegido et al. 2011; Asner 1998)."""

@@ -16,6 +16,7 @@ from agrifm.cube.store import SCALES
 from agrifm.errors import LabelError, did_you_mean
 from agrifm.legend import UNLABELLED, Legend
 from agrifm.record import SensorInput
+from agrifm.samples.sample import Series
 from agrifm.samples.table import TableSeries
 from agrifm.scene.products import Product
 from agrifm.sensors import find_sensor
@@ -113,6 +114,18 @@ def stack_series(source: SensorInput, parts: Sequence[PlaceSeries], about: str) 
         day[row, :count] = part.date[order]
         day[row, count:] = day[row, count - 1]
     return TableSeries(source, values, valid, day, length)
+
+
+def image_series(stored: NDArray[Any], product: Product, day: NDArray[np.int32]) -> Series:
+    """Return the series of a window in the order of its dates; days that repeat are kept.
+
+    Args:
+        stored: (T, C, H, W) as the set holds it, with the bands that are wanted in their order.
+        day: (T,), days since 1970-01-01.
+    """
+    order = np.argsort(day, kind="stable")
+    values, valid = decode(stored[order], product, axis=1)
+    return Series(values, valid, day[order].astype(np.int32))
 
 
 def bytes_of(places: int, dates: int, bands: int) -> int:

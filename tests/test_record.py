@@ -175,3 +175,30 @@ def test_a_sensor_whose_name_cannot_be_part_of_a_network_is_refused(name: str) -
     fields = {"bands": ("B02",), "quantity": "surface reflectance", "scale": 1e-4, "resolution": 10, "mean": (0.1,)}
     with pytest.raises(ValidationError):
         SensorRecord(sensor=name, std=(0.1,), **fields)
+
+
+@pytest.mark.parametrize(
+    ("side", "fits"), [(231.7, True), (0.0021, True), (120.0, True), (30.0, False), (600.0, False)]
+)
+def test_a_model_of_single_pixels_fits_pixels_about_as_large_as_its_sensor_s(side: float, fits: bool) -> None:
+    about = {"sensor": "modis-250m", "bands": ("NDVI",), "quantity": "index", "scale": 1e-4}
+    sensor = SensorRecord(**about, resolution=240, mean=(0.5,), std=(0.2,))  # type: ignore[arg-type]
+    record = ModelRecord(
+        name="agrifm",
+        family="agrifm",
+        architecture={},
+        sensors=(sensor,),
+        frames=24,
+        side=1,
+        legend=Legend.of(["a", "b"]),
+        season=(date(2012, 1, 1), date(2012, 12, 31)),
+    )
+    cube = {"modis-250m": SensorInput(**about, resolution=side)}  # type: ignore[arg-type]
+    if fits:
+        require_fit(record, cube, "the cube")
+        with pytest.raises(ModelError):  # a model of windows needs the pixels of its training
+            require_fit(record.model_copy(update={"side": 96}), cube, "the cube")
+    else:
+        with pytest.raises(ModelError) as error:
+            require_fit(record, cube, "the cube")
+        assert error.value.facts["field"] == "resolution"

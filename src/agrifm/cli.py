@@ -165,10 +165,11 @@ def _fetch(options: argparse.Namespace) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     from agrifm.config import read_project
-    from agrifm.train.run import describe_scores, train
+    from agrifm.train.project import train_project
+    from agrifm.train.run import describe_scores
 
     project = read_project(options.project)
-    scores = train(project)
+    scores = train_project(project)
     kept = [f"kept {name}: nothing that decides it has changed" for name in scores["kept"]]
     _show(*describe_scores(scores), *kept, f"{'wrote' if scores['written'] else 'kept'} {project.models}")
 
@@ -371,7 +372,9 @@ COMMANDS = {
         "write a synthetic season: a STAC catalogue of scenes with known truth", _simulate_arguments, _simulate
     ),
     "fetch": Command("build the cube from scenes or local files", _project, _fetch),
-    "train": Command("train models on cube and labels, and score them on unseen blocks", _project, _train),
+    "train": Command(
+        "train models on a cube with labels, or on a series table, and score them on unseen blocks", _project, _train
+    ),
     "compare": Command("compare models on labelled series under one protocol", _compare_arguments, _compare),
     "map": Command("map classes and confidence with a trained model", _map_arguments, _map),
     "assess": Command("estimate accuracy and areas with intervals", _assess_arguments, _assess),

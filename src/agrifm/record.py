@@ -159,6 +159,19 @@ def present_sensors(record: ModelRecord, cube: Mapping[str, SensorInput]) -> tup
     return tuple(sensor for sensor in record.sensors if sensor.sensor in cube)
 
 
+LIKE_PIXELS = 2.0
+"""Most times that pixels may be as long or as short as those of the sensor for a model of single pixels: larger ones
+would mix fields that its training places did not mix."""
+METRES_PER_DEGREE = 111_320.0
+"""Of latitude: a side below 0.1 is taken for degrees."""
+
+
+def _is_like(actual: SensorInput, expected: SensorInput) -> bool:
+    """Whether pixels of a cube are about as large as those that a model of single pixels was trained on."""
+    side = actual.resolution * (METRES_PER_DEGREE if actual.resolution < 0.1 else 1.0)
+    return 1 / LIKE_PIXELS <= side / expected.resolution <= LIKE_PIXELS
+
+
 class Expectation(Protocol):
     """What the record of a model or of converted weights expects of a cube."""
 
@@ -183,9 +196,11 @@ def require_fit(record: Expectation, cube: Mapping[str, SensorInput], cube_name:
         cube_name: the cube's name in the message.
 
     Raises:
-        ModelError: a sensor or band is missing, or scale, quantity or resolution differ.
+        ModelError: a sensor or band is missing, or scale, quantity or resolution differ. For a model of single pixels
+            pixels may be of other sides (`LIKE_PIXELS`): it knows nothing of their neighbours.
     """
     about = f"using the model '{record.name}' on {cube_name}"
+    of_points = isinstance(record, ModelRecord) and record.side == 1
     for expected in record.sensors:
         actual = cube.get(expected.sensor)
         if actual is None and expected.sensor in record.absent_sensors:
@@ -206,7 +221,7 @@ def require_fit(record: Expectation, cube: Mapping[str, SensorInput], cube_name:
             )
         for field in ("quantity", "scale", "resolution"):
             wanted, has = getattr(expected, field), getattr(actual, field)
-            if wanted != has:
+            if wanted != has and not (of_points and field == "resolution" and _is_like(actual, expected)):
                 raise ModelError(
                     f"{about}: the model expects '{expected.sensor}' with {field} {wanted!r}, the cube has {has!r}; "
                     "use the model on a cube with the settings of its training",

@@ -35,10 +35,11 @@ def predict_logits(
         ModelError: a sample does not fit the classifier.
     """
     logits: dict[int, Tensor] = {}
+    device = next(classifier.parameters()).device
     for group in group_samples(classifier, samples):
         for start in range(0, len(group), batch_size):
             chosen = group[start : start + batch_size]
-            batch = tensor_batch([samples[index] for index in chosen], sensors, may_lack)
+            batch = tensor_batch([samples[index] for index in chosen], sensors, may_lack).to(device)
             logits.update(zip(chosen, classifier(batch).unbind(), strict=True))
     return [logits[index] for index in range(len(samples))]
 

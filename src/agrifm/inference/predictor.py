@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 NETWORK, FOREST, EXPORTED = ".safetensors", ".skops", ".onnx"
 """File formats of models: a PyTorch network, a random forest, and an exported network, which runs without PyTorch."""
 
+PIXELS_AT_ONCE = 512
+"""Pixels of a window that a model of single pixels predicts together."""
+
 
 class TrainedModel(Protocol):
     """A network or forest with its record."""
@@ -58,12 +61,31 @@ class TorchModel:
 
         from agrifm.inference.tensors import tensor_batch
 
+        if self.record.side == 1 and self.record.series == "observed":
+            return self._of_pixels(sample)
         device = next(self.classifier.parameters()).device
         batch = tensor_batch([sample], self.record.sensors, self.record.absent_sensors).to(device)
         with torch.inference_mode(), computing(self.precision, device):
             logits = self.classifier(batch)
             result: NDArray[np.float32] = torch.softmax(logits[0].float(), dim=0).cpu().numpy()
         return result
+
+    def _of_pixels(self, sample: Sample) -> NDArray[np.float32]:
+        """Class probabilities (classes, H, W) of a model of single pixels; alike where there is no observation."""
+        import torch
+
+        from agrifm.inference.pixels import pixel_groups
+        from agrifm.inference.tensors import tensor_batch
+
+        classes = len(self.record.legend)
+        result = np.full((classes, sample.label.size), 1 / classes, np.float32)
+        device = next(self.classifier.parameters()).device
+        for samples, chosen in pixel_groups(sample, PIXELS_AT_ONCE):
+            batch = tensor_batch(samples, self.record.sensors, self.record.absent_sensors).to(device)
+            with torch.inference_mode(), computing(self.precision, device):
+                probabilities = torch.softmax(self.classifier(batch)[:, :, 0, 0].float(), dim=1)
+            result[:, chosen] = probabilities.cpu().numpy().T
+        return result.reshape(classes, *sample.label.shape)
 
     def require_memory(self, frames: Mapping[str, int], height: int, width: int, about: str, advice: str) -> None:
         """Refuse windows of which one does not fit into the processor's memory, by an estimate.
@@ -82,8 +104,11 @@ class TorchModel:
         from agrifm.models.family import FAMILIES
 
         config: Any = self.classifier.network.config
+        batch = 1
+        if self.record.side == 1:  # a model of single pixels takes a window apart
+            height, width, batch = 1, 1, PIXELS_AT_ONCE
         if next(self.classifier.parameters()).device.type == "cpu":
-            shapes = window_shapes(target_pixels(self.record.sensors), frames, 1, height, width)
+            shapes = window_shapes(target_pixels(self.record.sensors), frames, batch, height, width)
             needed = FAMILIES[self.record.family].memory_needed(config, shapes, training=False)
             require_memory(needed, about, advice)
 
@@ -139,6 +164,14 @@ def load_record(path: AnyPath) -> ModelRecord:
     from agrifm.models.weights.file import read_record
 
     return read_record(path)
+
+
+def is_trained(path: Path, digest: str) -> bool:
+    """Whether a file holds the model of this fingerprint; False too if it is absent or damaged."""
+    try:
+        return load_record(path).training.get("fingerprint") == digest
+    except ModelError:
+        return False
 
 
 def _require_torch(path: Path) -> None:

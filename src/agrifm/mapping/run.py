@@ -51,6 +51,8 @@ from agrifm.work import Resumable, fingerprint, progress
 
 WINDOWS, RESULT = "windows", "map"
 """While a map is made: the directories of the finished windows, and of the map that is made of them."""
+POINT_WINDOW = 96
+"""Side of the prediction windows of models of single pixels, which have none by themselves."""
 PICTURE_SIDE = 1000
 """Longer side of each panel of the map's picture, pixels."""
 
@@ -113,8 +115,9 @@ def map_project(
     model = None if model is None else as_path(model)
     out = None if out is None else as_path(out)
     path = model or _named_model(project)
-    window = project.map.window or load_record(path).side
-    overlap = project.map.overlap if 2 * project.map.overlap <= window else 0
+    side = load_record(path).side
+    window = project.map.window or (POINT_WINDOW if side == 1 else side)
+    overlap = project.map.overlap if side > 1 and 2 * project.map.overlap <= window else 0
     summary = map_area(project.cube, path, out or project.maps, window, overlap, compute, executor)
     return replace(summary, notes=_legend_notes(project, load_record(path).legend))
 

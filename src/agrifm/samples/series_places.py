@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from agrifm.codes import code_of, read_codes, why_not_classes, year_notes
 from agrifm.errors import LabelError
 from agrifm.legend import UNLABELLED, Legend
+from agrifm.record import METRES_PER_DEGREE
 from agrifm.samples.land import is_on_land
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 FOLD_NAMES = {"train": 0, "training": 0, "validation": 1, "val": 1, "valid": 1, "test": 2, "testing": 2, "": -1}
 """Names of folds and their numbers."""
-METRES_PER_DEGREE = 111_320.0
-"""Of latitude, and of longitude at the equator (WGS 84)."""
 SAME_PLACE_DEGREES = 1e-6
 """Points nearer than this are one place: a decimetre."""
 

@@ -1,16 +1,19 @@
 """Check that a sample fits a model; the first fault is reported in one sentence."""
 
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from agrifm.errors import ModelError
 from agrifm.record import SensorInput
-from agrifm.samples.sample import Sample, Series
 from agrifm.season import day_date
 
+if TYPE_CHECKING:
+    from agrifm.samples.sample import Sample, Series
 
-def require_usable(sample: Sample, sensors: Sequence[SensorInput], may_lack: Collection[str] = ()) -> None:
+
+def require_usable(sample: "Sample", sensors: Sequence[SensorInput], may_lack: Collection[str] = ()) -> None:
     """Refuse a sample that a model of these sensors cannot read.
 
     Args:
@@ -43,7 +46,7 @@ def require_usable(sample: Sample, sensors: Sequence[SensorInput], may_lack: Col
         raise ModelError(f"{about}: it has no sensors; add one of {', '.join(expected)}", sensor=None)
 
 
-def _require_usable_series(series: Series, sensor: SensorInput, about: str) -> None:
+def _require_usable_series(series: "Series", sensor: SensorInput, about: str) -> None:
     about = f"{about}: '{sensor.sensor}'"
     shape = series.image.shape
     if len(shape) != 4:
@@ -76,7 +79,7 @@ def _require_usable_series(series: Series, sensor: SensorInput, about: str) -> N
     _require_finite(series, sensor, about)
 
 
-def _require_finite(series: Series, sensor: SensorInput, about: str) -> None:
+def _require_finite(series: "Series", sensor: SensorInput, about: str) -> None:
     with np.errstate(invalid="ignore", over="ignore"):
         total = series.image.sum()
     if np.isfinite(total):  # one pass over the images; the search for the pixel is needed only if it fails

@@ -1,13 +1,14 @@
-"""Scores on unseen blocks: per pixel and per parcel, with intervals over blocks."""
+"""Scores on unseen blocks: per pixel and per parcel, with intervals over blocks, and the content of `scores.json`."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.files import finite_or_none
-from agrifm.inference.predictor import TrainedModel
-from agrifm.legend import UNLABELLED
+from agrifm.legend import UNLABELLED, Legend
 from agrifm.samples.patches import Tiles, labelled_windows, read_with_margin
 from agrifm.samples.split import HeldOutBlocks
 from agrifm.scores import (
@@ -20,8 +21,11 @@ from agrifm.scores import (
 )
 from agrifm.work import progress
 
+if TYPE_CHECKING:
+    from agrifm.inference.predictor import TrainedModel
 
-def predict_labelled(model: TrainedModel, tiles: Tiles, label: NDArray[np.uint8]) -> NDArray[np.uint8]:
+
+def predict_labelled(model: "TrainedModel", tiles: Tiles, label: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Predict classes (H, W) in the windows with labels; 255 elsewhere and where no sensor has a valid observation."""
     record = model.record
     predicted = np.full(label.shape, UNLABELLED, np.uint8)
@@ -110,3 +114,70 @@ def _parcel_counts(predicted: NDArray[np.uint8], unseen: HeldOutBlocks, classes:
     # A parcel has one label, so any of its pixels gives it.
     true[index] = unseen.label[inside]
     return confusion_counts(votes.argmax(axis=1).astype(np.uint8), true, classes)
+
+
+def summarise_scores(
+    legend: Legend,
+    unseen: HeldOutBlocks,
+    labels: Mapping[str, NDArray[np.uint8]],
+    blocks: dict[str, int],
+    notes: Sequence[str],
+    scores: dict[str, Any],
+    predictions: dict[str, NDArray[np.uint8]],
+) -> dict[str, Any]:
+    """Return the content of `scores.json`.
+
+    Args:
+        labels: by fold, class numbers (H, W) of its labels, 255 elsewhere.
+        blocks: number of blocks with labels in each fold.
+        notes: on the labels.
+        scores: of each model, from `agrifm.train.evaluate.score`, with its record's `training`.
+        predictions: class numbers (H, W) of each model, 255 = not predicted.
+    """
+    classes = len(legend)
+    return {
+        "models": scores,
+        "differences": [
+            {
+                "model": first,
+                "against": second,
+                **compare_predictions(predictions[first], predictions[second], unseen, classes),
+            }
+            for first, second in combinations(predictions, 2)
+        ],
+        "majority_class": {"overall_accuracy": majority_accuracy(unseen, labels["train"], classes)},
+        "legend": legend.model_dump(mode="json"),
+        "scored": [code for code, wanted in zip(legend.codes, unseen.scored, strict=True) if wanted],
+        "tested": [legend.codes[number] for number in _classes_of(unseen.label)],
+        "blocks": blocks,
+        "notes": [*notes, *_lacking(legend, labels, blocks), *_only_crops(legend), *_start_notes(scores)],
+    }
+
+
+def _start_notes(scores: dict[str, Any]) -> list[str]:
+    return [note for entry in scores.values() for note in entry["training"].get("start", {}).get("notes", [])]
+
+
+def _only_crops(legend: Legend) -> list[str]:
+    if not all(entry.scored for entry in legend.classes):
+        return []
+    return [
+        "the legend has no other land (`other`, or classes with `scored` = false), so land of other kinds, such "
+        "as towns, will be mapped as one of them"
+    ]
+
+
+def _classes_of(label: NDArray[np.uint8]) -> list[int]:
+    """Numbers of the classes that occur in labels."""
+    return [int(number) for number in np.unique(label[label != UNLABELLED])]
+
+
+def _lacking(legend: Legend, labels: Mapping[str, NDArray[np.uint8]], blocks: dict[str, int]) -> list[str]:
+    """A note for each fold that lacks a class which another fold has."""
+    present = {fold: set(_classes_of(label)) for fold, label in labels.items()}
+    notes = []
+    for fold, own in present.items():
+        names = [legend.classes[number].name for number in sorted(set().union(*present.values()) - own)]
+        if names:
+            notes.append(f"no label in the {fold} blocks ({blocks[fold]}): {', '.join(names)}")
+    return notes

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,9 @@ from agrifm.classic.forest import RandomForest, draw_pixels, fit_forest, load_fo
 from agrifm.classic.numbers import Rows
 from agrifm.config import ModelConfig, Project
 from agrifm.cube.store import open_cube
-from agrifm.errors import ConfigError, LabelError, ModelError, require_installed
+from agrifm.errors import ConfigError, LabelError, require_installed
 from agrifm.files import translate_os_errors, write_geopackage, write_json
-from agrifm.inference.predictor import TrainedModel, load_model, load_record
-from agrifm.legend import UNLABELLED, Legend
+from agrifm.inference.predictor import TrainedModel, is_trained, load_model, load_record
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, unchanged, writing
 from agrifm.record import ModelRecord, model_file, running_versions, target_pixels
@@ -26,7 +24,7 @@ from agrifm.samples.split import FOLDS
 from agrifm.scores import MIN_PLACES
 from agrifm.stac import write_model_item
 from agrifm.train.data import Data, prepare, project_labels, read_pixel_features
-from agrifm.train.evaluate import compare_predictions, majority_accuracy, predict_labelled, score
+from agrifm.train.evaluate import predict_labelled, score, summarise_scores
 from agrifm.train.publish import SCORES, TRAINING_DATA, publish, require_inputs_apart
 from agrifm.work import Resumable, fingerprint
 
@@ -34,7 +32,8 @@ from agrifm.work import Resumable, fingerprint
 def train(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[str, Any]:
     """Train the project's models and score them on unseen blocks; a stopped run continues.
 
-    Everything is made next to `models` and takes its place together. Other files in `models` stay.
+    Everything is made next to `models` and takes its place together. Other files in `models` stay. A project of a
+    series table has no cube: `agrifm.train.project.train_project` trains both kinds.
 
     Args:
         compute: how networks compute in training (docs/precision.md); they are scored in float32.
@@ -94,54 +93,9 @@ def train_models(
 
 def _compared(data: Data, scores: dict[str, Any], predictions: dict[str, NDArray[np.uint8]]) -> dict[str, Any]:
     """The content of `scores.json`."""
-    classes = len(data.labels.legend)
-    return {
-        "models": scores,
-        "differences": [
-            {
-                "model": first,
-                "against": second,
-                **compare_predictions(predictions[first], predictions[second], data.unseen, classes),
-            }
-            for first, second in combinations(predictions, 2)
-        ],
-        "majority_class": {"overall_accuracy": majority_accuracy(data.unseen, data.training.label, classes)},
-        "legend": data.labels.legend.model_dump(mode="json"),
-        "scored": [code for code, wanted in zip(data.labels.legend.codes, data.unseen.scored, strict=True) if wanted],
-        "tested": [data.labels.legend.codes[number] for number in _classes_of(data.unseen.label)],
-        "blocks": data.split.blocks,
-        "notes": [*data.labels.notes, *_lacking(data), *_only_crops(data.labels.legend), *_start_notes(scores)],
-    }
-
-
-def _start_notes(scores: dict[str, Any]) -> list[str]:
-    return [note for entry in scores.values() for note in entry["training"].get("start", {}).get("notes", [])]
-
-
-def _only_crops(legend: Legend) -> list[str]:
-    if not all(entry.scored for entry in legend.classes):
-        return []
-    return [
-        "the legend has no other land (`other`, or classes with `scored` = false), so land of other kinds, such "
-        "as towns, will be mapped as one of them"
-    ]
-
-
-def _classes_of(label: NDArray[np.uint8]) -> list[int]:
-    """Numbers of the classes that occur in labels."""
-    return [int(number) for number in np.unique(label[label != UNLABELLED])]
-
-
-def _lacking(data: Data) -> list[str]:
-    """A note for each fold that lacks a class which another fold has."""
     labels = dict(zip(FOLDS, (data.training.label, data.validation.label, data.unseen.label), strict=True))
-    present = {fold: set(_classes_of(label)) for fold, label in labels.items()}
-    notes = []
-    for fold, own in present.items():
-        names = [data.labels.legend.classes[number].name for number in sorted(set().union(*present.values()) - own)]
-        if names:
-            notes.append(f"no label in the {fold} blocks ({data.split.blocks[fold]}): {', '.join(names)}")
-    return notes
+    legend, notes = data.labels.legend, data.labels.notes
+    return summarise_scores(legend, data.unseen, labels, data.split.blocks, notes, scores, predictions)
 
 
 def _record(data: Data, config: ModelConfig, name: str, architecture: dict[str, Any], *packages: str) -> ModelRecord:
@@ -171,7 +125,7 @@ def _train_forest(data: Data, config: ModelConfig, path: Path, earlier: Path) ->
     record = _record(data, config, "random-forest", {}, "scikit-learn", "skops")
     digest = _fingerprint(record, data, [_digest(data.labels.place), _digest(data.split.block)])
     for place in (path, earlier):
-        if _is_trained(place, digest):
+        if is_trained(place, digest):
             forest = load_forest(place)
             _write_forest_item(path, forest)
             return forest, place == path
@@ -225,7 +179,7 @@ def _train_network(
     # `weights` is left out, because the record has their digest, whatever their path.
     digest = _fingerprint(record, data, [config.model_dump_json(exclude={"weights"})])
     for place in (path, earlier):
-        if _is_trained(place, digest):
+        if is_trained(place, digest):
             write_model_item(path, load_record(place), parameters, path.parent / TRAINING_DATA)
             return load_model(place), place == path
     _require_memory(name, network.config, data, config, compute.recompute)
@@ -260,14 +214,6 @@ def _train_network(
     write_model_item(path, record, parameters, path.parent / TRAINING_DATA)
     work.remove()
     return load_model(path), True
-
-
-def _is_trained(path: Path, digest: str) -> bool:
-    """Whether a file holds the network of this fingerprint; False too if it is absent or damaged."""
-    try:
-        return load_record(path).training.get("fingerprint") == digest
-    except ModelError:
-        return False
 
 
 def _initial(data: Data, config: ModelConfig, name: str, compute: Compute) -> tuple[Any, ModelRecord]:

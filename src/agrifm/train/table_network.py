@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from agrifm.config import ModelConfig
 from agrifm.errors import LabelError
@@ -20,7 +21,7 @@ from agrifm.models.agrifm.network import AgriFM
 from agrifm.models.agrifm.point_network import point_config
 from agrifm.models.classifier import Classifier
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
-from agrifm.record import SensorRecord
+from agrifm.record import ModelRecord, SensorRecord
 from agrifm.samples.table import SeriesTable
 from agrifm.samples.table_samples import TableSamples
 from agrifm.train.augmentation import Augmentation
@@ -60,22 +61,16 @@ class TableNetwork:
 
     def probabilities(self, table: SeriesTable) -> NDArray[np.float32]:
         """Return class probabilities (P, classes) of the places of a table with the same sensors."""
-        device = next(self.classifier.parameters()).device
         samples = TableSamples(table)
         classifier = self.classifier.eval()
         with torch.inference_mode():
             logits = predict_logits(
-                classifier.to("cpu"),
-                [samples[index] for index in range(len(samples))],
-                self.sensors,
-                (),
-                PLACES_AT_ONCE,
+                classifier, [samples[index] for index in range(len(samples))], self.sensors, (), PLACES_AT_ONCE
             )
-        classifier.to(device)
         if not logits:
             config: Any = classifier.network.config
             return np.zeros((0, config.classes), np.float32)
-        result: NDArray[np.float32] = torch.softmax(torch.stack(logits)[:, :, 0, 0].float(), dim=1).numpy()
+        result: NDArray[np.float32] = torch.softmax(torch.stack(logits)[:, :, 0, 0].float(), dim=1).cpu().numpy()
         return result
 
 
@@ -175,3 +170,9 @@ def table_statistics(table: SeriesTable) -> tuple[SensorRecord, ...]:
         mean, std = usable.mean(axis=0), np.maximum(usable.std(axis=0), MIN_DEVIATION)
         measured.append(SensorRecord(**series.input.model_dump(), mean=tuple(mean.tolist()), std=tuple(std.tolist())))
     return tuple(measured)
+
+
+def network_on_table(network: nn.Module, record: ModelRecord) -> TableNetwork:
+    """Return a stored network as it was after training; how its training went is not known."""
+    classifier = Classifier(network, record.sensors, record.series).eval()
+    return TableNetwork(classifier, record.sensors, Outcome(0, -1, float("nan"), 0.0, 0.0))

@@ -1,0 +1,18 @@
+"""`agrifm train` for a project of either kind: labels on a cube, or a table of labelled series."""
+
+from typing import Any
+
+from agrifm.config import Project
+from agrifm.models.precision import DEFAULT_COMPUTE, Compute
+from agrifm.train.publish import require_inputs_apart
+from agrifm.train.run import train
+from agrifm.train.table_data import project_table
+from agrifm.train.table_run import train_on_table
+
+
+def train_project(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[str, Any]:
+    """Train the project's models and score them on unseen blocks; arguments, result and errors are those of `train`."""
+    if project.labels.series is None:
+        return train(project, compute)
+    require_inputs_apart(project)
+    return train_on_table(project_table(project), project.model, project.season.season, project.models, compute)

@@ -1,0 +1,42 @@
+"""The series table of a project."""
+
+from dataclasses import replace
+
+from agrifm.config import Project
+from agrifm.legend import Legend
+from agrifm.samples.series_files import read_series_table
+from agrifm.samples.table import SeriesTable
+from agrifm.scene.described_products import described_products
+from agrifm.scene.mask import MaskRule
+from agrifm.scene.table_products import find_table_product
+
+
+def project_table(project: Project) -> SeriesTable:
+    """Read the series table of a project.
+
+    Raises:
+        LabelError, ConfigError: see `read_series_table` and `find_table_product`.
+    """
+    labels = project.labels
+    assert labels.series is not None
+    described = described_products(project.imagery.product)
+    products = [find_table_product(name, described) for name in labels.products]
+    notes: list[str] = []
+    legend = None if labels.legend is None else Legend.read(project.path(labels.legend), notes)
+    columns = labels.columns
+    if "column" in labels.model_fields_set:
+        columns = columns.model_copy(update={"label": labels.column})
+    if labels.fold_column is not None:
+        columns = columns.model_copy(update={"fold": labels.fold_column})
+    table = read_series_table(
+        project.path(labels.series),
+        products,
+        project.season.season,
+        columns,
+        None if labels.file is None else project.path(labels.file),
+        legend,
+        labels.block,
+        labels.unlabelled,
+        MaskRule(project.imagery.masked),
+    )
+    return replace(table, notes=(*notes, *table.notes))

@@ -1,0 +1,104 @@
+"""A series table divided into training, validation and test, as a cube's labels are.
+
+Shape letters: P places.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.errors import LabelError
+from agrifm.legend import UNLABELLED
+from agrifm.samples.folds import NOT_USED, fold_by_block
+from agrifm.samples.split import FOLDS, HeldOutBlocks
+from agrifm.samples.table import SeriesTable
+from agrifm.scores import scored_classes
+
+PARTS, LEAST_PARTS = 7, 3
+"""Parts into which blocks are divided, of about equal classes: two are for the test and one is for the validation; of
+fewer blocks only three parts are made, one of each."""
+
+
+@dataclass(frozen=True)
+class TableData:
+    """A table and the fold of each place."""
+
+    table: SeriesTable
+    fold: NDArray[np.int8]
+    """(P,), 0 train, 1 validation, 2 test, -1 not used."""
+    unseen: HeldOutBlocks
+    """The test places, (P, 1)."""
+    blocks: dict[str, int]
+    """Number of blocks with labels in each fold."""
+
+    def part(self, fold: str) -> SeriesTable:
+        """Return the places of a fold."""
+        return self.table.of(np.flatnonzero(self.fold == FOLDS.index(fold)))
+
+
+def divide_table(table: SeriesTable, seed: int) -> TableData:
+    """Divide a table into training, validation and test: by its stated folds, else by whole blocks.
+
+    Of stated folds the last is the test, the one before it the validation, and all others are for training.
+
+    Raises:
+        LabelError: there are fewer than three blocks or folds, training has fewer than two classes, or a class of the
+            test is in no training place.
+    """
+    labelled = table.label != UNLABELLED
+    if table.fold is None:
+        blocks = len(np.unique(table.block[labelled]))
+        parts = PARTS if blocks >= PARTS else LEAST_PARTS
+        part = fold_by_block(table, np.flatnonzero(labelled), parts, seed)
+        # parts 0 and 1 of seven, or part 0 of three, are the test; the next one is the validation
+        test = 2 if parts == PARTS else 1
+        fold = np.where(part == NOT_USED, NOT_USED, np.where(part < test, 2, np.where(part == test, 1, 0)))
+    else:
+        fold = _of_stated(np.where(labelled, table.fold, NOT_USED).astype(np.int8))
+    fold = fold.astype(np.int8)
+    _require_known_classes(table, fold)
+    test_label = np.where(fold == FOLDS.index("test"), table.label, np.uint8(UNLABELLED))
+    counts = np.bincount(test_label[test_label != UNLABELLED], minlength=len(table.legend))
+    unseen = HeldOutBlocks(
+        test_label[:, None],
+        table.block[:, None],
+        np.arange(len(table), dtype=np.int32)[:, None],
+        scored_classes(table.legend, counts.tolist()),
+    )
+    number = {name: len(np.unique(table.block[fold == index])) for index, name in enumerate(FOLDS)}
+    return TableData(table, fold, unseen, number)
+
+
+def _of_stated(stated: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Folds 0 train, 1 validation, 2 test of folds 0 to k - 1."""
+    different = np.unique(stated[stated != NOT_USED])
+    if len(different) < LEAST_PARTS:
+        raise LabelError(
+            f"dividing a series table: its labels are in {len(different)} folds ({', '.join(map(str, different))}); "
+            "training needs three at least, of which the last is the test and the one before the validation",
+            folds=len(different),
+        )
+    fold = np.where(stated == different[-1], 2, np.where(stated == different[-2], 1, 0))
+    return np.where(stated == NOT_USED, NOT_USED, fold).astype(np.int8)
+
+
+def _require_known_classes(table: SeriesTable, fold: NDArray[np.int8]) -> None:
+    present = [set(np.unique(table.label[fold == index]).tolist()) for index in range(len(FOLDS))]
+    unknown = sorted(present[2] - present[0])
+    if unknown:
+        names = ", ".join(table.legend.codes[number] for number in unknown)
+        places = int(np.isin(table.label[fold == FOLDS.index("test")], unknown).sum())
+        raise LabelError(
+            f"dividing a series table: {names} ({places} places) occurs in the test and in no training place, so no "
+            "model can know it; leave these labels out with `unlabelled`, use smaller blocks (`block`), or correct the "
+            "folds",
+            classes=[table.legend.codes[number] for number in unknown],
+            places=places,
+        )
+    if len(present[0]) < 2:
+        raise LabelError(
+            f"dividing a series table: its training places have {len(present[0])} class; label more, or correct the "
+            "folds",
+            classes=sorted(table.legend.codes[number] for number in present[0]),
+        )

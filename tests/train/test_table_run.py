@@ -1,0 +1,150 @@
+"""`agrifm train` and `agrifm map` from a series table: scores as from a cube, and a map that agrees with it."""
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from agrifm.config import Project, read_project
+from agrifm.errors import ConfigError, LabelError
+from agrifm.grid import Window
+from agrifm.inference.predictor import load_model
+from agrifm.samples.sample import Sample, Series
+from agrifm.samples.table import ONE_PIXEL, SeriesTable
+from agrifm.train.project import train_project
+from agrifm.train.run import describe_scores
+from agrifm.train.table_data import project_table
+from agrifm.train.table_network import network_on_table
+
+PROJECT = """\
+[season]
+start = 2018-01-01
+end = 2018-12-31
+[labels]
+series = "points.csv"
+products = ["sentinel-2-worldcereal"]
+block = 4800
+[model]
+names = ["agrifm"]
+steps = 60
+batch = 2
+frames = 8
+learning_rate = 4e-3
+"""
+
+
+def write_project(directory: Path, more: str = "", project: str = PROJECT) -> Project:
+    """A table of 72 points in 18 blocks: maize is green in August, wheat in May."""
+    generator = np.random.default_rng(0)
+    rows = []
+    for index in range(72):
+        label = ["maize", "wheat"][index % 2]
+        peak = 220 if label == "maize" else 130
+        for step in range(24):
+            day = 15 * step + 5
+            green = np.exp(-(((day - peak) / 40) ** 2)) + generator.normal(0, 0.03)
+            cloudy = generator.random() < 0.3
+            rows.append(
+                {
+                    "sample_id": f"p{index}",
+                    "date": date(2018, 1, 1) + timedelta(days=day),
+                    "longitude": 1 + 0.1 * (index // 4 % 6) + 0.001 * (index % 4),
+                    "latitude": 47 + 0.1 * (index // 24),
+                    "label": label,
+                    "B04": 65535 if cloudy else round(1500 - 1000 * green),
+                    "B08": 65535 if cloudy else round(2000 + 2000 * green),
+                }
+            )
+    directory.mkdir(exist_ok=True)
+    pd.DataFrame(rows).to_csv(directory / "points.csv", index=False)
+    (directory / "agrifm.toml").write_text(project + more)
+    return read_project(directory)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A trained project."""
+    made = write_project(tmp_path_factory.mktemp("table"))
+    train_project(made)
+    return made
+
+
+def test_a_table_alone_gives_a_model_and_its_scores_on_unseen_blocks(project: Project) -> None:
+    scores = json.loads((project.models / "scores.json").read_text())
+    own = scores["models"]["agrifm"]
+    # the keys that `agrifm train` writes for a cube
+    assert set(scores) == {
+        "models", "differences", "majority_class", "legend", "scored", "tested", "blocks", "notes",
+    }  # fmt: skip
+    assert own["macro_f1"] >= 0.9
+    assert np.sum(own["counts"]) == own["training"]["places"]["test"]
+    assert sum(own["training"]["places"].values()) == 72
+    assert scores["tested"] == ["maize", "wheat"]
+    assert any("agrifm" in line for line in describe_scores(scores))
+
+
+def test_a_second_training_keeps_the_model_and_writes_nothing(project: Project) -> None:
+    result = train_project(project)
+    assert result["kept"] == ["agrifm"]
+    assert result["written"] == []
+
+
+def window_of(table: SeriesTable, side: int) -> Sample:
+    """The places of a table side by side as a window, with all dates."""
+    series = table.series["sentinel-2"]
+    chosen = np.arange(side * side)
+    image = series.values[chosen].transpose(1, 2, 0).reshape(*series.values.shape[1:], side, side)
+    valid = series.valid[chosen].T.reshape(-1, side, side)
+    label = table.label[chosen].reshape(side, side)
+    return Sample(
+        {"sentinel-2": Series(image, valid, series.date[0])},
+        label,
+        Window(0, 0, side, side),
+        int(table.season_start[0]),
+    )
+
+
+def test_a_pixel_of_a_window_is_predicted_as_the_same_place_of_the_table(project: Project) -> None:
+    table = project_table(project)
+    model = load_model(project.models / "agrifm.safetensors")
+    of_window = model.probabilities(window_of(table, 6)).reshape(2, -1).T
+    network = network_on_table(model.classifier.network, model.record)  # type: ignore[attr-defined]
+    np.testing.assert_allclose(of_window, network.probabilities(table.of(np.arange(36))), atol=1e-5)
+
+
+def test_a_place_without_any_observation_has_equal_probabilities(project: Project) -> None:
+    model = load_model(project.models / "agrifm.safetensors")
+    empty = Series(np.zeros((3, 2, 1, 1), np.float32), np.zeros((3, 1, 1), bool), np.arange(3, dtype=np.int32))
+    sample = Sample({"sentinel-2": empty}, np.zeros((1, 1), np.uint8), ONE_PIXEL, 0)
+    assert model.probabilities(sample).ravel().tolist() == [0.5, 0.5]
+
+
+def test_a_project_of_a_table_names_its_products(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="products"):
+        write_project(tmp_path, project=PROJECT.replace('products = ["sentinel-2-worldcereal"]\n', ""))
+
+
+def test_a_product_of_the_project_describes_the_numbers_of_a_table(tmp_path: Path) -> None:
+    described = '[[imagery.product]]\nname = "mine"\nlike = "sentinel-2-worldcereal"\nscale = 2e-4\n'
+    project = write_project(tmp_path, described, PROJECT.replace("sentinel-2-worldcereal", "mine"))
+    plain = write_project(tmp_path / "plain")
+    doubled, once = (project_table(one).series["sentinel-2"] for one in (project, plain))
+    assert once.input.bands == doubled.input.bands == ("B04", "B08")
+    np.testing.assert_allclose(doubled.values, 2 * once.values, rtol=1e-5)
+
+
+def test_a_family_that_cannot_learn_a_table_is_refused(tmp_path: Path) -> None:
+    project = write_project(tmp_path, project=PROJECT.replace('["agrifm"]', '["tempcnn"]'))
+    with pytest.raises(ConfigError) as error:
+        train_project(project)
+    assert error.value.facts["model"] == "tempcnn"
+
+
+def test_a_season_without_any_date_of_the_table_is_refused(tmp_path: Path) -> None:
+    project = write_project(tmp_path, project=PROJECT.replace("2018-", "2012-"))
+    with pytest.raises(LabelError) as error:
+        train_project(project)
+    assert error.value.facts["sensor"] == "sentinel-2"

@@ -43,6 +43,7 @@ TRAINABLE = {
     "unet3d": TrainableFamily("3D U-Net"),
     "convlstm": TrainableFamily("ConvLSTM"),
     "tsvit": TrainableFamily("TSViT"),
+    "cropnet": TrainableFamily("CropNet", ("interpolated",)),
     "transformer": TrainableFamily("transformer"),
     "presto": TrainableFamily("Presto", ("composites", "observed"), weights=True),
     "galileo": TrainableFamily("Galileo", ("composites", "observed"), weights=True),

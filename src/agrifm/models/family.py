@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from agrifm.errors import ModelError, did_you_mean
-from agrifm.models import convlstm, galileo, ltae, presto, prithvi, tempcnn, transformer, tsvit, unet3d, utae
+from agrifm.models import convlstm, cropnet, galileo, ltae, presto, prithvi, tempcnn, transformer, tsvit, unet3d, utae
 from agrifm.models.agrifm import memory
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
 from agrifm.models.cost import LIBRARY_BYTES, TRAINED_NUMBERS, SeriesShape
@@ -160,6 +160,13 @@ FAMILIES: dict[str, Family] = {
         tsvit.tsvit_preset,
         lambda config: config.dim * config.frames // config.patch**2,
         tsvit.tsvit_activations,
+    ),
+    "cropnet": Family(
+        cropnet.CropNetConfig,
+        cropnet.CropNet,
+        cropnet.cropnet_preset,
+        lambda config: config.width * config.frames,
+        cropnet.cropnet_activations,
     ),
     "transformer": Family(
         transformer.TransformerConfig,

@@ -22,7 +22,6 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agrifm.errors import ModelError, did_you_mean
 from agrifm.models.agrifm.timeseries import Images
 from agrifm.models.cost import SeriesShape
 from agrifm.models.encoder_blocks import EncoderBlock, mean_of_present, sinusoids, usable_keys
@@ -39,6 +38,7 @@ from agrifm.models.monthly import (
     unit_vector,
     with_statistics,
 )
+from agrifm.models.stacked import chosen_preset
 from agrifm.record import SensorRecord, SeriesKind
 from agrifm.validation import Frozen
 
@@ -282,14 +282,10 @@ def galileo_preset(
         ModelError: the preset is unknown, or the sensors or series are not those that Galileo reads
             (`agrifm.models.monthly.require_groups`).
     """
-    if name not in PRESETS:
-        raise ModelError(
-            f"building a Galileo: unknown preset '{name}'{did_you_mean(name, PRESETS)} (known: {', '.join(PRESETS)})",
-            preset=name,
-        )
+    chosen = chosen_preset("Galileo", PRESETS, name)
     months = require_groups("Galileo", sensors, series, season_days)
     bands = {sensor.sensor: sensor.bands for sensor in sensors}
-    return GalileoConfig(sensors=bands, classes=classes, months=months, **PRESETS[name])
+    return GalileoConfig(sensors=bands, classes=classes, months=months, **chosen)
 
 
 def galileo_statistics(sensors: Sequence[SensorRecord]) -> tuple[SensorRecord, ...]:

@@ -20,7 +20,6 @@ from einops import rearrange
 from pydantic import Field
 from torch import Tensor, nn
 
-from agrifm.errors import ModelError, did_you_mean
 from agrifm.models.agrifm.timeseries import Images
 from agrifm.models.cost import SeriesShape
 from agrifm.models.encoder_blocks import EncoderBlock, mean_of_present, sinusoids, usable_keys
@@ -37,6 +36,7 @@ from agrifm.models.monthly import (
     unit_vector,
     with_statistics,
 )
+from agrifm.models.stacked import chosen_preset
 from agrifm.record import SensorRecord, SeriesKind
 from agrifm.validation import Frozen
 
@@ -175,14 +175,10 @@ def presto_preset(
         ModelError: the preset is unknown, or the sensors or series are not those that Presto reads
             (`agrifm.models.monthly.require_groups`).
     """
-    if name not in PRESETS:
-        raise ModelError(
-            f"building a Presto: unknown preset '{name}'{did_you_mean(name, PRESETS)} (known: {', '.join(PRESETS)})",
-            preset=name,
-        )
+    chosen = chosen_preset("Presto", PRESETS, name)
     months = require_groups("Presto", sensors, series, season_days)
     bands = {sensor.sensor: sensor.bands for sensor in sensors}
-    return PrestoConfig(sensors=bands, classes=classes, months=months, **PRESETS[name])
+    return PrestoConfig(sensors=bands, classes=classes, months=months, **chosen)
 
 
 def presto_statistics(sensors: Sequence[SensorRecord]) -> tuple[SensorRecord, ...]:

@@ -24,10 +24,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agrifm.errors import ModelError, did_you_mean
+from agrifm.errors import ModelError
 from agrifm.models.agrifm.timeseries import Images, ObservedSeries
 from agrifm.models.cost import IMAGE_COPIES, SeriesShape
 from agrifm.models.encoder_blocks import EncoderBlock, sinusoids
+from agrifm.models.stacked import chosen_preset
 from agrifm.record import SensorRecord, SeriesKind
 from agrifm.sensors import SENSORS
 from agrifm.validation import Frozen
@@ -213,11 +214,7 @@ def prithvi_preset(
         ModelError: the preset is unknown, no sensor has the six bands on the target grid as surface reflectance, or the
             series has too few frames.
     """
-    if name not in PRESETS:
-        raise ModelError(
-            f"building a Prithvi: unknown preset '{name}'{did_you_mean(name, PRESETS)} (known: {', '.join(PRESETS)})",
-            preset=name,
-        )
+    chosen = chosen_preset("Prithvi", PRESETS, name)
     first = sensors[0]
     wanted = BANDS.get(first.sensor, ())
     if not wanted or not set(wanted) <= set(first.bands) or first.quantity != "surface reflectance":
@@ -231,7 +228,7 @@ def prithvi_preset(
             bands=tuple(lacking),
         )
     config = PrithviConfig(
-        sensor=first.sensor, bands=tuple(first.bands.index(band) for band in wanted), classes=classes, **PRESETS[name]
+        sensor=first.sensor, bands=tuple(first.bands.index(band) for band in wanted), classes=classes, **chosen
     )
     require_frames(config, frames, series)
     return config

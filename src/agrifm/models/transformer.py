@@ -14,11 +14,11 @@ from einops import rearrange, repeat
 from pydantic import Field
 from torch import Tensor, nn
 
-from agrifm.errors import ModelError, did_you_mean
 from agrifm.models.agrifm.timeseries import Images, ObservedSeries, image_of, season_steps
 from agrifm.models.cost import IMAGE_COPIES, SeriesShape
 from agrifm.models.encoder_blocks import EncoderBlock, mean_of_present, sinusoids, usable_keys
 from agrifm.models.monthly import PIXELS_AT_ONCE
+from agrifm.models.stacked import chosen_preset
 from agrifm.record import SensorRecord, SeriesKind
 from agrifm.validation import Frozen
 
@@ -118,14 +118,9 @@ def transformer_preset(
     Raises:
         ModelError: the preset is unknown.
     """
-    if name not in PRESETS:
-        raise ModelError(
-            f"building a transformer: unknown preset '{name}'{did_you_mean(name, PRESETS)} "
-            f"(known: {', '.join(PRESETS)})",
-            preset=name,
-        )
+    chosen = chosen_preset("transformer", PRESETS, name)
     channels = {sensor.sensor: len(sensor.bands) for sensor in sensors}
-    return TransformerConfig(channels=channels, classes=classes, season_days=season_days, **PRESETS[name])
+    return TransformerConfig(channels=channels, classes=classes, season_days=season_days, **chosen)
 
 
 def transformer_activations(

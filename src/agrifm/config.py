@@ -112,8 +112,8 @@ class ImageryConfig(Frozen):
     """Folders and hosts, such as "/data/images" and "minio.local", that `catalog` may lead to although they are outside
     its folder, or in a private network."""
     missing: MissingChoice = "stop"
-    """At the end of a fetch in which scenes failed for good: stop, with all of them named, or leave them out ("skip"),
-    counted and named, with their pixels not valid; the next fetch asks for them again."""
+    """If items or files cannot become scenes, or scenes fail for good: stop, with all of them named, or leave them out
+    ("skip"), counted and named, with their pixels not valid; the next fetch asks for them again."""
     native_grid: bool = False
     """Keep the grid of the files instead of the area's UTM zone (one sensor only)."""
     offset: Literal["refuse", "metadata", "pixels"] = "refuse"

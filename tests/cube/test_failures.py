@@ -1,5 +1,6 @@
 """Scenes that fail for good: all named at the end, or left out with their pixels not valid and asked for again."""
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.cube.projects import write_project
-from tests.scenes import AREA, SEASON, Catalogue, at, reflectance, write_tiff
+from tests.scenes import AREA, S2_BANDS, SEASON, Catalogue, at, reflectance, write_tiff
 from tests.servers import Request, serving_files, serving_season
 
 from agrifm.cli import main
@@ -98,6 +99,81 @@ def test_scenes_that_failed_are_left_out_on_request(catalogue: Path, tmp_path: P
     assert [frame["scenes"] for frame in cube.provenance["sensors"]["sentinel-2"]["frames"]] == [[], ["B"], [], ["D"]]
     assert "2 scenes failed" in "\n".join(lines)
     assert sum("scene A" in line or "scene C" in line for line in describe_cube(cube)) == 2
+
+
+def spoil_items(catalogue: Path) -> None:
+    """The item of A is cut off, that of C states a month instead of a day."""
+    files = {path.stem: path for path in catalogue.parent.rglob("[A-D].json")}
+    cut(files["A"])
+    item = json.loads(files["C"].read_text())
+    item["properties"]["datetime"] = "2024-05"
+    files["C"].write_text(json.dumps(item))
+
+
+def test_items_that_cannot_become_scenes_are_all_named_or_left_out(catalogue: Path, tmp_path: Path) -> None:
+    whole, _ = fetch(read_project(project(tmp_path / "whole", catalogue)))
+    spoil_items(catalogue)
+    directory = project(tmp_path / "p", catalogue)
+    with pytest.raises(SceneError) as error:
+        fetch(read_project(directory))
+    assert {Path(name).stem for name in error.value.facts["failed"]} == {"A", "C"}  # type: ignore[attr-defined]
+    project(directory, catalogue, SKIP)
+    cube, lines = fetch(read_project(directory))
+    values, valid = pixels(cube)
+    assert valid.all()
+    assert (values == pixels(whole)[0][[1, 3]]).all()
+    assert {Path(name).stem for name in cube.provenance["failed"]} == {"A", "C"}
+    assert "2 scenes failed" in "\n".join(lines)
+    # the scenes that were found are not all that there are: a cube from them says so too
+    reach = f'reach = ["{catalogue.parent}"]\n'
+    again, _ = fetch(read_project(project(tmp_path / "q", directory / "scenes.json", SKIP + reach)))
+    assert {Path(name).stem for name in again.provenance["failed"]} == {"A", "C"}
+
+
+def test_a_finished_cube_is_not_called_whole_when_an_item_went_bad(catalogue: Path, tmp_path: Path) -> None:
+    content = json.loads(catalogue.read_text())
+    directory = project(tmp_path / "p", catalogue, SKIP)
+    whole, _ = fetch(read_project(directory))
+    content["links"].append({"rel": "item", "href": str(tmp_path / "E.json")})
+    catalogue.write_text(json.dumps(content))
+    (tmp_path / "E.json").write_text("{")
+    cube, _ = fetch(read_project(directory))
+    assert len(cube.provenance["failed"]) == 1
+    assert cube.provenance["plan"] != whole.provenance["plan"]
+    for one, other in zip(pixels(cube), pixels(whole), strict=True):
+        assert (one == other).all()
+
+
+def test_files_that_cannot_be_opened_are_all_named_or_left_out(tmp_path: Path) -> None:
+    numbers = reflectance(10, 96).astype(np.uint16)
+    for day in (1, 6, 11):
+        data = np.concatenate([numbers, np.full((1, 96, 96), 4, np.uint16)])
+        write_tiff(tmp_path / "imagery" / f"S2_202405{day:02d}.tif", data, descriptions=(*S2_BANDS, "SCL"))
+    cut(tmp_path / "imagery" / "S2_20240506.tif")
+    (tmp_path / "imagery" / "S2_20240507.tif").write_bytes(b"no image")
+    (tmp_path / "imagery" / "S2_no_day.tif").write_bytes(b"no image")
+    (tmp_path / "imagery" / "S2_20240508.nc").write_bytes(b"\x89HDF no file")
+    bad = {"S2_20240506.tif", "S2_20240507.tif", "S2_no_day.tif", "S2_20240508.nc"}
+    files = '[[imagery.files]]\nproduct = "sentinel-2-worldcereal"\npattern = "imagery/*"\n'
+    directory = write_project(tmp_path, files, [])
+    with pytest.raises(SceneError) as error:
+        fetch(read_project(directory))
+    named = {Path(name).name for name in error.value.facts["failed"]}  # type: ignore[attr-defined]
+    assert named >= bad - {"S2_20240506.tif"}
+    write_project(tmp_path, f"{SKIP}{files}", [])
+    cube, _ = fetch(read_project(directory))
+    values, valid = pixels(cube)
+    assert len(cube.provenance["failed"]) == 4
+    assert valid[[0, -1]].all()
+    assert (values[[0, -1]] == numbers).all()
+
+
+def test_a_native_grid_is_that_of_the_first_file_that_can_be_opened(catalogue: Path, tmp_path: Path) -> None:
+    cut(catalogue.parent / "A" / "blue.tif")
+    cube, _ = fetch(read_project(project(tmp_path / "p", catalogue, f"native_grid = true\n{SKIP}")))
+    assert cube.sensors["sentinel-2"].grid.shape == (96, 96)
+    assert cube.provenance["failed"].keys() == {"A"}
+    assert [bool(frame.all()) for frame in pixels(cube)[1]] == [False, True, True, True]
 
 
 def test_scenes_that_were_left_out_are_asked_for_again(catalogue: Path, tmp_path: Path) -> None:

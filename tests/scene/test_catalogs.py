@@ -5,15 +5,17 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pystac
 import pytest
 from tests.scene.items import s2_item
-from tests.scenes import AREA, at
+from tests.scenes import AREA, Catalogue, at
 from tests.servers import Answer, Request, serving, serving_files, stac_api
 
 from agrifm.errors import SceneError
 from agrifm.scene import limits
 from agrifm.scene.catalogs import ApiQuery, read_items
+from agrifm.scene.unusable import HOPELESS
 
 QUERY = ApiQuery(("sentinel-2-c1-l2a",), AREA.bounds, date(2024, 5, 1), date(2024, 5, 31))
 ITEMS = [s2_item(f"S2A_T31UDQ_{day:02d}", at(5, day)) for day in range(1, 8)]
@@ -116,10 +118,44 @@ def test_pages_that_lead_in_a_circle_are_refused(method: str) -> None:
         assert "earlier" in refusal(api.url)
 
 
-@pytest.mark.parametrize("page", [{"features": None}, {"message": "busy"}, {"features": [{"id": "x"}]}])
+@pytest.mark.parametrize("page", [{"features": None}, {"message": "busy"}, {"features": ["x"]}])
 def test_an_answer_that_is_not_a_page_is_refused(page: dict[str, Any]) -> None:
     with Api(change=lambda _: page) as api:
         assert api.url in refusal(api.url)
+
+
+def test_an_item_that_is_not_one_does_not_hide_the_others(tmp_path: Path) -> None:
+    features = [*ITEMS, {"id": "x"}, {"type": "Feature", "id": "y", "properties": 3}, {}]
+    with Api(change=lambda page: {**page, "features": features, "links": []}) as api:
+        found = read_items(api.url, QUERY)
+    assert [item.id for item in found.items] == NAMES
+    assert found.unusable.errors.keys() == {"x", "y", "an item without an id"}
+
+
+def test_items_of_a_static_catalogue_that_cannot_be_read_do_not_hide_the_others(tmp_path: Path) -> None:
+    made = Catalogue(tmp_path)
+    for name in ("A", "B", "C", "D"):
+        made.add("sentinel-2-c1-l2a", name, at(5, 1), {"blue": np.ones((2, 2), np.uint16)})
+    catalogue = made.save()
+    files = {path.parent.name: path for path in tmp_path.rglob("[A-D].json")}
+    files["A"].unlink()
+    files["B"].write_text('{"type": "Feature", "id"')
+    files["D"].write_text(json.dumps({"type": "Catalog", "id": "D", "description": "", "stac_version": "1.0.0"}))
+    found = read_items(str(catalogue), QUERY)
+    assert [item.id for item in found.items] == ["C"]
+    assert {Path(name).stem for name in found.unusable.errors} == {"A", "B", "D"}
+
+
+def test_a_catalogue_none_of_whose_items_can_be_read_is_given_up(tmp_path: Path) -> None:
+    made = Catalogue(tmp_path)
+    for number in range(HOPELESS + 5):
+        made.add("sentinel-2-c1-l2a", f"A{number}", at(5, 1), {"blue": np.ones((2, 2), np.uint16)})
+    catalogue = made.save()
+    for path in tmp_path.rglob("A*.json"):
+        path.unlink()
+    with pytest.raises(SceneError) as error:
+        read_items(str(catalogue), QUERY)
+    assert len(error.value.facts["failed"]) == HOPELESS
 
 
 def test_an_item_collection_is_read_from_disk_and_from_a_server(tmp_path: Path) -> None:

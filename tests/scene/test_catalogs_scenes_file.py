@@ -12,7 +12,7 @@ from tests.scene.items import s2_item
 from tests.scenes import AREA, SEASON
 
 from agrifm.errors import SceneError
-from agrifm.scene.catalogs import is_answer_to, removed_before, request_of, without_signature, write_collection
+from agrifm.scene.scenes_file import is_answer_to, removed_before, request_of, without_signature, write_collection
 from agrifm.season import Season
 
 NAMES = ("sentinel-2-c1-l2a",)

@@ -15,6 +15,7 @@ from shapely.geometry import mapping
 from tests.scene.items import s2_item
 from tests.scenes import AREA, LEFT, SEASON, TOP, UTM, Catalogue, at
 
+from agrifm.cube.build import build_cube
 from agrifm.cube.fetch import account
 from agrifm.errors import SceneError
 from agrifm.grid import Grid
@@ -49,6 +50,40 @@ def refusal(catalogue: Catalogue, **more: Any) -> str:
         find(catalogue, **more)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def bad(item: dict[str, Any], name: str, **changes: Any) -> dict[str, Any]:
+    """A copy of an item with another id and other properties, geometry or fields of its asset."""
+    properties = {**item["properties"], **changes.get("properties", {})}
+    assets = {"blue": {**item["assets"]["blue"], **changes.get("fields", {})}}
+    geometry = changes.get("geometry", item["geometry"])
+    return {**item, "id": name, "properties": properties, "assets": assets, "geometry": geometry}
+
+
+def test_every_item_that_cannot_become_a_scene_is_named(catalogue: Catalogue) -> None:
+    item = add(catalogue, "good").to_dict()
+    features = [
+        bad(item, "no geometry", geometry={"type": "Polygon", "coordinates": "north"}),
+        bad(item, "no day", properties={"datetime": "2024"}),
+        bad(item, "another scale", fields={"raster:bands": [{"scale": 3.0}]}),
+        bad(item, "two systems", properties={"proj:epsg": 32631}, fields={"proj:epsg": 32632}),
+        bad(item, "out of reach", fields={"href": "ftp://example.org/blue.tif"}),
+        {"id": "no item"},
+    ]
+    names = [feature["id"] for feature in features]
+    collection = catalogue.directory / "items.json"
+    collection.write_text(json.dumps({"type": "FeatureCollection", "features": [item, *features]}))
+    with pytest.raises(SceneError) as error:
+        search_catalog(collection, [S2], SEASON, AREA)
+    assert sorted(error.value.facts["failed"]) == sorted(names)
+    found = search_catalog(collection, [S2], SEASON, AREA, missing="skip")
+    assert [scene.id for scene in found.scenes] == ["good"]
+    assert sorted(found.unusable.reasons) == sorted(names)
+    skipped = search_catalog(collection, [S2], SEASON, AREA, skip=names[:-1], missing="skip")
+    assert list(skipped.unusable.reasons) == ["no item"]
+    assert skipped.unread == names[:-1]
+    with pytest.raises(SceneError):  # a cube is never built of less than was found, unless that was asked for
+        build_cube(catalogue.directory / "cube.zarr", found, SEASON, AREA)
 
 
 def test_every_filter_counts_what_it_removes(catalogue: Catalogue) -> None:

@@ -61,6 +61,7 @@ def append_frames(
     path = as_path(path)
     cube = open_cube(path)
     about = f"adding frames to the cube {path}"
+    search.unusable.require_rest(search.scenes, "stop")
     require_one_product(search.scenes, about)
     frames = group_frames(search.scenes)
     _require_same_kind(cube, frames, rule, about)

@@ -122,8 +122,8 @@ def build_cube(
         rule: which pixels are usable.
         offset: what to do with a scene whose metadata and pixels disagree on its offset.
         executor: threads, processes or Dask's `client.get_executor()`; None starts threads.
-        missing: what to do at the end about scenes that failed for good; left out, they are `failed` of the
-            provenance, and the next build asks for them again.
+        missing: what to do about items and files that could not become scenes, and at the end about scenes that
+            failed for good; left out, they are `failed` of the provenance, and the next build asks for them again.
 
     Raises:
         CubeError: the area or the scenes do not make one cube.
@@ -131,6 +131,7 @@ def build_cube(
         OutputError: the disk is full, or `path` holds something else.
     """
     path = as_path(path)
+    search.unusable.require_rest(search.scenes, missing)
     require_one_product(search.scenes, "building a cube")
     frames = group_frames(search.scenes)
     grids = native_grids(frames) if native_grid else nested_grids(frames, area)
@@ -141,7 +142,8 @@ def build_cube(
     wanted = replace(wanted, earlier=earlier)
     plan = cube_fingerprint(season, area, wanted.identities)
     partial = partial_directory(path, "cube")
-    if (path / MARKER).exists() and not (partial.exists() or replaced) and (kept := kept_cube(path, plan)) is not None:
+    is_as_before = not (partial.exists() or replaced or search.unusable.errors)
+    if (path / MARKER).exists() and is_as_before and (kept := kept_cube(path, plan)) is not None:
         return replace(kept, notes=(*kept.notes, *servers.notes()))
     with writing(path, "cube"), translate_os_errors(f"writing the cube {path}"):
         # Without the files' content: one that is mended does not end the work on the others.
@@ -152,12 +154,11 @@ def build_cube(
         _begin(work, [wanted.identities, decided], wanted, season, area)  # scenes that were refused have left nothing
         wanted = wanted.with_encodings(decided)
         described, failed, results = write_frames(work, wanted, executor, missing, unread)
+        failed |= search.unusable.reasons
         _require_observations(results, wanted.frames)
         provenance = wanted.earlier.provenance
         if provenance.get("plan") != plan or failed or replaced:
-            provenance = _describe_build(
-                search, plan, rule, _describe_sensors(wanted.frames, grids, described, failed), failed
-            )
+            provenance = _describe_build(search, plan, wanted, described, failed)
         finish_store(open_group(partial), provenance, marks_of(results))
         work.finish(path, "cube")
     return replace(open_cube(path), notes=(_account_of_frames(path, wanted.frames, results), *servers.notes()))
@@ -307,13 +308,6 @@ def sources_of(scenes: Iterable[Scene]) -> list[str]:
     return sorted({scene.source.rpartition("/")[0] or scene.source for scene in scenes})[:20]
 
 
-def _describe_sensors(
-    frames: Sequence[Frame], grids: Mapping[str, Grid], described: Mapping[str, Any], failed: Mapping[str, str]
-) -> dict[str, Any]:
-    read = [complete(frame, failed) for frame in frames]
-    return {name: _describe_sensor(read, name, grid) | described[name] for name, grid in grids.items()}
-
-
 def _describe_sensor(frames: Sequence[Frame], sensor: str, grid: Grid) -> dict[str, Any]:
     """The provenance that all frames of a sensor share."""
     scene = next(frame.scenes[0] for frame in frames if frame.sensor == sensor and frame.scenes)
@@ -337,18 +331,27 @@ def _describe_sensor(frames: Sequence[Frame], sensor: str, grid: Grid) -> dict[s
 
 
 def _describe_build(
-    search: "SearchResult", plan: str, rule: MaskRule, sensors: dict[str, Any], failed: Mapping[str, str]
+    search: "SearchResult",
+    plan: str,
+    wanted: WantedFrames,
+    described: Mapping[str, dict[str, Any]],
+    failed: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The provenance of a whole cube; one without some scenes has another plan, so that they are asked for again."""
+    """The provenance of a whole cube; one without some scenes has another plan, so that they are asked for again.
+
+    Args:
+        described: the frames by sensor, as `write_frames` returns them.
+    """
+    read = [complete(frame, failed) for frame in wanted.frames]
     return {
         "plan": plan + (INCOMPLETE if failed else ""),
         **({"failed": dict(sorted(failed.items()))} if failed else {}),
         "merge_rule": MERGE_RULE,
-        "usable": usable_rule(rule),
+        "usable": usable_rule(wanted.rule),
         "removed": dict(sorted(search.removed.items())),
         "skipped": sorted([*(scene.id for scene in search.skipped), *search.unread]),
         "sources": sources_of(search.scenes),
-        "sensors": sensors,
+        "sensors": {name: _describe_sensor(read, name, grid) | described[name] for name, grid in wanted.grids.items()},
         "versions": running_versions("rasterio", "zarr"),
     }
 

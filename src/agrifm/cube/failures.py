@@ -12,7 +12,7 @@ from agrifm.cube.frames import Frame, FrameTile, scenes_of, write_frame_tile
 from agrifm.errors import SceneError
 from agrifm.scene.file_versions import FileVersion, versions_of
 from agrifm.scene.remote_raster import identities_of_files
-from agrifm.scene.scene import HOPELESS, failure_of
+from agrifm.scene.unusable import HOPELESS, failure_of
 from agrifm.work import Resumable, run_tiles
 
 READINGS = 3

@@ -16,7 +16,6 @@ from agrifm.grid import utm_zone
 from agrifm.outputs import unfinished as unfinished_at
 from agrifm.outputs import writing
 from agrifm.scene.area import Area, read_area
-from agrifm.scene.catalogs import is_answer_to, request_of, write_collection
 from agrifm.scene.described_products import described_products
 from agrifm.scene.local_files import search_files
 from agrifm.scene.mask import MaskRule
@@ -24,7 +23,8 @@ from agrifm.scene.products import Product, find_product
 from agrifm.scene.providers import find_provider, provider_of
 from agrifm.scene.reach import ANYWHERE, Reach
 from agrifm.scene.remote import TRAFFIC, is_remote, traffic_since
-from agrifm.scene.scene import Scene, failure_of
+from agrifm.scene.scene import Scene
+from agrifm.scene.scenes_file import is_answer_to, request_of, write_collection
 from agrifm.scene.search import SKIPPED, SearchResult, search_catalog
 
 SCENES = "scenes.json"
@@ -102,20 +102,6 @@ def _fetch(project: Project) -> tuple[Cube, list[str]]:
     return cube, lines
 
 
-def _require_all_assets(scenes: Sequence[Scene]) -> None:
-    """Refuse scenes that lack an asset, before any pixel is read; all of them are named."""
-    errors: dict[str, SceneError] = {}
-    for scene in scenes:
-        try:
-            scene.require_assets()
-        except SceneError as error:
-            errors[scene.id] = error
-    if len(errors) == 1:
-        raise next(iter(errors.values()))
-    if errors:
-        raise failure_of({name: str(error) for name, error in errors.items()})
-
-
 def _find_scenes(project: Project, products: Sequence[Product], area: Area, notes: list[str]) -> SearchResult:
     """The scenes of the project's catalogue and of its files; adds to the notes on the search."""
     imagery = project.imagery
@@ -125,11 +111,14 @@ def _find_scenes(project: Project, products: Sequence[Product], area: Area, note
     for files in imagery.files:
         product = find_product(files.product, described_products(imagery.product))
         season = project.season.season
-        search.extend(search_files(project.directory, files.pattern, product, season, imagery.skip, files.baseline))
+        search.extend(
+            search_files(project.directory, files.pattern, product, season, imagery.skip, files.baseline, "skip")
+        )
     if imagery.without_quality == "keep":
         search.scenes = [replace(scene, unmasked=True) for scene in search.scenes]
-    if imagery.missing == "stop":
-        _require_all_assets(search.scenes)
+    if imagery.missing == "stop":  # else the build leaves them out of their frames, which stay
+        search.refuse_incomplete()
+    search.unusable.require_rest(search.scenes, imagery.missing)
     return search
 
 
@@ -160,11 +149,11 @@ def _search(project: Project, products: Sequence[Product], area: Area) -> tuple[
     # agrifm wrote the project's own scenes.json, which may name any folder that an earlier catalogue was in
     reach = ANYWHERE if source == str(written) else Reach.of(source, imagery.reach, project.directory)
     if unfinished and is_remote(source) and is_answer_to(written, request):
-        search = search_catalog(str(written), products, season, area.shape, imagery.skip, imagery.cloud, reach)
+        search = search_catalog(str(written), products, season, area.shape, imagery.skip, imagery.cloud, reach, "skip")
         return search, [f"continued with the {len(search.items)} scenes of {SCENES}; delete it to search anew"]
-    search = search_catalog(source, products, season, area.shape, imagery.skip, imagery.cloud, reach)
+    search = search_catalog(source, products, season, area.shape, imagery.skip, imagery.cloud, reach, "skip")
     if is_remote(source) or Path(source).resolve() != written.resolve():
-        write_collection(written, search.items, search.removed, request)
+        write_collection(written, search.items, search.removed, request, search.unusable.reasons)
     return search, []
 
 

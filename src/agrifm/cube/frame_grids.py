@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from shapely.geometry.base import BaseGeometry
 
-from agrifm.cube.frames import Frame
-from agrifm.errors import CubeError
+from agrifm.cube.frames import Frame, scenes_of
+from agrifm.errors import CubeError, SceneError
 from agrifm.grid import Grid, area_grid
 from agrifm.scene.mask import MaskRule
 from agrifm.scene.products import Product
 from agrifm.scene.read import opened
-from agrifm.scene.scene import ArrayAsset
+from agrifm.scene.scene import ArrayAsset, Scene
+from agrifm.scene.unusable import HOPELESS, one_error
 
 
 def nested_grids(frames: Sequence[Frame], area: BaseGeometry) -> dict[str, Grid]:
@@ -20,10 +21,11 @@ def nested_grids(frames: Sequence[Frame], area: BaseGeometry) -> dict[str, Grid]
 
 
 def native_grids(frames: Sequence[Frame]) -> dict[str, Grid]:
-    """The grid of the first scene's first band, by the name of its sensor.
+    """The grid of the first band of the first scene that can be opened, by the name of its sensor.
 
     Raises:
         CubeError: there are several sensors, or the files are rotated.
+        SceneError: no scene can be opened; all are named.
     """
     sensors = {frame.sensor for frame in frames}
     if len(sensors) > 1:
@@ -32,16 +34,27 @@ def native_grids(frames: Sequence[Frame]) -> dict[str, Grid]:
             "grid holds one; leave out `native_grid`",
             sensors=sorted(sensors),
         )
-    first = frames[0].scenes[0]
-    asset = first.asset(*first_band(first.product))
+    errors: dict[str, SceneError] = {}
+    for scene in scenes_of(frames):
+        try:
+            return {scene.product.sensor: _native_grid(scene)}
+        except SceneError as error:
+            errors[scene.id] = error
+        if len(errors) >= HOPELESS:
+            break
+    raise one_error(errors)
+
+
+def _native_grid(scene: Scene) -> Grid:
+    asset = scene.asset(*first_band(scene.product))
     if isinstance(asset, ArrayAsset):
         height, width = asset.pixels.shape
-        return {first.product.sensor: Grid.of(asset.crs, asset.transform, (height, width))}
-    with opened(first, *first_band(first.product)) as (source, about):
+        return Grid.of(asset.crs, asset.transform, (height, width))
+    with opened(scene, *first_band(scene.product)) as (source, about):
         crs, transform, shape = source.crs, source.transform, source.shape
     if transform.b or transform.d:
         raise CubeError(f"{about} is rotated, which a cube's grid cannot be; leave out `native_grid`")
-    return {first.product.sensor: Grid.of(crs.to_wkt(), transform, shape)}
+    return Grid.of(crs.to_wkt(), transform, shape)
 
 
 def require_metres(rule: MaskRule, grids: Mapping[str, Grid]) -> None:

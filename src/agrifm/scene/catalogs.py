@@ -1,50 +1,30 @@
 """STAC catalogues: read the items of an API, a static catalogue, an item collection or a stac-geoparquet file.
 
-All of them are given by a path or a URL; servers are read through `remote`, with its retries. The scenes of a search
-are written as an item collection, from which a cube is built again without searching: a GeoJSON FeatureCollection with
-one more member, `agrifm`, which says what was searched for and how many scenes each filter removed. It holds no signed
-URL.
+All of them are given by a path or a URL; servers are read through `remote`, with its retries.
 """
 
 import json
 import warnings
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, urlencode, urljoin, urlsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import pystac
-from shapely.geometry import mapping, shape
-from shapely.geometry.base import BaseGeometry
 
-from agrifm.errors import OutputError, SceneError, doing, require_installed
-from agrifm.files import write_json
+from agrifm.errors import SceneError, doing, require_installed
 from agrifm.redaction import shown
 from agrifm.scene import limits
 from agrifm.scene.documents import VALID_SOURCES, CatalogIo, about_catalog, read_document, read_json, read_text
 from agrifm.scene.reach import ANYWHERE, Reach
 from agrifm.scene.remote import RemoteError, is_remote
-from agrifm.season import Season
+from agrifm.scene.unusable import HOPELESS, Unusable, one_error
 
 PAGE_SIZE = 200
 """Items per page of a STAC API."""
 PARQUET_SUFFIXES = (".parquet", ".geoparquet")
-AGRIFM_MEMBER = "agrifm"
-SIGNING_KEYS = {
-    "sig",
-    "signature",
-    "x-amz-signature",
-    "x-goog-signature",
-    "token",
-    "access_token",
-    "key-pair-id",
-}
-"""Query parameters of signed URLs: Azure's, Amazon's, Google's, and tokens."""
-AREA_TOLERANCE = 1e-9
-"""Degrees by which two areas may differ and still count as the same."""
 
 
 _NOT_STAC = (pystac.STACError, pystac.STACTypeError, ValueError, TypeError, KeyError, AttributeError)
@@ -66,9 +46,26 @@ class ApiQuery:
 class CatalogItems:
     """The items of a catalogue."""
 
-    items: list[pystac.Item]
+    items: list[pystac.Item] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
     """Other members of an item collection."""
+    unusable: Unusable = field(default_factory=Unusable)
+    """What cannot be read as an item."""
+
+    def add(self, content: Any, source: str) -> None:
+        """Add an item of the catalogue at a path or URL.
+
+        Raises:
+            SceneError: it is no JSON object, so the document is no list of items.
+        """
+        if not isinstance(content, dict):
+            raise SceneError(
+                f"{about_catalog(source)}: it lists a {type(content).__name__}, not items; {VALID_SOURCES}"
+            )
+        try:
+            self.items.append(_item(content, source))
+        except SceneError as error:
+            self.unusable.add(str(content.get("id") or "an item without an id"), error)
 
 
 def read_items(source: str, query: ApiQuery, reach: Reach | None = None) -> CatalogItems:
@@ -80,37 +77,44 @@ def read_items(source: str, query: ApiQuery, reach: Reach | None = None) -> Cata
 
     Raises:
         SceneError: the catalogue cannot be read, leads out of reach, is not STAC, or sends fewer items than it
-            announces.
+            announces. Single items that cannot be read are `unusable` of the result.
     """
     with doing(about_catalog(source), SceneError, VALID_SOURCES):
         return _read_items(source, query, reach or Reach.of(source))
 
 
 def _read_items(source: str, query: ApiQuery, reach: Reach) -> CatalogItems:
+    found = CatalogItems()
     if source.partition("?")[0].lower().endswith(PARQUET_SUFFIXES):
-        return CatalogItems(_read_parquet(source))
+        for item in _read_parquet(source):
+            found.add(item, source)
+        return found
     content = read_json(source)
     kind = content.get("type")
     links = content.get("links") or []
     if kind == "FeatureCollection":
-        extra = {key: value for key, value in content.items() if key not in ("type", "features", "links")}
-        return CatalogItems([_item(feature, source) for feature in content.get("features") or []], extra)
+        found.extra |= {key: value for key, value in content.items() if key not in ("type", "features", "links")}
+        for feature in content.get("features") or []:
+            found.add(feature, source)
+        return found
     if "conformsTo" in content or any(isinstance(link, dict) and link.get("rel") == "search" for link in links):
-        return CatalogItems([_item(feature, source) for feature in _search_api(source, query, reach)])
+        for feature in _search_api(source, query, reach):
+            found.add(feature, source)
+        return found
     if kind in ("Catalog", "Collection") or "stac_version" in content:
-        return CatalogItems(_walk(source, reach))
+        return _walk(source, reach)
     what = f"its type is {kind!r}" if kind else "it has no type"
     raise SceneError(f"{about_catalog(source)}: not a STAC document ({what}); {VALID_SOURCES}")
 
 
-def _item(content: Any, source: str) -> pystac.Item:
+def _item(content: dict[str, Any], source: str) -> pystac.Item:
     """An item; URLs of its assets may be relative to the file that it comes from."""
     try:
         item = pystac.Item.from_dict(content, preserve_dict=False)
     except (*_NOT_STAC, RecursionError) as error:
-        name = content.get("id") if isinstance(content, dict) else None
         raise SceneError(
-            f"{about_catalog(source)}: item {name!r} is not a valid STAC item ({error}); repair or remove it"
+            f"{about_catalog(source)}: item {content.get('id')!r} is not a valid STAC item ({error}); repair or remove "
+            "it"
         ) from error
     if item.get_self_href() is None and any(not _is_absolute(asset.href) for asset in item.assets.values()):
         name = f"{quote(item.id, safe='')}.json"
@@ -122,9 +126,9 @@ def _is_absolute(href: str) -> bool:
     return bool(urlsplit(href).scheme) or Path(href).is_absolute()
 
 
-def _walk(source: str, reach: Reach) -> list[pystac.Item]:
+def _walk(source: str, reach: Reach) -> CatalogItems:
     """All items of a static catalogue, in the order of its links; one that is linked twice is read once."""
-    items: list[pystac.Item] = []
+    found = CatalogItems()
     seen: set[str | None] = set()
     try:
         waiting = [pystac.Catalog.from_file(source, stac_io=CatalogIo(reach))]
@@ -133,19 +137,39 @@ def _walk(source: str, reach: Reach) -> list[pystac.Item]:
             if catalogue.get_self_href() in seen:
                 continue
             seen.add(catalogue.get_self_href())
-            items += catalogue.get_items()
+            for link in catalogue.get_item_links():
+                _follow(link, catalogue, found)
             waiting += reversed(list(catalogue.get_children()))
-            if len(items) > limits.MAX_ITEMS or len(seen) > limits.MAX_PAGES:
+            if len(found.items) > limits.MAX_ITEMS or len(seen) > limits.MAX_PAGES:
                 raise SceneError(
                     f"{about_catalog(source)}: it has more than {limits.MAX_ITEMS} items; use a part of it"
                 )
-        return items
+        return found
     except RemoteError as error:
         raise SceneError(f"{about_catalog(source)}: {error}; check the URL and the network") from error
     except SceneError:
         raise
     except (OSError, *_NOT_STAC, RecursionError) as error:
         raise SceneError(f"{about_catalog(source)}: {error}; {VALID_SOURCES}") from error
+
+
+def _follow(link: pystac.Link, catalogue: pystac.Catalog, found: CatalogItems) -> None:
+    """Add the item that a link leads to; if none of the first could be read, no more are tried."""
+    name = link.get_absolute_href() or str(link.href)
+    remedy = "check the network, or repair the item" if is_remote(name) else "repair the item, or remove the link to it"
+    try:
+        with doing(f"reading the STAC item {shown(name) if is_remote(name) else name}", SceneError, remedy):
+            try:
+                item = link.resolve_stac_object(root=catalogue.get_root()).target
+            except pystac.STACError as error:  # it says that there is no item, and not why
+                raise error.__cause__ or error from None
+            if not isinstance(item, pystac.Item):
+                raise ValueError(f"it is a {type(item).__name__}, not an item")
+            found.items.append(item)
+    except SceneError as error:
+        found.unusable.add(name, error)
+        if len(found.unusable.errors) >= HOPELESS and not found.items:
+            raise one_error(found.unusable.errors) from error
 
 
 def _search_api(source: str, query: ApiQuery, reach: Reach) -> Iterator[dict[str, Any]]:
@@ -226,7 +250,8 @@ def _pages(io: Any, search: Any, source: str) -> Iterator[dict[str, Any]]:
         )
 
 
-def _read_parquet(source: str) -> list[pystac.Item]:
+def _read_parquet(source: str) -> list[dict[str, Any]]:
+    """The items of a stac-geoparquet file as JSON."""
     require_installed(about_catalog(source), "parquet", "stac_geoparquet", kind=SceneError)
     import pyarrow
     from pyarrow import parquet
@@ -241,7 +266,7 @@ def _read_parquet(source: str) -> list[pystac.Item]:
                 f"{about_catalog(source)}: it unpacks to {about.num_rows} items of {unpacked} bytes; divide it"
             )
         table = file.read()
-        return [_item(content, source) for content in stac_table_to_items(table)]
+        return list(stac_table_to_items(table))
     except RemoteError as error:
         raise SceneError(f"{about_catalog(source)}: {error}; check the URL and the network") from error
     except SceneError:
@@ -249,127 +274,3 @@ def _read_parquet(source: str) -> list[pystac.Item]:
     except (OSError, *_NOT_STAC, RecursionError, pyarrow.ArrowException) as error:
         reason = str(error).splitlines()[0]
         raise SceneError(f"{about_catalog(source)}: not a stac-geoparquet file ({reason}); {VALID_SOURCES}") from error
-
-
-def request_of(
-    source: str,
-    season: Season,
-    area: BaseGeometry,
-    products: tuple[str, ...],
-    cloud: float | None,
-    skip: tuple[str, ...] = (),
-) -> dict[str, Any]:
-    """Describe a search as it is written next to its items.
-
-    Args:
-        source: path or URL of the catalogue.
-        area: in longitude and latitude.
-        products: names of the products, in their order.
-        cloud: highest cloud cover, percent.
-        skip: ids of scenes to leave out.
-    """
-    described = {
-        "catalog": shown(source) if is_remote(source) else source,
-        "season": [season.start.isoformat(), season.end.isoformat()],
-        "area": mapping(area),
-        "products": products,
-        "cloud": cloud,
-        "skip": skip,
-    }
-    # as it will be read again: tuples become lists
-    return dict(json.loads(json.dumps(described)))
-
-
-def is_answer_to(path: Path, request: dict[str, Any]) -> bool:
-    """Return True if a file holds the result of the same search; False too if it is absent or damaged."""
-    try:
-        about = json.loads(path.read_text(encoding="utf-8-sig"))[AGRIFM_MEMBER]
-        return all(about[key] == value for key, value in request.items())
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def write_collection(path: Path, items: list[pystac.Item], removed: Counter[str], request: dict[str, Any]) -> None:
-    """Write the items of a search; the file is complete or not written.
-
-    Args:
-        request: see `request_of`.
-
-    Raises:
-        OutputError: the file cannot be written, or is a document that agrifm did not write.
-    """
-    if _is_of_others(path):
-        raise OutputError(
-            f"writing the scenes found to {path}: the file exists, and agrifm did not write it; rename it", path=path
-        )
-    about = {**request, "removed": dict(removed)}
-    features = [_plain(item) for item in sorted(items, key=lambda item: (item.collection_id or "", item.id))]
-    write_json(path, {"type": "FeatureCollection", "features": features, AGRIFM_MEMBER: about})
-
-
-def _is_of_others(path: Path) -> bool:
-    """Whether a file is a document without agrifm's member; False if it is damaged, so that it is written again."""
-    try:
-        return AGRIFM_MEMBER not in json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, TypeError):
-        return False
-
-
-def _plain(item: pystac.Item) -> dict[str, Any]:
-    """An item on its own: absolute URLs without signatures, and no link except the one to itself."""
-    item = item.clone()
-    item.make_asset_hrefs_absolute()
-    for asset in item.assets.values():
-        asset.href = without_signature(asset.href)
-    source = item.get_self_href()
-    item.clear_links()
-    if source is not None:
-        item.set_self_href(without_signature(source))
-    return item.to_dict(include_self_link=True, transform_hrefs=False)
-
-
-def without_signature(href: str) -> str:
-    """Return a URL without the query that signs it; other queries stay."""
-    if not is_remote(href):
-        return href
-    parts = urlsplit(href)
-    is_signed = {key.lower() for key in parse_qs(parts.query)} & SIGNING_KEYS
-    return shown(href) if is_signed or "@" in parts.netloc else href
-
-
-def removed_before(
-    extra: dict[str, Any],
-    source: str,
-    season: Season,
-    area: BaseGeometry,
-    products: tuple[str, ...],
-    cloud: float | None,
-) -> Counter[str]:
-    """Return what the search that wrote an item collection removed; empty if agrifm did not write the collection.
-
-    Raises:
-        SceneError: the request is wider than that search, so scenes would be missing silently.
-    """
-    about = extra.get(AGRIFM_MEMBER)
-    if about is None:
-        return Counter()
-    try:
-        start, end = about["season"]
-        searched, names, limit = shape(about["area"]), set(about["products"]), about["cloud"]
-        removed = Counter({str(reason): int(count) for reason, count in about["removed"].items()})
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SceneError(
-            f"reading the scenes {source}: its member '{AGRIFM_MEMBER}' is damaged; search again", path=source
-        ) from error
-    missing = None
-    if season.start.isoformat() < start or season.end.isoformat() > end:
-        missing = f"from {start} to {end}, not from {season.start} to {season.end}"
-    elif not searched.buffer(AREA_TOLERANCE).covers(area):
-        missing = "a smaller area"
-    elif not names >= set(products):
-        missing = f"the products {', '.join(sorted(names))}, not {', '.join(sorted(set(products) - names))}"
-    elif limit is not None and (cloud is None or cloud > limit):
-        missing = f"scenes with at most {limit:g} % of clouds"
-    if missing:
-        raise SceneError(f"reading the scenes {source}: the search was for {missing}; search the provider again")
-    return removed

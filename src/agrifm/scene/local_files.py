@@ -7,11 +7,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agrifm.config import MissingChoice
 from agrifm.errors import SceneError
 from agrifm.files import AnyPath, as_path
 from agrifm.scene.encoding import read_baseline
 from agrifm.scene.file_names import AUXILIARY
-from agrifm.scene.netcdf import NETCDF_SUFFIXES, dataset_acquisitions, open_netcdf
+from agrifm.scene.netcdf import NETCDF_SUFFIXES, dataset_acquisitions, open_netcdf, require_netcdf
 from agrifm.scene.products import Product
 from agrifm.scene.raster_files import keys_of, raster_scenes
 from agrifm.scene.scene import Asset, Scene
@@ -29,6 +30,7 @@ def search_files(
     season: Season,
     skip: Sequence[str] = (),
     baseline: str | None = None,
+    missing: MissingChoice = "stop",
 ) -> SearchResult:
     """Find the scenes of the files that match a pattern, grouped by date.
 
@@ -39,25 +41,34 @@ def search_files(
 
     Args:
         baseline: processing baseline of the files, if the product's offset depends on it and they do not state it.
+        missing: "skip" leaves files that cannot become scenes in the result, for `build_cube`.
 
     Raises:
-        SceneError: no file matches, a file's date or bands are not recognised, or two files hold the same asset.
+        SceneError: no file matches, files cannot be opened, or their dates or bands are not recognised (all of these
+            are named), or two files hold the same asset.
     """
     directory = as_path(directory)
     files = matching_files(directory, pattern, product)
     source = str(directory / pattern)
     result = SearchResult()
     netcdf = [file for file in files if file.suffix.lower() in NETCDF_SUFFIXES]
-    for moment, day, assets in _netcdf_scenes(netcdf, product):
+    moments, failed = _netcdf_scenes(netcdf, product)
+    for moment, day, assets in moments:
         result.keep(_scene(f"{product.name}_{moment}", product, day, assets, source, baseline), season, skip)
     rasters = [file for file in files if file not in set(netcdf)]
-    scenes, removed = raster_scenes(rasters, product, _asset_names(product))
-    result.removed += removed
-    for scene in scenes:
+    found = raster_scenes(rasters, product, _asset_names(product))
+    result.removed += found.removed
+    for file, error in (failed | found.failed).items():
+        result.refuse(str(file), error, product.sensor, skip)
+    for scene in found.scenes:
         scene_id = f"{product.name}_{scene.moment}"
-        of_scene = _agreed_baseline(baseline, scene.baseline, scene_id)
+        try:
+            of_scene = _agreed_baseline(baseline, scene.baseline, scene_id)
+        except SceneError as error:
+            result.refuse(scene_id, error, product.sensor, skip)
+            continue
         result.keep(_scene(scene_id, product, scene.day, dict(scene.assets), source, of_scene), season, skip)
-    result.require_some(season, source)
+    result.require_some(season, source, missing=missing)
     return result
 
 
@@ -96,15 +107,25 @@ def matching_files(directory: Path, pattern: str, product: Product) -> list[Path
     )
 
 
-def _netcdf_scenes(files: Sequence[Path], product: Product) -> list[tuple[str, date, dict[str, Asset]]]:
-    """The end of the id, the day and the assets of the scenes of NetCDF files, which may share scenes."""
+def _netcdf_scenes(
+    files: Sequence[Path], product: Product
+) -> tuple[list[tuple[str, date, dict[str, Asset]]], dict[Path, SceneError]]:
+    """The end of the id, the day and the assets of scenes, which NetCDF files may share; and why files have none."""
+    if files:
+        require_netcdf(f"reading {files[0]} as '{product.name}'")
+    failed: dict[Path, SceneError] = {}
     assets: dict[tuple[str, int], dict[str, Asset]] = defaultdict(dict)
     days: dict[tuple[str, int], date] = {}
     for file in files:
         # a time may occur several times in a file; its n-th occurrences in all files are one scene
         occurrences: Counter[str] = Counter()
         about = f"reading {file} as '{product.name}'"
-        for moment, day, new in dataset_acquisitions(open_netcdf(file, about), _asset_names(product), about, file):
+        try:
+            found = dataset_acquisitions(open_netcdf(file, about), _asset_names(product), about, file)
+        except SceneError as error:
+            failed[file] = error
+            continue
+        for moment, day, new in found:
             key = (moment, occurrences[moment])
             occurrences[moment] += 1
             twice = sorted(assets[key].keys() & new.keys())
@@ -115,10 +136,11 @@ def _netcdf_scenes(files: Sequence[Path], product: Product) -> list[tuple[str, d
                 )
             assets[key].update(new)
             days[key] = day
-    return [
+    scenes = [
         (moment + (f"_{repeat + 1}" if repeat else ""), days[moment, repeat], assets[moment, repeat])
         for moment, repeat in sorted(assets)
     ]
+    return scenes, failed
 
 
 def _agreed_baseline(told: str | None, named: str | None, scene_id: str) -> str | None:

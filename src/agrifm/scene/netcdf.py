@@ -37,13 +37,21 @@ OTHER_FORMATS = {
 """First bytes of files that carry the suffix of NetCDF -> what they are and what to do."""
 
 
+def require_netcdf(about: str) -> None:
+    """Refuse to begin if the libraries that read NetCDF are not installed.
+
+    Raises:
+        SceneError: one is not.
+    """
+    require_installed(about, "files", "xarray", "h5netcdf", kind=SceneError)
+
+
 def open_netcdf(file: Path, about: str) -> "xr.Dataset":
     """Open a NetCDF 4 file; its numbers and times stay as they are stored.
 
     Raises:
-        SceneError: the file is damaged or of another format, or the libraries are not installed.
+        SceneError: the file is damaged or of another format.
     """
-    require_installed(about, "files", "xarray", "h5netcdf", kind=SceneError)
     import xarray as xr
 
     with doing(about, SceneError, "download it again", path=file):

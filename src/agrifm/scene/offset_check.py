@@ -30,7 +30,8 @@ from agrifm.scene.mask import DEFAULT_MASKED, MaskRule
 from agrifm.scene.quality import bits, no_quality, quality_flags
 from agrifm.scene.read import read_asset
 from agrifm.scene.remote import TRAFFIC
-from agrifm.scene.scene import HOPELESS, Scene, failure_of
+from agrifm.scene.scene import Scene
+from agrifm.scene.unusable import HOPELESS, one_error
 from agrifm.sensors import find_sensor
 from agrifm.work import progress, run_tiles
 
@@ -207,10 +208,8 @@ def measure_scenes(
                 if dark is not None:
                     statistics[id(scene)] = dark
                 advance(1)
-    if len(errors) == 1 and failed is None:
-        raise next(iter(errors.values()))
     if errors and failed is None:
-        raise failure_of({name: str(error) for name, error in errors.items()})
+        raise one_error(errors)
     if failed is not None:
         failed.update((name, str(error)) for name, error in errors.items())
     return [statistics[id(scene)] for scene in checked if id(scene) in statistics]

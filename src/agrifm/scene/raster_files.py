@@ -48,41 +48,46 @@ class _Held:
     named: NamedFile
 
 
-def raster_scenes(
-    files: Sequence[Path], product: Product, names: Mapping[str, str]
-) -> tuple[list[FileScene], Counter[str]]:
-    """Group raster files into scenes; also count what was left out: files of other products, older processings.
+@dataclass(frozen=True)
+class RasterScenes:
+    """The scenes of raster files."""
+
+    scenes: list[FileScene]
+    removed: Counter[str]
+    """Files of other products, and older processings, that were left out."""
+    failed: dict[Path, SceneError]
+    """Files that cannot be opened, or whose dates or bands are not recognised."""
+
+
+def raster_scenes(files: Sequence[Path], product: Product, names: Mapping[str, str]) -> RasterScenes:
+    """Group raster files into scenes.
 
     Args:
         names: asset key by every word that may name it in a file's name or band descriptions.
 
     Raises:
-        SceneError: a file's date or bands are not recognised, or two files hold the same asset of a scene.
+        SceneError: none of the files holds a band of the product, or two files hold the same asset of a scene.
     """
     removed: Counter[str] = Counter()
+    failed: dict[Path, SceneError] = {}
     others: set[str] = set()
     scenes: dict[SceneKey, dict[tuple[str, str], defaultdict[str, list[_Held]]]] = defaultdict(dict)
     for file in files:
-        about = f"reading {file} as '{product.name}'"
         scheme = scheme_of(file, product.file_names)
-        if scheme is None and any(own.only for own in product.file_names):
-            raise SceneError(
-                f"{about}: its path does not fit `file_name` of [imagery.product]; correct `file_name`, or let "
-                "`pattern` match fewer files",
-                path=file,
-            )
         if scheme is not None and scheme not in product.file_names:
             removed[f"files of {scheme.title}, which '{product.name}' does not read"] += 1
             continue
-        named = read_name(file, scheme, about)
-        of_scheme = dict(keys_of(scheme, product)) if scheme is not None else {}
-        held = _assets(file, named, {**of_scheme, **names}, product.stack, about)
+        try:
+            named, held = _read_file(file, scheme, product, names)
+        except SceneError as error:
+            failed[file] = error
+            continue
         key = (named.day, named.tile, named.time, named.satellite, named.part)
         if not held:
             others.add(str(named.band))
         for asset_key, asset in held.items():
             scenes[key].setdefault(named.version, defaultdict(list))[asset_key].append(_Held(asset, named))
-    if others and not scenes and not removed:
+    if others and not (scenes or removed or failed):
         raise SceneError(
             f"looking for files of '{product.name}': the names of all {len(files)} say that they hold something else "
             f"({', '.join(sorted(others))}); let `pattern` match the files of its bands",
@@ -97,7 +102,23 @@ def raster_scenes(
         baseline = _baseline([held.named for held in chosen.values()], chosen, product)
         assets = {asset: held.asset for asset, held in chosen.items()}
         found.append(FileScene(_moment(key, keys), key[0], assets, baseline))
-    return found, removed
+    return RasterScenes(found, removed, failed)
+
+
+def _read_file(
+    file: Path, scheme: NameScheme | None, product: Product, names: Mapping[str, str]
+) -> tuple[NamedFile, dict[str, FileAsset]]:
+    """What the name of a file states, and the assets that it holds."""
+    about = f"reading {file} as '{product.name}'"
+    if scheme is None and any(own.only for own in product.file_names):
+        raise SceneError(
+            f"{about}: its path does not fit `file_name` of [imagery.product]; correct `file_name`, or let "
+            "`pattern` match fewer files",
+            path=file,
+        )
+    named = read_name(file, scheme, about)
+    of_scheme = dict(keys_of(scheme, product)) if scheme is not None else {}
+    return named, _assets(file, named, {**of_scheme, **names}, product.stack, about)
 
 
 def keys_of(scheme: NameScheme, product: Product) -> list[tuple[str, str]]:

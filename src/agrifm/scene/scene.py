@@ -24,12 +24,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-HOPELESS = 8
-"""Failed scenes after which no more are tried if none was read: the server is down, or the credentials are wrong."""
-MAX_NAMED = 20
-"""Failed scenes that a message names."""
-
-
 @dataclass(frozen=True)
 class FileAsset:
     """One band of a raster file."""
@@ -185,20 +179,6 @@ class Scene:
                 )
         if product.day_asset is not None:
             self.asset(product.day_asset, "day")
-
-
-def failure_of(failed: Mapping[str, str]) -> SceneError:
-    """The error that names all scenes that failed."""
-    reasons = list(failed.values())
-    if len(failed) == 1:
-        return SceneError(reasons[0], failed=dict(failed))
-    named = "; ".join(reasons[:MAX_NAMED])
-    more = f"; and {len(failed) - MAX_NAMED} more" if len(failed) > MAX_NAMED else ""
-    return SceneError(
-        f'{len(failed)} scenes failed: {named}{more}; run it again to ask for these only, or set missing = "skip" in '
-        "[imagery] to leave them out",
-        failed=dict(failed),
-    )
 
 
 def solar_day(moment: datetime, longitude: float) -> date:

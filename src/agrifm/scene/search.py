@@ -10,13 +10,16 @@ from pathlib import Path
 import pystac
 from shapely.geometry.base import BaseGeometry
 
+from agrifm.config import MissingChoice
 from agrifm.errors import SceneError
-from agrifm.scene.catalogs import ApiQuery, read_items, removed_before
+from agrifm.scene.catalogs import ApiQuery, read_items
 from agrifm.scene.duplicates import Candidate, covers_some_of, footprint_of, require_one_product, without_duplicates
 from agrifm.scene.products import Product
 from agrifm.scene.reach import ANYWHERE, Reach
 from agrifm.scene.scene import Scene
+from agrifm.scene.scenes_file import removed_before, unusable_before
 from agrifm.scene.stac_items import is_of_sensor, scene_of
+from agrifm.scene.unusable import Unusable
 from agrifm.season import Season
 
 SKIPPED = "skipped on request"
@@ -52,6 +55,8 @@ class SearchResult:
     """Items of collections without a requested product, by collection, "" for none."""
     cloud_covers: list[float] = field(default_factory=list)
     """Cloud covers that scenes state, percent, before the limit, if there is one."""
+    unusable: Unusable = field(default_factory=Unusable)
+    """Items and files that cannot become scenes; `build_cube` refuses them, unless they are to be left out."""
 
     def extend(self, other: "SearchResult") -> None:
         """Add the scenes and counts of another search."""
@@ -63,6 +68,7 @@ class SearchResult:
         self.without_cloud_cover += other.without_cloud_cover
         self.other_collections += other.other_collections
         self.cloud_covers += other.cloud_covers
+        self.unusable.extend(other.unusable)
 
     def keep(self, scene: Scene, season: Season, skip: Sequence[str]) -> bool:
         """Keep a scene unless it is outside the season or in `skip`, else count it; returns True if it was kept."""
@@ -77,16 +83,39 @@ class SearchResult:
             return True
         return False
 
-    def require_some(self, season: Season, where: str, products: Sequence[Product] = ()) -> None:
-        """Refuse an empty result, with the number of scenes that each filter removed.
+    def refuse(self, name: str, error: SceneError, sensor: str, skip: Sequence[str]) -> None:
+        """Note what cannot become a scene; `skip` exists to leave it out."""
+        if name in skip:
+            self.removed[SKIPPED] += 1
+            self.unread.append(name)
+        else:
+            self.unusable.add(name, error, sensor)
+
+    def refuse_incomplete(self) -> None:
+        """Take out scenes that lack an asset, as unusable, before any pixel is read."""
+        scenes, self.scenes = self.scenes, []
+        for scene in scenes:
+            try:
+                scene.require_assets()
+                self.scenes.append(scene)
+            except SceneError as error:
+                self.unusable.add(scene.id, error, scene.product.sensor)
+
+    def require_some(
+        self, season: Season, where: str, products: Sequence[Product] = (), missing: MissingChoice = "stop"
+    ) -> None:
+        """Refuse an empty result, with the number of scenes that each filter removed, and unusable scenes.
 
         Args:
             products: those that were searched for in a catalogue.
+            missing: "skip" leaves the unusable ones in the result, for `build_cube`.
 
         Raises:
-            SceneError: no scene is left.
+            SceneError: no scene is left, or some are unusable; all of these are named.
         """
-        if not self.scenes:
+        if missing == "stop":
+            self.unusable.require_rest(self.scenes, missing)
+        if not self.scenes and not self.unusable.errors:
             counts = (
                 ", ".join(f"{count} {reason}" for reason, count in self.removed.items()) or "the catalogue sent no item"
             )
@@ -120,6 +149,7 @@ def search_catalog(
     skip: Sequence[str] = (),
     cloud: float | None = None,
     reach: Reach | None = None,
+    missing: MissingChoice = "stop",
 ) -> SearchResult:
     """Find the scenes of these products in a catalogue, in the season and intersecting the area.
 
@@ -129,9 +159,10 @@ def search_catalog(
         skip: ids of scenes to leave out.
         cloud: highest cloud cover that an item may state (`eo:cloud_cover`), percent; None for no limit.
         reach: what the catalogue may lead to; by default `Reach.of` its path or URL.
+        missing: "skip" leaves items that cannot become scenes in the result, for `build_cube`.
 
     Raises:
-        SceneError: the catalogue cannot be read, an item is unusable, or no scene or two products of one sensor are
+        SceneError: the catalogue cannot be read, items are unusable, or no scene or two products of one sensor are
             left.
     """
     source = str(catalog)
@@ -146,11 +177,13 @@ def search_catalog(
     reach = reach or Reach.of(source)
     catalogue = read_items(source, query, reach)
     names = tuple(product.name for product in products)
-    result = search_items(catalogue.items, products, season, area, skip, cloud, reach)
+    result = search_items(catalogue.items, products, season, area, skip, cloud, reach, "skip")
+    for name, error in [*catalogue.unusable.errors.items(), *unusable_before(catalogue.extra).items()]:
+        result.unusable.add(name, error)
     before = removed_before(catalogue.extra, source, season, area, names, cloud)
     before.pop(SKIPPED, None)  # skipped scenes are in the collection, and are counted again
     result.removed = before + result.removed
-    result.require_some(season, source, products)
+    result.require_some(season, source, products, missing)
     require_one_product(result.scenes, f"searching {source}")
     return result
 
@@ -163,17 +196,22 @@ def search_items(
     skip: Sequence[str] = (),
     cloud: float | None = None,
     reach: Reach = ANYWHERE,
+    missing: MissingChoice = "stop",
 ) -> SearchResult:
     """Apply the filters of `search_catalog` to items, in the documented order.
 
     Raises:
-        SceneError: an item that passes the filters is unusable.
+        SceneError: items that pass the filters are unusable.
     """
     result = SearchResult()
     seen: set[tuple[str, str]] = set()
     candidates: list[Candidate] = []
     for item in items:
-        _require_names(item)
+        try:
+            _require_names(item)
+        except SceneError as error:
+            result.unusable.add(str(item.id), error)
+            continue
         product = _product_of(item, products)
         key = (item.collection_id or "", item.id)
         if product is None:
@@ -187,25 +225,27 @@ def search_items(
             result.removed["without a geometry"] += 1
         else:
             seen.add(key)
-            footprint = footprint_of(item.geometry, item.id)
-            if not covers_some_of(footprint, area):
-                result.removed["outside the area"] += 1
+            try:
+                candidate = _candidate(result, item, product, area, cloud, reach)
+            except SceneError as error:
+                result.refuse(item.id, error, product.sensor, skip)
+                if item.id in skip:  # others are written with their reasons only, since pystac mends what it writes
+                    result.items.append(item)
                 continue
-            cover = None if cloud is None else _cloud_cover(item)
-            if cover is not None:
-                result.cloud_covers.append(cover)
-            if cloud is not None and cover is not None and cover > cloud:
-                result.removed[f"cloudier than {cloud:g} %"] += 1
-            else:
-                scene = _keep(result, item, product, season, area.centroid.x, skip, reach)
-                if scene is not None:
-                    candidates.append(Candidate(item, scene, footprint))
+            if candidate is None:
+                continue
+            if result.keep(candidate.scene, season, skip):
+                candidates.append(candidate)
+            elif candidate.scene in result.skipped:
+                result.items.append(item)
     chosen, duplicates = without_duplicates(candidates, products)
     result.removed += duplicates
     result.scenes = [candidate.scene for candidate in chosen]
     result.items += [candidate.item for candidate in chosen]
     if cloud is not None:
         result.without_cloud_cover = sum(_cloud_cover(candidate.item) is None for candidate in chosen)
+    if missing == "stop":
+        result.unusable.require_rest(result.scenes, missing)
     return result
 
 
@@ -218,29 +258,27 @@ def _require_names(item: pystac.Item) -> None:
             )
 
 
-def _keep(
+def _candidate(
     result: SearchResult,
     item: pystac.Item,
     product: Product,
-    season: Season,
-    longitude: float,
-    skip: Sequence[str],
+    area: BaseGeometry,
+    cloud: float | None,
     reach: Reach,
-) -> Scene | None:
-    try:
-        scene = scene_of(item, product, longitude, reach)
-    except SceneError:  # `skip` exists to leave out unusable items, so they must not stop the search
-        if item.id not in skip:
-            raise
-        result.removed[SKIPPED] += 1
-        result.unread.append(item.id)
-        result.items.append(item)
+) -> Candidate | None:
+    """The scene of an item in the area; None of one that is elsewhere or too cloudy, which is counted."""
+    assert item.geometry is not None
+    footprint = footprint_of(item.geometry, item.id)
+    if not covers_some_of(footprint, area):
+        result.removed["outside the area"] += 1
         return None
-    if result.keep(scene, season, skip):
-        return scene
-    if result.skipped and result.skipped[-1] is scene:
-        result.items.append(item)
-    return None
+    cover = None if cloud is None else _cloud_cover(item)
+    if cloud is not None and cover is not None:
+        result.cloud_covers.append(cover)
+        if cover > cloud:
+            result.removed[f"cloudier than {cloud:g} %"] += 1
+            return None
+    return Candidate(item, scene_of(item, product, area.centroid.x, reach), footprint)
 
 
 def _product_of(item: pystac.Item, products: Sequence[Product]) -> Product | None:

@@ -56,7 +56,7 @@ class CatalogItems:
         """Add an item of the catalogue at a path or URL.
 
         Raises:
-            SceneError: it is no JSON object, so the document is no list of items.
+            SceneError: it is another kind of JSON, so the document does not list items.
         """
         if not isinstance(content, dict):
             raise SceneError(

@@ -7,22 +7,25 @@ fields of one patch of Flanders. Folds are those that the sets state; Africa's a
 
 The rule was written before the first run: whatever comes out is published as it is.
 
-    python benchmarks/compare_real_sets.py OUT [--quick] [--models classic,agrifm,...] [--sets France,...] [--few]
+    python benchmarks/compare_real_sets.py --directory comparison --out benchmarks/results
+    python benchmarks/compare_real_sets.py --budgets 5 --directory comparison  5 labels of each class, 20 draws
+    python benchmarks/compare_real_sets.py --quick
 """
 
 import argparse
 import os
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from measure import Command, table
 
 from agrifm.samples.series_files import read_series_table
 from agrifm.samples.table import SeriesTable
@@ -33,6 +36,7 @@ from agrifm.series_columns import SeriesColumns
 from agrifm.train.compare import compare_sets, comparison_lines
 from agrifm.train.learners import COMBINATIONS, LEARNERS
 from agrifm.train.protocol import LabelledSet, ProtocolConfig
+from agrifm.work import open_executor
 
 DATA = Path(os.environ.get("AGRIFM_DATA", "../shared/data"))
 SENTINEL_2, SENTINEL_1 = (
@@ -173,30 +177,55 @@ def _read(
         return read_series_table(files[0], products, season, columns, files[1])
 
 
-def main() -> None:
-    """Compare and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--models", default=",".join([*LEARNERS, *COMBINATIONS]))
-    parser.add_argument("--sets", default=",".join(SETS))
-    parser.add_argument("--few", action="store_true", help="also 5 labels of each class, 20 draws (4 in each fold)")
-    parser.add_argument("--quick", action="store_true", help="a third of the places, for a trial")
-    parser.add_argument("--processes", type=int, default=2)
-    options = parser.parse_args()
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """The lines of the comparison, and its seconds."""
     if not DATA.exists():
         raise SystemExit(f"the data are expected at {DATA}; set AGRIFM_DATA to the folder that holds them")
     began = time.perf_counter()
-    models = tuple(options.models.split(","))
-    names = options.sets.split(",")
-    sets = [LabelledSet(name, SETS[name]()) for name in names]
-    if options.quick:
-        sets = [replace(one, table=one.table.of(np.arange(0, len(one.table), 3))) for one in sets]
-    config = ProtocolConfig(budgets=(5, "100 %") if options.few else ("100 %",), draws=4, leaks="remove", distance=100)
-    with ProcessPoolExecutor(options.processes) as executor:
-        content = compare_sets(sets, models, config, options.out, executor)
-    print("\n".join(comparison_lines(content)))
-    print(f"{time.perf_counter() - began:.0f} s with {options.processes} processes, {os.cpu_count()} cores")
+    sets = [LabelledSet(name, SETS[name]()) for name in options.sets]
+    if options.thin > 1:
+        sets = [replace(one, table=one.table.of(np.arange(0, len(one.table), options.thin))) for one in sets]
+    config = ProtocolConfig(budgets=tuple(options.budgets), draws=options.draws, leaks="remove", distance=100)
+    with TemporaryDirectory() as folder, open_executor(options.processes) as executor:
+        content = compare_sets(
+            sets, options.models, config, options.directory or folder, LEARNERS, COMBINATIONS, executor
+        )
+    yield from comparison_lines(content)
+    yield ""
+    yield from overview(content)
+    yield f"{time.perf_counter() - began:.0f} s with {options.processes} processes"
 
+
+def overview(content: dict[str, Any]) -> Iterator[str]:
+    """Macro F1 of each model on each set, a table for each budget."""
+    names = list(content["sets"])
+    for budget in dict.fromkeys(row["budget"] for row in content["results"]):
+        found = {(row["model"], row["set"]): row for row in content["results"] if row["budget"] == budget}
+        rows = []
+        for model in content["models"]:
+            scores = [found[model, name].get("macro_f1") for name in names]
+            known = [score for score in scores if score is not None]
+            mean = f"{np.mean(known):.3f}" if len(known) == len(names) else "-"
+            rows.append((model, *("-" if score is None else f"{score:.3f}" for score in scores), mean))
+        yield from table((f"{budget} of labels", *names, "mean"), rows)
+
+
+OPTIONS = {
+    "--models": {"nargs": "+", "default": [*LEARNERS, *COMBINATIONS], "help": "default: all"},
+    "--sets": {"nargs": "+", "choices": list(SETS), "default": list(SETS), "help": "default: all"},
+    "--budgets": {"nargs": "+", "default": ["100 %"], "help": 'labels of each class, or shares; default "100 %%"'},
+    "--draws": {"type": int, "default": 4, "help": "in each of five folds for budgets below 100 %%, default 4"},
+    "--processes": {"type": int, "default": 2, "help": "models trained at a time, default 2"},
+    "--thin": {"type": int, "default": 1, "help": "every n-th place only, default 1"},
+    "--directory": {"type": Path, "help": "of the report and of what was trained, to continue a stopped run"},
+}
+main = Command(
+    __doc__,
+    report,
+    OPTIONS,
+    ("scikit-learn", "lightgbm", "torch"),
+    quick={"models": ["logistic", "extra-trees"], "sets": ["Bahia", "Flanders"], "thin": 2, "processes": 1},
+)
 
 if __name__ == "__main__":
     main()

@@ -182,10 +182,11 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _compare(options: argparse.Namespace) -> None:
     from agrifm.train.compare import compare, comparison_lines
+    from agrifm.train.learners import COMBINATIONS, LEARNERS
     from agrifm.work import open_executor
 
     with open_executor(options.processes, options.dask) as executor:
-        content = compare(options.file, executor)
+        content = compare(options.file, LEARNERS, COMBINATIONS, executor)
     _show(*comparison_lines(content), f"wrote {Path(content['directory']) / 'report.html'}")
 
 

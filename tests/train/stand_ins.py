@@ -7,7 +7,7 @@ import numpy as np
 
 from agrifm.errors import LabelError
 from agrifm.samples.table import SeriesTable
-from agrifm.train.combination import Combination, Fitted, Learner, equal_weights
+from agrifm.train.combination import Combination, Fitted, Learner, best_weights, equal_weights
 
 
 def rows(table: SeriesTable) -> np.ndarray:
@@ -78,7 +78,10 @@ STAND_INS: dict[str, Learner] = {
 }
 
 
-MIXED = {"mean": Combination(("classic", "chance"), partial(equal_weights, ("classic", "chance")))}
+MIXED = {
+    "mean": Combination(("classic", "chance"), partial(equal_weights, ("classic", "chance"))),
+    "nested": Combination(("mean", "first"), partial(best_weights, ("mean", "first"))),
+}
 
 
 def kill_after(directory: Path, count: int) -> None:

@@ -112,6 +112,18 @@ def test_a_combination_is_the_mean_of_its_parts_and_trains_nothing(whole: Any) -
     assert len(cells) == 3 * (3 * 8 + 4)
 
 
+def test_a_combination_of_combinations_is_what_its_learner_trains(tmp_path: Path) -> None:
+    content = run(tmp_path / "out", models=("nested",), budgets=("100 %",))
+    assert len(list((tmp_path / "out" / "cells").iterdir())) == 3 * 4
+    learner = MIXED["nested"].learner(STAND_INS, MIXED)
+    predicted = np.full(len(NOISY), 255)
+    config = CONFIG.model_copy(update={"budgets": ("100 %",)})
+    for draw in draws(NOISY, divide_set(LabelledSet("noisy", NOISY), config), config):
+        fitted = learner(NOISY.of(draw.training), NOISY.of(draw.validation), draw.seed)
+        predicted[draw.test] = fitted.probabilities(NOISY.of(draw.test)).argmax(axis=1)
+    assert row_of(content, "nested")["macro_f1"] == pytest.approx(f1_score(NOISY.label, predicted, average="macro"))
+
+
 def test_a_model_cannot_see_the_labels_of_the_test(tmp_path: Path) -> None:
     row = row_of(run(tmp_path / "out", models=("peeking",), budgets=("100 %",)), "peeking")
     assert row["overall_accuracy"] == pytest.approx(np.mean(NOISY.label == 0))

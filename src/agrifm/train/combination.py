@@ -3,7 +3,7 @@
 Shape letters: P places.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agrifm.errors import ConfigError, did_you_mean
 from agrifm.legend import UNLABELLED
 from agrifm.samples.table import SeriesTable
 from agrifm.scores import confusion_counts, macro_f1
@@ -21,7 +22,7 @@ Labels = NDArray[np.uint8]
 """Class numbers (P,)."""
 CLEARLY = 1.0
 """Standard errors by which a part must be better than the average of all parts, or else the average is kept."""
-RESAMPLES = 200
+RESAMPLES = 100
 """Draws of the validation places for that standard error."""
 
 
@@ -53,9 +54,13 @@ class Combination:
     parts: tuple[str, ...]
     weights: Weights
 
-    def learner(self, learners: Mapping[str, Learner]) -> Learner:
-        """Return the learner that trains all parts."""
-        return partial(_fit_combination, self, {part: learners[part] for part in self.parts})
+    def learner(self, learners: Mapping[str, Learner], combinations: "Mapping[str, Combination]") -> Learner:
+        """Return the learner that trains all parts, which may be combinations themselves."""
+        parts = {
+            part: combinations[part].learner(learners, combinations) if part in combinations else learners[part]
+            for part in self.parts
+        }
+        return partial(_fit_combination, self, parts)
 
 
 def _fit_combination(
@@ -66,12 +71,14 @@ def _fit_combination(
     seed: int,
 ) -> Fitted:
     fitted = {part: learner(training, validation, seed) for part, learner in learners.items()}
-    weights = combination.weights(validation_parts(fitted), validation.label)
+    answers = validation_parts(fitted)
+    weights = combination.weights(answers, validation.label)
     numbers = [one.parameters for one in fitted.values()]
     return Fitted(
         lambda table: weighted_mean({part: fitted[part].probabilities(table) for part in weights}, weights),
-        parameters=None if None in numbers else sum(number for number in numbers if number is not None),
-        choice=weights,
+        weighted_mean(answers, weights) if answers else None,
+        None if None in numbers else sum(number for number in numbers if number is not None),
+        dict(weights),
     )
 
 
@@ -104,16 +111,16 @@ def best_weights(names: tuple[str, ...], parts: Mapping[str, Probability], label
     classes = next(iter(parts.values())).shape[1]
     guesses = {part: probability.argmax(axis=1) for part, probability in parts.items()}
     together = weighted_mean(parts, average).argmax(axis=1)
-    generator = np.random.default_rng(0)
-    samples = generator.integers(len(label), size=(RESAMPLES, len(label)))
+    samples = np.random.default_rng(0).integers(len(label), size=(RESAMPLES, len(label)))
+
+    def scores(guess: NDArray[np.intp]) -> NDArray[np.float64]:
+        return np.array([macro_f1(confusion_counts(guess[drawn], label[drawn], classes)) for drawn in samples])
+
+    of_average = scores(together)
     best, gain = average, 0.0
     for part, guess in guesses.items():
-        differences = [
-            macro_f1(confusion_counts(guess[drawn], label[drawn], classes))
-            - macro_f1(confusion_counts(together[drawn], label[drawn], classes))
-            for drawn in samples
-        ]
-        surplus = float(np.mean(differences) - CLEARLY * np.std(differences))
+        differences = scores(guess) - of_average
+        surplus = float(differences.mean() - CLEARLY * differences.std())
         if surplus > gain:
             best, gain = {part: 1.0}, surplus
     return best
@@ -122,3 +129,19 @@ def best_weights(names: tuple[str, ...], parts: Mapping[str, Probability], label
 def without_labels(table: SeriesTable) -> SeriesTable:
     """Return a table that cannot give its labels away."""
     return replace(table, label=np.full_like(table.label, UNLABELLED), weight=None)
+
+
+def require_known(names: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse unknown models.
+
+    Raises:
+        ConfigError: a name is not in `known`; the message suggests the nearest one.
+    """
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                f"comparing models: unknown model '{name}'{did_you_mean(name, known)} (known: {', '.join(known)}); "
+                "change `models`",
+                model=name,
+                known=known,
+            )

@@ -23,10 +23,9 @@ from agrifm.record import running_versions
 from agrifm.samples.folds import Budget
 from agrifm.samples.table_store import store_table, table_digest
 from agrifm.train.cells import LIBRARIES, Cell, CellResult, cell_file, costs_json, read_cell, run_cell
-from agrifm.train.combination import Combination, Learner, validation_parts, weighted_mean
+from agrifm.train.combination import Combination, Labels, Learner, require_known, validation_parts, weighted_mean
 from agrifm.train.comparison_config import read_comparison
 from agrifm.train.comparison_scores import GroupScores, Tested, group_json, group_row, score_group
-from agrifm.train.learners import COMBINATIONS, LEARNERS, require_known
 from agrifm.train.protocol import Division, Draw, LabelledSet, ProtocolConfig, divide_set, draws, require_two_classes
 from agrifm.work import progress, run_tiles
 
@@ -51,23 +50,22 @@ class _Prepared:
     stored: Path
 
 
-def compare(path: AnyPath, executor: Executor | None = None) -> dict[str, Any]:
-    """Run the comparison of a file; a stopped one continues with what is not trained yet.
-
-    Args:
-        executor: where models are trained: processes, or Dask's `client.get_executor()`, whose machines share the disk;
-            None = this process.
-
-    Returns:
-        The content of `comparison.json`, and under "directory" where it is.
+def compare(
+    path: AnyPath,
+    learners: Mapping[str, Learner],
+    combinations: Mapping[str, Combination],
+    executor: Executor | None = None,
+) -> dict[str, Any]:
+    """Run the comparison of a file; see `compare_sets`.
 
     Raises:
         ConfigError: the file cannot be used.
         LabelError: a set cannot be read, or cannot be divided without leaks.
     """
     file, config = read_comparison(path)
+    require_known(config.models, (*learners, *combinations))  # before large sets are read
     sets = [one.read(file.parent) for one in config.sets]
-    return compare_sets(sets, config.models, config, file.parent / config.out, executor)
+    return compare_sets(sets, config.models, config, file.parent / config.out, learners, combinations, executor)
 
 
 def compare_sets(
@@ -75,28 +73,32 @@ def compare_sets(
     models: Sequence[str],
     config: ProtocolConfig,
     out: AnyPath,
+    learners: Mapping[str, Learner],
+    combinations: Mapping[str, Combination],
     executor: Executor | None = None,
-    learners: Mapping[str, Learner] | None = None,
-    combinations: Mapping[str, Combination] | None = None,
 ) -> dict[str, Any]:
-    """Compare models on sets; see `compare`.
+    """Compare models on sets; a comparison that was stopped continues with what is not trained yet.
 
     Args:
         out: the comparison's directory: `report.html`, `comparison.json`, `comparison.csv`, and the trained cells.
-        learners, combinations: by name; None = those of agrifm.
+        learners, combinations: by name; those of agrifm are in `agrifm.train.learners`.
+        executor: where models are trained: processes, or Dask's `client.get_executor()`, whose machines share the disk;
+            None = this process.
+
+    Returns:
+        The content of `comparison.json`, and under "directory" where it is.
     """
     out = as_path(out)
-    known, mixed = learners or LEARNERS, COMBINATIONS if combinations is None else combinations
-    require_known(tuple(models), (*known, *mixed))
+    require_known(models, (*learners, *combinations))
     require_installed(f"comparing models in {out}", "report", "matplotlib", "jinja2", kind=ConfigError)
     with writing(out, KIND), translate_os_errors(f"writing the comparison {out}"):
         write_json(out / MARKER, {"kind": KIND})  # first: what a kill leaves is of a comparison
         for folder in ("cells", "tables"):
             (out / folder).mkdir(exist_ok=True)
         prepared = [_prepare(labelled, config, out / "tables") for labelled in sets]
-        trained = list(dict.fromkeys(part for name in models for part in _parts(name, mixed)))
-        failures = _train(_cells(prepared, trained, out / "cells"), executor, known)
-        content = _content(prepared, models, mixed, out / "cells", failures)
+        trained = list(dict.fromkeys(part for name in models for part in _trained(name, combinations)))
+        failures = _train(_cells(prepared, trained, out / "cells"), executor, learners)
+        content = _content(prepared, models, combinations, out / "cells", failures)
         from agrifm.train.comparison_page import render_comparison
 
         write_text(out / "comparison.csv", _csv(content["results"]))
@@ -132,8 +134,11 @@ def _prepare(labelled: LabelledSet, config: ProtocolConfig, tables: Path) -> _Pr
     return _Prepared(labelled, division, tuple(draws(labelled.table, division, config)), digest, stored)
 
 
-def _parts(name: str, combinations: Mapping[str, Combination]) -> tuple[str, ...]:
-    return combinations[name].parts if name in combinations else (name,)
+def _trained(name: str, combinations: Mapping[str, Combination]) -> tuple[str, ...]:
+    """The models to train for a model, which may be a combination of combinations."""
+    if name not in combinations:
+        return (name,)
+    return tuple(one for part in combinations[name].parts for one in _trained(part, combinations))
 
 
 def _cells(prepared: Sequence[_Prepared], models: Sequence[str], directory: Path) -> Iterator[Cell]:
@@ -230,26 +235,32 @@ def _results(
     failures: Mapping[Path, str],
 ) -> list[CellResult] | str:
     """The results of a model, one for each draw; or why there are none."""
-    results = []
-    for draw in of_budget:
-        parts = {}
-        for part in _parts(model, combinations):
-            file = cell_file(directory, one.digest, part, draw)
-            found = read_cell(file)
-            if found is None:
-                return failures.get(file, f"the result of {part} is absent")
-            parts[part] = found
-        label = one.labelled.table.label[draw.validation]
-        results.append(_combined(parts, combinations[model], label) if model in combinations else parts[model])
-    return results
+    if model not in combinations:
+        files = [cell_file(directory, one.digest, model, draw) for draw in of_budget]
+        found = [read_cell(file) for file in files]
+        known = [cell for cell in found if cell is not None]
+        absent = (file for file, cell in zip(files, found, strict=True) if cell is None)
+        return known if len(known) == len(files) else failures.get(next(absent), f"the result of {model} is absent")
+    columns: dict[str, list[CellResult]] = {}
+    for part in combinations[model].parts:
+        of_part = _results(one, part, of_budget, combinations, directory, failures)
+        if isinstance(of_part, str):
+            return of_part
+        columns[part] = of_part
+    labels = [one.labelled.table.label[draw.validation] for draw in of_budget]
+    return [
+        _combined({part: column[at] for part, column in columns.items()}, combinations[model], label)
+        for at, label in enumerate(labels)
+    ]
 
 
-def _combined(parts: Mapping[str, CellResult], combination: Combination, label: Any) -> CellResult:
-    weights = combination.weights(validation_parts(parts), label)
+def _combined(parts: Mapping[str, CellResult], combination: Combination, label: Labels) -> CellResult:
+    validation = validation_parts(parts)
+    weights = combination.weights(validation, label)
     numbers = [part.parameters for part in parts.values()]
     return CellResult(
         weighted_mean({name: parts[name].probability for name in weights}, weights),
-        None,
+        weighted_mean(validation, weights) if validation else None,
         sum(part.fit_seconds for part in parts.values()),
         sum(parts[name].predict_seconds for name in weights),
         None if None in numbers else sum(number for number in numbers if number is not None),

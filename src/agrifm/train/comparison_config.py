@@ -62,7 +62,7 @@ class SetConfig(Frozen):
                 "points or parcels; take another set",
                 set=self.name,
             )
-        if not public.folds:
+        if not public.folds or not self.folds:
             return LabelledSet(self.name, public.table)
         name = self.division or next(iter(public.folds))
         if name not in public.folds:
@@ -73,6 +73,13 @@ class SetConfig(Frozen):
                 known=tuple(public.folds),
             )
         parts = public.folds[name]
+        if "test" not in parts or not set(parts) & set(OFFICIAL):
+            raise ConfigError(
+                f"comparing models on {self.name}: its division {name!r} has {', '.join(parts)}, but no "
+                "training and test, which a comparison needs; choose another `division`, or set `folds` to false",
+                division=name,
+                parts=tuple(parts),
+            )
         training = np.sort(np.concatenate([parts[part] for part in OFFICIAL if part in parts]))
         return LabelledSet(self.name, public.table, (training, np.sort(parts["test"])))
 

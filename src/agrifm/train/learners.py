@@ -1,9 +1,14 @@
 """Learners: everything that a comparison can train on a series table, by name."""
 
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from agrifm.classic.classics import CLASSICS
 from agrifm.config import ModelConfig
-from agrifm.errors import ConfigError, did_you_mean
 from agrifm.samples.table import SeriesTable
-from agrifm.train.combination import Combination, Fitted, Learner
+from agrifm.train.combination import Combination, Fitted, Learner, Probability, best_weights, equal_weights
 
 STEPS = 400
 """Training steps of a network on a table."""
@@ -27,23 +32,45 @@ def learn_agrifm(training: SeriesTable, validation: SeriesTable, seed: int) -> F
     )
 
 
-LEARNERS: dict[str, Learner] = {"agrifm": learn_agrifm}
+FRAMES = 24
+"""Equal steps of the season in the rows of classic models."""
+
+
+def learn_classic(name: str, training: SeriesTable, validation: SeriesTable, seed: int) -> Fitted:
+    """Train a classic model on all labels; another, trained without the validation places, answers those."""
+    from agrifm.classic.classics import fit_classic
+    from agrifm.classic.table_rows import table_columns, table_rows
+
+    sensors, classes = training.sensors, len(training.legend)
+    columns = table_columns(sensors, FRAMES)
+
+    def fitted(*tables: SeriesTable) -> Callable[[SeriesTable], Probability]:
+        rows = np.concatenate([table_rows(table, sensors, FRAMES) for table in tables])
+        label, block = (np.concatenate([getattr(table, key) for table in tables]) for key in ("label", "block"))
+        weights = None
+        if training.weight is not None:
+            weights = np.concatenate([table.weight for table in tables if table.weight is not None])
+        model = fit_classic(name, rows, label, weights=weights, groups=block, seed=seed, columns=columns)
+
+        def probabilities(table: SeriesTable) -> Probability:
+            result = np.zeros((len(table), classes), np.float32)
+            if len(table):
+                result[:, model.classes] = model.probabilities(table_rows(table, sensors, FRAMES))
+            return result
+
+        return probabilities
+
+    if not len(validation):
+        return Fitted(fitted(training))
+    return Fitted(fitted(training, validation), fitted(training)(validation))
+
+
+_PAIR, _CLASSICS = ("agrifm", "classic"), tuple(CLASSICS)
+LEARNERS: dict[str, Learner] = {**{name: partial(learn_classic, name) for name in CLASSICS}, "agrifm": learn_agrifm}
 """Models that are trained, by name."""
-COMBINATIONS: dict[str, Combination] = {}
+COMBINATIONS: dict[str, Combination] = {
+    "classic": Combination(_CLASSICS, partial(best_weights, _CLASSICS)),
+    "agrifm+classic": Combination(_PAIR, partial(equal_weights, _PAIR)),
+    "best": Combination(_PAIR, partial(best_weights, _PAIR)),
+}
 """Models that are means of others, by name."""
-
-
-def require_known(names: tuple[str, ...], known: tuple[str, ...]) -> None:
-    """Refuse unknown models.
-
-    Raises:
-        ConfigError: a name is not in `known`; the message suggests the nearest one.
-    """
-    for name in names:
-        if name not in known:
-            raise ConfigError(
-                f"comparing models: unknown model '{name}'{did_you_mean(name, known)} (known: {', '.join(known)}); "
-                "change `models`",
-                model=name,
-                known=known,
-            )

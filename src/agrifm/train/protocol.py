@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from agrifm.errors import LabelError
+from agrifm.legend import UNLABELLED
 from agrifm.samples.folds import Budget, Indices, OuterFold, draw_labels, inner_split, lacking_classes, outer_folds
 from agrifm.samples.leaks import KINDS, find_leaks, place_name, require_no_leaks
 from agrifm.samples.table import SeriesTable
@@ -106,7 +107,8 @@ def divide_set(labelled: LabelledSet, config: ProtocolConfig) -> Division:
     """
     table = labelled.table
     if labelled.division is not None:
-        folds: tuple[OuterFold, ...] = (OuterFold(0, *labelled.division),)
+        training, test = (part[table.label[part] != UNLABELLED] for part in labelled.division)
+        folds: tuple[OuterFold, ...] = (OuterFold(0, training, test),)
         kind = "the set's official training and test"
     else:
         folds = outer_folds(table, config.folds, 0)

@@ -1,0 +1,122 @@
+"""The file of a comparison: what it reads, and what it refuses with the nearest known word."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agrifm.cli import main
+from agrifm.errors import ConfigError, LabelError
+from agrifm.train.comparison_config import SetConfig, read_comparison
+
+MINIMAL = """
+models = ["agrifm"]
+[[sets]]
+name = "fake"
+public = "set"
+"""
+DIVISION = "latvia_vs_estonia/finetune/1"
+
+
+def write_set(folder: Path) -> Path:
+    """EuroCropsML's layout: 24 parcels of two classes in two regions, whose series differ by class."""
+    data = folder / "preprocess" / "S2" / "2021"
+    data.mkdir(parents=True)
+    names = []
+    for parcel in range(24):
+        crop = ("3301010100", "3302000000")[parcel % 2]
+        region = ("LV003", "EE001")[parcel // 12]
+        names.append(f"{region}_{parcel}_{crop}.npz")
+        numbers = 1000.0 + 500 * (parcel % 2) + parcel + 10 * np.arange(13) + np.arange(4)[:, None]
+        days = np.array(["2021-04-01", "2021-05-01", "2021-06-15", "2021-07-20"], "datetime64[D]")
+        np.savez(data / names[-1], data=numbers, dates=days, center=np.array([24 + parcel / 10, 57]))
+    use = folder / "split" / "latvia_vs_estonia" / "finetune"
+    use.mkdir(parents=True)
+    parts = {"train": names[:8], "val": names[8:12], "test": names[12:]}
+    (use / "region_split_1.json").write_text(json.dumps(parts))
+    meta = folder / "split" / "latvia_vs_estonia" / "meta"
+    meta.mkdir()
+    (meta / "region_split.json").write_text(json.dumps({"train": names[:8], "val": names[8:12]}))
+    return folder
+
+
+def write(tmp_path: Path, content: str) -> Path:
+    (tmp_path / "compare.toml").write_text(content)
+    return tmp_path
+
+
+def test_a_public_set_brings_its_official_training_and_test(tmp_path: Path) -> None:
+    write_set(tmp_path / "set")
+    chosen = SetConfig(name="fake", public=Path("set"), choices={"split": DIVISION})
+    labelled = chosen.read(tmp_path)
+    assert labelled.division is not None
+    training, test = labelled.division
+    place = [int(name) for name in labelled.table.place]
+    assert sorted(place[index] for index in training) == list(range(12))
+    assert sorted(place[index] for index in test) == list(range(12, 24))
+
+
+def test_official_folds_can_be_left_out(tmp_path: Path) -> None:
+    write_set(tmp_path / "set")
+    labelled = SetConfig(name="fake", public=Path("set"), choices={"split": DIVISION}, folds=False).read(tmp_path)
+    assert labelled.division is None
+    assert labelled.table.fold is None
+
+
+def test_a_division_without_test_is_refused(tmp_path: Path) -> None:
+    write_set(tmp_path / "set")
+    with pytest.raises(ConfigError) as error:
+        SetConfig(name="fake", public=Path("set"), choices={"split": "latvia_vs_estonia/meta"}).read(tmp_path)
+    assert error.value.facts["division"] == "latvia_vs_estonia/meta"
+
+
+def test_a_folder_without_a_set_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    with pytest.raises(LabelError):
+        SetConfig(name="fake", public=Path("set")).read(tmp_path)
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    file, config = read_comparison(write(tmp_path, MINIMAL))
+    assert file == tmp_path / "compare.toml"
+    assert config.models == ("agrifm",)
+    assert (config.budgets, config.leaks, config.folds) == (("100 %",), "refuse", 5)
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (MINIMAL.replace("models", "model"), "models"),
+        (MINIMAL + 'publc = "x"', "public"),
+        (MINIMAL + 'project = "x"', "project"),
+        (MINIMAL.replace("public", "name2"), "name"),
+        ('budgets = [5, "5"]' + MINIMAL, "budgets"),
+        ('budgets = ["many"]' + MINIMAL, "budget"),
+        (MINIMAL + '[[sets]]\nname = "fake"\npublic = "other"', "fake"),
+        ('models = ["agrifm", "agrifm"]' + MINIMAL.replace('models = ["agrifm"]', ""), "agrifm"),
+        ("models = [", "compare.toml"),
+    ],
+)
+def test_a_faulty_file_is_refused(tmp_path: Path, content: str, word: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read_comparison(write(tmp_path, content))
+    assert word in str(error.value)
+    assert error.value.facts["path"] == tmp_path / "compare.toml"
+
+
+def test_an_absent_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        read_comparison(tmp_path / "nothing.toml")
+
+
+def test_the_command_refuses_an_unknown_model_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_set(tmp_path / "set")
+    content = MINIMAL.replace('["agrifm"]', '["agrifmm"]') + f'choices = {{ split = "{DIVISION}" }}'
+    assert main(["compare", str(write(tmp_path, content))]) == 2
+    sentence = capsys.readouterr().err
+    assert "did you mean 'agrifm'" in sentence
+    assert "Traceback" not in sentence
+    assert not (tmp_path / "comparison").exists()

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import geopandas
 import h5py
 import numpy as np
 import pytest
+from shapely.geometry import box
 
 from agrifm.errors import LabelError
 from agrifm.samples.public.breizhcrops import read_breizhcrops
@@ -64,7 +66,7 @@ def test_bands_are_the_same_in_both_orders_of_columns(tmp_path: Path, columns: l
     expected = [CROP[name] / 1e4 for name in ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")]
     np.testing.assert_allclose(series.values[0, 0], expected, rtol=1e-6)
     assert series.valid[0].tolist() == [True, False, True]
-    assert series.values[table.place.index("2"), 0, 6] == pytest.approx(0.4)
+    assert series.values[table.place.index("frh01/2"), 0, 6] == pytest.approx(0.4)
 
 
 def test_dates_classes_and_folds_are_those_of_the_files(tmp_path: Path) -> None:
@@ -81,6 +83,18 @@ def test_dates_classes_and_folds_are_those_of_the_files(tmp_path: Path) -> None:
     }
     assert sum("outside classmapping.csv" in note for note in content.notes) == 2
     assert sum("no observation" in note for note in content.notes) == 2
+
+
+def test_places_are_those_of_the_shapefile(tmp_path: Path) -> None:
+    folder = write_set(tmp_path, regions=("frh01",))
+    # Lambert 93, whose origin is at longitude 3 and latitude 46.5 with x = 700 km and y = 6600 km
+    shapes = [box(700_000 + 5_000 * at, 6_600_000, 700_100 + 5_000 * at, 6_600_100) for at in range(2)]
+    geopandas.GeoDataFrame({"ID": [2, 1]}, geometry=shapes, crs="EPSG:2154").to_file(folder / "2017" / "frh01.shp")
+    table = read_breizhcrops(folder).table
+    assert table is not None
+    second = table.place.index("frh01/2")
+    assert (table.lon[second], table.lat[second]) == pytest.approx((3.0, 46.5), abs=0.002)
+    assert table.block[0] != table.block[1]
 
 
 def test_an_order_that_the_cirrus_band_does_not_show_is_refused(tmp_path: Path) -> None:

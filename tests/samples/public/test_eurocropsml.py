@@ -14,7 +14,7 @@ WHEAT, MEADOW = "3301010100", "3302000000"
 DAYS = ["2021-04-01", "2021-04-01", "2021-06-15"]
 FILES = {
     f"LV003_10_{WHEAT}.npz": (24.1, 56.9),
-    f"LV003_11_{MEADOW}.npz": (24.2, 56.8),
+    f"LV003_11_{MEADOW}.npz": (24.1001, 56.9001),
     f"LV005_12_{MEADOW}.npz": (26.5, 56.5),
     f"EE001_13_{WHEAT}.npz": (24.7, 59.4),
 }
@@ -49,7 +49,7 @@ def test_bands_of_the_sensor_are_read_by_name_as_top_of_atmosphere_reflectance(t
     assert sensor.bands == ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
     # columns of these bands in the file's order 01 02 03 04 05 06 07 08 8A 09 10 11 12
     columns = np.array([1, 2, 3, 4, 5, 6, 7, 8, 11, 12])
-    latvian = table.place.index("10")
+    latvian = table.place.index("LV003/10")
     expected = (1000 + 100 * columns + np.arange(3)[:, None]) / 1e4
     np.testing.assert_allclose(table.series["sentinel-2"].values[latvian], expected, rtol=1e-6)
     assert table.series["sentinel-2"].valid.all()
@@ -59,12 +59,16 @@ def test_classes_places_dates_and_regions_are_those_of_the_files(tmp_path: Path)
     table = read_eurocropsml(write_set(tmp_path)).table
     assert table is not None
     classes = [table.legend.codes[number] for number in table.label]
-    assert dict(zip(table.place, classes, strict=True)) == {"10": WHEAT, "11": MEADOW, "12": MEADOW, "13": WHEAT}
-    assert dict(zip(table.place, table.lon.tolist(), strict=True))["13"] == 24.7
-    assert dict(zip(table.place, table.lat.tolist(), strict=True))["13"] == 59.4
+    assert dict(zip(table.place, classes, strict=True)) == {
+        "LV003/10": WHEAT, "LV003/11": MEADOW, "LV005/12": MEADOW, "EE001/13": WHEAT,
+    }  # fmt: skip
+    assert dict(zip(table.place, table.lon.tolist(), strict=True))["EE001/13"] == 24.7
+    assert dict(zip(table.place, table.lat.tolist(), strict=True))["EE001/13"] == 59.4
     days = (np.array(DAYS, "datetime64[D]") - np.datetime64("1970-01-01")).astype(int)
     assert table.series["sentinel-2"].date[0].tolist() == days.tolist()  # the day that occurs twice is kept twice
-    assert len(set(table.block.tolist())) == 3
+    blocks = dict(zip(table.place, table.block.tolist(), strict=True))
+    assert blocks["LV003/10"] == blocks["LV003/11"]  # a few metres apart
+    assert len(set(blocks.values())) == 3
 
 
 def test_a_split_has_the_parts_that_its_file_lists(tmp_path: Path) -> None:
@@ -75,7 +79,7 @@ def test_a_split_has_the_parts_that_its_file_lists(tmp_path: Path) -> None:
     assert table is not None
     fold = content.folds["latvia_vs_estonia/finetune/1"]
     parts = {part: sorted(table.place[index] for index in indices) for part, indices in fold.items()}
-    assert parts == {"train": ["10", "11"], "validation": ["12"], "test": ["13"]}
+    assert parts == {"train": ["LV003/10", "LV003/11"], "validation": ["LV005/12"], "test": ["EE001/13"]}
 
 
 def test_a_region_and_a_limit_choose_parcels_reproducibly(tmp_path: Path) -> None:
@@ -87,7 +91,7 @@ def test_a_region_and_a_limit_choose_parcels_reproducibly(tmp_path: Path) -> Non
     assert len(latvia) == 2
     assert latvia.table.place == again.table.place
     seeds = {read_eurocropsml(folder, regions=["LV"], limit=1, seed=seed).table.place for seed in range(8)}  # type: ignore[union-attr]
-    assert seeds == {("10", "11"), ("10", "12")}
+    assert seeds == {("LV003/10", "LV003/11"), ("LV003/10", "LV005/12")}
 
 
 def test_files_of_reflectance_give_the_same_values(tmp_path: Path) -> None:
@@ -173,7 +177,7 @@ def test_sentinel_1_is_read_where_it_is(tmp_path: Path) -> None:
     )
     table = read_eurocropsml(folder, sensors=["sentinel-2", "sentinel-1"]).table
     assert table is not None
-    estonian = table.place.index("13")
+    estonian = table.place.index("EE001/13")
     assert table.series["sentinel-1"].length.tolist() == [1 if at == estonian else 0 for at in range(4)]
     assert table.series["sentinel-1"].values[estonian, 0].tolist() == [-11.5, -18.25]
 

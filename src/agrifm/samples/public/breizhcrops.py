@@ -16,7 +16,6 @@ from agrifm.samples.public.public_set import PublicSet, SetFacts
 from agrifm.samples.public.set_files import AGAIN, open_hdf5, require_file, require_shape
 from agrifm.samples.public.set_series import (
     PlaceSeries,
-    blocks_of,
     choose_bands,
     decode,
     divide,
@@ -26,6 +25,8 @@ from agrifm.samples.public.set_series import (
     set_legend,
     stack_series,
 )
+from agrifm.samples.series_files import BLOCK
+from agrifm.samples.series_places import square_blocks
 from agrifm.samples.table import SeriesTable
 from agrifm.scene.products import Product
 from agrifm.season import day_number
@@ -140,8 +141,8 @@ def read_breizhcrops(
         season_days=365,
         lon=lon,
         lat=lat,
-        block=blocks_of([one.region for one in parcels]),
-        place=tuple(one.identifier for one in parcels),
+        block=square_blocks(lon, lat, BLOCK),
+        place=tuple(f"{one.region}/{one.identifier}" for one in parcels),
     )
     folds = divide([PARTS.get(one.region, "") for one in parcels])
     return PublicSet(FACTS, legend, table.sensors, table, {"official": folds} if folds else {}, tuple(notes))
@@ -299,7 +300,7 @@ def _centres(
     for region in dict.fromkeys(one.region for one in parcels):
         path = folder / f"{region}.shp"
         if not path.exists():
-            notes.append(f"{region}: places are unknown, because {path.name} is not there")
+            notes.append(f"{region}: places are unknown, because {path.name} is not there, so each parcel is a block")
             continue
         import geopandas
 

@@ -8,14 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.errors import LabelError
 from agrifm.files import AnyPath, as_path
 from agrifm.samples.public.band_order import band_means, require_land_order
 from agrifm.samples.public.public_set import Division, PublicSet, SetFacts
-from agrifm.samples.public.set_files import AGAIN, load_arrays, require_shape
+from agrifm.samples.public.set_files import load_arrays, require_codes, require_shape
 from agrifm.samples.public.set_series import (
     PlaceSeries,
-    blocks_of,
     choose_bands,
     decode,
     limit_places,
@@ -95,7 +93,8 @@ def read_cropglobe(
     files = {country: path for country, path in _files(directory).items() if path}
     chosen = tuple(countries) or tuple(files)
     picked = choose_bands(SENTINEL_2, bands, about)
-    notes = [] if year else ["the files state no year; days are counted in 2021, name another with `year`"]
+    notes = ["places are unknown, so each sample is a block by itself"]
+    notes += [] if year else ["the files state no year; days are counted in 2021, name another with `year`"]
     days = day_number(date(year or 2021, 1, 1)) + STEP_DAYS * np.arange(STEPS, dtype=np.int32) + STEP_DAYS // 2
     parts, codes, origin = [], [], []
     for country in chosen:
@@ -133,13 +132,7 @@ def _read_country(
     """Digital numbers (N, bands, steps) and codes (N,) of a country, each sample once."""
     features, label = load_arrays(path, about, "fea", "lbl")
     require_shape(features, (len(label), len(SENTINEL_2.bands), STEPS), about, path)
-    strangers = sorted(set(np.unique(label).tolist()) - {int(code) for code in CLASSES})
-    if strangers:
-        raise LabelError(
-            f"{about}, {path}: it has the class {strangers[0]}, and classes are 0 to {len(CLASSES) - 1}; {AGAIN}",
-            path=path,
-            code=strangers[0],
-        )
+    require_codes(label, [int(code) for code in CLASSES], about, path)
     numbers = np.nan_to_num(features.astype(np.float32))
     if 0 < numbers[:CHECKED].max(initial=0) < LARGEST_REFLECTANCE:
         numbers /= np.float32(SENTINEL_2.scale)
@@ -177,7 +170,7 @@ def _table(series: TableSeries, codes: Sequence[int], origin: Sequence[str], yea
         season_days=365,
         lon=unknown,
         lat=unknown.copy(),
-        block=blocks_of(origin),
+        block=np.arange(len(codes), dtype=np.int32),  # places are unknown
         place=tuple(f"{country} {index}" for index, country in enumerate(origin)),
     )
 

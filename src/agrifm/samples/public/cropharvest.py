@@ -18,7 +18,6 @@ from agrifm.samples.public.public_set import PublicSet, SetFacts
 from agrifm.samples.public.set_files import AGAIN, day_of, load_json, open_hdf5, require_file, require_shape
 from agrifm.samples.public.set_series import (
     PlaceSeries,
-    blocks_of,
     choose_bands,
     decode,
     divide,
@@ -29,6 +28,8 @@ from agrifm.samples.public.set_series import (
     set_legend,
     stack_series,
 )
+from agrifm.samples.series_files import BLOCK
+from agrifm.samples.series_places import square_blocks
 from agrifm.samples.table import SeriesTable, TableSeries
 from agrifm.scene.products import Product
 from agrifm.season import day_number
@@ -324,16 +325,16 @@ def _table(
     points: Sequence[_Point], numbers: NDArray[np.float32], series: dict[str, TableSeries], legend: Legend
 ) -> SeriesTable:
     number = {code: index for index, code in enumerate(legend.codes)}
+    lon, lat = (np.array(axis) for axis in ([point.lon for point in points], [point.lat for point in points]))
     return SeriesTable(
         legend=legend,
         label=np.array([number.get(point.code, UNLABELLED) for point in points], np.uint8),
         series=series,
         season_start=np.array([point.end - MONTHS * MONTH_DAYS for point in points], np.int32),
         season_days=MONTHS * MONTH_DAYS,
-        lon=np.array([point.lon for point in points]),
-        lat=np.array([point.lat for point in points]),
-        # squares of one degree
-        block=blocks_of([f"{point.lat // 1:+04.0f}{point.lon // 1:+05.0f}" for point in points]),
+        lon=lon,
+        lat=lat,
+        block=square_blocks(lon, lat, BLOCK),
         place=tuple(point.name for point in points),
         static={name: numbers[:, 0, COLUMNS.index(name)] for name in ("elevation", "slope")},
     )

@@ -19,7 +19,6 @@ from agrifm.samples.public.public_set import PublicSet, SetFacts
 from agrifm.samples.public.set_files import AGAIN, load_arrays, load_json, require_file, require_shape
 from agrifm.samples.public.set_series import (
     PlaceSeries,
-    blocks_of,
     choose_bands,
     decode,
     divide,
@@ -29,6 +28,8 @@ from agrifm.samples.public.set_series import (
     sensor_input,
     stack_series,
 )
+from agrifm.samples.series_files import BLOCK
+from agrifm.samples.series_places import square_blocks
 from agrifm.samples.table import SeriesTable
 from agrifm.scene.products import Product
 from agrifm.season import day_number
@@ -238,8 +239,8 @@ def _read_table(
         season_days=365,
         lon=centres[:, 0],
         lat=centres[:, 1],
-        block=blocks_of([one.region for one in parcels]),
-        place=tuple(one.parcel for one in parcels),
+        block=square_blocks(centres[:, 0], centres[:, 1], BLOCK),
+        place=tuple(f"{one.region}/{one.parcel}" for one in parcels),
         notes=tuple(notes),
     )
 

@@ -13,7 +13,7 @@ from agrifm.files import AnyPath, as_path
 from agrifm.grid import Window
 from agrifm.rasters import open_raster
 from agrifm.samples.public.public_set import PublicSet, SetFacts, SetWindows
-from agrifm.samples.public.set_files import AGAIN, day_of, load_json, require_file, require_shape
+from agrifm.samples.public.set_files import AGAIN, day_of, load_json, require_codes, require_file, require_shape
 from agrifm.samples.public.set_series import divide, image_series, renumber, sensor_input, set_legend
 from agrifm.samples.sample import Sample
 from agrifm.scene.products import Product
@@ -198,11 +198,5 @@ def _read_tif(path: Path, bands: int, about: str) -> NDArray[Any]:
 
 def _read_label(path: Path, classes: int, about: str) -> NDArray[np.uint8]:
     codes = _read_tif(path, 1, about)[0]
-    strangers = np.setdiff1d(codes, [*range(classes), UNKNOWN])
-    if strangers.size:
-        raise LabelError(
-            f"{about}, {path}: it has the code {strangers[0]}, and codes are 0 to {UNKNOWN}; {AGAIN}",
-            path=path,
-            code=int(strangers[0]),
-        )
+    require_codes(codes, [*range(classes), UNKNOWN], about, path)
     return renumber(codes, range(classes))

@@ -13,7 +13,7 @@ from agrifm.files import AnyPath, as_path
 from agrifm.grid import Window
 from agrifm.rasters import open_raster
 from agrifm.samples.public.public_set import Division, PublicSet, SetFacts, SetWindows
-from agrifm.samples.public.set_files import AGAIN, day_of, require_file, require_shape
+from agrifm.samples.public.set_files import AGAIN, day_of, require_codes, require_file, require_shape
 from agrifm.samples.public.set_series import decode, image_series, renumber, sensor_input, set_legend
 from agrifm.samples.sample import Sample
 from agrifm.scene.products import Product
@@ -164,13 +164,7 @@ def _read_tif(path: Path, bands: int, about: str) -> NDArray[Any]:
 
 def _read_label(path: Path, about: str) -> NDArray[np.uint8]:
     codes = _read_tif(path, 1, about)[0]
-    strangers = np.setdiff1d(codes, np.arange(len(CLASSES) + 1))
-    if strangers.size:
-        raise LabelError(
-            f"{about}, {path}: it has the class {strangers[0]}, and classes are 0 to {len(CLASSES)}; {AGAIN}",
-            path=path,
-            code=int(strangers[0]),
-        )
+    require_codes(codes, range(len(CLASSES) + 1), about, path)
     return renumber(codes, range(1, len(CLASSES) + 1))
 
 

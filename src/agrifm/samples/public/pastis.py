@@ -12,9 +12,16 @@ from numpy.typing import NDArray
 from agrifm.errors import LabelError, did_you_mean
 from agrifm.files import AnyPath, as_path
 from agrifm.grid import Window
-from agrifm.legend import UNLABELLED
 from agrifm.samples.public.public_set import Division, PublicSet, SetFacts, SetWindows
-from agrifm.samples.public.set_files import AGAIN, day_of, load_array, load_json, require_file, require_shape
+from agrifm.samples.public.set_files import (
+    AGAIN,
+    day_of,
+    load_array,
+    load_json,
+    require_codes,
+    require_file,
+    require_shape,
+)
 from agrifm.samples.public.set_series import choose_bands, image_series, renumber, sensor_input, set_legend
 from agrifm.samples.sample import Sample
 from agrifm.scene.products import Product
@@ -192,16 +199,8 @@ def _read_label(path: Path, window: Window, about: str) -> NDArray[np.uint8]:
     target = load_array(path, about, lazy=True)
     require_shape(target, (None, PATCH, PATCH), about, path)
     codes = np.asarray(target[0, *window.slices])
-    strangers = np.setdiff1d(codes, np.arange(VOID + 1))
-    if strangers.size:
-        raise LabelError(
-            f"{about}, {path}: it has the class {strangers[0]}, and classes are 0 to {VOID}; {AGAIN}",
-            path=path,
-            code=int(strangers[0]),
-        )
-    label = renumber(codes, range(len(CLASSES)))
-    assert (label[codes == VOID] == UNLABELLED).all()
-    return label
+    require_codes(codes, range(VOID + 1), about, path)
+    return renumber(codes, range(len(CLASSES)))
 
 
 def _folds(fold: Sequence[int]) -> dict[str, Division]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -118,4 +118,19 @@ def require_shape(array: Any, expected: tuple[int | None, ...], about: str, path
             path=path,
             shape=tuple(array.shape),
             expected=expected,
+        )
+
+
+def require_codes(codes: NDArray[Any], known: Collection[int], about: str, path: Path) -> None:
+    """Refuse an array with a class code that the set does not have.
+
+    Raises:
+        LabelError: with the least of them.
+    """
+    strangers = np.setdiff1d(codes, list(known))
+    if strangers.size:
+        raise LabelError(
+            f"{about}, {path}: it has the class {strangers[0]}, and the set has {min(known)} to {max(known)}; {AGAIN}",
+            path=path,
+            code=int(strangers[0]),
         )

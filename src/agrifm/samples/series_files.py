@@ -18,6 +18,7 @@ from agrifm.samples.series_dates import middles, period_of_steps, step_dates
 from agrifm.samples.series_frames import NO_DATE, days_of, read_data_frame
 from agrifm.samples.series_layout import QUALITY, Layout, find_layout, first_date_column, named_columns, require_stated
 from agrifm.samples.series_places import (
+    BLOCK,
     PlaceColumns,
     duplicate_notes,
     one_row_each,
@@ -37,9 +38,6 @@ from agrifm.series_columns import SeriesColumns
 
 if TYPE_CHECKING:
     import pandas
-
-BLOCK = 960.0
-"""Side of the squares that are kept apart, metres, if the table has no blocks."""
 
 
 @dataclass

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FOLD_NAMES = {"train": 0, "training": 0, "validation": 1, "val": 1, "valid": 1, "test": 2, "testing": 2, "": -1}
 """Names of folds and their numbers."""
+BLOCK = 960.0
+"""Side of the squares that are kept apart, metres, if the table has no blocks."""
 SAME_PLACE_DEGREES = 1e-6
 """Points nearer than this are one place: a decimetre."""
 

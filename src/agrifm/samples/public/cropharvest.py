@@ -28,8 +28,7 @@ from agrifm.samples.public.set_series import (
     set_legend,
     stack_series,
 )
-from agrifm.samples.series_files import BLOCK
-from agrifm.samples.series_places import square_blocks
+from agrifm.samples.series_places import BLOCK, square_blocks
 from agrifm.samples.table import SeriesTable, TableSeries
 from agrifm.scene.products import Product
 from agrifm.season import day_number

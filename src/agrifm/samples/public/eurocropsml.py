@@ -28,8 +28,7 @@ from agrifm.samples.public.set_series import (
     sensor_input,
     stack_series,
 )
-from agrifm.samples.series_files import BLOCK
-from agrifm.samples.series_places import square_blocks
+from agrifm.samples.series_places import BLOCK, square_blocks
 from agrifm.samples.table import SeriesTable
 from agrifm.scene.products import Product
 from agrifm.season import day_number

@@ -14,6 +14,7 @@ from agrifm.grid import Window
 from agrifm.inference.predictor import load_model
 from agrifm.samples.sample import Sample, Series
 from agrifm.samples.table import ONE_PIXEL, SeriesTable
+from agrifm.samples.transforms import interpolated
 from agrifm.train.project import train_project
 from agrifm.train.run import describe_scores
 from agrifm.train.table_data import project_table
@@ -28,7 +29,7 @@ series = "points.csv"
 products = ["sentinel-2-worldcereal"]
 block = 4800
 [model]
-names = ["agrifm"]
+names = ["agrifm", "random-forest"]
 steps = 60
 batch = 2
 frames = 8
@@ -80,6 +81,8 @@ def test_a_table_alone_gives_a_model_and_its_scores_on_unseen_blocks(project: Pr
         "models", "differences", "majority_class", "legend", "scored", "tested", "blocks", "notes",
     }  # fmt: skip
     assert own["macro_f1"] >= 0.9
+    assert scores["models"]["random-forest"]["macro_f1"] >= 0.9
+    assert [entry["against"] for entry in scores["differences"]] == ["random-forest"]
     assert np.sum(own["counts"]) == own["training"]["places"]["test"]
     assert sum(own["training"]["places"].values()) == 72
     assert scores["tested"] == ["maize", "wheat"]
@@ -88,7 +91,7 @@ def test_a_table_alone_gives_a_model_and_its_scores_on_unseen_blocks(project: Pr
 
 def test_a_second_training_keeps_the_model_and_writes_nothing(project: Project) -> None:
     result = train_project(project)
-    assert result["kept"] == ["agrifm"]
+    assert result["kept"] == ["agrifm", "random-forest"]
     assert result["written"] == []
 
 
@@ -115,6 +118,15 @@ def test_a_pixel_of_a_window_is_predicted_as_the_same_place_of_the_table(project
     np.testing.assert_allclose(of_window, network.probabilities(table.of(np.arange(36))), atol=1e-5)
 
 
+def test_the_forest_predicts_a_pixel_of_a_cube_as_the_same_place_of_the_table(project: Project) -> None:
+    table = project_table(project)
+    model = load_model(project.models / "random-forest.skops")
+    season = project.season.season
+    prepared = interpolated(window_of(table, 6), season.steps(model.record.frames))
+    of_window = model.probabilities(prepared).reshape(2, -1).T.argmax(axis=1)
+    assert (of_window == table.label[:36]).mean() >= 0.9
+
+
 def test_a_place_without_any_observation_has_equal_probabilities(project: Project) -> None:
     model = load_model(project.models / "agrifm.safetensors")
     empty = Series(np.zeros((3, 2, 1, 1), np.float32), np.zeros((3, 1, 1), bool), np.arange(3, dtype=np.int32))
@@ -137,7 +149,7 @@ def test_a_product_of_the_project_describes_the_numbers_of_a_table(tmp_path: Pat
 
 
 def test_a_family_that_cannot_learn_a_table_is_refused(tmp_path: Path) -> None:
-    project = write_project(tmp_path, project=PROJECT.replace('["agrifm"]', '["tempcnn"]'))
+    project = write_project(tmp_path, project=PROJECT.replace('["agrifm", "random-forest"]', '["tempcnn"]'))
     with pytest.raises(ConfigError) as error:
         train_project(project)
     assert error.value.facts["model"] == "tempcnn"

@@ -184,7 +184,7 @@ def tune_forest(
     """Find the best configuration by macro F1 on at least one validation pixel: first the features, then the trees.
 
     Args:
-        training, validation: rows of each kind of features.
+        training, validation: rows of each kind of features that is tried.
         scored: (classes,), which classes count if they occur in validation.
 
     Returns:
@@ -199,7 +199,7 @@ def tune_forest(
             tried[shape] = macro_f1(counts, scored & (counts.sum(axis=0) > 0))
         return max(tried, key=lambda shape: tried[shape])
 
-    best = best_of(ForestConfig(kind) for kind in FEATURE_KINDS)
+    best = best_of(ForestConfig(kind) for kind in training)
     best = best_of(replace(shape, features=best.features) for shape in TREE_CANDIDATES)
     return best, [{**asdict(shape), "validation_macro_f1": round(score, 4)} for shape, score in tried.items()]
 

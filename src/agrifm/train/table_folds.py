@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from agrifm.errors import LabelError
 from agrifm.legend import UNLABELLED
+from agrifm.record import SensorRecord
 from agrifm.samples.folds import NOT_USED, fold_by_block
 from agrifm.samples.split import FOLDS, HeldOutBlocks
 from agrifm.samples.table import SeriesTable
 from agrifm.scores import scored_classes
 
+MIN_DEVIATION = 1e-4
+"""Least standard deviation of a band, so that a constant one does not divide by 0."""
 PARTS, LEAST_PARTS = 7, 3
 """Parts into which blocks are divided, of about equal classes: two are for the test and one is for the validation; of
 fewer blocks only three parts are made, one of each."""
@@ -102,3 +105,31 @@ def _require_known_classes(table: SeriesTable, fold: NDArray[np.int8]) -> None:
             "folds",
             classes=sorted(table.legend.codes[number] for number in present[0]),
         )
+
+
+def labelled_places(table: SeriesTable) -> SeriesTable:
+    """Return the places with a label and at least one valid observation."""
+    observed = np.zeros(len(table), bool)
+    for series in table.series.values():
+        observed |= series.valid.any(axis=1)
+    return table.of(np.flatnonzero((table.label != UNLABELLED) & observed))
+
+
+def table_statistics(table: SeriesTable) -> tuple[SensorRecord, ...]:
+    """Return the sensors of a table, with mean and standard deviation per band over its valid observations.
+
+    Raises:
+        LabelError: a sensor has no valid observation.
+    """
+    measured = []
+    for name, series in table.series.items():
+        usable = series.values[series.valid].astype(np.float64)
+        if not len(usable):
+            raise LabelError(
+                f"preparing training: '{name}' has no valid observation at the training places; widen the season, or "
+                "leave that sensor out",
+                sensor=name,
+            )
+        mean, std = usable.mean(axis=0), np.maximum(usable.std(axis=0), MIN_DEVIATION)
+        measured.append(SensorRecord(**series.input.model_dump(), mean=tuple(mean.tolist()), std=tuple(std.tolist())))
+    return tuple(measured)

@@ -16,7 +16,6 @@ from torch import nn
 from agrifm.config import ModelConfig
 from agrifm.errors import LabelError
 from agrifm.inference.batching import predict_logits
-from agrifm.legend import UNLABELLED
 from agrifm.models.agrifm.network import AgriFM
 from agrifm.models.agrifm.point_network import point_config
 from agrifm.models.classifier import Classifier
@@ -27,11 +26,10 @@ from agrifm.samples.table_samples import TableSamples
 from agrifm.train.augmentation import Augmentation
 from agrifm.train.fit import Hyperparameters, Outcome, fit
 from agrifm.train.objectives import Classification
+from agrifm.train.table_folds import labelled_places, table_statistics
 
 PLACES_PER_WINDOW = 8
 """Places of a table in a training step for each window of `batch`: a place is one pixel."""
-MIN_DEVIATION = 1e-4
-"""Least standard deviation of a band, so that a constant one does not divide by 0."""
 PLACES_AT_ONCE = 256
 """Places that are predicted together."""
 
@@ -142,34 +140,6 @@ def _log_shares(table: SeriesTable) -> tuple[float, ...]:
     """Logarithm of each class's share of the places; a class without places counts as one place."""
     counts = np.bincount(table.label, minlength=len(table.legend)).clip(1)
     return tuple(np.log(counts / counts.sum()).tolist())
-
-
-def labelled_places(table: SeriesTable) -> SeriesTable:
-    """Return the places with a label and at least one valid observation."""
-    observed = np.zeros(len(table), bool)
-    for series in table.series.values():
-        observed |= series.valid.any(axis=1)
-    return table.of(np.flatnonzero((table.label != UNLABELLED) & observed))
-
-
-def table_statistics(table: SeriesTable) -> tuple[SensorRecord, ...]:
-    """Return the sensors of a table, with mean and standard deviation per band over its valid observations.
-
-    Raises:
-        LabelError: a sensor has no valid observation.
-    """
-    measured = []
-    for name, series in table.series.items():
-        usable = series.values[series.valid].astype(np.float64)
-        if not len(usable):
-            raise LabelError(
-                f"preparing training: '{name}' has no valid observation at the training places; widen the season, or "
-                "leave that sensor out",
-                sensor=name,
-            )
-        mean, std = usable.mean(axis=0), np.maximum(usable.std(axis=0), MIN_DEVIATION)
-        measured.append(SensorRecord(**series.input.model_dump(), mean=tuple(mean.tolist()), std=tuple(std.tolist())))
-    return tuple(measured)
 
 
 def network_on_table(network: nn.Module, record: ModelRecord) -> TableNetwork:

@@ -11,6 +11,7 @@ import geopandas
 import numpy as np
 from numpy.typing import NDArray
 
+from agrifm.classic.features import FeatureKind
 from agrifm.config import ModelConfig
 from agrifm.errors import ConfigError, require_installed
 from agrifm.files import translate_os_errors, write_geopackage, write_json
@@ -26,12 +27,14 @@ from agrifm.season import Season
 from agrifm.stac import write_model_item
 from agrifm.train.evaluate import score, summarise_scores
 from agrifm.train.publish import SCORES, TRAINING_DATA, publish
-from agrifm.train.table_folds import TableData, divide_table
+from agrifm.train.table_folds import TableData, divide_table, labelled_places, table_statistics
 from agrifm.work import Resumable, fingerprint
 
 Probabilities = Callable[[SeriesTable], NDArray[np.float32]]
 """From a table to class probabilities (P, classes)."""
-ON_TABLES = ("agrifm",)
+FEATURES_OF_PLACES: tuple[FeatureKind, ...] = ("series", "statistics")
+"""Kinds of features that a place without neighbours has."""
+ON_TABLES = ("agrifm", "random-forest")
 """Families that are trained on series tables."""
 
 
@@ -60,7 +63,10 @@ def train_on_table(
         kept: list[str] = []
         for name in config.names:
             path, earlier = (model_file(place, name) for place in (staging, directory))
-            probabilities, record, is_new = _train_network(data, config, season, name, (path, earlier), compute)
+            if name == "random-forest":
+                probabilities, record, is_new = _train_forest(data, config, season, (path, earlier))
+            else:
+                probabilities, record, is_new = _train_network(data, config, season, name, (path, earlier), compute)
             kept += [] if is_new else [name]
             predictions[name] = predict_unseen(probabilities, data)
             scores[name] = {
@@ -106,7 +112,8 @@ def _require_possible(config: ModelConfig) -> None:
             key="weights",
         )
     for name in config.names:
-        require_installed(f"training {name}", "deep", "torch", "lightning")
+        extra, *modules = ["classic", "sklearn", "skops"] if name == "random-forest" else ["deep", "torch", "lightning"]
+        require_installed(f"training {name}", extra, *modules)
 
 
 def _train_network(
@@ -153,6 +160,52 @@ def _train_network(
     _write_item(path, record, sum(parameter.numel() for parameter in network.parameters()))
     work.remove()
     return trained.probabilities, record, True
+
+
+def _train_forest(
+    data: TableData, config: ModelConfig, season: Season, places: tuple[Path, Path]
+) -> tuple[Probabilities, ModelRecord, bool]:
+    """A random forest whose features and trees are chosen on the validation places; see `_train_network`."""
+    from agrifm.classic.features import parts_of_kind
+    from agrifm.classic.forest import fit_forest, load_forest, save_forest, tune_forest
+    from agrifm.classic.table_rows import table_rows
+
+    path, earlier = places
+    kinds = FEATURES_OF_PLACES
+    digest = fingerprint(
+        [table_digest(data.table), data.fold.tobytes().hex(), config.frames, config.seed, str(season), list(kinds)]
+    )
+    kept = next((place for place in (path, earlier) if is_trained(place, digest)), None)
+    if kept is not None:
+        forest = load_forest(kept)
+    else:
+        training, validation = (labelled_places(data.part(fold)) for fold in FOLDS[:2])
+        rows = [
+            {kind: table_rows(part, None, config.frames, parts_of_kind(kind)) for kind in kinds}
+            for part in (training, validation)
+        ]
+        scored = np.array([entry.scored for entry in data.table.legend.classes])
+        chosen, tried = tune_forest(rows[0], training.label, rows[1], validation.label, scored, config.seed)
+        record = _record(data, config, season, "random-forest", {}, table_statistics(training))
+        record = record.model_copy(
+            update={
+                "series": "interpolated",
+                "training": {**record.training, "tried": tried, "fingerprint": digest},
+                "versions": running_versions("scikit-learn", "skops"),
+            }
+        )
+        forest = fit_forest(rows[0][chosen.features], training.label, record, chosen)
+        save_forest(path, forest)
+    _write_item(path, forest.record, sum(tree.tree_.node_count for tree in forest.classifier.estimators_))
+
+    def probabilities(table: SeriesTable) -> NDArray[np.float32]:
+        shape = forest.record.architecture["shape"]["features"]
+        result = np.zeros((len(table), len(forest.record.legend)), np.float32)
+        rows_of = table_rows(table, forest.record.sensors, forest.record.frames, parts_of_kind(shape))
+        result[:, forest.classifier.classes_] = forest.classifier.predict_proba(rows_of)
+        return result
+
+    return probabilities, forest.record, kept != earlier
 
 
 def _write_item(path: Path, record: ModelRecord, parameters: int) -> None:

@@ -126,6 +126,13 @@ def test_an_area_outside_utm_is_refused(area: Polygon) -> None:
         utm_zone(area)
 
 
+def test_an_area_with_a_corner_in_another_country_is_refused() -> None:
+    area = Polygon([(2.31, 46.91), (2.32, 46.91), (2.32, 46.92), (2.31, -1)])
+    with pytest.raises(CubeError) as error:
+        utm_zone(area)
+    assert (error.value.facts["south"], error.value.facts["north"]) == (-1, 46.92)
+
+
 def test_an_empty_area_is_refused() -> None:
     with pytest.raises(CubeError, match="empty"):
         area_grid(Polygon())

@@ -86,3 +86,21 @@ def test_debug_shows_what_libraries_say(monkeypatch: pytest.MonkeyPatch) -> None
 )
 def test_a_name_cannot_control_the_terminal(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+class HalfMade:
+    def __del__(self) -> None:
+        raise AttributeError("_writable")
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_what_a_library_cannot_tidy_up_is_shown_to_developers_only(
+    debug: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", shown.append)
+    with screen(debug=debug):
+        HalfMade()
+    assert bool(shown) == debug
+    HalfMade()
+    assert len(shown) == 1 + debug

@@ -25,6 +25,8 @@ from agrifm.errors import CubeError
 NEST = 480
 """Side in metres of the square in which all pixel sizes nest: the smallest MODIS pixel."""
 LONLAT = "EPSG:4326"
+MAX_LATITUDES = 20
+"""Degrees of latitude that one area may span, 2200 km: a longer one has a wrong coordinate far more often."""
 WARP_TOLERANCE = 1e-6
 """Pixels that a position may be wrong by when GDAL reprojects; its default of 0.125 takes the wrong neighbour of one
 pixel in fourteen."""
@@ -170,7 +172,7 @@ def utm_zone(area: BaseGeometry) -> str:
     """EPSG code of the UTM zone that contains an area given in longitude and latitude.
 
     Raises:
-        CubeError: the area is empty, outside UTM's latitudes (80 S to 84 N), or in several zones.
+        CubeError: the area is empty, outside UTM's latitudes (80 S to 84 N), too long, or in several zones.
     """
     if area.is_empty:
         raise CubeError("choosing a grid for the area: it is empty; give a polygon or a box with some extent")
@@ -179,6 +181,13 @@ def utm_zone(area: BaseGeometry) -> str:
         raise CubeError(
             f"choosing a grid for the area: it spans longitudes {west:.3f} to {east:.3f} and latitudes "
             f"{south:.3f} to {north:.3f}, outside UTM (80 S to 84 N); give it in longitude and latitude"
+        )
+    if north - south > MAX_LATITUDES:
+        raise CubeError(
+            f"choosing a grid for the area: it spans latitudes {south:.3f} to {north:.3f}, which is more than "
+            f"{MAX_LATITUDES} degrees; correct the coordinate that is wrong, or divide the area",
+            south=south,
+            north=north,
         )
     first = min(floor((west + 180) / 6) + 1, 60)  # 180 E belongs to zone 60, not to a zone 61
     last = max(ceil((east + 180) / 6), first)  # an area that ends on a border does not cross it

@@ -12,6 +12,8 @@ import rasterio
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 
+from agrifm.hdf5_files import MAX_BLOCK_BYTES, MAX_PIXELS, MAX_PIXELS_PER_BYTE, require_plain_hdf5
+
 FORMATS = {
     "GTiff": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     "JP2OpenJPEG": (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
@@ -28,12 +30,6 @@ COMPANIONS = (".msk", ".ovr", ".MSK", ".OVR")
 HEAD_LENGTH = 16
 """Bytes that `format_of` needs."""
 NAMES_OF_FORMATS = "GeoTIFF, JPEG 2000, NetCDF, HDF, ERDAS Imagine, ENVI, PNG and ASCII grid"
-MAX_BLOCK_BYTES = 512 * 1024**2
-"""Largest tile or strip, unpacked: what one pixel of a file may cost in memory."""
-MAX_PIXELS = 100_000_000_000
-"""Pixels of one band: a country at 10 m has a tenth of them."""
-MAX_PIXELS_PER_BYTE = 1_000_000
-"""Pixels per byte of a file; those of an empty GeoTIFF with tiles of 1024 pixels have 130,000."""
 
 
 def open_raster(path: Path, **options: Any) -> DatasetReader:
@@ -53,6 +49,13 @@ def open_raster(path: Path, **options: Any) -> DatasetReader:
     except OSError as error:
         raise RasterioIOError(f"{path}: {error.strerror or error}") from error
     _require_plain_companions(file)
+    if format_of(head) == "HDF5":
+        try:
+            require_plain_hdf5(file)
+        except ImportError as error:
+            raise RasterioIOError("HDF5 files are looked through by h5py first: pip install 'agrifm[files]'") from error
+        except Exception as error:  # h5py's errors have no common class
+            raise RasterioIOError(str(error)) from error
     format_name = "ENVI" if _has_envi_header(file) else None
     return open_known(str(file.absolute()), head, file.stat().st_size, format_name, **options)
 

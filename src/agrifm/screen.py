@@ -56,7 +56,7 @@ def screen(debug: bool) -> Iterator[None]:
     Args:
         debug: show the warnings and logs of libraries too. Python's own switches (`-W`, PYTHONWARNINGS) do so as well.
     """
-    usual = sys.stdout, sys.stderr
+    usual, hook = (sys.stdout, sys.stderr), sys.unraisablehook
     root, silence = logging.getLogger(), logging.NullHandler()
     sys.stdout, sys.stderr = (stream and _Stream(stream) for stream in usual)
     try:
@@ -66,6 +66,7 @@ def screen(debug: bool) -> Iterator[None]:
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("always", Note)
                 warnings.showwarning = _show_note
+                sys.unraisablehook = lambda _: None  # of a library's object that was half made when it failed
             yield
             for stream in (sys.stdout, sys.stderr):
                 if stream is not None:
@@ -73,6 +74,7 @@ def screen(debug: bool) -> Iterator[None]:
     finally:
         root.removeHandler(silence)
         sys.stdout, sys.stderr = usual
+        sys.unraisablehook = hook
 
 
 def _show_note(message: Warning | str, *_: object, **__: object) -> None:

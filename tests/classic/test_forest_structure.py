@@ -194,6 +194,11 @@ FILES: dict[str, Callable[[Path], None]] = {
         record.model_copy(update={"legend": record.legend.model_copy(update={"classes": record.legend.classes[:1]})}),
         classifier,
     )),
+    "a tree of other classes": other(lambda forest, _: setattr(forest.estimators_[0], "n_classes_", 3)),
+    "a tree of an array of classes": other(
+        lambda forest, _: setattr(forest.estimators_[0], "n_classes_", np.array([2, 2]))
+    ),
+    "a tree of two outputs": other(lambda forest, _: setattr(forest.estimators_[0], "n_outputs_", 2)),
     "no file of skops": lambda path: path.write_bytes(b"PK\3\4 nothing"),
     "a deep schema": lambda path: zipped(path, b'{"a":' * 100_000 + b"1" + b"}" * 100_000),
     "no schema": lambda path: zipped(path, b""),

@@ -68,6 +68,8 @@ def require_sound_forest(classifier: Any, classes: int) -> None:
             raise ValueError(f"it holds a {type(estimator).__name__}, not a tree")
         if tree.n_features != classifier.n_features_in_ or tree.max_n_classes != len(known):
             raise ValueError("a tree has other features or classes than the forest")
+        if np.ndim(estimator.n_classes_) or estimator.n_classes_ != len(known) or estimator.n_outputs_ != 1:
+            raise ValueError("a tree has other classes or outputs than the forest")
         if estimator.n_features_in_ != tree.n_features or len(estimator.classes_) != len(known):
             raise ValueError("a tree has other features or classes than it states")
 

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from agrifm.errors import ModelError, require_installed
+from agrifm.errors import ModelError, doing, require_installed
+from agrifm.models.onnx_file import require_own_tensors
 from agrifm.record import ModelRecord, SensorRecord
 from agrifm.validation import Frozen
 
@@ -109,13 +110,20 @@ def start_session(path: Path, threads: int = 0, for_record: bool = False) -> Any
 
     if not path.is_file():
         raise ModelError(f"{about}: the file does not exist; `agrifm model export` writes it", path=path)
+    with doing(about, ModelError, "export it again", path=path):
+        require_own_tensors(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # errors only: its notes on its own optimisations do not help a user
     if for_record:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            path,
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # it would print its first failure and try the same again
+        )
     except Exception as error:  # onnxruntime's errors have no common class
         reason = str(error).splitlines()[0]
         raise ModelError(f"{about}: onnxruntime cannot read it ({reason}); export it again") from error

@@ -12,6 +12,7 @@ from pyproj import Transformer
 
 from agrifm.errors import SceneError, doing, require_installed
 from agrifm.grid import LONLAT
+from agrifm.hdf5_files import UnreadableContentError, require_plain_hdf5
 from agrifm.scene.coordinates import Role, axis_of, coordinate_of, crs_of, moments, require_transform, role_of
 from agrifm.scene.encoding import Stated
 from agrifm.scene.scene import ArrayAsset, Asset, solar_day
@@ -61,7 +62,10 @@ def open_netcdf(file: Path, about: str) -> "xr.Dataset":
         if other is not None:
             raise SceneError(f"{about}: {other}", path=file)
         try:
+            require_plain_hdf5(file)
             return xr.open_dataset(file, engine="h5netcdf", mask_and_scale=False, decode_times=False)
+        except UnreadableContentError as error:
+            raise SceneError(f"{about}: {error}", path=file) from error
         except (OSError, ValueError) as error:
             if head.startswith(HDF5):
                 raise

@@ -3,9 +3,12 @@
 Pickles are not read here; `agrifm model convert` converts them to safetensors.
 """
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from pydantic import Field, ValidationError
 from safetensors import safe_open
 from safetensors.torch import load_file, save
@@ -20,6 +23,8 @@ from agrifm.validation import Frozen, complaint
 
 RECORD_KEY = "agrifm_record"
 WEIGHTS_KEY = "agrifm_weights_record"
+DIGEST_KEY = "agrifm_tensors_sha256"
+"""Of the metadata of a trained model: the digest of its tensors, which safetensors itself has none of."""
 
 
 class WeightsSensor(ExpectedSensor):
@@ -77,7 +82,28 @@ def save_model(path: AnyPath, network: nn.Module, record: ModelRecord) -> None:
     state = {
         name: tensor.contiguous() for name, tensor in network.state_dict().items() if not name.endswith(INDEX_SUFFIX)
     }
-    write_bytes(path, save(state, metadata={RECORD_KEY: record.model_dump_json()}))
+    write_bytes(path, save(state, metadata={RECORD_KEY: record.model_dump_json(), DIGEST_KEY: _digest(state)}))
+
+
+def _digest(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the names, types, shapes and numbers of tensors."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _require_same_tensors(path: Path, state: Mapping[str, Tensor], about: str) -> None:
+    """Refuse tensors that are not those that were written; files of before have no digest."""
+    with safe_open(path, framework="pt") as file:
+        stated = (file.metadata() or {}).get(DIGEST_KEY)
+    if stated is not None and stated != _digest(state):
+        raise ModelError(
+            f"{about}: its weights were damaged or changed since they were written; copy it again, or train it again",
+            path=path,
+            digest=stated,
+        )
 
 
 def read_record(path: AnyPath) -> ModelRecord:
@@ -128,6 +154,7 @@ def load_network(path: AnyPath) -> tuple[nn.Module, ModelRecord]:
     with doing(f"{about}: its weights are not those of its record", ModelError, "train it again", path=path):
         network = family.network(config)
         state: dict[str, Tensor] = load_file(path)
+        _require_same_tensors(path, state, about)
         # position indices are not in the file; with them `load_state_dict` can demand every name
         derived = {name: tensor for name, tensor in network.state_dict().items() if name.endswith(INDEX_SUFFIX)}
         network.load_state_dict({**state, **derived})

@@ -162,3 +162,14 @@ def test_interpolated_series_have_the_middle_days_of_equal_periods() -> None:
     series = stack_sensors({"fine": torch.zeros(1, 3, 1, 1, 1)}, {"fine": 1}, season_days=90)
     assert series.day.flatten().tolist() == [15, 45, 75]
     assert series.valid.all()
+
+
+@pytest.mark.parametrize("name", STACKED)
+def test_bfloat16_answers_are_near_those_of_float32(name: str) -> None:
+    """A number has 8 significant bits in it, so logits differ by a few percent."""
+    network, series = network_of(name, frames=5), observed(5)
+    with torch.no_grad():
+        full = network({"fine": series})
+        with torch.autocast("cpu", torch.bfloat16):
+            half = network({"fine": series})
+    assert (half.float() - full).abs().mean() < 0.05 * full.std()

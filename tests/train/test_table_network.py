@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from agrifm.config import ModelConfig
-from agrifm.errors import LabelError
+from agrifm.errors import LabelError, ModelError
 from agrifm.legend import Legend
 from agrifm.models.batch import TensorBatch
 from agrifm.record import SensorInput
@@ -146,3 +146,21 @@ def test_adjusted_logits_find_more_of_a_rare_class() -> None:
         network = fit_network_on_table(table, early_and_late(20, 1), CONFIG, 0, recipe=Recipe(adjusted=adjusted))
         called_rare.append((network.probabilities(unseen).argmax(axis=1) == 1)[unseen.label == 1].mean())
     assert called_rare[1] > called_rare[0]
+
+
+@pytest.mark.parametrize("family", ["ltae", "tsvit"])
+def test_other_families_learn_a_table_of_one_sensor(family: str) -> None:
+    trained = fit_network_on_table(early_and_late(64, 0), early_and_late(16, 1), CONFIG, seed=0, family=family)
+    unseen = early_and_late(20, 2)
+    probabilities = trained.probabilities(unseen)
+    assert (probabilities.argmax(axis=1) == unseen.label).mean() >= 0.9
+    alone = trained.probabilities(unseen.of(np.array([3])))
+    np.testing.assert_allclose(alone[0], probabilities[3], atol=1e-5)
+
+
+@pytest.mark.parametrize(("family", "sensors"), [("tempcnn", ("sentinel-2",)), ("ltae", ("sentinel-2", "landsat"))])
+def test_a_family_that_cannot_read_a_table_is_refused(family: str, sensors: tuple[str, ...]) -> None:
+    table = early_and_late(8, 0, sensors)
+    with pytest.raises(ModelError) as error:
+        fit_network_on_table(table, table, CONFIG, seed=0, family=family)
+    assert error.value.facts in ({"family": "tempcnn"}, {"sensors": sensors})

@@ -98,5 +98,5 @@ def convlstm_activations(
     samples, frames, height, width = max(inputs.values(), key=lambda shape: shape[2] * shape[3])
     images = IMAGE_COPIES * frames * sum(config.channels.values())
     # training keeps the gates and states of every frame
-    layers = (14 * frames if training else 14) * config.hidden
+    layers = (11 * frames if training else 14) * config.hidden
     return float(samples * height * width * (images + layers))

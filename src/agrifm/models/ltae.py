@@ -142,5 +142,5 @@ def ltae_activations(config: LTAEConfig, inputs: Mapping[str, SeriesShape], trai
     """
     samples, frames, height, width = max(inputs.values(), key=lambda shape: shape[2] * shape[3])
     images = IMAGE_COPIES * frames * sum(config.channels.values())
-    layers = (12 if training else 5) * frames * config.dim
+    layers = (10 if training else 4) * frames * config.dim
     return float(samples * height * width * (images + layers))

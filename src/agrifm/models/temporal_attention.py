@@ -31,8 +31,9 @@ def normalise_groups(x_PTC: Tensor, valid_PT: Tensor, groups: int) -> Tensor:
 
     It equals group normalisation (Wu & He 2018) over (C, T) of a series without its invalid frames.
     """
-    x_PTGD = rearrange(x_PTC, "p t (g d) -> p t g d", g=groups)
-    usable = valid_PT.to(x_PTC.dtype)[:, :, None, None]
+    # sums of many squares need float32 in any precision
+    x_PTGD = rearrange(x_PTC.float(), "p t (g d) -> p t g d", g=groups)
+    usable = valid_PT.to(x_PTGD.dtype)[:, :, None, None]
     count = (usable.sum(dim=1, keepdim=True) * x_PTGD.shape[3]).clamp(min=1)
     mean = (x_PTGD * usable).sum(dim=(1, 3), keepdim=True) / count
     deviation = x_PTGD - mean

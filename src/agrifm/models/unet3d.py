@@ -181,5 +181,6 @@ def unet3d_activations(
     """
     samples, frames, height, width = max(inputs.values(), key=lambda shape: shape[2] * shape[3])
     images = IMAGE_COPIES * sum(config.channels.values())
-    layers = (30 if training else 6) * config.width
+    # without gradients the unfolded neighbourhoods of the first convolution may need more than the layers
+    layers = 38 * config.width if training else max(6 * config.width, 27 * sum(config.channels.values()))
     return float(samples * frames * height * width * (images + layers))

@@ -231,6 +231,6 @@ def utae_activations(config: UTAEConfig, inputs: Mapping[str, SeriesShape], trai
     # per pixel and frame: the levels of the encoder, each a quarter of the one before
     kept = sum(width_of_level / 4**level for level, width_of_level in enumerate(config.encoder))
     images = IMAGE_COPIES * sum(config.channels.values())
-    per_frame = images + (8 * kept if training else 3 * config.encoder[0] + kept)
+    per_frame = images + (13 * kept if training else 3 * config.encoder[0] + kept)
     decoder = (12 if training else 4) * (config.decoder[0] + config.encoder[0])
     return float(samples * height * width * (frames * per_frame + decoder))

@@ -1,4 +1,4 @@
-"""AgriFM trained on a series table: the one training loop, on samples of one pixel.
+"""A network trained on a series table: the one training loop, on samples of one pixel.
 
 Shape letters: P places.
 """
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from agrifm.config import ModelConfig
-from agrifm.errors import LabelError
+from agrifm.errors import LabelError, ModelError
 from agrifm.inference.batching import predict_logits
 from agrifm.models.agrifm.network import AgriFM
 from agrifm.models.agrifm.point_network import point_config
 from agrifm.models.classifier import Classifier
+from agrifm.models.family import FAMILIES, family_of
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
-from agrifm.record import ModelRecord, SensorRecord
+from agrifm.record import TRAINABLE, ModelRecord, SensorRecord
 from agrifm.samples.table import SeriesTable
 from agrifm.samples.table_samples import TableSamples
 from agrifm.train.augmentation import Augmentation
@@ -80,24 +81,27 @@ def fit_network_on_table(
     work: Path | None = None,
     compute: Compute = DEFAULT_COMPUTE,
     recipe: Recipe = RECIPE,
+    family: str = "agrifm",
 ) -> TableNetwork:
-    """Train AgriFM on the labelled places of a table; the round that is best on the validation places is kept.
+    """Train a network on the labelled places of a table; the round that is best on the validation places is kept.
 
     Without validation places the training places decide, so the last round is usually kept.
 
     Args:
         config: `frames`, `steps`, `batch` (windows; `PLACES_PER_WINDOW` places for each), `learning_rate` and
-            `sensor_dropout` are used.
+            `sensor_dropout` are used, and for other families than AgriFM `preset`.
         seed: of weights, order and hidden dates; it replaces that of `config`.
         work: directory for checkpoints, from which a stopped run continues; None = a temporary one.
+        family: of the network, one that reads observed series (`agrifm.record.TRAINABLE`).
 
     Raises:
         LabelError: no training place has a label, or a sensor has no valid observation.
+        ModelError: the family does not read observed series, or not those of several sensors.
     """
     training, validation = (labelled_places(table) for table in (training, validation))
     if not len(training):
         raise LabelError(
-            "training agrifm on a table: no training place has a label and an observation; use smaller blocks "
+            f"training {family} on a table: no training place has a label and an observation; use smaller blocks "
             "(`block`), or label more places",
             fold="training",
         )
@@ -105,7 +109,7 @@ def fit_network_on_table(
         validation = training
     sensors = table_statistics(training)
     torch.manual_seed(seed)
-    network = AgriFM(point_config(sensors, len(training.legend), config.frames, training.season_days))
+    network, sensors = _untrained(family, config, sensors, training)
     classifier = Classifier(network, sensors, "observed")
     places = config.batch * PLACES_PER_WINDOW
     parameters = Hyperparameters(
@@ -121,10 +125,31 @@ def fit_network_on_table(
             parameters,
             work or Path(scratch),
             compute,
-            network.config.encoder.embed_dim,
-            "agrifm",
+            FAMILIES[family].first_channels(network.config),
+            family,
         )
     return TableNetwork(classifier.eval(), sensors, outcome)
+
+
+def _untrained(
+    name: str, config: ModelConfig, sensors: tuple[SensorRecord, ...], table: SeriesTable
+) -> tuple[Any, tuple[SensorRecord, ...]]:
+    """A network of a family with random weights, and the sensors with the statistics that it expects."""
+    classes, days = len(table.legend), table.season_days
+    if name == "agrifm":
+        return AgriFM(point_config(sensors, classes, config.frames, days)), sensors
+    family = family_of(name, "training on a table")
+    if "observed" not in TRAINABLE[name].series:
+        able = [other for other, one in TRAINABLE.items() if other in FAMILIES and "observed" in one.series]
+        raise ModelError(
+            f"training {name} on a table: it reads {' and '.join(TRAINABLE[name].series)} series, and the series of a "
+            f"table are observed ones; choose another family ({', '.join(able)})",
+            family=name,
+        )
+    network = family.network(family.preset(config.preset, sensors, classes, config.frames, "observed", days))
+    if family.statistics is not None:
+        sensors = family.statistics(network.config, sensors)
+    return network, sensors
 
 
 def _objective(training: SeriesTable, recipe: Recipe) -> Classification:

@@ -77,6 +77,71 @@ def test_a_folder_without_a_set_is_refused(tmp_path: Path) -> None:
         SetConfig(name="fake", public=Path("set")).read(tmp_path)
 
 
+PROJECT = """
+[season]
+start = 2018-03-01
+end = 2018-08-31
+[labels]
+series = "points.csv"
+products = ["sentinel-2-worldcereal"]
+[labels.columns]
+block = "block"
+fold = "fold"
+"""
+
+
+def write_project(folder: Path, labels: str = PROJECT) -> None:
+    """60 points of two classes in 10 blocks and 2 folds, whose near infrared differs."""
+    folder.mkdir()
+    (folder / "agrifm.toml").write_text(labels)
+    lines = ["sample_id,longitude,latitude,label,block,fold,date,B04,B08"]
+    for point in range(60):
+        number, block = point // 10 % 2, point % 10
+        place = f"p{point},{block / 10},{47 + point / 1000},{('maize', 'wheat')[number]},{block},{block % 2}"
+        for month in (3, 4, 5, 6):
+            lines.append(f"{place},2018-{month:02}-11,{500 + point},{2000 + 1000 * number * (month - 3) + 7 * point}")
+    (folder / "points.csv").write_text("\n".join(lines))
+
+
+def test_a_project_brings_its_table_and_its_folds(tmp_path: Path) -> None:
+    write_project(tmp_path / "season")
+    labelled = SetConfig(name="mine", project=Path("season")).read(tmp_path)
+    assert labelled.division is None
+    assert labelled.table.fold is not None
+    assert np.bincount(labelled.table.fold).tolist() == [30, 30]
+    assert SetConfig(name="mine", project=Path("season"), folds=False).read(tmp_path).table.fold is None
+
+
+def test_a_project_with_labels_on_a_cube_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "agrifm.toml").write_text(
+        "[season]\narea = [0, 47, 1, 48]\nstart = 2018-03-01\nend = 2018-08-31\n"
+        '[imagery]\ncatalog = "catalog.json"\nproducts = ["sentinel-2-c1-l2a"]\n[labels]\nfile = "parcels.gpkg"\n'
+    )
+    with pytest.raises(LabelError) as error:
+        SetConfig(name="mine", project=Path()).read(tmp_path)
+    assert error.value.facts["set"] == "mine"
+
+
+def test_the_command_compares_classic_models_and_says_what_it_wrote(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_project(tmp_path / "season")
+    file = write(
+        tmp_path,
+        'models = ["logistic", "support-vectors"]\nbudgets = [2]\ndraws = 1\n'
+        '[[sets]]\nname = "mine"\nproject = "season"\n',
+    )
+    assert main(["compare", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert "mine, 2 per class, logistic: macro F1 1.000" in shown
+    assert (tmp_path / "comparison" / "report.html").exists()
+    labels = PROJECT.replace("2018-08-31", "2018-08-30")
+    (tmp_path / "season" / "agrifm.toml").write_text(labels)  # one day less: other features, so trained anew
+    before = len(list((tmp_path / "comparison" / "cells").iterdir()))
+    assert main(["compare", str(file)]) == 0
+    assert len(list((tmp_path / "comparison" / "cells").iterdir())) == 2 * before == 8
+
+
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     file, config = read_comparison(write(tmp_path, MINIMAL))
     assert file == tmp_path / "compare.toml"

@@ -8,10 +8,12 @@ from typing import Self
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
+from agrifm.config import read_project
 from agrifm.errors import ConfigError, LabelError, doing
 from agrifm.files import AnyPath, as_path
 from agrifm.samples.public.registry import read_public_set
 from agrifm.train.protocol import LabelledSet, ProtocolConfig
+from agrifm.train.table_data import project_table
 from agrifm.validation import Frozen, complaint
 
 OFFICIAL = ("train", "validation")
@@ -49,10 +51,20 @@ class SetConfig(Frozen):
         Raises:
             LabelError: it cannot be read, or has no series of points or parcels.
         """
-        found = self._read_public(directory / (self.public or ""))
+        found = self._read_public(directory / self.public) if self.public else self._read_project(directory)
         if self.folds:
             return found
         return LabelledSet(self.name, replace(found.table, fold=None))
+
+    def _read_project(self, directory: Path) -> LabelledSet:
+        project = read_project(directory / (self.project or ""))
+        if project.labels.series is None:
+            raise LabelError(
+                f"comparing models on {self.name}: its project has labels on a cube, and a comparison needs a table of "
+                "series; name one as `series` under [labels]",
+                set=self.name,
+            )
+        return LabelledSet(self.name, project_table(project))
 
     def _read_public(self, folder: Path) -> LabelledSet:
         public = read_public_set(folder, **self.choices)

@@ -8,7 +8,15 @@ import numpy as np
 from agrifm.classic.classics import CLASSICS
 from agrifm.config import ModelConfig
 from agrifm.samples.table import SeriesTable
-from agrifm.train.combination import Combination, Fitted, Learner, Probability, best_weights, equal_weights
+from agrifm.train.combination import (
+    Combination,
+    Fitted,
+    Learner,
+    Probability,
+    best_weights,
+    better_half_weights,
+    equal_weights,
+)
 
 STEPS = 400
 """Training steps of a network on a table."""
@@ -69,7 +77,7 @@ _PAIR, _CLASSICS = ("agrifm", "classic"), tuple(CLASSICS)
 LEARNERS: dict[str, Learner] = {**{name: partial(learn_classic, name) for name in CLASSICS}, "agrifm": learn_agrifm}
 """Models that are trained, by name."""
 COMBINATIONS: dict[str, Combination] = {
-    "classic": Combination(_CLASSICS, partial(best_weights, _CLASSICS)),
+    "classic": Combination(_CLASSICS, partial(better_half_weights, _CLASSICS)),
     "agrifm+classic": Combination(_PAIR, partial(equal_weights, _PAIR)),
     "best": Combination(_PAIR, partial(best_weights, _PAIR)),
 }

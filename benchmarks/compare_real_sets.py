@@ -27,6 +27,7 @@ import pandas as pd
 import xarray as xr
 from measure import Command, table
 
+from agrifm.classic.classics import CLASSICS
 from agrifm.samples.series_files import read_series_table
 from agrifm.samples.table import SeriesTable
 from agrifm.scene.products import Product
@@ -42,6 +43,8 @@ DATA = Path(os.environ.get("AGRIFM_DATA", "../shared/data"))
 SENTINEL_2, SENTINEL_1 = (
     find_table_product(name) for name in ("sentinel-2-worldcereal", "sentinel-1-worldcereal-amplitude")
 )
+MODELS = [*CLASSICS, "tempcnn", "ltae", "transformer", "presto", "agrifm", *COMBINATIONS]
+"""Without the networks of windows, which see one pixel of a table."""
 PIXELS_PER_FIELD = 12
 LEAST_AFRICAN = 9
 AWFI = TableProduct(
@@ -211,7 +214,7 @@ def overview(content: dict[str, Any]) -> Iterator[str]:
 
 
 OPTIONS = {
-    "--models": {"nargs": "+", "default": [*LEARNERS, *COMBINATIONS], "help": "default: all"},
+    "--models": {"nargs": "+", "default": MODELS, "help": "default: classics, networks of series, combinations"},
     "--sets": {"nargs": "+", "choices": list(SETS), "default": list(SETS), "help": "default: all"},
     "--budgets": {"nargs": "+", "default": ["100 %"], "help": 'labels of each class, or shares; default "100 %%"'},
     "--draws": {"type": int, "default": 4, "help": "in each of five folds for budgets below 100 %%, default 4"},

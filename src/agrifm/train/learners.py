@@ -7,6 +7,7 @@ import numpy as np
 
 from agrifm.classic.classics import CLASSICS
 from agrifm.config import ModelConfig
+from agrifm.record import TRAINABLE
 from agrifm.samples.table import SeriesTable
 from agrifm.train.combination import (
     Combination,
@@ -20,6 +21,8 @@ from agrifm.train.combination import (
 
 STEPS = 400
 """Training steps of a network on a table."""
+FRAMES = 24
+"""Equal steps of the season, of classic models and of networks that read them."""
 
 
 def learn_agrifm(training: SeriesTable, validation: SeriesTable, seed: int) -> Fitted:
@@ -36,12 +39,22 @@ def learn_agrifm(training: SeriesTable, validation: SeriesTable, seed: int) -> F
         trained.probabilities,
         trained.probabilities(validation) if len(validation) else None,
         parameters,
-        {"kept_step": trained.outcome.kept_round},
+        {"kept round": trained.outcome.kept_round},
     )
 
 
-FRAMES = 24
-"""Equal steps of the season in the rows of classic models."""
+def learn_network(name: str, training: SeriesTable, validation: SeriesTable, seed: int) -> Fitted:
+    """Train a network of another family on a table, from random weights and with one recipe for all."""
+    from agrifm.train.table_families import fit_family_on_table
+
+    config = ModelConfig(names=(name,), series=TRAINABLE[name].series[0], frames=FRAMES, steps=STEPS)
+    trained = fit_family_on_table(name, training, validation, config, seed)
+    return Fitted(
+        trained.probabilities,
+        trained.probabilities(validation) if len(validation) else None,
+        trained.parameters,
+        {"kept round": trained.outcome.kept_round},
+    )
 
 
 def learn_classic(name: str, training: SeriesTable, validation: SeriesTable, seed: int) -> Fitted:
@@ -74,7 +87,12 @@ def learn_classic(name: str, training: SeriesTable, validation: SeriesTable, see
 
 
 _PAIR, _CLASSICS = ("agrifm", "classic"), tuple(CLASSICS)
-LEARNERS: dict[str, Learner] = {**{name: partial(learn_classic, name) for name in CLASSICS}, "agrifm": learn_agrifm}
+_PEERS = tuple(name for name in TRAINABLE if name not in ("agrifm", *CLASSICS))
+LEARNERS: dict[str, Learner] = {
+    **{name: partial(learn_classic, name) for name in CLASSICS},
+    **{name: partial(learn_network, name) for name in _PEERS},
+    "agrifm": learn_agrifm,
+}
 """Models that are trained, by name."""
 COMBINATIONS: dict[str, Combination] = {
     "classic": Combination(_CLASSICS, partial(better_half_weights, _CLASSICS)),

@@ -39,6 +39,27 @@ def proportion_interval(count: ArrayLike, points: ArrayLike) -> tuple[Floats, Fl
     return np.where(x == 0, 0.0, low), np.where(x == n, 1.0, high)
 
 
+def korn_graubard_interval(share: float, error: float, points: int) -> tuple[float, float]:
+    """Return the ends of the 95 % interval of a share from any design (Korn and Graubard 1998, section 3).
+
+    The exact binomial interval of the simple random sample that would have the same standard error. Where the error is
+    0, because all points agree, it is that of as many points as there are.
+
+        Korn and Graubard (1998), "Confidence intervals for proportions with small expected number of positive counts
+        estimated from survey data", Survey Methodology 24, 193-201; without the correction for degrees of freedom.
+
+    Args:
+        share: 0..1; one that is not gives an interval of NaN.
+        points: points that decide it.
+    """
+    if not 0 <= share <= 1:
+        return np.nan, np.nan
+    effective = share * (1 - share) / error**2 if error > 0 and 0 < share < 1 else float(points)
+    count = share * effective
+    low = 0.0 if count <= 0 else float(beta.ppf(TAIL, count, effective - count + 1))
+    return low, 1.0 if count >= effective else float(beta.ppf(1 - TAIL, count + 1, effective - count))
+
+
 def stratum_shares(counts: Floats, points: Floats, complete: NDArray[np.bool_]) -> Shares:
     """Return the shares of strata, with intervals.
 

@@ -1,0 +1,88 @@
+"""Shares of an area from reference points with the help of a map of the whole area.
+
+The map need not be right: where it errs, the points correct it, and where it is good, the error becomes smaller.
+
+    Särndal, Swensson & Wretman (1992), "Model Assisted Survey Sampling", chapter 6: difference and regression (GREG).
+    Angelopoulos et al. (2023), "Prediction-powered inference", Science 382, 669; and "PPI++" (arXiv 2311.01453): the
+    difference estimator with a slope. The map covers the area, so its mean has no sampling error, unlike there.
+
+Shape letters: N points, S strata.
+"""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from agrifm.assess.estimators import Estimate
+from agrifm.assess.point_estimators import StratifiedPoints
+from agrifm.errors import AssessmentError
+
+Method = Literal["sample", "difference", "regression"]
+"""Which slope of the map is used: 0, 1, or the one that makes the error smallest."""
+MIN_FOR_SLOPE = 3
+"""Points of a stratum from which a slope of its own is estimated."""
+
+
+def assisted_share(
+    reference: ArrayLike,
+    auxiliary: ArrayLike,
+    auxiliary_mean: ArrayLike,
+    drawn: StratifiedPoints,
+    method: Method = "regression",
+) -> Estimate:
+    """Estimate the share of the area that has a property, with a map's class or probability as auxiliary.
+
+    Within each stratum the mean of the points is moved by slope x (the map's mean over the stratum less its mean at
+    the points).
+
+    Args:
+        reference: (N,), 1 where the point has the property, else 0.
+        auxiliary: (N,), what the map says at the points: 0 or 1, or the probability.
+        auxiliary_mean: (S,), mean of the map over every pixel of each stratum.
+        drawn: the strata of the points.
+
+    Returns:
+        The share with its standard error and 1.96 of them, cut to 0..1.
+
+    Raises:
+        AssessmentError: the map's mean is not between 0 and 1, or a stratum has too few points for a slope.
+    """
+    y, f = np.asarray(reference, np.float64), np.asarray(auxiliary, np.float64)
+    means = np.broadcast_to(np.asarray(auxiliary_mean, np.float64), drawn.size.shape)
+    if not ((means >= 0) & (means <= 1)).all():
+        raise AssessmentError(
+            f"estimating a share with a map: the map's mean is {means.min():g} to {means.max():g}, and it must be a "
+            "share between 0 and 1; give probabilities or classes of one property",
+            found=(float(means.min()), float(means.max())),
+        )
+    share = drawn.size / drawn.size.sum()
+    value = variance = 0.0
+    for number in np.flatnonzero(share):
+        here = drawn.stratum == number
+        mean, error = _of_stratum(y[here], f[here], float(means[number]), method, int(number))
+        value += share[number] * mean
+        variance += share[number] ** 2 * error**2
+    error = float(np.sqrt(variance))
+    ends = np.clip([value - 1.96 * error, value + 1.96 * error], 0, 1)
+    return Estimate(*(np.asarray(part) for part in (value, error, *ends)))
+
+
+def _of_stratum(
+    y: NDArray[np.float64], f: NDArray[np.float64], mean: float, method: Method, number: int
+) -> tuple[float, float]:
+    """The estimate and standard error of one stratum."""
+    count = len(y)
+    if method == "regression" and count < MIN_FOR_SLOPE:
+        raise AssessmentError(
+            f"estimating a share with a map: stratum {number} has {count} points, and a regression needs at least "
+            f"{MIN_FOR_SLOPE}; label more points, or use the difference",
+            stratum=number,
+            points=count,
+        )
+    spread = float(f.var())
+    best = float(np.cov(y, f, ddof=0)[0, 1]) / spread if spread else 0.0
+    slope = {"sample": 0.0, "difference": 1.0, "regression": best}[method]
+    residual = y - slope * f
+    error = float(residual.std(ddof=1) / np.sqrt(count))
+    return float(y.mean() + slope * (mean - f.mean())), error

@@ -1,0 +1,182 @@
+"""Accuracy and areas from points whose strata need not be the map's classes, and change between two dates.
+
+Stehman (2014), "Estimating area and map accuracy for stratified random sampling when the strata are different from the
+map classes", International Journal of Remote Sensing 35, 4923-4939, doi:10.1080/01431161.2014.930207. Every quantity is
+a ratio of two totals over the area, R = Y / X, each estimated from the points of the strata.
+
+Points are drawn at random within strata. There is no finite population correction (`corrected` brings it back to
+compare with publications that have it): strata have many more pixels than points, and without it an interval is never
+too narrow.
+
+Shape letters: N points, S strata, K classes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from agrifm.assess.estimators import MIN_POINTS, Estimate, Estimates
+from agrifm.assess.intervals import Floats, korn_graubard_interval
+from agrifm.errors import AssessmentError
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class StratifiedPoints:
+    """The stratum of each point, and how large the strata are."""
+
+    stratum: Numbers
+    """(N,), number of the stratum, 0..S-1."""
+    size: Floats
+    """(S,), area of each stratum in hectares (any other unit of area gives areas in that unit)."""
+    units: Floats | None = None
+    """(S,), pixels of each stratum, for the finite population correction; None = without it."""
+
+    @property
+    def points(self) -> Numbers:
+        """(S,), points of each stratum."""
+        return np.bincount(self.stratum, minlength=len(self.size))
+
+
+def stratified_points(
+    stratum: ArrayLike, size: ArrayLike, units: ArrayLike | None = None, names: tuple[str, ...] = ()
+) -> StratifiedPoints:
+    """Return points with their strata, checked.
+
+    Args:
+        stratum: (N,), number of each point's stratum.
+        size: (S,), hectares of each stratum.
+        units: (S,), pixels of each stratum, to correct for a finite population.
+        names: of the strata in messages; by default their numbers.
+
+    Raises:
+        AssessmentError: a stratum with an area has fewer than two points, or one without has any.
+    """
+    numbers, area = np.asarray(stratum, np.int64), np.asarray(size, np.float64)
+    drawn = StratifiedPoints(numbers, area, None if units is None else np.asarray(units, np.float64))
+    for number, (count, hectares) in enumerate(zip(drawn.points, area, strict=True)):
+        name = names[number] if names else str(number)
+        if hectares > 0 and count < MIN_POINTS:
+            raise AssessmentError(
+                f"estimating areas: the stratum '{name}' covers {hectares:,.2f} ha but has {count} reference points "
+                f"with a label, and at least {MIN_POINTS} are needed; label more points there",
+                name=name,
+                points=int(count),
+            )
+        if not hectares > 0 and count:
+            raise AssessmentError(
+                f"estimating areas: the stratum '{name}' has {count} reference points but no area; give the hectares "
+                "of every stratum that points were drawn in",
+                name=name,
+                points=int(count),
+            )
+    return drawn
+
+
+def ratio_of_totals(y: ArrayLike, x: ArrayLike, drawn: StratifiedPoints) -> Estimate:
+    """Estimate R = Y / X of two properties of points (Stehman 2014, eqs. 27 and 28).
+
+    Args:
+        y: (N,), such as 1 where the point is of a class and the map has it right, else 0.
+        x: (N,), such as 1 where the point is of the class; all 1 = a share of the area.
+
+    Returns:
+        Its value, standard error, and interval of Korn and Graubard; NaN where X is 0.
+    """
+    y, x = np.asarray(y, np.float64), np.asarray(x, np.float64)
+    n_s, weight = drawn.points, drawn.size / np.maximum(drawn.points, 1)
+    total = float(weight[drawn.stratum] @ x)
+    if not total > 0:
+        return Estimate(*(np.asarray(np.nan) for _ in range(4)))
+    value = float(weight[drawn.stratum] @ y) / total
+    residual = y - value * x
+    sums, squares = (np.bincount(drawn.stratum, part, len(n_s)) for part in (residual, residual**2))
+    many = np.maximum(n_s, MIN_POINTS)
+    variance = np.maximum(squares - sums**2 / many, 0) / (many - 1)
+    if drawn.units is not None:
+        variance = variance * np.maximum(1 - n_s / np.maximum(drawn.units, 1), 0)
+    error = float(np.sqrt((drawn.size**2 / many) @ variance)) / total
+    low, high = korn_graubard_interval(value, error, int((x > 0).sum()))
+    return Estimate(*(np.asarray(number) for number in (value, error, low, high)))
+
+
+def point_estimates(mapped: ArrayLike, reference: ArrayLike, classes: int, drawn: StratifiedPoints) -> Estimates:
+    """Estimate accuracies and true areas of a map from points of any strata.
+
+    Args:
+        mapped: (N,), class number of the map at each point.
+        reference: (N,), class number of the reference.
+        classes: K.
+
+    Returns:
+        As `agrifm.assess.estimators.stratified_estimates`, which it equals where the strata are the map's classes.
+    """
+    i, j = np.asarray(mapped, np.int64), np.asarray(reference, np.int64)
+    everywhere, total = np.ones(len(i)), float(drawn.size.sum())
+    by_class: dict[str, list[Estimate]] = {"users": [], "producers": [], "f1": [], "share": []}
+    for c in range(classes):
+        right = (i == c) & (j == c)
+        by_class["users"].append(ratio_of_totals(right, i == c, drawn))
+        by_class["producers"].append(ratio_of_totals(right, j == c, drawn))
+        by_class["f1"].append(ratio_of_totals(2.0 * right, (i == c) * 1.0 + (j == c), drawn))
+        by_class["share"].append(ratio_of_totals(j == c, everywhere, drawn))
+    users, producers, f1, share = (
+        Estimate(*(np.array(parts) for parts in zip(*(vars(one).values() for one in several), strict=True)))
+        for several in by_class.values()
+    )
+    area = Estimate(*(part * total for part in vars(share).values()))
+    return Estimates(ratio_of_totals(i == j, everywhere, drawn), users, producers, f1, area)
+
+
+def area_matrix(mapped: ArrayLike, reference: ArrayLike, classes: int, drawn: StratifiedPoints) -> Floats:
+    """Return the estimated share of the area of each pair of map class and reference class, (K, K), summing to 1."""
+    i, j = np.asarray(mapped, np.int64), np.asarray(reference, np.int64)
+    weight = drawn.size / np.maximum(drawn.points, 1) / drawn.size.sum()
+    shares = np.zeros((classes, classes))
+    np.add.at(shares, (i, j), weight[drawn.stratum])
+    return shares
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of the classes between two dates, from the same points at both."""
+
+    transitions: Estimate
+    """Hectares that were one class and became another, (K before, K after)."""
+    net: Estimate
+    """Hectares gained by each class less those lost, (K,); standard errors are of the paired difference."""
+
+
+def estimate_change(before: ArrayLike, after: ArrayLike, classes: int, drawn: StratifiedPoints) -> Change:
+    """Estimate change from the reference classes of the same points at two dates.
+
+    Because points are paired, what did not change has no part in the error of a net change.
+
+    Args:
+        before, after: (N,), class numbers.
+        classes: K.
+    """
+    first, second = np.asarray(before, np.int64), np.asarray(after, np.int64)
+    everywhere, total = np.ones(len(first)), float(drawn.size.sum())
+    cells = [
+        ratio_of_totals((first == one) & (second == other), everywhere, drawn)
+        for one in range(classes)
+        for other in range(classes)
+    ]
+    transitions = Estimate(
+        *(
+            np.array(parts).reshape(classes, classes) * total
+            for parts in zip(*(vars(cell).values() for cell in cells), strict=True)
+        )
+    )
+    return Change(transitions, _net(first, second, classes, drawn, total))
+
+
+def _net(first: Numbers, second: Numbers, classes: int, drawn: StratifiedPoints, total: float) -> Estimate:
+    """Net change with 1.96 standard errors: it is a difference, of either sign, and no share."""
+    everywhere = np.ones(len(first))
+    parts = [ratio_of_totals((second == c) * 1.0 - (first == c), everywhere, drawn) for c in range(classes)]
+    value, error = (np.array([getattr(part, name) for part in parts]) * total for name in ("value", "error"))
+    return Estimate(value, error, value - 1.96 * error, value + 1.96 * error)

@@ -1,0 +1,63 @@
+"""Clusters against the worked examples of Lohr and of R's survey package, and a simulated population."""
+
+import numpy as np
+import pytest
+
+from agrifm.assess.cluster_estimators import cluster_estimate
+from agrifm.errors import AssessmentError
+
+
+def test_one_stage_as_lohr_computes_it() -> None:
+    """5 of 100 suites of 4 students; only the suites' totals are printed, so they are spread evenly over students."""
+    totals = [12.16, 11.36, 8.96, 12.96, 11.08]
+    found = cluster_estimate([[total / 4] * 4 for total in totals], [4] * 5, 100)
+    assert found.total == pytest.approx(1130.4)
+    assert found.total_error == pytest.approx(65.46596, abs=5e-6)
+    assert found.mean == pytest.approx(2.826)
+    assert found.mean_error == pytest.approx(0.1636649, abs=5e-8)
+
+
+def test_two_stages_as_the_survey_package_computes_them() -> None:
+    """3 of 23 clusters, of 100, 50 and 75 units (R-help, July 2006)."""
+    found = cluster_estimate([[23, 33, 77, 25], [35, 74, 27], [37, 72]], [100, 50, 75], 23)
+    assert found.total == pytest.approx(78_998.61, abs=0.005)
+    assert found.total_error == pytest.approx(13_642.63, abs=0.005)
+    assert found.mean == pytest.approx(45.79630, abs=5e-6)
+    assert found.mean_error == pytest.approx(5.548261, abs=5e-7)
+
+
+def test_errors_match_the_spread_of_draws_in_two_stages() -> None:
+    generator = np.random.default_rng(0)
+    sizes = generator.integers(20, 60, 80)
+    population = [(generator.random(size) < generator.beta(2, 4)).astype(float) for size in sizes]
+    truth = sum(values.sum() for values in population)
+    found = []
+    for _ in range(1500):
+        drawn = generator.choice(80, 20, replace=False)
+        values = [generator.choice(population[number], 8, replace=False) for number in drawn]
+        found.append(cluster_estimate(values, sizes[drawn], 80))
+    totals = np.array([one.total for one in found])
+    assert totals.mean() == pytest.approx(truth, abs=4 * totals.std() / 1500**0.5)
+    assert np.mean([one.total_error**2 for one in found]) == pytest.approx(totals.var(), rel=0.15)
+    means = np.array([one.mean for one in found])
+    assert np.mean([one.mean_error**2 for one in found]) == pytest.approx(means.var(), rel=0.15)
+
+
+def test_a_census_has_no_error() -> None:
+    found = cluster_estimate([[1.0, 0.0], [1.0, 1.0]], [2, 2], 2)
+    assert (found.total, found.total_error, found.mean_error) == (3.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "sizes", "clusters", "facts"),
+    [
+        ([[1.0, 2.0]], [2], 9, {"drawn": 1, "clusters": 9}),
+        ([[1.0, 2.0]] * 3, [2, 2, 2], 2, {"drawn": 3, "clusters": 2}),
+        ([[1.0, 2.0], [1.0]], [2, 5], 9, {"cluster": 1, "values": 1, "size": 5.0}),
+        ([[1.0, 2.0], [1.0, 2.0, 3.0]], [2, 2], 9, {"cluster": 1, "values": 3, "size": 2.0}),
+    ],
+)
+def test_impossible_clusters_are_refused(values, sizes, clusters, facts) -> None:
+    with pytest.raises(AssessmentError) as error:
+        cluster_estimate(values, sizes, clusters)
+    assert error.value.facts == facts

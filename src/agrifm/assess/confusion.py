@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.assess.class_map import NODATA, OUTSIDE, ClassMap
+from agrifm.assess.point_estimators import StratifiedPoints
 from agrifm.assess.reference_data import read_reference
+from agrifm.assess.strata import DRAWN_IN, read_strata
 from agrifm.codes import alike_notes, code_of, listed, read_codes, why_not_classes
 from agrifm.errors import AssessmentError, LabelError, did_you_mean
 from agrifm.legend import UNLABELLED, Legend, LegendClass
@@ -43,6 +45,12 @@ class Confusion:
     skipped: dict[str, int]
     """Points not used, by reason."""
     warnings: tuple[str, ...]
+    map_number: NDArray[np.int64]
+    """(points,), class of the map at each point, in the order of `classes`."""
+    reference_number: NDArray[np.int64]
+    """(points,), class of the reference."""
+    strata: StratifiedPoints | None = None
+    """The strata of the points, where they are not the classes of this map."""
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -98,6 +106,11 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str, keys: VectorK
     distinct = np.bincount(sampled_pixels[0], minlength=len(legend))
     present = (pixels > 0) | (counts.sum(0) > 0)
     few = [*_few_warnings(legend, counts, pixels), *_single_class_warning(mapped, codes.tolist())]
+    strata, drawn_in = read_strata(
+        points, np.array([mapped.legend.codes[number] for number in map_class[used]]), float(hectares.sum())
+    )
+    design = _design_warnings(mapped, points, map_class[used], sampled_pixels.shape[1], codes, strata is not None)
+    place = np.cumsum(present) - 1
     return Confusion(
         tuple(entry for entry, here in zip(legend.classes, present, strict=True) if here),
         counts[np.ix_(present, present)],
@@ -107,7 +120,10 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str, keys: VectorK
         points,
         len(frame),
         skipped,
-        (*notes, *_design_warnings(mapped, points, map_class[used], sampled_pixels.shape[1], codes), *few),
+        (*notes, *drawn_in, *design, *few),
+        place[map_class[used]],
+        place[legend.encode(codes)],
+        strata,
     )
 
 
@@ -204,9 +220,14 @@ def _single_class_warning(mapped: ClassMap, codes: Sequence[str]) -> list[str]:
 
 
 def _design_warnings(
-    mapped: ClassMap, points: "GeoDataFrame", map_class: NDArray[np.int64], distinct: int, codes: NDArray[np.str_]
+    mapped: ClassMap,
+    points: "GeoDataFrame",
+    map_class: NDArray[np.int64],
+    distinct: int,
+    codes: NDArray[np.str_],
+    strata_known: bool,
 ) -> list[str]:
-    """In which ways the points are not a stratified random sample of this map."""
+    """In which ways the points are not a random sample of the strata that estimates use."""
     notes = []
     labels_at = points.geometry.to_wkb().to_frame("place").assign(code=codes).drop_duplicates()
     contradicted = int(labels_at["place"].duplicated().sum())
@@ -217,8 +238,8 @@ def _design_warnings(
             f"{len(points) - distinct} reference points share a pixel with another; they count as independent, which "
             "makes intervals too narrow"
         )
-    if "map_class" in points.columns:
-        drawn = [code_of(value) for value in points["map_class"]]
+    if DRAWN_IN in points.columns and not strata_known:
+        drawn = [code_of(value) for value in points[DRAWN_IN]]
         moved = sum(code != mapped.legend.codes[number] for code, number in zip(drawn, map_class, strict=True))
         if moved:
             notes.append(

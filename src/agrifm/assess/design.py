@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from agrifm.assess.class_map import ClassMap, open_classified, read_map, read_window
 from agrifm.assess.estimators import MIN_POINTS
+from agrifm.assess.strata import DRAWN_IN, HECTARES
 from agrifm.errors import AssessmentError, OutputError
 from agrifm.files import AnyPath, as_path, write_geopackage
 from agrifm.grid import Window
 from agrifm.outputs import writing_file
 from agrifm.vectors import read_vector
 
-COLUMNS = ("id", "map_class", "map_name", "label")
-"""Columns of the file of points; `label` is empty and is filled in after looking at the ground."""
+COLUMNS = ("id", DRAWN_IN, "map_name", "label")
+"""Columns of the file of points; `label` is empty and is filled in after looking at the ground. One more has the
+hectares of the stratum, so that another map can be assessed with the same points."""
 RARE_CLASS_POINTS = 50
 """Points of a rare class, if there are enough in all."""
 
@@ -152,8 +154,9 @@ def _write(mapped: ClassMap, points: list[tuple[int, int, int]], out: Path) -> N
     frame = gpd.GeoDataFrame(
         {
             "id": np.arange(1, len(points) + 1),
-            "map_class": [entry.code for entry in classes],
+            DRAWN_IN: [entry.code for entry in classes],
             "map_name": [entry.name for entry in classes],
+            HECTARES: mapped.hectares()[[number for number, _, _ in points]],
             "label": pd.Series([None] * len(points), dtype="string"),
         },
         geometry=gpd.points_from_xy(

@@ -9,6 +9,7 @@ import numpy as np
 from agrifm.assess.class_map import ClassMap, read_map
 from agrifm.assess.confusion import Confusion, count_confusion
 from agrifm.assess.estimators import Estimate, stratified_estimates
+from agrifm.assess.point_estimators import point_estimates
 from agrifm.assess.reference_data import count_inside_parcels, find_training_data, read_scores, replaced_model
 from agrifm.errors import AssessmentError, OutputError, require_installed
 from agrifm.files import MARKER, AnyPath, as_path, write_json, write_text
@@ -126,8 +127,15 @@ def _require_replaceable(out: Path) -> None:
 def _numbers(confusion: Confusion) -> dict[str, Any]:
     """Return the estimates as plain numbers; undefined ones are None."""
     names = [entry.name for entry in confusion.classes]
-    estimates = stratified_estimates(confusion.counts, confusion.hectares, names, confusion.complete)
+    if confusion.strata is None:
+        estimates = stratified_estimates(confusion.counts, confusion.hectares, names, confusion.complete)
+    else:
+        estimates = point_estimates(confusion.map_number, confusion.reference_number, len(names), confusion.strata)
     return {
+        "design": {
+            "strata": "classes of the map" if confusion.strata is None else "columns of the reference",
+            "estimator": "Olofsson et al. 2014" if confusion.strata is None else "Stehman 2014",
+        },
         "overall_accuracy": _plain(estimates.overall),
         "users_accuracy": _per_class(confusion, estimates.users),
         "producers_accuracy": _per_class(confusion, estimates.producers),

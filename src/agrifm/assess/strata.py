@@ -1,0 +1,72 @@
+"""The strata that reference points were drawn in, where they are not the classes of the map that is assessed."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.assess.point_estimators import StratifiedPoints, stratified_points
+from agrifm.codes import listed, read_codes
+from agrifm.errors import AssessmentError
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+STRATUM, DRAWN_IN, HECTARES = "stratum", "map_class", "stratum_ha"
+"""Columns: the stratum of a point; or the class of the map it was drawn in; and the hectares of that stratum."""
+MAX_DIFFERENCE = 0.01
+"""Difference between the hectares of the strata and of the map, as a share, above which there is a warning."""
+
+
+def read_strata(
+    points: "GeoDataFrame", map_codes: NDArray[np.str_], map_hectares: float
+) -> tuple[StratifiedPoints | None, list[str]]:
+    """Return the strata that a reference states, and notes; None where they are the classes of this map.
+
+    Args:
+        points: the points that are used.
+        map_codes: (N,), class code of the map at each point.
+        map_hectares: mapped hectares of all classes.
+
+    Raises:
+        AssessmentError: a point has no stratum or no hectares of it, a stratum has two areas or a single point.
+    """
+    column = STRATUM if STRATUM in points.columns else DRAWN_IN
+    if column not in points.columns or HECTARES not in points.columns:
+        return None, []
+    codes, _ = read_codes(points[column])
+    if column == DRAWN_IN and (np.array(codes) == map_codes).all():
+        return None, []
+    about = f"reading the strata of the reference, columns '{column}' and '{HECTARES}'"
+    hectares = np.array([_number(value) for value in points[HECTARES]])
+    without = int(sum(not code for code in codes) + (~(hectares > 0)).sum())
+    if without:
+        raise AssessmentError(
+            f"{about}: {without} points have no stratum, or no hectares of it above 0; write both at every point, or "
+            "remove the columns if the points were drawn in the classes of this map",
+            points=without,
+        )
+    names, stratum = np.unique(codes, return_inverse=True)
+    size = np.array([hectares[stratum == number].max() for number in range(len(names))])
+    different = names[[not np.allclose(hectares[stratum == number], size[number]) for number in range(len(names))]]
+    if len(different):
+        raise AssessmentError(
+            f"{about}: the points of {listed(different.tolist())} state different areas of their stratum; write the "
+            "hectares of the whole stratum at each of its points",
+            strata=different.tolist(),
+        )
+    drawn = stratified_points(stratum, size, names=tuple(names.tolist()))
+    notes = [f"the points were drawn in {len(names)} strata that are not the classes of this map (Stehman 2014)"]
+    if abs(size.sum() - map_hectares) > MAX_DIFFERENCE * map_hectares:
+        notes.append(
+            f"the strata have {size.sum():,.1f} ha, the map has {map_hectares:,.1f} ha; areas are those of the strata, "
+            "so check that no stratum is without points and that they are of this area"
+        )
+    return drawn, notes
+
+
+def _number(value: object) -> float:
+    try:
+        return float(str(value))
+    except ValueError:
+        return float("nan")

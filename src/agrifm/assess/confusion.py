@@ -79,12 +79,7 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str, keys: VectorK
     rows, cols = _pixels(mapped, kept)
     map_class = mapped.sample(rows, cols)
     used = map_class >= 0
-    skipped = {
-        "no label": int((~labelled).sum()),
-        "no place": int((labelled & ~placed).sum()),
-        "outside the map": int((map_class == OUTSIDE).sum()),
-        "on nodata": int((map_class == NODATA).sum()),
-    }
+    skipped = _skipped(labelled, placed.to_numpy(), map_class)
     outside = frame[placed & labelled][map_class == OUTSIDE]
     exchanged = count_if_exchanged(outside, mapped.grid.footprint()) if len(outside) else 0
     if not used.any():
@@ -106,11 +101,10 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str, keys: VectorK
     distinct = np.bincount(sampled_pixels[0], minlength=len(legend))
     present = (pixels > 0) | (counts.sum(0) > 0)
     few = [*_few_warnings(legend, counts, pixels), *_single_class_warning(mapped, codes.tolist())]
-    strata, drawn_in = read_strata(
-        points, np.array([mapped.legend.codes[number] for number in map_class[used]]), float(hectares.sum())
-    )
+    at_points = np.array([mapped.legend.codes[number] for number in map_class[used]])
+    strata, drawn_in = read_strata(points, at_points, float(hectares.sum()))
     design = _design_warnings(mapped, points, map_class[used], sampled_pixels.shape[1], codes, strata is not None)
-    place = np.cumsum(present) - 1
+    position = np.cumsum(present) - 1
     return Confusion(
         tuple(entry for entry, here in zip(legend.classes, present, strict=True) if here),
         counts[np.ix_(present, present)],
@@ -121,10 +115,20 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str, keys: VectorK
         len(frame),
         skipped,
         (*notes, *drawn_in, *design, *few),
-        place[map_class[used]],
-        place[legend.encode(codes)],
+        position[map_class[used]],
+        position[legend.encode(codes)],
         strata,
     )
+
+
+def _skipped(labelled: NDArray[np.bool_], placed: NDArray[np.bool_], map_class: NDArray[np.int64]) -> dict[str, int]:
+    """Points that are not used, by reason."""
+    return {
+        "no label": int((~labelled).sum()),
+        "no place": int((labelled & ~placed).sum()),
+        "outside the map": int((map_class == OUTSIDE).sum()),
+        "on nodata": int((map_class == NODATA).sum()),
+    }
 
 
 def _none_used(reference: Path, read: int, skipped: dict[str, int], exchanged: int) -> AssessmentError:

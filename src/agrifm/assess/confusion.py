@@ -81,7 +81,7 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str, keys: VectorK
     used = map_class >= 0
     skipped = _skipped(labelled, placed.to_numpy(), map_class)
     outside = frame[placed & labelled][map_class == OUTSIDE]
-    exchanged = count_if_exchanged(outside, mapped.grid.footprint()) if len(outside) else 0
+    exchanged = len(outside) and count_if_exchanged(outside, mapped.grid.footprint())
     if not used.any():
         raise _none_used(reference, len(frame), skipped, exchanged)
     if exchanged:
@@ -93,16 +93,15 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str, keys: VectorK
     legend, differences = _joint_legend(mapped, codes.tolist(), doing, columns)
     notes += differences
     counts = confusion_counts(map_class[used], legend.encode(codes), len(legend))
-    pixels, hectares = np.zeros(len(legend), np.int64), np.zeros(len(legend))
     # Classes that only the reference has come last and have no pixels.
-    pixels[: len(mapped.legend)], hectares[: len(mapped.legend)] = mapped.pixels, mapped.hectares()
+    more = len(legend) - len(mapped.legend)
+    pixels, hectares = (np.append(part, [0] * more) for part in (mapped.pixels, mapped.hectares()))
     # Several points in one pixel cover that pixel only once.
     sampled_pixels = np.unique(np.stack([map_class[used], rows[used], cols[used]]), axis=1)
     distinct = np.bincount(sampled_pixels[0], minlength=len(legend))
     present = (pixels > 0) | (counts.sum(0) > 0)
     few = [*_few_warnings(legend, counts, pixels), *_single_class_warning(mapped, codes.tolist())]
-    at_points = np.array([mapped.legend.codes[number] for number in map_class[used]])
-    strata, drawn_in = read_strata(points, at_points, float(hectares.sum()))
+    strata, drawn_in = read_strata(points, np.array(mapped.legend.codes)[map_class[used]], float(hectares.sum()))
     design = _design_warnings(mapped, points, map_class[used], sampled_pixels.shape[1], codes, strata is not None)
     position = np.cumsum(present) - 1
     return Confusion(

@@ -147,6 +147,15 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     assert caught.value.facts["path"] == path
 
 
+def test_a_class_mapping_with_a_wrong_number_is_named(tmp_path: Path) -> None:
+    folder = write_set(tmp_path)
+    path = folder / "classmapping.csv"
+    path.write_text(path.read_text().replace("2,1,wheat", "2,1B,wheat"))
+    with pytest.raises(LabelError) as caught:
+        read_breizhcrops(folder)
+    assert caught.value.facts["path"] == path
+
+
 def test_a_parcel_of_the_index_without_its_series_is_named(tmp_path: Path) -> None:
     folder = write_set(tmp_path)
     path = folder / "2017" / "L1C" / "frh03.h5"

@@ -104,10 +104,11 @@ def test_a_file_with_a_row_too_few_is_named(tmp_path: Path) -> None:
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     folder = write_set(tmp_path)
     path = folder / "33TVN" / "2" / "1.csv"
-    path.write_text(path.read_text()[:-9])
-    with pytest.raises(LabelError) as caught:
-        read_timesen2crop(folder)
-    assert caught.value.facts["path"] == path
+    for content in (path.read_bytes()[:-9], bytes(100)):
+        path.write_bytes(content)
+        with pytest.raises(LabelError) as caught:
+            read_timesen2crop(folder)
+        assert caught.value.facts["path"] == path
 
 
 def test_a_tile_without_dates_is_named(tmp_path: Path) -> None:

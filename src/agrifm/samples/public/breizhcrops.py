@@ -193,13 +193,15 @@ def _table_of(path: Path, names: Sequence[str], about: str) -> Table:
 
 def _read_classes(directory: Path, about: str) -> tuple[dict[str, str], Legend]:
     """Class id by crop code, and the legend in the order of the ids."""
-    table = _table_of(directory / "classmapping.csv", ("id", "classname", "code"), about)
+    path = directory / "classmapping.csv"
+    table = _table_of(path, ("id", "classname", "code"), about)
     names: dict[str, str] = {}
     mapping = {}
     for number, name, code in zip(table.column("id"), table.column("classname"), table.column("code"), strict=True):
         names.setdefault(number, name)
         mapping[code] = number
-    return mapping, set_legend({number: names[number] for number in sorted(names, key=int)})
+    with doing(f"{about}, {path}", LabelError, AGAIN, path=path):
+        return mapping, set_legend({number: names[number] for number in sorted(names, key=int)})
 
 
 def _read_index(path: Path, region: str, mapping: dict[str, str], about: str, notes: list[str]) -> list[_Parcel]:
@@ -209,7 +211,8 @@ def _read_index(path: Path, region: str, mapping: dict[str, str], about: str, no
         zip(table.column("CODE_CULTU"), table.column("path"), table.column("sequencelength"), names, strict=True)
     )
     classed = [row for row in rows if row[0] in mapping]
-    full = [row for row in classed if float(row[2] or 0) > 0]
+    with doing(f"{about}, {path}", LabelError, AGAIN, path=path):
+        full = [row for row in classed if float(row[2] or 0) > 0]
     if len(classed) < len(rows):
         notes.append(
             f"{region}: {len(rows) - len(classed)} of {len(rows)} parcels have a crop outside classmapping.csv"

@@ -190,13 +190,15 @@ def _open(path: Path, about: str) -> Any:
 
 
 def _groups(path: Path, about: str) -> list[str]:
-    return sorted(name for name, _ in _open(path, about).groups())
+    with doing(f"{about}, {path}", LabelError, AGAIN, path=path):
+        return sorted(name for name, _ in _open(path, about).groups())
 
 
 def _tile_group(place: tuple[Path, str], about: str) -> Any:
     path, group = place
-    store = _open(path, about)
-    return store[group] if group else store
+    with doing(f"{about}, {path}", LabelError, AGAIN, path=path):
+        store = _open(path, about)
+        return store[group] if group else store
 
 
 def _read_images(tile: _Tile, bands: Sequence[str], about: str) -> Series:

@@ -185,7 +185,7 @@ def _read_pixel(pixel: _Pixel, days: dict[str, NDArray[np.int32]], about: str) -
     columns = [*SENTINEL_2.assets.values(), "Flag"]
     with doing(f"{about}, {path}", LabelError, AGAIN, path=path):
         lines = path.read_text(encoding="utf-8-sig").split()
-        if len(lines) < 2:
+        if not lines:
             return None
         header = [name.strip('"') for name in lines[0].split(",")]
         absent = [name for name in columns if name not in header]
@@ -195,6 +195,8 @@ def _read_pixel(pixel: _Pixel, days: dict[str, NDArray[np.int32]], about: str) -
                 path=path,
                 column=absent[0],
             )
+        if len(lines) == 1:
+            return None
         rows = np.array([line.split(",") for line in lines[1:]], np.float32)
         numbers: NDArray[np.float32] = rows[:, [header.index(name) for name in columns]]
     if len(numbers) != len(days[pixel.tile]):

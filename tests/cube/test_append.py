@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from tests.cube.test_build import LANDSAT, MODIS, S2, add_modis
+from tests.damage import cut, emptied, zeroed
 from tests.scenes import AREA, LANDSAT_KEYS, SEASON, Catalogue, at, landsat_numbers, reflectance
 
 from agrifm.cube.append import append_frames
@@ -148,6 +149,36 @@ def test_a_stopped_append_leaves_the_cube_and_goes_on(
     monkeypatch.setattr(failures, "write_frame_tile", lambda tile: written.append(tile.key) or write(tile))
     require_same(append_frames(first.path, part(everything, SECOND)), at_once)
     assert len(written) == len(set(written)) == len(SECOND)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [("zarr.json", emptied), ("sentinel-2/zarr.json", cut), ("sentinel-2/valid/zarr.json", zeroed)],
+)
+def test_damaged_leftovers_of_an_append_are_written_again(
+    everything: SearchResult, at_once: Cube, first: Cube, name: str, damage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr("agrifm.cube.append.finish_store", stop)
+        with pytest.raises(Stop):
+            append_frames(first.path, part(everything, SECOND))
+    damage(first.path.with_name("cube.zarr.append") / name)
+    require_same(append_frames(first.path, part(everything, SECOND)), at_once)
+    assert not list(first.path.parent.glob("*.append*"))
+
+
+def test_damaged_metadata_of_appended_frames_are_repaired_by_a_build(
+    everything: SearchResult, at_once: Cube, first: Cube
+) -> None:
+    append_frames(first.path, part(everything, SECOND))
+    for name in ("zarr.json", "sentinel-2/zarr.json", "sentinel-2/valid/zarr.json"):
+        cut(first.path / name)
+    with pytest.raises(CubeError):
+        open_cube(first.path)
+    require_same(build_cube(first.path, part(everything, FIRST + SECOND), SEASON, AREA), at_once)
 
 
 @pytest.mark.parametrize("stopped", [None, 1, 9, 17])

@@ -282,10 +282,38 @@ def test_a_cube_of_an_earlier_version_is_read_and_says_what_is_not_guarded(
     assert (opened.sensors["sentinel-2"].read(Window(0, 0, 96, 96))[0] == expected).all()
     assert main(["cube", "info", str(cube)]) == 0
     assert opened.notes[0] in capsys.readouterr().out
-    lost(cube / LOST)
-    with pytest.raises(CubeError) as caught:  # its pixels are marked usable and have no number
-        whole(open_cube(cube))
-    assert caught.value.facts["path"].name == "values"
+
+
+@pytest.mark.parametrize(
+    "files", [[LOST], ["sentinel-2/valid/c/2/0/0"], [LOST, "sentinel-2/valid/c/2/0/0"], ["sentinel-2/valid/c/0/0/0"]]
+)
+def test_what_a_cube_of_an_earlier_version_provably_lost_is_refused_and_fetched_again(
+    project: Path, files: list[str]
+) -> None:
+    cube = project / "cube.zarr"
+    before = contents(cube)
+    without_manifest(cube)
+    for name in files:
+        lost(cube / name)
+    with pytest.raises(CubeError) as caught:
+        open_cube(cube)
+    assert caught.value.facts["path"] == cube / files[-1]
+    fetch(read_project(project))
+    assert contents(cube) == before
+
+
+def test_a_frame_of_an_earlier_version_without_a_usable_pixel_is_no_loss(tmp_path: Path) -> None:
+    catalogue = Catalogue(tmp_path / "scenes")
+    catalogue.add_sentinel_2("clear", at(5, 1))
+    catalogue.add_sentinel_2("half", at(5, 6), scl=np.repeat(np.uint8([[9], [4]]), 48, axis=0).repeat(96, axis=1))
+    catalogue.add_sentinel_2("clouds", at(5, 11), scl=np.full((96, 96), 9, np.uint8))
+    search = search_catalog(catalogue.save(), [find_product("sentinel-2-c1-l2a")], SEASON, AREA)
+    cube = build_cube(tmp_path / "cube.zarr", search, SEASON, AREA)
+    without_manifest(cube.path)
+    (cube.path / "sentinel-2" / "values" / "c" / "7" / "0" / "0").mkdir(parents=True)  # of an append that was stopped
+    (cube.path / "sentinel-2" / "values" / "c" / "7" / "0" / "0" / "0").write_bytes(b"")
+    valid = open_cube(cube.path).sensors["sentinel-2"].group["valid"][:]
+    assert [int(frame.sum()) for frame in valid] == [96 * 96, 48 * 96, 0]
 
 
 def test_a_replaced_image_is_one_new_frame(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,17 @@ import numpy as np
 from agrifm.cube.build import WantedFrames, cube_fingerprint, sources_of, usable_rule, write_frames
 from agrifm.cube.frame_grids import native_grids, nested_grids
 from agrifm.cube.frames import Frame, group_frames, identity, scenes_of
-from agrifm.cube.manifest import COPY, PIXELS, marks_of, pixel_marks, require_small_arrays, restore_metadata
+from agrifm.cube.manifest import (
+    ABOUT,
+    COPY,
+    PIXELS,
+    marks_of,
+    pixel_marks,
+    place_skeleton,
+    read_metadata,
+    require_small_arrays,
+    restore_metadata,
+)
 from agrifm.cube.store import Cube, finish_store, open_cube, open_group
 from agrifm.errors import CubeError
 from agrifm.files import MARKER, AnyPath, as_path, destination, fsync, fsync_tree, translate_os_errors
@@ -82,20 +92,30 @@ def append_frames(
     frames = [replace(frame, index=counts[frame.sensor] + frame.index) for frame in frames]
     with writing(path, "cube"), translate_os_errors(about):
         work = Resumable(scratch, plan)
-        if not work.begun:
-            decided = decide_offsets(scenes_of(frames), grids, offset)
-            _copy_metadata(cube, frames, scratch)
-            work.begin([asdict(scene.decided) if scene.decided else None for scene in decided])
-        root = open_group(scratch)
-        if root.attrs["agrifm"]["provenance"]["plan"] != plan:  # else it was stopped while files were moved
-            wanted = WantedFrames(frames, grids, rule, offset).with_encodings(work.decisions)
-            described, _, results = write_frames(work, wanted, executor)
-            marks = {**pixel_marks(path), **marks_of(results)}
-            finish_store(root, _continued(cube.provenance, search, plan, described), marks)
+        if _is_sealed(scratch, plan):  # it was stopped while files were moved
+            restore_metadata(scratch, scratch)
+        else:
+            _write(work, cube, search, WantedFrames(frames, grids, rule, offset), plan, executor)
         fsync_tree(scratch)
         _move(scratch, path)
         work.remove()
     return open_cube(path)
+
+
+def _write(
+    work: Resumable, cube: Cube, search: "SearchResult", wanted: WantedFrames, plan: str, executor: Executor | None
+) -> None:
+    """Write the frames and the metadata of the cube that has them, next to the cube."""
+    decided = None if work.begun else decide_offsets(scenes_of(wanted.frames), wanted.grids, wanted.offset)
+    # again, since a power cut may have damaged what an earlier run wrote
+    skeleton = work.scratch / ".new"
+    _copy_metadata(cube, wanted.frames, skeleton)
+    place_skeleton(skeleton, work.scratch)
+    if decided is not None:
+        work.begin([asdict(scene.decided) if scene.decided else None for scene in decided])
+    described, _, results = write_frames(work, wanted.with_encodings(work.decisions), executor)
+    marks = {**pixel_marks(cube.path), **marks_of(results)}
+    finish_store(open_group(work.scratch), _continued(cube.provenance, search, plan, described), marks)
 
 
 def _require_same_kind(cube: Cube, frames: Sequence[Frame], rule: MaskRule, about: str) -> None:
@@ -162,8 +182,18 @@ def _same(grid: Grid, other: Grid) -> bool:
     return (grid.crs.to_wkt(), grid.transform, grid.shape) == (other.crs.to_wkt(), other.transform, other.shape)
 
 
+def _is_sealed(scratch: Path, plan: str) -> bool:
+    """Whether all that is to be moved into the cube is finished."""
+    try:
+        metadata = read_metadata(scratch)
+    except (CubeError, OSError):
+        return False
+    return metadata is not None and metadata["attributes"][ABOUT].get("provenance", {}).get("plan") == plan
+
+
 def _copy_metadata(cube: Cube, frames: Sequence[Frame], scratch: Path) -> None:
     """Everything of the cube except its pixels, with room for the frames."""
+    shutil.rmtree(scratch, ignore_errors=True)
     counts = {name: len(sensor.date) for name, sensor in cube.sensors.items()}
     for sensor in cube.sensors.values():
         require_small_arrays(sensor.group)

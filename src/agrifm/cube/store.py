@@ -40,6 +40,7 @@ from agrifm.cube.manifest import (
     require_same_metadata,
     seal,
 )
+from agrifm.cube.unguarded import NOT_GUARDED, require_partners
 from agrifm.errors import CubeError
 from agrifm.files import AnyPath, as_path
 from agrifm.grid import Grid, Window, shape_of
@@ -77,10 +78,6 @@ SHARD = 960
 """Side in pixels of a shard, a file that is written at once. It holds one frame, so that frames can be added."""
 CODECS = (BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"), Crc32cCodec())
 """Codecs of every chunk. The checksum is the last one: a changed bit on disk is found when the chunk is read."""
-NOT_GUARDED = (
-    "the cube was written by an earlier version, without a list of its files: a file that is lost reads as no "
-    "observation; build it again (`agrifm fetch` after moving it away) to have that noticed"
-)
 DAYS = {"units": "days since 1970-01-01", "calendar": "proleptic_gregorian"}
 
 
@@ -208,7 +205,7 @@ def open_cube(path: AnyPath) -> Cube:
         for name, dates in about.get("dates", {}).items():
             require_dates(root[name], dates)
         start, end = (date.fromisoformat(day) for day in about["season"])
-        return Cube(
+        cube = Cube(
             path=path,
             sensors={name: _sensor_cube(root[name], name) for name in about["sensors"]},
             season=Season(start, end),
@@ -216,6 +213,9 @@ def open_cube(path: AnyPath) -> Cube:
             provenance=dict(about["provenance"]),
             notes=() if "files" in about else (NOT_GUARDED,),
         )
+        for name, sensor in {} if "files" in about else cube.sensors.items():
+            require_partners(sensor.group, cube.provenance.get("sensors", {}).get(name, {}).get("frames", []))
+        return cube
     except CubeError:
         raise
     except Exception as error:  # every codec raises other errors

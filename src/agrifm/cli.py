@@ -121,13 +121,9 @@ def _init(options: argparse.Namespace) -> None:
 
 def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
     _directory(parser)
-    parser.add_argument(
-        "--region",
-        default="oceanic",
-        metavar="R",
-        help="oceanic, mediterranean, monsoon, southern, or the path of a region file (default: oceanic)",
-    )
-    parser.add_argument("--year", type=int, default=2024, metavar="Y", help="year the season ends in (default: 2024)")
+    regions = "oceanic, mediterranean, monsoon, southern, or a region file (default: oceanic)"
+    parser.add_argument("--region", default="oceanic", metavar="R", help=regions)
+    parser.add_argument("--year", type=int, default=2024, metavar="Y", help="year of its end (default: 2024)")
     parser.add_argument("--size", type=float, default=5.0, metavar="KM", help="side of the square, km (default: 5)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the random numbers (default: 0)")
     parser.add_argument(
@@ -188,6 +184,19 @@ def _compare(options: argparse.Namespace) -> None:
     with open_executor(options.processes, options.dask) as executor:
         content = compare(options.file, LEARNERS, COMBINATIONS, executor)
     _show(*comparison_lines(content), f"wrote {Path(content['directory']) / 'report.html'}")
+
+
+def _samples_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="DIR|FILE", help="a project's directory, or a table by itself")
+    parser.add_argument("--product", action="append", default=[], help="product of the numbers of a table by itself")
+    parser.add_argument("--column", help="column of the class in a table by itself")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the places and their series (PNG)")
+
+
+def _samples_info(options: argparse.Namespace) -> None:
+    from agrifm.samples.table_info import samples_info
+
+    _show(*samples_info(options.file, options.product, options.picture, options.column))
 
 
 def _map_arguments(parser: argparse.ArgumentParser) -> None:
@@ -369,13 +378,10 @@ def _demo(options: argparse.Namespace) -> None:
 
 COMMANDS = {
     "init": Command("write a commented project file, ready to edit", _directory, _init),
-    "simulate": Command(
-        "write a synthetic season: a STAC catalogue of scenes with known truth", _simulate_arguments, _simulate
-    ),
+    "simulate": Command("write a synthetic season: STAC scenes with known truth", _simulate_arguments, _simulate),
     "fetch": Command("build the cube from scenes or local files", _project, _fetch),
-    "train": Command(
-        "train models on a cube with labels, or on a series table, and score them on unseen blocks", _project, _train
-    ),
+    "train": Command("train models on labels or series, and score them on unseen blocks", _project, _train),
+    "samples info": Command("show what a table of labelled series contains", _samples_arguments, _samples_info),
     "compare": Command("compare models on labelled series under one protocol", _compare_arguments, _compare),
     "map": Command("map classes and confidence with a trained model", _map_arguments, _map),
     "assess": Command("estimate accuracy and areas with intervals", _assess_arguments, _assess),
@@ -384,17 +390,11 @@ COMMANDS = {
     "cube check": Command("check that a cube is complete and plausible; exit code 2 if not", _cube, _cube_check),
     "model info": Command("show what a file of weights contains", _window_arguments, _info),
     "model convert": Command(
-        "convert public weights to safetensors with a record, or back, without loss", _convert_arguments, _convert
+        "convert public weights to safetensors with a record, or back", _convert_arguments, _convert
     ),
-    "model export": Command(
-        "export a trained network as a graph that runs without agrifm: ONNX or .pt2", _export_arguments, _export
-    ),
+    "model export": Command("export a network as a graph that runs alone: ONNX or .pt2", _export_arguments, _export),
     "model check": Command("compare what a model expects with what a cube contains", _check_arguments, _check),
-    "legend translate": Command(
-        "translate classes between published legends: HCAT3, WorldCereal, FAO, CDL, RPG, GLC_FCS30D",
-        _translate_arguments,
-        _translate,
-    ),
+    "legend translate": Command("translate classes between published legends", _translate_arguments, _translate),
     "status": Command("show what is done and next; versions, processor, credentials", _project, _status),
     "demo": Command("run simulate, fetch, train, map and assess, offline", _directory, _demo),
 }

@@ -12,12 +12,12 @@ from agrifm.config import Project, read_project
 from agrifm.errors import ConfigError, LabelError
 from agrifm.grid import Window
 from agrifm.inference.predictor import load_model
+from agrifm.samples.project_table import project_table
 from agrifm.samples.sample import Sample, Series
 from agrifm.samples.table import ONE_PIXEL, SeriesTable
 from agrifm.samples.transforms import interpolated
 from agrifm.train.project import train_project
 from agrifm.train.run import describe_scores
-from agrifm.train.table_data import project_table
 from agrifm.train.table_network import network_on_table
 
 PROJECT = """\

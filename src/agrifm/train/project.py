@@ -4,9 +4,9 @@ from typing import Any
 
 from agrifm.config import Project
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
+from agrifm.samples.project_table import project_table
 from agrifm.train.publish import require_inputs_apart
 from agrifm.train.run import train
-from agrifm.train.table_data import project_table
 from agrifm.train.table_run import train_on_table
 
 

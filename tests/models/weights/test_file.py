@@ -131,3 +131,25 @@ def test_a_record_that_uses_a_removed_option_is_refused(option: str, value: obje
         with pytest.raises(ModelError, match=f"option `{option}`") as refused:
             read(path)
         assert "\n" not in str(refused.value)
+
+
+def test_a_network_is_written_with_the_same_bytes_every_time(tmp_path: Path) -> None:
+    """safetensors orders its metadata anew for every file."""
+    found, made = set(), make()
+    for number in range(12):
+        path = tmp_path / f"{number}.safetensors"
+        save_model(path, *made)
+        found.add(path.read_bytes())
+    assert len(found) == 1
+    assert int.from_bytes(found.pop()[:8], "little") % 8 == 0
+
+
+def test_numbers_that_were_changed_on_disk_are_refused(tmp_path: Path) -> None:
+    made, path = make(), tmp_path / "network.safetensors"
+    save_model(path, *made)
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelError) as error:
+        load_network(path)
+    assert len(error.value.facts["digest"]) == 64

@@ -4,6 +4,7 @@ Pickles are not read here; `agrifm model convert` converts them to safetensors.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -82,7 +83,18 @@ def save_model(path: AnyPath, network: nn.Module, record: ModelRecord) -> None:
     state = {
         name: tensor.contiguous() for name, tensor in network.state_dict().items() if not name.endswith(INDEX_SUFFIX)
     }
-    write_bytes(path, save(state, metadata={RECORD_KEY: record.model_dump_json(), DIGEST_KEY: _digest(state)}))
+    content = save(state, metadata={RECORD_KEY: record.model_dump_json(), DIGEST_KEY: _digest(state)})
+    write_bytes(path, _with_ordered_metadata(content))
+
+
+def _with_ordered_metadata(content: bytes) -> bytes:
+    """The same safetensors file with its metadata in one order: the library has another one in each run."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    coded = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    coded += b" " * (-len(coded) % 8)  # the numbers begin at a multiple of eight bytes
+    return b"".join([len(coded).to_bytes(8, "little"), coded, memoryview(content)[end:]])
 
 
 def _digest(state: Mapping[str, Tensor]) -> str:

@@ -11,9 +11,9 @@ from pydantic import Field, ValidationError, model_validator
 from agrifm.config import read_project
 from agrifm.errors import ConfigError, LabelError, doing
 from agrifm.files import AnyPath, as_path
+from agrifm.samples.project_table import project_table
 from agrifm.samples.public.registry import read_public_set
 from agrifm.train.protocol import LabelledSet, ProtocolConfig
-from agrifm.train.table_data import project_table
 from agrifm.validation import Frozen, complaint
 
 OFFICIAL = ("train", "validation")

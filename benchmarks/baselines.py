@@ -19,7 +19,7 @@ from measure import DEMO, Command, table
 from numpy.typing import NDArray
 from variants import read_demo
 
-from agrifm.classic.features import FeatureKind
+from agrifm.classic.features import FEATURE_KINDS, Columns, FeatureKind, parts_of_kind
 from agrifm.classic.forest import TREES, ForestConfig, draw_pixels, grow_trees
 from agrifm.classic.numbers import Rows
 from agrifm.demo import SIZE_KM
@@ -78,8 +78,13 @@ class Pixels:
         unseen = np.flatnonzero(data.unseen.label != UNLABELLED)
         chosen["test"] = np.zeros(data.unseen.label.shape, bool)
         chosen["test"].flat[generator.choice(unseen, min(TEST_PIXELS, len(unseen)), replace=False)] = True
-        drawn = {fold: read_pixel_features(data, wanted, side) for fold, wanted in chosen.items()}
-        self.rows: dict[str, dict[FeatureKind, Rows]] = {fold: rows for fold, (rows, _) in drawn.items()}
+        most = parts_of_kind(FEATURE_KINDS[-1])
+        drawn = {fold: read_pixel_features(data, wanted, side, most) for fold, wanted in chosen.items()}
+        sensors = tuple(data.cube.inputs[sensor.sensor] for sensor in data.sensors)
+        widths = {kind: Columns(sensors, data.tiles.steps.size, parts_of_kind(kind)).width for kind in FEATURE_KINDS}
+        self.rows: dict[str, dict[FeatureKind, Rows]] = {
+            fold: {kind: rows[:, :width] for kind, width in widths.items()} for fold, (rows, _) in drawn.items()
+        }
         self.places: dict[str, NDArray[np.intp]] = {fold: places for fold, (_, places) in drawn.items()}
         self.label = {fold: data.labels.label.ravel()[places] for fold, places in self.places.items()}
 

@@ -24,7 +24,7 @@ PURPOSES = {
     "cube": "all scenes of a season on one grid",
     "samples": "labels, folds, patches, preparation of series",
     "models": "networks, their weights and their export",
-    "classic": "the random forest",
+    "classic": "classic models",
     "inference": "prediction with a trained model",
     "train": "data of a run, training, scores",
     "mapping": "from a cube and a model to a map",

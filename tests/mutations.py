@@ -451,10 +451,9 @@ def _write_catalogue(directory: Path, bounds: list[float]) -> None:
 
 def quicker() -> None:
     """Forests of few trees; everything else is as users have it."""
-    from agrifm.classic import forest
+    from agrifm.classic import trees
 
-    forest.TREES, forest.TUNING_TREES, forest.TREE_CANDIDATES = 3, 2, ()  # type: ignore[assignment]
-    forest.FEATURE_KINDS = forest.FEATURE_KINDS[:1]  # type: ignore[misc]
+    trees.FOREST_TREES = 3
 
 
 def in_child(work: Callable[[], int], output: Path, limit: float) -> tuple[int | None, str]:

@@ -35,7 +35,7 @@ def refusal(path: Path) -> str:
 def test_the_shortest_project_file_gets_the_documented_defaults(tmp_path: Path) -> None:
     project = read_project(project_file(tmp_path))
     assert (project.labels.column, project.labels.block, project.labels.other) == ("crop", 960, None)
-    assert project.model.names == ("agrifm", "random-forest")
+    assert project.model.names == ("agrifm", "classic")
     assert (project.model.preset, project.model.frames, project.model.side) == ("tiny", 24, 96)
     assert (project.model.series, project.model.sensor_dropout) == ("interpolated", 0)
     assert (project.map.model, project.map.window, project.map.overlap) == ("agrifm", None, 48)

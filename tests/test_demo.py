@@ -43,7 +43,7 @@ def test_its_report_has_the_form_that_is_documented(demo: Path) -> None:
     report = json.loads((demo / "report/report.json").read_text(encoding="utf-8"))
     for scores in report["models"].values():
         assert {"overall_accuracy", "macro_f1"} <= scores.keys()
-    assert report["models"].keys() == {"agrifm", "random-forest"}
+    assert report["models"].keys() == {"agrifm", "classic"}
     assert {"estimate", "standard_error", "interval"} <= report["overall_accuracy"].keys()
     for key in ("users_accuracy", "producers_accuracy"):
         assert all({"code", "estimate", "standard_error"} <= entry.keys() for entry in report[key])

@@ -76,7 +76,7 @@ def test_three_edits_lead_from_init_to_hectares(project: Path, capsys: pytest.Ca
             *("--out", "report", "--scores", "models/scores.json"),
         )
     report = json.loads((project / "report/report.json").read_text(encoding="utf-8"))
-    assert set(report["models"]) == {"agrifm", "random-forest"}
+    assert set(report["models"]) == {"agrifm", "classic"}
     # the area is 1.5 x 1.5 km on the ellipsoid; UTM is 0.04 % off in the middle of a zone
     assert sum(entry["mapped_ha"] for entry in report["areas"]) == pytest.approx(225, rel=0.005)
     assert sum(entry["area_ha"] for entry in report["areas"]) == pytest.approx(

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from agrifm.errors import ConfigError, did_you_mean, doing, shortened
 from agrifm.files import AnyPath, as_path
 from agrifm.product_description import ProductDescription
-from agrifm.record import TRAINABLE, SeriesKind
+from agrifm.record import TRAINABLE, SeriesKind, is_classic
 from agrifm.season import Season
 from agrifm.series_columns import SeriesColumns
 from agrifm.validation import Frozen, complaint
@@ -204,8 +204,8 @@ class LabelsConfig(VectorKeys):
 class ModelConfig(Frozen):
     """The models to train."""
 
-    names: tuple[str, ...] = Field(("agrifm", "random-forest"), min_length=1)
-    """Models to train and score side by side, such as "agrifm", "tempcnn" and "random-forest" (docs/models.md)."""
+    names: tuple[str, ...] = Field(("agrifm", "classic"), min_length=1)
+    """Models to train and score side by side, such as "agrifm", "tempcnn" and "classic" (docs/models.md)."""
     preset: Literal["base", "small", "tiny"] = "tiny"
     """Size of the networks."""
     weights: Path | None = None
@@ -264,7 +264,7 @@ class ModelConfig(Frozen):
                 f"(found `names` {', '.join(self.names)}, `weights` {self.weights}); give their file as `weights`, or "
                 "remove `encoder`"
             )
-        if self.weights is not None and set(self.names) != {"random-forest"} and len(starting) != 1:
+        if self.weights is not None and not all(is_classic(name) for name in self.names) and len(starting) != 1:
             raise ValueError(
                 f"`weights` are initial weights of one of {', '.join(known)}, but `names` has "
                 f"{', '.join(self.names)}; remove `weights`, or keep one of these in `names`"

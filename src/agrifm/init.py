@@ -95,7 +95,7 @@ column = "crop"
 # fold_column = "fold"
 
 [model]
-names = ["agrifm", "random-forest"]
+names = ["agrifm", "classic"]
 preset = "tiny"            # "tiny" trains on a laptop; "small" and "base" need a GPU
 # weights = "agrifm-weights.safetensors"   # initial weights (docs/weights.md), or "presto.pt" (docs/models.md)
 # encoder = "tuned"        # or "frozen": Presto, Galileo and Prithvi keep the encoder of `weights`

@@ -33,6 +33,8 @@ class TrainableFamily(NamedTuple):
     """Values of `series` in the project file with which it can be trained."""
     weights: bool = False
     """Whether it can start from the file of weights that the project file names."""
+    classic: bool = False
+    """Whether it is a classic model (`agrifm.classic`), whose features are of interpolated series."""
 
 
 TRAINABLE = {
@@ -48,9 +50,20 @@ TRAINABLE = {
     "presto": TrainableFamily("Presto", ("composites", "observed"), weights=True),
     "galileo": TrainableFamily("Galileo", ("composites", "observed"), weights=True),
     "prithvi": TrainableFamily("Prithvi-EO", ("interpolated", "composites"), weights=True),
-    "random-forest": TrainableFamily("random forest"),  # its features come from its own series, whatever `series` says
+    "classic": TrainableFamily("best classic model", classic=True),
+    "lightgbm": TrainableFamily("LightGBM", classic=True),
+    "extra-trees": TrainableFamily("extra trees", classic=True),
+    "support-vectors": TrainableFamily("support vectors", classic=True),
+    "logistic": TrainableFamily("logistic regression", classic=True),
+    "minirocket": TrainableFamily("MiniRocket", classic=True),
+    "random-forest": TrainableFamily("random forest", classic=True),
 }
-"""Families that `agrifm train` trains, by name: networks (`agrifm.models.family`) and the random forest."""
+"""Families that `agrifm train` trains, by name: networks (`agrifm.models.family`) and classic models."""
+
+
+def is_classic(family: str) -> bool:
+    """Return whether a family is one of classic models, not of networks."""
+    return family in TRAINABLE and TRAINABLE[family].classic
 
 
 class SensorInput(Frozen):
@@ -98,7 +111,7 @@ class ModelRecord(Frozen):
     name: str
     """Name under which the model is scored and mapped."""
     family: str
-    """Family of the model, such as "agrifm", "tempcnn" or "random-forest"."""
+    """Family of the model, such as "agrifm", "tempcnn" or "classic"."""
     architecture: dict[str, Any]
     """The model's configuration, enough to build it without its weights."""
     sensors: tuple[SensorRecord, ...] = Field(min_length=1)
@@ -134,9 +147,9 @@ class ModelRecord(Frozen):
 def model_file(directory: Path, family: str) -> Path:
     """Return the path of the model of a family that `agrifm train` writes into a directory.
 
-    Networks are safetensors files. Forests are skops files, which hold trees without pickle.
+    Networks are safetensors files. Classic models are skops files, which hold arrays and trees without pickle.
     """
-    return directory / f"{family}{'.skops' if family == 'random-forest' else '.safetensors'}"
+    return directory / f"{family}{'.skops' if is_classic(family) else '.safetensors'}"
 
 
 def target_pixels(sensors: Sequence[SensorInput]) -> dict[str, int]:

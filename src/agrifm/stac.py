@@ -42,7 +42,7 @@ def write_model_item(weights: Path, record: ModelRecord, parameters: int, traini
 
     Args:
         weights: model file, `.safetensors` or `.skops`.
-        parameters: number of weights of a network, or of nodes of a forest.
+        parameters: number of weights of a network, or of numbers of a classic model.
         training_data: GeoPackage of the parcels, in the same directory.
 
     Returns:

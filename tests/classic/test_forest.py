@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from skops import io
 
-from agrifm.classic.features import FeatureKind
 from agrifm.classic.forest import (
     MAX_PIXELS_PER_BLOCK,
     MAX_PIXELS_PER_PARCEL,
@@ -21,7 +20,6 @@ from agrifm.classic.forest import (
     load_forest,
     pixel_rows,
     save_forest,
-    tune_forest,
 )
 from agrifm.errors import ModelError
 from agrifm.grid import Window
@@ -146,37 +144,17 @@ def test_a_pixel_in_two_windows_is_taken_once_and_none_around_a_window() -> None
     sample = sample_of(10 + np.arange(5).reshape(1, 1, 1, 5))
     chosen = np.array([[True, True, False, False, True]])
     window = Window(0, 0, 1, 4)
-    rows, places = pixel_rows([(window, sample), (window, sample)], chosen, RECORD.sensors, 153)
-    assert rows["series"].ravel().tolist() == [10, 11]
+    rows, places = pixel_rows([(window, sample), (window, sample)], chosen, RECORD.sensors, ("series",), 153)
+    assert rows.ravel().tolist() == [10, 11]
     assert places.tolist() == [0, 1]
 
 
 def test_pixels_that_no_sensor_saw_are_left_out() -> None:
     sample = sample_of(10 + np.arange(3).reshape(1, 1, 1, 3))
     sample.series["a"].valid[:, 0, 1] = False
-    rows, places = pixel_rows([(sample.window, sample)], np.ones((1, 3), bool), RECORD.sensors, 153)
-    assert rows["series"].ravel().tolist() == [10, 12]
+    rows, places = pixel_rows([(sample.window, sample)], np.ones((1, 3), bool), RECORD.sensors, ("series",), 153)
+    assert rows.ravel().tolist() == [10, 12]
     assert places.tolist() == [0, 2]
-
-
-def test_tuning_takes_the_features_that_tell_the_classes_apart() -> None:
-    """Only the last kind holds the class; the others hold noise."""
-    generator = np.random.default_rng(0)
-    classes = generator.integers(0, 2, 400).astype(np.uint8)
-    noise = generator.random((400, 3)).astype(np.float32)
-    rows: dict[FeatureKind, np.ndarray] = {
-        "series": noise[:, :1],
-        "statistics": noise,
-        "neighbourhood": np.column_stack([noise, classes + 0.1 * noise[:, 0]]).astype(np.float32),
-    }
-    half, other = ({kind: own[part] for kind, own in rows.items()} for part in (slice(200), slice(200, None)))
-    shape, tried = tune_forest(half, classes[:200], other, classes[200:], np.array([True, True]), seed=0)
-    assert shape.features == "neighbourhood"
-    found = {entry["features"]: entry["validation_macro_f1"] for entry in tried if entry["leaf"] == 2}
-    assert found["neighbourhood"] == 1
-    assert found["series"] < 0.7
-    assert found["statistics"] < 0.7
-    assert len(tried) == 6
 
 
 def test_the_record_tells_the_shape_and_how_far_its_features_look() -> None:

@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agrifm.classic.boosting_structure import sound_text
 from agrifm.classic.numbers import Rows
-from agrifm.classic.training_rows import TrainingRows
+from agrifm.classic.training_rows import Shape, TrainingRows
 
 if TYPE_CHECKING:
     import lightgbm
 
-ROUNDS = 150
+ROUNDS = 80
 """Rounds, each with a tree for every class."""
 PARAMETERS = {
-    "learning_rate": 0.05,
+    "learning_rate": 0.1,
     "num_leaves": 15,
     "min_data_in_leaf": 5,
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
-    "feature_fraction": 0.3,
+    "feature_fraction": 0.2,
     "lambda_l2": 1.0,
     "max_bin": 127,
 }
@@ -39,6 +40,13 @@ class BoostedTrees:
     def state(self) -> dict[str, Any]:
         """Return the model in LightGBM's text form."""
         return {"text": self.booster.model_to_string()}
+
+    @classmethod
+    def of(cls, state: dict[str, Any], shape: Shape) -> "BoostedTrees":
+        """Restore it; raises ValueError if the text is not one of a sound booster."""
+        import lightgbm
+
+        return cls(lightgbm.Booster(model_str=sound_text(state["text"], shape.features, shape.classes)))
 
 
 def fit_boosting(training: TrainingRows, seed: int) -> BoostedTrees:

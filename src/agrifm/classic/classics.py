@@ -4,69 +4,60 @@ Every model is a module with a function that fits it, and an object with `probab
 PyTorch; scikit-learn and LightGBM are imported when a model is fitted.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.classic.boosting import fit_boosting
+from agrifm.classic.choice import CANDIDATES, fit_choice
 from agrifm.classic.features import PARTS, Columns, Part
-from agrifm.classic.logistic import fit_logistic
-from agrifm.classic.minirocket import fit_minirocket
 from agrifm.classic.numbers import Classes, Rows
-from agrifm.classic.support_vectors import fit_support_vectors
-from agrifm.classic.training_rows import RowClassifier, TrainingRows
-from agrifm.classic.trees import fit_extra_trees, fit_random_forest
+from agrifm.classic.singles import SINGLES, Member, fit_single
+from agrifm.classic.training_rows import Shape, TrainingRows
 from agrifm.errors import LabelError, ModelError, did_you_mean, require_installed
 
-CHUNK = 8192
-"""Rows that a model computes at once."""
-
-
-class ClassicFamily(NamedTuple):
-    """A kind of classic model."""
-
-    title: str
-    """Name as people write it."""
-    parts: tuple[Part, ...]
-    """Parts of the rows that it reads."""
-    fit: Callable[[TrainingRows, int], RowClassifier]
-    """From rows and a seed to a model."""
-    modules: tuple[str, ...] = ("sklearn", "skops")
-    """What has to be installed."""
-
-
-CLASSICS = {
-    "random-forest": ClassicFamily("random forest", PARTS, fit_random_forest),
-    "extra-trees": ClassicFamily("extra trees", PARTS, fit_extra_trees),
-    "lightgbm": ClassicFamily("LightGBM", PARTS, fit_boosting, ("lightgbm", "skops")),
-    "support-vectors": ClassicFamily("support vectors", ("series", "neighbourhood"), fit_support_vectors),
-    "logistic": ClassicFamily("logistic regression", PARTS, fit_logistic),
-    "minirocket": ClassicFamily("MiniRocket", ("series",), fit_minirocket),
-}
-"""Classic models by name."""
+CHOICE = "classic"
+"""Name of the choice among the single models, or of their average."""
+CLASSICS: dict[str, tuple[str, ...]] = {CHOICE: CANDIDATES, **{name: (name,) for name in SINGLES}}
+"""Classic models by name, each with the single models that are tried for it."""
 
 
 @dataclass(frozen=True)
 class ClassicRows:
-    """A fitted classic model of rows."""
+    """A fitted classic model of rows: one single model, or several whose probabilities are averaged."""
 
     name: str
     classes: Classes
     """(classes,), class numbers of the columns of `probabilities`, ascending."""
-    model: RowClassifier
-    chosen: NDArray[np.intp] | None = None
-    """Columns of the rows that the model reads; None = all."""
+    members: tuple[Member, ...]
+    tried: tuple[dict[str, Any], ...] = ()
+    """What was tried on inner blocks, with its macro F1 there; empty for a single model."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Parts of the rows that any member reads."""
+        return tuple({part: None for member in self.members for part in member.parts})
 
     def probabilities(self, rows: Rows) -> NDArray[np.float32]:
         """Return probabilities (N, classes) of rows (N, features)."""
-        parts = [self._of_chunk(rows[at : at + CHUNK]) for at in range(0, len(rows), CHUNK)]
-        return np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)
+        if not len(rows):
+            return np.zeros((0, len(self.classes)), np.float32)
+        total = self.members[0].probabilities(rows)
+        for member in self.members[1:]:
+            total = total + member.probabilities(rows)
+        return total / np.float32(len(self.members))
 
-    def _of_chunk(self, rows: Rows) -> NDArray[np.float32]:
-        return self.model.probabilities(rows if self.chosen is None else rows[:, self.chosen])
+    def reading(self, columns: Columns) -> "ClassicRows":
+        """Return the same model for rows of other columns that have its parts."""
+        return replace(self, members=tuple(member.reading(columns) for member in self.members))
+
+    def state(self) -> dict[str, Any]:
+        """Return what `restored_classic` restores it from."""
+        members = [
+            {"name": member.name, "parts": list(member.parts), "state": member.model.state()} for member in self.members
+        ]
+        return {"classes": self.classes, "members": members}
 
 
 def fit_classic(
@@ -85,7 +76,7 @@ def fit_classic(
         name: a key of `CLASSICS`.
         rows: (N, features) float32, finite.
         classes: (N,), class numbers.
-        weights: (N,), above 0, of rows; None = all alike. Whether classes count alike is the model's affair.
+        weights: (N,), above 0, of rows; None = all alike. Classes count alike in every model but the random forest.
         groups: (N,), blocks: inner divisions keep the rows of a block together; None = every row by itself.
         columns: what the columns of `rows` are, so that each model reads its parts and knows the series; None = every
             model reads all columns, and MiniRocket takes a row for a series of one band.
@@ -94,38 +85,72 @@ def fit_classic(
         ModelError: the name is unknown, or a package is not installed.
         LabelError: there are fewer than two classes.
     """
-    family = classic_family(name)
-    require_installed(f"training {name}", "classic", *family.modules)
+    require_classic(name)
     known, numbers = np.unique(classes, return_inverse=True)
     if len(known) < 2:
         raise LabelError(
-            f"training {name}: there are labels of {len(known)} class{'' if len(known) == 1 else 'es'} only; label at "
-            "least two classes",
+            f"training {name}: there are valid labels of {len(known)} class{'' if len(known) == 1 else 'es'} only; "
+            "label at least two classes, or widen the season",
             classes=len(known),
         )
-    chosen = None
-    if columns is not None:
-        chosen = columns.chosen(family.parts)
-        columns = replace(columns, parts=tuple(part for part in columns.parts if part in family.parts))
     training = TrainingRows(
-        rows if chosen is None else rows[:, chosen],
+        rows,
         numbers.astype(np.uint8),
         np.ones(len(rows)) if weights is None else weights / np.mean(weights),
         np.arange(len(rows)) if groups is None else groups.astype(np.int64),
         columns,
     )
-    return ClassicRows(name, known, family.fit(training, seed), chosen)
+    if name == CHOICE:
+        members, tried = fit_choice(training, seed)
+        return ClassicRows(name, known, members, tuple(tried))
+    return ClassicRows(name, known, (fit_single(name, training, seed),))
 
 
-def classic_family(name: str) -> ClassicFamily:
-    """Return the kind of that name.
+def candidate_parts(name: str) -> tuple[Part, ...]:
+    """Return the parts of rows that the candidates for a classic model read."""
+    wanted = {part for single in CLASSICS[name] for part in SINGLES[single].parts}
+    return tuple(part for part in PARTS if part in wanted)
+
+
+def require_classic(name: str) -> None:
+    """Refuse an unknown name, and one whose packages are not installed.
 
     Raises:
-        ModelError: it is unknown.
+        ModelError: see above.
     """
     if name not in CLASSICS:
         raise ModelError(
             f"training: unknown classic model '{name}'{did_you_mean(name, CLASSICS)} (known: {', '.join(CLASSICS)})",
             name=name,
         )
-    return CLASSICS[name]
+    for single in CLASSICS[name]:
+        require_installed(f"training {name}", "classic", *SINGLES[single].modules)
+
+
+def restored_classic(name: str, state: dict[str, Any], columns: Columns, classes: int) -> ClassicRows:
+    """Return a model from its stored state, after checks.
+
+    Args:
+        columns: of the rows that it will receive.
+        classes: number of classes of its legend.
+
+    Raises:
+        ValueError, KeyError, TypeError: the state is not one.
+    """
+    known, stored = state["classes"], state["members"]
+    if not isinstance(known, np.ndarray) or known.dtype != np.uint8 or known.ndim != 1 or len(known) < 2:
+        raise ValueError("its classes are not class numbers")
+    if (np.diff(known.astype(int)) <= 0).any() or known[-1] >= classes:
+        raise ValueError(f"its {len(known)} classes do not fit the {classes} classes of its legend")
+    if name not in CLASSICS or not isinstance(stored, list) or not 1 <= len(stored) <= len(SINGLES):
+        raise ValueError("it has no members")
+    return ClassicRows(name, known, tuple(_restored_member(entry, columns, len(known)) for entry in stored))
+
+
+def _restored_member(entry: dict[str, Any], columns: Columns, classes: int) -> Member:
+    name, parts = entry["name"], tuple(part for part in columns.parts if part in entry["parts"])
+    if name not in SINGLES or len(parts) != len(entry["parts"]):
+        raise ValueError("a member is of an unknown kind, or reads parts of rows that are not made")
+    chosen = columns.chosen(parts)
+    shape = Shape(len(chosen), classes, replace(columns, parts=parts))
+    return Member(name, SINGLES[name].restored(entry["state"], shape), parts, chosen)

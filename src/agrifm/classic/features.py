@@ -9,7 +9,7 @@ Shape letters: F steps, C bands, P pixels.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,9 @@ from agrifm.classic.numbers import Rows
 from agrifm.classic.phenology import fit_phenology
 from agrifm.classic.thermal import thermal_time
 from agrifm.record import SensorInput
-from agrifm.samples.sample import Sample
+
+if TYPE_CHECKING:
+    from agrifm.samples.sample import Sample
 
 FeatureKind = Literal["series", "statistics", "neighbourhood"]
 """Kinds of features of random forests of older versions; each begins with those of the kind before it."""
@@ -83,7 +85,7 @@ class Columns:
 
 
 def pixel_features(
-    sample: Sample, where: NDArray[np.bool_], sensors: Sequence[SensorInput], parts: Sequence[Part], season_days: int
+    sample: "Sample", where: NDArray[np.bool_], sensors: Sequence[SensorInput], parts: Sequence[Part], season_days: int
 ) -> Rows:
     """Return rows (P, features) of the pixels of an interpolated sample, in row order.
 
@@ -196,7 +198,7 @@ def _harmonics(
     return np.concatenate(parts, axis=1)
 
 
-def _neighbourhood(sample: Sample, sensor: str, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Rows:
+def _neighbourhood(sample: "Sample", sensor: str, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Rows:
     """Mean series (F, C, P) of the valid pixels of the 5 x 5 around each pixel; 0 if none is valid."""
     series = sample.series[sensor]
     edge = (NEIGHBOURHOOD_MARGIN, NEIGHBOURHOOD_MARGIN)

@@ -1,19 +1,17 @@
-"""Random forests: the baseline that every map is compared with, as good as features and tuning make it.
+"""Random forests of older versions, which can be read and grown, and the drawing of training pixels.
 
-`agrifm.classic.features` makes the features of a pixel. The validation blocks decide which features and which kind of
-trees are best, in two short rounds of small forests; the best forest is then grown in full. scikit-learn and skops are
-imported when a forest is grown, read or written, because they are optional.
+scikit-learn and skops are imported when a forest is grown, read or written, because they are optional.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from zipfile import ZIP_DEFLATED
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.classic.features import FEATURE_KINDS, Columns, FeatureKind, feature_margin, parts_of_kind, pixel_features
+from agrifm.classic.features import FeatureKind, Part, feature_margin, parts_of_kind, pixel_features
 from agrifm.classic.forest_structure import require_sound_forest, require_sound_trees
 from agrifm.classic.numbers import Classes, Rows
 from agrifm.errors import ModelError, require_installed
@@ -21,15 +19,14 @@ from agrifm.files import AnyPath, as_path, write_bytes
 from agrifm.grid import Window
 from agrifm.legend import UNLABELLED
 from agrifm.record import ModelRecord, SensorInput
-from agrifm.samples.sample import Sample
-from agrifm.scores import confusion_counts, macro_f1
 from agrifm.season import Season
 
 if TYPE_CHECKING:
     from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
+    from agrifm.samples.sample import Sample
+
 TREES = 300
-TUNING_TREES = 40
 MAX_PIXELS_PER_PARCEL = 8
 """Training pixels drawn from a parcel; more would repeat each other."""
 MAX_PIXELS_PER_BLOCK = 40
@@ -64,14 +61,6 @@ class ForestConfig:
         }
 
 
-TREE_CANDIDATES = (
-    ForestConfig(leaf=5),
-    ForestConfig(split="random", share=0.2),
-    ForestConfig(split="random", share=0.2, leaf=5),
-)
-"""Trees that tuning tries in addition to the usual ones, once the features are chosen."""
-
-
 @dataclass(frozen=True)
 class RandomForest:
     """A trained forest and its record."""
@@ -79,7 +68,7 @@ class RandomForest:
     record: ModelRecord
     classifier: "RandomForestClassifier | ExtraTreesClassifier"
 
-    def probabilities(self, sample: Sample) -> NDArray[np.float32]:
+    def probabilities(self, sample: "Sample") -> NDArray[np.float32]:
         """Return class probabilities (classes, H, W) of an interpolated sample.
 
         Pixels without an observation enter as 0.
@@ -120,36 +109,34 @@ def draw_pixels(
 
 
 def pixel_rows(
-    samples: Iterable[tuple[Window, Sample]],
+    samples: "Iterable[tuple[Window, Sample]]",
     chosen: NDArray[np.bool_],
     sensors: Sequence[SensorInput],
+    parts: Sequence[Part],
     season_days: int,
-) -> tuple[dict[FeatureKind, Rows], NDArray[np.intp]]:
-    """Return features of every kind for the chosen pixels, each once although windows may overlap.
+) -> tuple[Rows, NDArray[np.intp]]:
+    """Return features of the chosen pixels, each once although windows may overlap.
 
     Args:
         samples: windows with the sample of each, which may be larger than the window.
         chosen: (H, W) of the whole target grid; pixels without a valid observation are dropped.
+        parts: see `agrifm.classic.features.pixel_features`.
+        season_days: length of the season.
 
     Returns:
-        Rows of each kind, and the index of each row's pixel in the flattened grid.
+        Rows (pixels, features), and the index of each row's pixel in the flattened grid.
     """
     remaining = chosen.copy()
     index = np.arange(chosen.size).reshape(chosen.shape)
-    kinds = {kind: parts_of_kind(kind) for kind in FEATURE_KINDS}
-    parts, pixels, frames = [], [], 0
+    rows, pixels = [], []
     for window, sample in samples:
         wanted = np.zeros(sample.label.shape, bool)
         inside = window.within(sample.window).slices
         wanted[inside] = remaining[window.slices] & sample.any_valid[inside]
-        parts.append(pixel_features(sample, wanted, sensors, kinds["neighbourhood"], season_days))
+        rows.append(pixel_features(sample, wanted, sensors, parts, season_days))
         pixels.append(index[window.slices][wanted[inside]])
         remaining[window.slices] = False
-        frames = len(next(iter(sample.series.values())).date)
-    rows = np.concatenate(parts)
-    inputs = tuple(sensors)
-    widths = {kind: Columns(inputs, frames, kinds[kind]).width for kind in FEATURE_KINDS}
-    return {kind: rows[:, :width] for kind, width in widths.items()}, np.concatenate(pixels)
+    return np.concatenate(rows), np.concatenate(pixels)
 
 
 def grow_trees(rows: Rows, classes: Classes, shape: ForestConfig, trees: int, seed: int) -> Any:
@@ -171,37 +158,6 @@ def fit_forest(rows: Rows, classes: Classes, record: ModelRecord, shape: ForestC
     shape = shape or ForestConfig()
     record = record.model_copy(update=shape.record())
     return RandomForest(record, grow_trees(rows, classes, shape, TREES, int(record.training.get("seed", 0))))
-
-
-def tune_forest(
-    training: dict[FeatureKind, Rows],
-    classes: Classes,
-    validation: dict[FeatureKind, Rows],
-    validation_classes: Classes,
-    scored: NDArray[np.bool_],
-    seed: int,
-) -> tuple[ForestConfig, list[dict[str, Any]]]:
-    """Find the best configuration by macro F1 on at least one validation pixel: first the features, then the trees.
-
-    Args:
-        training, validation: rows of each kind of features that is tried.
-        scored: (classes,), which classes count if they occur in validation.
-
-    Returns:
-        The configuration, and every configuration tried with its macro F1.
-    """
-    tried: dict[ForestConfig, float] = {}
-
-    def best_of(shapes: Iterable[ForestConfig]) -> ForestConfig:
-        for shape in shapes:
-            forest = grow_trees(training[shape.features], classes, shape, TUNING_TREES, seed)
-            counts = confusion_counts(forest.predict(validation[shape.features]), validation_classes, len(scored))
-            tried[shape] = macro_f1(counts, scored & (counts.sum(axis=0) > 0))
-        return max(tried, key=lambda shape: tried[shape])
-
-    best = best_of(ForestConfig(kind) for kind in training)
-    best = best_of(replace(shape, features=best.features) for shape in TREE_CANDIDATES)
-    return best, [{**asdict(shape), "validation_macro_f1": round(score, 4)} for shape, score in tried.items()]
 
 
 def save_forest(path: AnyPath, forest: RandomForest) -> None:

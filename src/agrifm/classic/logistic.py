@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.classic.numbers import Rows
-from agrifm.classic.training_rows import TrainingRows, scaling, softmax
+from agrifm.classic.training_rows import Shape, TrainingRows, scaling, softmax, stored_array
 
 INVERSE_PENALTY = 0.03
 """C of scikit-learn: the smaller, the nearer the weights are to 0."""
@@ -32,9 +32,10 @@ class LinearClassifier:
         return {"weights": self.weights, "bias": self.bias}
 
     @classmethod
-    def of(cls, state: dict[str, Any]) -> "LinearClassifier":
-        """Restore it."""
-        return cls(state["weights"], state["bias"])
+    def of(cls, state: dict[str, Any], shape: Shape) -> "LinearClassifier":
+        """Restore it; raises ValueError if the state is not one."""
+        weights = stored_array(state, "weights", (shape.features, shape.classes))
+        return cls(weights, stored_array(state, "bias", (shape.classes,)))
 
 
 def fit_logistic(training: TrainingRows, seed: int) -> LinearClassifier:

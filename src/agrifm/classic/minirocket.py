@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from agrifm.classic.logistic import LinearClassifier, fit_linear
 from agrifm.classic.numbers import Rows
-from agrifm.classic.training_rows import TrainingRows
+from agrifm.classic.training_rows import Shape, TrainingRows, stored_array
 
 LENGTH = 9
 KERNELS = np.array([[2 if at in twos else -1 for at in range(LENGTH)] for twos in combinations(range(LENGTH), 3)])
@@ -101,9 +101,25 @@ class MiniRocket:
         return {"kernels": dict(vars(self.kernels)), "head": self.head.state()}
 
     @classmethod
-    def of(cls, state: dict[str, Any], columns: Any) -> "MiniRocket":
-        """Restore it."""
-        return cls(Kernels(**state["kernels"]), LinearClassifier.of(state["head"]), columns)
+    def of(cls, state: dict[str, Any], shape: Shape) -> "MiniRocket":
+        """Restore it; raises ValueError if the state is not one."""
+        _, channels, frames = _series(np.zeros((1, shape.features), np.float32), shape.columns).shape
+        kernels = _stored_kernels(state["kernels"], channels, frames)
+        head = LinearClassifier.of(state["head"], Shape(kernels.biases.size, shape.classes))
+        return cls(kernels, head, shape.columns)
+
+
+def _stored_kernels(state: dict[str, Any], channels: int, frames: int) -> Kernels:
+    biases = stored_array(state, "biases", (None, None))
+    pairs = len(biases)
+    dilation, kernel = (stored_array(state, key, (pairs,), np.int64) for key in ("dilation", "kernel"))
+    padded = stored_array(state, "padded", (pairs,), np.bool_)
+    chosen = stored_array(state, "chosen", (pairs, channels), np.bool_)
+    mean, std = (stored_array(state, key, (channels,)) for key in ("mean", "std"))
+    outside = (dilation < 1) | (dilation > frames) | (kernel < 0) | (kernel >= len(KERNELS))
+    if outside.any() or (~padded & ((LENGTH - 1) * dilation >= frames)).any() or not (std > 0).all():
+        raise ValueError("its kernels do not fit its series")
+    return Kernels(mean, std, frames, dilation, kernel, padded, chosen, biases)
 
 
 def _series(rows: Rows, columns: Any) -> Rows:

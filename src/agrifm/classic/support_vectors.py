@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.classic.numbers import Classes, Rows
-from agrifm.classic.training_rows import TrainingRows, inner_folds, scaling, softmax
+from agrifm.classic.training_rows import Shape, TrainingRows, inner_folds, scaling, softmax, stored_array
 
 COST = 10.0
 """C of the machines."""
 WIDTH = 1.0
 """gamma times the number of columns; with columns of variance 1 this is `gamma="scale"` of scikit-learn."""
-MAX_ROWS = 6000
+MAX_ROWS = 4000
 """Rows on which machines are trained at most."""
 CALIBRATION_FOLDS = 3
 SCALES = np.geomspace(0.25, 16, 25)
@@ -66,9 +66,21 @@ class SupportVectors:
         return dict(vars(self))
 
     @classmethod
-    def of(cls, state: dict[str, Any]) -> "SupportVectors":
-        """Restore it."""
-        return cls(**state)
+    def of(cls, state: dict[str, Any], shape: Shape) -> "SupportVectors":
+        """Restore it; raises ValueError if the state is not one."""
+        vectors = stored_array(state, "vectors", (None, shape.features))
+        pairs = shape.classes * (shape.classes - 1) // 2
+        mean, std = (stored_array(state, key, (shape.features,)) for key in ("mean", "std"))
+        gamma, scale = state["gamma"], state["scale"]
+        if not (std > 0).all() or not (isinstance(gamma, float) and isinstance(scale, float)):
+            raise ValueError("its scaling or its kernel is not one")
+        if not (0 < gamma < np.inf and 0 < scale < np.inf):
+            raise ValueError("its scaling or its kernel is not one")
+        weights, intercept = (
+            stored_array(state, "weights", (len(vectors), pairs)),
+            stored_array(state, "intercept", (pairs,)),
+        )
+        return cls(mean, std, vectors, weights, intercept, gamma, scale)
 
 
 def _votes(margins: Rows, classes: int) -> NDArray[np.float32]:

@@ -1,13 +1,15 @@
 """What every classic model is fitted on, and what it is when it has been fitted."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.classic.features import Columns
 from agrifm.classic.numbers import Classes, Rows, balanced_weights
+
+if TYPE_CHECKING:
+    from agrifm.classic.features import Columns
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class TrainingRows:
     """(N,), of mean 1, given by the user; they do not balance the classes."""
     groups: NDArray[np.int64]
     """(N,), rows of one group are never on both sides of an inner division."""
-    columns: Columns | None = None
+    columns: "Columns | None" = None
     """What the columns are; None = unknown."""
 
     @property
@@ -46,6 +48,17 @@ class TrainingRows:
         )
 
 
+@dataclass(frozen=True)
+class Shape:
+    """What a stored model has to fit."""
+
+    features: int
+    """Columns of the rows that it reads."""
+    classes: int
+    columns: "Columns | None" = None
+    """What the columns are; None = unknown."""
+
+
 class RowClassifier(Protocol):
     """A fitted model: rows of features in, probabilities out, and plain arrays to store."""
 
@@ -54,6 +67,28 @@ class RowClassifier(Protocol):
 
     def state(self) -> dict[str, Any]:
         """Return what its kind restores it from: numbers, texts, arrays and forests."""
+
+
+def stored_array(
+    state: dict[str, Any], key: str, shape: tuple[int | None, ...], kind: type[np.generic] = np.float32
+) -> NDArray[Any]:
+    """Return an array of a stored model, after checks.
+
+    Args:
+        shape: its lengths; None = any.
+        kind: its type; numbers of float types must be finite.
+
+    Raises:
+        ValueError: it is absent, or another one.
+    """
+    array = state.get(key)
+    if not isinstance(array, np.ndarray) or array.dtype != kind or array.ndim != len(shape):
+        raise ValueError(f"its '{key}' is not an array of {len(shape)} axes of {np.dtype(kind)}")
+    if any(wanted is not None and wanted != length for wanted, length in zip(shape, array.shape, strict=True)):
+        raise ValueError(f"its '{key}' has the shape {array.shape}, expected {shape}")
+    if np.issubdtype(kind, np.floating) and not np.isfinite(array).all():
+        raise ValueError(f"its '{key}' has values that are not numbers")
+    return array
 
 
 def scaling(rows: Rows) -> tuple[Rows, Rows]:

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agrifm.classic.forest_structure import require_sound_forest
 from agrifm.classic.numbers import Rows
-from agrifm.classic.training_rows import TrainingRows
+from agrifm.classic.training_rows import Shape, TrainingRows
 
 if TYPE_CHECKING:
     from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
-FOREST_TREES = 300
-EXTRA_TREES = 300
+FOREST_TREES = 150
+EXTRA_TREES = 150
 MAX_DEPTH = 32
 
 
@@ -32,9 +33,13 @@ class Trees:
         return {"forest": self.forest}
 
     @classmethod
-    def of(cls, state: dict[str, Any]) -> "Trees":
-        """Restore it."""
-        return cls(state["forest"])
+    def of(cls, state: dict[str, Any], shape: Shape) -> "Trees":
+        """Restore it; raises ValueError if the state is not one. The arrays of its trees were checked before."""
+        forest = state["forest"]
+        require_sound_forest(forest, shape.classes)
+        if len(forest.classes_) != shape.classes or forest.n_features_in_ != shape.features:
+            raise ValueError(f"its trees have {forest.n_features_in_} features and {len(forest.classes_)} classes")
+        return cls(forest.set_params(n_jobs=1, verbose=0))  # whatever the file states
 
 
 def fit_random_forest(training: TrainingRows, seed: int) -> Trees:

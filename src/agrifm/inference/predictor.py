@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from agrifm.models.classifier import Classifier
 
 NETWORK, FOREST, EXPORTED = ".safetensors", ".skops", ".onnx"
-"""File formats of models: a PyTorch network, a random forest, and an exported network, which runs without PyTorch."""
+"""File formats of models: a PyTorch network, a classic model, and an exported network, which runs without PyTorch."""
 
 PIXELS_AT_ONCE = 512
 """Pixels of a window that a model of single pixels predicts together."""
 
 
 class TrainedModel(Protocol):
-    """A network or forest with its record."""
+    """A network or classic model with its record."""
 
     @property
     def record(self) -> ModelRecord:
@@ -117,8 +117,8 @@ def load_model(path: AnyPath, compute: Compute = DEFAULT_COMPUTE) -> TrainedMode
     """Load a model file written by `agrifm train` or `agrifm model export`; networks use a GPU if there is one.
 
     Args:
-        compute: how a PyTorch network computes (`recompute` concerns training only); forests and exported networks
-            compute in one way.
+        compute: how a PyTorch network computes (`recompute` concerns training only); classic models and exported
+            networks compute in one way.
 
     Raises:
         ModelError: the file is absent, damaged, or of an unknown kind; PyTorch or another package is needed and not
@@ -132,9 +132,9 @@ def load_model(path: AnyPath, compute: Compute = DEFAULT_COMPUTE) -> TrainedMode
             "compiled; leave `compute` out"
         )
     if path.suffix == FOREST:
-        from agrifm.classic.forest import load_forest
+        from agrifm.classic.classic_model import load_classic
 
-        return load_forest(path)
+        return load_classic(path)
     if path.suffix == EXPORTED:
         from agrifm.inference.onnx import open_exported
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.classic.features import NEIGHBOURHOOD_MARGIN, FeatureKind
+from agrifm.classic.features import Part, feature_margin
 from agrifm.classic.forest import pixel_rows
 from agrifm.classic.numbers import Rows
 from agrifm.config import ModelConfig, Project
@@ -14,7 +14,7 @@ from agrifm.cube.store import Cube
 from agrifm.errors import LabelError
 from agrifm.grid import Window
 from agrifm.legend import UNLABELLED, Legend
-from agrifm.record import SensorRecord, SeriesKind
+from agrifm.record import SensorRecord, SeriesKind, is_classic
 from agrifm.samples.labels import Labels, read_labels
 from agrifm.samples.patches import Patches, Tiles, labelled_windows, read_with_margin
 from agrifm.samples.sample import Sample
@@ -31,7 +31,7 @@ class Data:
     unseen: HeldOutBlocks
     sensors: tuple[SensorRecord, ...]
     tiles: Tiles
-    """Interpolated, as the random forest reads them."""
+    """Interpolated, as classic models read them."""
     network_tiles: Tiles
     """As the networks read them; the same as `tiles` if they read interpolated series."""
     training: Patches
@@ -69,7 +69,7 @@ def project_labels(project: Project, cube: Cube) -> Labels:
 def prepare(cube: Cube, labels: Labels, block: float, config: ModelConfig) -> Data:
     """Divide the labels into folds and measure the statistics for normalisation.
 
-    If networks read other series than the random forest, each has its tiles, and both share the limit on memory;
+    If networks read other series than classic models, each has its tiles, and both share the limit on memory;
     observed series are read once for both.
 
     Args:
@@ -98,26 +98,26 @@ def prepare(cube: Cube, labels: Labels, block: float, config: ModelConfig) -> Da
 
 
 def read_pixel_features(
-    data: Data, chosen: NDArray[np.bool_], side: int
-) -> tuple[dict[FeatureKind, Rows], NDArray[np.intp]]:
-    """Return features of every kind for the chosen pixels (H, W), and the index of each in the flattened grid.
+    data: Data, chosen: NDArray[np.bool_], side: int, parts: Sequence[Part]
+) -> tuple[Rows, NDArray[np.intp]]:
+    """Return rows of features of the chosen pixels (H, W), and the index of each in the flattened grid.
 
     Windows of `side` pixels do not overlap, but neighbouring pixels outside a window count in its features.
     """
     windows = labelled_windows(np.where(chosen, np.uint8(0), np.uint8(UNLABELLED)), side, side)
 
     def read(window: Window) -> Sample:
-        return read_with_margin(data.tiles.sample, window, NEIGHBOURHOOD_MARGIN, data.cube.coarse_factor, chosen.shape)
+        return read_with_margin(data.tiles.sample, window, feature_margin(parts), data.cube.coarse_factor, chosen.shape)
 
     samples: Iterator[tuple[Window, Sample]] = ((window, read(window)) for window in windows)
-    return pixel_rows(samples, chosen, data.sensors, data.cube.season.days)
+    return pixel_rows(samples, chosen, data.sensors, parts, data.cube.season.days)
 
 
 def _tiles(
     cube: Cube, sensors: Sequence[SensorRecord], steps: NDArray[np.int32], config: ModelConfig
 ) -> tuple[Tiles, Tiles]:
-    """Tiles for the random forest and for the networks."""
-    if config.series == "interpolated" or set(config.names) == {"random-forest"}:
+    """Tiles for the classic models and for the networks."""
+    if config.series == "interpolated" or all(is_classic(name) for name in config.names):
         tiles = Tiles(cube, sensors, steps)
         return tiles, tiles
     sharing = len(config.names)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agrifm.classic.choice import describe_choices
 from agrifm.files import finite_or_none
 from agrifm.legend import UNLABELLED, Legend
 from agrifm.samples.patches import Tiles, labelled_windows, read_with_margin
@@ -135,6 +136,7 @@ def summarise_scores(
         predictions: class numbers (H, W) of each model, 255 = not predicted.
     """
     classes = len(legend)
+    choices = describe_choices({name: entry["training"] for name, entry in scores.items()})
     return {
         "models": scores,
         "differences": [
@@ -150,7 +152,7 @@ def summarise_scores(
         "scored": [code for code, wanted in zip(legend.codes, unseen.scored, strict=True) if wanted],
         "tested": [legend.codes[number] for number in _classes_of(unseen.label)],
         "blocks": blocks,
-        "notes": [*notes, *_lacking(legend, labels, blocks), *_only_crops(legend), *_start_notes(scores)],
+        "notes": [*notes, *_lacking(legend, labels, blocks), *_only_crops(legend), *_start_notes(scores), *choices],
     }
 
 

@@ -5,9 +5,9 @@ from functools import partial
 
 import numpy as np
 
-from agrifm.classic.classics import CLASSICS
+from agrifm.classic.singles import SINGLES
 from agrifm.config import ModelConfig
-from agrifm.record import TRAINABLE
+from agrifm.record import TRAINABLE, is_classic
 from agrifm.samples.table import SeriesTable
 from agrifm.train.combination import (
     Combination,
@@ -86,10 +86,10 @@ def learn_classic(name: str, training: SeriesTable, validation: SeriesTable, see
     return Fitted(fitted(training, validation), fitted(training)(validation))
 
 
-_PAIR, _CLASSICS = ("agrifm", "classic"), tuple(CLASSICS)
-_PEERS = tuple(name for name in TRAINABLE if name not in ("agrifm", *CLASSICS))
+_PAIR, _CLASSICS = ("agrifm", "classic"), tuple(SINGLES)
+_PEERS = tuple(name for name in TRAINABLE if name != "agrifm" and not is_classic(name))
 LEARNERS: dict[str, Learner] = {
-    **{name: partial(learn_classic, name) for name in CLASSICS},
+    **{name: partial(learn_classic, name) for name in SINGLES},
     **{name: partial(learn_network, name) for name in _PEERS},
     "agrifm": learn_agrifm,
 }

@@ -9,17 +9,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.classic.features import FeatureKind
-from agrifm.classic.forest import RandomForest, draw_pixels, fit_forest, load_forest, save_forest, tune_forest
-from agrifm.classic.numbers import Rows
+from agrifm.classic.classic_model import (
+    ClassicModel,
+    classic_record,
+    load_classic,
+    record_columns,
+    save_classic,
+    size_of,
+)
+from agrifm.classic.classics import candidate_parts, fit_classic, require_classic
+from agrifm.classic.features import Columns
+from agrifm.classic.forest import draw_pixels
+from agrifm.classic.indices import notes_on_bands
 from agrifm.config import ModelConfig, Project
 from agrifm.cube.store import open_cube
-from agrifm.errors import ConfigError, LabelError, require_installed
+from agrifm.errors import ConfigError, require_installed
 from agrifm.files import translate_os_errors, write_geopackage, write_json
 from agrifm.inference.predictor import TrainedModel, is_trained, load_model, load_record
+from agrifm.legend import UNLABELLED
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, unchanged, writing
-from agrifm.record import ModelRecord, model_file, running_versions, target_pixels
+from agrifm.record import ModelRecord, is_classic, model_file, running_versions, target_pixels
 from agrifm.samples.split import FOLDS
 from agrifm.scores import MIN_PLACES
 from agrifm.stac import write_model_item
@@ -59,11 +69,13 @@ def train_models(
     data: Data, config: ModelConfig, directory: Path, compute: Compute = DEFAULT_COMPUTE
 ) -> dict[str, Any]:
     """Train each of the named models into a directory and score them; arguments and result are those of `train`."""
-    if set(config.names) == {"random-forest"} and compute != DEFAULT_COMPUTE:
-        raise ConfigError("training random-forest: `compute` is for networks; leave it out")
+    if all(is_classic(name) for name in config.names) and compute != DEFAULT_COMPUTE:
+        raise ConfigError(f"training {', '.join(config.names)}: `compute` is for networks; leave it out")
     for name in config.names:  # now, and not when the models before it have been trained
-        extra, *modules = ["classic", "sklearn", "skops"] if name == "random-forest" else ["deep", "torch", "lightning"]
-        require_installed(f"training {name}", extra, *modules)
+        if is_classic(name):
+            require_classic(name)
+        else:
+            require_installed(f"training {name}", "deep", "torch", "lightning")
     with writing(directory, "models") as staging, unchanged(data.cube.path, "training") as require_unchanged:
         with translate_os_errors(f"writing the models {directory}"):
             begin_directory(staging)
@@ -73,8 +85,8 @@ def train_models(
         kept: list[str] = []
         for name in config.names:
             places = (model_file(staging, name), model_file(directory, name))
-            if name == "random-forest":
-                model, is_new = _train_forest(data, config, *places)
+            if is_classic(name):
+                model, is_new = _train_classic(data, config, name, *places)
             else:
                 model, is_new = _train_network(data, config, name, *places, compute)
             kept += [] if is_new else [name]
@@ -95,7 +107,9 @@ def _compared(data: Data, scores: dict[str, Any], predictions: dict[str, NDArray
     """The content of `scores.json`."""
     labels = dict(zip(FOLDS, (data.training.label, data.validation.label, data.unseen.label), strict=True))
     legend, notes = data.labels.legend, data.labels.notes
-    return summarise_scores(legend, data.unseen, labels, data.split.blocks, notes, scores, predictions)
+    return summarise_scores(
+        legend, data.unseen, labels, data.split.blocks, [*notes, *notes_on_bands(data.sensors)], scores, predictions
+    )
 
 
 def _record(data: Data, config: ModelConfig, name: str, architecture: dict[str, Any], *packages: str) -> ModelRecord:
@@ -116,58 +130,43 @@ def _record(data: Data, config: ModelConfig, name: str, architecture: dict[str, 
     )
 
 
-def _train_forest(data: Data, config: ModelConfig, path: Path, earlier: Path) -> tuple[TrainedModel, bool]:
-    """A forest with the configuration that is best on the validation blocks; its record lists all that were tried.
+def _train_classic(data: Data, config: ModelConfig, name: str, path: Path, earlier: Path) -> tuple[TrainedModel, bool]:
+    """A classic model of the training and validation blocks, chosen on inner blocks of them.
 
     Returns:
-        The forest, and whether it is new: one of the same fingerprint, in either place, is not trained again.
+        The model, and whether it is new: one of the same fingerprint, in either place, is not trained again.
     """
-    record = _record(data, config, "random-forest", {}, "scikit-learn", "skops")
+    record = _record(data, config, name, {}, "scikit-learn", "skops", "lightgbm")
     digest = _fingerprint(record, data, [_digest(data.labels.place), _digest(data.split.block)])
     for place in (path, earlier):
         if is_trained(place, digest):
-            forest = load_forest(place)
-            _write_forest_item(path, forest)
-            return forest, place == path
-    (training, classes), (validation, validation_classes) = (
-        _drawn_pixels(data, label, config) for label in (data.training.label, data.validation.label)
-    )
-    if len(np.unique(classes)) < 2:
-        raise LabelError(
-            "training the random forest: fewer than two classes have a valid observation; widen the season, or label "
-            "more land"
-        )
-    if not len(validation_classes):
-        raise LabelError(
-            "tuning the random forest: no label of the validation blocks has a valid observation; label more land"
-        )
-    scored = np.array([entry.scored for entry in data.labels.legend.classes])
-    chosen, tried = tune_forest(training, classes, validation, validation_classes, scored, config.seed)
-    record = record.model_copy(update={"training": {**record.training, "tried": tried, "fingerprint": digest}})
-    forest = fit_forest(training[chosen.features], classes, record, chosen)
-    save_forest(path, forest)
-    _write_forest_item(path, forest)
+            model = load_classic(place)
+            assert isinstance(model, ClassicModel), "forests of older versions have another fingerprint"
+            _write_classic_item(path, model)
+            return model, place == path
+    label = np.where(data.training.label == UNLABELLED, data.validation.label, data.training.label)
+    drawn = draw_pixels(label, data.labels.place, data.split.block, config.seed)
+    parts = candidate_parts(name)
+    rows, pixels = read_pixel_features(data, drawn, config.side, parts)
+    columns = Columns(tuple(data.cube.inputs[sensor.sensor] for sensor in data.sensors), config.frames, parts)
+    groups = data.split.block.ravel()[pixels]
+    fitted = fit_classic(name, rows, label.ravel()[pixels], groups=groups, seed=config.seed, columns=columns)
+    record = record.model_copy(update={"training": {**record.training, "fingerprint": digest}})
+    record = classic_record(record, fitted)
+    model = ClassicModel(record, fitted.reading(record_columns(record)))
+    save_classic(path, model)
+    _write_classic_item(path, model)
     return load_model(path), True
 
 
-def _write_forest_item(path: Path, forest: RandomForest) -> None:
-    nodes = sum(tree.tree_.node_count for tree in forest.classifier.estimators_)
-    write_model_item(path, forest.record, nodes, path.parent / TRAINING_DATA)
-
-
-def _drawn_pixels(
-    data: Data, label: NDArray[np.uint8], config: ModelConfig
-) -> tuple[dict[FeatureKind, Rows], NDArray[np.uint8]]:
-    """Features and classes of pixels drawn from labels (H, W)."""
-    drawn = draw_pixels(label, data.labels.place, data.split.block, config.seed)
-    features, pixels = read_pixel_features(data, drawn, config.side)
-    return features, label.ravel()[pixels]
+def _write_classic_item(path: Path, model: ClassicModel) -> None:
+    write_model_item(path, model.record, size_of(model.rows), path.parent / TRAINING_DATA)
 
 
 def _train_network(
     data: Data, config: ModelConfig, name: str, path: Path, earlier: Path, compute: Compute
 ) -> tuple[TrainedModel, bool]:
-    """A network of the family `name`, and whether it is new: see `_train_forest`."""
+    """A network of the family `name`, and whether it is new: see `_train_classic`."""
     from agrifm.models.classifier import Classifier
     from agrifm.models.family import FAMILIES
     from agrifm.models.weights.file import save_model
@@ -332,7 +331,7 @@ def _describe_scored(scores: dict[str, Any]) -> list[str]:
 
 
 def describe_differences(differences: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a line for each pair of models with scores: "agrifm - random-forest: +0.01 (-0.01 to 0.03)"."""
+    """Return a line for each pair of models with scores: "agrifm - classic: +0.01 (-0.01 to 0.03)"."""
     lines = []
     for entry in differences:
         low, high = entry["macro_f1_interval"]

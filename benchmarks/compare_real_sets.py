@@ -27,7 +27,7 @@ import pandas as pd
 import xarray as xr
 from measure import Command, table
 
-from agrifm.classic.classics import CLASSICS
+from agrifm.classic.singles import SINGLES
 from agrifm.samples.series_files import read_series_table
 from agrifm.samples.table import SeriesTable
 from agrifm.scene.products import Product
@@ -43,7 +43,7 @@ DATA = Path(os.environ.get("AGRIFM_DATA", "../shared/data"))
 SENTINEL_2, SENTINEL_1 = (
     find_table_product(name) for name in ("sentinel-2-worldcereal", "sentinel-1-worldcereal-amplitude")
 )
-MODELS = [*CLASSICS, "tempcnn", "ltae", "transformer", "presto", "agrifm", *COMBINATIONS]
+MODELS = [*SINGLES, "tempcnn", "ltae", "transformer", "presto", "agrifm", *COMBINATIONS]
 """Without the networks of windows, which see one pixel of a table."""
 PIXELS_PER_FIELD = 12
 LEAST_AFRICAN = 9

@@ -11,7 +11,7 @@ import geopandas
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.classic.features import FeatureKind
+from agrifm.classic.classics import CLASSICS, require_classic
 from agrifm.config import ModelConfig
 from agrifm.errors import ConfigError, require_installed
 from agrifm.files import translate_os_errors, write_geopackage, write_json
@@ -19,7 +19,7 @@ from agrifm.inference.predictor import is_trained
 from agrifm.legend import UNLABELLED
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, writing
-from agrifm.record import ModelRecord, SensorRecord, model_file, running_versions
+from agrifm.record import ModelRecord, SensorRecord, is_classic, model_file, running_versions
 from agrifm.samples.split import FOLDS
 from agrifm.samples.table import SeriesTable
 from agrifm.samples.table_store import table_digest
@@ -32,9 +32,7 @@ from agrifm.work import Resumable, fingerprint
 
 Probabilities = Callable[[SeriesTable], NDArray[np.float32]]
 """From a table to class probabilities (P, classes)."""
-FEATURES_OF_PLACES: tuple[FeatureKind, ...] = ("series", "statistics")
-"""Kinds of features that a place without neighbours has."""
-ON_TABLES = ("agrifm", "random-forest")
+ON_TABLES = ("agrifm", *CLASSICS)
 """Families that are trained on series tables."""
 
 
@@ -63,8 +61,8 @@ def train_on_table(
         kept: list[str] = []
         for name in config.names:
             path, earlier = (model_file(place, name) for place in (staging, directory))
-            if name == "random-forest":
-                probabilities, record, is_new = _train_forest(data, config, season, (path, earlier))
+            if is_classic(name):
+                probabilities, record, is_new = _train_classic(data, config, season, name, (path, earlier))
             else:
                 probabilities, record, is_new = _train_network(data, config, season, name, (path, earlier), compute)
             kept += [] if is_new else [name]
@@ -112,8 +110,10 @@ def _require_possible(config: ModelConfig) -> None:
             key="weights",
         )
     for name in config.names:
-        extra, *modules = ["classic", "sklearn", "skops"] if name == "random-forest" else ["deep", "torch", "lightning"]
-        require_installed(f"training {name}", extra, *modules)
+        if is_classic(name):
+            require_classic(name)
+        else:
+            require_installed(f"training {name}", "deep", "torch", "lightning")
 
 
 def _train_network(
@@ -162,50 +162,62 @@ def _train_network(
     return trained.probabilities, record, True
 
 
-def _train_forest(
-    data: TableData, config: ModelConfig, season: Season, places: tuple[Path, Path]
+def _train_classic(
+    data: TableData, config: ModelConfig, season: Season, name: str, places: tuple[Path, Path]
 ) -> tuple[Probabilities, ModelRecord, bool]:
-    """A random forest whose features and trees are chosen on the validation places; see `_train_network`."""
-    from agrifm.classic.features import parts_of_kind
-    from agrifm.classic.forest import fit_forest, load_forest, save_forest, tune_forest
-    from agrifm.classic.table_rows import table_rows
+    """A classic model of the training and validation places, chosen on inner blocks of them; see `_train_network`."""
+    from agrifm.classic.classic_model import (
+        ClassicModel,
+        classic_record,
+        load_classic,
+        record_columns,
+        save_classic,
+        size_of,
+    )
+    from agrifm.classic.classics import candidate_parts, fit_classic
+    from agrifm.classic.table_rows import table_columns, table_rows
 
     path, earlier = places
-    kinds = FEATURES_OF_PLACES
     digest = fingerprint(
-        [table_digest(data.table), data.fold.tobytes().hex(), config.frames, config.seed, str(season), list(kinds)]
+        [table_digest(data.table), data.fold.tobytes().hex(), config.frames, config.seed, str(season), name]
     )
     kept = next((place for place in (path, earlier) if is_trained(place, digest)), None)
     if kept is not None:
-        forest = load_forest(kept)
+        loaded = load_classic(kept)
+        assert isinstance(loaded, ClassicModel), "forests of older versions have another fingerprint"
+        model = loaded
     else:
-        training, validation = (labelled_places(data.part(fold)) for fold in FOLDS[:2])
-        rows = [
-            {kind: table_rows(part, None, config.frames, parts_of_kind(kind)) for kind in kinds}
-            for part in (training, validation)
-        ]
-        scored = np.array([entry.scored for entry in data.table.legend.classes])
-        chosen, tried = tune_forest(rows[0], training.label, rows[1], validation.label, scored, config.seed)
-        record = _record(data, config, season, "random-forest", {}, table_statistics(training))
-        record = record.model_copy(
-            update={
-                "series": "interpolated",
-                "training": {**record.training, "tried": tried, "fingerprint": digest},
-                "versions": running_versions("scikit-learn", "skops"),
-            }
+        training = labelled_places(data.part("train"))
+        inner = labelled_places(data.table.of(np.flatnonzero(np.isin(data.fold, (0, 1)))))
+        parts = candidate_parts(name)
+        rows = table_rows(inner, None, config.frames, parts)
+        columns = table_columns(inner.sensors, config.frames, parts)
+        fitted = fit_classic(
+            name, rows, inner.label, weights=inner.weight, groups=inner.block, seed=config.seed, columns=columns
         )
-        forest = fit_forest(rows[0][chosen.features], training.label, record, chosen)
-        save_forest(path, forest)
-    _write_item(path, forest.record, sum(tree.tree_.node_count for tree in forest.classifier.estimators_))
+        record = _record(data, config, season, name, {}, table_statistics(training))
+        record = classic_record(
+            record.model_copy(
+                update={
+                    "series": "interpolated",
+                    "training": {**record.training, "fingerprint": digest},
+                    "versions": running_versions("scikit-learn", "skops", "lightgbm"),
+                }
+            ),
+            fitted,
+        )
+        model = ClassicModel(record, fitted.reading(record_columns(record)))
+        save_classic(path, model)
+    _write_item(path, model.record, size_of(model.rows))
 
     def probabilities(table: SeriesTable) -> NDArray[np.float32]:
-        shape = forest.record.architecture["shape"]["features"]
-        result = np.zeros((len(table), len(forest.record.legend)), np.float32)
-        rows_of = table_rows(table, forest.record.sensors, forest.record.frames, parts_of_kind(shape))
-        result[:, forest.classifier.classes_] = forest.classifier.predict_proba(rows_of)
+        result = np.zeros((len(table), len(model.record.legend)), np.float32)
+        columns = record_columns(model.record)
+        rows_of = table_rows(table, model.record.sensors, model.record.frames, columns.parts)
+        result[:, model.rows.classes] = model.rows.probabilities(rows_of)
         return result
 
-    return probabilities, forest.record, kept != earlier
+    return probabilities, model.record, kept != earlier
 
 
 def _write_item(path: Path, record: ModelRecord, parameters: int) -> None:

@@ -148,19 +148,28 @@ def test_adjusted_logits_find_more_of_a_rare_class() -> None:
     assert called_rare[1] > called_rare[0]
 
 
-@pytest.mark.parametrize("family", ["ltae", "tsvit"])
-def test_other_families_learn_a_table_of_one_sensor(family: str) -> None:
-    trained = fit_network_on_table(early_and_late(64, 0), early_and_late(16, 1), CONFIG, seed=0, family=family)
-    unseen = early_and_late(20, 2)
+@pytest.mark.parametrize(
+    ("family", "sensors"),
+    [
+        ("ltae", ("sentinel-2",)),
+        ("tsvit", ("sentinel-2",)),
+        ("tempcnn", ("sentinel-2",)),
+        ("ltae", ("sentinel-2", "landsat")),
+    ],
+)
+def test_other_families_learn_a_table(family: str, sensors: tuple[str, ...]) -> None:
+    tables = [early_and_late(count, seed, sensors) for count, seed in ((64, 0), (16, 1), (20, 2))]
+    trained = fit_network_on_table(tables[0], tables[1], CONFIG, seed=0, family=family)
+    unseen = tables[2]
     probabilities = trained.probabilities(unseen)
     assert (probabilities.argmax(axis=1) == unseen.label).mean() >= 0.9
     alone = trained.probabilities(unseen.of(np.array([3])))
     np.testing.assert_allclose(alone[0], probabilities[3], atol=1e-5)
 
 
-@pytest.mark.parametrize(("family", "sensors"), [("tempcnn", ("sentinel-2",)), ("ltae", ("sentinel-2", "landsat"))])
-def test_a_family_that_cannot_read_a_table_is_refused(family: str, sensors: tuple[str, ...]) -> None:
-    table = early_and_late(8, 0, sensors)
-    with pytest.raises(ModelError) as error:
-        fit_network_on_table(table, table, CONFIG, seed=0, family=family)
-    assert error.value.facts in ({"family": "tempcnn"}, {"sensors": sensors})
+def test_a_family_that_cannot_read_a_table_is_refused() -> None:
+    table = early_and_late(8, 0)
+    with pytest.raises(ModelError):
+        fit_network_on_table(table, table, CONFIG, seed=0, family="prithvi")  # needs six bands
+    with pytest.raises(ModelError):
+        fit_network_on_table(table, table, CONFIG, seed=0, family="tempcn")

@@ -45,14 +45,14 @@ def learn_agrifm(training: SeriesTable, validation: SeriesTable, seed: int) -> F
 
 def learn_network(name: str, training: SeriesTable, validation: SeriesTable, seed: int) -> Fitted:
     """Train a network of another family on a table, from random weights and with one recipe for all."""
-    from agrifm.train.table_families import fit_family_on_table
+    from agrifm.train.table_network import fit_network_on_table
 
     config = ModelConfig(names=(name,), series=TRAINABLE[name].series[0], frames=FRAMES, steps=STEPS)
-    trained = fit_family_on_table(name, training, validation, config, seed)
+    trained = fit_network_on_table(training, validation, config, seed, family=name)
     return Fitted(
         trained.probabilities,
         trained.probabilities(validation) if len(validation) else None,
-        trained.parameters,
+        sum(parameter.numel() for parameter in trained.classifier.parameters()),
         {"kept round": trained.outcome.kept_round},
     )
 

@@ -3,7 +3,7 @@
 Shape letters: P places.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from torch import nn
 
 from agrifm.config import ModelConfig
-from agrifm.errors import LabelError, ModelError
+from agrifm.errors import LabelError
 from agrifm.inference.batching import predict_logits
 from agrifm.models.agrifm.network import AgriFM
 from agrifm.models.agrifm.point_network import point_config
 from agrifm.models.classifier import Classifier
 from agrifm.models.family import FAMILIES, family_of
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
-from agrifm.record import TRAINABLE, ModelRecord, SensorRecord
+from agrifm.record import TRAINABLE, ModelRecord, SensorRecord, SeriesKind
 from agrifm.samples.table import SeriesTable
 from agrifm.samples.table_samples import TableSamples
-from agrifm.train.augmentation import Augmentation
+from agrifm.train.augmentation import NO_AUGMENTATION, Augmentation
 from agrifm.train.fit import Hyperparameters, Outcome, fit
 from agrifm.train.objectives import Classification
 from agrifm.train.table_folds import labelled_places, table_statistics
@@ -57,10 +57,14 @@ class TableNetwork:
     sensors: tuple[SensorRecord, ...]
     """What it expects, with the statistics of the training places."""
     outcome: Outcome
+    kind: SeriesKind = "observed"
+    """The series that it reads."""
+    frames: int = 24
+    """Steps of series that are not observed ones."""
 
     def probabilities(self, table: SeriesTable) -> NDArray[np.float32]:
         """Return class probabilities (P, classes) of the places of a table with the same sensors."""
-        samples = TableSamples(table)
+        samples = TableSamples(table, self.kind, self.frames)
         classifier = self.classifier.eval()
         with torch.inference_mode():
             logits = predict_logits(
@@ -92,11 +96,12 @@ def fit_network_on_table(
             `sensor_dropout` are used, and for other families than AgriFM `preset`.
         seed: of weights, order and hidden dates; it replaces that of `config`.
         work: directory for checkpoints, from which a stopped run continues; None = a temporary one.
-        family: of the network, one that reads observed series (`agrifm.record.TRAINABLE`).
+        family: of the network. AgriFM reads observed series, with gaps and more of them hidden at random; others read
+            the first kind of series of their family (`agrifm.record.TRAINABLE`), at `frames` steps, as they are.
 
     Raises:
         LabelError: no training place has a label, or a sensor has no valid observation.
-        ModelError: the family does not read observed series, or not those of several sensors.
+        ModelError: the family is unknown, or cannot read the sensors of the table.
     """
     training, validation = (labelled_places(table) for table in (training, validation))
     if not len(training):
@@ -109,8 +114,12 @@ def fit_network_on_table(
         validation = training
     sensors = table_statistics(training)
     torch.manual_seed(seed)
-    network, sensors = _untrained(family, config, sensors, training)
-    classifier = Classifier(network, sensors, "observed")
+    kind: SeriesKind = "observed"
+    if family != "agrifm":
+        family_of(family, "training on a table")
+        kind, recipe = TRAINABLE[family].series[0], replace(recipe, augmentation=NO_AUGMENTATION)
+    network, sensors = _untrained(family, config, sensors, training, kind)
+    classifier = Classifier(network, sensors, kind)
     places = config.batch * PLACES_PER_WINDOW
     parameters = Hyperparameters(
         config.steps, places, config.learning_rate, seed, config.sensor_dropout, recipe.averaging
@@ -120,33 +129,26 @@ def fit_network_on_table(
             classifier,
             _objective(training, recipe),
             sensors,
-            TableSamples(training),
-            TableSamples(validation),
+            TableSamples(training, kind, config.frames),
+            TableSamples(validation, kind, config.frames),
             parameters,
             work or Path(scratch),
             compute,
             FAMILIES[family].first_channels(network.config),
             family,
         )
-    return TableNetwork(classifier.eval(), sensors, outcome)
+    return TableNetwork(classifier.eval(), sensors, outcome, kind, config.frames)
 
 
 def _untrained(
-    name: str, config: ModelConfig, sensors: tuple[SensorRecord, ...], table: SeriesTable
+    name: str, config: ModelConfig, sensors: tuple[SensorRecord, ...], table: SeriesTable, kind: SeriesKind
 ) -> tuple[Any, tuple[SensorRecord, ...]]:
     """A network of a family with random weights, and the sensors with the statistics that it expects."""
     classes, days = len(table.legend), table.season_days
     if name == "agrifm":
         return AgriFM(point_config(sensors, classes, config.frames, days)), sensors
-    family = family_of(name, "training on a table")
-    if "observed" not in TRAINABLE[name].series:
-        able = [other for other, one in TRAINABLE.items() if other in FAMILIES and "observed" in one.series]
-        raise ModelError(
-            f"training {name} on a table: it reads {' and '.join(TRAINABLE[name].series)} series, and the series of a "
-            f"table are observed ones; choose another family ({', '.join(able)})",
-            family=name,
-        )
-    network = family.network(family.preset(config.preset, sensors, classes, config.frames, "observed", days))
+    family = FAMILIES[name]
+    network = family.network(family.preset(config.preset, sensors, classes, config.frames, kind, days))
     if family.statistics is not None:
         sensors = family.statistics(network.config, sensors)
     return network, sensors
@@ -170,4 +172,6 @@ def _log_shares(table: SeriesTable) -> tuple[float, ...]:
 def network_on_table(network: nn.Module, record: ModelRecord) -> TableNetwork:
     """Return a stored network as it was after training; how its training went is not known."""
     classifier = Classifier(network, record.sensors, record.series).eval()
-    return TableNetwork(classifier, record.sensors, Outcome(0, -1, float("nan"), 0.0, 0.0))
+    return TableNetwork(
+        classifier, record.sensors, Outcome(0, -1, float("nan"), 0.0, 0.0), record.series, record.frames
+    )

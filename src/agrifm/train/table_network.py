@@ -114,10 +114,7 @@ def fit_network_on_table(
         validation = training
     sensors = table_statistics(training)
     torch.manual_seed(seed)
-    kind: SeriesKind = "observed"
-    if family != "agrifm":
-        family_of(family, "training on a table")
-        kind, recipe = TRAINABLE[family].series[0], replace(recipe, augmentation=NO_AUGMENTATION)
+    kind, recipe = _read_by(family, recipe)
     network, sensors = _untrained(family, config, sensors, training, kind)
     classifier = Classifier(network, sensors, kind)
     places = config.batch * PLACES_PER_WINDOW
@@ -138,6 +135,14 @@ def fit_network_on_table(
             family,
         )
     return TableNetwork(classifier.eval(), sensors, outcome, kind, config.frames)
+
+
+def _read_by(family: str, recipe: Recipe) -> tuple[SeriesKind, Recipe]:
+    """The series that a family reads from a table, and the recipe for them."""
+    if family == "agrifm":
+        return "observed", recipe
+    family_of(family, "training on a table")
+    return TRAINABLE[family].series[0], replace(recipe, augmentation=NO_AUGMENTATION)
 
 
 def _untrained(

@@ -11,8 +11,8 @@ from tests.train.test_table_network import early_and_late
 from agrifm.errors import LabelError
 from agrifm.legend import UNLABELLED
 from agrifm.samples.table import SeriesTable
+from agrifm.train.combination import Fitted
 from agrifm.train.label_review import judge, review_labels
-from agrifm.train.learners import Fitted
 
 
 def learner(training: SeriesTable, validation: SeriesTable, seed: int) -> Fitted:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from agrifm.legend import UNLABELLED
 from agrifm.samples.folds import NOT_USED, fold_by_block
 from agrifm.samples.table import SeriesTable
-from agrifm.train.learners import Learner
+from agrifm.train.combination import Learner
 from agrifm.work import progress
 
 FOLDS = 5

@@ -1,0 +1,160 @@
+"""The arguments of every command; `agrifm.cli` calls what they ask for."""
+
+import argparse
+from datetime import date
+from pathlib import Path
+
+
+def directory_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the directory that a command writes."""
+    parser.add_argument("directory", type=Path, metavar="DIR")
+
+
+def project_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the project file."""
+    parser.add_argument(
+        "--project", type=Path, default=Path(), metavar="PATH", help="agrifm.toml or its directory (default: here)"
+    )
+
+
+def simulate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm simulate`."""
+    directory_argument(parser)
+    regions = "oceanic, mediterranean, monsoon, southern, or a region file (default: oceanic)"
+    parser.add_argument("--region", default="oceanic", metavar="R", help=regions)
+    parser.add_argument("--year", type=int, default=2024, metavar="Y", help="year of its end (default: 2024)")
+    parser.add_argument("--size", type=float, default=5.0, metavar="KM", help="side of the square, km (default: 5)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the random numbers (default: 0)")
+    parser.add_argument(
+        "--season",
+        type=_day,
+        nargs=2,
+        metavar=("START", "END"),
+        help="first and last day, such as 2024-03-01 2024-08-31 (default: the region's season)",
+    )
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date; write it as 2024-03-01") from error
+
+
+def compare_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm compare`."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="compare.toml, or its directory")
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="models trained at a time (default: 1)")
+    parser.add_argument("--dask", metavar="ADDRESS", help="train on the workers of this Dask scheduler instead")
+
+
+def samples_info_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm samples info`."""
+    parser.add_argument("file", type=Path, metavar="DIR|FILE", help="a project's directory, or a table by itself")
+    parser.add_argument("--product", action="append", default=[], help="product of the numbers of a table by itself")
+    parser.add_argument("--column", help="column of the class in a table by itself")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the places and their series (PNG)")
+
+
+def map_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm map`."""
+    project_argument(parser)
+    parser.add_argument("--model", type=Path, help="model file (default: the model named in the project file)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="directory of the map (default: map/ in the project)")
+
+
+def assess_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm assess`."""
+    parser.add_argument("--map", type=Path, required=True, help="classified raster, from agrifm or any other source")
+    parser.add_argument("--reference", type=Path, required=True, help="points drawn with `agrifm assess design`")
+    parser.add_argument("--layer", metavar="NAME", help="layer of the reference, if its file has several")
+    parser.add_argument("--crs", help="CRS of a reference that does not state it, such as EPSG:32631")
+    parser.add_argument("--encoding", help="encoding of the reference's text, such as cp1252")
+    parser.add_argument(
+        "--label",
+        metavar="COLUMN",
+        help="column of the reference class code (default: that of [assess] in the project file, else `label`)",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory of the report")
+    parser.add_argument("--scores", type=Path, help="models/scores.json, to report the scores on unseen blocks too")
+    parser.add_argument("--training", type=Path, help="training parcels, to count the reference points inside them")
+    project_argument(parser)
+
+
+def assess_design_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm assess design`."""
+    parser.add_argument("--map", type=Path, required=True, help="classified raster; its classes are the strata")
+    parser.add_argument("--n", type=int, required=True, help="number of points")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers (default: 0)")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="GeoPackage with an empty label column")
+
+
+def model_file_argument(parser: argparse.ArgumentParser) -> None:
+    """Add a file of weights."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="weights: .safetensors, .pth, .pt or .ckpt")
+
+
+def window_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm model info`."""
+    model_file_argument(parser)
+    parser.add_argument("--window", type=_three, metavar="T,H,W", help="attention window in tokens, if not stated")
+
+
+def _three(text: str) -> tuple[int, int, int]:
+    try:
+        time, rows, columns = (int(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not three whole numbers; write them as 8,7,7") from error
+    return time, rows, columns
+
+
+def convert_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm model convert`."""
+    window_arguments(parser)
+    parser.add_argument("out", type=Path, metavar="OUT", help=".safetensors with a record, or .pth with public names")
+    about = "bands in the order of the weights, once per sensor; or 10m-first or by-number for every sensor"
+    parser.add_argument("--bands", action="append", default=[], metavar="SENSOR=BAND,BAND,...", help=about)
+
+
+def export_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm model export`."""
+    parser.add_argument("file", type=Path, metavar="MODEL", help="safetensors that `agrifm train` wrote")
+    parser.add_argument("out", type=Path, metavar="OUT", help=".onnx, or .pt2 for torch.export.load")
+    parser.add_argument("--frames", type=int, metavar="N", help="most frames of observed series (default: as trained)")
+    parser.add_argument("--side", type=int, metavar="N", help="side of windows, pixels (default: as in training)")
+    parser.add_argument("--without", action="append", default=[], metavar="SENSOR", help="a sensor to leave out")
+
+
+def model_check_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm model check`."""
+    model_file_argument(parser)
+    parser.add_argument("cube", type=Path, metavar="CUBE", help="a cube that `agrifm fetch` wrote")
+
+
+def samples_check_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm samples check`."""
+    project_argument(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="GeoPackage of doubtful labels")
+
+
+def translate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm legend translate`."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="labels, a raster of codes, or a legend (CSV, JSON)")
+    known = "hcat3, ewoc, fao-icc, cdl, rpg or glc-fcs30"
+    parser.add_argument("--from", dest="source", required=True, metavar="LEGEND", help=f"legend of the file: {known}")
+    parser.add_argument("--to", dest="target", required=True, metavar="LEGEND", help="legend to translate to")
+    parser.add_argument("--column", metavar="NAME", help="column of the codes, if the file contains labelled shapes")
+    parser.add_argument("--layer", metavar="NAME", help="layer of the labels, if their file has several")
+    parser.add_argument("--crs", help="CRS of labels that do not state it, such as EPSG:32631")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="table of classes (.csv), or labels (.gpkg)")
+
+
+def cube_argument(parser: argparse.ArgumentParser) -> None:
+    """Add a cube."""
+    parser.add_argument("cube", type=Path, metavar="DIR|CUBE", help="a project's directory, or a cube in it")
+
+
+def cube_info_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm cube info`."""
+    cube_argument(parser)
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the clear observations (PNG)")

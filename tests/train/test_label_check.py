@@ -53,7 +53,9 @@ def test_conflicts_of_shapes_are_listed_and_files_of_others_kept(tmp_path: Path)
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
-    fields = geopandas.GeoDataFrame({"culture": ["maize"]}, geometry=[box(0, 0, 9, 9)], crs="EPSG:32631")
+    fields = geopandas.GeoDataFrame(
+        {"culture": ["maize"]}, geometry=[box(500_000, 5_200_000, 500_100, 5_200_100)], crs="EPSG:32631"
+    )
     fields.to_file(tmp_path / "fields.gpkg")
     (tmp_path / "agrifm.toml").write_text(
         "[season]\narea = [2.9, 46.9, 3.1, 47.1]\nstart = 2024-01-01\nend = 2024-12-31\n[imagery]\n"

@@ -70,6 +70,7 @@ def test_each_commented_line_is_valid_without_its_comment(tmp_path: Path, sectio
     (tmp_path / PROJECT_FILE).write_text(TEMPLATE.replace(f"\n{line}\n", f"\n{line.removeprefix('# ')}\n"))
     ((key, value),) = tomllib.loads(line.removeprefix("# ")).items()
     stated = getattr(getattr(read_project(tmp_path), section), key)
+    stated = stated.model_dump(exclude_none=True) if isinstance(stated, BaseModel) else stated
     assert (list(stated) if isinstance(stated, tuple) else str(stated) if isinstance(stated, Path) else stated) == value
 
 

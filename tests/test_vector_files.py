@@ -12,6 +12,7 @@ import pytest
 from shapely import Point, box
 
 from agrifm import vector_files
+from tests.servers import Request, serving
 from tests.test_vectors import FIELD, UTM, geojson, read, refusal, write
 
 TEXT = ["Blüte", "Weißkohl"]
@@ -195,6 +196,14 @@ GPX = """<?xml version="1.0"?><gpx version="1.1" creator="x" xmlns="http://www.t
 <wpt lat="47" lon="3"><name>wheat</name></wpt></gpx>"""
 
 
+GML = """<?xml version="1.0"?>{head}
+<wfs:FeatureCollection xmlns:wfs="http://www.opengis.net/wfs" xmlns:gml="http://www.opengis.net/gml" xmlns:a="http://a"
+ xmlns:xlink="http://www.w3.org/1999/xlink" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
+ xsi:schemaLocation="http://a {schema}"><gml:featureMember><a:f fid="1"><a:crop>010</a:crop>
+<a:link xlink:href="{link}/other.xml#a"/><a:place><gml:Point srsName="EPSG:32631"><gml:coordinates>500000,5100000
+</gml:coordinates></gml:Point></a:place></a:f></gml:featureMember></wfs:FeatureCollection>"""
+
+
 def test_kml_kmz_and_gpx_are_read(tmp_path: Path) -> None:
     (tmp_path / "f.kml").write_text(KML)
     zipped(tmp_path / "f.kmz", {"doc.kml": KML.encode()})
@@ -205,6 +214,56 @@ def test_kml_kmz_and_gpx_are_read(tmp_path: Path) -> None:
         assert list(layer.frame["crop"]) == ["wheat"]
     (tmp_path / "f.gpx").write_text(GPX)
     assert read(tmp_path / "f.gpx").frame.geometry[0] == Point(3, 47)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("f.gml", {"driver": "GML"}),
+        ("f.tab", {"driver": "MapInfo File"}),
+        ("f.mif", {"driver": "MapInfo File", "FORMAT": "MIF"}),
+    ],
+)
+def test_gml_and_mapinfo_are_read(tmp_path: Path, name: str, options: dict[str, str]) -> None:
+    (tmp_path / "in").mkdir()
+    frame = geopandas.GeoDataFrame({"crop": ["010", "Rübe"]}, geometry=[FIELD, FIELD.buffer(10)], crs=32631)
+    frame.to_file(tmp_path / "in" / name, engine="pyogrio", **options)
+    before = sorted(path.name for path in (tmp_path / "in").iterdir())
+    layer = read(tmp_path / "in" / name)
+    assert list(layer.frame["crop"]) == ["010", "Rübe"]
+    assert layer.frame.geometry[0].equals(FIELD)
+    assert layer.frame.crs.to_epsg() == 32631
+    assert sorted(path.name for path in (tmp_path / "in").iterdir()) == before
+    archive = zipped(tmp_path / "l.zip", parts(tmp_path / "in" / name))
+    assert list(read(archive).frame["crop"]) == ["010", "Rübe"]
+
+
+def test_a_gml_file_asks_no_server_and_opens_no_other_file(tmp_path: Path) -> None:
+    """Addresses of a schema, in GDAL's own notation too, and a link to another document."""
+    asked: list[str] = []
+
+    def answer(request: Request) -> tuple[int, dict[str, str], bytes]:
+        asked.append(request.path)
+        return 404, {}, b""
+
+    with serving(answer) as server:
+        wfs = f"{server.url}/wfs?service=WFS&amp;version=1.0.0&amp;request=DescribeFeatureType&amp;typeName=a:f"
+        for number, address in enumerate((wfs, f"/vsicurl/{server.url}/f.xsd", str(tmp_path / "f.xsd"))):
+            (tmp_path / f"{number}.gml").write_text(GML.format(schema=address, link=server.url, head=""))
+            assert list(read(tmp_path / f"{number}.gml").frame["crop"]) == ["010"]
+    assert asked == []
+    (tmp_path / "e.gml").write_text(
+        GML.format(schema="f.xsd", link="x", head='<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]>')
+    )
+    refusal(tmp_path / "e.gml")
+
+
+@pytest.mark.parametrize(
+    "kind", ["DBF", 'NATIVE Charset "Neutral"\n  Fields 1\n    a Char (9);\nbegin_metadata\n"\\IsSeamless" = "TRUE"']
+)
+def test_a_mapinfo_table_that_leads_to_other_files_is_refused(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "f.tab").write_text(f"!table\n!version 300\n\nDefinition Table\n  Type {kind}\n")
+    refusal(tmp_path / "f.tab")
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,7 @@ def _assess(options: argparse.Namespace) -> None:
         scores=options.scores,
         training=options.training,
         keys=config.model_copy(update=stated),
+        training_keys=config.training_file,
     )
     _show(*report_lines(report), f"wrote {options.out / 'report.html'}")
 

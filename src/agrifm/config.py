@@ -177,6 +177,8 @@ class LabelsConfig(VectorKeys):
     """Legend (JSON or CSV: code, name, color); by default, the codes in the labels."""
     other: Path | None = None
     """Land outside the crops of interest, as polygons or a land-cover raster: the class `other`."""
+    other_file: VectorKeys = VectorKeys()
+    """`layer`, `crs` and `encoding` of the vector file `other`, if it does not say them, as [labels.other_file]."""
     other_values: tuple[int, ...] = ()
     """Values of that raster that mean `other`, such as 10 and 80 (trees and water of ESA WorldCover)."""
     unlabelled: tuple[int | str, ...] = ()
@@ -293,6 +295,8 @@ class AssessConfig(VectorKeys):
 
     column: str = "label"
     """Column of the reference class code; `agrifm assess --label` overrides it."""
+    training_file: VectorKeys = VectorKeys()
+    """`layer`, `crs` and `encoding` of the file of `agrifm assess --training`, if it does not say them."""
 
 
 class Project(Frozen):

@@ -86,6 +86,7 @@ column = "crop"
 #    A land-cover raster with its non-crop values (10 trees, 50 built-up, 80 water in ESA WorldCover), or polygons:
 # other = "worldcover.tif"
 # other_values = [10, 50, 80]
+# other_file = { layer = "forests", crs = "EPSG:32631" }   # if the polygons' file does not say it itself; or `encoding`
 #    Names and colours of the classes (JSON or CSV: code, name, color); by default the codes are the names.
 # legend = "legend.csv"
 #    Codes that mean that there is no label, such as 0 in a raster without a nodata value.
@@ -118,6 +119,7 @@ column = "label"           # column of the class code in the reference points
 # layer = "points"         # the layer, if their file has several
 # crs = "EPSG:32631"       # the coordinate reference system, if their file does not state it
 # encoding = "cp1252"      # the encoding of labels that are not in UTF-8
+# training_file = { layer = "fields2024" }   # the same keys, for the file of `--training`
 """
 
 

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
 SHAPE_ENDINGS = {".gpkg", ".shp", ".geojson", ".geojsonl", ".fgb", ".parquet", ".geoparquet", ".kml", ".gpx"}
+SHAPE_ENDINGS |= {".gml", ".mif", ".tab"}
 TABLE_ENDINGS = {*TABLES, ".txt"}
 SPREADSHEETS = {".xlsx", ".xls", ".ods"}
 SHAPEFILE_PARTS = {".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx"}
-USABLE = "GeoPackage, GeoJSON, Shapefile, GeoParquet, FlatGeobuf, File Geodatabase, KML, GPX or CSV"
+USABLE = "GeoPackage, GeoJSON, Shapefile, GeoParquet, FlatGeobuf, File Geodatabase, GML, MapInfo, KML, GPX or CSV"
 MAGIC = {
     b"SQLite format 3\0": "GPKG",
     b"PAR1": "Parquet",
@@ -48,6 +49,17 @@ WESTERN = "cp1252"
 """How text is read that is not UTF-8, in a Shapefile that does not state its encoding."""
 ANY_CODEPAGE = (b"", b"\x00", b"\x03", b"\x57")
 """Code pages in the header of a .dbf that programs write whatever its encoding is."""
+MAPINFO = {
+    ".tab": re.compile(
+        rb"!table\s(?!.*(?:isseamless|create\s+view)).*definition\s+table\s+type\s+native\b", re.I | re.S
+    ),
+    ".mif": re.compile(rb"version\s+[0-9]+\s", re.I),
+}
+"""How MapInfo files begin, by their endings; seamless tables, views and tables of other programs lead elsewhere."""
+ENTITIES = re.compile(rb"<!(?:DOCTYPE|ENTITY)")
+"""What may name another file in an XML document."""
+GML_OPTIONS = {"GML_DOWNLOAD_SCHEMA": "NO", "GML_FIELDTYPES": "ALWAYS_STRING"}
+"""For GDAL: no address is asked for a schema; without one, codes such as 010 stay as they are written."""
 SIGNS = {"!", ":"}
 UNKNOWN = "unknown"
 """A `crs` member that states none, or one that is not known."""
@@ -76,6 +88,9 @@ def read_features(
         if found == "Parquet":
             _require_layer(inner, [file.stem])
             return _read_parquet(file, crs), []
+        if found == "GML":
+            with _gml_alone(file) as copy:
+                return _read_layer(copy, found, inner, encoding, crs)
         return _read_layer(file, found, inner, encoding, crs)
 
 
@@ -229,7 +244,11 @@ def _format_of(path: Path) -> str:
     root = re.match(rb"(?:\s|<\?[^>]*>|<!--.*?-->)*<(?:\w+:)?(\w+)", text, re.DOTALL)
     if root and root[1] in (b"kml", b"gpx") and b"<OGR" not in head:
         return "KML" if root[1] == b"kml" else "GPX"
-    if ending in TABLE_ENDINGS and not root:
+    if root and root[1] == b"FeatureCollection" and b"opengis.net/gml" in head and not ENTITIES.search(head):
+        return "GML"
+    if ending in (".tab", ".mif") and MAPINFO[ending].match(text):
+        return "MapInfo File"
+    if ending in TABLE_ENDINGS and not root and not text.lower().startswith(b"!table"):
         return "CSV"
     what = f"an XML or HTML document <{root[1].decode()}>" if root else "not a vector file that is known here"
     raise VectorError(f"it is {what}; give a {USABLE} file (`ogr2ogr NEW.gpkg OLD` converts others)")
@@ -270,6 +289,22 @@ def _read_layer(
     if found == "GeoJSON" and (stated := _geojson_crs(path)):
         frame = frame.set_crs(None if stated == UNKNOWN else stated, allow_override=True)
     return frame, notes
+
+
+@contextmanager
+def _gml_alone(path: Path) -> Iterator[Path]:
+    """A copy of a GML file without the addresses of its schemas, where GDAL finds no other file and may leave one."""
+    from pyogrio import get_gdal_config_option, set_gdal_config_options
+
+    before = {name: get_gdal_config_option(name) for name in GML_OPTIONS}
+    with tempfile.TemporaryDirectory(prefix="agrifm-") as folder:
+        copy = Path(folder, path.name)
+        copy.write_bytes(path.read_bytes().replace(b"chemaLocation", b"chemaLocatioN"))
+        set_gdal_config_options(GML_OPTIONS)
+        try:
+            yield copy
+        finally:
+            set_gdal_config_options(before)
 
 
 def _layer_of(name: str, layer: str | None) -> str:

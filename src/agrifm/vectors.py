@@ -61,7 +61,7 @@ def read_vector(
     shapes: Sequence[str] = ("polygon", "point"),
     keys: VectorKeys | None = None,
 ) -> VectorLayer:
-    """Read one layer of a GeoPackage, GeoJSON, Shapefile, GeoParquet, FlatGeobuf, KML, GPX or CSV file.
+    """Read one layer of a file in one of the formats of `agrifm.vector_files`.
 
     The file may be in a zip archive or in a folder of its own.
 

@@ -15,6 +15,7 @@ from agrifm.assess.page import _chart, format_hectares, format_percent
 from agrifm.assess.report import assess
 from agrifm.errors import AssessmentError, OutputError
 from agrifm.legend import Legend
+from agrifm.vectors import VectorKeys
 
 OLOFSSON = np.array([[66, 0, 5, 4], [0, 55, 8, 12], [1, 0, 153, 11], [2, 1, 9, 313]])
 SCORES = {
@@ -206,6 +207,17 @@ def test_points_inside_training_parcels_are_warned_of(season):
     report = run(season, training=parcels_around(season, 7))
     assert report["warnings"][0].startswith("7 of 90")
     assert report["warnings"][0] in (season / "report" / "report.html").read_text()
+
+
+def test_what_the_file_of_training_parcels_does_not_say_is_stated(season):
+    parcels = parcels_around(season, 7)
+    frame = gpd.read_file(parcels)
+    frame.iloc[:3].to_file(parcels, layer="some", engine="pyogrio")
+    with pytest.raises(AssessmentError) as error:
+        run(season, training=parcels)
+    assert "some" in error.value.facts["layers"]
+    report = run(season, training=parcels, training_keys=VectorKeys(layer="some"))
+    assert any(warning.startswith("3 of") for warning in report["warnings"])
 
 
 def test_the_training_parcels_are_found_through_the_map_and_its_model(season):

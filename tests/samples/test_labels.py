@@ -18,6 +18,7 @@ from agrifm.errors import LabelError
 from agrifm.grid import Grid
 from agrifm.legend import LEGEND_TAG, Legend, legend_json
 from agrifm.samples.labels import Labels, read_labels
+from agrifm.vectors import VectorKeys
 
 GRID = Grid.of(UTM, Affine(10, 0, LEFT, 0, -10, TOP), (96, 96))
 
@@ -136,6 +137,31 @@ def test_other_land_from_polygons_counts_only_where_no_shape_lies(two_fields: Pa
     assert labels.legend.codes == ("maize", "wheat", "other")
     assert not labels.legend.classes[2].scored
     assert (labels.place[expected == 2] == -1).all()
+
+
+def test_what_the_file_of_other_land_does_not_say_is_stated(two_fields: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.gpkg"
+    for name, outline in (("towns", field(5, 5, 30, 30)), ("fields", field(0, 0))):
+        shapes = geopandas.GeoDataFrame({"kind": [1]}, geometry=[outline], crs=UTM)
+        shapes.to_file(other, layer=name, engine="pyogrio")
+    assert refusal(two_fields, other=other).facts["layers"] == ["towns", "fields"]
+    stated = read(two_fields, other=other, other_keys=VectorKeys(layer="towns"))
+    alone = write_shapes(tmp_path / "towns.gpkg", [field(5, 5, 30, 30)], kind=[1])
+    assert (stated.label == read(two_fields, other=alone).label).all()
+    x, y = field(70, 70).centroid.coords[0]
+    (tmp_path / "other.csv").write_text(f"x,y\n{x},{y}\n")
+    points = read(two_fields, other=tmp_path / "other.csv", other_keys=VectorKeys(crs=UTM)).label
+    assert np.argwhere(points == 2).tolist() == [[int((TOP - y) // 10), int((x - LEFT) // 10)]]
+
+
+def test_keys_of_a_file_of_other_land_that_is_not_given_are_refused(two_fields: Path) -> None:
+    refusal(two_fields, other_keys=VectorKeys(layer="towns"))
+
+
+def test_keys_of_vector_files_are_refused_for_a_raster_of_other_land(two_fields: Path, tmp_path: Path) -> None:
+    other = write_tiff(tmp_path / "cover.tif", np.full((96, 96), 10, np.uint8))
+    error = refusal(two_fields, other=other, other_values=[10], other_keys=VectorKeys(layer="towns"))
+    assert error.facts["key"] == "layer"
 
 
 def test_other_land_from_a_raster_is_where_it_has_one_of_the_values(two_fields: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,13 @@ FILES = ("report.json", "report.html", MARKER)
 """Files in a report's directory."""
 
 
+class TrainingFile(NamedTuple):
+    """The file of training parcels, and what the user states of it."""
+
+    file: Path
+    keys: VectorKeys
+
+
 def assess(
     map_path: AnyPath,
     reference: AnyPath,
@@ -31,6 +38,7 @@ def assess(
     training: AnyPath | None = None,
     truth: AnyPath | None = None,
     keys: VectorKeys = NOTHING_STATED,
+    training_keys: VectorKeys = NOTHING_STATED,
 ) -> dict[str, Any]:
     """Estimate a map's accuracies and the true areas of its classes; write `report.json` and `report.html` to `out`.
 
@@ -47,6 +55,7 @@ def assess(
             to which the STAC item next to the map leads, if any.
         truth: raster of true classes, shown next to the map.
         keys: what the user states of the reference file.
+        training_keys: what the user states of `training`.
 
     Returns:
         The content of `report.json`.
@@ -58,12 +67,12 @@ def assess(
     """
     map_path, reference, out = as_path(map_path), as_path(reference), as_path(out)
     scores = None if scores is None else as_path(scores)
-    training = None if training is None else as_path(training)
+    parcels = None if training is None else TrainingFile(as_path(training), training_keys)
     truth = None if truth is None else as_path(truth)
     require_installed(f"assessing the map {map_path}", "report", "matplotlib", "jinja2", kind=AssessmentError)
     with writing(out, KIND):
         _require_replaceable(out)
-        return _assess(map_path, reference, label, out, scores, training, truth, keys)
+        return _assess(map_path, reference, label, out, scores, parcels, truth, keys)
 
 
 def _assess(
@@ -72,7 +81,7 @@ def _assess(
     label: str,
     out: Path,
     scores: Path | None,
-    training: Path | None,
+    training: TrainingFile | None,
     truth: Path | None,
     keys: VectorKeys,
 ) -> dict[str, Any]:
@@ -181,7 +190,9 @@ def _models(scores: dict[str, Any] | None) -> dict[str, Any]:
     return {"models": scores["models"], "unseen_blocks": about}
 
 
-def _training_warnings(mapped: ClassMap, confusion: Confusion, map_path: Path, training: Path | None) -> list[str]:
+def _training_warnings(
+    mapped: ClassMap, confusion: Confusion, map_path: Path, training: TrainingFile | None
+) -> list[str]:
     """Warn of reference points on which the model was trained; they do not show how it does on unseen ground."""
     replaced = replaced_model(map_path)
     if replaced is None:
@@ -190,12 +201,16 @@ def _training_warnings(mapped: ClassMap, confusion: Confusion, map_path: Path, t
     return [sentence, *_inside_warnings(mapped, confusion, map_path, training)]
 
 
-def _inside_warnings(mapped: ClassMap, confusion: Confusion, map_path: Path, training: Path | None) -> list[str]:
+def _inside_warnings(
+    mapped: ClassMap, confusion: Confusion, map_path: Path, training: TrainingFile | None
+) -> list[str]:
     try:
-        parcels = training or find_training_data(map_path)
-        if parcels is None:
+        file = training.file if training else find_training_data(map_path)
+        if file is None:
             return []
-        layer = read_vector(parcels, f"reading the training parcels {parcels}", AssessmentError)
+        about = f"reading the training parcels {file}"
+        about += " (keys: `training_file` of [assess])" if training else ""
+        layer = read_vector(file, about, AssessmentError, keys=training and training.keys)
     except AssessmentError as error:
         if training:  # it was named by the user; a file that was only found may be gone
             raise

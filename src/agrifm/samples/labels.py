@@ -57,6 +57,7 @@ def read_labels(
     fold_column: str | None = None,
     keys: VectorKeys = NOTHING_STATED,
     unlabelled: Sequence[int | str] = (),
+    other_keys: VectorKeys = NOTHING_STATED,
 ) -> Labels:
     """Read the labels of an area on its target grid.
 
@@ -68,12 +69,15 @@ def read_labels(
         fold_column: column that contains train, validation or test.
         keys: what the user states of the file.
         unlabelled: codes that mean that there is no label.
+        other_keys: what the user states of `other`.
 
     Raises:
         LabelError: the file cannot be read, is outside the area, has an unknown code or a single class.
     """
     file = as_path(file)
     other = None if other is None else as_path(other)
+    if other is None and other_keys != NOTHING_STATED:
+        raise LabelError(f"reading labels {file}: `other_file` is given without `other`; give both, or remove it")
     shapes_, stated, notes = _read_shapes(file, column, fold_column, grid, legend, keys)
     shapes_ = _without_unlabelled(shapes_, unlabelled, notes)
     if shapes_.empty:
@@ -91,8 +95,14 @@ def read_labels(
     label = np.full(grid.shape, UNLABELLED, np.uint8)
     label[place >= 0] = covering["number"].to_numpy(np.uint8)[place[place >= 0]]
     if other is not None:
-        mask = _other_mask(other, other_values, grid, notes)
+        mask = _other_mask(other, other_values, other_keys, grid, notes)
         label[mask & (place < 0)] = legend.number(OTHER)
+    _require_classes(label, legend, file, notes)
+    return Labels(legend, grid, label, place, covering, tuple(notes), has_parcels=stated is None)
+
+
+def _require_classes(label: NDArray[np.uint8], legend: Legend, file: Path, notes: list[str]) -> None:
+    """Refuse labels of a single class; adds a note on classes without any label."""
     classes_present = np.unique(label[label != UNLABELLED])
     if len(classes_present) < 2:
         name = legend.classes[classes_present[0]].name if len(classes_present) else "none"
@@ -104,7 +114,6 @@ def read_labels(
     absent = [entry.code for number, entry in enumerate(legend.classes) if number not in classes_present]
     if absent:
         notes.append(f"classes of the legend without any label, which the model cannot learn: {listed(absent)}")
-    return Labels(legend, grid, label, place, covering, tuple(notes), has_parcels=stated is None)
 
 
 def _shapes_inside(
@@ -229,11 +238,7 @@ def _read_shapes(
     """Shapes with `code` and, if given, `fold`, in the grid's CRS; what a raster states; what was not used."""
     about = f"reading labels {file}"
     if file.suffix.lower() in RASTERS:
-        stated = [name for name in VectorKeys.model_fields if getattr(keys, name) is not None]
-        if stated:
-            raise LabelError(
-                f"{about}: `{stated[0]}` is for vector files, and this is a raster; remove it", key=stated[0]
-            )
+        _require_no_keys(keys, about)
         return _raster_shapes(file, grid)
     layer = read_vector(file, about, LabelError, keys=keys)
     frame = layer.frame
@@ -312,15 +317,25 @@ def _raster_on(file: Path, grid: Grid, about: str) -> tuple[NDArray[Any], NDArra
     return values, known, stated
 
 
-def _other_mask(other: Path, values: Sequence[int], grid: Grid, notes: list[str]) -> NDArray[np.bool_]:
+def _require_no_keys(keys: VectorKeys, about: str) -> None:
+    """Refuse a raster of which something is stated that only vector files have."""
+    stated = [name for name in VectorKeys.model_fields if getattr(keys, name) is not None]
+    if stated:
+        raise LabelError(f"{about}: `{stated[0]}` is for vector files, and this is a raster; remove it", key=stated[0])
+
+
+def _other_mask(
+    other: Path, values: Sequence[int], keys: VectorKeys, grid: Grid, notes: list[str]
+) -> NDArray[np.bool_]:
     """(H, W), True for land of the class `other`; adds notes on its file."""
-    about = f"reading other land, {other}"
+    about = f"reading other land, {other} (keys: [labels.other_file])"
     if other.suffix.lower() in RASTERS:
+        _require_no_keys(keys, about)
         if not values:
             raise LabelError(f"{about}: `other_values` is empty; list there the values that mean `other`")
         codes, known, _ = _raster_on(other, grid, about)
         return known & np.isin(codes, values)
-    layer = read_vector(other, about, LabelError)
+    layer = read_vector(other, about, LabelError, keys=keys)
     notes.extend(f"other land: {note}" for note in layer.notes)
     outlines = [(outline, 1) for outline in layer.frame.geometry.dropna().to_crs(str(grid.crs))]
     return np.asarray(rasterize(outlines, out_shape=grid.shape, transform=grid.transform, dtype="uint8") > 0)

@@ -62,6 +62,7 @@ def project_labels(project: Project, cube: Cube) -> Labels:
         config.fold_column,
         config,
         config.unlabelled,
+        config.other_file,
     )
     return replace(labels, notes=(*notes, *labels.notes))
 

@@ -16,8 +16,8 @@ from agrifm.errors import ModelError, OutputError
 from agrifm.models.classifier import Classifier
 from agrifm.models.export import ExportedNetwork, example_inputs, export
 from agrifm.models.export_record import EXPORT_KEY, read_export_record, start_session
+from agrifm.models.weights.checkpoint import file_digest
 from agrifm.models.weights.file import load_network
-from agrifm.models.weights.inspect import file_digest
 from agrifm.record import SeriesKind
 
 onnx = pytest.importorskip("onnx", reason="needs agrifm[export]")

@@ -18,7 +18,7 @@ from agrifm.models.presto import PRESETS, Presto, PrestoEncoder, presto_preset, 
 from agrifm.models.weights.file import load_network
 from agrifm.models.weights.released import read_released
 from agrifm.record import SensorRecord
-from agrifm.train.initialise import initial_peer
+from agrifm.train.peers import initial_peer
 from agrifm.train.run import train
 
 COLUMNS = {

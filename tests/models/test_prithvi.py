@@ -22,7 +22,7 @@ from agrifm.models.prithvi import (
 )
 from agrifm.models.weights.released import read_released
 from agrifm.record import SensorRecord
-from agrifm.train.initialise import initial_peer
+from agrifm.train.peers import initial_peer
 
 SIX = ("B02", "B03", "B04", "B8A", "B11", "B12")
 

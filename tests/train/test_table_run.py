@@ -7,14 +7,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from tests.models.released_peers import released_file
 
 from agrifm.config import Project, read_project
 from agrifm.errors import ConfigError, LabelError
 from agrifm.grid import Window
 from agrifm.inference.predictor import load_model
+from agrifm.models.family import FAMILIES
+from agrifm.models.weights.file import load_network
+from agrifm.models.weights.released import read_released
+from agrifm.record import SeriesKind
 from agrifm.samples.project_table import project_table
 from agrifm.samples.sample import Sample, Series
 from agrifm.samples.table import ONE_PIXEL, SeriesTable
+from agrifm.samples.table_samples import TableSamples
 from agrifm.samples.transforms import interpolated
 from agrifm.train.project import train_project
 from agrifm.train.run import describe_scores
@@ -35,6 +42,9 @@ batch = 2
 frames = 8
 learning_rate = 4e-3
 """
+
+
+NAMES = '["agrifm", "random-forest"]'
 
 
 def write_project(directory: Path, more: str = "", project: str = PROJECT) -> Project:
@@ -149,10 +159,10 @@ def test_a_product_of_the_project_describes_the_numbers_of_a_table(tmp_path: Pat
 
 
 def test_a_family_that_cannot_learn_a_table_is_refused(tmp_path: Path) -> None:
-    project = write_project(tmp_path, project=PROJECT.replace('["agrifm", "random-forest"]', '["tempcnn"]'))
+    project = write_project(tmp_path, project=PROJECT.replace('["agrifm", "random-forest"]', '["prithvi"]'))
     with pytest.raises(ConfigError) as error:
         train_project(project)
-    assert error.value.facts["model"] == "tempcnn"
+    assert error.value.facts["model"] == "prithvi"
 
 
 def test_a_season_without_any_date_of_the_table_is_refused(tmp_path: Path) -> None:
@@ -160,3 +170,33 @@ def test_a_season_without_any_date_of_the_table_is_refused(tmp_path: Path) -> No
     with pytest.raises(LabelError) as error:
         train_project(project)
     assert error.value.facts["sensor"] == "sentinel-2"
+
+
+@pytest.mark.parametrize(
+    ("name", "series"), [("tempcnn", "interpolated"), ("transformer", "observed"), ("presto", "composites")]
+)
+def test_other_networks_learn_a_table_and_are_stored_as_they_were(
+    name: str, series: SeriesKind, tmp_path: Path
+) -> None:
+    changed = PROJECT.replace(NAMES, f'["{name}"]\nseries = "{series}"')
+    project = write_project(tmp_path, project=changed)
+    scores = train_project(project)["models"][name]
+    assert scores["macro_f1"] >= 0.9
+    table = project_table(project)
+    model = load_model(project.models / f"{name}.safetensors")
+    assert (model.record.series, model.record.side) == (series, 1)
+    again = network_on_table(model.classifier.network, model.record).probabilities(table)  # type: ignore[attr-defined]
+    alone = model.probabilities(TableSamples(table, series, model.record.frames)[5]).ravel()
+    np.testing.assert_allclose(alone, again[5], atol=1e-5)
+
+
+def test_a_frozen_presto_learns_a_table_from_its_released_weights(tmp_path: Path) -> None:
+    file = released_file("presto.pt")
+    changed = PROJECT.replace(NAMES, f'["presto"]\nseries = "composites"\nencoder = "frozen"\nweights = "{file}"')
+    project = write_project(tmp_path, project=changed)
+    assert train_project(project)["models"]["presto"]["macro_f1"] >= 0.9
+    network, record = load_network(project.models / "presto.safetensors")
+    kept, released = network.encoder.state_dict(), read_released(file, FAMILIES["presto"].released)
+    assert all(torch.equal(kept[key], released[key]) for key in kept)
+    assert network.config.location == pytest.approx((47.1, 1.25), abs=0.1)
+    assert record.sensors[0].std == (1.0, 1.0)

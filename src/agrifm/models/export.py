@@ -27,8 +27,8 @@ from agrifm.models.agrifm.reference import use_reference
 from agrifm.models.batch import TensorBatch
 from agrifm.models.classifier import Classifier
 from agrifm.models.export_record import EXPORT_KEY, EXPORT_SUFFIXES, ExportRecord, TensorNote
+from agrifm.models.weights.checkpoint import file_digest
 from agrifm.models.weights.file import load_network
-from agrifm.models.weights.inspect import file_digest
 from agrifm.outputs import replace_file
 from agrifm.record import ModelRecord, SensorRecord, running_versions, target_pixels
 

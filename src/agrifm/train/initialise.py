@@ -1,4 +1,4 @@
-"""Initialise a network from weights: the encoder's shape and parameters from a file, the rest random.
+"""Initialise AgriFM from weights: the encoder's shape and parameters from a file, the decoder random.
 
 Bands of a patch kernel are selected by name into the order of the cube. Parameters missing from the file are
 initialised randomly and listed.
@@ -14,9 +14,7 @@ from torch import Tensor
 
 from agrifm.errors import ModelError
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, Source
-from agrifm.models.family import Family
-from agrifm.models.weights.inspect import Inspection, file_digest, inspect_weights
-from agrifm.models.weights.released import load_released, read_released
+from agrifm.models.weights.inspect import Inspection, inspect_weights
 from agrifm.record import SensorInput
 
 ENCODER_SHAPE = ("embed_dim", "depths", "heads", "window", "mlp_ratio", "downsample_steps")
@@ -49,39 +47,6 @@ def initial_network(
     network = AgriFM(_with_shape(config, inspection))
     notes = _fill(network, inspection, bands, {sensor.sensor: sensor.bands for sensor in sensors})
     return network, {"start": {"file": weights.name, "sha256": inspection.digest, "notes": notes}}
-
-
-def initial_peer(
-    family: Family,
-    architecture: Any,
-    weights: Path | None,
-    frames: int,
-    frozen: bool,
-    location: tuple[float, float],
-) -> tuple[Any, dict[str, Any]]:
-    """Return a network of another family before training, and what its record says of its initial weights.
-
-    Args:
-        architecture: of the preset "base" if there are weights.
-        weights: of the family's encoder, as released; None, or a family that starts from none = random.
-        frames: of the series.
-        frozen: whether the encoder stays as the weights have it.
-        location: latitude and longitude of the training area, degrees, for families that read it.
-
-    Raises:
-        ModelError: the file is refused (`agrifm.models.weights.released.read_released`), or does not fit the series.
-    """
-    if "location" in family.config.model_fields:
-        architecture = architecture.model_copy(update={"location": location})
-    if weights is None or family.released is None:
-        return family.network(architecture), {}
-    tensors = read_released(weights, family.released)
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    architecture = family.released.layout(architecture, shapes, frames).model_copy(update={"frozen": frozen})
-    network = family.network(architecture)
-    load_released(network, tensors)
-    notes = [f"the encoder is {'frozen' if frozen else 'tuned'}, what follows it starts at random"]
-    return network, {"start": {"file": weights.name, "sha256": file_digest(weights), "notes": notes}}
 
 
 def _bands_of_weights(inspection: Inspection, sensors: Sequence[SensorInput]) -> dict[str, tuple[str, ...]]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -21,34 +23,41 @@ from agrifm.train.combination import (
 
 STEPS = 400
 """Training steps of a network on a table."""
+RATES = {"agrifm": 2e-3}
+"""Highest learning rate of networks that have their own."""
 FRAMES = 24
 """Equal steps of the season, of classic models and of networks that read them."""
 
 
-def learn_agrifm(training: SeriesTable, validation: SeriesTable, seed: int) -> Fitted:
-    """Train AgriFM on a table; the round that is best on the validation places is kept.
+def learn_network(
+    name: str,
+    training: SeriesTable,
+    validation: SeriesTable,
+    seed: int,
+    weights: Path | None = None,
+    encoder: Literal["tuned", "frozen"] = "tuned",
+) -> Fitted:
+    """Train a network on a table, with one recipe for all; the round that is best on the validation places is kept.
 
     Without validation places the rounds are judged by the training places, so in effect the last one is kept.
+
+    Args:
+        weights: released weights of its encoder; None = random.
+        encoder: whether the encoder is trained, too.
     """
     from agrifm.train.table_network import fit_network_on_table
 
-    config = ModelConfig(names=("agrifm",), steps=STEPS, learning_rate=2e-3)
-    trained = fit_network_on_table(training, validation if len(validation) else training, config, seed)
-    parameters = sum(parameter.numel() for parameter in trained.classifier.parameters())
-    return Fitted(
-        trained.probabilities,
-        trained.probabilities(validation) if len(validation) else None,
-        parameters,
-        {"kept round": trained.outcome.kept_round},
+    config = ModelConfig(
+        names=(name,),
+        series=TRAINABLE[name].series[0],
+        frames=FRAMES,
+        steps=STEPS,
+        learning_rate=RATES.get(name, ModelConfig().learning_rate),
+        weights=weights,
+        encoder=encoder,
     )
-
-
-def learn_network(name: str, training: SeriesTable, validation: SeriesTable, seed: int) -> Fitted:
-    """Train a network of another family on a table, from random weights and with one recipe for all."""
-    from agrifm.train.table_network import fit_network_on_table
-
-    config = ModelConfig(names=(name,), series=TRAINABLE[name].series[0], frames=FRAMES, steps=STEPS)
-    trained = fit_network_on_table(training, validation, config, seed, family=name)
+    judged = validation if len(validation) else training
+    trained = fit_network_on_table(training, judged, config, seed, family=name)
     return Fitted(
         trained.probabilities,
         trained.probabilities(validation) if len(validation) else None,
@@ -87,11 +96,10 @@ def learn_classic(name: str, training: SeriesTable, validation: SeriesTable, see
 
 
 _PAIR, _CLASSICS = ("agrifm", "classic"), tuple(SINGLES)
-_PEERS = tuple(name for name in TRAINABLE if name != "agrifm" and not is_classic(name))
+_NETWORKS = tuple(name for name in TRAINABLE if not is_classic(name))
 LEARNERS: dict[str, Learner] = {
     **{name: partial(learn_classic, name) for name in SINGLES},
-    **{name: partial(learn_network, name) for name in _PEERS},
-    "agrifm": learn_agrifm,
+    **{name: partial(learn_network, name) for name in _NETWORKS},
 }
 """Models that are trained, by name."""
 COMBINATIONS: dict[str, Combination] = {

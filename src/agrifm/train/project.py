@@ -15,4 +15,6 @@ def train_project(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[
     if project.labels.series is None:
         return train(project, compute)
     require_inputs_apart(project)
-    return train_on_table(project_table(project), project.model, project.season.season, project.models, compute)
+    weights = None if project.model.weights is None else project.path(project.model.weights)
+    config = project.model.model_copy(update={"weights": weights})
+    return train_on_table(project_table(project), config, project.season.season, project.models, compute)

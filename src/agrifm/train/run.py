@@ -221,7 +221,8 @@ def _initial(data: Data, config: ModelConfig, name: str, compute: Compute) -> tu
 
     from agrifm.models.agrifm.network import AgriFMConfig
     from agrifm.models.family import FAMILIES
-    from agrifm.train.initialise import initial_network, initial_peer
+    from agrifm.train.initialise import initial_network
+    from agrifm.train.peers import initial_peer
 
     classes, days = len(data.labels.legend), data.cube.season.days
     family = FAMILIES[name]

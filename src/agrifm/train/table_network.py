@@ -27,6 +27,7 @@ from agrifm.samples.table_samples import TableSamples
 from agrifm.train.augmentation import NO_AUGMENTATION, Augmentation
 from agrifm.train.fit import Hyperparameters, Outcome, fit
 from agrifm.train.objectives import Classification
+from agrifm.train.peers import initial_peer
 from agrifm.train.table_folds import labelled_places, table_statistics
 
 PLACES_PER_WINDOW = 8
@@ -93,7 +94,8 @@ def fit_network_on_table(
 
     Args:
         config: `frames`, `steps`, `batch` (windows; `PLACES_PER_WINDOW` places for each), `learning_rate` and
-            `sensor_dropout` are used, and for other families than AgriFM `preset`.
+            `sensor_dropout` are used; by other families than AgriFM also `preset`, `weights` and `encoder`, and `series`
+            if the family is in `names`.
         seed: of weights, order and hidden dates; it replaces that of `config`.
         work: directory for checkpoints, from which a stopped run continues; None = a temporary one.
         family: of the network. AgriFM reads observed series, with gaps and more of them hidden at random; others read
@@ -114,7 +116,7 @@ def fit_network_on_table(
         validation = training
     sensors = table_statistics(training)
     torch.manual_seed(seed)
-    kind, recipe = _read_by(family, recipe)
+    kind, recipe = _read_by(family, config, recipe)
     network, sensors = _untrained(family, config, sensors, training, kind)
     classifier = Classifier(network, sensors, kind)
     places = config.batch * PLACES_PER_WINDOW
@@ -137,23 +139,29 @@ def fit_network_on_table(
     return TableNetwork(classifier.eval(), sensors, outcome, kind, config.frames)
 
 
-def _read_by(family: str, recipe: Recipe) -> tuple[SeriesKind, Recipe]:
+def _read_by(family: str, config: ModelConfig, recipe: Recipe) -> tuple[SeriesKind, Recipe]:
     """The series that a family reads from a table, and the recipe for them."""
     if family == "agrifm":
         return "observed", recipe
     family_of(family, "training on a table")
-    return TRAINABLE[family].series[0], replace(recipe, augmentation=NO_AUGMENTATION)
+    kind = config.series if family in config.names else TRAINABLE[family].series[0]
+    return kind, replace(recipe, augmentation=NO_AUGMENTATION)
 
 
 def _untrained(
     name: str, config: ModelConfig, sensors: tuple[SensorRecord, ...], table: SeriesTable, kind: SeriesKind
 ) -> tuple[Any, tuple[SensorRecord, ...]]:
-    """A network of a family with random weights, and the sensors with the statistics that it expects."""
+    """A network of a family before training, and the sensors with the statistics that it expects."""
     classes, days = len(table.legend), table.season_days
     if name == "agrifm":
         return AgriFM(point_config(sensors, classes, config.frames, days)), sensors
     family = FAMILIES[name]
-    network = family.network(family.preset(config.preset, sensors, classes, config.frames, kind, days))
+    # released weights have one shape
+    size = "base" if family.released is not None and config.weights is not None else config.preset
+    architecture = family.preset(size, sensors, classes, config.frames, kind, days)
+    known = np.isfinite(table.lat) & np.isfinite(table.lon)
+    place = (float(table.lat[known].mean()), float(table.lon[known].mean())) if known.any() else None
+    network, _ = initial_peer(family, architecture, config.weights, config.frames, config.encoder == "frozen", place)
     if family.statistics is not None:
         sensors = family.statistics(network.config, sensors)
     return network, sensors

@@ -11,7 +11,7 @@ import geopandas
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.classic.classics import CLASSICS, require_classic
+from agrifm.classic.classics import require_classic
 from agrifm.config import ModelConfig
 from agrifm.errors import ConfigError, require_installed
 from agrifm.files import translate_os_errors, write_geopackage, write_json
@@ -19,7 +19,15 @@ from agrifm.inference.predictor import is_trained
 from agrifm.legend import UNLABELLED
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, writing
-from agrifm.record import ModelRecord, SensorRecord, is_classic, model_file, running_versions
+from agrifm.record import (
+    TRAINABLE,
+    ModelRecord,
+    SensorRecord,
+    SeriesKind,
+    is_classic,
+    model_file,
+    running_versions,
+)
 from agrifm.samples.split import FOLDS
 from agrifm.samples.table import SeriesTable
 from agrifm.samples.table_store import table_digest
@@ -32,8 +40,8 @@ from agrifm.work import Resumable, fingerprint
 
 Probabilities = Callable[[SeriesTable], NDArray[np.float32]]
 """From a table to class probabilities (P, classes)."""
-ON_TABLES = ("agrifm", *CLASSICS)
-"""Families that are trained on series tables."""
+ON_TABLES = tuple(name for name in TRAINABLE if name != "prithvi")
+"""Families that are trained on series tables; Prithvi reads patches."""
 
 
 def train_on_table(
@@ -104,7 +112,7 @@ def _require_possible(config: ModelConfig) -> None:
                 "out of `names` under [model]",
                 model=name,
             )
-    if config.weights is not None:
+    if config.weights is not None and "agrifm" in config.names:
         raise ConfigError(
             "training agrifm on a series table: `weights` are of networks of windows; remove `weights` under [model]",
             key="weights",
@@ -142,10 +150,11 @@ def _train_network(
         with translate_os_errors(f"training {path}"):
             work.begin()
     trained = fit_network_on_table(
-        data.part("train"), data.part("validation"), config, config.seed, work.scratch, compute
+        data.part("train"), data.part("validation"), config, config.seed, work.scratch, compute, family=name
     )
-    network, outcome = trained.classifier.network, trained.outcome
-    record = _record(data, config, season, name, network.config.model_dump(mode="json"), trained.sensors)  # type: ignore[union-attr,operator]
+    fitted: Any = trained.classifier.network
+    outcome, architecture = trained.outcome, fitted.config.model_dump(mode="json")
+    record = _record(data, config, season, name, architecture, trained.sensors, trained.classifier.series)
     training = {
         **record.training,
         "fingerprint": digest,
@@ -156,8 +165,8 @@ def _train_network(
     record = record.model_copy(update={"training": training})
     timing = {"seconds": round(outcome.seconds, 1), "share_of_time_waiting_for_data": round(outcome.waiting_share, 4)}
     write_json(path.with_suffix(".timing.json"), timing)
-    save_model(path, network, record)
-    _write_item(path, record, sum(parameter.numel() for parameter in network.parameters()))
+    save_model(path, fitted, record)
+    _write_item(path, record, sum(parameter.numel() for parameter in fitted.parameters()))
     work.remove()
     return trained.probabilities, record, True
 
@@ -195,11 +204,10 @@ def _train_classic(
         fitted = fit_classic(
             name, rows, inner.label, weights=inner.weight, groups=inner.block, seed=config.seed, columns=columns
         )
-        record = _record(data, config, season, name, {}, table_statistics(training))
+        record = _record(data, config, season, name, {}, table_statistics(training), "interpolated")
         record = classic_record(
             record.model_copy(
                 update={
-                    "series": "interpolated",
                     "training": {**record.training, "fingerprint": digest},
                     "versions": running_versions("scikit-learn", "skops", "lightgbm"),
                 }
@@ -231,6 +239,7 @@ def _record(
     name: str,
     architecture: dict[str, Any],
     sensors: Sequence[SensorRecord],
+    series: SeriesKind,
 ) -> ModelRecord:
     """The record of a model of single pixels."""
     return ModelRecord(
@@ -239,7 +248,7 @@ def _record(
         architecture=architecture,
         sensors=tuple(sensors),
         frames=config.frames,
-        series="observed",
+        series=series,
         absent_sensors=tuple(sensor.sensor for sensor in sensors[1:]) if config.sensor_dropout else (),
         side=1,
         legend=data.table.legend,

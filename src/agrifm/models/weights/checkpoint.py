@@ -4,6 +4,7 @@ Safetensors files hold no code. Pickles are read with `weights_only`, which buil
 nothing else, and only after a check of the sizes that the file claims: a small file may claim to be huge.
 """
 
+import hashlib
 import json
 import re
 import struct
@@ -239,3 +240,9 @@ def metadata_json(checkpoint: Checkpoint, key: str) -> Any:
         raise ModelError(
             f"reading the weights {checkpoint.path}: its record is not valid JSON ({error}); create the file again"
         ) from error
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,7 +5,6 @@ that was assumed. A tensor that is missing from a part that the file has, shapes
 of other tensors is an error.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from agrifm.files import AnyPath, as_path
 from agrifm.models.agrifm.attention import relative_position_index
 from agrifm.models.agrifm.network import AgriFMConfig
 from agrifm.models.agrifm.window_partition import Triple
-from agrifm.models.weights.checkpoint import Checkpoint, metadata_json, read_checkpoint
+from agrifm.models.weights.checkpoint import Checkpoint, file_digest, metadata_json, read_checkpoint
 from agrifm.models.weights.file import RECORD_KEY, WEIGHTS_KEY, WeightsRecord, load_network
 from agrifm.models.weights.infer_config import MAX_NAMES_SEARCHED, expected_shapes, infer_network_config
 from agrifm.models.weights.names import INDEX_SUFFIX, RenamedTensors, name_in_file, rename_tensors
@@ -144,12 +143,6 @@ def read_any_record(path: Path) -> ModelRecord | WeightsRecord | None:
     if isinstance(record, ModelRecord) and record.family != "agrifm":
         return load_network(path)[1]
     return inspect_weights(path).record
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _record(checkpoint: Checkpoint, about: str) -> ModelRecord | WeightsRecord | None:

@@ -94,8 +94,8 @@ def fit_network_on_table(
 
     Args:
         config: `frames`, `steps`, `batch` (windows; `PLACES_PER_WINDOW` places for each), `learning_rate` and
-            `sensor_dropout` are used; by other families than AgriFM also `preset`, `weights` and `encoder`, and `series`
-            if the family is in `names`.
+            `sensor_dropout` are used; by other families than AgriFM also `preset`, `weights` and `encoder`, and
+            `series` if the family is in `names`.
         seed: of weights, order and hidden dates; it replaces that of `config`.
         work: directory for checkpoints, from which a stopped run continues; None = a temporary one.
         family: of the network. AgriFM reads observed series, with gaps and more of them hidden at random; others read

@@ -20,6 +20,10 @@ HEADER = re.compile(r"^(?:# )?\[+([\w.]+)\]+$")
 SECTIONS = {name: field.annotation for name, field in Project.model_fields.items() if name != "directory"}
 
 
+TOGETHER = {("imagery", "provider"), ("labels", "series"), ("labels", "products"), ("labels", "columns")}
+"""Keys that are valid only with or instead of others."""
+
+
 def lines() -> list[tuple[str, str, str, bool]]:
     """Section, key, line and whether it is commented out, of every key in the template."""
     found, section = [], ""
@@ -62,7 +66,7 @@ def test_the_template_is_read_as_it_is_written(tmp_path: Path) -> None:
     [
         (section, line)
         for section, key, line, commented in lines()
-        if commented and section in SECTIONS and key != "provider"
+        if commented and section in SECTIONS and (section, key) not in TOGETHER
     ],
 )
 def test_each_commented_line_is_valid_without_its_comment(tmp_path: Path, section: str, line: str) -> None:
@@ -84,6 +88,16 @@ def test_a_provider_or_files_can_replace_the_catalogue(tmp_path: Path) -> None:
     (tmp_path / PROJECT_FILE).write_text(text)
     (files,) = read_project(tmp_path).imagery.files
     assert (files.product, files.pattern, files.baseline) == ("sentinel-2-c1-l2a", "imagery/*.tif", "05.10")
+
+
+def test_a_table_of_series_can_be_the_labels(tmp_path: Path) -> None:
+    text = re.sub(
+        r"^# (series = .points|products = ..sentinel-2-world|columns = )", r"\1", TEMPLATE, flags=re.MULTILINE
+    )
+    (tmp_path / PROJECT_FILE).write_text(text)
+    labels = read_project(tmp_path).labels
+    assert (labels.series, labels.products) == (Path("points.parquet"), ("sentinel-2-worldcereal",))
+    assert (labels.columns.sample, labels.columns.date) == ("id", "day")
 
 
 def test_of_two_at_once_one_writes_the_project_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

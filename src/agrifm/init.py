@@ -94,6 +94,11 @@ column = "crop"
 #    The split into training, validation and test: by squares, or by a column (train, validation, test).
 # block = 960              # side of the squares, metres, a multiple of 480
 # fold_column = "fold"
+#    Or a table of labelled series of points or parcels, with the products that its numbers are (docs/tables.md); then
+#    `file` is the table of their classes and places, if these are not in the same one.
+# series = "points.parquet"
+# products = ["sentinel-2-worldcereal"]
+# columns = { sample = "id", date = "day" }   # names of columns that are not the usual ones
 
 [model]
 names = ["agrifm", "classic"]

@@ -318,7 +318,7 @@ def prithvi_activations(config: Any, inputs: Mapping[str, SeriesShape], training
     images = IMAGE_COPIES * samples * frames * height * width * bands
     patches = -(-height // config.patch) * -(-width // config.patch)
     tokens = config.frames * patches + 1
-    # calibrated by measured peaks
+    # counted from the layers' shapes, not measured
     kept = config.depth if training and not config.frozen else 1
     layers = kept * samples * (16 * tokens * config.dim + config.heads * tokens**2)
     enlarged = patches * 64 + height * width

@@ -506,11 +506,11 @@ def judge(code: int | None, error: str) -> str:
     return "sentence" if code == 2 and re.search("^(agrifm |usage: )", error, re.MULTILINE) else "failed"
 
 
-def noise(error: str) -> bool:
-    """Whether a library wrote to the screen: anything before our own sentence that is not a progress bar."""
+def noise(error: str) -> str | None:
+    """What a library wrote to the screen: the first line before our own sentence that is not a progress bar."""
     lines = error.splitlines()
     ours = next((number for number, line in enumerate(lines) if line.startswith("agrifm ")), len(lines))
-    return any(not PROGRESS.search(line) for line in lines[:ours])
+    return next((line for line in lines[:ours] if not PROGRESS.search(line)), None)
 
 
 def attempt(template: Path, change: Callable[[Path], None], words: list[str], scratch: Path) -> tuple[str, str]:
@@ -545,10 +545,11 @@ def run_kind(name: str, command: str, share: float, show: bool, template: Path, 
     for what, change in random.Random(f"{name} {command}").sample(changes, count):
         judgement, error = attempt(template, change, COMMANDS[command].split(), scratch)
         seen[judgement] += 1
-        seen["noise"] += noise(error)
-        if judgement not in ("sentence", "accepted") or noise(error) or show:
-            last = (error.strip().splitlines() or [""])[-1][:200]
-            about = f"{judgement}{' noise' if noise(error) else ''} | {name} | {command} | {what!r}"
+        strange = noise(error)
+        seen["noise"] += strange is not None
+        if judgement not in ("sentence", "accepted") or strange is not None or show:
+            last = (strange or (error.strip().splitlines() or [""])[-1])[:200]
+            about = f"{judgement}{'' if strange is None else ' noise'} | {name} | {command} | {what!r}"
             print(f"{about} | {last!r}", file=sys.stderr, flush=True)
     return seen
 

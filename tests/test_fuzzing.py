@@ -62,6 +62,7 @@ def test_weights_are_refused_or_those_that_were_written(tmp_path: Path) -> None:
     assert others == 0  # the digest tells them
 
 
+@pytest.mark.check
 def test_a_forest_is_refused_or_the_one_that_was_written(tmp_path: Path) -> None:
     refused, others = judged("skops", save_skops, tmp_path, 200)
     assert refused > 180

@@ -17,6 +17,7 @@ def test_the_exponent_is_that_of_the_curve() -> None:
     assert exponent([1, 2, 4, 8], [5, 20, 80, 320]) == pytest.approx(2)
 
 
+@pytest.mark.check
 def test_missing_shapes_are_measured_and_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Time grows with the square of the frames and with the pixels."""
 

@@ -331,7 +331,7 @@ def test_a_legend_other_than_the_model_s_is_pointed_out(tmp_path, forest, same, 
     assert len(summary.notes) == noted
 
 
-@pytest.mark.parametrize("kind", ["series", "neighbourhood"])
+@pytest.mark.parametrize("kind", ["series", pytest.param("neighbourhood", marks=pytest.mark.check)])
 def test_a_forest_s_file_maps_what_the_forest_says(tmp_path, kind):
     forest = make_forest(tmp_path / "forest.skops", kind)
     cube = make_cube(tmp_path / "cube.zarr", utm_grid())

@@ -77,7 +77,8 @@ def run(directory: Path, kill_at: int, family: str) -> subprocess.CompletedProce
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("family", [pytest.param("agrifm", marks=pytest.mark.check), "tempcnn"])
+@pytest.mark.check
+@pytest.mark.parametrize("family", ["agrifm", "tempcnn"])
 def test_fractions_are_trained_by_the_same_loop_and_continue_after_a_kill(tmp_path: Path, family: str) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for directory in (whole, killed):

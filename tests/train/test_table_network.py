@@ -130,6 +130,7 @@ def test_an_interrupted_run_with_averaged_weights_ends_with_the_same_weights(
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
+@pytest.mark.check
 def test_adjusted_logits_find_more_of_a_rare_class() -> None:
     """Of places that hardly differ a tenth is rare: the usual loss calls nearly all of them frequent."""
     table = early_and_late(200, 0)

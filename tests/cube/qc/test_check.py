@@ -81,7 +81,10 @@ def move_dates(path: Path) -> None:
 
 
 def empty(path: Path) -> None:
-    group_of(path, "sentinel-2")["valid"][4:7] = False
+    sensor = group_of(path, "sentinel-2")
+    sensor["values"][4:7] = sensor["values"].fill_value
+    sensor["valid"][4:7] = False
+    sensor["valid_share"][4:7] = 0
 
 
 def fill_as_data(path: Path) -> None:

@@ -81,10 +81,14 @@ def move_dates(path: Path) -> None:
 
 
 def empty(path: Path) -> None:
-    sensor = group_of(path, "sentinel-2")
-    sensor["values"][4:7] = sensor["values"].fill_value
-    sensor["valid"][4:7] = False
-    sensor["valid_share"][4:7] = 0
+    """As frames of clouds alone are written: without files, and recorded as without usable pixels."""
+    root = zarr.open_group(path, mode="r+")
+    root["sentinel-2"]["values"][4:7] = root["sentinel-2"]["values"].fill_value
+    root["sentinel-2"]["valid"][4:7] = False
+    about = dict(root.attrs["agrifm"])
+    for frame in about["provenance"]["sensors"]["sentinel-2"]["frames"][4:7]:
+        frame["valid_share"] = 0.0
+    root.attrs["agrifm"] = about
 
 
 def fill_as_data(path: Path) -> None:

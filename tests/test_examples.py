@@ -27,6 +27,7 @@ def test_an_example_runs(example: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.check
 def test_an_example_without_its_data_says_where_they_are_expected(tmp_path: Path) -> None:
     for example in EXAMPLES:
         done = subprocess.run(

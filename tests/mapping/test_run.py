@@ -344,6 +344,7 @@ def test_a_forest_s_file_maps_what_the_forest_says(tmp_path, kind):
     assert (pixels(summary.path / "classes.tif") == PixelModel().probabilities(sample).argmax(0)).mean() > 0.9
 
 
+@pytest.mark.check
 def test_windows_predicted_in_other_processes_make_the_same_bytes(tmp_path, forest):
     """Four windows in this process, in two threads, and in two processes that share nothing but the files."""
     cube = make_cube(tmp_path / "cube.zarr", utm_grid((1, 3)), unseen=(slice(0, 48), slice(0, 48)))

@@ -143,6 +143,7 @@ def test_bfloat16_without_instructions_for_it_is_warned_of(monkeypatch: pytest.M
     assert precision_notes("bfloat16", CPU) == []
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("images", [series(), observed_series()], ids=["plain", "observed"])
 def test_the_compiler_sees_one_graph_without_breaks_and_the_same_numbers(
     images: Mapping[str, Tensor | ObservedSeries],

@@ -172,7 +172,7 @@ def test_scores_are_described_per_model(trained: Path) -> None:
     assert all(code in lines[2] for code in left_out)
 
 
-@pytest.mark.parametrize("most_bytes", [20_000, 3_000_000])
+@pytest.mark.parametrize("most_bytes", [20_000, pytest.param(3_000_000, marks=pytest.mark.check)])
 def test_a_full_disk_is_one_sentence_and_no_model(tmp_path: Path, most_bytes: int) -> None:
     toy_project(tmp_path, steps=2)
     done = subprocess.run(

@@ -62,6 +62,7 @@ def test_a_toy_season_is_learned_and_mapped_without_a_sensor(
     assert summary.nodata_hectares < 1 < sum(summary.hectares.values())
 
 
+@pytest.mark.check
 def test_stopped_training_with_sensor_dropout_ends_with_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

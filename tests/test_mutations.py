@@ -19,6 +19,7 @@ def tried(table: str) -> int:
     return next(int(line.split()[1]) for line in table.splitlines() if line.startswith("all "))
 
 
+@pytest.mark.check
 def test_one_input_of_many_kinds_ends_in_a_sentence_or_a_result() -> None:
     assert tried(run("--quick")) > 12
 

@@ -52,6 +52,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.mark.check
 def test_three_edits_lead_from_init_to_hectares(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with chdir(project):
         agrifm("train")
@@ -84,6 +85,7 @@ def test_three_edits_lead_from_init_to_hectares(project: Path, capsys: pytest.Ca
     )
 
 
+@pytest.mark.check
 def test_the_cube_shows_the_ground_that_was_simulated(project: Path) -> None:
     from agrifm.cube.store import open_cube
     from agrifm.samples.labels import read_labels

@@ -100,6 +100,7 @@ def test_a_variant_that_lacks_a_seed_is_left_out(capsys: pytest.CaptureFixture[s
     assert "lean, first: 1 of 3 seeds" in capsys.readouterr().out
 
 
+@pytest.mark.check
 def test_what_pays_is_scored_under_every_condition(runs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A network of both sensors is scored without one of them too, a network of Sentinel-2 alone is not."""
     monkeypatch.setattr(variants, "SEEDS", (0,))

@@ -43,6 +43,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     return cube.path, model, out
 
 
+@pytest.mark.check
 def test_the_map_without_pytorch_is_the_map_with_it(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
     """Series of three dates are filled up to the four of the graph, which is to change nothing but rounding."""
     cube, model, out = files
@@ -64,6 +65,7 @@ def test_the_map_without_pytorch_is_the_map_with_it(files: tuple[Path, Path, Pat
     assert np.abs(own_percent - percent)[known].max() <= 1
 
 
+@pytest.mark.check
 def test_probabilities_of_a_filled_series_are_those_of_the_series(files: tuple[Path, Path, Path]) -> None:
     path, model, out = files
     cube, network, graph = open_cube(path), load_model(model), load_model(out)

@@ -359,6 +359,7 @@ def test_windows_predicted_in_other_processes_make_the_same_bytes(tmp_path, fore
         assert (tmp_path / "processes" / name).read_bytes() == expected
 
 
+@pytest.mark.check
 def test_another_run_in_the_same_process_opens_the_files_again(tmp_path, forest):
     """A model that was trained again has the same path."""
     cube = make_cube(tmp_path / "cube.zarr", utm_grid())

@@ -27,6 +27,7 @@ def estimate(name: str, side: int, batch: int, training: bool, recomputed: bool 
     return FAMILIES["agrifm"].memory_needed(config, shapes, training, recomputed)
 
 
+@pytest.mark.check
 @pytest.mark.parametrize(
     ("name", "kind", "side", "batch"),
     [

@@ -98,6 +98,7 @@ def test_the_record_is_read_without_pytorch(composites: tuple[Path, Path]) -> No
     assert done.stdout.split() == [str(SIDE), "False"]
 
 
+@pytest.mark.check
 def test_a_pt2_file_without_an_optional_sensor_agrees_with_pytorch(tmp_path: Path) -> None:
     model, out = save_network(tmp_path / "agrifm.safetensors", "interpolated"), tmp_path / "agrifm.pt2"
     lines = export(model, out, without=["landsat"])

@@ -78,16 +78,8 @@ def test_an_unknown_family_is_refused_with_the_nearest_known_one() -> None:
     assert caught.value.facts == {"family": "tempcn"}
 
 
-QUICK = ("tempcnn", "ltae", "lstm")
-"""Families that are tried in every run of the tests; `make check` tries all."""
-TRIED = [
-    pytest.param(name, marks=() if name in QUICK else pytest.mark.check)
-    for name in (*FAMILIES, "lstm")
-    if name != "agrifm"
-]
-
-
-@pytest.mark.parametrize("name", TRIED)
+@pytest.mark.check
+@pytest.mark.parametrize("name", [*(name for name in FAMILIES if name != "agrifm"), "lstm"])
 def test_another_family_is_trained_scored_mapped_and_exported(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

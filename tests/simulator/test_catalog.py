@@ -90,6 +90,7 @@ def _hashes(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+@pytest.mark.check
 def test_a_seed_gives_the_same_bytes_again_and_another_seed_others(tmp_path: Path):
     first, again, other = (
         _hashes(simulate(tmp_path / name, size=1, seed=seed, season=MONTH).parent)

@@ -71,6 +71,7 @@ def test_training_killed_at_any_step_ends_with_the_same_weights(
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
+@pytest.mark.check
 def test_a_continued_run_repeats_at_most_one_round(tmp_path: Path) -> None:
     toy_project(tmp_path, steps=8)
     run(tmp_path, 7)
@@ -95,6 +96,7 @@ def test_the_share_of_time_spent_waiting_for_data_is_measured(uninterrupted: Pat
     assert timing["seconds"] > 0
 
 
+@pytest.mark.check
 def test_a_toy_season_is_learned(tmp_path: Path) -> None:
     scores = train(toy_project(tmp_path, steps=60, names='"agrifm", "random-forest"'))
     assert scores["models"]["agrifm"]["overall_accuracy"] > 0.8

@@ -236,6 +236,7 @@ def _tensor(array: NDArray[np.generic]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array).astype(np.float32))
 
 
+@pytest.mark.check
 def test_one_model_learns_every_task_of_a_toy_scene() -> None:
     """On scenes that it has not seen, losses are below half of those of the best constant answer; two thirds for the
     distance, whose constant answer is rather good in small fields."""

@@ -316,6 +316,7 @@ def forest(tmp_path):
     return make_forest(tmp_path / "forest.skops", "series", side=16)
 
 
+@pytest.mark.check
 @pytest.mark.parametrize(("same", "noted"), [(True, False), (False, True)])
 def test_a_legend_other_than_the_model_s_is_pointed_out(tmp_path, forest, same, noted):
     make_cube(tmp_path / "cube.zarr", utm_grid())
@@ -331,7 +332,8 @@ def test_a_legend_other_than_the_model_s_is_pointed_out(tmp_path, forest, same, 
     assert len(summary.notes) == noted
 
 
-@pytest.mark.parametrize("kind", ["series", pytest.param("neighbourhood", marks=pytest.mark.check)])
+@pytest.mark.check
+@pytest.mark.parametrize("kind", ["series", "neighbourhood"])
 def test_a_forest_s_file_maps_what_the_forest_says(tmp_path, kind):
     forest = make_forest(tmp_path / "forest.skops", kind)
     cube = make_cube(tmp_path / "cube.zarr", utm_grid())

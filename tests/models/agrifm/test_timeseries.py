@@ -268,6 +268,7 @@ def two_classes(samples: int, seed: int) -> tuple[ObservedSeries, torch.Tensor]:
     return ObservedSeries(image, valid, day, torch.full((samples,), 60.0)), label
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_trained_model_needs_the_dates(seed: int) -> None:
     """Shuffling the dates among the frames of each sample costs at least 0.05 macro F1."""

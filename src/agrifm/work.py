@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED as FIRST
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
+from importlib import import_module
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -104,10 +105,9 @@ def open_executor(processes: int = 1, scheduler: str | None = None) -> Iterator[
             yield executor
         return
     require_installed("connecting to a Dask cluster", "dask", "distributed", kind=ConfigError)
-    from distributed import Client
-
+    distributed: Any = import_module("distributed")
     with doing(f"connecting to the Dask scheduler {scheduler}", ConfigError, "start it, or correct its address"):
-        client: Any = Client(scheduler, timeout=10)  # type: ignore[no-untyped-call]
+        client = distributed.Client(scheduler, timeout=10)
     with client:
         yield client.get_executor()
 

@@ -32,8 +32,7 @@ from agrifm.inference.batching import predict_logits
 from agrifm.inference.tensors import tensor_batch
 from agrifm.legend import Legend
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, Source
-from agrifm.models.agrifm.pixel_decoder import PixelDecoderConfig
-from agrifm.models.agrifm.swin3d import SwinConfig
+from agrifm.models.agrifm.point_network import POINT_DECODER, POINT_ENCODER
 from agrifm.models.classifier import Classifier
 from agrifm.record import SensorRecord
 from agrifm.samples.sample import Sample, Series
@@ -57,24 +56,13 @@ LEFT_OUT = 1 / 3
 LEAST = {"as they are": 0.8, "a third of the dates left out": 0.7}
 """Overall accuracy expected of both models; the majority class alone has 0.28."""
 MOST_SECONDS = 180
-ENCODER = SwinConfig(
-    embed_dim=16,
-    depths=(2, 2, 2, 2),
-    heads=(1, 2, 4, 8),
-    window=(12, 1, 1),
-    drop_path=0.1,
-    fusion="mean",
-    attended_skips=True,
-    dates=True,
-    validity=True,
-)
 CONFIG = AgriFMConfig(
     sources=(Source(name=SENSOR, channels=len(LIMITS), patch=(2, 1, 1), frames=FRAMES),),
     classes=len(LEGEND),
-    encoder=ENCODER,
+    encoder=POINT_ENCODER,
     neck_sources=(SENSOR,),
     neck_levels=((SENSOR,),) * 3,
-    pixel_decoder=PixelDecoderConfig(detail=128, basis=0, kernel=1, separable=False),
+    pixel_decoder=POINT_DECODER,
     season_days=SEASON.days,
 )
 

@@ -12,8 +12,7 @@ from agrifm.classic.training_rows import TrainingRows, inner_folds
 from agrifm.scores import confusion_counts, macro_f1
 
 CANDIDATES = ("lightgbm", "extra-trees", "support-vectors", "logistic", "minirocket")
-"""Models that are tried; the random forest is not, because it was best on none of the sets that were measured
-(docs/decisions/0012-classic-models.md)."""
+"""Models that are tried (docs/decisions/0012-classic-models.md)."""
 FOLDS = 4
 MANY_ROWS = 3000
 """Training rows from which on one inner fold is held out only, instead of each in turn."""

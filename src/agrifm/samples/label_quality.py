@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pandas
 import shapely
 from numpy.typing import NDArray
 
@@ -57,8 +58,7 @@ def shape_faults(frame: "GeoDataFrame", number: NDArray[np.integer], codes: tupl
     """
     shapes = np.asarray(frame.geometry)
     faults = []
-    outline = np.array([shapely.normalize(shape).wkb for shape in shapes], object)
-    _, group = np.unique(outline.astype(bytes), return_inverse=True)
+    group, _ = pandas.factorize(frame.geometry.normalize().to_wkb())
     for rows in _alike(group[:, None].astype(float), np.ones(len(shapes), bool)):
         faults += _of_alike(rows, number[rows], codes)
     tree = shapely.STRtree(shapes)

@@ -31,7 +31,7 @@ def table_digest(table: SeriesTable) -> str:
 def store_table(path: Path, table: SeriesTable) -> None:
     """Write a table as a NumPy archive, whole or not at all."""
     buffer = BytesIO()
-    np.savez(buffer, **_arrays(table))  # type: ignore[arg-type]
+    np.savez(buffer, **_arrays(table))  # type: ignore[arg-type]  # its stub takes names for options
     write_bytes(path, buffer.getvalue())
 
 

@@ -105,7 +105,7 @@ def run_cell(cell: Cell, learners: Mapping[str, Learner]) -> str:
     if fitted.validation is not None:
         arrays["validation"] = fitted.validation
     buffer = BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # its stub takes names for options
     write_bytes(cell.file, buffer.getvalue())
     return ""
 

@@ -139,6 +139,7 @@ class TrainingModule(lightning.LightningModule):
         self.network, self.objective, self.sensors, self.settings = network, objective, tuple(sensors), parameters
         self.average = None
         if parameters.averaging:
+            # PyTorch states no types for this function
             average = swa_utils.get_ema_multi_avg_fn(parameters.averaging)  # type: ignore[no-untyped-call]
             self.average = swa_utils.AveragedModel(network, multi_avg_fn=average, use_buffers=True)
         self.validation_score = float("nan")

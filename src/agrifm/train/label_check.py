@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from shapely import box
 
 from agrifm.classic.classics import fit_classic
 from agrifm.classic.table_rows import table_columns, table_rows
@@ -122,7 +123,7 @@ def _of_shapes(project: Project) -> tuple["GeoDataFrame", list[str]]:
         )
     codes, notes = read_codes(frame[config.column])
     frame = frame.assign(code=codes)[np.array(codes) != ""].reset_index(drop=True)
-    metres = utm_zone(frame.geometry.to_crs(LONLAT).union_all().envelope)
+    metres = utm_zone(box(*frame.geometry.to_crs(LONLAT).total_bounds))
     legend = Legend.of(sorted(set(frame["code"])))
     placed = frame.to_crs(metres)
     faults = shape_faults(placed, legend.encode(frame["code"].to_numpy()), legend.codes)

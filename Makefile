@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 # the data sets of the examples; `make check` fails where they are absent
-export AGRIFM_DATA ?= ../shared/data
+export AGRIFM_DATA ?= $(abspath ../shared/data)
 TODAY := $(shell date +%Y-%m-%d)
 LOG = benchmarks/results/$(TODAY)-check.txt
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.data_sets import DATA
+
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.py"))
 
@@ -14,14 +16,13 @@ EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.py"))
 @pytest.mark.check
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_runs(example: Path, tmp_path: Path) -> None:
-    data = Path(os.environ.get("AGRIFM_DATA", ROOT / "../shared/data")).resolve()
-    assert data.is_dir(), f"the examples need the data sets at {data}; set AGRIFM_DATA"
+    assert DATA.is_dir(), f"the examples need the data sets at {DATA}; set AGRIFM_DATA"
     done = subprocess.run(
         [sys.executable, str(example), str(tmp_path / "out")],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "AGRIFM_DATA": str(data)},
+        env={**os.environ, "AGRIFM_DATA": str(DATA)},
     )
     print(done.stdout)
     assert done.returncode == 0, done.stderr

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_examples import ROOT
+from tests.data_sets import CASES
 
-CASES = Path(os.environ.get("AGRIFM_DATA", ROOT / "../shared/data")).resolve().parent / "cases"
 LIBRARY_EXCEPTION = re.compile(
     r"^(Traceback|[\w.]*(Error|Exception|Warning)\b.*:)|Warning: |warnings\.warn", re.MULTILINE
 )

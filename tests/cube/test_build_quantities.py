@@ -1,6 +1,5 @@
 """Quantities from product to cube: decibel and kelvin of real files, stored in scales that hold them."""
 
-import os
 from datetime import date
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 import xarray as xr
 from pyproj import CRS
 from shapely import box
+from tests.data_sets import DATA
 from tests.scenes import lonlat
 
 from agrifm.cube.build import build_cube
@@ -19,9 +19,7 @@ from agrifm.scene.local_files import search_files
 from agrifm.scene.products import Product, find_product
 from agrifm.season import Season
 
-PATCH = (
-    Path(os.environ.get("AGRIFM_DATA", "../shared/data")) / "flanders_multisource_2018" / "00002806639B424A"
-).resolve()
+PATCH = DATA / "flanders_multisource_2018" / "00002806639B424A"
 needs_flanders = pytest.mark.skipif(not PATCH.exists(), reason=f"the Flanders set is not at {PATCH}; set AGRIFM_DATA")
 JUNE = Season(date(2018, 6, 1), date(2018, 6, 20))
 

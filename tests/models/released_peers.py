@@ -1,14 +1,12 @@
 """Recorded outputs and weight files of released networks, which are not part of the repository."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-
-PEERS = Path(os.environ.get("AGRIFM_DATA", Path(__file__).parents[3] / "shared/data")).parent / "peers"
+from tests.data_sets import PEERS
 
 
 def released_outputs(name: str) -> dict[str, NDArray[np.float32]]:

@@ -1,6 +1,5 @@
 """Series tables are read in every usual form, in the unit of their product, and faulty ones are refused."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.data_sets import DATA
 
 from agrifm.errors import AgriFMError, ConfigError, LabelError
 from agrifm.samples.series_files import read_series_table
@@ -19,7 +19,6 @@ from agrifm.scene.table_products import TableProduct, find_table_product
 from agrifm.season import Season, day_date
 from agrifm.series_columns import SeriesColumns
 
-DATA = Path(os.environ.get("AGRIFM_DATA", "../shared/data"))
 SENTINEL_2 = find_table_product("sentinel-2-worldcereal")
 SENTINEL_1 = find_table_product("sentinel-1-worldcereal-amplitude")
 WEATHER = find_table_product("agera5-worldcereal")

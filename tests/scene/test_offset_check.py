@@ -1,6 +1,5 @@
 """Offsets against pixels: true metadata raise no alarm, wrong metadata do, and the project can decide."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from affine import Affine
+from tests.data_sets import DATA
 from tests.scenes import LEFT, SIDE, TOP, UTM
 
 from agrifm.errors import SceneError
@@ -31,7 +31,6 @@ from agrifm.season import Season
 S2, FLAGGED = find_product("sentinel-2-c1-l2a"), find_product("sentinel-2-l2a-earth-search")
 SIZE = 96
 GRIDS = {"sentinel-2": Grid.of(UTM, Affine(10, 0, LEFT, 0, -10, TOP), (SIZE, SIZE)), "landsat": None}
-DATA = Path(os.environ.get("AGRIFM_DATA", Path(__file__).parents[3] / "shared/data"))
 
 
 def scene(

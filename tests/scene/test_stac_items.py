@@ -2,7 +2,6 @@
 
 import copy
 import json
-import os
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pystac
 import pytest
 from shapely import box
 from shapely.geometry import mapping
+from tests.data_sets import DATA as DATA_SETS
 
 from agrifm.errors import SceneError
 from agrifm.scene.products import find_product
@@ -18,7 +18,7 @@ from agrifm.scene.providers import PROVIDERS
 from agrifm.scene.scene import FileAsset, RemoteAsset, Scene
 from agrifm.scene.stac_items import is_of_sensor, scene_of
 
-DATA = Path(os.environ.get("AGRIFM_DATA", Path(__file__).parents[3] / "shared/data")) / "stac_items"
+DATA = DATA_SETS / "stac_items"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs the data sets at AGRIFM_DATA")
 S2, LANDSAT = find_product("sentinel-2-c1-l2a"), find_product("landsat-c2-l2")
 

@@ -18,6 +18,13 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "end": ("end_date", "end"),
 }
 """Names by which a column is recognised if the project states none, in small letters, the first that occurs."""
+STATED_NAMES: dict[str, tuple[str, ...]] = {
+    "fold": ("fold", "folds", "split", "partition", "subset"),
+    "parcel": ("parcel", "parcel_id", "field_id"),
+    "block": ("block", "block_id"),
+}
+"""Names of columns that decide what is trained and tested, in small letters: they are used only where they are stated,
+and a table that has one which is not stated gets a note."""
 FIRST_NAMES = ("start_date", "start")
 """Names of the column with the first date of a table whose columns are numbered."""
 

@@ -99,7 +99,7 @@ def fold_by_block(table: SeriesTable, places: Indices, folds: int, seed: int) ->
     if len(blocks) < folds:
         raise LabelError(
             f"dividing a series table: its labels are in {len(blocks)} blocks, which cannot be divided into {folds} "
-            "folds; use smaller blocks (`block`) or fewer folds (`folds`)",
+            "folds; use smaller blocks (`block`) or, in a comparison, fewer folds (`folds`)",
             blocks=len(blocks),
             folds=folds,
         )

@@ -16,7 +16,15 @@ from agrifm.files import AnyPath, as_path
 from agrifm.legend import Legend
 from agrifm.samples.series_dates import middles, period_of_steps, step_dates
 from agrifm.samples.series_frames import NO_DATE, days_of, read_data_frame
-from agrifm.samples.series_layout import QUALITY, Layout, find_layout, first_date_column, named_columns, require_stated
+from agrifm.samples.series_layout import (
+    QUALITY,
+    Layout,
+    find_layout,
+    first_date_column,
+    named_columns,
+    require_stated,
+    unstated_notes,
+)
 from agrifm.samples.series_places import (
     BLOCK,
     PlaceColumns,
@@ -87,7 +95,7 @@ def read_series_table(
     named_places = {} if other is None else named_columns(list(other.columns), stated)
     require_stated({**layout.named, **named_places}, stated, every, about)
     raw = (_wide if layout.is_wide else _long)(frame, layout, products, stated, about)
-    notes: list[str] = []
+    notes = unstated_notes(every, {**layout.named, **named_places})
     rows = PlaceColumns(raw.frame, layout.named, about, notes)
     if other is not None:
         raw, rows = _joined(raw, rows, other, named_places, as_path(places or ""))

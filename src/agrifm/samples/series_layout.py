@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from agrifm.codes import listed
 from agrifm.errors import LabelError, did_you_mean
 from agrifm.scene.table_products import TableProduct
-from agrifm.series_columns import FIRST_NAMES, USUAL_NAMES, SeriesColumns
+from agrifm.series_columns import FIRST_NAMES, STATED_NAMES, USUAL_NAMES, SeriesColumns
 
 QUALITY = "quality band"
 """Stands for the band of a product's quality asset."""
@@ -197,6 +197,22 @@ def require_stated(named: Mapping[str, str], stated: SeriesColumns, columns: Seq
                 column=wanted,
                 key=key,
             )
+
+
+def unstated_notes(columns: Sequence[str], named: Mapping[str, str]) -> list[str]:
+    """Return a note on each column that seems to divide the places and is not stated, so that it is not used.
+
+    Args:
+        columns: of all files together.
+        named: key of `SeriesColumns` -> column.
+    """
+    return [
+        f"the column {column!r} is not used; if it has the {key}s, state it as `{key}` under [labels.columns]"
+        for key, names in STATED_NAMES.items()
+        if key not in named
+        for column in columns
+        if column.casefold() in names and column not in named.values()
+    ]
 
 
 def first_date_column(columns: Sequence[str], named: Mapping[str, str]) -> str | None:

@@ -28,7 +28,7 @@ class Review:
     probability: NDArray[np.float32]
     """(P, K), of models that have not seen the place's block; NaN for places without a label."""
     suggested: NDArray[np.int16]
-    """(P,), the most probable class; -1 for places without a label."""
+    """(P,), the class that a doubtful label should probably be, else the most probable one; -1 without a label."""
     margin: NDArray[np.float32]
     """(P,), probability of the label minus that of the most probable other class, -1..1; NaN without a label."""
     doubtful: NDArray[np.bool_]
@@ -85,4 +85,5 @@ def judge(probability: NDArray[np.float32], label: NDArray[np.uint8]) -> Review:
     # Of the classes that are as probable as usual where they are the label, the most probable one counts.
     best = np.where(confident, filled, -1).argmax(axis=1)
     doubtful = known & confident.any(axis=1) & (best != given)
-    return Review(probability, np.where(known, filled.argmax(axis=1), -1).astype(np.int16), margin, doubtful)
+    suggested = np.where(doubtful, best, filled.argmax(axis=1))
+    return Review(probability, np.where(known, suggested, -1).astype(np.int16), margin, doubtful)

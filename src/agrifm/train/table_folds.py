@@ -3,11 +3,13 @@
 Shape letters: P places.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agrifm.codes import alike_notes
 from agrifm.errors import LabelError
 from agrifm.legend import UNLABELLED
 from agrifm.record import SensorRecord
@@ -92,10 +94,12 @@ def _require_known_classes(table: SeriesTable, fold: NDArray[np.int8]) -> None:
     if unknown:
         names = ", ".join(table.legend.codes[number] for number in unknown)
         places = int(np.isin(table.label[fold == FOLDS.index("test")], unknown).sum())
+        counts = np.bincount(table.label[table.label != UNLABELLED], minlength=len(table.legend)).tolist()
+        alike = alike_notes(Counter(dict(zip(table.legend.codes, counts, strict=True))))
         raise LabelError(
             f"dividing a series table: {names} ({places} places) occurs in the test and in no training place, so no "
             "model can know it; leave these labels out with `unlabelled`, use smaller blocks (`block`), or correct the "
-            "folds",
+            f"folds{''.join(f'; {note}' for note in alike)}",
             classes=[table.legend.codes[number] for number in unknown],
             places=places,
         )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from agrifm.classic.classics import CLASSICS, fit_classic
+from agrifm.classic.singles import SINGLES
 from agrifm.classic.table_rows import table_columns, table_rows
 from agrifm.cube.temporal import interpolate
 from agrifm.errors import LabelError, ModelError
@@ -101,6 +102,19 @@ def test_a_rare_class_is_found_by_models_whose_classes_count_alike() -> None:
     middle = np.array([[1.5]], np.float32)
     for name in ("logistic", "support-vectors"):
         assert fit_classic(name, rows, classes).probabilities(middle)[0, 1] > 0.5
+
+
+@pytest.mark.parametrize("name", SINGLES)
+def test_weights_decide_between_labels_that_contradict_each_other(name: str) -> None:
+    """Two clouds; in each half of the rows have one class and half the other, and the weights prefer one of them."""
+    generator = np.random.default_rng(0)
+    cloud, classes = np.arange(120) % 2, (np.arange(120) // 2 % 2).astype(np.uint8)
+    middles = np.stack([np.sin(np.arange(12)), -np.sin(np.arange(12))]).astype(np.float32)
+    rows = (generator.normal(0, 0.2, (120, 12)) + middles[cloud]).astype(np.float32)
+    for preferred in ([0, 1], [1, 0]):
+        weights = np.where(classes == np.array(preferred)[cloud], 9.0, 1.0)
+        model = fit_classic(name, rows, classes, weights=weights)
+        assert model.probabilities(middles).argmax(axis=1).tolist() == preferred
 
 
 def test_one_class_and_an_unknown_name_are_refused() -> None:

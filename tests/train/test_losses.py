@@ -260,6 +260,26 @@ def test_the_mean_is_over_labelled_pixels() -> None:
     assert cross_entropy(logits, label).item() == pytest.approx(math.log(4))
 
 
+def test_the_weight_of_a_sample_is_how_often_it_is_in_the_batch() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 4, 2, 2, generator=generator)
+    label = torch.tensor([0, 3, 1, 255, 2, 2, 0, 1, 3, 255, 255, 255], dtype=torch.uint8).reshape(3, 2, 2)
+    chosen = torch.tensor([0, 0, 2])
+    weighted = cross_entropy(logits, label, smoothing=0.05, weight_B=torch.tensor([2.0, 0.0, 1.0]))
+    repeated = cross_entropy(logits[chosen], label[chosen], smoothing=0.05)
+    assert weighted.item() == pytest.approx(repeated.item(), rel=1e-6)
+    weight = np.repeat([0.5, 1.5, 3.0], 4)
+    known = label.flatten().numpy() != 255
+    expected = log_loss(
+        label.flatten().numpy()[known],
+        logits.double().softmax(dim=1).permute(0, 2, 3, 1).reshape(-1, 4).numpy()[known],
+        sample_weight=weight[known],
+        labels=range(4),
+    )
+    assert cross_entropy(logits, label, weight_B=torch.tensor([0.5, 1.5, 3.0])).item() == pytest.approx(expected)
+    assert cross_entropy(logits, label, weight_B=torch.zeros(3)).item() == 0
+
+
 def test_ignored_pixels_have_no_gradient() -> None:
     logits = torch.zeros(1, 2, 1, 2, requires_grad=True)
     cross_entropy(logits, torch.tensor([[[1, -1]]], dtype=torch.int8), ignore=-1).backward()

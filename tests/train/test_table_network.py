@@ -1,5 +1,6 @@
 """AgriFM learns a table of points with gaps, and predicts a place alike in any company."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,15 @@ import torch
 
 from agrifm.config import ModelConfig
 from agrifm.errors import LabelError, ModelError
+from agrifm.inference.tensors import tensor_batch
 from agrifm.legend import Legend
 from agrifm.models.batch import TensorBatch
 from agrifm.record import SensorInput
 from agrifm.samples.table import SeriesTable, TableSeries
+from agrifm.samples.table_samples import TableSamples
 from agrifm.train.augmentation import Augmentation
 from agrifm.train.fit import TrainingModule
+from agrifm.train.objectives import Classification
 from agrifm.train.table_network import Recipe, TableNetwork, fit_network_on_table
 
 CONFIG = ModelConfig(steps=100, batch=4, frames=8, learning_rate=3e-3)
@@ -71,6 +75,32 @@ def test_a_place_without_one_of_the_sensors_is_predicted_from_the_other(network:
     unseen.series["landsat"].length[:10] = 0
     predicted = network.probabilities(unseen).argmax(axis=1)
     assert (predicted == unseen.label).mean() >= 0.9
+
+
+def test_a_place_of_weight_two_counts_in_the_loss_as_if_it_were_twice(network: TableNetwork) -> None:
+    table = early_and_late(6, 5, ("sentinel-2", "landsat"))
+    table.label[0] = 1 - table.label[0]
+    objective = Classification(np.ones(2, bool))
+
+    def loss(places: SeriesTable) -> float:
+        samples = TableSamples(places)
+        batch = tensor_batch([samples[index] for index in range(len(samples))], network.sensors)
+        return objective.loss(network.classifier, batch).item()
+
+    weighted = replace(table, weight=np.array([2, 1, 0, 1, 2, 0], np.float32))
+    assert loss(weighted) == pytest.approx(loss(table.of(np.array([0, 0, 1, 3, 4, 4]))), rel=1e-5)
+    assert loss(weighted) != pytest.approx(loss(table), rel=1e-3)
+
+
+@pytest.mark.check
+def test_weights_decide_between_labels_that_contradict_each_other() -> None:
+    table = early_and_late(64, 0)
+    twice = table.of(np.tile(np.arange(64), 2))
+    weight = np.where(np.arange(128) < 64, 0.05, 1).astype(np.float32)
+    label = np.where(weight < 1, twice.label, 1 - twice.label).astype(np.uint8)
+    both = replace(twice, label=label, weight=weight)
+    network = fit_network_on_table(both, both.of(np.arange(64, 128)), CONFIG, seed=0)
+    assert (network.probabilities(table).argmax(axis=1) == label[64:]).mean() > 0.9
 
 
 def test_training_without_a_labelled_place_is_refused() -> None:

@@ -39,4 +39,5 @@ def tensor_batch(
         shared(batch.absent),
         shared(batch.frames),
         torch.from_numpy(batch.label),
+        torch.from_numpy(batch.weight) if (batch.weight != 1).any() else None,
     )

@@ -28,6 +28,8 @@ class TensorBatch:
     """(B,), frames of each sample; the rest of T pads the batch."""
     label: Tensor
     """(B, H, W), class numbers; empty where a batch is only predicted."""
+    weight: Tensor | None = None
+    """(B,), how much each sample counts in the loss, at least 0; None = all alike."""
 
     def to(self, device: torch.device) -> "TensorBatch":
         """Return the batch on a device."""
@@ -43,6 +45,7 @@ class TensorBatch:
             moved(self.absent),
             moved(self.frames),
             self.label.to(device),
+            None if self.weight is None else self.weight.to(device),
         )
 
     def without(self, sensor: str) -> "TensorBatch":

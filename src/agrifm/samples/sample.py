@@ -53,6 +53,8 @@ class Sample:
     """Position on the target grid."""
     season_start: int
     """First day of the season, days since 1970-01-01."""
+    weight: float = 1.0
+    """How much the sample counts in the loss of training, at least 0."""
 
     @property
     def any_valid(self) -> NDArray[np.bool_]:
@@ -83,6 +85,8 @@ class Batch:
     """By sensor (B,), number of frames of each sample; the rest of T is padding."""
     label: NDArray[np.uint8]
     """(B, H, W)."""
+    weight: NDArray[np.float32]
+    """(B,), of the samples in the loss."""
 
 
 def collate(samples: Sequence[Sample], frames: int | None = None) -> Batch:
@@ -121,6 +125,7 @@ def collate(samples: Sequence[Sample], frames: int | None = None) -> Batch:
         absent=absent,
         frames={name: np.array([len(part.date) for part in several]) for name, several in series.items()},
         label=np.stack([sample.label for sample in samples]),
+        weight=np.array([sample.weight for sample in samples], np.float32),
     )
 
 

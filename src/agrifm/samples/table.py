@@ -65,7 +65,7 @@ class SeriesTable:
     fold: NDArray[np.int8] | None = None
     """(P,), fold that the table states: 0.. in cross-validation, -1 = not used; None if it states none."""
     weight: NDArray[np.float32] | None = None
-    """(P,), above 0; None = all alike."""
+    """(P,), of the places in training, above 0; None = all alike."""
     place: tuple[str, ...] = ()
     """(P,), the source's names of its points or parcels."""
     static: dict[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -108,7 +108,8 @@ class SeriesTable:
                     table.valid[index, :frames, None, None],
                     table.date[index, :frames],
                 )
-        return Sample(series, self.label[index].reshape(1, 1), ONE_PIXEL, int(self.season_start[index]))
+        weight = 1.0 if self.weight is None else float(self.weight[index])
+        return Sample(series, self.label[index].reshape(1, 1), ONE_PIXEL, int(self.season_start[index]), weight)
 
     def samples(self) -> Iterator[Sample]:
         """Yield every place as a sample of one pixel."""

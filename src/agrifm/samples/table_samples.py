@@ -1,5 +1,6 @@
 """The places of a series table as a sequence of samples of one pixel, prepared as a model reads them."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -48,12 +49,7 @@ class TableSamples:
                 )
         ordered = {name: sample.series[name] for name in self.table.series}
         season = season_of(self.table, index)
-        return prepared(
-            Sample(ordered, sample.label, sample.window, sample.season_start),
-            self.kind,
-            season,
-            season.steps(self.frames),
-        )
+        return prepared(replace(sample, series=ordered), self.kind, season, season.steps(self.frames))
 
 
 def season_of(table: SeriesTable, index: int) -> Season:

@@ -29,6 +29,7 @@ def cross_entropy(
     label_BHW: Tensor,
     ignore: int = UNLABELLED,
     smoothing: float = 0.0,
+    weight_B: Tensor | None = None,
 ) -> Tensor:
     """Return the mean cross-entropy in nats, classes unweighted.
 
@@ -37,7 +38,14 @@ def cross_entropy(
         label_BHW: class numbers, any integer type.
         ignore: label of pixels that do not count.
         smoothing: share of each label that is spread evenly over all classes (Szegedy et al. 2016, section 7).
+        weight_B: weight of each sample in the mean, at least 0: 2 is as if it were twice in the batch, 0 as if it were
+            not; None = all alike.
     """
+    if weight_B is not None:
+        each_BHW = functional.cross_entropy(
+            logits_BKHW, label_BHW.long(), ignore_index=ignore, reduction="none", label_smoothing=smoothing
+        )
+        return _mean(each_BHW, weight_B[:, None, None] * (label_BHW != ignore))
     total = functional.cross_entropy(
         logits_BKHW, label_BHW.long(), ignore_index=ignore, reduction="sum", label_smoothing=smoothing
     )

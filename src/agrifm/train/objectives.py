@@ -39,11 +39,11 @@ class Classification:
     so that rare classes count as much as frequent ones (Menon et al. 2021, equation 10, tau = 1); None = not."""
 
     def loss(self, network: nn.Module, batch: TensorBatch) -> Tensor:
-        """Return the mean cross-entropy of labelled pixels, nats."""
+        """Return the mean cross-entropy of labelled pixels, weighted by sample where the batch has weights, nats."""
         logits_BKHW = network(augment(batch, self.augmentation, self.season_days))
         if self.log_share is not None:
             logits_BKHW = logits_BKHW + logits_BKHW.new_tensor(self.log_share)[:, None, None]
-        return cross_entropy(logits_BKHW, batch.label, smoothing=LABEL_SMOOTHING)
+        return cross_entropy(logits_BKHW, batch.label, smoothing=LABEL_SMOOTHING, weight_B=batch.weight)
 
     def validation_sums(self, network: nn.Module, batch: TensorBatch) -> NDArray[np.int64]:
         """Return the confusion counts of labelled pixels (predicted class, true class)."""

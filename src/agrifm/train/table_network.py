@@ -177,8 +177,10 @@ def _objective(training: SeriesTable, recipe: Recipe) -> Classification:
 
 
 def _log_shares(table: SeriesTable) -> tuple[float, ...]:
-    """Logarithm of each class's share of the places; a class without places counts as one place."""
-    counts = np.bincount(table.label, minlength=len(table.legend)).clip(1)
+    """Logarithm of each class's share of the places by weight; a class without places counts as one place."""
+    weight = None if table.weight is None else table.weight / table.weight.mean()
+    counts = np.bincount(table.label, weight, minlength=len(table.legend))
+    counts = np.where(counts > 0, counts, 1)
     return tuple(np.log(counts / counts.sum()).tolist())
 
 

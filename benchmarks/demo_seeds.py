@@ -29,9 +29,9 @@ def report(options: argparse.Namespace) -> Iterator[str]:
     """A line per seed, and the mean."""
     project, data = read_project(options.directory), read_demo(options.directory).data
     yield f"{data.split.blocks['test']} unseen blocks"
-    shown, codes = data.unseen.label, data.labels.legend.codes
+    shown, legend = data.unseen.label, data.labels.legend
     classic = predict_labelled(load_model(project.models / "classic.skops"), data.tiles, shown)
-    yield f"classic, seed {project.model.seed}: macro F1 {score(classic, data.unseen, codes)['macro_f1']:.3f}"
+    yield f"classic, seed {project.model.seed}: macro F1 {score(classic, data.unseen, legend)['macro_f1']:.3f}"
     scores, differences = [], []
     for seed in (project.model.seed, *SEEDS):
         directory = project.models if seed == project.model.seed else project.path(f"seeds/{seed}")
@@ -40,8 +40,8 @@ def report(options: argparse.Namespace) -> Iterator[str]:
             directory.mkdir(parents=True, exist_ok=True)
             train_models(data, project.model.model_copy(update={"seed": seed, "names": ("agrifm",)}), directory)
         predicted = predict_labelled(load_model(weights), data.tiles, shown)
-        scores.append(score(predicted, data.unseen, codes)["macro_f1"])
-        compared = compare_predictions(predicted, classic, data.unseen, len(data.labels.legend))
+        scores.append(score(predicted, data.unseen, legend)["macro_f1"])
+        compared = compare_predictions(predicted, classic, data.unseen, len(legend))
         differences.append({"model": f"agrifm, seed {seed}", "against": "classic", **compared})
         yield f"{scores[-1]:.3f}  {describe_differences(differences[-1:])[0]}"
     mean = np.mean([difference["macro_f1"] for difference in differences])

@@ -175,6 +175,9 @@ class LabelsConfig(VectorKeys):
     """Column of the class code; not used for a raster."""
     legend: Path | None = None
     """Legend (JSON or CSV: code, name, color); by default, the codes in the labels."""
+    hierarchy: str | None = None
+    """Published legend whose codes the labels have, such as "hcat3" (docs/train.md): scores are stated at its levels
+    too. Without it, at those of the parents that the legend states."""
     other: Path | None = None
     """Land outside the crops of interest, as polygons or a land-cover raster: the class `other`."""
     other_file: VectorKeys = VectorKeys()

@@ -63,6 +63,9 @@ class Legend(Frozen):
     """Classes in the order of their numbers 0..n-1."""
 
     classes: tuple[LegendClass, ...]
+    hierarchy: str | None = None
+    """Key of the published legend whose codes these are, such as "hcat3"; scores are stated at its levels too. None =
+    the parents of the classes, if there are any."""
 
     @model_validator(mode="after")
     def _codes_are_unique(self) -> Self:

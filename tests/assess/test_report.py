@@ -57,19 +57,54 @@ def run(season, **more):
     return assess(season / "classes.tif", season / "points.gpkg", "label", season / "report", **more)
 
 
-def test_the_published_example_comes_out_of_files(tmp_path):
-    """Olofsson et al. 2014: a raster with 2, 1.5, 32 and 64.5 percent of its pixels mapped to the four classes."""
+def published_example(folder, first, legend=None):
+    """The map and the points; its four classes are the pixel values from `first` on."""
     sizes = [200, 150, 3200, 6450]
-    values = np.repeat(np.array([1, 2, 3, 4], np.uint8), sizes).reshape(100, 100)
-    path = write_raster(tmp_path / "m.tif", values, side=1000.0, crs="EPSG:3035", corner=(4_000_000, 3_000_000))
+    values = np.repeat(np.arange(first, first + 4, dtype=np.uint8), sizes).reshape(100, 100)
+    crs = {"crs": "EPSG:3035", "side": 1000.0, "corner": (4_000_000, 3_000_000)}
+    path = write_raster(folder / "m.tif", values, legend=legend, **crs)
     rows, cols, labels = [], [], []
     for i, counts in enumerate(OLOFSSON):
-        where = np.argwhere(values == i + 1)[: counts.sum()]
+        where = np.argwhere(values == i + first)[: counts.sum()]
         rows, cols = [*rows, *where[:, 0]], [*cols, *where[:, 1]]
         labels += np.repeat(["1", "2", "3", "4"], counts).tolist()
-    crs = {"crs": "EPSG:3035", "side": 1000.0, "corner": (4_000_000, 3_000_000)}
-    points = write_points(tmp_path / "p.gpkg", rows, cols, labels, **crs)
-    report = assess(path, points, "label", tmp_path / "out")
+    return path, write_points(folder / "p.gpkg", rows, cols, labels, **crs)
+
+
+def test_merged_classes_are_estimated_over_the_strata_of_the_points(tmp_path):
+    """Stable forest and stable land of Olofsson et al. 2014 as one class above both; the two changes have no parent.
+
+    By hand, with strata of 20, 15, 320 and 645 thousand ha: 0, 20, 164 of 165 and 322 of 325 points are of the
+    group. Its area is all but that of the two changes, and so has the standard error of their sum.
+    """
+    parents = [None, None, "stable", "stable"]
+    names = ["Deforestation", "Forest gain", "Stable forest", "Stable non-forest"]
+    classes = [
+        {"code": str(i + 1), "name": name, "color": "#000000", "parent": parent}
+        for i, (name, parent) in enumerate(zip(names, parents, strict=True))
+    ]
+    legend = Legend.model_validate({"classes": classes})
+    report = assess(*published_example(tmp_path, first=0, legend=legend), "label", tmp_path / "out")
+    (level,) = report["levels"]
+    assert (level["level"], level["without_parent"]) == ("1 level up", ["1", "2"])
+    assert level["confusion"] == {"codes": ["1", "2", "stable"], "counts": [[66, 0, 9], [0, 55, 20], [3, 1, 486]]}
+    assert level["overall_accuracy"]["estimate"] == pytest.approx(0.985707, abs=1e-6)
+    stable = level["areas"][2]
+    assert stable["classes"] == ["3", "4"]
+    assert stable["mapped_ha"] == pytest.approx(965_000)
+    assert stable["area_ha"] == pytest.approx(963_506.76, abs=0.01)
+    assert stable["standard_error_ha"] == pytest.approx(4_082.87, abs=0.01)
+    assert level["users_accuracy"][2]["estimate"] == pytest.approx(0.991820, abs=1e-6)
+    # classes that are not merged keep their estimates
+    for one in (0, 1):
+        assert level["areas"][one]["area_ha"] == pytest.approx(report["areas"][one]["area_ha"])
+        assert level["areas"][one]["standard_error_ha"] == pytest.approx(report["areas"][one]["standard_error_ha"])
+    assert "Merged classes: 1 level up" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_the_published_example_comes_out_of_files(tmp_path):
+    """Olofsson et al. 2014: a raster with 2, 1.5, 32 and 64.5 percent of its pixels mapped to the four classes."""
+    report = assess(*published_example(tmp_path, first=1), "label", tmp_path / "out")
     # 1000 pixels of the paper are one pixel of 100 ha here
     area = report["areas"][0]
     assert area["code"] == area["name"] == "1"

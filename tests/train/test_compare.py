@@ -17,6 +17,7 @@ from tests.samples.tables import series_table
 from tests.train.stand_ins import MIXED, STAND_INS, nearest_mean
 
 from agrifm.errors import AgriFMError, ConfigError, LabelError
+from agrifm.legend import Legend
 from agrifm.samples.folds import Budget
 from agrifm.samples.table import SeriesTable
 from agrifm.train.combination import Fitted, best_weights, better_half_weights
@@ -77,6 +78,29 @@ def test_scores_are_those_of_scikit_learn_on_all_places_together(whole: Any) -> 
     assert [one["f1"] for one in row["f1"].values()] == pytest.approx(f1_score(NOISY.label, predicted, average=None))
     low, high = row["macro_f1_interval"]
     assert 0 < low < row["macro_f1"] < high < 1
+
+
+def test_merged_classes_are_those_of_scikit_learn_on_all_places_together(tmp_path: Path) -> None:
+    """Maize and wheat have one parent, grass has none."""
+    entries = [
+        entry.model_copy(update={"parent": None if entry.code == "grass" else "crop"}) for entry in NOISY.legend.classes
+    ]
+    table = replace(NOISY, legend=Legend(classes=tuple(entries)))
+    content = run(tmp_path / "out", table, models=("classic",), budgets=("100 %",))
+    config = CONFIG.model_copy(update={"budgets": ("100 %",)})
+    predicted = np.full(len(NOISY), 255)
+    for draw in draws(table, divide_set(LabelledSet("noisy", table), config), config):
+        fitted = nearest_mean(table.of(draw.training), table.of(draw.validation), 0)
+        predicted[draw.test] = fitted.probabilities(table.of(draw.test)).argmax(axis=1)
+    is_grass, guess = (number == table.legend.codes.index("grass") for number in (table.label, predicted))
+    level = row_of(content, "classic")["levels"]["1 level up"]
+    assert level["macro_f1"] == pytest.approx(f1_score(is_grass, guess, average="macro"))
+    assert level["overall_accuracy"] == pytest.approx(accuracy_score(is_grass, guess))
+    assert level["macro_f1"] > row_of(content, "classic")["macro_f1"]
+    about = content["sets"]["noisy"]
+    assert about["levels"][0]["without_parent"] == ["grass"]
+    assert any("grass" in note for note in about["notes"])
+    assert "1 level up" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_model_of_one_class_has_the_scores_that_follow(whole: Any) -> None:

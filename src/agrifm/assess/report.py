@@ -1,5 +1,6 @@
 """The assessment of a map: accuracies and true areas with intervals, as JSON and as a page to read."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,12 +10,16 @@ import numpy as np
 from agrifm.assess.class_map import ClassMap, read_map
 from agrifm.assess.confusion import Confusion, count_confusion
 from agrifm.assess.estimators import Estimate, stratified_estimates
-from agrifm.assess.point_estimators import point_estimates
+from agrifm.assess.point_estimators import StratifiedPoints, point_estimates
 from agrifm.assess.reference_data import count_inside_parcels, find_training_data, read_scores, replaced_model
+from agrifm.codes import listed
 from agrifm.errors import AssessmentError, OutputError, require_installed
 from agrifm.files import MARKER, AnyPath, as_path, write_json, write_text
+from agrifm.legend import Legend
 from agrifm.outputs import require_replaceable, write_directory, writing
 from agrifm.record import running_versions
+from agrifm.samples.legends.levels import Level, levels_of
+from agrifm.scores import merged_counts
 from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
 
 KIND = "report"
@@ -92,7 +97,7 @@ def _assess(
     warnings = [*mapped.warnings, *confusion.warnings, *_training_warnings(mapped, confusion, map_path, training)]
     report = {
         **_models(block_scores),
-        **_numbers(confusion),
+        **_numbers(confusion, mapped.legend),
         "points": {"read": confusion.read, "used": len(confusion.points), "skipped": confusion.skipped},
         "nodata_ha": mapped.nodata_hectares(),
         "warnings": warnings,
@@ -118,7 +123,15 @@ def report_lines(report: dict[str, Any]) -> list[str]:
             f"{entry['name']}: mapped {entry['mapped_ha']:.1f} ha, estimated {entry['area_ha']:.1f} ha "
             f"({low:.1f} to {high:.1f})"
         )
-    return lines
+    return [*lines, *(line for level in report.get("levels", []) for line in _level_lines(level))]
+
+
+def _level_lines(level: dict[str, Any]) -> list[str]:
+    low, high = level["overall_accuracy"]["interval"]
+    areas = [f"{entry['name']} {entry['area_ha']:.1f} ha" for entry in level["areas"]]
+    accuracy = f"overall accuracy {level['overall_accuracy']['estimate']:.3f} ({low:.3f} to {high:.3f})"
+    alone = f"; no class above {listed(level['without_parent'])}" if level["without_parent"] else ""
+    return [f"{level['level']}: {accuracy}; estimated {', '.join(areas)}{alone}"]
 
 
 def _require_replaceable(out: Path) -> None:
@@ -133,22 +146,24 @@ def _require_replaceable(out: Path) -> None:
         )
 
 
-def _numbers(confusion: Confusion) -> dict[str, Any]:
+def _numbers(confusion: Confusion, legend: Legend) -> dict[str, Any]:
     """Return the estimates as plain numbers; undefined ones are None."""
     names = [entry.name for entry in confusion.classes]
     if confusion.strata is None:
         estimates = stratified_estimates(confusion.counts, confusion.hectares, names, confusion.complete)
     else:
         estimates = point_estimates(confusion.map_number, confusion.reference_number, len(names), confusion.strata)
+    levels = [_level_numbers(confusion, level) for level in levels_of(legend, confusion.codes)]
     return {
+        **({"levels": levels} if levels else {}),
         "design": {
             "strata": "classes of the map" if confusion.strata is None else "columns of the reference",
             "estimator": "Olofsson et al. 2014" if confusion.strata is None else "Stehman 2014",
         },
         "overall_accuracy": _plain(estimates.overall),
-        "users_accuracy": _per_class(confusion, estimates.users),
-        "producers_accuracy": _per_class(confusion, estimates.producers),
-        "f1": _per_class(confusion, estimates.f1),
+        "users_accuracy": _per_class(confusion.codes, estimates.users),
+        "producers_accuracy": _per_class(confusion.codes, estimates.producers),
+        "f1": _per_class(confusion.codes, estimates.f1),
         "areas": [
             {
                 "code": entry.code,
@@ -164,10 +179,53 @@ def _numbers(confusion: Confusion) -> dict[str, Any]:
     }
 
 
-def _per_class(confusion: Confusion, estimate: Estimate) -> list[dict[str, Any]]:
+def _level_numbers(confusion: Confusion, level: Level) -> dict[str, Any]:
+    """Return the estimates of merged classes as plain numbers: the points and their strata stay as they were drawn."""
+    about = level.about(confusion.codes)
+    codes = [group["code"] for group in about["groups"]]
+    counts, _ = merged_counts(confusion.counts, level.groups)
+    number = np.array([codes.index(group) for group in level.groups])
+    estimates = point_estimates(
+        number[confusion.map_number],
+        number[confusion.reference_number],
+        len(codes),
+        confusion.strata or _map_strata(confusion),
+    )
+    mapped = np.bincount(number, confusion.hectares, len(codes))
+    areas = [
+        {
+            **group,
+            "mapped_ha": float(mapped[i]),
+            "area_ha": float(estimates.area.value[i]),
+            "standard_error_ha": float(estimates.area.error[i]),
+            "interval_ha": [float(estimates.area.low[i]), float(estimates.area.high[i])],
+        }
+        for i, group in enumerate(about["groups"])
+    ]
+    return {
+        "level": level.name,
+        "without_parent": about["without_parent"],
+        "estimator": "Stehman 2014",
+        "overall_accuracy": _plain(estimates.overall),
+        "users_accuracy": _per_class(codes, estimates.users),
+        "producers_accuracy": _per_class(codes, estimates.producers),
+        "f1": _per_class(codes, estimates.f1),
+        "areas": areas,
+        "confusion": {"codes": codes, "counts": counts.tolist()},
+    }
+
+
+def _map_strata(confusion: Confusion) -> StratifiedPoints:
+    """The map's classes as strata; one whose every pixel has a point has no sampling error."""
+    points = confusion.counts.sum(axis=1)
+    units = np.where(confusion.complete, points, np.inf)
+    return StratifiedPoints(confusion.map_number, confusion.hectares, units)
+
+
+def _per_class(codes: Sequence[str], estimate: Estimate) -> list[dict[str, Any]]:
     return [
         {"code": code, **_plain(Estimate(*(part[i] for part in vars(estimate).values())))}
-        for i, code in enumerate(confusion.codes)
+        for i, code in enumerate(codes)
     ]
 
 

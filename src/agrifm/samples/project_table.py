@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from agrifm.config import Project
 from agrifm.legend import Legend
+from agrifm.samples.legends.levels import with_hierarchy
 from agrifm.samples.series_files import read_series_table
 from agrifm.samples.table import SeriesTable
 from agrifm.scene.described_products import described_products
@@ -39,4 +40,5 @@ def project_table(project: Project) -> SeriesTable:
         labels.unlabelled,
         MaskRule(project.imagery.masked),
     )
-    return replace(table, notes=(*notes, *table.notes))
+    levels = with_hierarchy(table.legend, labels.hierarchy, f"reading the series table {labels.series}")
+    return replace(table, legend=levels, notes=(*notes, *table.notes))

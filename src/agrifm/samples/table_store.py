@@ -66,7 +66,7 @@ def stored_table(path: Path) -> SeriesTable:
 
 def _arrays(table: SeriesTable) -> dict[str, NDArray[Any]]:
     about = {
-        "legend": table.legend.model_dump(mode="json"),
+        "legend": table.legend.model_dump(mode="json", exclude={"hierarchy"}),  # it decides no model
         "sensors": {name: series.input.model_dump(mode="json") for name, series in table.series.items()},
         "season_days": table.season_days,
         "place": list(table.place),

@@ -21,6 +21,7 @@ from agrifm.files import MARKER, AnyPath, as_path, translate_os_errors, write_js
 from agrifm.outputs import writing
 from agrifm.record import running_versions
 from agrifm.samples.folds import Budget
+from agrifm.samples.legends.levels import level_notes
 from agrifm.samples.table_store import store_table, table_digest
 from agrifm.train.cells import LIBRARIES, Cell, CellResult, cell_file, costs_json, read_cell, run_cell
 from agrifm.train.combination import Combination, Labels, Learner, require_known, validation_parts, weighted_mean
@@ -120,6 +121,7 @@ def comparison_lines(content: Mapping[str, Any]) -> list[str]:
         if row["difference"]:
             low, high = row["difference"]["interval"]
             text += f", {row['difference']['macro_f1']:+.3f} ({low:+.3f} to {high:+.3f}) against {row['against']}"
+        text += "".join(f"; {level} {entry['macro_f1']:.3f}" for level, entry in row.get("levels", {}).items())
         lines.append(text)
     return lines
 
@@ -182,7 +184,7 @@ def _content(
             "removed": {str(fold): list(names) for fold, names in one.division.removed.items()},
             "legend": one.labelled.table.legend.model_dump(mode="json"),
             **tested.about(),
-            "notes": [*one.labelled.table.notes, *one.division.notes],
+            "notes": [*one.labelled.table.notes, *level_notes(one.labelled.table.legend), *one.division.notes],
         }
         results += _set_results(one, tested, models, combinations, directory, failures)
     return {

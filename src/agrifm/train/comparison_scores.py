@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from agrifm.files import finite_or_none
 from agrifm.legend import Legend
 from agrifm.samples.folds import Budget
+from agrifm.samples.legends.levels import Level, levels_of
 from agrifm.samples.table import SeriesTable
 from agrifm.scores import (
     CALIBRATION_BINS,
@@ -21,6 +22,7 @@ from agrifm.scores import (
     calibration_bins,
     draw_blocks,
     expected_calibration_error,
+    merged_counts,
     percentile_interval,
     scored_classes,
 )
@@ -65,7 +67,9 @@ class Tested:
     def about(self) -> dict[str, Any]:
         """Return what is said of the test, as JSON."""
         left_out = [entry.name for entry, has, counts in self._rows() if has and not counts]
+        levels = levels_of(self.legend)
         return {
+            **({"levels": [level.about(self.legend.codes) for level in levels]} if levels else {}),
             "test_places": len(self.true),
             "test_blocks": int(self.block.max()) + 1,
             "test_per_class": {
@@ -98,6 +102,8 @@ class GroupScores:
     """(3, bins), as from `calibration_bins`, over all draws."""
     spread: float
     """Standard deviation of macro F1 between draws; NaN of a single one."""
+    levels: dict[str, dict[str, Numbers]]
+    """By level of the legend's hierarchy, (S + 1,) by name of score."""
 
 
 def score_group(tested: Tested, probability: Sequence[NDArray[np.float32]]) -> GroupScores:
@@ -128,7 +134,15 @@ def score_group(tested: Tested, probability: Sequence[NDArray[np.float32]]) -> G
         "calibration_error": _mean(np.stack(error), 0),
     }
     spread = float(np.std(macro[0], ddof=1)) if len(probability) > 1 else float("nan")
-    return GroupScores(samples, _mean(f1, 1), _pairs(tested.legend, per_block.sum(axis=(0, 1))), bins, spread)
+    levels = {level.name: _level_samples(tested, per_block, level) for level in levels_of(tested.legend)}
+    return GroupScores(samples, _mean(f1, 1), _pairs(tested.legend, per_block.sum(axis=(0, 1))), bins, spread, levels)
+
+
+def _level_samples(tested: Tested, per_block: NDArray[np.int64], level: Level) -> dict[str, Numbers]:
+    """Scores (S + 1,) of the classes merged at a level, from counts (D, B, K predicted, K true)."""
+    merged, _ = merged_counts(per_block, level.groups)
+    f1, overall = _f1(np.tensordot(tested.times, merged, (1, 1)))
+    return {"macro_f1": _mean(_mean(f1, 2), 1), "overall_accuracy": overall.mean(axis=1)}
 
 
 def group_json(scores: GroupScores, tested: Tested, against: GroupScores | None) -> dict[str, Any]:
@@ -142,6 +156,18 @@ def group_json(scores: GroupScores, tested: Tested, against: GroupScores | None)
         for number, entry in enumerate(tested.legend.classes)
         if tested.present[number]
     }
+    if scores.levels:
+        content["levels"] = {
+            level: {
+                key: entry
+                for name, values in of_level.items()
+                for key, entry in (
+                    (name, float(values[0])),
+                    (f"{name}_interval", percentile_interval(values[1:])),
+                )
+            }
+            for level, of_level in scores.levels.items()
+        }
     content["confusions"] = scores.pairs
     content["calibration"] = scores.calibration.tolist()
     content["difference"] = None

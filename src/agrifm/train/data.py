@@ -16,6 +16,7 @@ from agrifm.grid import Window
 from agrifm.legend import UNLABELLED, Legend
 from agrifm.record import SensorRecord, SeriesKind, is_classic
 from agrifm.samples.labels import Labels, read_labels
+from agrifm.samples.legends.levels import with_hierarchy
 from agrifm.samples.patches import Patches, Tiles, labelled_windows, read_with_margin
 from agrifm.samples.sample import Sample
 from agrifm.samples.split import FOLDS, HeldOutBlocks, Split, held_out_blocks, split_blocks
@@ -64,7 +65,8 @@ def project_labels(project: Project, cube: Cube) -> Labels:
         config.unlabelled,
         config.other_file,
     )
-    return replace(labels, notes=(*notes, *labels.notes))
+    levels = with_hierarchy(labels.legend, config.hierarchy, f"reading labels {config.file}")
+    return replace(labels, legend=levels, notes=(*notes, *labels.notes))
 
 
 def prepare(cube: Cube, labels: Labels, block: float, config: ModelConfig) -> Data:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from agrifm.classic.choice import describe_choices
 from agrifm.files import finite_or_none
 from agrifm.legend import UNLABELLED, Legend
+from agrifm.samples.legends.levels import Level, level_notes, levels_of
 from agrifm.samples.patches import Tiles, labelled_windows, read_with_margin
 from agrifm.samples.split import HeldOutBlocks
 from agrifm.scores import (
@@ -17,6 +18,7 @@ from agrifm.scores import (
     confusion_counts,
     f1_per_class,
     macro_f1,
+    merged_counts,
     overall_accuracy,
     paired_interval,
 )
@@ -41,13 +43,14 @@ def predict_labelled(model: "TrainedModel", tiles: Tiles, label: NDArray[np.uint
     return predicted
 
 
-def score(predicted: NDArray[np.uint8], unseen: HeldOutBlocks, codes: tuple[str, ...]) -> dict[str, Any]:
+def score(predicted: NDArray[np.uint8], unseen: HeldOutBlocks, legend: Legend) -> dict[str, Any]:
     """Score predicted classes (H, W) on unseen blocks; the result can be written as JSON, with None for NaN.
 
     `macro_f1` is the mean over all classes of the test, and `macro_f1_scored` over the scored classes alone. A raster
-    of labels has no parcels, so its `macro_f1_parcels` is None.
+    of labels has no parcels, so its `macro_f1_parcels` is None. `levels` has scores of merged classes, by level of the
+    legend's hierarchy, if it has any.
     """
-    classes = len(codes)
+    classes = len(legend)
     counted = (unseen.label != UNLABELLED) & (predicted != UNLABELLED)
     per_block = _block_counts(predicted, unseen, counted, classes)
     counts = per_block.sum(axis=0)
@@ -60,10 +63,27 @@ def score(predicted: NDArray[np.uint8], unseen: HeldOutBlocks, codes: tuple[str,
             "macro_f1_scored": macro_f1(counts, unseen.scored),
             "macro_f1_scored_interval": block_interval(per_block, lambda drawn: macro_f1(drawn, unseen.scored)),
             "macro_f1_parcels": macro_f1(_parcel_counts(predicted, unseen, classes)) if unseen.has_parcels else None,
-            "f1": dict(zip(codes, f1_per_class(counts).tolist(), strict=True)),
+            "f1": dict(zip(legend.codes, f1_per_class(counts).tolist(), strict=True)),
             "counts": counts.tolist(),
+            **({"levels": _level_scores(per_block, levels)} if (levels := levels_of(legend)) else {}),
         }
     )
+    return scores
+
+
+def _level_scores(per_block: NDArray[np.int64], levels: Sequence[Level]) -> dict[str, Any]:
+    """Scores of the classes merged at each level, from confusion counts (block, predicted class, true class)."""
+    scores = {}
+    for level in levels:
+        merged, groups = merged_counts(per_block, level.groups)
+        counts = merged.sum(axis=0)
+        scores[level.name] = {
+            "overall_accuracy": overall_accuracy(counts),
+            "overall_accuracy_interval": block_interval(merged, overall_accuracy),
+            "macro_f1": macro_f1(counts),
+            "macro_f1_interval": block_interval(merged, macro_f1),
+            "f1": dict(zip(groups, f1_per_class(counts).tolist(), strict=True)),
+        }
     return scores
 
 
@@ -152,7 +172,15 @@ def summarise_scores(
         "scored": [code for code, wanted in zip(legend.codes, unseen.scored, strict=True) if wanted],
         "tested": [legend.codes[number] for number in _classes_of(unseen.label)],
         "blocks": blocks,
-        "notes": [*notes, *_lacking(legend, labels, blocks), *_only_crops(legend), *_start_notes(scores), *choices],
+        **({"levels": [level.about(legend.codes) for level in levels]} if (levels := levels_of(legend)) else {}),
+        "notes": [
+            *notes,
+            *level_notes(legend),
+            *_lacking(legend, labels, blocks),
+            *_only_crops(legend),
+            *_start_notes(scores),
+            *choices,
+        ],
     }
 
 

@@ -92,7 +92,7 @@ def train_models(
             kept += [] if is_new else [name]
             predictions[name] = predict_labelled(model, data.tiles_of(model.record.series), data.unseen.label)
             scores[name] = {
-                **score(predictions[name], data.unseen, data.labels.legend.codes),
+                **score(predictions[name], data.unseen, data.labels.legend),
                 "training": model.record.training,
             }
         result = _compared(data, scores, predictions)
@@ -313,7 +313,7 @@ def describe_scores(scores: dict[str, Any]) -> list[str]:
             f"{name}: on {scores['blocks']['test']} unseen blocks overall accuracy {entry['overall_accuracy']:.3f} "
             f"(majority class {scores['majority_class']['overall_accuracy']:.3f}), macro F1 {macro}"
         )
-    lines += _describe_scored(scores)
+    lines += [*_describe_scored(scores), *_describe_levels(scores)]
     return [*lines, *(f"macro F1, {sentence}" for sentence in describe_differences(scores.get("differences", [])))]
 
 
@@ -329,6 +329,16 @@ def _describe_scored(scores: dict[str, Any]) -> list[str]:
     ]
     rule = f"classes that the legend scores and that have at least {MIN_PLACES} test places"
     return [f"macro F1, {rule}: {', '.join(models)} (left out: {', '.join(left_out)})"]
+
+
+def _describe_levels(scores: dict[str, Any]) -> list[str]:
+    """A line for each level of the legend's hierarchy."""
+    lines = []
+    for level in scores.get("levels", []):
+        found = {name: entry["levels"][level["level"]]["macro_f1"] for name, entry in scores["models"].items()}
+        models = [f"{name} {'undefined' if value is None else f'{value:.3f}'}" for name, value in found.items()]
+        lines.append(f"macro F1, {level['level']} ({len(level['groups'])} groups): {', '.join(models)}")
+    return lines
 
 
 def describe_differences(differences: Sequence[dict[str, Any]]) -> list[str]:

@@ -76,7 +76,7 @@ def train_on_table(
             kept += [] if is_new else [name]
             predictions[name] = predict_unseen(probabilities, data)
             scores[name] = {
-                **score(predictions[name], data.unseen, data.table.legend.codes),
+                **score(predictions[name], data.unseen, data.table.legend),
                 "training": record.training,
             }
         labels = {

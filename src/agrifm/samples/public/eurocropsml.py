@@ -229,7 +229,7 @@ def _read_table(
         series[name] = stack_series(sensor_input(product, chosen), [one.series for one in found], about)
         places = np.array([one.centre for one in found])
         centres = np.where(np.isnan(centres), places, centres)
-    legend = Legend.of(sorted({one.code for one in parcels}))
+    legend = Legend.of(sorted({one.code for one in parcels})).model_copy(update={"hierarchy": "hcat3"})
     return SeriesTable(
         legend=legend,
         label=legend.encode([one.code for one in parcels]),

@@ -20,7 +20,7 @@ from agrifm.errors import AgriFMError, ConfigError, LabelError
 from agrifm.legend import Legend
 from agrifm.samples.folds import Budget
 from agrifm.samples.table import SeriesTable
-from agrifm.train.combination import Fitted, best_weights, better_half_weights
+from agrifm.train.combination import Fitted, best_weights
 from agrifm.train.compare import compare_sets, comparison_lines
 from agrifm.train.protocol import LabelledSet, ProtocolConfig, divide_set, draws, read_budget
 
@@ -349,12 +349,3 @@ def test_the_average_is_kept_unless_a_part_is_clearly_better() -> None:
     assert best_weights(names, {"one": 0.6 * right + 0.4 * wrong, "two": wrong}, label) == {"one": 1.0}
     assert best_weights(names, {"one": chance, "two": chance[::-1]}, label) == {"one": 0.5, "two": 0.5}
     assert best_weights(names, {}, label[:0]) == {"one": 0.5, "two": 0.5}
-
-
-def test_the_better_half_is_averaged_and_all_where_nothing_can_be_chosen() -> None:
-    label = np.array([0, 0, 1, 1], np.uint8)
-    right = np.eye(2, dtype=np.float32)[label]
-    names = ("wrong", "right", "half", "none")
-    parts = {"wrong": 1 - right, "right": right, "half": right[[0, 2, 2, 3]], "none": 1 - right}
-    assert better_half_weights(names, parts, label) == {"right": 0.5, "half": 0.5}
-    assert better_half_weights(names, {}, label[:0]) == dict.fromkeys(names, 0.25)

@@ -1,4 +1,4 @@
-"""The choice among classic models, or of an average of them, made on inner blocks of the training rows alone."""
+"""The classic model that is made of several: the rule of the choice, made on inner blocks of the training alone."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,42 +12,57 @@ from agrifm.classic.training_rows import TrainingRows, inner_folds
 from agrifm.scores import confusion_counts, macro_f1
 
 CANDIDATES = ("lightgbm", "extra-trees", "support-vectors", "logistic", "minirocket")
-"""Models that are tried (docs/decisions/0012-classic-models.md)."""
+"""Models among which is chosen (docs/decisions/0012-classic-models.md)."""
 FOLDS = 4
 MANY_ROWS = 3000
 """Training rows from which on one inner fold is held out only, instead of each in turn."""
-LARGEST_AVERAGE = 3
-"""Members of an average at most: each adds to the time of a map."""
+
+
+def better_half_weights(
+    names: tuple[str, ...], parts: Mapping[str, Rows], label: NDArray[np.uint8]
+) -> dict[str, float]:
+    """Return equal weights for the half of the models that has the higher macro F1 on held-out places.
+
+    This is the rule by which `classic` is made of `CANDIDATES`, in training and in comparisons. Of five models the
+    better half is three. Without held-out places all models have the same weight.
+
+    Args:
+        names: of the models; of two that are equally good the first is better.
+        parts: by model, probabilities (P, classes) of places that it was not trained on; empty = there are none.
+        label: (P,), class numbers of these places.
+    """
+    if not parts:
+        return dict.fromkeys(names, 1 / len(names))
+    scores = {name: _score(probabilities, label) for name, probabilities in parts.items()}
+    better = sorted(names, key=lambda name: -scores[name])[: (len(names) + 1) // 2]
+    return dict.fromkeys(better, 1 / len(better))
 
 
 def fit_choice(training: TrainingRows, seed: int) -> tuple[tuple[Member, ...], list[dict[str, Any]]]:
-    """Fit the candidates on inner folds of whole groups, and the best one or the best average on all rows.
-
-    Candidates are compared by macro F1 of the held-out rows over all classes that occur there. Averages are those of
-    the best two and the best three.
+    """Fit the candidates on inner folds of whole groups, and the better half of them on all rows.
 
     Returns:
-        The members, whose probabilities are to be averaged, and everything that was tried with its inner macro F1.
+        The members, whose probabilities are to be averaged, and everything that was tried with its inner macro F1:
+        each candidate, and last the average that is used.
     """
-    found, held = _held_out(training, seed)
-    true = training.classes[held]
-    scores: dict[tuple[str, ...], float] = {
-        (name,): _score(probabilities, true) for name, probabilities in found.items()
-    }
-    ranked = sorted(found, key=lambda name: -scores[name,])
-    for size in range(2, LARGEST_AVERAGE + 1):
-        best = tuple(ranked[:size])
-        scores[best] = _score(np.mean([found[name] for name in best], axis=0), true)
-    chosen = max(scores, key=lambda names: (scores[names], len(names)))
-    tried = [
-        {"models": list(names), "inner_macro_f1": round(score, 4), "chosen": names == chosen}
-        for names, score in scores.items()
-    ]
+    parts, true = _held_out(training, seed)
+    chosen = tuple(better_half_weights(CANDIDATES, parts, true))
+    tried = []
+    if parts:
+        average = np.mean([parts[name] for name in chosen], axis=0)
+        inner = [((name,), _score(parts[name], true)) for name in CANDIDATES] + [(chosen, _score(average, true))]
+        tried = [
+            {"models": list(names), "inner_macro_f1": round(score, 4), "chosen": names == chosen}
+            for names, score in inner
+        ]
     return tuple(fit_single(name, training, seed) for name in chosen), tried
 
 
-def _held_out(training: TrainingRows, seed: int) -> tuple[dict[str, Rows], NDArray[np.bool_]]:
-    """Probabilities (held-out rows, classes) of each candidate, and which rows were held out, (N,)."""
+def _held_out(training: TrainingRows, seed: int) -> tuple[dict[str, Rows], NDArray[np.uint8]]:
+    """Probabilities (held-out rows, classes) of each candidate, and the classes of these rows.
+
+    Empty where no row can be held out, as in one group, which cannot be divided.
+    """
     fold = inner_folds(training.groups, training.classes, FOLDS, seed)
     folds = range(int(fold.max()) + 1)
     tested = folds[:1] if len(fold) > MANY_ROWS else folds
@@ -63,9 +78,8 @@ def _held_out(training: TrainingRows, seed: int) -> tuple[dict[str, Rows], NDArr
         for name in CANDIDATES:
             probabilities = fit_single(name, part, seed).probabilities(training.rows[~inside])
             found[name][np.ix_(~inside, known)] = probabilities
-    if not held.any():  # one group cannot be divided: no candidate is known to be better
-        held[:] = True
-    return {name: probabilities[held] for name, probabilities in found.items()}, held
+    parts = {name: probabilities[held] for name, probabilities in found.items()} if held.any() else {}
+    return parts, training.classes[held]
 
 
 def _renumbered(training: TrainingRows, inside: NDArray[np.bool_], classes: NDArray[np.intp]) -> TrainingRows:
@@ -75,8 +89,7 @@ def _renumbered(training: TrainingRows, inside: NDArray[np.bool_], classes: NDAr
 
 
 def _score(probabilities: Rows, true: NDArray[np.uint8]) -> float:
-    counts = confusion_counts(probabilities.argmax(axis=1).astype(np.uint8), true, probabilities.shape[1])
-    return macro_f1(counts, counts.sum(axis=0) > 0)
+    return macro_f1(confusion_counts(probabilities.argmax(axis=1), true, probabilities.shape[1]))
 
 
 def describe_choices(training: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -18,7 +18,9 @@ from agrifm.classic.training_rows import Shape, TrainingRows
 from agrifm.errors import LabelError, ModelError, did_you_mean, require_installed
 
 CHOICE = "classic"
-"""Name of the choice among the single models, or of their average."""
+"""Name of the average of the better half of the candidates."""
+RECIPE = 2
+"""Of how classic models are fitted; a change trains those of a project anew."""
 CLASSICS: dict[str, tuple[str, ...]] = {CHOICE: CANDIDATES, **{name: (name,) for name in SINGLES}}
 """Classic models by name, each with the single models that are tried for it."""
 

@@ -98,21 +98,6 @@ def equal_weights(names: tuple[str, ...], parts: Mapping[str, Probability], labe
     return dict.fromkeys(names, 1 / len(names))
 
 
-def better_half_weights(names: tuple[str, ...], parts: Mapping[str, Probability], label: Labels) -> dict[str, float]:
-    """Return equal weights for the half of the parts that has the higher macro F1 on the validation places.
-
-    Without validation places all parts have the same weight.
-    """
-    if not parts:
-        return dict.fromkeys(names, 1 / len(names))
-    scores = {
-        part: macro_f1(confusion_counts(probability.argmax(axis=1), label, probability.shape[1]))
-        for part, probability in parts.items()
-    }
-    better = sorted(names, key=lambda part: -scores[part])[: (len(names) + 1) // 2]
-    return dict.fromkeys(better, 1 / len(better))
-
-
 def best_weights(names: tuple[str, ...], parts: Mapping[str, Probability], label: Labels) -> dict[str, float]:
     """Return the weight 1 for a part that is clearly better than the average of all parts, else equal weights.
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from agrifm.classic.choice import CANDIDATES, better_half_weights
 from agrifm.classic.singles import SINGLES
 from agrifm.config import ModelConfig
 from agrifm.record import TRAINABLE, is_classic
@@ -17,7 +18,6 @@ from agrifm.train.combination import (
     Learner,
     Probability,
     best_weights,
-    better_half_weights,
     equal_weights,
 )
 
@@ -95,7 +95,7 @@ def learn_classic(name: str, training: SeriesTable, validation: SeriesTable, see
     return Fitted(fitted(training, validation), fitted(training)(validation))
 
 
-_PAIR, _CLASSICS = ("agrifm", "classic"), tuple(SINGLES)
+_PAIR = ("agrifm", "classic")
 _NETWORKS = tuple(name for name in TRAINABLE if not is_classic(name))
 LEARNERS: dict[str, Learner] = {
     **{name: partial(learn_classic, name) for name in SINGLES},
@@ -103,7 +103,7 @@ LEARNERS: dict[str, Learner] = {
 }
 """Models that are trained, by name."""
 COMBINATIONS: dict[str, Combination] = {
-    "classic": Combination(_CLASSICS, partial(better_half_weights, _CLASSICS)),
+    "classic": Combination(CANDIDATES, partial(better_half_weights, CANDIDATES)),
     "agrifm+classic": Combination(_PAIR, partial(equal_weights, _PAIR)),
     "best": Combination(_PAIR, partial(best_weights, _PAIR)),
 }

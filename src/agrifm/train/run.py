@@ -17,7 +17,7 @@ from agrifm.classic.classic_model import (
     save_classic,
     size_of,
 )
-from agrifm.classic.classics import candidate_parts, fit_classic, require_classic
+from agrifm.classic.classics import RECIPE, candidate_parts, fit_classic, require_classic
 from agrifm.classic.features import Columns
 from agrifm.classic.forest import draw_pixels
 from agrifm.classic.indices import notes_on_bands
@@ -137,7 +137,7 @@ def _train_classic(data: Data, config: ModelConfig, name: str, path: Path, earli
         The model, and whether it is new: one of the same fingerprint, in either place, is not trained again.
     """
     record = _record(data, config, name, {}, "scikit-learn", "skops", "lightgbm")
-    digest = _fingerprint(record, data, [_digest(data.labels.place), _digest(data.split.block)])
+    digest = _fingerprint(record, data, [_digest(data.labels.place), _digest(data.split.block), str(RECIPE)])
     for place in (path, earlier):
         if is_trained(place, digest):
             model = load_classic(place)

@@ -183,12 +183,12 @@ def _train_classic(
         save_classic,
         size_of,
     )
-    from agrifm.classic.classics import candidate_parts, fit_classic
+    from agrifm.classic.classics import RECIPE, candidate_parts, fit_classic
     from agrifm.classic.table_rows import table_columns, table_rows
 
     path, earlier = places
     digest = fingerprint(
-        [table_digest(data.table), data.fold.tobytes().hex(), config.frames, config.seed, str(season), name]
+        [table_digest(data.table), data.fold.tobytes().hex(), config.frames, config.seed, str(season), name, RECIPE]
     )
     kept = next((place for place in (path, earlier) if is_trained(place, digest)), None)
     if kept is not None:

@@ -197,10 +197,19 @@ def _assess(options: argparse.Namespace) -> None:
 
 
 def _design(options: argparse.Namespace) -> None:
-    from agrifm.assess.design import draw_points
+    from agrifm.assess.design import draw_points, plan
+    from agrifm.assess.sampling_design import Design
 
-    draw_points(options.map, options.n, options.seed, options.out)
-    _show(f"wrote {options.out}; fill its column `label` with the class codes observed on the ground")
+    names = ("method", "allocation", "least", "expected", "strata", "column", "edge", "error", "cost", "earlier")
+    design = Design(**{name: getattr(options, name) for name in names})
+    if options.out is None:
+        _show(*plan(options.map, options.n, design), "nothing was drawn; give the file of the points with --out")
+        return
+    points = draw_points(options.map, options.n, options.seed, options.out, design)
+    _show(
+        f"{sum(points.values())} points: " + ", ".join(f"{code} {count}" for code, count in points.items()),
+        f"wrote {options.out}; fill its column `label` with the class codes observed on the ground",
+    )
 
 
 def _info(options: argparse.Namespace) -> None:

@@ -84,9 +84,30 @@ def assess_arguments(parser: argparse.ArgumentParser) -> None:
 def assess_design_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm assess design`."""
     parser.add_argument("--map", type=Path, required=True, help="classified raster; its classes are the strata")
-    parser.add_argument("--n", type=int, required=True, help="number of points")
+    parser.add_argument("--n", type=int, help="number of points")
+    parser.add_argument("--error", type=float, help="instead of --n: wished standard error of the overall accuracy")
+    parser.add_argument("--method", choices=("stratified", "simple", "systematic"), default="stratified")
+    parser.add_argument(
+        "--allocation",
+        choices=("rare", "proportional", "equal", "neyman"),
+        default="rare",
+        help="of points to strata: by area with more in rare classes (default), by area, equal, or for the least error",
+    )
+    parser.add_argument("--least", type=int, default=2, help="points of a stratum at least (default: 2)")
+    parser.add_argument(
+        "--expected",
+        nargs="+",
+        default=(),
+        metavar="ACCURACY",
+        help="expected user's accuracies, such as 0.85, or maize=0.7 of one class (default: 0.8)",
+    )
+    parser.add_argument("--strata", type=Path, metavar="FILE", help="strata other than the map's classes")
+    parser.add_argument("--column", default="stratum", help="of the codes of polygons (default: stratum)")
+    parser.add_argument("--edge", type=float, metavar="WIDTH", help="a stratum along the edges of classes, CRS units")
+    parser.add_argument("--earlier", type=Path, metavar="FILE", help="points to keep; more are drawn in addition")
+    parser.add_argument("--cost", type=float, help="of one point, in any unit")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers (default: 0)")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="GeoPackage with an empty label column")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="GeoPackage to write; without it the plan is shown")
 
 
 def model_file_argument(parser: argparse.ArgumentParser) -> None:

@@ -1,17 +1,21 @@
 """Drawing reference points: how many in each class, where, and what is never overwritten."""
 
+import argparse
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
 import pyogrio
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from tests.assess.rasters import CROPS, crop_map, write_raster
+from shapely import box
+from tests.assess.rasters import CROPS, UTM, crop_map, write_raster
 
 from agrifm.assess import class_map
-from agrifm.assess.design import allocate, draw_points
+from agrifm.assess.design import draw_points, plan
+from agrifm.assess.report import assess
+from agrifm.assess.sampling_design import ALLOCATIONS, DESIGN, METHODS, Design
+from agrifm.cli import main
+from agrifm.cli_arguments import assess_design_arguments
 from agrifm.errors import AssessmentError, OutputError
 
 
@@ -89,34 +93,11 @@ def test_in_degrees_rows_are_drawn_in_proportion_to_their_area(tmp_path):
     assert north == pytest.approx(expected, abs=4 * (expected * (1 - expected) / 4000) ** 0.5 + 0.002)
 
 
-def test_a_rare_class_gets_its_minimum_and_the_rest_is_in_proportion():
-    numbers = allocate(400, np.array([10.0, 300.0, 690.0]), np.array([1000, 30_000, 69_000]))
-    assert numbers.tolist() == [50, 106, 244]
-    assert numbers[1] / 350 == pytest.approx(300 / 990, abs=0.002)
-
-
-@given(
-    st.lists(st.tuples(st.integers(1, 10**6), st.floats(0.001, 1)), min_size=1, max_size=8),
-    st.integers(0, 3000),
-)
-def test_allocated_points_sum_to_n_within_their_bounds(classes, n):
-    pixels = np.array([size for size, _ in classes])
-    hectares = np.array([size * each for size, each in classes])
-    n = min(max(n, 2 * len(classes)), int(pixels.sum()))
-    if n < 2 * len(classes):
-        return
-    numbers = allocate(n, hectares, pixels)
-    least = np.minimum(max(2, min(50, n // (2 * len(classes)))), pixels)
-    assert numbers.sum() == n
-    assert (numbers >= least).all()
-    assert (numbers <= pixels).all()
-
-
 def test_too_few_or_too_many_points_are_refused(crops, tmp_path):
     for n in (5, 5000):
         with pytest.raises(AssessmentError) as error:
             draw_points(crops, n, 0, tmp_path / "p.gpkg")
-        assert error.value.facts == {"n": n, "classes": 3, "pixels": 4500}
+        assert error.value.facts == {"n": n, "strata": 3, "pixels": 4500}
     assert not (tmp_path / "p.gpkg").exists()
 
 
@@ -158,3 +139,142 @@ def test_a_failed_write_leaves_nothing_behind(crops, tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="disk is full"):
         draw_points(crops, 20, 0, tmp_path / "new" / "p.gpkg")
     assert list((tmp_path / "new").iterdir()) == []
+
+
+def design_of(tmp_path, crops, n, name="p", **choices):
+    numbers = draw_points(crops, n, 3, tmp_path / f"{name}.gpkg", Design(**choices))
+    return numbers, gpd.read_file(tmp_path / f"{name}.gpkg")
+
+
+def test_a_simple_random_sample_has_one_stratum_of_the_whole_map(crops, tmp_path):
+    numbers, points = design_of(tmp_path, crops, 50, method="simple")
+    assert numbers == {"all": 50}
+    assert points["stratum"].unique().tolist() == ["all"]
+    assert points["stratum_ha"].unique() == pytest.approx([45.0])
+    assert "map_class" not in points
+    assert len(set(zip(*pixels_of(points), strict=True))) == 50
+
+
+def test_a_systematic_sample_is_a_square_grid(crops, tmp_path):
+    _, points = design_of(tmp_path, crops, 45, method="systematic")
+    rows, cols = pixels_of(points)
+    for numbers in (np.unique(rows), np.unique(cols[rows == rows[0]])):
+        assert np.diff(numbers) == pytest.approx(10, abs=1)  # 45 ha in 45 points: a side of 100 m, 10 pixels
+    assert len(points) == pytest.approx(45, abs=15)
+    assert (crop_map()[rows, cols] != 255).all()
+
+
+def test_every_pixel_is_in_a_systematic_sample_equally_often(tmp_path):
+    """Pixels in degrees from the equator to 60 degrees: the share of points north of 40 degrees is that of the area."""
+    path = write_raster(tmp_path / "m.tif", np.ones((600, 300), np.uint8), crs="EPSG:4326", side=0.1, corner=(0, 60))
+    latitude = []
+    for seed in range(3):
+        draw_points(path, 3000, seed, tmp_path / "p.gpkg", Design(method="systematic"))
+        latitude.append(gpd.read_file(tmp_path / "p.gpkg").geometry.y)
+    expected = 1 - np.sin(np.radians(40)) / np.sin(np.radians(60))
+    assert np.mean([(one > 40).mean() for one in latitude]) == pytest.approx(expected, abs=0.01)
+
+
+def test_points_within_districts_state_their_strata(crops, tmp_path):
+    halves = [box(600_000, 5_499_400, 600_400, 5_500_000), box(600_400, 5_499_400, 600_800, 5_500_000)]
+    gpd.GeoDataFrame({"district": ["west", "east"]}, geometry=halves, crs=UTM).to_file(tmp_path / "d.gpkg")
+    choices = {"strata": tmp_path / "d.gpkg", "column": "district", "allocation": "equal"}
+    numbers, points = design_of(tmp_path, crops, 40, **choices)
+    assert numbers == {"east": 20, "west": 20}
+    east = points.geometry.x > 600_400
+    assert (points["stratum"] == np.where(east, "east", "west")).all()
+    assert points["stratum_ha"].to_numpy() == pytest.approx(np.where(east, 24.0, 21.0))
+    with pytest.raises(AssessmentError) as error:
+        design_of(tmp_path, crops, 40, "q", strata=tmp_path / "d.gpkg", column="name")
+    assert error.value.facts["column"] == "name"
+
+
+def test_a_raster_of_strata_is_drawn_from_itself(crops, tmp_path):
+    values = np.repeat(np.uint8([[1, 2]]), 30, axis=1).repeat(40, axis=0)
+    raster = write_raster(tmp_path / "s.tif", values, side=13.0)
+    numbers, points = design_of(tmp_path, crops, 30, strata=raster)
+    assert numbers == {"1": 15, "2": 15}
+    assert points["stratum_ha"].to_numpy() == pytest.approx(np.full(30, 1200 * 0.0169))
+
+
+def test_more_points_are_drawn_without_touching_the_first(crops, tmp_path):
+    _, first = design_of(tmp_path, crops, 60)
+    labelled = first.assign(label="1110")
+    labelled.to_file(tmp_path / "labelled.gpkg")
+    numbers, both = design_of(tmp_path, crops, 90, "more", earlier=tmp_path / "labelled.gpkg")
+    assert len(both) == 150
+    assert sum(numbers.values()) == 90
+    assert both.iloc[:60].equals(labelled)
+    assert both["label"].iloc[60:].isna().all()
+    assert both["id"].tolist() == list(range(1, 151))
+    assert len(set(zip(*pixels_of(both), strict=True))) == 150
+    rows, cols = pixels_of(both)
+    assert both["map_class"].tolist() == [CROPS.codes[value] for value in crop_map()[rows, cols]]
+
+
+def test_points_of_another_map_are_not_continued(crops, tmp_path):
+    design_of(tmp_path, crops, 60)
+    other = write_raster(tmp_path / "o.tif", crop_map(seed=1), legend=CROPS, nodata=255)
+    with pytest.raises(AssessmentError):
+        design_of(tmp_path, other, 60, "more", earlier=tmp_path / "p.gpkg")
+    with pytest.raises(AssessmentError):
+        design_of(tmp_path, crops, 60, "more", earlier=tmp_path / "p.gpkg", method="simple")
+
+
+def test_all_remaining_pixels_can_be_drawn_and_no_more(tmp_path):
+    path = write_raster(tmp_path / "m.tif", np.ones((4, 5), np.uint8))
+    design_of(tmp_path, path, 8)
+    _, both = design_of(tmp_path, path, 12, "more", earlier=tmp_path / "p.gpkg")
+    assert len(set(zip(*pixels_of(both), strict=True))) == 20
+    with pytest.raises(AssessmentError) as error:
+        design_of(tmp_path, path, 13, "most", earlier=tmp_path / "p.gpkg")
+    assert error.value.facts["pixels"] == 12
+
+
+def test_a_wished_error_sets_the_number(crops, tmp_path):
+    numbers, _ = design_of(tmp_path, crops, None, error=0.05, method="simple", expected=("0.8",))
+    assert numbers == {"all": 64}  # 0.8 x 0.2 / 0.05^2
+    assert "64 points" in plan(crops, None, Design(error=0.05, method="simple"))[0]
+
+
+@pytest.mark.parametrize(
+    ("n", "choices"),
+    [
+        (None, {}),
+        (10, {"error": 0.1}),
+        (30, {"method": "simple", "edge": 10.0}),
+        (30, {"method": "systematic", "edge": 9}),
+    ],
+)
+def test_designs_that_contradict_themselves_are_refused(crops, tmp_path, n, choices):
+    with pytest.raises(AssessmentError):
+        draw_points(crops, n, 0, tmp_path / "p.gpkg", Design(**choices))
+    assert not (tmp_path / "p.gpkg").exists()
+
+
+def test_points_of_a_stratum_along_edges_are_assessed(crops, tmp_path):
+    numbers, points = design_of(tmp_path, crops, 120, edge=10.0)
+    assert set(numbers) == {*CROPS.codes, "edge"}
+    rows, cols = pixels_of(points)
+    points["label"] = [CROPS.codes[value] for value in crop_map()[rows, cols]]
+    points.to_file(tmp_path / "labelled.gpkg")
+    report = assess(crops, tmp_path / "labelled.gpkg", "label", tmp_path / "report")
+    assert report["overall_accuracy"]["estimate"] == 1
+    assert report["points"]["used"] == 120
+
+
+def test_the_command_offers_all_choices_with_the_same_defaults():
+    parser = argparse.ArgumentParser()
+    assess_design_arguments(parser)
+    offered = {action.dest: action for action in parser._actions}
+    assert tuple(offered["method"].choices) == METHODS
+    assert tuple(offered["allocation"].choices) == ALLOCATIONS
+    for name, value in vars(DESIGN).items():
+        assert offered[name].default == value
+
+
+def test_without_a_file_the_command_shows_the_plan(crops, tmp_path, capsys):
+    assert main(["assess", "design", "--map", str(crops), "--n", "100", "--cost", "2"]) == 0
+    assert "200.00" in capsys.readouterr().out
+    assert main(["assess", "design", "--map", str(crops), "--error", "0.05", "--out", str(tmp_path / "p.gpkg")]) == 0
+    assert len(gpd.read_file(tmp_path / "p.gpkg")) >= 64

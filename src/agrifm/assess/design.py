@@ -1,186 +1,257 @@
-"""Reference points for a map, drawn at random within each map class, so that accuracy and areas can be estimated.
+"""Reference points for a map, drawn at random, so that accuracy and areas can be estimated from them.
 
-The rule of allocation: a class gets points in proportion to its mapped area, but at least
-m = min(50, n / (2 x number of classes)), never fewer than 2 and never more than it has pixels. Olofsson et al. 2014
-(section 5.1) advise so: a fixed number in rare classes, the rest in proportion.
+Stratified by the classes of the map by default, or by other strata; simple random; or systematic. How many points each
+stratum gets is decided in `agrifm.assess.allocation`, what a stratum is in `agrifm.assess.sampling_frame`.
+
+Shape letters: S strata, H rows of the raster.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.assess.class_map import ClassMap, open_classified, read_map, read_window
+from agrifm.assess.allocation import allocate, describe_plan, expected_accuracies, sample_size
+from agrifm.assess.class_map import ClassMap, read_map
+from agrifm.assess.drawn_points import DrawnPoint, DrawnPoints, is_unlabelled, read_drawn, write_drawn
 from agrifm.assess.estimators import MIN_POINTS
-from agrifm.assess.strata import DRAWN_IN, HECTARES
+from agrifm.assess.sampling_design import DESIGN, Design
+from agrifm.assess.sampling_frame import (
+    NONE,
+    SamplingFrame,
+    frame_of_map,
+    frame_of_polygons,
+    frame_of_whole,
+    frame_with_edges,
+)
 from agrifm.errors import AssessmentError, OutputError
-from agrifm.files import AnyPath, as_path, write_geopackage
+from agrifm.files import AnyPath, as_path
 from agrifm.grid import Window
 from agrifm.outputs import writing_file
 from agrifm.vectors import read_vector
 
-COLUMNS = ("id", DRAWN_IN, "map_name", "label")
-"""Columns of the file of points; `label` is empty and is filled in after looking at the ground. One more has the
-hectares of the stratum, so that another map can be assessed with the same points."""
-RARE_CLASS_POINTS = 50
-"""Points of a rare class, if there are enough in all."""
+METRES_PER_DEGREE = 111_320.0
+"""Of latitude, nearly; it sets the spacing of a systematic sample in degrees."""
 
 
-def draw_points(map_path: AnyPath, n: int, seed: int, out: AnyPath) -> dict[str, int]:
-    """Draw n pixels of a map, stratified by its classes, and write their centres as a GeoPackage to be labelled.
+class _Pixel(NamedTuple):
+    """A drawn pixel, by its place among those of its stratum in its row."""
 
-    Within a class every hectare has the same probability (so does every pixel, except in degrees), no pixel is drawn
+    stratum: int
+    row: int
+    rank: int
+
+
+def draw_points(map_path: AnyPath, n: int | None, seed: int, out: AnyPath, design: Design = DESIGN) -> dict[str, int]:
+    """Draw pixels of a map and write their centres as a GeoPackage to be labelled.
+
+    Within a stratum every hectare has the same probability (so does every pixel, except in degrees), no pixel is drawn
     twice, and nodata is never drawn. The order of the points is random too. The same map, n and seed give the
     same points.
 
     Args:
+        n: points to draw; None = as many as `design.error` needs. A systematic sample has about as many.
         out: a .gpkg file, replaced only if no label in it has been filled in.
 
     Returns:
-        Number of points per class code.
+        Number of points per code of the strata.
 
     Raises:
-        AssessmentError: the map cannot be read, or n is less than two per class or more than there are pixels.
+        AssessmentError: the map or the strata cannot be read, n is less than two per stratum or more than there are
+            pixels, or the design contradicts itself.
         OutputError: `out` contains labels, or is not a file of points drawn by this function.
     """
-    map_path = as_path(map_path)
-    out = as_path(out)
+    map_path, out = as_path(map_path), as_path(out)
     doing = f"writing reference points to {out}"
     if out.suffix.lower() != ".gpkg":
         raise OutputError(f"{doing}: points are written as a GeoPackage; choose a name that ends in .gpkg", path=out)
-    with writing_file(out, doing, _is_unlabelled):
-        return _draw_points(map_path, n, seed, out)
+    with writing_file(out, doing, is_unlabelled):
+        frame = open_frame(map_path, design)
+        points = _numbers(frame, n, design)
+        earlier = read_drawn(design.earlier, frame) if design.earlier else DrawnPoints()
+        generator = np.random.default_rng([seed, len(earlier.pixels)] if earlier.pixels else seed)
+        if design.method == "systematic":
+            drawn = _systematic(generator, frame, int(points.sum()))
+        else:
+            drawn = _draw(generator, frame, points, earlier)
+        write_drawn(frame, drawn, out, earlier)
+    strata = [point.stratum for point in drawn]
+    return {code: strata.count(number) for number, code in enumerate(frame.codes)}
 
 
-def _draw_points(map_path: Path, n: int, seed: int, out: Path) -> dict[str, int]:
-    mapped = read_map(map_path)
-    present = np.flatnonzero(mapped.pixels)
-    points_per_class = allocate(n, mapped.hectares()[present], mapped.pixels[present])
-    generator = np.random.default_rng(seed)
-    weights = mapped.grid.pixel_hectares()
-    drawn = [
-        (class_number, row, rank)
-        for class_number, points in zip(present, points_per_class, strict=True)
-        for row, rank in _draw_class(generator, mapped.rows[class_number], weights, int(points))
-    ]
-    # They were drawn class by class.
-    order = generator.permutation(len(drawn))
-    _write(mapped, _columns(mapped, [drawn[i] for i in order]), out)
-    return {mapped.legend.codes[i]: int(points) for i, points in zip(present, points_per_class, strict=True)}
+def plan(map_path: AnyPath, n: int | None, design: Design = DESIGN) -> list[str]:
+    """Describe in sentences what `draw_points` would draw: points per stratum, the expected error, the cost."""
+    frame = open_frame(as_path(map_path), design)
+    points = dict(zip(frame.codes, _numbers(frame, n, design).tolist(), strict=True))
+    return describe_plan(points, frame.hectares(), expected_accuracies(design.expected, frame.codes), design.cost)
 
 
-def allocate(n: int, hectares: NDArray[np.float64], pixels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return points per class, summing to n: in proportion to area, within the bounds given at the top of this module.
-
-    Args:
-        n: points in all.
-        hectares, pixels: (class,), mapped area and number of pixels.
+def open_frame(map_path: Path, design: Design) -> SamplingFrame:
+    """Return the sampling frame of a design.
 
     Raises:
-        AssessmentError: n is less than two per class, or more than there are pixels.
+        AssessmentError: a file cannot be read, or the design contradicts itself.
     """
-    classes = len(pixels)
-    if n < MIN_POINTS * classes or n > pixels.sum():
+    if sum((design.method != "stratified", design.strata is not None, design.edge is not None)) > 1:
         raise AssessmentError(
-            f"drawing {n} reference points: the map has {classes} classes and {pixels.sum():,} pixels; choose at least "
-            f"{MIN_POINTS * classes} points (two per class, better 50) and at most one per pixel",
-            n=n,
-            classes=classes,
-            pixels=int(pixels.sum()),
+            f"drawing points for {map_path}: a {design.method} sample, strata and a stratum along edges are stated "
+            "together; choose one of them",
+            method=design.method,
         )
-    low = np.minimum(max(MIN_POINTS, min(RARE_CLASS_POINTS, n // (2 * classes))), pixels).astype(float)
-    # The upper end is so dense that even the smallest class gets all its pixels.
-    few, many = 0.0, float(n) * pixels.sum() / hectares[hectares > 0].min() + n
-    for _ in range(200):  # bisect the points per hectare at which the bounded numbers sum to n
-        density = (few + many) / 2
-        if np.clip(density * hectares, low, pixels).sum() < n:
-            few = density
-        else:
-            many = density
-    # Whole points: round down, then give what is left to the largest remainders.
-    exact = np.clip(many * hectares, low, pixels)
-    # A rounding error just below a whole number must not cost a point.
-    whole = np.floor(exact + 1e-9).astype(np.int64)
-    rest = np.argsort(whole - exact, kind="stable")[: n - whole.sum()]
-    whole[rest] += 1
-    return np.asarray(whole)
+    if design.strata is not None and _is_raster(design.strata):
+        return replace(frame_of_map(read_map(design.strata)), is_map=False)
+    mapped = read_map(map_path)
+    if design.method != "stratified":
+        return frame_of_whole(mapped)
+    if design.edge is not None:
+        return frame_with_edges(mapped, design.edge)
+    return frame_of_map(mapped) if design.strata is None else _polygons(mapped, design.strata, design.column)
 
 
-def _draw_class(
-    generator: np.random.Generator, counts: NDArray[np.int64], weights: NDArray[np.float64], points: int
+def _is_raster(path: Path) -> bool:
+    return path.suffix.lower() in {".tif", ".tiff", ".vrt", ".img", ".jp2"}
+
+
+def _polygons(mapped: ClassMap, path: Path, column: str) -> SamplingFrame:
+    about = f"reading the strata {path}"
+    frame = read_vector(path, about, AssessmentError, ["polygon"]).frame
+    if column not in frame.columns:
+        raise AssessmentError(
+            f"{about}: it has no column '{column}' (its columns: {', '.join(map(str, frame.columns))}); name the "
+            "column of the strata",
+            column=column,
+        )
+    return frame_of_polygons(mapped, frame, column)
+
+
+def _numbers(frame: SamplingFrame, n: int | None, design: Design) -> NDArray[np.int64]:
+    """Points of each stratum, (S,)."""
+    hectares, pixels = frame.hectares(), frame.pixels
+    accuracies = expected_accuracies(design.expected, frame.codes)
+    if (n is None) == (design.error is None):
+        raise AssessmentError("drawing reference points: give a number of points, or a wished standard error", n=n)
+    if n is None:
+        assert design.error is not None
+        n = sample_size(design.error, hectares, pixels, design.allocation, accuracies, design.least)
+    return allocate(n, hectares, pixels, design.allocation, accuracies, design.least)
+
+
+def _draw(
+    generator: np.random.Generator, frame: SamplingFrame, points: NDArray[np.int64], earlier: DrawnPoints
+) -> list[DrawnPoint]:
+    """Draw pixels that are not among the earlier ones, in random order."""
+    weights = frame.grid.pixel_hectares()
+    taken = _ranks(frame, earlier.pixels)
+    drawn = [
+        _Pixel(stratum, row, rank)
+        for stratum, count in enumerate(points)
+        for row, rank in _draw_stratum(
+            generator,
+            frame.rows[stratum],
+            weights,
+            int(count),
+            [(p.row, p.rank) for p in taken if p.stratum == stratum],
+        )
+    ]
+    # They were drawn stratum by stratum.
+    return _with_columns(frame, [drawn[i] for i in generator.permutation(len(drawn))])
+
+
+def _draw_stratum(
+    generator: np.random.Generator,
+    counts: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    points: int,
+    taken: Sequence[tuple[int, int]],
 ) -> list[tuple[int, int]]:
-    """Draw different pixels of one class, as (row, rank among the class's pixels of that row).
+    """Draw different pixels of one stratum, as (row, rank among the stratum's pixels of that row).
 
     Args:
-        counts: (row,), pixels of the class.
-        weights: (row,), hectares of one pixel.
+        counts: (H,), pixels of the stratum.
+        weights: (H,), hectares of one pixel.
+        taken: pixels that are not drawn again.
+
+    Raises:
+        AssessmentError: there are too few pixels.
     """
-    if 2 * points > counts.sum():  # drawing again and again would take long; list every pixel instead
+    free = int(counts.sum()) - len(taken)
+    if points > free:
+        raise AssessmentError(
+            f"drawing {points} more reference points: a stratum has {free} pixels that are not points yet; draw fewer",
+            points=points,
+            pixels=free,
+        )
+    if 2 * points > free:  # drawing again and again would take long; list every pixel instead
         row = np.repeat(np.arange(counts.size), counts)
         rank = np.arange(row.size) - np.repeat(np.cumsum(counts) - counts, counts)
-        chosen = generator.choice(row.size, points, replace=False, p=weights[row] / weights[row].sum())
+        chance = weights[row]
+        for pixel in taken:
+            chance[(row == pixel[0]) & (rank == pixel[1])] = 0
+        if not points:
+            return []
+        chosen = generator.choice(row.size, points, replace=False, p=chance / chance.sum())
         return list(zip(row[chosen].tolist(), rank[chosen].tolist(), strict=True))
     probability = counts * weights / (counts @ weights)
-    drawn: dict[tuple[int, int], None] = {}  # keeps the order, drops pixels that are drawn twice
-    while len(drawn) < points:
-        # First a row, in proportion to its hectares of the class, then one of its pixels.
+    drawn: dict[tuple[int, int], None] = dict.fromkeys(taken)  # keeps the order, drops pixels that are drawn twice
+    while len(drawn) < points + len(taken):
+        # First a row, in proportion to its hectares of the stratum, then one of its pixels.
         rows = generator.choice(counts.size, points, p=probability)
         ranks = (generator.random(points) * counts[rows]).astype(np.int64)
         for pixel in zip(rows.tolist(), ranks.tolist(), strict=True):
-            if len(drawn) < points:
+            if len(drawn) < points + len(taken):
                 drawn[pixel] = None
-    return list(drawn)
+    return list(drawn)[len(taken) :]
 
 
-def _columns(mapped: ClassMap, drawn: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    """Convert (class, row, rank) to (class, row, column); each row is read once."""
-    columns: dict[tuple[int, int, int], int] = {}
-    with open_classified(mapped.path) as source:
-        for row, points in groupby(sorted(drawn, key=itemgetter(1)), itemgetter(1)):
-            pixels = read_window(source, Window(row, 0, 1, mapped.grid.shape[1]))[0]
-            for class_number, _, rank in points:
-                same = np.flatnonzero((pixels == mapped.values[class_number]).filled(False))
-                columns[class_number, row, rank] = int(same[rank])
-    return [(class_number, row, columns[class_number, row, rank]) for class_number, row, rank in drawn]
+def _with_columns(frame: SamplingFrame, drawn: list[_Pixel]) -> list[DrawnPoint]:
+    """Find the column of each pixel; each row is read once."""
+    columns: dict[_Pixel, int] = {}
+    with frame.open() as read:
+        for row, points in groupby(sorted(drawn, key=attrgetter("row")), attrgetter("row")):
+            strata = read(Window(row, 0, 1, frame.grid.shape[1]))[0]
+            for point in points:
+                columns[point] = int(np.flatnonzero(strata == point.stratum)[point.rank])
+    return [DrawnPoint(point.stratum, point.row, columns[point]) for point in drawn]
 
 
-def _write(mapped: ClassMap, points: list[tuple[int, int, int]], out: Path) -> None:
-    import geopandas as gpd
-    import pandas as pd
-
-    classes = [mapped.legend.classes[number] for number, _, _ in points]
-    frame = gpd.GeoDataFrame(
-        {
-            "id": np.arange(1, len(points) + 1),
-            DRAWN_IN: [entry.code for entry in classes],
-            "map_name": [entry.name for entry in classes],
-            HECTARES: mapped.hectares()[[number for number, _, _ in points]],
-            "label": pd.Series([None] * len(points), dtype="string"),
-        },
-        geometry=gpd.points_from_xy(
-            mapped.grid.x[[col for _, _, col in points]], mapped.grid.y[[row for _, row, _ in points]]
-        ),
-        crs=str(mapped.grid.crs),
-    )
-    write_geopackage(out, frame)
+def _ranks(frame: SamplingFrame, points: Sequence[DrawnPoint]) -> list[_Pixel]:
+    """Find the rank of each pixel among those of its stratum in its row."""
+    found = []
+    with frame.open() as read:
+        for row, of_row in groupby(sorted(points, key=attrgetter("row")), attrgetter("row")):
+            strata = read(Window(row, 0, 1, frame.grid.shape[1]))[0]
+            found += [_Pixel(point.stratum, row, int((strata[: point.col] == point.stratum).sum())) for point in of_row]
+    return found
 
 
-def _is_unlabelled(points: Path) -> bool:
-    """Whether a file is one of points that `draw_points` drew; labelled ones are refused."""
-    try:
-        frame = read_vector(points, f"reading the points {points}", AssessmentError).frame
-    except AssessmentError:
-        return False
-    if not set(COLUMNS) <= set(frame.columns):
-        return False
-    filled = int((frame["label"].fillna("").astype(str).str.strip() != "").sum())
-    if filled:
-        raise OutputError(
-            f"writing reference points to {points}: {filled} of its {len(frame)} points are labelled, and would be "
-            "lost; choose another name",
-            path=points,
-            labelled=filled,
+def _systematic(generator: np.random.Generator, frame: SamplingFrame, n: int) -> list[DrawnPoint]:
+    """Pixels on a square grid with a random start, about n of them, in random order.
+
+    In degrees the columns are wider apart towards the poles, so that every hectare has nearly the same probability.
+    """
+    grid = frame.grid
+    height, width = grid.shape
+    side = float(np.sqrt(frame.hectares().sum() * 1e4 / n))
+    geographic = grid.crs.geographic
+    unit = METRES_PER_DEGREE if geographic else float(grid.crs.proj.axis_info[0].unit_conversion_factor)
+    down = side / unit / abs(float(grid.transform.e))
+    rows = np.arange(generator.random() * down, height, down).astype(np.int64)
+    points = []
+    with frame.open() as read:
+        for row in np.unique(rows):
+            shrunk = float(np.cos(np.radians(grid.y[row]))) if geographic else 1.0
+            across = side / unit / max(shrunk, 1e-6) / grid.resolution
+            cols = np.unique(np.arange(generator.random() * across, width, across).astype(np.int64))
+            strata = read(Window(int(row), 0, 1, width))[0, cols]
+            points += [DrawnPoint(0, int(row), int(col)) for col in cols[strata != NONE]]
+    if len(points) < MIN_POINTS:
+        raise AssessmentError(
+            f"drawing a systematic sample of {n} points: {len(points)} came to be on the map; draw more",
+            points=len(points),
         )
-    return True
+    return [points[i] for i in generator.permutation(len(points))]

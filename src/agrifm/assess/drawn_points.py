@@ -1,0 +1,119 @@
+"""The file of drawn reference points: written to be labelled, read to draw more, and safe once it has labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from agrifm.assess.sampling_frame import SamplingFrame
+from agrifm.assess.strata import DRAWN_IN, HECTARES, MAX_DIFFERENCE, STRATUM
+from agrifm.errors import AssessmentError, OutputError
+from agrifm.files import write_geopackage
+from agrifm.vectors import read_vector
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+NAME, LABEL, NUMBER = "map_name", "label", "id"
+COLUMNS = (NUMBER, HECTARES, LABEL)
+"""Columns of every file of points; `label` is empty and is filled in after looking at the ground. The hectares are of
+the whole stratum, so that another map can be assessed with the same points. The stratum is in one more column."""
+
+
+class DrawnPoint(NamedTuple):
+    """A pixel that was drawn."""
+
+    stratum: int
+    row: int
+    col: int
+
+
+@dataclass(frozen=True)
+class DrawnPoints:
+    """Points of an earlier file."""
+
+    pixels: tuple[DrawnPoint, ...] = ()
+    frame: "GeoDataFrame | None" = None
+
+
+def write_drawn(frame: SamplingFrame, points: Sequence[DrawnPoint], out: Path, earlier: DrawnPoints) -> None:
+    """Write points as a GeoPackage in the CRS of the map, after those of an earlier file, which stay as they are."""
+    import geopandas as gpd
+    import pandas as pd
+
+    strata = [point.stratum for point in points]
+    codes, names = (pd.Series([values[number] for number in strata]) for values in (frame.codes, frame.names))
+    first = 1 + (0 if earlier.frame is None else int(earlier.frame[NUMBER].max()))
+    new = gpd.GeoDataFrame(
+        {
+            NUMBER: np.arange(first, first + len(points)),
+            **({DRAWN_IN: codes, NAME: names} if frame.is_map else {STRATUM: codes}),
+            HECTARES: frame.hectares()[strata],
+            LABEL: pd.Series([None] * len(points), dtype="string"),
+        },
+        geometry=gpd.points_from_xy(
+            frame.grid.x[[point.col for point in points]], frame.grid.y[[point.row for point in points]]
+        ),
+        crs=str(frame.grid.crs),
+    )
+    if earlier.frame is not None:
+        new = pd.concat([earlier.frame.to_crs(new.crs).astype({LABEL: "string"}), new], ignore_index=True)
+    write_geopackage(out, new)
+
+
+def read_drawn(path: Path, frame: SamplingFrame) -> DrawnPoints:
+    """Read points that were drawn earlier in the same strata.
+
+    Raises:
+        AssessmentError: the file cannot be read, or its points are of other strata.
+    """
+    about = f"reading the earlier points {path}"
+    points = read_vector(path, about, AssessmentError, ["point"]).frame
+    column = DRAWN_IN if frame.is_map else STRATUM
+    lacking = {*COLUMNS, column} - set(points.columns)
+    if lacking:
+        raise AssessmentError(
+            f"{about}: it has no column '{min(lacking)}', so it was not drawn in these strata; give the file that "
+            "`agrifm assess design` wrote for the same map and design",
+            columns=sorted(lacking),
+        )
+    numbers = {code: number for number, code in enumerate(frame.codes)}
+    stratum = np.array([numbers.get(str(code), -1) for code in points[column]])
+    known = np.where(stratum >= 0, frame.hectares()[stratum], np.nan)
+    others = ~(np.abs(points[HECTARES].to_numpy(float) - known) <= MAX_DIFFERENCE * known)
+    if others.any():
+        raise AssessmentError(
+            f"{about}: {int(others.sum())} points are of strata that this map and design do not have, or of another "
+            "area; draw all points anew, or give the map they were drawn from",
+            points=int(others.sum()),
+        )
+    placed, transform = points.to_crs(str(frame.grid.crs)).geometry, frame.grid.transform
+    col = np.floor((placed.x - transform.c) / transform.a).astype(int)
+    row = np.floor((placed.y - transform.f) / transform.e).astype(int)
+    places = zip(stratum.tolist(), row.tolist(), col.tolist(), strict=True)
+    return DrawnPoints(tuple(DrawnPoint(*place) for place in places), points)
+
+
+def is_unlabelled(points: Path) -> bool:
+    """Whether a file is one of points that were drawn.
+
+    Raises:
+        OutputError: labels of it are filled in.
+    """
+    try:
+        frame = read_vector(points, f"reading the points {points}", AssessmentError).frame
+    except AssessmentError:
+        return False
+    if not set(COLUMNS) <= set(frame.columns):
+        return False
+    filled = int((frame[LABEL].fillna("").astype(str).str.strip() != "").sum())
+    if filled:
+        raise OutputError(
+            f"writing reference points to {points}: {filled} of its {len(frame)} points are labelled, and would be "
+            "lost; choose another name",
+            path=points,
+            labelled=filled,
+        )
+    return True

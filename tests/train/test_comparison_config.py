@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.samples.public.test_pastis import write_set as write_pastis
+from tests.toy import toy_project
 
 from agrifm.cli import main
-from agrifm.errors import ConfigError, LabelError
+from agrifm.errors import ConfigError, CubeError, LabelError
 from agrifm.train.comparison_config import SetConfig, read_comparison
 
 MINIMAL = """
@@ -112,14 +114,47 @@ def test_a_project_brings_its_table_and_its_folds(tmp_path: Path) -> None:
     assert SetConfig(name="mine", project=Path("season"), folds=False).read(tmp_path).table.fold is None
 
 
-def test_a_project_with_labels_on_a_cube_is_refused(tmp_path: Path) -> None:
+def test_a_project_with_labels_on_a_cube_needs_the_cube(tmp_path: Path) -> None:
     (tmp_path / "agrifm.toml").write_text(
         "[season]\narea = [0, 47, 1, 48]\nstart = 2018-03-01\nend = 2018-08-31\n"
         '[imagery]\ncatalog = "catalog.json"\nproducts = ["sentinel-2-c1-l2a"]\n[labels]\nfile = "parcels.gpkg"\n'
     )
-    with pytest.raises(LabelError) as error:
+    with pytest.raises(CubeError) as error:
         SetConfig(name="mine", project=Path()).read(tmp_path)
-    assert error.value.facts["set"] == "mine"
+    assert error.value.facts["path"] == tmp_path / "cube.zarr"
+
+
+def test_a_set_of_windows_brings_its_official_training_and_test(tmp_path: Path) -> None:
+    """Of PASTIS's fourth division training is folds 4, 5, 1 with 2 (validation), and the test is fold 3."""
+    write_pastis(tmp_path / "set", radar=False)
+    labelled = SetConfig(name="fake", public=Path("set"), division="fold 4", pixels=2).read(tmp_path)
+    assert labelled.division is not None
+    training, test = labelled.division
+    assert {labelled.table.place[index] for index in training} == {"10004", "10005", "10001", "10002"}
+    assert {labelled.table.place[index] for index in test} == {"10003"}
+    assert len(labelled.table) == len(training) + len(test) == 5 * 2 * 2
+    free = SetConfig(name="fake", public=Path("set"), folds=False, windows=3, pixels=1).read(tmp_path)
+    assert free.division is None
+    assert len(np.unique(free.table.block)) == 3
+
+
+@pytest.mark.check
+def test_the_command_compares_models_on_the_pixels_of_a_cube(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy_project(tmp_path / "season")
+    file = write(
+        tmp_path,
+        'models = ["logistic"]\nbudgets = [10]\ndraws = 1\nfolds = 2\n'
+        '[[sets]]\nname = "toy"\nproject = "season"\npixels = 1\n',
+    )
+    assert main(["compare", str(file)]) == 0
+    assert "toy: 256 pixels of 256 parcels or points" in capsys.readouterr().out
+    content = json.loads((tmp_path / "comparison" / "comparison.json").read_text())
+    assert content["sets"]["toy"]["leaks"] == {
+        fold: {"place": 0, "series": 0, "block": 0, "pixel": 0, "neighbour": 0} for fold in ("0", "1")
+    }
+    assert content["results"][0]["macro_f1"] > 0.8
 
 
 def test_the_command_compares_classic_models_and_says_what_it_wrote(
@@ -155,6 +190,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         (MINIMAL.replace("models", "model"), "models"),
         (MINIMAL + 'publc = "x"', "public"),
         (MINIMAL + 'project = "x"', "project"),
+        (MINIMAL.replace("public", "project") + "windows = 3", "windows"),
         (MINIMAL.replace("public", "name2"), "name"),
         ('budgets = [5, "5"]' + MINIMAL, "budgets"),
         ('budgets = ["many"]' + MINIMAL, "budget"),

@@ -17,6 +17,9 @@ from agrifm.samples.table import SeriesTable
 
 EARTH_RADIUS = 6_371_008.8
 """Mean radius (IUGG), metres."""
+SAME_PIXEL = 0.99
+"""Of the side of a pixel: nearer places share one. Neighbouring pixels of a grid are one side apart, which may be 0.5 %
+less on the sphere, whose radius is the mean one, than on the ellipsoid."""
 NAMED = 3
 """Places named in a sentence on leaks."""
 
@@ -69,7 +72,7 @@ def find_leaks(table: SeriesTable, training: Indices, test: Indices, distance: f
         chord, _ = KDTree(position[there]).query(position[here])
         nearest[here] = 2 * EARTH_RADIUS * np.arcsin(np.minimum(chord / 2, 1))
     pixel = min((_metres(table, series.input.resolution) for series in table.series.values()), default=0.0)
-    found["pixel"] = training[nearest[training] < pixel]
+    found["pixel"] = training[nearest[training] < SAME_PIXEL * pixel]
     found["neighbour"] = training[nearest[training] < distance]
     both = np.concatenate([training, test])
     return Leaks({kind: places for kind, places in found.items() if len(places)}, int((~placed[both]).sum()))

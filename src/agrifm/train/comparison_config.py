@@ -1,4 +1,8 @@
-"""The file of a comparison: models, budgets, and sets, each a project with labelled series or a public set."""
+"""The file of a comparison: models, budgets, and sets, each a project or a public set.
+
+A project has labelled series, or labels on a cube; a public set has series or windows. Of cubes and windows a bounded
+number of pixels becomes the series.
+"""
 
 import tomllib
 from dataclasses import replace
@@ -9,10 +13,13 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from agrifm.config import read_project
-from agrifm.errors import ConfigError, LabelError, doing
+from agrifm.cube.store import open_cube
+from agrifm.errors import ConfigError, doing
 from agrifm.files import AnyPath, as_path
+from agrifm.samples.pixel_table import table_of_cube, table_of_windows
 from agrifm.samples.project_table import project_table
 from agrifm.samples.public.registry import read_public_set
+from agrifm.train.data import project_labels
 from agrifm.train.protocol import LabelledSet, ProtocolConfig
 from agrifm.validation import Frozen, complaint
 
@@ -21,12 +28,12 @@ OFFICIAL = ("train", "validation")
 
 
 class SetConfig(Frozen):
-    """A labelled set, from one of three sources."""
+    """A labelled set, from one of two sources."""
 
     name: str = Field(min_length=1)
     """How it is called in the report."""
     project: Path | None = None
-    """A project file, or its directory, whose [labels] names a table of series."""
+    """A project file, or its directory: with a table of series, or with labels and a cube that `agrifm fetch` built."""
     public: Path | None = None
     """Folder of a public set, as it is distributed."""
     division: str | None = None
@@ -35,21 +42,28 @@ class SetConfig(Frozen):
     """Further arguments of the reader of a public set."""
     folds: bool = True
     """Whether official folds are used; if not, blocks are divided."""
+    pixels: int = Field(4, ge=1, le=10_000)
+    """Of labels on a cube, pixels of each parcel or point at most; of windows, pixels of each class in a window."""
+    windows: int | None = Field(None, ge=2)
+    """Of a public set of windows, how many are read at most, drawn from all of them; by default all."""
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
         sources = [self.project, self.public]
         if sum(source is not None for source in sources) != 1:
             raise ValueError(f"the set '{self.name}' needs one of `project` and `public`")
-        if self.public is None and (self.division or self.choices):
-            raise ValueError(f"the set '{self.name}': `division` and `choices` are for public sets; remove them")
+        if self.public is None and (self.division or self.choices or self.windows):
+            raise ValueError(
+                f"the set '{self.name}': `division`, `choices` and `windows` are for public sets; remove them"
+            )
         return self
 
     def read(self, directory: Path) -> LabelledSet:
         """Read the set; relative paths start at `directory`.
 
         Raises:
-            LabelError: it cannot be read, or has no series of points or parcels.
+            LabelError: it cannot be read.
+            CubeError: the project has no finished cube.
         """
         found = self._read_public(directory / self.public) if self.public else self._read_project(directory)
         if self.folds:
@@ -58,24 +72,19 @@ class SetConfig(Frozen):
 
     def _read_project(self, directory: Path) -> LabelledSet:
         project = read_project(directory / (self.project or ""))
-        if project.labels.series is None:
-            raise LabelError(
-                f"comparing models on {self.name}: its project has labels on a cube, and a comparison needs a table of "
-                "series; name one as `series` under [labels]",
-                set=self.name,
-            )
-        return LabelledSet(self.name, project_table(project))
+        if project.labels.series is not None:
+            return LabelledSet(self.name, project_table(project))
+        cube = open_cube(project.cube)
+        labels = project_labels(project, cube)
+        return LabelledSet(self.name, table_of_cube(cube, labels, project.labels.block, self.pixels))
 
     def _read_public(self, folder: Path) -> LabelledSet:
         public = read_public_set(folder, **self.choices)
-        if public.table is None:
-            raise LabelError(
-                f"comparing models on {self.name}: the set in {folder} has windows, and a comparison needs series of "
-                "points or parcels; take another set",
-                set=self.name,
-            )
+        table, member = public.table, None
+        if table is None:
+            table, member = table_of_windows(public, self.pixels, self.windows)
         if not public.folds or not self.folds:
-            return LabelledSet(self.name, public.table)
+            return LabelledSet(self.name, table)
         name = self.division or next(iter(public.folds))
         if name not in public.folds:
             raise ConfigError(
@@ -93,7 +102,11 @@ class SetConfig(Frozen):
                 parts=tuple(parts),
             )
         training = np.sort(np.concatenate([parts[part] for part in OFFICIAL if part in parts]))
-        return LabelledSet(self.name, public.table, (training, np.sort(parts["test"])))
+        divided = training, np.sort(parts["test"])
+        if member is None:
+            return LabelledSet(self.name, table, divided)
+        first, second = (np.flatnonzero(np.isin(member, part)) for part in divided)
+        return LabelledSet(self.name, table, (first, second))
 
 
 class CompareConfig(ProtocolConfig):

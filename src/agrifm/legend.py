@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -25,6 +26,12 @@ LEGEND_TAG = "AGRIFM_LEGEND"
 OTHER = "other"
 """Code of land outside the crops of interest: a class of its own, never silently a crop."""
 OTHER_COLOR = "#dddddd"
+LAND_WORDS = {
+    "bare", "barren", "builtup", "built", "city", "forest", "forests", "glacier", "ice", "lake", "lakes", "mangrove",
+    "river", "road", "roads", "rock", "settlement", "shrub", "shrubland", "shrubs", "snow", "town", "urban", "water",
+    "wetland", "wetlands", "wood", "woodland", "woods",
+}  # fmt: skip
+"""Words in the names of land that is not a crop."""
 
 # Paul Tol's qualitative "muted" and "light" schemes: told apart by colour-blind readers.
 PALETTE = (
@@ -57,6 +64,12 @@ class LegendClass(Frozen):
     color: Annotated[str, BeforeValidator(_color), Field(pattern="^#[0-9a-f]{6}$")]
     parent: str | None = None
     scored: bool = True
+
+
+def is_named_as_land(entry: LegendClass) -> bool:
+    """Whether a class is called like land that is not a crop, such as "Mixed forest" or "open_water"."""
+    words = set(re.findall("[a-z]+", f"{entry.code} {entry.name}".lower()))
+    return entry.code == OTHER or bool(words & LAND_WORDS)
 
 
 class Legend(Frozen):

@@ -204,6 +204,20 @@ def test_connected_pixels_of_one_value_of_a_raster_are_a_place(tmp_path: Path) -
     assert len({labels.place[15, 15], labels.place[25, 15], labels.place[65, 65]}) == 3
 
 
+def test_a_large_region_of_a_raster_is_cut_by_tiles_and_a_field_across_their_edge_is_not(tmp_path: Path) -> None:
+    """A forest of 96 x 96 pixels of 10 m around a field that lies over the edges of the four tiles of 480 m."""
+    codes = np.full((96, 96), 2, np.int32)
+    codes[40:60, 40:60] = 1
+    labels = read(write_tiff(tmp_path / "l.tif", codes))
+    assert len(labels.places) == 5
+    field_, forest = (labels.place[labels.label == number] for number in (0, 1))
+    assert len(np.unique(field_)) == 1
+    rows, cols = np.nonzero(labels.label == 1)
+    tiles = rows // 48 * 2 + cols // 48
+    assert len(np.unique(np.stack([tiles, forest]), axis=1).T) == 4
+    assert (labels.label == np.where(codes == 1, 0, 1)).all()
+
+
 def test_a_coarser_raster_is_brought_to_the_grid_by_nearest_neighbour(tmp_path: Path) -> None:
     coarse = np.random.default_rng(0).choice([1, 2, 7], (32, 32)).astype(np.uint8)
     labels = read_labels(write_tiff(tmp_path / "l.tif", coarse), "", GRID, lonlat(field(-10, -10, 116, 116)))

@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from agrifm.legend import Legend
 from agrifm.samples.split import HeldOutBlocks
-from agrifm.train.evaluate import compare_predictions, majority_accuracy, score
+from agrifm.train.evaluate import compare_predictions, majority_accuracy, score, summarise_scores
 
 CODES = ("a", "b", "other")
 
@@ -72,6 +72,33 @@ def test_the_headline_counts_every_class_of_the_test_and_regions_of_a_raster_are
     assert found["macro_f1"] == 0.75
     assert found["macro_f1_scored"] == 1
     assert found["macro_f1_parcels"] is None
+
+
+def summarised(legend: Legend, test: list[int]) -> list[str]:
+    """Notes of scores with the training labels 0, 1 and 2 and these of the test."""
+    known = np.array([[0, 1, 2]], np.uint8)
+    label = np.array([test], np.uint8)
+    unseen_ = HeldOutBlocks(label, np.zeros_like(label, np.int32), np.zeros_like(label, np.int32), np.ones(3, bool))
+    labels = {"train": known, "validation": known, "test": label}
+    blocks = {"train": 3, "validation": 2, "test": 1}
+    scores = {"one": {**score(label, unseen_, legend), "training": {}}}
+    return list(summarise_scores(legend, unseen_, labels, blocks, [], scores, {"one": label})["notes"])
+
+
+def test_a_fold_that_lacks_a_class_is_said() -> None:
+    found = [note for note in summarised(Legend.of(["maize", "wheat", "other"]), [0, 1]) if "test blocks (1)" in note]
+    assert len(found) == 1
+    assert found[0].endswith(": other")
+
+
+@pytest.mark.parametrize(
+    ("third", "said"),
+    [("other", []), ("Mixed_forest", ["Mixed_forest"]), ("open water", ["open water"]), ("fruit_trees", ["towns"])],
+)
+def test_forest_and_water_are_not_taken_for_crops(third: str, said: list[str]) -> None:
+    notes = summarised(Legend.of(["maize", "wheat", third]), [0, 1, 2])
+    assert len(notes) == len(said)
+    assert all(word in note for word, note in zip(said, notes, strict=True))
 
 
 def test_merged_classes_are_scored_at_each_level() -> None:

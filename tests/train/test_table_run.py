@@ -1,6 +1,7 @@
 """`agrifm train` and `agrifm map` from a series table: scores as from a cube, and a map that agrees with it."""
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pandas as pd
 import pytest
 import torch
 from tests.models.released_peers import released_file
+from tests.samples.tables import series_table
 
-from agrifm.config import Project, read_project
+from agrifm.config import ModelConfig, Project, read_project
 from agrifm.errors import ConfigError, LabelError
 from agrifm.grid import Window
 from agrifm.inference.predictor import load_model
@@ -23,9 +25,11 @@ from agrifm.samples.sample import Sample, Series
 from agrifm.samples.table import ONE_PIXEL, SeriesTable
 from agrifm.samples.table_samples import TableSamples
 from agrifm.samples.transforms import interpolated
+from agrifm.season import Season
 from agrifm.train.project import train_project
 from agrifm.train.run import describe_scores
 from agrifm.train.table_network import network_on_table
+from agrifm.train.table_run import train_on_table
 
 PROJECT = """\
 [season]
@@ -156,6 +160,41 @@ def test_a_product_of_the_project_describes_the_numbers_of_a_table(tmp_path: Pat
     doubled, once = (project_table(one).series["sentinel-2"] for one in (project, plain))
     assert once.input.bands == doubled.input.bands == ("B04", "B08")
     np.testing.assert_allclose(doubled.values, 2 * once.values, rtol=1e-5)
+
+
+def two_seasons_and_zones(directory: Path, names: str) -> Project:
+    """Half of the points a year earlier, in another zone, south of the equator, in another half of the year."""
+    write_project(directory, '[labels.columns]\nstart = "first"\n', PROJECT.replace(NAMES, names))
+    points = pd.read_csv(directory / "points.csv", parse_dates=["date"])
+    other = points["sample_id"].str[1:].astype(int) // 4 % 2 == 1
+    points["first"] = np.where(other, "2016-07-01", "2018-01-01")
+    points.loc[other, "date"] -= pd.Timestamp("2018-01-01") - pd.Timestamp("2016-07-01")
+    points.loc[other, ["longitude", "latitude"]] += [30, -62]
+    points.to_csv(directory / "points.csv", index=False)
+    return read_project(directory)
+
+
+@pytest.mark.parametrize("name", ["logistic", pytest.param("agrifm", marks=pytest.mark.check)])
+def test_several_seasons_and_zones_of_a_table_train_together(tmp_path: Path, name: str) -> None:
+    project = two_seasons_and_zones(tmp_path, f'["{name}"]')
+    table = project_table(project)
+    assert np.unique(table.season_start.astype("datetime64[D]")).astype(str).tolist() == ["2016-07-01", "2018-01-01"]
+    # days in the season are alike, so one model learns both
+    days = (table.series["sentinel-2"].date - table.season_start[:, None]).max(axis=1)
+    assert (days == days[0]).all()
+    scores = train_project(project)
+    assert scores["models"][name]["macro_f1"] >= 0.9
+    assert scores["models"][name]["training"]["places"]["train"] > 36
+
+
+def test_bands_without_known_names_are_said(tmp_path: Path) -> None:
+    table = series_table()
+    series = table.series["sentinel-2"]
+    renamed = replace(series, input=series.input.model_copy(update={"sensor": "drone", "bands": ("b1", "b2")}))
+    season = Season(date(2023, 12, 9), date(2024, 8, 4))
+    config = ModelConfig(names=("logistic",), frames=8)
+    scores = train_on_table(replace(table, series={"drone": renamed}), config, season, tmp_path / "models")
+    assert any("'drone'" in note and "b1, b2" in note for note in scores["notes"])
 
 
 def test_a_family_that_cannot_learn_a_table_is_refused(tmp_path: Path) -> None:

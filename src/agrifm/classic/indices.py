@@ -56,7 +56,7 @@ def notes_on_bands(sensors: Sequence[SensorInput]) -> list[str]:
     notes = []
     for sensor in sensors:
         none = greenness(np.zeros((1, len(sensor.bands), 0), np.float32), sensor) is None
-        if none and sensor.quantity == "surface reflectance":
+        if none and sensor.quantity.endswith("reflectance"):
             notes.append(
                 f"'{sensor.sensor}' has no bands known as `nir` and `red` (it has {', '.join(sensor.bands)}), so "
                 "classic models use neither vegetation indices nor phenology of it; name bands by their common names "

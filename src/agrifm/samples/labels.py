@@ -23,8 +23,11 @@ from agrifm.files import AnyPath, as_path
 from agrifm.grid import LONLAT, WARP_TOLERANCE, Grid, reproject
 from agrifm.legend import OTHER, UNLABELLED, Legend
 from agrifm.rasters import open_raster
+from agrifm.record import METRES_PER_DEGREE
 from agrifm.vectors import EXCHANGED, NOTHING_STATED, VectorKeys, count_if_exchanged, read_vector
 
+TILE = 480.0
+"""Side in metres of the squares by which large regions of a raster are cut; blocks are multiples of it."""
 RASTERS = {".tif", ".tiff", ".vrt", ".img", ".asc", ".png"}
 
 
@@ -282,10 +285,34 @@ def _raster_shapes(file: Path, grid: Grid) -> tuple[geopandas.GeoDataFrame, Clas
     indices[known] = index
     written = dict(enumerate(stated.legend.codes)) if stated.legend is not None else {}
     codes = [written.get(int(value), code_of(value)) for value in different]
-    polygons = [(shape(outline), int(number)) for outline, number in shapes(indices, known, transform=grid.transform)]
+    polygons = _regions(indices, known, grid)
     content = {"code": [codes[number] for _, number in polygons], "geometry": [outline for outline, _ in polygons]}
     frame = geopandas.GeoDataFrame(content, geometry="geometry", crs=str(grid.crs))
     return frame, stated, stated.notes(different, "list it in `unlabelled` under [labels]")
+
+
+def _regions(indices: NDArray[np.int32], known: NDArray[np.bool_], grid: Grid) -> list[tuple[BaseGeometry, int]]:
+    """Connected pixels of one index (H, W), as polygons; those that are longer or wider than a tile are cut by tiles.
+
+    A field is smaller than a tile and stays whole; a forest is not one place of one block.
+    """
+    side = TILE / (METRES_PER_DEGREE if grid.crs.geographic else 1.0)
+    drawn = [(shape(outline), int(number)) for outline, number in shapes(indices, known, transform=grid.transform)]
+    whole: list[tuple[BaseGeometry, int]] = []
+    large: list[tuple[BaseGeometry, int]] = []
+    for outline, number in drawn:
+        west, south, east, north = outline.bounds
+        (large if max(east - west, north - south) > side else whole).append((outline, number))
+    if not large:
+        return whole
+    pixels = max(1, round(side / grid.resolution))
+    rows, cols = (np.arange(length) // pixels for length in grid.shape)
+    tile = (rows[:, None] * (cols[-1] + 1) + cols).astype(np.int32)
+    # pixels of equal index touch only within a region, so a region's pieces are those of its index in a tile
+    classes = int(indices.max()) + 1
+    inside = rasterize([outline for outline, _ in large], grid.shape, transform=grid.transform, dtype="uint8") > 0
+    cut = shapes(tile * classes + indices, inside & known, transform=grid.transform)
+    return [*whole, *((shape(outline), int(number) % classes) for outline, number in cut)]
 
 
 def _raster_on(file: Path, grid: Grid, about: str) -> tuple[NDArray[Any], NDArray[np.bool_], ClassRaster]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from agrifm.classic.indices import notes_on_bands
 from agrifm.errors import ConfigError, require_installed
 from agrifm.files import MARKER, AnyPath, as_path, translate_os_errors, write_json, write_text
 from agrifm.outputs import writing
@@ -184,7 +185,7 @@ def _content(
             "removed": {str(fold): list(names) for fold, names in one.division.removed.items()},
             "legend": one.labelled.table.legend.model_dump(mode="json"),
             **tested.about(),
-            "notes": [*one.labelled.table.notes, *level_notes(one.labelled.table.legend), *one.division.notes],
+            "notes": _notes(one),
         }
         results += _set_results(one, tested, models, combinations, directory, failures)
     return {
@@ -194,6 +195,12 @@ def _content(
         "versions": running_versions(*LIBRARIES),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _notes(one: _Prepared) -> list[str]:
+    """What is said of a set before it is scored."""
+    table = one.labelled.table
+    return [*table.notes, *notes_on_bands(table.sensors), *level_notes(table.legend), *one.division.notes]
 
 
 def _set_results(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from agrifm.classic.choice import describe_choices
 from agrifm.files import finite_or_none
-from agrifm.legend import UNLABELLED, Legend
+from agrifm.legend import UNLABELLED, Legend, is_named_as_land
 from agrifm.samples.legends.levels import Level, level_notes, levels_of
 from agrifm.samples.patches import Tiles, labelled_windows, read_with_margin
 from agrifm.samples.split import HeldOutBlocks
@@ -189,8 +189,15 @@ def _start_notes(scores: dict[str, Any]) -> list[str]:
 
 
 def _only_crops(legend: Legend) -> list[str]:
+    """A note on land that is not a crop, if the legend says of no class that it is such land."""
     if not all(entry.scored for entry in legend.classes):
         return []
+    land = [entry.name for entry in legend.classes if is_named_as_land(entry)]
+    if land:
+        return [
+            f"{', '.join(land)}: by the name land that is not a crop, yet counted as scored; `scored` = false in the "
+            "legend says that it is other land"
+        ]
     return [
         "the legend has no other land (`other`, or classes with `scored` = false), so land of other kinds, such "
         "as towns, will be mapped as one of them"

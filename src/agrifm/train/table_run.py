@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.classic.classics import require_classic
+from agrifm.classic.indices import notes_on_bands
 from agrifm.config import ModelConfig
 from agrifm.errors import ConfigError, require_installed
 from agrifm.files import translate_os_errors, write_geopackage, write_json
@@ -84,7 +85,13 @@ def train_on_table(
             for number, fold in enumerate(FOLDS)
         }
         result = summarise_scores(
-            data.table.legend, data.unseen, labels, data.blocks, data.table.notes, scores, predictions
+            data.table.legend,
+            data.unseen,
+            labels,
+            data.blocks,
+            [*data.table.notes, *notes_on_bands(data.table.sensors)],
+            scores,
+            predictions,
         )
         write_json(staging / SCORES, result)
         with translate_os_errors(f"writing the models {directory}"):

@@ -17,6 +17,7 @@ from agrifm.product_description import ProductDescription
 from agrifm.record import TRAINABLE, SeriesKind, is_classic
 from agrifm.season import Season
 from agrifm.series_columns import SeriesColumns
+from agrifm.tables import has_table_suffix
 from agrifm.validation import Frozen, complaint
 from agrifm.vectors import VectorKeys
 
@@ -164,15 +165,17 @@ class LabelsConfig(VectorKeys):
 
     file: Path | None = None
     """Polygons or points (GeoPackage, GeoJSON, Shapefile, GeoParquet, CSV …) or a raster of class codes (GeoTIFF). With
-    `series`, a table of its samples with their classes and places, if `series` lacks them."""
+    `series`, labels on the cube as well; or a table (CSV, Parquet) of its samples with their classes and places."""
     series: Path | None = None
-    """Labelled series of points or parcels (Parquet, GeoParquet, CSV): models are trained on them, without a cube."""
+    """Labelled series of points or parcels (Parquet, GeoParquet, CSV), alone or with labels on a cube in `file`."""
+    series_share: float | None = Field(None, gt=0, lt=1)
+    """Share of the training steps that are of `series`, if `file` is labels on a cube; by default at most 0.5."""
     products: tuple[str, ...] = ()
     """Products of the numbers in `series`, such as "sentinel-2-worldcereal", known or of [[imagery.product]]."""
     columns: SeriesColumns = SeriesColumns()
     """What the columns of `series` are called, as [labels.columns]."""
     column: str = "crop"
-    """Column of the class code; not used for a raster."""
+    """Column of the class code; not used for a raster. Also that of `series`, unless [labels.columns] has `label`."""
     legend: Path | None = None
     """Legend (JSON or CSV: code, name, color); by default, the codes in the labels."""
     hierarchy: str | None = None
@@ -201,9 +204,22 @@ class LabelsConfig(VectorKeys):
             )
         if self.series is None and (self.products or self.columns != SeriesColumns()):
             raise ValueError("`products` and `columns` are for `series`; remove them, or name the table")
-        if self.series is not None and (self.other is not None or self.other_values):
+        if self.series_share is not None and (self.series is None or self.file is None):
+            raise ValueError("`series_share` is for labels on a cube (`file`) together with `series`; give both")
+        if self.series is not None and not self.mixed and (self.other is not None or self.other_values):
             raise ValueError("`other` is for labels on a cube; give rows of the class `other` in the table")
         return self
+
+    @property
+    def mixed(self) -> bool:
+        """Whether labels on a cube and a table of series are trained together."""
+        both = self.series is not None and self.file is not None
+        return both and (self.series_share is not None or not has_table_suffix(self.file))
+
+    @property
+    def on_cube(self) -> bool:
+        """Whether there are labels on a cube."""
+        return self.series is None or self.mixed
 
 
 class ModelConfig(Frozen):
@@ -315,9 +331,9 @@ class Project(Frozen):
 
     @model_validator(mode="after")
     def _scenes_or_a_table(self) -> Self:
-        if self.labels.series is None and self.season.area is None:
+        if self.labels.on_cube and self.season.area is None:
             raise ValueError("season.area: give a vector file, or four numbers west, south, east, north")
-        if self.labels.series is None and not self.imagery.has_source:
+        if self.labels.on_cube and not self.imagery.has_source:
             raise ValueError("imagery: give `provider`, `catalog` (a STAC catalogue) or [[imagery.files]] tables")
         return self
 

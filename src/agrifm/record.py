@@ -180,8 +180,8 @@ METRES_PER_DEGREE = 111_320.0
 """Of latitude: a side below 0.1 is taken for degrees."""
 
 
-def _is_like(actual: SensorInput, expected: SensorInput) -> bool:
-    """Whether pixels of a cube are about as large as those that a model of single pixels was trained on."""
+def has_like_pixels(actual: SensorInput, expected: SensorInput) -> bool:
+    """Return whether pixels of a cube are about as large as those that a model of single pixels was trained on."""
     side = actual.resolution * (METRES_PER_DEGREE if actual.resolution < 0.1 else 1.0)
     return 1 / LIKE_PIXELS <= side / expected.resolution <= LIKE_PIXELS
 
@@ -235,7 +235,7 @@ def require_fit(record: Expectation, cube: Mapping[str, SensorInput], cube_name:
             )
         for field in ("quantity", "scale", "resolution"):
             wanted, has = getattr(expected, field), getattr(actual, field)
-            if wanted != has and not (of_points and field == "resolution" and _is_like(actual, expected)):
+            if wanted != has and not (of_points and field == "resolution" and has_like_pixels(actual, expected)):
                 raise ModelError(
                     f"{about}: the model expects '{expected.sensor}' with {field} {wanted!r}, the cube has {has!r}; "
                     "use the model on a cube with the settings of its training",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 TABLES = {".csv", ".tsv", ".tab"}
 """Suffixes of files that are read as tables."""
+PARQUET = {".parquet", ".geoparquet", ".pq"}
+"""Suffixes of series tables that are read as Parquet."""
 SEPARATORS = (";", "\t", "|", ",")
 BLANKS = "\\s\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff"
 """In a regular expression: blanks, also those of no width, and marks of direction."""
@@ -23,6 +25,11 @@ _ENDS = re.compile(f"^[{BLANKS}]+|[{BLANKS}]+$")
 _DECIMAL_COMMA = re.compile(r"[-+]?[0-9]+(,[0-9]+)?")
 _OTHER_FILES = {b"PK\x03\x04": "a spreadsheet or an archive", b"\xd0\xcf\x11\xe0": "a spreadsheet", b"%PDF": "a PDF"}
 """First bytes of files that are often renamed to .csv."""
+
+
+def has_table_suffix(path: Path | None) -> bool:
+    """Whether a file is a table by its suffix, CSV or Parquet."""
+    return path is not None and path.suffix.lower() in TABLES | PARQUET
 
 
 def tidy(text: str) -> str:

@@ -116,7 +116,10 @@ def _require_classes(label: NDArray[np.uint8], legend: Legend, file: Path, notes
         )
     absent = [entry.code for number, entry in enumerate(legend.classes) if number not in classes_present]
     if absent:
-        notes.append(f"classes of the legend without any label, which the model cannot learn: {listed(absent)}")
+        notes.append(
+            f"classes of the legend without any label in {file.name}, which these labels alone "
+            f"cannot teach: {listed(absent)}"
+        )
 
 
 def _shapes_inside(

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from geopandas import points_from_xy
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from agrifm.errors import LabelError
+from agrifm.grid import LONLAT, Grid
+from agrifm.record import METRES_PER_DEGREE
 from agrifm.samples.folds import Indices
 from agrifm.samples.table import SeriesTable
 
@@ -95,6 +98,39 @@ def require_no_leaks(table: SeriesTable, leaks: Leaks, fold: int, distance: floa
         fold=fold,
         **leaks.counts,
     )
+
+
+def near_other_folds(
+    table: SeriesTable, place_fold: NDArray[np.int8], grid: Grid, fold: NDArray[np.uint8], distance: float
+) -> NDArray[np.bool_]:
+    """Return the places (P,) that are nearer than `distance` to ground of another fold of a cube.
+
+    Args:
+        place_fold: (P,), fold of each place.
+        grid: of the cube.
+        fold: (H, W), fold of each of its pixels.
+        distance: metres. It is measured from pixel to pixel, so that no place nearer than it is missed.
+    """
+    placed = np.flatnonzero(np.isfinite(table.lon) & np.isfinite(table.lat))
+    points = points_from_xy(table.lon[placed], table.lat[placed], crs=LONLAT).to_crs(str(grid.crs))
+    with np.errstate(invalid="ignore"):
+        col, row = (np.floor(axis) for axis in ~grid.transform * (points.x, points.y))
+    metres = grid.resolution if grid.resolution >= 1 else grid.resolution * METRES_PER_DEGREE
+    reach = int(distance / metres) + 1
+    height, width = fold.shape
+    # places far from the cube (or where its projection has no place) need no search
+    inside = (row >= -reach) & (row < height + reach) & (col >= -reach) & (col < width + reach)
+    placed, row, col = placed[inside], row[inside].astype(int), col[inside].astype(int)
+    near = np.zeros(len(placed), bool)
+    steps = np.arange(-reach, reach + 1)
+    gap = np.maximum(np.abs(steps) - 1, 0) * metres
+    for down, right in zip(*np.nonzero(np.hypot(gap[:, None], gap) < distance), strict=True):
+        r, c = row + steps[down], col + steps[right]
+        on_grid = (r >= 0) & (r < height) & (c >= 0) & (c < width)
+        near[on_grid] |= fold[r[on_grid], c[on_grid]] != place_fold[placed[on_grid]]
+    result = np.zeros(len(table), bool)
+    result[placed[near]] = True
+    return result
 
 
 def place_name(table: SeriesTable, index: int) -> str:

@@ -12,8 +12,11 @@ from agrifm.scene.mask import MaskRule
 from agrifm.scene.table_products import find_table_product
 
 
-def project_table(project: Project) -> SeriesTable:
+def project_table(project: Project, legend: Legend | None = None) -> SeriesTable:
     """Read the series table of a project.
+
+    Args:
+        legend: the classes; by default those of the project's `legend`, or of the codes found.
 
     Raises:
         LabelError, ConfigError: see `read_series_table` and `find_table_product`.
@@ -23,18 +26,19 @@ def project_table(project: Project) -> SeriesTable:
     described = described_products(project.imagery.product)
     products = [find_table_product(name, described) for name in labels.products]
     notes: list[str] = []
-    legend = None if labels.legend is None else Legend.read(project.path(labels.legend), notes)
+    if legend is None and labels.legend is not None:
+        legend = Legend.read(project.path(labels.legend), notes)
     columns = labels.columns
-    if "column" in labels.model_fields_set:
+    if "column" in labels.model_fields_set and not (labels.mixed and columns.label):
         columns = columns.model_copy(update={"label": labels.column})
-    if labels.fold_column is not None:
+    if labels.fold_column is not None and not labels.mixed:
         columns = columns.model_copy(update={"fold": labels.fold_column})
     table = read_series_table(
         project.path(labels.series),
         products,
         project.season.season,
         columns,
-        None if labels.file is None else project.path(labels.file),
+        None if labels.file is None or labels.mixed else project.path(labels.file),
         legend,
         labels.block,
         labels.unlabelled,

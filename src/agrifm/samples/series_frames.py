@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 
 from agrifm.errors import LabelError, doing
 from agrifm.season import EPOCH
-from agrifm.tables import TABLES, read_table
+from agrifm.tables import PARQUET, TABLES, read_table
 
 if TYPE_CHECKING:
     import pandas
 
 NO_DATE = -999_999
 """Stands for a date that is missing."""
-PARQUET = {".parquet", ".geoparquet", ".pq"}
-"""Suffixes that are read as Parquet; those of `agrifm.tables.TABLES` are text."""
 
 
 def read_data_frame(path: Path, about: str) -> "pandas.DataFrame":

@@ -11,6 +11,9 @@ from agrifm.samples.table import ONE_PIXEL, SeriesTable
 from agrifm.samples.transforms import prepared
 from agrifm.season import Season, day_date
 
+PLACES_PER_WINDOW = 8
+"""Places of a table in a training step for each window of `batch`: a place is one pixel."""
+
 
 class TableSamples:
     """A sequence of samples of one pixel, each prepared once; the counterpart of `agrifm.samples.patches.Patches`.

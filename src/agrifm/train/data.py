@@ -1,7 +1,8 @@
 """What models are trained and scored on: a cube and its labels, divided into folds, with the cube's statistics."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,12 @@ from agrifm.samples.legends.levels import with_hierarchy
 from agrifm.samples.patches import Patches, Tiles, labelled_windows, read_with_margin
 from agrifm.samples.sample import Sample
 from agrifm.samples.split import FOLDS, HeldOutBlocks, Split, held_out_blocks, split_blocks
+from agrifm.samples.table_samples import TableSamples
+
+if TYPE_CHECKING:
+    from agrifm.train.mixed import MixedTable
+
+    Mix = Callable[[Cube, Sequence[SensorRecord], Split, tuple[Patches, Patches]], MixedTable]
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,8 @@ class Data:
     """For the networks."""
     validation: Patches
     """For the networks."""
+    mixed: "MixedTable | None" = None
+    """The series table that networks are trained on as well."""
 
     def tiles_of(self, kind: SeriesKind) -> Tiles:
         """Return the tiles for a model that reads series of that kind."""
@@ -69,7 +78,13 @@ def project_labels(project: Project, cube: Cube) -> Labels:
     return replace(labels, legend=levels, notes=(*notes, *labels.notes))
 
 
-def prepare(cube: Cube, labels: Labels, block: float, config: ModelConfig) -> Data:
+def prepare(
+    cube: Cube,
+    labels: Labels,
+    block: float,
+    config: ModelConfig,
+    mix: "Mix | None" = None,
+) -> Data:
     """Divide the labels into folds and measure the statistics for normalisation.
 
     If networks read other series than classic models, each has its tiles, and both share the limit on memory;
@@ -77,9 +92,12 @@ def prepare(cube: Cube, labels: Labels, block: float, config: ModelConfig) -> Da
 
     Args:
         block: side of the blocks, in units of the CRS.
+        mix: adds a series table that networks are trained on as well (`agrifm.train.mixed.mix_table`); the statistics
+            are then the mean of both, each weighted by its share of the training steps.
 
     Raises:
-        LabelError: no validation block has labels, or a sensor has no valid observation at the training labels.
+        LabelError: no validation block has labels, a sensor has no valid observation at the training labels, or the
+            table does not fit the cube.
     """
     split = split_blocks(labels, block, config.seed)
     steps = cube.season.steps(config.frames)
@@ -94,10 +112,14 @@ def prepare(cube: Cube, labels: Labels, block: float, config: ModelConfig) -> Da
         raise LabelError(
             "dividing the labels: no validation block has labels; use smaller blocks (`block`) or label more"
         )
-    measured = _statistics(training, sensors)
-    return Data(
-        cube, labels, split, held_out_blocks(labels, split), measured, tiles, network_tiles, training, validation
-    )
+    mixed: MixedTable | None = None
+    sources: list[tuple[float, Patches | TableSamples]] = [(1.0, training)]
+    if mix is not None:
+        mixed = mix(cube, sensors, split, (training, validation))
+        share = mixed.training.share
+        sources = [(1 - share, training), (share, mixed.training.places)]
+    unseen, measured = held_out_blocks(labels, split), _statistics(sources, sensors)
+    return Data(cube, labels, split, unseen, measured, tiles, network_tiles, training, validation, mixed)
 
 
 def read_pixel_features(
@@ -143,24 +165,37 @@ def _target_first(cube: Cube) -> tuple[SensorRecord, ...]:
     )
 
 
-def _statistics(patches: Patches, sensors: Sequence[SensorRecord]) -> tuple[SensorRecord, ...]:
-    """Mean and standard deviation per band over the valid pixels of the training windows."""
-    # Sums in float64: the variance as a difference of means would lose its digits in float32.
-    sums = {sensor.sensor: np.zeros((3, len(sensor.bands))) for sensor in sensors}
-    for index in range(len(patches)):
-        for name, series in patches[index].series.items():
-            pixels = series.image.transpose(0, 2, 3, 1)[series.valid].astype(np.float64)
-            sums[name] += np.stack([np.full(pixels.shape[1], len(pixels)), pixels.sum(axis=0), (pixels**2).sum(axis=0)])
+def _statistics(
+    sources: Sequence[tuple[float, Patches | TableSamples]], sensors: Sequence[SensorRecord]
+) -> tuple[SensorRecord, ...]:
+    """Mean and standard deviation per band over the valid pixels of training samples, each source with its weight."""
+    moments: dict[str, list[tuple[float, NDArray[np.float64]]]] = {sensor.sensor: [] for sensor in sensors}
+    for weight, samples in sources:
+        for name, (count, total, squares) in _sums(samples, sensors).items():
+            if count.any():
+                moments[name].append((weight, np.stack([total / count, squares / count])))
     measured = []
     for sensor in sensors:
-        count, total, squares = sums[sensor.sensor]
-        if not count.any():
+        known = moments[sensor.sensor]
+        if not known:
             raise LabelError(
                 f"preparing training: '{sensor.sensor}' has no valid observation at the training labels; widen the "
                 "season, or leave that sensor out",
                 sensor=sensor.sensor,
             )
-        mean = total / count
-        std = np.sqrt(np.maximum(squares / count - mean**2, 1e-8))
+        whole = sum(weight for weight, _ in known)
+        mean, squares = np.sum([weight / whole * both for weight, both in known], axis=0)
+        std = np.sqrt(np.maximum(squares - mean**2, 1e-8))
         measured.append(sensor.model_copy(update={"mean": tuple(mean.tolist()), "std": tuple(std.tolist())}))
     return tuple(measured)
+
+
+def _sums(samples: Patches | TableSamples, sensors: Sequence[SensorRecord]) -> dict[str, NDArray[np.float64]]:
+    """By sensor, per band (3, C): number, sum and sum of squares of the valid pixels."""
+    # Sums in float64: the variance as a difference of means would lose its digits in float32.
+    sums = {sensor.sensor: np.zeros((3, len(sensor.bands))) for sensor in sensors}
+    for index in range(len(samples)):
+        for name, series in samples[index].series.items():
+            pixels = series.image.transpose(0, 2, 3, 1)[series.valid].astype(np.float64)
+            sums[name] += np.stack([np.full(pixels.shape[1], len(pixels)), pixels.sum(axis=0), (pixels**2).sum(axis=0)])
+    return sums

@@ -15,7 +15,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -27,10 +26,8 @@ from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import swa_utils
-from torch.utils.data import DataLoader
 
 from agrifm.files import AnyPath, as_path, atomic_write, is_whole_archive, translate_os_errors, write_bytes
-from agrifm.inference.tensors import tensor_batch
 from agrifm.models.batch import TensorBatch
 from agrifm.models.classifier import Classifier
 from agrifm.models.precision import (
@@ -42,8 +39,7 @@ from agrifm.models.precision import (
     warn_of_precision,
 )
 from agrifm.record import SensorRecord
-from agrifm.samples.transforms import SYMMETRIES
-from agrifm.train.batches import AugmentedPatches, PrefetchLoader, RoundSampler, TrainingSamples, sensor_to_drop
+from agrifm.train.batches import TrainingSamples, sensor_to_drop, training_loaders
 from agrifm.work import progress
 
 MAX_ROUND_STEPS = 50
@@ -295,7 +291,7 @@ def fit(
         compile_network(network.network if isinstance(network, Classifier) else network)
     work.mkdir(parents=True, exist_ok=True)
     module = TrainingModule(network, objective, [sensor.sensor for sensor in sensors], parameters)
-    loaders = _loaders(sensors, training, validation, parameters)
+    loaders = training_loaders(sensors, training, validation, parameters.round, parameters.batch, parameters.seed)
     last, kept = work / "last.ckpt", work / "kept.pt"
     can_continue = is_whole_archive(last) and is_whole_archive(kept)
     largest = max(window.height * window.width for window in training.windows)
@@ -333,24 +329,6 @@ def _trainer(parameters: Hyperparameters, rounds: Rounds, precision: Precision) 
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-    )
-
-
-def _loaders(
-    sensors: Sequence[SensorRecord],
-    training: TrainingSamples,
-    validation: TrainingSamples,
-    parameters: Hyperparameters,
-) -> tuple[PrefetchLoader, DataLoader[Any]]:
-    """Batches of training, in rounds, and of validation, in order and as they are."""
-    square = all(window.height == window.width for window in training.windows)
-    samples = parameters.round * parameters.batch
-    sampler = RoundSampler(len(training), samples, parameters.seed, SYMMETRIES if square else 1)
-    collate = partial(tensor_batch, sensors=sensors)
-    in_order = [(patch, 0) for patch in range(len(validation))]
-    return (
-        PrefetchLoader(DataLoader(AugmentedPatches(training), parameters.batch, sampler=sampler, collate_fn=collate)),
-        DataLoader(AugmentedPatches(validation), parameters.batch, sampler=in_order, collate_fn=collate),
     )
 
 

@@ -51,7 +51,7 @@ def check_labels(project: Project, out: AnyPath, seed: int = 0) -> list[str]:
     out = as_path(out)
     if out.suffix.lower() != ".gpkg":
         raise OutputError(f"writing doubtful labels to {out}: choose a name that ends in .gpkg", path=out)
-    if project.labels.series is not None:
+    if not project.labels.on_cube:
         frame, lines = _of_table(project_table(project), seed)
     else:
         frame, lines = _of_shapes(project)

@@ -12,7 +12,7 @@ from agrifm.train.table_run import train_on_table
 
 def train_project(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[str, Any]:
     """Train the project's models and score them on unseen blocks; arguments, result and errors are those of `train`."""
-    if project.labels.series is None:
+    if project.labels.on_cube:
         return train(project, compute)
     require_inputs_apart(project)
     weights = None if project.model.weights is None else project.path(project.model.weights)

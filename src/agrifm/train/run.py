@@ -3,10 +3,12 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 from numpy.typing import NDArray
 
 from agrifm.classic.classic_model import (
@@ -30,12 +32,15 @@ from agrifm.legend import UNLABELLED
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, unchanged, writing
 from agrifm.record import ModelRecord, is_classic, model_file, running_versions, target_pixels
+from agrifm.samples.project_table import project_table
 from agrifm.samples.split import FOLDS
 from agrifm.scores import MIN_PLACES
 from agrifm.stac import write_model_item
 from agrifm.train.data import Data, prepare, project_labels, read_pixel_features
 from agrifm.train.evaluate import predict_labelled, score, summarise_scores
+from agrifm.train.mixed import mix_table
 from agrifm.train.publish import SCORES, TRAINING_DATA, publish, require_inputs_apart
+from agrifm.train.table_folds import TableData, predict_unseen, training_places
 from agrifm.work import Resumable, fingerprint
 
 
@@ -59,7 +64,11 @@ def train(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[str, Any
     with writing(project.models, "models"):
         cube = open_cube(project.cube)
         labels = project_labels(project, cube)
-        data = prepare(cube, labels, project.labels.block, project.model)
+        mix = None
+        if project.labels.mixed:
+            table = project_table(project, labels.legend)
+            mix = partial(mix_table, table, config=project.model, share=project.labels.series_share)
+        data = prepare(cube, labels, project.labels.block, project.model, mix)
         weights = None if project.model.weights is None else project.path(project.model.weights)
         config = project.model.model_copy(update={"weights": weights})
         return train_models(data, config, project.models, compute)
@@ -95,6 +104,8 @@ def train_models(
                 **score(predictions[name], data.unseen, data.labels.legend),
                 "training": model.record.training,
             }
+            if data.mixed is not None and data.mixed.about["places"]["test"] and not is_classic(name):
+                scores[name]["series"] = _score_on_table(places, data.mixed.data)
         result = _compared(data, scores, predictions)
         require_unchanged()
         write_json(staging / SCORES, result)
@@ -106,10 +117,20 @@ def train_models(
 def _compared(data: Data, scores: dict[str, Any], predictions: dict[str, NDArray[np.uint8]]) -> dict[str, Any]:
     """The content of `scores.json`."""
     labels = dict(zip(FOLDS, (data.training.label, data.validation.label, data.unseen.label), strict=True))
-    legend, notes = data.labels.legend, data.labels.notes
+    legend, notes = data.labels.legend, [*data.labels.notes, *(data.mixed.notes if data.mixed else ())]
     return summarise_scores(
         legend, data.unseen, labels, data.split.blocks, [*notes, *notes_on_bands(data.sensors)], scores, predictions
     )
+
+
+def _score_on_table(places: tuple[Path, Path], table: TableData) -> dict[str, Any]:
+    """The scores of a network, new or kept, on the test places of the series table."""
+    from agrifm.models.weights.file import load_network
+    from agrifm.train.table_network import network_on_table
+
+    network, record = load_network(next(path for path in places if path.exists()))
+    predicted = predict_unseen(network_on_table(network, record).probabilities, table)
+    return {**score(predicted, table.unseen, record.legend), "blocks": table.blocks["test"]}
 
 
 def _record(data: Data, config: ModelConfig, name: str, architecture: dict[str, Any], *packages: str) -> ModelRecord:
@@ -190,8 +211,8 @@ def _train_network(
         Classifier(network, record.sensors, config.series),
         Classification(np.array([entry.scored for entry in data.labels.legend.classes])),
         record.sensors,
-        data.training,
-        data.validation,
+        data.training if data.mixed is None else data.mixed.training,
+        data.validation if data.mixed is None else data.mixed.validation,
         Hyperparameters(config.steps, config.batch, config.learning_rate, config.seed, config.sensor_dropout),
         work.scratch,
         compute,
@@ -242,7 +263,8 @@ def _initial(data: Data, config: ModelConfig, name: str, compute: Compute) -> tu
     if family.statistics is not None:
         record = record.model_copy(update={"sensors": family.statistics(network.config, data.sensors)})
     unusual = {} if compute == DEFAULT_COMPUTE else {"computed": asdict(compute)}
-    training = {**record.training, **start, **unusual}
+    series = {} if data.mixed is None else {"series": data.mixed.about}
+    training = {**record.training, **start, **unusual, **series}
     return network, record.model_copy(update={**_series(data, config, name), "training": training})
 
 
@@ -298,6 +320,8 @@ def _write_training_data(data: Data, path: Path) -> None:
     used = data.split.place_fold != FOLDS.index("test")
     frame = places.loc[used, ["code", "geometry"]].to_crs("EPSG:4326")
     frame["fold"] = [FOLDS[fold] for fold in data.split.place_fold[used]]
+    if data.mixed is not None:
+        frame = pandas.concat([frame, training_places(data.mixed.data)], ignore_index=True)
     write_geopackage(path, frame)
 
 
@@ -313,6 +337,11 @@ def describe_scores(scores: dict[str, Any]) -> list[str]:
             f"{name}: on {scores['blocks']['test']} unseen blocks overall accuracy {entry['overall_accuracy']:.3f} "
             f"(majority class {scores['majority_class']['overall_accuracy']:.3f}), macro F1 {macro}"
         )
+        if (of_table := entry.get("series")) and of_table["macro_f1"] is not None:
+            lines.append(
+                f"{name}: on {of_table['blocks']} unseen blocks of the series table overall accuracy "
+                f"{of_table['overall_accuracy']:.3f}, macro F1 {of_table['macro_f1']:.3f}"
+            )
     lines += [*_describe_scored(scores), *_describe_levels(scores)]
     return [*lines, *(f"macro F1, {sentence}" for sentence in describe_differences(scores.get("differences", [])))]
 

@@ -4,8 +4,10 @@ Shape letters: P places.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import geopandas
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +25,9 @@ MIN_DEVIATION = 1e-4
 PARTS, LEAST_PARTS = 7, 3
 """Parts into which blocks are divided, of about equal classes: two are for the test and one is for the validation; of
 fewer blocks only three parts are made, one of each."""
+
+Probabilities = Callable[[SeriesTable], NDArray[np.float32]]
+"""From a table to class probabilities (P, classes)."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,14 @@ def divide_table(table: SeriesTable, seed: int) -> TableData:
         test = 2 if parts == PARTS else 1
         fold = np.where(part == NOT_USED, NOT_USED, np.where(part < test, 2, np.where(part == test, 1, 0)))
     else:
-        fold = _of_stated(np.where(labelled, table.fold, NOT_USED).astype(np.int8))
+        fold = stated_folds(table)
     fold = fold.astype(np.int8)
     _require_known_classes(table, fold)
+    return table_data(table, fold)
+
+
+def table_data(table: SeriesTable, fold: NDArray[np.int8]) -> TableData:
+    """Return a table with these folds (P,): 0 train, 1 validation, 2 test, -1 not used."""
     test_label = np.where(fold == FOLDS.index("test"), table.label, np.uint8(UNLABELLED))
     counts = np.bincount(test_label[test_label != UNLABELLED], minlength=len(table.legend))
     unseen = HeldOutBlocks(
@@ -75,8 +85,16 @@ def divide_table(table: SeriesTable, seed: int) -> TableData:
     return TableData(table, fold, unseen, number)
 
 
-def _of_stated(stated: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Folds 0 train, 1 validation, 2 test of folds 0 to k - 1."""
+def stated_folds(table: SeriesTable) -> NDArray[np.int8]:
+    """Return folds (P,) 0 train, 1 validation, 2 test, -1 not used, of a table that states folds 0 to k - 1.
+
+    The last fold is the test, the one before it the validation, and all others are for training.
+
+    Raises:
+        LabelError: its labels are in fewer than three folds.
+    """
+    assert table.fold is not None
+    stated = np.where(table.label != UNLABELLED, table.fold, NOT_USED)
     different = np.unique(stated[stated != NOT_USED])
     if len(different) < LEAST_PARTS:
         raise LabelError(
@@ -111,12 +129,17 @@ def _require_known_classes(table: SeriesTable, fold: NDArray[np.int8]) -> None:
         )
 
 
-def labelled_places(table: SeriesTable) -> SeriesTable:
-    """Return the places with a label and at least one valid observation."""
+def observed_places(table: SeriesTable) -> NDArray[np.bool_]:
+    """Return which places (P,) have at least one valid observation."""
     observed = np.zeros(len(table), bool)
     for series in table.series.values():
         observed |= series.valid.any(axis=1)
-    return table.of(np.flatnonzero((table.label != UNLABELLED) & observed))
+    return observed
+
+
+def labelled_places(table: SeriesTable) -> SeriesTable:
+    """Return the places with a label and at least one valid observation."""
+    return table.of(np.flatnonzero((table.label != UNLABELLED) & observed_places(table)))
 
 
 def table_statistics(table: SeriesTable) -> tuple[SensorRecord, ...]:
@@ -137,3 +160,29 @@ def table_statistics(table: SeriesTable) -> tuple[SensorRecord, ...]:
         mean, std = usable.mean(axis=0), np.maximum(usable.std(axis=0), MIN_DEVIATION)
         measured.append(SensorRecord(**series.input.model_dump(), mean=tuple(mean.tolist()), std=tuple(std.tolist())))
     return tuple(measured)
+
+
+def predict_unseen(probabilities: Probabilities, data: TableData) -> NDArray[np.uint8]:
+    """Return the predicted class numbers of the test places (P, 1); 255 elsewhere and without any observation."""
+    result = np.full((len(data.table), 1), UNLABELLED, np.uint8)
+    chosen = np.flatnonzero((data.fold == FOLDS.index("test")) & observed_places(data.table))
+    if len(chosen):
+        result[chosen, 0] = probabilities(data.table.of(chosen)).argmax(axis=1)
+    return result
+
+
+def training_places(data: TableData) -> geopandas.GeoDataFrame:
+    """Return the training and validation places with `code` and `fold`, in longitude and latitude.
+
+    Those without coordinates have no shape.
+    """
+    table = data.table
+    used = np.flatnonzero((data.fold == 0) | (data.fold == 1))
+    points = geopandas.points_from_xy(table.lon[used], table.lat[used])
+    known = np.isfinite(table.lon[used]) & np.isfinite(table.lat[used])
+    content = {
+        "code": [table.legend.codes[number] for number in table.label[used]],
+        "fold": [FOLDS[number] for number in data.fold[used]],
+        "geometry": [point if is_known else None for point, is_known in zip(points, known, strict=True)],
+    }
+    return geopandas.GeoDataFrame(content, geometry="geometry", crs="EPSG:4326")

@@ -23,15 +23,13 @@ from agrifm.models.family import FAMILIES, family_of
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.record import TRAINABLE, ModelRecord, SensorRecord, SeriesKind
 from agrifm.samples.table import SeriesTable
-from agrifm.samples.table_samples import TableSamples
+from agrifm.samples.table_samples import PLACES_PER_WINDOW, TableSamples
 from agrifm.train.augmentation import NO_AUGMENTATION, Augmentation
 from agrifm.train.fit import Hyperparameters, Outcome, fit
 from agrifm.train.objectives import Classification
 from agrifm.train.peers import initial_peer
 from agrifm.train.table_folds import labelled_places, table_statistics
 
-PLACES_PER_WINDOW = 8
-"""Places of a table in a training step for each window of `batch`: a place is one pixel."""
 PLACES_AT_ONCE = 256
 """Places that are predicted together."""
 
@@ -62,15 +60,16 @@ class TableNetwork:
     """The series that it reads."""
     frames: int = 24
     """Steps of series that are not observed ones."""
+    may_lack: tuple[str, ...] = ()
+    """Sensors that a table may lack."""
 
     def probabilities(self, table: SeriesTable) -> NDArray[np.float32]:
-        """Return class probabilities (P, classes) of the places of a table with the same sensors."""
+        """Return class probabilities (P, classes) of the places of a table with the same sensors and bands."""
         samples = TableSamples(table, self.kind, self.frames)
         classifier = self.classifier.eval()
         with torch.inference_mode():
-            logits = predict_logits(
-                classifier, [samples[index] for index in range(len(samples))], self.sensors, (), PLACES_AT_ONCE
-            )
+            every = [samples[index] for index in range(len(samples))]
+            logits = predict_logits(classifier, every, self.sensors, self.may_lack, PLACES_AT_ONCE)
         if not logits:
             config: Any = classifier.network.config
             return np.zeros((0, config.classes), np.float32)
@@ -187,6 +186,5 @@ def _log_shares(table: SeriesTable) -> tuple[float, ...]:
 def network_on_table(network: nn.Module, record: ModelRecord) -> TableNetwork:
     """Return a stored network as it was after training; how its training went is not known."""
     classifier = Classifier(network, record.sensors, record.series).eval()
-    return TableNetwork(
-        classifier, record.sensors, Outcome(0, -1, float("nan"), 0.0, 0.0), record.series, record.frames
-    )
+    outcome = Outcome(0, -1, float("nan"), 0.0, 0.0)
+    return TableNetwork(classifier, record.sensors, outcome, record.series, record.frames, record.absent_sensors)

@@ -3,11 +3,10 @@
 Shape letters: P places.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import geopandas
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,11 +35,17 @@ from agrifm.season import Season
 from agrifm.stac import write_model_item
 from agrifm.train.evaluate import score, summarise_scores
 from agrifm.train.publish import SCORES, TRAINING_DATA, publish
-from agrifm.train.table_folds import TableData, divide_table, labelled_places, table_statistics
+from agrifm.train.table_folds import (
+    Probabilities,
+    TableData,
+    divide_table,
+    labelled_places,
+    predict_unseen,
+    table_statistics,
+    training_places,
+)
 from agrifm.work import Resumable, fingerprint
 
-Probabilities = Callable[[SeriesTable], NDArray[np.float32]]
-"""From a table to class probabilities (P, classes)."""
 ON_TABLES = tuple(name for name in TRAINABLE if name != "prithvi")
 """Families that are trained on series tables; Prithvi reads patches."""
 
@@ -64,7 +69,7 @@ def train_on_table(
     with writing(directory, "models") as staging:
         with translate_os_errors(f"writing the models {directory}"):
             begin_directory(staging)
-        _write_places(data, staging / TRAINING_DATA)
+        write_geopackage(staging / TRAINING_DATA, training_places(data))
         scores: dict[str, Any] = {}
         predictions: dict[str, NDArray[np.uint8]] = {}
         kept: list[str] = []
@@ -97,18 +102,6 @@ def train_on_table(
         with translate_os_errors(f"writing the models {directory}"):
             written = publish(staging, directory, config.names)
     return {**result, "kept": kept, "written": written}
-
-
-def predict_unseen(probabilities: Probabilities, data: TableData) -> NDArray[np.uint8]:
-    """Return the predicted class numbers of the test places (P, 1); 255 elsewhere and without any observation."""
-    result = np.full((len(data.table), 1), UNLABELLED, np.uint8)
-    observed = np.zeros(len(data.table), bool)
-    for series in data.table.series.values():
-        observed |= series.valid.any(axis=1)
-    chosen = np.flatnonzero((data.fold == FOLDS.index("test")) & observed)
-    if len(chosen):
-        result[chosen, 0] = probabilities(data.table.of(chosen)).argmax(axis=1)
-    return result
 
 
 def _require_possible(config: ModelConfig) -> None:
@@ -277,17 +270,3 @@ def _bounds(table: SeriesTable) -> tuple[float, float, float, float] | None:
         return None
     lon, lat = table.lon[known], table.lat[known]
     return float(lon.min()), float(lat.min()), float(lon.max()), float(lat.max())
-
-
-def _write_places(data: TableData, path: Path) -> None:
-    """Write the training and validation places, in longitude and latitude; those without coordinates have no shape."""
-    table = data.table
-    used = np.flatnonzero((data.fold == 0) | (data.fold == 1))
-    points = geopandas.points_from_xy(table.lon[used], table.lat[used])
-    known = np.isfinite(table.lon[used]) & np.isfinite(table.lat[used])
-    content = {
-        "code": [table.legend.codes[number] for number in table.label[used]],
-        "fold": [FOLDS[number] for number in data.fold[used]],
-        "geometry": [point if is_known else None for point, is_known in zip(points, known, strict=True)],
-    }
-    write_geopackage(path, geopandas.GeoDataFrame(content, geometry="geometry", crs="EPSG:4326"))

@@ -165,9 +165,11 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _samples_info(options: argparse.Namespace) -> None:
+    from agrifm.samples.set_info import parsed_choices
     from agrifm.samples.table_info import samples_info
 
-    _show(*samples_info(options.file, options.product, options.picture, options.column))
+    choices = parsed_choices(options.choice)
+    _show(*samples_info(options.file, options.product, options.picture, options.column, choices))
 
 
 def _map(options: argparse.Namespace) -> None:
@@ -282,7 +284,9 @@ COMMANDS = {
     "simulate": Command("write a synthetic season: STAC scenes with known truth", simulate_arguments, _simulate),
     "fetch": Command("build the cube from scenes or local files", project_argument, _fetch),
     "train": Command("train models on labels or series, and score them on unseen blocks", project_argument, _train),
-    "samples info": Command("show what a table of labelled series contains", samples_info_arguments, _samples_info),
+    "samples info": Command(
+        "show what a table of labelled series or a public set contains", samples_info_arguments, _samples_info
+    ),
     "compare": Command("compare models on labelled series under one protocol", compare_arguments, _compare),
     "map": Command("map classes and confidence with a trained model", map_arguments, _map),
     "assess": Command("estimate accuracy and areas with intervals", assess_arguments, _assess),

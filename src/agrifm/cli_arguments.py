@@ -50,9 +50,12 @@ def compare_arguments(parser: argparse.ArgumentParser) -> None:
 
 def samples_info_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm samples info`."""
-    parser.add_argument("file", type=Path, metavar="DIR|FILE", help="a project's directory, or a table by itself")
+    what = "a project's directory, a table by itself, or the folder of a public set"
+    parser.add_argument("file", type=Path, metavar="DIR|FILE", help=what)
     parser.add_argument("--product", action="append", default=[], help="product of the numbers of a table by itself")
     parser.add_argument("--column", help="column of the class in a table by itself")
+    chosen = "argument of the reader of a public set, such as side=24"
+    parser.add_argument("--choice", action="append", default=[], metavar="NAME=VALUE", help=chosen)
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the places and their series (PNG)")
 
 

@@ -1,7 +1,7 @@
-"""`agrifm samples info`: what a series table holds, in lines of text and one picture."""
+"""`agrifm samples info`: what a series table or a public set holds, in lines of text and one picture."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ from agrifm.errors import LabelError
 from agrifm.files import AnyPath, as_path
 from agrifm.legend import UNLABELLED
 from agrifm.samples.project_table import project_table
+from agrifm.samples.public.registry import read_public_set
 from agrifm.samples.series_files import read_series_table
+from agrifm.samples.set_info import describe_set
 from agrifm.samples.table import SeriesTable, TableSeries
 from agrifm.scene.table_products import find_table_product
 from agrifm.season import day_date
@@ -25,24 +27,40 @@ MOST_CLASSES = 40
 
 
 def samples_info(
-    path: AnyPath, products: Sequence[str] = (), picture: AnyPath | None = None, column: str | None = None
+    path: AnyPath,
+    products: Sequence[str] = (),
+    picture: AnyPath | None = None,
+    column: str | None = None,
+    choices: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """Describe a series table in the lines of `agrifm samples info`.
+    """Describe a series table or a public set in the lines of `agrifm samples info`.
 
     Args:
-        path: a project, or a table by itself.
+        path: a project, a table by itself, or the folder of a public set.
         products: what the numbers of a table by itself are.
         picture: PNG to draw of the places and of the series of each class; None draws nothing.
         column: of the class, in a table by itself.
+        choices: further arguments of the reader of a public set.
 
     Raises:
-        LabelError: the table cannot be read, the project has none, or no product is named.
+        LabelError: the table or the set cannot be read, the project has none, no product is named, or a picture of
+            windows is asked for.
         OutputError: the picture cannot be written.
     """
     path = as_path(path)
-    table = _table_of(path, products, column)
-    lines = describe_table(table)
-    if picture is None:
+    if path.is_dir() and not (path / PROJECT_FILE).exists():
+        public = read_public_set(path, **(choices or {}))
+        lines, table = describe_set(public, describe_table), public.table
+        if table is None and picture is not None:
+            raise LabelError(
+                f"drawing {picture}: the public set in {path} has windows, and the picture shows series of places; "
+                "leave out `--picture`",
+                path=path,
+            )
+    else:
+        table = _table_of(path, products, column)
+        lines = describe_table(table)
+    if picture is None or table is None:
         return lines
     from agrifm.samples.table_picture import draw_table
 

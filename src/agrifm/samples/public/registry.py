@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from agrifm.errors import LabelError
+from agrifm.errors import LabelError, did_you_mean
 from agrifm.files import AnyPath, as_path
 from agrifm.samples.public import (
     agrifm_samples,
@@ -115,17 +116,27 @@ def read_public_set(directory: AnyPath, **choices: Any) -> PublicSet:
         choices: further arguments of its reader.
 
     Raises:
-        LabelError: the folder holds no set that agrifm reads, or its reader refuses it.
+        LabelError: the folder holds no set that agrifm reads, its reader refuses it or has no such argument.
     """
     about, folder = f"reading the public set in {directory}", as_path(directory)
     name = recognise(directory)
     if name is not None:
-        return PUBLIC_SETS[name].read(directory, **choices)
+        reader = PUBLIC_SETS[name].read
+        known = list(signature(reader).parameters)[1:]
+        for choice in choices:
+            if choice not in known:
+                raise LabelError(
+                    f"{about}: the reader of {name} has no argument {choice!r}{did_you_mean(choice, known)} It has "
+                    f"{', '.join(known)}",
+                    choice=choice,
+                    known=known,
+                )
+        return reader(directory, **choices)
     if refused := why_not_read(directory):
         raise LabelError(f"{about}: it is {refused.name}: {refused.reason}", path=folder, set=refused.name)
     raise LabelError(
-        f"{about}: none of its files are those of a set that agrifm reads; give the folder that holds the unpacked "
-        f"files of one of {', '.join(PUBLIC_SETS)}",
+        f"{about}: none of its files are those of a set that agrifm reads, and it has no agrifm.toml; give the folder "
+        f"that holds the unpacked files of one of {', '.join(PUBLIC_SETS)}, or a project's directory",
         path=folder,
         known=list(PUBLIC_SETS),
     )

@@ -39,11 +39,12 @@ def test_choices_are_given_to_the_reader(tmp_path: Path, capsys: pytest.CaptureF
     assert "sentinel-2: B04, B08 " in shown
     with pytest.raises(LabelError) as error:
         samples_info(tmp_path, choices={"sides": 64})
-    assert error.value.facts["choices"] == ["sides"]
+    assert error.value.facts["choice"] == "sides"
     with pytest.raises(LabelError) as unreadable:
         parsed_choices(["side"])
     assert unreadable.value.facts["key"] == "side"
     assert parsed_choices(["a=1", "b=x,2.5"]) == {"a": 1, "b": ("x", 2.5)}
+    assert parsed_choices(["bands=B04,"]) == {"bands": ("B04",)}
 
 
 def test_a_set_of_places_is_described_as_a_table_and_drawn(tmp_path: Path) -> None:

@@ -30,10 +30,10 @@ def parsed_choices(written: list[str]) -> dict[str, Any]:
         name, equals, value = entry.partition("=")
         if not equals or not name.strip():
             raise LabelError(
-                f"reading a public set: the choice {entry!r} is not NAME=VALUE, such as side=24", key=entry
+                f"reading a public set: the choice {entry!r} is not NAME=VALUE, as side=24 or bands=B04,", key=entry
             )
-        parts = tuple(_value(part.strip()) for part in value.split(","))
-        choices[name.strip()] = parts if len(parts) > 1 else parts[0]
+        parts = tuple(_value(part.strip()) for part in value.split(",") if part.strip())
+        choices[name.strip()] = parts if "," in value else _value(value.strip())
     return choices
 
 

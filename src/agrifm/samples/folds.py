@@ -95,16 +95,30 @@ def fold_by_block(table: SeriesTable, places: Indices, folds: int, seed: int) ->
     Raises:
         LabelError: fewer blocks than folds.
     """
-    blocks, index = np.unique(table.block[places], return_inverse=True)
+    result = np.full(len(table), NOT_USED, np.int8)
+    result[places] = divide_blocks(table.block[places], table.label[places], len(table.legend), folds, seed)
+    return result
+
+
+def divide_blocks(
+    block: NDArray[np.integer], label: NDArray[np.uint8], classes: int, folds: int, seed: int
+) -> NDArray[np.int8]:
+    """Return the fold of each labelled place (P,); see `fold_by_block`.
+
+    Args:
+        block: (P,), number of each place's block.
+        label: (P,), class numbers.
+    """
+    blocks, index = np.unique(block, return_inverse=True)
     if len(blocks) < folds:
         raise LabelError(
-            f"dividing a series table: its labels are in {len(blocks)} blocks, which cannot be divided into {folds} "
+            f"dividing labels by blocks: they are in {len(blocks)} blocks, which cannot be divided into {folds} "
             "folds; use smaller blocks (`block`) or, in a comparison, fewer folds (`folds`)",
             blocks=len(blocks),
             folds=folds,
         )
-    counts = np.zeros((len(blocks), len(table.legend)))
-    np.add.at(counts, (index, table.label[places]), 1)
+    counts = np.zeros((len(blocks), classes))
+    np.add.at(counts, (index, label), 1)
     totals = np.maximum(counts.sum(axis=0), 1)
     generator = np.random.default_rng(seed)
     best, best_cost = np.zeros(len(blocks), np.int8), np.inf
@@ -115,9 +129,7 @@ def fold_by_block(table: SeriesTable, places: Indices, folds: int, seed: int) ->
         cost = np.abs(shares - 1 / folds).sum() + 10 * (shares == 0).sum()
         if cost < best_cost:
             best, best_cost = candidate, cost
-    result = np.full(len(table), NOT_USED, np.int8)
-    result[places] = best[index]
-    return result
+    return np.asarray(best[index])
 
 
 def draw_labels(table: SeriesTable, places: Indices, budget: Budget, seed: Sequence[int]) -> Indices:

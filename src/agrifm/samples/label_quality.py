@@ -48,23 +48,26 @@ def table_faults(table: SeriesTable) -> list[Fault]:
     return sorted(faults)
 
 
-def shape_faults(frame: "GeoDataFrame", number: NDArray[np.integer], codes: tuple[str, ...]) -> list[Fault]:
+def shape_faults(
+    frame: "GeoDataFrame", number: NDArray[np.integer], codes: tuple[str, ...], rows: NDArray[np.integer] | None = None
+) -> list[Fault]:
     """Return the faults of labelled shapes, in the order of their rows.
 
     Args:
         frame: shapes in a projected CRS, metres.
         number: (P,), class numbers.
         codes: of the classes.
+        rows: (P,), of the shapes in their file, from 0; None = they are all of its shapes.
     """
-    shapes = np.asarray(frame.geometry)
+    shapes, rows = np.asarray(frame.geometry), np.arange(len(frame)) if rows is None else rows
     faults = []
     group, _ = pandas.factorize(frame.geometry.normalize().to_wkb())
-    for rows in _alike(group[:, None].astype(float), np.ones(len(shapes), bool)):
-        faults += _of_alike(rows, number[rows], codes)
+    for alike in _alike(group[:, None].astype(float), np.ones(len(shapes), bool)):
+        faults += _of_alike(rows[alike], number[alike], codes)
     tree = shapely.STRtree(shapes)
     for one, other in zip(*tree.query(shapes, predicate="intersects"), strict=True):
         if one < other and group[one] != group[other] and number[one] != number[other]:
-            faults += _overlap(shapes, int(one), int(other), number, codes)
+            faults += _overlap(shapes, int(one), int(other), number, codes, rows)
     return sorted(faults)
 
 
@@ -76,7 +79,7 @@ def _alike(keys: NDArray[np.float64], known: NDArray[np.bool_]) -> Iterator[NDAr
         yield rows[group.ravel() == number]
 
 
-def _of_alike(rows: NDArray[np.intp], number: NDArray[np.integer], codes: tuple[str, ...]) -> list[Fault]:
+def _of_alike(rows: NDArray[np.integer], number: NDArray[np.integer], codes: tuple[str, ...]) -> list[Fault]:
     """Faults of rows that are one place: each row after the first, or all if their classes differ."""
     labelled = number < len(codes)
     classes = sorted({codes[one] for one in number[labelled]})
@@ -87,7 +90,12 @@ def _of_alike(rows: NDArray[np.intp], number: NDArray[np.integer], codes: tuple[
 
 
 def _overlap(
-    shapes: NDArray[np.object_], one: int, other: int, number: NDArray[np.integer], codes: tuple[str, ...]
+    shapes: NDArray[np.object_],
+    one: int,
+    other: int,
+    number: NDArray[np.integer],
+    codes: tuple[str, ...],
+    rows: NDArray[np.integer],
 ) -> list[Fault]:
     """A fault for each of two shapes of different classes that share more than their edge."""
     if max(number[one], number[other]) >= len(codes):
@@ -98,6 +106,10 @@ def _overlap(
         return []
     area = "" if is_point else f" on {common / 1e4:.2f} ha"
     return [
-        Fault(row, "conflict", f"{codes[number[row]]} here, {codes[number[with_]]} in row {with_ + 1}{area}")
+        Fault(
+            int(rows[row]),
+            "conflict",
+            f"{codes[number[row]]} here, {codes[number[with_]]} in row {rows[with_] + 1}{area}",
+        )
         for row, with_ in ((one, other), (other, one))
     ]

@@ -42,7 +42,8 @@ class Labels:
     place: NDArray[np.int32]
     """(H, W), row number in `places`; -1 where the label does not come from a place (land of the class `other`)."""
     places: geopandas.GeoDataFrame
-    """One row per parcel or point that covers a pixel, in the grid's CRS: geometry, number (class), and fold."""
+    """One row per parcel or point that covers a pixel, in the grid's CRS: geometry, number (class),
+    and of vector files row (in the file, from 0) and fold."""
     notes: tuple[str, ...]
     """What was not used, in sentences."""
     has_parcels: bool = True
@@ -273,7 +274,11 @@ def _read_shapes(
     if not usable.all():
         notes.append(f"{int((~usable).sum())} of {len(frame)} shapes have no code or no geometry")
     frame = frame[usable]
-    content = {"code": np.array(codes)[usable].tolist(), "geometry": frame.geometry.to_numpy()}
+    content = {
+        "code": np.array(codes)[usable].tolist(),
+        "geometry": frame.geometry.to_numpy(),
+        "row": np.flatnonzero(usable),
+    }
     if fold_column is not None:
         content["fold"] = [str(value).strip() for value in frame[fold_column]]
     return geopandas.GeoDataFrame(content, crs=frame.crs), None, [*layer.notes, *notes]

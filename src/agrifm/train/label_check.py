@@ -22,6 +22,7 @@ from agrifm.samples.project_table import project_table
 from agrifm.samples.table import SeriesTable
 from agrifm.train.combination import Fitted, Probability
 from agrifm.train.label_review import Review, review_labels
+from agrifm.train.parcel_review import review_parcels
 from agrifm.vectors import read_vector
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def check_labels(project: Project, out: AnyPath, seed: int = 0) -> list[str]:
     """Write the doubtful labels of a project, and describe them in lines.
 
     Of every label: is the same place in the file twice, does it overlap a shape of another class, is it near land? Of a
-    series table also: what does a model of other blocks call it?
+    series table, and of parcels and points with a cube, also: what does a model of other blocks call it?
 
     Args:
         out: a .gpkg file, replaced only if it is one of this command.
@@ -54,7 +55,7 @@ def check_labels(project: Project, out: AnyPath, seed: int = 0) -> list[str]:
     if not project.labels.on_cube:
         frame, lines = _of_table(project_table(project), seed)
     else:
-        frame, lines = _of_shapes(project)
+        frame, lines = _of_shapes(project, seed)
     with replace_file(out, f"writing doubtful labels to {out}", _is_ours) as place:
         frame.to_file(place, driver="GPKG", layer=out.stem, engine="pyogrio")
     return lines
@@ -64,7 +65,7 @@ def _of_table(table: SeriesTable, seed: int) -> tuple["GeoDataFrame", list[str]]
     from geopandas import points_from_xy
 
     review = review_labels(table, _judge, seed)
-    faults = [*table_faults(table), *_doubts(table, review)]
+    faults = [*table_faults(table), *_doubts(review, np.arange(len(table)), table.legend, table.label)]
     codes = [table.legend.codes[number] if number < len(table.legend) else "" for number in table.label]
     places = points_from_xy(table.lon, table.lat)
     return _frame(faults, codes, np.asarray(places), LONLAT), [*table.notes, *_lines(faults, len(table))]
@@ -90,25 +91,41 @@ def _judge(training: SeriesTable, validation: SeriesTable, seed: int) -> Fitted:
     return Fitted(probabilities)
 
 
-def _doubts(table: SeriesTable, review: Review) -> list[Fault]:
-    """The labels that are likely wrong, the most doubtful first."""
+def _doubts(review: Review, rows: NDArray[np.integer], legend: Legend, label: NDArray[np.integer]) -> list[Fault]:
+    """The labels that are likely wrong, the most doubtful first.
+
+    Args:
+        rows: (P,), of the places in their file, from 0.
+        label: (P,), class numbers.
+    """
     doubts = []
-    for row in review.order:
-        if review.doubtful[row]:
-            given, other = table.label[row], review.suggested[row]
-            probability = review.probability[row]
+    for place in review.order:
+        if review.doubtful[place]:
+            given, other = label[place], review.suggested[place]
+            probability = review.probability[place]
             doubts.append(
                 Fault(
-                    int(row),
+                    int(rows[place]),
                     "label",
-                    f"{JUDGE} of other blocks: {table.legend.codes[other]} {probability[other]:.0%}, "
-                    f"{table.legend.codes[given]} {probability[given]:.0%}",
+                    f"{JUDGE} of other blocks: {legend.codes[other]} {probability[other]:.0%}, "
+                    f"{legend.codes[given]} {probability[given]:.0%}",
                 )
             )
     return doubts
 
 
-def _of_shapes(project: Project) -> tuple["GeoDataFrame", list[str]]:
+def _of_cube(project: Project, seed: int) -> tuple[list[Fault], list[str]]:
+    """The likely wrong labels of the project's parcels, and why they are not ranked, if they are not."""
+    if not project.cube.exists():
+        return [], ["labels that are likely wrong are not ranked: there is no cube yet; `agrifm fetch` makes it"]
+    try:
+        review, rows, legend, label = review_parcels(project, JUDGE, seed)
+    except LabelError as error:
+        return [], [f"labels that are likely wrong are not ranked: {error}"]
+    return _doubts(review, rows, legend, label), []
+
+
+def _of_shapes(project: Project, seed: int) -> tuple["GeoDataFrame", list[str]]:
     config = project.labels
     file = project.path(config.file or "")
     layer = read_vector(file, f"checking the labels {file}", LabelError, keys=config)
@@ -122,13 +139,15 @@ def _of_shapes(project: Project) -> tuple["GeoDataFrame", list[str]]:
             columns=columns,
         )
     codes, notes = read_codes(frame[config.column])
-    frame = frame.assign(code=codes)[np.array(codes) != ""].reset_index(drop=True)
+    labelled = np.flatnonzero(np.array(codes) != "")
+    whole, frame = frame, frame.assign(code=codes).iloc[labelled].reset_index(drop=True)
     metres = utm_zone(box(*frame.geometry.to_crs(LONLAT).total_bounds))
     legend = Legend.of(sorted(set(frame["code"])))
     placed = frame.to_crs(metres)
-    faults = shape_faults(placed, legend.encode(frame["code"].to_numpy()), legend.codes)
-    result = _frame(faults, frame["code"].tolist(), np.asarray(frame.geometry), str(frame.crs))
-    return result, [*layer.notes, *notes, *_lines(faults, len(frame))]
+    doubts, reasons = _of_cube(project, seed)
+    faults = [*shape_faults(placed, legend.encode(frame["code"].to_numpy()), legend.codes, labelled), *doubts]
+    result = _frame(faults, codes, np.asarray(whole.geometry), str(frame.crs))
+    return result, [*layer.notes, *notes, *reasons, *_lines(faults, len(frame))]
 
 
 def _frame(faults: list[Fault], codes: list[str], shapes: NDArray[np.object_], crs: str) -> "GeoDataFrame":

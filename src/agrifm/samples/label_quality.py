@@ -106,10 +106,6 @@ def _overlap(
         return []
     area = "" if is_point else f" on {common / 1e4:.2f} ha"
     return [
-        Fault(
-            int(rows[row]),
-            "conflict",
-            f"{codes[number[row]]} here, {codes[number[with_]]} in row {rows[with_] + 1}{area}",
-        )
-        for row, with_ in ((one, other), (other, one))
+        Fault(int(rows[row]), "conflict", f"{codes[number[row]]} here, {codes[number[with_]]} in row {there + 1}{area}")
+        for row, with_, there in ((one, other, rows[other]), (other, one, rows[one]))
     ]

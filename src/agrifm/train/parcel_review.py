@@ -56,7 +56,7 @@ def _out_of_fold(data: Data, project: Project, judging: str, seed: int) -> NDArr
     drawn = draw_pixels(labels.label, labels.place, split.block, seed)
     rows, pixels = read_pixel_features(data, drawn, project.model.side, parts)
     columns = Columns(tuple(data.cube.inputs[sensor.sensor] for sensor in data.sensors), project.model.frames, parts)
-    label, place, block = (array.ravel()[pixels] for array in (labels.label, labels.place, split.block))
+    label, place, block = labels.label.ravel()[pixels], labels.place.ravel()[pixels], split.block.ravel()[pixels]
     assert not (label == UNLABELLED).any(), "only labelled pixels are drawn"
     folds = max(2, min(FOLDS, len(np.unique(block))))
     fold = divide_blocks(block, label, len(labels.legend), folds, seed)

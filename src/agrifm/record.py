@@ -8,6 +8,7 @@ import math
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, Self
@@ -162,10 +163,16 @@ def running_versions(*packages: str) -> dict[str, str]:
     versions = {"python": platform.python_version()}
     for package in ("agrifm", "numpy", *packages):
         try:
-            versions[package] = version(package)
+            versions[package] = _version(package)
         except PackageNotFoundError:
             continue
     return versions
+
+
+@lru_cache
+def _version(package: str) -> str:
+    """Its metadata is parsed once, because a comparison asks for the versions of every cell."""
+    return version(package)
 
 
 def present_sensors(record: ModelRecord, cube: Mapping[str, SensorInput]) -> tuple[SensorRecord, ...]:

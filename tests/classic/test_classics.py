@@ -1,11 +1,13 @@
 """Classic models: every one separates what can be separated, gives probabilities of its classes, and repeats itself."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from agrifm.classic.classics import CLASSICS, fit_classic
 from agrifm.classic.singles import SINGLES
-from agrifm.classic.table_rows import table_columns, table_rows
+from agrifm.classic.table_rows import kept_table_rows, table_columns, table_rows
 from agrifm.cube.temporal import interpolate
 from agrifm.errors import LabelError, ModelError
 from agrifm.legend import Legend
@@ -66,6 +68,26 @@ def test_rows_of_a_table_are_each_places_interpolation_and_its_features(table: S
             np.testing.assert_allclose(rows[index], expected.ravel(), rtol=1e-5, atol=1e-6)
     assert len(ordered)
     assert rows.shape == (PLACES, 2 * FRAMES)
+
+
+def test_rows_that_are_kept_are_those_of_the_same_content(table: SeriesTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def counted(one: SeriesTable, *arguments: Any) -> np.ndarray:
+        made.append(len(one))
+        return table_rows(one, *arguments)
+
+    monkeypatch.setattr("agrifm.classic.table_rows.table_rows", counted)
+    first, second = np.arange(7), np.arange(20, 31)
+    found = [kept_table_rows(table.of(places), table.sensors, FRAMES) for places in (first, second, first.copy())]
+    assert made == [7, 11]
+    np.testing.assert_array_equal(found[2], table_rows(table.of(first), frames=FRAMES))
+    changed = table.of(first)
+    changed.series["sentinel-2"].values[3] += 0.1
+    again = kept_table_rows(changed, table.sensors, FRAMES)
+    np.testing.assert_array_equal(np.flatnonzero((again != found[0]).any(axis=1)), [3])
+    assert kept_table_rows(changed, table.sensors, FRAMES - 1).shape[1] < again.shape[1]
+    assert made == [7, 11, 7, 7]
 
 
 @pytest.mark.parametrize("name", CLASSICS)

@@ -8,7 +8,7 @@ from pyproj import Geod
 from tests.samples.tables import series_table
 
 from agrifm.errors import LabelError
-from agrifm.samples.leaks import find_leaks, require_no_leaks
+from agrifm.samples.leaks import find_leaks, require_no_leaks, series_digests
 
 TABLE = series_table()
 TRAINING, TEST = np.flatnonzero(TABLE.block < 8), np.flatnonzero(TABLE.block >= 8)
@@ -37,6 +37,7 @@ def test_shared_names_series_and_blocks_are_found() -> None:
         "block": [TRAINING[5]],
     }
     assert leaks.places.tolist() == sorted([TRAINING[3], first, TRAINING[5]])
+    assert series_digests(replace(TABLE, series=copied))[first] == series_digests(TABLE)[test]
 
 
 def test_neighbours_are_those_of_a_geodesic_oracle() -> None:

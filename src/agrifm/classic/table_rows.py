@@ -3,7 +3,9 @@
 Shape letters: P places, T dates, C bands, F steps.
 """
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +15,16 @@ from agrifm.classic.numbers import Rows
 from agrifm.cube.temporal import interpolate
 from agrifm.record import SensorInput
 from agrifm.samples.table import SeriesTable
+from agrifm.samples.table_store import table_digest
 
 WITHOUT_NEIGHBOURS: tuple[Part, ...] = tuple(part for part in PARTS if part != "neighbourhood")
 """The parts of rows that a table has."""
+KEPT_TABLES = 3
+"""Tables whose rows a process keeps in any case: training, validation and test of a comparison's draw."""
+KEPT_BYTES = 2**27
+"""Of the rows of more tables."""
+_kept: OrderedDict[Hashable, Rows] = OrderedDict()
+_lock = Lock()
 
 
 def table_columns(sensors: Sequence[SensorInput], frames: int, parts: Sequence[Part] = WITHOUT_NEIGHBOURS) -> Columns:
@@ -48,6 +57,27 @@ def table_rows(
     wanted = tuple(part for part in PARTS if part in parts and part != "neighbourhood")
     made = series_features(values, sensors, wanted, _steps(table.season_days, frames), table.season_days)
     return np.concatenate([made[part] for part in wanted], axis=1)
+
+
+def kept_table_rows(table: SeriesTable, sensors: Sequence[SensorInput], frames: int) -> Rows:
+    """Return `table_rows` with all parts; the rows of the tables that were asked for last are not made again.
+
+    In a comparison all classic models read the same tables one after the other. Tables are compared by their content.
+
+    Returns:
+        (P, features), read-only.
+    """
+    key = (table_digest(table), tuple(sensors), frames)
+    with _lock:
+        rows = _kept.pop(key, None)
+    if rows is None:
+        rows = table_rows(table, sensors, frames)
+        rows.setflags(write=False)
+    with _lock:
+        _kept[key] = rows
+        while len(_kept) > KEPT_TABLES and sum(one.nbytes for one in _kept.values()) > KEPT_BYTES:
+            _kept.popitem(last=False)
+    return rows
 
 
 def _steps(season_days: int, frames: int) -> NDArray[np.int32]:

@@ -57,14 +57,17 @@ class Leaks:
         return {kind: len(self.found.get(kind, ())) for kind in KINDS}
 
 
-def find_leaks(table: SeriesTable, training: Indices, test: Indices, distance: float) -> Leaks:
+def find_leaks(
+    table: SeriesTable, training: Indices, test: Indices, distance: float, digests: NDArray[np.str_] | None = None
+) -> Leaks:
     """Find the training places that share a name, series, block or pixel with a test place, or are near one.
 
     Args:
         distance: metres; training places nearer than this to a test place are neighbours.
+        digests: (P,), `series_digests` of the table, if they are known.
     """
     found: dict[LeakKind, Indices] = {}
-    digests = _digests(table)
+    digests = series_digests(table) if digests is None else digests
     for kind, keys in _keys(table, digests):
         found[kind] = training[np.isin(keys[training], keys[test])]
     placed = np.isfinite(table.lon) & np.isfinite(table.lat)
@@ -156,8 +159,8 @@ def _keys(table: SeriesTable, digests: NDArray[np.str_]) -> Iterator[tuple[LeakK
     yield "block", table.block
 
 
-def _digests(table: SeriesTable) -> NDArray[np.str_]:
-    """A text for each place (P,) that is the same where all values, dates and gaps of all sensors are."""
+def series_digests(table: SeriesTable) -> NDArray[np.str_]:
+    """Return a text for each place (P,) that is the same where all values, dates and gaps of all sensors are."""
     import hashlib
 
     result = []

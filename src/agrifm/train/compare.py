@@ -145,9 +145,10 @@ def _trained(name: str, combinations: Mapping[str, Combination]) -> tuple[str, .
 
 
 def _cells(prepared: Sequence[_Prepared], models: Sequence[str], directory: Path) -> Iterator[Cell]:
+    """All models of a draw follow each other, so that what they read in common is made once."""
     for one in prepared:
-        for model in models:
-            for draw in one.draws:
+        for draw in one.draws:
+            for model in models:
                 file = cell_file(directory, one.digest, model, draw)
                 yield Cell(one.labelled.name, model, draw, one.stored, file)
 

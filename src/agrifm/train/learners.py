@@ -69,13 +69,13 @@ def learn_network(
 def learn_classic(name: str, training: SeriesTable, validation: SeriesTable, seed: int) -> Fitted:
     """Train a classic model on all labels; another, trained without the validation places, answers those."""
     from agrifm.classic.classics import fit_classic
-    from agrifm.classic.table_rows import table_columns, table_rows
+    from agrifm.classic.table_rows import kept_table_rows, table_columns
 
     sensors, classes = training.sensors, len(training.legend)
     columns = table_columns(sensors, FRAMES)
 
     def fitted(*tables: SeriesTable) -> Callable[[SeriesTable], Probability]:
-        rows = np.concatenate([table_rows(table, sensors, FRAMES) for table in tables])
+        rows = np.concatenate([kept_table_rows(table, sensors, FRAMES) for table in tables])
         label, block = (np.concatenate([getattr(table, key) for table in tables]) for key in ("label", "block"))
         weights = None
         if training.weight is not None:
@@ -85,7 +85,7 @@ def learn_classic(name: str, training: SeriesTable, validation: SeriesTable, see
         def probabilities(table: SeriesTable) -> Probability:
             result = np.zeros((len(table), classes), np.float32)
             if len(table):
-                result[:, model.classes] = model.probabilities(table_rows(table, sensors, FRAMES))
+                result[:, model.classes] = model.probabilities(kept_table_rows(table, sensors, FRAMES))
             return result
 
         return probabilities

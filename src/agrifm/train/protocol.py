@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from agrifm.errors import LabelError
 from agrifm.legend import UNLABELLED
 from agrifm.samples.folds import Budget, Indices, OuterFold, draw_labels, inner_split, lacking_classes, outer_folds
-from agrifm.samples.leaks import KINDS, find_leaks, place_name, require_no_leaks
+from agrifm.samples.leaks import KINDS, find_leaks, place_name, require_no_leaks, series_digests
 from agrifm.samples.table import SeriesTable
 from agrifm.validation import Frozen
 
@@ -115,9 +115,9 @@ def divide_set(labelled: LabelledSet, config: ProtocolConfig) -> Division:
         kind = f"{len(folds)} folds of whole blocks" if table.fold is None else f"the {len(folds)} folds of the set"
     # Stated folds may divide blocks; what they must not divide is a place.
     checked = table if labelled.division is None and table.fold is None else replace(table, block=_each_alone(table))
-    kept, counts, removed, unplaced = [], {}, {}, 0
+    kept, counts, removed, unplaced, digests = [], {}, {}, 0, series_digests(table)
     for fold in folds:
-        leaks = find_leaks(checked, fold.training, fold.test, config.distance)
+        leaks = find_leaks(checked, fold.training, fold.test, config.distance, digests)
         if config.leaks == "refuse":
             require_no_leaks(table, leaks, fold.number, config.distance)
         counts[fold.number], unplaced = leaks.counts, max(unplaced, leaks.unplaced)

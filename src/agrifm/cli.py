@@ -180,6 +180,7 @@ def _map(options: argparse.Namespace) -> None:
 
 
 def _assess(options: argparse.Namespace) -> None:
+    from agrifm.assess.districts import DistrictFile
     from agrifm.assess.reference_data import reference_config
     from agrifm.assess.report import assess, report_lines
 
@@ -194,6 +195,7 @@ def _assess(options: argparse.Namespace) -> None:
         training=options.training,
         keys=config.model_copy(update=stated),
         training_keys=config.training_file,
+        districts=None if options.districts is None else DistrictFile(options.districts, options.district),
     )
     _show(*report_lines(report), f"wrote {options.out / 'report.html'}")
 

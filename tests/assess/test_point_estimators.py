@@ -144,3 +144,33 @@ def test_strata_without_points_or_without_area_are_refused(stratum, size, name, 
     with pytest.raises(AssessmentError) as error:
         stratified_points(stratum, size, names=("crop", "forest"))
     assert error.value.facts == {"name": name, "points": points}
+
+
+def test_where_all_points_agree_the_interval_is_like_that_of_olofsson() -> None:
+    """Jeffreys' intervals of the strata, combined, know that a class that is all right can only lose; these do not."""
+    mapped = np.repeat([0, 1, 2], [12, 30, 60])
+    size = np.array([10.0, 20, 15])
+    found = point_estimates(mapped, mapped, 3, stratified_points(mapped, size))
+    other = stratified_estimates(np.diag([12, 30, 60]), size)
+    assert found.area.error == pytest.approx(0, abs=1e-9)
+    for end in ("low", "high"):
+        width, expected = (np.abs(getattr(one.area, end) - size) for one in (found, other))
+        assert (width > 0.4 * expected).all()
+        assert (width < 3 * expected).all()
+
+
+def test_shares_that_rounding_lifts_above_one_have_an_interval() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        stratum = np.repeat([0, 1, 2], generator.integers(3, 40, 3))
+        found = ratio_of_totals(
+            np.ones(len(stratum)), np.ones(len(stratum)), stratified_points(stratum, generator.random(3))
+        )
+        assert found.value == pytest.approx(1)
+        assert 0 < found.low < found.high == 1
+
+
+def test_a_census_of_every_stratum_has_no_width() -> None:
+    stratum, units = np.repeat([0, 1], [4, 6]), np.array([4.0, 6.0])
+    found = ratio_of_totals(np.arange(10) % 2, np.ones(10), stratified_points(stratum, units, units))
+    assert (found.low, found.error, found.high) == (found.value, 0, found.value)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
@@ -24,6 +24,9 @@ from agrifm.files import AnyPath, as_path
 from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares
 from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend
 from agrifm.rasters import open_raster
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
 
 MAX_PIXELS_PER_READ = 2**22
 """Pixels read at once."""
@@ -145,6 +148,23 @@ def read_window(source: Any, window: Window) -> np.ma.MaskedArray[Any, Any]:
     pixels, mask = source.read(1, window=part), source.read_masks(1, window=part)
     # Only NaN differs from itself; it need not be in the mask of the file.
     return np.ma.MaskedArray(pixels, (mask == 0) | (pixels != pixels))
+
+
+def pixels_of(grid: Grid, points: "GeoDataFrame") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return row and column of the pixel that holds each point, (points,); -1 where a point could not be projected.
+
+    Args:
+        points: in the CRS of the grid.
+    """
+    x, y = points.geometry.get_coordinates().to_numpy().T
+    finite = np.isfinite(x) & np.isfinite(y)
+    transform = grid.transform
+    # The pixel height e is negative, so y = inf becomes a row before the first.
+    cols = np.floor((np.where(finite, x, -np.inf) - transform.c) / transform.a)
+    rows = np.floor((np.where(finite, y, np.inf) - transform.f) / transform.e)
+    # Infinite and huge indices fit into no integer; -1 and 2**40 are outside every raster.
+    rows, cols = (np.clip(index, -1, 2**40).astype(np.int64) for index in (rows, cols))
+    return rows, cols
 
 
 def _count(source: Any, path: Path, stated: ClassRaster) -> dict[float, NDArray[np.int64]]:

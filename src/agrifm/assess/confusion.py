@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.assess.class_map import NODATA, OUTSIDE, ClassMap
+from agrifm.assess.class_map import NODATA, OUTSIDE, ClassMap, pixels_of
 from agrifm.assess.point_estimators import StratifiedPoints
 from agrifm.assess.reference_data import read_reference
 from agrifm.assess.strata import DRAWN_IN, read_strata
@@ -76,7 +76,7 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str, keys: VectorK
     codes, notes = _reference_codes(layer, label, mapped, reference)
     labelled = codes != ""
     kept = frame[placed & labelled].to_crs(mapped.grid.crs.to_wkt())
-    rows, cols = _pixels(mapped, kept)
+    rows, cols = pixels_of(mapped.grid, kept)
     map_class = mapped.sample(rows, cols)
     used = map_class >= 0
     skipped = _skipped(labelled, placed.to_numpy(), map_class)
@@ -150,19 +150,6 @@ def _reference_codes(
     except LabelError as error:
         raise AssessmentError(f"reading the reference {reference}, column '{label}': {error}", **error.facts) from error
     return np.array(codes, dtype=np.str_), [*layer.notes, *notes]
-
-
-def _pixels(mapped: ClassMap, points: "GeoDataFrame") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row and column of the pixel that holds each point; -1 where the point cannot be projected."""
-    x, y = points.geometry.get_coordinates().to_numpy().T
-    finite = np.isfinite(x) & np.isfinite(y)
-    transform = mapped.grid.transform
-    # The pixel height e is negative, so y = inf becomes a row before the first.
-    cols = np.floor((np.where(finite, x, -np.inf) - transform.c) / transform.a)
-    rows = np.floor((np.where(finite, y, np.inf) - transform.f) / transform.e)
-    # Infinite and huge indices fit into no integer; -1 and 2**40 are outside every raster.
-    rows, cols = (np.clip(index, -1, 2**40).astype(np.int64) for index in (rows, cols))
-    return rows, cols
 
 
 def _joint_legend(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from agrifm.assess.class_map import pixels_of
 from agrifm.assess.sampling_frame import SamplingFrame
 from agrifm.assess.strata import DRAWN_IN, HECTARES, MAX_DIFFERENCE, STRATUM
 from agrifm.errors import AssessmentError, OutputError
@@ -89,9 +90,7 @@ def read_drawn(path: Path, frame: SamplingFrame) -> DrawnPoints:
             "area; draw all points anew, or give the map they were drawn from",
             points=int(others.sum()),
         )
-    placed, transform = points.to_crs(str(frame.grid.crs)).geometry, frame.grid.transform
-    col = np.floor((placed.x - transform.c) / transform.a).astype(int)
-    row = np.floor((placed.y - transform.f) / transform.e).astype(int)
+    row, col = pixels_of(frame.grid, points.to_crs(str(frame.grid.crs)))
     places = zip(stratum.tolist(), row.tolist(), col.tolist(), strict=True)
     return DrawnPoints(tuple(DrawnPoint(*place) for place in places), points)
 

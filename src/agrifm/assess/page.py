@@ -80,6 +80,7 @@ def render_page(
         rows=_rows(report),
         chart=_chart(report["areas"]),
         matrix=_matrix([entry.name for entry in confusion.classes], confusion.counts.tolist()),
+        districts=report.get("districts", []),
         levels=[{**level, "rows": _rows(level)} for level in report.get("levels", [])],
         models=_models(scores),
     )

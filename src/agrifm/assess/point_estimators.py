@@ -21,6 +21,8 @@ from agrifm.assess.intervals import Floats, korn_graubard_interval
 from agrifm.errors import AssessmentError
 
 Numbers = NDArray[np.int64]
+ROUNDING = 1e-9
+"""Variances of shares below it are rounding errors."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,9 @@ def ratio_of_totals(y: ArrayLike, x: ArrayLike, drawn: StratifiedPoints) -> Esti
         x: (N,), such as 1 where the point is of the class; all 1 = a share of the area.
 
     Returns:
-        Its value, standard error, and interval of Korn and Graubard; NaN where X is 0.
+        Its value, standard error, and interval of Korn and Graubard; NaN where X is 0. For the interval, a stratum
+        whose points all agree has the variance of the share of other pixels that so few points cannot exclude, so no
+        interval has a width of zero unless every pixel is a point.
     """
     y, x = np.asarray(y, np.float64), np.asarray(x, np.float64)
     n_s, weight = drawn.points, drawn.size / np.maximum(drawn.points, 1)
@@ -95,39 +99,57 @@ def ratio_of_totals(y: ArrayLike, x: ArrayLike, drawn: StratifiedPoints) -> Esti
     sums, squares = (np.bincount(drawn.stratum, part, len(n_s)) for part in (residual, residual**2))
     many = np.maximum(n_s, MIN_POINTS)
     variance = np.maximum(squares - sums**2 / many, 0) / (many - 1)
+    variance[variance < ROUNDING] = 0
+    # Where all points of a stratum agree, one that does not may have been missed: Jeffreys' share of such pixels.
+    unseen = 0.5 / (n_s + 1)
+    cautious = np.where(variance > 0, variance, unseen * (1 - unseen))
+    factor = drawn.size**2 / many
     if drawn.units is not None:
-        variance = variance * np.maximum(1 - n_s / np.maximum(drawn.units, 1), 0)
-    error = float(np.sqrt((drawn.size**2 / many) @ variance)) / total
-    low, high = korn_graubard_interval(value, error, int((x > 0).sum()))
+        factor = factor * np.maximum(1 - n_s / np.maximum(drawn.units, 1), 0)
+    error, wider = (float(np.sqrt(factor @ part)) / total for part in (variance, cautious))
+    if 0 < value - 1 < ROUNDING:  # the sum of shares that are all right
+        value = 1.0
+    low, high = korn_graubard_interval(value, wider, int((x > 0).sum())) if factor.any() else (value, value)
     return Estimate(*(np.asarray(number) for number in (value, error, low, high)))
 
 
-def point_estimates(mapped: ArrayLike, reference: ArrayLike, classes: int, drawn: StratifiedPoints) -> Estimates:
-    """Estimate accuracies and true areas of a map from points of any strata.
+def point_estimates(
+    mapped: ArrayLike,
+    reference: ArrayLike,
+    classes: int,
+    drawn: StratifiedPoints,
+    domain: ArrayLike | None = None,
+    size: float | None = None,
+) -> Estimates:
+    """Estimate accuracies and true areas of a map, or of a part of it, from points of any strata.
 
     Args:
         mapped: (N,), class number of the map at each point.
         reference: (N,), class number of the reference.
         classes: K.
+        domain: (N,), whether each point is in the part, such as a district; None = everything.
+        size: hectares of the part, which are known; None = those of all strata.
 
     Returns:
         As `agrifm.assess.estimators.stratified_estimates`, which it equals where the strata are the map's classes.
     """
     i, j = np.asarray(mapped, np.int64), np.asarray(reference, np.int64)
-    everywhere, total = np.ones(len(i)), float(drawn.size.sum())
+    inside = np.ones(len(i), bool) if domain is None else np.asarray(domain, bool)
+    total = float(drawn.size.sum()) if size is None else size
     by_class: dict[str, list[Estimate]] = {"users": [], "producers": [], "f1": [], "share": []}
     for c in range(classes):
-        right = (i == c) & (j == c)
-        by_class["users"].append(ratio_of_totals(right, i == c, drawn))
-        by_class["producers"].append(ratio_of_totals(right, j == c, drawn))
-        by_class["f1"].append(ratio_of_totals(2.0 * right, (i == c) * 1.0 + (j == c), drawn))
-        by_class["share"].append(ratio_of_totals(j == c, everywhere, drawn))
+        on_map, on_ground = (i == c) & inside, (j == c) & inside
+        right = on_map & on_ground
+        by_class["users"].append(ratio_of_totals(right, on_map, drawn))
+        by_class["producers"].append(ratio_of_totals(right, on_ground, drawn))
+        by_class["f1"].append(ratio_of_totals(2.0 * right, on_map * 1.0 + on_ground, drawn))
+        by_class["share"].append(ratio_of_totals(on_ground, inside, drawn))
     users, producers, f1, share = (
         Estimate(*(np.array(parts) for parts in zip(*(vars(one).values() for one in several), strict=True)))
         for several in by_class.values()
     )
     area = Estimate(*(part * total for part in vars(share).values()))
-    return Estimates(ratio_of_totals(i == j, everywhere, drawn), users, producers, f1, area)
+    return Estimates(ratio_of_totals((i == j) & inside, inside, drawn), users, producers, f1, area)
 
 
 def area_matrix(mapped: ArrayLike, reference: ArrayLike, classes: int, drawn: StratifiedPoints) -> Floats:

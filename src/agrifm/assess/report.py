@@ -1,6 +1,5 @@
 """The assessment of a map: accuracies and true areas with intervals, as JSON and as a page to read."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,8 +8,10 @@ import numpy as np
 
 from agrifm.assess.class_map import ClassMap, read_map
 from agrifm.assess.confusion import Confusion, count_confusion
-from agrifm.assess.estimators import Estimate, stratified_estimates
-from agrifm.assess.point_estimators import StratifiedPoints, point_estimates
+from agrifm.assess.districts import DistrictFile, district_notes, district_numbers, map_strata, read_districts
+from agrifm.assess.estimators import stratified_estimates
+from agrifm.assess.plain_numbers import accuracy_numbers, area_numbers
+from agrifm.assess.point_estimators import point_estimates
 from agrifm.assess.reference_data import count_inside_parcels, find_training_data, read_scores, replaced_model
 from agrifm.codes import listed
 from agrifm.errors import AssessmentError, OutputError, require_installed
@@ -44,6 +45,7 @@ def assess(
     truth: AnyPath | None = None,
     keys: VectorKeys = NOTHING_STATED,
     training_keys: VectorKeys = NOTHING_STATED,
+    districts: DistrictFile | None = None,
 ) -> dict[str, Any]:
     """Estimate a map's accuracies and the true areas of its classes; write `report.json` and `report.html` to `out`.
 
@@ -61,6 +63,7 @@ def assess(
         truth: raster of true classes, shown next to the map.
         keys: what the user states of the reference file.
         training_keys: what the user states of `training`.
+        districts: polygons, to state accuracies and areas of each as well.
 
     Returns:
         The content of `report.json`.
@@ -77,7 +80,7 @@ def assess(
     require_installed(f"assessing the map {map_path}", "report", "matplotlib", "jinja2", kind=AssessmentError)
     with writing(out, KIND):
         _require_replaceable(out)
-        return _assess(map_path, reference, label, out, scores, parcels, truth, keys)
+        return _assess(map_path, reference, label, out, scores, parcels, truth, keys, districts)
 
 
 def _assess(
@@ -89,15 +92,19 @@ def _assess(
     training: TrainingFile | None,
     truth: Path | None,
     keys: VectorKeys,
+    districts: DistrictFile | None,
 ) -> dict[str, Any]:
     """Estimate and write; see `assess`."""
     block_scores = read_scores(scores) if scores else None
     mapped = read_map(map_path)
     confusion = count_confusion(mapped, reference, label, keys)
     warnings = [*mapped.warnings, *confusion.warnings, *_training_warnings(mapped, confusion, map_path, training)]
+    of_districts, notes = _districts(districts, mapped, confusion)
+    warnings += notes
     report = {
         **_models(block_scores),
         **_numbers(confusion, mapped.legend),
+        **of_districts,
         "points": {"read": confusion.read, "used": len(confusion.points), "skipped": confusion.skipped},
         "nodata_ha": mapped.nodata_hectares(),
         "warnings": warnings,
@@ -123,7 +130,16 @@ def report_lines(report: dict[str, Any]) -> list[str]:
             f"{entry['name']}: mapped {entry['mapped_ha']:.1f} ha, estimated {entry['area_ha']:.1f} ha "
             f"({low:.1f} to {high:.1f})"
         )
+    lines += [line for district in report.get("districts", []) for line in _district_lines(district)]
     return [*lines, *(line for level in report.get("levels", []) for line in _level_lines(level))]
+
+
+def _district_lines(district: dict[str, Any]) -> list[str]:
+    about = f"{district['code']} ({district['points']} points)"
+    if district["areas"] is None:
+        return [f"{about}: too few points"]
+    parts = [f"{area['name']} {area['area_ha']:.1f} ha" for area in district["areas"] if area["area_ha"] > 0]
+    return [f"{about}: estimated {', '.join(parts)}"]
 
 
 def _level_lines(level: dict[str, Any]) -> list[str]:
@@ -160,23 +176,22 @@ def _numbers(confusion: Confusion, legend: Legend) -> dict[str, Any]:
             "strata": "classes of the map" if confusion.strata is None else "columns of the reference",
             "estimator": "Olofsson et al. 2014" if confusion.strata is None else "Stehman 2014",
         },
-        "overall_accuracy": _plain(estimates.overall),
-        "users_accuracy": _per_class(confusion.codes, estimates.users),
-        "producers_accuracy": _per_class(confusion.codes, estimates.producers),
-        "f1": _per_class(confusion.codes, estimates.f1),
-        "areas": [
-            {
-                "code": entry.code,
-                "name": entry.name,
-                "mapped_ha": float(confusion.hectares[i]),
-                "area_ha": float(estimates.area.value[i]),
-                "standard_error_ha": float(estimates.area.error[i]),
-                "interval_ha": [float(estimates.area.low[i]), float(estimates.area.high[i])],
-            }
-            for i, entry in enumerate(confusion.classes)
-        ],
+        **accuracy_numbers(confusion.codes, estimates),
+        "areas": area_numbers(
+            [{"code": entry.code, "name": entry.name} for entry in confusion.classes],
+            confusion.hectares,
+            estimates.area,
+        ),
         "confusion": {"codes": list(confusion.codes), "counts": confusion.counts.tolist()},
     }
+
+
+def _districts(stated: DistrictFile | None, mapped: ClassMap, confusion: Confusion) -> tuple[dict[str, Any], list[str]]:
+    """The estimates of each district for the report, and warnings."""
+    if stated is None:
+        return {}, []
+    districts = read_districts(stated, mapped, confusion)
+    return {"districts": district_numbers(districts, confusion)}, district_notes(districts)
 
 
 def _level_numbers(confusion: Confusion, level: Level) -> dict[str, Any]:
@@ -189,52 +204,16 @@ def _level_numbers(confusion: Confusion, level: Level) -> dict[str, Any]:
         number[confusion.map_number],
         number[confusion.reference_number],
         len(codes),
-        confusion.strata or _map_strata(confusion),
+        confusion.strata or map_strata(confusion),
     )
-    mapped = np.bincount(number, confusion.hectares, len(codes))
-    areas = [
-        {
-            **group,
-            "mapped_ha": float(mapped[i]),
-            "area_ha": float(estimates.area.value[i]),
-            "standard_error_ha": float(estimates.area.error[i]),
-            "interval_ha": [float(estimates.area.low[i]), float(estimates.area.high[i])],
-        }
-        for i, group in enumerate(about["groups"])
-    ]
+    mapped = np.bincount(number, confusion.hectares, len(codes)).astype(float)
     return {
         "level": level.name,
         "without_parent": about["without_parent"],
         "estimator": "Stehman 2014",
-        "overall_accuracy": _plain(estimates.overall),
-        "users_accuracy": _per_class(codes, estimates.users),
-        "producers_accuracy": _per_class(codes, estimates.producers),
-        "f1": _per_class(codes, estimates.f1),
-        "areas": areas,
+        **accuracy_numbers(codes, estimates),
+        "areas": area_numbers(about["groups"], mapped, estimates.area),
         "confusion": {"codes": codes, "counts": counts.tolist()},
-    }
-
-
-def _map_strata(confusion: Confusion) -> StratifiedPoints:
-    """The map's classes as strata; one whose every pixel has a point has no sampling error."""
-    points = confusion.counts.sum(axis=1)
-    units = np.where(confusion.complete, points, np.inf)
-    return StratifiedPoints(confusion.map_number, confusion.hectares, units)
-
-
-def _per_class(codes: Sequence[str], estimate: Estimate) -> list[dict[str, Any]]:
-    return [
-        {"code": code, **_plain(Estimate(*(part[i] for part in vars(estimate).values())))}
-        for i, code in enumerate(codes)
-    ]
-
-
-def _plain(estimate: Estimate) -> dict[str, Any]:
-    known = bool(np.isfinite(estimate.value))
-    return {
-        "estimate": float(estimate.value) if known else None,
-        "standard_error": float(estimate.error) if known else None,
-        "interval": [float(estimate.low), float(estimate.high)] if known else None,
     }
 
 

@@ -150,7 +150,7 @@ def read_window(source: Any, window: Window) -> np.ma.MaskedArray[Any, Any]:
     return np.ma.MaskedArray(pixels, (mask == 0) | (pixels != pixels))
 
 
-def pixels_of(grid: Grid, points: "GeoDataFrame") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def pixel_of_points(grid: Grid, points: "GeoDataFrame") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return row and column of the pixel that holds each point, (points,); -1 where a point could not be projected.
 
     Args:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.assess.class_map import NODATA, OUTSIDE, ClassMap, pixels_of
+from agrifm.assess.class_map import NODATA, OUTSIDE, ClassMap, pixel_of_points
 from agrifm.assess.point_estimators import StratifiedPoints
 from agrifm.assess.reference_data import read_reference
 from agrifm.assess.strata import DRAWN_IN, read_strata
@@ -76,7 +76,7 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str, keys: VectorK
     codes, notes = _reference_codes(layer, label, mapped, reference)
     labelled = codes != ""
     kept = frame[placed & labelled].to_crs(mapped.grid.crs.to_wkt())
-    rows, cols = pixels_of(mapped.grid, kept)
+    rows, cols = pixel_of_points(mapped.grid, kept)
     map_class = mapped.sample(rows, cols)
     used = map_class >= 0
     skipped = _skipped(labelled, placed.to_numpy(), map_class)

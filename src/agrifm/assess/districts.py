@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.assess.class_map import ClassMap, block_windows, open_classified, pixels_of
+from agrifm.assess.class_map import ClassMap, block_windows, open_classified, pixel_of_points
 from agrifm.assess.confusion import Confusion
 from agrifm.assess.estimators import MIN_POINTS
 from agrifm.assess.plain_numbers import accuracy_numbers, area_numbers
@@ -136,7 +136,7 @@ def _hectares(mapped: ClassMap, frame: SamplingFrame, confusion: Confusion) -> N
 
 def _at_points(frame: SamplingFrame, points: "GeoDataFrame") -> NDArray[np.int64]:
     """District of the pixel that holds each point, (N,)."""
-    rows, cols = pixels_of(frame.grid, points)
+    rows, cols = pixel_of_points(frame.grid, points)
     found = np.full(len(points), NONE, np.int64)
     with frame.open() as read:
         for at in np.lexsort((cols, rows)):  # in the order of the file, so that GDAL's cache serves neighbours

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from agrifm.assess.class_map import pixels_of
+from agrifm.assess.class_map import pixel_of_points
 from agrifm.assess.sampling_frame import SamplingFrame
 from agrifm.assess.strata import DRAWN_IN, HECTARES, MAX_DIFFERENCE, STRATUM
 from agrifm.errors import AssessmentError, OutputError
@@ -90,7 +90,7 @@ def read_drawn(path: Path, frame: SamplingFrame) -> DrawnPoints:
             "area; draw all points anew, or give the map they were drawn from",
             points=int(others.sum()),
         )
-    row, col = pixels_of(frame.grid, points.to_crs(str(frame.grid.crs)))
+    row, col = pixel_of_points(frame.grid, points.to_crs(str(frame.grid.crs)))
     places = zip(stratum.tolist(), row.tolist(), col.tolist(), strict=True)
     return DrawnPoints(tuple(DrawnPoint(*place) for place in places), points)
 

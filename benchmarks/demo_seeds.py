@@ -19,7 +19,8 @@ from variants import read_demo
 from agrifm.config import read_project
 from agrifm.inference.predictor import load_model
 from agrifm.train.evaluate import compare_predictions, predict_labelled, score
-from agrifm.train.run import describe_differences, train_models
+from agrifm.train.run import train_models
+from agrifm.train.score_lines import describe_differences
 
 SEEDS = (1, 2, 3)
 """In addition to the demo's, 0."""

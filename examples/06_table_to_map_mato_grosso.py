@@ -30,7 +30,7 @@ from agrifm.mapping.run import map_project
 from agrifm.scene.local_files import search_files
 from agrifm.scene.products import find_product
 from agrifm.train.project import train_project
-from agrifm.train.run import describe_scores
+from agrifm.train.score_lines import describe_scores
 
 DATA = Path(os.environ.get("AGRIFM_DATA", "../shared/data")) / "mato_grosso_modis_cube"
 PROJECT = """\

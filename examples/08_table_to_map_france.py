@@ -35,7 +35,7 @@ from agrifm.record import model_file
 from agrifm.scores import confusion_counts, f1_per_class, macro_f1, overall_accuracy
 from agrifm.simulator.catalog import simulate
 from agrifm.train.project import train_project
-from agrifm.train.run import describe_scores
+from agrifm.train.score_lines import describe_scores
 
 DATA = Path(os.environ.get("AGRIFM_DATA", "../shared/data")) / "france_lpis_2023_dekads"
 PROJECT = """\

@@ -66,6 +66,7 @@ steps = 10
 batch = 2
 learning_rate = 1e-4
 seed = 7
+seeds = 3
 series = "composites"
 sensor_dropout = 0.25
 weights = "start.safetensors"
@@ -97,6 +98,7 @@ column = "class"
         "batch": 2,
         "learning_rate": 1e-4,
         "seed": 7,
+        "seeds": 3,
         "series": "composites",
         "sensor_dropout": 0.25,
         "weights": Path("start.safetensors"),

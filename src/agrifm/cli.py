@@ -146,7 +146,7 @@ def _fetch(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> None:
     from agrifm.config import read_project
     from agrifm.train.project import train_project
-    from agrifm.train.run import describe_scores
+    from agrifm.train.score_lines import describe_scores
 
     project = read_project(options.project)
     scores = train_project(project)

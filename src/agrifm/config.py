@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from agrifm.errors import ConfigError, did_you_mean, doing, shortened
 from agrifm.files import AnyPath, as_path
 from agrifm.product_description import ProductDescription
-from agrifm.record import TRAINABLE, SeriesKind, is_classic
+from agrifm.record import TRAINABLE, SeriesKind, is_classic, with_parts
 from agrifm.season import Season
 from agrifm.series_columns import SeriesColumns
 from agrifm.tables import has_table_suffix
@@ -249,6 +249,8 @@ class ModelConfig(Frozen):
     """Highest learning rate, after warm-up."""
     seed: int = Field(0, ge=0, lt=2**32)
     """Seed of blocks, weights and order."""
+    seeds: int = Field(1, ge=1, le=20)
+    """Networks of each name, trained with `seed`, `seed` + 1 …; of several the mean of their probabilities counts."""
     sensor_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of the training steps that drop one sensor, never the finest; above 0, the model can map cubes that lack
     one of them."""
@@ -267,7 +269,7 @@ class ModelConfig(Frozen):
                     f'"{name}" reads {" and ".join(readable)} series only (found `series` "{self.series}"); set '
                     f'`series` to "{readable[0]}", or take "{name}" out of `names`'
                 )
-        if self.series == "observed" and self.preset == "base" and "agrifm" in self.names:
+        if self.series == "observed" and self.preset == "base" and "agrifm" in with_parts(self.names):
             raise ValueError(
                 'preset "base" of AgriFM needs 29 to 32 frames, but `series` "observed" has as many as there are '
                 'observations; set `series` to "composites", or `preset` to "small"'
@@ -278,7 +280,7 @@ class ModelConfig(Frozen):
     def _require_weights(self) -> None:
         """Refuse weights that belong to no model of `names`, or to several; and a frozen encoder without weights."""
         known = [name for name, family in TRAINABLE.items() if family.weights]
-        starting = [name for name in self.names if name in known]
+        starting = [name for name in with_parts(self.names) if name in known]
         if self.encoder == "frozen" and (self.weights is None or "agrifm" in starting):
             raise ValueError(
                 '`encoder` "frozen" is for released weights of Presto, Galileo or Prithvi '

@@ -148,7 +148,7 @@ def _summary(
     from rich.console import Console
     from rich.table import Table
 
-    from agrifm.train.run import describe_differences
+    from agrifm.train.score_lines import describe_differences
 
     console = Console(width=100, markup=False)
     stages = Table(title="Stages", title_justify="left")

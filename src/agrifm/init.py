@@ -113,6 +113,7 @@ steps = 1500
 # batch = 8                # windows per step
 # learning_rate = 0.001    # the highest rate, after warm-up
 # seed = 0                 # seed of blocks, weights and order
+# seeds = 3                # networks of each name; of several the mean of their probabilities counts
 
 [map]
 model = "agrifm"           # which of the models makes the map

@@ -36,6 +36,8 @@ class TrainableFamily(NamedTuple):
     """Whether it can start from the file of weights that the project file names."""
     classic: bool = False
     """Whether it is a classic model (`agrifm.classic`), whose features are of interpolated series."""
+    parts: tuple[str, ...] = ()
+    """Families whose probabilities it averages; none for a model that is trained by itself."""
 
 
 TRAINABLE = {
@@ -58,13 +60,30 @@ TRAINABLE = {
     "logistic": TrainableFamily("logistic regression", classic=True),
     "minirocket": TrainableFamily("MiniRocket", classic=True),
     "random-forest": TrainableFamily("random forest", classic=True),
+    "agrifm+classic": TrainableFamily("mean of AgriFM and the best classic model", parts=("agrifm", "classic")),
+    "best": TrainableFamily("AgriFM, the best classic model, or their mean", parts=("agrifm", "classic")),
 }
-"""Families that `agrifm train` trains, by name: networks (`agrifm.models.family`) and classic models."""
+"""Families that `agrifm train` trains, by name: networks (`agrifm.models.family`), classic models, means of both."""
 
 
 def is_classic(family: str) -> bool:
-    """Return whether a family is one of classic models, not of networks."""
+    """Return whether a family is one of classic models."""
     return family in TRAINABLE and TRAINABLE[family].classic
+
+
+def is_network(family: str) -> bool:
+    """Return whether a family is one of networks."""
+    return family in TRAINABLE and not TRAINABLE[family].classic and not TRAINABLE[family].parts
+
+
+def with_parts(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of families, with the parts of means before them and each name once."""
+    return tuple(dict.fromkeys(one for name in names for one in (*TRAINABLE[name].parts, name)))
+
+
+def seed_names(family: str, seeds: int) -> tuple[str, ...]:
+    """Return the names of the networks of a family that are trained with several seeds; one has the family's name."""
+    return (family,) if seeds == 1 or not is_network(family) else tuple(f"{family}-{seed}" for seed in range(seeds))
 
 
 class SensorInput(Frozen):
@@ -145,12 +164,16 @@ class ModelRecord(Frozen):
         return {**content, "family": "random-forest" if forest else "agrifm"}
 
 
-def model_file(directory: Path, family: str) -> Path:
+def model_file(directory: Path, family: str, seeds: int = 1) -> Path:
     """Return the path of the model of a family that `agrifm train` writes into a directory.
 
-    Networks are safetensors files. Classic models are skops files, which hold arrays and trees without pickle.
+    Networks are safetensors files. Classic models are skops files, which hold arrays and trees without pickle. Means,
+    also those of networks of several seeds, are JSON files that name the files of their members.
     """
-    return directory / f"{family}{'.skops' if is_classic(family) else '.safetensors'}"
+    if is_classic(family):
+        return directory / f"{family}.skops"
+    is_mean = family in TRAINABLE and TRAINABLE[family].parts
+    return directory / f"{family}{'.json' if is_mean or seeds > 1 else '.safetensors'}"
 
 
 def target_pixels(sensors: Sequence[SensorInput]) -> dict[str, int]:

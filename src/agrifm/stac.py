@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,14 @@ MAP_ITEM = "item.json"
 """File name of a map's item, in the map's directory."""
 MODEL_DIGEST = "agrifm:model_sha256"
 """Property of a map's item: SHA-256 of the model file that made the map."""
+MEAN_PROPERTY = "agrifm:mean"
+"""Property of the item of a mean of models (`agrifm.inference.mean`): its members with their weights and digests."""
 TRAINING_DATA_ROLE = "training-data"
 """Role of the asset of a model's item that holds the parcels used in training."""
 FRAMEWORKS = {
     ".safetensors": ("PyTorch", "torch", "safetensors.torch.save_file"),
     ".skops": ("scikit-learn", "scikit-learn", "skops.io.dump"),
+    ".onnx": ("ONNX", "onnxruntime", "torch.onnx.export"),
 }
 """By suffix of the model file: name of the framework, its package, and the function that wrote the file."""
 MEDIA_TYPES = {".json": "application/geo+json", ".zarr": "application/vnd+zarr"}
@@ -48,36 +51,74 @@ def write_model_item(weights: Path, record: ModelRecord, parameters: int, traini
     Returns:
         Path of the item.
     """
+    framework, package, _ = FRAMEWORKS[weights.suffix]
+    item = _model_item(record, parameters, {"mlm:framework": framework})
+    if package in record.versions:  # the schema accepts version numbers only
+        item.properties["mlm:framework_version"] = record.versions[package]
+    item.add_asset("model", _weights_asset(weights.name, "Weights and record", record))
+    item.add_asset("training", _training_asset(training_data))
+    path = weights.with_suffix(".json")
+    write_json(path, item.to_dict(include_self_link=False))
+    return path
+
+
+def write_mean_item(
+    path: Path,
+    record: ModelRecord,
+    files: Sequence[str],
+    content: Mapping[str, Any],
+    parameters: int,
+    training_data: Path,
+) -> None:
+    """Write the item of a mean of models; its assets are the members' files and the parcels used in training.
+
+    Args:
+        record: of the mean.
+        files: names of the members' files, in the directory of the item.
+        content: of the property `agrifm:mean`.
+        parameters: of all members.
+        training_data: see `write_model_item`.
+    """
+    item = _model_item(record, parameters, {})
+    item.properties[MEAN_PROPERTY] = dict(content)
+    for file in files:
+        item.add_asset(Path(file).stem, _weights_asset(file, "Weights and record of a member of the mean", record))
+    item.add_asset("training", _training_asset(training_data))
+    write_json(path, item.to_dict(include_self_link=False))
+
+
+def _model_item(record: ModelRecord, parameters: int, framework: Mapping[str, str]) -> pystac.Item:
+    """The item of a model, without its assets."""
     item = _item(record, box(*(record.area or (-180.0, -90.0, 180.0, 90.0))), record.season, time())
     item.stac_extensions += [MLM_SCHEMA, ClassificationExtension.get_schema_uri()]
-    framework, package, writer = FRAMEWORKS[weights.suffix]
-    # MLM requires that the item describes the bands of `mlm:input`; STAC itself, that then an asset has bands too.
-    bands = [{"name": name} for name in _bands(record)]
     item.properties |= {
-        "mlm:name": record.name,
+        "mlm:name": record.name.replace("+", "-"),  # the schema accepts no plus sign
         "mlm:architecture": TRAINABLE[record.family].title if record.family in TRAINABLE else record.family,
         "mlm:tasks": ["semantic-segmentation"],
-        "mlm:framework": framework,
+        **framework,
         "mlm:total_parameters": parameters,
         "mlm:input": [_model_input(record)],
         "mlm:output": [_model_output(record)],
-        "bands": bands,
+        # MLM requires that the item describes the bands of `mlm:input`; STAC itself, that then an asset has bands too
+        "bands": [{"name": name} for name in _bands(record)],
     }
-    if package in record.versions:  # the schema accepts version numbers only
-        item.properties["mlm:framework_version"] = record.versions[package]
-    model = pystac.Asset(weights.name, "Weights and record", media_type="application/octet-stream", roles=["mlm:model"])
-    model.extra_fields |= {"mlm:artifact_type": writer, "bands": bands}
-    item.add_asset("model", model)
-    parcels = pystac.Asset(
+    return item
+
+
+def _weights_asset(file: str, title: str, record: ModelRecord) -> pystac.Asset:
+    asset = pystac.Asset(file, title, media_type="application/octet-stream", roles=["mlm:model"])
+    bands = [{"name": name} for name in _bands(record)]
+    asset.extra_fields |= {"mlm:artifact_type": FRAMEWORKS[Path(file).suffix][2], "bands": bands}
+    return asset
+
+
+def _training_asset(training_data: Path) -> pystac.Asset:
+    return pystac.Asset(
         training_data.name,
         "Parcels and points used in training and validation",
         media_type="application/geopackage+sqlite3",
         roles=[TRAINING_DATA_ROLE],
     )
-    item.add_asset("training", parcels)
-    path = weights.with_suffix(".json")
-    write_json(path, item.to_dict(include_self_link=False))
-    return path
 
 
 def write_map_item(
@@ -154,23 +195,37 @@ def _add_map_assets(item: pystac.Item, legend: Legend) -> None:
     item.add_asset("preview", pystac.Asset("./map.png", "Preview", media_type="image/png", roles=["overview"]))
 
 
-def map_lineage(record: ModelRecord, sensors: Mapping[str, object], side: int, overlap: int) -> str:
+def map_lineage(
+    record: ModelRecord,
+    sensors: Mapping[str, object],
+    side: int,
+    overlap: int,
+    members: Sequence[tuple[ModelRecord, float]] = (),
+) -> str:
     """How a map was made, in words.
 
     Args:
         sensors: those of the model that the cube has, by name.
         side: of the prediction windows, pixels.
         overlap: pixels that neighbouring windows share.
+        members: of a mean of models, each with its weight.
     """
-    series = {
-        "interpolated": f"interpolated to {record.frames} steps",
-        "composites": f"of each of {record.frames} equal periods the observation nearest its middle",
-        "observed": "every observation with its date",
-    }[record.series]
+    series = _series_in_words(record)
+    if members:
+        each = [f"'{one.name}' (weight {weight:.3g}, {_series_in_words(one)})" for one, weight in members]
+        series = f"the mean of {', '.join(each)}"
     return (
         f"model '{record.name}' on {', '.join(sensors)}, {series}; windows of {side} pixels sharing {overlap}, blended "
         "by linear ramps; the class of highest probability, clipped to the area"
     )
+
+
+def _series_in_words(record: ModelRecord) -> str:
+    return {
+        "interpolated": f"interpolated to {record.frames} steps",
+        "composites": f"of each of {record.frames} equal periods the observation nearest its middle",
+        "observed": "every observation with its date",
+    }[record.series]
 
 
 def classifications(legend: Legend) -> list[Classification]:

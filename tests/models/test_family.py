@@ -20,7 +20,7 @@ from agrifm.mapping.run import map_project
 from agrifm.models.cost import IMAGE_COPIES, SeriesShape
 from agrifm.models.export import export
 from agrifm.models.family import FAMILIES, Family, family_of
-from agrifm.record import TRAINABLE, SensorRecord, TrainableFamily, is_classic
+from agrifm.record import TRAINABLE, SensorRecord, TrainableFamily, is_network
 from agrifm.samples.patches import read_patch
 from agrifm.train.run import train
 from agrifm.validation import Frozen
@@ -69,7 +69,7 @@ BANDS = {"prithvi": ("B02", "B03", "B04", "B8A", "B11", "B12")}
 
 
 def test_every_network_that_a_project_can_name_has_its_family() -> None:
-    assert set(FAMILIES) == {name for name in TRAINABLE if not is_classic(name)}
+    assert set(FAMILIES) == {name for name in TRAINABLE if is_network(name)}
 
 
 def test_an_unknown_family_is_refused_with_the_nearest_known_one() -> None:

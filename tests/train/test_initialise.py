@@ -15,7 +15,8 @@ from agrifm.models.weights.convert import convert_weights
 from agrifm.record import SensorInput
 from agrifm.sensors import SENSORS
 from agrifm.train.initialise import initial_network
-from agrifm.train.run import describe_scores, train
+from agrifm.train.run import train
+from agrifm.train.score_lines import describe_scores
 
 
 def cube_sensor(name: str, *bands: str) -> SensorInput:

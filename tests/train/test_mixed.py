@@ -24,7 +24,7 @@ from agrifm.train.data import Data, prepare, project_labels
 from agrifm.train.fit import TrainingModule
 from agrifm.train.mixed import mix_table
 from agrifm.train.project import train_project
-from agrifm.train.run import describe_scores
+from agrifm.train.score_lines import describe_scores
 
 LEGEND = "code,name,color\nmaize,maize,#ffff00\nwheat,wheat,#ff8800\nother,other,#888888\nrye,rye,#00ff00\n"
 CURVES = {"maize": np.linspace(0.1, 0.5, 9), "wheat": np.linspace(0.5, 0.1, 9), "rye": np.full(9, 0.7)}

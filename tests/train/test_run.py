@@ -19,7 +19,8 @@ from agrifm.inference.predictor import load_record
 from agrifm.models.weights.file import read_record
 from agrifm.record import ModelRecord
 from agrifm.train import run
-from agrifm.train.run import describe_scores, train
+from agrifm.train.run import train
+from agrifm.train.score_lines import describe_scores
 
 FULL_DISK = """
 import resource, signal, sys

@@ -27,7 +27,7 @@ from agrifm.samples.table_samples import TableSamples
 from agrifm.samples.transforms import interpolated
 from agrifm.season import Season
 from agrifm.train.project import train_project
-from agrifm.train.run import describe_scores
+from agrifm.train.score_lines import describe_scores
 from agrifm.train.table_network import network_on_table
 from agrifm.train.table_run import train_on_table
 

@@ -15,7 +15,7 @@ from agrifm.config import PROJECT_FILE, AssessConfig, read_project
 from agrifm.errors import AssessmentError, did_you_mean, doing
 from agrifm.files import AnyPath, as_path, finite_or_none
 from agrifm.legend import Legend
-from agrifm.stac import MAP_ITEM, MODEL_DIGEST, TRAINING_DATA_ROLE
+from agrifm.stac import MAP_ITEM, MEAN_PROPERTY, MODEL_DIGEST, TRAINING_DATA_ROLE
 from agrifm.vector_shapes import VectorLayer
 from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
 
@@ -111,11 +111,20 @@ def replaced_model(map_path: Path) -> Path | None:
         made_by = _read_object(item)["properties"][MODEL_DIGEST] if item.is_file() else None
         links = (link for link in _read_object(item).get("links", []) if link.get("rel") == "derived_from")
         for model in _local_paths(item, links if made_by else ()):
-            assets = _read_object(model).get("assets", {}).values()
-            for path in _local_paths(model, (asset for asset in assets if "mlm:model" in (asset.get("roles") or []))):
-                with path.open("rb") as file:
-                    return path if hashlib.file_digest(file, "sha256").hexdigest() != made_by else None
+            content = _read_object(model)
+            assets = content.get("assets", {}).values()
+            weights = _local_paths(model, (asset for asset in assets if "mlm:model" in (asset.get("roles") or [])))
+            stated = dict.fromkeys(weights, made_by)
+            if mean := content.get("properties", {}).get(MEAN_PROPERTY):
+                stated = {model: made_by, **{model.parent / one["file"]: one["sha256"] for one in mean["members"]}}
+            if stated:
+                return next((path for path, digest in stated.items() if _sha256(path) != digest), None)
     return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _local_paths(document: Path, entries: Iterable[dict[str, Any]]) -> Iterator[Path]:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from agrifm.cube.store import open_cube
 from agrifm.errors import ModelError, require_installed
 from agrifm.files import AnyPath, as_path
-from agrifm.inference.predictor import EXPORTED, FOREST, load_record
+from agrifm.inference.mean import members_of
+from agrifm.inference.predictor import EXPORTED, FOREST, MEAN, load_model, load_record
 from agrifm.record import ModelRecord, require_fit
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ def check_model(model: AnyPath, cube_path: AnyPath) -> list[str]:
     cube_path = as_path(cube_path)
     cube = open_cube(cube_path)
     record: ModelRecord | WeightsRecord | None
-    if model.suffix in (FOREST, EXPORTED):
-        record = load_record(model)
+    if model.suffix in (FOREST, EXPORTED, MEAN):
+        record = load_model(model).record
     else:
         require_installed(f"checking {model}", "deep", "torch")
         from agrifm.models.weights.inspect import read_any_record
@@ -67,7 +68,14 @@ def describe_model(path: AnyPath, window: tuple[int, int, int] | None = None) ->
         ModelError: the file cannot be read or is damaged.
     """
     path = as_path(path)
-    if path.suffix in (FOREST, EXPORTED):
+    members: list[tuple[str, str]] = []
+    if path.suffix == MEAN:
+        mean = load_model(path)
+        record = mean.record
+        members = [
+            ("member", f"{one.file}, weight {one.weight:.3g}, {_steps(one.model.record)}") for one in members_of(mean)
+        ]
+    elif path.suffix in (FOREST, EXPORTED):
         record = load_record(path)
     else:
         require_installed(f"reading {path}", "deep", "torch")
@@ -82,8 +90,12 @@ def describe_model(path: AnyPath, window: tuple[int, int, int] | None = None) ->
         ("file", f"{path} ({path.stat().st_size:,} bytes)"),
         ("family", record.family),
         *((sensor.sensor, f"{len(sensor.bands)} bands; {', '.join(sensor.bands)}") for sensor in record.sensors),
-        ("series", f"{record.series}, {record.frames} steps"),
+        *(members or [("series", _steps(record))]),
         ("record", f"trained model {record.name!r}: {len(record.legend)} classes, season {start} to {end}"),
     ]
     width = max(len(name) for name, _ in rows)
     return [f"{name:<{width}}  {text}" for name, text in rows]
+
+
+def _steps(record: ModelRecord) -> str:
+    return f"{record.series}, {record.frames} steps"

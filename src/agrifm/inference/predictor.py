@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from agrifm.errors import ModelError, doing, require_installed
 from agrifm.files import AnyPath, as_path
+from agrifm.inference.mean import load_mean, read_mean
 from agrifm.models.precision import (
     DEFAULT_COMPUTE,
     Compute,
@@ -24,8 +26,9 @@ from agrifm.samples.sample import Sample
 if TYPE_CHECKING:
     from agrifm.models.classifier import Classifier
 
-NETWORK, FOREST, EXPORTED = ".safetensors", ".skops", ".onnx"
-"""File formats of models: a PyTorch network, a classic model, and an exported network, which runs without PyTorch."""
+NETWORK, FOREST, EXPORTED, MEAN = ".safetensors", ".skops", ".onnx", ".json"
+"""File formats of models: a PyTorch network, a classic model, an exported network, which runs without PyTorch, and the
+mean of several models (`agrifm.inference.mean`)."""
 
 PIXELS_AT_ONCE = 512
 """Pixels of a window that a model of single pixels predicts together."""
@@ -126,6 +129,8 @@ def load_model(path: AnyPath, compute: Compute = DEFAULT_COMPUTE) -> TrainedMode
             be computed in another way.
     """
     path = as_path(path)
+    if path.suffix == MEAN:
+        return load_mean(path, partial(_load_member, compute))
     if path.suffix in (FOREST, EXPORTED) and compute != DEFAULT_COMPUTE:
         raise ModelError(
             f"reading the model {path}: only PyTorch networks ({NETWORK}) compute in another precision or are "
@@ -155,9 +160,15 @@ def load_model(path: AnyPath, compute: Compute = DEFAULT_COMPUTE) -> TrainedMode
     return TorchModel(record, classifier.to(device).eval(), compute.precision)
 
 
+def _load_member(compute: Compute, path: Path) -> TrainedModel:
+    return load_model(path, compute if path.suffix == NETWORK else DEFAULT_COMPUTE)
+
+
 def load_record(path: AnyPath) -> ModelRecord:
-    """Read only the record of a model file; raises as `load_model` does."""
+    """Read only the record of a model file, of a mean without its members; raises as `load_model` does."""
     path = as_path(path)
+    if path.suffix == MEAN:
+        return read_mean(path).record
     if path.suffix in (FOREST, EXPORTED):
         return load_model(path).record
     _require_torch(path)
@@ -177,7 +188,7 @@ def is_trained(path: Path, digest: str) -> bool:
 def _require_torch(path: Path) -> None:
     if path.suffix != NETWORK:
         raise ModelError(
-            f"reading the model {path}: a model file ends in {NETWORK}, {FOREST} or {EXPORTED}; `agrifm train` writes "
-            "the first two, `agrifm model export` the third"
+            f"reading the model {path}: a model file ends in {NETWORK}, {FOREST}, {MEAN} (a mean of models) or "
+            f"{EXPORTED}; `agrifm train` writes the first three, `agrifm model export` the last"
         )
     require_installed(f"reading the model {path}", "deep", "torch")

@@ -5,7 +5,7 @@ into windows.
 """
 
 import io
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -19,6 +19,7 @@ from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import MapError
 from agrifm.files import is_whole_archive, write_bytes
 from agrifm.grid import Window
+from agrifm.inference.mean import mean_where_known, members_of, reading
 from agrifm.inference.predictor import TrainedModel, load_model
 from agrifm.mapping.mosaic import PredictedWindow
 from agrifm.mapping.windows import PROBABILITY_DTYPE, with_model_sensors
@@ -88,9 +89,9 @@ def predict_windows(
     """
     # One reader and one predictor: PyTorch computes on all cores, and reading waits for the disk.
     with ThreadPoolExecutor(1) as reader:
-        read = partial(read_input, cube, model.record)
-        for window, sample in run_tiles(read, windows, reader, 1 + WINDOWS_AHEAD):
-            yield window, predict_sample(model, sample, window)
+        read = partial(read_inputs, cube, model)
+        for window, samples in run_tiles(read, windows, reader, 1 + WINDOWS_AHEAD):
+            yield window, predict_samples(model, samples, window)
 
 
 def predict_windows_elsewhere(
@@ -104,7 +105,7 @@ def predict_window(sources: MapSources, window: Window) -> Probabilities:
     """Read and predict one window in any process that can read the files; they are opened once in each process."""
     with _OPENING:
         cube, model = _open(sources)
-    return predict_sample(model, read_input(cube, model.record, window), window)
+    return predict_samples(model, read_inputs(cube, model, window), window)
 
 
 _OPENING = Lock()
@@ -117,8 +118,18 @@ def _open(sources: MapSources) -> tuple[Cube, TrainedModel]:
     return with_model_sensors(open_cube(sources.cube), model.record), model
 
 
-def read_input(cube: Cube, record: ModelRecord, window: Window) -> Sample:
-    """Read what a model needs to predict a window: its series, with the margin around it that the record states."""
+def read_inputs(cube: Cube, model: TrainedModel, window: Window) -> list[Sample]:
+    """Read what each member of a model needs to predict a window; members that read alike have the same sample."""
+    samples: list[Sample] = []
+    records = [member.model.record for member in members_of(model)]
+    for number, record in enumerate(records):
+        alike = next((samples[before] for before in range(number) if reading(records[before]) == reading(record)), None)
+        samples.append(_read_input(cube, record, window) if alike is None else alike)
+    return samples
+
+
+def _read_input(cube: Cube, record: ModelRecord, window: Window) -> Sample:
+    """A window's series as a model reads them, with the margin around it that the record states."""
     sensors, steps = present_sensors(record, cube.inputs), cube.season.steps(record.frames)
 
     def read(wide: Window) -> Sample:
@@ -127,12 +138,26 @@ def read_input(cube: Cube, record: ModelRecord, window: Window) -> Sample:
     return read_with_margin(read, window, record.margin, cube.coarse_factor, cube.target.shape)
 
 
-def predict_sample(model: TrainedModel, sample: Sample, window: Window) -> Probabilities:
-    """Predict a sample and cut the result to the window, which the sample contains.
+def predict_samples(model: TrainedModel, samples: Sequence[Sample], window: Window) -> Probabilities:
+    """Predict a window from a sample for each member, which contains it.
 
     Raises:
         MapError: the model's result has another shape, or is not a probability.
     """
+    members = members_of(model)
+    found, weights = [], []
+    for member, sample in zip(members, samples, strict=True):
+        one = _predict_sample(member.model, sample, window)
+        if one is not None:
+            found.append(one)
+            weights.append(member.weight)
+    if not found:
+        return None
+    return (found[0] if len(members) == 1 else mean_where_known(found, weights)).astype(PROBABILITY_DTYPE)
+
+
+def _predict_sample(model: TrainedModel, sample: Sample, window: Window) -> NDArray[np.float32] | None:
+    """Predict a sample and cut the result to the window; None if there is no valid observation in all of the sample."""
     valid = sample.any_valid
     if not valid.any():
         return None
@@ -148,5 +173,5 @@ def predict_sample(model: TrainedModel, sample: Sample, window: Window) -> Proba
     if not np.all(in_range):  # NaN is not in range either
         raise MapError(f"{about}: its probabilities are not all between 0 and 1; train it again")
     # A pixel that no sensor saw has no class, whatever the network makes of zeros.
-    kept = np.where(valid, probabilities, np.nan).astype(PROBABILITY_DTYPE)
+    kept = np.where(valid, probabilities, np.float32(np.nan))
     return np.asarray(kept[:, *window.within(sample.window).slices])

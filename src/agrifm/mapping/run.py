@@ -29,6 +29,7 @@ from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import LabelError, MapError, did_you_mean, require_installed
 from agrifm.files import AnyPath, as_path, translate_os_errors, write_bytes
 from agrifm.grid import Window, tiles
+from agrifm.inference.mean import members_of
 from agrifm.inference.predictor import TorchModel, TrainedModel, load_model, load_record
 from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend, legend_json
 from agrifm.mapping.cog import TILE_SIDE, CogWriter, translate_gdal_errors, write_category_names
@@ -146,7 +147,7 @@ def _named_model(project: Project) -> Path:
             f"(known: {', '.join(TRAINABLE)})",
             model=name,
         )
-    return model_file(project.models, name)
+    return model_file(project.models, name, project.model.seeds)
 
 
 def map_area(
@@ -228,8 +229,9 @@ def map_cube(
             work.begin()
         store = WindowStore(work.scratch)
         _predict_missing(plan, store, predict or partial(predict_windows, plan.cube, model))
-        sources = {**({} if model_item is None else {"model": model_item}), "cube": cube.path}
-        lineage = map_lineage(plan.record, plan.cube.sensors, window, overlap)
+        sources = {**_model_items(model, model_item), "cube": cube.path}
+        members = [(member.model.record, member.weight) for member in members_of(model) if member.file]
+        lineage = map_lineage(plan.record, plan.cube.sensors, window, overlap, members)
         with _made_anew(partial_map / RESULT) as result:
             with translate_gdal_errors(f"writing the map {out}"):
                 hectares, nodata_hectares = _write_rasters(plan, store, result)
@@ -255,16 +257,24 @@ def map_cube(
     return MapSummary(out, by_code, nodata_hectares, len(plan.windows), seconds, plan.absent_sensors)
 
 
+def _model_items(model: TrainedModel, model_item: Path | None) -> dict[str, Path]:
+    """Items of a model and of the members of a mean, by title."""
+    if model_item is None:
+        return {}
+    files = [Path(member.file) for member in members_of(model) if member.file]
+    return {"model": model_item, **{file.stem: model_item.with_name(f"{file.stem}.json") for file in files}}
+
+
 def _require_memory(plan: MapPlan, model: TrainedModel) -> None:
     """Refuse windows of which a network could not predict one in the memory that is free."""
-    if not isinstance(model, TorchModel):
-        return
-    observed = plan.record.series == "observed"
     dates = {sensor.sensor: len(plan.cube.sensors[sensor.sensor].date) for sensor in plan.sensors}
-    frames = {name: count if observed else plan.record.frames for name, count in dates.items()}
     height, width = (min(plan.side, length) for length in plan.grid.shape)
     about = f"mapping the cube {plan.cube.path} in windows of {plan.side} pixels"
-    model.require_memory(frames, height, width, about, "choose a smaller `window`")
+    for member in members_of(model):
+        if isinstance(member.model, TorchModel):
+            record = member.model.record
+            frames = {name: count if record.series == "observed" else record.frames for name, count in dates.items()}
+            member.model.require_memory(frames, height, width, about, "choose a smaller `window`")
 
 
 @contextmanager

@@ -53,6 +53,8 @@ class Combination:
 
     parts: tuple[str, ...]
     weights: Weights
+    choosing: bool = True
+    """Whether the weights are chosen on the validation places."""
 
     def learner(self, learners: Mapping[str, Learner], combinations: "Mapping[str, Combination]") -> Learner:
         """Return the learner that trains all parts, which may be combinations themselves."""

@@ -15,7 +15,7 @@ from agrifm.cube.store import Cube
 from agrifm.errors import LabelError
 from agrifm.grid import Window
 from agrifm.legend import UNLABELLED, Legend
-from agrifm.record import SensorRecord, SeriesKind, is_classic
+from agrifm.record import SensorRecord, SeriesKind, is_classic, with_parts
 from agrifm.samples.labels import Labels, read_labels
 from agrifm.samples.legends.levels import with_hierarchy
 from agrifm.samples.patches import Patches, Tiles, labelled_windows, read_with_margin
@@ -145,7 +145,7 @@ def _tiles(
     if config.series == "interpolated" or all(is_classic(name) for name in config.names):
         tiles = Tiles(cube, sensors, steps)
         return tiles, tiles
-    sharing = len(config.names)
+    sharing = len(with_parts(config.names))
     network = Tiles(cube, sensors, steps, config.series, sharing=sharing)
     raw = network if config.series == "observed" else None
     return Tiles(cube, sensors, steps, raw=raw, sharing=sharing), network

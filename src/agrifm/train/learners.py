@@ -10,7 +10,7 @@ import numpy as np
 from agrifm.classic.choice import CANDIDATES, better_half_weights
 from agrifm.classic.singles import SINGLES
 from agrifm.config import ModelConfig
-from agrifm.record import TRAINABLE, is_classic
+from agrifm.record import TRAINABLE, is_network
 from agrifm.samples.table import SeriesTable
 from agrifm.train.combination import (
     Combination,
@@ -95,8 +95,8 @@ def learn_classic(name: str, training: SeriesTable, validation: SeriesTable, see
     return Fitted(fitted(training, validation), fitted(training)(validation))
 
 
-_PAIR = ("agrifm", "classic")
-_NETWORKS = tuple(name for name in TRAINABLE if not is_classic(name))
+_PAIR = TRAINABLE["best"].parts
+_NETWORKS = tuple(name for name in TRAINABLE if is_network(name))
 LEARNERS: dict[str, Learner] = {
     **{name: partial(learn_classic, name) for name in SINGLES},
     **{name: partial(learn_network, name) for name in _NETWORKS},
@@ -104,7 +104,7 @@ LEARNERS: dict[str, Learner] = {
 """Models that are trained, by name."""
 COMBINATIONS: dict[str, Combination] = {
     "classic": Combination(CANDIDATES, partial(better_half_weights, CANDIDATES)),
-    "agrifm+classic": Combination(_PAIR, partial(equal_weights, _PAIR)),
+    "agrifm+classic": Combination(_PAIR, partial(equal_weights, _PAIR), choosing=False),
     "best": Combination(_PAIR, partial(best_weights, _PAIR)),
 }
 """Models that are means of others, by name."""

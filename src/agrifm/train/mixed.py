@@ -10,7 +10,7 @@ from agrifm.config import ModelConfig
 from agrifm.cube.store import Cube
 from agrifm.errors import ConfigError, LabelError
 from agrifm.legend import UNLABELLED
-from agrifm.record import SensorInput, has_like_pixels, is_classic
+from agrifm.record import SensorInput, has_like_pixels, is_classic, with_parts
 from agrifm.samples.folds import NOT_USED
 from agrifm.samples.leaks import near_other_folds
 from agrifm.samples.mixed_samples import MixedSamples
@@ -100,12 +100,12 @@ def mix_table(
 def _require_possible(config: ModelConfig) -> None:
     """Refuse networks that cannot be trained on single pixels."""
     about = "training on a cube and a series table"
-    if config.preset == "base" and "agrifm" in config.names:
+    if config.preset == "base" and "agrifm" in with_parts(config.names):
         raise ConfigError(
             f'{about}: AgriFM of preset "base" reads no single pixels; set `preset` to "small" or "tiny"',
             model="agrifm",
         )
-    for name in config.names:
+    for name in with_parts(config.names):
         if name in ON_WINDOWS_ONLY:
             raise ConfigError(
                 f"{about}: {name} reads no single pixels; take it out of `names` under [model]", model=name
@@ -195,7 +195,7 @@ def _notes(about: dict[str, Any], config: ModelConfig) -> list[str]:
             f"{left_out['without_coordinates']} places of the series table have no coordinates, so their distance to "
             "the cube's blocks is not known, and are left out"
         )
-    alone = [name for name in config.names if is_classic(name)]
+    alone = [name for name in with_parts(config.names) if is_classic(name)]
     if alone:
         notes.append(f"trained on the labels of the cube alone, without the series table: {', '.join(alone)}")
     return notes

@@ -9,7 +9,7 @@ import geopandas
 from agrifm.config import Project
 from agrifm.errors import ConfigError
 from agrifm.outputs import UNFINISHED, discard, finish_directory
-from agrifm.record import model_file
+from agrifm.record import model_file, seed_names, with_parts
 
 SCORES, TRAINING_DATA = "scores.json", "training.gpkg"
 
@@ -20,7 +20,7 @@ def require_inputs_apart(project: Project) -> None:
     Raises:
         ConfigError: a key of the project file names one.
     """
-    written = {SCORES, TRAINING_DATA, *(file for name in project.model.names for file in _files_of(name))}
+    written = {SCORES, TRAINING_DATA, *_files(project.model.names, project.model.seeds)}
     labels, model = project.labels, project.model
     for key, path in {
         "area": project.season.area,
@@ -40,18 +40,28 @@ def require_inputs_apart(project: Project) -> None:
             )
 
 
-def _files_of(name: str) -> set[str]:
-    """Names of the files of one model."""
-    return {model_file(Path(), name).name, f"{name}.json", f"{name}.timing.json"}
+def _files(names: Sequence[str], seeds: int) -> set[str]:
+    """Names of the files of models."""
+    files = set()
+    for name in with_parts(names):
+        stems = seed_names(name, seeds)
+        files |= {model_file(Path(), name, len(stems)).name, f"{name}.json"}
+        for stem in stems:
+            files |= {f"{stem}{model_file(Path(), name).suffix}", f"{stem}.json", f"{stem}.timing.json"}
+    return files
 
 
-def publish(staging: Path, directory: Path, names: Sequence[str]) -> list[str]:
+def publish(staging: Path, directory: Path, names: Sequence[str], seeds: int = 1) -> list[str]:
     """Put everything in its place at once; nothing is touched if all of it is there already.
+
+    Args:
+        names: of the models, as in the project file.
+        seeds: of each network.
 
     Returns:
         Names of the files that are new or have another content than before.
     """
-    made = {TRAINING_DATA, SCORES, UNFINISHED, *(file for name in names for file in _files_of(name))}
+    made = {TRAINING_DATA, SCORES, UNFINISHED, *_files(names, seeds)}
     for path in staging.iterdir():  # of an earlier run, with other models
         if path.name not in made:
             discard(path) if path.is_dir() else path.unlink()

@@ -27,17 +27,27 @@ from agrifm.config import ModelConfig, Project
 from agrifm.cube.store import open_cube
 from agrifm.errors import ConfigError, require_installed
 from agrifm.files import translate_os_errors, write_geopackage, write_json
-from agrifm.inference.predictor import TrainedModel, is_trained, load_model, load_record
+from agrifm.inference.predictor import TorchModel, TrainedModel, is_trained, load_model, load_record
 from agrifm.legend import UNLABELLED
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, unchanged, writing
-from agrifm.record import ModelRecord, is_classic, model_file, running_versions, target_pixels
+from agrifm.record import (
+    ModelRecord,
+    is_classic,
+    is_network,
+    model_file,
+    running_versions,
+    seed_names,
+    target_pixels,
+    with_parts,
+)
 from agrifm.samples.project_table import project_table
 from agrifm.samples.split import FOLDS
-from agrifm.scores import MIN_PLACES
+from agrifm.samples.table import SeriesTable
 from agrifm.stac import write_model_item
 from agrifm.train.data import Data, prepare, project_labels, read_pixel_features
-from agrifm.train.evaluate import predict_labelled, score, summarise_scores
+from agrifm.train.evaluate import labelled_probabilities, score, summarise_scores
+from agrifm.train.means import Directories, Member, Trained, ValidationPlaces, leaf_json, train_each
 from agrifm.train.mixed import mix_table
 from agrifm.train.publish import SCORES, TRAINING_DATA, publish, require_inputs_apart
 from agrifm.train.table_folds import TableData, predict_unseen, training_places
@@ -80,37 +90,33 @@ def train_models(
     """Train each of the named models into a directory and score them; arguments and result are those of `train`."""
     if all(is_classic(name) for name in config.names) and compute != DEFAULT_COMPUTE:
         raise ConfigError(f"training {', '.join(config.names)}: `compute` is for networks; leave it out")
-    for name in config.names:  # now, and not when the models before it have been trained
+    for name in with_parts(config.names):  # now, and not when the models before it have been trained
         if is_classic(name):
             require_classic(name)
-        else:
+        elif is_network(name):
             require_installed(f"training {name}", "deep", "torch", "lightning")
     with writing(directory, "models") as staging, unchanged(data.cube.path, "training") as require_unchanged:
         with translate_os_errors(f"writing the models {directory}"):
             begin_directory(staging)
         _write_training_data(data, staging / TRAINING_DATA)
-        scores: dict[str, Any] = {}
-        predictions: dict[str, NDArray[np.uint8]] = {}
-        kept: list[str] = []
-        for name in config.names:
-            places = (model_file(staging, name), model_file(directory, name))
-            if is_classic(name):
-                model, is_new = _train_classic(data, config, name, *places)
-            else:
-                model, is_new = _train_network(data, config, name, *places, compute)
-            kept += [] if is_new else [name]
-            predictions[name] = predict_labelled(model, data.tiles_of(model.record.series), data.unseen.label)
-            scores[name] = {
-                **score(predictions[name], data.unseen, data.labels.legend),
-                "training": model.record.training,
-            }
-            if data.mixed is not None and data.mixed.about["places"]["test"] and not is_classic(name):
-                scores[name]["series"] = _score_on_table(places, data.mixed.data)
+        directories = Directories(staging, directory)
+        train_one = partial(_train_one, data, directories, compute)
+        records, predictions, kept = train_each(
+            config, train_one, directories, data.unseen.label, _validation_places(data)
+        )
+        scores = {
+            name: {**score(predicted, data.unseen, data.labels.legend), "training": records[name].training}
+            for name, predicted in predictions.items()
+        }
+        if data.mixed is not None and data.mixed.about["places"]["test"]:
+            for name in filter(is_network, scores):
+                files = [directories.find(f"{stem}.safetensors") for stem in seed_names(name, config.seeds)]
+                scores[name]["series"] = _score_on_table(files, data.mixed.data)
         result = _compared(data, scores, predictions)
         require_unchanged()
         write_json(staging / SCORES, result)
         with translate_os_errors(f"writing the models {directory}"):
-            written = publish(staging, directory, config.names)
+            written = publish(staging, directory, config.names, config.seeds)
     return {**result, "kept": kept, "written": written}
 
 
@@ -123,14 +129,18 @@ def _compared(data: Data, scores: dict[str, Any], predictions: dict[str, NDArray
     )
 
 
-def _score_on_table(places: tuple[Path, Path], table: TableData) -> dict[str, Any]:
-    """The scores of a network, new or kept, on the test places of the series table."""
+def _score_on_table(files: Sequence[Path], table: TableData) -> dict[str, Any]:
+    """The scores of the mean of networks, new or kept, on the test places of the series table."""
     from agrifm.models.weights.file import load_network
     from agrifm.train.table_network import network_on_table
 
-    network, record = load_network(next(path for path in places if path.exists()))
-    predicted = predict_unseen(network_on_table(network, record).probabilities, table)
-    return {**score(predicted, table.unseen, record.legend), "blocks": table.blocks["test"]}
+    networks = [network_on_table(*load_network(file)) for file in files]
+
+    def probabilities(places: SeriesTable) -> NDArray[np.float32]:
+        return np.asarray(np.mean([network.probabilities(places) for network in networks], axis=0), np.float32)
+
+    predicted = predict_unseen(probabilities, table)
+    return {**score(predicted, table.unseen, table.table.legend), "blocks": table.blocks["test"]}
 
 
 def _record(data: Data, config: ModelConfig, name: str, architecture: dict[str, Any], *packages: str) -> ModelRecord:
@@ -151,6 +161,47 @@ def _record(data: Data, config: ModelConfig, name: str, architecture: dict[str, 
     )
 
 
+def _train_one(
+    data: Data, directories: Directories, compute: Compute, name: str, config: ModelConfig, stem: str
+) -> Trained:
+    """A model by itself, with what it answers."""
+    file = f"{stem}{model_file(Path(), name).suffix}"
+    places = (directories.staging / file, directories.models / file)
+    if is_classic(name):
+        model, is_new = _train_classic(data, config, name, *places)
+        validation = partial(_classic_validation, data, config, name)
+    else:
+        model, is_new = _train_network(data, config, name, *places, compute)
+        validation = partial(_network_validation, data, directories.find(file))
+    test = labelled_probabilities(model, data.tiles_of(model.record.series), data.unseen.label)
+    return Trained(model.record, (Member(file, model.record, 1.0),), _parameters(model), is_new, test, validation)
+
+
+def _parameters(model: TrainedModel) -> int:
+    if isinstance(model, ClassicModel):
+        return size_of(model.rows)
+    assert isinstance(model, TorchModel), "nothing else is trained"
+    return sum(parameter.numel() for parameter in model.classifier.parameters())
+
+
+def _validation_places(data: Data) -> ValidationPlaces:
+    """The validation pixels; a place is a parcel, or other land of a block."""
+    labelled = data.validation.label != UNLABELLED
+    place, block = (array[labelled].astype(np.int64) for array in (data.labels.place, data.split.block))
+    return ValidationPlaces(data.validation.label[labelled], np.where(place >= 0, place, -1 - block))
+
+
+def _network_validation(data: Data, path: Path) -> NDArray[np.float32]:
+    model = load_model(path)
+    return labelled_probabilities(model, data.tiles_of(model.record.series), data.validation.label)
+
+
+def _classic_validation(data: Data, config: ModelConfig, name: str) -> NDArray[np.float32]:
+    """The validation pixels as a classic model answers them that was trained without them."""
+    model = _fit_classic(data, config, _record(data, config, name, {}), data.training.label)
+    return labelled_probabilities(model, data.tiles, data.validation.label)
+
+
 def _train_classic(data: Data, config: ModelConfig, name: str, path: Path, earlier: Path) -> tuple[TrainedModel, bool]:
     """A classic model of the training and validation blocks, chosen on inner blocks of them.
 
@@ -166,18 +217,23 @@ def _train_classic(data: Data, config: ModelConfig, name: str, path: Path, earli
             _write_classic_item(path, model)
             return model, place == path
     label = np.where(data.training.label == UNLABELLED, data.validation.label, data.training.label)
-    drawn = draw_pixels(label, data.labels.place, data.split.block, config.seed)
-    parts = candidate_parts(name)
-    rows, pixels = read_pixel_features(data, drawn, config.side, parts)
-    columns = Columns(tuple(data.cube.inputs[sensor.sensor] for sensor in data.sensors), config.frames, parts)
-    groups = data.split.block.ravel()[pixels]
-    fitted = fit_classic(name, rows, label.ravel()[pixels], groups=groups, seed=config.seed, columns=columns)
     record = record.model_copy(update={"training": {**record.training, "fingerprint": digest}})
-    record = classic_record(record, fitted)
-    model = ClassicModel(record, fitted.reading(record_columns(record)))
+    model = _fit_classic(data, config, record, label)
     save_classic(path, model)
     _write_classic_item(path, model)
     return load_model(path), True
+
+
+def _fit_classic(data: Data, config: ModelConfig, record: ModelRecord, label: NDArray[np.uint8]) -> ClassicModel:
+    """A classic model of the family of a record, of pixels drawn from labels (H, W)."""
+    drawn = draw_pixels(label, data.labels.place, data.split.block, config.seed)
+    parts = candidate_parts(record.family)
+    rows, pixels = read_pixel_features(data, drawn, config.side, parts)
+    columns = Columns(tuple(data.cube.inputs[sensor.sensor] for sensor in data.sensors), config.frames, parts)
+    groups = data.split.block.ravel()[pixels]
+    fitted = fit_classic(record.family, rows, label.ravel()[pixels], groups=groups, seed=config.seed, columns=columns)
+    record = classic_record(record, fitted)
+    return ClassicModel(record, fitted.reading(record_columns(record)))
 
 
 def _write_classic_item(path: Path, model: ClassicModel) -> None:
@@ -195,9 +251,10 @@ def _train_network(
     from agrifm.train.objectives import Classification
 
     network, record = _initial(data, config, name, compute)
+    record = record.model_copy(update={"name": path.stem})
     parameters = sum(parameter.numel() for parameter in network.parameters())
     # `weights` is left out, because the record has their digest, whatever their path.
-    digest = _fingerprint(record, data, [config.model_dump_json(exclude={"weights"})])
+    digest = _fingerprint(record, data, [leaf_json(config, "weights")])
     for place in (path, earlier):
         if is_trained(place, digest):
             write_model_item(path, load_record(place), parameters, path.parent / TRAINING_DATA)
@@ -323,59 +380,3 @@ def _write_training_data(data: Data, path: Path) -> None:
     if data.mixed is not None:
         frame = pandas.concat([frame, training_places(data.mixed.data)], ignore_index=True)
     write_geopackage(path, frame)
-
-
-def describe_scores(scores: dict[str, Any]) -> list[str]:
-    """Return the scores in sentences: notes on the labels, then a line for each model."""
-    lines = list(scores["notes"])
-    for name, entry in scores["models"].items():
-        macro = "undefined (no labelled pixel was predicted)"
-        if entry["macro_f1"] is not None:
-            low, high = entry["macro_f1_interval"]
-            macro = f"{entry['macro_f1']:.3f} ({low:.3f} to {high:.3f}) over all {len(scores['tested'])} classes"
-        lines.append(
-            f"{name}: on {scores['blocks']['test']} unseen blocks overall accuracy {entry['overall_accuracy']:.3f} "
-            f"(majority class {scores['majority_class']['overall_accuracy']:.3f}), macro F1 {macro}"
-        )
-        if (of_table := entry.get("series")) and of_table["macro_f1"] is not None:
-            lines.append(
-                f"{name}: on {of_table['blocks']} unseen blocks of the series table overall accuracy "
-                f"{of_table['overall_accuracy']:.3f}, macro F1 {of_table['macro_f1']:.3f}"
-            )
-    lines += [*_describe_scored(scores), *_describe_levels(scores)]
-    return [*lines, *(f"macro F1, {sentence}" for sentence in describe_differences(scores.get("differences", [])))]
-
-
-def _describe_scored(scores: dict[str, Any]) -> list[str]:
-    """A line on the macro F1 of the scored classes, if it leaves out a class of the test, with the names left out."""
-    names = {entry["code"]: entry["name"] for entry in scores["legend"]["classes"]}
-    left_out = [names[code] for code in scores["tested"] if code not in scores["scored"]]
-    if not left_out:
-        return []
-    models = [
-        f"{name} {'undefined' if entry['macro_f1_scored'] is None else format(entry['macro_f1_scored'], '.3f')}"
-        for name, entry in scores["models"].items()
-    ]
-    rule = f"classes that the legend scores and that have at least {MIN_PLACES} test places"
-    return [f"macro F1, {rule}: {', '.join(models)} (left out: {', '.join(left_out)})"]
-
-
-def _describe_levels(scores: dict[str, Any]) -> list[str]:
-    """A line for each level of the legend's hierarchy."""
-    lines = []
-    for level in scores.get("levels", []):
-        found = {name: entry["levels"][level["level"]]["macro_f1"] for name, entry in scores["models"].items()}
-        models = [f"{name} {'undefined' if value is None else f'{value:.3f}'}" for name, value in found.items()]
-        lines.append(f"macro F1, {level['level']} ({len(level['groups'])} groups): {', '.join(models)}")
-    return lines
-
-
-def describe_differences(differences: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a line for each pair of models with scores: "agrifm - classic: +0.01 (-0.01 to 0.03)"."""
-    lines = []
-    for entry in differences:
-        low, high = entry["macro_f1_interval"]
-        if None not in (entry["macro_f1"], low, high):
-            pair = f"{entry['model']} - {entry['against']}"
-            lines.append(f"{pair}: {entry['macro_f1']:+.3f} ({low:.3f} to {high:.3f})")
-    return lines

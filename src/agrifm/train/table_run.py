@@ -4,14 +4,24 @@ Shape letters: P places.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.classic.classics import require_classic
+from agrifm.classic.classic_model import (
+    ClassicModel,
+    classic_record,
+    load_classic,
+    record_columns,
+    save_classic,
+    size_of,
+)
+from agrifm.classic.classics import RECIPE, candidate_parts, fit_classic, require_classic
 from agrifm.classic.indices import notes_on_bands
+from agrifm.classic.table_rows import table_columns, table_rows
 from agrifm.config import ModelConfig
 from agrifm.errors import ConfigError, require_installed
 from agrifm.files import translate_os_errors, write_geopackage, write_json
@@ -25,8 +35,10 @@ from agrifm.record import (
     SensorRecord,
     SeriesKind,
     is_classic,
+    is_network,
     model_file,
     running_versions,
+    with_parts,
 )
 from agrifm.samples.split import FOLDS
 from agrifm.samples.table import SeriesTable
@@ -34,17 +46,21 @@ from agrifm.samples.table_store import table_digest
 from agrifm.season import Season
 from agrifm.stac import write_model_item
 from agrifm.train.evaluate import score, summarise_scores
+from agrifm.train.means import Directories, Member, Trained, ValidationPlaces, leaf_json, train_each
 from agrifm.train.publish import SCORES, TRAINING_DATA, publish
 from agrifm.train.table_folds import (
     Probabilities,
     TableData,
     divide_table,
     labelled_places,
-    predict_unseen,
+    observed_places,
     table_statistics,
     training_places,
 )
 from agrifm.work import Resumable, fingerprint
+
+if TYPE_CHECKING:
+    from agrifm.train.table_network import TableNetwork
 
 ON_TABLES = tuple(name for name in TRAINABLE if name != "prithvi")
 """Families that are trained on series tables; Prithvi reads patches."""
@@ -64,27 +80,21 @@ def train_on_table(
     Raises:
         LabelError, ConfigError, ModelError, OutputError: before anything is overwritten.
     """
-    _require_possible(config)
+    _require_possible(config, with_parts(config.names))
     data = divide_table(table, config.seed)
     with writing(directory, "models") as staging:
         with translate_os_errors(f"writing the models {directory}"):
             begin_directory(staging)
         write_geopackage(staging / TRAINING_DATA, training_places(data))
-        scores: dict[str, Any] = {}
-        predictions: dict[str, NDArray[np.uint8]] = {}
-        kept: list[str] = []
-        for name in config.names:
-            path, earlier = (model_file(place, name) for place in (staging, directory))
-            if is_classic(name):
-                probabilities, record, is_new = _train_classic(data, config, season, name, (path, earlier))
-            else:
-                probabilities, record, is_new = _train_network(data, config, season, name, (path, earlier), compute)
-            kept += [] if is_new else [name]
-            predictions[name] = predict_unseen(probabilities, data)
-            scores[name] = {
-                **score(predictions[name], data.unseen, data.table.legend),
-                "training": record.training,
-            }
+        directories = Directories(staging, directory)
+        train_one = partial(_train_one, data, season, directories, compute)
+        validation = data.part("validation").label
+        places = ValidationPlaces(validation, np.arange(len(validation)))
+        records, predictions, kept = train_each(config, train_one, directories, data.unseen.label, places)
+        scores = {
+            name: {**score(predicted, data.unseen, data.table.legend), "training": records[name].training}
+            for name, predicted in predictions.items()
+        }
         labels = {
             fold: np.where(data.fold == number, data.table.label, np.uint8(UNLABELLED))
             for number, fold in enumerate(FOLDS)
@@ -100,27 +110,69 @@ def train_on_table(
         )
         write_json(staging / SCORES, result)
         with translate_os_errors(f"writing the models {directory}"):
-            written = publish(staging, directory, config.names)
+            written = publish(staging, directory, config.names, config.seeds)
     return {**result, "kept": kept, "written": written}
 
 
-def _require_possible(config: ModelConfig) -> None:
-    for name in config.names:
+def _answers(probabilities: Probabilities, table: SeriesTable) -> NDArray[np.float32]:
+    """Class probabilities (P, classes) of the places; NaN without any observation."""
+    result = np.full((len(table), len(table.legend)), np.nan, np.float32)
+    observed = observed_places(table)
+    if observed.any():
+        result[observed] = probabilities(table.of(np.flatnonzero(observed)))
+    return result
+
+
+def _train_one(
+    data: TableData,
+    season: Season,
+    directories: Directories,
+    compute: Compute,
+    name: str,
+    config: ModelConfig,
+    stem: str,
+) -> Trained:
+    """A model by itself, with what it answers."""
+    file = f"{stem}{model_file(Path(), name).suffix}"
+    places = (directories.staging / file, directories.models / file)
+    validation = data.part("validation")
+    if is_classic(name):
+        model, is_new = _train_classic(data, config, season, name, places)
+        probabilities: Probabilities = partial(_classic_probabilities, model)
+        record, parameters = model.record, size_of(model.rows)
+
+        def answer() -> NDArray[np.float32]:
+            alone = _fit_classic(config, _record_of_classic(data, config, season, name), data.part("train"))
+            return _answers(partial(_classic_probabilities, alone), validation)
+    else:
+        network, record, is_new = _train_network(data, config, season, name, places, compute)
+        probabilities = network.probabilities
+        parameters = sum(parameter.numel() for parameter in network.classifier.parameters())
+
+        def answer() -> NDArray[np.float32]:
+            return _answers(probabilities, validation)
+
+    test = _answers(probabilities, data.part("test"))
+    return Trained(record, (Member(file, record, 1.0),), parameters, is_new, test, answer)
+
+
+def _require_possible(config: ModelConfig, names: Sequence[str]) -> None:
+    for name in names:
         if name not in ON_TABLES:
             raise ConfigError(
                 f"training {name}: it cannot be trained on a series table (these can: {', '.join(ON_TABLES)}); take it "
                 "out of `names` under [model]",
                 model=name,
             )
-    if config.weights is not None and "agrifm" in config.names:
+    if config.weights is not None and "agrifm" in names:
         raise ConfigError(
             "training agrifm on a series table: `weights` are of networks of windows; remove `weights` under [model]",
             key="weights",
         )
-    for name in config.names:
+    for name in names:
         if is_classic(name):
             require_classic(name)
-        else:
+        elif is_network(name):
             require_installed(f"training {name}", "deep", "torch", "lightning")
 
 
@@ -131,20 +183,20 @@ def _train_network(
     name: str,
     places: tuple[Path, Path],
     compute: Compute,
-) -> tuple[Probabilities, ModelRecord, bool]:
-    """A network's predictions, its record, and whether it is new: one of the same fingerprint is not trained again."""
+) -> tuple["TableNetwork", ModelRecord, bool]:
+    """A network, its record, and whether it is new: one of the same fingerprint is not trained again."""
     from agrifm.models.weights.file import load_network, save_model
     from agrifm.train.table_network import fit_network_on_table, network_on_table
 
     path, earlier = places
     digest = fingerprint(
-        [table_digest(data.table), data.fold.tobytes().hex(), config.model_dump_json(), str(season), str(compute)]
+        [table_digest(data.table), data.fold.tobytes().hex(), leaf_json(config), str(season), str(compute)]
     )
     for place in (path, earlier):
         if is_trained(place, digest):
             network, record = load_network(place)
             _write_item(path, record, sum(parameter.numel() for parameter in network.parameters()))
-            return network_on_table(network, record).probabilities, record, place == path
+            return network_on_table(network, record), record, place == path
     work = Resumable(path.with_name(f"{path.stem}.partial"), digest)
     if not work.begun:
         with translate_os_errors(f"training {path}"):
@@ -162,30 +214,19 @@ def _train_network(
         "kept_round": outcome.kept_round,
         "validation_macro_f1": round(outcome.kept_score, 6),
     }
-    record = record.model_copy(update={"training": training})
+    record = record.model_copy(update={"name": path.stem, "training": training})
     timing = {"seconds": round(outcome.seconds, 1), "share_of_time_waiting_for_data": round(outcome.waiting_share, 4)}
     write_json(path.with_suffix(".timing.json"), timing)
     save_model(path, fitted, record)
     _write_item(path, record, sum(parameter.numel() for parameter in fitted.parameters()))
     work.remove()
-    return trained.probabilities, record, True
+    return trained, record, True
 
 
 def _train_classic(
     data: TableData, config: ModelConfig, season: Season, name: str, places: tuple[Path, Path]
-) -> tuple[Probabilities, ModelRecord, bool]:
+) -> tuple[ClassicModel, bool]:
     """A classic model of the training and validation places, chosen on inner blocks of them; see `_train_network`."""
-    from agrifm.classic.classic_model import (
-        ClassicModel,
-        classic_record,
-        load_classic,
-        record_columns,
-        save_classic,
-        size_of,
-    )
-    from agrifm.classic.classics import RECIPE, candidate_parts, fit_classic
-    from agrifm.classic.table_rows import table_columns, table_rows
-
     path, earlier = places
     digest = fingerprint(
         [table_digest(data.table), data.fold.tobytes().hex(), config.frames, config.seed, str(season), name, RECIPE]
@@ -196,36 +237,33 @@ def _train_classic(
         assert isinstance(loaded, ClassicModel), "forests of older versions have another fingerprint"
         model = loaded
     else:
-        training = labelled_places(data.part("train"))
-        inner = labelled_places(data.table.of(np.flatnonzero(np.isin(data.fold, (0, 1)))))
-        parts = candidate_parts(name)
-        rows = table_rows(inner, None, config.frames, parts)
-        columns = table_columns(inner.sensors, config.frames, parts)
-        fitted = fit_classic(
-            name, rows, inner.label, weights=inner.weight, groups=inner.block, seed=config.seed, columns=columns
-        )
-        record = _record(data, config, season, name, {}, table_statistics(training), "interpolated")
-        record = classic_record(
-            record.model_copy(
-                update={
-                    "training": {**record.training, "fingerprint": digest},
-                    "versions": running_versions("scikit-learn", "skops", "lightgbm"),
-                }
-            ),
-            fitted,
-        )
-        model = ClassicModel(record, fitted.reading(record_columns(record)))
+        record = _record_of_classic(data, config, season, name)
+        record = record.model_copy(update={"training": {**record.training, "fingerprint": digest}})
+        model = _fit_classic(config, record, data.table.of(np.flatnonzero(np.isin(data.fold, (0, 1)))))
         save_classic(path, model)
     _write_item(path, model.record, size_of(model.rows))
+    return model, kept != earlier
 
-    def probabilities(table: SeriesTable) -> NDArray[np.float32]:
-        result = np.zeros((len(table), len(model.record.legend)), np.float32)
-        columns = record_columns(model.record)
-        rows_of = table_rows(table, model.record.sensors, model.record.frames, columns.parts)
-        result[:, model.rows.classes] = model.rows.probabilities(rows_of)
-        return result
 
-    return probabilities, model.record, kept != earlier
+def _fit_classic(config: ModelConfig, record: ModelRecord, table: SeriesTable) -> ClassicModel:
+    """A classic model of the family of a record, of the labelled places of a table."""
+    name, inner = record.family, labelled_places(table)
+    parts = candidate_parts(name)
+    rows = table_rows(inner, None, config.frames, parts)
+    columns = table_columns(inner.sensors, config.frames, parts)
+    fitted = fit_classic(
+        name, rows, inner.label, weights=inner.weight, groups=inner.block, seed=config.seed, columns=columns
+    )
+    record = classic_record(record, fitted)
+    return ClassicModel(record, fitted.reading(record_columns(record)))
+
+
+def _classic_probabilities(model: ClassicModel, table: SeriesTable) -> NDArray[np.float32]:
+    result = np.zeros((len(table), len(model.record.legend)), np.float32)
+    columns = record_columns(model.record)
+    rows = table_rows(table, model.record.sensors, model.record.frames, columns.parts)
+    result[:, model.rows.classes] = model.rows.probabilities(rows)
+    return result
 
 
 def _write_item(path: Path, record: ModelRecord, parameters: int) -> None:
@@ -261,6 +299,13 @@ def _record(
         },
         versions=running_versions("torch", "lightning"),
     )
+
+
+def _record_of_classic(data: TableData, config: ModelConfig, season: Season, name: str) -> ModelRecord:
+    """The record of a classic model before it is fitted."""
+    statistics = table_statistics(labelled_places(data.part("train")))
+    record = _record(data, config, season, name, {}, statistics, "interpolated")
+    return record.model_copy(update={"versions": running_versions("scikit-learn", "skops", "lightgbm")})
 
 
 def _bounds(table: SeriesTable) -> tuple[float, float, float, float] | None:

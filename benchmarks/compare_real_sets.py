@@ -34,8 +34,9 @@ from agrifm.scene.products import Product
 from agrifm.scene.table_products import TableProduct, find_table_product
 from agrifm.season import Season
 from agrifm.series_columns import SeriesColumns
+from agrifm.train.combination import COMBINATIONS
 from agrifm.train.compare import compare_sets, comparison_lines
-from agrifm.train.learners import COMBINATIONS, LEARNERS
+from agrifm.train.learners import LEARNERS
 from agrifm.train.protocol import LabelledSet, ProtocolConfig
 from agrifm.work import open_executor
 

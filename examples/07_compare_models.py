@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from agrifm.train.combination import COMBINATIONS
 from agrifm.train.compare import compare, comparison_lines
-from agrifm.train.learners import COMBINATIONS, LEARNERS
+from agrifm.train.learners import LEARNERS
 
 DATA = Path(os.environ.get("AGRIFM_DATA", "../shared/data"))
 BAHIA = """\

@@ -155,8 +155,9 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
+    from agrifm.train.combination import COMBINATIONS
     from agrifm.train.compare import compare, comparison_lines
-    from agrifm.train.learners import COMBINATIONS, LEARNERS
+    from agrifm.train.learners import LEARNERS
     from agrifm.work import open_executor
 
     with open_executor(options.processes, options.dask) as executor:

@@ -23,10 +23,8 @@ from agrifm.vectors import VectorKeys
 
 PROJECT_FILE = "agrifm.toml"
 
-
 ResampleMethod = Literal["median", "medoid", "nearest", "linear", "smooth", "fill"]
 """What `cube.resample` computes from the series of a sensor."""
-
 
 MissingChoice = Literal["stop", "skip"]
 """What to do at the end about scenes that failed for good: stop, with all of them named, or leave them out."""

@@ -6,8 +6,8 @@ from tests.samples.tables import series_table
 
 from agrifm.errors import ModelError
 from agrifm.train import learners
-from agrifm.train.combination import without_labels
-from agrifm.train.learners import COMBINATIONS, LEARNERS
+from agrifm.train.combination import COMBINATIONS, without_labels
+from agrifm.train.learners import LEARNERS
 
 TABLE = series_table(noise=0.02)
 EMPTY = TABLE.of(np.zeros(0, np.intp))

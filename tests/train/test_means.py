@@ -23,8 +23,7 @@ from agrifm.record import TRAINABLE
 from agrifm.samples.project_table import project_table
 from agrifm.samples.table_samples import TableSamples
 from agrifm.train import table_network, table_run
-from agrifm.train.combination import Combination, best_weights
-from agrifm.train.learners import COMBINATIONS
+from agrifm.train.combination import COMBINATIONS, Combination, best_weights
 from agrifm.train.project import train_project
 from agrifm.train.score_lines import describe_scores
 

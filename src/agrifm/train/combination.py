@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agrifm.classic.choice import CANDIDATES, better_half_weights
 from agrifm.errors import ConfigError, did_you_mean
 from agrifm.legend import UNLABELLED
+from agrifm.record import TRAINABLE
 from agrifm.samples.table import SeriesTable
 from agrifm.scores import confusion_counts, macro_f1
 
@@ -147,3 +149,12 @@ def require_known(names: Sequence[str], known: Sequence[str]) -> None:
                 model=name,
                 known=known,
             )
+
+
+_PAIR = TRAINABLE["best"].parts
+COMBINATIONS: dict[str, Combination] = {
+    "classic": Combination(CANDIDATES, partial(better_half_weights, CANDIDATES)),
+    "agrifm+classic": Combination(_PAIR, partial(equal_weights, _PAIR), choosing=False),
+    "best": Combination(_PAIR, partial(best_weights, _PAIR)),
+}
+"""Models that are means of others, by name."""

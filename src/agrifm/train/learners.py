@@ -7,19 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-from agrifm.classic.choice import CANDIDATES, better_half_weights
 from agrifm.classic.singles import SINGLES
 from agrifm.config import ModelConfig
 from agrifm.record import TRAINABLE, is_network
 from agrifm.samples.table import SeriesTable
-from agrifm.train.combination import (
-    Combination,
-    Fitted,
-    Learner,
-    Probability,
-    best_weights,
-    equal_weights,
-)
+from agrifm.train.combination import Fitted, Learner, Probability
 
 STEPS = 400
 """Training steps of a network on a table."""
@@ -95,16 +87,9 @@ def learn_classic(name: str, training: SeriesTable, validation: SeriesTable, see
     return Fitted(fitted(training, validation), fitted(training)(validation))
 
 
-_PAIR = TRAINABLE["best"].parts
 _NETWORKS = tuple(name for name in TRAINABLE if is_network(name))
 LEARNERS: dict[str, Learner] = {
     **{name: partial(learn_classic, name) for name in SINGLES},
     **{name: partial(learn_network, name) for name in _NETWORKS},
 }
 """Models that are trained, by name."""
-COMBINATIONS: dict[str, Combination] = {
-    "classic": Combination(CANDIDATES, partial(better_half_weights, CANDIDATES)),
-    "agrifm+classic": Combination(_PAIR, partial(equal_weights, _PAIR), choosing=False),
-    "best": Combination(_PAIR, partial(best_weights, _PAIR)),
-}
-"""Models that are means of others, by name."""

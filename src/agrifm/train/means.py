@@ -16,15 +16,14 @@ from agrifm.inference.mean import mean_record, mean_where_known, read_mean, writ
 from agrifm.inference.predictor import is_trained
 from agrifm.record import TRAINABLE, ModelRecord, model_file, seed_names, with_parts
 from agrifm.scores import confusion_counts, macro_f1
-from agrifm.train.combination import CLEARLY, RESAMPLES, Labels, Probability, weighted_mean
+from agrifm.train.combination import CLEARLY, COMBINATIONS, RESAMPLES, Labels, Probability, weighted_mean
 from agrifm.train.evaluate import predicted_classes
-from agrifm.train.learners import COMBINATIONS
 from agrifm.train.publish import TRAINING_DATA
 from agrifm.work import fingerprint
 
 
 @dataclass(frozen=True)
-class Member:
+class TrainedFile:
     """A model of one file."""
 
     file: str
@@ -39,7 +38,7 @@ class Trained:
     """A model of one name, and what it answers."""
 
     record: ModelRecord
-    members: tuple[Member, ...]
+    members: tuple[TrainedFile, ...]
     parameters: int
     is_new: bool
     """False if it was there already, and nothing that decides it has changed."""
@@ -134,7 +133,7 @@ def _mean_of_parts(
     directories: Directories,
     validation: ValidationPlaces,
 ) -> Trained:
-    """A mean of models of different kinds, with the weights of its combination (`agrifm.train.learners`)."""
+    """A mean of models of different kinds, with the weights of its combination."""
     combination = COMBINATIONS[name]
     digest = _digest(name, list(parts.values()), *((CLEARLY, RESAMPLES) if combination.choosing else ()))
     file = model_file(Path(), name).name
@@ -176,7 +175,9 @@ def _mean(
         seeds: of the networks, if the mean is of several seeds.
     """
     members = tuple(
-        Member(member.file, member.record, weight * member.weight) for part, weight in parts for member in part.members
+        TrainedFile(member.file, member.record, weight * member.weight)
+        for part, weight in parts
+        for member in part.members
     )
     kept = ("seed", "places", "blocks")
     common = {key: value for key, value in members[0].record.training.items() if key in kept}

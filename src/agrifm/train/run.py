@@ -47,7 +47,7 @@ from agrifm.samples.table import SeriesTable
 from agrifm.stac import write_model_item
 from agrifm.train.data import Data, prepare, project_labels, read_pixel_features
 from agrifm.train.evaluate import labelled_probabilities, score, summarise_scores
-from agrifm.train.means import Directories, Member, Trained, ValidationPlaces, leaf_json, train_each
+from agrifm.train.means import Directories, Trained, TrainedFile, ValidationPlaces, leaf_json, train_each
 from agrifm.train.mixed import mix_table
 from agrifm.train.publish import SCORES, TRAINING_DATA, publish, require_inputs_apart
 from agrifm.train.table_folds import TableData, predict_unseen, training_places
@@ -174,7 +174,7 @@ def _train_one(
         model, is_new = _train_network(data, config, name, *places, compute)
         validation = partial(_network_validation, data, directories.find(file))
     test = labelled_probabilities(model, data.tiles_of(model.record.series), data.unseen.label)
-    return Trained(model.record, (Member(file, model.record, 1.0),), _parameters(model), is_new, test, validation)
+    return Trained(model.record, (TrainedFile(file, model.record, 1.0),), _parameters(model), is_new, test, validation)
 
 
 def _parameters(model: TrainedModel) -> int:

@@ -46,7 +46,7 @@ from agrifm.samples.table_store import table_digest
 from agrifm.season import Season
 from agrifm.stac import write_model_item
 from agrifm.train.evaluate import score, summarise_scores
-from agrifm.train.means import Directories, Member, Trained, ValidationPlaces, leaf_json, train_each
+from agrifm.train.means import Directories, Trained, TrainedFile, ValidationPlaces, leaf_json, train_each
 from agrifm.train.publish import SCORES, TRAINING_DATA, publish
 from agrifm.train.table_folds import (
     Probabilities,
@@ -153,7 +153,7 @@ def _train_one(
             return _answers(probabilities, validation)
 
     test = _answers(probabilities, data.part("test"))
-    return Trained(record, (Member(file, record, 1.0),), parameters, is_new, test, answer)
+    return Trained(record, (TrainedFile(file, record, 1.0),), parameters, is_new, test, answer)
 
 
 def _require_possible(config: ModelConfig, names: Sequence[str]) -> None:

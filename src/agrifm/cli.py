@@ -27,6 +27,7 @@ from agrifm.cli_arguments import (
     project_argument,
     samples_check_arguments,
     samples_info_arguments,
+    samples_parcels_arguments,
     simulate_arguments,
     translate_arguments,
     window_arguments,
@@ -250,6 +251,14 @@ def _samples_check(options: argparse.Namespace) -> None:
     _show(*check_labels(read_project(options.project), options.out), f"wrote {options.out}")
 
 
+def _samples_parcels(options: argparse.Namespace) -> None:
+    from agrifm.config import read_project
+    from agrifm.train.parcel_file import write_parcels
+
+    lines = write_parcels(read_project(options.project), options.out, options.inner)
+    _show(f"wrote {options.out}", *lines)
+
+
 def _translate(options: argparse.Namespace) -> None:
     from agrifm.assess.legend_translation import translate_file
     from agrifm.vectors import VectorKeys
@@ -308,6 +317,9 @@ COMMANDS = {
     "model check": Command("compare what a model expects with what a cube contains", model_check_arguments, _check),
     "samples check": Command(
         "list doubtful labels: named twice, in conflict, at sea, likely wrong", samples_check_arguments, _samples_check
+    ),
+    "samples parcels": Command(
+        "write a series table of labelled parcels from the cube", samples_parcels_arguments, _samples_parcels
     ),
     "legend translate": Command("translate classes between published legends", translate_arguments, _translate),
     "status": Command("show what is done and next; versions, processor, credentials", project_argument, _status),

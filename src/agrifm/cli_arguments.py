@@ -163,6 +163,16 @@ def samples_check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="GeoPackage of doubtful labels")
 
 
+def samples_parcels_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm samples parcels`."""
+    project_argument(parser)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="series table of the parcels (.parquet)"
+    )
+    about = "metres by which parcels are made smaller on all sides, against mixed pixels (default: 0)"
+    parser.add_argument("--inner", type=float, default=0.0, metavar="METRES", help=about)
+
+
 def translate_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm legend translate`."""
     parser.add_argument("file", type=Path, metavar="FILE", help="labels, a raster of codes, or a legend (CSV, JSON)")

@@ -76,23 +76,8 @@ def write_parcels(project: Project, out: AnyPath, inner: float = 0.0) -> list[st
         )
     split = split_blocks(labels, project.labels.block, project.model.seed)
     shapes = _shrunk(labels, inner)
-    written, rows = 0, 0
     with replace_file(out, f"writing parcels to {out}", _is_ours) as place:
-        import pyarrow.parquet
-
-        schema = _schema(cube)
-        groups = list(nearby_parcels(list(labels.places.geometry), labels.grid))
-        with (
-            pyarrow.parquet.ParquetWriter(place, schema, compression="zstd") as writer,
-            progress("parcels", len(labels.places)) as advance,
-        ):
-            for group in groups:
-                chosen = group[parcel_pixels([shapes[index] for index in group], labels.grid).count > 0]
-                if len(chosen):
-                    frame = _frame(cube, labels, split, shapes, chosen)
-                    writer.write_table(pyarrow.Table.from_pandas(frame, schema, preserve_index=False))
-                    written, rows = written + len(chosen), rows + len(frame)
-                advance(len(group))
+        written, rows = _write_rows(place, cube, labels, split, shapes)
         if not written:
             raise LabelError(
                 f"making series of parcels: none of the {len(labels.places)} parcels has a pixel centre inside that is "
@@ -107,6 +92,27 @@ def write_parcels(project: Project, out: AnyPath, inner: float = 0.0) -> list[st
             "and are left out"
         )
     return [*notes, "", *project_lines(project, cube, out)]
+
+
+def _write_rows(
+    place: Path, cube: Cube, labels: Labels, split: Split, shapes: Sequence[BaseGeometry]
+) -> tuple[int, int]:
+    """Write the rows of all parcels, tile by tile; returns how many parcels and rows."""
+    import pyarrow.parquet
+
+    schema, written, rows = _schema(cube), 0, 0
+    with (
+        pyarrow.parquet.ParquetWriter(place, schema, compression="zstd") as writer,
+        progress("parcels", len(labels.places)) as advance,
+    ):
+        for group in nearby_parcels(list(labels.places.geometry), labels.grid):
+            chosen = group[parcel_pixels([shapes[index] for index in group], labels.grid).count > 0]
+            if len(chosen):
+                frame = _frame(cube, labels, split, shapes, chosen)
+                writer.write_table(pyarrow.Table.from_pandas(frame, schema, preserve_index=False))
+                written, rows = written + len(chosen), rows + len(frame)
+            advance(len(group))
+    return written, rows
 
 
 def _shrunk(labels: Labels, inner: float) -> list[BaseGeometry]:

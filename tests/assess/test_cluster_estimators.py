@@ -61,3 +61,11 @@ def test_impossible_clusters_are_refused(values, sizes, clusters, facts) -> None
     with pytest.raises(AssessmentError) as error:
         cluster_estimate(values, sizes, clusters)
     assert error.value.facts == facts
+
+
+def test_intervals_are_those_of_students_t() -> None:
+    """Lohr's suites: 5 clusters, so 4 degrees of freedom and 2.776 standard errors."""
+    values = [[12.16 / 4] * 4, [11.36 / 4] * 4, [8.96 / 4] * 4, [12.96 / 4] * 4, [11.08 / 4] * 4]
+    found = cluster_estimate(values, [4] * 5, 100)
+    assert found.total_interval == pytest.approx((1130.4 - 2.776445 * 65.46596, 1130.4 + 2.776445 * 65.46596), rel=1e-6)
+    assert found.mean_interval == pytest.approx((2.826 - 2.776445 * 0.1636649, 2.826 + 2.776445 * 0.1636649), rel=1e-6)

@@ -62,3 +62,12 @@ def test_a_mean_that_is_no_share_and_too_few_points_are_refused() -> None:
     with pytest.raises(AssessmentError) as error:
         assisted_share([1, 0], [1, 0], 0.5, stratified_points([0, 0], [1.0]))
     assert error.value.facts == {"stratum": 0, "points": 2}
+
+
+def test_points_that_are_all_as_the_map_says_leave_an_interval() -> None:
+    reference = np.repeat([0.0, 1.0], [30, 20])
+    found = assisted_share(reference, reference, 0.36, stratified_points(np.zeros(50, int), [100.0]))
+    assert found.error == pytest.approx(0, abs=1e-9)
+    assert found.value == pytest.approx(0.36)
+    assert found.low < 0.35
+    assert found.high > 0.37

@@ -174,3 +174,11 @@ def test_a_census_of_every_stratum_has_no_width() -> None:
     stratum, units = np.repeat([0, 1], [4, 6]), np.array([4.0, 6.0])
     found = ratio_of_totals(np.arange(10) % 2, np.ones(10), stratified_points(stratum, units, units))
     assert (found.low, found.error, found.high) == (found.value, 0, found.value)
+
+
+def test_a_net_change_that_no_point_shows_has_an_interval() -> None:
+    same = np.repeat([0, 1], [40, 60])
+    net = estimate_change(same, same, 2, stratified_points(same, [40.0, 60.0])).net
+    assert net.value.tolist() == [0, 0]
+    assert (net.low < -0.1).all()
+    assert (net.high > 0.1).all()

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t
 
+from agrifm.assess.intervals import TAIL
 from agrifm.errors import AssessmentError
 
 MIN_CLUSTERS = 2
@@ -35,6 +37,9 @@ class ClusterEstimate:
     mean: float
     """Total divided by the number of units, which is estimated too: a ratio."""
     mean_error: float
+    total_interval: tuple[float, float]
+    """95 % interval by Student's t of as many degrees of freedom as clusters less one, because clusters are few."""
+    mean_interval: tuple[float, float]
 
 
 def cluster_estimate(values: Sequence[ArrayLike], sizes: ArrayLike, clusters: int) -> ClusterEstimate:
@@ -68,7 +73,11 @@ def cluster_estimate(values: Sequence[ArrayLike], sizes: ArrayLike, clusters: in
     mean_variance = (clusters**2 * unseen * (residual @ residual) / (count - 1) / count + factor * within) / (
         factor * units.sum()
     ) ** 2
-    return ClusterEstimate(float(total), float(np.sqrt(total_variance)), float(mean), float(np.sqrt(mean_variance)))
+    errors, wide = np.sqrt([total_variance, mean_variance]), float(t.ppf(1 - TAIL, count - 1))
+    ends = [
+        (float(value - wide * one), float(value + wide * one)) for value, one in zip((total, mean), errors, strict=True)
+    ]
+    return ClusterEstimate(float(total), float(errors[0]), float(mean), float(errors[1]), *ends)
 
 
 def _within(cluster: Cluster) -> float:

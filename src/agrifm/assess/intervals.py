@@ -39,6 +39,15 @@ def proportion_interval(count: ArrayLike, points: ArrayLike) -> tuple[Floats, Fl
     return np.where(x == 0, 0.0, low), np.where(x == n, 1.0, high)
 
 
+def unseen_variance(points: ArrayLike) -> Floats:
+    """Return the variance of a stratum whose points all agree: that of a share of 0.5 / (points + 1) of other pixels.
+
+    Jeffreys' prior and so many points leave that share to pixels that were not seen.
+    """
+    share = 0.5 / (np.asarray(points, np.float64) + 1)
+    return np.asarray(share * (1 - share))
+
+
 def korn_graubard_interval(share: float, error: float, points: int) -> tuple[float, float]:
     """Return the ends of the 95 % interval of a share from any design (Korn and Graubard 1998, section 3).
 

@@ -15,11 +15,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from agrifm.assess.estimators import Estimate
+from agrifm.assess.intervals import korn_graubard_interval, unseen_variance
 from agrifm.assess.point_estimators import StratifiedPoints
 from agrifm.errors import AssessmentError
 
 Method = Literal["sample", "difference", "regression"]
 """Which slope of the map is used: 0, 1, or the one that makes the error smallest."""
+ROUNDING = 1e-9
+"""Standard errors of shares below it are rounding errors."""
 MIN_FOR_SLOPE = 3
 """Points of a stratum from which a slope of its own is estimated."""
 
@@ -43,7 +46,8 @@ def assisted_share(
         drawn: the strata of the points.
 
     Returns:
-        The share with its standard error and 1.96 of them, cut to 0..1.
+        The share with its standard error and the interval of Korn and Graubard, for which a stratum whose points are
+        all as the map says has the variance of the pixels that so few points cannot exclude.
 
     Raises:
         AssessmentError: the map's mean is not between 0 and 1, or a stratum has too few points for a slope.
@@ -57,15 +61,15 @@ def assisted_share(
             found=(float(means.min()), float(means.max())),
         )
     share = drawn.size / drawn.size.sum()
-    value = variance = 0.0
+    value = variance = cautious = 0.0
     for number in np.flatnonzero(share):
         here = drawn.stratum == number
         mean, error = _of_stratum(y[here], f[here], float(means[number]), method, int(number))
         value += share[number] * mean
         variance += share[number] ** 2 * error**2
-    error = float(np.sqrt(variance))
-    ends = np.clip([value - 1.96 * error, value + 1.96 * error], 0, 1)
-    return Estimate(*(np.asarray(part) for part in (value, error, *ends)))
+        cautious += share[number] ** 2 * (error**2 or unseen_variance(int(here.sum())) / here.sum())
+    low, high = korn_graubard_interval(float(np.clip(value, 0, 1)), float(np.sqrt(cautious)), len(y))
+    return Estimate(*(np.asarray(part) for part in (value, float(np.sqrt(variance)), low, high)))
 
 
 def _of_stratum(
@@ -85,4 +89,6 @@ def _of_stratum(
     slope = {"sample": 0.0, "difference": 1.0, "regression": best}[method]
     residual = y - slope * f
     error = float(residual.std(ddof=1) / np.sqrt(count))
+    if error < ROUNDING:
+        error = 0.0
     return float(y.mean() + slope * (mean - f.mean())), error

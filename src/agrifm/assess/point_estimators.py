@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from agrifm.assess.estimators import MIN_POINTS, Estimate, Estimates
-from agrifm.assess.intervals import Floats, korn_graubard_interval
+from agrifm.assess.intervals import Floats, korn_graubard_interval, unseen_variance
 from agrifm.errors import AssessmentError
 
 Numbers = NDArray[np.int64]
@@ -89,28 +89,33 @@ def ratio_of_totals(y: ArrayLike, x: ArrayLike, drawn: StratifiedPoints) -> Esti
         whose points all agree has the variance of the share of other pixels that so few points cannot exclude, so no
         interval has a width of zero unless every pixel is a point.
     """
-    y, x = np.asarray(y, np.float64), np.asarray(x, np.float64)
+    value, error, wider = _ratio_and_errors(np.asarray(y, np.float64), np.asarray(x, np.float64), drawn)
+    if 0 < value - 1 < ROUNDING:  # the sum of shares that are all right
+        value = 1.0
+    points = int((np.asarray(x) > 0).sum())
+    low, high = korn_graubard_interval(value, wider, points) if wider else (value, value)
+    return Estimate(*(np.asarray(number) for number in (value, error, low, high)))
+
+
+def _ratio_and_errors(y: Floats, x: Floats, drawn: StratifiedPoints) -> tuple[float, float, float]:
+    """R = Y / X, its standard error, and that of a cautious interval, which is 0 only if every pixel is a point."""
     n_s, weight = drawn.points, drawn.size / np.maximum(drawn.points, 1)
     total = float(weight[drawn.stratum] @ x)
     if not total > 0:
-        return Estimate(*(np.asarray(np.nan) for _ in range(4)))
+        return np.nan, np.nan, np.nan
     value = float(weight[drawn.stratum] @ y) / total
     residual = y - value * x
     sums, squares = (np.bincount(drawn.stratum, part, len(n_s)) for part in (residual, residual**2))
     many = np.maximum(n_s, MIN_POINTS)
     variance = np.maximum(squares - sums**2 / many, 0) / (many - 1)
     variance[variance < ROUNDING] = 0
-    # Where all points of a stratum agree, one that does not may have been missed: Jeffreys' share of such pixels.
-    unseen = 0.5 / (n_s + 1)
-    cautious = np.where(variance > 0, variance, unseen * (1 - unseen))
+    # Where all points of a stratum agree, one that does not may have been missed.
+    cautious = np.where(variance > 0, variance, unseen_variance(n_s))
     factor = drawn.size**2 / many
     if drawn.units is not None:
         factor = factor * np.maximum(1 - n_s / np.maximum(drawn.units, 1), 0)
     error, wider = (float(np.sqrt(factor @ part)) / total for part in (variance, cautious))
-    if 0 < value - 1 < ROUNDING:  # the sum of shares that are all right
-        value = 1.0
-    low, high = korn_graubard_interval(value, wider, int((x > 0).sum())) if factor.any() else (value, value)
-    return Estimate(*(np.asarray(number) for number in (value, error, low, high)))
+    return value, error, wider
 
 
 def point_estimates(
@@ -197,8 +202,8 @@ def estimate_change(before: ArrayLike, after: ArrayLike, classes: int, drawn: St
 
 
 def _net(first: Numbers, second: Numbers, classes: int, drawn: StratifiedPoints, total: float) -> Estimate:
-    """Net change with 1.96 standard errors: it is a difference, of either sign, and no share."""
+    """Net change with 1.96 cautious standard errors: it is a difference, of either sign, and no share."""
     everywhere = np.ones(len(first))
-    parts = [ratio_of_totals((second == c) * 1.0 - (first == c), everywhere, drawn) for c in range(classes)]
-    value, error = (np.array([getattr(part, name) for part in parts]) * total for name in ("value", "error"))
-    return Estimate(value, error, value - 1.96 * error, value + 1.96 * error)
+    parts = [_ratio_and_errors((second == c) * 1.0 - (first == c), everywhere, drawn) for c in range(classes)]
+    value, error, wider = np.array(parts).T * total
+    return Estimate(value, error, value - 1.96 * wider, value + 1.96 * wider)

@@ -1,0 +1,244 @@
+"""How often 95 % intervals contain the true value: every estimator, on samples drawn from a map whose truth is known.
+
+The population is a raster of fields. Classes are as frequent as in farmland, the rarest has 2 % of the area, the map
+errs along the edges of fields and in whole fields. Each line draws many samples by one design, estimates, and counts.
+An interval is too narrow where its coverage is below 93.5 %, and wider than it need be above 96.5 %.
+
+    python benchmarks/interval_coverage.py --draws 2000 --out benchmarks/results
+    python benchmarks/interval_coverage.py --quick
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from measure import Command, table
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from agrifm.assess.cluster_estimators import cluster_estimate
+from agrifm.assess.estimators import Estimate, stratified_estimates
+from agrifm.assess.model_assisted import assisted_share
+from agrifm.assess.point_estimators import estimate_change, point_estimates, stratified_points
+
+CLASSES, SIDE, BLOCK = 4, 240, 12
+FIELDS = 22
+"""Along each side of the map, of unequal width."""
+SHARES = (0.5, 0.33, 0.15, 0.02)
+DISTRICT = 0.3
+"""Share of the map's width that a district has."""
+Truth = dict[str, NDArray[np.float64]]
+Found = dict[str, Estimate]
+Numbers = NDArray[np.int64]
+Case = tuple[Truth, Callable[[np.random.Generator], Found]]
+
+
+@dataclass(frozen=True)
+class Population:
+    """A map, the truth of two seasons, and the map's probability of its first class; flat arrays of its pixels."""
+
+    mapped: Numbers
+    true: Numbers
+    later: Numbers
+    probability: NDArray[np.float64]
+    near_edge: NDArray[np.bool_]
+    column: Numbers
+
+    def __len__(self) -> int:
+        return len(self.true)
+
+
+def make_population(seed: int = 0) -> Population:
+    """Fields of one class; one in fourteen mapped wrongly as a whole, and a third of the pixels along edges."""
+    generator = np.random.default_rng(seed)
+    number_of_row, number_of_column = (
+        np.searchsorted(np.sort(generator.choice(SIDE, FIELDS - 1, replace=False)), np.arange(SIDE)) for _ in range(2)
+    )
+
+    def fields(values: NDArray[np.int64]) -> NDArray[np.int64]:
+        return values[number_of_row][:, number_of_column]
+
+    count = FIELDS
+    crops = generator.choice(CLASSES, (count, count), p=SHARES)
+    others = generator.choice(CLASSES, (count, count), p=SHARES)
+    true, other = fields(crops), fields(others)
+    edge = ndimage.maximum_filter(true, 3) != ndimage.minimum_filter(true, 3)
+    neighbour = np.roll(true, (1, 1), (0, 1))
+    mapped = np.where(fields((generator.random((count, count)) < 0.07).astype(int)) == 1, other, true)
+    mapped = np.where(edge & (generator.random(true.shape) < 0.33), neighbour, mapped)
+    later = np.where(fields((generator.random((count, count)) < 0.3).astype(int)) == 1, other, true)
+    probability = np.clip(np.where(mapped == 0, 0.8, 0.1) + generator.normal(0, 0.08, true.shape), 0, 1)
+    column = np.broadcast_to(np.arange(SIDE), true.shape)
+    return Population(*(part.ravel() for part in (mapped, true, later, probability, edge, column)))
+
+
+def accuracies(mapped: Numbers, true: Numbers) -> Truth:
+    """True accuracies and areas, pixels."""
+    pairs = np.zeros((CLASSES, CLASSES))
+    np.add.at(pairs, (mapped, true), 1)
+    right, on_map, on_ground = np.diagonal(pairs), pairs.sum(axis=1), pairs.sum(axis=0)
+    with np.errstate(invalid="ignore"):  # a district may lack a class
+        users, producers, f1 = right / on_map, right / on_ground, 2 * right / (on_map + on_ground)
+    return {
+        "overall": right.sum() / pairs.sum(),
+        "users": users,
+        "producers": producers,
+        "f1": f1,
+        "area": on_ground,
+    }
+
+
+def stratified(generator: np.random.Generator, strata: Numbers, points: int) -> Numbers:
+    """Pixels drawn in proportion to area, but a sixteenth of the points in each stratum at least."""
+    sizes = np.bincount(strata)
+    least = points // (4 * len(sizes))
+    counts = np.maximum(least, points * sizes // sizes.sum())
+    chosen = [
+        generator.choice(np.flatnonzero(strata == number), min(count, sizes[number]), replace=False)
+        for number, count in enumerate(counts)
+    ]
+    return np.concatenate(chosen)
+
+
+def cases(population: Population, points: int) -> Iterator[tuple[str, str, Case]]:
+    """Every design and estimator: what is true, and a function that draws and estimates."""
+    truth = accuracies(population.mapped, population.true)
+    mapped, true, everything = population.mapped, population.true, len(population)
+    sizes = np.bincount(mapped).astype(float)
+
+    def of_classes(generator: np.random.Generator) -> Found:
+        drawn = stratified(generator, mapped, points)
+        counts = np.zeros((CLASSES, CLASSES), np.int64)
+        np.add.at(counts, (mapped[drawn], true[drawn]), 1)
+        return vars(stratified_estimates(counts, sizes))
+
+    yield "map classes", "Olofsson 2014", (truth, of_classes)
+    strata = np.where(population.near_edge, CLASSES, mapped)
+
+    def of_strata(numbers: Numbers, domain: NDArray[np.bool_] | None = None) -> Callable[..., Found]:
+        def estimate(generator: np.random.Generator) -> Found:
+            drawn = stratified(generator, numbers, points)
+            return points_found(numbers, drawn, domain)
+
+        return estimate
+
+    def points_found(numbers: Numbers, drawn: Numbers, domain: NDArray[np.bool_] | None) -> Found:
+        design = stratified_points(numbers[drawn], np.bincount(numbers).astype(float))
+        inside, size = (None, None) if domain is None else (domain[drawn], float(domain.sum()))
+        return vars(point_estimates(mapped[drawn], true[drawn], CLASSES, design, inside, size))
+
+    yield "classes and edges", "Stehman 2014", (truth, of_strata(strata))
+    district = population.column < DISTRICT * SIDE
+    yield "map classes", "district", (accuracies(mapped[district], true[district]), of_strata(mapped, district))
+    whole = np.zeros(everything, np.int64)
+    yield "simple random", "Stehman 2014", (truth, of_strata(whole))
+
+    def post_stratified(generator: np.random.Generator) -> Found:
+        drawn = generator.choice(everything, points, replace=False)
+        counts = np.zeros((CLASSES, CLASSES), np.int64)
+        np.add.at(counts, (mapped[drawn], true[drawn]), 1)
+        return vars(stratified_estimates(counts, sizes)) if (counts.sum(axis=1) > 1).all() else {}
+
+    yield "simple random", "post-stratified", (truth, post_stratified)
+
+    def systematic(generator: np.random.Generator) -> Found:
+        step = SIDE / round(points**0.5)
+        rows, cols = (np.arange(generator.random() * step, SIDE, step).astype(int) for _ in range(2))
+        drawn = (rows[:, None] * SIDE + cols).ravel()
+        return points_found(whole, drawn, None)
+
+    yield "systematic", "Stehman 2014", (truth, systematic)
+    first = (true == 0).astype(float)
+    share: Truth = {"area": np.array(first.mean())}
+
+    def assisted(auxiliary: NDArray[np.float64], method: str) -> Callable[..., Found]:
+        def estimate(generator: np.random.Generator) -> Found:
+            drawn = generator.choice(everything, points, replace=False)
+            design = stratified_points(whole[drawn], [float(everything)])
+            return {"area": assisted_share(first[drawn], auxiliary[drawn], auxiliary.mean(), design, method)}  # type: ignore[arg-type]
+
+        return estimate
+
+    yield "simple random", "difference, classes", (share, assisted((mapped == 0).astype(float), "difference"))
+    yield "simple random", "regression, classes", (share, assisted((mapped == 0).astype(float), "regression"))
+    yield "simple random", "regression, probabilities", (share, assisted(population.probability, "regression"))
+    yield from cluster_cases(first, share, points)
+    net: Truth = {"area": np.array([(population.later == c).sum() - (true == c).sum() for c in range(CLASSES)])}
+
+    def change(generator: np.random.Generator) -> Found:
+        drawn = stratified(generator, mapped, points)
+        design = stratified_points(mapped[drawn], sizes)
+        return {"area": estimate_change(true[drawn], population.later[drawn], CLASSES, design).net}
+
+    yield "map classes", "net change, paired", (net, change)
+
+
+def cluster_cases(first: NDArray[np.float64], share: Truth, points: int) -> Iterator[tuple[str, str, Case]]:
+    """Square clusters, seen whole or in part; their size is that of a field, so half of the points are of one class."""
+    blocks = first.reshape(SIDE // BLOCK, BLOCK, SIDE // BLOCK, BLOCK).transpose(0, 2, 1, 3).reshape(-1, BLOCK**2)
+    count = max(10, points // 8)
+
+    def estimate(units: int) -> Callable[..., Found]:
+        def clusters(generator: np.random.Generator) -> Found:
+            chosen = generator.choice(len(blocks), count, replace=False)
+            seen = [generator.choice(blocks[number], units, replace=False) for number in chosen]
+            found = cluster_estimate(seen, np.full(count, BLOCK**2), len(blocks))
+            return {
+                "area": Estimate(*(np.array(part) for part in (found.mean, found.mean_error, *found.mean_interval)))
+            }
+
+        return clusters
+
+    yield f"{count} clusters, whole", "ratio mean", (share, estimate(BLOCK**2))
+    yield f"{count} clusters, 8 pixels", "ratio mean", (share, estimate(8))
+
+
+def covered(case: Case, draws: int) -> list[str]:
+    """Least and most coverage over the classes, in per cent, of each quantity; and intervals of no width."""
+    truth, estimate = case
+    generator = np.random.default_rng(1)
+    inside = {name: np.zeros(np.shape(value)) for name, value in truth.items()}
+    known = {name: np.zeros(np.shape(value)) for name, value in truth.items()}
+    empty = 0
+    for _ in range(draws):
+        found = estimate(generator)
+        for name in inside if found else ():
+            one = found[name]
+            defined = np.isfinite(one.value) & np.isfinite(truth[name])
+            known[name] += defined
+            inside[name] += defined & (one.low <= truth[name]) & (truth[name] <= one.high)
+            empty += int(((one.low >= one.high) & defined).sum())
+    columns = []
+    for name in ("area", "overall", "users", "producers", "f1"):
+        if name not in inside:
+            columns.append("-")
+            continue
+        counts, of = np.atleast_1d(inside[name]), np.atleast_1d(known[name])
+        shares = 100 * counts[of > draws / 10] / of[of > draws / 10]
+        columns.append(f"{shares.min():.1f}" if len(shares) == 1 else f"{shares.min():.1f} to {shares.max():.1f}")
+    return [*columns, str(empty)]
+
+
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """A line for each number of points, design and estimator."""
+    population = make_population()
+    header = ("points", "design", "estimator", "area", "overall", "user's", "producer's", "F1", "of no width")
+    rows = (
+        (points, design, estimator, *covered(case, options.draws))
+        for points in options.points
+        for design, estimator, case in cases(population, points)
+    )
+    yield f"{options.draws} draws; coverage in per cent, least and most of {CLASSES} classes of {SHARES} of the area"
+    yield ""
+    yield from table(header, rows, left=(1, 2))
+
+
+OPTIONS = {
+    "--points": {"type": int, "nargs": "+", "default": [100, 400], "help": "default: 100 and 400"},
+    "--draws": {"type": int, "default": 2000, "help": "default 2000"},
+}
+main = Command(__doc__, report, OPTIONS, ("scipy",), quick={"points": [100], "draws": 20})
+
+if __name__ == "__main__":
+    main()

@@ -81,8 +81,12 @@ def describe_model(path: AnyPath, window: tuple[int, int, int] | None = None) ->
         require_installed(f"reading {path}", "deep", "torch")
         from agrifm.models.weights.file import load_network, trained_family
         from agrifm.models.weights.inspect import describe_weights, inspect_weights
+        from agrifm.models.weights.peer_files import describe_released, recognise_released
 
-        if trained_family(path) in (None, "agrifm"):
+        family = trained_family(path)
+        if family is None and (released := recognise_released(path)):
+            return describe_released(path, released)
+        if family in (None, "agrifm"):
             return describe_weights(inspect_weights(path, window))
         record = load_network(path)[1]
     start, end = record.season

@@ -121,6 +121,11 @@ def _tempcnn_preset(
     return tempcnn.tempcnn_preset(name, {sensor.sensor: len(sensor.bands) for sensor in sensors}, classes, frames)
 
 
+MONTHLY = (
+    "monthly values in whole groups of bands: Sentinel-2 surface reflectance (B02 B03 B04; B05 B06 B07; B08; B8A; "
+    "B11 B12), Sentinel-1 in decibels (VV VH), weather (temperature_2m total_precipitation); and the place"
+)
+"""What Presto and Galileo read."""
 FAMILIES: dict[str, Family] = {
     "agrifm": Family(AgriFMConfig, AgriFM, _agrifm_preset, lambda config: config.encoder.embed_dim, memory.activations),
     "tempcnn": Family(
@@ -186,6 +191,7 @@ FAMILIES: dict[str, Family] = {
             "Presto's `default_model.pt` (github.com/nasaharvest/presto, MIT)",
             lambda _: presto.PrestoEncoder(**presto.PRESETS["base"]),
             lambda config, *_: config,
+            MONTHLY,
         ),
     ),
     "galileo": Family(
@@ -199,6 +205,7 @@ FAMILIES: dict[str, Family] = {
             "Galileo nano's `encoder.pt` (github.com/nasaharvest/galileo, MIT)",
             lambda _: galileo.GalileoEncoder(**galileo.PRESETS["base"]),
             lambda config, *_: config,
+            MONTHLY,
         ),
     ),
     "prithvi": Family(
@@ -212,6 +219,8 @@ FAMILIES: dict[str, Family] = {
             "a Prithvi-EO 1.0-100M, 2.0-300M or 2.0-600M (huggingface.co/ibm-nasa-geospatial, Apache-2.0)",
             prithvi.released_encoder,
             prithvi.prithvi_layout,
+            "three (1.0) or four (2.0) frames of surface reflectance of Sentinel-2, HLS or Landsat: blue, green, red, "
+            "near infrared (narrow) and two of shortwave infrared",
             # the decoder of pretraining; positions follow from the grid; year, day and place are not given
             ("decoder", "mask_token", "pos_embed", "temporal_embed", "location_embed"),
         ),

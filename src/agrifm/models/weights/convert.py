@@ -17,10 +17,11 @@ from agrifm.errors import ModelError
 from agrifm.files import AnyPath, as_path, write_bytes
 from agrifm.models.agrifm.attention import relative_position_index
 from agrifm.models.agrifm.window_partition import Triple
-from agrifm.models.weights.file import WEIGHTS_KEY, Origin, WeightsRecord, WeightsSensor
+from agrifm.models.weights.file import WEIGHTS_KEY, Origin, WeightsRecord, WeightsSensor, trained_family
 from agrifm.models.weights.infer_config import BIAS_TABLE_SUFFIX
 from agrifm.models.weights.inspect import Inspection, inspect_weights
 from agrifm.models.weights.names import INDEX_SUFFIX, name_in_file, public_prefixes
+from agrifm.models.weights.peer_files import convert_released, recognise_released
 from agrifm.outputs import writing_file
 from agrifm.record import ModelRecord, running_versions
 from agrifm.sensors import SENSORS, Band
@@ -71,6 +72,8 @@ def convert_weights(
     if target.suffix not in (".safetensors", *PICKLE_SUFFIXES):
         raise ModelError(f"{about}: {target.name!r} does not end in .safetensors or .pth; choose one of them")
     with writing_file(target, about):
+        if trained_family(source) is None and (released := recognise_released(source)):
+            return convert_released(source, target, released, bands)
         inspection = inspect_weights(source, window)
         if target.suffix in PICKLE_SUFFIXES:
             lines = _write_pickle(inspection, target)

@@ -30,6 +30,8 @@ class Released:
     """Builds an encoder of the released shape; `encoder` of the network has the same names."""
     layout: Callable[[Any, Shapes, int], Any]
     """Returns the configuration with the released shape, from that of preset "base", shapes, and frames of series."""
+    reads: str = ""
+    """What the encoder expects, in words."""
     not_read: tuple[str, ...] = ()
     """Beginnings of further names in the file, which are not of the encoder."""
 

@@ -83,11 +83,12 @@ def test_series_of_parcels_are_those_of_their_pixels(project: Project, sensor: s
 
 def test_the_mean_of_decibel_is_that_of_the_power() -> None:
     """Powers 0.1 and 0.3 are -10 and -5.2288 dB; their mean 0.2 is -6.9897 dB."""
-    values = np.array([[-10.0, 10 * np.log10(0.3)]])
-    mean, median, std, _ = pixel_statistics(values, np.zeros(2, np.intp), 1, decibel=True)[:, 0, 0]
+    stored = np.array([[-100_000, -52_288]])
+    mean, median, std, iqr = pixel_statistics(stored, np.zeros(2, np.intp), 1, 1e-4, decibel=True)[:, 0, 0]
     assert mean == pytest.approx(-6.9897, abs=1e-4)
     assert median == pytest.approx(-7.6144, abs=1e-4)
     assert std == pytest.approx(2.3856, abs=1e-4)
+    assert iqr == pytest.approx(2.3856, abs=1e-4)
 
 
 def test_a_point_has_its_pixel_and_a_pixel_may_be_in_two_parcels() -> None:

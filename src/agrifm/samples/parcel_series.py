@@ -23,6 +23,8 @@ STATISTIC_NAMES = ("mean", "median", "std", "iqr")
 and `iqr` the distance between the quartiles, interpolated linearly. The mean of decibel is that of the power."""
 TILE = 960
 """Side in target pixels of the ground whose parcels are read together; a shard of the cube."""
+_HALF, _LOWER = 2**31, 2**32 - 1
+"""Added to an integer of 32 bits to make it positive, and the bits that it then has."""
 
 
 @dataclass(frozen=True)
@@ -98,27 +100,32 @@ def _window_of(shape: BaseGeometry, grid: Grid) -> Window | None:
 
 
 def pixel_statistics(
-    values: NDArray[np.float64], parcel: NDArray[np.intp], parcels: int, decibel: bool = False
+    stored: NDArray[np.integer], parcel: NDArray[np.intp], parcels: int, scale: float = 1.0, decibel: bool = False
 ) -> NDArray[np.float64]:
     """Return the statistics (S, C, P) of the pixels of each parcel, NaN for parcels without any.
 
     Args:
-        values: (C, N).
+        stored: (C, N), integers of at most 32 bits, as a cube has them.
         parcel: (N,), index of the parcel of each pixel, ascending.
         parcels: P.
-        decibel: whether values are decibel, whose mean is 10 log10 of the mean power.
+        scale: unit of the quantity per stored integer.
+        decibel: whether the quantity is decibel, whose mean is 10 log10 of the mean power.
     """
-    result = np.full((len(STATISTIC_NAMES), len(values), parcels), np.nan)
+    result = np.full((len(STATISTIC_NAMES), len(stored), parcels), np.nan)
     count = np.bincount(parcel, minlength=parcels)
     present = np.flatnonzero(count)
     if not len(present):
         return result
     count = count[present]
     first = np.cumsum(count) - count
-    for band, numbers in enumerate(values):
+    # One sort of numbers that begin with the parcel is several times as fast as sorting by two keys.
+    leading = parcel.astype(np.int64) << 32
+    for band, integers in enumerate(stored):
+        numbers = integers * scale
         mean = np.add.reduceat(numbers, first) / count
         apart = np.add.reduceat((numbers - np.repeat(mean, count)) ** 2, first) / count
-        ordered = numbers[np.lexsort((numbers, parcel))]
+        in_order = (np.sort(leading + (integers.astype(np.int64) + _HALF)) & _LOWER) - _HALF
+        ordered = in_order.astype(np.float64) * scale
         low, median, high = (_quantile(ordered, first, count, share) for share in (0.25, 0.5, 0.75))
         if decibel:
             mean = 10 * np.log10(np.add.reduceat(10 ** (numbers / 10), first) / count)
@@ -159,11 +166,11 @@ def read_parcel_series(source: SensorCube, shapes: Sequence[BaseGeometry]) -> Pa
         at, parcel = pixels.at[valid], pixels.parcel[valid]
         stored = source.stored("values", (frame, slice(None), rows, cols)).reshape(bands, -1)[:, at]
         decibel = source.input.quantity == "backscatter (dB)"
-        statistics[frame] = pixel_statistics(stored * source.input.scale, parcel, parcels, decibel)
+        statistics[frame] = pixel_statistics(stored, parcel, parcels, source.input.scale, decibel)
         count[frame] = np.bincount(parcel, minlength=parcels)
         if source.is_composite:
             day = source.stored("day", (frame, rows, cols)).reshape(1, -1)[:, at]
-            median = pixel_statistics(day.astype(np.float64), parcel, parcels)[STATISTIC_NAMES.index("median"), 0]
+            median = pixel_statistics(day, parcel, parcels)[STATISTIC_NAMES.index("median"), 0]
             date[frame] = np.where(count[frame] > 0, np.floor(np.nan_to_num(median)), date[frame])
     return ParcelSeries(date, count, statistics)
 

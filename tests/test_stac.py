@@ -13,7 +13,7 @@ from shapely import box
 from agrifm.legend import Legend
 from agrifm.record import ModelRecord
 from agrifm.season import Season
-from agrifm.stac import map_lineage, write_map_item, write_model_item
+from agrifm.stac import map_lineage, write_map_item, write_mean_item, write_model_item
 from tests.mapping.small_maps import LEGEND, MODIS, SEASON, SENTINEL, make_record, utm_grid
 
 AWKWARD = Legend.of(["winter wheat", "Möhre", "a/b", "other"])
@@ -26,6 +26,13 @@ VERSION = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 
 def model_item(directory: Path, record: ModelRecord, name: str = "agrifm.safetensors") -> pystac.Item:
     return pystac.Item.from_file(str(write_model_item(directory / name, record, 1000, directory / "training.gpkg")))
+
+
+def mean_item(directory: Path, record: ModelRecord) -> pystac.Item:
+    files, path = ["agrifm.safetensors", "classic.skops"], directory / "agrifm+classic.json"
+    record = record.model_copy(update={"name": "agrifm+classic"})
+    write_mean_item(path, record, files, {"members": 2}, 1000, directory / "training.gpkg")
+    return pystac.Item.from_file(str(path))
 
 
 def map_item(directory: Path, record: ModelRecord, season: Season = SEASON) -> pystac.Item:
@@ -84,6 +91,17 @@ def test_a_model_item_has_the_fields_of_mlm(tmp_path, name):
     assert json.loads((tmp_path / name).with_suffix(".json").read_text())["stac_version"] >= "1.1"
 
 
+def test_the_item_of_a_mean_has_the_fields_of_mlm_and_its_members_as_assets(tmp_path):
+    item = mean_item(tmp_path, make_record((SENTINEL, MODIS)))
+    assert all(item.properties[key] for key in REQUIRED)
+    assert MODEL_NAME.fullmatch(item.properties["mlm:name"])
+    assert item.properties["agrifm:mean"] == {"members": 2}
+    members = [asset for asset in item.assets.values() if "mlm:model" in asset.roles]
+    assert [Path(asset.href).name for asset in members] == ["agrifm.safetensors", "classic.skops"]
+    assert len({asset.extra_fields["mlm:artifact_type"] for asset in members}) == 2
+    assert item.assets["training"].roles == ["training-data"]
+
+
 def test_an_unknown_framework_version_is_left_out(tmp_path):
     assert "mlm:framework_version" not in model_item(tmp_path, make_record(versions={})).properties
 
@@ -96,7 +114,7 @@ def test_a_map_of_another_season_is_dated_by_that_season(tmp_path):
     assert item.properties["agrifm:hectares"]["1110"] == 1.2346
 
 
-@pytest.mark.parametrize("write", [model_item, map_item])
+@pytest.mark.parametrize("write", [model_item, mean_item, map_item])
 def test_items_are_valid_by_the_core_schema_of_stac(tmp_path, write):
     item = write(tmp_path, make_record((SENTINEL, MODIS), legend=AWKWARD)).to_dict(include_self_link=False)
     JsonSchemaSTACValidator().validate_core(item, pystac.STACObjectType.ITEM, "1.1.0")

@@ -287,6 +287,28 @@ def test_a_model_that_was_replaced_after_the_map_was_made_is_said(season):
     assert "agrifm.safetensors" in warning
 
 
+@pytest.mark.parametrize("changed", [None, "agrifm.safetensors", "classic.skops", "best.json"])
+def test_a_changed_mean_or_member_of_a_mean_is_said(season, changed):
+    models = season / "models"
+    models.mkdir()
+    members, assets = [], {}
+    for name in ("agrifm.safetensors", "classic.skops"):
+        (models / name).write_bytes(name.encode())
+        members.append({"file": name, "sha256": hashlib.sha256(name.encode()).hexdigest()})
+        assets[name] = {"href": f"./{name}", "roles": ["mlm:model"]}
+    mean = {"assets": assets, "properties": {"agrifm:mean": {"members": members}}}
+    (models / "best.json").write_text(json.dumps(mean))
+    digest = hashlib.sha256((models / "best.json").read_bytes()).hexdigest()
+    links = [{"rel": "derived_from", "href": "./models/best.json"}]
+    (season / "item.json").write_text(json.dumps({"links": links, "properties": {"agrifm:model_sha256": digest}}))
+    if changed:
+        with (models / changed).open("ab") as file:
+            file.write(b" ")
+    warnings = run(season)["warnings"]
+    assert len(warnings) == (changed is not None)
+    assert all(changed in warning for warning in warnings)
+
+
 def test_training_parcels_that_were_named_must_be_readable(season):
     with pytest.raises(AssessmentError, match=r"absent\.gpkg"):
         run(season, training=season / "absent.gpkg")

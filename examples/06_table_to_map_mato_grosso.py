@@ -92,6 +92,7 @@ def write_table(samples: pd.DataFrame, path: Path) -> None:
                         "date": moments[inside],
                         "ndvi": pixel.ndvi.values,
                         "evi": pixel.evi.values,
+                        "doy": pixel.doy.values,  # on which each composite was seen, as the cube has it too
                     }
                 )
             )

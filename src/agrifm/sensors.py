@@ -16,10 +16,11 @@ Quantity = Literal[
     "index",
     "temperature",
     "weather",
+    "terrain",
 ]
 """What a sensor's numbers are: reflectance (corrected for the atmosphere or not) and indices without a unit,
 backscatter as 10 log10 of a power ratio or as the ratio itself, temperature in kelvin, weather as
-temperature in kelvin and precipitation in millimetres."""
+temperature in kelvin and precipitation in millimetres, terrain as metres above sea level and slope."""
 
 
 @dataclass(frozen=True)

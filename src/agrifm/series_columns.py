@@ -53,6 +53,9 @@ class SeriesColumns(Frozen):
     """Weight of a place in training, above 0."""
     start: str | None = None
     """First day of the season of each place, if seasons differ; their length is that of [season]."""
+    day: str | None = None
+    """Day of the year, 1 to 366, on which the composite of a row was seen; a product's column of days is recognised by
+    its name."""
     end: str | None = None
     """Last date of a table whose columns are numbered."""
     period: Period | None = Field(None)

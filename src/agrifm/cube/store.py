@@ -60,14 +60,13 @@ SCALES: dict[Quantity, float] = {
     "backscatter (linear)": 2e-4,
     "temperature": 0.02,
     "weather": 0.02,
+    "terrain": 0.3,
 }
 """Unit of each quantity per stored integer: 16 bits hold 327 dB, a power ratio of 6.5, 655 K."""
 UNITS: dict[Quantity, str] = {
-    **dict.fromkeys(SCALES, "1"),
-    "backscatter (dB)": "dB",
-    "temperature": "K",
-    "weather": "K, mm",
-}
+    **dict.fromkeys(SCALES, "1"), "backscatter (dB)": "dB", "temperature": "K", "weather": "K, mm",
+    "terrain": "m, degree",
+}  # fmt: skip
 FILL = -32768
 """Stored where there is no number."""
 NO_DAY = -1

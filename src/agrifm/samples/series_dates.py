@@ -55,6 +55,25 @@ def middles(first: Days, period: Period) -> Days:
     return middle
 
 
+def observed_days(of_year: NDArray[np.float64], first: Days, otherwise: Days) -> Days:
+    """Return the days on which composites were seen, days since 1970-01-01.
+
+    Composites cross New Year: a day of the year more than half a year before the first day is of the next year, as in
+    cubes.
+
+    Args:
+        of_year: (P, T), days of the year; what is not from 1 to 366 is unknown.
+        first: (P, T), first days of the composites.
+        otherwise: (P, T), where the day is unknown.
+    """
+    year: NDArray[np.datetime64] = first.astype("datetime64[D]").astype("datetime64[Y]")
+    start, following = ((year + later).astype("datetime64[D]").astype(np.int64) for later in (0, 1))
+    known = np.isfinite(of_year) & (of_year >= 1) & (of_year <= 366)
+    into = np.where(known, of_year, 1).astype(np.int64) - 1
+    days = np.where(into < first - start - 183, following, start) + into
+    return np.where(known, days, otherwise)
+
+
 def period_of_steps(first: Days, last: Days, steps: int, about: str) -> Period:
     """Return the period between numbered steps that every place's first and last date agree with.
 

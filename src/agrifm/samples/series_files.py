@@ -4,7 +4,6 @@ Shape letters: P places, T dates, C bands.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,22 +13,20 @@ from numpy.typing import NDArray
 from agrifm.errors import LabelError
 from agrifm.files import AnyPath, as_path
 from agrifm.legend import Legend
-from agrifm.samples.series_dates import middles, period_of_steps, step_dates
+from agrifm.samples.series_forms import RawSeries, RawTable, as_numbers, read_constants, read_long, read_wide
 from agrifm.samples.series_frames import NO_DATE, days_of, read_data_frame
 from agrifm.samples.series_layout import (
-    QUALITY,
     Layout,
     find_layout,
-    first_date_column,
     named_columns,
     require_stated,
+    static_columns,
     unstated_notes,
 )
 from agrifm.samples.series_places import (
     BLOCK,
     PlaceColumns,
     duplicate_notes,
-    one_row_each,
     parcels_of,
     read_blocks,
     read_classes,
@@ -37,7 +34,7 @@ from agrifm.samples.series_places import (
     read_folds,
     read_weights,
 )
-from agrifm.samples.series_values import RawSeries, cut_to_seasons, gap_notes, read_series
+from agrifm.samples.series_values import cut_to_seasons, gap_notes, read_series
 from agrifm.samples.table import SeriesTable, TableSeries
 from agrifm.scene.mask import DEFAULT_RULE, MaskRule
 from agrifm.scene.table_products import TableProduct
@@ -46,17 +43,6 @@ from agrifm.series_columns import SeriesColumns
 
 if TYPE_CHECKING:
     import pandas
-
-
-@dataclass
-class _Raw:
-    """A table before its classes and places are read."""
-
-    frame: "pandas.DataFrame"
-    """A row for each place."""
-    names: list[str]
-    """Names of the places."""
-    series: list[RawSeries]
 
 
 def read_series_table(
@@ -89,23 +75,31 @@ def read_series_table(
     file, stated = as_path(file), columns or SeriesColumns()
     about = f"reading the series table {file}"
     frame = read_data_frame(file, about)
-    layout = find_layout(list(frame.columns), products, stated, about)
+    varying, constants = ([one for one in products if one.is_constant == is_it] for is_it in (False, True))
+    if not varying:
+        raise LabelError(
+            f"{about}: `products` names terrain alone, which is not a series; add the product of its dated numbers",
+            key="products",
+        )
+    layout = find_layout(list(frame.columns), varying, stated, about)
     other = None if places is None else read_data_frame(as_path(places), f"reading the places {places}")
     every = [*frame.columns, *([] if other is None else other.columns)]
     named_places = {} if other is None else named_columns(list(other.columns), stated)
     require_stated({**layout.named, **named_places}, stated, every, about)
-    raw = (_wide if layout.is_wide else _long)(frame, layout, products, stated, about)
+    raw = (read_wide if layout.is_wide else read_long)(frame, layout, varying, stated, about)
     notes = unstated_notes(every, {**layout.named, **named_places})
     rows = PlaceColumns(raw.frame, layout.named, about, notes)
     if other is not None:
         raw, rows = _joined(raw, rows, other, named_places, as_path(places or ""))
-    return _table(raw, rows, layout, season, legend, block, unlabelled, rule)
+        layout.static = {**static_columns(list(other.columns)), **layout.static}
+    return _table(raw, rows, layout, constants, season, legend, block, unlabelled, rule)
 
 
 def _table(
-    raw: _Raw,
+    raw: RawTable,
     rows: PlaceColumns,
     layout: Layout,
+    constants: Sequence[TableProduct],
     season: Season | None,
     legend: Legend | None,
     block: float,
@@ -131,6 +125,10 @@ def _table(
     series = dict(sorted(series.items(), key=lambda entry: entry[1].input.resolution))
     start, days = _seasons(rows, series, season)
     series = _cut(series, start, days, rows.notes)
+    for product in constants:
+        constant = read_constants(product, layout.static, rows.frame, start + days // 2, rows.about)
+        series[product.product.sensor], more = read_series(constant, raw.names, rows.about, rule)
+        rows.notes += more
     rows.notes += duplicate_notes(lon, lat, label)
     rows.notes += gap_notes(series, label, legend.codes)
     return SeriesTable(
@@ -146,9 +144,9 @@ def _table(
         weight=read_weights(rows),
         place=tuple(raw.names),
         static={
-            name: _as_numbers(raw.frame[column]).astype(np.float32)
+            name: as_numbers(rows.frame[column]).astype(np.float32)
             for name, column in layout.static.items()
-            if column in raw.frame
+            if column in rows.frame
         },
         notes=tuple(rows.notes),
     )
@@ -197,8 +195,8 @@ def _seasons(
 
 
 def _joined(
-    raw: _Raw, rows: PlaceColumns, other: "pandas.DataFrame", named: dict[str, str], path: Path
-) -> tuple[_Raw, PlaceColumns]:
+    raw: RawTable, rows: PlaceColumns, other: "pandas.DataFrame", named: dict[str, str], path: Path
+) -> tuple[RawTable, PlaceColumns]:
     """The series of the samples that the table of places has too, and their places."""
     about = rows.about
     if "sample" not in named or "sample" not in rows.named:
@@ -243,147 +241,6 @@ def _joined(
     own = raw.frame.iloc[chosen].reset_index(drop=True)
     more = own[[column for column in own.columns if column not in table.columns]]
     return (
-        _Raw(own, names, series),
+        RawTable(own, names, series),
         PlaceColumns(table.join(more), {**rows.named, **named}, about, notes),
     )
-
-
-def _as_numbers(values: "pandas.Series") -> NDArray[np.float64]:
-    import pandas
-
-    numbers: NDArray[np.float64] = pandas.to_numeric(values, errors="coerce").to_numpy(np.float64)
-    return numbers
-
-
-def _long(
-    frame: "pandas.DataFrame", layout: Layout, products: Sequence[TableProduct], stated: SeriesColumns, about: str
-) -> _Raw:
-    """A row for each date."""
-    import pandas
-
-    columns = ", ".join(list(frame.columns)[:12])
-    if "date" not in layout.named:
-        raise LabelError(
-            f"{about}: it has no dates: neither a column of dates nor columns with a date or a number in their names "
-            f"(it has {columns}); name the column as `date` under [labels.columns]",
-            key="date",
-        )
-    if "sample" not in layout.named:
-        raise LabelError(
-            f"{about}: it has rows of dates, but no column that says which rows are of one sample (it has {columns}); "
-            "name it as `sample` under [labels.columns]",
-            key="sample",
-        )
-    column = layout.named["sample"]
-    code, unique = pandas.factorize(frame[column], use_na_sentinel=False)
-    names = [str(value) for value in unique]
-    day = days_of(frame[layout.named["date"]], layout.named["date"], about)
-    order = np.lexsort((day, code))
-    first = np.r_[0, np.flatnonzero(np.diff(code[order])) + 1]
-    counts = np.bincount(code, minlength=len(names))
-    position = np.empty(len(code), np.int64)
-    position[order] = np.arange(len(code)) - np.repeat(first, counts)
-    shape = (len(names), int(counts.max()))
-    date, has = np.zeros(shape, np.int64), np.zeros(shape, bool)
-    date[code, position], has[code, position] = day, day != NO_DATE
-    series = []
-    for index, product in enumerate(products):
-        entries = [entry for entry in layout.bands if entry.product == index]
-        by_band = {entry.band: _as_numbers(frame[entry.column]) for entry in entries}
-        bands = tuple(band for band in product.product.assets if band in by_band)
-        if not bands:
-            raise _without_bands(product, about)
-        numbers = np.full((*shape, len(bands)), np.nan)
-        numbers[code, position] = np.stack([by_band[band] for band in bands], axis=1)
-        quality = None
-        if QUALITY in by_band:
-            quality = np.full(shape, np.nan)
-            quality[code, position] = by_band[QUALITY]
-        series.append(RawSeries(product, bands, numbers, _middle(date, product, stated), has, quality))
-    return _Raw(one_row_each(frame, list(unique), column, layout.named, about).reset_index(drop=True), names, series)
-
-
-def _without_bands(product: TableProduct, about: str) -> LabelError:
-    name = product.product.name
-    return LabelError(
-        f"{about}: it has no band of the product '{name}' ({', '.join(product.product.assets)}); take '{name}' out of "
-        "`products`, or state the names of its columns as `assets` of a product in [[imagery.product]]",
-        product=name,
-    )
-
-
-def _middle(date: NDArray[np.int64], product: TableProduct, stated: SeriesColumns) -> NDArray[np.int64]:
-    """Dates of composites as the middle of their period."""
-    period = stated.period or (product.product.period if product.product.period > 1 else None)
-    return date if period is None else middles(date, period)
-
-
-def _wide(
-    frame: "pandas.DataFrame", layout: Layout, products: Sequence[TableProduct], stated: SeriesColumns, about: str
-) -> _Raw:
-    """A row for each place."""
-    names = (
-        [str(value) for value in frame[layout.named["sample"]]]
-        if "sample" in layout.named
-        else [f"row {index + 1}" for index in range(len(frame))]
-    )
-    if layout.has_steps:
-        at = np.unique([int(entry.at) for entry in layout.bands if entry.is_step])
-        keys, date, stated = _dates_of_steps(frame, layout, stated, at, about)
-    else:
-        import pandas
-
-        written = sorted({entry.at for entry in layout.bands})
-        days = days_of(pandas.Series(written), "names of columns", about)
-        keys = {text: index for index, text in enumerate(written)}
-        date = np.tile(days, (len(frame), 1))
-    series = []
-    for index, product in enumerate(products):
-        entries = [entry for entry in layout.bands if entry.product == index]
-        present = {entry.band for entry in entries}
-        bands = tuple(band for band in product.product.assets if band in present)
-        if not bands:
-            raise _without_bands(product, about)
-        numbers = np.full((len(frame), date.shape[1], len(bands)), np.nan)
-        quality = np.full(date.shape, np.nan) if QUALITY in present else None
-        for entry in entries:
-            values = _as_numbers(frame[entry.column])
-            position = keys[str(int(entry.at)) if entry.is_step else entry.at]
-            if entry.band == QUALITY:
-                assert quality is not None
-                quality[:, position] = values
-            else:
-                numbers[:, position, bands.index(entry.band)] = values
-        has = np.zeros(date.shape, bool)
-        has[:, sorted({keys[str(int(e.at)) if e.is_step else e.at] for e in entries})] = True
-        series.append(RawSeries(product, bands, numbers, _middle(date, product, stated), has, quality))
-    return _Raw(frame, names, series)
-
-
-def _dates_of_steps(
-    frame: "pandas.DataFrame", layout: Layout, stated: SeriesColumns, at: NDArray[np.int64], about: str
-) -> tuple[dict[str, int], NDArray[np.int64], SeriesColumns]:
-    """Step -> position, first days (P, T), and the columns with the period of the steps."""
-    column = first_date_column(list(frame.columns), layout.named)
-    if column is None:
-        raise LabelError(
-            f"{about}: its columns are numbered, but it has no dates: no column has the date of the first of them; "
-            "name it as `start` under [labels.columns]",
-            key="date",
-        )
-    first = days_of(frame[column], column, about)
-    if (first == NO_DATE).any():
-        raise LabelError(f"{about}: a place has no date in the column {column!r}; give the first date", column=column)
-    steps = at - at.min()
-    period = stated.period
-    if period is None:
-        if "end" not in layout.named:
-            raise LabelError(
-                f"{about}: its columns are numbered, and it does not say how long a step is; state `period` under "
-                '[labels.columns]: "month", "dekad" or a number of days',
-                key="period",
-            )
-        last = days_of(frame[layout.named["end"]], layout.named["end"], about)
-        period = period_of_steps(first, last, int(steps.max()) + 1, about)
-    keys = {str(int(number)): index for index, number in enumerate(at)}
-    return keys, step_dates(first, steps, period), stated.model_copy(update={"period": period})

@@ -12,6 +12,8 @@ from agrifm.series_columns import FIRST_NAMES, STATED_NAMES, USUAL_NAMES, Series
 
 QUALITY = "quality band"
 """Stands for the band of a product's quality asset."""
+DAY = "day of the year"
+"""Stands for the band of a product's asset of days on which a composite was seen."""
 _DATE = r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{4}_[0-9]{2}_[0-9]{2}|[0-9]{8})"
 _FORMS = (
     re.compile(r"(?P<name>.+)-ts(?P<step>[0-9]+)-[0-9]+m"),  # OPTICAL-B02-ts3-10m (WorldCereal)
@@ -37,7 +39,7 @@ class BandColumn:
     product: int
     """Index of the product."""
     band: str
-    """Name of the band, or `QUALITY`."""
+    """Name of the band, or `QUALITY`, or `DAY`."""
     at: str = ""
     """Date (as written) or number of the step; "" in tables with a row for each date."""
     is_step: bool = False
@@ -79,20 +81,17 @@ def find_layout(columns: Sequence[str], products: Sequence[TableProduct], stated
     taken = set(named.values())
     names = _Names(products)
     bands: list[BandColumn] = []
-    static: dict[str, str] = {}
+    static = static_columns(columns)
     rest: list[str] = []
     for column in columns:
         if column in taken:
             continue
         found = _band_of(column, names, about)
-        terrain = _static_of(column)
         if found is not None:
             bands.append(found)
-        elif terrain is not None:
-            static.setdefault(terrain, column)
-        else:
+        elif _static_of(column) is None:
             rest.append(column)
-    if not any(entry.band != QUALITY for entry in bands):
+    if not any(entry.band not in (QUALITY, DAY) for entry in bands):
         wanted = [name for product in products for name in product.band_names]
         raise LabelError(
             f"{about}: none of its columns is a band of {names.titles} (bands: {', '.join(dict.fromkeys(wanted))}); "
@@ -117,6 +116,8 @@ class _Names:
                 self.exact[_plain(name)].add((index, band))
             if entry.product.quality_asset is not None:
                 self.exact[_plain(entry.product.quality_asset)].add((index, QUALITY))
+            if entry.product.day_asset is not None:
+                self.exact[_plain(entry.product.day_asset)].add((index, DAY))
 
     def find(self, name: str, column: str, about: str) -> tuple[int, str] | None:
         """The product and the band of a name, also with the name of a source before it (S2-L2A-B02)."""
@@ -149,6 +150,16 @@ def _band_of(column: str, names: _Names, about: str) -> BandColumn | None:
             step = groups.get("step")
             return BandColumn(column, *found, step or groups.get("date") or "", step is not None)
     return None
+
+
+def static_columns(columns: Sequence[str]) -> dict[str, str]:
+    """Return the columns of terrain: name in `STATIC_NAMES` -> column, of several the first."""
+    found: dict[str, str] = {}
+    for column in columns:
+        name = _static_of(column)
+        if name is not None:
+            found.setdefault(name, column)
+    return found
 
 
 def _static_of(column: str) -> str | None:

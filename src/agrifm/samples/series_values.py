@@ -4,7 +4,6 @@ Shape letters: P places, T dates, C bands.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +12,10 @@ from agrifm.codes import listed
 from agrifm.cube.store import SCALES
 from agrifm.errors import LabelError
 from agrifm.record import SensorInput
+from agrifm.samples.series_forms import RawSeries
 from agrifm.samples.table import TableSeries
 from agrifm.scene.mask import DEFAULT_RULE, MaskRule
 from agrifm.scene.quality import quality_flags
-from agrifm.scene.table_products import TableProduct
 from agrifm.season import day_date
 
 MIN_BANDS_PRESENT = 0.5
@@ -29,22 +28,6 @@ GREATEST_IN_UNIT = 2.0
 """Greatest reflectance or index of a place whose numbers are in their unit, and not integers of it."""
 LEAST_UNSCALED = 0.01
 """Least scale of a product whose numbers are about as large as their unit."""
-
-
-@dataclass
-class RawSeries:
-    """The numbers of one product at every place."""
-
-    product: TableProduct
-    bands: tuple[str, ...]
-    numbers: NDArray[np.float64]
-    """(P, T, C), as the table has them; NaN where it has none."""
-    date: NDArray[np.int64]
-    """(P, T), first days since 1970-01-01, in any order."""
-    has: NDArray[np.bool_]
-    """(P, T), whether the table has a row or a column there."""
-    quality: NDArray[np.float64] | None = None
-    """(P, T), numbers of the quality band."""
 
 
 def read_series(

@@ -17,6 +17,7 @@ QUANTITY_RANGES: dict[Quantity, tuple[float, float, float]] = {
     "backscatter (linear)": (-6.5534, 0.01, 6.5534),
     "temperature": (0.0, 250.0, 655.34),
     "weather": (0.0, 250.0, 655.34),
+    "terrain": (-9830.1, 60.0, 9830.1),
 }
 """Of each quantity in its unit: the least that a cube can hold, the least that the greatest valid number must reach,
 and the most that a cube can hold."""

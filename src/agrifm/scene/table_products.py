@@ -25,6 +25,8 @@ class TableProduct:
     """A number that means nodata before anything is computed."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Further names of its bands in tables -> band."""
+    is_constant: bool = False
+    """Whether its numbers do not change with time: its series has one date, the middle of the season."""
 
     @property
     def band_names(self) -> dict[str, str]:
@@ -60,6 +62,19 @@ _WEATHER = Product(
     quantity="weather",
     pixel=480,
 )
+# Metres above sea level, and slope as the table has it: the columns that `samples.series_layout` knows as terrain.
+_TERRAIN = Product(
+    name="terrain",
+    sensor="terrain",
+    collection="terrain",
+    assets={"altitude": "elevation", "slope": "slope"},
+    scale=1.0,
+    offset=0.0,
+    nodata=WORLDCEREAL_FILL,
+    valid_range=(-500, 9000),
+    quantity="terrain",
+    pixel=480,
+)
 TABLE_PRODUCTS = {
     entry.product.name: entry
     for entry in (
@@ -77,6 +92,7 @@ TABLE_PRODUCTS = {
         # AgERA5 in the same tables: kelvin x 100, millimetres x 100 of the period.
         TableProduct(_WEATHER, fill=WORLDCEREAL_FILL, aliases={"TMEAN": "temperature", "PRECIP": "precipitation"}),
         TableProduct(PRODUCTS["sentinel-2-worldcereal"], fill=WORLDCEREAL_FILL),
+        TableProduct(_TERRAIN, is_constant=True),
     )
 }
 

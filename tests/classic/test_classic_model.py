@@ -87,6 +87,15 @@ def test_the_choice_lists_what_was_tried_and_averages_its_members(models: dict[s
     np.testing.assert_allclose(model.rows.probabilities(rows), np.mean(each, axis=0), rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["extra-trees", "random-forest"])
+def test_the_probabilities_of_a_forest_are_those_of_scikit_learn(models: dict[str, ClassicModel], name: str) -> None:
+    """Oracle: `predict_proba` of the fitted forest."""
+    (member,) = models[name].rows.members
+    rows = np.random.default_rng(4).random((70, record_columns(models[name].record).width)) * 2
+    expected = member.model.forest.predict_proba(rows[:, member.chosen].astype(np.float32))
+    np.testing.assert_array_equal(member.probabilities(rows.astype(np.float32)), expected.astype(np.float32))
+
+
 def test_a_rebuilt_booster_predicts_as_lightgbm_does(models: dict[str, ClassicModel]) -> None:
     """Oracle: LightGBM's booster before its text was taken apart."""
     import lightgbm

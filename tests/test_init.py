@@ -20,7 +20,13 @@ HEADER = re.compile(r"^(?:# )?\[+([\w.]+)\]+$")
 SECTIONS = {name: field.annotation for name, field in Project.model_fields.items() if name != "directory"}
 
 
-TOGETHER = {("imagery", "provider"), ("labels", "series"), ("labels", "products"), ("labels", "columns")}
+TOGETHER = {
+    ("imagery", "provider"),
+    ("labels", "series"),
+    ("labels", "products"),
+    ("labels", "columns"),
+    ("labels", "series_share"),
+}
 """Keys that are valid only with or instead of others."""
 
 

@@ -89,6 +89,7 @@ column = "crop"
 # other_file = { layer = "forests", crs = "EPSG:32631" }   # if the polygons' file does not say it itself; or `encoding`
 #    Names and colours of the classes (JSON or CSV: code, name, color); by default the codes are the names.
 # legend = "legend.csv"
+# hierarchy = "hcat3"      # published legend whose codes the labels have: scores are stated at its levels too
 #    Codes that mean that there is no label, such as 0 in a raster without a nodata value.
 # unlabelled = [0]
 #    The split into training, validation and test: by squares, or by a column (train, validation, test).
@@ -99,6 +100,7 @@ column = "crop"
 # series = "points.parquet"
 # products = ["sentinel-2-worldcereal"]
 # columns = { sample = "id", date = "day" }   # names of columns that are not the usual ones
+# series_share = 0.3       # with labels on a cube in `file` as well: share of the training steps that are of the table
 
 [model]
 names = ["agrifm", "classic"]

@@ -8,18 +8,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.models.released_peers import released_file, released_outputs
+from tests.samples.tables import series_table
 from tests.toy import toy_project
 
 from agrifm.errors import ModelError
+from agrifm.inference.tensors import tensor_batch
 from agrifm.models.agrifm.timeseries import ObservedSeries
 from agrifm.models.family import FAMILIES
-from agrifm.models.monthly import MonthlyGroups, unit_vector
+from agrifm.models.monthly import MonthlyGroups, unit_vectors
 from agrifm.models.presto import PRESETS, Presto, PrestoEncoder, presto_preset, presto_statistics
 from agrifm.models.weights.file import load_network
 from agrifm.models.weights.released import read_released
 from agrifm.record import SensorRecord
+from agrifm.samples.table_samples import TableSamples
 from agrifm.train.peers import initial_peer
 from agrifm.train.run import train
+from agrifm.train.table_folds import table_statistics
 
 COLUMNS = {
     "S1": [0, 1],
@@ -61,7 +65,7 @@ def test_recorded_vectors_of_the_released_weights_are_reproduced(output: str, ma
     present = {name: hidden[..., columns].amax(dim=-1) == 0 for name, columns in COLUMNS.items()}
     value["SRTM"], present["SRTM"] = value["SRTM"][:, :1], present["SRTM"][:, :1]
     month = (arrays["in/month"][:, None] + torch.arange(12)) % 12
-    place = torch.stack([unit_vector(*row) for row in arrays["in/latlons"].tolist()])
+    place = unit_vectors(arrays["in/latlons"])
     with torch.no_grad():
         found = encoder(MonthlyGroups(value, present, month), place)
     np.testing.assert_allclose(found, arrays[output], atol=1e-5)
@@ -132,6 +136,44 @@ def test_a_window_and_its_pixels_alone_have_the_same_scores() -> None:
         for row in range(3):
             alone = series._replace(image=image[..., row : row + 1, :1], valid=series.valid[..., row : row + 1, :1])
             torch.testing.assert_close(network({"sentinel-2": alone})[..., 0, 0], whole[..., row, 0])
+
+
+@pytest.mark.parametrize("family", ["presto", "galileo"])
+def test_each_sample_has_its_place_and_an_unknown_one_that_of_the_training_area(family: str) -> None:
+    torch.manual_seed(0)
+    architecture = FAMILIES[family].preset("tiny", [record()], 3, 12, "composites", 120)
+    home, far = (48.0, 2.0), (-12.0, -55.0)
+    network = FAMILIES[family].network(architecture.model_copy(update={"location": home})).eval()
+    elsewhere = FAMILIES[family].network(architecture.model_copy(update={"location": far})).eval()
+    elsewhere.load_state_dict(network.state_dict())
+    series = observed(torch.rand(3, 2, 10, 1, 1), torch.tensor([[0.0, 40.0]] * 3))
+    places = torch.tensor([home, far, (torch.nan, torch.nan)])
+    with torch.no_grad():
+        found = network({"sentinel-2": series._replace(place=places)})
+        at_home, at_far = (one({"sentinel-2": series}) for one in (network, elsewhere))
+    assert not torch.allclose(at_home, at_far, atol=1e-4)
+    torch.testing.assert_close(found, torch.stack([at_home[0], at_far[1], at_home[2]]))
+
+
+def test_a_network_that_was_trained_without_places_is_given_none() -> None:
+    network = Presto(presto_preset("tiny", [record()], 3, 12, "composites", 120)).eval()
+    series = observed(torch.rand(1, 2, 10, 1, 1), torch.tensor([[0.0, 40.0]]))
+    with torch.no_grad():
+        plain = network({"sentinel-2": series})
+        placed = network({"sentinel-2": series._replace(place=torch.tensor([[48.0, 2.0]]))})
+    torch.testing.assert_close(placed, plain)
+
+
+def test_the_places_of_a_table_reach_the_network() -> None:
+    table = series_table(6)
+    table.lat[1] = np.nan
+    samples = TableSamples(table, "composites", 4)
+    sensors = table_statistics(table)
+    place = tensor_batch([samples[index] for index in range(6)], sensors).place
+    assert place is not None
+    expected = np.stack([table.lat, table.lon], axis=1)
+    expected[1] = np.nan
+    np.testing.assert_allclose(place.numpy(), expected, rtol=1e-6)
 
 
 def test_bands_become_the_numbers_of_the_released_training() -> None:

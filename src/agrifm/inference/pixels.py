@@ -35,7 +35,7 @@ def pixel_groups(sample: Sample, most: int) -> Iterator[tuple[list[Sample], NDAr
             name: _of_pixel(image, valid, day, row // ratio, col // ratio, sample.season_start)
             for name, (image, valid, day, ratio) in parts.items()
         }
-        pixel = Sample(series, sample.label[row, col].reshape(1, 1), ONE_PIXEL, sample.season_start)
+        pixel = Sample(series, sample.label[row, col].reshape(1, 1), ONE_PIXEL, sample.season_start, place=sample.place)
         groups[tuple(len(part.date) for part in series.values())].append((index, pixel))
     for group in groups.values():
         for first in range(0, len(group), most):

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -40,4 +41,5 @@ def tensor_batch(
         shared(batch.frames),
         torch.from_numpy(batch.label),
         torch.from_numpy(batch.weight) if (batch.weight != 1).any() else None,
+        torch.from_numpy(batch.place) if np.isfinite(batch.place).any() else None,
     )

@@ -30,6 +30,8 @@ class TensorBatch:
     """(B, H, W), class numbers; empty where a batch is only predicted."""
     weight: Tensor | None = None
     """(B,), how much each sample counts in the loss, at least 0; None = all alike."""
+    place: Tensor | None = None
+    """(B, 2), latitude and longitude, degrees, NaN where they are unknown; None = all are."""
 
     def to(self, device: torch.device) -> "TensorBatch":
         """Return the batch on a device."""
@@ -46,6 +48,7 @@ class TensorBatch:
             moved(self.frames),
             self.label.to(device),
             None if self.weight is None else self.weight.to(device),
+            None if self.place is None else self.place.to(device),
         )
 
     def without(self, sensor: str) -> "TensorBatch":

@@ -57,4 +57,5 @@ class Classifier(nn.Module):
             first_day=batch.first_day,
             absent=batch.absent.get(name),
             frames=batch.frames.get(name),
+            place=batch.place,
         )

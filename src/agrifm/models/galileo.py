@@ -35,7 +35,6 @@ from agrifm.models.monthly import (
     monthly_groups,
     require_groups,
     token_activations,
-    unit_vector,
     with_statistics,
 )
 from agrifm.models.stacked import chosen_preset
@@ -96,7 +95,8 @@ class GalileoConfig(Frozen):
     heads: int = Field(8, gt=0)
     drop_path: float = Field(0.1, ge=0, lt=1)
     location: tuple[float, float] | None = None
-    """Latitude and longitude of the training area, degrees: a token that every pixel has; None = no such token."""
+    """Latitude and longitude of the training area, degrees, for samples whose place is unknown: a token that every
+    pixel has; None = no such token."""
     frozen: bool = False
     """Whether only the linear classifier is trained, and not the encoder."""
 
@@ -179,7 +179,7 @@ class GalileoEncoder(nn.Module):
             month_BT: 0 = January.
             patch: side of patches, pixels.
             resolution: side of pixels, metres.
-            location_B3: unit vectors (`agrifm.models.monthly.unit_vector`); None = no such token.
+            location_B3: unit vectors (`agrifm.models.monthly.unit_vectors`); None = no such token.
         """
         B, T = month_BT.shape
         in_time = torch.cat([self.pos_embed[:T].expand(B, T, -1), self.month_embed(month_BT)], dim=-1)
@@ -234,7 +234,8 @@ class Galileo(nn.Module):
                 is absent.
         """
         target = next(iter(self.config.sensors))
-        groups, (B, H, W) = monthly_groups(images, self.places, self.config.months, target, _reflectance)
+        location = self.config.location
+        groups, (B, H, W) = monthly_groups(images, self.places, self.config.months, target, _reflectance, location)
         logits = torch.cat([self.classify(self._described(part)) for part in groups.parts()])
         logits_BKHW: Tensor = rearrange(logits, "(b h w) k -> b k h w", b=B, h=H, w=W)
         return logits_BKHW
@@ -243,10 +244,7 @@ class Galileo(nn.Module):
         """One vector per pixel (B, C), each pixel an image of its own."""
         value = {name: x if name == "ERA5" else x[:, None, None] for name, x in groups.value.items()}
         present = {name: x if name == "ERA5" else x[:, None, None] for name, x in groups.present.items()}
-        location = None
-        if self.config.location is not None:
-            location = unit_vector(*self.config.location).to(groups.month.device).expand(groups.month.shape[0], 3)
-        return mean_of_present(*self.encoder(value, present, groups.month, location_B3=location))
+        return mean_of_present(*self.encoder(value, present, groups.month, location_B3=groups.place))
 
 
 def _reflectance(bands: Tensor) -> Tensor:

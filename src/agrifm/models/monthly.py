@@ -55,6 +55,8 @@ class MonthlyGroups(NamedTuple):
     """(P, M) bool."""
     month: Tensor
     """(P, M), calendar months, 0 = January."""
+    place: Tensor | None = None
+    """(P, 3), unit vectors (`unit_vectors`); None = no token of the place."""
 
     def part(self, pixels: slice) -> "MonthlyGroups":
         """Return some of the pixels."""
@@ -62,6 +64,7 @@ class MonthlyGroups(NamedTuple):
             {name: value[pixels] for name, value in self.value.items()},
             {name: present[pixels] for name, present in self.present.items()},
             self.month[pixels],
+            None if self.place is None else self.place[pixels],
         )
 
     def parts(self) -> Iterator["MonthlyGroups"]:
@@ -176,6 +179,7 @@ def monthly_groups(
     months: int,
     target: str,
     ndvi: Callable[[Tensor], Tensor],
+    location: tuple[float, float] | None = None,
 ) -> tuple[MonthlyGroups, tuple[int, int, int]]:
     """Average the observations of each calendar month, from that of the season's first day on.
 
@@ -185,6 +189,8 @@ def monthly_groups(
         months: number of months.
         target: the sensor whose pixels are the target grid; coarser pixels are repeated.
         ndvi: makes reflectance (..., 2) of the normalised bands B08 and B04.
+        location: latitude and longitude of the training area, degrees, for samples whose place is unknown; None = the
+            network was trained without places, and none is given.
 
     Returns:
         The means, and B, H, W of the target grid.
@@ -214,7 +220,13 @@ def monthly_groups(
     start = month_number(torch.zeros_like(first.first_day), first.first_day)
     month_BM = (start[:, None] + torch.arange(months, device=start.device)) % 12
     month = repeat(month_BM, "b m -> (b h w) m", h=H, w=W)
-    return MonthlyGroups(value, present, month), (B, H, W)
+    place = None
+    if location is not None:
+        degrees = torch.tensor(location, device=month.device).expand(B, 2)
+        if first.place is not None:
+            degrees = torch.where(first.place.isfinite().all(dim=1, keepdim=True), first.place, degrees)
+        place = repeat(unit_vectors(degrees), "b c -> (b h w) c", h=H, w=W)
+    return MonthlyGroups(value, present, month, place), (B, H, W)
 
 
 def _means(series: ObservedSeries, months: int, H: int, W: int) -> tuple[Tensor, Tensor]:
@@ -256,12 +268,10 @@ def month_codes(dim: int) -> Tensor:
     return torch.stack([angle.sin(), angle.cos()], dim=1).repeat_interleave(dim // 2, dim=1).float()
 
 
-def unit_vector(latitude: float, longitude: float) -> Tensor:
-    """Return a place in degrees as x, y, z on the unit sphere (3,)."""
-    north, east = math.radians(latitude), math.radians(longitude)
-    return torch.tensor(
-        [math.cos(north) * math.cos(east), math.cos(north) * math.sin(east), math.sin(north)], dtype=torch.float32
-    )
+def unit_vectors(degrees: Tensor) -> Tensor:
+    """Return latitudes and longitudes in degrees (..., 2) as x, y, z on the unit sphere (..., 3), float32."""
+    north, east = torch.deg2rad(degrees.double()).unbind(dim=-1)
+    return torch.stack([north.cos() * east.cos(), north.cos() * east.sin(), north.sin()], dim=-1).float()
 
 
 def token_activations(

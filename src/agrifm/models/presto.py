@@ -33,7 +33,6 @@ from agrifm.models.monthly import (
     monthly_groups,
     require_groups,
     token_activations,
-    unit_vector,
     with_statistics,
 )
 from agrifm.models.stacked import chosen_preset
@@ -71,7 +70,8 @@ class PrestoConfig(Frozen):
     depth: int = Field(2, gt=0)
     heads: int = Field(8, gt=0)
     location: tuple[float, float] | None = None
-    """Latitude and longitude of the training area, degrees: a token that every pixel has; None = no such token."""
+    """Latitude and longitude of the training area, degrees, for samples whose place is unknown: a token that every
+    pixel has; None = no such token."""
     frozen: bool = False
     """Whether only the linear classifier is trained, and not the encoder."""
 
@@ -99,7 +99,7 @@ class PrestoEncoder(nn.Module):
 
         Args:
             groups: normalised as in the released training; "SRTM" has one month and no code of it.
-            location_P3: unit vectors (`unit_vector`); None = no such token.
+            location_P3: unit vectors (`agrifm.models.monthly.unit_vectors`); None = no such token.
         """
         tokens, present = [], []
         if location_P3 is not None:
@@ -146,14 +146,11 @@ class Presto(nn.Module):
                 absent.
         """
         target = next(iter(self.config.sensors))
-        groups, (B, H, W) = monthly_groups(images, self.places, self.config.months, target, lambda bands: bands)
-        location = None if self.config.location is None else unit_vector(*self.config.location).to(groups.month.device)
-        logits = torch.cat(
-            [
-                self.classify(self.encoder(part, None if location is None else location.expand(part.month.shape[0], 3)))
-                for part in groups.parts()
-            ]
+        location = self.config.location
+        groups, (B, H, W) = monthly_groups(
+            images, self.places, self.config.months, target, lambda bands: bands, location
         )
+        logits = torch.cat([self.classify(self.encoder(part, part.place)) for part in groups.parts()])
         logits_BKHW: Tensor = rearrange(logits, "(b h w) k -> b k h w", b=B, h=H, w=W)
         return logits_BKHW
 

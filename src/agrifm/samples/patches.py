@@ -132,7 +132,7 @@ def assemble(tiles: Sequence[Sample], window: Window) -> Sample:
         else:
             series[name] = _merged([(tile.window, tile.series[name]) for tile in tiles], window, ratio)
     unlabelled = np.full((window.height, window.width), UNLABELLED, np.uint8)
-    return Sample(series, unlabelled, window, tiles[0].season_start)
+    return Sample(series, unlabelled, window, tiles[0].season_start, place=tiles[0].place)
 
 
 def _merged(parts: Sequence[tuple[Window, Series]], window: Window, ratio: int) -> Series:

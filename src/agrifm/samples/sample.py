@@ -55,6 +55,8 @@ class Sample:
     """First day of the season, days since 1970-01-01."""
     weight: float = 1.0
     """How much the sample counts in the loss of training, at least 0."""
+    place: tuple[float, float] | None = None
+    """Latitude and longitude, degrees: of a point, or of the centre of a cube's area; None = unknown."""
 
     @property
     def any_valid(self) -> NDArray[np.bool_]:
@@ -87,6 +89,8 @@ class Batch:
     """(B, H, W)."""
     weight: NDArray[np.float32]
     """(B,), of the samples in the loss."""
+    place: NDArray[np.float32]
+    """(B, 2), latitude and longitude, degrees; NaN where they are unknown."""
 
 
 def collate(samples: Sequence[Sample], frames: int | None = None) -> Batch:
@@ -126,6 +130,7 @@ def collate(samples: Sequence[Sample], frames: int | None = None) -> Batch:
         frames={name: np.array([len(part.date) for part in several]) for name, several in series.items()},
         label=np.stack([sample.label for sample in samples]),
         weight=np.array([sample.weight for sample in samples], np.float32),
+        place=np.array([sample.place or (np.nan, np.nan) for sample in samples], np.float32),
     )
 
 
@@ -173,7 +178,10 @@ def read_sample(
             day = np.where(valid, day, source.date[:, None, None])
         series[wanted.sensor] = Series(image, valid, source.date, day, absent)
     unlabelled = np.full((window.height, window.width), UNLABELLED, np.uint8)
-    return Sample(series, unlabelled if label is None else label, window, day_number(cube.season.start))
+    start, centre = day_number(cube.season.start), cube.area.centroid
+    # one place for the whole area, so that a pixel does not depend on its window
+    place = (round(centre.y, 2), round(centre.x, 2))
+    return Sample(series, unlabelled if label is None else label, window, start, place=place)
 
 
 def _may_be_absent(wanted: SensorInput, band: str) -> bool:

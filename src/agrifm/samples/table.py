@@ -109,7 +109,9 @@ class SeriesTable:
                     table.date[index, :frames],
                 )
         weight = 1.0 if self.weight is None else float(self.weight[index])
-        return Sample(series, self.label[index].reshape(1, 1), ONE_PIXEL, int(self.season_start[index]), weight)
+        lat, lon = float(self.lat[index]), float(self.lon[index])
+        place = (lat, lon) if np.isfinite(lat) and np.isfinite(lon) else None
+        return Sample(series, self.label[index].reshape(1, 1), ONE_PIXEL, int(self.season_start[index]), weight, place)
 
     def samples(self) -> Iterator[Sample]:
         """Yield every place as a sample of one pixel."""

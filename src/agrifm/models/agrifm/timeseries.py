@@ -44,6 +44,8 @@ class ObservedSeries(NamedTuple):
     """(B, C) bool, True = the sample lacks this band; None = no sample lacks any."""
     frames: Tensor | None = None
     """(B,), number of frames of each sample; those after them fill up the batch. None = every frame counts."""
+    place: Tensor | None = None
+    """(B, 2), latitude and longitude, degrees, NaN where they are unknown; None = all are."""
 
     @property
     def filled(self) -> Tensor:

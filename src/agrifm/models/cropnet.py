@@ -115,7 +115,7 @@ def cropnet_activations(
     samples, frames, height, width = max(inputs.values(), key=lambda shape: shape[2] * shape[3])
     pixels, bands = samples * height * width, sum(config.channels.values())
     images = (IMAGE_COPIES + 1) * pixels * frames * bands
-    # counted, not measured: training keeps eight layers of convolution, normalisation and activation
+    # training keeps eight layers of convolution, normalisation and activation
     layer = -(-bands // 2) * -(-frames // 2) * config.width
     computed = pixels if training else min(pixels, PIXELS_AT_ONCE)
     return float(images + computed * layer * (27 if training else 3))

@@ -296,7 +296,6 @@ def token_activations(
     samples, _, height, width = max(inputs.values(), key=lambda shape: shape[2] * shape[3])
     pixels = samples * height * width
     means = 3 * pixels * config.months * sum(len(bands) for bands in sensors.values())
-    # counted from the layers' shapes, not measured
     layer = tokens * 16 * config.dim + config.heads * tokens**2
     computed = pixels if kept else min(pixels, PIXELS_AT_ONCE)
     return float(series + means + computed * layer * (config.depth if kept else 1))

@@ -318,9 +318,9 @@ def prithvi_activations(config: Any, inputs: Mapping[str, SeriesShape], training
     images = IMAGE_COPIES * samples * frames * height * width * bands
     patches = -(-height // config.patch) * -(-width // config.patch)
     tokens = config.frames * patches + 1
-    # counted from the layers' shapes, not measured
+    # fused attention keeps no products of all pairs of tokens
     kept = config.depth if training and not config.frozen else 1
-    layers = kept * samples * (16 * tokens * config.dim + config.heads * tokens**2)
+    layers = kept * samples * 16 * tokens * config.dim
     enlarged = patches * 64 + height * width
     decoder = samples * enlarged * min(config.dim, DECODER_WIDTH) * (4 if training else 2)
     return float(images + layers + decoder)

@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple, Protocol, Self
 from pydantic import Field, model_validator
 
 from agrifm.errors import ModelError
+from agrifm.files import AnyPath, as_path
 from agrifm.legend import Legend
 from agrifm.sensors import Quantity
 from agrifm.validation import Frozen
@@ -164,12 +165,13 @@ class ModelRecord(Frozen):
         return {**content, "family": "random-forest" if forest else "agrifm"}
 
 
-def model_file(directory: Path, family: str, seeds: int = 1) -> Path:
+def model_file(directory: AnyPath, family: str, seeds: int = 1) -> Path:
     """Return the path of the model of a family that `agrifm train` writes into a directory.
 
     Networks are safetensors files. Classic models are skops files, which hold arrays and trees without pickle. Means,
     also those of networks of several seeds, are JSON files that name the files of their members.
     """
+    directory = as_path(directory)
     if is_classic(family):
         return directory / f"{family}.skops"
     is_mean = family in TRAINABLE and TRAINABLE[family].parts

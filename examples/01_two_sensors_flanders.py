@@ -1,9 +1,9 @@
-"""Sentinel-2 and Landsat-8 of one real place in one cube; AgriFM and the random forest on fields they have not seen.
+"""Sentinel-2 and Landsat-8 of one real place in one cube; AgriFM and the best classic model on fields unseen by both.
 
 Data: `flanders_multisource_2018` under AGRIFM_DATA (default ../shared/data): 640 x 640 m in Flanders, 2018, NetCDF
 files of the WorldCereal project, fields of the land parcel register. AgriFM takes composites in which every pixel keeps
-its own days and gaps; the forest takes interpolated series. The four maize, six other crop and nine grassland fields
-are too few for a statement on accuracy: the numbers show that reading, masking, training and mapping work.
+its own days and gaps; the classic model takes interpolated series. The four maize, six other crop and nine grassland
+fields are too few for a statement on accuracy: the numbers show that reading, masking, training and mapping work.
 
     python examples/01_two_sensors_flanders.py OUT
 """
@@ -76,7 +76,7 @@ def main() -> None:
     start = time.perf_counter()
     options.out.mkdir(parents=True, exist_ok=True)
     fields = prepare(options.out)
-    counts = {"agrifm": 0, "random-forest": 0}
+    counts = {"agrifm": 0, "classic": 0}
     for fold in range(FOLDS):
         project = write_project(options.out, fields, fold, options.steps)
         cube, account = fetch(project)
@@ -133,7 +133,7 @@ def write_project(out: Path, fields: geopandas.GeoDataFrame, fold: int, steps: i
 
 def table(counts: dict[str, np.ndarray]) -> None:
     """Pixels of all test folds together, and the majority class beside the models."""
-    true = counts["random-forest"].sum(axis=0)
+    true = counts["classic"].sum(axis=0)
     print(f"{int(true.sum())} pixels of held-out fields; majority class {true.max() / true.sum():.3f}")
     print(f"{'model':<14} {'overall':>8} {'macro F1':>9}  " + "  ".join(f"{code:>10}" for code in LEGEND.codes))
     scored = np.array([entry.scored for entry in LEGEND.classes])

@@ -39,7 +39,7 @@ PRODUCT = PRODUCTS["cbers-4-awfi-16d"]
 SEASON = Season(date(2018, 8, 29), date(2019, 8, 28))
 FRAMES = 23
 LEGEND = Legend.of(["Cropland", "Pasture", "Cerradao", "Cerrado"])
-LEAST_ACCURACY, MOST_SECONDS, MOST_GIGABYTES = 0.95, 60, 1.5
+LEAST_ACCURACY, MOST_GIGABYTES = 0.95, 1.5
 
 
 def main() -> None:
@@ -62,10 +62,8 @@ def main() -> None:
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"{int(samples.in_raster.sum())} points inside the raster: overall accuracy {accuracy:.3f}")
     print(f"{seconds:.0f} s, peak memory {gigabytes:.2f} GB, map: {summary.path}")
-    if accuracy < LEAST_ACCURACY or seconds > MOST_SECONDS or gigabytes > MOST_GIGABYTES:
-        raise SystemExit(
-            f"expected at least {LEAST_ACCURACY} within {MOST_SECONDS} s and {MOST_GIGABYTES} GB; something is wrong"
-        )
+    if accuracy < LEAST_ACCURACY or gigabytes > MOST_GIGABYTES:
+        raise SystemExit(f"expected at least {LEAST_ACCURACY} with {MOST_GIGABYTES} GB; something is wrong")
 
 
 def read_rasters() -> xr.Dataset:

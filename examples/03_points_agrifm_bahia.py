@@ -55,7 +55,6 @@ LEFT_OUT = 1 / 3
 """Share of a point's dates that the second column goes without."""
 LEAST = {"as they are": 0.8, "a third of the dates left out": 0.7}
 """Overall accuracy expected of both models; the majority class alone has 0.28."""
-MOST_SECONDS = 180
 CONFIG = AgriFMConfig(
     sources=(Source(name=SENSOR, channels=len(LIMITS), patch=(2, 1, 1), frames=FRAMES),),
     classes=len(LEGEND),
@@ -124,8 +123,8 @@ def main() -> None:
         for place, predicted in found.items()
         if (accuracy := float((predicted == points.label).mean())) < LEAST[place[1]]
     }
-    if low or seconds > MOST_SECONDS:
-        raise SystemExit(f"expected accuracies of at least {LEAST} within {MOST_SECONDS} s, found {low}; look into it")
+    if low:
+        raise SystemExit(f"expected accuracies of at least {LEAST}, found {low}; look into it")
 
 
 def sample_of(points: Points, point: int, use: NDArray[np.bool_]) -> Sample:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from agrifm.classic.forest import load_forest
+from agrifm.classic.classic_model import ClassicModel, load_classic
 from tests.toy import toy_project
 
 pytestmark = pytest.mark.check
@@ -89,12 +89,16 @@ def contents(directory: Path) -> dict[str, object]:
     for path in sorted(path for path in directory.rglob("*") if path.is_file()):
         name = str(path.relative_to(directory))
         if path.suffix == ".skops":
-            forest = load_forest(path)
+            model = load_classic(path)
+            assert isinstance(model, ClassicModel)
+            (member,) = model.rows.state()["members"]
+            forest = member["state"]["forest"]
             trees = [
-                [array.tobytes() for array in (state["nodes"], state["values"])]
-                for state in (tree.tree_.__getstate__() for tree in forest.classifier.estimators_)
+                # Bytes between the fields of a node are whatever was in memory.
+                [*(state["nodes"][field].tobytes() for field in state["nodes"].dtype.names), state["values"].tobytes()]
+                for state in (tree.tree_.__getstate__() for tree in forest.estimators_)
             ]
-            found[name] = (forest.record, forest.classifier.get_params(), trees)
+            found[name] = (model.record, forest.get_params(), trees)
         elif path.suffix == ".gpkg":
             found[name] = geopandas.read_file(path).to_json()
         elif not name.endswith(".timing.json"):

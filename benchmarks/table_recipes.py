@@ -2,8 +2,8 @@
 
 The test places of a fold are never seen: of the training of each outer fold of `compare_real_sets.py` a quarter of the
 blocks is held out, and the macro F1 of those places is the score. One recipe is chosen for all sets, by the mean over
-sets. It is also chosen from the training of each fold number alone, which is the choice that is nested inside that fold;
-where these agree with the common choice, nothing that is reported was tuned on.
+sets. It is also chosen from the training of each fold number alone, which is the choice nested inside that fold; where
+these agree with the common choice, it was not tuned on any test.
 
     python benchmarks/table_recipes.py --runs RUNS.jsonl [--sets Bahia Africa] [--part 0/2]     measure what is missing
     python benchmarks/table_recipes.py --runs RUNS.jsonl --table --out benchmarks/results

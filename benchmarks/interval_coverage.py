@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from agrifm.assess.cluster_estimators import cluster_estimate
 from agrifm.assess.estimators import Estimate, stratified_estimates
-from agrifm.assess.model_assisted import assisted_share
+from agrifm.assess.model_assisted import Method, assisted_share
 from agrifm.assess.point_estimators import estimate_change, point_estimates, stratified_points
 
 CLASSES, SIDE, BLOCK = 4, 240, 12
@@ -59,15 +59,14 @@ def make_population(seed: int = 0) -> Population:
     def fields(values: NDArray[np.int64]) -> NDArray[np.int64]:
         return values[number_of_row][:, number_of_column]
 
-    count = FIELDS
-    crops = generator.choice(CLASSES, (count, count), p=SHARES)
-    others = generator.choice(CLASSES, (count, count), p=SHARES)
+    shape = (FIELDS, FIELDS)
+    crops, others = (generator.choice(CLASSES, shape, p=SHARES) for _ in range(2))
     true, other = fields(crops), fields(others)
     edge = ndimage.maximum_filter(true, 3) != ndimage.minimum_filter(true, 3)
     neighbour = np.roll(true, (1, 1), (0, 1))
-    mapped = np.where(fields((generator.random((count, count)) < 0.07).astype(int)) == 1, other, true)
+    mapped = np.where(fields((generator.random(shape) < 0.07).astype(int)) == 1, other, true)
     mapped = np.where(edge & (generator.random(true.shape) < 0.33), neighbour, mapped)
-    later = np.where(fields((generator.random((count, count)) < 0.3).astype(int)) == 1, other, true)
+    later = np.where(fields((generator.random(shape) < 0.3).astype(int)) == 1, other, true)
     probability = np.clip(np.where(mapped == 0, 0.8, 0.1) + generator.normal(0, 0.08, true.shape), 0, 1)
     column = np.broadcast_to(np.arange(SIDE), true.shape)
     return Population(*(part.ravel() for part in (mapped, true, later, probability, edge, column)))
@@ -152,11 +151,11 @@ def cases(population: Population, points: int) -> Iterator[tuple[str, str, Case]
     first = (true == 0).astype(float)
     share: Truth = {"area": np.array(first.mean())}
 
-    def assisted(auxiliary: NDArray[np.float64], method: str) -> Callable[..., Found]:
+    def assisted(auxiliary: NDArray[np.float64], method: Method) -> Callable[..., Found]:
         def estimate(generator: np.random.Generator) -> Found:
             drawn = generator.choice(everything, points, replace=False)
             design = stratified_points(whole[drawn], [float(everything)])
-            return {"area": assisted_share(first[drawn], auxiliary[drawn], auxiliary.mean(), design, method)}  # type: ignore[arg-type]
+            return {"area": assisted_share(first[drawn], auxiliary[drawn], auxiliary.mean(), design, method)}
 
         return estimate
 

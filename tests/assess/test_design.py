@@ -243,6 +243,7 @@ def test_a_wished_error_sets_the_number(crops, tmp_path):
         (None, {}),
         (10, {"error": 0.1}),
         (30, {"method": "simple", "edge": 10.0}),
+        (30, {"method": "systematic", "earlier": Path("points.gpkg")}),
         (30, {"method": "systematic", "edge": 9}),
     ],
 )

@@ -53,6 +53,14 @@ class Confusion:
     """The strata of the points, where they are not the classes of this map."""
 
     @property
+    def drawn(self) -> StratifiedPoints:
+        """The strata of the points, stated or the map's classes; one of which all pixels are points has no error."""
+        if self.strata is not None:
+            return self.strata
+        units = np.where(self.complete, self.counts.sum(axis=1), np.inf)
+        return StratifiedPoints(self.map_number, self.hectares, units)
+
+    @property
     def codes(self) -> tuple[str, ...]:
         """Class codes in order."""
         return tuple(entry.code for entry in self.classes)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.assess.allocation import allocate, describe_plan, expected_accuracies, sample_size
-from agrifm.assess.class_map import ClassMap, read_map
+from agrifm.assess.class_map import read_map
 from agrifm.assess.drawn_points import DrawnPoint, DrawnPoints, is_unlabelled, read_drawn, write_drawn
 from agrifm.assess.estimators import MIN_POINTS
 from agrifm.assess.sampling_design import DESIGN, Design
@@ -28,15 +28,13 @@ from agrifm.assess.sampling_frame import (
     frame_of_polygons,
     frame_of_whole,
     frame_with_edges,
+    read_polygons,
 )
 from agrifm.errors import AssessmentError, OutputError
 from agrifm.files import AnyPath, as_path
 from agrifm.grid import Window
 from agrifm.outputs import writing_file
-from agrifm.vectors import read_vector
-
-METRES_PER_DEGREE = 111_320.0
-"""Of latitude, nearly; it sets the spacing of a systematic sample in degrees."""
+from agrifm.record import METRES_PER_DEGREE
 
 
 class _Pixel(NamedTuple):
@@ -103,6 +101,12 @@ def open_frame(map_path: Path, design: Design) -> SamplingFrame:
             "together; choose one of them",
             method=design.method,
         )
+    if design.method == "systematic" and design.earlier is not None:
+        raise AssessmentError(
+            f"drawing points for {map_path}: a systematic sample is one grid, which cannot be added to earlier points; "
+            "draw one grid of all points, or use another method",
+            method=design.method,
+        )
     if design.strata is not None and _is_raster(design.strata):
         return replace(frame_of_map(read_map(design.strata)), is_map=False)
     mapped = read_map(map_path)
@@ -110,23 +114,14 @@ def open_frame(map_path: Path, design: Design) -> SamplingFrame:
         return frame_of_whole(mapped)
     if design.edge is not None:
         return frame_with_edges(mapped, design.edge)
-    return frame_of_map(mapped) if design.strata is None else _polygons(mapped, design.strata, design.column)
+    if design.strata is None:
+        return frame_of_map(mapped)
+    polygons = read_polygons(design.strata, design.column, f"reading the strata {design.strata}")
+    return frame_of_polygons(mapped, polygons, design.column)
 
 
 def _is_raster(path: Path) -> bool:
     return path.suffix.lower() in {".tif", ".tiff", ".vrt", ".img", ".jp2"}
-
-
-def _polygons(mapped: ClassMap, path: Path, column: str) -> SamplingFrame:
-    about = f"reading the strata {path}"
-    frame = read_vector(path, about, AssessmentError, ["polygon"]).frame
-    if column not in frame.columns:
-        raise AssessmentError(
-            f"{about}: it has no column '{column}' (its columns: {', '.join(map(str, frame.columns))}); name the "
-            "column of the strata",
-            column=column,
-        )
-    return frame_of_polygons(mapped, frame, column)
 
 
 def _numbers(frame: SamplingFrame, n: int | None, design: Design) -> NDArray[np.int64]:

@@ -18,12 +18,11 @@ from agrifm.assess.class_map import ClassMap, block_windows, open_classified, pi
 from agrifm.assess.confusion import Confusion
 from agrifm.assess.estimators import MIN_POINTS
 from agrifm.assess.plain_numbers import accuracy_numbers, area_numbers
-from agrifm.assess.point_estimators import StratifiedPoints, point_estimates
-from agrifm.assess.sampling_frame import NONE, SamplingFrame, frame_of_map, frame_of_polygons
+from agrifm.assess.point_estimators import point_estimates
+from agrifm.assess.sampling_frame import NONE, SamplingFrame, frame_of_map, frame_of_polygons, read_polygons
 from agrifm.codes import listed
-from agrifm.errors import AssessmentError, did_you_mean
 from agrifm.grid import Window
-from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
+from agrifm.vectors import NOTHING_STATED, VectorKeys
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -61,16 +60,7 @@ def read_districts(stated: DistrictFile, mapped: ClassMap, confusion: Confusion)
         AssessmentError: the file cannot be read, has no such column, a polygon has no code, districts overlap, or no
             mapped pixel is in any.
     """
-    about = f"reading the districts {stated.file}"
-    polygons = read_vector(stated.file, about, AssessmentError, ["polygon"], stated.keys).frame
-    columns = [str(name) for name in polygons.columns if name != polygons.geometry.name]
-    if stated.column not in columns:
-        raise AssessmentError(
-            f"{about}: it has no column '{stated.column}'{did_you_mean(stated.column, columns)} (its columns: "
-            f"{', '.join(columns)}); name the column of the districts",
-            column=stated.column,
-            columns=columns,
-        )
+    polygons = read_polygons(stated.file, stated.column, f"reading the districts {stated.file}", stated.keys)
     frame = frame_of_polygons(mapped, polygons, stated.column)
     return Districts(frame.codes, _hectares(mapped, frame, confusion), _at_points(frame, confusion.points))
 
@@ -78,7 +68,6 @@ def read_districts(stated: DistrictFile, mapped: ClassMap, confusion: Confusion)
 def district_numbers(districts: Districts, confusion: Confusion) -> list[dict[str, Any]]:
     """Return the estimates of each district as plain numbers; None where it has fewer than two points."""
     classes = [{"code": entry.code, "name": entry.name} for entry in confusion.classes]
-    drawn = confusion.strata or map_strata(confusion)
     result = []
     for number, code in enumerate(districts.codes):
         inside, hectares = districts.at_point == number, districts.hectares[number]
@@ -90,7 +79,7 @@ def district_numbers(districts: Districts, confusion: Confusion) -> list[dict[st
             confusion.map_number,
             confusion.reference_number,
             len(classes),
-            drawn,
+            confusion.drawn,
             domain=inside,
             size=float(hectares.sum()),
         )
@@ -106,13 +95,6 @@ def district_notes(districts: Districts) -> list[str]:
     notes = [f"few reference points for numbers of their own: {listed(few)}"] if few else []
     outside = int((districts.at_point < 0).sum())
     return [*notes, *([f"{outside} reference points are in none of the districts"] if outside else [])]
-
-
-def map_strata(confusion: Confusion) -> StratifiedPoints:
-    """The map's classes as strata; one whose every pixel has a point has no sampling error."""
-    points = confusion.counts.sum(axis=1)
-    units = np.where(confusion.complete, points, np.inf)
-    return StratifiedPoints(confusion.map_number, confusion.hectares, units)
 
 
 def _hectares(mapped: ClassMap, frame: SamplingFrame, confusion: Confusion) -> NDArray[np.float64]:

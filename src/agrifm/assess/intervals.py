@@ -17,6 +17,8 @@ from scipy.optimize import brentq
 from scipy.stats import beta
 
 TAIL = 0.025
+ROUNDING = 1e-9
+"""Standard errors and variances of shares below it are rounding errors."""
 
 Floats = NDArray[np.float64]
 

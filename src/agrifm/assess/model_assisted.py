@@ -15,14 +15,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from agrifm.assess.estimators import Estimate
-from agrifm.assess.intervals import korn_graubard_interval, unseen_variance
+from agrifm.assess.intervals import ROUNDING, korn_graubard_interval, unseen_variance
 from agrifm.assess.point_estimators import StratifiedPoints
 from agrifm.errors import AssessmentError
 
 Method = Literal["sample", "difference", "regression"]
 """Which slope of the map is used: 0, 1, or the one that makes the error smallest."""
-ROUNDING = 1e-9
-"""Standard errors of shares below it are rounding errors."""
 MIN_FOR_SLOPE = 3
 """Points of a stratum from which a slope of its own is estimated."""
 

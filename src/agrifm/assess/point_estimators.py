@@ -17,12 +17,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from agrifm.assess.estimators import MIN_POINTS, Estimate, Estimates
-from agrifm.assess.intervals import Floats, korn_graubard_interval, unseen_variance
+from agrifm.assess.intervals import ROUNDING, Floats, korn_graubard_interval, unseen_variance
 from agrifm.errors import AssessmentError
 
 Numbers = NDArray[np.int64]
-ROUNDING = 1e-9
-"""Variances of shares below it are rounding errors."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from agrifm.assess.class_map import ClassMap, read_map
 from agrifm.assess.confusion import Confusion, count_confusion
-from agrifm.assess.districts import DistrictFile, district_notes, district_numbers, map_strata, read_districts
+from agrifm.assess.districts import DistrictFile, district_notes, district_numbers, read_districts
 from agrifm.assess.estimators import stratified_estimates
 from agrifm.assess.plain_numbers import accuracy_numbers, area_numbers
 from agrifm.assess.point_estimators import point_estimates
@@ -204,7 +204,7 @@ def _level_numbers(confusion: Confusion, level: Level) -> dict[str, Any]:
         number[confusion.map_number],
         number[confusion.reference_number],
         len(codes),
-        confusion.strata or map_strata(confusion),
+        confusion.drawn,
     )
     mapped = np.bincount(number, confusion.hectares, len(codes)).astype(float)
     return {

@@ -9,6 +9,7 @@ Shape letters: S strata, H W rows and columns of the raster, h w of a window.
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,8 +20,9 @@ from shapely import box
 
 from agrifm.assess.class_map import ClassMap, block_windows, open_classified, read_window
 from agrifm.codes import listed, read_codes
-from agrifm.errors import AssessmentError
+from agrifm.errors import AssessmentError, did_you_mean
 from agrifm.grid import Grid, Window
+from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -125,6 +127,28 @@ def frame_with_edges(mapped: ClassMap, width: float) -> SamplingFrame:
 
     codes, names = (*inside.codes, EDGE), (*inside.names, f"within {width:g} of another class")
     return _counted(mapped, codes, names, opened)
+
+
+def read_polygons(path: Path, column: str, about: str, keys: VectorKeys = NOTHING_STATED) -> "GeoDataFrame":
+    """Read polygons with a column of their codes, for `frame_of_polygons`.
+
+    Args:
+        about: what is being done, for messages.
+        keys: what the user states of the file.
+
+    Raises:
+        AssessmentError: the file cannot be read, or has no such column.
+    """
+    polygons = read_vector(path, about, AssessmentError, ["polygon"], keys).frame
+    columns = [str(name) for name in polygons.columns if name != polygons.geometry.name]
+    if column not in columns:
+        raise AssessmentError(
+            f"{about}: it has no column '{column}'{did_you_mean(column, columns)} (its columns: {', '.join(columns)}); "
+            "name the column of the codes",
+            column=column,
+            columns=columns,
+        )
+    return polygons
 
 
 def frame_of_polygons(mapped: ClassMap, polygons: "GeoDataFrame", column: str) -> SamplingFrame:

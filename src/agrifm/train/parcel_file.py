@@ -106,9 +106,10 @@ def _write_rows(
         progress("parcels", len(labels.places)) as advance,
     ):
         for group in nearby_parcels(list(labels.places.geometry), labels.grid):
-            chosen = group[parcel_pixels([shapes[index] for index in group], labels.grid).count > 0]
+            inside = parcel_pixels([shapes[index] for index in group], labels.grid).count
+            chosen = group[inside > 0]
             if len(chosen):
-                frame = _frame(cube, labels, split, shapes, chosen)
+                frame = _frame(cube, labels, split, shapes, chosen, inside[inside > 0])
                 writer.write_table(pyarrow.Table.from_pandas(frame, schema, preserve_index=False))
                 written, rows = written + len(chosen), rows + len(frame)
             advance(len(group))
@@ -130,12 +131,16 @@ def _shrunk(labels: Labels, inner: float) -> list[BaseGeometry]:
 
 
 def _frame(
-    cube: Cube, labels: Labels, split: Split, shapes: Sequence[BaseGeometry], group: NDArray[np.intp]
+    cube: Cube,
+    labels: Labels,
+    split: Split,
+    shapes: Sequence[BaseGeometry],
+    group: NDArray[np.intp],
+    inside: NDArray[np.int64],
 ) -> "pandas.DataFrame":
-    """The rows of some parcels: a row for each date of any sensor."""
+    """The rows of some parcels, which have so many pixels `inside`: a row for each date of any sensor."""
     import pandas
 
-    inside = parcel_pixels([shapes[index] for index in group], labels.grid).count
     merged: pandas.DataFrame | None = None
     for source in cube.sensors.values():
         series = read_parcel_series(source, [shapes[index] for index in group])

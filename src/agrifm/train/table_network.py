@@ -118,7 +118,7 @@ def fit_network_on_table(
     kind, recipe = _read_by(family, config, recipe)
     network, sensors = _untrained(family, config, sensors, training, kind)
     classifier = Classifier(network, sensors, kind)
-    places = config.batch * PLACES_PER_WINDOW
+    places = min(config.batch * PLACES_PER_WINDOW, len(training))  # a batch has no place twice
     parameters = Hyperparameters(
         config.steps, places, config.learning_rate, seed, config.sensor_dropout, recipe.averaging
     )

@@ -66,6 +66,7 @@ def test_its_map_is_a_cog_with_legend_and_leads_to_its_model(demo: Path) -> None
     assert model.properties["mlm:name"] == "agrifm"
 
 
-def test_it_counts_the_reference_points_inside_training_parcels(demo: Path) -> None:
+def test_its_reference_points_are_outside_training_parcels(demo: Path) -> None:
     report = json.loads((demo / "report/report.json").read_text(encoding="utf-8"))
-    assert any("inside training parcels" in warning for warning in report["warnings"])
+    assert not any("inside training parcels" in warning for warning in report["warnings"])
+    assert 0 < report["part"]["assessed_ha"] < report["part"]["whole_ha"]

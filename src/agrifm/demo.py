@@ -48,6 +48,8 @@ window = 192
 SIZE_KM = 7.5
 """Side of the simulated area: large enough for over 70 unseen blocks of 480 m with 15 parcels of each of nine crops."""
 REFERENCE_POINTS = 400
+PART = "outside-training-parcels.tif"
+"""The part of the map that is assessed."""
 
 
 def demo(directory: AnyPath) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def demo(directory: AnyPath) -> dict[str, Any]:
 
 
 def _run_stages(directory: Path) -> dict[str, Any]:
-    from agrifm.assess.design import draw_points
+    from agrifm.assess.reference_data import find_training_data
     from agrifm.assess.report import assess
     from agrifm.cube.fetch import fetch
     from agrifm.mapping.run import map_project
@@ -75,7 +77,6 @@ def _run_stages(directory: Path) -> dict[str, Any]:
     _begin(directory)
     project = read_project(directory)
     season, points, report = directory / "season", directory / "reference.gpkg", directory / "report"
-    drawn = directory / "reference-drawn.gpkg"
     seconds: dict[str, float] = {}
     with _stage("simulate", seconds):
         if not (season / MARKER).exists():
@@ -88,20 +89,45 @@ def _run_stages(directory: Path) -> dict[str, Any]:
         map_project(project)
     with _stage("assess", seconds):
         classes = project.maps / "classes.tif"
-        draw_points(classes, REFERENCE_POINTS, project.model.seed, drawn)
-        _visit(drawn, season / "truth" / "crops.tif", points)
+        truth, part, parcels = season / "truth" / "crops.tif", directory / PART, find_training_data(classes)
+        assert parcels is not None, "`agrifm train` writes them, and `agrifm map` leads to them"
+        draw_reference(classes, parcels, truth, points, part, project.model.seed)
         result = assess(
-            classes,
+            part,
             points,
             project.assess.column,
             report,
             scores=project.models / "scores.json",
-            truth=season / "truth" / "crops.tif",
+            training=parcels,
+            truth=truth,
+            whole_map=classes,
         )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform != "darwin" else 1e9)
     write_json(directory / "stages.json", {"seconds": seconds, "peak_memory_gb": round(peak, 3)})
     _summary(directory, account, seconds, peak, result)
     return result
+
+
+def draw_reference(
+    classes: AnyPath, parcels: AnyPath, truth: AnyPath, points: AnyPath, part: AnyPath, seed: int
+) -> None:
+    """Draw reference points on the land outside the training parcels, and label them with the truth.
+
+    Args:
+        classes: the map.
+        parcels: polygons that the model was trained on; points there would flatter the map.
+        truth: raster of true classes with its legend.
+        points: GeoPackage of labelled points to write.
+        part: GeoTIFF to write, the map outside the parcels; it is what the points are a sample of.
+    """
+    from agrifm.assess.design import draw_points
+    from agrifm.assess.outside_parcels import write_outside
+
+    points = as_path(points)
+    drawn = points.with_name(f"{points.stem}-drawn.gpkg")
+    write_outside(classes, parcels, part)
+    draw_points(part, REFERENCE_POINTS, seed, drawn)
+    _visit(drawn, as_path(truth), points)
 
 
 def _begin(directory: Path) -> None:

@@ -65,6 +65,14 @@ class ClassMap:
         """Return the hectares of the raster without a class."""
         return float((self.grid.shape[1] - self.rows.sum(0)) @ self.grid.pixel_hectares())
 
+    def numbers(self, pixels: np.ma.MaskedArray[Any, Any]) -> NDArray[np.int16]:
+        """Return the class number of each pixel value, any shape; NODATA where it is masked or no class."""
+        values = np.array(self.values)
+        order = np.argsort(values)
+        at = np.searchsorted(values, pixels.data, sorter=order).clip(max=values.size - 1)
+        known = ~np.ma.getmaskarray(pixels) & (values[order][at] == pixels.data)
+        return np.where(known, order[at], NODATA).astype(np.int16)
+
     def sample(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the class number at each pixel, (points,); OUTSIDE the raster and NODATA are negative."""
         height, width = self.grid.shape

@@ -28,6 +28,15 @@ FILES = ("report.json", "report.html", MARKER)
 """Files in a report's directory."""
 
 
+class Shown(NamedTuple):
+    """Rasters that are shown in the page."""
+
+    truth: Path | None
+    """True classes."""
+    whole_map: Path | None
+    """The map of which the assessed one is a part."""
+
+
 class TrainingFile(NamedTuple):
     """The file of training parcels, and what the user states of it."""
 
@@ -46,6 +55,7 @@ def assess(
     keys: VectorKeys = NOTHING_STATED,
     training_keys: VectorKeys = NOTHING_STATED,
     districts: DistrictFile | None = None,
+    whole_map: AnyPath | None = None,
 ) -> dict[str, Any]:
     """Estimate a map's accuracies and the true areas of its classes; write `report.json` and `report.html` to `out`.
 
@@ -64,6 +74,8 @@ def assess(
         keys: what the user states of the reference file.
         training_keys: what the user states of `training`.
         districts: polygons, to state accuracies and areas of each as well.
+        whole_map: the map of which `map_path` is a part, such as that outside training parcels
+            (`agrifm.assess.outside_parcels`); it is shown, and the report says of how much of it the numbers are.
 
     Returns:
         The content of `report.json`.
@@ -76,11 +88,11 @@ def assess(
     map_path, reference, out = as_path(map_path), as_path(reference), as_path(out)
     scores = None if scores is None else as_path(scores)
     parcels = None if training is None else TrainingFile(as_path(training), training_keys)
-    truth = None if truth is None else as_path(truth)
+    shown = Shown(*(None if one is None else as_path(one) for one in (truth, whole_map)))
     require_installed(f"assessing the map {map_path}", "report", "matplotlib", "jinja2", kind=AssessmentError)
     with writing(out, KIND):
         _require_replaceable(out)
-        return _assess(map_path, reference, label, out, scores, parcels, truth, keys, districts)
+        return _assess(map_path, reference, label, out, scores, parcels, shown, keys, districts)
 
 
 def _assess(
@@ -90,13 +102,14 @@ def _assess(
     out: Path,
     scores: Path | None,
     training: TrainingFile | None,
-    truth: Path | None,
+    shown: Shown,
     keys: VectorKeys,
     districts: DistrictFile | None,
 ) -> dict[str, Any]:
     """Estimate and write; see `assess`."""
     block_scores = read_scores(scores) if scores else None
     mapped = read_map(map_path)
+    whole = mapped if shown.whole_map is None else read_map(shown.whole_map)
     confusion = count_confusion(mapped, reference, label, keys)
     warnings = [*mapped.warnings, *confusion.warnings, *_training_warnings(mapped, confusion, map_path, training)]
     of_districts, notes = _districts(districts, mapped, confusion)
@@ -107,12 +120,13 @@ def _assess(
         **of_districts,
         "points": {"read": confusion.read, "used": len(confusion.points), "skipped": confusion.skipped},
         "nodata_ha": mapped.nodata_hectares(),
+        **({} if whole is mapped else {"part": _part(mapped, whole)}),
         "warnings": warnings,
         "provenance": _provenance(mapped, reference, label),
     }
     from agrifm.assess.page import render_page
 
-    page = render_page(report, mapped, confusion, block_scores, truth)
+    page = render_page(report, whole, confusion, block_scores, shown.truth)
     with write_directory(out, KIND) as partial:
         write_json(partial / "report.json", report)
         write_text(partial / "report.html", page)
@@ -261,6 +275,15 @@ def _inside_warnings(
         f"{count} of {len(confusion.points)} reference points are inside training parcels; the map is likely to be "
         "right there, so accuracies are too high; leave those points out or draw new ones",
     ]
+
+
+def _part(mapped: ClassMap, whole: ClassMap) -> dict[str, Any]:
+    """Which part of the whole map the numbers are of, hectares with a class."""
+    return {
+        "of": whole.path.name,
+        "assessed_ha": float(mapped.hectares().sum()),
+        "whole_ha": float(whole.hectares().sum()),
+    }
 
 
 def _provenance(mapped: ClassMap, reference: Path, label: str) -> dict[str, Any]:

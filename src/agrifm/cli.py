@@ -198,8 +198,10 @@ def _assess(options: argparse.Namespace) -> None:
         keys=config.model_copy(update=stated),
         training_keys=config.training_file,
         districts=None if options.districts is None else DistrictFile(options.districts, options.district),
+        pdf=options.pdf,
     )
-    _show(*report_lines(report), f"wrote {options.out / 'report.html'}")
+    written = ["report.html", *(["report.pdf"] if options.pdf else [])]
+    _show(*report_lines(report), *(f"wrote {options.out / name}" for name in written))
 
 
 def _design(options: argparse.Namespace) -> None:

@@ -81,6 +81,7 @@ def assess_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--districts", type=Path, metavar="FILE", help="polygons, to report each of them as well")
     parser.add_argument("--district", default="name", metavar="COLUMN", help="of their names (default: name)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory of the report")
+    parser.add_argument("--pdf", action="store_true", help="write report.pdf too, with an installed Chromium or Chrome")
     parser.add_argument("--scores", type=Path, help="models/scores.json, to report the scores on unseen blocks too")
     parser.add_argument("--training", type=Path, help="training parcels, to count the reference points inside them")
     project_argument(parser)

@@ -118,11 +118,12 @@ def replaced_model(map_path: Path) -> Path | None:
             if mean := content.get("properties", {}).get(MEAN_PROPERTY):
                 stated = {model: made_by, **{model.parent / one["file"]: one["sha256"] for one in mean["members"]}}
             if stated:
-                return next((path for path, digest in stated.items() if _sha256(path) != digest), None)
+                return next((path for path, digest in stated.items() if file_sha256(path) != digest), None)
     return None
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of the whole content of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

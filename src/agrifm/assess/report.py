@@ -1,18 +1,29 @@
 """The assessment of a map: accuracies and true areas with intervals, as JSON and as a page to read."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agrifm.assess.class_map import ClassMap, read_map
 from agrifm.assess.confusion import Confusion, count_confusion
 from agrifm.assess.districts import DistrictFile, district_notes, district_numbers, read_districts
 from agrifm.assess.estimators import stratified_estimates
+from agrifm.assess.pdf import find_browser, print_pdf
 from agrifm.assess.plain_numbers import accuracy_numbers, area_numbers
-from agrifm.assess.point_estimators import point_estimates
-from agrifm.assess.reference_data import count_inside_parcels, find_training_data, read_scores, replaced_model
+from agrifm.assess.point_estimators import StratifiedPoints, area_matrix, point_estimates
+from agrifm.assess.reference_data import (
+    count_inside_parcels,
+    file_sha256,
+    find_training_data,
+    read_scores,
+    replaced_model,
+)
+from agrifm.assess.report_tables import report_tables
+from agrifm.assess.trust import trust_of, trust_sentence
 from agrifm.codes import listed
 from agrifm.errors import AssessmentError, OutputError, require_installed
 from agrifm.files import MARKER, AnyPath, as_path, write_json, write_text
@@ -20,11 +31,11 @@ from agrifm.legend import Legend
 from agrifm.outputs import require_replaceable, write_directory, writing
 from agrifm.record import running_versions
 from agrifm.samples.legends.levels import Level, levels_of
-from agrifm.scores import merged_counts
+from agrifm.scores import Counts, merged_counts
 from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
 
 KIND = "report"
-FILES = ("report.json", "report.html", MARKER)
+FILES = ("report.json", "report.html", "report.pdf", "areas.csv", "accuracy.csv", "matrix.csv", MARKER)
 """Files in a report's directory."""
 
 
@@ -56,8 +67,11 @@ def assess(
     training_keys: VectorKeys = NOTHING_STATED,
     districts: DistrictFile | None = None,
     whole_map: AnyPath | None = None,
+    pdf: bool = False,
 ) -> dict[str, Any]:
-    """Estimate a map's accuracies and the true areas of its classes; write `report.json` and `report.html` to `out`.
+    """Estimate a map's accuracies and the true areas of its classes; write the report to the directory `out`.
+
+    It is written as a page (`report.html`), as `report.json`, and as tables (`agrifm.assess.report_tables`).
 
     The estimators are the stratified ones of Olofsson et al. 2014; they assume points drawn at random within each
     map class, as `agrifm assess design` draws them. Intervals are 95 %, those of `agrifm.assess.intervals`.
@@ -76,13 +90,14 @@ def assess(
         districts: polygons, to state accuracies and areas of each as well.
         whole_map: the map of which `map_path` is a part, such as that outside training parcels
             (`agrifm.assess.outside_parcels`); it is shown, and the report says of how much of it the numbers are.
+        pdf: write `report.pdf` too, with an installed Chromium or Chrome.
 
     Returns:
         The content of `report.json`.
 
     Raises:
-        AssessmentError: the map, the reference, or another file cannot be used, or a map class has fewer than two
-            points.
+        AssessmentError: the map, the reference, or another file cannot be used, a map class has fewer than two
+            points, or there is no browser to print with.
         OutputError: `out` is not a report's directory, or cannot be written.
     """
     map_path, reference, out = as_path(map_path), as_path(reference), as_path(out)
@@ -92,7 +107,8 @@ def assess(
     require_installed(f"assessing the map {map_path}", "report", "matplotlib", "jinja2", kind=AssessmentError)
     with writing(out, KIND):
         _require_replaceable(out)
-        return _assess(map_path, reference, label, out, scores, parcels, shown, keys, districts)
+        browser = find_browser() if pdf else None
+        return _assess(map_path, reference, label, out, scores, parcels, shown, keys, districts, browser)
 
 
 def _assess(
@@ -105,6 +121,7 @@ def _assess(
     shown: Shown,
     keys: VectorKeys,
     districts: DistrictFile | None,
+    browser: Path | None,
 ) -> dict[str, Any]:
     """Estimate and write; see `assess`."""
     block_scores = read_scores(scores) if scores else None
@@ -122,14 +139,20 @@ def _assess(
         "nodata_ha": mapped.nodata_hectares(),
         **({} if whole is mapped else {"part": _part(mapped, whole)}),
         "warnings": warnings,
-        "provenance": _provenance(mapped, reference, label),
+        "provenance": _provenance(mapped, reference, label, districts),
     }
+    trust = trust_of(report, [entry.scored for entry in confusion.classes])
+    report["trust"] = {**trust._asdict(), "sentence": trust_sentence(trust)}
     from agrifm.assess.page import render_page
 
     page = render_page(report, whole, confusion, block_scores, shown.truth)
     with write_directory(out, KIND) as partial:
         write_json(partial / "report.json", report)
         write_text(partial / "report.html", page)
+        for name, table in report_tables(report).items():
+            write_text(partial / name, table)
+        if browser is not None:
+            print_pdf(partial / "report.html", partial / "report.pdf", browser)
     return report
 
 
@@ -196,8 +219,22 @@ def _numbers(confusion: Confusion, legend: Legend) -> dict[str, Any]:
             confusion.hectares,
             estimates.area,
         ),
-        "confusion": {"codes": list(confusion.codes), "counts": confusion.counts.tolist()},
+        "confusion": _matrix(
+            confusion.codes, confusion.counts, confusion.map_number, confusion.reference_number, confusion.drawn
+        ),
     }
+
+
+def _matrix(
+    codes: Sequence[str],
+    counts: Counts,
+    mapped: NDArray[np.int64],
+    reference: NDArray[np.int64],
+    drawn: StratifiedPoints,
+) -> dict[str, Any]:
+    """The matrix in points and in shares of the area."""
+    shares = area_matrix(mapped, reference, len(codes), drawn)
+    return {"codes": list(codes), "counts": counts.tolist(), "area_shares": shares.tolist()}
 
 
 def _districts(stated: DistrictFile | None, mapped: ClassMap, confusion: Confusion) -> tuple[dict[str, Any], list[str]]:
@@ -227,7 +264,9 @@ def _level_numbers(confusion: Confusion, level: Level) -> dict[str, Any]:
         "estimator": "Stehman 2014",
         **accuracy_numbers(codes, estimates),
         "areas": area_numbers(about["groups"], mapped, estimates.area),
-        "confusion": {"codes": codes, "counts": counts.tolist()},
+        "confusion": _matrix(
+            codes, counts, number[confusion.map_number], number[confusion.reference_number], confusion.drawn
+        ),
     }
 
 
@@ -286,7 +325,8 @@ def _part(mapped: ClassMap, whole: ClassMap) -> dict[str, Any]:
     }
 
 
-def _provenance(mapped: ClassMap, reference: Path, label: str) -> dict[str, Any]:
+def _provenance(mapped: ClassMap, reference: Path, label: str, districts: DistrictFile | None) -> dict[str, Any]:
+    files = [mapped.path, reference, *([districts.file] if districts else [])]
     grid = mapped.grid
     epsg = grid.crs.to_epsg()
     return {
@@ -298,6 +338,7 @@ def _provenance(mapped: ClassMap, reference: Path, label: str) -> dict[str, Any]
         "pixel_unit": "degrees" if grid.crs.geographic else grid.crs.proj.axis_info[0].unit_name,
         "reference": reference.name,
         "label": label,
+        "sha256": {path.name: file_sha256(path) for path in files},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": running_versions("rasterio", "geopandas", "pyproj"),
     }

@@ -199,6 +199,7 @@ def _assess(options: argparse.Namespace) -> None:
         training_keys=config.training_file,
         districts=None if options.districts is None else DistrictFile(options.districts, options.district),
         pdf=options.pdf,
+        sampling=options.sampling,
     )
     written = ["report.html", *(["report.pdf"] if options.pdf else [])]
     _show(*report_lines(report), *(f"wrote {options.out / name}" for name in written))

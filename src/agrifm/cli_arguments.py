@@ -78,6 +78,12 @@ def assess_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN",
         help="column of the reference class code (default: that of [assess] in the project file, else `label`)",
     )
+    parser.add_argument(
+        "--sampling",
+        choices=("stratified", "simple", "non-probability"),
+        help="how the points were drawn, if their file does not say it: at random within each class of this map, at "
+        "random on the map, or not as a probability sample",
+    )
     parser.add_argument("--districts", type=Path, metavar="FILE", help="polygons, to report each of them as well")
     parser.add_argument("--district", default="name", metavar="COLUMN", help="of their names (default: name)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory of the report")

@@ -28,10 +28,12 @@ def write_raster(
 
 
 def write_points(path: Path, rows, cols, labels, *, crs=UTM, side=10.0, corner=(600_000, 5_500_000), **columns):
-    """Points at pixel centres with their labels."""
+    """Points at pixel centres with their labels, drawn in strata unless a column `sampling` states something else."""
     x = corner[0] + (np.asarray(cols) + 0.5) * side
     y = corner[1] - (np.asarray(rows) + 0.5) * side
-    frame = gpd.GeoDataFrame({"label": labels, **columns}, geometry=gpd.points_from_xy(x, y), crs=crs)
+    columns = {"sampling": "stratified", **columns}
+    stated = {name: values for name, values in columns.items() if values is not None}
+    frame = gpd.GeoDataFrame({"label": labels, **stated}, geometry=gpd.points_from_xy(x, y), crs=crs)
     frame.to_file(path)
     return path
 

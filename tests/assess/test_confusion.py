@@ -92,7 +92,7 @@ def test_a_code_unknown_to_the_legend_is_refused_with_the_nearest(mapped, tmp_pa
 
 
 def test_a_wrong_column_is_refused_with_the_columns_there_are(mapped, tmp_path):
-    path = write_points(tmp_path / "p.gpkg", [0], [0], ["1110"], who=["me"])
+    path = write_points(tmp_path / "p.gpkg", [0], [0], ["1110"], who=["me"], sampling=None)
     with pytest.raises(AssessmentError) as error:
         count_confusion(mapped, path, "crop")
     assert error.value.facts == {"column": "crop", "columns": ["label", "who"]}
@@ -247,7 +247,9 @@ def test_labels_that_the_map_lacks_are_counted_with_both_lists(tmp_path):
 
 def test_identifiers_that_happen_to_be_codes_are_refused(tmp_path):
     with pytest.raises(AssessmentError) as error:
-        count_confusion(named_map(tmp_path), points_on(tmp_path, list(range(1, 41)), crop=["1"] * 40), "label")
+        count_confusion(
+            named_map(tmp_path), points_on(tmp_path, list(range(1, 41)), crop=["1"] * 40, sampling=None), "label"
+        )
     assert "columns: label, crop" in str(error.value)
 
 

@@ -49,7 +49,7 @@ def test_the_label_column_is_text_and_empty(crops, tmp_path):
     draw_points(crops, 20, 0, tmp_path / "p.gpkg")
     info = pyogrio.read_info(tmp_path / "p.gpkg")
     kinds = dict(zip(info["fields"], info["ogr_types"], strict=True))
-    texts = dict.fromkeys(("map_class", "map_name", "label"), "OFTString")
+    texts = dict.fromkeys(("sampling", "map_class", "map_name", "label"), "OFTString")
     assert kinds == {"id": "OFTInteger64", "stratum_ha": "OFTReal", **texts}
     assert gpd.read_file(tmp_path / "p.gpkg")["label"].isna().all()
 

@@ -74,7 +74,7 @@ def test_reference_points_may_be_a_table(tmp_path):
     planar.to_csv(tmp_path / "planar.csv", index=False)
     paths = ["--map", tmp_path / "classes.tif", "--out", tmp_path / "report", "--project", tmp_path]
     for more in (["degrees.csv"], ["planar.csv", "--crs", "EPSG:32631"]):
-        assert run(*paths, "--reference", tmp_path / more[0], *more[1:]) == 0
+        assert run(*paths, "--reference", tmp_path / more[0], "--sampling", "stratified", *more[1:]) == 0
         assert matrix(tmp_path) == np.diag([12, 12, 12]).tolist()
     assert run(*paths, "--reference", tmp_path / "planar.csv") == 2
 

@@ -2,17 +2,18 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.assess.class_map import NODATA, OUTSIDE, ClassMap, pixel_of_points
-from agrifm.assess.point_estimators import StratifiedPoints
+from agrifm.assess.point_estimators import StratifiedPoints, stratified_points
 from agrifm.assess.reference_data import read_reference
-from agrifm.assess.strata import DRAWN_IN, read_strata
+from agrifm.assess.sampling_statement import NON_PROBABILITY, Sampling, chosen_points, read_method
+from agrifm.assess.strata import DRAWN_IN, STRATUM, read_strata
 from agrifm.codes import alike_notes, code_of, listed, read_codes, why_not_classes
 from agrifm.errors import AssessmentError, LabelError, did_you_mean
 from agrifm.legend import UNLABELLED, Legend, LegendClass
@@ -51,6 +52,8 @@ class Confusion:
     """(points,), class of the reference."""
     strata: StratifiedPoints | None = None
     """The strata of the points, where they are not the classes of this map."""
+    method: str | None = None
+    """How the points were drawn, as their file states it; see `agrifm.assess.sampling_statement`."""
 
     @property
     def drawn(self) -> StratifiedPoints:
@@ -66,51 +69,47 @@ class Confusion:
         return tuple(entry.code for entry in self.classes)
 
 
-def count_confusion(mapped: ClassMap, reference: Path, label: str, keys: VectorKeys = NOTHING_STATED) -> Confusion:
+def count_confusion(
+    mapped: ClassMap,
+    reference: Path,
+    label: str,
+    keys: VectorKeys = NOTHING_STATED,
+    sampling: Sampling | None = None,
+) -> Confusion:
     """Count map class against reference class at the points; a point has the map class of the pixel that contains it.
 
-    Points without a label, without coordinates, outside the raster or on nodata are skipped and counted.
+    Points without a label, without coordinates, outside the raster or on nodata are skipped and counted, and so are
+    points that were chosen and not drawn, unless all are, or the user states that nothing was drawn at random.
 
     Args:
         reference: vector file of points; reprojected to the map's CRS.
         label: its column of class codes.
         keys: what the user states of the file.
+        sampling: how the user says that the points were drawn.
 
     Raises:
         AssessmentError: the file cannot be used, a label is not in the map's legend, or no point can be used.
     """
-    layer = read_reference(reference, label, keys)
-    frame, placed = layer.frame, layer.frame.geometry.notna()
+    layer, chosen = _without_chosen(read_reference(reference, label, keys), sampling)
     codes, notes = _reference_codes(layer, label, mapped, reference)
-    labelled = codes != ""
-    kept = frame[placed & labelled].to_crs(mapped.grid.crs.to_wkt())
-    rows, cols = pixel_of_points(mapped.grid, kept)
-    map_class = mapped.sample(rows, cols)
-    used = map_class >= 0
-    skipped = _skipped(labelled, placed.to_numpy(), map_class)
-    outside = frame[placed & labelled][map_class == OUTSIDE]
-    exchanged = len(outside) and count_if_exchanged(outside, mapped.grid.footprint())
-    if not used.any():
-        raise _none_used(reference, len(frame), skipped, exchanged)
-    if exchanged:
-        notes.append(f"{exchanged} reference points are outside the map; {EXCHANGED}")
-    points = kept[used]
-    codes = codes[placed & labelled][used]
+    used = _locate(mapped, layer, codes, reference, chosen)
+    points, codes, map_class = used.points, used.codes, used.map_class
     doing = f"reading the reference {reference}, column '{label}'"
-    columns = [str(name) for name in frame.columns if name != frame.geometry.name]
+    columns = [str(name) for name in layer.frame.columns if name != layer.frame.geometry.name]
     legend, differences = _joint_legend(mapped, codes.tolist(), doing, columns)
-    notes += differences
-    counts = confusion_counts(map_class[used], legend.encode(codes), len(legend))
+    counts = confusion_counts(map_class, legend.encode(codes), len(legend))
     # Classes that only the reference has come last and have no pixels.
     more = len(legend) - len(mapped.legend)
     pixels, hectares = (np.append(part, [0] * more) for part in (mapped.pixels, mapped.hectares()))
     # Several points in one pixel cover that pixel only once.
-    sampled_pixels = np.unique(np.stack([map_class[used], rows[used], cols[used]]), axis=1)
+    sampled_pixels = np.unique(np.stack([map_class, used.rows, used.cols]), axis=1)
     distinct = np.bincount(sampled_pixels[0], minlength=len(legend))
     present = (pixels > 0) | (counts.sum(0) > 0)
     few = [*_few_warnings(legend, counts, pixels), *_single_class_warning(mapped, codes.tolist())]
-    strata, drawn_in = read_strata(points, np.array(mapped.legend.codes)[map_class[used]], float(hectares.sum()))
-    design = _design_warnings(mapped, points, map_class[used], sampled_pixels.shape[1], codes, strata is not None)
+    # Points that the user takes for no probability sample may be of several methods.
+    method = None if sampling == NON_PROBABILITY else read_method(points, f"reading the reference {reference}")
+    strata, drawn_in = _strata(points, np.array(mapped.legend.codes)[map_class], float(hectares.sum()), sampling)
+    design = _design_warnings(mapped, points, map_class, sampled_pixels.shape[1], codes, strata is not None)
     position = np.cumsum(present) - 1
     return Confusion(
         tuple(entry for entry, here in zip(legend.classes, present, strict=True) if here),
@@ -119,13 +118,63 @@ def count_confusion(mapped: ClassMap, reference: Path, label: str, keys: VectorK
         # A class whose every pixel has a point has no sampling error.
         ((distinct == pixels) & (pixels > 0))[present],
         points,
-        len(frame),
-        skipped,
-        (*notes, *drawn_in, *design, *few),
-        position[map_class[used]],
+        len(layer.frame) + chosen,
+        used.skipped,
+        (*notes, *used.notes, *differences, *drawn_in, *design, *few),
+        position[map_class],
         position[legend.encode(codes)],
         strata,
+        method,
     )
+
+
+class _Located(NamedTuple):
+    """Reference points on pixels of the map that have a class."""
+
+    points: "GeoDataFrame"
+    codes: NDArray[np.str_]
+    rows: NDArray[np.int64]
+    cols: NDArray[np.int64]
+    map_class: NDArray[np.int64]
+    skipped: dict[str, int]
+    notes: list[str]
+
+
+def _locate(mapped: ClassMap, layer: VectorLayer, codes: NDArray[np.str_], reference: Path, chosen: int) -> _Located:
+    """Find the pixel and the map's class of each point with a label.
+
+    Raises:
+        AssessmentError: no point can be used.
+    """
+    frame, placed, labelled = layer.frame, layer.frame.geometry.notna().to_numpy(), codes != ""
+    kept = frame[placed & labelled].to_crs(mapped.grid.crs.to_wkt())
+    rows, cols = pixel_of_points(mapped.grid, kept)
+    map_class = mapped.sample(rows, cols)
+    used = map_class >= 0
+    skipped = _skipped(labelled, placed, map_class) | ({"chosen, not drawn": chosen} if chosen else {})
+    outside = frame[placed & labelled][map_class == OUTSIDE]
+    exchanged = len(outside) and count_if_exchanged(outside, mapped.grid.footprint())
+    if not used.any():
+        raise _none_used(reference, len(frame) + chosen, skipped, exchanged)
+    notes = [f"{exchanged} reference points are outside the map; {EXCHANGED}"] if exchanged else []
+    return _Located(kept[used], codes[placed & labelled][used], rows[used], cols[used], map_class[used], skipped, notes)
+
+
+def _without_chosen(layer: VectorLayer, sampling: Sampling | None) -> tuple[VectorLayer, int]:
+    """Leave out the points that were chosen and not drawn, and count them; if all were, they stay, to be refused."""
+    chosen = chosen_points(layer.frame)
+    if sampling == NON_PROBABILITY or chosen.all() or not chosen.any():
+        return layer, 0
+    return replace(layer, frame=layer.frame[~chosen]), int(chosen.sum())
+
+
+def _strata(
+    points: "GeoDataFrame", map_codes: NDArray[np.str_], map_hectares: float, sampling: Sampling | None
+) -> tuple[StratifiedPoints | None, list[str]]:
+    """The strata that the points or the user state; None = the classes of this map."""
+    if sampling == "simple" and STRATUM not in points.columns:
+        return stratified_points(np.zeros(len(points), np.int64), [map_hectares]), []
+    return read_strata(points, map_codes, map_hectares)
 
 
 def _skipped(labelled: NDArray[np.bool_], placed: NDArray[np.bool_], map_class: NDArray[np.int64]) -> dict[str, int]:

@@ -77,7 +77,7 @@ def draw_points(map_path: AnyPath, n: int | None, seed: int, out: AnyPath, desig
             drawn = _systematic(generator, frame, int(points.sum()))
         else:
             drawn = _draw(generator, frame, points, earlier)
-        write_drawn(frame, drawn, out, earlier)
+        write_drawn(frame, drawn, out, earlier, design.method)
     strata = [point.stratum for point in drawn]
     return {code: strata.count(number) for number, code in enumerate(frame.codes)}
 

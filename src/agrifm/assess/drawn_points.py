@@ -9,6 +9,7 @@ import numpy as np
 
 from agrifm.assess.class_map import pixel_of_points
 from agrifm.assess.sampling_frame import SamplingFrame
+from agrifm.assess.sampling_statement import METHOD
 from agrifm.assess.strata import DRAWN_IN, HECTARES, MAX_DIFFERENCE, STRATUM
 from agrifm.errors import AssessmentError, OutputError
 from agrifm.files import write_geopackage
@@ -39,8 +40,14 @@ class DrawnPoints:
     frame: "GeoDataFrame | None" = None
 
 
-def write_drawn(frame: SamplingFrame, points: Sequence[DrawnPoint], out: Path, earlier: DrawnPoints) -> None:
-    """Write points as a GeoPackage in the CRS of the map, after those of an earlier file, which stay as they are."""
+def write_drawn(
+    frame: SamplingFrame, points: Sequence[DrawnPoint], out: Path, earlier: DrawnPoints, method: str
+) -> None:
+    """Write points as a GeoPackage in the CRS of the map, after those of an earlier file, which stay as they are.
+
+    Args:
+        method: by which they were drawn, one of `agrifm.assess.sampling_statement.DRAWN`.
+    """
     import geopandas as gpd
     import pandas as pd
 
@@ -50,6 +57,7 @@ def write_drawn(frame: SamplingFrame, points: Sequence[DrawnPoint], out: Path, e
     new = gpd.GeoDataFrame(
         {
             NUMBER: np.arange(first, first + len(points)),
+            METHOD: method,
             **({DRAWN_IN: codes, NAME: names} if frame.is_map else {STRATUM: codes}),
             HECTARES: frame.hectares()[strata],
             LABEL: pd.Series([None] * len(points), dtype="string"),
@@ -60,7 +68,10 @@ def write_drawn(frame: SamplingFrame, points: Sequence[DrawnPoint], out: Path, e
         crs=str(frame.grid.crs),
     )
     if earlier.frame is not None:
-        new = pd.concat([earlier.frame.to_crs(new.crs).astype({LABEL: "string"}), new], ignore_index=True)
+        before = earlier.frame.to_crs(new.crs).astype({LABEL: "string"})
+        if METHOD not in before:  # a file of an earlier version
+            before[METHOD] = method
+        new = pd.concat([before, new], ignore_index=True)
     write_geopackage(out, new)
 
 

@@ -23,6 +23,7 @@ from agrifm.assess.reference_data import (
     replaced_model,
 )
 from agrifm.assess.report_tables import report_tables
+from agrifm.assess.sampling_statement import Sampling, require_probability_sample
 from agrifm.assess.trust import trust_of, trust_sentence
 from agrifm.codes import listed
 from agrifm.errors import AssessmentError, OutputError, require_installed
@@ -68,6 +69,7 @@ def assess(
     districts: DistrictFile | None = None,
     whole_map: AnyPath | None = None,
     pdf: bool = False,
+    sampling: Sampling | None = None,
 ) -> dict[str, Any]:
     """Estimate a map's accuracies and the true areas of its classes; write the report to the directory `out`.
 
@@ -91,13 +93,15 @@ def assess(
         whole_map: the map of which `map_path` is a part, such as that outside training parcels
             (`agrifm.assess.outside_parcels`); it is shown, and the report says of how much of it the numbers are.
         pdf: write `report.pdf` too, with an installed Chromium or Chrome.
+        sampling: how the points were drawn, if their file does not state it. "non-probability" accepts points that are
+            not a probability sample; the report then begins with that.
 
     Returns:
         The content of `report.json`.
 
     Raises:
         AssessmentError: the map, the reference, or another file cannot be used, a map class has fewer than two
-            points, or there is no browser to print with.
+            points, nothing says that the points are a probability sample, or there is no browser to print with.
         OutputError: `out` is not a report's directory, or cannot be written.
     """
     map_path, reference, out = as_path(map_path), as_path(reference), as_path(out)
@@ -108,7 +112,7 @@ def assess(
     with writing(out, KIND):
         _require_replaceable(out)
         browser = find_browser() if pdf else None
-        return _assess(map_path, reference, label, out, scores, parcels, shown, keys, districts, browser)
+        return _assess(map_path, reference, label, out, scores, parcels, shown, keys, districts, browser, sampling)
 
 
 def _assess(
@@ -122,16 +126,21 @@ def _assess(
     keys: VectorKeys,
     districts: DistrictFile | None,
     browser: Path | None,
+    sampling: Sampling | None,
 ) -> dict[str, Any]:
     """Estimate and write; see `assess`."""
     block_scores = read_scores(scores) if scores else None
     mapped = read_map(map_path)
     whole = mapped if shown.whole_map is None else read_map(shown.whole_map)
-    confusion = count_confusion(mapped, reference, label, keys)
-    warnings = [*mapped.warnings, *confusion.warnings, *_training_warnings(mapped, confusion, map_path, training)]
+    confusion = count_confusion(mapped, reference, label, keys, sampling)
+    inside, of_training = _training(mapped, confusion, map_path, training)
+    about = f"assessing the map {map_path} with {reference}"
+    first = require_probability_sample(confusion.method, sampling, len(confusion.points), inside, about)
+    warnings = [*first, *mapped.warnings, *confusion.warnings, *of_training]
     of_districts, notes = _districts(districts, mapped, confusion)
     warnings += notes
     report = {
+        "probability_sample": not first,
         **_models(block_scores),
         **_numbers(confusion, mapped.legend),
         **of_districts,
@@ -280,36 +289,37 @@ def _models(scores: dict[str, Any] | None) -> dict[str, Any]:
     return {"models": scores["models"], "unseen_blocks": about}
 
 
-def _training_warnings(
+def _training(
     mapped: ClassMap, confusion: Confusion, map_path: Path, training: TrainingFile | None
-) -> list[str]:
-    """Warn of reference points on which the model was trained; they do not show how it does on unseen ground."""
+) -> tuple[int, list[str]]:
+    """Count reference points on which the model was trained, which do not show how it does on unseen ground; warn."""
     replaced = replaced_model(map_path)
+    count, notes = _inside(mapped, confusion, map_path, training)
     if replaced is None:
-        return _inside_warnings(mapped, confusion, map_path, training)
+        return count, notes
     sentence = f"the model {replaced} was replaced after the map was made; run `agrifm map` again to map with it"
-    return [sentence, *_inside_warnings(mapped, confusion, map_path, training)]
+    return count, [sentence, *notes]
 
 
-def _inside_warnings(
+def _inside(
     mapped: ClassMap, confusion: Confusion, map_path: Path, training: TrainingFile | None
-) -> list[str]:
+) -> tuple[int, list[str]]:
     try:
         file = training.file if training else find_training_data(map_path)
         if file is None:
-            return []
+            return 0, []
         about = f"reading the training parcels {file}"
         about += " (keys: `training_file` of [assess])" if training else ""
         layer = read_vector(file, about, AssessmentError, keys=training and training.keys)
     except AssessmentError as error:
         if training:  # it was named by the user; a file that was only found may be gone
             raise
-        return [f"whether reference points are inside training parcels was not checked: {error}"]
+        return 0, [f"whether reference points are inside training parcels was not checked: {error}"]
     notes = [f"training parcels: {note}" for note in layer.notes]
     count = count_inside_parcels(confusion.points, layer.frame, mapped.grid.resolution)
     if not count:
-        return notes
-    return [
+        return 0, notes
+    return count, [
         *notes,
         f"{count} of {len(confusion.points)} reference points are inside training parcels; the map is likely to be "
         "right there, so accuracies are too high; leave those points out or draw new ones",

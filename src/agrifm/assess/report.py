@@ -151,7 +151,8 @@ def _assess(
         "provenance": _provenance(mapped, reference, label, districts),
     }
     trust = trust_of(report, [entry.scored for entry in confusion.classes])
-    report["trust"] = {**trust._asdict(), "sentence": trust_sentence(trust)}
+    facts = {name: list(fact) if isinstance(fact, tuple) else fact for name, fact in trust._asdict().items()}
+    report["trust"] = {**facts, "sentence": trust_sentence(trust)}
     from agrifm.assess.page import render_page
 
     page = render_page(report, whole, confusion, block_scores, shown.truth)

@@ -1,14 +1,17 @@
 """Pictures: colours, scale bars of round lengths, reading at reduced size, and the packages they need."""
 
+from io import BytesIO
+
 import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from PIL import Image
 from pyproj import Geod
 
 from agrifm.grid import Grid
 from agrifm.legend import Legend
-from agrifm.pictures import class_colors, class_rgba, drawing, map_picture, read_reduced, rgb, scale_bar
+from agrifm.pictures import class_colors, class_rgba, drawing, indexed_png, map_picture, read_reduced, rgb, scale_bar
 from tests.mapping.small_maps import LEGEND, utm_grid
 
 
@@ -115,3 +118,12 @@ def test_fonts_are_chosen_by_the_characters_that_they_have():
     assert any(ord(rare) in characters(name) for name in others)
     with drawing(["maize"]):
         assert rcParams["font.family"] == usual
+
+
+@pytest.mark.parametrize(("colors", "width"), [(2, 13), (2, 16), (4, 5), (16, 7), (101, 9)])
+def test_a_picture_of_few_colours_is_read_back_by_another_library(colors, width):
+    generator = np.random.default_rng(colors)
+    index = generator.integers(0, colors, (11, width)).astype(np.uint8)
+    palette = [(0, 0, 0, 0), *((*generator.integers(0, 256, 3).tolist(), 255) for _ in range(colors - 1))]
+    with Image.open(BytesIO(indexed_png(index, palette))) as image:
+        assert (np.array(image.convert("RGBA")) == np.array(palette, np.uint8)[index]).all()

@@ -3,8 +3,10 @@
 Shape letters: H rows, W columns. matplotlib is imported when a picture is drawn, because it is slow and optional.
 """
 
+import struct
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
@@ -102,13 +104,35 @@ def confidence_rgba(percent: np.ma.MaskedArray[Any, Any]) -> NDArray[np.uint8]:
     return rgba
 
 
-def png(rgba: NDArray[np.uint8]) -> bytes:
-    """An image (H, W, 4) as the content of a PNG file."""
-    from matplotlib.image import imsave
+def indexed_png(index: NDArray[np.uint8], colors: Sequence[RGBA]) -> bytes:
+    """A picture of few colours as the content of a PNG file with a palette (W3C PNG specification, colour type 3).
 
-    file = BytesIO()
-    imsave(file, np.ascontiguousarray(rgba), format="png")
-    return file.getvalue()
+    It is much smaller than one of four channels: one to eight bits a pixel.
+
+    Args:
+        index: (H, W), place of each pixel's colour in `colors`.
+        colors: at most 256.
+    """
+    depth = next(bits for bits in (1, 2, 4, 8) if len(colors) <= 2**bits)
+    height, width = index.shape
+    padded = np.zeros((height, -(-width * depth // 8) * 8 // depth), np.uint8)
+    padded[:, :width] = index
+    # The bits of each pixel one after the other, the highest first.
+    bits = (padded[..., None] >> np.arange(depth - 1, -1, -1, dtype=np.uint8)) & 1
+    rows = np.packbits(bits.reshape(height, -1), axis=1)
+    lines = np.concatenate([np.zeros((height, 1), np.uint8), rows], axis=1)  # each row begins with its filter: none
+    table = np.array(colors, np.uint8)
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 3, 0, 0, 0)),
+        (b"PLTE", table[:, :3].tobytes()),
+        (b"tRNS", table[:, 3].tobytes()),
+        (b"IDAT", zlib.compress(lines.tobytes(), 9)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in chunks
+    )
 
 
 @contextmanager

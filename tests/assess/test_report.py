@@ -1,17 +1,23 @@
 """The report: the published example from files to JSON, the page, scores of models and training parcels."""
 
+import base64
 import hashlib
 import json
 import re
 import subprocess
 import sys
+from html.parser import HTMLParser
+from io import BytesIO
 
 import geopandas as gpd
 import numpy as np
 import pytest
+from PIL import Image
 from tests.assess.rasters import CROPS, crop_map, write_points, write_raster
 
-from agrifm.assess.page import _chart, format_hectares, format_percent
+from agrifm.assess.class_map import read_map
+from agrifm.assess.page import _chart, _hectares_interval, _percent_interval, format_hectares, format_percent
+from agrifm.assess.page_pictures import draw_maps
 from agrifm.assess.report import assess
 from agrifm.errors import AssessmentError, OutputError
 from agrifm.legend import Legend
@@ -160,11 +166,129 @@ def test_undefined_accuracies_are_null(tmp_path):
     assert ">–</td>" in (tmp_path / "out" / "report.html").read_text()
 
 
-def test_the_page_needs_no_network_and_says_the_headline(season):
+class Page(HTMLParser):
+    """The elements of a page, and its text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.text, self.open = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        self.open += [] if tag in {"meta", "img", "input", "br"} else [tag]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] not in (["style"], ["title"]):
+            self.text.append(data)
+
+    def find(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def test_the_page_is_whole_and_needs_nothing_from_outside(season):
+    run(season)
+    path = season / "report" / "report.html"
+    page = Page(path.read_text(encoding="utf-8"))
+    assert page.open == []
+    assert path.stat().st_size <= 5_000_000
+    assert not {"script", "link", "iframe", "object", "embed"} & {tag for tag, _ in page.elements}
+    outside = [value for _, found in page.elements for key, value in found.items() if key in {"href", "src", "srcset"}]
+    assert all(value.startswith("data:image/png;base64,") for value in outside)
+    assert len(page.find("img")) == 2 * 3  # the small and the large map, each of three classes
+    assert all(len(image["alt"]) > 3 for image in page.find("img"))
+    assert all(one["aria-label"] for _, one in page.elements if one.get("role") == "img")
+    identities = [one["id"] for _, one in page.elements if "id" in one]
+    assert len(identities) == len(set(identities)) == 3
+
+
+def test_each_class_can_be_hidden_and_hides_its_layers_alone(season):
+    run(season)
+    text = (season / "report" / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    for number in range(3):
+        assert re.search(rf"main:has\(#show{number}:not\(:checked\)\) \.l{number} {{ display: none; }}", text)
+        assert sum(f"l{number}" in image["class"].split() for image in page.find("img")) == 2
+    assert [(box["type"], "checked" in box) for box in page.find("input")] == [("checkbox", True)] * 3
+
+
+def test_the_layers_together_are_the_map(season):
+    run(season)
+    page = Page((season / "report" / "report.html").read_text(encoding="utf-8"))
+    values, painted = crop_map(), np.full(crop_map().shape, 255)
+    for image in page.find("img")[3:]:
+        with Image.open(BytesIO(base64.b64decode(image["src"].partition(",")[2]))) as layer:
+            colors = np.array(layer.convert("RGBA"))
+        inside = colors[..., 3] == 255
+        number = int(image["class"].split()[-1][1:])
+        assert (colors[inside, :3] == list(bytes.fromhex(CROPS.classes[number].color[1:]))).all()
+        assert (painted[inside] == 255).all()
+        painted[inside] = number
+    assert (painted == values).all()
+
+
+def test_the_page_has_rules_for_phones_and_for_paper(season):
+    run(season)
+    page = (season / "report" / "report.html").read_text(encoding="utf-8")
+    assert "@media print" in page
+    assert "@page" in page
+    assert "@media (max-width" in page
+    assert 'name="viewport"' in page
+
+
+def test_nothing_is_warned_of_in_colour_if_nothing_is_wrong(season):
+    report = run(season)
+    page = Page((season / "report" / "report.html").read_text(encoding="utf-8"))
+    assert report["warnings"] == []
+    assert not [one for _, one in page.elements if "warning" in one.get("class", "")]
+
+
+def test_no_number_is_said_to_be_certain(tmp_path):
+    """Every point agrees with the map, on 30 of many pixels of each class."""
+    values = np.repeat(np.arange(3, dtype=np.uint8), 40)[:, None] * np.ones(50, np.uint8)
+    write_raster(tmp_path / "m.tif", values, legend=CROPS)
+    rows = np.concatenate([np.arange(30) + 40 * number for number in range(3)])
+    write_points(tmp_path / "p.gpkg", rows, np.full(90, 7), np.repeat(CROPS.codes, 30))
+    report = assess(tmp_path / "m.tif", tmp_path / "p.gpkg", "label", tmp_path / "out")
+    assert report["overall_accuracy"]["estimate"] == 1
+    assert report["overall_accuracy"]["interval"][0] < 0.99
+    text = " ".join(Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8")).text).replace("\xa0", " ")
+    assert "100.0 % (" in text
+    assert not re.search(r"100(\.0+)? % (\(100(\.0+)? %|± 0)", text)
+    assert not re.search(r"([\d.,]+( %)?) to \1(?![\d.,])", text)
+    assert not re.search(r"± ?0|\b0\.00?\b(?! ?%| ha without a class)", text)
+
+
+def test_a_large_and_busy_map_still_makes_a_page_that_can_be_sent(tmp_path):
+    values = np.random.default_rng(0).integers(0, 24, (1600, 1500)).astype(np.uint8)
+    path = write_raster(tmp_path / "m.tif", values)
+    small, large = draw_maps(read_map(path), read_map(path).legend.classes, path)
+    assert len(large[0].layers) == len(large[1].layers) == 24
+    assert small.characters + sum(picture.characters for picture in large) < 4.5e6
+
+
+def test_a_map_of_many_classes_is_one_picture(tmp_path):
+    values = np.arange(100, dtype=np.uint8).reshape(10, 10)
+    path = write_raster(tmp_path / "m.tif", values)
+    small, _ = draw_maps(read_map(path), read_map(path).legend.classes, None)
+    assert len(small.layers) == 1
+    assert small.layers[0].number < 0
+
+
+def test_an_interval_as_narrow_as_its_rounding_has_more_decimals():
+    assert _percent_interval([0.99951, 0.99999], 1) == "99.95\xa0%\xa0to\xa0100.00\xa0%"
+    area = {"area_ha": 12345.0, "interval_ha": [12344.9, 12345.2]}
+    assert _hectares_interval(area) == "12,344.9\xa0to\xa012,345.2"
+    assert not any(digit in _percent_interval([1.0, 1.0]) for digit in "0123456789")
+
+
+def test_the_page_says_the_headline_and_the_sentence_on_trust(season):
     report = run(season, scores=None)
     page = (season / "report" / "report.html").read_text()
-    assert not re.search(r"https?:|//[a-z]|url\(|@import|<script|<link", page)
-    assert page.count("data:image/png;base64,") == 1
+    assert report["trust"]["sentence"] in page
     crop = max(report["areas"][:2], key=lambda area: area["area_ha"])
     headline = re.search(r"<h1>(.*)</h1>", page).group(1).replace("\xa0", " ")
     (low, high), interval = crop["interval_ha"], report["overall_accuracy"]["interval"]
@@ -175,10 +299,9 @@ def test_the_page_needs_no_network_and_says_the_headline(season):
     assert "Olofsson" in page
 
 
-def test_pictures_have_a_text_and_tables_have_headers(season):
+def test_tables_have_headers(season):
     run(season)
     page = (season / "report" / "report.html").read_text()
-    assert all('alt="' in image for image in re.findall(r"<img [^>]*>", page))
     for table in re.findall(r"<table.*?</table>", page, re.S):
         assert "<caption" in table
         assert 'scope="col"' in table
@@ -190,9 +313,12 @@ def test_confidence_and_truth_are_shown_when_there(season):
     write_raster(season / "truth.tif", crop_map(seed=1), legend=CROPS)
     run(season, truth=season / "truth.tif")
     page = (season / "report" / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 3
-    assert "The truth" in page
-    assert "Confidence of the map" in page
+    assert re.findall(r"<h3>(The map|The truth|Confidence of the map)</h3>", page) == [
+        "The map",
+        "The truth",
+        "Confidence of the map",
+    ]
+    assert page.count("data:image/png;base64,") == 3 + 3 + 3 + 1
 
 
 def test_names_are_escaped_in_the_page(season):

@@ -31,7 +31,12 @@ def stehman(folder, **columns):
 
 def test_the_report_of_the_published_example(tmp_path) -> None:
     report = assess(*stehman(tmp_path), "label", tmp_path / "report")
-    assert report["design"] == {"strata": "columns of the reference", "estimator": "Stehman 2014"}
+    assert report["design"] == {
+        "strata": "columns of the reference",
+        "estimator": "Stehman 2014",
+        "stratum_ha": [400.0, 300.0, 200.0, 100.0],
+        "stratum_points": [10, 10, 10, 10],
+    }
     assert report["overall_accuracy"]["estimate"] == pytest.approx(0.63)
     assert [entry["area_ha"] for entry in report["areas"]] == pytest.approx([350, 340, 200, 110])
     assert report["areas"][0]["standard_error_ha"] == pytest.approx(82.25975, abs=1e-5)

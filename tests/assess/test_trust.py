@@ -50,3 +50,8 @@ def test_many_crops_are_counted_and_not_listed():
     assert "7" in sentence
     assert "crop0" not in sentence
     assert "rough" in sentence
+
+
+def test_points_that_were_chosen_promise_nothing():
+    trust = trust_of(report(0.9, [0.8, 0.95], ("a", 1, 1, 0.9, 1.1)), [True])
+    assert not any(digit in trust_sentence(trust, probability_sample=False) for digit in "0123456789")

@@ -1,49 +1,25 @@
-"""The report as one HTML page that needs no network: pictures and style are inside it, and all text is escaped.
+"""The report as one HTML page that needs no network and no script: pictures and style are inside, text is escaped."""
 
-Pictures are read at reduced size, so that large maps do not fill the memory.
-"""
-
-import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import cos, radians
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from affine import Affine
-from numpy.typing import NDArray
-from rasterio.enums import Resampling
 
-from agrifm.assess.class_map import ClassMap, open_classified
+from agrifm.assess.class_map import ClassMap
 from agrifm.assess.confusion import Confusion
-from agrifm.class_raster import read_class_raster
-from agrifm.codes import code_of
-from agrifm.errors import AssessmentError
-from agrifm.grid import Grid
-from agrifm.legend import UNLABELLED, Legend
-from agrifm.pictures import class_rgba, confidence_rgba, png, read_reduced, reduced_shape, rgb, scale_bar
+from agrifm.assess.page_pictures import draw_maps
+from agrifm.legend import Legend
+from agrifm.pictures import confidence_rgba, scale_bar
 
-CONFIDENCE_FILE = "confidence.tif"
-"""Raster of confidence that agrifm writes next to a map."""
 TEMPLATE = "report.html.jinja"
 UNDEFINED = "–"
-PICTURE_SIDE = 1200
-"""Longer side of a picture, pixels."""
-UNKNOWN_COLOR = "#000000"
-"""Colour of classes in the truth that the map does not have."""
 SCALE_BAR_SHARE = 0.3
 """Largest share of the map's width that the scale bar covers."""
-
-
-@dataclass(frozen=True)
-class PagePicture:
-    """A PNG as a data URL, and the ratio of its width to its height on the ground."""
-
-    address: str
-    pixels: tuple[int, int]
-    """Height and width in pixels."""
-    ratio: float
+MAX_DISTRICTS = 200
+"""Districts in the page; all are in the tables."""
+MAX_DECIMALS = 4
+"""Of an interval whose ends would look alike with fewer."""
 
 
 def render_page(
@@ -67,20 +43,28 @@ def render_page(
     )
     environment.filters |= {"ha": format_hectares, "percent": format_percent, "share": _share, "signed": _signed}
     environment.filters |= {"ha_interval": _hectares_interval, "percent_interval": _percent_interval}
+    environment.filters |= {"error": _error}
     scale, scale_share = scale_bar(mapped.grid, SCALE_BAR_SHARE)
+    small, large = draw_maps(mapped, confusion.classes, truth)
+    names = [entry.name for entry in confusion.classes]
+    shares = report["confusion"]["area_shares"]
     return environment.get_template(TEMPLATE).render(
         report=report,
         headline=headline(report, confusion),
         classes=confusion.classes,
         has_map=[bool(size > 0) for size in confusion.hectares],
-        pictures=_pictures(mapped, confusion, truth),
+        small=small,
+        pictures=large,
+        shown={layer.number for layer in small.layers},
         scale=scale,
         scale_share=scale_share,
         confidence_colors=_confidence_colors(),
         rows=_rows(report),
         chart=_chart(report["areas"]),
-        matrix=_matrix([entry.name for entry in confusion.classes], confusion.counts.tolist()),
-        districts=report.get("districts", []),
+        matrix=_matrix(names, confusion.counts.tolist()),
+        share_matrix=_matrix(names, shares),
+        districts=sorted(report.get("districts", []), key=lambda one: -one["mapped_ha"])[:MAX_DISTRICTS],
+        districts_left_out=max(0, len(report.get("districts", [])) - MAX_DISTRICTS),
         levels=[{**level, "rows": _rows(level)} for level in report.get("levels", [])],
         models=_models(scores),
     )
@@ -99,18 +83,35 @@ def headline(report: dict[str, Any], confusion: Confusion) -> str:
 
 def _hectares_interval(area: Mapping[str, Any]) -> str:
     """The interval of a class's area, with the decimals of the area."""
-    return "\xa0to\xa0".join(format_hectares(end, area["area_ha"]) for end in area["interval_ha"])
+    more = range(MAX_DECIMALS + 1)
+    return _different_ends([[format_hectares(end, area["area_ha"], n) for end in area["interval_ha"]] for n in more])
 
 
 def _percent_interval(interval: Sequence[float] | None, decimals: int = 0) -> str:
     """An interval of a share as percentages; empty if it is undefined."""
-    return "\xa0to\xa0".join(format_percent(end, decimals) for end in interval or ())
+    if interval is None:
+        return ""
+    return _different_ends([[format_percent(end, n) for end in interval] for n in range(decimals, MAX_DECIMALS + 1)])
 
 
-def format_hectares(value: float, next_to: float | None = None) -> str:
-    """Return hectares with as many decimals as their size, or that of the number next to it, deserves."""
+def _different_ends(versions: Sequence[Sequence[str]]) -> str:
+    """An interval as text, in the first version whose ends differ; in words if they are equal."""
+    for low, high in versions:
+        if low != high:
+            return f"{low}\xa0to\xa0{high}"
+    return "every pixel is a reference point"
+
+
+def _error(area: Mapping[str, Any]) -> str:
+    """The standard error of an area; a dash where all points of each class agree, which does not mean certainty."""
+    error = area["standard_error_ha"]
+    return format_hectares(error, area["area_ha"]) if error > 0 else UNDEFINED
+
+
+def format_hectares(value: float, next_to: float | None = None, more: int = 0) -> str:
+    """Return hectares with as many decimals as their size, or that of the number next to it, deserves, and `more`."""
     size = abs(value if next_to is None else next_to)
-    text = f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2}f}"  # about three digits
+    text = f"{value:,.{more + (0 if size >= 100 else 1 if size >= 10 else 2)}f}"  # about three digits
     return text.replace("-", "−")
 
 
@@ -130,75 +131,6 @@ def _share(value: float | None, interval: Sequence[float] | None = None) -> str:
 def _signed(value: float, interval: Sequence[float]) -> str:
     """A difference of scores with its sign, and its interval."""
     return f"{value:+.2f} ({interval[0]:.2f} to {interval[1]:.2f})".replace("-", "−")
-
-
-def _pictures(mapped: ClassMap, confusion: Confusion, truth: Path | None) -> list[dict[str, Any]]:
-    colors = {entry.code: entry.color for entry in (*mapped.legend.classes, *confusion.classes)}
-    pictures = [{"title": "The map", "kind": "classes", "picture": _class_picture(mapped, colors)}]
-    if truth is not None:
-        pictures.append({"title": "The truth", "kind": "classes", "picture": _truth_picture(truth, mapped, colors)})
-    confidence = mapped.path.parent / CONFIDENCE_FILE
-    if confidence.exists() and confidence != mapped.path:
-        with open_classified(confidence) as source:
-            percent = read_reduced(source, PICTURE_SIDE, Resampling.average)
-        picture = _picture(confidence_rgba(percent), mapped.grid)
-        pictures.append({"title": "Confidence of the map", "kind": "confidence", "picture": picture})
-    return pictures
-
-
-def _class_picture(mapped: ClassMap, colors: Mapping[str, str]) -> PagePicture:
-    """The map in its classes' colours (#rrggbb per code), north up, nodata transparent."""
-    with open_classified(mapped.path) as source:
-        pixels = read_reduced(source, PICTURE_SIDE)
-    return _colored(pixels, mapped.grid, dict(zip(mapped.values, mapped.legend.codes, strict=True)), colors)
-
-
-def _truth_picture(path: Path, mapped: ClassMap, colors: Mapping[str, str]) -> PagePicture:
-    """True classes on the ground of the map; matched by the truth's legend, or by pixel value as code.
-
-    Raises:
-        AssessmentError: the file cannot be read as a raster, or has no CRS.
-    """
-    from rasterio.vrt import WarpedVRT
-
-    height, width = reduced_shape(mapped.grid.shape, PICTURE_SIDE)
-    rows, cols = mapped.grid.shape
-    # The map's grid with larger pixels, so that both pictures show the same ground.
-    fine = mapped.grid.transform
-    transform = Affine(fine.a * cols / width, 0, fine.c, 0, fine.e * rows / height, fine.f)
-    with open_classified(path) as source:
-        if source.crs is None:
-            raise AssessmentError(
-                f"reading the truth {path}: it has no coordinate reference system; assign one", path=path
-            )
-        stated = read_class_raster(source, path, f"reading the truth {path}", AssessmentError)
-        crs, legend = mapped.grid.crs.to_wkt(), stated.legend
-        nodata = source.nodata if source.nodata is not None else (UNLABELLED if legend else None)
-        with WarpedVRT(source, crs=crs, transform=transform, width=width, height=height, src_nodata=nodata) as view:
-            pixels = view.read(1, masked=True)
-    if legend:
-        codes = {float(number): code for number, code in enumerate(legend.codes)}
-    else:
-        codes = {value: code_of(value) for value in np.unique(pixels.compressed()).astype(float).tolist()}
-    return _colored(pixels, mapped.grid, codes, colors)
-
-
-def _colored(
-    pixels: np.ma.MaskedArray[Any, Any], grid: Grid, codes: Mapping[float, str], colors: Mapping[str, str]
-) -> PagePicture:
-    by_value = {value: (*rgb(colors.get(code, UNKNOWN_COLOR)), 255) for value, code in codes.items()}
-    return _picture(class_rgba(pixels, by_value), grid)
-
-
-def _picture(rgba: NDArray[np.uint8], grid: Grid) -> PagePicture:
-    if grid.transform.e > 0:  # rows run northwards
-        rgba = rgba[::-1]
-    left, bottom, right, top = grid.bounds
-    ratio = (right - left) / (top - bottom)
-    if grid.crs.geographic:  # a degree of longitude is shorter than one of latitude
-        ratio *= cos(radians((bottom + top) / 2))
-    address = "data:image/png;base64," + base64.b64encode(png(rgba)).decode()
-    return PagePicture(address, (rgba.shape[0], rgba.shape[1]), ratio)
 
 
 def _confidence_colors(steps: int = 6) -> list[str]:
@@ -244,8 +176,8 @@ def _round_step(width: float) -> float:
     return float(next(factor * power for factor in (1, 2, 5, 10, 20) if factor * power >= width))
 
 
-def _matrix(names: Sequence[str], counts: list[list[int]]) -> dict[str, Any]:
-    """A confusion matrix with totals and the share of each cell in its row; classes that never occur left out."""
+def _matrix(names: Sequence[str], counts: list[list[Any]]) -> dict[str, Any]:
+    """A matrix of counts or of shares with totals and the share of each cell in its row; absent classes left out."""
     columns = [sum(row[j] for row in counts) for j in range(len(names))]
     kept = [i for i in range(len(names)) if sum(counts[i]) or columns[i]]
     rows = [

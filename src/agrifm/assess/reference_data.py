@@ -102,6 +102,20 @@ def find_training_data(map_path: AnyPath) -> Path | None:
     return None
 
 
+def map_origin(map_path: Path) -> dict[str, Any]:
+    """Return what the STAC item next to a map of agrifm says of it: its period and how it was made; empty without one.
+
+    Raises:
+        AssessmentError: the item is damaged.
+    """
+    item = map_path.parent / MAP_ITEM
+    with doing(f"reading the item of the map {item}", AssessmentError, "map again, or remove it"):
+        about = dict(_read_object(item).get("properties", {}))
+        period = [str(about[key])[:10] for key in ("start_datetime", "end_datetime") if about.get(key)]
+        made = str(about.get("processing:lineage", ""))
+    return {**({"period": period} if len(period) == 2 else {}), **({"made": made} if made else {})}
+
+
 def replaced_model(map_path: Path) -> Path | None:
     """Return the model of a map of agrifm if its file has another content than when the map was made; else None."""
     item = map_path.parent / MAP_ITEM

@@ -19,6 +19,7 @@ from agrifm.assess.reference_data import (
     count_inside_parcels,
     file_sha256,
     find_training_data,
+    map_origin,
     read_scores,
     replaced_model,
 )
@@ -133,10 +134,10 @@ def _assess(
     mapped = read_map(map_path)
     whole = mapped if shown.whole_map is None else read_map(shown.whole_map)
     confusion = count_confusion(mapped, reference, label, keys, sampling)
-    inside, of_training = _training(mapped, confusion, map_path, training)
+    check = _training(mapped, confusion, map_path, training)
     about = f"assessing the map {map_path} with {reference}"
-    first = require_probability_sample(confusion.method, sampling, len(confusion.points), inside, about)
-    warnings = [*first, *mapped.warnings, *confusion.warnings, *of_training]
+    first = require_probability_sample(confusion.method, sampling, len(confusion.points), check.inside, about)
+    warnings = [*first, *mapped.warnings, *confusion.warnings, *check.warnings]
     of_districts, notes = _districts(districts, mapped, confusion)
     warnings += notes
     report = {
@@ -148,11 +149,12 @@ def _assess(
         "nodata_ha": mapped.nodata_hectares(),
         **({} if whole is mapped else {"part": _part(mapped, whole)}),
         "warnings": warnings,
-        "provenance": _provenance(mapped, reference, label, districts),
+        "notes": list(check.notes),
+        "provenance": _provenance(mapped, reference, label, districts) | map_origin(whole.path),
     }
     trust = trust_of(report, [entry.scored for entry in confusion.classes])
     facts = {name: list(fact) if isinstance(fact, tuple) else fact for name, fact in trust._asdict().items()}
-    report["trust"] = {**facts, "sentence": trust_sentence(trust)}
+    report["trust"] = {**facts, "sentence": trust_sentence(trust, not first)}
     from agrifm.assess.page import render_page
 
     page = render_page(report, whole, confusion, block_scores, shown.truth)
@@ -169,7 +171,8 @@ def _assess(
 def report_lines(report: dict[str, Any]) -> list[str]:
     """Describe a report in sentences: warnings, accuracy, and each class's area with its interval."""
     low, high = report["overall_accuracy"]["interval"]
-    lines = [f"warning: {warning}" for warning in report["warnings"]]
+    lines = [f"warning: {warning}" for warning in report["warnings"]] + [f"note: {note}" for note in report["notes"]]
+    lines.append(report["trust"]["sentence"])
     lines.append(f"overall accuracy {report['overall_accuracy']['estimate']:.3f} ({low:.3f} to {high:.3f})")
     for entry in report["areas"]:
         low, high = entry["interval_ha"]
@@ -222,6 +225,8 @@ def _numbers(confusion: Confusion, legend: Legend) -> dict[str, Any]:
         "design": {
             "strata": "classes of the map" if confusion.strata is None else "columns of the reference",
             "estimator": "Olofsson et al. 2014" if confusion.strata is None else "Stehman 2014",
+            "stratum_ha": confusion.drawn.size.tolist(),
+            "stratum_points": confusion.drawn.points.tolist(),
         },
         **accuracy_numbers(confusion.codes, estimates),
         "areas": area_numbers(
@@ -290,41 +295,48 @@ def _models(scores: dict[str, Any] | None) -> dict[str, Any]:
     return {"models": scores["models"], "unseen_blocks": about}
 
 
-def _training(
-    mapped: ClassMap, confusion: Confusion, map_path: Path, training: TrainingFile | None
-) -> tuple[int, list[str]]:
-    """Count reference points on which the model was trained, which do not show how it does on unseen ground; warn."""
+class _TrainingCheck(NamedTuple):
+    """Reference points on which the model was trained, which do not show how it does on unseen ground."""
+
+    inside: int = 0
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was found in the file of training parcels, which changes no number of the report."""
+
+
+def _training(mapped: ClassMap, confusion: Confusion, map_path: Path, training: TrainingFile | None) -> _TrainingCheck:
+    """Count reference points on which the model was trained, and warn of a model that was replaced."""
     replaced = replaced_model(map_path)
-    count, notes = _inside(mapped, confusion, map_path, training)
+    check = _inside(mapped, confusion, map_path, training)
     if replaced is None:
-        return count, notes
+        return check
     sentence = f"the model {replaced} was replaced after the map was made; run `agrifm map` again to map with it"
-    return count, [sentence, *notes]
+    return check._replace(warnings=(sentence, *check.warnings))
 
 
-def _inside(
-    mapped: ClassMap, confusion: Confusion, map_path: Path, training: TrainingFile | None
-) -> tuple[int, list[str]]:
+def _inside(mapped: ClassMap, confusion: Confusion, map_path: Path, training: TrainingFile | None) -> _TrainingCheck:
     try:
         file = training.file if training else find_training_data(map_path)
         if file is None:
-            return 0, []
+            return _TrainingCheck()
         about = f"reading the training parcels {file}"
         about += " (keys: `training_file` of [assess])" if training else ""
         layer = read_vector(file, about, AssessmentError, keys=training and training.keys)
     except AssessmentError as error:
         if training:  # it was named by the user; a file that was only found may be gone
             raise
-        return 0, [f"whether reference points are inside training parcels was not checked: {error}"]
-    notes = [f"training parcels: {note}" for note in layer.notes]
+        return _TrainingCheck(
+            warnings=(f"whether reference points are inside training parcels was not checked: {error}",)
+        )
+    notes = tuple(f"training parcels: {note}" for note in layer.notes)
     count = count_inside_parcels(confusion.points, layer.frame, mapped.grid.resolution)
     if not count:
-        return 0, notes
-    return count, [
-        *notes,
+        return _TrainingCheck(notes=notes)
+    sentence = (
         f"{count} of {len(confusion.points)} reference points are inside training parcels; the map is likely to be "
-        "right there, so accuracies are too high; leave those points out or draw new ones",
-    ]
+        "right there, so accuracies are too high; leave those points out or draw new ones"
+    )
+    return _TrainingCheck(count, (sentence,), notes)
 
 
 def _part(mapped: ClassMap, whole: ClassMap) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def read_strata(
             strata=different.tolist(),
         )
     drawn = stratified_points(stratum, size, names=tuple(names.tolist()))
-    notes = [f"the points were drawn in {len(names)} strata that are not the classes of this map (Stehman 2014)"]
+    notes = []
     if abs(size.sum() - map_hectares) > MAX_DIFFERENCE * map_hectares:
         notes.append(
             f"the strata have {size.sum():,.1f} ha, the map has {map_hectares:,.1f} ha; areas are those of the strata, "

@@ -47,8 +47,10 @@ def trust_of(report: Mapping[str, Any], scored: Sequence[bool]) -> Trust:
     )
 
 
-def trust_sentence(trust: Trust) -> str:
+def trust_sentence(trust: Trust, probability_sample: bool = True) -> str:
     """Say in one sentence what a reader may rely on."""
+    if not probability_sample:
+        return "The points were not drawn at random, so the numbers may be wrong by more than their intervals say."
     text = f"About {trust.right} of 100 hectares of the map are right (at least {trust.right_low}, at most "
     text += f"{trust.right_high})"
     if trust.close and trust.rough:

@@ -20,35 +20,40 @@ from compare_real_sets import SETS
 from measure import RUNS, Command, Run, by_shape, measure_missing, table
 
 from agrifm.config import ModelConfig
+from agrifm.recipe import TABLE_RECIPE, Recipe
 from agrifm.samples.folds import inner_split
 from agrifm.samples.table import SeriesTable
 from agrifm.scores import confusion_counts, macro_f1
-from agrifm.train.augmentation import NO_AUGMENTATION, Augmentation
 from agrifm.train.learners import FRAMES, RATES, STEPS
 from agrifm.train.protocol import LabelledSet, ProtocolConfig, divide_set
-from agrifm.train.table_network import Recipe, fit_network_on_table
+from agrifm.train.table_network import fit_network_on_table
 
-HIDDEN = Augmentation(hidden=0.5)
+HIDDEN = TABLE_RECIPE
 
 
 class Trial(NamedTuple):
     """A recipe, and how long it trains."""
 
-    recipe: Recipe = Recipe(HIDDEN)
+    recipe: Recipe = HIDDEN
     steps: int = STEPS
+    seeds: int = 1
+    """Networks whose probabilities are averaged."""
 
 
 TRIALS: dict[str, Trial] = {
     "hidden frames 50 %": Trial(),
-    "no augmentation": Trial(Recipe(NO_AUGMENTATION)),
-    "+ shift 30 days": Trial(Recipe(HIDDEN.model_copy(update={"shift": 30}))),
-    "+ stretch 15 days": Trial(Recipe(HIDDEN.model_copy(update={"stretch": 15}))),
-    "+ cut 20 %": Trial(Recipe(HIDDEN.model_copy(update={"cut": 0.2}))),
-    "+ bands 20 %": Trial(Recipe(HIDDEN.model_copy(update={"bands": 0.2}))),
-    "+ light 5 %": Trial(Recipe(HIDDEN.model_copy(update={"light": 0.05}))),
-    "+ averaging": Trial(Recipe(HIDDEN, averaging=0.98)),
-    "+ logit adjustment": Trial(Recipe(HIDDEN, adjusted=True)),
+    "no augmentation": Trial(Recipe()),
+    "+ shift 30 days": Trial(HIDDEN.model_copy(update={"shift": 30})),
+    "+ stretch 15 days": Trial(HIDDEN.model_copy(update={"stretch": 15})),
+    "+ cut 20 %": Trial(HIDDEN.model_copy(update={"cut": 0.2})),
+    "+ bands 20 %": Trial(HIDDEN.model_copy(update={"bands": 0.2})),
+    "+ light 5 %": Trial(HIDDEN.model_copy(update={"light": 0.05})),
+    "+ averaging": Trial(HIDDEN.model_copy(update={"averaging": 0.98})),
+    "+ logit adjustment": Trial(HIDDEN.model_copy(update={"logit_adjustment": True})),
+    "+ cut 20 %, light 5 %": Trial(HIDDEN.model_copy(update={"cut": 0.2, "light": 0.05})),
+    "+ 200 steps": Trial(steps=200),
     "+ 800 steps": Trial(steps=800),
+    "+ three seeds": Trial(seeds=3),
 }
 
 
@@ -79,10 +84,15 @@ def measure(shape: Shape, known: Mapping[Shape, Run]) -> Run:
     """Train once, and score the validation places."""
     training, validation = inner_parts(shape.set, shape.fold)
     trial = TRIALS[shape.trial]
-    config = ModelConfig(names=("agrifm",), frames=FRAMES, steps=trial.steps, learning_rate=RATES["agrifm"])
+    config = ModelConfig(
+        names=("agrifm",), frames=FRAMES, steps=trial.steps, learning_rate=RATES["agrifm"], recipe=trial.recipe
+    )
     began = time.process_time()
-    fitted = fit_network_on_table(training, training, config, shape.seed, recipe=trial.recipe)
-    guess = fitted.probabilities(validation).argmax(axis=1)
+    probability = np.zeros((len(validation), len(training.legend)))
+    for seed in range(shape.seed, shape.seed + trial.seeds):
+        fitted = fit_network_on_table(training, training, config, seed)
+        probability += fitted.probabilities(validation)
+    guess = probability.argmax(axis=1)
     counts = confusion_counts(guess, validation.label, len(training.legend))
     return {
         "shape": shape._asdict(),

@@ -8,6 +8,7 @@ import pytest
 
 from agrifm.config import Project, read_project
 from agrifm.errors import ConfigError
+from agrifm.recipe import Recipe
 
 SEASON = 'area = "area.geojson"\nstart = 2024-11-01\nend = 2025-06-30'
 IMAGERY = 'catalog = "stac/catalog.json"\nproducts = ["landsat-c2-l2"]'
@@ -71,6 +72,7 @@ series = "composites"
 sensor_dropout = 0.25
 weights = "start.safetensors"
 encoder = "frozen"
+recipe = { hidden = 0.5, shift = 10, averaging = 0.98 }
 [map]
 model = "random-forest"
 window = 192
@@ -103,6 +105,7 @@ column = "class"
         "sensor_dropout": 0.25,
         "weights": Path("start.safetensors"),
         "encoder": "frozen",
+        "recipe": Recipe(hidden=0.5, shift=10, averaging=0.98).model_dump(),
     }
     assert (project.map.model, project.map.window, project.map.overlap) == ("random-forest", 192, 96)
     assert project.assess.column == "class"

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from agrifm.errors import ConfigError, did_you_mean, doing, shortened
 from agrifm.files import AnyPath, as_path
 from agrifm.product_description import ProductDescription
+from agrifm.recipe import Recipe
 from agrifm.record import TRAINABLE, SeriesKind, is_classic, with_parts
 from agrifm.season import Season
 from agrifm.series_columns import SeriesColumns
@@ -34,8 +35,7 @@ class SeasonConfig(VectorKeys):
     """Where and when."""
 
     area: Path | tuple[float, float, float, float] | None = None
-    """The area, which a cube needs: a vector file (GeoPackage, GeoJSON, Shapefile …), or west, south, east, north in
-    degrees."""
+    """The area of a cube: a vector file (GeoPackage, GeoJSON …), or west, south, east, north in degrees."""
     start: date
     """First day of the season."""
     end: date
@@ -108,8 +108,7 @@ class ImageryConfig(Frozen):
     skip: tuple[str, ...] = ()
     """Ids of scenes to leave out; they are counted and named."""
     reach: tuple[str, ...] = ()
-    """Folders and hosts, such as "/data/images" and "minio.local", that `catalog` may lead to although they are outside
-    its folder, or in a private network."""
+    """Folders and hosts outside its folder or in a private network, as "minio.local", to which it may lead."""
     missing: MissingChoice = "stop"
     """If items or files cannot become scenes, or scenes fail for good: stop, with all of them named, or leave them out
     ("skip"), counted and named, with their pixels not valid; the next fetch asks for them again."""
@@ -250,8 +249,9 @@ class ModelConfig(Frozen):
     seeds: int = Field(1, ge=1, le=20)
     """Networks of each name, trained with `seed`, `seed` + 1 …; of several the mean of their probabilities counts."""
     sensor_dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of the training steps that drop one sensor, never the finest; above 0, the model can map cubes that lack
-    one of them."""
+    """Share of the training steps that drop one sensor, never the finest; above 0, a mapped cube may lack others."""
+    recipe: Recipe | None = None
+    """How networks are trained; by default half of the frames of AgriFM's places are hidden, and nothing else."""
 
     @model_validator(mode="after")
     def _names_fit_the_other_keys(self) -> Self:

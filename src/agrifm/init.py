@@ -116,6 +116,7 @@ steps = 1500
 # learning_rate = 0.001    # the highest rate, after warm-up
 # seed = 0                 # seed of blocks, weights and order
 # seeds = 3                # networks of each name; of several the mean of their probabilities counts
+# recipe = { hidden = 0.5, light = 0.05 }   # random changes of training batches (docs/train.md)
 
 [map]
 model = "agrifm"           # which of the models makes the map

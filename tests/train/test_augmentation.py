@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from agrifm.models.batch import TensorBatch
-from agrifm.train.augmentation import NO_AUGMENTATION, Augmentation, augment
+from agrifm.recipe import Augmentation
+from agrifm.train.augmentation import augment
 
 SAMPLES, FRAMES, BANDS, SEASON = 400, 24, 4, 360
 
@@ -37,7 +38,7 @@ def untouched(parts: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
 
 def test_without_augmentation_the_batch_is_the_same_object() -> None:
     original = batch()
-    assert augment(original, NO_AUGMENTATION, SEASON) is original
+    assert augment(original, Augmentation(), SEASON) is original
 
 
 def test_a_shift_moves_all_dates_of_a_sample_alike_and_within_its_limit() -> None:

@@ -6,8 +6,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import geopandas
+import numpy as np
 import pystac
 import pytest
 from tests.toy import toy_project
@@ -17,8 +19,11 @@ from agrifm.errors import ConfigError
 from agrifm.files import MARKER
 from agrifm.inference.predictor import load_record
 from agrifm.models.weights.file import read_record
+from agrifm.recipe import Recipe
 from agrifm.record import ModelRecord
 from agrifm.train import run
+from agrifm.train.fit import Hyperparameters
+from agrifm.train.objectives import Classification
 from agrifm.train.run import train
 from agrifm.train.score_lines import describe_scores
 
@@ -161,6 +166,33 @@ def test_a_file_that_training_writes_is_not_read(tmp_path: Path, name: str) -> N
     with pytest.raises(ConfigError) as error:
         train(project.model_copy(update={"labels": labels}))
     assert error.value.facts["key"] == "file"
+
+
+def test_the_recipe_reaches_the_training_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe(hidden=0.25, averaging=0.9, logit_adjustment=True)
+    project = toy_project(tmp_path, steps=2, names='"agrifm"')
+    seen: list[Any] = []
+
+    def stop(*arguments: Any) -> None:
+        seen.extend(arguments)
+        raise InterruptedError
+
+    monkeypatch.setattr("agrifm.train.fit.fit", stop)
+    with pytest.raises(InterruptedError):
+        train(project.model_copy(update={"model": project.model.model_copy(update={"recipe": recipe})}))
+    objective = next(one for one in seen if isinstance(one, Classification))
+    assert objective.augmentation.hidden == 0.25
+    assert objective.log_share is not None
+    assert np.exp(objective.log_share).sum() == pytest.approx(1, abs=0.01)
+    assert next(one for one in seen if isinstance(one, Hyperparameters)).averaging == 0.9
+
+
+def test_dates_of_interpolated_series_cannot_be_moved(tmp_path: Path) -> None:
+    project = toy_project(tmp_path, steps=2, names='"agrifm"')
+    model = project.model.model_copy(update={"recipe": Recipe(shift=10)})
+    with pytest.raises(ConfigError) as error:
+        train(project.model_copy(update={"model": model}))
+    assert error.value.facts["series"] == "interpolated"
 
 
 def test_scores_are_described_per_model(trained: Path) -> None:

@@ -13,13 +13,13 @@ from agrifm.errors import LabelError, ModelError
 from agrifm.inference.tensors import tensor_batch
 from agrifm.legend import Legend
 from agrifm.models.batch import TensorBatch
+from agrifm.recipe import Recipe
 from agrifm.record import SensorInput
 from agrifm.samples.table import SeriesTable, TableSeries
 from agrifm.samples.table_samples import TableSamples
-from agrifm.train.augmentation import Augmentation
 from agrifm.train.fit import TrainingModule
 from agrifm.train.objectives import Classification
-from agrifm.train.table_network import Recipe, TableNetwork, fit_network_on_table
+from agrifm.train.table_network import TableNetwork, fit_network_on_table
 
 CONFIG = ModelConfig(steps=100, batch=4, frames=8, learning_rate=3e-3)
 
@@ -124,9 +124,8 @@ def test_averaged_weights_are_the_exponential_mean_of_the_steps(monkeypatch: pyt
     network = fit_network_on_table(
         early_and_late(32, 0),
         early_and_late(16, 1),
-        CONFIG.model_copy(update={"steps": 6}),
+        CONFIG.model_copy(update={"steps": 6, "recipe": Recipe(averaging=0.8)}),
         0,
-        recipe=Recipe(averaging=0.8),
     )
     assert len(seen) == 6
     for name, value in network.classifier.state_dict().items():
@@ -141,9 +140,10 @@ def test_an_interrupted_run_with_averaged_weights_ends_with_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agrifm.train.fit.MAX_ROUND_STEPS", 3)
-    tables, config = (early_and_late(32, 0), early_and_late(16, 1)), CONFIG.model_copy(update={"steps": 9})
-    recipe = Recipe(Augmentation(hidden=0.5, shift=20), averaging=0.9, adjusted=True)
-    whole = fit_network_on_table(*tables, config, 0, tmp_path / "whole", recipe=recipe)
+    recipe = Recipe(hidden=0.5, shift=20, averaging=0.9, logit_adjustment=True)
+    config = ModelConfig(steps=9, batch=4, frames=8, recipe=recipe)
+    tables = early_and_late(32, 0), early_and_late(16, 1)
+    whole = fit_network_on_table(*tables, config, 0, tmp_path / "whole")
     plain = TrainingModule.training_step
 
     def stop(self: TrainingModule, batch: TensorBatch) -> torch.Tensor:
@@ -154,8 +154,8 @@ def test_an_interrupted_run_with_averaged_weights_ends_with_the_same_weights(
     with monkeypatch.context() as patch:
         patch.setattr(TrainingModule, "training_step", stop)
         with pytest.raises(InterruptedError):
-            fit_network_on_table(*tables, config, 0, tmp_path / "stopped", recipe=recipe)
-    continued = fit_network_on_table(*tables, config, 0, tmp_path / "stopped", recipe=recipe)
+            fit_network_on_table(*tables, config, 0, tmp_path / "stopped")
+    continued = fit_network_on_table(*tables, config, 0, tmp_path / "stopped")
     expected, found = whole.classifier.state_dict(), continued.classifier.state_dict()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
@@ -174,7 +174,8 @@ def test_adjusted_logits_find_more_of_a_rare_class() -> None:
     )
     called_rare = []
     for adjusted in (False, True):
-        network = fit_network_on_table(table, early_and_late(20, 1), CONFIG, 0, recipe=Recipe(adjusted=adjusted))
+        config = CONFIG.model_copy(update={"recipe": Recipe(hidden=0.5, logit_adjustment=adjusted)})
+        network = fit_network_on_table(table, early_and_late(20, 1), config, 0)
         called_rare.append((network.probabilities(unseen).argmax(axis=1) == 1)[unseen.label == 1].mean())
     assert called_rare[1] > called_rare[0]
 

@@ -9,31 +9,10 @@ import math
 from dataclasses import replace
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from agrifm.models.batch import TensorBatch
-from agrifm.validation import Frozen
-
-
-class Augmentation(Frozen):
-    """How much a batch is changed; 0 leaves it as it is."""
-
-    hidden: float = Field(0.0, ge=0, le=1)
-    """Most of the frames of a sample that are hidden, as a share: each sample draws its share between 0 and this."""
-    shift: float = Field(0.0, ge=0)
-    """Most days by which a sample's season is earlier or later."""
-    stretch: float = Field(0.0, ge=0)
-    """Most days by which the middle of a sample's season is moved while its ends stay."""
-    cut: float = Field(0.0, ge=0, le=1)
-    """Share of the samples of which nothing is seen after a random day of the second half of the season."""
-    bands: float = Field(0.0, ge=0, lt=1)
-    """Share of the bands of each sensor that a sample lacks; one is always left."""
-    light: float = Field(0.0, ge=0)
-    """Standard deviation of a sample's factor on all its values, as a share of them."""
-
-
-NO_AUGMENTATION = Augmentation()
+from agrifm.recipe import Augmentation
 
 
 def augment(batch: TensorBatch, how: Augmentation, season_days: int) -> TensorBatch:
@@ -42,8 +21,6 @@ def augment(batch: TensorBatch, how: Augmentation, season_days: int) -> TensorBa
     Args:
         season_days: length of the season; the days of a batch count from its first day.
     """
-    if how == NO_AUGMENTATION:
-        return batch
     if how.shift or how.stretch:
         batch = replace(batch, day=_moved(batch, how, season_days))
     if how.cut:

@@ -122,6 +122,12 @@ def prepare(
     return Data(cube, labels, split, unseen, measured, tiles, network_tiles, training, validation, mixed)
 
 
+def label_counts(data: Data) -> NDArray[np.int64]:
+    """Return how many pixels of the training blocks each class has, (K,)."""
+    label = data.training.label
+    return np.bincount(label[label != UNLABELLED], minlength=len(data.labels.legend))
+
+
 def read_pixel_features(
     data: Data, chosen: NDArray[np.bool_], side: int, parts: Sequence[Part]
 ) -> tuple[Rows, NDArray[np.intp]]:

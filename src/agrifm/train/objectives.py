@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agrifm.config import ModelConfig
+from agrifm.errors import ConfigError
+from agrifm.legend import Legend
 from agrifm.models.batch import TensorBatch
+from agrifm.recipe import NO_AUGMENTATION, Augmentation, Recipe
 from agrifm.samples.targets import class_fractions
 from agrifm.scores import confusion_counts, macro_f1
-from agrifm.train.augmentation import NO_AUGMENTATION, Augmentation, augment
+from agrifm.train.augmentation import augment
 from agrifm.train.losses import cross_entropy, fractions_loss
 
 LABEL_SMOOTHING = 0.05
@@ -54,6 +58,39 @@ class Classification:
         """Return macro F1 over the scored classes that occur in the validation blocks; 0 if none does."""
         f1 = macro_f1(sums, self.scored & (sums.sum(axis=0) > 0))
         return 0.0 if np.isnan(f1) else f1
+
+
+def classification(legend: Legend, counts: NDArray[Any], recipe: Recipe, season_days: int) -> Classification:
+    """Return the objective of a recipe.
+
+    Args:
+        counts: (K,), labels of each class, of which shares follow if the recipe adjusts logits; a class without labels
+            counts as one label.
+        season_days: length of the season.
+    """
+    shares = np.where(counts > 0, counts, 1)
+    return Classification(
+        np.array([entry.scored for entry in legend.classes]),
+        augmentation=recipe,
+        season_days=season_days,
+        log_share=tuple(np.log(shares / shares.sum()).tolist()) if recipe.logit_adjustment else None,
+    )
+
+
+def cube_recipe(config: ModelConfig) -> Recipe:
+    """Return the recipe of networks on a cube; by default they are trained on batches as they are.
+
+    Raises:
+        ConfigError: the recipe changes what interpolated series do not have.
+    """
+    recipe = config.recipe or Recipe()
+    if config.series == "interpolated" and recipe != recipe.without_dates:
+        raise ConfigError(
+            "training on a cube: `shift`, `stretch` and `bands` of [model.recipe] change dates and absent bands, which "
+            'interpolated series do not have; set `series` to "composites" or "observed", or leave them out',
+            series=config.series,
+        )
+    return recipe
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ from agrifm.samples.project_table import project_table
 from agrifm.samples.split import FOLDS
 from agrifm.samples.table import SeriesTable
 from agrifm.stac import write_model_item
-from agrifm.train.data import Data, prepare, project_labels, read_pixel_features
+from agrifm.train.data import Data, label_counts, prepare, project_labels, read_pixel_features
 from agrifm.train.evaluate import labelled_probabilities, score, summarise_scores
 from agrifm.train.means import Directories, Trained, TrainedFile, ValidationPlaces, leaf_json, train_each
 from agrifm.train.mixed import mix_table
@@ -248,8 +248,9 @@ def _train_network(
     from agrifm.models.family import FAMILIES
     from agrifm.models.weights.file import save_model
     from agrifm.train.fit import Hyperparameters, fit
-    from agrifm.train.objectives import Classification
+    from agrifm.train.objectives import classification, cube_recipe
 
+    recipe = cube_recipe(config)
     network, record = _initial(data, config, name, compute)
     record = record.model_copy(update={"name": path.stem})
     parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -266,11 +267,13 @@ def _train_network(
             work.begin()
     outcome = fit(
         Classifier(network, record.sensors, config.series),
-        Classification(np.array([entry.scored for entry in data.labels.legend.classes])),
+        classification(data.labels.legend, label_counts(data), recipe, data.cube.season.days),
         record.sensors,
         data.training if data.mixed is None else data.mixed.training,
         data.validation if data.mixed is None else data.mixed.validation,
-        Hyperparameters(config.steps, config.batch, config.learning_rate, config.seed, config.sensor_dropout),
+        Hyperparameters(
+            config.steps, config.batch, config.learning_rate, config.seed, config.sensor_dropout, recipe.averaging
+        ),
         work.scratch,
         compute,
         FAMILIES[name].first_channels(network.config),

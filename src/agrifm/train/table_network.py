@@ -3,7 +3,7 @@
 Shape letters: P places.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,31 +21,17 @@ from agrifm.models.agrifm.point_network import point_config
 from agrifm.models.classifier import Classifier
 from agrifm.models.family import FAMILIES, family_of
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
+from agrifm.recipe import TABLE_RECIPE, Recipe
 from agrifm.record import TRAINABLE, ModelRecord, SensorRecord, SeriesKind
 from agrifm.samples.table import SeriesTable
 from agrifm.samples.table_samples import PLACES_PER_WINDOW, TableSamples
-from agrifm.train.augmentation import NO_AUGMENTATION, Augmentation
 from agrifm.train.fit import Hyperparameters, Outcome, fit
-from agrifm.train.objectives import Classification
+from agrifm.train.objectives import Classification, classification
 from agrifm.train.peers import initial_peer
 from agrifm.train.table_folds import labelled_places, table_statistics
 
 PLACES_AT_ONCE = 256
 """Places that are predicted together."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained on a table, apart from its size and the steps; chosen on inner blocks."""
-
-    augmentation: Augmentation = field(default_factory=lambda: Augmentation(hidden=0.5))
-    averaging: float = 0.0
-    """Of weights, as in `agrifm.train.fit.Hyperparameters`."""
-    adjusted: bool = False
-    """Whether rare classes count as much as frequent ones (logit adjustment)."""
-
-
-RECIPE = Recipe()
 
 
 @dataclass(frozen=True)
@@ -84,7 +70,6 @@ def fit_network_on_table(
     seed: int,
     work: Path | None = None,
     compute: Compute = DEFAULT_COMPUTE,
-    recipe: Recipe = RECIPE,
     family: str = "agrifm",
 ) -> TableNetwork:
     """Train a network on the labelled places of a table; the round that is best on the validation places is kept.
@@ -92,13 +77,13 @@ def fit_network_on_table(
     Without validation places the training places decide, so the last round is usually kept.
 
     Args:
-        config: `frames`, `steps`, `batch` (windows; `PLACES_PER_WINDOW` places for each), `learning_rate` and
-            `sensor_dropout` are used; by other families than AgriFM also `preset`, `weights` and `encoder`, and
-            `series` if the family is in `names`.
+        config: `frames`, `steps`, `batch` (windows; `PLACES_PER_WINDOW` places for each), `learning_rate`,
+            `sensor_dropout` and `recipe` are used; by other families than AgriFM also `preset`, `weights` and
+            `encoder`, and `series` if the family is in `names`.
         seed: of weights, order and hidden dates; it replaces that of `config`.
         work: directory for checkpoints, from which a stopped run continues; None = a temporary one.
-        family: of the network. AgriFM reads observed series, with gaps and more of them hidden at random; others read
-            the first kind of series of their family (`agrifm.record.TRAINABLE`), at `frames` steps, as they are.
+        family: of the network. AgriFM reads observed series, with gaps and, without a `recipe`, more of them hidden at
+            random; others read the first kind of series of their family (`agrifm.record.TRAINABLE`), at `frames` steps.
 
     Raises:
         LabelError: no training place has a label, or a sensor has no valid observation.
@@ -115,7 +100,8 @@ def fit_network_on_table(
         validation = training
     sensors = table_statistics(training)
     torch.manual_seed(seed)
-    kind, recipe = _read_by(family, config, recipe)
+    kind = _kind_of(family, config)
+    recipe = _recipe_of(family, config, kind)
     network, sensors = _untrained(family, config, sensors, training, kind)
     classifier = Classifier(network, sensors, kind)
     places = min(config.batch * PLACES_PER_WINDOW, len(training))  # a batch has no place twice
@@ -138,13 +124,19 @@ def fit_network_on_table(
     return TableNetwork(classifier.eval(), sensors, outcome, kind, config.frames)
 
 
-def _read_by(family: str, config: ModelConfig, recipe: Recipe) -> tuple[SeriesKind, Recipe]:
-    """The series that a family reads from a table, and the recipe for them."""
+def _kind_of(family: str, config: ModelConfig) -> SeriesKind:
+    """The series that a family reads from a table."""
     if family == "agrifm":
-        return "observed", recipe
+        return "observed"
     family_of(family, "training on a table")
-    kind = config.series if family in config.names else TRAINABLE[family].series[0]
-    return kind, replace(recipe, augmentation=NO_AUGMENTATION)
+    return config.series if family in config.names else TRAINABLE[family].series[0]
+
+
+def _recipe_of(family: str, config: ModelConfig, kind: SeriesKind) -> Recipe:
+    """The recipe of the project, or else the usual one of the family."""
+    if config.recipe is not None:
+        return config.recipe.without_dates if kind == "interpolated" else config.recipe
+    return TABLE_RECIPE if family == "agrifm" else Recipe()
 
 
 def _untrained(
@@ -167,20 +159,9 @@ def _untrained(
 
 
 def _objective(training: SeriesTable, recipe: Recipe) -> Classification:
-    return Classification(
-        np.array([entry.scored for entry in training.legend.classes]),
-        augmentation=recipe.augmentation,
-        season_days=training.season_days,
-        log_share=_log_shares(training) if recipe.adjusted else None,
-    )
-
-
-def _log_shares(table: SeriesTable) -> tuple[float, ...]:
-    """Logarithm of each class's share of the places by weight; a class without places counts as one place."""
-    weight = None if table.weight is None else table.weight / table.weight.mean()
-    counts = np.bincount(table.label, weight, minlength=len(table.legend))
-    counts = np.where(counts > 0, counts, 1)
-    return tuple(np.log(counts / counts.sum()).tolist())
+    weight = None if training.weight is None else training.weight / training.weight.mean()
+    counts = np.bincount(training.label, weight, minlength=len(training.legend))
+    return classification(training.legend, counts, recipe, training.season_days)
 
 
 def network_on_table(network: nn.Module, record: ModelRecord) -> TableNetwork:

@@ -8,7 +8,7 @@ once.
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from signal import SIGINT
 from traceback import format_exception
@@ -209,8 +209,7 @@ def _design(options: argparse.Namespace) -> None:
     from agrifm.assess.design import draw_points, plan
     from agrifm.assess.sampling_design import Design
 
-    names = ("method", "allocation", "least", "expected", "strata", "column", "edge", "error", "cost", "earlier")
-    design = Design(**{name: getattr(options, name) for name in names})
+    design = Design(**{field.name: getattr(options, field.name) for field in fields(Design)})
     if options.out is None:
         _show(*plan(options.map, options.n, design), "nothing was drawn; give the file of the points with --out")
         return

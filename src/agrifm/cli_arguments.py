@@ -96,9 +96,17 @@ def assess_arguments(parser: argparse.ArgumentParser) -> None:
 def assess_design_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm assess design`."""
     parser.add_argument("--map", type=Path, required=True, help="classified raster; its classes are the strata")
-    parser.add_argument("--n", type=int, help="number of points")
+    parser.add_argument("--n", type=int, help="number of points, or of clusters")
     parser.add_argument("--error", type=float, help="instead of --n: wished standard error of the overall accuracy")
-    parser.add_argument("--method", choices=("stratified", "simple", "systematic"), default="stratified")
+    methods = ("stratified", "simple", "systematic", "cluster", "two-phase")
+    parser.add_argument("--method", choices=methods, default="stratified")
+    parser.add_argument("--side", type=int, metavar="PIXELS", help="side of the square block that is a cluster")
+    parser.add_argument(
+        "--per-cluster", type=int, metavar="POINTS", help="points at random in each cluster (default: all its pixels)"
+    )
+    parser.add_argument(
+        "--first", type=Path, metavar="FILE", help="for two-phase: simple or systematic points with a quick label each"
+    )
     parser.add_argument(
         "--allocation",
         choices=("rare", "proportional", "equal", "neyman"),

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from agrifm.assess.cluster_estimators import cluster_estimate
+from agrifm.assess.cluster_estimators import ClusterPoints, cluster_estimate
+from agrifm.assess.point_estimators import point_estimates, ratio_of_totals
 from agrifm.errors import AssessmentError
 
 
@@ -69,3 +70,36 @@ def test_intervals_are_those_of_students_t() -> None:
     found = cluster_estimate(values, [4] * 5, 100)
     assert found.total_interval == pytest.approx((1130.4 - 2.776445 * 65.46596, 1130.4 + 2.776445 * 65.46596), rel=1e-6)
     assert found.mean_interval == pytest.approx((2.826 - 2.776445 * 0.1636649, 2.826 + 2.776445 * 0.1636649), rel=1e-6)
+
+
+def test_points_in_clusters_give_the_published_ratios():
+    """The same examples as above (R's `survey`): suites seen whole, and clusters seen in part."""
+    y = np.array([23, 33, 77, 25, 35, 74, 27, 37, 72])
+    sizes = np.array([100, 50, 75])
+    drawn = ClusterPoints(np.repeat([0, 1, 2], [4, 3, 2]), sizes * 1.0, sizes, 23, 1725.0)
+    found = ratio_of_totals(y, np.ones(9), drawn)
+    assert float(found.value) == pytest.approx(45.79630, abs=1e-5)
+    assert float(found.error) == pytest.approx(5.548261, abs=1e-6)
+    totals = np.array([12.16, 11.36, 8.96, 12.96, 11.08])
+    suites = ClusterPoints(np.repeat(range(5), 4), np.full(5, 4.0), np.full(5, 4), 100, 400.0)
+    found = ratio_of_totals(np.repeat(totals / 4, 4), np.ones(20), suites)
+    assert float(found.error) == pytest.approx(0.1636649, abs=1e-7)
+
+
+def test_clusters_that_all_agree_have_intervals_by_their_number():
+    """24 points in 4 clusters say less than 24 points."""
+    drawn = ClusterPoints(np.repeat(range(4), 6), np.full(4, 9.0), np.full(4, 9), 1000, 9000.0)
+    found = point_estimates(np.zeros(24, int), np.zeros(24, int), 2, drawn)
+    assert found.area.value.tolist() == [9000, 0]
+    assert float(found.overall.error) == 0
+    assert float(found.overall.low) == pytest.approx(0.025 ** (1 / 4))  # Clopper-Pearson, 4 of 4
+    assert found.area.high[1] == pytest.approx(9000 * (1 - 0.025 ** (1 / 4)))
+
+
+def test_a_cluster_with_one_label_takes_the_variance_of_the_others():
+    y = np.array([0.0, 1, 0, 1, 1, 1])
+    drawn = ClusterPoints(np.array([0, 0, 0, 0, 1, 1]), np.full(2, 8.0), np.full(2, 8), 2, 16.0)
+    alone = ClusterPoints(np.array([0, 0, 0, 0, 1]), np.full(2, 8.0), np.full(2, 8), 2, 16.0)
+    # every cluster was drawn, so only the variance within: 64 (1 - 4 / 8) (1 / 3) / 4 and 64 (1 - 1 / 8) (1 / 3)
+    assert alone.variances(y[:5])[0] == pytest.approx(64 * (0.5 / 3 / 4 + 0.875 / 3))
+    assert drawn.variances(y)[0] == pytest.approx(64 * 0.5 / 3 / 4)

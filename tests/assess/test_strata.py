@@ -32,6 +32,7 @@ def stehman(folder, **columns):
 def test_the_report_of_the_published_example(tmp_path) -> None:
     report = assess(*stehman(tmp_path), "label", tmp_path / "report")
     assert report["design"] == {
+        "method": "stratified",
         "strata": "columns of the reference",
         "estimator": "Stehman 2014",
         "stratum_ha": [400.0, 300.0, 200.0, 100.0],

@@ -12,10 +12,63 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t
 
-from agrifm.assess.intervals import TAIL
+from agrifm.assess.intervals import ROUNDING, TAIL, Floats, unseen_variance
+from agrifm.assess.point_estimators import Numbers, within_variances
 from agrifm.errors import AssessmentError
 
 MIN_CLUSTERS = 2
+
+
+@dataclass(frozen=True)
+class ClusterPoints:
+    """Points in clusters that were drawn at random: a `agrifm.assess.point_estimators.ProbabilitySample`."""
+
+    cluster: Numbers
+    """(N,), number of the cluster of each point, 0..M-1."""
+    size: Floats
+    """(M,), hectares of each cluster."""
+    units: Numbers
+    """(M,), pixels of each cluster."""
+    clusters: int
+    """Number of clusters that could have been drawn."""
+    hectares: float
+    """The whole area."""
+
+    @property
+    def points(self) -> Numbers:
+        """(M,), points in each cluster."""
+        return np.bincount(self.cluster, minlength=len(self.size))
+
+    @property
+    def weights(self) -> Floats:
+        """(N,), hectares that each point stands for."""
+        return np.asarray((self.clusters / len(self.size) * self.size / self.points)[self.cluster])
+
+    @property
+    def degrees(self) -> float:
+        """Clusters less one."""
+        return float(len(self.size) - 1)
+
+    def variances(self, residual: Floats) -> tuple[float, float]:
+        """Return the variance of a weighted sum, and one that is 0 only if all clusters were seen whole."""
+        count, points = len(self.size), self.points
+        totals = self.size * np.bincount(self.cluster, residual, count) / points
+        within = within_variances(residual, self.cluster, points)
+        # A cluster of several pixels with one point takes the variance that the others have on average.
+        several, alone = points > 1, (points == 1) & (self.units > 1)
+        if several.any():
+            within[alone] = np.average(within[several], weights=points[several] - 1)
+        seen = np.minimum(points / np.maximum(self.units, points), 1)
+        second = float((self.size**2 * (1 - seen) * within / points).sum())
+        variance = _total_variance(totals, second, self.clusters)
+        if variance > ROUNDING * self.clusters**2 * float(self.size.mean()) ** 2 or count == self.clusters:
+            return variance, variance
+        # All clusters agree, and one that does not may have been missed.
+        return variance, self.clusters**2 * float((self.size**2).mean()) * float(unseen_variance(count)) / count
+
+    def independent(self, concerned: NDArray[np.bool_]) -> int:
+        """Return the number of clusters with such points: within a cluster all may be alike."""
+        return len(np.unique(self.cluster[concerned]))
 
 
 @dataclass(frozen=True)
@@ -66,18 +119,27 @@ def cluster_estimate(values: Sequence[ArrayLike], sizes: ArrayLike, clusters: in
     totals = np.array([one.size * one.values.mean() for one in drawn])
     units = np.array([one.size for one in drawn])
     within = sum(_within(one) for one in drawn)
-    factor, unseen = clusters / count, 1 - count / clusters
-    total, mean = factor * totals.sum(), totals.sum() / units.sum()
-    total_variance = clusters**2 * unseen * totals.var(ddof=1) / count + factor * within
-    residual = totals - mean * units
-    mean_variance = (clusters**2 * unseen * (residual @ residual) / (count - 1) / count + factor * within) / (
-        factor * units.sum()
-    ) ** 2
+    total, mean = clusters / count * totals.sum(), totals.sum() / units.sum()
+    total_variance = _total_variance(totals, within, clusters)
+    # The residuals of the ratio sum to zero.
+    mean_variance = _total_variance(totals - mean * units, within, clusters) / (clusters / count * units.sum()) ** 2
     errors, wide = np.sqrt([total_variance, mean_variance]), float(t.ppf(1 - TAIL, count - 1))
     ends = [
         (float(value - wide * one), float(value + wide * one)) for value, one in zip((total, mean), errors, strict=True)
     ]
     return ClusterEstimate(float(total), float(errors[0]), float(mean), float(errors[1]), *ends)
+
+
+def _total_variance(totals: Floats, within: float, clusters: int) -> float:
+    """Variance of the total over all clusters (Lohr, eq. 5.24).
+
+    Args:
+        totals: (M,), estimated total of each drawn cluster.
+        within: sum of the variances of these totals.
+    """
+    count = len(totals)
+    between = clusters**2 * (1 - count / clusters) * float(totals.var(ddof=1)) / count
+    return between + clusters / count * within
 
 
 def _within(cluster: Cluster) -> float:

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.assess.class_map import NODATA, OUTSIDE, ClassMap, pixel_of_points
-from agrifm.assess.point_estimators import StratifiedPoints, stratified_points
+from agrifm.assess.point_estimators import ProbabilitySample, StratifiedPoints
 from agrifm.assess.reference_data import read_reference
+from agrifm.assess.sample_columns import read_drawn_design
 from agrifm.assess.sampling_statement import NON_PROBABILITY, Sampling, chosen_points, read_method
-from agrifm.assess.strata import DRAWN_IN, STRATUM, read_strata
+from agrifm.assess.strata import DRAWN_IN
 from agrifm.codes import alike_notes, code_of, listed, read_codes, why_not_classes
 from agrifm.errors import AssessmentError, LabelError, did_you_mean
 from agrifm.legend import UNLABELLED, Legend, LegendClass
@@ -50,14 +51,14 @@ class Confusion:
     """(points,), class of the map at each point, in the order of `classes`."""
     reference_number: NDArray[np.int64]
     """(points,), class of the reference."""
-    strata: StratifiedPoints | None = None
-    """The strata of the points, where they are not the classes of this map."""
+    strata: ProbabilitySample | None = None
+    """The strata of the points, or another design, where they are not the classes of this map."""
     method: str | None = None
     """How the points were drawn, as their file states it; see `agrifm.assess.sampling_statement`."""
 
     @property
-    def drawn(self) -> StratifiedPoints:
-        """The strata of the points, stated or the map's classes; one of which all pixels are points has no error."""
+    def drawn(self) -> ProbabilitySample:
+        """The design of the points, stated or the map's classes; one of which all pixels are points has no error."""
         if self.strata is not None:
             return self.strata
         units = np.where(self.complete, self.counts.sum(axis=1), np.inf)
@@ -108,7 +109,8 @@ def count_confusion(
     few = [*_few_warnings(legend, counts, pixels), *_single_class_warning(mapped, codes.tolist())]
     # Points that the user takes for no probability sample may be of several methods.
     method = None if sampling == NON_PROBABILITY else read_method(points, f"reading the reference {reference}")
-    strata, drawn_in = _strata(points, np.array(mapped.legend.codes)[map_class], float(hectares.sum()), sampling)
+    map_codes = np.array(mapped.legend.codes)[map_class]
+    strata, drawn_in = read_drawn_design(points, method, sampling, map_codes, float(hectares.sum()))
     design = _design_warnings(mapped, points, map_class, sampled_pixels.shape[1], codes, strata is not None)
     position = np.cumsum(present) - 1
     return Confusion(
@@ -166,15 +168,6 @@ def _without_chosen(layer: VectorLayer, sampling: Sampling | None) -> tuple[Vect
     if sampling == NON_PROBABILITY or chosen.all() or not chosen.any():
         return layer, 0
     return replace(layer, frame=layer.frame[~chosen]), int(chosen.sum())
-
-
-def _strata(
-    points: "GeoDataFrame", map_codes: NDArray[np.str_], map_hectares: float, sampling: Sampling | None
-) -> tuple[StratifiedPoints | None, list[str]]:
-    """The strata that the points or the user state; None = the classes of this map."""
-    if sampling == "simple" and STRATUM not in points.columns:
-        return stratified_points(np.zeros(len(points), np.int64), [map_hectares]), []
-    return read_strata(points, map_codes, map_hectares)
 
 
 def _skipped(labelled: NDArray[np.bool_], placed: NDArray[np.bool_], map_class: NDArray[np.int64]) -> dict[str, int]:

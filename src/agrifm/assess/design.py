@@ -1,6 +1,7 @@
 """Reference points for a map, drawn at random, so that accuracy and areas can be estimated from them.
 
-Stratified by the classes of the map by default, or by other strata; simple random; or systematic. How many points each
+Stratified by the classes of the map by default, or by other strata; simple random; systematic; clusters
+(`agrifm.assess.cluster_design`); or a second phase (`agrifm.assess.two_phase_design`). How many points each
 stratum gets is decided in `agrifm.assess.allocation`, what a stratum is in `agrifm.assess.sampling_frame`.
 
 Shape letters: S strata, H rows of the raster.
@@ -18,8 +19,10 @@ from numpy.typing import NDArray
 
 from agrifm.assess.allocation import allocate, describe_plan, expected_accuracies, sample_size
 from agrifm.assess.class_map import read_map
+from agrifm.assess.cluster_design import draw_clusters
 from agrifm.assess.drawn_points import DrawnPoint, DrawnPoints, is_unlabelled, read_drawn, write_drawn
 from agrifm.assess.estimators import MIN_POINTS
+from agrifm.assess.sample_columns import CLUSTER, CLUSTER_HECTARES, CLUSTER_PIXELS, CLUSTERS
 from agrifm.assess.sampling_design import DESIGN, Design
 from agrifm.assess.sampling_frame import (
     NONE,
@@ -30,6 +33,8 @@ from agrifm.assess.sampling_frame import (
     frame_with_edges,
     read_polygons,
 )
+from agrifm.assess.two_phase_design import read_first_phase, second_phase, write_second_phase
+from agrifm.codes import listed
 from agrifm.errors import AssessmentError, OutputError
 from agrifm.files import AnyPath, as_path
 from agrifm.grid import Window
@@ -53,7 +58,8 @@ def draw_points(map_path: AnyPath, n: int | None, seed: int, out: AnyPath, desig
     same points.
 
     Args:
-        n: points to draw; None = as many as `design.error` needs. A systematic sample has about as many.
+        n: points to draw; None = as many as `design.error` needs. A systematic sample has about as many. Of a design of
+            clusters, how many clusters.
         out: a .gpkg file, replaced only if no label in it has been filled in.
 
     Returns:
@@ -70,6 +76,10 @@ def draw_points(map_path: AnyPath, n: int | None, seed: int, out: AnyPath, desig
         raise OutputError(f"{doing}: points are written as a GeoPackage; choose a name that ends in .gpkg", path=out)
     with writing_file(out, doing, is_unlabelled):
         frame = open_frame(map_path, design)
+        if design.method == "cluster":
+            return _write_clusters(np.random.default_rng(seed), frame, _stated(n), design, out)
+        if design.method == "two-phase":
+            return _write_second_phase(np.random.default_rng(seed), frame, _stated(n), design, out)
         points = _numbers(frame, n, design)
         earlier = read_drawn(design.earlier, frame) if design.earlier else DrawnPoints()
         generator = np.random.default_rng([seed, len(earlier.pixels)] if earlier.pixels else seed)
@@ -85,6 +95,17 @@ def draw_points(map_path: AnyPath, n: int | None, seed: int, out: AnyPath, desig
 def plan(map_path: AnyPath, n: int | None, design: Design = DESIGN) -> list[str]:
     """Describe in sentences what `draw_points` would draw: points per stratum, the expected error, the cost."""
     frame = open_frame(as_path(map_path), design)
+    if design.method == "cluster":
+        assert design.side is not None
+        per = design.per_cluster or design.side**2
+        lines = [f"{_stated(n):,} clusters of {design.side} x {design.side} pixels with at most {per:,} points in each"]
+        return lines if design.cost is None else [*lines, f"cost at most {_stated(n) * per * design.cost:,.2f}"]
+    if design.method == "two-phase":
+        assert design.first is not None
+        first = read_first_phase(design.first, frame)
+        shares = first.sizes / first.sizes.sum() * first.hectares
+        numbers = second_phase(first, _stated(n), design)
+        return describe_plan(numbers, shares, expected_accuracies(design.expected, first.names), design.cost)
     points = dict(zip(frame.codes, _numbers(frame, n, design).tolist(), strict=True))
     return describe_plan(points, frame.hectares(), expected_accuracies(design.expected, frame.codes), design.cost)
 
@@ -95,16 +116,17 @@ def open_frame(map_path: Path, design: Design) -> SamplingFrame:
     Raises:
         AssessmentError: a file cannot be read, or the design contradicts itself.
     """
+    _require_consistent(map_path, design)
     if sum((design.method != "stratified", design.strata is not None, design.edge is not None)) > 1:
         raise AssessmentError(
             f"drawing points for {map_path}: a {design.method} sample, strata and a stratum along edges are stated "
             "together; choose one of them",
             method=design.method,
         )
-    if design.method == "systematic" and design.earlier is not None:
+    if design.method in ("systematic", "cluster", "two-phase") and design.earlier is not None:
         raise AssessmentError(
-            f"drawing points for {map_path}: a systematic sample is one grid, which cannot be added to earlier points; "
-            "draw one grid of all points, or use another method",
+            f"drawing points for {map_path}: a {design.method} sample is drawn at once, and cannot be added to earlier "
+            "points; draw all points at once, or use another method",
             method=design.method,
         )
     if design.strata is not None and _is_raster(design.strata):
@@ -118,6 +140,59 @@ def open_frame(map_path: Path, design: Design) -> SamplingFrame:
         return frame_of_map(mapped)
     polygons = read_polygons(design.strata, design.column, f"reading the strata {design.strata}")
     return frame_of_polygons(mapped, polygons, design.column)
+
+
+def _require_consistent(map_path: Path, design: Design) -> None:
+    """Refuse options of another method, and those that a method lacks."""
+    wanted = {"cluster": ("side",), "two-phase": ("first",)}.get(design.method, ())
+    allowed = {"cluster": ("side", "per_cluster"), "two-phase": ("first",)}.get(design.method, ())
+    stated = [name for name in ("side", "per_cluster", "first") if getattr(design, name) is not None]
+    lacking = [name for name in wanted if name not in stated]
+    foreign = [name for name in stated if name not in allowed]
+    if lacking or foreign:
+        raise AssessmentError(
+            f"drawing points for {map_path}: a {design.method} sample {'needs' if lacking else 'has no'} "
+            f"{listed(lacking or foreign)}; clusters have a side and points per cluster, and two phases a first one",
+            method=design.method,
+            lacking=lacking,
+            foreign=foreign,
+        )
+
+
+def _stated(n: int | None) -> int:
+    """The number, where it cannot follow from a wished error."""
+    if n is None:
+        raise AssessmentError(
+            "drawing clusters, or a second phase: the error depends on how alike the points are, so a wished standard "
+            "error does not set their number; give it",
+            n=n,
+        )
+    return n
+
+
+def _write_clusters(
+    generator: np.random.Generator, frame: SamplingFrame, n: int, design: Design, out: Path
+) -> dict[str, int]:
+    assert design.side is not None
+    drawn = draw_clusters(generator, frame, n, design.side, design.per_cluster)
+    columns = {
+        CLUSTER: drawn.cluster,
+        CLUSTER_PIXELS: drawn.pixels,
+        CLUSTER_HECTARES: drawn.hectares,
+        CLUSTERS: np.full(len(drawn.points), drawn.clusters),
+    }
+    write_drawn(frame, drawn.points, out, DrawnPoints(), design.method, columns)
+    return {frame.codes[0]: len(drawn.points)}
+
+
+def _write_second_phase(
+    generator: np.random.Generator, frame: SamplingFrame, n: int, design: Design, out: Path
+) -> dict[str, int]:
+    assert design.first is not None
+    first = read_first_phase(design.first, frame)
+    numbers = second_phase(first, n, design)
+    write_second_phase(generator, first, numbers, out)
+    return numbers
 
 
 def _is_raster(path: Path) -> bool:

@@ -1,11 +1,13 @@
 """The file of drawn reference points: written to be labelled, read to draw more, and safe once it has labels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from agrifm.assess.class_map import pixel_of_points
 from agrifm.assess.sampling_frame import SamplingFrame
@@ -41,12 +43,18 @@ class DrawnPoints:
 
 
 def write_drawn(
-    frame: SamplingFrame, points: Sequence[DrawnPoint], out: Path, earlier: DrawnPoints, method: str
+    frame: SamplingFrame,
+    points: Sequence[DrawnPoint],
+    out: Path,
+    earlier: DrawnPoints,
+    method: str,
+    columns: Mapping[str, ArrayLike] = MappingProxyType({}),
 ) -> None:
     """Write points as a GeoPackage in the CRS of the map, after those of an earlier file, which stay as they are.
 
     Args:
         method: by which they were drawn, one of `agrifm.assess.sampling_statement.DRAWN`.
+        columns: what else the design needs at each point.
     """
     import geopandas as gpd
     import pandas as pd
@@ -60,6 +68,7 @@ def write_drawn(
             METHOD: method,
             **({DRAWN_IN: codes, NAME: names} if frame.is_map else {STRATUM: codes}),
             HECTARES: frame.hectares()[strata],
+            **columns,
             LABEL: pd.Series([None] * len(points), dtype="string"),
         },
         geometry=gpd.points_from_xy(

@@ -4,23 +4,52 @@ Stehman (2014), "Estimating area and map accuracy for stratified random sampling
 map classes", International Journal of Remote Sensing 35, 4923-4939, doi:10.1080/01431161.2014.930207. Every quantity is
 a ratio of two totals over the area, R = Y / X, each estimated from the points of the strata.
 
-Points are drawn at random within strata. There is no finite population correction (`corrected` brings it back to
-compare with publications that have it): strata have many more pixels than points, and without it an interval is never
-too narrow.
+Points are drawn at random within strata, or by a design that has its estimators in `agrifm.assess.cluster_estimators`
+or `agrifm.assess.two_phase_estimators`. Within strata there is no finite population correction (`units` brings it back
+to compare with publications that have it): strata have many more pixels than points, and without it an interval is
+never too narrow.
 
 Shape letters: N points, S strata, K classes.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm, t
 
 from agrifm.assess.estimators import MIN_POINTS, Estimate, Estimates
-from agrifm.assess.intervals import ROUNDING, Floats, korn_graubard_interval, unseen_variance
+from agrifm.assess.intervals import ROUNDING, TAIL, Floats, korn_graubard_interval, unseen_variance
 from agrifm.errors import AssessmentError
 
 Numbers = NDArray[np.int64]
+
+
+class ProbabilitySample(Protocol):
+    """Points with the design that drew them, from which totals over the area are estimated."""
+
+    @property
+    def hectares(self) -> float:
+        """The whole area, which is known."""
+
+    @property
+    def weights(self) -> Floats:
+        """(N,), hectares that each point stands for."""
+
+    @property
+    def degrees(self) -> float:
+        """Degrees of freedom of an interval; infinite where points are many."""
+
+    def variances(self, residual: Floats) -> tuple[float, float]:
+        """Return the variance of the weighted sum of a value of each point, and that of a cautious interval.
+
+        Args:
+            residual: (N,), whose weighted sum is about zero: y - R x.
+        """
+
+    def independent(self, concerned: NDArray[np.bool_]) -> int:
+        """Return how many independent draws the points that are concerned, (N,), amount to at least."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +67,37 @@ class StratifiedPoints:
     def points(self) -> Numbers:
         """(S,), points of each stratum."""
         return np.bincount(self.stratum, minlength=len(self.size))
+
+    @property
+    def hectares(self) -> float:
+        """The area of all strata."""
+        return float(self.size.sum())
+
+    @property
+    def weights(self) -> Floats:
+        """(N,), hectares that each point stands for."""
+        return np.asarray((self.size / np.maximum(self.points, 1))[self.stratum])
+
+    @property
+    def degrees(self) -> float:
+        """Infinite."""
+        return np.inf
+
+    def variances(self, residual: Floats) -> tuple[float, float]:
+        """Return the variance of a weighted sum, and a cautious one: 0 only if every pixel is a point."""
+        n_s = self.points
+        many = np.maximum(n_s, MIN_POINTS)
+        variance = within_variances(residual, self.stratum, n_s)
+        # Where all points of a stratum agree, one that does not may have been missed.
+        cautious = np.where(variance > 0, variance, unseen_variance(n_s))
+        factor = self.size**2 / many
+        if self.units is not None:
+            factor = factor * np.maximum(1 - n_s / np.maximum(self.units, 1), 0)
+        return float(factor @ variance), float(factor @ cautious)
+
+    def independent(self, concerned: NDArray[np.bool_]) -> int:
+        """Return the number of the points."""
+        return int(concerned.sum())
 
 
 def stratified_points(
@@ -75,7 +135,22 @@ def stratified_points(
     return drawn
 
 
-def ratio_of_totals(y: ArrayLike, x: ArrayLike, drawn: StratifiedPoints) -> Estimate:
+def within_variances(values: Floats, group: Numbers, count: Numbers) -> Floats:
+    """Return the variance of the values in each group, with n - 1 in the denominator; 0 for one value.
+
+    Args:
+        values: (N,).
+        group: (N,), number of the group.
+        count: (groups,), values in each.
+    """
+    sums, squares = (np.bincount(group, part, len(count)) for part in (values, values**2))
+    many = np.maximum(count, MIN_POINTS)
+    variance = np.maximum(squares - sums**2 / np.maximum(count, 1), 0) / (many - 1)
+    variance[variance < ROUNDING] = 0
+    return np.asarray(variance)
+
+
+def ratio_of_totals(y: ArrayLike, x: ArrayLike, drawn: ProbabilitySample) -> Estimate:
     """Estimate R = Y / X of two properties of points (Stehman 2014, eqs. 27 and 28).
 
     Args:
@@ -83,44 +158,42 @@ def ratio_of_totals(y: ArrayLike, x: ArrayLike, drawn: StratifiedPoints) -> Esti
         x: (N,), such as 1 where the point is of the class; all 1 = a share of the area.
 
     Returns:
-        Its value, standard error, and interval of Korn and Graubard; NaN where X is 0. For the interval, a stratum
-        whose points all agree has the variance of the share of other pixels that so few points cannot exclude, so no
-        interval has a width of zero unless every pixel is a point.
+        Its value, standard error, and interval of Korn and Graubard, with their correction for few degrees of freedom;
+        NaN where X is 0. For the interval, a stratum whose points all agree has the variance of the share of other
+        pixels that so few points cannot exclude, so no interval has a width of zero unless every pixel is a point.
     """
-    value, error, wider = _ratio_and_errors(np.asarray(y, np.float64), np.asarray(x, np.float64), drawn)
+    numerator, denominator = np.asarray(y, np.float64), np.asarray(x, np.float64)
+    value, error, wider = _ratio_and_errors(numerator, denominator, drawn)
     if 0 < value - 1 < ROUNDING:  # the sum of shares that are all right
         value = 1.0
-    points = int((np.asarray(x) > 0).sum())
-    low, high = korn_graubard_interval(value, wider, points) if wider else (value, value)
+    points = drawn.independent(denominator > 0)
+    low, high = korn_graubard_interval(value, _student(drawn) * wider, points) if wider else (value, value)
     return Estimate(*(np.asarray(number) for number in (value, error, low, high)))
 
 
-def _ratio_and_errors(y: Floats, x: Floats, drawn: StratifiedPoints) -> tuple[float, float, float]:
+def _ratio_and_errors(y: Floats, x: Floats, drawn: ProbabilitySample) -> tuple[float, float, float]:
     """R = Y / X, its standard error, and that of a cautious interval, which is 0 only if every pixel is a point."""
-    n_s, weight = drawn.points, drawn.size / np.maximum(drawn.points, 1)
-    total = float(weight[drawn.stratum] @ x)
+    weights = drawn.weights
+    total = float(weights @ x)
     if not total > 0:
         return np.nan, np.nan, np.nan
-    value = float(weight[drawn.stratum] @ y) / total
-    residual = y - value * x
-    sums, squares = (np.bincount(drawn.stratum, part, len(n_s)) for part in (residual, residual**2))
-    many = np.maximum(n_s, MIN_POINTS)
-    variance = np.maximum(squares - sums**2 / many, 0) / (many - 1)
-    variance[variance < ROUNDING] = 0
-    # Where all points of a stratum agree, one that does not may have been missed.
-    cautious = np.where(variance > 0, variance, unseen_variance(n_s))
-    factor = drawn.size**2 / many
-    if drawn.units is not None:
-        factor = factor * np.maximum(1 - n_s / np.maximum(drawn.units, 1), 0)
-    error, wider = (float(np.sqrt(factor @ part)) / total for part in (variance, cautious))
+    value = float(weights @ y) / total
+    error, wider = (float(np.sqrt(part)) / total for part in drawn.variances(y - value * x))
     return value, error, wider
+
+
+def _student(drawn: ProbabilitySample) -> float:
+    """How much wider an interval is by its degrees of freedom, the ratio of Student's to the normal quantile."""
+    if np.isinf(drawn.degrees):
+        return 1.0
+    return float(t.ppf(1 - TAIL, drawn.degrees) / norm.ppf(1 - TAIL))
 
 
 def point_estimates(
     mapped: ArrayLike,
     reference: ArrayLike,
     classes: int,
-    drawn: StratifiedPoints,
+    drawn: ProbabilitySample,
     domain: ArrayLike | None = None,
     size: float | None = None,
 ) -> Estimates:
@@ -138,7 +211,7 @@ def point_estimates(
     """
     i, j = np.asarray(mapped, np.int64), np.asarray(reference, np.int64)
     inside = np.ones(len(i), bool) if domain is None else np.asarray(domain, bool)
-    total = float(drawn.size.sum()) if size is None else size
+    total = drawn.hectares if size is None else size
     by_class: dict[str, list[Estimate]] = {"users": [], "producers": [], "f1": [], "share": []}
     for c in range(classes):
         on_map, on_ground = (i == c) & inside, (j == c) & inside
@@ -155,12 +228,12 @@ def point_estimates(
     return Estimates(ratio_of_totals((i == j) & inside, inside, drawn), users, producers, f1, area)
 
 
-def area_matrix(mapped: ArrayLike, reference: ArrayLike, classes: int, drawn: StratifiedPoints) -> Floats:
+def area_matrix(mapped: ArrayLike, reference: ArrayLike, classes: int, drawn: ProbabilitySample) -> Floats:
     """Return the estimated share of the area of each pair of map class and reference class, (K, K), summing to 1."""
     i, j = np.asarray(mapped, np.int64), np.asarray(reference, np.int64)
-    weight = drawn.size / np.maximum(drawn.points, 1) / drawn.size.sum()
+    weights = drawn.weights
     shares = np.zeros((classes, classes))
-    np.add.at(shares, (i, j), weight[drawn.stratum])
+    np.add.at(shares, (i, j), weights / weights.sum())
     return shares
 
 
@@ -174,7 +247,7 @@ class Change:
     """Hectares gained by each class less those lost, (K,); standard errors are of the paired difference."""
 
 
-def estimate_change(before: ArrayLike, after: ArrayLike, classes: int, drawn: StratifiedPoints) -> Change:
+def estimate_change(before: ArrayLike, after: ArrayLike, classes: int, drawn: ProbabilitySample) -> Change:
     """Estimate change from the reference classes of the same points at two dates.
 
     Because points are paired, what did not change has no part in the error of a net change.
@@ -184,7 +257,7 @@ def estimate_change(before: ArrayLike, after: ArrayLike, classes: int, drawn: St
         classes: K.
     """
     first, second = np.asarray(before, np.int64), np.asarray(after, np.int64)
-    everywhere, total = np.ones(len(first)), float(drawn.size.sum())
+    everywhere, total = np.ones(len(first)), drawn.hectares
     cells = [
         ratio_of_totals((first == one) & (second == other), everywhere, drawn)
         for one in range(classes)
@@ -199,7 +272,7 @@ def estimate_change(before: ArrayLike, after: ArrayLike, classes: int, drawn: St
     return Change(transitions, _net(first, second, classes, drawn, total))
 
 
-def _net(first: Numbers, second: Numbers, classes: int, drawn: StratifiedPoints, total: float) -> Estimate:
+def _net(first: Numbers, second: Numbers, classes: int, drawn: ProbabilitySample, total: float) -> Estimate:
     """Net change with 1.96 cautious standard errors: it is a difference, of either sign, and no share."""
     everywhere = np.ones(len(first))
     parts = [_ratio_and_errors((second == c) * 1.0 - (first == c), everywhere, drawn) for c in range(classes)]

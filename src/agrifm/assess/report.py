@@ -14,7 +14,7 @@ from agrifm.assess.districts import DistrictFile, district_notes, district_numbe
 from agrifm.assess.estimators import stratified_estimates
 from agrifm.assess.pdf import find_browser, print_pdf
 from agrifm.assess.plain_numbers import accuracy_numbers, area_numbers
-from agrifm.assess.point_estimators import StratifiedPoints, area_matrix, point_estimates
+from agrifm.assess.point_estimators import ProbabilitySample, area_matrix, point_estimates
 from agrifm.assess.reference_data import (
     count_inside_parcels,
     file_sha256,
@@ -24,6 +24,7 @@ from agrifm.assess.reference_data import (
     replaced_model,
 )
 from agrifm.assess.report_tables import report_tables
+from agrifm.assess.sample_columns import design_facts
 from agrifm.assess.sampling_statement import Sampling, require_probability_sample
 from agrifm.assess.trust import trust_of, trust_sentence
 from agrifm.codes import listed
@@ -223,10 +224,8 @@ def _numbers(confusion: Confusion, legend: Legend) -> dict[str, Any]:
     return {
         **({"levels": levels} if levels else {}),
         "design": {
-            "strata": "classes of the map" if confusion.strata is None else "columns of the reference",
-            "estimator": "Olofsson et al. 2014" if confusion.strata is None else "Stehman 2014",
-            "stratum_ha": confusion.drawn.size.tolist(),
-            "stratum_points": confusion.drawn.points.tolist(),
+            "method": confusion.method,
+            **design_facts(confusion.drawn, confusion.strata is None),
         },
         **accuracy_numbers(confusion.codes, estimates),
         "areas": area_numbers(
@@ -245,7 +244,7 @@ def _matrix(
     counts: Counts,
     mapped: NDArray[np.int64],
     reference: NDArray[np.int64],
-    drawn: StratifiedPoints,
+    drawn: ProbabilitySample,
 ) -> dict[str, Any]:
     """The matrix in points and in shares of the area."""
     shares = area_matrix(mapped, reference, len(codes), drawn)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-Method = Literal["stratified", "simple", "systematic"]
+Method = Literal["stratified", "simple", "systematic", "cluster", "two-phase"]
 METHODS = get_args(Method)
 Allocation = Literal["rare", "proportional", "equal", "neyman"]
 """Rules: in proportion to area with a fixed number in rare strata (Olofsson et al. 2014 advise so), in proportion to
@@ -19,7 +19,8 @@ class Design:
     """How reference points are drawn."""
 
     method: Method = "stratified"
-    """Within strata; among all mapped pixels; or on a square grid with a random start."""
+    """Within strata; among all mapped pixels; on a square grid with a random start; blocks of pixels; or some of the
+    points of a first phase, within the classes seen there."""
     allocation: Allocation = "rare"
     least: int = 2
     """Points of a stratum at least."""
@@ -37,6 +38,12 @@ class Design:
     """Of one point."""
     earlier: Path | None = None
     """Points of the same design, which are kept; as many as are wanted are drawn in addition."""
+    side: int | None = None
+    """Of a cluster, pixels; the number of points is then that of clusters."""
+    per_cluster: int | None = None
+    """Points in each cluster; None = all its pixels."""
+    first: Path | None = None
+    """Points of the first phase, with their classes."""
 
 
 DESIGN = Design()

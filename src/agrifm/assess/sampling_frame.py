@@ -57,6 +57,11 @@ class SamplingFrame:
         """Pixels of each stratum, (S,)."""
         return np.asarray(self.rows.sum(axis=1))
 
+    @property
+    def pixels_per_row(self) -> NDArray[np.int64]:
+        """Pixels of all strata in each row, (H,)."""
+        return np.asarray(self.rows.sum(axis=0))
+
     def hectares(self) -> NDArray[np.float64]:
         """Return the hectares of each stratum, (S,); geodesic where pixels are in degrees."""
         return self.rows @ self.grid.pixel_hectares()

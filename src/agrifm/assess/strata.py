@@ -56,13 +56,17 @@ def read_strata(
             strata=different.tolist(),
         )
     drawn = stratified_points(stratum, size, names=tuple(names.tolist()))
-    notes = []
-    if abs(size.sum() - map_hectares) > MAX_DIFFERENCE * map_hectares:
-        notes.append(
-            f"the strata have {size.sum():,.1f} ha, the map has {map_hectares:,.1f} ha; areas are those of the strata, "
-            "so check that no stratum is without points and that they are of this area"
-        )
-    return drawn, notes
+    return drawn, area_notes(float(size.sum()), map_hectares)
+
+
+def area_notes(hectares: float, map_hectares: float) -> list[str]:
+    """Say if points were drawn on another area than that of the map."""
+    if abs(hectares - map_hectares) <= MAX_DIFFERENCE * map_hectares:
+        return []
+    return [
+        f"the strata have {hectares:,.1f} ha, the map has {map_hectares:,.1f} ha; areas are those of the strata, so "
+        "check that no stratum is without points and that they are of this area"
+    ]
 
 
 def _number(value: object) -> float:

@@ -63,15 +63,37 @@ def test_a_hangup_that_is_ignored_stays_ignored() -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_training_that_is_stopped_says_so_and_continues_later(tmp_path: Path, number: int, code: int) -> None:
+def test_training_that_is_stopped_says_so_and_continues_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], number: int, code: int
+) -> None:
     """Lightning has its own handlers, of which one ends with exit code 0."""
+    from agrifm.train.fit import TrainingModule
+
+    usual, steps = TrainingModule.training_step, []
+
+    def stopped(self: TrainingModule, batch: object) -> object:
+        steps.append(batch)
+        if len(steps) == 2:
+            os.kill(os.getpid(), number)
+        return usual(self, batch)
+
     toy_project(tmp_path, steps=2)
-    command = [sys.executable, "-c", TRAINING, str(tmp_path)]
-    stopped = subprocess.run([*command, str(int(number))], capture_output=True, text=True, check=False)
-    assert stopped.returncode == code, stopped.stderr
-    assert "Traceback" not in stopped.stderr
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingModule, "training_step", stopped)
+        assert main(["train", "--project", str(tmp_path)]) == code
+    assert "Traceback" not in capfd.readouterr().err
     assert not list(tmp_path.rglob(".*lock"))
     assert main(["train", "--project", str(tmp_path)]) == 0
+
+
+@pytest.mark.check
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_process_whose_training_is_stopped_exits_with_the_signal(tmp_path: Path, number: int, code: int) -> None:
+    toy_project(tmp_path, steps=2)
+    command = [sys.executable, "-c", TRAINING, str(tmp_path), str(int(number))]
+    stopped = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert stopped.returncode == code, stopped.stderr
+    assert "Traceback" not in stopped.stderr
 
 
 def test_the_signals_of_the_caller_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Small networks with records, saved as `agrifm train` saves them, to be exported in tests."""
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,11 @@ SENSORS = (
 )
 
 
-def save_network(path: Path, kind: SeriesKind, **changes: Any) -> Path:
+def save_network(path: Path, kind: SeriesKind, sensors: Sequence[SensorRecord] = SENSORS, **changes: Any) -> Path:
     """A network of random weights with shifted, padded and clamped windows; `changes` are made to its config."""
     torch.manual_seed(3)
     knowing = kind != "interpolated"
-    plain = preset("tiny", {"sentinel-2": 2, "landsat": 2}, classes=3, frames=FRAMES, season_days=90)
+    plain = preset("tiny", {one.sensor: 2 for one in sensors}, classes=3, frames=FRAMES, season_days=90)
     encoder = {"embed_dim": 8, "depths": (2, 1, 1, 1), "heads": (1, 1, 2, 2), "dates": knowing, "validity": knowing}
     config = AgriFMConfig.model_validate(
         plain.model_dump() | {"encoder": plain.encoder.model_dump() | encoder} | changes
@@ -52,10 +53,10 @@ def save_network(path: Path, kind: SeriesKind, **changes: Any) -> Path:
     record = ModelRecord(
         name="agrifm",
         architecture=config.model_dump(mode="json"),
-        sensors=SENSORS,
+        sensors=tuple(sensors),
         frames=FRAMES,
         series=kind,
-        absent_sensors=("landsat",),
+        absent_sensors=("landsat",) if len(sensors) > 1 else (),
         side=SIDE,
         legend=Legend.of(["maize", "wheat", "other"]),
         season=SEASON,

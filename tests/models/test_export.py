@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.models.exported_networks import FRAMES, SIDE, save_network
+from tests.models.exported_networks import FRAMES, SENSORS, SIDE, save_network
 
 from agrifm.cli import main
 from agrifm.errors import ModelError, OutputError
@@ -37,11 +37,12 @@ def by_onnxruntime(out: Path, inputs: dict[str, torch.Tensor]) -> np.ndarray:
     return start_session(out, threads=1).run(None, {name: one.numpy() for name, one in inputs.items()})[0]
 
 
-@pytest.fixture(scope="module")
-def composites(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A network on composites of two sensors, with dates and absent bands, and its ONNX file."""
+@pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.check)], ids=["one", "two"])
+def composites(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> tuple[Path, Path]:
+    """A network on composites of one or two sensors, with dates and absent bands, and its ONNX file."""
     directory = tmp_path_factory.mktemp("composites")
-    model, out = save_network(directory / "agrifm.safetensors", "composites"), directory / "agrifm.onnx"
+    model = save_network(directory / "agrifm.safetensors", "composites", SENSORS[: request.param])
+    out = directory / "agrifm.onnx"
     export(model, out)
     return model, out
 
@@ -66,7 +67,7 @@ def test_dates_gaps_and_absent_bands_matter_and_numbers_in_gaps_do_not(composite
     assert np.array_equal(by_onnxruntime(out, {**inputs, "sentinel-2.image": hidden}), usual)
     for name, other in (
         ("sentinel-2.valid", ~valid),
-        ("landsat.day", inputs["landsat.day"] + 40),
+        *((day, inputs[day] + 40) for day in inputs if day.endswith(".day")),
         ("first_day", inputs["first_day"] + 90),
         ("sentinel-2.absent", ~inputs["sentinel-2.absent"]),
     ):

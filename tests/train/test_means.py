@@ -27,13 +27,13 @@ from agrifm.train.combination import COMBINATIONS, Combination, best_weights
 from agrifm.train.project import train_project
 from agrifm.train.score_lines import describe_scores
 
-PAIR = ("agrifm", "random-forest")
-QUICK = PROJECT.replace("steps = 60", "steps = 4\nseeds = 2").replace(NAMES, '["random-forest", "best"]')
+PAIR = ("agrifm", "logistic")
+QUICK = PROJECT.replace("steps = 60", "steps = 4\nseeds = 2").replace(NAMES, '["logistic", "best"]')
 
 
 @pytest.fixture(autouse=True, scope="module")
 def quick_classic() -> Iterator[None]:
-    """A random forest in the place of the best classic model, which takes longer to choose."""
+    """Logistic regression in the place of the best classic model, which takes longer to choose."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("agrifm+classic", "best"):
             patch.setitem(TRAINABLE, name, TRAINABLE[name]._replace(parts=PAIR))
@@ -59,15 +59,15 @@ def probabilities(project: Project, file: str, places: np.ndarray) -> np.ndarray
 
 def test_the_parts_of_a_mean_are_trained_with_it_and_scored_too(trained: Project) -> None:
     scores = json.loads((trained.models / "scores.json").read_text())
-    assert set(scores["models"]) == {"random-forest", "agrifm", "best"}
+    assert set(scores["models"]) == {"logistic", "agrifm", "best"}
     assert {path.name for path in trained.models.iterdir() if path.suffix in (".safetensors", ".skops")} == {
-        "agrifm-0.safetensors", "agrifm-1.safetensors", "random-forest.skops",
+        "agrifm-0.safetensors", "agrifm-1.safetensors", "logistic.skops",
     }  # fmt: skip
     seeds = [load_record(trained.models / f"agrifm-{number}.safetensors").training["seed"] for number in range(2)]
     assert seeds == [0, 1]
     assert any(line.startswith("best: on ") for line in describe_scores(scores))
     tried = scores["models"]["best"]["training"]["tried"]
-    assert [entry["models"] for entry in tried] == [["agrifm"], ["random-forest"], list(PAIR)]
+    assert [entry["models"] for entry in tried] == [["agrifm"], ["logistic"], list(PAIR)]
 
 
 def test_a_mean_of_seeds_is_scored_by_the_mean_of_their_probabilities(trained: Project) -> None:
@@ -83,9 +83,7 @@ def test_a_mean_of_seeds_is_scored_by_the_mean_of_their_probabilities(trained: P
 
 
 def test_the_first_of_several_networks_is_the_network_of_one_seed(trained: Project, tmp_path: Path) -> None:
-    project = write_project(
-        tmp_path, project=QUICK.replace("seeds = 2", "").replace('"random-forest", "best"', '"agrifm"')
-    )
+    project = write_project(tmp_path, project=QUICK.replace("seeds = 2", "").replace('"logistic", "best"', '"agrifm"'))
     train_project(project)
     alone = load_file(project.models / "agrifm.safetensors")
     first, second = (load_file(trained.models / f"agrifm-{number}.safetensors") for number in range(2))
@@ -95,14 +93,12 @@ def test_the_first_of_several_networks_is_the_network_of_one_seed(trained: Proje
 
 def test_a_mean_in_the_project_file_does_not_train_its_parts_again(tmp_path: Path) -> None:
     plain = QUICK.replace("seeds = 2", "")
-    project = write_project(tmp_path, project=plain.replace('"random-forest", "best"', '"agrifm", "random-forest"'))
+    project = write_project(tmp_path, project=plain.replace('"logistic", "best"', '"agrifm", "logistic"'))
     train_project(project)
     before = (project.models / "agrifm.safetensors").read_bytes()
-    more = write_project(
-        tmp_path, project=plain.replace('"random-forest", "best"', '"agrifm", "random-forest", "best"')
-    )
-    assert train_project(more)["kept"] == ["agrifm", "random-forest"]
-    assert train_project(more)["kept"] == ["agrifm", "random-forest", "best"]
+    more = write_project(tmp_path, project=plain.replace('"logistic", "best"', '"agrifm", "logistic", "best"'))
+    assert train_project(more)["kept"] == ["agrifm", "logistic"]
+    assert train_project(more)["kept"] == ["agrifm", "logistic", "best"]
     assert (project.models / "agrifm.safetensors").read_bytes() == before
 
 
@@ -134,7 +130,7 @@ def test_training_that_was_stopped_continues_at_the_seed_that_is_missing(
 def test_a_second_training_keeps_means_and_writes_nothing(trained: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table_run, "fit_classic", lambda *_, **__: pytest.fail("it was trained already"))
     result = train_project(trained)
-    assert (result["kept"], result["written"]) == (["random-forest", "agrifm", "best"], [])
+    assert (result["kept"], result["written"]) == (["logistic", "agrifm", "best"], [])
 
 
 def test_the_choice_is_made_with_models_that_did_not_see_the_validation(
@@ -159,22 +155,22 @@ def test_the_choice_is_made_with_models_that_did_not_see_the_validation(
     validation = np.flatnonzero(table_run.divide_table(project_table(project), 0).fold == 1)
     network = probabilities(project, "agrifm.safetensors", validation)
     np.testing.assert_allclose(answers[0]["agrifm"], network, atol=1e-5)
-    full = probabilities(project, "random-forest.skops", validation)
-    assert np.abs(answers[0]["random-forest"] - full).max() > 1e-3
+    full = probabilities(project, "logistic.skops", validation)
+    assert np.abs(answers[0]["logistic"] - full).max() > 1e-3
 
 
 def test_a_part_that_does_not_count_is_neither_read_nor_computed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(COMBINATIONS, "best", Combination(PAIR, lambda *_: {"random-forest": 1.0}))
+    monkeypatch.setitem(COMBINATIONS, "best", Combination(PAIR, lambda *_: {"logistic": 1.0}))
     project = write_project(tmp_path, project=QUICK)
     scores = train_project(project)["models"]
-    assert scores["best"]["counts"] == scores["random-forest"]["counts"]
+    assert scores["best"]["counts"] == scores["logistic"]["counts"]
     for name in ("agrifm-0.safetensors", "agrifm-1.safetensors"):
         (project.models / name).unlink()
     model = load_model(project.models / "best.json")
     assert isinstance(model, MeanModel)
-    assert [(member.file, member.weight) for member in model.members] == [("random-forest.skops", 1.0)]
+    assert [(member.file, member.weight) for member in model.members] == [("logistic.skops", 1.0)]
 
 
 def test_members_have_the_weights_of_their_part_divided_by_its_seeds(trained: Project) -> None:
@@ -186,7 +182,7 @@ def test_members_have_the_weights_of_their_part_divided_by_its_seeds(trained: Pr
     assert sum(weights.values()) == pytest.approx(1)
     for member in read_mean(trained.models / "best.json").members:
         part, _, seed = member.file.partition(".")[0].rpartition("-")
-        expected = weights["agrifm"] / 2 if seed.isdigit() else weights["random-forest"]
+        expected = weights["agrifm"] / 2 if seed.isdigit() else weights["logistic"]
         assert member.weight == pytest.approx(expected), part
 
 
@@ -223,7 +219,7 @@ def test_a_cube_is_mapped_with_the_mean_of_what_is_trained_on_it(
     assert set(scores["models"]) == {*PAIR, "agrifm+classic", "best"}
     network, forest, both = (
         kept_windows(project, file, tmp_path / str(number))
-        for number, file in enumerate(("agrifm.safetensors", "random-forest.skops", "agrifm+classic.json"))
+        for number, file in enumerate(("agrifm.safetensors", "logistic.skops", "agrifm+classic.json"))
     )
     np.testing.assert_allclose(both, (network + forest) / 2, atol=1e-3)
     with rasterio.open(tmp_path / "2" / "classes.tif") as source:
@@ -234,7 +230,7 @@ def test_a_cube_is_mapped_with_the_mean_of_what_is_trained_on_it(
     np.testing.assert_array_equal(classes[clear], both.argmax(axis=0)[clear])
     item = json.loads((tmp_path / "2" / "item.json").read_text())
     links = [link["href"] for link in item["links"] if link["rel"] == "derived_from"]
-    assert links[:3] == [f"../models/{name}.json" for name in ("agrifm+classic", "agrifm", "random-forest")]
+    assert links[:3] == [f"../models/{name}.json" for name in ("agrifm+classic", "agrifm", "logistic")]
     map_project(project.model_copy(update={"map": project.map.model_copy(update={"model": "best"})}))
     assert main(["model", "check", str(project.models / "best.json"), str(project.cube)]) == 0
     assert "sentinel-2: fits" in capsys.readouterr().out

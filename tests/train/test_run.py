@@ -2,9 +2,11 @@
 
 import json
 import os
+import resource
 import shutil
-import subprocess
-import sys
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +29,23 @@ from agrifm.train.objectives import Classification
 from agrifm.train.run import train
 from agrifm.train.score_lines import describe_scores
 
-FULL_DISK = """
-import resource, signal, sys
-from agrifm.cli import main
-import lightning, sklearn, skops.io
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
-sys.exit(main(["train", "--project", sys.argv[2]]))
-"""
+
+@contextmanager
+def files_of_at_most(most_bytes: int) -> Iterator[None]:
+    """No file can be larger, as on a full disk."""
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("trained")
-    train(toy_project(directory, steps=2, names='"agrifm", "random-forest"'))
+    train(toy_project(directory, steps=2, names='"agrifm", "logistic"'))
     return directory / "models"
 
 
@@ -50,8 +55,8 @@ def test_models_scores_and_parcels_are_written_and_no_work_is_left(trained: Path
         "agrifm.json",
         "agrifm.safetensors",
         "agrifm.timing.json",
-        "random-forest.json",
-        "random-forest.skops",
+        "logistic.json",
+        "logistic.skops",
         "scores.json",
         "training.gpkg",
     }
@@ -81,7 +86,7 @@ def test_the_training_parcels_written_are_all_but_those_of_the_test_blocks(train
 
 
 def test_the_models_items_are_stac_with_weights_and_training_data(trained: Path) -> None:
-    for name, suffix in (("agrifm", "safetensors"), ("random-forest", "skops")):
+    for name, suffix in (("agrifm", "safetensors"), ("logistic", "skops")):
         item = pystac.Item.from_file(trained / f"{name}.json")
         assert item.properties["mlm:name"] == name
         assert (trained / item.assets["model"].href).name == f"{name}.{suffix}"
@@ -98,20 +103,20 @@ def test_training_again_without_a_change_keeps_everything_and_says_so(
     assert "wrote" not in said
     assert [line.split(":")[0] for line in said.splitlines() if line.startswith("kept")] == [
         "kept agrifm",
-        "kept random-forest",
+        "kept logistic",
         f"kept {trained}",
     ]
 
 
 def test_replaced_labels_are_noticed_and_other_files_stay(tmp_path: Path) -> None:
     """The file has the same name, size and time; two classes have changed places."""
-    project = toy_project(tmp_path, names='"random-forest"')
+    project = toy_project(tmp_path, names='"logistic"')
     assert train(project)["kept"] == []
     mine = [project.models / name for name in ("agrifm.onnx", "notes/a.txt")]
     mine[1].parent.mkdir()
     for path in mine:
         path.write_text("mine")
-    old, labels = read_record_of_forest(project.models), tmp_path / "labels.gpkg"
+    old, labels = read_record_of_classic(project.models), tmp_path / "labels.gpkg"
     stat = labels.stat()
     frame = geopandas.read_file(labels)
     frame["crop"] = frame["crop"].map({"maize": "wheat", "wheat": "maize", "other": "other"})
@@ -119,30 +124,30 @@ def test_replaced_labels_are_noticed_and_other_files_stay(tmp_path: Path) -> Non
     os.utime(labels, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     result = train(project)
     assert result["kept"] == []
-    assert {"random-forest.skops", "training.gpkg"} <= set(result["written"])
-    assert read_record_of_forest(project.models).training["fingerprint"] != old.training["fingerprint"]
+    assert {"logistic.skops", "training.gpkg"} <= set(result["written"])
+    assert read_record_of_classic(project.models).training["fingerprint"] != old.training["fingerprint"]
     assert [path.read_text() for path in mine] == ["mine", "mine"]
     assert not list(tmp_path.glob("*.partial*"))
 
 
-def read_record_of_forest(models: Path) -> ModelRecord:
-    return load_record(models / "random-forest.skops")
+def read_record_of_classic(models: Path) -> ModelRecord:
+    return load_record(models / "logistic.skops")
 
 
-@pytest.mark.parametrize("lost", ["random-forest.json", "training.gpkg", "scores.json", "random-forest.skops"])
+@pytest.mark.parametrize("lost", ["logistic.json", "training.gpkg", "scores.json", "logistic.skops"])
 def test_a_missing_part_of_finished_models_is_made_again(trained: Path, tmp_path: Path, lost: str) -> None:
-    project = toy_project(tmp_path, names='"random-forest"')
+    project = toy_project(tmp_path, names='"logistic"')
     shutil.copytree(trained, project.models)
-    before = read_record_of_forest(project.models)
+    before = read_record_of_classic(project.models)
     (project.models / lost).unlink()
     assert lost in train(project)["written"]
     assert (project.models / lost).is_file()
-    assert read_record_of_forest(project.models) == before
+    assert read_record_of_classic(project.models) == before
 
 
 def test_models_are_put_in_their_place_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stopped after the weights, training leaves the old models whole, and the next run finishes without the forest."""
-    project = toy_project(tmp_path, names='"random-forest"')
+    """Stopped after the weights, training leaves the old models whole, and the next run does not train again."""
+    project = toy_project(tmp_path, names='"logistic"')
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -154,14 +159,14 @@ def test_models_are_put_in_their_place_together(tmp_path: Path, monkeypatch: pyt
     assert not project.models.exists()
     monkeypatch.setattr(run, "fit_classic", lambda *_, **__: pytest.fail("it was trained already"))
     train(project)
-    item = pystac.Item.from_file(project.models / "random-forest.json")
-    assert item.properties["mlm:name"] == "random-forest"
+    item = pystac.Item.from_file(project.models / "logistic.json")
+    assert item.properties["mlm:name"] == "logistic"
     assert not (tmp_path / "models.partial").exists()
 
 
-@pytest.mark.parametrize("name", ["training.gpkg", "random-forest.json"])
+@pytest.mark.parametrize("name", ["training.gpkg", "logistic.json"])
 def test_a_file_that_training_writes_is_not_read(tmp_path: Path, name: str) -> None:
-    project = toy_project(tmp_path, names='"random-forest"')
+    project = toy_project(tmp_path, names='"logistic"')
     labels = project.labels.model_copy(update={"file": Path("models") / name})
     with pytest.raises(ConfigError) as error:
         train(project.model_copy(update={"labels": labels}))
@@ -198,7 +203,7 @@ def test_dates_of_interpolated_series_cannot_be_moved(tmp_path: Path) -> None:
 def test_scores_are_described_per_model(trained: Path) -> None:
     scores = json.loads((trained / "scores.json").read_text())
     lines = describe_scores(scores)
-    starts = ["agrifm", "random-forest", "macro F1, classes that", "macro F1, agrifm - random-forest"]
+    starts = ["agrifm", "logistic", "macro F1, classes that", "macro F1, agrifm - logistic"]
     assert all(line.startswith(start) for line, start in zip(lines, starts, strict=True))
     left_out = set(scores["tested"]) - set(scores["scored"])
     assert left_out
@@ -206,13 +211,14 @@ def test_scores_are_described_per_model(trained: Path) -> None:
 
 
 @pytest.mark.parametrize("most_bytes", [20_000, pytest.param(3_000_000, marks=pytest.mark.check)])
-def test_a_full_disk_is_one_sentence_and_no_model(tmp_path: Path, most_bytes: int) -> None:
+def test_a_full_disk_is_one_sentence_and_no_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], most_bytes: int
+) -> None:
     toy_project(tmp_path, steps=2)
-    done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(most_bytes), str(tmp_path)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2, done.stderr
-    assert "the disk is full" in done.stderr
-    assert "Traceback" not in done.stderr
+    with files_of_at_most(most_bytes):
+        assert main(["train", "--project", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "the disk is full" in said
+    assert "Traceback" not in said
     written = {path.name for path in (tmp_path / "models").glob("*")}
     assert not written & {"agrifm.safetensors", "scores.json"}

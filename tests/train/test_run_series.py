@@ -1,4 +1,4 @@
-"""Training on composites and observed series: learned, continued, and mapped without a sensor; the forest stays."""
+"""Training on composites and observed series: learned, continued, mapped without a sensor; the classic model stays."""
 
 import shutil
 from pathlib import Path
@@ -28,26 +28,26 @@ def without_landsat(cube: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def forest_alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Scores of the forest of a project that says nothing about series."""
-    scores = train(toy_project(tmp_path_factory.mktemp("forest"), names='"random-forest"'))
-    return scores["models"]["random-forest"]
+def classic_alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Scores of the classic model of a project that says nothing about series."""
+    scores = train(toy_project(tmp_path_factory.mktemp("classic"), names='"logistic"'))
+    return scores["models"]["logistic"]
 
 
 @pytest.mark.parametrize("kind", ["composites", "observed"])
 def test_a_toy_season_is_learned_and_mapped_without_a_sensor(
-    tmp_path: Path, kind: str, forest_alone: dict[str, Any]
+    tmp_path: Path, kind: str, classic_alone: dict[str, Any]
 ) -> None:
-    project = toy_project(tmp_path, 8, '"agrifm", "random-forest"', more=f'series = "{kind}"\n{DROPOUT}')
+    project = toy_project(tmp_path, 8, '"agrifm", "logistic"', more=f'series = "{kind}"\n{DROPOUT}')
     scores = train(project)
     assert scores["models"]["agrifm"]["overall_accuracy"] > 0.8
     assert scores["majority_class"]["overall_accuracy"] < 0.6
-    forest = scores["models"]["random-forest"]
-    # The record holds means of the network's series, so the fingerprint of the forest's file differs.
-    assert forest["training"].pop("fingerprint") != forest_alone["training"].get("fingerprint")
-    assert forest == {**forest_alone, "training": forest["training"]}
-    alone = {key: value for key, value in forest_alone["training"].items() if key != "fingerprint"}
-    assert forest["training"] == alone
+    classic = scores["models"]["logistic"]
+    # The record holds means of the network's series, so the fingerprint of the classic model's file differs.
+    assert classic["training"].pop("fingerprint") != classic_alone["training"].get("fingerprint")
+    assert classic == {**classic_alone, "training": classic["training"]}
+    alone = {key: value for key, value in classic_alone["training"].items() if key != "fingerprint"}
+    assert classic["training"] == alone
     record = read_record(project.models / "agrifm.safetensors")
     assert (record.series, record.absent_sensors) == (kind, ("landsat",))
     assert (record.architecture["encoder"]["dates"], record.architecture["season_days"]) == (True, 90)

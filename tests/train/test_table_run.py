@@ -82,7 +82,7 @@ def write_project(directory: Path, more: str = "", project: str = PROJECT) -> Pr
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A trained project."""
-    made = write_project(tmp_path_factory.mktemp("table"))
+    made = write_project(tmp_path_factory.mktemp("table"), project=PROJECT.replace("steps = 60", "steps = 40"))
     train_project(made)
     return made
 

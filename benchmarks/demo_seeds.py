@@ -18,7 +18,8 @@ from variants import read_demo
 
 from agrifm.config import read_project
 from agrifm.inference.predictor import load_model
-from agrifm.train.evaluate import compare_predictions, predict_labelled, score
+from agrifm.train.evaluate import compare_predictions, score
+from agrifm.train.predictions import predict_labelled
 from agrifm.train.run import train_models
 from agrifm.train.score_lines import describe_differences
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,6 @@ from agrifm.classic.choice import describe_choices
 from agrifm.files import finite_or_none
 from agrifm.legend import UNLABELLED, Legend, is_named_as_land
 from agrifm.samples.legends.levels import Level, level_notes, levels_of
-from agrifm.samples.patches import Tiles, labelled_windows, read_with_margin
 from agrifm.samples.split import HeldOutBlocks
 from agrifm.scores import (
     block_interval,
@@ -22,51 +21,6 @@ from agrifm.scores import (
     overall_accuracy,
     paired_interval,
 )
-from agrifm.work import progress
-
-if TYPE_CHECKING:
-    from agrifm.inference.predictor import TrainedModel
-
-
-def predict_labelled(model: "TrainedModel", tiles: Tiles, label: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Predict classes (H, W) of the labelled pixels; 255 elsewhere and where no sensor has a valid observation."""
-    return predicted_classes(labelled_probabilities(model, tiles, label), label)
-
-
-def labelled_probabilities(model: "TrainedModel", tiles: Tiles, label: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return class probabilities (N, classes) of the labelled pixels of `label` (H, W), row by row.
-
-    They are NaN where no sensor has a valid observation.
-    """
-    record = model.record
-    rows = np.full(label.shape, -1, np.int64)
-    labelled = label != UNLABELLED
-    rows[labelled] = np.arange(labelled.sum())
-    result = np.full((labelled.sum(), len(record.legend)), np.nan, np.float32)
-    windows = labelled_windows(label, record.side, record.side)
-    with progress(f"score {record.name}", len(windows)) as advance:
-        for window in windows:
-            sample = read_with_margin(tiles.sample, window, record.margin, tiles.cube.coarse_factor, label.shape)
-            inner = window.within(sample.window).slices
-            found = model.probabilities(sample)[:, *inner]
-            row = rows[window.slices]
-            wanted = row >= 0
-            known = sample.any_valid[inner][wanted]
-            result[row[wanted]] = np.where(known, found[:, wanted], np.float32(np.nan)).T
-            advance(1)
-    return result
-
-
-def predicted_classes(probabilities: NDArray[np.float32], label: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the most probable classes (H, W) of the labelled pixels, 255 elsewhere and where nothing is known.
-
-    Args:
-        probabilities: (N, classes) of the labelled pixels of `label` (H, W), row by row; NaN = unknown.
-    """
-    predicted = np.full(label.shape, UNLABELLED, np.uint8)
-    best = probabilities.argmax(axis=1).astype(np.uint8)
-    predicted[label != UNLABELLED] = np.where(np.isnan(probabilities[:, 0]), np.uint8(UNLABELLED), best)
-    return predicted
 
 
 def score(predicted: NDArray[np.uint8], unseen: HeldOutBlocks, legend: Legend) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from agrifm.inference.predictor import is_trained
 from agrifm.record import TRAINABLE, ModelRecord, model_file, seed_names, with_parts
 from agrifm.scores import confusion_counts, macro_f1
 from agrifm.train.combination import CLEARLY, COMBINATIONS, RESAMPLES, Labels, Probability, weighted_mean
-from agrifm.train.evaluate import predicted_classes
+from agrifm.train.predictions import mean_labelled, unknown_probabilities
 from agrifm.train.publish import TRAINING_DATA
 from agrifm.work import fingerprint
 
@@ -42,8 +42,11 @@ class Trained:
     parameters: int
     is_new: bool
     """False if it was there already, and nothing that decides it has changed."""
-    test: Probability
-    """(N, classes) of the labelled test pixels, row by row, or of the test places; NaN without an observation."""
+    predicted: NDArray[np.uint8]
+    """(H, W), classes of the labelled test pixels or places; 255 elsewhere and without an observation."""
+    test: Probability | None
+    """(N, classes) of the labelled test pixels, row by row, or of the test places, in a file; NaN without an
+    observation. None unless a mean needs them."""
     validation: Callable[[], Probability]
     """The same of the validation, by a model that was not trained on it."""
 
@@ -70,9 +73,14 @@ class Directories:
         path = self.staging / name
         return path if path.exists() else self.models / name
 
+    def answers(self, stem: str) -> Path:
+        """Return the path of the probabilities of the test by a model; it is not published."""
+        return self.staging / f"{stem}.probabilities"
 
-Train = Callable[[str, ModelConfig, str], Trained]
-"""Trains a model by itself: (family, configuration of one seed, name of its file without suffix)."""
+
+Train = Callable[[str, ModelConfig, str, Path | None], Trained]
+"""Trains a model by itself: (family, configuration of one seed, name of its file without suffix, file for its
+probabilities of the test, None = not needed)."""
 
 
 def train_each(
@@ -87,21 +95,28 @@ def train_each(
         By name the record and the predicted classes (H, W) of the labelled test pixels; and the names of models that
         were there already.
     """
+    names = with_parts(config.names)
+    in_means = {part for name in names for part in TRAINABLE[name].parts}
     trained: dict[str, Trained] = {}
     records, predictions, kept = {}, {}, []
-    for name in with_parts(config.names):
+    for name in names:
         stems = seed_names(name, config.seeds)
+        file = directories.answers(name) if name in in_means else None
         if TRAINABLE[name].parts:
             parts = {part: trained[part] for part in TRAINABLE[name].parts}
-            one = _mean_of_parts(name, parts, config, directories, validation)
+            one = _mean_of_parts(name, parts, config, directories, validation, unseen)
         elif len(stems) == 1:
-            one = train(name, _of_seed(config, 0), name)
+            one = train(name, _of_seed(config, 0), name, file)
         else:
-            networks = [train(name, _of_seed(config, number), stem) for number, stem in enumerate(stems)]
+            networks = [
+                train(name, _of_seed(config, number), stem, directories.answers(stem))
+                for number, stem in enumerate(stems)
+            ]
             content = {"seeds": [config.seed + number for number in range(len(stems))]}
             equal = [(network, 1 / len(stems)) for network in networks]
-            one = _mean(name, equal, _digest(name, networks), content, directories, config.seeds)
-        records[name], predictions[name] = one.record, predicted_classes(one.test, unseen)
+            digest = _digest(name, networks)
+            one = _mean(name, equal, digest, content, directories, unseen, file, config.seeds)
+        records[name], predictions[name] = one.record, one.predicted
         kept += [] if one.is_new else [name]
         trained[name] = one
     return records, predictions, kept
@@ -132,6 +147,7 @@ def _mean_of_parts(
     config: ModelConfig,
     directories: Directories,
     validation: ValidationPlaces,
+    unseen: Labels,
 ) -> Trained:
     """A mean of models of different kinds, with the weights of its combination."""
     combination = COMBINATIONS[name]
@@ -153,7 +169,7 @@ def _mean_of_parts(
         weights = combination.weights({}, validation.label)
         content = {"weights": weights}
     weighted = [(parts[part], weight) for part, weight in weights.items() if weight]
-    return _mean(name, weighted, digest, content, directories)
+    return _mean(name, weighted, digest, content, directories, unseen)
 
 
 def _both(directories: Directories, file: str) -> tuple[Path, Path]:
@@ -166,12 +182,16 @@ def _mean(
     digest: str,
     content: Mapping[str, Any],
     directories: Directories,
+    unseen: Labels,
+    file: Path | None = None,
     seeds: int = 1,
 ) -> Trained:
     """Average models and write the file that says so; parts that are means give their members.
 
     Args:
         content: of the record, how the members and weights were chosen.
+        unseen: (H, W), labels of the test.
+        file: for the probabilities of the test, None = not needed.
         seeds: of the networks, if the mean is of several seeds.
     """
     members = tuple(
@@ -193,9 +213,11 @@ def _mean(
     def validation() -> Probability:
         return mean_where_known([part.validation() for part, _ in parts], weights)
 
-    return Trained(
-        record, members, parameters, is_new, mean_where_known([part.test for part, _ in parts], weights), validation
-    )
+    answers = [part.test for part, _ in parts if part.test is not None]
+    assert len(answers) == len(parts), "parts of means have a file"
+    kept_mean = None if file is None else unknown_probabilities(len(answers[0]), answers[0].shape[1], file)
+    predicted, test = mean_labelled(answers, weights, unseen, kept_mean)
+    return Trained(record, members, parameters, is_new, predicted, test, validation)
 
 
 def _of_places(

@@ -46,9 +46,10 @@ from agrifm.samples.split import FOLDS
 from agrifm.samples.table import SeriesTable
 from agrifm.stac import write_model_item
 from agrifm.train.data import Data, label_counts, prepare, project_labels, read_pixel_features
-from agrifm.train.evaluate import labelled_probabilities, score, summarise_scores
+from agrifm.train.evaluate import score, summarise_scores
 from agrifm.train.means import Directories, Trained, TrainedFile, ValidationPlaces, leaf_json, train_each
 from agrifm.train.mixed import mix_table
+from agrifm.train.predictions import labelled_probabilities, predict_labelled, predicted_classes
 from agrifm.train.publish import SCORES, TRAINING_DATA, publish, require_inputs_apart
 from agrifm.train.table_folds import TableData, predict_unseen, training_places
 from agrifm.work import Resumable, fingerprint
@@ -162,9 +163,15 @@ def _record(data: Data, config: ModelConfig, name: str, architecture: dict[str, 
 
 
 def _train_one(
-    data: Data, directories: Directories, compute: Compute, name: str, config: ModelConfig, stem: str
+    data: Data,
+    directories: Directories,
+    compute: Compute,
+    name: str,
+    config: ModelConfig,
+    stem: str,
+    answers: Path | None,
 ) -> Trained:
-    """A model by itself, with what it answers."""
+    """A model by itself, with what it answers; its probabilities are kept in the file `answers`."""
     file = f"{stem}{model_file(Path(), name).suffix}"
     places = (directories.staging / file, directories.models / file)
     if is_classic(name):
@@ -173,8 +180,14 @@ def _train_one(
     else:
         model, is_new = _train_network(data, config, name, *places, compute)
         validation = partial(_network_validation, data, directories.find(file))
-    test = labelled_probabilities(model, data.tiles_of(model.record.series), data.unseen.label)
-    return Trained(model.record, (TrainedFile(file, model.record, 1.0),), _parameters(model), is_new, test, validation)
+    tiles, unseen, test = data.tiles_of(model.record.series), data.unseen.label, None
+    if answers is None:
+        predicted = predict_labelled(model, tiles, unseen)
+    else:
+        test = labelled_probabilities(model, tiles, unseen, answers)
+        predicted = predicted_classes(test, unseen)
+    members = (TrainedFile(file, model.record, 1.0),)
+    return Trained(model.record, members, _parameters(model), is_new, predicted, test, validation)
 
 
 def _parameters(model: TrainedModel) -> int:

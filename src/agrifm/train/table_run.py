@@ -47,6 +47,7 @@ from agrifm.season import Season
 from agrifm.stac import write_model_item
 from agrifm.train.evaluate import score, summarise_scores
 from agrifm.train.means import Directories, Trained, TrainedFile, ValidationPlaces, leaf_json, train_each
+from agrifm.train.predictions import predicted_classes
 from agrifm.train.publish import SCORES, TRAINING_DATA, publish
 from agrifm.train.table_folds import (
     Probabilities,
@@ -131,10 +132,11 @@ def _train_one(
     name: str,
     config: ModelConfig,
     stem: str,
+    file: Path | None,
 ) -> Trained:
-    """A model by itself, with what it answers."""
-    file = f"{stem}{model_file(Path(), name).suffix}"
-    places = (directories.staging / file, directories.models / file)
+    """A model by itself, with what it answers; its probabilities are kept where there is a file for them."""
+    stored = f"{stem}{model_file(Path(), name).suffix}"
+    places = (directories.staging / stored, directories.models / stored)
     validation = data.part("validation")
     if is_classic(name):
         model, is_new = _train_classic(data, config, season, name, places)
@@ -152,8 +154,10 @@ def _train_one(
         def answer() -> NDArray[np.float32]:
             return _answers(probabilities, validation)
 
+    # a place has fewer classes than numbers, so memory that holds the table holds these
     test = _answers(probabilities, data.part("test"))
-    return Trained(record, (TrainedFile(file, record, 1.0),), parameters, is_new, test, answer)
+    predicted, members = predicted_classes(test, data.unseen.label), (TrainedFile(stored, record, 1.0),)
+    return Trained(record, members, parameters, is_new, predicted, None if file is None else test, answer)
 
 
 def _require_possible(config: ModelConfig, names: Sequence[str]) -> None:

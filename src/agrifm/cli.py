@@ -182,9 +182,10 @@ def _map(options: argparse.Namespace) -> None:
 
 
 def _assess(options: argparse.Namespace) -> None:
-    from agrifm.assess.districts import DistrictFile
     from agrifm.assess.reference_data import reference_config
-    from agrifm.assess.report import assess, report_lines
+    from agrifm.assess.report import assess
+    from agrifm.assess.report_lines import report_lines
+    from agrifm.assess.sampling_frame import PolygonFile
 
     config = reference_config(options.project)
     stated = {name: getattr(options, name) for name in ("layer", "crs", "encoding") if getattr(options, name)}
@@ -197,9 +198,10 @@ def _assess(options: argparse.Namespace) -> None:
         training=options.training,
         keys=config.model_copy(update=stated),
         training_keys=config.training_file,
-        districts=None if options.districts is None else DistrictFile(options.districts, options.district),
+        districts=None if options.districts is None else PolygonFile(options.districts, options.district),
         pdf=options.pdf,
         sampling=options.sampling,
+        declared=None if options.declared is None else PolygonFile(options.declared, options.crop),
     )
     written = ["report.html", *(["report.pdf"] if options.pdf else [])]
     _show(*report_lines(report), *(f"wrote {options.out / name}" for name in written))

@@ -86,6 +86,10 @@ def assess_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--districts", type=Path, metavar="FILE", help="polygons, to report each of them as well")
     parser.add_argument("--district", default="name", metavar="COLUMN", help="of their names (default: name)")
+    parser.add_argument(
+        "--declared", type=Path, metavar="FILE", help="parcels with their crops, complete where they are"
+    )
+    parser.add_argument("--crop", default="crop", metavar="COLUMN", help="of their class codes (default: crop)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory of the report")
     parser.add_argument("--pdf", action="store_true", help="write report.pdf too, with an installed Chromium or Chrome")
     parser.add_argument("--scores", type=Path, help="models/scores.json, to report the scores on unseen blocks too")
@@ -124,6 +128,7 @@ def assess_design_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strata", type=Path, metavar="FILE", help="strata other than the map's classes")
     parser.add_argument("--column", default="stratum", help="of the codes of polygons (default: stratum)")
     parser.add_argument("--edge", type=float, metavar="WIDTH", help="a stratum along the edges of classes, CRS units")
+    parser.add_argument("--outside", type=Path, metavar="FILE", help="polygons in which no point is drawn")
     parser.add_argument("--earlier", type=Path, metavar="FILE", help="points to keep; more are drawn in addition")
     parser.add_argument("--cost", type=float, help="of one point, in any unit")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers (default: 0)")

@@ -6,9 +6,9 @@ import pytest
 from shapely import box
 from tests.assess.rasters import CROPS, UTM, crop_map, write_points, write_raster
 
-from agrifm.assess.districts import DistrictFile
 from agrifm.assess.point_estimators import point_estimates, stratified_points
 from agrifm.assess.report import assess
+from agrifm.assess.sampling_frame import PolygonFile
 from agrifm.errors import AssessmentError
 
 LEFT, TOP = 600_000, 5_500_000
@@ -19,7 +19,7 @@ NORTH, SOUTH = box(LEFT, TOP - 300, LEFT + 800, TOP), box(LEFT, TOP - 600, LEFT 
 def district_file(tmp_path):
     frame = gpd.GeoDataFrame({"name": ["north", "south"]}, geometry=[NORTH, SOUTH], crs=UTM)
     frame.to_crs("EPSG:4326").to_file(tmp_path / "districts.gpkg")
-    return DistrictFile(tmp_path / "districts.gpkg", "name")
+    return PolygonFile(tmp_path / "districts.gpkg", "name")
 
 
 def assessed(tmp_path, district_file, n=150, seed=0):
@@ -91,7 +91,7 @@ def test_intervals_of_a_district_hold_its_true_area_in_95_of_100_samples():
 def test_the_whole_map_as_one_district_has_the_numbers_of_the_map(tmp_path):
     frame = gpd.GeoDataFrame({"name": ["all"]}, geometry=[box(LEFT - 50, TOP - 650, LEFT + 850, TOP + 50)], crs=UTM)
     frame.to_file(tmp_path / "one.gpkg")
-    report, _ = assessed(tmp_path, DistrictFile(tmp_path / "one.gpkg", "name"))
+    report, _ = assessed(tmp_path, PolygonFile(tmp_path / "one.gpkg", "name"))
     (district,) = report["districts"]
     for whole, part in zip(report["areas"], district["areas"], strict=True):
         assert part["area_ha"] == pytest.approx(whole["area_ha"])
@@ -113,10 +113,10 @@ def test_a_district_without_points_is_named_and_has_no_numbers(tmp_path, distric
 
 def test_a_file_without_the_column_or_with_overlaps_is_refused(tmp_path, district_file):
     with pytest.raises(AssessmentError) as error:
-        assessed(tmp_path, DistrictFile(district_file.file, "nam"))
+        assessed(tmp_path, PolygonFile(district_file.file, "nam"))
     assert error.value.facts["column"] == "nam"
     frame = gpd.GeoDataFrame({"name": ["a", "b"]}, geometry=[NORTH, NORTH.buffer(20)], crs=UTM)
     frame.to_file(tmp_path / "overlap.gpkg")
     with pytest.raises(AssessmentError) as error:
-        assessed(tmp_path, DistrictFile(tmp_path / "overlap.gpkg", "name"))
+        assessed(tmp_path, PolygonFile(tmp_path / "overlap.gpkg", "name"))
     assert set(error.value.facts["strata"]) == {"a", "b"}

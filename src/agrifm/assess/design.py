@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.assess.allocation import allocate, describe_plan, expected_accuracies, sample_size
-from agrifm.assess.class_map import read_map
+from agrifm.assess.class_map import ClassMap, read_map
 from agrifm.assess.cluster_design import draw_clusters
 from agrifm.assess.drawn_points import DrawnPoint, DrawnPoints, is_unlabelled, read_drawn, write_drawn
 from agrifm.assess.estimators import MIN_POINTS
@@ -30,6 +30,7 @@ from agrifm.assess.sampling_frame import (
     frame_of_map,
     frame_of_polygons,
     frame_of_whole,
+    frame_outside,
     frame_with_edges,
     read_polygons,
 )
@@ -40,6 +41,7 @@ from agrifm.files import AnyPath, as_path
 from agrifm.grid import Window
 from agrifm.outputs import writing_file
 from agrifm.record import METRES_PER_DEGREE
+from agrifm.vectors import read_vector
 
 
 class _Pixel(NamedTuple):
@@ -129,9 +131,19 @@ def open_frame(map_path: Path, design: Design) -> SamplingFrame:
             "points; draw all points at once, or use another method",
             method=design.method,
         )
-    if design.strata is not None and _is_raster(design.strata):
-        return replace(frame_of_map(read_map(design.strata)), is_map=False)
-    mapped = read_map(map_path)
+    by_raster = design.strata is not None and _is_raster(design.strata)
+    mapped = read_map(design.strata if by_raster and design.strata else map_path)
+    frame = _frame_of(mapped, design, by_raster)
+    if design.outside is None:
+        return frame
+    about = f"reading the polygons {design.outside}, in which no point is drawn"
+    return frame_outside(frame, mapped, read_vector(design.outside, about, AssessmentError, ["polygon"]).frame)
+
+
+def _frame_of(mapped: ClassMap, design: Design, by_raster: bool) -> SamplingFrame:
+    """The sampling frame before any place is left out."""
+    if by_raster:
+        return replace(frame_of_map(mapped), is_map=False)
     if design.method != "stratified":
         return frame_of_whole(mapped)
     if design.edge is not None:

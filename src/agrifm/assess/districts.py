@@ -8,37 +8,29 @@ Shape letters: N points, D districts, K classes, h w rows and columns of a windo
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.assess.class_map import ClassMap, block_windows, open_classified, pixel_of_points
+from agrifm.assess.class_map import ClassMap, block_windows, open_classified
 from agrifm.assess.confusion import Confusion
 from agrifm.assess.estimators import MIN_POINTS
 from agrifm.assess.plain_numbers import accuracy_numbers, area_numbers
 from agrifm.assess.point_estimators import point_estimates
-from agrifm.assess.sampling_frame import NONE, SamplingFrame, frame_of_map, frame_of_polygons, read_polygons
+from agrifm.assess.sampling_frame import (
+    NONE,
+    PolygonFile,
+    SamplingFrame,
+    frame_of_map,
+    frame_of_polygons,
+    read_polygons,
+    strata_at_points,
+)
 from agrifm.codes import listed
-from agrifm.grid import Window
-from agrifm.vectors import NOTHING_STATED, VectorKeys
-
-if TYPE_CHECKING:
-    from geopandas import GeoDataFrame
 
 FEW_POINTS = 10
 """Reference points of a district below which there is a warning."""
-
-
-@dataclass(frozen=True)
-class DistrictFile:
-    """A file of districts."""
-
-    file: Path
-    column: str
-    """Of their codes or names."""
-    keys: VectorKeys = NOTHING_STATED
 
 
 @dataclass(frozen=True)
@@ -53,7 +45,7 @@ class Districts:
     """(N,), number of the district of each point that is used; -1 = none."""
 
 
-def read_districts(stated: DistrictFile, mapped: ClassMap, confusion: Confusion) -> Districts:
+def read_districts(stated: PolygonFile, mapped: ClassMap, confusion: Confusion) -> Districts:
     """Read districts, count the mapped hectares of each class in each, and find the district of each point.
 
     Raises:
@@ -62,7 +54,7 @@ def read_districts(stated: DistrictFile, mapped: ClassMap, confusion: Confusion)
     """
     polygons = read_polygons(stated.file, stated.column, f"reading the districts {stated.file}", stated.keys)
     frame = frame_of_polygons(mapped, polygons, stated.column)
-    return Districts(frame.codes, _hectares(mapped, frame, confusion), _at_points(frame, confusion.points))
+    return Districts(frame.codes, _hectares(mapped, frame, confusion), strata_at_points(frame, confusion.points))
 
 
 def district_numbers(districts: Districts, confusion: Confusion) -> list[dict[str, Any]]:
@@ -114,13 +106,3 @@ def _hectares(mapped: ClassMap, frame: SamplingFrame, confusion: Confusion) -> N
             counted = np.bincount(pair, area, len(frame.codes) * len(classes.codes))
             result[:, position] += counted.reshape(len(frame.codes), -1)
     return result
-
-
-def _at_points(frame: SamplingFrame, points: "GeoDataFrame") -> NDArray[np.int64]:
-    """District of the pixel that holds each point, (N,)."""
-    rows, cols = pixel_of_points(frame.grid, points)
-    found = np.full(len(points), NONE, np.int64)
-    with frame.open() as read:
-        for at in np.lexsort((cols, rows)):  # in the order of the file, so that GDAL's cache serves neighbours
-            found[at] = read(Window(int(rows[at]), int(cols[at]), 1, 1))[0, 0]
-    return found

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.assess.class_map import ClassMap, read_map
+from agrifm.assess.composite import composite_numbers, declared_notes, read_declared
 from agrifm.assess.confusion import Confusion, count_confusion
-from agrifm.assess.districts import DistrictFile, district_notes, district_numbers, read_districts
+from agrifm.assess.districts import district_notes, district_numbers, read_districts
 from agrifm.assess.estimators import stratified_estimates
 from agrifm.assess.pdf import find_browser, print_pdf
 from agrifm.assess.plain_numbers import accuracy_numbers, area_numbers
@@ -25,9 +26,9 @@ from agrifm.assess.reference_data import (
 )
 from agrifm.assess.report_tables import report_tables
 from agrifm.assess.sample_columns import design_facts
+from agrifm.assess.sampling_frame import PolygonFile
 from agrifm.assess.sampling_statement import Sampling, require_probability_sample
 from agrifm.assess.trust import trust_of, trust_sentence
-from agrifm.codes import listed
 from agrifm.errors import AssessmentError, OutputError, require_installed
 from agrifm.files import MARKER, AnyPath, as_path, write_json, write_text
 from agrifm.legend import Legend
@@ -51,6 +52,13 @@ class Shown(NamedTuple):
     """The map of which the assessed one is a part."""
 
 
+class Places(NamedTuple):
+    """Polygons that a report is of as well."""
+
+    districts: PolygonFile | None = None
+    declared: PolygonFile | None = None
+
+
 class TrainingFile(NamedTuple):
     """The file of training parcels, and what the user states of it."""
 
@@ -68,17 +76,16 @@ def assess(
     truth: AnyPath | None = None,
     keys: VectorKeys = NOTHING_STATED,
     training_keys: VectorKeys = NOTHING_STATED,
-    districts: DistrictFile | None = None,
+    districts: PolygonFile | None = None,
     whole_map: AnyPath | None = None,
     pdf: bool = False,
     sampling: Sampling | None = None,
+    declared: PolygonFile | None = None,
 ) -> dict[str, Any]:
     """Estimate a map's accuracies and the true areas of its classes; write the report to the directory `out`.
 
-    It is written as a page (`report.html`), as `report.json`, and as tables (`agrifm.assess.report_tables`).
-
-    The estimators are the stratified ones of Olofsson et al. 2014; they assume points drawn at random within each
-    map class, as `agrifm assess design` draws them. Intervals are 95 %, those of `agrifm.assess.intervals`.
+    It is written as a page (`report.html`), as `report.json`, and as tables (`agrifm.assess.report_tables`). The
+    estimators are those of the design of the points, by default strata that are the map's classes. Intervals are 95 %.
 
     Args:
         map_path: GeoTIFF of classes, from agrifm or any other source.
@@ -97,6 +104,7 @@ def assess(
         pdf: write `report.pdf` too, with an installed Chromium or Chrome.
         sampling: how the points were drawn, if their file does not state it. "non-probability" accepts points that are
             not a probability sample; the report then begins with that.
+        declared: parcels with their crops, complete where they are, whose areas are added (`agrifm.assess.composite`).
 
     Returns:
         The content of `report.json`.
@@ -113,8 +121,8 @@ def assess(
     require_installed(f"assessing the map {map_path}", "report", "matplotlib", "jinja2", kind=AssessmentError)
     with writing(out, KIND):
         _require_replaceable(out)
-        browser = find_browser() if pdf else None
-        return _assess(map_path, reference, label, out, scores, parcels, shown, keys, districts, browser, sampling)
+        places, browser = Places(districts, declared), find_browser() if pdf else None
+        return _assess(map_path, reference, label, out, scores, parcels, shown, keys, places, browser, sampling)
 
 
 def _assess(
@@ -126,7 +134,7 @@ def _assess(
     training: TrainingFile | None,
     shown: Shown,
     keys: VectorKeys,
-    districts: DistrictFile | None,
+    places: Places,
     browser: Path | None,
     sampling: Sampling | None,
 ) -> dict[str, Any]:
@@ -139,19 +147,19 @@ def _assess(
     about = f"assessing the map {map_path} with {reference}"
     first = require_probability_sample(confusion.method, sampling, len(confusion.points), check.inside, about)
     warnings = [*first, *mapped.warnings, *confusion.warnings, *check.warnings]
-    of_districts, notes = _districts(districts, mapped, confusion)
+    of_places, notes, facts_of_places = _of_places(places, mapped, confusion)
     warnings += notes
     report = {
         "probability_sample": not first,
         **_models(block_scores),
         **_numbers(confusion, mapped.legend),
-        **of_districts,
+        **of_places,
         "points": {"read": confusion.read, "used": len(confusion.points), "skipped": confusion.skipped},
         "nodata_ha": mapped.nodata_hectares(),
         **({} if whole is mapped else {"part": _part(mapped, whole)}),
         "warnings": warnings,
-        "notes": list(check.notes),
-        "provenance": _provenance(mapped, reference, label, districts) | map_origin(whole.path),
+        "notes": [*check.notes, *facts_of_places],
+        "provenance": _provenance(mapped, reference, label, places) | map_origin(whole.path),
     }
     trust = trust_of(report, [entry.scored for entry in confusion.classes])
     facts = {name: list(fact) if isinstance(fact, tuple) else fact for name, fact in trust._asdict().items()}
@@ -167,38 +175,6 @@ def _assess(
         if browser is not None:
             print_pdf(partial / "report.html", partial / "report.pdf", browser)
     return report
-
-
-def report_lines(report: dict[str, Any]) -> list[str]:
-    """Describe a report in sentences: warnings, accuracy, and each class's area with its interval."""
-    low, high = report["overall_accuracy"]["interval"]
-    lines = [f"warning: {warning}" for warning in report["warnings"]] + [f"note: {note}" for note in report["notes"]]
-    lines.append(report["trust"]["sentence"])
-    lines.append(f"overall accuracy {report['overall_accuracy']['estimate']:.3f} ({low:.3f} to {high:.3f})")
-    for entry in report["areas"]:
-        low, high = entry["interval_ha"]
-        lines.append(
-            f"{entry['name']}: mapped {entry['mapped_ha']:.1f} ha, estimated {entry['area_ha']:.1f} ha "
-            f"({low:.1f} to {high:.1f})"
-        )
-    lines += [line for district in report.get("districts", []) for line in _district_lines(district)]
-    return [*lines, *(line for level in report.get("levels", []) for line in _level_lines(level))]
-
-
-def _district_lines(district: dict[str, Any]) -> list[str]:
-    about = f"{district['code']} ({district['points']} points)"
-    if district["areas"] is None:
-        return [f"{about}: too few points"]
-    parts = [f"{area['name']} {area['area_ha']:.1f} ha" for area in district["areas"] if area["area_ha"] > 0]
-    return [f"{about}: estimated {', '.join(parts)}"]
-
-
-def _level_lines(level: dict[str, Any]) -> list[str]:
-    low, high = level["overall_accuracy"]["interval"]
-    areas = [f"{entry['name']} {entry['area_ha']:.1f} ha" for entry in level["areas"]]
-    accuracy = f"overall accuracy {level['overall_accuracy']['estimate']:.3f} ({low:.3f} to {high:.3f})"
-    alone = f"; no class above {listed(level['without_parent'])}" if level["without_parent"] else ""
-    return [f"{level['level']}: {accuracy}; estimated {', '.join(areas)}{alone}"]
 
 
 def _require_replaceable(out: Path) -> None:
@@ -251,12 +227,19 @@ def _matrix(
     return {"codes": list(codes), "counts": counts.tolist(), "area_shares": shares.tolist()}
 
 
-def _districts(stated: DistrictFile | None, mapped: ClassMap, confusion: Confusion) -> tuple[dict[str, Any], list[str]]:
-    """The estimates of each district for the report, and warnings."""
-    if stated is None:
-        return {}, []
-    districts = read_districts(stated, mapped, confusion)
-    return {"districts": district_numbers(districts, confusion)}, district_notes(districts)
+def _of_places(places: Places, mapped: ClassMap, confusion: Confusion) -> tuple[dict[str, Any], list[str], list[str]]:
+    """The estimates of each district, and those with declared parcels, for the report; warnings, and notes."""
+    numbers: dict[str, Any] = {}
+    warnings, notes = [], []
+    if places.districts is not None:
+        districts = read_districts(places.districts, mapped, confusion)
+        numbers["districts"] = district_numbers(districts, confusion)
+        warnings += district_notes(districts)
+    if places.declared is not None:
+        declared = read_declared(places.declared, mapped, confusion)
+        numbers["composite"] = composite_numbers(declared, mapped, confusion)
+        notes += declared_notes(declared, confusion)
+    return numbers, warnings, notes
 
 
 def _level_numbers(confusion: Confusion, level: Level) -> dict[str, Any]:
@@ -347,8 +330,8 @@ def _part(mapped: ClassMap, whole: ClassMap) -> dict[str, Any]:
     }
 
 
-def _provenance(mapped: ClassMap, reference: Path, label: str, districts: DistrictFile | None) -> dict[str, Any]:
-    files = [mapped.path, reference, *([districts.file] if districts else [])]
+def _provenance(mapped: ClassMap, reference: Path, label: str, places: Places) -> dict[str, Any]:
+    files = [mapped.path, reference, *(one.file for one in places if one is not None)]
     grid = mapped.grid
     epsg = grid.crs.to_epsg()
     return {

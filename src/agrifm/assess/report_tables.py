@@ -11,9 +11,9 @@ from typing import Any
 COLUMNS = (
     "scope", "of", "quantity", "unit", "code", "name", "reference_code", "value", "standard_error", "low", "high",
 )  # fmt: skip
-"""`scope` is map, district or level, and `of` the name of the district or level; `code` and `name` are of the class, on
-the map where there are two; `reference_code` is the class on the ground in the matrix; `low` and `high` are the ends of
-the 95 % interval."""
+"""`scope` is map, district, level or composite (declared parcels and points), and `of` the name of the district or
+level; `code` and `name` are of the class, on the map where there are two; `reference_code` is the class on the ground
+in the matrix; `low` and `high` are the ends of the 95 % interval."""
 ACCURACIES = ("users_accuracy", "producers_accuracy", "f1")
 """Of each class."""
 
@@ -37,7 +37,9 @@ def report_tables(report: Mapping[str, Any]) -> dict[str, str]:
     """
     parts = list(_parts(report))
     return {
-        "areas.csv": csv_of_rows(row for about, numbers in parts for row in area_rows(about, numbers["areas"] or ())),
+        "areas.csv": csv_of_rows(
+            row for about, numbers in [*parts, *_composite(report)] for row in area_rows(about, numbers["areas"] or ())
+        ),
         "accuracy.csv": csv_of_rows(row for about, numbers in parts for row in _accuracy_rows(about, numbers)),
         "matrix.csv": csv_of_rows(row for about, numbers in parts for row in _matrix_rows(about, numbers)),
     }
@@ -50,6 +52,12 @@ def _parts(report: Mapping[str, Any]) -> Iterator[tuple[Row, Mapping[str, Any]]]
         yield {"scope": "district", "of": district["code"]}, district
     for level in report.get("levels", []):
         yield {"scope": "level", "of": level["level"]}, level
+
+
+def _composite(report: Mapping[str, Any]) -> Iterator[tuple[Row, Mapping[str, Any]]]:
+    """Declared parcels and points together, which have areas only."""
+    if "composite" in report:
+        yield {"scope": "composite"}, report["composite"]
 
 
 def area_rows(about: Row, areas: Any) -> Iterator[Row]:

@@ -32,6 +32,8 @@ class Design:
     """Of the codes of polygons."""
     edge: float | None = None
     """Width of a stratum along the edges of the map's classes, in units of its CRS; None = without."""
+    outside: Path | None = None
+    """Polygons in which no point is drawn, such as a complete list of parcels."""
     error: float | None = None
     """Wished standard error of the overall accuracy, which sets the number of points."""
     cost: float | None = None

@@ -18,7 +18,7 @@ from rasterio import features
 from scipy import ndimage
 from shapely import box
 
-from agrifm.assess.class_map import ClassMap, block_windows, open_classified, read_window
+from agrifm.assess.class_map import ClassMap, block_windows, open_classified, pixel_of_points, read_window
 from agrifm.codes import listed, read_codes
 from agrifm.errors import AssessmentError, did_you_mean
 from agrifm.grid import Grid, Window
@@ -134,6 +134,16 @@ def frame_with_edges(mapped: ClassMap, width: float) -> SamplingFrame:
     return _counted(mapped, codes, names, opened)
 
 
+@dataclass(frozen=True)
+class PolygonFile:
+    """A file of polygons, such as districts or parcels."""
+
+    file: Path
+    column: str
+    """Of their codes or names."""
+    keys: VectorKeys = NOTHING_STATED
+
+
 def read_polygons(path: Path, column: str, about: str, keys: VectorKeys = NOTHING_STATED) -> "GeoDataFrame":
     """Read polygons with a column of their codes, for `frame_of_polygons`.
 
@@ -203,6 +213,52 @@ def frame_of_polygons(mapped: ClassMap, polygons: "GeoDataFrame", column: str) -
             yield of_window
 
     return _counted(mapped, tuple(names.tolist()), tuple(names.tolist()), opened)
+
+
+def frame_outside(frame: SamplingFrame, mapped: ClassMap, polygons: "GeoDataFrame") -> SamplingFrame:
+    """Return a frame without the pixels whose centre is in a polygon, such as one of a complete list of parcels.
+
+    Args:
+        mapped: the map or raster of strata that the frame is of.
+        polygons: in any CRS.
+
+    Raises:
+        AssessmentError: no pixel is left.
+    """
+    placed = polygons.to_crs(str(mapped.grid.crs))
+    tree = placed.sindex
+
+    @contextmanager
+    def opened() -> Iterator[Reader]:
+        with frame.open() as read:
+
+            def outside(window: Window) -> Numbers:
+                grid, numbers = mapped.grid.window(window), read(window)
+                near = tree.query(box(*grid.bounds))
+                if not len(near):
+                    return numbers
+                burnt = features.rasterize(
+                    placed.geometry.iloc[near], grid.shape, transform=grid.transform, dtype=np.uint8
+                )
+                return np.where(burnt == 1, np.int16(NONE), numbers)
+
+            yield outside
+
+    return _counted(mapped, frame.codes, frame.names, opened)
+
+
+def strata_at_points(frame: SamplingFrame, points: "GeoDataFrame") -> NDArray[np.int64]:
+    """Return the stratum of the pixel that holds each point, (N,), or NONE.
+
+    Args:
+        points: on the raster, in its CRS.
+    """
+    rows, cols = pixel_of_points(frame.grid, points)
+    found = np.full(len(points), NONE, np.int64)
+    with frame.open() as read:
+        for at in np.lexsort((cols, rows)):  # in the order of the file, so that GDAL's cache serves neighbours
+            found[at] = read(Window(int(rows[at]), int(cols[at]), 1, 1))[0, 0]
+    return found
 
 
 @contextmanager

@@ -82,6 +82,13 @@ def test_blocks_that_agree_leave_no_uncertainty() -> None:
     assert accuracy_interval(blocks) == pytest.approx((0.8, 0.8))
 
 
+def test_one_block_has_no_interval() -> None:
+    """It says nothing of other blocks; drawn again and again it would seem certain."""
+    block = np.array([[[5, 1], [2, 7]]])
+    assert np.isnan(block_interval(block, macro_f1)).all()
+    assert np.isnan(paired_interval(block, block[:, ::-1], macro_f1)).all()
+
+
 def test_the_interval_of_single_places_is_as_wide_as_the_binomial() -> None:
     """100 places, 70 right: standard error sqrt(0.7 * 0.3 / 100), 95 % within 1.96 of them."""
     blocks = np.zeros((100, 2, 2), np.int64)

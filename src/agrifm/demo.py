@@ -14,6 +14,7 @@ from agrifm.files import MARKER, AnyPath, as_path, translate_os_errors, write_ge
 from agrifm.legend import LEGEND_TAG, Legend
 from agrifm.outputs import writing
 from agrifm.rasters import open_raster
+from agrifm.scores import interval_words
 from agrifm.vectors import read_vector
 
 PROJECT = """\
@@ -211,5 +212,4 @@ def _share(score: float | None) -> str:
 
 
 def _interval(scores: dict[str, Any], key: str) -> str:
-    low, high = scores[f"{key}_interval"]
-    return f"{scores[key]:.2f} ({low:.2f} to {high:.2f})"
+    return f"{scores[key]:.2f} ({interval_words(scores[f'{key}_interval'], '.2f')})"

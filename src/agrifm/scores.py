@@ -77,13 +77,17 @@ def scored_classes(legend: Legend, places_per_class: Sequence[int], minimum: int
 def block_interval(
     block_counts: NDArray[np.int64], score: Callable[[Counts], float], draws: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the 95 % interval of a score by a percentile bootstrap of blocks; NaN if the score is never defined.
+    """Return the 95 % interval of a score by a percentile bootstrap of blocks.
+
+    It is NaN if the score is never defined, and for a single block, which says nothing of others.
 
     Args:
         block_counts: (block, predicted class, true class), or with more axes between.
         score: from summed counts to a number.
         draws: bootstrap samples.
     """
+    if len(block_counts) < 2:
+        return float("nan"), float("nan")
     drawn = draw_blocks(len(block_counts), draws, seed)
     return percentile_interval(np.array([score(np.tensordot(times, block_counts, 1)) for times in drawn]))
 
@@ -101,6 +105,14 @@ def percentile_interval(scores: NDArray[np.float64]) -> tuple[float, float]:
         return float("nan"), float("nan")
     low, high = np.nanpercentile(scores, [2.5, 97.5])
     return float(low), float(high)
+
+
+def interval_words(interval: Sequence[float | None], form: str = ".3f") -> str:
+    """Return an interval in words."""
+    low, high = interval
+    if low is None or high is None:
+        return "no interval from one block"
+    return f"{low:{form}} to {high:{form}}"
 
 
 def paired_interval(

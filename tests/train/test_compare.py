@@ -250,6 +250,20 @@ def test_official_training_and_test_are_one_fold(tmp_path: Path) -> None:
     assert [row["fits"] for row in content["results"]] == [2, 2, 2, 1]
 
 
+def test_a_test_of_one_block_and_few_places_is_reported_without_interval(tmp_path: Path) -> None:
+    block = np.flatnonzero(NOISY.block == NOISY.block[-1])
+    test = np.concatenate([block[NOISY.label[block] == number][:5] for number in range(len(NOISY.legend))])
+    labelled = LabelledSet("noisy", NOISY, (np.flatnonzero(NOISY.block < NOISY.block[-1]), np.sort(test)))
+    models = ["classic", "chance"]
+    content = compare_sets([labelled], models, CONFIG, tmp_path / "out", learners=STAND_INS, combinations={})
+    row = row_of(content, "chance")
+    assert row["macro_f1"] is not None
+    assert row["macro_f1_interval"] == row["difference"]["interval"] == [None, None]
+    assert row["macro_f1_scored"] is None  # no class has 15 places
+    assert all("one block" in line for line in comparison_lines(content) if "macro F1" in line)
+    assert (tmp_path / "out" / "report.html").exists()
+
+
 def test_an_unknown_model_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         run(tmp_path / "out", models=("clasic",))

@@ -11,6 +11,7 @@ from agrifm.assess.confusion import Confusion
 from agrifm.assess.page_pictures import draw_maps
 from agrifm.legend import Legend
 from agrifm.pictures import confidence_rgba, scale_bar
+from agrifm.scores import interval_words
 
 TEMPLATE = "report.html.jinja"
 UNDEFINED = "–"
@@ -128,9 +129,9 @@ def _share(value: float | None, interval: Sequence[float] | None = None) -> str:
     return f"{value:.2f}{span}"
 
 
-def _signed(value: float, interval: Sequence[float]) -> str:
+def _signed(value: float, interval: Sequence[float | None]) -> str:
     """A difference of scores with its sign, and its interval."""
-    return f"{value:+.2f} ({interval[0]:.2f} to {interval[1]:.2f})".replace("-", "−")
+    return f"{value:+.2f} ({interval_words(interval, '.2f')})".replace("-", "−")
 
 
 def _confidence_colors(steps: int = 6) -> list[str]:

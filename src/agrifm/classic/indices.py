@@ -22,11 +22,13 @@ GREENNESS = ("ndvi", "evi")
 def band_roles(sensor: SensorInput) -> dict[str, int]:
     """Return the number of the band for each common name; unknown bands have none.
 
-    The bands of a sensor that is not in `agrifm.sensors` are known by common names, such as `nir`.
+    The bands of a sensor that is not in `agrifm.sensors` are known by common names, such as `nir`. Without the wide
+    near infrared the narrow one takes its place, as in tables of Sentinel-2 with B8A alone.
     """
     known = SENSORS[sensor.sensor].bands if sensor.sensor in SENSORS else ()
     common = {band.name: band.common_name for band in known}
-    return {common.get(band, band): number for number, band in enumerate(sensor.bands) if not known or band in common}
+    roles = {common.get(band, band): number for number, band in enumerate(sensor.bands) if not known or band in common}
+    return {"nir": roles["nir08"], **roles} if "nir08" in roles else roles
 
 
 def normalised_differences(pixels_FCP: NDArray[np.float32], sensor: SensorInput) -> list[NDArray[np.float32]]:

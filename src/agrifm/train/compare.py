@@ -24,6 +24,7 @@ from agrifm.record import running_versions
 from agrifm.samples.folds import Budget
 from agrifm.samples.legends.levels import level_notes
 from agrifm.samples.table_store import store_table, table_digest
+from agrifm.scores import interval_words
 from agrifm.train.cells import LIBRARIES, Cell, CellResult, cell_file, costs_json, read_cell, run_cell
 from agrifm.train.combination import Combination, Labels, Learner, require_known, validation_parts, weighted_mean
 from agrifm.train.comparison_config import read_comparison
@@ -117,11 +118,10 @@ def comparison_lines(content: Mapping[str, Any]) -> list[str]:
         if row["failure"]:
             lines.append(f"{start}not scored ({row['failure']})")
             continue
-        low, high = row["macro_f1_interval"]
-        text = f"{start}macro F1 {row['macro_f1']:.3f} ({low:.3f} to {high:.3f})"
+        text = f"{start}macro F1 {row['macro_f1']:.3f} ({interval_words(row['macro_f1_interval'])})"
         if row["difference"]:
-            low, high = row["difference"]["interval"]
-            text += f", {row['difference']['macro_f1']:+.3f} ({low:+.3f} to {high:+.3f}) against {row['against']}"
+            within = interval_words(row["difference"]["interval"], "+.3f")
+            text += f", {row['difference']['macro_f1']:+.3f} ({within}) against {row['against']}"
         text += "".join(f"; {level} {entry['macro_f1']:.3f}" for level, entry in row.get("levels", {}).items())
         lines.append(text)
     return lines

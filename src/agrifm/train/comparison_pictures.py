@@ -32,9 +32,11 @@ def dot_plot(rows: Sequence[Row], baseline: str, title: str) -> bytes:
             low, high = row["macro_f1_interval"]
             is_baseline = row["model"] == baseline
             color = COLORS[1] if is_baseline else COLORS[0]
-            axes.plot([low, high], [height, height], color=color, linewidth=2.2, solid_capstyle="butt")
+            if low is not None:
+                axes.plot([low, high], [height, height], color=color, linewidth=2.2, solid_capstyle="butt")
             axes.plot(row["macro_f1"], height, "s" if is_baseline else "o", color=color, markersize=7)
-            axes.plot(row["macro_f1_scored"], height, "|", color="black", markersize=9)
+            if row["macro_f1_scored"] is not None:
+                axes.plot(row["macro_f1_scored"], height, "|", color="black", markersize=9)
             if is_baseline:
                 axes.axvline(row["macro_f1"], color=color, linewidth=0.8, linestyle=":", zorder=0)
         axes.set_yticks(range(len(ordered)), [row["model"][:LONGEST_NAME] for row in ordered])
@@ -60,7 +62,8 @@ def budget_plot(rows: Sequence[Row], budgets: Sequence[str], title: str) -> byte
             style: dict[str, Any] = {"color": COLORS[number], "marker": MARKERS[number]}
             axes.plot(places, [row["macro_f1"] for row in found], label=model[:LONGEST_NAME], markersize=5, **style)
             for place, row in zip(places, found, strict=True):
-                axes.plot([place, place], row["macro_f1_interval"], color=COLORS[number], linewidth=1)
+                if None not in row["macro_f1_interval"]:
+                    axes.plot([place, place], row["macro_f1_interval"], color=COLORS[number], linewidth=1)
         axes.set_xticks(range(len(budgets)), budgets)
         axes.set_xlabel("labels for training")
         axes.set_ylabel("macro F1")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from agrifm.scores import MIN_PLACES
+from agrifm.scores import MIN_PLACES, interval_words
 
 
 def describe_scores(scores: dict[str, Any]) -> list[str]:
@@ -12,8 +12,8 @@ def describe_scores(scores: dict[str, Any]) -> list[str]:
     for name, entry in scores["models"].items():
         macro = "undefined (no labelled pixel was predicted)"
         if entry["macro_f1"] is not None:
-            low, high = entry["macro_f1_interval"]
-            macro = f"{entry['macro_f1']:.3f} ({low:.3f} to {high:.3f}) over all {len(scores['tested'])} classes"
+            within = interval_words(entry["macro_f1_interval"])
+            macro = f"{entry['macro_f1']:.3f} ({within}) over all {len(scores['tested'])} classes"
         lines.append(
             f"{name}: on {scores['blocks']['test']} unseen blocks overall accuracy {entry['overall_accuracy']:.3f} "
             f"(majority class {scores['majority_class']['overall_accuracy']:.3f}), macro F1 {macro}"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from agrifm.classic.harmonics import harmonic_coefficients
 from agrifm.classic.indices import greenness, normalised_differences
 from agrifm.classic.numbers import Rows
+from agrifm.classic.order_statistics import order_statistics
 from agrifm.classic.phenology import fit_phenology
 from agrifm.classic.thermal import thermal_time
 from agrifm.record import SensorInput
@@ -174,10 +175,13 @@ def _statistics(pixels_FCP: Rows, sensor: SensorInput) -> Rows:
     """Statistics over the steps of bands and normalised differences, (P, features)."""
     differences = normalised_differences(pixels_FCP, sensor)
     every = np.concatenate([pixels_FCP, *differences], axis=1)
-    ordered = np.sort(every, axis=0)
     # quantiles are values that occur, at the nearest rank
-    steps = np.rint(np.array(QUANTILES) * (len(ordered) - 1)).astype(int)
-    numbers = [*ordered[steps], every.mean(axis=0), every.std(axis=0), ordered[-1] - ordered[0]]
+    ranks = np.rint(np.array(QUANTILES) * (len(every) - 1)).astype(int).tolist()
+    quantiles = order_statistics(every, tuple(ranks))
+    mean = every.mean(axis=0)
+    centred = every - mean
+    spread = np.sqrt(np.einsum("fcp,fcp->cp", centred, centred) / np.float32(len(every)))
+    numbers = [*quantiles, mean, spread, quantiles[-1] - quantiles[0]]
     for green in differences[:1]:
         numbers += [green.argmax(axis=0), green.argmin(axis=0)]
     numbers += [difference[:, 0] for difference in differences]

@@ -24,6 +24,8 @@ STARTS = 24
 SHORTEST = 0.12
 """Shortest time from start to end in the grid, as a share of the season."""
 REFINEMENTS = 3
+RIDGE = 1e-4
+"""Added to the diagonal of the normal equations of a refinement."""
 LARGEST_STEP = 0.03
 """Most that start or end move in one refinement, as a share of the season."""
 
@@ -80,11 +82,13 @@ def fit_phenology(greenness_FP: Rows, days: NDArray[np.number], season_days: flo
     amplitude = np.maximum(likeness[np.arange(len(best)), best], 0) / grid.norm[best]
     base = mean[:, 0] - amplitude * grid.mean[best]
     start, end, rise, fall = (column[best] for column in (grid.start, grid.end, grid.rise, grid.fall))
-    base, amplitude, start, end = _refined(
-        values, np.asarray(days, np.float32), (base, amplitude, start, end, rise, fall), np.float32(season_days)
+    base, amplitude, start, end, error = _refined(
+        np.ascontiguousarray(greenness_FP, np.float32),
+        np.asarray(days, np.float32),
+        (base, amplitude, start, end, rise, fall),
+        np.float32(season_days),
     )
-    curve, _, _ = _curve(np.asarray(days, np.float32), start, end, rise, fall)
-    residual = np.sqrt(((base[:, None] + amplitude[:, None] * curve - values) ** 2).mean(axis=1))
+    residual = np.sqrt(error / np.float32(len(days)))
     peak = (start * fall + end * rise) / (rise + fall)
     return Phenology(base, amplitude, start, end, rise, fall, peak, residual)
 
@@ -113,7 +117,7 @@ def _grid(days: tuple[float, ...], season_days: float) -> _Grid:
     )
     kept = end - start >= np.float32(SHORTEST * season_days)
     start, end, rise, fall = start[kept], end[kept], rise[kept], fall[kept]
-    curve, _, _ = _curve(np.array(days, np.float32), start, end, rise, fall)
+    curve = np.ascontiguousarray(_curve(np.array(days, np.float32), start, end, rise, fall)[0].T)
     mean = curve.mean(axis=1)
     centred = curve - mean[:, None]
     norm = np.maximum(np.linalg.norm(centred, axis=1), np.float32(1e-3))
@@ -121,58 +125,80 @@ def _grid(days: tuple[float, ...], season_days: float) -> _Grid:
 
 
 def _curve(days: Rows, start: Rows, end: Rows, rise: Rows, fall: Rows) -> tuple[Rows, Rows, Rows]:
-    """The curve (P, F) for base 0 and amplitude 1, and its two logistic parts."""
-    up = _logistic((days - start[:, None]) / rise[:, None])
-    down = _logistic((end[:, None] - days) / fall[:, None])
+    """The curve (F, P) for base 0 and amplitude 1, and its two logistic parts."""
+    up = _logistic((days[:, None] - start) / rise)
+    down = _logistic((end - days[:, None]) / fall)
     return up + down - 1, up, down
 
 
 def _logistic(argument: Rows) -> Rows:
-    return np.asarray(1 / (1 + np.exp(-np.clip(argument, -30, 30))), np.float32)
+    """The logistic function, written into its argument."""
+    np.clip(argument, -30, 30, out=argument)
+    np.exp(np.negative(argument, out=argument), out=argument)
+    argument += 1
+    return np.reciprocal(argument, out=argument)
 
 
 def _refined(values: Rows, days: Rows, first: tuple[Rows, ...], season_days: np.float32) -> tuple[Rows, ...]:
-    """Base, amplitude, start and end after Gauss-Newton steps with limited length; a step that is worse is undone."""
-    base, amplitude, start, end, rise, fall = first
+    """Base, amplitude, start and end after Gauss-Newton steps with limited length, and the sum of squares that is left.
+
+    A step that is worse is undone. `values` are (F, P).
+    """
+    *begun, rise, fall = first
     most, shortest = season_days * LARGEST_STEP, season_days * SHORTEST
+    current = tuple(begun)
 
-    def evaluated(parameters: tuple[Rows, ...]) -> tuple[Rows, Rows, Rows, Rows, Rows]:
+    def evaluated(parameters: tuple[Rows, ...]) -> tuple[tuple[Rows, ...], Rows]:
         curve, up, down = _curve(days, parameters[2], parameters[3], rise, fall)
-        difference = values - parameters[0][:, None] - parameters[1][:, None] * curve
-        return curve, up, down, difference, (difference**2).sum(axis=1)
+        difference = values - parameters[0]
+        difference -= parameters[1] * curve
+        return (curve, up, down, difference), np.einsum("fp,fp->p", difference, difference)
 
-    current: tuple[Rows, ...] = (base, amplitude, start, end)
-    curve, up, down, difference, error = evaluated(current)
-    for _ in range(REFINEMENTS):
-        height = current[1][:, None]
-        slopes = np.stack(
-            [np.ones_like(curve), curve, -height * up * (1 - up) / rise[:, None] * most,
-             height * down * (1 - down) / fall[:, None] * most],
-            axis=1,
-        )  # fmt: skip
-        normal = slopes @ slopes.transpose(0, 2, 1) + np.float32(1e-4) * np.eye(4, dtype=np.float32)
-        step = np.linalg.solve(normal, slopes @ difference[:, :, None])[:, :, 0]
-        moves = (np.clip(step[:, at], -1, 1) * most for at in (2, 3))
-        moved_start, moved_end = (
-            np.asarray(current[at] + move, np.float32) for at, move in zip((2, 3), moves, strict=True)
+    parts, error = evaluated(current)
+    for last in (*(False,) * (REFINEMENTS - 1), True):
+        curve, up, down, difference = parts
+        # derivatives with respect to start and end, in units of the longest step
+        of_start, of_end = up * (1 - up), down * (1 - down)
+        of_start *= -current[1] / rise * most
+        of_end *= current[1] / fall * most
+        step = _least_squares((curve, of_start, of_end), difference)
+        moves = (np.asarray(np.clip(step[at], -1, 1) * most, np.float32) for at in (2, 3))
+        start, end = (current[at] + move for at, move in zip((2, 3), moves, strict=True))
+        trial = (
+            current[0] + step[0].astype(np.float32),
+            np.maximum(current[1] + step[1].astype(np.float32), 0),
+            start,
+            np.maximum(end, start + shortest),
         )
-        moved_end = np.asarray(np.maximum(moved_end, moved_start + shortest), np.float32)
-        trial: tuple[Rows, ...] = (
-            current[0] + step[:, 0],
-            np.maximum(current[1] + step[:, 1], 0),
-            moved_start,
-            moved_end,
-        )
-        *parts, trial_error = evaluated(trial)
+        new_parts, trial_error = evaluated(trial)
         better = trial_error < error
-        current = (
-            np.where(better, trial[0], current[0]),
-            np.where(better, trial[1], current[1]),
-            np.where(better, trial[2], current[2]),
-            np.where(better, trial[3], current[3]),
-        )
-        curve, up, down, difference = (
-            np.where(better[:, None], new, old) for new, old in zip(parts, (curve, up, down, difference), strict=True)
-        )
+        current = tuple(np.where(better, new, old) for new, old in zip(trial, current, strict=True))
         error = np.where(better, trial_error, error)
-    return current
+        if not last:
+            parts = tuple(np.where(better, new, old) for new, old in zip(new_parts, parts, strict=True))
+    return *current, error
+
+
+def _least_squares(columns: tuple[Rows, ...], difference: Rows) -> NDArray[np.float64]:
+    """The step (1 + columns, P) of a level and columns (F, P) towards a difference, by least squares with a ridge."""
+    count = len(columns) + 1
+    normal = np.empty((count, count, difference.shape[1]))
+    normal[0, 0] = len(difference)
+    right = np.stack([difference.sum(axis=0), *(np.einsum("fp,fp->p", one, difference) for one in columns)]).astype(
+        float
+    )
+    for row, one in enumerate(columns, 1):
+        normal[0, row] = normal[row, 0] = one.sum(axis=0)
+        for col, other in enumerate(columns[:row], 1):
+            normal[row, col] = normal[col, row] = np.einsum("fp,fp->p", one, other)
+    normal[range(count), range(count)] += RIDGE
+    # elimination without pivots: the matrix is positive definite
+    for row in range(count):
+        for below in range(row + 1, count):
+            factor = normal[below, row] / normal[row, row]
+            normal[below, row:] -= factor * normal[row, row:]
+            right[below] -= factor * right[row]
+    for row in reversed(range(count)):
+        right[row] -= (normal[row, row + 1 :] * right[row + 1 :]).sum(axis=0)
+        right[row] /= normal[row, row]
+    return right

@@ -15,6 +15,7 @@ from traceback import format_exception
 
 from agrifm.cli_arguments import (
     assess_arguments,
+    assess_compare_arguments,
     assess_design_arguments,
     compare_arguments,
     convert_arguments,
@@ -207,6 +208,20 @@ def _assess(options: argparse.Namespace) -> None:
     _show(*report_lines(report), *(f"wrote {options.out / name}" for name in written))
 
 
+def _compare_maps(options: argparse.Namespace) -> None:
+    from agrifm.assess.map_comparison import PairedPoints, compare_maps, map_comparison_lines
+    from agrifm.vectors import VectorKeys
+
+    stated = VectorKeys(layer=options.layer, crs=options.crs, encoding=options.encoding)
+    points = None
+    if options.reference is not None:
+        points = PairedPoints(options.reference, options.label, options.later_label, options.sampling, stated)
+    found = compare_maps(
+        options.map, options.other, options.out, points, options.translate_map, options.translate_other
+    )
+    _show(*map_comparison_lines(found), f"wrote {options.out / 'comparison.html'}")
+
+
 def _design(options: argparse.Namespace) -> None:
     from agrifm.assess.design import draw_points, plan
     from agrifm.assess.sampling_design import Design
@@ -308,6 +323,9 @@ COMMANDS = {
     "assess": Command("estimate accuracy and areas with intervals", assess_arguments, _assess),
     "assess design": Command(
         "draw reference points, stratified by the map's classes", assess_design_arguments, _design
+    ),
+    "assess compare": Command(
+        "compare two maps, a map with another product, or two seasons", assess_compare_arguments, _compare_maps
     ),
     "cube info": Command("show what a cube contains and how it was made", cube_info_arguments, _cube_info),
     "cube check": Command(

@@ -97,6 +97,27 @@ def assess_arguments(parser: argparse.ArgumentParser) -> None:
     project_argument(parser)
 
 
+def assess_compare_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm assess compare`."""
+    parser.add_argument("--map", type=Path, required=True, help="classified raster, which leads")
+    parser.add_argument("--other", type=Path, required=True, help="another one, in any grid and legend")
+    translation = "of {}: table with the columns code and to_code, as `agrifm legend translate` writes it"
+    parser.add_argument("--translate-map", type=Path, metavar="FILE", help=translation.format("the map's classes"))
+    parser.add_argument("--translate-other", type=Path, metavar="FILE", help=translation.format("the other's classes"))
+    parser.add_argument("--reference", type=Path, help="points, to compare accuracies on the same points")
+    parser.add_argument("--label", default="label", metavar="COLUMN", help="of the class codes (default: label)")
+    parser.add_argument(
+        "--later-label",
+        metavar="COLUMN",
+        help="if the other map is of a later season: column of the class codes in that season",
+    )
+    parser.add_argument("--sampling", choices=("stratified", "simple", "non-probability"), help="as in `agrifm assess`")
+    parser.add_argument("--layer", metavar="NAME", help="layer of the reference, if its file has several")
+    parser.add_argument("--crs", help="CRS of a reference that does not state it, such as EPSG:32631")
+    parser.add_argument("--encoding", help="encoding of the reference's text, such as cp1252")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory of the comparison")
+
+
 def assess_design_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm assess design`."""
     parser.add_argument("--map", type=Path, required=True, help="classified raster; its classes are the strata")

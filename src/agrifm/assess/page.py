@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from agrifm.assess.page_pictures import draw_maps
 from agrifm.legend import Legend
 from agrifm.pictures import confidence_rgba, scale_bar
 from agrifm.scores import interval_words
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 TEMPLATE = "report.html.jinja"
 UNDEFINED = "–"
@@ -23,16 +26,8 @@ MAX_DECIMALS = 4
 """Of an interval whose ends would look alike with fewer."""
 
 
-def render_page(
-    report: dict[str, Any], mapped: ClassMap, confusion: Confusion, scores: dict[str, Any] | None, truth: Path | None
-) -> str:
-    """Return the page of a report.
-
-    Args:
-        report: the content of `report.json`.
-        scores: scores on unseen blocks, with their legend.
-        truth: raster of true classes to show next to the map.
-    """
+def page_environment() -> "Environment":
+    """Return the templates of pages, with filters that write numbers."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -45,6 +40,20 @@ def render_page(
     environment.filters |= {"ha": format_hectares, "percent": format_percent, "share": _share, "signed": _signed}
     environment.filters |= {"ha_interval": _hectares_interval, "percent_interval": _percent_interval}
     environment.filters |= {"error": _error}
+    return environment
+
+
+def render_page(
+    report: dict[str, Any], mapped: ClassMap, confusion: Confusion, scores: dict[str, Any] | None, truth: Path | None
+) -> str:
+    """Return the page of a report.
+
+    Args:
+        report: the content of `report.json`.
+        scores: scores on unseen blocks, with their legend.
+        truth: raster of true classes to show next to the map.
+    """
+    environment = page_environment()
     scale, scale_share = scale_bar(mapped.grid, SCALE_BAR_SHARE)
     small, large = draw_maps(mapped, confusion.classes, truth)
     names = [entry.name for entry in confusion.classes]
@@ -62,8 +71,8 @@ def render_page(
         confidence_colors=_confidence_colors(),
         rows=_rows(report),
         chart=_chart(report["areas"]),
-        matrix=_matrix(names, confusion.counts.tolist()),
-        share_matrix=_matrix(names, shares),
+        matrix=matrix_cells(names, confusion.counts.tolist()),
+        share_matrix=matrix_cells(names, shares),
         districts=sorted(report.get("districts", []), key=lambda one: -one["mapped_ha"])[:MAX_DISTRICTS],
         districts_left_out=max(0, len(report.get("districts", [])) - MAX_DISTRICTS),
         levels=[{**level, "rows": _rows(level)} for level in report.get("levels", [])],
@@ -177,8 +186,8 @@ def _round_step(width: float) -> float:
     return float(next(factor * power for factor in (1, 2, 5, 10, 20) if factor * power >= width))
 
 
-def _matrix(names: Sequence[str], counts: list[list[Any]]) -> dict[str, Any]:
-    """A matrix of counts or of shares with totals and the share of each cell in its row; absent classes left out."""
+def matrix_cells(names: Sequence[str], counts: list[list[Any]]) -> dict[str, Any]:
+    """Return a matrix with totals and the share of each cell in its row; classes that never occur are left out."""
     columns = [sum(row[j] for row in counts) for j in range(len(names))]
     kept = [i for i in range(len(names)) if sum(counts[i]) or columns[i]]
     rows = [
@@ -219,7 +228,7 @@ def _models(scores: dict[str, Any] | None) -> dict[str, Any] | None:
         "tested": [(code, names.get(code, code)) for code in tested],
         "left_out": [names.get(code, code) for code in tested if code not in scored],
         "matrices": [
-            (model["name"], _matrix(list(names.values()), model["counts"]))
+            (model["name"], matrix_cells(list(names.values()), model["counts"]))
             for model in models
             if len(model.get("counts") or []) == len(names) > 0
         ],

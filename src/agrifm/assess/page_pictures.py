@@ -6,7 +6,7 @@ fit into a page that can be sent.
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import cos, radians
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,11 @@ class MapPicture:
         """Length of its layers as text."""
         return sum(len(layer.address) for layer in self.layers)
 
+    def numbered_from(self, first: int) -> "MapPicture":
+        """Return it with other numbers of its layers, so that two legends of a page do not mix."""
+        layers = [replace(layer, number=layer.number + first if layer.number >= 0 else OTHERS) for layer in self.layers]
+        return replace(self, layers=tuple(layers))
+
 
 def draw_maps(
     mapped: ClassMap, classes: Sequence[LegendClass], truth: Path | None
@@ -94,39 +99,46 @@ def draw_maps(
     return small, large
 
 
+def coarse_grid(grid: Grid, side: int) -> Grid:
+    """Return the ground of a grid with so large pixels that the longer side has at most `side`."""
+    height, width = reduced_shape(grid.shape, side)
+    rows, cols = grid.shape
+    fine = grid.transform
+    transform = Affine(fine.a * cols / width, 0, fine.c, 0, fine.e * rows / height, fine.f)
+    return Grid.of(grid.crs.to_wkt(), transform, (height, width))
+
+
 def _class_picture(mapped: ClassMap, classes: Sequence[LegendClass], side: int) -> MapPicture:
     """The map in the colours of its classes, north up, nodata transparent."""
     with open_classified(mapped.path) as source:
         pixels = read_reduced(source, side)
     codes = dict(zip(mapped.values, mapped.legend.codes, strict=True))
     own = {entry.code: entry for entry in mapped.legend.classes}
-    return _layered("The map", pixels, mapped.grid, codes, classes, own)
+    return layered_picture("The map", pixels, mapped.grid, codes, classes, own)
 
 
 def _truth_picture(path: Path, mapped: ClassMap, classes: Sequence[LegendClass], side: int) -> MapPicture:
     """True classes on the ground of the map; matched by the truth's legend, or by pixel value as code."""
     from rasterio.vrt import WarpedVRT
 
-    height, width = reduced_shape(mapped.grid.shape, side)
-    rows, cols = mapped.grid.shape
-    # The map's grid with larger pixels, so that both pictures show the same ground.
-    fine = mapped.grid.transform
-    transform = Affine(fine.a * cols / width, 0, fine.c, 0, fine.e * rows / height, fine.f)
+    coarse = coarse_grid(mapped.grid, side)
     with open_classified(path) as source:
         if source.crs is None:
             raise AssessmentError(
                 f"reading the truth {path}: it has no coordinate reference system; assign one", path=path
             )
         stated = read_class_raster(source, path, f"reading the truth {path}", AssessmentError)
-        crs, legend = mapped.grid.crs.to_wkt(), stated.legend
+        legend = stated.legend
         nodata = source.nodata if source.nodata is not None else (UNLABELLED if legend else None)
-        with WarpedVRT(source, crs=crs, transform=transform, width=width, height=height, src_nodata=nodata) as view:
+        (height, width), crs = coarse.shape, coarse.crs.to_wkt()
+        place = {"crs": crs, "transform": coarse.transform, "height": height, "width": width}
+        with WarpedVRT(source, **place, src_nodata=nodata) as view:
             pixels = view.read(1, masked=True)
     if legend:
         codes = {float(number): code for number, code in enumerate(legend.codes)}
     else:
         codes = {value: code_of(value) for value in np.unique(pixels.compressed()).astype(float).tolist()}
-    return _layered("The truth", pixels, mapped.grid, codes, classes, {})
+    return layered_picture("The truth", pixels, mapped.grid, codes, classes, {})
 
 
 def _confidence_picture(path: Path, grid: Grid, side: int) -> MapPicture:
@@ -137,7 +149,7 @@ def _confidence_picture(path: Path, grid: Grid, side: int) -> MapPicture:
     return _picture("Confidence of the map", "confidence", [(OTHERS, "Confidence", index, colors)], grid)
 
 
-def _layered(
+def layered_picture(
     title: str,
     pixels: np.ma.MaskedArray[Any, Any],
     grid: Grid,
@@ -145,9 +157,10 @@ def _layered(
     classes: Sequence[LegendClass],
     own: Mapping[str, LegendClass],
 ) -> MapPicture:
-    """A map as one layer per class of the report, and one of all other classes that occur.
+    """Return a map as one layer per class of the report, and one of all other classes that occur.
 
     Args:
+        pixels: (H, W), values of pixels.
         codes: class code of each pixel value.
         own: further classes of the map, for their colours.
     """

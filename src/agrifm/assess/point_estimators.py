@@ -17,7 +17,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, t
+from scipy.stats import binomtest, norm, t
 
 from agrifm.assess.estimators import MIN_POINTS, Estimate, Estimates
 from agrifm.assess.intervals import ROUNDING, TAIL, Floats, korn_graubard_interval, unseen_variance
@@ -247,7 +247,9 @@ class Change:
     """Hectares gained by each class less those lost, (K,); standard errors are of the paired difference."""
 
 
-def estimate_change(before: ArrayLike, after: ArrayLike, classes: int, drawn: ProbabilitySample) -> Change:
+def estimate_change(
+    before: ArrayLike, after: ArrayLike, classes: int, drawn: ProbabilitySample, domain: ArrayLike | None = None
+) -> Change:
     """Estimate change from the reference classes of the same points at two dates.
 
     Because points are paired, what did not change has no part in the error of a net change.
@@ -255,11 +257,13 @@ def estimate_change(before: ArrayLike, after: ArrayLike, classes: int, drawn: Pr
     Args:
         before, after: (N,), class numbers.
         classes: K.
+        domain: (N,), points whose class is known at both dates; the others are taken to have changed alike. None = all.
     """
     first, second = np.asarray(before, np.int64), np.asarray(after, np.int64)
-    everywhere, total = np.ones(len(first)), drawn.hectares
+    known = np.ones(len(first), bool) if domain is None else np.asarray(domain, bool)
+    everywhere, total = known * 1.0, drawn.hectares
     cells = [
-        ratio_of_totals((first == one) & (second == other), everywhere, drawn)
+        ratio_of_totals((first == one) & (second == other) & known, everywhere, drawn)
         for one in range(classes)
         for other in range(classes)
     ]
@@ -269,12 +273,62 @@ def estimate_change(before: ArrayLike, after: ArrayLike, classes: int, drawn: Pr
             for parts in zip(*(vars(cell).values() for cell in cells), strict=True)
         )
     )
-    return Change(transitions, _net(first, second, classes, drawn, total))
+    return Change(transitions, _net(first, second, classes, drawn, total, everywhere))
 
 
-def _net(first: Numbers, second: Numbers, classes: int, drawn: ProbabilitySample, total: float) -> Estimate:
+@dataclass(frozen=True)
+class PairedDifference:
+    """How much better a first map is than a second one on the same points."""
+
+    difference: Estimate
+    """Share of the area that is right on the first map less that on the second, -1..1."""
+    only_first: int
+    """Points at which only the first map is right."""
+    only_second: int
+    mcnemar: float
+    """Two-sided p-value of the exact test of McNemar, for simple random samples only; 1 where no point differs."""
+
+
+def paired_difference(
+    first_right: ArrayLike, second_right: ArrayLike, drawn: ProbabilitySample, domain: ArrayLike | None = None
+) -> PairedDifference:
+    """Estimate the difference of the accuracies of two maps from one sample.
+
+    Points where both maps are right or both wrong have no part in it. The interval is that of Bonett and Price (2012,
+    "Adjusted Wald confidence interval for a difference of binomial proportions based on paired data", Journal of
+    Educational and Behavioral Statistics 37, 479-488) of the simple random sample that would have the same standard
+    error; where no point differs, of as many points as there are.
+
+    Args:
+        first_right, second_right: (N,), whether each map is right at the point.
+        domain: (N,), points that count, such as those where both maps have a class; None = all.
+
+    Raises:
+        AssessmentError: no point counts.
+    """
+    one, other = np.asarray(first_right, bool), np.asarray(second_right, bool)
+    inside = np.ones(len(one), bool) if domain is None else np.asarray(domain, bool)
+    if not inside.any():
+        raise AssessmentError("comparing two maps: at none of the points both have a class; check that they overlap")
+    counted = inside * 1.0
+    better, worse = (one & ~other & inside) * 1.0, (other & ~one & inside) * 1.0
+    value, error, _ = _ratio_and_errors(better - worse, counted, drawn)
+    gain, loss = (_ratio_and_errors(part, counted, drawn)[0] for part in (better, worse))
+    spread = gain + loss - value**2
+    effective = spread / error**2 if error > 0 and spread > 0 else float(drawn.independent(inside))
+    many = effective + 2
+    gained, lost = (gain * effective + 1) / many, (loss * effective + 1) / many
+    half = _student(drawn) * norm.ppf(1 - TAIL) * np.sqrt((gained + lost - (gained - lost) ** 2) / many)
+    low, high = max(gained - lost - half, -1.0), min(gained - lost + half, 1.0)
+    estimate = Estimate(*(np.asarray(number) for number in (value, error, low, high)))
+    counts = int(better.sum()), int(worse.sum())
+    return PairedDifference(estimate, *counts, float(binomtest(counts[0], sum(counts)).pvalue) if sum(counts) else 1.0)
+
+
+def _net(
+    first: Numbers, second: Numbers, classes: int, drawn: ProbabilitySample, total: float, counted: Floats
+) -> Estimate:
     """Net change with 1.96 cautious standard errors: it is a difference, of either sign, and no share."""
-    everywhere = np.ones(len(first))
-    parts = [_ratio_and_errors((second == c) * 1.0 - (first == c), everywhere, drawn) for c in range(classes)]
+    parts = [_ratio_and_errors(counted * ((second == c) * 1.0 - (first == c)), counted, drawn) for c in range(classes)]
     value, error, wider = np.array(parts).T * total
     return Estimate(value, error, value - 1.96 * wider, value + 1.96 * wider)

@@ -107,3 +107,40 @@ def test_series_without_dates_are_refused() -> None:
     with pytest.raises(ModelError) as refused:
         galileo_preset("base", [record()], 3, 12, "interpolated", 120)
     assert refused.value.facts == {"series": "interpolated"}
+
+
+def test_terrain_becomes_the_numbers_of_the_released_training() -> None:
+    """`config/normalization.json` of nasaharvest/galileo: 673.0 m and 5.93 degrees, deviations 983.1 and 8.167."""
+    terrain = record().model_copy(
+        update={
+            "sensor": "terrain", "bands": ("slope", "altitude"), "quantity": "terrain", "mean": (0.0, 0.0),
+            "std": (1.0, 1.0),
+        }
+    )  # fmt: skip
+    changed = galileo_statistics([record(), terrain])[1]
+    for band, mean, std in ((0, 5.930092668915115, 8.167406789813247), (1, 673.0152819503361, 983.0697298296237)):
+        assert (mean - 2 * std - changed.mean[band]) / changed.std[band] == pytest.approx(0, abs=1e-9)
+        assert (mean + 2 * std - changed.mean[band]) / changed.std[band] == pytest.approx(1)
+    assert galileo_preset("tiny", [record(), terrain], 3, 12, "observed", 60).terrain
+
+
+def test_a_token_of_terrain_is_its_patch_its_group_and_its_position() -> None:
+    """By hand, from the released tensors: of a patch of the kernel's size, a product, the code of the first group of
+    space, no time, and the position 0, of which sines are 0 and cosines 1."""
+    tensors = read_released(released_file("galileo_nano_encoder.pt"), FAMILIES["galileo"].released)
+    encoder = GalileoEncoder(**PRESETS["base"]).eval()
+    encoder.load_state_dict(tensors)
+    seen: list[torch.Tensor] = []
+    encoder.blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    generator = torch.Generator().manual_seed(0)
+    ground = torch.rand(1, 8, 8, 1, 2, generator=generator)
+    value = {"S1": torch.rand(1, 8, 8, 3, 2, generator=generator), "SRTM": ground}
+    present = {"S1": torch.ones(1, 1, 1, 3, dtype=torch.bool), "SRTM": torch.ones(1, 1, 1, 1, dtype=torch.bool)}
+    with torch.no_grad():
+        _, exists = encoder(value, present, torch.tensor([[3, 4, 5]]), patch=8)
+    assert exists.shape == (1, 4)
+    kernel, bias = tensors["space_embed.SRTM.proj.weight"], tensors["space_embed.SRTM.proj.bias"]
+    product = (kernel * ground[0, :, :, 0].permute(2, 0, 1)).sum(dim=(1, 2, 3)) + bias
+    position = torch.tensor([0.0, 1.0, 0.0, 1.0]).repeat_interleave(8)
+    code = torch.cat([tensors["sp_channel_embed"][0], torch.zeros(64), position])
+    torch.testing.assert_close(seen[0][0, 3], product + code, atol=1e-5, rtol=1e-5)

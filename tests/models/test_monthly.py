@@ -5,7 +5,10 @@ from datetime import date, timedelta
 import pytest
 import torch
 
-from agrifm.models.monthly import group_places, month_number
+from agrifm.errors import ModelError
+from agrifm.models.agrifm.timeseries import ObservedSeries
+from agrifm.models.monthly import group_places, month_number, monthly_groups, read_places, require_groups
+from agrifm.record import SensorRecord
 
 
 @pytest.mark.parametrize("start", [date(2022, 3, 1), date(2022, 10, 17), date(2021, 12, 31)])
@@ -33,3 +36,56 @@ def test_a_group_needs_all_its_bands_of_one_sensor() -> None:
         "S2_NIR_20m": ("sentinel-2", (0,)),
         "NDVI": ("sentinel-2", (2, 1)),
     }
+
+
+def series(image: torch.Tensor, valid: torch.Tensor, day: list[float]) -> ObservedSeries:
+    days = torch.tensor([day] * len(image))
+    return ObservedSeries(image, valid, days, torch.full((len(image),), 60.0))
+
+
+def test_terrain_has_one_value_whatever_its_date_and_coarse_pixels_are_repeated() -> None:
+    """Two dates of one coarse pixel, of which the first alone is valid in the first sample; none in the second."""
+    sensors = {"sentinel-2": ("B08",), "terrain": ("slope", "altitude")}
+    optical = series(torch.rand(2, 1, 1, 4, 4), torch.ones(2, 1, 4, 4, dtype=torch.bool), [0.0])
+    image = torch.tensor([[[3.0, 646.0], [9.0, 999.0]]] * 2).reshape(2, 2, 2, 1, 1)
+    valid = torch.tensor([[True, False], [False, False]]).reshape(2, 2, 1, 1)
+    for day in ([0.0, 1.0], [400.0, 500.0]):
+        images = {"sentinel-2": optical, "terrain": series(image, valid, day)}
+        groups, shape = monthly_groups(images, group_places(sensors), 3, "sentinel-2", lambda bands: bands)
+        assert shape == (2, 4, 4)
+        assert groups.value["SRTM"].shape == (32, 1, 2)
+        assert groups.value["SRTM"][:16].unique(dim=0).tolist() == [[[646.0, 3.0]]]
+        assert groups.present["SRTM"].flatten().tolist() == [True] * 16 + [False] * 16
+    both = series(image, torch.ones(2, 2, 1, 1, dtype=torch.bool), [0.0, 400.0])
+    groups, _ = monthly_groups(
+        {"sentinel-2": optical, "terrain": both}, group_places(sensors), 3, "sentinel-2", lambda bands: bands
+    )
+    assert groups.value["SRTM"].unique(dim=0).tolist() == [[[822.5, 6.0]]]
+    assert "SRTM" not in read_places(sensors, terrain=False)
+
+
+def terrain_record(quantity: str) -> SensorRecord:
+    return SensorRecord(
+        sensor="terrain",
+        bands=("altitude", "slope"),
+        quantity=quantity,
+        scale=1.0,
+        resolution=480,
+        mean=(0.0, 0.0),
+        std=(1.0, 1.0),
+    )
+
+
+def test_terrain_alone_is_refused() -> None:
+    with pytest.raises(ModelError) as refused:
+        require_groups("Presto", [terrain_record("terrain")], "observed", 120)
+    assert refused.value.facts == {"sensors": ("terrain",)}
+
+
+def test_terrain_of_another_quantity_is_refused() -> None:
+    optical = terrain_record("surface reflectance").model_copy(
+        update={"sensor": "sentinel-2", "bands": ("B08", "B04"), "scale": 1e-4, "resolution": 10}
+    )
+    with pytest.raises(ModelError) as refused:
+        require_groups("Presto", [optical, terrain_record("index")], "observed", 120)
+    assert refused.value.facts == {"sensor": "terrain", "quantity": "index"}

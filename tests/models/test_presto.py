@@ -9,17 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.models.released_peers import released_file, released_outputs
 from tests.samples.tables import series_table
+from tests.test_table_sensors import write_table
 from tests.toy import toy_project
 
+from agrifm.config import read_project
 from agrifm.errors import ModelError
 from agrifm.inference.tensors import tensor_batch
 from agrifm.models.agrifm.timeseries import ObservedSeries
+from agrifm.models.classifier import Classifier
 from agrifm.models.family import FAMILIES
 from agrifm.models.monthly import MonthlyGroups, unit_vectors
 from agrifm.models.presto import PRESETS, Presto, PrestoEncoder, presto_preset, presto_statistics
 from agrifm.models.weights.file import load_network
 from agrifm.models.weights.released import read_released
 from agrifm.record import SensorRecord
+from agrifm.samples.project_table import project_table
 from agrifm.samples.table_samples import TableSamples
 from agrifm.train.peers import initial_peer
 from agrifm.train.run import train
@@ -230,3 +234,25 @@ def test_training_from_a_file_keeps_a_frozen_encoder(tmp_path: Path) -> None:
     assert made.sensors[0].std == (1.0, 1.0)  # B04 and B08, as the released weights read them
     tensors = read_released(file, FAMILIES["presto"].released)
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in trained.encoder.state_dict().items())
+
+
+def test_terrain_of_a_table_reaches_the_network_in_the_published_units(tmp_path: Path) -> None:
+    """646 m and 3 degrees; the published code divides metres by 2000 and degrees by 50 (nasaharvest/presto, SRTM)."""
+    write_table(tmp_path, ["sentinel-1-worldcereal", "terrain"])
+    table = project_table(read_project(tmp_path))
+    sensors = presto_statistics(table_statistics(table))
+    config = presto_preset("tiny", sensors, 2, 8, "observed", 365)
+    assert config.terrain
+    network, seen = Presto(config).eval(), []
+    network.encoder.eo_patch_embed["SRTM"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    samples = TableSamples(table, "observed", 8)
+    images = tensor_batch([samples[0], samples[1]], sensors)
+    classifier = Classifier(network, sensors, "observed")
+    with torch.no_grad():
+        classifier(images)
+    torch.testing.assert_close(seen[0], torch.tensor([[[646 / 2000, 3 / 50]]] * 2))
+
+
+def test_networks_of_older_versions_do_not_read_terrain() -> None:
+    network = tiny(sensors={"sentinel-2": S2, "terrain": ("altitude", "slope")})
+    assert "SRTM" not in network.places

@@ -7,8 +7,8 @@ not observed are masked in attention. The mean of all tokens after normalisation
 
 `Galileo` describes each pixel by itself, with patches of one pixel, as the paper does with series of single pixels, so
 the same weights read windows and samples of one pixel. The names of `encoder` are those of the released weights
-(nasaharvest/galileo, MIT), which load from a path. Land cover, terrain, night lights and population are not given to
-the network; the weights have been trained to do without them.
+(nasaharvest/galileo, MIT), which load from a path. Land cover, night lights and population are not given to the
+network; the weights have been trained to do without them, and without any group that sensors do not have.
 
 Shape letters: B images (or pixels), h w rows and columns of patches, T months, G bands of a group, N tokens,
 C channels, K classes, H W rows and columns.
@@ -28,13 +28,16 @@ from agrifm.models.encoder_blocks import EncoderBlock, mean_of_present, sinusoid
 from agrifm.models.monthly import (
     GROUPS,
     MOST_MONTHS,
+    TERRAIN,
     MonthlyGroups,
     fixed_embedding,
     group_places,
     month_codes,
     monthly_groups,
+    read_places,
     require_groups,
     token_activations,
+    token_count,
     with_statistics,
 )
 from agrifm.models.stacked import chosen_preset
@@ -57,12 +60,14 @@ MEAN = {
     "B04": 1343.09883810357, "B05": 1543.8607982512297, "B06": 2186.2022069512263, "B07": 2525.0932853316694,
     "B08": 2410.3377187373408, "B8A": 2750.2854646886753, "B11": 2234.911100061487, "B12": 1474.5311266077113,
     "temperature_2m": 271.5674963541667, "total_precipitation": 0.08554303677156568,
+    "altitude": 673.0152819503361, "slope": 5.930092668915115,
 }  # fmt: skip
 STD = {
     "VV": 4.887145774840316, "VH": 5.730270320384293, "B02": 917.7041440370853, "B03": 913.2988423581528,
     "B04": 1092.678723527555, "B05": 1047.2206083460424, "B06": 1048.0101611156767, "B07": 1143.6903026819996,
     "B08": 1098.979177731649, "B8A": 1204.472755085893, "B11": 1145.9774063078878, "B12": 980.2429840007796,
     "temperature_2m": 79.80828940314429, "total_precipitation": 0.11669547098151486,
+    "altitude": 983.0697298296237, "slope": 8.167406789813247,
 }  # fmt: skip
 LONGEST_PERIOD = 10.0
 """Ratio of the longest to the shortest period of the codes of positions, in the series and in the image."""
@@ -97,6 +102,8 @@ class GalileoConfig(Frozen):
     location: tuple[float, float] | None = None
     """Latitude and longitude of the training area, degrees, for samples whose place is unknown: a token that every
     pixel has; None = no such token."""
+    terrain: bool = False
+    """Whether altitude and slope are read, where a sensor has them; networks of older versions did not read them."""
     frozen: bool = False
     """Whether only the linear classifier is trained, and not the encoder."""
 
@@ -171,11 +178,12 @@ class GalileoEncoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return the tokens (B, N, C), and which of them exist (B, N).
 
-        Tokens of space and time come first, flattened from (h, w, T, group); then weather (T), then the place.
+        Tokens of space and time come first, flattened from (h, w, T, group); then terrain (h, w), weather (T), place.
 
         Args:
-            groups: by name, normalised; (B, H, W, T, G) for groups of space and time, (B, T, G) for "ERA5".
-            present: (B, h, w, T) bool, or (B, T) for "ERA5".
+            groups: by name, normalised; (B, H, W, T, G) for groups of space and time, (B, H, W, 1, G) for terrain,
+                (B, T, G) for "ERA5".
+            present: (B, h, w, T) bool, (B, h, w, 1) for terrain, or (B, T) for "ERA5".
             month_BT: 0 = January.
             patch: side of patches, pixels.
             resolution: side of pixels, metres.
@@ -198,6 +206,9 @@ class GalileoEncoder(nn.Module):
             ]
             tokens.append((embedded + torch.cat(codes, dim=-1)).flatten(1, 4))
             exists.append(torch.stack([present[name] for name in names], dim=4).flatten(1))
+        if TERRAIN in groups:
+            tokens.append(self._terrain(groups[TERRAIN], patch, patch * resolution / GROUND_RESOLUTION))
+            exists.append(present[TERRAIN].flatten(1))
         if "ERA5" in groups:
             channel = self.t_channel_embed[0].expand(B, T, -1)
             tokens.append(self.time_embed["ERA5"](groups["ERA5"]) + torch.cat([channel, in_time, zeros], dim=-1))
@@ -213,6 +224,16 @@ class GalileoEncoder(nn.Module):
             x_BNC = block(x_BNC, mask)
         return self.norm(x_BNC), exists_BN
 
+    def _terrain(self, x_BHW1G: Tensor, patch: int, step: float) -> Tensor:
+        """Tokens of terrain (B, h w, C), with the codes of their group and position; `step` as in `image_positions`."""
+        embedded = self.space_embed[TERRAIN](x_BHW1G, patch)[:, :, :, 0]
+        B, h, w, _ = embedded.shape
+        channel = self.sp_channel_embed[list(SPACE).index(TERRAIN)].expand(B, h, w, -1)
+        place = image_positions(h, w, channel.shape[-1], step).to(channel).expand(B, -1, -1, -1)
+        code = torch.cat([channel, torch.zeros_like(channel).repeat(1, 1, 1, 2), place], dim=-1)
+        tokens: Tensor = (embedded + code).flatten(1, 2)
+        return tokens
+
 
 class Galileo(nn.Module):
     """Galileo's encoder on every pixel, and a linear classifier."""
@@ -220,7 +241,7 @@ class Galileo(nn.Module):
     def __init__(self, config: GalileoConfig) -> None:
         super().__init__()
         self.config = config
-        self.places = group_places(config.sensors)
+        self.places = read_places(config.sensors, config.terrain)
         self.encoder = GalileoEncoder(config.dim, config.depth, config.heads, config.drop_path)
         self.encoder.requires_grad_(not config.frozen)
         self.encoder.month_embed.requires_grad_(False)
@@ -283,7 +304,8 @@ def galileo_preset(
     chosen = chosen_preset("Galileo", PRESETS, name)
     months = require_groups("Galileo", sensors, series, season_days)
     bands = {sensor.sensor: sensor.bands for sensor in sensors}
-    return GalileoConfig(sensors=bands, classes=classes, months=months, **chosen)
+    terrain = TERRAIN in group_places(bands)
+    return GalileoConfig(sensors=bands, classes=classes, months=months, terrain=terrain, **chosen)
 
 
 def galileo_statistics(sensors: Sequence[SensorRecord]) -> tuple[SensorRecord, ...]:
@@ -299,5 +321,4 @@ def galileo_activations(
     Args:
         inputs: (B, T, H, W) of the images of each sensor that is present.
     """
-    tokens = config.months * len(group_places(config.sensors))
-    return token_activations(config, config.sensors, inputs, tokens, training and not config.frozen)
+    return token_activations(config, config.sensors, inputs, token_count(config), training and not config.frozen)

@@ -1,7 +1,7 @@
 """Monthly means of each pixel in groups of bands: what Presto and Galileo read.
 
-Both were trained on one value per calendar month of Sentinel-1, Sentinel-2 and weather. Observations go to the calendar
-months of their dates, so months without an observation are masked and none is invented.
+Both were trained on one value per calendar month of Sentinel-1, Sentinel-2 and weather, and on terrain. Observations go
+to the calendar months of their dates, so months without an observation are masked and none is invented.
 
 Shape letters: B samples, T frames, C bands, H W rows and columns, P pixels of all samples, M calendar months,
 G bands of a group.
@@ -29,11 +29,20 @@ GROUPS = {
     "S2_SWIR": ("B11", "B12"),
     "NDVI": ("B08", "B04"),
     "ERA5": ("temperature_2m", "total_precipitation"),
+    "SRTM": ("altitude", "slope"),
 }
-"""Bands by group that change with time; temperature at 2 m in kelvin, precipitation of a month in metres."""
-SENSORS_OF_BANDS = {"V": ("sentinel-1",), "B": ("sentinel-2", "hls-s30"), "t": ()}
+"""Bands by group: temperature at 2 m in kelvin, precipitation of a month in metres, altitude in metres above sea level
+and slope in degrees."""
+TERRAIN = "SRTM"
+"""The group that does not change with time: it has one value, and no month."""
+SENSORS_OF_BANDS = {"V": ("sentinel-1",), "B": ("sentinel-2", "hls-s30"), "t": (), "a": ()}
 """Sensors that have a group, by the first letter of its bands; without an entry, any sensor with bands so named."""
-QUANTITIES = {"S1": "backscatter (dB)", "S2_RGB": "surface reflectance", "S2_NIR_10m": "surface reflectance"}
+QUANTITIES = {
+    "S1": "backscatter (dB)",
+    "S2_RGB": "surface reflectance",
+    "S2_NIR_10m": "surface reflectance",
+    TERRAIN: "terrain",
+}
 """Quantity in which the bands of a group must be."""
 MOST_MONTHS = 24
 """Positions that the weights of both have."""
@@ -50,9 +59,10 @@ class MonthlyGroups(NamedTuple):
     """Monthly means of pixels by group of bands, and which of them exist."""
 
     value: dict[str, Tensor]
-    """(P, M, G), normalised with the statistics of the record; 0 where not present. NDVI is not normalised."""
+    """(P, M, G), normalised with the statistics of the record; 0 where not present. NDVI is not normalised. Terrain has
+    one month: (P, 1, G)."""
     present: dict[str, Tensor]
-    """(P, M) bool."""
+    """(P, M) bool; (P, 1) of terrain."""
     month: Tensor
     """(P, M), calendar months, 0 = January."""
     place: Tensor | None = None
@@ -93,6 +103,17 @@ def group_places(sensors: Mapping[str, Sequence[str]]) -> dict[str, Place]:
     return places
 
 
+def read_places(sensors: Mapping[str, Sequence[str]], terrain: bool) -> dict[str, Place]:
+    """Return `group_places` of a network, which may read terrain or not."""
+    return {name: place for name, place in group_places(sensors).items() if terrain or name != TERRAIN}
+
+
+def token_count(config: Any) -> int:
+    """Return the tokens of a pixel: one for each month and group, and one of terrain."""
+    places = read_places(config.sensors, config.terrain)
+    return int(config.months * len(set(places) - {TERRAIN}) + (TERRAIN in places))
+
+
 def require_groups(title: str, sensors: Sequence[SensorRecord], series: SeriesKind, season_days: int) -> int:
     """Return the number of calendar months that a season of this length touches at most.
 
@@ -103,7 +124,7 @@ def require_groups(title: str, sensors: Sequence[SensorRecord], series: SeriesKi
     about = f"building a {title}"
     places = group_places({sensor.sensor: sensor.bands for sensor in sensors})
     names = [sensor.sensor for sensor in sensors]
-    if not places:
+    if not set(places) - {TERRAIN}:
         raise ModelError(
             f"{about}: it reads Sentinel-2 in whole groups of bands (B02 B03 B04, or B08 …), Sentinel-1 and weather, "
             f"and found {', '.join(names)} without any of them; fetch one of these, or choose another model",
@@ -198,17 +219,20 @@ def monthly_groups(
     first = images[target]
     assert isinstance(first, ObservedSeries), "the first sensor is present, and its series has dates"
     B, _, _, H, W = first.image.shape
-    value, present, made = {}, {}, {}
+    value, present = {}, {}
+    made: dict[tuple[str, bool], tuple[Tensor, Tensor]] = {}
     for group, (sensor, bands) in places.items():
-        series = images[sensor]
+        series, constant = images[sensor], group == TERRAIN
         if series is None:
-            value[group] = first.image.new_zeros(B * H * W, months, len(bands) if group != "NDVI" else 1)
-            present[group] = torch.zeros(B * H * W, months, dtype=torch.bool, device=first.image.device)
+            steps = 1 if constant else months
+            value[group] = first.image.new_zeros(B * H * W, steps, len(bands) if group != "NDVI" else 1)
+            present[group] = torch.zeros(B * H * W, steps, dtype=torch.bool, device=first.image.device)
             continue
         assert isinstance(series, ObservedSeries), "series have dates"
-        if sensor not in made:
-            made[sensor] = _means(series, months, H, W)
-        mean, known = made[sensor]
+        if (sensor, constant) not in made:
+            inside = [series.valid] if constant else _of_months(series, months)
+            made[sensor, constant] = _means(series, inside, H, W)
+        mean, known = made[sensor, constant]
         if series.absent is not None:
             lacks = repeat(series.absent[:, list(bands)].any(dim=1), "b -> (b h w) 1", h=H, w=W)
             known = known & ~lacks
@@ -229,18 +253,22 @@ def monthly_groups(
     return MonthlyGroups(value, present, month, place), (B, H, W)
 
 
-def _means(series: ObservedSeries, months: int, H: int, W: int) -> tuple[Tensor, Tensor]:
-    """Means (P, M, C) of the valid observations of each month, and whether there are any (P, M)."""
+def _of_months(series: ObservedSeries, months: int) -> list[Tensor]:
+    """The valid observations (B, T, H, W) of each month."""
     number = month_number(series.day, series.first_day)
     number = number - month_number(torch.zeros_like(series.first_day), series.first_day).reshape(
         -1, *(1,) * (number.ndim - 1)
     )
     if number.ndim == 2:
         number = number[:, :, None, None]
+    return [series.valid & (number == month) for month in range(months)]
+
+
+def _means(series: ObservedSeries, chosen: Sequence[Tensor], H: int, W: int) -> tuple[Tensor, Tensor]:
+    """Means (P, M, C) of the observations chosen for each month (B, T, H, W), and whether there are any (P, M)."""
     image = series.filled
     means, known = [], []
-    for month in range(months):
-        inside_BTHW = series.valid & (number == month)
+    for inside_BTHW in chosen:
         count = inside_BTHW.sum(dim=1)
         total = (image * inside_BTHW[:, :, None]).sum(dim=1)
         means.append(total / count.clamp(min=1)[:, None])

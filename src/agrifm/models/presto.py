@@ -6,8 +6,8 @@ the numbers are the same. To a token is added a code of its month, of its group 
 The mean of all tokens, normalised, describes the pixel, and a linear layer classifies it.
 
 The names of `encoder` are those of the released weights (nasaharvest/presto, MIT), which load from a path. Their code
-of the month has two different values only, a sine and a cosine, each repeated. Land cover (Dynamic World) and terrain
-are not given to the network; the weights have been trained to do without them.
+of the month has two different values only, a sine and a cosine, each repeated. Land cover (Dynamic World) is not given
+to the network; the weights have been trained to do without it, and without any group that sensors do not have.
 
 Shape letters: P pixels of all samples, M months, G bands of a group, N tokens, C channels, B samples, K classes, H W
 rows and columns.
@@ -26,13 +26,16 @@ from agrifm.models.encoder_blocks import EncoderBlock, mean_of_present, sinusoid
 from agrifm.models.monthly import (
     GROUPS,
     MOST_MONTHS,
+    TERRAIN,
     MonthlyGroups,
     fixed_embedding,
     group_places,
     month_codes,
     monthly_groups,
+    read_places,
     require_groups,
     token_activations,
+    token_count,
     with_statistics,
 )
 from agrifm.models.stacked import chosen_preset
@@ -41,18 +44,20 @@ from agrifm.validation import Frozen
 
 GROUP_ORDER = ("S1", "S2_RGB", "S2_Red_Edge", "S2_NIR_10m", "S2_NIR_20m", "S2_SWIR", "ERA5", "SRTM", "NDVI")
 """Groups in the order of their codes."""
-BANDS = {"SRTM": 2, **{name: len(bands) for name, bands in GROUPS.items()}, "NDVI": 1}
-"""Bands by group; SRTM is elevation and slope."""
+BANDS = {**{name: len(bands) for name, bands in GROUPS.items()}, "NDVI": 1}
+"""Bands by group."""
 LAND_COVERS = 10
 """Classes of Dynamic World, and a missing one."""
 REFLECTANCE = {band: (0.0, 1.0) for names in GROUPS.values() for band in names if band[0] == "B"}
 STATISTICS = {
     **REFLECTANCE,
-    # (x + 25) / 25 of decibels, (x - 272.15) / 35 of kelvin, x / 0.03 of metres
+    # (x + 25) / 25 of decibels, (x - 272.15) / 35 of kelvin, x / 0.03 of metres, x / 2000 of metres, x / 50 of degrees
     "VV": (-25.0, 25.0),
     "VH": (-25.0, 25.0),
     "temperature_2m": (272.15, 35.0),
     "total_precipitation": (0.0, 0.03),
+    "altitude": (0.0, 2000.0),
+    "slope": (0.0, 50.0),
 }
 """Shift and divisor of each band in the released training; reflectance, 0..1, is read as it is."""
 
@@ -72,6 +77,8 @@ class PrestoConfig(Frozen):
     location: tuple[float, float] | None = None
     """Latitude and longitude of the training area, degrees, for samples whose place is unknown: a token that every
     pixel has; None = no such token."""
+    terrain: bool = False
+    """Whether altitude and slope are read, where a sensor has them; networks of older versions did not read them."""
     frozen: bool = False
     """Whether only the linear classifier is trained, and not the encoder."""
 
@@ -114,7 +121,7 @@ class PrestoEncoder(nn.Module):
             token = self.eo_patch_embed[name](groups.value[name])
             channel = self.channel_embed.weight[index].expand(*token.shape[:2], -1)
             of_time = (month_PMC, position_PMC)
-            if name == "SRTM":
+            if name == TERRAIN:
                 of_time = (torch.zeros_like(month_PMC[:, :1]), torch.zeros_like(position_PMC[:, :1]))
             tokens.append(token + torch.cat([of_time[0], channel, of_time[1]], dim=-1))
             present.append(groups.present[name])
@@ -132,7 +139,7 @@ class Presto(nn.Module):
     def __init__(self, config: PrestoConfig) -> None:
         super().__init__()
         self.config = config
-        self.places = group_places(config.sensors)
+        self.places = read_places(config.sensors, config.terrain)
         self.encoder = PrestoEncoder(config.dim, config.depth, config.heads).requires_grad_(not config.frozen)
         if not config.frozen:
             self.encoder.month_embed.requires_grad_(False)
@@ -175,7 +182,8 @@ def presto_preset(
     chosen = chosen_preset("Presto", PRESETS, name)
     months = require_groups("Presto", sensors, series, season_days)
     bands = {sensor.sensor: sensor.bands for sensor in sensors}
-    return PrestoConfig(sensors=bands, classes=classes, months=months, **chosen)
+    terrain = TERRAIN in group_places(bands)
+    return PrestoConfig(sensors=bands, classes=classes, months=months, terrain=terrain, **chosen)
 
 
 def presto_statistics(sensors: Sequence[SensorRecord]) -> tuple[SensorRecord, ...]:
@@ -191,5 +199,4 @@ def presto_activations(
     Args:
         inputs: (B, T, H, W) of the images of each sensor that is present.
     """
-    tokens = config.months * len(group_places(config.sensors))
-    return token_activations(config, config.sensors, inputs, tokens, training and not config.frozen)
+    return token_activations(config, config.sensors, inputs, token_count(config), training and not config.frozen)

@@ -17,6 +17,8 @@ from agrifm.cli_arguments import (
     assess_arguments,
     assess_compare_arguments,
     assess_design_arguments,
+    assess_form_arguments,
+    assess_read_form_arguments,
     compare_arguments,
     convert_arguments,
     cube_argument,
@@ -237,6 +239,21 @@ def _design(options: argparse.Namespace) -> None:
     )
 
 
+def _form(options: argparse.Namespace) -> None:
+    from agrifm.assess.form import write_form
+
+    _show(*write_form(options.points, options.map, options.out))
+
+
+def _read_form(options: argparse.Namespace) -> None:
+    from agrifm.assess.answers import read_form
+
+    labelled = read_form(options.points, options.answers, options.map, options.out, options.also)
+    empty = labelled.pop("")
+    counted = ", ".join(f"{code} {count}" for code, count in labelled.items())
+    _show(f"{sum(labelled.values())} points have a label ({counted}), {empty} have none", f"wrote {options.out}")
+
+
 def _info(options: argparse.Namespace) -> None:
     from agrifm.inference.compatibility import describe_model
 
@@ -326,6 +343,10 @@ COMMANDS = {
     ),
     "assess compare": Command(
         "compare two maps, a map with another product, or two seasons", assess_compare_arguments, _compare_maps
+    ),
+    "assess form": Command("write points for interpreters to label", assess_form_arguments, _form),
+    "assess read-form": Command(
+        "write the answers of an interpreter into the points", assess_read_form_arguments, _read_form
     ),
     "cube info": Command("show what a cube contains and how it was made", cube_info_arguments, _cube_info),
     "cube check": Command(

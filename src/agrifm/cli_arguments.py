@@ -156,6 +156,27 @@ def assess_design_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help="GeoPackage to write; without it the plan is shown")
 
 
+def assess_form_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm assess form`."""
+    parser.add_argument("--points", type=Path, required=True, help="points drawn with `agrifm assess design`")
+    parser.add_argument("--map", type=Path, required=True, help="the map they were drawn for")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="table (.csv) or virtual globe (.kml)")
+
+
+def assess_read_form_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm assess read-form`."""
+    parser.add_argument("--points", type=Path, required=True, help="points drawn with `agrifm assess design`")
+    parser.add_argument("--answers", type=Path, required=True, help="what the form saved, or the table filled in")
+    parser.add_argument("--map", type=Path, required=True, help="the map, whose classes labels may have")
+    _also_argument(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="GeoPackage of labelled points")
+
+
+def _also_argument(parser: argparse.ArgumentParser) -> None:
+    about = "further classes that labels may have, such as 4300 or 4300=Fallow"
+    parser.add_argument("--also", nargs="+", default=(), metavar="CODE", help=about)
+
+
 def model_file_argument(parser: argparse.ArgumentParser) -> None:
     """Add a file of weights."""
     parser.add_argument("file", type=Path, metavar="FILE", help="weights: .safetensors, .pth, .pt or .ckpt")

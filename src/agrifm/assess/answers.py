@@ -51,7 +51,7 @@ def read_form(
     Raises:
         AssessmentError: a file cannot be read, or an answer is of an unknown point, of a point of another file, of an
             unknown class, or one of two for a point.
-        OutputError: `out` exists, or is no GeoPackage.
+        OutputError: `out` exists, or is not a GeoPackage.
     """
     points, answers, out = as_path(points), as_path(answers), as_path(out)
     classes = [entry.code for entry in label_classes(read_map(map_path), also)]

@@ -10,6 +10,7 @@ The rule was written before the first run: whatever comes out is published as it
 
     python benchmarks/compare_real_sets.py --directory comparison --out benchmarks/results
     python benchmarks/compare_real_sets.py --budgets 5 --directory comparison  5 labels of each class, 20 draws
+    python benchmarks/compare_real_sets.py --models "presto (released, frozen)"  from released weights, in AGRIFM_WEIGHTS
     python benchmarks/compare_real_sets.py --quick
 """
 
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -43,7 +45,7 @@ from agrifm.simulator.catalog import simulate
 from agrifm.train.combination import COMBINATIONS
 from agrifm.train.compare import compare_sets, comparison_lines
 from agrifm.train.comparison_config import SetConfig
-from agrifm.train.learners import LEARNERS
+from agrifm.train.learners import LEARNERS, learn_network
 from agrifm.train.protocol import LabelledSet, ProtocolConfig
 from agrifm.work import open_executor
 
@@ -53,6 +55,13 @@ SENTINEL_2, SENTINEL_1 = (
 )
 MODELS = [*SINGLES, "tempcnn", "ltae", "transformer", "presto", "agrifm", *COMBINATIONS]
 """Without the networks of windows, which see one pixel of a table."""
+WEIGHTS = Path(os.environ.get("AGRIFM_WEIGHTS", "../shared/peers/weights"))
+RELEASED = {
+    f"{name} ({how})": partial(learn_network, name, weights=WEIGHTS / file, encoder=encoder)
+    for name, file in (("presto", "presto.pt"), ("galileo", "galileo_nano_encoder.pt"))
+    for encoder, how in (("tuned", "released, tuned"), ("frozen", "released, frozen"))
+}
+"""Networks that start from released weights, which agrifm does not distribute, by name in the table."""
 PIXELS_PER_FIELD = 12
 LEAST_AFRICAN = 9
 AWFI = TableProduct(
@@ -214,7 +223,9 @@ def report(options: argparse.Namespace) -> Iterator[str]:
         ]
         if options.thin > 1:
             sets = [replace(one, table=one.table.of(np.arange(0, len(one.table), options.thin))) for one in sets]
-        content = compare_sets(sets, options.models, config, folder / "comparison", LEARNERS, COMBINATIONS, executor)
+        content = compare_sets(
+            sets, options.models, config, folder / "comparison", LEARNERS | RELEASED, COMBINATIONS, executor
+        )
     yield from comparison_lines(content)
     yield ""
     yield from overview(content)

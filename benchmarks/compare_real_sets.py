@@ -10,7 +10,7 @@ The rule was written before the first run: whatever comes out is published as it
 
     python benchmarks/compare_real_sets.py --directory comparison --out benchmarks/results
     python benchmarks/compare_real_sets.py --budgets 5 --directory comparison  5 labels of each class, 20 draws
-    python benchmarks/compare_real_sets.py --models "presto (released, frozen)"  from released weights, in AGRIFM_WEIGHTS
+    python benchmarks/compare_real_sets.py --models "presto (released, frozen)"  released weights: AGRIFM_WEIGHTS
     python benchmarks/compare_real_sets.py --quick
 """
 

@@ -110,8 +110,8 @@ class ImageryConfig(Frozen):
     reach: tuple[str, ...] = ()
     """Folders and hosts outside its folder or in a private network, as "minio.local", to which it may lead."""
     missing: MissingChoice = "stop"
-    """If items or files cannot become scenes, or scenes fail for good: stop, with all of them named, or leave them out
-    ("skip"), counted and named, with their pixels not valid; the next fetch asks for them again."""
+    """If items or files cannot become scenes, or scenes fail for good: stop and name them, or leave them out ("skip"),
+    counted and named, with their pixels not valid; the next fetch asks for them again."""
     native_grid: bool = False
     """Keep the grid of the files instead of the area's UTM zone (one sensor only)."""
     offset: Literal["refuse", "metadata", "pixels"] = "refuse"
@@ -176,8 +176,7 @@ class LabelsConfig(VectorKeys):
     legend: Path | None = None
     """Legend (JSON or CSV: code, name, color); by default, the codes in the labels."""
     hierarchy: str | None = None
-    """Published legend whose codes the labels have, such as "hcat3" (docs/train.md): scores are stated at its levels
-    too. Without it, at those of the parents that the legend states."""
+    """Published legend whose codes the labels have, such as "hcat3": scores are at its levels too (docs/train.md)."""
     other: Path | None = None
     """Land outside the crops of interest, as polygons or a land-cover raster: the class `other`."""
     other_file: VectorKeys = VectorKeys()
@@ -248,6 +247,8 @@ class ModelConfig(Frozen):
     """Seed of blocks, weights and order."""
     seeds: int = Field(1, ge=1, le=20)
     """Networks of each name, trained with `seed`, `seed` + 1 …; of several the mean of their probabilities counts."""
+    calibration: bool = True
+    """Whether probabilities are calibrated on validation blocks; classic models are fitted once more for it."""
     sensor_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of the training steps that drop one sensor, never the finest; above 0, a mapped cube may lack others."""
     recipe: Recipe | None = None

@@ -117,6 +117,7 @@ steps = 1500
 # seed = 0                 # seed of blocks, weights and order
 # seeds = 3                # networks of each name; of several the mean of their probabilities counts
 # recipe = { hidden = 0.5, light = 0.05 }   # random changes of training batches (docs/train.md)
+# calibration = false      # keep probabilities as they are, instead of calibrating them on the validation blocks
 
 [map]
 model = "agrifm"           # which of the models makes the map

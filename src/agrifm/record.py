@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from pydantic import Field, model_validator
 
+from agrifm.calibration import Calibration
 from agrifm.errors import ModelError
 from agrifm.files import AnyPath, as_path
 from agrifm.legend import Legend
@@ -150,6 +151,8 @@ class ModelRecord(Frozen):
     season: tuple[date, date]
     area: tuple[float, float, float, float] | None = None
     """West, south, east, north of the training area, in degrees."""
+    calibration: Calibration | None = None
+    """How its probabilities are made honest; None = they are used as they are."""
     training: dict[str, Any] = Field(default_factory=dict)
     """How it was trained: seed, steps, number of parcels, share of time spent waiting for data."""
     versions: dict[str, str] = Field(default_factory=dict)
@@ -163,6 +166,12 @@ class ModelRecord(Frozen):
         architecture = content.get("architecture")
         forest = isinstance(architecture, dict) and architecture.get("kind") == "random forest"
         return {**content, "family": "random-forest" if forest else "agrifm"}
+
+    @model_validator(mode="after")
+    def _calibration_is_of_the_classes(self) -> Self:
+        if self.calibration is not None and self.calibration.classes not in (None, len(self.legend)):
+            raise ValueError("`calibration` must have one number or curve per class")
+        return self
 
 
 def model_file(directory: AnyPath, family: str, seeds: int = 1) -> Path:

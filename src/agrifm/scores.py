@@ -159,6 +159,21 @@ def average_precision(
     return np.asarray((gained * precision).sum(axis=1))
 
 
+LEAST_PROBABILITY = 1e-6
+"""In a log loss, which would be infinite for the 0 of a forest."""
+
+
+def log_loss(probability: NDArray[np.floating], true: NDArray[np.integer]) -> float:
+    """Return the mean of -ln of the true class's probability, nats.
+
+    Args:
+        probability: (places, classes).
+        true: (places,), class numbers.
+    """
+    of_true = probability[np.arange(len(true)), true]
+    return float(-np.log(np.maximum(of_true, LEAST_PROBABILITY)).mean())
+
+
 CALIBRATION_BINS = 15
 """Bins of equal width of the highest probability (Guo et al. 2017, section 2)."""
 
@@ -178,10 +193,33 @@ def calibration_bins(
     """
     confidence = probability.max(axis=1)
     right = probability.argmax(axis=1) == true
-    number = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
-    in_bin = (number[:, None] == np.arange(CALIBRATION_BINS)).astype(np.float64)
+    in_bin = (_bin_numbers(confidence)[:, None] == np.arange(CALIBRATION_BINS)).astype(np.float64)
     parts = [weight * value for value in (np.ones(len(true)), confidence, right)]
     return np.stack([part @ in_bin for part in parts], axis=1)
+
+
+def _bin_numbers(confidence: NDArray[np.floating]) -> NDArray[np.int64]:
+    number = np.ceil(confidence * CALIBRATION_BINS).astype(np.int64) - 1
+    return np.asarray(np.clip(number, 0, CALIBRATION_BINS - 1))
+
+
+def block_calibration_bins(
+    confidence: NDArray[np.floating], right: NDArray[np.bool_], block: NDArray[np.integer], blocks: int
+) -> NDArray[np.float64]:
+    """Return for each block and bin the places, the sum of their probabilities, and how many are right.
+
+    Args:
+        confidence: (places,), probability of what was predicted, or of one class.
+        right: (places,), whether it was predicted rightly, or is of that class.
+        block: (places,), index of the block.
+        blocks: number of blocks.
+
+    Returns:
+        (blocks, 3, bins).
+    """
+    cell = block * CALIBRATION_BINS + _bin_numbers(confidence)
+    parts = [np.bincount(cell, value, blocks * CALIBRATION_BINS) for value in (None, confidence, right)]
+    return np.stack([part.reshape(blocks, CALIBRATION_BINS) for part in parts], axis=1).astype(np.float64)
 
 
 def expected_calibration_error(bins: NDArray[np.float64]) -> NDArray[np.float64]:

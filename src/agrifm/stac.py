@@ -216,8 +216,13 @@ def map_lineage(
         series = f"the mean of {', '.join(each)}"
     return (
         f"model '{record.name}' on {', '.join(sensors)}, {series}; windows of {side} pixels sharing {overlap}, blended "
-        "by linear ramps; the class of highest probability, clipped to the area"
+        f"by linear ramps; {_calibration_in_words(record)}the class of highest probability, clipped to the area"
     )
+
+
+def _calibration_in_words(record: ModelRecord) -> str:
+    known = record.calibration is not None and record.calibration.kind != "none"
+    return f"then calibrated ({record.calibration.describe()}); " if known and record.calibration else ""
 
 
 def _series_in_words(record: ModelRecord) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import rasterio
 from tests.mapping.small_maps import SENTINEL, PixelModel, make_cube, make_record, utm_grid
 from tests.toy import toy_project
 
+from agrifm.calibration import Calibration
 from agrifm.cube.store import open_cube
 from agrifm.errors import ModelError
 from agrifm.grid import Window
@@ -243,6 +245,10 @@ def test_a_sample_for_all_members_is_averaged_and_another_refused() -> None:
     one, two = PixelModel(record), LastModel(record)
     expected = 0.5 * one.probabilities(sample) + 0.5 * two.probabilities(sample)
     np.testing.assert_allclose(mean_of((one, 0.5), (two, 0.5)).probabilities(sample), expected, rtol=1e-5)
+    mean = mean_of((one, 0.5), (two, 0.5))
+    flat = mean.record.model_copy(update={"calibration": Calibration(kind="temperature", temperature=2)})
+    calibrated_mean = replace(mean, record=flat).probabilities(sample)
+    np.testing.assert_allclose(calibrated_mean, np.sqrt(expected) / np.sqrt(expected).sum(axis=0), rtol=1e-5)
     other = LastModel(make_record(series="observed", name="last"))
     with pytest.raises(ModelError) as error:
         mean_of((one, 0.5), (other, 0.5)).probabilities(sample)

@@ -1,6 +1,7 @@
 import json
 import re
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import product
 from multiprocessing import get_context
 
@@ -11,6 +12,7 @@ import rasterio
 import rasterio.shutil
 import torch
 from affine import Affine
+from scipy.special import softmax
 from shapely import Polygon, box
 from shapely.geometry import shape
 from tests.mapping.small_maps import (
@@ -25,6 +27,7 @@ from tests.mapping.small_maps import (
     utm_grid,
 )
 
+from agrifm.calibration import Calibration, calibrated
 from agrifm.classic.features import parts_of_kind, pixel_features
 from agrifm.classic.forest import ForestConfig, fit_forest, load_forest, save_forest
 from agrifm.config import read_project
@@ -38,6 +41,7 @@ from agrifm.mapping.windows import plan_map
 from agrifm.models.agrifm.network import AgriFM, preset
 from agrifm.models.precision import Compute
 from agrifm.models.weights.file import save_model
+from agrifm.record import ModelRecord
 from agrifm.samples.patches import read_patch
 
 FILES = [".agrifm.json", "classes.tif", "classes.tif.aux.xml", "confidence.tif", "item.json", "map.png"]
@@ -60,6 +64,34 @@ def test_the_tiled_map_equals_the_whole_one(tmp_path, series):
         assert (tmp_path / "tiled" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert (pixels(tmp_path / "tiled" / "classes.tif") == expected.argmax(0)).mean() > 0.999
     assert np.abs(pixels(tmp_path / "tiled" / "confidence.tif") - 100 * expected.max(0)).max() <= 0.55
+
+
+@dataclass
+class CalibratedModel:
+    """The answers of `PixelModel`, calibrated as a record says."""
+
+    record: ModelRecord
+
+    def probabilities(self, sample):
+        return calibrated(self.record.calibration, PixelModel().probabilities(sample))
+
+
+def test_a_map_is_calibrated_once_and_a_temperature_changes_no_class(tmp_path):
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid((3, 4)))
+    model = CalibratedModel(make_record(calibration=Calibration(kind="temperature", temperature=2.0)))
+    map_cube(cube, PixelModel(), "a", tmp_path / "plain", 48, 20)
+    map_cube(cube, model, "a", tmp_path / "tiled", 48, 20)
+    map_cube(cube, model, "a", tmp_path / "whole", 192, 0)
+    for name in ("classes.tif", "confidence.tif"):
+        assert (tmp_path / "tiled" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    np.testing.assert_array_equal(*(pixels(tmp_path / name / "classes.tif") for name in ("plain", "tiled")))
+    scores = np.log(PixelModel().probabilities(read_patch(cube, Window(0, 0, 144, 192), [SENTINEL], SEASON.steps(4))))
+    expected = 100 * softmax(scores / 2, axis=0).max(0)
+    assert np.abs(pixels(tmp_path / "tiled" / "confidence.tif") - expected).max() <= 0.55
+    assert (
+        "temperature 2"
+        in json.loads((tmp_path / "tiled" / "item.json").read_text())["properties"]["processing:lineage"]
+    )
 
 
 def test_windows_that_disagree_are_blended_linearly(tmp_path):

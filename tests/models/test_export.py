@@ -11,15 +11,17 @@ import pytest
 import torch
 from tests.models.exported_networks import FRAMES, SENSORS, SIDE, save_network
 
+from agrifm.calibration import Calibration, Curve, calibrated
 from agrifm.cli import main
 from agrifm.errors import ModelError, OutputError
 from agrifm.models.classifier import Classifier
-from agrifm.models.export import ExportedNetwork, example_inputs, export
+from agrifm.models.export import ExportedNetwork, calibrated_tensor, example_inputs, export
 from agrifm.models.export_record import EXPORT_KEY, read_export_record, start_session
 from agrifm.models.weights.checkpoint import file_digest
-from agrifm.models.weights.file import load_network
+from agrifm.models.weights.file import load_network, save_model
 from agrifm.record import SeriesKind
 
+CURVE = Curve(probability=(0.2, 0.7), calibrated=(0, 1))
 onnx = pytest.importorskip("onnx", reason="needs agrifm[export]")
 pytest.importorskip("onnxscript", reason="needs agrifm[export]")
 pytest.importorskip("onnxruntime", reason="needs agrifm[export]")
@@ -56,6 +58,35 @@ def test_onnxruntime_agrees_with_pytorch_on_inputs_not_traced_with(composites: t
     assert found.shape == (samples, 3, SIDE, SIDE)
     assert np.abs(found - wanted).max() <= 1e-4
     assert wanted.std() > 0.01  # there is something to agree on
+
+
+CALIBRATIONS = [
+    Calibration(kind="temperature", temperature=1.7),
+    Calibration(kind="vector", scale=(0.6, 1.2, 1), offset=(0.3, 0, -0.7)),
+    Calibration(kind="isotonic", curves=(Curve(probability=(0.1, 0.3, 0.8), calibrated=(0.05, 0.4, 0.9)), None, CURVE)),
+]
+
+
+@pytest.mark.parametrize("calibration", CALIBRATIONS, ids=lambda one: one.kind)
+def test_a_graph_calibrates_as_everything_else_does(calibration: Calibration) -> None:
+    values = np.random.default_rng(0).dirichlet(np.ones(3), (2, 4, 5)).transpose(0, 3, 1, 2).astype(np.float32)
+    found = calibrated_tensor(calibration, torch.from_numpy(values)).numpy()
+    np.testing.assert_allclose(found, calibrated(calibration, values, axis=1), atol=1e-5)
+
+
+@pytest.mark.check
+@pytest.mark.parametrize("calibration", CALIBRATIONS, ids=lambda one: one.kind)
+def test_an_exported_network_is_calibrated_once(calibration: Calibration, tmp_path: Path) -> None:
+    network, record = load_network(save_network(tmp_path / "plain.safetensors", "composites"))
+    path, out = tmp_path / "agrifm.safetensors", tmp_path / "agrifm.onnx"
+    save_model(path, network, record.model_copy(update={"calibration": calibration}))
+    export(path, out)
+    stored = read_export_record(out)
+    assert stored.calibrated
+    assert stored.effective_record.calibration is None
+    inputs = example_inputs(stored, 2, seed=3)
+    wanted = calibrated(calibration, expected(path, inputs), axis=1)
+    assert np.abs(by_onnxruntime(out, inputs) - wanted).max() <= 1e-4
 
 
 def test_dates_gaps_and_absent_bands_matter_and_numbers_in_gaps_do_not(composites: tuple[Path, Path]) -> None:

@@ -16,7 +16,7 @@ from agrifm.cli import main
 from agrifm.config import Project
 from agrifm.errors import ConfigError
 from agrifm.inference.mean import MeanModel, read_mean
-from agrifm.inference.predictor import load_model, load_record
+from agrifm.inference.predictor import load_model, load_record, uncalibrated
 from agrifm.mapping.predict import WindowStore
 from agrifm.mapping.run import map_area, map_project
 from agrifm.record import TRAINABLE
@@ -51,8 +51,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def probabilities(project: Project, file: str, places: np.ndarray) -> np.ndarray:
-    """(places, classes) of a model by itself, place by place, as its record says."""
-    model, table = load_model(project.models / file), project_table(project).of(places)
+    """(places, classes) of a model by itself before calibration, place by place, as its record says."""
+    model, table = uncalibrated(load_model(project.models / file)), project_table(project).of(places)
     samples = TableSamples(table, model.record.series, model.record.frames)
     return np.stack([model.probabilities(samples[index]).ravel() for index in range(len(places))])
 

@@ -16,6 +16,7 @@ from agrifm.errors import OutputError
 from agrifm.grid import Window
 from agrifm.record import ModelRecord
 from agrifm.samples.sample import Sample, Series
+from agrifm.samples.split import HeldOutBlocks
 from agrifm.train import table_run
 from agrifm.train.means import Directories, Trained, ValidationPlaces, train_each
 from agrifm.train.predictions import (
@@ -115,9 +116,11 @@ def test_models_of_which_no_mean_is_asked_keep_no_probabilities(tmp_path: Path) 
         record = ModelRecord.model_construct(name=name)
         return Trained(record, (), 1, True, label, None, lambda: pytest.fail("no validation is needed"))
 
-    places = ValidationPlaces(label[0], np.arange(4))
+    places = ValidationPlaces(label[0], np.arange(4), np.arange(4))
     directories = Directories(tmp_path / "staging", tmp_path / "models")
-    _, predictions, _ = train_each(ModelConfig(names=("agrifm", "logistic")), stand_in, directories, label, places)
+    unseen = HeldOutBlocks(label, np.zeros((1, 4), np.int32), np.zeros((1, 4), np.int32), np.ones(1, bool))
+    config = ModelConfig(names=("agrifm", "logistic"))
+    predictions = train_each(config, stand_in, directories, unseen, places).predictions
     assert asked == {"agrifm": None, "logistic": None}
     assert set(predictions) == {"agrifm", "logistic"}
 

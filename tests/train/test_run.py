@@ -57,6 +57,7 @@ def test_models_scores_and_parcels_are_written_and_no_work_is_left(trained: Path
         "agrifm.timing.json",
         "logistic.json",
         "logistic.skops",
+        "reliability.png",
         "scores.json",
         "training.gpkg",
     }
@@ -203,7 +204,13 @@ def test_dates_of_interpolated_series_cannot_be_moved(tmp_path: Path) -> None:
 def test_scores_are_described_per_model(trained: Path) -> None:
     scores = json.loads((trained / "scores.json").read_text())
     lines = describe_scores(scores)
-    starts = ["agrifm", "logistic", "macro F1, classes that", "macro F1, agrifm - logistic"]
+    models = ("agrifm: ", "logistic: ")
+    starts = [
+        *(f"{model}on " for model in models),
+        *(f"{model}probabilities " for model in models),
+        "macro F1, classes that",
+        "macro F1, agrifm - logistic",
+    ]
     assert all(line.startswith(start) for line, start in zip(lines, starts, strict=True))
     left_out = set(scores["tested"]) - set(scores["scored"])
     assert left_out

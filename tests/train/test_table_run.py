@@ -12,6 +12,7 @@ import torch
 from tests.models.released_peers import released_file
 from tests.samples.tables import series_table
 
+from agrifm.calibration import calibrated
 from agrifm.config import ModelConfig, Project, read_project
 from agrifm.errors import ConfigError, LabelError
 from agrifm.grid import Window
@@ -129,7 +130,9 @@ def test_a_pixel_of_a_window_is_predicted_as_the_same_place_of_the_table(project
     model = load_model(project.models / "agrifm.safetensors")
     of_window = model.probabilities(window_of(table, 6)).reshape(2, -1).T
     network = network_on_table(model.classifier.network, model.record)  # type: ignore[attr-defined]
-    np.testing.assert_allclose(of_window, network.probabilities(table.of(np.arange(36))), atol=1e-5)
+    alone = network.probabilities(table.of(np.arange(36)))
+    assert model.record.calibration is not None
+    np.testing.assert_allclose(of_window, calibrated(model.record.calibration, alone, axis=1), atol=1e-5)
 
 
 def test_the_forest_predicts_a_pixel_of_a_cube_as_the_same_place_of_the_table(project: Project) -> None:

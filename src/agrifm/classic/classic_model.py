@@ -13,6 +13,7 @@ from zipfile import ZIP_DEFLATED
 import numpy as np
 from numpy.typing import NDArray
 
+from agrifm.calibration import calibrated
 from agrifm.classic.classics import ClassicRows, restored_classic
 from agrifm.classic.features import PARTS, Columns, Part, feature_margin, pixel_features
 from agrifm.classic.forest import RandomForest, load_forest
@@ -39,7 +40,7 @@ class ClassicModel:
     rows: ClassicRows
 
     def probabilities(self, sample: "Sample") -> NDArray[np.float32]:
-        """Return class probabilities (classes, H, W) of an interpolated sample, on all cores.
+        """Return class probabilities (classes, H, W), calibrated, of an interpolated sample, on all cores.
 
         Pixels without an observation enter as 0.
         """
@@ -55,7 +56,7 @@ class ClassicModel:
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(compute, range(0, height, BAND)))
-        return result
+        return calibrated(self.record.calibration, result)
 
 
 def record_columns(record: ModelRecord) -> Columns:

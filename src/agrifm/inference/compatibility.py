@@ -95,6 +95,7 @@ def describe_model(path: AnyPath, window: tuple[int, int, int] | None = None) ->
         ("family", record.family),
         *((sensor.sensor, f"{len(sensor.bands)} bands; {', '.join(sensor.bands)}") for sensor in record.sensors),
         *(members or [("series", _steps(record))]),
+        *([("calibration", record.calibration.describe())] if record.calibration is not None else []),
         ("record", f"trained model {record.name!r}: {len(record.legend)} classes, season {start} to {end}"),
     ]
     width = max(len(name) for name, _ in rows)

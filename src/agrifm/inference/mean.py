@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
+from agrifm.calibration import calibrated
 from agrifm.errors import ModelError, doing
 from agrifm.files import AnyPath, as_path
 from agrifm.record import ModelRecord, SensorInput, SensorRecord
@@ -69,15 +70,16 @@ class WeightedModel:
 
 @dataclass(frozen=True)
 class MeanModel:
-    """Models whose probabilities are averaged."""
+    """Models whose probabilities are averaged, before calibration; the mean is calibrated as a whole."""
 
     record: ModelRecord
     """What the members have in common, and what all of them together need of a cube; its series are those of the first
     member."""
     members: tuple[WeightedModel, ...]
+    """Their records have no calibration."""
 
     def probabilities(self, sample: Sample) -> NDArray[np.float32]:
-        """Return class probabilities (classes, H, W) of a sample that all members can read.
+        """Return class probabilities (classes, H, W), calibrated, of a sample that all members can read.
 
         Raises:
             ModelError: members read series of different kinds, so that no sample is for all of them.
@@ -92,7 +94,8 @@ class MeanModel:
                 member=other.name,
             )
         weights = [member.weight for member in self.members]
-        return mean_where_known([member.model.probabilities(sample) for member in self.members], weights)
+        mean = mean_where_known([member.model.probabilities(sample) for member in self.members], weights)
+        return calibrated(self.record.calibration, mean)
 
 
 def members_of(model: "TrainedModel") -> tuple[WeightedModel, ...]:
@@ -143,6 +146,7 @@ def mean_record(name: str, family: str, records: Sequence[ModelRecord], training
             "absent_sensors": tuple(one for one in first.absent_sensors if all(one in some for some in lacking)),
             "side": max(record.side for record in records),
             "margin": max(record.margin for record in records),
+            "calibration": None,
             "training": training,
             "versions": {key: version for record in records for key, version in record.versions.items()},
         }
@@ -224,7 +228,7 @@ def load_mean(path: AnyPath, load: "Callable[[Path], TrainedModel]") -> MeanMode
     """Read a mean and load its members.
 
     Args:
-        load: loads the model of a file.
+        load: loads the model of a file, without its calibration.
 
     Raises:
         ModelError: the file or a member is absent or was changed, or a member has another legend, other sensors or
@@ -238,7 +242,9 @@ def load_mean(path: AnyPath, load: "Callable[[Path], TrainedModel]") -> MeanMode
     stated = content.record
     records = [member.model.record for member in members]
     record = mean_record(stated.name, stated.family, records, stated.training)
-    return MeanModel(record.model_copy(update={"versions": stated.versions}), members)
+    return MeanModel(
+        record.model_copy(update={"versions": stated.versions, "calibration": stated.calibration}), members
+    )
 
 
 def _files(path: Path, content: MeanRecord) -> Iterator[tuple[MeanMember, Path]]:

@@ -29,7 +29,7 @@ class ExportedModel:
         return self.exported.effective_record
 
     def probabilities(self, sample: Sample) -> NDArray[np.float32]:
-        """Return class probabilities (classes, H, W) of a sample prepared as the record says (`series`).
+        """Return class probabilities (classes, H, W) of a sample as the record says (`series`); the graph calibrates.
 
         Raises:
             ModelError: the sample does not fit the graph.

@@ -1,7 +1,7 @@
 """Trained models of every family, loaded by path, as mapping and scoring use them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from agrifm.calibration import calibrated
 from agrifm.errors import ModelError, doing, require_installed
 from agrifm.files import AnyPath, as_path
 from agrifm.inference.mean import load_mean, read_mean
@@ -42,7 +43,7 @@ class TrainedModel(Protocol):
         """What the model expects and was trained on."""
 
     def probabilities(self, sample: Sample) -> NDArray[np.float32]:
-        """Return class probabilities (classes, H, W) of a sample whose series are those of the record."""
+        """Return class probabilities (classes, H, W), calibrated, of a sample whose series are those of the record."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,15 @@ class TorchModel:
     """In which it computes (docs/precision.md)."""
 
     def probabilities(self, sample: Sample) -> NDArray[np.float32]:
-        """Return class probabilities (classes, H, W) of a sample prepared as the record says (`series`).
+        """Return class probabilities (classes, H, W), calibrated, of a sample prepared as the record says (`series`).
 
         Raises:
             ModelError: the sample does not fit the model.
         """
+        return calibrated(self.record.calibration, self._computed(sample))
+
+    def _computed(self, sample: Sample) -> NDArray[np.float32]:
+        """The network's probabilities (classes, H, W), before calibration."""
         import torch
 
         from agrifm.inference.tensors import tensor_batch
@@ -161,7 +166,16 @@ def load_model(path: AnyPath, compute: Compute = DEFAULT_COMPUTE) -> TrainedMode
 
 
 def _load_member(compute: Compute, path: Path) -> TrainedModel:
-    return load_model(path, compute if path.suffix == NETWORK else DEFAULT_COMPUTE)
+    return uncalibrated(load_model(path, compute if path.suffix == NETWORK else DEFAULT_COMPUTE))
+
+
+def uncalibrated(model: TrainedModel) -> TrainedModel:
+    """Return a model whose probabilities are those before calibration, to average or blend them first."""
+    if model.record.calibration is None:
+        return model
+    stored: Any = model
+    plain: TrainedModel = replace(stored, record=model.record.model_copy(update={"calibration": None}))
+    return plain
 
 
 def load_record(path: AnyPath) -> ModelRecord:

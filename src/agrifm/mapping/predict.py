@@ -20,7 +20,7 @@ from agrifm.errors import MapError
 from agrifm.files import is_whole_archive, write_bytes
 from agrifm.grid import Window
 from agrifm.inference.mean import mean_where_known, members_of, reading
-from agrifm.inference.predictor import TrainedModel, load_model
+from agrifm.inference.predictor import TrainedModel, load_model, uncalibrated
 from agrifm.mapping.mosaic import PredictedWindow
 from agrifm.mapping.windows import PROBABILITY_DTYPE, with_model_sensors
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
@@ -114,7 +114,7 @@ _OPENING = Lock()
 
 @lru_cache(maxsize=1)
 def _open(sources: MapSources) -> tuple[Cube, TrainedModel]:
-    model = load_model(sources.model, sources.compute)
+    model = uncalibrated(load_model(sources.model, sources.compute))
     return with_model_sensors(open_cube(sources.cube), model.record), model
 
 

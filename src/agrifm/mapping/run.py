@@ -22,6 +22,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from agrifm.calibration import calibrated
 from agrifm.class_raster import CONFIDENCE
 from agrifm.codes import listed
 from agrifm.config import Project
@@ -30,7 +31,7 @@ from agrifm.errors import LabelError, MapError, did_you_mean, require_installed
 from agrifm.files import AnyPath, as_path, translate_os_errors, write_bytes
 from agrifm.grid import Window, tiles
 from agrifm.inference.mean import members_of
-from agrifm.inference.predictor import TorchModel, TrainedModel, load_model, load_record
+from agrifm.inference.predictor import TorchModel, TrainedModel, load_model, load_record, uncalibrated
 from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend, legend_json
 from agrifm.mapping.cog import TILE_SIDE, CogWriter, translate_gdal_errors, write_category_names
 from agrifm.mapping.mosaic import blend
@@ -228,7 +229,7 @@ def map_cube(
         if not work.begun:
             work.begin()
         store = WindowStore(work.scratch)
-        _predict_missing(plan, store, predict or partial(predict_windows, plan.cube, model))
+        _predict_missing(plan, store, predict or partial(predict_windows, plan.cube, uncalibrated(model)))
         sources = {**_model_items(model, model_item), "cube": cube.path}
         members = [(member.model.record, member.weight) for member in members_of(model) if member.file]
         lineage = map_lineage(plan.record, plan.cube.sensors, window, overlap, members)
@@ -363,7 +364,8 @@ def _classify_tile(
     number = np.full(inside.shape, UNLABELLED, np.uint8)
     percent = number.copy()
     if inside.any():
-        mean = blend(tile, store.read(plan.windows_over(tile)), len(plan.record.legend), plan.overlap)
+        blended = blend(tile, store.read(plan.windows_over(tile)), len(plan.record.legend), plan.overlap)
+        mean = calibrated(plan.record.calibration, blended)
         known = inside & ~np.isnan(mean[0])
         number[known] = mean.argmax(axis=0)[known]
         percent[known] = np.rint(100 * mean.max(axis=0)[known])

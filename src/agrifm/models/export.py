@@ -1,8 +1,9 @@
 """`agrifm model export`: a trained network as a graph that runs without this code, ONNX or PyTorch's .pt2.
 
-Its inputs are bands in the units of the product, its output class probabilities: normalisation, the filling of gaps
-and the softmax are inside. AgriFM is exported in its reference implementation (`agrifm.models.agrifm.reference`), which
-cuts windows by reshaping, for any number of samples; the fast path looks them up in tables of one batch size.
+Its inputs are bands in the units of the product, its output class probabilities: normalisation, the filling of gaps,
+the softmax and the calibration are inside. AgriFM is exported in its reference implementation
+(`agrifm.models.agrifm.reference`), which cuts windows by reshaping, for any number of samples; the fast path looks them
+up in tables of one batch size.
 
 The number of samples is free. Frames, rows and columns are fixed: on another grid other tokens are padded, shifted and
 clamped, and the exporter cannot follow that if sizes are unknown. Shorter observed series are padded with frames that
@@ -20,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from agrifm.calibration import PROBABILITY_FLOOR, Calibration, Curve
 from agrifm.errors import ModelError, require_installed
 from agrifm.files import AnyPath, as_path
 from agrifm.models.agrifm.network import AgriFMConfig
@@ -41,11 +43,12 @@ BATCH = "batch"
 
 
 class ExportedNetwork(nn.Module):
-    """A classifier with a softmax, on tensors by name: class probabilities (B, classes, H, W)."""
+    """A classifier with a softmax and its calibration, on tensors by name: class probabilities (B, classes, H, W)."""
 
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, classifier: Classifier, calibration: Calibration | None = None) -> None:
         super().__init__()
         self.classifier = classifier
+        self.calibration = calibration
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Return the probabilities for inputs by the names of the export's record."""
@@ -64,7 +67,37 @@ class ExportedNetwork(nn.Module):
             frames=by_sensor(".frames"),
             label=nothing,
         )
-        return torch.softmax(self.classifier(batch), dim=1)
+        return calibrated_tensor(self.calibration, torch.softmax(self.classifier(batch), dim=1))
+
+
+def calibrated_tensor(calibration: Calibration | None, probabilities: Tensor) -> Tensor:
+    """Return calibrated probabilities (B, classes, H, W) by operators that graphs have.
+
+    It is `agrifm.calibration.calibrated` in 32 bits.
+    """
+    if calibration is None or calibration.kind == "none":
+        return probabilities
+    floored = probabilities.clamp(min=PROBABILITY_FLOOR)
+    if calibration.kind == "isotonic":
+        parts = zip(probabilities.unbind(1), floored.unbind(1), calibration.curves, strict=True)
+        curved = [same if curve is None else _on_curve(curve, values) for values, same, curve in parts]
+        result = torch.stack(curved, dim=1)
+        return result / result.sum(dim=1, keepdim=True)
+    if calibration.kind == "temperature":
+        assert calibration.temperature is not None, "checked when it was read"
+        return torch.softmax(floored.log() / calibration.temperature, dim=1)
+    scale, offset = (torch.tensor(part).reshape(1, -1, 1, 1) for part in (calibration.scale, calibration.offset))
+    return torch.softmax(floored.log() * scale + offset, dim=1)
+
+
+def _on_curve(curve: Curve, values: Tensor) -> Tensor:
+    """The curve as a sum of ramps, one between each two knots."""
+    x, y = curve.probability, curve.calibrated
+    result = torch.full_like(values, y[0])
+    for left, right, low, high in zip(x, x[1:], y, y[1:], strict=False):
+        if high > low:
+            result = result + (high - low) / (right - left) * (values - left).clamp(0, right - left)
+    return result.clamp(min=PROBABILITY_FLOOR)
 
 
 def export(
@@ -111,15 +144,15 @@ def export(
             axes=(BATCH, len(record.legend), side, side),
             unit="probability of each class of the legend, 0..1",
         ),
+        calibrated=record.calibration is not None,
         frames=frames,
         side=side,
         opset=OPSET if out.suffix == ".onnx" else None,
         versions=running_versions("torch", *(("onnx", "onnxscript") if out.suffix == ".onnx" else ())),
     )
+    classifier = Classifier(use_reference(network), record.sensors, record.series)
     with replace_file(out, f"exporting to {out}", _is_export) as temporary:
-        program = _program(
-            ExportedNetwork(Classifier(use_reference(network), record.sensors, record.series)), exported, about
-        )
+        program = _program(ExportedNetwork(classifier, record.calibration), exported, about)
         if out.suffix == ".onnx":
             _write_onnx(program, exported, temporary, about)
         else:

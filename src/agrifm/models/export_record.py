@@ -44,6 +44,8 @@ class ExportRecord(Frozen):
     inputs: tuple[TensorNote, ...]
     """In the order of the graph."""
     output: TensorNote
+    calibrated: bool = False
+    """Whether the calibration of the model's record is in the graph; of a record without one it has nothing to do."""
     frames: int
     """Frames of every series; shorter observed series are padded."""
     side: int
@@ -66,9 +68,11 @@ class ExportRecord(Frozen):
 
     @property
     def effective_record(self) -> ModelRecord:
-        """The model's record as if it had been trained without the dropped sensors."""
+        """The model's record as if it had been trained without the dropped sensors; a calibration in the graph is not
+        in it, as it would be applied twice."""
         absent = tuple(name for name in self.model.absent_sensors if name not in self.without)
-        return self.model.model_copy(update={"sensors": self.sensors, "absent_sensors": absent})
+        changes = {"sensors": self.sensors, "absent_sensors": absent}
+        return self.model.model_copy(update={**changes, **({"calibration": None} if self.calibrated else {})})
 
 
 def read_export_record(path: Path) -> ExportRecord:

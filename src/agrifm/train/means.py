@@ -4,9 +4,9 @@ Shape letters: N labelled pixels or places of the test or validation, P places.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,13 @@ from agrifm.config import ModelConfig
 from agrifm.inference.mean import mean_record, mean_where_known, read_mean, write_mean
 from agrifm.inference.predictor import is_trained
 from agrifm.record import TRAINABLE, ModelRecord, model_file, seed_names, with_parts
+from agrifm.samples.split import HeldOutBlocks
 from agrifm.scores import confusion_counts, macro_f1
+from agrifm.train.calibrate import with_calibration
 from agrifm.train.combination import CLEARLY, COMBINATIONS, RESAMPLES, Labels, Probability, weighted_mean
 from agrifm.train.predictions import mean_labelled, unknown_probabilities
 from agrifm.train.publish import TRAINING_DATA
+from agrifm.train.reliability import Reliability
 from agrifm.work import fingerprint
 
 
@@ -45,10 +48,24 @@ class Trained:
     predicted: NDArray[np.uint8]
     """(H, W), classes of the labelled test pixels or places; 255 elsewhere and without an observation."""
     test: Probability | None
-    """(N, classes) of the labelled test pixels, row by row, or of the test places, in a file; NaN without an
-    observation. None unless a mean needs them."""
+    """(N, classes) of the labelled test pixels, row by row, or of the test places, before calibration,
+    in a file; NaN without an observation. None unless a mean needs them."""
     validation: Callable[[], Probability]
     """The same of the validation, by a model that was not trained on it."""
+    reliability: dict[str, Any] = field(default_factory=dict)
+    """From `agrifm.train.reliability.Reliability.describe`."""
+
+
+class TrainedModels(NamedTuple):
+    """The models of a configuration, by name."""
+
+    records: dict[str, ModelRecord]
+    predictions: dict[str, NDArray[np.uint8]]
+    """(H, W), classes of the labelled test pixels, 255 elsewhere."""
+    reliability: dict[str, dict[str, Any]]
+    """From `agrifm.train.reliability.Reliability.describe`."""
+    kept: list[str]
+    """Names of models that were there already."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +76,8 @@ class ValidationPlaces:
     """(N,)."""
     place: NDArray[np.int64]
     """(N,), alike for the pixels of a parcel."""
+    block: NDArray[np.int64]
+    """(N,)."""
 
 
 @dataclass(frozen=True)
@@ -84,21 +103,13 @@ probabilities of the test, None = not needed)."""
 
 
 def train_each(
-    config: ModelConfig, train: Train, directories: Directories, unseen: Labels, validation: ValidationPlaces
-) -> tuple[dict[str, ModelRecord], dict[str, NDArray[np.uint8]], list[str]]:
-    """Train the models of `names`, and before them the parts of means, and write the files of means.
-
-    Args:
-        unseen: (H, W), labels of the test, 255 elsewhere.
-
-    Returns:
-        By name the record and the predicted classes (H, W) of the labelled test pixels; and the names of models that
-        were there already.
-    """
+    config: ModelConfig, train: Train, directories: Directories, unseen: HeldOutBlocks, validation: ValidationPlaces
+) -> TrainedModels:
+    """Train the models of `names`, and before them the parts of means, and write the files of means."""
     names = with_parts(config.names)
     in_means = {part for name in names for part in TRAINABLE[name].parts}
     trained: dict[str, Trained] = {}
-    records, predictions, kept = {}, {}, []
+    result = TrainedModels({}, {}, {}, [])
     for name in names:
         stems = seed_names(name, config.seeds)
         file = directories.answers(name) if name in in_means else None
@@ -114,12 +125,12 @@ def train_each(
             ]
             content = {"seeds": [config.seed + number for number in range(len(stems))]}
             equal = [(network, 1 / len(stems)) for network in networks]
-            digest = _digest(name, networks)
-            one = _mean(name, equal, digest, content, directories, unseen, file, config.seeds)
-        records[name], predictions[name] = one.record, one.predicted
-        kept += [] if one.is_new else [name]
+            one = _mean(name, equal, _digest(name, networks), content, directories, unseen, validation, config, file)
+        result.records[name], result.predictions[name] = one.record, one.predicted
+        result.reliability[name] = one.reliability
+        result.kept.extend([] if one.is_new else [name])
         trained[name] = one
-    return records, predictions, kept
+    return result
 
 
 def _of_seed(config: ModelConfig, number: int) -> ModelConfig:
@@ -147,7 +158,7 @@ def _mean_of_parts(
     config: ModelConfig,
     directories: Directories,
     validation: ValidationPlaces,
-    unseen: Labels,
+    unseen: HeldOutBlocks,
 ) -> Trained:
     """A mean of models of different kinds, with the weights of its combination."""
     combination = COMBINATIONS[name]
@@ -169,7 +180,7 @@ def _mean_of_parts(
         weights = combination.weights({}, validation.label)
         content = {"weights": weights}
     weighted = [(parts[part], weight) for part, weight in weights.items() if weight]
-    return _mean(name, weighted, digest, content, directories, unseen)
+    return _mean(name, weighted, digest, content, directories, unseen, validation, config)
 
 
 def _both(directories: Directories, file: str) -> tuple[Path, Path]:
@@ -182,17 +193,18 @@ def _mean(
     digest: str,
     content: Mapping[str, Any],
     directories: Directories,
-    unseen: Labels,
+    unseen: HeldOutBlocks,
+    places: ValidationPlaces,
+    config: ModelConfig,
     file: Path | None = None,
-    seeds: int = 1,
 ) -> Trained:
     """Average models and write the file that says so; parts that are means give their members.
 
     Args:
         content: of the record, how the members and weights were chosen.
-        unseen: (H, W), labels of the test.
+        unseen: labels of the test.
+        places: of the validation.
         file: for the probabilities of the test, None = not needed.
-        seeds: of the networks, if the mean is of several seeds.
     """
     members = tuple(
         TrainedFile(member.file, member.record, weight * member.weight)
@@ -203,21 +215,28 @@ def _mean(
     common = {key: value for key, value in members[0].record.training.items() if key in kept}
     training = {**common, **content, "fingerprint": digest}
     record = mean_record(name, name, [member.record for member in members], training)
-    path, earlier = _both(directories, model_file(Path(), name, seeds).name)
+    path, earlier = _both(directories, model_file(Path(), name, config.seeds).name)
     is_new = not is_trained(earlier, digest)
-    parameters = sum(part.parameters for part, _ in parts)
-    files = [(directories.find(member.file), member.weight) for member in members]
-    write_mean(path, record, files, parameters, path.parent / TRAINING_DATA)
     weights = [weight for _, weight in parts]
 
     def validation() -> Probability:
         return mean_where_known([part.validation() for part, _ in parts], weights)
 
+    found = next((file for file in (path, earlier) if is_trained(file, digest)), None)
+    if found is not None:
+        record = record.model_copy(update={"calibration": read_mean(found).record.calibration})
+    elif config.calibration:
+        record = with_calibration(record, validation, places.label, places.block)
+    parameters = sum(part.parameters for part, _ in parts)
+    files = [(directories.find(member.file), member.weight) for member in members]
+    write_mean(path, record, files, parameters, path.parent / TRAINING_DATA)
     answers = [part.test for part, _ in parts if part.test is not None]
     assert len(answers) == len(parts), "parts of means have a file"
     kept_mean = None if file is None else unknown_probabilities(len(answers[0]), answers[0].shape[1], file)
-    predicted, test = mean_labelled(answers, weights, unseen, kept_mean)
-    return Trained(record, members, parameters, is_new, predicted, test, validation)
+    counted = Reliability(record.calibration, unseen, len(record.legend))
+    predicted, test = mean_labelled(answers, weights, unseen.label, kept_mean, counted)
+    about = counted.describe(record.legend)
+    return Trained(record, members, parameters, is_new, predicted, test, validation, about)
 
 
 def _of_places(

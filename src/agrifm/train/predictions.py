@@ -17,6 +17,7 @@ from agrifm.files import translate_os_errors
 from agrifm.inference.mean import mean_where_known
 from agrifm.legend import UNLABELLED
 from agrifm.samples.patches import Tiles, labelled_windows, read_with_margin
+from agrifm.train.reliability import Reliability
 from agrifm.work import progress
 
 if TYPE_CHECKING:
@@ -26,11 +27,20 @@ ROWS_AT_ONCE = 1 << 14
 """Labelled pixels whose probabilities are in memory together."""
 
 
-def predict_labelled(model: "TrainedModel", tiles: Tiles, label: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Predict classes (H, W) of the labelled pixels; 255 elsewhere and where no sensor has a valid observation."""
+def predict_labelled(
+    model: "TrainedModel", tiles: Tiles, label: NDArray[np.uint8], counted: Reliability | None = None
+) -> NDArray[np.uint8]:
+    """Predict classes (H, W) of the labelled pixels; 255 elsewhere and where no sensor has a valid observation.
+
+    Args:
+        counted: calibrates the probabilities of the model, which is without its calibration then, and counts them.
+    """
     predicted = np.full(label.shape, UNLABELLED, np.uint8)
     for slices, wanted, found in _by_window(model, tiles, label):
-        predicted[slices][wanted] = _most_probable(found)
+        if counted is None:
+            predicted[slices][wanted] = _most_probable(found)
+        else:
+            predicted[slices][wanted] = counted.predict(found, label[slices][wanted], counted.block[slices][wanted])
     return predicted
 
 
@@ -91,13 +101,16 @@ def unknown_probabilities(count: int, classes: int, file: Path | None = None) ->
     return mapped
 
 
-def predicted_classes(probabilities: NDArray[np.float32], label: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def predicted_classes(
+    probabilities: NDArray[np.float32], label: NDArray[np.uint8], counted: Reliability | None = None
+) -> NDArray[np.uint8]:
     """Return the most probable classes (H, W) of the labelled pixels, 255 elsewhere and where nothing is known.
 
     Args:
         probabilities: (N, classes) of the labelled pixels of `label` (H, W), row by row; NaN = unknown.
+        counted: see `predict_labelled`.
     """
-    return mean_labelled([probabilities], [1.0], label)[0]
+    return mean_labelled([probabilities], [1.0], label, None, counted)[0]
 
 
 def mean_labelled(
@@ -105,24 +118,30 @@ def mean_labelled(
     weights: Sequence[float],
     label: NDArray[np.uint8],
     kept: NDArray[np.float32] | None = None,
+    counted: Reliability | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
     """Average probabilities (N, classes) of the labelled pixels of `label` (H, W) as `mean_where_known` does.
 
     Args:
-        kept: (N, classes), is filled with the mean; None = the mean is not needed.
+        kept: (N, classes), is filled with the mean before calibration; None = the mean is not needed.
+        counted: see `predict_labelled`.
 
     Returns:
         Its classes (H, W), 255 elsewhere and where no part is known; and `kept`.
     """
     best = np.empty(len(parts[0]), np.uint8)
+    labelled = label != UNLABELLED
     for start in range(0, len(best), ROWS_AT_ONCE):
         some = slice(start, start + ROWS_AT_ONCE)
         mean = parts[0][some] if len(parts) == 1 else mean_where_known([part[some] for part in parts], weights)
-        best[some] = _most_probable(mean)
+        if counted is None:
+            best[some] = _most_probable(mean)
+        else:
+            best[some] = counted.predict(mean, label[labelled][some], counted.block[labelled][some])
         if kept is not None:
             kept[some] = mean
     predicted = np.full(label.shape, UNLABELLED, np.uint8)
-    predicted[label != UNLABELLED] = best
+    predicted[labelled] = best
     return predicted, kept
 
 

@@ -1,9 +1,9 @@
 """`agrifm train`: from a cube and labels to models with records, all scored on the same unseen blocks."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from agrifm.config import ModelConfig, Project
 from agrifm.cube.store import open_cube
 from agrifm.errors import ConfigError, require_installed
 from agrifm.files import translate_os_errors, write_geopackage, write_json
-from agrifm.inference.predictor import TorchModel, TrainedModel, is_trained, load_model, load_record
+from agrifm.inference.predictor import TorchModel, TrainedModel, is_trained, load_model, load_record, uncalibrated
 from agrifm.legend import UNLABELLED
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, unchanged, writing
@@ -43,16 +43,20 @@ from agrifm.record import (
 )
 from agrifm.samples.project_table import project_table
 from agrifm.samples.split import FOLDS
-from agrifm.samples.table import SeriesTable
 from agrifm.stac import write_model_item
+from agrifm.train.calibrate import with_calibration
 from agrifm.train.data import Data, label_counts, prepare, project_labels, read_pixel_features
 from agrifm.train.evaluate import score, summarise_scores
 from agrifm.train.means import Directories, Trained, TrainedFile, ValidationPlaces, leaf_json, train_each
 from agrifm.train.mixed import mix_table
 from agrifm.train.predictions import labelled_probabilities, predict_labelled, predicted_classes
-from agrifm.train.publish import SCORES, TRAINING_DATA, publish, require_inputs_apart
-from agrifm.train.table_folds import TableData, predict_unseen, training_places
+from agrifm.train.publish import RELIABILITY, SCORES, TRAINING_DATA, publish, require_inputs_apart
+from agrifm.train.reliability import Reliability, write_reliability
+from agrifm.train.table_folds import training_places
 from agrifm.work import Resumable, fingerprint
+
+Answers = Callable[[], NDArray[np.float32]]
+"""Probabilities (N, classes) of the labelled validation pixels, before calibration."""
 
 
 def train(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[str, Any]:
@@ -102,23 +106,28 @@ def train_models(
         _write_training_data(data, staging / TRAINING_DATA)
         directories = Directories(staging, directory)
         train_one = partial(_train_one, data, directories, compute)
-        records, predictions, kept = train_each(
-            config, train_one, directories, data.unseen.label, _validation_places(data)
-        )
+        trained = train_each(config, train_one, directories, data.unseen, _validation_places(data))
         scores = {
-            name: {**score(predicted, data.unseen, data.labels.legend), "training": records[name].training}
-            for name, predicted in predictions.items()
+            name: {
+                **score(predicted, data.unseen, data.labels.legend),
+                "training": trained.records[name].training,
+                "reliability": trained.reliability[name],
+            }
+            for name, predicted in trained.predictions.items()
         }
         if data.mixed is not None and data.mixed.about["places"]["test"]:
+            from agrifm.train.table_network import score_on_table
+
             for name in filter(is_network, scores):
                 files = [directories.find(f"{stem}.safetensors") for stem in seed_names(name, config.seeds)]
-                scores[name]["series"] = _score_on_table(files, data.mixed.data)
-        result = _compared(data, scores, predictions)
+                scores[name]["series"] = score_on_table(files, trained.records[name], data.mixed.data)
+        result = _compared(data, scores, trained.predictions)
+        write_reliability(staging / RELIABILITY, scores)
         require_unchanged()
         write_json(staging / SCORES, result)
         with translate_os_errors(f"writing the models {directory}"):
             written = publish(staging, directory, config.names, config.seeds)
-    return {**result, "kept": kept, "written": written}
+    return {**result, "kept": trained.kept, "written": written}
 
 
 def _compared(data: Data, scores: dict[str, Any], predictions: dict[str, NDArray[np.uint8]]) -> dict[str, Any]:
@@ -128,20 +137,6 @@ def _compared(data: Data, scores: dict[str, Any], predictions: dict[str, NDArray
     return summarise_scores(
         legend, data.unseen, labels, data.split.blocks, [*notes, *notes_on_bands(data.sensors)], scores, predictions
     )
-
-
-def _score_on_table(files: Sequence[Path], table: TableData) -> dict[str, Any]:
-    """The scores of the mean of networks, new or kept, on the test places of the series table."""
-    from agrifm.models.weights.file import load_network
-    from agrifm.train.table_network import network_on_table
-
-    networks = [network_on_table(*load_network(file)) for file in files]
-
-    def probabilities(places: SeriesTable) -> NDArray[np.float32]:
-        return np.asarray(np.mean([network.probabilities(places) for network in networks], axis=0), np.float32)
-
-    predicted = predict_unseen(probabilities, table)
-    return {**score(predicted, table.unseen, table.table.legend), "blocks": table.blocks["test"]}
 
 
 def _record(data: Data, config: ModelConfig, name: str, architecture: dict[str, Any], *packages: str) -> ModelRecord:
@@ -175,19 +170,20 @@ def _train_one(
     file = f"{stem}{model_file(Path(), name).suffix}"
     places = (directories.staging / file, directories.models / file)
     if is_classic(name):
-        model, is_new = _train_classic(data, config, name, *places)
-        validation = partial(_classic_validation, data, config, name)
+        validation = cache(partial(_classic_validation, data, config, name))
+        model, is_new = _train_classic(data, config, name, *places, validation)
     else:
         model, is_new = _train_network(data, config, name, *places, compute)
-        validation = partial(_network_validation, data, directories.find(file))
+        validation = cache(partial(_network_validation, data, directories.find(file)))
     tiles, unseen, test = data.tiles_of(model.record.series), data.unseen.label, None
+    counted = Reliability(model.record.calibration, data.unseen, len(model.record.legend))
     if answers is None:
-        predicted = predict_labelled(model, tiles, unseen)
+        predicted = predict_labelled(uncalibrated(model), tiles, unseen, counted)
     else:
-        test = labelled_probabilities(model, tiles, unseen, answers)
-        predicted = predicted_classes(test, unseen)
-    members = (TrainedFile(file, model.record, 1.0),)
-    return Trained(model.record, members, _parameters(model), is_new, predicted, test, validation)
+        test = labelled_probabilities(uncalibrated(model), tiles, unseen, answers)
+        predicted = predicted_classes(test, unseen, counted)
+    members, about = (TrainedFile(file, model.record, 1.0),), counted.describe(model.record.legend)
+    return Trained(model.record, members, _parameters(model), is_new, predicted, test, validation, about)
 
 
 def _parameters(model: TrainedModel) -> int:
@@ -201,11 +197,11 @@ def _validation_places(data: Data) -> ValidationPlaces:
     """The validation pixels; a place is a parcel, or other land of a block."""
     labelled = data.validation.label != UNLABELLED
     place, block = (array[labelled].astype(np.int64) for array in (data.labels.place, data.split.block))
-    return ValidationPlaces(data.validation.label[labelled], np.where(place >= 0, place, -1 - block))
+    return ValidationPlaces(data.validation.label[labelled], np.where(place >= 0, place, -1 - block), block)
 
 
 def _network_validation(data: Data, path: Path) -> NDArray[np.float32]:
-    model = load_model(path)
+    model = uncalibrated(load_model(path))
     return labelled_probabilities(model, data.tiles_of(model.record.series), data.validation.label)
 
 
@@ -215,14 +211,24 @@ def _classic_validation(data: Data, config: ModelConfig, name: str) -> NDArray[n
     return labelled_probabilities(model, data.tiles, data.validation.label)
 
 
-def _train_classic(data: Data, config: ModelConfig, name: str, path: Path, earlier: Path) -> tuple[TrainedModel, bool]:
+def _calibrated(data: Data, config: ModelConfig, record: ModelRecord, answers: Answers) -> ModelRecord:
+    """A record with the calibration that fits the answers on the validation pixels."""
+    places = _validation_places(data)
+    return with_calibration(record, answers, places.label, places.block) if config.calibration else record
+
+
+def _train_classic(
+    data: Data, config: ModelConfig, name: str, path: Path, earlier: Path, validation: Answers
+) -> tuple[TrainedModel, bool]:
     """A classic model of the training and validation blocks, chosen on inner blocks of them.
 
     Returns:
         The model, and whether it is new: one of the same fingerprint, in either place, is not trained again.
     """
     record = _record(data, config, name, {}, "scikit-learn", "skops", "lightgbm")
-    digest = _fingerprint(record, data, [_digest(data.labels.place), _digest(data.split.block), str(RECIPE)])
+    digest = _fingerprint(
+        record, data, [*map(_digest, (data.labels.place, data.split.block)), str(RECIPE), str(config.calibration)]
+    )
     for place in (path, earlier):
         if is_trained(place, digest):
             model = load_classic(place)
@@ -232,6 +238,7 @@ def _train_classic(data: Data, config: ModelConfig, name: str, path: Path, earli
     label = np.where(data.training.label == UNLABELLED, data.validation.label, data.training.label)
     record = record.model_copy(update={"training": {**record.training, "fingerprint": digest}})
     model = _fit_classic(data, config, record, label)
+    model = replace(model, record=_calibrated(data, config, model.record, validation))
     save_classic(path, model)
     _write_classic_item(path, model)
     return load_model(path), True
@@ -303,6 +310,9 @@ def _train_network(
     record = record.model_copy(update={"training": training})
     timing = {"seconds": round(outcome.seconds, 1), "share_of_time_waiting_for_data": round(outcome.waiting_share, 4)}
     write_json(path.with_suffix(".timing.json"), timing)
+    draft = work.scratch / path.name
+    save_model(draft, network, record)
+    record = _calibrated(data, config, record, partial(_network_validation, data, draft))
     save_model(path, network, record)  # last: once it exists, all of the model exists but what follows from it
     write_model_item(path, record, parameters, path.parent / TRAINING_DATA)
     work.remove()

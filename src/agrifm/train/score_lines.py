@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agrifm.scores import MIN_PLACES, interval_words
+from agrifm.train.reliability import describe_calibrations
 
 
 def describe_scores(scores: dict[str, Any]) -> list[str]:
@@ -23,7 +24,7 @@ def describe_scores(scores: dict[str, Any]) -> list[str]:
                 f"{name}: on {of_table['blocks']} unseen blocks of the series table overall accuracy "
                 f"{of_table['overall_accuracy']:.3f}, macro F1 {of_table['macro_f1']:.3f}"
             )
-    lines += [*_describe_scored(scores), *_describe_levels(scores)]
+    lines += [*describe_calibrations(scores["models"]), *_describe_scored(scores), *_describe_levels(scores)]
     return [*lines, *(f"macro F1, {sentence}" for sentence in describe_differences(scores.get("differences", [])))]
 
 

@@ -3,6 +3,7 @@
 Shape letters: P places.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from agrifm.calibration import calibrated
 from agrifm.config import ModelConfig
 from agrifm.errors import LabelError
 from agrifm.inference.batching import predict_logits
@@ -21,14 +23,16 @@ from agrifm.models.agrifm.point_network import point_config
 from agrifm.models.classifier import Classifier
 from agrifm.models.family import FAMILIES, family_of
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
+from agrifm.models.weights.file import load_network
 from agrifm.recipe import TABLE_RECIPE, Recipe
 from agrifm.record import TRAINABLE, ModelRecord, SensorRecord, SeriesKind
 from agrifm.samples.table import SeriesTable
 from agrifm.samples.table_samples import PLACES_PER_WINDOW, TableSamples
+from agrifm.train.evaluate import score
 from agrifm.train.fit import Hyperparameters, Outcome, fit
 from agrifm.train.objectives import Classification, classification
 from agrifm.train.peers import initial_peer
-from agrifm.train.table_folds import labelled_places, table_statistics
+from agrifm.train.table_folds import TableData, labelled_places, predict_unseen, table_statistics
 
 PLACES_AT_ONCE = 256
 """Places that are predicted together."""
@@ -50,7 +54,7 @@ class TableNetwork:
     """Sensors that a table may lack."""
 
     def probabilities(self, table: SeriesTable) -> NDArray[np.float32]:
-        """Return class probabilities (P, classes) of the places of a table with the same sensors and bands."""
+        """Return class probabilities (P, classes), before calibration, of a table with the same sensors and bands."""
         samples = TableSamples(table, self.kind, self.frames)
         classifier = self.classifier.eval()
         with torch.inference_mode():
@@ -169,3 +173,20 @@ def network_on_table(network: nn.Module, record: ModelRecord) -> TableNetwork:
     classifier = Classifier(network, record.sensors, record.series).eval()
     outcome = Outcome(0, -1, float("nan"), 0.0, 0.0)
     return TableNetwork(classifier, record.sensors, outcome, record.series, record.frames, record.absent_sensors)
+
+
+def score_on_table(files: Sequence[Path], record: ModelRecord, table: TableData) -> dict[str, Any]:
+    """Return the scores of the mean of networks on the test places of a series table.
+
+    Args:
+        files: of the networks.
+        record: of the mean, or of the only network; its calibration is used.
+    """
+    networks = [network_on_table(*load_network(file)) for file in files]
+
+    def probabilities(places: SeriesTable) -> NDArray[np.float32]:
+        mean = np.mean([network.probabilities(places) for network in networks], axis=0)
+        return np.asarray(calibrated(record.calibration, mean, axis=1), np.float32)
+
+    predicted = predict_unseen(probabilities, table)
+    return {**score(predicted, table.unseen, table.table.legend), "blocks": table.blocks["test"]}

@@ -3,8 +3,9 @@
 Shape letters: P places.
 """
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,10 +46,12 @@ from agrifm.samples.table import SeriesTable
 from agrifm.samples.table_store import table_digest
 from agrifm.season import Season
 from agrifm.stac import write_model_item
+from agrifm.train.calibrate import with_calibration
 from agrifm.train.evaluate import score, summarise_scores
 from agrifm.train.means import Directories, Trained, TrainedFile, ValidationPlaces, leaf_json, train_each
 from agrifm.train.predictions import predicted_classes
-from agrifm.train.publish import SCORES, TRAINING_DATA, publish
+from agrifm.train.publish import RELIABILITY, SCORES, TRAINING_DATA, publish
+from agrifm.train.reliability import Reliability, write_reliability
 from agrifm.train.table_folds import (
     Probabilities,
     TableData,
@@ -89,12 +92,16 @@ def train_on_table(
         write_geopackage(staging / TRAINING_DATA, training_places(data))
         directories = Directories(staging, directory)
         train_one = partial(_train_one, data, season, directories, compute)
-        validation = data.part("validation").label
-        places = ValidationPlaces(validation, np.arange(len(validation)))
-        records, predictions, kept = train_each(config, train_one, directories, data.unseen.label, places)
+        validation = data.part("validation")
+        places = ValidationPlaces(validation.label, np.arange(len(validation)), validation.block.astype(np.int64))
+        trained = train_each(config, train_one, directories, data.unseen, places)
         scores = {
-            name: {**score(predicted, data.unseen, data.table.legend), "training": records[name].training}
-            for name, predicted in predictions.items()
+            name: {
+                **score(predicted, data.unseen, data.table.legend),
+                "training": trained.records[name].training,
+                "reliability": trained.reliability[name],
+            }
+            for name, predicted in trained.predictions.items()
         }
         labels = {
             fold: np.where(data.fold == number, data.table.label, np.uint8(UNLABELLED))
@@ -107,12 +114,13 @@ def train_on_table(
             data.blocks,
             [*data.table.notes, *notes_on_bands(data.table.sensors)],
             scores,
-            predictions,
+            trained.predictions,
         )
+        write_reliability(staging / RELIABILITY, scores)
         write_json(staging / SCORES, result)
         with translate_os_errors(f"writing the models {directory}"):
             written = publish(staging, directory, config.names, config.seeds)
-    return {**result, "kept": kept, "written": written}
+    return {**result, "kept": trained.kept, "written": written}
 
 
 def _answers(probabilities: Probabilities, table: SeriesTable) -> NDArray[np.float32]:
@@ -137,27 +145,37 @@ def _train_one(
     """A model by itself, with what it answers; its probabilities are kept where there is a file for them."""
     stored = f"{stem}{model_file(Path(), name).suffix}"
     places = (directories.staging / stored, directories.models / stored)
-    validation = data.part("validation")
     if is_classic(name):
-        model, is_new = _train_classic(data, config, season, name, places)
+        answer = cache(partial(_classic_validation, data, config, season, name))
+        model, is_new = _train_classic(data, config, season, name, places, answer)
         probabilities: Probabilities = partial(_classic_probabilities, model)
         record, parameters = model.record, size_of(model.rows)
-
-        def answer() -> NDArray[np.float32]:
-            alone = _fit_classic(config, _record_of_classic(data, config, season, name), data.part("train"))
-            return _answers(partial(_classic_probabilities, alone), validation)
     else:
         network, record, is_new = _train_network(data, config, season, name, places, compute)
         probabilities = network.probabilities
         parameters = sum(parameter.numel() for parameter in network.classifier.parameters())
-
-        def answer() -> NDArray[np.float32]:
-            return _answers(probabilities, validation)
+        answer = cache(partial(_answers, probabilities, data.part("validation")))
 
     # a place has fewer classes than numbers, so memory that holds the table holds these
     test = _answers(probabilities, data.part("test"))
-    predicted, members = predicted_classes(test, data.unseen.label), (TrainedFile(stored, record, 1.0),)
-    return Trained(record, members, parameters, is_new, predicted, None if file is None else test, answer)
+    counted = Reliability(record.calibration, data.unseen, len(record.legend))
+    predicted, members = predicted_classes(test, data.unseen.label, counted), (TrainedFile(stored, record, 1.0),)
+    kept, about = None if file is None else test, counted.describe(record.legend)
+    return Trained(record, members, parameters, is_new, predicted, kept, answer, about)
+
+
+def _classic_validation(data: TableData, config: ModelConfig, season: Season, name: str) -> NDArray[np.float32]:
+    """The validation places as a classic model answers them that was trained without them."""
+    alone = _fit_classic(config, _record_of_classic(data, config, season, name), data.part("train"))
+    return _answers(partial(_classic_probabilities, alone), data.part("validation"))
+
+
+def _calibrated(
+    data: TableData, config: ModelConfig, record: ModelRecord, answers: Callable[[], NDArray[np.float32]]
+) -> ModelRecord:
+    """A record with the calibration that fits the answers (P, classes) on the validation places."""
+    places = data.part("validation")
+    return with_calibration(record, answers, places.label, places.block) if config.calibration else record
 
 
 def _require_possible(config: ModelConfig, names: Sequence[str]) -> None:
@@ -221,6 +239,7 @@ def _train_network(
     record = record.model_copy(update={"name": path.stem, "training": training})
     timing = {"seconds": round(outcome.seconds, 1), "share_of_time_waiting_for_data": round(outcome.waiting_share, 4)}
     write_json(path.with_suffix(".timing.json"), timing)
+    record = _calibrated(data, config, record, partial(_answers, trained.probabilities, data.part("validation")))
     save_model(path, fitted, record)
     _write_item(path, record, sum(parameter.numel() for parameter in fitted.parameters()))
     work.remove()
@@ -228,12 +247,26 @@ def _train_network(
 
 
 def _train_classic(
-    data: TableData, config: ModelConfig, season: Season, name: str, places: tuple[Path, Path]
+    data: TableData,
+    config: ModelConfig,
+    season: Season,
+    name: str,
+    places: tuple[Path, Path],
+    validation: Callable[[], NDArray[np.float32]],
 ) -> tuple[ClassicModel, bool]:
     """A classic model of the training and validation places, chosen on inner blocks of them; see `_train_network`."""
     path, earlier = places
     digest = fingerprint(
-        [table_digest(data.table), data.fold.tobytes().hex(), config.frames, config.seed, str(season), name, RECIPE]
+        [
+            table_digest(data.table),
+            data.fold.tobytes().hex(),
+            config.frames,
+            config.seed,
+            str(season),
+            name,
+            RECIPE,
+            config.calibration,
+        ]
     )
     kept = next((place for place in (path, earlier) if is_trained(place, digest)), None)
     if kept is not None:
@@ -244,6 +277,7 @@ def _train_classic(
         record = _record_of_classic(data, config, season, name)
         record = record.model_copy(update={"training": {**record.training, "fingerprint": digest}})
         model = _fit_classic(config, record, data.table.of(np.flatnonzero(np.isin(data.fold, (0, 1)))))
+        model = replace(model, record=_calibrated(data, config, model.record, validation))
         save_classic(path, model)
     _write_item(path, model.record, size_of(model.rows))
     return model, kept != earlier

@@ -16,7 +16,7 @@ from agrifm.calibration import calibrated
 from agrifm.config import ModelConfig, Project, read_project
 from agrifm.errors import ConfigError, LabelError
 from agrifm.grid import Window
-from agrifm.inference.predictor import load_model
+from agrifm.inference.predictor import load_model, uncalibrated
 from agrifm.models.family import FAMILIES
 from agrifm.models.weights.file import load_network
 from agrifm.models.weights.released import read_released
@@ -228,7 +228,7 @@ def test_other_networks_learn_a_table_and_are_stored_as_they_were(
     model = load_model(project.models / f"{name}.safetensors")
     assert (model.record.series, model.record.side) == (series, 1)
     again = network_on_table(model.classifier.network, model.record).probabilities(table)  # type: ignore[attr-defined]
-    alone = model.probabilities(TableSamples(table, series, model.record.frames)[5]).ravel()
+    alone = uncalibrated(model).probabilities(TableSamples(table, series, model.record.frames)[5]).ravel()
     np.testing.assert_allclose(alone, again[5], atol=1e-5)
 
 

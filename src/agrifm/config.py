@@ -76,8 +76,7 @@ class FilesConfig(Frozen):
     product: str
     """Name of the product, which defines how the numbers are encoded."""
     pattern: str
-    """Glob pattern of GeoTIFF, JPEG 2000 or NetCDF files, under the names that their providers give them or with a date
-    (or a folder whose name is the date) and a band in their names."""
+    """Glob pattern of GeoTIFF, JPEG 2000 or NetCDF files, with their providers' names or a date and a band in them."""
     baseline: str | None = None
     """Processing baseline of the files, such as "05.10", for products whose offset depends on it; if their names state
     theirs, the two must agree."""
@@ -110,8 +109,7 @@ class ImageryConfig(Frozen):
     reach: tuple[str, ...] = ()
     """Folders and hosts outside its folder or in a private network, as "minio.local", to which it may lead."""
     missing: MissingChoice = "stop"
-    """If items or files cannot become scenes, or scenes fail for good: stop and name them, or leave them out ("skip"),
-    counted and named, with their pixels not valid; the next fetch asks for them again."""
+    """If scenes fail for good: stop and name them, or leave them out ("skip") until the next fetch asks for them."""
     native_grid: bool = False
     """Keep the grid of the files instead of the area's UTM zone (one sensor only)."""
     offset: Literal["refuse", "metadata", "pixels"] = "refuse"

@@ -72,6 +72,7 @@ series = "composites"
 sensor_dropout = 0.25
 weights = "start.safetensors"
 encoder = "frozen"
+calibration = false
 recipe = { hidden = 0.5, shift = 10, averaging = 0.98 }
 [map]
 model = "random-forest"
@@ -105,6 +106,7 @@ column = "class"
         "sensor_dropout": 0.25,
         "weights": Path("start.safetensors"),
         "encoder": "frozen",
+        "calibration": False,
         "recipe": Recipe(hidden=0.5, shift=10, averaging=0.98).model_dump(),
     }
     assert (project.map.model, project.map.window, project.map.overlap) == ("random-forest", 192, 96)

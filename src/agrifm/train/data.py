@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from agrifm.cube.store import Cube
 from agrifm.errors import LabelError
 from agrifm.grid import Window
 from agrifm.legend import UNLABELLED, Legend
-from agrifm.record import SensorRecord, SeriesKind, is_classic, with_parts
+from agrifm.record import SensorRecord, SeriesKind, is_classic, target_pixels, with_parts
 from agrifm.samples.labels import Labels, read_labels
 from agrifm.samples.legends.levels import with_hierarchy
 from agrifm.samples.patches import Patches, Tiles, labelled_windows, read_with_margin
@@ -205,3 +205,21 @@ def _sums(samples: Patches | TableSamples, sensors: Sequence[SensorRecord]) -> d
             pixels = series.image.transpose(0, 2, 3, 1)[series.valid].astype(np.float64)
             sums[name] += np.stack([np.full(pixels.shape[1], len(pixels)), pixels.sum(axis=0), (pixels**2).sum(axis=0)])
     return sums
+
+
+def require_step_memory(name: str, architecture: Any, data: Data, config: ModelConfig, recompute: bool) -> None:
+    """Refuse a training step that would not fit into free memory; not checked on a GPU."""
+    import torch
+
+    from agrifm.models.cost import require_memory, window_shapes
+    from agrifm.models.family import FAMILIES
+
+    if torch.cuda.is_available():
+        return
+    dates = {sensor.sensor: len(data.cube.sensors[sensor.sensor].date) for sensor in data.sensors}
+    frames = {name: count if config.series == "observed" else config.frames for name, count in dates.items()}
+    height, width = (min(config.side, length) for length in data.cube.target.shape)
+    shapes = window_shapes(target_pixels(data.sensors), frames, config.batch, height, width)
+    about = f"training {name} on {config.batch} windows of {config.side} pixels at a time"
+    needed = FAMILIES[name].memory_needed(architecture, shapes, training=True, recomputed=recompute)
+    require_memory(needed, about, "choose a smaller `batch` or `side`")

@@ -38,14 +38,13 @@ from agrifm.record import (
     model_file,
     running_versions,
     seed_names,
-    target_pixels,
     with_parts,
 )
 from agrifm.samples.project_table import project_table
 from agrifm.samples.split import FOLDS
 from agrifm.stac import write_model_item
 from agrifm.train.calibrate import with_calibration
-from agrifm.train.data import Data, label_counts, prepare, project_labels, read_pixel_features
+from agrifm.train.data import Data, label_counts, prepare, project_labels, read_pixel_features, require_step_memory
 from agrifm.train.evaluate import score, summarise_scores
 from agrifm.train.means import Directories, Trained, TrainedFile, ValidationPlaces, leaf_json, train_each
 from agrifm.train.mixed import mix_table
@@ -280,7 +279,7 @@ def _train_network(
         if is_trained(place, digest):
             write_model_item(path, load_record(place), parameters, path.parent / TRAINING_DATA)
             return load_model(place), place == path
-    _require_memory(name, network.config, data, config, compute.recompute)
+    require_step_memory(name, network.config, data, config, compute.recompute)
     work = Resumable(path.with_name(f"{path.stem}.partial"), digest)
     if not work.begun:
         with translate_os_errors(f"training {path}"):
@@ -349,24 +348,6 @@ def _initial(data: Data, config: ModelConfig, name: str, compute: Compute) -> tu
     series = {} if data.mixed is None else {"series": data.mixed.about}
     training = {**record.training, **start, **unusual, **series}
     return network, record.model_copy(update={**_series(data, config, name), "training": training})
-
-
-def _require_memory(name: str, architecture: Any, data: Data, config: ModelConfig, recompute: bool) -> None:
-    """Refuse a training step that would not fit into free memory; not checked on a GPU."""
-    import torch
-
-    from agrifm.models.cost import require_memory, window_shapes
-    from agrifm.models.family import FAMILIES
-
-    if torch.cuda.is_available():
-        return
-    dates = {sensor.sensor: len(data.cube.sensors[sensor.sensor].date) for sensor in data.sensors}
-    frames = {name: count if config.series == "observed" else config.frames for name, count in dates.items()}
-    height, width = (min(config.side, length) for length in data.cube.target.shape)
-    shapes = window_shapes(target_pixels(data.sensors), frames, config.batch, height, width)
-    about = f"training {name} on {config.batch} windows of {config.side} pixels at a time"
-    needed = FAMILIES[name].memory_needed(architecture, shapes, training=True, recomputed=recompute)
-    require_memory(needed, about, "choose a smaller `batch` or `side`")
 
 
 def _series(data: Data, config: ModelConfig, name: str) -> dict[str, Any]:

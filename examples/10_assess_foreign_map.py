@@ -8,7 +8,7 @@ others write them: degrees, 16 bits, codes 100 and 400, no legend. The other hal
 The states' borders are not in the data, so the points count as a simple random sample; the study drew them by state.
 The hectares are therefore an exercise and no estimate for Sudan.
 
-    python examples/09_assess_foreign_map.py OUT
+    python examples/10_assess_foreign_map.py OUT
 """
 
 import argparse

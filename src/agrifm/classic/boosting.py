@@ -1,11 +1,13 @@
 """Gradient boosted trees (LightGBM, Ke et al. 2017) with class weights."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agrifm.classic.boosting_leaves import LeafBits, boosted_probabilities, leaf_bits
 from agrifm.classic.boosting_structure import sound_text
 from agrifm.classic.numbers import Rows
 from agrifm.classic.training_rows import Shape, TrainingRows
@@ -35,7 +37,13 @@ class BoostedTrees:
 
     def probabilities(self, rows: Rows) -> NDArray[np.float32]:
         """Return (N, classes), rows of sum 1."""
-        return np.asarray(self.booster.predict(rows, num_threads=1), np.float32)
+        if self._leaves is None:
+            return np.asarray(self.booster.predict(rows, num_threads=1), np.float32)
+        return boosted_probabilities(self._leaves, rows, self.booster.num_model_per_iteration())
+
+    @cached_property
+    def _leaves(self) -> tuple[LeafBits, ...] | None:
+        return leaf_bits(self.booster.model_to_string())
 
     def state(self) -> dict[str, Any]:
         """Return the model in LightGBM's text form."""

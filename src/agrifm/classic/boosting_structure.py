@@ -52,6 +52,12 @@ def sound_text(text: str, features: int, classes: int) -> str:
     return "\n".join([*parts, "\nend of trees\n"])
 
 
+def tree_entries(text: str) -> list[dict[str, str]]:
+    """Return the lines of each tree of a booster's text, by their keys."""
+    _, *blocks = re.split(r"\n+Tree=\d+\n", text.split("\nend of trees", 1)[0])
+    return [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in blocks]
+
+
 def _tree(block: str, features: int) -> str:
     """One tree's lines, after checks."""
     entries = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)

@@ -8,6 +8,9 @@ from shapely import box
 from tests.assess.rasters import CROPS, UTM, crop_map, write_raster
 
 from agrifm.assess import class_map
+from agrifm.assess.class_map import read_map
+from agrifm.assess.confusion import count_confusion
+from agrifm.assess.design import draw_points
 from agrifm.assess.outside_parcels import write_outside
 from agrifm.assess.report import assess
 from agrifm.demo import REFERENCE_POINTS, draw_reference
@@ -87,3 +90,18 @@ def test_points_of_a_demo_are_outside_training_parcels_and_its_report_is_without
     for number, area in enumerate(report["areas"]):
         low, high = area["interval_ha"]
         assert low <= (truth == number).sum() * 0.01 <= high
+
+
+def test_points_of_a_part_are_not_taken_for_the_whole_map_in_silence(farm):
+    write_outside(farm / "classes.tif", farm / "parcels.gpkg", farm / "part.tif")
+    draw_points(farm / "part.tif", 60, 0, farm / "drawn.gpkg")
+    points = gpd.read_file(farm / "drawn.gpkg")
+    points["label"] = points["map_class"]
+    points.to_file(farm / "points.gpkg")
+    of_part, of_whole = (
+        count_confusion(read_map(farm / name), farm / "points.gpkg", "label") for name in ("part.tif", "classes.tif")
+    )
+    assert of_part.warnings == ()
+    (warning,) = of_whole.warnings
+    assert f"{of_part.hectares.sum():,.1f}" in warning
+    assert f"{of_whole.hectares.sum():,.1f}" in warning

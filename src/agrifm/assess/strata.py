@@ -1,5 +1,6 @@
 """The strata that reference points were drawn in, where they are not the classes of the map that is assessed."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,7 +37,7 @@ def read_strata(
         return None, []
     codes, _ = read_codes(points[column])
     if column == DRAWN_IN and (np.array(codes) == map_codes).all():
-        return None, []
+        return None, _part_notes(codes, points[HECTARES], map_hectares)
     about = f"reading the strata of the reference, columns '{column}' and '{HECTARES}'"
     hectares = np.array([_number(value) for value in points[HECTARES]])
     without = int(sum(not code for code in codes) + (~(hectares > 0)).sum())
@@ -57,6 +58,17 @@ def read_strata(
         )
     drawn = stratified_points(stratum, size, names=tuple(names.tolist()))
     return drawn, area_notes(float(size.sum()), map_hectares)
+
+
+def _part_notes(codes: Sequence[str], hectares: Sequence[object], map_hectares: float) -> list[str]:
+    """Say if points of the map's classes were drawn on a part of the map: for the rest they say nothing."""
+    stated = sum(dict(zip(codes, map(_number, hectares), strict=True)).values())
+    if not stated < (1 - MAX_DIFFERENCE) * map_hectares:
+        return []
+    return [
+        f"the points were drawn on {stated:,.1f} ha and the map has {map_hectares:,.1f} ha; they say nothing of the "
+        "rest, so assess the part of the map that they were drawn on"
+    ]
 
 
 def area_notes(hectares: float, map_hectares: float) -> list[str]:

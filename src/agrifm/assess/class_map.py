@@ -14,6 +14,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from pyproj import Transformer
+from rasterio.enums import MaskFlags
 from rasterio.errors import NotGeoreferencedWarning
 from shapely import Polygon
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 MAX_PIXELS_PER_READ = 2**22
 """Pixels read at once."""
+CACHE_MB = 256
+"""Decoded blocks that GDAL keeps, so that rows read one after another decode a row of tiles once."""
 OUTSIDE, NODATA = -1, -2
 """What `ClassMap.sample` returns for points without a class."""
 WARN_AREA_ERROR, MAX_AREA_ERROR = 0.01, 0.1
@@ -135,7 +138,8 @@ def open_classified(path: Path) -> Iterator[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # read_map refuses a missing CRS, with a fix
             source = open_raster(path)
-        with source:
+        # By default GDAL keeps 5 % of the memory, which is more than a row of tiles and nothing gains from it.
+        with rasterio.Env(GDAL_CACHEMAX=CACHE_MB), source:
             yield source
 
 
@@ -153,9 +157,14 @@ def block_windows(source: Any) -> Iterator[Window]:
 def read_window(source: Any, window: Window) -> np.ma.MaskedArray[Any, Any]:
     """Read one window of the first band; masked where it is nodata, masked in the file, or NaN."""
     part = rasterio.windows.Window(window.col, window.row, window.width, window.height)
-    pixels, mask = source.read(1, window=part), source.read_masks(1, window=part)
+    pixels, flags = source.read(1, window=part), source.mask_flag_enums[0]
+    whole = pixels.dtype.kind in "iu"
+    if whole and flags == [MaskFlags.all_valid]:  # the mask of the file would be read, and is known
+        return np.ma.MaskedArray(pixels, np.zeros(pixels.shape, bool))
+    if whole and flags == [MaskFlags.nodata] and float(source.nodata).is_integer():
+        return np.ma.MaskedArray(pixels, pixels == int(source.nodata))
     # Only NaN differs from itself; it need not be in the mask of the file.
-    return np.ma.MaskedArray(pixels, (mask == 0) | (pixels != pixels))
+    return np.ma.MaskedArray(pixels, (source.read_masks(1, window=part) == 0) | (pixels != pixels))
 
 
 def pixel_of_points(grid: Grid, points: "GeoDataFrame") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -181,24 +190,33 @@ def _count(source: Any, path: Path, stated: ClassRaster) -> dict[float, NDArray[
     for window in block_windows(source):
         pixels = read_window(source, window)
         valid = ~np.ma.getmaskarray(pixels) & ~stated.without_class(pixels.data)
-        require_whole(pixels.data[valid], f"reading the map {path}", AssessmentError)
         if pixels.dtype == np.uint8:
-            # A byte is its position in the table, so nothing has to be sorted.
-            values, positions = np.arange(256), pixels.data[valid]
+            values, table = np.arange(256), _table_of_bytes(pixels.data, valid)
         else:
+            require_whole(pixels.data[valid], f"reading the map {path}", AssessmentError)
             values, positions = np.unique(pixels.data[valid], return_inverse=True)
-        if len(by_value) + values.size > 2 * 256 + UNLABELLED:  # before the counts of reflectances fill the memory
-            raise _too_many(path)
-        # One bincount over (row, value) pairs gives the table of rows and values.
-        row = np.nonzero(valid)[0]
-        counts = np.bincount(row * values.size + positions, minlength=window.height * values.size)
-        table = counts.reshape(window.height, values.size)
+            if len(by_value) + values.size > 2 * 256 + UNLABELLED:  # before the counts of reflectances fill the memory
+                raise _too_many(path)
+            # One bincount over (row, value) pairs gives the table of rows and values.
+            row = np.nonzero(valid)[0]
+            counts = np.bincount(row * values.size + positions, minlength=window.height * values.size)
+            table = counts.reshape(window.height, values.size)
         for position in np.flatnonzero(table.any(0)):
             total = by_value.setdefault(float(values[position]), np.zeros(source.shape[0], np.int64))
             total[window.row : window.row + window.height] += table[:, position]
     if len(by_value) > UNLABELLED:
         raise _too_many(path)
     return by_value
+
+
+def _table_of_bytes(pixels: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Valid pixels of each value in each row, (rows, 256); a row at a time, in the processor's cache."""
+    return np.stack(
+        [
+            np.bincount(row if of_row.all() else row[of_row], minlength=256)
+            for row, of_row in zip(pixels, valid, strict=True)
+        ]
+    )
 
 
 def _too_many(path: Path) -> AssessmentError:

@@ -266,10 +266,17 @@ def _open_map(mapped: ClassMap, present: NDArray[np.intp]) -> Iterator[Reader]:
     values = np.array(mapped.values)[present]
     order = np.argsort(values)
     ordered = values[order]
+    of_byte = np.full(256, NONE, np.int16)
+    bytes_of = (values >= 0) & (values < 256) & (values == np.floor(values))
+    of_byte[values[bytes_of].astype(int)] = np.flatnonzero(bytes_of)
     with open_classified(mapped.path) as source:
 
         def read(window: Window) -> Numbers:
             pixels = read_window(source, window)
+            if pixels.dtype == np.uint8:  # looked up, not searched
+                numbers: Numbers = of_byte[pixels.data]
+                numbers[np.ma.getmaskarray(pixels)] = NONE
+                return numbers
             at = np.searchsorted(ordered, pixels.data).clip(max=len(ordered) - 1)
             known = ~np.ma.getmaskarray(pixels) & (ordered[at] == pixels.data)
             return np.where(known, order[at], NONE).astype(np.int16)

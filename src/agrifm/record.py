@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple, Protocol, Self
 from pydantic import Field, model_validator
 
 from agrifm.calibration import Calibration
+from agrifm.certainty import CandidateSets
 from agrifm.errors import ModelError
 from agrifm.files import AnyPath, as_path
 from agrifm.legend import Legend
@@ -153,6 +154,8 @@ class ModelRecord(Frozen):
     """West, south, east, north of the training area, in degrees."""
     calibration: Calibration | None = None
     """How its probabilities are made honest; None = they are used as they are."""
+    candidates: CandidateSets | None = None
+    """From which calibrated probability on a class is a candidate; None = it is not known."""
     training: dict[str, Any] = Field(default_factory=dict)
     """How it was trained: seed, steps, number of parcels, share of time spent waiting for data."""
     versions: dict[str, str] = Field(default_factory=dict)
@@ -171,6 +174,8 @@ class ModelRecord(Frozen):
     def _calibration_is_of_the_classes(self) -> Self:
         if self.calibration is not None and self.calibration.classes not in (None, len(self.legend)):
             raise ValueError("`calibration` must have one number or curve per class")
+        if self.candidates is not None and len(self.candidates.least) != len(self.legend):
+            raise ValueError("`candidates` must have one threshold per class")
         return self
 
 

@@ -147,6 +147,7 @@ def mean_record(name: str, family: str, records: Sequence[ModelRecord], training
             "side": max(record.side for record in records),
             "margin": max(record.margin for record in records),
             "calibration": None,
+            "candidates": None,
             "training": training,
             "versions": {key: version for record in records for key, version in record.versions.items()},
         }
@@ -242,9 +243,8 @@ def load_mean(path: AnyPath, load: "Callable[[Path], TrainedModel]") -> MeanMode
     stated = content.record
     records = [member.model.record for member in members]
     record = mean_record(stated.name, stated.family, records, stated.training)
-    return MeanModel(
-        record.model_copy(update={"versions": stated.versions, "calibration": stated.calibration}), members
-    )
+    kept = {name: getattr(stated, name) for name in ("versions", "calibration", "candidates")}
+    return MeanModel(record.model_copy(update=kept), members)
 
 
 def _files(path: Path, content: MeanRecord) -> Iterator[tuple[MeanMember, Path]]:

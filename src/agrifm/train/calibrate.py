@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.calibration import PROBABILITY_FLOOR, Calibration, CalibrationKind, Curve, calibrated
+from agrifm.certainty import CandidateSets
 from agrifm.record import ModelRecord
 from agrifm.samples.folds import divide_blocks
 from agrifm.scores import log_loss
+from agrifm.train.candidate_sets import fit_sets
 
 Values = NDArray[np.float64]
 Labels = NDArray[np.uint8]
@@ -44,22 +46,32 @@ def fit_calibration(probabilities: NDArray[np.float32], label: Labels, block: ND
     Returns:
         One of the kind "none" where it is as good as any other, or where there are fewer than `LEAST_BLOCKS` blocks.
     """
+    return _fitted(probabilities, label, block)[0]
+
+
+def _fitted(
+    probabilities: NDArray[np.float32], label: Labels, block: NDArray[np.integer]
+) -> tuple[Calibration, CandidateSets | None]:
+    """The calibration, and the sets that fit probabilities which were calibrated on other blocks."""
     values, label, block = drawn_rows(probabilities, label, block)
     blocks = len(np.unique(block))
     about = {"blocks": blocks, "pixels": len(label)}
     if blocks < LEAST_BLOCKS:
-        return Calibration(kind="none", **about)
+        return Calibration(kind="none", **about), None
     fold = divide_blocks(block, label, values.shape[1], min(FOLDS, blocks), 0)
     losses: dict[CalibrationKind, float] = {}
+    answers: dict[CalibrationKind, Values] = {}
     for kind in FITS:
         held_out = np.empty_like(values)
         for number in np.unique(fold):
             inside = fold != number
             held_out[~inside] = calibrated(_fit(kind, values, label, block, inside), values[~inside], axis=1)
+        answers[kind] = held_out
         losses[kind] = round(log_loss(held_out, label), DIGITS)
     chosen = min(losses, key=lambda kind: losses[kind])  # of equal ones the first, which is the simplest
     everything = np.ones(len(label), bool)
-    return _fit(chosen, values, label, block, everything).model_copy(update={"log_loss": losses, **about})
+    calibration = _fit(chosen, values, label, block, everything).model_copy(update={"log_loss": losses, **about})
+    return calibration, fit_sets(answers[chosen], label, block)
 
 
 def _fit(
@@ -72,8 +84,13 @@ def _fit(
 def with_calibration(
     record: ModelRecord, answers: Callable[[], NDArray[np.float32]], label: Labels, block: NDArray[np.integer]
 ) -> ModelRecord:
-    """Return a model's record with the calibration that fits what it answers; arguments as in `fit_calibration`."""
-    return record.model_copy(update={"calibration": fit_calibration(answers(), label, block)})
+    """Return a model's record with the calibration and the sets of candidates that fit what it answers.
+
+    Args:
+        answers, label, block: as in `fit_calibration`.
+    """
+    calibration, sets = _fitted(answers(), label, block)
+    return record.model_copy(update={"calibration": calibration, "candidates": sets})
 
 
 def drawn_rows(

@@ -224,7 +224,8 @@ def _mean(
 
     found = next((file for file in (path, earlier) if is_trained(file, digest)), None)
     if found is not None:
-        record = record.model_copy(update={"calibration": read_mean(found).record.calibration})
+        stated = read_mean(found).record
+        record = record.model_copy(update={"calibration": stated.calibration, "candidates": stated.candidates})
     elif config.calibration:
         record = with_calibration(record, validation, places.label, places.block)
     parameters = sum(part.parameters for part, _ in parts)
@@ -233,7 +234,7 @@ def _mean(
     answers = [part.test for part, _ in parts if part.test is not None]
     assert len(answers) == len(parts), "parts of means have a file"
     kept_mean = None if file is None else unknown_probabilities(len(answers[0]), answers[0].shape[1], file)
-    counted = Reliability(record.calibration, unseen, len(record.legend))
+    counted = Reliability(record.calibration, unseen, len(record.legend), record.candidates)
     predicted, test = mean_labelled(answers, weights, unseen.label, kept_mean, counted)
     about = counted.describe(record.legend)
     return Trained(record, members, parameters, is_new, predicted, test, validation, about)

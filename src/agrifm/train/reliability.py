@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.calibration import Calibration, calibrated
+from agrifm.certainty import CandidateSets
 from agrifm.files import finite_or_none, write_bytes
 from agrifm.legend import UNLABELLED, Legend
 from agrifm.samples.split import HeldOutBlocks
@@ -20,9 +21,11 @@ from agrifm.scores import (
     block_calibration_bins,
     draw_blocks,
     expected_calibration_error,
+    interval_words,
     log_loss,
     percentile_interval,
 )
+from agrifm.train.candidate_sets import Coverage
 
 STEPS = ("before", "after")
 """Of calibration."""
@@ -31,11 +34,14 @@ STEPS = ("before", "after")
 class Reliability:
     """Counts how often probabilities are right, before and after a calibration, part by part of the test pixels."""
 
-    def __init__(self, calibration: Calibration | None, unseen: HeldOutBlocks, classes: int) -> None:
+    def __init__(
+        self, calibration: Calibration | None, unseen: HeldOutBlocks, classes: int, sets: CandidateSets | None = None
+    ) -> None:
         self.calibration, self.block = calibration, unseen.block
         self._blocks = np.unique(unseen.block[unseen.label != UNLABELLED])
         self._pixels = np.zeros(classes, np.int64)
         self._changed = 0
+        self._coverage = None if sets is None else Coverage(sets, len(self._blocks))
         self._loss = dict.fromkeys(STEPS, 0.0)
         # of the predicted class, then of each class
         shape = (1 + classes, len(self._blocks), 3, CALIBRATION_BINS)
@@ -65,6 +71,8 @@ class Reliability:
             for number in range(len(self._pixels)):
                 bins[1 + number] += block_calibration_bins(values[:, number], label == number, index, blocks)
             self._loss[step] += log_loss(values, label) * len(label)
+        if self._coverage is not None:
+            self._coverage.add(values, label, index)
         self._pixels += np.bincount(label, minlength=len(self._pixels))
         self._changed += int((best[0] != best[1]).sum())
         result[known] = best[1]
@@ -78,7 +86,7 @@ class Reliability:
             and "after"; `classes`, by code that of the class's probability (Kull et al. 2019, eq. 7); intervals are
             95 %, bootstrapped over blocks. `changed` is the share of pixels that have another class of highest
             probability after calibration, and `bins` has for each bin of the confidence the pixels, the sum of their
-            confidence, and how many are right.
+            confidence, and how many are right. `sets` is from `agrifm.train.candidate_sets.Coverage.describe`.
         """
         kind = "none" if self.calibration is None else self.calibration.kind
         count, seen = int(self._pixels.sum()), self._bins["before"][0].sum(axis=(1, 2)) > 0
@@ -104,6 +112,7 @@ class Reliability:
                 "changed": self._changed / count,
                 "bins": {step: self._bins[step][0].sum(axis=0).round(3).tolist() for step in STEPS},
                 "classes": classes,
+                **({} if self._coverage is None else {"sets": self._coverage.describe(legend)}),
             }
         )
         return described
@@ -129,14 +138,26 @@ def describe_calibrations(scores: Mapping[str, Any]) -> list[str]:
         errors = entry.get("expected_calibration_error")
         if errors is None:
             continue
-        low, high = entry["expected_calibration_error_interval"]["after"]
-        shown = f"calibration error {errors['after']:.3f} ({low:.3f} to {high:.3f})"
+        words = interval_words(entry["expected_calibration_error_interval"]["after"])
+        shown = f"calibration error {errors['after']:.3f} ({words})"
         if entry["kind"] == "none":
             lines.append(f"{name}: probabilities as they are, {shown}")
             continue
         calibration = f"calibrated ({entry['kind']}), {shown}, before {errors['before']:.3f}"
         share = f"{100 * entry['changed']:.2g} % of the pixels have" if entry["changed"] else "no pixel has"
         lines.append(f"{name}: probabilities {calibration}; {share} another class for it")
+    return [*lines, *_describe_sets(scores)]
+
+
+def _describe_sets(scores: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for name, model in scores.items():
+        if sets := model.get("reliability", {}).get("sets"):
+            shares = [100 * sets[key] for key in ("coverage", "nominal")] + [100 * sets["shares"]["certain"]]
+            lines.append(
+                f"{name}: the candidate classes contain the true one in {shares[0]:.1f} % of the pixels (nominal "
+                f"{shares[1]:.0f} %); in {shares[2]:.1f} % there is only one"
+            )
     return lines
 
 

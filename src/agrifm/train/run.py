@@ -175,7 +175,7 @@ def _train_one(
         model, is_new = _train_network(data, config, name, *places, compute)
         validation = cache(partial(_network_validation, data, directories.find(file)))
     tiles, unseen, test = data.tiles_of(model.record.series), data.unseen.label, None
-    counted = Reliability(model.record.calibration, data.unseen, len(model.record.legend))
+    counted = Reliability(model.record.calibration, data.unseen, len(model.record.legend), model.record.candidates)
     if answers is None:
         predicted = predict_labelled(uncalibrated(model), tiles, unseen, counted)
     else:

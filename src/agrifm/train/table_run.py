@@ -158,7 +158,7 @@ def _train_one(
 
     # a place has fewer classes than numbers, so memory that holds the table holds these
     test = _answers(probabilities, data.part("test"))
-    counted = Reliability(record.calibration, data.unseen, len(record.legend))
+    counted = Reliability(record.calibration, data.unseen, len(record.legend), record.candidates)
     predicted, members = predicted_classes(test, data.unseen.label, counted), (TrainedFile(stored, record, 1.0),)
     kept, about = None if file is None else test, counted.describe(record.legend)
     return Trained(record, members, parameters, is_new, predicted, kept, answer, about)

@@ -1,0 +1,51 @@
+"""Sets of candidate classes: worked thresholds, and coverage of unseen blocks that differ from each other."""
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from agrifm.certainty import CandidateSets
+from agrifm.legend import Legend
+from agrifm.train.candidate_sets import Coverage, fit_sets
+
+LEGEND = Legend.of(["a", "b"])
+
+
+def test_blocks_count_alike_whatever_their_pixels() -> None:
+    """Ten blocks: in nine every pixel has 0.8, in one, of far more pixels, 0.3. It has a tenth of the weight."""
+    block = np.r_[np.arange(9), np.full(100, 9)]
+    own = np.r_[np.full(9, 0.8), np.full(100, 0.3)]
+    found = fit_sets(np.stack([own, 1 - own], axis=1), np.zeros(109, np.uint8), block)
+    assert found.least == (0.8, None)
+    assert found.blocks == (10, 0)
+
+
+def draw(blocks: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probabilities of a model that is wrong in a way of its own in each block, labels, blocks."""
+    block = np.repeat(np.arange(blocks), 60)
+    logits = generator.normal(0, 1.5, (len(block), 3))
+    label = (softmax(logits, axis=1).cumsum(axis=1) < generator.random((len(block), 1))).sum(axis=1).clip(max=2)
+    shift = generator.normal(0, 0.7, (blocks, 3))[block]
+    return softmax(logits + shift, axis=1), label.astype(np.uint8), block
+
+
+def test_each_class_of_unseen_blocks_is_covered_as_stated() -> None:
+    generator = np.random.default_rng(0)
+    covered = np.zeros((60, 3))
+    for number in range(60):
+        sets = fit_sets(*draw(20, generator))
+        counted = Coverage(sets, 40)
+        counted.add(*draw(40, generator))
+        classes = counted.describe(Legend.of(["a", "b", "c"]))["classes"]
+        covered[number] = [entry["coverage"] for entry in classes.values()]
+    np.testing.assert_allclose(covered.mean(axis=0), 0.9, atol=0.02)
+
+
+def test_coverage_and_sizes_of_sets_are_counted() -> None:
+    counted = Coverage(CandidateSets(nominal=0.9, least=(0.6, 0.3), blocks=(5, 5)), 2)
+    counted.add(np.array([[0.65, 0.35], [0.9, 0.1], [0.55, 0.45]]), np.uint8([0, 1, 0]), np.array([0, 1, 1]))
+    counted.add(np.array([[0.2, 0.2]]), np.uint8([1]), np.array([0]))
+    found = counted.describe(LEGEND)
+    assert found["coverage"] == 0.25
+    assert found["shares"] == {"certain": 0.5, "two": 0.25, "unknown": 0.25}
+    assert (found["classes"]["a"]["coverage"], found["classes"]["b"]["coverage"]) == (pytest.approx(0.5), 0)

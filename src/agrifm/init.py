@@ -116,8 +116,17 @@ steps = 1500
 # learning_rate = 0.001    # the highest rate, after warm-up
 # seed = 0                 # seed of blocks, weights and order
 # seeds = 3                # networks of each name; of several the mean of their probabilities counts
-# recipe = { hidden = 0.5, light = 0.05 }   # random changes of training batches (docs/train.md)
 # calibration = false      # keep probabilities as they are, instead of calibrating them on the validation blocks
+#    How networks are trained (docs/train.md); 0 leaves out.
+# [model.recipe]
+# hidden = 0.5             # most of the frames of a sample that are hidden, as a share
+# cut = 0.2                # share of the samples that end on a random day, for maps before the season's end
+# light = 0.05             # standard deviation of a random factor on a sample
+# shift = 10               # most days by which a season moves
+# stretch = 10             # most days by which its middle moves
+# bands = 0.2              # share of the bands that a sample lacks
+# averaging = 0.98         # share of the averaged weights that remains after a step
+# logit_adjustment = true  # rare classes count as much as frequent ones
 
 [map]
 model = "agrifm"           # which of the models makes the map

@@ -58,7 +58,8 @@ def test_models_of_other_families_are_described_and_checked(family: str, tmp_pat
     train(project)
     path = model_file(project.models, family)
     lines = describe_model(path)
-    assert [line.split()[0] for line in lines] == ["file", "family", "sentinel-2", "landsat", "series", "record"]
+    expected = ["file", "family", "sentinel-2", "landsat", "series", "calibration", "record"]
+    assert [line.split()[0] for line in lines] == expected
     assert lines[1].endswith(family)
     assert "B04, B08" in lines[2]
     fits = check_model(path, project.cube)

@@ -6,7 +6,7 @@ from scipy.special import softmax
 
 from agrifm.certainty import CandidateSets
 from agrifm.legend import Legend
-from agrifm.train.candidate_sets import Coverage, fit_sets
+from agrifm.train.candidate_sets import SetCoverage, fit_sets
 
 LEGEND = Legend.of(["a", "b"])
 
@@ -34,7 +34,7 @@ def test_each_class_of_unseen_blocks_is_covered_as_stated() -> None:
     covered = np.zeros((60, 3))
     for number in range(60):
         sets = fit_sets(*draw(20, generator))
-        counted = Coverage(sets, 40)
+        counted = SetCoverage(sets, 40)
         counted.add(*draw(40, generator))
         classes = counted.describe(Legend.of(["a", "b", "c"]))["classes"]
         covered[number] = [entry["coverage"] for entry in classes.values()]
@@ -42,7 +42,7 @@ def test_each_class_of_unseen_blocks_is_covered_as_stated() -> None:
 
 
 def test_coverage_and_sizes_of_sets_are_counted() -> None:
-    counted = Coverage(CandidateSets(nominal=0.9, least=(0.6, 0.3), blocks=(5, 5)), 2)
+    counted = SetCoverage(CandidateSets(nominal=0.9, least=(0.6, 0.3), blocks=(5, 5)), 2)
     counted.add(np.array([[0.65, 0.35], [0.9, 0.1], [0.55, 0.45]]), np.uint8([0, 1, 0]), np.array([0, 1, 1]))
     counted.add(np.array([[0.2, 0.2]]), np.uint8([1]), np.array([0]))
     found = counted.describe(LEGEND)

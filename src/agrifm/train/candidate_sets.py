@@ -54,7 +54,7 @@ def fit_sets(
     return CandidateSets(nominal=NOMINAL, least=tuple(least), blocks=tuple(counts))
 
 
-class Coverage:
+class SetCoverage:
     """Counts how often sets contain the true class, part by part of the test pixels."""
 
     def __init__(self, sets: CandidateSets, blocks: int) -> None:

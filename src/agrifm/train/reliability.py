@@ -25,7 +25,7 @@ from agrifm.scores import (
     log_loss,
     percentile_interval,
 )
-from agrifm.train.candidate_sets import Coverage
+from agrifm.train.candidate_sets import SetCoverage
 
 STEPS = ("before", "after")
 """Of calibration."""
@@ -41,7 +41,7 @@ class Reliability:
         self._blocks = np.unique(unseen.block[unseen.label != UNLABELLED])
         self._pixels = np.zeros(classes, np.int64)
         self._changed = 0
-        self._coverage = None if sets is None else Coverage(sets, len(self._blocks))
+        self._coverage = None if sets is None else SetCoverage(sets, len(self._blocks))
         self._loss = dict.fromkeys(STEPS, 0.0)
         # of the predicted class, then of each class
         shape = (1 + classes, len(self._blocks), 3, CALIBRATION_BINS)
@@ -86,7 +86,7 @@ class Reliability:
             and "after"; `classes`, by code that of the class's probability (Kull et al. 2019, eq. 7); intervals are
             95 %, bootstrapped over blocks. `changed` is the share of pixels that have another class of highest
             probability after calibration, and `bins` has for each bin of the confidence the pixels, the sum of their
-            confidence, and how many are right. `sets` is from `agrifm.train.candidate_sets.Coverage.describe`.
+            confidence, and how many are right. `sets` is from `agrifm.train.candidate_sets.SetCoverage.describe`.
         """
         kind = "none" if self.calibration is None else self.calibration.kind
         count, seen = int(self._pixels.sum()), self._bins["before"][0].sum(axis=(1, 2)) > 0

@@ -30,6 +30,7 @@ from agrifm.cli_arguments import (
     project_argument,
     samples_check_arguments,
     samples_info_arguments,
+    samples_next_arguments,
     samples_parcels_arguments,
     simulate_arguments,
     translate_arguments,
@@ -287,6 +288,14 @@ def _samples_check(options: argparse.Namespace) -> None:
     _show(*check_labels(read_project(options.project), options.out), f"wrote {options.out}")
 
 
+def _samples_next(options: argparse.Namespace) -> None:
+    from agrifm.config import read_project
+    from agrifm.mapping.next_places import write_next_places
+
+    lines = write_next_places(read_project(options.project), options.n, options.out, options.model, options.seed)
+    _show(*lines, f"wrote {options.out}; fill its column `label`, and add it to the labels for training")
+
+
 def _samples_parcels(options: argparse.Namespace) -> None:
     from agrifm.config import read_project
     from agrifm.train.parcel_file import write_parcels
@@ -361,6 +370,7 @@ COMMANDS = {
     "samples check": Command(
         "list doubtful labels: named twice, in conflict, at sea, likely wrong", samples_check_arguments, _samples_check
     ),
+    "samples next": Command("choose the places to label next", samples_next_arguments, _samples_next),
     "samples parcels": Command(
         "write a series table of labelled parcels from the cube", samples_parcels_arguments, _samples_parcels
     ),

@@ -225,6 +225,15 @@ def samples_check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="GeoPackage of doubtful labels")
 
 
+def samples_next_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm samples next`."""
+    project_argument(parser)
+    parser.add_argument("--n", type=int, default=50, help="number of places (default: 50)")
+    parser.add_argument("--model", type=Path, help="model file (default: the model named in the project file)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers (default: 0)")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="places to label (.gpkg or .csv)")
+
+
 def samples_parcels_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm samples parcels`."""
     project_argument(parser)

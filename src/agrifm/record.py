@@ -179,6 +179,10 @@ class ModelRecord(Frozen):
         return self
 
 
+TRAINING_DATA = "training.gpkg"
+"""File, in the directory of models, of the parcels and points that they were trained on."""
+
+
 def model_file(directory: AnyPath, family: str, seeds: int = 1) -> Path:
     """Return the path of the model of a family that `agrifm train` writes into a directory.
 

@@ -13,11 +13,12 @@ from agrifm.assess.class_map import NODATA, OUTSIDE, ClassMap, pixel_of_points
 from agrifm.assess.point_estimators import ProbabilitySample, StratifiedPoints
 from agrifm.assess.reference_data import read_reference
 from agrifm.assess.sample_columns import read_drawn_design
-from agrifm.assess.sampling_statement import NON_PROBABILITY, Sampling, chosen_points, read_method
+from agrifm.assess.sampling_statement import Sampling, chosen_points, read_method
 from agrifm.assess.strata import DRAWN_IN
 from agrifm.codes import alike_notes, code_of, listed, read_codes, why_not_classes
 from agrifm.errors import AssessmentError, LabelError, did_you_mean
 from agrifm.legend import UNLABELLED, Legend, LegendClass
+from agrifm.point_columns import NON_PROBABILITY
 from agrifm.scores import Counts, confusion_counts
 from agrifm.vector_shapes import VectorLayer
 from agrifm.vectors import EXCHANGED, NOTHING_STATED, VectorKeys, count_if_exchanged

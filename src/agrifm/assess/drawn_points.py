@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 
 from agrifm.assess.class_map import pixel_of_points
 from agrifm.assess.sampling_frame import SamplingFrame
-from agrifm.assess.sampling_statement import METHOD
 from agrifm.assess.strata import DRAWN_IN, HECTARES, MAX_DIFFERENCE, STRATUM
 from agrifm.errors import AssessmentError, OutputError
 from agrifm.files import write_geopackage
+from agrifm.point_columns import METHOD
 from agrifm.vectors import read_vector
 
 if TYPE_CHECKING:

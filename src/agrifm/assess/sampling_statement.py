@@ -13,17 +13,15 @@ from numpy.typing import NDArray
 from agrifm.assess.strata import DRAWN_IN, HECTARES, STRATUM
 from agrifm.codes import listed
 from agrifm.errors import AssessmentError, did_you_mean
+from agrifm.point_columns import METHOD, NON_PROBABILITY
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
-NON_PROBABILITY = "non-probability"
 Sampling = Literal["stratified", "simple", "non-probability"]
 """What a user can state: points drawn at random within each class of the map that is assessed; at random among all its
 pixels; or not a probability sample."""
 SAMPLINGS = get_args(Sampling)
-METHOD = "sampling"
-"""Column of the method by which each point was drawn. "non-probability" marks a point that was chosen."""
 DRAWN = ("stratified", "simple", "systematic", "cluster", "two-phase")
 """Methods that give a probability sample."""
 

@@ -17,11 +17,12 @@ from agrifm.assess.drawn_points import LABEL, NUMBER, read_drawn
 from agrifm.assess.sample_columns import FIRST
 from agrifm.assess.sampling_design import Design
 from agrifm.assess.sampling_frame import SamplingFrame
-from agrifm.assess.sampling_statement import METHOD, read_method
+from agrifm.assess.sampling_statement import read_method
 from agrifm.assess.strata import HECTARES, STRATUM
 from agrifm.codes import read_codes
 from agrifm.errors import AssessmentError
 from agrifm.files import write_geopackage
+from agrifm.point_columns import METHOD
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame

@@ -116,9 +116,9 @@ def map_project(
     """
     model = None if model is None else as_path(model)
     out = None if out is None else as_path(out)
-    path = model or _named_model(project)
+    path = model or named_model(project)
     side = load_record(path).side
-    window = project.map.window or (POINT_WINDOW if side == 1 else side)
+    window = window_side(project, side)
     overlap = project.map.overlap if side > 1 and 2 * project.map.overlap <= window else 0
     summary = map_area(project.cube, path, out or project.maps, window, overlap, compute, executor)
     return replace(summary, notes=_legend_notes(project, load_record(path).legend))
@@ -140,7 +140,13 @@ def _legend_notes(project: Project, trained: Legend) -> tuple[str, ...]:
     )
 
 
-def _named_model(project: Project) -> Path:
+def window_side(project: Project, side: int) -> int:
+    """Return the side of windows, pixels: that of [map], else that of the model."""
+    return project.map.window or (POINT_WINDOW if side == 1 else side)
+
+
+def named_model(project: Project) -> Path:
+    """Return the model that [map] names; raises MapError if there is none of that name."""
     name = project.map.model
     if name not in TRAINABLE:
         raise MapError(

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from agrifm.config import ModelConfig
 from agrifm.inference.mean import mean_record, mean_where_known, read_mean, write_mean
 from agrifm.inference.predictor import is_trained
-from agrifm.record import TRAINABLE, ModelRecord, model_file, seed_names, with_parts
+from agrifm.record import TRAINABLE, TRAINING_DATA, ModelRecord, model_file, seed_names, with_parts
 from agrifm.samples.split import HeldOutBlocks
 from agrifm.scores import confusion_counts, macro_f1
 from agrifm.train.calibrate import with_calibration
 from agrifm.train.combination import CLEARLY, COMBINATIONS, RESAMPLES, Labels, Probability, weighted_mean
 from agrifm.train.predictions import mean_labelled, unknown_probabilities
-from agrifm.train.publish import TRAINING_DATA
 from agrifm.train.reliability import Reliability
 from agrifm.work import fingerprint
 

@@ -9,9 +9,9 @@ import geopandas
 from agrifm.config import Project
 from agrifm.errors import ConfigError
 from agrifm.outputs import UNFINISHED, discard, finish_directory
-from agrifm.record import model_file, seed_names, with_parts
+from agrifm.record import TRAINING_DATA, model_file, seed_names, with_parts
 
-SCORES, TRAINING_DATA, RELIABILITY = "scores.json", "training.gpkg", "reliability.png"
+SCORES, RELIABILITY = "scores.json", "reliability.png"
 """With the models; the picture only if matplotlib is installed."""
 
 

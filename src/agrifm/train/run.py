@@ -32,6 +32,7 @@ from agrifm.legend import UNLABELLED
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, unchanged, writing
 from agrifm.record import (
+    TRAINING_DATA,
     ModelRecord,
     is_classic,
     is_network,
@@ -49,7 +50,7 @@ from agrifm.train.evaluate import score, summarise_scores
 from agrifm.train.means import Directories, Trained, TrainedFile, ValidationPlaces, leaf_json, train_each
 from agrifm.train.mixed import mix_table
 from agrifm.train.predictions import labelled_probabilities, predict_labelled, predicted_classes
-from agrifm.train.publish import RELIABILITY, SCORES, TRAINING_DATA, publish, require_inputs_apart
+from agrifm.train.publish import RELIABILITY, SCORES, publish, require_inputs_apart
 from agrifm.train.reliability import Reliability, write_reliability
 from agrifm.train.table_folds import training_places
 from agrifm.work import Resumable, fingerprint

@@ -22,6 +22,7 @@ from agrifm.classic.classic_model import (
 )
 from agrifm.classic.classics import RECIPE, candidate_parts, fit_classic, require_classic
 from agrifm.classic.indices import notes_on_bands
+from agrifm.classic.place_probabilities import place_probabilities
 from agrifm.classic.table_rows import table_columns, table_rows
 from agrifm.config import ModelConfig
 from agrifm.errors import ConfigError, require_installed
@@ -32,6 +33,7 @@ from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, writing
 from agrifm.record import (
     TRAINABLE,
+    TRAINING_DATA,
     ModelRecord,
     SensorRecord,
     SeriesKind,
@@ -50,7 +52,7 @@ from agrifm.train.calibrate import with_calibration
 from agrifm.train.evaluate import score, summarise_scores
 from agrifm.train.means import Directories, Trained, TrainedFile, ValidationPlaces, leaf_json, train_each
 from agrifm.train.predictions import predicted_classes
-from agrifm.train.publish import RELIABILITY, SCORES, TRAINING_DATA, publish
+from agrifm.train.publish import RELIABILITY, SCORES, publish
 from agrifm.train.reliability import Reliability, write_reliability
 from agrifm.train.table_folds import (
     Probabilities,
@@ -148,7 +150,7 @@ def _train_one(
     if is_classic(name):
         answer = cache(partial(_classic_validation, data, config, season, name))
         model, is_new = _train_classic(data, config, season, name, places, answer)
-        probabilities: Probabilities = partial(_classic_probabilities, model)
+        probabilities: Probabilities = partial(place_probabilities, model)
         record, parameters = model.record, size_of(model.rows)
     else:
         network, record, is_new = _train_network(data, config, season, name, places, compute)
@@ -167,7 +169,7 @@ def _train_one(
 def _classic_validation(data: TableData, config: ModelConfig, season: Season, name: str) -> NDArray[np.float32]:
     """The validation places as a classic model answers them that was trained without them."""
     alone = _fit_classic(config, _record_of_classic(data, config, season, name), data.part("train"))
-    return _answers(partial(_classic_probabilities, alone), data.part("validation"))
+    return _answers(partial(place_probabilities, alone), data.part("validation"))
 
 
 def _calibrated(
@@ -294,14 +296,6 @@ def _fit_classic(config: ModelConfig, record: ModelRecord, table: SeriesTable) -
     )
     record = classic_record(record, fitted)
     return ClassicModel(record, fitted.reading(record_columns(record)))
-
-
-def _classic_probabilities(model: ClassicModel, table: SeriesTable) -> NDArray[np.float32]:
-    result = np.zeros((len(table), len(model.record.legend)), np.float32)
-    columns = record_columns(model.record)
-    rows = table_rows(table, model.record.sensors, model.record.frames, columns.parts)
-    result[:, model.rows.classes] = model.rows.probabilities(rows)
-    return result
 
 
 def _write_item(path: Path, record: ModelRecord, parameters: int) -> None:

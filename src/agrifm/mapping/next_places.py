@@ -1,0 +1,297 @@
+"""`agrifm samples next`: the places to label next, of a cube or of a series table with unlabelled places.
+
+A cube is read window by window; memory holds one window, and of all pixels a sample of bounded size with its features
+(`agrifm.inference.active_learning`). The places are marked as chosen, so that no design-based estimate uses them.
+
+Shape letters: P places, K classes, F features.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.calibration import calibrated
+from agrifm.classic.classic_model import ClassicModel
+from agrifm.classic.features import pixel_features
+from agrifm.classic.numbers import Rows
+from agrifm.classic.place_probabilities import place_probabilities
+from agrifm.classic.table_rows import WITHOUT_NEIGHBOURS, table_rows
+from agrifm.config import Project
+from agrifm.cube.store import open_cube
+from agrifm.errors import LabelError, OutputError
+from agrifm.files import AnyPath, as_path
+from agrifm.grid import LONLAT, Window
+from agrifm.inference.active_learning import CandidatePool, Candidates, choose_places, margin_uncertainty
+from agrifm.inference.mean import mean_where_known, members_of
+from agrifm.inference.predictor import TrainedModel, load_model, uncalibrated
+from agrifm.legend import UNLABELLED
+from agrifm.mapping.predict import predict_samples, predict_windows
+from agrifm.mapping.run import named_model, window_side
+from agrifm.mapping.windows import MapPlan, plan_map
+from agrifm.outputs import replace_file
+from agrifm.point_columns import METHOD, NON_PROBABILITY
+from agrifm.record import TRAINING_DATA, require_fit
+from agrifm.samples.patches import read_patch
+from agrifm.samples.project_table import project_table
+from agrifm.samples.table import ONE_PIXEL, SeriesTable
+from agrifm.samples.table_samples import TableSamples
+from agrifm.vectors import read_vector
+from agrifm.work import progress
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+CANDIDATES = 4000
+"""Places with features that memory holds."""
+LABELLED = 2000
+"""Labelled places from which distances are taken; of more, so many at random."""
+FRAMES = 24
+"""Equal steps of the season to which series are read for the features of distances."""
+APART = 10
+"""Least distance of two chosen places of a cube, pixels along rows or columns."""
+TABLE_CHUNK = 1000
+"""Places of a table that are predicted together."""
+HOW = "uncertainty x distance in features (greedy k-center), ranked by area"
+COLUMNS = ("rank", METHOD, "chosen_by", "model", "class", "second", "uncertainty", "gain", "place", "label")
+"""Columns of the file. `label` is empty and is filled in after looking at the ground; `class` and `second` are the two
+classes of highest probability; `gain` is uncertain hectares, in a table uncertain places, that resemble the place."""
+
+
+def write_next_places(
+    project: Project, number: int, out: AnyPath, model: AnyPath | None = None, seed: int = 0
+) -> list[str]:
+    """Write the places to label next, the one of most expected gain first, and describe them in lines.
+
+    Args:
+        number: of places.
+        out: a .gpkg or .csv file, replaced only if it is one of this command without labels.
+        model: model file; by default the one named under [map].
+        seed: of the sample of pixels.
+
+    Raises:
+        LabelError: fewer than one place is asked for, or no place can be chosen.
+        OutputError: `out` has another ending, or is another file.
+        CubeError, ModelError, MapError: the cube or the model cannot be used.
+    """
+    out = as_path(out)
+    about = f"writing places to label next to {out}"
+    if out.suffix.lower() not in (".gpkg", ".csv"):
+        raise OutputError(f"{about}: choose a name that ends in .gpkg or .csv", path=out)
+    if number < 1:
+        raise LabelError(f"choosing {number} places to label next: ask for one at least", number=number)
+    path = named_model(project) if model is None else as_path(model)
+    trained = load_model(path)
+    if project.labels.on_cube:
+        frame, line = _of_cube(project, trained, number, seed)
+    else:
+        frame, line = _of_table(project_table(project), trained, number)
+    frame.insert(3, "model", path.name)
+    with replace_file(out, about, _is_unlabelled) as place:
+        if out.suffix.lower() == ".gpkg":
+            frame.to_file(place, driver="GPKG", layer=out.stem, engine="pyogrio")
+        else:
+            lonlat = frame.to_crs(LONLAT).geometry
+            frame.drop(columns="geometry").assign(lon=lonlat.x, lat=lonlat.y).to_csv(place, index=False)
+    return [line]
+
+
+def _of_cube(project: Project, model: TrainedModel, number: int, seed: int) -> tuple["GeoDataFrame", str]:
+    """The pixels of a cube to label next."""
+    from geopandas import points_from_xy
+
+    cube = open_cube(project.cube)
+    plan = plan_map(cube, model.record, window_side(project, model.record.side), 0)
+    training = _training_pixels(project.models / TRAINING_DATA, plan, seed)
+    pool, known = CandidatePool(max(CANDIDATES, number)), []
+    with progress("predict", len(plan.windows)) as advance:
+        for window, probabilities in predict_windows(plan.cube, uncalibrated(model), plan.windows.values()):
+            if probabilities is not None:
+                honest = calibrated(model.record.calibration, probabilities)
+                known += list(_window_candidates(plan, window, honest, training, pool, seed))
+            advance(1)
+    candidates = pool.candidates()
+    if candidates is None:
+        raise LabelError(
+            f"choosing places to label next in {cube.path}: the model is certain of every observed pixel, or all of "
+            "them are labelled; nothing is to be gained by its uncertainty",
+            candidates=0,
+        )
+    labelled = np.concatenate([*known, candidates.rows[:0]])
+    position = candidates.facts[:, :2]
+    chosen, gain = choose_places(candidates, labelled, number, position, APART)
+    row, col = position[chosen].T
+    shapes = points_from_xy(plan.grid.x[col], plan.grid.y[row])
+    names = [f"row {one}, column {other}" for one, other in zip(row.tolist(), col.tolist(), strict=True)]
+    frame = _frame(model, candidates, chosen, gain, names, shapes, str(plan.grid.crs))
+    total = float(candidates.weight.sum())
+    return frame, (
+        f"{len(chosen)} places, which resemble {gain.sum():.0f} of {total:.0f} uncertain hectares; "
+        f"{len(labelled)} labelled places were taken into account"
+    )
+
+
+def _window_candidates(
+    plan: MapPlan,
+    window: Window,
+    probabilities: NDArray[np.float16],
+    training: NDArray[np.intp],
+    pool: CandidatePool,
+    seed: int,
+) -> Iterator[Rows]:
+    """Offer the pixels of a window to the pool; yields the features of its labelled pixels."""
+    usable = plan.area.inside(window) & np.isfinite(probabilities[0]) & _first_seen(plan, window)
+    labelled = _marked(training, window) & usable
+    where = usable & ~labelled
+    rows, cols = np.nonzero(where)
+    found = probabilities[:, rows, cols].T.astype(np.float64)
+    uncertainty = margin_uncertainty(found)
+    weight = uncertainty * plan.grid.pixel_hectares()[window.row + rows]
+    kept, priority = pool.admitted(weight, np.random.default_rng([seed, window.row, window.col]))
+    if not len(kept) and not labelled.any():
+        return
+    sensors = plan.sensors
+    sample = read_patch(plan.cube, window, sensors, plan.cube.season.steps(FRAMES))
+
+    def features(pixels: NDArray[np.bool_]) -> Rows:
+        return pixel_features(sample, pixels, sensors, WITHOUT_NEIGHBOURS, plan.cube.season.days)
+
+    if len(kept):
+        admitted = np.zeros(where.shape, bool)
+        admitted[rows[kept], cols[kept]] = True
+        top = np.argsort(-found[kept], axis=1, kind="stable")[:, :2]
+        facts = np.column_stack([window.row + rows[kept], window.col + cols[kept], top])
+        pool.add(Candidates(uncertainty[kept], weight[kept], facts, features(admitted)), priority)
+    if labelled.any():
+        yield features(labelled)
+
+
+def _first_seen(plan: MapPlan, window: Window) -> NDArray[np.bool_]:
+    """The pixels of a window that no earlier one has: the last ones along an axis are moved back to end with it."""
+    row, col = np.ogrid[: window.height, : window.width]
+    before = [
+        max((start for start in starts if start < first), default=-plan.side) + plan.side - first
+        for starts, first in ((plan.rows, window.row), (plan.cols, window.col))
+    ]
+    return np.asarray((row >= before[0]) & (col >= before[1]))
+
+
+def _marked(pixels: NDArray[np.intp], window: Window) -> NDArray[np.bool_]:
+    """Which pixels of a window are among these rows and columns."""
+    row, col = pixels[:, 0] - window.row, pixels[:, 1] - window.col
+    inside = (row >= 0) & (row < window.height) & (col >= 0) & (col < window.width)
+    marked = np.zeros((window.height, window.width), bool)
+    marked[row[inside], col[inside]] = True
+    return marked
+
+
+def _training_pixels(path: Path, plan: MapPlan, seed: int) -> NDArray[np.intp]:
+    """Rows and columns (L, 2) of pixels in the middle of what the models were trained on; none without its file."""
+    if not path.exists():
+        return np.zeros((0, 2), np.intp)
+    shapes = read_vector(path, f"reading the training data {path}", LabelError).frame.to_crs(str(plan.grid.crs))
+    middle = shapes.geometry.representative_point()
+    if len(middle) > LABELLED:
+        middle = middle.iloc[np.random.default_rng(seed).permutation(len(middle))[:LABELLED]]
+    col, row = ~plan.grid.transform * (middle.x.to_numpy(), middle.y.to_numpy())
+    return np.asarray(np.floor(np.column_stack([row, col])), np.intp)
+
+
+def _of_table(table: SeriesTable, model: TrainedModel, number: int) -> tuple["GeoDataFrame", str]:
+    """The unlabelled places of a table to label next."""
+    from geopandas import points_from_xy
+
+    inputs = {sensor.sensor: sensor for sensor in table.sensors}
+    require_fit(model.record, inputs, "the series table")
+    unlabelled = np.flatnonzero(table.label == UNLABELLED)
+    probabilities = np.concatenate(
+        [
+            _place_answers(model, table.of(unlabelled[first : first + TABLE_CHUNK]))
+            for first in range(0, len(unlabelled), TABLE_CHUNK)
+        ]
+        or [np.zeros((0, len(model.record.legend)), np.float32)]
+    )
+    observed = np.isfinite(probabilities).all(axis=1)
+    places = unlabelled[observed]
+    if not len(places):
+        raise LabelError(
+            f"choosing places to label next: of the table's {len(table)} places {len(unlabelled)} are without a label, "
+            "and none of these has an observation; add series of places whose label is empty",
+            unlabelled=len(unlabelled),
+            observed=0,
+        )
+    uncertainty = margin_uncertainty(probabilities[observed])
+    top = np.argsort(-probabilities[observed], axis=1, kind="stable")[:, :2]
+    wanted = [sensor for sensor in model.record.sensors if sensor.sensor in inputs]
+    rows = table_rows(table.of(places), wanted, FRAMES)
+    known = table_rows(table.of(np.flatnonzero(table.label != UNLABELLED)), wanted, FRAMES)
+    candidates = Candidates(uncertainty, uncertainty, np.column_stack([places, places, top]), rows)
+    chosen, gain = choose_places(candidates, known, number)
+    at = places[chosen]
+    names = [table.place[one] if table.place else str(one) for one in at]
+    frame = _frame(model, candidates, chosen, gain, names, points_from_xy(table.lon[at], table.lat[at]), LONLAT)
+    return frame, (
+        f"{len(chosen)} of {len(places)} places without a label; {len(known)} labelled places were taken into account"
+    )
+
+
+def _place_answers(model: TrainedModel, table: SeriesTable) -> NDArray[np.float32]:
+    """Class probabilities (P, K) of the places of a table, calibrated; NaN without any observation."""
+    answers, weights = [], []
+    for member in members_of(uncalibrated(model)):
+        one, record = member.model, member.model.record
+        if isinstance(one, ClassicModel):
+            observed = np.any([series.valid.any(axis=1) for series in table.series.values()], axis=0)
+            found = np.where(observed[:, None], place_probabilities(one, table), np.float32(np.nan))
+        else:
+            samples = TableSamples(table, record.series, record.frames)
+            found = np.full((len(table), len(record.legend)), np.nan, np.float32)
+            for at in range(len(table)):
+                answer = predict_samples(one, [samples[at]], ONE_PIXEL)
+                if answer is not None:
+                    found[at] = answer[:, 0, 0]
+        answers.append(found)
+        weights.append(member.weight)
+    return np.asarray(calibrated(model.record.calibration, mean_where_known(answers, weights), axis=1), np.float32)
+
+
+def _frame(
+    model: TrainedModel,
+    candidates: Candidates,
+    chosen: NDArray[np.intp],
+    gain: NDArray[np.float64],
+    names: list[str],
+    shapes: Any,
+    crs: str,
+) -> "GeoDataFrame":
+    """The file's content, without the model's name."""
+    import pandas as pd
+    from geopandas import GeoDataFrame
+
+    codes = np.array(model.record.legend.codes)
+    first, second = candidates.facts[chosen, 2:].T
+    content = {
+        "rank": np.arange(1, len(chosen) + 1),
+        METHOD: NON_PROBABILITY,
+        "chosen_by": HOW,
+        "class": codes[first],
+        "second": codes[second],
+        "uncertainty": candidates.uncertainty[chosen].round(4),
+        "gain": gain.round(4),
+        "place": names,
+        "label": pd.Series([None] * len(chosen), dtype="string"),
+    }
+    return GeoDataFrame(content, geometry=shapes, crs=crs)
+
+
+def _is_unlabelled(path: Path) -> bool:
+    """Whether a file is one of this command, without labels."""
+    try:
+        frame = read_vector(path, f"reading {path}", LabelError).frame
+    except LabelError:
+        return False
+    if not set(COLUMNS) <= set(frame.columns):
+        return False
+    return bool((frame["label"].fillna("").astype(str).str.strip() == "").all())

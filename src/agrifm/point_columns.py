@@ -1,0 +1,5 @@
+"""Columns of files of points that one stage writes and another one reads."""
+
+METHOD = "sampling"
+"""Column of the method by which each point was drawn. "non-probability" marks a point that was chosen."""
+NON_PROBABILITY = "non-probability"

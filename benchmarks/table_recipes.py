@@ -19,7 +19,7 @@ import numpy as np
 from compare_real_sets import SETS
 from measure import RUNS, Command, Run, by_shape, measure_missing, table
 
-from agrifm.config import ModelConfig
+from agrifm.model_config import ModelConfig
 from agrifm.recipe import TABLE_RECIPE, Recipe
 from agrifm.samples.folds import inner_split
 from agrifm.samples.table import SeriesTable

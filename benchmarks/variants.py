@@ -16,10 +16,11 @@ import torch
 from measure import RUNS, Run, add_run, part_of, read_runs, table
 from numpy.typing import NDArray
 
-from agrifm.config import ModelConfig, read_project
+from agrifm.config import read_project
 from agrifm.cube.store import open_cube
 from agrifm.inference.tensors import tensor_batch
 from agrifm.legend import UNLABELLED
+from agrifm.model_config import ModelConfig
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, preset
 from agrifm.models.classifier import Classifier
 from agrifm.record import SensorRecord, SeriesKind

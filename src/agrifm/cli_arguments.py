@@ -166,7 +166,7 @@ def assess_form_arguments(parser: argparse.ArgumentParser) -> None:
 def assess_read_form_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm assess read-form`."""
     parser.add_argument("--points", type=Path, required=True, help="points drawn with `agrifm assess design`")
-    parser.add_argument("--answers", type=Path, required=True, help="what the form saved, or the table filled in")
+    parser.add_argument("--answers", type=Path, required=True, help="the table filled in (CSV or GeoJSON)")
     parser.add_argument("--map", type=Path, required=True, help="the map, whose classes labels may have")
     _also_argument(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="GeoPackage of labelled points")

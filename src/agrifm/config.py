@@ -11,11 +11,10 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from agrifm.errors import ConfigError, did_you_mean, doing, shortened
+from agrifm.errors import ConfigError, doing, shortened
 from agrifm.files import AnyPath, as_path
+from agrifm.model_config import ModelConfig
 from agrifm.product_description import ProductDescription
-from agrifm.recipe import Recipe
-from agrifm.record import TRAINABLE, SeriesKind, is_classic, with_parts
 from agrifm.season import Season
 from agrifm.series_columns import SeriesColumns
 from agrifm.tables import has_table_suffix
@@ -35,7 +34,8 @@ class SeasonConfig(VectorKeys):
     """Where and when."""
 
     area: Path | tuple[float, float, float, float] | None = None
-    """The area of a cube: a vector file (GeoPackage, GeoJSON …), or west, south, east, north in degrees."""
+    """The area, which a cube needs: a vector file (GeoPackage, GeoJSON, Shapefile …), or west, south, east, north in
+    degrees."""
     start: date
     """First day of the season."""
     end: date
@@ -76,7 +76,8 @@ class FilesConfig(Frozen):
     product: str
     """Name of the product, which defines how the numbers are encoded."""
     pattern: str
-    """Glob pattern of GeoTIFF, JPEG 2000 or NetCDF files, with their providers' names or a date and a band in them."""
+    """Glob pattern of GeoTIFF, JPEG 2000 or NetCDF files, under the names that their providers give them or with a date
+    (or a folder whose name is the date) and a band in their names."""
     baseline: str | None = None
     """Processing baseline of the files, such as "05.10", for products whose offset depends on it; if their names state
     theirs, the two must agree."""
@@ -107,9 +108,11 @@ class ImageryConfig(Frozen):
     skip: tuple[str, ...] = ()
     """Ids of scenes to leave out; they are counted and named."""
     reach: tuple[str, ...] = ()
-    """Folders and hosts outside its folder or in a private network, as "minio.local", to which it may lead."""
+    """Folders and hosts, such as "/data/images" and "minio.local", that `catalog` may lead to although they are outside
+    its folder, or in a private network."""
     missing: MissingChoice = "stop"
-    """If scenes fail for good: stop and name them, or leave them out ("skip") until the next fetch asks for them."""
+    """If items or files cannot become scenes, or scenes fail for good: stop, with all of them named, or leave them out
+    ("skip"), counted and named, with their pixels not valid; the next fetch asks for them again."""
     native_grid: bool = False
     """Keep the grid of the files instead of the area's UTM zone (one sensor only)."""
     offset: Literal["refuse", "metadata", "pixels"] = "refuse"
@@ -174,7 +177,8 @@ class LabelsConfig(VectorKeys):
     legend: Path | None = None
     """Legend (JSON or CSV: code, name, color); by default, the codes in the labels."""
     hierarchy: str | None = None
-    """Published legend whose codes the labels have, such as "hcat3": scores are at its levels too (docs/train.md)."""
+    """Published legend whose codes the labels have, such as "hcat3" (docs/train.md): scores are stated at its levels
+    too. Without it, at those of the parents that the legend states."""
     other: Path | None = None
     """Land outside the crops of interest, as polygons or a land-cover raster: the class `other`."""
     other_file: VectorKeys = VectorKeys()
@@ -214,81 +218,6 @@ class LabelsConfig(VectorKeys):
     def on_cube(self) -> bool:
         """Whether there are labels on a cube."""
         return self.series is None or self.mixed
-
-
-class ModelConfig(Frozen):
-    """The models to train."""
-
-    names: tuple[str, ...] = Field(("agrifm", "classic"), min_length=1)
-    """Models to train and score side by side, such as "agrifm", "tempcnn" and "classic" (docs/models.md)."""
-    preset: Literal["base", "small", "tiny"] = "tiny"
-    """Size of the networks."""
-    weights: Path | None = None
-    """Initial weights of the one model of `names` that starts from any: of AgriFM (safetensors with a record), or
-    released ones of Presto, Galileo or Prithvi (.pt); they set the encoder's shape, and the rest is new."""
-    encoder: Literal["tuned", "frozen"] = "tuned"
-    """Whether Presto's, Galileo's or Prithvi's encoder is trained with the rest, or stays as `weights` have it."""
-    frames: int = Field(24, ge=1, le=200)
-    """Equal periods into which the season is divided; the base preset needs 29 to 32."""
-    series: SeriesKind = "interpolated"
-    """The series that networks receive: "interpolated" to equal periods; "composites", in each period the observation
-    nearest its middle; or "observed", every observation. The last two keep dates and gaps; TempCNN cannot read them."""
-    side: int = Field(96, ge=48, multiple_of=48)
-    """Side of training windows, target pixels."""
-    steps: int = Field(1500, ge=1)
-    """Most training steps; early stopping may end before."""
-    batch: int = Field(8, ge=1)
-    """Windows per step."""
-    learning_rate: float = Field(1e-3, gt=0)
-    """Highest learning rate, after warm-up."""
-    seed: int = Field(0, ge=0, lt=2**32)
-    """Seed of blocks, weights and order."""
-    seeds: int = Field(1, ge=1, le=20)
-    """Networks of each name, trained with `seed`, `seed` + 1 …; of several the mean of their probabilities counts."""
-    calibration: bool = True
-    """Whether probabilities are calibrated on validation blocks; classic models are fitted once more for it."""
-    sensor_dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of the training steps that drop one sensor, never the finest; above 0, a mapped cube may lack others."""
-    recipe: Recipe | None = None
-    """How networks are trained; by default half of the frames of AgriFM's places are hidden, and nothing else."""
-
-    @model_validator(mode="after")
-    def _names_fit_the_other_keys(self) -> Self:
-        for name in self.names:
-            if name not in TRAINABLE:
-                raise ValueError(
-                    f"unknown model '{name}'{did_you_mean(name, TRAINABLE)} (known: {', '.join(TRAINABLE)}); "
-                    "change `names`"
-                )
-            readable = TRAINABLE[name].series
-            if self.series not in readable:
-                raise ValueError(
-                    f'"{name}" reads {" and ".join(readable)} series only (found `series` "{self.series}"); set '
-                    f'`series` to "{readable[0]}", or take "{name}" out of `names`'
-                )
-        if self.series == "observed" and self.preset == "base" and "agrifm" in with_parts(self.names):
-            raise ValueError(
-                'preset "base" of AgriFM needs 29 to 32 frames, but `series` "observed" has as many as there are '
-                'observations; set `series` to "composites", or `preset` to "small"'
-            )
-        self._require_weights()
-        return self
-
-    def _require_weights(self) -> None:
-        """Refuse weights that belong to no model of `names`, or to several; and a frozen encoder without weights."""
-        known = [name for name, family in TRAINABLE.items() if family.weights]
-        starting = [name for name in with_parts(self.names) if name in known]
-        if self.encoder == "frozen" and (self.weights is None or "agrifm" in starting):
-            raise ValueError(
-                '`encoder` "frozen" is for released weights of Presto, Galileo or Prithvi '
-                f"(found `names` {', '.join(self.names)}, `weights` {self.weights}); give their file as `weights`, or "
-                "remove `encoder`"
-            )
-        if self.weights is not None and not all(is_classic(name) for name in self.names) and len(starting) != 1:
-            raise ValueError(
-                f"`weights` are initial weights of one of {', '.join(known)}, but `names` has "
-                f"{', '.join(self.names)}; remove `weights`, or keep one of these in `names`"
-            )
 
 
 class MapConfig(Frozen):

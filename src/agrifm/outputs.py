@@ -10,7 +10,7 @@ import ctypes
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -35,11 +35,14 @@ UNFINISHED, REPLACED = ".agrifm.unfinished", ".agrifm.replaced"
 _CANNOT_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
 
-def require_replaceable(directory: Path, kind: str) -> None:
+def require_replaceable(directory: Path, kind: str, files: Collection[str] | None = None) -> None:
     """Refuse a directory that does not hold an agrifm result of this kind, and is not empty.
 
+    Args:
+        files: names that such a result has; a directory with others too is refused. None = it may have any.
+
     Raises:
-        OutputError: `directory` is a file, or holds files without the marker of that kind.
+        OutputError: `directory` is a file, or holds files without the marker of that kind, or other files as well.
     """
     if not directory.exists() or (directory.is_dir() and not _names(directory)):
         return
@@ -50,6 +53,13 @@ def require_replaceable(directory: Path, kind: str) -> None:
             f"writing a {kind} to {directory}: it holds {what}, which would be replaced; choose another directory",
             path=directory,
             existing=existing,
+        )
+    others = [] if files is None else [name for name in _names(directory) if name not in files]
+    if others:
+        raise OutputError(
+            f"writing a {kind} to {directory}: next to an earlier {kind} it contains {', '.join(others[:3])}, which "
+            "would be lost; move that elsewhere or choose another directory",
+            files=others,
         )
 
 

@@ -86,14 +86,18 @@ def block_interval(
         score: from summed counts to a number.
         draws: bootstrap samples.
     """
-    if len(block_counts) < 2:
-        return float("nan"), float("nan")
     drawn = draw_blocks(len(block_counts), draws, seed)
     return percentile_interval(np.array([score(np.tensordot(times, block_counts, 1)) for times in drawn]))
 
 
 def draw_blocks(blocks: int, draws: int = 1000, seed: int = 0) -> NDArray[np.int64]:
-    """Return how often each block is drawn in each bootstrap sample, (draws, blocks)."""
+    """Return how often each block is drawn in each bootstrap sample, (draws, blocks).
+
+    Of a single block there are no samples, (0, 1): it says nothing of others, and drawn again and again it would seem
+    certain. Intervals from no samples are NaN.
+    """
+    if blocks < 2:
+        return np.zeros((0, blocks), np.int64)
     generator = np.random.default_rng(seed)
     samples = (generator.integers(blocks, size=blocks) for _ in range(draws))
     return np.stack([np.bincount(sample, minlength=blocks) for sample in samples])

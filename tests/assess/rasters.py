@@ -27,6 +27,13 @@ def write_raster(
     return path
 
 
+def pixels_of(points):
+    """Rows and columns of points on a raster of `write_raster`, as it is by default."""
+    rows = ((5_500_000 - points.geometry.y) // 10).astype(int)
+    cols = ((points.geometry.x - 600_000) // 10).astype(int)
+    return rows.to_numpy(), cols.to_numpy()
+
+
 def write_points(path: Path, rows, cols, labels, *, crs=UTM, side=10.0, corner=(600_000, 5_500_000), **columns):
     """Points at pixel centres with their labels, drawn in strata unless a column `sampling` states something else."""
     x = corner[0] + (np.asarray(cols) + 0.5) * side

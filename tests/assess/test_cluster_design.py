@@ -3,7 +3,7 @@
 import geopandas as gpd
 import numpy as np
 import pytest
-from tests.assess.rasters import CROPS, crop_map, write_raster
+from tests.assess.rasters import CROPS, crop_map, pixels_of, write_raster
 
 from agrifm.assess.design import draw_points, plan
 from agrifm.assess.report import assess
@@ -15,12 +15,6 @@ from agrifm.errors import AssessmentError
 @pytest.fixture
 def crops(tmp_path):
     return write_raster(tmp_path / "m.tif", crop_map(), legend=CROPS, nodata=255)
-
-
-def pixels_of(points):
-    rows = ((5_500_000 - points.geometry.y) // 10).astype(int)
-    cols = ((points.geometry.x - 600_000) // 10).astype(int)
-    return rows.to_numpy(), cols.to_numpy()
 
 
 def clusters_of(path, out, n, seed=0, **choices):

@@ -8,7 +8,7 @@ import numpy as np
 import pyogrio
 import pytest
 from shapely import box
-from tests.assess.rasters import CROPS, UTM, crop_map, write_raster
+from tests.assess.rasters import CROPS, UTM, crop_map, pixels_of, write_raster
 
 from agrifm.assess import class_map
 from agrifm.assess.design import draw_points, plan
@@ -22,12 +22,6 @@ from agrifm.errors import AssessmentError, OutputError
 @pytest.fixture
 def crops(tmp_path):
     return write_raster(tmp_path / "m.tif", crop_map(), legend=CROPS, nodata=255)
-
-
-def pixels_of(points):
-    rows = ((5_500_000 - points.geometry.y) // 10).astype(int)
-    cols = ((points.geometry.x - 600_000) // 10).astype(int)
-    return rows.to_numpy(), cols.to_numpy()
 
 
 def test_points_are_distinct_pixel_centres_of_the_class_that_they_name(crops, tmp_path):

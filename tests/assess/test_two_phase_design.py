@@ -3,7 +3,7 @@
 import geopandas as gpd
 import numpy as np
 import pytest
-from tests.assess.rasters import CROPS, crop_map, write_raster
+from tests.assess.rasters import CROPS, crop_map, pixels_of, write_raster
 
 from agrifm.assess.design import draw_points, plan
 from agrifm.assess.report import assess
@@ -18,9 +18,7 @@ def crops(tmp_path):
 
 
 def truth_at(points):
-    rows = ((5_500_000 - points.geometry.y) // 10).astype(int)
-    cols = ((points.geometry.x - 600_000) // 10).astype(int)
-    return np.array(CROPS.codes)[crop_map()[rows, cols]]
+    return np.array(CROPS.codes)[crop_map()[pixels_of(points)]]
 
 
 def first_phase(crops, path, n=400, **choices):

@@ -21,7 +21,7 @@ def test_the_temperature_of_an_overconfident_model_is_recovered() -> None:
     logits, label, block = drawn()
     sure = softmax(2.5 * logits, axis=1).astype(np.float32)
     assert FITS["temperature"](sure.astype(float), label, 30).temperature == pytest.approx(2.5, rel=0.06)
-    found = fit_calibration(sure, label, block)
+    found, _ = fit_calibration(sure, label, block)
     assert found.kind in ("temperature", "vector")  # both contain the truth
     assert found.log_loss["temperature"] < found.log_loss["none"] - 0.1
     assert (found.blocks, found.pixels) == (30, 6000)
@@ -31,7 +31,7 @@ def test_shifted_classes_need_vector_scaling() -> None:
     logits, label, _ = drawn()
     block = np.arange(len(label)) % 300  # so many that the pull towards no change does not show
     shift = np.array([1.5, 0.0, -1.0, 0.0])
-    found = fit_calibration(softmax(logits + shift, axis=1).astype(np.float32), label, block)
+    found, _ = fit_calibration(softmax(logits + shift, axis=1).astype(np.float32), label, block)
     assert found.kind == "vector"
     differences = np.diff(np.array(found.offset))
     np.testing.assert_allclose(differences, -np.diff(shift), atol=0.25)
@@ -40,7 +40,7 @@ def test_shifted_classes_need_vector_scaling() -> None:
 def test_a_calibrated_model_is_hardly_changed() -> None:
     logits, label, block = drawn()
     values = softmax(logits, axis=1).astype(np.float32)
-    found = fit_calibration(values, label, block)
+    found, _ = fit_calibration(values, label, block)
     assert np.abs(calibrated(found, values, axis=1) - values).max() < 0.05
 
 
@@ -62,7 +62,7 @@ def test_curves_win_where_no_scale_helps() -> None:
     truth = np.select([level < 0.1, level > 0.9], [0.4, 0.6], 0.5)  # the sure pixels are hardly surer
     label = (generator.random(len(label)) < truth).astype(np.uint8)
     values = np.stack([1 - level, level], axis=1).astype(np.float32)
-    found = fit_calibration(values, label, block)
+    found, _ = fit_calibration(values, label, block)
     shares = calibrated(found, values, axis=1)[:, 1]
     for wanted, of_level in ((0.02, 0.4), (0.5, 0.5), (0.98, 0.6)):
         assert shares[level == wanted].mean() == pytest.approx(of_level, abs=0.05)
@@ -71,7 +71,8 @@ def test_curves_win_where_no_scale_helps() -> None:
 def test_few_blocks_and_classes_of_few_labels_change_nothing() -> None:
     logits, label, block = drawn()
     sure = softmax(2.5 * logits, axis=1).astype(np.float32)
-    assert fit_calibration(sure, label, block % (LEAST_BLOCKS - 1)).kind == "none"
+    found, sets = fit_calibration(sure, label, block % (LEAST_BLOCKS - 1))
+    assert (found.kind, sets) == ("none", None)
     known = label != 3
     assert FITS["isotonic"](sure[known].astype(float), label[known], 30).curves[3] is None
     vector = FITS["vector"](sure[known].astype(float), label[known], 30)
@@ -90,5 +91,5 @@ def test_unknown_pixels_and_their_order_do_not_decide() -> None:
     logits, label, block = drawn(rows=600)
     values = softmax(2.5 * logits, axis=1).astype(np.float32)
     with_gaps = np.concatenate([values, np.full((50, 4), np.nan, np.float32)])
-    wide = fit_calibration(with_gaps, np.r_[label, np.zeros(50, np.uint8)], np.r_[block, np.arange(50)])
-    assert wide == fit_calibration(values, label, block)
+    wide, _ = fit_calibration(with_gaps, np.r_[label, np.zeros(50, np.uint8)], np.r_[block, np.arange(50)])
+    assert wide == fit_calibration(values, label, block)[0]

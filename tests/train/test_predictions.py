@@ -11,9 +11,9 @@ import pytest
 from tests.train.test_run import files_of_at_most
 from tests.train.test_table_run import NAMES, PROJECT, write_project
 
-from agrifm.config import ModelConfig
 from agrifm.errors import OutputError
 from agrifm.grid import Window
+from agrifm.model_config import ModelConfig
 from agrifm.record import ModelRecord
 from agrifm.samples.sample import Sample, Series
 from agrifm.samples.split import HeldOutBlocks

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from agrifm.config import ModelConfig
 from agrifm.errors import LabelError, ModelError
 from agrifm.inference.tensors import tensor_batch
 from agrifm.legend import Legend
+from agrifm.model_config import ModelConfig
 from agrifm.models.batch import TensorBatch
 from agrifm.recipe import Recipe
 from agrifm.record import SensorInput

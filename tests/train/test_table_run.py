@@ -13,10 +13,11 @@ from tests.models.released_peers import released_file
 from tests.samples.tables import series_table
 
 from agrifm.calibration import calibrated
-from agrifm.config import ModelConfig, Project, read_project
+from agrifm.config import Project, read_project
 from agrifm.errors import ConfigError, LabelError
 from agrifm.grid import Window
-from agrifm.inference.predictor import load_model, uncalibrated
+from agrifm.inference.predictor import TorchModel, load_model, uncalibrated
+from agrifm.model_config import ModelConfig
 from agrifm.models.family import FAMILIES
 from agrifm.models.weights.file import load_network
 from agrifm.models.weights.released import read_released
@@ -133,6 +134,15 @@ def test_a_pixel_of_a_window_is_predicted_as_the_same_place_of_the_table(project
     alone = network.probabilities(table.of(np.arange(36)))
     assert model.record.calibration is not None
     np.testing.assert_allclose(of_window, calibrated(model.record.calibration, alone, axis=1), atol=1e-5)
+
+
+def test_places_in_a_batch_have_the_probabilities_that_they_have_alone(project: Project) -> None:
+    model = load_model(project.models / "agrifm.safetensors")
+    assert isinstance(model, TorchModel)
+    places = TableSamples(project_table(project), model.record.series, model.record.frames)
+    samples = [places[index] for index in range(len(places)) if places[index].any_valid.any()]
+    alone = np.stack([model.probabilities(sample)[:, 0, 0] for sample in samples])
+    np.testing.assert_allclose(model.of_places(samples), alone, atol=1e-5)
 
 
 def test_the_forest_predicts_a_pixel_of_a_cube_as_the_same_place_of_the_table(project: Project) -> None:

@@ -1,4 +1,4 @@
-"""What interpreters label points with: a form that works without a network, a table, or KML for virtual globes."""
+"""What interpreters label points with: a table, or KML for virtual globes."""
 
 from pathlib import Path
 

@@ -1,10 +1,9 @@
-"""Reference points for those who label them: as a table, for virtual globes, and with all that a form needs.
+"""Reference points for those who label them: as a table, and for virtual globes.
 
 Neither the class of the map nor the stratum of a point is written: an interpreter who sees them is led by them.
 """
 
 import csv
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -43,12 +42,6 @@ class InterpreterPoints:
     """Text of each point's column `id`."""
     lonlat: NDArray[np.float64]
     """(N, 2), degrees, rounded to 7 decimals (about a centimetre)."""
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of numbers and places, which tells these points from those of another draw."""
-        rows = [f"{number} {x:.7f} {y:.7f}" for number, (x, y) in zip(self.numbers, self.lonlat.tolist(), strict=True)]
-        return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
 def read_interpreter_points(path: Path) -> InterpreterPoints:

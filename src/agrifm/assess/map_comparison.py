@@ -29,7 +29,7 @@ from agrifm.assess.reference_data import file_sha256
 from agrifm.assess.report_tables import Row, csv_of_rows, estimate_row
 from agrifm.assess.sampling_statement import Sampling, require_probability_sample
 from agrifm.codes import read_codes
-from agrifm.errors import AssessmentError, OutputError, did_you_mean, require_installed
+from agrifm.errors import AssessmentError, did_you_mean, require_installed
 from agrifm.files import MARKER, AnyPath, as_path, write_json, write_text
 from agrifm.outputs import require_replaceable, write_directory, writing
 from agrifm.record import running_versions
@@ -93,14 +93,7 @@ def compare_maps(
     out = as_path(out)
     require_installed(f"comparing the map {first}", "report", "jinja2", kind=AssessmentError)
     with writing(out, KIND):
-        require_replaceable(out, KIND)
-        others = sorted(path.name for path in out.iterdir() if path.name not in FILES) if out.is_dir() else []
-        if others:
-            raise OutputError(
-                f"writing a comparison to {out}: it contains {', '.join(others[:3])} as well, which would be lost; "
-                "move that elsewhere or choose another directory",
-                files=others,
-            )
+        require_replaceable(out, KIND, FILES)
         maps = read_map(first), read_map(second)
         tables = tuple(
             {} if table is None else read_translation(table) for table in (translate_first, translate_second)

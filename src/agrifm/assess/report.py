@@ -29,7 +29,7 @@ from agrifm.assess.sample_columns import design_facts
 from agrifm.assess.sampling_frame import PolygonFile
 from agrifm.assess.sampling_statement import Sampling, require_probability_sample
 from agrifm.assess.trust import trust_of, trust_sentence
-from agrifm.errors import AssessmentError, OutputError, require_installed
+from agrifm.errors import AssessmentError, require_installed
 from agrifm.files import MARKER, AnyPath, as_path, write_json, write_text
 from agrifm.legend import Legend
 from agrifm.outputs import require_replaceable, write_directory, writing
@@ -120,7 +120,7 @@ def assess(
     shown = Shown(*(None if one is None else as_path(one) for one in (truth, whole_map)))
     require_installed(f"assessing the map {map_path}", "report", "matplotlib", "jinja2", kind=AssessmentError)
     with writing(out, KIND):
-        _require_replaceable(out)
+        require_replaceable(out, KIND, FILES)
         places, browser = Places(districts, declared), find_browser() if pdf else None
         return _assess(map_path, reference, label, out, scores, parcels, shown, keys, places, browser, sampling)
 
@@ -175,18 +175,6 @@ def _assess(
         if browser is not None:
             print_pdf(partial / "report.html", partial / "report.pdf", browser)
     return report
-
-
-def _require_replaceable(out: Path) -> None:
-    """Refuse a directory that is not a report's, or that contains other files too."""
-    require_replaceable(out, KIND)
-    others = sorted(path.name for path in out.iterdir() if path.name not in FILES) if out.is_dir() else []
-    if others:
-        raise OutputError(
-            f"writing a report to {out}: next to an earlier report it contains {', '.join(others[:3])}, which would be "
-            "lost; move that elsewhere or choose another directory",
-            files=others,
-        )
 
 
 def _numbers(confusion: Confusion, legend: Legend) -> dict[str, Any]:

@@ -8,12 +8,16 @@ from collections import defaultdict
 from collections.abc import Collection, Hashable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from agrifm.inference.tensors import tensor_batch
 from agrifm.models.classifier import Classifier
 from agrifm.record import SensorRecord
 from agrifm.samples.sample import Sample
+
+PLACES_AT_ONCE = 256
+"""Samples of one pixel that are predicted together."""
 
 
 def predict_logits(
@@ -42,6 +46,17 @@ def predict_logits(
             batch = tensor_batch([samples[index] for index in chosen], sensors, may_lack).to(device)
             logits.update(zip(chosen, classifier(batch).unbind(), strict=True))
     return [logits[index] for index in range(len(samples))]
+
+
+def place_logits(
+    classifier: Classifier, samples: Sequence[Sample], sensors: Sequence[SensorRecord], may_lack: Collection[str] = ()
+) -> Tensor:
+    """Return the logits (P, classes) of samples of one pixel; arguments and errors are those of `predict_logits`.
+
+    Args:
+        samples: at least one.
+    """
+    return torch.stack(predict_logits(classifier, samples, sensors, may_lack, PLACES_AT_ONCE))[:, :, 0, 0]
 
 
 def group_samples(classifier: Classifier, samples: Sequence[Sample]) -> list[list[int]]:

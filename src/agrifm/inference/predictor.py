@@ -1,6 +1,6 @@
 """Trained models of every family, loaded by path, as mapping and scoring use them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -77,6 +77,22 @@ class TorchModel:
             logits = self.classifier(batch)
             result: NDArray[np.float32] = torch.softmax(logits[0].float(), dim=0).cpu().numpy()
         return result
+
+    def of_places(self, samples: Sequence[Sample]) -> NDArray[np.float32]:
+        """Return class probabilities (P, classes), calibrated, of samples of one pixel, at least one.
+
+        Raises:
+            ModelError: a sample does not fit the model.
+        """
+        import torch
+
+        from agrifm.inference.batching import place_logits
+
+        record, device = self.record, next(self.classifier.parameters()).device
+        with torch.inference_mode(), computing(self.precision, device):
+            logits = place_logits(self.classifier, samples, record.sensors, record.absent_sensors)
+        found: NDArray[np.float32] = torch.softmax(logits.float(), dim=1).cpu().numpy()
+        return calibrated(record.calibration, found, axis=1)
 
     def _of_pixels(self, sample: Sample) -> NDArray[np.float32]:
         """Class probabilities (classes, H, W) of a model of single pixels; alike where there is no observation."""

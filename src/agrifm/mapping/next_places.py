@@ -26,9 +26,9 @@ from agrifm.files import AnyPath, as_path
 from agrifm.grid import LONLAT, Window
 from agrifm.inference.active_learning import CandidatePool, Candidates, choose_places, margin_uncertainty
 from agrifm.inference.mean import mean_where_known, members_of
-from agrifm.inference.predictor import TrainedModel, load_model, uncalibrated
+from agrifm.inference.predictor import TorchModel, TrainedModel, load_model, uncalibrated
 from agrifm.legend import UNLABELLED
-from agrifm.mapping.predict import predict_samples, predict_windows
+from agrifm.mapping.predict import predict_windows
 from agrifm.mapping.run import named_model, window_side
 from agrifm.mapping.windows import MapPlan, plan_map
 from agrifm.outputs import replace_file
@@ -36,7 +36,7 @@ from agrifm.point_columns import METHOD, NON_PROBABILITY
 from agrifm.record import TRAINING_DATA, require_fit
 from agrifm.samples.patches import read_patch
 from agrifm.samples.project_table import project_table
-from agrifm.samples.table import ONE_PIXEL, SeriesTable
+from agrifm.samples.table import SeriesTable
 from agrifm.samples.table_samples import TableSamples
 from agrifm.vectors import read_vector
 from agrifm.work import progress
@@ -246,12 +246,14 @@ def _place_answers(model: TrainedModel, table: SeriesTable) -> NDArray[np.float3
             observed = np.any([series.valid.any(axis=1) for series in table.series.values()], axis=0)
             found = np.where(observed[:, None], place_probabilities(one, table), np.float32(np.nan))
         else:
-            samples = TableSamples(table, record.series, record.frames)
-            found = np.full((len(table), len(record.legend)), np.nan, np.float32)
-            for at in range(len(table)):
-                answer = predict_samples(one, [samples[at]], ONE_PIXEL)
-                if answer is not None:
-                    found[at] = answer[:, 0, 0]
+            places = TableSamples(table, record.series, record.frames)
+            samples = [places[at] for at in range(len(table))]
+            if isinstance(one, TorchModel):
+                found = one.of_places(samples)
+            else:
+                found = np.stack([one.probabilities(sample)[:, 0, 0] for sample in samples])
+            observed = np.array([sample.any_valid.any() for sample in samples])
+            found = np.where(observed[:, None], found, np.float32(np.nan))
         answers.append(found)
         weights.append(member.weight)
     return np.asarray(calibrated(model.record.calibration, mean_where_known(answers, weights), axis=1), np.float32)

@@ -35,8 +35,10 @@ otherwise make a model sure without bound."""
 DIGITS = 6
 
 
-def fit_calibration(probabilities: NDArray[np.float32], label: Labels, block: NDArray[np.integer]) -> Calibration:
-    """Return the calibration of lowest log loss on blocks that it was not fitted on.
+def fit_calibration(
+    probabilities: NDArray[np.float32], label: Labels, block: NDArray[np.integer]
+) -> tuple[Calibration, CandidateSets | None]:
+    """Return the calibration of lowest log loss on blocks that it was not fitted on, and the sets of candidates.
 
     Args:
         probabilities: (N, C), of a model that was not trained on these pixels; NaN = unknown, not used.
@@ -44,15 +46,9 @@ def fit_calibration(probabilities: NDArray[np.float32], label: Labels, block: ND
         block: (N,), number of each pixel's block.
 
     Returns:
-        One of the kind "none" where it is as good as any other, or where there are fewer than `LEAST_BLOCKS` blocks.
+        A calibration of the kind "none" where it is as good as any other, or where there are fewer than `LEAST_BLOCKS`
+        blocks; and sets that fit probabilities which were calibrated on other blocks, None with so few.
     """
-    return _fitted(probabilities, label, block)[0]
-
-
-def _fitted(
-    probabilities: NDArray[np.float32], label: Labels, block: NDArray[np.integer]
-) -> tuple[Calibration, CandidateSets | None]:
-    """The calibration, and the sets that fit probabilities which were calibrated on other blocks."""
     values, label, block = drawn_rows(probabilities, label, block)
     blocks = len(np.unique(block))
     about = {"blocks": blocks, "pixels": len(label)}
@@ -89,7 +85,7 @@ def with_calibration(
     Args:
         answers, label, block: as in `fit_calibration`.
     """
-    calibration, sets = _fitted(answers(), label, block)
+    calibration, sets = fit_calibration(answers(), label, block)
     return record.model_copy(update={"calibration": calibration, "candidates": sets})
 
 

@@ -51,7 +51,9 @@ class Tested:
         """Return the tested places of a table, by index."""
         block = np.unique(table.block[test], return_inverse=True)[1]
         drawn = draw_blocks(int(block.max()) + 1, SAMPLES)
-        return cls(table.legend, table.label[test], block, np.concatenate([np.ones_like(drawn[:1]), drawn]))
+        return cls(
+            table.legend, table.label[test], block, np.concatenate([np.ones((1, drawn.shape[1]), np.int64), drawn])
+        )
 
     @property
     def present(self) -> NDArray[np.bool_]:
@@ -148,17 +150,11 @@ def _level_samples(tested: Tested, per_block: NDArray[np.int64], level: Level) -
 def group_json(scores: GroupScores, tested: Tested, against: GroupScores | None) -> dict[str, Any]:
     """Return scores with their intervals as JSON, and the difference of macro F1 to another model."""
     content: dict[str, Any] = {}
-
-    def interval(samples: Numbers) -> tuple[float, float]:
-        if tested.times.shape[1] < 2:  # a single block says nothing of others
-            return float("nan"), float("nan")
-        return percentile_interval(samples[1:])
-
     for name, values in scores.samples.items():
-        content[name], content[f"{name}_interval"] = float(values[0]), interval(values)
+        content[name], content[f"{name}_interval"] = float(values[0]), percentile_interval(values[1:])
     content["macro_f1_spread"] = scores.spread
     content["f1"] = {
-        entry.code: {"f1": float(scores.f1[0, number]), "interval": interval(scores.f1[:, number])}
+        entry.code: {"f1": float(scores.f1[0, number]), "interval": percentile_interval(scores.f1[1:, number])}
         for number, entry in enumerate(tested.legend.classes)
         if tested.present[number]
     }
@@ -169,7 +165,7 @@ def group_json(scores: GroupScores, tested: Tested, against: GroupScores | None)
                 for name, values in of_level.items()
                 for key, entry in (
                     (name, float(values[0])),
-                    (f"{name}_interval", interval(values)),
+                    (f"{name}_interval", percentile_interval(values[1:])),
                 )
             }
             for level, of_level in scores.levels.items()
@@ -179,7 +175,7 @@ def group_json(scores: GroupScores, tested: Tested, against: GroupScores | None)
     content["difference"] = None
     if against is not None and against is not scores:
         values = scores.samples["macro_f1"] - against.samples["macro_f1"]
-        content["difference"] = {"macro_f1": float(values[0]), "interval": interval(values)}
+        content["difference"] = {"macro_f1": float(values[0]), "interval": percentile_interval(values[1:])}
     result: dict[str, Any] = finite_or_none(content)
     return result
 

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from agrifm.classic.features import Part, feature_margin
 from agrifm.classic.forest import pixel_rows
 from agrifm.classic.numbers import Rows
-from agrifm.config import ModelConfig, Project
+from agrifm.config import Project
 from agrifm.cube.store import Cube
 from agrifm.errors import LabelError
 from agrifm.grid import Window
 from agrifm.legend import UNLABELLED, Legend
+from agrifm.model_config import ModelConfig
 from agrifm.record import SensorRecord, SeriesKind, is_classic, target_pixels, with_parts
 from agrifm.samples.labels import Labels, read_labels
 from agrifm.samples.legends.levels import with_hierarchy

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from agrifm.classic.singles import SINGLES
-from agrifm.config import ModelConfig
+from agrifm.model_config import ModelConfig
 from agrifm.record import TRAINABLE, is_network
 from agrifm.samples.table import SeriesTable
 from agrifm.train.combination import Fitted, Learner, Probability

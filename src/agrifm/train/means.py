@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.config import ModelConfig
 from agrifm.inference.mean import mean_record, mean_where_known, read_mean, write_mean
 from agrifm.inference.predictor import is_trained
+from agrifm.model_config import ModelConfig
 from agrifm.record import TRAINABLE, TRAINING_DATA, ModelRecord, model_file, seed_names, with_parts
 from agrifm.samples.split import HeldOutBlocks
 from agrifm.scores import confusion_counts, macro_f1

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from agrifm.config import ModelConfig
 from agrifm.cube.store import Cube
 from agrifm.errors import ConfigError, LabelError
 from agrifm.legend import UNLABELLED
+from agrifm.model_config import ModelConfig
 from agrifm.record import SensorInput, has_like_pixels, is_classic, with_parts
 from agrifm.samples.folds import NOT_USED
 from agrifm.samples.leaks import near_other_folds

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agrifm.config import ModelConfig
 from agrifm.errors import ConfigError
 from agrifm.legend import Legend
+from agrifm.model_config import ModelConfig
 from agrifm.models.batch import TensorBatch
 from agrifm.recipe import NO_AUGMENTATION, Augmentation, Recipe
 from agrifm.samples.targets import class_fractions

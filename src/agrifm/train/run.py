@@ -23,12 +23,13 @@ from agrifm.classic.classics import RECIPE, candidate_parts, fit_classic, requir
 from agrifm.classic.features import Columns
 from agrifm.classic.forest import draw_pixels
 from agrifm.classic.indices import notes_on_bands
-from agrifm.config import ModelConfig, Project
+from agrifm.config import Project
 from agrifm.cube.store import open_cube
 from agrifm.errors import ConfigError, require_installed
 from agrifm.files import translate_os_errors, write_geopackage, write_json
 from agrifm.inference.predictor import TorchModel, TrainedModel, is_trained, load_model, load_record, uncalibrated
 from agrifm.legend import UNLABELLED
+from agrifm.model_config import ModelConfig
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, unchanged, writing
 from agrifm.record import (

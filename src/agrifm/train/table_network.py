@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from agrifm.calibration import calibrated
-from agrifm.config import ModelConfig
 from agrifm.errors import LabelError
-from agrifm.inference.batching import predict_logits
+from agrifm.inference.batching import place_logits
+from agrifm.model_config import ModelConfig
 from agrifm.models.agrifm.network import AgriFM
 from agrifm.models.agrifm.point_network import point_config
 from agrifm.models.classifier import Classifier
@@ -33,9 +33,6 @@ from agrifm.train.fit import Hyperparameters, Outcome, fit
 from agrifm.train.objectives import Classification, classification
 from agrifm.train.peers import initial_peer
 from agrifm.train.table_folds import TableData, labelled_places, predict_unseen, table_statistics
-
-PLACES_AT_ONCE = 256
-"""Places that are predicted together."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +54,13 @@ class TableNetwork:
         """Return class probabilities (P, classes), before calibration, of a table with the same sensors and bands."""
         samples = TableSamples(table, self.kind, self.frames)
         classifier = self.classifier.eval()
-        with torch.inference_mode():
-            every = [samples[index] for index in range(len(samples))]
-            logits = predict_logits(classifier, every, self.sensors, self.may_lack, PLACES_AT_ONCE)
-        if not logits:
+        if not len(samples):
             config: Any = classifier.network.config
             return np.zeros((0, config.classes), np.float32)
-        result: NDArray[np.float32] = torch.softmax(torch.stack(logits)[:, :, 0, 0].float(), dim=1).cpu().numpy()
+        with torch.inference_mode():
+            every = [samples[index] for index in range(len(samples))]
+            logits = place_logits(classifier, every, self.sensors, self.may_lack)
+        result: NDArray[np.float32] = torch.softmax(logits.float(), dim=1).cpu().numpy()
         return result
 
 

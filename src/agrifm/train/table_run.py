@@ -24,11 +24,11 @@ from agrifm.classic.classics import RECIPE, candidate_parts, fit_classic, requir
 from agrifm.classic.indices import notes_on_bands
 from agrifm.classic.place_probabilities import place_probabilities
 from agrifm.classic.table_rows import table_columns, table_rows
-from agrifm.config import ModelConfig
 from agrifm.errors import ConfigError, require_installed
 from agrifm.files import translate_os_errors, write_geopackage, write_json
 from agrifm.inference.predictor import is_trained
 from agrifm.legend import UNLABELLED
+from agrifm.model_config import ModelConfig
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, writing
 from agrifm.record import (

@@ -262,6 +262,7 @@ def test_no_number_is_said_to_be_certain(tmp_path):
     assert not re.search(r"± ?0|\b0\.00?\b(?! ?%| ha without a class)", text)
 
 
+@pytest.mark.check  # half a minute: every class of a map of noise is drawn again at each size
 def test_a_large_and_busy_map_still_makes_a_page_that_can_be_sent(tmp_path):
     values = np.random.default_rng(0).integers(0, 24, (1600, 1500)).astype(np.uint8)
     path = write_raster(tmp_path / "m.tif", values)

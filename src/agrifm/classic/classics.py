@@ -4,6 +4,7 @@ Every model is a module with a function that fits it, and an object with `probab
 PyTorch; scikit-learn and LightGBM are imported when a model is fitted.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,6 +36,11 @@ class ClassicRows:
     members: tuple[Member, ...]
     tried: tuple[dict[str, Any], ...] = ()
     """What was tried on inner blocks, with its macro F1 there; empty for a single model."""
+
+    @property
+    def member_names(self) -> tuple[str, ...]:
+        """Names of the single models."""
+        return tuple(member.name for member in self.members)
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -71,6 +77,7 @@ def fit_classic(
     groups: NDArray[np.integer] | None = None,
     seed: int = 0,
     columns: Columns | None = None,
+    members: Sequence[str] | None = None,
 ) -> ClassicRows:
     """Fit a classic model on rows of features.
 
@@ -82,6 +89,7 @@ def fit_classic(
         groups: (N,), blocks: inner divisions keep the rows of a block together; None = every row by itself.
         columns: what the columns of `rows` are, so that each model reads its parts and knows the series; None = every
             model reads all columns, and MiniRocket takes a row for a series of one band.
+        members: of `classic`, the models to average; None = they are chosen on inner folds.
 
     Raises:
         ModelError: the name is unknown, or a package is not installed.
@@ -103,8 +111,8 @@ def fit_classic(
         columns,
     )
     if name == CHOICE:
-        members, tried = fit_choice(training, seed)
-        return ClassicRows(name, known, members, tuple(tried))
+        chosen, tried = fit_choice(training, seed, members)
+        return ClassicRows(name, known, chosen, tuple(tried))
     return ClassicRows(name, known, (fit_single(name, training, seed),))
 
 

@@ -171,8 +171,7 @@ def _train_one(
     file = f"{stem}{model_file(Path(), name).suffix}"
     places = (directories.staging / file, directories.models / file)
     if is_classic(name):
-        validation = cache(partial(_classic_validation, data, config, name))
-        model, is_new = _train_classic(data, config, name, *places, validation)
+        model, validation, is_new = _train_classic(data, config, name, *places)
     else:
         model, is_new = _train_network(data, config, name, *places, compute)
         validation = cache(partial(_network_validation, data, directories.find(file)))
@@ -206,9 +205,10 @@ def _network_validation(data: Data, path: Path) -> NDArray[np.float32]:
     return labelled_probabilities(model, data.tiles_of(model.record.series), data.validation.label)
 
 
-def _classic_validation(data: Data, config: ModelConfig, name: str) -> NDArray[np.float32]:
-    """The validation pixels as a classic model answers them that was trained without them."""
-    model = _fit_classic(data, config, _record(data, config, name, {}), data.training.label)
+def _classic_validation(data: Data, config: ModelConfig, model: ClassicModel) -> NDArray[np.float32]:
+    """The validation pixels as a classic model answers them that is like another, but was trained without them."""
+    record = _record(data, config, model.record.family, {})
+    model = _fit_classic(data, config, record, data.training.label, model.rows.member_names)
     return labelled_probabilities(model, data.tiles, data.validation.label)
 
 
@@ -219,12 +219,13 @@ def _calibrated(data: Data, config: ModelConfig, record: ModelRecord, answers: A
 
 
 def _train_classic(
-    data: Data, config: ModelConfig, name: str, path: Path, earlier: Path, validation: Answers
-) -> tuple[TrainedModel, bool]:
+    data: Data, config: ModelConfig, name: str, path: Path, earlier: Path
+) -> tuple[TrainedModel, Answers, bool]:
     """A classic model of the training and validation blocks, chosen on inner blocks of them.
 
     Returns:
-        The model, and whether it is new: one of the same fingerprint, in either place, is not trained again.
+        The model, its answers on the validation pixels, and whether it is new: one of the same fingerprint, in either
+        place, is not trained again.
     """
     record = _record(data, config, name, {}, "scikit-learn", "skops", "lightgbm")
     digest = _fingerprint(
@@ -235,24 +236,29 @@ def _train_classic(
             model = load_classic(place)
             assert isinstance(model, ClassicModel), "forests of older versions have another fingerprint"
             _write_classic_item(path, model)
-            return model, place == path
+            return model, cache(partial(_classic_validation, data, config, model)), place == path
     label = np.where(data.training.label == UNLABELLED, data.validation.label, data.training.label)
     record = record.model_copy(update={"training": {**record.training, "fingerprint": digest}})
     model = _fit_classic(data, config, record, label)
+    validation = cache(partial(_classic_validation, data, config, model))
     model = replace(model, record=_calibrated(data, config, model.record, validation))
     save_classic(path, model)
     _write_classic_item(path, model)
-    return load_model(path), True
+    return load_model(path), validation, True
 
 
-def _fit_classic(data: Data, config: ModelConfig, record: ModelRecord, label: NDArray[np.uint8]) -> ClassicModel:
-    """A classic model of the family of a record, of pixels drawn from labels (H, W)."""
+def _fit_classic(
+    data: Data, config: ModelConfig, record: ModelRecord, label: NDArray[np.uint8], members: Sequence[str] | None = None
+) -> ClassicModel:
+    """A classic model of the family of a record, of pixels drawn from labels (H, W); `members` as in `fit_classic`."""
     drawn = draw_pixels(label, data.labels.place, data.split.block, config.seed)
     parts = candidate_parts(record.family)
     rows, pixels = read_pixel_features(data, drawn, config.side, parts)
     columns = Columns(tuple(data.cube.inputs[sensor.sensor] for sensor in data.sensors), config.frames, parts)
-    groups = data.split.block.ravel()[pixels]
-    fitted = fit_classic(record.family, rows, label.ravel()[pixels], groups=groups, seed=config.seed, columns=columns)
+    groups, classes = data.split.block.ravel()[pixels], label.ravel()[pixels]
+    fitted = fit_classic(
+        record.family, rows, classes, groups=groups, seed=config.seed, columns=columns, members=members
+    )
     record = classic_record(record, fitted)
     return ClassicModel(record, fitted.reading(record_columns(record)))
 

@@ -148,8 +148,7 @@ def _train_one(
     stored = f"{stem}{model_file(Path(), name).suffix}"
     places = (directories.staging / stored, directories.models / stored)
     if is_classic(name):
-        answer = cache(partial(_classic_validation, data, config, season, name))
-        model, is_new = _train_classic(data, config, season, name, places, answer)
+        model, answer, is_new = _train_classic(data, config, season, name, places)
         probabilities: Probabilities = partial(place_probabilities, model)
         record, parameters = model.record, size_of(model.rows)
     else:
@@ -166,9 +165,12 @@ def _train_one(
     return Trained(record, members, parameters, is_new, predicted, kept, answer, about)
 
 
-def _classic_validation(data: TableData, config: ModelConfig, season: Season, name: str) -> NDArray[np.float32]:
-    """The validation places as a classic model answers them that was trained without them."""
-    alone = _fit_classic(config, _record_of_classic(data, config, season, name), data.part("train"))
+def _classic_validation(
+    data: TableData, config: ModelConfig, season: Season, model: ClassicModel
+) -> NDArray[np.float32]:
+    """The validation places as a classic model answers them that is like another, but was trained without them."""
+    record = _record_of_classic(data, config, season, model.record.family)
+    alone = _fit_classic(config, record, data.part("train"), model.rows.member_names)
     return _answers(partial(place_probabilities, alone), data.part("validation"))
 
 
@@ -254,9 +256,11 @@ def _train_classic(
     season: Season,
     name: str,
     places: tuple[Path, Path],
-    validation: Callable[[], NDArray[np.float32]],
-) -> tuple[ClassicModel, bool]:
-    """A classic model of the training and validation places, chosen on inner blocks of them; see `_train_network`."""
+) -> tuple[ClassicModel, Callable[[], NDArray[np.float32]], bool]:
+    """A classic model of the training and validation places, chosen on inner blocks of them; see `_train_network`.
+
+    Its answers on the validation places are second.
+    """
     path, earlier = places
     digest = fingerprint(
         [
@@ -275,24 +279,35 @@ def _train_classic(
         loaded = load_classic(kept)
         assert isinstance(loaded, ClassicModel), "forests of older versions have another fingerprint"
         model = loaded
+        validation = cache(partial(_classic_validation, data, config, season, model))
     else:
         record = _record_of_classic(data, config, season, name)
         record = record.model_copy(update={"training": {**record.training, "fingerprint": digest}})
         model = _fit_classic(config, record, data.table.of(np.flatnonzero(np.isin(data.fold, (0, 1)))))
+        validation = cache(partial(_classic_validation, data, config, season, model))
         model = replace(model, record=_calibrated(data, config, model.record, validation))
         save_classic(path, model)
     _write_item(path, model.record, size_of(model.rows))
-    return model, kept != earlier
+    return model, validation, kept != earlier
 
 
-def _fit_classic(config: ModelConfig, record: ModelRecord, table: SeriesTable) -> ClassicModel:
-    """A classic model of the family of a record, of the labelled places of a table."""
+def _fit_classic(
+    config: ModelConfig, record: ModelRecord, table: SeriesTable, members: Sequence[str] | None = None
+) -> ClassicModel:
+    """A classic model of the family of a record, of the labelled places of a table; `members` as in `fit_classic`."""
     name, inner = record.family, labelled_places(table)
     parts = candidate_parts(name)
     rows = table_rows(inner, None, config.frames, parts)
     columns = table_columns(inner.sensors, config.frames, parts)
     fitted = fit_classic(
-        name, rows, inner.label, weights=inner.weight, groups=inner.block, seed=config.seed, columns=columns
+        name,
+        rows,
+        inner.label,
+        weights=inner.weight,
+        groups=inner.block,
+        seed=config.seed,
+        columns=columns,
+        members=members,
     )
     record = classic_record(record, fitted)
     return ClassicModel(record, fitted.reading(record_columns(record)))

@@ -10,7 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from agrifm.legend import UNLABELLED
 from agrifm.validation import Frozen
+
+CERTAIN, TWO, UNKNOWN = 0, 1, 2
+"""How certain the class of highest probability is: it is the only candidate; it is one of two; anything else (more
+candidates, none, or only other classes)."""
 
 
 class CandidateSets(Frozen):
@@ -22,6 +27,11 @@ class CandidateSets(Frozen):
     """(C,), lowest probability with which a class is a candidate; None = it always is: too few blocks know it."""
     blocks: tuple[int, ...]
     """(C,), validation blocks that have the class."""
+
+    @property
+    def always(self) -> tuple[int, ...]:
+        """Numbers of the classes that are candidates everywhere; with three of them every pixel is unknown."""
+        return tuple(number for number, one in enumerate(self.least) if one is None)
 
 
 def candidates(sets: CandidateSets, probabilities: NDArray[np.floating], axis: int = 0) -> NDArray[np.bool_]:
@@ -35,3 +45,28 @@ def candidates(sets: CandidateSets, probabilities: NDArray[np.floating], axis: i
     shape = [1] * probabilities.ndim
     shape[axis] = -1
     return np.asarray(probabilities >= least.reshape(shape))
+
+
+def certainty_levels(
+    sets: CandidateSets, probabilities: NDArray[np.floating], axis: int = 0
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return how certain each pixel's class of highest probability is, and the other one of two candidates.
+
+    Args:
+        probabilities: calibrated; any shape.
+        axis: of the classes.
+
+    Returns:
+        `CERTAIN`, `TWO` or `UNKNOWN`, and the number of the second class where it is `TWO`; both 255 where the
+        probabilities are NaN, the second also where it is not `TWO`. Both have the shape of the probabilities without
+        their axis of classes.
+    """
+    inside = np.moveaxis(candidates(sets, probabilities, axis), axis, 0)
+    first = np.asarray(probabilities).argmax(axis=axis)[None]
+    size, mapped = inside.sum(axis=0), np.take_along_axis(inside, first, axis=0)[0]
+    level = np.where(mapped & (size <= 2), size - 1, UNKNOWN).astype(np.uint8)
+    level[np.isnan(probabilities).any(axis=axis)] = UNLABELLED
+    others = inside.copy()
+    np.put_along_axis(others, first, False, axis=0)
+    second = np.where(level == TWO, others.argmax(axis=0), UNLABELLED).astype(np.uint8)
+    return level, second

@@ -193,6 +193,7 @@ def map_picture(
     title: str,
     hectares: Mapping[str, float],
     nodata_hectares: float,
+    categories: tuple[np.ma.MaskedArray[Any, Any], Legend] | None = None,
 ) -> bytes:
     """A PNG of a map: its classes with legend and scale bar, and next to them its confidence.
 
@@ -202,6 +203,7 @@ def map_picture(
         grid: of the map at full size.
         hectares: mapped, by class code.
         nodata_hectares: inside the area, without a valid observation.
+        categories: a further layer (H, W) with its legend, in a panel of its own.
     """
     from matplotlib.figure import Figure
 
@@ -209,12 +211,15 @@ def map_picture(
         height, width = grid.shape
         panel_width = min(max(width / height, 0.5), 2) * 5
         # Panels of the map's proportions, within bounds; 4 inches for legend and colour bar.
-        figure = Figure(figsize=(2 * panel_width + 4, 6), dpi=120, layout="constrained")
-        left, right = figure.subplots(1, 2)
+        panels = 2 if categories is None else 3
+        figure = Figure(figsize=(panels * panel_width + 4, 6), dpi=120, layout="constrained")
+        left, right, *further = figure.subplots(1, panels)
         left.imshow(class_rgba(classes, class_colors(legend)), interpolation="nearest")
         shown = right.imshow(confidence, vmin=0, vmax=100, cmap="viridis")
         figure.colorbar(shown, ax=right, label="confidence, %", shrink=0.7)
-        for axes in (left, right):
+        if categories is not None:
+            _draw_categories(further[0], *categories)
+        for axes in (left, right, *further):
             axes.set_axis_off()
         figure.suptitle(title)
         label, share = scale_bar(grid, 0.25)
@@ -225,6 +230,14 @@ def map_picture(
         file = BytesIO()
         figure.savefig(file, format="png", metadata=PNG_TAG)
     return file.getvalue()
+
+
+def _draw_categories(axes: Any, pixels: np.ma.MaskedArray[Any, Any], legend: Legend) -> None:
+    from matplotlib.patches import Patch
+
+    axes.imshow(class_rgba(pixels, class_colors(legend)), interpolation="nearest")
+    patches = [Patch(color=entry.color, label=entry.name) for entry in legend.classes]
+    axes.legend(handles=patches, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3, frameon=False, fontsize="small")
 
 
 def _draw_legend(figure: Any, legend: Legend, hectares: Mapping[str, float], nodata_hectares: float) -> None:

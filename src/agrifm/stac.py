@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pystac
 from pystac.extensions.classification import Classification, ClassificationExtension
@@ -38,6 +38,17 @@ FRAMEWORKS = {
 """By suffix of the model file: name of the framework, its package, and the function that wrote the file."""
 MEDIA_TYPES = {".json": "application/geo+json", ".zarr": "application/vnd+zarr"}
 """Media types of what a map is derived from."""
+
+
+class MapLayer(NamedTuple):
+    """A raster of a map other than its classes and their confidence, as its item describes it."""
+
+    file: str
+    """Name in the map's directory, which ends in .tif."""
+    title: str
+    description: str
+    classes: Sequence[Classification] = ()
+    """What its pixel values mean, without nodata; none if they are numbers."""
 
 
 def write_model_item(weights: Path, record: ModelRecord, parameters: int, training_data: Path) -> Path:
@@ -133,6 +144,8 @@ def write_map_item(
     nodata_hectares: float,
     sources: Mapping[str, Path],
     model_digest: str = "",
+    layers: Sequence[MapLayer] = (),
+    properties: Mapping[str, Any] | None = None,
 ) -> None:
     """Write `item.json` of a map.
 
@@ -148,6 +161,8 @@ def write_map_item(
         nodata_hectares: inside the area, without a valid observation.
         sources: what the map is derived from, by title; files that do not exist are not linked.
         model_digest: SHA-256 of the model file, if there is one.
+        layers: further rasters in the directory.
+        properties: further ones of the item, about these layers.
     """
     item = _item(record, area, (season.start, season.end), time.max)
     item.properties |= {
@@ -158,8 +173,7 @@ def write_map_item(
         "agrifm:hectares": {code: round(value, 4) for code, value in hectares.items()},
         "agrifm:nodata_hectares": round(nodata_hectares, 4),
     }
-    if model_digest:
-        item.properties[MODEL_DIGEST] = model_digest
+    item.properties |= {**(properties or {}), **({MODEL_DIGEST: model_digest} if model_digest else {})}
     item.stac_extensions.append(PROCESSING_SCHEMA)
     code = grid.crs.epsg
     ProjectionExtension.ext(item, add_if_missing=True).apply(
@@ -168,7 +182,7 @@ def write_map_item(
         shape=list(grid.shape),
         transform=list(grid.transform),
     )
-    _add_map_assets(item, record.legend)
+    _add_map_assets(item, record.legend, layers)
     for title, path in sources.items():
         if path.exists():
             href = Path(os.path.relpath(path.resolve(), final_directory.resolve())).as_posix()
@@ -177,13 +191,10 @@ def write_map_item(
     write_json(directory / MAP_ITEM, item.to_dict(include_self_link=False, transform_hrefs=False))
 
 
-def _add_map_assets(item: pystac.Item, legend: Legend) -> None:
+def _add_map_assets(item: pystac.Item, legend: Legend, layers: Sequence[MapLayer]) -> None:
     classes = pystac.Asset("./classes.tif", "Class numbers", media_type=pystac.MediaType.COG, roles=["data"])
     item.add_asset("classes", classes)
-    nodata = Classification.create(
-        UNLABELLED, name="nodata", title="Nothing valid seen, or outside the area", nodata=True
-    )
-    ClassificationExtension.ext(classes, add_if_missing=True).classes = [*classifications(legend), nodata]
+    _classify(classes, classifications(legend), "Nothing valid seen, or outside the area")
     confidence = pystac.Asset(
         "./confidence.tif",
         "Highest class probability",
@@ -192,7 +203,19 @@ def _add_map_assets(item: pystac.Item, legend: Legend) -> None:
         roles=["data", "confidence"],
     )
     item.add_asset("confidence", confidence)
+    for layer in layers:
+        asset = pystac.Asset(
+            f"./{layer.file}", layer.title, layer.description, media_type=pystac.MediaType.COG, roles=["data"]
+        )
+        item.add_asset(layer.file.removesuffix(".tif"), asset)
+        if layer.classes:
+            _classify(asset, layer.classes, "Without a value")
     item.add_asset("preview", pystac.Asset("./map.png", "Preview", media_type="image/png", roles=["overview"]))
+
+
+def _classify(asset: pystac.Asset, classes: Sequence[Classification], nodata: str) -> None:
+    missing = Classification.create(UNLABELLED, name="nodata", title=nodata, nodata=True)
+    ClassificationExtension.ext(asset, add_if_missing=True).classes = [*classes, missing]
 
 
 def map_lineage(

@@ -322,6 +322,16 @@ def test_confidence_and_truth_are_shown_when_there(season):
     assert page.count("data:image/png;base64,") == 3 + 3 + 3 + 1
 
 
+def test_the_certainty_of_a_map_is_shown_with_its_key(season):
+    levels = Legend.of(["certain", "two", "unknown"], {"certain": "Certain", "two": "Two", "unknown": "Unknown"})
+    values = np.where(crop_map() == 255, 255, crop_map() % 3).astype(np.uint8)
+    write_raster(season / "certainty.tif", values, legend=levels, nodata=255)
+    run(season)
+    page = (season / "report" / "report.html").read_text()
+    assert re.findall(r"<h3>(The map|How certain the class is)</h3>", page) == ["The map", "How certain the class is"]
+    assert all(f"background: {entry.color}" in page for entry in levels.classes)
+
+
 def test_names_are_escaped_in_the_page(season):
     legend = Legend.of(["a", "b", "c"], {"a": "<b>Maize & co</b>", "b": "b", "c": "c"})
     values = crop_map()

@@ -11,7 +11,7 @@ from tests.damage import DAMAGES
 from tests.mapping.small_maps import WindowModel, make_cube, utm_grid
 
 from agrifm.errors import OutputError
-from agrifm.mapping import run
+from agrifm.mapping import map_rasters
 from agrifm.mapping.run import map_cube
 from agrifm.outputs import UNFINISHED
 
@@ -91,7 +91,7 @@ def interrupted(*_):
 
 def test_a_map_interrupted_while_it_is_written_keeps_its_windows(tmp_path, cube, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(run, "map_picture", interrupted)
+        patch.setattr(map_rasters, "map_picture", interrupted)
         with pytest.raises(KeyboardInterrupt):
             map_cube(cube, WindowModel(), "a", tmp_path / "map", 48, 24)
     assert sorted(path.name for path in (tmp_path / "map.partial").iterdir()) == [
@@ -108,7 +108,7 @@ def test_a_map_interrupted_while_it_is_written_keeps_its_windows(tmp_path, cube,
 @pytest.mark.parametrize("file", ["windows/24_48.npz", "windows.journal"])
 def test_damaged_leftovers_of_a_map_are_made_again(tmp_path, cube, monkeypatch, damage, file):
     with monkeypatch.context() as patch:
-        patch.setattr(run, "map_picture", interrupted)
+        patch.setattr(map_rasters, "map_picture", interrupted)
         with pytest.raises(KeyboardInterrupt):
             map_cube(cube, WindowModel(), "a", tmp_path / "map", 48, 24)
     damage(tmp_path / "map.partial" / file)
@@ -125,7 +125,7 @@ def test_damaged_leftovers_of_a_map_are_made_again(tmp_path, cube, monkeypatch, 
 )
 def test_windows_of_another_model_or_size_are_not_used(tmp_path, cube, monkeypatch, weights, window, overlap):
     with monkeypatch.context() as patch:
-        patch.setattr(run, "map_picture", interrupted)
+        patch.setattr(map_rasters, "map_picture", interrupted)
         with pytest.raises(KeyboardInterrupt):
             map_cube(cube, WindowModel(), "a", tmp_path / "map", 48, 24)
     model = WindowModel()

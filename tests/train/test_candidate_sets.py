@@ -47,5 +47,6 @@ def test_coverage_and_sizes_of_sets_are_counted() -> None:
     counted.add(np.array([[0.2, 0.2]]), np.uint8([1]), np.array([0]))
     found = counted.describe(LEGEND)
     assert found["coverage"] == 0.25
-    assert found["shares"] == {"certain": 0.5, "two": 0.25, "unknown": 0.25}
+    # the third one's only candidate is not its class of highest probability
+    assert found["shares"] == {"certain": 0.25, "two": 0.25, "unknown": 0.5}
     assert (found["classes"]["a"]["coverage"], found["classes"]["b"]["coverage"]) == (pytest.approx(0.5), 0)

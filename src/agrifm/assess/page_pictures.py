@@ -26,6 +26,8 @@ from agrifm.pictures import RGBA, confidence_rgba, indexed_png, read_reduced, re
 
 CONFIDENCE_FILE = "confidence.tif"
 """Raster of confidence that agrifm writes next to a map."""
+CATEGORY_FILES = {"certainty.tif": "How certain the class is"}
+"""Rasters of few categories that agrifm writes next to a map, with the titles of their pictures."""
 SIDES = (1400, 1000, 700, 500, 350, 250)
 """Longer side of a large picture, pixels; the first with which all pictures fit."""
 SMALL_SIDE = 500
@@ -57,12 +59,14 @@ class MapPicture:
 
     title: str
     kind: str
-    """`classes` or `confidence`."""
+    """`classes`, `confidence` or `categories`."""
     layers: tuple[Layer, ...]
     pixels: tuple[int, int]
     """Height and width in pixels."""
     ratio: float
     """Of its width to its height on the ground."""
+    key: tuple[tuple[str, str], ...] = ()
+    """Names and colours (#rrggbb) of categories."""
 
     @property
     def characters(self) -> int:
@@ -78,7 +82,8 @@ class MapPicture:
 def draw_maps(
     mapped: ClassMap, classes: Sequence[LegendClass], truth: Path | None
 ) -> tuple[MapPicture, list[MapPicture]]:
-    """Draw the small map of the first screen, and the large ones: the map, the truth and the confidence if they exist.
+    """Draw the small map of the first screen, and the large ones: the map, and if they exist the truth, the confidence
+    and the layers of few categories.
 
     Args:
         classes: those of the report; their order numbers the layers.
@@ -94,6 +99,10 @@ def draw_maps(
         confidence = mapped.path.parent / CONFIDENCE_FILE
         if confidence.exists() and confidence != mapped.path:
             large.append(_confidence_picture(confidence, mapped.grid, side))
+        for file, title in CATEGORY_FILES.items():
+            path = mapped.path.parent / file
+            if path.exists() and path != mapped.path:
+                large += _category_pictures(path, title, mapped.grid, side)
         if small.characters + sum(picture.characters for picture in large) <= MAX_BYTES:
             break
     return small, large
@@ -147,6 +156,20 @@ def _confidence_picture(path: Path, grid: Grid, side: int) -> MapPicture:
     colors = [(0, 0, 0, 0), *map(tuple, confidence_rgba(np.ma.array(np.arange(101))).tolist())]
     index = np.where(np.ma.getmaskarray(percent), 0, np.clip(percent.filled(0), 0, 100) + 1).astype(np.uint8)
     return _picture("Confidence of the map", "confidence", [(OTHERS, "Confidence", index, colors)], grid)
+
+
+def _category_pictures(path: Path, title: str, grid: Grid, side: int) -> list[MapPicture]:
+    """The picture of a layer with a legend; none of another file of this name."""
+    with open_classified(path) as source:
+        legend = read_class_raster(source, path, f"reading the layer {path}", AssessmentError).legend
+        pixels = read_reduced(source, side)
+    if legend is None:
+        return []
+    index = np.where(np.ma.getmaskarray(pixels), 0, pixels.filled(0).astype(np.int64) + 1)
+    colors = [(0, 0, 0, 0), *((*rgb(entry.color), 255) for entry in legend.classes)]
+    index = np.where(index < len(colors), index, 0).astype(np.uint8)
+    picture = _picture(title, "categories", [(OTHERS, title, index, colors)], grid)
+    return [replace(picture, key=tuple((entry.name, entry.color) for entry in legend.classes))]
 
 
 def layered_picture(

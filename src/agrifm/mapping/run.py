@@ -1,10 +1,11 @@
-"""From a cube and a trained model to a map: a directory with two COGs, a STAC item and a picture.
+"""From a cube and a trained model to a map: a directory with COGs, a STAC item and a picture.
 
     map/classes.tif        class numbers, 255 = nodata; colours, names and legend inside
     map/classes.tif.aux.xml  class names where GDAL and QGIS look for them
     map/confidence.tif     highest class probability in percent, 255 = nodata
+    map/certainty.tif      one candidate class, two or unknown; and map/second.tif (`agrifm.mapping.certainty_layer`)
     map/item.json          STAC item: hectares, season, software, model and cube it was derived from
-    map/map.png            both, to look at
+    map/map.png            the first two, and the certainty, to look at
 
 Finished windows are kept in `map.partial/windows` until the map is finished; `MapPlan.scratch_bytes` is their size.
 """
@@ -19,22 +20,17 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-import numpy as np
-from numpy.typing import NDArray
-
-from agrifm.calibration import calibrated
-from agrifm.class_raster import CONFIDENCE
 from agrifm.codes import listed
 from agrifm.config import Project
 from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import LabelError, MapError, did_you_mean, require_installed
-from agrifm.files import AnyPath, as_path, translate_os_errors, write_bytes
-from agrifm.grid import Window, tiles
+from agrifm.files import AnyPath, as_path, translate_os_errors
+from agrifm.grid import Window
 from agrifm.inference.mean import members_of
 from agrifm.inference.predictor import TorchModel, TrainedModel, load_model, load_record, uncalibrated
-from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend, legend_json
-from agrifm.mapping.cog import TILE_SIDE, CogWriter, translate_gdal_errors, write_category_names
-from agrifm.mapping.mosaic import blend
+from agrifm.legend import Legend
+from agrifm.mapping.cog import translate_gdal_errors
+from agrifm.mapping.map_rasters import write_picture, write_rasters
 from agrifm.mapping.predict import (
     MapSources,
     Probabilities,
@@ -45,8 +41,6 @@ from agrifm.mapping.predict import (
 from agrifm.mapping.windows import PROBABILITY_DTYPE, MapPlan, plan_map
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, discard, finish_directory, unchanged, writing
-from agrifm.pictures import class_colors, map_picture, read_reduced
-from agrifm.rasters import open_raster
 from agrifm.record import TRAINABLE, model_file
 from agrifm.stac import map_lineage, write_map_item
 from agrifm.work import Resumable, fingerprint, progress
@@ -55,8 +49,6 @@ WINDOWS, RESULT = "windows", "map"
 """While a map is made: the directories of the finished windows, and of the map that is made of them."""
 POINT_WINDOW = 96
 """Side of the prediction windows of models of single pixels, which have none by themselves."""
-PICTURE_SIDE = 1000
-"""Longer side of each panel of the map's picture, pixels."""
 
 Predictions = Callable[[Iterable[Window]], Generator[tuple[Window, Probabilities], None, None]]
 """Predicts windows in any order."""
@@ -79,6 +71,8 @@ class MapSummary:
     """Sensors that the model uses if the cube has them, and this cube lacks."""
     notes: tuple[str, ...] = ()
     """What to know of the model that made the map."""
+    trust: tuple[str, ...] = ()
+    """How far the map can be trusted, in a sentence for each layer, or why it is not there."""
 
     @property
     def area_hectares(self) -> float:
@@ -93,6 +87,7 @@ class MapSummary:
             *self.notes,
             *([f"the cube has no {absent}; mapped without, as the model was trained to do"] if absent else []),
             f"mapped hectares: {areas}; without a valid observation {self.nodata_hectares:.0f}",
+            *self.trust,
             f"wrote {self.path}",
         ]
 
@@ -241,10 +236,8 @@ def map_cube(
         lineage = map_lineage(plan.record, plan.cube.sensors, window, overlap, members)
         with _made_anew(partial_map / RESULT) as result:
             with translate_gdal_errors(f"writing the map {out}"):
-                hectares, nodata_hectares = _write_rasters(plan, store, result)
-                by_code = dict(zip(model.record.legend.codes, hectares.tolist(), strict=True))
-                write_category_names(result / "classes.tif", [entry.name for entry in model.record.legend.classes])
-                _write_picture(result, plan, by_code, nodata_hectares)
+                written = write_rasters(plan, store, result)
+                write_picture(result, plan, written.hectares, written.nodata_hectares)
             write_map_item(
                 result,
                 out,
@@ -253,15 +246,25 @@ def map_cube(
                 cube.area,
                 plan.grid,
                 lineage,
-                by_code,
-                nodata_hectares,
+                written.hectares,
+                written.nodata_hectares,
                 sources,
                 model_id.split()[0] if model_item is not None else "",
+                [layer for one in written.statements for layer in one.rasters],
+                {key: value for one in written.statements for key, value in one.properties.items()},
             )
             finish_directory(result, out, "map")
         discard(partial_map)
     seconds = time.monotonic() - began
-    return MapSummary(out, by_code, nodata_hectares, len(plan.windows), seconds, plan.absent_sensors)
+    return MapSummary(
+        out,
+        written.hectares,
+        written.nodata_hectares,
+        len(plan.windows),
+        seconds,
+        plan.absent_sensors,
+        trust=(*(one.line for one in written.statements), *written.missing),
+    )
 
 
 def _model_items(model: TrainedModel, model_item: Path | None) -> dict[str, Path]:
@@ -324,74 +327,3 @@ def _predict_missing(plan: MapPlan, store: WindowStore, predict: Predictions) ->
             require_unchanged()  # no window of two cubes is kept
             store.write(window, probabilities)
             advance(1)
-
-
-def _write_rasters(plan: MapPlan, store: WindowStore, directory: Path) -> tuple[NDArray[np.float64], float]:
-    """Blend the windows tile by tile into both COGs; returns hectares per class number, and of nodata in the area.
-
-    Raises:
-        MapError: the whole area has no valid observation.
-    """
-    legend, season = plan.record.legend, plan.cube.season
-    about = {"AGRIFM_MODEL": plan.record.name, "AGRIFM_SEASON": f"{season.start}/{season.end}"}
-    tags = {**about, LEGEND_TAG: legend_json(legend)}
-    classes = CogWriter(directory / "classes.tif", plan.grid, "class", tags, "MODE", class_colors(legend))
-    confidence = CogWriter(directory / "confidence.tif", plan.grid, CONFIDENCE, about, "AVERAGE")
-    # Pixels are counted by row, because in degrees their hectares depend on the latitude.
-    pixel_hectares, height = plan.grid.pixel_hectares(), plan.grid.shape[0]
-    counts = np.zeros((len(legend) + 1, height), np.int64)  # (class, then nodata; row)
-    every = list(tiles(plan.grid.shape, TILE_SIDE))
-    with classes, confidence, progress("write", len(every)) as advance:
-        for tile in every:
-            inside = plan.area.inside(tile)
-            number, percent = _classify_tile(plan, store, tile, inside)
-            classes.write(tile, number)
-            confidence.write(tile, percent)
-            _count(counts[:, tile.row : tile.row + tile.height], number, inside)
-            advance(1)
-    if not counts[:-1].any():
-        raise MapError(
-            f"mapping the cube {plan.cube.path}: not one pixel of its area has a usable observation; fetch more scenes",
-            path=plan.cube.path,
-        )
-    classes.finish()
-    confidence.finish()
-    hectares = counts @ pixel_hectares
-    return hectares[:-1], float(hectares[-1]) + plan.area.hectares_beyond()
-
-
-def _classify_tile(
-    plan: MapPlan, store: WindowStore, tile: Window, inside: NDArray[np.bool_]
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return class numbers and confidence in percent (H, W) of a tile.
-
-    Both are 255 outside the area and where there is no valid observation.
-    """
-    number = np.full(inside.shape, UNLABELLED, np.uint8)
-    percent = number.copy()
-    if inside.any():
-        blended = blend(tile, store.read(plan.windows_over(tile)), len(plan.record.legend), plan.overlap)
-        mean = calibrated(plan.record.calibration, blended)
-        known = inside & ~np.isnan(mean[0])
-        number[known] = mean.argmax(axis=0)[known]
-        percent[known] = np.rint(100 * mean.max(axis=0)[known])
-    return number, percent
-
-
-def _count(counts: NDArray[np.int64], number: NDArray[np.uint8], inside: NDArray[np.bool_]) -> None:
-    """Add the pixels of a tile that are inside the area to `counts` (class, then nodata; row)."""
-    rows = np.nonzero(inside)[0]
-    # 255 is clipped to the last row of counts, which is nodata.
-    np.add.at(counts, (np.minimum(number[inside], len(counts) - 1), rows), 1)
-
-
-def _write_picture(directory: Path, plan: MapPlan, hectares: dict[str, float], nodata_hectares: float) -> None:
-    """Write `map.png` from the COGs in a directory."""
-    with open_raster(directory / "classes.tif") as source:
-        classes = read_reduced(source, PICTURE_SIDE)
-    with open_raster(directory / "confidence.tif") as source:
-        confidence = read_reduced(source, PICTURE_SIDE)
-    season, record = plan.cube.season, plan.record
-    title = f"Crop map by {record.name}, {season.start} to {season.end}"
-    picture = map_picture(classes, confidence, plan.grid, record.legend, title, hectares, nodata_hectares)
-    write_bytes(directory / "map.png", picture)

@@ -103,11 +103,12 @@ class MapPlan:
 
     @property
     def scratch_bytes(self) -> int:
-        """Disk needed next to the map while it is made: the windows' probabilities and both rasters uncompressed."""
+        """Disk needed next to the map while it is made: the windows' probabilities and the rasters uncompressed."""
         height, width = self.grid.shape
         # Overlaps count more than once, because every window is kept.
         pixels = sum(window.height * window.width for window in self.windows.values())
-        return pixels * len(self.record.legend) * PROBABILITY_DTYPE.itemsize + 2 * height * width
+        rasters = 2 if self.record.candidates is None else 4
+        return pixels * len(self.record.legend) * PROBABILITY_DTYPE.itemsize + rasters * height * width
 
 
 def plan_map(cube: Cube, record: ModelRecord, side: int, overlap: int) -> MapPlan:

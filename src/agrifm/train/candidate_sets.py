@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.certainty import CandidateSets, candidates
+from agrifm.certainty import CERTAIN, TWO, UNKNOWN, CandidateSets, candidates, certainty_levels
 from agrifm.files import finite_or_none
 from agrifm.legend import Legend
 from agrifm.scores import draw_blocks, percentile_interval
@@ -59,7 +59,7 @@ class SetCoverage:
 
     def __init__(self, sets: CandidateSets, blocks: int) -> None:
         self.sets = sets
-        self._counts = np.zeros((blocks, len(sets.least), 5), np.int64)  # pixels, covered, sets of one, two, others
+        self._counts = np.zeros((blocks, len(sets.least), 5), np.int64)  # pixels, covered, each level
 
     def add(self, probabilities: NDArray[np.floating], label: NDArray[np.uint8], index: NDArray[np.integer]) -> None:
         """Count pixels.
@@ -70,11 +70,10 @@ class SetCoverage:
             index: (N,), of each pixel's block.
         """
         inside = candidates(self.sets, probabilities, axis=1)
-        size = inside.sum(axis=1)
+        level, _ = certainty_levels(self.sets, probabilities, axis=1)
         covered = inside[np.arange(len(label)), label]
-        columns = np.stack(
-            [np.ones(len(label), bool), covered, size == 1, size == 2, (size != 1) & (size != 2)], axis=1
-        )
+        levels = [level == one for one in (CERTAIN, TWO, UNKNOWN)]
+        columns = np.stack([np.ones(len(label), bool), covered, *levels], axis=1)
         np.add.at(self._counts, (index, label), columns)
 
     def describe(self, legend: Legend) -> dict[str, Any]:

@@ -1,0 +1,67 @@
+"""A layer of a map that has few categories: a COG with colours and names, and the hectares of each category."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.grid import Grid, Window
+from agrifm.legend import LEGEND_TAG, Legend, legend_json
+from agrifm.mapping.cog import CogWriter, write_category_names
+from agrifm.pictures import class_colors
+from agrifm.stac import MapLayer
+
+
+class LayerStatement(NamedTuple):
+    """What a finished layer says of the map."""
+
+    line: str
+    """In a sentence."""
+    properties: dict[str, Any]
+    """Of the map's item."""
+    rasters: tuple[MapLayer, ...]
+    """Its files, for the map's item."""
+
+
+class CategoryLayer:
+    """Writes a layer tile by tile, and counts its pixels; used like `CogWriter`."""
+
+    def __init__(self, path: Path, grid: Grid, title: str, legend: Legend, tags: Mapping[str, str]) -> None:
+        """Begin a layer.
+
+        Args:
+            path: of the COG.
+            title: of its band.
+            legend: the categories.
+            tags: of the file; the legend is added.
+        """
+        self.legend, self._grid = legend, grid
+        tags = {**tags, LEGEND_TAG: legend_json(legend)}
+        self._writer = CogWriter(path, grid, title, tags, "MODE", class_colors(legend))
+        # By row, because in degrees the hectares of a pixel depend on the latitude.
+        self._counts = np.zeros((len(legend), grid.shape[0]), np.int64)
+
+    def __enter__(self) -> "CategoryLayer":
+        self._writer.__enter__()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._writer.__exit__(*failure)
+
+    def write(self, tile: Window, number: NDArray[np.uint8]) -> None:
+        """Write the category of each pixel of a tile (H, W); 255 = nodata."""
+        self._writer.write(tile, number)
+        for category in range(len(self.legend)):
+            self._counts[category, tile.row : tile.row + tile.height] += (number == category).sum(axis=1)
+
+    def finish(self) -> NDArray[np.float64]:
+        """Make the COG and the file of its names; returns the hectares of each category.
+
+        Raises:
+            OutputError: the file on disk differs from what was written.
+        """
+        self._writer.finish()
+        write_category_names(self._writer.path, [entry.name for entry in self.legend.classes])
+        return np.asarray(self._counts @ self._grid.pixel_hectares())

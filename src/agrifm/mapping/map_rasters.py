@@ -1,0 +1,136 @@
+"""From the windows of a map to its rasters, tile by tile, and to its picture.
+
+Shape letters: C classes, H rows, W columns.
+"""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.calibration import calibrated
+from agrifm.class_raster import CONFIDENCE
+from agrifm.errors import MapError
+from agrifm.files import write_bytes
+from agrifm.grid import Window, tiles
+from agrifm.legend import LEGEND_TAG, UNLABELLED, legend_json
+from agrifm.mapping.category_layer import LayerStatement
+from agrifm.mapping.certainty_layer import CERTAINTY_FILE, LEVELS, CertaintyLayer, why_without_certainty
+from agrifm.mapping.cog import TILE_SIDE, CogWriter, write_category_names
+from agrifm.mapping.mosaic import blend
+from agrifm.mapping.predict import WindowStore
+from agrifm.mapping.windows import MapPlan
+from agrifm.pictures import class_colors, map_picture, read_reduced
+from agrifm.rasters import open_raster
+from agrifm.work import progress
+
+PICTURE_SIDE = 1000
+"""Longer side of each panel of the map's picture, pixels."""
+
+
+class WrittenRasters(NamedTuple):
+    """What the rasters of a map say."""
+
+    hectares: dict[str, float]
+    """Mapped, by class code."""
+    nodata_hectares: float
+    """Inside the area, without a valid observation."""
+    statements: tuple[LayerStatement, ...]
+    """Of the layers other than the classes and their confidence."""
+    missing: tuple[str, ...]
+    """Why layers are not there, in sentences."""
+
+
+def write_rasters(plan: MapPlan, store: WindowStore, directory: Path) -> WrittenRasters:
+    """Blend the windows tile by tile into the COGs of a map.
+
+    Raises:
+        MapError: the whole area has no valid observation.
+        OutputError: a file on disk differs from what was written.
+    """
+    record, legend, season = plan.record, plan.record.legend, plan.cube.season
+    about = {"AGRIFM_MODEL": record.name, "AGRIFM_SEASON": f"{season.start}/{season.end}"}
+    tags = {**about, LEGEND_TAG: legend_json(legend)}
+    classes = CogWriter(directory / "classes.tif", plan.grid, "class", tags, "MODE", class_colors(legend))
+    confidence = CogWriter(directory / "confidence.tif", plan.grid, CONFIDENCE, about, "AVERAGE")
+    without, certainty = why_without_certainty(record), None
+    if record.candidates is not None and without is None:
+        certainty = CertaintyLayer(directory, plan.grid, record.candidates, legend, about)
+    # Pixels are counted by row, because in degrees their hectares depend on the latitude.
+    pixel_hectares, height = plan.grid.pixel_hectares(), plan.grid.shape[0]
+    counts = np.zeros((len(legend) + 1, height), np.int64)  # (class, then nodata; row)
+    every = list(tiles(plan.grid.shape, TILE_SIDE))
+    with ExitStack() as stack, progress("write", len(every)) as advance:
+        stack.enter_context(classes)
+        stack.enter_context(confidence)
+        if certainty is not None:
+            stack.enter_context(certainty)
+        for tile in every:
+            inside = plan.area.inside(tile)
+            mean = _blended(plan, store, tile, inside)
+            known = inside & ~np.isnan(mean[0])
+            number, percent = _classify(mean, known)
+            classes.write(tile, number)
+            confidence.write(tile, percent)
+            if certainty is not None:
+                certainty.write(tile, mean, known)
+            _count(counts[:, tile.row : tile.row + tile.height], number, inside)
+            advance(1)
+    if not counts[:-1].any():
+        raise MapError(
+            f"mapping the cube {plan.cube.path}: not one pixel of its area has a usable observation; fetch more scenes",
+            path=plan.cube.path,
+        )
+    classes.finish()
+    confidence.finish()
+    write_category_names(directory / "classes.tif", [entry.name for entry in legend.classes])
+    hectares = counts @ pixel_hectares
+    return WrittenRasters(
+        dict(zip(legend.codes, hectares[:-1].tolist(), strict=True)),
+        float(hectares[-1]) + plan.area.hectares_beyond(),
+        () if certainty is None else (certainty.finish(),),
+        () if without is None else (without,),
+    )
+
+
+def _blended(plan: MapPlan, store: WindowStore, tile: Window, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Calibrated probabilities (C, H, W) of a tile; NaN where there is no valid observation."""
+    classes = len(plan.record.legend)
+    if not inside.any():
+        return np.full((classes, *inside.shape), np.nan)
+    blended = blend(tile, store.read(plan.windows_over(tile)), classes, plan.overlap)
+    return calibrated(plan.record.calibration, blended)
+
+
+def _classify(mean: NDArray[np.float64], known: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return class numbers and confidence in percent (H, W), both 255 where a pixel is not known."""
+    number = np.full(known.shape, UNLABELLED, np.uint8)
+    percent = number.copy()
+    number[known] = mean.argmax(axis=0)[known]
+    percent[known] = np.rint(100 * mean.max(axis=0)[known])
+    return number, percent
+
+
+def _count(counts: NDArray[np.int64], number: NDArray[np.uint8], inside: NDArray[np.bool_]) -> None:
+    """Add the pixels of a tile that are inside the area to `counts` (class, then nodata; row)."""
+    rows = np.nonzero(inside)[0]
+    # 255 is clipped to the last row of counts, which is nodata.
+    np.add.at(counts, (np.minimum(number[inside], len(counts) - 1), rows), 1)
+
+
+def write_picture(directory: Path, plan: MapPlan, hectares: dict[str, float], nodata_hectares: float) -> None:
+    """Write `map.png` from the COGs in a directory."""
+    with open_raster(directory / "classes.tif") as source:
+        classes = read_reduced(source, PICTURE_SIDE)
+    with open_raster(directory / "confidence.tif") as source:
+        confidence = read_reduced(source, PICTURE_SIDE)
+    levels = None
+    if (directory / CERTAINTY_FILE).exists():
+        with open_raster(directory / CERTAINTY_FILE) as source:
+            levels = read_reduced(source, PICTURE_SIDE), LEVELS
+    season, record = plan.cube.season, plan.record
+    title = f"Crop map by {record.name}, {season.start} to {season.end}"
+    picture = map_picture(classes, confidence, plan.grid, record.legend, title, hectares, nodata_hectares, levels)
+    write_bytes(directory / "map.png", picture)

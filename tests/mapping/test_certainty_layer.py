@@ -9,8 +9,9 @@ import pytest
 import rasterio
 from tests.mapping.small_maps import LEGEND, SEASON, SENTINEL, PixelModel, make_cube, make_record, utm_grid
 
-from agrifm.certainty import CandidateSets, certainty_levels
+from agrifm.certainty import CandidateSets
 from agrifm.grid import Window
+from agrifm.inference.certainty_levels import certainty_levels
 from agrifm.legend import Legend
 from agrifm.mapping import map_rasters
 from agrifm.mapping.predict import predict_samples

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.certainty import CandidateSets, certainty_levels
+from agrifm.certainty import CandidateSets
 from agrifm.codes import listed
 from agrifm.grid import Grid, Window
+from agrifm.inference.certainty_levels import certainty_levels
 from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend, legend_json
 from agrifm.mapping.category_layer import CategoryLayer, LayerStatement
 from agrifm.mapping.cog import CogWriter
@@ -30,7 +31,7 @@ LEVELS = Legend.of(
     {"certain": "Certain", "two": "Two candidates", "unknown": "Unknown"},
     {"certain": "#0077bb", "two": "#ee7733", "unknown": "#bbbbbb"},
 )
-"""Categories in the order of `CERTAIN`, `TWO`, `UNKNOWN` (`agrifm.certainty`)."""
+"""Categories in the order of `CERTAIN`, `TWO`, `UNKNOWN` (`agrifm.inference.certainty_levels`)."""
 MOST_ALWAYS = 2
 """With more classes that are always candidates every pixel is unknown, and there is no layer."""
 

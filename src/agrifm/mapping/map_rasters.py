@@ -20,7 +20,7 @@ from agrifm.mapping.category_layer import LayerStatement
 from agrifm.mapping.certainty_layer import CERTAINTY_FILE, LEVELS, CertaintyLayer, why_without_certainty
 from agrifm.mapping.cog import TILE_SIDE, CogWriter, write_category_names
 from agrifm.mapping.mosaic import blend
-from agrifm.mapping.predict import WindowStore
+from agrifm.mapping.window_store import WindowStore
 from agrifm.mapping.windows import MapPlan
 from agrifm.pictures import class_colors, map_picture, read_reduced
 from agrifm.rasters import open_raster

@@ -1,11 +1,6 @@
-"""Probabilities window by window, kept on disk, so that memory does not grow and a stopped map continues.
+"""Probabilities window by window, predicted in this process or by an executor."""
 
-Each finished window is one `.npz` file, which has a checksum, in a directory that belongs to one cube, model and cut
-into windows.
-"""
-
-import io
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -17,11 +12,10 @@ from numpy.typing import NDArray
 
 from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import MapError
-from agrifm.files import is_whole_archive, write_bytes
 from agrifm.grid import Window
 from agrifm.inference.mean import mean_where_known, members_of, reading
 from agrifm.inference.predictor import TrainedModel, load_model, uncalibrated
-from agrifm.mapping.mosaic import PredictedWindow
+from agrifm.mapping.window_store import Probabilities
 from agrifm.mapping.windows import PROBABILITY_DTYPE, with_model_sensors
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.record import ModelRecord, present_sensors
@@ -33,39 +27,6 @@ WINDOWS_AHEAD = 1
 """Windows that are read while another one is predicted."""
 PROBABILITY_TOLERANCE = 1e-3
 """By how much a probability may exceed 1: networks that compute in 16 bits round."""
-
-Probabilities = NDArray[np.float16] | None
-"""Of a window (C, H, W), NaN where there is no valid observation; None if there is none in the whole window."""
-
-
-@dataclass(frozen=True)
-class WindowStore:
-    """The directory of finished windows."""
-
-    path: Path
-
-    def file(self, window: Window) -> Path:
-        """Return where a window is kept."""
-        return self.path / f"{window.row}_{window.col}.npz"
-
-    def missing(self, windows: Iterable[Window]) -> list[Window]:
-        """Return the windows that are not finished, or whose file is damaged."""
-        return [window for window in windows if not is_whole_archive(self.file(window))]
-
-    def write(self, window: Window, probabilities: Probabilities) -> None:
-        """Keep a window's probabilities; the file is complete or absent."""
-        content = io.BytesIO()
-        # An empty array stands for a window without any valid observation: it counts as finished.
-        np.savez(content, np.empty(0, PROBABILITY_DTYPE) if probabilities is None else probabilities)
-        write_bytes(self.file(window), content.getvalue())
-
-    def read(self, windows: Iterable[Window]) -> Iterator[PredictedWindow]:
-        """Yield the windows with a valid observation and their probabilities (C, H, W)."""
-        for window in windows:
-            with np.load(self.file(window)) as content:
-                probabilities = content["arr_0"]
-            if probabilities.size:
-                yield window, probabilities
 
 
 @dataclass(frozen=True)

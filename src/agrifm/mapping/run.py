@@ -30,14 +30,9 @@ from agrifm.inference.mean import members_of
 from agrifm.inference.predictor import TorchModel, TrainedModel, load_model, load_record, uncalibrated
 from agrifm.legend import Legend
 from agrifm.mapping.cog import translate_gdal_errors
-from agrifm.mapping.map_rasters import write_picture, write_rasters
-from agrifm.mapping.predict import (
-    MapSources,
-    Probabilities,
-    WindowStore,
-    predict_windows,
-    predict_windows_elsewhere,
-)
+from agrifm.mapping.map_rasters import WrittenRasters, write_picture, write_rasters
+from agrifm.mapping.predict import MapSources, predict_windows, predict_windows_elsewhere
+from agrifm.mapping.window_store import Probabilities, WindowStore
 from agrifm.mapping.windows import PROBABILITY_DTYPE, MapPlan, plan_map
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, discard, finish_directory, unchanged, writing
@@ -231,28 +226,11 @@ def map_cube(
             work.begin()
         store = WindowStore(work.scratch)
         _predict_missing(plan, store, predict or partial(predict_windows, plan.cube, uncalibrated(model)))
-        sources = {**_model_items(model, model_item), "cube": cube.path}
-        members = [(member.model.record, member.weight) for member in members_of(model) if member.file]
-        lineage = map_lineage(plan.record, plan.cube.sensors, window, overlap, members)
         with _made_anew(partial_map / RESULT) as result:
             with translate_gdal_errors(f"writing the map {out}"):
                 written = write_rasters(plan, store, result)
                 write_picture(result, plan, written.hectares, written.nodata_hectares)
-            write_map_item(
-                result,
-                out,
-                plan.record,
-                cube.season,
-                cube.area,
-                plan.grid,
-                lineage,
-                written.hectares,
-                written.nodata_hectares,
-                sources,
-                model_id.split()[0] if model_item is not None else "",
-                [layer for one in written.statements for layer in one.rasters],
-                {key: value for one in written.statements for key, value in one.properties.items()},
-            )
+            _write_item(result, out, plan, model, written, model_id, model_item)
             finish_directory(result, out, "map")
         discard(partial_map)
     seconds = time.monotonic() - began
@@ -264,6 +242,34 @@ def map_cube(
         seconds,
         plan.absent_sensors,
         trust=(*(one.line for one in written.statements), *written.missing),
+    )
+
+
+def _write_item(
+    result: Path,
+    out: Path,
+    plan: MapPlan,
+    model: TrainedModel,
+    written: WrittenRasters,
+    model_id: str,
+    model_item: Path | None,
+) -> None:
+    """Write the map's STAC item into `result`; the map will be at `out`."""
+    members = [(member.model.record, member.weight) for member in members_of(model) if member.file]
+    write_map_item(
+        result,
+        out,
+        plan.record,
+        plan.cube.season,
+        plan.cube.area,
+        plan.grid,
+        map_lineage(plan.record, plan.cube.sensors, plan.side, plan.overlap, members),
+        written.hectares,
+        written.nodata_hectares,
+        {**_model_items(model, model_item), "cube": plan.cube.path},
+        model_id.split()[0] if model_item is not None else "",
+        [layer for one in written.statements for layer in one.rasters],
+        {key: value for one in written.statements for key, value in one.properties.items()},
     )
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.certainty import CERTAIN, TWO, UNKNOWN, CandidateSets, candidates, certainty_levels
+from agrifm.certainty import CandidateSets, candidates
 from agrifm.files import finite_or_none
+from agrifm.inference.certainty_levels import CERTAIN, TWO, UNKNOWN, certainty_levels
 from agrifm.legend import Legend
 from agrifm.scores import draw_blocks, percentile_interval
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from agrifm.codes import code_of
 from agrifm.errors import AgriFMError
 from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend
+from agrifm.mosaics import category_elements
 from agrifm.tables import tidy
 from agrifm.validation import complaint
 
@@ -163,16 +164,24 @@ def _colors(source: Any) -> dict[str, str]:
 
 
 def _category_names(path: Path) -> dict[str, str]:
-    """Code -> name from the file next to a raster in which GDAL keeps category names or an attribute table."""
+    """Code -> name from a mosaic, or the file next to a raster, in which GDAL keeps category names or a table."""
+    for band in (category_elements(path), _sidecar_band(path)):
+        if band is not None and (names := _band_names(band)):
+            return names
+    return {}
+
+
+def _sidecar_band(path: Path) -> ElementTree.Element | None:
     sidecar = path.with_name(f"{path.name}.aux.xml")
     try:
         if sidecar.stat().st_size > _MAX_SIDECAR:
-            return {}
-        band = ElementTree.parse(sidecar).getroot().find("PAMRasterBand")
+            return None
+        return ElementTree.parse(sidecar).getroot().find("PAMRasterBand")
     except (OSError, ElementTree.ParseError):
-        return {}
-    if band is None:
-        return {}
+        return None
+
+
+def _band_names(band: ElementTree.Element) -> dict[str, str]:
     listed = {str(number): entry.text or "" for number, entry in enumerate(band.findall("CategoryNames/Category"))}
     names = listed or _attribute_names(band)
     return {code: tidy(name) for code, name in names.items() if tidy(name)}

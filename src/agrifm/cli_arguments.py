@@ -69,7 +69,7 @@ def map_arguments(parser: argparse.ArgumentParser) -> None:
 def assess_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm assess`."""
     parser.add_argument("--map", type=Path, required=True, help="classified raster, from agrifm or any other source")
-    parser.add_argument("--reference", type=Path, required=True, help="points drawn with `agrifm assess design`")
+    parser.add_argument("--reference", type=Path, required=True, help="points of `agrifm assess design`, or polygons")
     parser.add_argument("--layer", metavar="NAME", help="layer of the reference, if its file has several")
     parser.add_argument("--crs", help="CRS of a reference that does not state it, such as EPSG:32631")
     parser.add_argument("--encoding", help="encoding of the reference's text, such as cp1252")

@@ -5,15 +5,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+import rasterio.shutil
 from affine import Affine
 from pyproj import Transformer
-from shapely import box
 from tests.assess.rasters import UTM, crop_map
 
 from agrifm.assess.class_map import read_map
 from agrifm.assess.confusion import count_confusion
 from agrifm.assess.report import assess
-from agrifm.errors import AssessmentError
 
 FIELDS = crop_map((80, 90), seed=4)
 """Fields of three classes, 0 to 2, and 255 where there is none."""
@@ -98,19 +97,16 @@ def test_a_report_of_a_foreign_map_has_its_colours_and_all_numbers(tmp_path, nam
         assert all(f"#{20 * code:02x}5a{200 - code:02x}" in page for code in about["codes"])
 
 
-def test_a_mosaic_by_reference_is_refused_with_the_way_out(tmp_path):
-    """A VRT may lead to any file or address, so it is not opened; gdal_translate makes a file of it."""
-    write_foreign(tmp_path / "m.tif", **MAPS["paletted"])
-    (tmp_path / "m.vrt").write_text('<VRTDataset rasterXSize="90" rasterYSize="80"></VRTDataset>')
-    with pytest.raises(AssessmentError, match="gdal_translate") as error:
-        read_map(tmp_path / "m.vrt")
-    assert error.value.facts["path"] == tmp_path / "m.vrt"
-
-
-def test_polygons_as_reference_are_refused_by_their_kind(tmp_path):
-    write_foreign(tmp_path / "m.tif", **MAPS["paletted"])
-    square = gpd.GeoDataFrame({"label": ["1"]}, geometry=[box(600_100, 5_499_900, 600_130, 5_499_930)], crs=UTM)
-    square.to_file(tmp_path / "p.gpkg")
-    with pytest.raises(AssessmentError) as error:
-        count_confusion(read_map(tmp_path / "m.tif"), tmp_path / "p.gpkg", "label")
-    assert error.value.facts["geometry"] == "Polygon"
+def test_a_mosaic_of_tiles_is_assessed_as_the_raster_that_it_is_of(tmp_path):
+    """A VRT of one tile as GDAL writes it; the report has the digest of the tile, whose pixels were counted."""
+    about = MAPS["paletted"]
+    write_foreign(tmp_path / "m.tif", **about)
+    rasterio.shutil.copy(tmp_path / "m.tif", tmp_path / "m.vrt", driver="VRT")
+    reference, counts = write_reference(
+        tmp_path, "csv", **{key: about[key] for key in ("crs", "corner", "side", "codes")}
+    )
+    report = assess(tmp_path / "m.vrt", reference, "label", tmp_path / "out")
+    assert report["confusion"]["counts"] == counts.tolist()
+    assert report["provenance"]["sha256"].keys() == {"m.vrt", "m.tif", "p.csv"}
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert all(f"#{20 * code:02x}5a{200 - code:02x}" in page for code in about["codes"])

@@ -24,7 +24,7 @@ from agrifm.errors import AssessmentError, doing
 from agrifm.files import AnyPath, as_path
 from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares
 from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend
-from agrifm.rasters import open_raster
+from agrifm.mosaics import open_raster_or_mosaic
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -91,7 +91,7 @@ class ClassMap:
 
 
 def read_map(path: AnyPath) -> ClassMap:
-    """Count a class map: a GeoTIFF with a legend tag, or any georeferenced raster of classes.
+    """Count a class map: a GeoTIFF with a legend tag, any georeferenced raster of classes, or a mosaic of such tiles.
 
     All values are classes except nodata, masked pixels, NaN and, with a legend tag, 255.
 
@@ -129,7 +129,7 @@ def read_map(path: AnyPath) -> ClassMap:
 
 @contextmanager
 def open_classified(path: Path) -> Iterator[Any]:
-    """Open a raster with rasterio for reading.
+    """Open a raster, or a plain mosaic of rasters in its folder, with rasterio for reading.
 
     Raises:
         AssessmentError: the file is absent, not a raster, or damaged where it is read.
@@ -137,7 +137,7 @@ def open_classified(path: Path) -> Iterator[Any]:
     with doing(f"reading the raster {path}", AssessmentError, "give a whole GeoTIFF", path=path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # read_map refuses a missing CRS, with a fix
-            source = open_raster(path)
+            source = open_raster_or_mosaic(path)
         # By default GDAL keeps 5 % of the memory, which is more than a row of tiles and nothing gains from it.
         with rasterio.Env(GDAL_CACHEMAX=CACHE_MB), source:
             yield source

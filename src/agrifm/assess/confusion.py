@@ -1,4 +1,4 @@
-"""Reference points and the map under them: counts of map class against reference class, and hectares."""
+"""Reference points or polygons and the map under them: counts of map class against reference class, and hectares."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from agrifm.assess.class_map import NODATA, OUTSIDE, ClassMap, pixel_of_points
 from agrifm.assess.point_estimators import ProbabilitySample, StratifiedPoints
-from agrifm.assess.reference_data import read_reference
+from agrifm.assess.reference_data import POLYGONS, read_reference
+from agrifm.assess.reference_polygons import PolygonUnits, overlap_notes, polygon_units, polygons_on_map
 from agrifm.assess.sample_columns import read_drawn_design
 from agrifm.assess.sampling_statement import Sampling, chosen_points, read_method
 from agrifm.assess.strata import DRAWN_IN
@@ -42,7 +43,7 @@ class Confusion:
     complete: NDArray[np.bool_]
     """True where the points cover every pixel of the class, (class,)."""
     points: "GeoDataFrame"
-    """The points used, in the map's CRS."""
+    """The points used, in the map's CRS; of polygons a point inside each."""
     read: int
     """Points in the file."""
     skipped: dict[str, int]
@@ -66,6 +67,11 @@ class Confusion:
         return StratifiedPoints(self.map_number, self.hectares, units)
 
     @property
+    def of_polygons(self) -> bool:
+        """Whether each unit of the sample is a polygon."""
+        return isinstance(self.strata, PolygonUnits)
+
+    @property
     def codes(self) -> tuple[str, ...]:
         """Class codes in order."""
         return tuple(entry.code for entry in self.classes)
@@ -80,11 +86,13 @@ def count_confusion(
 ) -> Confusion:
     """Count map class against reference class at the points; a point has the map class of the pixel that contains it.
 
+    Polygons have that of most of their pixels (`agrifm.assess.reference_polygons`).
+
     Points without a label, without coordinates, outside the raster or on nodata are skipped and counted, and so are
     points that were chosen and not drawn, unless all are, or the user states that nothing was drawn at random.
 
     Args:
-        reference: vector file of points; reprojected to the map's CRS.
+        reference: vector file of points or polygons; reprojected to the map's CRS.
         label: its column of class codes.
         keys: what the user states of the file.
         sampling: how the user says that the points were drawn.
@@ -114,12 +122,15 @@ def count_confusion(
     strata, drawn_in = read_drawn_design(points, method, sampling, map_codes, float(hectares.sum()))
     design = _design_warnings(mapped, points, map_class, sampled_pixels.shape[1], codes, strata is not None)
     position = np.cumsum(present) - 1
+    if used.hectares is not None:
+        names = tuple(entry.name for entry, here in zip(legend.classes, present, strict=True) if here)
+        strata = polygon_units(strata, method or sampling, position[map_class], hectares[present], names, used.hectares)
     return Confusion(
         tuple(entry for entry, here in zip(legend.classes, present, strict=True) if here),
         counts[np.ix_(present, present)],
         hectares[present],
         # A class whose every pixel has a point has no sampling error.
-        ((distinct == pixels) & (pixels > 0))[present],
+        ((distinct == pixels) & (pixels > 0) & (used.hectares is None))[present],
         points,
         len(layer.frame) + chosen,
         used.skipped,
@@ -141,18 +152,26 @@ class _Located(NamedTuple):
     map_class: NDArray[np.int64]
     skipped: dict[str, int]
     notes: list[str]
+    hectares: NDArray[np.float64] | None
+    """Of polygons, the hectares of each that have a class on the map."""
 
 
 def _locate(mapped: ClassMap, layer: VectorLayer, codes: NDArray[np.str_], reference: Path, chosen: int) -> _Located:
-    """Find the pixel and the map's class of each point with a label.
+    """Find the pixel and the map's class of each point or polygon with a label.
 
     Raises:
         AssessmentError: no point can be used.
     """
     frame, placed, labelled = layer.frame, layer.frame.geometry.notna().to_numpy(), codes != ""
     kept = frame[placed & labelled].to_crs(mapped.grid.crs.to_wkt())
-    rows, cols = pixel_of_points(mapped.grid, kept)
-    map_class = mapped.sample(rows, cols)
+    hectares, overlaps = None, list[str]()
+    if kept.geometry.geom_type.isin(POLYGONS).any():
+        map_class, hectares, rows, cols = polygons_on_map(mapped, kept)
+        overlaps = overlap_notes(kept[map_class >= 0])
+        kept = kept.set_geometry(kept.geometry.representative_point())
+    else:
+        rows, cols = pixel_of_points(mapped.grid, kept)
+        map_class = mapped.sample(rows, cols)
     used = map_class >= 0
     skipped = _skipped(labelled, placed, map_class) | ({"chosen, not drawn": chosen} if chosen else {})
     outside = frame[placed & labelled][map_class == OUTSIDE]
@@ -160,7 +179,8 @@ def _locate(mapped: ClassMap, layer: VectorLayer, codes: NDArray[np.str_], refer
     if not used.any():
         raise _none_used(reference, len(frame) + chosen, skipped, exchanged)
     notes = [f"{exchanged} reference points are outside the map; {EXCHANGED}"] if exchanged else []
-    return _Located(kept[used], codes[placed & labelled][used], rows[used], cols[used], map_class[used], skipped, notes)
+    found = (kept[used], codes[placed & labelled][used], rows[used], cols[used], map_class[used], skipped)
+    return _Located(*found, notes + overlaps, None if hectares is None else hectares[used])
 
 
 def _without_chosen(layer: VectorLayer, sampling: Sampling | None) -> tuple[VectorLayer, int]:

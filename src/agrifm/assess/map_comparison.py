@@ -182,6 +182,10 @@ def _add_points(
     """Add what the reference points say."""
     confusion = count_confusion(maps[0], as_path(points.file), points.label, points.keys, points.sampling)
     about = f"comparing maps with {points.file}"
+    if confusion.of_polygons:
+        raise AssessmentError(
+            f"{about}: it has polygons, and two maps are compared at points; give points", unit="polygon"
+        )
     first = require_probability_sample(confusion.method, points.sampling, len(confusion.points), 0, about)
     result["warnings"] = [*first, *result["warnings"], *confusion.warnings]
     result["probability_sample"] = not first

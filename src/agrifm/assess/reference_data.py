@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
 
+POLYGONS = ("Polygon", "MultiPolygon")
+"""Geometry types of a reference whose units are polygons (`agrifm.assess.reference_polygons`)."""
+
+
 def reference_config(project: Path) -> AssessConfig:
     """Return what [assess] in the project file says about the reference; the defaults without a project file.
 
@@ -38,28 +42,32 @@ def reference_config(project: Path) -> AssessConfig:
 
 
 def read_reference(path: AnyPath, label: str, keys: VectorKeys = NOTHING_STATED) -> VectorLayer:
-    """Read reference points with the column of their labels; multipoints of one point count as points.
+    """Read reference points, or polygons, with the column of their labels; multipoints of one point count as points.
 
     Raises:
-        AssessmentError: as `read_vector`, or the column is absent, or some geometries are not single points: without
-            them the others would not be the sample that was drawn.
+        AssessmentError: as `read_vector`, or the column is absent, or the shapes are not all single points or all
+            polygons: without some of them the others would not be the sample that was drawn.
     """
     path = as_path(path)
-    layer = read_vector(path, f"reading the reference {path}", AssessmentError, ["point"], keys)
+    about = f"reading the reference {path}"
+    layer = read_vector(path, about, AssessmentError, ["point", "polygon"], keys)
     columns = [str(name) for name in layer.frame.columns if name != layer.frame.geometry.name]
     if label not in columns:
         raise AssessmentError(
-            f"reading the reference {path}: it has no column '{label}'{did_you_mean(label, columns)} "
+            f"{about}: it has no column '{label}'{did_you_mean(label, columns)} "
             f"(its columns: {', '.join(columns) or 'none'}); name the column of the labels",
             column=label,
             columns=columns,
         )
-    others = layer.left_out + Counter(layer.frame.geometry.geom_type[layer.frame.geometry.geom_type == "MultiPoint"])
+    types = layer.frame.geometry.geom_type
+    others = layer.left_out + Counter(types[types == "MultiPoint"])
+    if (types == "Point").any():
+        others += Counter(types[types.isin(POLYGONS)])
     if others:
         geometry = others.most_common(1)[0][0]
         raise AssessmentError(
-            f"reading the reference {path}: it contains {geometry}s, but points are needed; draw points with "
-            "`agrifm assess design` and label them",
+            f"{about}: it contains {geometry}s, but only points or only polygons are a sample; draw points with "
+            "`agrifm assess design` and label them, or give the polygons in a file of their own",
             geometry=geometry,
         )
     return layer

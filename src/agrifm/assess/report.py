@@ -32,6 +32,7 @@ from agrifm.assess.trust import trust_of, trust_sentence
 from agrifm.errors import AssessmentError, require_installed
 from agrifm.files import MARKER, AnyPath, as_path, write_json, write_text
 from agrifm.legend import Legend
+from agrifm.mosaics import mosaic_tiles
 from agrifm.outputs import require_replaceable, write_directory, writing
 from agrifm.record import running_versions
 from agrifm.samples.legends.levels import Level, levels_of
@@ -89,7 +90,7 @@ def assess(
 
     Args:
         map_path: GeoTIFF of classes, from agrifm or any other source.
-        reference: vector file of points.
+        reference: vector file of points or polygons.
         label: its column of class codes.
         out: the report's directory, new or with an earlier report, which is replaced.
         scores: `scores.json` of the training, to show models side by side on unseen blocks.
@@ -331,7 +332,13 @@ def _provenance(mapped: ClassMap, reference: Path, label: str, places: Places) -
         "pixel_unit": "degrees" if grid.crs.geographic else grid.crs.proj.axis_info[0].unit_name,
         "reference": reference.name,
         "label": label,
-        "sha256": {path.name: file_sha256(path) for path in files},
+        "sha256": {path.name: file_sha256(path) for path in files} | _tiles_sha256(mapped.path),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": running_versions("rasterio", "geopandas", "pyproj"),
     }
+
+
+def _tiles_sha256(path: Path) -> dict[str, str]:
+    """The SHA-256 of each tile of a mosaic, by its place in the mosaic's folder; nothing of a raster file."""
+    folder = path.parent.resolve()
+    return {tile.relative_to(folder).as_posix(): file_sha256(tile) for tile in mosaic_tiles(path)}

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from agrifm.assess.cluster_estimators import MIN_CLUSTERS, ClusterPoints
 from agrifm.assess.point_estimators import ProbabilitySample, StratifiedPoints, stratified_points
+from agrifm.assess.reference_polygons import PolygonUnits
 from agrifm.assess.sampling_statement import Sampling
 from agrifm.assess.strata import HECTARES, STRATUM, area_notes, read_strata
 from agrifm.assess.two_phase_estimators import TwoPhasePoints, two_phase_points
@@ -104,6 +105,10 @@ def design_facts(drawn: ProbabilitySample, by_map: bool) -> dict[str, Any]:
     Args:
         by_map: whether the strata are the classes of the map, with the estimators of Olofsson et al. 2014.
     """
+    if isinstance(drawn, PolygonUnits):
+        sizes = {"stratum_ha": drawn.size.tolist(), "stratum_points": drawn.points.tolist()}
+        about = {"unit": "polygon", "strata": drawn.strata, "estimator": "Stehman and Wickham 2011", **sizes}
+        return {**about, "polygons_ha": float(drawn.area.sum())}
     if isinstance(drawn, ClusterPoints):
         return {
             "strata": "none",

@@ -22,7 +22,7 @@ from agrifm.errors import LabelError, did_you_mean
 from agrifm.files import AnyPath, as_path
 from agrifm.grid import LONLAT, WARP_TOLERANCE, Grid, reproject
 from agrifm.legend import OTHER, UNLABELLED, Legend
-from agrifm.rasters import open_raster
+from agrifm.mosaics import open_raster_or_mosaic
 from agrifm.record import METRES_PER_DEGREE
 from agrifm.vectors import EXCHANGED, NOTHING_STATED, VectorKeys, count_if_exchanged, read_vector
 
@@ -326,7 +326,7 @@ def _regions(indices: NDArray[np.int32], known: NDArray[np.bool_], grid: Grid) -
 def _raster_on(file: Path, grid: Grid, about: str) -> tuple[NDArray[Any], NDArray[np.bool_], ClassRaster]:
     """A categorical raster on a grid by nearest neighbour, which pixels have a value, and what its values mean."""
     try:
-        with open_raster(file) as source:
+        with open_raster_or_mosaic(file) as source:
             if source.crs is None:
                 raise LabelError(f"{about}: it has no coordinate reference system; add the CRS to the file")
             stated = read_class_raster(source, file, about, LabelError)

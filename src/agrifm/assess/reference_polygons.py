@@ -1,0 +1,231 @@
+"""Polygons as reference: each is one unit of the sample, with the class that most of its pixels have on the map.
+
+A labelled field says what all of it is, so it is compared as a whole: right where the map's majority inside it is its
+label (Stehman and Wickham 2011, "Pixels, blocks of pixels, and polygons: Choosing a spatial unit for thematic accuracy
+assessment", Remote Sensing of Environment 115, 3044-3055, doi:10.1016/j.rse.2011.06.007). Accuracies and areas are
+shares of ground and not of polygons, so each polygon weighs as much as its hectares.
+
+Shape letters: N polygons, S strata.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from rasterio import features
+from shapely.geometry.base import BaseGeometry
+
+from agrifm.assess.class_map import (
+    MAX_PIXELS_PER_READ,
+    NODATA,
+    OUTSIDE,
+    ClassMap,
+    open_classified,
+    pixel_of_points,
+    read_window,
+)
+from agrifm.assess.intervals import Floats, unseen_variance
+from agrifm.assess.point_estimators import (
+    Numbers,
+    ProbabilitySample,
+    StratifiedPoints,
+    stratified_points,
+    within_variances,
+)
+from agrifm.errors import AssessmentError
+from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares, reproject
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+OVERLAP = 1e-6
+"""Share of the smaller of two polygons that both may cover before they count as overlapping."""
+BY_MAP, BY_COLUMNS, NO_STRATA = "classes of the map", "columns of the reference", "none"
+
+
+class PolygonsOnMap(NamedTuple):
+    """Polygons and what the map has in them."""
+
+    map_class: Numbers
+    """(N,), class number that most of its pixels have; OUTSIDE or NODATA where none has a class."""
+    hectares: Floats
+    """(N,), of the part of the polygon that has a class on the map."""
+    rows: Numbers
+    """(N,), of the pixel that holds a point inside the polygon."""
+    cols: Numbers
+
+
+def polygons_on_map(mapped: ClassMap, polygons: "GeoDataFrame") -> PolygonsOnMap:
+    """Return the majority class of the map in each polygon.
+
+    The pixels of a polygon are those whose centre is inside; one that has none is the pixel of a point inside it. Of
+    classes with equally many pixels the first in the legend counts.
+
+    Args:
+        polygons: in the CRS of the map.
+    """
+    rows, cols = pixel_of_points(mapped.grid, polygons.set_geometry(polygons.geometry.representative_point()))
+    counts = np.zeros((len(polygons), len(mapped.legend)), np.int64)
+    all_pixels = np.zeros(len(polygons), np.int64)
+    parts = shapely.intersection(polygons.geometry.to_numpy(), shapely.box(*mapped.grid.bounds))
+    parts[shapely.area(parts) == 0] = shapely.Polygon()  # what only touches the map's border is a line or a point
+    with open_classified(mapped.path) as source:
+        for number, part in enumerate(parts):
+            for window in _windows_of(mapped.grid, part):
+                inside = features.geometry_mask(
+                    [part],
+                    (window.height, window.width),
+                    mapped.grid.window(window).transform,
+                    invert=True,
+                    all_touched=False,
+                )
+                classes = mapped.numbers(read_window(source, window))[inside]
+                all_pixels[number] += classes.size
+                counts[number] += np.bincount(classes[classes >= 0], minlength=counts.shape[1])
+    small = all_pixels == 0
+    at_point = mapped.sample(rows[small], cols[small])
+    classed = counts.sum(axis=1)
+    map_class = np.where(classed > 0, counts.argmax(axis=1), NODATA)
+    map_class[small] = at_point
+    share = np.where(small, map_class >= 0, classed / np.maximum(all_pixels, 1))
+    map_class[shapely.is_empty(parts)] = OUTSIDE
+    return PolygonsOnMap(map_class, _hectares(parts, mapped.grid) * share, rows, cols)
+
+
+def _windows_of(grid: Grid, part: BaseGeometry) -> list[Window]:
+    """Windows of at most about 4 million pixels that cover the pixels around a shape on the grid; none of nothing."""
+    if part.is_empty:
+        return []
+    west, south, east, north = part.bounds
+    left, right = ((x - grid.transform.c) / grid.transform.a for x in (west, east))
+    top, bottom = ((y - grid.transform.f) / grid.transform.e for y in (north, south))
+    row, col = max(0, int(top)), max(0, int(left))
+    end, edge = min(grid.shape[0], int(bottom) + 1), min(grid.shape[1], int(right) + 1)
+    height = max(1, MAX_PIXELS_PER_READ // max(1, edge - col))
+    if edge <= col:
+        return []
+    return [Window(first, col, min(height, end - first), edge - col) for first in range(row, end, height)]
+
+
+def _hectares(shapes: NDArray[np.object_], grid: Grid) -> Floats:
+    """Geodesic hectares of each shape, in the grid's CRS; 0 of empty ones."""
+    crs = grid.crs.to_wkt()
+    return np.array(
+        [0.0 if one.is_empty else geodesic_hectares(reproject(one, crs, LONLAT)) for one in shapes], np.float64
+    )
+
+
+def overlap_notes(polygons: "GeoDataFrame") -> list[str]:
+    """Say how many polygons overlap others: their ground counts twice, and they are not independent."""
+    shapes = polygons.geometry.to_numpy()
+    one, other = polygons.sindex.query(shapes, predicate="intersects")
+    one, other = one[one < other], other[one < other]
+    common = shapely.area(shapely.intersection(shapes[one], shapes[other]))
+    least = np.minimum(shapely.area(shapes[one]), shapely.area(shapes[other]))
+    overlap = common > OVERLAP * least
+    count = len(np.unique(np.concatenate([one[overlap], other[overlap]])))
+    if not count:
+        return []
+    return [
+        f"{count} of {len(shapes)} reference polygons overlap others; their ground counts twice and they count as "
+        "independent, which makes intervals too narrow"
+    ]
+
+
+@dataclass(frozen=True)
+class PolygonUnits:
+    """Polygons drawn at random within strata: a `agrifm.assess.point_estimators.ProbabilitySample`.
+
+    A stratum's hectares are known and divided among its polygons by their size: a separate ratio estimator of the share
+    of a stratum's ground (Cochran 1977, "Sampling Techniques", section 6.10), whose error is that of unequal clusters
+    of ground (section 9A.1). There is no finite population correction, because nobody states how many there are.
+    """
+
+    stratum: Numbers
+    """(N,), number of the stratum, 0..S-1."""
+    size: Floats
+    """(S,), hectares of each stratum."""
+    area: Floats
+    """(N,), hectares of each polygon."""
+    strata: str
+    """What the strata are: one of BY_MAP, BY_COLUMNS, NO_STRATA."""
+
+    @property
+    def points(self) -> Numbers:
+        """(S,), polygons of each stratum."""
+        return np.bincount(self.stratum, minlength=len(self.size))
+
+    @property
+    def hectares(self) -> float:
+        """The area of all strata."""
+        return float(self.size.sum())
+
+    @property
+    def weights(self) -> Floats:
+        """(N,), hectares that each polygon stands for."""
+        return np.asarray(self.size[self.stratum] * self.area / self._of_strata(self.area)[self.stratum])
+
+    @property
+    def degrees(self) -> float:
+        """Polygons less strata."""
+        return max(float(len(self.stratum) - np.count_nonzero(self.points)), 1.0)
+
+    def variances(self, residual: Floats) -> tuple[float, float]:
+        """Return the variance of a weighted sum, and a cautious one, which is never 0."""
+        count = self.points
+        relative = self.area * (count / self._of_strata(self.area))[self.stratum]
+        mean = (self._of_strata(self.area * residual) / self._of_strata(self.area))[self.stratum]
+        variance = within_variances(relative * (residual - mean), self.stratum, count)
+        # Where all polygons of a stratum agree, one that does not may have been missed; large ones count for more.
+        like = np.maximum(self._of_strata(self.area) ** 2 / self._of_strata(self.area**2), 1)
+        cautious = np.where(variance > 0, variance / np.maximum(count, 1), unseen_variance(like) / like)
+        factor = self.size**2
+        return float(factor @ (variance / np.maximum(count, 1))), float(factor @ cautious)
+
+    def independent(self, concerned: NDArray[np.bool_]) -> int:
+        """Return the number of polygons of one size that would say as much (Kish 1965, section 11.7)."""
+        area = self.area[concerned]
+        return int(area.sum() ** 2 / (area @ area)) if area.size else 0
+
+    def _of_strata(self, values: Floats) -> Floats:
+        """Sums over the polygons of each stratum, (S,); 1 for a stratum without any."""
+        sums = np.bincount(self.stratum, values, len(self.size))
+        return np.where(self.points > 0, sums, 1.0)
+
+
+def polygon_units(
+    stated: ProbabilitySample | None,
+    method: str | None,
+    map_class: Numbers,
+    map_hectares: Floats,
+    names: tuple[str, ...],
+    area: Floats,
+) -> PolygonUnits:
+    """Return polygons with the design that drew them.
+
+    Args:
+        stated: strata that the file states, or a simple random sample; None = the classes of the map.
+        method: by which they were drawn, as the file or the user states it.
+        map_class: (N,), majority class of the map.
+        map_hectares: of each class.
+        names: of the classes, for messages.
+        area: (N,), hectares of each polygon on the map.
+
+    Raises:
+        AssessmentError: they were drawn in clusters or two phases, or a map class has fewer than two polygons.
+    """
+    if method in ("cluster", "two-phase"):
+        raise AssessmentError(
+            f"assessing with polygons: their file says that they are a {method} sample, and only points have that "
+            "design; give the points of that design, or correct the column 'sampling' to simple or stratified",
+            method=method,
+        )
+    if isinstance(stated, StratifiedPoints):
+        kind = BY_COLUMNS if len(stated.size) > 1 else NO_STRATA
+        return PolygonUnits(stated.stratum, stated.size, area, kind)
+    if method in ("simple", "systematic"):
+        return PolygonUnits(np.zeros(len(area), np.int64), np.array([map_hectares.sum()]), area, NO_STRATA)
+    stratified_points(map_class, map_hectares, names=names)
+    return PolygonUnits(np.asarray(map_class, np.int64), map_hectares, area, BY_MAP)

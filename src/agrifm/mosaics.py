@@ -10,11 +10,10 @@ here as XML, only what a plain mosaic consists of is accepted, every tile must b
 from pathlib import Path
 from xml.etree import ElementTree
 
-import rasterio
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 
-from agrifm.rasters import open_raster, require_plausible_size
+from agrifm.rasters import open_known, open_raster
 
 SUFFIX = ".vrt"
 MAX_BYTES = 2**24
@@ -71,20 +70,14 @@ def open_raster_or_mosaic(path: Path) -> DatasetReader:
     metadata = ElementTree.SubElement(root, "Metadata")
     for key, value in shared.items():
         ElementTree.SubElement(metadata, "MDI", key=key).text = value
-    source = rasterio.open(ElementTree.tostring(root, encoding="unicode"), driver="VRT")
-    try:
-        require_plausible_size(source, total)
-    except BaseException:
-        source.close()
-        raise
-    return source
+    return open_known(ElementTree.tostring(root, encoding="unicode"), b"", total, "VRT")
 
 
 def mosaic_tiles(path: Path) -> list[Path]:
     """Return the files of a mosaic in its order; none of a raster file.
 
     Raises:
-        RasterioIOError: it is no plain mosaic, or leads out of its folder.
+        RasterioIOError: it is not a plain mosaic, or leads out of its folder.
     """
     return list(dict.fromkeys(_sources(_read(path), path).values())) if is_mosaic(path) else []
 

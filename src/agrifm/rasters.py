@@ -66,13 +66,13 @@ def open_known(name: str, head: bytes, size: int, format_name: str | None = None
     Args:
         name: what `rasterio.open` is given.
         head: the first `HEAD_LENGTH` bytes.
-        size: of the whole file, bytes.
+        size: of the whole file, or of all files of a mosaic, bytes.
         format_name: GDAL's name of the format, if it is known from elsewhere.
     """
     source = rasterio.open(name, driver=format_of(head) or format_name or _refuse(head), **options)
     try:
         _require_own_pixels(source)
-        require_plausible_size(source, size)
+        _require_plausible_size(source, size)
     except BaseException:
         source.close()
         raise
@@ -128,15 +128,7 @@ def _require_own_pixels(source: DatasetReader) -> None:
         raise RasterioIOError("it names another file that holds its overviews, which is not opened; write it anew")
 
 
-def require_plausible_size(source: DatasetReader, size: int) -> None:
-    """Refuse an open raster that declares sizes which no file of its length holds.
-
-    Args:
-        size: of its file, or of its files together, bytes.
-
-    Raises:
-        RasterioIOError: it does.
-    """
+def _require_plausible_size(source: DatasetReader, size: int) -> None:
     height, width = source.shape
     pixels = height * width
     if pixels > MAX_PIXELS or pixels > MAX_PIXELS_PER_BYTE * max(size, 1):

@@ -104,13 +104,6 @@ def test_a_reference_without_crs_is_refused(mapped, tmp_path):
         count_confusion(mapped, tmp_path / "p.parquet", "label")
 
 
-def test_polygons_are_refused_as_reference(mapped, tmp_path):
-    frame = gpd.GeoDataFrame({"label": ["1110"]}, geometry=[box(600_000, 5_499_900, 600_010, 5_500_000)], crs=32631)
-    frame.to_file(tmp_path / "p.gpkg")
-    with pytest.raises(AssessmentError, match="Polygons"):
-        count_confusion(mapped, tmp_path / "p.gpkg", "label")
-
-
 @pytest.mark.parametrize("name", ["absent.gpkg", "note.gpkg"])
 def test_a_reference_that_is_absent_or_unreadable_is_refused(mapped, tmp_path, name):
     (tmp_path / "note.gpkg").write_text("a note")

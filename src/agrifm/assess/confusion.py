@@ -118,15 +118,12 @@ def count_confusion(
     few = [*_few_warnings(legend, counts, pixels), *_single_class_warning(mapped, codes.tolist())]
     # Points that the user takes for no probability sample may be of several methods.
     method = None if sampling == NON_PROBABILITY else read_method(points, f"reading the reference {reference}")
-    map_codes = np.array(mapped.legend.codes)[map_class]
-    strata, drawn_in = read_drawn_design(points, method, sampling, map_codes, float(hectares.sum()))
-    design = _design_warnings(mapped, points, map_class, sampled_pixels.shape[1], codes, strata is not None)
     position = np.cumsum(present) - 1
-    if used.hectares is not None:
-        names = tuple(entry.name for entry, here in zip(legend.classes, present, strict=True) if here)
-        strata = polygon_units(strata, method or sampling, position[map_class], hectares[present], names, used.hectares)
+    classes = tuple(entry for entry, here in zip(legend.classes, present, strict=True) if here)
+    strata, drawn_in = _design(used, method, sampling, classes, position[map_class], hectares[present])
+    design = _design_warnings(mapped, points, map_class, sampled_pixels.shape[1], codes, strata is not None)
     return Confusion(
-        tuple(entry for entry, here in zip(legend.classes, present, strict=True) if here),
+        classes,
         counts[np.ix_(present, present)],
         hectares[present],
         # A class whose every pixel has a point has no sampling error.
@@ -154,6 +151,23 @@ class _Located(NamedTuple):
     notes: list[str]
     hectares: NDArray[np.float64] | None
     """Of polygons, the hectares of each that have a class on the map."""
+
+
+def _design(
+    used: _Located,
+    method: str | None,
+    sampling: Sampling | None,
+    classes: tuple[LegendClass, ...],
+    map_number: NDArray[np.int64],
+    hectares: NDArray[np.float64],
+) -> tuple[ProbabilitySample | None, list[str]]:
+    """The design that the file or the user states, and notes; None for points in strata that are the map's classes."""
+    map_codes = np.array([entry.code for entry in classes])[map_number]
+    strata, notes = read_drawn_design(used.points, method, sampling, map_codes, float(hectares.sum()))
+    if used.hectares is None:
+        return strata, notes
+    names = tuple(entry.name for entry in classes)
+    return polygon_units(strata, method or sampling, map_number, hectares, names, used.hectares), notes
 
 
 def _locate(mapped: ClassMap, layer: VectorLayer, codes: NDArray[np.str_], reference: Path, chosen: int) -> _Located:

@@ -243,7 +243,7 @@ def _design(options: argparse.Namespace) -> None:
 def _form(options: argparse.Namespace) -> None:
     from agrifm.assess.form import write_form
 
-    _show(*write_form(options.points, options.map, options.out))
+    _show(*write_form(options.points, options.map, options.out, options.season, options.also, options.seed))
 
 
 def _read_form(options: argparse.Namespace) -> None:

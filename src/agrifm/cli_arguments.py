@@ -160,13 +160,21 @@ def assess_form_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm assess form`."""
     parser.add_argument("--points", type=Path, required=True, help="points drawn with `agrifm assess design`")
     parser.add_argument("--map", type=Path, required=True, help="the map they were drawn for")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="table (.csv) or virtual globe (.kml)")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="form (.html), table (.csv) or virtual globe (.kml)"
+    )
+    about = "project or cube from which a form shows pictures and curves (default: none)"
+    parser.add_argument("--season", type=Path, metavar="DIR", help=about)
+    _also_argument(parser)
+    parser.add_argument("--seed", type=int, default=0, help="seed of the order of a form's points (default: 0)")
 
 
 def assess_read_form_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm assess read-form`."""
     parser.add_argument("--points", type=Path, required=True, help="points drawn with `agrifm assess design`")
-    parser.add_argument("--answers", type=Path, required=True, help="the table filled in (CSV or GeoJSON)")
+    parser.add_argument(
+        "--answers", type=Path, required=True, help="what the form saved, or the table filled in (CSV or GeoJSON)"
+    )
     parser.add_argument("--map", type=Path, required=True, help="the map, whose classes labels may have")
     _also_argument(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="GeoPackage of labelled points")

@@ -1,4 +1,4 @@
-"""Answers of an interpreter, a table or GeoJSON, written into the points they are of."""
+"""Answers of an interpreter, from the form or a table, written into the points they are of."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SAME_POINT = 1e-5
 """Degrees, about a metre, within which an answer is of the point with its number."""
 MORE = ("interpreter", "answered")
-"""What answers may have in addition: who answered, and when (ISO 8601)."""
+"""What the form writes in addition: who answered, and when (ISO 8601)."""
 
 
 def read_form(
@@ -40,7 +40,7 @@ def read_form(
     Args:
         points: the file that `agrifm assess design` wrote.
         answers: CSV or GeoJSON with columns `id`, `label`, and if wanted `confidence` and `comment`, with the place
-            of each point in degrees, as `agrifm assess form` with a CSV writes them.
+            of each point in degrees, as the form and `agrifm assess form` with a CSV write them.
         map_path: the map, whose classes labels may have.
         out: a .gpkg file that does not exist yet.
         also: further classes that labels may have, each as a code or `code=name`.
@@ -87,8 +87,8 @@ def _places(drawn: InterpreterPoints, given: "GeoDataFrame", about: str) -> list
     lacking = {NUMBER, LABEL} - set(given.columns)
     if lacking:
         raise AssessmentError(
-            f"{about}: there is no column '{min(lacking)}'; give the table of `agrifm assess form` with its "
-            "columns, filled in",
+            f"{about}: there is no column '{min(lacking)}'; give the file that the form saved, or the table "
+            "of `agrifm assess form` with its columns",
             columns=sorted(lacking),
         )
     numbers = [code_of(value) for value in given[NUMBER]]
@@ -97,7 +97,7 @@ def _places(drawn: InterpreterPoints, given: "GeoDataFrame", about: str) -> list
     if unknown:
         raise AssessmentError(
             f"{about}: it has answers for points that are not in the file of points ({listed(unknown)}); give the "
-            "points that the table was made from",
+            "points that the form was made from",
             unknown=unknown,
         )
     twice = sorted({number for number in numbers if numbers.count(number) > 1})
@@ -111,7 +111,7 @@ def _places(drawn: InterpreterPoints, given: "GeoDataFrame", about: str) -> list
     if moved:
         raise AssessmentError(
             f"{about}: {moved} answers are at another place than the points with their numbers, so they are of another "
-            "draw; give the points that the table was made from",
+            "draw; give the points that the form was made from",
             moved=moved,
         )
     return place

@@ -1,4 +1,4 @@
-"""Reference points for those who label them: as a table, and for virtual globes.
+"""Reference points for those who label them: read, as a table, and for virtual globes.
 
 Neither the class of the map nor the stratum of a point is written: an interpreter who sees them is led by them.
 """

@@ -31,13 +31,18 @@ def band_roles(sensor: SensorInput) -> dict[str, int]:
     return {"nir": roles["nir08"], **roles} if "nir08" in roles else roles
 
 
+def index_pairs(sensor: SensorInput) -> list[tuple[str, str]]:
+    """Return the pairs of `INDICES` whose two bands the sensor has."""
+    roles = band_roles(sensor).keys()
+    return [pair for pair in INDICES if set(pair) <= roles]
+
+
 def normalised_differences(pixels_FCP: NDArray[np.float32], sensor: SensorInput) -> list[NDArray[np.float32]]:
-    """Return normalised differences (F, 1, P) of the pairs of `INDICES` whose two bands the sensor has."""
+    """Return normalised differences (F, 1, P) of the pairs of `index_pairs`, in their order."""
     column = band_roles(sensor)
-    pairs = [(column[first], column[second]) for first, second in INDICES if {first, second} <= column.keys()]
     differences = []
-    for first_column, second_column in pairs:
-        first, second = pixels_FCP[:, first_column, None], pixels_FCP[:, second_column, None]
+    for pair in index_pairs(sensor):
+        first, second = (pixels_FCP[:, column[name], None] for name in pair)
         differences.append((first - second) / np.maximum(first + second, np.float32(MIN_REFLECTANCE_SUM)))
     return differences
 

@@ -1,0 +1,310 @@
+"""What the cube of a season shows around points: pictures by month, and curves of indices, for interpreters.
+
+A picture is of one observation, the clearest of its month. What was not observed is hatched, and a month without a
+clear observation has no picture.
+
+Shape letters: T frames, C bands, R roles of bands, M months with a picture, S side of a chip in pixels.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.assess.class_map import pixel_of_points
+from agrifm.classic.indices import band_roles, index_pairs, normalised_differences
+from agrifm.cube.store import FILL, Cube, SensorCube
+from agrifm.grid import Grid, Window
+from agrifm.season import Season, day_date
+from agrifm.sensors import SENSORS
+from agrifm.work import progress
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+CHIP_METRES = 480
+"""Side of the ground of a picture."""
+MAX_PIXEL = 60
+"""Metres; a sensor with larger pixels shows no fields in a chip."""
+MIN_CLEAR = 0.1
+"""Share of a chip that an observation must show to be a picture."""
+PICTURES = (
+    ("True colour", ("red", "green", "blue")),
+    ("False colour", ("nir", "swir16", "red")),
+    ("False colour", ("nir", "red", "green")),
+)
+"""Names of pictures, and the bands that are red, green and blue in them; the first of each name that a sensor has."""
+INDEX_NAMES = {
+    ("nir", "red"): "NDVI", ("nir", "swir16"): "NDMI", ("nir", "rededge071"): "NDRE", ("green", "blue"): "Green-blue",
+}  # fmt: skip
+"""Names of normalised differences, by their bands."""
+MOST_BANDS = 3
+"""Curves of a sensor that has no indices, one for each of its first bands."""
+WITHOUT_CURVES = ("terrain",)
+"""Quantities that do not change in a season."""
+STRETCHED = 40
+"""Points whose pictures decide the brightness of all."""
+TAILS = (2, 98)
+"""Percentiles of reflectance that are black and full brightness."""
+UNSEEN, BEYOND = 150, 235
+"""Grey of the hatching of what was not observed, and of what is outside the cube."""
+GAMMA = 0.7
+"""Exponent of brightness, so that dark fields differ from each other too."""
+JPEG_QUALITY = 88
+
+
+@dataclass(frozen=True)
+class IndexCurve:
+    """An index of one sensor at a point, without the days on which it was not observed."""
+
+    sensor: str
+    """Title of the sensor, and the side of its pixels if they are large."""
+    name: str
+    days: tuple[int, ...]
+    """Days since 1970-01-01."""
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class MonthPicture:
+    """The observation that is shown for a month."""
+
+    month: int
+    """Its place in the months of the season."""
+    day: int
+    """Days since 1970-01-01."""
+    clear: float
+    """Share of the chip that is observed."""
+    seen: bool
+    """Whether the pixel of the point is."""
+
+
+@dataclass(frozen=True)
+class PointSeason:
+    """What the cube shows at one point."""
+
+    inside: bool
+    """Whether it is inside the cube's grid."""
+    months: tuple[MonthPicture, ...]
+    """In the order of time."""
+    strips: tuple[bytes, ...]
+    """For each kind of picture a JPEG of the months side by side; none without months."""
+    curves: tuple[IndexCurve, ...]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A point as it is read, before brightness is known: reflectance (M, R, S, S), NaN where not observed."""
+
+    season: PointSeason
+    chips: NDArray[np.float32]
+    beyond: NDArray[np.bool_]
+    """(S, S), outside the cube."""
+
+
+def season_months(season: Season) -> list[tuple[int, int]]:
+    """Return year and month of each month of a season."""
+    first, last = (12 * day.year + day.month - 1 for day in (season.start, season.end))
+    return [(number // 12, number % 12 + 1) for number in range(first, last + 1)]
+
+
+def picture_sensor(cube: Cube) -> SensorCube | None:
+    """Return the sensor of reflectance with the smallest pixels of which pictures can be made; None without one."""
+    fit = [
+        sensor
+        for sensor in cube.sensors.values()
+        if sensor.input.quantity.endswith("reflectance")
+        and pixel_metres(sensor.grid) <= MAX_PIXEL
+        and picture_kinds(sensor)
+    ]
+    return min(fit, key=lambda sensor: pixel_metres(sensor.grid), default=None)
+
+
+def picture_kinds(sensor: SensorCube) -> list[tuple[str, tuple[str, str, str]]]:
+    """Return the kinds of pictures that a sensor has the bands for."""
+    roles = band_roles(sensor.input).keys()
+    kinds: dict[str, tuple[str, str, str]] = {}
+    for name, bands in PICTURES:
+        if set(bands) <= roles:
+            kinds.setdefault(name, bands)
+    return list(kinds.items())
+
+
+def pixel_metres(grid: Grid) -> float:
+    """Return the side of a pixel in the middle of a grid, metres."""
+    return float(np.sqrt(grid.pixel_hectares()[grid.shape[0] // 2] * 1e4))
+
+
+def chip_side(sensor: SensorCube) -> int:
+    """Return the side of a chip in pixels: odd, so that a point's pixel is in the middle."""
+    return round(CHIP_METRES / pixel_metres(sensor.grid)) // 2 * 2 + 1
+
+
+def read_point_seasons(cube: Cube, points: "GeoDataFrame") -> Iterator[PointSeason]:
+    """Yield what the cube shows at each point.
+
+    Brightness is the same in all pictures, so that dates and points can be compared: reflectance of the percentiles
+    `TAILS` of up to `STRETCHED` points, for true colour over its three bands together.
+
+    Raises:
+        CubeError: the cube is damaged.
+    """
+    shown = picture_sensor(cube)
+    places = {
+        name: np.stack(pixel_of_points(sensor.grid, points.to_crs(sensor.grid.crs.to_wkt())), axis=1)
+        for name, sensor in cube.sensors.items()
+    }
+    roles = [] if shown is None else _roles(shown)
+    with progress("read points", len(points)) as advance:
+        first = [_read(cube, shown, roles, places, at) for at in range(min(STRETCHED, len(points)))]
+        ends = _brightness(first, roles)
+        for at in range(len(points)):
+            seen = first[at] if at < len(first) else _read(cube, shown, roles, places, at)
+            kinds = [] if shown is None else picture_kinds(shown)
+            strips = tuple(_strip(seen, roles, bands, ends) for _, bands in kinds) if seen.season.months else ()
+            yield PointSeason(seen.season.inside, seen.season.months, strips, seen.season.curves)
+            advance(1)
+
+
+def _roles(sensor: SensorCube) -> list[str]:
+    """Bands of all pictures of a sensor, each once."""
+    return list(dict.fromkeys(band for _, bands in picture_kinds(sensor) for band in bands))
+
+
+def _read(
+    cube: Cube, shown: SensorCube | None, roles: Sequence[str], places: dict[str, NDArray[np.int64]], at: int
+) -> _Seen:
+    """Read the chips and curves of one point."""
+    curves: list[IndexCurve] = []
+    inside = {name: _is_on(sensor.grid, *places[name][at].tolist()) for name, sensor in cube.sensors.items()}
+    for name, sensor in sorted(cube.sensors.items(), key=lambda named: pixel_metres(named[1].grid)):
+        if inside[name]:
+            curves += _curves(sensor, *places[name][at].tolist())
+    if shown is None or not inside[shown.input.sensor]:
+        nothing = np.zeros((0, len(roles), 1, 1), np.float32)
+        return _Seen(PointSeason(any(inside.values()), (), (), tuple(curves)), nothing, np.zeros((1, 1), bool))
+    months, chips, beyond = _chips(cube.season, shown, roles, *places[shown.input.sensor][at].tolist())
+    return _Seen(PointSeason(True, tuple(months), (), tuple(curves)), chips, beyond)
+
+
+def _is_on(grid: Grid, row: int, col: int) -> bool:
+    return 0 <= row < grid.shape[0] and 0 <= col < grid.shape[1]
+
+
+def _curves(sensor: SensorCube, row: int, col: int) -> list[IndexCurve]:
+    """Curves of the pixel of a point."""
+    content = sensor.input
+    if content.quantity in WITHOUT_CURVES:
+        return []
+    image, valid, day = sensor.read(Window(row, col, 1, 1))
+    usable = valid[:, 0, 0]
+    days = (sensor.date if day is None else day[:, 0, 0])[usable]
+    pixels = image[usable, :, :, 0]
+    if content.quantity.endswith("reflectance"):
+        names = [INDEX_NAMES[pair] for pair in index_pairs(content)]
+        series = [difference[:, 0, 0] for difference in normalised_differences(pixels, content)]
+    else:
+        names = [f"{band}, {content.quantity}" for band in content.bands[:MOST_BANDS]]
+        series = [pixels[:, number, 0] for number in range(len(names))]
+    title = SENSORS[content.sensor].title if content.sensor in SENSORS else content.sensor
+    side = pixel_metres(sensor.grid)
+    if side > MAX_PIXEL:
+        title = f"{title}, pixel of {side:.0f} m"
+    order = np.argsort(days, kind="stable")
+    return [
+        IndexCurve(title, name, tuple(days[order].tolist()), tuple(np.round(values[order], 3).astype(float).tolist()))
+        for name, values in zip(names, series, strict=True)
+    ]
+
+
+def _chips(
+    season: Season, sensor: SensorCube, roles: Sequence[str], row: int, col: int
+) -> tuple[list[MonthPicture], NDArray[np.float32], NDArray[np.bool_]]:
+    """Months with a picture, their reflectance (M, R, S, S), and what is outside the cube (S, S)."""
+    side = chip_side(sensor)
+    half, (height, width) = side // 2, sensor.grid.shape
+    rows, cols = (
+        slice(max(middle - half, 0), min(middle + half + 1, length)) for middle, length in ((row, height), (col, width))
+    )
+    tall, wide = (
+        slice(part.start - middle + half, part.stop - middle + half) for part, middle in ((rows, row), (cols, col))
+    )
+    valid = np.zeros((len(sensor.date), side, side), bool)
+    valid[:, tall, wide] = sensor.stored("valid", (slice(None), rows, cols))
+    beyond = np.ones((side, side), bool)
+    beyond[tall, wide] = False
+    months = _clearest(season, sensor.date, valid, beyond)
+    column = band_roles(sensor.input)
+    bands = [column[role] for role in roles]
+    chips = np.full((len(months), len(roles), side, side), np.nan, np.float32)
+    frame = {int(day): number for number, day in enumerate(sensor.date)}
+    for number, month in enumerate(months):
+        at = frame[month.day]
+        stored = sensor.stored("values", (slice(at, at + 1), slice(None), rows, cols))[0, bands]
+        usable = valid[at, tall, wide] & (stored != FILL)
+        chips[number, :, tall, wide] = np.where(usable, stored * np.float32(sensor.input.scale), np.nan)
+    return months, chips, beyond
+
+
+def _clearest(
+    season: Season, days: NDArray[np.int32], valid: NDArray[np.bool_], beyond: NDArray[np.bool_]
+) -> list[MonthPicture]:
+    """The observation of each month that shows most of the chip; the point itself counts as half a chip.
+
+    Args:
+        valid: (T, S, S).
+    """
+    middle = valid.shape[1] // 2
+    seen = valid[:, middle, middle]
+    clear = valid[:, ~beyond].mean(axis=1)
+    months = []
+    for number, month in enumerate(season_months(season)):
+        of_month = [at for at, day in enumerate(days) if _month_of(int(day)) == month and clear[at] >= MIN_CLEAR]
+        if of_month:
+            best = max(of_month, key=lambda at: clear[at] + seen[at] / 2)
+            months.append(MonthPicture(number, int(days[best]), float(clear[best]), bool(seen[best])))
+    return months
+
+
+def _month_of(day: int) -> tuple[int, int]:
+    date = day_date(day)
+    return date.year, date.month
+
+
+def _brightness(points: Sequence[_Seen], roles: Sequence[str]) -> dict[tuple[str, ...], tuple[Any, Any]]:
+    """Reflectance that is black, and that is full brightness, for the bands of each picture."""
+    ends: dict[tuple[str, ...], tuple[Any, Any]] = {}
+    for name, bands in PICTURES:
+        if not set(bands) <= set(roles):
+            continue
+        parts = [seen.chips[:, [roles.index(band) for band in bands]] for seen in points]
+        values = np.concatenate([part.transpose(1, 0, 2, 3).reshape(len(bands), -1) for part in parts], axis=1)
+        values = values[:, np.isfinite(values).all(axis=0)]
+        if not values.size:
+            ends[bands] = (np.zeros(3), np.ones(3))
+            continue
+        low, high = np.percentile(values, TAILS, axis=None if name == "True colour" else 1)
+        ends[bands] = (np.broadcast_to(low, 3), np.broadcast_to(np.maximum(high, low + 0.01), 3))
+    return ends
+
+
+def _strip(
+    seen: _Seen, roles: Sequence[str], bands: tuple[str, ...], ends: dict[tuple[str, ...], tuple[Any, Any]]
+) -> bytes:
+    """A JPEG of the months of a point side by side."""
+    from matplotlib.image import imsave
+
+    low, high = ends[bands]
+    chips = seen.chips[:, [roles.index(band) for band in bands]].transpose(0, 2, 3, 1)
+    unseen = np.asarray(np.isnan(chips).any(axis=-1))
+    bright = np.clip((np.nan_to_num(chips) - low) / (high - low), 0, 1) ** GAMMA * 255
+    row, col = np.indices(unseen.shape[1:])
+    hatching = np.where((row + col) % 4 < 2, UNSEEN, UNSEEN + 60)
+    bright = np.where(unseen[..., None], np.where(seen.beyond, BEYOND, hatching)[..., None], bright)
+    strip = bright.round().astype(np.uint8).transpose(1, 0, 2, 3).reshape(unseen.shape[1], -1, 3)
+    file = BytesIO()
+    imsave(file, strip, format="jpeg", pil_kwargs={"quality": JPEG_QUALITY, "subsampling": 0})
+    return file.getvalue()

@@ -14,6 +14,7 @@ from signal import SIGINT
 from traceback import format_exception
 
 from agrifm.cli_arguments import (
+    assess_agree_arguments,
     assess_arguments,
     assess_compare_arguments,
     assess_design_arguments,
@@ -255,6 +256,16 @@ def _read_form(options: argparse.Namespace) -> None:
     _show(f"{sum(labelled.values())} points have a label ({counted}), {empty} have none", f"wrote {options.out}")
 
 
+def _agree(options: argparse.Namespace) -> None:
+    from agrifm.assess.agreement import compare_interpreters
+    from agrifm.assess.agreement_lines import agreement_lines
+
+    found = compare_interpreters(
+        options.first, options.second, options.out, options.points, options.map, options.also, options.sampling
+    )
+    _show(*agreement_lines(found), f"wrote {options.out / 'agreement.json'}")
+
+
 def _info(options: argparse.Namespace) -> None:
     from agrifm.inference.compatibility import describe_model
 
@@ -357,6 +368,7 @@ COMMANDS = {
     "assess read-form": Command(
         "write the answers of an interpreter into the points", assess_read_form_arguments, _read_form
     ),
+    "assess agree": Command("compare the answers of two interpreters", assess_agree_arguments, _agree),
     "cube info": Command("show what a cube contains and how it was made", cube_info_arguments, _cube_info),
     "cube check": Command(
         "check that a cube is complete and plausible; exit code 2 if not", cube_argument, _cube_check

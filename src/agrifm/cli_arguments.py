@@ -180,6 +180,18 @@ def assess_read_form_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="GeoPackage of labelled points")
 
 
+def assess_agree_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm assess agree`."""
+    parser.add_argument("first", type=Path, metavar="A", help="answers of one interpreter (CSV or GeoJSON)")
+    parser.add_argument("second", type=Path, metavar="B", help="answers of another one for the same points")
+    about = "points drawn with `agrifm assess design`, to estimate areas by each"
+    parser.add_argument("--points", type=Path, metavar="FILE", help=about)
+    parser.add_argument("--map", type=Path, help="the map, whose classes labels may have; with --points")
+    _also_argument(parser)
+    parser.add_argument("--sampling", choices=("stratified", "simple", "non-probability"), help="as in `agrifm assess`")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory of the comparison")
+
+
 def _also_argument(parser: argparse.ArgumentParser) -> None:
     about = "further classes that labels may have, such as 4300 or 4300=Fallow"
     parser.add_argument("--also", nargs="+", default=(), metavar="CODE", help=about)

@@ -1,6 +1,8 @@
 """Answers of an interpreter, from the form or a table, written into the points they are of."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,25 +57,76 @@ def read_form(
     """
     points, answers, out = as_path(points), as_path(answers), as_path(out)
     classes = [entry.code for entry in label_classes(read_map(map_path), also)]
-    about = f"reading the answers {answers}"
     if out.suffix.lower() != ".gpkg":
         raise OutputError(
             f"writing answers to {out}: they are written as a GeoPackage; choose a name that ends in .gpkg", path=out
         )
     with writing_file(out, f"writing answers to {out}"):
         drawn = read_interpreter_points(points)
-        given = read_vector(answers, about, AssessmentError, ["point"]).frame
-        place = _places(drawn, given, about)
-        values = _values(given, classes, about)
+        given = read_answers(answers, drawn, classes)
         frame = drawn.frame.copy()
-        for column in values:
+        for column in given.values:
             before = frame[column].tolist() if column in frame.columns else [None] * len(frame)
-            for position, value in zip(place, values[column], strict=True):
-                before[position] = value or before[position]
-            frame[column] = _texts(before)
+            frame[column] = _texts([new or old for new, old in zip(given.by_point(column), before, strict=True)])
         write_geopackage(out, frame)
     codes = [code_of(value) for value in frame[LABEL]]
     return {code: codes.count(code) for code in [*sorted(set(codes) - {""}), ""]}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What an interpreter answered."""
+
+    points: int
+    """Of the file that the answers are of."""
+    place: tuple[int, ...]
+    """Position of each answer's point in that file."""
+    values: dict[str, list[str]]
+    """The answers by column; "" where there is none."""
+
+    def by_point(self, column: str) -> list[str]:
+        """Return a column in the order of the points, "" for points without an answer and columns that are missing."""
+        found = [""] * self.points
+        for position, value in zip(self.place, self.values.get(column, [""] * len(self.place)), strict=True):
+            found[position] = value
+        return found
+
+
+def read_answers(path: Path, drawn: InterpreterPoints, classes: Sequence[str] | None) -> Answers:
+    """Read the answers of an interpreter, CSV or GeoJSON as in `read_form`.
+
+    Args:
+        drawn: the points that the answers may be of.
+        classes: codes that labels may have; None = any.
+
+    Raises:
+        AssessmentError: the file cannot be read, or an answer is of an unknown point, of a point of another file, of an
+            unknown class, or one of two for a point.
+    """
+    about = f"reading the answers {path}"
+    given = read_vector(path, about, AssessmentError, ["point"]).frame
+    return Answers(len(drawn.numbers), tuple(_places(drawn, given, about)), _values(given, classes, about))
+
+
+def points_of_answers(*paths: Path) -> InterpreterPoints:
+    """Return the points that answers are of, each once, for answers without the file of points.
+
+    Raises:
+        AssessmentError: a file cannot be read, or has no column for the points' numbers or the labels.
+    """
+    import pandas as pd
+    from geopandas import GeoDataFrame
+
+    frames = []
+    for path in paths:
+        about = f"reading the answers {path}"
+        frame = read_vector(path, about, AssessmentError, ["point"]).frame
+        _require_answers(frame, about)
+        frames.append(GeoDataFrame({NUMBER: frame[NUMBER]}, geometry=frame.geometry.to_crs(LONLAT).array, crs=LONLAT))
+    found = pd.concat(frames, ignore_index=True)
+    found = found[~found[NUMBER].map(code_of).duplicated()].reset_index(drop=True)
+    numbers = tuple(code_of(value) for value in found[NUMBER])
+    return InterpreterPoints(found, numbers, found.geometry.get_coordinates().to_numpy())
 
 
 def _texts(values: list[Any]) -> Any:
@@ -84,13 +137,7 @@ def _texts(values: list[Any]) -> Any:
 
 def _places(drawn: InterpreterPoints, given: "GeoDataFrame", about: str) -> list[int]:
     """Position of each answer's point in its file."""
-    lacking = {NUMBER, LABEL} - set(given.columns)
-    if lacking:
-        raise AssessmentError(
-            f"{about}: there is no column '{min(lacking)}'; give the file that the form saved, or the table "
-            "of `agrifm assess form` with its columns",
-            columns=sorted(lacking),
-        )
+    _require_answers(given, about)
     numbers = [code_of(value) for value in given[NUMBER]]
     positions = {number: position for position, number in enumerate(drawn.numbers)}
     unknown = sorted(set(numbers) - positions.keys())
@@ -117,12 +164,22 @@ def _places(drawn: InterpreterPoints, given: "GeoDataFrame", about: str) -> list
     return place
 
 
-def _values(given: "GeoDataFrame", classes: Sequence[str], about: str) -> dict[str, list[str]]:
+def _require_answers(given: "GeoDataFrame", about: str) -> None:
+    lacking = {NUMBER, LABEL} - set(given.columns)
+    if lacking:
+        raise AssessmentError(
+            f"{about}: there is no column '{min(lacking)}'; give the file that the form saved, or the table "
+            "of `agrifm assess form` with its columns",
+            columns=sorted(lacking),
+        )
+
+
+def _values(given: "GeoDataFrame", classes: Sequence[str] | None, about: str) -> dict[str, list[str]]:
     """The answers by column; "" where there is none."""
     with doing(about, AssessmentError, "write codes as text or whole numbers"):
         codes = [code_of(value) for value in given[LABEL]]
-    unknown = sorted(set(codes) - {"", *classes})
-    if unknown:
+    unknown = [] if classes is None else sorted(set(codes) - {"", *classes})
+    if classes is not None and unknown:
         raise AssessmentError(
             f"{about}: labels ({listed(unknown)}) are not among the classes ({listed(classes)})"
             f"{did_you_mean(unknown[0], classes)}; correct them, or name further classes with --also",

@@ -149,6 +149,7 @@
     say("");
     keep();
     show();
+    window.scrollTo(0, 0);
   }
 
   function goToOpen(step) {
@@ -215,8 +216,12 @@
       }
       grid.append(make("figure", {}, chip, make("figcaption", {}, caption)));
     });
-    const other = data.kinds.length > 1 ? " Other colours: c." : "";
-    at("caption").textContent = `${data.kinds[kind].text} ${data.about_pictures}${other}`;
+    at("caption").append(`${data.kinds[kind].text} ${data.about_pictures} `);
+    if (data.kinds.length > 1) {
+      const other = make("button", { type: "button" }, "Other colours ", make("kbd", {}, "c"));
+      other.addEventListener("click", actions.c);
+      at("caption").append(other);
+    }
   }
 
   // ---- curves --------------------------------------------------------------------------------------------------

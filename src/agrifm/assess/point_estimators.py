@@ -167,7 +167,7 @@ def ratio_of_totals(y: ArrayLike, x: ArrayLike, drawn: ProbabilitySample) -> Est
     if 0 < value - 1 < ROUNDING:  # the sum of shares that are all right
         value = 1.0
     points = drawn.independent(denominator > 0)
-    low, high = korn_graubard_interval(value, _student(drawn) * wider, points) if wider else (value, value)
+    low, high = korn_graubard_interval(value, interval_factor(drawn) * wider, points) if wider else (value, value)
     return Estimate(*(np.asarray(number) for number in (value, error, low, high)))
 
 
@@ -182,7 +182,7 @@ def _ratio_and_errors(y: Floats, x: Floats, drawn: ProbabilitySample) -> tuple[f
     return value, error, wider
 
 
-def _student(drawn: ProbabilitySample) -> float:
+def interval_factor(drawn: ProbabilitySample) -> float:
     """How much wider an interval is by its degrees of freedom, the ratio of Student's to the normal quantile."""
     if np.isinf(drawn.degrees):
         return 1.0
@@ -318,7 +318,7 @@ def paired_difference(
     effective = spread / error**2 if error > 0 and spread > 0 else float(drawn.independent(inside))
     many = effective + 2
     gained, lost = (gain * effective + 1) / many, (loss * effective + 1) / many
-    half = _student(drawn) * norm.ppf(1 - TAIL) * np.sqrt((gained + lost - (gained - lost) ** 2) / many)
+    half = interval_factor(drawn) * norm.ppf(1 - TAIL) * np.sqrt((gained + lost - (gained - lost) ** 2) / many)
     low, high = max(gained - lost - half, -1.0), min(gained - lost + half, 1.0)
     estimate = Estimate(*(np.asarray(number) for number in (value, error, low, high)))
     counts = int(better.sum()), int(worse.sum())

@@ -17,8 +17,8 @@ from agrifm.config import Project
 from agrifm.errors import ConfigError
 from agrifm.inference.mean import MeanModel, read_mean
 from agrifm.inference.predictor import load_model, load_record, uncalibrated
-from agrifm.mapping.window_store import WindowStore
 from agrifm.mapping.run import map_area, map_project
+from agrifm.mapping.window_store import WindowStore
 from agrifm.record import TRAINABLE
 from agrifm.samples.project_table import project_table
 from agrifm.samples.table_samples import TableSamples

@@ -206,7 +206,7 @@ def _design(
     """The design of the points that both have labelled and that are on the map, which these are, (N,), and notes.
 
     Raises:
-        AssessmentError: they are no probability sample, or too few in a stratum.
+        AssessmentError: they are not a probability sample, or too few in a stratum.
     """
     frame = pair.drawn.frame.iloc[pair.at].to_crs(mapped.grid.crs.to_wkt())
     number = mapped.sample(*pixel_of_points(mapped.grid, frame))
@@ -307,7 +307,7 @@ def _disagreements(pair: _Pair, weights: NDArray[np.float64]) -> list[Row]:
 
 
 def _again(pair: _Pair, rows: Sequence[Row]) -> "GeoDataFrame":
-    """Points to be looked at again; they are marked as chosen, because they are no sample of the area."""
+    """Points to be looked at again; they are marked as chosen, because they are not a sample of the area."""
     import pandas as pd
     from geopandas import GeoDataFrame, points_from_xy
 

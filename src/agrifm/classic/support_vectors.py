@@ -52,16 +52,17 @@ class SupportVectors:
 
     def scores(self, rows: Rows) -> NDArray[np.float32]:
         """Return votes plus margins in -1/3..1/3, (N, classes)."""
-        parts = [self._margins(rows[at : at + CHUNK]) for at in range(0, len(rows), CHUNK)]
+        squares = np.float32(self.gamma) * np.einsum("sf,sf->s", self.vectors, self.vectors)
+        parts = [self._margins(rows[at : at + CHUNK], squares) for at in range(0, len(rows), CHUNK)]
         margins = np.concatenate(parts) if parts else np.zeros((0, len(self.intercept)), np.float32)
         return _votes(margins, round((1 + (1 + 8 * len(self.intercept)) ** 0.5) / 2))
 
-    def _margins(self, rows: Rows) -> Rows:
-        """Margins (N, pairs); the kernel's exponents are a product of matrices, -gamma |a - b|^2 = 2 gamma a b - ..."""
+    def _margins(self, rows: Rows, squares: Rows) -> Rows:
+        """Margins (N, pairs), of the kernel exp(2 gamma ab - gamma aa - gamma bb); `squares` is gamma bb, (S,)."""
         scaled = (rows - self.mean) / self.std
         gamma = np.float32(self.gamma)
-        kernel = scaled @ (2 * gamma * self.vectors).T
-        kernel -= gamma * np.einsum("sf,sf->s", self.vectors, self.vectors)
+        kernel = (2 * gamma * scaled) @ self.vectors.T
+        kernel -= squares
         kernel -= gamma * np.einsum("nf,nf->n", scaled, scaled)[:, None]
         np.minimum(kernel, 0, out=kernel)
         np.exp(kernel, out=kernel)

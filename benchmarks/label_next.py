@@ -1,13 +1,14 @@
 """How many labels the rule of `agrifm samples next` saves, against labelling places at random.
 
-For each seed, one fold in turn is the test, and the training begins with places drawn at random. Then places are labelled in rounds, once as `agrifm samples next`
-chooses them (`agrifm.inference.active_learning`), and once at random; after each round a model is trained on what is
-labelled and tested on the places of the fold, which are of other blocks. The target is the macro F1 that random choice
-has with a share of all training places; the number is the labels that the rule needs for it, as a share of those that
-random choice needs. Both come from curves that never fall (isotonic regression of the mean over seeds).
+For each seed, one fold in turn is the test, and the training begins with places drawn at random. Then places are
+labelled in rounds, once as `agrifm samples next` chooses them (`agrifm.inference.active_learning`), and once at random;
+after each round a model is trained on what is labelled and tested on the places of the fold, which are of other blocks.
+The target is the macro F1 that random choice has with a share of all training places; the number is the labels that the
+rule needs for it, as a share of those that random choice needs. Both come from curves that never fall (isotonic
+regression of the mean over seeds).
 
-The rule and its settings were fixed before this benchmark was run. The simulated season is that of the demo, a pixel of
-each parcel and of other land; it is simulated and fetched below `--directory` once.
+The rule was chosen on folds of France and Bahia, so the simulated season is the test. That season is the demo's, a
+pixel of each parcel and of other land; it is simulated and fetched below `--directory` once.
 
     python benchmarks/label_next.py --directory comparison --out benchmarks/results
     python benchmarks/label_next.py --model logistic

@@ -332,6 +332,15 @@ def test_the_certainty_of_a_map_is_shown_with_its_key(season):
     assert all(f"background: {entry.color}" in page for entry in levels.classes)
 
 
+def test_what_the_map_states_of_unlike_land_is_in_the_report(season):
+    stated = {"outside_share": 0.25, "threshold": 0.7, "name": "no number"}
+    item = {"properties": {"agrifm:applicability": stated}}
+    (season / "item.json").write_text(json.dumps(item))
+    report = run(season)
+    assert report["map_states"] == {"applicability": {"outside_share": 0.25, "threshold": 0.7}}
+    assert len([warning for warning in report["warnings"] if "25 %" in warning]) == 1
+
+
 def test_names_are_escaped_in_the_page(season):
     legend = Legend.of(["a", "b", "c"], {"a": "<b>Maize & co</b>", "b": "b", "c": "c"})
     values = crop_map()

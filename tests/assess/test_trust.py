@@ -2,7 +2,7 @@
 
 import pytest
 
-from agrifm.assess.trust import trust_of, trust_sentence
+from agrifm.assess.trust import outside_warnings, trust_of, trust_sentence
 
 
 def report(overall, interval, *areas):
@@ -55,3 +55,11 @@ def test_many_crops_are_counted_and_not_listed():
 def test_points_that_were_chosen_promise_nothing():
     trust = trust_of(report(0.9, [0.8, 0.95], ("a", 1, 1, 0.9, 1.1)), [True])
     assert not any(digit in trust_sentence(trust, probability_sample=False) for digit in "0123456789")
+
+
+@pytest.mark.parametrize(("share", "warned"), [(0.03, False), (0.1, False), (0.34, True)])
+def test_much_land_unlike_the_training_data_is_warned_of(share, warned):
+    found = outside_warnings({"applicability": {"outside_share": share}})
+    assert [text for text in found if f"{100 * share:.0f} %" in text] == found
+    assert len(found) == warned
+    assert outside_warnings({}) == []

@@ -448,4 +448,4 @@ def test_a_map_is_computed_in_the_precision_that_was_asked_for(tmp_path, monkeyp
 def test_the_plan_states_the_scratch_that_a_map_needs(tmp_path):
     cube = make_cube(tmp_path / "cube.zarr", utm_grid((2, 3)))
     plan = plan_map(cube, make_record(), 48, 0)
-    assert plan.scratch_bytes == 6 * 48 * 48 * 3 * 2 + 2 * 96 * 144
+    assert plan.scratch_bytes == 6 * 48 * 48 * (3 + 1) * 2 + 6 * 96 * 144

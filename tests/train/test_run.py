@@ -59,6 +59,7 @@ def test_models_scores_and_parcels_are_written_and_no_work_is_left(trained: Path
         "logistic.skops",
         "reliability.png",
         "scores.json",
+        "training-features.npz",
         "training.gpkg",
     }
 

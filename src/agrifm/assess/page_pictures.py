@@ -26,7 +26,7 @@ from agrifm.pictures import RGBA, confidence_rgba, indexed_png, read_reduced, re
 
 CONFIDENCE_FILE = "confidence.tif"
 """Raster of confidence that agrifm writes next to a map."""
-CATEGORY_FILES = {"certainty.tif": "How certain the class is"}
+CATEGORY_FILES = {"certainty.tif": "How certain the class is", "applicability.tif": "Area of applicability"}
 """Rasters of few categories that agrifm writes next to a map, with the titles of their pictures."""
 SIDES = (1400, 1000, 700, 500, 350, 250)
 """Longer side of a large picture, pixels; the first with which all pictures fit."""

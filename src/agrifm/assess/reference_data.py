@@ -124,6 +124,22 @@ def map_origin(map_path: Path) -> dict[str, Any]:
     return {**({"period": period} if len(period) == 2 else {}), **({"made": made} if made else {})}
 
 
+def stated_trust(map_path: Path) -> dict[str, dict[str, Any]]:
+    """Return what the STAC item next to a map of agrifm says of its certainty and area of applicability; empty if not.
+
+    The values are those that `agrifm map` states, by `certainty` and `applicability`; others are left out.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # `map_origin` complains of damaged items
+        about = _read_object(map_path.parent / MAP_ITEM).get("properties", {})
+        for name in ("certainty", "applicability"):
+            values = about.get(f"agrifm:{name}", {})
+            stated = {key: value for key, value in values.items() if type(value) in (int, float)}
+            if stated:
+                found[name] = stated
+    return found
+
+
 def replaced_model(map_path: Path) -> Path | None:
     """Return the model of a map of agrifm if its file has another content than when the map was made; else None."""
     item = map_path.parent / MAP_ITEM

@@ -23,12 +23,13 @@ from agrifm.assess.reference_data import (
     map_origin,
     read_scores,
     replaced_model,
+    stated_trust,
 )
 from agrifm.assess.report_tables import report_tables
 from agrifm.assess.sample_columns import design_facts
 from agrifm.assess.sampling_frame import PolygonFile
 from agrifm.assess.sampling_statement import Sampling, require_probability_sample
-from agrifm.assess.trust import trust_of, trust_sentence
+from agrifm.assess.trust import outside_warnings, trust_of, trust_sentence
 from agrifm.errors import AssessmentError, require_installed
 from agrifm.files import MARKER, AnyPath, as_path, write_json, write_text
 from agrifm.legend import Legend
@@ -147,7 +148,8 @@ def _assess(
     check = _training(mapped, confusion, map_path, training)
     about = f"assessing the map {map_path} with {reference}"
     first = require_probability_sample(confusion.method, sampling, len(confusion.points), check.inside, about)
-    warnings = [*first, *mapped.warnings, *confusion.warnings, *check.warnings]
+    stated = stated_trust(whole.path)
+    warnings = [*first, *mapped.warnings, *confusion.warnings, *check.warnings, *outside_warnings(stated)]
     of_places, notes, facts_of_places = _of_places(places, mapped, confusion)
     warnings += notes
     report = {
@@ -157,6 +159,7 @@ def _assess(
         **of_places,
         "points": {"read": confusion.read, "used": len(confusion.points), "skipped": confusion.skipped},
         "nodata_ha": mapped.nodata_hectares(),
+        **({"map_states": stated} if stated else {}),
         **({} if whole is mapped else {"part": _part(mapped, whole)}),
         "warnings": warnings,
         "notes": [*check.notes, *facts_of_places],

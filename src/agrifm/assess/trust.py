@@ -8,6 +8,10 @@ import numpy as np
 CLOSE = 0.2
 """Half the interval of an area, as a share of the area, up to which the area is called close."""
 
+MUCH_OUTSIDE = 0.1
+"""Share of a map outside the area of applicability from which there is a warning; some land is always outside, because
+the threshold is an upper whisker."""
+
 
 class Trust(NamedTuple):
     """The facts behind the sentence."""
@@ -64,6 +68,22 @@ def trust_sentence(trust: Trust, probability_sample: bool = True) -> str:
     if trust.corrected:
         text += f", and counting the pixels of the map would give a wrong area for {_few(trust.corrected)}"
     return text + "."
+
+
+def outside_warnings(stated: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return a warning if much of a map is unlike what its model was trained on, and what to do.
+
+    Args:
+        stated: what the map's item says (`agrifm.assess.reference_data.stated_trust`).
+    """
+    share = stated.get("applicability", {}).get("outside_share", 0.0)
+    if not MUCH_OUTSIDE < share <= 1:
+        return []
+    return [
+        f"{100 * share:.0f} % of the map are unlike the data that the model was trained on, and it may be wrong there "
+        "more often than elsewhere (applicability.tif next to the map shows where); label places there "
+        "(`agrifm samples next`) and train again"
+    ]
 
 
 def _half_width(area: Mapping[str, Any]) -> float:

@@ -15,10 +15,12 @@ from agrifm.class_raster import CONFIDENCE
 from agrifm.errors import MapError
 from agrifm.files import write_bytes
 from agrifm.grid import Window, tiles
+from agrifm.inference.training_reference import TrainingReference
 from agrifm.legend import LEGEND_TAG, UNLABELLED, legend_json
 from agrifm.mapping.category_layer import LayerStatement
 from agrifm.mapping.certainty_layer import CERTAINTY_FILE, LEVELS, CertaintyLayer, why_without_certainty
 from agrifm.mapping.cog import TILE_SIDE, CogWriter, write_category_names
+from agrifm.mapping.dissimilarity_layer import DissimilarityLayer
 from agrifm.mapping.mosaic import blend
 from agrifm.mapping.window_store import WindowStore
 from agrifm.mapping.windows import MapPlan
@@ -39,12 +41,15 @@ class WrittenRasters(NamedTuple):
     """Inside the area, without a valid observation."""
     statements: tuple[LayerStatement, ...]
     """Of the layers other than the classes and their confidence."""
-    missing: tuple[str, ...]
-    """Why layers are not there, in sentences."""
 
 
-def write_rasters(plan: MapPlan, store: WindowStore, directory: Path) -> WrittenRasters:
+def write_rasters(
+    plan: MapPlan, store: WindowStore, directory: Path, reference: TrainingReference | None = None
+) -> WrittenRasters:
     """Blend the windows tile by tile into the COGs of a map.
+
+    Args:
+        reference: with which the windows were predicted.
 
     Raises:
         MapError: the whole area has no valid observation.
@@ -55,27 +60,32 @@ def write_rasters(plan: MapPlan, store: WindowStore, directory: Path) -> Written
     tags = {**about, LEGEND_TAG: legend_json(legend)}
     classes = CogWriter(directory / "classes.tif", plan.grid, "class", tags, "MODE", class_colors(legend))
     confidence = CogWriter(directory / "confidence.tif", plan.grid, CONFIDENCE, about, "AVERAGE")
-    without, certainty = why_without_certainty(record), None
-    if record.candidates is not None and without is None:
+    certainty = unlike = None
+    if record.candidates is not None and why_without_certainty(record) is None:
         certainty = CertaintyLayer(directory, plan.grid, record.candidates, legend, about)
+    if reference is not None:
+        unlike = DissimilarityLayer(directory, plan, reference, about)
     # Pixels are counted by row, because in degrees their hectares depend on the latitude.
     pixel_hectares, height = plan.grid.pixel_hectares(), plan.grid.shape[0]
     counts = np.zeros((len(legend) + 1, height), np.int64)  # (class, then nodata; row)
     every = list(tiles(plan.grid.shape, TILE_SIDE))
     with ExitStack() as stack, progress("write", len(every)) as advance:
-        stack.enter_context(classes)
-        stack.enter_context(confidence)
-        if certainty is not None:
-            stack.enter_context(certainty)
+        for writer in (classes, confidence):
+            stack.enter_context(writer)
+        for layer in (certainty, unlike):
+            if layer is not None:
+                stack.enter_context(layer)
         for tile in every:
             inside = plan.area.inside(tile)
-            mean = _blended(plan, store, tile, inside)
+            mean, index = _blended(plan, store, tile, inside, unlike is not None)
             known = inside & ~np.isnan(mean[0])
             number, percent = _classify(mean, known)
             classes.write(tile, number)
             confidence.write(tile, percent)
             if certainty is not None:
                 certainty.write(tile, mean, known)
+            if unlike is not None:
+                unlike.write(tile, index, known)
             _count(counts[:, tile.row : tile.row + tile.height], number, inside)
             advance(1)
     if not counts[:-1].any():
@@ -90,18 +100,19 @@ def write_rasters(plan: MapPlan, store: WindowStore, directory: Path) -> Written
     return WrittenRasters(
         dict(zip(legend.codes, hectares[:-1].tolist(), strict=True)),
         float(hectares[-1]) + plan.area.hectares_beyond(),
-        () if certainty is None else (certainty.finish(),),
-        () if without is None else (without,),
+        tuple(layer.finish() for layer in (certainty, unlike) if layer is not None),
     )
 
 
-def _blended(plan: MapPlan, store: WindowStore, tile: Window, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Calibrated probabilities (C, H, W) of a tile; NaN where there is no valid observation."""
+def _blended(
+    plan: MapPlan, store: WindowStore, tile: Window, inside: NDArray[np.bool_], with_index: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Calibrated probabilities (C, H, W) of a tile and its dissimilarity (H, W); NaN without a valid observation."""
     classes = len(plan.record.legend)
-    if not inside.any():
-        return np.full((classes, *inside.shape), np.nan)
-    blended = blend(tile, store.read(plan.windows_over(tile)), classes, plan.overlap)
-    return calibrated(plan.record.calibration, blended)
+    layers = np.full((classes + with_index, *inside.shape), np.nan)
+    if inside.any():
+        layers = blend(tile, store.read(plan.windows_over(tile)), len(layers), plan.overlap)
+    return calibrated(plan.record.calibration, layers[:classes]), layers[-1]
 
 
 def _classify(mean: NDArray[np.float64], known: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -15,6 +15,8 @@ from agrifm.errors import MapError
 from agrifm.grid import Window
 from agrifm.inference.mean import mean_where_known, members_of, reading
 from agrifm.inference.predictor import TrainedModel, load_model, uncalibrated
+from agrifm.inference.training_reference import TrainingReference
+from agrifm.mapping.dissimilarity_layer import window_dissimilarity
 from agrifm.mapping.window_store import Probabilities
 from agrifm.mapping.windows import PROBABILITY_DTYPE, with_model_sensors
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
@@ -38,21 +40,24 @@ class MapSources:
     cube: Path
     model: Path
     compute: Compute = DEFAULT_COMPUTE
+    reference: Path | None = None
+    """File of the training features, by which windows are compared with the training data; None = they are not."""
 
 
 def predict_windows(
-    cube: Cube, model: TrainedModel, windows: Iterable[Window]
+    cube: Cube, model: TrainedModel, windows: Iterable[Window], reference: TrainingReference | None = None
 ) -> Generator[tuple[Window, Probabilities], None, None]:
     """Yield windows with their probabilities; the next one is read while one is predicted.
 
     Args:
         cube: with only the sensors that the model uses.
+        reference: adds the dissimilarity to the training data as a further layer.
     """
     # One reader and one predictor: PyTorch computes on all cores, and reading waits for the disk.
     with ThreadPoolExecutor(1) as reader:
         read = partial(read_inputs, cube, model)
         for window, samples in run_tiles(read, windows, reader, 1 + WINDOWS_AHEAD):
-            yield window, predict_samples(model, samples, window)
+            yield window, _predict_layers(cube, model, reference, samples, window)
 
 
 def predict_windows_elsewhere(
@@ -65,8 +70,20 @@ def predict_windows_elsewhere(
 def predict_window(sources: MapSources, window: Window) -> Probabilities:
     """Read and predict one window in any process that can read the files; they are opened once in each process."""
     with _OPENING:
-        cube, model = _open(sources)
-    return predict_samples(model, read_inputs(cube, model, window), window)
+        cube, model, reference = _open(sources)
+    return _predict_layers(cube, model, reference, read_inputs(cube, model, window), window)
+
+
+def _predict_layers(
+    cube: Cube, model: TrainedModel, reference: TrainingReference | None, samples: Sequence[Sample], window: Window
+) -> Probabilities:
+    """Probabilities of a window, and its dissimilarity to the training data if there is a reference."""
+    probabilities = predict_samples(model, samples, window)
+    if probabilities is None or reference is None:
+        return probabilities
+    records = [member.model.record for member in members_of(model)]
+    index = window_dissimilarity(cube, reference, window, samples, records)
+    return np.concatenate([probabilities, index[None]])
 
 
 _OPENING = Lock()
@@ -74,9 +91,10 @@ _OPENING = Lock()
 
 
 @lru_cache(maxsize=1)
-def _open(sources: MapSources) -> tuple[Cube, TrainedModel]:
+def _open(sources: MapSources) -> tuple[Cube, TrainedModel, TrainingReference | None]:
     model = uncalibrated(load_model(sources.model, sources.compute))
-    return with_model_sensors(open_cube(sources.cube), model.record), model
+    reference = None if sources.reference is None else TrainingReference.read(sources.reference)
+    return with_model_sensors(open_cube(sources.cube), model.record), model, reference
 
 
 def read_inputs(cube: Cube, model: TrainedModel, window: Window) -> list[Sample]:

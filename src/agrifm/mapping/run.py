@@ -4,6 +4,7 @@
     map/classes.tif.aux.xml  class names where GDAL and QGIS look for them
     map/confidence.tif     highest class probability in percent, 255 = nodata
     map/certainty.tif      one candidate class, two or unknown; and map/second.tif (`agrifm.mapping.certainty_layer`)
+    map/dissimilarity.tif  to the training data; and map/applicability.tif (`agrifm.mapping.dissimilarity_layer`)
     map/item.json          STAC item: hectares, season, software, model and cube it was derived from
     map/map.png            the first two, and the certainty, to look at
 
@@ -28,8 +29,11 @@ from agrifm.files import AnyPath, as_path, translate_os_errors
 from agrifm.grid import Window
 from agrifm.inference.mean import members_of
 from agrifm.inference.predictor import TorchModel, TrainedModel, load_model, load_record, uncalibrated
+from agrifm.inference.training_reference import REFERENCE, TrainingReference
 from agrifm.legend import Legend
+from agrifm.mapping.certainty_layer import why_without_certainty
 from agrifm.mapping.cog import translate_gdal_errors
+from agrifm.mapping.dissimilarity_layer import why_without_dissimilarity
 from agrifm.mapping.map_rasters import WrittenRasters, write_picture, write_rasters
 from agrifm.mapping.predict import MapSources, predict_windows, predict_windows_elsewhere
 from agrifm.mapping.window_store import Probabilities, WindowStore
@@ -172,8 +176,8 @@ def map_area(
 
     Raises:
         CubeError: there is no finished cube.
-        ModelError: the model file is unusable, does not fit the cube, needs more memory for a window than is free, or
-            cannot compute in that way.
+        ModelError: the model file or that of its training features is unusable, does not fit the cube, needs more
+            memory for a window than is free, or cannot compute in that way.
         MapError: window and overlap do not fit, or the area has no valid observation.
         OutputError: the disk is full (finished windows are kept), or `out` holds something else.
     """
@@ -186,11 +190,15 @@ def map_area(
         with model_path.open("rb") as file:
             model_id = f"{hashlib.file_digest(file, 'sha256').hexdigest()} {compute.precision}"
         item = model_path.with_suffix(".json")
+        features = model_path.with_name(REFERENCE).resolve()
+        reference = TrainingReference.read(features) if features.exists() else None
         if executor is None:
-            return map_cube(cube, model, model_id, out, window, overlap, item)
-        sources = MapSources(uuid4().hex, cube_path.resolve(), model_path.resolve(), compute)
+            return map_cube(cube, model, model_id, out, window, overlap, item, None, reference)
+        used = reference is not None and why_without_dissimilarity(cube, model.record, reference) is None
+        files = cube_path.resolve(), model_path.resolve()
+        sources = MapSources(uuid4().hex, *files, compute, features if used else None)
         predict = partial(predict_windows_elsewhere, sources, executor=executor)
-        return map_cube(cube, model, model_id, out, window, overlap, item, predict)
+        return map_cube(cube, model, model_id, out, window, overlap, item, predict, reference)
 
 
 def map_cube(
@@ -202,6 +210,7 @@ def map_cube(
     overlap: int = 48,
     model_item: AnyPath | None = None,
     predict: Predictions | None = None,
+    reference: TrainingReference | None = None,
 ) -> MapSummary:
     """Map the area of an open cube with a model in memory; see `map_area`.
 
@@ -210,6 +219,7 @@ def map_cube(
             only if it is the same.
         model_item: the model's STAC item, from which the map's is derived.
         predict: what predicts the windows; by default the model, in this process.
+        reference: training pixels with which pixels are compared; None makes no layer of dissimilarity.
     """
     out = as_path(out)
     model_item = None if model_item is None else as_path(model_item)
@@ -218,17 +228,21 @@ def map_cube(
         f"mapping the cube {cube.path}", "report", "matplotlib", kind=MapError
     )  # not after hours of prediction
     plan = plan_map(cube, model.record, window, overlap)
+    missing = [why_without_certainty(plan.record), why_without_dissimilarity(plan.cube, plan.record, reference)]
+    reference = None if missing[1] else reference
     _require_memory(plan, model)
     with writing(out, "map") as partial_map, translate_os_errors(f"writing the map {out}"):
         begin_directory(partial_map)
-        work = Resumable(partial_map / WINDOWS, fingerprint(_content(plan, model_id)))
+        work = Resumable(partial_map / WINDOWS, fingerprint(_content(plan, model_id, reference)))
         if not work.begun:
             work.begin()
         store = WindowStore(work.scratch)
-        _predict_missing(plan, store, predict or partial(predict_windows, plan.cube, uncalibrated(model)))
+        _predict_missing(
+            plan, store, predict or partial(predict_windows, plan.cube, uncalibrated(model), reference=reference)
+        )
         with _made_anew(partial_map / RESULT) as result:
             with translate_gdal_errors(f"writing the map {out}"):
-                written = write_rasters(plan, store, result)
+                written = write_rasters(plan, store, result, reference)
                 write_picture(result, plan, written.hectares, written.nodata_hectares)
             _write_item(result, out, plan, model, written, model_id, model_item)
             finish_directory(result, out, "map")
@@ -241,7 +255,7 @@ def map_cube(
         len(plan.windows),
         seconds,
         plan.absent_sensors,
-        trust=(*(one.line for one in written.statements), *written.missing),
+        trust=(*(one.line for one in written.statements), *(reason for reason in missing if reason)),
     )
 
 
@@ -304,7 +318,7 @@ def _made_anew(result: Path) -> Iterator[Path]:
         discard(result)
 
 
-def _content(plan: MapPlan, model_id: str) -> dict[str, object]:
+def _content(plan: MapPlan, model_id: str, reference: TrainingReference | None) -> dict[str, object]:
     """Everything that decides what the windows hold."""
     sensors = {
         name: [sensor.input.model_dump(), str(sensor.grid.crs), list(sensor.grid.transform), sensor.date.tolist()]
@@ -314,6 +328,7 @@ def _content(plan: MapPlan, model_id: str) -> dict[str, object]:
         "cube": [plan.cube.provenance, sensors, str(plan.cube.season), plan.cube.area.wkt],
         "model": [model_id, plan.record.model_dump(mode="json")],
         "windows": [plan.side, plan.overlap, PROBABILITY_DTYPE.name, list(plan.grid.shape)],
+        "compared with": None if reference is None else reference.digest,
     }
 
 

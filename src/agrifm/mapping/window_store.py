@@ -18,7 +18,8 @@ from agrifm.mapping.mosaic import PredictedWindow
 from agrifm.mapping.windows import PROBABILITY_DTYPE
 
 Probabilities = NDArray[np.float16] | None
-"""Of a window (C, H, W), NaN where there is no valid observation; None if there is none in the whole window."""
+"""Of a window (C, H, W), NaN where there is no valid observation; None if there is none in the whole window. With a
+reference of the training data, the last layer is the dissimilarity to it instead of a probability."""
 
 
 @dataclass(frozen=True)

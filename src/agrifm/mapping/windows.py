@@ -103,12 +103,12 @@ class MapPlan:
 
     @property
     def scratch_bytes(self) -> int:
-        """Disk needed next to the map while it is made: the windows' probabilities and the rasters uncompressed."""
+        """Most disk needed next to the map while it is made: its windows, and six rasters uncompressed."""
         height, width = self.grid.shape
         # Overlaps count more than once, because every window is kept.
         pixels = sum(window.height * window.width for window in self.windows.values())
-        rasters = 2 if self.record.candidates is None else 4
-        return pixels * len(self.record.legend) * PROBABILITY_DTYPE.itemsize + rasters * height * width
+        layers = len(self.record.legend) + 1  # probabilities, and the dissimilarity to the training data
+        return pixels * layers * PROBABILITY_DTYPE.itemsize + 6 * height * width
 
 
 def plan_map(cube: Cube, record: ModelRecord, side: int, overlap: int) -> MapPlan:

@@ -8,6 +8,7 @@ import geopandas
 
 from agrifm.config import Project
 from agrifm.errors import ConfigError
+from agrifm.inference.training_reference import REFERENCE
 from agrifm.outputs import UNFINISHED, discard, finish_directory
 from agrifm.record import TRAINING_DATA, model_file, seed_names, with_parts
 
@@ -21,7 +22,7 @@ def require_inputs_apart(project: Project) -> None:
     Raises:
         ConfigError: a key of the project file names one.
     """
-    written = {SCORES, TRAINING_DATA, RELIABILITY, *_files(project.model.names, project.model.seeds)}
+    written = {SCORES, TRAINING_DATA, RELIABILITY, REFERENCE, *_files(project.model.names, project.model.seeds)}
     labels, model = project.labels, project.model
     for key, path in {
         "area": project.season.area,
@@ -62,7 +63,7 @@ def publish(staging: Path, directory: Path, names: Sequence[str], seeds: int = 1
     Returns:
         Names of the files that are new or have another content than before.
     """
-    made = {TRAINING_DATA, SCORES, RELIABILITY, UNFINISHED, *_files(names, seeds)}
+    made = {TRAINING_DATA, SCORES, RELIABILITY, REFERENCE, UNFINISHED, *_files(names, seeds)}
     for path in staging.iterdir():  # of an earlier run, with other models
         if path.name not in made:
             discard(path) if path.is_dir() else path.unlink()

@@ -52,6 +52,7 @@ from agrifm.train.means import Directories, Trained, TrainedFile, ValidationPlac
 from agrifm.train.mixed import mix_table
 from agrifm.train.predictions import labelled_probabilities, predict_labelled, predicted_classes
 from agrifm.train.publish import RELIABILITY, SCORES, publish, require_inputs_apart
+from agrifm.train.reference_pixels import write_cube_reference
 from agrifm.train.reliability import Reliability, write_reliability
 from agrifm.train.table_folds import training_places
 from agrifm.work import Resumable, fingerprint
@@ -105,6 +106,7 @@ def train_models(
         with translate_os_errors(f"writing the models {directory}"):
             begin_directory(staging)
         _write_training_data(data, staging / TRAINING_DATA)
+        write_cube_reference(data, config.seed, config.frames, config.side, staging)
         directories = Directories(staging, directory)
         train_one = partial(_train_one, data, directories, compute)
         trained = train_each(config, train_one, directories, data.unseen, _validation_places(data))

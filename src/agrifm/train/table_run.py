@@ -53,6 +53,7 @@ from agrifm.train.evaluate import score, summarise_scores
 from agrifm.train.means import Directories, Trained, TrainedFile, ValidationPlaces, leaf_json, train_each
 from agrifm.train.predictions import predicted_classes
 from agrifm.train.publish import RELIABILITY, SCORES, publish
+from agrifm.train.reference_pixels import write_table_reference
 from agrifm.train.reliability import Reliability, write_reliability
 from agrifm.train.table_folds import (
     Probabilities,
@@ -92,6 +93,8 @@ def train_on_table(
         with translate_os_errors(f"writing the models {directory}"):
             begin_directory(staging)
         write_geopackage(staging / TRAINING_DATA, training_places(data))
+        trained_on = data.table.of(np.flatnonzero(np.isin(data.fold, (0, 1))))
+        write_table_reference(trained_on, config.seed, config.frames, staging)
         directories = Directories(staging, directory)
         train_one = partial(_train_one, data, season, directories, compute)
         validation = data.part("validation")

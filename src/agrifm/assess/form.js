@@ -94,6 +94,7 @@
     let field = "";
     let quoted = false;
     const source = text.replace(/^\ufeff/, "").replace(/\r\n?/g, "\n");
+    const separator = /^[^\n,]*;/.test(source) ? ";" : ","; // spreadsheets of some languages write semicolons
     for (let i = 0; i < source.length; i += 1) {
       const sign = source[i];
       if (quoted) {
@@ -101,7 +102,7 @@
         else if (sign === '"') quoted = false;
         else field += sign;
       } else if (sign === '"') quoted = true;
-      else if (sign === "," || sign === "\n") {
+      else if (sign === separator || sign === "\n") {
         rows.at(-1).push(field);
         field = "";
         if (sign === "\n") rows.push([]);
@@ -345,6 +346,9 @@
     for (const button of at("classes").querySelectorAll("button[data-code]")) {
       button.setAttribute("aria-pressed", String(button.dataset.code === answer.label));
     }
+    const pressed = at("classes").querySelector("[data-code][aria-pressed=true]");
+    const side = document.querySelector("aside");
+    if (pressed && side.scrollHeight > side.clientHeight) side.scrollTop = pressed.offsetTop - side.clientHeight / 2;
     at("classes").querySelector(".unsure").setAttribute("aria-pressed", String(answer.confidence === "low"));
     if (document.activeElement !== at("note")) at("note").value = answer.comment || "";
     const done = data.points.filter(isAnswered).length;

@@ -29,6 +29,7 @@ PURPOSES = {
     "train": "data of a run, training, scores",
     "mapping": "from a cube and a model to a map",
     "assess": "accuracies and areas of a map, report",
+    "explain": "which dates and bands decided, per class and parcel",
     "serve": "maps and reports in a browser",
     "top": "command line, demo",
 }

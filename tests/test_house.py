@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "agrifm"
 STAGES = [
     "ground", "scene", "simulator", "cube", "samples", "models", "classic", "inference", "train", "mapping", "assess",
-    "serve", "top",
+    "explain", "serve", "top",
 ]  # fmt: skip
 TOP_FLOOR = {"__main__", "cli", "demo", "init", "status"}
 MODULES = {

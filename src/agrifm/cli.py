@@ -25,6 +25,7 @@ from agrifm.cli_arguments import (
     cube_argument,
     cube_info_arguments,
     directory_argument,
+    explain_arguments,
     export_arguments,
     map_arguments,
     model_check_arguments,
@@ -184,6 +185,16 @@ def _map(options: argparse.Namespace) -> None:
     from agrifm.mapping.run import map_project
 
     _show(*map_project(read_project(options.project), options.model, options.out).lines())
+
+
+def _explain(options: argparse.Namespace) -> None:
+    from agrifm.config import read_project
+    from agrifm.explain.explanation import Request
+    from agrifm.explain.write_explanation import write_explanation
+
+    parcels = tuple(options.parcel)
+    request = Request(options.period, options.pixels, options.blocks, parcels, options.id, options.seed)
+    _show(*write_explanation(read_project(options.project), options.model, options.out, request))
 
 
 def _assess(options: argparse.Namespace) -> None:
@@ -357,6 +368,7 @@ COMMANDS = {
     ),
     "compare": Command("compare models on labelled series under one protocol", compare_arguments, _compare),
     "map": Command("map classes and confidence with a trained model", map_arguments, _map),
+    "explain": Command("show which dates and bands decided, per class and parcel", explain_arguments, _explain),
     "assess": Command("estimate accuracy and areas with intervals", assess_arguments, _assess),
     "assess design": Command(
         "draw reference points, stratified by the map's classes", assess_design_arguments, _design

@@ -45,18 +45,28 @@ class ClassicModel:
         Pixels without an observation enter as 0.
         """
         height, width = sample.label.shape
-        parts, days = record_columns(self.record).parts, Season(*self.record.season).days
         result = np.zeros((len(self.record.legend), height, width), np.float32)
 
         def compute(first: int) -> None:
             where = np.zeros((height, width), bool)
             where[first : first + BAND] = True
-            found = self.rows.probabilities(pixel_features(sample, where, self.record.sensors, parts, days))
-            result[self.rows.classes, first : first + BAND] = found.T.reshape(len(self.rows.classes), -1, width)
+            result[:, first : first + BAND] = self._computed(sample, where).reshape(len(result), -1, width)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(compute, range(0, height, BAND)))
         return calibrated(self.record.calibration, result)
+
+    def of_pixels(self, sample: "Sample", where: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Return class probabilities (classes, P), calibrated, of the pixels `where` (H, W) only, in row order."""
+        return calibrated(self.record.calibration, self._computed(sample, where))
+
+    def _computed(self, sample: "Sample", where: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Class probabilities (classes, P) of some pixels, before calibration."""
+        parts, days = record_columns(self.record).parts, Season(*self.record.season).days
+        found = self.rows.probabilities(pixel_features(sample, where, self.record.sensors, parts, days))
+        result = np.zeros((len(self.record.legend), len(found)), np.float32)
+        result[self.rows.classes] = found.T
+        return result
 
 
 def record_columns(record: ModelRecord) -> Columns:

@@ -105,7 +105,8 @@ def members_of(model: "TrainedModel") -> tuple[WeightedModel, ...]:
 
 def reading(record: ModelRecord) -> tuple[Any, ...]:
     """Return what decides how the series of a model are read; models with the same can share a sample."""
-    return record.series, record.frames, record.margin, [(one.sensor, one.bands, one.mean) for one in record.sensors]
+    sensors = tuple((one.sensor, one.bands, one.mean) for one in record.sensors)
+    return record.series, record.frames, record.margin, sensors
 
 
 def mean_where_known(probabilities: Sequence[NDArray[np.float32]], weights: Sequence[float]) -> NDArray[np.float32]:

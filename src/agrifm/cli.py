@@ -192,8 +192,8 @@ def _explain(options: argparse.Namespace) -> None:
     from agrifm.explain.explanation import Request
     from agrifm.explain.write_explanation import write_explanation
 
-    parcels = tuple(options.parcel)
-    request = Request(options.period, options.pixels, options.blocks, parcels, options.id, options.seed)
+    drawn = (options.period, options.pixels, options.blocks)
+    request = Request(*drawn, tuple(options.parcel), options.id, options.seed, not options.periods_only)
     _show(*write_explanation(read_project(options.project), options.model, options.out, request))
 
 

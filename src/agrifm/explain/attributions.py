@@ -6,17 +6,21 @@ H W rows and columns of the window.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.explain.answers import Samples, Subject, inside, only_pixels, sees_single_pixels
-from agrifm.explain.mean_curve import Curves, MeanCurve
-from agrifm.explain.periods import Periods
+from agrifm.explain.chosen_pixels import Samples, inside, only_pixels, sees_single_pixels
 from agrifm.grid import Window
 from agrifm.inference.mean import reading
 from agrifm.inference.predictor import PIXELS_AT_ONCE, TorchModel
 from agrifm.samples.sample import Sample, Series
+
+if TYPE_CHECKING:
+    from agrifm.explain.mean_curve import Curves, MeanCurve
+    from agrifm.explain.periods import Periods
+    from agrifm.explain.subject import Subject
 
 Numbers = NDArray[np.float64]
 
@@ -38,7 +42,7 @@ def empty_sums(units: int, rows: int, columns: int) -> GradientSums:
     return GradientSums(np.zeros(units, np.int64), np.zeros((units, rows, columns)), np.zeros(units))
 
 
-def networks_of(subject: Subject) -> list[tuple[TorchModel, float]]:
+def networks_of(subject: "Subject") -> list[tuple[TorchModel, float]]:
     """Return the PyTorch networks among the members of a model, with weights that sum to 1."""
     found = [(member.model, member.weight) for member in subject.members if isinstance(member.model, TorchModel)]
     whole = sum(weight for _, weight in found)
@@ -47,13 +51,13 @@ def networks_of(subject: Subject) -> list[tuple[TorchModel, float]]:
 
 def add_window(
     sums: GradientSums,
-    subject: Subject,
+    subject: "Subject",
     samples: Samples,
     window: Window,
     unit: NDArray[np.int32],
     label: NDArray[np.uint8],
-    periods: Periods,
-    curves: Curves,
+    periods: "Periods",
+    curves: "Curves",
 ) -> None:
     """Add the attributions of the pixels of a window.
 
@@ -78,8 +82,8 @@ def _add_batch(
     weight: float,
     samples: Sequence[Sample],
     truth: tuple[NDArray[np.int64], NDArray[np.int64]],
-    periods: Periods,
-    curves: Curves,
+    periods: "Periods",
+    curves: "Curves",
     first_row: dict[str, np.int64],
 ) -> None:
     """Add the attributions of samples that share a batch; `truth` is their units and classes (B, H, W)."""
@@ -112,7 +116,7 @@ def _add_batch(
         sums.total[number, 0, 0] += weight * sum(part.sum() for part in attribution.by_sensor.values())
 
 
-def _baseline(series: Series, curve: MeanCurve) -> NDArray[np.float32]:
+def _baseline(series: Series, curve: "MeanCurve") -> NDArray[np.float32]:
     """The mean series (T, C, H, W) where a series is valid, and elsewhere what the series has."""
     mean = curve.at(series.date)[:, :, None, None]
     return np.where(series.valid[:, None], mean, series.image)
@@ -126,7 +130,7 @@ def _batches(
     wide = np.full((2, *sample.label.shape), -1, np.int64)
     wide[0][slices], wide[1][slices] = unit, np.where(unit >= 0, label, 0)
     wide[1] = np.maximum(wide[1], 0)
-    if not sees_single_pixels(model):
+    if not sees_single_pixels(model.record):
         yield [sample], wide[:1], wide[1:]
         return
     from agrifm.inference.pixels import pixel_groups

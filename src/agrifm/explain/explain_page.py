@@ -2,16 +2,18 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.assess.page import page_environment
-from agrifm.explain.explanation import Explained
-from agrifm.explain.findings import Finding
 from agrifm.explain.heat_maps import band_name, day_words
 from agrifm.explain.tally import Effect
+
+if TYPE_CHECKING:
+    from agrifm.explain.explanation import Explained
+    from agrifm.explain.findings import UnitFinding
 
 TEMPLATE_OF_EXPLANATION = "explanation.html.jinja"
 STRONGEST = 3
@@ -19,7 +21,7 @@ STRONGEST = 3
 
 
 def render_explanation(
-    about: Mapping[str, Any], explained: Explained, findings: Sequence[Finding], pictures: Sequence[bytes]
+    about: Mapping[str, Any], explained: "Explained", findings: Sequence["UnitFinding"], pictures: Sequence[bytes]
 ) -> str:
     """Return the page.
 
@@ -41,12 +43,13 @@ def render_explanation(
         about=about,
         classes=explained.labels.legend.classes,
         shown=set(),
+        has_bands=explained.has_bands,
         of_classes=[one for one in shown if one["kind"] == "class"],
         of_parcels=[one for one in shown if one["kind"] == "parcel"],
     )
 
 
-def _words(finding: Finding, explained: Explained) -> dict[str, Any]:
+def _words(finding: "UnitFinding", explained: "Explained") -> dict[str, Any]:
     """A finding as the page writes it."""
     legend, periods = explained.labels.legend, explained.periods
     spans = [f"{day_words(start)} to {day_words(end)}" for start, end in zip(periods.starts, periods.ends, strict=True)]

@@ -16,18 +16,18 @@ from agrifm.classic.indices import greenness
 from agrifm.config import Project
 from agrifm.cube.store import open_cube
 from agrifm.errors import ConfigError, LabelError, ModelError
-from agrifm.explain.answers import Samples, Subject, same_input
 from agrifm.explain.attributions import GradientSums, add_window, empty_sums, networks_of
+from agrifm.explain.chosen_pixels import Samples, same_input
 from agrifm.explain.mean_curve import ClassSums, Curves, class_sums, label_on, mean_curves
 from agrifm.explain.occlusion import EVERY, Hidden
 from agrifm.explain.periods import PeriodKind, Periods, season_periods
 from agrifm.explain.selection import ExplainedParcel, Selection, draw_pixels_by_class, find_parcels
+from agrifm.explain.subject import Subject
 from agrifm.explain.tally import Tally, empty_tally
 from agrifm.files import AnyPath, as_path
 from agrifm.grid import Window
 from agrifm.inference.predictor import load_model
 from agrifm.legend import UNLABELLED
-from agrifm.mapping.run import named_model
 from agrifm.samples.labels import Labels
 from agrifm.samples.patches import labelled_windows
 from agrifm.samples.split import Split, held_out_blocks, split_blocks
@@ -56,6 +56,8 @@ class Request:
     """Column of these names in the file of labels; None = rows of the file, from 0."""
     seed: int = 0
     """Of the blocks and pixels that are drawn."""
+    bands: bool = True
+    """Whether single bands are hidden too, over the season and in each period: many times the work."""
 
 
 @dataclass
@@ -100,13 +102,15 @@ class Explained:
     """Sensor of the index curves."""
     has_gradients: bool
     """Whether any member is a PyTorch network."""
+    has_bands: bool
+    """Whether single bands were hidden."""
 
 
-def explain_model(project: Project, model: AnyPath | None = None, request: Request | None = None) -> Explained:
+def explain_model(project: Project, path: AnyPath, request: Request | None = None) -> Explained:
     """Explain a trained model of a project of labels on a cube.
 
     Args:
-        model: model file; by default the one named under [map].
+        path: model file.
 
     Raises:
         LabelError: the project has labels of a table only, none on the cube, or not the parcel that was asked for.
@@ -115,7 +119,7 @@ def explain_model(project: Project, model: AnyPath | None = None, request: Reque
     """
     request = request or Request()
     _require_sound(project, request)
-    path = named_model(project) if model is None else as_path(model)
+    path = as_path(path)
     trained = load_model(path)
     cube = open_cube(project.cube)
     subject = Subject.of(cube, trained)
@@ -179,6 +183,7 @@ def _begin(
         tuple(names),
         _greenness_sensor(subject),
         bool(networks_of(subject)),
+        request.bands,
     )
 
 
@@ -194,7 +199,8 @@ def _sum_windows(explained: Explained, curves: Curves, side: int) -> None:
     """Explain window after window; each pixel counts once, although windows overlap at the end of the grid."""
     wanted = (explained.classes.selection.unit >= 0) | (explained.parcels.selection.unit >= 0)
     windows = labelled_windows(np.where(wanted, np.uint8(0), np.uint8(UNLABELLED)), side, side)
-    cells = (1 + len(explained.bands)) * (1 + len(explained.periods))
+    rows = 1 + len(explained.bands) if explained.has_bands else 1
+    cells = rows * (1 + len(explained.periods))
     with progress(f"explain {explained.subject.record.name}", cells * len(windows)) as advance:
         for window in windows:
             where = wanted[window.slices].copy()
@@ -208,7 +214,7 @@ def _add(explained: Explained, curves: Curves, window: Window, where: NDArray[np
     """Add the pixels `where` (H, W) of a window to all sums."""
     subject = explained.subject
     raw = subject.read(window)
-    occluded = subject.occlusions(raw, explained.periods, curves)
+    occluded = subject.occlusions(raw, explained.periods, curves, explained.has_bands)
     _, whole = next(occluded)
     answers = subject.probabilities(whole, window, where)
     label = explained.labels.label[window.slices]

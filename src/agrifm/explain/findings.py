@@ -5,13 +5,15 @@ Shape letters: B rows of bands, the first is all of them; P columns of periods, 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.explain.explanation import Explained, Sums
 from agrifm.explain.tally import Effect, mean_of_unit, mean_over_blocks
+
+if TYPE_CHECKING:
+    from agrifm.explain.explanation import Explained, Sums
 
 ALL = "all"
 """In the table: every sensor or band."""
@@ -23,7 +25,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Finding:
+class UnitFinding:
     """A class on the drawn pixels of unseen blocks, or a parcel."""
 
     kind: Literal["class", "parcel"]
@@ -48,7 +50,7 @@ class Finding:
     fold: str = "test"
 
 
-def class_findings(explained: Explained) -> list[Finding]:
+def class_findings(explained: "Explained") -> list[UnitFinding]:
     """Return what was found for each class with explained pixels, in the legend's order."""
     sums, blocks = explained.classes, explained.classes.selection.blocks
     curves = sums.greenness.means()[..., 0]
@@ -63,7 +65,7 @@ def class_findings(explained: Explained) -> list[Finding]:
             counts = np.broadcast_to(sums.gradients.pixels[own, None, None], known.shape)
             gradients = mean_over_blocks(sums.gradients.total[own], counts)
         findings.append(
-            Finding(
+            UnitFinding(
                 "class",
                 entry.name,
                 number,
@@ -80,7 +82,7 @@ def class_findings(explained: Explained) -> list[Finding]:
     return findings
 
 
-def parcel_findings(explained: Explained) -> list[Finding]:
+def parcel_findings(explained: "Explained") -> list[UnitFinding]:
     """Return what was found for each parcel that the user named and that has an observation, in the user's order."""
     sums: Sums = explained.parcels
     curves = sums.greenness.means(1)[..., 0]
@@ -93,7 +95,7 @@ def parcel_findings(explained: Explained) -> list[Finding]:
         if explained.has_gradients:
             gradients = mean_of_unit(sums.gradients.total[index], sums.gradients.pixels[index, None, None])
         findings.append(
-            Finding(
+            UnitFinding(
                 "parcel",
                 parcel.name,
                 parcel.number,
@@ -116,7 +118,7 @@ def _shares(predicted: NDArray[np.int64]) -> tuple[tuple[int, float], ...]:
     return tuple((int(number), float(predicted[number] / predicted.sum())) for number in order if predicted[number])
 
 
-def table_rows_of(finding: Finding, explained: Explained) -> Iterator[dict[str, Any]]:
+def table_rows_of(finding: UnitFinding, explained: "Explained") -> Iterator[dict[str, Any]]:
     """Yield the rows of a finding, with the names of `COLUMNS`; without the cell that hides nothing."""
     legend, periods = explained.labels.legend, explained.periods
     rows = [(ALL, ALL), *explained.bands]
@@ -132,7 +134,7 @@ def table_rows_of(finding: Finding, explained: Explained) -> Iterator[dict[str, 
             continue
         for row, (sensor, band) in enumerate(rows):
             for column, (start, end) in enumerate(columns):
-                if method == "occlusion" and row == column == 0:
+                if method == "occlusion" and (row == column == 0 or (row and not explained.has_bands)):
                     continue
                 yield {
                     "kind": finding.kind,
@@ -156,7 +158,7 @@ def _rounded(value: float) -> float | None:
     return round(float(value), 6) if np.isfinite(value) else None
 
 
-def largest_gap(sums: Sums) -> float:
+def largest_gap(sums: "Sums") -> float:
     """Return by how much attributions of a unit's pixels miss the change of the log probability at most, nats."""
     counted = sums.gradients.pixels > 0
     gaps = np.abs(sums.gradients.total[counted, 0, 0] - sums.gradients.change[counted]) / sums.gradients.pixels[counted]

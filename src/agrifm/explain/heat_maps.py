@@ -9,17 +9,19 @@ Shape letters: B rows of bands, the first is all of them; P columns of periods, 
 from collections.abc import Sequence
 from datetime import date
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.explain.explanation import Explained
-from agrifm.explain.findings import Finding
-from agrifm.explain.periods import Periods
-from agrifm.explain.tally import Effect
 from agrifm.pictures import LONGEST_NAME, PNG_TAG, drawing
 from agrifm.sensors import SENSORS
+
+if TYPE_CHECKING:
+    from agrifm.explain.explanation import Explained
+    from agrifm.explain.findings import UnitFinding
+    from agrifm.explain.periods import Periods
+    from agrifm.explain.tally import Effect
 
 COLORMAP = "RdBu"
 WIDTH = 8.6
@@ -31,17 +33,19 @@ LEAST_SCALE = 0.005
 """Smallest end of the scale of probabilities: less is noise and stays pale."""
 
 
-def finding_picture(finding: Finding, explained: Explained, everything: NDArray[np.float64]) -> bytes:
+def finding_picture(finding: "UnitFinding", explained: "Explained", compared: NDArray[np.float64]) -> bytes:
     """Return a PNG of a class or parcel: index curve, periods with intervals, and a heat map for each method.
 
     Args:
-        everything: (T,), mean greenness of all classes, to compare with.
+        compared: (T,), greenness to compare with: the mean of all classes, or of a parcel that of its class.
     """
     from matplotlib.figure import Figure
 
     legend = explained.labels.legend
     rows = len(explained.bands)
-    heats = [("occlusion", 100 * finding.occlusion.mean[1:, 1:], 100 * LEAST_SCALE, "points of probability")]
+    heats = []
+    if explained.has_bands:
+        heats.append(("occlusion", 100 * finding.occlusion.mean[1:, 1:], 100 * LEAST_SCALE, "points of probability"))
     if finding.gradients is not None:
         heats.append(("integrated gradients", finding.gradients.mean[1:, 1:], LEAST_SCALE, "nats"))
     heights = [1.5, 1.3, *[max(0.9, ROW * rows)] * len(heats)]
@@ -51,7 +55,7 @@ def finding_picture(finding: Finding, explained: Explained, everything: NDArray[
         figure = Figure(figsize=(WIDTH, sum(heights) + 0.55 * len(heights)), dpi=120, layout="constrained")
         axes = figure.subplots(len(heights), 1, sharex=True, gridspec_kw={"height_ratios": heights}, squeeze=False)
         curve, bars, *maps = axes[:, 0]
-        _draw_curve(curve, finding, explained, everything, color)
+        _draw_curve(curve, finding, explained, compared, color)
         _draw_bars(bars, finding.occlusion, explained.periods)
         for place, (method, values, least, unit) in zip(maps, heats, strict=True):
             _draw_heat(figure, place, values, names, explained.periods, least, unit)
@@ -75,8 +79,10 @@ def day_words(day: date) -> str:
     return f"{day.day} {MONTHS[day.month - 1]}"
 
 
-def _draw_curve(axes: Any, finding: Finding, explained: Explained, everything: NDArray[np.float64], color: str) -> None:
-    """The greenness of the class or parcel, and of all classes in grey."""
+def _draw_curve(
+    axes: Any, finding: "UnitFinding", explained: "Explained", compared: NDArray[np.float64], color: str
+) -> None:
+    """The greenness of the class or parcel, and in grey what it is compared with."""
     axes.set_title(f"{finding.name[:LONGEST_NAME]}: greenness (NDVI)", loc="left", fontsize="small")
     if explained.green is None:
         axes.text(0.5, 0.5, "the bands make no greenness", ha="center", transform=axes.transAxes, fontsize="small")
@@ -84,7 +90,7 @@ def _draw_curve(axes: Any, finding: Finding, explained: Explained, everything: N
         return
     day = explained.subject.cube.sensors[explained.green].date
     for values, shade, width, label in (
-        (everything, "#999999", 1.2, "mean of the classes"),
+        (compared, "#999999", 1.2, "mean of the classes" if finding.kind == "class" else "mean of the class"),
         (finding.curve, color, 2.0, "this " + finding.kind),
     ):
         known = np.isfinite(values)
@@ -95,7 +101,7 @@ def _draw_curve(axes: Any, finding: Finding, explained: Explained, everything: N
     axes.legend(frameon=False, fontsize="x-small", loc="upper left", ncols=2)
 
 
-def _draw_bars(axes: Any, effect: Effect, periods: Periods) -> None:
+def _draw_bars(axes: Any, effect: "Effect", periods: "Periods") -> None:
     """What hiding each period takes from the probability, with intervals."""
     left, width = periods.edges[:-1], np.diff(periods.edges)
     mean, low, high = (100 * part[0, 1:] for part in effect)
@@ -114,7 +120,7 @@ def _draw_heat(
     axes: Any,
     values: NDArray[np.float64],
     names: Sequence[str],
-    periods: Periods,
+    periods: "Periods",
     least: float,
     unit: str,
 ) -> None:
@@ -131,7 +137,7 @@ def _draw_heat(
     figure.colorbar(drawn, ax=axes, pad=0.01).set_label(unit, fontsize="x-small")
 
 
-def _draw_calendar(axes: Any, periods: Periods) -> None:
+def _draw_calendar(axes: Any, periods: "Periods") -> None:
     """Months along the axis of days that all parts share."""
     starts = periods.starts
     first_of_month = [at for at, day in enumerate(starts) if day.day == 1 or at == 0]

@@ -14,17 +14,19 @@ Shape letters: T frames, C bands, H W rows and columns.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.explain.mean_curve import Curves
-from agrifm.explain.periods import Periods
 from agrifm.record import SeriesKind
 from agrifm.samples.sample import Sample, Series
 from agrifm.samples.transforms import prepared
 from agrifm.season import Season
+
+if TYPE_CHECKING:
+    from agrifm.explain.mean_curve import Curves
+    from agrifm.explain.periods import Periods
 
 EVERY = -1
 """Number that stands for all bands, or for the whole season."""
@@ -55,7 +57,7 @@ class Preparation:
         return prepared(raw, self.kind, self.season, self.steps)
 
 
-def without_period(raw: Sample, periods: Periods, number: int) -> Sample:
+def without_period(raw: Sample, periods: "Periods", number: int) -> Sample:
     """Return a raw sample in which no sensor observed anything in a period."""
     series = {}
     for name, part in raw.series.items():
@@ -70,7 +72,7 @@ def without_period(raw: Sample, periods: Periods, number: int) -> Sample:
 
 
 def occlusions(
-    raw: Sample, preparation: Preparation, periods: Periods, curves: Curves
+    raw: Sample, preparation: Preparation, periods: "Periods", curves: "Curves", bands: bool = True
 ) -> Iterator[tuple[Hidden, Sample]]:
     """Yield what is hidden and the sample that a model reads then, one after the other; the whole one is first.
 
@@ -78,16 +80,18 @@ def occlusions(
 
     Args:
         raw: with all frames of the cube, as `agrifm.samples.sample.read_sample` returns it.
+        bands: whether single bands are hidden as well.
     """
     base = preparation.of(raw)
+    band_series = base.series if bands else {}
     yield Hidden("", EVERY, EVERY), base
-    for name, series in base.series.items():
+    for name, series in band_series.items():
         for band in range(series.image.shape[1]):
             yield Hidden(name, band, EVERY), _with_mean(base, name, band, curves, np.ones(len(series.date), bool))
     for number in range(len(periods)):
         gap = preparation.of(without_period(raw, periods, number))
         yield Hidden("", EVERY, number), gap
-        for name, series in base.series.items():
+        for name, series in band_series.items():
             for band in range(series.image.shape[1]):
                 hidden = Hidden(name, band, number)
                 if preparation.kind == "interpolated":
@@ -97,7 +101,7 @@ def occlusions(
                     yield hidden, _with_mean(base, name, band, curves, inside)
 
 
-def _with_mean(sample: Sample, name: str, band: int, curves: Curves, frames: NDArray[np.bool_]) -> Sample:
+def _with_mean(sample: Sample, name: str, band: int, curves: "Curves", frames: NDArray[np.bool_]) -> Sample:
     """The sample with the mean series in a band of some frames (T,), where it is valid."""
     series = sample.series[name]
     mean = curves[name].at(series.date)[:, band, None, None]

@@ -15,7 +15,7 @@ from agrifm.config import Project
 from agrifm.errors import OutputError, require_installed
 from agrifm.explain.explain_page import render_explanation
 from agrifm.explain.explanation import Explained, Request, explain_model
-from agrifm.explain.findings import COLUMNS, Finding, class_findings, largest_gap, parcel_findings, table_rows_of
+from agrifm.explain.findings import COLUMNS, UnitFinding, class_findings, largest_gap, parcel_findings, table_rows_of
 from agrifm.explain.heat_maps import finding_picture
 from agrifm.files import AnyPath, as_path, write_bytes, write_json, write_text
 from agrifm.inference.predictor import TorchModel
@@ -60,7 +60,7 @@ def write_explanation(
     return [*about["notes"], *_lines(findings, explained), f"wrote {target / PAGE}"]
 
 
-def picture_names(findings: Sequence[Finding]) -> list[str]:
+def picture_names(findings: Sequence[UnitFinding]) -> list[str]:
     """Return a file name for the picture of each finding, different ones also where names are alike."""
     names: list[str] = []
     for finding in findings:
@@ -69,15 +69,17 @@ def picture_names(findings: Sequence[Finding]) -> list[str]:
     return names
 
 
-def _pictures(findings: Sequence[Finding], explained: Explained) -> Iterator[bytes]:
+def _pictures(findings: Sequence[UnitFinding], explained: Explained) -> Iterator[bytes]:
     curves = explained.classes.greenness.means()[..., 0]
     known = np.isfinite(curves)
     mean = np.where(known, curves, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     everything = np.where(known.any(axis=0), mean, np.nan)
-    return (finding_picture(finding, explained, everything) for finding in findings)
+    for finding in findings:
+        of_class = known[finding.number].any() and finding.kind == "parcel"
+        yield finding_picture(finding, explained, curves[finding.number] if of_class else everything)
 
 
-def _table(findings: Sequence[Finding], explained: Explained) -> str:
+def _table(findings: Sequence[UnitFinding], explained: Explained) -> str:
     text = StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -86,7 +88,7 @@ def _table(findings: Sequence[Finding], explained: Explained) -> str:
     return text.getvalue()
 
 
-def _facts(path: Path, explained: Explained, request: Request, findings: Sequence[Finding]) -> dict[str, Any]:
+def _facts(path: Path, explained: Explained, request: Request, findings: Sequence[UnitFinding]) -> dict[str, Any]:
     """What the page and the JSON state."""
     subject = explained.subject
     kinds = {member.model.record.series for member in subject.members}
@@ -144,7 +146,7 @@ def _of_members(networks: Sequence[str], others: Sequence[str]) -> str:
     return f"They are of {', '.join(networks)}{'; ' + ', '.join(others) + ' have no gradients' if others else ''}."
 
 
-def _notes(explained: Explained, findings: Sequence[Finding], networks: Sequence[str]) -> Iterator[str]:
+def _notes(explained: Explained, findings: Sequence[UnitFinding], networks: Sequence[str]) -> Iterator[str]:
     """What an explanation lacks, in sentences."""
     legend = explained.labels.legend
     found = {finding.number for finding in findings if finding.kind == "class"}
@@ -159,7 +161,7 @@ def _notes(explained: Explained, findings: Sequence[Finding], networks: Sequence
         yield "a class on a single block has no interval"
 
 
-def _lines(findings: Sequence[Finding], explained: Explained) -> Iterator[str]:
+def _lines(findings: Sequence[UnitFinding], explained: Explained) -> Iterator[str]:
     """The strongest period of each finding."""
     starts, ends = explained.periods.starts, explained.periods.ends
     for finding in findings:

@@ -3,9 +3,9 @@
 Shape letters: H W rows and columns of the window, n chosen pixels in row order, K classes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from agrifm.calibration import Calibration, calibrated
 from agrifm.classic.classic_model import ClassicModel
 from agrifm.cube.store import Cube
-from agrifm.explain.mean_curve import Curves
+from agrifm.explain.chosen_pixels import Samples, inside, only_pixels, sees_single_pixels
 from agrifm.explain.occlusion import Hidden, Preparation, occlusions
-from agrifm.explain.periods import Periods
 from agrifm.grid import Window
 from agrifm.inference.mean import WeightedModel, mean_where_known, members_of, reading
 from agrifm.inference.predictor import TorchModel, TrainedModel, uncalibrated
@@ -24,8 +23,9 @@ from agrifm.record import ModelRecord, SensorRecord, present_sensors, require_fi
 from agrifm.samples.patches import read_with_margin
 from agrifm.samples.sample import Sample, read_sample
 
-Samples = Mapping[Any, Sample]
-"""By way of reading (`agrifm.inference.mean.reading`)."""
+if TYPE_CHECKING:
+    from agrifm.explain.mean_curve import Curves
+    from agrifm.explain.periods import Periods
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,16 @@ class Subject:
                 samples[key] = read_with_margin(raw, window, record.margin, self.cube.coarse_factor, shape)
         return samples
 
-    def occlusions(self, raw: Samples, periods: Periods, curves: Curves) -> Iterator[tuple[Hidden, Samples]]:
-        """Yield what is hidden and the samples that the members read then; the whole ones are first."""
+    def occlusions(
+        self, raw: Samples, periods: "Periods", curves: "Curves", bands: bool = True
+    ) -> Iterator[tuple[Hidden, Samples]]:
+        """Yield what is hidden and the samples that the members read then; the whole ones are first.
+
+        Args:
+            bands: whether single bands are hidden as well.
+        """
         preparations = {reading(member.model.record): self._preparation(member) for member in self.members}
-        parts = [occlusions(raw[key], preparations[key], periods, curves) for key in raw]
+        parts = [occlusions(raw[key], preparations[key], periods, curves, bands) for key in raw]
         for several in zip(*parts, strict=True):
             yield several[0][0], {key: sample for key, (_, sample) in zip(raw, several, strict=True)}
 
@@ -91,47 +97,14 @@ class Subject:
         return np.asarray(calibrated(self.calibration, mean, axis=1), np.float32)
 
 
-def inside(sample: Sample, window: Window, where: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return chosen pixels of a window on the pixels of a sample that contains it."""
-    wide = np.zeros(sample.label.shape, bool)
-    wide[window.within(sample.window).slices] = where
-    return wide
-
-
 def _of_member(model: TrainedModel, sample: Sample, window: Window, where: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Class probabilities (n, K) of one member."""
     chosen = inside(sample, window, where)
     if isinstance(model, ClassicModel):
         found = model.of_pixels(sample, chosen)
-    elif isinstance(model, TorchModel) and sees_single_pixels(model):
+    elif isinstance(model, TorchModel) and sees_single_pixels(model.record):
         found = model.probabilities(only_pixels(sample, chosen))[:, chosen]
     else:
         found = model.probabilities(sample)[:, chosen]
     known = sample.any_valid[chosen]
     return np.where(known, found, np.float32(np.nan)).T
-
-
-def sees_single_pixels(model: TrainedModel) -> bool:
-    """Return whether a network takes windows apart into their pixels."""
-    return model.record.side == 1 and model.record.series == "observed"
-
-
-def only_pixels(sample: Sample, where: NDArray[np.bool_]) -> Sample:
-    """Return a sample in which no other pixel (H, W) is valid, so that a model of single pixels leaves them out."""
-    series = {}
-    for name, part in sample.series.items():
-        ratio = len(where) // part.valid.shape[1]
-        coarse = where.reshape(len(where) // ratio, ratio, -1, ratio).any(axis=(1, 3))
-        series[name] = replace(part, valid=part.valid & coarse)
-    return replace(sample, series=series)
-
-
-def same_input(first: Samples, second: Samples) -> bool:
-    """Return whether two occlusions give the members the same series, so that their answers are the same."""
-    return all(
-        np.array_equal(part.valid, (other := second[key].series[name]).valid)
-        and np.array_equal(part.image, other.image)
-        and np.array_equal(part.date, other.date)
-        for key, sample in first.items()
-        for name, part in sample.series.items()
-    )

@@ -1,0 +1,239 @@
+"""Does an explanation find what the simulator knows: flooding of rice, flowering of rapeseed, harvest?
+
+    python benchmarks/explain_truth.py --directory DIR [--regions monsoon oceanic] [--size 4.5] [--seeds 0]
+
+For each region a season is simulated, fetched and trained on in DIR (finished parts are used again), the models are
+explained by month and by dekad on unseen blocks, and the period of each event is compared with what the explanation
+ranks highest. The period of an event is known from the growth of the simulated fields: of flooding and of harvest
+the one in which most fields of the crop are first flooded, or harvested; of flowering the one of the most flowers.
+
+A rank is that of the best of the event's period and, by dekad, its two neighbours, among all periods of the season,
+by the fall of the true class's probability when the period is hidden (occlusion), or by the sum of absolute integrated
+gradients of the period. Chance is the probability that periods in random order have a rank at least as good.
+"""
+
+import argparse
+import csv
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from measure import Command, table
+from numpy.typing import NDArray
+
+from agrifm.config import read_project
+from agrifm.cube.fetch import fetch
+from agrifm.explain.explanation import Request
+from agrifm.explain.periods import PeriodKind, Periods, season_periods
+from agrifm.explain.write_explanation import TABLE, write_explanation
+from agrifm.record import model_file
+from agrifm.season import Season
+from agrifm.simulator.catalog import simulate
+from agrifm.simulator.granule import Granule, Simulation
+from agrifm.simulator.region import read_region
+from agrifm.simulator.season.growth import Growth
+from agrifm.simulator.season.plants import read_flora
+from agrifm.train.project import train_project
+
+PROJECT = """\
+[season]
+area = "season/area.geojson"
+start = {start}
+end = {end}
+[imagery]
+catalog = "season/catalog.json"
+products = ["sentinel-2-c1-l2a"]
+offset = "metadata"
+[labels]
+file = "season/truth/parcels.gpkg"
+column = "crop"
+legend = "season/truth/legend.json"
+other = "season/truth/landcover.tif"
+other_values = [10, 50, 80]
+block = 480
+[model]
+names = ["tempcnn", "lightgbm"]
+side = 48
+steps = {steps}
+batch = 2
+learning_rate = 3e-3
+calibration = false
+"""
+SEASONS = {
+    "monsoon": Season(date(2024, 5, 1), date(2024, 11, 30)),
+    "oceanic": Season(date(2024, 3, 1), date(2024, 9, 30)),
+}
+PLANTS = {
+    "rice": ("rice",), "rapeseed_rape": ("rapeseed",), "wheat": ("winter_wheat", "spring_cereal"),
+    "barley": ("winter_barley", "spring_cereal"), "maize": ("maize", "silage_maize"), "cotton": ("cotton",),
+}  # fmt: skip
+"""Of the crop's main cycle: others may grow before or after it in the same season."""
+EVENTS = {
+    "monsoon": (("rice", "flooding"), ("rice", "harvest"), ("cotton", "harvest")),
+    "oceanic": (
+        ("rapeseed_rape", "flowering"),
+        ("rapeseed_rape", "harvest"),
+        ("wheat", "harvest"),
+        ("maize", "harvest"),
+    ),
+}
+
+
+class Key(NamedTuple):
+    """A crop as one method explains it."""
+
+    code: str
+    method: str
+
+
+@dataclass(frozen=True)
+class Truth:
+    """When an event happens in the fields of a crop."""
+
+    share: NDArray[np.float64]
+    """(days,), of the fields that are first flooded or harvested on each day, or of all flowers."""
+    fields: int
+
+    def period(self, periods: Periods, season: Season) -> tuple[int, float]:
+        """The period with most of it, and its share."""
+        number = periods.number_of(periods.edges[0] + np.arange(season.days))
+        found = np.bincount(number, self.share, len(periods))
+        return int(found.argmax()), float(found.max())
+
+
+def event_truth(growth: Growth, covers: list[str], code: str, event: str) -> Truth:
+    """When an event happens, from the growth of simulated fields."""
+    own = np.array([cover == code for cover in covers])
+    plants = list(read_flora().plants)
+    wanted = np.isin(growth.plant[:, own], [plants.index(name) for name in PLANTS[code] if name in plants])
+    if event == "flowering":
+        daily = growth.history["flower"][:, own].sum(axis=1).astype(np.float64)
+    else:
+        here = wanted if event == "harvest" else growth.history["flood"][:, own] > 0
+        change = np.diff(here.astype(np.int8), axis=0)
+        first = change == (-1 if event == "harvest" else 1)
+        # the last harvest, and the first flood, of each field
+        once = first[::-1].cumsum(axis=0)[::-1] == 1 if event == "harvest" else first.cumsum(axis=0) == 1
+        daily = np.r_[0.0, (first & once).sum(axis=1)]
+    total = daily.sum()
+    return Truth(daily / total if total else daily, int(own.sum()))
+
+
+def prepare(directory: Path, region: str, size: float, seed: int, steps: int) -> Season:
+    """Simulate, fetch and train, as far as it is not done."""
+    season = SEASONS[region]
+    directory.mkdir(parents=True, exist_ok=True)
+    if not (directory / "season" / "catalog.json").exists():
+        simulate(directory / "season", region, size=size, seed=seed, season=season)
+    if not (directory / "agrifm.toml").exists():
+        text = PROJECT.format(start=season.start, end=season.end, steps=steps)
+        (directory / "agrifm.toml").write_text(text, encoding="utf-8")
+    project = read_project(directory)
+    if not (directory / "cube.zarr").exists():
+        fetch(project)
+    if not (project.models / "scores.json").exists():
+        train_project(project)
+    return season
+
+
+def grown(region: str, size: float, seed: int) -> Granule:
+    """The fields of a season with their growth; an area of up to 10 km is one granule."""
+    simulation = Simulation.of(read_region(region), size, seed, SEASONS[region])
+    (part,) = simulation.windows
+    return simulation.granule(part)
+
+
+def contributions(file: Path, periods: Periods) -> dict[Key, NDArray[np.float64]]:
+    """By crop and method what each period contributes, (periods,)."""
+    number = {start.isoformat(): at for at, start in enumerate(periods.starts)}
+    ends = [end.isoformat() for end in periods.ends]
+    found: dict[Key, NDArray[np.float64]] = {}
+    with file.open(encoding="utf-8") as text:
+        for row in csv.DictReader(text):
+            at = number[row["start"]]
+            if row["kind"] != "class" or row["end"] != ends[at] or not row["contribution"]:
+                continue
+            key = Key(row["class"], row["method"])
+            values = found.setdefault(key, np.zeros(len(periods)))
+            if row["method"] == "occlusion" and row["unit"] == "probability" and row["band"] == "all":
+                values[at] = float(row["contribution"])
+            elif row["method"] == "integrated gradients" and row["band"] != "all":
+                values[at] += abs(float(row["contribution"]))
+    return found
+
+
+def rank_of(values: NDArray[np.float64], period: int, around: int) -> tuple[int, float]:
+    """Rank of the best of a period and its neighbours, and the chance of one at least as good."""
+    count = len(values)
+    near = range(max(0, period - around), min(count, period + around + 1))
+    order = np.argsort(-values, kind="stable").tolist()
+    rank = 1 + min(order.index(at) for at in near)
+    worse = math.comb(count - len(near), rank) / math.comb(count, rank)
+    return rank, 1 - worse
+
+
+def rows_of(options: argparse.Namespace, region: str, seed: int) -> Iterator[list[str]]:
+    """The rows of the table of one season."""
+    directory = options.directory / (region if seed == 0 else f"{region}-{seed}")
+    season = prepare(directory, region, options.size, seed, options.steps)
+    granule = grown(region, options.size, seed)
+    project = read_project(directory)
+    kinds: tuple[PeriodKind, ...] = ("month", "dekad")
+    for name in project.model.names:
+        for kind in kinds:
+            out, periods = directory / f"why-{name}-{kind}", season_periods(season, kind)
+            if not (out / TABLE).exists():
+                request = Request(period=kind, pixels=options.pixels, blocks=options.blocks, bands=False)
+                write_explanation(project, model_file(project.models, name), out, request)
+            found = contributions(out / TABLE, periods)
+            for code, event in EVENTS[region]:
+                truth = event_truth(granule.growth, list(granule.land.covers), code, event)
+                period, share = truth.period(periods, season)
+                for method in ("occlusion", "integrated gradients"):
+                    if (values := found.get(Key(code, method))) is None:
+                        continue
+                    rank, chance = rank_of(values, period, int(kind == "dekad"))
+                    best = periods.starts[int(values.argmax())]
+                    yield [
+                        region, f"{code} {event}", name, kind, method, f"{periods.starts[period]} ({share:.0%})",
+                        f"{best}", f"{rank} of {len(periods)}", f"{chance:.2f}",
+                    ]  # fmt: skip
+
+
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """Lines of the result."""
+    rows = [row for region in options.regions for seed in options.seeds for row in rows_of(options, region, seed)]
+    header = ("season", "event", "model", "period", "method", "true period", "strongest", "rank", "chance")
+    yield from table(header, rows, left=(0, 1, 2, 3, 4, 5, 6))
+    yield ""
+    for method in ("occlusion", "integrated gradients"):
+        for kind in ("month", "dekad"):
+            chances = [float(row[-1]) for row in rows if row[4] == method and row[3] == kind]
+            if chances:
+                ranks = [row[-2] for row in rows if row[4] == method and row[3] == kind]
+                first = sum(rank.startswith("1 of") for rank in ranks)
+                mean = float(np.mean(chances))
+                yield f"{method} by {kind}: strongest in {first} of {len(ranks)} cases; mean chance {mean:.2f}"
+
+
+main = Command(
+    __doc__,
+    report,
+    {
+        "--directory": {"type": Path, "required": True, "help": "of the seasons; finished ones are used again"},
+        "--regions": {"nargs": "+", "default": ["monsoon", "oceanic"], "choices": tuple(SEASONS)},
+        "--seeds": {"type": int, "nargs": "+", "default": [0]},
+        "--size": {"type": float, "default": 4.5, "help": "kilometres, default 4.5"},
+        "--steps": {"type": int, "default": 150, "help": "of training, default 150"},
+        "--pixels": {"type": int, "default": 100, "help": "most of a class, default 100"},
+        "--blocks": {"type": int, "default": 12, "help": "most test blocks, default 12"},
+    },
+    ("torch", "lightgbm"),
+)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Chosen pixels of a window on the samples that members read, and models that take windows apart into pixels.
+
+Shape letters: H W rows and columns.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.grid import Window
+from agrifm.record import ModelRecord
+from agrifm.samples.sample import Sample
+
+Samples = Mapping[Any, Sample]
+"""By way of reading (`agrifm.inference.mean.reading`)."""
+
+
+def inside(sample: Sample, window: Window, where: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return chosen pixels of a window on the pixels of a sample that contains it."""
+    wide = np.zeros(sample.label.shape, bool)
+    wide[window.within(sample.window).slices] = where
+    return wide
+
+
+def sees_single_pixels(record: ModelRecord) -> bool:
+    """Return whether a network takes windows apart into their pixels."""
+    return record.side == 1 and record.series == "observed"
+
+
+def only_pixels(sample: Sample, where: NDArray[np.bool_]) -> Sample:
+    """Return a sample in which no other pixel (H, W) is valid, so that a model of single pixels leaves them out."""
+    series = {}
+    for name, part in sample.series.items():
+        ratio = len(where) // part.valid.shape[1]
+        coarse = where.reshape(len(where) // ratio, ratio, -1, ratio).any(axis=(1, 3))
+        series[name] = replace(part, valid=part.valid & coarse)
+    return replace(sample, series=series)
+
+
+def same_input(first: Samples, second: Samples) -> bool:
+    """Return whether two occlusions give the members the same series, so that their answers are the same."""
+    return all(
+        np.array_equal(part.valid, (other := second[key].series[name]).valid)
+        and np.array_equal(part.image, other.image)
+        and np.array_equal(part.date, other.date)
+        for key, sample in first.items()
+        for name, part in sample.series.items()
+    )

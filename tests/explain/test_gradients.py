@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from tests.inference.test_predictor import make_model, make_sample
 
-from agrifm.explain.gradients import integrated_gradients
+from agrifm.explain.gradients import integrated_gradients, keeps_pixels_apart
 from agrifm.inference.tensors import tensor_batch
 from agrifm.models.batch import TensorBatch
 
@@ -31,6 +31,14 @@ class Waves(torch.nn.Module):
         flat = batch.images["s"].flatten(1).double()
         logits = torch.tanh(flat @ wave(5, 6).T) @ wave(3, 5, phase=1.0).T
         return logits[:, :, None, None]
+
+
+class Blurred(torch.nn.Module):
+    """Two classes; each pixel's answer is that of the mean of its row."""
+
+    def forward(self, batch: TensorBatch) -> torch.Tensor:
+        score = batch.images["s"].sum(dim=(1, 2)).mean(dim=-1, keepdim=True).expand(-1, -1, 4)
+        return torch.stack([score, torch.zeros_like(score)], dim=1)
 
 
 class Linear(torch.nn.Module):
@@ -77,3 +85,15 @@ def test_attributions_of_a_network_add_up():
     (found,) = integrated_gradients(model.classifier, batch, start, unit, unit.clamp(min=0), [0], 12)
     assert abs(found.seen - found.baseline) > 1
     assert abs(found.gap) < 0.01 * abs(found.seen - found.baseline)
+
+
+def test_the_part_of_neighbours_belongs_to_the_pixel_that_is_explained():
+    """Half of a row's mean comes from pixels of the other unit; a shortcut by input pixel would lose it."""
+    image = torch.arange(4.0).reshape(1, 1, 1, 1, 4)
+    start, unit = torch.zeros_like(image), torch.tensor([[[0, 0, 1, 1]]])
+    assert not keeps_pixels_apart(Blurred(), batch_of(image), {"s": start})
+    assert keeps_pixels_apart(Linear(), batch_of(image.expand(1, 3, 2, 1, 4)), {"s": start.expand(1, 3, 2, 1, 4)})
+    found = integrated_gradients(Blurred(), batch_of(image), {"s": start}, unit, torch.zeros_like(unit), [0, 1], 200)
+    gain = np.log(2) - np.log1p(np.exp(-1.5))  # the row's mean is 1.5
+    for attribution in found:
+        np.testing.assert_allclose(attribution.by_sensor["s"].sum(), 2 * gain, rtol=1e-4)

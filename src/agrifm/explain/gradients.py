@@ -10,6 +10,7 @@ Shape letters: B samples, T frames, C bands, H W rows and columns, U units.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import torch
@@ -62,17 +63,21 @@ def integrated_gradients(
     start = {name: baseline[name] for name in names}
     way = {name: batch.images[name] - start[name] for name in names}
     sums = [{name: np.zeros(way[name].shape[:3]) for name in names} for _ in units]
+    apart = len(units) > 1 and keeps_pixels_apart(classifier, batch, start)
     for step in range(steps):
         share = (step + 0.5) / steps
         images = {name: (start[name] + share * way[name]).requires_grad_() for name in names}
         values = _log_probabilities(classifier, replace(batch, images=images), unit, label, units)
+        if apart:  # each input pixel matters to its unit only, so that one gradient has those of all units
+            parts = _parts(torch.stack(values).sum(), images, way, last=True)
+            for number, name in product(range(len(units)), parts):
+                inside = (unit == units[number])[:, None, None]
+                sums[number][name] += _summed(parts[name] * inside) / steps
+            continue
         for number, value in enumerate(values):
-            last = number == len(values) - 1
-            found = torch.autograd.grad(value, list(images.values()), retain_graph=not last, allow_unused=True)
-            for name, gradient in zip(names, found, strict=True):
-                if gradient is not None:
-                    part = (gradient * way[name]).double().sum(dim=(3, 4)) / steps
-                    sums[number][name] += part.cpu().numpy()
+            parts = _parts(value, images, way, last=number == len(values) - 1)
+            for name, part in parts.items():
+                sums[number][name] += _summed(part) / steps
     with torch.no_grad():
         ends = [
             _log_probabilities(classifier, replace(batch, images=dict(images)), unit, label, units)
@@ -80,6 +85,39 @@ def integrated_gradients(
         ]
     seen, before = ([float(value) for value in values] for values in ends)
     return [Attribution(*content) for content in zip(sums, seen, before, strict=True)]
+
+
+def keeps_pixels_apart(classifier: nn.Module, batch: TensorBatch, other: Mapping[str, Tensor]) -> bool:
+    """Return whether no pixel's answer depends on its neighbours, and all sensors have pixels of one size.
+
+    It is tried out: every second pixel, by chance, is replaced by that of `other`, and the answers of the rest must
+    stay as they are.
+    """
+    sizes = {image.shape[3:] for image in batch.images.values()}
+    if len(sizes) > 1:
+        return False
+    generator = torch.Generator().manual_seed(0)
+    changed = (torch.rand(next(iter(sizes)), generator=generator) < 0.5).to(batch.first_day.device)
+    images = {name: torch.where(changed, other[name], image) for name, image in batch.images.items()}
+    with torch.no_grad():
+        before, after = classifier(batch), classifier(replace(batch, images=images))
+    return torch.equal(before[..., ~changed], after[..., ~changed])
+
+
+def _parts(value: Tensor, images: Mapping[str, Tensor], way: Mapping[str, Tensor], last: bool) -> dict[str, Tensor]:
+    """Gradients times the way from the baseline, (B, T, C, H, W) by sensor; none where the value does not depend on it.
+
+    Args:
+        last: whether no further gradient of the same pass is wanted.
+    """
+    found = torch.autograd.grad(value, list(images.values()), retain_graph=not last, allow_unused=True)
+    return {name: gradient * way[name] for name, gradient in zip(images, found, strict=True) if gradient is not None}
+
+
+def _summed(part: Tensor) -> NDArray[np.float64]:
+    """Sums over pixels, (B, T, C)."""
+    summed: NDArray[np.float64] = part.double().sum(dim=(3, 4)).cpu().numpy()
+    return summed
 
 
 def _log_probabilities(

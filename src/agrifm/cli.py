@@ -192,8 +192,7 @@ def _explain(options: argparse.Namespace) -> None:
     from agrifm.explain.explanation import Request
     from agrifm.explain.write_explanation import write_explanation
 
-    drawn = (options.period, options.pixels, options.blocks)
-    request = Request(*drawn, tuple(options.parcel), options.id, options.seed, not options.periods_only)
+    request = Request(**{field.name: getattr(options, field.name) for field in fields(Request)})
     _show(*write_explanation(read_project(options.project), options.model, options.out, request))
 
 
@@ -363,9 +362,7 @@ COMMANDS = {
     "simulate": Command("write a synthetic season: STAC scenes with known truth", simulate_arguments, _simulate),
     "fetch": Command("build the cube from scenes or local files", project_argument, _fetch),
     "train": Command("train models on labels or series, and score them on unseen blocks", project_argument, _train),
-    "samples info": Command(
-        "show what a table of labelled series or a public set contains", samples_info_arguments, _samples_info
-    ),
+    "samples info": Command("show what a table or a public set contains", samples_info_arguments, _samples_info),
     "compare": Command("compare models on labelled series under one protocol", compare_arguments, _compare),
     "map": Command("map classes and confidence with a trained model", map_arguments, _map),
     "explain": Command("show which dates and bands decided, per class and parcel", explain_arguments, _explain),
@@ -382,13 +379,9 @@ COMMANDS = {
     ),
     "assess agree": Command("compare the answers of two interpreters", assess_agree_arguments, _agree),
     "cube info": Command("show what a cube contains and how it was made", cube_info_arguments, _cube_info),
-    "cube check": Command(
-        "check that a cube is complete and plausible; exit code 2 if not", cube_argument, _cube_check
-    ),
+    "cube check": Command("check that a cube is complete and plausible; exit 2 if not", cube_argument, _cube_check),
     "model info": Command("show what a file of weights contains", window_arguments, _info),
-    "model convert": Command(
-        "convert public weights to safetensors with a record, or back", convert_arguments, _convert
-    ),
+    "model convert": Command("convert public weights to safetensors, or back", convert_arguments, _convert),
     "model export": Command("export a network as a graph that runs alone: ONNX or .pt2", export_arguments, _export),
     "model check": Command("compare what a model expects with what a cube contains", model_check_arguments, _check),
     "samples check": Command(

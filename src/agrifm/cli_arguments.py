@@ -70,12 +70,18 @@ def explain_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm explain`."""
     project_argument(parser)
     parser.add_argument("--model", type=Path, help="model file (default: the model named in the project file)")
-    parser.add_argument("--parcel", nargs="+", default=(), metavar="ID", help="labelled parcels to explain as well")
     parser.add_argument(
-        "--id", metavar="COLUMN", help="of the parcels' names in the file of labels (default: its rows, from 0)"
+        "--parcel", dest="parcels", nargs="+", default=(), metavar="ID", help="labelled parcels to explain"
+    )
+    parser.add_argument(
+        "--id",
+        dest="column",
+        metavar="COLUMN",
+        help="of the parcels' names in the file of labels (default: its rows, from 0)",
     )
     parser.add_argument("--period", choices=("month", "dekad"), default="month", help="what is hidden (default: month)")
-    parser.add_argument("--periods-only", action="store_true", help="do not hide single bands: many times faster")
+    faster = "do not hide single bands: many times faster"
+    parser.add_argument("--periods-only", dest="bands", action="store_false", help=faster)
     parser.add_argument("--pixels", type=int, default=240, help="most pixels of a class (default: 240)")
     parser.add_argument("--blocks", type=int, default=24, help="most test blocks (default: 24)")
     parser.add_argument("--seed", type=int, default=0, help="of the blocks and pixels that are drawn (default: 0)")

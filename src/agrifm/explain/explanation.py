@@ -50,7 +50,7 @@ class Request:
     """Most pixels of a class."""
     blocks: int = 24
     """Most test blocks of all classes together."""
-    parcels: tuple[str, ...] = ()
+    parcels: Sequence[str] = ()
     """Names of parcels to explain as well."""
     column: str | None = None
     """Column of these names in the file of labels; None = rows of the file, from 0."""

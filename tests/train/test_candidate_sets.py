@@ -29,11 +29,12 @@ def draw(blocks: int, generator: np.random.Generator) -> tuple[np.ndarray, np.nd
     return softmax(logits + shift, axis=1), label.astype(np.uint8), block
 
 
-def test_each_class_of_unseen_blocks_is_covered_as_stated() -> None:
+@pytest.mark.parametrize("blocks", [4, 20])
+def test_each_class_of_unseen_blocks_is_covered_as_stated(blocks: int) -> None:
     generator = np.random.default_rng(0)
-    covered = np.zeros((60, 3))
-    for number in range(60):
-        sets = fit_sets(*draw(20, generator))
+    covered = np.zeros((40, 3))
+    for number in range(40):
+        sets = fit_sets(*draw(blocks, generator))
         counted = SetCoverage(sets, 40)
         counted.add(*draw(40, generator))
         classes = counted.describe(Legend.of(["a", "b", "c"]))["classes"]

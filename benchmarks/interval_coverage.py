@@ -5,6 +5,7 @@ errs along the edges of fields and in whole fields. Each line draws many samples
 An interval is too narrow where its coverage is below 93.5 %, and wider than it need be above 96.5 %.
 
     python benchmarks/interval_coverage.py --draws 2000 --out benchmarks/results
+    python benchmarks/interval_coverage.py --only cluster two-phase polygons --out benchmarks/results
     python benchmarks/interval_coverage.py --quick
 """
 
@@ -17,10 +18,12 @@ from measure import Command, table
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from agrifm.assess.cluster_estimators import cluster_estimate
+from agrifm.assess.cluster_estimators import ClusterPoints, cluster_estimate
 from agrifm.assess.estimators import Estimate, stratified_estimates
 from agrifm.assess.model_assisted import Method, assisted_share
-from agrifm.assess.point_estimators import estimate_change, point_estimates, stratified_points
+from agrifm.assess.point_estimators import ProbabilitySample, estimate_change, point_estimates, stratified_points
+from agrifm.assess.reference_polygons import PolygonUnits
+from agrifm.assess.two_phase_estimators import two_phase_points
 
 CLASSES, SIDE, BLOCK = 4, 240, 12
 FIELDS = 22
@@ -44,6 +47,8 @@ class Population:
     probability: NDArray[np.float64]
     near_edge: NDArray[np.bool_]
     column: Numbers
+    field: Numbers
+    """Number of the field of each pixel; all of it is of one true class."""
 
     def __len__(self) -> int:
         return len(self.true)
@@ -69,13 +74,14 @@ def make_population(seed: int = 0) -> Population:
     later = np.where(fields((generator.random(shape) < 0.3).astype(int)) == 1, other, true)
     probability = np.clip(np.where(mapped == 0, 0.8, 0.1) + generator.normal(0, 0.08, true.shape), 0, 1)
     column = np.broadcast_to(np.arange(SIDE), true.shape)
-    return Population(*(part.ravel() for part in (mapped, true, later, probability, edge, column)))
+    field = fields(np.arange(FIELDS**2).reshape(shape))
+    return Population(*(part.ravel() for part in (mapped, true, later, probability, edge, column, field)))
 
 
-def accuracies(mapped: Numbers, true: Numbers) -> Truth:
-    """True accuracies and areas, pixels."""
+def accuracies(mapped: Numbers, true: Numbers, area: NDArray[np.float64] | None = None) -> Truth:
+    """True accuracies and areas, pixels; of units of unequal area if theirs is given."""
     pairs = np.zeros((CLASSES, CLASSES))
-    np.add.at(pairs, (mapped, true), 1)
+    np.add.at(pairs, (mapped, true), 1 if area is None else area)
     right, on_map, on_ground = np.diagonal(pairs), pairs.sum(axis=1), pairs.sum(axis=0)
     with np.errstate(invalid="ignore"):  # a district may lack a class
         users, producers, f1 = right / on_map, right / on_ground, 2 * right / (on_map + on_ground)
@@ -163,6 +169,9 @@ def cases(population: Population, points: int) -> Iterator[tuple[str, str, Case]
     yield "simple random", "regression, classes", (share, assisted((mapped == 0).astype(float), "regression"))
     yield "simple random", "regression, probabilities", (share, assisted(population.probability, "regression"))
     yield from cluster_cases(first, share, points)
+    yield from cluster_points_cases(population, truth, points)
+    yield "two-phase", "Cochran 1977", (truth, two_phases(population, points))
+    yield from polygon_cases(population, points)
     net: Truth = {"area": np.array([(population.later == c).sum() - (true == c).sum() for c in range(CLASSES)])}
 
     def change(generator: np.random.Generator) -> Found:
@@ -191,6 +200,84 @@ def cluster_cases(first: NDArray[np.float64], share: Truth, points: int) -> Iter
 
     yield f"{count} clusters, whole", "ratio mean", (share, estimate(BLOCK**2))
     yield f"{count} clusters, 8 pixels", "ratio mean", (share, estimate(8))
+
+
+def map_found(population: Population, drawn: Numbers, design: ProbabilitySample) -> Found:
+    """Accuracies and areas from drawn pixels."""
+    return vars(point_estimates(population.mapped[drawn], population.true[drawn], CLASSES, design))
+
+
+def cluster_points_cases(population: Population, truth: Truth, points: int) -> Iterator[tuple[str, str, Case]]:
+    """Points of `agrifm assess design --method cluster`: blocks a quarter as long as a field, one stage and two.
+
+    The blocks at the border of the map are smaller, as where its side is not a multiple of theirs.
+    """
+    block = 7
+    along = -(-SIDE // block)
+    row, col = np.divmod(np.arange(len(population)), SIDE)
+    number = row // block * along + col // block
+    members = np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1])
+    count = max(10, points // 8)
+
+    def estimate(units: int) -> Callable[..., Found]:
+        def clusters(generator: np.random.Generator) -> Found:
+            chosen = generator.choice(len(members), count, replace=False)
+            seen = [generator.permutation(members[one])[:units] for one in chosen]
+            pixels = np.array([len(members[one]) for one in chosen])
+            cluster = np.repeat(np.arange(count), [len(part) for part in seen])
+            design = ClusterPoints(cluster, pixels.astype(float), pixels, len(members), float(len(population)))
+            return map_found(population, np.concatenate(seen), design)
+
+        return clusters
+
+    yield f"cluster, {count} whole", "Lohr 2019", (truth, estimate(block**2))
+    yield f"cluster, {count} of 8 pixels", "Lohr 2019", (truth, estimate(8))
+
+
+def two_phases(population: Population, points: int) -> Callable[[np.random.Generator], Found]:
+    """A first look at four times as many points, wrong at one in seven; then some points of each class seen."""
+
+    def estimate(generator: np.random.Generator) -> Found:
+        first = generator.choice(len(population), 4 * points, replace=False)
+        guess = generator.choice(CLASSES, len(first), p=SHARES)
+        look = np.where(generator.random(len(first)) < 1 / 7, guess, population.true[first])
+        names, look = np.unique(look, return_inverse=True)
+        sizes = np.bincount(look)
+        counts = np.minimum(sizes, np.maximum(points // (4 * len(names)), points * sizes // len(first)))
+        chosen = [
+            generator.choice(np.flatnonzero(look == stratum), number, replace=False)
+            for stratum, number in enumerate(counts)
+        ]
+        second = np.concatenate(chosen)
+        return map_found(population, first[second], two_phase_points(look[second], sizes, float(len(population))))
+
+    return estimate
+
+
+def polygon_cases(population: Population, points: int) -> Iterator[tuple[str, str, Case]]:
+    """Fields as units, drawn with replacement, as from very many fields of these sizes; their hectares are known."""
+    field = population.field
+    area = np.bincount(field).astype(float)
+    counts = np.zeros((FIELDS**2, CLASSES), np.int64)
+    np.add.at(counts, (field, population.mapped), 1)
+    mapped, true = counts.argmax(axis=1), population.true[np.unique(field, return_index=True)[1]]
+    truth = accuracies(mapped, true, area)
+    by_class = np.bincount(mapped, area, CLASSES)
+
+    def simple(generator: np.random.Generator) -> Found:
+        drawn = generator.choice(len(area), points)
+        design = PolygonUnits(np.zeros(points, np.int64), np.array([area.sum()]), area[drawn], "none")
+        return vars(point_estimates(mapped[drawn], true[drawn], CLASSES, design))
+
+    def of_classes(generator: np.random.Generator) -> Found:
+        sizes = np.maximum(points // 16, points * np.bincount(mapped, minlength=CLASSES) // len(area))
+        parts = [generator.choice(np.flatnonzero(mapped == number), size) for number, size in enumerate(sizes)]
+        drawn = np.concatenate(parts)
+        design = PolygonUnits(mapped[drawn], by_class, area[drawn], "classes of the map")
+        return vars(point_estimates(mapped[drawn], true[drawn], CLASSES, design))
+
+    yield "polygons, simple", "area-weighted", (truth, simple)
+    yield "polygons, classes", "area-weighted", (truth, of_classes)
 
 
 def covered(case: Case, draws: int) -> list[str]:
@@ -227,6 +314,7 @@ def report(options: argparse.Namespace) -> Iterator[str]:
         (points, design, estimator, *covered(case, options.draws))
         for points in options.points
         for design, estimator, case in cases(population, points)
+        if not options.only or design.split(",")[0] in options.only
     )
     yield f"{options.draws} draws; coverage in per cent, least and most of {CLASSES} classes of {SHARES} of the area"
     yield ""
@@ -235,6 +323,7 @@ def report(options: argparse.Namespace) -> Iterator[str]:
 
 OPTIONS = {
     "--points": {"type": int, "nargs": "+", "default": [100, 400], "help": "default: 100 and 400"},
+    "--only": {"nargs": "*", "default": [], "help": "designs, by the first word of their line; default: all"},
     "--draws": {"type": int, "default": 2000, "help": "default 2000"},
 }
 main = Command(__doc__, report, OPTIONS, ("scipy",), quick={"points": [100], "draws": 20})

@@ -101,5 +101,5 @@ def test_a_cluster_with_one_label_takes_the_variance_of_the_others():
     drawn = ClusterPoints(np.array([0, 0, 0, 0, 1, 1]), np.full(2, 8.0), np.full(2, 8), 2, 16.0)
     alone = ClusterPoints(np.array([0, 0, 0, 0, 1]), np.full(2, 8.0), np.full(2, 8), 2, 16.0)
     # every cluster was drawn, so only the variance within: 64 (1 - 4 / 8) (1 / 3) / 4 and 64 (1 - 1 / 8) (1 / 3)
-    assert alone.variances(y[:5])[0] == pytest.approx(64 * (0.5 / 3 / 4 + 0.875 / 3))
-    assert drawn.variances(y)[0] == pytest.approx(64 * 0.5 / 3 / 4)
+    assert alone.variances(y[:5], np.ones(5))[0] == pytest.approx(64 * (0.5 / 3 / 4 + 0.875 / 3))
+    assert drawn.variances(y, np.ones(6))[0] == pytest.approx(64 * 0.5 / 3 / 4)

@@ -35,7 +35,7 @@ def test_the_variance_is_right_on_average_over_every_sample():
             drawn = np.concatenate([np.array(part, int) for part in second])
             sample = two_phase_points(stratum[at][drawn], [len(part) for part in parts], 1.0)
             estimates.append(sample.weights @ y[at][drawn])
-            variances.append(sample.variances(y[at][drawn] - estimates[-1])[0])
+            variances.append(sample.variances(y[at][drawn] - estimates[-1], np.ones(len(drawn)))[0])
             chances.append(1 / 6**4 / np.prod([len(choice) for choice in choices]))
     mean = np.average(estimates, weights=chances)
     assert sum(chances) == pytest.approx(1)

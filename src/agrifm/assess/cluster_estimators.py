@@ -44,15 +44,21 @@ class ClusterPoints:
         """(N,), hectares that each point stands for."""
         return np.asarray((self.clusters / len(self.size) * self.size / self.points)[self.cluster])
 
-    @property
-    def degrees(self) -> float:
-        """Clusters less one."""
-        return float(len(self.size) - 1)
+    def degrees(self, concerned: NDArray[np.bool_]) -> float:
+        """Return the clusters with such points less one, at least 1: the others say nothing of their variance."""
+        return max(self.independent(concerned) - 1.0, 1.0)
 
-    def variances(self, residual: Floats) -> tuple[float, float]:
-        """Return the variance of a weighted sum, and one that is 0 only if all clusters were seen whole."""
+    def variances(self, residual: Floats, counted: Floats) -> tuple[float, float]:
+        """Return the variance of a weighted sum, and one that is 0 only if all clusters were seen whole.
+
+        The cautious one is at least that of clusters which all agree, of which one that does not may have been missed:
+        errors come in whole fields, and few clusters often miss all of them. So an interval is never narrower
+        because a few points disagree.
+        """
         count, points = len(self.size), self.points
-        totals = self.size * np.bincount(self.cluster, residual, count) / points
+        totals, sizes = (
+            self.size * np.bincount(self.cluster, part, count) / points for part in (residual, np.abs(counted))
+        )
         within = within_variances(residual, self.cluster, points)
         # A cluster of several pixels with one point takes the variance that the others have on average.
         several, alone = points > 1, (points == 1) & (self.units > 1)
@@ -61,10 +67,12 @@ class ClusterPoints:
         seen = np.minimum(points / np.maximum(self.units, points), 1)
         second = float((self.size**2 * (1 - seen) * within / points).sum())
         variance = _total_variance(totals, second, self.clusters)
-        if variance > ROUNDING * self.clusters**2 * float(self.size.mean()) ** 2 or count == self.clusters:
+        if variance <= ROUNDING * self.clusters**2 * float(self.size.mean()) ** 2:
+            variance = 0.0
+        if count == self.clusters:
             return variance, variance
-        # All clusters agree, and one that does not may have been missed.
-        return variance, self.clusters**2 * float((self.size**2).mean()) * float(unseen_variance(count)) / count
+        least = float(sizes @ sizes) * float(unseen_variance(np.count_nonzero(sizes)))
+        return variance, max(variance, (self.clusters / count) ** 2 * least)
 
     def independent(self, concerned: NDArray[np.bool_]) -> int:
         """Return the number of clusters with such points: within a cluster all may be alike."""

@@ -92,8 +92,9 @@ def design_kappa(first: ArrayLike, second: ArrayLike, classes: int, drawn: Proba
     # influence of a point on kappa, times (1 - chance), so that it changes by about 1 with the agreement of a point
     influence = (one == other) - (1 - value) * (of_second[one] + of_first[other])
     mean = agree - 2 * (1 - value) * chance
-    error, wider = (float(np.sqrt(part)) / drawn.hectares for part in drawn.variances(influence - mean))
+    everywhere = np.ones(len(influence))
+    error, wider = (float(np.sqrt(part)) / drawn.hectares for part in drawn.variances(influence - mean, everywhere))
     points = drawn.independent(np.ones(len(one), bool))
-    low, high = korn_graubard_interval(agree, interval_factor(drawn) * wider, points)
+    low, high = korn_graubard_interval(agree, interval_factor(drawn, everywhere > 0) * wider, points)
     numbers = (value, error / (1 - chance), *((end - chance) / (1 - chance) for end in (low, high)))
     return Estimate(*(np.asarray(number) for number in numbers))

@@ -37,15 +37,15 @@ class ProbabilitySample(Protocol):
     def weights(self) -> Floats:
         """(N,), hectares that each point stands for."""
 
-    @property
-    def degrees(self) -> float:
-        """Degrees of freedom of an interval; infinite where points are many."""
+    def degrees(self, concerned: NDArray[np.bool_]) -> float:
+        """Return the degrees of freedom of an interval of the points that are concerned, (N,); infinite = many."""
 
-    def variances(self, residual: Floats) -> tuple[float, float]:
+    def variances(self, residual: Floats, counted: Floats) -> tuple[float, float]:
         """Return the variance of the weighted sum of a value of each point, and that of a cautious interval.
 
         Args:
             residual: (N,), whose weighted sum is about zero: y - R x.
+            counted: (N,), the x of these.
         """
 
     def independent(self, concerned: NDArray[np.bool_]) -> int:
@@ -78,12 +78,11 @@ class StratifiedPoints:
         """(N,), hectares that each point stands for."""
         return np.asarray((self.size / np.maximum(self.points, 1))[self.stratum])
 
-    @property
-    def degrees(self) -> float:
+    def degrees(self, concerned: NDArray[np.bool_]) -> float:
         """Infinite."""
         return np.inf
 
-    def variances(self, residual: Floats) -> tuple[float, float]:
+    def variances(self, residual: Floats, counted: Floats) -> tuple[float, float]:
         """Return the variance of a weighted sum, and a cautious one: 0 only if every pixel is a point."""
         n_s = self.points
         many = np.maximum(n_s, MIN_POINTS)
@@ -166,8 +165,9 @@ def ratio_of_totals(y: ArrayLike, x: ArrayLike, drawn: ProbabilitySample) -> Est
     value, error, wider = _ratio_and_errors(numerator, denominator, drawn)
     if 0 < value - 1 < ROUNDING:  # the sum of shares that are all right
         value = 1.0
-    points = drawn.independent(denominator > 0)
-    low, high = korn_graubard_interval(value, interval_factor(drawn) * wider, points) if wider else (value, value)
+    concerned = denominator > 0
+    half, points = interval_factor(drawn, concerned) * wider, drawn.independent(concerned)
+    low, high = korn_graubard_interval(value, half, points) if wider else (value, value)
     return Estimate(*(np.asarray(number) for number in (value, error, low, high)))
 
 
@@ -178,15 +178,14 @@ def _ratio_and_errors(y: Floats, x: Floats, drawn: ProbabilitySample) -> tuple[f
     if not total > 0:
         return np.nan, np.nan, np.nan
     value = float(weights @ y) / total
-    error, wider = (float(np.sqrt(part)) / total for part in drawn.variances(y - value * x))
+    error, wider = (float(np.sqrt(part)) / total for part in drawn.variances(y - value * x, x))
     return value, error, wider
 
 
-def interval_factor(drawn: ProbabilitySample) -> float:
+def interval_factor(drawn: ProbabilitySample, concerned: NDArray[np.bool_]) -> float:
     """How much wider an interval is by its degrees of freedom, the ratio of Student's to the normal quantile."""
-    if np.isinf(drawn.degrees):
-        return 1.0
-    return float(t.ppf(1 - TAIL, drawn.degrees) / norm.ppf(1 - TAIL))
+    degrees = drawn.degrees(concerned)
+    return 1.0 if np.isinf(degrees) else float(t.ppf(1 - TAIL, degrees) / norm.ppf(1 - TAIL))
 
 
 def point_estimates(
@@ -318,7 +317,7 @@ def paired_difference(
     effective = spread / error**2 if error > 0 and spread > 0 else float(drawn.independent(inside))
     many = effective + 2
     gained, lost = (gain * effective + 1) / many, (loss * effective + 1) / many
-    half = interval_factor(drawn) * norm.ppf(1 - TAIL) * np.sqrt((gained + lost - (gained - lost) ** 2) / many)
+    half = interval_factor(drawn, inside) * norm.ppf(1 - TAIL) * np.sqrt((gained + lost - (gained - lost) ** 2) / many)
     low, high = max(gained - lost - half, -1.0), min(gained - lost + half, 1.0)
     estimate = Estimate(*(np.asarray(number) for number in (value, error, low, high)))
     counts = int(better.sum()), int(worse.sum())
@@ -328,7 +327,8 @@ def paired_difference(
 def _net(
     first: Numbers, second: Numbers, classes: int, drawn: ProbabilitySample, total: float, counted: Floats
 ) -> Estimate:
-    """Net change with 1.96 cautious standard errors: it is a difference, of either sign, and no share."""
+    """Net change with 1.96 cautious standard errors, or Student's: it is a difference, of either sign, and no share."""
     parts = [_ratio_and_errors(counted * ((second == c) * 1.0 - (first == c)), counted, drawn) for c in range(classes)]
     value, error, wider = np.array(parts).T * total
-    return Estimate(value, error, value - 1.96 * wider, value + 1.96 * wider)
+    half = 1.96 * interval_factor(drawn, counted > 0) * wider
+    return Estimate(value, error, value - half, value + half)

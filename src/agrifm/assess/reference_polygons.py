@@ -167,22 +167,27 @@ class PolygonUnits:
         """(N,), hectares that each polygon stands for."""
         return np.asarray(self.size[self.stratum] * self.area / self._of_strata(self.area)[self.stratum])
 
-    @property
-    def degrees(self) -> float:
-        """Polygons less strata."""
-        return max(float(len(self.stratum) - np.count_nonzero(self.points)), 1.0)
+    def degrees(self, concerned: NDArray[np.bool_]) -> float:
+        """Return `independent` polygons less their strata, at least 1."""
+        return max(float(self.independent(concerned) - len(np.unique(self.stratum[concerned]))), 1.0)
 
-    def variances(self, residual: Floats) -> tuple[float, float]:
-        """Return the variance of a weighted sum, and a cautious one, which is never 0."""
-        count = self.points
-        relative = self.area * (count / self._of_strata(self.area))[self.stratum]
-        mean = (self._of_strata(self.area * residual) / self._of_strata(self.area))[self.stratum]
-        variance = within_variances(relative * (residual - mean), self.stratum, count)
-        # Where all polygons of a stratum agree, one that does not may have been missed; large ones count for more.
-        like = np.maximum(self._of_strata(self.area) ** 2 / self._of_strata(self.area**2), 1)
-        cautious = np.where(variance > 0, variance / np.maximum(count, 1), unseen_variance(like) / like)
-        factor = self.size**2
-        return float(factor @ (variance / np.maximum(count, 1))), float(factor @ cautious)
+    def variances(self, residual: Floats, counted: Floats) -> tuple[float, float]:
+        """Return the variance of a weighted sum, and a cautious one.
+
+        In each stratum it is at least that of errors that have nothing to do with size, and of polygons which all
+        agree, of which one that does not may have been missed: a large one that is wrong weighs much, and a sample has
+        few of them.
+        """
+        count, area = self.points, self._of_strata(self.area)
+        relative = self.area * (count / area)[self.stratum]
+        mean = (self._of_strata(self.area * residual) / area)[self.stratum]
+        variance = within_variances(relative * (residual - mean), self.stratum, count) / np.maximum(count, 1)
+        sizes = self.area * np.abs(counted)
+        sums, squares = (np.bincount(self.stratum, part, len(self.size)) for part in (sizes, sizes**2))
+        like = np.divide(sums**2, squares, out=np.zeros_like(sums), where=squares > 0)
+        alike = self._of_strata(self.area * (residual - mean) ** 2) / area * self._of_strata(self.area**2) / area**2
+        cautious = np.maximum.reduce([variance, alike, squares / area**2 * unseen_variance(like)])
+        return float(self.size**2 @ variance), float(self.size**2 @ cautious)
 
     def independent(self, concerned: NDArray[np.bool_]) -> int:
         """Return the number of polygons of one size that would say as much (Kish 1965, section 11.7)."""

@@ -45,12 +45,11 @@ class TwoPhasePoints:
         share = self.first / self.first.sum()
         return np.asarray((self.hectares * share / np.maximum(self.points, 1))[self.stratum])
 
-    @property
-    def degrees(self) -> float:
+    def degrees(self, concerned: NDArray[np.bool_]) -> float:
         """Infinite."""
         return np.inf
 
-    def variances(self, residual: Floats) -> tuple[float, float]:
+    def variances(self, residual: Floats, counted: Floats) -> tuple[float, float]:
         """Return the variance of a weighted sum, and a cautious one (Cochran, eq. 12.32 for many pixels; Rao)."""
         points, all_first = self.points, float(self.first.sum())
         share = self.first / all_first
@@ -63,8 +62,9 @@ class TwoPhasePoints:
         return area * (float(factor @ variance) + between), area * (float(factor @ cautious) + between)
 
     def independent(self, concerned: NDArray[np.bool_]) -> int:
-        """Return the number of the points."""
-        return int(concerned.sum())
+        """Return the number of points of one weight that would say as much (Kish 1965, section 11.7)."""
+        weights = self.weights[concerned]
+        return int(weights.sum() ** 2 / (weights @ weights)) if weights.size else 0
 
 
 def two_phase_points(

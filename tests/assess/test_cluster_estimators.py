@@ -103,3 +103,23 @@ def test_a_cluster_with_one_label_takes_the_variance_of_the_others():
     # every cluster was drawn, so only the variance within: 64 (1 - 4 / 8) (1 / 3) / 4 and 64 (1 - 1 / 8) (1 / 3)
     assert alone.variances(y[:5], np.ones(5))[0] == pytest.approx(64 * (0.5 / 3 / 4 + 0.875 / 3))
     assert drawn.variances(y, np.ones(6))[0] == pytest.approx(64 * 0.5 / 3 / 4)
+
+
+def test_an_interval_is_not_narrower_because_a_point_disagrees():
+    """Errors come in whole fields: of 10 clusters one wrong point of 490 shows no more than none does."""
+    cluster = np.repeat(range(10), 49)
+    drawn = ClusterPoints(cluster, np.full(10, 49.0), np.full(10, 49), 1000, 49_000.0)
+    all_right, one_wrong = np.ones(490), np.arange(490) > 0
+    low = [float(ratio_of_totals(right, np.ones(490), drawn).low) for right in (all_right, one_wrong)]
+    assert low[1] < low[0] + 0.05
+    # 1.96 of its standard errors, 0.006, would promise 0.993
+    assert low[1] < 0.85
+
+
+def test_only_clusters_that_have_the_class_count_for_its_degrees_of_freedom():
+    """Half a class right in each of 3 of 60 clusters: 2 degrees of freedom, whose quantile is 4.303 and not 2.001."""
+    cluster = np.repeat(range(60), 4)
+    drawn = ClusterPoints(cluster, np.full(60, 4.0), np.full(60, 4), 10_000, 40_000.0)
+    assert drawn.degrees(cluster < 3) == 2
+    assert drawn.degrees(cluster >= 0) == 59
+    assert drawn.degrees(cluster < 1) == 1

@@ -188,3 +188,15 @@ def test_points_among_polygons_are_refused_and_two_maps_need_points(tmp_path):
     with pytest.raises(AssessmentError) as error:
         compare_maps(path, path, tmp_path / "c", PairedPoints(tmp_path / "q.gpkg", "label", sampling="simple"))
     assert error.value.facts["unit"] == "polygon"
+
+
+def test_large_polygons_that_few_saw_widen_the_interval():
+    """Small polygons all right but one: the interval is at least that of errors that do not depend on size."""
+    area = np.array([1.0] * 30 + [30.0] * 2)
+    drawn = PolygonUnits(np.zeros(32, np.int64), np.array([900.0]), area, "none")
+    found = ratio_of_totals(np.arange(32) > 0, np.ones(32), drawn)
+    kish = area.sum() ** 2 / (area @ area)
+    value = 89 / 90
+    assert float(found.value) == pytest.approx(value)
+    assert float(found.low) < value - 1.96 * (value * (1 - value) / kish) ** 0.5
+    assert drawn.independent(np.ones(32, bool)) == int(kish)

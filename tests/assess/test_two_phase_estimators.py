@@ -67,3 +67,12 @@ def test_strata_with_too_few_points_or_too_many_are_refused(stratum, first):
     with pytest.raises(AssessmentError) as error:
         two_phase_points(stratum, first, 1.0, ("a", "b"))
     assert error.value.facts["first"] in first
+
+
+def test_few_points_of_large_weight_decide_as_many_as_they_are():
+    """20 points of a stratum of 25 of 1,000, and 1 of one of 975: they say what hardly more than one point does."""
+    drawn = two_phase_points(np.repeat([0, 1], 20), [25, 975], 1000.0)
+    concerned = np.arange(40) <= 20
+    weights = np.array([25 / 20] * 20 + [975 / 20])
+    assert drawn.independent(concerned) == int(weights.sum() ** 2 / (weights**2).sum()) == 2
+    assert drawn.independent(np.arange(40) < 20) == 20

@@ -16,7 +16,14 @@ from PIL import Image
 from tests.assess.rasters import CROPS, crop_map, write_points, write_raster
 
 from agrifm.assess.class_map import read_map
-from agrifm.assess.page import _chart, _hectares_interval, _percent_interval, format_hectares, format_percent
+from agrifm.assess.page import (
+    _chart,
+    _hectares_interval,
+    _percent_interval,
+    format_hectares,
+    format_percent,
+    short_hectares,
+)
 from agrifm.assess.page_pictures import draw_maps
 from agrifm.assess.report import assess
 from agrifm.errors import AssessmentError, OutputError
@@ -294,7 +301,7 @@ def test_the_page_says_the_headline_and_the_sentence_on_trust(season):
     headline = re.search(r"<h1>(.*)</h1>", page).group(1).replace("\xa0", " ")
     (low, high), interval = crop["interval_ha"], report["overall_accuracy"]["interval"]
     overall = report["overall_accuracy"]
-    expected = f"{crop['name']}: {crop['area_ha']:.1f} ha ({low:.1f} to {high:.1f}, 95 %); map accuracy "
+    expected = f"{crop['name']}: {crop['area_ha']:.1f} ha ({low:.1f} to {high:.1f}); map accuracy "
     expected += f"{100 * overall['estimate']:.0f} % ({100 * interval[0]:.0f} % to {100 * interval[1]:.0f} %)"
     assert headline == expected
     assert "Olofsson" in page
@@ -533,6 +540,9 @@ def test_the_chart_holds_every_interval_and_starts_at_or_below_zero():
 def test_numbers_are_written_with_sensible_decimals():
     assert [format_hectares(value) for value in (1234.5, 61.24, 4.123, -7.5)] == ["1,234", "61.2", "4.12", "−7.50"]
     assert format_hectares(3.21, 412) == "3"
+    short = [short_hectares(value).replace("\xa0", " ") for value in (51_742_162, 1_234_567, 123_456, 1234.5, 61.24)]
+    assert short == ["51.7 million", "1.23 million", "123,000", "1,230", "61.2"]
+    assert short_hectares(51_742_162, None, 1).replace("\xa0", " ") == "51.74 million"
     assert format_percent(0.874) == "87\xa0%"
     assert format_percent(None) == "–"
 

@@ -39,7 +39,7 @@ def page_environment() -> "Environment":
     )
     environment.filters |= {"ha": format_hectares, "percent": format_percent, "share": _share, "signed": _signed}
     environment.filters |= {"ha_interval": _hectares_interval, "percent_interval": _percent_interval}
-    environment.filters |= {"error": _error}
+    environment.filters |= {"error": _error, "short_ha": short_hectares, "short_interval": _short_interval}
     return environment
 
 
@@ -75,6 +75,7 @@ def render_page(
         share_matrix=matrix_cells(names, shares),
         districts=sorted(report.get("districts", []), key=lambda one: -one["mapped_ha"])[:MAX_DISTRICTS],
         districts_left_out=max(0, len(report.get("districts", [])) - MAX_DISTRICTS),
+        confidence=_confidence(report, names),
         levels=[{**level, "rows": _rows(level)} for level in report.get("levels", [])],
         models=_models(scores),
     )
@@ -86,8 +87,8 @@ def headline(report: dict[str, Any], confusion: Confusion) -> str:
     largest = max(crops or report["areas"], key=lambda area: area["area_ha"])
     overall = report["overall_accuracy"]
     return (
-        f"{largest['name']}: {format_hectares(largest['area_ha'])}\xa0ha ({_hectares_interval(largest)}, 95\xa0%); map "
-        f"accuracy {format_percent(overall['estimate'])} ({_percent_interval(overall['interval'])})"
+        f"{largest['name']}: {short_hectares(largest['area_ha'])}\xa0ha ({_short_interval(largest)}); map accuracy "
+        f"{format_percent(overall['estimate'])} ({_percent_interval(overall['interval'])})"
     )
 
 
@@ -95,6 +96,12 @@ def _hectares_interval(area: Mapping[str, Any]) -> str:
     """The interval of a class's area, with the decimals of the area."""
     more = range(MAX_DECIMALS + 1)
     return _different_ends([[format_hectares(end, area["area_ha"], n) for end in area["interval_ha"]] for n in more])
+
+
+def _short_interval(area: Mapping[str, Any]) -> str:
+    """The interval of a class's area with about three digits."""
+    more = range(MAX_DECIMALS + 1)
+    return _different_ends([[short_hectares(end, area["area_ha"], n) for end in area["interval_ha"]] for n in more])
 
 
 def _percent_interval(interval: Sequence[float] | None, decimals: int = 0) -> str:
@@ -123,6 +130,17 @@ def format_hectares(value: float, next_to: float | None = None, more: int = 0) -
     size = abs(value if next_to is None else next_to)
     text = f"{value:,.{more + (0 if size >= 100 else 1 if size >= 10 else 2)}f}"  # about three digits
     return text.replace("-", "−")
+
+
+def short_hectares(value: float, next_to: float | None = None, more: int = 0) -> str:
+    """Return hectares with about three digits, and `more`, for those who read and do not compute: 51.7 million."""
+    size = abs(value if next_to is None else next_to)
+    if size >= 1e6:
+        return f"{format_hectares(value / 1e6, size / 1e6, more)}\xa0million"
+    beyond = len(str(int(size))) - 3
+    if beyond <= 0:
+        return format_hectares(value, size, more)
+    return format_hectares(round(value, -max(0, beyond - more)), size, max(0, more - beyond))
 
 
 def format_percent(value: float | None, decimals: int = 0) -> str:
@@ -180,6 +198,30 @@ def _chart(areas: list[dict[str, Any]]) -> dict[str, Any]:
     return {"bars": bars, "ticks": ticks_at}
 
 
+def _confidence(report: dict[str, Any], names: Sequence[str]) -> dict[str, Any] | None:
+    """Rows of the confidence at the reference points, by range and by class, in per cent of the width of a bar."""
+    found = report.get("confidence")
+    if found is None:
+        return None
+    of_code = dict(zip(report["confusion"]["codes"], names, strict=True))
+
+    def row(name: str, one: Mapping[str, Any]) -> dict[str, Any]:
+        low, high = (round(100 * end, 2) for end in one["right"]["interval"])
+        return {"name": name, **one, "at": 100 * one["right"]["estimate"], "low": low, "span": high - low}
+
+    words = [
+        (f"up to {one['high']:.0%}" if one["low"] == 0 else f"{one['low']:.0%} to {one['high']:.0%}").replace(
+            "%", "\xa0%"
+        )
+        for one in found["ranges"]
+    ]
+    return {
+        "whole": found["whole"],
+        "ranges": [row(name, one) for name, one in zip(words, found["ranges"], strict=True)],
+        "classes": [row(of_code[one["code"]], one) for one in found["classes"]],
+    }
+
+
 def _round_step(width: float) -> float:
     """The smallest of 1, 2, 5, 10 … (or 0.1, 0.2 …) that is at least `width`."""
     power = 10.0 ** (len(str(int(width))) - 1) if width >= 1 else 10.0 ** -(len(f"{1 / width:.0f}"))
@@ -226,6 +268,11 @@ def _models(scores: dict[str, Any] | None) -> dict[str, Any] | None:
             if None not in (difference["macro_f1"], *difference["macro_f1_interval"])
         ],
         "tested": [(code, names.get(code, code)) for code in tested],
+        "reliability": [
+            (model["name"], model["reliability"])
+            for model in models
+            if (model.get("reliability") or {}).get("expected_calibration_error")
+        ],
         "left_out": [names.get(code, code) for code in tested if code not in scored],
         "matrices": [
             (model["name"], matrix_cells(list(names.values()), model["counts"]))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
 
+SCORES = "scores.json"
+"""File of scores that `agrifm train` writes next to its models."""
 POLYGONS = ("Polygon", "MultiPolygon")
 """Geometry types of a reference whose units are polygons (`agrifm.assess.reference_polygons`)."""
 
@@ -100,8 +102,7 @@ def find_training_data(map_path: AnyPath) -> Path | None:
     map_path = as_path(map_path)
     item = map_path.parent / MAP_ITEM
     with doing(f"reading the item of the map {item}", AssessmentError, "name the parcels with --training"):
-        links = (link for link in _read_object(item).get("links", []) if link.get("rel") == "derived_from")
-        for model in _local_paths(item, links):
+        for model in _local_paths(item, _derived_from(item)):
             assets = _read_object(model).get("assets", {}).values()
             for path in _local_paths(
                 model, (asset for asset in assets if TRAINING_DATA_ROLE in (asset.get("roles") or []))
@@ -110,8 +111,18 @@ def find_training_data(map_path: AnyPath) -> Path | None:
     return None
 
 
+def find_scores(map_path: Path) -> Path | None:
+    """Return the scores next to the model to which the STAC item next to a map leads; None without, or if replaced."""
+    with suppress(OSError, ValueError, TypeError, AttributeError, AssessmentError):
+        item = map_path.parent / MAP_ITEM
+        for model in _local_paths(item, _derived_from(item)):
+            if (scores := model.parent / SCORES).is_file() and replaced_model(map_path) is None:
+                return scores
+    return None
+
+
 def map_origin(map_path: Path) -> dict[str, Any]:
-    """Return what the STAC item next to a map of agrifm says of it: its period and how it was made; empty without one.
+    """Return what the STAC items of a map of agrifm and of its model say: the period, how the map was made, the model.
 
     Raises:
         AssessmentError: the item is damaged.
@@ -121,7 +132,11 @@ def map_origin(map_path: Path) -> dict[str, Any]:
         about = dict(_read_object(item).get("properties", {}))
         period = [str(about[key])[:10] for key in ("start_datetime", "end_datetime") if about.get(key)]
         made = str(about.get("processing:lineage", ""))
-    return {**({"period": period} if len(period) == 2 else {}), **({"made": made} if made else {})}
+        models = [_read_object(model) for model in _local_paths(item, _derived_from(item))]
+        names = [str(model["properties"].get("mlm:name", "")) for model in models if "properties" in model]
+        bands = [str(band["name"]) for model in models for band in model.get("properties", {}).get("bands", [])]
+    found = {"period": period if len(period) == 2 else [], "made": made, "model": ", ".join(filter(None, names))}
+    return {key: value for key, value in (found | {"bands": list(dict.fromkeys(bands))}).items() if value}
 
 
 def stated_trust(map_path: Path) -> dict[str, dict[str, Any]]:
@@ -166,6 +181,11 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _derived_from(item: Path) -> Iterator[dict[str, Any]]:
+    """Links of a map's item to what it was made with."""
+    return (link for link in _read_object(item).get("links", []) if link.get("rel") == "derived_from")
+
+
 def _local_paths(document: Path, entries: Iterable[dict[str, Any]]) -> Iterator[Path]:
     """Paths on this disk of the links or assets of a STAC document, whose hrefs may be relative to it."""
     for entry in entries:
@@ -187,6 +207,30 @@ _Share = Annotated[float, Field(ge=0, le=1)] | None
 _Ends = tuple[float | None, float | None]
 
 
+class _Steps(_Shown):
+    """A calibration error before and after calibration."""
+
+    before: _Share = None
+    after: _Share = None
+    before_interval: _Ends | None = None
+    after_interval: _Ends | None = None
+
+
+class _Intervals(_Shown):
+    before: _Ends | None = None
+    after: _Ends | None = None
+
+
+class _ModelReliability(_Shown):
+    """Of `agrifm.train.reliability.Reliability.describe`, what a report shows."""
+
+    kind: str = "none"
+    blocks: NonNegativeInt = 0
+    expected_calibration_error: _Steps = _Steps()
+    expected_calibration_error_interval: _Intervals = _Intervals()
+    classes: dict[str, _Steps] = Field(default_factory=dict)
+
+
 class _ModelScores(_Shown):
     """Of `agrifm.train.evaluate.score`, what a report shows."""
 
@@ -199,6 +243,7 @@ class _ModelScores(_Shown):
     macro_f1_parcels: _Share = None
     f1: dict[str, _Share] = Field(default_factory=dict)
     counts: tuple[tuple[NonNegativeInt, ...], ...] = ()
+    reliability: _ModelReliability = _ModelReliability()
 
     @field_validator("counts")
     @classmethod

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from agrifm.assess.class_map import ClassMap, read_map
 from agrifm.assess.composite import composite_numbers, declared_notes, read_declared
+from agrifm.assess.confidence_check import confidence_check
 from agrifm.assess.confusion import Confusion, count_confusion
 from agrifm.assess.districts import district_notes, district_numbers, read_districts
 from agrifm.assess.estimators import stratified_estimates
@@ -19,6 +20,7 @@ from agrifm.assess.point_estimators import ProbabilitySample, area_matrix, point
 from agrifm.assess.reference_data import (
     count_inside_parcels,
     file_sha256,
+    find_scores,
     find_training_data,
     map_origin,
     read_scores,
@@ -94,7 +96,8 @@ def assess(
         reference: vector file of points or polygons.
         label: its column of class codes.
         out: the report's directory, new or with an earlier report, which is replaced.
-        scores: `scores.json` of the training, to show models side by side on unseen blocks.
+        scores: `scores.json` of the training, to show models side by side on unseen blocks; by default that next to
+            the model to which the STAC item next to the map leads, if the model is still the one of the map.
         training: vector file of the training parcels, in which reference points are counted; by default the one
             to which the STAC item next to the map leads, if any.
         truth: raster of true classes, shown next to the map.
@@ -141,7 +144,7 @@ def _assess(
     sampling: Sampling | None,
 ) -> dict[str, Any]:
     """Estimate and write; see `assess`."""
-    block_scores = read_scores(scores) if scores else None
+    block_scores, missing = _block_scores(map_path if shown.whole_map is None else shown.whole_map, scores)
     mapped = read_map(map_path)
     whole = mapped if shown.whole_map is None else read_map(shown.whole_map)
     confusion = count_confusion(mapped, reference, label, keys, sampling)
@@ -157,12 +160,13 @@ def _assess(
         **_models(block_scores),
         **_numbers(confusion, mapped.legend),
         **of_places,
+        **({"confidence": checked} if (checked := confidence_check(whole.path, confusion)) else {}),
         "points": {"read": confusion.read, "used": len(confusion.points), "skipped": confusion.skipped},
         "nodata_ha": mapped.nodata_hectares(),
         **({"map_states": stated} if stated else {}),
         **({} if whole is mapped else {"part": _part(mapped, whole)}),
         "warnings": warnings,
-        "notes": [*check.notes, *facts_of_places],
+        "notes": [*check.notes, *facts_of_places, *missing],
         "provenance": _provenance(mapped, reference, label, places) | map_origin(whole.path),
     }
     trust = trust_of(report, [entry.scored for entry in confusion.classes])
@@ -179,6 +183,17 @@ def _assess(
         if browser is not None:
             print_pdf(partial / "report.html", partial / "report.pdf", browser)
     return report
+
+
+def _block_scores(map_path: Path, scores: Path | None) -> tuple[dict[str, Any] | None, list[str]]:
+    """The scores on unseen blocks that the user names, or those next to the model of a map of agrifm; and notes."""
+    found = scores or find_scores(map_path)
+    try:
+        return (None if found is None else read_scores(found)), []
+    except AssessmentError as error:
+        if scores:
+            raise
+        return None, [f"the scores of the model are left out: {error}"]
 
 
 def _numbers(confusion: Confusion, legend: Legend) -> dict[str, Any]:

@@ -39,12 +39,11 @@ class _EquallyLikely:
         """(N,), ones."""
         return np.ones(self.points)
 
-    @property
-    def degrees(self) -> float:
+    def degrees(self, concerned: NDArray[np.bool_]) -> float:
         """Infinite: the formula is of large samples."""
         return np.inf
 
-    def variances(self, residual: Floats) -> tuple[float, float]:
+    def variances(self, residual: Floats, counted: Floats) -> tuple[float, float]:
         """Return the variance of the sum, twice."""
         variance = float(self.points * residual.var())
         return variance, variance

@@ -1,11 +1,13 @@
 """Does an explanation find what the simulator knows: flooding of rice, flowering of rapeseed, harvest?
 
-    python benchmarks/explain_truth.py --directory DIR [--regions monsoon oceanic] [--size 4.5] [--seeds 0]
+    python benchmarks/explain_truth.py --directory DIR [--regions monsoon oceanic] [--models lightgbm] [--periods month]
 
 For each region a season is simulated, fetched and trained on in DIR (finished parts are used again), the models are
-explained by month and by dekad on unseen blocks, and the period of each event is compared with what the explanation
+explained by month or by dekad on unseen blocks, and the period of each event is compared with what the explanation
 ranks highest. The period of an event is known from the growth of the simulated fields: of flooding and of harvest
-the one in which most fields of the crop are first flooded, or harvested; of flowering the one of the most flowers.
+the one in which most fields of the crop are first flooded, or harvested; of flowering the one of the most flowers; of
+open water the one in which most water is seen between the leaves, exp(-leaf area / 2) of it. An event that does not
+happen in the season is left out.
 
 A rank is that of the best of the event's period and, by dekad, its two neighbours, among all periods of the season,
 by the fall of the true class's probability when the period is hidden (occlusion), or by the sum of absolute integrated
@@ -14,6 +16,7 @@ gradients of the period. Chance is the probability that periods in random order 
 
 import argparse
 import csv
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +31,7 @@ from numpy.typing import NDArray
 from agrifm.config import read_project
 from agrifm.cube.fetch import fetch
 from agrifm.explain.explanation import Request
-from agrifm.explain.periods import PeriodKind, Periods, season_periods
+from agrifm.explain.periods import Periods, season_periods
 from agrifm.explain.write_explanation import TABLE, write_explanation
 from agrifm.record import model_file
 from agrifm.season import Season
@@ -56,7 +59,7 @@ other = "season/truth/landcover.tif"
 other_values = [10, 50, 80]
 block = 480
 [model]
-names = ["tempcnn", "lightgbm"]
+names = {models}
 side = 48
 steps = {steps}
 batch = 2
@@ -67,13 +70,21 @@ SEASONS = {
     "monsoon": Season(date(2024, 5, 1), date(2024, 11, 30)),
     "oceanic": Season(date(2024, 3, 1), date(2024, 9, 30)),
 }
+SIZES = {"monsoon": 4.5, "oceanic": 4.0}
+"""Sides of the areas, kilometres."""
 PLANTS = {
     "rice": ("rice",), "rapeseed_rape": ("rapeseed",), "wheat": ("winter_wheat", "spring_cereal"),
     "barley": ("winter_barley", "spring_cereal"), "maize": ("maize", "silage_maize"), "cotton": ("cotton",),
 }  # fmt: skip
 """Of the crop's main cycle: others may grow before or after it in the same season."""
 EVENTS = {
-    "monsoon": (("rice", "flooding"), ("rice", "harvest"), ("cotton", "harvest")),
+    "monsoon": (
+        ("rice", "flooding"),
+        ("rice", "open water"),
+        ("rice", "harvest"),
+        ("cotton", "harvest"),
+        ("rapeseed_rape", "flowering"),
+    ),
     "oceanic": (
         ("rapeseed_rape", "flowering"),
         ("rapeseed_rape", "harvest"),
@@ -112,6 +123,9 @@ def event_truth(growth: Growth, covers: list[str], code: str, event: str) -> Tru
     wanted = np.isin(growth.plant[:, own], [plants.index(name) for name in PLANTS[code] if name in plants])
     if event == "flowering":
         daily = growth.history["flower"][:, own].sum(axis=1).astype(np.float64)
+    elif event == "open water":
+        green = growth.history["crop"][:, own] + growth.history["sward"][:, own]
+        daily = (growth.history["flood"][:, own] * np.exp(-green / 2)).sum(axis=1).astype(np.float64)
     else:
         here = wanted if event == "harvest" else growth.history["flood"][:, own] > 0
         change = np.diff(here.astype(np.int8), axis=0)
@@ -123,14 +137,14 @@ def event_truth(growth: Growth, covers: list[str], code: str, event: str) -> Tru
     return Truth(daily / total if total else daily, int(own.sum()))
 
 
-def prepare(directory: Path, region: str, size: float, seed: int, steps: int) -> Season:
+def prepare(directory: Path, region: str, seed: int, steps: int, models: list[str]) -> Season:
     """Simulate, fetch and train, as far as it is not done."""
     season = SEASONS[region]
     directory.mkdir(parents=True, exist_ok=True)
     if not (directory / "season" / "catalog.json").exists():
-        simulate(directory / "season", region, size=size, seed=seed, season=season)
+        simulate(directory / "season", region, size=SIZES[region], seed=seed, season=season)
     if not (directory / "agrifm.toml").exists():
-        text = PROJECT.format(start=season.start, end=season.end, steps=steps)
+        text = PROJECT.format(start=season.start, end=season.end, steps=steps, models=json.dumps(models))
         (directory / "agrifm.toml").write_text(text, encoding="utf-8")
     project = read_project(directory)
     if not (directory / "cube.zarr").exists():
@@ -140,9 +154,9 @@ def prepare(directory: Path, region: str, size: float, seed: int, steps: int) ->
     return season
 
 
-def grown(region: str, size: float, seed: int) -> Granule:
+def grown(region: str, seed: int) -> Granule:
     """The fields of a season with their growth; an area of up to 10 km is one granule."""
-    simulation = Simulation.of(read_region(region), size, seed, SEASONS[region])
+    simulation = Simulation.of(read_region(region), SIZES[region], seed, SEASONS[region])
     (part,) = simulation.windows
     return simulation.granule(part)
 
@@ -179,12 +193,11 @@ def rank_of(values: NDArray[np.float64], period: int, around: int) -> tuple[int,
 def rows_of(options: argparse.Namespace, region: str, seed: int) -> Iterator[list[str]]:
     """The rows of the table of one season."""
     directory = options.directory / (region if seed == 0 else f"{region}-{seed}")
-    season = prepare(directory, region, options.size, seed, options.steps)
-    granule = grown(region, options.size, seed)
+    season = prepare(directory, region, seed, options.steps, options.models)
+    granule = grown(region, seed)
     project = read_project(directory)
-    kinds: tuple[PeriodKind, ...] = ("month", "dekad")
-    for name in project.model.names:
-        for kind in kinds:
+    for name in options.models:
+        for kind in options.periods:
             out, periods = directory / f"why-{name}-{kind}", season_periods(season, kind)
             if not (out / TABLE).exists():
                 request = Request(period=kind, pixels=options.pixels, blocks=options.blocks, bands=False)
@@ -192,6 +205,8 @@ def rows_of(options: argparse.Namespace, region: str, seed: int) -> Iterator[lis
             found = contributions(out / TABLE, periods)
             for code, event in EVENTS[region]:
                 truth = event_truth(granule.growth, list(granule.land.covers), code, event)
+                if not truth.share.any():
+                    continue
                 period, share = truth.period(periods, season)
                 for method in ("occlusion", "integrated gradients"):
                     if (values := found.get(Key(code, method))) is None:
@@ -227,7 +242,8 @@ main = Command(
         "--directory": {"type": Path, "required": True, "help": "of the seasons; finished ones are used again"},
         "--regions": {"nargs": "+", "default": ["monsoon", "oceanic"], "choices": tuple(SEASONS)},
         "--seeds": {"type": int, "nargs": "+", "default": [0]},
-        "--size": {"type": float, "default": 4.5, "help": "kilometres, default 4.5"},
+        "--models": {"nargs": "+", "default": ["tempcnn", "lightgbm"]},
+        "--periods": {"nargs": "+", "default": ["month", "dekad"], "choices": ("month", "dekad")},
         "--steps": {"type": int, "default": 150, "help": "of training, default 150"},
         "--pixels": {"type": int, "default": 100, "help": "most of a class, default 100"},
         "--blocks": {"type": int, "default": 12, "help": "most test blocks, default 12"},

@@ -258,7 +258,8 @@ def _project(folder: Path, season: SimulatedSeason, model: str, size: float) -> 
     project = read_project(folder)
     if not (folder / "season" / MARKER).exists():
         simulate(folder / "season", season.region, season.year, size, season=season.simulated)
-    fetch(project)
+    if not project.cube.exists():
+        fetch(project)
     return project
 
 

@@ -82,7 +82,11 @@ def screenshot(page: Path, size: tuple[int, int], browser: Path) -> Image.Image:
         frame, picture = Path(folder) / "frame.html", Path(folder) / "picture.png"
         frame.write_text(FRAME.format(address=page.resolve().as_uri(), width=width, height=height), encoding="utf-8")
         window = f"--window-size={max(width, NARROWEST_WINDOW)},{height}"
-        run_browser(browser, ["--hide-scrollbars", window, f"--screenshot={picture}", frame.as_uri()], Path(folder))
+        run_browser(
+            browser,
+            ["--hide-scrollbars", "--virtual-time-budget=10000", window, f"--screenshot={picture}", frame.as_uri()],
+            Path(folder),
+        )
         with Image.open(picture) as found:
             return found.convert("RGB").crop((0, 0, width, height))
 

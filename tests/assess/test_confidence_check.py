@@ -5,6 +5,7 @@ import json
 import geopandas as gpd
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from tests.assess.rasters import CROPS, crop_map, pixels_of, write_points, write_raster
 
 from agrifm.assess.class_map import read_map
@@ -49,6 +50,9 @@ def test_shares_of_the_ground_by_range_and_class(assessed):
         assert one["points"] == inside.sum()
         assert one["stated"] == pytest.approx(stated[inside].mean() / 100)
         assert one["right"]["estimate"] == pytest.approx(right[inside].mean())
+        # its points are a simple random sample of the class: about Clopper and Pearson's interval
+        exact = binomtest(int(right[inside].sum()), int(inside.sum())).proportion_ci()
+        assert one["right"]["interval"] == pytest.approx(exact, abs=0.01)
 
 
 def test_points_outside_the_confidence_have_none(assessed):

@@ -15,7 +15,7 @@ from agrifm.assess.class_map import open_classified, pixel_of_points, read_windo
 from agrifm.assess.confusion import Confusion
 from agrifm.assess.page_pictures import CONFIDENCE_FILE
 from agrifm.assess.plain_numbers import plain_number
-from agrifm.assess.point_estimators import ratio_of_totals
+from agrifm.assess.point_estimators import ProbabilitySample, StratifiedPoints, ratio_of_totals
 from agrifm.files import AnyPath, as_path
 from agrifm.grid import Grid, Window
 
@@ -81,8 +81,15 @@ def _of_part(part: NDArray[np.bool_], stated: NDArray[np.float64], confusion: Co
     if not part.any():
         return {"points": 0}
     weights, right = confusion.drawn.weights[part], confusion.map_number == confusion.reference_number
+    drawn: ProbabilitySample = confusion.drawn
+    counted = part
+    of = np.unique(confusion.map_number[part])
+    if confusion.strata is None and len(of) == 1:
+        # Its ground is in one stratum, and the points of the others say nothing of it.
+        drawn = StratifiedPoints(np.zeros(part.sum(), np.int64), confusion.hectares[of])
+        right, counted = right[part], np.ones(part.sum(), bool)
     return {
         "points": int(part.sum()),
         "stated": float(np.average(stated[part], weights=weights)),
-        "right": plain_number(ratio_of_totals(right & part, part, confusion.drawn)),
+        "right": plain_number(ratio_of_totals(right & counted, counted, drawn)),
     }

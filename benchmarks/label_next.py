@@ -122,10 +122,11 @@ def chosen(
 ) -> NDArray[np.intp]:
     """The places that `agrifm samples next` would choose after `labelled`."""
     free = np.setdiff1d(training, labelled)
-    uncertainty = margin_uncertainty(places.probabilities(options.model, labelled, free, seed))
+    answers = places.probabilities(options.model, labelled, free, seed)
+    uncertainty = margin_uncertainty(answers)
     facts = np.zeros((len(free), 0), np.int64)
-    candidates = Candidates(uncertainty, uncertainty, facts, places.rows[free])
-    return np.asarray(free[choose_places(candidates, places.rows[labelled], number)[0]])
+    candidates = Candidates(uncertainty, uncertainty, facts, answers.argmax(axis=1), places.rows[free])
+    return np.asarray(free[choose_places(candidates, places.rows[labelled], places.label[labelled], number)[0]])
 
 
 def points(sizes: NDArray[np.int64], curves: dict[str, Floats]) -> Iterator[tuple[str, ...]]:

@@ -27,7 +27,7 @@ from agrifm.grid import LONLAT, Window
 from agrifm.inference.active_learning import CandidatePool, Candidates, choose_places, margin_uncertainty
 from agrifm.inference.mean import mean_where_known, members_of
 from agrifm.inference.predictor import TorchModel, TrainedModel, load_model, uncalibrated
-from agrifm.legend import UNLABELLED
+from agrifm.legend import UNLABELLED, Legend
 from agrifm.mapping.predict import predict_windows
 from agrifm.mapping.run import named_model, window_side
 from agrifm.mapping.windows import MapPlan, plan_map
@@ -50,11 +50,13 @@ LABELLED = 2000
 """Labelled places from which distances are taken; of more, so many at random."""
 FRAMES = 24
 """Equal steps of the season to which series are read for the features of distances."""
+NOTHING = -1
+"""In place of a class number where nothing is labelled."""
 APART = 10
 """Least distance of two chosen places of a cube, pixels along rows or columns."""
 TABLE_CHUNK = 1000
 """Places of a table that are predicted together."""
-HOW = "uncertainty x distance in features (greedy k-center), ranked by area"
+HOW = "uncertainty x distance in features, scarce classes first, ranked by area"
 COLUMNS = ("rank", METHOD, "chosen_by", "model", "class", "second", "uncertainty", "gain", "place", "label")
 """Columns of the file. `label` is empty and is filled in after looking at the ground; `class` and `second` are the two
 classes of highest probability; `gain` is uncertain hectares, in a table uncertain places, that resemble the place."""
@@ -104,13 +106,14 @@ def _of_cube(project: Project, model: TrainedModel, number: int, seed: int) -> t
 
     cube = open_cube(project.cube)
     plan = plan_map(cube, model.record, window_side(project, model.record.side), 0)
-    training = _training_pixels(project.models / TRAINING_DATA, plan, seed)
-    pool, known = CandidatePool(max(CANDIDATES, number)), []
+    training = _training_pixels(project.models / TRAINING_DATA, plan, model.record.legend, seed)
+    pool = CandidatePool(max(CANDIDATES, number))
+    known: list[tuple[Rows, NDArray[np.int64]]] = []
     with progress("predict", len(plan.windows)) as advance:
         for window, probabilities in predict_windows(plan.cube, uncalibrated(model), plan.windows.values()):
             if probabilities is not None:
                 honest = calibrated(model.record.calibration, probabilities)
-                known += list(_window_candidates(plan, window, honest, training, pool, seed))
+                known += _window_candidates(plan, window, honest, training, pool, seed)
             advance(1)
     candidates = pool.candidates()
     if candidates is None:
@@ -119,9 +122,10 @@ def _of_cube(project: Project, model: TrainedModel, number: int, seed: int) -> t
             "them are labelled; nothing is to be gained by its uncertainty",
             candidates=0,
         )
-    labelled = np.concatenate([*known, candidates.rows[:0]])
+    labelled = np.concatenate([*(rows for rows, _ in known), candidates.rows[:0]])
+    classes = np.concatenate([*(numbers for _, numbers in known), candidates.predicted[:0]])
     position = candidates.facts[:, :2]
-    chosen, gain = choose_places(candidates, labelled, number, position, APART)
+    chosen, gain = choose_places(candidates, labelled, classes, number, position, APART)
     row, col = position[chosen].T
     shapes = points_from_xy(plan.grid.x[col], plan.grid.y[row])
     names = [f"row {one}, column {other}" for one, other in zip(row.tolist(), col.tolist(), strict=True)]
@@ -140,10 +144,11 @@ def _window_candidates(
     training: NDArray[np.intp],
     pool: CandidatePool,
     seed: int,
-) -> Iterator[Rows]:
-    """Offer the pixels of a window to the pool; yields the features of its labelled pixels."""
+) -> Iterator[tuple[Rows, NDArray[np.int64]]]:
+    """Offer the pixels of a window to the pool; yields the features and class numbers of its labelled pixels."""
     usable = plan.area.inside(window) & np.isfinite(probabilities[0]) & _first_seen(plan, window)
-    labelled = _marked(training, window) & usable
+    known = np.where(usable, _known_classes(training, window), NOTHING)
+    labelled = known != NOTHING
     where = usable & ~labelled
     rows, cols = np.nonzero(where)
     found = probabilities[:, rows, cols].T.astype(np.float64)
@@ -163,9 +168,9 @@ def _window_candidates(
         admitted[rows[kept], cols[kept]] = True
         top = np.argsort(-found[kept], axis=1, kind="stable")[:, :2]
         facts = np.column_stack([window.row + rows[kept], window.col + cols[kept], top])
-        pool.add(Candidates(uncertainty[kept], weight[kept], facts, features(admitted)), priority)
+        pool.add(Candidates(uncertainty[kept], weight[kept], facts, top[:, 0], features(admitted)), priority)
     if labelled.any():
-        yield features(labelled)
+        yield features(labelled), known[labelled]
 
 
 def _first_seen(plan: MapPlan, window: Window) -> NDArray[np.bool_]:
@@ -178,25 +183,30 @@ def _first_seen(plan: MapPlan, window: Window) -> NDArray[np.bool_]:
     return np.asarray((row >= before[0]) & (col >= before[1]))
 
 
-def _marked(pixels: NDArray[np.intp], window: Window) -> NDArray[np.bool_]:
-    """Which pixels of a window are among these rows and columns."""
+def _known_classes(pixels: NDArray[np.intp], window: Window) -> NDArray[np.int64]:
+    """The class numbers (H, W) of the pixels of a window that are among rows, columns and classes (L, 3)."""
     row, col = pixels[:, 0] - window.row, pixels[:, 1] - window.col
     inside = (row >= 0) & (row < window.height) & (col >= 0) & (col < window.width)
-    marked = np.zeros((window.height, window.width), bool)
-    marked[row[inside], col[inside]] = True
-    return marked
+    classes = np.full((window.height, window.width), NOTHING, np.int64)
+    classes[row[inside], col[inside]] = pixels[inside, 2]
+    return classes
 
 
-def _training_pixels(path: Path, plan: MapPlan, seed: int) -> NDArray[np.intp]:
-    """Rows and columns (L, 2) of pixels in the middle of what the models were trained on; none without its file."""
+def _training_pixels(path: Path, plan: MapPlan, legend: Legend, seed: int) -> NDArray[np.intp]:
+    """Rows, columns and class numbers (L, 3) of pixels in the middle of what the models were trained on.
+
+    There are none without the file of the training data.
+    """
     if not path.exists():
-        return np.zeros((0, 2), np.intp)
+        return np.zeros((0, 3), np.intp)
     shapes = read_vector(path, f"reading the training data {path}", LabelError).frame.to_crs(str(plan.grid.crs))
+    numbers = shapes["code"].map({code: number for number, code in enumerate(legend.codes)})
+    shapes = shapes.assign(number=numbers).dropna(subset="number")
+    if len(shapes) > LABELLED:
+        shapes = shapes.iloc[np.random.default_rng(seed).permutation(len(shapes))[:LABELLED]]
     middle = shapes.geometry.representative_point()
-    if len(middle) > LABELLED:
-        middle = middle.iloc[np.random.default_rng(seed).permutation(len(middle))[:LABELLED]]
     col, row = ~plan.grid.transform * (middle.x.to_numpy(), middle.y.to_numpy())
-    return np.asarray(np.floor(np.column_stack([row, col])), np.intp)
+    return np.column_stack([np.floor(row), np.floor(col), shapes["number"]]).astype(np.intp)
 
 
 def _of_table(table: SeriesTable, model: TrainedModel, number: int) -> tuple["GeoDataFrame", str]:
@@ -226,9 +236,10 @@ def _of_table(table: SeriesTable, model: TrainedModel, number: int) -> tuple["Ge
     top = np.argsort(-probabilities[observed], axis=1, kind="stable")[:, :2]
     wanted = [sensor for sensor in model.record.sensors if sensor.sensor in inputs]
     rows = table_rows(table.of(places), wanted, FRAMES)
-    known = table_rows(table.of(np.flatnonzero(table.label != UNLABELLED)), wanted, FRAMES)
-    candidates = Candidates(uncertainty, uncertainty, np.column_stack([places, places, top]), rows)
-    chosen, gain = choose_places(candidates, known, number)
+    labelled = table.of(np.flatnonzero(table.label != UNLABELLED))
+    known = table_rows(labelled, wanted, FRAMES)
+    candidates = Candidates(uncertainty, uncertainty, np.column_stack([places, places, top]), top[:, 0], rows)
+    chosen, gain = choose_places(candidates, known, labelled.label, number)
     at = places[chosen]
     names = [table.place[one] if table.place else str(one) for one in at]
     frame = _frame(model, candidates, chosen, gain, names, points_from_xy(table.lon[at], table.lat[at]), LONLAT)

@@ -7,7 +7,7 @@ The target is the macro F1 that random choice has with a share of all training p
 rule needs for it, as a share of those that random choice needs. Both come from curves that never fall (isotonic
 regression of the mean over seeds).
 
-The rule was chosen on folds of France and Bahia, so the simulated season is the test. That season is the demo's, a
+The rule was chosen on a simulated season of another region (monsoon, 2024). The simulated season here is the demo's, a
 pixel of each parcel and of other land; it is simulated and fetched below `--directory` once.
 
     python benchmarks/label_next.py --directory comparison --out benchmarks/results

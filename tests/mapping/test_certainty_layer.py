@@ -76,7 +76,7 @@ def test_the_layer_is_that_of_each_pixel_however_the_map_is_cut_or_interrupted(t
     counts = np.bincount(level[level < 255], minlength=3)
     assert (counts > 500).all()
     assert shares(tmp_path / "whole") == pytest.approx(counts / counts.sum(), abs=1e-6)
-    assert len(summary.trust) == 1
+    assert sum("candidate" in line for line in summary.trust) == 1
     map_cube(cube, PixelModel(record), "a", tmp_path / "tiled", 48, 20)
 
     def interrupted(*_):

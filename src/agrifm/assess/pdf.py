@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from agrifm.errors import AssessmentError
+from agrifm.files import AnyPath, as_path
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 """Names under which Chromium and its kin are installed, the first found is used."""
@@ -29,7 +30,7 @@ def find_browser() -> Path:
     )
 
 
-def print_pdf(page: Path, out: Path, browser: Path) -> None:
+def print_pdf(page: AnyPath, out: AnyPath, browser: AnyPath) -> None:
     """Print an HTML file as PDF.
 
     Args:
@@ -40,6 +41,7 @@ def print_pdf(page: Path, out: Path, browser: Path) -> None:
     Raises:
         AssessmentError: the browser fails, writes no PDF, or takes more than two minutes.
     """
+    page, out, browser = as_path(page), as_path(out), as_path(browser)
     about = f"printing {page.name} with {browser}"
     with tempfile.TemporaryDirectory() as profile:
         command = [

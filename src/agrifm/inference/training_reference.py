@@ -55,7 +55,7 @@ class ReferenceFacts(Frozen):
     """Codes of the legend."""
     spread: float = Field(gt=0)
     """Mean distance of two training pixels."""
-    threshold: float = Field(gt=0)
+    threshold: float = Field(ge=0)
     """Index above which a pixel is outside the area of applicability."""
     blocks: int
     """Blocks of the training pixels."""

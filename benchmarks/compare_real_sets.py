@@ -242,7 +242,7 @@ def overview(content: dict[str, Any]) -> Iterator[str]:
         for model in content["models"]:
             scores = [found[model, name].get("macro_f1") for name in names]
             known = [scores[at] for at in real if scores[at] is not None]
-            mean = f"{np.mean(known):.3f}" if len(known) == len(real) else "-"
+            mean = f"{np.mean(known):.3f}" if real and len(known) == len(real) else "-"
             rows.append((model, *("-" if score is None else f"{score:.3f}" for score in scores), mean))
         yield from table((f"{budget} of labels", *names, "mean of real sets"), rows)
 

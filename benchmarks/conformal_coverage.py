@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from compare_real_sets import DATA, SETS
-from measure import Command, table
+from measure import SEASON_PROJECT, Command, table
 from numpy.typing import NDArray
 
 from agrifm.calibration import calibrated
@@ -53,21 +53,7 @@ DRAWS = 100
 """Sets of simulated blocks."""
 FOLDS, INNER = 5, 4
 """Of a table's test, and of its training blocks, one of which is for calibration and sets."""
-PROJECT = """\
-[season]
-area = "season/area.geojson"
-start = {start}
-end = {end}
-[imagery]
-catalog = "season/catalog.json"
-products = ["sentinel-2-c1-l2a"]
-[labels]
-file = "season/truth/parcels.gpkg"
-column = "crop"
-legend = "season/truth/legend.json"
-other = "season/truth/landcover.tif"
-other_values = [10, 50, 80]
-block = 480
+MODEL = """\
 [model]
 names = ["{model}"]
 """
@@ -254,7 +240,7 @@ def _of_seasons(directory: Path, model: str, size: float, step: int) -> Iterator
 def _project(folder: Path, season: SimulatedSeason, model: str, size: float) -> Project:
     """A project of a simulated season with its cube."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / PROJECT_FILE).write_text(PROJECT.format(start=season.start, end=season.end, model=model))
+    (folder / PROJECT_FILE).write_text((SEASON_PROJECT + MODEL).format(start=season.start, end=season.end, model=model))
     project = read_project(folder)
     if not (folder / "season" / MARKER).exists():
         simulate(folder / "season", season.region, season.year, size, season=season.simulated)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from measure import Command, table
+from measure import SEASON_PROJECT, Command, table
 from numpy.typing import NDArray
 
 from agrifm.config import read_project
@@ -42,22 +42,8 @@ from agrifm.simulator.season.growth import Growth
 from agrifm.simulator.season.plants import read_flora
 from agrifm.train.project import train_project
 
-PROJECT = """\
-[season]
-area = "season/area.geojson"
-start = {start}
-end = {end}
-[imagery]
-catalog = "season/catalog.json"
-products = ["sentinel-2-c1-l2a"]
+MODEL = """\
 offset = "metadata"
-[labels]
-file = "season/truth/parcels.gpkg"
-column = "crop"
-legend = "season/truth/legend.json"
-other = "season/truth/landcover.tif"
-other_values = [10, 50, 80]
-block = 480
 [model]
 names = {models}
 side = 48
@@ -144,7 +130,9 @@ def prepare(directory: Path, region: str, seed: int, steps: int, models: list[st
     if not (directory / "season" / "catalog.json").exists():
         simulate(directory / "season", region, size=SIZES[region], seed=seed, season=season)
     if not (directory / "agrifm.toml").exists():
-        text = PROJECT.format(start=season.start, end=season.end, steps=steps, models=json.dumps(models))
+        text = (SEASON_PROJECT + MODEL).format(
+            start=season.start, end=season.end, steps=steps, models=json.dumps(models)
+        )
         (directory / "agrifm.toml").write_text(text, encoding="utf-8")
     project = read_project(directory)
     if not (directory / "cube.zarr").exists():

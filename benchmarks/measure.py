@@ -38,6 +38,23 @@ RUNS: Options = {
 """Options of a benchmark that keeps finished runs in files and continues where it was stopped."""
 REGIONS = ("oceanic", "mediterranean", "monsoon", "southern")
 DEMO: Options = {"directory": {"type": Path, "help": "a finished demo (agrifm demo DIR)"}}
+SEASON_PROJECT = """\
+[season]
+area = "season/area.geojson"
+start = {start}
+end = {end}
+[labels]
+file = "season/truth/parcels.gpkg"
+column = "crop"
+legend = "season/truth/legend.json"
+other = "season/truth/landcover.tif"
+other_values = [10, 50, 80]
+block = 480
+[imagery]
+catalog = "season/catalog.json"
+products = ["sentinel-2-c1-l2a"]
+"""
+"""Project of a simulated season of Sentinel-2 in `season`; more keys of [imagery] or other tables may follow."""
 
 
 def region_options(*seeds: int, regions: Sequence[str] = REGIONS) -> Options:

@@ -113,6 +113,7 @@ def find_training_data(map_path: AnyPath) -> Path | None:
 
 def find_scores(map_path: Path) -> Path | None:
     """Return the scores next to the model to which the STAC item next to a map leads; None without, or if replaced."""
+    # the scores are an addition; `map_origin` complains of damaged items
     with suppress(OSError, ValueError, TypeError, AttributeError, AssessmentError):
         item = map_path.parent / MAP_ITEM
         for model in _local_paths(item, _derived_from(item)):
@@ -162,8 +163,7 @@ def replaced_model(map_path: Path) -> Path | None:
         OSError, ValueError, KeyError, TypeError, AttributeError
     ):  # `find_training_data` complains of damaged items
         made_by = _read_object(item)["properties"][MODEL_DIGEST] if item.is_file() else None
-        links = (link for link in _read_object(item).get("links", []) if link.get("rel") == "derived_from")
-        for model in _local_paths(item, links if made_by else ()):
+        for model in _local_paths(item, _derived_from(item) if made_by else ()):
             content = _read_object(model)
             assets = content.get("assets", {}).values()
             weights = _local_paths(model, (asset for asset in assets if "mlm:model" in (asset.get("roles") or [])))

@@ -1,6 +1,6 @@
 """The classic model that is made of several: the rule of the choice, made on inner blocks of the training alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -38,20 +38,13 @@ def better_half_weights(
     return dict.fromkeys(better, 1 / len(better))
 
 
-def fit_choice(
-    training: TrainingRows, seed: int, names: Sequence[str] | None = None
-) -> tuple[tuple[Member, ...], list[dict[str, Any]]]:
+def fit_choice(training: TrainingRows, seed: int) -> tuple[tuple[Member, ...], list[dict[str, Any]]]:
     """Fit the candidates on inner folds of whole groups, and the better half of them on all rows.
-
-    Args:
-        names: of the models that were chosen before; None = they are chosen.
 
     Returns:
         The members, whose probabilities are to be averaged, and everything that was tried with its inner macro F1:
         each candidate, and last the average that is used.
     """
-    if names is not None:
-        return tuple(fit_single(name, training, seed) for name in names), []
     parts, true = _held_out(training, seed)
     chosen = tuple(better_half_weights(CANDIDATES, parts, true))
     tried = []

@@ -110,10 +110,10 @@ def fit_classic(
         np.arange(len(rows)) if groups is None else groups.astype(np.int64),
         columns,
     )
-    if name == CHOICE:
-        chosen, tried = fit_choice(training, seed, members)
+    if name == CHOICE and members is None:
+        chosen, tried = fit_choice(training, seed)
         return ClassicRows(name, known, chosen, tuple(tried))
-    return ClassicRows(name, known, (fit_single(name, training, seed),))
+    return ClassicRows(name, known, tuple(fit_single(one, training, seed) for one in members or (name,)))
 
 
 def candidate_parts(name: str) -> tuple[Part, ...]:

@@ -42,10 +42,11 @@ from agrifm.scene.table_products import TableProduct, find_table_product
 from agrifm.season import Season
 from agrifm.series_columns import SeriesColumns
 from agrifm.simulator.catalog import simulate
-from agrifm.train.combination import COMBINATIONS
+from agrifm.train.combination import COMBINATIONS, Learner
 from agrifm.train.compare import compare_sets, comparison_lines
 from agrifm.train.comparison_config import SetConfig
-from agrifm.train.learners import LEARNERS, learn_network
+from agrifm.train.learners import FRAMES, LEARNERS, learn_network
+from agrifm.train.probe import learn_probe
 from agrifm.train.protocol import LabelledSet, ProtocolConfig
 from agrifm.work import open_executor
 
@@ -56,12 +57,12 @@ SENTINEL_2, SENTINEL_1 = (
 MODELS = [*SINGLES, "tempcnn", "ltae", "transformer", "presto", "agrifm", *COMBINATIONS]
 """Without the networks of windows, which see one pixel of a table."""
 WEIGHTS = Path(os.environ.get("AGRIFM_WEIGHTS", "../shared/peers/weights"))
-RELEASED = {
-    f"{name} ({how})": partial(learn_network, name, weights=WEIGHTS / file, encoder=encoder)
-    for name, file in (("presto", "presto.pt"), ("galileo", "galileo_nano_encoder.pt"))
-    for encoder, how in (("tuned", "released, tuned"), ("frozen", "released, frozen"))
+FILES = {"presto": WEIGHTS / "presto.pt", "galileo": WEIGHTS / "galileo_nano_encoder.pt"}
+RELEASED: dict[str, Learner] = {
+    **{f"{name} (released, tuned)": partial(learn_network, name, weights=file) for name, file in FILES.items()},
+    **{f"{name} (released, frozen)": partial(learn_probe, name, file, FRAMES) for name, file in FILES.items()},
 }
-"""Networks that start from released weights, which agrifm does not distribute, by name in the table."""
+"""Networks from released weights, which agrifm does not distribute: trained on, or as they are under a linear probe."""
 PIXELS_PER_FIELD = 12
 LEAST_AFRICAN = 9
 AWFI = TableProduct(

@@ -3,7 +3,7 @@
 Shape letters: P places.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -52,16 +52,21 @@ class TableNetwork:
 
     def probabilities(self, table: SeriesTable) -> NDArray[np.float32]:
         """Return class probabilities (P, classes), before calibration, of a table with the same sensors and bands."""
-        samples = TableSamples(table, self.kind, self.frames)
         classifier = self.classifier.eval()
-        if not len(samples):
+        if not len(table):
             config: Any = classifier.network.config
             return np.zeros((0, config.classes), np.float32)
-        with torch.inference_mode():
-            every = [samples[index] for index in range(len(samples))]
-            logits = place_logits(classifier, every, self.sensors, self.may_lack)
+        logits = table_logits(classifier, self.sensors, TableSamples(table, self.kind, self.frames), self.may_lack)
         result: NDArray[np.float32] = torch.softmax(logits.float(), dim=1).cpu().numpy()
         return result
+
+
+def table_logits(
+    classifier: Classifier, sensors: Sequence[SensorRecord], samples: TableSamples, may_lack: Collection[str] = ()
+) -> torch.Tensor:
+    """Return the logits (P, classes) of all samples of a table, of which there is at least one."""
+    with torch.inference_mode():
+        return place_logits(classifier, [samples[index] for index in range(len(samples))], sensors, may_lack)
 
 
 def fit_network_on_table(
@@ -103,7 +108,7 @@ def fit_network_on_table(
     torch.manual_seed(seed)
     kind = _kind_of(family, config)
     recipe = _recipe_of(family, config, kind)
-    network, sensors = _untrained(family, config, sensors, training, kind)
+    network, sensors = untrained_network(family, config, sensors, training, kind)
     classifier = Classifier(network, sensors, kind)
     places = min(config.batch * PLACES_PER_WINDOW, len(training))  # a batch has no place twice
     parameters = Hyperparameters(
@@ -140,10 +145,21 @@ def _recipe_of(family: str, config: ModelConfig, kind: SeriesKind) -> Recipe:
     return TABLE_RECIPE if family == "agrifm" else Recipe()
 
 
-def _untrained(
+def untrained_network(
     name: str, config: ModelConfig, sensors: tuple[SensorRecord, ...], table: SeriesTable, kind: SeriesKind
 ) -> tuple[Any, tuple[SensorRecord, ...]]:
-    """A network of a family before training, and the sensors with the statistics that it expects."""
+    """Return a network of a family before training, and the sensors with the statistics that it expects.
+
+    Args:
+        name: of the family.
+        config: its `frames`, `preset`, `weights` and `encoder` are used.
+        sensors: with the statistics of the training.
+        table: of the training places.
+        kind: the series that it will read.
+
+    Raises:
+        ModelError: the family cannot read the sensors, or its weights are refused.
+    """
     classes, days = len(table.legend), table.season_days
     if name == "agrifm":
         return AgriFM(point_config(sensors, classes, config.frames, days)), sensors

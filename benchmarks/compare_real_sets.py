@@ -10,7 +10,7 @@ The rule was written before the first run: whatever comes out is published as it
 
     python benchmarks/compare_real_sets.py --directory comparison --out benchmarks/results
     python benchmarks/compare_real_sets.py --budgets 5 --directory comparison  5 labels of each class, 20 draws
-    python benchmarks/compare_real_sets.py --models "presto (released, frozen)"  released weights: AGRIFM_WEIGHTS
+    python benchmarks/compare_real_sets.py --models "presto (released, probe)"  released weights: AGRIFM_WEIGHTS
     python benchmarks/compare_real_sets.py --quick
 """
 
@@ -60,9 +60,9 @@ WEIGHTS = Path(os.environ.get("AGRIFM_WEIGHTS", "../shared/peers/weights"))
 FILES = {"presto": WEIGHTS / "presto.pt", "galileo": WEIGHTS / "galileo_nano_encoder.pt"}
 RELEASED: dict[str, Learner] = {
     **{f"{name} (released, tuned)": partial(learn_network, name, weights=file) for name, file in FILES.items()},
-    **{f"{name} (released, frozen)": partial(learn_probe, name, file, FRAMES) for name, file in FILES.items()},
+    **{f"{name} (released, probe)": partial(learn_probe, name, file, FRAMES) for name, file in FILES.items()},
 }
-"""Networks from released weights, which agrifm does not distribute: trained on, or as they are under a linear probe."""
+"""Networks from released weights, which agrifm does not distribute: trained on, or probed as they are."""
 PIXELS_PER_FIELD = 12
 LEAST_AFRICAN = 9
 AWFI = TableProduct(

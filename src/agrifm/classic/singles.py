@@ -67,7 +67,9 @@ class Member:
         return np.concatenate([self.model.probabilities(self._columns(chunk)) for chunk in chunks])
 
     def _columns(self, rows: Rows) -> Rows:
-        return rows if self.chosen is None else np.ascontiguousarray(rows[:, self.chosen])
+        if self.chosen is None or len(self.chosen) == rows.shape[1]:  # columns are in one order everywhere
+            return rows
+        return np.ascontiguousarray(rows[:, self.chosen])
 
     def reading(self, columns: "Columns") -> "Member":
         """Return the same model for rows of other columns that have its parts."""

@@ -1,7 +1,7 @@
 """How fast classic models map: square kilometres of 10 m pixels a minute, with features, on all cores.
 
-Rows are of Sentinel-2 alone (10 bands, 24 steps) with 10 classes; the numbers are random around a season per class. That
-is hard: nearly all training rows become support vectors, more than of as many real ones. Seconds of a window are the
+Rows are of Sentinel-2 alone (10 bands, 24 steps) with 10 classes; the numbers are random around a season per class.
+That is hard: nearly all training rows become support vectors, more than of real ones. Seconds of a window are the
 best of several turns; seconds of the processor are those of all cores together; from them follows what cores without
 other work would map, which is an upper bound.
 

@@ -40,6 +40,7 @@ def test_the_shortest_project_file_gets_the_documented_defaults(tmp_path: Path) 
     assert (project.model.preset, project.model.frames, project.model.side) == ("tiny", 24, 96)
     assert (project.model.series, project.model.sensor_dropout) == ("interpolated", 0)
     assert (project.map.model, project.map.window, project.map.overlap) == ("agrifm", None, 48)
+    assert (project.map.probabilities, project.parcels) == (None, None)
     assert project.assess.column == "label"
 
 
@@ -78,6 +79,13 @@ recipe = { hidden = 0.5, shift = 10, averaging = 0.98 }
 model = "random-forest"
 window = 192
 overlap = 96
+probabilities = false
+[parcels]
+file = "fields.gpkg"
+layer = "2024"
+id = "name"
+area = "ha"
+geopackage = true
 [assess]
 column = "class"
 """
@@ -110,6 +118,17 @@ column = "class"
         "recipe": Recipe(hidden=0.5, shift=10, averaging=0.98).model_dump(),
     }
     assert (project.map.model, project.map.window, project.map.overlap) == ("random-forest", 192, 96)
+    assert project.map.probabilities is False
+    assert project.parcels is not None
+    assert project.parcels.model_dump() == {
+        "file": Path("fields.gpkg"),
+        "id": "name",
+        "area": "ha",
+        "geopackage": True,
+        "layer": "2024",
+        "crs": None,
+        "encoding": None,
+    }
     assert project.assess.column == "class"
 
 

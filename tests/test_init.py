@@ -17,7 +17,13 @@ from agrifm.init import TEMPLATE, init
 
 LINE = re.compile(r"^(?P<comment># )?(?P<key>\w+) = (?P<value>.+)$")
 HEADER = re.compile(r"^(?:# )?\[+([\w.]+)\]+$")
-SECTIONS = {name: field.annotation for name, field in Project.model_fields.items() if name != "directory"}
+SECTIONS = {
+    name: next((one for one in get_args(field.annotation) if one is not type(None)), field.annotation)
+    for name, field in Project.model_fields.items()
+    if name != "directory"
+}
+ABSENT = "parcels"
+"""The section that is commented out as a whole."""
 
 
 TOGETHER = {
@@ -72,7 +78,7 @@ def test_the_template_is_read_as_it_is_written(tmp_path: Path) -> None:
     [
         (section, line)
         for section, key, line, commented in lines()
-        if commented and section in SECTIONS and (section, key) not in TOGETHER
+        if commented and section in SECTIONS and section != ABSENT and (section, key) not in TOGETHER
     ],
 )
 def test_each_commented_line_is_valid_without_its_comment(tmp_path: Path, section: str, line: str) -> None:
@@ -125,3 +131,19 @@ def test_of_two_at_once_one_writes_the_project_file(tmp_path: Path, monkeypatch:
     init(tmp_path)
     assert [error.facts["pid"] for error in refused] == [os.getpid()]
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(PROJECT_FILE, TEMPLATE)]
+
+
+def test_the_section_of_parcels_is_valid_without_its_comments(tmp_path: Path) -> None:
+    before, header, after = TEMPLATE.partition(f"# [{ABSENT}]\n")
+    section, end, rest = after.partition("\n\n")
+    text = "\n".join(line.removeprefix("# ") for line in (header + section).splitlines())
+    (tmp_path / PROJECT_FILE).write_text(before + text + end + rest)
+    parcels = read_project(tmp_path).parcels
+    assert parcels is not None
+    assert (parcels.file, parcels.id, parcels.area, parcels.geopackage, parcels.crs) == (
+        Path("parcels.parquet"),
+        "parcel_id",
+        "hectares",
+        True,
+        "EPSG:32631",
+    )

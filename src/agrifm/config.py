@@ -229,12 +229,29 @@ class MapConfig(Frozen):
     """Side of prediction windows, target pixels; by default, the side of the training windows."""
     overlap: int = Field(48, ge=0, multiple_of=48)
     """Pixels that neighbouring windows share and blend, so that no seams are visible."""
+    probabilities: bool | None = None
+    """Whether the map also has the probabilities of all classes and the number of observations; by default where
+    [parcels] is given, which needs them."""
 
     @model_validator(mode="after")
     def _overlap_fits(self) -> Self:
         if self.window is not None and 2 * self.overlap > self.window:
             raise ValueError(f"`overlap` ({self.overlap}) must be at most half of `window` ({self.window})")
         return self
+
+
+class ParcelsConfig(VectorKeys):
+    """The parcels whose crops `agrifm parcels` reads from the map."""
+
+    file: Path
+    """Polygons (GeoParquet, fiboa, GeoPackage, Shapefile, GeoJSON …), or a folder of GeoParquet files."""
+    id: str | None = None
+    """Column of the parcels' names; by default `id`, and without one the number of the row."""
+    area: str | None = None
+    """Column of the parcels' areas, which are compared with those of the outlines; by default `metrics:area` (m²) or
+    `area` (hectares), as fiboa has them."""
+    geopackage: bool = False
+    """Write a GeoPackage too."""
 
 
 class AssessConfig(VectorKeys):
@@ -254,6 +271,7 @@ class Project(Frozen):
     labels: LabelsConfig
     model: ModelConfig = ModelConfig()
     map: MapConfig = MapConfig()
+    parcels: ParcelsConfig | None = None
     assess: AssessConfig = AssessConfig()
     directory: Path = Field(Path(), exclude=True)
 

@@ -132,6 +132,16 @@ steps = 1500
 model = "agrifm"           # which of the models makes the map
 # window = 96              # side of prediction windows, pixels; by default that of the training windows
 # overlap = 48             # pixels that neighbouring windows share and blend
+# probabilities = true     # keep the probabilities of all classes; by default where [parcels] is given
+#    Existing parcels, whose crops `agrifm parcels` reads from the map (docs/parcels.md):
+# [parcels]
+# file = "parcels.parquet"   # GeoParquet of any size, a folder of such files, GeoPackage, Shapefile or GeoJSON
+# id = "parcel_id"         # column of their names; by default `id`
+# area = "hectares"        # column of their areas, to compare; by default `metrics:area` (m2) or `area` (hectares)
+# geopackage = true        # write a GeoPackage too
+# layer = "fields2024"     # the layer, if the file of parcels has several
+# crs = "EPSG:32631"       # the coordinate reference system, if the file of parcels does not state it
+# encoding = "cp1252"      # the encoding of the parcels' names, if not UTF-8
 
 [assess]
 column = "label"           # column of the class code in the reference points

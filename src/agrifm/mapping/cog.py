@@ -53,7 +53,7 @@ def _disk_is_full(doing: str, detail: str) -> OutputError:
 
 @dataclass
 class CogWriter:
-    """Writes one band of bytes, 255 = nodata, as a COG.
+    """Writes a band of bytes, 255 = nodata, or several of them as a COG.
 
     Tiles are written inside the `with` block, and `finish` after it makes the COG. After a failure the caller removes
     what is left of both files.
@@ -62,12 +62,14 @@ class CogWriter:
     path: Path
     """Of the COG."""
     grid: Grid
-    description: str
-    """Of the band."""
+    description: str | Sequence[str]
+    """Of the band, or of each of several."""
     tags: Mapping[str, str]
     resampling: str
     """How overviews are made: MODE for classes, AVERAGE for numbers."""
     colors: Mapping[int, RGBA] = field(default_factory=dict)
+    scale: float = 1.0
+    """By which a byte is multiplied to be the quantity."""
     _checksums: dict[Window, int] = field(init=False, default_factory=dict)
     _dataset: Any = field(init=False)
 
@@ -76,12 +78,13 @@ class CogWriter:
         return self.path.with_name(f".{self.path.stem}.plain.tif")
 
     def __enter__(self) -> "CogWriter":
+        names = [self.description] if isinstance(self.description, str) else self.description
         self._dataset = rasterio.open(
             self._plain,
             "w",
             driver="GTiff",
             dtype="uint8",
-            count=1,
+            count=len(names),
             height=self.grid.shape[0],
             width=self.grid.shape[1],
             crs=self.grid.crs.to_wkt(),
@@ -93,7 +96,9 @@ class CogWriter:
             compress="deflate",
             bigtiff="if_safer",  # above 4 GB, which GDAL cannot know before it compresses
         )
-        self._dataset.set_band_description(1, self.description)
+        self._dataset.descriptions = tuple(names)
+        if self.scale != 1:
+            self._dataset.scales = (self.scale,) * len(names)
         self._dataset.update_tags(**self.tags)
         if self.colors:
             self._dataset.write_colormap(1, dict(self.colors))
@@ -103,8 +108,8 @@ class CogWriter:
         self._dataset.close()
 
     def write(self, tile: Window, pixels: NDArray[np.uint8]) -> None:
-        """Write a tile (H, W) of `TILE_SIDE` pixels, less at the right and lower edge."""
-        self._dataset.write(pixels, 1, window=_rasterio_window(tile))
+        """Write a tile (H, W) of `TILE_SIDE` pixels, less at the right and lower edge; of several bands (B, H, W)."""
+        self._dataset.write(pixels.reshape(-1, tile.height, tile.width), window=_rasterio_window(tile))
         self._checksums[tile] = zlib.crc32(pixels.tobytes())
 
     def finish(self) -> None:
@@ -132,13 +137,13 @@ class CogWriter:
         with open_raster(self.path) as source:
             levels = len(source.overviews(1))
             for tile, checksum in self._checksums.items():
-                if zlib.crc32(source.read(1, window=_rasterio_window(tile)).tobytes()) != checksum:
+                if zlib.crc32(source.read(window=_rasterio_window(tile)).tobytes()) != checksum:
                     raise _disk_is_full(f"writing {self.path.name}", "what was written could not be read back")
         # Overviews have no checksums; a block that was cut off cannot be decompressed.
         for level in range(levels):
             with open_raster(self.path, overview_level=level) as overview:
                 for _, window in overview.block_windows(1):
-                    overview.read(1, window=window)
+                    overview.read(window=window)
 
 
 def _rasterio_window(tile: Window) -> Any:

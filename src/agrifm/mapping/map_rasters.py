@@ -22,6 +22,7 @@ from agrifm.mapping.certainty_layer import CERTAINTY_FILE, LEVELS, CertaintyLaye
 from agrifm.mapping.cog import TILE_SIDE, CogWriter, write_category_names
 from agrifm.mapping.dissimilarity_layer import DissimilarityLayer
 from agrifm.mapping.mosaic import blend
+from agrifm.mapping.probability_layer import ProbabilityLayer
 from agrifm.mapping.window_store import WindowStore
 from agrifm.mapping.windows import MapPlan
 from agrifm.pictures import class_colors, map_picture, read_reduced
@@ -44,12 +45,17 @@ class WrittenRasters(NamedTuple):
 
 
 def write_rasters(
-    plan: MapPlan, store: WindowStore, directory: Path, reference: TrainingReference | None = None
+    plan: MapPlan,
+    store: WindowStore,
+    directory: Path,
+    reference: TrainingReference | None = None,
+    probabilities: bool = False,
 ) -> WrittenRasters:
     """Blend the windows tile by tile into the COGs of a map.
 
     Args:
         reference: with which the windows were predicted.
+        probabilities: whether the probabilities of all classes are kept too.
 
     Raises:
         MapError: the whole area has no valid observation.
@@ -60,32 +66,26 @@ def write_rasters(
     tags = {**about, LEGEND_TAG: legend_json(legend)}
     classes = CogWriter(directory / "classes.tif", plan.grid, "class", tags, "MODE", class_colors(legend))
     confidence = CogWriter(directory / "confidence.tif", plan.grid, CONFIDENCE, about, "AVERAGE")
-    certainty = unlike = None
-    if record.candidates is not None and why_without_certainty(record) is None:
-        certainty = CertaintyLayer(directory, plan.grid, record.candidates, legend, about)
-    if reference is not None:
-        unlike = DissimilarityLayer(directory, plan, reference, about)
+    of_classes = _layers_of_classes(plan, directory, about, probabilities)
+    unlike = [] if reference is None else [DissimilarityLayer(directory, plan, reference, about)]
     # Pixels are counted by row, because in degrees their hectares depend on the latitude.
     pixel_hectares, height = plan.grid.pixel_hectares(), plan.grid.shape[0]
     counts = np.zeros((len(legend) + 1, height), np.int64)  # (class, then nodata; row)
     every = list(tiles(plan.grid.shape, TILE_SIDE))
     with ExitStack() as stack, progress("write", len(every)) as advance:
-        for writer in (classes, confidence):
-            stack.enter_context(writer)
-        for layer in (certainty, unlike):
-            if layer is not None:
-                stack.enter_context(layer)
+        for layer in (classes, confidence, *of_classes, *unlike):
+            stack.enter_context(layer)
         for tile in every:
             inside = plan.area.inside(tile)
-            mean, index = _blended(plan, store, tile, inside, unlike is not None)
+            mean, index = _blended(plan, store, tile, inside, bool(unlike))
             known = inside & ~np.isnan(mean[0])
             number, percent = _classify(mean, known)
             classes.write(tile, number)
             confidence.write(tile, percent)
-            if certainty is not None:
-                certainty.write(tile, mean, known)
-            if unlike is not None:
-                unlike.write(tile, index, known)
+            for writer in of_classes:
+                writer.write(tile, mean, known)
+            for other in unlike:
+                other.write(tile, index, known)
             _count(counts[:, tile.row : tile.row + tile.height], number, inside)
             advance(1)
     if not counts[:-1].any():
@@ -100,8 +100,21 @@ def write_rasters(
     return WrittenRasters(
         dict(zip(legend.codes, hectares[:-1].tolist(), strict=True)),
         float(hectares[-1]) + plan.area.hectares_beyond(),
-        tuple(layer.finish() for layer in (certainty, unlike) if layer is not None),
+        tuple(layer.finish() for layer in (*of_classes, *unlike)),
     )
+
+
+def _layers_of_classes(
+    plan: MapPlan, directory: Path, about: dict[str, str], probabilities: bool
+) -> list[CertaintyLayer | ProbabilityLayer]:
+    """The layers of a map that are made of its probabilities."""
+    record = plan.record
+    layers: list[CertaintyLayer | ProbabilityLayer] = []
+    if record.candidates is not None and why_without_certainty(record) is None:
+        layers.append(CertaintyLayer(directory, plan.grid, record.candidates, record.legend, about))
+    if probabilities:
+        layers.append(ProbabilityLayer(directory, plan, {**about, LEGEND_TAG: legend_json(record.legend)}))
+    return layers
 
 
 def _blended(

@@ -5,6 +5,7 @@
     map/confidence.tif     highest class probability in percent, 255 = nodata
     map/certainty.tif      one candidate class, two or unknown; and map/second.tif (`agrifm.mapping.certainty_layer`)
     map/dissimilarity.tif  to the training data; and map/applicability.tif (`agrifm.mapping.dissimilarity_layer`)
+    map/probabilities.tif  of all classes, on request; and map/observations.tif (`agrifm.mapping.probability_layer`)
     map/item.json          STAC item: hectares, season, software, model and cube it was derived from
     map/map.png            the first two, and the certainty, to look at
 
@@ -114,7 +115,8 @@ def map_project(
     side = load_record(path).side
     window = window_side(project, side)
     overlap = project.map.overlap if side > 1 and 2 * project.map.overlap <= window else 0
-    summary = map_area(project.cube, path, out or project.maps, window, overlap, compute, executor)
+    kept = project.parcels is not None if project.map.probabilities is None else project.map.probabilities
+    summary = map_area(project.cube, path, out or project.maps, window, overlap, compute, executor, kept)
     return replace(summary, notes=_legend_notes(project, load_record(path).legend))
 
 
@@ -159,6 +161,7 @@ def map_area(
     overlap: int = 48,
     compute: Compute = DEFAULT_COMPUTE,
     executor: Executor | None = None,
+    probabilities: bool = False,
 ) -> MapSummary:
     """Map the area of a cube with a model file, or continue a map that was stopped.
 
@@ -173,6 +176,7 @@ def map_area(
         compute: how a network computes (docs/precision.md).
         executor: where windows are predicted: threads, processes, or Dask's `client.get_executor()`, on machines that
             can read both paths. None predicts in this process, while the next window is read.
+        probabilities: whether the map also has the probabilities of all classes, which `agrifm parcels` needs.
 
     Raises:
         CubeError: there is no finished cube.
@@ -193,12 +197,12 @@ def map_area(
         features = model_path.with_name(REFERENCE).resolve()
         reference = TrainingReference.read(features) if features.exists() else None
         if executor is None:
-            return map_cube(cube, model, model_id, out, window, overlap, item, None, reference)
+            return map_cube(cube, model, model_id, out, window, overlap, item, None, reference, probabilities)
         used = reference is not None and why_without_dissimilarity(cube, model.record, reference) is None
         files = cube_path.resolve(), model_path.resolve()
         sources = MapSources(uuid4().hex, *files, compute, features if used else None)
         predict = partial(predict_windows_elsewhere, sources, executor=executor)
-        return map_cube(cube, model, model_id, out, window, overlap, item, predict, reference)
+        return map_cube(cube, model, model_id, out, window, overlap, item, predict, reference, probabilities)
 
 
 def map_cube(
@@ -211,6 +215,7 @@ def map_cube(
     model_item: AnyPath | None = None,
     predict: Predictions | None = None,
     reference: TrainingReference | None = None,
+    probabilities: bool = False,
 ) -> MapSummary:
     """Map the area of an open cube with a model in memory; see `map_area`.
 
@@ -220,6 +225,7 @@ def map_cube(
         model_item: the model's STAC item, from which the map's is derived.
         predict: what predicts the windows; by default the model, in this process.
         reference: training pixels with which pixels are compared; None makes no layer of dissimilarity.
+        probabilities: see `map_area`.
     """
     out = as_path(out)
     model_item = None if model_item is None else as_path(model_item)
@@ -242,7 +248,7 @@ def map_cube(
         )
         with _made_anew(partial_map / RESULT) as result:
             with translate_gdal_errors(f"writing the map {out}"):
-                written = write_rasters(plan, store, result, reference)
+                written = write_rasters(plan, store, result, reference, probabilities)
                 write_picture(result, plan, written.hectares, written.nodata_hectares)
             _write_item(result, out, plan, model, written, model_id, model_item)
             finish_directory(result, out, "map")

@@ -18,6 +18,7 @@ from shapely import MultiPoint, Polygon
 
 from agrifm.grid import LONLAT, Grid, reproject
 from agrifm.season import Season, day_date, day_number
+from agrifm.simulator.optics.canopy import Angle
 from agrifm.simulator.optics.reflectance import ViewingGeometry
 from agrifm.validation import Frozen
 
@@ -91,7 +92,7 @@ class Orbit:
     def tracks_near(self, lon: float, lat: float, reach: float) -> list[int]:
         """Numbers of the southward tracks whose swath comes within `reach` kilometres of a point."""
         numbers = range(1, self.revolutions + 1)
-        crossing = self._angle_at(lat)
+        crossing = self.angle_at(lat)
         places = np.array([self.ground_track(number, np.array(crossing))[1] for number in numbers])
         away = np.abs((places - np.radians(lon) + np.pi) % (2 * np.pi) - np.pi) * np.cos(np.radians(lat))
         # A cheap test by longitude first, then the exact distance.
@@ -102,7 +103,7 @@ class Orbit:
 
     def across(self, track: int, lon: float, lat: float) -> tuple[float, float]:
         """Kilometres from a track to a point, east positive, and the angle flown when the satellite passes it."""
-        middle, width = self._angle_at(lat), 0.3
+        middle, width = self.angle_at(lat), 0.3
         angles, distance = np.array([middle]), np.array([0.0])
         # Search for the nearest point of the track, three times, each time around the last one and 80 times finer.
         for _ in range(3):
@@ -114,13 +115,14 @@ class Orbit:
         east = np.sin(np.radians(lon) - longitude[best]) >= 0
         return float(distance[best]) * (1 if east else -1), middle
 
-    def view_zenith(self, across: float) -> float:
+    def view_zenith(self, across: Angle) -> Angle:
         """View zenith angle in degrees, by the distance from the track in kilometres."""
-        arc = abs(across) / EARTH_RADIUS
+        arc = np.abs(across) / EARTH_RADIUS
         nadir = np.arctan2(np.sin(arc), 1 + self.altitude / EARTH_RADIUS - np.cos(arc))
-        return float(np.degrees(nadir + arc))
+        return np.asarray(np.degrees(nadir + arc))
 
-    def _angle_at(self, lat: float) -> float:
+    def angle_at(self, lat: float) -> float:
+        """Angle in radians flown from the southward equator crossing to a latitude in degrees."""
         central = np.arctan((1 - ECCENTRICITY) * np.tan(np.radians(lat)))
         return float(np.arcsin(np.clip(-np.sin(central) / np.sin(np.radians(self.inclination)), -1, 1)))
 
@@ -227,7 +229,7 @@ def _pass(
     towards = float(np.degrees(np.arctan2(east, latitude - np.radians(lat)))) % 360
     row = round(60 + angle / (2 * np.pi) * 248)
     return Overpass(
-        sensor, satellite, track, row, time, day, across, zenith, azimuth, orbit.view_zenith(across), towards
+        sensor, satellite, track, row, time, day, across, zenith, azimuth, float(orbit.view_zenith(across)), towards
     )
 
 
@@ -238,7 +240,12 @@ def sun_position(moment: datetime, lon: float, lat: float) -> tuple[float, float
     degrees).
     """
     start = datetime(moment.year, 1, 1, tzinfo=UTC)
-    hours = (moment - start).total_seconds() / 3600
+    zenith, azimuth = sun_angles((moment - start).total_seconds() / 3600, lon, lat)
+    return float(zenith), float(azimuth)
+
+
+def sun_angles(hours: Angle, lon: Angle, lat: Angle) -> tuple[Angle, Angle]:
+    """The same for hours since New Year (UTC); single numbers, or arrays that broadcast."""
     year = 2 * np.pi / 365.25 * (hours / 24 - 0.5)
     equation = 229.18 * (
         0.000075
@@ -260,7 +267,7 @@ def sun_position(moment: datetime, lon: float, lat: float) -> tuple[float, float
     angle, latitude = np.radians(minutes / 4 - 180), np.radians(lat)
     height = np.sin(latitude) * np.sin(declination) + np.cos(latitude) * np.cos(declination) * np.cos(angle)
     azimuth = np.arctan2(np.sin(angle), np.cos(angle) * np.sin(latitude) - np.tan(declination) * np.cos(latitude))
-    return float(np.degrees(np.arccos(height))), float(np.degrees(azimuth) + 180) % 360
+    return np.degrees(np.arccos(height)), (np.degrees(azimuth) + 180) % 360
 
 
 def composite_periods(season: Season) -> list[int]:

@@ -90,7 +90,7 @@ def cloudiness(seed: int, day: int, x: Places, y: Places) -> tuple[Plane, float]
     """
     persistent = np.zeros(np.broadcast_shapes(x.shape, y.shape), np.float32)
     for days, share in SPELLS:
-        for knot, weight in _knots(day, days):
+        for knot, weight in spell_weights(day, days):
             common = float(normal(seed, f"weather of {days} days", knot))
             synoptic = smooth_noise(seed, f"weather of {days} days, {knot}", x, y, SYNOPTIC_SIZE)
             persistent += np.float32(np.sqrt(share) * weight) * (
@@ -194,7 +194,7 @@ def _haze(climate: SkyClimate, seed: int, overpass: Overpass, x: Places, y: Plac
     )
 
 
-def _knots(day: int, days: float) -> list[tuple[int, float]]:
+def spell_weights(day: int, days: float) -> list[tuple[int, float]]:
     """Indices and weights of the four random values around a day; the squared weights sum to 1."""
     first = int(np.floor(day / days))
     part = day / days - first

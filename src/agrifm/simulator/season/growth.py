@@ -15,7 +15,7 @@ from agrifm.simulator import keyed_random
 from agrifm.simulator.optics.reflectance import PLANTS, ROAD, ROOFS, WATER, SurfaceState
 from agrifm.simulator.season.crops import Crop
 from agrifm.simulator.season.daily_growth import DailyGrowth
-from agrifm.simulator.season.management import draw_management, first_day
+from agrifm.simulator.season.management import FieldManagement, draw_management, first_day
 from agrifm.simulator.season.plants import NO_PLANT, LeafTraits, read_flora, traits
 from agrifm.simulator.season.weather import Weather
 
@@ -73,6 +73,20 @@ class Growth:
         """
         growing = ["margin" if cover in MATERIALS else cover for cover in covers]
         management = draw_management(crops, read_flora(), growing, keys, season, seed)
+        return cls.managed(management, covers, keys, weather, site, season, seed)
+
+    @classmethod
+    def managed(
+        cls,
+        management: FieldManagement,
+        covers: Sequence[str],
+        keys: NDArray[np.int64],
+        weather: Weather,
+        site: NDArray[np.intp],
+        season: Season,
+        seed: int,
+    ) -> "Growth":
+        """Grow fields whose management is drawn; the other arguments are those of `grow`."""
         fields = DailyGrowth(management, keys, seed)
         first, last = day_number(season.start), day_number(season.end)
         history = {name: np.zeros((last - first + 1, len(keys)), np.float32) for name in HISTORY}
@@ -93,25 +107,28 @@ class Growth:
 
     def state(self, day: int) -> SurfaceState:
         """State of every field on a day of the season (days since 1970-01-01)."""
-        at = day - self.first
-        canopy = {name: values[at] for name, values in self.history.items()}
+        return self.states(day - self.first, slice(None))
+
+    def states(self, at: int | NDArray[np.intp], which: slice | NDArray[np.intp]) -> SurfaceState:
+        """States of fields `which` on the days `at`, counted from the first; arrays give one state for each pair."""
+        canopy = {name: values[at, which] for name, values in self.history.items()}
         green = canopy["crop"] + canopy["sward"]
         share = canopy["crop"] / np.maximum(green, 1e-6)
         flora = read_flora()
         # Leaf traits mix by the green areas of crop and sward.
         mixed = {}
         for name in LEAF_TRAITS:
-            of_crop = traits([*flora.plants.values(), NO_PLANT], name)[self.plant[at]]
+            of_crop = traits([*flora.plants.values(), NO_PLANT], name)[self.plant[at, which]]
             if name == "leaf_projection":
                 of_crop = np.where(canopy["lodged"] > 0, LODGED_PROJECTION, of_crop)
-            of_sward = traits(flora.swards.values(), name)[self.sward[at]]
+            of_sward = traits(flora.swards.values(), name)[self.sward[at, which]]
             mixed[name] = (share * of_crop + (1 - share) * of_sward).astype(np.float32)
             if name in self.leaf_factor:
-                mixed[name] = mixed[name] * self.leaf_factor[name]
+                mixed[name] = mixed[name] * self.leaf_factor[name][which]
         mixed["leaf_structure"] = np.maximum(mixed["leaf_structure"], 1.1)
         mixed["leaf_projection"] = np.clip(mixed["leaf_projection"], 0.3, 0.9)
         return SurfaceState(
-            material=self.material,
+            material=self.material[which],
             green_area=green,
             brown_area=canopy["brown"],
             chlorophyll=canopy["chlorophyll"],
@@ -119,6 +136,6 @@ class Growth:
             residue=canopy["residue"],
             flood=canopy["flood"],
             moisture=canopy["moisture"],
-            soil_brightness=self.soil_brightness,
+            soil_brightness=self.soil_brightness[which],
             **mixed,
         )

@@ -98,9 +98,10 @@ class Weather:
             keys: identity of each site, (sites,).
         """
         days = np.arange(first, last + 1)
-        of_day = {name: _daily(getattr(climate, name), days) for name in ("temperature", "temperature_range", "rain")}
+        names = ("temperature", "temperature_range", "rain")
+        of_day = {name: daily_means(getattr(climate, name), days) for name in names}
         wetness = _persistent(seed, "wetness", climate.wet_persistence, climate.common, keys, days)
-        share = np.clip(_daily(climate.wet_days, days), 0.001, 0.999)
+        share = np.clip(daily_means(climate.wet_days, days), 0.001, 0.999)
         wet = wetness < ndtri(share)
         # The rank of a wet day among wet days is uniform; a smaller number means a wetter day.
         amount = gammaincinv(GAMMA_SHAPE, np.clip(1 - ndtr(wetness) / share, 0, 0.999)) / GAMMA_SHAPE
@@ -147,7 +148,7 @@ def _day_of_year(days: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray((dates - dates.astype("datetime64[Y]")).astype(np.int64) + 1)
 
 
-def _daily(monthly: tuple[float, ...], days: NDArray[np.int64]) -> NDArray[np.float64]:
+def daily_means(monthly: tuple[float, ...], days: NDArray[np.int64]) -> NDArray[np.float64]:
     """Daily values, interpolated linearly between the middles of the months."""
     middles = (np.arange(12) + 0.5) * 365.25 / 12
     return np.asarray(np.interp(_day_of_year(days) - 0.5, middles, monthly, period=365.25))

@@ -1,0 +1,230 @@
+"""Places of the pretraining world: each is drawn from the seed and its number alone.
+
+A place has a climate, a calendar, crops with their varieties, and a few fields that share weather, sky and overpasses.
+Fields are crops in the shares of the place, and other land in each of the groups of land cover.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.simulator.acquisition.sky import SkyClimate
+from agrifm.simulator.season.crops import Crop, CropType, Cycle
+from agrifm.simulator.season.plants import read_flora
+from agrifm.simulator.season.weather import Climate
+from agrifm.simulator.world.calendar import JITTER, is_excluded, read_calendar
+from agrifm.simulator.world.climate import draw_climate, draw_sky, mean_temperature
+from agrifm.simulator.world.covers import Cover, read_covers, read_groups
+
+GROUP_SHARES = {
+    "cropland": 0.46, "forest": 0.11, "shrubland": 0.09, "grassland": 0.13, "wetland": 0.05, "impervious": 0.06,
+    "bare": 0.06, "water": 0.04,
+}  # fmt: skip
+"""Mean share of the fields of a place in each group: more cropland than the land has, because models are for crops."""
+GROUP_CONCENTRATION = 6.0
+"""Of the Dirichlet distribution of these shares: small numbers make places differ more."""
+SEASON_SHIFT = 30
+"""Most days by which the season of a place begins before or after its year of crops."""
+MOST_CROPS = 9
+LEAST_GROWTH_DAYS = 75
+"""Days between sowing and the planned harvest at least."""
+DOUBLE_SHARE = 0.5
+"""Mean share of the fields with two crops a year where both seasons leave room for it."""
+
+Calendar = NDArray[np.int64]
+"""(2, 2), first and last day of each season, counted from 1 January of the crop year."""
+
+
+@dataclass(frozen=True)
+class WorldPlace:
+    """A place of the world."""
+
+    number: int
+    lon: float
+    """Degrees."""
+    lat: float
+    """Degrees."""
+    season_start: int
+    """First day of the season of its samples, counted from 1 January of the crop year."""
+    climate: Climate
+    sky: SkyClimate
+    crops: Mapping[str, Crop]
+    """Everything that grows, by cover."""
+    ripening: Mapping[str, tuple[int, ...]]
+    """Name of a type -> planned day of harvest of each of its cycles, from which its variety follows."""
+    cover: NDArray[np.intp]
+    """(fields,) index into the covers of the world."""
+    side: NDArray[np.float64]
+    """(fields,) side of each field, metres."""
+    flood: NDArray[np.float64]
+    """(fields,) share of the ground under water all year, 0..1."""
+    soil: float
+    """Factor on the brightness of the soil."""
+    satellites: Mapping[str, int]
+    """Sensor -> how many of its satellites deliver images here."""
+
+
+def draw_place(seed: int, number: int, fields: int) -> WorldPlace:
+    """Draw a place by its number; the same numbers give the same place, whatever else is drawn.
+
+    Args:
+        fields: of the place, at least 2.
+    """
+    rng = np.random.default_rng([seed, number])
+    calendar = read_calendar()
+    # squares of a degree are smaller near the poles
+    weight = np.cumsum(np.cos(np.radians(calendar.lat)))
+    row = int(np.searchsorted(weight, rng.random() * weight[-1]))
+    lon, lat = float(calendar.lon[row]), float(calendar.lat[row])
+    lon, lat = lon + JITTER * (rng.random() - 0.5), lat + JITTER * (rng.random() - 0.5)
+    assert not is_excluded(np.array(lon), np.array(lat))
+    climate = draw_climate(rng, lat)
+    seasons = calendar.seasons[row]
+    annual, ripening = _annual_crops(rng, climate, seasons)
+    others = _other_covers(climate)
+    cover = _fields(rng, annual, others, fields)
+    covers = read_covers()
+    names = list(covers)
+    crops = annual | {name: Crop(name=name, types=covers[name].types or GROUND) for name in others}
+    floods = [covers[names[index]].flood or (0.0, 0.0) for index in cover]
+    hectares = np.clip(np.exp(np.log(2.0) + 1.1 * rng.standard_normal()), 0.15, 40)
+    return WorldPlace(
+        number=number,
+        lon=lon,
+        lat=lat,
+        season_start=max(int(calendar.year_start[row] + rng.integers(-SEASON_SHIFT, SEASON_SHIFT + 1)), -365),
+        climate=climate,
+        sky=draw_sky(rng, climate),
+        crops=crops,
+        ripening=ripening,
+        cover=cover,
+        side=np.sqrt(hectares * 1e4 * np.exp(0.7 * rng.standard_normal(fields))),
+        flood=np.array([rng.uniform(low, high) for low, high in floods]),
+        soil=float(np.exp(0.25 * rng.standard_normal())),
+        satellites={"sentinel-2": int(rng.random() < 0.75) + 1, "landsat": int(rng.random() < 0.6) + 1},
+    )
+
+
+GROUND = (CropType(name="ground", perennial=True, sward="grass", room=0.1, water=30.0, failure=0.0),)
+"""What grows, unseen, under materials."""
+
+
+def _annual_crops(
+    rng: np.random.Generator, climate: Climate, seasons: Calendar
+) -> tuple[dict[str, Crop], dict[str, tuple[int, ...]]]:
+    """The annual crops of a place by cover, and the planned harvests of their types."""
+    covers, plants = read_covers(), read_flora().plants
+    annual = {name: cover for name, cover in covers.items() if cover.plant is not None}
+    warmth = [mean_temperature(climate, *season) for season in seasons]
+    options, weights = [], []
+    for name, cover in annual.items():
+        assert cover.plant is not None
+        for season, temperature in enumerate(warmth):
+            # plants that wait for long days are sown before the cold season
+            if plants[cover.plant].day_length > 0 and temperature > min(warmth):
+                continue
+            options.append((name, season))
+            weights.append(cover.weight * _fit(cover, temperature))
+    noisy = np.array(weights) * np.exp(0.9 * rng.standard_normal(len(weights)))
+    wanted = 2 + min(int(rng.poisson(3)), MOST_CROPS - 2)
+    order = np.argsort(-noisy)[:wanted]
+    chosen = [options[index] for index in order if noisy[index] > 0] or [("pea", int(np.argmin(warmth)))]
+    shares = np.array([noisy[index] for index in order if noisy[index] > 0] or [1.0])
+    dry = float(np.clip(1.2 - sum(climate.rain) / 600, 0, 0.9))
+    both = DOUBLE_SHARE * 2 * rng.random() if seasons[0, 1] + 5 < seasons[1, 0] else 0.0
+    types: dict[str, list[CropType]] = {}
+    ripening: dict[str, tuple[int, ...]] = {}
+    total: dict[str, float] = {}
+    sowings = {option: _sowing(rng, seasons[option[1]]) for option in chosen}
+    for (name, season), share in zip(chosen, shares, strict=True):
+        cycles = [(name, season)]
+        partners = [option for option in chosen if option[1] != season]
+        if partners and rng.random() < both:
+            cycles.append(partners[int(rng.integers(len(partners)))])
+        cycles.sort(key=lambda cycle: sowings[cycle][0])
+        title = " and ".join(f"{crop} of season {number + 1}" for crop, number in cycles)
+        kind = _crop_type(title, annual[name], cycles, annual, sowings, cycles.index((name, season)), dry, share)
+        types.setdefault(name, []).append(kind)
+        total[name] = total.get(name, 0.0) + float(share)
+        ripening[title] = tuple(sowings[cycle][2] for cycle in cycles)
+    whole = sum(total.values())
+    return {
+        name: Crop(name=name, share=total[name] / whole, types=tuple(kinds)) for name, kinds in types.items()
+    }, ripening
+
+
+def _fit(cover: Cover, temperature: float) -> float:
+    """How well a temperature fits a cover, 0..1: 1 in the middle of its range, 0 outside."""
+    low, high = cover.temperature
+    return float(np.clip(1 - ((2 * temperature - low - high) / (high - low)) ** 2, 0, 1))
+
+
+def _sowing(rng: np.random.Generator, season: NDArray[np.int64]) -> tuple[float, float, int]:
+    """Mean day and spread of sowing, and the planned day of harvest, within a season of the calendar."""
+    first, last = (int(day) for day in season)
+    slack = max(0, last - first - 2 * LEAST_GROWTH_DAYS)
+    day = first + rng.random() * min(slack, 45)
+    end = max(last - rng.random() * min(slack, 30), day + LEAST_GROWTH_DAYS)
+    return day, rng.uniform(4, 14), int(end)
+
+
+def _crop_type(
+    title: str,
+    cover: Cover,
+    cycles: list[tuple[str, int]],
+    annual: Mapping[str, Cover],
+    sowings: Mapping[tuple[str, int], tuple[float, float, int]],
+    main: int,
+    dry: float,
+    weight: float,
+) -> CropType:
+    """The type of one or two crops a year; `dry` is the share of irrigated fields in this climate."""
+    grown = [annual[name] for name, _ in cycles]
+    return CropType(
+        name=title,
+        weight=weight,
+        cycles=tuple(
+            Cycle(plant=crop.plant or "", sowing=sowings[cycle][0], spread=sowings[cycle][1], flooded=crop.flooded)
+            for crop, cycle in zip(grown, cycles, strict=True)
+        ),
+        main=main,
+        room=cover.room,
+        vigour=cover.vigour,
+        irrigated=max(dry, *(crop.irrigated for crop in grown)) if len(grown) > 1 else max(dry, cover.irrigated),
+        catch_crop=0.15,
+    )
+
+
+def _other_covers(climate: Climate) -> dict[str, float]:
+    """Covers that are not annual crops and fit the place -> their weight."""
+    mean = float(np.mean(climate.temperature))
+    others = {name: cover for name, cover in read_covers().items() if cover.plant is None}
+    fitting = {name: cover.weight * _fit(cover, mean) for name, cover in others.items()}
+    return {name: weight for name, weight in fitting.items() if weight > 0}
+
+
+def _fields(
+    rng: np.random.Generator, annual: Mapping[str, Crop], others: Mapping[str, float], fields: int
+) -> NDArray[np.intp]:
+    """The cover of each field: first its group, then a cover of the group."""
+    covers = read_covers()
+    names = list(covers)
+    groups = list(read_groups())
+    alpha = GROUP_CONCENTRATION * np.array([GROUP_SHARES[group] for group in groups])
+    of_group = rng.choice(len(groups), size=fields, p=rng.dirichlet(alpha))
+    result = np.zeros(fields, np.intp)
+    for field, group in enumerate(of_group):
+        weights = {name: weight for name, weight in others.items() if covers[name].group == groups[group]}
+        if groups[group] == "cropland":
+            # one field in six of the cropland is not sown each year
+            rest = sum(weights.values()) or 1.0
+            weights = {name: weight / rest / 5 for name, weight in weights.items()}
+            weights |= {name: crop.share for name, crop in annual.items()}
+        if not weights:  # too cold for any cover of the group
+            weights = {"bare_ground": 1.0}
+        total = np.cumsum(list(weights.values()))
+        drawn = int(np.searchsorted(total, rng.random() * total[-1]))
+        result[field] = names.index(list(weights)[min(drawn, len(weights) - 1)])
+    return result

@@ -80,8 +80,8 @@ def read_features(
         VectorError: the file is absent, of another format, or has several layers.
     """
     encoding = None if encoding is None else _codec(encoding)
-    with _staged(path.absolute(), layer) as (file, inner):
-        found = _format_of(file)
+    with staged_file(path.absolute(), layer) as (file, inner):
+        found = vector_format(file)
         if found == "CSV":
             _require_layer(inner, [file.stem])
             return place_rows(read_delimited(file, encoding), crs), []
@@ -135,7 +135,7 @@ def _require_layer(name: str | None, layers: Sequence[str]) -> None:
 
 
 @contextmanager
-def _staged(path: Path, layer: str | None) -> Iterator[tuple[Path, str | None]]:
+def staged_file(path: Path, layer: str | None) -> Iterator[tuple[Path, str | None]]:
     """The file to open, and the layer in it: `path`, or the file in an archive or a folder, or a copy."""
     if not path.exists():
         raise VectorError("the file does not exist; check the path")
@@ -144,7 +144,7 @@ def _staged(path: Path, layer: str | None) -> Iterator[tuple[Path, str | None]]:
     if path.is_dir() and not _is_geodatabase(path):
         names = [entry.name for entry in path.iterdir() if entry.is_file()]
         name, layer = _chosen(names, layer, "the folder")
-        with _staged(path / name, layer) as inner:
+        with staged_file(path / name, layer) as inner:
             yield inner
         return
     archive = path.is_file() and _head(path).startswith(b"PK") and path.suffix.lower() not in SPREADSHEETS
@@ -215,7 +215,7 @@ def _is_geodatabase(path: Path) -> bool:
     return path.suffix.lower() == ".gdb" and (path / "a00000001.gdbtable").is_file()
 
 
-def _format_of(path: Path) -> str:
+def vector_format(path: Path) -> str:
     """The format of a file by its first bytes; the name of GDAL's driver, "CSV" or "Parquet"."""
     if path.is_dir():
         return "OpenFileGDB"
@@ -264,8 +264,8 @@ def _read_layer(
     if found == "ESRI Shapefile":
         _require_whole(_parts_of(path))
     name = f"{PREFIXES.get(found, '')}{path.absolute()}"
-    layer = _layer_of(name, layer)
-    codec, stated_by = (encoding, "`encoding`") if encoding or found != "ESRI Shapefile" else _codec_of(path)
+    layer = layer_of(name, layer)
+    codec, stated_by = (encoding, "`encoding`") if encoding or found != "ESRI Shapefile" else codec_of(path)
 
     def read(codec: str | None) -> Any:  # a DataFrame, with geometry or without
         return read_dataframe(name, layer=layer, encoding=codec, force_2d=True, on_invalid="fix")
@@ -307,7 +307,7 @@ def _gml_alone(path: Path) -> Iterator[Path]:
             set_gdal_config_options(before)
 
 
-def _layer_of(name: str, layer: str | None) -> str:
+def layer_of(name: str, layer: str | None) -> str:
     """The layer to read: the named one, or the only one with shapes."""
     from pyogrio import list_layers, read_info
 
@@ -355,7 +355,7 @@ def _require_each_line(path: Path, features: int) -> None:
         raise VectorError(f"{features} of its {lines} lines are features; correct the others", lines=lines)
 
 
-def _codec_of(shapefile: Path) -> tuple[str | None, str | None]:
+def codec_of(shapefile: Path) -> tuple[str | None, str | None]:
     """The encoding of a Shapefile's text and what states it: the .cpg file, or the .dbf, which GDAL decodes itself.
 
     If nothing states it, UTF-8, which other encodings are almost never mistaken for.

@@ -34,7 +34,7 @@ class VectorLayer:
     """Number of rows left out because their shape is of another kind, by geometry type."""
 
 
-def sort_out(frame: "GeoDataFrame", wanted: Sequence[str]) -> VectorLayer:
+def sort_out(frame: "GeoDataFrame", wanted: Sequence[str], whole: bool = True) -> VectorLayer:
     """Keep the shapes of the wanted kinds, valid and in two dimensions.
 
     Of a collection the polygons count, or the points if it has no polygon. Polygons that cross themselves are mended:
@@ -43,6 +43,7 @@ def sort_out(frame: "GeoDataFrame", wanted: Sequence[str]) -> VectorLayer:
 
     Args:
         wanted: "polygon", "point" or both.
+        whole: whether these are all rows of the file; of a part of them none may be left.
 
     Raises:
         VectorError: no shape is left, or a polygon crosses longitude 180.
@@ -58,7 +59,7 @@ def sort_out(frame: "GeoDataFrame", wanted: Sequence[str]) -> VectorLayer:
     if other.any():
         types = ", ".join(f"{count} {name}" for name, count in left_out.most_common())
         notes.append(f"{other.sum()} of {len(shapes)} shapes are not {named} ({types}) and were left out")
-    if shapely.is_missing(shapes[~other]).all():
+    if whole and shapely.is_missing(shapes[~other]).all():
         raise _nothing_left(len(shapes), left_out, named)
     if frame.crs.is_geographic:
         _require_no_jump(shapes[~other])

@@ -5,7 +5,8 @@ sorts out the shapes.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,23 +77,34 @@ def read_vector(
             these kinds is in it.
     """
     path, stated = Path(path), keys or NOTHING_STATED
-    with doing(about, kind, "the file is damaged or incomplete, so copy or write it again", path=path):
-        try:
-            with warnings.catch_warnings(record=True) as warned:
-                warnings.simplefilter("always")
-                crs = None if stated.crs is None else _parsed(stated.crs)
-                frame, notes = read_features(path, stated.layer, stated.encoding, crs)
-                frame, lost = _placed(frame, crs)
-                notes += wrong_letters(frame)
-                layer = sort_out(frame, shapes)
-        except VectorError as error:
-            remedy = REMEDIES[str(error.facts["key"])][keys is None] if "key" in error.facts else ""
-            raise kind(
-                "; ".join(filter(None, (f"{about}: {error}", remedy))), **{"path": path, **error.facts}
-            ) from error
+    with reading_vector(path, about, kind, keys is not None), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        crs = None if stated.crs is None else parsed_crs(stated.crs)
+        frame, notes = read_features(path, stated.layer, stated.encoding, crs)
+        frame, lost = placed(frame, crs)
+        notes += wrong_letters(frame)
+        layer = sort_out(frame, shapes)
     texts = dict.fromkeys(" ".join(str(warning.message).split()) for warning in warned)
     notes += [f"the library that reads it says: {text}" for text in texts if not any(word in text for word in HARMLESS)]
     return replace(layer, notes=(*notes, *lost, *layer.notes))
+
+
+@contextmanager
+def reading_vector(path: Path, about: str, kind: type[AgriFMError], has_keys: bool) -> Iterator[None]:
+    """Turn whatever is raised while a vector file is read into one sentence of that kind of error.
+
+    Args:
+        about, kind: see `read_vector`.
+        has_keys: whether the user can state what the file does not say.
+    """
+    with doing(about, kind, "the file is damaged or incomplete, so copy or write it again", path=path):
+        try:
+            yield
+        except VectorError as error:
+            remedy = REMEDIES[str(error.facts["key"])][not has_keys] if "key" in error.facts else ""
+            raise kind(
+                "; ".join(filter(None, (f"{about}: {error}", remedy))), **{"path": path, **error.facts}
+            ) from error
 
 
 def count_if_exchanged(frame: "GeoDataFrame", region: BaseGeometry) -> int:
@@ -106,8 +118,8 @@ def count_if_exchanged(frame: "GeoDataFrame", region: BaseGeometry) -> int:
     return int(turned.to_crs(LONLAT).intersects(region).sum())
 
 
-def _parsed(text: str) -> "pyproj.CRS":
-    """The CRS that the user states."""
+def parsed_crs(text: str) -> "pyproj.CRS":
+    """Return the CRS that the user states; raises VectorError if it is not known or does not place anything."""
     from pyproj import CRS
     from pyproj.exceptions import CRSError
 
@@ -126,8 +138,12 @@ def _says_where(crs: "pyproj.CRS | None") -> bool:
     return crs is not None and (crs.is_geographic or crs.is_projected)
 
 
-def _placed(frame: "GeoDataFrame", stated: "pyproj.CRS | None") -> tuple["GeoDataFrame", list[str]]:
-    """The frame with its own CRS, or the stated one if it has none or one that its numbers contradict; and notes."""
+def placed(frame: "GeoDataFrame", stated: "pyproj.CRS | None") -> tuple["GeoDataFrame", list[str]]:
+    """Return the frame with its CRS, or the stated one if it has none or one that its numbers contradict; and notes.
+
+    Raises:
+        VectorError: it has no CRS, or one that its numbers or the stated one contradict.
+    """
     edges = frame.geometry.bounds.to_numpy()
     own = frame.crs if _says_where(frame.crs) else None
     if own is not None and _contradicted(own, edges) and stated is not None:

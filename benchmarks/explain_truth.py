@@ -51,6 +51,9 @@ steps = {steps}
 batch = 2
 learning_rate = 3e-3
 calibration = false
+series = "{series}"
+[model.recipe]
+cut = {cut}
 """
 SEASONS = {
     "monsoon": Season(date(2024, 5, 1), date(2024, 11, 30)),
@@ -123,7 +126,7 @@ def event_truth(growth: Growth, covers: list[str], code: str, event: str) -> Tru
     return Truth(daily / total if total else daily, int(own.sum()))
 
 
-def prepare(directory: Path, region: str, seed: int, steps: int, models: list[str]) -> Season:
+def prepare(directory: Path, region: str, seed: int, options: argparse.Namespace) -> Season:
     """Simulate, fetch and train, as far as it is not done."""
     season = SEASONS[region]
     directory.mkdir(parents=True, exist_ok=True)
@@ -131,7 +134,12 @@ def prepare(directory: Path, region: str, seed: int, steps: int, models: list[st
         simulate(directory / "season", region, size=SIZES[region], seed=seed, season=season)
     if not (directory / "agrifm.toml").exists():
         text = (SEASON_PROJECT + MODEL).format(
-            start=season.start, end=season.end, steps=steps, models=json.dumps(models)
+            start=season.start,
+            end=season.end,
+            steps=options.steps,
+            models=json.dumps(options.models),
+            series=options.series,
+            cut=options.cut,
         )
         (directory / "agrifm.toml").write_text(text, encoding="utf-8")
     project = read_project(directory)
@@ -181,7 +189,7 @@ def rank_of(values: NDArray[np.float64], period: int, around: int) -> tuple[int,
 def rows_of(options: argparse.Namespace, region: str, seed: int) -> Iterator[list[str]]:
     """The rows of the table of one season."""
     directory = options.directory / (region if seed == 0 else f"{region}-{seed}")
-    season = prepare(directory, region, seed, options.steps, options.models)
+    season = prepare(directory, region, seed, options)
     granule = grown(region, seed)
     project = read_project(directory)
     for name in options.models:
@@ -233,6 +241,8 @@ main = Command(
         "--models": {"nargs": "+", "default": ["tempcnn", "lightgbm"]},
         "--periods": {"nargs": "+", "default": ["month", "dekad"], "choices": ("month", "dekad")},
         "--steps": {"type": int, "default": 150, "help": "of training, default 150"},
+        "--series": {"default": "interpolated", "help": "that networks read, default interpolated"},
+        "--cut": {"type": float, "default": 0.0, "help": "share of samples whose season ends early in training"},
         "--pixels": {"type": int, "default": 100, "help": "most of a class, default 100"},
         "--blocks": {"type": int, "default": 12, "help": "most test blocks, default 12"},
     },

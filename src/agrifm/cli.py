@@ -184,7 +184,7 @@ def _map(options: argparse.Namespace) -> None:
     from agrifm.config import read_project
     from agrifm.mapping.run import map_project
 
-    _show(*map_project(read_project(options.project), options.model, options.out).lines())
+    _show(*map_project(read_project(options.project), options.model, options.out, until=options.until).lines())
 
 
 def _explain(options: argparse.Namespace) -> None:
@@ -197,6 +197,12 @@ def _explain(options: argparse.Namespace) -> None:
 
 
 def _assess(options: argparse.Namespace) -> None:
+    if options.by_date:
+        from agrifm.config import read_project
+        from agrifm.train.early_season import assess_by_date
+
+        _show(*assess_by_date(read_project(options.project), options.date, options.level))
+        return
     from agrifm.assess.reference_data import reference_config
     from agrifm.assess.report import assess
     from agrifm.assess.report_lines import report_lines
@@ -367,12 +373,8 @@ COMMANDS = {
     "map": Command("map classes and confidence with a trained model", map_arguments, _map),
     "explain": Command("show which dates and bands decided, per class and parcel", explain_arguments, _explain),
     "assess": Command("estimate accuracy and areas with intervals", assess_arguments, _assess),
-    "assess design": Command(
-        "draw reference points, stratified by the map's classes", assess_design_arguments, _design
-    ),
-    "assess compare": Command(
-        "compare two maps, a map with another product, or two seasons", assess_compare_arguments, _compare_maps
-    ),
+    "assess design": Command("draw reference points, stratified by map class", assess_design_arguments, _design),
+    "assess compare": Command("compare two maps, products or seasons", assess_compare_arguments, _compare_maps),
     "assess form": Command("write points for interpreters to label", assess_form_arguments, _form),
     "assess read-form": Command(
         "write the answers of an interpreter into the points", assess_read_form_arguments, _read_form

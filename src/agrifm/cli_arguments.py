@@ -64,6 +64,8 @@ def map_arguments(parser: argparse.ArgumentParser) -> None:
     project_argument(parser)
     parser.add_argument("--model", type=Path, help="model file (default: the model named in the project file)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="directory of the map (default: map/ in the project)")
+    until = "read nothing that was observed after this day (default directory: map-until-DAY/)"
+    parser.add_argument("--until", type=_day, metavar="DAY", help=until)
 
 
 def explain_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,8 +94,25 @@ def explain_arguments(parser: argparse.ArgumentParser) -> None:
 
 def assess_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm assess`."""
-    parser.add_argument("--map", type=Path, required=True, help="classified raster, from agrifm or any other source")
-    parser.add_argument("--reference", type=Path, required=True, help="points of `agrifm assess design`, or polygons")
+    needed = (
+        parser.add_argument("--map", type=Path, required=True, help="classified raster, from agrifm or elsewhere"),
+        parser.add_argument("--reference", type=Path, required=True, help="points of `assess design`, or polygons"),
+        parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory of the report"),
+    )
+
+    class ByDate(argparse.Action):
+        """Scores by date need neither a map nor points, nor a directory."""
+
+        def __call__(self, _: argparse.ArgumentParser, options: argparse.Namespace, *__: object) -> None:
+            options.by_date = True
+            for argument in needed:
+                argument.required = False
+
+    by_date = "instead: score the project's models as if the season ended earlier; needs no other option"
+    parser.add_argument("--by-date", action=ByDate, nargs=0, default=False, help=by_date)
+    dates = "with --by-date: last days that are read (default: the ends of months)"
+    parser.add_argument("--date", type=_day, nargs="+", default=(), metavar="DAY", help=dates)
+    parser.add_argument("--level", type=float, metavar="F1", help="with --by-date: F1 to reach (default: 0.8)")
     parser.add_argument("--layer", metavar="NAME", help="layer of the reference, if its file has several")
     parser.add_argument("--crs", help="CRS of a reference that does not state it, such as EPSG:32631")
     parser.add_argument("--encoding", help="encoding of the reference's text, such as cp1252")
@@ -114,7 +133,6 @@ def assess_arguments(parser: argparse.ArgumentParser) -> None:
         "--declared", type=Path, metavar="FILE", help="parcels with their crops, complete where they are"
     )
     parser.add_argument("--crop", default="crop", metavar="COLUMN", help="of their class codes (default: crop)")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory of the report")
     parser.add_argument("--pdf", action="store_true", help="write report.pdf too, with an installed Chromium or Chrome")
     parser.add_argument("--scores", type=Path, help="models/scores.json, to report the scores on unseen blocks too")
     parser.add_argument("--training", type=Path, help="training parcels, to count the reference points inside them")

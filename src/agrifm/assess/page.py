@@ -8,6 +8,7 @@ import numpy as np
 
 from agrifm.assess.class_map import ClassMap
 from agrifm.assess.confusion import Confusion
+from agrifm.assess.early_season_part import early_part
 from agrifm.assess.page_pictures import draw_maps
 from agrifm.legend import Legend
 from agrifm.pictures import confidence_rgba, scale_bar
@@ -78,6 +79,7 @@ def render_page(
         confidence=_confidence(report, names),
         levels=[{**level, "rows": _rows(level)} for level in report.get("levels", [])],
         models=_models(scores),
+        early=early_part(report),
     )
 
 

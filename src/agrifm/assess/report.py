@@ -13,6 +13,7 @@ from agrifm.assess.composite import composite_numbers, declared_notes, read_decl
 from agrifm.assess.confidence_check import confidence_check
 from agrifm.assess.confusion import Confusion, count_confusion
 from agrifm.assess.districts import district_notes, district_numbers, read_districts
+from agrifm.assess.early_season_part import early_season_of
 from agrifm.assess.estimators import stratified_estimates
 from agrifm.assess.pdf import find_browser, print_pdf
 from agrifm.assess.plain_numbers import accuracy_numbers, area_numbers
@@ -189,7 +190,11 @@ def _block_scores(map_path: Path, scores: Path | None) -> tuple[dict[str, Any] |
     """The scores on unseen blocks that the user names, or those next to the model of a map of agrifm; and notes."""
     found = scores or find_scores(map_path)
     try:
-        return (None if found is None else read_scores(found)), []
+        if found is None:
+            return None, []
+        read = read_scores(found)
+        early, notes = early_season_of(found, read)
+        return {**read, **({"early_season": early} if early else {})}, notes
     except AssessmentError as error:
         if scores:
             raise
@@ -281,7 +286,8 @@ def _models(scores: dict[str, Any] | None) -> dict[str, Any]:
     about = {
         key: scores[key] for key in ("majority_class", "scored", "tested", "blocks", "differences") if key in scores
     }
-    return {"models": scores["models"], "unseen_blocks": about}
+    early = {"early_season": scores["early_season"]} if "early_season" in scores else {}
+    return {"models": scores["models"], "unseen_blocks": about, **early}
 
 
 class _TrainingCheck(NamedTuple):

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.cube.store import Cube, open_cube
+from agrifm.cube.until import cube_known
 from agrifm.errors import MapError
 from agrifm.grid import Window
 from agrifm.inference.mean import mean_where_known, members_of, reading
@@ -42,6 +44,8 @@ class MapSources:
     compute: Compute = DEFAULT_COMPUTE
     reference: Path | None = None
     """File of the training features, by which windows are compared with the training data; None = they are not."""
+    until: date | None = None
+    """Nothing that was observed after this day is read."""
 
 
 def predict_windows(
@@ -94,7 +98,8 @@ _OPENING = Lock()
 def _open(sources: MapSources) -> tuple[Cube, TrainedModel, TrainingReference | None]:
     model = uncalibrated(load_model(sources.model, sources.compute))
     reference = None if sources.reference is None else TrainingReference.read(sources.reference)
-    return with_model_sensors(open_cube(sources.cube), model.record), model, reference
+    cube = cube_known(open_cube(sources.cube), sources.until)
+    return with_model_sensors(cube, model.record), model, reference
 
 
 def read_inputs(cube: Cube, model: TrainedModel, window: Window) -> list[Sample]:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -25,6 +26,7 @@ from uuid import uuid4
 from agrifm.codes import listed
 from agrifm.config import Project
 from agrifm.cube.store import Cube, open_cube
+from agrifm.cube.until import CubeUntil, cube_known
 from agrifm.errors import LabelError, MapError, did_you_mean, require_installed
 from agrifm.files import AnyPath, as_path, translate_os_errors
 from agrifm.grid import Window
@@ -98,13 +100,14 @@ def map_project(
     out: AnyPath | None = None,
     compute: Compute = DEFAULT_COMPUTE,
     executor: Executor | None = None,
+    until: date | None = None,
 ) -> MapSummary:
     """Map the project's area; a stopped map continues.
 
     Args:
         model: model file; by default the one named under [map].
-        out: directory of the map; by default `map/` next to the project file.
-        compute, executor: see `map_area`.
+        out: directory of the map; by default `map/` next to the project file, and `map-until-DAY/` with `until`.
+        compute, executor, until: see `map_area`.
 
     Raises:
         MapError, ModelError, CubeError, OutputError: see `map_area`; also, [map] names an unknown model.
@@ -116,7 +119,8 @@ def map_project(
     window = window_side(project, side)
     overlap = project.map.overlap if side > 1 and 2 * project.map.overlap <= window else 0
     kept = project.parcels is not None if project.map.probabilities is None else project.map.probabilities
-    summary = map_area(project.cube, path, out or project.maps, window, overlap, compute, executor, kept)
+    out = out or (project.maps if until is None else project.path(f"map-until-{until}"))
+    summary = map_area(project.cube, path, out, window, overlap, compute, executor, kept, until)
     return replace(summary, notes=_legend_notes(project, load_record(path).legend))
 
 
@@ -162,6 +166,7 @@ def map_area(
     compute: Compute = DEFAULT_COMPUTE,
     executor: Executor | None = None,
     probabilities: bool = False,
+    until: date | None = None,
 ) -> MapSummary:
     """Map the area of a cube with a model file, or continue a map that was stopped.
 
@@ -177,9 +182,10 @@ def map_area(
         executor: where windows are predicted: threads, processes, or Dask's `client.get_executor()`, on machines that
             can read both paths. None predicts in this process, while the next window is read.
         probabilities: whether the map also has the probabilities of all classes, which `agrifm parcels` needs.
+        until: nothing that was observed after this day of the season is read.
 
     Raises:
-        CubeError: there is no finished cube.
+        CubeError: there is no finished cube, or it has nothing until that day.
         ModelError: the model file or that of its training features is unusable, does not fit the cube, needs more
             memory for a window than is free, or cannot compute in that way.
         MapError: window and overlap do not fit, or the area has no valid observation.
@@ -189,7 +195,7 @@ def map_area(
     model_path = as_path(model_path)
     out = as_path(out)
     with writing(out, "map"):
-        cube, model = open_cube(cube_path), load_model(model_path, compute)
+        cube, model = cube_known(open_cube(cube_path), until), load_model(model_path, compute)
         # By content, not by path: a model that was trained again must not continue the windows of the old one.
         with model_path.open("rb") as file:
             model_id = f"{hashlib.file_digest(file, 'sha256').hexdigest()} {compute.precision}"
@@ -200,7 +206,7 @@ def map_area(
             return map_cube(cube, model, model_id, out, window, overlap, item, None, reference, probabilities)
         used = reference is not None and why_without_dissimilarity(cube, model.record, reference) is None
         files = cube_path.resolve(), model_path.resolve()
-        sources = MapSources(uuid4().hex, *files, compute, features if used else None)
+        sources = MapSources(uuid4().hex, *files, compute, features if used else None, until)
         predict = partial(predict_windows_elsewhere, sources, executor=executor)
         return map_cube(cube, model, model_id, out, window, overlap, item, predict, reference, probabilities)
 
@@ -289,7 +295,10 @@ def _write_item(
         {**_model_items(model, model_item), "cube": plan.cube.path},
         model_id.split()[0] if model_item is not None else "",
         [layer for one in written.statements for layer in one.rasters],
-        {key: value for one in written.statements for key, value in one.properties.items()},
+        {
+            **({"agrifm:until": plan.cube.until.isoformat()} if isinstance(plan.cube, CubeUntil) else {}),
+            **{key: value for one in written.statements for key, value in one.properties.items()},
+        },
     )
 
 

@@ -32,7 +32,7 @@ def score(predicted: NDArray[np.uint8], unseen: HeldOutBlocks, legend: Legend) -
     """
     classes = len(legend)
     counted = (unseen.label != UNLABELLED) & (predicted != UNLABELLED)
-    per_block = _block_counts(predicted, unseen, counted, classes)
+    per_block = counts_by_block(predicted, unseen, counted, classes)
     counts = per_block.sum(axis=0)
     scores: dict[str, Any] = finite_or_none(
         {
@@ -75,7 +75,7 @@ def compare_predictions(
     Both are counted on the same pixels, and the interval draws the same blocks for both.
     """
     counted = (unseen.label != UNLABELLED) & (first != UNLABELLED) & (second != UNLABELLED)
-    of_first, of_second = (_block_counts(predicted, unseen, counted, classes) for predicted in (first, second))
+    of_first, of_second = (counts_by_block(predicted, unseen, counted, classes) for predicted in (first, second))
     better, worse = (macro_f1(counts.sum(axis=0)) for counts in (of_first, of_second))
     difference: dict[str, Any] = finite_or_none(
         {
@@ -94,10 +94,10 @@ def majority_accuracy(unseen: HeldOutBlocks, training: NDArray[np.uint8], classe
     return float((known == common).mean())
 
 
-def _block_counts(
+def counts_by_block(
     predicted: NDArray[np.uint8], unseen: HeldOutBlocks, counted: NDArray[np.bool_], classes: int
 ) -> NDArray[np.int64]:
-    """Confusion counts (block, predicted class, true class) of the counted pixels."""
+    """Return confusion counts (block, predicted class, true class) of the counted pixels (H, W)."""
     blocks, index = np.unique(unseen.block[counted], return_inverse=True)
     per_block = np.zeros((len(blocks), classes, classes), np.int64)
     # Indices repeat: `+=` would count each of them once.

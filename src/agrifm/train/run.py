@@ -11,17 +11,8 @@ import numpy as np
 import pandas
 from numpy.typing import NDArray
 
-from agrifm.classic.classic_model import (
-    ClassicModel,
-    classic_record,
-    load_classic,
-    record_columns,
-    save_classic,
-    size_of,
-)
-from agrifm.classic.classics import RECIPE, candidate_parts, fit_classic, require_classic
-from agrifm.classic.features import Columns
-from agrifm.classic.forest import draw_pixels
+from agrifm.classic.classic_model import ClassicModel, load_classic, save_classic, size_of
+from agrifm.classic.classics import RECIPE, require_classic
 from agrifm.classic.indices import notes_on_bands
 from agrifm.config import Project
 from agrifm.cube.store import open_cube
@@ -38,7 +29,6 @@ from agrifm.record import (
     is_classic,
     is_network,
     model_file,
-    running_versions,
     seed_names,
     with_parts,
 )
@@ -46,7 +36,8 @@ from agrifm.samples.project_table import project_table
 from agrifm.samples.split import FOLDS
 from agrifm.stac import write_model_item
 from agrifm.train.calibrate import with_calibration
-from agrifm.train.data import Data, label_counts, prepare, project_labels, read_pixel_features, require_step_memory
+from agrifm.train.cube_classic import cube_record, fit_cube_classic
+from agrifm.train.data import Data, label_counts, prepare, project_labels, require_step_memory
 from agrifm.train.evaluate import score, summarise_scores
 from agrifm.train.means import Directories, Trained, TrainedFile, ValidationPlaces, leaf_json, train_each
 from agrifm.train.mixed import mix_table
@@ -142,24 +133,6 @@ def _compared(data: Data, scores: dict[str, Any], predictions: dict[str, NDArray
     )
 
 
-def _record(data: Data, config: ModelConfig, name: str, architecture: dict[str, Any], *packages: str) -> ModelRecord:
-    west, south, east, north = data.cube.area.bounds
-    places = {fold: int((data.split.place_fold == number).sum()) for number, fold in enumerate(FOLDS)}
-    return ModelRecord(
-        name=name,
-        family=name,
-        architecture=architecture,
-        sensors=data.sensors,
-        frames=config.frames,
-        side=config.side,
-        legend=data.labels.legend,
-        season=(data.cube.season.start, data.cube.season.end),
-        area=(west, south, east, north),
-        training={"seed": config.seed, "places": places, "blocks": data.split.blocks},
-        versions=running_versions(*packages),
-    )
-
-
 def _train_one(
     data: Data,
     directories: Directories,
@@ -209,8 +182,8 @@ def _network_validation(data: Data, path: Path) -> NDArray[np.float32]:
 
 def _classic_validation(data: Data, config: ModelConfig, model: ClassicModel) -> NDArray[np.float32]:
     """The validation pixels as a classic model answers them that is like another, but was trained without them."""
-    record = _record(data, config, model.record.family, {})
-    model = _fit_classic(data, config, record, data.training.label, model.rows.member_names)
+    record = cube_record(data, config, model.record.family, {})
+    model = fit_cube_classic(data, config, record, data.training.label, model.rows.member_names)
     return labelled_probabilities(model, data.tiles, data.validation.label)
 
 
@@ -229,7 +202,7 @@ def _train_classic(
         The model, its answers on the validation pixels, and whether it is new: one of the same fingerprint, in either
         place, is not trained again.
     """
-    record = _record(data, config, name, {}, "scikit-learn", "skops", "lightgbm")
+    record = cube_record(data, config, name, {}, "scikit-learn", "skops", "lightgbm")
     digest = _fingerprint(
         record, data, [*map(_digest, (data.labels.place, data.split.block)), str(RECIPE), str(config.calibration)]
     )
@@ -241,28 +214,12 @@ def _train_classic(
             return model, cache(partial(_classic_validation, data, config, model)), place == path
     label = np.where(data.training.label == UNLABELLED, data.validation.label, data.training.label)
     record = record.model_copy(update={"training": {**record.training, "fingerprint": digest}})
-    model = _fit_classic(data, config, record, label)
+    model = fit_cube_classic(data, config, record, label)
     validation = cache(partial(_classic_validation, data, config, model))
     model = replace(model, record=_calibrated(data, config, model.record, validation))
     save_classic(path, model)
     _write_classic_item(path, model)
     return load_model(path), validation, True
-
-
-def _fit_classic(
-    data: Data, config: ModelConfig, record: ModelRecord, label: NDArray[np.uint8], members: Sequence[str] | None = None
-) -> ClassicModel:
-    """A classic model of the family of a record, of pixels drawn from labels (H, W); `members` as in `fit_classic`."""
-    drawn = draw_pixels(label, data.labels.place, data.split.block, config.seed)
-    parts = candidate_parts(record.family)
-    rows, pixels = read_pixel_features(data, drawn, config.side, parts)
-    columns = Columns(tuple(data.cube.inputs[sensor.sensor] for sensor in data.sensors), config.frames, parts)
-    groups, classes = data.split.block.ravel()[pixels], label.ravel()[pixels]
-    fitted = fit_classic(
-        record.family, rows, classes, groups=groups, seed=config.seed, columns=columns, members=members
-    )
-    record = classic_record(record, fitted)
-    return ClassicModel(record, fitted.reading(record_columns(record)))
 
 
 def _write_classic_item(path: Path, model: ClassicModel) -> None:
@@ -351,7 +308,7 @@ def _initial(data: Data, config: ModelConfig, name: str, compute: Compute) -> tu
         frozen = config.encoder == "frozen"
         location = (round(place.y, 2), round(place.x, 2))
         network, start = initial_peer(family, architecture, config.weights, config.frames, frozen, location)
-    record = _record(data, config, name, network.config.model_dump(mode="json"), "torch", "lightning")
+    record = cube_record(data, config, name, network.config.model_dump(mode="json"), "torch", "lightning")
     if family.statistics is not None:
         record = record.model_copy(update={"sensors": family.statistics(network.config, data.sensors)})
     unusual = {} if compute == DEFAULT_COMPUTE else {"computed": asdict(compute)}

@@ -1,0 +1,60 @@
+"""Maps of an unfinished season: what was observed later changes nothing, in this process and in threads."""
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import zarr
+from tests.toy import toy_project
+
+from agrifm.cli import main
+from agrifm.config import read_project
+from agrifm.mapping.run import map_project
+from agrifm.train.run import train
+
+UNTIL = date(2024, 5, 15)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("until")
+    train(toy_project(directory, names='"logistic"', more="calibration = false"))
+    file = directory / "agrifm.toml"
+    file.write_text(file.read_text() + 'model = "logistic"\n')
+    return directory
+
+
+def classes(directory: Path) -> np.ndarray:
+    with rasterio.open(directory / "classes.tif") as source:
+        return source.read(1)
+
+
+def test_what_is_observed_after_the_day_changes_no_pixel(trained: Path, tmp_path: Path) -> None:
+    assert main(["map", "--project", str(trained), "--until", str(UNTIL)]) == 0
+    early = trained / f"map-until-{UNTIL}"
+    shutil.copytree(trained, tmp_path / "marked")
+    for name in ("sentinel-2", "landsat"):
+        group = zarr.open_group(tmp_path / "marked" / "cube.zarr" / name, mode="r+")
+        later = group["time"][:] > (UNTIL - date(1970, 1, 1)).days
+        values = group["values"][:]
+        values[later] = 10_000 - values[later]
+        group["values"][...] = values
+    marked = read_project(tmp_path / "marked")
+    with ThreadPoolExecutor(2) as threads:
+        map_project(marked, out=tmp_path / "early", executor=threads, until=UNTIL)
+    map_project(marked)
+    np.testing.assert_array_equal(classes(tmp_path / "early"), classes(early))
+    assert (classes(marked.maps) != classes(early)).mean() > 0.1
+    assert json.loads((early / "item.json").read_text())["properties"]["agrifm:until"] == str(UNTIL)
+    assert "agrifm:until" not in json.loads((marked.maps / "item.json").read_text())["properties"]
+
+
+def test_a_day_outside_the_season_is_refused(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["map", "--project", str(trained), "--until", "2024-07-01"]) == 2
+    assert "2024-06-29" in capsys.readouterr().err
+    assert not (trained / "map-until-2024-07-01").exists()

@@ -42,4 +42,5 @@ def tensor_batch(
         torch.from_numpy(batch.label),
         torch.from_numpy(batch.weight) if (batch.weight != 1).any() else None,
         torch.from_numpy(batch.place) if np.isfinite(batch.place).any() else None,
+        shared(batch.targets),
     )

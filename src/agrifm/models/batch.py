@@ -4,7 +4,7 @@ Shape letters: B samples, T frames, C bands, H W rows and columns.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -32,6 +32,8 @@ class TensorBatch:
     """(B,), how much each sample counts in the loss, at least 0; None = all alike."""
     place: Tensor | None = None
     """(B, 2), latitude and longitude, degrees, NaN where they are unknown; None = all are."""
+    targets: dict[str, Tensor] = field(default_factory=dict)
+    """(B, ...) each, what else the samples have to learn from, by its name."""
 
     def to(self, device: torch.device) -> "TensorBatch":
         """Return the batch on a device."""
@@ -49,6 +51,7 @@ class TensorBatch:
             self.label.to(device),
             None if self.weight is None else self.weight.to(device),
             None if self.place is None else self.place.to(device),
+            moved(self.targets),
         )
 
     def without(self, sensor: str) -> "TensorBatch":

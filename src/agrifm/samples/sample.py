@@ -3,9 +3,9 @@
 Shape letters: B samples, T frames, C bands, H rows, W columns.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,8 @@ class Sample:
     """How much the sample counts in the loss of training, at least 0."""
     place: tuple[float, float] | None = None
     """Latitude and longitude, degrees: of a point, or of the centre of a cube's area; None = unknown."""
+    targets: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """What else an objective may learn from, by its name, such as shares of land cover."""
 
     @property
     def any_valid(self) -> NDArray[np.bool_]:
@@ -91,6 +93,8 @@ class Batch:
     """(B,), of the samples in the loss."""
     place: NDArray[np.float32]
     """(B, 2), latitude and longitude, degrees; NaN where they are unknown."""
+    targets: dict[str, NDArray[Any]] = field(default_factory=dict)
+    """(B, ...) each, what else the samples have to learn from."""
 
 
 def collate(samples: Sequence[Sample], frames: int | None = None) -> Batch:
@@ -131,6 +135,7 @@ def collate(samples: Sequence[Sample], frames: int | None = None) -> Batch:
         label=np.stack([sample.label for sample in samples]),
         weight=np.array([sample.weight for sample in samples], np.float32),
         place=np.array([sample.place or (np.nan, np.nan) for sample in samples], np.float32),
+        targets={name: np.stack([sample.targets[name] for sample in samples]) for name in samples[0].targets},
     )
 
 

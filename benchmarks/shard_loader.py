@@ -2,8 +2,8 @@
 
     python benchmarks/shard_loader.py --out benchmarks/results
 
-Shards of the pretraining world are made in a temporary folder. The loader makes shuffled batches of one source; training
-is the forward and backward pass of the network of points on such a batch, in one thread.
+Shards of the pretraining world are made in a temporary folder. The loader makes shuffled batches of one source;
+training is the forward and backward pass of the network of points on such a batch, in one thread.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Shards for pretraining: series of single pixels in files that are read one after the other.
 
-A directory has `shards.json` and one safetensors file for each shard, with the arrays of `SHARD_ARRAYS` for every sensor
-and of `PLACE_ARRAYS`. The index has the sensors with their bands in order, what fractions and covers mean, and the
-SHA-256 of every file: a damaged one is named and left out.
+A directory has `shards.json` and one safetensors file for each shard, with the arrays of `SHARD_ARRAYS` for every
+sensor and of `PLACE_ARRAYS`. The index has the sensors with their bands in order, what fractions and
+covers mean, and the SHA-256 of every file: a damaged one is named and left out.
 """
 
 import hashlib

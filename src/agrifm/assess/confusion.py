@@ -16,6 +16,7 @@ from agrifm.assess.reference_polygons import PolygonUnits, overlap_notes, polygo
 from agrifm.assess.sample_columns import read_drawn_design
 from agrifm.assess.sampling_statement import Sampling, chosen_points, read_method
 from agrifm.assess.strata import DRAWN_IN
+from agrifm.assess.systematic_estimators import SystematicPoints
 from agrifm.codes import alike_notes, code_of, listed, read_codes, why_not_classes
 from agrifm.errors import AssessmentError, LabelError, did_you_mean
 from agrifm.legend import UNLABELLED, Legend, LegendClass
@@ -165,6 +166,8 @@ def _design(
     map_codes = np.array([entry.code for entry in classes])[map_number]
     strata, notes = read_drawn_design(used.points, method, sampling, map_codes, float(hectares.sum()))
     if used.hectares is None:
+        if method == "systematic" and isinstance(strata, StratifiedPoints) and len(strata.size) == 1:
+            strata = SystematicPoints(strata, used.rows, used.cols)
         return strata, notes
     names = tuple(entry.name for entry in classes)
     return polygon_units(strata, method or sampling, map_number, hectares, names, used.hectares), notes

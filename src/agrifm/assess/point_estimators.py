@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest, norm, t
 
 from agrifm.assess.estimators import MIN_POINTS, Estimate, Estimates
-from agrifm.assess.intervals import ROUNDING, TAIL, Floats, korn_graubard_interval, unseen_variance
+from agrifm.assess.intervals import ROUNDING, TAIL, Floats, design_interval, unseen_variance
 from agrifm.errors import AssessmentError
 
 Numbers = NDArray[np.int64]
@@ -87,16 +87,16 @@ class StratifiedPoints:
         n_s = self.points
         many = np.maximum(n_s, MIN_POINTS)
         variance = within_variances(residual, self.stratum, n_s)
-        # Where all points of a stratum agree, one that does not may have been missed.
-        cautious = np.where(variance > 0, variance, unseen_variance(n_s))
+        cautious = cautious_variances(variance, residual, counted, self.stratum, n_s)
         factor = self.size**2 / many
         if self.units is not None:
             factor = factor * np.maximum(1 - n_s / np.maximum(self.units, 1), 0)
         return float(factor @ variance), float(factor @ cautious)
 
     def independent(self, concerned: NDArray[np.bool_]) -> int:
-        """Return the number of the points."""
-        return int(concerned.sum())
+        """Return the number of points of one weight that would say as much (Kish 1965, section 11.7)."""
+        weights = self.weights[concerned]
+        return round(float(weights.sum() ** 2 / (weights @ weights))) if weights.size else 0
 
 
 def stratified_points(
@@ -149,6 +149,27 @@ def within_variances(values: Floats, group: Numbers, count: Numbers) -> Floats:
     return np.asarray(variance)
 
 
+def cautious_variances(variance: Floats, residual: Floats, counted: Floats, group: Numbers, count: Numbers) -> Floats:
+    """Return the variance in each group, but at least `unseen_variance` where all points that are counted agree.
+
+    One that does not may have been missed. Where none of a group is counted, one may have been missed too.
+
+    Args:
+        variance: (groups,), of all points.
+        residual, counted: (N,), as of `ProbabilitySample.variances`.
+        group: (N,), number of the group.
+        count: (groups,), points in each.
+    """
+    of, values = group[counted > 0], residual[counted > 0]
+    high, low = np.full(len(count), -np.inf), np.full(len(count), np.inf)
+    np.maximum.at(high, of, values)
+    np.minimum.at(low, of, values)
+    several = np.bincount(of, minlength=len(count))
+    decide = np.where(several > 0, several, count)
+    floor = decide / np.maximum(count, 1) * unseen_variance(decide)
+    return np.where(high - low < ROUNDING, np.maximum(variance, floor), variance)
+
+
 def ratio_of_totals(y: ArrayLike, x: ArrayLike, drawn: ProbabilitySample) -> Estimate:
     """Estimate R = Y / X of two properties of points (Stehman 2014, eqs. 27 and 28).
 
@@ -157,18 +178,27 @@ def ratio_of_totals(y: ArrayLike, x: ArrayLike, drawn: ProbabilitySample) -> Est
         x: (N,), such as 1 where the point is of the class; all 1 = a share of the area.
 
     Returns:
-        Its value, standard error, and interval of Korn and Graubard, with their correction for few degrees of freedom;
-        NaN where X is 0. For the interval, a stratum whose points all agree has the variance of the share of other
-        pixels that so few points cannot exclude, so no interval has a width of zero unless every pixel is a point.
+        Its value, standard error, and interval (`design_interval`), with the correction of Korn and Graubard (1998) for
+        few degrees of freedom; NaN where X is 0. For the interval, a stratum whose points all agree has the variance
+        of the share of other pixels that so few points cannot exclude, so no interval has a width of zero unless every
+        pixel is a point. Such caution never makes the points that decide fewer than they are: near 0 and 1 a variance
+        that was taken for another share would make them less than one.
     """
     numerator, denominator = np.asarray(y, np.float64), np.asarray(x, np.float64)
     value, error, wider = _ratio_and_errors(numerator, denominator, drawn)
     if 0 < value - 1 < ROUNDING:  # the sum of shares that are all right
         value = 1.0
     concerned = denominator > 0
-    half, points = interval_factor(drawn, concerned) * wider, drawn.independent(concerned)
-    low, high = korn_graubard_interval(value, half, points) if wider else (value, value)
+    points = drawn.independent(concerned)
+    half = max(interval_factor(drawn, concerned) * error, _cautious_error(value, wider, points))
+    low, high = design_interval(value, half, points) if wider else (value, value)
     return Estimate(*(np.asarray(number) for number in (value, error, low, high)))
+
+
+def _cautious_error(share: float, wider: float, points: int) -> float:
+    """A cautious standard error, but at most that of so many points of a simple random sample."""
+    spread = share * (1 - share)
+    return min(wider, float(np.sqrt(spread / max(points, 1)))) if spread > 0 else wider
 
 
 def _ratio_and_errors(y: Floats, x: Floats, drawn: ProbabilitySample) -> tuple[float, float, float]:

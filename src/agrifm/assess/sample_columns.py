@@ -10,6 +10,7 @@ from agrifm.assess.point_estimators import ProbabilitySample, StratifiedPoints, 
 from agrifm.assess.reference_polygons import PolygonUnits
 from agrifm.assess.sampling_statement import Sampling
 from agrifm.assess.strata import HECTARES, STRATUM, area_notes, read_strata
+from agrifm.assess.systematic_estimators import SystematicPoints
 from agrifm.assess.two_phase_estimators import TwoPhasePoints, two_phase_points
 from agrifm.codes import read_codes
 from agrifm.errors import AssessmentError
@@ -121,6 +122,8 @@ def design_facts(drawn: ProbabilitySample, by_map: bool) -> dict[str, Any]:
         of_phase = {"first_phase_points": drawn.first.tolist()}
         about = {"strata": "labels of the first phase", "estimator": "Cochran 1977, section 12.4", **of_phase}
         return {**about, "stratum_ha": size.tolist(), "stratum_points": drawn.points.tolist()}
+    if isinstance(drawn, SystematicPoints):
+        return design_facts(drawn.drawn, by_map)
     assert isinstance(drawn, StratifiedPoints)
     return {
         "strata": "classes of the map" if by_map else "columns of the reference",

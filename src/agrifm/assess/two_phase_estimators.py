@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from agrifm.assess.intervals import Floats, unseen_variance
-from agrifm.assess.point_estimators import Numbers, within_variances
+from agrifm.assess.intervals import Floats
+from agrifm.assess.point_estimators import Numbers, cautious_variances, within_variances
 from agrifm.errors import AssessmentError
 
 
@@ -55,16 +55,20 @@ class TwoPhasePoints:
         share = self.first / all_first
         mean = np.bincount(self.stratum, residual, len(self.first)) / np.maximum(points, 1)
         variance = within_variances(residual, self.stratum, points)
-        cautious = np.where(variance > 0, variance, unseen_variance(points))
+        cautious = cautious_variances(variance, residual, counted, self.stratum, points)
         factor = share * (self.first - 1) / (all_first - 1) / np.maximum(points, 1)
         between = float(share @ (mean - share @ mean) ** 2) / (all_first - 1)
         area = self.hectares**2
         return area * (float(factor @ variance) + between), area * (float(factor @ cautious) + between)
 
     def independent(self, concerned: NDArray[np.bool_]) -> int:
-        """Return the number of points of one weight that would say as much (Kish 1965, section 11.7)."""
-        weights = self.weights[concerned]
-        return int(weights.sum() ** 2 / (weights @ weights)) if weights.size else 0
+        """Return the number of points of the largest weight that weigh as much, at least 1 if any is concerned.
+
+        Any stratum may have a point that disagrees and was not drawn, also the one whose points weigh most: labels of
+        the first phase are a quick look. So 10 points of a class in a stratum of small weight say less than 10 points.
+        """
+        weights = self.weights
+        return max(int(weights[concerned].sum() / weights.max()), 1) if concerned.any() else 0
 
 
 def two_phase_points(

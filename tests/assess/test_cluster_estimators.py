@@ -114,6 +114,9 @@ def test_an_interval_is_not_narrower_because_a_point_disagrees():
     assert low[1] < low[0] + 0.05
     # 1.96 of its standard errors, 0.006, would promise 0.993
     assert low[1] < 0.85
+    # and it says as much as 10 clusters do, whose exact interval begins at 0.692 if all are right
+    assert low[0] == pytest.approx(0.692, abs=5e-4)
+    assert low[1] > 0.6
 
 
 def test_only_clusters_that_have_the_class_count_for_its_degrees_of_freedom():

@@ -102,7 +102,7 @@ def test_interpreters_who_never_differ_are_not_said_to_be_equal():
     same = np.repeat([0, 1], [20, 10])
     for found in (kappa_of_points(same, same, 2), design_kappa(same, same, 2, stratified_points(same, [1.0, 3.0]))):
         assert (float(found.value), float(found.high)) == (1, 1)
-        assert 0.5 < float(found.low) < 0.95
+        assert 0.4 < float(found.low) < 0.95
 
 
 def test_one_class_has_no_kappa():

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from agrifm.assess.estimators import stratified_estimates
-from agrifm.assess.intervals import korn_graubard_interval
+from agrifm.assess.intervals import design_interval, korn_graubard_interval
 from agrifm.assess.point_estimators import (
     area_matrix,
+    cautious_variances,
     estimate_change,
     point_estimates,
     ratio_of_totals,
@@ -85,6 +86,35 @@ def test_the_interval_of_korn_and_graubard_of_a_small_share() -> None:
 def test_an_interval_is_never_of_width_zero() -> None:
     assert korn_graubard_interval(0.0, 0.0, 20) == (0, pytest.approx(0.16843, abs=5e-6))  # Clopper and Pearson
     assert korn_graubard_interval(1.0, 0.0, 50) == (pytest.approx(0.92888, abs=5e-6), 1)
+
+
+def test_many_points_have_the_interval_of_jeffreys_and_few_the_exact_one() -> None:
+    """Of 29 points 1 agrees: Jeffreys gives .001 to .148 (Brown, Cai, DasGupta 2001, table 5: n 29, x 1)."""
+    few = design_interval(1 / 29, (1 / 29 * 28 / 29 / 29) ** 0.5, 29)
+    assert few == korn_graubard_interval(1 / 29, (1 / 29 * 28 / 29 / 29) ** 0.5, 29)
+    assert few == (pytest.approx(0.00087, abs=5e-6), pytest.approx(0.17764, abs=5e-6))  # Clopper and Pearson
+    # 50 points, 25 of them: .366 to .634; with the error of 25 points twice as many, that of 50
+    for error in (0.5 / 50**0.5, 0.5 / 25**0.5 / 2**0.5):
+        low, high = design_interval(0.5, error, 25)
+        assert (low, high) == (pytest.approx(0.3644, abs=5e-4), pytest.approx(0.6356, abs=5e-4))
+
+
+def test_a_stratum_whose_counted_points_agree_may_have_missed_one() -> None:
+    """4 of 10 points are counted and agree: of 4 counted, 0.5 / 5 may be wrong, so 0.4 x 0.1 x 0.9 of all."""
+    residual, counted = np.array([0.1] * 4 + [0.0] * 6), np.array([1.0] * 4 + [0.0] * 6)
+    stratum, none, points = np.zeros(10, int), np.zeros(10), np.array([10])
+    variance = np.array([0.00267])
+    assert cautious_variances(variance, residual, counted, stratum, points) == pytest.approx([0.036])
+    assert cautious_variances(none[:1], none, none, stratum, points) == pytest.approx([0.5 / 11 * (1 - 0.5 / 11)])
+    differing = np.array([0.1, 0.1, 0.1, -0.9] + [0.0] * 6)
+    assert cautious_variances(np.array([0.09]), differing, counted, stratum, points) == pytest.approx([0.09])
+
+
+def test_points_of_unequal_weight_count_as_fewer() -> None:
+    """Kish: weights 1 and 3 of ten points each count as (10 + 30)^2 / (10 + 90) = 16 points."""
+    drawn = stratified_points(np.repeat([0, 1], 10), [10.0, 30.0])
+    assert drawn.independent(np.ones(20, bool)) == 16
+    assert drawn.independent(np.arange(20) < 10) == 10
 
 
 SUDAN = {(0, 0): 661, (1, 1): 285, (1, 0): 185, (0, 1): 65}

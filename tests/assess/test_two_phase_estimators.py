@@ -69,10 +69,12 @@ def test_strata_with_too_few_points_or_too_many_are_refused(stratum, first):
     assert error.value.facts["first"] in first
 
 
-def test_few_points_of_large_weight_decide_as_many_as_they_are():
-    """20 points of a stratum of 25 of 1,000, and 1 of one of 975: they say what hardly more than one point does."""
-    drawn = two_phase_points(np.repeat([0, 1], 20), [25, 975], 1000.0)
-    concerned = np.arange(40) <= 20
-    weights = np.array([25 / 20] * 20 + [975 / 20])
-    assert drawn.independent(concerned) == int(weights.sum() ** 2 / (weights**2).sum()) == 2
-    assert drawn.independent(np.arange(40) < 20) == 20
+def test_points_of_small_weight_say_less_than_their_number():
+    """20 points of a stratum of 500 of 1,000 weigh as much as 10 of the other, where one may be wrong unseen."""
+    drawn = two_phase_points(np.repeat([0, 1], [20, 10]), [500, 500], 1000.0)
+    assert drawn.independent(np.arange(30) < 20) == 10
+    assert drawn.independent(np.arange(30) >= 20) == 10
+    assert drawn.independent(np.zeros(30, bool)) == 0
+    found = ratio_of_totals(np.arange(30) < 20, np.arange(30) < 20, drawn)
+    assert (float(found.value), float(found.high)) == (1, 1)
+    assert float(found.low) == pytest.approx(0.025 ** (1 / 10))  # Clopper-Pearson, 10 of 10

@@ -1,0 +1,93 @@
+"""Points on a grid: rows and columns as clusters against a plain loop, and maps whose errors follow the grid."""
+
+import geopandas as gpd
+import numpy as np
+import pytest
+from tests.assess.rasters import CROPS, crop_map, pixels_of, write_raster
+
+from agrifm.assess.class_map import read_map
+from agrifm.assess.confusion import count_confusion
+from agrifm.assess.design import draw_points
+from agrifm.assess.point_estimators import ratio_of_totals, stratified_points
+from agrifm.assess.report import assess
+from agrifm.assess.sampling_design import Design
+from agrifm.assess.systematic_estimators import SystematicPoints
+
+ROWS = 7
+
+
+def on_grid(right):
+    """Points of a square grid as a systematic sample, of 1 ha in all."""
+    row, column = np.indices(right.shape)
+    drawn = stratified_points(np.zeros(right.size, int), [1.0])
+    return SystematicPoints(drawn, row.ravel() * 30, column.ravel() * 30)
+
+
+def test_the_variance_is_that_of_pairs_that_share_a_line():
+    """Cameron, Gelbach and Miller (2011), eq. 2.3: pairs of points in one row or one column, each pair once."""
+    right = np.ones((ROWS, ROWS))
+    right[2], right[:, 4] = 0, 0
+    residual = (right - right.mean()).ravel()
+    row, column = np.divmod(np.arange(ROWS**2), ROWS)
+    by_pair = {"row": 0.0, "column": 0.0, "itself": 0.0}
+    for i in range(ROWS**2):
+        for j in range(ROWS**2):
+            both = residual[i] * residual[j] / ROWS**4
+            by_pair["row"] += both * (row[i] == row[j])
+            by_pair["column"] += both * (column[i] == column[j])
+            by_pair["itself"] += both * (i == j)
+    # clusters less one, and Student's quantile of 6 degrees of freedom, 2.44691
+    factor = ROWS / (ROWS - 1) * (2.44691 / 1.95996) ** 2
+    expected = factor * (by_pair["row"] + by_pair["column"]) - by_pair["itself"]
+    found, cautious = on_grid(right).variances(residual, np.ones(ROWS**2))
+    assert found == cautious == pytest.approx(expected, rel=1e-4)
+
+
+def test_errors_without_a_pattern_have_the_error_of_a_random_sample():
+    right = (np.add.outer(np.arange(ROWS) * 3, np.arange(ROWS)) % ROWS > 0).astype(float)  # one in each row and column
+    found = ratio_of_totals(right.ravel(), np.ones(ROWS**2), on_grid(right))
+    share = 6 / 7
+    assert float(found.value) == pytest.approx(share)
+    assert float(found.error) == pytest.approx((share * (1 - share) / (ROWS**2 - 1)) ** 0.5)
+
+
+def test_two_rows_say_nothing_of_a_pattern():
+    right = np.ones((2, 20))
+    right[0, :8] = 0
+    drawn = on_grid(right)
+    residual = (right - right.mean()).ravel()
+    alone = drawn.drawn.variances(residual, np.ones(40))[0]
+    assert drawn.variances(residual, np.ones(40))[0] < 1.3 * alone
+
+
+def test_intervals_hold_the_truth_where_errors_fill_rows():
+    """Wrong rows of the whole width, as along straight fields: every start of a grid of 24 rows on eight such maps."""
+    generator = np.random.default_rng(0)
+    side, step = 120, 5
+    held = {"grid": [], "random": []}
+    for _ in range(8):
+        wrong_row = generator.random(side) < 0.25
+        right = np.where(wrong_row[:, None], 0.0, (generator.random((side, side)) > 0.02) * 1.0)
+        for start in range(step * step):
+            drawn = on_grid(right[start // step :: step, start % step :: step])
+            values = right[start // step :: step, start % step :: step].ravel()
+            for name, design in (("grid", drawn), ("random", drawn.drawn)):
+                found = ratio_of_totals(values, np.ones(values.size), design)
+                held[name].append(found.low <= right.mean() <= found.high)
+    assert np.mean(held["random"]) < 0.75
+    assert np.mean(held["grid"]) > 0.95
+
+
+def test_the_file_of_a_systematic_design_is_estimated_by_its_lines(tmp_path):
+    crops = write_raster(tmp_path / "m.tif", crop_map(), legend=CROPS, nodata=255)
+    path = tmp_path / "p.gpkg"
+    draw_points(crops, 60, 0, path, Design(method="systematic"))
+    points = gpd.read_file(path)
+    points["label"] = np.array(CROPS.codes)[crop_map()[pixels_of(points)]]
+    points.to_file(path)
+    drawn = count_confusion(read_map(crops), path, "label").drawn
+    assert isinstance(drawn, SystematicPoints)
+    assert drawn.row.tolist() == pixels_of(points)[0].tolist()
+    report = assess(crops, path, "label", tmp_path / "report")
+    assert report["design"]["method"] == "systematic"
+    assert "Cameron" in (tmp_path / "report" / "report.html").read_text()

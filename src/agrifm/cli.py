@@ -13,31 +13,7 @@ from pathlib import Path
 from signal import SIGINT
 from traceback import format_exception
 
-from agrifm.cli_arguments import (
-    assess_agree_arguments,
-    assess_arguments,
-    assess_compare_arguments,
-    assess_design_arguments,
-    assess_form_arguments,
-    assess_read_form_arguments,
-    compare_arguments,
-    convert_arguments,
-    cube_argument,
-    cube_info_arguments,
-    directory_argument,
-    explain_arguments,
-    export_arguments,
-    map_arguments,
-    model_check_arguments,
-    project_argument,
-    samples_check_arguments,
-    samples_info_arguments,
-    samples_next_arguments,
-    samples_parcels_arguments,
-    simulate_arguments,
-    translate_arguments,
-    window_arguments,
-)
+from agrifm import cli_arguments as of
 from agrifm.errors import AgriFMError, cause, require_installed
 from agrifm.interrupts import INTERRUPTED, interruptible
 from agrifm.screen import printable, screen
@@ -185,6 +161,16 @@ def _map(options: argparse.Namespace) -> None:
     from agrifm.mapping.run import map_project
 
     _show(*map_project(read_project(options.project), options.model, options.out, until=options.until).lines())
+
+
+def _parcels(options: argparse.Namespace) -> None:
+    from agrifm.config import read_project
+    from agrifm.mapping.parcels import parcels_of_project
+    from agrifm.work import open_executor
+
+    with open_executor(options.processes, options.dask) as executor:
+        summary = parcels_of_project(read_project(options.project), options.map, options.out, executor)
+    _show(*summary.lines())
 
 
 def _explain(options: argparse.Namespace) -> None:
@@ -364,36 +350,39 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 COMMANDS = {
-    "init": Command("write a commented project file, ready to edit", directory_argument, _init),
-    "simulate": Command("write a synthetic season: STAC scenes with known truth", simulate_arguments, _simulate),
-    "fetch": Command("build the cube from scenes or local files", project_argument, _fetch),
-    "train": Command("train models on labels or series, and score them on unseen blocks", project_argument, _train),
-    "samples info": Command("show what a table or a public set contains", samples_info_arguments, _samples_info),
-    "compare": Command("compare models on labelled series under one protocol", compare_arguments, _compare),
-    "map": Command("map classes and confidence with a trained model", map_arguments, _map),
-    "explain": Command("show which dates and bands decided, per class and parcel", explain_arguments, _explain),
-    "assess": Command("estimate accuracy and areas with intervals", assess_arguments, _assess),
-    "assess design": Command("draw reference points, stratified by map class", assess_design_arguments, _design),
-    "assess compare": Command("compare two maps, products or seasons", assess_compare_arguments, _compare_maps),
-    "assess form": Command("write points for interpreters to label", assess_form_arguments, _form),
+    "init": Command("write a commented project file, ready to edit", of.directory_argument, _init),
+    "simulate": Command("write a synthetic season: STAC scenes with known truth", of.simulate_arguments, _simulate),
+    "fetch": Command("build the cube from scenes or local files", of.project_argument, _fetch),
+    "train": Command("train models on labels or series, and score them on unseen blocks", of.project_argument, _train),
+    "samples info": Command("show what a table or a public set contains", of.samples_info_arguments, _samples_info),
+    "compare": Command("compare models on labelled series under one protocol", of.compare_arguments, _compare),
+    "map": Command("map classes and confidence with a trained model", of.map_arguments, _map),
+    "parcels": Command("give each existing parcel its crop, from a finished map", of.parcels_arguments, _parcels),
+    "explain": Command("show which dates and bands decided, per class and parcel", of.explain_arguments, _explain),
+    "assess": Command("estimate accuracy and areas with intervals", of.assess_arguments, _assess),
+    "assess design": Command("draw reference points, stratified by map class", of.assess_design_arguments, _design),
+    "assess compare": Command("compare two maps, products or seasons", of.assess_compare_arguments, _compare_maps),
+    "assess form": Command("write points for interpreters to label", of.assess_form_arguments, _form),
     "assess read-form": Command(
-        "write the answers of an interpreter into the points", assess_read_form_arguments, _read_form
+        "write the answers of an interpreter into the points", of.assess_read_form_arguments, _read_form
     ),
-    "assess agree": Command("compare the answers of two interpreters", assess_agree_arguments, _agree),
-    "cube info": Command("show what a cube contains and how it was made", cube_info_arguments, _cube_info),
-    "cube check": Command("check that a cube is complete and plausible; exit 2 if not", cube_argument, _cube_check),
-    "model info": Command("show what a file of weights contains", window_arguments, _info),
-    "model convert": Command("convert public weights to safetensors, or back", convert_arguments, _convert),
-    "model export": Command("export a network as a graph that runs alone: ONNX or .pt2", export_arguments, _export),
-    "model check": Command("compare what a model expects with what a cube contains", model_check_arguments, _check),
+    "assess agree": Command("compare the answers of two interpreters", of.assess_agree_arguments, _agree),
+    "cube info": Command("show what a cube contains and how it was made", of.cube_info_arguments, _cube_info),
+    "cube check": Command("check that a cube is complete and plausible; exit 2 if not", of.cube_argument, _cube_check),
+    "model info": Command("show what a file of weights contains", of.window_arguments, _info),
+    "model convert": Command("convert public weights to safetensors, or back", of.convert_arguments, _convert),
+    "model export": Command("export a network as a graph that runs alone: ONNX or .pt2", of.export_arguments, _export),
+    "model check": Command("compare what a model expects with what a cube contains", of.model_check_arguments, _check),
     "samples check": Command(
-        "list doubtful labels: named twice, in conflict, at sea, likely wrong", samples_check_arguments, _samples_check
+        "list doubtful labels: named twice, in conflict, at sea, likely wrong",
+        of.samples_check_arguments,
+        _samples_check,
     ),
-    "samples next": Command("choose the places to label next", samples_next_arguments, _samples_next),
+    "samples next": Command("choose the places to label next", of.samples_next_arguments, _samples_next),
     "samples parcels": Command(
-        "write a series table of labelled parcels from the cube", samples_parcels_arguments, _samples_parcels
+        "write a series table of labelled parcels from the cube", of.samples_parcels_arguments, _samples_parcels
     ),
-    "legend translate": Command("translate classes between published legends", translate_arguments, _translate),
-    "status": Command("show what is done and next; versions, processor, credentials", project_argument, _status),
-    "demo": Command("run simulate, fetch, train, map and assess, offline", directory_argument, _demo),
+    "legend translate": Command("translate classes between published legends", of.translate_arguments, _translate),
+    "status": Command("show what is done and next; versions, processor, credentials", of.project_argument, _status),
+    "demo": Command("run simulate, fetch, train, map and assess, offline", of.directory_argument, _demo),
 }

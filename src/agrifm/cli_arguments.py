@@ -68,6 +68,15 @@ def map_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", type=_day, metavar="DAY", help=until)
 
 
+def parcels_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm parcels`."""
+    project_argument(parser)
+    parser.add_argument("--map", type=Path, metavar="DIR", help="directory of the map (default: map/ in the project)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="directory to write (default: parcels/ in the project)")
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="parts at a time (default: 1)")
+    parser.add_argument("--dask", metavar="ADDRESS", help="compute on the workers of this Dask scheduler instead")
+
+
 def explain_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm explain`."""
     project_argument(parser)

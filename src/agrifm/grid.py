@@ -168,6 +168,27 @@ def geodesic_hectares(shape: BaseGeometry) -> float:
     return float(abs(area)) / 1e4
 
 
+def geodesic_measures(shapes: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return areas in m² and lengths of the outer rings in metres of polygons in longitude and latitude (WGS 84).
+
+    Args:
+        shapes: (N,), polygons and multipolygons that are not empty.
+    """
+    parts, of_part = shapely.get_parts(orient_polygons(shapes), return_index=True)
+    rings, of_ring = shapely.get_rings(parts, return_index=True)
+    points, of_point = shapely.get_coordinates(rings, return_index=True)
+    edges = np.searchsorted(of_point, np.arange(len(rings) + 1))
+    geod = Geod(ellps="WGS84")
+    measured = [geod.polygon_area_perimeter(*points[start:end].T) for start, end in pairwise(edges)]
+    area, length = np.array(measured, np.float64).T
+    outer = np.diff(of_ring, prepend=-1) != 0  # the first ring of a part; holes wind the other way
+    of_shape = of_part[of_ring]
+    return (
+        np.abs(np.bincount(of_shape, area, len(shapes))),
+        np.asarray(np.bincount(of_shape, np.where(outer, length, 0.0), len(shapes)), np.float64),
+    )
+
+
 def utm_zone(area: BaseGeometry) -> str:
     """EPSG code of the UTM zone that contains an area given in longitude and latitude.
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 KIND = {"Polygon": "polygon", "MultiPolygon": "polygon", "Point": "point", "MultiPoint": "point"}
 """Kind of shape by geometry type; lines have none."""
+OVERLAP = 1e-6
+"""Share of the smaller of two polygons that both may cover before they count as overlapping."""
 Shapes = NDArray[np.object_]
 """(rows,), shapes; None where a row has no place."""
 
@@ -32,6 +34,8 @@ class VectorLayer:
     """Number of polygons that crossed themselves."""
     left_out: Counter[str] = field(default_factory=Counter)
     """Number of rows left out because their shape is of another kind, by geometry type."""
+    mended_rows: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool), compare=False)
+    """(rows,), which rows of `frame` are polygons that crossed themselves."""
 
 
 def sort_out(frame: "GeoDataFrame", wanted: Sequence[str], whole: bool = True) -> VectorLayer:
@@ -64,7 +68,20 @@ def sort_out(frame: "GeoDataFrame", wanted: Sequence[str], whole: bool = True) -
     if frame.crs.is_geographic:
         _require_no_jump(shapes[~other])
     frame = frame.set_geometry(type(frame.geometry)(shapes, index=frame.index, crs=frame.crs))[~other]
-    return VectorLayer(frame.reset_index(drop=True), tuple(notes), mended, left_out)
+    return VectorLayer(frame.reset_index(drop=True), tuple(notes), int(mended.sum()), left_out, mended[~other])
+
+
+def overlapping(frame: "GeoDataFrame") -> NDArray[np.bool_]:
+    """Return which polygons overlap others, (rows,); polygons that only touch do not."""
+    shapes = frame.geometry.to_numpy()
+    one, other = frame.sindex.query(shapes, predicate="intersects")
+    one, other = one[one < other], other[one < other]
+    common = shapely.area(shapely.intersection(shapes[one], shapes[other]))
+    least = np.minimum(shapely.area(shapes[one]), shapely.area(shapes[other]))
+    overlap = common > OVERLAP * least
+    result = np.zeros(len(shapes), bool)
+    result[np.concatenate([one[overlap], other[overlap]])] = True
+    return result
 
 
 def _with_places(shapes: Any) -> Shapes:
@@ -109,8 +126,8 @@ def _joined(parts: list[Any]) -> Any:
     return (shapely.multipolygons if parts[0].geom_type == "Polygon" else shapely.multipoints)(parts)
 
 
-def _mended(shapes: Shapes, kinds: NDArray[np.object_], notes: list[str]) -> tuple[Shapes, int]:
-    """The shapes, with valid polygons; None for polygons without area."""
+def _mended(shapes: Shapes, kinds: NDArray[np.object_], notes: list[str]) -> tuple[Shapes, NDArray[np.bool_]]:
+    """The shapes, with valid polygons, None for polygons without area; and which were mended."""
     broken = np.flatnonzero((kinds == "polygon") & ~shapely.is_valid(shapes))
     flat = 0
     for row, mended in zip(broken, shapely.make_valid(shapes[broken], method="structure"), strict=True):
@@ -125,7 +142,9 @@ def _mended(shapes: Shapes, kinds: NDArray[np.object_], notes: list[str]) -> tup
         notes.append(
             f"{len(broken) - flat} of {total} polygons have outlines that cross or touch and were mended; check them"
         )
-    return shapes, len(broken) - flat
+    mended_rows = np.zeros(len(shapes), bool)
+    mended_rows[broken] = kinds[broken] == "polygon"
+    return shapes, mended_rows
 
 
 def _nothing_left(rows: int, left_out: Counter[str], named: str) -> VectorError:

@@ -36,12 +36,11 @@ from agrifm.assess.point_estimators import (
 )
 from agrifm.errors import AssessmentError
 from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares, reproject
+from agrifm.vector_shapes import overlapping
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
-OVERLAP = 1e-6
-"""Share of the smaller of two polygons that both may cover before they count as overlapping."""
 BY_MAP, BY_COLUMNS, NO_STRATA = "classes of the map", "columns of the reference", "none"
 
 
@@ -119,17 +118,11 @@ def _hectares(shapes: NDArray[np.object_], grid: Grid) -> Floats:
 
 def overlap_notes(polygons: "GeoDataFrame") -> list[str]:
     """Say how many polygons overlap others: their ground counts twice, and they are not independent."""
-    shapes = polygons.geometry.to_numpy()
-    one, other = polygons.sindex.query(shapes, predicate="intersects")
-    one, other = one[one < other], other[one < other]
-    common = shapely.area(shapely.intersection(shapes[one], shapes[other]))
-    least = np.minimum(shapely.area(shapes[one]), shapely.area(shapes[other]))
-    overlap = common > OVERLAP * least
-    count = len(np.unique(np.concatenate([one[overlap], other[overlap]])))
+    count = int(overlapping(polygons).sum())
     if not count:
         return []
     return [
-        f"{count} of {len(shapes)} reference polygons overlap others; their ground counts twice and they count as "
+        f"{count} of {len(polygons)} reference polygons overlap others; their ground counts twice and they count as "
         "independent, which makes intervals too narrow"
     ]
 

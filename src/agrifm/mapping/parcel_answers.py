@@ -1,0 +1,187 @@
+"""One part of a file of parcels: its polygons with their crops, as one part of the result.
+
+Shape letters: P parcels, C classes.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from agrifm.codes import code_of
+from agrifm.errors import MapError
+from agrifm.files import atomic_write
+from agrifm.grid import LONLAT, Grid, Window, geodesic_measures
+from agrifm.legend import Legend
+from agrifm.mapping.fiboa_table import SIGNATURE, HcatClass, ParcelShapes, parcel_rows, parcel_schema
+from agrifm.mapping.parcel_pooling import PooledParcels, ReadMap, pool_parcels
+from agrifm.mapping.probability_layer import OBSERVATIONS_FILE, PROBABILITIES_FILE
+from agrifm.rasters import open_raster
+from agrifm.vector_batches import ROW, BatchUnit, VectorBatches
+from agrifm.vector_shapes import VectorLayer, overlapping
+from agrifm.vectors import reading_vector
+
+if TYPE_CHECKING:
+    import pyarrow
+    from geopandas import GeoDataFrame
+
+NEAR = 0.1
+"""Relative difference up to which a stated area counts as that of the outline."""
+MOST_NAMED = 5
+"""Parcels that a part names."""
+COUNTS = (
+    "read", "parcels", "shapeless", "left_out", "mended", "unobserved", "below_pixel", "overlaps", "unnamed",
+    "areas", "areas_m2", "areas_ha",
+)  # fmt: skip
+"""What is counted: rows of the file near the map, parcels of the result, rows without a shape, of other shapes than
+polygons, outlines that were mended, parcels without an observation, smaller than a pixel, that overlap others, without
+a name, and with a stated area, which is in m² or in hectares."""
+
+
+@dataclass(frozen=True)
+class AnswerJob:
+    """What every part needs: plain values, which can be sent to another process."""
+
+    batches: VectorBatches
+    columns: tuple[str | None, str | None]
+    """Of the parcels' names and areas."""
+    maps: Path
+    legend: Legend
+    hcat: Mapping[str, HcatClass]
+    about: Mapping[str, str]
+    """Of the map."""
+    area: str
+    """Of the map, as WKT in longitude and latitude."""
+    parts: Path
+    """Directory of the parts."""
+    doing: str
+    """The start of an error's sentence."""
+
+    @cached_property
+    def schema(self) -> "pyarrow.Schema":
+        """The columns of the result."""
+        return parcel_schema(self.legend, self.hcat, self.about)
+
+    def name(self, number: int) -> str:
+        """Return the name of a part."""
+        return f"{number:06d}.parquet"
+
+
+def answer_unit(job: AnswerJob, numbered: tuple[int, BatchUnit]) -> dict[str, Any]:
+    """Write the part of one unit; returns what is counted, hectares by class, and names of parcels that overlap.
+
+    Raises:
+        MapError: the file of parcels is damaged.
+    """
+    import pyarrow
+    from pyarrow.parquet import ParquetWriter
+
+    number, unit = numbered
+    counts = dict.fromkeys(COUNTS, 0)
+    hectares = np.zeros(len(job.legend) + 1)
+    named: list[str] = []
+    path = job.parts / job.name(number)
+    schema = job.schema.append(pyarrow.field(SIGNATURE, pyarrow.uint64()))
+    with (
+        reading_vector(unit.file, job.doing, MapError, has_keys=True),
+        atomic_write(path) as temporary,
+        ParquetWriter(temporary, schema, compression="zstd") as writer,
+        _open_rasters(job.maps) as (grid, read),
+    ):
+        area = shapely.from_wkt(job.area)
+        shapely.prepare(area)
+        for layer in job.batches.read(unit, [name for name in job.columns if name is not None]):
+            parcels, shapes = _on_map(job, layer, area, grid, counts)
+            if not len(parcels):
+                continue
+            found = pool_parcels(shapes, grid, len(job.legend), read)
+            table = parcel_rows(job.schema, job.legend, job.hcat, parcels, found)
+            writer.write_table(table.cast(schema))
+            hectares += _hectares(parcels, found, len(job.legend))
+            _count(counts, parcels, found)
+            named += [parcels.id[at] for at in np.flatnonzero(parcels.overlaps)[:MOST_NAMED].tolist()]
+    return {**counts, "hectares": hectares.tolist(), "named": named[:MOST_NAMED], "bytes": path.stat().st_size}
+
+
+@contextmanager
+def _open_rasters(maps: Path) -> Iterator[tuple[Grid, ReadMap]]:
+    """The grid of a map, and a function that reads its probabilities and observations."""
+    from rasterio.windows import Window as RasterioWindow
+
+    with open_raster(maps / PROBABILITIES_FILE) as classes, open_raster(maps / OBSERVATIONS_FILE) as counts:
+
+        def read(window: Window) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+            part = RasterioWindow(window.col, window.row, window.width, window.height)
+            return classes.read(window=part), counts.read(1, window=part)
+
+        yield Grid.of(classes.crs.to_wkt(), classes.transform, classes.shape), read
+
+
+def _on_map(
+    job: AnswerJob, layer: VectorLayer, area: Any, grid: Grid, counts: dict[str, int]
+) -> tuple[ParcelShapes, NDArray[Any]]:
+    """The polygons of a layer that share ground with the map's area, and their outlines in the CRS of the map."""
+    frame = layer.frame
+    missing = frame.geometry.isna().to_numpy()
+    counts["read"] += len(frame) + sum(layer.left_out.values())
+    counts["left_out"] += sum(layer.left_out.values())
+    counts["shapeless"] += int(missing.sum())
+    frame, mended = frame[~missing], layer.mended_rows[~missing]
+    lonlat = frame.to_crs(LONLAT)
+    near = shapely.intersects(area, lonlat.geometry.to_numpy())
+    frame, lonlat, mended = frame[near], lonlat[near], mended[near]
+    shapes = frame.to_crs(grid.crs.to_wkt()).geometry.to_numpy() if len(frame) else np.zeros(0, object)
+    outlines = np.asarray(lonlat.geometry.to_numpy(), object)
+    metres2, metres = geodesic_measures(outlines) if len(frame) else (np.zeros(0), np.zeros(0))
+    _compare_areas(job, frame, metres2, counts)
+    rows = frame[ROW].to_numpy(np.int64)
+    parcels = ParcelShapes(_names(job, frame, counts), outlines, rows, metres2, metres, mended, overlapping(frame))
+    return parcels, np.asarray(shapes, object)
+
+
+def _names(job: AnswerJob, frame: "GeoDataFrame", counts: dict[str, int]) -> list[str]:
+    """The names of parcels; the number of the row of those that have none."""
+    rows = frame[ROW].tolist()
+    column = job.columns[0]
+    if column is None:
+        return [str(row) for row in rows]
+    names = ["" if value is None or value != value else code_of(value) for value in frame[column].tolist()]
+    counts["unnamed"] += names.count("")
+    return [name or str(row) for name, row in zip(names, rows, strict=True)]
+
+
+def _compare_areas(job: AnswerJob, frame: "GeoDataFrame", metres2: NDArray[np.float64], counts: dict[str, int]) -> None:
+    """Count the stated areas that are those of the outlines in m² and in hectares."""
+    from pandas import to_numeric
+
+    column = job.columns[1]
+    if column is None:
+        return
+    stated = to_numeric(frame[column], errors="coerce").to_numpy(np.float64)
+    known = np.isfinite(stated) & (stated > 0) & (metres2 > 0)
+    ratio = stated[known] / metres2[known]
+    counts["areas"] += int(known.sum())
+    counts["areas_m2"] += int((np.abs(ratio - 1) < NEAR).sum())
+    counts["areas_ha"] += int((np.abs(ratio * 1e4 - 1) < NEAR).sum())
+
+
+def _count(counts: dict[str, int], parcels: ParcelShapes, found: PooledParcels) -> None:
+    counts["parcels"] += len(parcels)
+    counts["mended"] += int(parcels.mended.sum())
+    counts["overlaps"] += int(parcels.overlaps.sum())
+    counts["unobserved"] += int(np.isnan(found.observations).sum())
+    counts["below_pixel"] += int((found.pixels < 1).sum())
+
+
+def _hectares(parcels: ParcelShapes, found: PooledParcels, classes: int) -> NDArray[np.float64]:
+    """Hectares of the parcels of each class, then of those without a crop, (C + 1,)."""
+    known = ~np.isnan(found.observations)
+    number = np.full(len(parcels), classes)
+    number[known] = found.probabilities[known].argmax(axis=1)
+    return np.asarray(np.bincount(number, parcels.square_metres / 1e4, classes + 1), np.float64)

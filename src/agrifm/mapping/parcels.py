@@ -1,0 +1,221 @@
+"""`agrifm parcels`: the crop of each existing parcel, from a finished map.
+
+    parcels/parcels.parquet   GeoParquet, fiboa 0.3.0 (`agrifm.mapping.fiboa_table`); in the order of the file
+    parcels/parcels.gpkg      the same as a GeoPackage, on request
+    parcels/legend.csv        the code list that `crop:code_list` names
+    parcels/summary.json      counts and hectares
+    parcels/parcels.png       the parcels in the colours of their crops, and their confidence
+
+Finished parts are kept in `parcels.partial/parts` until all are there, so a stopped run continues. Parcels that share
+no ground with the map's area are left out and counted.
+"""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from agrifm.config import ParcelsConfig, Project
+from agrifm.errors import ConfigError, MapError, did_you_mean, doing, require_installed
+from agrifm.files import AnyPath, as_path, content_digest, translate_os_errors, write_json, write_text
+from agrifm.grid import shape_of
+from agrifm.legend import LEGEND_TAG, Legend
+from agrifm.mapping.cog import translate_gdal_errors
+from agrifm.mapping.fiboa_table import HcatClass, code_list, parcel_schema
+from agrifm.mapping.parcel_answers import AnswerJob, answer_unit
+from agrifm.mapping.parcel_files import join_parts, write_parcel_geopackage
+from agrifm.mapping.parcel_picture import write_parcel_picture
+from agrifm.mapping.parcel_summary import ParcelSummary, summed
+from agrifm.mapping.probability_layer import OBSERVATIONS_FILE, PROBABILITIES_FILE
+from agrifm.outputs import begin_directory, discard, finish_directory, unchanged, writing
+from agrifm.rasters import open_raster
+from agrifm.samples.legends.nomenclature import read_nomenclature, translate
+from agrifm.stac import MAP_ITEM
+from agrifm.vector_batches import BatchUnit, VectorBatches, open_batches
+from agrifm.work import Resumable, fingerprint
+
+PARTS, RESULT = "parts", "result"
+VERSION = 1
+"""Of what the parts hold; parts of another version are not continued."""
+
+
+@dataclass(frozen=True)
+class MapOfProbabilities:
+    """The files of a finished map that parcels are read from."""
+
+    directory: Path
+    legend: Legend
+    area: Any
+    """Of the map, in longitude and latitude."""
+    about: dict[str, str]
+    """Model and season of the map."""
+
+
+def parcels_of_project(
+    project: Project, maps: AnyPath | None = None, out: AnyPath | None = None, executor: Executor | None = None
+) -> ParcelSummary:
+    """Give each parcel of [parcels] its crop on the project's map; a stopped run continues.
+
+    Args:
+        maps: directory of the map; by default `map/` next to the project file.
+        out: directory to write; by default `parcels/` next to the project file.
+        executor: see `map_parcels`.
+
+    Raises:
+        ConfigError: the project file has no [parcels].
+        MapError, OutputError: see `map_parcels`.
+    """
+    if project.parcels is None:
+        raise ConfigError(
+            'giving parcels their crops: the project file has no section [parcels]; add one with `file = "…"`'
+        )
+    config = project.parcels.model_copy(update={"file": project.path(project.parcels.file)})
+    return map_parcels(config, maps or project.maps, out or project.path("parcels"), project.labels.hierarchy, executor)
+
+
+def map_parcels(
+    config: ParcelsConfig, maps: AnyPath, out: AnyPath, hierarchy: str | None = None, executor: Executor | None = None
+) -> ParcelSummary:
+    """Give each parcel of a file its crop on a finished map.
+
+    Args:
+        config: the file of parcels, and what it does not say itself.
+        maps: directory of a map that has the probabilities of all classes.
+        out: directory to write, replaced as a whole if it holds parcels of this command.
+        hierarchy: published legend whose codes the map has; adds the HCAT codes of its classes.
+        executor: where parts are computed: threads, processes, or Dask's `client.get_executor()`. None computes here.
+
+    Raises:
+        MapError: the map has no probabilities, or the file of parcels is absent, damaged, without a CRS, without
+            polygons, or has none on the map's area.
+        OutputError: the disk is full (finished parts are kept), or `out` holds something else.
+    """
+    maps, out = as_path(maps), as_path(out)
+    about = f"reading the parcels {config.file}"
+    require_installed("drawing parcels", "report", "matplotlib", kind=MapError)
+    mapped = _open_map(maps)
+    with (
+        writing(out, "parcels") as unfinished,
+        translate_os_errors(f"writing the parcels {out}"),
+        unchanged(maps, f"giving the parcels {config.file} their crops"),
+        open_batches(config.file, about, MapError, config, mapped.area.bounds) as batches,
+    ):
+        begin_directory(unfinished)
+        columns = _columns(config, batches, about)
+        hcat = hcat_of(mapped.legend, hierarchy)
+        schema = parcel_schema(mapped.legend, hcat, mapped.about)
+        digests = [content_digest(file) for file in (*sorted({unit.file for unit in batches.units}), maps / MAP_ITEM)]
+        digests.append(content_digest(maps / PROBABILITIES_FILE))
+        content = [VERSION, digests, [str(unit) for unit in batches.units], repr(config), sorted(hcat), schema.metadata]
+        work = Resumable(unfinished / PARTS, fingerprint(repr(content)))
+        if not work.begun:
+            work.begin()
+        job = AnswerJob(batches, columns, maps, mapped.legend, hcat, mapped.about, mapped.area.wkt, work.scratch, about)
+        numbered = list(enumerate(batches.units))
+        results = work.run(
+            partial(answer_unit, job), numbered, _key, "parcels", executor, is_whole=partial(_whole, job)
+        )
+        total = summed([results[_key(unit)] for unit in numbered], mapped.legend, batches.rows)
+        if not total.parcels:
+            raise MapError(
+                f"{about}: none of its {batches.rows} rows is a polygon on the area of the map {maps}; check its CRS, "
+                "or give the file of this area",
+                path=config.file,
+                rows=batches.rows,
+            )
+        result = unfinished / RESULT
+        discard(result)
+        result.mkdir()
+        with translate_gdal_errors(f"writing the parcels {out}"):
+            summary = _write(result, work.scratch, len(numbered), job, total, config.geopackage)
+        finish_directory(result, out, "parcels")
+        discard(unfinished)
+    return replace(summary, path=out)
+
+
+def _write(
+    result: Path, parts: Path, count: int, job: AnswerJob, total: ParcelSummary, geopackage: bool
+) -> ParcelSummary:
+    """Write everything into `result`; returns the summary with what only the whole shows."""
+    path = result / "parcels.parquet"
+    duplicates, renamed = join_parts([parts / job.name(number) for number in range(count)], path, job.schema)
+    summary = replace(total, duplicates=duplicates, renamed=renamed, area_column=job.columns[1])
+    if geopackage:
+        write_parcel_geopackage(path, result / "parcels.gpkg", job.legend)
+    write_text(result / "legend.csv", code_list(job.legend))
+    write_parcel_picture(path, result / "parcels.png", job.maps / PROBABILITIES_FILE, job.legend, summary)
+    write_json(result / "summary.json", summary.content())
+    return summary
+
+
+def _key(numbered: tuple[int, BatchUnit]) -> str:
+    return str(numbered[0])
+
+
+def _whole(job: AnswerJob, numbered: tuple[int, BatchUnit], result: Any) -> bool:
+    """Whether the part of a unit is on disk as its result says."""
+    path = job.parts / job.name(numbered[0])
+    return path.exists() and path.stat().st_size == result["bytes"]
+
+
+def _open_map(maps: Path) -> MapOfProbabilities:
+    """Read what a map says of itself.
+
+    Raises:
+        MapError: it is not there, or has no probabilities.
+    """
+    about = f"reading the map {maps}"
+    lacking = [name for name in (PROBABILITIES_FILE, OBSERVATIONS_FILE, MAP_ITEM) if not (maps / name).exists()]
+    if lacking:
+        raise MapError(
+            f"{about}: it has no {lacking[0]}; run `agrifm map` with a section [parcels] in the project file, or with "
+            "`probabilities = true` under [map]",
+            path=maps,
+            file=lacking[0],
+        )
+    with doing(about, MapError, "make the map again", path=maps):
+        with open_raster(maps / PROBABILITIES_FILE) as source:
+            tags = source.tags()
+        legend = Legend.model_validate_json(tags[LEGEND_TAG])
+        area = shape_of(json.loads((maps / MAP_ITEM).read_text(encoding="utf-8"))["geometry"])
+    facts = {"model": tags.get("AGRIFM_MODEL", ""), "season": tags.get("AGRIFM_SEASON", "")}
+    return MapOfProbabilities(maps, legend, area, facts)
+
+
+def _columns(config: ParcelsConfig, batches: VectorBatches, about: str) -> tuple[str | None, str | None]:
+    """The columns of names and areas; None where there are none.
+
+    Raises:
+        MapError: a column that the project file names is not in the file.
+    """
+    for name in filter(None, (config.id, config.area)):
+        if name not in batches.columns:
+            raise MapError(
+                f"{about}: it has no column '{name}'{did_you_mean(name, batches.columns)} It has "
+                f"{', '.join(batches.columns)}",
+                column=name,
+                columns=batches.columns,
+            )
+    usual: Sequence[str] = ("metrics:area", "area")
+    return (
+        config.id or next((name for name in batches.columns if name == "id"), None),
+        config.area or next((name for name in usual if name in batches.columns), None),
+    )
+
+
+def hcat_of(legend: Legend, hierarchy: str | None) -> dict[str, HcatClass]:
+    """Return the class of HCAT3 of each code that has one.
+
+    Raises:
+        LabelError: the published legend is not known.
+    """
+    if hierarchy is None:
+        return {}
+    source, target = read_nomenclature(hierarchy), read_nomenclature("hcat3")
+    matches = {code: translate(code, source, target) for code in legend.codes}
+    return {
+        code: HcatClass(int(match.code), match.name or "") for code, match in matches.items() if match.code is not None
+    }

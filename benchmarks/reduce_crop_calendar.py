@@ -1,6 +1,6 @@
-"""The crop calendar of the pretraining world: WorldCereal's calendar, reduced to one point in each square degree.
+"""The crop calendar that agrifm has: WorldCereal's calendar, reduced to one point in each square degree.
 
-    python benchmarks/reduce_crop_calendar.py seasonality.parquet src/agrifm/simulator/world/crop_calendar.npz
+    python benchmarks/reduce_crop_calendar.py seasonality.parquet src/agrifm/crop_calendar.npz
 
 Rows whose two seasons last 60 to 330 days are kept, between 56 degrees south and 66 north. Days count from 1 January of
 the year in which the main harvests are; WorldCereal's dates are of a nominal season 2023/2024.

@@ -5,6 +5,9 @@ files of the WorldCereal project, fields of the land parcel register. AgriFM tak
 its own days and gaps; the classic model takes interpolated series. The four maize, six other crop and nine grassland
 fields are too few for a statement on accuracy: the numbers show that reading, masking, training and mapping work.
 
+OUT/report/report.html assesses a map in which each field is as a model sees it that has not seen the field. Its
+reference are all fields of the place and no sample of fields, which its first line says.
+
     python examples/01_two_sensors_flanders.py OUT
 """
 
@@ -17,9 +20,11 @@ import geopandas
 import numpy as np
 import pandas as pd
 import rasterio
-from rasterio.features import shapes
+from rasterio.features import geometry_mask, shapes
 from shapely.geometry import shape
 
+from agrifm.assess.report import assess
+from agrifm.assess.report_lines import report_lines
 from agrifm.config import Project, read_project
 from agrifm.cube.fetch import fetch
 from agrifm.grid import LONLAT
@@ -66,7 +71,7 @@ batch = 4
 
 
 def main() -> None:
-    """Fetch once, train and score on five folds of whole fields, map with the first fold's model."""
+    """Fetch once, train and score on five folds of whole fields, map each, and assess the map of unseen fields."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, default=75, help="training steps per fold")
@@ -88,11 +93,15 @@ def main() -> None:
         scores = train(project)
         for name, own in scores["models"].items():
             counts[name] += np.array(own["counts"])
+        map_project(project, out=options.out / f"map_{fold}")
         (options.out / "models").rename(options.out / f"models_{fold}")
     table(counts)
-    (options.out / "models_0").rename(options.out / "models")
-    summary = map_project(write_project(options.out, fields, 0, options.steps))
-    print(f"map: {summary.path}; {time.perf_counter() - start:.0f} s in all")
+    unseen, reference = options.out / "unseen.tif", options.out / "fields.gpkg"
+    write_unseen(options.out, fields, unseen)
+    fields.to_file(reference, driver="GPKG")
+    report = assess(unseen, reference, "label", options.out / "report", sampling="non-probability")
+    print(*report_lines(report), sep="\n")
+    print(f"report: {options.out / 'report'}; {time.perf_counter() - start:.0f} s in all")
 
 
 def prepare(out: Path) -> geopandas.GeoDataFrame:
@@ -129,6 +138,22 @@ def write_project(out: Path, fields: geopandas.GeoDataFrame, fold: int, steps: i
     own.drop(columns="number").to_file(out / f"fields_{fold}.gpkg", driver="GPKG")
     (out / "agrifm.toml").write_text(PROJECT.format(fold=fold, steps=steps), encoding="utf-8")
     return read_project(out)
+
+
+def write_unseen(out: Path, fields: geopandas.GeoDataFrame, path: Path) -> None:
+    """A map whose pixels are from the map of the fold in which their field was tested; others are of the first fold."""
+    with rasterio.open(out / "map_0" / "classes.tif") as first:
+        classes, profile, tags, colors = first.read(1), first.profile, first.tags(), first.colormap(1)
+    for fold in range(FOLDS):
+        own = fields[fields.number == fold].to_crs(profile["crs"]).geometry
+        inside = geometry_mask(own, classes.shape, profile["transform"], invert=True)
+        with rasterio.open(out / f"map_{fold}" / "classes.tif") as source:
+            classes = np.where(inside, source.read(1), classes)
+    shape = {key: profile[key] for key in ("crs", "transform", "width", "height", "nodata", "dtype")}
+    with rasterio.open(path, "w", driver="GTiff", count=1, compress="deflate", **shape) as target:
+        target.write(classes, 1)
+        target.write_colormap(1, colors)
+        target.update_tags(**tags)
 
 
 def table(counts: dict[str, np.ndarray]) -> None:

@@ -60,6 +60,25 @@ def test_points_of_a_simple_random_sample_have_the_binomial_error(place):
     assert overall["standard_error"] == pytest.approx((0.8 * 0.2 / 79) ** 0.5)
 
 
+def test_points_that_miss_a_class_count_alike_only_if_nobody_drew_them(place):
+    """14 of 16 points are right; the map's third class has none, which a stratified sample must have."""
+    values = crop_map()
+    rows, cols = np.concatenate([np.argwhere(values == number)[:8] for number in (0, 1)]).T
+    labels = [
+        CROPS.codes[(values[row, col] + (at % 8 == 0)) % 3]
+        for at, (row, col) in enumerate(zip(rows, cols, strict=True))
+    ]
+    points = write_points(place / "p.gpkg", rows, cols, labels, sampling=None)
+    report = report_of(place, points, sampling="non-probability")
+    assert report["overall_accuracy"]["estimate"] == pytest.approx(14 / 16)
+    # the first screen has what was counted: the points say nothing of the area
+    crop = max((values == number).sum() for number in (0, 1)) / 100
+    title = re.search("<h1>(.*?)</h1>", (place / "report" / "report.html").read_text(), re.DOTALL).group(1)
+    assert f"{crop:.1f}\xa0ha" in title
+    with pytest.raises(AssessmentError):
+        report_of(place, points, sampling="stratified")
+
+
 def test_the_report_of_accepted_points_begins_with_what_they_are(place, capsys):
     points = points_of(place, sampling=None)
     report = report_of(place, points, sampling="non-probability")

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MIN_RELIABLE_POINTS = 10
 """Reference points of a map class below which there is a warning."""
+MIN_STRATUM_POINTS = 2
+"""With which a stratum says how different its points are."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,9 @@ def count_confusion(
     method = None if sampling == NON_PROBABILITY else read_method(points, f"reading the reference {reference}")
     position = np.cumsum(present) - 1
     classes = tuple(entry for entry, here in zip(legend.classes, present, strict=True) if here)
-    strata, drawn_in = _design(used, method, sampling, classes, position[map_class], hectares[present])
+    alike = _all_alike(sampling, legend, counts, pixels)
+    as_drawn: Sampling | None = "simple" if alike else sampling
+    strata, drawn_in = _design(used, method, as_drawn, classes, position[map_class], hectares[present])
     design = _design_warnings(mapped, points, map_class, sampled_pixels.shape[1], codes, strata is not None)
     return Confusion(
         classes,
@@ -132,7 +136,7 @@ def count_confusion(
         points,
         len(layer.frame) + chosen,
         used.skipped,
-        (*notes, *used.notes, *differences, *drawn_in, *design, *few),
+        (*notes, *used.notes, *differences, *alike, *drawn_in, *design, *few),
         position[map_class],
         position[legend.encode(codes)],
         strata,
@@ -327,9 +331,25 @@ def _design_warnings(
     return notes
 
 
+def _all_alike(sampling: Sampling | None, legend: Legend, counts: Counts, pixels: NDArray[np.int64]) -> list[str]:
+    """A warning where points that nobody drew do not reach every class, so that classes cannot be their strata."""
+    lacking = [
+        entry.name
+        for entry, points, size in zip(legend.classes, counts.sum(1), pixels, strict=True)
+        if points < min(MIN_STRATUM_POINTS, size)
+    ]
+    if sampling != NON_PROBABILITY or not lacking:
+        return []
+    return [
+        f"fewer than {MIN_STRATUM_POINTS} reference points are on the map's {listed(lacking)}, so all points count "
+        "alike, wherever they are"
+    ]
+
+
 def _few_warnings(legend: Legend, counts: Counts, pixels: NDArray[np.int64]) -> list[str]:
     return [
-        f"the map class '{entry.name}' has only {points} reference points, too few for a reliable interval"
+        f"the map class '{entry.name}' has {f'only {points}' if points else 'no'} reference "
+        f"point{'' if points == 1 else 's'}, too few for a reliable interval"
         for entry, points, size in zip(legend.classes, counts.sum(1), pixels, strict=True)
         if points < min(MIN_RELIABLE_POINTS, size)
     ]

@@ -84,10 +84,16 @@ def render_page(
 
 
 def headline(report: dict[str, Any], confusion: Confusion) -> str:
-    """Return the largest crop's area and the map's accuracy in one sentence."""
+    """Return the largest crop's area and the map's accuracy in a sentence; an area that is not estimated is counted."""
     crops = [area for area, entry in zip(report["areas"], confusion.classes, strict=True) if entry.scored]
-    largest = max(crops or report["areas"], key=lambda area: area["area_ha"])
     overall = report["overall_accuracy"]
+    if not report["probability_sample"]:
+        largest = max(crops or report["areas"], key=lambda area: area["mapped_ha"])
+        return (
+            f"{largest['name']}: {short_hectares(largest['mapped_ha'])}\xa0ha counted on the map, not estimated; "
+            f"{format_percent(overall['estimate'])} right at the reference points"
+        )
+    largest = max(crops or report["areas"], key=lambda area: area["area_ha"])
     return (
         f"{largest['name']}: {short_hectares(largest['area_ha'])}\xa0ha ({_short_interval(largest)}); map accuracy "
         f"{format_percent(overall['estimate'])} ({_percent_interval(overall['interval'])})"
@@ -97,13 +103,18 @@ def headline(report: dict[str, Any], confusion: Confusion) -> str:
 def _hectares_interval(area: Mapping[str, Any]) -> str:
     """The interval of a class's area, with the decimals of the area."""
     more = range(MAX_DECIMALS + 1)
-    return _different_ends([[format_hectares(end, area["area_ha"], n) for end in area["interval_ha"]] for n in more])
+    return _different_ends([[format_hectares(end, _size(area), n) for end in area["interval_ha"]] for n in more])
 
 
 def _short_interval(area: Mapping[str, Any]) -> str:
     """The interval of a class's area with about three digits."""
     more = range(MAX_DECIMALS + 1)
-    return _different_ends([[short_hectares(end, area["area_ha"], n) for end in area["interval_ha"]] for n in more])
+    return _different_ends([[short_hectares(end, _size(area), n) for end in area["interval_ha"]] for n in more])
+
+
+def _size(area: Mapping[str, Any]) -> float:
+    """What decides the decimals of an area's interval: the area, and of an area of 0 the upper end."""
+    return float(area["area_ha"] or area["interval_ha"][1])
 
 
 def _percent_interval(interval: Sequence[float] | None, decimals: int = 0) -> str:
@@ -129,6 +140,8 @@ def _error(area: Mapping[str, Any]) -> str:
 
 def format_hectares(value: float, next_to: float | None = None, more: int = 0) -> str:
     """Return hectares with as many decimals as their size, or that of the number next to it, deserves, and `more`."""
+    if value == 0:
+        return "0"
     size = abs(value if next_to is None else next_to)
     text = f"{value:,.{more + (0 if size >= 100 else 1 if size >= 10 else 2)}f}"  # about three digits
     return text.replace("-", "−")

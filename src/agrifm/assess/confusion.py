@@ -123,9 +123,7 @@ def count_confusion(
     method = None if sampling == NON_PROBABILITY else read_method(points, f"reading the reference {reference}")
     position = np.cumsum(present) - 1
     classes = tuple(entry for entry, here in zip(legend.classes, present, strict=True) if here)
-    alike = _all_alike(sampling, legend, counts, pixels)
-    as_drawn: Sampling | None = "simple" if alike else sampling
-    strata, drawn_in = _design(used, method, as_drawn, classes, position[map_class], hectares[present])
+    strata, drawn_in = _design(used, method, sampling, classes, position[map_class], hectares[present])
     design = _design_warnings(mapped, points, map_class, sampled_pixels.shape[1], codes, strata is not None)
     return Confusion(
         classes,
@@ -136,7 +134,7 @@ def count_confusion(
         points,
         len(layer.frame) + chosen,
         used.skipped,
-        (*notes, *used.notes, *differences, *alike, *drawn_in, *design, *few),
+        (*notes, *used.notes, *differences, *drawn_in, *design, *few),
         position[map_class],
         position[legend.encode(codes)],
         strata,
@@ -168,13 +166,15 @@ def _design(
 ) -> tuple[ProbabilitySample | None, list[str]]:
     """The design that the file or the user states, and notes; None for points in strata that are the map's classes."""
     map_codes = np.array([entry.code for entry in classes])[map_number]
-    strata, notes = read_drawn_design(used.points, method, sampling, map_codes, float(hectares.sum()))
+    alike = _all_alike(sampling, classes, map_number, hectares)
+    as_drawn: Sampling | None = "simple" if alike else sampling
+    strata, notes = read_drawn_design(used.points, method, as_drawn, map_codes, float(hectares.sum()))
     if used.hectares is None:
         if method == "systematic" and isinstance(strata, StratifiedPoints) and len(strata.size) == 1:
             strata = SystematicPoints(strata, used.rows, used.cols)
-        return strata, notes
+        return strata, [*alike, *notes]
     names = tuple(entry.name for entry in classes)
-    return polygon_units(strata, method or sampling, map_number, hectares, names, used.hectares), notes
+    return polygon_units(strata, method or as_drawn, map_number, hectares, names, used.hectares), [*alike, *notes]
 
 
 def _locate(mapped: ClassMap, layer: VectorLayer, codes: NDArray[np.str_], reference: Path, chosen: int) -> _Located:
@@ -331,12 +331,18 @@ def _design_warnings(
     return notes
 
 
-def _all_alike(sampling: Sampling | None, legend: Legend, counts: Counts, pixels: NDArray[np.int64]) -> list[str]:
+def _all_alike(
+    sampling: Sampling | None,
+    classes: Sequence[LegendClass],
+    map_number: NDArray[np.int64],
+    hectares: NDArray[np.float64],
+) -> list[str]:
     """A warning where points that nobody drew do not reach every class, so that classes cannot be their strata."""
+    points = np.bincount(map_number, minlength=len(classes))
     lacking = [
         entry.name
-        for entry, points, size in zip(legend.classes, counts.sum(1), pixels, strict=True)
-        if points < min(MIN_STRATUM_POINTS, size)
+        for entry, count, size in zip(classes, points, hectares, strict=True)
+        if size > 0 and count < MIN_STRATUM_POINTS
     ]
     if sampling != NON_PROBABILITY or not lacking:
         return []

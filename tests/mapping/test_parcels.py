@@ -1,6 +1,8 @@
 """Parcels from a finished map: known answers, whatever the file, its order and its parts; counted and named faults."""
 
 import json
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import patch
@@ -34,10 +36,10 @@ def read(path):
     return geopandas.read_parquet(path / "parcels.parquet")
 
 
-def answer(file, mapped, out, hierarchy=None, drawn=False, **keys):
+def answer(file, mapped, out, hierarchy=None, drawn=False, executor=None, **keys):
     """Run the command, mostly without its picture, which takes longest."""
     with nullcontext() if drawn else patch.object(parcels, "write_parcel_picture"):
-        return map_parcels(ParcelsConfig(file=file, **keys), mapped[0], out, hierarchy)
+        return map_parcels(ParcelsConfig(file=file, **keys), mapped[0], out, hierarchy, executor)
 
 
 def by_hand(shape, grid, stored, count):
@@ -290,6 +292,20 @@ def test_a_stopped_run_continues_and_writes_the_same_bytes(tmp_path, mapped, mon
     for name in ("parcels.parquet", "parcels.png", "summary.json", "legend.csv"):
         assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert not list(tmp_path.glob("stopped.partial*"))
+
+
+def test_parts_of_an_executor_make_the_same_bytes_and_can_be_sent_to_it(tmp_path, mapped):
+    small_parcels(mapped[1], 200).to_parquet(tmp_path / "a.parquet", row_group_size=40)
+    answer(tmp_path / "a.parquet", mapped, tmp_path / "here")
+
+    class Sending(ThreadPoolExecutor):
+        def submit(self, function, /, *words, **keys):
+            return super().submit(*pickle.loads(pickle.dumps((function, *words))), **keys)
+
+    with Sending(2) as executor:
+        answer(tmp_path / "a.parquet", mapped, tmp_path / "there", executor=executor)
+    name = "parcels.parquet"
+    assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
 
 
 def test_a_geopackage_has_the_same_rows(tmp_path, mapped):

@@ -103,10 +103,10 @@ class _Version(argparse.Action):
 
 
 def _init(options: argparse.Namespace) -> None:
-    from agrifm.init import init
+    from agrifm.new_project import new_project
 
-    path = init(options.directory)
-    _show(f"wrote {path}; edit the three places marked in it, then run `agrifm fetch` in its directory")
+    given = options.area, options.year, options.labels, options.column, options.parcels
+    _show(*new_project(options.directory, *given))
 
 
 def _simulate(options: argparse.Namespace) -> None:
@@ -350,7 +350,7 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 COMMANDS = {
-    "init": Command("write a commented project file, ready to edit", of.directory_argument, _init),
+    "init": Command("write a commented project file", of.init_arguments, _init),
     "simulate": Command("write a synthetic season: STAC scenes with known truth", of.simulate_arguments, _simulate),
     "fetch": Command("build the cube from scenes or local files", of.project_argument, _fetch),
     "train": Command("train models on labels or series, and score them on unseen blocks", of.project_argument, _train),

@@ -10,6 +10,16 @@ def directory_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", type=Path, metavar="DIR")
 
 
+def init_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the directory of a project and what fills its file in."""
+    directory_argument(parser)
+    parser.add_argument("--area", type=Path, metavar="FILE", help="the area, for a project that runs as it is")
+    parser.add_argument("--year", type=int, metavar="Y", help="year of the main harvests; with --area")
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="ground truth: polygons, points or a raster")
+    parser.add_argument("--column", metavar="C", help="column of the class codes (default: the likeliest)")
+    parser.add_argument("--parcels", type=Path, metavar="FILE", help="existing parcels whose crops are asked for")
+
+
 def project_argument(parser: argparse.ArgumentParser) -> None:
     """Add the project file."""
     parser.add_argument(

@@ -286,7 +286,7 @@ def _read_shapes(
 
 def _raster_shapes(file: Path, grid: Grid) -> tuple[geopandas.GeoDataFrame, ClassRaster, list[str]]:
     """Shapes of connected pixels of one code, what the file states about its codes, and notes on them."""
-    values, known, stated = _raster_on(file, grid, f"reading labels {file}")
+    values, known, stated = raster_codes_on(file, grid, f"reading labels {file}")
     # The polygons are drawn from indices of codes: codes of ten digits do not fit into the int32 of `shapes`.
     different, index = np.unique(values[known], return_inverse=True)
     indices = np.zeros(grid.shape, np.int32)
@@ -323,8 +323,18 @@ def _regions(indices: NDArray[np.int32], known: NDArray[np.bool_], grid: Grid) -
     return [*whole, *((shape(outline), int(number) % classes) for outline, number in cut)]
 
 
-def _raster_on(file: Path, grid: Grid, about: str) -> tuple[NDArray[Any], NDArray[np.bool_], ClassRaster]:
-    """A categorical raster on a grid by nearest neighbour, which pixels have a value, and what its values mean."""
+def raster_codes_on(file: Path, grid: Grid, about: str) -> tuple[NDArray[Any], NDArray[np.bool_], ClassRaster]:
+    """Return a categorical raster on a grid by nearest neighbour, which pixels have a class, and what its values mean.
+
+    Args:
+        about: the start of an error's sentence, such as "reading labels landcover.tif".
+
+    Returns:
+        Codes (H, W), a mask (H, W), and what the raster states.
+
+    Raises:
+        LabelError: the file cannot be read, has no coordinate reference system, or is not one of class codes.
+    """
     try:
         with open_raster_or_mosaic(file) as source:
             if source.crs is None:
@@ -368,7 +378,7 @@ def _other_mask(
         _require_no_keys(keys, about)
         if not values:
             raise LabelError(f"{about}: `other_values` is empty; list there the values that mean `other`")
-        codes, known, _ = _raster_on(other, grid, about)
+        codes, known, _ = raster_codes_on(other, grid, about)
         return known & np.isin(codes, values)
     layer = read_vector(other, about, LabelError, keys=keys)
     notes.extend(f"other land: {note}" for note in layer.notes)

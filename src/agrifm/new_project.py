@@ -1,0 +1,177 @@
+"""A project file for an area and a year: the season from the crop calendar, its imagery, and labels looked through.
+
+The file is the template of `agrifm init` with what was found filled in, so every other key is still explained in it.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+from shapely.geometry.base import BaseGeometry
+
+from agrifm.config import PROJECT_FILE
+from agrifm.crop_calendar import seasons_near
+from agrifm.errors import ConfigError
+from agrifm.files import AnyPath, as_path, write_text
+from agrifm.grid import geodesic_hectares
+from agrifm.init import TEMPLATE, init
+from agrifm.outputs import writing_file
+from agrifm.samples.label_summary import describe_labels
+from agrifm.scene.area import Area, read_area
+from agrifm.scene.providers import PROVIDERS
+from agrifm.season import Season
+
+PROVIDER = "planetary-computer"
+"""It has all three sensors, and needs no account."""
+FIRST_YEARS = {"sentinel-2": 2017, "landsat": 2014, "modis": 2001}
+"""First years of whole seasons of a sensor."""
+FAR = 200.0
+"""Kilometres from which the seasons of another place say little."""
+LARGE = 5_000_000
+"""Hectares above which one cube is a lot."""
+
+
+def new_project(
+    directory: AnyPath,
+    area: AnyPath | None = None,
+    year: int | None = None,
+    labels: AnyPath | None = None,
+    column: str | None = None,
+    parcels: AnyPath | None = None,
+) -> list[str]:
+    """Write a project file: with an area and a year one that `agrifm fetch` can run, else one to edit.
+
+    Args:
+        directory: of the project; it may be new.
+        area: vector file of the area.
+        year: of the main harvests.
+        labels: ground truth, a vector file or a raster of class codes.
+        column: of the class codes in the vector file; None = the likeliest one.
+        parcels: existing parcels whose crops are asked for.
+
+    Returns:
+        Lines about the area, season, imagery and labels; what deserves a second look begins with "warning:".
+
+    Raises:
+        ConfigError: only one of area and year is given, or labels without them; the area cannot be read, the parcels do
+            not exist, or no sensor has images of the season.
+        LabelError: the labels cannot be read, or no column can be that of the classes.
+        OutputError: the project file exists already or cannot be written.
+    """
+    directory = as_path(directory)
+    if area is None or year is None:
+        if any(given is not None for given in (area, year, labels, column, parcels)):
+            raise ConfigError("writing a project: give both the area and the year (--area FILE --year Y), or neither")
+        return [
+            f"wrote {init(directory)}; edit the three places marked in it, then run `agrifm fetch` in its directory"
+        ]
+    area = as_path(area)
+    place = read_area(area.resolve())
+    values, lines = _season_and_imagery(place, year)
+    values["season.area"] = _relative(area, directory)
+    if labels is None:
+        lines.append("labels: none given; set `file` and `column` under [labels] before `agrifm train`")
+    else:
+        labels = as_path(labels)
+        found = describe_labels(labels, place.shape, column)
+        lines += found.lines
+        values["labels.file"] = _relative(labels, directory)
+        if found.column is not None:
+            values["labels.column"] = found.column
+    if parcels is not None:
+        parcels = as_path(parcels)
+        if not parcels.exists():
+            raise ConfigError(f"writing a project: the parcels {parcels} do not exist; give their file", path=parcels)
+        values["parcels.file"] = _relative(parcels, directory)
+    path = directory / PROJECT_FILE
+    with writing_file(path, f"writing the project file {path}"):
+        write_text(path, filled(TEMPLATE, values))
+    return [*lines, f"wrote {path}; look through it, then run `agrifm fetch` in its directory"]
+
+
+def _season_and_imagery(place: Area, year: int) -> tuple[dict[str, object], list[str]]:
+    """Keys of the season and the imagery of an area, and lines about the three."""
+    season, lines = _season(place.shape, year)
+    products, hectares = _products(season), geodesic_hectares(place.shape)
+    lines = [f"area: {hectares:,.0f} ha", *place.notes, *lines, f"imagery: {', '.join(products)} from {PROVIDER}"]
+    if hectares > LARGE:
+        lines.append("warning: the area is large for one cube; begin with a part of it")
+    values: dict[str, object] = {
+        "season.start": season.start,
+        "season.end": season.end,
+        "imagery.provider": PROVIDER,
+        "imagery.products": products,
+    }
+    return values, lines
+
+
+def _season(area: BaseGeometry, year: int) -> tuple[Season, list[str]]:
+    """From the first day of the earlier of the two seasons of crops to the last day of the later one."""
+    middle = area.representative_point()
+    near = seasons_near(middle.x, middle.y, year)
+    start, end = min(one.start for one in near.seasons), max(one.end for one in near.seasons)
+    season = Season(start, end)
+    shown = " and ".join(f"{one.start} to {one.end}" for one in near.seasons)
+    lines = [f"season: {start} to {end}; crops grow from {shown} in the crop calendar"]
+    if near.kilometres > FAR:
+        lines.append(
+            f"warning: the nearest place of the crop calendar is {near.kilometres:.0f} km away; check the season"
+        )
+    if end > date.today():
+        lines.append("warning: the season is not over; `agrifm map --until DAY` maps what is known on a day")
+    return season, lines
+
+
+def _products(season: Season) -> tuple[str, ...]:
+    """Products of the provider that have images of the whole season, the finest sensor first."""
+    if season.start > date.today():
+        raise ConfigError(
+            f"writing a project: the season begins on {season.start}, which is to come; give an earlier year",
+            start=season.start,
+        )
+    wanted = [
+        sensor for sensor, first in FIRST_YEARS.items() if season.start.year >= first - 1 and season.end.year >= first
+    ]
+    if not wanted:
+        raise ConfigError(
+            f"writing a project: no sensor has images from {season.start} to {season.end}; give a year from "
+            f"{min(FIRST_YEARS.values())} on",
+            end=season.end,
+        )
+    every = PROVIDERS[PROVIDER].products
+    return tuple(next(product.name for product in every if product.sensor.startswith(sensor)) for sensor in wanted)
+
+
+def filled(template: str, values: Mapping[str, object]) -> str:
+    """Return a project file with these keys set, each `section.key`; a key, or its section, may be commented out.
+
+    Args:
+        values: texts, days and sequences of texts; of alternatives (`catalog` and `provider`) the other one is
+            commented out.
+    """
+    if "imagery.provider" in values:
+        template = re.sub(r"^catalog = ", "# catalog = ", template, count=1, flags=re.MULTILINE)
+    for name, value in values.items():
+        section, key = name.split(".")
+        before, header, after = re.split(rf"^((?:# )?\[{section}\]\n)", template, maxsplit=1, flags=re.MULTILINE)
+        line = f"{key} = {_written(value)}\n"
+        after, found = re.subn(rf"^(?:# )?{key} = .*\n", lambda _, line=line: line, after, count=1, flags=re.MULTILINE)
+        assert found, name
+        template = before + header.removeprefix("# ") + after
+    return template
+
+
+def _written(value: object) -> str:
+    """A value as TOML."""
+    return value.isoformat() if isinstance(value, date) else json.dumps(value, ensure_ascii=False)
+
+
+def _relative(path: Path, directory: Path) -> str:
+    """A path as the project file in a directory has it, with slashes."""
+    try:
+        return Path(os.path.relpath(path.resolve(), directory.resolve())).as_posix()
+    except ValueError:  # on another drive
+        return path.resolve().as_posix()

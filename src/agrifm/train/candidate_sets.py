@@ -1,6 +1,6 @@
-"""Thresholds of candidate sets are fitted on validation blocks, which count alike, whatever their number of pixels.
+"""Thresholds of candidate sets are fitted on unseen blocks, which count alike, whatever their number of pixels.
 
-Shape letters: N labelled pixels or places, C classes.
+Shape letters: N labelled pixels or places, C classes, L levels.
 """
 
 from typing import Any
@@ -16,9 +16,9 @@ from agrifm.scores import draw_blocks, percentile_interval
 
 NOMINAL = 0.9
 """Share of the pixels of each class whose set is to contain it."""
-LEAST_CLASS_BLOCKS = 3
-"""A class that fewer validation blocks have is a candidate everywhere."""
-LEVELS = np.linspace(1 - NOMINAL, 0, 21)
+SHARED = 1.0
+"""Weight of the other classes in the threshold of a class, in blocks."""
+LEVELS = np.linspace(2 * (1 - NOMINAL), 0, 41)
 """Quantiles that may be thresholds."""
 DIGITS = 6
 
@@ -26,59 +26,60 @@ DIGITS = 6
 def fit_sets(
     probabilities: NDArray[np.floating], label: NDArray[np.uint8], block: NDArray[np.integer]
 ) -> CandidateSets:
-    """Return the threshold of each class: the quantile of its true pixels' probabilities, pooled over blocks.
+    """Return the threshold of each class: a quantile of its true pixels' probabilities, pooled over blocks.
 
     Blocks are exchangeable, pixels are not: each block that has the class counts alike, so a threshold is a quantile
     of the mean of the blocks' distributions (Dunn, Wasserman and Ramdas 2022, "pooling CDFs"), within each class (Vovk
-    2012). With few blocks the quantile of 1 - `NOMINAL` contains the class too seldom, and with the weight of one more
-    block at 0 (their correction; Lee, Barber and Willett 2023) far too often, below 9 blocks always. So the quantile is
-    the highest that contains `NOMINAL` of the pixels of each block in the mean if its threshold is of the other blocks.
-    `benchmarks/conformal_coverage.py` compares the three.
+    2012). All other classes together count as one block more: the threshold of a class in few blocks is near a common
+    one, and that of a class in none is the common one, as in clustered conformal prediction (Ding, Angelopoulos, Bates,
+    Jordan and Tibshirani 2023).
+
+    With few blocks the quantile of 1 - `NOMINAL` contains the class too seldom, and with the weight of one more block
+    at 0 (the correction of Dunn et al.; Lee, Barber and Willett 2023) far too often, below 9 blocks always. So the
+    quantile is the highest with which `NOMINAL` of the pixels are contained in the mean of all classes of all blocks,
+    each left out in turn: one quantile for all classes, because that of each by itself would be chosen by chance.
+    `benchmarks/conformal_coverage.py` compares them.
 
     Args:
-        probabilities: (N, C), calibrated, of a model and a calibration that did not see these pixels.
+        probabilities: (N, C), calibrated, of models and calibrations that did not see these pixels.
         label: (N,), class numbers.
         block: (N,), number of each pixel's block.
     """
     classes = probabilities.shape[1]
-    least: list[float | None] = []
-    counts = []
-    for number in range(classes):
-        inside = label == number
-        _, index, pixels = np.unique(block[inside], return_inverse=True, return_counts=True)
-        counts.append(len(pixels))
-        if len(pixels) < LEAST_CLASS_BLOCKS:
-            least.append(None)
-            continue
-        least.append(_threshold(probabilities[inside, number].astype(np.float64), index, pixels))
-    return CandidateSets(nominal=NOMINAL, least=tuple(least), blocks=tuple(counts))
+    true = probabilities[np.arange(len(label)), label].astype(np.float64)
+    order = np.argsort(true, kind="stable")
+    true, label, index = true[order], label[order], np.unique(block, return_inverse=True)[1][order]
+    group, inverse, pixels = np.unique(index * classes + label, return_inverse=True, return_counts=True)
+    weight = 1 / pixels[inverse]
+    covered = np.zeros(len(LEVELS))
+    for number in range(index.max() + 1):
+        left_out = index == number
+        for code in np.unique(label[left_out]):
+            least = _thresholds(true, label == code, weight * ~left_out)
+            covered += (true[left_out & (label == code), None] >= least).mean(axis=0)
+    enough = np.flatnonzero(covered >= (NOMINAL - 1e-9) * len(group))
+    chosen = enough[0] if len(enough) else -1
+    thresholds = [float(_thresholds(true, label == code, weight)[chosen]) for code in range(classes)]
+    counts = np.bincount(group % classes, minlength=classes)
+    rounded = tuple(float(np.floor(one * 10**DIGITS) / 10**DIGITS) for one in thresholds)
+    return CandidateSets(nominal=NOMINAL, least=rounded, blocks=tuple(counts.tolist()))
 
 
-def _threshold(of_class: NDArray[np.float64], index: NDArray[np.intp], pixels: NDArray[np.intp]) -> float:
-    """Return the lowest probability of candidates of one class.
+def _thresholds(
+    true: NDArray[np.float64], inside: NDArray[np.bool_], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the quantiles of `LEVELS` (L,), each the lowest probability of candidates of one class.
 
     Args:
-        of_class: (N,), probabilities of its true pixels.
-        index: (N,), of each pixel's block among those that have the class.
-        pixels: (blocks,), of the class.
+        true: (N,), probabilities of the true class, ascending.
+        inside: (N,), the pixels of the class.
+        weight: (N,), those of a block and class sum to 1, or are 0 if they are left out.
     """
-    weight = 1 / pixels[index]
-    covered = np.zeros(len(LEVELS))
-    for number in range(len(pixels)):
-        held_out = index == number
-        least = _quantiles(of_class[~held_out], weight[~held_out])
-        covered += (of_class[held_out, None] >= least).mean(axis=0)
-    enough = np.flatnonzero(covered >= (NOMINAL - 1e-9) * len(pixels))
-    chosen = _quantiles(of_class, weight)[enough[0] if len(enough) else -1]
-    return float(np.floor(chosen * 10**DIGITS) / 10**DIGITS)
-
-
-def _quantiles(values: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weighted quantiles of `LEVELS`, each the lowest value above which the wished share is."""
-    order = np.argsort(values, kind="stable")
-    below = np.cumsum(weight[order])
-    first = np.searchsorted(below / below[-1], LEVELS + 1e-9)
-    return values[order][np.minimum(first, len(order) - 1)]
+    others = float(weight @ ~inside)
+    mixed = np.where(inside, weight, weight * (SHARED / others if others > 0 else 0))
+    below = np.cumsum(mixed)
+    first = np.searchsorted(below, LEVELS * below[-1] + 1e-9)
+    return np.asarray(true[np.minimum(first, len(true) - 1)])
 
 
 class SetCoverage:

@@ -49,6 +49,7 @@ from agrifm.samples.table_store import table_digest
 from agrifm.season import Season
 from agrifm.stac import write_model_item
 from agrifm.train.calibrate import with_calibration
+from agrifm.train.cross_fitting import cross_fitted
 from agrifm.train.evaluate import score, summarise_scores
 from agrifm.train.means import Directories, Trained, TrainedFile, ValidationPlaces, leaf_json, train_each
 from agrifm.train.predictions import predicted_classes
@@ -177,6 +178,31 @@ def _classic_validation(
     return _answers(partial(place_probabilities, alone), data.part("validation"))
 
 
+def _calibrated_classic(
+    data: TableData,
+    config: ModelConfig,
+    season: Season,
+    model: ClassicModel,
+    validation: Callable[[], NDArray[np.float32]],
+) -> ModelRecord:
+    """The record of a classic model with the calibration that fits answers on all places but those of the test."""
+    if not config.calibration:
+        return model.record
+    table = data.table.of(np.flatnonzero(np.isin(data.fold, (0, 1))))
+    record = _record_of_classic(data, config, season, model.record.family)
+
+    def answer(training: NDArray[np.intp], held_out: NDArray[np.intp]) -> NDArray[np.float32]:
+        alone = _fit_classic(config, record, table.of(training), model.rows.member_names)
+        return _answers(partial(place_probabilities, alone), table.of(held_out))
+
+    of_validation = data.fold[np.isin(data.fold, (0, 1))] == 1
+
+    def answers() -> NDArray[np.float32]:
+        return cross_fitted(of_validation, table.label, table.block, validation(), answer)
+
+    return with_calibration(model.record, answers, table.label, table.block)
+
+
 def _calibrated(
     data: TableData, config: ModelConfig, record: ModelRecord, answers: Callable[[], NDArray[np.float32]]
 ) -> ModelRecord:
@@ -288,7 +314,7 @@ def _train_classic(
         record = record.model_copy(update={"training": {**record.training, "fingerprint": digest}})
         model = _fit_classic(config, record, data.table.of(np.flatnonzero(np.isin(data.fold, (0, 1)))))
         validation = cache(partial(_classic_validation, data, config, season, model))
-        model = replace(model, record=_calibrated(data, config, model.record, validation))
+        model = replace(model, record=_calibrated_classic(data, config, season, model, validation))
         save_classic(path, model)
     _write_item(path, model.record, size_of(model.rows))
     return model, validation, kept != earlier

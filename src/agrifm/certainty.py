@@ -19,9 +19,10 @@ class CandidateSets(Frozen):
     nominal: float = Field(gt=0, lt=1)
     """Share of the pixels of each class whose set is to contain it."""
     least: tuple[float | None, ...] = Field(min_length=1)
-    """(C,), lowest probability with which a class is a candidate; None = it always is: too few blocks know it."""
+    """(C,), lowest probability with which a class is a candidate; None = it always is, as in models of older versions
+    whose validation blocks hardly had it."""
     blocks: tuple[int, ...]
-    """(C,), validation blocks that have the class."""
+    """(C,), blocks that have the class among those that the thresholds are of."""
 
     @property
     def always(self) -> tuple[int, ...]:

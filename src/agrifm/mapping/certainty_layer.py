@@ -46,8 +46,8 @@ def why_without_certainty(record: ModelRecord) -> str | None:
     if len(record.candidates.always) > MOST_ALWAYS:
         codes = listed([record.legend.codes[number] for number in record.candidates.always])
         return (
-            f"there is no layer of certainty, because fewer than three validation blocks have the classes {codes}, "
-            "which therefore are candidates everywhere; label more of them"
+            f"there is no layer of certainty, because by the model the classes {codes} are candidates everywhere, as in "
+            "older versions where fewer than three validation blocks had a class; train it again"
         )
     return None
 

@@ -118,7 +118,7 @@ class SetCoverage:
                 "classes": {
                     code: {
                         "pixels": int(counts[:, number, 0].sum()),
-                        "validation_blocks": self.sets.blocks[number],
+                        "blocks": self.sets.blocks[number],
                         "coverage": _share(counts[:, number].sum(axis=0)),
                         "coverage_interval": _interval(drawn[:, number]),
                     }

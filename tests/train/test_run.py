@@ -159,7 +159,7 @@ def test_models_are_put_in_their_place_together(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(KeyboardInterrupt):
             train(project)
     assert not project.models.exists()
-    monkeypatch.setattr(run, "fit_classic", lambda *_, **__: pytest.fail("it was trained already"))
+    monkeypatch.setattr(run, "fit_cube_classic", lambda *_, **__: pytest.fail("it was trained already"))
     train(project)
     item = pystac.Item.from_file(project.models / "logistic.json")
     assert item.properties["mlm:name"] == "logistic"

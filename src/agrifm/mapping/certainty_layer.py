@@ -46,7 +46,7 @@ def why_without_certainty(record: ModelRecord) -> str | None:
     if len(record.candidates.always) > MOST_ALWAYS:
         codes = listed([record.legend.codes[number] for number in record.candidates.always])
         return (
-            f"there is no layer of certainty, because by the model the classes {codes} are candidates everywhere, as in "
+            f"there is no layer of certainty, because in the model the classes {codes} are always candidates, as in "
             "older versions where fewer than three validation blocks had a class; train it again"
         )
     return None

@@ -82,10 +82,11 @@ def _panel(title: str, days: Sequence[date], curves: Sequence[Sequence[tuple[Any
     parts.append(
         f'<line x1="{LEFT}" y1="{y(level):.1f}" x2="{right}" y2="{y(level):.1f}" stroke="#555" stroke-dasharray="3 3"/>'
     )
-    parts += [
-        f'<text x="{x[at]:.1f}" y="{HEIGHT - 8}" text-anchor="middle">{days[at].day} {days[at]:%b}</text>'
-        for at in _written(x)
-    ]
+    for at in _written(x):
+        anchor = "end" if at == len(x) - 1 else "middle"
+        place = right + RIGHT if at == len(x) - 1 else x[at]
+        words = f"{days[at].day} {days[at]:%b}"
+        parts.append(f'<text x="{place:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{words}</text>')
     for number, curve in enumerate(curves):
         parts += _curve(number, [(at, *point) for at, point in zip(x, curve, strict=True)], y)
     words = f"F1 by date: {title}; the numbers are in the table"

@@ -148,6 +148,12 @@ def _compare(options: argparse.Namespace) -> None:
     _show(*comparison_lines(content), f"wrote {Path(content['directory']) / 'report.html'}")
 
 
+def _pretrain(options: argparse.Namespace) -> None:
+    from agrifm.train.pretrain import describe_pretraining, pretrain
+
+    _show(*describe_pretraining(pretrain(options.file)))
+
+
 def _samples_info(options: argparse.Namespace) -> None:
     from agrifm.samples.set_info import parsed_choices
     from agrifm.samples.table_info import samples_info
@@ -356,6 +362,7 @@ COMMANDS = {
     "train": Command("train models on labels or series, and score them on unseen blocks", of.project_argument, _train),
     "samples info": Command("show what a table or a public set contains", of.samples_info_arguments, _samples_info),
     "compare": Command("compare models on labelled series under one protocol", of.compare_arguments, _compare),
+    "pretrain": Command("pretrain AgriFM on shards of series", of.pretrain_arguments, _pretrain),
     "map": Command("map classes and confidence with a trained model", of.map_arguments, _map),
     "parcels": Command("give each existing parcel its crop, from a finished map", of.parcels_arguments, _parcels),
     "explain": Command("show which dates and bands decided, per class and parcel", of.explain_arguments, _explain),

@@ -51,6 +51,11 @@ def _day(text: str) -> date:
         raise argparse.ArgumentTypeError(f"{text!r} is not a date; write it as 2024-03-01") from error
 
 
+def pretrain_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm pretrain`."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="pretrain.toml, or its directory")
+
+
 def compare_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm compare`."""
     parser.add_argument("file", type=Path, metavar="FILE", help="compare.toml, or its directory")

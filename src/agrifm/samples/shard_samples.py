@@ -33,6 +33,7 @@ class ShardSamples:
     Args:
         entries: the shards that are used, such as those of training.
         seed: of the frames.
+        most: samples of each source that `in_order` yields at most, evenly spaced; None = all.
         rank, ranks: number of this process among those that train together; each gets other samples.
     """
 
@@ -46,11 +47,12 @@ class ShardSamples:
         frames: int = FRAMES,
         rank: int = 0,
         ranks: int = 1,
+        most: int | None = None,
     ) -> None:
         if not entries:
             raise LabelError(f"reading the shards {shards.directory}: none is left; make more of them", shards=0)
         self.shards, self.entries, self.seed, self.frames = shards, tuple(entries), seed, frames
-        self.rank, self.ranks = rank, ranks
+        self.rank, self.ranks, self.most = rank, ranks, most
         self.sources = tuple(sensor.sensor for sensor in shards.index.sensors)
         self.scales = {sensor.sensor: np.float32(sensor.scale) for sensor in shards.index.sensors}
         self.lacking = self.sources
@@ -68,9 +70,11 @@ class ShardSamples:
         return self._sample(sample, self.sources[number], step)
 
     def in_order(self, batch: int) -> Iterator[list[int]]:
-        """Yield the indices of batches that contain every usable sample of every source once, with the same frames."""
+        """Yield the indices of batches that contain the usable samples of every source once, with the same frames."""
         for source in range(len(self.sources)):
             usable = [sample for sample in range(len(self)) if self._length(sample, source) >= LEAST_FRAMES]
+            if self.most is not None and len(usable) > self.most:
+                usable = [usable[number * len(usable) // self.most] for number in range(self.most)]
             for start in range(0, len(usable), batch):
                 yield [source * len(self) + sample for sample in usable[start : start + batch]]
 

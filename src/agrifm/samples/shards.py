@@ -108,7 +108,7 @@ def open_shards(directory: AnyPath, sensors: Sequence[SensorInput] = ()) -> Shar
     """
     directory = as_path(directory)
     about = f"opening the shards {directory}"
-    with doing(about, LabelError, "`agrifm pretrain` writes them", path=directory):
+    with doing(about, LabelError, "`agrifm pretrain` makes them if its file has [world]", path=directory):
         content = (directory / INDEX).read_bytes()
     try:
         index = ShardIndex.model_validate_json(content)

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import lightning
 import numpy as np
@@ -85,6 +85,14 @@ class Objective(Protocol):
         """Return the validation score from the sums; higher is better, and it is finite."""
 
 
+@runtime_checkable
+class TaughtObjective(Objective, Protocol):
+    """An objective with a teacher: the mean of the weights so far, if `averaging` of `Hyperparameters` is above 0."""
+
+    def taught_loss(self, network: nn.Module, teacher: nn.Module | None, batch: TensorBatch, progress: float) -> Tensor:
+        """Return the loss of a batch; `progress` is the share of the steps that are done, 0..1."""
+
+
 @dataclass(frozen=True)
 class Hyperparameters:
     """The numbers that decide a training run."""
@@ -145,7 +153,11 @@ class TrainingModule(lightning.LightningModule):
         """Return the loss of a batch, in some steps without one of its sensors."""
         step = self.trainer.global_step
         dropped = sensor_to_drop(self.sensors, self.settings.sensor_dropout, self.settings.seed, step)
-        return self.objective.loss(self.network, batch if dropped is None else batch.without(dropped))
+        batch = batch if dropped is None else batch.without(dropped)
+        if isinstance(self.objective, TaughtObjective) and self.average is not None:
+            done = step / (self.settings.rounds * self.settings.round)
+            return self.objective.taught_loss(self.network, self.average.module, batch, done)
+        return self.objective.loss(self.network, batch)
 
     @property
     def validated(self) -> nn.Module:

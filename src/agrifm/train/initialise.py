@@ -1,10 +1,13 @@
 """Initialise AgriFM from weights: the encoder's shape and parameters from a file, the decoder random.
 
+Of weights that `agrifm pretrain` wrote, a network of points takes the decoder too, except its last layer, and the
+statistics: a few labelled places would give worse ones.
+
 Bands of a patch kernel are selected by name into the order of the cube. Parameters missing from the file are
 initialised randomly and listed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,14 @@ from torch import Tensor
 from agrifm.errors import ModelError
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, Source
 from agrifm.models.weights.inspect import Inspection, inspect_weights
-from agrifm.record import SensorInput
+from agrifm.record import ModelRecord, SensorInput, SensorRecord
 
 ENCODER_SHAPE = ("embed_dim", "depths", "heads", "window", "mlp_ratio", "downsample_steps")
 """Keys of an encoder that the weights decide; the preset decides the rest."""
+PRETRAINING = "pretraining"
+"""Key of `training` in the record of weights that `agrifm pretrain` wrote."""
+LAST_LAYER = "decoder.head."
+"""Beginning of the names of what is of the classes of the weights."""
 BAND_TENSORS = ("patch_emd.proj.weight", "patch_emd.code.bands.weight")
 """Ends of the names of tensors whose second axis is the bands of a source."""
 
@@ -93,6 +100,48 @@ def _with_patch(source: Source, patches: Mapping[str, tuple[int, int, int]], cat
     return {**source.model_dump(), "patch": patch, "frames": frames}
 
 
+def point_start(
+    weights: Path | None,
+) -> Callable[[AgriFMConfig, tuple[SensorRecord, ...]], tuple[AgriFM, tuple[SensorRecord, ...]]] | None:
+    """Return what makes a network of points from weights, with the statistics that it expects; None without weights."""
+    if weights is None:
+        return None
+
+    def start(config: AgriFMConfig, sensors: tuple[SensorRecord, ...]) -> tuple[AgriFM, tuple[SensorRecord, ...]]:
+        return initial_network(weights, config, sensors)[0], with_statistics_of(weights, sensors)
+
+    return start
+
+
+def with_statistics_of(weights: Path, sensors: Sequence[SensorRecord]) -> tuple[SensorRecord, ...]:
+    """Return sensors with the mean and standard deviation that pretrained weights expect, of the bands that they know.
+
+    Args:
+        weights: safetensors with a record; of others than `agrifm pretrain` wrote, the statistics stay as they are.
+    """
+    record = inspect_weights(weights).record
+    if not _is_pretrained(record):
+        return tuple(sensors)
+    assert isinstance(record, ModelRecord)
+    known = {sensor.sensor: sensor for sensor in record.sensors}
+    return tuple(
+        _with_their_statistics(sensor, known[sensor.sensor]) if sensor.sensor in known else sensor for sensor in sensors
+    )
+
+
+def _with_their_statistics(sensor: SensorRecord, theirs: SensorRecord) -> SensorRecord:
+    if sensor.quantity != theirs.quantity:
+        return sensor
+    of_band = dict(zip(theirs.bands, zip(theirs.mean, theirs.std, strict=True), strict=True))
+    ours = zip(sensor.bands, zip(sensor.mean, sensor.std, strict=True), strict=True)
+    mean, std = zip(*(of_band.get(band, numbers) for band, numbers in ours), strict=True)
+    return sensor.model_copy(update={"mean": mean, "std": std})
+
+
+def _is_pretrained(record: object) -> bool:
+    return isinstance(record, ModelRecord) and PRETRAINING in record.training
+
+
 def _fill(
     network: AgriFM,
     inspection: Inspection,
@@ -101,10 +150,16 @@ def _fill(
 ) -> list[str]:
     """Copy the file's parameters into the network's encoders; returns the differences in sentences."""
     state = network.state_dict()
+    same_decoder = _is_pretrained(inspection.record) and network.config.pixel_decoder == inspection.config.pixel_decoder
     with torch.no_grad():
         for name, parameter in state.items():
             tensor = inspection.tensors.get(name)
-            if tensor is None or not name.startswith("encoders."):
+            of_decoder = same_decoder and name.startswith("decoder.") and not name.startswith(LAST_LAYER)
+            if tensor is None or not (name.startswith("encoders.") or of_decoder):
+                continue
+            if name.startswith("decoder.detail.") and name.endswith(".weight"):
+                source = name.split(".")[2]
+                _copy_detail(parameter, tensor, theirs[source], ours[source])
                 continue
             if name.endswith(BAND_TENSORS):
                 source = name.split(".")[2]
@@ -126,6 +181,15 @@ def _copy_bands(parameter: Tensor, tensor: Tensor, theirs: tuple[str, ...], ours
     common = [band for band in ours if band in theirs]
     to, of = ([order.index(band) for band in common] for order in (ours, theirs))
     parameter[:, to] = tensor[:, of].to(parameter.dtype)
+
+
+def _copy_detail(parameter: Tensor, tensor: Tensor, theirs: tuple[str, ...], ours: tuple[str, ...]) -> None:
+    """Copy the projection of single pixels' series, whose second axis is steps x bands, if the steps are as many."""
+    if parameter.shape[1] * len(theirs) == tensor.shape[1] * len(ours) and parameter.shape[0] == tensor.shape[0]:
+        to, of = (
+            kernel.view(len(kernel), -1, len(order), 1, 1) for kernel, order in ((parameter, ours), (tensor, theirs))
+        )
+        _copy_bands(to.transpose(1, 2), of.transpose(1, 2), theirs, ours)
 
 
 def _differences(theirs: Mapping[str, tuple[str, ...]], ours: Mapping[str, tuple[str, ...]], shared: bool) -> list[str]:

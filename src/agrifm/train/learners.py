@@ -37,6 +37,7 @@ def learn_network(
         weights: released weights of its encoder; None = random.
         encoder: whether the encoder is trained, too.
     """
+    from agrifm.train.initialise import point_start
     from agrifm.train.table_network import fit_network_on_table
 
     config = ModelConfig(
@@ -49,7 +50,8 @@ def learn_network(
         encoder=encoder,
     )
     judged = validation if len(validation) else training
-    trained = fit_network_on_table(training, judged, config, seed, family=name)
+    start = point_start(weights) if name == "agrifm" else None
+    trained = fit_network_on_table(training, judged, config, seed, family=name, start=start)
     return Fitted(
         trained.probabilities,
         trained.probabilities(validation) if len(validation) else None,

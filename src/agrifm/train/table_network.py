@@ -3,7 +3,7 @@
 Shape letters: P places.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ from agrifm.calibration import calibrated
 from agrifm.errors import LabelError
 from agrifm.inference.batching import place_logits
 from agrifm.model_config import ModelConfig
-from agrifm.models.agrifm.network import AgriFM
+from agrifm.models.agrifm.network import AgriFM, AgriFMConfig
 from agrifm.models.agrifm.point_network import point_config
 from agrifm.models.classifier import Classifier
 from agrifm.models.family import FAMILIES, family_of
@@ -33,6 +33,8 @@ from agrifm.train.fit import Hyperparameters, Outcome, fit
 from agrifm.train.objectives import Classification, classification
 from agrifm.train.peers import initial_peer
 from agrifm.train.table_folds import TableData, labelled_places, predict_unseen, table_statistics
+
+PointStart = Callable[[AgriFMConfig, tuple[SensorRecord, ...]], tuple[AgriFM, tuple[SensorRecord, ...]]]
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def fit_network_on_table(
     work: Path | None = None,
     compute: Compute = DEFAULT_COMPUTE,
     family: str = "agrifm",
+    start: PointStart | None = None,
 ) -> TableNetwork:
     """Train a network on the labelled places of a table; the round that is best on the validation places is kept.
 
@@ -90,6 +93,7 @@ def fit_network_on_table(
         work: directory for checkpoints, from which a stopped run continues; None = a temporary one.
         family: of the network. AgriFM reads observed series, with gaps and, without a `recipe`, more of them hidden at
             random; others read the first kind of series of their family (`agrifm.record.TRAINABLE`), at `frames` steps.
+        start: makes AgriFM before training (`agrifm.train.initialise.point_start`); None = random weights.
 
     Raises:
         LabelError: no training place has a label, or a sensor has no valid observation.
@@ -104,11 +108,10 @@ def fit_network_on_table(
         )
     if not len(validation):  # too few labels to choose with: training goes to the end of its schedule
         validation = training
-    sensors = table_statistics(training)
     torch.manual_seed(seed)
     kind = _kind_of(family, config)
     recipe = _recipe_of(family, config, kind)
-    network, sensors = untrained_network(family, config, sensors, training, kind)
+    network, sensors = untrained_network(family, config, table_statistics(training), training, kind, start)
     classifier = Classifier(network, sensors, kind)
     places = min(config.batch * PLACES_PER_WINDOW, len(training))  # a batch has no place twice
     parameters = Hyperparameters(
@@ -146,7 +149,12 @@ def _recipe_of(family: str, config: ModelConfig, kind: SeriesKind) -> Recipe:
 
 
 def untrained_network(
-    name: str, config: ModelConfig, sensors: tuple[SensorRecord, ...], table: SeriesTable, kind: SeriesKind
+    name: str,
+    config: ModelConfig,
+    sensors: tuple[SensorRecord, ...],
+    table: SeriesTable,
+    kind: SeriesKind,
+    start: PointStart | None = None,
 ) -> tuple[Any, tuple[SensorRecord, ...]]:
     """Return a network of a family before training, and the sensors with the statistics that it expects.
 
@@ -156,13 +164,15 @@ def untrained_network(
         sensors: with the statistics of the training.
         table: of the training places.
         kind: the series that it will read.
+        start: of AgriFM; see `fit_network_on_table`.
 
     Raises:
         ModelError: the family cannot read the sensors, or its weights are refused.
     """
     classes, days = len(table.legend), table.season_days
     if name == "agrifm":
-        return AgriFM(point_config(sensors, classes, config.frames, days)), sensors
+        of_points = point_config(sensors, classes, config.frames, days)
+        return (AgriFM(of_points), sensors) if start is None else start(of_points, sensors)
     family = FAMILIES[name]
     # released weights have one shape
     size = "base" if family.released is not None and config.weights is not None else config.preset

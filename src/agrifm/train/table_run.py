@@ -241,6 +241,7 @@ def _train_network(
 ) -> tuple["TableNetwork", ModelRecord, bool]:
     """A network, its record, and whether it is new: one of the same fingerprint is not trained again."""
     from agrifm.models.weights.file import load_network, save_model
+    from agrifm.train.initialise import point_start
     from agrifm.train.table_network import fit_network_on_table, network_on_table
 
     path, earlier = places
@@ -256,8 +257,9 @@ def _train_network(
     if not work.begun:
         with translate_os_errors(f"training {path}"):
             work.begin()
+    start = point_start(config.weights) if name == "agrifm" else None
     trained = fit_network_on_table(
-        data.part("train"), data.part("validation"), config, config.seed, work.scratch, compute, family=name
+        data.part("train"), data.part("validation"), config, config.seed, work.scratch, compute, name, start
     )
     fitted: Any = trained.classifier.network
     outcome, architecture = trained.outcome, fitted.config.model_dump(mode="json")

@@ -1,8 +1,8 @@
 """Parcels answered per second from a finished map, and peak memory, from a file that is many times larger.
 
 A synthetic map (10 m, 9 classes) and synthetic parcels of about a hectare, ten corners each, written row by row of the
-map as fiboa GeoParquet with bounds. The first rows cover the map and the others the land south of it; the map's part is
-found by the statistics of the row groups. Each run is a process of its own whose peak memory (resident, libraries
+map as fiboa GeoParquet with bounds. A map covers the north-western part of the land; its parcels are found by the
+statistics of the row groups. Each run is a process of its own whose peak memory (resident, libraries
 included) is measured; memory must not grow with the parcels. Seconds are those of the processor, of one process, and
 those of the clock, which other programs on the machine lengthen. The last lines compare the exact shares of pixels with
 those of the library exactextract, if it is installed, and with a loop over shapely's intersections.
@@ -75,9 +75,8 @@ def patches(tile: Window) -> Any:
     return stored.repeat(16, 1).repeat(16, 2)[:, : tile.height, : tile.width]
 
 
-def write_parcels(path: Path, parcels: int, rows: int) -> None:
-    """A file of so many rows, of which the first parcels cover the map and the others the land south of it."""
-    across = map_side(parcels) // STEP
+def write_parcels(path: Path, across: int, rows: int) -> None:
+    """A file of so many parcels, row by row of land on which so many fit from west to east."""
     to_degrees = Transformer.from_crs(UTM, LONLAT, always_xy=True)
     corners = ("xmin", "ymin", "xmax", "ymax")
     bounds = pyarrow.struct([(corner, pyarrow.float32()) for corner in corners])
@@ -114,10 +113,11 @@ def answer(file: Path, maps: Path, out: Path) -> dict[str, float]:
 
 def runs(folder: Path, counts: list[int], rows: int) -> Iterator[list[str]]:
     """A row for each number of parcels."""
+    file = folder / "parcels.parquet"
+    write_parcels(file, map_side(max(counts)) // STEP, max(rows, *counts))
     for number, parcels in enumerate(counts):
-        maps, file = folder / f"map{number}", folder / f"{number}.parquet"
+        maps = folder / f"map{number}"
         write_map(maps, parcels)
-        write_parcels(file, parcels, max(rows, parcels))
         done = own_process(answer, file, maps, folder / f"out{number}")
         found = done.result
         assert parcels <= found["parcels"] <= 1.01 * parcels + 1000, found
@@ -133,7 +133,6 @@ def runs(folder: Path, counts: list[int], rows: int) -> Iterator[list[str]]:
             f"{done.peak_bytes / 1e9:.3f}",
             f"{size / 1e6:.0f}",
         ]
-        file.unlink()
 
 
 def shares(count: int) -> Iterator[list[str]]:

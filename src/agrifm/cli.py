@@ -171,11 +171,14 @@ def _map(options: argparse.Namespace) -> None:
 
 def _parcels(options: argparse.Namespace) -> None:
     from agrifm.config import read_project
+    from agrifm.mapping.parcel_districts import DistrictFile
     from agrifm.mapping.parcels import parcels_of_project
     from agrifm.work import open_executor
 
+    stated = options.districts
+    districts = None if stated is None else DistrictFile(stated, options.district, options.report)
     with open_executor(options.processes, options.dask) as executor:
-        summary = parcels_of_project(read_project(options.project), options.map, options.out, executor)
+        summary = parcels_of_project(read_project(options.project), options.map, options.out, executor, districts)
     _show(*summary.lines())
 
 

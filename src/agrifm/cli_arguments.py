@@ -90,6 +90,10 @@ def parcels_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="directory to write (default: parcels/ in the project)")
     parser.add_argument("--processes", type=int, default=1, metavar="N", help="parts at a time (default: 1)")
     parser.add_argument("--dask", metavar="ADDRESS", help="compute on the workers of this Dask scheduler instead")
+    parser.add_argument("--districts", type=Path, metavar="FILE", help="polygons, to sum hectares of each of them")
+    parser.add_argument("--district", default="name", metavar="COLUMN", help="column of their codes (default: name)")
+    estimates = "report.json of `agrifm assess --districts`, to write its estimates in the same rows"
+    parser.add_argument("--report", type=Path, metavar="FILE", help=estimates)
 
 
 def explain_arguments(parser: argparse.ArgumentParser) -> None:

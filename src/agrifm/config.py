@@ -317,6 +317,11 @@ class Project(Frozen):
         """Where `agrifm map` writes the map."""
         return self.path("map")
 
+    @property
+    def parcel_crops(self) -> Path:
+        """Where `agrifm parcels` writes the parcels with their crops."""
+        return self.path("parcels")
+
 
 def read_project(path: AnyPath) -> Project:
     """Read a project file, or `agrifm.toml` in a directory.

@@ -40,6 +40,8 @@ def _project(project: Project) -> list[str]:
         "train": (project.models / "scores.json", project.models),
         "map": (project.maps / "classes.tif", unfinished(project.maps)),
     }
+    if project.parcels is not None:
+        steps["parcels"] = (project.parcel_crops / "summary.json", unfinished(project.parcel_crops))
     season = project.season.season
     lines = [f"project: {project.directory.resolve()}, {season.start} to {season.end}"]
     following = None

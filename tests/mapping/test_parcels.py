@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
@@ -9,6 +10,7 @@ from unittest.mock import patch
 
 import geopandas
 import numpy as np
+import pandas as pd
 import pyarrow.parquet
 import pyproj
 import pytest
@@ -21,6 +23,7 @@ from agrifm.cli import main
 from agrifm.config import ParcelsConfig
 from agrifm.errors import MapError, OutputError
 from agrifm.mapping import parcels
+from agrifm.mapping.parcel_districts import DistrictFile
 from agrifm.mapping.parcels import map_parcels
 
 
@@ -36,10 +39,10 @@ def read(path):
     return geopandas.read_parquet(path / "parcels.parquet")
 
 
-def answer(file, mapped, out, hierarchy=None, drawn=False, executor=None, **keys):
+def answer(file, mapped, out, hierarchy=None, drawn=False, executor=None, districts=None, **keys):
     """Run the command, mostly without its picture, which takes longest."""
     with nullcontext() if drawn else patch.object(parcels, "write_parcel_picture"):
-        return map_parcels(ParcelsConfig(file=file, **keys), mapped[0], out, hierarchy, executor)
+        return map_parcels(ParcelsConfig(file=file, **keys), mapped[0], out, hierarchy, executor, districts)
 
 
 def by_hand(shape, grid, stored, count):
@@ -306,6 +309,44 @@ def test_parts_of_an_executor_make_the_same_bytes_and_can_be_sent_to_it(tmp_path
         answer(tmp_path / "a.parquet", mapped, tmp_path / "there", executor=executor)
     name = "parcels.parquet"
     assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+
+
+def test_hectares_are_summed_by_district_next_to_the_estimates_of_a_report(tmp_path, mapped):
+    shapes = small_parcels(mapped[1], 64)
+    shapes.to_parquet(tmp_path / "a.parquet")
+    left, bottom, right, top = mapped[1].bounds
+    middle = (left + right) / 2
+    halves = [shapely.box(left, bottom, middle, top), shapely.box(middle, bottom, right, top)]
+    geopandas.GeoDataFrame({"name": ["west", "east"]}, geometry=halves, crs=32631).to_file(tmp_path / "d.gpkg")
+    areas = [{"code": CODES[0], "area_ha": 12.5, "interval_ha": [10.0, 15.0]}]
+    report = {"districts": [{"code": "east", "areas": areas}, {"code": "west", "areas": None}]}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    stated = DistrictFile(tmp_path / "d.gpkg", "name", tmp_path / "report.json")
+    answer(tmp_path / "a.parquet", mapped, tmp_path / "out", districts=stated)
+    rows = pd.read_csv(tmp_path / "out" / "districts.csv", dtype={"code": str}).set_index(["district", "code"])
+    found = read(tmp_path / "out")
+    side = np.where(shapes.centroid.x < middle, "west", "east")
+    for (district, code), row in rows.iterrows():
+        chosen = (side == district) & (found["crop:code"] == code).to_numpy()
+        assert row.parcels == chosen.sum()
+        assert row.hectares == pytest.approx(found["agrifm:hectares"][chosen].sum(), abs=0.006)
+    assert len(rows) == 6
+    assert rows.loc[("east", CODES[0]), ["estimated_ha", "low_ha", "high_ha"]].tolist() == [12.5, 10, 15]
+    assert rows.loc["west"].estimated_ha.isna().all()
+    with pytest.raises(MapError) as caught:
+        answer(tmp_path / "a.parquet", mapped, tmp_path / "x", districts=DistrictFile(tmp_path / "d.gpkg", "nam"))
+    assert caught.value.facts["column"] == "nam"
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_damaged_map_is_named_and_not_the_parcels(tmp_path, mapped):
+    small_parcels(mapped[1], 9).to_parquet(tmp_path / "a.parquet")
+    shutil.copytree(mapped[0], tmp_path / "map")
+    file = tmp_path / "map" / "probabilities.tif"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size * 3 // 5])
+    with pytest.raises(MapError) as caught:
+        answer(tmp_path / "a.parquet", (tmp_path / "map",), tmp_path / "out")
+    assert caught.value.facts["path"] == tmp_path / "map"
 
 
 def test_a_geopackage_has_the_same_rows(tmp_path, mapped):

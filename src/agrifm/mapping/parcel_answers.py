@@ -15,7 +15,7 @@ import shapely
 from numpy.typing import NDArray
 
 from agrifm.codes import code_of
-from agrifm.errors import MapError
+from agrifm.errors import MapError, doing
 from agrifm.files import atomic_write
 from agrifm.grid import LONLAT, Grid, Window, geodesic_measures
 from agrifm.legend import Legend
@@ -118,7 +118,8 @@ def _open_rasters(maps: Path) -> Iterator[tuple[Grid, ReadMap]]:
 
         def read(window: Window) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
             part = RasterioWindow(window.col, window.row, window.width, window.height)
-            return classes.read(window=part), counts.read(1, window=part)
+            with doing(f"reading the map {maps}", MapError, "it is damaged, so make it again", path=maps):
+                return classes.read(window=part), counts.read(1, window=part)
 
         yield Grid.of(classes.crs.to_wkt(), classes.transform, classes.shape), read
 

@@ -4,6 +4,7 @@
     parcels/parcels.gpkg      the same as a GeoPackage, on request
     parcels/legend.csv        the code list that `crop:code_list` names
     parcels/summary.json      counts and hectares
+    parcels/districts.csv     hectares by district and crop, on request (`agrifm.mapping.parcel_districts`)
     parcels/parcels.png       the parcels in the colours of their crops, and their confidence
 
 Finished parts are kept in `parcels.partial/parts` until all are there, so a stopped run continues. Parcels that share
@@ -24,8 +25,9 @@ from agrifm.files import AnyPath, as_path, content_digest, translate_os_errors, 
 from agrifm.grid import shape_of
 from agrifm.legend import LEGEND_TAG, Legend
 from agrifm.mapping.cog import translate_gdal_errors
-from agrifm.mapping.fiboa_table import HcatClass, code_list, parcel_schema
+from agrifm.mapping.fiboa_table import HcatClass, code_list
 from agrifm.mapping.parcel_answers import AnswerJob, answer_unit
+from agrifm.mapping.parcel_districts import DistrictFile, district_rows
 from agrifm.mapping.parcel_files import join_parts, write_parcel_geopackage
 from agrifm.mapping.parcel_picture import write_parcel_picture
 from agrifm.mapping.parcel_summary import ParcelSummary, summed
@@ -55,14 +57,18 @@ class MapOfProbabilities:
 
 
 def parcels_of_project(
-    project: Project, maps: AnyPath | None = None, out: AnyPath | None = None, executor: Executor | None = None
+    project: Project,
+    maps: AnyPath | None = None,
+    out: AnyPath | None = None,
+    executor: Executor | None = None,
+    districts: DistrictFile | None = None,
 ) -> ParcelSummary:
     """Give each parcel of [parcels] its crop on the project's map; a stopped run continues.
 
     Args:
         maps: directory of the map; by default `map/` next to the project file.
         out: directory to write; by default `parcels/` next to the project file.
-        executor: see `map_parcels`.
+        executor, districts: see `map_parcels`.
 
     Raises:
         ConfigError: the project file has no [parcels].
@@ -73,11 +79,18 @@ def parcels_of_project(
             'giving parcels their crops: the project file has no section [parcels]; add one with `file = "…"`'
         )
     config = project.parcels.model_copy(update={"file": project.path(project.parcels.file)})
-    return map_parcels(config, maps or project.maps, out or project.path("parcels"), project.labels.hierarchy, executor)
+    return map_parcels(
+        config, maps or project.maps, out or project.parcel_crops, project.labels.hierarchy, executor, districts
+    )
 
 
 def map_parcels(
-    config: ParcelsConfig, maps: AnyPath, out: AnyPath, hierarchy: str | None = None, executor: Executor | None = None
+    config: ParcelsConfig,
+    maps: AnyPath,
+    out: AnyPath,
+    hierarchy: str | None = None,
+    executor: Executor | None = None,
+    districts: DistrictFile | None = None,
 ) -> ParcelSummary:
     """Give each parcel of a file its crop on a finished map.
 
@@ -87,6 +100,7 @@ def map_parcels(
         out: directory to write, replaced as a whole if it holds parcels of this command.
         hierarchy: published legend whose codes the map has; adds the HCAT codes of its classes.
         executor: where parts are computed: threads, processes, or Dask's `client.get_executor()`. None computes here.
+        districts: polygons by which hectares are summed.
 
     Raises:
         MapError: the map has no probabilities, or the file of parcels is absent, damaged, without a CRS, without
@@ -104,44 +118,34 @@ def map_parcels(
         open_batches(config.file, about, MapError, config, mapped.area.bounds) as batches,
     ):
         begin_directory(unfinished)
-        columns = _columns(config, batches, about)
         hcat = hcat_of(mapped.legend, hierarchy)
-        schema = parcel_schema(mapped.legend, hcat, mapped.about)
-        digests = [content_digest(file) for file in (*sorted({unit.file for unit in batches.units}), maps / MAP_ITEM)]
-        digests.append(content_digest(maps / PROBABILITIES_FILE))
-        content = [VERSION, digests, [str(unit) for unit in batches.units], repr(config), sorted(hcat), schema.metadata]
-        work = Resumable(unfinished / PARTS, fingerprint(repr(content)))
+        parts, columns = unfinished / PARTS, _columns(config, batches, about)
+        job = AnswerJob(batches, columns, maps, mapped.legend, hcat, mapped.about, mapped.area.wkt, parts, about)
+        work = Resumable(parts, fingerprint(_content(job)))
         if not work.begun:
             work.begin()
-        job = AnswerJob(batches, columns, maps, mapped.legend, hcat, mapped.about, mapped.area.wkt, work.scratch, about)
         numbered = list(enumerate(batches.units))
         results = work.run(
             partial(answer_unit, job), numbered, _key, "parcels", executor, is_whole=partial(_whole, job)
         )
         total = summed([results[_key(unit)] for unit in numbered], mapped.legend, batches.rows)
-        if not total.parcels:
-            raise MapError(
-                f"{about}: none of its {batches.rows} rows is a polygon on the area of the map {maps}; check its CRS, "
-                "or give the file of this area",
-                path=config.file,
-                rows=batches.rows,
-            )
+        _require_some(total, config.file, maps)
         result = unfinished / RESULT
         discard(result)
         result.mkdir()
         with translate_gdal_errors(f"writing the parcels {out}"):
-            summary = _write(result, work.scratch, len(numbered), job, total, config.geopackage)
+            summary = _write(result, len(numbered), job, total, config.geopackage)
+            if districts is not None:
+                write_text(result / "districts.csv", district_rows(result / "parcels.parquet", districts, job.legend))
         finish_directory(result, out, "parcels")
         discard(unfinished)
     return replace(summary, path=out)
 
 
-def _write(
-    result: Path, parts: Path, count: int, job: AnswerJob, total: ParcelSummary, geopackage: bool
-) -> ParcelSummary:
+def _write(result: Path, count: int, job: AnswerJob, total: ParcelSummary, geopackage: bool) -> ParcelSummary:
     """Write everything into `result`; returns the summary with what only the whole shows."""
     path = result / "parcels.parquet"
-    duplicates, renamed = join_parts([parts / job.name(number) for number in range(count)], path, job.schema)
+    duplicates, renamed = join_parts([job.parts / job.name(number) for number in range(count)], path, job.schema)
     summary = replace(total, duplicates=duplicates, renamed=renamed, area_column=job.columns[1])
     if geopackage:
         write_parcel_geopackage(path, result / "parcels.gpkg", job.legend)
@@ -149,6 +153,27 @@ def _write(
     write_parcel_picture(path, result / "parcels.png", job.maps / PROBABILITIES_FILE, job.legend, summary)
     write_json(result / "summary.json", summary.content())
     return summary
+
+
+def _require_some(total: ParcelSummary, file: Path, maps: Path) -> None:
+    """Refuse a file without a polygon on the map."""
+    if not total.parcels:
+        raise MapError(
+            f"reading the parcels {file}: none of its {total.rows} rows is a polygon on the area of the map {maps}; check "
+            "its CRS, or give the file of this area",
+            path=file,
+            rows=total.rows,
+        )
+
+
+def _content(job: AnswerJob) -> list[Any]:
+    """Everything that decides what the parts hold."""
+    files = sorted({unit.file for unit in job.batches.units})
+    digests = [content_digest(file) for file in (*files, job.maps / MAP_ITEM, job.maps / PROBABILITIES_FILE)]
+    source = replace(job.batches, units=())
+    metadata = {key.decode(): value.decode() for key, value in job.schema.metadata.items()}
+    units = [[str(unit.file), unit.number, unit.first, unit.rows] for unit in job.batches.units]
+    return [VERSION, digests, repr(source), units, job.columns, job.schema.names, metadata]
 
 
 def _key(numbered: tuple[int, BatchUnit]) -> str:

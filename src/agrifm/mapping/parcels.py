@@ -159,8 +159,8 @@ def _require_some(total: ParcelSummary, file: Path, maps: Path) -> None:
     """Refuse a file without a polygon on the map."""
     if not total.parcels:
         raise MapError(
-            f"reading the parcels {file}: none of its {total.rows} rows is a polygon on the area of the map {maps}; check "
-            "its CRS, or give the file of this area",
+            f"reading the parcels {file}: none of its {total.rows} rows is a polygon on the area of the map {maps}; "
+            "check its CRS, or give the file of this area",
             path=file,
             rows=total.rows,
         )

@@ -16,6 +16,13 @@ NORMAL = 1.959964
 """Quantile of the normal distribution that some packages use for the papers' 1.96."""
 
 
+def test_a_users_accuracy_of_few_points_has_the_exact_interval() -> None:
+    """Six of six are right: Clopper and Pearson's begins at .025^(1/6) = .541; 20 of 40 have Jeffreys', from .350."""
+    users = stratified_estimates([[6, 0], [20, 20]], [30.0, 70.0]).users
+    assert (users.low[0], users.high[0]) == (pytest.approx(0.5407, abs=5e-5), 1)
+    assert (users.low[1], users.high[1]) == (pytest.approx(0.350, abs=1e-3), pytest.approx(0.650, abs=1e-3))
+
+
 def test_areas_are_those_of_the_published_example():
     """Deforestation 235,086 pixels +/- 68,418, in hectares 21,158 +/- 6,158; the other classes in hectares."""
     pixels = stratified_estimates(COUNTS, PIXELS).area

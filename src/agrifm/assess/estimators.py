@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from agrifm.assess.intervals import Floats, Shares, ratio_interval, stratum_shares
+from agrifm.assess.intervals import Floats, Shares, binomial_interval, ratio_interval, stratum_shares
 from agrifm.errors import AssessmentError
 
 MIN_POINTS = 2
@@ -80,7 +80,8 @@ def stratified_estimates(
         Estimates with standard errors: overall accuracy (eqs. 1 and 5), user's accuracy (eqs. 2 and 6), producer's
         accuracy (eqs. 3 and 7) and area (eqs. 8 to 11), shares of area being estimated by eq. 4; F1 by the same
         Taylor expansion. There is no finite population correction, as in the paper: classes have many more pixels
-        than points. Intervals are those of `agrifm.assess.intervals`.
+        than points. Intervals are those of `agrifm.assess.intervals`; a user's accuracy, which is the share of a single
+        stratum, has the exact one where few of its points are right or few are wrong.
 
     Raises:
         AssessmentError: a mapped class has fewer than two points, a class has points but no mapped area, or
@@ -111,6 +112,10 @@ def stratified_estimates(
         for name, ratio in ratios.items():
             by_class[name].append(_estimate(ratio, of_class, spread))
     users, producers, f1, share = (_stack(estimates) for estimates in by_class.values())
+    sampled = (n_i > 0) & ~known
+    ends = binomial_interval(np.diagonal(n_ij)[sampled], n_i[sampled])
+    for end, exact in zip((users.low, users.high), ends, strict=True):
+        end[sampled] = exact
     area = Estimate(*(part * total for part in vars(share).values()))
     return Estimates(overall, users, producers, f1, area)
 

@@ -89,9 +89,10 @@ def headline(report: dict[str, Any], confusion: Confusion) -> str:
     overall = report["overall_accuracy"]
     if not report["probability_sample"]:
         largest = max(crops or report["areas"], key=lambda area: area["mapped_ha"])
+        units = "polygons" if "unit" in report["design"] else "points"
         return (
             f"{largest['name']}: {short_hectares(largest['mapped_ha'])}\xa0ha counted on the map, not estimated; "
-            f"{format_percent(overall['estimate'])} right at the reference points"
+            f"{format_percent(overall['estimate'])} right at the reference {units}"
         )
     largest = max(crops or report["areas"], key=lambda area: area["area_ha"])
     return (

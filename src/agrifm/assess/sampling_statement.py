@@ -80,8 +80,8 @@ def require_probability_sample(
     """
     if stated == NON_PROBABILITY:
         return [
-            f"the {points:,} reference points are not a probability sample: accuracies and areas describe these "
-            "points, may be far from those of the map, and their intervals do not say how far"
+            f"the reference, {points:,} points or polygons, is not a probability sample: accuracies and areas describe "
+            "these places, may be far from those of the map, and their intervals do not say how far"
         ]
     remedy = (
         "draw points with `agrifm assess design`, or accept a report that begins with this by `--sampling "

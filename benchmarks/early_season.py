@@ -20,7 +20,8 @@ from agrifm.train.early_season import EARLY_SEASON, assess_by_date
 def report(options: argparse.Namespace) -> Iterator[str]:
     """Lines of the result: macro F1 by date, then the first dates of each class."""
     project = read_project(options.directory)
-    assess_by_date(project, level=options.level)
+    if not options.finished:
+        assess_by_date(project, level=options.level)
     early = json.loads((project.models / EARLY_SEASON).read_text(encoding="utf-8"))
     trained = json.loads((project.models / "scores.json").read_text(encoding="utf-8"))["models"]
     yield from table(("macro F1 until", *early["models"]), rows_by_date(early))
@@ -29,6 +30,8 @@ def report(options: argparse.Namespace) -> Iterator[str]:
         f"{name} {trained[name]['macro_f1']:.3f}" for name in early["models"]
     )
     yield f"unseen blocks: {early['blocks']}; in brackets 95 % intervals over them"
+    yield ""
+    yield from table(("F1 until", *(entry["name"] for entry in early["classes"])), rows_of_classes(early))
     yield ""
     header = [f"{name}: {what}" for name in early["models"] for what in ("F1", "surely", "area")]
     yield from table((f"from when F1 {early['level']:g}", *header), rows_by_class(early))
@@ -47,6 +50,13 @@ def rows_by_date(early: dict[str, Any]) -> Iterator[list[str]]:
         ]
 
 
+def rows_of_classes(early: dict[str, Any]) -> Iterator[list[str]]:
+    """F1 of each class by date, model after model."""
+    for name, model in early["models"].items():
+        for row in model["dates"]:
+            yield [f"{row['date']} {name}", *(f"{row['f1'][entry['code']]:.2f}" for entry in early["classes"])]
+
+
 def rows_by_class(early: dict[str, Any]) -> Iterator[list[str]]:
     """First dates of each class and model."""
     for entry in early["classes"]:
@@ -57,7 +67,11 @@ def rows_by_class(early: dict[str, Any]) -> Iterator[list[str]]:
 main = Command(
     __doc__,
     report,
-    {**DEMO, "--level": {"type": float, "default": 0.8, "help": "of F1, default 0.8"}},
+    {
+        **DEMO,
+        "--level": {"type": float, "default": 0.8, "help": "of F1, default 0.8"},
+        "--finished": {"action": "store_true", "help": "show what `agrifm assess --by-date` has written"},
+    },
     ("torch", "lightgbm"),
 )
 

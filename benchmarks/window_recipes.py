@@ -5,7 +5,7 @@ Trainings of one table see as many pixels in a step. "Quarter of blocks" has win
 alone; places are one pixel of each parcel of all training blocks, as a table of points would have them. The rule was
 written before the first run: the side of 48 and no places stay unless the gain is above twice its standard error.
 
-    python benchmarks/window_recipes.py DIR --runs RUNS.jsonl [--trials ...]     measure what is missing
+    python benchmarks/window_recipes.py DIR --runs RUNS.jsonl     measure what is missing
     python benchmarks/window_recipes.py --runs RUNS.jsonl --table --out benchmarks/results
 """
 

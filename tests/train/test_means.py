@@ -197,7 +197,7 @@ def test_weights_of_windows_are_refused_for_the_parts_of_a_mean_too(tmp_path: Pa
 
 
 def kept_windows(project: Project, file: str, out: Path) -> np.ndarray:
-    """(classes, H, W): the probabilities of a map of windows that do not overlap, without the dissimilarity after them."""
+    """(classes, H, W): probabilities of windows that do not overlap, without the dissimilarity that follows them."""
     found: dict[tuple[int, int], np.ndarray] = {}
 
     def keep(store: WindowStore, window, answer):

@@ -185,6 +185,7 @@ def test_line_i_a_forest_of_other_series_knows_the_like_and_not_the_unlike() -> 
     assert discrimination.transfer(real, dataclasses.replace(swapped, label=label)).verdict == "fails"
 
 
+@pytest.mark.check
 def test_years_of_equal_parameters_agree_and_differ_from_the_real_year() -> None:
     real, simulated = made(noise=0.01), [made(seed=seed, noise=0.01, shift=2.0) for seed in (1, 2)]
     assert parcels.pooled(simulated).values.shape == (240, 72, 9)

@@ -95,6 +95,7 @@ def test_an_overcast_region_shows_nothing_and_a_clear_one_all(tmp_path: Path):
     assert (clear.values[..., 0] > 0.15).mean() < 0.02
 
 
+@pytest.mark.check
 def test_crops_of_the_north_are_in_the_north():
     """Soybean leans to the south, wheat to the north; the region's ends are 5 degrees apart."""
     series = simulate_points("oceanic", 2023, 1, {"soy_soybeans": 40, "wheat": 40}, 12)

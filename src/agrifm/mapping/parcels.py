@@ -74,15 +74,13 @@ def parcels_of_project(
         ConfigError: the project file has no [parcels].
         MapError, OutputError: see `map_parcels`.
     """
-    maps, out = (
-        usual if given is None else as_path(given)
-        for given, usual in ((maps, project.maps), (out, project.parcel_crops))
-    )
+    maps, out = (None if given is None else as_path(given) for given in (maps, out))
     if project.parcels is None:
         raise ConfigError(
             'giving parcels their crops: the project file has no section [parcels]; add one with `file = "…"`'
         )
     config = project.parcels.model_copy(update={"file": project.path(project.parcels.file)})
+    maps, out = maps or project.maps, out or project.parcel_crops
     return map_parcels(config, maps, out, project.labels.hierarchy, executor, districts)
 
 

@@ -11,6 +11,7 @@ The rule was written before the first run: whatever comes out is published as it
     python benchmarks/compare_real_sets.py --directory comparison --out benchmarks/results
     python benchmarks/compare_real_sets.py --budgets 5 --directory comparison  5 labels of each class, 20 draws
     python benchmarks/compare_real_sets.py --models "presto (released, probe)"  released weights: AGRIFM_WEIGHTS
+    python benchmarks/compare_real_sets.py --models "agrifm (pretrained)"  of agrifm pretrain: AGRIFM_PRETRAINED
     python benchmarks/compare_real_sets.py --quick
 """
 
@@ -57,10 +58,13 @@ SENTINEL_2, SENTINEL_1 = (
 MODELS = [*SINGLES, "tempcnn", "ltae", "transformer", "presto", "agrifm", *COMBINATIONS]
 """Without the networks of windows, which see one pixel of a table."""
 WEIGHTS = Path(os.environ.get("AGRIFM_WEIGHTS", "../shared/peers/weights"))
+PRETRAINED = Path(os.environ.get("AGRIFM_PRETRAINED", "pretraining/pretrained.safetensors"))
+"""Of `agrifm pretrain` (docs/pretrain.md)."""
 FILES = {"presto": WEIGHTS / "presto.pt", "galileo": WEIGHTS / "galileo_nano_encoder.pt"}
 RELEASED: dict[str, Learner] = {
     **{f"{name} (released, tuned)": partial(learn_network, name, weights=file) for name, file in FILES.items()},
     **{f"{name} (released, probe)": partial(learn_probe, name, file, FRAMES) for name, file in FILES.items()},
+    "agrifm (pretrained)": partial(learn_network, "agrifm", weights=PRETRAINED),
 }
 """Networks from released weights, which agrifm does not distribute: trained on, or probed as they are."""
 PIXELS_PER_FIELD = 12

@@ -18,7 +18,7 @@ from measure import Command
 
 from agrifm.classic.choice import CANDIDATES, better_half_weights
 from agrifm.classic.singles import SINGLES
-from agrifm.scores import confusion_counts, macro_f1
+from agrifm.scores import probabilities_macro_f1
 from agrifm.train.combination import Combination, Labels, Probability, equal_weights, weighted_mean
 from agrifm.train.compare import compare_sets
 from agrifm.train.learners import LEARNERS
@@ -33,7 +33,7 @@ def best_weights_up_to(most: int, names: tuple[str, ...], parts: Parts, label: L
 
     def score(chosen: tuple[str, ...]) -> float:
         mean = weighted_mean(parts, dict.fromkeys(chosen, 1 / len(chosen)))
-        return macro_f1(confusion_counts(mean.argmax(axis=1), label, mean.shape[1]))
+        return probabilities_macro_f1(mean, label)
 
     if not parts:
         return dict.fromkeys(names, 1 / len(names))

@@ -9,6 +9,8 @@ from datetime import date
 from html import escape
 from typing import Any
 
+EARLY_SEASON = "early-season.json"
+"""Written by `agrifm assess --by-date` next to `scores.json`, and shown by reports."""
 MODEL_COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377")
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "5 2", "1 2")
 WIDTH, HEIGHT = 300, 190

@@ -68,6 +68,16 @@ def macro_f1(counts: Counts, scored: NDArray[np.bool_] | None = None) -> float:
     return float(f1_per_class(counts)[counted].mean()) if counted.any() else float("nan")
 
 
+def probabilities_macro_f1(probabilities: NDArray[np.floating], label: NDArray[np.integer]) -> float:
+    """Return the macro F1 of the most probable classes.
+
+    Args:
+        probabilities: (N, classes).
+        label: (N,), class numbers.
+    """
+    return macro_f1(confusion_counts(probabilities.argmax(axis=1), label, probabilities.shape[1]))
+
+
 def scored_classes(legend: Legend, places_per_class: Sequence[int], minimum: int = MIN_PLACES) -> NDArray[np.bool_]:
     """Return the scored classes: scored in the legend, with at least `minimum` test parcels or points."""
     wanted = np.array([entry.scored for entry in legend.classes])

@@ -8,6 +8,8 @@ import pytest
 from agrifm.errors import OutputError
 from agrifm.samples.shards import Shards
 from agrifm.simulator.world.series import simulate_world
+from agrifm.train.initialise import PRETRAINING
+from agrifm.train.pretrain import pretrain
 from agrifm.train.world_shards import make_world_shards, shard_arrays, world_inputs
 
 
@@ -52,3 +54,12 @@ def test_a_directory_with_other_files_is_not_replaced(tmp_path: Path):
     with pytest.raises(OutputError):
         make_world_shards(tmp_path, seed=0, places=1, fields=2)
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_changed_world_is_made_and_pretrained_on(tmp_path: Path) -> None:
+    file, text = tmp_path / "pretrain.toml", "steps = 2\nbatch = 8\n[world]\nplaces_per_shard = 1\nplaces = {}\n"
+    for places in (2, 3):
+        file.write_text(text.format(places))
+        made = pretrain(tmp_path)
+        assert made.record.training[PRETRAINING]["shards"]["places"] == places
+    assert pretrain(tmp_path).kept

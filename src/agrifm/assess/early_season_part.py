@@ -7,11 +7,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
-from agrifm.early_season_panels import early_key, early_panels
+from agrifm.early_season_panels import EARLY_SEASON, early_key, early_panels
 from agrifm.errors import AssessmentError, doing
-
-EARLY_SEASON = "early-season.json"
-"""Written by `agrifm assess --by-date` next to `scores.json`."""
 
 _Score = Annotated[float, Field(ge=0, le=1)] | None
 _Interval = tuple[float | None, float | None]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from agrifm.classic.numbers import Rows
 from agrifm.classic.singles import Member, fit_single
 from agrifm.classic.training_rows import TrainingRows, inner_folds
-from agrifm.scores import confusion_counts, macro_f1
+from agrifm.scores import probabilities_macro_f1
 
 CANDIDATES = ("lightgbm", "extra-trees", "support-vectors", "logistic", "minirocket")
 """Models among which is chosen (docs/decisions/0012-classic-models.md)."""
@@ -33,7 +33,7 @@ def better_half_weights(
     """
     if not parts:
         return dict.fromkeys(names, 1 / len(names))
-    scores = {name: _score(probabilities, label) for name, probabilities in parts.items()}
+    scores = {name: probabilities_macro_f1(probabilities, label) for name, probabilities in parts.items()}
     better = sorted(names, key=lambda name: -scores[name])[: (len(names) + 1) // 2]
     return dict.fromkeys(better, 1 / len(better))
 
@@ -50,7 +50,8 @@ def fit_choice(training: TrainingRows, seed: int) -> tuple[tuple[Member, ...], l
     tried = []
     if parts:
         average = np.mean([parts[name] for name in chosen], axis=0)
-        inner = [((name,), _score(parts[name], true)) for name in CANDIDATES] + [(chosen, _score(average, true))]
+        singles = [((name,), probabilities_macro_f1(parts[name], true)) for name in CANDIDATES]
+        inner = [*singles, (chosen, probabilities_macro_f1(average, true))]
         tried = [
             {"models": list(names), "inner_macro_f1": round(score, 4), "chosen": names == chosen}
             for names, score in inner
@@ -86,10 +87,6 @@ def _renumbered(training: TrainingRows, inside: NDArray[np.bool_], classes: NDAr
     """The rows of some folds, with classes numbered anew, because some may not occur."""
     part = training.of(inside)
     return TrainingRows(part.rows, classes.astype(np.uint8), part.weights, part.groups, part.columns)
-
-
-def _score(probabilities: Rows, true: NDArray[np.uint8]) -> float:
-    return macro_f1(confusion_counts(probabilities.argmax(axis=1), true, probabilities.shape[1]))
 
 
 def describe_choices(training: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -1,8 +1,9 @@
-"""A layer of a map that has few categories: a COG with colours and names, and the hectares of each category."""
+"""Layers of a map: of several rasters, and of few categories (a COG with colours and names, and their hectares)."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,23 @@ class LayerStatement(NamedTuple):
     """Of the map's item."""
     rasters: tuple[MapLayer, ...]
     """Its files, for the map's item."""
+
+
+class RasterLayer:
+    """Opens the writers of a layer's rasters together, and closes them together."""
+
+    def __init__(self, *writers: AbstractContextManager[Any]) -> None:
+        self._writers = writers
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for writer in self._writers:
+                stack.enter_context(writer)
+            self._open = stack.pop_all()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._open.close()
 
 
 class CategoryLayer:

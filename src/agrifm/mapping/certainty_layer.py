@@ -7,7 +7,6 @@ Shape letters: C classes, H rows, W columns.
 """
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from agrifm.codes import listed
 from agrifm.grid import Grid, Window
 from agrifm.inference.certainty_levels import certainty_levels
 from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend, legend_json
-from agrifm.mapping.category_layer import CategoryLayer, LayerStatement
+from agrifm.mapping.category_layer import CategoryLayer, LayerStatement, RasterLayer
 from agrifm.mapping.cog import CogWriter
 from agrifm.pictures import class_colors
 from agrifm.record import ModelRecord
@@ -52,7 +51,7 @@ def why_without_certainty(record: ModelRecord) -> str | None:
     return None
 
 
-class CertaintyLayer:
+class CertaintyLayer(RasterLayer):
     """Writes both rasters tile by tile; used like `CogWriter`."""
 
     def __init__(self, directory: Path, grid: Grid, sets: CandidateSets, legend: Legend, tags: Mapping[str, str]):
@@ -68,16 +67,7 @@ class CertaintyLayer:
         about = {**tags, LEGEND_TAG: legend_json(legend)}
         second = directory / SECOND_FILE
         self._second = CogWriter(second, grid, "other one of two candidates", about, "MODE", class_colors(legend))
-
-    def __enter__(self) -> "CertaintyLayer":
-        with ExitStack() as stack:
-            stack.enter_context(self._levels)
-            stack.enter_context(self._second)
-            self._open = stack.pop_all()
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self._open.close()
+        super().__init__(self._levels, self._second)
 
     def write(self, tile: Window, probabilities: NDArray[np.floating], known: NDArray[np.bool_]) -> None:
         """Write a tile.

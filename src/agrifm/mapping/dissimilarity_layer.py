@@ -9,7 +9,6 @@ Shape letters: H rows, W columns, N training pixels.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from agrifm.cube.store import Cube
 from agrifm.grid import LONLAT, Window
 from agrifm.inference.training_reference import FARTHEST_MAPPED, REFERENCE, TrainingReference, nearest_distances
 from agrifm.legend import UNLABELLED, Legend
-from agrifm.mapping.category_layer import CategoryLayer, LayerStatement
+from agrifm.mapping.category_layer import CategoryLayer, LayerStatement, RasterLayer
 from agrifm.mapping.cog import CogWriter
 from agrifm.mapping.windows import MapPlan
 from agrifm.record import ModelRecord
@@ -86,7 +85,7 @@ def window_dissimilarity(
     return found[inside].astype(np.float16)
 
 
-class DissimilarityLayer:
+class DissimilarityLayer(RasterLayer):
     """Writes both rasters tile by tile; used like `CogWriter`."""
 
     def __init__(self, directory: Path, plan: MapPlan, reference: TrainingReference, tags: Mapping[str, str]) -> None:
@@ -102,16 +101,7 @@ class DissimilarityLayer:
         title = "dissimilarity index in percent"
         self._index = CogWriter(directory / DISSIMILARITY_FILE, plan.grid, title, about, "AVERAGE")
         self._areas = CategoryLayer(directory / APPLICABILITY_FILE, plan.grid, "area of applicability", AREAS, about)
-
-    def __enter__(self) -> "DissimilarityLayer":
-        with ExitStack() as stack:
-            stack.enter_context(self._index)
-            stack.enter_context(self._areas)
-            self._open = stack.pop_all()
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self._open.close()
+        super().__init__(self._index, self._areas)
 
     def write(self, tile: Window, index: NDArray[np.float64], known: NDArray[np.bool_]) -> None:
         """Write a tile.

@@ -21,6 +21,7 @@ from agrifm.grid import LONLAT, Grid, Window, geodesic_measures
 from agrifm.legend import Legend
 from agrifm.mapping.fiboa_table import SIGNATURE, HcatClass, ParcelShapes, parcel_rows, parcel_schema
 from agrifm.mapping.parcel_pooling import PooledParcels, ReadMap, pool_parcels
+from agrifm.mapping.parcel_summary import COUNTS
 from agrifm.mapping.probability_layer import OBSERVATIONS_FILE, PROBABILITIES_FILE
 from agrifm.rasters import open_raster
 from agrifm.vector_batches import ROW, BatchUnit, VectorBatches
@@ -35,13 +36,6 @@ NEAR = 0.1
 """Relative difference up to which a stated area counts as that of the outline."""
 MOST_NAMED = 5
 """Parcels that a part names."""
-COUNTS = (
-    "read", "parcels", "shapeless", "left_out", "mended", "unobserved", "below_pixel", "overlaps", "unnamed",
-    "areas", "areas_m2", "areas_ha",
-)  # fmt: skip
-"""What is counted: rows of the file near the map, parcels of the result, rows without a shape, of other shapes than
-polygons, outlines that were mended, parcels without an observation, smaller than a pixel, that overlap others, without
-a name, and with a stated area, which is in m² or in hectares."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +124,6 @@ def _on_map(
     """The polygons of a layer that share ground with the map's area, and their outlines in the CRS of the map."""
     frame = layer.frame
     missing = frame.geometry.isna().to_numpy()
-    counts["read"] += len(frame) + sum(layer.left_out.values())
     counts["left_out"] += sum(layer.left_out.values())
     counts["shapeless"] += int(missing.sum())
     frame, mended = frame[~missing], layer.mended_rows[~missing]

@@ -13,6 +13,12 @@ from agrifm.legend import Legend
 MOST = 0.5
 """Share of the stated areas from which on they count as being in a unit."""
 
+COUNTS = (
+    "parcels", "unobserved", "below_pixel", "mended", "shapeless", "left_out", "overlaps", "unnamed", "areas",
+    "areas_m2", "areas_ha",
+)  # fmt: skip
+"""What every part counts: numbers of a summary, and of the stated areas those that are in m² or in hectares."""
+
 
 @dataclass(frozen=True)
 class ParcelSummary:
@@ -106,7 +112,7 @@ def summed(results: Sequence[Mapping[str, Any]], legend: Legend, rows: int) -> P
         results: of the parts, as `agrifm.mapping.parcel_answers.answer_unit` returns them.
         rows: of the file.
     """
-    total: dict[str, Any] = {key: sum(int(one[key]) for one in results) for key in _COUNTED}
+    total: dict[str, Any] = {key: sum(int(one[key]) for one in results) for key in COUNTS}
     hectares = np.sum([one["hectares"] for one in results], axis=0) if results else np.zeros(len(legend) + 1)
     units = {"m2": total.pop("areas_m2"), "ha": total.pop("areas_ha")}
     unit = next((name for name, count in units.items() if count > MOST * total["areas"]), None)
@@ -118,9 +124,3 @@ def summed(results: Sequence[Mapping[str, Any]], legend: Legend, rows: int) -> P
         area_unit=unit,
         **total,
     )
-
-
-_COUNTED = (
-    "parcels", "unobserved", "below_pixel", "mended", "shapeless", "left_out", "overlaps", "unnamed", "areas",
-    "areas_m2", "areas_ha",
-)  # fmt: skip

@@ -9,7 +9,6 @@ Shape letters: C classes, H rows, W columns.
 """
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from agrifm.cube.store import Cube
 from agrifm.grid import Window
 from agrifm.legend import UNLABELLED
-from agrifm.mapping.category_layer import LayerStatement
+from agrifm.mapping.category_layer import LayerStatement, RasterLayer
 from agrifm.mapping.cog import CogWriter
 from agrifm.mapping.windows import MapPlan
 from agrifm.stac import MapLayer
@@ -29,7 +28,7 @@ ONE = 250
 MOST_COUNTED = UNLABELLED - 1
 
 
-class ProbabilityLayer:
+class ProbabilityLayer(RasterLayer):
     """Writes both rasters tile by tile; used like `CogWriter`."""
 
     def __init__(self, directory: Path, plan: MapPlan, tags: Mapping[str, str]) -> None:
@@ -43,16 +42,7 @@ class ProbabilityLayer:
         probabilities, observations = directory / PROBABILITIES_FILE, directory / OBSERVATIONS_FILE
         self._classes = CogWriter(probabilities, plan.grid, codes, tags, "AVERAGE", scale=1 / ONE)
         self._counts = CogWriter(observations, plan.grid, "usable observations", tags, "AVERAGE")
-
-    def __enter__(self) -> "ProbabilityLayer":
-        with ExitStack() as stack:
-            stack.enter_context(self._classes)
-            stack.enter_context(self._counts)
-            self._open = stack.pop_all()
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self._open.close()
+        super().__init__(self._classes, self._counts)
 
     def write(self, tile: Window, probabilities: NDArray[np.floating], known: NDArray[np.bool_]) -> None:
         """Write a tile.

@@ -114,7 +114,7 @@ def open_shards(directory: AnyPath, sensors: Sequence[SensorInput] = ()) -> Shar
         index = ShardIndex.model_validate_json(content)
     except ValidationError as error:
         raise LabelError(f"{about}: {complaint(error, ShardIndex)}", path=directory) from error
-    _require_sensors(index, sensors, about)
+    require_sensors(index, sensors, about)
     whole = tuple(entry for entry in index.shards if _is_whole(directory / entry.file, entry.sha256))
     damaged = tuple(entry.file for entry in index.shards if entry not in whole)
     if not whole:
@@ -139,8 +139,15 @@ def _is_whole(file: Path, expected: str) -> bool:
     return digest.hexdigest() == expected
 
 
-def _require_sensors(index: ShardIndex, sensors: Sequence[SensorInput], about: str) -> None:
-    """Refuse shards whose sensors, bands, order of bands, quantities or scales are not the expected ones."""
+def require_sensors(index: ShardIndex, sensors: Sequence[SensorInput], about: str) -> None:
+    """Refuse shards whose sensors, bands, order of bands, quantities or scales are not the expected ones.
+
+    Args:
+        about: the start of an error's sentence.
+
+    Raises:
+        LabelError: see above.
+    """
     found = {sensor.sensor: sensor for sensor in index.sensors}
     for wanted in sensors:
         has = found.get(wanted.sensor)

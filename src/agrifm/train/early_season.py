@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from agrifm.config import Project
 from agrifm.cube.store import open_cube
 from agrifm.cube.until import cube_until
-from agrifm.early_season_panels import early_picture
+from agrifm.early_season_panels import EARLY_SEASON, early_picture
 from agrifm.errors import AssessmentError, doing
 from agrifm.files import translate_os_errors, write_json, write_text
 from agrifm.inference.predictor import TrainedModel, load_model
@@ -39,7 +39,7 @@ from agrifm.train.predictions import predict_labelled
 from agrifm.train.publish import SCORES
 from agrifm.work import Resumable, fingerprint
 
-EARLY_SEASON, EARLY_TABLE, EARLY_PICTURE = "early-season.json", "early-season.csv", "early-season.svg"
+EARLY_TABLE, EARLY_PICTURE = "early-season.csv", "early-season.svg"
 
 Counts = dict[str, list[Any]]
 """By model, confusion counts (block, predicted class, true class) as lists."""

@@ -16,7 +16,7 @@ from agrifm.inference.predictor import is_trained
 from agrifm.model_config import ModelConfig
 from agrifm.record import TRAINABLE, TRAINING_DATA, ModelRecord, model_file, seed_names, with_parts
 from agrifm.samples.split import HeldOutBlocks
-from agrifm.scores import confusion_counts, macro_f1
+from agrifm.scores import probabilities_macro_f1
 from agrifm.train.calibrate import with_calibration
 from agrifm.train.combination import CLEARLY, COMBINATIONS, RESAMPLES, Labels, Probability, weighted_mean
 from agrifm.train.predictions import mean_labelled, unknown_probabilities
@@ -261,7 +261,7 @@ def _tried(answers: Mapping[str, Probability], label: Labels, weights: Mapping[s
     tried = []
     for name, one in every.items():
         models = list(answers) if name == "mean" else [name]
-        score = macro_f1(confusion_counts(one.argmax(axis=1).astype(np.uint8), label, one.shape[1]))
+        score = probabilities_macro_f1(one, label)
         used = [part for part, weight in weights.items() if weight]
         tried.append({"models": models, "inner_macro_f1": round(score, 4), "chosen": used == models})
     return tried

@@ -23,7 +23,7 @@ from agrifm.outputs import writing_file
 from agrifm.recipe import Augmentation
 from agrifm.record import ModelRecord, SensorInput, SensorRecord, running_versions
 from agrifm.samples.shard_samples import ShardSamples
-from agrifm.samples.shards import INDEX, ShardEntry, ShardIndex, Shards, open_shards
+from agrifm.samples.shards import ShardEntry, ShardIndex, Shards, open_shards, require_sensors
 from agrifm.sensors import SENSORS
 from agrifm.train.fit import Hyperparameters, fit
 from agrifm.train.initialise import PRETRAINING
@@ -103,13 +103,16 @@ def _is_ours(path: Path) -> bool:
 
 
 def _shards(config: PretrainConfig, file: Path) -> Shards:
-    directory = file.parent / config.shards
-    if config.world is not None and not (directory / INDEX).is_file():
-        world = config.world
-        make_world_shards(directory, world.seed, world.places, world.processes, places_per_shard=world.places_per_shard)
-    shards = open_shards(directory)
+    directory, world = file.parent / config.shards, config.world
+    if world is None:
+        shards = open_shards(directory)
+    else:
+        shards = make_world_shards(
+            directory, world.seed, world.places, world.processes, places_per_shard=world.places_per_shard
+        )
     known = [sensor for sensor in shards.index.sensors if sensor.sensor in SENSORS]
-    return open_shards(directory, [_in_our_order(sensor) for sensor in known])
+    require_sensors(shards.index, [_in_our_order(sensor) for sensor in known], f"opening the shards {directory}")
+    return shards
 
 
 def _in_our_order(sensor: SensorInput) -> SensorInput:

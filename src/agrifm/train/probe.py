@@ -21,7 +21,7 @@ from agrifm.models.classifier import Classifier
 from agrifm.record import TRAINABLE
 from agrifm.samples.table import SeriesTable
 from agrifm.samples.table_samples import TableSamples
-from agrifm.scores import confusion_counts, macro_f1
+from agrifm.scores import probabilities_macro_f1
 from agrifm.train.combination import Fitted, Probability
 from agrifm.train.table_folds import table_statistics
 from agrifm.train.table_network import table_logits, untrained_network
@@ -80,7 +80,7 @@ def learn_probe(
     if len(validation):
         tried = {inverse: _fit(rows, training.label, training.weight, inverse, seed) for inverse in INVERSE_PENALTIES}
         answered = {inverse: probe(held, len(training.legend)) for inverse, probe in tried.items()}
-        penalty = max(answered, key=lambda inverse: _score(answered[inverse], validation.label))
+        penalty = max(answered, key=lambda inverse: probabilities_macro_f1(answered[inverse], validation.label))
         answers = answered[penalty]
     label = np.concatenate([training.label, validation.label])
     weight = None
@@ -105,7 +105,3 @@ def _fit(
         return result
 
     return probabilities
-
-
-def _score(probabilities: Probability, label: NDArray[np.uint8]) -> float:
-    return macro_f1(confusion_counts(probabilities.argmax(axis=1), label, probabilities.shape[1]))

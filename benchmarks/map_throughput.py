@@ -28,7 +28,7 @@ from agrifm.cube import store
 from agrifm.grid import Grid
 from agrifm.inference.predictor import TorchModel
 from agrifm.legend import Legend
-from agrifm.mapping import predict, run
+from agrifm.mapping import run, window_store
 from agrifm.models.agrifm.network import AgriFM, preset
 from agrifm.models.classifier import Classifier
 from agrifm.record import ModelRecord, SensorInput, SensorRecord
@@ -84,8 +84,8 @@ def measure(cube: Path, out: Path, steps: int, window: int, overlap: int) -> Res
     time_calls(store.SensorCube, "read", spent, "reading")
     time_calls(transforms, "interpolate", spent, "interpolating")
     time_calls(TorchModel, "probabilities", spent, "network")
-    time_calls(predict.WindowStore, "write", spent, "keeping windows")
-    time_calls(run, "_write_rasters", spent, "blending, COGs")
+    time_calls(window_store.WindowStore, "write", spent, "keeping windows")
+    time_calls(run, "write_rasters", spent, "blending, COGs")
     summary = run.map_cube(opened, TorchModel(record, classifier), "random", out, window, overlap)
     shares = {step: seconds / summary.seconds for step, seconds in spent.items()}
     return Result(summary.area_hectares / 100, summary.windows, summary.seconds, shares)

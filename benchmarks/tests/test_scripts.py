@@ -13,14 +13,15 @@ SCRIPTS = sorted(
     path.stem for path in BENCHMARKS.glob("*.py") if re.search(r"^main = Command", path.read_text("utf-8"), re.M)
 )
 PAGES = [*BENCHMARKS.glob("*.py"), *BENCHMARKS.parent.glob("docs/**/*.md")]
-COMMANDS = sorted(
-    {
-        match.groups()
-        for page in PAGES
-        for match in re.finditer(r"python benchmarks/(\w+)\.py([^`\n]*)", page.read_text("utf-8"))
-        if match[1] in SCRIPTS
-    }
-)
+
+
+def documented(page: Path) -> list[tuple[str, str]]:
+    """The scripts and arguments that a page shows; a command in backticks may continue on the next line."""
+    text = re.sub(r"(?<!`)`[^`]+`", lambda code: code[0].replace("\n", " "), page.read_text("utf-8"))
+    return re.findall(r"python benchmarks/(\w+)\.py([^`\n]*)", text)
+
+
+COMMANDS = sorted({command for page in PAGES for command in documented(page) if command[0] in SCRIPTS})
 
 
 def main_of(name: str) -> Command:

@@ -6,6 +6,7 @@ import torch
 from pydantic import ValidationError
 from tests.models.recorded_peers import load_recorded_weights, observed, recorded
 
+from agrifm.models.stacked import stack_sensors
 from agrifm.models.utae import PRESETS, UTAE, UTAEConfig
 
 TINY = {"encoder": (8, 8, 16), "decoder": (8, 8, 16), "dim": 32, "heads": 4, "key": 4}
@@ -58,6 +59,21 @@ def test_without_padding_both_behaviours_are_the_recorded_one() -> None:
     np.testing.assert_allclose(logits[0], arrays["out/logits"][0], atol=1e-5)
     np.testing.assert_allclose(logits[1], alone[0], atol=1e-5)
     assert np.abs(logits[1] - arrays["out/logits"][1]).max() > 1e-3  # the published answer depends on the padding
+
+
+def test_one_pixel_is_encoded_as_the_middle_of_an_even_field() -> None:
+    """A point of a table has no neighbours; a large field of one colour has the same features in its middle."""
+    network, arrays = tiny(public=False)
+    point = arrays["in/x"][:1, :, :, :1, :1]
+    field = np.tile(point, (1, 1, 1, 32, 32))
+    with torch.no_grad():
+        encoded = network._levels(stack_sensors({"s2": observed(point)}, {"s2": 10}, 366))
+        expected = network._levels(stack_sensors({"s2": observed(field)}, {"s2": 10}, 366))
+        logits = network({"s2": observed(point, arrays["in/days"][:1])})
+    for level, even in zip(encoded, expected, strict=True):
+        middle = even.shape[-1] // 2
+        np.testing.assert_allclose(level[..., 0, 0], even[..., middle, middle], atol=1e-5)
+    assert logits.shape == (1, 5, 1, 1)
 
 
 def test_the_base_preset_has_as_many_parameters_as_stated() -> None:

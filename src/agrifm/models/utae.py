@@ -84,12 +84,14 @@ class UTAE(nn.Module):
         """Return logits (B, classes, H, W) and the attention of each cell (B, A, T, h, w)."""
         series = stack_sensors(images, self.config.channels, self.config.season_days)
         H, W = series.image.shape[-2:]
-        # two cells at least, so that reflected edges exist
-        series = series.padded(self.config.cell, least=2 * self.config.cell)
+        single = (H, W) == (1, 1)
+        if not single:
+            # two cells at least, so that reflected edges exist
+            series = series.padded(self.config.cell, least=2 * self.config.cell)
         if self.config.public_behaviour:
             series = series.whole_frames()
         levels = self._levels(series)
-        x, attention = self.temporal(levels[-1], *series.cells(self.config.cell))
+        x, attention = self.temporal(levels[-1], *series.cells(1 if single else self.config.cell))
         for up, level in zip(self.up, reversed(levels[:-1]), strict=True):
             x = up(x, _average(level, attention))
         return self.last(x)[..., :H, :W], attention
@@ -153,8 +155,17 @@ def _normalise(kind: str, channels: int) -> nn.Module:
     return nn.BatchNorm2d(channels) if kind == "batch" else nn.GroupNorm(GROUPS, channels)
 
 
-def _reflecting(before: int, after: int, kernel: int, stride: int) -> nn.Conv2d:
-    return nn.Conv2d(before, after, kernel, stride, padding=1, padding_mode="reflect")
+class _ReflectingConv2d(nn.Conv2d):
+    """A convolution that reflects its input at the edges; one pixel counts as an even field, at every level."""
+
+    def __init__(self, before: int, after: int, kernel: int, stride: int) -> None:
+        super().__init__(before, after, kernel, stride, padding=1, padding_mode="reflect")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, C, H / stride, W / stride), or (B, C, 1, 1) of one pixel."""
+        if x.shape[-2:] == (1, 1):
+            return functional.conv2d(x, self.weight.sum(dim=(2, 3), keepdim=True), self.bias)
+        return super().forward(x)
 
 
 class _Convolutions(nn.Sequential):
@@ -163,7 +174,7 @@ class _Convolutions(nn.Sequential):
     def __init__(self, widths: Sequence[int], normalisation: str) -> None:
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
-            layers += [_reflecting(before, after, 3, 1), _normalise(normalisation, after), nn.ReLU()]
+            layers += [_ReflectingConv2d(before, after, 3, 1), _normalise(normalisation, after), nn.ReLU()]
         super().__init__(*layers)
 
 
@@ -172,7 +183,7 @@ class _Down(nn.Module):
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
-        self.reduce = nn.Sequential(_reflecting(before, before, 4, 2), _normalise("group", before), nn.ReLU())
+        self.reduce = nn.Sequential(_ReflectingConv2d(before, before, 4, 2), _normalise("group", before), nn.ReLU())
         self.convolution = _Convolutions((before, after), "group")
         self.residual = _Convolutions((after, after), "group")
 
@@ -196,8 +207,9 @@ class _Up(nn.Module):
         self.residual = _Convolutions((after, after), "batch")
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Return (B, after, 2 H, 2 W)."""
-        x = self.convolution(torch.cat([self.enlarge(x), self.skip(skip)], dim=1))
+        """Return (B, after, 2 H, 2 W), or the size of `skip` where that is one pixel."""
+        H, W = skip.shape[-2:]
+        x = self.convolution(torch.cat([self.enlarge(x)[..., :H, :W], self.skip(skip)], dim=1))
         result: Tensor = x + self.residual(x)
         return result
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import rasterio
 
-from agrifm.cli import COMMANDS, main
+from agrifm.cli import main
+from agrifm.commands import COMMANDS
 from agrifm.config import read_project
 from tests.toy import toy_project
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agrifm.cli import COMMANDS, main
+from agrifm.cli import main
+from agrifm.commands import COMMANDS
 from tests.toy import toy_project
 
 WAITING = """

@@ -1,4 +1,4 @@
-"""The arguments of every command; `agrifm.cli` calls what they ask for."""
+"""The arguments of every command; `agrifm.commands` calls what they ask for."""
 
 import argparse
 from datetime import date

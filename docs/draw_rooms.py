@@ -23,6 +23,7 @@ PURPOSES = {
     "simulator": "synthetic seasons with known truth",
     "cube": "all scenes of a season on one grid",
     "samples": "labels, folds, patches, preparation of series",
+    "fields": "from maps of boundaries to field polygons, and their quality",
     "models": "networks, their weights and their export",
     "classic": "classic models",
     "inference": "prediction with a trained model",

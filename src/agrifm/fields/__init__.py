@@ -1,0 +1,1 @@
+"""From maps of extent, boundary and distance to field polygons, and how good these are."""

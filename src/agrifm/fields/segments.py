@@ -186,12 +186,12 @@ def grow(seed: NDArray[np.integer], maps: NDArray[np.floating], rule: SegmentRul
         idle = 0 if reached.any() else idle + 1
         if idle == SLOWEST or not open_.any():
             break
-    return np.ascontiguousarray(number[inner])
+    return number[inner]
 
 
 def steps_into(boundary: NDArray[np.floating]) -> NDArray[np.int32]:
     """Return the steps that entering each pixel takes, 1 to `SLOWEST`, by the probability of a boundary."""
-    return (1 + np.rint((SLOWEST - 1) * np.nan_to_num(boundary))).astype(np.int32)
+    return np.asarray(1 + np.rint((SLOWEST - 1) * np.nan_to_num(boundary)), np.int32)
 
 
 def _measure(number: NDArray[np.int32], tile: Window, box: NDArray[np.int64], pixels: NDArray[np.int64]) -> None:

@@ -60,6 +60,8 @@ pattern = "l8/*.nc"
     labels += 'fold_column = "fold"\nblock = 1440'
     more = """\
 [model]
+task = "one-crop"
+crop = ["maize", 12]
 names = ["random-forest"]
 preset = "base"
 frames = 30
@@ -101,6 +103,9 @@ column = "class"
     assert project.labels.other_values == (10, 80)
     assert (project.labels.column, project.labels.fold_column, project.labels.block) == ("code", "fold", 1440)
     assert project.model.model_dump() == {
+        "task": "one-crop",
+        "crop": ("maize", "12"),
+        "crops": (),
         "names": ("random-forest",),
         "preset": "base",
         "frames": 30,
@@ -207,6 +212,11 @@ def test_the_internal_directory_is_not_a_key(tmp_path: Path) -> None:
         ({"labels": LABELS + "\nblock = 500"}, "(found 500)"),
         ({"labels": LABELS + '\nother_values = "10"'}, "labels.other_values"),
         ({"more": "[model]\nnames = []"}, "model.names"),
+        ({"more": '[model]\ntask = "croptype"'}, "(found 'croptype')"),
+        ({"more": '[model]\ntask = "one-crop"'}, "`crop`"),
+        ({"more": '[model]\ncrop = "maize"'}, "`crop`"),
+        ({"more": '[model]\ntask = "land-cover"\ncrops = ["maize"]'}, "`crops`"),
+        ({"more": '[model]\nnames = ["threshold"]'}, '"threshold"'),
         ({"more": '[model]\nnames = ["unet"]'}, "'unet'"),
         ({"more": '[model]\npreset = "huge"'}, "(found 'huge')"),
         ({"more": "[model]\nside = 100"}, "(found 100)"),

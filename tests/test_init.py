@@ -32,6 +32,8 @@ TOGETHER = {
     ("labels", "products"),
     ("labels", "columns"),
     ("labels", "series_share"),
+    ("model", "crop"),
+    ("model", "crops"),
 }
 """Keys that are valid only with or instead of others."""
 

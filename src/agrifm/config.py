@@ -297,6 +297,12 @@ class Project(Frozen):
         return self.directory / path
 
     @property
+    def training(self) -> ModelConfig:
+        """[model] as models are trained: with all names, and `weights` as a path that can be opened."""
+        weights = None if self.model.weights is None else self.path(self.model.weights)
+        return self.model.model_copy(update={"names": self.model.every_name, "weights": weights})
+
+    @property
     def observed_cube(self) -> Path:
         """Where `agrifm fetch` writes the cube of the observations."""
         return self.path("cube.zarr")

@@ -103,6 +103,9 @@ column = "crop"
 # series_share = 0.3       # with labels on a cube in `file` as well: share of the training steps that are of the table
 
 [model]
+# task = "crop-type"       # or "cropland", "land-cover", or "one-crop" with `crop` (docs/tasks.md)
+# crop = "winter wheat"    # of "one-crop": its code or name in the labels, or several
+# crops = ["maize", "wheat"]   # of "cropland": the labels that are; by default all that are not called like other land
 names = ["agrifm", "classic"]
 preset = "tiny"            # "tiny" trains on a laptop; "small" and "base" need a GPU
 # weights = "agrifm-weights.safetensors"   # initial weights (docs/weights.md), or "presto.pt" (docs/models.md)

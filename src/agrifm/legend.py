@@ -56,6 +56,12 @@ _FORMS = (
 )
 
 
+def _member_codes(value: Any) -> Any:
+    """Codes as written in a table, between semicolons, as a list."""
+    parts = value.split(";") if isinstance(value, str) else value
+    return [code_of(part) for part in parts] if isinstance(parts, list | tuple) else parts
+
+
 class LegendClass(Frozen):
     """One class; `scored` is False for classes that no macro F1 counts (water, forest, built-up, other)."""
 
@@ -64,6 +70,8 @@ class LegendClass(Frozen):
     color: Annotated[str, BeforeValidator(_color), Field(pattern="^#[0-9a-f]{6}$")]
     parent: str | None = None
     scored: bool = True
+    members: Annotated[tuple[str, ...] | None, BeforeValidator(_member_codes)] = None
+    """Further codes of labels that mean this class, such as the crops of `cropland`; in a CSV between semicolons."""
 
 
 def is_named_as_land(entry: LegendClass) -> bool:
@@ -82,11 +90,11 @@ class Legend(Frozen):
 
     @model_validator(mode="after")
     def _codes_are_unique(self) -> Self:
-        codes = self.codes
-        if len(set(codes)) < len(codes) or not 1 <= len(codes) <= UNLABELLED:
-            twice = sorted({code for code in codes if codes.count(code) > 1})
-            found = f"{twice[0]!r} twice" if twice else f"{len(codes)} of them"
-            raise ValueError(f"a legend needs 1 to {UNLABELLED} different codes, found {found}")
+        if not self.classes or len(self.classes) > UNLABELLED:
+            raise ValueError(f"a legend needs 1 to {UNLABELLED} different codes, found {len(self.classes)} of them")
+        codes = self.every_code
+        if twice := sorted({code for code in codes if codes.count(code) > 1}):
+            raise ValueError(f"a legend needs 1 to {UNLABELLED} different codes, found {twice[0]!r} twice")
         return self
 
     @classmethod
@@ -142,8 +150,24 @@ class Legend(Frozen):
         """Codes in order."""
         return tuple(entry.code for entry in self.classes)
 
+    @property
+    def every_code(self) -> tuple[str, ...]:
+        """Codes of the classes and of their members."""
+        return (*self.codes, *(code for entry in self.classes for code in entry.members or ()))
+
+    @property
+    def one_class(self) -> int | None:
+        """Number of the class that is asked for, if there are two and only one of them is scored."""
+        scored = [number for number, entry in enumerate(self.classes) if entry.scored]
+        return scored[0] if len(self.classes) == 2 and len(scored) == 1 else None
+
     def __len__(self) -> int:
         return len(self.classes)
+
+    def class_code(self, code: str) -> str:
+        """The code of the class that a label means; one that the legend does not know stays as it is."""
+        holding = (entry.code for entry in self.classes if code in (entry.members or ()))
+        return code if code in self.codes else next(holding, code)
 
     def number(self, code: object) -> int:
         """The class number of a code.
@@ -152,13 +176,13 @@ class Legend(Frozen):
             LabelError: the legend has no such code; the message suggests the nearest one.
         """
         written = code_of(code)
-        if written in self.codes:
-            return self.codes.index(written)
+        if (meant := self.class_code(written)) in self.codes:
+            return self.codes.index(meant)
         names = {entry.name: entry.code for entry in self.classes}
         hint = (
             f"; labels are codes, not names: {names[written]} = {written}."
             if written in names
-            else did_you_mean(written, self.codes)
+            else did_you_mean(written, self.every_code)
         )
         raise LabelError(
             f"unknown label code {written!r}{hint} The legend has {', '.join(self.codes)}; correct the label or "

@@ -1,19 +1,42 @@
 """`[model]` of the project file: which models are trained, and how."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from agrifm.codes import code_of
 from agrifm.errors import did_you_mean
+from agrifm.legend import Legend
 from agrifm.recipe import Recipe
-from agrifm.record import TRAINABLE, SeriesKind, is_classic, with_parts
+from agrifm.record import TRAINABLE, SeriesKind, Task, is_classic, with_parts
 from agrifm.validation import Frozen
+
+TWO_CLASSES: tuple[Task, ...] = ("cropland", "one-crop")
+"""Tasks that tell one class from other land."""
+RULE = "threshold"
+"""The naive rule that is trained and scored next to the models of such a task."""
+
+
+def _codes(value: Any) -> Any:
+    """One code or several, as codes."""
+    return [code_of(one) for one in (value if isinstance(value, list | tuple) else [value])]
+
+
+Codes = Annotated[tuple[str, ...], BeforeValidator(_codes)]
 
 
 class ModelConfig(Frozen):
     """The models to train."""
 
+    task: Task = "crop-type"
+    """What models tell apart: the classes of the labels ("crop-type"); cropland and other land ("cropland"); one crop
+    and all else ("one-crop", with `crop`); or kinds of land, all of which are scored ("land-cover")."""
+    crop: Codes = ()
+    """Code or name of the crop of the task "one-crop", or several, such as winter and spring wheat."""
+    crops: Codes = ()
+    """Codes or names of the labels that are cropland in the task "cropland"; by default those that the legend scores
+    and that are not called like other land, such as forest or water."""
     names: tuple[str, ...] = Field(("agrifm", "classic"), min_length=1)
     """Models to train and score side by side, such as "agrifm", "tempcnn" and "classic" (docs/models.md)."""
     preset: Literal["base", "small", "tiny"] = "tiny"
@@ -68,7 +91,37 @@ class ModelConfig(Frozen):
                 'observations; set `series` to "composites", or `preset` to "small"'
             )
         self._require_weights()
+        self._require_keys_of_the_task()
         return self
+
+    @property
+    def every_name(self) -> tuple[str, ...]:
+        """`names`, and after them the naive rule of a task of two classes."""
+        return tuple(dict.fromkeys((*self.names, *([RULE] if self.task in TWO_CLASSES else []))))
+
+    def why_other_task(self, task: Task, legend: Legend) -> str:
+        """Say why a model of this task and legend is not one of the project's task; "" if it is one."""
+        if task != self.task:
+            return f"it is of the task '{task}', and `task` under [model] is '{self.task}'"
+        known = {*legend.every_code, *legend.classes[0].name.split(" + ")}
+        if task == "one-crop" and not (set(self.crop) <= known - {legend.codes[1], *(legend.classes[1].members or ())}):
+            return f"it is of the crop {legend.classes[0].name}, and `crop` under [model] is {', '.join(self.crop)}"
+        return ""
+
+    def _require_keys_of_the_task(self) -> None:
+        """Refuse a task without its keys, keys of another task, and the naive rule where there are several classes."""
+        if self.task == "one-crop" and not self.crop:
+            raise ValueError('`task` "one-crop" needs `crop`, the code or name of the crop, such as "winter wheat"')
+        for key, task in (("crop", "one-crop"), ("crops", "cropland")):
+            if getattr(self, key) and self.task != task:
+                raise ValueError(
+                    f'`{key}` is for `task` "{task}", and `task` is "{self.task}"; remove `{key}`, or change `task`'
+                )
+        if RULE in self.names and self.task not in TWO_CLASSES:
+            raise ValueError(
+                f'"{RULE}" of `names` tells two classes apart, and `task` is "{self.task}"; take it out, or set `task` '
+                f"to {' or '.join(repr(task) for task in TWO_CLASSES)}"
+            )
 
     def _require_weights(self) -> None:
         """Refuse weights that belong to no model of `names`, or to several; and a frozen encoder without weights."""

@@ -27,6 +27,9 @@ SeriesKind = Literal["interpolated", "composites", "observed"]
 """The series of a season that a model reads: interpolated to equal steps; the observation nearest the middle of each
 equal period; or every observation. The last two keep their days and gaps."""
 
+Task = Literal["crop-type", "cropland", "one-crop", "land-cover"]
+"""What a model tells apart: crops and other land, cropland and other land, one crop and all else, or kinds of land."""
+
 
 class TrainableFamily(NamedTuple):
     """A family of models as the rest of the package names it."""
@@ -41,6 +44,8 @@ class TrainableFamily(NamedTuple):
     """Whether it is a classic model (`agrifm.classic`), whose features are of interpolated series."""
     parts: tuple[str, ...] = ()
     """Families whose probabilities it averages; none for a model that is trained by itself."""
+    naive: bool = False
+    """Whether it is a rule with which models are compared; its probabilities are not calibrated."""
 
 
 TRAINABLE = {
@@ -63,6 +68,7 @@ TRAINABLE = {
     "logistic": TrainableFamily("logistic regression", classic=True),
     "minirocket": TrainableFamily("MiniRocket", classic=True),
     "random-forest": TrainableFamily("random forest", classic=True),
+    "threshold": TrainableFamily("threshold on the greenness of the season", classic=True, naive=True),
     "agrifm+classic": TrainableFamily("mean of AgriFM and the best classic model", parts=("agrifm", "classic")),
     "best": TrainableFamily("AgriFM, the best classic model, or their mean", parts=("agrifm", "classic")),
 }
@@ -149,6 +155,8 @@ class ModelRecord(Frozen):
     margin: int = Field(0, ge=0)
     """Target pixels around a window that the model needs, so that the result does not depend on how the map is cut."""
     legend: Legend
+    task: Task = "crop-type"
+    """What the classes of the legend are."""
     season: tuple[date, date]
     area: tuple[float, float, float, float] | None = None
     """West, south, east, north of the training area, in degrees."""

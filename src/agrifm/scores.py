@@ -68,6 +68,21 @@ def macro_f1(counts: Counts, scored: NDArray[np.bool_] | None = None) -> float:
     return float(f1_per_class(counts)[counted].mean()) if counted.any() else float("nan")
 
 
+def class_scores(counts: Counts, number: int) -> dict[str, float]:
+    """Return F1, intersection over union, precision and recall of one class; NaN where it is undefined.
+
+    A class that is in the reference and never predicted has the precision 0, as in its F1.
+    """
+    hits, predicted, true = float(counts[number, number]), float(counts[number].sum()), float(counts[:, number].sum())
+    union = predicted + true - hits
+    return {
+        "f1": 2 * hits / (predicted + true) if union else float("nan"),
+        "iou": hits / union if union else float("nan"),
+        "precision": hits / predicted if predicted else (0.0 if true else float("nan")),
+        "recall": hits / true if true else float("nan"),
+    }
+
+
 def probabilities_macro_f1(probabilities: NDArray[np.floating], label: NDArray[np.integer]) -> float:
     """Return the macro F1 of the most probable classes.
 

@@ -26,6 +26,8 @@ MAP_ITEM = "item.json"
 """File name of a map's item, in the map's directory."""
 MODEL_DIGEST = "agrifm:model_sha256"
 """Property of a map's item: SHA-256 of the model file that made the map."""
+TASK_PROPERTY = "agrifm:task"
+"""Property of the items of a model and of its map: the model's task (`agrifm.record.Task`)."""
 MEAN_PROPERTY = "agrifm:mean"
 """Property of the item of a mean of models (`agrifm.inference.mean`): its members with their weights and digests."""
 TRAINING_DATA_ROLE = "training-data"
@@ -106,6 +108,7 @@ def _model_item(record: ModelRecord, parameters: int, framework: Mapping[str, st
         "mlm:name": record.name.replace("+", "-"),  # the schema accepts no plus sign
         "mlm:architecture": TRAINABLE[record.family].title if record.family in TRAINABLE else record.family,
         "mlm:tasks": ["semantic-segmentation"],
+        TASK_PROPERTY: record.task,
         **framework,
         "mlm:total_parameters": parameters,
         "mlm:input": [_model_input(record)],
@@ -170,6 +173,7 @@ def write_map_item(
         "processing:level": "L4",
         "processing:software": running_versions("torch", "scikit-learn", "rasterio", "zarr"),
         "processing:lineage": lineage,
+        TASK_PROPERTY: record.task,
         "agrifm:hectares": {code: round(value, 4) for code, value in hectares.items()},
         "agrifm:nodata_hectares": round(nodata_hectares, 4),
     }

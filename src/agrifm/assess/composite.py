@@ -20,7 +20,7 @@ from agrifm.assess.intervals import ROUNDING
 from agrifm.assess.plain_numbers import area_numbers
 from agrifm.assess.point_estimators import ProbabilitySample, point_estimates
 from agrifm.assess.sampling_frame import NONE, PolygonFile, frame_of_polygons, read_polygons, strata_at_points
-from agrifm.codes import listed
+from agrifm.codes import listed, read_codes
 from agrifm.errors import AssessmentError, did_you_mean
 
 
@@ -47,6 +47,8 @@ def read_declared(stated: PolygonFile, mapped: ClassMap, confusion: Confusion) -
     """
     about = f"reading the declared parcels {stated.file}"
     polygons = read_polygons(stated.file, stated.column, about, stated.keys)
+    written, _ = read_codes(polygons[stated.column], mapped.legend.every_code)
+    polygons = polygons.assign(**{stated.column: [mapped.legend.class_code(code) for code in written]})
     frame = frame_of_polygons(mapped, polygons, stated.column)
     known = dict.fromkeys((*mapped.legend.codes, *confusion.codes))
     unknown = [code for code in frame.codes if code not in known]

@@ -236,12 +236,16 @@ def _none_used(reference: Path, read: int, skipped: dict[str, int], exchanged: i
 def _reference_codes(
     layer: VectorLayer, label: str, mapped: ClassMap, reference: Path
 ) -> tuple[NDArray[np.str_], list[str]]:
-    """Codes in the reference's column, "" for a point without a label, and notes on the file and on them."""
+    """Codes in the reference's column, "" for a point without a label, and notes on the file and on them.
+
+    A code that a class of the map stands for, such as a crop of a map of cropland, is that class.
+    """
     try:
-        codes, notes = read_codes(layer.frame[label], mapped.legend.codes)
+        codes, notes = read_codes(layer.frame[label], mapped.legend.every_code)
     except LabelError as error:
         raise AssessmentError(f"reading the reference {reference}, column '{label}': {error}", **error.facts) from error
-    return np.array(codes, dtype=np.str_), [*layer.notes, *notes]
+    meant = [mapped.legend.class_code(code) for code in codes]
+    return np.array(meant, dtype=np.str_), [*layer.notes, *notes]
 
 
 def _joint_legend(

@@ -101,4 +101,6 @@ def describe_choices(training: Mapping[str, Mapping[str, Any]]) -> list[str]:
             shown = [f"{' + '.join(one['models'])} {one['inner_macro_f1']:.3f}" for one in entry["tried"]]
             used = next(" + ".join(one["models"]) for one in entry["tried"] if one["chosen"])
             sentences.append(f"{name} is {used}, chosen by macro F1 on inner blocks ({', '.join(shown)})")
+        if "rule" in entry:
+            sentences.append(f"{name} is the naive rule to compare with: {entry['rule']}")
     return sentences

@@ -18,6 +18,8 @@ from agrifm.classic.classics import ClassicRows, restored_classic
 from agrifm.classic.features import PARTS, Columns, Part, feature_margin, pixel_features
 from agrifm.classic.forest import RandomForest, load_forest
 from agrifm.classic.forest_structure import require_sound_trees
+from agrifm.classic.indices import rule_numbers
+from agrifm.classic.season_rule import SeasonRule
 from agrifm.errors import ModelError, require_installed
 from agrifm.files import AnyPath, as_path, write_bytes
 from agrifm.record import ModelRecord, SensorInput
@@ -87,14 +89,22 @@ def record_columns(record: ModelRecord) -> Columns:
 
 
 def classic_record(record: ModelRecord, rows: ClassicRows) -> ModelRecord:
-    """Return a record with what depends on the fitted model: its members, the parts that they read, what was tried."""
+    """Return a record with what depends on the fitted model: members, the parts that they read, what was tried."""
     parts: list[Part] = [part for part in PARTS if part in rows.parts]
     members = [member.name for member in rows.members]
     training = {**record.training, **({"tried": list(rows.tried)} if rows.tried else {})}
+    if isinstance(rule := rows.members[0].model, SeasonRule):
+        training["rule"] = _rule_in_words(rule, record, rows)
     architecture = {"kind": rows.name, "members": members, "shape": {"parts": parts}}
     return record.model_copy(
         update={"architecture": architecture, "margin": feature_margin(parts), "training": training}
     )
+
+
+def _rule_in_words(rule: SeasonRule, record: ModelRecord, rows: ClassicRows) -> str:
+    values = [np.zeros((1, len(sensor.bands), 1), np.float32) for sensor in record.sensors]
+    names, _ = rule_numbers(values, record.sensors, np.zeros(1, np.int64))
+    return rule.describe(names, [record.legend.classes[number].name for number in rows.classes])
 
 
 def save_classic(path: AnyPath, model: ClassicModel) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.classic.harmonics import harmonic_coefficients
-from agrifm.classic.indices import greenness, normalised_differences
+from agrifm.classic.indices import greenness, normalised_differences, rule_numbers
 from agrifm.classic.numbers import Rows
 from agrifm.classic.order_statistics import order_statistics
 from agrifm.classic.phenology import fit_phenology
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FeatureKind = Literal["series", "statistics", "neighbourhood"]
 """Kinds of features of random forests of older versions; each begins with those of the kind before it."""
 FEATURE_KINDS: tuple[FeatureKind, ...] = get_args(FeatureKind)
-Part = Literal["series", "statistics", "neighbourhood", "harmonics", "phenology", "thermal time"]
+Part = Literal["series", "statistics", "neighbourhood", "harmonics", "phenology", "thermal time", "season rule"]
 PARTS: tuple[Part, ...] = get_args(Part)
 """Parts of a row, in the order in which rows have them."""
 
@@ -127,6 +127,7 @@ def series_features(
     `harmonics`: coefficients of the harmonic regression of every band and normalised difference of every sensor.
     `phenology`: the double logistic of the first sensor that has a greenness; no column without one.
     `thermal time`: sums of temperature above 0 degrees Celsius, of every sensor of temperature.
+    `season rule`: the numbers of the naive rule (`agrifm.classic.indices`).
 
     Args:
         values: by sensor (F, C, P), interpolated to the same steps.
@@ -154,6 +155,8 @@ def series_features(
             if sensor.quantity == "temperature"
         ]
         made["thermal time"] = np.concatenate([np.zeros((pixels, 0), np.float32), *warm], axis=1)
+    if "season rule" in parts:
+        made["season rule"] = rule_numbers(values, sensors, day)[1]
     return made
 
 

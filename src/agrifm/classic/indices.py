@@ -58,6 +58,42 @@ def greenness(pixels_FCP: NDArray[np.float32], sensor: SensorInput) -> NDArray[n
     return None
 
 
+def rule_numbers(
+    values: Sequence[Rows], sensors: Sequence[SensorInput], day: NDArray[np.integer]
+) -> tuple[tuple[str, ...], Rows]:
+    """Return the names of the numbers of the season, and the numbers (P, numbers).
+
+    They are those with which maps were made before models learned: the greatest greenness, its amplitude and the day of
+    its maximum; and the greatest difference of wetness and greenness, which is high where a field is flooded before it
+    is green, as paddy rice is (Xiao et al. 2005, "Mapping paddy rice agriculture in southern China using multi-temporal
+    MODIS images", Remote Sensing of Environment 95, 480-492). They are of the first sensor that has a greenness;
+    without one, the season's mean of the first band.
+
+    Args:
+        values: by sensor (F, C, P), interpolated to the same steps.
+        sensors: bands of each, in the same order.
+        day: (F,), days of the steps since the season's start.
+    """
+    for series, sensor in zip(values, sensors, strict=True):
+        green = greenness(series, sensor)
+        if green is None:
+            continue
+        highest = green.max(axis=0)
+        found = {
+            f"greatest greenness ({sensor.sensor})": highest,
+            f"amplitude of greenness ({sensor.sensor})": highest - green.min(axis=0),
+            f"day of the greatest greenness ({sensor.sensor})": day[green.argmax(axis=0)],
+        }
+        roles = band_roles(sensor)
+        if {"nir", "swir16"} <= roles.keys():
+            near, short = (series[:, roles[name]] for name in ("nir", "swir16"))
+            wetness = (near - short) / np.maximum(near + short, np.float32(MIN_REFLECTANCE_SUM))
+            found[f"greatest wetness less greenness ({sensor.sensor})"] = (wetness - green).max(axis=0)
+        return tuple(found), np.stack(list(found.values()), axis=1).astype(np.float32)
+    name = f"mean of {sensors[0].bands[0]} ({sensors[0].sensor})"
+    return (name,), values[0][:, 0].mean(axis=0)[:, None].astype(np.float32)
+
+
 def notes_on_bands(sensors: Sequence[SensorInput]) -> list[str]:
     """Return a sentence for each sensor of reflectance that has no greenness because of the names of its bands."""
     notes = []

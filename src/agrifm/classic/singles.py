@@ -11,6 +11,7 @@ from agrifm.classic.boosting import BoostedTrees, fit_boosting
 from agrifm.classic.logistic import LinearClassifier, fit_logistic
 from agrifm.classic.minirocket import MiniRocket, fit_minirocket
 from agrifm.classic.numbers import Rows
+from agrifm.classic.season_rule import SeasonRule, fit_season_rule
 from agrifm.classic.support_vectors import SupportVectors, fit_support_vectors
 from agrifm.classic.training_rows import RowClassifier, Shape, TrainingRows
 from agrifm.classic.trees import Trees, fit_extra_trees, fit_random_forest
@@ -46,6 +47,7 @@ SINGLES = {
     "logistic": ClassicFamily("logistic regression", ALONE, fit_logistic, LinearClassifier.of),
     "minirocket": ClassicFamily("MiniRocket", ("series",), fit_minirocket, MiniRocket.of),
     "random-forest": ClassicFamily("random forest", ("series", "statistics"), fit_random_forest, Trees.of),
+    "threshold": ClassicFamily("threshold", ("season rule",), fit_season_rule, SeasonRule.of, ("skops",)),
 }
 """Single models by name."""
 

@@ -27,7 +27,7 @@ from agrifm.codes import listed
 from agrifm.config import Project
 from agrifm.cube.store import Cube, open_cube
 from agrifm.cube.until import CubeUntil, cube_known
-from agrifm.errors import LabelError, MapError, did_you_mean, require_installed
+from agrifm.errors import LabelError, MapError, ModelError, did_you_mean, require_installed
 from agrifm.files import AnyPath, as_path, translate_os_errors
 from agrifm.grid import Window
 from agrifm.inference.mean import members_of
@@ -43,7 +43,7 @@ from agrifm.mapping.window_store import Probabilities, WindowStore
 from agrifm.mapping.windows import PROBABILITY_DTYPE, MapPlan, plan_map
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, discard, finish_directory, unchanged, writing
-from agrifm.record import TRAINABLE, model_file
+from agrifm.record import TRAINABLE, ModelRecord, model_file
 from agrifm.stac import map_lineage, write_map_item
 from agrifm.work import Resumable, fingerprint, progress
 
@@ -115,13 +115,24 @@ def map_project(
     model = None if model is None else as_path(model)
     out = None if out is None else as_path(out)
     path = model or named_model(project)
-    side = load_record(path).side
+    record = load_record(path)
+    _require_task(project, record, path)
+    side = record.side
     window = window_side(project, side)
     overlap = project.map.overlap if side > 1 and 2 * project.map.overlap <= window else 0
     kept = project.parcels is not None if project.map.probabilities is None else project.map.probabilities
     out = out or (project.maps if until is None else project.path(f"map-until-{until}"))
     summary = map_area(project.cube, path, out, window, overlap, compute, executor, kept, until)
-    return replace(summary, notes=_legend_notes(project, load_record(path).legend))
+    return replace(summary, notes=_legend_notes(project, record.legend))
+
+
+def _require_task(project: Project, record: ModelRecord, path: Path) -> None:
+    if reason := project.model.why_other_task(record.task, record.legend):
+        raise ModelError(
+            f"mapping with {path}: {reason}; train again (`agrifm train`), or change [model]",
+            path=path,
+            task=record.task,
+        )
 
 
 def _legend_notes(project: Project, trained: Legend) -> tuple[str, ...]:
@@ -132,7 +143,7 @@ def _legend_notes(project: Project, trained: Legend) -> tuple[str, ...]:
         legend = Legend.read(project.path(project.labels.legend))
     except LabelError:  # a map does not need the file
         return ()
-    if legend == trained:
+    if legend == trained or (project.model.task != "crop-type" and set(legend.codes) <= set(trained.every_code)):
         return ()
     return (
         f"the map has the classes of the model ({listed(trained.codes)}), whose codes, names or colours differ from "

@@ -257,7 +257,7 @@ def _read_shapes(
                 f"{about}: it has no column {name!r} (it has {', '.join(columns) or 'none'}){hint}", column=name
             )
     try:
-        codes, notes = read_codes(frame[column], legend.codes if legend else ())
+        codes, notes = read_codes(frame[column], legend.every_code if legend else ())
     except LabelError as error:
         raise LabelError(f"{about}, column '{column}': {error}", **error.facts) from error
     if legend is None:

@@ -7,16 +7,17 @@ from agrifm.legend import Legend
 from agrifm.samples.legends.levels import with_hierarchy
 from agrifm.samples.series_files import read_series_table
 from agrifm.samples.table import SeriesTable
+from agrifm.samples.task_labels import in_task_classes
 from agrifm.scene.described_products import described_products
 from agrifm.scene.mask import MaskRule
 from agrifm.scene.table_products import find_table_product
 
 
 def project_table(project: Project, legend: Legend | None = None) -> SeriesTable:
-    """Read the series table of a project.
+    """Read the series table of a project, in the classes of its task.
 
     Args:
-        legend: the classes; by default those of the project's `legend`, or of the codes found.
+        legend: the classes; by default those of the task, made of the project's `legend`, or of the codes found.
 
     Raises:
         LabelError, ConfigError: see `read_series_table` and `find_table_product`.
@@ -26,6 +27,7 @@ def project_table(project: Project, legend: Legend | None = None) -> SeriesTable
     described = described_products(project.imagery.product)
     products = [find_table_product(name, described) for name in labels.products]
     notes: list[str] = []
+    is_given = legend is not None
     if legend is None and labels.legend is not None:
         legend = Legend.read(project.path(labels.legend), notes)
     columns = labels.columns
@@ -44,5 +46,8 @@ def project_table(project: Project, legend: Legend | None = None) -> SeriesTable
         labels.unlabelled,
         MaskRule(project.imagery.masked),
     )
-    levels = with_hierarchy(table.legend, labels.hierarchy, f"reading the series table {labels.series}")
-    return replace(table, legend=levels, notes=(*notes, *table.notes))
+    if is_given:
+        return table
+    about = f"reading the series table {labels.series}"
+    levels = with_hierarchy(table.legend, labels.hierarchy, about)
+    return in_task_classes(replace(table, legend=levels, notes=(*notes, *table.notes)), project.model, about)

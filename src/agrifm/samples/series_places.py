@@ -80,7 +80,7 @@ def read_classes(
         )
     column = places.named["label"]
     try:
-        codes, notes = read_codes(places.values("label"), legend.codes if legend else ())
+        codes, notes = read_codes(places.values("label"), legend.every_code if legend else ())
     except LabelError as error:
         raise LabelError(f"{places.about}, column '{column}': {error}", **error.facts) from error
     places.notes += notes

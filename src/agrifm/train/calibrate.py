@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agrifm.calibration import PROBABILITY_FLOOR, Calibration, CalibrationKind, Curve, calibrated
 from agrifm.certainty import CandidateSets
-from agrifm.record import ModelRecord
+from agrifm.record import TRAINABLE, ModelRecord
 from agrifm.samples.folds import divide_blocks
 from agrifm.scores import log_loss
 from agrifm.train.candidate_sets import fit_sets
@@ -82,9 +82,13 @@ def with_calibration(
 ) -> ModelRecord:
     """Return a model's record with the calibration and the sets of candidates that fit what it answers.
 
+    A naive rule stays as it is.
+
     Args:
         answers, label, block: as in `fit_calibration`.
     """
+    if record.family in TRAINABLE and TRAINABLE[record.family].naive:
+        return record
     calibration, sets = fit_calibration(answers(), label, block)
     return record.model_copy(update={"calibration": calibration, "candidates": sets})
 

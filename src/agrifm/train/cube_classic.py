@@ -35,6 +35,7 @@ def cube_record(
         frames=config.frames,
         side=config.side,
         legend=data.labels.legend,
+        task=config.task,
         season=(data.cube.season.start, data.cube.season.end),
         area=(west, south, east, north),
         training={"seed": config.seed, "places": places, "blocks": data.split.blocks},

@@ -23,6 +23,7 @@ from agrifm.samples.patches import Patches, Tiles, labelled_windows, read_with_m
 from agrifm.samples.sample import Sample
 from agrifm.samples.split import FOLDS, HeldOutBlocks, Split, held_out_blocks, split_blocks
 from agrifm.samples.table_samples import TableSamples
+from agrifm.samples.task_labels import in_task_classes
 
 if TYPE_CHECKING:
     from agrifm.train.mixed import MixedTable
@@ -56,7 +57,7 @@ class Data:
 
 
 def project_labels(project: Project, cube: Cube) -> Labels:
-    """Read the project's labels on the target grid of its cube."""
+    """Read the project's labels on the target grid of its cube, in the classes of its task."""
     config = project.labels
     if config.file is None:
         raise LabelError("reading labels: the project has no `file` of labels on a cube; give it under [labels]")
@@ -75,8 +76,9 @@ def project_labels(project: Project, cube: Cube) -> Labels:
         config.unlabelled,
         config.other_file,
     )
-    levels = with_hierarchy(labels.legend, config.hierarchy, f"reading labels {config.file}")
-    return replace(labels, legend=levels, notes=(*notes, *labels.notes))
+    about = f"reading labels {config.file}"
+    levels = with_hierarchy(labels.legend, config.hierarchy, about)
+    return in_task_classes(replace(labels, legend=levels, notes=(*notes, *labels.notes)), project.model, about)
 
 
 def prepare(

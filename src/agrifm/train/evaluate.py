@@ -1,6 +1,7 @@
 """Scores on unseen blocks: per pixel and per parcel, with intervals over blocks, and the content of `scores.json`."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -13,7 +14,9 @@ from agrifm.legend import UNLABELLED, Legend, is_named_as_land
 from agrifm.samples.legends.levels import Level, level_notes, levels_of
 from agrifm.samples.split import HeldOutBlocks
 from agrifm.scores import (
+    Counts,
     block_interval,
+    class_scores,
     confusion_counts,
     f1_per_class,
     macro_f1,
@@ -28,7 +31,8 @@ def score(predicted: NDArray[np.uint8], unseen: HeldOutBlocks, legend: Legend) -
 
     `macro_f1` is the mean over all classes of the test, and `macro_f1_scored` over the scored classes alone. A raster
     of labels has no parcels, so its `macro_f1_parcels` is None. `levels` has scores of merged classes, by level of the
-    legend's hierarchy, if it has any.
+    legend's hierarchy, if it has any. `one_class` has those of the class that is asked for, if the other one of two is
+    other land.
     """
     classes = len(legend)
     counted = (unseen.label != UNLABELLED) & (predicted != UNLABELLED)
@@ -46,9 +50,22 @@ def score(predicted: NDArray[np.uint8], unseen: HeldOutBlocks, legend: Legend) -
             "f1": dict(zip(legend.codes, f1_per_class(counts).tolist(), strict=True)),
             "counts": counts.tolist(),
             **({"levels": _level_scores(per_block, levels)} if (levels := levels_of(legend)) else {}),
+            **({} if legend.one_class is None else {"one_class": _one_class(per_block, legend, legend.one_class)}),
         }
     )
     return scores
+
+
+def _one_class(per_block: NDArray[np.int64], legend: Legend, number: int) -> dict[str, Any]:
+    """Scores of the one class of a task of two, from confusion counts (block, predicted class, true class)."""
+    found: dict[str, Any] = {"code": legend.codes[number], "name": legend.classes[number].name}
+
+    def one(key: str, counts: Counts) -> float:
+        return class_scores(counts, number)[key]
+
+    for key, value in class_scores(per_block.sum(axis=0), number).items():
+        found[key], found[f"{key}_interval"] = value, block_interval(per_block, partial(one, key))
+    return found
 
 
 def _level_scores(per_block: NDArray[np.int64], levels: Sequence[Level]) -> dict[str, Any]:

@@ -15,6 +15,4 @@ def train_project(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[
     if project.labels.on_cube:
         return train(project, compute)
     require_inputs_apart(project)
-    weights = None if project.model.weights is None else project.path(project.model.weights)
-    config = project.model.model_copy(update={"weights": weights})
-    return train_on_table(project_table(project), config, project.season.season, project.models, compute)
+    return train_on_table(project_table(project), project.training, project.season.season, project.models, compute)

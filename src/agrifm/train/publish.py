@@ -22,7 +22,7 @@ def require_inputs_apart(project: Project) -> None:
     Raises:
         ConfigError: a key of the project file names one.
     """
-    written = {SCORES, TRAINING_DATA, RELIABILITY, REFERENCE, *_files(project.model.names, project.model.seeds)}
+    written = {SCORES, TRAINING_DATA, RELIABILITY, REFERENCE, *_files(project.model.every_name, project.model.seeds)}
     labels, model = project.labels, project.model
     for key, path in {
         "area": project.season.area,

@@ -77,9 +77,7 @@ def train(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[str, Any
             table = project_table(project, labels.legend)
             mix = partial(mix_table, table, config=project.model, share=project.labels.series_share)
         data = prepare(cube, labels, project.labels.block, project.model, mix)
-        weights = None if project.model.weights is None else project.path(project.model.weights)
-        config = project.model.model_copy(update={"weights": weights})
-        return train_models(data, config, project.models, compute)
+        return train_models(data, project.training, project.models, compute)
 
 
 def train_models(

@@ -6,6 +6,9 @@ from typing import Any
 from agrifm.scores import MIN_PLACES, interval_words
 from agrifm.train.reliability import describe_calibrations
 
+ONE_CLASS = {"f1": "F1", "iou": "IoU", "precision": "precision", "recall": "recall"}
+"""Scores of the class of a task of two classes, with what people call them."""
+
 
 def describe_scores(scores: dict[str, Any]) -> list[str]:
     """Return the scores in sentences: notes on the labels, then a line for each model."""
@@ -19,6 +22,9 @@ def describe_scores(scores: dict[str, Any]) -> list[str]:
             f"{name}: on {scores['blocks']['test']} unseen blocks overall accuracy {entry['overall_accuracy']:.3f} "
             f"(majority class {scores['majority_class']['overall_accuracy']:.3f}), macro F1 {macro}"
         )
+        if one := entry.get("one_class"):
+            found = (_with_interval(one, key, title) for key, title in ONE_CLASS.items())
+            lines.append(f"{name}: {one['name']}: {', '.join(found)}")
         if (of_table := entry.get("series")) and of_table["macro_f1"] is not None:
             lines.append(
                 f"{name}: on {of_table['blocks']} unseen blocks of the series table overall accuracy "
@@ -26,6 +32,12 @@ def describe_scores(scores: dict[str, Any]) -> list[str]:
             )
     lines += [*describe_calibrations(scores["models"]), *_describe_scored(scores), *_describe_levels(scores)]
     return [*lines, *(f"macro F1, {sentence}" for sentence in describe_differences(scores.get("differences", [])))]
+
+
+def _with_interval(scores: dict[str, Any], key: str, title: str) -> str:
+    if scores[key] is None:
+        return f"{title} undefined"
+    return f"{title} {scores[key]:.3f} ({interval_words(scores[f'{key}_interval'])})"
 
 
 def _describe_scored(scores: dict[str, Any]) -> list[str]:

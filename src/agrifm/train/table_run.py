@@ -368,6 +368,7 @@ def _record(
         absent_sensors=tuple(sensor.sensor for sensor in sensors[1:]) if config.sensor_dropout else (),
         side=1,
         legend=data.table.legend,
+        task=config.task,
         season=(season.start, season.end),
         area=_bounds(data.table),
         training={

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from agrifm.classic.numbers import Rows
 from agrifm.record import SensorInput
 from agrifm.sensors import SENSORS
 

@@ -64,9 +64,10 @@ cut = {cut}
 SEASONS = {
     "monsoon": Season(date(2024, 5, 1), date(2024, 11, 30)),
     "oceanic": Season(date(2024, 3, 1), date(2024, 9, 30)),
+    "mediterranean": Season(date(2024, 3, 1), date(2024, 10, 31)),
     "harvest": Season(date(2024, 5, 1), date(2024, 11, 30)),
 }
-SIZES = {"monsoon": 4.5, "oceanic": 4.0, "harvest": 3.0}
+SIZES = {"monsoon": 4.5, "oceanic": 4.0, "mediterranean": 4.0, "harvest": 3.0}
 """Sides of the areas, kilometres."""
 PLANTS = {
     "rice": ("rice",), "rapeseed_rape": ("rapeseed",), "wheat": ("winter_wheat", "spring_cereal"),
@@ -86,6 +87,14 @@ EVENTS = {
         ("rapeseed_rape", "flowering"),
         ("rapeseed_rape", "harvest"),
         ("wheat", "harvest"),
+        ("maize", "harvest"),
+    ),
+    "mediterranean": (
+        ("rice", "flooding"),
+        ("rice", "open water"),
+        ("rice", "harvest"),
+        ("wheat", "harvest"),
+        ("barley", "harvest"),
         ("maize", "harvest"),
     ),
     "harvest": (("maize", "harvest of one of two"), ("other_temporary_crop", "harvest of one of two")),

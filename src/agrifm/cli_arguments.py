@@ -101,7 +101,7 @@ def explain_arguments(parser: argparse.ArgumentParser) -> None:
     project_argument(parser)
     parser.add_argument("--model", type=Path, help="model file (default: the model named in the project file)")
     parser.add_argument(
-        "--parcel", dest="parcels", nargs="+", default=(), metavar="ID", help="labelled parcels to explain"
+        "--parcel", dest="parcels", nargs="+", default=(), metavar="ID", help="labelled parcels, or places of a table"
     )
     parser.add_argument(
         "--id",
@@ -112,8 +112,8 @@ def explain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--period", choices=("month", "dekad"), default="month", help="what is hidden (default: month)")
     faster = "do not hide single bands: many times faster"
     parser.add_argument("--periods-only", dest="bands", action="store_false", help=faster)
-    parser.add_argument("--pixels", type=int, default=240, help="most pixels of a class (default: 240)")
-    parser.add_argument("--blocks", type=int, default=24, help="most test blocks (default: 24)")
+    parser.add_argument("--pixels", type=int, default=240, help="most pixels or places of a class (default: 240)")
+    parser.add_argument("--blocks", type=int, help="most test blocks (default: 24 of a cube, 400 of a table)")
     parser.add_argument("--seed", type=int, default=0, help="of the blocks and pixels that are drawn (default: 0)")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="directory to write (default: explanation/ in the project)"

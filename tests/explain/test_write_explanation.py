@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from tests.toy import CLASSES, SEASON, toy_project
 
-from agrifm.cli import main
 from agrifm.errors import ConfigError, LabelError, ModelError, OutputError
-from agrifm.explain import explanation
-from agrifm.explain.explanation import Request, explain_model
+from agrifm.explain import write_explanation as writing
+from agrifm.explain.explanation import Request
 from agrifm.explain.findings import COLUMNS, class_findings
 from agrifm.explain.selection import draw_pixels_by_class
-from agrifm.explain.write_explanation import PAGE, TABLE, write_explanation
+from agrifm.explain.write_explanation import PAGE, TABLE, explain_model, write_explanation
 from agrifm.legend import UNLABELLED, Legend
 from agrifm.record import ModelRecord, SensorRecord
 from agrifm.samples.sample import Sample
@@ -65,7 +64,7 @@ def project(tmp_path_factory):
 def june(project, monkeypatch):
     model = project.directory / "june.skops"
     model.write_bytes(b"june")
-    monkeypatch.setattr(explanation, "load_model", lambda path: JuneModel())
+    monkeypatch.setattr(writing, "load_model", lambda path: JuneModel())
     return model
 
 
@@ -116,7 +115,7 @@ def test_what_cannot_be_explained_is_refused_before_any_work(project, june, tmp_
     with pytest.raises(ConfigError) as error:
         write_explanation(project, june, out, Request(pixels=0))
     assert error.value.facts["pixels"] == 0
-    monkeypatch.setattr(explanation, "load_model", lambda path: JuneModel((*CLASSES, "sugar beet")))
+    monkeypatch.setattr(writing, "load_model", lambda path: JuneModel((*CLASSES, "sugar beet")))
     with pytest.raises(ModelError):
         write_explanation(project, june, out)
     assert not out.exists()
@@ -125,15 +124,6 @@ def test_what_cannot_be_explained_is_refused_before_any_work(project, june, tmp_
     with pytest.raises(OutputError):
         write_explanation(project, june, out)
     assert [path.name for path in out.iterdir()] == ["notes.txt"]
-
-
-def test_a_project_without_labels_on_a_cube_is_refused(tmp_path, capsys):
-    (tmp_path / "agrifm.toml").write_text(
-        '[season]\nstart = 2024-03-01\nend = 2024-09-30\n[labels]\nseries = "s.csv"\nproducts = ["sentinel-2-l2a"]\n'
-    )
-    assert main(["explain", "--project", str(tmp_path)]) == 2
-    assert "s.csv" not in [path.name for path in tmp_path.iterdir()]
-    assert capsys.readouterr().err.startswith("agrifm explain: explaining a model")
 
 
 def test_rare_classes_have_pixels_from_drawn_blocks():

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.explain.chosen_pixels import Samples, inside, only_pixels, sees_single_pixels
+from agrifm.explain.chosen_pixels import Samples, inside, place_samples, sees_single_pixels
 from agrifm.grid import Window
 from agrifm.inference.mean import reading
-from agrifm.inference.predictor import PIXELS_AT_ONCE, TorchModel
+from agrifm.inference.predictor import TorchModel
 from agrifm.samples.sample import Sample, Series
 
 if TYPE_CHECKING:
     from agrifm.explain.mean_curve import Curves, MeanCurve
     from agrifm.explain.periods import Periods
+    from agrifm.explain.series_source import SeriesSource
     from agrifm.explain.subject import Subject
 
 Numbers = NDArray[np.float64]
@@ -65,14 +66,19 @@ def add_window(
         samples: as the members read them, nothing hidden.
         unit: (H, W), -1 = not explained; pixels that were never observed must be -1.
         label: (H, W), true classes.
+        periods: of the source's season, as `curves`; they are moved to that of the samples.
     """
     present = np.unique(unit[unit >= 0])
     if not len(present):
         return
+    later = subject.later(samples)
+    periods, curves = periods.later(later), {name: curve.later(later) for name, curve in curves.items()}
     sums.pixels += np.bincount(unit[unit >= 0], minlength=len(sums.pixels))
     first_row = dict(zip(curves, np.cumsum([1, *(curve.value.shape[1] for curve in curves.values())]), strict=False))
     for model, weight in networks_of(subject):
-        for batch, of_batch, true in _batches(model, samples[reading(model.record)], window, unit, label):
+        for batch, of_batch, true in _batches(
+            model, samples[reading(model.record)], window, unit, label, subject.source
+        ):
             _add_batch(sums, model, weight, batch, (of_batch, true), periods, curves, first_row)
 
 
@@ -123,20 +129,22 @@ def _baseline(series: Series, curve: "MeanCurve") -> NDArray[np.float32]:
 
 
 def _batches(
-    model: TorchModel, sample: Sample, window: Window, unit: NDArray[np.int32], label: NDArray[np.uint8]
+    model: TorchModel,
+    sample: Sample,
+    window: Window,
+    unit: NDArray[np.int32],
+    label: NDArray[np.uint8],
+    source: "SeriesSource",
 ) -> Iterator[tuple[list[Sample], NDArray[np.int64], NDArray[np.int64]]]:
     """Samples that a network reads together, with units and classes (B, H, W): one, or the pixels of one."""
     slices = window.within(sample.window).slices
     wide = np.full((2, *sample.label.shape), -1, np.int64)
     wide[0][slices], wide[1][slices] = unit, np.where(unit >= 0, label, 0)
     wide[1] = np.maximum(wide[1], 0)
-    if not sees_single_pixels(model.record):
+    if not (source.is_table or sees_single_pixels(model.record)):
         yield [sample], wide[:1], wide[1:]
         return
-    from agrifm.inference.pixels import pixel_groups
-
-    chosen = only_pixels(sample, inside(sample, window, unit >= 0))
-    for pixels, numbers in pixel_groups(chosen, PIXELS_AT_ONCE):
+    for pixels, numbers in place_samples(model.record, sample, inside(sample, window, unit >= 0), source):
         of_pixel = wide.reshape(2, -1)[:, numbers, None, None]
         # Coarse pixels bring in their neighbours, which are not explained.
         yield pixels, of_pixel[0], of_pixel[1]

@@ -41,7 +41,7 @@ def render_explanation(
     ]
     return environment.get_template(TEMPLATE_OF_EXPLANATION).render(
         about=about,
-        classes=explained.labels.legend.classes,
+        classes=explained.material.legend.classes,
         shown=set(),
         has_bands=explained.has_bands,
         of_classes=[one for one in shown if one["kind"] == "class"],
@@ -51,7 +51,7 @@ def render_explanation(
 
 def _words(finding: "UnitFinding", explained: "Explained") -> dict[str, Any]:
     """A finding as the page writes it."""
-    legend, periods = explained.labels.legend, explained.periods
+    legend, periods = explained.material.legend, explained.periods
     spans = [f"{day_words(start)} to {day_words(end)}" for start, end in zip(periods.starts, periods.ends, strict=True)]
     names = [band_name(*band) for band in explained.bands]
     entry = legend.classes[finding.number]

@@ -53,9 +53,9 @@ class UnitFinding:
 def class_findings(explained: "Explained") -> list[UnitFinding]:
     """Return what was found for each class with explained pixels, in the legend's order."""
     sums, blocks = explained.classes, explained.classes.selection.blocks
-    curves = sums.greenness.means()[..., 0]
+    curves = explained.class_curves
     findings = []
-    for number, entry in enumerate(explained.labels.legend.classes):
+    for number, entry in enumerate(explained.material.legend.classes):
         own = slice(number * blocks, (number + 1) * blocks)
         pixels = sums.occlusion.pixels[own]
         if not pixels.any():
@@ -87,7 +87,7 @@ def parcel_findings(explained: "Explained") -> list[UnitFinding]:
     sums: Sums = explained.parcels
     curves = sums.greenness.means(1)[..., 0]
     findings = []
-    for index, parcel in enumerate(explained.names):
+    for index, parcel in enumerate(explained.material.names):
         pixels = int(sums.occlusion.pixels[index])
         if not pixels:
             continue
@@ -120,7 +120,7 @@ def _shares(predicted: NDArray[np.int64]) -> tuple[tuple[int, float], ...]:
 
 def table_rows_of(finding: UnitFinding, explained: "Explained") -> Iterator[dict[str, Any]]:
     """Yield the rows of a finding, with the names of `COLUMNS`; without the cell that hides nothing."""
-    legend, periods = explained.labels.legend, explained.periods
+    legend, periods = explained.material.legend, explained.periods
     rows = [(ALL, ALL), *explained.bands]
     starts, ends = periods.starts, periods.ends
     columns = [(starts[0], ends[-1]), *zip(starts, ends, strict=True)]
@@ -146,15 +146,16 @@ def table_rows_of(finding: UnitFinding, explained: "Explained") -> Iterator[dict
                     "band": band,
                     "start": start.isoformat(),
                     "end": end.isoformat(),
-                    "contribution": _rounded(effect.mean[row, column]),
-                    "low": _rounded(effect.low[row, column]),
-                    "high": _rounded(effect.high[row, column]),
+                    "contribution": rounded_or_none(effect.mean[row, column]),
+                    "low": rounded_or_none(effect.low[row, column]),
+                    "high": rounded_or_none(effect.high[row, column]),
                     "pixels": finding.pixels,
                     "blocks": finding.blocks,
                 }
 
 
-def _rounded(value: float) -> float | None:
+def rounded_or_none(value: float) -> float | None:
+    """Return a number as tables have it: six decimals, and nothing for NaN."""
     return round(float(value), 6) if np.isfinite(value) else None
 
 

@@ -41,7 +41,7 @@ def finding_picture(finding: "UnitFinding", explained: "Explained", compared: ND
     """
     from matplotlib.figure import Figure
 
-    legend = explained.labels.legend
+    legend = explained.material.legend
     rows = len(explained.bands)
     heats = []
     if explained.has_bands:
@@ -88,7 +88,7 @@ def _draw_curve(
         axes.text(0.5, 0.5, "the bands make no greenness", ha="center", transform=axes.transAxes, fontsize="small")
         axes.set_yticks([])
         return
-    day = explained.subject.cube.sensors[explained.green].date
+    day = explained.subject.source.days(explained.green)
     for values, shade, width, label in (
         (compared, "#999999", 1.2, "mean of the classes" if finding.kind == "class" else "mean of the class"),
         (finding.curve, color, 2.0, "this " + finding.kind),

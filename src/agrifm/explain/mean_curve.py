@@ -3,25 +3,29 @@
 Where a model cannot be given a gap, this is what stands for "not observed": a single band that is missing, and the
 start of the path of integrated gradients.
 
-Shape letters: T frames of the cube, C bands, K classes.
+Shape letters: T frames that all pixels share, C bands, K classes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.cube.store import Cube
+from agrifm.grid import Window
 from agrifm.legend import UNLABELLED
 from agrifm.record import SensorRecord
-from agrifm.samples.patches import labelled_windows
-from agrifm.samples.sample import Sample, read_sample
+from agrifm.samples.sample import Sample
 from agrifm.work import progress
+
+if TYPE_CHECKING:
+    from agrifm.explain.series_source import SeriesSource
 
 LEAST_PIXELS = 10
 """Fewest pixels of a class in a frame whose mean counts."""
 MOST_WINDOWS = 40
-"""Training windows that are read; of more, so many at random."""
+"""Training windows of a cube, or groups of places, that are read; of more, so many at random."""
 Curves = dict[str, "MeanCurve"]
 """By sensor."""
 
@@ -37,8 +41,15 @@ class MeanCurve:
 
     def at(self, days: NDArray[np.integer]) -> NDArray[np.float32]:
         """Return the values (n, C) on days, interpolated linearly; before the first and after the last they repeat."""
-        bands = [np.interp(days, self.day, band) for band in self.value.T]
-        return np.stack(bands, axis=1).astype(np.float32)
+        return np.stack([self.of_band(band, days) for band in range(self.value.shape[1])], axis=1)
+
+    def of_band(self, band: int, days: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return the values of a band on days of any shape."""
+        return np.asarray(np.interp(days, self.day, self.value[:, band]), np.float32)
+
+    def later(self, days: int) -> "MeanCurve":
+        """Return the same curve some days later, of a season that begins then."""
+        return MeanCurve(self.day + np.int32(days), self.value)
 
 
 @dataclass
@@ -82,34 +93,38 @@ def label_on(sample: Sample, sensor: str, label: NDArray[np.uint8]) -> NDArray[n
 
 
 def mean_curves(
-    cube: Cube, sensors: tuple[SensorRecord, ...], label: NDArray[np.uint8], classes: int, side: int, seed: int = 0
+    source: "SeriesSource",
+    sensors: Sequence[SensorRecord],
+    label: NDArray[np.uint8],
+    classes: int,
+    windows: Sequence[Window],
+    seed: int = 0,
 ) -> Curves:
-    """Return the mean curve of each sensor of a cube; every class has the same weight, however common it is.
+    """Return the mean curve of each sensor; every class has the same weight, however common it is.
 
     Args:
         sensors: of the model's record, in its order of bands.
         label: (H, W), of the training blocks, 255 elsewhere.
-        side: of the windows that are read, target pixels.
+        windows: with these labels; at most `MOST_WINDOWS` are read.
         seed: of the windows that are drawn.
 
     Returns:
         By sensor. One that is never observed at the labels has the mean of the record.
     """
-    windows = labelled_windows(label, side, side)
     order = np.random.default_rng(seed).permutation(len(windows))[:MOST_WINDOWS]
-    sums = {one.sensor: class_sums(classes, len(cube.sensors[one.sensor].date), len(one.bands)) for one in sensors}
+    sums = {one.sensor: class_sums(classes, len(source.days(one.sensor)), len(one.bands)) for one in sensors}
     with progress("mean series", len(order)) as advance:
         for index in sorted(order):
-            sample = read_sample(cube, windows[index], sensors)
+            sample = source.on_days(source.read(windows[index], sensors))
             here = label[windows[index].slices]
             for name, series in sample.series.items():
                 sums[name].add(series.image, series.valid, label_on(sample, name, here))
             advance(1)
-    return {one.sensor: _curve(sums[one.sensor], cube.sensors[one.sensor].date, one) for one in sensors}
+    least = 1 if source.is_table else LEAST_PIXELS  # at equal steps every place has a value
+    return {one.sensor: _curve(sums[one.sensor].means(least), source.days(one.sensor), one) for one in sensors}
 
 
-def _curve(sums: ClassSums, day: NDArray[np.int32], sensor: SensorRecord) -> MeanCurve:
-    mean = sums.means()
+def _curve(mean: NDArray[np.float64], day: NDArray[np.int32], sensor: SensorRecord) -> MeanCurve:
     # A frame in which clouds hide some of the classes is left out, as its mean would be that of the others.
     seen = np.isfinite(mean[..., 0]).sum(axis=0)
     known = seen == max(seen.max(initial=0), 1)

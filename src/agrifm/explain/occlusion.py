@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from agrifm.record import SeriesKind
 from agrifm.samples.sample import Sample, Series
 from agrifm.samples.transforms import prepared
+from agrifm.scene.table_products import CONSTANT_SENSORS
 from agrifm.season import Season
 
 if TYPE_CHECKING:
@@ -57,15 +58,19 @@ class Preparation:
         return prepared(raw, self.kind, self.season, self.steps)
 
 
+def _days(series: Series) -> NDArray[np.int32]:
+    """The days of a series, (T, H, W) where pixels have days, and otherwise (T, 1, 1)."""
+    return series.date[:, None, None] if series.day is None else series.day
+
+
 def without_period(raw: Sample, periods: "Periods", number: int) -> Sample:
     """Return a raw sample in which no sensor observed anything in a period."""
     series = {}
     for name, part in raw.series.items():
-        inside = periods.number_of(part.date) == number
-        if part.day is None:
-            valid = part.valid & ~inside[:, None, None]
-        else:
-            valid = part.valid & (periods.number_of(part.day) != number)
+        if name in CONSTANT_SENSORS:  # terrain is known whatever the date
+            series[name] = part
+            continue
+        valid = part.valid & (periods.number_of(_days(part)) != number)
         image = np.where(valid[:, None], part.image, np.float32(0))
         series[name] = replace(part, image=image, valid=valid)
     return replace(raw, series=series)
@@ -87,25 +92,26 @@ def occlusions(
     yield Hidden("", EVERY, EVERY), base
     for name, series in band_series.items():
         for band in range(series.image.shape[1]):
-            yield Hidden(name, band, EVERY), _with_mean(base, name, band, curves, np.ones(len(series.date), bool))
+            yield Hidden(name, band, EVERY), _with_mean(base, name, band, curves, np.ones(1, bool))
     for number in range(len(periods)):
         gap = preparation.of(without_period(raw, periods, number))
         yield Hidden("", EVERY, number), gap
         for name, series in band_series.items():
             for band in range(series.image.shape[1]):
                 hidden = Hidden(name, band, number)
-                if preparation.kind == "interpolated":
+                if name in CONSTANT_SENSORS:
+                    yield hidden, base
+                elif preparation.kind == "interpolated":
                     yield hidden, _with_band(base, name, band, gap.series[name].image[:, band])
                 else:
-                    inside = periods.number_of(series.date) == number
-                    yield hidden, _with_mean(base, name, band, curves, inside)
+                    yield hidden, _with_mean(base, name, band, curves, periods.number_of(_days(series)) == number)
 
 
-def _with_mean(sample: Sample, name: str, band: int, curves: "Curves", frames: NDArray[np.bool_]) -> Sample:
-    """The sample with the mean series in a band of some frames (T,), where it is valid."""
+def _with_mean(sample: Sample, name: str, band: int, curves: "Curves", where: NDArray[np.bool_]) -> Sample:
+    """The sample with the mean series in a band, `where` (broadcast to T, H, W) it is valid."""
     series = sample.series[name]
-    mean = curves[name].at(series.date)[:, band, None, None]
-    return _with_band(sample, name, band, np.where(frames[:, None, None] & series.valid, mean, series.image[:, band]))
+    mean = curves[name].of_band(band, _days(series))
+    return _with_band(sample, name, band, np.where(where & series.valid, mean, series.image[:, band]))
 
 
 def _with_band(sample: Sample, name: str, band: int, values: NDArray[np.float32]) -> Sample:

@@ -38,6 +38,10 @@ class Periods:
         found = np.searchsorted(self.edges, days, side="right") - 1
         return np.where((found >= 0) & (found < len(self)), found, -1)
 
+    def later(self, days: int) -> "Periods":
+        """Return the same periods some days later, of a season that begins then."""
+        return Periods(self.edges + np.int32(days))
+
 
 def season_periods(season: Season, kind: PeriodKind = "month") -> Periods:
     """Return the calendar months or dekads of a season."""

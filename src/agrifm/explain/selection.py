@@ -14,6 +14,7 @@ from agrifm.errors import LabelError, did_you_mean
 from agrifm.legend import UNLABELLED
 from agrifm.samples.labels import Labels
 from agrifm.samples.split import FOLDS, HeldOutBlocks, Split
+from agrifm.samples.table import SeriesTable
 from agrifm.vectors import read_vector
 
 NOWHERE = -1
@@ -38,7 +39,7 @@ class ExplainedParcel:
     number: int
     """Of its class."""
     fold: str
-    """train, validation or test: a model has seen the first."""
+    """train, validation, test or unused: a model has seen the first."""
 
 
 def draw_pixels_by_class(
@@ -134,3 +135,40 @@ def find_parcels(
         fold = FOLDS[int(split.place_fold[place])]
         parcels.append(ExplainedParcel(name, int(labels.places["number"].iloc[place]), fold))
     return Selection(unit, 0), parcels
+
+
+def find_places(
+    table: SeriesTable, fold: NDArray[np.int8], names: Sequence[str], column: str | None
+) -> tuple[Selection, list[ExplainedParcel]]:
+    """Return the labelled places (P, 1) of a series table that the user named; several may have one name.
+
+    Args:
+        fold: (P,), of each place, -1 = not used.
+        column: must be None, as a table has its column of names.
+
+    Raises:
+        LabelError: a column is given, or no labelled place has that name.
+    """
+    unit = np.full((len(table), 1), NOWHERE, np.int32)
+    places = []
+    if column is not None:
+        raise LabelError(
+            f"explaining places of a series table: `--id {column}` is of files of labels; name the column of the "
+            "table's places as `sample` under [labels.columns]",
+            column=column,
+        )
+    known = np.array(table.place if table.place else [str(row) for row in range(len(table))])
+    labelled = table.label != UNLABELLED
+    for number, name in enumerate(dict.fromkeys(names)):
+        rows = np.flatnonzero((known == name) & labelled)
+        if not len(rows):
+            some = known[labelled].tolist()
+            raise LabelError(
+                f"explaining the place {name}: no labelled place of the table has that name (there are "
+                f"{', '.join(some[:3])} and others){did_you_mean(name, some)}",
+                parcel=name,
+            )
+        unit[rows] = number
+        of_place = int(fold[rows[0]])
+        places.append(ExplainedParcel(name, int(table.label[rows[0]]), FOLDS[of_place] if of_place >= 0 else "unused"))
+    return Selection(unit, 0), places

@@ -1,4 +1,7 @@
-"""The files of an explanation: a page, a table of all numbers, pictures of classes and parcels, and facts as JSON."""
+"""The files of an explanation: a page, a table of all numbers, pictures of classes and parcels, and facts as JSON.
+
+Of a series table each explained place has its rows in a table too.
+"""
 
 import csv
 import re
@@ -12,13 +15,15 @@ from typing import Any
 import numpy as np
 
 from agrifm.config import Project
-from agrifm.errors import OutputError, require_installed
+from agrifm.errors import ConfigError, OutputError, require_installed
 from agrifm.explain.explain_page import render_explanation
-from agrifm.explain.explanation import Explained, Request, explain_model
+from agrifm.explain.explanation import Explained, Request, explain_pixels
 from agrifm.explain.findings import COLUMNS, UnitFinding, class_findings, largest_gap, parcel_findings, table_rows_of
 from agrifm.explain.heat_maps import finding_picture
+from agrifm.explain.material import Wanted, project_material
+from agrifm.explain.place_table import place_table
 from agrifm.files import AnyPath, as_path, write_bytes, write_json, write_text
-from agrifm.inference.predictor import TorchModel
+from agrifm.inference.predictor import TorchModel, load_model
 from agrifm.mapping.run import named_model
 from agrifm.outputs import require_replaceable, write_directory
 from agrifm.record import running_versions
@@ -26,7 +31,9 @@ from agrifm.record import running_versions
 KIND_OF_EXPLANATION = "explanation"
 DIRECTORY = "explanation"
 """In the project, if nothing else is asked for."""
-PAGE, TABLE, FACTS = "explanation.html", "contributions.csv", "explanation.json"
+MOST_PARCELS = 50
+"""Parcels that are explained at a time."""
+PAGE, TABLE, PLACES, FACTS = "explanation.html", "contributions.csv", "places.csv", "explanation.json"
 
 
 def write_explanation(
@@ -40,7 +47,7 @@ def write_explanation(
 
     Raises:
         OutputError: the directory holds other files.
-        LabelError, ModelError, ConfigError, CubeError: see `agrifm.explain.explanation.explain_model`.
+        LabelError, ModelError, ConfigError, CubeError: see `explain_model`.
     """
     request = request or Request()
     target = project.path(Path(DIRECTORY)) if out is None else as_path(out)
@@ -56,8 +63,39 @@ def write_explanation(
             write_bytes(partial / name, picture)
         write_text(partial / PAGE, render_explanation(about, explained, findings, pictures))
         write_text(partial / TABLE, _table(findings, explained))
+        if explained.material.table is not None:
+            write_text(partial / PLACES, place_table(explained, explained.material.table.table))
         write_json(partial / FACTS, about)
     return [*about["notes"], *_lines(findings, explained), f"wrote {target / PAGE}"]
+
+
+def explain_model(project: Project, path: AnyPath, request: Request | None = None) -> Explained:
+    """Explain a trained model of a project, on its labels on a cube or on its series table.
+
+    Args:
+        path: model file.
+
+    Raises:
+        LabelError: the labels cannot be read, or have not the parcel that was asked for.
+        ModelError: the model does not fit the cube or the table, or has other classes than the labels.
+        ConfigError: fewer than one pixel or block is asked for.
+    """
+    request = request or Request()
+    _require_sound(request)
+    model = load_model(as_path(path))
+    wanted = Wanted(request.pixels, request.blocks, request.parcels, request.column, request.seed)
+    return explain_pixels(model, project_material(project, model, wanted), request)
+
+
+def _require_sound(request: Request) -> None:
+    for name, number in (("pixels", request.pixels), ("blocks", request.blocks)):
+        if number is not None and number < 1:
+            raise ConfigError(f"explaining a model: `{name}` is {number}; give 1 or more", **{name: number})
+    if len(request.parcels) > MOST_PARCELS:
+        raise ConfigError(
+            f"explaining {len(request.parcels)} parcels: at most {MOST_PARCELS} fit into a page; give fewer",
+            parcels=len(request.parcels),
+        )
 
 
 def picture_names(findings: Sequence[UnitFinding]) -> list[str]:
@@ -70,7 +108,7 @@ def picture_names(findings: Sequence[UnitFinding]) -> list[str]:
 
 
 def _pictures(findings: Sequence[UnitFinding], explained: Explained) -> Iterator[bytes]:
-    curves = explained.classes.greenness.means()[..., 0]
+    curves = explained.class_curves
     known = np.isfinite(curves)
     mean = np.where(known, curves, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     everything = np.where(known.any(axis=0), mean, np.nan)
@@ -106,7 +144,8 @@ def _facts(path: Path, explained: Explained, request: Request, findings: Sequenc
         "members": [member.model.record.name for member in subject.members],
         "period": request.period,
         "blocks": explained.classes.selection.blocks,
-        "most_blocks": request.blocks,
+        "most_blocks": explained.material.most_blocks,
+        "counted": "places" if subject.source.is_table else "pixels",
         "most_pixels": request.pixels,
         "seed": request.seed,
         "gap": "Series are interpolated between the observations before and after it."
@@ -122,7 +161,7 @@ def _facts(path: Path, explained: Explained, request: Request, findings: Sequenc
         "notes": list(_notes(explained, findings, networks)),
         "classes": [
             {
-                "class": explained.labels.legend.codes[one.number],
+                "class": explained.material.legend.codes[one.number],
                 "pixels": one.pixels,
                 "blocks": one.blocks,
                 "probability": one.probability,
@@ -148,15 +187,16 @@ def _of_members(networks: Sequence[str], others: Sequence[str]) -> str:
 
 def _notes(explained: Explained, findings: Sequence[UnitFinding], networks: Sequence[str]) -> Iterator[str]:
     """What an explanation lacks, in sentences."""
-    legend = explained.labels.legend
+    legend = explained.material.legend
     found = {finding.number for finding in findings if finding.kind == "class"}
     if absent := [entry.name for number, entry in enumerate(legend.classes) if number not in found]:
         yield f"without a labelled, observed pixel in the test blocks: {', '.join(absent)}"
     shown = {finding.name for finding in findings if finding.kind == "parcel"}
-    if unseen := [parcel.name for parcel in explained.names if parcel.name not in shown]:
+    if unseen := [parcel.name for parcel in explained.material.names if parcel.name not in shown]:
         yield f"parcels without an observation: {', '.join(unseen)}"
     if not networks:
         yield "the model is not a PyTorch network: occlusion only, without integrated gradients"
+    yield from explained.material.notes
     if any(finding.kind == "class" and finding.blocks < 2 for finding in findings):
         yield "a class on a single block has no interval"
 

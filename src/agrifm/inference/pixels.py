@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from agrifm.samples.sample import Sample, Series
 from agrifm.samples.table import ONE_PIXEL
 
+PIXELS_AT_ONCE = 512
+"""Pixels of a window that a model of single pixels predicts together."""
+
 
 def pixel_groups(sample: Sample, most: int) -> Iterator[tuple[list[Sample], NDArray[np.intp]]]:
     """Yield the pixels with a valid observation as samples of one pixel, as a series table would hold them.

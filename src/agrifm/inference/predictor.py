@@ -13,6 +13,7 @@ from agrifm.calibration import calibrated
 from agrifm.errors import ModelError, doing, require_installed
 from agrifm.files import AnyPath, as_path
 from agrifm.inference.mean import load_mean, read_mean
+from agrifm.inference.pixels import PIXELS_AT_ONCE, pixel_groups
 from agrifm.models.precision import (
     DEFAULT_COMPUTE,
     Compute,
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 NETWORK, FOREST, EXPORTED, MEAN = ".safetensors", ".skops", ".onnx", ".json"
 """File formats of models: a PyTorch network, a classic model, an exported network, which runs without PyTorch, and the
 mean of several models (`agrifm.inference.mean`)."""
-
-PIXELS_AT_ONCE = 512
-"""Pixels of a window that a model of single pixels predicts together."""
 
 
 class TrainedModel(Protocol):
@@ -98,7 +96,6 @@ class TorchModel:
         """Class probabilities (classes, H, W) of a model of single pixels; alike where there is no observation."""
         import torch
 
-        from agrifm.inference.pixels import pixel_groups
         from agrifm.inference.tensors import tensor_batch
 
         classes = len(self.record.legend)

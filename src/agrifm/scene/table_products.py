@@ -96,6 +96,9 @@ TABLE_PRODUCTS = {
     )
 }
 
+CONSTANT_SENSORS = frozenset(entry.product.sensor for entry in TABLE_PRODUCTS.values() if entry.is_constant)
+"""Sensors whose numbers do not change with time."""
+
 
 def find_table_product(name: str, described: Mapping[str, Product] | None = None) -> TableProduct:
     """Return the product of that name for a table.

@@ -62,6 +62,23 @@ def test_the_season_is_that_of_the_nearest_place_in_the_calendar_of_worldcereal(
     assert days in known
 
 
+def test_the_task_and_its_crop_are_written_and_checked_with_the_labels(tmp_path: Path) -> None:
+    new_project(tmp_path / "edit", task="cropland")
+    assert read_project(tmp_path / "edit").model.task == "cropland"
+    labels, area = label_file(tmp_path, **FIELDS), area_file(tmp_path)
+    arguments = ["--area", str(area), "--year", "2024", "--labels", str(labels), "--task", "one-crop", "--crop", "BTH"]
+    assert main(["init", str(tmp_path / "mine"), *arguments]) == 0
+    assert (read_project(tmp_path / "mine").model.task, read_project(tmp_path / "mine").model.crop) == (
+        "one-crop",
+        ("BTH",),
+    )
+    for task, crop in (("one-crop", None), ("one-crop", ["BTN"]), ("cropland", ["BTH"]), ("crop-land", None)):
+        with pytest.raises(ConfigError) as error:
+            new_project(tmp_path / "no", area, 2024, labels, task=task, crop=crop)
+        assert not (tmp_path / "no").exists()
+        assert ("BTH" in str(error.value)) == (crop == ["BTN"])
+
+
 def test_a_project_can_be_read_and_has_what_was_found(tmp_path: Path) -> None:
     labels = label_file(tmp_path, **FIELDS)
     lines = new_project(tmp_path / "mine", area_file(tmp_path), 2024, labels, parcels=labels)

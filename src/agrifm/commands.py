@@ -27,7 +27,7 @@ def _init(options: argparse.Namespace) -> None:
     from agrifm.new_project import new_project
 
     given = options.area, options.year, options.labels, options.column, options.parcels
-    _show(*new_project(options.directory, *given))
+    _show(*new_project(options.directory, *given, options.task, options.crop))
 
 
 def _simulate(options: argparse.Namespace) -> None:
@@ -119,12 +119,13 @@ def _assess(options: argparse.Namespace) -> None:
 
         _show(*assess_by_date(read_project(options.project), options.date, options.level))
         return
-    from agrifm.assess.reference_data import reference_config
+    from agrifm.assess.reference_data import reference_config, require_task_of_map
     from agrifm.assess.report import assess
     from agrifm.assess.report_lines import report_lines
     from agrifm.assess.sampling_frame import PolygonFile
 
     config = reference_config(options.project)
+    require_task_of_map(options.project, options.map)
     stated = {name: getattr(options, name) for name in ("layer", "crs", "encoding") if getattr(options, name)}
     report = assess(
         options.map,

@@ -6,23 +6,28 @@ The file is the template of `agrifm init` with what was found filled in, so ever
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
+from pydantic import ValidationError
 from shapely.geometry.base import BaseGeometry
 
+from agrifm.codes import listed
 from agrifm.config import PROJECT_FILE
 from agrifm.crop_calendar import seasons_near
-from agrifm.errors import ConfigError
+from agrifm.errors import ConfigError, did_you_mean
 from agrifm.files import AnyPath, as_path, write_text
 from agrifm.grid import geodesic_hectares
 from agrifm.init import TEMPLATE, init
+from agrifm.model_config import ModelConfig
 from agrifm.outputs import writing_file
-from agrifm.samples.label_summary import describe_labels
+from agrifm.samples.label_summary import LabelSummary, describe_labels
 from agrifm.scene.area import Area, read_area
 from agrifm.scene.providers import PROVIDERS
 from agrifm.season import Season
+from agrifm.validation import complaint
 
 PROVIDER = "planetary-computer"
 """It has all three sensors, and needs no account."""
@@ -41,6 +46,8 @@ def new_project(
     labels: AnyPath | None = None,
     column: str | None = None,
     parcels: AnyPath | None = None,
+    task: str | None = None,
+    crop: Sequence[str] | None = None,
 ) -> list[str]:
     """Write a project file: with an area and a year one that `agrifm fetch` can run, else one to edit.
 
@@ -51,26 +58,29 @@ def new_project(
         labels: ground truth, a vector file or a raster of class codes.
         column: of the class codes in the vector file; None = the likeliest one.
         parcels: existing parcels whose crops are asked for.
+        task: what models tell apart (`agrifm.record.Task`); None = the crops of the labels.
+        crop: code or name of the crop of the task "one-crop", or several.
 
     Returns:
         Lines about the area, season, imagery and labels; what deserves a second look begins with "warning:".
 
     Raises:
         ConfigError: only one of area and year is given, or labels without them; the area cannot be read, the parcels do
-            not exist, or no sensor has images of the season.
+            not exist, no sensor has images of the season, the task is unknown, or it and the crop do not fit.
         LabelError: the labels cannot be read, or no column can be that of the classes.
         OutputError: the project file exists already or cannot be written.
     """
     directory = as_path(directory)
+    of_task = _task_keys(task, crop)
     if area is None or year is None:
         if any(given is not None for given in (area, year, labels, column, parcels)):
             raise ConfigError("writing a project: give both the area and the year (--area FILE --year Y), or neither")
-        return [
-            f"wrote {init(directory)}; edit the three places marked in it, then run `agrifm fetch` in its directory"
-        ]
+        path = _write(directory, of_task) if of_task else init(directory)
+        return [f"wrote {path}; edit the three places marked in it, then run `agrifm fetch` in its directory"]
     area = as_path(area)
     place = read_area(area.resolve())
     values, lines = _season_and_imagery(place, year)
+    values |= of_task
     values["season.area"] = _relative(area, directory)
     if labels is None:
         lines.append("labels: none given; set `file` and `column` under [labels] before `agrifm train`")
@@ -78,6 +88,7 @@ def new_project(
         labels = as_path(labels)
         found = describe_labels(labels, place.shape, column)
         lines += found.lines
+        _require_crop(found, crop or (), labels)
         values["labels.file"] = _relative(labels, directory)
         if found.column is not None:
             values["labels.column"] = found.column
@@ -86,10 +97,40 @@ def new_project(
         if not parcels.exists():
             raise ConfigError(f"writing a project: the parcels {parcels} do not exist; give their file", path=parcels)
         values["parcels.file"] = _relative(parcels, directory)
+    path = _write(directory, values)
+    return [*lines, f"wrote {path}; look through it, then run `agrifm fetch` in its directory"]
+
+
+def _write(directory: Path, values: Mapping[str, object]) -> Path:
     path = directory / PROJECT_FILE
     with writing_file(path, f"writing the project file {path}"):
         write_text(path, filled(TEMPLATE, values))
-    return [*lines, f"wrote {path}; look through it, then run `agrifm fetch` in its directory"]
+    return path
+
+
+def _task_keys(task: str | None, crop: Sequence[str] | None) -> dict[str, object]:
+    """Keys of the task, if it is one."""
+    given: dict[str, Any] = {"task": task, "crop": tuple(crop or ())}
+    stated = {key: value for key, value in given.items() if value}
+    try:
+        ModelConfig.model_validate(stated)
+    except ValidationError as error:
+        raise ConfigError(
+            f"writing a project for a task: {complaint(error, ModelConfig)}", task=task, crop=crop
+        ) from error
+    return {f"model.{key}": value for key, value in stated.items()}
+
+
+def _require_crop(found: LabelSummary, crop: Sequence[str], labels: Path) -> None:
+    """Refuse a crop that no label has; the codes of a raster are not all known."""
+    for code in crop:
+        if found.column is not None and code not in found.codes:
+            raise ConfigError(
+                f"writing a project for one crop: no label of {labels} has '{code}' in the column '{found.column}'"
+                f"{did_you_mean(code, found.codes)} (labels: {listed(found.codes)}); give one of them as --crop",
+                crop=code,
+                known=found.codes,
+            )
 
 
 def _season_and_imagery(place: Area, year: int) -> tuple[dict[str, object], list[str]]:

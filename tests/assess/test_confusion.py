@@ -12,6 +12,7 @@ from agrifm.assess.class_map import read_map
 from agrifm.assess.confusion import count_confusion
 from agrifm.assess.reference_data import count_inside_parcels
 from agrifm.errors import AssessmentError
+from agrifm.legend import Legend, LegendClass
 
 VALUES = np.array([[0, 0, 1, 1], [0, 0, 1, 2], [2, 2, 2, 255]], np.uint8)
 
@@ -54,6 +55,24 @@ def test_points_that_cannot_be_used_are_counted_by_reason(mapped, tmp_path):
     assert found.skipped == {"no label": 3, "no place": 1, "outside the map": 2, "on nodata": 1}
     assert found.read == 8
     assert len(found.points) == found.counts.sum() == 1
+
+
+def test_a_map_of_cropland_is_compared_with_labels_of_the_single_crops(tmp_path):
+    crops = LegendClass(code="cropland", name="cropland", color="#ddaa33", members=("1110", "1121"))
+    rest = LegendClass(code="other", name="other land", color="#dddddd", members=("3302",), scored=False)
+    path = write_raster(tmp_path / "m.tif", np.minimum(VALUES, 1), legend=Legend(classes=(crops, rest)))
+    points = write_points(
+        tmp_path / "p.gpkg",
+        [0, 0, 0, 0, 1, 1],
+        [0, 1, 2, 3, 0, 2],
+        ["1110", 1121, "3302", "other", "other", "cropland"],
+    )
+    found = count_confusion(read_map(path), points, "label")
+    assert found.codes == ("cropland", "other")
+    assert found.counts.tolist() == [[2, 1], [1, 2]]
+    wrong = write_points(tmp_path / "w.gpkg", [0, 0], [0, 1], ["1110", "1111"])
+    with pytest.raises(AssessmentError, match="did you mean '1121'"):
+        count_confusion(read_map(path), wrong, "label")
 
 
 def test_numeric_labels_are_read_as_codes(mapped, tmp_path):

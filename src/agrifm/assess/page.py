@@ -276,6 +276,7 @@ def _models(scores: dict[str, Any] | None) -> dict[str, Any] | None:
     models = [{"name": name, **model} for name, model in scores["models"].items()]
     return {
         "models": models,
+        "one_class": next((one["name"] for model in models if (one := model.get("one_class"))), None),
         "majority": (scores.get("majority_class") or {}).get("overall_accuracy"),
         "blocks": scores.get("blocks"),
         "differences": [

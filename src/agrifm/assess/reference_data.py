@@ -15,7 +15,7 @@ from agrifm.config import PROJECT_FILE, AssessConfig, read_project
 from agrifm.errors import AssessmentError, did_you_mean, doing
 from agrifm.files import AnyPath, as_path, finite_or_none
 from agrifm.legend import Legend
-from agrifm.stac import MAP_ITEM, MEAN_PROPERTY, MODEL_DIGEST, TRAINING_DATA_ROLE
+from agrifm.stac import MAP_ITEM, MEAN_PROPERTY, MODEL_DIGEST, TASK_PROPERTY, TRAINING_DATA_ROLE
 from agrifm.vector_shapes import VectorLayer
 from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
 
@@ -41,6 +41,34 @@ def reference_config(project: Path) -> AssessConfig:
     if project.is_dir() and not (project / PROJECT_FILE).exists():
         return AssessConfig()
     return read_project(project).assess
+
+
+def require_task_of_map(project: Path, map_path: Path) -> None:
+    """Refuse a map of the project whose model is of another task than the project has now.
+
+    Args:
+        project: agrifm.toml, or a directory that may contain one.
+        map_path: raster of classes; maps outside the project's directory of maps may be of any task.
+
+    Raises:
+        AssessmentError: see above.
+        ConfigError: the project file cannot be read.
+    """
+    if project.is_dir() and not (project / PROJECT_FILE).exists():
+        return
+    stated = read_project(project)
+    if map_path.resolve().parent != stated.maps.resolve():
+        return
+    task = stated.model.task
+    with suppress(OSError, ValueError, TypeError, AttributeError):  # `map_origin` complains of damaged items
+        task = _read_object(map_path.parent / MAP_ITEM).get("properties", {}).get(TASK_PROPERTY, task)
+    if task != stated.model.task:
+        raise AssessmentError(
+            f"assessing the map {map_path}: its model is of the task '{task}', and `task` under [model] is "
+            f"'{stated.model.task}'; train and map again, or change `task`",
+            path=map_path,
+            task=task,
+        )
 
 
 def read_reference(path: AnyPath, label: str, keys: VectorKeys = NOTHING_STATED) -> VectorLayer:
@@ -231,6 +259,20 @@ class _ModelReliability(_Shown):
     classes: dict[str, _Steps] = Field(default_factory=dict)
 
 
+class _OneClass(_Shown):
+    """Of a task of two classes, the scores of the one that is asked for."""
+
+    name: str
+    f1: _Share
+    iou: _Share
+    precision: _Share
+    recall: _Share
+    f1_interval: _Ends
+    iou_interval: _Ends
+    precision_interval: _Ends
+    recall_interval: _Ends
+
+
 class _ModelScores(_Shown):
     """Of `agrifm.train.evaluate.score`, what a report shows."""
 
@@ -244,6 +286,7 @@ class _ModelScores(_Shown):
     f1: dict[str, _Share] = Field(default_factory=dict)
     counts: tuple[tuple[NonNegativeInt, ...], ...] = ()
     reliability: _ModelReliability = _ModelReliability()
+    one_class: _OneClass | None = None
 
     @field_validator("counts")
     @classmethod

@@ -38,6 +38,8 @@ class LabelSummary:
     column: str | None
     """Of the class codes; None for a raster."""
     lines: list[str]
+    codes: tuple[str, ...] = ()
+    """Class codes of a vector file."""
 
 
 def describe_labels(file: Path, area: BaseGeometry, column: str | None = None) -> LabelSummary:
@@ -65,7 +67,7 @@ def describe_labels(file: Path, area: BaseGeometry, column: str | None = None) -
             f"labels: classes could also be in the columns {listed(others, 4)}; `column` under [labels] decides"
         )
     lines += [*layer.notes, *notes, *(f"warning: {doubt}" for doubt in _doubts(layer.frame, counts, area))]
-    return LabelSummary(chosen, lines)
+    return LabelSummary(chosen, lines, tuple(sorted(counts)))
 
 
 def _raster_lines(file: Path, area: BaseGeometry, about: str) -> list[str]:

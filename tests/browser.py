@@ -14,6 +14,8 @@ from typing import Any
 from agrifm.assess.pdf import find_browser
 from agrifm.errors import AssessmentError
 
+BY_SOFTWARE = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+"""Arguments with which WebGL draws without a graphics card."""
 PATIENCE = 60
 """Seconds to wait for the browser."""
 
@@ -30,13 +32,16 @@ def installed() -> bool:
 class Browser:
     """One page in a browser with a profile of its own; its messages are JSON that end with a zero byte."""
 
-    def __init__(self, downloads: Path, width: int = 1200, height: int = 900) -> None:
+    def __init__(
+        self, downloads: Path, width: int = 1200, height: int = 900, *, draws_maps: bool = False, dark: bool = False
+    ) -> None:
         self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         command_out, self.commands = os.pipe()
         self.answers, answers_in = os.pipe()
         arguments = [
-            str(find_browser()), "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-            "--no-first-run", f"--user-data-dir={self.profile.name}", "--remote-debugging-pipe",
+            str(find_browser()), "--headless", "--no-sandbox", *(BY_SOFTWARE if draws_maps else ["--disable-gpu"]),
+            "--disable-background-networking", "--no-first-run", f"--user-data-dir={self.profile.name}",
+            "--remote-debugging-pipe",
             f"--window-size={width},{height}", "about:blank",
         ]  # fmt: skip
         line = f"exec {shlex.join(arguments)} 3<&{command_out} 4>&{answers_in}"
@@ -51,8 +56,12 @@ class Browser:
         self.call("Page.enable")
         self.call("Runtime.enable")
         self.call("Network.enable")
+        self.call("Log.enable")
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.call("Emulation.setDeviceMetricsOverride", **metrics)
+        if dark:
+            scheme = [{"name": "prefers-color-scheme", "value": "dark"}]
+            self.call("Emulation.setEmulatedMedia", features=scheme)
         session, self.session = self.session, None
         self.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(downloads), eventsEnabled=True)
         self.session = session
@@ -99,10 +108,10 @@ class Browser:
                 return found["params"]
             self.events.append(self._receive())
 
-    def open(self, page: Path) -> None:
-        """Open a file."""
+    def open(self, page: Path | str) -> None:
+        """Open a file, or an address."""
         self.events.clear()
-        self.call("Page.navigate", url=page.resolve().as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         self.wait("Page.loadEventFired")
 
     def run(self, script: str) -> Any:
@@ -129,6 +138,26 @@ class Browser:
             codes = {"windowsVirtualKeyCode": {"Enter": 13, "Escape": 27}.get(key, 0)}
             self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **more, **codes)
             self.call("Input.dispatchKeyEvent", type="keyUp", key=key, **codes)
+
+    def click(self, x: float, y: float, count: int = 1) -> None:
+        """Click a place of the window, or double-click it."""
+        for number in range(1, count + 1):
+            for kind in ("mousePressed", "mouseReleased"):
+                self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=number)
+
+    def complaints(self) -> list[str]:
+        """Errors and warnings of the page so far, and requests that failed."""
+        self.call("Runtime.evaluate", expression="0")
+        found = []
+        for event in self.events:
+            match event:
+                case {"method": "Runtime.exceptionThrown", "params": {"exceptionDetails": details}}:
+                    found.append(str(details.get("exception", details).get("description", details)))
+                case {"method": "Runtime.consoleAPICalled", "params": {"type": "error" | "warning", "args": args}}:
+                    found.append(" ".join(str(one.get("value", one.get("description"))) for one in args))
+                case {"method": "Log.entryAdded", "params": {"entry": {"level": "error" | "warning"} as entry}}:
+                    found.append(f"{entry['text']} {entry.get('url', '')}")
+        return found
 
     def write(self, text: str) -> None:
         """Type a text into the focused field."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 DOCS = Path(__file__).parents[1] / "docs"
-WITH_DATA = {"early-season", "explain", "map", "parcels", "precision", "sets", "train"}
+WITH_DATA = {"early-season", "explain", "map", "parcels", "precision", "serve", "sets", "train"}
 """Pages whose Python needs a finished project, or a set that was fetched."""
 BLOCKS = [
     (page.stem, block)

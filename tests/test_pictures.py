@@ -11,7 +11,17 @@ from pyproj import Geod
 
 from agrifm.grid import Grid
 from agrifm.legend import Legend
-from agrifm.pictures import class_colors, class_rgba, drawing, indexed_png, map_picture, read_reduced, rgb, scale_bar
+from agrifm.pictures import (
+    class_colors,
+    class_rgba,
+    drawing,
+    indexed_png,
+    map_picture,
+    read_reduced,
+    rgb,
+    rgba_png,
+    scale_bar,
+)
 from tests.mapping.small_maps import LEGEND, utm_grid
 
 
@@ -127,3 +137,9 @@ def test_a_picture_of_few_colours_is_read_back_by_another_library(colors, width)
     palette = [(0, 0, 0, 0), *((*generator.integers(0, 256, 3).tolist(), 255) for _ in range(colors - 1))]
     with Image.open(BytesIO(indexed_png(index, palette))) as image:
         assert (np.array(image.convert("RGBA")) == np.array(palette, np.uint8)[index]).all()
+
+
+def test_a_picture_of_four_channels_is_read_back_by_another_library():
+    pixels = np.random.default_rng(5).integers(0, 256, (7, 11, 4)).astype(np.uint8)
+    with Image.open(BytesIO(rgba_png(pixels))) as image:
+        assert (np.array(image) == pixels).all()

@@ -100,6 +100,14 @@ def parcels_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", type=Path, metavar="FILE", help=estimates)
 
 
+def serve_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm serve`."""
+    parser.add_argument("directory", type=Path, metavar="DIR", help="a project's directory, with a finished map")
+    reach = "address to listen on; any other than the default lets other machines in (default: 127.0.0.1)"
+    parser.add_argument("--host", default="127.0.0.1", help=reach)
+    parser.add_argument("--port", type=int, metavar="N", help="port (default: 8642, or the next one that is free)")
+
+
 def explain_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm explain`."""
     project_argument(parser)

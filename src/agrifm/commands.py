@@ -199,6 +199,12 @@ def _agree(options: argparse.Namespace) -> None:
     _show(*agreement_lines(found), f"wrote {options.out / 'agreement.json'}")
 
 
+def _serve(options: argparse.Namespace) -> None:
+    from agrifm.serve.run import serve
+
+    serve(options.directory, options.host, options.port)
+
+
 def _info(options: argparse.Namespace) -> None:
     from agrifm.inference.compatibility import describe_model
 
@@ -299,6 +305,7 @@ COMMANDS = {
         "write the answers of an interpreter into the points", of.assess_read_form_arguments, _read_form
     ),
     "assess agree": Command("compare the answers of two interpreters", of.assess_agree_arguments, _agree),
+    "serve": Command("show a finished season on a page in the browser", of.serve_arguments, _serve),
     "cube info": Command("show what a cube contains and how it was made", of.cube_info_arguments, _cube_info),
     "cube check": Command("check that a cube is complete and plausible; exit 2 if not", of.cube_argument, _cube_check),
     "model info": Command("show what a file of weights contains", of.window_arguments, _info),

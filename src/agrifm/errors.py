@@ -58,6 +58,10 @@ class AssessmentError(AgriFMError, ValueError):
     """Reference data do not allow the requested estimate."""
 
 
+class ServeError(AgriFMError, ValueError):
+    """A page cannot be served: there is no map, or the address is taken."""
+
+
 class VectorError(AgriFMError, ValueError):
     """A vector file cannot be used; `agrifm.vectors` raises it anew as the error of whatever was to be read from it."""
 

@@ -1,0 +1,204 @@
+"""The page's addresses. Nothing of a request reaches the file system: every name is looked up in a dict made at start.
+
+/                                       the page, and its files at /web/NAME
+/season.json                            what there is to show
+/layers/KEY/Z/X/Y.png                   a tile of the map; ?hide=1,2 leaves values out
+/imagery/SENSOR/PICTURE/FRAME/Z/X/Y.png a tile of a date
+/pixel, /series, /parcel                what is known of a place: ?lon=…&lat=…; /parcel?id=… by name
+/parcels                                parcels of a view: ?west=…&south=…&east=…&north=…
+/hectares                               POST of an outline: hectares inside
+/files/NAME                             files of the map
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from agrifm.errors import AgriFMError
+from agrifm.files import finite_or_none
+from agrifm.grid import Grid
+from agrifm.serve.finished_season import FinishedSeason
+from agrifm.serve.guards import SafeHeaders, page_files
+from agrifm.serve.map_layers import CLASSES
+from agrifm.serve.pixel_answers import map_answer, series_answer
+from agrifm.serve.polygon_hectares import drawn_polygon, polygon_answer
+from agrifm.serve.refusals import NO_SUCH, TOO_LARGE, RefusedRequestError, index_of, number_of, numbers_of, place_of
+from agrifm.serve.tile_places import TilePlaces, empty_tile, is_tile, tile_places
+
+LARGEST_BODY = 200_000
+"""Bytes of a request's body."""
+BODY_SECONDS = 10
+"""Time in which a body must have come."""
+MOST_HIDDEN = 255
+KEPT = {"cache-control": "private, max-age=3600"}
+"""For tiles, whose addresses have the number of the start of the server in them."""
+NOT_KEPT = {"cache-control": "no-store"}
+Handler = Callable[[FinishedSeason, Request], Awaitable[Response]]
+
+
+def make_app(season: FinishedSeason, hosts: list[str]) -> Starlette:
+    """The application that serves a season.
+
+    Args:
+        hosts: names by which it may be asked; others are refused, so that a foreign page cannot read it through a
+            name that leads here.
+    """
+    routes = [
+        Route("/", _for(season, _page)),
+        Route("/web/{name}", _for(season, _web)),
+        Route("/season.json", _for(season, _season)),
+        Route("/layers/{key}/{z}/{x}/{y}.png", _for(season, _layer_tile)),
+        Route("/imagery/{sensor}/{picture}/{frame}/{z}/{x}/{y}.png", _for(season, _imagery_tile)),
+        Route("/pixel", _for(season, _pixel)),
+        Route("/series", _for(season, _series)),
+        Route("/parcels", _for(season, _parcels)),
+        Route("/parcel", _for(season, _parcel)),
+        Route("/hectares", _for(season, _hectares), methods=["POST"]),
+        Route("/files/{name}", _for(season, _file)),
+    ]
+    middleware = [Middleware(SafeHeaders), Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)]
+    app = Starlette(routes=routes, middleware=middleware)
+    app.router.redirect_slashes = False
+    return app
+
+
+def _for(season: FinishedSeason, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint: what it cannot give is one sentence with a status from 400 to 499."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            return await handler(season, request)
+        except RefusedRequestError as refused:
+            return JSONResponse({"error": refused.sentence}, refused.status)
+        except (AgriFMError, OSError) as error:
+            return JSONResponse({"error": str(error)}, NO_SUCH)
+
+    return endpoint
+
+
+def _found(names: dict[str, Any], name: str) -> Any:
+    if name not in names:
+        raise RefusedRequestError(NO_SUCH, "there is nothing of this name")
+    return names[name]
+
+
+def _places(request: Request, grid: Grid) -> TilePlaces | None:
+    z, x, y = (index_of(request.path_params[name]) for name in "zxy")
+    if not is_tile(z, x, y):
+        raise RefusedRequestError(NO_SUCH, "there is no such tile")
+    return tile_places(grid, z, x, y)
+
+
+async def _answer(function: Callable[..., Any], *arguments: Any) -> Response:
+    """What a function returns, as JSON; it runs in a thread, so that others are answered meanwhile."""
+    return JSONResponse(finite_or_none(await run_in_threadpool(function, *arguments)), headers=NOT_KEPT)
+
+
+def _tile(content: bytes | None) -> Response:
+    return Response(empty_tile() if content is None else content, 200, KEPT, "image/png")
+
+
+async def _page(_: FinishedSeason, __: Request) -> Response:
+    content, kind = page_files()["index.html"]
+    return Response(content, headers=NOT_KEPT, media_type=kind)
+
+
+async def _web(_: FinishedSeason, request: Request) -> Response:
+    content, kind = _found(page_files(), request.path_params["name"])
+    return Response(content, headers={"cache-control": "no-cache"}, media_type=kind)
+
+
+async def _season(season: FinishedSeason, _: Request) -> Response:
+    return await _answer(season.stated)
+
+
+async def _layer_tile(season: FinishedSeason, request: Request) -> Response:
+    layer = _found(season.layers, request.path_params["key"])
+    hidden = numbers_of(request.query_params.get("hide", ""), MOST_HIDDEN)
+
+    def draw() -> bytes | None:
+        places = _places(request, layer.grid)
+        return None if places is None else layer.tile(places, hidden)
+
+    return _tile(await run_in_threadpool(draw))
+
+
+async def _imagery_tile(season: FinishedSeason, request: Request) -> Response:
+    imagery = _found(season.imagery, request.path_params["sensor"])
+    picture, frame = request.path_params["picture"], index_of(request.path_params["frame"])
+    _found(imagery.kinds, picture)
+    if not frame < len(imagery.sensor.date):
+        raise RefusedRequestError(NO_SUCH, "there is no such date")
+
+    def draw() -> bytes | None:
+        places = _places(request, imagery.sensor.grid)
+        return None if places is None else imagery.tile(picture, frame, places)
+
+    return _tile(await run_in_threadpool(draw))
+
+
+async def _pixel(season: FinishedSeason, request: Request) -> Response:
+    place = place_of(request.query_params)
+    return await _answer(map_answer, season.layers, *place)
+
+
+async def _series(season: FinishedSeason, request: Request) -> Response:
+    place = place_of(request.query_params)
+    if season.cube is None:
+        raise RefusedRequestError(NO_SUCH, season.missing.get("Imagery and series", "there is no cube"))
+    return await _answer(series_answer, season.cube, *place)
+
+
+async def _parcels(season: FinishedSeason, request: Request) -> Response:
+    if season.parcels is None:
+        raise RefusedRequestError(NO_SUCH, "there are no parcels")
+    query = request.query_params
+    west, east = (number_of(query, name, -180, 180) for name in ("west", "east"))
+    south, north = (number_of(query, name, -90, 90) for name in ("south", "north"))
+    return await _answer(season.parcels.view, (west, south, east, north))
+
+
+async def _parcel(season: FinishedSeason, request: Request) -> Response:
+    if season.parcels is None:
+        raise RefusedRequestError(NO_SUCH, "there are no parcels")
+    name = request.query_params.get("id")
+    if name is not None:
+        return await _answer(season.parcels.named, name)
+    return await _answer(season.parcels.at, *place_of(request.query_params))
+
+
+async def _hectares(season: FinishedSeason, request: Request) -> Response:
+    polygon = drawn_polygon(await _body(request))
+    layer = season.layers[CLASSES]
+    return await _answer(polygon_answer, layer, polygon, season.report)
+
+
+async def _body(request: Request) -> bytes:
+    """The body of a request, of at most `LARGEST_BODY` bytes; of a longer one the rest is read and not kept."""
+    body, length = bytearray(), 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                length += len(part)
+                if length <= LARGEST_BODY:
+                    body += part
+    except TimeoutError as error:
+        raise RefusedRequestError(408, "the request did not come in time") from error
+    if length > LARGEST_BODY:
+        raise RefusedRequestError(TOO_LARGE, f"a request has at most {LARGEST_BODY:,} bytes")
+    return bytes(body)
+
+
+async def _file(season: FinishedSeason, request: Request) -> Response:
+    path = _found(season.downloads, request.path_params["name"])
+    if not path.is_file():
+        raise RefusedRequestError(NO_SUCH, "the file has gone")
+    return FileResponse(path, filename=path.name, headers=NOT_KEPT)

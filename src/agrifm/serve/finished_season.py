@@ -1,0 +1,136 @@
+"""What a page shows of a project: the layers of its map, its cube, parcels and report, and what of it is missing."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agrifm import __version__
+from agrifm.config import read_project
+from agrifm.cube.store import Cube, open_cube
+from agrifm.errors import AgriFMError, ServeError
+from agrifm.files import AnyPath, as_path
+from agrifm.serve.imagery import Imagery, imagery_of
+from agrifm.serve.map_layers import CLASSES, FILES, PageLayer, map_layers
+from agrifm.serve.parcel_views import ParcelViews
+from agrifm.serve.pixel_answers import PROBABILITIES
+
+LARGEST_JSON = 50_000_000
+"""Bytes of a report or an item that are read."""
+
+
+@dataclass(frozen=True)
+class FinishedSeason:
+    """A project with a finished map."""
+
+    title: str
+    period: tuple[str, str]
+    """First and last day."""
+    layers: dict[str, PageLayer]
+    cube: Cube | None
+    imagery: dict[str, Imagery]
+    parcels: ParcelViews | None
+    report: Mapping[str, Any] | None
+    item: Mapping[str, Any]
+    downloads: dict[str, Path]
+    """By name; nothing else of the disk can be downloaded."""
+    missing: dict[str, str]
+    """By title, why something cannot be shown."""
+
+    def stated(self) -> dict[str, Any]:
+        """What the page is to know before it asks for anything."""
+        crops = self.layers[CLASSES]
+        properties = self.item.get("properties", {})
+        by_code = properties.get("agrifm:hectares") or {}
+        assert crops.legend is not None
+        return {
+            "title": self.title,
+            "period": self.period,
+            "version": __version__,
+            "bounds": list(crops.grid.footprint().bounds),
+            "layers": [layer.stated() for layer in self.layers.values()],
+            "hectares": [by_code.get(code) for code in crops.legend.codes],
+            "imagery": [one.stated() for one in self.imagery.values()],
+            "parcels": None if self.parcels is None else self.parcels.count,
+            "downloads": list(self.downloads),
+            "missing": [{"title": title, "why": why} for title, why in self.missing.items()],
+            "trust": ((self.report or {}).get("trust") or {}).get("sentence"),
+            "districts": _district_rows(self.report),
+        }
+
+
+def finished_season(directory: AnyPath) -> FinishedSeason:
+    """Open what there is of a project; only its map is needed.
+
+    Raises:
+        ConfigError: there is no project file, or it cannot be read.
+        ServeError: the project has no finished map.
+    """
+    directory = as_path(directory)
+    project = read_project(directory)
+    maps = project.maps
+    if not (maps / FILES[CLASSES][1]).exists():
+        raise ServeError(f"serving {directory}: it has no finished map; run `agrifm map` first", path=maps)
+    missing: dict[str, str] = {}
+    layers = map_layers(maps, missing)
+    cube = _cube(project.cube, missing)
+    parcels = _parcels(project.parcel_crops / "parcels.parquet", missing)
+    imagery = {} if cube is None else imagery_of(cube)
+    names = [*(name for _, name in FILES.values()), PROBABILITIES, "item.json"]
+    files = [maps / name for name in names] + [project.parcel_crops / "parcels.parquet"]
+    report_directory = project.path("report")
+    files += [report_directory / name for name in ("report.html", "report.json", "areas.csv", "accuracy.csv")]
+    season = project.season.season
+    return FinishedSeason(
+        project.directory.resolve().name,
+        (season.start.isoformat(), season.end.isoformat()),
+        layers,
+        cube,
+        imagery,
+        parcels,
+        _json(report_directory / "report.json", "Report", missing),
+        _json(maps / "item.json", "Hectares", missing) or {},
+        {file.name: file.resolve() for file in files if file.is_file()},
+        missing,
+    )
+
+
+def _cube(path: Path, missing: dict[str, str]) -> Cube | None:
+    try:
+        return open_cube(path)
+    except (AgriFMError, OSError) as error:
+        missing["Imagery and series"] = str(error)
+        return None
+
+
+def _parcels(path: Path, missing: dict[str, str]) -> ParcelViews | None:
+    if not path.exists():
+        return None
+    try:
+        return ParcelViews(path)
+    except ServeError as error:
+        missing["Parcels"] = str(error)
+        return None
+
+
+def _json(path: Path, title: str, missing: dict[str, str]) -> Mapping[str, Any] | None:
+    """The content of a file of JSON that may be absent."""
+    if not path.exists():
+        return None
+    try:
+        if path.stat().st_size > LARGEST_JSON:
+            raise ValueError("it is too large")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("it is not an object")
+    except (OSError, ValueError, RecursionError) as error:
+        missing[title] = f"reading {path.name}: {error}"
+        return None
+    return content
+
+
+def _district_rows(report: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Districts of a report: code, points, mapped hectares, and the estimate of each class."""
+    found = (report or {}).get("districts") or []
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

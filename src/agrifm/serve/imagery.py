@@ -1,0 +1,148 @@
+"""Pictures of the season from its cube: true and false colour and greenness of any date, as tiles.
+
+Shape letters: C bands, H W rows and columns, P pixels.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.assess.point_season import GAMMA, TAILS, picture_kinds, pixel_metres
+from agrifm.classic.indices import band_roles, greenness
+from agrifm.cube.store import CHUNK, FILL, Cube, SensorCube
+from agrifm.pictures import RGBA, indexed_png, rgba_png
+from agrifm.season import day_date
+from agrifm.sensors import SENSORS
+from agrifm.serve.tile_places import TilePlaces, fitting_zoom
+
+MOST_PIXELS = 1024**2
+"""Pixels of the cube that one tile may read; smaller zooms show no imagery."""
+GREENNESS_KEY = "ndvi"
+STRETCHED = 8
+"""Frames whose pixels decide the brightness of all."""
+STEPS = 100
+"""Colours between a greenness of 0 and of 1."""
+
+
+@dataclass(frozen=True)
+class Imagery:
+    """The pictures of one sensor."""
+
+    sensor: SensorCube
+    clear: list[float | None]
+    """(T,), share of pixels that each frame observes; None where the cube does not say it."""
+    lock: Any
+
+    @property
+    def kinds(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """Title and bands of each picture by key."""
+        found = {title.lower().replace(" ", "-"): (title, bands) for title, bands in picture_kinds(self.sensor)}
+        if {"nir", "red"} <= band_roles(self.sensor.input).keys():
+            return {**found, GREENNESS_KEY: ("NDVI", ("nir", "red"))}
+        return dict(found)
+
+    def stated(self) -> dict[str, Any]:
+        """What the page is to know of the sensor."""
+        name = self.sensor.input.sensor
+        return {
+            "key": name,
+            "title": SENSORS[name].title if name in SENSORS else name,
+            "metres": round(pixel_metres(self.sensor.grid)),
+            "dates": [day_date(int(day)).isoformat() for day in self.sensor.date],
+            "clear": self.clear,
+            "pictures": [{"key": key, "title": title} for key, (title, _) in self.kinds.items()],
+            "minzoom": fitting_zoom(self.sensor.grid, MOST_PIXELS),
+            "ramp": ["#{:02x}{:02x}{:02x}".format(*color[:3]) for color in greenness_colors()[:-1:20]],
+        }
+
+    def tile(self, kind: str, frame: int, places: TilePlaces) -> bytes:
+        """A tile as PNG; what was not observed is transparent.
+
+        Args:
+            kind: a key of `kinds`.
+            frame: number of the date.
+
+        Raises:
+            CubeError: the cube is damaged.
+        """
+        stored, valid = self._read(frame, places)
+        if kind == GREENNESS_KEY:
+            pixels = stored.reshape(1, len(stored), -1) * np.float32(self.sensor.input.scale)
+            green = greenness(pixels, self.sensor.input)
+            assert green is not None
+            index = np.where(valid.ravel(), np.clip(green[0], 0, 1) * STEPS, STEPS + 1).round()
+            return indexed_png(index.reshape(valid.shape).astype(np.uint8), greenness_colors())
+        bands = self.kinds[kind][1]
+        low, high = self._ends(bands)
+        column = band_roles(self.sensor.input)
+        shown = stored[[column[band] for band in bands]] * np.float32(self.sensor.input.scale)
+        bright = np.clip((shown - low[:, None, None]) / (high - low)[:, None, None], 0, 1) ** np.float32(GAMMA)
+        return rgba_png(np.stack([*(bright * 255).round(), valid * 255.0], axis=-1).astype(np.uint8))
+
+    def _read(self, frame: int, places: TilePlaces) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
+        """Stored values (C, H, W) of a tile, and where they are usable."""
+        rows, cols = places.window.slices
+        stored = self.sensor.stored("values", (frame, slice(None), rows, cols))
+        valid = self.sensor.stored("valid", (frame, rows, cols)) & (stored[0] != FILL)
+        return places.taken(stored, FILL).astype(np.int16), places.taken(valid, 0).astype(bool) & places.inside
+
+    def _ends(self, bands: tuple[str, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Reflectance that is black, and that is full brightness, of each band; the same for all dates."""
+        with self.lock:
+            sample, column = self._sample, band_roles(self.sensor.input)
+        values = sample[[column[band] for band in bands]]
+        if not values.size:
+            return np.zeros(3, np.float32), np.ones(3, np.float32)
+        # True colours keep their balance; bands that the eye does not know are stretched one by one.
+        together = bands == ("red", "green", "blue")
+        low, high = np.percentile(values, TAILS, axis=None if together else 1)
+        low = np.broadcast_to(low, 3).astype(np.float32)
+        return low, np.maximum(np.broadcast_to(high, 3), low + 0.01).astype(np.float32)
+
+    @cached_property
+    def _sample(self) -> NDArray[np.float32]:
+        """Reflectance (C, P) of the middle of the grid in the clearest frames."""
+        rows, cols = (_middle(length, 2 * CHUNK) for length in self.sensor.grid.shape)
+        parts = []
+        clear = [1.0 if share is None else share for share in self.clear]
+        for frame in np.argsort(clear, kind="stable")[::-1][:STRETCHED].tolist():
+            stored = self.sensor.stored("values", (frame, slice(None), rows, cols))
+            valid = self.sensor.stored("valid", (frame, rows, cols))
+            parts.append(stored[:, valid] * np.float32(self.sensor.input.scale))
+        return np.concatenate(parts, axis=1)
+
+
+def imagery_of(cube: Cube) -> dict[str, Imagery]:
+    """The sensors of a cube of which pictures can be made, those of the smallest pixels first."""
+    found = [
+        Imagery(sensor, _clear(cube, name), Lock())
+        for name, sensor in cube.sensors.items()
+        if sensor.input.quantity.endswith("reflectance")
+    ]
+    fit = sorted((one for one in found if one.kinds), key=lambda one: pixel_metres(one.sensor.grid))
+    return {one.sensor.input.sensor: one for one in fit}
+
+
+def _clear(cube: Cube, name: str) -> list[float | None]:
+    """What the provenance of a cube says of its frames, in their order."""
+    frames = cube.provenance.get("sensors", {}).get(name, {}).get("frames", [])
+    by_day = {one.get("day"): one.get("valid_share") for one in frames}
+    return [by_day.get(day_date(int(day)).isoformat()) for day in cube.sensors[name].date]
+
+
+def greenness_colors() -> tuple[RGBA, ...]:
+    """Colours of greenness from 0, sand, to 1, dark green, and at last that of nothing (ColorBrewer's YlGn)."""
+    from matplotlib import colormaps
+
+    table = colormaps["YlGn"](np.linspace(0, 1, STEPS + 1), bytes=True).tolist()
+    return (*((int(r), int(g), int(b), int(a)) for r, g, b, a in table), (0, 0, 0, 0))
+
+
+def _middle(length: int, side: int) -> slice:
+    """At most `side` pixels in the middle of an axis, beginning where a chunk does."""
+    first = max(length - side, 0) // 2 // CHUNK * CHUNK
+    return slice(first, min(first + side, length))

@@ -1,0 +1,157 @@
+"""Parcels of a finished map in the part that a page shows, one at a place, and one by its name.
+
+Bounds of all parcels are kept (16 bytes each), so that a view reads only the row groups that it shows.
+
+Shape letters: P parcels.
+"""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from agrifm.errors import ServeError, doing
+from agrifm.serve.refusals import NO_SUCH, RefusedRequestError
+
+MOST_PARCELS = 3000
+"""Parcels of one view; with more the page says that they are seen nearer."""
+MOST_GROUPS = 12
+"""Row groups that one view may read."""
+COLUMNS = ("id", "crop:code", "agrifm:confidence")
+"""Columns of a view."""
+LONGEST_NAME = 200
+"""Characters of a name that is searched."""
+PIXELS_ACROSS = 1000
+"""Width of a view in pixels of the screen: outlines are not finer."""
+DECIMALS = 6
+"""Of degrees in an outline: 0.1 m."""
+Box = tuple[float, float, float, float]
+
+
+class ParcelViews:
+    """A GeoParquet file of parcels."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the metadata of a file.
+
+        Raises:
+            ServeError: it is damaged, or has not the columns of `agrifm parcels`.
+        """
+        from pyarrow.parquet import ParquetFile
+
+        self.path, self._lock = path, Lock()
+        with self._net(), ParquetFile(path) as file:
+            missing = {*COLUMNS, "geometry", "bbox"} - set(file.schema_arrow.names)
+            if missing:
+                raise ServeError(f"reading {path.name}: it has no column '{min(missing)}'; run `agrifm parcels` again")
+            self.count = file.metadata.num_rows
+            groups = (file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups))
+            self._first = np.cumsum([0, *groups])
+            self._names = [name for name in file.schema_arrow.names if name not in ("geometry", "bbox")]
+
+    def view(self, box: Box) -> dict[str, Any]:
+        """Parcels that share a point with a box, as GeoJSON; none of them, and their number, if there are too many.
+
+        Args:
+            box: west, south, east, north in degrees.
+
+        Raises:
+            ServeError: the file is damaged.
+        """
+        west, south, east, north = box
+        edges = self._edges
+        rows = np.flatnonzero(
+            (edges[:, 0] <= east) & (edges[:, 2] >= west) & (edges[:, 1] <= north) & (edges[:, 3] >= south)
+        )
+        groups = np.unique(np.searchsorted(self._first, rows, "right") - 1)
+        if len(rows) > MOST_PARCELS or len(groups) > MOST_GROUPS:
+            return {"type": "FeatureCollection", "features": [], "count": len(rows)}
+        shapes, table = self._read(rows, COLUMNS)
+        finest = (east - west) / PIXELS_ACROSS
+        rounded = shapely.transform(shapely.simplify(shapes, finest / 2), lambda points: points.round(DECIMALS))
+        outlines = shapely.to_geojson(rounded)
+        features = [
+            {
+                "type": "Feature",
+                "id": int(row),
+                "geometry": json.loads(outline),
+                "properties": {"id": values["id"], "code": values["crop:code"]},
+            }
+            for row, outline, values in zip(rows.tolist(), outlines, table, strict=True)
+        ]
+        return {"type": "FeatureCollection", "features": features, "count": len(features)}
+
+    def at(self, lon: float, lat: float) -> dict[str, Any] | None:
+        """The row of the first parcel at a place; None where there is none."""
+        edges = self._edges
+        rows = np.flatnonzero((edges[:, 0] <= lon) & (edges[:, 2] >= lon) & (edges[:, 1] <= lat) & (edges[:, 3] >= lat))
+        shapes, _ = self._read(rows[:MOST_PARCELS], ("id",))
+        inside = np.flatnonzero(shapely.covers(shapes, shapely.Point(lon, lat)))
+        return self._row(int(rows[inside[0]])) if inside.size else None
+
+    def named(self, name: str) -> dict[str, Any]:
+        """The row of the parcel of a name.
+
+        Raises:
+            RefusedRequestError: there is none.
+        """
+        import pyarrow.compute as compute
+        from pyarrow.parquet import ParquetFile
+
+        with self._net(), ParquetFile(self.path) as file:
+            for number, first in enumerate(self._first[:-1].tolist() if len(name) <= LONGEST_NAME else ()):
+                names = file.read_row_group(number, columns=["id"])["id"].combine_chunks()
+                at = compute.index(names, name).as_py()
+                if at >= 0:
+                    return self._row(first + at)
+        raise RefusedRequestError(NO_SUCH, "no parcel has this name")
+
+    def _row(self, row: int) -> dict[str, Any]:
+        shapes, table = self._read(np.array([row]), self._names)
+        west, south, east, north = shapely.bounds(shapes[0])
+        inside = shapely.point_on_surface(shapes[0])
+        return {
+            "row": row,
+            "bounds": [float(west), float(south), float(east), float(north)],
+            "inside": [float(inside.x), float(inside.y)],
+            "geometry": json.loads(shapely.to_geojson(shapes[0])),
+            "columns": table[0],
+        }
+
+    def _read(self, rows: NDArray[np.int64], columns: Any) -> tuple[NDArray[Any], list[dict[str, Any]]]:
+        """Shapes (P,) and columns of rows, which ascend."""
+        import pyarrow
+        from pyarrow.parquet import ParquetFile
+
+        wanted = ["geometry", *columns]
+        with self._net(), ParquetFile(self.path) as file:
+            parts = [file.schema_arrow.empty_table().select(wanted)]
+            for group in np.unique(np.searchsorted(self._first, rows, "right") - 1).tolist():
+                here = rows[(rows >= self._first[group]) & (rows < self._first[group + 1])] - self._first[group]
+                parts.append(file.read_row_group(group, columns=wanted).select(wanted).take(here))
+            table = pyarrow.concat_tables(parts)
+            shapes = shapely.from_wkb(table["geometry"].to_numpy())
+            return np.asarray(shapes), table.drop_columns(["geometry"]).to_pylist()
+
+    @property
+    def _edges(self) -> NDArray[np.float32]:
+        with self._lock:
+            return self._all_edges
+
+    @cached_property
+    def _all_edges(self) -> NDArray[np.float32]:
+        """(P, 4), west, south, east, north of each parcel."""
+        from pyarrow.parquet import ParquetFile
+
+        with self._net(), ParquetFile(self.path) as file:
+            corners = file.read(columns=["bbox"])["bbox"].combine_chunks()
+            columns = [corners.field(name).to_numpy(zero_copy_only=False) for name in ("xmin", "ymin", "xmax", "ymax")]
+            return np.stack(columns, axis=1).astype(np.float32).reshape(-1, 4)
+
+    def _net(self) -> Any:
+        return doing(f"reading {self.path.name}", ServeError, "run `agrifm parcels` again", path=self.path)

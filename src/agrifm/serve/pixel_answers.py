@@ -1,0 +1,110 @@
+"""What the page shows of one place: its crop, how sure that is, and its series.
+
+Shape letters: T frames, C bands.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import rasterio
+from pyproj import Transformer
+
+from agrifm.assess.point_season import INDEX_NAMES, WITHOUT_CURVES, pixel_metres
+from agrifm.classic.indices import index_pairs, normalised_differences
+from agrifm.cube.store import Cube, SensorCube
+from agrifm.errors import AgriFMError
+from agrifm.grid import LONLAT, Grid, Window
+from agrifm.legend import UNLABELLED
+from agrifm.sensors import SENSORS
+from agrifm.serve.map_layers import CLASSES, PageLayer, open_layer
+
+PROBABILITIES = "probabilities.tif"
+"""File of a map with the probabilities of all classes, if it was asked for."""
+
+
+def pixel_at(grid: Grid, lon: float, lat: float) -> tuple[int, int] | None:
+    """Row and column of the pixel of a grid at a place in degrees; None where it is not on the grid."""
+    x, y = Transformer.from_crs(LONLAT, grid.crs.to_wkt(), always_xy=True).transform(lon, lat)
+    transform = grid.transform
+    col, row = (x - transform.c) / transform.a, (y - transform.f) / transform.e
+    if not (0 <= row < grid.shape[0] and 0 <= col < grid.shape[1]):
+        return None
+    return int(row), int(col)
+
+
+def map_answer(layers: Mapping[str, PageLayer], lon: float, lat: float) -> dict[str, Any] | None:
+    """The value of every layer at a place, and the probabilities if they were written; None outside the map.
+
+    Raises:
+        ServeError: a file is damaged.
+    """
+    crops = layers[CLASSES]
+    place = pixel_at(crops.grid, lon, lat)
+    if place is None:
+        return None
+    values = {key: layer.value(*place) for key, layer in layers.items()}
+    return {
+        "pixel": place,
+        "values": values,
+        "probabilities": _probabilities(crops, *place) if values[CLASSES] is not None else None,
+    }
+
+
+def _probabilities(crops: PageLayer, row: int, col: int) -> list[float] | None:
+    """Probability of each class of the legend, 0 to 1."""
+    path = crops.path.with_name(PROBABILITIES)
+    if not path.exists():
+        return None
+    with open_layer(path) as source:
+        stored = source.read(window=rasterio.windows.Window(col, row, 1, 1))[:, 0, 0]
+    if (stored == UNLABELLED).any() or not stored.any():
+        return None
+    return [round(float(share), 4) for share in stored / stored.sum(dtype=np.float64)]
+
+
+def series_answer(cube: Cube, lon: float, lat: float) -> list[dict[str, Any]]:
+    """The series of each sensor at a place: days, and values by index and by band, None where not observed.
+
+    A sensor that is damaged has its sentence instead.
+    """
+    found = []
+    for name, sensor in sorted(cube.sensors.items(), key=lambda named: pixel_metres(named[1].grid)):
+        place = pixel_at(sensor.grid, lon, lat)
+        if place is None or sensor.input.quantity in WITHOUT_CURVES:
+            continue
+        about = {
+            "key": name,
+            "title": SENSORS[name].title if name in SENSORS else name,
+            "metres": round(pixel_metres(sensor.grid)),
+            "quantity": sensor.input.quantity,
+        }
+        try:
+            found.append({**about, **_series(sensor, *place)})
+        except AgriFMError as error:
+            found.append({**about, "fault": str(error)})
+    return found
+
+
+def _series(sensor: SensorCube, row: int, col: int) -> dict[str, Any]:
+    image, valid, day = sensor.read(Window(row, col, 1, 1))
+    usable = valid[:, 0, 0]
+    days = sensor.date if day is None else np.where(usable, day[:, 0, 0], sensor.date)
+    pixels, curves = image[:, :, :, 0], {}
+    if sensor.input.quantity.endswith("reflectance"):
+        for pair, values in zip(index_pairs(sensor.input), normalised_differences(pixels, sensor.input), strict=True):
+            curves[INDEX_NAMES[pair]] = values[:, 0, 0]
+    for number, band in enumerate(sensor.input.bands):
+        curves[band] = pixels[:, number, 0]
+    return {
+        "days": days.tolist(),
+        "curves": [
+            {
+                "name": name,
+                "values": [
+                    round(float(value), 4) if seen else None for value, seen in zip(values, usable, strict=True)
+                ],
+            }
+            for name, values in curves.items()
+        ],
+    }

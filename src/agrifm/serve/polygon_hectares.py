@@ -1,0 +1,162 @@
+"""Hectares per crop inside a polygon that a reader draws, and what they are likely to be truly.
+
+A map errs, so its pixels are counted and, where reference points of the whole map exist, corrected: each mapped class
+is divided among the true classes as the points of its stratum are. That takes the errors inside the polygon to be
+those of the whole map (the synthetic estimator of small areas: Rao and Molina 2015, Small Area Estimation, section
+3.2), which the answer says.
+
+Shape letters: C classes of the map, R classes of the reference, H W rows and columns of a window.
+"""
+
+from collections.abc import Mapping
+from math import ceil, floor
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from rasterio import features
+from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
+
+from agrifm.grid import LONLAT, Grid, Window, reproject, tiles
+from agrifm.legend import Legend
+from agrifm.serve.map_layers import PageLayer, open_layer
+from agrifm.serve.refusals import TOO_LARGE, WRONG, RefusedRequestError
+from agrifm.validation import Frozen
+
+MOST_CORNERS = 2000
+"""Corners of a polygon."""
+MOST_PIXELS = 50_000_000
+"""Pixels of the map that one request may count, a square of 70 km in pixels of 10 m."""
+READ_SIDE = 2048
+"""Side in pixels of what is read at once."""
+CORRECTABLE = ("stratified", "simple")
+"""Designs of which the points of a stratum are a random sample of it."""
+
+
+class DrawnPolygon(Frozen):
+    """The outline of a polygon as the page sends it."""
+
+    outline: tuple[tuple[float, float], ...]
+    """Longitude and latitude of each corner."""
+
+
+def drawn_polygon(body: bytes) -> Polygon:
+    """The polygon of a request, in longitude and latitude.
+
+    Raises:
+        RefusedRequestError: it is not JSON of an outline, has too many corners, or crosses itself.
+    """
+    try:
+        outline = np.array(DrawnPolygon.model_validate_json(body).outline, np.float64)
+    except (ValidationError, RecursionError) as error:
+        raise RefusedRequestError(WRONG, 'send {"outline": [[longitude, latitude], …]}') from error
+    if not 3 <= len(outline) <= MOST_CORNERS:
+        raise RefusedRequestError(WRONG, f"a polygon has 3 to {MOST_CORNERS} corners; this one has {len(outline)}")
+    if not np.isfinite(outline).all() or (abs(outline) > (180, 90)).any():
+        raise RefusedRequestError(WRONG, "corners are longitude and latitude in degrees")
+    polygon = Polygon(outline)
+    if not polygon.is_valid or not polygon.area:
+        raise RefusedRequestError(WRONG, "the outline crosses itself; draw it without crossings")
+    return polygon
+
+
+def polygon_answer(layer: PageLayer, polygon: Polygon, report: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Hectares inside a polygon as counted, and as `corrected` by a report.
+
+    Raises:
+        RefusedRequestError, ServeError: as of `hectares_inside`.
+    """
+    assert layer.legend is not None
+    found = hectares_inside(layer, polygon)
+    return {**found, "estimates": corrected(np.array(found["hectares"]), layer.legend, report)}
+
+
+def hectares_inside(layer: PageLayer, polygon: Polygon) -> dict[str, Any]:
+    """Hectares of each class (C,) whose pixels have their centre inside, and of pixels without a class.
+
+    Raises:
+        RefusedRequestError: the polygon is not on the map, or so large that counting it would take too long.
+        ServeError: the map is damaged.
+    """
+    assert layer.legend is not None
+    outline = reproject(polygon.segmentize(0.01), LONLAT, str(layer.grid.crs))
+    window = _window(layer.grid, outline)
+    if window is None:
+        raise RefusedRequestError(WRONG, "the polygon is not on the map")
+    if window.height * window.width > MOST_PIXELS:
+        raise RefusedRequestError(TOO_LARGE, f"the polygon spans more than {MOST_PIXELS:,} pixels; draw a smaller one")
+    hectares = np.zeros(256)
+    with open_layer(layer.path) as source:
+        for part in tiles((window.height, window.width), READ_SIDE):
+            here = Window(window.row + part.row, window.col + part.col, part.height, part.width)
+            hectares += _counted(source, layer.grid.window(here), here, outline)
+    classes = hectares[: len(layer.legend)]
+    return {"hectares": classes.tolist(), "without_class": float(hectares.sum() - classes.sum())}
+
+
+def _counted(source: Any, grid: Grid, window: Window, outline: BaseGeometry) -> NDArray[np.float64]:
+    """Hectares (256,) by value of the pixels of a window inside the outline."""
+    inside = features.rasterize([(outline, 1)], grid.shape, transform=grid.transform, dtype="uint8").astype(bool)
+    if not inside.any():
+        return np.zeros(256)
+    values = source.read(1, window=rasterio.windows.Window(window.col, window.row, window.width, window.height))
+    weights = np.broadcast_to(grid.pixel_hectares()[:, None], values.shape)
+    return np.asarray(np.bincount(values[inside], weights[inside], 256), np.float64)
+
+
+def _window(grid: Grid, outline: BaseGeometry) -> Window | None:
+    """The pixels of a grid that a shape in its CRS touches; None if there are none."""
+    west, south, east, north = outline.bounds
+    if not np.isfinite([west, south, east, north]).all():
+        return None
+    transform, (height, width) = grid.transform, grid.shape
+    top, bottom = (north - transform.f) / transform.e, (south - transform.f) / transform.e
+    left, right = (west - transform.c) / transform.a, (east - transform.c) / transform.a
+    row, col = max(floor(top), 0), max(floor(left), 0)
+    last_row, last_col = min(ceil(bottom), height), min(ceil(right), width)
+    if row >= last_row or col >= last_col:
+        return None
+    return Window(row, col, last_row - row, last_col - col)
+
+
+def corrected(
+    hectares: NDArray[np.float64], legend: Legend, report: Mapping[str, Any] | None
+) -> list[dict[str, Any]] | None:
+    """Estimated hectares of each class of the legend with 95 % intervals; None where the report allows none.
+
+    Args:
+        hectares: (C,), mapped inside the polygon.
+        report: content of report.json.
+    """
+    from agrifm.assess.intervals import stratum_shares, sum_interval  # loads scipy.stats, which is slow
+
+    if report is None or not _is_correctable(report):
+        return None
+    confusion = report["confusion"]
+    codes, counts = confusion["codes"], np.array(confusion["counts"], np.float64)
+    if not set(legend.codes) <= set(codes) or counts.shape != (len(codes), len(codes)):
+        return None
+    points = counts.sum(axis=1)
+    mapped = np.array([hectares[legend.codes.index(code)] if code in legend.codes else 0.0 for code in codes])
+    if (points[mapped > 0] < 2).any():  # a class of the polygon that no points tell of
+        return None
+    estimates = []
+    for number, code in enumerate(codes):
+        shares = stratum_shares(counts[:, number], points, np.zeros(len(codes), bool))
+        low, high = sum_interval(mapped, shares)
+        value = float(mapped @ shares.value)
+        estimates.append({"code": code, "hectares": value, "low": max(low, 0.0), "high": min(high, mapped.sum())})
+    return estimates
+
+
+def _is_correctable(report: Mapping[str, Any]) -> bool:
+    design = report.get("design") or {}
+    return bool(
+        report.get("probability_sample")
+        and "confusion" in report
+        and design.get("method") in CORRECTABLE
+        and "classes of the map" in str(design.get("strata", "classes of the map"))
+    )

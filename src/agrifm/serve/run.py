@@ -1,0 +1,118 @@
+"""`agrifm serve`: opens a port and serves the page until it is stopped."""
+
+import errno
+import socket
+from contextlib import closing
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from agrifm.errors import ServeError, require_installed
+from agrifm.files import AnyPath
+from agrifm.screen import printable
+
+if TYPE_CHECKING:
+    from uvicorn import Server
+
+    from agrifm.serve.finished_season import FinishedSeason
+
+PORT = 8642
+"""Port that is tried if none is stated."""
+NEXT_PORTS = 20
+"""Ports after it that are tried if it is taken and none is stated."""
+WAITING = 512
+"""Connections that may wait to be accepted."""
+LOOPBACK = "127.0.0.1"
+LOOPBACK_NAMES = [LOOPBACK, "localhost", "[::1]"]
+IDLE_SECONDS = 15
+"""After which an idle connection is closed."""
+
+
+def open_port(host: str, port: int | None) -> socket.socket:
+    """A socket that listens.
+
+    Args:
+        port: None takes `PORT`, or the next one that is free; 0 any free one.
+
+    Raises:
+        ServeError: the port is taken, or the host is not an address of this machine.
+    """
+    ports = range(PORT, PORT + NEXT_PORTS) if port is None else [port]
+    for number in ports:
+        try:
+            found = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)[0]
+            opened = socket.socket(found[0], socket.SOCK_STREAM)
+            try:
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                opened.bind(found[4])
+                opened.listen(WAITING)
+                return opened
+            except BaseException:
+                opened.close()
+                raise
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and number != ports[-1]:
+                continue
+            taken = error.errno == errno.EADDRINUSE
+            why = "another program uses the port; choose another one with --port" if taken else f"{error.strerror}"
+            raise ServeError(f"opening port {number} of {host}: {why}", host=host, port=number) from error
+        except OverflowError as error:
+            raise ServeError(f"opening port {number} of {host}: ports are 0 to 65535", port=number) from error
+    raise AssertionError(ports)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a host."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def serve(directory: AnyPath, host: str = LOOPBACK, port: int | None = None) -> None:
+    """Serve the page of a project with a finished map, until the process is stopped.
+
+    Args:
+        directory: of the project, or its project file.
+        host: address to listen on; every other one than that of this machine lets others in.
+        port: see `open_port`.
+
+    Raises:
+        ServeError: there is no finished map, a package is missing, or the port is taken.
+    """
+    require_installed("serving a page", "serve", "starlette", "uvicorn", "matplotlib", kind=ServeError)
+    from agrifm.serve.finished_season import finished_season
+
+    season = finished_season(directory)
+    with closing(open_port(host, port)) as opened:
+        number = opened.getsockname()[1]
+        shown = f"[{host}]" if ":" in host else host
+        if not is_loopback(host):
+            print(f"agrifm serve: everyone who can reach {host} can open this page; there is no password", flush=True)
+        for title, why in season.missing.items():
+            print(printable(f"not shown: {title}: {why}"), flush=True)
+        about = f"{season.title}, {' to '.join(season.period)}"
+        print(printable(f"{about}: http://{shown}:{number}/ (Ctrl+C stops it)"), flush=True)
+        page_server(season, host).run(sockets=[opened])
+
+
+def page_server(season: "FinishedSeason", host: str) -> "Server":
+    """The server of a season, which is not started yet.
+
+    Args:
+        host: that it will listen on; of this machine, it answers only those who ask for this machine by name.
+    """
+    from uvicorn import Config, Server
+
+    from agrifm.serve.app import make_app
+
+    config = Config(
+        make_app(season, LOOPBACK_NAMES if is_loopback(host) else ["*"]),
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=1,
+        ws="none",
+        lifespan="off",
+    )
+    return Server(config)

@@ -1,0 +1,107 @@
+"""Where the pixels of a map tile are on the grid of a raster or cube.
+
+Tiles are squares of the spherical Mercator projection (EPSG:3857), numbered by zoom, column from the west and row
+from the north, as all web maps number them (OGC Two Dimensional Tile Matrix Set 2.0, WebMercatorQuad).
+
+Shape letters: H W rows and columns of a tile, both `SIDE`.
+"""
+
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from math import ceil, floor, pi
+
+import numpy as np
+from numpy.typing import NDArray
+from pyproj import Transformer
+
+from agrifm.grid import Grid, Window
+from agrifm.pictures import indexed_png
+
+SIDE = 256
+"""Side of a tile in pixels."""
+MAX_ZOOM = 20
+"""Deepest zoom that is drawn; a pixel of a tile is 15 cm there."""
+HALF = 6_378_137 * pi
+"""Half the side of the world in spherical Mercator, metres."""
+CELL = 8
+"""Pixels between places that are projected; those between them are interpolated."""
+FAR = 1e12
+"""Row and column of what the projection of the grid cannot express."""
+
+
+@dataclass(frozen=True)
+class TilePlaces:
+    """The pixels of the grid that the pixels of a tile show."""
+
+    window: Window
+    """Of the grid: all pixels that the tile shows."""
+    row: NDArray[np.float64]
+    """(H, W), row on the grid as a real number."""
+    col: NDArray[np.float64]
+    inside: NDArray[np.bool_]
+    """(H, W), whether the pixel is on the grid."""
+
+    def taken(self, pixels: NDArray[np.generic], outside: int) -> NDArray[np.generic]:
+        """The nearest values (..., H, W) of pixels (..., h, w) that cover the window, at its size or reduced.
+
+        Args:
+            outside: the value where a tile is not on the grid.
+        """
+        height, width = pixels.shape[-2:]
+        row = ((self.row - self.window.row) * height / self.window.height).astype(np.int64).clip(0, height - 1)
+        col = ((self.col - self.window.col) * width / self.window.width).astype(np.int64).clip(0, width - 1)
+        return np.asarray(np.where(self.inside, pixels[..., row, col], np.array(outside, pixels.dtype)))
+
+
+def is_tile(zoom: int, x: int, y: int) -> bool:
+    """Whether there is such a tile."""
+    return 0 <= zoom <= MAX_ZOOM and 0 <= x < 2**zoom and 0 <= y < 2**zoom
+
+
+def tile_places(grid: Grid, zoom: int, x: int, y: int) -> TilePlaces | None:
+    """Where a tile is on a grid; None if they share nothing."""
+    step = 2 * HALF / 2**zoom
+    lattice = np.arange(0, SIDE + CELL, CELL) / SIDE
+    across, down = np.meshgrid((x + lattice) * step - HALF, HALF - (y + lattice) * step)
+    east, north = _from_mercator(grid.crs.to_wkt()).transform(across, down)
+    transform, weights = grid.transform, _between()
+    col, row = (
+        weights @ np.nan_to_num(place, nan=FAR, posinf=FAR, neginf=-FAR) @ weights.T
+        for place in ((east - transform.c) / transform.a, (north - transform.f) / transform.e)
+    )
+    height, width = grid.shape
+    inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
+    if not inside.any():
+        return None
+    rows, cols = row[inside], col[inside]
+    top, left = floor(rows.min()), floor(cols.min())
+    window = Window(top, left, ceil(rows.max() + 1e-9) - top, ceil(cols.max() + 1e-9) - left)
+    return TilePlaces(window, row, col, inside)
+
+
+@cache
+def empty_tile() -> bytes:
+    """A transparent tile as PNG."""
+    return indexed_png(np.zeros((SIDE, SIDE), np.uint8), [(0, 0, 0, 0)])
+
+
+def fitting_zoom(grid: Grid, most_pixels: int) -> int:
+    """The lowest zoom at which a tile shows at most `most_pixels` pixels of a grid."""
+    _, south, _, north = grid.footprint().bounds
+    latitude = np.radians((south + north) / 2)
+    metres = 2 * HALF * np.cos(latitude) / 2 ** np.arange(MAX_ZOOM + 1)  # side of a tile on the ground
+    side = np.sqrt(float(grid.pixel_hectares()[grid.shape[0] // 2]) * 1e4)
+    pixels = np.minimum((metres / side) ** 2 * 2, grid.shape[0] * grid.shape[1])  # turned tiles touch up to twice
+    return int(np.argmax(pixels <= most_pixels))
+
+
+@lru_cache(maxsize=32)
+def _from_mercator(crs: str) -> Transformer:
+    return Transformer.from_crs("EPSG:3857", crs, always_xy=True)
+
+
+@cache
+def _between() -> NDArray[np.float64]:
+    """(H, lattice), weights of the lattice's places in the centre of each pixel."""
+    place = (np.arange(SIDE) + 0.5) / CELL
+    return np.maximum(0, 1 - abs(place[:, None] - np.arange(SIDE // CELL + 1)))

@@ -1,0 +1,112 @@
+// A polygon that the reader draws, and the hectares inside it.
+
+import { find, hectares, hint, make, swatch } from "./elements.js";
+import { addOutlines } from "./map_view.js";
+import { askHectares } from "./server.js";
+
+const MOST_CORNERS = 500;
+
+/** Connect the button and the map. `isDrawing()` says whether a click is a corner. */
+export function connectDrawing(season, map) {
+  const shape = addOutlines(map, "drawn", [
+    ["fill", "fill", { "fill-color": "#ffffff", "fill-opacity": 0.15 }],
+    ["case", "line", { "line-color": "#000000", "line-width": 4 }],
+    ["line", "line", { "line-color": "#ffffff", "line-width": 2 }],
+    ["corner", "circle", { "circle-radius": 4, "circle-color": "#ffffff", "circle-stroke-color": "#000000", "circle-stroke-width": 1.5 }],
+  ]);
+  let corners = [];
+  let drawing = false;
+
+  const outline = (pointer = null) => {
+    const line = pointer ? [...corners, pointer] : corners;
+    if (!line.length) return null;
+    const ring = line.length > 2 ? { type: "Polygon", coordinates: [[...line, line[0]]] } : { type: "LineString", coordinates: line.length > 1 ? line : [line[0], line[0]] };
+    return { type: "Feature", properties: {}, geometry: ring };
+  };
+
+  const begin = () => {
+    [corners, drawing] = [[], true];
+    find("area").replaceChildren();
+    shape.set(null);
+    map.getCanvas().classList.add("drawing");
+    map.doubleClickZoom.disable();
+    buttons();
+    hint("Click the corners of the area; double-click or Enter finishes, Esc discards.", 0);
+  };
+
+  const stop = () => {
+    drawing = false;
+    map.getCanvas().classList.remove("drawing");
+    setTimeout(() => map.doubleClickZoom.enable(), 300);
+    hint("");
+    buttons();
+  };
+
+  const discard = () => {
+    corners = [];
+    shape.set(null);
+    find("area").replaceChildren();
+    stop();
+  };
+
+  const finish = async () => {
+    if (!drawing) return;
+    corners = corners.filter((corner, at) => at === 0 || corner.join() !== corners[at - 1].join());
+    if (corners.length < 3) {
+      hint("An area has at least three corners.");
+      return;
+    }
+    stop();
+    shape.set(outline());
+    find("discard").hidden = false;
+    find("area").replaceChildren("…");
+    try {
+      find("area").replaceChildren(...areaTable(season, await askHectares(corners)));
+    } catch (error) {
+      find("area").replaceChildren(make("p", { className: "fault" }, error.message));
+    }
+  };
+
+  const buttons = () => {
+    find("draw").textContent = drawing ? "Click the corners …" : "Draw an area";
+    find("draw").disabled = drawing;
+    find("finish").hidden = !drawing;
+    find("discard").hidden = !drawing && !corners.length;
+  };
+
+  const corner = (lngLat) => {
+    if (corners.length >= MOST_CORNERS) return;
+    corners.push([lngLat.lng, lngLat.lat]);
+    shape.set(outline());
+  };
+
+  map.on("mousemove", (event) => drawing && corners.length && shape.set(outline([event.lngLat.lng, event.lngLat.lat])));
+  map.on("dblclick", (event) => {
+    if (!drawing) return;
+    event.preventDefault();
+    finish();
+  });
+  find("draw").addEventListener("click", begin);
+  find("finish").addEventListener("click", finish);
+  find("discard").addEventListener("click", discard);
+  return { begin, finish, discard, corner, isDrawing: () => drawing };
+}
+
+function areaTable(season, found) {
+  const crops = season.layers.find((layer) => layer.key === "classes").classes;
+  const estimates = new Map((found.estimates ?? []).map((one) => [one.code, one]));
+  const order = crops.map((_, number) => number).filter((number) => found.hectares[number] > 0 || (estimates.get(crops[number].code)?.hectares ?? 0) >= 0.05);
+  order.sort((one, other) => found.hectares[other] - found.hectares[one]);
+  const total = found.hectares.reduce((sum, value) => sum + value, 0);
+  const head = make("tr", {}, make("th", {}, "Crop"), make("th", {}, "Mapped ha"), estimates.size ? make("th", {}, "Estimate, 95 % interval") : null);
+  const rows = order.map((number) => {
+    const one = estimates.get(crops[number].code);
+    const interval = one ? `${hectares(one.hectares)} (${hectares(one.low)}–${hectares(one.high)})` : "";
+    return make("tr", {}, make("td", {}, swatch(crops[number].color), crops[number].name), make("td", {}, hectares(found.hectares[number])), estimates.size ? make("td", {}, interval) : null);
+  });
+  const foot = make("tr", {}, make("th", {}, "Together"), make("th", {}, hectares(total)), estimates.size ? make("th", {}) : null);
+  const notes = [];
+  if (found.without_class >= 0.05) notes.push(`${hectares(found.without_class)} ha of the area have no crop on the map.`);
+  if (estimates.size) notes.push("The estimate supposes that the map errs here as it does at the reference points of the whole map.");
+  return [make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows), make("tfoot", {}, foot)), ...notes.map((note) => make("p", { className: "small" }, note))];
+}

@@ -1,0 +1,110 @@
+// The map: imagery of a date at the bottom, a layer of the map above it, outlines on top.
+
+import { Map as WebMap, NavigationControl, ScaleControl, setWorkerUrl } from "./maplibre-gl.mjs";
+
+setWorkerUrl(new URL("./maplibre-gl-worker.mjs", import.meta.url).href);
+const EMPTY = { type: "FeatureCollection", features: [] };
+const DEEPEST = 16; // zoom whose tiles are enlarged at deeper ones
+const start = Date.now(); // in tile addresses, so that a browser forgets those of an earlier map
+
+/** A map without anything on it. */
+export function makeMap(container, season, view, interactive) {
+  const [west, south, east, north] = season.bounds;
+  const margin = Math.max(east - west, north - south) * 3;
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const map = new WebMap({
+    container,
+    interactive,
+    style: {
+      version: 8,
+      sources: {},
+      layers: [{ id: "ground", type: "background", paint: { "background-color": dark ? "#23272b" : "#e9e9e4" } }],
+    },
+    ...(view ?? { bounds: season.bounds, fitBoundsOptions: { padding: 20 } }),
+    maxBounds: [west - margin, Math.max(south - margin, -85), east + margin, Math.min(north + margin, 85)],
+    maxZoom: 19,
+    dragRotate: false,
+    pitchWithRotate: false,
+    rollEnabled: false,
+    attributionControl: false,
+    fadeDuration: 0,
+  });
+  map.touchZoomRotate?.disableRotation();
+  map.keyboard?.disableRotation();
+  if (interactive) {
+    map.addControl(new NavigationControl({ showCompass: false }), "top-right");
+    map.addControl(new ScaleControl({ maxWidth: 120 }), "bottom-right");
+  }
+  return map;
+}
+
+const address = (path) => `${location.origin}/${path}/{z}/{x}/{y}.png?v=${start}`;
+
+/** The address of tiles of a layer of the map. */
+export function layerTiles(key, hidden) {
+  return `${address(`layers/${key}`)}${hidden.size ? `&hide=${[...hidden].sort((a, b) => a - b).join(",")}` : ""}`;
+}
+
+/** The address of tiles of a picture of a date; null if the sensor has no such date. */
+export function imageryTiles(imagery, picture, date) {
+  const frame = imagery.dates.indexOf(date);
+  return frame < 0 ? null : address(`imagery/${imagery.key}/${picture}/${frame}`);
+}
+
+/** A raster of the map that is replaced without a flicker: the new one appears when its tiles are there. */
+export class Raster {
+  constructor(map, name, season, above) {
+    Object.assign(this, { map, name, season, above, count: 0, tiles: null, opacity: 1, shown: null, coming: null });
+  }
+
+  show(tiles, opacity = 1, minzoom = 0, resampling = "nearest") {
+    this.opacity = opacity;
+    if (tiles === this.tiles) {
+      const id = this.coming ?? this.shown;
+      if (id) this.map.setPaintProperty(id, "raster-opacity", this.opacity);
+      return Promise.resolve();
+    }
+    this.tiles = tiles;
+    this.remove(this.coming);
+    this.coming = null;
+    if (!tiles) {
+      this.remove(this.shown);
+      this.shown = null;
+      return Promise.resolve();
+    }
+    const id = `${this.name}-${(this.count += 1)}`;
+    const source = { type: "raster", tiles: [tiles], tileSize: 256, bounds: this.season.bounds, minzoom, maxzoom: DEEPEST };
+    this.map.addSource(id, source);
+    const paint = { "raster-opacity": opacity, "raster-fade-duration": 0, "raster-resampling": resampling };
+    this.map.addLayer({ id, type: "raster", source: id, paint }, this.above);
+    this.coming = id;
+    return new Promise((resolve) => {
+      const settle = () => {
+        const replaced = this.coming !== id;
+        if (!replaced && !this.map.isSourceLoaded(id)) return;
+        this.map.off("sourcedata", settle);
+        this.map.off("idle", settle);
+        if (!replaced) {
+          this.remove(this.shown);
+          [this.shown, this.coming] = [id, null];
+        }
+        resolve();
+      };
+      this.map.on("sourcedata", settle);
+      this.map.on("idle", settle);
+    });
+  }
+
+  remove(id) {
+    if (!id || !this.map.getLayer(id)) return;
+    this.map.removeLayer(id);
+    this.map.removeSource(id);
+  }
+}
+
+/** Outlines on top of the map by name; `set` replaces them. */
+export function addOutlines(map, name, paint, below = undefined) {
+  map.addSource(name, { type: "geojson", data: EMPTY });
+  for (const [suffix, type, look] of paint) map.addLayer({ id: `${name}-${suffix}`, type, source: name, paint: look }, below);
+  return { set: (data) => map.getSource(name).setData(data ?? EMPTY) };
+}

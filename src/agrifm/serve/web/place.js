@@ -1,0 +1,128 @@
+// What is known of the place that was clicked: crop, probabilities, confidence, parcel and curves.
+
+import { curveKeys, curveNames, drawCurves } from "./curve.js";
+import { nearestDate } from "./dates.js";
+import { find, hectares, make, percent, swatch } from "./elements.js";
+import { ask } from "./server.js";
+import { change, onChange, state } from "./state.js";
+
+/** Show the chosen place whenever it changes. `mark` draws it on the map, `parcel` outlines the parcel there. */
+export function showPlaces(season, mark, parcel) {
+  let answered = 0;
+  let series = null;
+  let curve = "";
+
+  const draw = async () => {
+    const number = (answered += 1);
+    series = null;
+    mark(state.place);
+    parcel(null);
+    find("place").hidden = !state.place;
+    document.body.classList.toggle("has-place", Boolean(state.place));
+    if (!state.place) return;
+    const [lon, lat] = state.place;
+    const pieces = { crop: make("div", {}, "…"), parcel: make("div"), curves: make("div", { className: "curves" }) };
+    const close = make("button", { type: "button", className: "close", textContent: "×", title: "Close (Esc)", onclick: () => change({ place: null }) });
+    close.setAttribute("aria-label", "Close");
+    find("place").replaceChildren(close, pieces.crop, pieces.curves, pieces.parcel);
+    const fill = async (piece, work) => {
+      try {
+        const found = await work();
+        if (number === answered) piece.replaceChildren(...found);
+      } catch (error) {
+        if (number === answered) piece.replaceChildren(make("p", { className: "fault" }, error.message));
+      }
+    };
+    fill(pieces.crop, async () => cropLines(season, await ask("/pixel", { lon, lat }), lon, lat));
+    if (season.parcels) {
+      fill(pieces.parcel, async () => {
+        const found = await ask("/parcel", { lon, lat });
+        if (number === answered) parcel(found);
+        return found ? [parcelLines(season, found)] : [];
+      });
+    }
+    if (season.imagery.length) {
+      fill(pieces.curves, async () => {
+        series = await ask("/series", { lon, lat });
+        return curveLines(pieces.curves);
+      });
+    }
+  };
+
+  const curveLines = (box) => {
+    const names = curveNames(series);
+    const faults = series.filter((one) => one.fault).map((one) => make("p", { className: "fault" }, `${one.title}: ${one.fault}`));
+    if (!names.length) return faults;
+    if (!names.includes(curve)) [curve] = names;
+    const select = make("select", { id: "curve" }, ...names.map((name) => make("option", { value: name, selected: name === curve }, name)));
+    select.setAttribute("aria-label", "Curve");
+    select.addEventListener("change", () => {
+      curve = select.value;
+      box.replaceChildren(...curveLines(box));
+      find("curve").focus();
+    });
+    const imagery = season.imagery.find((one) => one.key === state.sensor);
+    const choose = (iso) => imagery && change({ date: nearestDate(imagery, iso) });
+    const keys = curveKeys(series, curve).map((key) => make("span", {}, swatch(key.color), key.title));
+    const note = make("p", { className: "small" }, "Ticks and dashed lines: dates without a clear view.");
+    return [make("div", { className: "row" }, select, ...keys), drawCurves(series, curve, state.date, choose), note, ...faults];
+  };
+
+  onChange((changed) => {
+    if (changed.has("place")) draw();
+    else if (changed.has("date") && series) {
+      const box = find("place").querySelector(".curves");
+      const old = box?.querySelector("svg");
+      const imagery = season.imagery.find((one) => one.key === state.sensor);
+      old?.replaceWith(drawCurves(series, curve, state.date, (iso) => imagery && change({ date: nearestDate(imagery, iso) })));
+    }
+  });
+  draw();
+}
+
+function cropLines(season, found, lon, lat) {
+  const where = make("p", { className: "small" }, `${lat.toFixed(5)}, ${lon.toFixed(5)}`);
+  if (!found) return [make("h2", {}, "Outside the map"), where];
+  const crops = season.layers.find((layer) => layer.key === "classes").classes;
+  const crop = crops[found.values.classes];
+  if (!crop) return [make("h2", {}, "No crop"), make("p", {}, "The map has nothing here: it is outside the area, or was never observed."), where];
+  const facts = season.layers.filter((layer) => layer.key !== "classes" && found.values[layer.key] !== null).map((layer) => {
+    const value = found.values[layer.key];
+    const shown = layer.classes ? layer.classes[value]?.name : `${value} ${layer.unit}`;
+    return [make("dt", {}, layer.title), make("dd", {}, shown ?? "")];
+  });
+  return [make("h2", {}, swatch(crop.color), crop.name), make("dl", { className: "facts" }, ...facts.flat()), ...probabilityLines(crops, found.probabilities), where];
+}
+
+function probabilityLines(crops, probabilities) {
+  if (!probabilities) return [];
+  const order = crops.map((_, number) => number).sort((one, other) => probabilities[other] - probabilities[one]);
+  const rows = order.filter((number) => probabilities[number] >= 0.01).slice(0, 5).map((number) => {
+    const bar = make("span", { className: "bar" });
+    bar.style.width = `${100 * probabilities[number]}%`;
+    bar.style.backgroundColor = crops[number].color;
+    return make("li", {}, make("span", {}, crops[number].name), make("span", { className: "track" }, bar), make("span", { className: "area" }, percent(probabilities[number])));
+  });
+  return [make("ul", { className: "probabilities", "aria-label": "Probabilities" }, ...rows)];
+}
+
+const TITLES = {
+  id: "Parcel", "crop:name": "Crop", "agrifm:confidence": "Confidence", "agrifm:hectares": "Hectares",
+  "agrifm:second_code": "Second crop", "agrifm:second_probability": "Its probability", "agrifm:observations": "Observations",
+};
+
+/** The row of a parcel: the columns that readers ask for, and the others behind them. */
+function parcelLines(season, found) {
+  const crops = season.layers.find((layer) => layer.key === "classes").classes;
+  const shown = (name, value) => {
+    if (name === "agrifm:second_code") return crops.find((crop) => crop.code === value)?.name ?? value;
+    if (name === "agrifm:observations") return `${Math.round(value)} dates`;
+    if (name === "agrifm:hectares") return hectares(value);
+    if (["agrifm:confidence", "agrifm:second_probability"].includes(name)) return percent(value);
+    if (typeof value === "number") return String(Math.round(value * 100) / 100);
+    return Array.isArray(value) ? value.map((one) => Math.round(one * 1000) / 1000).join(", ") : String(value);
+  };
+  const rows = (names, title) => names.filter((name) => (found.columns[name] ?? null) !== null).flatMap((name) => [make("dt", {}, title(name)), make("dd", {}, shown(name, found.columns[name]))]);
+  const others = Object.keys(found.columns).filter((name) => !(name in TITLES));
+  return make("div", { className: "parcel" }, make("dl", { className: "facts" }, ...rows(Object.keys(TITLES), (name) => TITLES[name])), make("details", {}, make("summary", {}, "All columns"), make("dl", { className: "facts small" }, ...rows(others, (name) => name.replace("agrifm:", "").replaceAll("_", " ")))));
+}

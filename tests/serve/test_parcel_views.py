@@ -1,0 +1,75 @@
+"""Parcels of a view, at a place and by name: the same as geopandas finds, bounded, and read in parts."""
+
+import geopandas
+import numpy as np
+import pyarrow.parquet
+import pytest
+import shapely
+from tests.serve.small_season import small_season
+
+from agrifm.errors import ServeError
+from agrifm.serve import parcel_views
+from agrifm.serve.parcel_views import ParcelViews
+from agrifm.serve.refusals import RefusedRequestError
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """Parcels in row groups of ten."""
+    path = small_season(tmp_path_factory.mktemp("season") / "season").parcel_crops / "parcels.parquet"
+    pyarrow.parquet.write_table(pyarrow.parquet.read_table(path), path, row_group_size=10)
+    return path
+
+
+def test_a_view_has_the_parcels_whose_bounds_touch_it(file):
+    frame = geopandas.read_parquet(file)
+    for west, south, east, north in ((2.32, 46.91, 2.33, 46.92), (2.3, 46.9, 2.4, 47.0), (2.3, 46.9, 2.32, 46.925)):
+        found = ParcelViews(file).view((west, south, east, north))
+        bounds = frame.bounds
+        near = (bounds.minx <= east) & (bounds.maxx >= west) & (bounds.miny <= north) & (bounds.maxy >= south)
+        assert near.any()
+        assert [one["properties"]["id"] for one in found["features"]] == frame.id[near].tolist()
+        assert [one["properties"]["code"] for one in found["features"]] == frame["crop:code"][near].tolist()
+        shapes = shapely.from_geojson([str(one["geometry"]).replace("'", '"') for one in found["features"]])
+        assert shapely.hausdorff_distance(shapes, frame.geometry[near].to_numpy()).max() < (east - west) / 500
+
+
+@pytest.mark.parametrize(("limit", "most"), [("MOST_PARCELS", 20), ("MOST_GROUPS", 2)])
+def test_too_many_parcels_are_only_counted(file, monkeypatch, limit, most):
+    monkeypatch.setattr(parcel_views, limit, most)
+    found = ParcelViews(file).view((2, 46, 3, 47))
+    assert found["features"] == []
+    assert found["count"] == 49
+
+
+def test_a_place_has_the_parcel_around_it(file):
+    frame, views = geopandas.read_parquet(file), ParcelViews(file)
+    for row in (0, 11, 48):
+        inside = frame.geometry[row].representative_point()
+        found = views.at(inside.x, inside.y)
+        assert found["columns"]["id"] == frame.id[row]
+        assert found["columns"]["agrifm:hectares"] == pytest.approx(frame["agrifm:hectares"][row])
+        assert shapely.from_geojson(str(found["geometry"]).replace("'", '"')).equals(frame.geometry[row])
+    gaps = shapely.box(*frame.total_bounds).difference(frame.union_all())
+    outside = gaps.representative_point()
+    assert views.at(outside.x, outside.y) is None
+
+
+def test_a_parcel_is_found_by_its_name(file):
+    views = ParcelViews(file)
+    found = views.named("p33")
+    assert found["row"] == 33
+    west, south, east, north = found["bounds"]
+    assert west < found["inside"][0] < east
+    assert south < found["inside"][1] < north
+    for name in ("p49", "", "../p1", "p" * 5000):
+        with pytest.raises(RefusedRequestError):
+            views.named(name)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    geopandas.GeoDataFrame({"id": ["a"]}, geometry=[shapely.Point(0, 0)], crs=4326).to_parquet(tmp_path / "a.parquet")
+    (tmp_path / "b.parquet").write_bytes(np.arange(100).tobytes())
+    for name in ("a.parquet", "b.parquet"):
+        with pytest.raises(ServeError, match=name):
+            ParcelViews(tmp_path / name)

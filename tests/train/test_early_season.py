@@ -124,11 +124,11 @@ def test_a_stopped_run_continues_with_the_dates_that_are_done(
     project = only_classic(scored, tmp_path / "again")
     asked = []
 
-    def stops(data, project, name, day):
-        asked.append((name, day))
+    def stops(labels, project, names, day, scratch):
+        asked.append((names, day))
         if day == MIDDLE:
             raise KeyboardInterrupt
-        return counts(data, project, name, day)
+        return counts(labels, project, names, day, scratch)
 
     counts = early_season._counts_until
     monkeypatch.setattr(early_season, "_counts_until", stops)
@@ -136,7 +136,7 @@ def test_a_stopped_run_continues_with_the_dates_that_are_done(
         assess_by_date(project, [MIDDLE])
     assert {day for _, day in asked} == {SEASON.end, MIDDLE}
     asked.clear()
-    monkeypatch.setattr(early_season, "_counts_until", lambda *given: asked.append(given[2:]) or counts(*given))
+    monkeypatch.setattr(early_season, "_counts_until", lambda *given: asked.append(given[2:4]) or counts(*given))
     assess_by_date(project, [MIDDLE])
     assert {day for _, day in asked} == {MIDDLE}
     assert content(tmp_path / "again")["models"]["logistic"] == content(scored)["models"]["logistic"]

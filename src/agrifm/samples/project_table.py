@@ -1,6 +1,7 @@
 """The series table of a project."""
 
 from dataclasses import replace
+from datetime import date
 
 from agrifm.config import Project
 from agrifm.legend import Legend
@@ -13,11 +14,12 @@ from agrifm.scene.mask import MaskRule
 from agrifm.scene.table_products import find_table_product
 
 
-def project_table(project: Project, legend: Legend | None = None) -> SeriesTable:
+def project_table(project: Project, legend: Legend | None = None, until: date | None = None) -> SeriesTable:
     """Read the series table of a project, in the classes of its task.
 
     Args:
         legend: the classes; by default those of the task, made of the project's `legend`, or of the codes found.
+        until: last day of the season that is known; None = its end. Later observations are not used.
 
     Raises:
         LabelError, ConfigError: see `read_series_table` and `find_table_product`.
@@ -45,6 +47,7 @@ def project_table(project: Project, legend: Legend | None = None) -> SeriesTable
         labels.block,
         labels.unlabelled,
         MaskRule(project.imagery.masked),
+        until,
     )
     if is_given:
         return table

@@ -38,21 +38,29 @@ def _in_month(month: NDArray[np.datetime64], days: Days) -> Days:
 
 
 def middles(first: Days, period: Period) -> Days:
-    """Return the middle days of periods by their first days, days since 1970-01-01; of an even number the earlier.
+    """Return the middle days of periods by their first days, days since 1970-01-01; of an even number the earlier."""
+    middle: Days = first + (_lengths(first, period) - 1) // 2
+    return middle
 
-    A dekad is days 1 to 10, 11 to 20, or 21 to the end of a month.
-    """
+
+def last_days(first: Days, period: Period) -> Days:
+    """Return the last days of periods by their first days, days since 1970-01-01."""
+    last: Days = first + _lengths(first, period) - 1
+    return last
+
+
+def _lengths(first: Days, period: Period) -> Days:
+    """Days of periods; a dekad is days 1 to 10, 11 to 20, or 21 to the end of a month."""
     if isinstance(period, int):
-        return first + (period - 1) // 2
+        return np.full_like(first, period)
     month = first.astype("datetime64[D]").astype("datetime64[M]")
     into = first - month.astype("datetime64[D]").astype(np.int64)
-    following = _in_month(month + 1, into)
     if period == "month":
-        return first + (following - first - 1) // 2
+        following: Days = _in_month(month + 1, into) - first
+        return following
     next_month = (month + 1).astype("datetime64[D]").astype(np.int64)
-    length = np.where(into >= 20, next_month - first, 10)
-    middle: Days = first + (length - 1) // 2
-    return middle
+    length: Days = np.where(into >= 20, next_month - first, 10)
+    return length
 
 
 def observed_days(of_year: NDArray[np.float64], first: Days, otherwise: Days) -> Days:

@@ -4,6 +4,7 @@ Shape letters: P places, T dates, C bands.
 """
 
 from collections.abc import Collection, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,7 @@ def read_series_table(
     block: float = BLOCK,
     unlabelled: Collection[object] = (),
     rule: MaskRule = DEFAULT_RULE,
+    until: date | None = None,
 ) -> SeriesTable:
     """Read a table of labelled series; its form follows from its columns.
 
@@ -67,6 +69,9 @@ def read_series_table(
         block: side in metres of the squares, if there is no column of blocks.
         unlabelled: codes that mean that there is no label.
         rule: which flags of a quality band make an observation unusable.
+        until: last day of the season that is known, and in seasons of other years as many days after their start.
+            Composites count when their period has ended; terrain is known. Places, classes and bands are those of
+            the whole table.
 
     Raises:
         LabelError: a file cannot be read, a column is missing, numbers contradict their product, coordinates are
@@ -92,7 +97,8 @@ def read_series_table(
     if other is not None:
         raw, rows = _joined(raw, rows, other, named_places, as_path(places or ""))
         layout.static = {**static_columns(list(other.columns)), **layout.static}
-    return _table(raw, rows, layout, constants, season, legend, block, unlabelled, rule)
+    known = None if until is None or season is None else (until - season.start).days
+    return _table(raw, rows, layout, constants, season, legend, block, unlabelled, rule, known)
 
 
 def _table(
@@ -105,8 +111,9 @@ def _table(
     block: float,
     unlabelled: Collection[object],
     rule: MaskRule,
+    known: int | None,
 ) -> SeriesTable:
-    """The table of what was read."""
+    """The table of what was read; `known` is the last day since the seasons' start that is known, None = all."""
     legend, label = read_classes(rows, legend, unlabelled)
     lon, lat = read_coordinates(rows)
     blocks = read_blocks(rows, lon, lat, block)
@@ -124,7 +131,10 @@ def _table(
         rows.notes += more
     series = dict(sorted(series.items(), key=lambda entry: entry[1].input.resolution))
     start, days = _seasons(rows, series, season)
-    series = _cut(series, start, days, rows.notes)
+    if known is not None:
+        parts = {part.product.product.sensor: part for part in raw.series}
+        series = {name: read_series(parts[name], raw.names, rows.about, rule, start + known)[0] for name in series}
+    series = _cut(series, start, days, rows.notes, known is not None)
     for product in constants:
         constant = read_constants(product, layout.static, rows.frame, start + days // 2, rows.about)
         series[product.product.sensor], more = read_series(constant, raw.names, rows.about, rule)
@@ -153,13 +163,13 @@ def _table(
 
 
 def _cut(
-    series: dict[str, TableSeries], start: NDArray[np.int32], days: int, notes: list[str]
+    series: dict[str, TableSeries], start: NDArray[np.int32], days: int, notes: list[str], may_lack: bool
 ) -> dict[str, TableSeries]:
-    """The series inside each place's season; a sensor without any date there is refused."""
+    """The series inside each place's season; a sensor without any date there is refused, if none `may_lack` them."""
     result = {}
     for name, whole in series.items():
         result[name], outside = cut_to_seasons(whole, start, days)
-        if not result[name].length.any():
+        if not (may_lack or result[name].length.any()):
             first, last = (np.datetime64(int(day), "D") for day in (whole.date.min(), whole.date.max()))
             raise LabelError(
                 f"reading a series table: no date of '{name}' ({first} to {last}) is in the season; correct `start` "
@@ -232,6 +242,7 @@ def _joined(
             part.bands,
             part.numbers[chosen],
             part.date[chosen],
+            part.last[chosen],
             part.has[chosen],
             None if part.quality is None else part.quality[chosen],
         )

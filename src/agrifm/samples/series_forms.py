@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.errors import LabelError
-from agrifm.samples.series_dates import middles, observed_days, period_of_steps, step_dates
+from agrifm.samples.series_dates import last_days, middles, observed_days, period_of_steps, step_dates
 from agrifm.samples.series_frames import NO_DATE, days_of
 from agrifm.samples.series_layout import DAY, QUALITY, Layout, first_date_column
 from agrifm.samples.series_places import one_row_each
@@ -32,6 +32,8 @@ class RawSeries:
     """(P, T, C), as the table has them; NaN where it has none."""
     date: NDArray[np.int64]
     """(P, T), first days since 1970-01-01, in any order."""
+    last: NDArray[np.int64]
+    """(P, T), last days of the periods of composites, of other observations their days."""
     has: NDArray[np.bool_]
     """(P, T), whether the table has a row or a column there."""
     quality: NDArray[np.float64] | None = None
@@ -130,17 +132,17 @@ def _dated(
     of_year: NDArray[np.float64] | None,
     product: TableProduct,
     stated: SeriesColumns,
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Dates of composites, as the day that was seen or the middle of their period, and which of them are kept.
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Dates of composites, as the day that was seen or the middle of their period; last days; which of them are kept.
 
     Of two composites that were seen on one day the later is kept, as in maps.
     """
     period = stated.period or (product.product.period if product.product.period > 1 else None)
     if period is None:
-        return first, has
-    date = middles(first, period)
+        return first, first, has
+    date, last = middles(first, period), last_days(first, period)
     if of_year is None:
-        return date, has
+        return date, last, has
     date = observed_days(of_year, first, date)
     order = np.lexsort((first, date, ~has), axis=1)
     ordered, of = np.take_along_axis(date, order, axis=1), np.take_along_axis(first, order, axis=1)
@@ -148,7 +150,7 @@ def _dated(
     again[:, :-1] = (np.diff(ordered, axis=1) == 0) & (np.diff(of, axis=1) > 0)
     repeated = np.zeros(has.shape, bool)
     np.put_along_axis(repeated, order, again, axis=1)
-    return date, has & ~repeated
+    return date, last, has & ~repeated
 
 
 def _days_of_year(frame: "pandas.DataFrame", column: str, about: str) -> NDArray[np.float64]:
@@ -186,7 +188,8 @@ def read_constants(
     if not bands:
         raise _without_bands(product, about)
     numbers = np.stack([as_numbers(frame[columns[band]]) for band in bands], axis=1)[:, None]
-    return RawSeries(product, bands, numbers, date.astype(np.int64)[:, None], np.ones((len(frame), 1), bool))
+    day = date.astype(np.int64)[:, None]
+    return RawSeries(product, bands, numbers, day, day, np.ones((len(frame), 1), bool))
 
 
 def read_wide(

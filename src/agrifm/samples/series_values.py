@@ -31,7 +31,11 @@ LEAST_UNSCALED = 0.01
 
 
 def read_series(
-    raw: RawSeries, places: Sequence[str], about: str, rule: MaskRule = DEFAULT_RULE
+    raw: RawSeries,
+    places: Sequence[str],
+    about: str,
+    rule: MaskRule = DEFAULT_RULE,
+    until: NDArray[np.integer] | None = None,
 ) -> tuple[TableSeries, list[str]]:
     """Convert the numbers of one product.
 
@@ -41,6 +45,8 @@ def read_series(
     Args:
         places: names of the places, for errors.
         rule: which flags of a quality band make an observation unusable.
+        until: (P,), last day that is known at each place, days since 1970-01-01; None = all. Which bands there are
+            follows from the whole table.
 
     Returns:
         The series, and notes on what was not used or was filled.
@@ -67,16 +73,17 @@ def read_series(
         notes.append(f"{sensor}: bands without any number, dropped: {', '.join(dropped)}")
     bands = tuple(band for band, is_kept in zip(raw.bands, kept, strict=True) if is_kept)
     numbers, known = numbers[:, :, kept], known[:, :, kept]
-    valid = raw.has & (known.mean(axis=2) >= MIN_BANDS_PRESENT)
+    present = raw.has if until is None else raw.has & (raw.last <= until[:, None])
+    valid = present & (known.mean(axis=2) >= MIN_BANDS_PRESENT)
     if raw.quality is not None and product.quality_rule is not None:
         flags = quality_flags(np.where(np.isfinite(raw.quality), raw.quality, -1.0), product.quality_rule)
         usable = rule.usable(flags) & np.isfinite(raw.quality)
         notes.append(f"{sensor}: {int((valid & ~usable).sum())} observations are masked by their quality band")
         valid &= usable
     values = np.where(known, numbers * product.scale + product.offset, 0.0)
-    order = np.lexsort((raw.date, ~raw.has), axis=1)
+    order = np.lexsort((raw.date, ~present), axis=1)
     values, known = (np.take_along_axis(array, order[:, :, None], axis=1) for array in (values, known))
-    valid, date, has = (np.take_along_axis(array, order, axis=1) for array in (valid, raw.date, raw.has))
+    valid, date, has = (np.take_along_axis(array, order, axis=1) for array in (valid, raw.date, present))
     _require_single_dates(date, has, places, about)
     if product.quantity == "backscatter (dB)":
         valid &= known.all(axis=2)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.files import finite_or_none
-from agrifm.record import is_classic
+from agrifm.record import TRAINABLE, is_classic
 from agrifm.scores import Counts, block_interval, draw_blocks, f1_per_class, macro_f1, percentile_interval
 
 LEVEL = 0.8
@@ -28,7 +28,6 @@ def early_content(
     scores: Mapping[str, Any],
     level: float,
     blocks: int,
-    left_out: Sequence[str],
 ) -> dict[str, Any]:
     """Return the content of `early-season.json`.
 
@@ -37,7 +36,6 @@ def early_content(
         scores: the content of `scores.json`.
         level: F1 whose first date is stated.
         blocks: of the test.
-        left_out: means of models of different kinds, which have no answer to a cut season.
     """
     legend = scores["legend"]["classes"]
     tested = [number for number, entry in enumerate(legend) if entry["code"] in scores["tested"]]
@@ -49,12 +47,11 @@ def early_content(
             for day, found in counts.items()
         ]
         models[name] = {
-            "how": "trained for each date" if is_classic(name) else "one model of the whole season",
+            "how": _how(name),
             "fingerprint": scores["models"][name]["training"].get("fingerprint"),
             "dates": rows,
             "first": {one["code"]: _first(rows, one["code"], level) for one in classes},
         }
-    notes = [f"{name} is left out: it is a mean of models of which one is trained for each date" for name in left_out]
     content: dict[str, Any] = finite_or_none(
         {
             "level": level,
@@ -63,10 +60,17 @@ def early_content(
             "classes": classes,
             "blocks": blocks,
             "models": models,
-            "notes": notes,
+            "notes": [],
         }
     )
     return content
+
+
+def _how(name: str) -> str:
+    """How a model answers on a date."""
+    if TRAINABLE[name].parts:
+        return "mean of the network and of the classic model that is trained for each date"
+    return "trained for each date" if is_classic(name) else "one model of the whole season"
 
 
 def date_scores(per_block: Counts, tested: Sequence[int], codes: Sequence[str]) -> dict[str, Any]:

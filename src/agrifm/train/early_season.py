@@ -1,7 +1,8 @@
 """`agrifm assess --by-date`: scores of a project's models on unseen blocks as if the season ended on each of some days.
 
 Networks, and means of networks of several seeds, answer as they are, from what was observed until the day. Classic
-models are trained for each day, on the same pixels of the season until then: the best that they can do.
+models are trained for each day, on the same labels and the season until then: the best that they can do. Means of both
+average these answers with the weights of their training (`agrifm.train.answers_by_date`).
 
     models/early-season.json   scores by model and date, and the first dates of a level (`agrifm.train.early_scores`)
     models/early-season.csv    the same as a table
@@ -10,33 +11,29 @@ models are trained for each day, on the same pixels of the season until then: th
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, timedelta
 from hashlib import file_digest
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agrifm.config import Project
-from agrifm.cube.store import open_cube
-from agrifm.cube.until import cube_until
 from agrifm.early_season_panels import EARLY_SEASON, early_picture
 from agrifm.errors import AssessmentError, doing
 from agrifm.files import translate_os_errors, write_json, write_text
-from agrifm.inference.predictor import TrainedModel, load_model
+from agrifm.inference.mean import read_mean
 from agrifm.legend import UNLABELLED
 from agrifm.outputs import unchanged, writing
-from agrifm.record import TRAINABLE, is_classic, model_file
-from agrifm.samples.patches import Tiles
+from agrifm.record import TRAINABLE, model_file, with_parts
 from agrifm.season import Season
-from agrifm.train.cube_classic import cube_record, fit_cube_classic
-from agrifm.train.data import Data, prepare, project_labels
+from agrifm.train.answers_by_date import Answers, LabelsByDate, labels_by_date
 from agrifm.train.early_scores import LEVEL, early_content, early_lines, early_table
 from agrifm.train.evaluate import counts_by_block
-from agrifm.train.predictions import predict_labelled
+from agrifm.train.predictions import mean_labelled
 from agrifm.train.publish import SCORES
+from agrifm.train.reliability import Reliability
 from agrifm.work import Resumable, fingerprint
 
 EARLY_TABLE, EARLY_PICTURE = "early-season.csv", "early-season.svg"
@@ -56,39 +53,35 @@ def assess_by_date(project: Project, dates: Sequence[date] = (), level: float | 
         The scores in sentences.
 
     Raises:
-        AssessmentError: the project is of a series table, its models are not trained, or were trained on other labels
-            or blocks; a date is not in the season or too early, or the level is not a share.
+        AssessmentError: the models are not trained, or were trained on other labels or blocks; a date is not in the
+            season or too early, or the level is not a share.
         CubeError, LabelError, ModelError, OutputError: see `agrifm.train.run.train`.
     """
     about, level = "scoring by date", LEVEL if level is None else level
-    if not project.labels.on_cube:
-        raise AssessmentError(f"{about}: the project has a series table and no cube; give labels on a cube")
     if not 0 < level <= 1:
         raise AssessmentError(f"{about}: the level {level:g} is not above 0 and at most 1", level=level)
     scores = _scores(project, about)
-    cube = open_cube(project.cube)
-    days = _days(cube.season, dates, project.model.frames, about)
-    names = [name for name in project.model.names if not TRAINABLE[name].parts]
-    left_out = [name for name in project.model.names if TRAINABLE[name].parts]
+    names = with_parts(project.model.names)
     if missing := [name for name in names if name not in scores["models"]]:
         raise AssessmentError(f"{about}: {missing[0]} is not trained; run `agrifm train` first", model=missing[0])
-    data = prepare(cube, project_labels(project, cube), project.labels.block, project.model)
-    with writing(project.models, "models"), unchanged(cube.path, about) as require_unchanged:
+    labels = labels_by_date(project)
+    days = _days(labels.season, dates, project.model.frames, about)
+    with writing(project.models, "models"), unchanged(labels.path, about) as require_unchanged:
         with translate_os_errors(f"writing {project.models / EARLY_SEASON}"):
-            work = Resumable(project.models / "early-season.partial", _fingerprint(project, data, names))
+            work = Resumable(project.models / "early-season.partial", _fingerprint(project, labels, names))
             if not work.begun:
                 work.begin()
         counts = {}
         for day in reversed(days):  # the end of the season first: it shows whether the labels are those of the training
             file = work.scratch / f"{day}.json"
             if not file.exists():
-                found = {name: _counts_until(data, project, name, day) for name in names}
+                found = _counts_until(labels, project, names, day, work.scratch)
                 require_unchanged()
                 write_json(file, found)
             counts[day] = json.loads(file.read_text(encoding="utf-8"))
-            if day == cube.season.end:
+            if day == labels.season.end:
                 _require_same_labels(counts[day], scores, about)
-        content = early_content({day: counts[day] for day in days}, scores, level, data.split.blocks["test"], left_out)
+        content = early_content({day: counts[day] for day in days}, scores, level, labels.blocks)
         with translate_os_errors(f"writing {project.models / EARLY_SEASON}"):
             write_text(project.models / EARLY_TABLE, early_table(content))
             write_text(project.models / EARLY_PICTURE, early_picture(content))
@@ -129,7 +122,7 @@ def _scores(project: Project, about: str) -> dict[str, Any]:
     return scores
 
 
-def _fingerprint(project: Project, data: Data, names: Sequence[str]) -> str:
+def _fingerprint(project: Project, labels: LabelsByDate, names: Sequence[str]) -> str:
     """Of what decides the counts of a date."""
     files = {}
     for name in names:
@@ -137,7 +130,7 @@ def _fingerprint(project: Project, data: Data, names: Sequence[str]) -> str:
         about = f"reading the model {path}"
         with doing(about, AssessmentError, "run `agrifm train` first", path=path), path.open("rb") as file:
             files[name] = file_digest(file, "sha256").hexdigest()
-    return fingerprint([files, project.model.model_dump(mode="json"), data.cube.provenance, str(data.cube.season)])
+    return fingerprint([files, project.model.model_dump(mode="json"), labels.content, str(labels.season)])
 
 
 def _require_same_labels(counts: Counts, scores: dict[str, Any], about: str) -> None:
@@ -152,30 +145,22 @@ def _require_same_labels(counts: Counts, scores: dict[str, Any], about: str) -> 
             )
 
 
-def _counts_until(data: Data, project: Project, name: str, day: date) -> list[Any]:
-    """Counts of a model by block, of the test pixels that had been observed until the day."""
-    model, tiles = _classic_until(data, project, name, day) if is_classic(name) else _as_is(data, project, name, day)
-    shown: Any = model
-    shown = replace(shown, record=model.record.model_copy(update={"name": f"{name} {day}"}))  # for the progress bar
-    predicted = predict_labelled(shown, tiles, data.unseen.label)
-    counted = (data.unseen.label != UNLABELLED) & (predicted != UNLABELLED)
-    counts: list[Any] = counts_by_block(predicted, data.unseen, counted, len(data.labels.legend)).tolist()
+def _counts_until(
+    labels: LabelsByDate, project: Project, names: Sequence[str], day: date, scratch: Path
+) -> dict[str, list[Any]]:
+    """Counts of each model by block, of the test pixels or places that had been observed until the day."""
+    answers: dict[str, Answers] = {}
+    counts = {}
+    for name in names:  # parts come before their means
+        if TRAINABLE[name].parts:
+            mean = read_mean(model_file(project.models, name)).record
+            weights = {part: weight for part, weight in mean.training["weights"].items() if weight}
+            parts, calibration = [answers[part].probabilities for part in weights], mean.calibration
+        else:
+            answers[name] = labels.answers(name, day, scratch / f"{name}.probabilities")
+            weights, parts, calibration = {name: 1.0}, [answers[name].probabilities], answers[name].calibration
+        counted = Reliability(calibration, labels.unseen, labels.classes)
+        predicted, _ = mean_labelled(parts, list(weights.values()), labels.unseen.label, None, counted)
+        known = (labels.unseen.label != UNLABELLED) & (predicted != UNLABELLED)
+        counts[name] = counts_by_block(predicted, labels.unseen, known, labels.classes).tolist()
     return counts
-
-
-def _as_is(data: Data, project: Project, name: str, day: date) -> tuple[TrainedModel, Tiles]:
-    """The trained network, and the tiles of the cube until the day over the whole season."""
-    model = load_model(model_file(project.models, name, project.model.seeds))
-    record = model.record
-    tiles = Tiles(cube_until(data.cube, day), data.sensors, data.cube.season.steps(record.frames), record.series)
-    return model, tiles
-
-
-def _classic_until(data: Data, project: Project, name: str, day: date) -> tuple[TrainedModel, Tiles]:
-    """A classic model trained as if the season ended on the day, and its tiles."""
-    config = project.model
-    cube = replace(cube_until(data.cube, day), season=Season(data.cube.season.start, day))
-    tiles = Tiles(cube, data.sensors, cube.season.steps(config.frames))
-    until = replace(data, cube=cube, tiles=tiles)
-    label: NDArray[np.uint8] = np.where(data.training.label == UNLABELLED, data.validation.label, data.training.label)
-    return fit_cube_classic(until, config, cube_record(until, config, name, {}), label), tiles

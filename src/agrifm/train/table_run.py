@@ -14,16 +14,13 @@ from numpy.typing import NDArray
 
 from agrifm.classic.classic_model import (
     ClassicModel,
-    classic_record,
     load_classic,
-    record_columns,
     save_classic,
     size_of,
 )
-from agrifm.classic.classics import RECIPE, candidate_parts, fit_classic, require_classic
+from agrifm.classic.classics import RECIPE, require_classic
 from agrifm.classic.indices import notes_on_bands
 from agrifm.classic.place_probabilities import place_probabilities
-from agrifm.classic.table_rows import table_columns, table_rows
 from agrifm.errors import ConfigError, require_installed
 from agrifm.files import translate_os_errors, write_geopackage, write_json
 from agrifm.inference.predictor import is_trained
@@ -35,12 +32,9 @@ from agrifm.record import (
     TRAINABLE,
     TRAINING_DATA,
     ModelRecord,
-    SensorRecord,
-    SeriesKind,
     is_classic,
     is_network,
     model_file,
-    running_versions,
     with_parts,
 )
 from agrifm.samples.split import FOLDS
@@ -56,13 +50,12 @@ from agrifm.train.predictions import predicted_classes
 from agrifm.train.publish import RELIABILITY, SCORES, publish
 from agrifm.train.reference_pixels import write_table_reference
 from agrifm.train.reliability import Reliability, write_reliability
+from agrifm.train.table_classic import fit_table_classic, table_classic_record, table_record
 from agrifm.train.table_folds import (
     Probabilities,
     TableData,
     divide_table,
-    labelled_places,
     observed_places,
-    table_statistics,
     training_places,
 )
 from agrifm.work import Resumable, fingerprint
@@ -173,8 +166,8 @@ def _classic_validation(
     data: TableData, config: ModelConfig, season: Season, model: ClassicModel
 ) -> NDArray[np.float32]:
     """The validation places as a classic model answers them that is like another, but was trained without them."""
-    record = _record_of_classic(data, config, season, model.record.family)
-    alone = _fit_classic(config, record, data.part("train"), model.rows.member_names)
+    record = table_classic_record(data, config, season, model.record.family)
+    alone = fit_table_classic(config, record, data.part("train"), model.rows.member_names)
     return _answers(partial(place_probabilities, alone), data.part("validation"))
 
 
@@ -189,10 +182,10 @@ def _calibrated_classic(
     if not config.calibration:
         return model.record
     table = data.table.of(np.flatnonzero(np.isin(data.fold, (0, 1))))
-    record = _record_of_classic(data, config, season, model.record.family)
+    record = table_classic_record(data, config, season, model.record.family)
 
     def answer(training: NDArray[np.intp], held_out: NDArray[np.intp]) -> NDArray[np.float32]:
-        alone = _fit_classic(config, record, table.of(training), model.rows.member_names)
+        alone = fit_table_classic(config, record, table.of(training), model.rows.member_names)
         return _answers(partial(place_probabilities, alone), table.of(held_out))
 
     of_validation = data.fold[np.isin(data.fold, (0, 1))] == 1
@@ -263,7 +256,7 @@ def _train_network(
     )
     fitted: Any = trained.classifier.network
     outcome, architecture = trained.outcome, fitted.config.model_dump(mode="json")
-    record = _record(data, config, season, name, architecture, trained.sensors, trained.classifier.series)
+    record = table_record(data, config, season, name, architecture, trained.sensors, trained.classifier.series)
     training = {
         **record.training,
         "fingerprint": digest,
@@ -312,9 +305,9 @@ def _train_classic(
         model = loaded
         validation = cache(partial(_classic_validation, data, config, season, model))
     else:
-        record = _record_of_classic(data, config, season, name)
+        record = table_classic_record(data, config, season, name)
         record = record.model_copy(update={"training": {**record.training, "fingerprint": digest}})
-        model = _fit_classic(config, record, data.table.of(np.flatnonzero(np.isin(data.fold, (0, 1)))))
+        model = fit_table_classic(config, record, data.table.of(np.flatnonzero(np.isin(data.fold, (0, 1)))))
         validation = cache(partial(_classic_validation, data, config, season, model))
         model = replace(model, record=_calibrated_classic(data, config, season, model, validation))
         save_classic(path, model)
@@ -322,75 +315,5 @@ def _train_classic(
     return model, validation, kept != earlier
 
 
-def _fit_classic(
-    config: ModelConfig, record: ModelRecord, table: SeriesTable, members: Sequence[str] | None = None
-) -> ClassicModel:
-    """A classic model of the family of a record, of the labelled places of a table; `members` as in `fit_classic`."""
-    name, inner = record.family, labelled_places(table)
-    parts = candidate_parts(name)
-    rows = table_rows(inner, None, config.frames, parts)
-    columns = table_columns(inner.sensors, config.frames, parts)
-    fitted = fit_classic(
-        name,
-        rows,
-        inner.label,
-        weights=inner.weight,
-        groups=inner.block,
-        seed=config.seed,
-        columns=columns,
-        members=members,
-    )
-    record = classic_record(record, fitted)
-    return ClassicModel(record, fitted.reading(record_columns(record)))
-
-
 def _write_item(path: Path, record: ModelRecord, parameters: int) -> None:
     write_model_item(path, record, parameters, path.parent / TRAINING_DATA)
-
-
-def _record(
-    data: TableData,
-    config: ModelConfig,
-    season: Season,
-    name: str,
-    architecture: dict[str, Any],
-    sensors: Sequence[SensorRecord],
-    series: SeriesKind,
-) -> ModelRecord:
-    """The record of a model of single pixels."""
-    return ModelRecord(
-        name=name,
-        family=name,
-        architecture=architecture,
-        sensors=tuple(sensors),
-        frames=config.frames,
-        series=series,
-        absent_sensors=tuple(sensor.sensor for sensor in sensors[1:]) if config.sensor_dropout else (),
-        side=1,
-        legend=data.table.legend,
-        task=config.task,
-        season=(season.start, season.end),
-        area=_bounds(data.table),
-        training={
-            "seed": config.seed,
-            "places": {fold: int((data.fold == number).sum()) for number, fold in enumerate(FOLDS)},
-            "blocks": data.blocks,
-        },
-        versions=running_versions("torch", "lightning"),
-    )
-
-
-def _record_of_classic(data: TableData, config: ModelConfig, season: Season, name: str) -> ModelRecord:
-    """The record of a classic model before it is fitted."""
-    statistics = table_statistics(labelled_places(data.part("train")))
-    record = _record(data, config, season, name, {}, statistics, "interpolated")
-    return record.model_copy(update={"versions": running_versions("scikit-learn", "skops", "lightgbm")})
-
-
-def _bounds(table: SeriesTable) -> tuple[float, float, float, float] | None:
-    """West, south, east, north of the places, degrees; None if no place is known."""
-    known = np.isfinite(table.lon) & np.isfinite(table.lat)
-    if not known.any():
-        return None
-    lon, lat = table.lon[known], table.lat[known]
-    return float(lon.min()), float(lat.min()), float(lon.max()), float(lat.max())

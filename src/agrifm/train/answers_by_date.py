@@ -39,7 +39,7 @@ from agrifm.train.table_classic import fit_table_classic, table_classic_record
 from agrifm.train.table_folds import TableData, divide_table, labelled_places, observed_places
 
 
-class Answers(NamedTuple):
+class DayAnswers(NamedTuple):
     """Of one model on one day."""
 
     probabilities: NDArray[np.float32]
@@ -74,7 +74,7 @@ class LabelsByDate(Protocol):
     def content(self) -> Any:
         """What decides the answers besides models and settings, for a fingerprint."""
 
-    def answers(self, name: str, day: date, file: Path) -> Answers:
+    def answers(self, name: str, day: date, file: Path) -> DayAnswers:
         """Return what a model that is not a mean of different ones answers on a day; `file` may hold it meanwhile."""
 
 
@@ -123,7 +123,7 @@ class CubeByDate:
         """Where the cube comes from."""
         return self.data.cube.provenance
 
-    def answers(self, name: str, day: date, file: Path) -> Answers:
+    def answers(self, name: str, day: date, file: Path) -> DayAnswers:
         """Return the answers of a network as it is, or of a classic model that is trained for the day."""
         data, config = self.data, self.project.model
         cube = cube_until(data.cube, day)
@@ -143,7 +143,7 @@ class CubeByDate:
             tiles = Tiles(cube, data.sensors, cube.season.steps(record.frames), record.series)
         shown: Any = model
         shown = replace(shown, record=model.record.model_copy(update={"name": f"{name} {day}"}))  # for the progress bar
-        return Answers(labelled_probabilities(shown, tiles, data.unseen.label, file), calibration)
+        return DayAnswers(labelled_probabilities(shown, tiles, data.unseen.label, file), calibration)
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ class TableByDate:
             self._read[day] = project_table(self.project, until=day)
         return self._read[day]
 
-    def answers(self, name: str, day: date, file: Path) -> Answers:
+    def answers(self, name: str, day: date, file: Path) -> DayAnswers:
         """Return the answers of a network as it is, or of a classic model that is trained for the day."""
         table = self.until(day)
         test = table.of(np.flatnonzero(self.data.unseen.label[:, 0] != UNLABELLED))
@@ -212,7 +212,7 @@ class TableByDate:
             if len(observed):
                 each = [_of_network(member.model, test.of(observed)) for member in members]
                 found[observed] = mean_where_known(each, [member.weight for member in members])
-        return Answers(found, calibration)
+        return DayAnswers(found, calibration)
 
     def _classic(self, name: str, day: date, table: SeriesTable) -> ClassicModel:
         """A classic model trained on the season until a day, on the places of training and validation."""

@@ -28,7 +28,7 @@ from agrifm.legend import UNLABELLED
 from agrifm.outputs import unchanged, writing
 from agrifm.record import TRAINABLE, model_file, with_parts
 from agrifm.season import Season
-from agrifm.train.answers_by_date import Answers, LabelsByDate, labels_by_date
+from agrifm.train.answers_by_date import DayAnswers, LabelsByDate, labels_by_date
 from agrifm.train.early_scores import LEVEL, early_content, early_lines, early_table
 from agrifm.train.evaluate import counts_by_block
 from agrifm.train.predictions import mean_labelled
@@ -149,7 +149,7 @@ def _counts_until(
     labels: LabelsByDate, project: Project, names: Sequence[str], day: date, scratch: Path
 ) -> dict[str, list[Any]]:
     """Counts of each model by block, of the test pixels or places that had been observed until the day."""
-    answers: dict[str, Answers] = {}
+    answers: dict[str, DayAnswers] = {}
     counts = {}
     for name in names:  # parts come before their means
         if TRAINABLE[name].parts:

@@ -4,26 +4,24 @@ The populations are rasters of fields. Classes are as frequent as in farmland, t
 errs along the edges of fields and in whole fields. Each line draws many samples by one design, estimates, and counts.
 An interval is too narrow where its coverage is below 93.5 %, and wider than it need be above 96.5 %.
 
-Intervals of clusters, two phases, polygons and grids were chosen on the straight fields; the irregular ones are only
-reported. Few errors, or few points of a class, make estimates skewed and discrete, so that no interval holds the truth
-in exactly 95 %. Each design has therefore a line of the quantities that at least ten points decide, and one of the
-others: as many as p (1 - p) / variance x min(p, 1 - p) says, where p is the true share, and 1 / skewness squared, both
-of the estimates (of a rare share both are the number of points that have it).
+Intervals of clusters, two phases, polygons and systematic points were chosen on the straight fields; the irregular ones
+are only reported. Few errors, or few points of a class, make estimates skewed and discrete, so that no interval holds
+the truth in exactly 95 %. Each design has therefore a line of the quantities that at least ten points decide, and one
+of the others: as many as p (1 - p) / variance x min(p, 1 - p) says, where p is the true share, and 1 / skewness
+squared, both of the estimates (of a rare share both are the number of points that have it).
 
     python benchmarks/interval_coverage.py --draws 2000 --out benchmarks/results
-    python benchmarks/interval_coverage.py --only cluster two-phase polygons systematic --points 100 400 1600
+    python benchmarks/interval_coverage.py --only cluster two-phase polygons systematic grid --points 100 400 1600
     python benchmarks/interval_coverage.py --quick
 """
 
 import argparse
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
+from field_population import CLASSES, POPULATIONS, SHARES, SIDE, Numbers, Population, frame_of, make_population
 from measure import Command, table
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.spatial import KDTree
 from scipy.stats import skew
 
 from agrifm.assess.cluster_estimators import ClusterPoints, cluster_estimate
@@ -31,71 +29,16 @@ from agrifm.assess.estimators import Estimate, stratified_estimates
 from agrifm.assess.model_assisted import Method, assisted_share
 from agrifm.assess.point_estimators import ProbabilitySample, estimate_change, point_estimates, stratified_points
 from agrifm.assess.reference_polygons import PolygonUnits
-from agrifm.assess.systematic_estimators import SystematicPoints
+from agrifm.assess.systematic_design import draw_cells
+from agrifm.assess.systematic_estimators import SystematicPoints, cell_points
 from agrifm.assess.two_phase_estimators import two_phase_points
 
-CLASSES, SIDE, BLOCK = 4, 240, 12
-FIELDS = 22
-"""Along each side of the map, of unequal width."""
-SHARES = (0.5, 0.33, 0.15, 0.02)
+BLOCK = 12
 DISTRICT = 0.3
 """Share of the map's width that a district has."""
 Truth = dict[str, NDArray[np.float64]]
 Found = dict[str, Estimate]
-Numbers = NDArray[np.int64]
 Case = tuple[Truth, Callable[[np.random.Generator], Found]]
-
-
-@dataclass(frozen=True)
-class Population:
-    """A map, the truth of two seasons, and the map's probability of its first class; flat arrays of its pixels."""
-
-    mapped: Numbers
-    true: Numbers
-    later: Numbers
-    probability: NDArray[np.float64]
-    near_edge: NDArray[np.bool_]
-    column: Numbers
-    field: Numbers
-    """Number of the field of each pixel; all of it is of one true class."""
-
-    def __len__(self) -> int:
-        return len(self.true)
-
-
-def straight_fields(generator: np.random.Generator) -> Numbers:
-    """The number of the field of each pixel, (SIDE, SIDE): rows and columns of unequal width, as wide as the map."""
-    row, col = (
-        np.searchsorted(np.sort(generator.choice(SIDE, FIELDS - 1, replace=False)), np.arange(SIDE)) for _ in range(2)
-    )
-    return np.asarray(row[:, None] * FIELDS + col)
-
-
-def irregular_fields(generator: np.random.Generator) -> Numbers:
-    """The number of the field of each pixel, (SIDE, SIDE): that of the nearest of random places (Voronoi)."""
-    pixels = np.stack(np.divmod(np.arange(SIDE**2), SIDE), axis=1)
-    field = KDTree(generator.random((FIELDS**2, 2)) * SIDE).query(pixels)[1]
-    return np.asarray(np.unique(field, return_inverse=True)[1].reshape(SIDE, SIDE))
-
-
-POPULATIONS = {"straight": straight_fields, "irregular": irregular_fields}
-
-
-def make_population(form: str = "straight", seed: int = 0) -> Population:
-    """Fields of one class; one in fourteen mapped wrongly as a whole, and a third of the pixels along edges."""
-    generator = np.random.default_rng(seed)
-    field = POPULATIONS[form](generator)
-    fields = field.max() + 1
-    crops, others = (generator.choice(CLASSES, fields, p=SHARES) for _ in range(2))
-    true, other = crops[field], others[field]
-    edge = ndimage.maximum_filter(true, 3) != ndimage.minimum_filter(true, 3)
-    neighbour = np.roll(true, (1, 1), (0, 1))
-    mapped = np.where((generator.random(fields) < 0.07)[field], other, true)
-    mapped = np.where(edge & (generator.random(true.shape) < 0.33), neighbour, mapped)
-    later = np.where((generator.random(fields) < 0.3)[field], other, true)
-    probability = np.clip(np.where(mapped == 0, 0.8, 0.1) + generator.normal(0, 0.08, true.shape), 0, 1)
-    column = np.broadcast_to(np.arange(SIDE), true.shape)
-    return Population(*(part.ravel() for part in (mapped, true, later, probability, edge, column, field)))
 
 
 def accuracies(mapped: Numbers, true: Numbers, area: NDArray[np.float64] | None = None) -> Truth:
@@ -167,6 +110,17 @@ def cases(population: Population, points: int) -> Iterator[tuple[str, str, Case]
 
     yield "simple random", "post-stratified", (truth, post_stratified)
 
+    frame = frame_of(population)
+
+    def cells(generator: np.random.Generator) -> Found:
+        found = draw_cells(generator, frame, points)
+        drawn = np.array([point.row * SIDE + point.col for point in found.points])
+        return map_found(
+            population, drawn, cell_points(stratified_points(whole[drawn], [float(everything)]), found.cell)
+        )
+
+    yield "systematic", "cells", (truth, cells)
+
     def systematic(generator: np.random.Generator) -> Found:
         step = SIDE / round(points**0.5)
         rows, cols = (np.arange(generator.random() * step, SIDE, step).astype(int) for _ in range(2))
@@ -174,7 +128,7 @@ def cases(population: Population, points: int) -> Iterator[tuple[str, str, Case]
         design = stratified_points(whole[drawn], [float(everything)])
         return map_found(population, drawn, SystematicPoints(design, *np.divmod(drawn, SIDE)))
 
-    yield "systematic", "rows and columns", (truth, systematic)
+    yield "grid", "rows and columns", (truth, systematic)
     first = (true == 0).astype(float)
     share: Truth = {"area": np.array(first.mean())}
 

@@ -1,12 +1,14 @@
 """Drawing reference points: how many in each class, where, and what is never overwritten."""
 
 import argparse
+from contextlib import contextmanager
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
 import pyogrio
 import pytest
+from affine import Affine
 from shapely import box
 from tests.assess.rasters import CROPS, UTM, crop_map, pixels_of, write_raster
 
@@ -14,9 +16,12 @@ from agrifm.assess import class_map
 from agrifm.assess.design import draw_points, plan
 from agrifm.assess.report import assess
 from agrifm.assess.sampling_design import ALLOCATIONS, DESIGN, METHODS, Design
+from agrifm.assess.sampling_frame import SamplingFrame
+from agrifm.assess.systematic_design import draw_cells
 from agrifm.cli import main
 from agrifm.cli_arguments import assess_design_arguments
 from agrifm.errors import AssessmentError, OutputError
+from agrifm.grid import Grid
 
 
 @pytest.fixture
@@ -149,13 +154,53 @@ def test_a_simple_random_sample_has_one_stratum_of_the_whole_map(crops, tmp_path
     assert len(set(zip(*pixels_of(points), strict=True))) == 50
 
 
-def test_a_systematic_sample_is_a_square_grid(crops, tmp_path):
-    _, points = design_of(tmp_path, crops, 45, method="systematic")
+def test_a_systematic_sample_has_two_points_in_compact_cells_of_one_size(crops, tmp_path):
+    """45 ha in 22 cells: each 2.05 ha of a line that visits every mapped pixel, strip after strip, forth and back."""
+    _, points = design_of(tmp_path, crops, 43, method="systematic")
     rows, cols = pixels_of(points)
-    for numbers in (np.unique(rows), np.unique(cols[rows == rows[0]])):
-        assert np.diff(numbers) == pytest.approx(10, abs=1)  # 45 ha in 45 points: a side of 100 m, 10 pixels
-    assert len(points) == pytest.approx(45, abs=15)
-    assert (crop_map()[rows, cols] != 255).all()
+    assert len(set(zip(rows, cols, strict=True))) == 44
+    assert np.bincount(points["cell"]).tolist() == [0] + [2] * 22
+    mapped = crop_map() != 255
+    assert mapped[rows, cols].all()
+    height = len(mapped) / round(len(mapped) / (4500 / 22) ** 0.5)  # a side of 14.3 pixels
+    y, x = np.nonzero(mapped)
+    strip = np.floor(y / height)
+    line = np.lexsort((y, np.where(strip % 2, -x, x), strip))
+    place = {(y[at], x[at]): number for number, at in enumerate(line)}
+    along = np.array([place[pixel] for pixel in zip(rows, cols, strict=True)]) * 22 / 4500
+    assert (np.abs(along + 0.5 * 22 / 4500 - points["cell"] + 0.5) <= 0.5 + 22 / 4500).all()
+
+
+def test_too_many_systematic_points_are_refused(crops, tmp_path):
+    with pytest.raises(AssessmentError) as error:
+        design_of(tmp_path, crops, 600, method="systematic")
+    assert error.value.facts == {"points": 600, "pixels": 4500}
+
+
+def test_every_pixel_of_a_map_with_gaps_is_drawn_equally_often():
+    """Cells of 16 pixels on a map with holes and an empty row, 60 samples."""
+    mapped = np.random.default_rng(3).random((40, 70)) < 0.5
+    mapped[7] = False
+
+    @contextmanager
+    def opened():
+        yield lambda window: np.where(mapped[window.slices], np.int16(0), np.int16(-1))
+
+    grid = Grid.of("EPSG:32631", Affine(10, 0, 600_000, 0, -10, 5_500_000), mapped.shape)
+    frame = SamplingFrame(grid, ("all",), ("all",), mapped.sum(axis=1)[None], opened)
+    drawn, count = np.zeros(mapped.shape), int(mapped.sum()) // 8 - 4
+    generator = np.random.default_rng(0)
+    for _ in range(60):
+        for point in draw_cells(generator, frame, count).points:
+            drawn[point.row, point.col] += 1
+    assert not drawn[~mapped].any()
+    expected = 60 * (count + count % 2) / mapped.sum()
+    assert drawn[mapped].mean() == pytest.approx(expected)
+    # no pixel is far from its share, and no part of the map
+    assert drawn[mapped].min() > expected - 5 * expected**0.5
+    assert drawn[mapped].max() < expected + 5 * expected**0.5
+    left = drawn[:, :35][mapped[:, :35]].mean()
+    assert left == pytest.approx(expected, rel=0.03)
 
 
 def test_every_pixel_is_in_a_systematic_sample_equally_often(tmp_path):

@@ -1,4 +1,4 @@
-"""Points on a grid: rows and columns as clusters against a plain loop, and maps whose errors follow the grid."""
+"""Points in cells against strata, and on a grid: rows and columns as clusters against a plain loop."""
 
 import geopandas as gpd
 import numpy as np
@@ -11,7 +11,8 @@ from agrifm.assess.design import draw_points
 from agrifm.assess.point_estimators import ratio_of_totals, stratified_points
 from agrifm.assess.report import assess
 from agrifm.assess.sampling_design import Design
-from agrifm.assess.systematic_estimators import SystematicPoints
+from agrifm.assess.systematic_estimators import SystematicPoints, cell_points
+from agrifm.errors import AssessmentError
 
 ROWS = 7
 
@@ -78,16 +79,66 @@ def test_intervals_hold_the_truth_where_errors_fill_rows():
     assert np.mean(held["grid"]) > 0.95
 
 
-def test_the_file_of_a_systematic_design_is_estimated_by_its_lines(tmp_path):
+def systematic_file(tmp_path, n=60):
     crops = write_raster(tmp_path / "m.tif", crop_map(), legend=CROPS, nodata=255)
     path = tmp_path / "p.gpkg"
-    draw_points(crops, 60, 0, path, Design(method="systematic"))
+    draw_points(crops, n, 0, path, Design(method="systematic"))
     points = gpd.read_file(path)
     points["label"] = np.array(CROPS.codes)[crop_map()[pixels_of(points)]]
-    points.to_file(path)
+    return crops, path, points
+
+
+def test_a_grid_of_another_program_is_estimated_by_its_lines(tmp_path):
+    crops, path, points = systematic_file(tmp_path)
+    points.drop(columns="cell").to_file(path)
     drawn = count_confusion(read_map(crops), path, "label").drawn
     assert isinstance(drawn, SystematicPoints)
     assert drawn.row.tolist() == pixels_of(points)[0].tolist()
     report = assess(crops, path, "label", tmp_path / "report")
     assert report["design"]["method"] == "systematic"
     assert "Cameron" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_a_systematic_file_is_estimated_by_its_cells(tmp_path):
+    crops, path, points = systematic_file(tmp_path)
+    points.to_file(path)
+    report = assess(crops, path, "label", tmp_path / "report")
+    assert report["design"]["cells"] == 30
+    assert report["overall_accuracy"]["interval"][0] < 1
+    assert "two random ones in each of 30" in (tmp_path / "report" / "report.html").read_text()
+    points.loc[3, "cell"] = None
+    points.to_file(path)
+    with pytest.raises(AssessmentError) as error:
+        assess(crops, path, "label", tmp_path / "again")
+    assert error.value.facts == {"column": "cell", "points": 1}
+
+
+def test_the_variance_of_cells_is_that_of_strata_of_two_points():
+    """By hand: a quarter of the squared difference in each cell, of the cell's share of the area."""
+    right = np.random.default_rng(1).random((40, 2)) < 0.6
+    drawn = cell_points(stratified_points(np.zeros(80, int), [80.0]), np.repeat(np.arange(40), 2))
+    found = ratio_of_totals(right.ravel(), np.ones(80), drawn)
+    differences = (right[:, 0] != right[:, 1]).sum()
+    assert float(found.value) == pytest.approx(right.mean())
+    assert float(found.error) == pytest.approx((differences / 4) ** 0.5 / 40)
+    strata = stratified_points(np.repeat(np.arange(40), 2), np.full(40, 2.0))
+    assert float(found.error) == pytest.approx(float(ratio_of_totals(right.ravel(), np.ones(80), strata).error))
+
+
+def test_a_cell_with_one_label_joins_the_next_one():
+    drawn = cell_points(stratified_points(np.zeros(9, int), [9.0]), np.array([5, 1, 1, 2, 3, 3, 4, 4, 5])[::-1])
+    assert drawn.group[::-1].tolist() == [3, 0, 0, 1, 1, 1, 2, 2, 3]
+    last = cell_points(stratified_points(np.zeros(3, int), [3.0]), np.array([1, 1, 7]))
+    assert last.group.tolist() == [0, 0, 0]
+
+
+def test_few_points_that_share_a_cell_do_not_promise_more():
+    """Both wrong points of 40 in one cell: no difference within any cell, and yet a random sample's interval."""
+    right = np.ones(40)
+    right[:2] = 0
+    simple = stratified_points(np.zeros(40, int), [1.0])
+    found = ratio_of_totals(right, np.ones(40), cell_points(simple, np.repeat(np.arange(20), 2)))
+    alike = ratio_of_totals(right, np.ones(40), simple)
+    assert float(found.error) == pytest.approx(float(alike.error))
+    assert float(found.low) <= float(alike.low)
+    assert float(found.high) >= float(alike.high)

@@ -13,10 +13,9 @@ from agrifm.assess.class_map import NODATA, OUTSIDE, ClassMap, pixel_of_points
 from agrifm.assess.point_estimators import ProbabilitySample, StratifiedPoints
 from agrifm.assess.reference_data import POLYGONS, read_reference
 from agrifm.assess.reference_polygons import PolygonUnits, overlap_notes, polygon_units, polygons_on_map
-from agrifm.assess.sample_columns import read_drawn_design
+from agrifm.assess.sample_columns import read_drawn_design, systematic_points
 from agrifm.assess.sampling_statement import Sampling, chosen_points, read_method
 from agrifm.assess.strata import DRAWN_IN
-from agrifm.assess.systematic_estimators import SystematicPoints
 from agrifm.codes import alike_notes, code_of, listed, read_codes, why_not_classes
 from agrifm.errors import AssessmentError, LabelError, did_you_mean
 from agrifm.legend import UNLABELLED, Legend, LegendClass
@@ -170,8 +169,8 @@ def _design(
     as_drawn: Sampling | None = "simple" if alike else sampling
     strata, notes = read_drawn_design(used.points, method, as_drawn, map_codes, float(hectares.sum()))
     if used.hectares is None:
-        if method == "systematic" and isinstance(strata, StratifiedPoints) and len(strata.size) == 1:
-            strata = SystematicPoints(strata, used.rows, used.cols)
+        if method == "systematic":
+            strata = systematic_points(strata, used.points, used.rows, used.cols)
         return strata, [*alike, *notes]
     names = tuple(entry.name for entry in classes)
     return polygon_units(strata, method or as_drawn, map_number, hectares, names, used.hectares), [*alike, *notes]

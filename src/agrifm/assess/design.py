@@ -1,8 +1,9 @@
 """Reference points for a map, drawn at random, so that accuracy and areas can be estimated from them.
 
-Stratified by the classes of the map by default, or by other strata; simple random; systematic; clusters
-(`agrifm.assess.cluster_design`); or a second phase (`agrifm.assess.two_phase_design`). How many points each
-stratum gets is decided in `agrifm.assess.allocation`, what a stratum is in `agrifm.assess.sampling_frame`.
+Stratified by the classes of the map by default, or by other strata; simple random; systematic
+(`agrifm.assess.systematic_design`); clusters (`agrifm.assess.cluster_design`); or a second phase
+(`agrifm.assess.two_phase_design`). How many points each stratum gets is decided in `agrifm.assess.allocation`, what a
+stratum is in `agrifm.assess.sampling_frame`.
 
 Shape letters: S strata, H rows of the raster.
 """
@@ -21,11 +22,9 @@ from agrifm.assess.allocation import allocate, describe_plan, expected_accuracie
 from agrifm.assess.class_map import ClassMap, read_map
 from agrifm.assess.cluster_design import draw_clusters
 from agrifm.assess.drawn_points import DrawnPoint, DrawnPoints, is_unlabelled, read_drawn, write_drawn
-from agrifm.assess.estimators import MIN_POINTS
-from agrifm.assess.sample_columns import CLUSTER, CLUSTER_HECTARES, CLUSTER_PIXELS, CLUSTERS
+from agrifm.assess.sample_columns import CELL, CLUSTER, CLUSTER_HECTARES, CLUSTER_PIXELS, CLUSTERS
 from agrifm.assess.sampling_design import DESIGN, Design
 from agrifm.assess.sampling_frame import (
-    NONE,
     SamplingFrame,
     frame_of_map,
     frame_of_polygons,
@@ -34,13 +33,13 @@ from agrifm.assess.sampling_frame import (
     frame_with_edges,
     read_polygons,
 )
+from agrifm.assess.systematic_design import draw_cells
 from agrifm.assess.two_phase_design import read_first_phase, second_phase, write_second_phase
 from agrifm.codes import listed
 from agrifm.errors import AssessmentError, OutputError
 from agrifm.files import AnyPath, as_path
 from agrifm.grid import Window
 from agrifm.outputs import writing_file
-from agrifm.record import METRES_PER_DEGREE
 from agrifm.vectors import read_vector
 
 SHORT = 512
@@ -63,8 +62,8 @@ def draw_points(map_path: AnyPath, n: int | None, seed: int, out: AnyPath, desig
     same points.
 
     Args:
-        n: points to draw; None = as many as `design.error` needs. A systematic sample has about as many. Of a design of
-            clusters, how many clusters.
+        n: points to draw; None = as many as `design.error` needs. A systematic sample has an even number.
+            Of a design of clusters, how many clusters.
         out: a .gpkg file, replaced only if no label in it has been filled in.
 
     Returns:
@@ -89,10 +88,12 @@ def draw_points(map_path: AnyPath, n: int | None, seed: int, out: AnyPath, desig
         earlier = read_drawn(design.earlier, frame) if design.earlier else DrawnPoints()
         generator = np.random.default_rng([seed, len(earlier.pixels)] if earlier.pixels else seed)
         if design.method == "systematic":
-            drawn = _systematic(generator, frame, int(points.sum()))
+            cells = draw_cells(generator, frame, int(points.sum()))
+            drawn = list(cells.points)
+            write_drawn(frame, drawn, out, earlier, design.method, {CELL: cells.cell})
         else:
             drawn = _draw(generator, frame, points, earlier)
-        write_drawn(frame, drawn, out, earlier, design.method)
+            write_drawn(frame, drawn, out, earlier, design.method)
     strata = [point.stratum for point in drawn]
     return {code: strata.count(number) for number, code in enumerate(frame.codes)}
 
@@ -325,31 +326,3 @@ def _ranks(frame: SamplingFrame, points: Sequence[DrawnPoint]) -> list[_Pixel]:
             strata = read(Window(row, 0, 1, frame.grid.shape[1]))[0]
             found += [_Pixel(point.stratum, row, int((strata[: point.col] == point.stratum).sum())) for point in of_row]
     return found
-
-
-def _systematic(generator: np.random.Generator, frame: SamplingFrame, n: int) -> list[DrawnPoint]:
-    """Pixels on a square grid with a random start, about n of them, in random order.
-
-    In degrees the columns are wider apart towards the poles, so that every hectare has nearly the same probability.
-    """
-    grid = frame.grid
-    height, width = grid.shape
-    side = float(np.sqrt(frame.hectares().sum() * 1e4 / n))
-    geographic = grid.crs.geographic
-    unit = METRES_PER_DEGREE if geographic else float(grid.crs.proj.axis_info[0].unit_conversion_factor)
-    down = side / unit / abs(float(grid.transform.e))
-    rows = np.arange(generator.random() * down, height, down).astype(np.int64)
-    points = []
-    with frame.open() as read:
-        for row in np.unique(rows):
-            shrunk = float(np.cos(np.radians(grid.y[row]))) if geographic else 1.0
-            across = side / unit / max(shrunk, 1e-6) / grid.resolution
-            cols = np.unique(np.arange(generator.random() * across, width, across).astype(np.int64))
-            strata = read(Window(int(row), 0, 1, width))[0, cols]
-            points += [DrawnPoint(0, int(row), int(col)) for col in cols[strata != NONE]]
-    if len(points) < MIN_POINTS:
-        raise AssessmentError(
-            f"drawing a systematic sample of {n} points: {len(points)} came to be on the map; draw more",
-            points=len(points),
-        )
-    return [points[i] for i in generator.permutation(len(points))]

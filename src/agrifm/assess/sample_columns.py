@@ -10,7 +10,7 @@ from agrifm.assess.point_estimators import ProbabilitySample, StratifiedPoints, 
 from agrifm.assess.reference_polygons import PolygonUnits
 from agrifm.assess.sampling_statement import Sampling
 from agrifm.assess.strata import HECTARES, STRATUM, area_notes, read_strata
-from agrifm.assess.systematic_estimators import SystematicPoints
+from agrifm.assess.systematic_estimators import CellPoints, SystematicPoints, cell_points
 from agrifm.assess.two_phase_estimators import TwoPhasePoints, two_phase_points
 from agrifm.codes import read_codes
 from agrifm.errors import AssessmentError
@@ -22,6 +22,8 @@ CLUSTER, CLUSTER_PIXELS, CLUSTER_HECTARES, CLUSTERS = "cluster", "cluster_px", "
 """Columns: number of a point's cluster, its pixels and hectares, and how many clusters could have been drawn."""
 FIRST = "first_phase"
 """Column: how many points of the first phase are in the point's stratum."""
+CELL = "cell"
+"""Column: number of a systematic point's cell, along the line of cells."""
 Floats = NDArray[np.float64]
 
 
@@ -100,6 +102,26 @@ def _two_phases(points: "GeoDataFrame", map_hectares: float) -> tuple[Probabilit
     return drawn, area_notes(whole, map_hectares)
 
 
+def systematic_points(
+    drawn: ProbabilitySample | None, points: "GeoDataFrame", row: NDArray[np.int64], column: NDArray[np.int64]
+) -> ProbabilitySample | None:
+    """Return the points of a systematic sample with their cells, or of another program's grid with its lines.
+
+    Args:
+        drawn: the same points as a random sample; one of several strata stays as it is.
+        row, column: (N,), pixel of each point.
+
+    Raises:
+        AssessmentError: a number of a cell is missing.
+    """
+    if not isinstance(drawn, StratifiedPoints) or len(drawn.size) > 1:
+        return drawn
+    if CELL not in points.columns:
+        return SystematicPoints(drawn, row, column)
+    (cell,) = _numbers(points, (CELL,), "reading the systematic points of the reference").T
+    return cell_points(drawn, cell.astype(np.int64))
+
+
 def design_facts(drawn: ProbabilitySample, by_map: bool) -> dict[str, Any]:
     """Return what a report states of a design as plain numbers: its strata, their sizes and points, or its clusters.
 
@@ -122,6 +144,8 @@ def design_facts(drawn: ProbabilitySample, by_map: bool) -> dict[str, Any]:
         of_phase = {"first_phase_points": drawn.first.tolist()}
         about = {"strata": "labels of the first phase", "estimator": "Cochran 1977, section 12.4", **of_phase}
         return {**about, "stratum_ha": size.tolist(), "stratum_points": drawn.points.tolist()}
+    if isinstance(drawn, CellPoints):
+        return {**design_facts(drawn.drawn, by_map), "cells": len(np.unique(drawn.group))}
     if isinstance(drawn, SystematicPoints):
         return design_facts(drawn.drawn, by_map)
     assert isinstance(drawn, StratifiedPoints)

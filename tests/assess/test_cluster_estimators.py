@@ -126,3 +126,16 @@ def test_only_clusters_that_have_the_class_count_for_its_degrees_of_freedom():
     assert drawn.degrees(cluster < 3) == 2
     assert drawn.degrees(cluster >= 0) == 59
     assert drawn.degrees(cluster < 1) == 1
+
+
+def test_three_clusters_that_are_wrong_as_a_whole_are_three_events():
+    """200 clusters with one wrong point of ten, and three wholly wrong: far below the estimate, less above."""
+    right = np.ones((200, 10))
+    right[:, 0], right[:3] = 0, 0
+    drawn = ClusterPoints(np.repeat(range(200), 10), np.full(200, 10.0), np.full(200, 10), 10_000, 100_000.0)
+    found = ratio_of_totals(right.ravel(), np.ones(2000), drawn)
+    # the error is that of three events of 9 points among 200 clusters: 3 is 0.619 to 8.767 in the exact interval
+    event = 9 / 2000
+    assert float(found.error) == pytest.approx(3**0.5 * event, rel=0.02)
+    assert float(found.value - found.low) == pytest.approx((8.767 - 3) * event, rel=0.06)
+    assert float(found.low) < float(found.value) - 2.5 * float(found.error)

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from agrifm.assess.intervals import Shares, proportion_interval, ratio_interval, stratum_shares, sum_interval
+from agrifm.assess.intervals import (
+    Shares,
+    proportion_interval,
+    ratio_interval,
+    skewed_interval,
+    stratum_shares,
+    sum_interval,
+)
 
 JEFFREYS = [
     (1, 20, 0.00545, 0.21082),
@@ -59,3 +66,23 @@ def test_a_ratio_is_the_inverse_of_its_complement():
     omitted = ratio_interval(np.array([0.0, 90.0]), whole, 0.0, two)
     assert right == pytest.approx((1 - omitted[1], 1 - omitted[0]), abs=1e-9)
     assert 0 < right[0] < right[1] < 1
+
+
+def test_a_single_point_of_a_stratum_has_the_exact_end():
+    """Clopper and Pearson's 1 of 20 begins at 0.00127 and 19 of 20 ends at 0.99873; the other ends are Jeffreys'."""
+    one = shares((1, 20), (19, 20))
+    assert one.low == pytest.approx([0.00127, 1 - 0.21082], abs=5e-6)
+    assert one.high == pytest.approx([0.21082, 0.99873], abs=5e-6)
+
+
+def test_a_sum_of_few_equal_events_has_the_interval_of_their_number():
+    """Garwood (1936): 5 events, 1.62349 to 11.66833; where they are errors, of what is right."""
+    size = 0.01
+    few = skewed_interval(5 * size, 5**0.5 * size, 5**-0.5)
+    assert few == pytest.approx((0.0162349, 0.1166833), abs=1e-7)
+    right = skewed_interval(1 - 5 * size, 5**0.5 * size, -(5**-0.5))
+    assert right == pytest.approx((1 - 0.1166833, 1 - 0.0162349), abs=1e-7)
+
+
+def test_a_sum_without_skewness_has_196_standard_errors():
+    assert skewed_interval(0.5, 0.01, 1e-4) == pytest.approx((0.4804, 0.5196), abs=2e-6)

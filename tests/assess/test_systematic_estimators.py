@@ -142,3 +142,13 @@ def test_few_points_that_share_a_cell_do_not_promise_more():
     assert float(found.error) == pytest.approx(float(alike.error))
     assert float(found.low) <= float(alike.low)
     assert float(found.high) >= float(alike.high)
+
+
+def test_wrong_points_that_fill_cells_still_have_an_interval():
+    """Three cells of 20 are wrong as a whole: no two points of a cell differ, and the interval has a width."""
+    right = np.repeat(np.arange(20) > 2, 2) * 1.0
+    simple = stratified_points(np.zeros(40, int), [1.0])
+    found = ratio_of_totals(right, np.ones(40), cell_points(simple, np.repeat(np.arange(20), 2)))
+    alike = ratio_of_totals(right, np.ones(40), simple)
+    assert float(found.error) == pytest.approx(float(alike.error))
+    assert float(found.low) < float(found.value) < float(found.high)

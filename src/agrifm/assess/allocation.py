@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.assess.estimators import MIN_POINTS
+from agrifm.assess.intervals import MIN_POINTS
 from agrifm.assess.sampling_design import Allocation
 from agrifm.errors import AssessmentError, did_you_mean
 

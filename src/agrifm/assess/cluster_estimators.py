@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t
 
-from agrifm.assess.intervals import ROUNDING, TAIL, Floats, unseen_variance
-from agrifm.assess.point_estimators import Numbers, within_variances
+from agrifm.assess.intervals import ROUNDING, TAIL, Clumps, Floats, unseen_variance
+from agrifm.assess.point_estimators import ClumpedSample, Numbers, within_variances
 from agrifm.errors import AssessmentError
 
-MIN_CLUSTERS = 2
+MIN_CLUSTERS, HALF = 2, 0.5
 
 
 @dataclass(frozen=True)
-class ClusterPoints:
+class ClusterPoints(ClumpedSample):
     """Points in clusters that were drawn at random: a `agrifm.assess.point_estimators.ProbabilitySample`."""
 
     cluster: Numbers
@@ -73,6 +73,28 @@ class ClusterPoints:
             return variance, variance
         least = float(sizes @ sizes) * float(unseen_variance(np.count_nonzero(sizes)))
         return variance, max(variance, (self.clusters / count) ** 2 * least)
+
+    def clumps(self, y: Floats, x: Floats, share: float) -> Clumps:
+        """Return the skewness of a share, and how much of it a cluster that is mostly wrong, and was missed, may take.
+
+        Of a share above one half, errors are what few clusters decide: whole fields that are wrong. Where the sample
+        has no cluster of about the usual size with half of its points wrong, so many clusters that all agree cannot
+        exclude the share that the exact binomial interval says.
+        """
+        totals, concerned, wrong, whole = (
+            self.size * np.bincount(self.cluster, part, len(self.size)) / self.points
+            for part in (y - share * x, (x > 0) * 1.0, x - y, x)
+        )
+        totals = totals - totals.mean()
+        spread, squares = float(totals @ totals), float(concerned @ concerned)
+        if not squares > 0:
+            return Clumps(0.0, 0.0)
+        skewness = float((totals**3).sum()) / spread**1.5 if spread > ROUNDING * squares else 0.0
+        seen = 2 * wrong.max() >= squares / concerned.sum()
+        if seen or share <= HALF:
+            return Clumps(skewness, 0.0)
+        alike = concerned.sum() ** 2 / squares
+        return Clumps(skewness, float((1 - TAIL ** (1 / alike)) * concerned.sum() / whole.sum()))
 
     def independent(self, concerned: NDArray[np.bool_]) -> int:
         """Return the number of clusters with such points: within a cluster all may be alike."""

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from agrifm.assess.class_map import ClassMap
 from agrifm.assess.confusion import Confusion
-from agrifm.assess.estimators import MIN_POINTS, Estimate
-from agrifm.assess.intervals import ROUNDING
+from agrifm.assess.estimators import Estimate
+from agrifm.assess.intervals import MIN_POINTS, ROUNDING
 from agrifm.assess.plain_numbers import area_numbers
 from agrifm.assess.point_estimators import ProbabilitySample, point_estimates
 from agrifm.assess.sampling_frame import NONE, PolygonFile, frame_of_polygons, read_polygons, strata_at_points

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from agrifm.assess.class_map import ClassMap, block_windows, open_classified
 from agrifm.assess.confusion import Confusion
-from agrifm.assess.estimators import MIN_POINTS
+from agrifm.assess.intervals import MIN_POINTS
 from agrifm.assess.plain_numbers import accuracy_numbers, area_numbers
 from agrifm.assess.point_estimators import point_estimates
 from agrifm.assess.sampling_frame import (

@@ -13,11 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from agrifm.assess.intervals import Floats, Shares, binomial_interval, ratio_interval, stratum_shares
+from agrifm.assess.intervals import MIN_POINTS, Floats, Shares, binomial_interval, ratio_interval, stratum_shares
 from agrifm.errors import AssessmentError
-
-MIN_POINTS = 2
-"""Reference points that a map class needs for a standard error."""
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,26 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.stats import beta
+from scipy.stats import beta, chi2
 
 TAIL = 0.025
+MIN_POINTS = 2
+"""Reference points that a stratum needs for a standard error."""
 FEW = 10
 """Count below which the exact binomial interval is used, because that of Jeffreys may hold the truth too seldom."""
 ROUNDING = 1e-9
 """Standard errors and variances of shares below it are rounding errors."""
 
 Floats = NDArray[np.float64]
+
+
+class Clumps(NamedTuple):
+    """What points that come many at once do to the interval of a share, beyond its standard error."""
+
+    skewness: float
+    """Of the estimated share."""
+    unseen: float
+    """Part of the share that may be wrong in units of which the sample has none."""
 
 
 class Shares(NamedTuple):
@@ -109,8 +120,40 @@ def design_interval(share: float, error: float, points: int) -> tuple[float, flo
     return float(low), float(high)
 
 
+def skewed_interval(share: float, error: float, skewness: float) -> tuple[float, float]:
+    """Return the ends of the 95 % interval of a sum whose parts are so uneven that few of them decide.
+
+    Such a sum is like a count of 1 / skewness squared events of one size, whose interval is brought to its standard
+    error: the exact one of Poisson counts, or with half the probability of the count itself where `FEW` or more decide.
+
+        Dobson, Kuulasmaa, Eberle and Scherer (1991), "Confidence intervals for weighted sums of Poisson parameters",
+        Statistics in Medicine 10, 457-462; events of unequal weight are as many as their skewness says.
+
+    Args:
+        skewness: of the estimated share; positive where few high parts decide.
+    """
+    events = 1 / max(skewness**2, ROUNDING)
+    below, above = (0.0, 1.0) if events < FEW else (0.5, 0.5)
+    least, most = (float(chi2.ppf(tail, 2 * (events + of))) / 2 for tail, of in ((TAIL, below), (1 - TAIL, above)))
+    size = error / events**0.5
+    down, up = size * (events - least), size * (most - events)
+    return (share - down, share + up) if skewness >= 0 else (share - up, share + down)
+
+
+def clumped_interval(clumps: Clumps, share: float, error: float, ends: tuple[float, float]) -> tuple[float, float]:
+    """The ends of an interval, farther out where few units decide, or where one that is mostly wrong was not seen."""
+    low, high = ends
+    if clumps.skewness:
+        least, most = skewed_interval(share, error, clumps.skewness)
+        low, high = max(min(low, least), 0.0), min(max(high, most), 1.0)
+    return min(low, share * (1 - clumps.unseen)), high
+
+
 def stratum_shares(counts: Floats, points: Floats, complete: NDArray[np.bool_]) -> Shares:
-    """Return the shares of strata, with intervals.
+    """Return the shares of strata, with Jeffreys' intervals modified (Brown, Cai and DasGupta 2001, section 4.1.2).
+
+    Where a single point has the property, or lacks it, the end next to it is exact: that of Jeffreys is so far from 0
+    that it often misses a rare share, and in a ratio such as a producer's accuracy that one point decides.
 
     Args:
         counts, points: points that have a property, and all points; arrays that broadcast.
@@ -119,6 +162,9 @@ def stratum_shares(counts: Floats, points: Floats, complete: NDArray[np.bool_]) 
     counts, points = np.broadcast_arrays(counts, points)
     value = np.divide(counts, points, out=np.zeros(counts.shape), where=points > 0)
     low, high = proportion_interval(counts, points)
+    several = np.maximum(points, MIN_POINTS)
+    low = np.where((counts == 1) & (points > 1), 1 - (1 - TAIL) ** (1 / several), low)
+    high = np.where((counts == points - 1) & (points > 1), (1 - TAIL) ** (1 / several), high)
     return Shares(value, np.where(complete, value, low), np.where(complete, value, high))
 
 

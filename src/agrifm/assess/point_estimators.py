@@ -12,6 +12,7 @@ never too narrow.
 Shape letters: N points, S strata, K classes.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,8 +20,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest, norm, t
 
-from agrifm.assess.estimators import MIN_POINTS, Estimate, Estimates
-from agrifm.assess.intervals import ROUNDING, TAIL, Floats, design_interval, unseen_variance
+from agrifm.assess.estimators import Estimate, Estimates
+from agrifm.assess.intervals import (
+    MIN_POINTS,
+    ROUNDING,
+    TAIL,
+    Clumps,
+    Floats,
+    clumped_interval,
+    design_interval,
+    unseen_variance,
+)
 from agrifm.errors import AssessmentError
 
 Numbers = NDArray[np.int64]
@@ -50,6 +60,18 @@ class ProbabilitySample(Protocol):
 
     def independent(self, concerned: NDArray[np.bool_]) -> int:
         """Return how many independent draws the points that are concerned, (N,), amount to at least."""
+
+
+class ClumpedSample(ABC):
+    """A `ProbabilitySample` of points that come many at once."""
+
+    @abstractmethod
+    def clumps(self, y: Floats, x: Floats, share: float) -> Clumps:
+        """Return what its units do to the interval of the share Y / X.
+
+        Args:
+            y, x: (N,), as of `ratio_of_totals`.
+        """
 
 
 @dataclass(frozen=True)
@@ -182,7 +204,7 @@ def ratio_of_totals(y: ArrayLike, x: ArrayLike, drawn: ProbabilitySample) -> Est
         few degrees of freedom; NaN where X is 0. For the interval, a stratum whose points all agree has the variance
         of the share of other pixels that so few points cannot exclude, so no interval has a width of zero unless every
         pixel is a point. Such caution never makes the points that decide fewer than they are: near 0 and 1 a variance
-        that was taken for another share would make them less than one.
+        that was taken for another share would make them less than one. Points of a `ClumpedSample` have a wider one.
     """
     numerator, denominator = np.asarray(y, np.float64), np.asarray(x, np.float64)
     value, error, wider = _ratio_and_errors(numerator, denominator, drawn)
@@ -192,6 +214,8 @@ def ratio_of_totals(y: ArrayLike, x: ArrayLike, drawn: ProbabilitySample) -> Est
     points = drawn.independent(concerned)
     half = max(interval_factor(drawn, concerned) * error, _cautious_error(value, wider, points))
     low, high = design_interval(value, half, points) if wider else (value, value)
+    if isinstance(drawn, ClumpedSample) and wider:
+        low, high = clumped_interval(drawn.clumps(numerator, denominator, value), value, half, (low, high))
     return Estimate(*(np.asarray(number) for number in (value, error, low, high)))
 
 

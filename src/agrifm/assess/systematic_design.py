@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.assess.drawn_points import DrawnPoint
-from agrifm.assess.estimators import MIN_POINTS
+from agrifm.assess.intervals import MIN_POINTS
 from agrifm.assess.sampling_frame import NONE, Reader, SamplingFrame
 from agrifm.errors import AssessmentError
 from agrifm.grid import Window

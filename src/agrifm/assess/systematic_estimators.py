@@ -54,15 +54,16 @@ class CellPoints:
     def variances(self, residual: Floats, counted: Floats) -> tuple[float, float]:
         """Return the variance from the differences within cells, and a cautious one.
 
-        Where fewer than `SCARCE` points decide, those that do may share cells by chance; both are then at least those
-        of a simple random sample.
+        Where fewer than `SCARCE` points decide, or no two of a cell differ, those that do may share cells by chance;
+        both are then at least those of a simple random sample.
         """
         count = np.bincount(self.group)
         of_groups = float(count @ within_variances(residual, self.group, count))
         variance = of_groups * (self.drawn.hectares / len(residual)) ** 2
         alike, cautious = self.drawn.variances(residual, counted)
         of_counted = residual[counted > 0]
-        if min(np.count_nonzero(of_counted > 0), np.count_nonzero(of_counted < 0)) >= SCARCE:
+        decide = min(np.count_nonzero(of_counted > 0), np.count_nonzero(of_counted < 0))
+        if variance > 0 and decide >= SCARCE:
             return variance, variance
         return max(variance, alike), max(variance, cautious)
 

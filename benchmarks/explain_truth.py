@@ -1,6 +1,6 @@
 """Does an explanation find what the simulator knows: flooding of rice, flowering of rapeseed, harvest?
 
-    python benchmarks/explain_truth.py --directory DIR [--regions monsoon harvest] [--models lightgbm] [--periods month]
+    python benchmarks/explain_truth.py --directory DIR [--regions monsoon oceanic] [--models lightgbm] [--periods month]
 
 For each region a season is simulated, fetched and trained on in DIR (finished parts are used again), the models are
 explained by month or by dekad on unseen blocks, and the period of each event is compared with what the explanation
@@ -238,9 +238,15 @@ def rank_of(values: NDArray[np.float64], period: int, around: int) -> tuple[int,
     return rank, 1 - worse
 
 
+def place_of(options: argparse.Namespace, region: str, seed: int) -> Path:
+    """The project of a season."""
+    directory: Path = options.directory
+    return directory / (region if seed == 0 else f"{region}-{seed}")
+
+
 def rows_of(options: argparse.Namespace, region: str, seed: int) -> Iterator[list[str]]:
     """The rows of the table of one season."""
-    directory = options.directory / (region if seed == 0 else f"{region}-{seed}")
+    directory = place_of(options, region, seed)
     season = prepare(directory, region, seed, options)
     granule = grown(directory, region, seed)
     project = read_project(directory)
@@ -266,18 +272,35 @@ def rows_of(options: argparse.Namespace, region: str, seed: int) -> Iterator[lis
                     if (values := found.get(Key(code, method))) is None:
                         continue
                     rank, chance = rank_of(values, period, int(kind == "dekad"))
-                    best = periods.starts[int(values.argmax())]
+                    at = int(values.argmax())
+                    unit = 100 if method == "occlusion" else 1
                     yield [
                         region, f"{code} {event}", name, kind, method, f"{periods.starts[period]} ({share:.0%})",
-                        f"{best}", f"{rank} of {len(periods)}", f"{chance:.2f}",
+                        f"{unit * values[period]:.1f}", f"{periods.starts[at]}", f"{unit * values[at]:.1f}",
+                        f"{rank} of {len(periods)}", f"{chance:.2f}",
                     ]  # fmt: skip
 
 
 def report(options: argparse.Namespace) -> Iterator[str]:
     """Lines of the result."""
     rows = [row for region in options.regions for seed in options.seeds for row in rows_of(options, region, seed)]
-    header = ("season", "event", "model", "period", "method", "true period", "strongest", "rank", "chance")
-    yield from table(header, rows, left=(0, 1, 2, 3, 4, 5, 6))
+    header = (
+        "season", "event", "model", "period", "method", "true period", "effect", "strongest", "effect", "rank",
+        "chance",
+    )  # fmt: skip
+    yield from table(header, rows, left=(0, 1, 2, 3, 4, 5, 7))
+    yield ""
+    yield "effects: of occlusion in points of probability, of integrated gradients in nats (absolute, of all bands)"
+    for region in options.regions:
+        for seed in options.seeds:
+            scores = json.loads((place_of(options, region, seed) / "models" / "scores.json").read_text("utf-8"))
+            for name in options.models:
+                f1 = ", ".join(
+                    f"{code} {scores['models'][name]['f1'][code]:.2f}"
+                    for code in dict.fromkeys(code for code, _ in EVENTS[region])
+                    if scores["models"][name]["f1"].get(code) is not None
+                )
+                yield f"F1 on unseen blocks, {region} {seed}, {name}: {f1}"
     yield ""
     for method in ("occlusion", "integrated gradients"):
         for kind in ("month", "dekad"):

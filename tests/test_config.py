@@ -41,6 +41,7 @@ def test_the_shortest_project_file_gets_the_documented_defaults(tmp_path: Path) 
     assert (project.model.series, project.model.sensor_dropout) == ("interpolated", 0)
     assert (project.map.model, project.map.window, project.map.overlap) == ("agrifm", None, 48)
     assert (project.map.probabilities, project.parcels) == (None, None)
+    assert (project.map.smoothing, project.map.minimum_mapping_unit) == (0, 0)
     assert project.assess.column == "label"
 
 
@@ -82,6 +83,8 @@ model = "random-forest"
 window = 192
 overlap = 96
 probabilities = false
+smoothing = 5
+minimum_mapping_unit = 0.1
 [parcels]
 file = "fields.gpkg"
 layer = "2024"
@@ -124,6 +127,7 @@ column = "class"
     }
     assert (project.map.model, project.map.window, project.map.overlap) == ("random-forest", 192, 96)
     assert project.map.probabilities is False
+    assert (project.map.smoothing, project.map.minimum_mapping_unit) == (5, 0.1)
     assert project.parcels is not None
     assert project.parcels.model_dump() == {
         "file": Path("fields.gpkg"),

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from agrifm.errors import ConfigError, doing, shortened
 from agrifm.files import AnyPath, as_path
+from agrifm.map_cleaning import Cleaning
 from agrifm.model_config import ModelConfig
 from agrifm.product_description import ProductDescription
 from agrifm.season import Season
@@ -220,7 +221,7 @@ class LabelsConfig(VectorKeys):
         return self.series is None or self.mixed
 
 
-class MapConfig(Frozen):
+class MapConfig(Cleaning):
     """How the map is made."""
 
     model: str = "agrifm"

@@ -135,6 +135,8 @@ steps = 1500
 model = "agrifm"           # which of the models makes the map
 # window = 96              # side of prediction windows, pixels; by default that of the training windows
 # overlap = 48             # pixels that neighbouring windows share and blend
+# smoothing = 5            # side of the neighbourhood by which class probabilities are smoothed, pixels; 0 = none
+# minimum_mapping_unit = 0.1   # hectares below which a region takes the class around it
 # probabilities = true     # keep the probabilities of all classes; by default where [parcels] is given
 #    Existing parcels, whose crops `agrifm parcels` reads from the map (docs/parcels.md):
 # [parcels]

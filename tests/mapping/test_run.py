@@ -44,7 +44,10 @@ from agrifm.models.weights.file import save_model
 from agrifm.record import ModelRecord
 from agrifm.samples.patches import read_patch
 
-FILES = [".agrifm.json", "classes.tif", "classes.tif.aux.xml", "confidence.tif", "item.json", "map.png"]
+FILES = [
+    ".agrifm.json", "classes.qml", "classes.tif", "classes.tif.aux.xml", "confidence.qml", "confidence.tif",
+    "item.json", "map.png",
+]  # fmt: skip
 
 
 def pixels(path):

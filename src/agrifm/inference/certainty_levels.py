@@ -7,17 +7,18 @@ from agrifm.certainty import CandidateSets, candidates
 from agrifm.legend import UNLABELLED
 
 CERTAIN, TWO, UNKNOWN = 0, 1, 2
-"""How certain the class of highest probability is: it is the only candidate; it is one of two; anything else (more
+"""How certain the class of a pixel is: it is the only candidate; it is one of two; anything else (more
 candidates, none, or only other classes)."""
 
 
 def certainty_levels(
-    sets: CandidateSets, probabilities: NDArray[np.floating], axis: int = 0
+    sets: CandidateSets, probabilities: NDArray[np.floating], number: NDArray[np.uint8] | None = None, axis: int = 0
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return how certain each pixel's class of highest probability is, and the other one of two candidates.
+    """Return how certain each pixel's class is, and the other one of two candidates.
 
     Args:
         probabilities: calibrated; any shape.
+        number: class of each pixel, 255 = none; by default that of highest probability.
         axis: of the classes.
 
     Returns:
@@ -26,7 +27,8 @@ def certainty_levels(
         their axis of classes.
     """
     inside = np.moveaxis(candidates(sets, probabilities, axis), axis, 0)
-    first = np.asarray(probabilities).argmax(axis=axis)[None]
+    likeliest = np.asarray(probabilities).argmax(axis=axis)
+    first = (likeliest if number is None else np.where(number == UNLABELLED, likeliest, number))[None]
     size, mapped = inside.sum(axis=0), np.take_along_axis(inside, first, axis=0)[0]
     level = np.where(mapped & (size <= 2), size - 1, UNKNOWN).astype(np.uint8)
     level[np.isnan(probabilities).any(axis=axis)] = UNLABELLED

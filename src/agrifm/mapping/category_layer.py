@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from agrifm.grid import Grid, Window
 from agrifm.legend import LEGEND_TAG, Legend, legend_json
-from agrifm.mapping.cog import CogWriter, write_category_names
+from agrifm.mapping.cog import CogWriter
+from agrifm.mapping.raster_styles import describe_classes
 from agrifm.pictures import class_colors
 from agrifm.stac import MapLayer
 
@@ -75,11 +76,11 @@ class CategoryLayer:
             self._counts[category, tile.row : tile.row + tile.height] += (number == category).sum(axis=1)
 
     def finish(self) -> NDArray[np.float64]:
-        """Make the COG and the file of its names; returns the hectares of each category.
+        """Make the COG and the files of its names and colours; returns the hectares of each category.
 
         Raises:
             OutputError: the file on disk differs from what was written.
         """
         self._writer.finish()
-        write_category_names(self._writer.path, [entry.name for entry in self.legend.classes])
+        describe_classes(self._writer.path, self.legend)
         return np.asarray(self._counts @ self._grid.pixel_hectares())

@@ -19,6 +19,7 @@ from agrifm.inference.certainty_levels import certainty_levels
 from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend, legend_json
 from agrifm.mapping.category_layer import CategoryLayer, LayerStatement, RasterLayer
 from agrifm.mapping.cog import CogWriter
+from agrifm.mapping.raster_styles import describe_classes
 from agrifm.pictures import class_colors
 from agrifm.record import ModelRecord
 from agrifm.stac import MapLayer, classifications
@@ -69,15 +70,16 @@ class CertaintyLayer(RasterLayer):
         self._second = CogWriter(second, grid, "other one of two candidates", about, "MODE", class_colors(legend))
         super().__init__(self._levels, self._second)
 
-    def write(self, tile: Window, probabilities: NDArray[np.floating], known: NDArray[np.bool_]) -> None:
+    def write(self, tile: Window, probabilities: NDArray[np.floating], number: NDArray[np.uint8]) -> None:
         """Write a tile.
 
         Args:
             probabilities: (C, H, W), calibrated.
-            known: (H, W), the pixels that have a class.
+            number: (H, W), the class of each pixel; 255 = none.
         """
-        level, second = certainty_levels(self._sets, probabilities)
-        level[~known], second[~known] = UNLABELLED, UNLABELLED
+        level, second = certainty_levels(self._sets, probabilities, number)
+        missing = number == UNLABELLED
+        level[missing], second[missing] = UNLABELLED, UNLABELLED
         self._levels.write(tile, level)
         self._second.write(tile, second)
 
@@ -85,6 +87,7 @@ class CertaintyLayer(RasterLayer):
         """Make both COGs; raises as `CogWriter.finish` does."""
         hectares = self._levels.finish()
         self._second.finish()
+        describe_classes(self._second.path, self._classes)
         shares, nominal = hectares / hectares.sum(), self._sets.nominal
         aim = f"candidates are to contain the true class in {100 * nominal:.0f} % of the pixels of each class"
         certain, two, unknown = (100 * shares).tolist()

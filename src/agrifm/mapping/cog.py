@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 import numpy as np
 import rasterio
@@ -20,12 +19,10 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
 from agrifm.errors import OutputError
-from agrifm.files import write_text
 from agrifm.grid import Grid, Window
 from agrifm.legend import UNLABELLED
 from agrifm.pictures import RGBA
 from agrifm.rasters import open_raster
-from agrifm.screen import printable
 
 TILE_SIDE = 512
 """Side of a tile in pixels."""
@@ -148,15 +145,3 @@ class CogWriter:
 
 def _rasterio_window(tile: Window) -> Any:
     return rasterio.windows.Window(tile.col, tile.row, tile.width, tile.height)
-
-
-def write_category_names(raster: Path, names: Sequence[str]) -> None:
-    """Write the names of classes next to a raster (`.aux.xml`), where GDAL and QGIS look for them.
-
-    GeoTIFF itself has no field for category names.
-    """
-    categories = "".join(f"<Category>{escape(printable(name))}</Category>" for name in names)
-    text = (
-        f'<PAMDataset><PAMRasterBand band="1"><CategoryNames>{categories}</CategoryNames></PAMRasterBand></PAMDataset>'
-    )
-    write_text(raster.with_name(f"{raster.name}.aux.xml"), text + "\n")

@@ -21,6 +21,7 @@ from agrifm.inference.training_reference import FARTHEST_MAPPED, REFERENCE, Trai
 from agrifm.legend import UNLABELLED, Legend
 from agrifm.mapping.category_layer import CategoryLayer, LayerStatement, RasterLayer
 from agrifm.mapping.cog import CogWriter
+from agrifm.mapping.raster_styles import describe_numbers
 from agrifm.mapping.windows import MapPlan
 from agrifm.record import ModelRecord
 from agrifm.samples.patches import read_patch
@@ -120,6 +121,7 @@ class DissimilarityLayer(RasterLayer):
     def finish(self) -> LayerStatement:
         """Make both COGs; raises as `CogWriter.finish` does."""
         self._index.finish()
+        describe_numbers(self._index.path, 0, 2 * self._most, " %")
         hectares = self._areas.finish()
         facts = self._reference.facts
         outside = float(hectares[1] / hectares.sum()) if hectares.any() else 0.0

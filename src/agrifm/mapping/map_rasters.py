@@ -10,19 +10,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.calibration import calibrated
 from agrifm.class_raster import CONFIDENCE
 from agrifm.errors import MapError
 from agrifm.files import write_bytes
-from agrifm.grid import Window, tiles
+from agrifm.grid import tiles
 from agrifm.inference.training_reference import TrainingReference
 from agrifm.legend import LEGEND_TAG, UNLABELLED, legend_json
+from agrifm.map_cleaning import NO_CLEANING, Cleaning
+from agrifm.mapping.blended_tiles import blended_tile
 from agrifm.mapping.category_layer import LayerStatement
 from agrifm.mapping.certainty_layer import CERTAINTY_FILE, LEVELS, CertaintyLayer, why_without_certainty
-from agrifm.mapping.cog import TILE_SIDE, CogWriter, write_category_names
+from agrifm.mapping.class_chooser import ClassChooser
+from agrifm.mapping.cog import TILE_SIDE, CogWriter
 from agrifm.mapping.dissimilarity_layer import DissimilarityLayer
-from agrifm.mapping.mosaic import blend
 from agrifm.mapping.probability_layer import ProbabilityLayer
+from agrifm.mapping.raster_styles import describe_classes, describe_numbers
 from agrifm.mapping.window_store import WindowStore
 from agrifm.mapping.windows import MapPlan
 from agrifm.pictures import class_colors, map_picture, read_reduced
@@ -50,15 +52,17 @@ def write_rasters(
     directory: Path,
     reference: TrainingReference | None = None,
     probabilities: bool = False,
+    cleaning: Cleaning = NO_CLEANING,
 ) -> WrittenRasters:
     """Blend the windows tile by tile into the COGs of a map.
 
     Args:
         reference: with which the windows were predicted.
         probabilities: whether the probabilities of all classes are kept too.
+        cleaning: what is done about single pixels and small regions.
 
     Raises:
-        MapError: the whole area has no valid observation.
+        MapError: the whole area has no valid observation, or the minimum mapping unit is too large.
         OutputError: a file on disk differs from what was written.
     """
     record, legend, season = plan.record, plan.record.legend, plan.cube.season
@@ -72,18 +76,20 @@ def write_rasters(
     pixel_hectares, height = plan.grid.pixel_hectares(), plan.grid.shape[0]
     counts = np.zeros((len(legend) + 1, height), np.int64)  # (class, then nodata; row)
     every = list(tiles(plan.grid.shape, TILE_SIDE))
-    with ExitStack() as stack, progress("write", len(every)) as advance:
+    with ExitStack() as stack:
+        chooser = stack.enter_context(ClassChooser(plan, store, directory, cleaning))
         for layer in (classes, confidence, *of_classes, *unlike):
             stack.enter_context(layer)
+        advance = stack.enter_context(progress("write", len(every)))
         for tile in every:
             inside = plan.area.inside(tile)
-            mean, index = _blended(plan, store, tile, inside, bool(unlike))
+            mean, index = blended_tile(plan, store, tile, inside, bool(unlike))
             known = inside & ~np.isnan(mean[0])
-            number, percent = _classify(mean, known)
+            number = chooser.numbers(tile, mean, known)
             classes.write(tile, number)
-            confidence.write(tile, percent)
+            confidence.write(tile, _percent(mean, number))
             for writer in of_classes:
-                writer.write(tile, mean, known)
+                writer.write(tile, mean, number)
             for other in unlike:
                 other.write(tile, index, known)
             _count(counts[:, tile.row : tile.row + tile.height], number, inside)
@@ -95,12 +101,13 @@ def write_rasters(
         )
     classes.finish()
     confidence.finish()
-    write_category_names(directory / "classes.tif", [entry.name for entry in legend.classes])
+    describe_classes(directory / "classes.tif", legend)
+    describe_numbers(directory / "confidence.tif", 0, 100, " %")
     hectares = counts @ pixel_hectares
     return WrittenRasters(
         dict(zip(legend.codes, hectares[:-1].tolist(), strict=True)),
         float(hectares[-1]) + plan.area.hectares_beyond(),
-        tuple(layer.finish() for layer in (*of_classes, *unlike)),
+        tuple(one for one in (chooser.statement(), *(layer.finish() for layer in (*of_classes, *unlike))) if one),
     )
 
 
@@ -117,24 +124,12 @@ def _layers_of_classes(
     return layers
 
 
-def _blended(
-    plan: MapPlan, store: WindowStore, tile: Window, inside: NDArray[np.bool_], with_index: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Calibrated probabilities (C, H, W) of a tile and its dissimilarity (H, W); NaN without a valid observation."""
-    classes = len(plan.record.legend)
-    layers = np.full((classes + with_index, *inside.shape), np.nan)
-    if inside.any():
-        layers = blend(tile, store.read(plan.windows_over(tile)), len(layers), plan.overlap)
-    return calibrated(plan.record.calibration, layers[:classes]), layers[-1]
-
-
-def _classify(mean: NDArray[np.float64], known: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return class numbers and confidence in percent (H, W), both 255 where a pixel is not known."""
-    number = np.full(known.shape, UNLABELLED, np.uint8)
-    percent = number.copy()
-    number[known] = mean.argmax(axis=0)[known]
-    percent[known] = np.rint(100 * mean.max(axis=0)[known])
-    return number, percent
+def _percent(mean: NDArray[np.float64], number: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the probability of each pixel's class in percent (H, W), 255 where it has none."""
+    known = number != UNLABELLED
+    percent = np.full(number.shape, UNLABELLED, np.uint8)
+    percent[known] = np.rint(100 * np.take_along_axis(mean[:, known], number[known][None], axis=0)[0])
+    return percent
 
 
 def _count(counts: NDArray[np.int64], number: NDArray[np.uint8], inside: NDArray[np.bool_]) -> None:

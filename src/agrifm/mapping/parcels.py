@@ -30,6 +30,7 @@ from agrifm.mapping.parcel_answers import AnswerJob, answer_unit
 from agrifm.mapping.parcel_districts import DistrictFile, district_rows
 from agrifm.mapping.parcel_files import join_parts, write_parcel_geopackage
 from agrifm.mapping.parcel_picture import write_parcel_picture
+from agrifm.mapping.parcel_style import write_parcel_style
 from agrifm.mapping.parcel_summary import ParcelSummary, summed
 from agrifm.mapping.probability_layer import OBSERVATIONS_FILE, PROBABILITIES_FILE
 from agrifm.outputs import begin_directory, discard, finish_directory, unchanged, writing
@@ -149,6 +150,7 @@ def _write(result: Path, count: int, job: AnswerJob, total: ParcelSummary, geopa
     summary = replace(total, duplicates=duplicates, renamed=renamed, area_column=job.columns[1])
     if geopackage:
         write_parcel_geopackage(path, result / "parcels.gpkg", job.legend)
+    write_parcel_style(result / "parcels.qml", job.legend)
     write_text(result / "legend.csv", code_list(job.legend))
     write_parcel_picture(path, result / "parcels.png", job.maps / PROBABILITIES_FILE, job.legend, summary)
     write_json(result / "summary.json", summary.content())

@@ -44,13 +44,14 @@ class ProbabilityLayer(RasterLayer):
         self._counts = CogWriter(observations, plan.grid, "usable observations", tags, "AVERAGE")
         super().__init__(self._classes, self._counts)
 
-    def write(self, tile: Window, probabilities: NDArray[np.floating], known: NDArray[np.bool_]) -> None:
+    def write(self, tile: Window, probabilities: NDArray[np.floating], number: NDArray[np.uint8]) -> None:
         """Write a tile.
 
         Args:
             probabilities: (C, H, W), calibrated.
-            known: (H, W), the pixels that have a class.
+            number: (H, W), the class of each pixel; 255 = none.
         """
+        known = number != UNLABELLED
         stored = np.full(probabilities.shape, UNLABELLED, np.uint8)
         stored[:, known] = np.rint(ONE * probabilities[:, known])
         self._classes.write(tile, stored)

@@ -34,6 +34,7 @@ from agrifm.inference.mean import members_of
 from agrifm.inference.predictor import TorchModel, TrainedModel, load_model, load_record, uncalibrated
 from agrifm.inference.training_reference import REFERENCE, TrainingReference
 from agrifm.legend import Legend
+from agrifm.map_cleaning import NO_CLEANING, Cleaning
 from agrifm.mapping.certainty_layer import why_without_certainty
 from agrifm.mapping.cog import translate_gdal_errors
 from agrifm.mapping.dissimilarity_layer import why_without_dissimilarity
@@ -122,7 +123,8 @@ def map_project(
     overlap = project.map.overlap if side > 1 and 2 * project.map.overlap <= window else 0
     kept = project.parcels is not None if project.map.probabilities is None else project.map.probabilities
     out = out or (project.maps if until is None else project.path(f"map-until-{until}"))
-    summary = map_area(project.cube, path, out, window, overlap, compute, executor, kept, until)
+    cleaning = Cleaning(smoothing=project.map.smoothing, minimum_mapping_unit=project.map.minimum_mapping_unit)
+    summary = map_area(project.cube, path, out, window, overlap, compute, executor, kept, until, cleaning)
     return replace(summary, notes=_legend_notes(project, record.legend))
 
 
@@ -178,6 +180,7 @@ def map_area(
     executor: Executor | None = None,
     probabilities: bool = False,
     until: date | None = None,
+    cleaning: Cleaning = NO_CLEANING,
 ) -> MapSummary:
     """Map the area of a cube with a model file, or continue a map that was stopped.
 
@@ -194,12 +197,14 @@ def map_area(
             can read both paths. None predicts in this process, while the next window is read.
         probabilities: whether the map also has the probabilities of all classes, which `agrifm parcels` needs.
         until: nothing that was observed after this day of the season is read.
+        cleaning: what is done about single pixels and small regions of another class.
 
     Raises:
         CubeError: there is no finished cube, or it has nothing until that day.
         ModelError: the model file or that of its training features is unusable, does not fit the cube, needs more
             memory for a window than is free, or cannot compute in that way.
-        MapError: window and overlap do not fit, or the area has no valid observation.
+        MapError: window and overlap do not fit, the area has no valid observation, or the minimum mapping unit is too
+            large.
         OutputError: the disk is full (finished windows are kept), or `out` holds something else.
     """
     cube_path = as_path(cube_path)
@@ -214,12 +219,12 @@ def map_area(
         features = model_path.with_name(REFERENCE).resolve()
         reference = TrainingReference.read(features) if features.exists() else None
         if executor is None:
-            return map_cube(cube, model, model_id, out, window, overlap, item, None, reference, probabilities)
+            return map_cube(cube, model, model_id, out, window, overlap, item, None, reference, probabilities, cleaning)
         used = reference is not None and why_without_dissimilarity(cube, model.record, reference) is None
         files = cube_path.resolve(), model_path.resolve()
         sources = MapSources(uuid4().hex, *files, compute, features if used else None, until)
         predict = partial(predict_windows_elsewhere, sources, executor=executor)
-        return map_cube(cube, model, model_id, out, window, overlap, item, predict, reference, probabilities)
+        return map_cube(cube, model, model_id, out, window, overlap, item, predict, reference, probabilities, cleaning)
 
 
 def map_cube(
@@ -233,6 +238,7 @@ def map_cube(
     predict: Predictions | None = None,
     reference: TrainingReference | None = None,
     probabilities: bool = False,
+    cleaning: Cleaning = NO_CLEANING,
 ) -> MapSummary:
     """Map the area of an open cube with a model in memory; see `map_area`.
 
@@ -242,7 +248,7 @@ def map_cube(
         model_item: the model's STAC item, from which the map's is derived.
         predict: what predicts the windows; by default the model, in this process.
         reference: training pixels with which pixels are compared; None makes no layer of dissimilarity.
-        probabilities: see `map_area`.
+        probabilities, cleaning: see `map_area`.
     """
     out = as_path(out)
     model_item = None if model_item is None else as_path(model_item)
@@ -265,7 +271,7 @@ def map_cube(
         )
         with _made_anew(partial_map / RESULT) as result:
             with translate_gdal_errors(f"writing the map {out}"):
-                written = write_rasters(plan, store, result, reference, probabilities)
+                written = write_rasters(plan, store, result, reference, probabilities, cleaning)
                 write_picture(result, plan, written.hectares, written.nodata_hectares)
             _write_item(result, out, plan, model, written, model_id, model_item)
             finish_directory(result, out, "map")

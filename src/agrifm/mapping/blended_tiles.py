@@ -1,0 +1,29 @@
+"""The probabilities of a map, tile by tile: its windows blended, and calibrated.
+
+Shape letters: C classes, H rows, W columns.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.calibration import calibrated
+from agrifm.grid import Window
+from agrifm.mapping.mosaic import blend
+from agrifm.mapping.window_store import WindowStore
+from agrifm.mapping.windows import MapPlan
+
+
+def blended_tile(
+    plan: MapPlan, store: WindowStore, tile: Window, inside: NDArray[np.bool_], with_index: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return calibrated probabilities (C, H, W) and the dissimilarity (H, W); NaN without a valid observation.
+
+    Args:
+        inside: (H, W) of the tile, the pixels inside the area; where there are none, nothing is read.
+        with_index: whether the windows have a dissimilarity; without one the last class is returned in its place.
+    """
+    classes = len(plan.record.legend)
+    layers = np.full((classes + with_index, *inside.shape), np.nan)
+    if inside.any():
+        layers = blend(tile, store.read(plan.windows_over(tile)), len(layers), plan.overlap)
+    return calibrated(plan.record.calibration, layers[:classes]), layers[-1]

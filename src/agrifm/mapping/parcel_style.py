@@ -8,7 +8,7 @@ from agrifm.mapping.fiboa_table import NO_CODE
 from agrifm.mapping.raster_styles import QGIS_VERSION, write_xml
 from agrifm.screen import printable
 
-CROP = "coalesce(attribute(@feature, 'crop:code'), attribute(@feature, 'crop_code'))"
+CROP = "coalesce(attribute('crop:code'), attribute('crop_code'))"
 """The column of the crop in the GeoParquet file, or in the GeoPackage, whose names have no colons."""
 OUTLINE = "#444444"
 

@@ -69,7 +69,7 @@ def _add_attribute_table(band: Element, legend: Legend, names: Sequence[str]) ->
 
 
 def _renderer(kind: str, **attributes: str) -> Element:
-    return Element("rasterrenderer", type=kind, band="1", opacity="1", alphaBand="-1", **attributes)
+    return Element("rasterrenderer", {"type": kind, "band": "1", "opacity": "1", "alphaBand": "-1", **attributes})
 
 
 def _write_style(raster: Path, renderer: Element) -> None:

@@ -1,8 +1,8 @@
 """From a cube and a trained model to a map: a directory with COGs, a STAC item and a picture.
 
     map/classes.tif        class numbers, 255 = nodata; colours, names and legend inside
-    map/classes.tif.aux.xml  class names where GDAL and QGIS look for them
-    map/confidence.tif     highest class probability in percent, 255 = nodata
+    map/classes.tif.aux.xml  names and colours for GDAL, and in classes.qml for QGIS; so for other layers
+    map/confidence.tif     probability of the class in percent, 255 = nodata
     map/certainty.tif      one candidate class, two or unknown; and map/second.tif (`agrifm.mapping.certainty_layer`)
     map/dissimilarity.tif  to the training data; and map/applicability.tif (`agrifm.mapping.dissimilarity_layer`)
     map/probabilities.tif  of all classes, on request; and map/observations.tif (`agrifm.mapping.probability_layer`)

@@ -23,7 +23,7 @@ def smoothed_scores(probabilities: NDArray[np.floating], side: int) -> NDArray[n
     """Return the smoothed log-odds of each class (C, H - side + 1, W - side + 1), NaN where the probabilities are.
 
     Args:
-        probabilities: (C, H, W) with a margin of `side` // 2 pixels; NaN is no neighbour.
+        probabilities: (C, H, W) with a margin of `side` // 2 pixels; NaN does not count.
         side: of the neighbourhood, pixels, odd.
     """
     margin = side // 2

@@ -25,7 +25,7 @@ def without_small_regions(number: NDArray[np.uint8], pixels: int, cut: NDArray[n
     """Return class numbers (H, W) in which regions of fewer than `pixels` pixels have the class around them.
 
     Args:
-        number: (H, W), 255 = nodata, which is no neighbour.
+        number: (H, W), 255 = nodata, which does not count.
         pixels: least size of a region.
         cut: (H, W), pixels at an edge beyond which the map continues; regions that touch it count as large.
     """

@@ -106,7 +106,7 @@ def confidence_rgba(percent: np.ma.MaskedArray[Any, Any]) -> NDArray[np.uint8]:
     return rgba
 
 
-def indexed_png(index: NDArray[np.uint8], colors: Sequence[RGBA]) -> bytes:
+def indexed_png(index: NDArray[np.uint8], colors: Sequence[RGBA], effort: int = 9) -> bytes:
     """A picture of few colours as the content of a PNG file with a palette (W3C PNG specification, colour type 3).
 
     It is much smaller than one of four channels: one to eight bits a pixel.
@@ -114,6 +114,7 @@ def indexed_png(index: NDArray[np.uint8], colors: Sequence[RGBA]) -> bytes:
     Args:
         index: (H, W), place of each pixel's colour in `colors`.
         colors: at most 256.
+        effort: of zlib, 1 quick to 9 small.
     """
     depth = next(bits for bits in (1, 2, 4, 8) if len(colors) <= 2**bits)
     height, width = index.shape
@@ -125,7 +126,7 @@ def indexed_png(index: NDArray[np.uint8], colors: Sequence[RGBA]) -> bytes:
     lines = np.concatenate([np.zeros((height, 1), np.uint8), rows], axis=1)  # each row begins with its filter: none
     table = np.array(colors, np.uint8)
     palette = ((b"PLTE", table[:, :3].tobytes()), (b"tRNS", table[:, 3].tobytes()))
-    return _png_file((height, width), depth, PALETTE_PNG, palette, zlib.compress(lines.tobytes(), 9))
+    return _png_file((height, width), depth, PALETTE_PNG, palette, zlib.compress(lines.tobytes(), effort))
 
 
 def rgba_png(rgba: NDArray[np.uint8]) -> bytes:

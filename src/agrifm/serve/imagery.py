@@ -3,8 +3,8 @@
 Shape letters: C bands, H W rows and columns, P pixels.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from threading import Lock
 from typing import Any
 
@@ -17,6 +17,7 @@ from agrifm.cube.store import CHUNK, FILL, Cube, SensorCube
 from agrifm.pictures import RGBA, indexed_png, rgba_png
 from agrifm.season import day_date
 from agrifm.sensors import SENSORS
+from agrifm.serve.map_layers import PNG_EFFORT
 from agrifm.serve.tile_places import TilePlaces, fitting_zoom
 
 MOST_PIXELS = 1024**2
@@ -36,6 +37,8 @@ class Imagery:
     clear: list[float | None]
     """(T,), share of pixels that each frame observes; None where the cube does not say it."""
     lock: Any
+    known_ends: dict[tuple[str, ...], tuple[NDArray[np.float32], NDArray[np.float32]]] = field(default_factory=dict)
+    """Of brightness, by bands, as far as they were needed."""
 
     @property
     def kinds(self) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -69,39 +72,41 @@ class Imagery:
         Raises:
             CubeError: the cube is damaged.
         """
-        stored, valid = self._read(frame, places)
+        stored, valid = self._read(self.kinds[kind][1], frame, places)
         if kind == GREENNESS_KEY:
             pixels = stored.reshape(1, len(stored), -1) * np.float32(self.sensor.input.scale)
-            green = greenness(pixels, self.sensor.input)
+            content = self.sensor.input.model_copy(update={"bands": self._names(self.kinds[kind][1])})
+            green = greenness(pixels, content)
             assert green is not None
             index = np.where(valid.ravel(), np.clip(green[0], 0, 1) * STEPS, STEPS + 1).round()
-            return indexed_png(index.reshape(valid.shape).astype(np.uint8), greenness_colors())
-        bands = self.kinds[kind][1]
-        low, high = self._ends(bands)
-        column = band_roles(self.sensor.input)
-        shown = stored[[column[band] for band in bands]] * np.float32(self.sensor.input.scale)
+            return indexed_png(index.reshape(valid.shape).astype(np.uint8), greenness_colors(), PNG_EFFORT)
+        low, high = self._ends(self.kinds[kind][1])
+        shown = stored * np.float32(self.sensor.input.scale)
         bright = np.clip((shown - low[:, None, None]) / (high - low)[:, None, None], 0, 1) ** np.float32(GAMMA)
         return rgba_png(np.stack([*(bright * 255).round(), valid * 255.0], axis=-1).astype(np.uint8))
 
-    def _read(self, frame: int, places: TilePlaces) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
-        """Stored values (C, H, W) of a tile, and where they are usable."""
+    def _names(self, roles: tuple[str, ...]) -> tuple[str, ...]:
+        """The sensor's names of bands."""
+        column = band_roles(self.sensor.input)
+        return tuple(self.sensor.input.bands[column[role]] for role in roles)
+
+    def _read(
+        self, roles: tuple[str, ...], frame: int, places: TilePlaces
+    ) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
+        """Stored values of bands (C, H, W) of a tile, and where they are usable."""
         rows, cols = places.window.slices
-        stored = self.sensor.stored("values", (frame, slice(None), rows, cols))
+        column = band_roles(self.sensor.input)
+        stored = self.sensor.stored("values", (frame, slice(None), rows, cols))[[column[role] for role in roles]]
         valid = self.sensor.stored("valid", (frame, rows, cols)) & (stored[0] != FILL)
         return places.taken(stored, FILL).astype(np.int16), places.taken(valid, 0).astype(bool) & places.inside
 
     def _ends(self, bands: tuple[str, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Reflectance that is black, and that is full brightness, of each band; the same for all dates."""
         with self.lock:
-            sample, column = self._sample, band_roles(self.sensor.input)
-        values = sample[[column[band] for band in bands]]
-        if not values.size:
-            return np.zeros(3, np.float32), np.ones(3, np.float32)
-        # True colours keep their balance; bands that the eye does not know are stretched one by one.
-        together = bands == ("red", "green", "blue")
-        low, high = np.percentile(values, TAILS, axis=None if together else 1)
-        low = np.broadcast_to(low, 3).astype(np.float32)
-        return low, np.maximum(np.broadcast_to(high, 3), low + 0.01).astype(np.float32)
+            if bands not in self.known_ends:
+                column = band_roles(self.sensor.input)
+                self.known_ends[bands] = _stretch(self._sample[[column[band] for band in bands]], bands)
+            return self.known_ends[bands]
 
     @cached_property
     def _sample(self) -> NDArray[np.float32]:
@@ -134,6 +139,18 @@ def _clear(cube: Cube, name: str) -> list[float | None]:
     return [by_day.get(day_date(int(day)).isoformat()) for day in cube.sensors[name].date]
 
 
+def _stretch(values: NDArray[np.float32], bands: tuple[str, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Ends of brightness of each band (C,) for reflectance (C, P) of some of its pixels."""
+    if not values.size:
+        return np.zeros(len(bands), np.float32), np.ones(len(bands), np.float32)
+    # True colours keep their balance; bands that the eye does not know are stretched one by one.
+    together = bands == ("red", "green", "blue")
+    low, high = np.percentile(values, TAILS, axis=None if together else 1)
+    low = np.broadcast_to(low, len(bands)).astype(np.float32)
+    return low, np.maximum(np.broadcast_to(high, len(bands)), low + 0.01).astype(np.float32)
+
+
+@cache
 def greenness_colors() -> tuple[RGBA, ...]:
     """Colours of greenness from 0, sand, to 1, dark green, and at last that of nothing (ColorBrewer's YlGn)."""
     from matplotlib import colormaps

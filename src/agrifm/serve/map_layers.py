@@ -38,6 +38,8 @@ UNITS = {"confidence": "%", "observations": "dates", "dissimilarity": "%"}
 """Units of the layers of numbers."""
 LONGEST_READ = 1024
 """Side in pixels of what is read to find the range of a layer."""
+PNG_EFFORT = 4
+"""Of zlib, for tiles that are drawn while somebody waits."""
 NOTHING: RGBA = (0, 0, 0, 0)
 
 
@@ -75,7 +77,7 @@ class PageLayer:
             ServeError: the file is damaged, or no longer there.
         """
         colors = tuple(NOTHING if value in hidden else color for value, color in enumerate(self.colors))
-        return indexed_png(places.taken(self._read(places), UNLABELLED).astype(np.uint8), colors)
+        return indexed_png(places.taken(self._read(places), UNLABELLED).astype(np.uint8), colors, PNG_EFFORT)
 
     def value(self, row: int, col: int) -> int | None:
         """The value of a pixel; None where it has none.

@@ -38,6 +38,8 @@ def open_port(host: str, port: int | None) -> socket.socket:
     """
     ports = range(PORT, PORT + NEXT_PORTS) if port is None else [port]
     for number in ports:
+        if not 0 <= number <= 65535:
+            raise ServeError(f"opening port {number} of {host}: ports are 0 to 65535", host=host, port=number)
         try:
             found = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)[0]
             opened = socket.socket(found[0], socket.SOCK_STREAM)
@@ -55,8 +57,6 @@ def open_port(host: str, port: int | None) -> socket.socket:
             taken = error.errno == errno.EADDRINUSE
             why = "another program uses the port; choose another one with --port" if taken else f"{error.strerror}"
             raise ServeError(f"opening port {number} of {host}: {why}", host=host, port=number) from error
-        except OverflowError as error:
-            raise ServeError(f"opening port {number} of {host}: ports are 0 to 65535", port=number) from error
     raise AssertionError(ports)
 
 

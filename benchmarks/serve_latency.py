@@ -1,0 +1,203 @@
+"""How fast `agrifm serve` starts and answers: the first picture, tiles at 8 parallel requests, a million parcels.
+
+    python benchmarks/serve_latency.py demo --out benchmarks/results      of a finished demo (agrifm demo demo)
+    python benchmarks/serve_latency.py demo --tiles 400 --parcels 0       more tiles, without parcels
+
+The server is a process of its own. Latency is what a client waits, with everything else that the machine does;
+processor time is that of the server alone, by request. Every tile is asked for once, so nothing is answered from a
+browser's cache.
+"""
+
+import argparse
+import http.client
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice, product
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow
+import pyarrow.parquet
+import shapely
+from measure import DEMO, Command, table
+
+from agrifm.serve.parcel_views import ParcelViews
+from agrifm.serve.run import LOOPBACK, open_port
+
+PARALLEL = 8
+ZOOMS = (12, 13, 14, 15)
+GOALS = {"map": 150, "true colour": 400}
+"""Milliseconds for 95 of 100 tiles."""
+GROUP = 20_000
+"""Parcels of a row group, as `agrifm parcels` writes them."""
+
+
+def get(port: int, path: str) -> tuple[float, bytes]:
+    """Seconds until an answer is complete, and the answer."""
+    start = time.perf_counter()
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=60)
+    connection.request("GET", path)
+    response = connection.getresponse()
+    content = response.read()
+    connection.close()
+    assert response.status == 200, (path, response.status)
+    return time.perf_counter() - start, content
+
+
+def tiles_of(bounds: Sequence[float], zoom: int) -> list[tuple[int, int, int]]:
+    """Zoom, column and row of the tiles of an area in degrees (OpenStreetMap's wiki, Slippy map tilenames)."""
+    west, south, east, north = bounds
+    rows = [(1 - np.arcsinh(np.tan(np.radians(lat))) / np.pi) / 2 * 2**zoom for lat in (north, south)]
+    cols = [(lon + 180) / 360 * 2**zoom for lon in (west, east)]
+    return [
+        (zoom, x, y) for x, y in product(range(int(cols[0]), int(cols[1]) + 1), range(int(rows[0]), int(rows[1]) + 1))
+    ]
+
+
+def started(directory: Path) -> tuple[subprocess.Popen[bytes], int, float]:
+    """A server, its port, and the seconds until it answered."""
+    with open_port(LOOPBACK, 0) as probe:
+        port = probe.getsockname()[1]
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "agrifm", "serve", str(directory), "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while True:
+        try:
+            get(port, "/")
+            return server, port, time.perf_counter() - start
+        except ConnectionRefusedError:
+            assert server.poll() is None, "the server ended"
+            time.sleep(0.02)
+
+
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """Start, first picture, tiles and parcels."""
+    server, port, start = started(options.directory)
+    try:
+        process = psutil.Process(server.pid)
+        yield f"start to the first answer: {start:.2f} s, {_processor(process):.2f} s of the processor"
+        yield from ("", *first_picture(port), "")
+        yield from table(
+            ("tiles", "requests", "median ms", "p95 ms", "goal", "processor ms"), tile_rows(port, process, options)
+        )
+        yield f"memory of the server: {process.memory_info().rss / 1e6:.0f} MB"
+    finally:
+        server.terminate()
+        server.wait()
+    if options.parcels:
+        yield from ("", *parcel_lines(options.parcels))
+
+
+def _processor(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def first_picture(port: int) -> Iterator[str]:
+    """The page, what it asks first, and the tiles of its first view, as a browser fetches them."""
+    start = time.perf_counter()
+    _, page = get(port, "/")
+    names = ("maplibre-gl.css", "page.css", "main.js", "maplibre-gl.mjs", "maplibre-gl-worker.mjs")
+    _, content = get(port, "/season.json")
+    season = json.loads(content)
+    imagery = season["imagery"][0]
+    paths = [f"/web/{name}" for name in names]
+    for z, x, y in tiles_of(season["bounds"], 13):
+        paths += [f"/layers/classes/{z}/{x}/{y}.png"]
+        paths += [f"/imagery/{imagery['key']}/true-colour/{len(imagery['dates']) // 2}/{z}/{x}/{y}.png"]
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        size = sum(len(answer) for _, answer in pool.map(lambda path: get(port, path), paths))
+    seconds = time.perf_counter() - start
+    yield f"first picture: {seconds:.2f} s for {len(paths) + 2} answers, {(size + len(page)) / 1e6:.1f} MB (goal 1 s)"
+
+
+def tile_rows(port: int, process: psutil.Process, options: argparse.Namespace) -> Iterator[tuple[object, ...]]:
+    """A row for each kind of tile."""
+    season = json.loads(get(port, "/season.json")[1])
+    places = [place for zoom in ZOOMS for place in tiles_of(season["bounds"], zoom)]
+    imagery = season["imagery"][0]
+    asked = {
+        "map": [f"/layers/classes/{z}/{x}/{y}.png" for z, x, y in places],
+        "true colour": [
+            f"/imagery/{imagery['key']}/true-colour/{frame}/{z}/{x}/{y}.png"
+            for frame, (z, x, y) in zip(cycle(range(len(imagery["dates"]))), places, strict=False)
+        ],
+        "NDVI": [f"/imagery/{imagery['key']}/ndvi/{len(imagery['dates']) // 2}/{z}/{x}/{y}.png" for z, x, y in places],
+    }
+    for name, paths in asked.items():
+        paths = list(islice(cycle(paths), options.tiles))
+        before = _processor(process)
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            seconds = [wait for wait, _ in pool.map(lambda path: get(port, path), paths)]
+        used = (_processor(process) - before) / len(paths)
+        middle, late = np.percentile(seconds, (50, 95)) * 1000
+        yield name, len(paths), f"{middle:.0f}", f"{late:.0f}", GOALS.get(name, "-"), f"{1000 * used:.1f}"
+
+
+def parcel_lines(count: int) -> Iterator[str]:
+    """Time to open a file of so many parcels, for its first view, and for others."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "parcels.parquet"
+        write_parcels(path, count)
+        start = time.perf_counter()
+        views = ParcelViews(path)
+        opened = time.perf_counter() - start
+        side = int(np.sqrt(count))
+        seconds = []
+        for left, bottom in np.random.default_rng(0).uniform(0, 0.95, (40, 2)):
+            west, south = 2 + left * side * 1e-3, 45 + bottom * side * 1e-3
+            start = time.perf_counter()
+            found = views.view((west, south, west + 0.05, south + 0.05))
+            assert len(found["features"]) > 1000
+            seconds.append(time.perf_counter() - start)
+        yield f"{count:,} parcels: opened in {opened:.2f} s, the first view in {seconds[0]:.2f} s"
+        yield f"views of {len(found['features'])} parcels: median {np.median(seconds[1:]):.2f} s, p95 "
+        yield f"  {np.percentile(seconds[1:], 95):.2f} s; a name found in {name_seconds(views, count):.2f} s"
+
+
+def name_seconds(views: ParcelViews, count: int) -> float:
+    """Seconds to find the last name."""
+    start = time.perf_counter()
+    views.named(f"p{count - 1}")
+    return time.perf_counter() - start
+
+
+def write_parcels(path: Path, count: int) -> None:
+    """Squares of 80 m in rows, with the columns that a view reads, in the row groups of `agrifm parcels`."""
+    side = int(np.sqrt(count))
+    fields = [pyarrow.field("id", pyarrow.string()), pyarrow.field("geometry", pyarrow.binary())]
+    corners = ("xmin", "ymin", "xmax", "ymax")
+    fields += [pyarrow.field("bbox", pyarrow.struct([(corner, pyarrow.float32()) for corner in corners]))]
+    fields += [pyarrow.field("crop:code", pyarrow.string()), pyarrow.field("agrifm:confidence", pyarrow.float32())]
+    with pyarrow.parquet.ParquetWriter(path, pyarrow.schema(fields), compression="zstd") as writer:
+        for first in range(0, count, GROUP):
+            number = np.arange(first, min(first + GROUP, count))
+            # Blocks of neighbours follow each other, as in files that are written district by district.
+            west, south = 2 + number % side * 1e-3, 45 + number // side * 1e-3
+            shapes = shapely.box(west, south, west + 8e-4, south + 8e-4)
+            bounds = shapely.bounds(shapes).astype(np.float32)
+            columns = [
+                pyarrow.array([f"p{one}" for one in number]),
+                pyarrow.array(shapely.to_wkb(shapes)),
+                pyarrow.StructArray.from_arrays([pyarrow.array(edge) for edge in bounds.T], corners),
+                pyarrow.array(["wheat"] * len(number)),
+                pyarrow.array(np.full(len(number), 0.8, np.float32)),
+            ]
+            writer.write_table(pyarrow.table(columns, schema=pyarrow.schema(fields)))
+
+
+OPTIONS = {
+    **DEMO,
+    "--tiles": {"type": int, "default": 240, "help": "requests of each kind"},
+    "--parcels": {"type": int, "default": 1_000_000, "help": "parcels of the file that is written for this; 0 = none"},
+}
+main = Command(__doc__, report, OPTIONS, ("starlette", "uvicorn", "rasterio", "zarr"))
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""The page in an installed Chromium: every function by mouse and by keyboard, on a screen and on a phone."""
+
+import base64
+import io
+import json
+import shutil
+
+import pytest
+from matplotlib.image import imread
+from shapely import Polygon
+from tests.browser import Browser, installed
+from tests.serve.small_season import served, small_season
+
+from agrifm.grid import geodesic_hectares
+
+pytestmark = [pytest.mark.check, pytest.mark.skipif(not installed(), reason="no Chromium or Chrome is on the PATH")]
+READY = "document.body?.dataset.ready === 'yes' && Boolean(window.agrifm?.map.loaded())"
+MIDDLE = 870, 330
+"""A place of the window on the map."""
+WIDE = """JSON.stringify([...document.querySelectorAll("body *")].filter((one) => one.offsetParent
+    && !one.closest(".scroll, .maplibregl-map, svg")
+    && one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.tagName + one.id))"""
+SMALL = """JSON.stringify([...document.querySelectorAll("body *")].filter((one) => one.offsetParent
+    && [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim()) && !one.closest(".maplibregl-map")
+    && parseFloat(getComputedStyle(one).fontSize) < 11).map((one) => one.className))"""
+
+
+@pytest.fixture(scope="module")
+def season(tmp_path_factory):
+    return small_season(tmp_path_factory.mktemp("season") / "season")
+
+
+@pytest.fixture(scope="module")
+def port(season):
+    with served(season.directory) as number:
+        yield number
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with Browser(tmp_path_factory.mktemp("downloads"), draws_maps=True) as one:
+        yield one
+
+
+@pytest.fixture
+def page(browser, port):
+    """The page as it opens first; at the end nothing was complained of, and nothing came from elsewhere."""
+    browser.open("about:blank")
+    browser.open(f"http://127.0.0.1:{port}/")
+    browser.until(READY)
+    yield browser
+    assert browser.complaints() == []
+    loaded = json.loads(browser.run("JSON.stringify(performance.getEntriesByType('resource').map((one) => one.name))"))
+    assert loaded
+    assert all(name.startswith((f"http://127.0.0.1:{port}/", "blob:")) for name in loaded)
+
+
+def state(page, name):
+    return page.run(f"window.agrifm.state.{name}")
+
+
+def choose(page, select, value):
+    """Choose an option as a reader does."""
+    page.run(f"document.getElementById('{select}').value = '{value}'")
+    page.run(f"document.getElementById('{select}').dispatchEvent(new Event('change'))")
+
+
+def color_at(page, x, y):
+    """Red, green and blue of a pixel of the window."""
+    picture = base64.b64decode(page.call("Page.captureScreenshot")["data"])
+    return [round(float(part) * 255) for part in imread(io.BytesIO(picture))[y, x, :3]]
+
+
+def test_the_page_opens_with_the_crops_and_their_hectares(page, season):
+    names = page.run("[...document.querySelectorAll('#legend .name')].map((one) => one.textContent).join()")
+    assert sorted(names.split(",")) == ["Other land", "Winter rapeseed", "Winter wheat"]
+    areas = page.run("[...document.querySelectorAll('#legend .area')].map((one) => one.textContent).join()")
+    assert sum(float(one.removesuffix(" ha")) for one in areas.split(",")) == pytest.approx(359.6, abs=1)
+    colors = {(0xCC, 0x66, 0x77), (0x33, 0x22, 0x88), (0xDD, 0xDD, 0xDD)}  # of the legend, as they are on the map
+    assert tuple(color_at(page, *MIDDLE)) in colors
+
+
+def test_another_layer_has_its_own_legend(page):
+    before = color_at(page, *MIDDLE)
+    choose(page, "layer", "confidence")
+    page.until("!!document.querySelector('#legend .ramp')")
+    page.until(READY)
+    assert color_at(page, *MIDDLE) != before
+    assert "100 %" in page.text("#legend")
+    page.until("location.hash.includes('layer=confidence')")
+
+
+def test_the_legend_hides_classes(page):
+    page.run("document.querySelector('#legend .only').click()")
+    assert page.run("document.querySelectorAll('#legend input:checked').length") == 1
+    page.until("performance.getEntriesByType('resource').some((one) => /hide=\\d,\\d/.test(one.name))")
+    page.run("[...document.querySelectorAll('#legend button')].find((one) => one.textContent === 'All').click()")
+    assert state(page, "hidden.size") == 0
+
+
+def test_the_slider_shows_another_date(page):
+    before = page.text("#date")
+    page.run("document.getElementById('frame').focus()")
+    page.press("ArrowRight")
+    page.call("Input.dispatchKeyEvent", type="keyDown", key="Home", code="Home", windowsVirtualKeyCode=36)
+    page.until(f"document.querySelector('#date').textContent !== {json.dumps(before)}")
+    assert page.text("#date") == "1 Apr 2024"
+    page.until("performance.getEntriesByType('resource').some((one) => one.name.includes('/true-colour/0/'))")
+    page.run("document.getElementById('play').click()")
+    page.until("window.agrifm.state.date > '2024-04-15'")
+    page.run("document.getElementById('play').click()")
+
+
+def test_a_click_shows_crop_probabilities_and_curves(page):
+    page.click(*MIDDLE)
+    page.until("!!document.querySelector('#place svg.curve')")
+    assert page.text("#place h2") in ("Other land", "Winter rapeseed", "Winter wheat")
+    assert page.run("document.querySelectorAll('#place .probabilities li').length") >= 1
+    assert page.run("document.querySelectorAll('#place svg circle').length") > 4
+    assert page.run("document.querySelectorAll('#place svg .cloud').length") > 0
+    choose(page, "curve", "B04")
+    page.until("document.querySelector('#place svg').getAttribute('aria-label').startsWith('B04')")
+    page.press("Escape")
+    assert page.run("document.getElementById('place').hidden")
+
+
+def test_a_drawn_area_has_hectares_with_intervals(page):
+    page.run("document.getElementById('draw').click()")
+    for x, y in ((700, 250), (950, 260), (940, 520)):
+        page.click(x, y)
+    page.press("Enter")
+    page.until("!!document.querySelector('#area table')")
+    corners = page.run(
+        "JSON.stringify([[700, 250], [950, 260], [940, 520]].map(([x, y]) => {"
+        "const at = window.agrifm.map.unproject([x - 340, y]); return [at.lng, at.lat]; }))"
+    )
+    together = float(page.run("document.querySelector('#area tfoot').rows[0].cells[1].textContent"))
+    assert together == pytest.approx(geodesic_hectares(Polygon(json.loads(corners))), rel=0.02)
+    assert "–" in page.text("#area tbody")
+    page.run("document.getElementById('discard').click()")
+    assert page.text("#area") == ""
+
+
+def test_two_sides_are_compared(page):
+    choose(page, "compare", "confidence")
+    page.until("document.querySelectorAll('#compare-map canvas').length === 1")
+    page.run("document.getElementById('divider').focus()")
+    page.press("ArrowLeft", "ArrowLeft")
+    assert state(page, "divider") == 42
+    assert page.text("#right-tag") == "Confidence"
+    page.press("Escape")
+    assert page.run("document.getElementById('divider').hidden")
+
+
+def test_every_key_does_what_the_page_says(page):
+    date, layer = state(page, "date"), state(page, "layer")
+    page.press(".")
+    assert state(page, "date") > date
+    page.press(",")
+    assert state(page, "date") == date
+    page.press("l")
+    assert state(page, "layer") != layer
+    page.press("o")
+    assert state(page, "opacity") == 0
+    page.press("p")
+    assert state(page, "parcels") is True
+    page.press("c")
+    page.until("!!document.querySelector('#place svg')")
+    page.press("Escape")
+    page.press("d")
+    assert page.run("document.getElementById('draw').disabled")
+    page.press("Escape")
+    page.press("s")
+    assert state(page, "compare") == "confidence"
+    page.press("Escape")
+    page.press("/")
+    assert page.run("document.activeElement.id") == "query"
+
+
+def test_a_place_and_a_parcel_are_found(page):
+    page.run("document.getElementById('query').focus()")
+    page.write("46.92, 2.325")
+    page.press("Enter")
+    page.until("window.agrifm.state.place?.[0] === 2.325")
+    page.until("!window.agrifm.map.isMoving()")
+    page.run("document.getElementById('query').value = ''; document.getElementById('query').focus()")
+    page.write("p24")
+    page.press("Enter")
+    page.until("document.querySelector('#place .parcel dd')?.textContent === 'p24'")
+    assert state(page, "parcels") is True
+
+
+def test_a_link_shows_the_same_again(page, port):
+    choose(page, "layer", "observations")
+    page.click(*MIDDLE)
+    page.until("location.hash.includes('observations') && location.hash.includes('at=')")
+    link = page.run("location.href")
+    page.open("about:blank")
+    page.open(link)
+    page.until(READY)
+    page.until("!!document.querySelector('#place svg')")
+    assert state(page, "layer") == "observations"
+    page.until("location.hash.length > 10")
+    assert page.run("location.href") == link
+    page.open("about:blank")
+    page.open(f"http://127.0.0.1:{port}/#layer=../x&date=9&opacity=999&at=a/b&map=1&compare=<b>&hide=%00")
+    page.until(READY)
+    assert state(page, "layer") == "classes"
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_the_page_fits_a_phone(port, tmp_path, dark):
+    with Browser(tmp_path, 390, 844, draws_maps=True, dark=dark) as phone:
+        phone.open(f"http://127.0.0.1:{port}/")
+        phone.until(READY)
+        assert phone.run("document.documentElement.scrollWidth") <= 390
+        assert json.loads(phone.run(WIDE)) == []
+        assert json.loads(phone.run(SMALL)) == []
+        phone.click(200, 250)
+        phone.until("!!document.querySelector('#place svg')")
+        assert json.loads(phone.run(WIDE)) == []
+        color = phone.run("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).join()")
+        red, green, blue = map(int, color.split(","))
+        assert (red + green + blue < 200) == dark
+        assert phone.complaints() == []
+
+
+def test_what_is_missing_is_named_on_the_page(season, tmp_path, browser):
+    shutil.copytree(season.directory, tmp_path / "season")
+    shutil.rmtree(tmp_path / "season" / "cube.zarr")
+    with served(tmp_path / "season") as other:
+        browser.open("about:blank")
+        browser.open(f"http://127.0.0.1:{other}/")
+        browser.until(READY)
+        assert browser.text("#missing").startswith("Imagery and series")
+        assert browser.run("document.getElementById('dates').hidden")
+        assert browser.run("document.querySelectorAll('#legend li').length") == 3
+        assert browser.complaints() == []

@@ -210,6 +210,20 @@ def test_bands_without_known_names_are_said(tmp_path: Path) -> None:
     assert any("'drone'" in note and "b1, b2" in note for note in scores["notes"])
 
 
+def test_a_table_is_grouped_into_one_crop_and_the_rest(tmp_path: Path) -> None:
+    text = PROJECT.replace(NAMES, '["logistic"]') + 'task = "one-crop"\ncrop = "wheat"\n'
+    project = write_project(tmp_path, project=text)
+    scores = train_project(project)
+    one = scores["models"]["logistic"]["one_class"]
+    assert (one["code"], scores["tested"]) == ("wheat", ["wheat", "other"])
+    assert one["f1"] >= 0.9
+    # wheat is green in May and maize in August, so the day of the maximum tells them apart
+    assert scores["models"]["threshold"]["one_class"]["f1"] >= 0.9
+    assert "day" in scores["models"]["threshold"]["training"]["rule"]
+    table = project_table(project)
+    assert table.legend.encode(["maize", "wheat"]).tolist() == [1, 0]
+
+
 def test_a_family_that_cannot_learn_a_table_is_refused(tmp_path: Path) -> None:
     project = write_project(tmp_path, project=PROJECT.replace('["agrifm", "random-forest"]', '["prithvi"]'))
     with pytest.raises(ConfigError) as error:

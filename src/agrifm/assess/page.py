@@ -9,6 +9,7 @@ import numpy as np
 from agrifm.assess.class_map import ClassMap
 from agrifm.assess.confusion import Confusion
 from agrifm.assess.early_season_part import early_part
+from agrifm.assess.film_strip import strip_pictures
 from agrifm.assess.page_pictures import draw_maps
 from agrifm.legend import Legend
 from agrifm.pictures import confidence_rgba, scale_bar
@@ -56,7 +57,8 @@ def render_page(
     """
     environment = page_environment()
     scale, scale_share = scale_bar(mapped.grid, SCALE_BAR_SHARE)
-    small, large = draw_maps(mapped, confusion.classes, truth)
+    strip = strip_pictures(mapped, confusion.classes, report.get("early_maps", []))
+    small, large = draw_maps(mapped, confusion.classes, truth, sum(picture.characters for picture in strip))
     names = [entry.name for entry in confusion.classes]
     shares = report["confusion"]["area_shares"]
     return environment.get_template(TEMPLATE).render(
@@ -80,6 +82,7 @@ def render_page(
         levels=[{**level, "rows": _rows(level)} for level in report.get("levels", [])],
         models=_models(scores),
         early=early_part(report),
+        strip=strip,
     )
 
 

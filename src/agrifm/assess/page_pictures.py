@@ -80,13 +80,14 @@ class MapPicture:
 
 
 def draw_maps(
-    mapped: ClassMap, classes: Sequence[LegendClass], truth: Path | None
+    mapped: ClassMap, classes: Sequence[LegendClass], truth: Path | None, taken: int = 0
 ) -> tuple[MapPicture, list[MapPicture]]:
     """Draw the small map of the first screen, and the large ones: the map, and if they exist the truth, the confidence
     and the layers of few categories.
 
     Args:
         classes: those of the report; their order numbers the layers.
+        taken: characters of other pictures of the page.
 
     Raises:
         AssessmentError: the truth cannot be read as a raster, or has no CRS.
@@ -103,7 +104,7 @@ def draw_maps(
             path = mapped.path.parent / file
             if path.exists() and path != mapped.path:
                 large += _category_pictures(path, title, mapped.grid, side)
-        if small.characters + sum(picture.characters for picture in large) <= MAX_BYTES:
+        if taken + small.characters + sum(picture.characters for picture in large) <= MAX_BYTES:
             break
     return small, large
 

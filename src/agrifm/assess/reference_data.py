@@ -168,14 +168,21 @@ def map_origin(map_path: Path) -> dict[str, Any]:
     return {key: value for key, value in (found | {"bands": list(dict.fromkeys(bands))}).items() if value}
 
 
+def item_properties(map_path: Path) -> dict[str, Any]:
+    """Return the properties of the STAC item next to a map; empty without one that can be read."""
+    with suppress(OSError, ValueError, TypeError, AttributeError):  # `map_origin` complains of damaged items
+        return dict(_read_object(map_path.parent / MAP_ITEM).get("properties", {}))
+    return {}
+
+
 def stated_trust(map_path: Path) -> dict[str, dict[str, Any]]:
     """Return what the STAC item next to a map of agrifm says of its certainty and area of applicability; empty if not.
 
     The values are those that `agrifm map` states, by `certainty` and `applicability`; others are left out.
     """
     found: dict[str, dict[str, Any]] = {}
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # `map_origin` complains of damaged items
-        about = _read_object(map_path.parent / MAP_ITEM).get("properties", {})
+    about = item_properties(map_path)
+    with suppress(KeyError, TypeError, AttributeError):
         for name in ("certainty", "applicability"):
             values = about.get(f"agrifm:{name}", {})
             stated = {key: value for key, value in values.items() if type(value) in (int, float)}

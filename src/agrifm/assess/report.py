@@ -15,6 +15,7 @@ from agrifm.assess.confusion import Confusion, count_confusion
 from agrifm.assess.districts import district_notes, district_numbers, read_districts
 from agrifm.assess.early_season_part import early_season_of
 from agrifm.assess.estimators import stratified_estimates
+from agrifm.assess.film_strip import early_maps
 from agrifm.assess.pdf import find_browser, print_pdf
 from agrifm.assess.plain_numbers import accuracy_numbers, area_numbers
 from agrifm.assess.point_estimators import ProbabilitySample, area_matrix, point_estimates
@@ -153,6 +154,7 @@ def _assess(
     about = f"assessing the map {map_path} with {reference}"
     first = require_probability_sample(confusion.method, sampling, len(confusion.points), check.inside, about)
     stated = stated_trust(whole.path)
+    by_date, other_maps = early_maps(whole.path)
     warnings = [*first, *mapped.warnings, *confusion.warnings, *check.warnings, *outside_warnings(stated)]
     of_places, notes, facts_of_places = _of_places(places, mapped, confusion)
     warnings += notes
@@ -165,9 +167,10 @@ def _assess(
         "points": {"read": confusion.read, "used": len(confusion.points), "skipped": confusion.skipped},
         "nodata_ha": mapped.nodata_hectares(),
         **({"map_states": stated} if stated else {}),
+        **({"early_maps": by_date} if by_date else {}),
         **({} if whole is mapped else {"part": _part(mapped, whole)}),
         "warnings": warnings,
-        "notes": [*check.notes, *facts_of_places, *missing],
+        "notes": [*check.notes, *facts_of_places, *missing, *other_maps],
         "provenance": _provenance(mapped, reference, label, places) | map_origin(whole.path),
     }
     trust = trust_of(report, [entry.scored for entry in confusion.classes])

@@ -45,7 +45,7 @@ from agrifm.mapping.windows import PROBABILITY_DTYPE, MapPlan, plan_map
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, discard, finish_directory, unchanged, writing
 from agrifm.record import TRAINABLE, ModelRecord, model_file
-from agrifm.stac import map_lineage, write_map_item
+from agrifm.stac import UNTIL_PROPERTY, map_lineage, write_map_item
 from agrifm.work import Resumable, fingerprint, progress
 
 WINDOWS, RESULT = "windows", "map"
@@ -313,7 +313,7 @@ def _write_item(
         model_id.split()[0] if model_item is not None else "",
         [layer for one in written.statements for layer in one.rasters],
         {
-            **({"agrifm:until": plan.cube.until.isoformat()} if isinstance(plan.cube, CubeUntil) else {}),
+            **({UNTIL_PROPERTY: plan.cube.until.isoformat()} if isinstance(plan.cube, CubeUntil) else {}),
             **{key: value for one in written.statements for key, value in one.properties.items()},
         },
     )

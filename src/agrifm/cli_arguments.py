@@ -105,6 +105,8 @@ def serve_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", type=Path, metavar="DIR", help="a project's directory, with a finished map")
     reach = "address to listen on; any other than the default lets other machines in (default: 127.0.0.1)"
     parser.add_argument("--host", default="127.0.0.1", help=reach)
+    also = "other maps to compare with, or projects that have one: of another model or season"
+    parser.add_argument("--also", type=Path, nargs="+", default=(), metavar="DIR", help=also)
     parser.add_argument("--port", type=int, metavar="N", help="port (default: 8642, or the next one that is free)")
 
 

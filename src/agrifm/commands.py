@@ -202,7 +202,7 @@ def _agree(options: argparse.Namespace) -> None:
 def _serve(options: argparse.Namespace) -> None:
     from agrifm.serve.run import serve
 
-    serve(options.directory, options.host, options.port)
+    serve(options.directory, options.host, options.port, options.also)
 
 
 def _info(options: argparse.Namespace) -> None:

@@ -205,6 +205,7 @@ def _summary(
     console.print("\n".join(account))
     console.print(f"open  {directory / 'report' / 'report.html'}\n      {directory / 'map' / 'map.png'}")
     console.print(f"      {directory / 'map' / 'classes.tif'} (opens in QGIS with its colours)", highlight=False)
+    console.print(f"look  agrifm serve {directory} (all of it on a page in the browser)", highlight=False)
 
 
 def _share(score: float | None) -> str:

@@ -141,6 +141,19 @@ def test_a_drawn_area_has_hectares_with_intervals(page):
     assert page.text("#area") == ""
 
 
+def test_an_area_from_a_file_has_hectares(page, tmp_path):
+    ring = [[2.32, 46.915], [2.33, 46.915], [2.33, 46.92], [2.32, 46.92], [2.32, 46.915]]
+    content = {"type": "FeatureCollection", "features": [{"geometry": {"type": "Polygon", "coordinates": [ring]}}]}
+    (tmp_path / "farm.geojson").write_text(json.dumps(content))
+    page.choose_file("#file", tmp_path / "farm.geojson")
+    page.until("!!document.querySelector('#area table')")
+    together = float(page.run("document.querySelector('#area tfoot').rows[0].cells[1].textContent"))
+    assert together == pytest.approx(geodesic_hectares(Polygon(ring)), rel=0.02)
+    (tmp_path / "farm.geojson").write_text("{}")
+    page.choose_file("#file", tmp_path / "farm.geojson")
+    page.until("document.getElementById('hint').textContent.includes('no polygon')")
+
+
 def test_two_sides_are_compared(page):
     choose(page, "compare", "confidence")
     page.until("document.querySelectorAll('#compare-map canvas').length === 1")

@@ -73,6 +73,19 @@ def test_what_is_damaged_is_named_and_the_rest_is_shown(season, tmp_path):
         assert request(port, "/parcels?west=2&east=3&south=46&north=47")[0] == 404
 
 
+def test_other_maps_are_layers_and_those_without_crops_are_named(season, tmp_path):
+    shutil.copytree(season.maps, tmp_path / "forest")
+    (tmp_path / "empty").mkdir()
+    found = finished_season(season.directory, [tmp_path / "forest", season.directory, tmp_path / "empty"])
+    titles = {key: layer.title for key, layer in found.layers.items() if key.startswith("other")}
+    assert titles == {"other-1": "Crops, forest", "other-2": "Crops, season"}
+    assert list(found.missing) == ["Crops, empty"]
+    shutil.copytree(season.maps, season.directory / "map-until-2024-05-31")
+    early = finished_season(season.directory).layers
+    assert early["other-1"].title == "Crops, map-until-2024-05-31"
+    shutil.rmtree(season.directory / "map-until-2024-05-31")
+
+
 def test_a_frame_that_is_damaged_while_the_page_is_shown_is_refused_alone(season, tmp_path):
     shutil.copytree(season.directory, tmp_path / "season")
     with served(tmp_path / "season") as port:

@@ -12,10 +12,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -33,6 +34,8 @@ from agrifm.serve.polygon_hectares import drawn_polygon, polygon_answer
 from agrifm.serve.refusals import NO_SUCH, TOO_LARGE, RefusedRequestError, index_of, number_of, numbers_of, place_of
 from agrifm.serve.tile_places import TilePlaces, empty_tile, is_tile, tile_places
 
+THREADS = 8
+"""Requests that are worked on at a time, which bounds memory."""
 LARGEST_BODY = 200_000
 """Bytes of a request's body."""
 BODY_SECONDS = 10
@@ -41,6 +44,7 @@ MOST_HIDDEN = 255
 KEPT = {"cache-control": "private, max-age=3600"}
 """For tiles, whose addresses have the number of the start of the server in them."""
 NOT_KEPT = {"cache-control": "no-store"}
+T = TypeVar("T")
 Handler = Callable[[FinishedSeason, Request], Awaitable[Response]]
 
 
@@ -97,9 +101,19 @@ def _places(request: Request, grid: Grid) -> TilePlaces | None:
     return tile_places(grid, z, x, y)
 
 
+async def _in_thread(function: Callable[..., T], *arguments: Any) -> T:
+    """What a function returns that runs in one of a few threads, so that others are answered meanwhile."""
+    return await asyncio.get_running_loop().run_in_executor(_threads(), partial(function, *arguments))
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(THREADS, "serve")
+
+
 async def _answer(function: Callable[..., Any], *arguments: Any) -> Response:
-    """What a function returns, as JSON; it runs in a thread, so that others are answered meanwhile."""
-    return JSONResponse(finite_or_none(await run_in_threadpool(function, *arguments)), headers=NOT_KEPT)
+    """What a function returns, as JSON."""
+    return JSONResponse(finite_or_none(await _in_thread(function, *arguments)), headers=NOT_KEPT)
 
 
 def _tile(content: bytes | None) -> Response:
@@ -128,7 +142,7 @@ async def _layer_tile(season: FinishedSeason, request: Request) -> Response:
         places = _places(request, layer.grid)
         return None if places is None else layer.tile(places, hidden)
 
-    return _tile(await run_in_threadpool(draw))
+    return _tile(await _in_thread(draw))
 
 
 async def _imagery_tile(season: FinishedSeason, request: Request) -> Response:
@@ -142,7 +156,7 @@ async def _imagery_tile(season: FinishedSeason, request: Request) -> Response:
         places = _places(request, imagery.sensor.grid)
         return None if places is None else imagery.tile(picture, frame, places)
 
-    return _tile(await run_in_threadpool(draw))
+    return _tile(await _in_thread(draw))
 
 
 async def _pixel(season: FinishedSeason, request: Request) -> Response:

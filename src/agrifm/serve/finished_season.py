@@ -1,7 +1,7 @@
 """What a page shows of a project: the layers of its map, its cube, parcels and report, and what of it is missing."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import AgriFMError, ServeError
 from agrifm.files import AnyPath, as_path
 from agrifm.serve.imagery import Imagery, imagery_of
-from agrifm.serve.map_layers import CLASSES, FILES, PageLayer, map_layers
+from agrifm.serve.map_layers import CLASSES, FILES, PageLayer, map_layers, other_crops
 from agrifm.serve.parcel_views import ParcelViews
 from agrifm.serve.pixel_answers import PROBABILITIES
 
@@ -60,8 +60,11 @@ class FinishedSeason:
         }
 
 
-def finished_season(directory: AnyPath) -> FinishedSeason:
+def finished_season(directory: AnyPath, also: Sequence[AnyPath] = ()) -> FinishedSeason:
     """Open what there is of a project; only its map is needed.
+
+    Args:
+        also: directories of other maps to compare with, or of projects that have one.
 
     Raises:
         ConfigError: there is no project file, or it cannot be read.
@@ -73,7 +76,8 @@ def finished_season(directory: AnyPath) -> FinishedSeason:
     if not (maps / FILES[CLASSES][1]).exists():
         raise ServeError(f"serving {directory}: it has no finished map; run `agrifm map` first", path=maps)
     missing: dict[str, str] = {}
-    layers = map_layers(maps, missing)
+    early = sorted(project.directory.glob("map-until-*/"))
+    layers = map_layers(maps, missing) | other_crops([*early, *map(as_path, also)], missing)
     cube = _cube(project.cube, missing)
     parcels = _parcels(project.parcel_crops / "parcels.parquet", missing)
     imagery = {} if cube is None else imagery_of(cube)

@@ -3,7 +3,7 @@
 Shape letters: H W rows and columns.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,6 +128,24 @@ def map_layers(directory: Path, missing: dict[str, str]) -> dict[str, PageLayer]
         except ServeError as error:
             if key == CLASSES:
                 raise
+            missing[title] = str(error)
+    return layers
+
+
+def other_crops(directories: Iterable[Path], missing: dict[str, str]) -> dict[str, PageLayer]:
+    """The crops of other maps by key, to compare with: of another date, model or season.
+
+    Args:
+        directories: of maps, or of projects with a map in `map/`.
+        missing: receives by title why one cannot be shown.
+    """
+    layers = {}
+    for number, directory in enumerate(directories, 1):
+        about = directory if (directory / FILES[CLASSES][1]).exists() else directory / "map"
+        title = f"Crops, {directory.resolve().name}"
+        try:
+            layers[f"other-{number}"] = _layer(f"other-{number}", title, about / FILES[CLASSES][1])
+        except ServeError as error:
             missing[title] = str(error)
     return layers
 

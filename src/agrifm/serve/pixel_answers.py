@@ -43,7 +43,8 @@ def map_answer(layers: Mapping[str, PageLayer], lon: float, lat: float) -> dict[
     place = pixel_at(crops.grid, lon, lat)
     if place is None:
         return None
-    values = {key: layer.value(*place) for key, layer in layers.items()}
+    places = {key: pixel_at(layer.grid, lon, lat) for key, layer in layers.items()}
+    values = {key: None if at is None else layers[key].value(*at) for key, at in places.items()}
     return {
         "pixel": place,
         "values": values,

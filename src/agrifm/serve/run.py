@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from collections.abc import Sequence
 from contextlib import closing
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -68,13 +69,14 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def serve(directory: AnyPath, host: str = LOOPBACK, port: int | None = None) -> None:
+def serve(directory: AnyPath, host: str = LOOPBACK, port: int | None = None, also: Sequence[AnyPath] = ()) -> None:
     """Serve the page of a project with a finished map, until the process is stopped.
 
     Args:
         directory: of the project, or its project file.
         host: address to listen on; every other one than that of this machine lets others in.
         port: see `open_port`.
+        also: see `finished_season`.
 
     Raises:
         ServeError: there is no finished map, a package is missing, or the port is taken.
@@ -82,7 +84,7 @@ def serve(directory: AnyPath, host: str = LOOPBACK, port: int | None = None) -> 
     require_installed("serving a page", "serve", "starlette", "uvicorn", "matplotlib", kind=ServeError)
     from agrifm.serve.finished_season import finished_season
 
-    season = finished_season(directory)
+    season = finished_season(directory, also)
     with closing(open_port(host, port)) as opened:
         number = opened.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host

@@ -7,7 +7,7 @@ export function showDistricts(season) {
   find("districts").hidden = !season.districts.length;
   if (!season.districts.length) return;
   const rows = season.districts.flatMap((district) => {
-    const about = `${district.code}: ${hectares(district.mapped_ha)} ha mapped, ${district.points} reference points`;
+    const about = `${district.code}: ${hectares(district.mapped_ha)} ha mapped, ${district.points} reference ${district.points === 1 ? "point" : "points"}${district.areas ? "" : ", too few for estimates"}`;
     const head = make("tr", {}, make("th", { colSpan: 3 }, about));
     const areas = (district.areas ?? []).filter((one) => one.mapped_ha > 0 || one.area_ha > 0).map((one) => make("tr", {}, make("td", {}, one.name), make("td", {}, hectares(one.mapped_ha)), make("td", {}, interval(one))));
     return [head, ...areas];

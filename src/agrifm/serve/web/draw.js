@@ -1,10 +1,11 @@
-// A polygon that the reader draws, and the hectares inside it.
+// A polygon that the reader draws or opens, and the hectares inside it.
 
 import { find, hectares, hint, make, swatch } from "./elements.js";
 import { addOutlines } from "./map_view.js";
 import { askHectares } from "./server.js";
 
-const MOST_CORNERS = 500;
+const MOST_CORNERS = 500; // that are clicked
+const LARGEST_FILE = 2e6; // bytes
 
 /** Connect the button and the map. `isDrawing()` says whether a click is a corner. */
 export function connectDrawing(season, map) {
@@ -57,6 +58,10 @@ export function connectDrawing(season, map) {
       return;
     }
     stop();
+    await count();
+  };
+
+  const count = async () => {
     shape.set(outline());
     find("discard").hidden = false;
     find("area").replaceChildren("…");
@@ -67,10 +72,24 @@ export function connectDrawing(season, map) {
     }
   };
 
+  const open = async (file) => {
+    discard();
+    try {
+      corners = await outlineOfFile(file);
+    } catch (error) {
+      hint(error.message);
+      return;
+    }
+    const [lons, lats] = [0, 1].map((axis) => corners.map((corner) => corner[axis]));
+    map.fitBounds([[Math.min(...lons), Math.min(...lats)], [Math.max(...lons), Math.max(...lats)]], { padding: 60, maxZoom: 16 });
+    await count();
+  };
+
   const buttons = () => {
     find("draw").textContent = drawing ? "Click the corners …" : "Draw an area";
     find("draw").disabled = drawing;
     find("finish").hidden = !drawing;
+    find("open").hidden = drawing;
     find("discard").hidden = !drawing && !corners.length;
   };
 
@@ -87,9 +106,32 @@ export function connectDrawing(season, map) {
     finish();
   });
   find("draw").addEventListener("click", begin);
+  find("open").addEventListener("click", () => find("file").click());
+  find("file").addEventListener("change", async () => {
+    const [file] = find("file").files;
+    if (file) await open(file);
+    find("file").value = "";
+  });
   find("finish").addEventListener("click", finish);
   find("discard").addEventListener("click", discard);
   return { begin, finish, discard, corner, isDrawing: () => drawing };
+}
+
+/** The outer ring of the first polygon of a GeoJSON file, in longitude and latitude. */
+async function outlineOfFile(file) {
+  if (file.size > LARGEST_FILE) throw new Error("The file is too large; give one of a single area.");
+  let content = null;
+  try {
+    content = JSON.parse(await file.text());
+  } catch {
+    throw new Error("The file is not GeoJSON.");
+  }
+  const shapes = (content?.features ?? [content]).map((one) => one?.geometry ?? one);
+  const [polygon] = shapes.flatMap((one) => (one?.type === "Polygon" ? [one.coordinates] : one?.type === "MultiPolygon" ? one.coordinates : []));
+  const ring = (polygon?.[0] ?? []).map(([lon, lat]) => [lon, lat]);
+  if (ring.length < 4) throw new Error("The file has no polygon.");
+  if (!ring.flat().every((number) => Number.isFinite(number) && Math.abs(number) <= 180)) throw new Error("The file is not in longitude and latitude.");
+  return ring.slice(0, -1);
 }
 
 function areaTable(season, found) {

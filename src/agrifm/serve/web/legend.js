@@ -7,10 +7,12 @@ import { change, onChange, state } from "./state.js";
 export function showLegend(season) {
   const draw = () => {
     const layer = season.layers.find((one) => one.key === state.layer);
-    find("legend").replaceChildren(...(layer ? content(season, layer) : []));
+    const imagery = season.imagery.find((one) => one.key === state.sensor);
+    const green = !layer && imagery && state.picture === "ndvi" ? { ramp: imagery.ramp, top: 1, unit: "" } : null;
+    find("legend").replaceChildren(...(layer ? content(season, layer) : green ? [ramp(green)] : []));
   };
   onChange((changed) => {
-    if (changed.has("layer")) draw();
+    if (changed.has("layer") || changed.has("picture")) draw();
     else if (changed.has("hidden")) tick();
   });
   draw();

@@ -20,7 +20,7 @@ export function makeMap(container, season, view, interactive) {
       sources: {},
       layers: [{ id: "ground", type: "background", paint: { "background-color": dark ? "#23272b" : "#e9e9e4" } }],
     },
-    ...(view ?? { bounds: season.bounds, fitBoundsOptions: { padding: 20 } }),
+    ...(view ?? { bounds: season.bounds, fitBoundsOptions: { padding: { top: 20, left: 20, right: 20, bottom: season.imagery.length ? 76 : 20 } } }),
     maxBounds: [west - margin, Math.max(south - margin, -85), east + margin, Math.min(north + margin, 85)],
     maxZoom: 19,
     dragRotate: false,

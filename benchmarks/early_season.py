@@ -7,8 +7,8 @@ DIR is any trained project, such as a region that benchmarks/explain_truth.py ma
 dates, the classic model is trained for each date (docs/early-season.md).
 
 With `--each-date` a network of single pixels is trained for each date too, and compared with one for all dates that
-sees shortened seasons in training (`cut`), with as many steps each, on the same labelled pixels of the cube of DIR and
-the same unseen blocks. Intervals of the difference draw the same blocks for both.
+sees shortened seasons in training (`cut`), on the same labelled pixels of the cube of DIR and the same unseen blocks.
+Intervals of the difference draw the same blocks for both.
 """
 
 import argparse
@@ -72,12 +72,13 @@ def each_date(project: Project, options: argparse.Namespace) -> Iterator[str]:
         names=(name,), series="observed", steps=options.steps, batch=8, learning_rate=2e-3, calibration=False
     )
 
-    def fitted(whole: SeriesTable, recipe: Recipe) -> Any:
-        own, config = replace(data, table=whole), base.model_copy(update={"recipe": recipe})
+    def fitted(whole: SeriesTable, recipe: Recipe, steps: int = options.steps) -> Any:
+        own, config = replace(data, table=whole), base.model_copy(update={"recipe": recipe, "steps": steps})
         parts = own.part("train"), own.part("validation")
         return fit_network_on_table(*parts, config, options.seed, family=name).probabilities
 
-    general = fitted(pixels, Recipe(hidden=0.5, cut=options.cut))
+    longer = options.one_steps or options.steps
+    general = fitted(pixels, Recipe(hidden=0.5, cut=options.cut, cut_from=options.cut_from), longer)
     rows = []
     for day in month_ends(cube.season)[1:]:
         known = until(pixels, day)
@@ -98,7 +99,8 @@ def each_date(project: Project, options: argparse.Namespace) -> Iterator[str]:
     yield ""
     places = {fold: len(data.part(fold)) for fold in ("train", "validation", "test")}
     yield f"macro F1; pixels {places}; unseen blocks: {data.blocks['test']}; in brackets 95 % intervals over them"
-    yield f"{options.steps} steps of each training; one model sees {options.cut:.0%} of its seasons cut"
+    yield f"{options.steps} steps of the training for each date, {longer} of the one model"
+    yield f"the one model sees {options.cut:.0%} of its seasons cut, after {options.cut_from:.0%} of it at first"
     losses = [float(row[-1].split()[0]) for row in rows]
     kept = sum(one >= -MOST_LOST for one in losses)
     yield f"mean difference {np.mean(losses):+.1f} points; at most {MOST_LOST} lost on {kept} of {len(losses)} dates"
@@ -150,6 +152,12 @@ main = Command(
         "--steps": {"type": int, "default": 300, "help": "with --each-date: of each training, default 300"},
         "--pixels": {"type": int, "default": 8, "help": "with --each-date: most of a parcel, default 8"},
         "--cut": {"type": float, "default": 0.5, "help": "with --each-date: share of seasons cut, default 0.5"},
+        "--cut-from": {
+            "type": float,
+            "default": 0.5,
+            "help": "with --each-date: earliest cut, default half the season",
+        },
+        "--one-steps": {"type": int, "help": "with --each-date: of the one model, by default as many"},
         "--seed": {"type": int, "default": 0, "help": "with --each-date: of weights and order, default 0"},
         "--finished": {"action": "store_true", "help": "show what `agrifm assess --by-date` has written"},
     },

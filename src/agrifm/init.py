@@ -124,6 +124,7 @@ steps = 1500
 # [model.recipe]
 # hidden = 0.5             # most of the frames of a sample that are hidden, as a share
 # cut = 0.2                # share of the samples that end on a random day, for maps before the season's end
+# cut_from = 0.25          # where these days begin, as a share of the season; by default its second half
 # light = 0.05             # standard deviation of a random factor on a sample
 # shift = 10               # most days by which a season moves
 # stretch = 10             # most days by which its middle moves

@@ -21,6 +21,8 @@ class Augmentation(Frozen):
     """Most days by which the middle of a sample's season is moved while its ends stay."""
     cut: float = Field(0.0, ge=0, le=1)
     """Share of the samples of which nothing is seen after a random day of the second half of the season."""
+    cut_from: float = Field(0.5, gt=0, lt=1)
+    """Where the days of `cut` begin, as a share of the season, if it is not its second half."""
     bands: float = Field(0.0, ge=0, lt=1)
     """Share of the bands of each sensor that a sample lacks; one is always left."""
     light: float = Field(0.0, ge=0)

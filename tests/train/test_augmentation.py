@@ -68,6 +68,14 @@ def test_a_cut_hides_the_end_of_some_samples() -> None:
     assert (valid.int().diff(dim=1) <= 0).all()  # what is hidden is the end
 
 
+def test_a_cut_may_fall_earlier_than_the_second_half() -> None:
+    first = FRAMES // 4
+    valid = changed(cut=1.0, cut_from=0.25).valid["sentinel-2"][:, :, 0, 0]
+    assert valid[:, :first].all()
+    kept = valid.sum(dim=1)
+    assert (kept < FRAMES // 2).float().mean() == pytest.approx(1 / 3, abs=0.15)
+
+
 def test_hidden_frames_are_a_different_share_of_each_sample() -> None:
     share = (~changed(hidden=0.6).valid["sentinel-2"]).float().mean(dim=(1, 2, 3))
     assert share.mean() == pytest.approx(0.3, abs=0.03)

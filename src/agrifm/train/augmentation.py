@@ -24,7 +24,7 @@ def augment(batch: TensorBatch, how: Augmentation, season_days: int) -> TensorBa
     if how.shift or how.stretch:
         batch = replace(batch, day=_moved(batch, how, season_days))
     if how.cut:
-        batch = _cut(batch, how.cut, season_days)
+        batch = _cut(batch, how.cut, how.cut_from, season_days)
     if how.hidden:
         batch = hide_frames(batch, how.hidden)
     if how.bands:
@@ -63,11 +63,15 @@ def _moved(batch: TensorBatch, how: Augmentation, season_days: int) -> dict[str,
     return moved
 
 
-def _cut(batch: TensorBatch, share: float, season_days: int) -> TensorBatch:
-    """The batch with some samples not seen after a day; a sample of which nothing would be left stays whole."""
+def _cut(batch: TensorBatch, share: float, first: float, season_days: int) -> TensorBatch:
+    """The batch with some samples not seen after a day; a sample of which nothing would be left stays whole.
+
+    Args:
+        first: share of the season after which that day is drawn.
+    """
     device = batch.first_day.device
     draws = torch.rand(2, len(batch.first_day), device=device)
-    last = torch.where(draws[0] < share, season_days * (0.5 + 0.5 * draws[1]), math.inf)
+    last = torch.where(draws[0] < share, season_days * (first + (1 - first) * draws[1]), math.inf)
     valid = {}
     for name, known in batch.valid.items():
         day = batch.day[name]

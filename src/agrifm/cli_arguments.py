@@ -85,6 +85,8 @@ def map_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="directory of the map (default: map/ in the project)")
     until = "read nothing that was observed after this day (default directory: map-until-DAY/)"
     parser.add_argument("--until", type=_day, metavar="DAY", help=until)
+    again = "make the map of this item.json again as it says, and compare (default directory: NAME-again/)"
+    parser.add_argument("--from", dest="item", type=Path, metavar="ITEM", help=again)
 
 
 def parcels_arguments(parser: argparse.ArgumentParser) -> None:

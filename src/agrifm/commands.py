@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from agrifm import cli_arguments as of
-from agrifm.errors import require_installed
+from agrifm.errors import ConfigError, require_installed
 from agrifm.screen import printable
 
 
@@ -85,8 +85,14 @@ def _samples_info(options: argparse.Namespace) -> None:
 
 def _map(options: argparse.Namespace) -> None:
     from agrifm.config import read_project
+    from agrifm.mapping.again import map_again
     from agrifm.mapping.run import map_project
 
+    if options.item is not None:
+        if options.model is not None or options.until is not None:
+            raise ConfigError("mapping: `--from` says which model and which day; remove `--model` and `--until`")
+        _show(*map_again(options.item, options.out).lines())
+        return
     _show(*map_project(read_project(options.project), options.model, options.out, until=options.until).lines())
 
 

@@ -28,6 +28,7 @@ from agrifm.mapping.small_regions import margin_of, without_small_regions
 from agrifm.mapping.window_store import WindowStore
 from agrifm.mapping.windows import MapPlan
 from agrifm.rasters import open_raster
+from agrifm.stac import CLEANING
 from agrifm.work import progress
 
 MOST_PIXELS = 500
@@ -88,7 +89,7 @@ class ClassChooser:
             f"{100 * smoothed:.1f} % of the mapped pixels have another class by smoothing, {100 * merged:.1f} % by the "
             "minimum mapping unit",
             {
-                "agrifm:cleaning": {
+                CLEANING: {
                     **self._cleaning.model_dump(),
                     "smoothed": round(smoothed, 6),
                     "merged": round(merged, 6),

@@ -26,7 +26,7 @@ from uuid import uuid4
 from agrifm.codes import listed
 from agrifm.config import Project
 from agrifm.cube.store import Cube, open_cube
-from agrifm.cube.until import CubeUntil, cube_known
+from agrifm.cube.until import cube_known
 from agrifm.errors import LabelError, MapError, ModelError, did_you_mean, require_installed
 from agrifm.files import AnyPath, as_path, translate_os_errors
 from agrifm.grid import Window
@@ -38,14 +38,14 @@ from agrifm.map_cleaning import NO_CLEANING, Cleaning
 from agrifm.mapping.certainty_layer import why_without_certainty
 from agrifm.mapping.cog import translate_gdal_errors
 from agrifm.mapping.dissimilarity_layer import why_without_dissimilarity
-from agrifm.mapping.map_rasters import WrittenRasters, write_picture, write_rasters
+from agrifm.mapping.map_item import cube_content, write_item_of
+from agrifm.mapping.map_rasters import write_picture, write_rasters
 from agrifm.mapping.predict import MapSources, predict_windows, predict_windows_elsewhere
 from agrifm.mapping.window_store import Probabilities, WindowStore
 from agrifm.mapping.windows import PROBABILITY_DTYPE, MapPlan, plan_map
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, discard, finish_directory, unchanged, writing
 from agrifm.record import TRAINABLE, ModelRecord, model_file
-from agrifm.stac import UNTIL_PROPERTY, map_lineage, write_map_item
 from agrifm.work import Resumable, fingerprint, progress
 
 WINDOWS, RESULT = "windows", "map"
@@ -273,7 +273,7 @@ def map_cube(
             with translate_gdal_errors(f"writing the map {out}"):
                 written = write_rasters(plan, store, result, reference, probabilities, cleaning)
                 write_picture(result, plan, written.hectares, written.nodata_hectares)
-            _write_item(result, out, plan, model, written, model_id, model_item)
+            write_item_of(result, out, plan, model, written, model_id, model_item)
             finish_directory(result, out, "map")
         discard(partial_map)
     seconds = time.monotonic() - began
@@ -286,45 +286,6 @@ def map_cube(
         plan.absent_sensors,
         trust=(*(one.line for one in written.statements), *(reason for reason in missing if reason)),
     )
-
-
-def _write_item(
-    result: Path,
-    out: Path,
-    plan: MapPlan,
-    model: TrainedModel,
-    written: WrittenRasters,
-    model_id: str,
-    model_item: Path | None,
-) -> None:
-    """Write the map's STAC item into `result`; the map will be at `out`."""
-    members = [(member.model.record, member.weight) for member in members_of(model) if member.file]
-    write_map_item(
-        result,
-        out,
-        plan.record,
-        plan.cube.season,
-        plan.cube.area,
-        plan.grid,
-        map_lineage(plan.record, plan.cube.sensors, plan.side, plan.overlap, members),
-        written.hectares,
-        written.nodata_hectares,
-        {**_model_items(model, model_item), "cube": plan.cube.path},
-        model_id.split()[0] if model_item is not None else "",
-        [layer for one in written.statements for layer in one.rasters],
-        {
-            **({UNTIL_PROPERTY: plan.cube.until.isoformat()} if isinstance(plan.cube, CubeUntil) else {}),
-            **{key: value for one in written.statements for key, value in one.properties.items()},
-        },
-    )
-
-
-def _model_items(model: TrainedModel, model_item: Path | None) -> dict[str, Path]:
-    """Items of a model and of the members of a mean, by title."""
-    if model_item is None:
-        return {}
-    files = [Path(member.file) for member in members_of(model) if member.file]
-    return {"model": model_item, **{file.stem: model_item.with_name(f"{file.stem}.json") for file in files}}
 
 
 def _require_memory(plan: MapPlan, model: TrainedModel) -> None:
@@ -352,12 +313,8 @@ def _made_anew(result: Path) -> Iterator[Path]:
 
 def _content(plan: MapPlan, model_id: str, reference: TrainingReference | None) -> dict[str, object]:
     """Everything that decides what the windows hold."""
-    sensors = {
-        name: [sensor.input.model_dump(), str(sensor.grid.crs), list(sensor.grid.transform), sensor.date.tolist()]
-        for name, sensor in plan.cube.sensors.items()
-    }
     return {
-        "cube": [plan.cube.provenance, sensors, str(plan.cube.season), plan.cube.area.wkt],
+        "cube": cube_content(plan),
         "model": [model_id, plan.record.model_dump(mode="json")],
         "windows": [plan.side, plan.overlap, PROBABILITY_DTYPE.name, list(plan.grid.shape)],
         "compared with": None if reference is None else reference.digest,

@@ -1,0 +1,143 @@
+"""`agrifm map --from item.json`: the same map made again, from what its STAC item says, and compared byte by byte."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from filecmp import cmp
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from agrifm.cube.store import open_cube
+from agrifm.cube.until import cube_known
+from agrifm.errors import MapError, doing
+from agrifm.files import AnyPath, as_path
+from agrifm.inference.predictor import load_record
+from agrifm.map_cleaning import Cleaning
+from agrifm.mapping.map_item import cube_fingerprint
+from agrifm.mapping.probability_layer import PROBABILITIES_FILE
+from agrifm.mapping.run import MapSummary, map_area
+from agrifm.mapping.windows import plan_map
+from agrifm.models.precision import Compute, Precision
+from agrifm.stac import CLEANING, MAP_ITEM, MEAN_PROPERTY, MODEL_DIGEST, SETTINGS, UNTIL_PROPERTY
+from agrifm.validation import Frozen
+
+
+class _Settings(Frozen):
+    """The property `agrifm:settings`."""
+
+    window: int = Field(gt=0)
+    overlap: int = Field(ge=0)
+    precision: Precision
+    cube: str
+
+
+@dataclass(frozen=True)
+class MapMadeAgain:
+    """A map that was made again."""
+
+    summary: MapSummary
+    identical: tuple[str, ...]
+    """Rasters whose bytes are those of the first map."""
+    different: tuple[str, ...]
+    """Other rasters of either map."""
+
+    def lines(self) -> list[str]:
+        """Describe it in sentences."""
+        if not self.different:
+            verdict = f"all {len(self.identical)} rasters are byte for byte those of the first map"
+        else:
+            verdict = (
+                f"{', '.join(self.different)} differ from those of the first map, {len(self.identical)} rasters do "
+                "not; other versions or another processor may be the reason (`processing:software` of both items)"
+            )
+        return [*self.summary.lines(), verdict]
+
+
+def map_again(item: AnyPath, out: AnyPath | None = None) -> MapMadeAgain:
+    """Make a map again from its STAC item, with the model and the cube to which the item's links lead.
+
+    Args:
+        item: `item.json` of a map, or its directory.
+        out: directory of the new map; by default NAME-again next to the first one.
+
+    Raises:
+        MapError: the item is not of a map, or is of an older version, or its model or cube was replaced since.
+        CubeError, ModelError, OutputError: see `map_area`.
+    """
+    item, out = as_path(item), None if out is None else as_path(out)
+    item = item / MAP_ITEM if item.is_dir() else item
+    about = f"making the map of {item} again"
+    with doing(about, MapError, "give the item of a finished map", path=item):
+        content = json.loads(item.read_text(encoding="utf-8"))
+        stated = content["properties"]
+        links = {
+            link["title"]: item.parent / link["href"] for link in content["links"] if link["rel"] == "derived_from"
+        }
+    if SETTINGS not in stated or not {"model", "cube"} <= links.keys():
+        raise MapError(
+            f"{about}: it does not say how the map was made, as those of `agrifm map` do; map anew", path=item
+        )
+    settings, cleaning = _settings_of(stated, about, item)
+    model = _model_file(links["model"], stated.get(MODEL_DIGEST, ""), about)
+    until = date.fromisoformat(stated[UNTIL_PROPERTY]) if UNTIL_PROPERTY in stated else None
+    _require_cube(links["cube"], model, settings, until, about)
+    assets = content["assets"].values()
+    out = out or item.parent.with_name(f"{item.parent.name}-again")
+    summary = map_area(
+        links["cube"],
+        model,
+        out,
+        settings.window,
+        settings.overlap,
+        Compute(settings.precision),
+        None,
+        PROBABILITIES_FILE in {Path(asset["href"]).name for asset in assets},
+        until,
+        cleaning,
+    )
+    names = sorted({path.name for directory in (item.parent, out) for path in directory.glob("*.tif")})
+    same = tuple(name for name in names if _same(item.parent / name, out / name))
+    return MapMadeAgain(summary, same, tuple(name for name in names if name not in same))
+
+
+def _settings_of(stated: Mapping[str, Any], about: str, item: Path) -> tuple[_Settings, Cleaning]:
+    try:
+        cleaning = {key: value for key, value in stated.get(CLEANING, {}).items() if key in Cleaning.model_fields}
+        return _Settings.model_validate(stated[SETTINGS]), Cleaning.model_validate(cleaning)
+    except ValidationError as error:
+        raise MapError(f"{about}: its property `{SETTINGS}` is damaged; map anew", path=item) from error
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and cmp(one, other, shallow=False)
+
+
+def _model_file(item: Path, digest: str, about: str) -> Path:
+    """The file of the model whose item is given, if it is the one that made the map."""
+    with doing(about, MapError, "put the model back, or map anew", path=item):
+        content = json.loads(item.read_text(encoding="utf-8"))
+        file = item if MEAN_PROPERTY in content["properties"] else item.parent / content["assets"]["model"]["href"]
+        with file.open("rb") as opened:
+            found = file_digest(opened, "sha256").hexdigest()
+    if found != digest:
+        raise MapError(
+            f"{about}: the model {file} was replaced since (SHA-256 {found[:12]}, the map has {digest[:12]}); put that "
+            "model back, or map anew",
+            path=file,
+            found=found,
+            expected=digest,
+        )
+    return file
+
+
+def _require_cube(path: Path, model: Path, settings: _Settings, until: date | None, about: str) -> None:
+    cube = cube_known(open_cube(path), until)
+    if cube_fingerprint(plan_map(cube, load_record(model), settings.window, settings.overlap)) != settings.cube:
+        raise MapError(
+            f"{about}: the cube {path} was fetched again since and has other scenes, dates or another area; map anew",
+            path=path,
+        )

@@ -17,7 +17,7 @@ from agrifm.errors import MapError, doing
 from agrifm.files import AnyPath, as_path
 from agrifm.inference.predictor import load_record
 from agrifm.map_cleaning import Cleaning
-from agrifm.mapping.map_item import cube_fingerprint
+from agrifm.mapping.map_item import source_fingerprint
 from agrifm.mapping.probability_layer import PROBABILITIES_FILE
 from agrifm.mapping.run import MapSummary, map_area
 from agrifm.mapping.windows import plan_map
@@ -136,7 +136,7 @@ def _model_file(item: Path, digest: str, about: str) -> Path:
 
 def _require_cube(path: Path, model: Path, settings: _Settings, until: date | None, about: str) -> None:
     cube = cube_known(open_cube(path), until)
-    if cube_fingerprint(plan_map(cube, load_record(model), settings.window, settings.overlap)) != settings.cube:
+    if source_fingerprint(plan_map(cube, load_record(model), settings.window, settings.overlap)) != settings.cube:
         raise MapError(
             f"{about}: the cube {path} was fetched again since and has other scenes, dates or another area; map anew",
             path=path,

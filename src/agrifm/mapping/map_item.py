@@ -1,15 +1,18 @@
 """The STAC item of a map: what it was made of and how, so that it can be made again (`agrifm.mapping.again`)."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agrifm.cube.until import CubeUntil
 from agrifm.inference.mean import members_of
 from agrifm.inference.predictor import TrainedModel
-from agrifm.mapping.map_rasters import WrittenRasters
 from agrifm.mapping.windows import MapPlan
 from agrifm.models.precision import DEFAULT_COMPUTE
 from agrifm.stac import SETTINGS, UNTIL_PROPERTY, map_lineage, write_map_item
 from agrifm.work import fingerprint
+
+if TYPE_CHECKING:
+    from agrifm.mapping.map_rasters import WrittenRasters
 
 
 def write_item_of(
@@ -17,7 +20,7 @@ def write_item_of(
     out: Path,
     plan: MapPlan,
     model: TrainedModel,
-    written: WrittenRasters,
+    written: "WrittenRasters",
     model_id: str,
     model_item: Path | None,
 ) -> None:
@@ -48,7 +51,7 @@ def write_item_of(
                 "window": plan.side,
                 "overlap": plan.overlap,
                 "precision": (model_id.split()[1:] or [DEFAULT_COMPUTE.precision])[0],
-                "cube": cube_fingerprint(plan),
+                "cube": source_fingerprint(plan),
             },
             **{key: value for one in written.statements for key, value in one.properties.items()},
         },
@@ -72,6 +75,6 @@ def cube_content(plan: MapPlan) -> list[object]:
     return [plan.cube.provenance, sensors, str(plan.cube.season), plan.cube.area.wkt]
 
 
-def cube_fingerprint(plan: MapPlan) -> str:
+def source_fingerprint(plan: MapPlan) -> str:
     """Return the SHA-256 of what tells the cube of a map from others: sensors, dates, scenes, season and area."""
     return fingerprint(cube_content(plan))

@@ -124,6 +124,14 @@ def test_imagery_is_transparent_where_nothing_was_observed(port, season, picture
         assert bool(shown[3, row, col]) == bool(inside and valid[at[1], at[0]])
 
 
+def test_a_tile_of_too_much_of_the_cube_is_refused(port, season, monkeypatch):
+    x, y = tile_of(open_cube(season.cube).target, 10)
+    path = f"/imagery/sentinel-2/ndvi/0/10/{x}/{y}.png"
+    assert request(port, path)[0] == 200
+    monkeypatch.setattr("agrifm.serve.app.MOST_PIXELS", 100**2)
+    assert request(port, path)[0] == 404
+
+
 def test_every_answer_forbids_foreign_and_inline_content(port):
     for path in ("/", "/season.json", "/web/main.js", "/nothing", "/layers/classes/1/9/9.png"):
         _, content, headers = request(port, path)

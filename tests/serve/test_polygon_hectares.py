@@ -93,6 +93,8 @@ def test_the_whole_map_corrected_is_the_published_estimate():
         None,
         {},
         {**REPORT, "probability_sample": False},
+        {**REPORT, "confusion": {**REPORT["confusion"], "counts": [[8, 2], [1, 9, 0], [0, 0, 10]]}},
+        {**REPORT, "confusion": "none"},
         {**REPORT, "design": {"method": "cluster"}},
         {**REPORT, "design": {"method": "stratified", "strata": "columns of the reference"}},
         {**REPORT, "confusion": {"codes": ["other"], "counts": [[3]]}},

@@ -28,6 +28,7 @@ from agrifm.files import finite_or_none
 from agrifm.grid import Grid
 from agrifm.serve.finished_season import FinishedSeason
 from agrifm.serve.guards import SafeHeaders, page_files
+from agrifm.serve.imagery import MOST_PIXELS
 from agrifm.serve.map_layers import CLASSES
 from agrifm.serve.pixel_answers import map_answer, series_answer
 from agrifm.serve.polygon_hectares import drawn_polygon, polygon_answer
@@ -154,6 +155,8 @@ async def _imagery_tile(season: FinishedSeason, request: Request) -> Response:
 
     def draw() -> bytes | None:
         places = _places(request, imagery.sensor.grid)
+        if places is not None and places.window.height * places.window.width > MOST_PIXELS:
+            raise RefusedRequestError(NO_SUCH, "the tile shows too much of the cube; zoom in")
         return None if places is None else imagery.tile(picture, frame, places)
 
     return _tile(await _in_thread(draw))

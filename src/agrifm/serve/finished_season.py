@@ -42,7 +42,8 @@ class FinishedSeason:
         """What the page is to know before it asks for anything."""
         crops = self.layers[CLASSES]
         properties = self.item.get("properties", {})
-        by_code = properties.get("agrifm:hectares") or {}
+        by_code = properties.get("agrifm:hectares") if isinstance(properties, dict) else None
+        by_code = by_code if isinstance(by_code, dict) else {}
         assert crops.legend is not None
         return {
             "title": self.title,
@@ -50,12 +51,12 @@ class FinishedSeason:
             "version": __version__,
             "bounds": list(crops.grid.footprint().bounds),
             "layers": [layer.stated() for layer in self.layers.values()],
-            "hectares": [by_code.get(code) for code in crops.legend.codes],
+            "hectares": [_number(by_code.get(code)) for code in crops.legend.codes],
             "imagery": [one.stated() for one in self.imagery.values()],
             "parcels": None if self.parcels is None else self.parcels.count,
             "downloads": list(self.downloads),
             "missing": [{"title": title, "why": why} for title, why in self.missing.items()],
-            "trust": ((self.report or {}).get("trust") or {}).get("sentence"),
+            "trust": _sentence(self.report),
             "districts": _district_rows(self.report),
         }
 
@@ -132,6 +133,17 @@ def _json(path: Path, title: str, missing: dict[str, str]) -> Mapping[str, Any] 
         missing[title] = f"reading {path.name}: {error}"
         return None
     return content
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _sentence(report: Mapping[str, Any] | None) -> str | None:
+    """What the report says in one sentence on how far the map can be trusted."""
+    trust = (report or {}).get("trust")
+    sentence = trust.get("sentence") if isinstance(trust, dict) else None
+    return sentence if isinstance(sentence, str) else None
 
 
 def _district_rows(report: Mapping[str, Any] | None) -> list[dict[str, Any]]:

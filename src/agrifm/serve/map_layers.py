@@ -153,7 +153,9 @@ def other_crops(directories: Iterable[Path], missing: dict[str, str]) -> dict[st
 def _layer(key: str, title: str, path: Path) -> PageLayer:
     about = f"reading {path.name}"
     with open_layer(path) as source:
-        if source.dtypes[0] != "uint8" or source.crs is None:
+        transform = source.transform
+        north_up = not (transform.b or transform.d) and transform.a > 0 > transform.e
+        if source.dtypes[0] != "uint8" or source.crs is None or not north_up:
             raise ServeError(f"{about}: it is not a raster of agrifm's; run `agrifm map` again", path=path)
         grid = Grid.of(source.crs.to_wkt(), source.transform, source.shape)
         if key in UNITS:

@@ -151,7 +151,9 @@ class ParcelViews:
         with self._net(), ParquetFile(self.path) as file:
             corners = file.read(columns=["bbox"])["bbox"].combine_chunks()
             columns = [corners.field(name).to_numpy(zero_copy_only=False) for name in ("xmin", "ymin", "xmax", "ymax")]
-            return np.stack(columns, axis=1).astype(np.float32).reshape(-1, 4)
+            edges = np.stack(columns, axis=1).astype(np.float32).reshape(-1, 4)
+        # They were rounded to 32 bits: a step outwards, so that no parcel is missed at its edge.
+        return np.nextafter(edges, np.array([-np.inf, -np.inf, np.inf, np.inf], np.float32))
 
     def _net(self) -> Any:
         return doing(f"reading {self.path.name}", ServeError, "run `agrifm parcels` again", path=self.path)

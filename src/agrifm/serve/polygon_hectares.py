@@ -10,12 +10,12 @@ Shape letters: C classes of the map, R classes of the reference, H W rows and co
 
 from collections.abc import Mapping
 from math import ceil, floor
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from rasterio import features
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
@@ -41,6 +41,36 @@ class DrawnPolygon(Frozen):
 
     outline: tuple[tuple[float, float], ...]
     """Longitude and latitude of each corner."""
+
+
+class _Reported(BaseModel):
+    """A part of report.json; its other keys are not read."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Design(_Reported):
+    method: str
+    strata: str = "classes of the map"
+
+
+class _Confusion(_Reported):
+    codes: tuple[str, ...]
+    counts: tuple[tuple[float, ...], ...]
+
+    @model_validator(mode="after")
+    def _is_square(self) -> Self:
+        if any(len(row) != len(self.codes) for row in self.counts) or len(self.counts) != len(self.codes):
+            raise ValueError("it is not square")
+        return self
+
+
+class ReportedPoints(_Reported):
+    """What report.json says of its reference points."""
+
+    probability_sample: bool
+    design: _Design
+    confusion: _Confusion
 
 
 def drawn_polygon(body: bytes) -> Polygon:
@@ -133,11 +163,8 @@ def corrected(
     """
     from agrifm.assess.intervals import stratum_shares, sum_interval  # loads scipy.stats, which is slow
 
-    if report is None or not _is_correctable(report):
-        return None
-    confusion = report["confusion"]
-    codes, counts = confusion["codes"], np.array(confusion["counts"], np.float64)
-    if not set(legend.codes) <= set(codes) or counts.shape != (len(codes), len(codes)):
+    codes, counts = _points_of(report)
+    if not codes or not set(legend.codes) <= set(codes):
         return None
     points = counts.sum(axis=1)
     mapped = np.array([hectares[legend.codes.index(code)] if code in legend.codes else 0.0 for code in codes])
@@ -152,11 +179,13 @@ def corrected(
     return estimates
 
 
-def _is_correctable(report: Mapping[str, Any]) -> bool:
-    design = report.get("design") or {}
-    return bool(
-        report.get("probability_sample")
-        and "confusion" in report
-        and design.get("method") in CORRECTABLE
-        and "classes of the map" in str(design.get("strata", "classes of the map"))
-    )
+def _points_of(report: Mapping[str, Any] | None) -> tuple[list[str], NDArray[np.float64]]:
+    """Codes of the classes, and points (R, R) by class of the map and of the reference; none if they are not random."""
+    nothing: tuple[list[str], NDArray[np.float64]] = [], np.zeros((0, 0))
+    try:
+        found = ReportedPoints.model_validate(report)
+    except ValidationError:
+        return nothing
+    codes, counts = list(found.confusion.codes), np.array(found.confusion.counts, np.float64)
+    by_class = found.design.method in CORRECTABLE and "classes of the map" in found.design.strata
+    return (codes, counts) if found.probability_sample and by_class else nothing

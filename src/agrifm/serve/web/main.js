@@ -94,11 +94,19 @@ function connectRasters(season, map) {
     return beneath.show(imageryTiles(imagery, state.picture, state.date), 1, imagery.minzoom, state.picture === "ndvi" ? "nearest" : "linear");
   };
   const showLayer = () => above.show(state.layer ? layerTiles(state.layer, state.layer === "classes" ? state.hidden : new Set()) : null, state.opacity / 100);
+  const sayIfTooFar = () => {
+    const imagery = season.imagery.find((one) => one.key === state.sensor);
+    const wanted = imagery && state.picture && (!state.layer || state.opacity < 100);
+    if (wanted && map.getZoom() + 1 < imagery.minzoom) hint("Zoom in to see the imagery.");
+  };
   let coming = showImagery();
   showLayer();
+  sayIfTooFar();
+  map.on("zoomend", sayIfTooFar);
   onChange((changed) => {
     if (["sensor", "picture", "date"].some((name) => changed.has(name))) coming = showImagery();
     if (["layer", "hidden", "opacity"].some((name) => changed.has(name))) showLayer();
+    sayIfTooFar();
   });
   return () => coming;
 }

@@ -74,7 +74,13 @@ def test_the_parameters_are_the_frozen_ones() -> None:
     assert not changed, f"frozen parameters changed: {changed}; {__doc__}"
 
 
-@pytest.mark.parametrize("region", REGIONS)
+QUICK = ("oceanic", "monsoon")
+"""With the most different crops and skies; the others are heavy tests."""
+
+
+@pytest.mark.parametrize(
+    "region", [one if one in QUICK else pytest.param(one, marks=pytest.mark.check) for one in REGIONS]
+)
 def test_a_small_season_is_the_frozen_one(region: str, tmp_path: Path) -> None:
     expected, current = frozen()["statistics"][region], statistics(region, tmp_path / "season")
     assert current["scenes"] == expected["scenes"]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -104,30 +105,38 @@ def test_a_map_interrupted_while_it_is_written_keeps_its_windows(tmp_path, cube,
     assert model.windows == []
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("file", ["windows/24_48.npz", "windows.journal"])
-def test_damaged_leftovers_of_a_map_are_made_again(tmp_path, cube, monkeypatch, damage, file):
-    with monkeypatch.context() as patch:
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A cube, a map that was stopped after its last window (`map.partial`), and the map of an uninterrupted run."""
+    here = tmp_path_factory.mktemp("stopped")
+    cube = make_cube(here / "cube.zarr", utm_grid((3, 4)))
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(map_rasters, "map_picture", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            map_cube(cube, WindowModel(), "a", tmp_path / "map", 48, 24)
+            map_cube(cube, WindowModel(), "a", here / "map", 48, 24)
+    map_cube(cube, WindowModel(), "a", here / "uninterrupted", 48, 24)
+    return here, cube
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("file", ["windows/24_48.npz", "windows.journal"])
+def test_damaged_leftovers_of_a_map_are_made_again(stopped, tmp_path, damage, file):
+    here, cube = stopped
+    shutil.copytree(here / "map.partial", tmp_path / "map.partial")
     damage(tmp_path / "map.partial" / file)
     model = WindowModel()
     summary = map_cube(cube, model, "a", tmp_path / "map", 48, 24)
     assert len(model.windows) == (1 if file.endswith("npz") else summary.windows)
-    map_cube(cube, WindowModel(), "a", tmp_path / "uninterrupted", 48, 24)
     for name in COGS:
-        assert (tmp_path / "map" / name).read_bytes() == (tmp_path / "uninterrupted" / name).read_bytes()
+        assert (tmp_path / "map" / name).read_bytes() == (here / "uninterrupted" / name).read_bytes()
 
 
 @pytest.mark.parametrize(
     ("weights", "window", "overlap"), [("b", 48, 24), ("a", 48, 12), ("a", 96, 24)], ids=["weights", "overlap", "side"]
 )
-def test_windows_of_another_model_or_size_are_not_used(tmp_path, cube, monkeypatch, weights, window, overlap):
-    with monkeypatch.context() as patch:
-        patch.setattr(map_rasters, "map_picture", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            map_cube(cube, WindowModel(), "a", tmp_path / "map", 48, 24)
+def test_windows_of_another_model_or_size_are_not_used(stopped, tmp_path, weights, window, overlap):
+    here, cube = stopped
+    shutil.copytree(here / "map.partial", tmp_path / "map.partial")
     model = WindowModel()
     summary = map_cube(cube, model, weights, tmp_path / "map", window, overlap)
     assert len(model.windows) == summary.windows

@@ -1,5 +1,6 @@
 """What is hidden becomes what the model knows as "not observed"; everything else stays as it is."""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -87,3 +88,13 @@ def test_days_of_pixels_decide_in_composites_of_sensors():
     valid = without_period(changed, PERIODS, 1).series["s"].valid
     np.testing.assert_array_equal(valid[MAY, 0, 0], own.valid[MAY, 0, 0])
     assert not valid[MAY][:, 1:].any()
+
+
+def test_terrain_has_no_month():
+    raw = raw_sample()
+    heights = np.full((1, 1, 3, 4), 250, np.float32)
+    series = {**raw.series, "terrain": Series(heights, np.ones((1, 3, 4), bool), DATE[MAY][:1])}
+    gap = without_period(replace(raw, series=series), PERIODS, 1)
+    assert not gap.series["s"].valid[MAY].any()
+    assert gap.series["terrain"].valid.all()
+    np.testing.assert_array_equal(gap.series["terrain"].image, heights)

@@ -22,7 +22,7 @@ from agrifm.mapping.window_store import WindowStore
 from agrifm.record import TRAINABLE
 from agrifm.samples.project_table import project_table
 from agrifm.samples.table_samples import TableSamples
-from agrifm.train import table_network, table_run
+from agrifm.train import table_classic, table_network, table_run
 from agrifm.train.combination import COMBINATIONS, Combination, best_weights
 from agrifm.train.project import train_project
 from agrifm.train.score_lines import describe_scores
@@ -128,7 +128,7 @@ def test_training_that_was_stopped_continues_at_the_seed_that_is_missing(
 
 
 def test_a_second_training_keeps_means_and_writes_nothing(trained: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_run, "fit_classic", lambda *_, **__: pytest.fail("it was trained already"))
+    monkeypatch.setattr(table_classic, "fit_classic", lambda *_, **__: pytest.fail("it was trained already"))
     result = train_project(trained)
     assert (result["kept"], result["written"]) == (["logistic", "agrifm", "best"], [])
 
@@ -136,7 +136,7 @@ def test_a_second_training_keeps_means_and_writes_nothing(trained: Project, monk
 def test_the_choice_is_made_with_models_that_did_not_see_the_validation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project, fit = write_project(tmp_path, project=QUICK.replace("seeds = 2", "")), table_run.fit_classic
+    project, fit = write_project(tmp_path, project=QUICK.replace("seeds = 2", "")), table_classic.fit_classic
     rows: list[int] = []
     answers: list[dict[str, np.ndarray]] = []
 
@@ -148,7 +148,7 @@ def test_the_choice_is_made_with_models_that_did_not_see_the_validation(
         answers.append(parts)
         return best_weights(names, parts, label)
 
-    monkeypatch.setattr(table_run, "fit_classic", counted)
+    monkeypatch.setattr(table_classic, "fit_classic", counted)
     monkeypatch.setitem(COMBINATIONS, "best", Combination(PAIR, partial(kept, PAIR)))
     places = train_project(project)["models"]["best"]["training"]["places"]
     assert rows[:2] == [places["train"] + places["validation"], places["train"]]

@@ -53,6 +53,7 @@ class FinishedSeason:
             "layers": [layer.stated() for layer in self.layers.values()],
             "hectares": [_number(by_code.get(code)) for code in crops.legend.codes],
             "imagery": [one.stated() for one in self.imagery.values()],
+            "series": self.cube is not None,
             "parcels": None if self.parcels is None else self.parcels.count,
             "downloads": list(self.downloads),
             "missing": [{"title": title, "why": why} for title, why in self.missing.items()],

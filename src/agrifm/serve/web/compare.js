@@ -21,7 +21,7 @@ export function connectComparison(season, map) {
     if (!second) {
       second = makeMap(find("compare-map"), season, { center: map.getCenter(), zoom: map.getZoom() }, false);
       map.on("move", follow);
-      second.once("load", () => {
+      second.once("style.load", () => {
         raster = new Raster(second, "compare", season);
         show();
       });

@@ -5,6 +5,7 @@ import { dayText, isoDay } from "./elements.js";
 const WIDTH = 340;
 const HEIGHT = 170;
 const EDGE = { left: 34, right: 8, top: 10, bottom: 30 };
+const STEPS = [0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 25, 50, 100]; // between lines of the grid
 const COLORS = ["var(--curve-1)", "var(--curve-2)", "var(--curve-3)", "var(--curve-4)"];
 
 function svg(name, attributes, text = "") {
@@ -26,8 +27,9 @@ export function drawCurves(series, name, date, choose) {
   const values = lines.flatMap((one) => valuesOf(one, name)).filter((value) => value !== null);
   const [first, last] = [Math.min(...days), Math.max(...days)];
   const isIndex = /^[A-Z]{2}[A-Z]+$|-/.test(name);
-  const low = Math.min(0, ...values);
-  const high = Math.max(isIndex ? 1 : 0.1, ...values);
+  const isShare = values.every((value) => Math.abs(value) <= 2); // reflectance and indices begin at 0
+  const low = Math.min(...(isShare ? [0] : []), ...values);
+  const high = Math.max(...(isShare ? [isIndex ? 1 : 0.1] : []), ...values);
   const x = (day) => EDGE.left + ((day - first) / Math.max(last - first, 1)) * (WIDTH - EDGE.left - EDGE.right);
   const y = (value) => HEIGHT - EDGE.bottom - ((value - low) / (high - low || 1)) * (HEIGHT - EDGE.top - EDGE.bottom);
   const chart = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "curve", role: "img", "aria-label": `${name} over the season` });
@@ -56,10 +58,11 @@ export function curveKeys(series, name) {
 
 function axes(first, last, low, high, x, y) {
   const parts = [];
-  const step = high - low > 0.6 ? 0.25 : high - low > 0.25 ? 0.1 : 0.05;
+  const step = STEPS.find((one) => (high - low) / one <= 6) ?? (high - low) / 5;
+  const decimals = step < 0.1 || step === 0.25 ? 2 : step < 1 ? 1 : 0;
   for (let value = Math.ceil(low / step) * step; value <= high + 1e-9; value += step) {
     parts.push(svg("line", { x1: EDGE.left, x2: WIDTH - EDGE.right, y1: y(value), y2: y(value), class: "grid" }));
-    parts.push(svg("text", { x: EDGE.left - 4, y: y(value) + 3.5, class: "end" }, value.toFixed(2).replace("-0.00", "0.00")));
+    parts.push(svg("text", { x: EDGE.left - 4, y: y(value) + 3.5, class: "end" }, (Math.abs(value) < 1e-9 ? 0 : value).toFixed(decimals)));
   }
   const from = new Date(first * 86400000);
   for (let month = from.getUTCMonth() + 1; ; month += 1) {

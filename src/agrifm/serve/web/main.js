@@ -23,7 +23,7 @@ async function begin() {
   const view = readLink(season);
   const map = makeMap(find("map"), season, view, true);
   map.on("error", (event) => hint(event.error?.message ?? "Something could not be shown."));
-  await new Promise((resolve) => map.once("load", resolve));
+  await new Promise((resolve) => map.once("style.load", resolve));
   const shown = connectRasters(season, map);
   connectChoices(season);
   showLegend(season);

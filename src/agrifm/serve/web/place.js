@@ -41,7 +41,7 @@ export function showPlaces(season, mark, parcel) {
         return found ? [parcelLines(season, found)] : [];
       });
     }
-    if (season.imagery.length) {
+    if (season.series) {
       fill(pieces.curves, async () => {
         series = await ask("/series", { lon, lat });
         return curveLines(pieces.curves);

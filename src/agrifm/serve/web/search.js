@@ -17,7 +17,7 @@ export function coordinatesOf(text) {
 
 /** Connect the search field. */
 export function connectSearch(season, map) {
-  find("query").placeholder = season.parcels ? "Latitude, longitude or parcel" : "Latitude, longitude";
+  find("query").placeholder = season.parcels ? "Lat, lon or a parcel" : "Latitude, longitude";
   find("search").addEventListener("submit", async (event) => {
     event.preventDefault();
     const text = find("query").value.trim();

@@ -82,6 +82,8 @@ recipe = { hidden = 0.5, shift = 10, averaging = 0.98 }
 model = "random-forest"
 window = 192
 overlap = 96
+minimum_area = 0.2
+largest_hole = 0.05
 probabilities = false
 smoothing = 5
 minimum_mapping_unit = 0.1
@@ -126,6 +128,7 @@ column = "class"
         "recipe": Recipe(hidden=0.5, shift=10, averaging=0.98).model_dump(),
     }
     assert (project.map.model, project.map.window, project.map.overlap) == ("random-forest", 192, 96)
+    assert (project.map.minimum_area, project.map.largest_hole) == (0.2, 0.05)
     assert project.map.probabilities is False
     assert (project.map.smoothing, project.map.minimum_mapping_unit) == (5, 0.1)
     assert project.parcels is not None
@@ -218,6 +221,9 @@ def test_the_internal_directory_is_not_a_key(tmp_path: Path) -> None:
         ({"more": "[model]\nnames = []"}, "model.names"),
         ({"more": '[model]\ntask = "croptype"'}, "(found 'croptype')"),
         ({"more": '[model]\ntask = "one-crop"'}, "`crop`"),
+        ({"more": '[model]\ntask = "boundaries"\nnames = ["agrifm", "lightgbm"]'}, "'lightgbm'"),
+        ({"more": '[model]\ntask = "boundaries"\nseeds = 2'}, "`seeds`"),
+        ({"more": "[map]\nminimum_area = -1"}, "minimum_area"),
         ({"more": '[model]\ncrop = "maize"'}, "`crop`"),
         ({"more": '[model]\ntask = "land-cover"\ncrops = ["maize"]'}, "`crops`"),
         ({"more": '[model]\nnames = ["threshold"]'}, '"threshold"'),

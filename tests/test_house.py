@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "agrifm"
 STAGES = [
-    "ground", "scene", "simulator", "cube", "samples", "fields", "models", "classic", "inference", "train", "mapping",
+    "ground", "scene", "simulator", "cube", "fields", "samples", "models", "classic", "inference", "train", "mapping",
     "assess", "explain", "serve", "top",
 ]  # fmt: skip
 TOP_FLOOR = {"__main__", "cli", "commands", "demo", "init", "new_project", "status"}

@@ -103,7 +103,7 @@ column = "crop"
 # series_share = 0.3       # with labels on a cube in `file` as well: share of the training steps that are of the table
 
 [model]
-# task = "crop-type"       # or "cropland", "land-cover", or "one-crop" with `crop` (docs/tasks.md)
+# task = "crop-type"       # or "cropland", "land-cover", "boundaries", or "one-crop" with `crop` (docs/tasks.md)
 # crop = "winter wheat"    # of "one-crop": its code or name in the labels, or several
 # crops = ["maize", "wheat"]   # of "cropland": the labels that are; by default all that are not called like other land
 names = ["agrifm", "classic"]
@@ -138,6 +138,8 @@ model = "agrifm"           # which of the models makes the map
 # overlap = 48             # pixels that neighbouring windows share and blend
 # smoothing = 5            # side of the neighbourhood by which class probabilities are smoothed, pixels; 0 = none
 # minimum_mapping_unit = 0.1   # hectares below which a region takes the class around it
+# minimum_area = 0.1       # of task "boundaries": hectares below which a field is left out
+# largest_hole = 0.1       # of task "boundaries": hectares up to which a hole in a field is closed
 # probabilities = true     # keep the probabilities of all classes; by default where [parcels] is given
 #    Existing parcels, whose crops `agrifm parcels` reads from the map (docs/parcels.md):
 # [parcels]

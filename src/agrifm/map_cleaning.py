@@ -13,6 +13,11 @@ class Cleaning(Frozen):
     minimum_mapping_unit: float = Field(0.0, ge=0)
     """Hectares below which a region takes the class around it; 0 = none."""
 
+    minimum_area: float = Field(0.1, ge=0)
+    """Of the task "boundaries": hectares below which a field is left out."""
+    largest_hole: float = Field(0.1, ge=0)
+    """Of the task "boundaries": hectares up to which a hole in a field is closed, unless another field is in it."""
+
     @field_validator("smoothing")
     @classmethod
     def _has_a_middle(cls, side: int) -> int:

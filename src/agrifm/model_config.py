@@ -9,7 +9,7 @@ from agrifm.codes import code_of
 from agrifm.errors import did_you_mean
 from agrifm.legend import Legend
 from agrifm.recipe import Recipe
-from agrifm.record import TRAINABLE, SeriesKind, Task, is_classic, with_parts
+from agrifm.record import TRAINABLE, SeriesKind, Task, is_classic, is_network, with_parts
 from agrifm.validation import Frozen
 
 TWO_CLASSES: tuple[Task, ...] = ("cropland", "one-crop")
@@ -31,7 +31,8 @@ class ModelConfig(Frozen):
 
     task: Task = "crop-type"
     """What models tell apart: the classes of the labels ("crop-type"); cropland and other land ("cropland"); one crop
-    and all else ("one-crop", with `crop`); or kinds of land, all of which are scored ("land-cover")."""
+    and all else ("one-crop", with `crop`); kinds of land, all of which are scored ("land-cover"); or fields
+    ("boundaries"), with polygons as labels."""
     crop: Codes = ()
     """Code or name of the crop of the task "one-crop", or several, such as winter and spring wheat."""
     crops: Codes = ()
@@ -108,8 +109,21 @@ class ModelConfig(Frozen):
             return f"it is of the crop {legend.classes[0].name}, and `crop` under [model] is {', '.join(self.crop)}"
         return ""
 
+    def _require_networks(self) -> None:
+        """Refuse models that the task "boundaries" does not have."""
+        strangers = [name for name in self.names if not is_network(name) and name != "classic"]
+        if strangers:
+            raise ValueError(
+                f'`task` "boundaries" is for networks, and "classic" (edges without learning) to compare them with; '
+                f"take {strangers[0]!r} out of `names`"
+            )
+        if self.seeds > 1:
+            raise ValueError('`seeds` above 1 averages probabilities, which `task` "boundaries" lacks; remove `seeds`')
+
     def _require_keys_of_the_task(self) -> None:
         """Refuse a task without its keys, keys of another task, and the naive rule where there are several classes."""
+        if self.task == "boundaries":
+            self._require_networks()
         if self.task == "one-crop" and not self.crop:
             raise ValueError('`task` "one-crop" needs `crop`, the code or name of the crop, such as "winter wheat"')
         for key, task in (("crop", "one-crop"), ("crops", "cropland")):
@@ -138,3 +152,12 @@ class ModelConfig(Frozen):
                 f"`weights` are initial weights of one of {', '.join(known)}, but `names` has "
                 f"{', '.join(self.names)}; remove `weights`, or keep one of these in `names`"
             )
+
+
+def leaf_json(config: ModelConfig, *left_out: str) -> str:
+    """Return what of the configuration of one network decides it, as JSON.
+
+    Args:
+        left_out: further keys that are known in another way.
+    """
+    return config.model_dump_json(exclude={"seeds", *left_out})

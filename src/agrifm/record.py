@@ -27,8 +27,11 @@ SeriesKind = Literal["interpolated", "composites", "observed"]
 """The series of a season that a model reads: interpolated to equal steps; the observation nearest the middle of each
 equal period; or every observation. The last two keep their days and gaps."""
 
-Task = Literal["crop-type", "cropland", "one-crop", "land-cover"]
-"""What a model tells apart: crops and other land, cropland and other land, one crop and all else, or kinds of land."""
+Task = Literal["crop-type", "cropland", "one-crop", "land-cover", "boundaries"]
+"""What a model tells apart: crops and other land, cropland and other land, one crop and all else, kinds of land, or
+one field and the next."""
+FIELD_MAPS = ("boundary", "distance", "extent")
+"""What a model of boundaries predicts, each 0..1, in place of the probabilities of classes."""
 
 
 class TrainableFamily(NamedTuple):
@@ -202,6 +205,11 @@ def model_file(directory: AnyPath, family: str, seeds: int = 1) -> Path:
         return directory / f"{family}.skops"
     is_mean = family in TRAINABLE and TRAINABLE[family].parts
     return directory / f"{family}{'.json' if is_mean or seeds > 1 else '.safetensors'}"
+
+
+def predicted_layers(record: ModelRecord) -> int:
+    """Return how many numbers a model predicts per pixel: probabilities of classes, or the maps of boundaries."""
+    return len(FIELD_MAPS) if record.task == "boundaries" else len(record.legend)
 
 
 def target_pixels(sensors: Sequence[SensorInput]) -> dict[str, int]:

@@ -174,8 +174,9 @@ def write_map_item(
         properties: further ones of the item, about these layers.
     """
     item = _item(record, area, (season.start, season.end), time.max)
+    content = "Fields" if record.task == "boundaries" else "Crop map"
     item.properties |= {
-        "title": f"Crop map by {record.name}, {season.start} to {season.end}",
+        "title": f"{content} by {record.name}, {season.start} to {season.end}",
         "processing:level": "L4",
         "processing:software": running_versions("torch", "scikit-learn", "rasterio", "zarr"),
         "processing:lineage": lineage,

@@ -21,12 +21,14 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from agrifm.errors import AssessmentError
+from agrifm.errors import AgriFMError, AssessmentError
 
 MATCH = 0.5
 """Intersection over union above which two fields correspond."""
 MOST_SHARED = 0.1
 """Share of the smaller of two fields of one layer up to which they may overlap."""
+LEAST_PIXELS = 10
+"""Size below which a field does not count where rules and rounds of training are compared."""
 STEPS = 5
 """Points along an outline for each length of the tolerance."""
 
@@ -72,8 +74,8 @@ def field_scores(
         AssessmentError: there are no reference polygons, or fields of one layer overlap.
     """
     predicted, reference = np.asarray(predicted, object), np.asarray(reference, object)
-    require_apart(predicted, "the predicted fields")
-    require_apart(reference, "the reference fields")
+    require_apart(predicted, "comparing fields: the predicted ones")
+    require_apart(reference, "comparing fields: the reference")
     ours, theirs = _counted(predicted, region), _counted(reference, region)
     if not theirs.any():
         raise AssessmentError("comparing fields: there are no reference polygons; give the file of this area")
@@ -105,11 +107,16 @@ def field_scores(
     )
 
 
-def require_apart(fields: NDArray[Any], name: str) -> None:
+def require_apart(fields: NDArray[Any], about: str, kind: type[AgriFMError] = AssessmentError) -> None:
     """Refuse a layer whose fields overlap by more than `MOST_SHARED` of the smaller one.
 
+    Args:
+        fields: (N,), polygons.
+        about: the start of the error's sentence.
+        kind: of error.
+
     Raises:
-        AssessmentError: they do.
+        AgriFMError: of that kind; they overlap.
     """
     first, second = shapely.STRtree(fields).query(fields, predicate="intersects") if len(fields) else np.zeros((2, 0))
     once = first < second
@@ -118,10 +125,9 @@ def require_apart(fields: NDArray[Any], name: str) -> None:
     over = shapely.area(shapely.intersection(fields[first], fields[second])) > MOST_SHARED * smaller
     if over.any():
         at = int(np.argmax(over))
-        raise AssessmentError(
-            f"comparing fields: {int(over.sum())} pairs of {name} overlap by more than {100 * MOST_SHARED:.0f} % of "
-            f"the smaller one, first those of rows {first[at]} and {second[at]}; remove duplicates and fields of other "
-            "years",
+        raise kind(
+            f"{about}: {int(over.sum())} pairs of fields overlap by more than {100 * MOST_SHARED:.0f} % of the smaller "
+            f"one, first those of rows {first[at]} and {second[at]}; remove duplicates and fields of other years",
             pairs=int(over.sum()),
             rows=(int(first[at]), int(second[at])),
         )
@@ -185,3 +191,37 @@ def _share(flags: NDArray[np.bool_]) -> float:
 
 def _harmonic(one: float, other: float) -> float:
     return 2 * one * other / (one + other) if one + other else 0.0
+
+
+def object_counts(
+    predicted: NDArray[np.integer], reference: NDArray[np.integer], known: NDArray[np.bool_], least: int = 1
+) -> NDArray[np.int64]:
+    """Count fields of two rasters: those that correspond, the predicted ones, those of the reference, (3,).
+
+    Sums over windows give object F1, 2 * first / (second + third), in which fields cut by windows count in parts.
+
+    Args:
+        predicted: (H, W), number of the field, negative = none.
+        reference: likewise.
+        known: (H, W), where both are compared.
+        least: size below which a field does not count, pixels.
+    """
+    ours, theirs = (np.where(known, number, -1) for number in (predicted, reference))
+    sizes = []
+    for number in (ours, theirs):
+        fields, count = np.unique(number[number >= 0], return_counts=True)
+        sizes.append(dict(zip(fields[count >= least].tolist(), count[count >= least].tolist(), strict=True)))
+    both = (ours >= 0) & (theirs >= 0)
+    pairs, shared = np.unique(np.stack([ours[both], theirs[both]]), axis=1, return_counts=True)
+    matched = sum(
+        common > MATCH * (sizes[0][one] + sizes[1][other] - common)
+        for one, other, common in zip(*pairs.tolist(), shared.tolist(), strict=True)
+        if one in sizes[0] and other in sizes[1]
+    )
+    return np.array([matched, len(sizes[0]), len(sizes[1])], np.int64)
+
+
+def object_f1(counts: NDArray[Any]) -> float:
+    """Return object F1 from sums of `object_counts`; 0 without any field."""
+    matched, *both = counts
+    return float(2 * matched / sum(both)) if sum(both) else 0.0

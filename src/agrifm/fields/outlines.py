@@ -16,7 +16,7 @@ from rasterio.features import shapes
 from shapely.geometry import shape
 
 from agrifm.fields.segments import NO_FIELD, TILE, Segments
-from agrifm.grid import Window, tiles
+from agrifm.grid import Grid, Window, tiles
 from agrifm.validation import Frozen
 
 
@@ -30,6 +30,23 @@ class OutlineRule(Frozen):
     smoothing: float = Field(1.5, ge=0)
     """Corners are cut if the triangle that is lost is smaller than the square of this, pixels (Visvalingam and Whyatt
     1993, on edges shared by neighbours); 0 keeps the steps of pixels."""
+
+
+class FieldSizes(NamedTuple):
+    """Sizes in hectares, as the project file states them."""
+
+    minimum: float = 0.1
+    """Below it a field is left out."""
+    hole: float = 0.1
+    """Up to it a hole is closed."""
+
+    def in_pixels(self, grid: Grid) -> OutlineRule:
+        """Return the rule of outlines on a grid."""
+        pixel = float(grid.pixel_hectares().mean())
+        return OutlineRule(minimum=self.minimum / pixel, hole=self.hole / pixel)
+
+
+USUAL_SIZES = FieldSizes()
 
 
 class FieldOutlines(NamedTuple):
@@ -114,3 +131,13 @@ def _without_small_holes(outlines: NDArray[Any], largest: float) -> NDArray[Any]
     result[single] = parts[single[of]]
     result[~single] = shapely.multipolygons(parts[~single[of]], indices=np.cumsum(~single)[of[~single[of]]] - 1)
     return result
+
+
+def on_ground(polygons: NDArray[Any], grid: Grid) -> NDArray[Any]:
+    """Return polygons in pixels of a grid in its CRS."""
+    a, b, c, d, e, f, *_ = grid.transform
+
+    def moved(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(points @ np.array([[a, d], [b, e]]) + np.array([c, f]), np.float64)
+
+    return np.asarray(shapely.transform(polygons, moved), object)

@@ -31,8 +31,15 @@ SLOWEST = 24
 """Steps that a number needs to enter a pixel that is surely a boundary; 1 where there is surely none."""
 TILE = 512
 
+Arrivals = tuple[NDArray[np.intp], NDArray[np.int32]]
+"""Pixels, and the numbers that enter them."""
 ReadFieldMaps = Callable[[Window], NDArray[np.floating]]
 """Reads boundary, distance and extent (3, H, W) of a window, 0..1, NaN where there is no observation."""
+
+
+def maps_in_memory(maps: NDArray[np.floating]) -> ReadFieldMaps:
+    """Return what reads windows of three maps (3, H, W) in memory."""
+    return lambda window: maps[:, *window.slices]
 
 
 class SegmentRule(Frozen):
@@ -165,28 +172,34 @@ def grow(seed: NDArray[np.integer], maps: NDArray[np.floating], rule: SegmentRul
         maps: boundary, distance, extent (3, H, W).
     """
     boundary, _, extent = maps
-    cost = steps_into(boundary)
-    open_ = (extent >= rule.extent) & (seed < 0)
-    never = np.iinfo(np.int32).max // 2
-    # a frame of pixels that nothing reaches, so that neighbours are slices
-    number = np.pad(seed.astype(np.int32), 1, constant_values=NO_FIELD)
-    arrival = np.where(number >= 0, 0, never).astype(np.int32)
-    inner = (slice(1, -1), slice(1, -1))
-    neighbours = [(slice(0, -2), slice(1, -1)), (slice(1, -1), slice(0, -2))]
-    neighbours += [(slice(1, -1), slice(2, None)), (slice(2, None), slice(1, -1))]
-    idle = 0
-    for step in range(1, rule.reach + 1):
-        found = np.full(seed.shape, NO_FIELD, np.int32)
-        for near in neighbours:
-            arrives = open_ & (found < 0) & (arrival[near] + cost <= step)
-            found[arrives] = number[near][arrives]
-        reached = found >= 0
-        number[inner][reached], arrival[inner][reached] = found[reached], step
-        open_ &= ~reached
-        idle = 0 if reached.any() else idle + 1
-        if idle == SLOWEST or not open_.any():
-            break
-    return number[inner]
+    # a frame of pixels that nothing enters, so that neighbours are offsets
+    number = np.pad(seed.astype(np.int32), 1, constant_values=NO_FIELD).ravel()
+    cost = np.pad(steps_into(boundary), 1).ravel()
+    open_ = np.pad((extent >= rule.extent) & (seed < 0), 1).ravel()
+    width = seed.shape[1] + 2
+    # by step of arrival, then by the offset from the pixel that it comes from: pixels, and the numbers that arrive
+    waiting: list[list[list[Arrivals]]] = [[[] for _ in range(4)] for _ in range(rule.reach + 1)]
+    new = np.flatnonzero(number >= 0)
+    for step in range(rule.reach + 1):
+        # the last of several numbers for a pixel stays, which is that from above
+        arrivals = [arrival for side in waiting[step] for arrival in side]
+        waiting[step] = []
+        if step:
+            if not arrivals:
+                continue
+            pixels, numbers = (np.concatenate(part) for part in zip(*arrivals, strict=True))
+            still = open_[pixels]
+            number[pixels[still]] = numbers[still]
+            new = np.unique(pixels[still])
+            open_[new] = False
+        for side, offset in enumerate((-width, -1, 1, width)):  # to the pixel above, left, right, below
+            pixels = new + offset
+            entered = open_[pixels]
+            pixels, numbers = pixels[entered], number[new[entered]]
+            when = step + cost[pixels]
+            for at in np.unique(when[when <= rule.reach]).tolist():
+                waiting[at][side].append((pixels[when == at], numbers[when == at]))
+    return number.reshape(-1, width)[1:-1, 1:-1]
 
 
 def steps_into(boundary: NDArray[np.floating]) -> NDArray[np.int32]:

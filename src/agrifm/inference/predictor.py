@@ -56,6 +56,8 @@ class TorchModel:
     def probabilities(self, sample: Sample) -> NDArray[np.float32]:
         """Return class probabilities (classes, H, W), calibrated, of a sample prepared as the record says (`series`).
 
+        A model of boundaries returns its maps instead (`agrifm.record.FIELD_MAPS`).
+
         Raises:
             ModelError: the sample does not fit the model.
         """
@@ -65,6 +67,7 @@ class TorchModel:
         """The network's probabilities (classes, H, W), before calibration."""
         import torch
 
+        from agrifm.inference.field_maps import as_probabilities, network_field_maps
         from agrifm.inference.tensors import tensor_batch
 
         if self.record.side == 1 and self.record.series == "observed":
@@ -72,8 +75,11 @@ class TorchModel:
         device = next(self.classifier.parameters()).device
         batch = tensor_batch([sample], self.record.sensors, self.record.absent_sensors).to(device)
         with torch.inference_mode(), computing(self.precision, device):
-            logits = self.classifier(batch)
-            result: NDArray[np.float32] = torch.softmax(logits[0].float(), dim=0).cpu().numpy()
+            if self.record.task == "boundaries":
+                found = as_probabilities(network_field_maps(self.classifier, batch))[0]
+            else:
+                found = torch.softmax(self.classifier(batch)[0].float(), dim=0)
+            result: NDArray[np.float32] = found.cpu().numpy()
         return result
 
     def of_places(self, samples: Sequence[Sample]) -> NDArray[np.float32]:

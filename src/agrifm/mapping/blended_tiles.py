@@ -11,6 +11,7 @@ from agrifm.grid import Window
 from agrifm.mapping.mosaic import blend
 from agrifm.mapping.window_store import WindowStore
 from agrifm.mapping.windows import MapPlan
+from agrifm.record import FIELD_MAPS, predicted_layers
 
 
 def blended_tile(
@@ -18,12 +19,25 @@ def blended_tile(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return calibrated probabilities (C, H, W) and the dissimilarity (H, W); NaN without a valid observation.
 
+    A model of boundaries has the classes field and other land, by its extent.
+
     Args:
         inside: (H, W) of the tile, the pixels inside the area; where there are none, nothing is read.
         with_index: whether the windows have a dissimilarity; without one the last class is returned in its place.
     """
     classes = len(plan.record.legend)
-    layers = np.full((classes + with_index, *inside.shape), np.nan)
+    layers = blended_layers(plan, store, tile, inside, with_index)
+    if plan.record.task == "boundaries":
+        extent = layers[FIELD_MAPS.index("extent")]
+        return np.stack([extent, 1 - extent]), layers[-1]
+    return calibrated(plan.record.calibration, layers[:classes]), layers[-1]
+
+
+def blended_layers(
+    plan: MapPlan, store: WindowStore, tile: Window, inside: NDArray[np.bool_], with_index: bool = False
+) -> NDArray[np.float64]:
+    """Return what was predicted of a tile (layers, H, W), as `blended_tile` reads it, not calibrated."""
+    layers = np.full((predicted_layers(plan.record) + with_index, *inside.shape), np.nan)
     if inside.any():
         layers = blend(tile, store.read(plan.windows_over(tile)), len(layers), plan.overlap)
-    return calibrated(plan.record.calibration, layers[:classes]), layers[-1]
+    return layers

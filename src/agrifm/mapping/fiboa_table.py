@@ -172,9 +172,9 @@ def parcel_rows(
     columns: dict[str, Any] = {
         "id": list(parcels.id),
         "geometry": shapely.to_wkb(parcels.lonlat),
-        "bbox": _corners(bounds),
-        "metrics:area": _within(parcels.square_metres, LARGEST_M2),
-        "metrics:perimeter": _within(parcels.metres, LONGEST_M),
+        "bbox": corner_structs(bounds),
+        "metrics:area": within_limit(parcels.square_metres, LARGEST_M2),
+        "metrics:perimeter": within_limit(parcels.metres, LONGEST_M),
         "crop:code": np.where(known, codes[first], NO_CODE),
         "crop:name": _masked(names[first], known),
         "agrifm:status": np.where(known, ANSWERED, UNOBSERVED).astype(object),
@@ -213,7 +213,8 @@ def _masked(values: NDArray[Any], kept: NDArray[np.bool_]) -> NDArray[Any]:
     return np.where(kept, values, filler)
 
 
-def _within(values: NDArray[np.float64], most: float) -> Any:
+def within_limit(values: NDArray[np.float64], most: float) -> Any:
+    """Return numbers that fiboa accepts, above 0 and at most `most`; others as NaN, which becomes null."""
     return _masked(values, (values > 0) & (values <= most))
 
 
@@ -225,8 +226,8 @@ def _lists(probabilities: NDArray[np.float64], known: NDArray[np.bool_]) -> Any:
     return pyarrow.ListArray.from_arrays(offsets, pyarrow.array(probabilities[known].ravel(), pyarrow.float32()))
 
 
-def _corners(bounds: NDArray[np.float64]) -> Any:
-    """Bounds as a struct of 32 bits, rounded outwards so that they contain the shape."""
+def corner_structs(bounds: NDArray[np.float64]) -> Any:
+    """Return bounds as a struct of 32 bits, rounded outwards so that they contain the shape."""
     import pyarrow
 
     rounded = bounds.astype(np.float32)

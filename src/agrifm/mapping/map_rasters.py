@@ -21,6 +21,7 @@ from agrifm.mapping.class_chooser import ClassChooser
 from agrifm.mapping.class_layer import CLASSES_FILE, CONFIDENCE_FILE, ClassLayer
 from agrifm.mapping.cog import TILE_SIDE
 from agrifm.mapping.dissimilarity_layer import DissimilarityLayer
+from agrifm.mapping.field_layer import FieldLayer
 from agrifm.mapping.probability_layer import ProbabilityLayer
 from agrifm.mapping.window_store import WindowStore
 from agrifm.mapping.windows import MapPlan
@@ -66,11 +67,12 @@ def write_rasters(
     about = {"AGRIFM_MODEL": plan.record.name, "AGRIFM_SEASON": f"{season.start}/{season.end}"}
     classes = ClassLayer(directory, plan, about)
     of_classes = _layers_of_classes(plan, directory, about, probabilities)
+    fields = [FieldLayer(directory, plan, store, cleaning, about)] if plan.record.task == "boundaries" else []
     unlike = [] if reference is None else [DissimilarityLayer(directory, plan, reference, about)]
     every = list(tiles(plan.grid.shape, TILE_SIDE))
     with ExitStack() as stack:
         chooser = stack.enter_context(ClassChooser(plan, store, directory, cleaning))
-        for layer in (classes, *of_classes, *unlike):
+        for layer in (classes, *of_classes, *fields, *unlike):
             stack.enter_context(layer)
         advance = stack.enter_context(progress("write", len(every)))
         for tile in every:
@@ -81,11 +83,13 @@ def write_rasters(
             classes.write(tile, mean, number, inside)
             for writer in of_classes:
                 writer.write(tile, mean, number)
+            for field in fields:
+                field.write(tile, inside)
             for other in unlike:
                 other.write(tile, index, known)
             advance(1)
     hectares, nodata_hectares = classes.finish()
-    statements = (chooser.statement(), *(layer.finish() for layer in (*of_classes, *unlike)))
+    statements = (chooser.statement(), *(layer.finish() for layer in (*of_classes, *fields, *unlike)))
     return WrittenRasters(hectares, nodata_hectares, tuple(one for one in statements if one))
 
 
@@ -113,6 +117,7 @@ def write_picture(directory: Path, plan: MapPlan, hectares: dict[str, float], no
         with open_raster(directory / CERTAINTY_FILE) as source:
             levels = read_reduced(source, PICTURE_SIDE), LEVELS
     season, record = plan.cube.season, plan.record
-    title = f"Crop map by {record.name}, {season.start} to {season.end}"
+    content = "Fields" if record.task == "boundaries" else "Crop map"
+    title = f"{content} by {record.name}, {season.start} to {season.end}"
     picture = map_picture(classes, confidence, plan.grid, record.legend, title, hectares, nodata_hectares, levels)
     write_bytes(directory / "map.png", picture)

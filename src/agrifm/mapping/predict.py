@@ -22,7 +22,7 @@ from agrifm.mapping.dissimilarity_layer import window_dissimilarity
 from agrifm.mapping.window_store import Probabilities
 from agrifm.mapping.windows import PROBABILITY_DTYPE, with_model_sensors
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
-from agrifm.record import ModelRecord, present_sensors
+from agrifm.record import ModelRecord, predicted_layers, present_sensors
 from agrifm.samples.patches import read_patch, read_with_margin
 from agrifm.samples.sample import Sample
 from agrifm.work import run_tiles
@@ -146,7 +146,7 @@ def _predict_sample(model: TrainedModel, sample: Sample, window: Window) -> NDAr
     if not valid.any():
         return None
     probabilities = model.probabilities(sample)
-    shape = (len(model.record.legend), *valid.shape)
+    shape = (predicted_layers(model.record), *valid.shape)
     about = f"mapping with the model '{model.record.name}', window {sample.window}"
     if probabilities.shape != shape:
         raise MapError(

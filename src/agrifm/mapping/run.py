@@ -123,7 +123,7 @@ def map_project(
     overlap = project.map.overlap if side > 1 and 2 * project.map.overlap <= window else 0
     kept = project.parcels is not None if project.map.probabilities is None else project.map.probabilities
     out = out or (project.maps if until is None else project.path(f"map-until-{until}"))
-    cleaning = Cleaning(smoothing=project.map.smoothing, minimum_mapping_unit=project.map.minimum_mapping_unit)
+    cleaning = Cleaning(**{key: getattr(project.map, key) for key in Cleaning.model_fields})
     summary = map_area(project.cube, path, out, window, overlap, compute, executor, kept, until, cleaning)
     return replace(summary, notes=_legend_notes(project, record.legend))
 
@@ -257,8 +257,7 @@ def map_cube(
         f"mapping the cube {cube.path}", "report", "matplotlib", kind=MapError
     )  # not after hours of prediction
     plan = plan_map(cube, model.record, window, overlap)
-    missing = [why_without_certainty(plan.record), why_without_dissimilarity(plan.cube, plan.record, reference)]
-    reference = None if missing[1] else reference
+    reference, missing = _usable_reference(plan, reference)
     _require_memory(plan, model)
     with writing(out, "map") as partial_map, translate_os_errors(f"writing the map {out}"):
         begin_directory(partial_map)
@@ -286,6 +285,16 @@ def map_cube(
         plan.absent_sensors,
         trust=(*(one.line for one in written.statements), *(reason for reason in missing if reason)),
     )
+
+
+def _usable_reference(
+    plan: MapPlan, reference: TrainingReference | None
+) -> tuple[TrainingReference | None, list[str | None]]:
+    """The reference if a layer can be made with it, and why layers of trust are not there, None where they are."""
+    if plan.record.task == "boundaries":
+        return None, []
+    missing = [why_without_certainty(plan.record), why_without_dissimilarity(plan.cube, plan.record, reference)]
+    return None if missing[1] else reference, missing
 
 
 def _require_memory(plan: MapPlan, model: TrainedModel) -> None:

@@ -14,7 +14,7 @@ from agrifm.cube.store import Cube
 from agrifm.errors import MapError
 from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares, reproject
 from agrifm.mapping.mosaic import overlapping_starts, window_starts
-from agrifm.record import ModelRecord, SensorRecord, present_sensors, require_fit
+from agrifm.record import ModelRecord, SensorRecord, predicted_layers, present_sensors, require_fit
 
 PROBABILITY_DTYPE = np.dtype(np.float16)
 """How probabilities are kept between predicting and blending: half the disk of 32 bits, exact to 0.0005 where 0.005
@@ -107,7 +107,7 @@ class MapPlan:
         height, width = self.grid.shape
         # Overlaps count more than once, because every window is kept.
         pixels = sum(window.height * window.width for window in self.windows.values())
-        layers = len(self.record.legend) + 1  # probabilities, and the dissimilarity to the training data
+        layers = predicted_layers(self.record) + 1  # probabilities, and the dissimilarity to the training data
         return pixels * layers * PROBABILITY_DTYPE.itemsize + 6 * height * width
 
 

@@ -88,18 +88,18 @@ def read_labels(
         raise LabelError(
             f"reading labels {file}: the column '{column}' is empty; give the column with the crop codes", column=column
         )
-    shapes_ = _shapes_inside(shapes_, area, grid, file, notes)
+    shapes_ = shapes_inside(shapes_, area, grid, file, notes)
     if legend is None:
         legend = _legend_of(set(shapes_["code"]) | ({OTHER} if other is not None else set()), stated)
     try:
         shapes_["number"] = legend.encode(shapes_["code"].to_numpy())
     except LabelError as error:
         raise LabelError(f"reading labels {file}: {error}", **error.facts) from error
-    covering, place = _draw_shapes(shapes_, grid, notes)
+    covering, place = draw_shapes(shapes_, grid, notes)
     label = np.full(grid.shape, UNLABELLED, np.uint8)
     label[place >= 0] = covering["number"].to_numpy(np.uint8)[place[place >= 0]]
     if other is not None:
-        mask = _other_mask(other, other_values, other_keys, grid, notes)
+        mask = other_mask(other, other_values, other_keys, grid, notes)
         label[mask & (place < 0)] = legend.number(OTHER)
     _require_classes(label, legend, file, notes)
     return Labels(legend, grid, label, place, covering, tuple(notes), has_parcels=stated is None)
@@ -123,7 +123,7 @@ def _require_classes(label: NDArray[np.uint8], legend: Legend, file: Path, notes
         )
 
 
-def _shapes_inside(
+def shapes_inside(
     shapes_: geopandas.GeoDataFrame, area: BaseGeometry, grid: Grid, file: Path, notes: list[str]
 ) -> geopandas.GeoDataFrame:
     """The shapes that touch the area, in the grid's CRS; adds a note on the others."""
@@ -146,7 +146,7 @@ def _shapes_inside(
     return placed[inside].reset_index(drop=True)
 
 
-def _draw_shapes(
+def draw_shapes(
     shapes_: geopandas.GeoDataFrame, grid: Grid, notes: list[str]
 ) -> tuple[geopandas.GeoDataFrame, NDArray[np.int32]]:
     """The shapes that cover a pixel, and their row at each pixel (H, W), -1 = none; adds notes on the others."""
@@ -369,9 +369,7 @@ def _require_no_keys(keys: VectorKeys, about: str) -> None:
         raise LabelError(f"{about}: `{stated[0]}` is for vector files, and this is a raster; remove it", key=stated[0])
 
 
-def _other_mask(
-    other: Path, values: Sequence[int], keys: VectorKeys, grid: Grid, notes: list[str]
-) -> NDArray[np.bool_]:
+def other_mask(other: Path, values: Sequence[int], keys: VectorKeys, grid: Grid, notes: list[str]) -> NDArray[np.bool_]:
     """(H, W), True for land of the class `other`; adds notes on its file."""
     about = f"reading other land, {other} (keys: [labels.other_file])"
     if other.suffix.lower() in RASTERS:

@@ -140,11 +140,14 @@ def _sizes(blocks: int) -> list[int]:
 
 
 def _require_classes(labels: Labels, fold: NDArray[np.uint8], blocks: dict[str, int]) -> None:
+    # labels of fields may have one class, where fields are all that is known
+    least = min(2, len(np.unique(labels.label[labels.label != UNLABELLED])))
     for name in ("train", "test"):
         classes = np.unique(labels.label[(labels.label != UNLABELLED) & (fold == FOLDS.index(name))])
-        if len(classes) < 2:
+        if len(classes) < least:
             raise LabelError(
-                f"dividing the labels: the {name} blocks ({blocks[name]}) have fewer than two classes; use smaller "
+                f"dividing the labels: the {name} blocks ({blocks[name]}) have labels of {len(classes)} classes, and "
+                f"{least} are needed; use smaller "
                 "blocks (`block`), or label more of the area",
                 fold=name,
             )

@@ -9,6 +9,9 @@ from scipy import ndimage
 from agrifm.errors import LabelError
 from agrifm.legend import UNLABELLED
 
+MAPS, NUMBER = "field maps", "field number"
+"""Targets of a sample for boundaries: the stacked maps (3, H, W), and the number of the field (H, W), -1 = none."""
+
 
 @dataclass(frozen=True)
 class FieldTargets:

@@ -96,7 +96,9 @@ def dihedral(sample: Sample, symmetry: int) -> Sample:
         )
         for name, part in sample.series.items()
     }
-    return replace(sample, series=series, label=move(sample.label))
+    shape = sample.label.shape
+    targets = {name: move(part) if part.shape[-2:] == shape else part for name, part in sample.targets.items()}
+    return replace(sample, series=series, label=move(sample.label), targets=targets)
 
 
 def cut(sample: Sample, window: Window) -> Sample:

@@ -32,8 +32,8 @@ from agrifm.samples.table import SeriesTable
 from agrifm.samples.table_samples import TableSamples
 from agrifm.samples.table_store import table_digest
 from agrifm.season import Season
-from agrifm.train.cube_classic import cube_record, fit_cube_classic
-from agrifm.train.data import Data, prepare, project_labels
+from agrifm.train.cube_classic import fit_cube_classic
+from agrifm.train.data import Data, cube_record, prepare, project_labels
 from agrifm.train.predictions import labelled_probabilities
 from agrifm.train.table_classic import fit_table_classic, table_classic_record
 from agrifm.train.table_folds import TableData, divide_table, labelled_places, observed_places

@@ -1,7 +1,6 @@
 """The record of a model that is trained on a cube, and classic models fitted on the pixels of one."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,36 +10,8 @@ from agrifm.classic.classics import candidate_parts, fit_classic
 from agrifm.classic.features import Columns
 from agrifm.classic.forest import draw_pixels
 from agrifm.model_config import ModelConfig
-from agrifm.record import ModelRecord, running_versions
-from agrifm.samples.split import FOLDS
+from agrifm.record import ModelRecord
 from agrifm.train.data import Data, read_pixel_features
-
-
-def cube_record(
-    data: Data, config: ModelConfig, name: str, architecture: dict[str, Any], *packages: str
-) -> ModelRecord:
-    """Return the record of a model before it is trained: what it expects, and what it will be trained on.
-
-    Args:
-        name: of its family.
-        packages: whose versions it states.
-    """
-    west, south, east, north = data.cube.area.bounds
-    places = {fold: int((data.split.place_fold == number).sum()) for number, fold in enumerate(FOLDS)}
-    return ModelRecord(
-        name=name,
-        family=name,
-        architecture=architecture,
-        sensors=data.sensors,
-        frames=config.frames,
-        side=config.side,
-        legend=data.labels.legend,
-        task=config.task,
-        season=(data.cube.season.start, data.cube.season.end),
-        area=(west, south, east, north),
-        training={"seed": config.seed, "places": places, "blocks": data.split.blocks},
-        versions=running_versions(*packages),
-    )
 
 
 def fit_cube_classic(

@@ -16,7 +16,7 @@ from agrifm.errors import LabelError
 from agrifm.grid import Window
 from agrifm.legend import UNLABELLED, Legend
 from agrifm.model_config import ModelConfig
-from agrifm.record import SensorRecord, SeriesKind, is_classic, target_pixels, with_parts
+from agrifm.record import ModelRecord, SensorRecord, SeriesKind, is_classic, running_versions, target_pixels, with_parts
 from agrifm.samples.labels import Labels, read_labels
 from agrifm.samples.legends.levels import with_hierarchy
 from agrifm.samples.patches import Patches, Tiles, labelled_windows, read_with_margin
@@ -123,6 +123,33 @@ def prepare(
         sources = [(1 - share, training), (share, mixed.training.places)]
     unseen, measured = held_out_blocks(labels, split), _statistics(sources, sensors)
     return Data(cube, labels, split, unseen, measured, tiles, network_tiles, training, validation, mixed)
+
+
+def cube_record(
+    data: Data, config: ModelConfig, name: str, architecture: dict[str, Any], *packages: str
+) -> ModelRecord:
+    """Return the record of a model before it is trained: what it expects, and what it will be trained on.
+
+    Args:
+        name: of its family.
+        packages: whose versions it states.
+    """
+    west, south, east, north = data.cube.area.bounds
+    places = {fold: int((data.split.place_fold == number).sum()) for number, fold in enumerate(FOLDS)}
+    return ModelRecord(
+        name=name,
+        family=name,
+        architecture=architecture,
+        sensors=data.sensors,
+        frames=config.frames,
+        side=config.side,
+        legend=data.labels.legend,
+        task=config.task,
+        season=(data.cube.season.start, data.cube.season.end),
+        area=(west, south, east, north),
+        training={"seed": config.seed, "places": places, "blocks": data.split.blocks},
+        versions=running_versions(*packages),
+    )
 
 
 def label_counts(data: Data) -> NDArray[np.int64]:

@@ -66,7 +66,7 @@ LIGHTNING_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"
 
 
 class Objective(Protocol):
-    """What a network is trained for; `agrifm.train.objectives` has two.
+    """What a network is trained for; `agrifm.train.objectives` has some.
 
     It calls the network as `network(batch)`, in training mode for the loss and in evaluation mode for validation.
     """

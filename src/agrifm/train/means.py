@@ -138,15 +138,6 @@ def _of_seed(config: ModelConfig, number: int) -> ModelConfig:
     return config.model_copy(update={"names": names, "seed": config.seed + number, "seeds": 1})
 
 
-def leaf_json(config: ModelConfig, *left_out: str) -> str:
-    """Return what of the configuration of one network decides it, as JSON.
-
-    Args:
-        left_out: further keys that are known in another way.
-    """
-    return config.model_dump_json(exclude={"seeds", *left_out})
-
-
 def _digest(name: str, parts: Sequence[Trained], *more: object) -> str:
     return fingerprint([name, [part.record.training["fingerprint"] for part in parts], *more])
 

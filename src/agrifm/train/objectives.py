@@ -13,14 +13,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agrifm.errors import ConfigError
-from agrifm.legend import Legend
+from agrifm.fields.field_quality import LEAST_PIXELS, object_counts, object_f1
+from agrifm.fields.segments import SegmentRule, maps_in_memory, segment_fields
+from agrifm.inference.field_maps import as_probabilities, network_field_maps
+from agrifm.legend import UNLABELLED, Legend
 from agrifm.model_config import ModelConfig
 from agrifm.models.batch import TensorBatch
+from agrifm.models.classifier import Classifier
 from agrifm.recipe import NO_AUGMENTATION, Augmentation, Recipe
-from agrifm.samples.targets import class_fractions
+from agrifm.samples.targets import MAPS, NUMBER, class_fractions
 from agrifm.scores import confusion_counts, macro_f1
 from agrifm.train.augmentation import augment
-from agrifm.train.losses import cross_entropy, fractions_loss
+from agrifm.train.losses import boundaries_loss, cross_entropy, fractions_loss
 
 LABEL_SMOOTHING = 0.05
 """Share of each label spread over all classes: some fields are mislabelled, and some pixels mixed."""
@@ -132,3 +136,42 @@ class Fractions:
             torch.from_numpy(np.stack(arrays)).to(share_BKhw.device) for arrays in zip(*targets, strict=True)
         )
         return fractions_loss(share_BKhw, target_BKhw, labelled_Bhw), labelled_Bhw.sum()
+
+
+USUAL_RULE = SegmentRule()
+
+
+@dataclass(frozen=True)
+class Boundaries:
+    """Boundary, distance and extent of fields, validated by object F1 of the fields that grow from them.
+
+    Fields of a window that are cut by its edge, or by land of other blocks, count in parts.
+    """
+
+    rule: SegmentRule = USUAL_RULE
+    """How fields grow."""
+    augmentation: Augmentation = NO_AUGMENTATION
+    season_days: int = 365
+    score_noise: float = 0.02
+
+    def loss(self, network: nn.Module, batch: TensorBatch) -> Tensor:
+        """Return the sum of the losses of the three maps where they are known."""
+        assert isinstance(network, Classifier), "the maps are those of its network"
+        maps_B3HW = network_field_maps(network, augment(batch, self.augmentation, self.season_days))
+        return boundaries_loss(maps_B3HW, batch.targets[MAPS], batch.label != UNLABELLED)
+
+    def validation_sums(self, network: nn.Module, batch: TensorBatch) -> NDArray[np.int64]:
+        """Return how many fields correspond, were predicted, and are in the labels, (3,)."""
+        assert isinstance(network, Classifier)
+        found = as_probabilities(network_field_maps(network, batch)).cpu().numpy()
+        counts = np.zeros(3, np.int64)
+        for maps, number, label in zip(
+            found, batch.targets[NUMBER].cpu().numpy(), batch.label.cpu().numpy(), strict=True
+        ):
+            grown = segment_fields(maps_in_memory(maps), label.shape, self.rule)
+            counts += object_counts(grown.number, number, label != UNLABELLED, LEAST_PIXELS)
+        return counts
+
+    def score(self, sums: NDArray[Any]) -> float:
+        """Return object F1 (`agrifm.fields.field_quality.object_f1`)."""
+        return object_f1(sums)

@@ -5,6 +5,7 @@ from typing import Any
 from agrifm.config import Project
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.samples.project_table import project_table
+from agrifm.train.field_training import train_boundaries
 from agrifm.train.publish import require_inputs_apart
 from agrifm.train.run import train
 from agrifm.train.table_run import train_on_table
@@ -12,6 +13,8 @@ from agrifm.train.table_run import train_on_table
 
 def train_project(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[str, Any]:
     """Train the project's models and score them on unseen blocks; arguments, result and errors are those of `train`."""
+    if project.model.task == "boundaries":
+        return train_boundaries(project, compute)
     if project.labels.on_cube:
         return train(project, compute)
     require_inputs_apart(project)

@@ -1,14 +1,12 @@
 """`agrifm train`: from a cube and labels to models with records, all scored on the same unseen blocks."""
 
-import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas
 from numpy.typing import NDArray
 
 from agrifm.classic.classic_model import ClassicModel, load_classic, save_classic, size_of
@@ -17,8 +15,8 @@ from agrifm.classic.indices import notes_on_bands
 from agrifm.config import Project
 from agrifm.cube.store import open_cube
 from agrifm.errors import ConfigError, require_installed
-from agrifm.files import translate_os_errors, write_geopackage, write_json
-from agrifm.inference.predictor import TorchModel, TrainedModel, is_trained, load_model, load_record, uncalibrated
+from agrifm.files import translate_os_errors, write_json
+from agrifm.inference.predictor import TorchModel, TrainedModel, is_trained, load_model, uncalibrated
 from agrifm.legend import UNLABELLED
 from agrifm.model_config import ModelConfig
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
@@ -36,17 +34,19 @@ from agrifm.samples.project_table import project_table
 from agrifm.samples.split import FOLDS
 from agrifm.stac import write_model_item
 from agrifm.train.calibrate import with_calibration
-from agrifm.train.cube_classic import cube_record, fit_cube_classic
-from agrifm.train.data import Data, label_counts, prepare, project_labels, require_step_memory
+from agrifm.train.cube_classic import fit_cube_classic
+from agrifm.train.cube_network import NetworkTask, array_digest, data_fingerprint, train_network, write_training_data
+from agrifm.train.data import Data, cube_record, label_counts, prepare, project_labels
 from agrifm.train.evaluate import score, summarise_scores
-from agrifm.train.means import Directories, Trained, TrainedFile, ValidationPlaces, leaf_json, train_each
+from agrifm.train.means import Directories, Trained, TrainedFile, ValidationPlaces, train_each
 from agrifm.train.mixed import mix_table
 from agrifm.train.predictions import labelled_probabilities, predict_labelled, predicted_classes
 from agrifm.train.publish import RELIABILITY, SCORES, publish, require_inputs_apart
 from agrifm.train.reference_pixels import write_cube_reference
 from agrifm.train.reliability import Reliability, write_reliability
-from agrifm.train.table_folds import training_places
-from agrifm.work import Resumable, fingerprint
+
+if TYPE_CHECKING:
+    pass
 
 Answers = Callable[[], NDArray[np.float32]]
 """Probabilities (N, classes) of the labelled validation pixels, before calibration."""
@@ -94,7 +94,7 @@ def train_models(
     with writing(directory, "models") as staging, unchanged(data.cube.path, "training") as require_unchanged:
         with translate_os_errors(f"writing the models {directory}"):
             begin_directory(staging)
-        _write_training_data(data, staging / TRAINING_DATA)
+        write_training_data(data, staging / TRAINING_DATA)
         write_cube_reference(data, config.seed, config.frames, config.side, staging)
         directories = Directories(staging, directory)
         train_one = partial(_train_one, data, directories, compute)
@@ -146,7 +146,7 @@ def _train_one(
     if is_classic(name):
         model, validation, is_new = _train_classic(data, config, name, *places)
     else:
-        model, is_new = _train_network(data, config, name, *places, compute)
+        model, is_new = _train_network(data, config, name, places, compute)
         validation = cache(partial(_network_validation, data, directories.find(file)))
     tiles, unseen, test = data.tiles_of(model.record.series), data.unseen.label, None
     counted = Reliability(model.record.calibration, data.unseen, len(model.record.legend), model.record.candidates)
@@ -201,8 +201,8 @@ def _train_classic(
         place, is not trained again.
     """
     record = cube_record(data, config, name, {}, "scikit-learn", "skops", "lightgbm")
-    digest = _fingerprint(
-        record, data, [*map(_digest, (data.labels.place, data.split.block)), str(RECIPE), str(config.calibration)]
+    digest = data_fingerprint(
+        record, data, [*map(array_digest, (data.labels.place, data.split.block)), str(RECIPE), str(config.calibration)]
     )
     for place in (path, earlier):
         if is_trained(place, digest):
@@ -225,130 +225,20 @@ def _write_classic_item(path: Path, model: ClassicModel) -> None:
 
 
 def _train_network(
-    data: Data, config: ModelConfig, name: str, path: Path, earlier: Path, compute: Compute
+    data: Data, config: ModelConfig, name: str, places: tuple[Path, Path], compute: Compute
 ) -> tuple[TrainedModel, bool]:
     """A network of the family `name`, and whether it is new: see `_train_classic`."""
-    from agrifm.models.classifier import Classifier
-    from agrifm.models.family import FAMILIES
-    from agrifm.models.weights.file import save_model
-    from agrifm.train.fit import Hyperparameters, fit
+    from agrifm.train.initialise import initial_network
     from agrifm.train.objectives import classification, cube_recipe
 
+    def finish(record: ModelRecord, draft: Path) -> ModelRecord:
+        return _calibrated(data, config, record, partial(_network_validation, data, draft))
+
     recipe = cube_recipe(config)
-    network, record = _initial(data, config, name, compute)
-    record = record.model_copy(update={"name": path.stem})
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    # `weights` is left out, because the record has their digest, whatever their path.
-    digest = _fingerprint(record, data, [leaf_json(config, "weights")])
-    for place in (path, earlier):
-        if is_trained(place, digest):
-            write_model_item(path, load_record(place), parameters, path.parent / TRAINING_DATA)
-            return load_model(place), place == path
-    require_step_memory(name, network.config, data, config, compute.recompute)
-    work = Resumable(path.with_name(f"{path.stem}.partial"), digest)
-    if not work.begun:
-        with translate_os_errors(f"training {path}"):
-            work.begin()
-    outcome = fit(
-        Classifier(network, record.sensors, config.series),
+    task = NetworkTask(
         classification(data.labels.legend, label_counts(data), recipe, data.cube.season.days),
-        record.sensors,
-        data.training if data.mixed is None else data.mixed.training,
-        data.validation if data.mixed is None else data.mixed.validation,
-        Hyperparameters(
-            config.steps, config.batch, config.learning_rate, config.seed, config.sensor_dropout, recipe.averaging
-        ),
-        work.scratch,
-        compute,
-        FAMILIES[name].first_channels(network.config),
-        name,
+        len(data.labels.legend),
+        lambda architecture: initial_network(config.weights, architecture, data.sensors),
+        finish,
     )
-    training = {
-        **record.training,
-        "preset": config.preset,
-        "fingerprint": digest,
-        "steps": outcome.steps,
-        "kept_round": outcome.kept_round,
-        "validation_macro_f1": round(outcome.kept_score, 6),
-    }
-    record = record.model_copy(update={"training": training})
-    timing = {"seconds": round(outcome.seconds, 1), "share_of_time_waiting_for_data": round(outcome.waiting_share, 4)}
-    write_json(path.with_suffix(".timing.json"), timing)
-    draft = work.scratch / path.name
-    save_model(draft, network, record)
-    record = _calibrated(data, config, record, partial(_network_validation, data, draft))
-    save_model(path, network, record)  # last: once it exists, all of the model exists but what follows from it
-    write_model_item(path, record, parameters, path.parent / TRAINING_DATA)
-    work.remove()
-    return load_model(path), True
-
-
-def _initial(data: Data, config: ModelConfig, name: str, compute: Compute) -> tuple[Any, ModelRecord]:
-    """The network of a family before training, and its record."""
-    import torch
-
-    from agrifm.models.agrifm.network import AgriFMConfig
-    from agrifm.models.family import FAMILIES
-    from agrifm.train.initialise import initial_network
-    from agrifm.train.peers import initial_peer
-
-    classes, days = len(data.labels.legend), data.cube.season.days
-    family = FAMILIES[name]
-    # released weights have one shape
-    size = "base" if family.released is not None and config.weights is not None else config.preset
-    architecture = family.preset(size, data.sensors, classes, config.frames, config.series, days)
-    torch.manual_seed(config.seed)
-    network: Any
-    if isinstance(architecture, AgriFMConfig):
-        network, start = initial_network(config.weights, architecture, data.sensors)
-    else:
-        place = data.cube.area.centroid
-        frozen = config.encoder == "frozen"
-        location = (round(place.y, 2), round(place.x, 2))
-        network, start = initial_peer(family, architecture, config.weights, config.frames, frozen, location)
-    record = cube_record(data, config, name, network.config.model_dump(mode="json"), "torch", "lightning")
-    if family.statistics is not None:
-        record = record.model_copy(update={"sensors": family.statistics(network.config, data.sensors)})
-    unusual = {} if compute == DEFAULT_COMPUTE else {"computed": asdict(compute)}
-    series = {} if data.mixed is None else {"series": data.mixed.about}
-    training = {**record.training, **start, **unusual, **series}
-    return network, record.model_copy(update={**_series(data, config, name), "training": training})
-
-
-def _series(data: Data, config: ModelConfig, name: str) -> dict[str, Any]:
-    """The part of a network's record on its series, and on sensors that may be absent."""
-    others = tuple(sensor.sensor for sensor in data.sensors[1:])
-    if config.sensor_dropout and not others:
-        raise ConfigError(
-            f"training {name}: `sensor_dropout` is {config.sensor_dropout:g}, but '{data.sensors[0].sensor}' is the "
-            "only sensor; leave `sensor_dropout` out, or fetch another sensor",
-            sensor=data.sensors[0].sensor,
-        )
-    return {"series": config.series, "absent_sensors": others if config.sensor_dropout else ()}
-
-
-def _fingerprint(record: ModelRecord, data: Data, more: Sequence[str]) -> str:
-    """The fingerprint of everything that decides a model; a stopped run continues only if it is unchanged."""
-    content = [
-        record.model_dump_json(),
-        *more,
-        str(data.cube.provenance.get("plan")),
-        _digest(data.training.label),
-        _digest(data.validation.label),
-    ]
-    return fingerprint(content)
-
-
-def _digest(array: NDArray[Any]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
-
-
-def _write_training_data(data: Data, path: Path) -> None:
-    """Write the parcels and points of the training and validation blocks, in longitude and latitude."""
-    places = data.labels.places
-    used = data.split.place_fold != FOLDS.index("test")
-    frame = places.loc[used, ["code", "geometry"]].to_crs("EPSG:4326")
-    frame["fold"] = [FOLDS[fold] for fold in data.split.place_fold[used]]
-    if data.mixed is not None:
-        frame = pandas.concat([frame, training_places(data.mixed.data)], ignore_index=True)
-    write_geopackage(path, frame)
+    return train_network(data, config, name, places, compute, task)

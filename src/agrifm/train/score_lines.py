@@ -12,6 +12,8 @@ ONE_CLASS = {"f1": "F1", "iou": "IoU", "precision": "precision", "recall": "reca
 
 def describe_scores(scores: dict[str, Any]) -> list[str]:
     """Return the scores in sentences: notes on the labels, then a line for each model."""
+    if scores.get("task") == "boundaries":
+        return _describe_fields(scores)
     lines = list(scores["notes"])
     for name, entry in scores["models"].items():
         macro = "undefined (no labelled pixel was predicted)"
@@ -38,6 +40,19 @@ def _with_interval(scores: dict[str, Any], key: str, title: str) -> str:
     if scores[key] is None:
         return f"{title} undefined"
     return f"{title} {scores[key]:.3f} ({interval_words(scores[f'{key}_interval'])})"
+
+
+def _describe_fields(scores: dict[str, Any]) -> list[str]:
+    """Lines on models of field boundaries."""
+    lines = list(scores["notes"])
+    for name, entry in scores["models"].items():
+        lines.append(
+            f"{name}: on {scores['blocks']['test']} unseen blocks with {entry['reference']} fields object F1 "
+            f"{entry['f1']:.3f} ({entry['predicted']} predicted), panoptic quality {entry['panoptic']:.3f}, IoU "
+            f"{entry['iou']:.3f}, boundary F1 within {scores['tolerance']:g} m {entry['edges']:.3f}, area "
+            f"{100 * entry['bias']:+.1f} %"
+        )
+    return lines
 
 
 def _describe_scored(scores: dict[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ from agrifm.errors import ConfigError, require_installed
 from agrifm.files import translate_os_errors, write_geopackage, write_json
 from agrifm.inference.predictor import is_trained
 from agrifm.legend import UNLABELLED
-from agrifm.model_config import ModelConfig
+from agrifm.model_config import ModelConfig, leaf_json
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, writing
 from agrifm.record import (
@@ -45,7 +45,7 @@ from agrifm.stac import write_model_item
 from agrifm.train.calibrate import with_calibration
 from agrifm.train.cross_fitting import cross_fitted
 from agrifm.train.evaluate import score, summarise_scores
-from agrifm.train.means import Directories, Trained, TrainedFile, ValidationPlaces, leaf_json, train_each
+from agrifm.train.means import Directories, Trained, TrainedFile, ValidationPlaces, train_each
 from agrifm.train.predictions import predicted_classes
 from agrifm.train.publish import RELIABILITY, SCORES, publish
 from agrifm.train.reference_pixels import write_table_reference

@@ -1,0 +1,106 @@
+"""Field boundaries on unseen blocks: polygons of a network, and those of edges without learning.
+
+    python benchmarks/boundaries.py DIR
+
+DIR has a project (agrifm.toml) with `task = "boundaries"` and its cube. It is trained, unless it was trained before;
+`models/scores.json` has the scores (docs/boundaries.md). With `--make` a season is simulated in DIR first, with its
+project.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from measure import DEMO, SEASON_PROJECT, Command, table
+
+from agrifm.config import Project, read_project
+
+MODEL = """\
+[model]
+task = "boundaries"
+names = ["agrifm", "classic"]
+frames = 8
+steps = {steps}
+batch = 4
+learning_rate = 0.0015
+"""
+SCORES = {
+    "f1": "object F1",
+    "precision": "precision",
+    "recall": "recall",
+    "panoptic": "panoptic",
+    "iou": "IoU",
+    "over": "over-seg.",
+    "under": "under-seg.",
+    "edges": "boundary F1",
+    "boundary_pixels_f1": "of pixels",
+    "bias": "area",
+}
+"""Keys of the scores, and their titles in the table."""
+GOALS = {"f1": 0.75, "edges": 0.76}
+"""Object F1 wanted at 10 m, and boundary F1 of the AgriFM paper (Sentinel-2, EuroCrops), whose tolerance is not stated."""
+
+
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """Lines of the result: counts, then a row for each model."""
+    if options.make and not (options.directory / "agrifm.toml").exists():
+        make_season(options)
+    project = read_project(options.directory)
+    if not (project.models / "scores.json").exists():
+        from agrifm.train.project import train_project
+
+        train_project(project)
+    scores = json.loads((project.models / "scores.json").read_text(encoding="utf-8"))
+    yield from setting(project, scores)
+    rows = ([name, *(number(entry[key]) for key in SCORES)] for name, entry in scores["models"].items())
+    yield from table(("on unseen blocks", *SCORES.values()), rows)
+    yield ""
+    yield f"goals: object F1 {GOALS['f1']}, boundary F1 {GOALS['edges']} (the paper's on Sentinel-2, tolerance not stated)"
+    yield f"boundary F1: outlines within {scores['tolerance']:g} m; of pixels: boundary pixels, without tolerance"
+
+
+def make_season(options: argparse.Namespace) -> None:
+    """Simulate a season, and fetch it into a cube."""
+    from agrifm.cube.fetch import fetch
+    from agrifm.simulator.catalog import simulate
+
+    options.directory.mkdir(parents=True, exist_ok=True)
+    simulate(options.directory / "season", size=options.size)
+    text = SEASON_PROJECT.format(start="2024-03-01", end="2024-10-31").replace("block = 480", "block = 960")
+    unused = ("other =", "other_values", "column", "legend")
+    lines = [line for line in text.splitlines() if not line.startswith(unused)]
+    (options.directory / "agrifm.toml").write_text("\n".join(lines) + "\n" + MODEL.format(steps=options.steps))
+    fetch(read_project(options.directory))
+
+
+def setting(project: Project, scores: dict[str, Any]) -> Iterator[str]:
+    """Lines on what was trained on what."""
+    model, fields, blocks = project.model, scores["fields"], scores["blocks"]
+    yield ", ".join(f"{fold} {fields[fold]} fields in {blocks[fold]} blocks" for fold in fields)
+    yield f"blocks of {project.labels.block} m, preset {model.preset}, {model.frames} frames, {model.steps} steps of {model.batch}"
+    for name, entry in scores["models"].items():
+        yield f"{name}: {entry['training'].get('segments') or entry['training'].get('edges')}"
+    yield from (f"note: {note}" for note in scores["notes"])
+    yield ""
+
+
+def number(value: float | None) -> str:
+    """A score with three digits."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+main = Command(
+    __doc__,
+    report,
+    {
+        **DEMO,
+        "--make": {"action": "store_true", "help": "simulate a season in the directory first"},
+        "--size": {"type": float, "default": 5.0, "help": "side of the simulated square, km"},
+        "--steps": {"type": int, "default": 600, "help": "training steps in a simulated season"},
+    },
+    ("torch", "scipy", "shapely"),
+)
+
+if __name__ == "__main__":
+    main()

@@ -19,6 +19,8 @@ from scipy.stats import beta, chi2
 TAIL = 0.025
 MIN_POINTS = 2
 """Reference points that a stratum needs for a standard error."""
+ABOUT_ONE = 1.5
+"""Largest number of points that counts as a single one, where they are not whole."""
 FEW = 10
 """Count below which the exact binomial interval is used, because that of Jeffreys may hold the truth too seldom."""
 ROUNDING = 1e-9
@@ -147,6 +149,28 @@ def clumped_interval(clumps: Clumps, share: float, error: float, ends: tuple[flo
         least, most = skewed_interval(share, error, clumps.skewness)
         low, high = max(min(low, least), 0.0), min(max(high, most), 1.0)
     return min(low, share * (1 - clumps.unseen)), high
+
+
+def effective_shares(share: Floats, effective: Floats, points: Floats) -> Shares:
+    """Return shares of strata with intervals of the random samples that would have the same standard errors.
+
+    They are those of Jeffreys, but exact at an end that one point or none decides (as in `stratum_shares`), and where
+    all agree, because one large unit that does not may have been missed.
+
+    Args:
+        share: (S,).
+        effective: (S,), points of such a random sample where a share is neither 0 nor 1.
+        points: (S,), those where all agree.
+    """
+    alike = (share <= ROUNDING) | (share >= 1 - ROUNDING)
+    n = np.where(alike, points, effective)
+    x = np.where(alike, np.round(share), share) * n
+    low, high = proportion_interval(x, n)
+    with np.errstate(invalid="ignore"):
+        least = np.where(x == 0, 0.0, beta.ppf(TAIL, x, n - x + 1))
+        most = np.where(x == n, 1.0, beta.ppf(1 - TAIL, x + 1, n - x))
+    below, above = alike | (x <= ABOUT_ONE), alike | (n - x <= ABOUT_ONE)
+    return Shares(share, np.where(below, least, low), np.where(above, most, high))
 
 
 def stratum_shares(counts: Floats, points: Floats, complete: NDArray[np.bool_]) -> Shares:

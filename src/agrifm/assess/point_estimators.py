@@ -74,6 +74,14 @@ class ClumpedSample(ABC):
         """
 
 
+class CombinedStrata(ABC):
+    """A `ProbabilitySample` whose shares of the whole area have intervals that are combined from those of strata."""
+
+    @abstractmethod
+    def share_interval(self, y: Floats) -> tuple[float, float] | None:
+        """Return the interval of the share of the area with a property, y (N,) being 1 or 0; None of one stratum."""
+
+
 @dataclass(frozen=True)
 class StratifiedPoints:
     """The stratum of each point, and how large the strata are."""
@@ -216,6 +224,8 @@ def ratio_of_totals(y: ArrayLike, x: ArrayLike, drawn: ProbabilitySample) -> Est
     low, high = design_interval(value, half, points) if wider else (value, value)
     if isinstance(drawn, ClumpedSample) and wider:
         low, high = clumped_interval(drawn.clumps(numerator, denominator, value), value, half, (low, high))
+    if isinstance(drawn, CombinedStrata) and (denominator == 1).all():
+        low, high = drawn.share_interval(numerator) or (low, high)
     return Estimate(*(np.asarray(number) for number in (value, error, low, high)))
 
 

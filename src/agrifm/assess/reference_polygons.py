@@ -15,6 +15,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from rasterio import features
+from scipy.stats import norm, t
 from shapely.geometry.base import BaseGeometry
 
 from agrifm.assess.class_map import (
@@ -26,8 +27,9 @@ from agrifm.assess.class_map import (
     pixel_of_points,
     read_window,
 )
-from agrifm.assess.intervals import Floats, unseen_variance
+from agrifm.assess.intervals import TAIL, Floats, effective_shares, sum_interval, unseen_variance
 from agrifm.assess.point_estimators import (
+    CombinedStrata,
     Numbers,
     ProbabilitySample,
     StratifiedPoints,
@@ -41,6 +43,8 @@ from agrifm.vector_shapes import overlapping
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
+MIN_STRATA = 2
+"""Fewer have nothing to combine."""
 BY_MAP, BY_COLUMNS, NO_STRATA = "classes of the map", "columns of the reference", "none"
 
 
@@ -128,7 +132,7 @@ def overlap_notes(polygons: "GeoDataFrame") -> list[str]:
 
 
 @dataclass(frozen=True)
-class PolygonUnits:
+class PolygonUnits(CombinedStrata):
     """Polygons drawn at random within strata: a `agrifm.assess.point_estimators.ProbabilitySample`.
 
     A stratum's hectares are known and divided among its polygons by their size: a separate ratio estimator of the share
@@ -181,6 +185,27 @@ class PolygonUnits:
         alike = self._of_strata(self.area * (residual - mean) ** 2) / area * self._of_strata(self.area**2) / area**2
         cautious = np.maximum.reduce([variance, alike, squares / area**2 * unseen_variance(like)])
         return float(self.size**2 @ variance), float(self.size**2 @ cautious)
+
+    def share_interval(self, y: Floats) -> tuple[float, float] | None:
+        """Return the interval of a share of the area, from those of the strata (`agrifm.assess.intervals`).
+
+        A stratum without any polygon that is wrong extends one end only. The variance of each is the mean of the
+        estimated one, which is too small where a large wrong polygon was missed, and that of errors that have nothing
+        to do with size.
+        """
+        if len(self.size) < MIN_STRATA:
+            return None
+        count, area = np.maximum(self.points, 1), self._of_strata(self.area)
+        share = np.clip(self._of_strata(self.area * y) / area, 0, 1)
+        kish = area**2 / self._of_strata(self.area**2)
+        relative = self.area * (count / area)[self.stratum]
+        variance = within_variances(relative * (y - share[self.stratum]), self.stratum, count) / count
+        spread = share * (1 - share)
+        student = t.ppf(1 - TAIL, np.maximum(kish - 1, 1)) / norm.ppf(1 - TAIL)
+        smooth = student**2 * (variance + spread / kish) / 2
+        effective = np.divide(spread, smooth, out=kish.copy(), where=smooth > 0)
+        low, high = sum_interval(self.size / self.hectares, effective_shares(share, effective, kish))
+        return max(low, 0.0), min(high, 1.0)
 
     def independent(self, concerned: NDArray[np.bool_]) -> int:
         """Return the number of polygons of one size that would say as much (Kish 1965, section 11.7)."""

@@ -200,3 +200,17 @@ def test_large_polygons_that_few_saw_widen_the_interval():
     assert float(found.value) == pytest.approx(value)
     assert float(found.low) < value - 1.96 * (value * (1 - value) / kish) ** 0.5
     assert drawn.independent(np.ones(32, bool)) == int(kish)
+
+
+def test_strata_of_polygons_that_all_agree_extend_one_end_only():
+    """Clopper and Pearson: 0 of 100 ends at 0.03622, 0 of 30 at 0.11570; Zou and Donner's rule combines the halves."""
+    stratum = np.repeat([0, 1], [100, 30])
+    drawn = PolygonUnits(stratum, np.array([50.0, 50.0]), np.ones(130), "classes of the map")
+    none = ratio_of_totals(np.zeros(130), np.ones(130), drawn)
+    assert float(none.low) == 0
+    assert float(none.high) == pytest.approx(np.hypot(0.5 * 0.03622, 0.5 * 0.11570), abs=1e-5)
+    found = ratio_of_totals((np.arange(130) < 50) * 1.0, np.ones(130), drawn)
+    # 50 of 100, so 99 degrees of freedom with the quantile 1.984, of half of the ground
+    down, up = float(found.value - found.low), float(found.high - found.value)
+    assert down == pytest.approx(0.5 * 1.984 * (0.25 / 99.5) ** 0.5, rel=0.02)
+    assert up == pytest.approx(np.hypot(down, 0.5 * 0.11570), rel=1e-3)

@@ -43,7 +43,7 @@ BODY_SECONDS = 10
 """Time in which a body must have come."""
 MOST_HIDDEN = 255
 KEPT = {"cache-control": "private, max-age=3600"}
-"""For tiles, whose addresses have the number of the start of the server in them."""
+"""For tiles, in whose addresses is when the page was opened."""
 NOT_KEPT = {"cache-control": "no-store"}
 T = TypeVar("T")
 Handler = Callable[[FinishedSeason, Request], Awaitable[Response]]

@@ -8,19 +8,42 @@ import { change, onChange, state } from "./state.js";
 export function connectChoices(season) {
   const layers = season.layers.map((layer) => make("option", { value: layer.key }, layer.title));
   find("layer").replaceChildren(...layers, make("option", { value: "" }, "Nothing"));
-  const pictures = season.imagery.flatMap((one) => one.pictures.map((picture) => ({ value: `${one.key}/${picture.key}`, text: season.imagery.length > 1 ? `${picture.title}, ${one.title}` : picture.title })));
-  find("picture").replaceChildren(...pictures.map(({ value, text }) => make("option", { value }, text)), make("option", { value: "" }, "Nothing"));
+  const pictures = season.imagery.flatMap((one) =>
+    one.pictures.map((picture) => ({
+      value: `${one.key}/${picture.key}`,
+      text: season.imagery.length > 1 ? `${picture.title}, ${one.title}` : picture.title,
+    })),
+  );
+  find("picture").replaceChildren(
+    ...pictures.map(({ value, text }) => make("option", { value }, text)),
+    make("option", { value: "" }, "Nothing"),
+  );
 
   const fillComparison = () => {
     const options = season.layers.map((layer) => make("option", { value: layer.key }, layer.title));
-    const here = season.imagery.map((one) => ({ one, date: one.key === state.sensor ? state.date : nearestDate(one, state.date) }));
-    const dated = here.flatMap(({ one, date }) => one.pictures.map((picture) => ({ value: `${one.key}/${picture.key}@${date}`, text: `${picture.title}, ${one.title}, ${dayText(date)}` })));
+    const here = season.imagery.map((one) => ({
+      one,
+      date: one.key === state.sensor ? state.date : nearestDate(one, state.date),
+    }));
+    const dated = here.flatMap(({ one, date }) =>
+      one.pictures.map((picture) => ({
+        value: `${one.key}/${picture.key}@${date}`,
+        text: `${picture.title}, ${one.title}, ${dayText(date)}`,
+      })),
+    );
     if (state.compare.includes("@") && !dated.some(({ value }) => value === state.compare)) {
       const [, sensor, kind, date] = /^([^/]+)\/([^@]+)@(.+)$/.exec(state.compare);
       const imagery = season.imagery.find((one) => one.key === sensor);
-      dated.unshift({ value: state.compare, text: `${imagery.pictures.find((one) => one.key === kind).title}, ${imagery.title}, ${dayText(date)}` });
+      dated.unshift({
+        value: state.compare,
+        text: `${imagery.pictures.find((one) => one.key === kind).title}, ${imagery.title}, ${dayText(date)}`,
+      });
     }
-    find("compare").replaceChildren(make("option", { value: "" }, "Off"), ...options, ...dated.map(({ value, text }) => make("option", { value }, text)));
+    find("compare").replaceChildren(
+      make("option", { value: "" }, "Off"),
+      ...options,
+      ...dated.map(({ value, text }) => make("option", { value }, text)),
+    );
     find("compare").value = state.compare;
   };
 

@@ -44,9 +44,13 @@ export function connectComparison(season, map) {
     find("divider").setAttribute("aria-valuenow", String(Math.round(state.divider)));
     const { imagery, picture, date } = imageryOf(state.compare);
     const title = (key) => season.layers.find((layer) => layer.key === key)?.title;
-    const beneath = season.imagery.find((one) => one.key === state.sensor)?.pictures.find((one) => one.key === state.picture);
+    const beneath = season.imagery
+      .find((one) => one.key === state.sensor)
+      ?.pictures.find((one) => one.key === state.picture);
     find("left-tag").textContent = title(state.layer) ?? (beneath ? `${beneath.title}, ${dayText(state.date)}` : "");
-    find("right-tag").textContent = imagery ? `${imagery.pictures.find((one) => one.key === picture).title}, ${dayText(date)}` : title(state.compare);
+    find("right-tag").textContent = imagery
+      ? `${imagery.pictures.find((one) => one.key === picture).title}, ${dayText(date)}`
+      : title(state.compare);
   };
 
   const drag = (event) => {

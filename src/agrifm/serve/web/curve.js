@@ -32,12 +32,19 @@ export function drawCurves(series, name, date, choose) {
   const high = Math.max(...(isShare ? [isIndex ? 1 : 0.1] : []), ...values);
   const x = (day) => EDGE.left + ((day - first) / Math.max(last - first, 1)) * (WIDTH - EDGE.left - EDGE.right);
   const y = (value) => HEIGHT - EDGE.bottom - ((value - low) / (high - low || 1)) * (HEIGHT - EDGE.top - EDGE.bottom);
-  const chart = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "curve", role: "img", "aria-label": `${name} over the season` });
+  const chart = svg("svg", {
+    viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+    class: "curve",
+    role: "img",
+    "aria-label": `${name} over the season`,
+  });
   chart.append(...axes(first, last, low, high, x, y));
   lines.forEach((one, number) => chart.append(line(one, valuesOf(one, name), COLORS[number % COLORS.length], x, y)));
   const chosen = Date.parse(date) / 86400000;
   if (chosen >= first && chosen <= last) {
-    chart.append(svg("line", { x1: x(chosen), x2: x(chosen), y1: EDGE.top, y2: HEIGHT - EDGE.bottom, class: "chosen" }));
+    chart.append(
+      svg("line", { x1: x(chosen), x2: x(chosen), y1: EDGE.top, y2: HEIGHT - EDGE.bottom, class: "chosen" }),
+    );
   }
   chart.addEventListener("click", (event) => {
     const box = chart.getBoundingClientRect();
@@ -53,7 +60,10 @@ const valuesOf = (one, name) => one.curves.find((curve) => curve.name === name).
 export function curveKeys(series, name) {
   return series
     .filter((one) => one.curves?.some((curve) => curve.name === name))
-    .map((one, number) => ({ title: one.metres > 60 ? `${one.title}, ${one.metres} m` : one.title, color: COLORS[number % COLORS.length] }));
+    .map((one, number) => ({
+      title: one.metres > 60 ? `${one.title}, ${one.metres} m` : one.title,
+      color: COLORS[number % COLORS.length],
+    }));
 }
 
 function axes(first, last, low, high, x, y) {
@@ -62,7 +72,13 @@ function axes(first, last, low, high, x, y) {
   const decimals = step < 0.1 || step === 0.25 ? 2 : step < 1 ? 1 : 0;
   for (let value = Math.ceil(low / step) * step; value <= high + 1e-9; value += step) {
     parts.push(svg("line", { x1: EDGE.left, x2: WIDTH - EDGE.right, y1: y(value), y2: y(value), class: "grid" }));
-    parts.push(svg("text", { x: EDGE.left - 4, y: y(value) + 3.5, class: "end" }, (Math.abs(value) < 1e-9 ? 0 : value).toFixed(decimals)));
+    parts.push(
+      svg(
+        "text",
+        { x: EDGE.left - 4, y: y(value) + 3.5, class: "end" },
+        (Math.abs(value) < 1e-9 ? 0 : value).toFixed(decimals),
+      ),
+    );
   }
   const from = new Date(first * 86400000);
   for (let month = from.getUTCMonth() + 1; ; month += 1) {
@@ -80,11 +96,22 @@ function axes(first, last, low, high, x, y) {
 function line(one, values, color, x, y) {
   const group = svg("g", { class: "series" });
   group.style.setProperty("--series", color);
-  const seen = values.map((value, at) => at).filter((at) => values[at] !== null).sort((a, b) => one.days[a] - one.days[b]);
+  const seen = values
+    .map((value, at) => at)
+    .filter((at) => values[at] !== null)
+    .sort((a, b) => one.days[a] - one.days[b]);
   seen.slice(1).forEach((at, number) => {
     const before = seen[number];
     const gap = at - before > 1;
-    group.append(svg("line", { x1: x(one.days[before]), y1: y(values[before]), x2: x(one.days[at]), y2: y(values[at]), class: gap ? "gap" : "seen" }));
+    group.append(
+      svg("line", {
+        x1: x(one.days[before]),
+        y1: y(values[before]),
+        x2: x(one.days[at]),
+        y2: y(values[at]),
+        class: gap ? "gap" : "seen",
+      }),
+    );
   });
   for (const at of seen) {
     const dot = svg("circle", { cx: x(one.days[at]), cy: y(values[at]), r: 2 });
@@ -92,7 +119,16 @@ function line(one, values, color, x, y) {
     group.append(dot);
   }
   values.forEach((value, at) => {
-    if (value === null) group.append(svg("line", { x1: x(one.days[at]), x2: x(one.days[at]), y1: HEIGHT - EDGE.bottom - 3, y2: HEIGHT - EDGE.bottom, class: "cloud" }));
+    if (value === null)
+      group.append(
+        svg("line", {
+          x1: x(one.days[at]),
+          x2: x(one.days[at]),
+          y1: HEIGHT - EDGE.bottom - 3,
+          y2: HEIGHT - EDGE.bottom,
+          class: "cloud",
+        }),
+      );
   });
   return group;
 }

@@ -9,14 +9,34 @@ export function showDistricts(season) {
   const rows = season.districts.flatMap((district) => {
     const about = `${district.code}: ${hectares(district.mapped_ha)} ha mapped, ${district.points} reference ${district.points === 1 ? "point" : "points"}${district.areas ? "" : ", too few for estimates"}`;
     const head = make("tr", {}, make("th", { colSpan: 3 }, about));
-    const areas = (district.areas ?? []).filter((one) => one.mapped_ha > 0 || one.area_ha > 0).map((one) => make("tr", {}, make("td", {}, one.name), make("td", {}, hectares(one.mapped_ha)), make("td", {}, interval(one))));
+    const areas = (district.areas ?? [])
+      .filter((one) => one.mapped_ha > 0 || one.area_ha > 0)
+      .map((one) =>
+        make(
+          "tr",
+          {},
+          make("td", {}, one.name),
+          make("td", {}, hectares(one.mapped_ha)),
+          make("td", {}, interval(one)),
+        ),
+      );
     return [head, ...areas];
   });
-  const head = make("tr", {}, make("th", {}, "Crop"), make("th", {}, "Mapped ha"), make("th", {}, "Estimate, 95 % interval"));
-  find("districts").querySelector(".scroll").replaceChildren(make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)));
+  const head = make(
+    "tr",
+    {},
+    make("th", {}, "Crop"),
+    make("th", {}, "Mapped ha"),
+    make("th", {}, "Estimate, 95 % interval"),
+  );
+  find("districts")
+    .querySelector(".scroll")
+    .replaceChildren(make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)));
 }
 
 function interval(one) {
   const [low, high] = one.interval_ha ?? [];
-  return low === undefined || low === null ? hectares(one.area_ha) : `${hectares(one.area_ha)} (${hectares(low)}–${hectares(high)})`;
+  return low === undefined || low === null
+    ? hectares(one.area_ha)
+    : `${hectares(one.area_ha)} (${hectares(low)}–${hectares(high)})`;
 }

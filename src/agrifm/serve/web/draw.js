@@ -13,7 +13,11 @@ export function connectDrawing(season, map) {
     ["fill", "fill", { "fill-color": "#ffffff", "fill-opacity": 0.15 }],
     ["case", "line", { "line-color": "#000000", "line-width": 4 }],
     ["line", "line", { "line-color": "#ffffff", "line-width": 2 }],
-    ["corner", "circle", { "circle-radius": 4, "circle-color": "#ffffff", "circle-stroke-color": "#000000", "circle-stroke-width": 1.5 }],
+    [
+      "corner",
+      "circle",
+      { "circle-radius": 4, "circle-color": "#ffffff", "circle-stroke-color": "#000000", "circle-stroke-width": 1.5 },
+    ],
   ]);
   let corners = [];
   let drawing = false;
@@ -21,7 +25,10 @@ export function connectDrawing(season, map) {
   const outline = (pointer = null) => {
     const line = pointer ? [...corners, pointer] : corners;
     if (!line.length) return null;
-    const ring = line.length > 2 ? { type: "Polygon", coordinates: [[...line, line[0]]] } : { type: "LineString", coordinates: line.length > 1 ? line : [line[0], line[0]] };
+    const ring =
+      line.length > 2
+        ? { type: "Polygon", coordinates: [[...line, line[0]]] }
+        : { type: "LineString", coordinates: line.length > 1 ? line : [line[0], line[0]] };
     return { type: "Feature", properties: {}, geometry: ring };
   };
 
@@ -81,7 +88,13 @@ export function connectDrawing(season, map) {
       return;
     }
     const [lons, lats] = [0, 1].map((axis) => corners.map((corner) => corner[axis]));
-    map.fitBounds([[Math.min(...lons), Math.min(...lats)], [Math.max(...lons), Math.max(...lats)]], { padding: 60, maxZoom: 16 });
+    map.fitBounds(
+      [
+        [Math.min(...lons), Math.min(...lats)],
+        [Math.max(...lons), Math.max(...lats)],
+      ],
+      { padding: 60, maxZoom: 16 },
+    );
     await count();
   };
 
@@ -127,28 +140,56 @@ async function outlineOfFile(file) {
     throw new Error("The file is not GeoJSON.");
   }
   const shapes = (content?.features ?? [content]).map((one) => one?.geometry ?? one);
-  const [polygon] = shapes.flatMap((one) => (one?.type === "Polygon" ? [one.coordinates] : one?.type === "MultiPolygon" ? one.coordinates : []));
+  const [polygon] = shapes.flatMap((one) =>
+    one?.type === "Polygon" ? [one.coordinates] : one?.type === "MultiPolygon" ? one.coordinates : [],
+  );
   const ring = (polygon?.[0] ?? []).map(([lon, lat]) => [lon, lat]);
   if (ring.length < 4) throw new Error("The file has no polygon.");
-  if (!ring.flat().every((number) => Number.isFinite(number) && Math.abs(number) <= 180)) throw new Error("The file is not in longitude and latitude.");
+  if (!ring.flat().every((number) => Number.isFinite(number) && Math.abs(number) <= 180))
+    throw new Error("The file is not in longitude and latitude.");
   return ring.slice(0, -1);
 }
 
 function areaTable(season, found) {
   const crops = season.layers.find((layer) => layer.key === "classes").classes;
   const estimates = new Map((found.estimates ?? []).map((one) => [one.code, one]));
-  const order = crops.map((_, number) => number).filter((number) => found.hectares[number] > 0 || (estimates.get(crops[number].code)?.hectares ?? 0) >= 0.05);
+  const order = crops
+    .map((_, number) => number)
+    .filter((number) => found.hectares[number] > 0 || (estimates.get(crops[number].code)?.hectares ?? 0) >= 0.05);
   order.sort((one, other) => found.hectares[other] - found.hectares[one]);
   const total = found.hectares.reduce((sum, value) => sum + value, 0);
-  const head = make("tr", {}, make("th", {}, "Crop"), make("th", {}, "Mapped ha"), estimates.size ? make("th", {}, "Estimate, 95 % interval") : null);
+  const head = make(
+    "tr",
+    {},
+    make("th", {}, "Crop"),
+    make("th", {}, "Mapped ha"),
+    estimates.size ? make("th", {}, "Estimate, 95 % interval") : null,
+  );
   const rows = order.map((number) => {
     const one = estimates.get(crops[number].code);
     const interval = one ? `${hectares(one.hectares)} (${hectares(one.low)}–${hectares(one.high)})` : "";
-    return make("tr", {}, make("td", {}, swatch(crops[number].color), crops[number].name), make("td", {}, hectares(found.hectares[number])), estimates.size ? make("td", {}, interval) : null);
+    return make(
+      "tr",
+      {},
+      make("td", {}, swatch(crops[number].color), crops[number].name),
+      make("td", {}, hectares(found.hectares[number])),
+      estimates.size ? make("td", {}, interval) : null,
+    );
   });
-  const foot = make("tr", {}, make("th", {}, "Together"), make("th", {}, hectares(total)), estimates.size ? make("th", {}) : null);
+  const foot = make(
+    "tr",
+    {},
+    make("th", {}, "Together"),
+    make("th", {}, hectares(total)),
+    estimates.size ? make("th", {}) : null,
+  );
   const notes = [];
-  if (found.without_class >= 0.05) notes.push(`${hectares(found.without_class)} ha of the area have no crop on the map.`);
-  if (estimates.size) notes.push("The estimate supposes that the map errs here as it does at the reference points of the whole map.");
-  return [make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows), make("tfoot", {}, foot)), ...notes.map((note) => make("p", { className: "small" }, note))];
+  if (found.without_class >= 0.05)
+    notes.push(`${hectares(found.without_class)} ha of the area have no crop on the map.`);
+  if (estimates.size)
+    notes.push("The estimate supposes that the map errs here as it does at the reference points of the whole map.");
+  return [
+    make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows), make("tfoot", {}, foot)),
+    ...notes.map((note) => make("p", { className: "small" }, note)),
+  ];
 }

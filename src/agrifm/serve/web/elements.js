@@ -32,7 +32,10 @@ export const percent = (share) => `${Math.round(100 * share)} %`;
 /** 14 Jun 2024, of an ISO day. */
 export function dayText(iso) {
   return new Date(`${iso}T00:00:00Z`).toLocaleDateString("en-GB", {
-    day: "numeric", month: "short", year: "numeric", timeZone: "UTC",
+    day: "numeric",
+    month: "short",
+    year: "numeric",
+    timeZone: "UTC",
   });
 }
 

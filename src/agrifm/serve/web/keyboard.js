@@ -21,7 +21,16 @@ export function connectKeys(season, dates, drawing, map) {
     "/": ["Search", () => find("query").focus()],
   };
   const names = { " ": "space", Escape: "Esc" };
-  find("keys").querySelector("dl").replaceChildren(...Object.entries(keys).flatMap(([key, [text]]) => [make("dt", {}, make("kbd", {}, names[key] ?? key)), make("dd", {}, text)]), make("dt", {}, make("kbd", {}, "arrows"), " ", make("kbd", {}, "+"), " ", make("kbd", {}, "-")), make("dd", {}, "Move and zoom, when the map has the focus"));
+  find("keys")
+    .querySelector("dl")
+    .replaceChildren(
+      ...Object.entries(keys).flatMap(([key, [text]]) => [
+        make("dt", {}, make("kbd", {}, names[key] ?? key)),
+        make("dd", {}, text),
+      ]),
+      make("dt", {}, make("kbd", {}, "arrows"), " ", make("kbd", {}, "+"), " ", make("kbd", {}, "-")),
+      make("dd", {}, "Move and zoom, when the map has the focus"),
+    );
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const target = event.target;

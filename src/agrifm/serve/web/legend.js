@@ -20,16 +20,35 @@ export function showLegend(season) {
 
 function content(season, layer) {
   if (!layer.classes) return [ramp(layer)];
-  if (layer.key !== "classes") return [make("ul", {}, ...layer.classes.map((one) => make("li", {}, swatch(one.color), one.name)))];
+  if (layer.key !== "classes")
+    return [make("ul", {}, ...layer.classes.map((one) => make("li", {}, swatch(one.color), one.name)))];
   const known = season.hectares.filter((value) => value !== null);
   const most = Math.max(...known, 0);
   const order = layer.classes.map((_, number) => number);
   order.sort((one, other) => (season.hectares[other] ?? 0) - (season.hectares[one] ?? 0));
-  const list = make("ul", { className: "crops" }, ...order.map((number) => crop(layer.classes[number], number, season.hectares[number], most)));
+  const list = make(
+    "ul",
+    { className: "crops" },
+    ...order.map((number) => crop(layer.classes[number], number, season.hectares[number], most)),
+  );
   const total = known.reduce((sum, value) => sum + value, 0);
-  const everything = make("button", { type: "button", textContent: "All", onclick: () => change({ hidden: new Set() }) });
-  const nothing = make("button", { type: "button", textContent: "None", onclick: () => change({ hidden: new Set(order) }) });
-  const foot = make("p", { className: "row small" }, everything, nothing, make("span", { className: "end" }, known.length ? `${hectares(total)} ha mapped` : ""));
+  const everything = make("button", {
+    type: "button",
+    textContent: "All",
+    onclick: () => change({ hidden: new Set() }),
+  });
+  const nothing = make("button", {
+    type: "button",
+    textContent: "None",
+    onclick: () => change({ hidden: new Set(order) }),
+  });
+  const foot = make(
+    "p",
+    { className: "row small" },
+    everything,
+    nothing,
+    make("span", { className: "end" }, known.length ? `${hectares(total)} ha mapped` : ""),
+  );
   return [list, foot];
 }
 
@@ -44,11 +63,23 @@ function crop(entry, number, area, most) {
   const bar = make("span", { className: "bar" });
   bar.style.width = `${most ? (100 * (area ?? 0)) / most : 0}%`;
   bar.style.backgroundColor = entry.color;
-  const only = make("button", { type: "button", className: "only", textContent: "only", title: `Show only ${entry.name}` });
+  const only = make("button", {
+    type: "button",
+    className: "only",
+    textContent: "only",
+    title: `Show only ${entry.name}`,
+  });
   only.addEventListener("click", () => change({ hidden: new Set(allNumbers().filter((other) => other !== number)) }));
   const label = make("label", {}, box, swatch(entry.color), make("span", { className: "name" }, entry.name));
   const value = area === null ? "" : `${hectares(area)} ha`;
-  return make("li", {}, label, only, make("span", { className: "area" }, value), make("span", { className: "track" }, bar));
+  return make(
+    "li",
+    {},
+    label,
+    only,
+    make("span", { className: "area" }, value),
+    make("span", { className: "track" }, bar),
+  );
 }
 
 const boxes = () => [...find("legend").querySelectorAll("input[type=checkbox]")];
@@ -61,6 +92,11 @@ function tick() {
 function ramp(layer) {
   const bar = make("span", { className: "ramp" });
   bar.style.background = `linear-gradient(to right, ${layer.ramp.join(", ")})`;
-  const ends = make("span", { className: "row small" }, make("span", {}, `0 ${layer.unit}`), make("span", { className: "end" }, `${layer.top} ${layer.unit}`));
+  const ends = make(
+    "span",
+    { className: "row small" },
+    make("span", {}, `0 ${layer.unit}`),
+    make("span", { className: "end" }, `${layer.top} ${layer.unit}`),
+  );
   return make("div", {}, bar, ends);
 }

@@ -30,8 +30,15 @@ async function begin() {
   const dates = connectDates(season, shown);
   const outlineParcel = connectParcels(season, map, { case: "#000000", line: "#ffffff" });
   const drawing = connectDrawing(season, map);
-  const place = addOutlines(map, "place", [["point", "circle", { "circle-radius": 6, "circle-color": "#ffdd00", "circle-stroke-color": "#000000", "circle-stroke-width": 2 }]]);
-  const mark = (at) => place.set(at && { type: "Feature", properties: {}, geometry: { type: "Point", coordinates: at } });
+  const place = addOutlines(map, "place", [
+    [
+      "point",
+      "circle",
+      { "circle-radius": 6, "circle-color": "#ffdd00", "circle-stroke-color": "#000000", "circle-stroke-width": 2 },
+    ],
+  ]);
+  const mark = (at) =>
+    place.set(at && { type: "Feature", properties: {}, geometry: { type: "Point", coordinates: at } });
   showPlaces(season, mark, outlineParcel);
   onChange((changed) => changed.has("place") && state.place && moveIntoSight(map, state.place));
   connectSearch(season, map);
@@ -65,10 +72,16 @@ function describe(season) {
   find("trust").hidden = !season.trust;
   find("trust").textContent = season.trust ?? "";
   find("missing").hidden = !season.missing.length;
-  find("missing").replaceChildren(...season.missing.map(({ title, why }) => make("li", {}, make("strong", {}, `${title}: not shown. `), why)));
+  find("missing").replaceChildren(
+    ...season.missing.map(({ title, why }) => make("li", {}, make("strong", {}, `${title}: not shown. `), why)),
+  );
   showDistricts(season);
-  const links = season.downloads.map((name) => make("li", {}, make("a", { href: `/files/${encodeURIComponent(name)}`, download: name }, name)));
-  find("downloads").querySelector("ul").replaceChildren(...links);
+  const links = season.downloads.map((name) =>
+    make("li", {}, make("a", { href: `/files/${encodeURIComponent(name)}`, download: name }, name)),
+  );
+  find("downloads")
+    .querySelector("ul")
+    .replaceChildren(...links);
 }
 
 /** At first the clearest date of the middle third of the season. */
@@ -77,7 +90,10 @@ function chooseImagery(season) {
   if (!first) return change({ sensor: "", picture: "", opacity: 100 });
   const third = first.dates.length / 3;
   const frames = first.dates.map((_, frame) => frame).filter((frame) => frame >= third - 1 && frame <= 2 * third);
-  const clearest = frames.reduce((best, frame) => (first.clear[frame] > first.clear[best] ? frame : best), frames[0] ?? 0);
+  const clearest = frames.reduce(
+    (best, frame) => (first.clear[frame] > first.clear[best] ? frame : best),
+    frames[0] ?? 0,
+  );
   return change({ sensor: first.key, picture: first.pictures[0].key, date: first.dates[clearest] });
 }
 
@@ -91,9 +107,18 @@ function connectRasters(season, map) {
   const showImagery = () => {
     const imagery = season.imagery.find((one) => one.key === state.sensor);
     if (!imagery || !state.picture) return beneath.show(null);
-    return beneath.show(imageryTiles(imagery, state.picture, state.date), 1, imagery.minzoom, state.picture === "ndvi" ? "nearest" : "linear");
+    return beneath.show(
+      imageryTiles(imagery, state.picture, state.date),
+      1,
+      imagery.minzoom,
+      state.picture === "ndvi" ? "nearest" : "linear",
+    );
   };
-  const showLayer = () => above.show(state.layer ? layerTiles(state.layer, state.layer === "classes" ? state.hidden : new Set()) : null, state.opacity / 100);
+  const showLayer = () =>
+    above.show(
+      state.layer ? layerTiles(state.layer, state.layer === "classes" ? state.hidden : new Set()) : null,
+      state.opacity / 100,
+    );
   const sayIfTooFar = () => {
     const imagery = season.imagery.find((one) => one.key === state.sensor);
     const wanted = imagery && state.picture && (!state.layer || state.opacity < 100);

@@ -20,7 +20,10 @@ export function makeMap(container, season, view, interactive) {
       sources: {},
       layers: [{ id: "ground", type: "background", paint: { "background-color": dark ? "#23272b" : "#e9e9e4" } }],
     },
-    ...(view ?? { bounds: season.bounds, fitBoundsOptions: { padding: { top: 20, left: 20, right: 20, bottom: season.imagery.length ? 76 : 20 } } }),
+    ...(view ?? {
+      bounds: season.bounds,
+      fitBoundsOptions: { padding: { top: 20, left: 20, right: 20, bottom: season.imagery.length ? 76 : 20 } },
+    }),
     maxBounds: [west - margin, Math.max(south - margin, -85), east + margin, Math.min(north + margin, 85)],
     maxZoom: 19,
     dragRotate: false,
@@ -73,7 +76,14 @@ export class Raster {
       return Promise.resolve();
     }
     const id = `${this.name}-${(this.count += 1)}`;
-    const source = { type: "raster", tiles: [tiles], tileSize: 256, bounds: this.season.bounds, minzoom, maxzoom: DEEPEST };
+    const source = {
+      type: "raster",
+      tiles: [tiles],
+      tileSize: 256,
+      bounds: this.season.bounds,
+      minzoom,
+      maxzoom: DEEPEST,
+    };
     this.map.addSource(id, source);
     const paint = { "raster-opacity": opacity, "raster-fade-duration": 0, "raster-resampling": resampling };
     this.map.addLayer({ id, type: "raster", source: id, paint }, this.above);
@@ -105,6 +115,7 @@ export class Raster {
 /** Outlines on top of the map by name; `set` replaces them. */
 export function addOutlines(map, name, paint, below = undefined) {
   map.addSource(name, { type: "geojson", data: EMPTY });
-  for (const [suffix, type, look] of paint) map.addLayer({ id: `${name}-${suffix}`, type, source: name, paint: look }, below);
+  for (const [suffix, type, look] of paint)
+    map.addLayer({ id: `${name}-${suffix}`, type, source: name, paint: look }, below);
   return { set: (data) => map.getSource(name).setData(data ?? EMPTY) };
 }

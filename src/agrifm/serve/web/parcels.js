@@ -25,11 +25,17 @@ export function connectParcels(season, map, colors) {
     asking = new AbortController();
     const bounds = map.getBounds();
     const clip = (value, most) => Math.max(-most, Math.min(most, value)).toFixed(6);
-    const box = { west: clip(bounds.getWest(), 180), east: clip(bounds.getEast(), 180), south: clip(bounds.getSouth(), 90), north: clip(bounds.getNorth(), 90) };
+    const box = {
+      west: clip(bounds.getWest(), 180),
+      east: clip(bounds.getEast(), 180),
+      south: clip(bounds.getSouth(), 90),
+      north: clip(bounds.getNorth(), 90),
+    };
     try {
       const found = await ask("/parcels", box, asking.signal);
       outlines.set(found);
-      if (found.count && !found.features.length) hint(`${found.count.toLocaleString("en")} parcels here; zoom in to see them.`);
+      if (found.count && !found.features.length)
+        hint(`${found.count.toLocaleString("en")} parcels here; zoom in to see them.`);
     } catch (error) {
       if (error.name !== "AbortError") hint(error.message);
     }

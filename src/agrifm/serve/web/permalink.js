@@ -57,7 +57,9 @@ export function writeLinks(map) {
       ...(state.parcels ? { parcels: 1 } : {}),
       ...(state.place ? { at: state.place.map((number) => number.toFixed(5)).join("/") } : {}),
     };
-    const text = Object.entries(parts).map(([key, value]) => `${key}=${encodeURI(value)}`).join("&");
+    const text = Object.entries(parts)
+      .map(([key, value]) => `${key}=${encodeURI(value)}`)
+      .join("&");
     history.replaceState(null, "", `#${text}`);
   };
   const later = () => {

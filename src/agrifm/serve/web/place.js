@@ -22,7 +22,13 @@ export function showPlaces(season, mark, parcel) {
     if (!state.place) return;
     const [lon, lat] = state.place;
     const pieces = { crop: make("div", {}, "…"), parcel: make("div"), curves: make("div", { className: "curves" }) };
-    const close = make("button", { type: "button", className: "close", textContent: "×", title: "Close (Esc)", onclick: () => change({ place: null }) });
+    const close = make("button", {
+      type: "button",
+      className: "close",
+      textContent: "×",
+      title: "Close (Esc)",
+      onclick: () => change({ place: null }),
+    });
     close.setAttribute("aria-label", "Close");
     find("place").replaceChildren(close, pieces.crop, pieces.curves, pieces.parcel);
     const fill = async (piece, work) => {
@@ -51,10 +57,16 @@ export function showPlaces(season, mark, parcel) {
 
   const curveLines = (box) => {
     const names = curveNames(series);
-    const faults = series.filter((one) => one.fault).map((one) => make("p", { className: "fault" }, `${one.title}: ${one.fault}`));
+    const faults = series
+      .filter((one) => one.fault)
+      .map((one) => make("p", { className: "fault" }, `${one.title}: ${one.fault}`));
     if (!names.length) return faults;
     if (!names.includes(curve)) [curve] = names;
-    const select = make("select", { id: "curve" }, ...names.map((name) => make("option", { value: name, selected: name === curve }, name)));
+    const select = make(
+      "select",
+      { id: "curve" },
+      ...names.map((name) => make("option", { value: name, selected: name === curve }, name)),
+    );
     select.setAttribute("aria-label", "Curve");
     select.addEventListener("change", () => {
       curve = select.value;
@@ -65,7 +77,12 @@ export function showPlaces(season, mark, parcel) {
     const choose = (iso) => imagery && change({ date: nearestDate(imagery, iso) });
     const keys = curveKeys(series, curve).map((key) => make("span", {}, swatch(key.color), key.title));
     const note = make("p", { className: "small" }, "Ticks and dashed lines: dates without a clear view.");
-    return [make("div", { className: "row" }, select, ...keys), drawCurves(series, curve, state.date, choose), note, ...faults];
+    return [
+      make("div", { className: "row" }, select, ...keys),
+      drawCurves(series, curve, state.date, choose),
+      note,
+      ...faults,
+    ];
   };
 
   onChange((changed) => {
@@ -74,7 +91,9 @@ export function showPlaces(season, mark, parcel) {
       const box = find("place").querySelector(".curves");
       const old = box?.querySelector("svg");
       const imagery = season.imagery.find((one) => one.key === state.sensor);
-      old?.replaceWith(drawCurves(series, curve, state.date, (iso) => imagery && change({ date: nearestDate(imagery, iso) })));
+      old?.replaceWith(
+        drawCurves(series, curve, state.date, (iso) => imagery && change({ date: nearestDate(imagery, iso) })),
+      );
     }
   });
   draw();
@@ -85,30 +104,56 @@ function cropLines(season, found, lon, lat) {
   if (!found) return [make("h2", {}, "Outside the map"), where];
   const crops = season.layers.find((layer) => layer.key === "classes").classes;
   const crop = crops[found.values.classes];
-  if (!crop) return [make("h2", {}, "No crop"), make("p", {}, "The map has nothing here: it is outside the area, or was never observed."), where];
-  const facts = season.layers.filter((layer) => layer.key !== "classes" && found.values[layer.key] !== null).map((layer) => {
-    const value = found.values[layer.key];
-    const shown = layer.classes ? layer.classes[value]?.name : `${value} ${layer.unit}`;
-    return [make("dt", {}, layer.title), make("dd", {}, shown ?? "")];
-  });
-  return [make("h2", {}, swatch(crop.color), crop.name), make("dl", { className: "facts" }, ...facts.flat()), ...probabilityLines(crops, found.probabilities), where];
+  if (!crop)
+    return [
+      make("h2", {}, "No crop"),
+      make("p", {}, "The map has nothing here: it is outside the area, or was never observed."),
+      where,
+    ];
+  const facts = season.layers
+    .filter((layer) => layer.key !== "classes" && found.values[layer.key] !== null)
+    .map((layer) => {
+      const value = found.values[layer.key];
+      const shown = layer.classes ? layer.classes[value]?.name : `${value} ${layer.unit}`;
+      return [make("dt", {}, layer.title), make("dd", {}, shown ?? "")];
+    });
+  return [
+    make("h2", {}, swatch(crop.color), crop.name),
+    make("dl", { className: "facts" }, ...facts.flat()),
+    ...probabilityLines(crops, found.probabilities),
+    where,
+  ];
 }
 
 function probabilityLines(crops, probabilities) {
   if (!probabilities) return [];
   const order = crops.map((_, number) => number).sort((one, other) => probabilities[other] - probabilities[one]);
-  const rows = order.filter((number) => probabilities[number] >= 0.01).slice(0, 5).map((number) => {
-    const bar = make("span", { className: "bar" });
-    bar.style.width = `${100 * probabilities[number]}%`;
-    bar.style.backgroundColor = crops[number].color;
-    return make("li", {}, make("span", {}, crops[number].name), make("span", { className: "track" }, bar), make("span", { className: "area" }, percent(probabilities[number])));
-  });
+  const rows = order
+    .filter((number) => probabilities[number] >= 0.01)
+    .slice(0, 5)
+    .map((number) => {
+      const bar = make("span", { className: "bar" });
+      bar.style.width = `${100 * probabilities[number]}%`;
+      bar.style.backgroundColor = crops[number].color;
+      return make(
+        "li",
+        {},
+        make("span", {}, crops[number].name),
+        make("span", { className: "track" }, bar),
+        make("span", { className: "area" }, percent(probabilities[number])),
+      );
+    });
   return [make("ul", { className: "probabilities", "aria-label": "Probabilities" }, ...rows)];
 }
 
 const TITLES = {
-  id: "Parcel", "crop:name": "Crop", "agrifm:confidence": "Confidence", "agrifm:hectares": "Hectares",
-  "agrifm:second_code": "Second crop", "agrifm:second_probability": "Its probability", "agrifm:observations": "Observations",
+  id: "Parcel",
+  "crop:name": "Crop",
+  "agrifm:confidence": "Confidence",
+  "agrifm:hectares": "Hectares",
+  "agrifm:second_code": "Second crop",
+  "agrifm:second_probability": "Its probability",
+  "agrifm:observations": "Observations",
 };
 
 /** The row of a parcel: the columns that readers ask for, and the others behind them. */
@@ -122,7 +167,24 @@ function parcelLines(season, found) {
     if (typeof value === "number") return String(Math.round(value * 100) / 100);
     return Array.isArray(value) ? value.map((one) => Math.round(one * 1000) / 1000).join(", ") : String(value);
   };
-  const rows = (names, title) => names.filter((name) => (found.columns[name] ?? null) !== null).flatMap((name) => [make("dt", {}, title(name)), make("dd", {}, shown(name, found.columns[name]))]);
+  const rows = (names, title) =>
+    names
+      .filter((name) => (found.columns[name] ?? null) !== null)
+      .flatMap((name) => [make("dt", {}, title(name)), make("dd", {}, shown(name, found.columns[name]))]);
   const others = Object.keys(found.columns).filter((name) => !(name in TITLES));
-  return make("div", { className: "parcel" }, make("dl", { className: "facts" }, ...rows(Object.keys(TITLES), (name) => TITLES[name])), make("details", {}, make("summary", {}, "All columns"), make("dl", { className: "facts small" }, ...rows(others, (name) => name.replace("agrifm:", "").replaceAll("_", " ")))));
+  return make(
+    "div",
+    { className: "parcel" },
+    make("dl", { className: "facts" }, ...rows(Object.keys(TITLES), (name) => TITLES[name])),
+    make(
+      "details",
+      {},
+      make("summary", {}, "All columns"),
+      make(
+        "dl",
+        { className: "facts small" },
+        ...rows(others, (name) => name.replace("agrifm:", "").replaceAll("_", " ")),
+      ),
+    ),
+  );
 }

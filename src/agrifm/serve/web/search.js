@@ -7,7 +7,8 @@ import { change } from "./state.js";
 /** [longitude, latitude] of a text such as "46.9, 1.7" or "1.7 E 46.9 N"; null if it is something else. */
 export function coordinatesOf(text) {
   const found = [...text.toUpperCase().matchAll(/([NSEW])?\s*(-?\d+(?:\.\d+)?)\s*°?\s*([NSEW])?/g)];
-  if (found.length !== 2 || /[A-Z]/.test(text.toUpperCase().replace(/[NSEW]/g, "")) || !/[\s,;]/.test(text.trim())) return null;
+  if (found.length !== 2 || /[A-Z]/.test(text.toUpperCase().replace(/[NSEW]/g, "")) || !/[\s,;]/.test(text.trim()))
+    return null;
   const parts = found.map(([, before, number, after]) => ({ letter: before ?? after ?? "", value: Number(number) }));
   const signed = ({ letter, value }) => ("SW".includes(letter) && letter ? -value : value);
   const swapped = "EW".includes(parts[0].letter) && parts[0].letter !== "";
@@ -35,7 +36,13 @@ export function connectSearch(season, map) {
     try {
       const parcel = await ask("/parcel", { id: text });
       const [west, south, east, north] = parcel.bounds;
-      map.fitBounds([[west, south], [east, north]], { padding: 80, maxZoom: 16 });
+      map.fitBounds(
+        [
+          [west, south],
+          [east, north],
+        ],
+        { padding: 80, maxZoom: 16 },
+      );
       change({ parcels: true, place: parcel.inside });
     } catch (error) {
       hint(error.message);

@@ -96,6 +96,10 @@ def test_the_legend_hides_classes(page):
     page.until("performance.getEntriesByType('resource').some((one) => /hide=\\d,\\d/.test(one.name))")
     page.run("[...document.querySelectorAll('#legend button')].find((one) => one.textContent === 'All').click()")
     assert state(page, "hidden.size") == 0
+    page.run("document.querySelector('#legend input').click()")
+    assert state(page, "hidden.size") == 1
+    choose(page, "layer", "observations")
+    assert state(page, "hidden.size") == 0
 
 
 def test_the_slider_shows_another_date(page):

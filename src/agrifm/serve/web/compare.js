@@ -32,7 +32,7 @@ export function connectComparison(season, map) {
     if (!raster) return;
     const { imagery, picture, date } = imageryOf(state.compare);
     if (imagery) raster.show(imageryTiles(imagery, picture, date), 1, imagery.minzoom, "linear");
-    else raster.show(layerTiles(state.compare, state.compare === "classes" ? state.hidden : new Set()));
+    else raster.show(layerTiles(state.compare, state.compare === state.layer ? state.hidden : new Set()));
   };
 
   const draw = () => {

@@ -20,16 +20,15 @@ export function showLegend(season) {
 
 function content(season, layer) {
   if (!layer.classes) return [ramp(layer)];
-  if (layer.key !== "classes")
-    return [make("ul", {}, ...layer.classes.map((one) => make("li", {}, swatch(one.color), one.name)))];
-  const known = season.hectares.filter((value) => value !== null);
+  const areas = layer.classes.map((_, number) => (layer.key === "classes" ? season.hectares[number] : null));
+  const known = areas.filter((value) => value !== null);
   const most = Math.max(...known, 0);
   const order = layer.classes.map((_, number) => number);
-  order.sort((one, other) => (season.hectares[other] ?? 0) - (season.hectares[one] ?? 0));
+  order.sort((one, other) => (areas[other] ?? 0) - (areas[one] ?? 0));
   const list = make(
     "ul",
     { className: "crops" },
-    ...order.map((number) => crop(layer.classes[number], number, season.hectares[number], most)),
+    ...order.map((number) => crop(layer.classes[number], number, areas[number], most)),
   );
   const total = known.reduce((sum, value) => sum + value, 0);
   const everything = make("button", {
@@ -61,8 +60,9 @@ function crop(entry, number, area, most) {
     change({ hidden });
   });
   const bar = make("span", { className: "bar" });
-  bar.style.width = `${most ? (100 * (area ?? 0)) / most : 0}%`;
+  bar.style.width = `${(100 * (area ?? 0)) / (most || 1)}%`;
   bar.style.backgroundColor = entry.color;
+  const track = area === null ? null : make("span", { className: "track" }, bar);
   const only = make("button", {
     type: "button",
     className: "only",
@@ -72,14 +72,7 @@ function crop(entry, number, area, most) {
   only.addEventListener("click", () => change({ hidden: new Set(allNumbers().filter((other) => other !== number)) }));
   const label = make("label", {}, box, swatch(entry.color), make("span", { className: "name" }, entry.name));
   const value = area === null ? "" : `${hectares(area)} ha`;
-  return make(
-    "li",
-    {},
-    label,
-    only,
-    make("span", { className: "area" }, value),
-    make("span", { className: "track" }, bar),
-  );
+  return make("li", {}, label, only, make("span", { className: "area" }, value), track);
 }
 
 const boxes = () => [...find("legend").querySelectorAll("input[type=checkbox]")];

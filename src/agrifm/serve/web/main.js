@@ -114,11 +114,7 @@ function connectRasters(season, map) {
       state.picture === "ndvi" ? "nearest" : "linear",
     );
   };
-  const showLayer = () =>
-    above.show(
-      state.layer ? layerTiles(state.layer, state.layer === "classes" ? state.hidden : new Set()) : null,
-      state.opacity / 100,
-    );
+  const showLayer = () => above.show(state.layer ? layerTiles(state.layer, state.hidden) : null, state.opacity / 100);
   const sayIfTooFar = () => {
     const imagery = season.imagery.find((one) => one.key === state.sensor);
     const wanted = imagery && state.picture && (!state.layer || state.opacity < 100);

@@ -3,7 +3,7 @@
 export const state = {
   layer: "classes", // key of the map's layer; "" = none
   opacity: 100, // of that layer, percent
-  hidden: new Set(), // class numbers that the crop map leaves out
+  hidden: new Set(), // numbers of classes that the layer leaves out
   sensor: "", // of the imagery beneath
   picture: "", // its kind; "" = none
   date: "", // ISO day
@@ -22,6 +22,8 @@ export function onChange(listener) {
 
 /** Change some values, and tell everyone. */
 export function change(values) {
+  const another = values.layer !== undefined && values.layer !== state.layer;
+  if (another && state.hidden.size && !values.hidden) values = { ...values, hidden: new Set() };
   const names = Object.keys(values).filter((name) => values[name] !== state[name]);
   if (!names.length) return;
   Object.assign(state, values);

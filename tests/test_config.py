@@ -42,6 +42,7 @@ def test_the_shortest_project_file_gets_the_documented_defaults(tmp_path: Path) 
     assert (project.map.model, project.map.window, project.map.overlap) == ("agrifm", None, 48)
     assert (project.map.probabilities, project.parcels) == (None, None)
     assert (project.map.smoothing, project.map.minimum_mapping_unit) == (0, 0)
+    assert (project.map.cropland, project.map.cropland_values) == (None, ())
     assert project.assess.column == "label"
 
 
@@ -87,6 +88,8 @@ largest_hole = 0.05
 probabilities = false
 smoothing = 5
 minimum_mapping_unit = 0.1
+cropland = "worldcover.tif"
+cropland_values = [40]
 [parcels]
 file = "fields.gpkg"
 layer = "2024"
@@ -131,6 +134,7 @@ column = "class"
     assert (project.map.minimum_area, project.map.largest_hole) == (0.2, 0.05)
     assert project.map.probabilities is False
     assert (project.map.smoothing, project.map.minimum_mapping_unit) == (5, 0.1)
+    assert (project.map.cropland, project.map.cropland_values) == (Path("worldcover.tif"), (40,))
     assert project.parcels is not None
     assert project.parcels.model_dump() == {
         "file": Path("fields.gpkg"),

@@ -27,6 +27,7 @@ ABSENT = "parcels"
 
 
 TOGETHER = {
+    ("map", "cropland_values"),
     ("imagery", "provider"),
     ("labels", "series"),
     ("labels", "products"),

@@ -140,6 +140,8 @@ model = "agrifm"           # which of the models makes the map
 # minimum_mapping_unit = 0.1   # hectares below which a region takes the class around it
 # minimum_area = 0.1       # of task "boundaries": hectares below which a field is left out
 # largest_hole = 0.1       # of task "boundaries": hectares up to which a hole in a field is closed
+# cropland = "../cropland/map"   # a map of cropland (task "cropland", or a raster): what is none becomes `other`
+# cropland_values = [40]   # values of that raster that mean cropland, if it is not one of agrifm
 # probabilities = true     # keep the probabilities of all classes; by default where [parcels] is given
 #    Existing parcels, whose crops `agrifm parcels` reads from the map (docs/parcels.md):
 # [parcels]

@@ -1,12 +1,20 @@
-"""What is done about single pixels and small regions of a map: keys of `[map]`, and of a map's item."""
+"""What is done to the classes of a map after the prediction: keys of `[map]`, and of a map's item."""
 
-from pydantic import Field, field_validator
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
 
 from agrifm.validation import Frozen
 
 
 class Cleaning(Frozen):
-    """What is done about single pixels and small regions of another class."""
+    """What is done about land that is not cropland, single pixels and small regions of another class."""
+
+    cropland: Path | None = None
+    """A map of cropland (a raster, or the directory of a map of the task "cropland"): other land becomes `other`."""
+    cropland_values: tuple[int, ...] = ()
+    """Values of that raster that mean cropland, if it is not one of agrifm, such as 40 of ESA WorldCover."""
 
     smoothing: int = Field(0, ge=0, le=21)
     """Side of the neighbourhood by which class probabilities are smoothed, pixels, odd; 0 = not at all."""
@@ -24,6 +32,19 @@ class Cleaning(Frozen):
         if side and side % 2 == 0:
             raise ValueError(f"`smoothing` ({side}) must be odd, so that a pixel is in the middle of its neighbours")
         return side
+
+    @model_validator(mode="after")
+    def _values_are_of_a_raster(self) -> Self:
+        if self.cropland_values and self.cropland is None:
+            raise ValueError("`cropland_values` are of the raster `cropland`; give both")
+        return self
+
+    @property
+    def cropland_raster(self) -> Path | None:
+        """The raster of `cropland`."""
+        if self.cropland is None or not self.cropland.is_dir():
+            return self.cropland
+        return self.cropland / "classes.tif"
 
 
 NO_CLEANING = Cleaning()

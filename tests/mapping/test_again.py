@@ -5,7 +5,9 @@ from datetime import date
 
 import numpy as np
 import pytest
+import rasterio
 import zarr
+from affine import Affine
 from tests.mapping.small_maps import SEASON, SENTINEL, PixelModel, make_cube, make_record, utm_grid
 
 from agrifm.classic.features import parts_of_kind, pixel_features
@@ -33,7 +35,12 @@ def first(tmp_path):
     model = tmp_path / "models" / "random-forest.skops"
     save_forest(model, fit_forest(rows[::50], label.ravel()[::50], record, ForestConfig("series")))
     write_model_item(model, record, 1, tmp_path / "models" / TRAINING_DATA)
-    cleaning = Cleaning(smoothing=3, minimum_mapping_unit=0.05)
+    profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "width": 2, "height": 1, "crs": str(cube.target.crs)}
+    place = cube.target.transform * Affine.scale(72, 96)
+    with rasterio.open(tmp_path / "cover.tif", "w", transform=place, **profile) as cover:
+        cover.write(np.array([[40, 10]], np.uint8), 1)
+    cropland = {"cropland": tmp_path / "cover.tif", "cropland_values": (40,)}
+    cleaning = Cleaning(smoothing=3, minimum_mapping_unit=0.05, **cropland)
     map_area(
         cube.path, model, tmp_path / "map", 48, 12, probabilities=True, until=date(2024, 7, 1), cleaning=cleaning
     )  # fmt: skip
@@ -48,6 +55,7 @@ def test_the_command_makes_the_same_map(first, capsys):
         assert (first / name).read_bytes() == (first.with_name("map-again") / name).read_bytes()
     again = json.loads((first.with_name("map-again") / "item.json").read_text())
     assert again["properties"]["agrifm:until"] == "2024-07-01"
+    assert again["properties"]["agrifm:cleaning"]["not_cropland"] > 0.2
     assert f"all {len(names)} rasters" in capsys.readouterr().out
     assert main(["map", "--from", str(first), "--until", "2024-06-01"]) == 2
 
@@ -68,6 +76,13 @@ def test_a_replaced_model_or_cube_or_another_item_is_refused(first, tmp_path):
         map_again(first)
     assert caught.value.facts["path"] == tmp_path / "map" / "../cube.zarr"
     group.attrs["agrifm"] = attributes
+    cover = tmp_path / "cover.tif"
+    whole = cover.read_bytes()
+    cover.write_bytes(whole + b"0")
+    with pytest.raises(MapError) as caught:
+        map_again(first)
+    assert caught.value.facts["path"] == first / "../cover.tif"
+    cover.write_bytes(whole)
     model = tmp_path / "models" / "random-forest.skops"
     model.write_bytes(model.read_bytes() + b"0")
     with pytest.raises(MapError) as caught:

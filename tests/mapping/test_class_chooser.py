@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 import rasterio
 from pydantic import ValidationError
+from rasterio import warp
 from rasterio.features import sieve
+from shapely import box
 from tests.mapping.small_maps import PixelModel, make_cube, utm_grid
 
 from agrifm.errors import MapError
+from agrifm.grid import reproject
+from agrifm.legend import Legend, legend_json
 from agrifm.map_cleaning import Cleaning
 from agrifm.mapping import class_chooser, map_rasters
 from agrifm.mapping.class_smoothing import smoothed_scores
@@ -114,6 +118,56 @@ def test_a_cleaned_map_does_not_depend_on_windows_and_tiles(tmp_path, monkeypatc
     assert stated["smoothing"] == 5
     assert "minimum mapping unit" in " ".join(summary.lines())
     assert not list(tmp_path.glob("*/.classes*"))
+
+
+def write_cropland(path, values, legend=None):
+    """A raster of 30 m in another projection over the cube of 2 x 3 squares; its left half is 40."""
+    with rasterio.open(
+        path, "w", driver="GTiff", dtype="uint8", count=1, width=100, height=100, crs="EPSG:3857",
+        transform=rasterio.transform.from_origin(*values, 30, 30),
+    ) as file:  # fmt: skip
+        content = np.full((100, 100), 10, np.uint8)
+        content[:, :25] = 40
+        file.write(content, 1)
+        if legend is not None:
+            file.update_tags(AGRIFM_LEGEND=legend_json(legend))
+
+
+def test_what_is_not_cropland_becomes_other_land_and_the_rest_stays(tmp_path):
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid((2, 3)))
+    west, _, _, north = cube.target.bounds
+    corner = reproject(box(*cube.target.bounds), "EPSG:32631", "EPSG:3857").bounds
+    write_cropland(tmp_path / "cover.tif", (corner[0] - 60, corner[3] + 60))
+    map_cube(cube, PixelModel(), "a", tmp_path / "plain", 96, 0)
+    gate = Cleaning(cropland=tmp_path / "cover.tif", cropland_values=(40,))
+    summary = map_cube(cube, PixelModel(), "a", tmp_path / "gated", 96, 0, cleaning=gate)
+    plain, gated = (content(tmp_path / name, "classes")[0] for name in ("plain", "gated"))
+    rows, cols = np.mgrid[:96, :144]
+    lon = west + (cols + 0.5) * 10
+    eastings, _ = warp.transform("EPSG:32631", "EPSG:3857", lon.ravel(), (north - (rows + 0.5) * 10).ravel())
+    column = (np.array(eastings).reshape(96, 144) - (corner[0] - 60)) / 30
+    sure = abs(column - 25) > 0.1
+    other = PixelModel().record.legend.codes.index("other")
+    assert (gated[sure & (column < 25)] == plain[sure & (column < 25)]).all()
+    assert (gated[sure & (column > 25)] == other).all()
+    stated = json.loads((tmp_path / "gated" / "item.json").read_text())
+    assert stated["properties"]["agrifm:cleaning"]["not_cropland"] == pytest.approx((gated != plain).mean(), abs=1e-4)
+    assert "../cover.tif" in [link["href"] for link in stated["links"]]
+    assert "not cropland" in " ".join(summary.lines())
+
+
+def test_a_map_of_cropland_is_known_by_its_legend_and_others_need_their_values(tmp_path):
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid((1, 1)))
+    corner = reproject(box(*cube.target.bounds), "EPSG:32631", "EPSG:3857").bounds
+    write_cropland(tmp_path / "cover.tif", (corner[0] - 60, corner[3] + 60))
+    with pytest.raises(MapError) as caught:
+        map_cube(cube, PixelModel(), "a", tmp_path / "map", 48, 0, cleaning=Cleaning(cropland=tmp_path / "cover.tif"))
+    assert caught.value.facts == {"path": tmp_path / "cover.tif"}
+    (tmp_path / "cropland").mkdir()
+    legend = Legend.of([*(f"land{number}" for number in range(40)), "cropland"])
+    write_cropland(tmp_path / "cropland" / "classes.tif", (corner[0] - 1_000, corner[3] + 60), legend)
+    map_cube(cube, PixelModel(), "a", tmp_path / "map", 48, 0, cleaning=Cleaning(cropland=tmp_path / "cropland"))
+    assert (content(tmp_path / "map", "classes")[0] == 2).all()
 
 
 def test_a_unit_of_too_many_pixels_and_an_even_side_are_refused(tmp_path):

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from agrifm.cube.store import open_cube
 from agrifm.cube.until import cube_known
 from agrifm.errors import MapError, doing
-from agrifm.files import AnyPath, as_path
+from agrifm.files import AnyPath, as_path, content_digest
 from agrifm.inference.predictor import load_record
 from agrifm.map_cleaning import Cleaning
 from agrifm.mapping.map_item import source_fingerprint
@@ -22,7 +22,16 @@ from agrifm.mapping.probability_layer import PROBABILITIES_FILE
 from agrifm.mapping.run import MapSummary, map_area
 from agrifm.mapping.windows import plan_map
 from agrifm.models.precision import Compute, Precision
-from agrifm.stac import CLEANING, MAP_ITEM, MEAN_PROPERTY, MODEL_DIGEST, SETTINGS, UNTIL_PROPERTY
+from agrifm.stac import (
+    CLEANING,
+    CROPLAND_DIGEST,
+    CROPLAND_LINK,
+    MAP_ITEM,
+    MEAN_PROPERTY,
+    MODEL_DIGEST,
+    SETTINGS,
+    UNTIL_PROPERTY,
+)
 from agrifm.validation import Frozen
 
 
@@ -81,7 +90,7 @@ def map_again(item: AnyPath, out: AnyPath | None = None) -> MapMadeAgain:
         raise MapError(
             f"{about}: it does not say how the map was made, as those of `agrifm map` do; map anew", path=item
         )
-    settings, cleaning = _settings_of(stated, about, item)
+    settings, cleaning = _settings_of(stated, links.get(CROPLAND_LINK), about, item)
     model = _model_file(links["model"], stated.get(MODEL_DIGEST, ""), about)
     until = date.fromisoformat(stated[UNTIL_PROPERTY]) if UNTIL_PROPERTY in stated else None
     _require_cube(links["cube"], model, settings, until, about)
@@ -104,12 +113,18 @@ def map_again(item: AnyPath, out: AnyPath | None = None) -> MapMadeAgain:
     return MapMadeAgain(summary, same, tuple(name for name in names if name not in same))
 
 
-def _settings_of(stated: Mapping[str, Any], about: str, item: Path) -> tuple[_Settings, Cleaning]:
+def _settings_of(
+    stated: Mapping[str, Any], cropland: Path | None, about: str, item: Path
+) -> tuple[_Settings, Cleaning]:
+    cleaning = stated.get(CLEANING, {})
+    keys = {key: value for key, value in cleaning.items() if key in Cleaning.model_fields}
     try:
-        cleaning = {key: value for key, value in stated.get(CLEANING, {}).items() if key in Cleaning.model_fields}
-        return _Settings.model_validate(stated[SETTINGS]), Cleaning.model_validate(cleaning)
+        result = _Settings.model_validate(stated[SETTINGS]), Cleaning.model_validate({**keys, "cropland": cropland})
     except ValidationError as error:
         raise MapError(f"{about}: its property `{SETTINGS}` is damaged; map anew", path=item) from error
+    if cropland is not None and content_digest(cropland) != cleaning.get(CROPLAND_DIGEST):
+        raise MapError(f"{about}: the map of cropland {cropland} was replaced since; map anew", path=cropland)
+    return result
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -1,4 +1,5 @@
-"""How the classes of a map are chosen: the likeliest ones, smoothed and without small regions if the project says so.
+"""How the classes of a map are chosen: the likeliest ones; smoothed, on cropland only, and without small regions, if
+the project says so.
 
 Only classes change. Probabilities stay those of the pixel itself, so the confidence of a pixel whose class was changed
 is the probability of the class that it has now.
@@ -17,6 +18,7 @@ import rasterio
 from numpy.typing import NDArray
 
 from agrifm.errors import MapError
+from agrifm.files import content_digest
 from agrifm.grid import Grid, Window, tiles
 from agrifm.legend import UNLABELLED
 from agrifm.map_cleaning import NO_CLEANING, Cleaning
@@ -24,11 +26,12 @@ from agrifm.mapping.blended_tiles import blended_tile
 from agrifm.mapping.category_layer import LayerStatement
 from agrifm.mapping.class_smoothing import smoothed_scores
 from agrifm.mapping.cog import TILE_SIDE
+from agrifm.mapping.cropland_gate import CroplandGate
 from agrifm.mapping.small_regions import margin_of, without_small_regions
 from agrifm.mapping.window_store import WindowStore
 from agrifm.mapping.windows import MapPlan
 from agrifm.rasters import open_raster
-from agrifm.stac import CLEANING
+from agrifm.stac import CLEANING, CROPLAND_DIGEST
 from agrifm.work import progress
 
 MOST_PIXELS = 500
@@ -45,12 +48,14 @@ class ClassChooser:
             directory: of the map; the raster of the first pass is in it for a while.
 
         Raises:
-            MapError: the minimum mapping unit has more than `MOST_PIXELS` pixels.
+            MapError: the minimum mapping unit has more than `MOST_PIXELS` pixels, or see `CroplandGate`.
         """
         self._plan, self._store, self._cleaning = plan, store, cleaning
         self._raw = directory / ".classes.before.tif"
         self._pixels = _pixels_of(plan, cleaning.minimum_mapping_unit)
-        self._known = self._smoothed = self._merged = 0
+        file, legend = cleaning.cropland_raster, plan.record.legend
+        self._gate = None if file is None else CroplandGate(file, cleaning, legend, plan.grid)
+        self._known = self._smoothed = self._merged = self._closed = 0
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -75,8 +80,10 @@ class ClassChooser:
         likeliest[known] = probabilities[:, known].argmax(axis=0)
         before = self._read(tile) if self._pixels > 1 else self._first_numbers(tile, likeliest)
         number = self._merged_numbers(tile) if self._pixels > 1 else before
+        closed = self._closed_crops(tile, likeliest)
         self._known += int(known.sum())
-        self._smoothed += int((before != likeliest).sum())
+        self._closed += int(closed.sum())
+        self._smoothed += int(((before != likeliest) & ~closed).sum())
         self._merged += int((number != before).sum())
         return number
 
@@ -84,27 +91,36 @@ class ClassChooser:
         """What was changed; None if nothing was to be."""
         if self._cleaning == NO_CLEANING:
             return None
-        smoothed, merged = (count / max(self._known, 1) for count in (self._smoothed, self._merged))
+        counts = {"smoothed": self._smoothed, "merged": self._merged, "not_cropland": self._closed}
+        shares = {name: round(count / max(self._known, 1), 6) for name, count in counts.items()}
+        smoothed, merged, closed = (f"{100 * share:.1f} %" for share in shares.values())
+        digest = {} if self._gate is None else {CROPLAND_DIGEST: content_digest(self._gate.file)}
+        gate = "" if self._gate is None else f", {closed} because they are not cropland"
         return LayerStatement(
-            f"{100 * smoothed:.1f} % of the mapped pixels have another class by smoothing, {100 * merged:.1f} % by the "
-            "minimum mapping unit",
-            {
-                CLEANING: {
-                    **self._cleaning.model_dump(),
-                    "smoothed": round(smoothed, 6),
-                    "merged": round(merged, 6),
-                }
-            },
+            f"{smoothed} of the mapped pixels have another class by smoothing, {merged} by the minimum mapping "
+            f"unit{gate}",
+            {CLEANING: {**self._cleaning.model_dump(exclude={"cropland"}), **shares, **digest}},
             (),
         )
 
+    def _closed_crops(self, tile: Window, likeliest: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Which pixels are crops by their likeliest class, and not cropland by the other map."""
+        if self._gate is None:
+            return np.zeros(likeliest.shape, bool)
+        crops = (likeliest != UNLABELLED) & (likeliest != self._gate.other)
+        return np.asarray(crops & self._gate.closed(tile))
+
     def _first_numbers(self, tile: Window, likeliest: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Smoothed class numbers of a tile; the likeliest without smoothing."""
-        side = self._cleaning.smoothing
-        if not side or (likeliest == UNLABELLED).all():
+        """Smoothed class numbers of a tile, on cropland only; the likeliest if nothing is to be done."""
+        side, number = self._cleaning.smoothing, likeliest
+        if (likeliest == UNLABELLED).all():
             return likeliest
-        number = smoothed_scores(self._around(tile, side // 2), side).argmax(axis=0).astype(np.uint8)
-        return np.where(likeliest == UNLABELLED, likeliest, number)
+        if side:
+            scores = smoothed_scores(self._around(tile, side // 2), side)
+            number = np.where(likeliest == UNLABELLED, likeliest, scores.argmax(axis=0)).astype(np.uint8)
+        if self._gate is not None:
+            number = np.where(self._gate.closed(tile) & (number != UNLABELLED), self._gate.other, number)
+        return number.astype(np.uint8)
 
     def _around(self, tile: Window, margin: int) -> NDArray[np.float64]:
         """Probabilities of a tile and a margin around it; NaN beyond the grid and outside the area."""

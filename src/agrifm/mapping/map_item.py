@@ -8,7 +8,7 @@ from agrifm.inference.mean import members_of
 from agrifm.inference.predictor import TrainedModel
 from agrifm.mapping.windows import MapPlan
 from agrifm.models.precision import DEFAULT_COMPUTE
-from agrifm.stac import SETTINGS, UNTIL_PROPERTY, map_lineage, write_map_item
+from agrifm.stac import CROPLAND_LINK, SETTINGS, UNTIL_PROPERTY, map_lineage, write_map_item
 from agrifm.work import fingerprint
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def write_item_of(
     written: "WrittenRasters",
     model_id: str,
     model_item: Path | None,
+    cropland: Path | None = None,
 ) -> None:
     """Write the map's STAC item into `result`; the map will be at `out`.
 
@@ -30,7 +31,11 @@ def write_item_of(
         written: what its rasters say.
         model_id: SHA-256 of the model file, and the precision.
         model_item: the model's item, from which the map's is derived.
+        cropland: the raster of cropland that was used.
     """
+    sources = {**_model_items(model, model_item), "cube": plan.cube.path}
+    if cropland is not None:
+        sources[CROPLAND_LINK] = cropland
     members = [(member.model.record, member.weight) for member in members_of(model) if member.file]
     write_map_item(
         result,
@@ -42,7 +47,7 @@ def write_item_of(
         map_lineage(plan.record, plan.cube.sensors, plan.side, plan.overlap, members),
         written.hectares,
         written.nodata_hectares,
-        {**_model_items(model, model_item), "cube": plan.cube.path},
+        sources,
         model_id.split()[0] if model_item is not None else "",
         [layer for one in written.statements for layer in one.rasters],
         {

@@ -123,7 +123,9 @@ def map_project(
     overlap = project.map.overlap if side > 1 and 2 * project.map.overlap <= window else 0
     kept = project.parcels is not None if project.map.probabilities is None else project.map.probabilities
     out = out or (project.maps if until is None else project.path(f"map-until-{until}"))
-    cleaning = Cleaning(**{key: getattr(project.map, key) for key in Cleaning.model_fields})
+    cleaning = Cleaning.model_validate(project.map.model_dump(include=set(Cleaning.model_fields)))
+    if cleaning.cropland is not None:
+        cleaning = cleaning.model_copy(update={"cropland": project.path(cleaning.cropland)})
     summary = map_area(project.cube, path, out, window, overlap, compute, executor, kept, until, cleaning)
     return replace(summary, notes=_legend_notes(project, record.legend))
 
@@ -197,7 +199,7 @@ def map_area(
             can read both paths. None predicts in this process, while the next window is read.
         probabilities: whether the map also has the probabilities of all classes, which `agrifm parcels` needs.
         until: nothing that was observed after this day of the season is read.
-        cleaning: what is done about single pixels and small regions of another class.
+        cleaning: what is done about land that is not cropland, single pixels and small regions of another class.
 
     Raises:
         CubeError: there is no finished cube, or it has nothing until that day.
@@ -272,7 +274,7 @@ def map_cube(
             with translate_gdal_errors(f"writing the map {out}"):
                 written = write_rasters(plan, store, result, reference, probabilities, cleaning)
                 write_picture(result, plan, written.hectares, written.nodata_hectares)
-            write_item_of(result, out, plan, model, written, model_id, model_item)
+            write_item_of(result, out, plan, model, written, model_id, model_item, cleaning.cropland_raster)
             finish_directory(result, out, "map")
         discard(partial_map)
     seconds = time.monotonic() - began

@@ -25,6 +25,8 @@ LEGEND_TAG = "AGRIFM_LEGEND"
 """GeoTIFF tag that holds a raster's legend as JSON; pixel values are class numbers."""
 OTHER = "other"
 """Code of land outside the crops of interest: a class of its own, never silently a crop."""
+CROPLAND = "cropland"
+"""Code of the class that the task of this name tells from other land."""
 OTHER_COLOR = "#dddddd"
 LAND_WORDS = {
     "bare", "barren", "builtup", "built", "city", "forest", "forests", "glacier", "ice", "lake", "lakes", "mangrove",

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from agrifm.codes import listed
 from agrifm.errors import MapError
 from agrifm.grid import Grid, Window
-from agrifm.legend import OTHER, Legend
+from agrifm.legend import CROPLAND, OTHER, Legend
 from agrifm.map_cleaning import Cleaning
 from agrifm.samples.labels import raster_codes_on
-from agrifm.samples.task_labels import CROPLAND
 
 
 class CroplandGate:

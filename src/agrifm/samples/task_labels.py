@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from agrifm.codes import listed
 from agrifm.errors import LabelError, did_you_mean
-from agrifm.legend import OTHER, OTHER_COLOR, UNLABELLED, Legend, LegendClass, is_named_as_land
+from agrifm.legend import CROPLAND, OTHER, OTHER_COLOR, UNLABELLED, Legend, LegendClass, is_named_as_land
 from agrifm.model_config import ModelConfig
 from agrifm.samples.labels import Labels
 from agrifm.samples.table import SeriesTable
 
-CROPLAND = "cropland"
 CROPLAND_COLOR = "#ddaa33"
 
 Labelled = TypeVar("Labelled", Labels, SeriesTable)

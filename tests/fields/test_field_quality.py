@@ -5,7 +5,7 @@ import pytest
 from shapely import box
 
 from agrifm.errors import AssessmentError
-from agrifm.fields.field_quality import field_scores
+from agrifm.fields.field_quality import field_scores, object_counts, object_f1
 
 
 def test_two_fields_drawn_as_one_by_hand():
@@ -95,3 +95,20 @@ def test_reference_fields_that_overlap_are_refused():
 def test_a_reference_without_polygons_is_refused():
     with pytest.raises(AssessmentError):
         field_scores([box(0, 0, 1, 1)], [], tolerance=1)
+
+
+def test_fields_of_rasters_are_counted_where_they_are_known():
+    """By hand: 7 and 0 share 8 of 10 pixels. Of field 1 three pixels are known, of which 5 has two. Where all pixels
+    are known, 8 and 1 share 6 of 12, which is not above half."""
+    reference = np.array([[0] * 5 + [1] * 5] * 2)
+    predicted = np.array([[7] * 4 + [8] * 4 + [-1, 5], [7] * 4 + [8] * 4 + [5, 5]])
+    known = np.ones((2, 10), bool)
+    known[:, 5:8] = False
+    known[0, 9] = False
+    assert object_counts(predicted, reference, known).tolist() == [2, 3, 2]
+    assert object_counts(predicted, reference, known, least=4).tolist() == [1, 1, 1]
+    known[:] = True
+    counts = object_counts(predicted, reference, known)
+    assert counts.tolist() == [1, 3, 2]
+    assert object_f1(counts) == pytest.approx(2 * 1 / (3 + 2))
+    assert object_f1(np.zeros(3)) == 0

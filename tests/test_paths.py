@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -66,7 +66,7 @@ def test_the_documented_functions_are_found() -> None:
 def test_documented_functions_take_paths_of_every_kind(name: str) -> None:
     for parameter in path_names(FUNCTIONS[name]):
         stated = inspect.signature(FUNCTIONS[name]).parameters[parameter].annotation
-        assert stated in (AnyPath, AnyPath | None), f"{name}({parameter})"
+        assert stated in (AnyPath, AnyPath | None, Sequence[AnyPath]), f"{name}({parameter})"
 
 
 @pytest.mark.parametrize("name", sorted(name for name, function in FUNCTIONS.items() if path_names(function)))

@@ -37,6 +37,7 @@ def test_cards_are_known_by_a_part_of_their_name() -> None:
     assert data_sheet("NVIDIA H100 PCIe") is None
 
 
+@pytest.mark.check
 def test_it_runs_on_a_processor(tmp_path: Path) -> None:
     gpu.main("--device", "cpu", "--quick", "--out", tmp_path)
     text = next(tmp_path.iterdir()).read_text("utf-8")

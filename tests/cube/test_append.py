@@ -181,7 +181,7 @@ def test_damaged_metadata_of_appended_frames_are_repaired_by_a_build(
     require_same(build_cube(first.path, part(everything, FIRST + SECOND), SEASON, AREA), at_once)
 
 
-@pytest.mark.parametrize("stopped", [None, 1, 9, 17])
+@pytest.mark.parametrize("stopped", [pytest.param(None, marks=pytest.mark.check), 1, 9, 17])
 def test_readers_see_all_new_frames_or_none(
     everything: SearchResult, at_once: Cube, first: Cube, monkeypatch: pytest.MonkeyPatch, stopped: int | None
 ) -> None:

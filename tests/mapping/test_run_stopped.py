@@ -72,6 +72,7 @@ def cube(tmp_path):
     return make_cube(tmp_path / "cube.zarr", utm_grid((3, 4)))
 
 
+@pytest.mark.check
 def test_a_killed_map_continues_to_the_same_bytes(tmp_path, cube):
     killed = child(KILLED, str(tmp_path))
     assert killed.returncode == -9, killed.stderr
@@ -142,6 +143,7 @@ def test_windows_of_another_model_or_size_are_not_used(stopped, tmp_path, weight
     assert len(model.windows) == summary.windows
 
 
+@pytest.mark.check
 def test_a_full_disk_is_one_error_and_leaves_finished_windows_only(tmp_path):
     """Files may grow to a limit; from less than one window, through each raster, to enough for all."""
     make_cube(tmp_path / "cube.zarr", utm_grid((12, 13)))

@@ -65,7 +65,8 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.mark.parametrize("kills", [(4,), pytest.param((8, 1, 2), marks=pytest.mark.check)], ids=str)
+@pytest.mark.check
+@pytest.mark.parametrize("kills", [(4,), (8, 1, 2)], ids=str)
 def test_training_killed_at_any_step_ends_with_the_same_weights(
     uninterrupted: Path, tmp_path: Path, kills: tuple[int, ...]
 ) -> None:

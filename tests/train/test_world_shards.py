@@ -56,6 +56,7 @@ def test_a_directory_with_other_files_is_not_replaced(tmp_path: Path):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.check
 def test_a_changed_world_is_made_and_pretrained_on(tmp_path: Path) -> None:
     file, text = tmp_path / "pretrain.toml", "steps = 2\nbatch = 8\n[world]\nplaces_per_shard = 1\nplaces = {}\n"
     for places in (2, 3):

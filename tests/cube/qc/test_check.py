@@ -216,7 +216,9 @@ def test_positions_without_texture_are_noted_as_not_assessed(tmp_path: Path) -> 
     assert any("not assessed" in note for note in report.notes)
 
 
-@pytest.mark.parametrize("other", ["hls-s30", "landsat"], ids=["one instrument", "the same days"])
+@pytest.mark.parametrize(
+    "other", [pytest.param("hls-s30", marks=pytest.mark.check), "landsat"], ids=["one instrument", "the same days"]
+)
 def test_sensors_of_the_same_acquisitions_do_not_confirm_each_other(
     other: str, clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,7 +230,7 @@ def test_sensors_of_the_same_acquisitions_do_not_confirm_each_other(
     assert not any("acquisitions" in note or "alone" in note for note in check_cube(open_cube(clean)).notes)
 
 
-@pytest.mark.parametrize("method", ["median", "linear"])
+@pytest.mark.parametrize("method", ["median", pytest.param("linear", marks=pytest.mark.check)])
 def test_a_clean_cube_stays_clean_when_it_is_resampled(clean: Path, tmp_path: Path, method: Any) -> None:
     """Its frames begin on other days and its values are outside of no product's range."""
     cube = open_cube(clean)

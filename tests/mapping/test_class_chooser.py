@@ -24,7 +24,7 @@ from agrifm.mapping.small_regions import margin_of, without_small_regions
 
 
 def test_smoothing_is_the_published_equation_pixel_by_pixel():
-    """Camara et al. 2024, equations 4 to 6: prior mean and variance of the likelier half of the neighbours."""
+    """Camara et al. 2024: prior mean and variance of the likelier half of the neighbours."""
     rng = np.random.default_rng(0)
     probabilities = rng.dirichlet([1, 1, 1], (9, 10)).transpose(2, 0, 1)
     probabilities[:, 4, 4] = np.nan

@@ -25,7 +25,7 @@ from agrifm.map_cleaning import NO_CLEANING, Cleaning
 from agrifm.mapping.blended_tiles import blended_tile
 from agrifm.mapping.category_layer import LayerStatement
 from agrifm.mapping.class_smoothing import smoothed_scores
-from agrifm.mapping.cog import TILE_SIDE
+from agrifm.mapping.cog import TILE_SIDE, raster_window
 from agrifm.mapping.cropland_gate import CroplandGate
 from agrifm.mapping.small_regions import margin_of, without_small_regions
 from agrifm.mapping.window_store import WindowStore
@@ -76,14 +76,9 @@ class ClassChooser:
             probabilities: (C, H, W), calibrated.
             known: (H, W), the pixels that have a class.
         """
-        likeliest = np.full(known.shape, UNLABELLED, np.uint8)
-        likeliest[known] = probabilities[:, known].argmax(axis=0)
-        before = self._read(tile) if self._pixels > 1 else self._first_numbers(tile, likeliest)
-        number = self._merged_numbers(tile) if self._pixels > 1 else before
-        closed = self._closed_crops(tile, likeliest)
-        self._known += int(known.sum())
-        self._closed += int(closed.sum())
-        self._smoothed += int(((before != likeliest) & ~closed).sum())
+        if self._pixels <= 1:
+            return self._first_numbers(tile, probabilities, known)
+        before, number = self._read(tile), self._merged_numbers(tile)
         self._merged += int((number != before).sum())
         return number
 
@@ -103,24 +98,25 @@ class ClassChooser:
             (),
         )
 
-    def _closed_crops(self, tile: Window, likeliest: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Which pixels are crops by their likeliest class, and not cropland by the other map."""
-        if self._gate is None:
-            return np.zeros(likeliest.shape, bool)
-        crops = (likeliest != UNLABELLED) & (likeliest != self._gate.other)
-        return np.asarray(crops & self._gate.closed(tile))
-
-    def _first_numbers(self, tile: Window, likeliest: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Smoothed class numbers of a tile, on cropland only; the likeliest if nothing is to be done."""
-        side, number = self._cleaning.smoothing, likeliest
-        if (likeliest == UNLABELLED).all():
-            return likeliest
-        if side:
-            scores = smoothed_scores(self._around(tile, side // 2), side)
-            number = np.where(likeliest == UNLABELLED, likeliest, scores.argmax(axis=0)).astype(np.uint8)
+    def _first_numbers(
+        self, tile: Window, probabilities: NDArray[np.floating], known: NDArray[np.bool_]
+    ) -> NDArray[np.uint8]:
+        """Class numbers of a tile, smoothed and on cropland only; each tile is counted once."""
+        number = np.full(known.shape, UNLABELLED, np.uint8)
+        if not known.any():
+            return number
+        number[known] = likeliest = probabilities[:, known].argmax(axis=0).astype(np.uint8)
+        if side := self._cleaning.smoothing:
+            number[known] = smoothed_scores(self._around(tile, side // 2), side)[:, known].argmax(axis=0)
+        closed = np.zeros(len(likeliest), bool)
         if self._gate is not None:
-            number = np.where(self._gate.closed(tile) & (number != UNLABELLED), self._gate.other, number)
-        return number.astype(np.uint8)
+            shut = self._gate.closed(tile)
+            number[shut & known] = self._gate.other
+            closed = shut[known] & (likeliest != self._gate.other)
+        self._known += len(likeliest)
+        self._closed += int(closed.sum())
+        self._smoothed += int(((number[known] != likeliest) & ~closed).sum())
+        return number
 
     def _around(self, tile: Window, margin: int) -> NDArray[np.float64]:
         """Probabilities of a tile and a margin around it; NaN beyond the grid and outside the area."""
@@ -140,13 +136,11 @@ class ClassChooser:
                 inside = self._plan.area.inside(tile)
                 mean, _ = blended_tile(self._plan, self._store, tile, inside)
                 known = inside & ~np.isnan(mean[0])
-                likeliest = np.full(known.shape, UNLABELLED, np.uint8)
-                likeliest[known] = mean[:, known].argmax(axis=0)
-                raw.write(self._first_numbers(tile, likeliest), 1, window=_rasterio_window(tile))
+                raw.write(self._first_numbers(tile, mean, known), 1, window=raster_window(tile))
                 advance(1)
 
     def _read(self, window: Window) -> NDArray[np.uint8]:
-        content: NDArray[np.uint8] = self._source.read(1, window=_rasterio_window(window))
+        content: NDArray[np.uint8] = self._source.read(1, window=raster_window(window))
         return content
 
     def _merged_numbers(self, tile: Window) -> NDArray[np.uint8]:
@@ -183,7 +177,3 @@ def _plain_raster(path: Path, grid: Grid) -> Iterator[Any]:
     place = {"crs": grid.crs.to_wkt(), "transform": grid.transform}
     with rasterio.open(path, "w", **profile, **size, **side, **place, nodata=UNLABELLED) as raster:
         yield raster
-
-
-def _rasterio_window(window: Window) -> Any:
-    return rasterio.windows.Window(window.col, window.row, window.width, window.height)

@@ -40,7 +40,7 @@ def smoothed_scores(probabilities: NDArray[np.floating], side: int) -> NDArray[n
 
 
 def _posterior_mean(odds: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """Equation 5 of the paper for the pixels of (H, W) that have all their neighbours."""
+    """The posterior mean of the log-odds, for the pixels of (H, W) that have all their neighbours."""
     margin = side // 2
     around = np.lib.stride_tricks.sliding_window_view(odds, (side, side)).reshape(*_inner(odds.shape, side), -1)
     highest_first = -np.sort(-around, axis=-1)  # NaN stays last

@@ -106,7 +106,7 @@ class CogWriter:
 
     def write(self, tile: Window, pixels: NDArray[np.uint8]) -> None:
         """Write a tile (H, W) of `TILE_SIDE` pixels, less at the right and lower edge; of several bands (B, H, W)."""
-        self._dataset.write(pixels.reshape(-1, tile.height, tile.width), window=_rasterio_window(tile))
+        self._dataset.write(pixels.reshape(-1, tile.height, tile.width), window=raster_window(tile))
         self._checksums[tile] = zlib.crc32(pixels.tobytes())
 
     def finish(self) -> None:
@@ -134,7 +134,7 @@ class CogWriter:
         with open_raster(self.path) as source:
             levels = len(source.overviews(1))
             for tile, checksum in self._checksums.items():
-                if zlib.crc32(source.read(window=_rasterio_window(tile)).tobytes()) != checksum:
+                if zlib.crc32(source.read(window=raster_window(tile)).tobytes()) != checksum:
                     raise _disk_is_full(f"writing {self.path.name}", "what was written could not be read back")
         # Overviews have no checksums; a block that was cut off cannot be decompressed.
         for level in range(levels):
@@ -143,5 +143,6 @@ class CogWriter:
                     overview.read(window=window)
 
 
-def _rasterio_window(tile: Window) -> Any:
+def raster_window(tile: Window) -> Any:
+    """The pixels of a window as rasterio names them."""
     return rasterio.windows.Window(tile.col, tile.row, tile.width, tile.height)

@@ -9,10 +9,10 @@ Shape letters: H rows, W columns.
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.windows import Window as RasterioWindow
 
 from agrifm.fields.outlines import FieldSizes, outline_fields
 from agrifm.fields.segments import ReadFieldMaps, SegmentRule, segment_fields
@@ -21,7 +21,7 @@ from agrifm.legend import UNLABELLED
 from agrifm.map_cleaning import Cleaning
 from agrifm.mapping.blended_tiles import blended_layers
 from agrifm.mapping.category_layer import LayerStatement, RasterLayer
-from agrifm.mapping.cog import CogWriter
+from agrifm.mapping.cog import CogWriter, raster_window
 from agrifm.mapping.field_table import write_field_table
 from agrifm.mapping.probability_layer import ONE
 from agrifm.mapping.window_store import WindowStore
@@ -87,12 +87,11 @@ class FieldLayer(RasterLayer):
         )
 
 
-def _reading(source: object) -> ReadFieldMaps:
+def _reading(source: Any) -> ReadFieldMaps:
     """What reads windows of an open raster of maps as numbers 0..1."""
 
     def read(window: Window) -> NDArray[np.floating]:
-        part = RasterioWindow(window.col, window.row, window.width, window.height)
-        stored = source.read(window=part)  # type: ignore[attr-defined]
+        stored = source.read(window=raster_window(window))
         return np.where(stored == UNLABELLED, np.float32(np.nan), stored.astype(np.float32) / ONE)
 
     return read

@@ -59,9 +59,7 @@ def require_task_of_map(project: Path, map_path: Path) -> None:
     stated = read_project(project)
     if map_path.resolve().parent != stated.maps.resolve():
         return
-    task = stated.model.task
-    with suppress(OSError, ValueError, TypeError, AttributeError):  # `map_origin` complains of damaged items
-        task = _read_object(map_path.parent / MAP_ITEM).get("properties", {}).get(TASK_PROPERTY, task)
+    task = item_properties(map_path).get(TASK_PROPERTY, stated.model.task)
     if task != stated.model.task:
         raise AssessmentError(
             f"assessing the map {map_path}: its model is of the task '{task}', and `task` under [model] is "

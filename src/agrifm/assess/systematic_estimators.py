@@ -29,13 +29,11 @@ MIN_LINES = 3
 
 
 @dataclass(frozen=True)
-class CellPoints:
-    """Points in cells of the same area: a `agrifm.assess.point_estimators.ProbabilitySample`."""
+class _SpreadPoints:
+    """What points that are spread over the area share with a simple random sample."""
 
     drawn: StratifiedPoints
     """The same points as a simple random sample."""
-    group: Numbers
-    """(N,), number of the cell of each point, 0..G-1, or of neighbouring cells that have one labelled point each."""
 
     @property
     def hectares(self) -> float:
@@ -46,6 +44,18 @@ class CellPoints:
     def weights(self) -> Floats:
         """(N,), hectares that each point stands for."""
         return self.drawn.weights
+
+    def independent(self, concerned: NDArray[np.bool_]) -> int:
+        """Return the number of the points."""
+        return self.drawn.independent(concerned)
+
+
+@dataclass(frozen=True)
+class CellPoints(_SpreadPoints):
+    """Points in cells of the same area: a `agrifm.assess.point_estimators.ProbabilitySample`."""
+
+    group: Numbers
+    """(N,), number of the cell of each point, 0..G-1, or of neighbouring cells that have one labelled point each."""
 
     def degrees(self, concerned: NDArray[np.bool_]) -> float:
         """Return the number of cells with such points: two points of a cell show one difference."""
@@ -66,10 +76,6 @@ class CellPoints:
         if variance > 0 and decide >= SCARCE:
             return variance, variance
         return max(variance, alike), max(variance, cautious)
-
-    def independent(self, concerned: NDArray[np.bool_]) -> int:
-        """Return the number of the points."""
-        return self.drawn.independent(concerned)
 
 
 def cell_points(drawn: StratifiedPoints, cell: Numbers) -> CellPoints:
@@ -92,25 +98,13 @@ def cell_points(drawn: StratifiedPoints, cell: Numbers) -> CellPoints:
 
 
 @dataclass(frozen=True)
-class SystematicPoints:
+class SystematicPoints(_SpreadPoints):
     """Points on a grid: a `agrifm.assess.point_estimators.ProbabilitySample`."""
 
-    drawn: StratifiedPoints
-    """The same points as a simple random sample."""
     row: Numbers
     """(N,), row of pixels of each point; points of one row of the grid share it."""
     column: Numbers
     """(N,)."""
-
-    @property
-    def hectares(self) -> float:
-        """The whole area."""
-        return self.drawn.hectares
-
-    @property
-    def weights(self) -> Floats:
-        """(N,), hectares that each point stands for."""
-        return self.drawn.weights
 
     def degrees(self, concerned: NDArray[np.bool_]) -> float:
         """Infinite; those of rows and columns are in `variances`."""
@@ -126,10 +120,6 @@ class SystematicPoints:
         alone = float(weighted @ weighted)
         lines = _between(weighted, self.row) + _between(weighted, self.column) - alone
         return max(variance, lines), max(cautious, lines)
-
-    def independent(self, concerned: NDArray[np.bool_]) -> int:
-        """Return the number of the points."""
-        return self.drawn.independent(concerned)
 
 
 def _between(weighted: Floats, line: Numbers) -> float:

@@ -17,7 +17,8 @@ from tests.servers import Answer, Request, Server, serving, serving_season
 
 from agrifm.cli import main
 from agrifm.config import read_project
-from agrifm.cube.fetch import SCENES, fetch
+from agrifm.cube.fetch import fetch
+from agrifm.cube.project_scenes import SCENES
 from agrifm.cube.store import Cube
 from agrifm.scene import limits
 from agrifm.scene.providers import PROVIDERS, S3Keys, SasTokens

@@ -26,7 +26,7 @@ def catalogue(tmp_path: Path) -> Catalogue:
 def test_a_second_fetch_is_refused_before_it_searches(
     tmp_path: Path, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual, refused = fetching._search, []
+    usual, refused = fetching.search_source, []
 
     def second() -> None:
         try:
@@ -35,13 +35,13 @@ def test_a_second_fetch_is_refused_before_it_searches(
             refused.append(error.facts["pid"])
 
     def searching(*arguments):
-        monkeypatch.setattr(fetching, "_search", lambda *_: pytest.fail("the second one searches"))
+        monkeypatch.setattr(fetching, "search_source", lambda *_: pytest.fail("the second one searches"))
         thread = threading.Thread(target=second)
         thread.start()
         thread.join()
         return usual(*arguments)
 
-    monkeypatch.setattr(fetching, "_search", searching)
+    monkeypatch.setattr(fetching, "search_source", searching)
     cube, _ = run(tmp_path)
     assert refused == [os.getpid()]
     assert len(cube.sensors["sentinel-2"].date) == 1

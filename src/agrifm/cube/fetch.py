@@ -4,31 +4,21 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 
 from agrifm.config import Project
 from agrifm.cube.build import build_cube
 from agrifm.cube.earlier import describe_damage
+from agrifm.cube.project_scenes import SCENES, search_source, wanted_imagery, with_local_files
 from agrifm.cube.resample import resample_cube, resampler
 from agrifm.cube.store import Cube
-from agrifm.errors import ConfigError, CubeError, SceneError
-from agrifm.grid import utm_zone
-from agrifm.outputs import unfinished as unfinished_at
+from agrifm.errors import CubeError, SceneError
 from agrifm.outputs import writing
-from agrifm.scene.area import Area, read_area
-from agrifm.scene.described_products import described_products
-from agrifm.scene.local_files import search_files
 from agrifm.scene.mask import MaskRule
-from agrifm.scene.products import Product, find_product
-from agrifm.scene.providers import find_provider, provider_of
-from agrifm.scene.reach import ANYWHERE, Reach
-from agrifm.scene.remote import TRAFFIC, is_remote, traffic_since
+from agrifm.scene.products import Product
+from agrifm.scene.remote import TRAFFIC, traffic_since
 from agrifm.scene.scene import Scene
-from agrifm.scene.scenes_file import is_answer_to, request_of, write_collection
-from agrifm.scene.search import SKIPPED, SearchResult, search_catalog
+from agrifm.scene.search import SKIPPED, SearchResult
 
-SCENES = "scenes.json"
-"""Item collection next to the cube: the scenes that were found, from which the cube is built."""
 QA60_EMPTY = date(2022, 1, 25), date(2024, 2, 28)
 """Acquisitions for which Earth Engine had no QA60 until it was filled in again in 2024."""
 MIN_CLOUD_COVERS = 3
@@ -56,21 +46,13 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
 def _fetch(project: Project) -> tuple[Cube, list[str]]:
     imagery, season, before = project.imagery, project.season.season, TRAFFIC.totals()
     rule = MaskRule(imagery.masked, imagery.dilate, imagery.masks)
-    if project.season.area is None or not imagery.has_source:
-        missing = "area" if project.season.area is None else "catalog"
-        raise ConfigError(
-            f"fetching: the project has no `{missing}`, which a project of a series table needs only for a cube; give "
-            "`area` under [season] and `provider`, `catalog` or [[imagery.files]]",
-            key=missing,
-        )
-    area = read_area(project.season.area, project.directory, project.season.buffer, project.season)
-    if not imagery.native_grid:
-        utm_zone(area.shape)  # refused before anything is searched
-    described = described_products(imagery.product)
-    products = [find_product(name, described) for name in imagery.products]
-    notes: list[str] = []
+    wanted = wanted_imagery(project)
+    area, products, notes = wanted.area, wanted.products, list[str]()
     try:
-        search = _find_scenes(project, products, area, notes)
+        answer = search_source(project, wanted)
+        notes += answer.notes
+        answer.keep(project.path(SCENES))
+        search = with_local_files(project, answer.search)
         cube = build_cube(
             project.observed_cube,
             search,
@@ -100,61 +82,6 @@ def _fetch(project: Project) -> tuple[Cube, list[str]]:
         resampled = resample_cube(cube, project.cube, resamplers)
         cube = replace(resampled, notes=(*cube.notes, *resampled.notes))
     return cube, lines
-
-
-def _find_scenes(project: Project, products: Sequence[Product], area: Area, notes: list[str]) -> SearchResult:
-    """The scenes of the project's catalogue and of its files; adds to the notes on the search."""
-    imagery = project.imagery
-    with TRAFFIC.purpose("search"):
-        search, new = _search(project, products, area)
-    notes += new
-    for files in imagery.files:
-        product = find_product(files.product, described_products(imagery.product))
-        season = project.season.season
-        search.extend(
-            search_files(project.directory, files.pattern, product, season, imagery.skip, files.baseline, "skip")
-        )
-    if imagery.without_quality == "keep":
-        search.scenes = [replace(scene, unmasked=True) for scene in search.scenes]
-    if imagery.missing == "stop":  # else the build leaves them out of their frames, which stay
-        search.refuse_incomplete()
-    search.unusable.require_rest(search.scenes, imagery.missing)
-    return search
-
-
-def _search(project: Project, products: Sequence[Product], area: Area) -> tuple[SearchResult, list[str]]:
-    """Search the project's provider or catalogue and write the result next to the cube.
-
-    A note says if an earlier result was used instead.
-    """
-    imagery, season = project.imagery, project.season.season
-    source = imagery.catalog
-    if imagery.provider is not None:
-        provider = find_provider(imagery.provider)
-        foreign = [product.name for product in products if provider_of(product) != provider]
-        if foreign:
-            raise ConfigError(
-                f"searching {provider.title}: it has no product {', '.join(map(repr, foreign))}; it has "
-                f"{', '.join(product.name for product in provider.products)}"
-            )
-        source = provider.url
-    if source is None:
-        return SearchResult(), []
-    if not is_remote(source):
-        path = project.path(source)
-        source = str(path / "catalog.json" if path.is_dir() else path)
-    written = project.path(SCENES)
-    request = request_of(source, season, area.shape, imagery.products, imagery.cloud, imagery.skip)
-    unfinished = unfinished_at(project.observed_cube).exists()
-    # agrifm wrote the project's own scenes.json, which may name any folder that an earlier catalogue was in
-    reach = ANYWHERE if source == str(written) else Reach.of(source, imagery.reach, project.directory)
-    if unfinished and is_remote(source) and is_answer_to(written, request):
-        search = search_catalog(str(written), products, season, area.shape, imagery.skip, imagery.cloud, reach, "skip")
-        return search, [f"continued with the {len(search.items)} scenes of {SCENES}; delete it to search anew"]
-    search = search_catalog(source, products, season, area.shape, imagery.skip, imagery.cloud, reach, "skip")
-    if is_remote(source) or Path(source).resolve() != written.resolve():
-        write_collection(written, search.items, search.removed, request, search.unusable.reasons)
-    return search, []
 
 
 def account(search: SearchResult, skip: Sequence[str] = (), products: Sequence[Product] = ()) -> list[str]:

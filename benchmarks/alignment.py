@@ -26,7 +26,7 @@ from agrifm.cube.build import build_cube
 from agrifm.grid import LONLAT, reproject
 from agrifm.scene.products import Product, find_product
 from agrifm.scene.scene import FileAsset, Scene
-from agrifm.scene.search import SearchResult
+from agrifm.scene.search_result import SearchResult
 from agrifm.season import Season
 
 UTM = "EPSG:32631"

@@ -20,7 +20,8 @@ from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import CubeError, SceneError
 from agrifm.scene.mask import MaskRule
 from agrifm.scene.products import find_product
-from agrifm.scene.search import SearchResult, search_catalog
+from agrifm.scene.search import search_catalog
+from agrifm.scene.search_result import SearchResult
 from agrifm.season import Season
 from agrifm.work import Resumable
 

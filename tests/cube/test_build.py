@@ -42,7 +42,8 @@ from agrifm.errors import AgriFMError, CubeError, OutputError, SceneError
 from agrifm.grid import Grid, Window
 from agrifm.scene.local_files import search_dataset, search_files
 from agrifm.scene.products import find_product
-from agrifm.scene.search import SearchResult, search_catalog
+from agrifm.scene.search import search_catalog
+from agrifm.scene.search_result import SearchResult
 from agrifm.season import Season
 
 S2, LANDSAT, MODIS = "sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061"

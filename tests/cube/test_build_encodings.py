@@ -16,7 +16,8 @@ from agrifm.errors import SceneError
 from agrifm.grid import Window
 from agrifm.scene.offset_check import OffsetChoice
 from agrifm.scene.products import PRODUCTS, Product, find_product
-from agrifm.scene.search import SearchResult, search_catalog
+from agrifm.scene.search import search_catalog
+from agrifm.scene.search_result import SearchResult
 from agrifm.scene.stac_items import scene_of
 
 

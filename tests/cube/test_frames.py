@@ -21,7 +21,8 @@ from agrifm.scene.mask import DEFAULT_RULE, MaskRule
 from agrifm.scene.products import find_product
 from agrifm.scene.providers import PROVIDERS
 from agrifm.scene.scene import ArrayAsset, RemoteAsset
-from agrifm.scene.search import SearchResult, search_catalog
+from agrifm.scene.search import search_catalog
+from agrifm.scene.search_result import SearchResult
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from tests.scenes import AREA, SEASON, at
 
 from agrifm.scene.products import find_product
 from agrifm.scene.providers import PROVIDERS
-from agrifm.scene.search import SearchResult, search_items
+from agrifm.scene.search import search_items
+from agrifm.scene.search_result import SearchResult
 
 S2 = find_product("sentinel-2-c1-l2a")
 MAY = at(5, 1)

@@ -18,7 +18,8 @@ from agrifm.scene.local_files import search_dataset
 from agrifm.scene.mask import MaskRule, apply_mask, count_flags, find_mask
 from agrifm.scene.products import PRODUCTS, find_product
 from agrifm.scene.quality import FLAGS, bits
-from agrifm.scene.search import SearchResult, search_catalog
+from agrifm.scene.search import search_catalog
+from agrifm.scene.search_result import SearchResult
 
 
 def find(catalogue: Catalogue) -> SearchResult:

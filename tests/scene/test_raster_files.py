@@ -14,7 +14,7 @@ from agrifm.errors import SceneError
 from agrifm.scene.local_files import search_files
 from agrifm.scene.products import find_product
 from agrifm.scene.scene import FileAsset, Scene
-from agrifm.scene.search import SearchResult
+from agrifm.scene.search_result import SearchResult
 
 TINY = np.full((2, 2), 7, np.uint16)
 WORLDCEREAL, C1, CDSE = "sentinel-2-worldcereal", "sentinel-2-c1-l2a", "sentinel-2-l2a-cdse"

@@ -21,7 +21,8 @@ from agrifm.errors import SceneError
 from agrifm.grid import Grid
 from agrifm.scene.products import find_product
 from agrifm.scene.read import read_asset
-from agrifm.scene.search import SearchResult, search_catalog
+from agrifm.scene.search import search_catalog
+from agrifm.scene.search_result import SearchResult
 from agrifm.season import Season
 
 S2, LANDSAT, MODIS = (find_product(name) for name in ("sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061"))

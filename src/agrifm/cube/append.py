@@ -44,7 +44,7 @@ from agrifm.season import day_number
 from agrifm.work import Resumable
 
 if TYPE_CHECKING:
-    from agrifm.scene.search import SearchResult
+    from agrifm.scene.search_result import SearchResult
 
 
 def append_frames(

@@ -40,7 +40,7 @@ from agrifm.season import Season
 from agrifm.work import Resumable, fingerprint
 
 if TYPE_CHECKING:
-    from agrifm.scene.search import SearchResult
+    from agrifm.scene.search_result import SearchResult
 
 THREADS, REMOTE_THREADS = 2, 8
 """Tiles that are read at once; more if scenes are on servers, as most of the time is waiting."""

@@ -17,7 +17,7 @@ from agrifm.scene.mask import MaskRule
 from agrifm.scene.products import Product
 from agrifm.scene.remote import TRAFFIC, traffic_since
 from agrifm.scene.scene import Scene
-from agrifm.scene.search import SKIPPED, SearchResult
+from agrifm.scene.search_result import SKIPPED, SearchResult
 
 QA60_EMPTY = date(2022, 1, 25), date(2024, 2, 28)
 """Acquisitions for which Earth Engine had no QA60 until it was filled in again in 2024."""

@@ -21,7 +21,8 @@ from agrifm.scene.providers import find_provider, provider_of
 from agrifm.scene.reach import ANYWHERE, Reach
 from agrifm.scene.remote import TRAFFIC, is_remote
 from agrifm.scene.scenes_file import is_answer_to, request_of, write_collection
-from agrifm.scene.search import SearchResult, search_catalog
+from agrifm.scene.search import search_catalog
+from agrifm.scene.search_result import SearchResult
 
 SCENES = "scenes.json"
 """Item collection next to the cube: the scenes that were found, from which the cube is built."""

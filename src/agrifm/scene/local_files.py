@@ -16,7 +16,7 @@ from agrifm.scene.netcdf import NETCDF_SUFFIXES, dataset_acquisitions, open_netc
 from agrifm.scene.products import Product
 from agrifm.scene.raster_files import keys_of, raster_scenes
 from agrifm.scene.scene import Asset, Scene
-from agrifm.scene.search import SearchResult
+from agrifm.scene.search_result import SearchResult
 from agrifm.season import Season
 
 if TYPE_CHECKING:

@@ -5,11 +5,12 @@ import json
 import numpy as np
 import rasterio
 import zarr
+from scipy.stats import entropy
 from tests.mapping.small_maps import LEGEND, MODIS, SEASON, SENTINEL, PixelModel, make_cube, utm_grid
 
 from agrifm.grid import Window
 from agrifm.mapping.predict import predict_samples
-from agrifm.mapping.probability_layer import observation_count
+from agrifm.mapping.probability_layer import entropy_percent, observation_count
 from agrifm.mapping.run import map_cube
 from agrifm.samples.patches import read_patch
 
@@ -29,13 +30,26 @@ def test_probabilities_are_those_of_each_pixel_however_the_map_is_cut(tmp_path):
     assert ((stored == 255) == ~seen).all()
     assert np.abs(stored * scales[0] - expected.astype(float))[:, seen].max() <= 0.002 + 1e-9
     assert np.ptp(stored[:, seen]) > 100
-    for name in ("probabilities.tif", "observations.tif"):
+    for name in ("probabilities.tif", "entropy.tif", "observations.tif"):
         assert (tmp_path / "tiled" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    with rasterio.open(tmp_path / "whole" / "entropy.tif") as source:
+        percent = source.read(1)
+    assert (percent[~seen] == 255).all()
+    most = np.log(len(LEGEND))
+    for row, col in ((40, 50), (95, 0), (11, 21), (60, 140)):
+        assert abs(percent[row, col] - 100 * entropy(expected[:, row, col].astype(float)) / most) <= 0.6
     with rasterio.open(tmp_path / "whole" / "observations.tif") as source:
         count = source.read(1)
     assert (count[seen] == 3).all()
     assert (count[~seen] == 255).all()
     assert "probabilities.tif" in json.dumps(json.loads((tmp_path / "whole" / "item.json").read_text())["assets"])
+
+
+def test_entropy_is_nothing_where_one_class_is_sure_and_all_where_none_is():
+    probabilities = np.array([[[1, 1 / 3, 0.5, 0]], [[0, 1 / 3, 0.5, 0.25]], [[0, 1 / 3, 0, 0.75]]])
+    percent = entropy_percent(probabilities, np.ones((1, 4), bool))
+    # log 2 / log 3 = 0.6309; (0.25 log 4 + 0.75 log 4/3) / log 3 = 0.5119
+    assert percent.tolist() == [[0, 100, 63, 51]]
 
 
 def test_observations_of_all_sensors_are_counted_pixel_by_pixel(tmp_path):

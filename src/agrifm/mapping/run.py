@@ -5,7 +5,7 @@
     map/confidence.tif     probability of the class in percent, 255 = nodata
     map/certainty.tif      one candidate class, two or unknown; and map/second.tif (`agrifm.mapping.certainty_layer`)
     map/dissimilarity.tif  to the training data; and map/applicability.tif (`agrifm.mapping.dissimilarity_layer`)
-    map/probabilities.tif  of all classes, on request; and map/observations.tif (`agrifm.mapping.probability_layer`)
+    map/probabilities.tif  of all classes, on request; entropy.tif and observations.tif too (`probability_layer`)
     map/item.json          STAC item: hectares, season, software, model and cube it was derived from
     map/map.png            the first two, and the certainty, to look at
 

@@ -29,12 +29,13 @@ FILES = {
     "confidence": ("Confidence", "confidence.tif"),
     "certainty": ("Certainty", "certainty.tif"),
     "second": ("Second crop", "second.tif"),
+    "entropy": ("Entropy", "entropy.tif"),
     "observations": ("Observations", "observations.tif"),
     "applicability": ("Similarity", "applicability.tif"),
     "dissimilarity": ("Dissimilarity", "dissimilarity.tif"),
 }
 """Title and file of each layer that a map may have, by key."""
-UNITS = {"confidence": "%", "observations": "dates", "dissimilarity": "%"}
+UNITS = {"confidence": "%", "entropy": "%", "observations": "dates", "dissimilarity": "%"}
 """Units of the layers of numbers."""
 LONGEST_READ = 1024
 """Side in pixels of what is read to find the range of a layer."""

@@ -50,20 +50,6 @@ def test_padding_changes_the_public_answer_only() -> None:
     assert np.abs(logits[1] - arrays["out/logits"][1]).max() > 1e-3
 
 
-def test_one_pixel_is_a_window_whose_neighbours_do_not_count() -> None:
-    """With kernels of one row and column, the first pixel of a field of one colour is independent of the others."""
-    network, arrays = tiny(public=False)
-    with torch.no_grad():
-        for layer in network.modules():
-            if isinstance(layer, torch.nn.Conv3d | torch.nn.ConvTranspose3d):
-                middle = layer.weight[..., 1, 1].clone()
-                layer.weight.zero_()[..., 1, 1] = middle
-        point = arrays["in/x"][1:, :, :, :1, :1]
-        logits = network({"s2": observed(point)})
-        expected = network({"s2": observed(np.tile(point, (1, 1, 1, 8, 8)))})[..., :1, :1]
-    np.testing.assert_allclose(logits, expected, atol=1e-5)
-
-
 def test_the_base_preset_has_as_many_parameters_as_stated() -> None:
     """The comparison of Garnot & Landrieu 2021 with 10 bands and 20 classes."""
     with torch.device("meta"):

@@ -60,8 +60,7 @@ class UNet3D(nn.Module):
         """Return logits (B, classes, H, W) on the first sensor's pixels."""
         series = stack_sensors(images, self.config.channels, self.config.season_days)
         H, W = series.image.shape[-2:]
-        if (H, W) != (1, 1):
-            series = series.padded(FACTOR)
+        series = series.padded(FACTOR)
         x = rearrange(series.image, "b t c h w -> b c t h w")
         real = rearrange(series.valid.flatten(2).any(dim=2), "b t -> b 1 t 1 1")
         # a whole number of the lowest level's frames: fewer as published, otherwise more
@@ -82,11 +81,11 @@ class UNet3D(nn.Module):
         x, real_second = _pool(first, real)
         second = self.second(x, real_second)
         x, real_lowest = _pool(second, real_second)
-        x = self.enlarge_lowest(self.lowest(x, real_lowest))[..., : second.shape[3], : second.shape[4]]
+        x = self.enlarge_lowest(self.lowest(x, real_lowest))
         frames = x.shape[2]
         real_second = real_second[:, :, :frames]
         x = self.joined_second(torch.cat([_kept(x, real_second), second[:, :, :frames]], dim=1), real_second)
-        x = self.enlarge_second(x)[..., : first.shape[3], : first.shape[4]]
+        x = self.enlarge_second(x)
         frames = x.shape[2]
         real = real[:, :, :frames]
         x = _kept(functional.leaky_relu(self.normalise_second(x, real)), real)
@@ -145,9 +144,9 @@ def _kept(x: Tensor, real: Tensor) -> Tensor:
 
 
 def _pool(x: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-    """The largest of 2 x 2 x 2 values in frames that count, and which of the new frames count; one pixel stays one."""
+    """The largest of 2 x 2 x 2 values in frames that count, and which of the new frames count."""
     lowest = torch.finfo(x.dtype).min
-    pooled = functional.max_pool3d(x.masked_fill(~real, lowest), (2, min(2, x.shape[3]), min(2, x.shape[4])))
+    pooled = functional.max_pool3d(x.masked_fill(~real, lowest), 2)
     whole = real[:, :, : real.shape[2] // 2 * 2]
     counted = whole[:, :, 0::2] | whole[:, :, 1::2]
     return pooled.masked_fill(~counted, 0), counted

@@ -254,7 +254,8 @@ def map_lineage(
         series = f"the mean of {', '.join(each)}"
     return (
         f"model '{record.name}' on {', '.join(sensors)}, {series}; windows of {side} pixels sharing {overlap}, blended "
-        f"by linear ramps; {_calibration_in_words(record)}the class of highest probability, clipped to the area"
+        f"by squared distance from their edges; {_calibration_in_words(record)}the class of highest probability, "
+        "clipped to the area"
     )
 
 

@@ -1,13 +1,20 @@
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import uniform_filter
+from tests.mapping.small_maps import PixelModel, make_cube, utm_grid
 
 from agrifm.errors import MapError
 from agrifm.grid import Window, tiles
 from agrifm.mapping.mosaic import PredictedWindow, blend, overlapping_starts, ramp_weights, window_starts
+from agrifm.mapping.run import map_cube
+from agrifm.samples.sample import Sample
 
 CLASSES = 3
+SEAM_SIDE, REACH = 96, 31
+"""Pixels: side of the windows in which borders are looked for, and of the neighbourhood that the model sees."""
 patiently = settings(deadline=None, max_examples=60)
 
 
@@ -98,7 +105,8 @@ def test_a_pixel_of_one_window_is_its_value_and_an_overlap_is_a_ramp():
     blended = blend(Window(0, 0, 1, 13), [left, right], 1, 3)[0, 0]
     assert (blended[:5] == np.float16(0.3)).all()
     assert (blended[8:] == np.float16(0.7)).all()
-    assert blended[5:8] == pytest.approx([0.4, 0.5, 0.6], abs=1e-3)
+    # weights of 9 and 1 sixteenths, 4 and 4, 1 and 9
+    assert blended[5:8] == pytest.approx([0.34, 0.5, 0.66], abs=1e-3)
 
 
 def test_nothing_seen_and_no_window_are_nan():
@@ -135,3 +143,39 @@ def test_windows_that_do_not_nest_are_refused():
     with pytest.raises(MapError) as error:
         window_starts((480, 480), 100, 48, coarse_factor=48)
     assert error.value.facts["multiple"] == 48
+
+
+class NeighbourhoodModel(PixelModel):
+    """Averages over neighbours, of which a window lacks those beyond its edge, as a convolution with zeros does."""
+
+    def probabilities(self, sample: Sample) -> np.ndarray:
+        """(3, H, W), each class less certain towards the edges of the window."""
+        smooth = uniform_filter(super().probabilities(sample), (0, REACH, REACH), mode="constant")
+        smooth[2] += 1 - smooth.sum(axis=0)
+        return smooth.astype(np.float32)
+
+
+def steps(directory, borders: list[int]) -> float:
+    """The mean step of all probabilities across these columns and rows, as a share of that across all others."""
+    with rasterio.open(directory / "probabilities.tif") as source:
+        bands = source.read().astype(float)
+    ratios = []
+    for axis in (1, 2):
+        step = np.abs(np.diff(bands, axis=axis)).mean(axis=(0, 3 - axis))
+        here = np.isin(np.arange(1, len(step) + 1), borders)
+        ratios.append(step[here].mean() / step[~here].mean())
+    return max(ratios)
+
+
+@pytest.mark.parametrize(("overlap", "starts"), [(48, [48, 96, 144, 192]), (24, [72, 144, 192])])
+def test_the_step_across_borders_of_windows_is_not_larger_than_elsewhere(tmp_path, overlap, starts):
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid((6, 6)))
+    map_cube(cube, NeighbourhoodModel(), "a", tmp_path / "map", SEAM_SIDE, overlap, probabilities=True)
+    borders = [*starts, *(start + SEAM_SIDE for start in (0, *starts) if start + SEAM_SIDE < 288)]
+    assert steps(tmp_path / "map", borders) <= 1
+
+
+def test_without_an_overlap_the_same_model_shows_its_windows(tmp_path):
+    cube = make_cube(tmp_path / "cube.zarr", utm_grid((6, 6)))
+    map_cube(cube, NeighbourhoodModel(), "a", tmp_path / "map", SEAM_SIDE, 0, probabilities=True)
+    assert steps(tmp_path / "map", [96, 192]) > 3

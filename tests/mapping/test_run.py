@@ -97,13 +97,13 @@ def test_a_map_is_calibrated_once_and_a_temperature_changes_no_class(tmp_path):
     )
 
 
-def test_windows_that_disagree_are_blended_linearly(tmp_path):
-    """The oracle blends whole windows with ramps in plain floating point."""
+def test_windows_that_disagree_are_blended(tmp_path):
+    """The oracle blends whole windows by squared distance from their edges, in plain floating point."""
     cube = make_cube(tmp_path / "cube.zarr", utm_grid((2, 3)))
     map_cube(cube, WindowModel(), "a", tmp_path / "map", 48, 12)
     total, weight = np.zeros((3, 96, 144)), np.zeros((96, 144))
     ramp = np.minimum(np.arange(1, 49), 13) / 13
-    ramp = np.minimum(ramp, ramp[::-1])
+    ramp = np.minimum(ramp, ramp[::-1]) ** 2
     for row, col in product((0, 36, 48), (0, 36, 72, 96)):
         window = Window(row, col, 48, 48)
         found = WindowModel().probabilities(read_patch(cube, window, [SENTINEL], SEASON.steps(4)))

@@ -1,9 +1,10 @@
 """Overlapping windows blended into one field. Pure arithmetic, no files.
 
-Weights are whole numbers: along an axis a window's weight rises from 1 at its edge by 1 per pixel to `overlap` + 1,
-so that the two ramps of a regular overlap add up to the same number everywhere. Probabilities of 16 bits times such
-weights are summed in 64 bits without rounding. So the order of windows cannot matter, windows that agree give their
-common value exactly, and so does a pixel that only one window covers.
+Along an axis a window's weight rises with the square of the distance from its edge, over `overlap` pixels: a network
+knows least at the edge, where it lacks the neighbours beyond, and a weight that begins at almost nothing leaves no step
+where a window begins. Weights are whole numbers of at most 12 bits, so probabilities of 16 bits times two of them are
+summed in 64 bits without rounding. So the order of windows cannot matter, windows that agree give their common value
+exactly, and so does a pixel that only one window covers.
 
 Shape letters: C classes, H rows, W columns.
 """
@@ -19,6 +20,8 @@ from agrifm.grid import Window, starts
 
 PredictedWindow = tuple[Window, NDArray[np.float16]]
 """A window and its probabilities (C, H, W), NaN where there is no valid observation."""
+FULL_WEIGHT = 4096
+"""Of pixels that are farther than the overlap from the edges of their window."""
 
 
 def window_starts(
@@ -59,9 +62,10 @@ def overlapping_starts(first: Sequence[int], side: int, start: int, stop: int) -
 
 
 def ramp_weights(length: int, overlap: int) -> NDArray[np.float64]:
-    """Return a window's weight along one axis, whole numbers (length,): ramps of `overlap` pixels at both ends."""
+    """Return a window's weight along one axis, whole numbers (length,): `overlap` pixels at both ends have less."""
     position = np.arange(length, dtype=np.float64)
-    return np.minimum(np.minimum(position + 1, length - position), overlap + 1)
+    distance = np.minimum(np.minimum(position + 1, length - position), overlap + 1)
+    return np.ceil(FULL_WEIGHT * (distance / (overlap + 1)) ** 2)
 
 
 def blend(tile: Window, predicted: Iterable[PredictedWindow], classes: int, overlap: int) -> NDArray[np.float64]:

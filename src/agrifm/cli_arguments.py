@@ -104,7 +104,10 @@ def parcels_arguments(parser: argparse.ArgumentParser) -> None:
 
 def serve_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm serve`."""
-    parser.add_argument("directory", type=Path, metavar="DIR", help="a project's directory, with a finished map")
+    directory = "a project's directory, with a finished map; or a folder written with --static"
+    parser.add_argument("directory", type=Path, metavar="DIR", help=directory)
+    static = "write the page into this folder as plain files for any web space, and serve nothing"
+    parser.add_argument("--static", type=Path, metavar="OUT", help=static)
     reach = "address to listen on; any other than the default lets other machines in (default: 127.0.0.1)"
     parser.add_argument("--host", default="127.0.0.1", help=reach)
     also = "other maps to compare with, or projects that have one: of another model or season"

@@ -206,6 +206,11 @@ def _agree(options: argparse.Namespace) -> None:
 
 
 def _serve(options: argparse.Namespace) -> None:
+    if options.static is not None:
+        from agrifm.serve.static_page import write_static_page
+
+        print("\n".join(write_static_page(options.directory, options.static, options.also).lines()))
+        return
     from agrifm.serve.run import serve
 
     serve(options.directory, options.host, options.port, options.also)

@@ -19,8 +19,7 @@ from agrifm.legend import LEGEND_TAG, legend_json
 from agrifm.mapping import parcels
 from agrifm.mapping.cog import TILE_SIDE, CogWriter
 from agrifm.pictures import class_colors
-from agrifm.serve.finished_season import finished_season
-from agrifm.serve.run import LOOPBACK, open_port, page_server
+from agrifm.serve.run import LOOPBACK, open_port, page_of, page_server
 
 BANDS = ("B02", "B03", "B04", "B08")
 UNSEEN = slice(0, 30), slice(0, 30)
@@ -62,9 +61,9 @@ def small_season(directory: Path, count: int = 49) -> Project:
 
 @contextmanager
 def served(directory: Path) -> Iterator[int]:
-    """The port of a running server of a project."""
+    """The port of a running server of a project, or of a page that was written as files."""
     with open_port(LOOPBACK, 0) as opened:
-        server = page_server(finished_season(directory), LOOPBACK)
+        server = page_server(page_of(directory).app(LOOPBACK))
         thread = Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
         thread.start()
         try:

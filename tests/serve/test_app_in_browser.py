@@ -1,8 +1,12 @@
-"""The page in an installed Chromium: every function by mouse and by keyboard, on a screen and on a phone."""
+"""The page in an installed Chromium: every function by mouse and by keyboard, on a screen and on a phone.
+
+Each test runs twice: with the page from a server, and with the page as files.
+"""
 
 import base64
 import io
 import json
+import re
 import shutil
 
 import pytest
@@ -12,11 +16,14 @@ from tests.browser import Browser, installed
 from tests.serve.small_season import served, small_season
 
 from agrifm.grid import geodesic_hectares
+from agrifm.serve.static_page import write_static_page
 
 pytestmark = [pytest.mark.check, pytest.mark.skipif(not installed(), reason="no Chromium or Chrome is on the PATH")]
 READY = "document.body?.dataset.ready === 'yes' && Boolean(window.agrifm?.map.loaded())"
 MIDDLE = 870, 330
 """A place of the window on the map."""
+COLORS = [(0xCC, 0x66, 0x77), (0x33, 0x22, 0x88), (0xDD, 0xDD, 0xDD)]
+"""Of the legend, as they are on the map."""
 WIDE = """JSON.stringify([...document.querySelectorAll("body *")].filter((one) => one.offsetParent
     && !one.closest(".scroll, .maplibregl-map, svg")
     && one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.tagName + one.id))"""
@@ -30,9 +37,19 @@ def season(tmp_path_factory):
     return small_season(tmp_path_factory.mktemp("season") / "season")
 
 
+@pytest.fixture(scope="module", params=["served", "static"])
+def how(request):
+    """Whether the page comes from a server, or is files."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def port(season):
-    with served(season.directory) as number:
+def port(season, how, tmp_path_factory):
+    directory = season.directory
+    if how == "static":
+        directory = tmp_path_factory.mktemp("page") / "season"
+        write_static_page(season.directory, directory)
+    with served(directory) as number:
         yield number
 
 
@@ -76,8 +93,7 @@ def test_the_page_opens_with_the_crops_and_their_hectares(page, season):
     assert sorted(names.split(",")) == ["Other land", "Winter rapeseed", "Winter wheat"]
     areas = page.run("[...document.querySelectorAll('#legend .area')].map((one) => one.textContent).join()")
     assert sum(float(one.removesuffix(" ha")) for one in areas.split(",")) == pytest.approx(359.6, abs=1)
-    colors = {(0xCC, 0x66, 0x77), (0x33, 0x22, 0x88), (0xDD, 0xDD, 0xDD)}  # of the legend, as they are on the map
-    assert tuple(color_at(page, *MIDDLE)) in colors
+    assert tuple(color_at(page, *MIDDLE)) in COLORS
 
 
 def test_another_layer_has_its_own_legend(page):
@@ -93,7 +109,10 @@ def test_another_layer_has_its_own_legend(page):
 def test_the_legend_hides_classes(page):
     page.run("document.querySelector('#legend .only').click()")
     assert page.run("document.querySelectorAll('#legend input:checked').length") == 1
-    page.until("performance.getEntriesByType('resource').some((one) => /hide=\\d,\\d/.test(one.name))")
+    page.until(READY)
+    only = page.run("getComputedStyle(document.querySelector('#legend input:checked ~ .swatch')).backgroundColor")
+    seen = {tuple(color_at(page, x, MIDDLE[1])) for x in range(760, 980, 20)} & set(COLORS)
+    assert seen <= {tuple(map(int, re.findall(r"\d+", only)))}
     page.run("[...document.querySelectorAll('#legend button')].find((one) => one.textContent === 'All').click()")
     assert state(page, "hidden.size") == 0
     page.run("document.querySelector('#legend input').click()")
@@ -102,14 +121,15 @@ def test_the_legend_hides_classes(page):
     assert state(page, "hidden.size") == 0
 
 
-def test_the_slider_shows_another_date(page):
+def test_the_slider_shows_another_date(page, how):
     before = page.text("#date")
     page.run("document.getElementById('frame').focus()")
     page.press("ArrowRight")
     page.call("Input.dispatchKeyEvent", type="keyDown", key="Home", code="Home", windowsVirtualKeyCode=36)
     page.until(f"document.querySelector('#date').textContent !== {json.dumps(before)}")
     assert page.text("#date") == "1 Apr 2024"
-    page.until("performance.getEntriesByType('resource').some((one) => one.name.includes('/true-colour/0/'))")
+    asked = {"served": "/true-colour/0/", "static": "/true-colour/2024-04-01.pmtiles"}[how]
+    page.until(f"performance.getEntriesByType('resource').some((one) => one.name.includes('{asked}'))")
     page.run("document.getElementById('play').click()")
     page.until("window.agrifm.state.date > '2024-04-15'")
     page.run("document.getElementById('play').click()")
@@ -118,6 +138,7 @@ def test_the_slider_shows_another_date(page):
 def test_a_click_shows_crop_probabilities_and_curves(page):
     page.click(*MIDDLE)
     page.until("!!document.querySelector('#place svg.curve')")
+    page.until("!!document.querySelector('#place h2')")
     assert page.text("#place h2") in ("Other land", "Winter rapeseed", "Winter wheat")
     assert page.run("document.querySelectorAll('#place .probabilities li').length") >= 1
     assert page.run("document.querySelectorAll('#place svg circle').length") > 4
@@ -128,7 +149,7 @@ def test_a_click_shows_crop_probabilities_and_curves(page):
     assert page.run("document.getElementById('place').hidden")
 
 
-def test_a_drawn_area_has_hectares_with_intervals(page):
+def test_a_drawn_area_has_hectares_with_intervals(page, how):
     page.run("document.getElementById('draw').click()")
     for x, y in ((700, 250), (950, 260), (940, 520)):
         page.click(x, y)
@@ -140,7 +161,10 @@ def test_a_drawn_area_has_hectares_with_intervals(page):
     )
     together = float(page.run("document.querySelector('#area tfoot').rows[0].cells[1].textContent"))
     assert together == pytest.approx(geodesic_hectares(Polygon(json.loads(corners))), rel=0.02)
-    assert "–" in page.text("#area tbody")
+    if how == "served":
+        assert "–" in page.text("#area tbody")
+    else:
+        assert "agrifm serve" in page.text("#area")
     page.run("document.getElementById('discard').click()")
     assert page.text("#area") == ""
 

@@ -32,6 +32,7 @@ KINDS = {
     "mjs": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
     "txt": "text/plain; charset=utf-8",
+    "json": "application/json",
 }
 """Media type of a file of the page by its suffix."""
 

@@ -72,6 +72,15 @@ class Imagery:
         Raises:
             CubeError: the cube is damaged.
         """
+        drawn = self.drawn(kind, frame, places)
+        return indexed_png(drawn, greenness_colors(), PNG_EFFORT) if drawn.ndim == 2 else rgba_png(drawn)
+
+    def drawn(self, kind: str, frame: int, places: TilePlaces) -> NDArray[np.uint8]:
+        """A tile as pixels: of greenness (H, W) places in `greenness_colors`, of others (H, W, 4) colours.
+
+        Raises:
+            CubeError: as of `tile`.
+        """
         stored, valid = self._read(self.kinds[kind][1], frame, places)
         if kind == GREENNESS_KEY:
             pixels = stored.reshape(1, len(stored), -1) * np.float32(self.sensor.input.scale)
@@ -79,11 +88,11 @@ class Imagery:
             green = greenness(pixels, content)
             assert green is not None
             index = np.where(valid.ravel(), np.clip(green[0], 0, 1) * STEPS, STEPS + 1).round()
-            return indexed_png(index.reshape(valid.shape).astype(np.uint8), greenness_colors(), PNG_EFFORT)
+            return index.reshape(valid.shape).astype(np.uint8)
         low, high = self._ends(self.kinds[kind][1])
         shown = stored * np.float32(self.sensor.input.scale)
         bright = np.clip((shown - low[:, None, None]) / (high - low)[:, None, None], 0, 1) ** np.float32(GAMMA)
-        return rgba_png(np.stack([*(bright * 255).round(), valid * 255.0], axis=-1).astype(np.uint8))
+        return np.stack([*(bright * 255).round(), valid * 255.0], axis=-1).astype(np.uint8)
 
     def _names(self, roles: tuple[str, ...]) -> tuple[str, ...]:
         """The sensor's names of bands."""

@@ -78,7 +78,15 @@ class PageLayer:
             ServeError: the file is damaged, or no longer there.
         """
         colors = tuple(NOTHING if value in hidden else color for value, color in enumerate(self.colors))
-        return indexed_png(places.taken(self._read(places), UNLABELLED).astype(np.uint8), colors, PNG_EFFORT)
+        return indexed_png(self.pixels(places), colors, PNG_EFFORT)
+
+    def pixels(self, places: TilePlaces) -> NDArray[np.uint8]:
+        """The values (H, W) of a tile; `UNLABELLED` where there is none.
+
+        Raises:
+            ServeError: as of `tile`.
+        """
+        return places.taken(self._read(places), UNLABELLED).astype(np.uint8)
 
     def value(self, row: int, col: int) -> int | None:
         """The value of a pixel; None where it has none.

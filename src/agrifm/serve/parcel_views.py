@@ -112,16 +112,32 @@ class ParcelViews:
         raise RefusedRequestError(NO_SUCH, "no parcel has this name")
 
     def _row(self, row: int) -> dict[str, Any]:
-        shapes, table = self._read(np.array([row]), self._names)
-        west, south, east, north = shapely.bounds(shapes[0])
-        inside = shapely.point_on_surface(shapes[0])
-        return {
-            "row": row,
-            "bounds": [float(west), float(south), float(east), float(north)],
-            "inside": [float(inside.x), float(inside.y)],
-            "geometry": json.loads(shapely.to_geojson(shapes[0])),
-            "columns": table[0],
-        }
+        return self.rows(np.array([row]))[0]
+
+    def rows(self, rows: NDArray[np.int64], decimals: int | None = None) -> list[dict[str, Any]]:
+        """What is known of some parcels: bounds, a place inside, outline and columns.
+
+        Args:
+            rows: (P,), their numbers, ascending.
+            decimals: of degrees in outlines; None = as they are.
+
+        Raises:
+            ServeError: the file is damaged.
+        """
+        shapes, table = self._read(rows, self._names)
+        if decimals is not None:
+            shapes = shapely.transform(shapes, lambda points: points.round(decimals))
+        inside = shapely.get_coordinates(shapely.point_on_surface(shapes)).tolist()
+        return [
+            {"row": row, "bounds": bounds, "inside": place, "geometry": json.loads(outline), "columns": columns}
+            for row, bounds, place, outline, columns in zip(
+                rows.tolist(), shapely.bounds(shapes).tolist(), inside, shapely.to_geojson(shapes), table, strict=True
+            )
+        ]
+
+    def edges(self) -> NDArray[np.float32]:
+        """(P, 4), west, south, east, north of each parcel in degrees, a little enlarged."""
+        return self._edges
 
     def _read(self, rows: NDArray[np.int64], columns: Any) -> tuple[NDArray[Any], list[dict[str, Any]]]:
         """Shapes (P,) and columns of rows, which ascend."""

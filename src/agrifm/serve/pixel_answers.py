@@ -70,21 +70,33 @@ def series_answer(cube: Cube, lon: float, lat: float) -> list[dict[str, Any]]:
     A sensor that is damaged has its sentence instead.
     """
     found = []
-    for name, sensor in sorted(cube.sensors.items(), key=lambda named: pixel_metres(named[1].grid)):
+    for sensor in sensors_with_curves(cube):
         place = pixel_at(sensor.grid, lon, lat)
-        if place is None or sensor.input.quantity in WITHOUT_CURVES:
+        if place is None:
             continue
-        about = {
-            "key": name,
-            "title": SENSORS[name].title if name in SENSORS else name,
-            "metres": round(pixel_metres(sensor.grid)),
-            "quantity": sensor.input.quantity,
-        }
+        about = sensor_facts(sensor)
         try:
             found.append({**about, **_series(sensor, *place)})
         except AgriFMError as error:
             found.append({**about, "fault": str(error)})
     return found
+
+
+def sensors_with_curves(cube: Cube) -> list[SensorCube]:
+    """The sensors whose series are shown, those of the smallest pixels first."""
+    shown = [sensor for sensor in cube.sensors.values() if sensor.input.quantity not in WITHOUT_CURVES]
+    return sorted(shown, key=lambda sensor: pixel_metres(sensor.grid))
+
+
+def sensor_facts(sensor: SensorCube) -> dict[str, Any]:
+    """Name and title of a sensor, the side of its pixels and what it measures."""
+    name = sensor.input.sensor
+    return {
+        "key": name,
+        "title": SENSORS[name].title if name in SENSORS else name,
+        "metres": round(pixel_metres(sensor.grid)),
+        "quantity": sensor.input.quantity,
+    }
 
 
 def _series(sensor: SensorCube, row: int, col: int) -> dict[str, Any]:

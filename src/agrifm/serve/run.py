@@ -2,19 +2,20 @@
 
 import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from agrifm.errors import ServeError, require_installed
-from agrifm.files import AnyPath
+from agrifm.files import AnyPath, as_path
 from agrifm.screen import printable
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
     from uvicorn import Server
-
-    from agrifm.serve.finished_season import FinishedSeason
 
 PORT = 8642
 """Port that is tried if none is stated."""
@@ -73,7 +74,7 @@ def serve(directory: AnyPath, host: str = LOOPBACK, port: int | None = None, als
     """Serve the page of a project with a finished map, until the process is stopped.
 
     Args:
-        directory: of the project, or its project file.
+        directory: of the project, or its project file; or a folder that `write_static_page` wrote.
         host: address to listen on; every other one than that of this machine lets others in.
         port: see `open_port`.
         also: see `finished_season`.
@@ -82,33 +83,57 @@ def serve(directory: AnyPath, host: str = LOOPBACK, port: int | None = None, als
         ServeError: there is no finished map, a package is missing, or the port is taken.
     """
     require_installed("serving a page", "serve", "starlette", "uvicorn", "matplotlib", kind=ServeError)
-    from agrifm.serve.finished_season import finished_season
-
-    season = finished_season(directory, also)
+    page = page_of(directory, also)
     with closing(open_port(host, port)) as opened:
         number = opened.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
         if not is_loopback(host):
             print(f"agrifm serve: everyone who can reach {host} can open this page; there is no password", flush=True)
-        for title, why in season.missing.items():
+        for title, why in page.missing.items():
             print(printable(f"not shown: {title}: {why}"), flush=True)
-        about = f"{season.title}, {' to '.join(season.period)}"
-        print(printable(f"{about}: http://{shown}:{number}/ (Ctrl+C stops it)"), flush=True)
-        page_server(season, host).run(sockets=[opened])
+        print(printable(f"{page.about}: http://{shown}:{number}/ (Ctrl+C stops it)"), flush=True)
+        page_server(page.app(host)).run(sockets=[opened])
 
 
-def page_server(season: "FinishedSeason", host: str) -> "Server":
-    """The server of a season, which is not started yet.
+@dataclass(frozen=True)
+class OpenPage:
+    """A page that can be served: of a season, or of files that were written before."""
 
-    Args:
-        host: that it will listen on; of this machine, it answers only those who ask for this machine by name.
+    about: str
+    """What it shows."""
+    missing: Mapping[str, str]
+    """By title, why something cannot be shown."""
+    app_for: Callable[[list[str]], "Starlette"]
+    """Makes the application for the names by which it may be asked."""
+
+    def app(self, host: str) -> "Starlette":
+        """The application for a host to listen on; of this machine, only those are answered who ask for it by name."""
+        return self.app_for(LOOPBACK_NAMES if is_loopback(host) else ["*"])
+
+
+def page_of(directory: AnyPath, also: Sequence[AnyPath] = ()) -> OpenPage:
+    """Open the page of a project with a finished map, or a folder that `agrifm serve --static` wrote.
+
+    Raises:
+        ServeError: there is neither.
     """
+    from agrifm.serve.app import make_app
+    from agrifm.serve.finished_season import finished_season
+    from agrifm.serve.static_folder import is_static_page, static_app
+
+    folder = as_path(directory).resolve()
+    if is_static_page(folder):
+        return OpenPage(f"{folder.name}, a page of files", {}, partial(static_app, folder))
+    season = finished_season(directory, also)
+    return OpenPage(f"{season.title}, {' to '.join(season.period)}", season.missing, partial(make_app, season))
+
+
+def page_server(app: "Starlette") -> "Server":
+    """The server of an application, which is not started yet."""
     from uvicorn import Config, Server
 
-    from agrifm.serve.app import make_app
-
     config = Config(
-        make_app(season, LOOPBACK_NAMES if is_loopback(host) else ["*"]),
+        app,
         log_level="error",
         access_log=False,
         server_header=False,

@@ -6,9 +6,10 @@ from the north, as all web maps number them (OGC Two Dimensional Tile Matrix Set
 Shape letters: H W rows and columns of a tile, both `SIDE`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from math import ceil, floor, pi
+from math import asinh, ceil, floor, pi, radians, tan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,12 +88,53 @@ def empty_tile() -> bytes:
 
 def fitting_zoom(grid: Grid, most_pixels: int) -> int:
     """The lowest zoom at which a tile shows at most `most_pixels` pixels of a grid."""
+    pixels = np.minimum(_tile_sides(grid) ** 2 * 2, grid.shape[0] * grid.shape[1])  # turned tiles touch up to twice
+    return int(np.argmax(pixels <= most_pixels))
+
+
+def zoom_of_side(grid: Grid, most_pixels: float) -> int:
+    """The lowest zoom at which the side of a tile is at most `most_pixels` pixels of a grid, or the deepest zoom."""
+    fits = _tile_sides(grid) <= most_pixels
+    return int(np.argmax(fits)) if fits.any() else MAX_ZOOM
+
+
+def _tile_sides(grid: Grid) -> NDArray[np.float64]:
+    """Side of a tile at each zoom, in pixels of a grid."""
     _, south, _, north = grid.footprint().bounds
     latitude = np.radians((south + north) / 2)
-    metres = 2 * HALF * np.cos(latitude) / 2 ** np.arange(MAX_ZOOM + 1)  # side of a tile on the ground
+    metres = 2 * HALF * np.cos(latitude) / 2 ** np.arange(MAX_ZOOM + 1)  # on the ground
     side = np.sqrt(float(grid.pixel_hectares()[grid.shape[0] // 2]) * 1e4)
-    pixels = np.minimum((metres / side) ** 2 * 2, grid.shape[0] * grid.shape[1])  # turned tiles touch up to twice
-    return int(np.argmax(pixels <= most_pixels))
+    return np.asarray(metres / side, np.float64)
+
+
+def tile_corners(grid: Grid, zoom: int, x: int, y: int) -> NDArray[np.float64]:
+    """Row and column (4, 2) on a grid of the corners of a tile: north-west, north-east, south-west, south-east."""
+    step = 2 * HALF / 2**zoom
+    across = np.array([x, x + 1, x, x + 1]) * step - HALF
+    down = HALF - np.array([y, y, y + 1, y + 1]) * step
+    east, north = _from_mercator(grid.crs.to_wkt()).transform(across, down)
+    transform = grid.transform
+    corners = np.stack([(north - transform.f) / transform.e, (east - transform.c) / transform.a], axis=1)
+    return np.asarray(np.nan_to_num(corners, nan=FAR, posinf=FAR, neginf=-FAR), np.float64)
+
+
+def tiles_of(bounds: Sequence[float], zoom: int) -> list[tuple[int, int, int]]:
+    """Zoom, column and row of the tiles that share something with an area.
+
+    Args:
+        bounds: west, south, east, north in degrees.
+    """
+    west, south, east, north = bounds
+    first, last = (_tile_at(lon, lat, zoom) for lon, lat in ((west, north), (east, south)))
+    return [(zoom, x, y) for x in range(first[0], last[0] + 1) for y in range(first[1], last[1] + 1)]
+
+
+def _tile_at(lon: float, lat: float, zoom: int) -> tuple[int, int]:
+    """Column and row of the tile at a place (OGC Two Dimensional Tile Matrix Set 2.0, annex D)."""
+    across = (lon + 180) / 360
+    down = (1 - asinh(tan(radians(lat))) / pi) / 2
+    last = 2**zoom - 1
+    return min(max(floor(across * 2**zoom), 0), last), min(max(floor(down * 2**zoom), 0), last)
 
 
 @lru_cache(maxsize=32)

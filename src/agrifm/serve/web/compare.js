@@ -1,8 +1,9 @@
 // Swiping between two layers: a second map that follows the first one, to the right of a divider.
 
 import { dayText, find } from "./elements.js";
-import { imageryTiles, layerTiles, makeMap, Raster } from "./map_view.js";
+import { makeMap, Raster } from "./map_view.js";
 import { change, onChange, state } from "./state.js";
+import { imageryTiles, layerTiles } from "./tiles.js";
 
 /** Connect the second map, which is made when it is first needed. */
 export function connectComparison(season, map) {
@@ -31,8 +32,8 @@ export function connectComparison(season, map) {
     follow();
     if (!raster) return;
     const { imagery, picture, date } = imageryOf(state.compare);
-    if (imagery) raster.show(imageryTiles(imagery, picture, date), 1, imagery.minzoom, "linear");
-    else raster.show(layerTiles(state.compare, state.compare === state.layer ? state.hidden : new Set()));
+    if (imagery) raster.show(imageryTiles(season, imagery, picture, date));
+    else raster.show(layerTiles(season, state.compare, state.compare === state.layer ? state.hidden : new Set()));
   };
 
   const draw = () => {

@@ -186,6 +186,10 @@ function areaTable(season, found) {
   const notes = [];
   if (found.without_class >= 0.05)
     notes.push(`${hectares(found.without_class)} ha of the area have no crop on the map.`);
+  if (found.side)
+    notes.push(
+      `Counted on the map in squares of ${found.side.toFixed(1)} m, each with its exact area. Estimates with intervals need agrifm serve.`,
+    );
   if (estimates.size)
     notes.push("The estimate supposes that the map errs here as it does at the reference points of the whole map.");
   return [

@@ -8,16 +8,19 @@ import { showDistricts } from "./districts.js";
 import { dayText, find, hint, make } from "./elements.js";
 import { connectKeys } from "./keyboard.js";
 import { showLegend } from "./legend.js";
-import { addOutlines, imageryTiles, layerTiles, makeMap, Raster } from "./map_view.js";
+import { addOutlines, makeMap, Raster } from "./map_view.js";
 import { connectParcels } from "./parcels.js";
 import { readLink, writeLinks } from "./permalink.js";
 import { showPlaces } from "./place.js";
 import { connectSearch } from "./search.js";
-import { ask } from "./server.js";
+import { openSeason } from "./server.js";
 import { change, onChange, state } from "./state.js";
+import { imageryTiles, layerTiles, serveArchives } from "./tiles.js";
 
 async function begin() {
-  const season = await ask("/season.json");
+  const season = await openSeason();
+  hint("");
+  if (season.static) serveArchives();
   describe(season);
   chooseImagery(season);
   const view = readLink(season);
@@ -77,7 +80,7 @@ function describe(season) {
   );
   showDistricts(season);
   const links = season.downloads.map((name) =>
-    make("li", {}, make("a", { href: `/files/${encodeURIComponent(name)}`, download: name }, name)),
+    make("li", {}, make("a", { href: `files/${encodeURIComponent(name)}`, download: name }, name)),
   );
   find("downloads")
     .querySelector("ul")
@@ -107,14 +110,10 @@ function connectRasters(season, map) {
   const showImagery = () => {
     const imagery = season.imagery.find((one) => one.key === state.sensor);
     if (!imagery || !state.picture) return beneath.show(null);
-    return beneath.show(
-      imageryTiles(imagery, state.picture, state.date),
-      1,
-      imagery.minzoom,
-      state.picture === "ndvi" ? "nearest" : "linear",
-    );
+    return beneath.show(imageryTiles(season, imagery, state.picture, state.date));
   };
-  const showLayer = () => above.show(state.layer ? layerTiles(state.layer, state.hidden) : null, state.opacity / 100);
+  const showLayer = () => 
+    above.show(state.layer ? layerTiles(season, state.layer, state.hidden) : null, state.opacity / 100);
   const sayIfTooFar = () => {
     const imagery = season.imagery.find((one) => one.key === state.sensor);
     const wanted = imagery && state.picture && (!state.layer || state.opacity < 100);

@@ -4,8 +4,6 @@ import { Map as WebMap, NavigationControl, ScaleControl, setWorkerUrl } from "./
 
 setWorkerUrl(new URL("./maplibre-gl-worker.mjs", import.meta.url).href);
 const EMPTY = { type: "FeatureCollection", features: [] };
-const DEEPEST = 16; // zoom whose tiles are enlarged at deeper ones
-const start = Date.now(); // in tile addresses, so that a browser forgets those of an earlier map
 
 /** A map without anything on it. */
 export function makeMap(container, season, view, interactive) {
@@ -41,33 +39,21 @@ export function makeMap(container, season, view, interactive) {
   return map;
 }
 
-const address = (path) => `${location.origin}/${path}/{z}/{x}/{y}.png?v=${start}`;
-
-/** The address of tiles of a layer of the map. */
-export function layerTiles(key, hidden) {
-  return `${address(`layers/${key}`)}${hidden.size ? `&hide=${[...hidden].sort((a, b) => a - b).join(",")}` : ""}`;
-}
-
-/** The address of tiles of a picture of a date; null if the sensor has no such date. */
-export function imageryTiles(imagery, picture, date) {
-  const frame = imagery.dates.indexOf(date);
-  return frame < 0 ? null : address(`imagery/${imagery.key}/${picture}/${frame}`);
-}
-
 /** A raster of the map that is replaced without a flicker: the new one appears when its tiles are there. */
 export class Raster {
   constructor(map, name, season, above) {
-    Object.assign(this, { map, name, season, above, count: 0, tiles: null, opacity: 1, shown: null, coming: null });
+    Object.assign(this, { map, name, season, above, count: 0, address: null, opacity: 1, shown: null, coming: null });
   }
 
-  show(tiles, opacity = 1, minzoom = 0, resampling = "nearest") {
+  /** Show tiles ({address, minzoom, maxzoom, resampling}), or none. The promise ends when they are there. */
+  show(tiles, opacity = 1) {
     this.opacity = opacity;
-    if (tiles === this.tiles) {
+    if ((tiles?.address ?? null) === this.address) {
       const id = this.coming ?? this.shown;
       if (id) this.map.setPaintProperty(id, "raster-opacity", this.opacity);
       return Promise.resolve();
     }
-    this.tiles = tiles;
+    this.address = tiles?.address ?? null;
     this.remove(this.coming);
     this.coming = null;
     if (!tiles) {
@@ -78,14 +64,18 @@ export class Raster {
     const id = `${this.name}-${(this.count += 1)}`;
     const source = {
       type: "raster",
-      tiles: [tiles],
+      tiles: [tiles.address],
       tileSize: 256,
       bounds: this.season.bounds,
-      minzoom,
-      maxzoom: DEEPEST,
+      minzoom: tiles.minzoom ?? 0,
+      maxzoom: tiles.maxzoom,
     };
     this.map.addSource(id, source);
-    const paint = { "raster-opacity": opacity, "raster-fade-duration": 0, "raster-resampling": resampling };
+    const paint = {
+      "raster-opacity": opacity,
+      "raster-fade-duration": 0,
+      "raster-resampling": tiles.resampling ?? "nearest",
+    };
     this.map.addLayer({ id, type: "raster", source: id, paint }, this.above);
     this.coming = id;
     return new Promise((resolve) => {

@@ -4,13 +4,29 @@ import { find, hint } from "./elements.js";
 import { addOutlines } from "./map_view.js";
 import { ask } from "./server.js";
 import { change, onChange, state } from "./state.js";
+import { parcelTiles } from "./tiles.js";
+
+/** Outlines of vector tiles, which the map fetches by itself when they are shown. */
+function addTiledOutlines(map, season, look) {
+  map.addSource("parcels", parcelTiles(season));
+  for (const [suffix, type, paint] of look)
+    map.addLayer({ id: `parcels-${suffix}`, type, source: "parcels", "source-layer": "parcels", paint });
+  const show = (shown) => {
+    for (const [suffix] of look)
+      map.setLayoutProperty(`parcels-${suffix}`, "visibility", shown ? "visible" : "none");
+    if (shown && map.getZoom() < season.static.parcels.minzoom) hint("Zoom in to see the parcels.");
+  };
+  return { show };
+}
 
 /** Connect the checkbox and the map. Returns a function that outlines one parcel, or none. */
 export function connectParcels(season, map, colors) {
-  const outlines = addOutlines(map, "parcels", [
+  const look = [
     ["case", "line", { "line-color": colors.case, "line-width": 2.6, "line-opacity": 0.7 }],
     ["line", "line", { "line-color": colors.line, "line-width": 1.1 }],
-  ]);
+  ];
+  const tiled = Boolean(season.static && season.parcels);
+  const outlines = tiled ? addTiledOutlines(map, season, look) : addOutlines(map, "parcels", look);
   const chosen = addOutlines(map, "parcel", [
     ["case", "line", { "line-color": "#000000", "line-width": 5 }],
     ["line", "line", { "line-color": "#ffdd00", "line-width": 2.5 }],
@@ -20,6 +36,7 @@ export function connectParcels(season, map, colors) {
   let asking = null;
 
   const draw = async () => {
+    if (tiled) return outlines.show(state.parcels);
     asking?.abort();
     if (!state.parcels || !season.parcels) return outlines.set(null);
     asking = new AbortController();
@@ -32,7 +49,7 @@ export function connectParcels(season, map, colors) {
       north: clip(bounds.getNorth(), 90),
     };
     try {
-      const found = await ask("/parcels", box, asking.signal);
+      const found = await ask("parcels", box, asking.signal);
       outlines.set(found);
       if (found.count && !found.features.length)
         hint(`${found.count.toLocaleString("en")} parcels here; zoom in to see them.`);

@@ -39,17 +39,17 @@ export function showPlaces(season, mark, parcel) {
         if (number === answered) piece.replaceChildren(make("p", { className: "fault" }, error.message));
       }
     };
-    fill(pieces.crop, async () => cropLines(season, await ask("/pixel", { lon, lat }), lon, lat));
+    fill(pieces.crop, async () => cropLines(season, await ask("pixel", { lon, lat }), lon, lat));
     if (season.parcels) {
       fill(pieces.parcel, async () => {
-        const found = await ask("/parcel", { lon, lat });
+        const found = await ask("parcel", { lon, lat });
         if (number === answered) parcel(found);
         return found ? [parcelLines(season, found)] : [];
       });
     }
     if (season.series) {
       fill(pieces.curves, async () => {
-        series = await ask("/series", { lon, lat });
+        series = await ask("series", { lon, lat });
         return curveLines(pieces.curves);
       });
     }

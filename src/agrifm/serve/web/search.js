@@ -34,7 +34,7 @@ export function connectSearch(season, map) {
       return;
     }
     try {
-      const parcel = await ask("/parcel", { id: text });
+      const parcel = await ask("parcel", { id: text });
       const [west, south, east, north] = parcel.bounds;
       map.fitBounds(
         [

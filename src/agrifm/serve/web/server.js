@@ -1,4 +1,16 @@
-// Questions to the server that the page came from.
+// Questions to the server that the page came from, or to the files of a page without one.
+
+let answers = null; // functions by question, of a page without a server
+
+/** What there is to show. */
+export async function openSeason() {
+  const season = await answer(fetch("season.json", { cache: "no-cache" }));
+  if (season.static) {
+    const { answersOf } = await import("./static_answers.js");
+    answers = await answersOf(season);
+  }
+  return season;
+}
 
 async function answer(request) {
   const response = await request;
@@ -7,13 +19,15 @@ async function answer(request) {
   return content;
 }
 
-/** The answer to a question with numbers or words, such as ask("/pixel", {lon, lat}). */
+/** The answer to a question with numbers or words, such as ask("pixel", {lon, lat}). */
 export function ask(address, query = {}, signal = undefined) {
+  if (answers) return answers[address](query);
   return answer(fetch(`${address}?${new URLSearchParams(query)}`, { signal }));
 }
 
 /** Hectares inside an outline, a list of [longitude, latitude]. */
 export function askHectares(outline) {
+  if (answers) return answers.hectares(outline);
   const headers = { "content-type": "application/json" };
-  return answer(fetch("/hectares", { method: "POST", headers, body: JSON.stringify({ outline }) }));
+  return answer(fetch("hectares", { method: "POST", headers, body: JSON.stringify({ outline }) }));
 }

@@ -1,0 +1,65 @@
+// What a server would answer, from the files next to the page.
+
+import { loadReader, placeInTiles, tileOf, unpacked, valuesOf } from "./archives.js";
+import { pixelAt, seriesAt } from "./blocks.js";
+import { isInside } from "./geometry.js";
+import { hectaresOf } from "./tile_hectares.js";
+
+const NOTHING = 255; // value of a pixel without one
+
+/** Functions by the name of the question. */
+export async function answersOf(season) {
+  await loadReader();
+  const { series, probabilities, parcels } = season.static;
+  const crops = season.layers.find((layer) => layer.key === "classes");
+  return {
+    pixel: async ({ lon, lat }) => {
+      const values = await Promise.all(season.layers.map((layer) => valueAt(layer, [lon, lat])));
+      const planes = probabilities && (await pixelAt("probabilities", probabilities, [lon, lat]));
+      const shares = planes && crops.classes.map((_, number) => planes(number));
+      const sum = shares?.reduce((total, one) => total + one, 0);
+      return {
+        values: Object.fromEntries(season.layers.map((layer, number) => [layer.key, values[number]])),
+        probabilities: sum && !shares.includes(NOTHING) ? shares.map((one) => one / sum) : null,
+      };
+    },
+    series: ({ lon, lat }) => Promise.all(series.map((one) => seriesAt(one, [lon, lat]))),
+    parcel: ({ lon, lat, id }) => (id === undefined ? parcelAt(parcels, [lon, lat]) : parcelNamed(parcels, id)),
+    hectares: (outline) => hectaresOf(crops, outline),
+  };
+}
+
+async function valueAt(layer, place) {
+  const [x, y] = placeInTiles(place, layer.maxzoom);
+  const tile = await tileOf(`layers/${layer.key}`, layer.maxzoom, Math.floor(x), Math.floor(y));
+  if (!tile) return null;
+  const value = (await valuesOf(tile))[Math.floor((y % 1) * 256) * 256 + Math.floor((x % 1) * 256)];
+  return value === NOTHING ? null : value;
+}
+
+async function parcelsNear(parcels, place) {
+  const [x, y] = placeInTiles(place, parcels.rows_zoom).map(Math.floor);
+  const packed = await tileOf("parcel-rows", parcels.rows_zoom, x, y);
+  return packed ? JSON.parse(new TextDecoder().decode(await unpacked(packed, "gzip"))) : [];
+}
+
+async function parcelAt(parcels, place) {
+  return (await parcelsNear(parcels, place)).find((one) => isInside(one.geometry, place)) ?? null;
+}
+
+async function parcelNamed(parcels, id) {
+  const response = await fetch(`parcel-names/${hash(id) % parcels.name_files}.json`);
+  if (!response.ok) throw new Error(`parcel-names: ${response.statusText}`);
+  const names = await response.json();
+  const found = Object.hasOwn(names, id) && (await parcelsNear(parcels, names[id]));
+  const parcel = found && found.find((one) => String(one.columns.id) === id);
+  if (!parcel) throw new Error("no parcel has this name");
+  return parcel;
+}
+
+/** FNV-1a of a text in UTF-8, 32 bits. */
+function hash(text) {
+  let value = 2166136261;
+  for (const byte of new TextEncoder().encode(text)) value = Math.imul(value ^ byte, 16777619) >>> 0;
+  return value;
+}

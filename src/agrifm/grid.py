@@ -58,6 +58,27 @@ class Window:
         bottom, right = min(self.row + self.height + pixels, shape[0]), min(self.col + self.width + pixels, shape[1])
         return Window(top, left, bottom - top, right - left)
 
+    def common(self, other: "Window") -> "Window":
+        """The pixels that are in another window too; without height or width if there are none."""
+        top, left = max(self.row, other.row), max(self.col, other.col)
+        bottom = min(self.row + self.height, other.row + other.height)
+        right = min(self.col + self.width, other.col + other.width)
+        return Window(top, left, max(bottom - top, 0), max(right - left, 0))
+
+    def outside(self, inner: "Window") -> list["Window"]:
+        """What is left of the window without another one: above it, below it, left and right of it, where not empty."""
+        common = self.common(inner)
+        if not (common.height and common.width):
+            return [self]
+        low, end = common.row + common.height, common.col + common.width
+        parts = [
+            Window(self.row, self.col, common.row - self.row, self.width),
+            Window(low, self.col, self.row + self.height - low, self.width),
+            Window(common.row, self.col, common.height, common.col - self.col),
+            Window(common.row, end, common.height, self.col + self.width - end),
+        ]
+        return [part for part in parts if part.height and part.width]
+
     def within(self, outer: "Window") -> "Window":
         """The same pixels, counted from the corner of a window that contains them."""
         return Window(self.row - outer.row, self.col - outer.col, self.height, self.width)
@@ -118,6 +139,17 @@ class Grid:
     def window(self, window: Window) -> "Grid":
         """The grid of one window."""
         return Grid(self.box[window.slices])
+
+    def place_of(self, inner: "Grid") -> Window | None:
+        """Where the pixels of a grid are in this one; None if some are outside it, or are not its pixels."""
+        mine, its = ((grid.crs.to_wkt(), grid.transform.a, grid.transform.e) for grid in (self, inner))
+        if mine != its:
+            return None
+        col, row = ~self.transform * (inner.transform.c, inner.transform.f)
+        place = Window(round(row), round(col), *inner.shape)
+        nests = abs(row - place.row) < WARP_TOLERANCE and abs(col - place.col) < WARP_TOLERANCE
+        inside = place.row >= 0 and place.col >= 0 and not place.outside(Window(0, 0, *self.shape))
+        return place if nests and inside else None
 
     def at(self, resolution: float) -> "Grid":
         """The same ground in pixels of another side; the extent must be a multiple of it."""

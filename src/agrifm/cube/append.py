@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agrifm.cube.build import WantedFrames, cube_fingerprint, sources_of, usable_rule, write_frames
+from agrifm.cube.build import cube_fingerprint, write_frames
 from agrifm.cube.frame_grids import native_grids, nested_grids
 from agrifm.cube.frames import Frame, group_frames, identity, scenes_of
 from agrifm.cube.manifest import (
@@ -31,7 +31,9 @@ from agrifm.cube.manifest import (
     require_small_arrays,
     restore_metadata,
 )
+from agrifm.cube.provenance import sources_of, usable_rule
 from agrifm.cube.store import Cube, finish_store, open_cube, open_group
+from agrifm.cube.wanted_frames import WantedFrames
 from agrifm.errors import CubeError
 from agrifm.files import MARKER, AnyPath, as_path, destination, fsync, fsync_tree, translate_os_errors
 from agrifm.grid import Grid

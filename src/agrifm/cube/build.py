@@ -6,36 +6,34 @@ read again. The store is put in its place when all units are done.
 
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from shapely.geometry.base import BaseGeometry
 
 from agrifm.config import MissingChoice
-from agrifm.cube.earlier import NO_CUBE, EarlierCube, kept_cube
+from agrifm.cube.earlier import EarlierCube, kept_cube
 from agrifm.cube.failures import complete, write_tiles
 from agrifm.cube.frame_grids import native_grids, nested_grids, require_metres
-from agrifm.cube.frames import MERGE_RULE, Frame, FrameTile, group_frames, identity, is_written, scenes_of
+from agrifm.cube.frames import Frame, FrameTile, group_frames, is_written, scenes_of
+from agrifm.cube.growth import describe_growth, earlier_parts, inner_frames, require_continuable
 from agrifm.cube.manifest import marks_of, place_skeleton
+from agrifm.cube.provenance import INCOMPLETE, describe_build, describe_encodings, describe_frame
 from agrifm.cube.server_files import ServerFiles
 from agrifm.cube.store import SCALES, SHARD, Cube, create_root, create_sensor, finish_store, open_cube, open_group
+from agrifm.cube.wanted_frames import WantedFrames
 from agrifm.errors import CubeError
 from agrifm.files import MARKER, AnyPath, as_path, translate_os_errors
-from agrifm.grid import Grid, tiles
+from agrifm.grid import tiles
 from agrifm.outputs import begin_directory, partial_directory, writing
-from agrifm.record import SensorInput, running_versions
+from agrifm.record import SensorInput
 from agrifm.scene.duplicates import require_one_product
-from agrifm.scene.encoding import Encoding
-from agrifm.scene.file_versions import versions_of
-from agrifm.scene.mask import ALWAYS_MASKED, DEFAULT_RULE, MaskRule
+from agrifm.scene.mask import DEFAULT_RULE, MaskRule
 from agrifm.scene.offset_check import OffsetChoice, decide_offsets
-from agrifm.scene.read import kernel_of
-from agrifm.scene.scene import RemoteAsset, Scene
+from agrifm.scene.scene import RemoteAsset
 from agrifm.season import Season
 from agrifm.work import Resumable, fingerprint
 
@@ -44,61 +42,6 @@ if TYPE_CHECKING:
 
 THREADS, REMOTE_THREADS = 2, 8
 """Tiles that are read at once; more if scenes are on servers, as most of the time is waiting."""
-
-
-INCOMPLETE = " incomplete"
-"""End of the plan of a cube, and of the fingerprint of a frame, that lack scenes."""
-
-
-@dataclass(frozen=True)
-class WantedFrames:
-    """The frames that are to be in a cube, and what else decides their pixels."""
-
-    frames: Sequence[Frame]
-    grids: Mapping[str, Grid]
-    """By sensor."""
-    rule: MaskRule
-    offset: OffsetChoice
-    earlier: EarlierCube = NO_CUBE
-    """The cube whose frames are taken over if they are the same."""
-
-    @cached_property
-    def fingerprints(self) -> list[str]:
-        """Of the frames, in their order."""
-        return [frame.fingerprint(self.grids[frame.sensor], self.rule, self.offset) for frame in self.frames]
-
-    @cached_property
-    def identities(self) -> dict[str, list[str]]:
-        """What tells the frames from others, by sensor; files that cannot be read now hold what they held before."""
-        return self._by_sensor(
-            self.earlier.content(frame, mark) for frame, mark in zip(self.frames, self.fingerprints, strict=True)
-        )
-
-    @cached_property
-    def identities_without_content(self) -> dict[str, list[str]]:
-        """The same, whatever the files hold."""
-        return self._by_sensor(None for _ in self.frames)
-
-    def _by_sensor(self, contents: Iterable[str | None]) -> dict[str, list[str]]:
-        by_sensor: dict[str, list[str]] = defaultdict(list)
-        for frame, mark, content in zip(self.frames, self.fingerprints, contents, strict=True):
-            by_sensor[frame.sensor].append(identity(mark, content))
-        return dict(by_sensor)
-
-    def with_encodings(self, decided: Sequence[dict[str, Any] | None]) -> "WantedFrames":
-        """The frames with the encodings of their scenes as they were decided when the build began."""
-        encodings = iter(decided)
-        frames = [
-            replace(
-                frame,
-                scenes=tuple(
-                    replace(scene, decided=Encoding(**encoding)) if (encoding := next(encodings)) else scene
-                    for scene in frame.scenes
-                ),
-            )
-            for frame in self.frames
-        ]
-        return replace(self, frames=frames)
 
 
 def build_cube(
@@ -136,9 +79,13 @@ def build_cube(
     frames = group_frames(search.scenes)
     wanted = WantedFrames(frames, native_grids(frames) if native_grid else nested_grids(frames, area), rule, offset)
     require_metres(rule, wanted.grids)
-    servers = ServerFiles(frames, wanted.fingerprints)
-    earlier, replaced = servers.current(EarlierCube.at(path))
-    wanted = replace(wanted, earlier=earlier)
+    before = EarlierCube.at(path)
+    require_continuable(path, before, wanted)
+    parts = earlier_parts(before, wanted)
+    smaller = [part.frame for part in parts.values()], [part.fingerprint for part in parts.values()]
+    servers = ServerFiles([*frames, *smaller[0]], [*wanted.fingerprints, *smaller[1]])
+    earlier, replaced = servers.current(before)
+    wanted = replace(wanted, earlier=earlier, inner=inner_frames(earlier, parts))
     plan = cube_fingerprint(season, area, wanted.identities)
     partial = partial_directory(path, "cube")
     is_as_before = not (partial.exists() or replaced or search.unusable.errors)
@@ -157,10 +104,10 @@ def build_cube(
         _require_observations(results, wanted.frames)
         provenance = wanted.earlier.provenance
         if provenance.get("plan") != plan or failed or replaced:
-            provenance = _describe_build(search, plan, wanted, described, failed)
+            provenance = describe_build(search, plan, wanted, described, failed)
         finish_store(open_group(partial), provenance, marks_of(results))
         work.finish(path, "cube")
-    return replace(open_cube(path), notes=(_account_of_frames(path, wanted.frames, results), *servers.notes()))
+    return replace(open_cube(path), notes=(*describe_growth(path, frames, before, results), *servers.notes()))
 
 
 def _decide(work: Resumable, wanted: WantedFrames, unread: dict[str, str] | None) -> list[dict[str, Any] | None]:
@@ -169,16 +116,10 @@ def _decide(work: Resumable, wanted: WantedFrames, unread: dict[str, str] | None
         return list(work.decisions[1])
     decided = wanted.earlier.decided(wanted.frames, wanted.fingerprints)
     if decided is None:
-        settled = decide_offsets(scenes_of(wanted.frames), wanted.grids, wanted.offset, unread)
+        scenes = scenes_of(wanted.frames)
+        settled = decide_offsets(scenes, wanted.grids, wanted.offset, unread, wanted.measured)
         decided = [asdict(scene.decided) if scene.decided else None for scene in settled]
     return decided
-
-
-def _account_of_frames(path: Path, frames: Sequence[Frame], results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Say how many frames were written, and how many were taken over."""
-    written = {tuple(key.split("/")[:2]) for key, result in results.items() if "kept" not in result}
-    kept = len(frames) - len(written)
-    return f"wrote {path}" + (f": {len(written)} frames; {kept} are as they were" if kept else "")
 
 
 def cube_fingerprint(season: Season, area: BaseGeometry, frames: Mapping[str, Sequence[str]]) -> str:
@@ -239,7 +180,15 @@ def write_frames(
         if scene.product.offset_from_baseline is not None and scene.decided is None
     }
     units = [
-        FrameTile(work.scratch, frame, window, grids[frame.sensor], wanted.rule, before=earlier.place(frame, mark))
+        FrameTile(
+            work.scratch,
+            frame,
+            window,
+            grids[frame.sensor],
+            wanted.rule,
+            before=earlier.place(frame, mark),
+            inner=wanted.inner_of(frame),
+        )
         for frame, mark in zip(frames, wanted.fingerprints, strict=True)
         for window in tiles(grids[frame.sensor].shape, SHARD)
     ]
@@ -259,100 +208,17 @@ def write_frames(
     for frame, mark in zip(frames, wanted.fingerprints, strict=True):
         read, of_frame = complete(frame, failed), counted[frame.sensor, frame.index]
         entry = earlier.entry(frame, mark) if any("kept" in result for result in of_frame) else None
-        if entry is None:
-            entry = _describe_frame(frame, read, grids[frame.sensor].shape, of_frame)
+        if entry is not None:  # its offsets are as they were; what the check says of them depends on other scenes too
+            entry = {**entry, **describe_encodings(frame)}
+        else:
+            grown = wanted.source(frame, mark) if any("grown" in result for result in of_frame) else None
+            entry = describe_frame(frame, read, grids[frame.sensor].shape, of_frame, grown or {})
             # a frame without a scene that failed is another one, so that the next build does not take it for whole
             entry["fingerprint"] = mark + ("" if read == frame else INCOMPLETE)
             if (content := frame.content) is not None:
                 entry["content"] = content
         described[frame.sensor]["frames"].append(entry)
     return described, failed, results
-
-
-def _describe_frame(
-    frame: Frame, read: Frame, shape: tuple[int, int], results: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """The provenance of a frame: its scenes, their encodings, and how many pixels are usable and have each flag.
-
-    `servers` is what servers stated about the files that were read, by address.
-
-    Args:
-        read: the frame without the scenes that failed.
-    """
-    flags: Counter[str] = Counter()
-    for result in results:
-        flags.update(result["flags"])
-    unmasked = [scene.id for scene in read.scenes if scene.lacks_quality]
-    return {
-        "day": frame.day.isoformat(),
-        "scenes": [scene.id for scene in read.scenes],
-        "offsets": [scene.encoding.offset for scene in read.scenes],
-        "encodings": [scene.encoding.source for scene in read.scenes],
-        "valid_share": round(sum(result["valid"] for result in results) / (shape[0] * shape[1]), 4),
-        "flags": dict(sorted(flags.items())),
-        **({"without_quality": unmasked} if unmasked else {}),
-        **({"servers": stated} if (stated := dict(versions_of(results))) else {}),
-    }
-
-
-def usable_rule(rule: MaskRule) -> dict[str, Any]:
-    """The rule as the provenance states it."""
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(rule).items()} | {
-        "always": list(ALWAYS_MASKED)
-    }
-
-
-def sources_of(scenes: Iterable[Scene]) -> list[str]:
-    """The catalogues or directories that scenes were found in, at most 20."""
-    return sorted({scene.source.rpartition("/")[0] or scene.source for scene in scenes})[:20]
-
-
-def _describe_sensor(frames: Sequence[Frame], sensor: str, grid: Grid) -> dict[str, Any]:
-    """The provenance that all frames of a sensor share."""
-    scene = next(frame.scenes[0] for frame in frames if frame.sensor == sensor and frame.scenes)
-    product = scene.product
-    kernels = {band: kernel_of(scene, key, band, grid, product.kernel) for band, key in product.assets.items()}
-    return {
-        "product": product.name,
-        **({} if product.description is None else {"described": dict(product.description)}),
-        "scale": product.scale,
-        "kernel": f"{product.kernel}; area mean where the grid is coarser by half or more; categories nearest",
-        "kernels": kernels,
-        "resampled_before": product.resampled_before,
-        "quality": {
-            asset: str(rule)
-            for frame in frames
-            if frame.sensor == sensor
-            for scene in frame.scenes
-            for asset, rule in scene.quality_bands.items()
-        },
-    }
-
-
-def _describe_build(
-    search: "SearchResult",
-    plan: str,
-    wanted: WantedFrames,
-    described: Mapping[str, dict[str, Any]],
-    failed: Mapping[str, str],
-) -> dict[str, Any]:
-    """The provenance of a whole cube; one without some scenes has another plan, so that they are asked for again.
-
-    Args:
-        described: the frames by sensor, as `write_frames` returns them.
-    """
-    read = [complete(frame, failed) for frame in wanted.frames]
-    return {
-        "plan": plan + (INCOMPLETE if failed else ""),
-        **({"failed": dict(sorted(failed.items()))} if failed else {}),
-        "merge_rule": MERGE_RULE,
-        "usable": usable_rule(wanted.rule),
-        "removed": dict(sorted(search.removed.items())),
-        "skipped": sorted([*(scene.id for scene in search.skipped), *search.unread]),
-        "sources": sources_of(search.scenes),
-        "sensors": {name: _describe_sensor(read, name, grid) | described[name] for name, grid in wanted.grids.items()},
-        "versions": running_versions("rasterio", "zarr"),
-    }
 
 
 def _require_observations(results: Mapping[str, Mapping[str, Any]], frames: Sequence[Frame]) -> None:

@@ -4,17 +4,26 @@ Otherwise its frames are taken over where the same files decide them. So a damag
 image file is one new frame.
 """
 
-from collections.abc import Iterator, Sequence, Set
+import json
+from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import zarr
 
 from agrifm.cube.frames import Frame
-from agrifm.cube.manifest import ABOUT, open_guarded, read_sound, repairable_metadata, require_small_arrays
-from agrifm.cube.store import Cube, SensorCube, open_cube
+from agrifm.cube.manifest import (
+    ABOUT,
+    METADATA,
+    open_guarded,
+    read_sound,
+    repairable_metadata,
+    require_small_arrays,
+)
+from agrifm.cube.store import Cube, SensorCube, open_cube, require_format
 from agrifm.errors import CubeError
 from agrifm.grid import Window, tiles
 from agrifm.scene.encoding import Encoding
@@ -37,7 +46,12 @@ class EarlierCube:
 
     @classmethod
     def at(cls, path: Path) -> "EarlierCube":
-        """Look at what is there, even if some of it is damaged."""
+        """Look at what is there, even if some of it is damaged.
+
+        Raises:
+            CubeError: a newer version wrote it.
+        """
+        require_known_format(path)
         metadata = repairable_metadata(path)
         if metadata is None:
             return cls()
@@ -49,6 +63,27 @@ class EarlierCube:
             if "fingerprint" in entry
         }
         return cls(open_guarded(path, metadata), entries, provenance)
+
+    @property
+    def groups(self) -> dict[str, zarr.Group]:
+        """The groups of its sensors, by name."""
+        return {} if self.group is None else {name: self.group[name] for name in self.provenance["sensors"]}
+
+    @property
+    def by_day(self) -> dict[tuple[str, date], dict[str, Any]]:
+        """The provenance of its frames, by sensor and day."""
+        return {
+            (name, date.fromisoformat(entry["day"])): entry
+            for name, sensor in self.provenance.get("sensors", {}).items()
+            for entry in sensor["frames"]
+        }
+
+    def bands(self, sensor: str) -> tuple[str, ...] | None:
+        """The bands of a sensor; None if their names cannot be read."""
+        try:
+            return tuple(str(band) for band in self.groups[sensor]["band"][:])
+        except Exception:  # every codec raises other errors
+            return None
 
     def without(self, fingerprints: Set[str]) -> "EarlierCube":
         """The same cube without some of its frames, which are not as they would be written."""
@@ -67,11 +102,10 @@ class EarlierCube:
     def place(self, frame: Frame, fingerprint: str) -> tuple[zarr.Group, int] | None:
         """Where the pixels of a frame are that are as they would be written; None if there are none."""
         entry = self.entry(frame, fingerprint)
-        encodings = [(scene.encoding.offset, scene.encoding.source) for scene in frame.scenes]
+        offsets = [scene.encoding.offset for scene in frame.scenes]
         if entry is None or self.group is None:
             return None
-        is_same = encodings == list(zip(entry["offsets"], entry["encodings"], strict=True))
-        return (self.group, self.entries[fingerprint][0]) if is_same else None
+        return (self.group, self.entries[fingerprint][0]) if offsets == entry["offsets"] else None
 
     def decided(self, frames: Sequence[Frame], fingerprints: Sequence[str]) -> list[dict[str, Any] | None] | None:
         """The encodings of all scenes as they were decided for this cube; None if it lacks a frame."""
@@ -80,13 +114,31 @@ class EarlierCube:
             entry = self.entry(frame, fingerprint)
             if entry is None:
                 return None
-            for scene, offset, source in zip(frame.scenes, entry["offsets"], entry["encodings"], strict=True):
+            of_scenes = entry["offsets"], entry["encodings"], dark_of(entry)
+            for scene, offset, source, dark in zip(frame.scenes, *of_scenes, strict=True):
                 is_checked = scene.product.offset_from_baseline is not None
-                decided.append(asdict(Encoding(scene.encoding.scale, offset, source)) if is_checked else None)
+                decided.append(asdict(Encoding(scene.encoding.scale, offset, source, dark)) if is_checked else None)
         return decided
 
 
+def dark_of(entry: Mapping[str, Any]) -> list[dict[str, float | None] | None]:
+    """What the offset check measured of the scenes of a frame, by its provenance; None of those it did not check."""
+    return list(entry.get("dark_pixels", [None] * len(entry["scenes"])))
+
+
 NO_CUBE = EarlierCube()
+
+
+def require_known_format(path: Path) -> None:
+    """Refuse a cube of another format, such as of a newer version, before anything of it is replaced.
+
+    Its format is read even if nothing else of its metadata can be understood.
+    """
+    try:
+        stated = json.loads((path / METADATA).read_bytes())["attributes"][ABOUT]["format"]
+    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+        return
+    require_format(path, stated)
 
 
 def kept_cube(path: Path, plan: str) -> Cube | None:

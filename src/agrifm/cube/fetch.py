@@ -7,7 +7,7 @@ from datetime import date
 
 from agrifm.config import Project
 from agrifm.cube.build import build_cube
-from agrifm.cube.earlier import describe_damage
+from agrifm.cube.earlier import describe_damage, require_known_format
 from agrifm.cube.project_scenes import SCENES, search_source, wanted_imagery, with_local_files
 from agrifm.cube.resample import resample_cube, resampler
 from agrifm.cube.store import Cube
@@ -39,6 +39,8 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
         ConfigError: the area, the provider or a product cannot be used.
         SceneError, CubeError, OutputError: see `search_catalog`, `search_files` and `build_cube`.
     """
+    for path in {project.observed_cube, project.cube}:
+        require_known_format(path)
     with writing(project.observed_cube, "cube"):
         return _fetch(project)
 

@@ -1,7 +1,7 @@
 """Frames: the scenes of one sensor on one solar day, merged on a grid, and written into a cube tile by tile."""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -91,6 +91,20 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class InnerFrame:
+    """A frame of a finished cube of a smaller area, of the same scenes."""
+
+    group: zarr.Group
+    """Of the sensor."""
+    index: int
+    """Position of the frame in it."""
+    window: Window
+    """The grid of that cube in the larger one."""
+    fingerprint: str
+    """Of the frame in that cube."""
+
+
+@dataclass(frozen=True)
 class FrameTile:
     """One tile of one frame: a unit of work for any thread or process, which opens the cube by its path.
 
@@ -108,12 +122,15 @@ class FrameTile:
     """Ids of scenes that failed and are left out."""
     before: tuple[zarr.Group, int] | None = None
     """A finished cube, and the position in it of the same frame; its tile is taken over if it is undamaged."""
+    inner: InnerFrame | None = None
+    """What a cube of a smaller area has of the frame; only what is around it is read."""
 
     @property
     def key(self) -> str:
         """How the journal names it: by its place, and by what decides its numbers and may change between two runs."""
         encodings = [[scene.encoding.offset, scene.encoding.source] for scene in self.frame.scenes]
-        stamp = fingerprint([self.frame.content, encodings])[:12]
+        inner = [] if self.inner is None else [self.inner.fingerprint]
+        stamp = fingerprint([self.frame.content, encodings, *inner])[:12]
         return f"{self.frame.sensor}/{self.frame.index}/{self.window.row}/{self.window.col}/{stamp}"
 
 
@@ -157,7 +174,8 @@ def write_frame_tile(tile: FrameTile) -> dict[str, Any]:
     """Read and write one tile of one frame, or take it over from the cube of before.
 
     Returns:
-        How many of its pixels are valid, how many have each flag, and the marks of its files; `kept` if taken over.
+        How many of its pixels are valid, how many have each flag, and the marks of its files; `kept` if taken over;
+        `grown` if the flags are those of the pixels around a smaller area.
     """
     group = open_group(tile.cube)[tile.frame.sensor]
     if tile.before is not None:
@@ -168,7 +186,8 @@ def write_frame_tile(tile: FrameTile) -> dict[str, Any]:
             link_files(folder(before), tile.cube, dict(zip(sound[0], files, strict=True)))
             valid = int(np.count_nonzero(sound[1]))
             return {"valid": valid, "flags": {}, "files": record_files(tile.cube, files), "kept": True}
-    pixels = read_frame(tile.frame, tile.grid.window(tile.window), tile.rule, tile.without)
+    grows = tile.inner is not None and not tile.without  # else a scene that failed would be in some of the pixels
+    pixels, flags = _read_around(tile) if grows else _read_whole(tile)
     remove_files(tile.cube, _files(group, tile))
     rows, cols = tile.window.slices
     group["values"][tile.frame.index, :, rows, cols] = pixels.values
@@ -176,7 +195,46 @@ def write_frame_tile(tile: FrameTile) -> dict[str, Any]:
     if pixels.day is not None:
         group["day"][tile.frame.index, rows, cols] = pixels.day
     marks = record_files(tile.cube, _files(group, tile))
-    return {"valid": int(np.count_nonzero(pixels.valid)), "flags": count_flags(pixels.flags), "files": marks}
+    valid = int(np.count_nonzero(pixels.valid))
+    return {"valid": valid, "flags": flags, "files": marks, **({"grown": True} if grows else {})}
+
+
+def _read_whole(tile: FrameTile) -> tuple[FramePixels, dict[str, int]]:
+    """The pixels of a tile, and how many have each flag."""
+    pixels = read_frame(tile.frame, tile.grid.window(tile.window), tile.rule, tile.without)
+    return pixels, count_flags(pixels.flags)
+
+
+def _read_around(tile: FrameTile) -> tuple[FramePixels, dict[str, int]]:
+    """The pixels of a tile, those of the smaller area from its cube; and how many of the others have each flag."""
+    inner = tile.inner
+    assert inner is not None
+    product, shape = tile.frame.scenes[0].product, (tile.window.height, tile.window.width)
+    pixels = FramePixels(
+        np.full((len(product.bands), *shape), FILL, np.int16),
+        np.zeros(shape, bool),
+        np.full(shape, NO_DAY, np.int32) if product.is_composite else None,
+        np.zeros(shape, np.uint16),
+    )
+    around, counted = tile.window.outside(inner.window), Counter[str]()
+    for part in around:
+        read = read_frame(tile.frame, tile.grid.window(part), tile.rule)
+        _place(pixels, part.within(tile.window), read)
+        counted.update(count_flags(read.flags))
+    if around != [tile.window]:
+        common = tile.window.common(inner.window)
+        rows, cols = common.within(inner.window).slices
+        values, valid = (inner.group[name][inner.index, ..., rows, cols] for name in ("values", "valid"))
+        day = None if pixels.day is None else inner.group["day"][inner.index, rows, cols]
+        _place(pixels, common.within(tile.window), FramePixels(values, valid, day, np.zeros(valid.shape, np.uint16)))
+    return pixels, dict(counted)
+
+
+def _place(pixels: FramePixels, window: Window, part: FramePixels) -> None:
+    """Write a part into pixels at a window of them."""
+    for target, source in zip(pixels, part, strict=True):
+        if target is not None:
+            target[..., *window.slices] = np.asarray(source)
 
 
 def _files(group: zarr.Group, tile: FrameTile) -> list[str]:

@@ -194,9 +194,7 @@ def open_cube(path: AnyPath) -> Cube:
         if (path / COPY).exists():
             raise damaged(path / METADATA, "it is lost")
         raise CubeError(f"opening the cube {path}: there is no finished cube; {fix}", path=path)
-    about = metadata["attributes"][ABOUT]
-    if (stated := about.get("format")) != FORMAT:
-        raise CubeError(f"opening the cube {path}: its format is {stated}, this version reads {FORMAT}", format=stated)
+    require_format(path, (about := metadata["attributes"][ABOUT]).get("format"))
     try:
         if "files" in about:
             require_same_metadata(path, metadata)
@@ -221,12 +219,17 @@ def open_cube(path: AnyPath) -> Cube:
         raise damaged(path, reason(error)) from error
 
 
+def require_format(path: Path, stated: object) -> None:
+    """Refuse a cube of another format than this version writes."""
+    newer = isinstance(stated, int) and stated > FORMAT
+    fix = "a newer version of agrifm wrote it: update agrifm" if newer else "move it away and fetch it again"
+    if stated != FORMAT:
+        about = f"opening the cube {path}: its format is {stated}, this version reads {FORMAT}"
+        raise CubeError(f"{about}; {fix}", format=stated)
+
+
 def _sensor_cube(group: zarr.Group, name: str) -> SensorCube:
-    attributes = group["values"].attrs
-    reference = group["spatial_ref"].attrs
-    # GDAL's order: left, width of a pixel, rotation, top, rotation, height (negative).
-    left, a, _, top, _, e = (float(number) for number in str(reference["GeoTransform"]).split())
-    grid = Grid.of(str(reference["crs_wkt"]), Affine(a, 0, left, 0, e, top), group["values"].shape[2:])
+    attributes, grid = group["values"].attrs, grid_of(group)
     content = SensorInput(
         sensor=name,
         bands=tuple(str(band) for band in group["band"][:]),
@@ -237,6 +240,14 @@ def _sensor_cube(group: zarr.Group, name: str) -> SensorCube:
     sensor = SensorCube(content, grid, np.asarray(group["time"][:]), group)
     _require_structure(sensor)
     return sensor
+
+
+def grid_of(group: zarr.Group) -> Grid:
+    """The grid of a sensor's group, by its metadata alone."""
+    reference = group["spatial_ref"].attrs
+    # GDAL's order: left, width of a pixel, rotation, top, rotation, height (negative).
+    left, a, _, top, _, e = (float(number) for number in str(reference["GeoTransform"]).split())
+    return Grid.of(str(reference["crs_wkt"]), Affine(a, 0, left, 0, e, top), group["values"].shape[2:])
 
 
 def _require_structure(sensor: SensorCube) -> None:
@@ -326,20 +337,10 @@ def create_sensor(
         names
     )
     # CF: the grid mapping is a variable whose attributes describe the CRS; its value means nothing.
-    transform = grid.transform
-    _write(
-        group,
-        "spatial_ref",
-        np.array(0, np.int32),
-        (),
-        {
-            "crs_wkt": grid.crs.to_wkt(),
-            "GeoTransform": " ".join(
-                repr(float(number))
-                for number in (transform.c, transform.a, transform.b, transform.f, transform.d, transform.e)
-            ),
-        },
-    )
+    a, b, c, d, e, f = grid.transform[:6]
+    corner = " ".join(repr(float(number)) for number in (c, a, b, f, d, e))
+    stated = {"crs_wkt": grid.crs.to_wkt(), "GeoTransform": corner}
+    _write(group, "spatial_ref", np.array(0, np.int32), (), stated)
     return group
 
 

@@ -14,7 +14,7 @@ although it removed the offset from the numbers (github.com/Element84/earth-sear
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
@@ -53,6 +53,8 @@ class Encoding:
     offset: float
     source: str
     """Why this offset, such as "offset -0.1 from processing baseline 05.10"."""
+    dark: Mapping[str, float | None] | None = field(default=None, compare=False)
+    """What the offset check measured of the scene (`offset_check.DarkStatistics`); None if it was not checked."""
 
 
 def stated_encoding(product: Product, baseline: str | None, removed: bool | None, scene_id: str) -> Encoding:

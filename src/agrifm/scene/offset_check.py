@@ -65,6 +65,8 @@ CLEAR_RULE = MaskRule((*DEFAULT_MASKED, "uncertain"))
 """Which pixels are measured; unclassified ones are often cloud."""
 MAX_SAMPLE_SIDE, MIN_CLEAR_PIXELS = 256, 100
 """Pixels per side of the sample, and the fewest clear pixels for a judgement."""
+MEASURED = ("darkest", "dark_ground", "infrared", "missing", "missing_bare")
+"""Fields of `DarkStatistics` that are measured."""
 THREADS = 4
 FEW_CLEAR = "too few clear pixels to check it"
 VISIBLE_ALONE = "too dark in the visible alone, as under haze or shadow, to check it"
@@ -87,6 +89,11 @@ class DarkStatistics:
     """Share of the clear land pixels without a valid number."""
     missing_bare: float = 0.0
     """The same share of those without vegetation."""
+
+    @property
+    def measured(self) -> dict[str, float | None]:
+        """What was read of the pixels, from which the statistics are made again without reading."""
+        return {name: getattr(self, name) for name in MEASURED}
 
     @property
     def level(self) -> float:
@@ -143,7 +150,11 @@ class OffsetVerdict:
 
 
 def decide_offsets(
-    scenes: Sequence[Scene], grids: Mapping[str, Grid], choice: OffsetChoice, failed: dict[str, str] | None = None
+    scenes: Sequence[Scene],
+    grids: Mapping[str, Grid],
+    choice: OffsetChoice,
+    failed: dict[str, str] | None = None,
+    known: Mapping[int, Mapping[str, float | None]] | None = None,
 ) -> list[Scene]:
     """Decide the encoding of each scene; returns the scenes in their order.
 
@@ -151,12 +162,13 @@ def decide_offsets(
         grids: of the cube, by sensor name.
         choice: what to do if metadata and pixels disagree.
         failed: takes the ids of scenes that cannot be read, and why; without it they are an error.
+        known: by position in `scenes`, what was measured of a scene before (`Encoding.dark`); it is not read.
 
     Raises:
         SceneError: scenes cannot be read; metadata and pixels of a scene disagree and the choice is "refuse"; or
             neither offset fits.
     """
-    statistics = measure_scenes(scenes, grids, failed)
+    statistics = measure_scenes(scenes, grids, failed, known)
     verdicts = {id(dark.scene): judge_offset(dark, statistics) for dark in statistics}
     doubted = [dark for dark in statistics if verdicts[id(dark.scene)].doubt is not None]
     if doubted and choice == "refuse":
@@ -170,26 +182,37 @@ def decide_offsets(
             scenes=[dark.scene.id for dark in doubted],
             doubt=verdicts[id(first.scene)].doubt,
         )
-    decided = {id(dark.scene): _decided(dark, verdicts[id(dark.scene)], choice) for dark in statistics}
+    decided = {
+        id(dark.scene): replace(_decided(dark, verdicts[id(dark.scene)], choice), dark=dark.measured)
+        for dark in statistics
+    }
     return [replace(scene, decided=decided[id(scene)]) if id(scene) in decided else scene for scene in scenes]
 
 
 def measure_scenes(
-    scenes: Sequence[Scene], grids: Mapping[str, Grid], failed: dict[str, str] | None = None
+    scenes: Sequence[Scene],
+    grids: Mapping[str, Grid],
+    failed: dict[str, str] | None = None,
+    known: Mapping[int, Mapping[str, float | None]] | None = None,
 ) -> list[DarkStatistics]:
     """Measure the dark pixels of each scene whose product has an offset that some scenes lack, in their order.
 
     Args:
-        failed: as for `decide_offsets`.
+        failed, known: as for `decide_offsets`.
 
     Raises:
         SceneError: see `read_asset`; all scenes that fail are named.
     """
     errors: dict[str, SceneError] = {}
     statistics: dict[int, DarkStatistics] = {}
+    checked = [scene for scene in scenes if scene.product.offset_from_baseline is not None]
+    for position, numbers in (known or {}).items():
+        scene = scenes[position]
+        statistics[id(scene)] = DarkStatistics(scene, scene.encoding, **dict(numbers))  # type: ignore[arg-type]
+    unknown = [scene for scene in checked if id(scene) not in statistics]
 
     def measured(scene: Scene) -> DarkStatistics | None:
-        if len(errors) >= HOPELESS and not statistics:
+        if len(errors) >= HOPELESS and len(statistics) == len(known or ()):
             return None
         try:
             return measure_scene(scene, grids)
@@ -197,14 +220,13 @@ def measure_scenes(
             errors[scene.id] = error
             return None
 
-    checked = [scene for scene in scenes if scene.product.offset_from_baseline is not None]
-    if checked:
+    if unknown:
         with (
             TRAFFIC.purpose("offset check"),
             ThreadPoolExecutor(THREADS) as executor,
-            progress("check offsets", len(checked)) as advance,
+            progress("check offsets", len(unknown)) as advance,
         ):
-            for scene, dark in run_tiles(measured, checked, executor, 2 * THREADS):
+            for scene, dark in run_tiles(measured, unknown, executor, 2 * THREADS):
                 if dark is not None:
                     statistics[id(scene)] = dark
                 advance(1)

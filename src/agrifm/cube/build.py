@@ -16,10 +16,10 @@ from shapely.geometry.base import BaseGeometry
 
 from agrifm.config import MissingChoice
 from agrifm.cube.earlier import EarlierCube, kept_cube
-from agrifm.cube.failures import complete, write_tiles
+from agrifm.cube.extension import describe_growth, earlier_parts, inner_frames, require_continuable
+from agrifm.cube.failures import write_tiles
 from agrifm.cube.frame_grids import native_grids, nested_grids, require_metres
-from agrifm.cube.frames import Frame, FrameTile, group_frames, is_written, scenes_of
-from agrifm.cube.growth import describe_growth, earlier_parts, inner_frames, require_continuable
+from agrifm.cube.frames import Frame, FrameTile, complete, group_frames, is_written, scenes_of
 from agrifm.cube.manifest import marks_of, place_skeleton
 from agrifm.cube.provenance import INCOMPLETE, describe_build, describe_encodings, describe_frame
 from agrifm.cube.server_files import ServerFiles
@@ -81,11 +81,7 @@ def build_cube(
     require_metres(rule, wanted.grids)
     before = EarlierCube.at(path)
     require_continuable(path, before, wanted)
-    parts = earlier_parts(before, wanted)
-    smaller = [part.frame for part in parts.values()], [part.fingerprint for part in parts.values()]
-    servers = ServerFiles([*frames, *smaller[0]], [*wanted.fingerprints, *smaller[1]])
-    earlier, replaced = servers.current(before)
-    wanted = replace(wanted, earlier=earlier, inner=inner_frames(earlier, parts))
+    wanted, servers, replaced = _with_earlier(wanted, before)
     plan = cube_fingerprint(season, area, wanted.identities)
     partial = partial_directory(path, "cube")
     is_as_before = not (partial.exists() or replaced or search.unusable.errors)
@@ -94,7 +90,7 @@ def build_cube(
     with writing(path, "cube"), translate_os_errors(f"writing the cube {path}"):
         # Without the files' content: one that is mended does not end the work on the others.
         work = Resumable(partial, cube_fingerprint(season, area, wanted.identities_without_content))
-        servers.forget_replaced(work, earlier)
+        servers.forget_replaced(work, wanted.earlier)
         unread: dict[str, str] = {}
         decided = _decide(work, wanted, unread if missing == "skip" else None)
         _begin(work, [wanted.identities, decided], wanted, season, area)  # scenes that were refused have left nothing
@@ -108,6 +104,15 @@ def build_cube(
         finish_store(open_group(partial), provenance, marks_of(results))
         work.finish(path, "cube")
     return replace(open_cube(path), notes=(*describe_growth(path, frames, before, results), *servers.notes()))
+
+
+def _with_earlier(wanted: WantedFrames, before: EarlierCube) -> tuple[WantedFrames, ServerFiles, bool]:
+    """The frames with what an earlier cube has of them; and whether files were replaced since on their servers."""
+    parts = earlier_parts(before, wanted)
+    frames = [*wanted.frames, *(part.frame for part in parts.values())]
+    servers = ServerFiles(frames, [*wanted.fingerprints, *(part.fingerprint for part in parts.values())])
+    earlier, replaced = servers.current(before)
+    return replace(wanted, earlier=earlier, inner=inner_frames(earlier, parts)), servers, replaced
 
 
 def _decide(work: Resumable, wanted: WantedFrames, unread: dict[str, str] | None) -> list[dict[str, Any] | None]:
@@ -201,24 +206,34 @@ def write_frames(
         )
     # Without those of files that were replaced after a stopped run had read them.
     results = {unit.key: work.results[unit.key] for unit in units}
-    counted: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+    return _describe_frames(wanted, units, results, failed), failed, results
+
+
+def _describe_frames(
+    wanted: WantedFrames,
+    units: Sequence[FrameTile],
+    results: Mapping[str, Mapping[str, Any]],
+    failed: Mapping[str, str],
+) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """By sensor, the provenance of its frames, from the results of their tiles."""
+    counted: dict[tuple[str, int], list[Mapping[str, Any]]] = defaultdict(list)
     for unit in units:
         counted[unit.frame.sensor, unit.frame.index].append(results[unit.key])
-    described: dict[str, dict[str, list[dict[str, Any]]]] = {sensor: {"frames": []} for sensor in grids}
-    for frame, mark in zip(frames, wanted.fingerprints, strict=True):
+    described: dict[str, dict[str, list[dict[str, Any]]]] = {sensor: {"frames": []} for sensor in wanted.grids}
+    for frame, mark in zip(wanted.frames, wanted.fingerprints, strict=True):
         read, of_frame = complete(frame, failed), counted[frame.sensor, frame.index]
-        entry = earlier.entry(frame, mark) if any("kept" in result for result in of_frame) else None
+        entry = wanted.earlier.entry(frame, mark) if any("kept" in result for result in of_frame) else None
         if entry is not None:  # its offsets are as they were; what the check says of them depends on other scenes too
             entry = {**entry, **describe_encodings(frame)}
         else:
             grown = wanted.source(frame, mark) if any("grown" in result for result in of_frame) else None
-            entry = describe_frame(frame, read, grids[frame.sensor].shape, of_frame, grown or {})
+            entry = describe_frame(frame, read, wanted.grids[frame.sensor].shape, of_frame, grown or {})
             # a frame without a scene that failed is another one, so that the next build does not take it for whole
             entry["fingerprint"] = mark + ("" if read == frame else INCOMPLETE)
             if (content := frame.content) is not None:
                 entry["content"] = content
         described[frame.sensor]["frames"].append(entry)
-    return described, failed, results
+    return described
 
 
 def _require_observations(results: Mapping[str, Mapping[str, Any]], frames: Sequence[Frame]) -> None:

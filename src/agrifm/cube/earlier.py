@@ -10,11 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zarr
 
-from agrifm.cube.frames import Frame
 from agrifm.cube.manifest import (
     ABOUT,
     METADATA,
@@ -29,6 +28,9 @@ from agrifm.grid import Window, tiles
 from agrifm.scene.encoding import Encoding
 from agrifm.season import day_date
 from agrifm.work import progress, run_tiles
+
+if TYPE_CHECKING:
+    from agrifm.cube.frames import Frame
 
 THREADS = 2
 """Parts of a cube that are read at once when it is looked through."""
@@ -89,17 +91,17 @@ class EarlierCube:
         """The same cube without some of its frames, which are not as they would be written."""
         return replace(self, entries={mark: entry for mark, entry in self.entries.items() if mark not in fingerprints})
 
-    def content(self, frame: Frame, fingerprint: str) -> str | None:
+    def content(self, frame: "Frame", fingerprint: str) -> str | None:
         """The digest of a frame's files; if they cannot be read now, as it was when this cube was built."""
         found = frame.content
         return self.entries[fingerprint][1].get("content") if found is None and fingerprint in self.entries else found
 
-    def entry(self, frame: Frame, fingerprint: str) -> dict[str, Any] | None:
+    def entry(self, frame: "Frame", fingerprint: str) -> dict[str, Any] | None:
         """The provenance of the same frame, of the same files, in this cube."""
         _, entry = self.entries.get(fingerprint, (0, None))
         return entry if entry and entry.get("content") == self.content(frame, fingerprint) else None
 
-    def place(self, frame: Frame, fingerprint: str) -> tuple[zarr.Group, int] | None:
+    def place(self, frame: "Frame", fingerprint: str) -> tuple[zarr.Group, int] | None:
         """Where the pixels of a frame are that are as they would be written; None if there are none."""
         entry = self.entry(frame, fingerprint)
         offsets = [scene.encoding.offset for scene in frame.scenes]
@@ -107,7 +109,7 @@ class EarlierCube:
             return None
         return (self.group, self.entries[fingerprint][0]) if offsets == entry["offsets"] else None
 
-    def decided(self, frames: Sequence[Frame], fingerprints: Sequence[str]) -> list[dict[str, Any] | None] | None:
+    def decided(self, frames: Sequence["Frame"], fingerprints: Sequence[str]) -> list[dict[str, Any] | None] | None:
         """The encodings of all scenes as they were decided for this cube; None if it lacks a frame."""
         decided: list[dict[str, Any] | None] = []
         for frame, fingerprint in zip(frames, fingerprints, strict=True):

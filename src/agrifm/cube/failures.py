@@ -1,7 +1,7 @@
 """Scenes that fail for good, however often they are asked for: all are named at once, or left out of the cube."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
@@ -114,11 +114,6 @@ def _mixed(work: Resumable, units: Sequence[FrameTile]) -> list[FrameTile]:
             versions.setdefault((unit.frame.sensor, unit.frame.index, name), set()).add(version)
     frames = {(sensor, index) for (sensor, index, _), found in versions.items() if len(found) > 1}
     return [unit for unit in units if (unit.frame.sensor, unit.frame.index) in frames]
-
-
-def complete(frame: Frame, failed: Iterable[str]) -> Frame:
-    """A frame without the scenes that failed."""
-    return replace(frame, scenes=tuple(scene for scene in frame.scenes if scene.id not in failed))
 
 
 def _sensors_without(frames: Sequence[Frame], failed: Mapping[str, str]) -> set[str]:

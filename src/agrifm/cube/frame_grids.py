@@ -8,8 +8,7 @@ from agrifm.cube.frames import Frame, scenes_of
 from agrifm.errors import CubeError, SceneError
 from agrifm.grid import Grid, area_grid
 from agrifm.scene.mask import MaskRule
-from agrifm.scene.products import Product
-from agrifm.scene.read import opened
+from agrifm.scene.read import first_band, opened
 from agrifm.scene.scene import ArrayAsset, Scene
 from agrifm.scene.unusable import HOPELESS, one_error
 
@@ -72,9 +71,3 @@ def require_metres(rule: MaskRule, grids: Mapping[str, Grid]) -> None:
                 f"building a cube: `dilate` is {rule.dilate:g} metres, but the pixels of '{sensor}' are in units of "
                 f"{unit}; leave out `dilate` or `native_grid`"
             )
-
-
-def first_band(product: Product) -> tuple[str, str]:
-    """Asset key and name of a product's first band."""
-    band, key = next(iter(product.assets.items()))
-    return key, band

@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -168,6 +168,11 @@ def group_frames(scenes: Iterable[Scene]) -> list[Frame]:
 def scenes_of(frames: Sequence[Frame]) -> list[Scene]:
     """The scenes of all frames, in their order."""
     return [scene for frame in frames for scene in frame.scenes]
+
+
+def complete(frame: Frame, failed: Iterable[str]) -> Frame:
+    """A frame without the scenes that failed."""
+    return replace(frame, scenes=tuple(scene for scene in frame.scenes if scene.id not in failed))
 
 
 def write_frame_tile(tile: FrameTile) -> dict[str, Any]:

@@ -5,9 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from agrifm.cube.failures import complete
-from agrifm.cube.frames import MERGE_RULE, Frame
-from agrifm.cube.wanted_frames import WantedFrames
+from agrifm.cube.frames import MERGE_RULE, Frame, complete
 from agrifm.grid import Grid
 from agrifm.record import running_versions
 from agrifm.scene.file_versions import versions_of
@@ -16,6 +14,7 @@ from agrifm.scene.read import kernel_of
 from agrifm.scene.scene import Scene
 
 if TYPE_CHECKING:
+    from agrifm.cube.wanted_frames import WantedFrames
     from agrifm.scene.search import SearchResult
 
 INCOMPLETE = " incomplete"
@@ -101,7 +100,7 @@ def _describe_sensor(frames: Sequence[Frame], sensor: str, grid: Grid) -> dict[s
 def describe_build(
     search: "SearchResult",
     plan: str,
-    wanted: WantedFrames,
+    wanted: "WantedFrames",
     described: Mapping[str, dict[str, Any]],
     failed: Mapping[str, str],
 ) -> dict[str, Any]:

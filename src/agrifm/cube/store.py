@@ -229,7 +229,7 @@ def require_format(path: Path, stated: object) -> None:
 
 
 def _sensor_cube(group: zarr.Group, name: str) -> SensorCube:
-    attributes, grid = group["values"].attrs, grid_of(group)
+    attributes, grid = group["values"].attrs, sensor_grid(group)
     content = SensorInput(
         sensor=name,
         bands=tuple(str(band) for band in group["band"][:]),
@@ -242,7 +242,7 @@ def _sensor_cube(group: zarr.Group, name: str) -> SensorCube:
     return sensor
 
 
-def grid_of(group: zarr.Group) -> Grid:
+def sensor_grid(group: zarr.Group) -> Grid:
     """The grid of a sensor's group, by its metadata alone."""
     reference = group["spatial_ref"].attrs
     # GDAL's order: left, width of a pixel, rotation, top, rotation, height (negative).

@@ -120,6 +120,12 @@ def opened(scene: Scene, key: str, band: str) -> Iterator[tuple[OpenBand, str]]:
         ) from error
 
 
+def first_band(product: Product) -> tuple[str, str]:
+    """Asset key and name of a product's first band."""
+    band, key = next(iter(product.assets.items()))
+    return key, band
+
+
 def _name(asset: Asset, key: str) -> str:
     if isinstance(asset, FileAsset):
         return asset.path.name

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rasterio.errors import RasterioError
 from rasterio.transform import array_bounds
@@ -18,16 +18,17 @@ from rasterio.warp import transform_bounds
 from shapely import box
 
 from agrifm.cube.earlier import EarlierCube
-from agrifm.cube.frame_grids import first_band
 from agrifm.cube.frames import Frame, InnerFrame
 from agrifm.cube.manifest import read_sound
-from agrifm.cube.store import grid_of
-from agrifm.cube.wanted_frames import WantedFrames
+from agrifm.cube.store import sensor_grid
 from agrifm.errors import CubeError, SceneError
 from agrifm.grid import Grid, Window, tiles
-from agrifm.scene.read import opened
+from agrifm.scene.read import first_band, opened
 from agrifm.scene.scene import Scene
 from agrifm.work import progress, run_tiles
+
+if TYPE_CHECKING:
+    from agrifm.cube.wanted_frames import WantedFrames
 
 THREADS = 8
 """Files that are opened and parts of the cube that are read at once."""
@@ -49,7 +50,7 @@ class EarlierPart:
     """The cube's grid in the larger one."""
 
 
-def require_continuable(path: Path, earlier: EarlierCube, wanted: WantedFrames) -> None:
+def require_continuable(path: Path, earlier: EarlierCube, wanted: "WantedFrames") -> None:
     """Refuse to replace a cube by one with other bands or pixels of the same sensor, which nothing of it would enter.
 
     Raises:
@@ -69,7 +70,7 @@ def require_continuable(path: Path, earlier: EarlierCube, wanted: WantedFrames) 
                 bands=list(bands),
                 before=list(before),
             )
-        has, needs = (_pixels(grid) for grid in (grid_of(group), wanted.grids[sensor]))
+        has, needs = (_pixels(grid) for grid in (sensor_grid(group), wanted.grids[sensor]))
         if has != needs:
             raise CubeError(
                 f"fetching into the cube {path}: its '{sensor}' has pixels of {has[1]:g} in {has[0]}, and the request "
@@ -84,12 +85,12 @@ def _pixels(grid: Grid) -> tuple[str, float]:
     return grid.crs.proj.name, round(grid.resolution, 9)
 
 
-def earlier_parts(earlier: EarlierCube, wanted: WantedFrames) -> dict[_Key, EarlierPart]:
+def earlier_parts(earlier: EarlierCube, wanted: "WantedFrames") -> dict[_Key, EarlierPart]:
     """The frames of a finished cube that are parts of wanted ones on larger grids.
 
     Scenes of the same day may be added, if they have no pixel on the earlier grid.
     """
-    grids = {name: grid_of(group) for name, group in earlier.groups.items() if name in wanted.grids}
+    grids = {name: sensor_grid(group) for name, group in earlier.groups.items() if name in wanted.grids}
     places = {name: wanted.grids[name].place_of(grid) for name, grid in grids.items()}
     by_day = earlier.by_day
     parts, added = dict[_Key, EarlierPart](), dict[_Key, list[Scene]]()
@@ -139,7 +140,7 @@ def inner_frames(earlier: EarlierCube, parts: Mapping[_Key, EarlierPart]) -> dic
     def is_sound(key: _Key) -> bool:
         group, index = groups[key[0]], earlier.entries[known[key].fingerprint][0]
         side = (group["values"].shards or group["values"].chunks)[-1]
-        return all(read_sound(group, (index,), tile) for tile in tiles(grid_of(group).shape, side))
+        return all(read_sound(group, (index,), tile) for tile in tiles(sensor_grid(group).shape, side))
 
     with ThreadPoolExecutor(THREADS) as executor, progress("look through the cube", len(known)) as advance:
         for key, sound in run_tiles(is_sound, known, executor):

@@ -118,7 +118,11 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 @pytest.mark.parametrize(
     ("left_out", "days"),
-    [(("C", "D"), None), ((), ("2024-05-01", "2024-05-11")), ((), ("2024-05-11", "2024-05-31"))],
+    [
+        (("C", "D"), None),
+        pytest.param((), ("2024-05-01", "2024-05-11"), marks=pytest.mark.check),
+        ((), ("2024-05-11", "2024-05-31")),
+    ],
     ids=["new scenes", "a later end", "an earlier start"],
 )
 def test_new_dates_are_added_and_what_is_there_is_not_touched(
@@ -158,6 +162,7 @@ def test_a_larger_area_reads_only_what_is_around_the_earlier_one(
     require_equal_but_for_dark_pixels(second, once)
 
 
+@pytest.mark.check
 def test_a_scene_that_reaches_into_the_earlier_area_has_its_frame_read_anew(
     tmp_path: Path, season: Season, reads: Counter[str]
 ) -> None:
@@ -188,12 +193,13 @@ def require_equal_but_for_dark_pixels(one: Cube, other: Cube) -> None:
     assert documents[0] == documents[1]
 
 
+@pytest.mark.check
 def test_a_damaged_frame_is_not_the_middle_of_a_larger_one(tmp_path: Path, season: Season) -> None:
     first = run(tmp_path / "p", season.save())
     shard = next(file for file in first.path.glob("sentinel-2/values/c/1/**/*") if file.is_file())
     shard.write_bytes(shard.read_bytes()[:-100])
     second = run(tmp_path / "p", season.save(), LARGE)
-    assert "3 of a larger area, 1 read anew" in second.notes[1] or "1 read anew" in second.notes[1]
+    assert "3 of a larger area, 1 read anew" in second.notes[1]
     require_equal_but_for_dark_pixels(second, run(tmp_path / "once", season.save(), LARGE))
 
 
@@ -232,6 +238,7 @@ def test_over_a_network_only_new_scenes_are_requested_and_then_nothing(tmp_path:
     assert contents(second) == contents(once)
 
 
+@pytest.mark.check
 def test_a_resampled_cube_follows(tmp_path: Path, season: Season) -> None:
     more = 'resample = "medoid"'
     run(tmp_path / "p", season.save("C", "D"), more=more)
@@ -241,6 +248,7 @@ def test_a_resampled_cube_follows(tmp_path: Path, season: Season) -> None:
     require_equal_but_for_dark_pixels(second, once)
 
 
+@pytest.mark.check
 def test_readers_see_the_old_state_or_the_new_one(tmp_path: Path, season: Season) -> None:
     first = run(tmp_path / "p", season.save("A", "D"))
     expected = {2: (SMALL, first.sensors["sentinel-2"].group["values"][...])}

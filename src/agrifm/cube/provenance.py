@@ -15,7 +15,7 @@ from agrifm.scene.scene import Scene
 
 if TYPE_CHECKING:
     from agrifm.cube.wanted_frames import WantedFrames
-    from agrifm.scene.search import SearchResult
+    from agrifm.scene.search_result import SearchResult
 
 INCOMPLETE = " incomplete"
 """End of the plan of a cube, and of the fingerprint of a frame, that lack scenes."""

@@ -55,7 +55,12 @@ def test_the_season_is_described_for_the_page(port):
     assert [layer["key"] for layer in found["layers"]] == ["classes", "confidence", "observations"]
     assert [one["color"] for one in found["layers"][0]["classes"]] == [one.color for one in LEGEND.classes]
     assert sum(found["hectares"]) == pytest.approx((192 * 192 - 30 * 30) / 100)
-    assert [one["key"] for one in found["imagery"]] == ["sentinel-2", "landsat"]
+    assert [one["key"] for one in found["imagery"]] == [
+        "sentinel-2",
+        "landsat",
+        "sentinel-2-monthly",
+        "sentinel-2-season",
+    ]
     assert found["imagery"][0]["dates"][1] == "2024-04-11"
     assert found["parcels"] == 49
     assert found["missing"] == []
@@ -128,7 +133,7 @@ def test_a_tile_of_too_much_of_the_cube_is_refused(port, season, monkeypatch):
     x, y = tile_of(open_cube(season.cube).target, 10)
     path = f"/imagery/sentinel-2/ndvi/0/10/{x}/{y}.png"
     assert request(port, path)[0] == 200
-    monkeypatch.setattr("agrifm.serve.app.MOST_PIXELS", 100**2)
+    monkeypatch.setattr("agrifm.serve.imagery.MOST_PIXELS", 100**2)
     assert request(port, path)[0] == 404
 
 

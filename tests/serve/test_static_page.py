@@ -104,6 +104,7 @@ def plain_series(numbers, dates, bands, unit):
     return found
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")  # tiles say nothing of their place
 def test_tiles_hold_the_values_of_the_map(season, page, stated, places):
     layer = next(one for one in stated["layers"] if one["key"] == "classes")
     with rasterio.open(season.maps / "classes.tif") as source:

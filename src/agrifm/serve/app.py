@@ -28,7 +28,6 @@ from agrifm.files import finite_or_none
 from agrifm.grid import Grid
 from agrifm.serve.finished_season import FinishedSeason
 from agrifm.serve.guards import SafeHeaders, page_files
-from agrifm.serve.imagery import MOST_PIXELS
 from agrifm.serve.map_layers import CLASSES
 from agrifm.serve.pixel_answers import map_answer, series_answer
 from agrifm.serve.polygon_hectares import drawn_polygon, polygon_answer
@@ -150,12 +149,12 @@ async def _imagery_tile(season: FinishedSeason, request: Request) -> Response:
     imagery = _found(season.imagery, request.path_params["sensor"])
     picture, frame = request.path_params["picture"], index_of(request.path_params["frame"])
     _found(imagery.kinds, picture)
-    if not frame < len(imagery.sensor.date):
+    if not frame < imagery.count:
         raise RefusedRequestError(NO_SUCH, "there is no such date")
 
     def draw() -> bytes | None:
-        places = _places(request, imagery.sensor.grid)
-        if places is not None and places.window.height * places.window.width > MOST_PIXELS:
+        places = _places(request, imagery.grid)
+        if places is not None and places.window.height * places.window.width > imagery.most_pixels:
             raise RefusedRequestError(NO_SUCH, "the tile shows too much of the cube; zoom in")
         return None if places is None else imagery.tile(picture, frame, places)
 

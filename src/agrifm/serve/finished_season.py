@@ -11,6 +11,8 @@ from agrifm.config import read_project
 from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import AgriFMError, ServeError
 from agrifm.files import AnyPath, as_path
+from agrifm.serve.composites import Composites, composites_of
+from agrifm.serve.deciding import deciding
 from agrifm.serve.imagery import Imagery, imagery_of
 from agrifm.serve.map_layers import CLASSES, FILES, PageLayer, map_layers, other_crops
 from agrifm.serve.parcel_views import ParcelViews
@@ -29,10 +31,12 @@ class FinishedSeason:
     """First and last day."""
     layers: dict[str, PageLayer]
     cube: Cube | None
-    imagery: dict[str, Imagery]
+    imagery: dict[str, Imagery | Composites]
     parcels: ParcelViews | None
     report: Mapping[str, Any] | None
     item: Mapping[str, Any]
+    deciding: Mapping[str, Any]
+    """By class code, what decides it, if it was explained."""
     downloads: dict[str, Path]
     """By name; nothing else of the disk can be downloaded."""
     missing: dict[str, str]
@@ -55,6 +59,7 @@ class FinishedSeason:
             "imagery": [one.stated() for one in self.imagery.values()],
             "series": self.cube is not None,
             "parcels": None if self.parcels is None else self.parcels.count,
+            "deciding": self.deciding,
             "downloads": list(self.downloads),
             "missing": [{"title": title, "why": why} for title, why in self.missing.items()],
             "trust": _sentence(self.report),
@@ -82,7 +87,7 @@ def finished_season(directory: AnyPath, also: Sequence[AnyPath] = ()) -> Finishe
     layers = map_layers(maps, missing) | other_crops([*early, *map(as_path, also)], missing)
     cube = _cube(project.cube, missing)
     parcels = _parcels(project.parcel_crops / "parcels.parquet", missing)
-    imagery = {} if cube is None else imagery_of(cube)
+    imagery = {} if cube is None else _pictures(cube)
     names = [*(name for _, name in FILES.values()), PROBABILITIES, "item.json"]
     files = [maps / name for name in names] + [project.parcel_crops / "parcels.parquet"]
     report_directory = project.path("report")
@@ -97,6 +102,7 @@ def finished_season(directory: AnyPath, also: Sequence[AnyPath] = ()) -> Finishe
         parcels,
         _json(report_directory / "report.json", "Report", missing),
         _json(maps / "item.json", "Hectares", missing) or {},
+        deciding(project.path("explanation"), missing),
         {file.name: file.resolve() for file in files if file.is_file()},
         missing,
     )
@@ -108,6 +114,13 @@ def _cube(path: Path, missing: dict[str, str]) -> Cube | None:
     except (AgriFMError, OSError) as error:
         missing["Imagery and series"] = str(error)
         return None
+
+
+def _pictures(cube: Cube) -> dict[str, Imagery | Composites]:
+    """The pictures of dates by key, and after them those of months and of the season, of the smallest pixels alone."""
+    dated = imagery_of(cube)
+    composites = [one for imagery in list(dated.values())[:1] for one in composites_of(imagery.sensor, cube.season)]
+    return {**dated, **{one.key: one for one in composites}}
 
 
 def _parcels(path: Path, missing: dict[str, str]) -> ParcelViews | None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from agrifm.assess.point_season import GAMMA, TAILS, picture_kinds, pixel_metres
 from agrifm.classic.indices import band_roles, greenness
 from agrifm.cube.store import CHUNK, FILL, Cube, SensorCube
+from agrifm.grid import Grid
 from agrifm.pictures import RGBA, indexed_png, rgba_png
 from agrifm.season import day_date
 from agrifm.sensors import SENSORS
@@ -41,6 +42,21 @@ class Imagery:
     """Of brightness, by bands, as far as they were needed."""
 
     @property
+    def grid(self) -> Grid:
+        """The pixels."""
+        return self.sensor.grid
+
+    @property
+    def count(self) -> int:
+        """Number of dates."""
+        return len(self.sensor.date)
+
+    @property
+    def most_pixels(self) -> int:
+        """Pixels that a tile may read."""
+        return MOST_PIXELS
+
+    @property
     def kinds(self) -> dict[str, tuple[str, tuple[str, ...]]]:
         """Title and bands of each picture by key."""
         found = {title.lower().replace(" ", "-"): (title, bands) for title, bands in picture_kinds(self.sensor)}
@@ -50,10 +66,9 @@ class Imagery:
 
     def stated(self) -> dict[str, Any]:
         """What the page is to know of the sensor."""
-        name = self.sensor.input.sensor
         return {
-            "key": name,
-            "title": SENSORS[name].title if name in SENSORS else name,
+            "key": self.sensor.input.sensor,
+            "title": sensor_title(self.sensor),
             "metres": round(pixel_metres(self.sensor.grid)),
             "dates": [day_date(int(day)).isoformat() for day in self.sensor.date],
             "clear": self.clear,
@@ -81,7 +96,23 @@ class Imagery:
         Raises:
             CubeError: as of `tile`.
         """
-        stored, valid = self._read(self.kinds[kind][1], frame, places)
+        return self._drawn(kind, *self._read(self.kinds[kind][1], frame, places))
+
+    def all_drawn(self, frame: int, places: TilePlaces) -> dict[str, NDArray[np.uint8]]:
+        """A tile of each picture by key, as `drawn` gives it; the cube is read once.
+
+        Raises:
+            CubeError: as of `tile`.
+        """
+        roles = tuple(dict.fromkeys(role for _, bands in self.kinds.values() for role in bands))
+        stored, valid = self._read(roles, frame, places)
+        return {
+            kind: self._drawn(kind, stored[[roles.index(role) for role in bands]], valid)
+            for kind, (_, bands) in self.kinds.items()
+        }
+
+    def _drawn(self, kind: str, stored: NDArray[np.int16], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        """A picture of the stored values of its bands (C, H, W)."""
         if kind == GREENNESS_KEY:
             pixels = stored.reshape(1, len(stored), -1) * np.float32(self.sensor.input.scale)
             content = self.sensor.input.model_copy(update={"bands": self._names(self.kinds[kind][1])})
@@ -128,6 +159,16 @@ class Imagery:
             valid = self.sensor.stored("valid", (frame, rows, cols))
             parts.append(stored[:, valid] * np.float32(self.sensor.input.scale))
         return np.concatenate(parts, axis=1)
+
+
+def sensor_title(sensor: SensorCube) -> str:
+    """What the sensor of a cube is called."""
+    return title_of(sensor.input.sensor)
+
+
+def title_of(name: str) -> str:
+    """What a sensor of this name is called."""
+    return SENSORS[name].title if name in SENSORS else name
 
 
 def imagery_of(cube: Cube) -> dict[str, Imagery]:

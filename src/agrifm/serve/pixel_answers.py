@@ -16,7 +16,7 @@ from agrifm.cube.store import Cube, SensorCube
 from agrifm.errors import AgriFMError
 from agrifm.grid import LONLAT, Grid, Window
 from agrifm.legend import UNLABELLED
-from agrifm.sensors import SENSORS
+from agrifm.serve.imagery import sensor_title
 from agrifm.serve.map_layers import CLASSES, PageLayer, open_layer
 
 PROBABILITIES = "probabilities.tif"
@@ -90,10 +90,9 @@ def sensors_with_curves(cube: Cube) -> list[SensorCube]:
 
 def sensor_facts(sensor: SensorCube) -> dict[str, Any]:
     """Name and title of a sensor, the side of its pixels and what it measures."""
-    name = sensor.input.sensor
     return {
-        "key": name,
-        "title": SENSORS[name].title if name in SENSORS else name,
+        "key": sensor.input.sensor,
+        "title": sensor_title(sensor),
         "metres": round(pixel_metres(sensor.grid)),
         "quantity": sensor.input.quantity,
     }

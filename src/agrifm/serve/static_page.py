@@ -34,7 +34,7 @@ from agrifm.serve.pixel_answers import PROBABILITIES, sensors_with_curves
 from agrifm.serve.series_blocks import archive_tiles, raster_blocks, series_blocks
 from agrifm.serve.static_folder import KIND
 from agrifm.serve.static_stated import shown_dates, stated_static
-from agrifm.serve.tile_archives import layer_tiles, picture_tiles, write_archive
+from agrifm.serve.tile_archives import layer_tiles, write_archive, write_pictures
 from agrifm.work import Resumable, fingerprint
 
 MOST_THREADS = 4
@@ -126,7 +126,7 @@ def _units(season: FinishedSeason) -> list[Unit]:
     if PROBABILITIES in season.downloads:
         units += [("probabilities", _name(tile)) for tile in archive_tiles(season.layers[CLASSES].grid)]
     for sensor, imagery in season.imagery.items():
-        units += [("imagery", sensor, kind, date) for kind in imagery.kinds for date in shown_dates(imagery)]
+        units += [("imagery", sensor, date) for date in shown_dates(imagery)]
     for one in [] if season.cube is None else sensors_with_curves(season.cube):
         units += [("series", one.input.sensor, _name(tile)) for tile in archive_tiles(one.grid)]
     return units
@@ -146,12 +146,11 @@ def _write_layer(season: FinishedSeason, path: Path, unit: Unit) -> int:
     return write_archive(_archive(path), layer_tiles(layer), "PNG", layer.grid.footprint().bounds)
 
 
-def _write_picture(season: FinishedSeason, path: Path, unit: Unit) -> int:
-    _, sensor, kind, date = unit
+def _write_pictures(season: FinishedSeason, path: Path, unit: Unit) -> int:
+    _, sensor, date = unit
     imagery = season.imagery[sensor]
-    tiles = picture_tiles(imagery, kind, shown_dates(imagery)[date])
-    format_ = "PNG" if kind == "ndvi" else "WEBP"
-    return write_archive(_archive(path), tiles, format_, imagery.sensor.grid.footprint().bounds)
+    path_of = {kind: _archive(path.parent / kind / date) for kind in imagery.kinds}
+    return write_pictures(imagery, shown_dates(imagery)[date], path_of)
 
 
 def _write_series(season: FinishedSeason, path: Path, unit: Unit) -> int:
@@ -181,7 +180,7 @@ def _write_parcels(season: FinishedSeason, path: Path, unit: Unit) -> int:
 
 WRITERS: dict[str, Callable[[FinishedSeason, Path, Unit], int]] = {
     "layers": _write_layer,
-    "imagery": _write_picture,
+    "imagery": _write_pictures,
     "series": _write_series,
     "probabilities": _write_probabilities,
     "parcels": _write_parcels,

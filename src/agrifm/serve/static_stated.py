@@ -3,6 +3,7 @@
 from typing import Any
 
 from agrifm.assess.point_season import MIN_CLEAR
+from agrifm.serve.composites import Composites
 from agrifm.serve.finished_season import FinishedSeason
 from agrifm.serve.imagery import Imagery
 from agrifm.serve.map_layers import CLASSES, PageLayer
@@ -12,7 +13,7 @@ from agrifm.serve.series_blocks import OUTER, block_zoom, stated_series
 from agrifm.serve.tile_archives import imagery_zooms, layer_zooms
 
 
-def shown_dates(imagery: Imagery) -> dict[str, int]:
+def shown_dates(imagery: Imagery | Composites) -> dict[str, int]:
     """Frame by ISO day of the dates that show something: at least `MIN_CLEAR` of the area."""
     stated = imagery.stated()
     found: dict[str, int] = {}
@@ -53,18 +54,14 @@ def _has(there: set[str], layer: dict[str, Any]) -> bool:
     return f"layers/{layer['key']}" in there
 
 
-def _stated_imagery(imagery: Imagery, stated: dict[str, Any], there: set[str]) -> dict[str, Any] | None:
+def _stated_imagery(imagery: Imagery | Composites, stated: dict[str, Any], there: set[str]) -> dict[str, Any] | None:
     """A sensor with the dates of which there are pictures; None if there is none."""
-    pictures = [one["key"] for one in stated["pictures"]]
-    dates = {
-        date: frame
-        for date, frame in shown_dates(imagery).items()
-        if all(f"imagery/{stated['key']}/{picture}/{date}" in there for picture in pictures)
-    }
+    dates = {date: frame for date, frame in shown_dates(imagery).items() if f"imagery/{stated['key']}/{date}" in there}
     if not dates:
         return None
     clear = [stated["clear"][frame] for frame in dates.values()]
-    return {**stated, "dates": list(dates), "clear": clear, **_zooms(imagery_zooms(imagery))}
+    labels = {"labels": [stated["labels"][frame] for frame in dates.values()]} if "labels" in stated else {}
+    return {**stated, **labels, "dates": list(dates), "clear": clear, **_zooms(imagery_zooms(imagery))}
 
 
 def _zooms(zooms: tuple[int, int]) -> dict[str, int]:

@@ -5,7 +5,7 @@ library. Tiles without content are left out.
 """
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from agrifm.files import atomic_write
 from agrifm.grid import Grid
 from agrifm.legend import UNLABELLED
 from agrifm.pictures import indexed_png
-from agrifm.serve.imagery import GREENNESS_KEY, STEPS, Imagery, greenness_colors
+from agrifm.serve.composites import Composites
+from agrifm.serve.imagery import GREENNESS_KEY, MOST_PIXELS, STEPS, Imagery, greenness_colors
 from agrifm.serve.map_layers import PageLayer
-from agrifm.serve.tile_places import MAX_ZOOM, tile_places, tiles_of, zoom_of_side
+from agrifm.serve.tile_places import MAX_ZOOM, fitting_zoom, tile_places, tiles_of, zoom_of_side
 
 Tile = tuple[int, int, int]
 """Zoom, column, row."""
@@ -34,43 +35,52 @@ WEBP_QUALITY = 75
 """Of pictures, 0 to 100, as the format has it."""
 
 
-def write_archive(path: Path, tiles: Iterable[tuple[Tile, bytes]], kind: str, bounds: Sequence[float]) -> int:
-    """Write tiles into an archive, whole or not at all; returns their number, and writes nothing if there is none.
+class Archive:
+    """Tiles that become a file when all of them are there; until then they are in a temporary file."""
 
-    Args:
-        kind: "PNG", "WEBP", or "UNKNOWN" for anything that is not a picture.
-        bounds: west, south, east, north in degrees, for readers of the file.
+    def __init__(self) -> None:
+        from pmtiles.writer import Writer
 
-    Raises:
-        OutputError: the disk is full.
-    """
-    from pmtiles.tile import Compression, TileType, zxy_to_tileid
-    from pmtiles.writer import Writer
+        self._writer, self.count, self._zoom = Writer(None), 0, 0
 
-    waiting, count = iter(tiles), 0
-    first = next(waiting, None)
-    if first is None:
-        return 0
-    west, south, east, north = (round(edge * 1e7) for edge in bounds)
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        writer = Writer(file)
-        for place, content in _with(first, waiting):
-            writer.write_tile(zxy_to_tileid(*place), content)
-            count += 1
+    def add(self, tile: Tile, content: bytes) -> None:
+        """Add a tile; those of `in_order` make the smallest file."""
+        from pmtiles.tile import zxy_to_tileid
+
+        self._writer.write_tile(zxy_to_tileid(*tile), content)
+        self._zoom = self._zoom if self.count else tile[0]
+        self.count += 1
+
+    def finish(self, path: Path, kind: str, bounds: Sequence[float]) -> int:
+        """Write the file, whole or not at all; returns the number of tiles, and writes nothing if there is none.
+
+        Args:
+            kind: "PNG", "WEBP", or "UNKNOWN" for anything that is not a picture.
+            bounds: west, south, east, north in degrees, for readers of the file.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        from pmtiles.tile import Compression, TileType
+
+        if not self.count:
+            return 0
+        west, south, east, north = (round(edge * 1e7) for edge in bounds)
         header = {"tile_type": TileType[kind], "tile_compression": Compression.NONE}
         edges = {"min_lon_e7": west, "min_lat_e7": south, "max_lon_e7": east, "max_lat_e7": north}
-        center = {
-            "center_zoom": first[0][0],
-            "center_lon_e7": (west + east) // 2,
-            "center_lat_e7": (south + north) // 2,
-        }
-        writer.finalize(header | edges | center, {"name": path.stem})
-    return count
+        middle = {"center_lon_e7": (west + east) // 2, "center_lat_e7": (south + north) // 2}
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            self._writer.f = file
+            self._writer.finalize(header | edges | middle | {"center_zoom": self._zoom}, {"name": path.stem})
+        return self.count
 
 
-def _with(first: tuple[Tile, bytes], others: Iterator[tuple[Tile, bytes]]) -> Iterator[tuple[Tile, bytes]]:
-    yield first
-    yield from others
+def write_archive(path: Path, tiles: Iterable[tuple[Tile, bytes]], kind: str, bounds: Sequence[float]) -> int:
+    """Write tiles into an archive; see `Archive.finish`."""
+    archive = Archive()
+    for tile, content in tiles:
+        archive.add(tile, content)
+    return archive.finish(path, kind, bounds)
 
 
 def in_order(tiles: Iterable[Tile]) -> list[Tile]:
@@ -86,11 +96,12 @@ def layer_zooms(layer: PageLayer) -> tuple[int, int]:
     return min(_lowest(layer.grid), deepest), deepest
 
 
-def imagery_zooms(imagery: Imagery) -> tuple[int, int]:
+def imagery_zooms(imagery: Imagery | Composites) -> tuple[int, int]:
     """The lowest and the deepest zoom of the pictures of a sensor in an archive."""
-    grid = imagery.sensor.grid
+    grid = imagery.grid
     deepest = zoom_of_side(grid, IMAGERY_SIDE)
-    return min(max(int(imagery.stated()["minzoom"]), _lowest(grid)), deepest), deepest
+    fitting = fitting_zoom(grid, MOST_PIXELS)
+    return min(max(fitting, _lowest(grid)), deepest), deepest
 
 
 def _lowest(grid: Grid) -> int:
@@ -118,22 +129,30 @@ def layer_tiles(layer: PageLayer) -> Iterator[tuple[Tile, bytes]]:
             yield tile, indexed_png(pixels, layer.colors)
 
 
-def picture_tiles(imagery: Imagery, kind: str, frame: int) -> Iterator[tuple[Tile, bytes]]:
-    """The tiles of a date: greenness as PNG with a palette, other pictures as WebP.
+def write_pictures(imagery: Imagery | Composites, frame: int, path_of: Mapping[str, Path]) -> int:
+    """Write the pictures of a date: greenness as PNG with a palette, others as WebP.
+
+    The pixels of all pictures are read at once.
+
+    Args:
+        path_of: of each picture, by its key.
+
+    Returns:
+        The least number of tiles of a picture.
 
     Raises:
         CubeError: the cube is damaged.
+        OutputError: the disk is full.
     """
-    for tile in _tiles(imagery.sensor.grid, imagery_zooms(imagery)):
-        places = tile_places(imagery.sensor.grid, *tile)
-        if places is None:
-            continue
-        drawn = imagery.drawn(kind, frame, places)
-        if kind == GREENNESS_KEY:
-            if (drawn <= STEPS).any():
-                yield tile, indexed_png(drawn, greenness_colors())
-        elif drawn[..., 3].any():
-            yield tile, webp(drawn)
+    archives = {kind: Archive() for kind in path_of}
+    for tile in _tiles(imagery.grid, imagery_zooms(imagery)):
+        places = tile_places(imagery.grid, *tile)
+        for kind, drawn in {} if places is None else imagery.all_drawn(frame, places).items():
+            if (drawn <= STEPS).any() if drawn.ndim == 2 else drawn[..., 3].any():
+                archives[kind].add(tile, indexed_png(drawn, greenness_colors()) if drawn.ndim == 2 else webp(drawn))
+    bounds = imagery.grid.footprint().bounds
+    format_of = {kind: "PNG" if kind.startswith(GREENNESS_KEY) else "WEBP" for kind in path_of}
+    return min(archive.finish(path_of[kind], format_of[kind], bounds) for kind, archive in archives.items())
 
 
 def webp(rgba: NDArray[np.uint8]) -> bytes:

@@ -1,7 +1,7 @@
 // The selects of the map's layer, of the imagery beneath and of the other side, and the opacity.
 
-import { nearestDate } from "./dates.js";
-import { dayText, find, make } from "./elements.js";
+import { dateLabel, nearestDate } from "./dates.js";
+import { find, make } from "./elements.js";
 import { change, onChange, state } from "./state.js";
 
 /** Fill the selects, and keep them and the state alike. */
@@ -28,7 +28,7 @@ export function connectChoices(season) {
     const dated = here.flatMap(({ one, date }) =>
       one.pictures.map((picture) => ({
         value: `${one.key}/${picture.key}@${date}`,
-        text: `${picture.title}, ${one.title}, ${dayText(date)}`,
+        text: `${picture.title}, ${one.title}, ${dateLabel(one, date)}`,
       })),
     );
     if (state.compare.includes("@") && !dated.some(({ value }) => value === state.compare)) {
@@ -36,7 +36,7 @@ export function connectChoices(season) {
       const imagery = season.imagery.find((one) => one.key === sensor);
       dated.unshift({
         value: state.compare,
-        text: `${imagery.pictures.find((one) => one.key === kind).title}, ${imagery.title}, ${dayText(date)}`,
+        text: `${imagery.pictures.find((one) => one.key === kind).title}, ${imagery.title}, ${dateLabel(imagery, date)}`,
       });
     }
     find("compare").replaceChildren(

@@ -1,6 +1,7 @@
 // Swiping between two layers: a second map that follows the first one, to the right of a divider.
 
-import { dayText, find } from "./elements.js";
+import { dateLabel } from "./dates.js";
+import { find } from "./elements.js";
 import { makeMap, Raster } from "./map_view.js";
 import { change, onChange, state } from "./state.js";
 import { imageryTiles, layerTiles } from "./tiles.js";
@@ -45,12 +46,11 @@ export function connectComparison(season, map) {
     find("divider").setAttribute("aria-valuenow", String(Math.round(state.divider)));
     const { imagery, picture, date } = imageryOf(state.compare);
     const title = (key) => season.layers.find((layer) => layer.key === key)?.title;
-    const beneath = season.imagery
-      .find((one) => one.key === state.sensor)
-      ?.pictures.find((one) => one.key === state.picture);
-    find("left-tag").textContent = title(state.layer) ?? (beneath ? `${beneath.title}, ${dayText(state.date)}` : "");
+    const beneathOf = season.imagery.find((one) => one.key === state.sensor);
+    const beneath = beneathOf?.pictures.find((one) => one.key === state.picture);
+    find("left-tag").textContent = title(state.layer) ?? (beneath ? `${beneath.title}, ${dateLabel(beneathOf, state.date)}` : "");
     find("right-tag").textContent = imagery
-      ? `${imagery.pictures.find((one) => one.key === picture).title}, ${dayText(date)}`
+      ? `${imagery.pictures.find((one) => one.key === picture).title}, ${dateLabel(imagery, date)}`
       : title(state.compare);
   };
 

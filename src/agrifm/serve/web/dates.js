@@ -12,13 +12,13 @@ export function connectDates(season, shown) {
 
   const draw = () => {
     const one = imagery();
-    find("dates").hidden = !one || !state.picture;
+    find("dates").hidden = !one || !state.picture || one.dates.length < 2;
     if (!one) return;
     const frame = Math.max(one.dates.indexOf(state.date), 0);
     find("frame").max = String(one.dates.length - 1);
     find("frame").value = String(frame);
-    find("date").textContent = dayText(one.dates[frame]);
-    find("frame").setAttribute("aria-valuetext", dayText(one.dates[frame]));
+    find("date").textContent = dateLabel(one, one.dates[frame]);
+    find("frame").setAttribute("aria-valuetext", dateLabel(one, one.dates[frame]));
     find("clear").textContent = one.clear[frame] === null ? "" : `${percent(one.clear[frame])} clear`;
   };
 
@@ -58,6 +58,11 @@ function stepToClear(imagery, step) {
     step(1);
     if ((imagery.clear[imagery.dates.indexOf(state.date)] ?? 1) > 0.3) return;
   }
+}
+
+/** What a date of a sensor is called: the day, or a month or season of composites. */
+export function dateLabel(imagery, iso) {
+  return imagery.labels?.[imagery.dates.indexOf(iso)] ?? dayText(iso);
 }
 
 /** The date of a sensor nearest to an ISO day. */

@@ -2,7 +2,7 @@
 
 import { curveKeys, curveNames, drawCurves } from "./curve.js";
 import { nearestDate } from "./dates.js";
-import { find, hectares, make, percent, swatch } from "./elements.js";
+import { dayText, find, hectares, make, percent, swatch } from "./elements.js";
 import { ask } from "./server.js";
 import { change, onChange, state } from "./state.js";
 
@@ -121,7 +121,29 @@ function cropLines(season, found, lon, lat) {
     make("h2", {}, swatch(crop.color), crop.name),
     make("dl", { className: "facts" }, ...facts.flat()),
     ...probabilityLines(crops, found.probabilities),
+    ...decidingLines(season, crop),
     where,
+  ];
+}
+
+/** What `agrifm explain` found for the class: how much its probability falls when a period or a band is hidden. */
+function decidingLines(season, crop) {
+  const found = season.deciding?.[crop.code];
+  if (!found?.periods.length) return [];
+  const row = (title, effect) => [make("dt", {}, title), make("dd", {}, `−${Math.round(1000 * effect) / 10} points`)];
+  const rows = [
+    ...found.periods.flatMap(({ start, end, effect }) => row(`${dayText(start)} to ${dayText(end)}`, effect)),
+    ...found.bands.flatMap(({ sensor, band, effect }) => row(`${band}, ${sensor}`, effect)),
+  ];
+  const note = `How much the probability of ${crop.name} falls on unseen test blocks when these dates or bands are hidden (agrifm explain). It is about the class, not about this place alone.`;
+  return [
+    make(
+      "details",
+      {},
+      make("summary", {}, `What decides ${crop.name}`),
+      make("dl", { className: "facts small" }, ...rows),
+      make("p", { className: "small" }, note),
+    ),
   ];
 }
 

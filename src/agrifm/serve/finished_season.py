@@ -11,8 +11,8 @@ from agrifm.config import read_project
 from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import AgriFMError, ServeError
 from agrifm.files import AnyPath, as_path
-from agrifm.serve.composites import Composites, composites_of
 from agrifm.serve.deciding import deciding
+from agrifm.serve.greenness_composites import Composites, composites_of
 from agrifm.serve.imagery import Imagery, imagery_of
 from agrifm.serve.map_layers import CLASSES, FILES, PageLayer, map_layers, other_crops
 from agrifm.serve.parcel_views import ParcelViews

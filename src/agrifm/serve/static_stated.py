@@ -3,8 +3,8 @@
 from typing import Any
 
 from agrifm.assess.point_season import MIN_CLEAR
-from agrifm.serve.composites import Composites
 from agrifm.serve.finished_season import FinishedSeason
+from agrifm.serve.greenness_composites import Composites
 from agrifm.serve.imagery import Imagery
 from agrifm.serve.map_layers import CLASSES, PageLayer
 from agrifm.serve.parcel_archives import stated_parcels

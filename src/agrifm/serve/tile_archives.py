@@ -18,7 +18,7 @@ from agrifm.files import atomic_write
 from agrifm.grid import Grid
 from agrifm.legend import UNLABELLED
 from agrifm.pictures import indexed_png
-from agrifm.serve.composites import Composites
+from agrifm.serve.greenness_composites import Composites
 from agrifm.serve.imagery import GREENNESS_KEY, MOST_PIXELS, STEPS, Imagery, greenness_colors
 from agrifm.serve.map_layers import PageLayer
 from agrifm.serve.tile_places import MAX_ZOOM, fitting_zoom, tile_places, tiles_of, zoom_of_side

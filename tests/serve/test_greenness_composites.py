@@ -9,7 +9,7 @@ from tests.serve.small_season import small_season
 
 from agrifm.cube.store import open_cube
 from agrifm.grid import Window
-from agrifm.serve.composites import composites_of
+from agrifm.serve.greenness_composites import composites_of
 from agrifm.serve.imagery import STEPS
 from agrifm.serve.pixel_answers import series_answer
 from agrifm.serve.tile_places import SIDE, TilePlaces

@@ -227,6 +227,7 @@ def test_the_internal_directory_is_not_a_key(tmp_path: Path) -> None:
         ({"more": '[model]\ntask = "one-crop"'}, "`crop`"),
         ({"more": '[model]\ntask = "boundaries"\nnames = ["agrifm", "lightgbm"]'}, "'lightgbm'"),
         ({"more": '[model]\ntask = "boundaries"\nseeds = 2'}, "`seeds`"),
+        ({"more": '[model]\ntask = "yield"'}, "`value`"),
         ({"more": "[map]\nminimum_area = -1"}, "minimum_area"),
         ({"more": '[model]\ncrop = "maize"'}, "`crop`"),
         ({"more": '[model]\ntask = "land-cover"\ncrops = ["maize"]'}, "`crops`"),

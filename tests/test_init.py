@@ -33,6 +33,8 @@ TOGETHER = {
     ("labels", "products"),
     ("labels", "columns"),
     ("labels", "series_share"),
+    ("labels", "value"),
+    ("labels", "unit"),
     ("model", "crop"),
     ("model", "crops"),
 }

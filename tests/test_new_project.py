@@ -79,6 +79,13 @@ def test_the_task_and_its_crop_are_written_and_checked_with_the_labels(tmp_path:
         assert ("BTH" in str(error.value)) == (crop == ["BTN"])
 
 
+def test_a_project_of_yields_has_their_column_and_unit(tmp_path: Path) -> None:
+    labels = label_file(tmp_path, **FIELDS, yield_t_ha=[6.0 + 0.1 * at for at in range(40)])
+    new_project(tmp_path / "mine", area_file(tmp_path), 2024, labels, task="yield", crop=["BTH"])
+    found = read_project(tmp_path / "mine").labels
+    assert (found.value, found.unit, found.column) == ("yield_t_ha", "t/ha", "CODE_CULTU")
+
+
 def test_a_project_can_be_read_and_has_what_was_found(tmp_path: Path) -> None:
     labels = label_file(tmp_path, **FIELDS)
     lines = new_project(tmp_path / "mine", area_file(tmp_path), 2024, labels, parcels=labels)

@@ -21,6 +21,7 @@ from agrifm.series_columns import SeriesColumns
 from agrifm.tables import has_table_suffix
 from agrifm.validation import Frozen, complaint
 from agrifm.vectors import VectorKeys
+from agrifm.yields import TONNES, YieldUnit
 
 PROJECT_FILE = "agrifm.toml"
 
@@ -175,6 +176,11 @@ class LabelsConfig(VectorKeys):
     """What the columns of `series` are called, as [labels.columns]."""
     column: str = "crop"
     """Column of the class code; not used for a raster. Also that of `series`, unless [labels.columns] has `label`."""
+    value: str | None = None
+    """Of the task "yield": column of the yields."""
+    unit: YieldUnit | None = None
+    """Of the task "yield": unit of these numbers, "t/ha", "dt/ha" (100 kg per hectare) or "kg/ha"; maps and scores have
+    t/ha."""
     legend: Path | None = None
     """Legend (JSON or CSV: code, name, color); by default, the codes in the labels."""
     hierarchy: str | None = None
@@ -282,6 +288,21 @@ class Project(Frozen):
             raise ValueError("season.area: give a vector file, or four numbers west, south, east, north")
         if self.labels.on_cube and not self.imagery.has_source:
             raise ValueError("imagery: give `provider`, `catalog` (a STAC catalogue) or [[imagery.files]] tables")
+        return self
+
+    @model_validator(mode="after")
+    def _yields_have_a_column_and_a_unit(self) -> Self:
+        stated = [key for key in ("value", "unit") if getattr(self.labels, key) is not None]
+        if self.model.task != "yield" and stated:
+            raise ValueError(f'labels.{stated[0]} is for `task` "yield"; remove it, or set `task` under [model]')
+        if self.model.task == "yield" and len(stated) < 2:
+            missing = "unit" if stated == ["value"] else "value"
+            raise ValueError(
+                f'`task` "yield" needs `{missing}` under [labels]: `value`, the column of the yields, and `unit`, one '
+                f"of {', '.join(TONNES)}"
+            )
+        if self.model.task == "yield" and self.labels.series is not None:
+            raise ValueError('`task` "yield" needs fields or points on a cube (`file`), and no table of `series`')
         return self
 
     @model_validator(mode="after")

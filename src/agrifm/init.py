@@ -87,6 +87,9 @@ column = "crop"
 # other = "worldcover.tif"
 # other_values = [10, 50, 80]
 # other_file = { layer = "forests", crs = "EPSG:32631" }   # if the polygons' file does not say it itself; or `encoding`
+#    Of the task "yield" (docs/yield.md), whose labels are fields with a number:
+# value = "yield_t_ha"     # column of the yields
+# unit = "t/ha"            # of these numbers; or "dt/ha", "kg/ha"
 #    Names and colours of the classes (JSON or CSV: code, name, color); by default the codes are the names.
 # legend = "legend.csv"
 # hierarchy = "hcat3"      # published legend whose codes the labels have: scores are stated at its levels too
@@ -103,8 +106,9 @@ column = "crop"
 # series_share = 0.3       # with labels on a cube in `file` as well: share of the training steps that are of the table
 
 [model]
-# task = "crop-type"       # or "cropland", "land-cover", "boundaries", or "one-crop" with `crop` (docs/tasks.md)
-# crop = "winter wheat"    # of "one-crop": its code or name in the labels, or several
+# task = "crop-type"       # or "cropland", "land-cover", "boundaries", "yield", or "one-crop" with `crop`
+#                            (docs/tasks.md)
+# crop = "winter wheat"    # of "one-crop" and "yield": its code or name in the labels, or several
 # crops = ["maize", "wheat"]   # of "cropland": the labels that are; by default all that are not called like other land
 names = ["agrifm", "classic"]
 preset = "tiny"            # "tiny" trains on a laptop; "small" and "base" need a GPU
@@ -141,6 +145,7 @@ model = "agrifm"           # which of the models makes the map
 # minimum_area = 0.1       # of task "boundaries": hectares below which a field is left out
 # largest_hole = 0.1       # of task "boundaries": hectares up to which a hole in a field is closed
 # cropland = "../cropland/map"   # a map of cropland (task "cropland", or a raster): what is none becomes `other`
+#                            (of task "yield" also a map of the crop: what is not the crop gets no yield)
 # cropland_values = [40]   # values of that raster that mean cropland, if it is not one of agrifm
 # probabilities = true     # keep the probabilities of all classes; by default where [parcels] is given
 #    Existing parcels, whose crops `agrifm parcels` reads from the map (docs/parcels.md):

@@ -12,7 +12,8 @@ class Cleaning(Frozen):
     """What is done about land that is not cropland, single pixels and small regions of another class."""
 
     cropland: Path | None = None
-    """A map of cropland (a raster, or the directory of a map of the task "cropland"): other land becomes `other`."""
+    """A map of cropland (a raster, or the directory of a map of the task "cropland"): other land becomes `other`. For
+    the task "yield" a map that has the crop or cropland: other land gets no yield."""
     cropland_values: tuple[int, ...] = ()
     """Values of that raster that mean cropland, if it is not one of agrifm, such as 40 of ESA WorldCover."""
 

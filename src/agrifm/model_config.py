@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from agrifm.codes import code_of
+from agrifm.codes import code_of, listed
 from agrifm.errors import did_you_mean
 from agrifm.legend import Legend
 from agrifm.recipe import Recipe
@@ -14,6 +14,11 @@ from agrifm.validation import Frozen
 
 TWO_CLASSES: tuple[Task, ...] = ("cropland", "one-crop")
 """Tasks that tell one class from other land."""
+WITHOUT_CLASSES: dict[Task, str] = {
+    "boundaries": "edges without learning",
+    "yield": "ridge regression or LightGBM, chosen on inner blocks",
+}
+"""Tasks whose models do not predict probabilities of classes, and what `classic` is in them."""
 RULE = "threshold"
 """The naive rule that is trained and scored next to the models of such a task."""
 
@@ -32,9 +37,10 @@ class ModelConfig(Frozen):
     task: Task = "crop-type"
     """What models tell apart: the classes of the labels ("crop-type"); cropland and other land ("cropland"); one crop
     and all else ("one-crop", with `crop`); kinds of land, all of which are scored ("land-cover"); or fields
-    ("boundaries"), with polygons as labels."""
+    ("boundaries"), with polygons as labels. Or what they estimate: the yield of a crop ("yield"), with `value` and
+    `unit` under [labels]."""
     crop: Codes = ()
-    """Code or name of the crop of the task "one-crop", or several, such as winter and spring wheat."""
+    """Code or name of the crop of the tasks "one-crop" and "yield", or several, such as winter and spring wheat."""
     crops: Codes = ()
     """Codes or names of the labels that are cropland in the task "cropland"; by default those that the legend scores
     and that are not called like other land, such as forest or water."""
@@ -104,32 +110,38 @@ class ModelConfig(Frozen):
         """Say why a model of this task and legend is not one of the project's task; "" if it is one."""
         if task != self.task:
             return f"it is of the task '{task}', and `task` under [model] is '{self.task}'"
-        known = {*legend.every_code, *legend.classes[0].name.split(" + ")}
-        if task == "one-crop" and not (set(self.crop) <= known - {legend.codes[1], *(legend.classes[1].members or ())}):
-            return f"it is of the crop {legend.classes[0].name}, and `crop` under [model] is {', '.join(self.crop)}"
+        names = [name for entry in legend.classes for name in entry.name.split(" + ")]
+        known = {*legend.every_code, *(names if task == "yield" else legend.classes[0].name.split(" + "))}
+        others = {legend.codes[1], *(legend.classes[1].members or ())} if task == "one-crop" else set()
+        if task in ("one-crop", "yield") and not (set(self.crop) <= known - others):
+            crop = legend.classes[0].name if task == "one-crop" else listed(legend.codes)
+            return f"it is of the crop {crop}, and `crop` under [model] is {', '.join(self.crop)}"
         return ""
 
     def _require_networks(self) -> None:
-        """Refuse models that the task "boundaries" does not have."""
+        """Refuse models that a task without classes does not have."""
         strangers = [name for name in self.names if not is_network(name) and name != "classic"]
         if strangers:
             raise ValueError(
-                f'`task` "boundaries" is for networks, and "classic" (edges without learning) to compare them with; '
-                f"take {strangers[0]!r} out of `names`"
+                f'`task` "{self.task}" is for networks, and "classic" ({WITHOUT_CLASSES[self.task]}) to compare them '
+                f"with; take {strangers[0]!r} out of `names`"
             )
         if self.seeds > 1:
-            raise ValueError('`seeds` above 1 averages probabilities, which `task` "boundaries" lacks; remove `seeds`')
+            raise ValueError(
+                f'`seeds` above 1 averages probabilities, which `task` "{self.task}" lacks; remove `seeds`'
+            )
 
     def _require_keys_of_the_task(self) -> None:
         """Refuse a task without its keys, keys of another task, and the naive rule where there are several classes."""
-        if self.task == "boundaries":
+        if self.task in WITHOUT_CLASSES:
             self._require_networks()
         if self.task == "one-crop" and not self.crop:
             raise ValueError('`task` "one-crop" needs `crop`, the code or name of the crop, such as "winter wheat"')
-        for key, task in (("crop", "one-crop"), ("crops", "cropland")):
-            if getattr(self, key) and self.task != task:
+        for key, tasks in (("crop", ("one-crop", "yield")), ("crops", ("cropland",))):
+            if getattr(self, key) and self.task not in tasks:
+                stated = " or ".join(f'"{task}"' for task in tasks)
                 raise ValueError(
-                    f'`{key}` is for `task` "{task}", and `task` is "{self.task}"; remove `{key}`, or change `task`'
+                    f'`{key}` is for `task` {stated}, and `task` is "{self.task}"; remove `{key}`, or change `task`'
                 )
         if RULE in self.names and self.task not in TWO_CLASSES:
             raise ValueError(

@@ -24,6 +24,7 @@ from agrifm.init import TEMPLATE, init
 from agrifm.model_config import ModelConfig
 from agrifm.outputs import writing_file
 from agrifm.samples.label_summary import LabelSummary, describe_labels
+from agrifm.samples.yield_columns import guess_yields
 from agrifm.scene.area import Area, read_area
 from agrifm.scene.providers import PROVIDERS
 from agrifm.season import Season
@@ -59,7 +60,7 @@ def new_project(
         column: of the class codes in the vector file; None = the likeliest one.
         parcels: existing parcels whose crops are asked for.
         task: what models tell apart (`agrifm.record.Task`); None = the crops of the labels.
-        crop: code or name of the crop of the task "one-crop", or several.
+        crop: code or name of the crop of the tasks "one-crop" and "yield", or several.
 
     Returns:
         Lines about the area, season, imagery and labels; what deserves a second look begins with "warning:".
@@ -89,9 +90,7 @@ def new_project(
         found = describe_labels(labels, place.shape, column)
         lines += found.lines
         _require_crop(found, crop or (), labels)
-        values["labels.file"] = _relative(labels, directory)
-        if found.column is not None:
-            values["labels.column"] = found.column
+        values |= {"labels.file": _relative(labels, directory)} | _label_keys(labels, found, task, lines)
     if parcels is not None:
         parcels = as_path(parcels)
         if not parcels.exists():
@@ -99,6 +98,16 @@ def new_project(
         values["parcels.file"] = _relative(parcels, directory)
     path = _write(directory, values)
     return [*lines, f"wrote {path}; look through it, then run `agrifm fetch` in its directory"]
+
+
+def _label_keys(labels: Path, found: LabelSummary, task: str | None, lines: list[str]) -> dict[str, object]:
+    """Keys of the columns of the labels; adds lines about yields."""
+    keys = {} if found.column is None else {"column": found.column}
+    if task == "yield":
+        yields = guess_yields(labels)
+        lines += yields.lines
+        keys |= yields.keys
+    return {f"labels.{key}": value for key, value in keys.items()}
 
 
 def _write(directory: Path, values: Mapping[str, object]) -> Path:

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from agrifm.calibration import Calibration
 from agrifm.certainty import CandidateSets
@@ -22,16 +22,19 @@ from agrifm.files import AnyPath, as_path
 from agrifm.legend import Legend
 from agrifm.sensors import Quantity
 from agrifm.validation import Frozen
+from agrifm.yields import YIELD_LAYERS, YieldScale
 
 SeriesKind = Literal["interpolated", "composites", "observed"]
 """The series of a season that a model reads: interpolated to equal steps; the observation nearest the middle of each
 equal period; or every observation. The last two keep their days and gaps."""
 
-Task = Literal["crop-type", "cropland", "one-crop", "land-cover", "boundaries"]
+Task = Literal["crop-type", "cropland", "one-crop", "land-cover", "boundaries", "yield"]
 """What a model tells apart: crops and other land, cropland and other land, one crop and all else, kinds of land, or
-one field and the next."""
+one field and the next; or what it estimates, the yield of a crop."""
 FIELD_MAPS = ("boundary", "distance", "extent")
 """What a model of boundaries predicts, each 0..1, in place of the probabilities of classes."""
+LAYERS: dict[Task, tuple[str, ...]] = {"boundaries": FIELD_MAPS, "yield": YIELD_LAYERS}
+"""What models predict in tasks that are not of classes."""
 
 
 class TrainableFamily(NamedTuple):
@@ -208,8 +211,36 @@ def model_file(directory: AnyPath, family: str, seeds: int = 1) -> Path:
 
 
 def predicted_layers(record: ModelRecord) -> int:
-    """Return how many numbers a model predicts per pixel: probabilities of classes, or the maps of boundaries."""
-    return len(FIELD_MAPS) if record.task == "boundaries" else len(record.legend)
+    """Return how many numbers a model predicts per pixel: probabilities of classes, maps of boundaries, or yields."""
+    return len(LAYERS.get(record.task, record.legend.classes))
+
+
+def require_classes(record: ModelRecord, about: str) -> None:
+    """Refuse a model that does not predict probabilities of classes.
+
+    Raises:
+        ModelError: it predicts boundaries or yields.
+    """
+    if record.task in LAYERS:
+        raise ModelError(
+            f"{about}: the model '{record.name}' is of the task '{record.task}' and has no probabilities of classes; "
+            "give a model of classes",
+            task=record.task,
+        )
+
+
+def yield_scale(record: ModelRecord) -> YieldScale:
+    """Return the scale of a model of yields.
+
+    Raises:
+        ModelError: its record has none.
+    """
+    try:
+        return YieldScale.model_validate(record.training["yield"])
+    except (KeyError, ValidationError) as error:
+        raise ModelError(
+            f"using the model '{record.name}': its record has no scale of yields; train it again", task=record.task
+        ) from error
 
 
 def target_pixels(sensors: Sequence[SensorInput]) -> dict[str, int]:

@@ -13,11 +13,13 @@ from pystac.extensions.projection import ProjectionExtension
 from shapely.geometry import box, mapping
 from shapely.geometry.base import BaseGeometry
 
+from agrifm.codes import listed
 from agrifm.files import write_json
 from agrifm.grid import Grid
 from agrifm.legend import UNLABELLED, Legend
 from agrifm.record import TRAINABLE, ModelRecord, running_versions
 from agrifm.season import Season
+from agrifm.yields import LEVEL, YIELD_LAYERS
 
 # pystac's class of the MLM extension writes v1.4.0 and one value scaling per input; pystac has none for processing.
 MLM_SCHEMA = "https://stac-extensions.github.io/mlm/v1.6.0/schema.json"
@@ -61,6 +63,8 @@ class MapLayer(NamedTuple):
     description: str
     classes: Sequence[Classification] = ()
     """What its pixel values mean, without nodata; none if they are numbers."""
+    bands: Sequence[Mapping[str, str]] = ()
+    """Name, unit, type and nodata of each band, where they are not bytes."""
 
 
 def write_model_item(weights: Path, record: ModelRecord, parameters: int, training_data: Path) -> Path:
@@ -117,7 +121,7 @@ def _model_item(record: ModelRecord, parameters: int, framework: Mapping[str, st
     item.properties |= {
         "mlm:name": record.name.replace("+", "-"),  # the schema accepts no plus sign
         "mlm:architecture": TRAINABLE[record.family].title if record.family in TRAINABLE else record.family,
-        "mlm:tasks": ["semantic-segmentation"],
+        "mlm:tasks": ["regression" if record.task == "yield" else "semantic-segmentation"],
         TASK_PROPERTY: record.task,
         **framework,
         "mlm:total_parameters": parameters,
@@ -143,6 +147,12 @@ def _training_asset(training_data: Path) -> pystac.Asset:
         media_type="application/geopackage+sqlite3",
         roles=[TRAINING_DATA_ROLE],
     )
+
+
+def map_title(record: ModelRecord, season: Season) -> str:
+    """Return what a map shows, by which model, and of which season."""
+    content = {"boundaries": "Fields", "yield": f"Yield of {listed(record.legend.codes)}"}.get(record.task, "Crop map")
+    return f"{content} by {record.name}, {season.start} to {season.end}"
 
 
 def write_map_item(
@@ -178,9 +188,8 @@ def write_map_item(
         properties: further ones of the item, about these layers.
     """
     item = _item(record, area, (season.start, season.end), time.max)
-    content = "Fields" if record.task == "boundaries" else "Crop map"
     item.properties |= {
-        "title": f"{content} by {record.name}, {season.start} to {season.end}",
+        "title": map_title(record, season),
         "processing:level": "L4",
         "processing:software": running_versions("torch", "scikit-learn", "rasterio", "zarr"),
         "processing:lineage": lineage,
@@ -197,7 +206,9 @@ def write_map_item(
         shape=list(grid.shape),
         transform=list(grid.transform),
     )
-    _add_map_assets(item, record.legend, layers)
+    if record.task != "yield":
+        _add_class_assets(item, record.legend)
+    _add_layer_assets(item, layers)
     for title, path in sources.items():
         if path.exists():
             href = Path(os.path.relpath(path.resolve(), final_directory.resolve())).as_posix()
@@ -206,7 +217,7 @@ def write_map_item(
     write_json(directory / MAP_ITEM, item.to_dict(include_self_link=False, transform_hrefs=False))
 
 
-def _add_map_assets(item: pystac.Item, legend: Legend, layers: Sequence[MapLayer]) -> None:
+def _add_class_assets(item: pystac.Item, legend: Legend) -> None:
     classes = pystac.Asset("./classes.tif", "Class numbers", media_type=pystac.MediaType.COG, roles=["data"])
     item.add_asset("classes", classes)
     _classify(classes, classifications(legend), "Nothing valid seen, or outside the area")
@@ -218,11 +229,16 @@ def _add_map_assets(item: pystac.Item, legend: Legend, layers: Sequence[MapLayer
         roles=["data", "confidence"],
     )
     item.add_asset("confidence", confidence)
+
+
+def _add_layer_assets(item: pystac.Item, layers: Sequence[MapLayer]) -> None:
     for layer in layers:
         asset = pystac.Asset(
             f"./{layer.file}", layer.title, layer.description, media_type=pystac.MediaType.COG, roles=["data"]
         )
         item.add_asset(layer.file.removesuffix(".tif"), asset)
+        if layer.bands:
+            asset.extra_fields["bands"] = [dict(band) for band in layer.bands]
         if layer.classes:
             _classify(asset, layer.classes, "Without a value")
     item.add_asset("preview", pystac.Asset("./map.png", "Preview", media_type="image/png", roles=["overview"]))
@@ -252,10 +268,12 @@ def map_lineage(
     if members:
         each = [f"'{one.name}' (weight {weight:.3g}, {_series_in_words(one)})" for one, weight in members]
         series = f"the mean of {', '.join(each)}"
+    result = "the class of highest probability"
+    if record.task == "yield":
+        result = f"yield and its interval, scaled by conformal prediction to hold {100 * LEVEL:.0f} % of the fields"
     return (
         f"model '{record.name}' on {', '.join(sensors)}, {series}; windows of {side} pixels sharing {overlap}, blended "
-        f"by squared distance from their edges; {_calibration_in_words(record)}the class of highest probability, "
-        "clipped to the area"
+        f"by squared distance from their edges; {_calibration_in_words(record)}{result}, clipped to the area"
     )
 
 
@@ -329,6 +347,17 @@ def _model_input(record: ModelRecord) -> dict[str, Any]:
 
 
 def _model_output(record: ModelRecord) -> dict[str, Any]:
+    if record.task == "yield":
+        return {
+            "name": YIELD_LAYERS[0],
+            "tasks": ["regression"],
+            "description": "Yield and spread of its error, as shares of the highest yield of the record",
+            "result": {
+                "shape": [-1, len(YIELD_LAYERS), record.side, record.side],
+                "dim_order": ["batch", "quantity", "height", "width"],
+                "data_type": "float32",
+            },
+        }
     # The MLM schema refers to version 1 of the classification extension, in which descriptions are required.
     classes = [{**entry.to_dict(), "description": entry.title} for entry in classifications(record.legend)]
     return {

@@ -38,7 +38,7 @@ def _project(project: Project) -> list[str]:
     steps = {
         "fetch": (project.cube / MARKER, _begun_cube(project)),
         "train": (project.models / "scores.json", project.models),
-        "map": (project.maps / "classes.tif", unfinished(project.maps)),
+        "map": (project.maps / _main_raster(project), unfinished(project.maps)),
     }
     if project.parcels is not None:
         steps["parcels"] = (project.parcel_crops / "summary.json", unfinished(project.parcel_crops))
@@ -53,6 +53,10 @@ def _project(project: Project) -> list[str]:
         lines.append(f"{command}: {'started; run it again to continue' if begun.exists() else 'not done'}")
     after = "`agrifm assess design`, then `agrifm assess`"
     return [*lines, f"next: {after if following is None else f'`agrifm {following}`'}"]
+
+
+def _main_raster(project: Project) -> str:
+    return "yield.tif" if project.model.task == "yield" else "classes.tif"
 
 
 def _begun_cube(project: Project) -> Path:

@@ -60,6 +60,13 @@ def require_task_of_map(project: Path, map_path: Path) -> None:
     if map_path.resolve().parent != stated.maps.resolve():
         return
     task = item_properties(map_path).get(TASK_PROPERTY, stated.model.task)
+    if task == "yield":
+        raise AssessmentError(
+            f"assessing the map {map_path}: it is of the task 'yield', and maps of classes are assessed; "
+            f"{stated.models / 'scores.json'} has the scores of its fields on unseen blocks",
+            path=map_path,
+            task=task,
+        )
     if task != stated.model.task:
         raise AssessmentError(
             f"assessing the map {map_path}: its model is of the task '{task}', and `task` under [model] is "

@@ -21,12 +21,13 @@ _DECISIONS = (0, 2, 4, 6, 8, 10)
 """Comparisons with a threshold: where a missing value goes, and what is missing; an odd number would be a set."""
 
 
-def sound_text(text: str, features: int, classes: int) -> str:
-    """Return the text of a multiclass booster, made from the checked numbers of its trees alone.
+def sound_text(text: str, features: int, classes: int, objective: str = "multiclass") -> str:
+    """Return the text of a booster, made from the checked numbers of its trees alone.
 
     Args:
         features: number of columns of its rows.
-        classes: number of its classes.
+        classes: number of its classes; 1 for one of a number.
+        objective: "multiclass" or "regression".
 
     Raises:
         ValueError: it is not the text of such a booster, or a tree is not one.
@@ -45,7 +46,7 @@ def sound_text(text: str, features: int, classes: int) -> str:
     parts = [
         "tree\nversion=v4",
         f"num_class={classes}\nnum_tree_per_iteration={classes}\nlabel_index=0\nmax_feature_idx={features - 1}",
-        f"objective=multiclass num_class:{classes}\nfeature_names={names}",
+        f"objective={objective}{f' num_class:{classes}' if classes > 1 else ''}\nfeature_names={names}",
         f"feature_infos={' '.join(['[-1e+300:1e+300]'] * features)}\n",
     ]
     parts += [f"Tree={number}\n{tree}\n" for number, tree in enumerate(trees)]

@@ -5,6 +5,7 @@ objects of them, a booster's text before LightGBM reads it, and all other arrays
 """
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,13 @@ from agrifm.classic.forest import RandomForest, load_forest
 from agrifm.classic.forest_structure import require_sound_trees
 from agrifm.classic.indices import rule_numbers
 from agrifm.classic.season_rule import SeasonRule
+from agrifm.classic.singles import Member
+from agrifm.classic.yield_regression import restored_yields
 from agrifm.errors import ModelError, require_installed
 from agrifm.files import AnyPath, as_path, write_bytes
-from agrifm.record import ModelRecord, SensorInput
+from agrifm.record import ModelRecord, SensorInput, predicted_layers, yield_scale
 from agrifm.season import Season
+from agrifm.yields import YIELD_LAYERS
 
 if TYPE_CHECKING:
     from agrifm.samples.sample import Sample
@@ -44,10 +48,11 @@ class ClassicModel:
     def probabilities(self, sample: "Sample") -> NDArray[np.float32]:
         """Return class probabilities (classes, H, W), calibrated, of an interpolated sample, on all cores.
 
+        A model of yields returns `agrifm.yields.YIELD_LAYERS` instead.
         Pixels without an observation enter as 0.
         """
         height, width = sample.label.shape
-        result = np.zeros((len(self.record.legend), height, width), np.float32)
+        result = np.zeros((predicted_layers(self.record), height, width), np.float32)
         cores = os.cpu_count() or 1
         turns = -(-height * width // (PIXELS * cores))
         band = max(1, -(-height // (turns * cores)))  # rows of pixels; every core gets as many
@@ -69,9 +74,14 @@ class ClassicModel:
         """Class probabilities (classes, P) of some pixels, before calibration."""
         parts, days = record_columns(self.record).parts, Season(*self.record.season).days
         found = self.rows.probabilities(pixel_features(sample, where, self.record.sensors, parts, days))
-        result = np.zeros((len(self.record.legend), len(found)), np.float32)
+        result = np.zeros((predicted_layers(self.record), len(found)), np.float32)
         result[self.rows.classes] = found.T
         return result
+
+
+def rows_of_yields(member: Member, tried: Sequence[dict[str, Any]] = ()) -> ClassicRows:
+    """Return a model of yields as one of rows, whose two columns are `agrifm.yields.YIELD_LAYERS`."""
+    return ClassicRows(member.name, np.arange(len(YIELD_LAYERS), dtype=np.uint8), (member,), tuple(tried))
 
 
 def record_columns(record: ModelRecord) -> Columns:
@@ -139,7 +149,11 @@ def load_classic(path: AnyPath) -> "ClassicModel | RandomForest":
         if "forest" in content:
             return load_forest(path)
         record = ModelRecord.model_validate_json(content["record"])
-        rows = restored_classic(record.family, content["classic"], record_columns(record), len(record.legend))
+        columns = record_columns(record)
+        if record.task == "yield":
+            (member,) = content["classic"]["members"]
+            return ClassicModel(record, rows_of_yields(restored_yields(member["state"], columns, yield_scale(record))))
+        rows = restored_classic(record.family, content["classic"], columns, len(record.legend))
         return ClassicModel(record, rows)
     except ModelError:
         raise

@@ -22,7 +22,7 @@ from agrifm.models.precision import (
     computing,
     warn_of_precision,
 )
-from agrifm.record import ModelRecord, target_pixels
+from agrifm.record import ModelRecord, target_pixels, yield_scale
 from agrifm.samples.sample import Sample
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class TorchModel:
     def probabilities(self, sample: Sample) -> NDArray[np.float32]:
         """Return class probabilities (classes, H, W), calibrated, of a sample prepared as the record says (`series`).
 
-        A model of boundaries returns its maps instead (`agrifm.record.FIELD_MAPS`).
+        A model of boundaries returns its maps instead (`agrifm.record.FIELD_MAPS`), one of yields shares of its highest
+        yield (`agrifm.yields.YIELD_LAYERS`).
 
         Raises:
             ModelError: the sample does not fit the model.
@@ -69,6 +70,7 @@ class TorchModel:
 
         from agrifm.inference.field_maps import as_probabilities, network_field_maps
         from agrifm.inference.tensors import tensor_batch
+        from agrifm.inference.yield_maps import as_yield_shares, network_yields
 
         if self.record.side == 1 and self.record.series == "observed":
             return self._of_pixels(sample)
@@ -77,6 +79,9 @@ class TorchModel:
         with torch.inference_mode(), computing(self.precision, device):
             if self.record.task == "boundaries":
                 found = as_probabilities(network_field_maps(self.classifier, batch))[0]
+            elif self.record.task == "yield":
+                scale = yield_scale(self.record)
+                found = as_yield_shares(network_yields(self.classifier, batch, scale), scale)[0]
             else:
                 found = torch.softmax(self.classifier(batch)[0].float(), dim=0)
             result: NDArray[np.float32] = found.cpu().numpy()

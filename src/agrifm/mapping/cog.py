@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
@@ -50,7 +49,7 @@ def _disk_is_full(doing: str, detail: str) -> OutputError:
 
 @dataclass
 class CogWriter:
-    """Writes a band of bytes, 255 = nodata, or several of them as a COG.
+    """Writes a band of bytes, 255 = nodata, or several of them as a COG; or bands of another type.
 
     Tiles are written inside the `with` block, and `finish` after it makes the COG. After a failure the caller removes
     what is left of both files.
@@ -67,6 +66,10 @@ class CogWriter:
     colors: Mapping[int, RGBA] = field(default_factory=dict)
     scale: float = 1.0
     """By which a byte is multiplied to be the quantity."""
+    dtype: str = "uint8"
+    nodata: float = UNLABELLED
+    unit: str = ""
+    """Of the numbers of every band; "" = none."""
     _checksums: dict[Window, int] = field(init=False, default_factory=dict)
     _dataset: Any = field(init=False)
 
@@ -80,13 +83,13 @@ class CogWriter:
             self._plain,
             "w",
             driver="GTiff",
-            dtype="uint8",
+            dtype=self.dtype,
             count=len(names),
             height=self.grid.shape[0],
             width=self.grid.shape[1],
             crs=self.grid.crs.to_wkt(),
             transform=self.grid.transform,
-            nodata=UNLABELLED,
+            nodata=self.nodata,
             tiled=True,
             blockxsize=TILE_SIDE,
             blockysize=TILE_SIDE,
@@ -96,6 +99,8 @@ class CogWriter:
         self._dataset.descriptions = tuple(names)
         if self.scale != 1:
             self._dataset.scales = (self.scale,) * len(names)
+        if self.unit:
+            self._dataset.units = (self.unit,) * len(names)
         self._dataset.update_tags(**self.tags)
         if self.colors:
             self._dataset.write_colormap(1, dict(self.colors))
@@ -104,7 +109,7 @@ class CogWriter:
     def __exit__(self, *failure: object) -> None:
         self._dataset.close()
 
-    def write(self, tile: Window, pixels: NDArray[np.uint8]) -> None:
+    def write(self, tile: Window, pixels: NDArray[Any]) -> None:
         """Write a tile (H, W) of `TILE_SIDE` pixels, less at the right and lower edge; of several bands (B, H, W)."""
         self._dataset.write(pixels.reshape(-1, tile.height, tile.width), window=raster_window(tile))
         self._checksums[tile] = zlib.crc32(pixels.tobytes())

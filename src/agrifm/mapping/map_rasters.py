@@ -14,7 +14,7 @@ from agrifm.grid import tiles
 from agrifm.inference.training_reference import TrainingReference
 from agrifm.legend import LEGEND_TAG, legend_json
 from agrifm.map_cleaning import NO_CLEANING, Cleaning
-from agrifm.mapping.blended_tiles import blended_tile
+from agrifm.mapping.blended_tiles import blended_layers, blended_tile
 from agrifm.mapping.category_layer import LayerStatement
 from agrifm.mapping.certainty_layer import CERTAINTY_FILE, LEVELS, CertaintyLayer, why_without_certainty
 from agrifm.mapping.class_chooser import ClassChooser
@@ -25,8 +25,10 @@ from agrifm.mapping.field_layer import FieldLayer
 from agrifm.mapping.probability_layer import ProbabilityLayer
 from agrifm.mapping.window_store import WindowStore
 from agrifm.mapping.windows import MapPlan
+from agrifm.mapping.yield_layer import YieldLayer, write_yield_picture_of_map
 from agrifm.pictures import map_picture, read_reduced
 from agrifm.rasters import open_raster
+from agrifm.stac import map_title
 from agrifm.work import progress
 
 PICTURE_SIDE = 1000
@@ -65,6 +67,8 @@ def write_rasters(
     """
     season = plan.cube.season
     about = {"AGRIFM_MODEL": plan.record.name, "AGRIFM_SEASON": f"{season.start}/{season.end}"}
+    if plan.record.task == "yield":
+        return _write_yields(plan, store, directory, cleaning, about)
     classes = ClassLayer(directory, plan, about)
     of_classes = _layers_of_classes(plan, directory, about, probabilities)
     fields = [FieldLayer(directory, plan, store, cleaning, about)] if plan.record.task == "boundaries" else []
@@ -93,6 +97,21 @@ def write_rasters(
     return WrittenRasters(hectares, nodata_hectares, tuple(one for one in statements if one))
 
 
+def _write_yields(
+    plan: MapPlan, store: WindowStore, directory: Path, cleaning: Cleaning, about: dict[str, str]
+) -> WrittenRasters:
+    """The raster of a map of yields."""
+    every = list(tiles(plan.grid.shape, TILE_SIDE))
+    layer = YieldLayer(directory, plan, cleaning, about)
+    with layer, progress("write", len(every)) as advance:
+        for tile in every:
+            inside = plan.area.inside(tile)
+            layer.write(tile, blended_layers(plan, store, tile, inside), inside)
+            advance(1)
+    hectares, unknown, statement = layer.finish()
+    return WrittenRasters(hectares, unknown, (statement,))
+
+
 def _layers_of_classes(
     plan: MapPlan, directory: Path, about: dict[str, str], probabilities: bool
 ) -> list[CertaintyLayer | ProbabilityLayer]:
@@ -108,6 +127,10 @@ def _layers_of_classes(
 
 def write_picture(directory: Path, plan: MapPlan, hectares: dict[str, float], nodata_hectares: float) -> None:
     """Write `map.png` from the COGs in a directory."""
+    title = map_title(plan.record, plan.cube.season)
+    if plan.record.task == "yield":
+        write_yield_picture_of_map(directory, plan, title, PICTURE_SIDE)
+        return
     with open_raster(directory / CLASSES_FILE) as source:
         classes = read_reduced(source, PICTURE_SIDE)
     with open_raster(directory / CONFIDENCE_FILE) as source:
@@ -116,8 +139,6 @@ def write_picture(directory: Path, plan: MapPlan, hectares: dict[str, float], no
     if (directory / CERTAINTY_FILE).exists():
         with open_raster(directory / CERTAINTY_FILE) as source:
             levels = read_reduced(source, PICTURE_SIDE), LEVELS
-    season, record = plan.cube.season, plan.record
-    content = "Fields" if record.task == "boundaries" else "Crop map"
-    title = f"{content} by {record.name}, {season.start} to {season.end}"
-    picture = map_picture(classes, confidence, plan.grid, record.legend, title, hectares, nodata_hectares, levels)
+    legend = plan.record.legend
+    picture = map_picture(classes, confidence, plan.grid, legend, title, hectares, nodata_hectares, levels)
     write_bytes(directory / "map.png", picture)

@@ -33,7 +33,7 @@ from agrifm.mapping.run import named_model, window_side
 from agrifm.mapping.windows import MapPlan, plan_map
 from agrifm.outputs import replace_file
 from agrifm.point_columns import METHOD, NON_PROBABILITY
-from agrifm.record import TRAINING_DATA, require_fit
+from agrifm.record import TRAINING_DATA, require_classes, require_fit
 from agrifm.samples.patches import read_patch
 from agrifm.samples.project_table import project_table
 from agrifm.samples.table import SeriesTable
@@ -86,6 +86,7 @@ def write_next_places(
         raise LabelError(f"choosing {number} places to label next: ask for one at least", number=number)
     path = named_model(project) if model is None else as_path(model)
     trained = load_model(path)
+    require_classes(trained.record, about)
     if project.labels.on_cube:
         frame, line = _of_cube(project, trained, number, seed)
     else:

@@ -8,7 +8,7 @@ Shape letters: P parcels, C classes, H W rows and columns, N pairs of a parcel a
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
@@ -25,7 +25,7 @@ LARGE = 512
 MOST_CELLS = 1_000_000
 """Pixels around the parcels that are taken at once."""
 Floats = NDArray[np.float64]
-ReadMap = Callable[[Window], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+ReadMap = Callable[[Window], tuple[NDArray[Any], NDArray[np.uint8]]]
 """Reads probabilities (C, H, W) and observations (H, W) of a window, as `agrifm.mapping.probability_layer` has them."""
 
 
@@ -45,6 +45,19 @@ class PooledParcels:
     """(P,), share of the parcel that has a class on the map."""
 
 
+class PooledMeans(NamedTuple):
+    """What a map of numbers says of parcels."""
+
+    means: Floats
+    """(P, L), over the parcel's pixels that have numbers; NaN if none has."""
+    pixels: Floats
+    """(P,), size of the parcel in pixels of the map."""
+    mixed: Floats
+    """(P,), share of the parcel in pixels that are not wholly inside it."""
+    mapped: Floats
+    """(P,), share of the parcel that has numbers on the map."""
+
+
 def pool_parcels(shapes: NDArray[Any], grid: Grid, classes: int, read: ReadMap) -> PooledParcels:
     """Pool the pixels of parcels.
 
@@ -54,6 +67,33 @@ def pool_parcels(shapes: NDArray[Any], grid: Grid, classes: int, read: ReadMap) 
         classes: C.
         read: reads the map.
     """
+    sums = _parcel_sums(shapes, grid, classes, read)
+    known, observed, mixed, whole = sums[:, :4].T
+    with np.errstate(invalid="ignore"):
+        probabilities = sums[:, 4:] / sums[:, 4:].sum(axis=1, keepdims=True)
+        observations = observed / known
+    return PooledParcels(
+        probabilities, observations, whole / WHOLE, np.minimum(mixed / whole, 1), np.minimum(known / whole, 1)
+    )
+
+
+def pool_means(shapes: NDArray[Any], grid: Grid, layers: int, read: ReadMap) -> PooledMeans:
+    """Pool numbers of the pixels of parcels, each pixel by the share of it that is inside.
+
+    Args:
+        shapes, grid: see `pool_parcels`.
+        layers: L.
+        read: reads numbers (L, H, W), and bytes (H, W) that are 255 where there are none.
+    """
+    sums = _parcel_sums(shapes, grid, layers, read)
+    known, _, mixed, whole = sums[:, :4].T
+    with np.errstate(invalid="ignore"):
+        means = sums[:, 4:] / known[:, None]
+    return PooledMeans(means, whole / WHOLE, np.minimum(mixed / whole, 1), np.minimum(known / whole, 1))
+
+
+def _parcel_sums(shapes: NDArray[Any], grid: Grid, classes: int, read: ReadMap) -> Floats:
+    """Sums over the pixels of parcels, (P, 4 + C)."""
     # By column: ground with a class, observations times it, mixed pixels, the whole parcel, then the classes.
     sums = np.zeros((len(shapes), 4 + classes))
     bounds = pixel_bounds(shapes, grid.transform)
@@ -65,13 +105,7 @@ def pool_parcels(shapes: NDArray[Any], grid: Grid, classes: int, read: ReadMap) 
             sums[number] += _sums(pixel_fractions(part, grid.transform), 1, grid.shape, classes, read)[0]
         # The parts end with the map.
         sums[number, 3] = shapes[number].area / abs(grid.transform.a * grid.transform.e) * WHOLE
-    known, observed, mixed, whole = sums[:, :4].T
-    with np.errstate(invalid="ignore"):
-        probabilities = sums[:, 4:] / sums[:, 4:].sum(axis=1, keepdims=True)
-        observations = observed / known
-    return PooledParcels(
-        probabilities, observations, whole / WHOLE, np.minimum(mixed / whole, 1), np.minimum(known / whole, 1)
-    )
+    return sums
 
 
 def _chunks(bounds: PixelBounds, shape: tuple[int, int]) -> Iterator[NDArray[np.int64]]:

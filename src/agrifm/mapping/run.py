@@ -5,6 +5,7 @@
     map/confidence.tif     probability of the class in percent, 255 = nodata
     map/certainty.tif      one candidate class, two or unknown; and map/second.tif (`agrifm.mapping.certainty_layer`)
     map/dissimilarity.tif  to the training data; and map/applicability.tif (`agrifm.mapping.dissimilarity_layer`)
+    map/yield.tif          of the task "yield", instead of all other rasters (`agrifm.mapping.yield_layer`)
     map/probabilities.tif  of all classes, on request; entropy.tif and observations.tif too (`probability_layer`)
     map/item.json          STAC item: hectares, season, software, model and cube it was derived from
     map/map.png            the first two, and the certainty, to look at
@@ -43,6 +44,7 @@ from agrifm.mapping.map_rasters import write_picture, write_rasters
 from agrifm.mapping.predict import MapSources, predict_windows, predict_windows_elsewhere
 from agrifm.mapping.window_store import Probabilities, WindowStore
 from agrifm.mapping.windows import PROBABILITY_DTYPE, MapPlan, plan_map
+from agrifm.model_config import WITHOUT_CLASSES
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, discard, finish_directory, unchanged, writing
 from agrifm.record import TRAINABLE, ModelRecord, model_file
@@ -136,6 +138,13 @@ def _require_task(project: Project, record: ModelRecord, path: Path) -> None:
             f"mapping with {path}: {reason}; train again (`agrifm train`), or change [model]",
             path=path,
             task=record.task,
+        )
+    of_classes = [key for key in ("smoothing", "minimum_mapping_unit", "probabilities") if getattr(project.map, key)]
+    if record.task == "yield" and of_classes:
+        raise MapError(
+            f"mapping with {path}: `{of_classes[0]}` under [map] is for classes, and this model estimates yields; "
+            "remove it",
+            key=of_classes[0],
         )
 
 
@@ -293,7 +302,7 @@ def _usable_reference(
     plan: MapPlan, reference: TrainingReference | None
 ) -> tuple[TrainingReference | None, list[str | None]]:
     """The reference if a layer can be made with it, and why layers of trust are not there, None where they are."""
-    if plan.record.task == "boundaries":
+    if plan.record.task in WITHOUT_CLASSES:
         return None, []
     missing = [why_without_certainty(plan.record), why_without_dissimilarity(plan.cube, plan.record, reference)]
     return None if missing[1] else reference, missing

@@ -32,7 +32,7 @@ from agrifm.models.export_record import EXPORT_KEY, EXPORT_SUFFIXES, ExportRecor
 from agrifm.models.weights.checkpoint import file_digest
 from agrifm.models.weights.file import load_network
 from agrifm.outputs import replace_file
-from agrifm.record import ModelRecord, SensorRecord, running_versions, target_pixels
+from agrifm.record import ModelRecord, SensorRecord, require_classes, running_versions, target_pixels
 
 OPSET = 20
 """The newest version whose operators onnxruntime 1.17 and later have."""
@@ -185,6 +185,7 @@ def export_lines(record: ExportRecord, path: Path) -> list[str]:
 
 def _require_exportable(record: ModelRecord, about: str) -> None:
     if record.family != "agrifm":
+        require_classes(record, about)
         return
     config = AgriFMConfig.model_validate(record.architecture)
     if config.tasks:

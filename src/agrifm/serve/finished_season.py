@@ -80,6 +80,12 @@ def finished_season(directory: AnyPath, also: Sequence[AnyPath] = ()) -> Finishe
     directory = as_path(directory)
     project = read_project(directory)
     maps = project.maps
+    if project.model.task == "yield":
+        raise ServeError(
+            f"serving {directory}: its map is one of yields, and the page shows maps of classes; open "
+            f"{maps / 'yield.tif'} in QGIS, which finds its colours",
+            path=maps,
+        )
     if not (maps / FILES[CLASSES][1]).exists():
         raise ServeError(f"serving {directory}: it has no finished map; run `agrifm map` first", path=maps)
     missing: dict[str, str] = {}

@@ -1,8 +1,8 @@
 """Networks of any family trained on a cube, for the objective of a task."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from agrifm.train.fit import Objective, Outcome
 
 
+VALIDATED = {"boundaries": "validation_object_f1", "yield": "validation_r2"}
+"""By task what its record calls the score by which weights are kept, if it is not macro F1."""
+
+
 @dataclass(frozen=True)
 class NetworkTask:
     """What a network is trained for, and how it begins."""
@@ -41,6 +45,8 @@ class NetworkTask:
     """Completes a record by what the trained network, in a file, answers on the validation blocks."""
     more: tuple[str, ...] = ()
     """What else decides the network."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What its record says of the task from the beginning."""
 
 
 def train_network(
@@ -84,7 +90,7 @@ def train_network(
         "fingerprint": digest,
         "steps": outcome.steps,
         "kept_round": outcome.kept_round,
-        "validation_object_f1" if record.task == "boundaries" else "validation_macro_f1": round(outcome.kept_score, 6),
+        VALIDATED.get(record.task, "validation_macro_f1"): round(outcome.kept_score, 6),
     }
     record = record.model_copy(update={"training": training})
     timing = {"seconds": round(outcome.seconds, 1), "share_of_time_waiting_for_data": round(outcome.waiting_share, 4)}
@@ -159,7 +165,7 @@ def _initial(
         record = record.model_copy(update={"sensors": family.statistics(network.config, data.sensors)})
     unusual = {} if compute == DEFAULT_COMPUTE else {"computed": asdict(compute)}
     series = {} if data.mixed is None else {"series": data.mixed.about}
-    training = {**record.training, **start, **unusual, **series}
+    training = {**record.training, **start, **unusual, **series, **task.about}
     return network, record.model_copy(update={**_series(data, config, name), "training": training})
 
 

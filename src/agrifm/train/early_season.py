@@ -25,6 +25,7 @@ from agrifm.errors import AssessmentError, doing
 from agrifm.files import translate_os_errors, write_json, write_text
 from agrifm.inference.mean import read_mean
 from agrifm.legend import UNLABELLED
+from agrifm.model_config import WITHOUT_CLASSES
 from agrifm.outputs import unchanged, writing
 from agrifm.record import TRAINABLE, model_file, with_parts
 from agrifm.season import Season
@@ -60,6 +61,12 @@ def assess_by_date(project: Project, dates: Sequence[date] = (), level: float | 
     about, level = "scoring by date", LEVEL if level is None else level
     if not 0 < level <= 1:
         raise AssessmentError(f"{about}: the level {level:g} is not above 0 and at most 1", level=level)
+    if project.model.task in WITHOUT_CLASSES:
+        raise AssessmentError(
+            f"{about}: models of the task '{project.model.task}' have no classes, which are what is scored by date; "
+            "`agrifm train` with an earlier `end` under [season] scores one date",
+            task=project.model.task,
+        )
     scores = _scores(project, about)
     names = with_parts(project.model.names)
     if missing := [name for name in names if name not in scores["models"]]:

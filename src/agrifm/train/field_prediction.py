@@ -46,13 +46,14 @@ class FieldTruth:
         return shapely.union_all([shape(outline) for outline, _ in parts])
 
 
-def predict_whole(predict: Predict, shape_: tuple[int, int], side: int) -> NDArray[np.float32]:
-    """Return the maps of a whole grid (3, H, W): windows overlap by half, and the inner half of each is used.
+def predict_whole(predict: Predict, shape_: tuple[int, int], side: int, layers: int = 3) -> NDArray[np.float32]:
+    """Return the maps of a whole grid (layers, H, W): windows overlap by half, and the inner half of each is used.
 
     Args:
         side: of a window, pixels.
+        layers: that `predict` returns.
     """
-    result = np.full((3, *shape_), np.nan, np.float32)
+    result = np.full((layers, *shape_), np.nan, np.float32)
     quarter = side // 4
     for row in starts(shape_[0], side, side // 2):
         for col in starts(shape_[1], side, side // 2):

@@ -9,12 +9,15 @@ from agrifm.train.field_training import train_boundaries
 from agrifm.train.publish import require_inputs_apart
 from agrifm.train.run import train
 from agrifm.train.table_run import train_on_table
+from agrifm.train.yield_training import train_yields
 
 
 def train_project(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[str, Any]:
     """Train the project's models and score them on unseen blocks; arguments, result and errors are those of `train`."""
     if project.model.task == "boundaries":
         return train_boundaries(project, compute)
+    if project.model.task == "yield":
+        return train_yields(project, compute)
     if project.labels.on_cube:
         return train(project, compute)
     require_inputs_apart(project)

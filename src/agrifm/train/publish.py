@@ -12,8 +12,10 @@ from agrifm.inference.training_reference import REFERENCE
 from agrifm.outputs import UNFINISHED, discard, finish_directory
 from agrifm.record import TRAINING_DATA, model_file, seed_names, with_parts
 
-SCORES, RELIABILITY = "scores.json", "reliability.png"
-"""With the models; the picture only if matplotlib is installed."""
+SCORES, RELIABILITY, YIELDS_PICTURE = "scores.json", "reliability.png", "yields.png"
+"""With the models; pictures only if matplotlib is installed."""
+EVERY_RESULT = (SCORES, RELIABILITY, YIELDS_PICTURE, TRAINING_DATA, REFERENCE)
+"""Files that training writes next to the models."""
 
 
 def require_inputs_apart(project: Project) -> None:
@@ -22,7 +24,7 @@ def require_inputs_apart(project: Project) -> None:
     Raises:
         ConfigError: a key of the project file names one.
     """
-    written = {SCORES, TRAINING_DATA, RELIABILITY, REFERENCE, *_files(project.model.every_name, project.model.seeds)}
+    written = {*EVERY_RESULT, *_files(project.model.every_name, project.model.seeds)}
     labels, model = project.labels, project.model
     for key, path in {
         "area": project.season.area,
@@ -63,7 +65,7 @@ def publish(staging: Path, directory: Path, names: Sequence[str], seeds: int = 1
     Returns:
         Names of the files that are new or have another content than before.
     """
-    made = {TRAINING_DATA, SCORES, RELIABILITY, REFERENCE, UNFINISHED, *_files(names, seeds)}
+    made = {*EVERY_RESULT, UNFINISHED, *_files(names, seeds)}
     for path in staging.iterdir():  # of an earlier run, with other models
         if path.name not in made:
             discard(path) if path.is_dir() else path.unlink()

@@ -9,11 +9,16 @@ from agrifm.train.reliability import describe_calibrations
 ONE_CLASS = {"f1": "F1", "iou": "IoU", "precision": "precision", "recall": "recall"}
 """Scores of the class of a task of two classes, with what people call them."""
 
+YIELD_TITLES = {"r2": "R²", "rmse": "RMSE", "mae": "MAE", "bias": "bias"}
+"""Scores of yields, with what people call them."""
+
 
 def describe_scores(scores: dict[str, Any]) -> list[str]:
     """Return the scores in sentences: notes on the labels, then a line for each model."""
     if scores.get("task") == "boundaries":
         return _describe_fields(scores)
+    if scores.get("task") == "yield":
+        return _describe_yields(scores)
     lines = list(scores["notes"])
     for name, entry in scores["models"].items():
         macro = "undefined (no labelled pixel was predicted)"
@@ -52,6 +57,34 @@ def _describe_fields(scores: dict[str, Any]) -> list[str]:
             f"{entry['iou']:.3f}, boundary F1 within {scores['tolerance']:g} m {entry['edges']:.3f}, area "
             f"{100 * entry['bias']:+.1f} %"
         )
+    return lines
+
+
+def _rounded(share: float | None) -> str:
+    return "undefined" if share is None else f"{share:.3f}"
+
+
+def _describe_yields(scores: dict[str, Any]) -> list[str]:
+    """Lines on models of yields."""
+    lines, unit, level = list(scores["notes"]), scores["unit"], f"{100 * scores['level']:.0f} %"
+    for name, entry in scores["models"].items():
+        r2, rmse, mae, bias = (_with_interval(entry, key, title) for key, title in YIELD_TITLES.items())
+        held, width = _with_interval(entry, "coverage", "share in it"), f"± {entry['half_width']:.2f} {unit}"
+        lines.append(
+            f"{name}: on {scores['blocks']['test']} unseen blocks with {entry['fields']} fields {rmse}, {mae}, {bias} "
+            f"{unit}, {r2}; interval of {level} {width}, {held}"
+        )
+        thirds = [_rounded(share) for share in entry["coverage_of_thirds"]["true"]]
+        lines.append(f"{name}: share in the interval of the third with the lowest true yields {thirds[0]}, of the "
+                     f"middle one {thirds[1]}, of the highest one {thirds[2]}")  # fmt: skip
+        for tried in entry.get("training", {}).get("tried", ()):
+            if tried["chosen"]:
+                lines.append(f"{name} is {tried['models'][0]}, chosen by its error on inner blocks")
+    for entry in scores["differences"]:
+        if None not in entry["rmse_interval"]:
+            low, high = entry["rmse_interval"]
+            pair = f"{entry['model']} - {entry['against']}"
+            lines.append(f"RMSE, {pair}: {entry['rmse']:+.3f} ({low:.3f} to {high:.3f}) {unit}")
     return lines
 
 

@@ -213,11 +213,15 @@ def _finished(raw_BCHW: Tensor, task: Task) -> Tensor:
         case RegressionTask():
             values = [quantity.in_unit(raw_BCHW[:, number]) for number, quantity in enumerate(task.quantities)]
             free = raw_BCHW[:, len(values) :]
-            # tanh and not a clamp, which has no gradient beyond its limits
-            bounded = LOG_VARIANCE_BOUND * torch.tanh(free / LOG_VARIANCE_BOUND)
-            return torch.cat([torch.stack(values, dim=1), bounded], dim=1)
+            return torch.cat([torch.stack(values, dim=1), bounded_log_variance(free)], dim=1)
         case EmbeddingTask():
             return functional.normalize(raw_BCHW, dim=1)
+
+
+def bounded_log_variance(free: Tensor) -> Tensor:
+    """Return log-variances within `LOG_VARIANCE_BOUND` from numbers without limits."""
+    # tanh and not a clamp, which has no gradient beyond its limits
+    return LOG_VARIANCE_BOUND * torch.tanh(free / LOG_VARIANCE_BOUND)
 
 
 def parcel_means(x_BKHW: Tensor, parcels_BHW: Tensor) -> Tensor:

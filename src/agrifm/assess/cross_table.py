@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.vrt import WarpedVRT
 
@@ -19,6 +18,7 @@ from agrifm.errors import AssessmentError
 from agrifm.files import AnyPath, as_path
 from agrifm.grid import Grid
 from agrifm.legend import Legend, LegendClass
+from agrifm.rasters import raster_window
 from agrifm.tables import read_table
 
 NO_CLASS = -1
@@ -145,7 +145,7 @@ def cross_hectares(first: ClassMap, second: ClassMap, legend: CommonLegend) -> N
     table, weights = np.zeros(side * side), grid.pixel_hectares()
     with open_classified(base.path) as source, on_grid(other, grid) as view:
         for window in block_windows(source):
-            part = rasterio.windows.Window(window.col, window.row, window.width, window.height)
+            part = raster_window(window)
             there = np.ma.masked_invalid(view.read(1, window=part), copy=False)
             # NODATA and NO_CLASS are negative, so they read the last entries.
             row, col = (

@@ -25,12 +25,12 @@ from agrifm.map_cleaning import NO_CLEANING, Cleaning
 from agrifm.mapping.blended_tiles import blended_tile
 from agrifm.mapping.category_layer import LayerStatement
 from agrifm.mapping.class_smoothing import smoothed_scores
-from agrifm.mapping.cog import TILE_SIDE, raster_window
+from agrifm.mapping.cog import TILE_SIDE
 from agrifm.mapping.cropland_gate import CroplandGate
 from agrifm.mapping.small_regions import margin_of, without_small_regions
 from agrifm.mapping.window_store import WindowStore
 from agrifm.mapping.windows import MapPlan
-from agrifm.rasters import open_raster
+from agrifm.rasters import open_raster, raster_window
 from agrifm.stac import CLEANING, CROPLAND_DIGEST
 from agrifm.work import progress
 

@@ -21,7 +21,7 @@ from agrifm.errors import OutputError
 from agrifm.grid import Grid, Window
 from agrifm.legend import UNLABELLED
 from agrifm.pictures import RGBA
-from agrifm.rasters import open_raster
+from agrifm.rasters import open_raster, raster_window
 
 TILE_SIDE = 512
 """Side of a tile in pixels."""
@@ -146,8 +146,3 @@ class CogWriter:
             with open_raster(self.path, overview_level=level) as overview:
                 for _, window in overview.block_windows(1):
                     overview.read(window=window)
-
-
-def raster_window(tile: Window) -> Any:
-    """The pixels of a window as rasterio names them."""
-    return rasterio.windows.Window(tile.col, tile.row, tile.width, tile.height)

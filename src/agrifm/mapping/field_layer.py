@@ -21,12 +21,12 @@ from agrifm.legend import UNLABELLED
 from agrifm.map_cleaning import Cleaning
 from agrifm.mapping.blended_tiles import blended_layers
 from agrifm.mapping.category_layer import LayerStatement, RasterLayer
-from agrifm.mapping.cog import CogWriter, raster_window
+from agrifm.mapping.cog import CogWriter
 from agrifm.mapping.field_table import write_field_table
 from agrifm.mapping.probability_layer import ONE
 from agrifm.mapping.window_store import WindowStore
 from agrifm.mapping.windows import MapPlan
-from agrifm.rasters import open_raster
+from agrifm.rasters import open_raster, raster_window
 from agrifm.record import FIELD_MAPS
 from agrifm.stac import MapLayer
 

@@ -18,7 +18,7 @@ STAGES = [
     "ground", "scene", "simulator", "cube", "fields", "samples", "models", "classic", "inference", "train", "mapping",
     "assess", "explain", "serve", "top",
 ]  # fmt: skip
-TOP_FLOOR = {"__main__", "cli", "commands", "demo", "init", "new_project", "status"}
+TOP_FLOOR = {"__main__", "cli", "commands", "demo", "doctor", "init", "installed_packages", "new_project", "status"}
 MODULES = {
     ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(SOURCE.rglob("*.py"))

@@ -31,6 +31,12 @@ def project_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def status_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the project file, and whether programs read the answer."""
+    project_argument(parser)
+    parser.add_argument("--json", action="store_true", help="answer in JSON, for programs")
+
+
 def simulate_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm simulate`."""
     directory_argument(parser)

@@ -288,7 +288,13 @@ def _cube_check(options: argparse.Namespace) -> None:
 def _status(options: argparse.Namespace) -> None:
     from agrifm.status import status
 
-    _show(*status(options.project))
+    _show(*status(options.project, options.json))
+
+
+def _doctor(options: argparse.Namespace) -> None:
+    from agrifm.doctor import doctor
+
+    doctor(options.project, _show, options.json)
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -333,6 +339,7 @@ COMMANDS = {
         "write a series table of labelled parcels from the cube", of.samples_parcels_arguments, _samples_parcels
     ),
     "legend translate": Command("translate classes between published legends", of.translate_arguments, _translate),
-    "status": Command("show what is done and next; versions, processor, credentials", of.project_argument, _status),
+    "status": Command("show what is done and next; versions, processor, credentials", of.status_arguments, _status),
+    "doctor": Command("examine this machine and a project; exit 2 at a fault", of.status_arguments, _doctor),
     "demo": Command("run simulate, fetch, train, map and assess, offline", of.directory_argument, _demo),
 }

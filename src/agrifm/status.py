@@ -3,9 +3,10 @@
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 from agrifm.config import PROJECT_FILE, Project, read_project
-from agrifm.files import MARKER, AnyPath, as_path
+from agrifm.files import MARKER, AnyPath, as_json, as_path
 from agrifm.outputs import unfinished
 from agrifm.record import running_versions
 from agrifm.scene.access import credentials_present
@@ -14,27 +15,30 @@ from agrifm.scene.providers import PROVIDERS
 LIBRARIES = ("rasterio", "zarr", "xarray", "pystac", "torch", "lightning")
 
 
-def status(path: AnyPath) -> list[str]:
+def status(path: AnyPath, json: bool = False) -> list[str]:
     """Describe the progress of a project and this machine, line by line, without any secret.
 
     Args:
         path: agrifm.toml or its directory; if it does not exist, only the machine is described.
+        json: one JSON text instead of lines.
 
     Raises:
         ConfigError: the project file cannot be read.
     """
     path = as_path(path)
     file = path / PROJECT_FILE if path.is_dir() else path
-    if file.exists():
-        lines = _project(read_project(path))
-    else:
-        lines = [f"project: none at {file}; `agrifm init DIR` writes one"]
-    versions = ", ".join(f"{name} {version}" for name, version in running_versions(*LIBRARIES).items())
-    return [*lines, f"versions: {versions}", f"processor: {_processor()}", *_credentials()]
+    project = read_project(path) if file.exists() else None
+    content = {
+        "project": None if project is None else _progress(project),
+        "versions": running_versions(*LIBRARIES),
+        "processor": _processor(),
+        "credentials": {one.name: credentials_present(one) for one in PROVIDERS.values()},
+    }
+    return [as_json(content).rstrip()] if json else _lines(content, file)
 
 
-def _project(project: Project) -> list[str]:
-    """Describe each step as done, begun or not done, and name the first that is not done as the next."""
+def _progress(project: Project) -> dict[str, Any]:
+    """Each step as done, started or not done, and the first that is not done as the next."""
     steps = {
         "fetch": (project.cube / MARKER, _begun_cube(project)),
         "train": (project.models / "scores.json", project.models),
@@ -43,16 +47,37 @@ def _project(project: Project) -> list[str]:
     if project.parcels is not None:
         steps["parcels"] = (project.parcel_crops / "summary.json", unfinished(project.parcel_crops))
     season = project.season.season
-    lines = [f"project: {project.directory.resolve()}, {season.start} to {season.end}"]
-    following = None
-    for command, (done, begun) in steps.items():
-        if done.exists():
-            lines.append(f"{command}: done ({done.parent.name})")
-            continue
-        following = following or command
-        lines.append(f"{command}: {'started; run it again to continue' if begun.exists() else 'not done'}")
-    after = "`agrifm assess design`, then `agrifm assess`"
-    return [*lines, f"next: {after if following is None else f'`agrifm {following}`'}"]
+    states = {
+        command: "done" if done.exists() else "started" if begun.exists() else "not done"
+        for command, (done, begun) in steps.items()
+    }
+    return {
+        "directory": str(project.directory.resolve()),
+        "season": [str(season.start), str(season.end)],
+        "steps": states,
+        "results": {command: done.parent.name for command, (done, _) in steps.items()},
+        "next": next((command for command, state in states.items() if state != "done"), None),
+    }
+
+
+def _lines(content: dict[str, Any], file: Path) -> list[str]:
+    project = content["project"]
+    if project is None:
+        lines = [f"project: none at {file}; `agrifm init DIR` writes one"]
+    else:
+        (begin, end), results = project["season"], project["results"]
+        said = {"started": "started; run it again to continue", "not done": "not done"}
+        lines = [f"project: {project['directory']}, {begin} to {end}"]
+        for command, state in project["steps"].items():
+            lines.append(f"{command}: {said.get(state) or f'done ({results[command]})'}")
+        following = "assess design`, then `agrifm assess" if project["next"] is None else project["next"]
+        lines.append(f"next: `agrifm {following}`")
+    versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
+    lines += [f"versions: {versions}", f"processor: {content['processor']}"]
+    for name, found in content["credentials"].items():
+        known = ", ".join(f"{scheme} {state}" for scheme, state in found.items()) or "not needed"
+        lines.append(f"credentials of {name}: {known}")
+    return lines
 
 
 def _main_raster(project: Project) -> str:
@@ -70,12 +95,3 @@ def _processor() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else None
     found = f"{platform.machine()}, {os.cpu_count()} cores"
     return found if memory is None else f"{found}, {memory:.0f} GiB of memory"
-
-
-def _credentials() -> list[str]:
-    lines = []
-    for provider in PROVIDERS.values():
-        found = credentials_present(provider)
-        said = ", ".join(f"{scheme} {state}" for scheme, state in found.items()) or "not needed"
-        lines.append(f"credentials of {provider.name}: {said}")
-    return lines

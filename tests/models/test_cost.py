@@ -1,7 +1,6 @@
 """The estimate of memory lies near measured peaks, and what does not fit is refused before it starts."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import network_pass
 import pytest
@@ -11,7 +10,7 @@ from agrifm.errors import ModelError
 from agrifm.mapping.run import map_area
 from agrifm.models import cost
 from agrifm.models.agrifm.network import preset
-from agrifm.models.cost import MAX_ERROR_FACTOR, free_memory, require_memory, window_shapes
+from agrifm.models.cost import MAX_ERROR_FACTOR, require_memory, window_shapes
 from agrifm.models.family import FAMILIES
 from agrifm.models.tempcnn import tempcnn_preset
 from agrifm.record import TRAINABLE, SensorRecord
@@ -133,26 +132,12 @@ def test_more_pixels_samples_and_gradients_need_more_and_recomputing_less() -> N
     assert estimate("tiny", 192, 4, training=True) > 3 * usual
 
 
-@pytest.mark.parametrize(
-    ("limit", "free"),
-    [("3000000000\n", 2_000_000_000), ("max\n", 4_096_000_000), ("9000000000\n", 4_096_000_000), (None, 4_096_000_000)],
-    ids=["limited", "unlimited", "limited above what is available", "no control group"],
-)
-def test_free_memory_is_the_smaller_of_system_and_control_group(
-    limit: str | None, free: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """By hand: the group uses 1.5 GB, a third of it file cache; the machine has 4.096 GB available."""
-    (tmp_path / "memory.stat").write_text("anon 1000000000\ninactive_file 500000000\n")
-    (tmp_path / "memory.current").write_text("1500000000\n")
-    if limit is not None:
-        (tmp_path / "memory.max").write_text(limit)
-    monkeypatch.setattr(cost, "CGROUP", tmp_path)
-    monkeypatch.setattr(cost.psutil, "virtual_memory", lambda: SimpleNamespace(available=4_096_000_000))
-    assert free_memory() == free
-    require_memory(free, "mapping", "choose less")
+def test_more_than_the_free_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "free_memory", lambda: 1000)
+    require_memory(1000, "mapping", "choose less")
     with pytest.raises(ModelError, match="choose less") as caught:
-        require_memory(free + 1, "mapping", "choose less")
-    assert caught.value.facts == {"needed_bytes": free + 1, "free_bytes": free}
+        require_memory(1001, "mapping", "choose less")
+    assert caught.value.facts == {"needed_bytes": 1001, "free_bytes": 1000}
 
 
 def test_training_and_mapping_are_refused_where_they_would_not_fit(

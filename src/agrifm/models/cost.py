@@ -11,13 +11,12 @@ Shape letters: B samples, T frames, H W rows and columns.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
-import psutil
 import torch
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from agrifm.errors import ModelError
+from agrifm.free_memory import free_memory
 
 SeriesShape = tuple[int, int, int, int]
 """B, T, H, W of a sensor's images."""
@@ -29,8 +28,6 @@ TRAINED_NUMBERS = 4
 """Numbers per weight in training: the weight, its gradient, and two of the optimiser."""
 LIBRARY_BYTES = 40e6
 """Memory that the libraries allocate at their first run."""
-CGROUP = Path("/sys/fs/cgroup")
-"""Files of the process's control group on Linux (kernel documentation, cgroup-v2)."""
 
 
 def window_shapes(
@@ -67,22 +64,6 @@ def require_memory(needed: int, about: str, advice: str) -> None:
             needed_bytes=needed,
             free_bytes=free,
         )
-
-
-def free_memory() -> int:
-    """Return the bytes that this process can still allocate.
-
-    They are the smaller of what the system has available and what the process's control group (a container's limit,
-    on Linux) leaves.
-    """
-    available: int = psutil.virtual_memory().available
-    try:
-        limit, used = (int((CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
-        parts = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
-        cache = int(parts["inactive_file"])  # the kernel gives it back when memory is needed
-    except (OSError, ValueError, KeyError):  # no such group, or "max": no limit
-        return available
-    return min(available, limit - used + cache)
 
 
 def count_multiply_adds(run: Callable[[], object]) -> int:

@@ -9,11 +9,11 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from agrifm.cube.store import SCALES
 from agrifm.errors import LabelError, did_you_mean
+from agrifm.free_memory import free_memory
 from agrifm.legend import UNLABELLED, Legend
 from agrifm.record import SensorInput
 from agrifm.samples.sample import Series
@@ -139,7 +139,7 @@ def _require_memory(places: int, dates: int, bands: int, about: str) -> None:
     Raises:
         LabelError: with the bytes needed and free.
     """
-    needed, free = bytes_of(places, dates, bands), psutil.virtual_memory().available
+    needed, free = bytes_of(places, dates, bands), free_memory()
     if needed > SHARE_OF_MEMORY * free:
         raise LabelError(
             f"{about}: {places} places of up to {dates} dates and {bands} bands take {needed / 1e9:.1f} GB, and "

@@ -12,7 +12,6 @@ import rasterio
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 
-from agrifm.grid import Window
 from agrifm.hdf5_files import MAX_BLOCK_BYTES, MAX_PIXELS, MAX_PIXELS_PER_BYTE, require_plain_hdf5
 
 FORMATS = {
@@ -141,8 +140,3 @@ def _require_plausible_size(source: DatasetReader, size: int) -> None:
             raise RasterioIOError(
                 f"its blocks of {rows} x {cols} pixels need {length / 1e9:.1f} GB each; write it in tiles of 512"
             )
-
-
-def raster_window(window: Window) -> Any:
-    """The pixels of a window as rasterio names them."""
-    return rasterio.windows.Window(window.col, window.row, window.width, window.height)

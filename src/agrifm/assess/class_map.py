@@ -25,7 +25,6 @@ from agrifm.files import AnyPath, as_path
 from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares
 from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend
 from agrifm.mosaics import open_raster_or_mosaic
-from agrifm.rasters import raster_window
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -157,7 +156,7 @@ def block_windows(source: Any) -> Iterator[Window]:
 
 def read_window(source: Any, window: Window) -> np.ma.MaskedArray[Any, Any]:
     """Read one window of the first band; masked where it is nodata, masked in the file, or NaN."""
-    part = raster_window(window)
+    part = window.slices
     pixels, flags = source.read(1, window=part), source.mask_flag_enums[0]
     whole = pixels.dtype.kind in "iu"
     if whole and flags == [MaskFlags.all_valid]:  # the mask of the file would be read, and is known

@@ -18,7 +18,6 @@ from agrifm.errors import AssessmentError
 from agrifm.files import AnyPath, as_path
 from agrifm.grid import Grid
 from agrifm.legend import Legend, LegendClass
-from agrifm.rasters import raster_window
 from agrifm.tables import read_table
 
 NO_CLASS = -1
@@ -145,7 +144,7 @@ def cross_hectares(first: ClassMap, second: ClassMap, legend: CommonLegend) -> N
     table, weights = np.zeros(side * side), grid.pixel_hectares()
     with open_classified(base.path) as source, on_grid(other, grid) as view:
         for window in block_windows(source):
-            part = raster_window(window)
+            part = window.slices
             there = np.ma.masked_invalid(view.read(1, window=part), copy=False)
             # NODATA and NO_CLASS are negative, so they read the last entries.
             row, col = (

@@ -16,7 +16,6 @@ from agrifm.files import AnyPath, as_path
 from agrifm.legend import LEGEND_TAG, UNLABELLED, legend_json
 from agrifm.outputs import replace_file
 from agrifm.pictures import class_colors
-from agrifm.rasters import raster_window
 from agrifm.vectors import read_vector
 
 PART_TAG = "AGRIFM_PART_OF"
@@ -62,7 +61,7 @@ def write_outside(map_path: AnyPath, parcels: AnyPath, out: AnyPath) -> float:
             shapes = frame.geometry.iloc[frame.sindex.query(box(*grid.bounds))]
             if len(shapes):
                 numbers[features.rasterize(shapes, grid.shape, transform=grid.transform, dtype=np.uint8) == 1] = NODATA
-            part = raster_window(window)
+            part = window.slices
             target.write(np.where(numbers < 0, UNLABELLED, numbers).astype(np.uint8), 1, window=part)
     return float(read_map(out).hectares().sum())
 

@@ -30,7 +30,7 @@ from agrifm.mapping.cropland_gate import CroplandGate
 from agrifm.mapping.small_regions import margin_of, without_small_regions
 from agrifm.mapping.window_store import WindowStore
 from agrifm.mapping.windows import MapPlan
-from agrifm.rasters import open_raster, raster_window
+from agrifm.rasters import open_raster
 from agrifm.stac import CLEANING, CROPLAND_DIGEST
 from agrifm.work import progress
 
@@ -136,11 +136,11 @@ class ClassChooser:
                 inside = self._plan.area.inside(tile)
                 mean, _ = blended_tile(self._plan, self._store, tile, inside)
                 known = inside & ~np.isnan(mean[0])
-                raw.write(self._first_numbers(tile, mean, known), 1, window=raster_window(tile))
+                raw.write(self._first_numbers(tile, mean, known), 1, window=tile.slices)
                 advance(1)
 
     def _read(self, window: Window) -> NDArray[np.uint8]:
-        content: NDArray[np.uint8] = self._source.read(1, window=raster_window(window))
+        content: NDArray[np.uint8] = self._source.read(1, window=window.slices)
         return content
 
     def _merged_numbers(self, tile: Window) -> NDArray[np.uint8]:

@@ -21,7 +21,7 @@ from agrifm.errors import OutputError
 from agrifm.grid import Grid, Window
 from agrifm.legend import UNLABELLED
 from agrifm.pictures import RGBA
-from agrifm.rasters import open_raster, raster_window
+from agrifm.rasters import open_raster
 
 TILE_SIDE = 512
 """Side of a tile in pixels."""
@@ -111,7 +111,7 @@ class CogWriter:
 
     def write(self, tile: Window, pixels: NDArray[Any]) -> None:
         """Write a tile (H, W) of `TILE_SIDE` pixels, less at the right and lower edge; of several bands (B, H, W)."""
-        self._dataset.write(pixels.reshape(-1, tile.height, tile.width), window=raster_window(tile))
+        self._dataset.write(pixels.reshape(-1, tile.height, tile.width), window=tile.slices)
         self._checksums[tile] = zlib.crc32(pixels.tobytes())
 
     def finish(self) -> None:
@@ -139,7 +139,7 @@ class CogWriter:
         with open_raster(self.path) as source:
             levels = len(source.overviews(1))
             for tile, checksum in self._checksums.items():
-                if zlib.crc32(source.read(window=raster_window(tile)).tobytes()) != checksum:
+                if zlib.crc32(source.read(window=tile.slices).tobytes()) != checksum:
                     raise _disk_is_full(f"writing {self.path.name}", "what was written could not be read back")
         # Overviews have no checksums; a block that was cut off cannot be decompressed.
         for level in range(levels):

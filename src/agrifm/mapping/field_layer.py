@@ -26,7 +26,7 @@ from agrifm.mapping.field_table import write_field_table
 from agrifm.mapping.probability_layer import ONE
 from agrifm.mapping.window_store import WindowStore
 from agrifm.mapping.windows import MapPlan
-from agrifm.rasters import open_raster, raster_window
+from agrifm.rasters import open_raster
 from agrifm.record import FIELD_MAPS
 from agrifm.stac import MapLayer
 
@@ -91,7 +91,7 @@ def _reading(source: Any) -> ReadFieldMaps:
     """What reads windows of an open raster of maps as numbers 0..1."""
 
     def read(window: Window) -> NDArray[np.floating]:
-        stored = source.read(window=raster_window(window))
+        stored = source.read(window=window.slices)
         return np.where(stored == UNLABELLED, np.float32(np.nan), stored.astype(np.float32) / ONE)
 
     return read

@@ -16,7 +16,6 @@ from rasterio.io import DatasetReader
 
 from agrifm.errors import SceneError
 from agrifm.grid import Window
-from agrifm.rasters import raster_window
 from agrifm.scene.encoding import Stated
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ def raster_band(source: DatasetReader, index: int | None, is_category: bool, abo
     has_mask = MaskFlags.per_dataset in flags or MaskFlags.alpha in flags
 
     def pixels(window: Window) -> Pixels:
-        area = raster_window(window)
+        area = window.slices
         masked = source.read_masks(index, window=area) == 0 if has_mask else None
         return source.read(index, window=area), masked
 

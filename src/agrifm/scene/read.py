@@ -20,7 +20,7 @@ from rasterio.warp import calculate_default_transform, transform_bounds
 
 from agrifm.errors import SceneError
 from agrifm.grid import WARP_TOLERANCE, Grid, Window
-from agrifm.rasters import open_raster, raster_window
+from agrifm.rasters import open_raster
 from agrifm.redaction import shown
 from agrifm.scene.access import limiter_of, signer_of, what_is_needed
 from agrifm.scene.encoding import Stated, require_file_agreement
@@ -238,7 +238,7 @@ def _warped(
     profile |= {"dtype": source.dtype, "crs": source.crs, "nodata": nodata, "transform": source.transform}
     with MemoryFile() as memory:
         with memory.open(height=height, width=width, **profile) as target:
-            target.write(numbers, 1, window=raster_window(window))
+            target.write(numbers, 1, window=window.slices)
         with (
             memory.open() as one_band,
             WarpedVRT(

@@ -24,6 +24,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from agrifm.process_memory import peak_bytes
 from agrifm.record import running_versions  # importing agrifm settles how threads wait, before torch starts any
 
 T = TypeVar("T")
@@ -193,24 +194,6 @@ def own_process(function: Callable[..., Any], *arguments: Any) -> Outcome:
 
 def _with_peak(function: Callable[..., Any], arguments: Sequence[Any]) -> Outcome:
     return Outcome(function(*arguments), peak_bytes())
-
-
-def resident_bytes() -> int:
-    """Memory of this process now; Linux."""
-    return _proc("self/status", "VmRSS")
-
-
-def peak_bytes() -> int:
-    """Most memory of this process since it began, or since `forget_peak`; Linux.
-
-    Not `getrusage`, whose peak a process inherits from the one that started it.
-    """
-    return _proc("self/status", "VmHWM")
-
-
-def forget_peak() -> None:
-    """Begin the count of `peak_bytes` again; Linux."""
-    Path("/proc/self/clear_refs").write_text("5")
 
 
 def free_bytes() -> int:

@@ -32,6 +32,7 @@ PURPOSES = {
     "assess": "accuracies and areas of a map, report",
     "explain": "which dates and bands decided, per class and parcel",
     "serve": "maps and reports in a browser",
+    "plan": "what the steps will cost, before anything is downloaded",
     "top": "command line, demo",
 }
 TITLES = {"ground": "ground floor", "top": "top floor"}

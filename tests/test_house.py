@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "agrifm"
 STAGES = [
     "ground", "scene", "simulator", "cube", "fields", "samples", "models", "classic", "inference", "train", "mapping",
-    "assess", "explain", "serve", "top",
+    "assess", "explain", "serve", "plan", "top",
 ]  # fmt: skip
 TOP_FLOOR = {"__main__", "cli", "commands", "demo", "doctor", "init", "installed_packages", "new_project", "status"}
 MODULES = {

@@ -15,7 +15,8 @@ from rasterio.errors import RasterioError
 
 from agrifm.assess.class_map import open_classified
 from agrifm.errors import AgriFMError
-from agrifm.rasters import open_raster
+from agrifm.grid import Window
+from agrifm.rasters import block_spans, open_raster
 from tests.scenes import write_tiff
 
 SECRET = 77
@@ -174,3 +175,27 @@ def test_labels_and_maps_are_opened_by_the_same_rule(tmp_path: Path, secret: Pat
     (tmp_path / "a.tif").write_text(vrt(secret))
     with pytest.raises(AgriFMError), open_classified(tmp_path / "a.tif"):
         pass
+
+
+def test_the_bytes_of_a_block_unpack_to_its_pixels(tmp_path: Path) -> None:
+    """Rows 40 to 79 of columns 0 to 9 are in the blocks of 32 pixels of rows 32 and 64; zlib unpacks their bytes."""
+    values = np.random.default_rng(0).integers(0, 60000, (100, 70)).astype(np.uint16)
+    options = {"tiled": True, "blockxsize": 32, "blockysize": 32, "compress": "deflate", "predictor": 1}
+    path = write_tiff(tmp_path / "a.tif", values, **options)
+    with open_raster(path) as source:
+        found = block_spans(source, 1, Window(40, 0, 40, 10))
+    assert found is not None
+    content = path.read_bytes()
+    unpacked = [zlib.decompress(content[start:end]) for start, end in found.spans]
+    blocks = [np.frombuffer(one, np.uint16).reshape(32, 32) for one in unpacked]
+    assert (np.concatenate(blocks) == values[32:96, :32]).all()
+    assert found.pixels == 64 * 32
+
+
+def test_blocks_at_the_edge_count_the_pixels_of_the_image_alone(tmp_path: Path) -> None:
+    options = {"tiled": True, "blockxsize": 32, "blockysize": 32}
+    path = write_tiff(tmp_path / "a.tif", np.ones((100, 70), np.uint8), **options)
+    with open_raster(path) as source:
+        found = block_spans(source, 1, Window(90, 60, 10, 10))
+    assert found is not None
+    assert (len(found.spans), found.pixels) == (4, 36 * 38)  # rows 64 to 99, columns 32 to 69

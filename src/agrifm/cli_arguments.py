@@ -84,6 +84,18 @@ def samples_info_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the places and their series (PNG)")
 
 
+def plan_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm plan`."""
+    parser.add_argument(
+        "project", type=Path, nargs="?", default=Path(), metavar="PROJECT", help="agrifm.toml or its directory"
+    )
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="machines like this one (default: 1)")
+    parser.add_argument("--prices", type=Path, metavar="FILE", help="prices (TOML), to state what it will cost")
+    line = "megabits per second of the line to the servers (default: measured by one request)"
+    parser.add_argument("--line", type=float, metavar="MBIT", help=line)
+    parser.add_argument("--json", action="store_true", help="write the plan as JSON")
+
+
 def map_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm map`."""
     project_argument(parser)

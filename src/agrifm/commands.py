@@ -47,6 +47,17 @@ def _fetch(options: argparse.Namespace) -> None:
     _show(*account, *cube.notes)
 
 
+def _plan(options: argparse.Namespace) -> None:
+    import json
+
+    from agrifm.config import read_project
+    from agrifm.plan.make_plan import plan_project
+    from agrifm.plan.plan_lines import plan_lines
+
+    plan = plan_project(read_project(options.project), options.workers, options.prices, options.line)
+    _show(*([json.dumps(plan.content(), indent=1)] if options.json else plan_lines(plan)))
+
+
 def _train(options: argparse.Namespace) -> None:
     from agrifm.config import read_project
     from agrifm.train.project import train_project
@@ -306,6 +317,7 @@ def _demo(options: argparse.Namespace) -> None:
 COMMANDS = {
     "init": Command("write a commented project file", of.init_arguments, _init),
     "simulate": Command("write a synthetic season: STAC scenes with known truth", of.simulate_arguments, _simulate),
+    "plan": Command("forecast what fetch, train, map and parcels will cost", of.plan_arguments, _plan),
     "fetch": Command("build the cube from scenes or local files", of.project_argument, _fetch),
     "train": Command("train models on labels or series, and score them on unseen blocks", of.project_argument, _train),
     "samples info": Command("show what a table or a public set contains", of.samples_info_arguments, _samples_info),

@@ -4,14 +4,16 @@ GDAL would open any of a hundred formats by content or by name, and some of them
 files or addresses in turn. Every raster is opened here, by the format that its first bytes state.
 """
 
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import rasterio
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 
+from agrifm.grid import Window
 from agrifm.hdf5_files import MAX_BLOCK_BYTES, MAX_PIXELS, MAX_PIXELS_PER_BYTE, require_plain_hdf5
 
 FORMATS = {
@@ -140,3 +142,36 @@ def _require_plausible_size(source: DatasetReader, size: int) -> None:
             raise RasterioIOError(
                 f"its blocks of {rows} x {cols} pixels need {length / 1e9:.1f} GB each; write it in tiles of 512"
             )
+
+
+class BlockSpans(NamedTuple):
+    """Where blocks of a band are in its file."""
+
+    spans: list[tuple[int, int]]
+    """First byte, and the byte after the last one, of each block that is in the file."""
+    pixels: int
+    """Pixels of the image in all of them."""
+
+
+def block_spans(source: DatasetReader, index: int, window: Window) -> BlockSpans | None:
+    """Where the blocks of a band that a window needs are in its file, from the file's header alone.
+
+    Args:
+        index: of the band, from 1.
+
+    Returns:
+        None for formats other than GeoTIFF, whose headers do not say it.
+    """
+    if source.driver != "GTiff":
+        return None
+    height, width = source.block_shapes[index - 1]
+    rows = range(window.row // height, -(-(window.row + window.height) // height))
+    cols = range(window.col // width, -(-(window.col + window.width) // width))
+    spans = []
+    for row, col in product(rows, cols):
+        # GDAL's names of a block have the column first
+        offset, size = (source.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", index) for what in ("OFFSET", "SIZE"))
+        if offset is not None and size is not None:  # else the block is not in the file: all of it is nodata
+            spans.append((int(offset), int(offset) + int(size)))
+    bottom, right = min(rows.stop * height, source.height), min(cols.stop * width, source.width)
+    return BlockSpans(spans, (bottom - rows.start * height) * (right - cols.start * width))

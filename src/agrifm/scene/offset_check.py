@@ -27,12 +27,13 @@ from agrifm.errors import SceneError
 from agrifm.grid import Grid
 from agrifm.scene.encoding import Encoding
 from agrifm.scene.mask import DEFAULT_MASKED, MaskRule
+from agrifm.scene.products import Product
 from agrifm.scene.quality import bits, no_quality, quality_flags
 from agrifm.scene.read import read_asset
 from agrifm.scene.remote import TRAFFIC
 from agrifm.scene.scene import Scene
 from agrifm.scene.unusable import HOPELESS, one_error
-from agrifm.sensors import find_sensor
+from agrifm.sensors import Band, find_sensor
 from agrifm.work import progress, run_tiles
 
 OffsetChoice = Literal["refuse", "metadata", "pixels"]
@@ -243,7 +244,7 @@ def measure_scene(scene: Scene, grids: Mapping[str, Grid]) -> DarkStatistics:
     Raises:
         SceneError: see `read_asset`.
     """
-    product, grid = scene.product, _sample(grids[scene.product.sensor])
+    product, grid = scene.product, sample_grid(grids[scene.product.sensor])
     flags, dark = np.zeros(grid.shape, np.uint16), np.zeros(grid.shape, bool)
     for asset, encoding in scene.quality_bands.items():
         values = read_asset(scene, asset, "quality", grid, "nearest", no_quality(encoding))
@@ -255,8 +256,8 @@ def measure_scene(scene: Scene, grids: Mapping[str, Grid]) -> DarkStatistics:
     planes: dict[str, NDArray[np.floating]] = {}  # reflectance without an offset
     # filled: the pixel has a number in every band; possible: a clear pixel whose numbers are all in the valid range
     filled, possible = np.ones(grid.shape, bool), clear.copy()
-    for band in find_sensor(product.sensor).bands:
-        if clear.any() and band.common_name in DARK_BANDS and band.name in product.assets:
+    for band in _dark_bands(product):
+        if clear.any():
             stored = read_asset(scene, product.assets[band.name], band.name, grid, "nearest", product.nodata)
             filled &= stored != product.nodata
             possible &= (stored >= product.valid_range[0]) & (stored <= product.valid_range[1])
@@ -288,7 +289,20 @@ def _share(of: NDArray[np.bool_], where: NDArray[np.bool_]) -> float:
     return float(of[where].mean()) if np.count_nonzero(where) >= MIN_CLEAR_PIXELS else 0.0
 
 
-def _sample(grid: Grid) -> Grid:
+def checked_assets(scene: Scene) -> tuple[str, ...]:
+    """Return the asset keys that the check reads of a scene with clear pixels; none if it needs no check."""
+    if scene.product.offset_from_baseline is None:
+        return ()
+    return (*scene.quality_bands, *(scene.product.assets[band.name] for band in _dark_bands(scene.product)))
+
+
+def _dark_bands(product: Product) -> list[Band]:
+    bands = find_sensor(product.sensor).bands
+    return [band for band in bands if band.common_name in DARK_BANDS and band.name in product.assets]
+
+
+def sample_grid(grid: Grid) -> Grid:
+    """Return the grid on which the check reads a scene of a cube's grid, at most `MAX_SAMPLE_SIDE` pixels per side."""
     step = ceil(max(grid.shape) / MAX_SAMPLE_SIDE)
     rows, cols = grid.shape
     return Grid.of(str(grid.crs), grid.transform * Affine.scale(step), (ceil(rows / step), ceil(cols / step)))

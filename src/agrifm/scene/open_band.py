@@ -16,6 +16,7 @@ from rasterio.io import DatasetReader
 
 from agrifm.errors import SceneError
 from agrifm.grid import Window
+from agrifm.rasters import BlockSpans, block_spans
 from agrifm.scene.encoding import Stated
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class OpenBand:
     dtype: np.dtype[Any]
     stated: Stated
     pixels: Callable[[Window], Pixels]
+    blocks: Callable[[Window], BlockSpans | None] = lambda _: None
+    """The blocks of the file that a window needs; None if that is not known without reading pixels."""
 
     @property
     def side(self) -> float:
@@ -113,6 +116,9 @@ def raster_band(source: DatasetReader, index: int | None, is_category: bool, abo
         masked = source.read_masks(index, window=area) == 0 if has_mask else None
         return source.read(index, window=area), masked
 
+    def blocks(window: Window) -> BlockSpans | None:
+        return block_spans(source, index, window)
+
     scale, offset, nodata = (numbers[index - 1] for numbers in (source.scales, source.offsets, source.nodatavals))
     stated = Stated(
         # GDAL reports 1 and 0 for files without such tags, and for HLS L30, whose tags are elsewhere (LP DAAC)
@@ -120,7 +126,9 @@ def raster_band(source: DatasetReader, index: int | None, is_category: bool, abo
         offset=None if offset == 0 else offset,
         missing=() if nodata is None or np.isnan(nodata) else (nodata,),
     )
-    return OpenBand(source.crs, source.transform, source.shape, np.dtype(source.dtypes[index - 1]), stated, pixels)
+    return OpenBand(
+        source.crs, source.transform, source.shape, np.dtype(source.dtypes[index - 1]), stated, pixels, blocks
+    )
 
 
 def _require_place(source: DatasetReader, about: str) -> None:

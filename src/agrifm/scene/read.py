@@ -201,15 +201,26 @@ def _start_on_grid(source: OpenBand, grid: Grid) -> tuple[int, int] | None:
     return (round(row), round(col)) if is_aligned else None
 
 
+def needed_window(source: OpenBand, grid: Grid) -> Window:
+    """Return the pixels of a band that `read_asset` reads to bring it to a grid; none where the two are apart."""
+    start = _start_on_grid(source, grid)
+    return _window_under(source, grid) if start is None else _window_from(source, start, grid.shape)
+
+
+def _window_from(source: OpenBand, start: tuple[int, int], shape: tuple[int, int]) -> Window:
+    """The pixels of a band from a row and column on, which may be negative, cut at its edges."""
+    first = [max(position, 0) for position in start]
+    last = [min(position + length, size) for position, length, size in zip(start, shape, source.shape, strict=True)]
+    return Window(first[0], first[1], max(last[0] - first[0], 0), max(last[1] - first[1], 0))
+
+
 def _copied(source: OpenBand, start: tuple[int, int], shape: tuple[int, int], nodata: float) -> NDArray[Any]:
     """Copy the pixels of a band from a row and column on, which may be negative; `nodata` outside the file."""
     result = np.full(shape, nodata, source.dtype)
-    first = [max(position, 0) for position in start]
-    last = [min(position + length, size) for position, length, size in zip(start, shape, source.shape, strict=True)]
-    rows, cols = last[0] - first[0], last[1] - first[1]
-    if rows > 0 and cols > 0:
-        row, col = first[0] - start[0], first[1] - start[1]
-        result[row : row + rows, col : col + cols] = source.read(Window(first[0], first[1], rows, cols), nodata)
+    part = _window_from(source, start, shape)
+    if part.height and part.width:
+        row, col = part.row - start[0], part.col - start[1]
+        result[row : row + part.height, col : col + part.width] = source.read(part, nodata)
     return result
 
 

@@ -8,7 +8,7 @@ the runs are requested concurrently. Reading needs no HEAD requests and no direc
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -110,6 +110,23 @@ def identities_of_files() -> Iterator[dict[str, FileVersion]]:
         _IDENTITIES.reset(token)
 
 
+def merged_runs(wanted: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the ranges that are requested for parts of a file: neighbours at most `MAX_GAP_BYTES` apart share one."""
+    runs: list[tuple[int, int]] = []
+    for start, end in sorted(wanted):
+        if runs and start - runs[-1][1] <= MAX_GAP_BYTES:
+            runs[-1] = runs[-1][0], max(runs[-1][1], end)
+        else:
+            runs.append((start, end))
+    return runs
+
+
+def known_size(href: str) -> int | None:
+    """Return the bytes of a file whose head is in memory; None if it is not."""
+    known = _HEADS.get(href)
+    return None if known is None else known[0].size
+
+
 def forget_head(href: str) -> None:
     """Forget the first bytes of a file, so that the next opening asks for them again."""
     _HEADS.drop(href)
@@ -160,14 +177,7 @@ class _File:
         Raises:
             RemoteError: a request failed for good.
         """
-        runs: list[list[int]] = []
-        for start, end in sorted(wanted):
-            if self._cached(start, end) is not None:
-                continue
-            if runs and start - runs[-1][1] <= MAX_GAP_BYTES:
-                runs[-1][1] = max(runs[-1][1], end)
-            else:
-                runs.append([start, end])
+        runs = merged_runs([span for span in wanted if self._cached(*span) is None])
         futures = [_THREADS.submit(self._request_range, start, end) for start, end in runs]
         parts = [(start, future.result()) for (start, _), future in zip(runs, futures, strict=True)]
         return [_cut(parts, *span) or self._cached(*span) or b"" for span in wanted]

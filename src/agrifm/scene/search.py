@@ -124,7 +124,7 @@ def search_items(
     result.scenes = [candidate.scene for candidate in chosen]
     result.items += [candidate.item for candidate in chosen]
     if cloud is not None:
-        result.without_cloud_cover = sum(_cloud_cover(candidate.item) is None for candidate in chosen)
+        result.without_cloud_cover = sum(stated_cloud_cover(candidate.item) is None for candidate in chosen)
     if missing == "stop":
         result.unusable.require_rest(result.scenes, missing)
     return result
@@ -153,7 +153,7 @@ def _candidate(
     if not covers_some_of(footprint, area):
         result.removed["outside the area"] += 1
         return None
-    cover = None if cloud is None else _cloud_cover(item)
+    cover = None if cloud is None else stated_cloud_cover(item)
     if cloud is not None and cover is not None:
         result.cloud_covers.append(cover)
         if cover > cloud:
@@ -169,8 +169,11 @@ def _product_of(item: pystac.Item, products: Sequence[Product]) -> Product | Non
     return next(complete, of_collection[0] if of_collection else None)
 
 
-def _cloud_cover(item: pystac.Item) -> float | None:
-    """Percent; None if an item does not state a number from 0 to 100, as a number or as text such as "12.5 %"."""
+def stated_cloud_cover(item: pystac.Item) -> float | None:
+    """Return the cloud cover of an item, percent.
+
+    None if it does not state a number from 0 to 100, as a number or as text such as "12.5 %".
+    """
     stated = item.properties.get("eo:cloud_cover")
     match = None if isinstance(stated, bool) else re.fullmatch(PERCENT, str(stated).strip())
     percent = float(match[1]) if match else None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from agrifm.classic.features import Part, feature_margin
 from agrifm.classic.forest import pixel_rows
@@ -13,7 +14,7 @@ from agrifm.classic.numbers import Rows
 from agrifm.config import Project
 from agrifm.cube.store import Cube
 from agrifm.errors import LabelError
-from agrifm.grid import Window
+from agrifm.grid import Grid, Window
 from agrifm.legend import UNLABELLED, Legend
 from agrifm.model_config import ModelConfig
 from agrifm.record import ModelRecord, SensorRecord, SeriesKind, is_classic, running_versions, target_pixels, with_parts
@@ -58,6 +59,11 @@ class Data:
 
 def project_labels(project: Project, cube: Cube) -> Labels:
     """Read the project's labels on the target grid of its cube, in the classes of its task."""
+    return labels_on(project, cube.target, cube.area)
+
+
+def labels_on(project: Project, grid: Grid, area: BaseGeometry) -> Labels:
+    """Read the project's labels on a grid, in the classes of its task; the area is in longitude and latitude."""
     config = project.labels
     if config.file is None:
         raise LabelError("reading labels: the project has no `file` of labels on a cube; give it under [labels]")
@@ -66,8 +72,8 @@ def project_labels(project: Project, cube: Cube) -> Labels:
     labels = read_labels(
         project.path(config.file),
         config.column,
-        cube.target,
-        cube.area,
+        grid,
+        area,
         legend,
         None if config.other is None else project.path(config.other),
         config.other_values,

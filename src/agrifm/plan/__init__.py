@@ -1,0 +1,1 @@
+"""What the steps of a project will cost, before anything is downloaded."""

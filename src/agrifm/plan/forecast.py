@@ -1,0 +1,48 @@
+"""What a step of a project is forecast to cost, and what was found for it."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class StepForecast:
+    """One step: fetch, train, map or parcels."""
+
+    name: str
+    requests: int = 0
+    """To servers."""
+    moved_bytes: int = 0
+    """Read from servers."""
+    read_bytes: int = 0
+    """Read from disks."""
+    disk_bytes: int = 0
+    """What the step leaves on the disk."""
+    scratch_bytes: int = 0
+    """What it needs there besides while it runs."""
+    memory_bytes: int = 0
+    """Of one process, at the peak."""
+    core_seconds: float = 0.0
+    """Of one processor; all workers together."""
+    seconds: float = 0.0
+    """From beginning to end."""
+    notes: tuple[str, ...] = field(default_factory=tuple)
+    """What the numbers rest on, in sentences."""
+
+
+@dataclass(frozen=True)
+class SensorForecast:
+    """The scenes of one sensor that were found."""
+
+    sensor: str
+    products: tuple[str, ...]
+    scenes: dict[str, int]
+    """By month, "2024-05"."""
+    frames: dict[str, int]
+    """Days with scenes, by month."""
+    usable: dict[str, float]
+    """Usable observations that a pixel can expect, by month: frames, less clouds and what is outside the footprints."""
+    without_cloud_cover: int
+    """Scenes that state no cloud cover; they count as clear."""
+    opened: int
+    """Scenes whose headers were read."""
+    disk_bytes: int
+    """In the cube."""

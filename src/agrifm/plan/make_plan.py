@@ -1,0 +1,86 @@
+"""`agrifm plan`: what fetch, train, map and parcels of a project will cost, before anything is downloaded."""
+
+from pathlib import Path
+
+from agrifm.config import Project
+from agrifm.errors import ConfigError
+from agrifm.files import AnyPath
+from agrifm.grid import geodesic_hectares
+from agrifm.plan.fetch_forecast import FoundScenes, find_scenes, forecast_fetch
+from agrifm.plan.forecast import SensorForecast
+from agrifm.plan.line_speed import stated_line
+from agrifm.plan.map_forecast import PROBABILITY_BYTES, forecast_map, forecast_parcels
+from agrifm.plan.measured_costs import machine_costs
+from agrifm.plan.prices import read_prices
+from agrifm.plan.project_plan import ProjectPlan
+from agrifm.plan.train_forecast import forecast_train, training_ground, work_of_models
+from agrifm.train.data import labels_on
+
+
+def plan_project(
+    project: Project,
+    workers: int = 1,
+    prices: AnyPath | None = None,
+    line: float | None = None,
+    cache: Path | None = None,
+) -> ProjectPlan:
+    """Forecast what the steps of a project will cost; writes nothing into the project.
+
+    Args:
+        workers: machines like this one that share the work, on one line to the servers.
+        prices: file with prices.
+        line: megabits per second of that line; by default they are measured.
+        cache: file of the unit costs of this machine; by default in the user's folder for caches.
+
+    Raises:
+        ConfigError: the project has no area or no source of scenes, or an argument cannot be used.
+        SceneError: the catalogue does not answer, or nothing is found.
+        CubeError, LabelError, MapError: area, labels or parcels cannot be used.
+    """
+    if workers < 1:
+        raise ConfigError(f"planning for {workers} workers: give at least one", workers=workers)
+    if line is not None and line <= 0:
+        raise ConfigError(f"planning for a line of {line:g} megabits per second: give more than 0", line=line)
+    list_of_prices = None if prices is None else read_prices(prices)
+    found = find_scenes(project)
+    target = min(found.grids.values(), key=lambda grid: grid.resolution)
+    coarse = round(max(grid.resolution for grid in found.grids.values()) / target.resolution)
+    frames = {sensor: len([frame for frame in found.frames if frame.sensor == sensor]) for sensor in found.grids}
+    labels = labels_on(project, target, found.area) if project.labels.on_cube else None
+    classes = 10 if labels is None else len(labels.legend)
+    products = {frame.sensor: frame.scenes[0].product for frame in found.frames}
+    work = work_of_models(project, list(products.values()), frames, classes)
+    units, origin = machine_costs(work, cache)
+    fetch, sensors = forecast_fetch(project, found, units, workers, None if line is None else stated_line(line))
+    steps = [fetch]
+    pixels = target.shape[0] * target.shape[1]
+    if labels is not None:
+        ground = training_ground(project, labels, target, coarse)
+        steps.append(forecast_train(project.training, ground, work, units, fetch.disk_bytes, pixels))
+    steps.append(forecast_map(project, target, found.area, coarse, work, units, fetch.disk_bytes, frames, workers))
+    if project.parcels is not None:
+        held = pixels * classes * PROBABILITY_BYTES
+        steps.append(forecast_parcels(project, found.area, work, units, held, workers))
+    season = project.season.season
+    return ProjectPlan(
+        (str(season.start), str(season.end)),
+        _hectares(found),
+        tuple(sensors),
+        tuple(steps),
+        workers,
+        units.cores,
+        (*_clouds(sensors), origin),
+        list_of_prices,
+    )
+
+
+def _hectares(found: FoundScenes) -> float:
+    return round(geodesic_hectares(found.area), 1)
+
+
+def _clouds(sensors: list[SensorForecast]) -> list[str]:
+    return [
+        f"{one.without_cloud_cover} scenes of {one.sensor} state no cloud cover and count as clear"
+        for one in sensors
+        if one.without_cloud_cover
+    ]

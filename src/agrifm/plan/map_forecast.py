@@ -1,0 +1,152 @@
+"""What `agrifm map` and `agrifm parcels` will cost: from the windows over the area, and the rows of the parcels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from shapely.geometry.base import BaseGeometry
+
+from agrifm.classic.choice import CANDIDATES
+from agrifm.classic.classics import CHOICE
+from agrifm.config import Project
+from agrifm.errors import MapError
+from agrifm.grid import Grid, Window
+from agrifm.mapping.mosaic import window_starts
+from agrifm.mapping.windows import PROBABILITY_DTYPE, AreaMask
+from agrifm.plan.forecast import StepForecast
+from agrifm.plan.model_work import ModelWork
+from agrifm.plan.train_forecast import TILE_SECONDS_PER_NUMBER, prepared_bytes
+from agrifm.plan.unit_costs import UnitCosts
+from agrifm.record import is_classic, is_network
+from agrifm.vector_batches import open_batches
+
+LAYER_BYTES = {
+    "classes": 0.12,
+    "confidence": 0.64,
+    "certainty": 0.16,
+    "second": 0.16,
+    "dissimilarity": 0.80,
+    "applicability": 0.02,
+}
+"""Compressed bytes of a pixel of each layer, on the simulated season (benchmarks/plan_forecast.py)."""
+PROBABILITY_BYTES, OBSERVATION_BYTES = 0.43, 0.23
+"""Likewise, of the probability of one class, and of the number of observations."""
+PICTURE_BYTES = 0.9e6
+BLEND_SECONDS = 8e-8
+"""Of one processor for a pixel of a class: blended, and written."""
+PARCEL_BYTES, PARCEL_CLASS_BYTES = 100, 8
+"""Of a parcel with its outline, and of each of its probabilities."""
+BLOCK_BYTES = 250e6
+"""Memory for the part of the map around the parcels in work."""
+COPIES = 3
+"""Of a window's series at once: as read, prepared, and that of the next window."""
+
+
+def forecast_map(
+    project: Project,
+    grid: Grid,
+    area: BaseGeometry,
+    coarse: int,
+    work: ModelWork,
+    units: UnitCosts,
+    cube_bytes: float,
+    observed: dict[str, int],
+    workers: int = 1,
+) -> StepForecast:
+    """Forecast the step.
+
+    Args:
+        grid: of the map.
+        area: in longitude and latitude.
+        coarse: side of the coarsest sensor's pixel in pixels of the grid.
+        cube_bytes: of the cube on disk.
+        observed: days with scenes of each sensor.
+        workers: machines like this one that share the windows.
+
+    Raises:
+        MapError: windows and overlap do not fit each other or the sensors.
+    """
+    side = work.window
+    overlap = project.map.overlap if 2 * project.map.overlap <= side else 0
+    windows = _windows(grid, area, side, overlap, coarse)
+    predicted = len(windows) * min(side, grid.shape[0]) * min(side, grid.shape[1])
+    pixels = sum(window.height * window.width for window in _distinct(grid, area))
+    base, start = units.process()
+    as_observed = work.model_copy(update={"frames": observed})
+    reading = len(windows) * prepared_bytes(as_observed, side) / 4 * TILE_SECONDS_PER_NUMBER
+    answer = _answer_seconds(project.map.model, work, units)
+    layers = work.classes + 1
+    core = reading + len(windows) * (answer or 0.0) + pixels * layers * BLEND_SECONDS
+    kept = project.parcels is not None if project.map.probabilities is None else project.map.probabilities
+    per_pixel = sum(LAYER_BYTES.values()) + (work.classes * PROBABILITY_BYTES + OBSERVATION_BYTES if kept else 0)
+    memory = units.model(project.map.model).memory_to_predict
+    return StepForecast(
+        "map",
+        read_bytes=round(cube_bytes * predicted / (grid.shape[0] * grid.shape[1])),
+        disk_bytes=round(pixels * per_pixel + PICTURE_BYTES),
+        scratch_bytes=round(predicted * layers * PROBABILITY_DTYPE.itemsize + 6 * grid.shape[0] * grid.shape[1]),
+        memory_bytes=round(base + COPIES * prepared_bytes(as_observed, side) + memory),
+        core_seconds=core,
+        seconds=start + core / workers,
+        notes=() if answer is not None else (f"the time of {project.map.model} was not measured and is not in it",),
+    )
+
+
+def _windows(grid: Grid, area: BaseGeometry, side: int, overlap: int, coarse: int) -> list[Window]:
+    """The windows of a map with a pixel inside the area."""
+    rows, cols = window_starts(grid.shape, side, overlap, coarse)
+    height, width = (min(side, length) for length in grid.shape)
+    mask = AreaMask(area, grid)
+    every = (Window(row, col, height, width) for row in rows for col in cols)
+    found = [window for window in every if mask.inside(window).any()]
+    if not found:
+        raise MapError("planning a map: the area contains no pixel's centre; give a larger area")
+    return found
+
+
+def _distinct(grid: Grid, area: BaseGeometry) -> Sequence[Window]:
+    """Windows of the map's tiles that have a pixel inside the area, without overlap."""
+    return _windows(grid, area, min(*grid.shape, 480), 0, 1) if min(grid.shape) >= 480 else [Window(0, 0, *grid.shape)]
+
+
+def _answer_seconds(name: str, work: ModelWork, units: UnitCosts) -> float | None:
+    """Seconds that a model needs to predict a window; None if it was not measured."""
+    if is_network(name):
+        return units.model(name).window_seconds
+    singles = CANDIDATES if name == CHOICE else (name,) if is_classic(name) else ()
+    found = [units.model(one).window_seconds for one in singles]
+    known = [seconds for seconds in found if seconds is not None]
+    share = 0.6 if name == CHOICE else 1.0  # the better half of them
+    return share * sum(known) * work.window**2 if known and len(known) == len(found) else None
+
+
+def forecast_parcels(
+    project: Project, area: BaseGeometry, work: ModelWork, units: UnitCosts, probability_bytes: float, workers: int = 1
+) -> StepForecast:
+    """Forecast the step from the number of rows in the file of parcels.
+
+    Args:
+        area: in longitude and latitude.
+        probability_bytes: of the map's probabilities on disk.
+
+    Raises:
+        MapError: the file of parcels cannot be read.
+    """
+    assert project.parcels is not None
+    file = project.path(project.parcels.file)
+    with open_batches(file, f"reading the parcels {file}", MapError, project.parcels, area.bounds) as batches:
+        rows = batches.rows
+    base, start = units.process()
+    core = rows * units.parcel_seconds
+    return StepForecast(
+        "parcels",
+        read_bytes=round(probability_bytes + _size(file)),
+        disk_bytes=round(rows * (PARCEL_BYTES + PARCEL_CLASS_BYTES * work.classes)),
+        memory_bytes=round(base + BLOCK_BYTES),
+        core_seconds=core,
+        seconds=start + core / workers,
+        notes=(f"{rows} rows in {file.name}",),
+    )
+
+
+def _size(path: Path) -> int:
+    return sum(one.stat().st_size for one in path.rglob("*")) if path.is_dir() else path.stat().st_size

@@ -1,0 +1,150 @@
+"""Measure what a project's models cost on this machine: a training step, a prediction, a fit of a classic model.
+
+The networks have the project's shapes and random weights, the series are random numbers.
+"""
+
+import time
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agrifm.grid import Window
+from agrifm.plan.model_work import ModelUnits, ModelWork
+from agrifm.process_memory import resident_bytes
+from agrifm.record import is_network, target_pixels
+from agrifm.samples.sample import Sample, Series
+
+LONG = 1.5
+"""Seconds of a step after which it is not repeated, and of one window after which no whole batch is tried."""
+ROWS, GROUPS = 400, 20
+"""Pixels and blocks on which a classic model is fitted."""
+PREDICTED = 24
+"""Side in pixels of the window that a classic model predicts."""
+
+
+def measure_models(work: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """Measure the models one after another; to be called in a process that does nothing else.
+
+    Args:
+        work: fields of `ModelWork`.
+        seconds: of a processor, after which no further model is measured.
+
+    Returns:
+        Fields of `ModelUnits` by name; bytes of the process with its libraries under "base_bytes", and the seconds in
+        which it loaded them under "start_seconds".
+    """
+    wanted = ModelWork.model_validate(work)
+    import_module("agrifm.train.run")
+    if any(map(is_network, wanted.names)):
+        import_module("lightning")
+    began = time.process_time()
+    found: dict[str, Any] = {"start_seconds": began, "base_bytes": resident_bytes()}
+    for name in wanted.names:
+        if time.process_time() - began > seconds:
+            found[name] = {}
+        else:
+            found[name] = _network(name, wanted) if is_network(name) else _classic(name, wanted)
+    return found
+
+
+def _sample(work: ModelWork, side: int, frames: dict[str, int]) -> Sample:
+    """A window of random series without gaps."""
+    draw, series = np.random.default_rng(0), {}
+    for sensor, pixels in target_pixels(work.sensors).items():
+        record = next(one for one in work.sensors if one.sensor == sensor)
+        length, count = max(side // pixels, 1), frames[sensor]
+        image = draw.uniform(0.02, 0.5, (count, len(record.bands), length, length)).astype(np.float32)
+        date = np.linspace(0, work.season_days - 1, count).astype(np.int32)
+        valid = np.ones((count, length, length), bool)
+        day = np.broadcast_to(date[:, None, None], valid.shape).copy() if work.series != "interpolated" else None
+        series[sensor] = Series(image, valid, date, day)
+    label = draw.integers(0, work.classes, (side, side)).astype(np.uint8)
+    return Sample(series, label, Window(0, 0, side, side), 0, place=(47.0, 2.0))
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    """Seconds of a run on a machine that does nothing else: of the clock, or of the processor if they are fewer."""
+    clock, processor = time.perf_counter(), time.process_time()
+    run()
+    return min(time.perf_counter() - clock, time.process_time() - processor)
+
+
+def _network(name: str, work: ModelWork) -> dict[str, Any]:
+    """One step of training and one prediction of a network of a family."""
+    import torch
+
+    from agrifm.inference.tensors import tensor_batch
+    from agrifm.models.classifier import Classifier
+    from agrifm.models.cost import window_shapes
+    from agrifm.models.family import FAMILIES
+
+    family = FAMILIES[name]
+    given = (work.classes, work.steps, work.series, work.season_days)
+    config = family.preset(work.size[name], work.sensors, *given)
+    network = Classifier(family.network(config), work.sensors, work.series)
+    optimiser = torch.optim.AdamW(network.parameters())
+
+    def step(count: int) -> None:
+        batch = tensor_batch([_sample(work, work.side, work.frames)] * count, work.sensors)
+        logits = network(batch)
+        loss = torch.nn.functional.cross_entropy(logits, batch.label.long())
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+
+    def predict() -> None:
+        with torch.inference_mode():
+            network.eval()(tensor_batch([_sample(work, work.window, work.frames)], work.sensors))
+
+    pixels = target_pixels(work.sensors)
+    shapes = [
+        window_shapes(pixels, work.frames, count, side, side)
+        for count, side in ((work.batch, work.side), (1, work.window))
+    ]
+    first = _seconds(lambda: step(1))
+    one = first if first > LONG else _seconds(lambda: step(1))
+    whole = one * work.batch if one * work.batch > LONG else _seconds(lambda: step(work.batch))
+    return ModelUnits(
+        step_seconds=whole,
+        window_seconds=min(_seconds(predict), _seconds(predict)) if whole < LONG else _seconds(predict),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        memory=family.memory_needed(config, shapes[0], training=True),
+        memory_to_predict=family.memory_needed(config, shapes[1], training=False),
+    ).model_dump()
+
+
+def _classic(name: str, work: ModelWork) -> dict[str, Any]:
+    """One fit and one prediction of a classic model, features included."""
+    from agrifm.classic.classics import candidate_parts, fit_classic
+    from agrifm.classic.features import Columns
+    from agrifm.classic.forest import pixel_rows
+
+    parts = candidate_parts(name)
+    frames = dict.fromkeys(work.frames, work.steps)
+    sample = _sample(work, PREDICTED, frames)
+    chosen = np.ones((PREDICTED, PREDICTED), bool)
+    made: list[NDArray[np.float32]] = []
+
+    def features() -> None:
+        made.append(pixel_rows([(sample.window, sample)], chosen, work.sensors, parts, work.season_days)[0])
+
+    reading = _seconds(features)
+    rows = made[0][:ROWS]
+    # classes that the rows tell apart for the most part, since trees on noise alone grow without end
+    draw = np.random.default_rng(0)
+    scores = rows @ draw.normal(size=(rows.shape[1], work.classes)) + draw.normal(size=(len(rows), work.classes))
+    scores -= scores.mean(axis=0)
+    label = np.argmax(scores / scores.std(axis=0), axis=1).astype(np.uint8)
+    label[: work.classes] = np.arange(work.classes)
+    columns = Columns(tuple(work.sensors), work.steps, parts)
+    groups = np.arange(len(rows)) % GROUPS
+    fitted: list[Any] = []
+    fit = _seconds(lambda: fitted.append(fit_classic(name, rows, label, groups=groups, seed=0, columns=columns)))
+    predict = _seconds(lambda: fitted[0].probabilities(made[0]))
+    pixels = PREDICTED**2
+    return ModelUnits(
+        fit_seconds=fit / len(rows) + reading / pixels, window_seconds=(predict + reading) / pixels
+    ).model_dump()

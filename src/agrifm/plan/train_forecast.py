@@ -1,0 +1,199 @@
+"""What `agrifm train` will cost: from the labels on the grid of the cube to come, and the unit costs of the models."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from agrifm.classic.choice import CANDIDATES, FOLDS, MANY_ROWS
+from agrifm.classic.classics import CHOICE
+from agrifm.classic.forest import draw_pixels
+from agrifm.config import Project
+from agrifm.cube.store import SCALES
+from agrifm.grid import Grid, Window
+from agrifm.legend import UNLABELLED
+from agrifm.model_config import ModelConfig
+from agrifm.models.family import FAMILIES
+from agrifm.plan.forecast import StepForecast
+from agrifm.plan.model_work import ModelWork
+from agrifm.plan.unit_costs import UnitCosts
+from agrifm.record import SensorRecord, is_classic, is_network, target_pixels, with_parts
+from agrifm.samples.labels import Labels
+from agrifm.samples.patches import MAX_KEPT_BYTES, TILE, labelled_windows, tiles_under
+from agrifm.samples.split import split_blocks
+from agrifm.scene.products import Product
+
+ROUND = 50
+"""Steps between two validations (`agrifm.train.fit.MAX_ROUND_STEPS`)."""
+CHECKPOINTS = 5
+"""Copies of a network's weights on disk while it is trained: kept, and a checkpoint with the optimiser's numbers."""
+WEIGHT_BYTES = 4
+CLASSIC_BYTES = 9_000_000
+"""Of a classic model and of the training features, on the simulated season (benchmarks/plan_forecast.py)."""
+TILE_SECONDS_PER_NUMBER = 6e-9
+"""Reading and preparing a number of a tile takes about as long as bringing a tenth of a pixel into a cube."""
+
+
+@dataclass(frozen=True)
+class TrainingGround:
+    """The labels of a project on the grid of its cube, as training divides them."""
+
+    classes: int
+    windows: int
+    """Training windows."""
+    validation: int
+    """Validation windows."""
+    tested: int
+    """Test windows."""
+    tiles: int
+    """Tiles of the cube that contain any of them."""
+    rows: int
+    """Pixels that classic models are fitted on."""
+
+
+def training_ground(project: Project, labels: Labels, grid: Grid, coarse: int) -> TrainingGround:
+    """Count windows, tiles and pixels as training does.
+
+    Args:
+        grid: the finest of the cube.
+        coarse: side of the coarsest sensor's pixel in pixels of the grid.
+
+    Raises:
+        LabelError: the labels cannot be divided into blocks.
+    """
+    config = project.model
+    split = split_blocks(labels, project.labels.block, config.seed)
+    folds = [split.label_of(labels, fold) for fold in ("train", "validation", "test")]
+    half = config.side // 2
+    strides = (half if half % coarse == 0 else config.side, config.side, config.side)
+    windows = [labelled_windows(label, config.side, stride) for label, stride in zip(folds, strides, strict=True)]
+    every: set[Window] = {tile for some in windows for one in some for tile in tiles_under(one, grid.shape)}
+    known = np.where(folds[0] == UNLABELLED, folds[1], folds[0])
+    drawn = draw_pixels(known, labels.place, split.block, config.seed)
+    return TrainingGround(
+        len(labels.legend), len(windows[0]), len(windows[1]), len(windows[2]), len(every), int(drawn.sum())
+    )
+
+
+def work_of_models(project: Project, products: Sequence[Product], frames: dict[str, int], classes: int) -> ModelWork:
+    """Return what decides the cost of the project's models.
+
+    Args:
+        products: one of each sensor.
+        frames: days with scenes of each sensor.
+    """
+    config, season = project.training, project.season.season
+    finest = sorted(products, key=lambda product: product.resolution)
+    sensors = tuple(_record(product) for product in finest)
+    counts = {
+        sensor.sensor: frames[sensor.sensor] if config.series == "observed" else config.frames for sensor in sensors
+    }
+    names: dict[str, None] = {}
+    for name in with_parts(config.names):
+        names |= dict.fromkeys(CANDIDATES if name == CHOICE else [name])
+    used = [name for name in names if is_network(name) or is_classic(name)]
+    released = config.weights is not None
+    return ModelWork(
+        names=tuple(used),
+        size={
+            name: "base" if released and FAMILIES[name].released is not None else config.preset
+            for name in used
+            if is_network(name)
+        },
+        sensors=sensors,
+        frames=counts,
+        steps=config.frames,
+        series=config.series,
+        season_days=season.days,
+        classes=classes,
+        batch=config.batch,
+        side=config.side,
+        window=project.map.window or config.side,
+    )
+
+
+def _record(product: Product) -> SensorRecord:
+    bands = len(product.bands)
+    return SensorRecord(
+        sensor=product.sensor,
+        bands=product.bands,
+        quantity=product.quantity,
+        scale=SCALES[product.quantity],
+        resolution=product.resolution,
+        mean=(0.0,) * bands,
+        std=(1.0,) * bands,
+    )
+
+
+def forecast_train(
+    config: ModelConfig, ground: TrainingGround, work: ModelWork, units: UnitCosts, cube_bytes: float, pixels: int
+) -> StepForecast:
+    """Forecast the step; training runs on one machine.
+
+    Args:
+        cube_bytes: of the cube on disk.
+        pixels: of its finest grid.
+    """
+    base, start = units.process()
+    tile = prepared_bytes(work, TILE)
+    kept = min(ground.tiles * tile, MAX_KEPT_BYTES)
+    reading = ground.tiles * tile / 4 * TILE_SECONDS_PER_NUMBER
+    names = [name for name in config.every_name if is_network(name) or is_classic(name)]
+    spent = {name: model_seconds(name, config, ground, units) for name in names}
+    unknown = [name for name, seconds in spent.items() if seconds is None]
+    seconds = start + reading + sum(value or 0.0 for value in spent.values())
+    networks = [units.model(name) for name in names if is_network(name)]
+    weights = sum(one.parameters for one in networks) * WEIGHT_BYTES * config.seeds
+    notes = [f"{config.steps} steps at most; early stopping may end sooner"] if networks else []
+    notes += [f"the time of {', '.join(unknown)} was not measured and is not in the sum"] if unknown else []
+    return StepForecast(
+        "train",
+        read_bytes=round(cube_bytes * min(ground.tiles * TILE**2 / pixels, 1.0)),
+        disk_bytes=round(weights + CLASSIC_BYTES * (1 + any(map(is_classic, names))) / 2),
+        scratch_bytes=round(weights * CHECKPOINTS),
+        memory_bytes=round(base + kept + max([one.memory for one in networks], default=0)),
+        core_seconds=seconds,
+        seconds=seconds,
+        notes=tuple(notes),
+    )
+
+
+def prepared_bytes(work: ModelWork, side: int) -> float:
+    """Return the bytes of the series of a window as networks receive them: 32 bits a number, and a byte of validity."""
+    total = 0.0
+    for sensor, pixels in target_pixels(work.sensors).items():
+        bands = next(len(one.bands) for one in work.sensors if one.sensor == sensor)
+        total += work.frames[sensor] * (side / pixels) ** 2 * (4 * bands + 1)
+    return total
+
+
+def model_seconds(name: str, config: ModelConfig, ground: TrainingGround, units: UnitCosts) -> float | None:
+    """Return the seconds of training, calibrating and scoring a model; None if it was not measured."""
+    scored = ground.validation + ground.tested
+    if is_network(name):
+        model = units.model(name)
+        if model.step_seconds is None or model.window_seconds is None:
+            return None
+        rounds = math.ceil(config.steps / ROUND)
+        validated = ground.validation * model.step_seconds / config.batch / FORWARD
+        tested = scored * model.step_seconds / config.batch / FORWARD
+        return config.seeds * (config.steps * model.step_seconds + rounds * validated + tested)
+    singles = CANDIDATES if name == CHOICE else (name,)
+    found = [units.model(one) for one in singles]
+    if any(one.fit_seconds is None or one.window_seconds is None for one in found):
+        return None
+    fits = sum(one.fit_seconds or 0 for one in found)
+    answers = sum(one.window_seconds or 0 for one in found)
+    share = 1.0
+    if name == CHOICE:  # all on inner folds, the better half on all rows
+        share = 0.6
+        tried = (1 if ground.rows > MANY_ROWS else FOLDS) * (1 - 1 / FOLDS)
+        fits = fits * (tried + share)
+    # once more without the validation blocks, for the calibration
+    again = share * sum(one.fit_seconds or 0 for one in found) * 0.8
+    return ground.rows * (fits + again) + scored * config.side**2 * share * answers
+
+
+FORWARD = 3.0
+"""Passes forwards that take as long as a training step: forwards, and twice as much backwards."""

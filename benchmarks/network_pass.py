@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
-from measure import forget_peak, own_process, peak_bytes, resident_bytes, turns
+from measure import own_process, turns
 from torch.profiler import ProfilerActivity, profile
 
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig
 from agrifm.models.agrifm.reference import use_reference
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute, compile_network, computing, recompute_blocks
+from agrifm.process_memory import forget_peak, peak_bytes, resident_bytes
 
 Pass = Literal["forward", "training"]
 PASSES: tuple[Pass, ...] = ("forward", "training")

@@ -17,13 +17,14 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from measure import Command, forget_peak, own_process, peak_bytes, table, turns
+from measure import Command, own_process, table, turns
 from network_pass import ONE_SOURCE, PASSES, NetworkPass, Pass, Workload, bytes_of_libraries
 from presets import FRAMES, Shape
 
 from agrifm.models.cost import window_shapes
 from agrifm.models.family import FAMILIES
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute, bfloat16_is_native
+from agrifm.process_memory import forget_peak, peak_bytes
 
 WAYS = {
     "float32": DEFAULT_COMPUTE,

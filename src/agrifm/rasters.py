@@ -6,15 +6,17 @@ files or addresses in turn. Every raster is opened here, by the format that its 
 
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import rasterio
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 
-from agrifm.grid import Window
 from agrifm.hdf5_files import MAX_BLOCK_BYTES, MAX_PIXELS, MAX_PIXELS_PER_BYTE, require_plain_hdf5
+
+if TYPE_CHECKING:
+    from agrifm.grid import Window
 
 FORMATS = {
     "GTiff": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
@@ -153,7 +155,7 @@ class BlockSpans(NamedTuple):
     """Pixels of the image in all of them."""
 
 
-def block_spans(source: DatasetReader, index: int, window: Window) -> BlockSpans | None:
+def block_spans(source: DatasetReader, index: int, window: "Window") -> BlockSpans | None:
     """Where the blocks of a band that a window needs are in its file, from the file's header alone.
 
     Args:

@@ -61,6 +61,10 @@ def _day(text: str) -> date:
         raise argparse.ArgumentTypeError(f"{text!r} is not a date; write it as 2024-03-01") from error
 
 
+def _day_or_today(text: str) -> date | str:
+    return text if text == "today" else _day(text)
+
+
 def pretrain_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm pretrain`."""
     parser.add_argument("file", type=Path, metavar="FILE", help="pretrain.toml, or its directory")
@@ -101,8 +105,8 @@ def map_arguments(parser: argparse.ArgumentParser) -> None:
     project_argument(parser)
     parser.add_argument("--model", type=Path, help="model file (default: the model named in the project file)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="directory of the map (default: map/ in the project)")
-    until = "read nothing that was observed after this day (default directory: map-until-DAY/)"
-    parser.add_argument("--until", type=_day, metavar="DAY", help=until)
+    until = "read nothing that was observed after this day, or `today` (default directory: map-until-DAY/)"
+    parser.add_argument("--until", type=_day_or_today, metavar="DAY", help=until)
     again = "make the map of this item.json again as it says, and compare (default directory: NAME-again/)"
     parser.add_argument("--from", dest="item", type=Path, metavar="ITEM", help=again)
 

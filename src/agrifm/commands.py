@@ -296,6 +296,12 @@ def _cube_check(options: argparse.Namespace) -> None:
     _show(*cube_check(options.cube))
 
 
+def _cube_compact(options: argparse.Namespace) -> None:
+    from agrifm.cube.compact import compact_cube
+
+    _show(*compact_cube(options.cube).notes)
+
+
 def _status(options: argparse.Namespace) -> None:
     from agrifm.status import status
 
@@ -337,6 +343,7 @@ COMMANDS = {
     "serve": Command("show a finished season on a page in the browser", of.serve_arguments, _serve),
     "cube info": Command("show what a cube contains and how it was made", of.cube_info_arguments, _cube_info),
     "cube check": Command("check that a cube is complete and plausible; exit 2 if not", of.cube_argument, _cube_check),
+    "cube compact": Command("rewrite a cube that grew as one built at once", of.cube_argument, _cube_compact),
     "model info": Command("show what a file of weights contains", of.window_arguments, _info),
     "model convert": Command("convert public weights to safetensors, or back", of.convert_arguments, _convert),
     "model export": Command("export a network as a graph that runs alone: ONNX or .pt2", of.export_arguments, _export),

@@ -3,7 +3,7 @@
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,11 @@ from tests.toy import toy_project
 
 from agrifm.cli import main
 from agrifm.config import read_project
+from agrifm.cube.store import open_cube
+from agrifm.cube.until import cube_until, last_observed
+from agrifm.errors import CubeError
 from agrifm.mapping.run import map_project
+from agrifm.season import day_date
 from agrifm.train.run import train
 
 UNTIL = date(2024, 5, 15)
@@ -58,3 +62,18 @@ def test_a_day_outside_the_season_is_refused(trained: Path, capsys: pytest.Captu
     assert main(["map", "--project", str(trained), "--until", "2024-07-01"]) == 2
     assert "2024-06-29" in capsys.readouterr().err
     assert not (trained / "map-until-2024-07-01").exists()
+
+
+def test_today_is_the_last_day_with_an_observation(trained: Path) -> None:
+    """The toy season is over, so today is its last date; a day between two dates is the earlier one."""
+    cube = open_cube(trained / "cube.zarr")
+    last = max(day_date(sensor.date[-1]) for sensor in cube.sensors.values())
+    assert main(["map", "--project", str(trained), "--until", "today"]) == 0
+    item = json.loads((trained / f"map-until-{last}" / "item.json").read_text())
+    assert item["properties"]["agrifm:until"] == str(last)
+    known = last_observed(cube, UNTIL)
+    assert known in {day_date(day) for sensor in cube.sensors.values() for day in sensor.date}
+    for name, sensor in cube_until(cube, UNTIL).sensors.items():
+        assert len(sensor.date) == len(cube_until(cube, known).sensors[name].date)
+    with pytest.raises(CubeError):
+        last_observed(cube, cube.season.start - timedelta(1))

@@ -72,6 +72,25 @@ def cube_known(cube: Cube, day: date | None) -> Cube:
     return cube if day is None else cube_until(cube, day)
 
 
+def last_observed(cube: Cube, day: date) -> date:
+    """The last day until a day on which a frame of a cube was known: nothing differs between the two.
+
+    Raises:
+        CubeError: no frame was known by then.
+    """
+    known = [last[last <= day_number(day)] for last in map(_last_days, cube.sensors.values())]
+    days = [int(last.max()) for last in known if last.size]
+    if not days:
+        first = day_date(min(int(_last_days(sensor)[0]) for sensor in cube.sensors.values()))
+        raise CubeError(
+            f"reading the cube {cube.path} until {day}: nothing had been observed by then; the first frame is of "
+            f"{first}, run it again from then on",
+            day=day.isoformat(),
+            first=first.isoformat(),
+        )
+    return min(day_date(max(days)), cube.season.end)
+
+
 def _sensor_until(sensor: SensorCube, day: int) -> SensorUntil:
     known = int(np.searchsorted(np.maximum.accumulate(_last_days(sensor)), day, side="right"))
     return SensorUntil(sensor.input, sensor.grid, sensor.date[: max(1, known)], sensor.group, known)

@@ -22,12 +22,13 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
+from typing import Literal
 from uuid import uuid4
 
 from agrifm.codes import listed
 from agrifm.config import Project
 from agrifm.cube.store import Cube, open_cube
-from agrifm.cube.until import cube_known
+from agrifm.cube.until import cube_known, last_observed
 from agrifm.errors import LabelError, MapError, ModelError, did_you_mean, require_installed
 from agrifm.files import AnyPath, as_path, translate_os_errors
 from agrifm.grid import Window
@@ -103,20 +104,24 @@ def map_project(
     out: AnyPath | None = None,
     compute: Compute = DEFAULT_COMPUTE,
     executor: Executor | None = None,
-    until: date | None = None,
+    until: date | Literal["today"] | None = None,
 ) -> MapSummary:
     """Map the project's area; a stopped map continues.
 
     Args:
         model: model file; by default the one named under [map].
         out: directory of the map; by default `map/` next to the project file, and `map-until-DAY/` with `until`.
-        compute, executor, until: see `map_area`.
+        compute, executor: see `map_area`.
+        until: nothing that was observed after this day of the season is read; "today" is the last day on which the cube
+            has an observation until now, so that the map of tomorrow is that of today if nothing new was fetched.
 
     Raises:
         MapError, ModelError, CubeError, OutputError: see `map_area`; also, [map] names an unknown model.
     """
     model = None if model is None else as_path(model)
     out = None if out is None else as_path(out)
+    if until == "today":
+        until = last_observed(open_cube(project.cube), date.today())
     path = model or named_model(project)
     record = load_record(path)
     _require_task(project, record, path)

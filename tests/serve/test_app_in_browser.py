@@ -8,6 +8,7 @@ import io
 import json
 import re
 import shutil
+from importlib.resources import files
 
 import pytest
 from matplotlib.image import imread
@@ -135,6 +136,22 @@ def test_the_slider_shows_another_date(page, how):
     page.run("document.getElementById('play').click()")
 
 
+def test_months_and_the_season_are_pictures_too(page):
+    choose(page, "layer", "")
+    before = color_at(page, *MIDDLE)
+    choose(page, "picture", "sentinel-2-monthly/ndvi-highest")
+    page.until(READY)
+    assert page.text("#date") == "April 2024"
+    assert color_at(page, *MIDDLE) != before
+    page.press(".")
+    assert page.text("#date") == "May 2024"
+    choose(page, "picture", "sentinel-2-season/ndvi-median")
+    page.until(READY)
+    assert page.run("document.getElementById('dates').hidden")
+    choose(page, "picture", "sentinel-2/true-colour")
+    assert page.text("#date") == "11 May 2024"
+
+
 def test_a_click_shows_crop_probabilities_and_curves(page):
     page.click(*MIDDLE)
     page.until("!!document.querySelector('#place svg.curve')")
@@ -247,6 +264,21 @@ def test_a_link_shows_the_same_again(page, port):
     page.open(f"http://127.0.0.1:{port}/#layer=../x&date=9&opacity=999&at=a/b&map=1&compare=<b>&hide=%00")
     page.until(READY)
     assert state(page, "layer") == "classes"
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)], ids=["screen", "phone"])
+def test_axe_has_no_findings(port, tmp_path, size, dark):
+    axe = (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
+    with Browser(tmp_path, *size, draws_maps=True, dark=dark) as one:
+        one.open(f"http://127.0.0.1:{port}/#compare=confidence&parcels=1")
+        one.until(READY)
+        one.run("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+        one.press("c")
+        one.until("!!document.querySelector('#place svg.curve') && !!document.querySelector('#place h2')")
+        one.call("Runtime.evaluate", expression=axe)
+        found = json.loads(one.run("axe.run().then((found) => JSON.stringify(found.violations))"))
+        assert [(rule["id"], [node["target"] for node in rule["nodes"]]) for rule in found] == []
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -44,6 +44,16 @@ def test_composites_are_those_of_the_curves(cube, name):
                 assert picture[down, right] == pytest.approx(expected, abs=0.51)
 
 
+def test_a_tile_at_the_edge_of_the_grid_is_drawn(cube):
+    found = composites_of(cube.sensors["sentinel-2"], cube.season)[1]
+    height, width = found.grid.shape
+    row, col = np.mgrid[height - 2 : height + SIDE - 2, width - 2 : width + SIDE - 2] + 0.5
+    places = TilePlaces(Window(height - 2, width - 2, 3, 3), row, col, (row < height) & (col < width))
+    drawn = found.drawn("ndvi-highest", 0, places)
+    assert (drawn[:2, :2] <= STEPS).all()
+    assert (drawn[2:] == STEPS + 1).all()
+
+
 def month_of(number):
     return str(np.datetime64(number, "D"))[:7]
 

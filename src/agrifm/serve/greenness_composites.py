@@ -108,7 +108,10 @@ class Composites:
         return {kind: self.drawn(kind, frame, places) for kind in self.kinds}
 
     def _computed(self, frame: int, row: int, col: int) -> NDArray[np.uint8]:
-        """Median and highest greenness (2, H, W) of a square, as places in `greenness_colors`."""
+        """Median and highest greenness (2, H, W) of a square, as places in `greenness_colors`; nothing off the grid."""
+        square = np.full((2, CHUNK, CHUNK), STEPS + 1, np.uint8)
+        if row * CHUNK >= self.grid.shape[0] or col * CHUNK >= self.grid.shape[1]:
+            return square
         dates = list(self.periods.values())[frame][1]
         rows, cols = (slice(number * CHUNK, (number + 1) * CHUNK) for number in (row, col))
         stored = self.sensor.stored("values", (dates, slice(None), rows, cols))
@@ -122,7 +125,10 @@ class Composites:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # pixels that were never observed
             both = np.stack([np.nanmedian(seen, axis=0), np.nanmax(seen, axis=0)])
-        return np.where(np.isfinite(both), np.clip(both, 0, 1) * STEPS, STEPS + 1).round().astype(np.uint8)
+        square[:, : valid.shape[1], : valid.shape[2]] = np.where(
+            np.isfinite(both), np.clip(both, 0, 1) * STEPS, STEPS + 1
+        ).round()
+        return square
 
 
 def composites_of(sensor: SensorCube, season: Season) -> list[Composites]:

@@ -8,7 +8,7 @@ export function showLegend(season) {
   const draw = () => {
     const layer = season.layers.find((one) => one.key === state.layer);
     const imagery = season.imagery.find((one) => one.key === state.sensor);
-    const green = !layer && imagery && state.picture.startsWith("ndvi") ? { ramp: imagery.ramp, top: 1, unit: "" } : null;
+    const green = !layer && imagery && state.picture.startsWith("ndvi") ? { ramp: imagery.ramp, top: 1, unit: "NDVI" } : null;
     find("legend").replaceChildren(...(layer ? content(season, layer) : green ? [ramp(green)] : []));
   };
   onChange((changed) => {

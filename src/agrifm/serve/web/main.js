@@ -71,7 +71,7 @@ function moveIntoSight(map, place) {
 function describe(season) {
   document.title = `${season.title} – agrifm`;
   find("title").textContent = season.title;
-  find("period").textContent = season.period.map(dayText).join(" to ");
+  find("period").textContent = `Crop map, ${season.period.map(dayText).join(" to ")}`;
   find("trust").hidden = !season.trust;
   find("trust").textContent = season.trust ?? "";
   find("missing").hidden = !season.missing.length;

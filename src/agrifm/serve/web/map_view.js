@@ -13,6 +13,7 @@ export function makeMap(container, season, view, interactive) {
   const map = new WebMap({
     container,
     interactive,
+    locale: { "Map.Title": interactive ? "Map" : "Map of the other side" },
     style: {
       version: 8,
       sources: {},

@@ -5,7 +5,6 @@ A composite reads many dates, so it is computed in squares of the cube's chunks,
 Shape letters: T dates, H W rows and columns.
 """
 
-import warnings
 from functools import lru_cache
 from typing import Any
 
@@ -122,12 +121,10 @@ class Composites:
         green = greenness(two.reshape(*two.shape[:2], -1), self.sensor.input.model_copy(update={"bands": names}))
         assert green is not None
         seen = np.where(valid, green.reshape(valid.shape), np.nan)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # pixels that were never observed
-            both = np.stack([np.nanmedian(seen, axis=0), np.nanmax(seen, axis=0)])
-        square[:, : valid.shape[1], : valid.shape[2]] = np.where(
-            np.isfinite(both), np.clip(both, 0, 1) * STEPS, STEPS + 1
-        ).round()
+        never = ~valid.any(axis=0)
+        seen[:, never] = 0  # so that the median does not warn of them
+        both = np.stack([np.nanmedian(seen, axis=0), np.nanmax(seen, axis=0)])
+        square[:, : valid.shape[1], : valid.shape[2]] = np.where(never, STEPS + 1, np.clip(both, 0, 1) * STEPS).round()
         return square
 
 

@@ -4,15 +4,12 @@ The format is PMTiles 3 (https://github.com/protomaps/PMTiles/blob/main/spec/v3/
 library. Tiles without content are left out.
 """
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning
-from rasterio.io import MemoryFile
 
 from agrifm.files import atomic_write
 from agrifm.grid import Grid
@@ -157,10 +154,8 @@ def write_pictures(imagery: Imagery | Composites, frame: int, path_of: Mapping[s
 
 def webp(rgba: NDArray[np.uint8]) -> bytes:
     """A picture (H, W, 4) as the content of a WebP file."""
-    height, width, count = rgba.shape
-    shape: dict[str, Any] = {"height": height, "width": width, "count": count, "dtype": "uint8"}
-    with MemoryFile() as memory, warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with memory.open(driver="WEBP", QUALITY=WEBP_QUALITY, **shape) as file:
-            file.write(np.moveaxis(rgba, -1, 0))
-        return bytes(memory.read())
+    from PIL import Image
+
+    file = BytesIO()
+    Image.fromarray(rgba).save(file, "WEBP", quality=WEBP_QUALITY)
+    return file.getvalue()

@@ -18,7 +18,19 @@ STAGES = [
     "ground", "scene", "simulator", "cube", "fields", "samples", "models", "classic", "inference", "train", "mapping",
     "assess", "explain", "serve", "plan", "top",
 ]  # fmt: skip
-TOP_FLOOR = {"__main__", "cli", "commands", "demo", "doctor", "init", "installed_packages", "new_project", "status"}
+TOP_FLOOR = {
+    "__main__",
+    "cli",
+    "command_examples",
+    "commands",
+    "completion",
+    "demo",
+    "doctor",
+    "init",
+    "installed_packages",
+    "new_project",
+    "status",
+}
 MODULES = {
     ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(SOURCE.rglob("*.py"))
@@ -215,7 +227,17 @@ def test_help_answers_without_loading_any_library() -> None:
     packages, own = done.stderr.strip().splitlines()
     libraries = {"numpy", "torch", "pydantic", "xarray", "rasterio", "zarr", "rich", "geopandas", "sklearn", "odc"}
     assert not set(packages.split()) & libraries
-    modules = ("", ".cli", ".cli_arguments", ".commands", ".errors", ".interrupts", ".screen")
+    modules = (
+        "",
+        ".cli",
+        ".cli_arguments",
+        ".cli_assess_arguments",
+        ".command_examples",
+        ".commands",
+        ".errors",
+        ".interrupts",
+        ".screen",
+    )
     assert own.split() == [f"agrifm{module}" for module in modules]
     assert "fetch" in done.stdout
 

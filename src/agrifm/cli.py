@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from signal import SIGINT
 from traceback import format_exception
 
+from agrifm.command_examples import examples_of
 from agrifm.commands import COMMANDS
 from agrifm.errors import AgriFMError, cause
 from agrifm.interrupts import INTERRUPTED, interruptible
@@ -69,10 +70,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parsers = {}
     for name, command in COMMANDS.items():
-        subparser = commands.add_parser(name, help=command.summary, description=command.summary)
-        command.arguments(subparser)
-        subparser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        parsers[name] = commands.add_parser(
+            name,
+            help=command.summary,
+            description=command.summary,
+            epilog=examples_of(name),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.arguments(parsers[name])
+        parsers[name].add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(parsers=parsers)  # for what completes them in a shell
     return parser
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from agrifm import cli_arguments as of
+from agrifm import cli_assess_arguments as of_assess
 from agrifm.errors import ConfigError, require_installed
 from agrifm.screen import printable
 
@@ -314,6 +315,12 @@ def _doctor(options: argparse.Namespace) -> None:
     doctor(options.project, _show, options.json)
 
 
+def _completion(options: argparse.Namespace) -> None:
+    from agrifm.completion import completion
+
+    _show(completion(options.shell, options.parsers).rstrip())
+
+
 def _demo(options: argparse.Namespace) -> None:
     from agrifm.demo import demo
 
@@ -332,14 +339,18 @@ COMMANDS = {
     "map": Command("map classes and confidence with a trained model", of.map_arguments, _map),
     "parcels": Command("give each existing parcel its crop, from a finished map", of.parcels_arguments, _parcels),
     "explain": Command("show which dates and bands decided, per class and parcel", of.explain_arguments, _explain),
-    "assess": Command("estimate accuracy and areas with intervals", of.assess_arguments, _assess),
-    "assess design": Command("draw reference points, stratified by map class", of.assess_design_arguments, _design),
-    "assess compare": Command("compare two maps, products or seasons", of.assess_compare_arguments, _compare_maps),
-    "assess form": Command("write points for interpreters to label", of.assess_form_arguments, _form),
-    "assess read-form": Command(
-        "write the answers of an interpreter into the points", of.assess_read_form_arguments, _read_form
+    "assess": Command("estimate accuracy and areas with intervals", of_assess.assess_arguments, _assess),
+    "assess design": Command(
+        "draw reference points, stratified by map class", of_assess.assess_design_arguments, _design
     ),
-    "assess agree": Command("compare the answers of two interpreters", of.assess_agree_arguments, _agree),
+    "assess compare": Command(
+        "compare two maps, products or seasons", of_assess.assess_compare_arguments, _compare_maps
+    ),
+    "assess form": Command("write points for interpreters to label", of_assess.assess_form_arguments, _form),
+    "assess read-form": Command(
+        "write the answers of an interpreter into the points", of_assess.assess_read_form_arguments, _read_form
+    ),
+    "assess agree": Command("compare the answers of two interpreters", of_assess.assess_agree_arguments, _agree),
     "serve": Command("show a finished season on a page in the browser", of.serve_arguments, _serve),
     "cube info": Command("show what a cube contains and how it was made", of.cube_info_arguments, _cube_info),
     "cube check": Command("check that a cube is complete and plausible; exit 2 if not", of.cube_argument, _cube_check),
@@ -360,5 +371,6 @@ COMMANDS = {
     "legend translate": Command("translate classes between published legends", of.translate_arguments, _translate),
     "status": Command("show what is done and next; versions, processor, credentials", of.status_arguments, _status),
     "doctor": Command("examine this machine and a project; exit 2 at a fault", of.status_arguments, _doctor),
+    "completion": Command("write what completes words in a shell", of.completion_arguments, _completion),
     "demo": Command("run simulate, fetch, train, map and assess, offline", of.directory_argument, _demo),
 }

@@ -17,7 +17,7 @@ import shapely
 from numpy.typing import NDArray
 
 from agrifm.legend import Legend
-from agrifm.mapping.parcel_pooling import PooledParcels
+from agrifm.mapping.parcel_pooling import PooledMeans, PooledParcels
 
 if TYPE_CHECKING:
     import pyarrow
@@ -92,6 +92,40 @@ def parcel_schema(legend: Legend, hcat: Mapping[str, HcatClass], about: Mapping[
     """
     import pyarrow
 
+    fields = [
+        *shape_fields(),
+        pyarrow.field("crop:code", pyarrow.string(), nullable=False),
+        pyarrow.field("crop:name", pyarrow.string()),
+    ]
+    if hcat:
+        fields += [pyarrow.field("hcat:code", pyarrow.uint32()), pyarrow.field("hcat:name", pyarrow.string())]
+    fields += own_fields(OWN_COLUMNS)
+    metadata = {"geo": json.dumps(GEO), "collection": json.dumps(_collection(legend, bool(hcat), about))}
+    return pyarrow.schema(fields, metadata)
+
+
+def shape_fields() -> list["pyarrow.Field"]:
+    """Return the columns of fiboa that every table of polygons has."""
+    import pyarrow
+
+    bounds = pyarrow.struct([(corner, pyarrow.float32()) for corner in ("xmin", "ymin", "xmax", "ymax")])
+    return [
+        pyarrow.field("id", pyarrow.string(), nullable=False),
+        pyarrow.field("geometry", pyarrow.binary(), nullable=False),
+        pyarrow.field("bbox", bounds),
+        pyarrow.field("metrics:area", pyarrow.float32()),
+        pyarrow.field("metrics:perimeter", pyarrow.float32()),
+    ]
+
+
+def own_fields(columns: Mapping[str, tuple[str, str]]) -> list["pyarrow.Field"]:
+    """Return columns that fiboa does not define.
+
+    Args:
+        columns: type and description by name.
+    """
+    import pyarrow
+
     types = {
         "string": pyarrow.string(),
         "float": pyarrow.float32(),
@@ -100,21 +134,43 @@ def parcel_schema(legend: Legend, hcat: Mapping[str, HcatClass], about: Mapping[
         "int64": pyarrow.int64(),
         "array": pyarrow.list_(pyarrow.float32()),
     }
-    bounds = pyarrow.struct([(corner, pyarrow.float32()) for corner in ("xmin", "ymin", "xmax", "ymax")])
-    fields = [
-        pyarrow.field("id", pyarrow.string(), nullable=False),
-        pyarrow.field("geometry", pyarrow.binary(), nullable=False),
-        pyarrow.field("bbox", bounds),
-        pyarrow.field("metrics:area", pyarrow.float32()),
-        pyarrow.field("metrics:perimeter", pyarrow.float32()),
-        pyarrow.field("crop:code", pyarrow.string(), nullable=False),
-        pyarrow.field("crop:name", pyarrow.string()),
-    ]
-    if hcat:
-        fields += [pyarrow.field("hcat:code", pyarrow.uint32()), pyarrow.field("hcat:name", pyarrow.string())]
-    fields += [pyarrow.field(name, types[kind]) for name, (kind, _) in OWN_COLUMNS.items()]
-    metadata = {"geo": json.dumps(GEO), "collection": json.dumps(_collection(legend, bool(hcat), about))}
-    return pyarrow.schema(fields, metadata)
+    return [pyarrow.field(name, types[kind]) for name, (kind, _) in columns.items()]
+
+
+def plain_schema(
+    collection: str,
+    fields: Sequence["pyarrow.Field"],
+    columns: Mapping[str, tuple[str, str]],
+    about: Mapping[str, str],
+) -> "pyarrow.Schema":
+    """Return the schema of a table without extensions of fiboa, with the metadata of GeoParquet and fiboa.
+
+    Args:
+        collection: name of the collection.
+        fields: columns of fiboa.
+        columns: type and description of those that fiboa does not define.
+        about: further properties of the collection, without the prefix `agrifm:`.
+    """
+    import pyarrow
+
+    shared = {f"agrifm:{key}": text for key, text in about.items()}
+    custom = {
+        "$schema": SDL,
+        "required": [],
+        "collection": dict.fromkeys(shared, True),
+        "properties": {
+            **{name: {"type": kind, "description": text} for name, (kind, text) in columns.items()},
+            **{name: {"type": "string"} for name in shared},
+        },
+    }
+    content = {
+        "collection": collection,
+        "schemas": {collection: [VECOREL, FIBOA]},
+        **shared,
+        "schemas:custom": custom,
+    }
+    metadata = {"geo": json.dumps(GEO), "collection": json.dumps(content)}
+    return pyarrow.schema([*fields, *own_fields(columns)], metadata)
 
 
 GEO = {
@@ -161,8 +217,6 @@ def parcel_rows(
     schema: "pyarrow.Schema", legend: Legend, hcat: Mapping[str, HcatClass], parcels: ParcelShapes, found: PooledParcels
 ) -> "pyarrow.Table":
     """Return parcels as rows of the table, with `SIGNATURE`; whether they are duplicates is not known yet."""
-    import pyarrow
-
     known = ~np.isnan(found.probabilities[:, 0]) if len(parcels) else np.zeros(0, bool)
     ordered = np.argsort(-np.where(known[:, None], found.probabilities, 0), axis=1, kind="stable")
     first, second = ordered[:, 0], ordered[:, min(1, len(legend) - 1)]
@@ -170,11 +224,7 @@ def parcel_rows(
     rows = np.arange(len(parcels))
     bounds = shapely.bounds(parcels.lonlat)
     columns: dict[str, Any] = {
-        "id": list(parcels.id),
-        "geometry": shapely.to_wkb(parcels.lonlat),
-        "bbox": corner_structs(bounds),
-        "metrics:area": within_limit(parcels.square_metres, LARGEST_M2),
-        "metrics:perimeter": within_limit(parcels.metres, LONGEST_M),
+        **shape_columns(parcels, bounds),
         "crop:code": np.where(known, codes[first], NO_CODE),
         "crop:name": _masked(names[first], known),
         "agrifm:status": np.where(known, ANSWERED, UNOBSERVED).astype(object),
@@ -183,6 +233,30 @@ def parcel_rows(
         "agrifm:second_probability": _masked(found.probabilities[rows, second], known & (len(legend) > 1)),
         "agrifm:probabilities": _lists(found.probabilities, known),
         "agrifm:observations": _masked(found.observations, known),
+        **of_parcels(parcels, found),
+    }
+    if hcat:
+        matches = [hcat.get(code) for code in legend.codes]
+        numbers = np.array([None if one is None else one.code for one in matches], object)
+        terms = np.array([None if one is None else one.name for one in matches], object)
+        columns["hcat:code"], columns["hcat:name"] = _masked(numbers[first], known), _masked(terms[first], known)
+    return signed_table(schema, columns, bounds, parcels)
+
+
+def shape_columns(parcels: ParcelShapes, bounds: NDArray[np.float64]) -> dict[str, Any]:
+    """Return the columns of `shape_fields`; `bounds` (P, 4) are those of the outlines."""
+    return {
+        "id": list(parcels.id),
+        "geometry": shapely.to_wkb(parcels.lonlat),
+        "bbox": corner_structs(bounds),
+        "metrics:area": within_limit(parcels.square_metres, LARGEST_M2),
+        "metrics:perimeter": within_limit(parcels.metres, LONGEST_M),
+    }
+
+
+def of_parcels(parcels: ParcelShapes, found: PooledParcels | PooledMeans) -> dict[str, Any]:
+    """Return the columns on size, overlaps and the file, which all answers on parcels have."""
+    return {
         "agrifm:hectares": parcels.square_metres / 1e4,
         "agrifm:pixels": found.pixels,
         "agrifm:below_pixel": found.pixels < 1,
@@ -193,18 +267,32 @@ def parcel_rows(
         "agrifm:duplicate": np.zeros(len(parcels), bool),
         "agrifm:row": parcels.row,
     }
-    if hcat:
-        matches = [hcat.get(code) for code in legend.codes]
-        numbers = np.array([None if one is None else one.code for one in matches], object)
-        terms = np.array([None if one is None else one.name for one in matches], object)
-        columns["hcat:code"], columns["hcat:name"] = _masked(numbers[first], known), _masked(terms[first], known)
+
+
+def signed_table(
+    schema: "pyarrow.Schema", columns: Mapping[str, Any], bounds: NDArray[np.float64], parcels: ParcelShapes
+) -> "pyarrow.Table":
+    """Return columns as a table, with `SIGNATURE`.
+
+    Args:
+        bounds: (P, 4), of the outlines.
+    """
+    import pyarrow
+
+    table = table_of(schema, columns)
+    return table.append_column(SIGNATURE, pyarrow.array(_signature(bounds, parcels.metres)))
+
+
+def table_of(schema: "pyarrow.Schema", columns: Mapping[str, Any]) -> "pyarrow.Table":
+    """Return columns by name as a table; NaN and None are null."""
+    import pyarrow
+
     arrays = [
         one if isinstance(one, pyarrow.Array) else pyarrow.array(one, field.type, from_pandas=True)
         for field in schema
         for one in (columns[field.name],)
     ]
-    table = pyarrow.Table.from_arrays(arrays, schema=schema)
-    return table.append_column(SIGNATURE, pyarrow.array(_signature(bounds, parcels.metres)))
+    return pyarrow.Table.from_arrays(arrays, schema=schema)
 
 
 def _masked(values: NDArray[Any], kept: NDArray[np.bool_]) -> NDArray[Any]:

@@ -4,7 +4,6 @@ Columns: `id`, outlines in longitude and latitude with their bounds, `metrics:ar
 `determination:method` (auto-imagery), and as columns of agrifm hectares and the number of pixels of the map.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,15 @@ import numpy as np
 from agrifm.fields.outlines import FieldOutlines, on_ground
 from agrifm.fields.segments import Segments
 from agrifm.grid import LONLAT, Grid, geodesic_measures
-from agrifm.mapping.fiboa_table import FIBOA, GEO, LARGEST_M2, LONGEST_M, SDL, VECOREL, corner_structs, within_limit
+from agrifm.mapping.fiboa_table import (
+    LARGEST_M2,
+    LONGEST_M,
+    corner_structs,
+    plain_schema,
+    shape_fields,
+    table_of,
+    within_limit,
+)
 
 if TYPE_CHECKING:
     import pyarrow
@@ -35,34 +42,8 @@ def field_schema(about: Mapping[str, str]) -> "pyarrow.Schema":
     """
     import pyarrow
 
-    bounds = pyarrow.struct([(corner, pyarrow.float32()) for corner in ("xmin", "ymin", "xmax", "ymax")])
-    fields = [
-        pyarrow.field("id", pyarrow.string(), nullable=False),
-        pyarrow.field("geometry", pyarrow.binary(), nullable=False),
-        pyarrow.field("bbox", bounds),
-        pyarrow.field("metrics:area", pyarrow.float32()),
-        pyarrow.field("metrics:perimeter", pyarrow.float32()),
-        pyarrow.field("determination:method", pyarrow.string()),
-        pyarrow.field("agrifm:hectares", pyarrow.float64()),
-        pyarrow.field("agrifm:pixels", pyarrow.int64()),
-    ]
-    shared = {f"agrifm:{key}": text for key, text in about.items()}
-    custom = {
-        "$schema": SDL,
-        "required": [],
-        "collection": dict.fromkeys(shared, True),
-        "properties": {
-            **{name: {"type": kind, "description": text} for name, (kind, text) in COLUMNS.items()},
-            **{name: {"type": "string"} for name in shared},
-        },
-    }
-    collection = {
-        "collection": FIELD_COLLECTION,
-        "schemas": {FIELD_COLLECTION: [VECOREL, FIBOA]},
-        **shared,
-        "schemas:custom": custom,
-    }
-    return pyarrow.schema(fields, {"geo": json.dumps(GEO), "collection": json.dumps(collection)})
+    fields = [*shape_fields(), pyarrow.field("determination:method", pyarrow.string())]
+    return plain_schema(FIELD_COLLECTION, fields, COLUMNS, about)
 
 
 def write_field_table(
@@ -89,7 +70,6 @@ def write_field_table(
 
 
 def _rows(schema: "pyarrow.Schema", part: FieldOutlines, segments: Segments, grid: Grid) -> Any:
-    import pyarrow
     import shapely
     from geopandas import GeoSeries
 
@@ -105,9 +85,4 @@ def _rows(schema: "pyarrow.Schema", part: FieldOutlines, segments: Segments, gri
         "agrifm:hectares": metres2 / 1e4,
         "agrifm:pixels": segments.pixels[part.number],
     }
-    arrays = [
-        one if isinstance(one, pyarrow.Array) else pyarrow.array(one, field.type, from_pandas=True)
-        for field in schema
-        for one in (columns[field.name],)
-    ]
-    return pyarrow.Table.from_arrays(arrays, schema=schema)
+    return table_of(schema, columns)

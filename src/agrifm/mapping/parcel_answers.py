@@ -3,12 +3,12 @@
 Shape letters: P parcels, C classes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import shapely
@@ -38,6 +38,24 @@ MOST_NAMED = 5
 """Parcels that a part names."""
 
 
+class Answers(NamedTuple):
+    """What is answered on the parcels of a batch."""
+
+    table: Any
+    """Rows of the result, with their signature."""
+    hectares: NDArray[np.float64]
+    """(C + 1,), of the parcels of each class, then of those without an answer."""
+    unknown: NDArray[np.bool_]
+    """(P,), parcels without an answer."""
+    pixels: NDArray[np.float64]
+    """(P,), size in pixels of the map."""
+    tonnes: float = 0.0
+    """Production of the parcels, of a map of yields."""
+
+
+Answer = Callable[[ParcelShapes, NDArray[Any]], Answers]
+
+
 @dataclass(frozen=True)
 class AnswerJob:
     """What every part needs: plain values, which can be sent to another process."""
@@ -56,6 +74,22 @@ class AnswerJob:
     """Directory of the parts."""
     doing: str
     """The start of an error's sentence."""
+
+    rasters: ClassVar[tuple[str, ...]] = (PROBABILITIES_FILE,)
+    """Files of the map that decide the answers."""
+
+    @contextmanager
+    def answering(self) -> Iterator[tuple[Grid, "Answer"]]:
+        """Open the map: yields its grid, and what answers parcels with their outlines in its CRS."""
+        with _open_rasters(self.maps) as (grid, read):
+
+            def answer(parcels: ParcelShapes, shapes: NDArray[Any]) -> Answers:
+                found = pool_parcels(shapes, grid, len(self.legend), read)
+                table = parcel_rows(self.schema, self.legend, self.hcat, parcels, found)
+                hectares = _hectares(parcels, found, len(self.legend))
+                return Answers(table, hectares, np.isnan(found.observations), found.pixels)
+
+            yield grid, answer
 
     @cached_property
     def schema(self) -> "pyarrow.Schema":
@@ -78,7 +112,7 @@ def answer_unit(job: AnswerJob, numbered: tuple[int, BatchUnit]) -> dict[str, An
 
     number, unit = numbered
     counts = dict.fromkeys(COUNTS, 0)
-    hectares = np.zeros(len(job.legend) + 1)
+    hectares, tonnes = np.zeros(len(job.legend) + 1), 0.0
     named: list[str] = []
     path = job.parts / job.name(number)
     schema = job.schema.append(pyarrow.field(SIGNATURE, pyarrow.uint64()))
@@ -86,7 +120,7 @@ def answer_unit(job: AnswerJob, numbered: tuple[int, BatchUnit]) -> dict[str, An
         reading_vector(unit.file, job.doing, MapError, has_keys=True),
         atomic_write(path) as temporary,
         ParquetWriter(temporary, schema, compression="zstd") as writer,
-        _open_rasters(job.maps) as (grid, read),
+        job.answering() as (grid, answer),
     ):
         area = shapely.from_wkt(job.area)
         shapely.prepare(area)
@@ -94,13 +128,13 @@ def answer_unit(job: AnswerJob, numbered: tuple[int, BatchUnit]) -> dict[str, An
             parcels, shapes = _on_map(job, layer, area, grid, counts)
             if not len(parcels):
                 continue
-            found = pool_parcels(shapes, grid, len(job.legend), read)
-            table = parcel_rows(job.schema, job.legend, job.hcat, parcels, found)
-            writer.write_table(table.cast(schema))
-            hectares += _hectares(parcels, found, len(job.legend))
+            found = answer(parcels, shapes)
+            writer.write_table(found.table.cast(schema))
+            hectares, tonnes = hectares + found.hectares, tonnes + found.tonnes
             _count(counts, parcels, found)
             named += [parcels.id[at] for at in np.flatnonzero(parcels.overlaps)[:MOST_NAMED].tolist()]
-    return {**counts, "hectares": hectares.tolist(), "named": named[:MOST_NAMED], "bytes": path.stat().st_size}
+    stated = {"hectares": hectares.tolist(), "tonnes": tonnes, "named": named[:MOST_NAMED]}
+    return {**counts, **stated, "bytes": path.stat().st_size}
 
 
 @contextmanager
@@ -165,11 +199,11 @@ def _compare_areas(job: AnswerJob, frame: "GeoDataFrame", metres2: NDArray[np.fl
     counts["areas_ha"] += int((np.abs(ratio * 1e4 - 1) < NEAR).sum())
 
 
-def _count(counts: dict[str, int], parcels: ParcelShapes, found: PooledParcels) -> None:
+def _count(counts: dict[str, int], parcels: ParcelShapes, found: Answers) -> None:
     counts["parcels"] += len(parcels)
     counts["mended"] += int(parcels.mended.sum())
     counts["overlaps"] += int(parcels.overlaps.sum())
-    counts["unobserved"] += int(np.isnan(found.observations).sum())
+    counts["unobserved"] += int(found.unknown.sum())
     counts["below_pixel"] += int((found.pixels < 1).sum())
 
 

@@ -13,10 +13,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from agrifm.codes import code_of
 from agrifm.errors import MapError, did_you_mean, doing
@@ -38,14 +39,26 @@ class DistrictFile:
     keys: VectorKeys = NOTHING_STATED
 
 
-def district_rows(parcels: Path, districts: DistrictFile, legend: Legend) -> str:
-    """Return a CSV with a row for each district and crop: parcels, hectares, and the estimate with its interval.
+class Districts(NamedTuple):
+    """Open districts."""
 
-    Args:
-        parcels: the finished GeoParquet.
+    codes: list[str]
+    number: NDArray[np.int64]
+    """(polygons,), index of the code of each polygon."""
+    tree: shapely.STRtree
+
+    def of(self, shapes: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the rows of parcels that are in a district, and the index of its code."""
+        row, district = self.tree.query(shapely.point_on_surface(shapes), predicate="intersects")
+        row, first = np.unique(row, return_index=True)  # where districts overlap, the first one counts
+        return row, self.number[district[first]]
+
+
+def open_districts(districts: DistrictFile) -> Districts:
+    """Read districts.
 
     Raises:
-        MapError: the districts or the report cannot be read, or the districts have no such column.
+        MapError: they cannot be read, or have no such column.
     """
     about = f"reading the districts {districts.file}"
     frame = read_vector(districts.file, about, MapError, ["polygon"], districts.keys).frame
@@ -61,15 +74,27 @@ def district_rows(parcels: Path, districts: DistrictFile, legend: Legend) -> str
     names = [code_of(value) for value in frame[districts.column].tolist()]
     codes = sorted(set(names))
     number = np.array([codes.index(name) for name in names])
-    tree = shapely.STRtree(frame.geometry.to_numpy())
+    return Districts(codes, number, shapely.STRtree(frame.geometry.to_numpy()))
+
+
+def district_rows(parcels: Path, districts: DistrictFile, legend: Legend) -> str:
+    """Return a CSV with a row for each district and crop: parcels, hectares, and the estimate with its interval.
+
+    Args:
+        parcels: the finished GeoParquet.
+
+    Raises:
+        MapError: the districts or the report cannot be read, or the districts have no such column.
+    """
+    places = open_districts(districts)
+    codes = places.codes
     hectares, count = np.zeros((len(codes), len(legend))), np.zeros((len(codes), len(legend)), np.int64)
     crops = {code: position for position, code in enumerate(legend.codes)}
     for table, shapes in parcel_batches(parcels, ["crop:code", "agrifm:hectares"]):
-        row, district = tree.query(shapely.point_on_surface(shapes), predicate="intersects")
-        row, first = np.unique(row, return_index=True)  # where districts overlap, the first one counts
+        row, district = places.of(shapes)
         crop = table["crop:code"].map(crops).to_numpy(np.float64)[row]
         known = ~np.isnan(crop)
-        at = number[district[first][known]], crop[known].astype(np.int64)
+        at = district[known], crop[known].astype(np.int64)
         np.add.at(hectares, at, table["agrifm:hectares"].to_numpy()[row[known]])
         np.add.at(count, at, 1)
     estimates = {} if districts.report is None else _estimates(districts.report)

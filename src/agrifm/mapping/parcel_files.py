@@ -129,12 +129,13 @@ def write_parcel_geopackage(parcels: Path, target: Path, legend: Legend) -> None
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": WRITTEN_AT})
     try:
         for number, (frame, shapes) in enumerate(parcel_batches(parcels, columns)):
-            lists = frame.pop("agrifm:probabilities")
-            unknown = [np.nan] * len(legend)
-            values = np.array([unknown if one is None else one for one in lists], np.float32)
+            lists = frame.pop("agrifm:probabilities") if "agrifm:probabilities" in columns else None
             frame = frame.rename(columns=lambda name: name.removeprefix("agrifm:").replace(":", "_"))
-            for position, code in enumerate(legend.codes):
-                frame[f"p_{code}"] = values[:, position]
+            if lists is not None:
+                unknown = [np.nan] * len(legend)
+                values = np.array([unknown if one is None else one for one in lists], np.float32)
+                for position, code in enumerate(legend.codes):
+                    frame[f"p_{code}"] = values[:, position]
             pyogrio.write_dataframe(
                 GeoDataFrame(frame, geometry=_all_multi(shapes), crs=LONLAT),
                 target,

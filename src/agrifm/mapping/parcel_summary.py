@@ -20,6 +20,13 @@ COUNTS = (
 """What every part counts: numbers of a summary, and of the stated areas those that are in m² or in hectares."""
 
 
+WHY_NONE = {
+    "crop": "none of their pixels has a valid observation",
+    "yield": "less than half of their ground has one on the map",
+}
+"""By what parcels are asked for: why some have no answer."""
+
+
 @dataclass(frozen=True)
 class ParcelSummary:
     """Counts of parcels, and their hectares."""
@@ -58,6 +65,10 @@ class ParcelSummary:
     """Parcels with the same outline as an earlier one."""
     renamed: int = 0
     """Parcels that had the name of an earlier one, and have the number of their row added."""
+    answer: str = "crop"
+    """What parcels are asked for, "crop" or "yield"."""
+    production: float | None = None
+    """Tonnes of the parcels with a yield."""
     path: Path = Path()
 
     def content(self) -> dict[str, Any]:
@@ -72,7 +83,7 @@ class ParcelSummary:
         answered = self.parcels - self.unobserved
         sentences = {
             f"{beyond} of {self.rows} rows of the file are outside the area of the map and are left out": beyond,
-            f"{self.unobserved} parcels have no crop, because none of their pixels has a valid observation "
+            f"{self.unobserved} parcels have no {self.answer}, because {WHY_NONE[self.answer]} "
             f"({self.unanswered_hectares:.1f} ha)": self.unobserved,
             f"{self.below_pixel} parcels are smaller than a pixel and are marked (`agrifm:below_pixel`)":
             self.below_pixel,
@@ -88,11 +99,18 @@ class ParcelSummary:
             f"{self.unnamed} parcels have no name and have the number of their row": self.unnamed,
         }  # fmt: skip
         return [
-            f"{answered} of {self.parcels} parcels have a crop; hectares: {areas or 'none'}",
+            f"{answered} of {self.parcels} parcels have a {self.answer}; hectares: {areas or 'none'}",
+            *self._production_line(sum(shown.values())),
             *(sentence for sentence, count in sentences.items() if count),
             *self._area_line(),
             f"wrote {self.path}",
         ]
+
+    def _production_line(self, hectares: float) -> list[str]:
+        """A sentence on the production of parcels with a yield."""
+        if self.production is None or not hectares:
+            return []
+        return [f"mean yield {self.production / hectares:.2f} t/ha, production {self.production:.1f} t"]
 
     def _area_line(self) -> list[str]:
         """A sentence on stated areas that are not in the unit that their column has in fiboa."""

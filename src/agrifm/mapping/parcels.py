@@ -1,4 +1,4 @@
-"""`agrifm parcels`: the crop of each existing parcel, from a finished map.
+"""`agrifm parcels`: the crop of each existing parcel, from a finished map; or its yield (`YieldJob`).
 
     parcels/parcels.parquet   GeoParquet, fiboa 0.3.0 (`agrifm.mapping.fiboa_table`); in the order of the file
     parcels/parcels.gpkg      the same as a GeoPackage, on request
@@ -33,6 +33,8 @@ from agrifm.mapping.parcel_picture import write_parcel_picture
 from agrifm.mapping.parcel_style import write_parcel_style
 from agrifm.mapping.parcel_summary import ParcelSummary, summed
 from agrifm.mapping.probability_layer import OBSERVATIONS_FILE, PROBABILITIES_FILE
+from agrifm.mapping.yield_layer import CROP_TAG, LEVEL_TAG, YIELD_FILE
+from agrifm.mapping.yield_parcels import YieldJob, write_style_of_yields, yield_district_rows
 from agrifm.outputs import begin_directory, discard, finish_directory, unchanged, writing
 from agrifm.rasters import open_raster
 from agrifm.samples.legends.nomenclature import read_nomenclature, translate
@@ -46,7 +48,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class MapOfProbabilities:
+class ParcelMap:
     """The files of a finished map that parcels are read from."""
 
     directory: Path
@@ -55,6 +57,8 @@ class MapOfProbabilities:
     """Of the map, in longitude and latitude."""
     about: dict[str, str]
     """Model and season of the map."""
+    of_yields: bool = False
+    """Whether it has yields instead of probabilities; the legend then has the crop alone."""
 
 
 def parcels_of_project(
@@ -119,9 +123,10 @@ def map_parcels(
         open_batches(config.file, about, MapError, config, mapped.area.bounds) as batches,
     ):
         begin_directory(unfinished)
-        hcat = hcat_of(mapped.legend, hierarchy)
+        hcat = {} if mapped.of_yields else hcat_of(mapped.legend, hierarchy)
         parts, columns = unfinished / PARTS, _columns(config, batches, about)
-        job = AnswerJob(batches, columns, maps, mapped.legend, hcat, mapped.about, mapped.area.wkt, parts, about)
+        kind = YieldJob if mapped.of_yields else AnswerJob
+        job = kind(batches, columns, maps, mapped.legend, hcat, mapped.about, mapped.area.wkt, parts, about)
         work = Resumable(parts, fingerprint(_content(job)))
         if not work.begun:
             work.begin()
@@ -129,7 +134,10 @@ def map_parcels(
         results = work.run(
             partial(answer_unit, job), numbered, _key, "parcels", executor, is_whole=partial(_whole, job)
         )
-        total = summed([results[_key(unit)] for unit in numbered], mapped.legend, batches.rows)
+        counted = [results[_key(unit)] for unit in numbered]
+        total = summed(counted, mapped.legend, batches.rows)
+        if mapped.of_yields:
+            total = replace(total, answer="yield", production=sum(float(one["tonnes"]) for one in counted))
         _require_some(total, config.file, maps)
         result = unfinished / RESULT
         discard(result)
@@ -137,10 +145,16 @@ def map_parcels(
         with translate_gdal_errors(f"writing the parcels {out}"):
             summary = _write(result, len(numbered), job, total, config.geopackage)
             if districts is not None:
-                write_text(result / "districts.csv", district_rows(result / "parcels.parquet", districts, job.legend))
+                write_text(result / "districts.csv", _district_table(job, result / "parcels.parquet", districts))
         finish_directory(result, out, "parcels")
         discard(unfinished)
     return replace(summary, path=out)
+
+
+def _district_table(job: AnswerJob, parcels: Path, districts: DistrictFile) -> str:
+    if isinstance(job, YieldJob):
+        return yield_district_rows(parcels, districts, job.about)
+    return district_rows(parcels, districts, job.legend)
 
 
 def _write(result: Path, count: int, job: AnswerJob, total: ParcelSummary, geopackage: bool) -> ParcelSummary:
@@ -150,9 +164,12 @@ def _write(result: Path, count: int, job: AnswerJob, total: ParcelSummary, geopa
     summary = replace(total, duplicates=duplicates, renamed=renamed, area_column=job.columns[1])
     if geopackage:
         write_parcel_geopackage(path, result / "parcels.gpkg", job.legend)
-    write_parcel_style(result / "parcels.qml", job.legend)
-    write_text(result / "legend.csv", code_list(job.legend))
-    write_parcel_picture(path, result / "parcels.png", job.maps / PROBABILITIES_FILE, job.legend, summary)
+    if isinstance(job, YieldJob):
+        write_style_of_yields(path, result / "parcels.qml")
+    else:
+        write_parcel_style(result / "parcels.qml", job.legend)
+        write_text(result / "legend.csv", code_list(job.legend))
+        write_parcel_picture(path, result / "parcels.png", job.maps / PROBABILITIES_FILE, job.legend, summary)
     write_json(result / "summary.json", summary.content())
     return summary
 
@@ -171,7 +188,7 @@ def _require_some(total: ParcelSummary, file: Path, maps: Path) -> None:
 def _content(job: AnswerJob) -> list[Any]:
     """Everything that decides what the parts hold."""
     files = sorted({unit.file for unit in job.batches.units})
-    digests = [content_digest(file) for file in (*files, job.maps / MAP_ITEM, job.maps / PROBABILITIES_FILE)]
+    digests = [content_digest(file) for file in (*files, *(job.maps / name for name in (MAP_ITEM, *job.rasters)))]
     source = replace(job.batches, units=())
     metadata = {key.decode(): value.decode() for key, value in job.schema.metadata.items()}
     units = [[str(unit.file), unit.number, unit.first, unit.rows] for unit in job.batches.units]
@@ -188,13 +205,15 @@ def _whole(job: AnswerJob, numbered: tuple[int, BatchUnit], result: Any) -> bool
     return path.exists() and path.stat().st_size == result["bytes"]
 
 
-def _open_map(maps: Path) -> MapOfProbabilities:
+def _open_map(maps: Path) -> ParcelMap:
     """Read what a map says of itself.
 
     Raises:
         MapError: it is not there, or has no probabilities.
     """
     about = f"reading the map {maps}"
+    if (maps / YIELD_FILE).exists():
+        return _open_yields(maps, about)
     lacking = [name for name in (PROBABILITIES_FILE, OBSERVATIONS_FILE, MAP_ITEM) if not (maps / name).exists()]
     if lacking:
         raise MapError(
@@ -209,7 +228,25 @@ def _open_map(maps: Path) -> MapOfProbabilities:
         legend = Legend.model_validate_json(tags[LEGEND_TAG])
         area = shape_of(json.loads((maps / MAP_ITEM).read_text(encoding="utf-8"))["geometry"])
     facts = {"model": tags.get("AGRIFM_MODEL", ""), "season": tags.get("AGRIFM_SEASON", "")}
-    return MapOfProbabilities(maps, legend, area, facts)
+    return ParcelMap(maps, legend, area, facts)
+
+
+def _open_yields(maps: Path, about: str) -> ParcelMap:
+    """Read what a map of yields says of itself.
+
+    Raises:
+        MapError: its item or its raster is damaged, or is in another unit.
+    """
+    with doing(about, MapError, "make the map again", path=maps):
+        with open_raster(maps / YIELD_FILE) as source:
+            tags, units = source.tags(), source.units
+        if set(units) != {"t/ha"}:
+            raise ValueError(f"its unit is {', '.join(map(str, units))}, not t/ha")
+        crop, level = tags[CROP_TAG], tags[LEVEL_TAG]
+        area = shape_of(json.loads((maps / MAP_ITEM).read_text(encoding="utf-8"))["geometry"])
+    facts = {"model": tags.get("AGRIFM_MODEL", ""), "season": tags.get("AGRIFM_SEASON", "")}
+    about_yields = {**facts, "crop": crop, "interval": level, "unit": "t/ha"}
+    return ParcelMap(maps, Legend.of([crop.replace(" ", "+")]), area, about_yields, of_yields=True)
 
 
 def _columns(config: ParcelsConfig, batches: VectorBatches, about: str) -> tuple[str | None, str | None]:

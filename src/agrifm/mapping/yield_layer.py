@@ -109,7 +109,7 @@ class YieldLayer(RasterLayer):
         """
         cube, crop = self._plan.cube.path, "+".join(self._crops)
         if not self._pixels.any():
-            where = "" if self._mask is None else f" where {self._mask.file} has the crop"
+            where = "" if self._mask is None else f" {self._mask.words}"
             raise MapError(
                 f"mapping the cube {cube}: not one pixel of its area has a usable observation{where}; fetch more "
                 "scenes, or check `cropland` under [map]",
@@ -140,7 +140,8 @@ class YieldLayer(RasterLayer):
             )
         else:
             content["production_t"] = round(production, 2)
-            line += f" on {hectares:.0f} ha where {self._mask.file.name} has the crop, production {production:.0f} t"
+            line += f" and production {production:.0f} t on {hectares:.0f} ha {self._mask.words}"
+            content["where"] = self._mask.words
             keys = {"cropland_values": list(self._values), CROPLAND_DIGEST: content_digest(self._mask.file)}
             properties[CLEANING] = keys
         return LayerStatement(line, properties, (self._layer(),))

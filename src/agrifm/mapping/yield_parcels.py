@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from agrifm.errors import MapError, doing
 from agrifm.grid import Grid, Window
 from agrifm.legend import UNLABELLED
-from agrifm.mapping.cog import raster_window
 from agrifm.mapping.fiboa_table import (
     OWN_COLUMNS,
     ParcelShapes,
@@ -85,7 +84,7 @@ class YieldJob(AnswerJob):
 
             def read(window: Window) -> tuple[NDArray[Any], NDArray[np.uint8]]:
                 with doing(f"reading the map {self.maps}", MapError, "it is damaged, so make it again", path=self.maps):
-                    bands = source.read(window=raster_window(window)).astype(np.float64)
+                    bands = source.read(window=window.slices).astype(np.float64)
                 known = ~np.isnan(bands[0])
                 return np.where(known, bands, 0), np.where(known, np.uint8(0), np.uint8(UNLABELLED))
 

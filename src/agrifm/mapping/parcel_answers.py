@@ -38,7 +38,7 @@ MOST_NAMED = 5
 """Parcels that a part names."""
 
 
-class Answers(NamedTuple):
+class ParcelAnswers(NamedTuple):
     """What is answered on the parcels of a batch."""
 
     table: Any
@@ -53,7 +53,7 @@ class Answers(NamedTuple):
     """Production of the parcels, of a map of yields."""
 
 
-Answer = Callable[[ParcelShapes, NDArray[Any]], Answers]
+AnswerParcels = Callable[[ParcelShapes, NDArray[Any]], ParcelAnswers]
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,15 @@ class AnswerJob:
     """Files of the map that decide the answers."""
 
     @contextmanager
-    def answering(self) -> Iterator[tuple[Grid, "Answer"]]:
+    def answering(self) -> Iterator[tuple[Grid, "AnswerParcels"]]:
         """Open the map: yields its grid, and what answers parcels with their outlines in its CRS."""
         with _open_rasters(self.maps) as (grid, read):
 
-            def answer(parcels: ParcelShapes, shapes: NDArray[Any]) -> Answers:
+            def answer(parcels: ParcelShapes, shapes: NDArray[Any]) -> ParcelAnswers:
                 found = pool_parcels(shapes, grid, len(self.legend), read)
                 table = parcel_rows(self.schema, self.legend, self.hcat, parcels, found)
                 hectares = _hectares(parcels, found, len(self.legend))
-                return Answers(table, hectares, np.isnan(found.observations), found.pixels)
+                return ParcelAnswers(table, hectares, np.isnan(found.observations), found.pixels)
 
             yield grid, answer
 
@@ -199,7 +199,7 @@ def _compare_areas(job: AnswerJob, frame: "GeoDataFrame", metres2: NDArray[np.fl
     counts["areas_ha"] += int((np.abs(ratio * 1e4 - 1) < NEAR).sum())
 
 
-def _count(counts: dict[str, int], parcels: ParcelShapes, found: Answers) -> None:
+def _count(counts: dict[str, int], parcels: ParcelShapes, found: ParcelAnswers) -> None:
     counts["parcels"] += len(parcels)
     counts["mended"] += int(parcels.mended.sum())
     counts["overlaps"] += int(parcels.overlaps.sum())

@@ -39,7 +39,7 @@ class DistrictFile:
     keys: VectorKeys = NOTHING_STATED
 
 
-class Districts(NamedTuple):
+class DistrictPolygons(NamedTuple):
     """Open districts."""
 
     codes: list[str]
@@ -54,7 +54,7 @@ class Districts(NamedTuple):
         return row, self.number[district[first]]
 
 
-def open_districts(districts: DistrictFile) -> Districts:
+def open_districts(districts: DistrictFile) -> DistrictPolygons:
     """Read districts.
 
     Raises:
@@ -74,7 +74,7 @@ def open_districts(districts: DistrictFile) -> Districts:
     names = [code_of(value) for value in frame[districts.column].tolist()]
     codes = sorted(set(names))
     number = np.array([codes.index(name) for name in names])
-    return Districts(codes, number, shapely.STRtree(frame.geometry.to_numpy()))
+    return DistrictPolygons(codes, number, shapely.STRtree(frame.geometry.to_numpy()))
 
 
 def district_rows(parcels: Path, districts: DistrictFile, legend: Legend) -> str:

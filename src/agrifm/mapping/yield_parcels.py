@@ -32,7 +32,7 @@ from agrifm.mapping.fiboa_table import (
     shape_fields,
     signed_table,
 )
-from agrifm.mapping.parcel_answers import Answer, AnswerJob, Answers
+from agrifm.mapping.parcel_answers import AnswerJob, AnswerParcels, ParcelAnswers
 from agrifm.mapping.parcel_districts import DistrictFile, open_districts
 from agrifm.mapping.parcel_files import parcel_batches
 from agrifm.mapping.parcel_pooling import pool_means
@@ -77,7 +77,7 @@ class YieldJob(AnswerJob):
         return plain_schema(COLLECTION_OF_YIELDS, shape_fields(), YIELD_COLUMNS, self.about)
 
     @contextmanager
-    def answering(self) -> Iterator[tuple[Grid, Answer]]:
+    def answering(self) -> Iterator[tuple[Grid, AnswerParcels]]:
         """Open the map: yields its grid, and what answers parcels with their outlines in its CRS."""
         with open_raster(self.maps / YIELD_FILE) as source:
             grid = Grid.of(source.crs.to_wkt(), source.transform, source.shape)
@@ -88,7 +88,7 @@ class YieldJob(AnswerJob):
                 known = ~np.isnan(bands[0])
                 return np.where(known, bands, 0), np.where(known, np.uint8(0), np.uint8(UNLABELLED))
 
-            def answer(parcels: ParcelShapes, shapes: NDArray[Any]) -> Answers:
+            def answer(parcels: ParcelShapes, shapes: NDArray[Any]) -> ParcelAnswers:
                 found = pool_means(shapes, grid, len(YIELD_BANDS), read)
                 known = found.mapped >= LEAST_MAPPED
                 hectares = parcels.square_metres / 1e4
@@ -102,7 +102,7 @@ class YieldJob(AnswerJob):
                 content = {**shape_columns(parcels, bounds), **columns, **of_parcels(parcels, found)}
                 table = signed_table(self.schema, content, bounds, parcels)
                 areas = np.array([hectares[known].sum(), hectares[~known].sum()])
-                return Answers(table, areas, ~known, found.pixels, float(np.nansum(tonnes[:, 0] * hectares)))
+                return ParcelAnswers(table, areas, ~known, found.pixels, float(np.nansum(tonnes[:, 0] * hectares)))
 
             yield grid, answer
 

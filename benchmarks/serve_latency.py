@@ -130,6 +130,14 @@ def tile_rows(port: int, process: psutil.Process, options: argparse.Namespace) -
         ],
         "NDVI": [f"/imagery/{imagery['key']}/ndvi/{len(imagery['dates']) // 2}/{z}/{x}/{y}.png" for z, x, y in places],
     }
+    for name, one in (("NDVI of months", "monthly"), ("NDVI of the season", "season")):
+        found = next((other for other in season["imagery"] if other["key"] == f"{imagery['key']}-{one}"), None)
+        if found is not None:
+            asked[name] = [
+                f"/imagery/{found['key']}/ndvi-median/{frame}/{z}/{x}/{y}.png"
+                for frame, (z, x, y) in product(range(len(found["dates"])), places)
+                if z >= found["minzoom"]
+            ]
     for name, paths in asked.items():
         paths = list(islice(cycle(paths), options.tiles))
         before = _processor(process)

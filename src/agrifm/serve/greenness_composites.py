@@ -6,6 +6,7 @@ Shape letters: T dates, H W rows and columns.
 """
 
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ MOST_READ = 6 * 1024**2
 """Pixels of all dates together that one tile may read; smaller zooms show no composite."""
 KEPT_SQUARES = 4096
 """Squares of composites that are kept, 18 kB each."""
+LOCKS = 64
+"""Squares that are computed at a time at most."""
 KINDS = {f"{GREENNESS_KEY}-median": ("NDVI, median", 0), f"{GREENNESS_KEY}-highest": ("NDVI, highest", 1)}
 """Title and number of each composite, by key."""
 
@@ -42,6 +45,7 @@ class Composites:
         self.sensor, self.name, self.periods = sensor, name, periods
         self.kinds = {key: (title, ("nir", "red")) for key, (title, _) in KINDS.items()}
         self._square = lru_cache(KEPT_SQUARES)(self._computed)
+        self._locks = [Lock() for _ in range(LOCKS)]
 
     @property
     def key(self) -> str:
@@ -96,7 +100,7 @@ class Composites:
         last_row, last_col = (window.row + window.height - 1) // CHUNK, (window.col + window.width - 1) // CHUNK
         number = KINDS[kind][1]
         squares = [
-            [self._square(frame, row, col)[number] for col in range(first_col, last_col + 1)]
+            [self._known(frame, row, col)[number] for col in range(first_col, last_col + 1)]
             for row in range(first_row, last_row + 1)
         ]
         inner = window.within(Window(first_row * CHUNK, first_col * CHUNK, 0, 0)).slices
@@ -105,6 +109,11 @@ class Composites:
     def all_drawn(self, frame: int, places: TilePlaces) -> dict[str, NDArray[np.uint8]]:
         """A tile of each composite by key, as `drawn` gives it."""
         return {kind: self.drawn(kind, frame, places) for kind in self.kinds}
+
+    def _known(self, frame: int, row: int, col: int) -> NDArray[np.uint8]:
+        """See `_computed`; requests for the same square at the same time compute it once."""
+        with self._locks[hash((frame, row, col)) % LOCKS]:
+            return self._square(frame, row, col)
 
     def _computed(self, frame: int, row: int, col: int) -> NDArray[np.uint8]:
         """Median and highest greenness (2, H, W) of a square, as places in `greenness_colors`; nothing off the grid."""
@@ -120,11 +129,13 @@ class Composites:
         names = tuple(self.sensor.input.bands[column[role]] for role in ("nir", "red"))
         green = greenness(two.reshape(*two.shape[:2], -1), self.sensor.input.model_copy(update={"bands": names}))
         assert green is not None
-        seen = np.where(valid, green.reshape(valid.shape), np.nan)
-        never = ~valid.any(axis=0)
-        seen[:, never] = 0  # so that the median does not warn of them
-        both = np.stack([np.nanmedian(seen, axis=0), np.nanmax(seen, axis=0)])
-        square[:, : valid.shape[1], : valid.shape[2]] = np.where(never, STEPS + 1, np.clip(both, 0, 1) * STEPS).round()
+        # What was not observed comes last, so the middle and the last of the others are at known places.
+        ordered = np.sort(np.where(valid, green.reshape(valid.shape), np.inf), axis=0)
+        count = valid.sum(axis=0)
+        at = np.maximum(np.stack([(count - 1) // 2, count // 2, count - 1]), 0)
+        lower, upper, highest = np.take_along_axis(ordered, at, axis=0)
+        both = np.clip(np.stack([(lower + upper) / 2, highest]), 0, 1)
+        square[:, : valid.shape[1], : valid.shape[2]] = np.where(count == 0, STEPS + 1, both * STEPS).round()
         return square
 
 

@@ -39,7 +39,7 @@ def report(options: argparse.Namespace) -> Iterator[str]:
 
 def block_rows(out: Path) -> Iterator[tuple[object, ...]]:
     """The sizes of blocks, by folder."""
-    folders = [*sorted((out / "series").iterdir()), out / "probabilities"]
+    folders = [*sorted((out / "series").iterdir()), out / "pixels"]
     for folder in (one for one in folders if one.is_dir()):
         sizes = []
         for path in folder.glob("*.pmtiles"):

@@ -136,13 +136,17 @@ def test_blocks_hold_the_series_of_the_cube(season, page, stated, places):
                 assert np.ptp(np.array(values), axis=1).max() <= about["unit"] / 2 + 1e-4
 
 
-def test_blocks_hold_the_probabilities_of_the_map(season, page, stated, places):
-    with rasterio.open(season.maps / "probabilities.tif") as source:
-        stored = source.read()
+def test_blocks_hold_the_values_and_probabilities_of_the_map(season, page, stated, places):
+    about, bands = stated["static"]["pixels"], []
+    assert about["layers"] == ["classes", "confidence", "observations"]
+    for name in (*about["layers"], "probabilities"):
+        with rasterio.open(season.maps / f"{name}.tif") as source:
+            bands.append(source.read())
+    stored = np.concatenate(bands)
     for lon, lat, (row, col) in places:
-        if (stored[:, max(row - 30, 0) : row + 30, max(col - 30, 0) : col + 30] == UNLABELLED).any():
+        if (stored[0, max(row - 30, 0) : row + 30, max(col - 30, 0) : col + 30] == UNLABELLED).any():
             continue  # its block may have nothing
-        found = planes(page, "probabilities", stated["static"]["probabilities"], lon, lat)
+        found = planes(page, "pixels", about, lon, lat)
         assert found == stored[:, row, col].tolist()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from agrifm.errors import ServeError, doing
@@ -76,7 +77,7 @@ def write_outlines(parcels: ParcelViews, path: Path) -> int:
         for batch in file.iter_batches(columns=["geometry", "id", "crop:code"]):
             row = pyarrow.array(np.arange(first, first + len(batch)), pyarrow.int64())
             first += len(batch)
-            columns = [batch["geometry"], row, batch["id"], batch["crop:code"]]
+            columns = [_valid(batch["geometry"]), row, batch["id"], batch["crop:code"]]
             yield pyarrow.RecordBatch.from_arrays(columns, names=["geometry", "row", "id", "code"])
 
     with (
@@ -99,6 +100,18 @@ def write_outlines(parcels: ParcelViews, path: Path) -> int:
             dataset_options={**zooms, "NAME": VECTOR_LAYER, "MAX_FEATURES": 10 * MOST_PARCELS, "MAX_SIZE": 5_000_000},
         )
     return int(parcels.count)
+
+
+def _valid(geometry: Any) -> Any:
+    """Polygons as WKB, those that cross themselves mended: GDAL would leave them out of some tiles."""
+    import pyarrow
+
+    shapes = shapely.from_wkb(geometry.to_numpy(zero_copy_only=False))
+    crossed = ~shapely.is_valid(shapes)
+    if not crossed.any():
+        return geometry
+    shapes[crossed] = shapely.make_valid(shapes[crossed], method="structure", keep_collapsed=False)
+    return pyarrow.array(shapely.to_wkb(shapes), geometry.type)
 
 
 def write_rows(parcels: ParcelViews, path: Path) -> int:

@@ -1,4 +1,4 @@
-"""Series of pixels in small blocks that a browser fetches one by one, without a server that reads the cube.
+"""Series and values of pixels in small blocks that a browser fetches one by one, without a server that reads the cube.
 
 A block holds the pixels of a grid that a tile of the web map touches, compressed by gzip:
 
@@ -13,6 +13,8 @@ bytes (2 T); and C values of each date, first the low bytes of all (T C), then t
 difference to that of the last observed date, at first to 0, in whole `step`s of the stored number, modulo 2^16; the
 differences 0, -1, 1, -2 … are written as 0, 1, 2, 3 … Numbers are little-endian.
 
+The planes of a map are one for each of its layers, and one for the probability of each class.
+
 Blocks of neighbours are in one PMTiles archive, as tiles of no known type.
 
 Shape letters: T dates, C bands, h w rows and columns of a block.
@@ -20,7 +22,7 @@ Shape letters: T dates, C bands, h w rows and columns of a block.
 
 import gzip
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,25 +130,28 @@ def series_planes(
     return np.concatenate(planes).astype(np.uint8)
 
 
-def raster_blocks(path: Path, grid: Grid, outer: Tile, nothing: int) -> Iterator[tuple[Tile, bytes]]:
-    """The blocks of a raster of bytes in a tile of `archive_tiles`: a plane for each of its bands.
+def raster_blocks(paths: Sequence[Path], grid: Grid, outer: Tile, nothing: int) -> Iterator[tuple[Tile, bytes]]:
+    """The blocks of rasters of bytes in a tile of `archive_tiles`: a plane for each band of each raster.
 
     Args:
+        paths: rasters on the grid.
         nothing: value of the first band where there is no data.
 
     Raises:
-        ServeError: the file is damaged.
+        ServeError: a file is damaged.
     """
     inner = _inner(grid, outer)
     if not inner:
         return
-    whole = _together(inner)
-    with open_layer(path) as source:
-        planes = source.read(window=rasterio.windows.Window(whole.col, whole.row, whole.width, whole.height))
+    whole, bands = _together(inner), []
+    for path in paths:
+        with open_layer(path) as source:
+            bands.append(source.read(window=rasterio.windows.Window(whole.col, whole.row, whole.width, whole.height)))
+    planes = np.concatenate(bands).astype(np.uint8)
     for tile, window, corners in inner:
         part = planes[:, *window.within(whole).slices]
         if (part[0] != nothing).any():
-            yield tile, _block(corners, part.astype(np.uint8))
+            yield tile, _block(corners, part)
 
 
 def _inner(grid: Grid, outer: Tile) -> list[tuple[Tile, Window, NDArray[np.float64]]]:

@@ -5,7 +5,7 @@
     layers/KEY.pmtiles                          a layer of the map
     imagery/SENSOR/PICTURE/DATE.pmtiles         a picture of a date
     series/SENSOR/Z-X-Y.pmtiles                 series of the pixels of a tile (`series_blocks`)
-    probabilities/Z-X-Y.pmtiles                 probabilities of the pixels of a tile, if the map has them
+    pixels/Z-X-Y.pmtiles                        values and probabilities of the pixels of a tile
     parcels.pmtiles, parcel-rows.pmtiles, parcel-names/
     files/NAME                                  downloads
 
@@ -33,7 +33,7 @@ from agrifm.serve.parcel_archives import write_names, write_outlines, write_rows
 from agrifm.serve.pixel_answers import PROBABILITIES, sensors_with_curves
 from agrifm.serve.series_blocks import archive_tiles, raster_blocks, series_blocks
 from agrifm.serve.static_folder import KIND
-from agrifm.serve.static_stated import shown_dates, stated_static
+from agrifm.serve.static_stated import keys_of_pixels, shown_dates, stated_static
 from agrifm.serve.tile_archives import layer_tiles, write_archive, write_pictures
 from agrifm.work import Resumable, fingerprint
 
@@ -47,7 +47,7 @@ PARTS = {
     "map": "layers",
     "dates": "imagery",
     "series": "series",
-    "probabilities": "prob",
+    "pixels": "pixels",
     "parcels": "parcel",
     "downloads": "files",
 }
@@ -123,8 +123,7 @@ def _units(season: FinishedSeason) -> list[Unit]:
     units: list[Unit] = [("layers", key) for key in season.layers]
     if season.parcels is not None and season.parcels.count:
         units += [("parcels",), ("parcel-rows",), ("parcel-names",)]
-    if PROBABILITIES in season.downloads:
-        units += [("probabilities", _name(tile)) for tile in archive_tiles(season.layers[CLASSES].grid)]
+    units += [("pixels", _name(tile)) for tile in archive_tiles(season.layers[CLASSES].grid)]
     for sensor, imagery in season.imagery.items():
         units += [("imagery", sensor, date) for date in shown_dates(imagery)]
     for one in [] if season.cube is None else sensors_with_curves(season.cube):
@@ -161,10 +160,14 @@ def _write_series(season: FinishedSeason, path: Path, unit: Unit) -> int:
     )
 
 
-def _write_probabilities(season: FinishedSeason, path: Path, unit: Unit) -> int:
+def _write_pixels(season: FinishedSeason, path: Path, unit: Unit) -> int:
     grid = season.layers[CLASSES].grid
-    blocks = raster_blocks(season.downloads[PROBABILITIES], grid, _tile(unit[1]), UNLABELLED)
-    return write_archive(_archive(path), blocks, "UNKNOWN", grid.footprint().bounds)
+    paths = [season.layers[key].path for key in keys_of_pixels(season)]
+    if PROBABILITIES in season.downloads:
+        paths.append(season.downloads[PROBABILITIES])
+    return write_archive(
+        _archive(path), raster_blocks(paths, grid, _tile(unit[1]), UNLABELLED), "UNKNOWN", grid.footprint().bounds
+    )
 
 
 def _write_parcels(season: FinishedSeason, path: Path, unit: Unit) -> int:
@@ -182,7 +185,7 @@ WRITERS: dict[str, Callable[[FinishedSeason, Path, Unit], int]] = {
     "layers": _write_layer,
     "imagery": _write_pictures,
     "series": _write_series,
-    "probabilities": _write_probabilities,
+    "pixels": _write_pixels,
     "parcels": _write_parcels,
     "parcel-rows": _write_parcels,
     "parcel-names": _write_parcels,

@@ -6,9 +6,9 @@ from agrifm.assess.point_season import MIN_CLEAR
 from agrifm.serve.finished_season import FinishedSeason
 from agrifm.serve.greenness_composites import Composites
 from agrifm.serve.imagery import Imagery
-from agrifm.serve.map_layers import CLASSES, PageLayer
+from agrifm.serve.map_layers import CLASSES
 from agrifm.serve.parcel_archives import stated_parcels
-from agrifm.serve.pixel_answers import sensors_with_curves
+from agrifm.serve.pixel_answers import PROBABILITIES, sensors_with_curves
 from agrifm.serve.series_blocks import OUTER, block_zoom, stated_series
 from agrifm.serve.tile_archives import imagery_zooms, layer_zooms
 
@@ -44,7 +44,7 @@ def stated_static(season: FinishedSeason, written: dict[str, int]) -> dict[str, 
     stated["series"] = bool(series)
     stated["static"] = {
         "series": series,
-        "probabilities": _stated_probabilities(season.layers[CLASSES], there),
+        "pixels": _stated_pixels(season, there),
         "parcels": stated_parcels(season.parcels) if season.parcels is not None and "parcels" in there else None,
     }
     return stated
@@ -68,9 +68,18 @@ def _zooms(zooms: tuple[int, int]) -> dict[str, int]:
     return {"minzoom": zooms[0], "maxzoom": zooms[1]}
 
 
-def _stated_probabilities(crops: PageLayer, there: set[str]) -> dict[str, Any] | None:
-    archives = sorted(name.split("/")[1] for name in there if name.startswith("probabilities/"))
-    if not archives:
-        return None
-    zoom = block_zoom(crops.grid)
-    return {"zoom": zoom, "archive_zoom": max(zoom - OUTER, 0), "archives": archives}
+def keys_of_pixels(season: FinishedSeason) -> list[str]:
+    """The layers on the grid of the crops, which are the first: their values are in blocks."""
+    grid = season.layers[CLASSES].grid
+    return [key for key, layer in season.layers.items() if layer.grid == grid]
+
+
+def _stated_pixels(season: FinishedSeason, there: set[str]) -> dict[str, Any]:
+    zoom = block_zoom(season.layers[CLASSES].grid)
+    return {
+        "zoom": zoom,
+        "archive_zoom": max(zoom - OUTER, 0),
+        "archives": sorted(name.split("/")[1] for name in there if name.startswith("pixels/")),
+        "layers": keys_of_pixels(season),
+        "probabilities": PROBABILITIES in season.downloads,
+    }

@@ -1,4 +1,4 @@
-// Blocks of pixels of a grid with their series or probabilities; src/agrifm/serve/series_blocks.py has the format.
+// Blocks of pixels of a grid with their series or their values and probabilities; src/agrifm/serve/series_blocks.py has the format.
 
 import { placeInTiles, tileOf, unpacked } from "./archives.js";
 

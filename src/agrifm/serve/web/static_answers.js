@@ -10,14 +10,19 @@ const NOTHING = 255; // value of a pixel without one
 /** Functions by the name of the question. */
 export async function answersOf(season) {
   await loadReader();
-  const { series, probabilities, parcels } = season.static;
+  const { series, pixels, parcels } = season.static;
   const crops = season.layers.find((layer) => layer.key === "classes");
   return {
     pixel: async ({ lon, lat }) => {
-      const values = await Promise.all(season.layers.map((layer) => valueAt(layer, [lon, lat])));
-      const planes = probabilities && (await pixelAt("probabilities", probabilities, [lon, lat]));
-      const shares = planes && crops.classes.map((_, number) => planes(number));
-      const sum = shares?.reduce((total, one) => total + one, 0);
+      const plane = await pixelAt("pixels", pixels, [lon, lat]);
+      const valueOf = ({ key, maxzoom }) => {
+        const number = pixels.layers.indexOf(key); // those of another grid are read from their tiles
+        if (number < 0) return valueAt(key, maxzoom, [lon, lat]);
+        return plane && plane(number) !== NOTHING ? plane(number) : null;
+      };
+      const values = await Promise.all(season.layers.map(valueOf));
+      const shares = plane && pixels.probabilities && crops.classes.map((_, number) => plane(pixels.layers.length + number));
+      const sum = shares ? shares.reduce((total, one) => total + one, 0) : 0;
       return {
         values: Object.fromEntries(season.layers.map((layer, number) => [layer.key, values[number]])),
         probabilities: sum && !shares.includes(NOTHING) ? shares.map((one) => one / sum) : null,
@@ -29,9 +34,9 @@ export async function answersOf(season) {
   };
 }
 
-async function valueAt(layer, place) {
-  const [x, y] = placeInTiles(place, layer.maxzoom);
-  const tile = await tileOf(`layers/${layer.key}`, layer.maxzoom, Math.floor(x), Math.floor(y));
+async function valueAt(key, zoom, place) {
+  const [x, y] = placeInTiles(place, zoom);
+  const tile = await tileOf(`layers/${key}`, zoom, Math.floor(x), Math.floor(y));
   if (!tile) return null;
   const value = (await valuesOf(tile))[Math.floor((y % 1) * 256) * 256 + Math.floor((x % 1) * 256)];
   return value === NOTHING ? null : value;

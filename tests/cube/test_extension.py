@@ -13,7 +13,7 @@ from shapely import Polygon, box
 from shapely.geometry import mapping
 from tests.cube.test_build import LANDSAT, MODIS, S2, add_modis
 from tests.scenes import LANDSAT_KEYS, LEFT, SIDE, TOP, Catalogue, at, landsat_numbers, lonlat, reflectance
-from tests.servers import serving_season
+from tests.servers import Server, serving_season
 
 from agrifm.cli import main
 from agrifm.config import read_project
@@ -98,6 +98,13 @@ def shards(cube: Cube) -> dict[bytes, tuple[int, int]]:
     """Inode and time of change of the files of pixels, by content."""
     files = [file for name in ("values", "valid", "day") for file in cube.path.glob(f"*/{name}/c/**/*")]
     return {file.read_bytes(): (file.stat().st_ino, file.stat().st_mtime_ns) for file in files if file.is_file()}
+
+
+def bytes_of(server: Server, image: str) -> int:
+    """Bytes of an image that were asked for."""
+    asked = [one.headers.get("range", "") for one in server.requests if one.path == f"/files/{image}.tif"]
+    spans = [span.removeprefix("bytes=").split("-") for span in asked if span]
+    return sum(int(last) - int(first) + 1 for first, last in spans)
 
 
 @pytest.fixture
@@ -235,7 +242,13 @@ def test_over_a_network_only_new_scenes_are_requested_and_then_nothing(tmp_path:
         after = shards(second)
         assert {content: after[content] for content in before} == before
         once = run(tmp_path / "once", server.url)
-    assert contents(second) == contents(once)
+        assert contents(second) == contents(once)
+        server.requests.clear()
+        third = run(tmp_path / "p", server.url, LARGE)
+        grown = bytes_of(server, "A/green")
+        server.requests.clear()
+        require_equal_but_for_dark_pixels(third, run(tmp_path / "large", server.url, LARGE))
+        assert 0 < grown <= bytes_of(server, "A/green")  # four windows around the small area would need some twice
 
 
 @pytest.mark.check

@@ -30,7 +30,7 @@ from agrifm.grid import Grid, Window
 from agrifm.redaction import shown
 from agrifm.scene.mask import DEFAULT_RULE, MaskRule, apply_mask, count_flags
 from agrifm.scene.quality import Flags, bits, no_quality, quality_flags
-from agrifm.scene.read import read_asset
+from agrifm.scene.read import first_band, needed_window, opened, read_asset
 from agrifm.scene.scene import Asset, FileAsset, RemoteAsset, Scene
 from agrifm.season import day_number
 from agrifm.work import fingerprint
@@ -222,10 +222,10 @@ def _read_around(tile: FrameTile) -> tuple[FramePixels, dict[str, int]]:
         np.zeros(shape, np.uint16),
     )
     around, counted = tile.window.outside(inner.window), Counter[str]()
+    for part in around if _is_cheaper(tile, around) else [tile.window]:
+        _place(pixels, part.within(tile.window), read_frame(tile.frame, tile.grid.window(part), tile.rule))
     for part in around:
-        read = read_frame(tile.frame, tile.grid.window(part), tile.rule)
-        _place(pixels, part.within(tile.window), read)
-        counted.update(count_flags(read.flags))
+        counted.update(count_flags(pixels.flags[part.within(tile.window).slices]))
     if around != [tile.window]:
         common = tile.window.common(inner.window)
         rows, cols = common.within(inner.window).slices
@@ -233,6 +233,24 @@ def _read_around(tile: FrameTile) -> tuple[FramePixels, dict[str, int]]:
         day = None if pixels.day is None else inner.group["day"][inner.index, rows, cols]
         _place(pixels, common.within(tile.window), FramePixels(values, valid, day, np.zeros(valid.shape, np.uint16)))
     return pixels, dict(counted)
+
+
+def _is_cheaper(tile: FrameTile, parts: Sequence[Window]) -> bool:
+    """Whether parts of a tile need fewer bytes of a server than all of it: several may need the same blocks."""
+    scene = tile.frame.scenes[0]
+    key, band = first_band(scene.product)
+    if len(parts) == 1 or not isinstance(scene.assets.get(key), RemoteAsset):
+        return True
+
+    def length(window: Window) -> int:
+        blocks = source.blocks(needed_window(source, tile.grid.window(window)))
+        return 0 if blocks is None else sum(end - start for start, end in blocks.spans)
+
+    try:
+        with opened(scene, key, band) as (source, _):
+            return sum(map(length, parts)) < length(tile.window)
+    except SceneError:  # which reading the scene will raise
+        return True
 
 
 def _place(pixels: FramePixels, window: Window, part: FramePixels) -> None:

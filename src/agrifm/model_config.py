@@ -110,12 +110,12 @@ class ModelConfig(Frozen):
         """Say why a model of this task and legend is not one of the project's task; "" if it is one."""
         if task != self.task:
             return f"it is of the task '{task}', and `task` under [model] is '{self.task}'"
-        names = [name for entry in legend.classes for name in entry.name.split(" + ")]
-        known = {*legend.every_code, *(names if task == "yield" else legend.classes[0].name.split(" + "))}
-        others = {legend.codes[1], *(legend.classes[1].members or ())} if task == "one-crop" else set()
-        if task in ("one-crop", "yield") and not (set(self.crop) <= known - others):
-            crop = legend.classes[0].name if task == "one-crop" else listed(legend.codes)
-            return f"it is of the crop {crop}, and `crop` under [model] is {', '.join(self.crop)}"
+        stated = f"`crop` under [model] is {', '.join(self.crop)}"
+        if task == "yield" and self.crop and set(self.crop) != set(legend.codes):
+            return f"it is of the crop {listed(legend.codes)}, and {stated}"
+        known = {*legend.every_code, *legend.classes[0].name.split(" + ")}
+        if task == "one-crop" and not (set(self.crop) <= known - {legend.codes[1], *(legend.classes[1].members or ())}):
+            return f"it is of the crop {legend.classes[0].name}, and {stated}"
         return ""
 
     def _require_networks(self) -> None:

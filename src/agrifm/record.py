@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from agrifm.calibration import Calibration
 from agrifm.certainty import CandidateSets
+from agrifm.codes import listed
 from agrifm.errors import ModelError
 from agrifm.files import AnyPath, as_path
 from agrifm.legend import Legend
@@ -227,6 +228,18 @@ def require_classes(record: ModelRecord, about: str) -> None:
             "give a model of classes",
             task=record.task,
         )
+
+
+def record_in_words(record: ModelRecord) -> str:
+    """Return what a trained model knows, and of which season."""
+    start, end = record.season
+    content = f"{len(record.legend)} classes"
+    if record.task == "yield":
+        scale = yield_scale(record)
+        content = (
+            f"yield of {listed(record.legend.codes)} in {scale.unit}, in training {scale.mean:.2f} ± {scale.std:.2f}"
+        )
+    return f"trained model {record.name!r}: {content}, season {start} to {end}"
 
 
 def yield_scale(record: ModelRecord) -> YieldScale:

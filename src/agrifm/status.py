@@ -54,6 +54,7 @@ def _progress(project: Project) -> dict[str, Any]:
     return {
         "directory": str(project.directory.resolve()),
         "season": [str(season.start), str(season.end)],
+        "of_yields": project.model.task == "yield",
         "steps": states,
         "results": {command: done.parent.name for command, (done, _) in steps.items()},
         "next": next((command for command, state in states.items() if state != "done"), None),
@@ -70,8 +71,8 @@ def _lines(content: dict[str, Any], file: Path) -> list[str]:
         lines = [f"project: {project['directory']}, {begin} to {end}"]
         for command, state in project["steps"].items():
             lines.append(f"{command}: {said.get(state) or f'done ({results[command]})'}")
-        following = "assess design`, then `agrifm assess" if project["next"] is None else project["next"]
-        lines.append(f"next: `agrifm {following}`")
+        following = project["next"] or ("" if project["of_yields"] else "assess design`, then `agrifm assess")
+        lines.append(f"next: `agrifm {following}`" if following else "next: nothing; models/scores.json has the scores")
     versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
     lines += [f"versions: {versions}", f"processor: {content['processor']}"]
     for name, found in content["credentials"].items():

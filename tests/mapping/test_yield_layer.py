@@ -3,8 +3,10 @@
 import json
 
 import numpy as np
+import pystac
 import pytest
 import rasterio
+from pystac.validation.stac_validator import JsonSchemaSTACValidator
 from tests.mapping.small_maps import PixelModel, make_cube, make_record, utm_grid
 
 from agrifm.errors import MapError
@@ -64,6 +66,7 @@ def test_the_raster_has_tonnes_without_scale_and_their_interval(cube, tmp_path):
     assert summary.hectares == {"wheat": pytest.approx(known.sum() / 100)}
     assert summary.nodata_hectares == pytest.approx(0.25, abs=0.001)
     item = json.loads((tmp_path / "map" / "item.json").read_text())
+    JsonSchemaSTACValidator().validate_core(item, pystac.STACObjectType.ITEM, "1.1.0")
     assert set(item["assets"]) == {"yield", "preview"}
     assert {band["unit"] for band in item["assets"]["yield"]["bands"]} == {"t/ha"}
     assert "production_t" not in item["properties"]["agrifm:yield"]  # where the crop grows is not known

@@ -11,6 +11,7 @@ from tests.toy import toy_project
 
 from agrifm.config import read_project
 from agrifm.errors import LabelError, MapError, ModelError
+from agrifm.inference.compatibility import describe_model
 from agrifm.inference.predictor import load_model
 from agrifm.mapping.run import map_project
 from agrifm.record import yield_scale
@@ -66,6 +67,7 @@ def test_every_model_has_its_scale_and_factor_and_is_not_trained_again(project):
         assert record.task == "yield"
         assert 3 < scale.mean < 9
         assert scale.factor > 0
+        assert any("in t/ha" in line for line in describe_model(project.models / name))
 
 
 @pytest.mark.check
@@ -80,6 +82,9 @@ def test_a_project_of_another_task_refuses_the_model(project):
     with pytest.raises(ModelError) as error:
         map_project(crops)
     assert error.value.facts["task"] == "yield"
+    wheat = project.model_copy(update={"model": project.model.model_copy(update={"crop": ("wheat",)})})
+    with pytest.raises(ModelError, match="wheat"):
+        map_project(wheat)
     smooth = project.model_copy(update={"map": project.map.model_copy(update={"smoothing": 3})})
     with pytest.raises(MapError) as error:
         map_project(smooth)

@@ -7,7 +7,7 @@ from agrifm.errors import ModelError, require_installed
 from agrifm.files import AnyPath, as_path
 from agrifm.inference.mean import members_of
 from agrifm.inference.predictor import EXPORTED, FOREST, MEAN, load_model, load_record
-from agrifm.record import ModelRecord, require_fit
+from agrifm.record import ModelRecord, record_in_words, require_fit
 
 if TYPE_CHECKING:
     from agrifm.models.weights.file import WeightsRecord
@@ -89,14 +89,13 @@ def describe_model(path: AnyPath, window: tuple[int, int, int] | None = None) ->
         if family in (None, "agrifm"):
             return describe_weights(inspect_weights(path, window))
         record = load_network(path)[1]
-    start, end = record.season
     rows = [
         ("file", f"{path} ({path.stat().st_size:,} bytes)"),
         ("family", record.family),
         *((sensor.sensor, f"{len(sensor.bands)} bands; {', '.join(sensor.bands)}") for sensor in record.sensors),
         *(members or [("series", _steps(record))]),
         *([("calibration", record.calibration.describe())] if record.calibration is not None else []),
-        ("record", f"trained model {record.name!r}: {len(record.legend)} classes, season {start} to {end}"),
+        ("record", record_in_words(record)),
     ]
     width = max(len(name) for name, _ in rows)
     return [f"{name:<{width}}  {text}" for name, text in rows]

@@ -22,7 +22,7 @@ from agrifm.models.weights.checkpoint import Checkpoint, file_digest, metadata_j
 from agrifm.models.weights.file import RECORD_KEY, WEIGHTS_KEY, WeightsRecord, load_network
 from agrifm.models.weights.infer_config import MAX_NAMES_SEARCHED, expected_shapes, infer_network_config
 from agrifm.models.weights.names import INDEX_SUFFIX, RenamedTensors, name_in_file, rename_tensors
-from agrifm.record import ModelRecord
+from agrifm.record import ModelRecord, predicted_layers, record_in_words
 from agrifm.validation import complaint
 
 WEIGHT_TYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -204,7 +204,7 @@ def _require_record(
     bands = {sensor.sensor: len(sensor.bands) for sensor in record.sensors}
     pairs.append(("bands of its sensors", bands, {source.name: source.channels for source in stated.sources}))
     if isinstance(record, ModelRecord):
-        pairs.append(("classes of its legend", len(record.legend), stated.classes))
+        pairs.append(("classes of its legend", predicted_layers(record), stated.classes))
     for name, says, has in pairs:
         if says != has:
             raise ModelError(
@@ -339,8 +339,7 @@ def _record_in_words(record: ModelRecord | WeightsRecord | None) -> str:
     if isinstance(record, WeightsRecord):
         return f"converted weights, from {record.origin.file} (SHA-256 {record.origin.sha256[:12]})"
     if isinstance(record, ModelRecord):
-        start, end = record.season
-        return f"trained model {record.name!r}: {len(record.legend)} classes, season {start} to {end}"
+        return record_in_words(record)
     return "none; `agrifm model convert` writes one"
 
 

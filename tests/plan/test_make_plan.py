@@ -93,11 +93,14 @@ def test_a_fetch_from_a_server_costs_what_its_plan_says(
         for item in server.items:
             for asset in item["assets"].values():
                 forget_head(asset["href"])
-        before = len(server.requests)
-        totals = TRAFFIC.totals()
+        before, totals = len(server.requests), TRAFFIC.totals()
         cube, _ = fetch(project)
         asked = len(server.requests) - before
         moved = sum(now.bytes - totals[name].bytes for name, now in TRAFFIC.totals().items())
+        again = plan_project(project, cache=tmp_path / "costs.json")
+        before = len(server.requests)
+        fetch(project)
+        asked_again = len(server.requests) - before
     forecast = plan.steps[0]
     assert forecast.requests == pytest.approx(asked, rel=0.2)
     assert forecast.moved_bytes == pytest.approx(moved, rel=0.2)
@@ -105,6 +108,9 @@ def test_a_fetch_from_a_server_costs_what_its_plan_says(
     assert forecast.disk_bytes == pytest.approx(held, rel=0.2)
     found = {sensor.sensor: sum(sensor.frames.values()) for sensor in plan.sensors}
     assert found == {name: len(sensor.date) for name, sensor in cube.sensors.items()}
+    assert {sensor.sensor: sensor.kept for sensor in again.sensors} == found  # a second fetch compares files
+    assert again.steps[0].requests == pytest.approx(asked_again, rel=0.2)
+    assert again.steps[0].disk_bytes == pytest.approx(held, rel=0.05)
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +195,16 @@ def test_usable_observations_follow_clouds_and_footprints(
     assert sensor.usable["2024-05"] == pytest.approx(1.25, abs=0.01)
     assert sensor.usable["2024-06"] == 1.0
     assert sensor.without_cloud_cover == 1
+
+
+def test_a_project_without_its_labels_has_a_plan_without_training(
+    tmp_path: Path, season: Path, measured: list[str]
+) -> None:
+    project = write_project(tmp_path / "p", f'catalog = "{season}"', season.parent, '[parcels]\nfile = "none.gpkg"\n')
+    project = project.model_copy(update={"labels": project.labels.model_copy(update={"file": Path("later.gpkg")})})
+    plan = plan_project(project, cache=tmp_path / "costs.json")
+    assert [step.name for step in plan.steps] == ["fetch", "map"]
+    assert all(any(name in note for note in plan.notes) for name in ("later.gpkg", "none.gpkg"))
 
 
 def test_what_cannot_be_planned_is_one_sentence(

@@ -29,7 +29,7 @@ def test_the_second_line_says_what_is_needed_and_the_third_what_it_costs() -> No
         StepForecast("fetch", 7000, 14 * 10**9, 0, 9 * 10**9, 0, 10**9, 7000.0, 3600.0),
         StepForecast("map", 0, 0, 9 * 10**9, 10**8, 5 * 10**8, 2 * 10**9, 3600.0, 3600.0),
     )
-    sensor = SensorForecast("sentinel-2", ("p",), {"2024-05": 6}, {"2024-05": 6}, {"2024-05": 2.5}, 0, 6, 9 * 10**9)
+    sensor = SensorForecast("sentinel-2", ("p",), {"2024-05": 6}, {"2024-05": 6}, {"2024-05": 2.5}, 0, 0, 6, 9 * 10**9)
     prices = Prices(currency="EUR", per_gb_moved=1, per_gb_month=0, per_core_hour=0, per_request=0)
     lines = plan_lines(ProjectPlan(("2024-05-01", "2024-05-31"), 1e5, (sensor,), steps, 1, 2, (), prices))
     assert "14 GB of download, 9.6 GB of disk, 2.0 GB of memory, about 2.0 h" in lines[1]

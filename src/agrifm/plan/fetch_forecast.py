@@ -12,10 +12,12 @@ from shapely.geometry.base import BaseGeometry
 
 from agrifm.config import Project
 from agrifm.cube.build import REMOTE_THREADS, THREADS
+from agrifm.cube.earlier import EarlierCube
 from agrifm.cube.frame_grids import native_grids, nested_grids
 from agrifm.cube.frames import Frame, group_frames, scenes_of
 from agrifm.cube.project_scenes import search_source, wanted_imagery, with_local_files
 from agrifm.cube.store import CHUNK, SCALES, SHARD
+from agrifm.cube.wanted_frames import WantedFrames
 from agrifm.grid import Grid, tiles
 from agrifm.plan.asset_reads import ReadCosts, sample_costs, summed_costs
 from agrifm.plan.forecast import SensorForecast, StepForecast
@@ -33,6 +35,10 @@ SAMPLED_REMOTE, SAMPLED_LOCAL = 8, 40
 """Scenes of a product whose headers are read."""
 CLOUDY = 99.5
 """Percent of clouds from which on a scene has no clear pixel."""
+FRAME_BYTES = 12_000
+"""Of the metadata, for each frame: its provenance and its files, both twice."""
+COMPARING = 1
+"""Requests by which a file on a server is compared with the one that the cube was built from."""
 LEAST_OVERLAP = 0.02
 """Share of the area from which on a scene is weighed by it."""
 INDEX_ENTRY, INDEX_CHECK = 16, 4
@@ -51,6 +57,13 @@ class FoundScenes(NamedTuple):
     """Cloud cover that a scene states, 0..1, by id."""
     search: Traffic
     """Traffic of the search."""
+    kept: tuple[Frame, ...] = ()
+    """The frames that the project's cube has already."""
+
+    @property
+    def new(self) -> list[Frame]:
+        """The frames that are to be read."""
+        return [frame for frame in self.frames if frame not in self.kept]
 
 
 def find_scenes(project: Project) -> FoundScenes:
@@ -74,7 +87,21 @@ def find_scenes(project: Project) -> FoundScenes:
         shares[scene.id] = 1.0 if item is None else _overlap(item, outlines[scene.product.sensor])
         stated = None if item is None else stated_cloud_cover(item)
         covers[scene.id] = None if stated is None else stated / 100
-    return FoundScenes(frames, grids, wanted.area.shape, shares, covers, traffic)
+    return FoundScenes(frames, grids, wanted.area.shape, shares, covers, traffic, _kept(project, frames, grids))
+
+
+def resampled_frames(project: Project, days: int) -> int:
+    """Return the frames that a sensor with so many days has in the resampled cube; 0 if there is none."""
+    method = project.imagery.resample
+    return 0 if method is None else days if method == "fill" else project.model.frames
+
+
+def _kept(project: Project, frames: Sequence[Frame], grids: Mapping[str, Grid]) -> tuple[Frame, ...]:
+    """The frames of a finished cube that a fetch takes over, unless their files were replaced."""
+    imagery, earlier = project.imagery, EarlierCube.at(project.observed_cube)
+    rule = MaskRule(imagery.masked, imagery.dilate, imagery.masks)
+    marks = WantedFrames(frames, grids, rule, imagery.offset).fingerprints
+    return tuple(frame for frame, mark in zip(frames, marks, strict=True) if mark in earlier.entries)
 
 
 def _overlap(item: pystac.Item, outline: BaseGeometry) -> float:
@@ -98,39 +125,49 @@ def forecast_fetch(
     """
     rule = MaskRule(project.imagery.masked, project.imagery.dilate, project.imagery.masks)
     total, sensors = ReadCosts(), list[SensorForecast]()
-    notes, seconds = list[str](), list[float]()
+    notes, seconds, resampled = list[str](), list[float](), 0.0
     before = TRAFFIC.totals()["scenes"]
     for sensor, grid in found.grids.items():
-        frames = [frame for frame in found.frames if frame.sensor == sensor]
-        costs, opened, spent = _costs_of_sensor(frames, grid, rule, found, notes)
+        new = [frame for frame in found.new if frame.sensor == sensor]
+        costs, opened, spent = _costs_of_sensor(new, grid, rule, found, notes)
         total, seconds = total + costs, [*seconds, *spent]
-        disk = _disk_of_sensor(frames, grid, costs, found, units)
-        sensors.append(_describe(sensor, frames, found, opened, disk))
+        held = sum(path.stat().st_size for path in (project.observed_cube / sensor).rglob("*") if path.is_file())
+        disk = (_disk_of_sensor(new, grid, costs, found, units) if new else 0.0) + held
+        days = sum(frame.sensor == sensor for frame in found.frames)
+        resampled += disk * resampled_frames(project, days) / days
+        sensors.append(_describe(sensor, found, opened, disk))
     after = TRAFFIC.totals()["scenes"]
     if after.requests > before.requests:
         size = (after.bytes - before.bytes) / 1e6
         notes.append(f"for this plan {after.requests - before.requests} headers of files were read, {size:.1f} MB")
-    remote = [asset for scene in scenes_of(found.frames) for asset in scene.assets.values() if _is_remote(asset)]
+    remote = [asset for scene in scenes_of(found.new) for asset in scene.assets.values() if _is_remote(asset)]
     if remote and line is None:
         assert isinstance(remote[0], RemoteAsset)
         line = measure_line(remote[0], seconds)
     heads = 2 if total.files > MAX_HEADS else 1  # beyond, those of the offset check are forgotten
     requests = total.requests + total.check_requests
+    compared = [asset for scene in scenes_of(found.kept) for asset in scene.assets.values() if _is_remote(asset)]
     head_bytes = total.heads + (heads - 1) * total.checked_heads
     moved = head_bytes + total.bytes + total.check_bytes + found.search.bytes
     if remote:
-        requests += total.files + (heads - 1) * total.checked_files + found.search.requests
-    disk = sum(sensor.disk_bytes for sensor in sensors)
+        requests += total.files + (heads - 1) * total.checked_files
+    requests += found.search.requests + COMPARING * len(compared)
+    described = sum(path.stat().st_size for path in project.observed_cube.glob("*") if path.is_file())
+    described += FRAME_BYTES * len(found.new)
+    disk = sum(sensor.disk_bytes for sensor in sensors) + resampled + described
+    notes += (
+        [f"the resampled cube is {resampled / 1e6:.0f} MB of the disk; its time is not forecast"] if resampled else []
+    )
     step = StepForecast(
         "fetch",
-        requests=round(requests) if remote else 0,
-        moved_bytes=round(moved) if remote else 0,
+        requests=round(requests),
+        moved_bytes=round(moved) if remote else found.search.bytes,
         # the files of a cube are read once more for their checksums
         read_bytes=round(disk + (0 if remote else total.bytes + total.check_bytes + total.digests)),
         disk_bytes=round(disk),
         memory_bytes=_memory(found, units, bool(remote)),
         core_seconds=(core := _core_seconds(found, total, units)),
-        seconds=_seconds(core, requests if remote else 0, moved if remote else 0, units, workers, line),
+        seconds=_seconds(core, requests, moved, units, workers, line),
         notes=(*notes, *(() if line is None else (line.note,))),
     )
     return step, sensors
@@ -187,7 +224,8 @@ def _disk_of_sensor(
     return sum(covered) * rows * cols * len(product.bands) * max(held, 0.05) + len(frames) * index
 
 
-def _describe(sensor: str, frames: Sequence[Frame], found: FoundScenes, opened: int, disk: float) -> SensorForecast:
+def _describe(sensor: str, found: FoundScenes, opened: int, disk: float) -> SensorForecast:
+    frames = [frame for frame in found.frames if frame.sensor == sensor]
     scenes = Counter(f"{scene.day:%Y-%m}" for scene in scenes_of(frames))
     days = Counter(f"{frame.day:%Y-%m}" for frame in frames)
     usable: dict[str, float] = defaultdict(float)
@@ -201,6 +239,7 @@ def _describe(sensor: str, frames: Sequence[Frame], found: FoundScenes, opened: 
         dict(sorted(days.items())),
         {month: round(count, 2) for month, count in sorted(usable.items())},
         sum(found.cover[scene.id] is None for scene in scenes_of(frames)),
+        sum(frame.sensor == sensor for frame in found.kept),
         opened,
         round(disk),
     )
@@ -210,21 +249,21 @@ def _memory(found: FoundScenes, units: UnitCosts, remote: bool) -> int:
     """Bytes of the process: its libraries, and a tile of the largest sensor in each thread."""
     by_sensor: Mapping[str, int] = {
         frame.sensor: min(math.prod(found.grids[frame.sensor].shape), SHARD**2) * len(frame.scenes[0].product.bands)
-        for frame in found.frames
+        for frame in found.new
     }
-    threads = min(REMOTE_THREADS if remote else THREADS, len(found.frames))
-    return round(units.fetch_base_bytes + threads * max(by_sensor.values()) * units.fetch_pixel_bytes)
+    threads = min(REMOTE_THREADS if remote else THREADS, len(found.new))
+    return round(units.fetch_base_bytes + threads * max(by_sensor.values(), default=0) * units.fetch_pixel_bytes)
 
 
 def _core_seconds(found: FoundScenes, total: ReadCosts, units: UnitCosts) -> float:
     pixels = sum(
         min(1.0, found.overlap[scene.id]) * math.prod(found.grids[scene.product.sensor].shape)
         * len(scene.product.bands)
-        for scene in scenes_of(found.frames)
+        for scene in scenes_of(found.new)
     )  # fmt: skip
     opened = sum(
         (len(scene.assets)) * len(list(tiles(found.grids[scene.product.sensor].shape, SHARD)))
-        for scene in scenes_of(found.frames)
+        for scene in scenes_of(found.new)
     )
     return (
         (opened + total.checked_files) * units.fetch_asset_seconds

@@ -42,6 +42,8 @@ class SensorForecast:
     """Usable observations that a pixel can expect, by month: frames, less clouds and what is outside the footprints."""
     without_cloud_cover: int
     """Scenes that state no cloud cover; they count as clear."""
+    kept: int
+    """Days that the project's cube has already."""
     opened: int
     """Scenes whose headers were read."""
     disk_bytes: int

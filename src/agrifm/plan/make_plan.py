@@ -6,7 +6,7 @@ from agrifm.config import Project
 from agrifm.errors import ConfigError
 from agrifm.files import AnyPath
 from agrifm.grid import geodesic_hectares
-from agrifm.plan.fetch_forecast import FoundScenes, find_scenes, forecast_fetch
+from agrifm.plan.fetch_forecast import FoundScenes, find_scenes, forecast_fetch, resampled_frames
 from agrifm.plan.forecast import SensorForecast
 from agrifm.plan.line_speed import stated_line
 from agrifm.plan.map_forecast import PROBABILITY_BYTES, forecast_map, forecast_parcels
@@ -15,6 +15,10 @@ from agrifm.plan.prices import read_prices
 from agrifm.plan.project_plan import ProjectPlan
 from agrifm.plan.train_forecast import forecast_train, training_ground, work_of_models
 from agrifm.train.data import labels_on
+
+USUAL_CLASSES = 10
+"""Classes of a map, if they are not known."""
+NO_TRAINING = "training is forecast from labels on the cube only; tables and boundaries are not in this plan"
 
 
 def plan_project(
@@ -39,15 +43,18 @@ def plan_project(
     """
     if workers < 1:
         raise ConfigError(f"planning for {workers} workers: give at least one", workers=workers)
-    if line is not None and line <= 0:
+    if line is not None and not line > 0:
         raise ConfigError(f"planning for a line of {line:g} megabits per second: give more than 0", line=line)
     list_of_prices = None if prices is None else read_prices(prices)
     found = find_scenes(project)
     target = min(found.grids.values(), key=lambda grid: grid.resolution)
     coarse = round(max(grid.resolution for grid in found.grids.values()) / target.resolution)
-    frames = {sensor: len([frame for frame in found.frames if frame.sensor == sensor]) for sensor in found.grids}
-    labels = labels_on(project, target, found.area) if project.labels.on_cube else None
-    classes = 10 if labels is None else len(labels.legend)
+    days = {sensor: sum(frame.sensor == sensor for frame in found.frames) for sensor in found.grids}
+    frames = {sensor: resampled_frames(project, count) or count for sensor, count in days.items()}
+    absent = _absent(project)
+    known = project.labels.on_cube and project.model.task != "boundaries" and "labels" not in absent
+    labels = labels_on(project, target, found.area) if known else None
+    classes = USUAL_CLASSES if labels is None else len(labels.legend)
     products = {frame.sensor: frame.scenes[0].product for frame in found.frames}
     work = work_of_models(project, list(products.values()), frames, classes)
     units, origin = machine_costs(work, cache)
@@ -58,7 +65,7 @@ def plan_project(
         ground = training_ground(project, labels, target, coarse)
         steps.append(forecast_train(project.training, ground, work, units, fetch.disk_bytes, pixels))
     steps.append(forecast_map(project, target, found.area, coarse, work, units, fetch.disk_bytes, frames, workers))
-    if project.parcels is not None:
+    if project.parcels is not None and "parcels" not in absent:
         held = pixels * classes * PROBABILITY_BYTES
         steps.append(forecast_parcels(project, found.area, work, units, held, workers))
     season = project.season.season
@@ -69,17 +76,33 @@ def plan_project(
         tuple(steps),
         workers,
         units.cores,
-        (*_clouds(sensors), origin),
+        (*_about_scenes(sensors), *absent.values(), *([] if known or absent else [NO_TRAINING]), origin),
         list_of_prices,
     )
+
+
+def _absent(project: Project) -> dict[str, str]:
+    """What files of the project are not there yet, and what is left out because of that."""
+    files = {"labels": project.labels.file if project.labels.on_cube else None}
+    files["parcels"] = None if project.parcels is None else project.parcels.file
+    return {
+        name: f"{name}: there is no file {file} yet, so its step is not in this plan"
+        for name, file in files.items()
+        if file is not None and not project.path(file).exists()
+    }
 
 
 def _hectares(found: FoundScenes) -> float:
     return round(geodesic_hectares(found.area), 1)
 
 
-def _clouds(sensors: list[SensorForecast]) -> list[str]:
-    return [
+def _about_scenes(sensors: list[SensorForecast]) -> list[str]:
+    kept = [
+        f"{one.kept} of {sum(one.frames.values())} days of {one.sensor} are in the cube already"
+        for one in sensors
+        if one.kept
+    ]
+    return kept + [
         f"{one.without_cloud_cover} scenes of {one.sensor} state no cloud cover and count as clear"
         for one in sensors
         if one.without_cloud_cover

@@ -34,15 +34,17 @@ class ReadCosts:
     """Sums over files; they can be added and multiplied."""
 
     files: float = 0.0
-    """Assets that are opened."""
+    """Assets on servers."""
     heads: float = 0.0
-    """Bytes of their first requests, on servers."""
+    """Bytes of their first requests."""
     requests: float = 0.0
-    """Requests for pixels, on servers; without those of the heads."""
+    """Requests for their pixels; without those of the heads."""
     bytes: float = 0.0
-    """Bytes of pixels: from servers those of the requests, on disks those of the blocks."""
+    """Their bytes."""
+    from_disk: float = 0.0
+    """Bytes of the blocks of files on disk, for the pixels and for the offset check."""
     checked_files: float = 0.0
-    """The same of the offset check, which comes first."""
+    """Assets that the offset check reads, which comes first, wherever they are."""
     checked_heads: float = 0.0
     check_requests: float = 0.0
     check_bytes: float = 0.0
@@ -122,7 +124,7 @@ def _asset_costs(scene: Scene, key: str, source: OpenBand, grid: Grid, margin: i
     windows = [needed_window(source, _with_margin(grid.window(tile), margin)) for tile in chosen]
     read = summed_costs(_window_costs(asset, source, window) for window in windows if window.height and window.width)
     is_band = key in scene.product.assets.values()
-    costs = read.times(len(every) / len(chosen)) + ReadCosts(files=1, heads=_head(asset))
+    costs = read.times(len(every) / len(chosen)) + ReadCosts(files=isinstance(asset, RemoteAsset), heads=_head(asset))
     if isinstance(asset, FileAsset):
         length = asset.path.stat().st_size
         costs += ReadCosts(digests=length if length <= WHOLE_DIGEST else DIGEST_BYTES)
@@ -137,6 +139,7 @@ def _check_costs(asset: Asset, source: OpenBand, sample: Grid) -> ReadCosts:
         checked_heads=_head(asset),
         check_requests=read.requests,
         check_bytes=read.bytes,
+        from_disk=read.from_disk,
         check_pixels=read.pixels,
     )
 
@@ -147,11 +150,13 @@ def _window_costs(asset: Asset, source: OpenBand, window: Window) -> ReadCosts:
     blocks = source.blocks(window)
     if blocks is None:
         size = _size(asset, source) * pixels / (source.shape[0] * source.shape[1])
-        return ReadCosts(requests=float(isinstance(asset, RemoteAsset)), bytes=size, payload=size, pixels=pixels)
+        if isinstance(asset, RemoteAsset):
+            return ReadCosts(requests=1, bytes=size, payload=size, pixels=pixels)
+        return ReadCosts(from_disk=size, payload=size, pixels=pixels)
     held = sum(end - start for start, end in blocks.spans)
     payload = held * pixels / blocks.pixels
     if not isinstance(asset, RemoteAsset):
-        return ReadCosts(bytes=held, payload=payload, pixels=pixels)
+        return ReadCosts(from_disk=held, payload=payload, pixels=pixels)
     runs = merged_runs([span for span in blocks.spans if span[1] > _head(asset)])
     return ReadCosts(requests=len(runs), bytes=sum(end - start for start, end in runs), payload=payload, pixels=pixels)
 

@@ -123,58 +123,75 @@ def forecast_fetch(
     Raises:
         SceneError: the files of a product cannot be opened.
     """
+    before, notes = TRAFFIC.totals()["scenes"], list[str]()
+    total, sensors, seconds = _by_sensor(project, found, units, notes)
+    after = TRAFFIC.totals()["scenes"]
+    if after.requests > before.requests:
+        size = (after.bytes - before.bytes) / 1e6
+        notes.append(f"for this plan {after.requests - before.requests} headers of files were read, {size:.1f} MB")
+    remote = _remote_assets(found.new)
+    if remote:
+        line = measure_line(remote[0], seconds) if line is None else line
+        notes.append(line.note)
+    requests, moved = _traffic(total, found)
+    disk = _disk(project, found, sensors, notes)
+    core = _core_seconds(found, total, units)
+    step = StepForecast(
+        "fetch",
+        requests=round(requests),
+        moved_bytes=round(moved),
+        # the files of a cube are read once more for their checksums
+        read_bytes=round(disk + total.from_disk + total.digests),
+        disk_bytes=round(disk),
+        memory_bytes=_memory(found, units, bool(remote)),
+        core_seconds=core,
+        seconds=_seconds(core, requests, moved, units, workers, line if remote else None),
+        notes=tuple(notes),
+    )
+    return step, sensors
+
+
+def _by_sensor(
+    project: Project, found: FoundScenes, units: UnitCosts, notes: list[str]
+) -> tuple[ReadCosts, list[SensorForecast], list[float]]:
+    """What all scenes cost, sensor by sensor; and seconds per request of those on servers."""
     rule = MaskRule(project.imagery.masked, project.imagery.dilate, project.imagery.masks)
-    total, sensors = ReadCosts(), list[SensorForecast]()
-    notes, seconds, resampled = list[str](), list[float](), 0.0
-    before = TRAFFIC.totals()["scenes"]
+    total, sensors, seconds = ReadCosts(), list[SensorForecast](), list[float]()
     for sensor, grid in found.grids.items():
         new = [frame for frame in found.new if frame.sensor == sensor]
         costs, opened, spent = _costs_of_sensor(new, grid, rule, found, notes)
         total, seconds = total + costs, [*seconds, *spent]
         held = sum(path.stat().st_size for path in (project.observed_cube / sensor).rglob("*") if path.is_file())
         disk = (_disk_of_sensor(new, grid, costs, found, units) if new else 0.0) + held
-        days = sum(frame.sensor == sensor for frame in found.frames)
-        resampled += disk * resampled_frames(project, days) / days
         sensors.append(_describe(sensor, found, opened, disk))
-    after = TRAFFIC.totals()["scenes"]
-    if after.requests > before.requests:
-        size = (after.bytes - before.bytes) / 1e6
-        notes.append(f"for this plan {after.requests - before.requests} headers of files were read, {size:.1f} MB")
-    remote = [asset for scene in scenes_of(found.new) for asset in scene.assets.values() if _is_remote(asset)]
-    if remote and line is None:
-        assert isinstance(remote[0], RemoteAsset)
-        line = measure_line(remote[0], seconds)
-    heads = 2 if total.files > MAX_HEADS else 1  # beyond, those of the offset check are forgotten
-    requests = total.requests + total.check_requests
-    compared = [asset for scene in scenes_of(found.kept) for asset in scene.assets.values() if _is_remote(asset)]
-    head_bytes = total.heads + (heads - 1) * total.checked_heads
-    moved = head_bytes + total.bytes + total.check_bytes + found.search.bytes
-    if remote:
-        requests += total.files + (heads - 1) * total.checked_files
-    requests += found.search.requests + COMPARING * len(compared)
+    return total, sensors, seconds
+
+
+def _traffic(total: ReadCosts, found: FoundScenes) -> tuple[float, float]:
+    """Requests and bytes, with those of the search and of comparing the files of frames that are kept."""
+    again = total.files > MAX_HEADS  # heads that the offset check read are forgotten
+    requests = total.requests + total.check_requests + total.files + again * total.checked_files
+    moved = total.bytes + total.check_bytes + total.heads + again * total.checked_heads
+    compared = COMPARING * len(_remote_assets(found.kept))
+    return requests + found.search.requests + compared, moved + found.search.bytes
+
+
+def _disk(project: Project, found: FoundScenes, sensors: Sequence[SensorForecast], notes: list[str]) -> float:
+    """Bytes of the cube with its metadata, and of the resampled one if there is one."""
     described = sum(path.stat().st_size for path in project.observed_cube.glob("*") if path.is_file())
     described += FRAME_BYTES * len(found.new)
-    disk = sum(sensor.disk_bytes for sensor in sensors) + resampled + described
-    notes += (
-        [f"the resampled cube is {resampled / 1e6:.0f} MB of the disk; its time is not forecast"] if resampled else []
-    )
-    step = StepForecast(
-        "fetch",
-        requests=round(requests),
-        moved_bytes=round(moved) if remote else found.search.bytes,
-        # the files of a cube are read once more for their checksums
-        read_bytes=round(disk + (0 if remote else total.bytes + total.check_bytes + total.digests)),
-        disk_bytes=round(disk),
-        memory_bytes=_memory(found, units, bool(remote)),
-        core_seconds=(core := _core_seconds(found, total, units)),
-        seconds=_seconds(core, requests, moved, units, workers, line),
-        notes=(*notes, *(() if line is None else (line.note,))),
-    )
-    return step, sensors
+    resampled = 0.0
+    for one in sensors:
+        days = sum(one.frames.values())
+        resampled += one.disk_bytes * resampled_frames(project, days) / days
+    if resampled:
+        notes.append(f"the resampled cube is {resampled / 1e6:.0f} MB of the disk; its time is not forecast")
+    return described + resampled + sum(one.disk_bytes for one in sensors)
 
 
-def _is_remote(asset: object) -> bool:
-    return isinstance(asset, RemoteAsset)
+def _remote_assets(frames: Sequence[Frame]) -> list[RemoteAsset]:
+    every = (asset for scene in scenes_of(frames) for asset in scene.assets.values())
+    return [asset for asset in every if isinstance(asset, RemoteAsset)]
 
 
 def _costs_of_sensor(
@@ -186,7 +203,7 @@ def _costs_of_sensor(
         by_product[scene.product.name].append(scene)
     total, opened, seconds = ReadCosts(), 0, []
     for name, scenes in by_product.items():
-        remote = any(_is_remote(asset) for asset in scenes[0].assets.values())
+        remote = any(isinstance(asset, RemoteAsset) for asset in scenes[0].assets.values())
         began = time.perf_counter()
         sample, failed = sample_costs(
             scenes,

@@ -64,7 +64,7 @@ def plan_project(
     if labels is not None:
         ground = training_ground(project, labels, target, coarse)
         steps.append(forecast_train(project.training, ground, work, units, fetch.disk_bytes, pixels))
-    steps.append(forecast_map(project, target, found.area, coarse, work, units, fetch.disk_bytes, frames, workers))
+    steps.append(forecast_map(project, target, found.area, coarse, work, units, fetch.disk_bytes, workers))
     if project.parcels is not None and "parcels" not in absent:
         held = pixels * classes * PROBABILITY_BYTES
         steps.append(forecast_parcels(project, found.area, work, units, held, workers))

@@ -8,13 +8,14 @@ from shapely.geometry.base import BaseGeometry
 from agrifm.classic.choice import CANDIDATES
 from agrifm.classic.classics import CHOICE
 from agrifm.config import Project
+from agrifm.cube.store import CHUNK
 from agrifm.errors import MapError
 from agrifm.grid import Grid, Window
 from agrifm.mapping.mosaic import window_starts
 from agrifm.mapping.windows import PROBABILITY_DTYPE, AreaMask
 from agrifm.plan.forecast import StepForecast
 from agrifm.plan.model_work import ModelWork
-from agrifm.plan.train_forecast import TILE_SECONDS_PER_NUMBER, prepared_bytes
+from agrifm.plan.train_forecast import cube_numbers, prepared_bytes
 from agrifm.plan.unit_costs import UnitCosts
 from agrifm.record import is_classic, is_network
 from agrifm.vector_batches import open_batches
@@ -49,7 +50,6 @@ def forecast_map(
     work: ModelWork,
     units: UnitCosts,
     cube_bytes: float,
-    observed: dict[str, int],
     workers: int = 1,
 ) -> StepForecast:
     """Forecast the step.
@@ -59,7 +59,6 @@ def forecast_map(
         area: in longitude and latitude.
         coarse: side of the coarsest sensor's pixel in pixels of the grid.
         cube_bytes: of the cube on disk.
-        observed: days with scenes of each sensor.
         workers: machines like this one that share the windows.
 
     Raises:
@@ -71,22 +70,27 @@ def forecast_map(
     predicted = len(windows) * min(side, grid.shape[0]) * min(side, grid.shape[1])
     pixels = sum(window.height * window.width for window in _distinct(grid, area))
     base, start = units.process()
-    as_observed = work.model_copy(update={"frames": observed})
-    reading = len(windows) * prepared_bytes(as_observed, side) / 4 * TILE_SECONDS_PER_NUMBER
+    as_observed, series = work.model_copy(update={"frames": work.observed}), units.series()
+    of_pixel = cube_numbers(work, side) / side**2
+    # chunks are read whole; the next window is read and prepared while one is predicted
+    read = sum(chunked_pixels(window) for window in windows)
+    reading = of_pixel * (read * units.read_seconds + predicted * series.prepare_seconds)
     answer = _answer_seconds(project.map.model, work, units)
     layers = work.classes + 1
-    core = reading + len(windows) * (answer or 0.0) + pixels * layers * BLEND_SECONDS
+    answering = len(windows) * (answer or 0.0) + predicted * series.compare_seconds
+    writing = pixels * layers * BLEND_SECONDS
+    core = reading + answering + writing
     kept = project.parcels is not None if project.map.probabilities is None else project.map.probabilities
     per_pixel = sum(LAYER_BYTES.values()) + (work.classes * PROBABILITY_BYTES + OBSERVATION_BYTES if kept else 0)
     memory = units.model(project.map.model).memory_to_predict
     return StepForecast(
         "map",
-        read_bytes=round(cube_bytes * predicted / (grid.shape[0] * grid.shape[1])),
+        read_bytes=round(cube_bytes * read / (grid.shape[0] * grid.shape[1])),
         disk_bytes=round(pixels * per_pixel + PICTURE_BYTES),
         scratch_bytes=round(predicted * layers * PROBABILITY_DTYPE.itemsize + 6 * grid.shape[0] * grid.shape[1]),
         memory_bytes=round(base + COPIES * prepared_bytes(as_observed, side) + memory),
         core_seconds=core,
-        seconds=start + core / workers,
+        seconds=start + (max(reading, answering) if units.cores > 1 else reading + answering) / workers + writing,
         notes=() if answer is not None else (f"the time of {project.map.model} was not measured and is not in it",),
     )
 
@@ -101,6 +105,15 @@ def _windows(grid: Grid, area: BaseGeometry, side: int, overlap: int, coarse: in
     if not found:
         raise MapError("planning a map: the area contains no pixel's centre; give a larger area")
     return found
+
+
+def chunked_pixels(window: Window) -> int:
+    """Return the pixels of the chunks of a cube that a window touches."""
+    rows, cols = (
+        CHUNK * (-(-(first + length) // CHUNK) - first // CHUNK)
+        for first, length in ((window.row, window.height), (window.col, window.width))
+    )
+    return rows * cols
 
 
 def _distinct(grid: Grid, area: BaseGeometry) -> Sequence[Window]:

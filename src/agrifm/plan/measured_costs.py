@@ -26,7 +26,7 @@ from agrifm.record import running_versions
 from agrifm.work import fingerprint
 
 CACHE = "unit-costs.json"
-FORMAT = 1
+FORMAT = 2
 """Of the probe; another one measures anew."""
 MODEL_SECONDS = 6.0
 """Of a processor, for measuring the models of a project; with the fetch and the parcels 10 in all."""
@@ -53,19 +53,20 @@ def machine_costs(work: ModelWork | None, file: Path | None = None) -> tuple[Uni
     """
     file = cache_file() if file is None else file
     known = _kept(file)
-    costs = _measured() if known is None else known
+    costs, spent = (known, 0.0) if known is not None else _measured()
     key = NO_MODELS if work is None else fingerprint(work.model_dump(mode="json"))[:16]
     if work is not None and key not in costs.models:
         models = own_process(measure_models, work.model_dump(), MODEL_SECONDS)
         costs = costs.model_copy(update={"models": {**costs.models, key: models}})
+        spent += models.get("probe_seconds", 0.0)
     if costs == known:
         return costs.of(key), f"unit costs of this machine measured before ({file})"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, costs.model_dump(mode="json", exclude={"chosen"}))
     except (OSError, OutputError):  # the next plan measures again
-        return costs.of(key), "unit costs of this machine measured now"
-    return costs.of(key), f"unit costs of this machine measured now and kept ({file})"
+        return costs.of(key), f"unit costs of this machine measured now, in {spent:.0f} s of a processor"
+    return costs.of(key), f"unit costs of this machine measured now, in {spent:.0f} s of a processor, and kept ({file})"
 
 
 def own_process(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -87,9 +88,9 @@ def _made_by() -> dict[str, str]:
     return {**running_versions(*LIBRARIES), "processor": processor, "probe": str(FORMAT)}
 
 
-def _measured() -> UnitCosts:
+def _measured() -> tuple[UnitCosts, float]:
     fetch = own_process(measure_fetch)
-    return UnitCosts(
+    costs = UnitCosts(
         made_by=_made_by(),
         cores=os.cpu_count() or 1,
         start_seconds=fetch["start_seconds"],
@@ -98,5 +99,7 @@ def _measured() -> UnitCosts:
         fetch_base_bytes=fetch["base_bytes"],
         fetch_pixel_bytes=fetch["pixel_bytes"],
         codec=tuple(sorted(fetch["codec"])),
+        read_seconds=fetch["read_seconds"],
         parcel_seconds=own_process(measure_parcels),
     )
+    return costs, fetch.get("probe_seconds", 0.0)

@@ -14,6 +14,8 @@ class ModelWork(Frozen):
     sensors: tuple[SensorRecord, ...]
     frames: dict[str, int]
     """By sensor, of the series that networks receive."""
+    observed: dict[str, int]
+    """By sensor, frames of the cube."""
     steps: int
     """Equal periods of the season."""
     series: SeriesKind
@@ -24,6 +26,15 @@ class ModelWork(Frozen):
     """Of training windows."""
     window: int
     """Of prediction windows."""
+
+
+class SeriesUnits(Frozen):
+    """What preparing series needs, whatever the model."""
+
+    prepare_seconds: float = 0.0
+    """Of one processor for a number of the cube that is prepared for a model."""
+    compare_seconds: float = 0.0
+    """Of one processor for a pixel that is compared with the training data."""
 
 
 class ModelUnits(Frozen):

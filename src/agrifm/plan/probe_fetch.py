@@ -16,7 +16,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from agrifm.cube.frames import Frame, FrameTile, write_frame_tile
-from agrifm.cube.store import SCALES, create_root, create_sensor
+from agrifm.cube.store import SCALES, create_root, create_sensor, open_group
 from agrifm.grid import Grid, Window
 from agrifm.process_memory import forget_peak, peak_bytes, resident_bytes
 from agrifm.record import SensorInput
@@ -65,6 +65,8 @@ def measure_fetch() -> dict[str, Any]:
         return {
             "asset_seconds": max(seconds[SMALL_SIDE] - per_pixel * bands * SMALL_SIDE**2, 0.0) / len(small.assets),
             "pixel_seconds": per_pixel,
+            "read_seconds": min(_read_tile(Path(folder) / f"cube-{number}.zarr") for number in range(len(GROUNDS))),
+            "probe_seconds": time.process_time() - loaded,
             "base_bytes": base,
             "start_seconds": loaded,
             "pixel_bytes": max(grown, 0) / (bands * SIDE**2),
@@ -130,6 +132,15 @@ def _write_tile(path: Path, scene: Scene, side: int) -> tuple[float, float]:
     chunks = path / product.sensor / "values" / "c"
     size = sum(file.stat().st_size for file in chunks.rglob("*") if file.is_file())
     return seconds, (size - INDEX_BYTES) / (len(product.assets) * side**2)
+
+
+def _read_tile(path: Path) -> float:
+    """Seconds to read a number of a cube, and to make it a measurement."""
+    group = open_group(path)["sentinel-2"]
+    began = time.process_time()
+    stored, valid = np.asarray(group["values"][...]), np.asarray(group["valid"][...])
+    image = np.where(valid[:, None], stored, 0).astype(np.float32) * np.float32(1e-4)
+    return (time.process_time() - began) / image.size
 
 
 INDEX_BYTES = 1604

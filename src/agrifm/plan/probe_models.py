@@ -5,6 +5,8 @@ The networks have the project's shapes and random weights, the series are random
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
 from importlib import import_module
 from typing import Any
 
@@ -12,13 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.grid import Window
-from agrifm.plan.model_work import ModelUnits, ModelWork
+from agrifm.plan.model_work import ModelUnits, ModelWork, SeriesUnits
 from agrifm.process_memory import resident_bytes
-from agrifm.record import is_network, target_pixels
+from agrifm.record import SeriesKind, is_network, target_pixels
 from agrifm.samples.sample import Sample, Series
+from agrifm.season import Season, day_number
 
+FIRST_DAY = date(2024, 1, 1)
+PREPARED, CLEAR = 48, 0.4
+"""Side in pixels of the window whose series are prepared, and the share of its observations that are usable."""
+REFERENCE_PIXELS, REFERENCE_NUMBERS = 2000, 40
+"""Training pixels with which pixels are compared, and the numbers of each."""
 LONG = 1.5
-"""Seconds of a step after which it is not repeated, and of one window after which no whole batch is tried."""
+"""Seconds of a pass after which larger ones are computed from it."""
+FORWARD = 3.0
+"""Passes forwards that take as long as a training step: forwards, and twice as much backwards."""
+LEAST_SIDE = 48
+"""Side in pixels of the first window that a network predicts."""
 ROWS, GROUPS = 400, 20
 """Pixels and blocks on which a classic model is fitted."""
 PREDICTED = 24
@@ -33,8 +45,8 @@ def measure_models(work: dict[str, Any], seconds: float) -> dict[str, Any]:
         seconds: of a processor, after which no further model is measured.
 
     Returns:
-        Fields of `ModelUnits` by name; bytes of the process with its libraries under "base_bytes", and the seconds in
-        which it loaded them under "start_seconds".
+        Fields of `ModelUnits` by name; bytes of the process with its libraries under "base_bytes", the seconds in
+        which it loaded them under "start_seconds", and those of measuring under "probe_seconds".
     """
     wanted = ModelWork.model_validate(work)
     import_module("agrifm.train.run")
@@ -42,12 +54,13 @@ def measure_models(work: dict[str, Any], seconds: float) -> dict[str, Any]:
         import_module("lightning")
     began = time.process_time()
     found: dict[str, Any] = {"start_seconds": began, "base_bytes": resident_bytes()}
+    found["series"] = _series(wanted)
     for name in wanted.names:
         if time.process_time() - began > seconds:
             found[name] = {}
         else:
             found[name] = _network(name, wanted) if is_network(name) else _classic(name, wanted)
-    return found
+    return {**found, "probe_seconds": time.process_time() - began}
 
 
 def _sample(work: ModelWork, side: int, frames: dict[str, int]) -> Sample:
@@ -70,6 +83,35 @@ def _seconds(run: Callable[[], object]) -> float:
     clock, processor = time.perf_counter(), time.process_time()
     run()
     return min(time.perf_counter() - clock, time.process_time() - processor)
+
+
+def _series(work: ModelWork) -> dict[str, Any]:
+    """Series of the cube's dates prepared for a model, and pixels compared with training pixels."""
+    from agrifm.classic.features import pixel_features
+    from agrifm.inference.training_reference import nearest_distances
+    from agrifm.samples.transforms import prepared
+
+    raw = _sample(work, PREPARED, work.observed)
+    draw = np.random.default_rng(1)
+    gaps = {
+        name: replace(part, valid=draw.random(part.valid.shape) < CLEAR, day=None) for name, part in raw.series.items()
+    }
+    season = Season(FIRST_DAY, FIRST_DAY + timedelta(days=work.season_days - 1))
+    start = day_number(FIRST_DAY)
+    raw = replace(raw, series={name: replace(part, date=part.date + start) for name, part in gaps.items()})
+    made: list[Sample] = []
+    kind: SeriesKind = "interpolated" if work.series == "observed" else work.series
+    spent = _seconds(lambda: made.append(prepared(raw, kind, season, season.steps(work.steps))))
+    numbers = sum(part.image.size for part in raw.series.values())
+    chosen = np.ones((PREPARED, PREPARED), bool)
+    points = draw.normal(size=(REFERENCE_PIXELS, REFERENCE_NUMBERS))
+
+    def compare() -> None:
+        rows = pixel_features(made[0], chosen, work.sensors, ("series",), work.season_days)
+        nearest_distances(rows[:, :1] + draw.normal(size=(len(rows), REFERENCE_NUMBERS)), points)
+
+    compared = _seconds(compare) if work.series == "interpolated" else 0.0
+    return SeriesUnits(prepare_seconds=spent / numbers, compare_seconds=compared / PREPARED**2).model_dump()
 
 
 def _network(name: str, work: ModelWork) -> dict[str, Any]:
@@ -95,25 +137,33 @@ def _network(name: str, work: ModelWork) -> dict[str, Any]:
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
 
-    def predict() -> None:
+    def predict(side: int) -> None:
         with torch.inference_mode():
-            network.eval()(tensor_batch([_sample(work, work.window, work.frames)], work.sensors))
+            network.eval()(tensor_batch([_sample(work, side, work.frames)], work.sensors))
 
     pixels = target_pixels(work.sensors)
     shapes = [
         window_shapes(pixels, work.frames, count, side, side)
         for count, side in ((work.batch, work.side), (1, work.window))
     ]
-    first = _seconds(lambda: step(1))
-    one = first if first > LONG else _seconds(lambda: step(1))
+    sizes = {
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "memory": family.memory_needed(config, shapes[0], training=True),
+        "memory_to_predict": family.memory_needed(config, shapes[1], training=False),
+    }
+    least = min(LEAST_SIDE, work.side, work.window)
+    small = _seconds(lambda: predict(least))
+    if small > LONG:  # a large network: one pass has to do
+        step_seconds = FORWARD * work.batch * (work.side / least) ** 2 * small
+        return ModelUnits(
+            step_seconds=step_seconds, window_seconds=(work.window / least) ** 2 * small, **sizes
+        ).model_dump()
+    step(1)
+    one = _seconds(lambda: step(1))
     whole = one * work.batch if one * work.batch > LONG else _seconds(lambda: step(work.batch))
-    return ModelUnits(
-        step_seconds=whole,
-        window_seconds=min(_seconds(predict), _seconds(predict)) if whole < LONG else _seconds(predict),
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-        memory=family.memory_needed(config, shapes[0], training=True),
-        memory_to_predict=family.memory_needed(config, shapes[1], training=False),
-    ).model_dump()
+    answer = (work.window / least) ** 2 * _seconds(lambda: predict(least))
+    window = answer if answer > LONG else _seconds(lambda: predict(work.window))
+    return ModelUnits(step_seconds=whole, window_seconds=window, **sizes).model_dump()
 
 
 def _classic(name: str, work: ModelWork) -> dict[str, Any]:

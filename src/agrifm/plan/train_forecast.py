@@ -17,6 +17,7 @@ from agrifm.model_config import ModelConfig
 from agrifm.models.family import FAMILIES
 from agrifm.plan.forecast import StepForecast
 from agrifm.plan.model_work import ModelWork
+from agrifm.plan.probe_models import FORWARD
 from agrifm.plan.unit_costs import UnitCosts
 from agrifm.record import SensorRecord, is_classic, is_network, target_pixels, with_parts
 from agrifm.samples.labels import Labels
@@ -31,8 +32,6 @@ CHECKPOINTS = 5
 WEIGHT_BYTES = 4
 CLASSIC_BYTES = 9_000_000
 """Of a classic model and of the training features, on the simulated season (benchmarks/plan_forecast.py)."""
-TILE_SECONDS_PER_NUMBER = 6e-9
-"""Reading and preparing a number of a tile takes about as long as bringing a tenth of a pixel into a cube."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +102,7 @@ def work_of_models(project: Project, products: Sequence[Product], frames: dict[s
         },
         sensors=sensors,
         frames=counts,
+        observed=frames,
         steps=config.frames,
         series=config.series,
         season_days=season.days,
@@ -138,7 +138,7 @@ def forecast_train(
     base, start = units.process()
     tile = prepared_bytes(work, TILE)
     kept = min(ground.tiles * tile, MAX_KEPT_BYTES)
-    reading = ground.tiles * tile / 4 * TILE_SECONDS_PER_NUMBER
+    reading = ground.tiles * cube_numbers(work, TILE) * (units.read_seconds + units.series().prepare_seconds)
     names = [name for name in config.every_name if is_network(name) or is_classic(name)]
     spent = {name: model_seconds(name, config, ground, units) for name in names}
     unknown = [name for name, seconds in spent.items() if seconds is None]
@@ -156,6 +156,15 @@ def forecast_train(
         core_seconds=seconds,
         seconds=seconds,
         notes=tuple(notes),
+    )
+
+
+def cube_numbers(work: ModelWork, side: int) -> float:
+    """Return how many numbers of the cube a window of `side` pixels has."""
+    bands = {one.sensor: len(one.bands) for one in work.sensors}
+    return sum(
+        work.observed[sensor] * bands[sensor] * (side / pixels) ** 2
+        for sensor, pixels in target_pixels(work.sensors).items()
     )
 
 
@@ -193,7 +202,3 @@ def model_seconds(name: str, config: ModelConfig, ground: TrainingGround, units:
     # once more without the validation blocks, for the calibration
     again = share * sum(one.fit_seconds or 0 for one in found) * 0.8
     return ground.rows * (fits + again) + scored * config.side**2 * share * answers
-
-
-FORWARD = 3.0
-"""Passes forwards that take as long as a training step: forwards, and twice as much backwards."""

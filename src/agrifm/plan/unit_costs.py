@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from agrifm.plan.model_work import ModelUnits
+from agrifm.plan.model_work import ModelUnits, SeriesUnits
 from agrifm.validation import Frozen
 
 NO_MODELS = "none"
@@ -30,6 +30,8 @@ class UnitCosts(Frozen):
     codec: tuple[tuple[float, float], ...]
     """Compressed bytes of a pixel in a file, ascending, and in the cube."""
 
+    read_seconds: float
+    """Of one processor for a number that is read from a cube."""
     parcel_seconds: float
     """Of one processor for a parcel."""
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -44,6 +46,10 @@ class UnitCosts(Frozen):
     def model(self, name: str) -> ModelUnits:
         """Return what one of the project's models needs."""
         return ModelUnits.model_validate(self.models.get(self.chosen, {}).get(name, {}))
+
+    def series(self) -> SeriesUnits:
+        """Return what preparing the project's series needs."""
+        return SeriesUnits.model_validate(self.models.get(self.chosen, {}).get("series", {}))
 
     def process(self) -> tuple[float, float]:
         """Return bytes and seconds of a process that has loaded the libraries of the project's models."""

@@ -298,6 +298,24 @@ def test_the_page_fits_a_phone(port, tmp_path, dark):
         assert phone.complaints() == []
 
 
+def test_the_page_looks_the_same_from_a_server_and_as_files(season, tmp_path):
+    write_static_page(season.directory, tmp_path / "season")
+    link = "#map=13.8/46.92000/2.32700&layer=classes&parcels=1&at=2.327/46.92&base=sentinel-2/ndvi&date=2024-05-21"
+    for number, opacity in enumerate((100, 0)):
+        shots = []
+        for directory in (season.directory, tmp_path / "season"):
+            with served(directory) as port, Browser(tmp_path, 1280, 900, draws_maps=True) as one:
+                one.open(f"http://127.0.0.1:{port}/{link}&opacity={opacity}")
+                one.until(READY)
+                one.until("!!document.querySelector('#place svg.curve') && !!document.querySelector('#place h2')")
+                one.until(READY)
+                one.picture(tmp_path / "shot.png", False)
+                shots.append(imread(tmp_path / "shot.png")[..., :3])
+        differs = (abs(shots[0] - shots[1]) > 0.15).any(axis=2)
+        assert differs.mean() < 0.03, number
+        assert len({tuple(color) for color in (shots[0][::20, ::20].reshape(-1, 3) * 255).astype(int).tolist()}) > 5
+
+
 def test_what_is_missing_is_named_on_the_page(season, tmp_path, browser):
     shutil.copytree(season.directory, tmp_path / "season")
     shutil.rmtree(tmp_path / "season" / "cube.zarr")

@@ -69,7 +69,8 @@ def test_today_is_the_last_day_with_an_observation(trained: Path) -> None:
     cube = open_cube(trained / "cube.zarr")
     last = max(day_date(sensor.date[-1]) for sensor in cube.sensors.values())
     assert main(["map", "--project", str(trained), "--until", "today"]) == 0
-    item = json.loads((trained / f"map-until-{last}" / "item.json").read_text())
+    directory = trained / f"map-until-{last}"
+    item = json.loads((directory / "item.json").read_text())
     assert item["properties"]["agrifm:until"] == str(last)
     known = last_observed(cube, UNTIL)
     assert known in {day_date(day) for sensor in cube.sensors.values() for day in sensor.date}
@@ -77,3 +78,26 @@ def test_today_is_the_last_day_with_an_observation(trained: Path) -> None:
         assert len(sensor.date) == len(cube_until(cube, known).sensors[name].date)
     with pytest.raises(CubeError):
         last_observed(cube, cube.season.start - timedelta(1))
+
+
+def test_a_map_of_today_is_kept_until_something_changes(trained: Path, tmp_path: Path) -> None:
+    project = shutil.copytree(trained, tmp_path / "p", ignore=shutil.ignore_patterns("map-until-*"))
+
+    def is_kept() -> bool:
+        before = {file.name: file.stat().st_mtime_ns for file in project.glob("map-until-*/*")}
+        summary = map_project(read_project(project), until="today")
+        after = {file.name: file.stat().st_mtime_ns for file in summary.path.iterdir()}
+        assert summary.kept == (after == before)
+        return summary.kept
+
+    assert not is_kept()
+    assert is_kept()
+    file = project / "agrifm.toml"
+    file.write_text(file.read_text() + "smoothing = 3\n")  # the last section is [map]
+    assert not is_kept()
+    assert is_kept()
+    next(project.glob("map-until-*/confidence.tif")).unlink()
+    assert not is_kept()
+    model = next(project.glob("models/*.skops"))
+    model.write_bytes(model.read_bytes())
+    assert is_kept()

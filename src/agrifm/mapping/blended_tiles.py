@@ -39,5 +39,7 @@ def blended_layers(
     """Return what was predicted of a tile (layers, H, W), as `blended_tile` reads it, not calibrated."""
     layers = np.full((predicted_layers(plan.record) + with_index, *inside.shape), np.nan)
     if inside.any():
-        layers = blend(tile, store.read(plan.windows_over(tile)), len(layers), plan.overlap)
+        # Windows may have a dissimilarity that is not asked for.
+        windows = ((window, predicted[: len(layers)]) for window, predicted in store.read(plan.windows_over(tile)))
+        layers = blend(tile, windows, len(layers), plan.overlap)
     return layers

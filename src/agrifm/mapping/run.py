@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from agrifm.config import Project
 from agrifm.cube.store import Cube, open_cube
 from agrifm.cube.until import cube_known, last_observed
 from agrifm.errors import LabelError, MapError, ModelError, did_you_mean, require_installed
-from agrifm.files import AnyPath, as_path, translate_os_errors
+from agrifm.files import AnyPath, as_path, content_digest, translate_os_errors
 from agrifm.grid import Window
 from agrifm.inference.mean import members_of
 from agrifm.inference.predictor import TorchModel, TrainedModel, load_model, load_record, uncalibrated
@@ -40,6 +40,7 @@ from agrifm.map_cleaning import NO_CLEANING, Cleaning
 from agrifm.mapping.certainty_layer import why_without_certainty
 from agrifm.mapping.cog import translate_gdal_errors
 from agrifm.mapping.dissimilarity_layer import why_without_dissimilarity
+from agrifm.mapping.kept_map import hectares_if_current, note_request, request_for_map
 from agrifm.mapping.map_item import cube_content, write_item_of
 from agrifm.mapping.map_rasters import write_picture, write_rasters
 from agrifm.mapping.predict import MapSources, predict_windows, predict_windows_elsewhere
@@ -79,6 +80,8 @@ class MapSummary:
     """What to know of the model that made the map."""
     trust: tuple[str, ...] = ()
     """How far the map can be trusted, in a sentence for each layer, or why it is not there."""
+    kept: bool = False
+    """Whether it was there already, and nothing that decides it had changed."""
 
     @property
     def area_hectares(self) -> float:
@@ -94,7 +97,7 @@ class MapSummary:
             *([f"the cube has no {absent}; mapped without, as the model was trained to do"] if absent else []),
             f"mapped hectares: {areas}; without a valid observation {self.nodata_hectares:.0f}",
             *self.trust,
-            f"wrote {self.path}",
+            f"kept {self.path}: nothing that decides it has changed" if self.kept else f"wrote {self.path}",
         ]
 
 
@@ -113,13 +116,14 @@ def map_project(
         out: directory of the map; by default `map/` next to the project file, and `map-until-DAY/` with `until`.
         compute, executor: see `map_area`.
         until: nothing that was observed after this day of the season is read; "today" is the last day on which the cube
-            has an observation until now, so that the map of tomorrow is that of today if nothing new was fetched.
+            has an observation until now, and the map is kept if nothing that decides it has changed since.
 
     Raises:
         MapError, ModelError, CubeError, OutputError: see `map_area`; also, [map] names an unknown model.
     """
     model = None if model is None else as_path(model)
     out = None if out is None else as_path(out)
+    follows = until == "today"
     if until == "today":
         until = last_observed(open_cube(project.cube), date.today())
     path = model or named_model(project)
@@ -133,8 +137,16 @@ def map_project(
     cleaning = Cleaning.model_validate(project.map.model_dump(include=set(Cleaning.model_fields)))
     if cleaning.cropland is not None:
         cleaning = cleaning.model_copy(update={"cropland": project.path(cleaning.cropland)})
+    notes = _legend_notes(project, record.legend)
+    raster = None if cleaning.cropland_raster is None else content_digest(cleaning.cropland_raster)
+    settings = [window, overlap, asdict(compute), kept, until, cleaning.model_dump(), raster]
+    request = request_for_map(project.cube, path, settings) if follows else ""
+    if follows and (areas := hectares_if_current(out, request)) is not None:
+        return MapSummary(out, *areas, windows=0, seconds=0.0, notes=notes, kept=True)
     summary = map_area(project.cube, path, out, window, overlap, compute, executor, kept, until, cleaning)
-    return replace(summary, notes=_legend_notes(project, record.legend))
+    if follows:
+        note_request(out, request)
+    return replace(summary, notes=notes)
 
 
 def _require_task(project: Project, record: ModelRecord, path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from matplotlib.image import imread
 from shapely import Polygon
 from tests.browser import Browser, installed
+from tests.mapping.small_parcels import LEGEND
 from tests.serve.small_season import served, small_season
 
 from agrifm.grid import geodesic_hectares
@@ -35,7 +36,16 @@ SMALL = """JSON.stringify([...document.querySelectorAll("body *")].filter((one) 
 
 @pytest.fixture(scope="module")
 def season(tmp_path_factory):
-    return small_season(tmp_path_factory.mktemp("season") / "season")
+    project = small_season(tmp_path_factory.mktemp("season") / "season")
+    (project.directory / "explanation").mkdir()
+    head = "kind,name,class,method,unit,sensor,band,start,end,contribution"
+    rows = [
+        f"class,x,{code},occlusion,probability,{about},0.123"
+        for code in LEGEND.codes
+        for about in ("all,all,2024-05-01,2024-05-31", "sentinel-2,B08,2024-04-01,2024-06-29")
+    ]
+    (project.directory / "explanation" / "contributions.csv").write_text("\n".join([head, *rows]))
+    return project
 
 
 @pytest.fixture(scope="module", params=["served", "static"])
@@ -160,6 +170,11 @@ def test_a_click_shows_crop_probabilities_and_curves(page):
     assert page.run("document.querySelectorAll('#place .probabilities li').length") >= 1
     assert page.run("document.querySelectorAll('#place svg circle').length") > 4
     assert page.run("document.querySelectorAll('#place svg .cloud').length") > 0
+    page.run("document.querySelector('#place details').open = true")
+    decides = page.text("#place details")
+    assert f"What decides {page.text('#place h2')}" in decides
+    assert "1 May 2024 to 31 May 2024−12.3 points" in decides
+    assert "B08, Sentinel-2 MSI−12.3 points" in decides
     choose(page, "curve", "B04")
     page.until("document.querySelector('#place svg').getAttribute('aria-label').startsWith('B04')")
     page.press("Escape")

@@ -19,7 +19,7 @@ from agrifm.explain.occlusion import Hidden, Preparation, occlusions
 from agrifm.grid import Window
 from agrifm.inference.mean import WeightedModel, mean_where_known, members_of, reading
 from agrifm.inference.predictor import TorchModel, TrainedModel, uncalibrated
-from agrifm.record import ModelRecord, SensorRecord, present_sensors, require_classes
+from agrifm.record import ModelRecord, SensorRecord, present_sensors
 from agrifm.samples.sample import Sample
 from agrifm.season import Season, day_number
 
@@ -48,7 +48,6 @@ class Subject:
         Raises:
             ModelError: the source is a table, and a member reads windows or is exported.
         """
-        require_classes(model.record, "explaining a model")
         members = members_of(uncalibrated(model))
         for member in members if source.is_table else ():
             record = member.model.record

@@ -26,7 +26,7 @@ from agrifm.files import AnyPath, as_path, write_bytes, write_json, write_text
 from agrifm.inference.predictor import TorchModel, load_model
 from agrifm.mapping.run import named_model
 from agrifm.outputs import require_replaceable, write_directory
-from agrifm.record import running_versions
+from agrifm.record import require_classes, running_versions
 
 KIND_OF_EXPLANATION = "explanation"
 DIRECTORY = "explanation"
@@ -83,6 +83,7 @@ def explain_model(project: Project, path: AnyPath, request: Request | None = Non
     request = request or Request()
     _require_sound(request)
     model = load_model(as_path(path))
+    require_classes(model.record, f"explaining {path}")
     wanted = Wanted(request.pixels, request.blocks, request.parcels, request.column, request.seed)
     return explain_pixels(model, project_material(project, model, wanted), request)
 

@@ -41,13 +41,13 @@ class CropMask:
         members = [at for at, entry in enumerate(classes) if set(entry.members or ()) & set(crops)]
         self._values = list(cleaning.cropland_values) or wanted or members or cropland
         name = file.parent.name if file.name == "classes.tif" else file.name
-        self.words = f"where {name} has {listed(crops)}"
+        self.words = f"where the map {name} has {listed(crops)}"
         """Where yields are stated, in words."""
         if cleaning.cropland_values:
             values = ", ".join(map(str, cleaning.cropland_values))
-            self.words = f"where {name} has {values}, as if all of it were {listed(crops)}"
+            self.words = f"where the map {name} has {values}, as if all of it were {listed(crops)}"
         elif not wanted and not members:
-            self.words = f"where {name} has cropland, as if all of it were {listed(crops)}"
+            self.words = f"where the map {name} has cropland, as if all of it were {listed(crops)}"
         if not self._values:
             found = f"; it has {listed([entry.code for entry in classes])}" if classes else ""
             raise MapError(

@@ -8,7 +8,11 @@ import io
 import json
 import re
 import shutil
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
+from threading import Thread
+from unittest.mock import patch
 
 import pytest
 from matplotlib.image import imread
@@ -329,6 +333,17 @@ def test_the_page_looks_the_same_from_a_server_and_as_files(season, tmp_path):
         differs = (abs(shots[0] - shots[1]) > 0.15).any(axis=2)
         assert differs.mean() < 0.03, number
         assert len({tuple(color) for color in (shots[0][::20, ::20].reshape(-1, 3) * 255).astype(int).tolist()}) > 5
+
+
+def test_a_web_space_without_ranges_is_named(season, tmp_path, browser):
+    write_static_page(season.directory, tmp_path / "season")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "season"))
+    with patch.object(SimpleHTTPRequestHandler, "log_message"), ThreadingHTTPServer(("127.0.0.1", 0), handler) as space:
+        Thread(target=space.serve_forever, daemon=True).start()
+        browser.open(f"http://127.0.0.1:{space.server_port}/")
+        browser.until("document.getElementById('hint').textContent.includes('HTTP Range')")
+        browser.open("about:blank")
+        space.shutdown()
 
 
 def test_what_is_missing_is_named_on_the_page(season, tmp_path, browser):

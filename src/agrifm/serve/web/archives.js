@@ -18,8 +18,13 @@ export function loadReader() {
 /** The bytes of a tile; null where the archive has none. */
 export async function tileOf(name, zoom, x, y, signal = undefined) {
   if (!archives.has(name)) archives.set(name, new window.pmtiles.PMTiles(`${here}${name}.pmtiles`));
-  const found = await archives.get(name).getZxy(zoom, x, y, signal);
-  return found ? new Uint8Array(found.data) : null;
+  try {
+    const found = await archives.get(name).getZxy(zoom, x, y, signal);
+    return found ? new Uint8Array(found.data) : null;
+  } catch (error) {
+    if (!String(error.message).includes("Byte Serving")) throw error;
+    throw new Error("This web space does not send parts of files (HTTP Range), which the page needs.");
+  }
 }
 
 /** Column and row of a place in tiles of a zoom, as real numbers (Web Mercator). */

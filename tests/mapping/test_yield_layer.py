@@ -10,8 +10,10 @@ from pystac.validation.stac_validator import JsonSchemaSTACValidator
 from tests.mapping.small_maps import PixelModel, make_cube, make_record, utm_grid
 
 from agrifm.errors import MapError
-from agrifm.legend import Legend
+from agrifm.grid import Window
+from agrifm.legend import LEGEND_TAG, Legend, legend_json
 from agrifm.map_cleaning import Cleaning
+from agrifm.mapping.crop_mask import CropMask
 from agrifm.mapping.run import map_cube
 from agrifm.yields import YieldScale
 
@@ -92,3 +94,22 @@ def test_yields_and_production_are_of_the_crop_only(cube, tmp_path):
     )
     with pytest.raises(MapError):
         map_cube(cube, KnownYields(), "a", tmp_path / "none", 144, 0, cleaning=empty)
+
+
+@pytest.mark.parametrize(
+    ("classes", "number", "words"),
+    [
+        ([{"code": "rye"}, {"code": "wheat"}], 1, "has wheat"),
+        ([{"code": "cereals", "members": ["wheat", "rye"]}, {"code": "other"}], 0, "has wheat"),
+        ([{"code": "other"}, {"code": "cropland"}], 1, "as if all of it were wheat"),
+    ],
+)
+def test_a_map_of_crops_says_itself_where_the_crop_is(tmp_path, classes, number, words):
+    path = write_mask(tmp_path / "mask.tif", np.repeat([0, 1, 255], 48)[:, None].repeat(144, 1).astype(np.uint8))
+    legend = Legend.model_validate({"classes": [{"name": one["code"], "color": "#112233", **one} for one in classes]})
+    with rasterio.open(path, "r+") as target:
+        target.nodata = 255
+        target.update_tags(**{LEGEND_TAG: legend_json(legend)})
+    mask = CropMask(path, Cleaning(), ["wheat"], utm_grid((3, 3)))
+    assert np.array_equal(mask.inside(Window(0, 0, 144, 144)), (np.arange(144) // 48 == number)[:, None].repeat(144, 1))
+    assert words in mask.words

@@ -99,6 +99,22 @@ def test_yields_in_another_unit_are_refused_before_anything_is_written(tmp_path)
     assert not project.models.exists()
 
 
+def test_too_few_fields_for_an_interval_are_refused(tmp_path):
+    project = yield_project(tmp_path)
+    fields = geopandas.read_file(tmp_path / "yields.gpkg")
+    fields["fold"] = ["validation"] * 8 + ["train"] * 124 + ["test"] * 124
+    fields.to_file(tmp_path / "yields.gpkg")
+    labels = project.labels.model_copy(update={"fold_column": "fold"})
+    with pytest.raises(LabelError) as error:
+        train_project(project.model_copy(update={"labels": labels}))
+    assert error.value.facts["fields"] == 8
+    fields.loc[fields["fold"] == "train", "tonnes"] = 5.0
+    fields.to_file(tmp_path / "yields.gpkg")
+    with pytest.raises(LabelError) as error:
+        train_project(project.model_copy(update={"labels": labels}))
+    assert error.value.facts["fields"] == 124
+
+
 def drawn_fields(rng, number=200):
     true = rng.gamma(9, 0.7, number)
     return FieldYields(

@@ -123,8 +123,15 @@ def yield_data(data: Data) -> Data:
     """Return data whose samples have the yields of their fields.
 
     Raises:
-        LabelError: the validation blocks have too few fields for an interval.
+        LabelError: the training blocks have one yield only, or the validation blocks too few fields for an interval.
     """
+    training = _tonnes_of(data, "train")
+    if training.std() < 1e-6:
+        raise LabelError(
+            f"dividing the labels: the training blocks have {len(training)} fields, all of {training.mean():g} t/ha; "
+            "label more fields, or use smaller blocks (`block`)",
+            fields=len(training),
+        )
     fields = len(_tonnes_of(data, "validation"))
     if fields < least_parcels(LEVEL):
         raise LabelError(
@@ -133,10 +140,8 @@ def yield_data(data: Data) -> Data:
             "(`block`)",
             fields=fields,
         )
-    training, validation = (
-        YieldPatches(old.tiles, old.label, old.windows, data.labels) for old in (data.training, data.validation)
-    )
-    return replace(data, training=training, validation=validation)
+    patches = [YieldPatches(old.tiles, old.label, old.windows, data.labels) for old in (data.training, data.validation)]
+    return replace(data, training=patches[0], validation=patches[1])
 
 
 def _tonnes_of(data: Data, fold: str) -> NDArray[np.float64]:

@@ -267,6 +267,22 @@ def test_a_place_and_a_parcel_are_found(page):
     assert state(page, "parcels") is True
 
 
+def test_a_parcel_has_a_mean_series(page):
+    page.run("document.getElementById('query').focus()")
+    page.write("p24")
+    page.press("Enter")
+    page.until("!!document.getElementById('whole')")
+    page.until("!!document.querySelector('#place svg.curve')")
+    before = page.run("document.querySelector('#place svg.curve').outerHTML")
+    page.run("document.getElementById('whole').click()")
+    page.until("document.querySelector('#place').textContent.includes('half of the parcel')")
+    assert page.run("document.querySelector('#place svg.curve').outerHTML") != before
+    assert page.run("document.querySelectorAll('#place svg circle').length") > 3
+    page.run("document.getElementById('whole').click()")
+    page.until("!document.querySelector('#place').textContent.includes('half of the parcel')")
+    assert page.run("document.querySelector('#place svg.curve').outerHTML") == before
+
+
 def test_a_link_shows_the_same_again(page, port):
     choose(page, "layer", "observations")
     page.click(*MIDDLE)

@@ -5,7 +5,8 @@ from datetime import date
 import numpy as np
 import pytest
 from pyproj import Transformer
-from tests.serve.small_season import small_season
+from tests.serve.small_season import BANDS
+from tests.toy import toy_project
 
 from agrifm.cube.store import open_cube
 from agrifm.grid import Window
@@ -17,7 +18,7 @@ from agrifm.serve.tile_places import SIDE, TilePlaces
 
 @pytest.fixture(scope="module")
 def cube(tmp_path_factory):
-    return open_cube(small_season(tmp_path_factory.mktemp("season") / "season", count=1).cube)
+    return open_cube(toy_project(tmp_path_factory.mktemp("season") / "season", bands=BANDS).cube)
 
 
 @pytest.mark.parametrize("name", ["monthly", "season"])

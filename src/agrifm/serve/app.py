@@ -5,6 +5,7 @@
 /layers/KEY/Z/X/Y.png                   a tile of the map; ?hide=1,2 leaves values out
 /imagery/SENSOR/PICTURE/FRAME/Z/X/Y.png a tile of a date
 /pixel, /series, /parcel                what is known of a place: ?lon=…&lat=…; /parcel?id=… by name
+/parcel-series                          the mean series of a parcel: ?row=…
 /parcels                                parcels of a view: ?west=…&south=…&east=…&north=…
 /hectares                               POST of an outline: hectares inside
 /files/NAME                             files of the map
@@ -16,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import Any, TypeVar
 
+import numpy as np
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -23,13 +25,16 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from agrifm.cube.store import SensorCube
 from agrifm.errors import AgriFMError
 from agrifm.files import finite_or_none
 from agrifm.grid import Grid
 from agrifm.serve.finished_season import FinishedSeason
 from agrifm.serve.guards import SafeHeaders, page_files
 from agrifm.serve.map_layers import CLASSES
-from agrifm.serve.pixel_answers import map_answer, series_answer
+from agrifm.serve.parcel_curves import parcel_answer
+from agrifm.serve.parcel_views import ParcelViews
+from agrifm.serve.pixel_answers import map_answer, sensors_with_curves, series_answer
 from agrifm.serve.polygon_hectares import drawn_polygon, polygon_answer
 from agrifm.serve.refusals import NO_SUCH, TOO_LARGE, RefusedRequestError, index_of, number_of, numbers_of, place_of
 from agrifm.serve.tile_places import TilePlaces, empty_tile, is_tile, tile_places
@@ -65,6 +70,7 @@ def make_app(season: FinishedSeason, hosts: list[str]) -> Starlette:
         Route("/series", _for(season, _series)),
         Route("/parcels", _for(season, _parcels)),
         Route("/parcel", _for(season, _parcel)),
+        Route("/parcel-series", _for(season, _parcel_series)),
         Route("/hectares", _for(season, _hectares), methods=["POST"]),
         Route("/files/{name}", _for(season, _file)),
     ]
@@ -189,6 +195,18 @@ async def _parcel(season: FinishedSeason, request: Request) -> Response:
     if name is not None:
         return await _answer(season.parcels.named, name)
     return await _answer(season.parcels.at, *place_of(request.query_params))
+
+
+async def _parcel_series(season: FinishedSeason, request: Request) -> Response:
+    row = index_of(request.query_params.get("row", ""))
+    sensors = [] if season.cube is None else sensors_with_curves(season.cube)
+    if season.parcels is None or not sensors or row >= season.parcels.count:
+        raise RefusedRequestError(NO_SUCH, "there is no such parcel, or no cube")
+    return await _answer(_series_of, season.parcels, sensors[0], row)
+
+
+def _series_of(parcels: ParcelViews, sensor: SensorCube, row: int) -> list[dict[str, Any]]:
+    return [parcel_answer(sensor, parcels.shapes(np.array([row]))[0])]
 
 
 async def _hectares(season: FinishedSeason, request: Request) -> Response:

@@ -2,6 +2,7 @@
 
     parcels.pmtiles         outlines (Mapbox Vector Tiles, layer "parcels"), written by GDAL
     parcel-rows.pmtiles     for each tile of zoom `ROWS_ZOOM` the parcels that touch it, as JSON compressed by gzip
+    parcel-series.pmtiles   for each such tile the mean series of the parcels whose middle it has, in the same way
     parcel-names/N.json     the place of each name, in the file of its hash
 
 Shape letters: P parcels.
@@ -9,7 +10,7 @@ Shape letters: P parcels.
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,9 @@ def write_rows(parcels: ParcelViews, path: Path) -> int:
         for start in range(0, len(order), AT_A_TIME):
             part = order[start : start + AT_A_TIME]
             rows = np.unique(np.concatenate([rows_of[tile] for tile in part]))
-            known = dict(zip(rows.tolist(), parcels.rows(rows, DECIMALS), strict=True))
+            known = {one["row"]: one for one in parcels.rows(rows, DECIMALS)}
+            for row, one in known.items():
+                one["series_tile"] = middle_tile(edges[row].tolist())[1:]
             for tile in part:
                 text = json.dumps(finite_or_none([known[row] for row in rows_of[tile]]), separators=(",", ":"))
                 yield tile, gzip.compress(text.encode(), mtime=0)
@@ -139,6 +142,13 @@ def write_rows(parcels: ParcelViews, path: Path) -> int:
     west, south = edges[:, :2].min(axis=0).tolist()
     east, north = edges[:, 2:].max(axis=0).tolist()
     return write_archive(path, contents(), "UNKNOWN", (west, south, east, north))
+
+
+def middle_tile(box: Sequence[float]) -> Tile:
+    """The tile of `ROWS_ZOOM` that has the middle of a box (west, south, east, north in degrees)."""
+    west, south, east, north = box
+    middle = ((west + east) / 2, (south + north) / 2)
+    return tiles_of((*middle, *middle), ROWS_ZOOM)[0]
 
 
 def write_names(parcels: ParcelViews, folder: Path) -> int:

@@ -135,6 +135,17 @@ class ParcelViews:
             )
         ]
 
+    def shapes(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """The polygons (P,) of some parcels, in longitude and latitude.
+
+        Args:
+            rows: (P,), their numbers, ascending.
+
+        Raises:
+            ServeError: the file is damaged.
+        """
+        return self._read(rows, ("id",))[0]
+
     def edges(self) -> NDArray[np.float32]:
         """(P, 4), west, south, east, north of each parcel in degrees, a little enlarged."""
         return self._edges

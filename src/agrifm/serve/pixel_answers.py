@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import rasterio
+from numpy.typing import NDArray
 from pyproj import Transformer
 
 from agrifm.assess.point_season import INDEX_NAMES, WITHOUT_CURVES, pixel_metres
@@ -102,21 +103,26 @@ def _series(sensor: SensorCube, row: int, col: int) -> dict[str, Any]:
     image, valid, day = sensor.read(Window(row, col, 1, 1))
     usable = valid[:, 0, 0]
     days = sensor.date if day is None else np.where(usable, day[:, 0, 0], sensor.date)
-    pixels, curves = image[:, :, :, 0], {}
+    return {"days": days.tolist(), "curves": curves_of(sensor, image[:, :, 0, 0], usable)}
+
+
+def curves_of(sensor: SensorCube, image: NDArray[np.float32], usable: NDArray[np.bool_]) -> list[dict[str, Any]]:
+    """Names and values of the indices and bands of a series, None where it is not usable.
+
+    Args:
+        image: (T, C), in the quantity's unit.
+        usable: (T,).
+    """
+    pixels, curves = image[:, :, None], {}
     if sensor.input.quantity.endswith("reflectance"):
         for pair, values in zip(index_pairs(sensor.input), normalised_differences(pixels, sensor.input), strict=True):
             curves[INDEX_NAMES[pair]] = values[:, 0, 0]
     for number, band in enumerate(sensor.input.bands):
         curves[band] = pixels[:, number, 0]
-    return {
-        "days": days.tolist(),
-        "curves": [
-            {
-                "name": name,
-                "values": [
-                    round(float(value), 4) if seen else None for value, seen in zip(values, usable, strict=True)
-                ],
-            }
-            for name, values in curves.items()
-        ],
-    }
+    return [
+        {
+            "name": name,
+            "values": [round(float(value), 4) if seen else None for value, seen in zip(values, usable, strict=True)],
+        }
+        for name, values in curves.items()
+    ]

@@ -6,7 +6,7 @@
     imagery/SENSOR/PICTURE/DATE.pmtiles         a picture of a date
     series/SENSOR/Z-X-Y.pmtiles                 series of the pixels of a tile (`series_blocks`)
     pixels/Z-X-Y.pmtiles                        values and probabilities of the pixels of a tile
-    parcels.pmtiles, parcel-rows.pmtiles, parcel-names/
+    parcels.pmtiles, parcel-rows.pmtiles, parcel-series.pmtiles, parcel-names/
     files/NAME                                  downloads
 
 Each archive is written whole or not at all; a stopped run continues with the archives that are not there yet.
@@ -30,6 +30,7 @@ from agrifm.serve.finished_season import FinishedSeason, finished_season
 from agrifm.serve.guards import POLICY, page_files
 from agrifm.serve.map_layers import CLASSES
 from agrifm.serve.parcel_archives import write_names, write_outlines, write_rows
+from agrifm.serve.parcel_series_archive import write_parcel_series
 from agrifm.serve.pixel_answers import PROBABILITIES, sensors_with_curves
 from agrifm.serve.series_blocks import archive_tiles, raster_blocks, series_blocks
 from agrifm.serve.static_folder import KIND
@@ -123,6 +124,7 @@ def _units(season: FinishedSeason) -> list[Unit]:
     units: list[Unit] = [("layers", key) for key in season.layers]
     if season.parcels is not None and season.parcels.count:
         units += [("parcels",), ("parcel-rows",), ("parcel-names",)]
+        units += [("parcel-series",)] if season.cube is not None and sensors_with_curves(season.cube) else []
     units += [("pixels", _name(tile)) for tile in archive_tiles(season.layers[CLASSES].grid)]
     for sensor, imagery in season.imagery.items():
         units += [("imagery", sensor, date) for date in shown_dates(imagery)]
@@ -177,6 +179,9 @@ def _write_parcels(season: FinishedSeason, path: Path, unit: Unit) -> int:
             return write_outlines(season.parcels, _archive(path))
         case "parcel-rows":
             return write_rows(season.parcels, _archive(path))
+        case "parcel-series":
+            assert season.cube is not None
+            return write_parcel_series(season.parcels, sensors_with_curves(season.cube)[0], _archive(path))
         case _:
             return write_names(season.parcels, path)
 
@@ -189,6 +194,7 @@ WRITERS: dict[str, Callable[[FinishedSeason, Path, Unit], int]] = {
     "parcels": _write_parcels,
     "parcel-rows": _write_parcels,
     "parcel-names": _write_parcels,
+    "parcel-series": _write_parcels,
 }
 """What writes an archive, by its kind."""
 

@@ -46,6 +46,7 @@ def stated_static(season: FinishedSeason, written: dict[str, int]) -> dict[str, 
         "series": series,
         "pixels": _stated_pixels(season, there),
         "parcels": stated_parcels(season.parcels) if season.parcels is not None and "parcels" in there else None,
+        "parcel_series": "parcel-series" in there,
     }
     return stated
 

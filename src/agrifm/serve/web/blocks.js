@@ -47,6 +47,11 @@ export async function seriesAt(about, place) {
       return value * about.unit;
     });
   });
+  return withCurves(about, days, stored);
+}
+
+/** The series of a sensor from values by band and date, null where not observed, as the server would answer. */
+export function withCurves(about, days, stored) {
   const rounded = (value) => (value === null ? null : Math.round(value * 1e4) / 1e4);
   const indices = about.indices.map(({ name, bands: [one, other] }) => ({
     name,

@@ -9,12 +9,15 @@ import { change, onChange, state } from "./state.js";
 /** Show the chosen place whenever it changes. `mark` draws it on the map, `parcel` outlines the parcel there. */
 export function showPlaces(season, mark, parcel) {
   let answered = 0;
-  let series = null;
+  let series = null; // that is shown: of the pixel, or of the parcel around it
+  let ofPixel = null;
+  let around = null; // the parcel
+  let whole = false; // whether the parcel's series is wanted
   let curve = "";
 
   const draw = async () => {
     const number = (answered += 1);
-    series = null;
+    [series, ofPixel, around] = [null, null, null];
     mark(state.place);
     parcel(null);
     find("place").hidden = !state.place;
@@ -43,16 +46,44 @@ export function showPlaces(season, mark, parcel) {
     if (season.parcels) {
       fill(pieces.parcel, async () => {
         const found = await ask("parcel", { lon, lat });
-        if (number === answered) parcel(found);
+        if (number === answered) {
+          parcel(found);
+          around = found;
+          if (ofPixel) showSeries(pieces.curves);
+        }
         return found ? [parcelLines(season, found)] : [];
       });
     }
     if (season.series) {
       fill(pieces.curves, async () => {
-        series = await ask("series", { lon, lat });
+        ofPixel = await ask("series", { lon, lat });
+        series = ofPixel;
+        if (number === answered && around && whole) showSeries(pieces.curves);
         return curveLines(pieces.curves);
       });
     }
+  };
+
+  const showSeries = async (box) => {
+    const { row, series_tile: tile } = around;
+    try {
+      const found = whole ? await ask("parcel-series", { row, ...(tile ? { tile } : {}) }) : ofPixel;
+      if (around?.row !== row) return;
+      series = found.length ? found : ofPixel;
+      box.replaceChildren(...curveLines(box));
+    } catch (error) {
+      box.replaceChildren(...curveLines(box), make("p", { className: "fault" }, error.message));
+    }
+  };
+
+  const parcelChoice = (box) => {
+    const tick = make("input", { type: "checkbox", id: "whole", checked: whole });
+    tick.addEventListener("change", async () => {
+      whole = tick.checked;
+      await showSeries(box);
+      find("whole")?.focus();
+    });
+    return make("label", { className: "check" }, tick, "Mean of the parcel");
   };
 
   const curveLines = (box) => {
@@ -76,9 +107,10 @@ export function showPlaces(season, mark, parcel) {
     const imagery = season.imagery.find((one) => one.key === state.sensor);
     const choose = (iso) => imagery && change({ date: nearestDate(imagery, iso) });
     const keys = curveKeys(series, curve).map((key) => make("span", {}, swatch(key.color), key.title));
-    const note = make("p", { className: "small" }, "Ticks and dashed lines: dates without a clear view.");
+    const about = series === ofPixel ? "" : " Dates that show less than half of the parcel are left out.";
+    const note = make("p", { className: "small" }, `Ticks and dashed lines: dates without a clear view.${about}`);
     return [
-      make("div", { className: "row" }, select, ...keys),
+      make("div", { className: "row" }, select, ...(around ? [parcelChoice(box)] : []), ...keys),
       drawCurves(series, curve, state.date, choose),
       note,
       ...faults,

@@ -1,7 +1,7 @@
 // What a server would answer, from the files next to the page.
 
 import { loadReader, placeInTiles, tileOf, unpacked, valuesOf } from "./archives.js";
-import { pixelAt, seriesAt } from "./blocks.js";
+import { pixelAt, seriesAt, withCurves } from "./blocks.js";
 import { isInside } from "./geometry.js";
 import { hectaresOf } from "./tile_hectares.js";
 
@@ -30,6 +30,7 @@ export async function answersOf(season) {
     },
     series: ({ lon, lat }) => Promise.all(series.map((one) => seriesAt(one, [lon, lat]))),
     parcel: ({ lon, lat, id }) => (id === undefined ? parcelAt(parcels, [lon, lat]) : parcelNamed(parcels, id)),
+    "parcel-series": ({ row, tile }) => parcelSeries(parcels, series[0], row, tile),
     hectares: (outline) => hectaresOf(crops, outline),
   };
 }
@@ -60,6 +61,19 @@ async function parcelNamed(parcels, id) {
   const parcel = found && found.find((one) => String(one.columns.id) === id);
   if (!parcel) throw new Error("no parcel has this name");
   return parcel;
+}
+
+/** The mean series of a parcel, which is with those of the parcels of a tile. */
+async function parcelSeries(parcels, about, row, [x, y]) {
+  const packed = await tileOf("parcel-series", parcels.rows_zoom, x, y);
+  const found = packed && JSON.parse(new TextDecoder().decode(await unpacked(packed, "gzip")))[row];
+  if (!found) return [];
+  const stored = about.bands.map((_, band) => {
+    const values = about.days.map(() => null);
+    found.seen.forEach((date, number) => (values[date] = found.values[number][band] * about.unit));
+    return values;
+  });
+  return [withCurves(about, about.days, stored)];
 }
 
 /** FNV-1a of a text in UTF-8, 32 bits. */

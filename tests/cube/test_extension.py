@@ -128,7 +128,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     [
         (("C", "D"), None),
         pytest.param((), ("2024-05-01", "2024-05-11"), marks=pytest.mark.check),
-        ((), ("2024-05-11", "2024-05-31")),
+        pytest.param((), ("2024-05-11", "2024-05-31"), marks=pytest.mark.check),
     ],
     ids=["new scenes", "a later end", "an earlier start"],
 )

@@ -72,6 +72,14 @@ def test_numbers_that_are_no_yields_are_refused(tmp_path, values, unit, facts):
     assert "a.gpkg" in str(error.value)
 
 
+def test_bushels_per_acre_of_maize_are_not_taken_for_tonnes(tmp_path):
+    with pytest.raises(LabelError) as error:
+        read(write(tmp_path / "a.gpkg", 160 + TONNES, ["grain maize"] * 12), crops=("grain maize",))
+    assert error.value.facts["median"] == pytest.approx(166.5)
+    silage = read(write(tmp_path / "b.gpkg", 40 + TONNES, ["silage maize"] * 12), crops=("silage maize",))
+    assert silage.places[YIELD].max() == pytest.approx(49)
+
+
 def test_sugar_beet_may_have_what_wheat_may_not(tmp_path):
     labels = read(write(tmp_path / "a.gpkg", TONNES * 10, ["sugar_beet"] * 12), crops=("sugar_beet",))
     assert labels.places[YIELD].max() == pytest.approx(90)

@@ -43,6 +43,9 @@ FODDER = {"silage", "fodder", "forage", "green", "whole", "fourrage", "silo", "s
 """Words that say that more than grains is harvested."""
 MOST_GRAIN = 25.0
 """t/ha; the highest yield of wheat ever confirmed is 17.96 t/ha (New Zealand 2024)."""
+MAIZE = {"maize", "corn", "maïs", "mais", "maiz", "maíz", "milho", "kukurydza"}
+MOST_MAIZE = 80.0
+"""t/ha; whole plants for silage have 50 to 60."""
 MOST = 300.0
 """t/ha of any crop; sugar cane has 200."""
 LEAST_MEDIAN = 0.02
@@ -208,7 +211,7 @@ def _require_plausible(
     for crop in crops:
         found = tonnes[usable & (codes == crop)]
         words = set(re.findall(r"[^\W\d_]+", crop.lower()))
-        most = MOST_GRAIN if words & GRAINS and not words & FODDER else MOST
+        most = MOST_GRAIN if words & GRAINS and not words & FODDER else MOST_MAIZE if words & MAIZE else MOST
         if np.median(found) > most or found.max() > 4 * most or np.median(found) < LEAST_MEDIAN:
             stated = found / TONNES[unit]
             raise LabelError(

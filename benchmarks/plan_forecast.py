@@ -46,8 +46,8 @@ def run_step(name: str, directory: Path) -> dict[str, float]:
     """Run one step of a project; returns what it took."""
     module, function = RUNS[name]
     started, clock = time.process_time(), time.perf_counter()
-    before = _read_bytes()
-    getattr(import_module(module), function)(read_project(directory))
+    run, before = getattr(import_module(module), function), _read_bytes()
+    run(read_project(directory))
     traffic = TRAFFIC.totals().values()
     return {
         "seconds": time.perf_counter() - clock,

@@ -144,7 +144,7 @@ def forecast_fetch(
         read_bytes=round(disk + total.from_disk + total.digests),
         disk_bytes=round(disk),
         memory_bytes=_memory(found, units, bool(remote)),
-        core_seconds=core,
+        core_seconds=units.start_seconds + core,
         seconds=_seconds(core, requests, moved, units, workers, line if remote else None),
         notes=tuple(notes),
     )

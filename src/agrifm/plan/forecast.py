@@ -21,7 +21,7 @@ class StepForecast:
     memory_bytes: int = 0
     """Of one process, at the peak."""
     core_seconds: float = 0.0
-    """Of one processor; all workers together."""
+    """Of one processor, with loading the libraries once; all workers together."""
     seconds: float = 0.0
     """From beginning to end."""
     notes: tuple[str, ...] = field(default_factory=tuple)

@@ -1,6 +1,5 @@
 """What `agrifm map` and `agrifm parcels` will cost: from the windows over the area, and the rows of the parcels."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from shapely.geometry.base import BaseGeometry
@@ -10,7 +9,7 @@ from agrifm.classic.classics import CHOICE
 from agrifm.config import Project
 from agrifm.cube.store import CHUNK
 from agrifm.errors import MapError
-from agrifm.grid import Grid, Window
+from agrifm.grid import Grid, Window, geodesic_hectares
 from agrifm.mapping.mosaic import window_starts
 from agrifm.mapping.windows import PROBABILITY_DTYPE, AreaMask
 from agrifm.plan.forecast import StepForecast
@@ -31,11 +30,14 @@ LAYER_BYTES = {
 """Compressed bytes of a pixel of each layer, on the simulated season (benchmarks/plan_forecast.py)."""
 PROBABILITY_BYTES, OBSERVATION_BYTES = 0.43, 0.23
 """Likewise, of the probability of one class, and of the number of observations."""
-PICTURE_BYTES = 0.9e6
+PICTURE_BYTES, PICTURE_PIXEL_BYTES, PICTURE_PIXELS = 0.45e6, 0.75, 1e6
+"""Of the picture, and of each of at most so many pixels of the map in it; likewise."""
 BLEND_SECONDS = 8e-8
 """Of one processor for a pixel of a class: blended, and written."""
-PARCEL_BYTES, PARCEL_CLASS_BYTES = 100, 8
-"""Of a parcel with its outline, and of each of its probabilities."""
+PARCEL_BYTES, PARCEL_CLASS_BYTES, PARCEL_PICTURE_BYTES = 206, 8, 0.17e6
+"""Of a parcel with its outline, of each of its probabilities, and of the picture of all; on the simulated season."""
+PARCEL_TABLE_SECONDS = 2.0
+"""Of one processor for the table and the picture of the parcels, however many they are."""
 BLOCK_BYTES = 250e6
 """Memory for the part of the map around the parcels in work."""
 COPIES = 3
@@ -68,7 +70,7 @@ def forecast_map(
     overlap = project.map.overlap if 2 * project.map.overlap <= side else 0
     windows = _windows(grid, area, side, overlap, coarse)
     predicted = len(windows) * min(side, grid.shape[0]) * min(side, grid.shape[1])
-    pixels = sum(window.height * window.width for window in _distinct(grid, area))
+    pixels = geodesic_hectares(area) / float(grid.pixel_hectares().mean())
     base, start = units.process()
     as_observed, series = work.model_copy(update={"frames": work.observed}), units.series()
     of_pixel = cube_numbers(work, side) / side**2
@@ -86,10 +88,10 @@ def forecast_map(
     return StepForecast(
         "map",
         read_bytes=round(cube_bytes * read / (grid.shape[0] * grid.shape[1])),
-        disk_bytes=round(pixels * per_pixel + PICTURE_BYTES),
+        disk_bytes=round(pixels * per_pixel + PICTURE_BYTES + PICTURE_PIXEL_BYTES * min(pixels, PICTURE_PIXELS)),
         scratch_bytes=round(predicted * layers * PROBABILITY_DTYPE.itemsize + 6 * grid.shape[0] * grid.shape[1]),
         memory_bytes=round(base + COPIES * prepared_bytes(as_observed, side) + memory),
-        core_seconds=core,
+        core_seconds=start + core,
         seconds=start + (max(reading, answering) if units.cores > 1 else reading + answering) / workers + writing,
         notes=() if answer is not None else (f"the time of {project.map.model} was not measured and is not in it",),
     )
@@ -114,11 +116,6 @@ def chunked_pixels(window: Window) -> int:
         for first, length in ((window.row, window.height), (window.col, window.width))
     )
     return rows * cols
-
-
-def _distinct(grid: Grid, area: BaseGeometry) -> Sequence[Window]:
-    """Windows of the map's tiles that have a pixel inside the area, without overlap."""
-    return _windows(grid, area, min(*grid.shape, 480), 0, 1) if min(grid.shape) >= 480 else [Window(0, 0, *grid.shape)]
 
 
 def _answer_seconds(name: str, work: ModelWork, units: UnitCosts) -> float | None:
@@ -148,15 +145,14 @@ def forecast_parcels(
     file = project.path(project.parcels.file)
     with open_batches(file, f"reading the parcels {file}", MapError, project.parcels, area.bounds) as batches:
         rows = batches.rows
-    base, start = units.process()
-    core = rows * units.parcel_seconds
+    pooling = rows * units.parcel_seconds
     return StepForecast(
         "parcels",
         read_bytes=round(probability_bytes + _size(file)),
-        disk_bytes=round(rows * (PARCEL_BYTES + PARCEL_CLASS_BYTES * work.classes)),
-        memory_bytes=round(base + BLOCK_BYTES),
-        core_seconds=core,
-        seconds=start + core / workers,
+        disk_bytes=round(rows * (PARCEL_BYTES + PARCEL_CLASS_BYTES * work.classes) + PARCEL_PICTURE_BYTES),
+        memory_bytes=round(units.fetch_base_bytes + BLOCK_BYTES),
+        core_seconds=units.start_seconds + pooling + PARCEL_TABLE_SECONDS,
+        seconds=units.start_seconds + PARCEL_TABLE_SECONDS + pooling / workers,
         notes=(f"{rows} rows in {file.name}",),
     )
 

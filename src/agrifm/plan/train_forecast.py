@@ -30,8 +30,12 @@ ROUND = 50
 CHECKPOINTS = 5
 """Copies of a network's weights on disk while it is trained: kept, and a checkpoint with the optimiser's numbers."""
 WEIGHT_BYTES = 4
-CLASSIC_BYTES = 9_000_000
-"""Of a classic model and of the training features, on the simulated season (benchmarks/plan_forecast.py)."""
+CLASSIC_BYTES, CLASSIC_ROW_BYTES = 1.2e6, 780
+"""On disk, of a classic model, the training features and the scores, and of each pixel that it was fitted on; on the
+simulated season (benchmarks/plan_forecast.py)."""
+CLASSIC_LIBRARIES, CLASSIC_ROW_MEMORY = 190e6, 64_000
+"""Memory of the libraries of classic models, and for each pixel that they are fitted on: MiniRocket makes ten thousand
+numbers of it; on the simulated season."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,8 @@ def forecast_train(
     spent = {name: model_seconds(name, config, ground, units) for name in names}
     unknown = [name for name, seconds in spent.items() if seconds is None]
     seconds = start + reading + sum(value or 0.0 for value in spent.values())
+    classic = any(map(is_classic, names))
+    memory = CLASSIC_LIBRARIES + CLASSIC_ROW_MEMORY * ground.rows
     networks = [units.model(name) for name in names if is_network(name)]
     weights = sum(one.parameters for one in networks) * WEIGHT_BYTES * config.seeds
     notes = [f"{config.steps} steps at most; early stopping may end sooner"] if networks else []
@@ -150,9 +156,9 @@ def forecast_train(
     return StepForecast(
         "train",
         read_bytes=round(cube_bytes * min(ground.tiles * TILE**2 / pixels, 1.0)),
-        disk_bytes=round(weights + CLASSIC_BYTES * (1 + any(map(is_classic, names))) / 2),
+        disk_bytes=round(weights + classic * (CLASSIC_BYTES + CLASSIC_ROW_BYTES * ground.rows)),
         scratch_bytes=round(weights * CHECKPOINTS),
-        memory_bytes=round(base + kept + max([one.memory for one in networks], default=0)),
+        memory_bytes=round(base + kept + max([classic * memory, *(one.memory for one in networks)])),
         core_seconds=seconds,
         seconds=seconds,
         notes=tuple(notes),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from shapely import Polygon, box
 from shapely.geometry import mapping
 from tests.cube.test_build import LANDSAT, MODIS, S2, add_modis
@@ -249,6 +250,20 @@ def test_over_a_network_only_new_scenes_are_requested_and_then_nothing(tmp_path:
         server.requests.clear()
         require_equal_but_for_dark_pixels(third, run(tmp_path / "large", server.url, LARGE))
         assert 0 < grown <= bytes_of(server, "A/green")  # four windows around the small area would need some twice
+
+
+@pytest.mark.check
+def test_a_file_replaced_on_its_server_has_its_larger_frame_read_anew(tmp_path: Path, season: Season) -> None:
+    """The file has the name and the size of before, and the item states no checksum."""
+    top = season.save("C", "D")
+    with serving_season(top) as server:
+        run(tmp_path / "p", server.url)
+        path = top.parent / "A" / "green.tif"
+        with rasterio.open(path, "r+") as file:
+            file.write(np.flip(file.read(), axis=1))
+        second = run(tmp_path / "p", server.url, LARGE)
+        assert "1 read anew, 1 of a larger area" in second.notes[1]
+        require_equal_but_for_dark_pixels(second, run(tmp_path / "once", server.url, LARGE))
 
 
 @pytest.mark.check

@@ -13,11 +13,13 @@ from tests.servers import Answer, Lie, Request, Server, serving_season
 
 from agrifm.config import read_project
 from agrifm.cube import fetch as fetching
+from agrifm.cube import project_scenes
 from agrifm.cube.store import Cube
 from agrifm.errors import SceneError
 from agrifm.scene import connections, limits
 from agrifm.scene.remote_raster import forget_head
 from agrifm.scene.scene import RemoteAsset
+from agrifm.scene.search_result import SearchResult
 
 PRODUCT = "sentinel-2-c1-l2a"
 RED, BRIGHTER = S2_KEYS.index("red"), 500
@@ -226,9 +228,9 @@ def test_a_server_that_is_down_is_not_asked_about_every_file(tmp_path: Path, ima
 def test_a_file_whose_checksum_the_item_states_is_not_asked_for(
     tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    search: Callable[..., fetching.SearchResult] = fetching.search_catalog
+    search: Callable[..., SearchResult] = project_scenes.search_catalog
 
-    def stating(*arguments: object) -> fetching.SearchResult:
+    def stating(*arguments: object) -> SearchResult:
         result = search(*arguments)
         for number, scene in enumerate(result.scenes):
             assets = {
@@ -238,7 +240,7 @@ def test_a_file_whose_checksum_the_item_states_is_not_asked_for(
             result.scenes[number] = replace(scene, assets=assets)
         return result
 
-    monkeypatch.setattr(fetching, "search_catalog", stating)
+    monkeypatch.setattr(project_scenes, "search_catalog", stating)
     with serving_season(images) as server:
         run(tmp_path / "p", server.url)
         server.requests.clear()

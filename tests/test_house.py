@@ -269,3 +269,14 @@ def test_the_readme_has_at_most_150_lines_and_names_the_two_commands() -> None:
     assert len(text.splitlines()) <= 150
     assert "make demo" in text
     assert "make test" in text
+
+
+def test_pages_and_code_have_no_marks_of_an_unfinished_merge() -> None:
+    kinds = {".md", ".py", ".toml", ".js", ".jinja", ".css", ".html"}
+    parts = (ROOT / name for name in ("src", "tests", "docs", "benchmarks", "examples"))
+    files = [*ROOT.glob("*.*"), *(file for part in parts for file in part.rglob("*.*"))]
+    marks = ("<" * 7 + " ", ">" * 7 + " ")
+    for file in files:
+        if file.suffix in kinds:
+            found = [line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith(marks)]
+            assert not found, file

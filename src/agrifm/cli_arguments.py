@@ -18,10 +18,9 @@ def init_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", type=Path, metavar="FILE", help="ground truth: polygons, points or a raster")
     parser.add_argument("--column", metavar="C", help="column of the class codes (default: the likeliest)")
     parser.add_argument("--parcels", type=Path, metavar="FILE", help="existing parcels whose crops are asked for")
-    parser.add_argument(
-        "--task", metavar="T", help="crop-type (default), cropland, one-crop with --crop, or land-cover"
-    )
-    parser.add_argument("--crop", nargs="+", metavar="C", help="code or name of the crop of the task one-crop")
+    tasks = "crop-type (default), cropland, one-crop or yield with --crop, land-cover, or boundaries"
+    parser.add_argument("--task", metavar="T", help=tasks)
+    parser.add_argument("--crop", nargs="+", metavar="C", help="code or name of the crop of the task one-crop or yield")
 
 
 def project_argument(parser: argparse.ArgumentParser) -> None:

@@ -102,7 +102,7 @@ class PageLayer:
         """The pixels of a tile's window, reduced to about as many as the tile has; overviews serve small zooms."""
         window = places.window
         reduced = tuple(min(length, 2 * places.row.shape[0]) for length in (window.height, window.width))
-        part = rasterio.windows.Window(window.col, window.row, window.width, window.height)
+        part = window.slices
         with open_layer(self.path) as source:
             return np.asarray(source.read(1, window=part, out_shape=reduced, resampling=Resampling.nearest))
 

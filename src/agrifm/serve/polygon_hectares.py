@@ -13,7 +13,6 @@ from math import ceil, floor
 from typing import Any, Self
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from rasterio import features
@@ -132,7 +131,7 @@ def _counted(source: Any, grid: Grid, window: Window, outline: BaseGeometry) -> 
     inside = features.rasterize([(outline, 1)], grid.shape, transform=grid.transform, dtype="uint8").astype(bool)
     if not inside.any():
         return np.zeros(256)
-    values = source.read(1, window=rasterio.windows.Window(window.col, window.row, window.width, window.height))
+    values = source.read(1, window=window.slices)
     weights = np.broadcast_to(grid.pixel_hectares()[:, None], values.shape)
     return np.asarray(np.bincount(values[inside], weights[inside], 256), np.float64)
 

@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 
 from agrifm.assess.point_season import INDEX_NAMES
@@ -146,7 +145,7 @@ def raster_blocks(paths: Sequence[Path], grid: Grid, outer: Tile, nothing: int) 
     whole, bands = _together(inner), []
     for path in paths:
         with open_layer(path) as source:
-            bands.append(source.read(window=rasterio.windows.Window(whole.col, whole.row, whole.width, whole.height)))
+            bands.append(source.read(window=whole.slices))
     planes = np.concatenate(bands).astype(np.uint8)
     for tile, window, corners in inner:
         part = planes[:, *window.within(whole).slices]

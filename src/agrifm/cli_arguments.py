@@ -140,6 +140,12 @@ def serve_arguments(parser: argparse.ArgumentParser) -> None:
     also = "other maps to compare with, or projects that have one: of another model or season"
     parser.add_argument("--also", type=Path, nargs="+", default=(), metavar="DIR", help=also)
     parser.add_argument("--port", type=int, metavar="N", help="port (default: 8642, or the next one that is free)")
+    points = "points of `assess design` or `samples next` to label on the page, at /label"
+    parser.add_argument("--points", type=Path, metavar="FILE", help=points)
+    names = "with --points: who labels, one or two; the answers of Ana are written to FILE-Ana.gpkg"
+    parser.add_argument("--interpreter", nargs="+", default=(), metavar="NAME", help=names)
+    further = "with --points: further classes that labels may have, such as 4300 or 4300=Fallow"
+    parser.add_argument("--further", nargs="+", default=(), metavar="CODE", help=further)
 
 
 def explain_arguments(parser: argparse.ArgumentParser) -> None:

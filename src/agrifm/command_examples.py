@@ -31,7 +31,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "assess agree": ("assess agree first.gpkg second.gpkg --map map/classes.tif --out agreement",),
     "plan": ("plan .", "plan my-season --workers 8 --prices prices.toml"),
-    "serve": ("serve .", "serve 2024 --also 2023", "serve . --static page"),
+    "serve": (
+        "serve .",
+        "serve 2024 --also 2023",
+        "serve . --static page",
+        "serve . --points points.gpkg --interpreter Ana Ben",
+    ),
     "cube info": ("cube info . --picture cube.png",),
     "cube check": ("cube check .",),
     "cube compact": ("cube compact .",),

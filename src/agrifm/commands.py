@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agrifm import cli_arguments as of
 from agrifm import cli_assess_arguments as of_assess
-from agrifm.errors import ConfigError, require_installed
+from agrifm.errors import ConfigError, ServeError, require_installed
 from agrifm.screen import printable
 
 
@@ -218,14 +218,22 @@ def _agree(options: argparse.Namespace) -> None:
 
 
 def _serve(options: argparse.Namespace) -> None:
+    if (options.interpreter or options.further) and options.points is None:
+        raise ServeError("serving a page: --interpreter and --further are of points to label; give --points too")
+    if options.static is not None and options.points is not None:
+        raise ServeError(
+            "writing a page as files: points are labelled on a served page; leave out --static, or --points"
+        )
     if options.static is not None:
         from agrifm.serve.static_page import write_static_page
 
         print("\n".join(write_static_page(options.directory, options.static, options.also).lines()))
         return
-    from agrifm.serve.run import serve
+    from agrifm.serve.run import PointsToLabel, serve
 
-    serve(options.directory, options.host, options.port, options.also)
+    points, names, further = options.points, options.interpreter, options.further
+    to_label = None if points is None else PointsToLabel(points, names, further)
+    serve(options.directory, options.host, options.port, options.also, to_label)
 
 
 def _info(options: argparse.Namespace) -> None:

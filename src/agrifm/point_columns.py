@@ -3,3 +3,5 @@
 METHOD = "sampling"
 """Column of the method by which each point was drawn. "non-probability" marks a point that was chosen."""
 NON_PROBABILITY = "non-probability"
+RANK = "rank"
+"""Column of the order in which places that were chosen are to be labelled, from 1."""

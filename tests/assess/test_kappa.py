@@ -126,3 +126,10 @@ def test_the_interval_covers(points, right, shares):
         found = kappa_of_points(*labels(table), classes)
         hits += float(found.low) <= truth <= float(found.high)
     assert hits >= 0.925 * 2000
+
+
+def test_kappa_with_an_interpreter_of_one_class_is_zero_with_an_interval():
+    first, second = [0, 1, 2] * 4, [0] * 12
+    found = kappa_of_points(first, second, 3)
+    assert float(found.value) == pytest.approx(cohen_kappa_score(first, second))
+    assert -1 < found.low < 0 < found.high < 1

@@ -19,7 +19,7 @@ from agrifm.legend import LEGEND_TAG, legend_json
 from agrifm.mapping import parcels
 from agrifm.mapping.cog import TILE_SIDE, CogWriter
 from agrifm.pictures import class_colors
-from agrifm.serve.run import LOOPBACK, open_port, page_of, page_server
+from agrifm.serve.run import LOOPBACK, PointsToLabel, open_port, page_of, page_server
 
 BANDS = ("B02", "B03", "B04", "B08")
 UNSEEN = slice(0, 30), slice(0, 30)
@@ -60,10 +60,10 @@ def small_season(directory: Path, count: int = 49) -> Project:
 
 
 @contextmanager
-def served(directory: Path) -> Iterator[int]:
+def served(directory: Path, to_label: PointsToLabel | None = None) -> Iterator[int]:
     """The port of a running server of a project, or of a page that was written as files."""
     with open_port(LOOPBACK, 0) as opened:
-        server = page_server(page_of(directory).app(LOOPBACK))
+        server = page_server(page_of(directory, to_label=to_label).app(LOOPBACK))
         thread = Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
         thread.start()
         try:
@@ -84,12 +84,14 @@ def send(port: int, content: bytes, patience: float = 60) -> bytes:
     return b"".join(parts)
 
 
-def request(port: int, path: str, body: bytes | None = None, host: str = LOOPBACK) -> tuple[int, bytes, dict[str, str]]:
-    """Status, content and headers of an answer; the path is sent as it is."""
+def request(
+    port: int, path: str, body: bytes | None = None, host: str = LOOPBACK, headers: tuple[str, ...] = ()
+) -> tuple[int, bytes, dict[str, str]]:
+    """Status, content and headers of an answer; the path is sent as it is, and so are further lines of the head."""
     head = f"{'GET' if body is None else 'POST'} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
+    head += "".join(f"{line}\r\n" for line in headers)
     length = "" if body is None else f"Content-Length: {len(body)}\r\n"
     answer = send(port, f"{head}{length}\r\n".encode() + (body or b""))
     start, _, content = answer.partition(b"\r\n\r\n")
     status, *lines = start.decode("latin-1").split("\r\n")
-    headers = dict(line.lower().split(": ", 1) for line in lines)
-    return int(status.split()[1]), content, headers
+    return int(status.split()[1]), content, dict(line.lower().split(": ", 1) for line in lines)

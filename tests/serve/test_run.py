@@ -13,7 +13,7 @@ from tests.serve.small_season import LOOPBACK, request, served, small_season
 
 from agrifm.cli import main
 from agrifm.errors import ServeError
-from agrifm.serve.app import BODY_SECONDS
+from agrifm.serve.endpoints import BODY_SECONDS
 from agrifm.serve.finished_season import finished_season
 from agrifm.serve.run import is_loopback, open_port
 

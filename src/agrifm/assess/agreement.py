@@ -95,7 +95,7 @@ def compare_interpreters(
     with writing(out, KIND_OF_AGREEMENT):
         require_replaceable(out, KIND_OF_AGREEMENT, FILES_OF_AGREEMENT)
         mapped = None if map_path is None else read_map(map_path)
-        legend = None if mapped is None else label_classes(mapped, also)
+        legend = None if mapped is None else label_classes(mapped.legend, also)
         drawn = points_of_answers(first, second) if points is None else read_interpreter_points(as_path(points))
         pair = _read_pair(drawn, (first, second), legend, about)
         result, weights = _compare(pair, mapped, sampling, about)

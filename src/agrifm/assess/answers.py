@@ -56,7 +56,7 @@ def read_form(
         OutputError: `out` exists, or is not a GeoPackage.
     """
     points, answers, out = as_path(points), as_path(answers), as_path(out)
-    classes = [entry.code for entry in label_classes(read_map(map_path), also)]
+    classes = [entry.code for entry in label_classes(read_map(map_path).legend, also)]
     if out.suffix.lower() != ".gpkg":
         raise OutputError(
             f"writing answers to {out}: they are written as a GeoPackage; choose a name that ends in .gpkg", path=out
@@ -64,10 +64,7 @@ def read_form(
     with writing_file(out, f"writing answers to {out}"):
         drawn = read_interpreter_points(points)
         given = read_answers(answers, drawn, classes)
-        frame = drawn.frame.copy()
-        for column in given.values:
-            before = frame[column].tolist() if column in frame.columns else [None] * len(frame)
-            frame[column] = _texts([new or old for new, old in zip(given.by_point(column), before, strict=True)])
+        frame = labelled_points(drawn, given)
         write_geopackage(out, frame)
     codes = [code_of(value) for value in frame[LABEL]]
     return {code: codes.count(code) for code in [*sorted(set(codes) - {""}), ""]}
@@ -92,6 +89,15 @@ class Answers:
         return found
 
 
+def labelled_points(drawn: InterpreterPoints, given: Answers) -> "GeoDataFrame":
+    """Return points with the answers of an interpreter; one without an answer keeps the label that it had."""
+    frame = drawn.frame.copy()
+    for column in given.values:
+        before = frame[column].tolist() if column in frame.columns else [None] * len(frame)
+        frame[column] = _texts([new or old for new, old in zip(given.by_point(column), before, strict=True)])
+    return frame
+
+
 def read_answers(path: Path, drawn: InterpreterPoints, classes: Sequence[str] | None) -> Answers:
     """Read the answers of an interpreter, CSV or GeoJSON as in `read_form`.
 
@@ -104,7 +110,17 @@ def read_answers(path: Path, drawn: InterpreterPoints, classes: Sequence[str] | 
             unknown class, or one of two for a point.
     """
     about = f"reading the answers {path}"
-    given = read_vector(path, about, AssessmentError, ["point"]).frame
+    return checked_answers(read_vector(path, about, AssessmentError, ["point"]).frame, drawn, classes, about)
+
+
+def checked_answers(
+    given: "GeoDataFrame", drawn: InterpreterPoints, classes: Sequence[str] | None, about: str
+) -> Answers:
+    """Return the answers of a table with their places; raises as `read_answers`.
+
+    Args:
+        about: what is being done, for the error.
+    """
     return Answers(len(drawn.numbers), tuple(_places(drawn, given, about)), _values(given, classes, about))
 
 

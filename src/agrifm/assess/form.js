@@ -1,6 +1,8 @@
 "use strict";
 // The form for interpreters: shows a point, takes keys and clicks, keeps answers in the browser, saves them as CSV.
+// Where a server keeps the answers (form_server.js), the browser keeps the place alone.
 (() => {
+  const server = window.agrifmServer;
   const data = JSON.parse(document.getElementById("data").textContent);
   const COLUMNS = ["id", "longitude", "latitude", "label", "confidence", "comment", "interpreter", "answered"];
   const SENSOR_COLOURS = ["#117733", "#cc6677", "#332288", "#aa7700", "#0088aa", "#882255"];
@@ -26,10 +28,11 @@
 
   function keep() {
     try {
-      localStorage.setItem(storageKey(), JSON.stringify({ answers, here }));
+      localStorage.setItem(storageKey(), JSON.stringify(server ? { here } : { answers, here }));
       localStorage.setItem(`agrifm-form ${data.digest}`, interpreter);
       return true;
     } catch {
+      if (server) return true; // the server has the answers
       say("This browser does not keep answers. Save them as a file before you close it.");
       return false;
     }
@@ -46,6 +49,7 @@
   const isAnswered = (point) => Boolean(answers[point.id] && (answers[point.id].label || answers[point.id].confidence));
 
   function change(parts) {
+    if (!interpreter) return; // the answers of before are not here yet
     const id = data.points[here].id;
     const next = { label: "", confidence: "", comment: "", ...answers[id], ...parts };
     next.answered = new Date().toISOString().slice(0, 19) + "Z";
@@ -53,6 +57,7 @@
     else delete answers[id];
     say("");
     keep();
+    if (server) server.send(id, next);
     showAnswer();
   }
 
@@ -159,7 +164,7 @@
       const to = (((here + step * i) % count) + count) % count;
       if (!isAnswered(data.points[to])) return go(to);
     }
-    return say("Every point has an answer. Save them.");
+    return say(`Every point has an answer. ${server ? "See the results (s)." : "Save them."}`);
   }
 
   function show() {
@@ -367,7 +372,7 @@
     End: () => go(data.points.length - 1),
     u: toggleUnsure,
     n: () => at("note").focus(),
-    s: save,
+    s: server ? server.showResults : save,
     c: () => {
       kind = data.kinds.length ? (kind + 1) % data.kinds.length : 0;
       showMonths(data.points[here]);
@@ -393,24 +398,44 @@
   at("note").addEventListener("input", () => change({ comment: at("note").value.trim() }));
   at("back").addEventListener("click", actions.ArrowLeft);
   at("on").addEventListener("click", actions.ArrowRight);
-  at("save").addEventListener("click", save);
   at("help").addEventListener("click", actions["?"]);
-  at("load").addEventListener("click", () => at("file").click());
-  at("file").addEventListener("change", async () => {
-    const [file] = at("file").files;
-    if (file) load(file.name, await file.text());
-    at("file").value = "";
-  });
+  if (!server) {
+    at("save").addEventListener("click", save);
+    at("load").addEventListener("click", () => at("file").click());
+    at("file").addEventListener("change", async () => {
+      const [file] = at("file").files;
+      if (file) load(file.name, await file.text());
+      at("file").value = "";
+    });
+  }
 
   // ---- start ---------------------------------------------------------------------------------------------------
 
   buildClasses();
+  at("start").addEventListener("cancel", (event) => event.preventDefault());
+  if (server) {
+    server.toPoint = (id) => go(data.points.findIndex((point) => point.id === id));
+    server.progress = () => ({ name: interpreter, done: data.points.filter(isAnswered).length, all: data.points.length });
+    at("start").addEventListener("close", async () => {
+      try {
+        answers = await server.begin(Number(at("start").returnValue));
+      } catch (error) {
+        at("start-problem").textContent = `The answers could not be read: ${error.message}.`;
+        return at("start").showModal();
+      }
+      interpreter = server.name();
+      document.activeElement?.blur();
+      const open = data.points.findIndex((point) => !isAnswered(point));
+      return go(kept().here ?? Math.max(open, 0));
+    });
+    at("start").showModal();
+    return;
+  }
   try {
     at("interpreter").value = localStorage.getItem(`agrifm-form ${data.digest}`) || "";
   } catch {
     // without storage the name is typed again
   }
-  at("start").addEventListener("cancel", (event) => event.preventDefault());
   at("start").addEventListener("close", () => {
     interpreter = at("interpreter").value.trim();
     if (!interpreter) return at("start").showModal();

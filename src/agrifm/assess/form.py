@@ -70,7 +70,7 @@ def _form(
     from agrifm.assess.form_page import render_form
     from agrifm.cube.info import find_cube
 
-    classes = label_classes(read_map(map_path), also)
+    classes = label_classes(read_map(map_path).legend, also)
     cube = None if season is None else find_cube(season)
     return render_form(drawn, classes, cube, stem, seed)
 

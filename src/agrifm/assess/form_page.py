@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
 from string import ascii_lowercase, digits
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,7 +31,10 @@ from agrifm.legend import LegendClass
 from agrifm.season import EPOCH, day_date, day_number
 from agrifm.sensors import SENSORS
 
-TEMPLATE_OF_FORM, SCRIPT = "form.html.jinja", "form.js"
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+TEMPLATE_OF_FORM, SCRIPT, STYLE = "form.html.jinja", "form.js", "form_style.css.jinja"
 TAKEN = "bcnsu"
 """Letters that do something else in the form than choose a class."""
 KEYS = (*digits[1:], *(letter for letter in ascii_lowercase if letter not in TAKEN))
@@ -54,9 +57,55 @@ def render_form(
         stem: name of the file of points, which is the form's title and begins the name of saved answers.
         seed: of the order in which points are shown.
     """
+    data, notes = _content(points, classes, cube, stem, seed)
+    script = form_script()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = _template().render(
+        title=stem, count=len(points.numbers), notes=notes, data=data, script=script, script_digest=digest, served=None
+    )
+    return page, notes
+
+
+def render_served_form(
+    points: InterpreterPoints,
+    classes: Sequence[LegendClass],
+    cube: Cube | None,
+    stem: str,
+    seed: int,
+    interpreters: Sequence[str],
+) -> str:
+    """Return the form for a server that keeps the answers; its scripts and its style are files of the server.
+
+    Args:
+        points, classes, cube, stem, seed: see `render_form`.
+        interpreters: names of those who may answer.
+    """
+    data, notes = _content(points, classes, cube, stem, seed)
+    return _template().render(
+        title=stem, count=len(points.numbers), notes=notes, data=data, served={"names": list(interpreters)}
+    )
+
+
+def form_script() -> str:
+    """Return what the form does."""
+    return files("agrifm.assess").joinpath(SCRIPT).read_text(encoding="utf-8")
+
+
+def form_style() -> str:
+    """Return how the form looks."""
+    return page_environment().get_template(STYLE).render()
+
+
+def _template() -> "Template":
+    return page_environment().get_template(TEMPLATE_OF_FORM)
+
+
+def _content(
+    points: InterpreterPoints, classes: Sequence[LegendClass], cube: Cube | None, stem: str, seed: int
+) -> tuple[dict[str, Any], list[str]]:
+    """What the script is to know, and notes on what it cannot show."""
     seasons = [] if cube is None else list(read_point_seasons(cube, points.frame))
     order = np.random.default_rng(seed).permutation(len(points.numbers)).tolist()
-    script = files("agrifm.assess").joinpath(SCRIPT).read_text(encoding="utf-8")
     data = {
         "digest": _digest(points, classes),
         "stem": stem,
@@ -67,20 +116,7 @@ def render_form(
         **_about_season(cube, seasons),
         "points": [_point(points, at, seasons[at] if seasons else None) for at in order],
     }
-    notes = _notes(cube, seasons)
-    page = (
-        page_environment()
-        .get_template(TEMPLATE_OF_FORM)
-        .render(
-            title=stem,
-            count=len(points.numbers),
-            notes=notes,
-            data=data,
-            script=script,
-            script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        )
-    )
-    return page, notes
+    return data, _notes(cube, seasons)
 
 
 def _notes(cube: Cube | None, seasons: Sequence[PointSeason]) -> list[str]:

@@ -20,6 +20,7 @@ from agrifm.codes import code_of
 from agrifm.errors import AssessmentError
 from agrifm.grid import LONLAT
 from agrifm.legend import Legend, LegendClass
+from agrifm.point_columns import RANK
 from agrifm.vectors import read_vector
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ PLACE = ("longitude", "latitude")
 
 @dataclass(frozen=True)
 class InterpreterPoints:
-    """Points of `agrifm assess design`, in the order of their file, which is random."""
+    """Points of `agrifm assess design` or `agrifm samples next`, in the order of their file."""
 
     frame: "GeoDataFrame"
     """As they were written, with the columns of the design."""
@@ -45,13 +46,15 @@ class InterpreterPoints:
 
 
 def read_interpreter_points(path: Path) -> InterpreterPoints:
-    """Read points that `agrifm assess design` has drawn.
+    """Read points that `agrifm assess design` has drawn, or `agrifm samples next` chosen, whose rank is their number.
 
     Raises:
         AssessmentError: the file cannot be read, or its points have no numbers in a column `id`, or equal ones.
     """
     about = f"reading the points {path}"
     frame = read_vector(path, about, AssessmentError, ["point"]).frame
+    if NUMBER not in frame.columns and RANK in frame.columns:
+        frame = frame.assign(**{NUMBER: frame[RANK]})
     if NUMBER not in frame.columns:
         raise AssessmentError(
             f"{about}: they have no column '{NUMBER}', by which answers find their points; give the file that "
@@ -69,16 +72,16 @@ def read_interpreter_points(path: Path) -> InterpreterPoints:
     return InterpreterPoints(frame, numbers, np.round(lonlat, 7))
 
 
-def label_classes(mapped: ClassMap, also: Sequence[str] = ()) -> tuple[LegendClass, ...]:
-    """Return the classes that labels may have: those of the map, and further ones.
+def label_classes(legend: Legend, also: Sequence[str] = ()) -> tuple[LegendClass, ...]:
+    """Return the classes that labels may have: those of the map's legend, and further ones.
 
     Args:
         also: codes, or `code=name`.
     """
     names = {code_of(code): name.strip() or code for code, _, name in (one.partition("=") for one in also)}
-    new = [code for code in names if code and code not in mapped.legend.codes]
-    more = Legend.of([*mapped.legend.codes, *new], names).classes[len(mapped.legend) :]
-    return (*mapped.legend.classes, *more)
+    new = [code for code in names if code and code not in legend.codes]
+    more = Legend.of([*legend.codes, *new], names).classes[len(legend) :]
+    return (*legend.classes, *more)
 
 
 def points_csv(points: InterpreterPoints) -> str:

@@ -92,7 +92,8 @@ def design_kappa(first: ArrayLike, second: ArrayLike, classes: int, drawn: Proba
     influence = (one == other) - (1 - value) * (of_second[one] + of_first[other])
     mean = agree - 2 * (1 - value) * chance
     everywhere = np.ones(len(influence))
-    error, wider = (float(np.sqrt(part)) / drawn.hectares for part in drawn.variances(influence - mean, everywhere))
+    errors = [float(np.sqrt(part)) / drawn.hectares for part in drawn.variances(influence - mean, everywhere)]
+    error, wider = (one if one > ROUNDING else 0.0 for one in errors)  # 0 where one of them uses a single class
     points = drawn.independent(np.ones(len(one), bool))
     low, high = korn_graubard_interval(agree, interval_factor(drawn, everywhere > 0) * wider, points)
     numbers = (value, error / (1 - chance), *((end - chance) / (1 - chance) for end in (low, high)))

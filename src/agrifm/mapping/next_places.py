@@ -32,7 +32,7 @@ from agrifm.mapping.predict import predict_windows
 from agrifm.mapping.run import named_model, window_side
 from agrifm.mapping.windows import MapPlan, plan_map
 from agrifm.outputs import replace_file
-from agrifm.point_columns import METHOD, NON_PROBABILITY
+from agrifm.point_columns import METHOD, NON_PROBABILITY, RANK
 from agrifm.record import TRAINING_DATA, require_classes, require_fit
 from agrifm.samples.patches import read_patch
 from agrifm.samples.project_table import project_table
@@ -57,7 +57,7 @@ APART = 10
 TABLE_CHUNK = 1000
 """Places of a table that are predicted together."""
 HOW = "uncertainty x distance in features, scarce classes first, ranked by area"
-COLUMNS = ("rank", METHOD, "chosen_by", "model", "class", "second", "uncertainty", "gain", "place", "label")
+COLUMNS = (RANK, METHOD, "chosen_by", "model", "class", "second", "uncertainty", "gain", "place", "label")
 """Columns of the file. `label` is empty and is filled in after looking at the ground; `class` and `second` are the two
 classes of highest probability; `gain` is uncertain hectares, in a table uncertain places, that resemble the place."""
 

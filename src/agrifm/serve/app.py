@@ -9,89 +9,66 @@
 /parcels                                parcels of a view: ?west=…&south=…&east=…&north=…
 /hectares                               POST of an outline: hectares inside
 /files/NAME                             files of the map
+/label                                  points to label, if there are any (`agrifm.serve.label_routes`)
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from agrifm.cube.store import SensorCube
-from agrifm.errors import AgriFMError
-from agrifm.files import finite_or_none
 from agrifm.grid import Grid
+from agrifm.serve.endpoints import NOT_KEPT, body_of, endpoint_for, in_thread, json_answer
 from agrifm.serve.finished_season import FinishedSeason
 from agrifm.serve.guards import SafeHeaders, page_files
+from agrifm.serve.label_routes import label_routes
+from agrifm.serve.labelling import Labelling
 from agrifm.serve.map_layers import CLASSES
 from agrifm.serve.parcel_curves import parcel_answer
 from agrifm.serve.parcel_views import ParcelViews
 from agrifm.serve.pixel_answers import map_answer, sensors_with_curves, series_answer
 from agrifm.serve.polygon_hectares import drawn_polygon, polygon_answer
-from agrifm.serve.refusals import NO_SUCH, TOO_LARGE, RefusedRequestError, index_of, number_of, numbers_of, place_of
+from agrifm.serve.refusals import NO_SUCH, RefusedRequestError, index_of, number_of, numbers_of, place_of
 from agrifm.serve.tile_places import TilePlaces, empty_tile, is_tile, tile_places
 
-THREADS = 8
-"""Requests that are worked on at a time, which bounds memory."""
-LARGEST_BODY = 200_000
-"""Bytes of a request's body."""
-BODY_SECONDS = 10
-"""Time in which a body must have come."""
 MOST_HIDDEN = 255
 KEPT = {"cache-control": "private, max-age=3600"}
 """For tiles, in whose addresses is when the page was opened."""
-NOT_KEPT = {"cache-control": "no-store"}
-T = TypeVar("T")
-Handler = Callable[[FinishedSeason, Request], Awaitable[Response]]
 
 
-def make_app(season: FinishedSeason, hosts: list[str]) -> Starlette:
+def make_app(season: FinishedSeason, hosts: list[str], labelling: Labelling | None = None) -> Starlette:
     """The application that serves a season.
 
     Args:
         hosts: names by which it may be asked; others are refused, so that a foreign page cannot read it through a
             name that leads here.
+        labelling: points that are labelled on the page; without them there is no such page.
     """
     routes = [
-        Route("/", _for(season, _page)),
-        Route("/web/{name}", _for(season, _web)),
-        Route("/season.json", _for(season, _season)),
-        Route("/layers/{key}/{z}/{x}/{y}.png", _for(season, _layer_tile)),
-        Route("/imagery/{sensor}/{picture}/{frame}/{z}/{x}/{y}.png", _for(season, _imagery_tile)),
-        Route("/pixel", _for(season, _pixel)),
-        Route("/series", _for(season, _series)),
-        Route("/parcels", _for(season, _parcels)),
-        Route("/parcel", _for(season, _parcel)),
-        Route("/parcel-series", _for(season, _parcel_series)),
-        Route("/hectares", _for(season, _hectares), methods=["POST"]),
-        Route("/files/{name}", _for(season, _file)),
+        Route("/", endpoint_for(season, _page)),
+        Route("/web/{name}", endpoint_for(season, _web)),
+        Route("/season.json", endpoint_for((season, labelling is not None), _season)),
+        Route("/layers/{key}/{z}/{x}/{y}.png", endpoint_for(season, _layer_tile)),
+        Route("/imagery/{sensor}/{picture}/{frame}/{z}/{x}/{y}.png", endpoint_for(season, _imagery_tile)),
+        Route("/pixel", endpoint_for(season, _pixel)),
+        Route("/series", endpoint_for(season, _series)),
+        Route("/parcels", endpoint_for(season, _parcels)),
+        Route("/parcel", endpoint_for(season, _parcel)),
+        Route("/parcel-series", endpoint_for(season, _parcel_series)),
+        Route("/hectares", endpoint_for(season, _hectares), methods=["POST"]),
+        Route("/files/{name}", endpoint_for(season, _file)),
+        *([] if labelling is None else label_routes(labelling)),
     ]
     middleware = [Middleware(SafeHeaders), Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)]
     app = Starlette(routes=routes, middleware=middleware)
     app.router.redirect_slashes = False
     return app
-
-
-def _for(season: FinishedSeason, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """An endpoint: what it cannot give is one sentence with a status from 400 to 499."""
-
-    async def endpoint(request: Request) -> Response:
-        try:
-            return await handler(season, request)
-        except RefusedRequestError as refused:
-            return JSONResponse({"error": refused.sentence}, refused.status)
-        except (AgriFMError, OSError) as error:
-            return JSONResponse({"error": str(error)}, NO_SUCH)
-
-    return endpoint
 
 
 def _found(names: dict[str, Any], name: str) -> Any:
@@ -105,21 +82,6 @@ def _places(request: Request, grid: Grid) -> TilePlaces | None:
     if not is_tile(z, x, y):
         raise RefusedRequestError(NO_SUCH, "there is no such tile")
     return tile_places(grid, z, x, y)
-
-
-async def _in_thread(function: Callable[..., T], *arguments: Any) -> T:
-    """What a function returns that runs in one of a few threads, so that others are answered meanwhile."""
-    return await asyncio.get_running_loop().run_in_executor(_threads(), partial(function, *arguments))
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(THREADS, "serve")
-
-
-async def _answer(function: Callable[..., Any], *arguments: Any) -> Response:
-    """What a function returns, as JSON."""
-    return JSONResponse(finite_or_none(await _in_thread(function, *arguments)), headers=NOT_KEPT)
 
 
 def _tile(content: bytes | None) -> Response:
@@ -136,8 +98,9 @@ async def _web(_: FinishedSeason, request: Request) -> Response:
     return Response(content, headers={"cache-control": "no-cache"}, media_type=kind)
 
 
-async def _season(season: FinishedSeason, _: Request) -> Response:
-    return await _answer(season.stated)
+async def _season(shown: tuple[FinishedSeason, bool], _: Request) -> Response:
+    season, has_points = shown
+    return await json_answer(lambda: {**season.stated(), "labelling": has_points})
 
 
 async def _layer_tile(season: FinishedSeason, request: Request) -> Response:
@@ -148,7 +111,7 @@ async def _layer_tile(season: FinishedSeason, request: Request) -> Response:
         places = _places(request, layer.grid)
         return None if places is None else layer.tile(places, hidden)
 
-    return _tile(await _in_thread(draw))
+    return _tile(await in_thread(draw))
 
 
 async def _imagery_tile(season: FinishedSeason, request: Request) -> Response:
@@ -164,19 +127,19 @@ async def _imagery_tile(season: FinishedSeason, request: Request) -> Response:
             raise RefusedRequestError(NO_SUCH, "the tile shows too much of the cube; zoom in")
         return None if places is None else imagery.tile(picture, frame, places)
 
-    return _tile(await _in_thread(draw))
+    return _tile(await in_thread(draw))
 
 
 async def _pixel(season: FinishedSeason, request: Request) -> Response:
     place = place_of(request.query_params)
-    return await _answer(map_answer, season.layers, *place)
+    return await json_answer(map_answer, season.layers, *place)
 
 
 async def _series(season: FinishedSeason, request: Request) -> Response:
     place = place_of(request.query_params)
     if season.cube is None:
         raise RefusedRequestError(NO_SUCH, season.missing.get("Imagery and series", "there is no cube"))
-    return await _answer(series_answer, season.cube, *place)
+    return await json_answer(series_answer, season.cube, *place)
 
 
 async def _parcels(season: FinishedSeason, request: Request) -> Response:
@@ -185,7 +148,7 @@ async def _parcels(season: FinishedSeason, request: Request) -> Response:
     query = request.query_params
     west, east = (number_of(query, name, -180, 180) for name in ("west", "east"))
     south, north = (number_of(query, name, -90, 90) for name in ("south", "north"))
-    return await _answer(season.parcels.view, (west, south, east, north))
+    return await json_answer(season.parcels.view, (west, south, east, north))
 
 
 async def _parcel(season: FinishedSeason, request: Request) -> Response:
@@ -193,8 +156,8 @@ async def _parcel(season: FinishedSeason, request: Request) -> Response:
         raise RefusedRequestError(NO_SUCH, "there are no parcels")
     name = request.query_params.get("id")
     if name is not None:
-        return await _answer(season.parcels.named, name)
-    return await _answer(season.parcels.at, *place_of(request.query_params))
+        return await json_answer(season.parcels.named, name)
+    return await json_answer(season.parcels.at, *place_of(request.query_params))
 
 
 async def _parcel_series(season: FinishedSeason, request: Request) -> Response:
@@ -202,7 +165,7 @@ async def _parcel_series(season: FinishedSeason, request: Request) -> Response:
     sensors = [] if season.cube is None else sensors_with_curves(season.cube)
     if season.parcels is None or not sensors or row >= season.parcels.count:
         raise RefusedRequestError(NO_SUCH, "there is no such parcel, or no cube")
-    return await _answer(_series_of, season.parcels, sensors[0], row)
+    return await json_answer(_series_of, season.parcels, sensors[0], row)
 
 
 def _series_of(parcels: ParcelViews, sensor: SensorCube, row: int) -> list[dict[str, Any]]:
@@ -210,25 +173,9 @@ def _series_of(parcels: ParcelViews, sensor: SensorCube, row: int) -> list[dict[
 
 
 async def _hectares(season: FinishedSeason, request: Request) -> Response:
-    polygon = drawn_polygon(await _body(request))
+    polygon = drawn_polygon(await body_of(request))
     layer = season.layers[CLASSES]
-    return await _answer(polygon_answer, layer, polygon, season.report)
-
-
-async def _body(request: Request) -> bytes:
-    """The body of a request, of at most `LARGEST_BODY` bytes; of a longer one the rest is read and not kept."""
-    body, length = bytearray(), 0
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for part in request.stream():
-                length += len(part)
-                if length <= LARGEST_BODY:
-                    body += part
-    except TimeoutError as error:
-        raise RefusedRequestError(408, "the request did not come in time") from error
-    if length > LARGEST_BODY:
-        raise RefusedRequestError(TOO_LARGE, f"a request has at most {LARGEST_BODY:,} bytes")
-    return bytes(body)
+    return await json_answer(polygon_answer, layer, polygon, season.report)
 
 
 async def _file(season: FinishedSeason, request: Request) -> Response:

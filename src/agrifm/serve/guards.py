@@ -25,6 +25,10 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+REPORT_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; sandbox"
+)
+"""Content security policy of a report, whose style and pictures are in its file; no script runs in it."""
 KINDS = {
     "html": "text/html; charset=utf-8",
     "css": "text/css; charset=utf-8",
@@ -38,7 +42,7 @@ KINDS = {
 
 
 class SafeHeaders:
-    """Middleware that adds `HEADERS` to every answer, of errors too."""
+    """Middleware that adds `HEADERS` to every answer, of errors too, except those that it states itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -46,7 +50,9 @@ class SafeHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         await self.app(scope, receive, with_headers)

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agrifm.errors import ServeError, require_installed
 from agrifm.files import AnyPath, as_path
@@ -70,7 +70,21 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def serve(directory: AnyPath, host: str = LOOPBACK, port: int | None = None, also: Sequence[AnyPath] = ()) -> None:
+class PointsToLabel(NamedTuple):
+    """Points that are labelled on the page; see `agrifm.serve.labelling.open_labelling`."""
+
+    points: AnyPath
+    names: Sequence[str] = ()
+    further: Sequence[str] = ()
+
+
+def serve(
+    directory: AnyPath,
+    host: str = LOOPBACK,
+    port: int | None = None,
+    also: Sequence[AnyPath] = (),
+    to_label: PointsToLabel | None = None,
+) -> None:
     """Serve the page of a project with a finished map, until the process is stopped.
 
     Args:
@@ -78,12 +92,16 @@ def serve(directory: AnyPath, host: str = LOOPBACK, port: int | None = None, als
         host: address to listen on; every other one than that of this machine lets others in.
         port: see `open_port`.
         also: see `finished_season`.
+        to_label: points to label on a page at `/label`.
 
     Raises:
+        AssessmentError: the points to label cannot be read.
         ServeError: there is no finished map, a package is missing, or the port is taken.
     """
     require_installed("serving a page", "serve", "starlette", "uvicorn", "matplotlib", kind=ServeError)
-    page = page_of(directory, also)
+    if to_label is not None:
+        require_installed("serving a labelling page", "report", "jinja2", kind=ServeError)
+    page = page_of(directory, also, to_label)
     with closing(open_port(host, port)) as opened:
         number = opened.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
@@ -92,6 +110,8 @@ def serve(directory: AnyPath, host: str = LOOPBACK, port: int | None = None, als
         for title, why in page.missing.items():
             print(printable(f"not shown: {title}: {why}"), flush=True)
         print(printable(f"{page.about}: http://{shown}:{number}/ (Ctrl+C stops it)"), flush=True)
+        if to_label is not None:
+            print(f"points to label: http://{shown}:{number}/label", flush=True)
         page_server(page.app(host)).run(sockets=[opened])
 
 
@@ -111,21 +131,31 @@ class OpenPage:
         return self.app_for(LOOPBACK_NAMES if is_loopback(host) else ["*"])
 
 
-def page_of(directory: AnyPath, also: Sequence[AnyPath] = ()) -> OpenPage:
+def page_of(directory: AnyPath, also: Sequence[AnyPath] = (), to_label: PointsToLabel | None = None) -> OpenPage:
     """Open the page of a project with a finished map, or a folder that `agrifm serve --static` wrote.
 
     Raises:
-        ServeError: there is neither.
+        AssessmentError: the points to label cannot be read.
+        ServeError: there is neither, or points are to be labelled on a page of files.
     """
     from agrifm.serve.app import make_app
     from agrifm.serve.finished_season import finished_season
+    from agrifm.serve.labelling import open_labelling
     from agrifm.serve.static_folder import is_static_page, static_app
 
     folder = as_path(directory).resolve()
     if is_static_page(folder):
+        if to_label is not None:
+            raise ServeError(
+                f"serving {directory}: it is a page of files, on which points cannot be labelled; give the "
+                "directory of the project",
+                path=folder,
+            )
         return OpenPage(f"{folder.name}, a page of files", {}, partial(static_app, folder))
     season = finished_season(directory, also)
-    return OpenPage(f"{season.title}, {' to '.join(season.period)}", season.missing, partial(make_app, season))
+    labelling = None if to_label is None else open_labelling(season, directory, *to_label)
+    about = f"{season.title}, {' to '.join(season.period)}"
+    return OpenPage(about, season.missing, partial(make_app, season, labelling=labelling))
 
 
 def page_server(app: "Starlette") -> "Server":

@@ -72,6 +72,7 @@ function describe(season) {
   document.title = `${season.title} – agrifm`;
   find("title").textContent = season.title;
   find("period").textContent = `Crop map, ${season.period.map(dayText).join(" to ")}`;
+  if (season.labelling) find("period").append(" · ", make("a", { href: "label" }, "Label points"));
   find("trust").hidden = !season.trust;
   find("trust").textContent = season.trust ?? "";
   find("missing").hidden = !season.missing.length;

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from agrifm.assess.agreement_lines import agreement_rows
 from agrifm.assess.answers import MORE, Answers, points_of_answers, read_answers
 from agrifm.assess.class_map import ClassMap, pixel_of_points, read_map
-from agrifm.assess.drawn_points import LABEL, NUMBER
 from agrifm.assess.estimators import Estimate
 from agrifm.assess.interpreter_points import ANSWER, PLACE, InterpreterPoints, label_classes, read_interpreter_points
 from agrifm.assess.kappa import design_kappa, kappa_of_points
@@ -35,7 +34,7 @@ from agrifm.files import MARKER, AnyPath, as_path, write_geopackage, write_json,
 from agrifm.grid import LONLAT
 from agrifm.legend import Legend, LegendClass
 from agrifm.outputs import require_replaceable, write_directory, writing
-from agrifm.point_columns import METHOD, NON_PROBABILITY
+from agrifm.point_columns import LABEL, METHOD, NON_PROBABILITY, NUMBER
 from agrifm.record import running_versions
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agrifm.assess.class_map import read_map
-from agrifm.assess.drawn_points import LABEL, NUMBER
 from agrifm.assess.interpreter_points import (
     ANSWER,
     CONFIDENCES,
@@ -21,6 +20,7 @@ from agrifm.errors import AssessmentError, OutputError, did_you_mean, doing
 from agrifm.files import AnyPath, as_path, write_geopackage
 from agrifm.grid import LONLAT
 from agrifm.outputs import writing_file
+from agrifm.point_columns import LABEL, NUMBER
 from agrifm.vectors import read_vector
 
 if TYPE_CHECKING:

@@ -14,13 +14,13 @@ from agrifm.assess.sampling_frame import SamplingFrame
 from agrifm.assess.strata import DRAWN_IN, HECTARES, MAX_DIFFERENCE, STRATUM
 from agrifm.errors import AssessmentError, OutputError
 from agrifm.files import write_geopackage
-from agrifm.point_columns import METHOD
+from agrifm.point_columns import LABEL, METHOD, NUMBER
 from agrifm.vectors import read_vector
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
-NAME, LABEL, NUMBER = "map_name", "label", "id"
+NAME = "map_name"
 COLUMNS = (NUMBER, HECTARES, LABEL)
 """Columns of every file of points; `label` is empty and is filled in after looking at the ground. The hectares are of
 the whole stratum, so that another map can be assessed with the same points. The stratum is in one more column."""

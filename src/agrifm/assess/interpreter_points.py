@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.assess.class_map import ClassMap, pixel_of_points
-from agrifm.assess.drawn_points import NUMBER
 from agrifm.codes import code_of
 from agrifm.errors import AssessmentError
 from agrifm.grid import LONLAT
 from agrifm.legend import Legend, LegendClass
-from agrifm.point_columns import RANK
+from agrifm.point_columns import NUMBER, RANK
 from agrifm.vectors import read_vector
 
 if TYPE_CHECKING:

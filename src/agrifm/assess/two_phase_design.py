@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.assess.allocation import allocate, expected_accuracies
-from agrifm.assess.drawn_points import LABEL, NUMBER, read_drawn
+from agrifm.assess.drawn_points import read_drawn
 from agrifm.assess.sample_columns import FIRST
 from agrifm.assess.sampling_design import Design
 from agrifm.assess.sampling_frame import SamplingFrame
@@ -22,7 +22,7 @@ from agrifm.assess.strata import HECTARES, STRATUM
 from agrifm.codes import read_codes
 from agrifm.errors import AssessmentError
 from agrifm.files import write_geopackage
-from agrifm.point_columns import METHOD
+from agrifm.point_columns import LABEL, METHOD, NUMBER
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame

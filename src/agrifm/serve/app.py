@@ -12,6 +12,7 @@
 /label                                  points to label, if there are any (`agrifm.serve.label_routes`)
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,6 @@ from agrifm.grid import Grid
 from agrifm.serve.endpoints import NOT_KEPT, body_of, endpoint_for, in_thread, json_answer
 from agrifm.serve.finished_season import FinishedSeason
 from agrifm.serve.guards import SafeHeaders, page_files
-from agrifm.serve.label_routes import label_routes
-from agrifm.serve.labelling import Labelling
 from agrifm.serve.map_layers import CLASSES
 from agrifm.serve.parcel_curves import parcel_answer
 from agrifm.serve.parcel_views import ParcelViews
@@ -42,18 +41,18 @@ KEPT = {"cache-control": "private, max-age=3600"}
 """For tiles, in whose addresses is when the page was opened."""
 
 
-def make_app(season: FinishedSeason, hosts: list[str], labelling: Labelling | None = None) -> Starlette:
+def make_app(season: FinishedSeason, hosts: list[str], of_labelling: Sequence[Route] = ()) -> Starlette:
     """The application that serves a season.
 
     Args:
         hosts: names by which it may be asked; others are refused, so that a foreign page cannot read it through a
             name that leads here.
-        labelling: points that are labelled on the page; without them there is no such page.
+        of_labelling: addresses under which points are labelled; without them there is no such page.
     """
     routes = [
         Route("/", endpoint_for(season, _page)),
         Route("/web/{name}", endpoint_for(season, _web)),
-        Route("/season.json", endpoint_for((season, labelling is not None), _season)),
+        Route("/season.json", endpoint_for((season, bool(of_labelling)), _season)),
         Route("/layers/{key}/{z}/{x}/{y}.png", endpoint_for(season, _layer_tile)),
         Route("/imagery/{sensor}/{picture}/{frame}/{z}/{x}/{y}.png", endpoint_for(season, _imagery_tile)),
         Route("/pixel", endpoint_for(season, _pixel)),
@@ -63,7 +62,7 @@ def make_app(season: FinishedSeason, hosts: list[str], labelling: Labelling | No
         Route("/parcel-series", endpoint_for(season, _parcel_series)),
         Route("/hectares", endpoint_for(season, _hectares), methods=["POST"]),
         Route("/files/{name}", endpoint_for(season, _file)),
-        *([] if labelling is None else label_routes(labelling)),
+        *of_labelling,
     ]
     middleware = [Middleware(SafeHeaders), Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)]
     app = Starlette(routes=routes, middleware=middleware)

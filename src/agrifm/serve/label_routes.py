@@ -30,8 +30,12 @@ from agrifm.serve.refusals import NO_SUCH, WRONG, RefusedRequestError, index_of
 FOREIGN, BUSY = 403, 409
 LARGEST_ANSWER = 8_000
 """Bytes of a request with an answer."""
+SEED = 0
+"""Of the order of the points, as in `agrifm assess form`."""
 TOKEN = "x-agrifm-token"
 Body = TypeVar("Body", bound=BaseModel)
+Result = Callable[[Labelling, int, bool], dict[str, Any]]
+"""What is computed of the answers of an interpreter, by number; true: although some points have none."""
 
 
 class WantedResult(BaseModel):
@@ -43,15 +47,19 @@ class WantedResult(BaseModel):
     early: bool
 
 
-def label_routes(labelling: Labelling) -> list[Route]:
-    """The addresses under which points are labelled."""
+def label_routes(labelling: Labelling, report: Result, agreement: Result) -> list[Route]:
+    """The addresses under which points are labelled.
+
+    Args:
+        report, agreement: functions of `agrifm.serve.label_results`.
+    """
     return [
         Route("/label", endpoint_for(labelling, _form)),
         Route("/label/answers", endpoint_for(labelling, _answers)),
         Route("/label/answers", endpoint_for(labelling, _answer), methods=["POST"]),
-        Route("/label/report", endpoint_for(labelling, _report), methods=["POST"]),
+        Route("/label/report", endpoint_for((labelling, report), _result), methods=["POST"]),
         Route("/label/report/{number}", endpoint_for(labelling, _report_page)),
-        Route("/label/agreement", endpoint_for(labelling, _agreement), methods=["POST"]),
+        Route("/label/agreement", endpoint_for((labelling, agreement), _result), methods=["POST"]),
         Route("/label/{name}", endpoint_for(labelling, _file)),
     ]
 
@@ -102,7 +110,19 @@ async def _written(function: Callable[..., Any], *arguments: Any) -> Response:
 
 
 async def _form(labelling: Labelling, _: Request) -> Response:
-    return HTMLResponse(await in_thread(labelling.page), headers=NOT_KEPT)
+    return HTMLResponse(await in_thread(_page, labelling), headers=NOT_KEPT)
+
+
+def _page(labelling: Labelling) -> str:
+    """The form with its pictures; reads the cube when it is first asked for."""
+    from agrifm.assess.form_page import render_served_form
+
+    with labelling.computing:
+        if not labelling.made:
+            names = [one.name for one in labelling.interpreters]
+            points, classes, stem = labelling.drawn, labelling.classes, labelling.points.stem
+            labelling.made["page"] = render_served_form(points, classes, labelling.cube, stem, SEED, names)
+        return labelling.made["page"]
 
 
 async def _file(_: Labelling, request: Request) -> Response:
@@ -122,14 +142,10 @@ async def _answer(labelling: Labelling, request: Request) -> Response:
     return await _written(lambda: {"answered": labelling.answer(given)})
 
 
-async def _report(labelling: Labelling, request: Request) -> Response:
+async def _result(subject: tuple[Labelling, Result], request: Request) -> Response:
+    labelling, compute = subject
     wanted = await _content(labelling, request, WantedResult)
-    return await _written(labelling.report, wanted.interpreter, wanted.early)
-
-
-async def _agreement(labelling: Labelling, request: Request) -> Response:
-    wanted = await _content(labelling, request, WantedResult)
-    return await _written(labelling.agreement, wanted.early)
+    return await _written(compute, labelling, wanted.interpreter, wanted.early)
 
 
 async def _report_page(labelling: Labelling, request: Request) -> Response:

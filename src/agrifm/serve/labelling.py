@@ -1,10 +1,9 @@
-"""Reference points labelled on the page: the answers of each interpreter in a GeoPackage, and what follows from them.
+"""Reference points labelled on the page: the answers of each interpreter in a GeoPackage.
 
 Every answer is written at once, together with all before it, by the code of `agrifm assess read-form`. The file of the
 points is only read. An answer that another process has written meanwhile stays.
 """
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,12 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_urlsafe
 from threading import Lock
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from agrifm.assess.answers import MORE, Answers, checked_answers, labelled_points, read_answers
-from agrifm.assess.drawn_points import LABEL, NUMBER
 from agrifm.assess.interpreter_points import ANSWER, InterpreterPoints, label_classes, read_interpreter_points
 from agrifm.config import Project, read_project
 from agrifm.cube.store import Cube
@@ -26,16 +24,13 @@ from agrifm.files import AnyPath, as_path, write_geopackage
 from agrifm.grid import LONLAT
 from agrifm.legend import Legend, LegendClass
 from agrifm.locks import locked
+from agrifm.point_columns import NUMBER
 from agrifm.serve.finished_season import FinishedSeason
 from agrifm.serve.map_layers import CLASSES, FILES
 from agrifm.serve.refusals import NO_SUCH, RefusedRequestError
 
-TOO_EARLY = 428
-"""Status of a result that is asked for before every point has an answer, and without insisting."""
 LONGEST_NAME = 60
 LONGEST_COMMENT = 500
-SEED = 0
-"""Of the order of the points, as in `agrifm assess form`."""
 DEFAULT_NAMES = ("Interpreter",)
 Row = dict[str, str]
 """Label, confidence, comment, and when it was answered, of one point."""
@@ -86,17 +81,6 @@ class Labelling:
     def map_path(self) -> Path:
         """The map that the points are of."""
         return self.project.maps / FILES[CLASSES][1]
-
-    def page(self) -> str:
-        """The form with its pictures; reads the cube when it is first asked for."""
-        from agrifm.assess.form_page import render_served_form
-
-        with self.computing:
-            if not self.made:
-                names = [one.name for one in self.interpreters]
-                stem = self.points.stem
-                self.made["page"] = render_served_form(self.drawn, self.classes, self.cube, stem, SEED, names)
-            return self.made["page"]
 
     def interpreter(self, number: int) -> Interpreter:
         """An interpreter by number.
@@ -149,7 +133,7 @@ class Labelling:
                 self._answers(who, {given.id: row}, about)
                 rows.pop(given.id, None)
             write_geopackage(who.file, labelled_points(self.drawn, self._answers(who, rows, about)))
-        return _answered(rows)
+        return count_answered(rows)
 
     def _answers(self, who: Interpreter, rows: dict[str, Row], about: str) -> Answers:
         """The answers of some points, checked as those of a file are."""
@@ -165,84 +149,9 @@ class Labelling:
         )
         return checked_answers(frame, self.drawn, [entry.code for entry in self.classes], about)
 
-    def report(self, number: int, early: bool) -> dict[str, Any]:
-        """Assess the map with the answers of an interpreter; writes the report and returns its hectares.
 
-        Args:
-            early: although some points have no answer.
-
-        Raises:
-            AgriFMError: see `agrifm.assess.report.assess`.
-            RefusedRequestError: not every point has an answer, and it is not `early`.
-        """
-        from agrifm.assess.report import assess
-
-        who = self.interpreter(number)
-        self._require_complete([who], early, "the hectares are then of the others alone, and wrong if they differ")
-        with self.computing:
-            training = self.project.assess.training_file
-            found = assess(self.map_path, who.file, LABEL, who.report, training_keys=training)
-        return {
-            "areas": found["areas"],
-            "sentence": found["trust"]["sentence"],
-            "warnings": found["warnings"],
-            "wrote": f"{self._shown(who.report)}/, from {who.file.name}",
-        }
-
-    def agreement(self, early: bool) -> dict[str, Any]:
-        """Compare the first two interpreters; writes `agreement/` and returns its sentences and the points that differ.
-
-        Args:
-            early: although some points have no answer.
-
-        Raises:
-            AgriFMError: no point has a label of both, or the directory cannot be written.
-            RefusedRequestError: there is one interpreter, or not every point has an answer, and it is not `early`.
-        """
-        from agrifm.assess.agreement import FILES_OF_AGREEMENT, compare_interpreters
-        from agrifm.assess.agreement_lines import agreement_lines
-
-        if len(self.interpreters) < 2:
-            raise RefusedRequestError(NO_SUCH, "there is one interpreter")
-        first, second = self.interpreters
-        self._require_complete([first, second], early, "who sees the answers of another one is led by them")
-        out = self.project.directory / "agreement"
-        with self.computing:
-            found = compare_interpreters(first.file, second.file, out, self.points, self.map_path, self.further)
-            table = out / FILES_OF_AGREEMENT[2]
-            different: list[Row] = []
-            if found["points"]["different"]:
-                with table.open(newline="", encoding="utf-8") as file:
-                    different = list(csv.DictReader(file))
-        names = {entry.code: entry.name for entry in self.classes}
-        return {
-            "lines": agreement_lines(found),
-            "kappa": found["at_points"]["kappa"],
-            "disagreements": [
-                {
-                    "id": row[NUMBER],
-                    "first": names[row["first_label"]],
-                    "second": names[row["second_label"]],
-                    "hectares": float(row["hectares"]) if row["hectares"] else None,
-                }
-                for row in different
-            ],
-            "wrote": f"{self._shown(out)}/",
-        }
-
-    def _shown(self, path: Path) -> str:
-        return f"{self.project.directory.resolve().name}/{path.name}"
-
-    def _require_complete(self, people: Sequence[Interpreter], early: bool, why: str) -> None:
-        counts = [(who.name, _answered(self.rows(who))) for who in people]
-        every = len(self.drawn.numbers)
-        if not early and any(count < every for _, count in counts):
-            stated = ", ".join(f"{name} has answered {count} of {every} points" for name, count in counts)
-            raise RefusedRequestError(TOO_EARLY, f"{stated}; {why}")
-
-
-def _answered(rows: dict[str, Row]) -> int:
-    """Points with a class, or marked as unsure; a comment alone is no answer."""
+def count_answered(rows: dict[str, Row]) -> int:
+    """Points with a class, or marked as unsure; a comment alone does not count."""
     return sum(bool(row[ANSWER[0]] or row[ANSWER[1]]) for row in rows.values())
 
 

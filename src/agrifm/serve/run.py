@@ -15,7 +15,10 @@ from agrifm.screen import printable
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from starlette.routing import Route
     from uvicorn import Server
+
+    from agrifm.serve.finished_season import FinishedSeason
 
 PORT = 8642
 """Port that is tried if none is stated."""
@@ -140,7 +143,6 @@ def page_of(directory: AnyPath, also: Sequence[AnyPath] = (), to_label: PointsTo
     """
     from agrifm.serve.app import make_app
     from agrifm.serve.finished_season import finished_season
-    from agrifm.serve.labelling import open_labelling
     from agrifm.serve.static_folder import is_static_page, static_app
 
     folder = as_path(directory).resolve()
@@ -153,9 +155,17 @@ def page_of(directory: AnyPath, also: Sequence[AnyPath] = (), to_label: PointsTo
             )
         return OpenPage(f"{folder.name}, a page of files", {}, partial(static_app, folder))
     season = finished_season(directory, also)
-    labelling = None if to_label is None else open_labelling(season, directory, *to_label)
+    routes = [] if to_label is None else _routes_of_labelling(season, directory, to_label)
     about = f"{season.title}, {' to '.join(season.period)}"
-    return OpenPage(about, season.missing, partial(make_app, season, labelling=labelling))
+    return OpenPage(about, season.missing, partial(make_app, season, of_labelling=routes))
+
+
+def _routes_of_labelling(season: "FinishedSeason", directory: AnyPath, to_label: PointsToLabel) -> "list[Route]":
+    from agrifm.serve.label_results import agreement_of_answers, report_of_answers
+    from agrifm.serve.label_routes import label_routes
+    from agrifm.serve.labelling import open_labelling
+
+    return label_routes(open_labelling(season, directory, *to_label), report_of_answers, agreement_of_answers)
 
 
 def page_server(app: "Starlette") -> "Server":

@@ -180,8 +180,14 @@ def test_without_points_there_is_no_labelling_page(season):
         assert json.loads(request(port, "/season.json")[1])["labelling"] is False
 
 
-def test_the_form_is_the_same_and_its_scripts_are_files(season, port, points, tmp_path):
+def test_the_form_is_the_same_and_its_scripts_are_files(season, port, points, tmp_path, monkeypatch):
+    monkeypatch.setattr("agrifm.serve.label_routes.SOON", 0)
     _, page, headers = request(port, "/label")
+    assert f"0 of {POINTS} points".encode() in page
+    assert headers["refresh"] == "2"
+    while b'id="data"' not in page:
+        _, page, headers = request(port, "/label")
+    assert "refresh" not in headers
     assert "unsafe" not in headers["content-security-policy"]
     command = f"assess form --points {points} --map {season.maps}/classes.tif --season {season.directory} --also"
     assert main([*command.split(), "4300=Fallow", "--out", str(tmp_path / "form.html")]) == 0
@@ -262,6 +268,7 @@ def test_points_need_a_project_and_numbers(season, points, tmp_path):
 
 def begin(browser, port, name):
     browser.open(f"http://127.0.0.1:{port}/label")
+    browser.until("!!document.querySelector('.names')")
     browser.run(f"[...document.querySelectorAll('.names button')].find((one) => one.textContent === '{name}').focus()")
     browser.press("Enter")
     browser.until("document.getElementById('progress').textContent")

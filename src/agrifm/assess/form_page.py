@@ -6,7 +6,7 @@ nothing from anywhere and run no other script than the form's.
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from string import ascii_lowercase, digits
 from typing import TYPE_CHECKING, Any
@@ -73,14 +73,16 @@ def render_served_form(
     stem: str,
     seed: int,
     interpreters: Sequence[str],
+    advance: Callable[[int], None],
 ) -> str:
     """Return the form for a server that keeps the answers; its scripts and its style are files of the server.
 
     Args:
         points, classes, cube, stem, seed: see `render_form`.
         interpreters: names of those who may answer.
+        advance: receives the number of the points that have been read so far.
     """
-    data, notes = _content(points, classes, cube, stem, seed)
+    data, notes = _content(points, classes, cube, stem, seed, advance)
     return _template().render(
         title=stem, count=len(points.numbers), notes=notes, data=data, served={"names": list(interpreters)}
     )
@@ -101,10 +103,18 @@ def _template() -> "Template":
 
 
 def _content(
-    points: InterpreterPoints, classes: Sequence[LegendClass], cube: Cube | None, stem: str, seed: int
+    points: InterpreterPoints,
+    classes: Sequence[LegendClass],
+    cube: Cube | None,
+    stem: str,
+    seed: int,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> tuple[dict[str, Any], list[str]]:
     """What the script is to know, and notes on what it cannot show."""
-    seasons = [] if cube is None else list(read_point_seasons(cube, points.frame))
+    seasons: list[PointSeason] = []
+    for season in () if cube is None else read_point_seasons(cube, points.frame):
+        seasons.append(season)
+        advance(len(seasons))
     order = np.random.default_rng(seed).permutation(len(points.numbers)).tolist()
     data = {
         "digest": _digest(points, classes),

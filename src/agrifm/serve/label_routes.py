@@ -9,10 +9,14 @@
 What changes something must be sent by the page itself: as JSON, with its token, and from the same origin.
 """
 
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import cache
+from html import escape
 from importlib.resources import files
 from secrets import compare_digest
+from threading import Thread
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -30,6 +34,17 @@ from agrifm.serve.refusals import NO_SUCH, WRONG, RefusedRequestError, index_of
 FOREIGN, BUSY = 403, 409
 LARGEST_ANSWER = 8_000
 """Bytes of a request with an answer."""
+SOON, AGAIN = 3, 2
+"""Seconds to wait for the form, and after which a browser asks again."""
+WAITING = """<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
+<link rel="icon" href="web/icon.svg" type="image/svg+xml"><link rel="stylesheet" href="label/form.css"></head>
+<body><header><h1>{title}</h1></header>
+<main><p role="status">Reading pictures and curves: {read} of {count} points. The form opens by itself.</p></main>
+</body>
+</html>
+"""
 SEED = 0
 """Of the order of the points, as in `agrifm assess form`."""
 TOKEN = "x-agrifm-token"
@@ -110,19 +125,37 @@ async def _written(function: Callable[..., Any], *arguments: Any) -> Response:
 
 
 async def _form(labelling: Labelling, _: Request) -> Response:
-    return HTMLResponse(await in_thread(_page, labelling), headers=NOT_KEPT)
+    page = _begun(labelling)
+    await asyncio.wait([asyncio.wrap_future(page)], timeout=SOON)
+    if page.done():
+        return HTMLResponse(page.result(), headers=NOT_KEPT)
+    text = WAITING.format(
+        title=escape(labelling.points.stem), read=labelling.read[0], count=len(labelling.drawn.numbers)
+    )
+    return HTMLResponse(text, headers={**NOT_KEPT, "refresh": f"{AGAIN}"})
 
 
-def _page(labelling: Labelling) -> str:
-    """The form with its pictures; reads the cube when it is first asked for."""
+def _begun(labelling: Labelling) -> Future[str]:
+    """The form, which is made when it is first asked for, in a thread that does not outlive the server."""
+    with labelling.writing:
+        if "page" not in labelling.made:
+            labelling.made["page"] = Future()
+            Thread(target=_make, args=(labelling, labelling.made["page"]), daemon=True).start()
+        return labelling.made["page"]
+
+
+def _make(labelling: Labelling, page: Future[str]) -> None:
     from agrifm.assess.form_page import render_served_form
 
-    with labelling.computing:
-        if not labelling.made:
-            names = [one.name for one in labelling.interpreters]
-            points, classes, stem = labelling.drawn, labelling.classes, labelling.points.stem
-            labelling.made["page"] = render_served_form(points, classes, labelling.cube, stem, SEED, names)
-        return labelling.made["page"]
+    def advance(count: int) -> None:
+        labelling.read[0] = count
+
+    names = [one.name for one in labelling.interpreters]
+    points, classes, stem = labelling.drawn, labelling.classes, labelling.points.stem
+    try:
+        page.set_result(render_served_form(points, classes, labelling.cube, stem, SEED, names, advance))
+    except BaseException as error:
+        page.set_exception(error)
 
 
 async def _file(_: Labelling, request: Request) -> Response:

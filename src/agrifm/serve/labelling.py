@@ -6,6 +6,7 @@ points is only read. An answer that another process has written meanwhile stays.
 
 import re
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,8 +75,10 @@ class Labelling:
     """What a request that changes something must state; foreign pages cannot read it."""
     writing: Lock = field(default_factory=Lock)
     computing: Lock = field(default_factory=Lock)
-    made: dict[str, str] = field(default_factory=dict)
+    made: dict[str, Future[str]] = field(default_factory=dict)
     """The page, once it has been asked for."""
+    read: list[int] = field(default_factory=lambda: [0])
+    """Number of the points whose pictures have been read for it."""
 
     @property
     def map_path(self) -> Path:

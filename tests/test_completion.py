@@ -22,7 +22,7 @@ def parsers() -> dict[str, ArgumentParser]:
         ("agrifm fe", ["fetch"]),
         ("agrifm ma", ["map"]),
         ("agrifm assess des", ["design"]),
-        ("agrifm cube ", ["check", "info"]),
+        ("agrifm cube ", ["check", "compact", "info"]),
         ("agrifm assess design --meth", ["--method"]),
         ("agrifm assess design --method s", ["simple", "stratified", "systematic"]),
         ("agrifm assess --dist", ["--district", "--districts"]),

@@ -19,7 +19,7 @@ from agrifm.assess.sampling_design import ALLOCATIONS, DESIGN, METHODS, Design
 from agrifm.assess.sampling_frame import SamplingFrame
 from agrifm.assess.systematic_design import draw_cells
 from agrifm.cli import main
-from agrifm.cli_arguments import assess_design_arguments
+from agrifm.cli_assess_arguments import assess_design_arguments
 from agrifm.errors import AssessmentError, OutputError
 from agrifm.grid import Grid
 

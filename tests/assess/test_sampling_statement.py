@@ -13,7 +13,7 @@ from agrifm.assess.report import assess
 from agrifm.assess.sampling_design import METHODS
 from agrifm.assess.sampling_statement import DRAWN, SAMPLINGS
 from agrifm.cli import main
-from agrifm.cli_arguments import assess_arguments
+from agrifm.cli_assess_arguments import assess_arguments
 from agrifm.errors import AssessmentError
 
 

@@ -36,6 +36,7 @@ NEEDED_FOR = {
     "s3": "scenes on S3",
     "export": "`agrifm model export`",
     "parquet": "catalogues as stac-geoparquet",
+    "dask": "workers on other machines",
 }
 PLACES_OF_DATA = ("PROJ_DATA", "PROJ_LIB", "GDAL_DATA", "GDAL_DRIVER_PATH")
 """Variables with which other programs (PostGIS, QGIS, conda) lead GDAL and PROJ to files of another version."""
@@ -171,7 +172,7 @@ def _disk(directory: Path) -> Iterator[Examination]:
     free = shutil.disk_usage(directory).free
     said = f"{free / 1e9:.0f} GB free at {directory}"
     state: Literal["note", "fine"] = "note" if free < LEAST_DISK else "fine"
-    few = f"; a season of 1,000 km² needs {LEAST_DISK / 1e9:.0f} GB and more"
+    few = "; `agrifm plan` says what a season needs"
     yield Examination("disk", state, said + few if state == "note" else said)
     try:
         with tempfile.TemporaryDirectory(dir=directory, prefix=".agrifm-doctor-") as scratch:

@@ -56,6 +56,7 @@ def judged(kind: str, save: Callable[[Path], None], directory: Path, count: int)
     return found["error"], found["other"]
 
 
+@pytest.mark.check
 def test_weights_are_refused_or_those_that_were_written(tmp_path: Path) -> None:
     refused, others = judged("safetensors", save_safetensors, tmp_path, 200)
     assert refused > 190

@@ -56,6 +56,7 @@ def test_a_table_is_as_wide_as_its_cells() -> None:
     assert list(table(("name", "s"), [("a", 10), ("longer", 1)])) == ["name     s", "a       10", "longer   1"]
 
 
+@pytest.mark.check
 def test_a_process_of_its_own_measures_time_and_memory() -> None:
     """Weights are about 4 bytes each; in training the gradient and two means need as much again each."""
     cost = measured(Workload(TINY.config, 4, 16, kind="training"), runs=1)

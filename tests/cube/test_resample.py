@@ -79,6 +79,7 @@ def test_window_by_window_gives_what_the_whole_array_gives(
             assert (new.group["day"][...] == np.where(known, day, -1)).all()
 
 
+@pytest.mark.check
 def test_threads_and_processes_write_the_same_bytes(
     cube: Cube, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,6 +80,7 @@ def test_today_is_the_last_day_with_an_observation(trained: Path) -> None:
         last_observed(cube, cube.season.start - timedelta(1))
 
 
+@pytest.mark.check
 def test_a_map_of_today_is_kept_until_something_changes(trained: Path, tmp_path: Path) -> None:
     project = shutil.copytree(trained, tmp_path / "p", ignore=shutil.ignore_patterns("map-until-*"))
 

@@ -84,6 +84,7 @@ def files_in(directory: Path) -> list[str]:
     return sorted(str(path.relative_to(directory)) for path in directory.rglob("*"))
 
 
+@pytest.mark.check
 def test_a_fetch_from_a_server_costs_what_its_plan_says(
     tmp_path: Path, season: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

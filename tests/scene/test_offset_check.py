@@ -272,6 +272,7 @@ def test_scenes_of_products_with_one_offset_are_not_touched() -> None:
     assert decide_offsets([other], GRIDS, "refuse") == [other]
 
 
+@pytest.mark.check
 def test_the_real_flanders_season_raises_no_alarm_and_wrong_metadata_do() -> None:
     """The numbers of the set hold reflectance without an offset; it is read here as if its baselines were stated."""
     files = sorted(DATA.glob("flanders_multisource_2018/*/s2_l2a_10m.nc"))

@@ -39,6 +39,7 @@ def trained(project: Project, **how: Any) -> dict[str, Tensor]:
     return load_file(path)
 
 
+@pytest.mark.check
 def test_a_step_is_the_same_however_it_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agrifm.models.precision.bfloat16_is_native", lambda: True)  # so that it is not warned of
     project = toy_project(tmp_path, steps=1)

@@ -96,7 +96,7 @@ def _on_curve(curve: Curve, values: Tensor) -> Tensor:
     result = torch.full_like(values, y[0])
     for left, right, low, high in zip(x, x[1:], y, y[1:], strict=False):
         if high > low:
-            result = result + (high - low) / (right - left) * (values - left).clamp(0, right - left)
+            result = result + (high - low) / (right - left) * (values - left).clamp(0.0, right - left)
     return result.clamp(min=PROBABILITY_FLOOR)
 
 

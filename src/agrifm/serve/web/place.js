@@ -49,16 +49,17 @@ export function showPlaces(season, mark, parcel) {
         if (number === answered) {
           parcel(found);
           around = found;
-          if (ofPixel) showSeries(pieces.curves);
+          if (around && ofPixel) showSeries(pieces.curves);
         }
         return found ? [parcelLines(season, found)] : [];
       });
     }
     if (season.series) {
       fill(pieces.curves, async () => {
-        ofPixel = await ask("series", { lon, lat });
-        series = ofPixel;
-        if (number === answered && around && whole) showSeries(pieces.curves);
+        const found = await ask("series", { lon, lat });
+        if (number !== answered) return []; // another place was chosen meanwhile
+        [series, ofPixel] = [found, found];
+        if (around && whole) showSeries(pieces.curves);
         return curveLines(pieces.curves);
       });
     }

@@ -57,13 +57,10 @@ class FoundScenes(NamedTuple):
     """Cloud cover that a scene states, 0..1, by id."""
     search: Traffic
     """Traffic of the search."""
-    kept: tuple[Frame, ...] = ()
+    kept: list[Frame]
     """The frames that the project's cube has already."""
-
-    @property
-    def new(self) -> list[Frame]:
-        """The frames that are to be read."""
-        return [frame for frame in self.frames if frame not in self.kept]
+    new: list[Frame]
+    """The others, which are to be read."""
 
 
 def find_scenes(project: Project) -> FoundScenes:
@@ -87,7 +84,8 @@ def find_scenes(project: Project) -> FoundScenes:
         shares[scene.id] = 1.0 if item is None else _overlap(item, outlines[scene.product.sensor])
         stated = None if item is None else stated_cloud_cover(item)
         covers[scene.id] = None if stated is None else stated / 100
-    return FoundScenes(frames, grids, wanted.area.shape, shares, covers, traffic, _kept(project, frames, grids))
+    kept, new = _kept_and_new(project, frames, grids)
+    return FoundScenes(frames, grids, wanted.area.shape, shares, covers, traffic, kept, new)
 
 
 def resampled_frames(project: Project, days: int) -> int:
@@ -96,12 +94,17 @@ def resampled_frames(project: Project, days: int) -> int:
     return 0 if method is None else days if method == "fill" else project.model.frames
 
 
-def _kept(project: Project, frames: Sequence[Frame], grids: Mapping[str, Grid]) -> tuple[Frame, ...]:
-    """The frames of a finished cube that a fetch takes over, unless their files were replaced."""
+def _kept_and_new(
+    project: Project, frames: Sequence[Frame], grids: Mapping[str, Grid]
+) -> tuple[list[Frame], list[Frame]]:
+    """The frames of a finished cube that a fetch takes over, unless their files were replaced; and the others."""
     imagery, earlier = project.imagery, EarlierCube.at(project.observed_cube)
     rule = MaskRule(imagery.masked, imagery.dilate, imagery.masks)
     marks = WantedFrames(frames, grids, rule, imagery.offset).fingerprints
-    return tuple(frame for frame, mark in zip(frames, marks, strict=True) if mark in earlier.entries)
+    kept, new = list[Frame](), list[Frame]()
+    for frame, mark in zip(frames, marks, strict=True):
+        (kept if mark in earlier.entries else new).append(frame)
+    return kept, new
 
 
 def _overlap(item: pystac.Item, outline: BaseGeometry) -> float:

@@ -1,5 +1,6 @@
 # make demo     set-up, then the whole road on a simulated season, offline, into demo/
 # make test     set-up, then the tests
+# make bounds   the tests with the oldest packages that pyproject.toml allows
 # make check    set-up, then the heavy suites (demo, examples, kills); needs the data sets (AGRIFM_DATA)
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,7 +10,7 @@ export AGRIFM_DATA ?= $(abspath ../shared/data)
 TODAY := $(shell date +%Y-%m-%d)
 LOG = benchmarks/results/$(TODAY)-check.txt
 
-.PHONY: install demo test check lint
+.PHONY: install demo test bounds check lint
 .DELETE_ON_ERROR:
 
 install: $(VENV)/installed
@@ -26,6 +27,9 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not check"
+
+bounds:
+	$(PYTHON) tests/lower_bounds.py $(VENV)-bounds
 
 check: install
 	@mkdir -p $(dir $(LOG)); { echo "make check, $(TODAY), $$($(PYTHON) --version), $$(git rev-parse --short HEAD)"; \

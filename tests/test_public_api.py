@@ -1,4 +1,4 @@
-"""What others may import: the names and parameters that docs/api.md states, and those that documents and examples use."""
+"""What others may import: the names and parameters that docs/api.md states."""
 
 import ast
 import inspect

@@ -2,7 +2,12 @@
 
 import csv
 import json
+import random
 import shutil
+import subprocess
+import sys
+import time
+from importlib.resources import files
 from itertools import cycle
 from pathlib import Path
 
@@ -14,6 +19,7 @@ from tests.browser import Browser, installed
 from tests.mapping.small_parcels import LEGEND
 from tests.serve.small_season import request, served, small_season
 
+from agrifm.assess import point_season
 from agrifm.assess.answers import read_form
 from agrifm.assess.design import draw_points
 from agrifm.assess.report import assess
@@ -21,6 +27,8 @@ from agrifm.cli import main
 from agrifm.errors import AgriFMError, AssessmentError, ServeError
 from agrifm.grid import LONLAT
 from agrifm.locks import locked
+from agrifm.serve.finished_season import finished_season
+from agrifm.serve.labelling import open_labelling
 from agrifm.serve.run import PointsToLabel, page_of
 
 POINTS = 12
@@ -183,7 +191,7 @@ def test_without_points_there_is_no_labelling_page(season):
 def test_the_form_is_the_same_and_its_scripts_are_files(season, port, points, tmp_path, monkeypatch):
     monkeypatch.setattr("agrifm.serve.label_routes.SOON", 0)
     _, page, headers = request(port, "/label")
-    assert f"0 of {POINTS} points".encode() in page
+    assert b'id="data"' not in page
     assert headers["refresh"] == "2"
     while b'id="data"' not in page:
         _, page, headers = request(port, "/label")
@@ -191,13 +199,40 @@ def test_the_form_is_the_same_and_its_scripts_are_files(season, port, points, tm
     assert "unsafe" not in headers["content-security-policy"]
     command = f"assess form --points {points} --map {season.maps}/classes.tif --season {season.directory} --also"
     assert main([*command.split(), "4300=Fallow", "--out", str(tmp_path / "form.html")]) == 0
-    assert content(page.decode()) == content((tmp_path / "form.html").read_text(encoding="utf-8"))
+    served_form = content(page.decode())
+    assert not any("pictures" in point for point in served_form["points"])
+    for place, point in enumerate(served_form["points"]):
+        point |= json.loads(request(port, f"/label/points/{place}")[1])
+    assert served_form == content((tmp_path / "form.html").read_text(encoding="utf-8"))
+    assert all(point["pictures"] for point in served_form["points"])
+    for wrong in (POINTS, -1, "a", "0/.."):
+        assert request(port, f"/label/points/{wrong}")[0] == 404
     assert b"<style" not in page
     assert b"style=" not in page
     for name in ("form.css", "form.js", "form_server.js"):
         assert f'"label/{name}"'.encode() in page
         assert request(port, f"/label/{name}")[0] == 200
     assert request(port, "/label/form.py")[0] == 404
+
+
+def test_the_form_opens_when_its_first_points_are_read(season, port, points, monkeypatch):
+    monkeypatch.setattr("agrifm.assess.form_page.SAMPLE", 2)
+    read = []
+
+    def counted(*given):
+        read.append(given[-1])
+        return plain(*given)
+
+    plain = point_season._read
+    monkeypatch.setattr("agrifm.assess.point_season._read", counted)
+    while b'id="data"' not in (found := request(port, "/label")[1]):
+        pass
+    order = [point["id"] for point in content(found.decode())["points"]]
+    number = list(gpd.read_file(points)["id"].astype(str))
+    assert [number[at] for at in read] == order[:2]
+    for place in (1, 5):
+        request(port, f"/label/points/{place}")
+    assert [number[at] for at in read] == [*order[:2], order[5]]
 
 
 def test_the_reports_hectares_are_those_of_assess(season, port, points, tmp_path):
@@ -279,6 +314,41 @@ def finished(browser):
     browser.until("document.body.dataset.unsaved === '0'")
 
 
+ANSWERING = """
+import sys
+from itertools import cycle
+from agrifm.serve.finished_season import finished_season
+from agrifm.serve.labelling import GivenAnswer, open_labelling
+directory, points, *codes = sys.argv[1:]
+labelling = open_labelling(finished_season(directory), directory, points)
+print("begun", flush=True)
+for number, code in zip(cycle(labelling.drawn.numbers), cycle(codes)):
+    labelling.answer(GivenAnswer(interpreter=0, id=number, label=code, confidence="", comment=""))
+    print(number, code, flush=True)
+"""
+"""Answers all points, again and again, and says so after each."""
+
+
+@pytest.mark.check
+def test_a_server_killed_while_it_writes_has_lost_no_answer(season, points):
+    generator, saved = random.Random(0), {}
+    for _ in range(12):
+        words = [sys.executable, "-c", ANSWERING, str(season.directory), str(points), *CODES]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout.readline() == "begun\n"
+            time.sleep(generator.uniform(0, 0.5))
+            process.kill()
+            lines = process.stdout.read().splitlines()
+        saved |= dict(line.split() for line in lines if len(line.split()) == 2)
+        labelling = open_labelling(finished_season(season.directory), season.directory, points)
+        kept = labelling.rows(labelling.interpreters[0])
+        assert kept.keys() >= saved.keys()
+        differ = [number for number, code in saved.items() if kept[number]["label"] != code]
+        assert len(differ) <= 1  # an answer that was written and not said
+        saved |= {number: row["label"] for number, row in kept.items()}
+    assert len(saved) == POINTS
+
+
 @pytest.mark.check
 @pytest.mark.skipif(not installed(), reason="there is no Chromium or Chrome to drive")
 @pytest.mark.parametrize("width", [1280, 390])
@@ -296,6 +366,8 @@ def test_points_become_hectares_by_keys_alone(season, points, tmp_path, width):
             browser.press("ArrowDown", key)
         assert browser.text("#progress") == f"Ana: 6 of {POINTS} answered"
         assert browser.run("document.documentElement.scrollWidth") <= width
+        browser.call("Runtime.evaluate", expression=(files("axe_core_python") / "axe.min.js").read_text("utf-8"))
+        assert json.loads(browser.run("axe.run().then((found) => JSON.stringify(found.violations))")) == []
         browser.picture(tmp_path / f"label-{width}.png", whole=False)
         finished(browser)
         browser.run("localStorage.clear()")

@@ -171,9 +171,55 @@
     const point = data.points[here];
     at("where").textContent = `Point ${point.id}`;
     at("place").textContent = `${here + 1} of ${data.points.length} · latitude ${point.lat}, longitude ${point.lon}`;
+    showAnswer();
+    if (server && !isRead(point)) return showLater(point);
+    showSeason(point);
+    return readAhead();
+  }
+
+  function showSeason(point) {
     showMonths(point);
     showCurves(point);
-    showAnswer();
+  }
+
+  // ---- a server gives each point when it is looked at, and those after it ahead -----------------------------------
+
+  const AHEAD = 2;
+  const isRead = (point) => Boolean(point.months);
+  const reading = new Map(); // id -> promise
+
+  function read(place) {
+    const point = data.points[place];
+    if (isRead(point)) return Promise.resolve();
+    if (!reading.has(point.id)) {
+      const content = server.point(place).then((found) => Object.assign(point, found));
+      reading.set(point.id, content.finally(() => reading.delete(point.id)));
+    }
+    return reading.get(point.id);
+  }
+
+  async function showLater(point) {
+    at("months").replaceChildren(make("p", { role: "status" }, "Reading pictures and curves …"));
+    at("curves").replaceChildren();
+    at("caption").textContent = "";
+    try {
+      await read(data.points.indexOf(point));
+    } catch (error) {
+      if (data.points[here] === point) at("months").replaceChildren(make("p", { class: "warning" }, `${error.message}.`));
+      return;
+    }
+    if (data.points[here] !== point) return;
+    showSeason(point);
+    readAhead();
+  }
+
+  async function readAhead() {
+    if (!server) return;
+    try {
+      for (let place = here + 1; place <= here + AHEAD && place < data.points.length; place += 1) await read(place);
+    } catch {
+      // said when the point is looked at
+    }
   }
 
   function reticle() {
@@ -234,17 +280,11 @@
 
   const SIZE = { width: 460, height: 150, left: 36, right: 8, top: 8, bottom: 20 };
 
-  function rangeOf(name) {
-    // The same in all points, so that they can be compared.
-    const values = data.points.flatMap((point) => point.curves.filter((c) => c.name === name).flatMap((c) => c.values));
-    const sorted = values.sort((a, b) => a - b);
-    const cut = Math.floor(sorted.length / 200);
-    const [low, high] = [sorted[cut], sorted[sorted.length - 1 - cut]];
-    const margin = Math.max((high - low) * 0.05, 0.02);
-    return [low - margin, high + margin];
+  function rangeOf(curves) {
+    // Of a curve that the points which decide the axes do not have.
+    const values = curves.flatMap((curve) => curve.values);
+    return [Math.min(...values) - 0.02, Math.max(...values) + 0.02];
   }
-
-  const ranges = new Map();
 
   function plot(curves, range) {
     const { width, height, left, right, top, bottom } = SIZE;
@@ -285,7 +325,6 @@
         .filter((curve) => curve.name === name)
         .map((curve) => ({ ...curve, colour: SENSOR_COLOURS[data.sensors.indexOf(curve.sensor) % SENSOR_COLOURS.length] }));
       if (!curves.length) continue;
-      if (!ranges.has(name)) ranges.set(name, rangeOf(name));
       const key = make("p", { class: "key" });
       for (const { sensor, colour, days } of curves) {
         const dot = make("i");
@@ -293,9 +332,9 @@
         key.append(make("span", {}, dot, days.length ? sensor : `${sensor}: never observed`));
       }
       const drawn = curves.filter((curve) => curve.days.length);
-      const figure = make("figure", {}, make("h3", {}, name), key);
+      const figure = make("figure", {}, make("h2", {}, name), key);
       if (drawn.length) {
-        const svg = plot(drawn, ranges.get(name));
+        const svg = plot(drawn, data.ranges[name] || rangeOf(drawn));
         svg.setAttribute("aria-label", `${name} over the season`);
         figure.append(svg);
       }
@@ -375,7 +414,7 @@
     s: server ? server.showResults : save,
     c: () => {
       kind = data.kinds.length ? (kind + 1) % data.kinds.length : 0;
-      showMonths(data.points[here]);
+      if (!server || isRead(data.points[here])) showMonths(data.points[here]);
     },
     b: () => document.body.classList.toggle("bigger"),
     "/": () => at("find")?.focus(),

@@ -7,6 +7,7 @@ nothing from anywhere and run no other script than the form's.
 import base64
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from string import ascii_lowercase, digits
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,12 @@ from agrifm.assess.page import page_environment
 from agrifm.assess.point_season import (
     CHIP_METRES,
     IndexCurve,
+    PointReader,
     PointSeason,
     chip_side,
+    curve_names,
+    index_ranges,
+    open_point_reader,
     picture_kinds,
     picture_sensor,
     pixel_metres,
@@ -39,6 +44,8 @@ TAKEN = "bcnsu"
 """Letters that do something else in the form than choose a class."""
 KEYS = (*digits[1:], *(letter for letter in ascii_lowercase if letter not in TAKEN))
 """Keys of the classes, in their order; further classes are found by their name."""
+SAMPLE = 12
+"""Points that a served form reads before it opens."""
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 BAND_WORDS = {
     "nir": "near infrared", "swir16": "short-wave infrared", "red": "red", "green": "green", "blue": "blue",
@@ -57,7 +64,14 @@ def render_form(
         stem: name of the file of points, which is the form's title and begins the name of saved answers.
         seed: of the order in which points are shown.
     """
-    data, notes = _content(points, classes, cube, stem, seed)
+    seasons = [] if cube is None else list(read_point_seasons(cube, points.frame))
+    order = _order(points, seed)
+    shown = [{**_place(points, at), **_point(seasons[at] if seasons else None)} for at in order]
+    data = {**_about(points, classes, cube, stem), "ranges": index_ranges(seasons), "points": shown}
+    notes = _notes(cube, [season.inside for season in seasons])
+    blind = sum(one.inside and not one.months for one in seasons)
+    if blind and cube is not None and picture_sensor(cube) is not None:
+        notes.append(f"{blind} of {len(seasons)} points have no month with a clear observation")
     script = form_script()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = _template().render(
@@ -66,7 +80,26 @@ def render_form(
     return page, notes
 
 
-def render_served_form(
+@dataclass(frozen=True)
+class ServedForm:
+    """The form of a server that keeps the answers, and gives each point when it is looked at."""
+
+    page: str
+    order: Sequence[int]
+    """Numbers of the points, as they are shown."""
+    reader: PointReader | None
+    """None without a season."""
+
+    def point(self, place: int) -> dict[str, Any]:
+        """What is shown of the point at a place of the order: its months, pictures and curves.
+
+        Raises:
+            CubeError: the cube is damaged.
+        """
+        return _point(None if self.reader is None else self.reader.read(self.order[place]))
+
+
+def served_form(
     points: InterpreterPoints,
     classes: Sequence[LegendClass],
     cube: Cube | None,
@@ -74,18 +107,29 @@ def render_served_form(
     seed: int,
     interpreters: Sequence[str],
     advance: Callable[[int], None],
-) -> str:
+) -> ServedForm:
     """Return the form for a server that keeps the answers; its scripts and its style are files of the server.
+
+    The first `SAMPLE` points in the order in which they are shown decide the brightness of pictures and the range of
+    curves, and are read here.
 
     Args:
         points, classes, cube, stem, seed: see `render_form`.
         interpreters: names of those who may answer.
-        advance: receives the number of the points that have been read so far.
+        advance: is called with 1 after each of these points.
     """
-    data, notes = _content(points, classes, cube, stem, seed, advance)
-    return _template().render(
-        title=stem, count=len(points.numbers), notes=notes, data=data, served={"names": list(interpreters)}
-    )
+    order = _order(points, seed)
+    first = order[:SAMPLE]
+    reader = None if cube is None else open_point_reader(cube, points.frame, first, advance)
+    data = {
+        **_about(points, classes, cube, stem),
+        "ranges": {} if reader is None else index_ranges([reader.read(at) for at in first]),
+        "points": [_place(points, at) for at in order],
+    }
+    notes = _notes(cube, [] if reader is None else reader.inside)
+    served = {"names": list(interpreters)}
+    page = _template().render(title=stem, count=len(points.numbers), notes=notes, data=data, served=served)
+    return ServedForm(page, order, reader)
 
 
 def form_script() -> str:
@@ -102,47 +146,36 @@ def _template() -> "Template":
     return page_environment().get_template(TEMPLATE_OF_FORM)
 
 
-def _content(
-    points: InterpreterPoints,
-    classes: Sequence[LegendClass],
-    cube: Cube | None,
-    stem: str,
-    seed: int,
-    advance: Callable[[int], None] = lambda _: None,
-) -> tuple[dict[str, Any], list[str]]:
-    """What the script is to know, and notes on what it cannot show."""
-    seasons: list[PointSeason] = []
-    for season in () if cube is None else read_point_seasons(cube, points.frame):
-        seasons.append(season)
-        advance(len(seasons))
-    order = np.random.default_rng(seed).permutation(len(points.numbers)).tolist()
-    data = {
+def _order(points: InterpreterPoints, seed: int) -> list[int]:
+    return [int(at) for at in np.random.default_rng(seed).permutation(len(points.numbers))]
+
+
+def _about(points: InterpreterPoints, classes: Sequence[LegendClass], cube: Cube | None, stem: str) -> dict[str, Any]:
+    """What the script is to know of all points."""
+    return {
         "digest": _digest(points, classes),
         "stem": stem,
         "classes": [
             {"code": entry.code, "name": entry.name, "color": entry.color, "key": key}
             for entry, key in zip(classes, (*KEYS, *[None] * len(classes)), strict=False)
         ],
-        **_about_season(cube, seasons),
-        "points": [_point(points, at, seasons[at] if seasons else None) for at in order],
+        **_about_season(cube),
     }
-    return data, _notes(cube, seasons)
 
 
-def _notes(cube: Cube | None, seasons: Sequence[PointSeason]) -> list[str]:
-    """Return what an interpreter is to know of the pictures before beginning, as sentences without their full stop."""
+def _notes(cube: Cube | None, inside: Sequence[bool]) -> list[str]:
+    """Return what an interpreter is to know of the pictures before beginning, as sentences without their full stop.
+
+    Args:
+        inside: whether each point is inside the cube.
+    """
     if cube is None:
         return ["there are no pictures, because the form was made without a season (`--season`)"]
     notes = []
-    outside = sum(not one.inside for one in seasons)
-    if outside:
-        notes.append(f"{outside} of {len(seasons)} points are outside the season's cube, and nothing is shown of them")
-    if picture_sensor(cube) is None:
-        return [*notes, _no_pictures(cube)]
-    blind = sum(one.inside and not one.months for one in seasons)
-    if blind:
-        notes.append(f"{blind} of {len(seasons)} points have no month with a clear observation")
-    return notes
+    if not all(inside):
+        outside = len(inside) - sum(inside)
+        notes.append(f"{outside} of {len(inside)} points are outside the season's cube, and nothing is shown of them")
+    return notes if picture_sensor(cube) is not None else [*notes, _no_pictures(cube)]
 
 
 def _no_pictures(cube: Cube) -> str:
@@ -158,16 +191,16 @@ def _digest(points: InterpreterPoints, classes: Sequence[LegendClass]) -> str:
     return hashlib.sha256("\n".join([*rows, *(entry.code for entry in classes)]).encode()).hexdigest()[:16]
 
 
-def _about_season(cube: Cube | None, seasons: Sequence[PointSeason]) -> dict[str, Any]:
+def _about_season(cube: Cube | None) -> dict[str, Any]:
     """What all points share: months, kinds of pictures, names of curves."""
     shown = None if cube is None else picture_sensor(cube)
-    curves = [curve for one in seasons for curve in one.curves]
+    names, titles = ([], []) if cube is None else curve_names(cube)
     about: dict[str, Any] = {
         "months": [],
         "month_starts": [],
         "days": [0, 1],
-        "curve_names": list(dict.fromkeys(curve.name for curve in curves)),
-        "sensors": list(dict.fromkeys(curve.sensor for curve in curves)),
+        "curve_names": names,
+        "sensors": titles,
         "kinds": [],
         "side": 1,
         "about_pictures": "",
@@ -199,19 +232,18 @@ def _about_season(cube: Cube | None, seasons: Sequence[PointSeason]) -> dict[str
     return about
 
 
-def _point(points: InterpreterPoints, at: int, season: PointSeason | None) -> dict[str, Any]:
-    """One point of the form, without anything of the map or the design."""
+def _place(points: InterpreterPoints, at: int) -> dict[str, Any]:
+    """Number and coordinates of a point, without anything of the map or the design."""
     longitude, latitude = points.lonlat[at].tolist()
-    about: dict[str, Any] = {
-        "id": points.numbers[at],
-        "lon": f"{longitude:.7f}",
-        "lat": f"{latitude:.7f}",
-        "inside": season is None or season.inside,
-    }
+    return {"id": points.numbers[at], "lon": f"{longitude:.7f}", "lat": f"{latitude:.7f}"}
+
+
+def _point(season: PointSeason | None) -> dict[str, Any]:
+    """What is shown of a point."""
     if season is None:
-        return {**about, "months": [], "pictures": [], "curves": []}
+        return {"inside": True, "months": [], "pictures": [], "curves": []}
     return {
-        **about,
+        "inside": season.inside,
         "months": [
             {
                 "month": month.month,

@@ -6,7 +6,7 @@ clear observation has no picture.
 Shape letters: T frames, C bands, R roles of bands, M months with a picture, S side of a chip in pixels.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,8 @@ TAILS = (2, 98)
 """Percentiles of reflectance that are black and full brightness."""
 UNSEEN, BEYOND = 150, 235
 """Grey of the hatching of what was not observed, and of what is outside the cube."""
+BEYOND_AXIS = 0.005
+"""Share of the values of a curve that may be beyond either end of its axis."""
 GAMMA = 0.7
 """Exponent of brightness, so that dark fields differ from each other too."""
 JPEG_QUALITY = 88
@@ -143,11 +145,50 @@ def chip_side(sensor: SensorCube) -> int:
     return round(CHIP_METRES / pixel_metres(sensor.grid)) // 2 * 2 + 1
 
 
-def read_point_seasons(cube: Cube, points: "GeoDataFrame") -> Iterator[PointSeason]:
-    """Yield what the cube shows at each point.
+@dataclass(frozen=True)
+class PointReader:
+    """Reads what a cube shows at points, one by one, in pictures of the same brightness."""
+
+    cube: Cube
+    shown: SensorCube | None
+    """The sensor of the pictures."""
+    places: dict[str, NDArray[np.int64]]
+    """Row and column of each point, (N, 2), in the grid of each sensor."""
+    sample: dict[int, _Seen]
+    """Points that are read already, by number."""
+    ends: dict[tuple[str, ...], tuple[Any, Any]]
+    """Reflectance that is black, and that is full brightness."""
+
+    @property
+    def inside(self) -> list[bool]:
+        """Whether each point is inside the cube."""
+        on = [_is_on(sensor.grid, *self.places[name].T) for name, sensor in self.cube.sensors.items()]
+        return [bool(one) for one in np.any(on, axis=0)]
+
+    def read(self, at: int) -> PointSeason:
+        """What the cube shows at the point of a number.
+
+        Raises:
+            CubeError: the cube is damaged.
+        """
+        roles = [] if self.shown is None else _roles(self.shown)
+        kinds = [] if self.shown is None else picture_kinds(self.shown)
+        seen = self.sample.get(at) or _read(self.cube, self.shown, roles, self.places, at)
+        strips = tuple(_strip(seen, roles, bands, self.ends) for _, bands in kinds) if seen.season.months else ()
+        return PointSeason(seen.season.inside, seen.season.months, strips, seen.season.curves)
+
+
+def open_point_reader(
+    cube: Cube, points: "GeoDataFrame", sample: Iterable[int], advance: Callable[[int], None] = lambda _: None
+) -> PointReader:
+    """Open a cube for reading what it shows at points.
 
     Brightness is the same in all pictures, so that dates and points can be compared: reflectance of the percentiles
-    `TAILS` of up to `STRETCHED` points, for true colour over its three bands together.
+    `TAILS` of a sample of points, for true colour over its three bands together.
+
+    Args:
+        sample: numbers of the points that decide brightness; they are read at once, and kept.
+        advance: is called with 1 after each of them.
 
     Raises:
         CubeError: the cube is damaged.
@@ -158,15 +199,51 @@ def read_point_seasons(cube: Cube, points: "GeoDataFrame") -> Iterator[PointSeas
         for name, sensor in cube.sensors.items()
     }
     roles = [] if shown is None else _roles(shown)
+    seen: dict[int, _Seen] = {}
+    for at in sample:
+        seen[at] = _read(cube, shown, roles, places, at)
+        advance(1)
+    return PointReader(cube, shown, places, seen, _brightness(list(seen.values()), roles))
+
+
+def curve_names(cube: Cube) -> tuple[list[str], list[str]]:
+    """Return the names of the curves of a cube, and the titles of their sensors, each once."""
+    pairs = [
+        (name, _curve_title(sensor))
+        for sensor in _by_pixel(cube)
+        if sensor.input.quantity not in WITHOUT_CURVES
+        for name in _curve_names(sensor)
+    ]
+    return list(dict.fromkeys(name for name, _ in pairs)), list(dict.fromkeys(title for _, title in pairs))
+
+
+def read_point_seasons(cube: Cube, points: "GeoDataFrame") -> Iterator[PointSeason]:
+    """Yield what the cube shows at each point; up to `STRETCHED` points decide brightness.
+
+    Raises:
+        CubeError: the cube is damaged.
+    """
+    reader = open_point_reader(cube, points, range(min(STRETCHED, len(points))))
     with progress("read points", len(points)) as advance:
-        first = [_read(cube, shown, roles, places, at) for at in range(min(STRETCHED, len(points)))]
-        ends = _brightness(first, roles)
         for at in range(len(points)):
-            seen = first[at] if at < len(first) else _read(cube, shown, roles, places, at)
-            kinds = [] if shown is None else picture_kinds(shown)
-            strips = tuple(_strip(seen, roles, bands, ends) for _, bands in kinds) if seen.season.months else ()
-            yield PointSeason(seen.season.inside, seen.season.months, strips, seen.season.curves)
+            yield reader.read(at)
             advance(1)
+
+
+def index_ranges(seasons: Iterable[PointSeason]) -> dict[str, tuple[float, float]]:
+    """Return lowest and highest value of the axis of each curve, the same for all points, so that they can be compared.
+
+    One of two hundred values may be beyond either end.
+    """
+    values: dict[str, list[float]] = {}
+    for curve in (curve for season in seasons for curve in season.curves if curve.values):
+        values.setdefault(curve.name, []).extend(curve.values)
+    ranges = {}
+    for name, found in values.items():
+        low, high = np.quantile(found, (BEYOND_AXIS, 1 - BEYOND_AXIS), method="nearest").tolist()
+        margin = max((high - low) * 0.05, 0.02)
+        ranges[name] = (low - margin, high + margin)
+    return ranges
 
 
 def _roles(sensor: SensorCube) -> list[str]:
@@ -180,9 +257,9 @@ def _read(
     """Read the chips and curves of one point."""
     curves: list[IndexCurve] = []
     inside = {name: _is_on(sensor.grid, *places[name][at].tolist()) for name, sensor in cube.sensors.items()}
-    for name, sensor in sorted(cube.sensors.items(), key=lambda named: pixel_metres(named[1].grid)):
-        if inside[name]:
-            curves += _curves(sensor, *places[name][at].tolist())
+    for sensor in _by_pixel(cube):
+        if inside[sensor.input.sensor]:
+            curves += _curves(sensor, *places[sensor.input.sensor][at].tolist())
     if shown is None or not inside[shown.input.sensor]:
         nothing = np.zeros((0, len(roles), 1, 1), np.float32)
         return _Seen(PointSeason(any(inside.values()), (), (), tuple(curves)), nothing, np.zeros((1, 1), bool))
@@ -190,8 +267,9 @@ def _read(
     return _Seen(PointSeason(True, tuple(months), (), tuple(curves)), chips, beyond)
 
 
-def _is_on(grid: Grid, row: int, col: int) -> bool:
-    return 0 <= row < grid.shape[0] and 0 <= col < grid.shape[1]
+def _is_on(grid: Grid, row: Any, col: Any) -> Any:
+    """Whether pixels, given as numbers or as arrays of them, are on a grid."""
+    return (row >= 0) & (row < grid.shape[0]) & (col >= 0) & (col < grid.shape[1])
 
 
 def _curves(sensor: SensorCube, row: int, col: int) -> list[IndexCurve]:
@@ -203,21 +281,35 @@ def _curves(sensor: SensorCube, row: int, col: int) -> list[IndexCurve]:
     usable = valid[:, 0, 0]
     days = (sensor.date if day is None else day[:, 0, 0])[usable]
     pixels = image[usable, :, :, 0]
+    names = _curve_names(sensor)
     if content.quantity.endswith("reflectance"):
-        names = [INDEX_NAMES[pair] for pair in index_pairs(content)]
         series = [difference[:, 0, 0] for difference in normalised_differences(pixels, content)]
     else:
-        names = [f"{band}, {content.quantity}" for band in content.bands[:MOST_BANDS]]
         series = [pixels[:, number, 0] for number in range(len(names))]
-    title = SENSORS[content.sensor].title if content.sensor in SENSORS else content.sensor
-    side = pixel_metres(sensor.grid)
-    if side > MAX_PIXEL:
-        title = f"{title}, pixel of {side:.0f} m"
+    title = _curve_title(sensor)
     order = np.argsort(days, kind="stable")
     return [
         IndexCurve(title, name, tuple(days[order].tolist()), tuple(np.round(values[order], 3).astype(float).tolist()))
         for name, values in zip(names, series, strict=True)
     ]
+
+
+def _by_pixel(cube: Cube) -> list[SensorCube]:
+    """The sensors of a cube, the smallest pixels first."""
+    return sorted(cube.sensors.values(), key=lambda sensor: pixel_metres(sensor.grid))
+
+
+def _curve_names(sensor: SensorCube) -> list[str]:
+    content = sensor.input
+    if content.quantity.endswith("reflectance"):
+        return [INDEX_NAMES[pair] for pair in index_pairs(content)]
+    return [f"{band}, {content.quantity}" for band in content.bands[:MOST_BANDS]]
+
+
+def _curve_title(sensor: SensorCube) -> str:
+    name, side = sensor.input.sensor, pixel_metres(sensor.grid)
+    title = SENSORS[name].title if name in SENSORS else name
+    return f"{title}, pixel of {side:.0f} m" if side > MAX_PIXEL else title
 
 
 def _chips(

@@ -8,7 +8,7 @@ window.agrifmServer = (() => {
   const { names } = JSON.parse(document.getElementById("server").textContent);
   const at = (id) => document.getElementById(id);
   const waiting = new Map(); // id -> answer that is not saved yet
-  const hooks = { begin, name: () => names[number], send, showResults };
+  const hooks = { begin, name: () => names[number], point, send, showResults };
   let number = 0;
   let token = "";
   let sending = false;
@@ -48,6 +48,10 @@ window.agrifmServer = (() => {
       await answersSoFar();
       return ask();
     }
+  }
+
+  async function point(place) {
+    return read(await fetch(`label/points/${place}`));
   }
 
   function begin(chosen) {

@@ -2,6 +2,7 @@
 
 /label                    the form
 /label/NAME               its style and its scripts
+/label/points/0           pictures and curves of the first point that the form shows
 /label/answers            ?interpreter=0: the answers so far; POST of one: written
 /label/report             POST: the report of the answers; /label/report/0 is its page
 /label/agreement          POST: the interpreters are compared
@@ -17,7 +18,7 @@ from html import escape
 from importlib.resources import files
 from secrets import compare_digest
 from threading import Thread
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -31,6 +32,9 @@ from agrifm.serve.guards import KINDS, REPORT_POLICY
 from agrifm.serve.labelling import GivenAnswer, Labelling
 from agrifm.serve.refusals import NO_SUCH, WRONG, RefusedRequestError, index_of
 
+if TYPE_CHECKING:
+    from agrifm.assess.form_page import ServedForm
+
 FOREIGN, BUSY = 403, 409
 LARGEST_ANSWER = 8_000
 """Bytes of a request with an answer."""
@@ -41,7 +45,7 @@ WAITING = """<!DOCTYPE html>
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
 <link rel="icon" href="web/icon.svg" type="image/svg+xml"><link rel="stylesheet" href="label/form.css"></head>
 <body><header><h1>{title}</h1></header>
-<main><p role="status">Reading pictures and curves: {read} of {count} points. The form opens by itself.</p></main>
+<main><p role="status">Reading the first points: {read} so far. The form opens by itself.</p></main>
 </body>
 </html>
 """
@@ -74,6 +78,7 @@ def label_routes(labelling: Labelling, report: Result, agreement: Result) -> lis
         Route("/label/answers", endpoint_for(labelling, _answer), methods=["POST"]),
         Route("/label/report", endpoint_for((labelling, report), _result), methods=["POST"]),
         Route("/label/report/{number}", endpoint_for(labelling, _report_page)),
+        Route("/label/points/{place}", endpoint_for(labelling, _point)),
         Route("/label/agreement", endpoint_for((labelling, agreement), _result), methods=["POST"]),
         Route("/label/{name}", endpoint_for(labelling, _file)),
     ]
@@ -125,37 +130,43 @@ async def _written(function: Callable[..., Any], *arguments: Any) -> Response:
 
 
 async def _form(labelling: Labelling, _: Request) -> Response:
-    page = _begun(labelling)
-    await asyncio.wait([asyncio.wrap_future(page)], timeout=SOON)
-    if page.done():
-        return HTMLResponse(page.result(), headers=NOT_KEPT)
-    text = WAITING.format(
-        title=escape(labelling.points.stem), read=labelling.read[0], count=len(labelling.drawn.numbers)
-    )
+    form = _begun(labelling)
+    await asyncio.wait([asyncio.wrap_future(form)], timeout=SOON)
+    if form.done():
+        return HTMLResponse(form.result().page, headers=NOT_KEPT)
+    text = WAITING.format(title=escape(labelling.points.stem), read=labelling.read[0])
     return HTMLResponse(text, headers={**NOT_KEPT, "refresh": f"{AGAIN}"})
 
 
-def _begun(labelling: Labelling) -> Future[str]:
+def _begun(labelling: Labelling) -> "Future[ServedForm]":
     """The form, which is made when it is first asked for, in a thread that does not outlive the server."""
     with labelling.writing:
-        if "page" not in labelling.made:
-            labelling.made["page"] = Future()
-            Thread(target=_make, args=(labelling, labelling.made["page"]), daemon=True).start()
-        return labelling.made["page"]
+        if not labelling.made:
+            labelling.made.append(Future())
+            Thread(target=_make, args=(labelling, labelling.made[0]), daemon=True).start()
+        return labelling.made[0]
 
 
-def _make(labelling: Labelling, page: Future[str]) -> None:
-    from agrifm.assess.form_page import render_served_form
+def _make(labelling: Labelling, form: "Future[ServedForm]") -> None:
+    from agrifm.assess.form_page import served_form
 
     def advance(count: int) -> None:
-        labelling.read[0] = count
+        labelling.read[0] += count
 
     names = [one.name for one in labelling.interpreters]
     points, classes, stem = labelling.drawn, labelling.classes, labelling.points.stem
     try:
-        page.set_result(render_served_form(points, classes, labelling.cube, stem, SEED, names, advance))
+        form.set_result(served_form(points, classes, labelling.cube, stem, SEED, names, advance))
     except BaseException as error:
-        page.set_exception(error)
+        form.set_exception(error)
+
+
+async def _point(labelling: Labelling, request: Request) -> Response:
+    place = index_of(request.path_params["place"])
+    if place >= len(labelling.drawn.numbers):
+        raise RefusedRequestError(NO_SUCH, "there is no such point")
+    form = await asyncio.wrap_future(_begun(labelling))
+    return await json_answer(form.point, place)
 
 
 async def _file(_: Labelling, request: Request) -> Response:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_urlsafe
 from threading import Lock
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,6 +29,9 @@ from agrifm.point_columns import NUMBER
 from agrifm.serve.finished_season import FinishedSeason
 from agrifm.serve.map_layers import CLASSES, FILES
 from agrifm.serve.refusals import NO_SUCH, RefusedRequestError
+
+if TYPE_CHECKING:
+    from agrifm.assess.form_page import ServedForm
 
 LONGEST_NAME = 60
 LONGEST_COMMENT = 500
@@ -75,10 +78,10 @@ class Labelling:
     """What a request that changes something must state; foreign pages cannot read it."""
     writing: Lock = field(default_factory=Lock)
     computing: Lock = field(default_factory=Lock)
-    made: dict[str, Future[str]] = field(default_factory=dict)
-    """The page, once it has been asked for."""
+    made: "list[Future[ServedForm]]" = field(default_factory=list)
+    """The form, once it has been asked for."""
     read: list[int] = field(default_factory=lambda: [0])
-    """Number of the points whose pictures have been read for it."""
+    """Number of the points that have been read before it opens."""
 
     @property
     def map_path(self) -> Path:

@@ -10,7 +10,7 @@ import zarr
 from matplotlib.image import imread
 from tests.toy import toy_project
 
-from agrifm.assess.point_season import IndexCurve, PointSeason, index_ranges, picture_sensor, read_point_seasons
+from agrifm.assess.point_season import picture_sensor, read_point_seasons
 from agrifm.cube.store import open_cube
 from agrifm.season import day_date
 
@@ -137,15 +137,3 @@ def test_a_sensor_without_colours_gives_no_pictures(tmp_path):
     assert season.inside
     assert not season.strips
     assert {curve.name for curve in season.curves} == {"NDVI"}
-
-
-def test_an_axis_leaves_out_one_value_in_two_hundred_at_either_end():
-    values = [*np.random.default_rng(0).permutation(198) / 198, -7.0, 9.0]  # 0 to 197/198, and two that are far off
-    seasons = [
-        PointSeason(True, (), (), (IndexCurve("a", "NDVI", tuple(range(100)), tuple(part)),))
-        for part in (values[:100], values[100:])
-    ]
-    margin = 0.05 * 197 / 198
-    assert index_ranges(seasons) == {"NDVI": (pytest.approx(-margin), pytest.approx(197 / 198 + margin))}
-    constant = PointSeason(True, (), (), (IndexCurve("a", "NDVI", (1,), (0.5,)), IndexCurve("a", "NDMI", (), ())))
-    assert index_ranges([constant]) == {"NDVI": (pytest.approx(0.48), pytest.approx(0.52))}

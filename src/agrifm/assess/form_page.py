@@ -14,20 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agrifm.assess.index_curves import IndexCurve, curve_names, index_ranges, pixel_metres
 from agrifm.assess.interpreter_points import InterpreterPoints
 from agrifm.assess.page import page_environment
 from agrifm.assess.point_season import (
     CHIP_METRES,
-    IndexCurve,
     PointReader,
     PointSeason,
     chip_side,
-    curve_names,
-    index_ranges,
     open_point_reader,
     picture_kinds,
     picture_sensor,
-    pixel_metres,
     read_point_seasons,
     season_months,
 )
@@ -67,7 +64,11 @@ def render_form(
     seasons = [] if cube is None else list(read_point_seasons(cube, points.frame))
     order = _order(points, seed)
     shown = [{**_place(points, at), **_point(seasons[at] if seasons else None)} for at in order]
-    data = {**_about(points, classes, cube, stem), "ranges": index_ranges(seasons), "points": shown}
+    data = {
+        **_about(points, classes, cube, stem),
+        "ranges": index_ranges(curve for season in seasons for curve in season.curves),
+        "points": shown,
+    }
     notes = _notes(cube, [season.inside for season in seasons])
     blind = sum(one.inside and not one.months for one in seasons)
     if blind and cube is not None and picture_sensor(cube) is not None:
@@ -123,7 +124,7 @@ def served_form(
     reader = None if cube is None else open_point_reader(cube, points.frame, first, advance)
     data = {
         **_about(points, classes, cube, stem),
-        "ranges": {} if reader is None else index_ranges([reader.read(at) for at in first]),
+        "ranges": {} if reader is None else index_ranges(curve for at in first for curve in reader.read(at).curves),
         "points": [_place(points, at) for at in order],
     }
     notes = _notes(cube, [] if reader is None else reader.inside)

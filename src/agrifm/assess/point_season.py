@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.assess.class_map import pixel_of_points
-from agrifm.classic.indices import band_roles, index_pairs, normalised_differences
+from agrifm.assess.index_curves import MAX_PIXEL, IndexCurve, by_pixel, pixel_metres, read_curves
+from agrifm.classic.indices import band_roles
 from agrifm.cube.store import FILL, Cube, SensorCube
-from agrifm.grid import Grid, Window
+from agrifm.grid import Grid
 from agrifm.season import Season, day_date
-from agrifm.sensors import SENSORS
 from agrifm.work import progress
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 CHIP_METRES = 480
 """Side of the ground of a picture."""
-MAX_PIXEL = 60
-"""Metres; a sensor with larger pixels shows no fields in a chip."""
 MIN_CLEAR = 0.1
 """Share of a chip that an observation must show to be a picture."""
 PICTURES = (
@@ -37,37 +35,15 @@ PICTURES = (
     ("False colour", ("nir", "red", "green")),
 )
 """Names of pictures, and the bands that are red, green and blue in them; the first of each name that a sensor has."""
-INDEX_NAMES = {
-    ("nir", "red"): "NDVI", ("nir", "swir16"): "NDMI", ("nir", "rededge071"): "NDRE", ("green", "blue"): "Green-blue",
-}  # fmt: skip
-"""Names of normalised differences, by their bands."""
-MOST_BANDS = 3
-"""Curves of a sensor that has no indices, one for each of its first bands."""
-WITHOUT_CURVES = ("terrain",)
-"""Quantities that do not change in a season."""
 STRETCHED = 40
 """Points whose pictures decide the brightness of all."""
 TAILS = (2, 98)
 """Percentiles of reflectance that are black and full brightness."""
 UNSEEN, BEYOND = 150, 235
 """Grey of the hatching of what was not observed, and of what is outside the cube."""
-BEYOND_AXIS = 0.005
-"""Share of the values of a curve that may be beyond either end of its axis."""
 GAMMA = 0.7
 """Exponent of brightness, so that dark fields differ from each other too."""
 JPEG_QUALITY = 88
-
-
-@dataclass(frozen=True)
-class IndexCurve:
-    """An index of one sensor at a point, without the days on which it was not observed."""
-
-    sensor: str
-    """Title of the sensor, and the side of its pixels if they are large."""
-    name: str
-    days: tuple[int, ...]
-    """Days since 1970-01-01."""
-    values: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -133,11 +109,6 @@ def picture_kinds(sensor: SensorCube) -> list[tuple[str, tuple[str, str, str]]]:
         if set(bands) <= roles:
             kinds.setdefault(name, bands)
     return list(kinds.items())
-
-
-def pixel_metres(grid: Grid) -> float:
-    """Return the side of a pixel in the middle of a grid, metres."""
-    return float(np.sqrt(grid.pixel_hectares()[grid.shape[0] // 2] * 1e4))
 
 
 def chip_side(sensor: SensorCube) -> int:
@@ -206,17 +177,6 @@ def open_point_reader(
     return PointReader(cube, shown, places, seen, _brightness(list(seen.values()), roles))
 
 
-def curve_names(cube: Cube) -> tuple[list[str], list[str]]:
-    """Return the names of the curves of a cube, and the titles of their sensors, each once."""
-    pairs = [
-        (name, _curve_title(sensor))
-        for sensor in _by_pixel(cube)
-        if sensor.input.quantity not in WITHOUT_CURVES
-        for name in _curve_names(sensor)
-    ]
-    return list(dict.fromkeys(name for name, _ in pairs)), list(dict.fromkeys(title for _, title in pairs))
-
-
 def read_point_seasons(cube: Cube, points: "GeoDataFrame") -> Iterator[PointSeason]:
     """Yield what the cube shows at each point; up to `STRETCHED` points decide brightness.
 
@@ -230,22 +190,6 @@ def read_point_seasons(cube: Cube, points: "GeoDataFrame") -> Iterator[PointSeas
             advance(1)
 
 
-def index_ranges(seasons: Iterable[PointSeason]) -> dict[str, tuple[float, float]]:
-    """Return lowest and highest value of the axis of each curve, the same for all points, so that they can be compared.
-
-    One of two hundred values may be beyond either end.
-    """
-    values: dict[str, list[float]] = {}
-    for curve in (curve for season in seasons for curve in season.curves if curve.values):
-        values.setdefault(curve.name, []).extend(curve.values)
-    ranges = {}
-    for name, found in values.items():
-        low, high = np.quantile(found, (BEYOND_AXIS, 1 - BEYOND_AXIS), method="nearest").tolist()
-        margin = max((high - low) * 0.05, 0.02)
-        ranges[name] = (low - margin, high + margin)
-    return ranges
-
-
 def _roles(sensor: SensorCube) -> list[str]:
     """Bands of all pictures of a sensor, each once."""
     return list(dict.fromkeys(band for _, bands in picture_kinds(sensor) for band in bands))
@@ -257,9 +201,9 @@ def _read(
     """Read the chips and curves of one point."""
     curves: list[IndexCurve] = []
     inside = {name: _is_on(sensor.grid, *places[name][at].tolist()) for name, sensor in cube.sensors.items()}
-    for sensor in _by_pixel(cube):
+    for sensor in by_pixel(cube):
         if inside[sensor.input.sensor]:
-            curves += _curves(sensor, *places[sensor.input.sensor][at].tolist())
+            curves += read_curves(sensor, *places[sensor.input.sensor][at].tolist())
     if shown is None or not inside[shown.input.sensor]:
         nothing = np.zeros((0, len(roles), 1, 1), np.float32)
         return _Seen(PointSeason(any(inside.values()), (), (), tuple(curves)), nothing, np.zeros((1, 1), bool))
@@ -270,46 +214,6 @@ def _read(
 def _is_on(grid: Grid, row: Any, col: Any) -> Any:
     """Whether pixels, given as numbers or as arrays of them, are on a grid."""
     return (row >= 0) & (row < grid.shape[0]) & (col >= 0) & (col < grid.shape[1])
-
-
-def _curves(sensor: SensorCube, row: int, col: int) -> list[IndexCurve]:
-    """Curves of the pixel of a point."""
-    content = sensor.input
-    if content.quantity in WITHOUT_CURVES:
-        return []
-    image, valid, day = sensor.read(Window(row, col, 1, 1))
-    usable = valid[:, 0, 0]
-    days = (sensor.date if day is None else day[:, 0, 0])[usable]
-    pixels = image[usable, :, :, 0]
-    names = _curve_names(sensor)
-    if content.quantity.endswith("reflectance"):
-        series = [difference[:, 0, 0] for difference in normalised_differences(pixels, content)]
-    else:
-        series = [pixels[:, number, 0] for number in range(len(names))]
-    title = _curve_title(sensor)
-    order = np.argsort(days, kind="stable")
-    return [
-        IndexCurve(title, name, tuple(days[order].tolist()), tuple(np.round(values[order], 3).astype(float).tolist()))
-        for name, values in zip(names, series, strict=True)
-    ]
-
-
-def _by_pixel(cube: Cube) -> list[SensorCube]:
-    """The sensors of a cube, the smallest pixels first."""
-    return sorted(cube.sensors.values(), key=lambda sensor: pixel_metres(sensor.grid))
-
-
-def _curve_names(sensor: SensorCube) -> list[str]:
-    content = sensor.input
-    if content.quantity.endswith("reflectance"):
-        return [INDEX_NAMES[pair] for pair in index_pairs(content)]
-    return [f"{band}, {content.quantity}" for band in content.bands[:MOST_BANDS]]
-
-
-def _curve_title(sensor: SensorCube) -> str:
-    name, side = sensor.input.sensor, pixel_metres(sensor.grid)
-    title = SENSORS[name].title if name in SENSORS else name
-    return f"{title}, pixel of {side:.0f} m" if side > MAX_PIXEL else title
 
 
 def _chips(

@@ -11,7 +11,7 @@ import rasterio
 from numpy.typing import NDArray
 from pyproj import Transformer
 
-from agrifm.assess.point_season import INDEX_NAMES, WITHOUT_CURVES, pixel_metres
+from agrifm.assess.index_curves import INDEX_NAMES, WITHOUT_CURVES, pixel_metres
 from agrifm.classic.indices import index_pairs, normalised_differences
 from agrifm.cube.store import Cube, SensorCube
 from agrifm.errors import AgriFMError

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.assess.point_season import INDEX_NAMES
+from agrifm.assess.index_curves import INDEX_NAMES
 from agrifm.classic.indices import MIN_REFLECTANCE_SUM, band_roles, index_pairs
 from agrifm.cube.store import SensorCube
 from agrifm.grid import Grid, Window

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agrifm.assess.color_pictures import picture_kinds
 from agrifm.assess.index_curves import IndexCurve, curve_names, index_ranges, pixel_metres
 from agrifm.assess.interpreter_points import InterpreterPoints
 from agrifm.assess.page import page_environment
@@ -23,7 +24,6 @@ from agrifm.assess.point_season import (
     PointSeason,
     chip_side,
     open_point_reader,
-    picture_kinds,
     picture_sensor,
     read_point_seasons,
     season_months,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.assess.class_map import pixel_of_points
+from agrifm.assess.color_pictures import GAMMA, PICTURES, TAILS, picture_kinds
 from agrifm.assess.index_curves import MAX_PIXEL, IndexCurve, by_pixel, pixel_metres, read_curves
 from agrifm.classic.indices import band_roles
 from agrifm.cube.store import FILL, Cube, SensorCube
@@ -29,20 +30,10 @@ CHIP_METRES = 480
 """Side of the ground of a picture."""
 MIN_CLEAR = 0.1
 """Share of a chip that an observation must show to be a picture."""
-PICTURES = (
-    ("True colour", ("red", "green", "blue")),
-    ("False colour", ("nir", "swir16", "red")),
-    ("False colour", ("nir", "red", "green")),
-)
-"""Names of pictures, and the bands that are red, green and blue in them; the first of each name that a sensor has."""
 STRETCHED = 40
 """Points whose pictures decide the brightness of all."""
-TAILS = (2, 98)
-"""Percentiles of reflectance that are black and full brightness."""
 UNSEEN, BEYOND = 150, 235
 """Grey of the hatching of what was not observed, and of what is outside the cube."""
-GAMMA = 0.7
-"""Exponent of brightness, so that dark fields differ from each other too."""
 JPEG_QUALITY = 88
 
 
@@ -99,16 +90,6 @@ def picture_sensor(cube: Cube) -> SensorCube | None:
         and picture_kinds(sensor)
     ]
     return min(fit, key=lambda sensor: pixel_metres(sensor.grid), default=None)
-
-
-def picture_kinds(sensor: SensorCube) -> list[tuple[str, tuple[str, str, str]]]:
-    """Return the kinds of pictures that a sensor has the bands for."""
-    roles = band_roles(sensor.input).keys()
-    kinds: dict[str, tuple[str, str, str]] = {}
-    for name, bands in PICTURES:
-        if set(bands) <= roles:
-            kinds.setdefault(name, bands)
-    return list(kinds.items())
 
 
 def chip_side(sensor: SensorCube) -> int:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agrifm.assess.color_pictures import GAMMA, TAILS, picture_kinds
 from agrifm.assess.index_curves import pixel_metres
-from agrifm.assess.point_season import GAMMA, TAILS, picture_kinds
 from agrifm.classic.indices import band_roles, greenness
 from agrifm.cube.store import CHUNK, FILL, Cube, SensorCube
 from agrifm.grid import Grid

@@ -18,7 +18,7 @@ install: $(VENV)/installed
 $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "agrifm needs Python 3.11 or newer: make PYTHON=python3.11"; exit 2; }
 	@start=$$(date +%s); $(PYTHON) -m venv $(VENV) && \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[deep,classic,files,report,serve,export,s3,dev]' && \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[deep,classic,files,report,serve,export,s3,dask,dev]' && \
 	echo "install: $$(($$(date +%s) - start)) s"
 	@touch $@
 

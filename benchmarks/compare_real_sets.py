@@ -32,6 +32,7 @@ import xarray as xr
 from measure import Command, table
 
 from agrifm.classic.singles import SINGLES
+from agrifm.cluster import open_cluster
 from agrifm.config import PROJECT_FILE, read_project
 from agrifm.cube.fetch import fetch
 from agrifm.demo import PROJECT, SIZE_KM
@@ -49,7 +50,6 @@ from agrifm.train.comparison_config import SetConfig
 from agrifm.train.learners import FRAMES, LEARNERS, learn_network
 from agrifm.train.probe import learn_probe
 from agrifm.train.protocol import LabelledSet, ProtocolConfig
-from agrifm.work import open_executor
 
 DATA = Path(os.environ.get("AGRIFM_DATA", "../shared/data"))
 SENTINEL_2, SENTINEL_1 = (
@@ -220,7 +220,7 @@ def report(options: argparse.Namespace) -> Iterator[str]:
         raise SystemExit(f"the data are expected at {DATA}; set AGRIFM_DATA to the folder that holds them")
     began = time.perf_counter()
     config = ProtocolConfig(budgets=tuple(options.budgets), draws=options.draws, leaks="remove", distance=100)
-    with TemporaryDirectory() as scratch, open_executor(options.processes) as executor:
+    with TemporaryDirectory() as scratch, open_cluster(options.cluster, Path(scratch)) as executor:
         folder = options.directory or Path(scratch)
         sets = [
             simulated(folder / "simulated") if name == SIMULATED else LabelledSet(name, SETS[name]())
@@ -234,7 +234,7 @@ def report(options: argparse.Namespace) -> Iterator[str]:
     yield from comparison_lines(content)
     yield ""
     yield from overview(content)
-    yield f"{time.perf_counter() - began:.0f} s with {options.processes} processes"
+    yield f"{time.perf_counter() - began:.0f} s on {options.cluster or 'one process'}"
 
 
 def overview(content: dict[str, Any]) -> Iterator[str]:
@@ -257,7 +257,7 @@ OPTIONS = {
     "--sets": {"nargs": "+", "choices": [*SETS, SIMULATED], "default": [*SETS, SIMULATED], "help": "default: all"},
     "--budgets": {"nargs": "+", "default": ["100 %"], "help": 'labels of each class, or shares; default "100 %%"'},
     "--draws": {"type": int, "default": 4, "help": "in each of five folds for budgets below 100 %%, default 4"},
-    "--processes": {"type": int, "default": 2, "help": "models trained at a time, default 2"},
+    "--cluster": {"default": "local:2", "help": "where models are trained, default local:2"},
     "--thin": {"type": int, "default": 1, "help": "every n-th place only, default 1"},
     "--directory": {"type": Path, "help": "of the report and of what was trained, to continue a stopped run"},
 }
@@ -266,7 +266,7 @@ main = Command(
     report,
     OPTIONS,
     ("scikit-learn", "lightgbm", "torch"),
-    quick={"models": ["logistic", "extra-trees"], "sets": ["Bahia", "Flanders"], "thin": 2, "processes": 1},
+    quick={"models": ["logistic", "extra-trees"], "sets": ["Bahia", "Flanders"], "thin": 2, "cluster": None},
 )
 
 if __name__ == "__main__":

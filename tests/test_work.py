@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agrifm.errors import ConfigError
 from agrifm.files import MARKER
-from agrifm.work import Resumable, fingerprint, open_executor, run_tiles
+from agrifm.work import Resumable, fingerprint, run_tiles
 
 
 def square(number: int) -> int:
@@ -283,27 +282,3 @@ def test_units_that_are_files_need_the_scratch_only(tmp_path: Path) -> None:
     assert not (begun(tmp_path / "windows", "another plan").scratch / "3").exists()
     work.remove()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_one_process_needs_no_executor_and_several_have_one() -> None:
-    with open_executor() as executor:
-        assert executor is None
-    with open_executor(2) as executor:
-        assert sorted(run_tiles(abs, [-3, -1], executor)) == [(-3, 3), (-1, 1)]
-
-
-@pytest.mark.check
-@pytest.mark.filterwarnings("ignore")
-def test_tiles_run_on_the_workers_of_a_dask_cluster() -> None:
-    distributed = pytest.importorskip("distributed")
-    with (
-        distributed.LocalCluster(1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
-        open_executor(scheduler=cluster.scheduler_address) as executor,
-    ):
-        assert sorted(run_tiles(abs, [-3, -1, -2], executor)) == [(-3, 3), (-2, 2), (-1, 1)]
-
-
-def test_a_scheduler_that_does_not_answer_is_refused() -> None:
-    pytest.importorskip("distributed")
-    with pytest.raises(ConfigError), open_executor(scheduler="nowhere"):
-        pass

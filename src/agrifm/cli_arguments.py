@@ -30,6 +30,18 @@ def project_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def cluster_argument(parser: argparse.ArgumentParser) -> None:
+    """Add where the work is done."""
+    about = "work on local:N (processes), tcp://HOST:PORT (a Dask scheduler) or slurm:N (jobs); default: here"
+    parser.add_argument("--cluster", metavar="ADDRESS", help=about)
+
+
+def fetch_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm fetch`."""
+    project_argument(parser)
+    cluster_argument(parser)
+
+
 def status_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the project file, and whether programs read the answer."""
     project_argument(parser)
@@ -73,13 +85,13 @@ def _day_or_today(text: str) -> date | str:
 def pretrain_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm pretrain`."""
     parser.add_argument("file", type=Path, metavar="FILE", help="pretrain.toml, or its directory")
+    cluster_argument(parser)
 
 
 def compare_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm compare`."""
     parser.add_argument("file", type=Path, metavar="FILE", help="compare.toml, or its directory")
-    parser.add_argument("--processes", type=int, default=1, metavar="N", help="models trained at a time (default: 1)")
-    parser.add_argument("--dask", metavar="ADDRESS", help="train on the workers of this Dask scheduler instead")
+    cluster_argument(parser)
 
 
 def samples_info_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,6 +126,7 @@ def map_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", type=_day_or_today, metavar="DAY", help=until)
     again = "make the map of this item.json again as it says, and compare (default directory: NAME-again/)"
     parser.add_argument("--from", dest="item", type=Path, metavar="ITEM", help=again)
+    cluster_argument(parser)
 
 
 def parcels_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,8 +134,7 @@ def parcels_arguments(parser: argparse.ArgumentParser) -> None:
     project_argument(parser)
     parser.add_argument("--map", type=Path, metavar="DIR", help="directory of the map (default: map/ in the project)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="directory to write (default: parcels/ in the project)")
-    parser.add_argument("--processes", type=int, default=1, metavar="N", help="parts at a time (default: 1)")
-    parser.add_argument("--dask", metavar="ADDRESS", help="compute on the workers of this Dask scheduler instead")
+    cluster_argument(parser)
     parser.add_argument("--districts", type=Path, metavar="FILE", help="polygons, to sum hectares of each of them")
     parser.add_argument("--district", default="name", metavar="COLUMN", help="column of their codes (default: name)")
     estimates = "report.json of `agrifm assess --districts`, to write its estimates in the same rows"

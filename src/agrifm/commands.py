@@ -41,10 +41,11 @@ def _simulate(options: argparse.Namespace) -> None:
 
 
 def _fetch(options: argparse.Namespace) -> None:
-    from agrifm.config import read_project
     from agrifm.cube.fetch import fetch
+    from agrifm.project_cluster import project_on_cluster
 
-    cube, account = fetch(read_project(options.project))
+    with project_on_cluster(options.project, options.cluster) as (project, executor):
+        cube, account = fetch(project, executor)
     _show(*account, *cube.notes)
 
 
@@ -71,20 +72,25 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
+    from agrifm.cluster import open_cluster, shared_path
     from agrifm.train.combination import COMBINATIONS
     from agrifm.train.compare import compare, comparison_lines
     from agrifm.train.learners import LEARNERS
-    from agrifm.work import open_executor
 
-    with open_executor(options.processes, options.dask) as executor:
-        content = compare(options.file, LEARNERS, COMBINATIONS, executor)
+    file = shared_path(options.cluster, options.file)
+    with open_cluster(options.cluster, file) as executor:
+        content = compare(file, LEARNERS, COMBINATIONS, executor)
     _show(*comparison_lines(content), f"wrote {Path(content['directory']) / 'report.html'}")
 
 
 def _pretrain(options: argparse.Namespace) -> None:
+    from agrifm.cluster import open_cluster, shared_path
     from agrifm.train.pretrain import describe_pretraining, pretrain
 
-    _show(*describe_pretraining(pretrain(options.file)))
+    file = shared_path(options.cluster, options.file)
+    with open_cluster(options.cluster, file) as executor:
+        made = pretrain(file, executor)
+    _show(*describe_pretraining(made))
 
 
 def _samples_info(options: argparse.Namespace) -> None:
@@ -96,28 +102,32 @@ def _samples_info(options: argparse.Namespace) -> None:
 
 
 def _map(options: argparse.Namespace) -> None:
-    from agrifm.config import read_project
+    from agrifm.cluster import open_cluster, shared_path
     from agrifm.mapping.again import map_again
     from agrifm.mapping.run import map_project
+    from agrifm.project_cluster import project_on_cluster
 
+    if options.item is not None and (options.model is not None or options.until is not None):
+        raise ConfigError("mapping: `--from` says which model and which day; remove `--model` and `--until`")
     if options.item is not None:
-        if options.model is not None or options.until is not None:
-            raise ConfigError("mapping: `--from` says which model and which day; remove `--model` and `--until`")
-        _show(*map_again(options.item, options.out).lines())
+        item = shared_path(options.cluster, options.item)
+        with open_cluster(options.cluster, item) as executor:
+            _show(*map_again(item, options.out, executor).lines())
         return
-    _show(*map_project(read_project(options.project), options.model, options.out, until=options.until).lines())
+    with project_on_cluster(options.project, options.cluster) as (project, executor):
+        summary = map_project(project, options.model, options.out, executor=executor, until=options.until)
+    _show(*summary.lines())
 
 
 def _parcels(options: argparse.Namespace) -> None:
-    from agrifm.config import read_project
     from agrifm.mapping.parcel_districts import DistrictFile
     from agrifm.mapping.parcels import parcels_of_project
-    from agrifm.work import open_executor
+    from agrifm.project_cluster import project_on_cluster
 
     stated = options.districts
     districts = None if stated is None else DistrictFile(stated, options.district, options.report)
-    with open_executor(options.processes, options.dask) as executor:
-        summary = parcels_of_project(read_project(options.project), options.map, options.out, executor, districts)
+    with project_on_cluster(options.project, options.cluster) as (project, executor):
+        summary = parcels_of_project(project, options.map, options.out, executor, districts)
     _show(*summary.lines())
 
 
@@ -339,7 +349,7 @@ COMMANDS = {
     "init": Command("write a commented project file", of.init_arguments, _init),
     "simulate": Command("write a synthetic season: STAC scenes with known truth", of.simulate_arguments, _simulate),
     "plan": Command("forecast what fetch, train, map and parcels will cost", of.plan_arguments, _plan),
-    "fetch": Command("build the cube from scenes or local files", of.project_argument, _fetch),
+    "fetch": Command("build the cube from scenes or local files", of.fetch_arguments, _fetch),
     "train": Command("train models on labels or series, and score them on unseen blocks", of.project_argument, _train),
     "samples info": Command("show what a table or a public set contains", of.samples_info_arguments, _samples_info),
     "compare": Command("compare models on labelled series under one protocol", of.compare_arguments, _compare),

@@ -36,7 +36,7 @@ NEEDED_FOR = {
     "s3": "scenes on S3",
     "export": "`agrifm model export`",
     "parquet": "catalogues as stac-geoparquet",
-    "dask": "workers on other machines",
+    "dask": "`--cluster`: several processes or machines",
 }
 PLACES_OF_DATA = ("PROJ_DATA", "PROJ_LIB", "GDAL_DATA", "GDAL_DRIVER_PATH")
 """Variables with which other programs (PostGIS, QGIS, conda) lead GDAL and PROJ to files of another version."""

@@ -70,6 +70,10 @@ class OutputError(AgriFMError, OSError):
     """Nothing could be written: the disk is full, or the directory holds files that agrifm did not write."""
 
 
+class WorkError(AgriFMError, RuntimeError):
+    """Units of work failed for reasons that may pass; what was finished is kept, and the same command continues."""
+
+
 class Note(UserWarning):
     """Something that the user should know and that stops nothing; the command line shows it as a sentence."""
 

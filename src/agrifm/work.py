@@ -3,22 +3,24 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED as FIRST
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager, nullcontext
-from importlib import import_module
+from concurrent.futures import Executor, Future, wait
+from contextlib import contextmanager
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agrifm.errors import ConfigError, doing, require_installed
+from agrifm.cluster import ATTEMPTS, ClusterExecutor, died, is_passing, stopped, why_failed
+from agrifm.errors import WorkError
 from agrifm.files import fsync_tree, write_text
 from agrifm.outputs import discard, finish_directory
 
 Tile = TypeVar("Tile")
 Result = TypeVar("Result")
+
+MAX_NAMED = 3
+"""Units that an error names."""
 
 
 @contextmanager
@@ -53,34 +55,75 @@ def run_tiles(
     tiles: Iterable[Tile],
     executor: Executor | None = None,
     ahead: int = 8,
+    name: Callable[[Tile], str] = str,
+    left_out: Callable[[Tile, str], Result] | None = None,
 ) -> Iterator[tuple[Tile, Result]]:
     """Apply a function to tiles; yields (tile, result), with an executor in the order in which they finish.
 
-    At most `ahead` tiles are in flight, so memory does not grow with their number. After a failure no further tile is
-    begun; those in flight still yield their results, and then the first failure is raised.
+    At most `ahead` tiles are in flight, on a cluster as many as keep its workers busy, so memory does not grow with
+    their number. After a failure no further tile is begun; those in flight still yield their results, and then the
+    first failure is raised. On a cluster a tile whose worker dies, or that fails for a reason that passes, is tried
+    three times and then left out, and all others are done.
 
     Args:
-        executor: any `concurrent.futures` executor: threads, processes, or Dask's `client.get_executor()`; the last
-            two need a function and tiles that can be pickled. None runs the tiles in this thread.
+        executor: any `concurrent.futures` executor: threads, processes, or that of `open_cluster`; the last two need a
+            function and tiles that can be pickled. None runs the tiles in this thread.
+        name: of a tile, for errors.
+        left_out: the result of a tile that is left out, from the reason.
+
+    Raises:
+        WorkError: after all others, if tiles were left out and there is no `left_out`.
     """
     if executor is None:
         for tile in tiles:
             yield tile, function(tile)
         return
-    waiting = iter(tiles)
-    running: dict[Future[Result], Tile] = {executor.submit(function, tile): tile for tile in islice(waiting, ahead)}
+    lost: list[tuple[str, str]] = []
+
+    def note(tile: Tile, reason: str) -> Iterator[tuple[Tile, Result]]:
+        if left_out is None:
+            lost.append((name(tile), reason))
+        else:
+            yield tile, left_out(tile, reason)
+
+    yield from _run_elsewhere(function, tiles, executor, ahead, note)
+    if lost:
+        raise _left_out(lost)
+
+
+def _run_elsewhere(
+    function: Callable[[Tile], Result],
+    tiles: Iterable[Tile],
+    executor: Executor,
+    ahead: int,
+    note: Callable[[Tile, str], Iterator[tuple[Tile, Result]]],
+) -> Iterator[tuple[Tile, Result]]:
+    """See `run_tiles`; `note` yields what is yielded for a tile that is left out."""
+    cluster = executor if isinstance(executor, ClusterExecutor) else None
+    waiting, running = iter(tiles), dict[Future[Result], tuple[Tile, int]]()
     failure: BaseException | None = None
+
+    def begin() -> None:
+        for tile in islice(waiting, max(0, (ahead if cluster is None else cluster.ahead) - len(running))):
+            running[executor.submit(function, tile)] = tile, 1
+
     try:
+        begin()
         while running:
             finished, _ = wait(running, return_when=FIRST)
             for future in finished:
-                tile = running.pop(future)
-                error = future.exception()
-                failure = failure or error
+                tile, attempt = running.pop(future)
+                error = stopped(future)
                 if error is None:
                     yield tile, future.result()
+                elif cluster is None or not (died(error) or is_passing(error)):
+                    failure = failure or error
+                elif failure is None and attempt < ATTEMPTS and not died(error):
+                    running[executor.submit(function, tile)] = tile, attempt + 1
+                else:
+                    yield from note(tile, why_failed(error))
                 if failure is None:
-                    running.update({executor.submit(function, tile): tile for tile in islice(waiting, 1)})
+                    begin()
     finally:
         for future in running:
             future.cancel()
@@ -89,27 +132,16 @@ def run_tiles(
         raise failure
 
 
-@contextmanager
-def open_executor(processes: int = 1, scheduler: str | None = None) -> Iterator[Executor | None]:
-    """An executor for `run_tiles` that is closed at the end: processes, or the workers of a Dask cluster.
-
-    Args:
-        processes: of this machine; 1 = this process, without an executor.
-        scheduler: address of a Dask scheduler, such as "tcp://host:8786", whose workers share the disk.
-
-    Raises:
-        ConfigError: dask is not installed, or nothing answers at that address.
-    """
-    if scheduler is None:
-        with ProcessPoolExecutor(processes, get_context("spawn")) if processes > 1 else nullcontext() as executor:
-            yield executor
-        return
-    require_installed("connecting to a Dask cluster", "dask", "distributed", kind=ConfigError)
-    distributed: Any = import_module("distributed")
-    with doing(f"connecting to the Dask scheduler {scheduler}", ConfigError, "start it, or correct its address"):
-        client = distributed.Client(scheduler, timeout=10)
-    with client:
-        yield client.get_executor()
+def _left_out(lost: Sequence[tuple[str, str]]) -> WorkError:
+    """Name what was left out, in one sentence."""
+    names = ", ".join(name for name, _ in lost[:MAX_NAMED])
+    more = f" and {len(lost) - MAX_NAMED} more" if len(lost) > MAX_NAMED else ""
+    return WorkError(
+        f"running on a cluster: {len(lost)} units are left out, all others are done: {names}{more} {lost[0][1]}; run "
+        "the same command again to do them",
+        units=[name for name, _ in lost],
+        reason=lost[0][1],
+    )
 
 
 def fingerprint(content: object) -> str:
@@ -191,6 +223,7 @@ class Resumable:
         ahead: int = 8,
         is_whole: Callable[[Tile, Any], bool] = lambda unit, result: True,
         note: Callable[[Any], bool] = lambda result: True,
+        left_out: Callable[[Tile, str], Any] | None = None,
     ) -> dict[str, Any]:
         """Apply a function to the units that are not finished; returns the results of all units of this work.
 
@@ -200,7 +233,7 @@ class Resumable:
             function: writes a unit into `scratch` and waits until it is on disk; what it returns must be JSON.
             key: names a unit, without blanks.
             description: of the progress bar.
-            executor, ahead: see `run_tiles`.
+            executor, ahead, left_out: see `run_tiles`.
             is_whole: whether a unit that an earlier run finished is still there as its result says; if not, it is
                 done again.
             note: whether a result means that its unit is finished; if not, it is in `unfinished` until the next run.
@@ -213,7 +246,7 @@ class Resumable:
             self.journal.open("a", encoding="utf-8") as log,
             progress(description, len(units), len(units) - len(missing)) as advance,
         ):
-            for unit, result in run_tiles(function, missing, executor, ahead):
+            for unit, result in run_tiles(function, missing, executor, ahead, key, left_out):
                 advance(1)
                 if not note(result):
                     self.unfinished[key(unit)] = result

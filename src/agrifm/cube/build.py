@@ -64,7 +64,7 @@ def build_cube(
         native_grid: keep the grid of the files (scenes of one sensor only).
         rule: which pixels are usable.
         offset: what to do with a scene whose metadata and pixels disagree on its offset.
-        executor: threads, processes or Dask's `client.get_executor()`; None starts threads.
+        executor: threads, processes or that of `open_cluster`; None starts threads.
         missing: what to do about items and files that could not become scenes, and at the end about scenes that
             failed for good; left out, they are `failed` of the provenance, and the next build asks for them again.
 

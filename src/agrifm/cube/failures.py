@@ -49,7 +49,7 @@ def write_tiles(
     _known[place] = dict(failed)
     _read.discard(place)
     for _ in range(READINGS):
-        work.run(try_frame_tile, units, lambda unit: unit.key, "fetch", pool, ahead, note=_is_written, **options)
+        work.run(try_frame_tile, units, _key, "fetch", pool, ahead, note=_is_written, left_out=_failed, **options)
         if not (mixed := _mixed(work, units)):
             break
         work.forget([unit.key for unit in mixed])
@@ -72,14 +72,23 @@ def write_tiles(
         if (names := {scene.id for scene in unit.frame.scenes}) & found.keys()
     ]
     work.forget([unit.key for unit in again])
-    for unit, result in run_tiles(write_frame_tile, again, pool, ahead):
+    for unit, result in run_tiles(write_frame_tile, again, pool, ahead, _key):
         work.results[unit.key] = result
     return found
+
+
+def _key(unit: FrameTile) -> str:
+    return unit.key
 
 
 def _place(scratch: Path) -> str:
     """The work in progress; it is another one in another process, which may outlive this run."""
     return f"{os.getpid()} {scratch}"
+
+
+def _failed(unit: FrameTile, reason: str) -> dict[str, Any]:
+    """The result of a tile that a cluster left out: its scenes count as failed, because any may be the cause."""
+    return {"failed": {scene.id: f"reading scene {scene.id} on a cluster {reason}" for scene in unit.frame.scenes}}
 
 
 def _is_written(result: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import date
 
@@ -25,11 +26,14 @@ MIN_CLOUD_COVERS = 3
 """Number of stated cloud covers from which it is suspicious that none is above 1 percent."""
 
 
-def fetch(project: Project) -> tuple[Cube, list[str]]:
+def fetch(project: Project, executor: Executor | None = None) -> tuple[Cube, list[str]]:
     """Find the project's scenes, build its cube and resample it if requested; a stopped run continues.
 
     The scenes found in a catalogue are written to scenes.json next to the cube before the first is read. A stopped
     build from a server continues with them for the same request, even if the server has other scenes by then.
+
+    Args:
+        executor: where tiles are read and resampled: that of `open_cluster`, or see `build_cube`.
 
     Returns:
         The cube to train and map on, and one sentence per sensor that accounts for every frame; then what was read
@@ -42,10 +46,10 @@ def fetch(project: Project) -> tuple[Cube, list[str]]:
     for path in {project.observed_cube, project.cube}:
         require_known_format(path)
     with writing(project.observed_cube, "cube"):
-        return _fetch(project)
+        return _fetch(project, executor)
 
 
-def _fetch(project: Project) -> tuple[Cube, list[str]]:
+def _fetch(project: Project, executor: Executor | None) -> tuple[Cube, list[str]]:
     imagery, season, before = project.imagery, project.season.season, TRAFFIC.totals()
     rule = MaskRule(imagery.masked, imagery.dilate, imagery.masks)
     wanted = wanted_imagery(project)
@@ -63,6 +67,7 @@ def _fetch(project: Project) -> tuple[Cube, list[str]]:
             imagery.native_grid,
             rule,
             imagery.offset,
+            executor,
             missing=imagery.missing,
         )
     except (SceneError, CubeError) as error:
@@ -81,7 +86,7 @@ def _fetch(project: Project) -> tuple[Cube, list[str]]:
         frames = project.model.frames
         resamplers = {name: resampler(imagery.resample, of, season, frames) for name, of in cube.sensors.items()}
         lines += [f"{name}: {of.description}, {len(of.first)} frames" for name, of in resamplers.items()]
-        resampled = resample_cube(cube, project.cube, resamplers)
+        resampled = resample_cube(cube, project.cube, resamplers, executor)
         cube = replace(resampled, notes=(*cube.notes, *resampled.notes))
     return cube, lines
 

@@ -183,7 +183,7 @@ def resample_cube(
     Args:
         path: of the new cube.
         resamplers: by sensor; the new cube has these sensors.
-        executor: threads, processes or Dask's `client.get_executor()`, each holding one square; None uses this thread.
+        executor: threads, processes or that of `open_cluster`, each holding one square; None uses this thread.
 
     Raises:
         CubeError: a sensor is not in the cube, or `path` is the cube itself.

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import date
 from filecmp import cmp
@@ -66,12 +67,13 @@ class MapMadeAgain:
         return [*self.summary.lines(), verdict]
 
 
-def map_again(item: AnyPath, out: AnyPath | None = None) -> MapMadeAgain:
+def map_again(item: AnyPath, out: AnyPath | None = None, executor: Executor | None = None) -> MapMadeAgain:
     """Make a map again from its STAC item, with the model and the cube to which the item's links lead.
 
     Args:
         item: `item.json` of a map, or its directory.
         out: directory of the new map; by default NAME-again next to the first one.
+        executor: see `map_area`.
 
     Raises:
         MapError: the item is not of a map, or is of an older version, or its model or cube was replaced since.
@@ -103,7 +105,7 @@ def map_again(item: AnyPath, out: AnyPath | None = None) -> MapMadeAgain:
         settings.window,
         settings.overlap,
         Compute(settings.precision),
-        None,
+        executor,
         PROBABILITIES_FILE in {Path(asset["href"]).name for asset in assets},
         until,
         cleaning,

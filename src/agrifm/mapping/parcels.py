@@ -104,7 +104,7 @@ def map_parcels(
         maps: directory of a map that has the probabilities of all classes.
         out: directory to write, replaced as a whole if it holds parcels of this command.
         hierarchy: published legend whose codes the map has; adds the HCAT codes of its classes.
-        executor: where parts are computed: threads, processes, or Dask's `client.get_executor()`. None computes here.
+        executor: where parts are computed: threads, processes, or that of `open_cluster`. None computes here.
         districts: polygons by which hectares are summed.
 
     Raises:
@@ -124,9 +124,9 @@ def map_parcels(
     ):
         begin_directory(unfinished)
         hcat = {} if mapped.of_yields else hcat_of(mapped.legend, hierarchy)
-        parts, columns = unfinished / PARTS, _columns(config, batches, about)
+        parts, columns = (unfinished / PARTS).absolute(), _columns(config, batches, about)
         kind = YieldJob if mapped.of_yields else AnswerJob
-        job = kind(batches, columns, maps, mapped.legend, hcat, mapped.about, mapped.area.wkt, parts, about)
+        job = kind(batches, columns, maps.absolute(), mapped.legend, hcat, mapped.about, mapped.area.wkt, parts, about)
         work = Resumable(parts, fingerprint(_content(job)))
         if not work.begun:
             work.begin()

@@ -68,7 +68,11 @@ def predict_windows_elsewhere(
     sources: MapSources, windows: Iterable[Window], executor: Executor
 ) -> Generator[tuple[Window, Probabilities], None, None]:
     """Yield windows with their probabilities in the order in which an executor finishes them."""
-    yield from run_tiles(partial(predict_window, sources), windows, executor)
+    yield from run_tiles(partial(predict_window, sources), windows, executor, name=_name)
+
+
+def _name(window: Window) -> str:
+    return f"window {window.row}_{window.col}"
 
 
 def predict_window(sources: MapSources, window: Window) -> Probabilities:

@@ -221,8 +221,8 @@ def map_area(
         overlap: pixels shared with each neighbour and blended, at most half of `window`; with several sensors a
             multiple of 480 m.
         compute: how a network computes (docs/precision.md).
-        executor: where windows are predicted: threads, processes, or Dask's `client.get_executor()`, on machines that
-            can read both paths. None predicts in this process, while the next window is read.
+        executor: where windows are predicted: threads, processes, or that of `open_cluster`, on machines that can
+            read both paths. None predicts in this process, while the next window is read.
         probabilities: whether the map also has the probabilities of all classes, which `agrifm parcels` needs.
         until: nothing that was observed after this day of the season is read.
         cleaning: what is done about land that is not cropland, single pixels and small regions of another class.

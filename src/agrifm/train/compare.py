@@ -85,8 +85,7 @@ def compare_sets(
     Args:
         out: the comparison's directory: `report.html`, `comparison.json`, `comparison.csv`, and the trained cells.
         learners, combinations: by name; those of agrifm are in `agrifm.train.learners`.
-        executor: where models are trained: processes, or Dask's `client.get_executor()`, whose machines share the disk;
-            None = this process.
+        executor: where models are trained: processes, or that of `open_cluster`; None = this process.
 
     Returns:
         The content of `comparison.json`, and under "directory" where it is.
@@ -160,7 +159,7 @@ def _train(cells: Iterator[Cell], executor: Executor | None, learners: Mapping[s
     failures = {}
     function: Callable[[Cell], str] = partial(run_cell, learners=learners)
     with progress("compare (models)", len(every), len(every) - len(missing)) as advance:
-        for cell, failure in run_tiles(function, missing, executor):
+        for cell, failure in run_tiles(function, missing, executor, left_out=lambda cell, reason: reason):
             if failure:
                 failures[cell.file] = failure
             advance(1)

@@ -1,6 +1,7 @@
 """`agrifm pretrain`: from shards to weights that `agrifm train` starts from."""
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -54,8 +55,11 @@ class Pretrained:
     """What was left out, in sentences."""
 
 
-def pretrain(path: AnyPath) -> Pretrained:
+def pretrain(path: AnyPath, executor: Executor | None = None) -> Pretrained:
     """Pretrain a network of points by a file (`agrifm.train.pretrain_config`); a stopped run continues.
+
+    Args:
+        executor: where shards are simulated, if they are not there; see `make_world_shards`.
 
     Raises:
         ConfigError: the file cannot be used, or there are too few shards.
@@ -66,7 +70,7 @@ def pretrain(path: AnyPath) -> Pretrained:
     out = file.parent / config.out
     if out.suffix != ".safetensors":
         raise ConfigError(f"pretraining {file}: `out` is {config.out}; it must end in .safetensors", out=config.out)
-    shards = _shards(config, file)
+    shards = _shards(config, file, executor)
     training, validation = _divide(shards, config)
     digest = fingerprint([config.model_dump(mode="json"), [entry.sha256 for entry in shards.whole]])
     with writing_file(out, f"writing the weights {out}", _is_ours):
@@ -102,13 +106,13 @@ def _is_ours(path: Path) -> bool:
         return False
 
 
-def _shards(config: PretrainConfig, file: Path) -> Shards:
+def _shards(config: PretrainConfig, file: Path, executor: Executor | None) -> Shards:
     directory, world = file.parent / config.shards, config.world
     if world is None:
         shards = open_shards(directory)
     else:
         shards = make_world_shards(
-            directory, world.seed, world.places, world.processes, places_per_shard=world.places_per_shard
+            directory, world.seed, world.places, executor, places_per_shard=world.places_per_shard
         )
     known = [sensor for sensor in shards.index.sensors if sensor.sensor in SENSORS]
     require_sensors(shards.index, [_in_our_order(sensor) for sensor in known], f"opening the shards {directory}")

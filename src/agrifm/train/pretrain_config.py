@@ -24,8 +24,6 @@ class WorldConfig(Frozen):
     """Another seed gives other places."""
     places_per_shard: int = Field(80, ge=1)
     """Places of a shard."""
-    processes: int = Field(1, ge=1)
-    """Processes that simulate; the shards do not depend on it."""
 
 
 class PretrainConfig(Frozen):

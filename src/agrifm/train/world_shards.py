@@ -1,5 +1,6 @@
-"""Shards of the pretraining world: places are simulated a few at a time, by any number of processes."""
+"""Shards of the pretraining world: places are simulated a few at a time, by any number of workers."""
 
+from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from agrifm.simulator.world.series import (
     WorldSeries,
     simulate_world,
 )
-from agrifm.work import Resumable, fingerprint, open_executor
+from agrifm.work import Resumable, fingerprint
 
 PLACES_PER_SHARD = 80
 SCALE = 0.0001
@@ -56,7 +57,7 @@ def make_world_shards(
     directory: AnyPath,
     seed: int,
     places: int,
-    processes: int = 1,
+    executor: Executor | None = None,
     fields: int = FIELDS_PER_PLACE,
     places_per_shard: int = PLACES_PER_SHARD,
 ) -> Shards:
@@ -64,7 +65,7 @@ def make_world_shards(
 
     Args:
         fields: points of each place.
-        processes: that simulate; the shards are the same for any number.
+        executor: where shards are simulated: processes, or that of `open_cluster`; they are the same everywhere.
 
     Raises:
         OutputError: the directory holds something else, or cannot be written.
@@ -82,9 +83,8 @@ def make_world_shards(
         if not work.begun:
             work.begin()
         write = partial(_write, staging, seed, places, fields, places_per_shard)
-        with open_executor(processes) as executor:
-            count = -(-places // places_per_shard)
-            results = work.run(write, range(count), str, "simulate places (shards)", executor)
+        count = -(-places // places_per_shard)
+        results = work.run(write, range(count), str, "simulate places (shards)", executor)
         index = ShardIndex(
             sensors=world_inputs(),
             groups={key: group.name for key, group in read_groups().items()},

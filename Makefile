@@ -1,6 +1,8 @@
 # make demo     set-up, then the whole road on a simulated season, offline, into demo/
 # make test     set-up, then the tests
+# make docs     the documentation as a site, into build/site, with every link checked
 # make bounds   the tests with the oldest packages that pyproject.toml allows
+# make wheel    the wheel alone, in a clean environment without a network, runs the demo
 # make check    set-up, then the heavy suites (demo, examples, kills); needs the data sets (AGRIFM_DATA)
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +12,7 @@ export AGRIFM_DATA ?= $(abspath ../shared/data)
 TODAY := $(shell date +%Y-%m-%d)
 LOG = benchmarks/results/$(TODAY)-check.txt
 
-.PHONY: install demo test bounds check lint
+.PHONY: install demo test docs bounds wheel check lint
 .DELETE_ON_ERROR:
 
 install: $(VENV)/installed
@@ -28,8 +30,15 @@ demo: install
 test: install
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not check"
 
+docs: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict && echo "open build/site/index.html"
+
 bounds:
 	$(PYTHON) tests/lower_bounds.py $(VENV)-bounds
+
+wheel: install
+	AGRIFM_PYTHON=$(PYTHON) $(BIN)/python -m pytest -m check -rP tests/test_wheel.py
 
 check: install
 	@mkdir -p $(dir $(LOG)); { echo "make check, $(TODAY), $$($(PYTHON) --version), $$(git rev-parse --short HEAD)"; \

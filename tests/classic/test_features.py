@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter
 
-from agrifm.classic.features import FEATURE_KINDS, FeatureKind, feature_margin, parts_of_kind, pixel_features
+from agrifm.classic.features import (
+    FEATURE_KINDS,
+    PARTS,
+    FeatureKind,
+    Part,
+    feature_margin,
+    parts_of_kind,
+    pixel_features,
+)
 from agrifm.grid import Window
 from agrifm.record import SensorInput
 from agrifm.samples.sample import Sample, Series
@@ -106,3 +114,12 @@ def test_a_sensor_without_infrared_or_of_a_strange_name_has_no_greenness(sample:
     # without greenness: its 10 numbers over the steps, both of its steps, and its series
     found = kind_features(sample, EVERYWHERE, [renamed, SENSORS[1]], "statistics")
     assert known.shape[1] - found.shape[1] == 10 + 2 + FRAMES
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_window_without_a_wanted_pixel_has_no_rows_and_all_columns(sample: Sample, part: Part) -> None:
+    """Sparse labels leave whole windows empty."""
+    where = np.zeros(sample.label.shape, bool)
+    nowhere = pixel_features(sample, where, SENSORS, [part], FRAMES)
+    where[3, 4] = True
+    assert nowhere.shape == (0, pixel_features(sample, where, SENSORS, [part], FRAMES).shape[1])

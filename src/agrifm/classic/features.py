@@ -201,7 +201,7 @@ def _harmonics(
         frames, bands, pixels = every.shape
         flat = every.reshape(frames, bands * pixels)
         found = harmonic_coefficients(flat, np.ones(flat.shape, bool), day.astype(np.float64), season_days)
-        parts.append(found.reshape(-1, pixels).T)
+        parts.append(found.reshape(len(found) * bands, pixels).T)
     return np.concatenate(parts, axis=1)
 
 

@@ -336,9 +336,10 @@ def test_a_server_killed_while_it_writes_has_lost_no_answer(season, points):
         words = [sys.executable, "-c", ANSWERING, str(season.directory), str(points), *CODES]
         with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout.readline() == "begun\n"
-            time.sleep(generator.uniform(0, 0.5))
+            lines = [process.stdout.readline() for _ in range(POINTS)]
+            time.sleep(generator.uniform(0, 0.2))
             process.kill()
-            lines = process.stdout.read().splitlines()
+            lines += process.stdout.read().splitlines()
         saved |= dict(line.split() for line in lines if len(line.split()) == 2)
         labelling = open_labelling(finished_season(season.directory), season.directory, points)
         kept = labelling.rows(labelling.interpreters[0])

@@ -82,12 +82,8 @@ def map_again(item: AnyPath, out: AnyPath | None = None, executor: Executor | No
     item, out = as_path(item), None if out is None else as_path(out)
     item = item / MAP_ITEM if item.is_dir() else item
     about = f"making the map of {item} again"
-    with doing(about, MapError, "give the item of a finished map", path=item):
-        content = json.loads(item.read_text(encoding="utf-8"))
-        stated = content["properties"]
-        links = {
-            link["title"]: item.parent / link["href"] for link in content["links"] if link["rel"] == "derived_from"
-        }
+    content, links = _item_and_links(item, about)
+    stated = content["properties"]
     if SETTINGS not in stated or not {"model", "cube"} <= links.keys():
         raise MapError(
             f"{about}: it does not say how the map was made, as those of `agrifm map` do; map anew", path=item
@@ -113,6 +109,31 @@ def map_again(item: AnyPath, out: AnyPath | None = None, executor: Executor | No
     names = sorted({path.name for directory in (item.parent, out) for path in directory.glob("*.tif")})
     same = tuple(name for name in names if _same(item.parent / name, out / name))
     return MapMadeAgain(summary, same, tuple(name for name in names if name not in same))
+
+
+def model_of_map(item: Path) -> Path:
+    """Return the model file that made a map.
+
+    Args:
+        item: STAC item of the map.
+
+    Raises:
+        MapError: the item names no model, or that model was replaced since.
+    """
+    about = f"reading the model of {item}"
+    content, links = _item_and_links(item, about)
+    if "model" not in links:
+        raise MapError(f"{about}: it names none; map anew", path=item)
+    return _model_file(links["model"], content["properties"].get(MODEL_DIGEST, ""), about)
+
+
+def _item_and_links(item: Path, about: str) -> tuple[dict[str, Any], dict[str, Path]]:
+    """The content of an item, and by title the files that the map is derived from."""
+    with doing(about, MapError, "give the item of a finished map", path=item):
+        content = json.loads(item.read_text(encoding="utf-8"))
+        _ = content["properties"], content["assets"]
+        links = [link for link in content["links"] if link["rel"] == "derived_from"]
+        return content, {link["title"]: item.parent / link["href"] for link in links}
 
 
 def _settings_of(

@@ -6,6 +6,7 @@
 /imagery/SENSOR/PICTURE/FRAME/Z/X/Y.png a tile of a date
 /pixel, /series, /parcel                what is known of a place: ?lon=…&lat=…; /parcel?id=… by name
 /parcel-series                          the mean series of a parcel: ?row=…
+/why                                    what decided the crop of a place: ?lon=…&lat=…
 /parcels                                parcels of a view: ?west=…&south=…&east=…&north=…
 /hectares                               POST of an outline: hectares inside
 /files/NAME                             files of the map
@@ -57,6 +58,7 @@ def make_app(season: FinishedSeason, hosts: list[str], of_labelling: Sequence[Ro
         Route("/imagery/{sensor}/{picture}/{frame}/{z}/{x}/{y}.png", endpoint_for(season, _imagery_tile)),
         Route("/pixel", endpoint_for(season, _pixel)),
         Route("/series", endpoint_for(season, _series)),
+        Route("/why", endpoint_for(season, _why)),
         Route("/parcels", endpoint_for(season, _parcels)),
         Route("/parcel", endpoint_for(season, _parcel)),
         Route("/parcel-series", endpoint_for(season, _parcel_series)),
@@ -99,7 +101,8 @@ async def _web(_: FinishedSeason, request: Request) -> Response:
 
 async def _season(shown: tuple[FinishedSeason, bool], _: Request) -> Response:
     season, has_points = shown
-    return await json_answer(lambda: {**season.stated(), "labelling": has_points})
+    of_server = {"labelling": has_points, "explains": season.decider is not None}
+    return await json_answer(lambda: {**season.stated(), **of_server})
 
 
 async def _layer_tile(season: FinishedSeason, request: Request) -> Response:
@@ -139,6 +142,13 @@ async def _series(season: FinishedSeason, request: Request) -> Response:
     if season.cube is None:
         raise RefusedRequestError(NO_SUCH, season.missing.get("Imagery and series", "there is no cube"))
     return await json_answer(series_answer, season.cube, *place)
+
+
+async def _why(season: FinishedSeason, request: Request) -> Response:
+    place = place_of(request.query_params)
+    if season.decider is None:
+        raise RefusedRequestError(NO_SUCH, "there is no cube, or no item of the map")
+    return await json_answer(season.decider.answer, *place)
 
 
 async def _parcels(season: FinishedSeason, request: Request) -> Response:

@@ -154,6 +154,7 @@ function cropLines(season, found, lon, lat) {
     make("h2", {}, swatch(crop.color), crop.name),
     make("dl", { className: "facts" }, ...facts.flat()),
     ...probabilityLines(crops, found.probabilities),
+    ...whyLines(season, crops, lon, lat),
     ...decidingLines(season, crop),
     where,
   ];
@@ -178,6 +179,45 @@ function decidingLines(season, crop) {
       make("p", { className: "small" }, note),
     ),
   ];
+}
+
+/** A button that asks the server which months decided this place; a page of files cannot compute it. */
+function whyLines(season, crops, lon, lat) {
+  if (!season.explains) return [];
+  const answer = make("div", { className: "small" });
+  const button = make("button", { type: "button", id: "why" }, "What decided here?");
+  answer.setAttribute("role", "status");
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    answer.replaceChildren("Hiding one month after the other …");
+    try {
+      answer.replaceChildren(...whyAnswer(crops, await ask("why", { lon, lat })));
+      button.remove();
+    } catch (error) {
+      answer.replaceChildren(error.message);
+      button.disabled = false;
+    }
+  });
+  return [button, answer];
+}
+
+const SMALLEST_EFFECT = 0.005;
+
+function whyAnswer(crops, found) {
+  if (!found) return ["Nothing was observed here."];
+  const name = (code) => crops.find((crop) => crop.code === code)?.name ?? code;
+  const points = (share) => `${share > 0 ? "−" : "+"}${Math.abs(Math.round(1000 * share) / 10)} points`;
+  const strong = found.periods
+    .filter(({ effect }) => Math.abs(effect) >= SMALLEST_EFFECT)
+    .sort((one, other) => Math.abs(other.effect) - Math.abs(one.effect))
+    .slice(0, 4);
+  const rows = strong.flatMap(({ start, end, effect, other }) => [
+    make("dt", {}, `${dayText(start)} to ${dayText(end)}`),
+    make("dd", {}, other === found.code ? points(effect) : `${points(effect)}: then ${name(other)}`),
+  ]);
+  const about = `${name(found.code)} has ${percent(found.probability)} here. What that becomes when the observations of a month are hidden:`;
+  if (!rows.length) return [make("p", {}, `${about} nearly the same, whichever month it is.`)];
+  return [make("p", {}, about), make("dl", { className: "facts" }, ...rows)];
 }
 
 function probabilityLines(crops, probabilities) {

@@ -239,11 +239,12 @@ def _serve(options: argparse.Namespace) -> None:
 
         print("\n".join(write_static_page(options.directory, options.static, options.also).lines()))
         return
+    from agrifm.explain.map_explainer import map_explainer
     from agrifm.serve.run import PointsToLabel, serve
 
     points, names, further = options.points, options.interpreter, options.further
     to_label = None if points is None else PointsToLabel(points, names, further)
-    serve(options.directory, options.host, options.port, options.also, to_label)
+    serve(options.directory, options.host, options.port, options.also, to_label, map_explainer)
 
 
 def _info(options: argparse.Namespace) -> None:

@@ -32,14 +32,15 @@ def test_only_the_month_that_the_model_reads_has_an_effect(cube, row, col):
     without = answer_of(np.interp(last, days[before_june], nir[before_june]))
 
     found = explain_place(JuneModel(), cube, row, col)
-    assert found.number == whole.argmax()
+    codes = JuneModel().record.legend.codes
+    assert found.code == codes[whole.argmax()]
     assert found.probability == pytest.approx(whole.max(), abs=1e-5)
     assert [(one.start.month, one.end.month) for one in found.periods] == [(4, 4), (5, 5), (6, 6)]
     assert found.periods[-1].end == SEASON.end
     april, may, june = (one.effect for one in found.periods)
     assert june == pytest.approx(whole.max() - without[whole.argmax()], abs=1e-5)
     assert abs(june) > 1e-4
-    assert found.periods[-1].other == without.argmax()
+    assert found.periods[-1].other == codes[without.argmax()]
     assert april == pytest.approx(0, abs=1e-6)
     assert may == pytest.approx(0, abs=1e-6)
     assert day_date(int(days[seen][-1])).month == 6

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -60,10 +61,10 @@ def small_season(directory: Path, count: int = 49) -> Project:
 
 
 @contextmanager
-def served(directory: Path, to_label: PointsToLabel | None = None) -> Iterator[int]:
+def served(directory: Path, to_label: PointsToLabel | None = None, explainer: Any = None) -> Iterator[int]:
     """The port of a running server of a project, or of a page that was written as files."""
     with open_port(LOOPBACK, 0) as opened:
-        server = page_server(page_of(directory, to_label=to_label).app(LOOPBACK))
+        server = page_server(page_of(directory, to_label=to_label, explainer=explainer).app(LOOPBACK))
         thread = Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
         thread.start()
         try:

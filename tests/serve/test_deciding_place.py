@@ -11,6 +11,7 @@ from tests.explain.test_write_explanation import JuneModel
 from tests.serve.small_season import request, served, small_season
 
 from agrifm.cube.store import open_cube
+from agrifm.explain.map_explainer import map_explainer
 from agrifm.explain.place_periods import explain_place
 
 
@@ -44,11 +45,11 @@ def why(port, query):
 
 def test_the_months_of_a_place_are_those_of_the_explanation(season, monkeypatch):
     opened = []
-    monkeypatch.setattr("agrifm.inference.predictor.load_model", lambda path: opened.append(path) or JuneModel())
+    monkeypatch.setattr("agrifm.explain.map_explainer.load_model", lambda path: opened.append(path) or JuneModel())
     row, col = 100, 60
     cube = open_cube(season.cube)
     expected = explain_place(JuneModel(), cube, row, col)
-    with served(season.directory) as port:
+    with served(season.directory, explainer=map_explainer) as port:
         assert json.loads(request(port, "/season.json")[1])["explains"] is True
         assert not opened  # until it is asked for
         status, found = why(port, place_of(season, row, col))
@@ -56,13 +57,12 @@ def test_the_months_of_a_place_are_those_of_the_explanation(season, monkeypatch)
         assert why(port, place_of(season, 1, 1))[1] is None  # never observed
         assert why(port, "lon=0&lat=0")[0] == 404
         assert why(port, "lon=0&lat=x")[0] == 422
-    codes = JuneModel().record.legend.codes
     assert status == 200
     assert found == again
     assert [path.resolve() for path in opened] == [season.models / "june.bin"]
-    assert (found["code"], found["probability"]) == (codes[expected.number], pytest.approx(expected.probability))
+    assert (found["code"], found["probability"]) == (expected.code, pytest.approx(expected.probability))
     assert [one["effect"] for one in found["periods"]] == pytest.approx([one.effect for one in expected.periods])
-    assert [one["other"] for one in found["periods"]] == [codes[one.other] for one in expected.periods]
+    assert [one["other"] for one in found["periods"]] == [one.other for one in expected.periods]
     assert np.abs([one["effect"] for one in found["periods"]]).argmax() == 2
 
 
@@ -75,7 +75,7 @@ def test_without_the_model_of_the_map_there_is_a_sentence(season, change):
         item.write_text(json.dumps({**json.loads(item.read_text()), "links": []}))
     else:
         item.unlink()
-    with served(season.directory) as port:
+    with served(season.directory, explainer=map_explainer) as port:
         assert json.loads(request(port, "/season.json")[1])["explains"] is (change != "item")
         status, found = why(port, place_of(season, 100, 60))
         assert status == 404
@@ -86,8 +86,11 @@ def test_without_the_model_of_the_map_there_is_a_sentence(season, change):
 @pytest.mark.check
 @pytest.mark.skipif(not installed(), reason="there is no Chromium or Chrome to drive")
 def test_the_page_says_what_a_hidden_month_changes(season, tmp_path, monkeypatch):
-    monkeypatch.setattr("agrifm.inference.predictor.load_model", lambda _: JuneModel())
-    with served(season.directory) as port, Browser(tmp_path, 1280, 900, draws_maps=True) as page:
+    monkeypatch.setattr("agrifm.explain.map_explainer.load_model", lambda _: JuneModel())
+    with (
+        served(season.directory, explainer=map_explainer) as port,
+        Browser(tmp_path, 1280, 900, draws_maps=True) as page,
+    ):
         page.open(f"http://127.0.0.1:{port}/")
         page.until("document.body?.dataset.ready === 'yes' && Boolean(window.agrifm?.map.loaded())")
         page.click(870, 330)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agrifm.cube.store import Cube
-from agrifm.explain.occlusion import EVERY
 from agrifm.explain.periods import season_periods
 from agrifm.explain.series_source import CubeSource
 from agrifm.explain.subject import Subject
@@ -23,16 +23,16 @@ class PeriodEffect:
     """Its last day."""
     effect: float
     """Probability with all observations, less that without those of the period."""
-    other: int
-    """The most probable class without them, by number."""
+    other: str
+    """Code of the most probable class without them."""
 
 
 @dataclass(frozen=True)
 class PlacePeriods:
     """What decided one pixel."""
 
-    number: int
-    """The most probable class."""
+    code: str
+    """Of the most probable class."""
     probability: float
     periods: tuple[PeriodEffect, ...]
     """In the order of time."""
@@ -61,15 +61,15 @@ def explain_place(model: TrainedModel, cube: Cube, row: int, col: int) -> PlaceP
     whole = answers[0][1]
     if not np.isfinite(whole).all():
         return None
-    number = int(whole.argmax())
+    number, codes = int(whole.argmax()), model.record.legend.codes
+
+    def effect(period: int, found: NDArray[np.float32]) -> PeriodEffect:
+        lost = float(whole[number] - found[number])
+        return PeriodEffect(months.starts[period], months.ends[period], lost, codes[int(found.argmax())])
+
     # Without the only month that was observed there is no answer, and so no effect to state.
-    effects = [
-        PeriodEffect(months.starts[hidden.period], months.ends[hidden.period], float(whole[number] - found[number]),
-                     int(found.argmax()))
-        for hidden, found in answers
-        if hidden.period != EVERY and np.isfinite(found).all()
-    ]  # fmt: skip
-    return PlacePeriods(number, float(whole[number]), tuple(effects))
+    known = [(hidden.period, found) for hidden, found in answers[1:] if np.isfinite(found).all()]
+    return PlacePeriods(codes[number], float(whole[number]), tuple(effect(*one) for one in known))
 
 
 def _window_around(cube: Cube, row: int, col: int, side: int) -> Window:

@@ -1,12 +1,10 @@
 """`agrifm map --from item.json`: the same map made again, from what its STAC item says, and compared byte by byte."""
 
-import json
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import date
 from filecmp import cmp
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,12 @@ from pydantic import Field, ValidationError
 
 from agrifm.cube.store import open_cube
 from agrifm.cube.until import cube_known
-from agrifm.errors import MapError, doing
+from agrifm.errors import MapError
 from agrifm.files import AnyPath, as_path, content_digest
 from agrifm.inference.predictor import load_record
 from agrifm.map_cleaning import Cleaning
 from agrifm.mapping.map_item import source_fingerprint
+from agrifm.mapping.map_origin import item_and_links, linked_model
 from agrifm.mapping.probability_layer import PROBABILITIES_FILE
 from agrifm.mapping.run import MapSummary, map_area
 from agrifm.mapping.windows import plan_map
@@ -28,7 +27,6 @@ from agrifm.stac import (
     CROPLAND_DIGEST,
     CROPLAND_LINK,
     MAP_ITEM,
-    MEAN_PROPERTY,
     MODEL_DIGEST,
     SETTINGS,
     UNTIL_PROPERTY,
@@ -82,14 +80,14 @@ def map_again(item: AnyPath, out: AnyPath | None = None, executor: Executor | No
     item, out = as_path(item), None if out is None else as_path(out)
     item = item / MAP_ITEM if item.is_dir() else item
     about = f"making the map of {item} again"
-    content, links = _item_and_links(item, about)
+    content, links = item_and_links(item, about)
     stated = content["properties"]
     if SETTINGS not in stated or not {"model", "cube"} <= links.keys():
         raise MapError(
             f"{about}: it does not say how the map was made, as those of `agrifm map` do; map anew", path=item
         )
     settings, cleaning = _settings_of(stated, links.get(CROPLAND_LINK), about, item)
-    model = _model_file(links["model"], stated.get(MODEL_DIGEST, ""), about)
+    model = linked_model(links["model"], stated.get(MODEL_DIGEST, ""), about)
     until = date.fromisoformat(stated[UNTIL_PROPERTY]) if UNTIL_PROPERTY in stated else None
     _require_cube(links["cube"], model, settings, until, about)
     assets = content["assets"].values()
@@ -111,31 +109,6 @@ def map_again(item: AnyPath, out: AnyPath | None = None, executor: Executor | No
     return MapMadeAgain(summary, same, tuple(name for name in names if name not in same))
 
 
-def model_of_map(item: Path) -> Path:
-    """Return the model file that made a map.
-
-    Args:
-        item: STAC item of the map.
-
-    Raises:
-        MapError: the item names no model, or that model was replaced since.
-    """
-    about = f"reading the model of {item}"
-    content, links = _item_and_links(item, about)
-    if "model" not in links:
-        raise MapError(f"{about}: it names none; map anew", path=item)
-    return _model_file(links["model"], content["properties"].get(MODEL_DIGEST, ""), about)
-
-
-def _item_and_links(item: Path, about: str) -> tuple[dict[str, Any], dict[str, Path]]:
-    """The content of an item, and by title the files that the map is derived from."""
-    with doing(about, MapError, "give the item of a finished map", path=item):
-        content = json.loads(item.read_text(encoding="utf-8"))
-        _ = content["properties"], content["assets"]
-        links = [link for link in content["links"] if link["rel"] == "derived_from"]
-        return content, {link["title"]: item.parent / link["href"] for link in links}
-
-
 def _settings_of(
     stated: Mapping[str, Any], cropland: Path | None, about: str, item: Path
 ) -> tuple[_Settings, Cleaning]:
@@ -152,24 +125,6 @@ def _settings_of(
 
 def _same(one: Path, other: Path) -> bool:
     return one.exists() and other.exists() and cmp(one, other, shallow=False)
-
-
-def _model_file(item: Path, digest: str, about: str) -> Path:
-    """The file of the model whose item is given, if it is the one that made the map."""
-    with doing(about, MapError, "put the model back, or map anew", path=item):
-        content = json.loads(item.read_text(encoding="utf-8"))
-        file = item if MEAN_PROPERTY in content["properties"] else item.parent / content["assets"]["model"]["href"]
-        with file.open("rb") as opened:
-            found = file_digest(opened, "sha256").hexdigest()
-    if found != digest:
-        raise MapError(
-            f"{about}: the model {file} was replaced since (SHA-256 {found[:12]}, the map has {digest[:12]}); put that "
-            "model back, or map anew",
-            path=file,
-            found=found,
-            expected=digest,
-        )
-    return file
 
 
 def _require_cube(path: Path, model: Path, settings: _Settings, until: date | None, about: str) -> None:

@@ -26,6 +26,7 @@ from starlette.routing import Route
 
 from agrifm.cube.store import SensorCube
 from agrifm.grid import Grid
+from agrifm.serve.deciding_place import PlaceDecider
 from agrifm.serve.endpoints import NOT_KEPT, body_of, endpoint_for, in_thread, json_answer
 from agrifm.serve.finished_season import FinishedSeason
 from agrifm.serve.guards import SafeHeaders, page_files
@@ -42,23 +43,30 @@ KEPT = {"cache-control": "private, max-age=3600"}
 """For tiles, in whose addresses is when the page was opened."""
 
 
-def make_app(season: FinishedSeason, hosts: list[str], of_labelling: Sequence[Route] = ()) -> Starlette:
+def make_app(
+    season: FinishedSeason,
+    hosts: list[str],
+    of_labelling: Sequence[Route] = (),
+    decider: PlaceDecider | None = None,
+) -> Starlette:
     """The application that serves a season.
 
     Args:
         hosts: names by which it may be asked; others are refused, so that a foreign page cannot read it through a
             name that leads here.
         of_labelling: addresses under which points are labelled; without them there is no such page.
+        decider: says what decided single places; without it the page does not.
     """
+    of_server = {"labelling": bool(of_labelling), "explains": decider is not None}
     routes = [
         Route("/", endpoint_for(season, _page)),
         Route("/web/{name}", endpoint_for(season, _web)),
-        Route("/season.json", endpoint_for((season, bool(of_labelling)), _season)),
+        Route("/season.json", endpoint_for((season, of_server), _season)),
         Route("/layers/{key}/{z}/{x}/{y}.png", endpoint_for(season, _layer_tile)),
         Route("/imagery/{sensor}/{picture}/{frame}/{z}/{x}/{y}.png", endpoint_for(season, _imagery_tile)),
         Route("/pixel", endpoint_for(season, _pixel)),
         Route("/series", endpoint_for(season, _series)),
-        Route("/why", endpoint_for(season, _why)),
+        Route("/why", endpoint_for(decider, _why)),
         Route("/parcels", endpoint_for(season, _parcels)),
         Route("/parcel", endpoint_for(season, _parcel)),
         Route("/parcel-series", endpoint_for(season, _parcel_series)),
@@ -99,9 +107,8 @@ async def _web(_: FinishedSeason, request: Request) -> Response:
     return Response(content, headers={"cache-control": "no-cache"}, media_type=kind)
 
 
-async def _season(shown: tuple[FinishedSeason, bool], _: Request) -> Response:
-    season, has_points = shown
-    of_server = {"labelling": has_points, "explains": season.decider is not None}
+async def _season(shown: tuple[FinishedSeason, dict[str, bool]], _: Request) -> Response:
+    season, of_server = shown
     return await json_answer(lambda: {**season.stated(), **of_server})
 
 
@@ -144,11 +151,11 @@ async def _series(season: FinishedSeason, request: Request) -> Response:
     return await json_answer(series_answer, season.cube, *place)
 
 
-async def _why(season: FinishedSeason, request: Request) -> Response:
+async def _why(decider: PlaceDecider | None, request: Request) -> Response:
     place = place_of(request.query_params)
-    if season.decider is None:
+    if decider is None:
         raise RefusedRequestError(NO_SUCH, "there is no cube, or no item of the map")
-    return await json_answer(season.decider.answer, *place)
+    return await json_answer(decider.answer, *place)
 
 
 async def _parcels(season: FinishedSeason, request: Request) -> Response:

@@ -12,13 +12,11 @@ from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import AgriFMError, ServeError
 from agrifm.files import AnyPath, as_path
 from agrifm.serve.deciding import deciding
-from agrifm.serve.deciding_place import PlaceDecider
 from agrifm.serve.greenness_composites import Composites, composites_of
 from agrifm.serve.imagery import Imagery, imagery_of
 from agrifm.serve.map_layers import CLASSES, FILES, PageLayer, map_layers, other_crops
 from agrifm.serve.parcel_views import ParcelViews
 from agrifm.serve.pixel_answers import PROBABILITIES
-from agrifm.stac import MAP_ITEM
 
 LARGEST_JSON = 50_000_000
 """Bytes of a report or an item that are read."""
@@ -39,8 +37,6 @@ class FinishedSeason:
     item: Mapping[str, Any]
     deciding: Mapping[str, Any]
     """By class code, what decides it, if it was explained."""
-    decider: PlaceDecider | None
-    """What decided single places; None without a cube or without the map's item."""
     downloads: dict[str, Path]
     """By name; nothing else of the disk can be downloaded."""
     missing: dict[str, str]
@@ -98,7 +94,7 @@ def finished_season(directory: AnyPath, also: Sequence[AnyPath] = ()) -> Finishe
     cube = _cube(project.cube, missing)
     parcels = _parcels(project.parcel_crops / "parcels.parquet", missing)
     imagery = {} if cube is None else _pictures(cube)
-    names = [*(name for _, name in FILES.values()), PROBABILITIES, MAP_ITEM]
+    names = [*(name for _, name in FILES.values()), PROBABILITIES, "item.json"]
     files = [maps / name for name in names] + [project.parcel_crops / "parcels.parquet"]
     report_directory = project.path("report")
     files += [report_directory / name for name in ("report.html", "report.json", "areas.csv", "accuracy.csv")]
@@ -111,9 +107,8 @@ def finished_season(directory: AnyPath, also: Sequence[AnyPath] = ()) -> Finishe
         imagery,
         parcels,
         _json(report_directory / "report.json", "Report", missing),
-        _json(maps / MAP_ITEM, "Hectares", missing) or {},
+        _json(maps / "item.json", "Hectares", missing) or {},
         deciding(project.path("explanation"), missing),
-        None if cube is None or not (maps / MAP_ITEM).is_file() else PlaceDecider(maps / MAP_ITEM, cube),
         {file.name: file.resolve() for file in files if file.is_file()},
         missing,
     )

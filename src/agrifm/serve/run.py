@@ -7,18 +7,25 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from agrifm.errors import ServeError, require_installed
 from agrifm.files import AnyPath, as_path
 from agrifm.screen import printable
+from agrifm.stac import MAP_ITEM
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.routing import Route
     from uvicorn import Server
 
+    from agrifm.cube.store import Cube
+    from agrifm.explain.place_periods import PlacePeriods
+    from agrifm.serve.deciding_place import PlaceDecider
     from agrifm.serve.finished_season import FinishedSeason
+
+    Explainer = Callable[[Path, Cube], Callable[[int, int], PlacePeriods | None]]
 
 PORT = 8642
 """Port that is tried if none is stated."""
@@ -87,6 +94,7 @@ def serve(
     port: int | None = None,
     also: Sequence[AnyPath] = (),
     to_label: PointsToLabel | None = None,
+    explainer: "Explainer | None" = None,
 ) -> None:
     """Serve the page of a project with a finished map, until the process is stopped.
 
@@ -96,6 +104,7 @@ def serve(
         port: see `open_port`.
         also: see `finished_season`.
         to_label: points to label on a page at `/label`.
+        explainer: `agrifm.explain.map_explainer.map_explainer`, so that the page can say what decided a place.
 
     Raises:
         AssessmentError: the points to label cannot be read.
@@ -104,7 +113,7 @@ def serve(
     require_installed("serving a page", "serve", "starlette", "uvicorn", "matplotlib", kind=ServeError)
     if to_label is not None:
         require_installed("serving a labelling page", "report", "jinja2", kind=ServeError)
-    page = page_of(directory, also, to_label)
+    page = page_of(directory, also, to_label, explainer)
     with closing(open_port(host, port)) as opened:
         number = opened.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
@@ -134,7 +143,12 @@ class OpenPage:
         return self.app_for(LOOPBACK_NAMES if is_loopback(host) else ["*"])
 
 
-def page_of(directory: AnyPath, also: Sequence[AnyPath] = (), to_label: PointsToLabel | None = None) -> OpenPage:
+def page_of(
+    directory: AnyPath,
+    also: Sequence[AnyPath] = (),
+    to_label: PointsToLabel | None = None,
+    explainer: "Explainer | None" = None,
+) -> OpenPage:
     """Open the page of a project with a finished map, or a folder that `agrifm serve --static` wrote.
 
     Raises:
@@ -157,7 +171,17 @@ def page_of(directory: AnyPath, also: Sequence[AnyPath] = (), to_label: PointsTo
     season = finished_season(directory, also)
     routes = [] if to_label is None else _routes_of_labelling(season, directory, to_label)
     about = f"{season.title}, {' to '.join(season.period)}"
-    return OpenPage(about, season.missing, partial(make_app, season, of_labelling=routes))
+    decider = _decider(season, explainer)
+    return OpenPage(about, season.missing, partial(make_app, season, of_labelling=routes, decider=decider))
+
+
+def _decider(season: "FinishedSeason", explainer: "Explainer | None") -> "PlaceDecider | None":
+    from agrifm.serve.deciding_place import PlaceDecider
+
+    item = season.downloads.get(MAP_ITEM)
+    if explainer is None or season.cube is None or item is None:
+        return None
+    return PlaceDecider(explainer(item, season.cube), season.cube.target)
 
 
 def _routes_of_labelling(season: "FinishedSeason", directory: AnyPath, to_label: PointsToLabel) -> "list[Route]":

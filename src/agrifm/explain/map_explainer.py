@@ -10,7 +10,7 @@ from agrifm.cube.store import Cube
 from agrifm.cube.until import cube_known
 from agrifm.explain.place_periods import PlacePeriods, explain_place
 from agrifm.inference.predictor import TrainedModel, load_model
-from agrifm.mapping.map_origin import model_of_map
+from agrifm.mapping.map_links import model_of_map
 from agrifm.stac import UNTIL_PROPERTY
 
 

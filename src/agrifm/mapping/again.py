@@ -17,7 +17,7 @@ from agrifm.files import AnyPath, as_path, content_digest
 from agrifm.inference.predictor import load_record
 from agrifm.map_cleaning import Cleaning
 from agrifm.mapping.map_item import source_fingerprint
-from agrifm.mapping.map_origin import item_and_links, linked_model
+from agrifm.mapping.map_links import item_and_links, linked_model
 from agrifm.mapping.probability_layer import PROBABILITIES_FILE
 from agrifm.mapping.run import MapSummary, map_area
 from agrifm.mapping.windows import plan_map

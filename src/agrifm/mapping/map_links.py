@@ -13,7 +13,7 @@ def item_and_links(item: Path, about: str) -> tuple[dict[str, Any], dict[str, Pa
     """Return the content of the item of a map, and by title the files that the map is derived from.
 
     Raises:
-        MapError: it cannot be read, or is no item.
+        MapError: it cannot be read, or is something else.
     """
     with doing(about, MapError, "give the item of a finished map", path=item):
         content = json.loads(item.read_text(encoding="utf-8"))

@@ -19,13 +19,17 @@ install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "agrifm needs Python 3.11 or newer: make PYTHON=python3.11"; exit 2; }
-	@start=$$(date +%s); $(PYTHON) -m venv $(VENV) && \
+	@start=$$(date +%s); echo "install: agrifm and its packages into $(VENV), once; some minutes"; \
+	( while sleep 20 >/dev/null 2>&1; do echo "install: $$(($$(date +%s) - start)) s so far"; done ) & ticking=$$!; trap "kill $$ticking" EXIT; \
+	$(PYTHON) -m venv $(VENV) && \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[deep,classic,files,report,serve,export,s3,dask,dev]' && \
 	echo "install: $$(($$(date +%s) - start)) s"
 	@touch $@
 
+# in a terminal the page opens at the end, until Ctrl+C
 demo: install
-	@start=$$(date +%s); $(BIN)/agrifm demo demo && echo "make demo without installation: $$(($$(date +%s) - start)) s"
+	@start=$$(date +%s); $(BIN)/agrifm demo demo && echo "make demo without installation: $$(($$(date +%s) - start)) s" && \
+	if [ -t 1 ]; then $(BIN)/agrifm serve demo; fi
 
 test: install
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not check"

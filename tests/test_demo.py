@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pystac
 import pytest
 import rasterio
+from PIL import Image
 
 pytestmark = pytest.mark.check
 
@@ -64,6 +66,12 @@ def test_its_map_is_a_cog_with_legend_and_leads_to_its_model(demo: Path) -> None
     sources = [link.get_absolute_href() for link in item.links if link.rel == "derived_from"]
     model = pystac.Item.from_file(next(href for href in sources if href and href.endswith("agrifm.json")))
     assert model.properties["mlm:name"] == "agrifm"
+
+
+def test_its_first_picture_shows_land(demo: Path) -> None:
+    picture = np.asarray(Image.open(demo / "first-picture.png"))
+    assert min(picture.shape[:2]) >= 700
+    assert picture[..., :3].std() > 20
 
 
 def test_its_reference_points_are_outside_training_parcels(demo: Path) -> None:

@@ -49,6 +49,19 @@ window = 192
 SIZE_KM = 7.5
 """Side of the simulated area: large enough for over 70 unseen blocks of 480 m with 15 parcels of each of nine crops."""
 REFERENCE_POINTS = 400
+FIRST_PICTURE, CLEAR = "first-picture.png", 5.0
+"""Picture of the first scene of Sentinel-2 with at most so much cloud, percent."""
+STAGES = {
+    "simulate": ("a season of satellite scenes with known crops", 80),
+    "fetch": ("one cube from all scenes, without clouds", 64),
+    "train": (
+        "AgriFM and the best classic model learn from fields, and are tested on blocks that they have not seen",
+        490,
+    ),
+    "map": ("the crop of every pixel, and the confidence", 78),
+    "assess": ("accuracy and hectares with intervals, from reference points", 3),
+}
+"""What each stage does, and seconds on two cores (2026-11-30), from which the remaining time is estimated."""
 PART = "outside-training-parcels.tif"
 """The part of the map that is assessed."""
 
@@ -81,7 +94,7 @@ def _run_stages(directory: Path) -> dict[str, Any]:
     seconds: dict[str, float] = {}
     with _stage("simulate", seconds):
         if not (season / MARKER).exists():
-            simulate(season, size=SIZE_KM)
+            simulate(season, size=SIZE_KM, on_scene=_FirstPicture(directory / FIRST_PICTURE))
     with _stage("fetch", seconds):
         _, account = fetch(project)
     with _stage("train", seconds):
@@ -148,9 +161,42 @@ def _begin(directory: Path) -> None:
         write_text(file, PROJECT)
 
 
+class _FirstPicture:
+    """Draws the first clear scene of Sentinel-2 as soon as it is written, and shows it."""
+
+    def __init__(self, out: Path) -> None:
+        self.out, self.start, self.done = out, time.perf_counter(), False
+
+    def __call__(self, item: Any, folder: Path) -> None:
+        clear = item.properties.get("eo:cloud_cover", 100) <= CLEAR
+        if self.done or not (clear and str(item.collection_id).startswith("sentinel-2")):
+            return
+        from rich.console import Console
+
+        from agrifm.first_picture import draw_true_colour, print_picture
+
+        self.done = True
+        print_picture(draw_true_colour(folder, self.out), Console(stderr=True))
+        waited = time.perf_counter() - self.start
+        print(f"agrifm demo: {item.datetime:%d %B %Y} from above, after {waited:.0f} s: {self.out}", file=sys.stderr)
+
+
+def seconds_left(spent: dict[str, float]) -> float:
+    """Estimate the seconds of the stages that are not in `spent`, from how fast the finished ones were.
+
+    Stages that only continued, in less than a fifth of their time, say nothing about the speed.
+    """
+    known = {name: took for name, took in spent.items() if took >= STAGES[name][1] / 5}
+    speed = sum(known.values()) / sum(STAGES[name][1] for name in known) if known else 1.0
+    return speed * sum(usual for name, (_, usual) in STAGES.items() if name not in spent)
+
+
 @contextmanager
 def _stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
-    print(f"agrifm demo: {name}", file=sys.stderr)
+    number, left = list(STAGES).index(name) + 1, seconds_left(seconds)
+    time_left = f"about {left / 60:.0f} min left" if left >= 60 else "less than a minute left"
+    so_far = f"{sum(seconds.values()) / 60:.1f} min so far, " if seconds else ""
+    print(f"agrifm demo: {name}, {number} of {len(STAGES)}: {STAGES[name][0]} ({so_far}{time_left})", file=sys.stderr)
     start = time.perf_counter()
     yield
     seconds[name] = time.perf_counter() - start
@@ -205,7 +251,7 @@ def _summary(
     console.print("\n".join(account))
     console.print(f"open  {directory / 'report' / 'report.html'}\n      {directory / 'map' / 'map.png'}")
     console.print(f"      {directory / 'map' / 'classes.tif'} (opens in QGIS with its colours)", highlight=False)
-    console.print(f"look  agrifm serve {directory} (all of it on a page in the browser)", highlight=False)
+    console.print(f"look  agrifm serve {directory}, then http://127.0.0.1:8642/ (all of it on a page)", highlight=False)
 
 
 def _share(score: float | None) -> str:

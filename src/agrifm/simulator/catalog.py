@@ -10,7 +10,7 @@ growth and scenes, so that the memory needed does not grow with the area.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,6 +42,7 @@ def simulate(
     size: float = 5.0,
     seed: int = 0,
     season: Season | None = None,
+    on_scene: Callable[[pystac.Item, Path], None] | None = None,
 ) -> Path:
     """Write a simulated season and return the path of its catalogue.
 
@@ -52,6 +53,7 @@ def simulate(
         size: side of the square area, kilometres.
         seed: another seed gives other fields, other weather and other noise.
         season: dates instead of the region's season; `year` is then ignored.
+        on_scene: called in this thread with the item and the folder of each scene as soon as it is written.
 
     Raises:
         ConfigError: the region, the size or the dates cannot be simulated.
@@ -68,10 +70,12 @@ def simulate(
             f"{MIN_SEASON_DAYS} and at most {MAX_SEASON_DAYS} days",
             days=dates.days,
         )
-    return write_season(directory, Simulation.of(parameters, size, seed, dates))
+    return write_season(directory, Simulation.of(parameters, size, seed, dates), on_scene)
 
 
-def write_season(directory: Path, simulation: Simulation) -> Path:
+def write_season(
+    directory: Path, simulation: Simulation, on_scene: Callable[[pystac.Item, Path], None] | None = None
+) -> Path:
     """Write a simulated season and return the path of its catalogue.
 
     Raises:
@@ -80,11 +84,13 @@ def write_season(directory: Path, simulation: Simulation) -> Path:
     require_replaceable(directory, KIND)
     simulation.require_space(directory, KIND)
     with write_directory(directory, KIND) as partial:
-        _write_catalogue(partial, _write_scenes(partial, simulation), simulation.season)
+        _write_catalogue(partial, _write_scenes(partial, simulation, on_scene), simulation.season)
     return directory / "catalog.json"
 
 
-def _write_scenes(root: Path, simulation: Simulation) -> list[pystac.Item]:
+def _write_scenes(
+    root: Path, simulation: Simulation, on_scene: Callable[[pystac.Item, Path], None] | None
+) -> list[pystac.Item]:
     """Render and write the truth and every scene; return the items in order of collection and day."""
     workers = min(4, os.cpu_count() or 1)
     truth = TruthWriter.begin(root, simulation.region, simulation.area, simulation.grid)
@@ -95,6 +101,8 @@ def _write_scenes(root: Path, simulation: Simulation) -> list[pystac.Item]:
             for acquisition, item in _write_granule(root, simulation, part, truth, threads, workers):
                 if item is not None:
                     items[acquisition, part] = item
+                    if on_scene is not None:
+                        on_scene(item, root / str(item.collection_id) / item.id)
                 advance(1)
     truth.finish()
     # Threads finish in any order; the catalogue must not depend on it.

@@ -1,6 +1,7 @@
 """Servers on this machine: files by range requests, with latency and planted faults; and a STAC API."""
 
 import json
+import os
 import re
 import socket
 import threading
@@ -161,8 +162,9 @@ def files_in(directory: Path, allowed: Callable[[Request], bool] = lambda _: Tru
         path = directory / request.path.lstrip("/")
         if not path.is_file():
             return 404, {}, b"not here"
-        content = path.read_bytes()
-        tag = {"ETag": f'"{path.stat().st_mtime_ns}"', "Accept-Ranges": "bytes"}
+        with path.open("rb") as file:  # content and tag of one file, even if it is replaced now
+            content, changed = file.read(), os.fstat(file.fileno()).st_mtime_ns
+        tag = {"ETag": f'"{changed}"', "Accept-Ranges": "bytes"}
         match = re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers.get("range", ""))
         if match is None:
             return 200, tag, content
@@ -252,6 +254,7 @@ def serving_season(
     allowed: Callable[[Request], bool] = lambda _: True,
     more: Callable[[Request], Answer] | None = None,
     alter: "Lie | None" = None,
+    seen_as: str | None = None,
 ) -> Iterator[Server]:
     """Run a STAC API of a static catalogue's items, whose assets it serves below /files.
 
@@ -260,6 +263,7 @@ def serving_season(
         allowed: which requests of assets are answered.
         more: answers requests below /more, such as those of a token service.
         alter: changes every answer about an asset.
+        seen_as: the address that items and pages state, such as that of a proxy; by default the server's.
     """
     directory = catalog.parent.resolve()
     files = files_in(directory, allowed)
@@ -274,15 +278,16 @@ def serving_season(
         return api[0](request)
 
     with serving(answer, latency) as server:
+        address = seen_as or server.url
         for item in pystac.Catalog.from_file(catalog).get_items(recursive=True):
             item.make_asset_hrefs_absolute()
             for asset in item.assets.values():
-                asset.href = asset.href.replace(str(directory), assets or f"{server.url}/files")
+                asset.href = asset.href.replace(str(directory), assets or f"{address}/files")
             content = item.to_dict(include_self_link=False, transform_hrefs=False)
             content["bbox"] = content.get("bbox") or list(shape(content["geometry"]).bounds)
-            content["links"] = [{"rel": "self", "href": f"{server.url}/items/{item.id}"}]
+            content["links"] = [{"rel": "self", "href": f"{address}/items/{item.id}"}]
             server.items.append(content)
-        api.append(stac_api(server.items, page=5, root=lambda: server.url))
+        api.append(stac_api(server.items, page=5, root=lambda: address))
         yield server
 
 

@@ -103,7 +103,8 @@ class FaultProxy:
             return False
         if kind == REPLACED:
             return self.replace(asked.path)
-        return kind != "another version" or self.earlier(asked.path) is not None
+        # the beginning is of the file as it is now: who sees nothing but the other version cannot notice it
+        return kind != "another version" or (asked.range[0] > 0 and self.earlier(asked.path) is not None)
 
     def begin(self, choose: Choice) -> None:
         """Count anew, with other faults."""

@@ -154,9 +154,25 @@ def test_on_a_drive_without_locks_the_file_decides(tmp_path: Path, monkeypatch: 
     assert is_free(tmp_path / "map")
     alive = psutil.Process(os.getppid())
     again = {"pid": alive.pid, "host": socket.gethostname(), "boot": locks._boot()}
-    for started, free in ((alive.create_time(), False), (alive.create_time() - 1000, True)):  # a reused number
+    began = locks._started(alive.pid)
+    for started, free in ((began, False), (began - 1000, True)):  # a reused number
         lock_file(tmp_path / "map").write_text(json.dumps({**again, "started": started}))
         assert is_free(tmp_path / "map") is free
+
+
+@pytest.mark.parametrize("jump", [-3600, 3600])
+def test_a_clock_that_is_set_while_a_lock_is_held_does_not_end_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump: int
+) -> None:
+    """On a drive without locks. Linux computes the moment at which it was started from the clock."""
+    pslinux = pytest.importorskip("psutil._pslinux")
+    monkeypatch.setattr(locks.fcntl, "flock", no_locks)
+    with holder(tmp_path / "map") as first:
+        real = pslinux.boot_time()
+        monkeypatch.setattr(pslinux, "boot_time", lambda: real + jump)
+        assert not is_free(tmp_path / "map")
+        first.kill()
+    assert is_free(tmp_path / "map")
 
 
 def take_once(

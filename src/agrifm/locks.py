@@ -24,7 +24,7 @@ from agrifm.validation import Frozen
 
 _HELD_BY_ANOTHER = (errno.EAGAIN, errno.EACCES)
 _START_TOLERANCE = 2.0
-"""Seconds by which the start time of one process may differ between two readings."""
+"""Seconds by which the start of one process may differ between two readings."""
 
 
 class Writer(Frozen):
@@ -35,12 +35,12 @@ class Writer(Frozen):
     boot: str
     """Of the machine since it was started; the same in all containers on it, which have host names of their own."""
     started: float
-    """When the process began, seconds since 1970: a later process may have the same number."""
+    """When the process began, as `_started` says it: a later process may have the same number."""
 
     def is_alive(self) -> bool:
         """Whether the process still runs, if it is of this machine."""
         try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) < _START_TOLERANCE
+            return abs(_started(self.pid) - self.started) < _START_TOLERANCE
         except psutil.NoSuchProcess:
             return False
         except psutil.Error:  # it exists, and belongs to somebody else
@@ -159,6 +159,21 @@ def _read(descriptor: int) -> Writer | None:
         return None
 
 
+def _started(pid: int) -> float:
+    """Seconds from the start of the machine until a process began (Linux; else seconds since 1970).
+
+    A clock that is set while the process runs does not change them.
+
+    Raises:
+        psutil.Error: there is no such process, or it is hidden.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return int(fields[19]) / os.sysconf("SC_CLK_TCK")  # field 22, starttime (proc(5))
+    except (OSError, ValueError, IndexError):
+        return psutil.Process(pid).create_time()
+
+
 @cache
 def _boot() -> str:
     try:
@@ -168,4 +183,4 @@ def _boot() -> str:
 
 
 def _this_process() -> Writer:
-    return Writer(pid=os.getpid(), host=socket.gethostname(), boot=_boot(), started=psutil.Process().create_time())
+    return Writer(pid=os.getpid(), host=socket.gethostname(), boot=_boot(), started=_started(os.getpid()))

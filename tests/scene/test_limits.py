@@ -8,7 +8,8 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,14 @@ def test_a_wait_is_a_number_of_seconds_or_a_date(stated: str) -> None:
         assert len(str(error.value)) < 100
     else:
         assert remote._retry_after(stated, "HTTP 503", 7.0) == (7.0 if expected is None else expected)
+
+
+@pytest.mark.parametrize("hours", [-5, 0, 5])
+def test_a_date_to_wait_for_counts_by_the_clock_of_the_server(hours: int) -> None:
+    """Clocks of servers and of this machine may differ by hours."""
+    sent = datetime.now(UTC) + timedelta(hours=hours)
+    stated, date_header = (format_datetime(moment, usegmt=True) for moment in (sent + timedelta(seconds=20), sent))
+    assert remote._retry_after(stated, "HTTP 503", 7.0, date_header) == 20
 
 
 def redirecting(target: str, status: int = 302) -> Callable[[Request], Answer]:

@@ -197,3 +197,23 @@ def test_a_good_server_is_asked_no_more_often(tmp_path: Path) -> None:
     with serving(files_in(tmp_path)) as server:
         read(RemoteAsset(f"{server.url}/deflate.tif"), GRID.window(Window(0, 0, SIDE, SIDE)))
         assert len(server.requests) == 2
+
+
+def test_a_file_that_is_replaced_by_a_shorter_one_is_read_as_it_is_now(tmp_path: Path) -> None:
+    """The ranges of the first file are beyond the end of the second one, so the server answers with 416."""
+    write(tmp_path)
+    first = (tmp_path / "deflate.tif").read_bytes()
+    second = (1 + np.indices(VALUES.shape)[0] // 10).astype(np.uint16)
+    write(tmp_path, values=second)
+    assert (tmp_path / "deflate.tif").stat().st_size < 50_000 < len(first)
+    whole = files_in(tmp_path)
+
+    def answer(request: Request, status: int, headers: dict[str, str], body: bytes) -> Answer:
+        start, end = (int(number) for number in re.findall(r"\d+", request.headers["range"]))
+        part = first[start : end + 1]
+        return 206, {"ETag": '"first"', "Content-Range": f"bytes {start}-{end}/{len(first)}"}, part
+
+    with serving(lying(whole, answer, 1)) as server:
+        found = read(RemoteAsset(f"{server.url}/deflate.tif"), GRID.window(Window(540, 200, 90, 120)))
+        assert any(start >= 50_000 for start in [int(one.split("=")[1].split("-")[0]) for one in server.ranges])
+    assert (found == second[540:630, 200:320]).all()

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,9 @@ def write_tiles(
 ) -> dict[str, str]:
     """Write the tiles that are not finished; returns the scenes that failed, with their reasons.
 
-    A tile of a failed scene is not noted as finished, so that a later run asks for it again; if the scene is left out,
-    the tile is written from the other scenes of its frame.
+    Scenes whose failure may pass are asked for once more at the end, if others could be read. A tile of a failed
+    scene is not noted as finished, so that a later run asks for it again; if the scene is left out, the tile is
+    written from the other scenes of its frame.
 
     Args:
         failed: scenes that failed before.
@@ -45,22 +47,12 @@ def write_tiles(
     Raises:
         SceneError: scenes failed, and they are not to be left out; or all scenes of a sensor failed.
     """
-    place = _place(work.scratch)
-    _known[place] = dict(failed)
-    _read.discard(place)
-    for _ in range(READINGS):
-        work.run(try_frame_tile, units, _key, "fetch", pool, ahead, note=_is_written, left_out=_failed, **options)
-        if not (mixed := _mixed(work, units)):
-            break
-        work.forget([unit.key for unit in mixed])
-    else:
-        raise SceneError(
-            f"reading scene {mixed[0].frame.scenes[0].id}: its files on the server keep changing while they are read; "
-            "try again later"
-        )
-    found = _known.pop(place)
-    for result in work.unfinished.values():  # of other processes
-        found |= result["failed"]
+    read = partial(_read_tiles, work, units, pool, ahead, **options)
+    before = len(work.results)
+    found = read(failed=failed)
+    passing = {name for result in work.unfinished.values() for name in result.get("may_pass", ())} - failed.keys()
+    if passing and len(work.results) > before:  # the server answers, so these get a second chance
+        found = read(failed={name: reason for name, reason in found.items() if name not in passing})
     if not found:
         return found
     frames = list({id(unit.frame): unit.frame for unit in units}.values())
@@ -81,6 +73,29 @@ def _key(unit: FrameTile) -> str:
     return unit.key
 
 
+def _read_tiles(
+    work: Resumable, units: Sequence[FrameTile], pool: Executor, ahead: int, failed: Mapping[str, str], **options: Any
+) -> dict[str, str]:
+    """Write the tiles that are not finished once, without these scenes; returns them and those that failed."""
+    place = _place(work.scratch)
+    _known[place] = dict(failed)
+    _read.discard(place)
+    for _ in range(READINGS):
+        work.run(try_frame_tile, units, _key, "fetch", pool, ahead, note=_is_written, left_out=_failed, **options)
+        if not (mixed := _mixed(work, units)):
+            break
+        work.forget([unit.key for unit in mixed])
+    else:
+        raise SceneError(
+            f"reading scene {mixed[0].frame.scenes[0].id}: its files on the server keep changing while they are read; "
+            "try again later"
+        )
+    found = _known.pop(place)
+    for result in work.unfinished.values():  # of other processes
+        found |= result["failed"]
+    return found
+
+
 def _place(scratch: Path) -> str:
     """The work in progress; it is another one in another process, which may outlive this run."""
     return f"{os.getpid()} {scratch}"
@@ -96,7 +111,10 @@ def _is_written(result: Mapping[str, Any]) -> bool:
 
 
 def try_frame_tile(tile: FrameTile) -> dict[str, Any]:
-    """Write a tile, as `write_frame_tile` does; if a scene fails, `failed` of the result has its id and the reason."""
+    """Write a tile, as `write_frame_tile` does.
+
+    If a scene fails, `failed` of the result has its id and the reason, and `may_pass` its id if it may succeed later.
+    """
     place = _place(tile.cube)
     known = _known.get(place, {})  # other processes than that of `write_tiles` remember nothing
     first = tile.frame.scenes[0].id
@@ -110,7 +128,7 @@ def try_frame_tile(tile: FrameTile) -> dict[str, Any]:
     except SceneError as error:
         reason = {str(error.facts.get("scene", first)): str(error)}
         known.update(reason)
-        return {"failed": reason}
+        return {"failed": reason, "may_pass": list(reason) if error.facts.get("may_pass") else []}
     _read.add(place)
     return {**result, "servers": identities} if identities else result
 

@@ -110,13 +110,14 @@ def opened(scene: Scene, key: str, band: str) -> Iterator[tuple[OpenBand, str]]:
                 yield raster_band(source, asset.index, key not in scene.product.assets.values(), about), about
     except RemoteError as error:
         kind = _DamagedRemoteError if isinstance(error, WrongAnswerError) else SceneError
-        raise kind(f"{about} cannot be fetched: {error}; {_remedy(asset, error)}") from error
+        raise kind(f"{about} cannot be fetched: {error}; {_remedy(asset, error)}", may_pass=error.may_pass) from error
     except (RasterioError, OSError) as error:
         empty = isinstance(asset, FileAsset) and asset.path.is_file() and not asset.path.stat().st_size
         reason = "it has 0 bytes" if empty else str(error.__cause__ or error).splitlines()[0]
         kind = _DamagedRemoteError if isinstance(asset, RemoteAsset) else SceneError
         raise kind(
-            f"{about} is absent or damaged ({reason}); download it again, or list the scene's id in `skip`"
+            f"{about} is absent or damaged ({reason}); download it again, or list the scene's id in `skip`",
+            may_pass=isinstance(asset, RemoteAsset),
         ) from error
 
 

@@ -46,6 +46,8 @@ UNLIMITED: Limiter = nullcontext()
 """No limit of connections."""
 CARRIED_HEADERS = ("User-Agent", "Accept", "Content-Type", "Range", "Cache-Control")
 """Headers that a redirect carries to another server: none that could hold a secret."""
+FIRST_BYTES = "bytes=0-"
+"""Range header of the beginning of a file. A file without these bytes is empty; one without others was replaced."""
 CHUNK_BYTES = 256 * 1024
 """Bytes of a body that are read at once."""
 
@@ -57,10 +59,12 @@ for _name in ("connection", "connectionpool", "poolmanager", "util.retry", "resp
 class RemoteError(OSError):
     """A request failed for good; the message says why, without the URL: "HTTP 503 (5 tries)"."""
 
-    def __init__(self, reason: str, refused: bool = False) -> None:
+    def __init__(self, reason: str, refused: bool = False, may_pass: bool = False) -> None:
         super().__init__(reason)
         self.refused = refused
         """True if the server refused the credentials or the signature."""
+        self.may_pass = may_pass
+        """True if all tries failed in ways that end by themselves, so that the request may succeed later."""
 
 
 class WrongAnswerError(RemoteError):
@@ -191,25 +195,26 @@ def request(
             reason = _reason(error)
         else:
             TRAFFIC.add(len(reply.body))
-            if reply.status in (200, 201, 206):
-                complaint = check(reply)
+            beyond = reply.status == 416 and not sent.get("Range", FIRST_BYTES).startswith(FIRST_BYTES)
+            if reply.status in (200, 201, 206) or beyond:
+                complaint = "HTTP 416, the file is shorter than it was" if beyond else check(reply)
                 if complaint is None:
                     return reply
                 wrong, reason = wrong + 1, complaint
                 if wrong == limits.WRONG_TRIES:
-                    raise WrongAnswerError(f"{reason} ({attempt} tries)")
+                    raise WrongAnswerError(f"{reason} ({attempt} tries)", may_pass=True)
             else:
                 reason = f"HTTP {reply.status}"
                 if reply.status in AUTH_STATUSES:  # no wait: a new signature may be accepted at once
                     refused, wait = signed, 0.0
                 elif reply.status not in RETRY_STATUSES:
                     raise RemoteError(reason)
-                wait = _retry_after(reply.headers.get("Retry-After"), reason, wait)
+                wait = _retry_after(reply.headers.get("Retry-After"), reason, wait, reply.headers.get("Date"))
         if time.monotonic() - begun > limits.MAX_SECONDS:
             raise RemoteError(f"{reason} ({attempt} tries in {limits.MAX_SECONDS:.0f} seconds)")
         if attempt < limits.MAX_TRIES:
             time.sleep(wait)
-    raise RemoteError(f"{reason} ({limits.MAX_TRIES} tries)", refused=refused is not None)
+    raise RemoteError(f"{reason} ({limits.MAX_TRIES} tries)", refused=refused is not None, may_pass=refused is None)
 
 
 def _answer(url: str, headers: dict[str, str], method: str, body: bytes | None, network: Network, limit: int) -> Reply:
@@ -303,19 +308,30 @@ def _reason(error: urllib3.exceptions.HTTPError) -> str:
     return "the connection was interrupted"
 
 
-def _retry_after(stated: str | None, reason: str, wait: float) -> float:
+def _retry_after(stated: str | None, reason: str, wait: float, sent: str | None = None) -> float:
     """Seconds until the next try by a Retry-After header: seconds or an HTTP date (RFC 9110, section 10.2.3).
 
     A header that is neither, or in the past, is ignored.
+
+    Args:
+        sent: the Date header of the answer: the server's clock counts, as this machine's may be wrong or be set.
     """
     text = (stated or "").strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         seconds = float(text)
+    elif (until := _moment(text)) is not None:
+        seconds = (until - (_moment(sent or "") or datetime.now(UTC))).total_seconds()
     else:
-        try:
-            seconds = (email.utils.parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError, OverflowError):
-            return wait
+        return wait
     if seconds > limits.MAX_WAIT:
         raise RemoteError(f"{reason}, and the server asks to wait for {min(seconds, 1e9):.0f} seconds")
     return max(seconds, 0.0)
+
+
+def _moment(text: str) -> datetime | None:
+    """An HTTP date; None if it is not one."""
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

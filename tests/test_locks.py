@@ -25,7 +25,7 @@ with locked(Path(sys.argv[1]), "writing x"):
     print("held", flush=True)
     sys.stdin.read()
 """
-ELSEWHERE = {"pid": 1, "host": "another-machine", "boot": "another-boot", "started": 0.0}
+ELSEWHERE = {"pid": 1, "host": "another-machine", "boot": "another-boot", "started": -1000.0}
 
 
 def lock_file(target: Path) -> Path:

@@ -22,7 +22,8 @@ from tests.test_killed import contents
 from tests.toy import toy_project
 
 FORK = """
-import json, os, sys
+import json, os, sys, traceback
+from dataclasses import replace
 import geopandas, lightning, matplotlib.figure, pyarrow.parquet, pyogrio, rasterio.features
 import sklearn.ensemble, skops.io, torch, zarr
 import agrifm.cube.fetch, agrifm.cube.append, agrifm.mapping.run, agrifm.mapping.parcels, agrifm.assess.report
@@ -30,22 +31,19 @@ import agrifm.train.run
 from agrifm import vector_batches
 from agrifm.classic import forest
 from agrifm.cli import main
+from agrifm.config import read_project
 from agrifm.cube.append import append_frames
-from agrifm.scene.search import search_catalog
-from agrifm.cube.store import open_cube
+from agrifm.cube.project_scenes import search_source, wanted_imagery
 from agrifm.train import fit
-from tests.faults.road import APPENDED
+from tests.small_road import APPENDED
 fit.MAX_ROUND_STEPS = 3
 forest.TREES, forest.TUNING_TREES, forest.TREE_CANDIDATES = 10, 3, ()
 vector_batches.BATCH_ROWS = 50
 
 def append(project):
-    from agrifm.config import read_project
-    from agrifm.cube.project_scenes import search_source, wanted_imagery
     of = read_project(project)
     search = search_source(of, wanted_imagery(of)).search
     scenes = [scene for scene in search.scenes if scene.id in APPENDED]
-    from dataclasses import replace
     append_frames(of.cube, replace(search, scenes=scenes))
     return 0
 
@@ -57,6 +55,8 @@ for line in sys.stdin:
         code = 1
         try:
             code = append(words[1]) if words[0] == "append" else main(words)
+        except BaseException:
+            traceback.print_exc()
         finally:
             sys.stderr.flush()
             os._exit(code)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import geopandas
+
 from tests.cube.test_extension import LARGE, Season
 from tests.test_killed import contents
 from tests.toy import toy_project

@@ -9,11 +9,6 @@ from pathlib import Path
 
 import pytest
 import rasterio
-from tests.cube.projects import write_project
-from tests.cube.test_extension import Season as Scenes
-from tests.cube.test_extension import contents
-from tests.fault_proxy import FAULTS, REPLACED, FaultProxy, always, faulty, no_faults, share_of_requests
-from tests.servers import serving_season
 
 from agrifm.config import read_project
 from agrifm.cube.fetch import fetch
@@ -21,6 +16,11 @@ from agrifm.cube.store import Cube
 from agrifm.scene import limits, remote_raster
 from agrifm.season import Season
 from agrifm.simulator.catalog import simulate
+from tests.cube.projects import write_project
+from tests.cube.test_extension import Season as Scenes
+from tests.cube.test_extension import contents
+from tests.fault_proxy import FAULTS, REPLACED, FaultProxy, always, faulty, no_faults, share_of_requests
+from tests.servers import serving_season
 
 PRODUCTS = ("sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061")
 SHARE = 0.2

@@ -173,13 +173,16 @@ def open_cluster(address: str | None, path: Path) -> Iterator[Executor | None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the log of distributed, which reports every lost worker between the lines of the bar."""
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+    import_module("distributed")  # which gives its loggers their levels
+    loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict if name.startswith("distributed")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager

@@ -4,7 +4,8 @@ import errno
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock, Timer
+from time import sleep
 from typing import Any
 
 import distributed
@@ -24,14 +25,14 @@ from tests.scenes import AREA, SEASON, Catalogue, at
 
 calls: Counter[Any] = Counter()
 """How often each unit was called, by the threads of the cluster in this process."""
-counting = Lock()
+counting, go_on = Lock(), Event()
 
 
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[Any]:
     """A scheduler with two workers that are threads of this process."""
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp"
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0", protocol="tcp"
     ) as started:
         yield started
 
@@ -71,6 +72,11 @@ def never_at_five(number: int) -> int:
 def refuses_five(number: int) -> int:
     if count(number) and number == 5:
         raise LabelError("five is not a class", number=5)
+    return number
+
+
+def wait_to_go_on(number: int) -> int:
+    go_on.wait(60)
     return number
 
 
@@ -117,7 +123,7 @@ def test_a_scheduler_that_does_not_answer_is_refused(tmp_path: Path, monkeypatch
 def test_a_scheduler_without_workers_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "ANSWER_SECONDS", 0.5)
     with (
-        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None, protocol="tcp") as empty,
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0", protocol="tcp") as empty,
         pytest.raises(ConfigError) as error,
         open_cluster(empty.scheduler_address, tmp_path),
     ):
@@ -195,6 +201,21 @@ def test_what_was_left_out_is_done_by_the_next_run(workers: ClusterExecutor, tmp
             with pytest.raises(WorkError):
                 work.run(never_at_five, range(9), str, "square", workers)
     assert results == {str(number): 25 if number == 5 else number for number in range(9)}
+
+
+def test_units_of_a_run_that_was_killed_are_waited_for(scheduler: Any, tmp_path: Path) -> None:
+    """A run is gone while its unit still writes; a run that goes on in the same project is not waited for."""
+    go_on.clear()
+    with open_cluster(scheduler.scheduler_address, tmp_path) as killed:
+        assert killed is not None
+        killed.submit(wait_to_go_on, 1)
+        while not cluster._running:
+            sleep(0.01)
+        with open_cluster(scheduler.scheduler_address, tmp_path):
+            assert len(cluster._running) == 1
+    Timer(0.3, go_on.set).start()
+    with open_cluster(scheduler.scheduler_address, tmp_path):
+        assert not cluster._running
 
 
 def test_as_many_units_are_in_flight_as_workers_need(workers: ClusterExecutor, monkeypatch: pytest.MonkeyPatch):

@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ from uuid import uuid4
 
 from agrifm import __version__
 from agrifm.errors import AgriFMError, ConfigError, OutputError, WorkError, cause, require_installed
+from agrifm.slurm import jobs
 
 Result = TypeVar("Result")
 
@@ -36,6 +37,8 @@ JOB_SECONDS = 24 * 3600
 """How long the first job of Slurm is waited for in its queue."""
 BUSY_SECONDS = 600
 """How long units of an earlier run of a command, which was killed, are waited for."""
+POLL_SECONDS = 0.5
+"""Between two questions to the workers."""
 WIDTH_SECONDS = 1.0
 """How old the known number of workers may be."""
 PASSING = {errno.ESTALE, errno.EIO, errno.EAGAIN, errno.ENFILE, errno.EMFILE, errno.ENETDOWN, errno.ENETUNREACH}
@@ -71,7 +74,7 @@ def cluster_address(text: str) -> ClusterAddress:
 class _Run(NamedTuple):
     """The run of a command that a unit belongs to."""
 
-    name: str
+    client: str
     directory: str
     version: str
 
@@ -81,7 +84,7 @@ class ClusterExecutor(Executor):
 
     def __init__(self, client: Any, directory: Path) -> None:
         self.client = client
-        self.run = _Run(uuid4().hex, os.path.realpath(directory), __version__)
+        self.run = _Run(client.id, os.path.realpath(directory), __version__)
         # not pure: a unit that is tried again is another task
         self._executor: Executor = client.get_executor(pure=False)
         self._width, self._seen = 1, -WIDTH_SECONDS
@@ -196,7 +199,7 @@ def _connected(place: ClusterAddress, about: str) -> Iterator[Any]:
                 client = stack.enter_context(distributed.Client(place.url, timeout=ANSWER_SECONDS))
             else:
                 stack.enter_context(dask_config.set(SETTINGS))
-                start = _local if place.kind == "local" else _slurm
+                start = _local if place.kind == "local" else jobs
                 client = stack.enter_context(distributed.Client(stack.enter_context(start(place.count))))
         except AgriFMError:
             raise
@@ -214,17 +217,9 @@ def _local(count: int) -> Any:
         n_workers=count,
         threads_per_worker=1,
         memory_limit=0,  # the system's limit alone: a share of the memory may be too little for a unit
-        dashboard_address=None,
+        dashboard_address=":0",
         silence_logs=logging.CRITICAL,
     )
-
-
-def _slurm(count: int) -> Any:
-    """Jobs of Slurm; one that ends at its time limit is submitted again."""
-    jobqueue: Any = import_module("dask_jobqueue")
-    cluster = jobqueue.SLURMCluster(scheduler_options={"dashboard": False}, silence_logs=logging.CRITICAL)
-    cluster.adapt(minimum_jobs=count, maximum_jobs=count)
-    return cluster
 
 
 def _require_workers(client: Any, place: ClusterAddress, about: str) -> None:
@@ -320,20 +315,24 @@ def _run_unit(run: _Run, function: Callable[..., Result], *arguments: Any, **opt
 
 def _wait_for_earlier(client: Any, run: _Run) -> None:
     """Wait until workers have ended the units of a run on the same directory that was killed."""
+
+    def clients(dask_scheduler: Any) -> list[str]:
+        return list(dask_scheduler.clients)
+
     end, said = time.monotonic() + BUSY_SECONDS, False
-    while busy := sum(client.run(_others, run).values()):
+    while busy := sum(client.run(_left_behind, run.directory, client.run_on_scheduler(clients)).values()):
         if time.monotonic() > end:
             raise ConfigError(
-                f"running on a cluster: {busy} units of an earlier run in {run.directory} still run on it; wait for "
-                "them, or start its workers again",
+                f"running on a cluster: {busy} units of a run in {run.directory} that was killed still run on it; wait "
+                "for them, or start its workers again",
                 units=busy,
             )
         if not said:
-            print(f"waiting for {busy} units of an earlier run in {run.directory}", file=sys.stderr)
+            print(f"waiting for {busy} units of a run in {run.directory} that was killed", file=sys.stderr)
             said = True
-        time.sleep(1)
+        time.sleep(POLL_SECONDS)
 
 
-def _others(run: _Run) -> int:
-    """How many units of other runs on the directory a worker computes."""
-    return sum(other.directory == run.directory and other.name != run.name for other in list(_running.values()))
+def _left_behind(directory: str, clients: Sequence[str]) -> int:
+    """How many units a worker computes in a directory for clients that are gone."""
+    return sum(run.directory == directory and run.client not in clients for run in list(_running.values()))

@@ -20,7 +20,7 @@ HEADER = re.compile(r"^(?:# )?\[+([\w.]+)\]+$")
 SECTIONS = {
     name: next((one for one in get_args(field.annotation) if one is not type(None)), field.annotation)
     for name, field in Project.model_fields.items()
-    if name != "directory"
+    if not field.exclude
 }
 ABSENT = "parcels"
 """The section that is commented out as a whole."""
@@ -28,6 +28,7 @@ ABSENT = "parcels"
 
 TOGETHER = {
     ("map", "cropland_values"),
+    ("season", "halo"),
     ("imagery", "provider"),
     ("labels", "series"),
     ("labels", "products"),

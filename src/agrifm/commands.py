@@ -45,6 +45,11 @@ def _fetch(options: argparse.Namespace) -> None:
     from agrifm.project_cluster import project_on_cluster
 
     with project_on_cluster(options.project, options.cluster) as (project, executor):
+        if project.season.tiles is not None:
+            from agrifm.cube.fetch_tiles import fetch_tiles
+
+            _show(*fetch_tiles(project, executor).lines())
+            return
         cube, account = fetch(project, executor)
     _show(*account, *cube.notes)
 
@@ -115,6 +120,11 @@ def _map(options: argparse.Namespace) -> None:
             _show(*map_again(item, options.out, executor).lines())
         return
     with project_on_cluster(options.project, options.cluster) as (project, executor):
+        if project.season.tiles is not None:
+            from agrifm.mapping.map_tiles import map_tiles
+
+            _show(*map_tiles(project, options.model, options.out, executor=executor, until=options.until).lines())
+            return
         summary = map_project(project, options.model, options.out, executor=executor, until=options.until)
     _show(*summary.lines())
 

@@ -7,15 +7,16 @@ import re
 import tomllib
 from datetime import date
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, InstanceOf, ValidationError, field_validator, model_validator
 
+from agrifm.area_tile import AreaTile
 from agrifm.errors import ConfigError, doing, shortened
 from agrifm.files import AnyPath, as_path
+from agrifm.imagery_config import ImageryConfig
 from agrifm.map_cleaning import Cleaning
 from agrifm.model_config import ModelConfig
-from agrifm.product_description import ProductDescription
 from agrifm.season import Season
 from agrifm.series_columns import SeriesColumns
 from agrifm.tables import has_table_suffix
@@ -25,11 +26,8 @@ from agrifm.yields import TONNES, YieldUnit
 
 PROJECT_FILE = "agrifm.toml"
 
-ResampleMethod = Literal["median", "medoid", "nearest", "linear", "smooth", "fill"]
-"""What `cube.resample` computes from the series of a sensor."""
-
-MissingChoice = Literal["stop", "skip"]
-"""What to do at the end about scenes that failed for good: stop, with all of them named, or leave them out."""
+MIN_TILE, MAX_TILE = 2.0, 1000.0
+"""Sides of tiles, kilometres."""
 
 
 class SeasonConfig(VectorKeys):
@@ -44,6 +42,13 @@ class SeasonConfig(VectorKeys):
     """Last day of the season; in the next year if the season crosses New Year."""
     buffer: float = Field(0.0, ge=0, le=100_000)
     """Metres added to the area on all sides. The keys `layer`, `crs` and `encoding` are for the area's file."""
+    tiles: float | Path | None = None
+    """Divide the area into squares of at most so many kilometres, each with its own cube and map, for areas that are
+    large, in several UTM zones or across longitude 180 (docs/areas.md); or a list of squares, such as a copy of the
+    `tiles/tiles.geojson` of another project."""
+    halo: float | None = Field(None, ge=0, le=50_000)
+    """Metres around a tile that its cube has too, because models look at neighbours; by default, 480 m
+    more than the side of the prediction windows, with which the map does not depend on how the area is divided."""
 
     @field_validator("start", "end", mode="before")
     @classmethod
@@ -54,110 +59,33 @@ class SeasonConfig(VectorKeys):
             raise ValueError(f"{day!r} is not a day; write it as 2024-03-01")
         return f"{text[:4]}-{text[4:6]}-{text[6:]}" if re.fullmatch("[0-9]{8}", text) else day
 
+    @field_validator("tiles", mode="before")
+    @classmethod
+    def _a_side_or_a_list(cls, tiles: object) -> object:
+        if isinstance(tiles, bool) or (isinstance(tiles, int | float) and not MIN_TILE <= tiles <= MAX_TILE):
+            raise ValueError(
+                f"`tiles` is the side of tiles in km, from {MIN_TILE:g} to {MAX_TILE:g}, or a file (found {tiles})"
+            )
+        return tiles
+
     @model_validator(mode="after")
     def _ends_after_its_start(self) -> Self:
         assert self.season.days
         return self
 
     @model_validator(mode="after")
-    def _a_box_is_in_degrees(self) -> Self:
+    def _keys_have_what_they_are_for(self) -> Self:
         stated = [name for name in VectorKeys.model_fields if getattr(self, name) is not None]
         if stated and not isinstance(self.area, Path):
             raise ValueError(f"`{stated[0]}` is for an area in a file, but `area` is a box in degrees; remove it")
+        if self.halo is not None and self.tiles is None:
+            raise ValueError("`halo` is for tiles; give `tiles`, the side of a tile in kilometres, or remove it")
         return self
 
     @property
     def season(self) -> Season:
         """The season."""
         return Season(self.start, self.end)
-
-
-class FilesConfig(Frozen):
-    """Local files, read as one product."""
-
-    product: str
-    """Name of the product, which defines how the numbers are encoded."""
-    pattern: str
-    """Glob pattern of GeoTIFF, JPEG 2000 or NetCDF files, under the names that their providers give them or with a date
-    (or a folder whose name is the date) and a band in their names."""
-    baseline: str | None = None
-    """Processing baseline of the files, such as "05.10", for products whose offset depends on it; if their names state
-    theirs, the two must agree."""
-
-    @field_validator("baseline", mode="before")
-    @classmethod
-    def _baseline_as_written(cls, baseline: object) -> object:
-        """A number is text as well; `scene.encoding` reads it by its form."""
-        return str(baseline) if isinstance(baseline, int | float) and not isinstance(baseline, bool) else baseline
-
-
-class ImageryConfig(Frozen):
-    """Which scenes become the cube."""
-
-    provider: str | None = None
-    """The provider to search, such as "earth-search"."""
-    catalog: str | None = None
-    """Instead of a provider, a path or URL: a static STAC catalogue (catalog.json), a STAC API, an item collection such
-    as the scenes.json of an earlier fetch, or a stac-geoparquet file."""
-    files: tuple[FilesConfig, ...] = ()
-    """Local files, as [[imagery.files]] tables."""
-    product: tuple[ProductDescription, ...] = ()
-    """Products that agrifm does not know, as an [imagery.product] table or several [[imagery.product]] tables."""
-    products: tuple[str, ...] = ()
-    """Products to fetch, such as "sentinel-2-c1-l2a"; the first one's sensor comes first in the cube."""
-    cloud: float | None = Field(None, ge=0, le=100)
-    """Highest cloud cover of a scene in its STAC item, percent; scenes without that property are kept."""
-    skip: tuple[str, ...] = ()
-    """Ids of scenes to leave out; they are counted and named."""
-    reach: tuple[str, ...] = ()
-    """Folders and hosts, such as "/data/images" and "minio.local", that `catalog` may lead to although they are outside
-    its folder, or in a private network."""
-    missing: MissingChoice = "stop"
-    """If items or files cannot become scenes, or scenes fail for good: stop, with all of them named, or leave them out
-    ("skip"), counted and named, with their pixels not valid; the next fetch asks for them again."""
-    native_grid: bool = False
-    """Keep the grid of the files instead of the area's UTM zone (one sensor only)."""
-    offset: Literal["refuse", "metadata", "pixels"] = "refuse"
-    """If metadata and dark pixels of a Sentinel-2 scene disagree on its offset: stop, or which of the two to trust."""
-    without_quality: Literal["refuse", "keep"] = "refuse"
-    """What to do with scenes that lack their quality band: stop, or keep all their pixels, clouds included."""
-    masked: tuple[str, ...] = ("cloud", "cloud-edge", "cirrus", "shadow", "dark", "snow")
-    """Flags of the quality bands that mask a pixel; add "water" or remove "snow" as the task requires."""
-    dilate: float = Field(0.0, ge=0)
-    """Metres around masked clouds, cirrus and shadows that are masked too, for every sensor."""
-    masks: tuple[str, ...] = ()
-    """Additional masks from plug-ins: entry points of the group `agrifm.masks` in installed packages."""
-    resample: ResampleMethod | None = None
-    """Train and map on a cube on other dates, one frame for each of the `frames` periods of [model]: composites
-    ("median", "medoid", "nearest" the middle), or values at the middles ("linear", "smooth"); or all frames with their
-    gaps filled ("fill")."""
-
-    @field_validator("product", mode="before")
-    @classmethod
-    def _one_or_several(cls, tables: object) -> object:
-        if isinstance(tables, dict):
-            return (tables,)
-        if not isinstance(tables, list | tuple) or not all(isinstance(table, dict) for table in tables):
-            raise ValueError("a table [imagery.product] describes a product; names of products to fetch are `products`")
-        return tables
-
-    @model_validator(mode="after")
-    def _some_source(self) -> Self:
-        searched = self.provider or self.catalog
-        if self.provider and self.catalog:
-            raise ValueError("`provider` and `catalog` both name a source of scenes; remove one of them")
-        if searched and not self.products:
-            raise ValueError("`products` is empty; name the products to take from the catalogue")
-        if not searched and self.products:
-            raise ValueError(
-                "`products` need a catalogue; give `provider` or `catalog`, or [[imagery.files]] instead of `products`"
-            )
-        return self
-
-    @property
-    def has_source(self) -> bool:
-        """Whether there is somewhere to take scenes from."""
-        return bool(self.provider or self.catalog or self.files)
 
 
 class LabelsConfig(VectorKeys):
@@ -281,6 +209,8 @@ class Project(Frozen):
     parcels: ParcelsConfig | None = None
     assess: AssessConfig = AssessConfig()
     directory: Path = Field(Path(), exclude=True)
+    tile: InstanceOf[AreaTile] | None = Field(None, exclude=True)
+    """Of a project whose area is divided, the tile whose cube and map are meant."""
 
     @model_validator(mode="after")
     def _scenes_or_a_table(self) -> Self:
@@ -288,6 +218,10 @@ class Project(Frozen):
             raise ValueError("season.area: give a vector file, or four numbers west, south, east, north")
         if self.labels.on_cube and not self.imagery.has_source:
             raise ValueError("imagery: give `provider`, `catalog` (a STAC catalogue) or [[imagery.files]] tables")
+        if self.season.tiles is not None and (self.season.area is None or self.imagery.native_grid):
+            raise ValueError(
+                "season.tiles: tiles are parts of an area in UTM zones; give `area`, and leave out `native_grid`"
+            )
         return self
 
     @model_validator(mode="after")
@@ -324,16 +258,37 @@ class Project(Frozen):
         weights = None if self.model.weights is None else self.path(self.model.weights)
         return self.model.model_copy(update={"names": self.model.every_name, "weights": weights})
 
+    def of_tile(self, tile: AreaTile) -> "Project":
+        """The same project for one of its tiles: its area, its cube and its map."""
+        return self.model_copy(update={"tile": tile})
+
+    @property
+    def results(self) -> Path:
+        """The directory of the cube and of the scenes that were found for it.
+
+        Raises:
+            ConfigError: each tile has a cube, and none of them is chosen.
+        """
+        if self.season.tiles is None:
+            return self.directory
+        if self.tile is None:
+            raise ConfigError(
+                "opening the project's cube: its area is divided (`tiles` under [season]), and this command works on "
+                "one cube; give it a project file without `tiles`",
+                key="tiles",
+            )
+        return self.path("tiles") / self.tile.name
+
     @property
     def observed_cube(self) -> Path:
         """Where `agrifm fetch` writes the cube of the observations."""
-        return self.path("cube.zarr")
+        return self.results / "cube.zarr"
 
     @property
     def cube(self) -> Path:
         """The cube to train and map on: that of the observations, or the one that is resampled from it."""
         method = self.imagery.resample
-        return self.observed_cube if method is None else self.path(f"cube-{method}.zarr")
+        return self.observed_cube if method is None else self.results / f"cube-{method}.zarr"
 
     @property
     def models(self) -> Path:
@@ -342,8 +297,10 @@ class Project(Frozen):
 
     @property
     def maps(self) -> Path:
-        """Where `agrifm map` writes the map."""
-        return self.path("map")
+        """Where `agrifm map` writes the map; of a divided area, the maps of its tiles."""
+        if self.season.tiles is None:
+            return self.path("map")
+        return self.path("maps") if self.tile is None else self.path("maps") / self.tile.name
 
     @property
     def parcel_crops(self) -> Path:
@@ -363,8 +320,8 @@ def read_project(path: AnyPath) -> Project:
         raise ConfigError(f"reading the project file: {file} does not exist; `agrifm init DIR` writes one")
     with doing(f"reading the project file {file}", ConfigError, path=file):
         content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    if "directory" in content:
-        raise ConfigError(f"reading the project file {file}: unknown key 'directory'")
+    for key in content.keys() & {"directory", "tile"}:
+        raise ConfigError(f"reading the project file {file}: unknown key '{key}'")
     try:
         return Project.model_validate({**content, "directory": file.parent})
     except ValidationError as error:

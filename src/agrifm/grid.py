@@ -25,6 +25,8 @@ from agrifm.errors import CubeError
 NEST = 480
 """Side in metres of the square in which all pixel sizes nest: the smallest MODIS pixel."""
 LONLAT = "EPSG:4326"
+MIN_UTM, MAX_UTM = -80.0, 84.0
+"""Latitudes of UTM, degrees."""
 MAX_LATITUDES = 20
 """Degrees of latitude that one area may span, 2200 km: a longer one has a wrong coordinate far more often."""
 WARP_TOLERANCE = 1e-6
@@ -221,8 +223,11 @@ def geodesic_measures(shapes: NDArray[Any]) -> tuple[NDArray[np.float64], NDArra
     )
 
 
-def utm_zone(area: BaseGeometry) -> str:
+def utm_zone(area: BaseGeometry, longest: float = MAX_LATITUDES) -> str:
     """EPSG code of the UTM zone that contains an area given in longitude and latitude.
+
+    Args:
+        longest: degrees of latitude that it may span.
 
     Raises:
         CubeError: the area is empty, outside UTM's latitudes (80 S to 84 N), too long, or in several zones.
@@ -230,15 +235,15 @@ def utm_zone(area: BaseGeometry) -> str:
     if area.is_empty:
         raise CubeError("choosing a grid for the area: it is empty; give a polygon or a box with some extent")
     west, south, east, north = area.bounds
-    if not (-180 <= west <= east <= 180 and -80 <= south <= north <= 84):
+    if not (-180 <= west <= east <= 180 and MIN_UTM <= south <= north <= MAX_UTM):
         raise CubeError(
             f"choosing a grid for the area: it spans longitudes {west:.3f} to {east:.3f} and latitudes "
             f"{south:.3f} to {north:.3f}, outside UTM (80 S to 84 N); give it in longitude and latitude"
         )
-    if north - south > MAX_LATITUDES:
+    if north - south > longest:
         raise CubeError(
             f"choosing a grid for the area: it spans latitudes {south:.3f} to {north:.3f}, which is more than "
-            f"{MAX_LATITUDES} degrees; correct the coordinate that is wrong, or divide the area",
+            f"{longest} degrees; correct the wrong coordinate, or divide the area: `tiles = 100` under [season]",
             south=south,
             north=north,
         )
@@ -247,8 +252,8 @@ def utm_zone(area: BaseGeometry) -> str:
     if first != last:
         border = first * 6 - 180
         raise CubeError(
-            f"choosing a grid for the area: it spans UTM zones {first} to {last}, and a cube has one; cut the area at "
-            f"longitude {border} (agrifm.grid.divide_by_zone does this) and fetch each part",
+            f"choosing a grid for the area: it spans UTM zones {first} to {last}, and a cube has one; divide the area "
+            f"into tiles, each with a cube (`tiles = 100` under [season]), or cut it at longitude {border}",
             first=first,
             last=last,
             border=border,
@@ -256,23 +261,31 @@ def utm_zone(area: BaseGeometry) -> str:
     return f"EPSG:{(32700 if (south + north) / 2 < 0 else 32600) + first}"
 
 
-def divide_by_zone(area: BaseGeometry) -> dict[str, BaseGeometry]:
+def zone_meridian(crs: str) -> float:
+    """Longitude of the middle of a UTM zone, which is given by its EPSG code."""
+    return int(crs[-2:]) * 6.0 - 183.0
+
+
+def divide_by_zone(area: BaseGeometry, longest: float = MAX_LATITUDES) -> dict[str, BaseGeometry]:
     """Parts of an area in longitude and latitude by the EPSG code of their UTM zone, from west to east.
 
     A zone contains its western border and not its eastern one, so that every point belongs to one zone. Parts touch
     along the border; a pixel of one zone's cube whose centre is beyond the border belongs to the other zone.
+
+    Args:
+        longest: degrees of latitude that a part may span.
 
     Raises:
         CubeError: the area is empty or extends beyond UTM.
     """
     west, south, east, north = area.bounds
     if not (-180 <= west <= east <= 180):
-        return {utm_zone(area): area}  # raises, and says what is wrong
+        return {utm_zone(area, longest): area}  # raises, and says what is wrong
     parts, first = {}, floor((west + 180) / 6)
     for zone in range(first, max(ceil((east + 180) / 6), first + 1)):
         part = area.intersection(box(zone * 6 - 180, south, zone * 6 - 174, north))
         if not part.is_empty and (part.area > 0 or area.area == 0):
-            parts[utm_zone(part)] = part
+            parts[utm_zone(part, longest)] = part
     return parts
 
 

@@ -64,6 +64,11 @@ def open_raster(path: Path, **options: Any) -> DatasetReader:
     return open_known(str(file.absolute()), head, file.stat().st_size, format_name, **options)
 
 
+def open_virtual(path: Path) -> DatasetReader:
+    """Open a virtual raster that agrifm has just written from rasters that it has opened; never one of others."""
+    return rasterio.open(path, driver="VRT")
+
+
 def open_known(name: str, head: bytes, size: int, format_name: str | None = None, **options: Any) -> DatasetReader:
     """Open a raster by its first bytes; see `open_raster`.
 

@@ -5,6 +5,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from agrifm.area_tiles import LISTED, read_tile_list
 from agrifm.config import PROJECT_FILE, Project, read_project
 from agrifm.files import MARKER, AnyPath, as_json, as_path
 from agrifm.outputs import unfinished
@@ -39,6 +40,8 @@ def status(path: AnyPath, json: bool = False) -> list[str]:
 
 def _progress(project: Project) -> dict[str, Any]:
     """Each step as done, started or not done, and the first that is not done as the next."""
+    if project.season.tiles is not None:
+        return _progress_of_tiles(project)
     steps = {
         "fetch": (project.cube / MARKER, _begun_cube(project)),
         "train": (project.models / "scores.json", project.models),
@@ -61,6 +64,36 @@ def _progress(project: Project) -> dict[str, Any]:
     }
 
 
+def _progress_of_tiles(project: Project) -> dict[str, Any]:
+    """The same of a divided area, with the number of its tiles that are done."""
+    listed = project.path("tiles") / LISTED
+    tiles = [project.of_tile(tile) for tile in read_tile_list(listed)] if listed.exists() else []
+    counts = {
+        "fetch": sum((one.cube / MARKER).exists() for one in tiles),
+        "map": sum((one.maps / _main_raster(project)).exists() for one in tiles),
+    }
+    states = {
+        command: "done" if done == len(tiles) and tiles else "started" if tiles and (done or command == "fetch") else ""
+        for command, done in counts.items()
+    }
+    trained = (project.models / "scores.json").exists()
+    states = {"fetch": states["fetch"], "train": "done" if trained else "", "map": states["map"]}
+    season = project.season.season
+    return {
+        "directory": str(project.directory.resolve()),
+        "season": [str(season.start), str(season.end)],
+        "of_yields": project.model.task == "yield",
+        "steps": {command: state or "not done" for command, state in states.items()},
+        "results": {
+            "fetch": f"{counts['fetch']} of {len(tiles)} tiles",
+            "train": project.models.name,
+            "map": f"{counts['map']} of {len(tiles)} tiles",
+        },
+        "next": next((command for command, state in states.items() if state != "done"), None),
+        "tiles": {"listed": len(tiles), **counts},
+    }
+
+
 def _lines(content: dict[str, Any], file: Path) -> list[str]:
     project = content["project"]
     if project is None:
@@ -70,7 +103,8 @@ def _lines(content: dict[str, Any], file: Path) -> list[str]:
         said = {"started": "started; run it again to continue", "not done": "not done"}
         lines = [f"project: {project['directory']}, {begin} to {end}"]
         for command, state in project["steps"].items():
-            lines.append(f"{command}: {said.get(state) or f'done ({results[command]})'}")
+            of_tiles = f", {results[command]}" if "tiles" in project and command != "train" else ""
+            lines.append(f"{command}: {said[state] + of_tiles if state in said else f'done ({results[command]})'}")
         following = project["next"] or ("" if project["of_yields"] else "assess design`, then `agrifm assess")
         lines.append(f"next: `agrifm {following}`" if following else "next: nothing; models/scores.json has the scores")
     versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())

@@ -41,4 +41,4 @@ def _keys_beside(location: tuple[Any, ...], record: type[BaseModel]) -> list[str
         else:
             of = get_args(section)  # a table of sections, such as a region's crops, or a list of them
             section = of[0] if of[-1] is Ellipsis else of[-1]
-    return list(section.model_fields)
+    return [name for name, field in section.model_fields.items() if not field.exclude]

@@ -23,9 +23,19 @@ MAX_NAMED = 3
 """Units that an error names."""
 
 
+_SHOWN: list[str] = []
+"""The bar that is shown by this process, if any."""
+
+
 @contextmanager
 def progress(description: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error with the remaining time; yields a function to call with what was just finished."""
+    """A bar on standard error with the remaining time; yields a function to call with what was just finished.
+
+    Work that is a part of other work with a bar, such as the frames of one of many tiles, does not show a second one.
+    """
+    if _SHOWN:
+        yield lambda count: None
+        return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -47,7 +57,11 @@ def progress(description: str, total: int, done: int = 0) -> Iterator[Callable[[
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(description, total=total, completed=done)
-        yield lambda count: bar.advance(task, count)
+        _SHOWN.append(description)
+        try:
+            yield lambda count: bar.advance(task, count)
+        finally:
+            _SHOWN.pop()
 
 
 def run_tiles(

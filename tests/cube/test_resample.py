@@ -13,12 +13,12 @@ import xarray as xr
 from affine import Affine
 from tests.scenes import AREA, LEFT, SEASON, TOP, UTM, make_cube
 
-from agrifm.config import ResampleMethod
 from agrifm.cube import resample
 from agrifm.cube.resample import Resampler, Square, resample_cube, resampler, write_square
 from agrifm.cube.store import Cube, SensorCube, create_root, create_sensor, open_cube
 from agrifm.errors import ConfigError, CubeError
 from agrifm.grid import Grid, Window
+from agrifm.imagery_config import ResampleMethod
 from agrifm.record import SensorInput
 from agrifm.season import day_number
 

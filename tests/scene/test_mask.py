@@ -9,11 +9,11 @@ import xarray as xr
 from affine import Affine
 from tests.scenes import AREA, LEFT, SEASON, TOP, UTM, Catalogue, at, reflectance
 
-from agrifm.config import ImageryConfig
 from agrifm.cube import frames
 from agrifm.cube.build import build_cube
 from agrifm.errors import ConfigError, CubeError, SceneError
 from agrifm.grid import Grid, Window
+from agrifm.imagery_config import ImageryConfig
 from agrifm.scene.local_files import search_dataset
 from agrifm.scene.mask import MaskRule, apply_mask, count_flags, find_mask
 from agrifm.scene.products import PRODUCTS, find_product

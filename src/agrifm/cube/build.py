@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from shapely.geometry.base import BaseGeometry
 
-from agrifm.config import MissingChoice
 from agrifm.cube.earlier import EarlierCube, kept_cube
 from agrifm.cube.extension import describe_growth, earlier_parts, inner_frames, require_continuable
 from agrifm.cube.failures import write_tiles
@@ -27,7 +26,8 @@ from agrifm.cube.store import SCALES, SHARD, Cube, create_root, create_sensor, f
 from agrifm.cube.wanted_frames import WantedFrames
 from agrifm.errors import CubeError
 from agrifm.files import MARKER, AnyPath, as_path, translate_os_errors
-from agrifm.grid import tiles
+from agrifm.grid import Grid, tiles
+from agrifm.imagery_config import MissingChoice
 from agrifm.outputs import begin_directory, partial_directory, writing
 from agrifm.record import SensorInput
 from agrifm.scene.duplicates import require_one_product
@@ -54,6 +54,7 @@ def build_cube(
     offset: OffsetChoice = "refuse",
     executor: Executor | None = None,
     missing: MissingChoice = "stop",
+    grid: Grid | None = None,
 ) -> Cube:
     """Build the cube of these scenes, or continue a build that was stopped.
 
@@ -62,11 +63,11 @@ def build_cube(
     Args:
         area: in longitude and latitude; the grid is its UTM zone snapped to 480 m.
         native_grid: keep the grid of the files (scenes of one sensor only).
-        rule: which pixels are usable.
-        offset: what to do with a scene whose metadata and pixels disagree on its offset.
+        rule, offset: which pixels are usable; what to do if metadata and pixels of a scene disagree on its offset.
         executor: threads, processes or that of `open_cluster`; None starts threads.
-        missing: what to do about items and files that could not become scenes, and at the end about scenes that
-            failed for good; left out, they are `failed` of the provenance, and the next build asks for them again.
+        missing: what to do about items and files that could not become scenes, and about scenes that failed for
+            good; left out, they are `failed` of the provenance, and the next build asks for them again.
+        grid: of a tile of a divided area, the ground that the cube covers.
 
     Raises:
         CubeError: the area or the scenes do not make one cube.
@@ -77,8 +78,7 @@ def build_cube(
     search.unusable.require_rest(search.scenes, missing)
     require_one_product(search.scenes, "building a cube")
     frames = group_frames(search.scenes)
-    wanted = WantedFrames(frames, native_grids(frames) if native_grid else nested_grids(frames, area), rule, offset)
-    require_metres(rule, wanted.grids)
+    wanted = _wanted(frames, native_grids(frames) if native_grid else nested_grids(frames, area, grid), rule, offset)
     before = EarlierCube.at(path)
     require_continuable(path, before, wanted)
     wanted, servers, replaced = _with_earlier(wanted, before)
@@ -104,6 +104,11 @@ def build_cube(
         finish_store(open_group(partial), provenance, marks_of(results))
         work.finish(path, "cube")
     return replace(open_cube(path), notes=(*describe_growth(path, frames, before, results), *servers.notes()))
+
+
+def _wanted(frames: list[Frame], grids: dict[str, Grid], rule: MaskRule, offset: OffsetChoice) -> WantedFrames:
+    require_metres(rule, grids)
+    return WantedFrames(frames, grids, rule, offset)
 
 
 def _with_earlier(wanted: WantedFrames, before: EarlierCube) -> tuple[WantedFrames, ServerFiles, bool]:

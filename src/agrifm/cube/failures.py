@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agrifm.config import MissingChoice
 from agrifm.cube.frames import Frame, FrameTile, scenes_of, write_frame_tile
 from agrifm.errors import SceneError
+from agrifm.imagery_config import MissingChoice
 from agrifm.scene.file_versions import FileVersion, versions_of
 from agrifm.scene.remote_raster import identities_of_files
 from agrifm.scene.unusable import HOPELESS, failure_of

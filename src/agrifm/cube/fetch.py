@@ -57,7 +57,7 @@ def _fetch(project: Project, executor: Executor | None) -> tuple[Cube, list[str]
     try:
         answer = search_source(project, wanted)
         notes += answer.notes
-        answer.keep(project.path(SCENES))
+        answer.keep(project.results / SCENES)
         search = with_local_files(project, answer.search)
         cube = build_cube(
             project.observed_cube,
@@ -69,6 +69,7 @@ def _fetch(project: Project, executor: Executor | None) -> tuple[Cube, list[str]
             imagery.offset,
             executor,
             missing=imagery.missing,
+            grid=wanted.grid,
         )
     except (SceneError, CubeError) as error:
         # The cause may be gone from the server by now, and a damaged cube be what this run was to repair.

@@ -13,9 +13,9 @@ from agrifm.scene.scene import ArrayAsset, Scene
 from agrifm.scene.unusable import HOPELESS, one_error
 
 
-def nested_grids(frames: Sequence[Frame], area: BaseGeometry) -> dict[str, Grid]:
-    """The grid of each sensor in the area's UTM zone; all of them nest in 480 m."""
-    base = area_grid(area)
+def nested_grids(frames: Sequence[Frame], area: BaseGeometry, grid: Grid | None = None) -> dict[str, Grid]:
+    """The grid of each sensor in the area's UTM zone, or on the ground of a given grid; all of them nest in 480 m."""
+    base = grid or area_grid(area)
     return {frame.sensor: base.at(frame.scenes[0].product.resolution) for frame in frames}
 
 

@@ -9,9 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from shapely.geometry.base import BaseGeometry
+
+from agrifm.area_tiles import tile_grid, tile_reach
 from agrifm.config import Project
 from agrifm.errors import ConfigError
-from agrifm.grid import utm_zone
+from agrifm.grid import Grid, utm_zone
 from agrifm.outputs import unfinished as unfinished_at
 from agrifm.scene.area import Area, read_area
 from agrifm.scene.described_products import described_products
@@ -34,6 +37,15 @@ class WantedImagery:
 
     area: Area
     products: tuple[Product, ...]
+    grid: Grid | None = None
+    """Of a tile of a divided area, the ground that its cube covers."""
+    around: BaseGeometry | None = None
+    """Of a tile, where its scenes are: wider than its area."""
+
+    @property
+    def searched(self) -> BaseGeometry:
+        """Where scenes are searched, in longitude and latitude."""
+        return self.area.shape if self.around is None else self.around
 
 
 @dataclass(frozen=True)
@@ -71,10 +83,13 @@ def wanted_imagery(project: Project, doing: str = "fetching") -> WantedImagery:
             "`area` under [season] and `provider`, `catalog` or [[imagery.files]]",
             key=missing,
         )
+    described = described_products(imagery.product)
+    if (tile := project.tile) is not None:
+        products = tuple(find_product(name, described) for name in imagery.products)
+        return WantedImagery(Area(tile.area), products, tile_grid(tile), tile_reach(tile))
     area = read_area(project.season.area, project.directory, project.season.buffer, project.season)
     if not imagery.native_grid:
         utm_zone(area.shape)
-    described = described_products(imagery.product)
     return WantedImagery(area, tuple(find_product(name, described) for name in imagery.products))
 
 
@@ -89,7 +104,7 @@ def search_source(project: Project, wanted: WantedImagery) -> SourceAnswer:
         SceneError: see `search_catalog`.
     """
     with TRAFFIC.purpose("search"):
-        return _search(project, wanted.products, wanted.area)
+        return _search(project, wanted.products, wanted.searched)
 
 
 def with_local_files(project: Project, search: SearchResult) -> SearchResult:
@@ -112,7 +127,7 @@ def with_local_files(project: Project, search: SearchResult) -> SearchResult:
     return search
 
 
-def _search(project: Project, products: Sequence[Product], area: Area) -> SourceAnswer:
+def _search(project: Project, products: Sequence[Product], area: BaseGeometry) -> SourceAnswer:
     imagery, season = project.imagery, project.season.season
     source = imagery.catalog
     if imagery.provider is not None:
@@ -129,15 +144,15 @@ def _search(project: Project, products: Sequence[Product], area: Area) -> Source
     if not is_remote(source):
         path = project.path(source)
         source = str(path / "catalog.json" if path.is_dir() else path)
-    written = project.path(SCENES)
-    request = request_of(source, season, area.shape, imagery.products, imagery.cloud, imagery.skip)
+    written = project.results / SCENES
+    request = request_of(source, season, area, imagery.products, imagery.cloud, imagery.skip)
     unfinished = unfinished_at(project.observed_cube).exists()
     # agrifm wrote the project's own scenes.json, which may name any folder that an earlier catalogue was in
     reach = ANYWHERE if source == str(written) else Reach.of(source, imagery.reach, project.directory)
     if unfinished and is_remote(source) and is_answer_to(written, request):
-        search = search_catalog(str(written), products, season, area.shape, imagery.skip, imagery.cloud, reach, "skip")
+        search = search_catalog(str(written), products, season, area, imagery.skip, imagery.cloud, reach, "skip")
         note = f"continued with the {len(search.items)} scenes of {SCENES}; delete it to search anew"
         return SourceAnswer(search, notes=(note,))
-    search = search_catalog(source, products, season, area.shape, imagery.skip, imagery.cloud, reach, "skip")
+    search = search_catalog(source, products, season, area, imagery.skip, imagery.cloud, reach, "skip")
     is_new = is_remote(source) or Path(source).resolve() != written.resolve()
     return SourceAnswer(search, request if is_new else None)

@@ -19,7 +19,6 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from agrifm.config import ResampleMethod
 from agrifm.cube.composites import median_of_periods, medoid_of_periods
 from agrifm.cube.earlier import kept_cube
 from agrifm.cube.manifest import (
@@ -54,6 +53,7 @@ from agrifm.cube.temporal import interpolate, nearest_of_periods
 from agrifm.errors import ConfigError, CubeError
 from agrifm.files import MARKER, AnyPath, as_path, translate_os_errors
 from agrifm.grid import Window, tiles
+from agrifm.imagery_config import ResampleMethod
 from agrifm.outputs import begin_directory, partial_directory, writing
 from agrifm.record import running_versions
 from agrifm.season import Season, day_date

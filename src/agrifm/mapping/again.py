@@ -41,6 +41,7 @@ class _Settings(Frozen):
     overlap: int = Field(ge=0)
     precision: Precision
     cube: str
+    lattice: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ def map_again(item: AnyPath, out: AnyPath | None = None, executor: Executor | No
         PROBABILITIES_FILE in {Path(asset["href"]).name for asset in assets},
         until,
         cleaning,
+        settings.lattice,
     )
     names = sorted({path.name for directory in (item.parent, out) for path in directory.glob("*.tif")})
     same = tuple(name for name in names if _same(item.parent / name, out / name))
@@ -129,7 +131,8 @@ def _same(one: Path, other: Path) -> bool:
 
 def _require_cube(path: Path, model: Path, settings: _Settings, until: date | None, about: str) -> None:
     cube = cube_known(open_cube(path), until)
-    if source_fingerprint(plan_map(cube, load_record(model), settings.window, settings.overlap)) != settings.cube:
+    plan = plan_map(cube, load_record(model), settings.window, settings.overlap, settings.lattice)
+    if source_fingerprint(plan) != settings.cube:
         raise MapError(
             f"{about}: the cube {path} was fetched again since and has other scenes, dates or another area; map anew",
             path=path,

@@ -45,6 +45,13 @@ def note_request(directory: Path, request: str) -> None:
     write_json(directory / REQUEST, {"request": request, "files": _files(directory)})
 
 
+def renew_note(directory: Path) -> None:
+    """Note the files of a map again, after its item has changed without the map."""
+    path = directory / REQUEST
+    if path.exists():
+        note_request(directory, json.loads(path.read_bytes())["request"])
+
+
 def _files(directory: Path) -> dict[str, Any]:
     """Size and time of change of the files of a map, by name."""
     files = [file for file in sorted(directory.iterdir()) if file.is_file() and file.name != REQUEST]

@@ -57,6 +57,7 @@ def write_item_of(
                 "overlap": plan.overlap,
                 "precision": (model_id.split()[1:] or [DEFAULT_COMPUTE.precision])[0],
                 "cube": source_fingerprint(plan),
+                **({"lattice": True} if plan.lattice else {}),
             },
             **{key: value for one in written.statements for key, value in one.properties.items()},
         },

@@ -55,6 +55,18 @@ def window_starts(
     return rows, cols
 
 
+def lattice_starts(first: int, length: int, side: int, stride: int) -> list[int]:
+    """Return the starts of the windows of a lattice that are wholly within a part of an axis, counted from its start.
+
+    Windows of a lattice begin at multiples of `stride` from the origin of a zone, so that the same ground is in the
+    same windows, however an area is divided.
+
+    Args:
+        first: pixels from that origin to the start of the part.
+    """
+    return list(range(-first % stride, length - side + 1, stride))
+
+
 def overlapping_starts(first: Sequence[int], side: int, start: int, stop: int) -> Sequence[int]:
     """Return which windows of `side` pixels, starting at `first` (increasing), share a pixel with start..stop."""
     # A window overlaps if it starts before `stop` and ends, `side` later, after `start`.

@@ -123,7 +123,7 @@ def map_project(
     """
     model = None if model is None else as_path(model)
     out = None if out is None else as_path(out)
-    follows = until == "today"
+    follows = until == "today" or project.tile is not None  # of many tiles, most are as they were
     if until == "today":
         until = last_observed(open_cube(project.cube), date.today())
     path = model or named_model(project)
@@ -143,7 +143,8 @@ def map_project(
     request = request_for_map(project.cube, path, settings) if follows else ""
     if follows and (areas := hectares_if_current(out, request)) is not None:
         return MapSummary(out, *areas, windows=0, seconds=0.0, notes=notes, kept=True)
-    summary = map_area(project.cube, path, out, window, overlap, compute, executor, kept, until, cleaning)
+    lattice = project.tile is not None
+    summary = map_area(project.cube, path, out, window, overlap, compute, executor, kept, until, cleaning, lattice)
     if follows:
         note_request(out, request)
     return replace(summary, notes=notes)
@@ -209,6 +210,7 @@ def map_area(
     probabilities: bool = False,
     until: date | None = None,
     cleaning: Cleaning = NO_CLEANING,
+    lattice: bool = False,
 ) -> MapSummary:
     """Map the area of a cube with a model file, or continue a map that was stopped.
 
@@ -226,6 +228,7 @@ def map_area(
         probabilities: whether the map also has the probabilities of all classes, which `agrifm parcels` needs.
         until: nothing that was observed after this day of the season is read.
         cleaning: what is done about land that is not cropland, single pixels and small regions of another class.
+        lattice: see `plan_map`.
 
     Raises:
         CubeError: there is no finished cube, or it has nothing until that day.
@@ -246,13 +249,15 @@ def map_area(
         item = model_path.with_suffix(".json")
         features = model_path.with_name(REFERENCE).resolve()
         reference = TrainingReference.read(features) if features.exists() else None
-        if executor is None:
-            return map_cube(cube, model, model_id, out, window, overlap, item, None, reference, probabilities, cleaning)
-        used = reference is not None and why_without_dissimilarity(cube, model.record, reference) is None
-        files = cube_path.resolve(), model_path.resolve()
-        sources = MapSources(uuid4().hex, *files, compute, features if used else None, until)
-        predict = partial(predict_windows_elsewhere, sources, executor=executor)
-        return map_cube(cube, model, model_id, out, window, overlap, item, predict, reference, probabilities, cleaning)
+        predict = None
+        if executor is not None:
+            used = reference is not None and why_without_dissimilarity(cube, model.record, reference) is None
+            files = cube_path.resolve(), model_path.resolve()
+            sources = MapSources(uuid4().hex, *files, compute, features if used else None, until)
+            predict = partial(predict_windows_elsewhere, sources, executor=executor)
+        return map_cube(
+            cube, model, model_id, out, window, overlap, item, predict, reference, probabilities, cleaning, lattice
+        )
 
 
 def map_cube(
@@ -267,6 +272,7 @@ def map_cube(
     reference: TrainingReference | None = None,
     probabilities: bool = False,
     cleaning: Cleaning = NO_CLEANING,
+    lattice: bool = False,
 ) -> MapSummary:
     """Map the area of an open cube with a model in memory; see `map_area`.
 
@@ -276,7 +282,7 @@ def map_cube(
         model_item: the model's STAC item, from which the map's is derived.
         predict: what predicts the windows; by default the model, in this process.
         reference: training pixels with which pixels are compared; None makes no layer of dissimilarity.
-        probabilities, cleaning: see `map_area`.
+        probabilities, cleaning, lattice: see `map_area`.
     """
     out = as_path(out)
     model_item = None if model_item is None else as_path(model_item)
@@ -284,7 +290,7 @@ def map_cube(
     require_installed(
         f"mapping the cube {cube.path}", "report", "matplotlib", kind=MapError
     )  # not after hours of prediction
-    plan = plan_map(cube, model.record, window, overlap)
+    plan = plan_map(cube, model.record, window, overlap, lattice)
     reference, missing = _usable_reference(plan, reference)
     _require_memory(plan, model)
     with writing(out, "map") as partial_map, translate_os_errors(f"writing the map {out}"):

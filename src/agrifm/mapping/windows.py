@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import ceil, floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 from agrifm.cube.store import Cube
 from agrifm.errors import MapError
 from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares, reproject
-from agrifm.mapping.mosaic import overlapping_starts, window_starts
+from agrifm.mapping.mosaic import lattice_starts, overlapping_starts, window_starts
 from agrifm.record import ModelRecord, SensorRecord, predicted_layers, present_sensors, require_fit
 
 PROBABILITY_DTYPE = np.dtype(np.float16)
@@ -70,6 +71,8 @@ class MapPlan:
     """First rows of windows, increasing."""
     cols: tuple[int, ...]
     """First columns of windows, increasing."""
+    lattice: bool = False
+    """Whether windows count from the origin of the zone."""
 
     @property
     def sensors(self) -> tuple[SensorRecord, ...]:
@@ -111,27 +114,67 @@ class MapPlan:
         return pixels * layers * PROBABILITY_DTYPE.itemsize + 6 * height * width
 
 
-def plan_map(cube: Cube, record: ModelRecord, side: int, overlap: int) -> MapPlan:
+def plan_map(cube: Cube, record: ModelRecord, side: int, overlap: int, lattice: bool = False) -> MapPlan:
     """Cut the area of a cube into windows for a model.
 
     Args:
         side: of a window, pixels of the map; with several sensors a multiple of 480 m.
         overlap: pixels that neighbours share, at most half of `side`; with several sensors a multiple of 480 m.
+        lattice: the cube is of a tile of a larger area, whose windows count from the origin of the zone.
 
     Raises:
         ModelError: the model does not fit the cube.
-        MapError: window and overlap do not fit each other or the sensors, or the area contains no pixel's centre.
+        MapError: window and overlap do not fit each other or the sensors, the area contains no pixel's centre, or the
+            tile's halo is too narrow for the windows.
     """
     require_fit(record, cube.inputs, f"the cube {cube.path}")
     cube = with_model_sensors(cube, record)
     grid = cube.target
+    area = AreaMask(cube.area, grid)
     rows, cols = window_starts(grid.shape, side, overlap, cube.coarse_factor)
-    plan = MapPlan(cube, record, side, overlap, AreaMask(cube.area, grid), tuple(rows), tuple(cols))
+    if lattice and record.side > 1:
+        rows, cols = _starts_on_lattice(cube, area, side, side - overlap, record.margin)
+    plan = MapPlan(cube, record, side, overlap, area, tuple(rows), tuple(cols), lattice)
     if not plan.windows:
         raise MapError(
             f"mapping the cube {cube.path}: its area contains no pixel's centre; fetch a larger area", path=cube.path
         )
     return plan
+
+
+def _starts_on_lattice(cube: Cube, area: AreaMask, side: int, stride: int, margin: int) -> list[list[int]]:
+    """First rows and columns of the windows of the zone's lattice that are within the cube of a tile.
+
+    Args:
+        margin: pixels around a window that the model reads too.
+
+    Raises:
+        MapError: a window that shares a pixel with the area is not within the cube.
+    """
+    grid = area.grid
+    left, bottom, right, top = area.shape.bounds
+    west, _, _, north = grid.bounds
+    # The grid's corner is a whole number of pixels from the origin of the zone, and rows count from the north.
+    axes = (
+        (-north, north - top, north - bottom, grid.shape[0]),
+        (west, left - west, right - west, grid.shape[1]),
+    )
+    found = []
+    for origin, begin, end, length in axes:
+        within = lattice_starts(round(origin / grid.resolution) + margin, length - 2 * margin, side, stride)
+        starts = [start + margin for start in within]
+        first, last = floor(begin / grid.resolution), ceil(end / grid.resolution) - 1
+        # the windows before and after these do not reach the area
+        if not starts or starts[0] - stride + side > first or starts[-1] + stride <= last:
+            metres = (side + margin) * grid.resolution
+            raise MapError(
+                f"mapping the cube {cube.path}: windows of {side} pixels at the edge of this tile need "
+                f"{metres:g} m around its area; set `halo = {metres:g}` under [season], and fetch and map again",
+                path=cube.path,
+                halo=metres,
+            )
+        found.append(starts)
+    return found
 
 
 def with_model_sensors(cube: Cube, record: ModelRecord) -> Cube:

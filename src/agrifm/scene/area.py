@@ -10,12 +10,13 @@ from shapely.geometry.base import BaseGeometry
 
 from agrifm.errors import ConfigError
 from agrifm.grid import LONLAT, geodesic_hectares, reproject
+from agrifm.scene.wide_area import folded, unfolded, with_margin
 from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
 
 Box = tuple[float, float, float, float]
 SPLIT_ADVICE = (
-    "a cube is in one UTM zone, and zones 60 and 1 adjoin there, so make it two projects, one that ends at longitude "
-    "180 and one that begins at -180"
+    "a cube is in one UTM zone, and zones 60 and 1 adjoin there, so divide the area into tiles, each with a cube "
+    "(`tiles = 100` under [season]), or make it two projects, one to longitude 180 and one from -180 on"
 )
 """What to do with an area across the antimeridian."""
 
@@ -31,7 +32,11 @@ class Area:
 
 
 def read_area(
-    area: Path | Box, directory: Path = Path(), buffer: float = 0.0, keys: VectorKeys = NOTHING_STATED
+    area: Path | Box,
+    directory: Path = Path(),
+    buffer: float = 0.0,
+    keys: VectorKeys = NOTHING_STATED,
+    divided: bool = False,
 ) -> Area:
     """Read the area in longitude and latitude: the union of a vector file's polygons, or a box (W, S, E, N).
 
@@ -41,12 +46,19 @@ def read_area(
         directory: base of a relative path.
         buffer: margin in metres that is added on all sides.
         keys: what the user states of the file.
+        divided: whether the area may be in several UTM zones and across longitude 180, because it becomes tiles.
 
     Raises:
-        ConfigError: the file is absent, has no CRS, or the area is empty, not on the globe, or crosses longitude 180.
+        ConfigError: the file is absent, has no CRS, or the area is empty or not on the globe, or crosses longitude 180
+            and is not divided.
+        CubeError: a divided area extends beyond UTM.
     """
-    result = _from_file(directory / area, keys) if isinstance(area, Path) else Area(_from_box(area))
+    result = _from_file(directory / area, keys, divided) if isinstance(area, Path) else Area(_from_box(area, divided))
     about = f"reading the area {directory / area}" if isinstance(area, Path) else "reading the area"
+    if divided:
+        _require_latitudes(result.shape, about)
+        whole = folded(result.shape)
+        return Area(with_margin(whole, buffer) if buffer else whole, result.notes)
     _require_one_side(result.shape, about)
     if buffer:
         result = Area(_grown(result.shape, buffer), result.notes)
@@ -54,22 +66,25 @@ def read_area(
     return result
 
 
-def _from_box(edges: Box) -> BaseGeometry:
+def _from_box(edges: Box, divided: bool = False) -> BaseGeometry:
     west, south, east, north = edges
     stated = f"reading the area: west {west}, south {south}, east {east}, north {north}"
     if not all(map(isfinite, edges)) or max(abs(west), abs(east)) > 360 or max(abs(south), abs(north)) > 90:
         raise ConfigError(f"{stated} is not on the globe; give degrees of longitude and latitude, not metres")
     if west - east > 180 and south < north:  # as GeoJSON writes a box across longitude 180 (RFC 7946, section 5.2)
+        if divided:
+            return box(west, south, east + 360, north)
         raise ConfigError(f"{stated} crosses longitude 180; {SPLIT_ADVICE}")
     if not (west < east and south < north):
         raise ConfigError(f"{stated} is empty; west must be less than east and south less than north")
     return box(*edges)
 
 
-def _from_file(path: Path, keys: VectorKeys) -> Area:
+def _from_file(path: Path, keys: VectorKeys, divided: bool = False) -> Area:
     layer = read_vector(path, f"reading the area {path}", ConfigError, ["polygon"], keys)
     polygons = layer.frame.geometry.dropna().to_crs(LONLAT)
-    union: BaseGeometry = union_all(make_valid(polygons.to_numpy()))  # a projection may fold what was valid
+    shapes = [unfolded(shape) for shape in polygons] if divided else polygons.to_numpy()
+    union: BaseGeometry = union_all(make_valid(shapes))  # a projection may fold what was valid
     union = union_all([part for part in shapely.get_parts(union) if part.geom_type in ("Polygon", "MultiPolygon")])
     if union.is_empty or not isfinite(union.area) or union.area == 0:
         raise ConfigError(f"reading the area {path}: it is empty; it needs at least one polygon", path=path)
@@ -82,9 +97,14 @@ def _from_file(path: Path, keys: VectorKeys) -> Area:
 
 
 def _require_one_side(shape: BaseGeometry, about: str) -> None:
-    west, south, east, north = shape.bounds
+    west, _, east, _ = shape.bounds
     if east - west > 180 or west < -180 or east > 180:
         raise ConfigError(f"{about}: from longitude {west:.3f} to {east:.3f} it crosses longitude 180; {SPLIT_ADVICE}")
+    _require_latitudes(shape, about)
+
+
+def _require_latitudes(shape: BaseGeometry, about: str) -> None:
+    _, south, _, north = shape.bounds
     if south < -90 or north > 90:
         raise ConfigError(f"{about}: latitudes {south:.3f} to {north:.3f} are not on the globe; check its CRS")
 

@@ -7,9 +7,9 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agrifm.config import MissingChoice
 from agrifm.errors import SceneError
 from agrifm.files import AnyPath, as_path
+from agrifm.imagery_config import MissingChoice
 from agrifm.scene.encoding import read_baseline
 from agrifm.scene.file_names import AUXILIARY
 from agrifm.scene.netcdf import NETCDF_SUFFIXES, dataset_acquisitions, open_netcdf, require_netcdf

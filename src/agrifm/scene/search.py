@@ -8,8 +8,8 @@ from pathlib import Path
 import pystac
 from shapely.geometry.base import BaseGeometry
 
-from agrifm.config import MissingChoice
 from agrifm.errors import SceneError
+from agrifm.imagery_config import MissingChoice
 from agrifm.scene.catalogs import ApiQuery, read_items
 from agrifm.scene.duplicates import Candidate, covers_some_of, footprint_of, require_one_product, without_duplicates
 from agrifm.scene.products import Product

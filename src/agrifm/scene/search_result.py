@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pystac
 
-from agrifm.config import MissingChoice
 from agrifm.errors import SceneError
+from agrifm.imagery_config import MissingChoice
 from agrifm.scene.products import Product
 from agrifm.scene.scene import Scene
 from agrifm.scene.unusable import Unusable

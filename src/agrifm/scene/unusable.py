@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agrifm.config import MissingChoice
 from agrifm.errors import SceneError
+from agrifm.imagery_config import MissingChoice
 
 if TYPE_CHECKING:
     from agrifm.scene.scene import Scene

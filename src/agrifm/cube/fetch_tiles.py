@@ -1,0 +1,118 @@
+"""`agrifm fetch` of a divided area: the list of its tiles, and a cube for each of them."""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from agrifm.area_tile import AreaTile
+from agrifm.area_tiles import LISTED, PIXEL, tiles_of_area, tiles_of_list, write_tile_list
+from agrifm.config import Project
+from agrifm.cube.fetch import fetch
+from agrifm.errors import ConfigError, CubeError, SceneError
+from agrifm.files import MARKER, translate_os_errors, write_json
+from agrifm.grid import NEST, geodesic_hectares
+from agrifm.scene.area import read_area
+from agrifm.tile_work import TilesDone, work_on_tiles
+
+ACCOUNTS = "fetch.json"
+"""Next to the tiles: what was found, and what was left out, for each tile."""
+
+
+@dataclass(frozen=True)
+class FetchedTiles:
+    """The tiles of an area, and what became of their cubes."""
+
+    tiles: tuple[AreaTile, ...]
+    done: TilesDone
+    notes: tuple[str, ...] = ()
+    """On the area."""
+
+    def lines(self) -> list[str]:
+        """Describe them in sentences."""
+        hectares = sum(geodesic_hectares(tile.area) for tile in self.tiles)
+        zones = list(dict.fromkeys(tile.crs for tile in self.tiles))
+        made = sum(not account["kept"] for account in self.done.results.values())
+        return [
+            *self.notes,
+            f"the area has {hectares:.0f} ha in {len(self.tiles)} tiles of {', '.join(zones)}",
+            *self.done.lines("a cube", "fetch"),
+            f"{made} cubes are new or have changed; tiles/{ACCOUNTS} has the account of each",
+        ]
+
+
+def fetch_tiles(project: Project, executor: Executor | None = None) -> FetchedTiles:
+    """Fetch the cubes of a project's tiles; a stopped run continues, and a tile that fails is left out and named.
+
+    The tiles are listed in `tiles/tiles.geojson`; the cube of each is `tiles/ZONE/SQUARE/cube.zarr`.
+
+    Args:
+        executor: fetches several tiles at once; see `agrifm.work.run_tiles`.
+
+    Raises:
+        ConfigError: the area, the list of tiles, the provider or a product cannot be used.
+        CubeError, SceneError: the area is not in UTM, or no tile could be fetched.
+        OutputError: the disk is full, or another process fetches.
+    """
+    tiles, notes = project_tiles(project)
+    place = project.path("tiles")
+    with translate_os_errors(f"writing the tiles {place}"):
+        place.mkdir(exist_ok=True)
+        write_tile_list(place / LISTED, tiles)
+        done = work_on_tiles(
+            partial(_fetch_tile, project),
+            tiles,
+            place / ".fetch",
+            [project.imagery.model_dump(mode="json"), project.season.model_dump(mode="json")],
+            "fetch tiles",
+            (CubeError, SceneError),
+            lambda tile, account: _marker(project, tile).exists(),
+            executor,
+        )
+        write_json(place / ACCOUNTS, {**done.results, **{name: {"failed": text} for name, text in done.failed.items()}})
+    return FetchedTiles(tiles, done, (*notes, *_strangers(place, tiles)))
+
+
+def project_tiles(project: Project) -> tuple[tuple[AreaTile, ...], tuple[str, ...]]:
+    """Return the tiles of a project's area, and notes on the area.
+
+    Raises:
+        ConfigError: there is no area, or it or the list of tiles cannot be used.
+        CubeError: the area extends beyond UTM.
+    """
+    season = project.season
+    if season.tiles is None or season.area is None:
+        raise ConfigError("dividing the area: give `area` and `tiles` under [season]", key="tiles")
+    area = read_area(season.area, project.directory, season.buffer, season, divided=True)
+    # A square of 480 m more than the windows, for models that read a few pixels around them.
+    windows = (project.map.window or project.model.side) * PIXEL + NEST if project.labels.on_cube else 0
+    halo = float(windows) if season.halo is None else season.halo
+    if isinstance(season.tiles, Path):
+        tiles = tiles_of_list(project.path(season.tiles), area.shape, halo)
+    else:
+        tiles = tiles_of_area(area.shape, season.tiles, halo)
+    if not tiles:
+        raise ConfigError("dividing the area: it contains no pixel's centre; give a larger one", area=str(season.area))
+    return tiles, area.notes
+
+
+def _fetch_tile(project: Project, tile: AreaTile) -> dict[str, Any]:
+    of_tile = project.of_tile(tile)
+    marker = _marker(project, tile)
+    before = marker.stat().st_mtime_ns if marker.exists() else None
+    cube, account = fetch(of_tile)
+    return {"kept": before == marker.stat().st_mtime_ns, "account": [*account, *cube.notes]}
+
+
+def _marker(project: Project, tile: AreaTile) -> Path:
+    return project.of_tile(tile).cube / MARKER
+
+
+def _strangers(place: Path, tiles: Sequence[AreaTile]) -> list[str]:
+    """A note on cubes of tiles that are not on the list: of an earlier area, or of squares of another size."""
+    listed = {tile.name for tile in tiles}
+    names = sorted(str(path.parent.relative_to(place).as_posix()) for path in place.glob("*/*/cube.zarr"))
+    others = [name for name in names if name not in listed]
+    return [f"{len(others)} cubes are of other tiles and can be deleted: {', '.join(others[:3])} …"] if others else []

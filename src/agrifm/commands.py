@@ -41,17 +41,11 @@ def _simulate(options: argparse.Namespace) -> None:
 
 
 def _fetch(options: argparse.Namespace) -> None:
-    from agrifm.cube.fetch import fetch
+    from agrifm.cube.fetch_tiles import fetch_project
     from agrifm.project_cluster import project_on_cluster
 
     with project_on_cluster(options.project, options.cluster) as (project, executor):
-        if project.season.tiles is not None:
-            from agrifm.cube.fetch_tiles import fetch_tiles
-
-            _show(*fetch_tiles(project, executor).lines())
-            return
-        cube, account = fetch(project, executor)
-    _show(*account, *cube.notes)
+        _show(*fetch_project(project, executor))
 
 
 def _plan(options: argparse.Namespace) -> None:
@@ -109,6 +103,7 @@ def _samples_info(options: argparse.Namespace) -> None:
 def _map(options: argparse.Namespace) -> None:
     from agrifm.cluster import open_cluster, shared_path
     from agrifm.mapping.again import map_again
+    from agrifm.mapping.map_tiles import map_tiles
     from agrifm.mapping.run import map_project
     from agrifm.project_cluster import project_on_cluster
 
@@ -120,13 +115,8 @@ def _map(options: argparse.Namespace) -> None:
             _show(*map_again(item, options.out, executor).lines())
         return
     with project_on_cluster(options.project, options.cluster) as (project, executor):
-        if project.season.tiles is not None:
-            from agrifm.mapping.map_tiles import map_tiles
-
-            _show(*map_tiles(project, options.model, options.out, executor=executor, until=options.until).lines())
-            return
-        summary = map_project(project, options.model, options.out, executor=executor, until=options.until)
-    _show(*summary.lines())
+        make = map_project if project.season.tiles is None else map_tiles
+        _show(*make(project, options.model, options.out, executor=executor, until=options.until).lines())
 
 
 def _parcels(options: argparse.Namespace) -> None:

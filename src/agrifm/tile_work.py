@@ -128,6 +128,7 @@ def _run(
         executor=executor,
         is_whole=lambda tile, tried: is_whole(tile, tried["result"]),
         note=note,
+        left_out=lambda tile, reason: {"tile": tile.name, "failed": reason},
     )
     return failed
 

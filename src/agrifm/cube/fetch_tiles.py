@@ -43,6 +43,14 @@ class FetchedTiles:
         ]
 
 
+def fetch_project(project: Project, executor: Executor | None = None) -> list[str]:
+    """Fetch the cube of a project, or those of its tiles, and return an account in sentences; see `fetch`."""
+    if project.season.tiles is not None:
+        return fetch_tiles(project, executor).lines()
+    cube, account = fetch(project, executor)
+    return [*account, *cube.notes]
+
+
 def fetch_tiles(project: Project, executor: Executor | None = None) -> FetchedTiles:
     """Fetch the cubes of a project's tiles; a stopped run continues, and a tile that fails is left out and named.
 

@@ -36,7 +36,7 @@ test: install
 
 docs: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict && echo "open build/site/index.html"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict && echo "open build/site/index.html; with search: $(BIN)/python -m http.server --directory build/site, then http://127.0.0.1:8000/"
 
 bounds:
 	$(PYTHON) tests/lower_bounds.py $(VENV)-bounds

@@ -4,13 +4,17 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from agrifm.commands import COMMANDS
 from agrifm.init import TEMPLATE
+from tests.browser import Browser, installed
 
 ROOT = Path(__file__).parents[1]
 LOADED = re.compile(
@@ -59,3 +63,24 @@ def test_the_pattern_sees_what_is_loaded_and_not_what_is_linked() -> None:
     loaded = '<script async src="https://cdn.example/a.js"></script><link rel="stylesheet" href=//fonts.example/b.css>'
     assert len(LOADED.findall(loaded + '<style>@import "https://c.example/d.css"</style>')) == 3
     assert not LOADED.findall('<a href="https://github.com/flyakon/AgriFM">AgriFM</a><img src="chain.svg">')
+
+
+@pytest.mark.check
+@pytest.mark.skipif(not installed(), reason="needs Chromium")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_finds_pages_asks_nobody_else_and_fits_a_phone(site: Path, tmp_path: Path, width: int) -> None:
+    handler = partial(SimpleHTTPRequestHandler, directory=str(site))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, Browser(tmp_path, width, 900) as browser:
+        Thread(target=server.serve_forever, daemon=True).start()
+        start = f"http://127.0.0.1:{server.server_port}"
+        browser.open(f"{start}/tutorials/first-map.html")
+        assert browser.run("document.documentElement.scrollWidth") <= width
+        if width > 1000:  # the field is always there
+            browser.run("document.querySelector('.md-search__input').focus()")
+            browser.write("interval")
+            browser.until("/\\d+ matching/.test(document.querySelector('.md-search-result__meta').textContent)")
+        assert not browser.complaints()
+        asked = [event["params"] for event in browser.events if event.get("method") == "Network.requestWillBeSent"]
+        server.shutdown()
+    assert asked
+    assert all(one["request"]["url"].startswith((start, "data:")) for one in asked)

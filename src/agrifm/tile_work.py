@@ -59,11 +59,12 @@ def work_on_tiles(
     failures: tuple[type[AgriFMError], ...],
     is_whole: Callable[[AreaTile, Any], bool],
     executor: Executor | None = None,
+    daily: bool = True,
 ) -> TilesDone:
     """Apply a function to each tile; a stopped run continues, and one with failures is continued by the next.
 
-    Tiles that were finished in a run that was stopped, or in which others failed, are not done again on the same day;
-    later, or after a run without failures, each is looked at again, because its scenes may have changed.
+    Tiles that are finished are not done again as long as `is_whole` says so; if `daily`, only on the same day and after
+    a run that was stopped or had failures, because scenes of the others may have changed.
 
     Args:
         function: makes the results of a tile; what it returns must be JSON.
@@ -80,8 +81,8 @@ def work_on_tiles(
     """
     doing = f"working on tiles ({description})"
     with locked(journal, doing):
-        decided = [date.today().isoformat(), content, [[tile.name, tile.core, tile.extent] for tile in tiles]]
-        work = Resumable(journal, fingerprint(decided))
+        squares = [[tile.name, tile.core, tile.extent] for tile in tiles] if daily else []
+        work = Resumable(journal, fingerprint([date.today().isoformat() if daily else "", content, squares]))
         if not work.begun:
             work.begin()
         failed = _run(
@@ -92,7 +93,7 @@ def work_on_tiles(
             {name: work.results[name]["result"] for name in names if name in work.results and name not in failed},
             {name: failed[name] for name in names if name in failed},
         )
-        if not failed:
+        if daily and not failed:
             work.remove()
     if not done.results:
         raise failures[0]("; ".join([f"{doing}: all {len(tiles)} failed", *named_failures(failed)]), failed=failed)

@@ -20,10 +20,19 @@ def request_for_map(cube: Path, model: Path, settings: object) -> str:
     Args:
         settings: as something that JSON can hold, or whose text says all of it.
     """
+    return fingerprint([cube_digest(cube), request_for_maps(model, settings)])
+
+
+def cube_digest(cube: Path) -> str:
+    """SHA-256 of the metadata of a cube, which name all that is in it."""
+    return hashlib.sha256((cube / "zarr.json").read_bytes()).hexdigest()
+
+
+def request_for_maps(model: Path, settings: object) -> str:
+    """SHA-256 of what decides the maps of any cubes: see `request_for_map`."""
     models = {file.name: content_digest(file) for file in sorted(model.parent.iterdir()) if file.is_file()}
-    cubes = hashlib.sha256((cube / "zarr.json").read_bytes()).hexdigest()
     versions = running_versions("rasterio", "torch", "onnxruntime", "scikit-learn")
-    return fingerprint([cubes, model.name, models, json.loads(json.dumps(settings, default=str)), versions])
+    return fingerprint([model.name, models, json.loads(json.dumps(settings, default=str)), versions])
 
 
 def hectares_if_current(directory: Path, request: str) -> tuple[dict[str, float], float] | None:

@@ -6,20 +6,20 @@ maps/ZONE/classes.vrt        the mosaic of a zone; one for each raster of the ma
 maps/classes.vrt             the mosaic over all zones
 """
 
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from agrifm.area_tile import AreaTile
 from agrifm.area_tiles import LISTED, read_tile_list
 from agrifm.config import Project
-from agrifm.errors import CubeError, MapError
-from agrifm.files import MARKER, AnyPath, as_path, content_digest, translate_os_errors
+from agrifm.errors import CubeError, MapError, ModelError
+from agrifm.files import MARKER, AnyPath, as_path, translate_os_errors
+from agrifm.mapping.kept_map import cube_digest, request_for_maps
 from agrifm.mapping.run import map_project, named_model
 from agrifm.mapping.tile_collection import COLLECTION, write_map_collection
 from agrifm.mapping.tile_mosaics import write_common_mosaic, write_zone_mosaic
@@ -76,23 +76,25 @@ def map_tiles(
     """
     place = project.path("tiles")
     tiles = read_tile_list(place / LISTED)
-    ready = [tile for tile in tiles if _zarr(project, tile).exists() and _marker(project, tile).exists()]
+    ready = [tile for tile in tiles if _marker(project, tile).exists()]
     if not ready:
         raise CubeError(f"mapping the tiles of {place}: none has a finished cube; run `agrifm fetch`", path=place)
     file = named_model(project) if model is None else as_path(model)
+    if not file.exists():
+        raise ModelError(f"mapping with {file}: it does not exist; run `agrifm train`, or give --model", path=file)
     maps = as_path(out) if out is not None else project.path("maps" if until is None else f"maps-until-{until}")
-    digest = content_digest(file) if file.exists() else ""
     with translate_os_errors(f"writing the maps {maps}"):
         maps.mkdir(parents=True, exist_ok=True)
         done = work_on_tiles(
             partial(_map_tile, project, file, maps, compute, until),
             ready,
             maps / ".map",
-            [digest, project.map.model_dump(mode="json"), compute.precision, str(until)],
+            request_for_maps(file, [project.map.model_dump(mode="json"), compute.precision, str(until)]),
             "map tiles",
             (MapError, CubeError),
-            lambda tile, result: (maps / tile.name / MARKER).exists() and result == _content(project, tile),
+            lambda tile, digest: (maps / tile.name / MARKER).exists() and digest == _digest(project, tile),
             executor,
+            daily=False,
         )
         finished = [tile for tile in ready if tile.name in done.results]
         mosaics = write_mosaics(maps, finished)
@@ -133,18 +135,13 @@ def _map_tile(
     compute: Compute,
     until: date | Literal["today"] | None,
     tile: AreaTile,
-) -> dict[str, Any]:
+) -> str:
     map_project(project.of_tile(tile), model, maps / tile.name, compute, until=until)
-    return _content(project, tile)
+    return _digest(project, tile)
 
 
-def _content(project: Project, tile: AreaTile) -> dict[str, Any]:
-    """What tells the cube of a tile from the one that was there before."""
-    return {"cube": hashlib.sha256(_zarr(project, tile).read_bytes()).hexdigest()}
-
-
-def _zarr(project: Project, tile: AreaTile) -> Path:
-    return project.of_tile(tile).cube / "zarr.json"
+def _digest(project: Project, tile: AreaTile) -> str:
+    return cube_digest(project.of_tile(tile).cube)
 
 
 def _marker(project: Project, tile: AreaTile) -> Path:

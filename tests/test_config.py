@@ -40,7 +40,7 @@ def test_the_shortest_project_file_gets_the_documented_defaults(tmp_path: Path) 
     assert (project.model.preset, project.model.frames, project.model.side) == ("tiny", 24, 96)
     assert (project.model.series, project.model.sensor_dropout) == ("interpolated", 0)
     assert (project.map.model, project.map.window, project.map.overlap) == ("agrifm", None, 48)
-    assert (project.map.probabilities, project.parcels) == (None, None)
+    assert (project.map.probabilities, project.parcels, project.labels.covered) == (None, None, None)
     assert (project.map.smoothing, project.map.minimum_mapping_unit) == (0, 0)
     assert (project.map.cropland, project.map.cropland_values) == (None, ())
     assert project.assess.column == "label"
@@ -83,8 +83,6 @@ recipe = { hidden = 0.5, shift = 10, averaging = 0.98 }
 model = "random-forest"
 window = 192
 overlap = 96
-minimum_area = 0.2
-largest_hole = 0.05
 probabilities = false
 smoothing = 5
 minimum_mapping_unit = 0.1
@@ -131,7 +129,11 @@ column = "class"
         "recipe": Recipe(hidden=0.5, shift=10, averaging=0.98).model_dump(),
     }
     assert (project.map.model, project.map.window, project.map.overlap) == ("random-forest", 192, 96)
-    assert (project.map.minimum_area, project.map.largest_hole) == (0.2, 0.05)
+    fields = '[model]\ntask = "boundaries"\n[map]\nminimum_area = 0.2\nlargest_hole = 0.05'
+    of_fields = read_project(project_file(tmp_path, fields)).map
+    assert (of_fields.minimum_area, of_fields.largest_hole) == (0.2, 0.05)
+    shares = read_project(project_file(tmp_path, '[model]\ntask = "fractions"', labels=LABELS + "\ncovered = 0.8"))
+    assert shares.labels.covered == 0.8
     assert project.map.probabilities is False
     assert (project.map.smoothing, project.map.minimum_mapping_unit) == (5, 0.1)
     assert (project.map.cropland, project.map.cropland_values) == (Path("worldcover.tif"), (40,))
@@ -229,6 +231,8 @@ def test_the_internal_directory_is_not_a_key(tmp_path: Path) -> None:
         ({"more": '[model]\ntask = "boundaries"\nseeds = 2'}, "`seeds`"),
         ({"more": '[model]\ntask = "yield"'}, "`value`"),
         ({"more": "[map]\nminimum_area = -1"}, "minimum_area"),
+        ({"more": "[map]\nminimum_area = 1"}, "minimum_area"),
+        ({"labels": LABELS + "\ncovered = 0.5"}, "covered"),
         ({"more": '[model]\ncrop = "maize"'}, "`crop`"),
         ({"more": '[model]\ntask = "land-cover"\ncrops = ["maize"]'}, "`crops`"),
         ({"more": '[model]\nnames = ["threshold"]'}, '"threshold"'),

@@ -20,6 +20,7 @@ from agrifm.model_config import ModelConfig
 from agrifm.season import Season
 from agrifm.series_columns import SeriesColumns
 from agrifm.tables import has_table_suffix
+from agrifm.task_keys import unused_key
 from agrifm.validation import Frozen, complaint
 from agrifm.vectors import VectorKeys
 from agrifm.yields import TONNES, YieldUnit
@@ -109,6 +110,8 @@ class LabelsConfig(VectorKeys):
     unit: YieldUnit | None = None
     """Of the task "yield": unit of these numbers, "t/ha", "dt/ha" (100 kg per hectare) or "kg/ha"; maps and scores have
     t/ha."""
+    covered: float | None = Field(None, gt=0, le=1)
+    """Of the task "fractions": least share of a pixel that must be labelled for it to be used; by default 0.9."""
     legend: Path | None = None
     """Legend (JSON or CSV: code, name, color); by default, the codes in the labels."""
     hierarchy: str | None = None
@@ -237,6 +240,15 @@ class Project(Frozen):
             )
         if self.model.task == "yield" and self.labels.series is not None:
             raise ValueError('`task` "yield" needs fields or points on a cube (`file`), and no table of `series`')
+        return self
+
+    @model_validator(mode="after")
+    def _the_task_uses_every_key(self) -> Self:
+        labels, of_map = (
+            {key for key in section.model_fields_set if getattr(section, key)} for section in (self.labels, self.map)
+        )
+        if reason := unused_key(self.model.task, labels, of_map, self.parcels is not None):
+            raise ValueError(reason)
         return self
 
     @model_validator(mode="after")

@@ -92,6 +92,8 @@ column = "crop"
 #    Of the task "yield" (docs/yield.md), whose labels are fields with a number:
 # value = "yield_t_ha"     # column of the yields
 # unit = "t/ha"            # of these numbers; or "dt/ha", "kg/ha"
+#    Of the task "fractions" (docs/fractions.md), whose labels are polygons or a raster, in pixels larger than fields:
+# covered = 0.9            # least share of a pixel that must be labelled for it to be used
 #    Names and colours of the classes (JSON or CSV: code, name, color); by default the codes are the names.
 # legend = "legend.csv"
 # hierarchy = "hcat3"      # published legend whose codes the labels have: scores are stated at its levels too
@@ -108,7 +110,7 @@ column = "crop"
 # series_share = 0.3       # with labels on a cube in `file` as well: share of the training steps that are of the table
 
 [model]
-# task = "crop-type"       # or "cropland", "land-cover", "boundaries", "yield", or "one-crop" with `crop`
+# task = "crop-type"       # or "cropland", "land-cover", "boundaries", "yield", "fractions", or "one-crop" with `crop`
 #                            (docs/tasks.md)
 # crop = "winter wheat"    # of "one-crop" and "yield": its code or name in the labels, or several
 # crops = ["maize", "wheat"]   # of "cropland": the labels that are; by default all that are not called like other land

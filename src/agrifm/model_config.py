@@ -17,6 +17,7 @@ TWO_CLASSES: tuple[Task, ...] = ("cropland", "one-crop")
 WITHOUT_CLASSES: dict[Task, str] = {
     "boundaries": "edges without learning",
     "yield": "ridge regression or LightGBM, chosen on inner blocks",
+    "fractions": "ridge regression, logistic regression or trees on shares, chosen on inner blocks",
 }
 """Tasks whose models do not predict probabilities of classes, and what `classic` is in them."""
 RULE = "threshold"
@@ -38,7 +39,7 @@ class ModelConfig(Frozen):
     """What models tell apart: the classes of the labels ("crop-type"); cropland and other land ("cropland"); one crop
     and all else ("one-crop", with `crop`); kinds of land, all of which are scored ("land-cover"); or fields
     ("boundaries"), with polygons as labels. Or what they estimate: the yield of a crop ("yield"), with `value` and
-    `unit` under [labels]."""
+    `unit` under [labels]; or the shares of classes in pixels larger than fields ("fractions")."""
     crop: Codes = ()
     """Code or name of the crop of the tasks "one-crop" and "yield", or several, such as winter and spring wheat."""
     crops: Codes = ()
@@ -131,10 +132,17 @@ class ModelConfig(Frozen):
                 f'`seeds` above 1 averages probabilities, which `task` "{self.task}" lacks; remove `seeds`'
             )
 
+    def _require_no_adjustment(self) -> None:
+        if self.recipe is not None and self.recipe.logit_adjustment:
+            raise ValueError(
+                f'`logit_adjustment` of [model.recipe] is for classes, and `task` is "{self.task}"; remove it'
+            )
+
     def _require_keys_of_the_task(self) -> None:
         """Refuse a task without its keys, keys of another task, and the naive rule where there are several classes."""
         if self.task in WITHOUT_CLASSES:
             self._require_networks()
+            self._require_no_adjustment()
         if self.task == "one-crop" and not self.crop:
             raise ValueError('`task` "one-crop" needs `crop`, the code or name of the crop, such as "winter wheat"')
         for key, tasks in (("crop", ("one-crop", "yield")), ("crops", ("cropland",))):

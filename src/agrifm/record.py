@@ -29,13 +29,17 @@ SeriesKind = Literal["interpolated", "composites", "observed"]
 """The series of a season that a model reads: interpolated to equal steps; the observation nearest the middle of each
 equal period; or every observation. The last two keep their days and gaps."""
 
-Task = Literal["crop-type", "cropland", "one-crop", "land-cover", "boundaries", "yield"]
+Task = Literal["crop-type", "cropland", "one-crop", "land-cover", "boundaries", "yield", "fractions"]
 """What a model tells apart: crops and other land, cropland and other land, one crop and all else, kinds of land, or
-one field and the next; or what it estimates, the yield of a crop."""
+one field and the next; or what it estimates, the yield of a crop, or the shares of classes in large pixels."""
 FIELD_MAPS = ("boundary", "distance", "extent")
 """What a model of boundaries predicts, each 0..1, in place of the probabilities of classes."""
 LAYERS: dict[Task, tuple[str, ...]] = {"boundaries": FIELD_MAPS, "yield": YIELD_LAYERS}
 """What models predict in tasks that are not of classes."""
+WITHOUT_PROBABILITIES: tuple[Task, ...] = (*LAYERS, "fractions")
+"""Tasks whose models do not predict probabilities; those of fractions predict shares of classes, one per class."""
+NUMBERS: dict[Task, str] = {"yield": "yield.tif", "fractions": "fractions.tif"}
+"""Tasks whose maps are numbers and have no raster of classes, and the raster that they have instead."""
 
 
 class TrainableFamily(NamedTuple):
@@ -220,9 +224,9 @@ def require_classes(record: ModelRecord, about: str) -> None:
     """Refuse a model that does not predict probabilities of classes.
 
     Raises:
-        ModelError: it predicts boundaries or yields.
+        ModelError: it predicts boundaries, yields or shares.
     """
-    if record.task in LAYERS:
+    if record.task in WITHOUT_PROBABILITIES:
         raise ModelError(
             f"{about}: the model '{record.name}' is of the task '{record.task}' and has no probabilities of classes; "
             "give a model of classes",
@@ -239,6 +243,8 @@ def record_in_words(record: ModelRecord) -> str:
         content = (
             f"yield of {listed(record.legend.codes)} in {scale.unit}, in training {scale.mean:.2f} ± {scale.std:.2f}"
         )
+    if record.task == "fractions":
+        content = f"shares of {len(record.legend)} classes in pixels of {record.sensors[0].resolution:g} m"
     return f"trained model {record.name!r}: {content}, season {start} to {end}"
 
 

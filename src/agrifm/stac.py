@@ -17,7 +17,7 @@ from agrifm.codes import listed
 from agrifm.files import write_json
 from agrifm.grid import Grid
 from agrifm.legend import UNLABELLED, Legend
-from agrifm.record import TRAINABLE, ModelRecord, running_versions
+from agrifm.record import NUMBERS, TRAINABLE, ModelRecord, running_versions
 from agrifm.season import Season
 from agrifm.yields import LEVEL, YIELD_LAYERS
 
@@ -121,7 +121,7 @@ def _model_item(record: ModelRecord, parameters: int, framework: Mapping[str, st
     item.properties |= {
         "mlm:name": record.name.replace("+", "-"),  # the schema accepts no plus sign
         "mlm:architecture": TRAINABLE[record.family].title if record.family in TRAINABLE else record.family,
-        "mlm:tasks": ["regression" if record.task == "yield" else "semantic-segmentation"],
+        "mlm:tasks": ["regression" if record.task in NUMBERS else "semantic-segmentation"],
         TASK_PROPERTY: record.task,
         **framework,
         "mlm:total_parameters": parameters,
@@ -151,7 +151,11 @@ def _training_asset(training_data: Path) -> pystac.Asset:
 
 def map_title(record: ModelRecord, season: Season) -> str:
     """Return what a map shows, by which model, and of which season."""
-    content = {"boundaries": "Fields", "yield": f"Yield of {listed(record.legend.codes)}"}.get(record.task, "Crop map")
+    content = {
+        "boundaries": "Fields",
+        "yield": f"Yield of {listed(record.legend.codes)}",
+        "fractions": "Shares of classes in pixels",
+    }.get(record.task, "Crop map")
     return f"{content} by {record.name}, {season.start} to {season.end}"
 
 
@@ -206,7 +210,7 @@ def write_map_item(
         shape=list(grid.shape),
         transform=list(grid.transform),
     )
-    if record.task != "yield":
+    if record.task not in NUMBERS:
         _add_class_assets(item, record.legend)
     _add_layer_assets(item, layers)
     for title, path in sources.items():
@@ -271,6 +275,8 @@ def map_lineage(
     result = "the class of highest probability"
     if record.task == "yield":
         result = f"yield and its interval, scaled by conformal prediction to hold {100 * LEVEL:.0f} % of the fields"
+    if record.task == "fractions":
+        result = "the share of each class in the pixel"
     return (
         f"model '{record.name}' on {', '.join(sensors)}, {series}; windows of {side} pixels sharing {overlap}, blended "
         f"by squared distance from their edges; {_calibration_in_words(record)}{result}, clipped to the area"
@@ -355,6 +361,17 @@ def _model_output(record: ModelRecord) -> dict[str, Any]:
             "result": {
                 "shape": [-1, len(YIELD_LAYERS), record.side, record.side],
                 "dim_order": ["batch", "quantity", "height", "width"],
+                "data_type": "float32",
+            },
+        }
+    if record.task == "fractions":
+        return {
+            "name": "fractions",
+            "tasks": ["regression"],
+            "description": f"Shares of the classes {listed(record.legend.codes)} in each pixel, of sum 1",
+            "result": {
+                "shape": [-1, len(record.legend), record.side, record.side],
+                "dim_order": ["batch", "class", "height", "width"],
                 "data_type": "float32",
             },
         }

@@ -9,7 +9,7 @@ from agrifm.area_tiles import LISTED, read_tile_list
 from agrifm.config import PROJECT_FILE, Project, read_project
 from agrifm.files import MARKER, AnyPath, as_json, as_path
 from agrifm.outputs import unfinished
-from agrifm.record import running_versions
+from agrifm.record import NUMBERS, running_versions
 from agrifm.scene.access import credentials_present
 from agrifm.scene.providers import PROVIDERS
 
@@ -57,7 +57,7 @@ def _progress(project: Project) -> dict[str, Any]:
     return {
         "directory": str(project.directory.resolve()),
         "season": [str(season.start), str(season.end)],
-        "of_yields": project.model.task == "yield",
+        "of_numbers": project.model.task in NUMBERS,
         "steps": states,
         "results": {command: done.parent.name for command, (done, _) in steps.items()},
         "next": next((command for command, state in states.items() if state != "done"), None),
@@ -105,7 +105,7 @@ def _lines(content: dict[str, Any], file: Path) -> list[str]:
         for command, state in project["steps"].items():
             of_tiles = f", {results[command]}" if "tiles" in project and command != "train" else ""
             lines.append(f"{command}: {said[state] + of_tiles if state in said else f'done ({results[command]})'}")
-        following = project["next"] or ("" if project["of_yields"] else "assess design`, then `agrifm assess")
+        following = project["next"] or ("" if project["of_numbers"] else "assess design`, then `agrifm assess")
         lines.append(f"next: `agrifm {following}`" if following else "next: nothing; models/scores.json has the scores")
     versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
     lines += [f"versions: {versions}", f"processor: {content['processor']}"]
@@ -116,7 +116,7 @@ def _lines(content: dict[str, Any], file: Path) -> list[str]:
 
 
 def _main_raster(project: Project) -> str:
-    return "yield.tif" if project.model.task == "yield" else "classes.tif"
+    return NUMBERS.get(project.model.task, "classes.tif")
 
 
 def _begun_cube(project: Project) -> Path:

@@ -16,7 +16,7 @@ from agrifm.files import AnyPath, as_path
 from agrifm.grid import LONLAT, geodesic_hectares
 from agrifm.legend import Legend
 from agrifm.outputs import replace_file
-from agrifm.samples.labels import RASTERS
+from agrifm.samples.label_rasters import RASTERS
 from agrifm.samples.legends.nomenclature import Match, Nomenclature, read_nomenclature, translate
 from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
 

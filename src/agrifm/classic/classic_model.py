@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.calibration import calibrated
-from agrifm.classic.classics import ClassicRows, restored_classic
+from agrifm.classic.classics import ClassicRows, known_classes, restored_classic
 from agrifm.classic.features import PARTS, Columns, Part, feature_margin, pixel_features
 from agrifm.classic.forest import RandomForest, load_forest
 from agrifm.classic.forest_structure import require_sound_trees
 from agrifm.classic.indices import rule_numbers
 from agrifm.classic.season_rule import SeasonRule
+from agrifm.classic.share_regression import restored_shares
 from agrifm.classic.singles import Member
 from agrifm.classic.yield_regression import restored_yields
 from agrifm.errors import ModelError, require_installed
@@ -82,6 +83,19 @@ class ClassicModel:
 def rows_of_yields(member: Member, tried: Sequence[dict[str, Any]] = ()) -> ClassicRows:
     """Return a model of yields as one of rows, whose two columns are `agrifm.yields.YIELD_LAYERS`."""
     return ClassicRows(member.name, np.arange(len(YIELD_LAYERS), dtype=np.uint8), (member,), tuple(tried))
+
+
+def rows_of_shares(state: dict[str, Any], columns: Columns, classes: int) -> ClassicRows:
+    """Return a model of shares from its stored state, after checks.
+
+    Args:
+        classes: number of classes of its legend.
+
+    Raises:
+        ValueError, KeyError, TypeError: the state is not one.
+    """
+    known = known_classes(state["classes"], classes)
+    return ClassicRows("classic", known, restored_shares(state["members"], columns, len(known)))
 
 
 def record_columns(record: ModelRecord) -> Columns:
@@ -153,6 +167,8 @@ def load_classic(path: AnyPath) -> "ClassicModel | RandomForest":
         if record.task == "yield":
             (member,) = content["classic"]["members"]
             return ClassicModel(record, rows_of_yields(restored_yields(member["state"], columns, yield_scale(record))))
+        if record.task == "fractions":
+            return ClassicModel(record, rows_of_shares(content["classic"], columns, len(record.legend)))
         rows = restored_classic(record.family, content["classic"], columns, len(record.legend))
         return ClassicModel(record, rows)
     except ModelError:

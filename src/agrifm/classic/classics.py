@@ -147,14 +147,19 @@ def restored_classic(name: str, state: dict[str, Any], columns: Columns, classes
     Raises:
         ValueError, KeyError, TypeError: the state is not one.
     """
-    known, stored = state["classes"], state["members"]
+    known, stored = known_classes(state["classes"], classes), state["members"]
+    if name not in CLASSICS or not isinstance(stored, list) or not 1 <= len(stored) <= len(SINGLES):
+        raise ValueError("it has no members")
+    return ClassicRows(name, known, tuple(_restored_member(entry, columns, len(known)) for entry in stored))
+
+
+def known_classes(known: Any, classes: int) -> Classes:
+    """Return the class numbers of a stored model, ascending; raises ValueError if they are not those of its legend."""
     if not isinstance(known, np.ndarray) or known.dtype != np.uint8 or known.ndim != 1 or len(known) < 2:
         raise ValueError("its classes are not class numbers")
     if (np.diff(known.astype(int)) <= 0).any() or known[-1] >= classes:
         raise ValueError(f"its {len(known)} classes do not fit the {classes} classes of its legend")
-    if name not in CLASSICS or not isinstance(stored, list) or not 1 <= len(stored) <= len(SINGLES):
-        raise ValueError("it has no members")
-    return ClassicRows(name, known, tuple(_restored_member(entry, columns, len(known)) for entry in stored))
+    return known
 
 
 def _restored_member(entry: dict[str, Any], columns: Columns, classes: int) -> Member:

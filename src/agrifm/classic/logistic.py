@@ -43,16 +43,24 @@ def fit_logistic(training: TrainingRows, seed: int) -> LinearClassifier:
     return fit_linear(training, INVERSE_PENALTY, seed)
 
 
-def fit_linear(training: TrainingRows, inverse_penalty: float, seed: int) -> LinearClassifier:
-    """Fit a multinomial logistic regression with this C."""
+def fit_linear(
+    training: TrainingRows, inverse_penalty: float, seed: int, weights: NDArray[np.float64] | None = None
+) -> LinearClassifier:
+    """Fit a multinomial logistic regression with this C.
+
+    Args:
+        weights: (N,), of rows; by default those with which classes count alike.
+    """
     from sklearn.linear_model import LogisticRegression
 
     mean, std = scaling(training.rows)
     model = LogisticRegression(C=inverse_penalty, max_iter=MAX_ITERATIONS, tol=1e-3, random_state=seed)
-    model.fit((training.rows - mean) / std, training.classes, sample_weight=training.balanced)
+    model.fit(
+        (training.rows - mean) / std, training.classes, sample_weight=training.balanced if weights is None else weights
+    )
     coefficients, intercept = model.coef_.T, model.intercept_
     if training.count == 2:  # one column decides between two classes
         coefficients, intercept = np.c_[-coefficients, coefficients] / 2, np.r_[-intercept, intercept] / 2
-    weights = coefficients / std[:, None]
-    bias = intercept - mean @ weights
-    return LinearClassifier(weights.astype(np.float32), bias.astype(np.float32))
+    by_column = coefficients / std[:, None]
+    bias = intercept - mean @ by_column
+    return LinearClassifier(by_column.astype(np.float32), bias.astype(np.float32))

@@ -14,7 +14,7 @@ from agrifm.errors import MapError
 from agrifm.grid import Grid, Window
 from agrifm.legend import CROPLAND
 from agrifm.map_cleaning import Cleaning
-from agrifm.samples.labels import raster_codes_on
+from agrifm.samples.label_rasters import raster_codes_on
 
 
 class CropMask:

@@ -23,6 +23,7 @@ from agrifm.mapping.cog import TILE_SIDE
 from agrifm.mapping.dissimilarity_layer import DissimilarityLayer
 from agrifm.mapping.field_layer import FieldLayer
 from agrifm.mapping.probability_layer import ProbabilityLayer
+from agrifm.mapping.share_layer import ShareLayer, write_share_picture_of_map
 from agrifm.mapping.window_store import WindowStore
 from agrifm.mapping.windows import MapPlan
 from agrifm.mapping.yield_layer import YieldLayer, write_yield_picture_of_map
@@ -68,7 +69,9 @@ def write_rasters(
     season = plan.cube.season
     about = {"AGRIFM_MODEL": plan.record.name, "AGRIFM_SEASON": f"{season.start}/{season.end}"}
     if plan.record.task == "yield":
-        return _write_yields(plan, store, directory, cleaning, about)
+        return _write_numbers(plan, store, YieldLayer(directory, plan, cleaning, about))
+    if plan.record.task == "fractions":
+        return _write_numbers(plan, store, ShareLayer(directory, plan, about))
     classes = ClassLayer(directory, plan, about)
     of_classes = _layers_of_classes(plan, directory, about, probabilities)
     fields = [FieldLayer(directory, plan, store, cleaning, about)] if plan.record.task == "boundaries" else []
@@ -97,12 +100,9 @@ def write_rasters(
     return WrittenRasters(hectares, nodata_hectares, tuple(one for one in statements if one))
 
 
-def _write_yields(
-    plan: MapPlan, store: WindowStore, directory: Path, cleaning: Cleaning, about: dict[str, str]
-) -> WrittenRasters:
-    """The raster of a map of yields."""
+def _write_numbers(plan: MapPlan, store: WindowStore, layer: YieldLayer | ShareLayer) -> WrittenRasters:
+    """The raster of a map of yields, or of shares."""
     every = list(tiles(plan.grid.shape, TILE_SIDE))
-    layer = YieldLayer(directory, plan, cleaning, about)
     with layer, progress("write", len(every)) as advance:
         for tile in every:
             inside = plan.area.inside(tile)
@@ -130,6 +130,9 @@ def write_picture(directory: Path, plan: MapPlan, hectares: dict[str, float], no
     title = map_title(plan.record, plan.cube.season)
     if plan.record.task == "yield":
         write_yield_picture_of_map(directory, plan, title, PICTURE_SIDE)
+        return
+    if plan.record.task == "fractions":
+        write_share_picture_of_map(directory, plan, title, hectares, PICTURE_SIDE)
         return
     with open_raster(directory / CLASSES_FILE) as source:
         classes = read_reduced(source, PICTURE_SIDE)

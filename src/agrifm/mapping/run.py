@@ -6,6 +6,7 @@
     map/certainty.tif      one candidate class, two or unknown; and map/second.tif (`agrifm.mapping.certainty_layer`)
     map/dissimilarity.tif  to the training data; and map/applicability.tif (`agrifm.mapping.dissimilarity_layer`)
     map/yield.tif          of the task "yield", instead of all other rasters (`agrifm.mapping.yield_layer`)
+    map/fractions.tif      of the task "fractions", instead of all other rasters (`agrifm.mapping.share_layer`)
     map/probabilities.tif  of all classes, on request; entropy.tif and observations.tif too (`probability_layer`)
     map/item.json          STAC item: hectares, season, software, model and cube it was derived from
     map/map.png            the first two, and the certainty, to look at
@@ -156,13 +157,6 @@ def _require_task(project: Project, record: ModelRecord, path: Path) -> None:
             f"mapping with {path}: {reason}; train again (`agrifm train`), or change [model]",
             path=path,
             task=record.task,
-        )
-    of_classes = [key for key in ("smoothing", "minimum_mapping_unit", "probabilities") if getattr(project.map, key)]
-    if record.task == "yield" and of_classes:
-        raise MapError(
-            f"mapping with {path}: `{of_classes[0]}` under [map] is for classes, and this model estimates yields; "
-            "remove it",
-            key=of_classes[0],
         )
 
 

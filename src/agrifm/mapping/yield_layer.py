@@ -28,11 +28,11 @@ from agrifm.mapping.raster_styles import describe_numbers
 from agrifm.mapping.windows import MapPlan
 from agrifm.pictures import PNG_TAG, drawing, reduced_shape, scale_bar
 from agrifm.rasters import open_raster
-from agrifm.record import yield_scale
+from agrifm.record import NUMBERS, yield_scale
 from agrifm.stac import CLEANING, CROPLAND_DIGEST, MapLayer
 from agrifm.yields import interval_of
 
-YIELD_FILE = "yield.tif"
+YIELD_FILE = NUMBERS["yield"]
 YIELD_BANDS = ("yield", "lower", "upper")
 UNIT_TAG, LEVEL_TAG, CROP_TAG = "AGRIFM_UNIT", "AGRIFM_INTERVAL", "AGRIFM_CROP"
 """Tags of the raster: unit, share of the fields that intervals are to hold, codes of the crop."""

@@ -13,7 +13,8 @@ from agrifm.fields.field_quality import require_apart
 from agrifm.files import AnyPath, as_path
 from agrifm.grid import Grid, Window
 from agrifm.legend import OTHER, UNLABELLED, Legend, LegendClass
-from agrifm.samples.labels import RASTERS, Labels, draw_shapes, other_mask, shapes_inside
+from agrifm.samples.label_rasters import RASTERS
+from agrifm.samples.labels import Labels, draw_shapes, other_mask, shapes_inside
 from agrifm.samples.patches import Patches, Tiles
 from agrifm.samples.sample import Sample
 from agrifm.samples.targets import MAPS, NUMBER, FieldTargets

@@ -12,7 +12,7 @@ from shapely.geometry.base import BaseGeometry
 from agrifm.codes import listed, read_codes, why_not_classes
 from agrifm.errors import LabelError, did_you_mean
 from agrifm.grid import LONLAT, Grid
-from agrifm.samples.labels import raster_codes_on
+from agrifm.samples.label_rasters import raster_codes_on
 from agrifm.vectors import NOTHING_STATED, read_vector
 
 if TYPE_CHECKING:

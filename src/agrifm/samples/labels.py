@@ -3,32 +3,27 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import geopandas
 import numpy as np
 import pandas
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import RasterioError
 from rasterio.features import rasterize, shapes
-from rasterio.vrt import WarpedVRT
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
-from agrifm.class_raster import ClassRaster, read_class_raster, require_whole
+from agrifm.class_raster import ClassRaster
 from agrifm.codes import code_of, listed, read_codes, why_not_classes, year_notes
 from agrifm.errors import LabelError, did_you_mean
 from agrifm.files import AnyPath, as_path
-from agrifm.grid import LONLAT, WARP_TOLERANCE, Grid, reproject
+from agrifm.grid import LONLAT, Grid, reproject
 from agrifm.legend import OTHER, UNLABELLED, Legend
-from agrifm.mosaics import open_raster_or_mosaic
 from agrifm.record import METRES_PER_DEGREE
+from agrifm.samples.label_rasters import RASTERS, raster_codes_on
 from agrifm.vectors import EXCHANGED, NOTHING_STATED, VectorKeys, count_if_exchanged, read_vector
 
 TILE = 480.0
 """Side in metres of the squares by which large regions of a raster are cut; blocks are multiples of it."""
-RASTERS = {".tif", ".tiff", ".vrt", ".img", ".asc", ".png"}
 
 
 @dataclass(frozen=True)
@@ -82,19 +77,9 @@ def read_labels(
     other = None if other is None else as_path(other)
     if other is None and other_keys != NOTHING_STATED:
         raise LabelError(f"reading labels {file}: `other_file` is given without `other`; give both, or remove it")
-    shapes_, stated, notes = _read_shapes(file, column, fold_column, grid, legend, keys)
-    shapes_ = _without_unlabelled(shapes_, unlabelled, notes)
-    if shapes_.empty:
-        raise LabelError(
-            f"reading labels {file}: the column '{column}' is empty; give the column with the crop codes", column=column
-        )
-    shapes_ = shapes_inside(shapes_, area, grid, file, notes)
-    if legend is None:
-        legend = _legend_of(set(shapes_["code"]) | ({OTHER} if other is not None else set()), stated)
-    try:
-        shapes_["number"] = legend.encode(shapes_["code"].to_numpy())
-    except LabelError as error:
-        raise LabelError(f"reading labels {file}: {error}", **error.facts) from error
+    shapes_, legend, stated, notes = class_shapes(
+        file, column, grid, area, legend, other is not None, fold_column, keys, unlabelled
+    )
     covering, place = draw_shapes(shapes_, grid, notes)
     label = np.full(grid.shape, UNLABELLED, np.uint8)
     label[place >= 0] = covering["number"].to_numpy(np.uint8)[place[place >= 0]]
@@ -103,6 +88,41 @@ def read_labels(
         label[mask & (place < 0)] = legend.number(OTHER)
     _require_classes(label, legend, file, notes)
     return Labels(legend, grid, label, place, covering, tuple(notes), has_parcels=stated is None)
+
+
+def class_shapes(
+    file: Path,
+    column: str,
+    grid: Grid,
+    area: BaseGeometry,
+    legend: Legend | None,
+    with_other: bool,
+    fold_column: str | None,
+    keys: VectorKeys,
+    unlabelled: Sequence[int | str],
+) -> tuple[geopandas.GeoDataFrame, Legend, ClassRaster | None, list[str]]:
+    """Read the labelled shapes of an area; arguments and errors are those of `read_labels`.
+
+    Args:
+        with_other: whether the legend also has the class `other`.
+
+    Returns:
+        Shapes in the grid's CRS with `code`, `number` and, if given, `fold`; the legend; what a raster states; notes.
+    """
+    shapes_, stated, notes = _read_shapes(file, column, fold_column, grid, legend, keys)
+    shapes_ = _without_unlabelled(shapes_, unlabelled, notes)
+    if shapes_.empty:
+        raise LabelError(
+            f"reading labels {file}: the column '{column}' is empty; give the column with the crop codes", column=column
+        )
+    shapes_ = shapes_inside(shapes_, area, grid, file, notes)
+    if legend is None:
+        legend = legend_of(set(shapes_["code"]) | ({OTHER} if with_other else set()), stated)
+    try:
+        shapes_["number"] = legend.encode(shapes_["code"].to_numpy())
+    except LabelError as error:
+        raise LabelError(f"reading labels {file}: {error}", **error.facts) from error
+    return shapes_, legend, stated, notes
 
 
 def _require_classes(label: NDArray[np.uint8], legend: Legend, file: Path, notes: list[str]) -> None:
@@ -197,8 +217,8 @@ def _count_beneath(grid: Grid, hidden: geopandas.GeoDataFrame) -> int:
     return count
 
 
-def _legend_of(codes: set[str], stated: ClassRaster | None) -> Legend:
-    """The legend of these codes, with names and colours from the file if it has them; `other` comes last."""
+def legend_of(codes: set[str], stated: ClassRaster | None) -> Legend:
+    """Return the legend of these codes, with names and colours from the file if it has them; `other` comes last."""
     ordered = [*sorted(codes - {OTHER}), *sorted(codes & {OTHER})]
     if stated is None:
         return Legend.of(ordered)
@@ -245,7 +265,7 @@ def _read_shapes(
     """Shapes with `code` and, if given, `fold`, in the grid's CRS; what a raster states; what was not used."""
     about = f"reading labels {file}"
     if file.suffix.lower() in RASTERS:
-        _require_no_keys(keys, about)
+        require_no_keys(keys, about)
         return _raster_shapes(file, grid)
     layer = read_vector(file, about, LabelError, keys=keys)
     frame = layer.frame
@@ -323,46 +343,7 @@ def _regions(indices: NDArray[np.int32], known: NDArray[np.bool_], grid: Grid) -
     return [*whole, *((shape(outline), int(number) % classes) for outline, number in cut)]
 
 
-def raster_codes_on(file: Path, grid: Grid, about: str) -> tuple[NDArray[Any], NDArray[np.bool_], ClassRaster]:
-    """Return a categorical raster on a grid by nearest neighbour, which pixels have a class, and what its values mean.
-
-    Args:
-        about: the start of an error's sentence, such as "reading labels landcover.tif".
-
-    Returns:
-        Codes (H, W), a mask (H, W), and what the raster states.
-
-    Raises:
-        LabelError: the file cannot be read, has no coordinate reference system, or is not one of class codes.
-    """
-    try:
-        with open_raster_or_mosaic(file) as source:
-            if source.crs is None:
-                raise LabelError(f"{about}: it has no coordinate reference system; add the CRS to the file")
-            stated = read_class_raster(source, file, about, LabelError)
-            height, width = grid.shape
-            with WarpedVRT(
-                source,
-                crs=str(grid.crs),
-                transform=grid.transform,
-                height=height,
-                width=width,
-                resampling=Resampling.nearest,
-                # Pixels outside the file get no value of their own: every value may be a code.
-                src_nodata=None,
-                nodata=None,
-                add_alpha=ColorInterp.alpha not in source.colorinterp,
-                tolerance=WARP_TOLERANCE,
-            ) as warped:
-                values, inside = warped.read(1), warped.read(warped.colorinterp.index(ColorInterp.alpha) + 1) > 0
-    except (RasterioError, OSError) as error:
-        raise LabelError(f"{about}: {str(error.__cause__ or error).splitlines()[0]}") from error
-    known = inside & ~stated.without_class(values)
-    require_whole(values[known], about, LabelError)
-    return values, known, stated
-
-
-def _require_no_keys(keys: VectorKeys, about: str) -> None:
+def require_no_keys(keys: VectorKeys, about: str) -> None:
     """Refuse a raster of which something is stated that only vector files have."""
     stated = [name for name in VectorKeys.model_fields if getattr(keys, name) is not None]
     if stated:
@@ -373,7 +354,7 @@ def other_mask(other: Path, values: Sequence[int], keys: VectorKeys, grid: Grid,
     """(H, W), True for land of the class `other`; adds notes on its file."""
     about = f"reading other land, {other} (keys: [labels.other_file])"
     if other.suffix.lower() in RASTERS:
-        _require_no_keys(keys, about)
+        require_no_keys(keys, about)
         if not values:
             raise LabelError(f"{about}: `other_values` is empty; list there the values that mean `other`")
         codes, known, _ = raster_codes_on(other, grid, about)

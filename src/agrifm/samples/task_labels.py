@@ -49,7 +49,7 @@ def task_classes(legend: Legend, label: NDArray[np.uint8], config: ModelConfig, 
         LabelError: no label has the crop, or `crops` names a class that the legend lacks; all labels are of the class,
             or none of them.
     """
-    if config.task in ("crop-type", "boundaries", "yield"):
+    if config.task in ("crop-type", "boundaries", "yield", "fractions"):
         return TaskClasses(legend, _as_they_are())
     if config.task == "land-cover":
         scored = tuple(entry.model_copy(update={"scored": True}) for entry in legend.classes)

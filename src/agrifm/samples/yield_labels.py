@@ -20,7 +20,8 @@ from agrifm.errors import LabelError, did_you_mean
 from agrifm.files import AnyPath, as_path
 from agrifm.grid import Grid, Window
 from agrifm.legend import UNLABELLED, Legend
-from agrifm.samples.labels import RASTERS, Labels, draw_shapes, shapes_inside
+from agrifm.samples.label_rasters import RASTERS
+from agrifm.samples.labels import Labels, draw_shapes, shapes_inside
 from agrifm.samples.patches import Patches, Tiles
 from agrifm.samples.sample import Sample
 from agrifm.samples.targets import NUMBER

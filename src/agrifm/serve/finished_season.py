@@ -11,6 +11,7 @@ from agrifm.config import read_project
 from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import AgriFMError, ServeError
 from agrifm.files import AnyPath, as_path
+from agrifm.record import NUMBERS
 from agrifm.serve.deciding import deciding
 from agrifm.serve.greenness_composites import Composites, composites_of
 from agrifm.serve.imagery import Imagery, imagery_of
@@ -80,10 +81,10 @@ def finished_season(directory: AnyPath, also: Sequence[AnyPath] = ()) -> Finishe
     directory = as_path(directory)
     project = read_project(directory)
     maps = project.maps
-    if project.model.task == "yield":
+    if project.model.task in NUMBERS:
         raise ServeError(
-            f"serving {directory}: its map is one of yields, and the page shows maps of classes; open "
-            f"{maps / 'yield.tif'} in QGIS, which finds its colours",
+            f"serving {directory}: its map is of the task '{project.model.task}', and the page shows maps of classes; "
+            f"open {maps / NUMBERS[project.model.task]} in QGIS, which finds its colours",
             path=maps,
         )
     if not (maps / FILES[CLASSES][1]).exists():

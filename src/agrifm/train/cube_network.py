@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from agrifm.train.fit import Objective, Outcome
 
 
-VALIDATED = {"boundaries": "validation_object_f1", "yield": "validation_r2"}
+VALIDATED = {
+    "boundaries": "validation_object_f1",
+    "yield": "validation_r2",
+    "fractions": "validation_accuracy_of_shares",
+}
 """By task what its record calls the score by which weights are kept, if it is not macro F1."""
 
 

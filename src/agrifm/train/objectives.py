@@ -4,7 +4,7 @@ Shape letters: B samples, K classes, H W rows and columns, h w coarse pixels.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from agrifm.models.classifier import Classifier
 from agrifm.recipe import NO_AUGMENTATION, Augmentation, Recipe
 from agrifm.samples.targets import MAPS, NUMBER, class_fractions
 from agrifm.scores import confusion_counts, macro_f1
+from agrifm.shares import SHARES
 from agrifm.train.augmentation import augment
 from agrifm.train.losses import boundaries_loss, cross_entropy, fractions_loss
 
@@ -101,7 +102,9 @@ def cube_recipe(config: ModelConfig) -> Recipe:
 class Fractions:
     """Shares of the classes in coarse pixels, from the class probabilities of the pixels inside.
 
-    Coarse pixels start at the first row and column of a patch, as in `agrifm.samples.targets.class_fractions`.
+    Coarse pixels start at the first row and column of a patch, as in `agrifm.samples.targets.class_fractions`. True
+    shares are counted from the labels, or are the target `agrifm.shares.SHARES` of the samples, which are then coarse
+    pixels themselves (`side` 1).
     """
 
     classes: int
@@ -110,15 +113,19 @@ class Fractions:
     """Side of a coarse pixel, target pixels."""
     score_noise: float = 0.01
     """The score is a mean over many pixels, not a mean of few classes, and varies less than macro F1."""
+    kind: Literal["l1", "cross_entropy"] = "l1"
+    """Of the loss; validation is by the mean absolute error always."""
+    augmentation: Augmentation = NO_AUGMENTATION
+    season_days: int = 365
 
     def loss(self, network: nn.Module, batch: TensorBatch) -> Tensor:
-        """Return the mean absolute error of the shares, 0..1, each coarse pixel weighted by its labelled share."""
-        error, _ = self._error(network, batch)
+        """Return the mean error of the shares, each coarse pixel weighted by its labelled share."""
+        error, _ = self._error(network, augment(batch, self.augmentation, self.season_days), self.kind)
         return error
 
     def validation_sums(self, network: nn.Module, batch: TensorBatch) -> NDArray[np.float64]:
         """Return the sum of weighted errors and the sum of weights (2,)."""
-        error, weight = self._error(network, batch)
+        error, weight = self._error(network, batch, "l1")
         return np.array([error.item() * weight.item(), weight.item()])
 
     def score(self, sums: NDArray[Any]) -> float:
@@ -126,16 +133,21 @@ class Fractions:
         error, weight = sums
         return float(1 - error / weight) if weight else 0.0
 
-    def _error(self, network: nn.Module, batch: TensorBatch) -> tuple[Tensor, Tensor]:
+    def _error(
+        self, network: nn.Module, batch: TensorBatch, kind: Literal["l1", "cross_entropy"]
+    ) -> tuple[Tensor, Tensor]:
         """The weighted mean error of the shares of a batch, and the sum of the weights."""
         probability_BKHW = network(batch).float().softmax(dim=1)
+        if SHARES in batch.targets:
+            known_BHW = (batch.label != UNLABELLED).float()
+            return fractions_loss(probability_BKHW, batch.targets[SHARES], known_BHW, kind), known_BHW.sum()
         # Where the patch ends inside a coarse pixel, the mean is that of the part inside.
         share_BKhw = functional.avg_pool2d(probability_BKHW, self.side, ceil_mode=True, count_include_pad=False)
         targets = [class_fractions(label, self.classes, self.side) for label in batch.label.cpu().numpy()]
         target_BKhw, labelled_Bhw = (
             torch.from_numpy(np.stack(arrays)).to(share_BKhw.device) for arrays in zip(*targets, strict=True)
         )
-        return fractions_loss(share_BKhw, target_BKhw, labelled_Bhw), labelled_Bhw.sum()
+        return fractions_loss(share_BKhw, target_BKhw, labelled_Bhw, kind), labelled_Bhw.sum()
 
 
 USUAL_RULE = SegmentRule()

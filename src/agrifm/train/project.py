@@ -8,6 +8,7 @@ from agrifm.samples.project_table import project_table
 from agrifm.train.field_training import train_boundaries
 from agrifm.train.publish import require_inputs_apart
 from agrifm.train.run import train
+from agrifm.train.share_training import train_fractions
 from agrifm.train.table_run import train_on_table
 from agrifm.train.yield_training import train_yields
 
@@ -18,6 +19,8 @@ def train_project(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[
         return train_boundaries(project, compute)
     if project.model.task == "yield":
         return train_yields(project, compute)
+    if project.model.task == "fractions":
+        return train_fractions(project, compute)
     if project.labels.on_cube:
         return train(project, compute)
     require_inputs_apart(project)

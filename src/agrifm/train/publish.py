@@ -12,9 +12,9 @@ from agrifm.inference.training_reference import REFERENCE
 from agrifm.outputs import UNFINISHED, discard, finish_directory
 from agrifm.record import TRAINING_DATA, model_file, seed_names, with_parts
 
-SCORES, RELIABILITY, YIELDS_PICTURE = "scores.json", "reliability.png", "yields.png"
+SCORES, RELIABILITY, YIELDS_PICTURE, SHARES_PICTURE = "scores.json", "reliability.png", "yields.png", "fractions.png"
 """With the models; pictures only if matplotlib is installed."""
-EVERY_RESULT = (SCORES, RELIABILITY, YIELDS_PICTURE, TRAINING_DATA, REFERENCE)
+EVERY_RESULT = (SCORES, RELIABILITY, YIELDS_PICTURE, SHARES_PICTURE, TRAINING_DATA, REFERENCE)
 """Files that training writes next to the models."""
 
 

@@ -19,6 +19,8 @@ def describe_scores(scores: dict[str, Any]) -> list[str]:
         return _describe_fields(scores)
     if scores.get("task") == "yield":
         return _describe_yields(scores)
+    if scores.get("task") == "fractions":
+        return _describe_shares(scores)
     lines = list(scores["notes"])
     for name, entry in scores["models"].items():
         macro = "undefined (no labelled pixel was predicted)"
@@ -85,6 +87,27 @@ def _describe_yields(scores: dict[str, Any]) -> list[str]:
             low, high = entry["rmse_interval"]
             pair = f"{entry['model']} - {entry['against']}"
             lines.append(f"RMSE, {pair}: {entry['rmse']:+.3f} ({low:.3f} to {high:.3f}) {unit}")
+    return lines
+
+
+def _describe_shares(scores: dict[str, Any]) -> list[str]:
+    """Lines on models of shares."""
+    lines = list(scores["notes"])
+    for name, entry in scores["models"].items():
+        r2, rmse, mae = (_with_interval(entry, key, YIELD_TITLES[key]) for key in ("r2", "rmse", "mae"))
+        lines.append(
+            f"{name}: on {scores['blocks']['test']} unseen blocks with {entry['pixels']} pixels {rmse} and {mae} of "
+            f"shares from 0 to 1, {r2}; of {entry['hectares']:.0f} ha {entry['displaced_hectares']:.0f} have the wrong "
+            f"class in sums of shares, {entry['whole_displaced_hectares']:.0f} if each pixel is wholly of its largest"
+        )
+        for tried in entry.get("training", {}).get("tried", ()):
+            if tried["chosen"]:
+                lines.append(f"{name} is {' and '.join(tried['models'])}, chosen by its error on inner blocks")
+    for entry in scores["differences"]:
+        if None not in entry["rmse_interval"]:
+            low, high = entry["rmse_interval"]
+            pair = f"{entry['model']} - {entry['against']}"
+            lines.append(f"RMSE, {pair}: {entry['rmse']:+.4f} ({low:.4f} to {high:.4f})")
     return lines
 
 

@@ -8,12 +8,15 @@ import signal
 import stat
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import geopandas
+import psutil
 import pytest
 
 from agrifm.classic import forest
@@ -175,16 +178,27 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     asked = {"cores": 1, "processes": 1, "memory": "2GB", "interface": "lo"}
     with dask.config.set({f"jobqueue.slurm.{key}": value for key, value in asked.items()}):
         yield tmp_path
-    for job in (tmp_path / "jobs").read_text().split():
-        with pytest.raises(ProcessLookupError):  # all have ended
-            os.killpg(int(job), signal.SIGKILL)
+    jobs = {int(job) for job in (tmp_path / "jobs").read_text().split()}
+    end = time.monotonic() + 60
+    while any(is_running(job) for job in jobs):  # all are cancelled
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def is_running(job: int) -> bool:
+    """Whether a process of a job's group is there that has not ended."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, ProcessLookupError):
+            if os.getpgid(process.pid) == job and process.status() != psutil.STATUS_ZOMBIE:
+                return True
+    return False
 
 
 def test_jobs_of_slurm_make_the_same_map_and_one_that_ends_is_submitted_again(
     project: Project, expected: dict[str, dict[str, str]], slurm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The only job is killed with its worker before the first window is finished."""
-    monkeypatch.setattr("agrifm.slurm.LOOK_SECONDS", 1.0)
+    monkeypatch.setattr("agrifm.cluster_workers.GRACE_SECONDS", 2.0)
     shutil.rmtree(project.maps)
     with open_cluster("slurm", project.directory) as executor:
         (first,) = (slurm / "jobs").read_text().split()

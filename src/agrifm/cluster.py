@@ -24,8 +24,8 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
 from agrifm import __version__
+from agrifm.cluster_workers import KEPT, local_workers, slurm_jobs
 from agrifm.errors import AgriFMError, ConfigError, OutputError, WorkError, cause, require_installed
-from agrifm.slurm import jobs
 
 Result = TypeVar("Result")
 
@@ -198,8 +198,8 @@ def _connected(place: ClusterAddress, about: str) -> Iterator[Any]:
             if place.kind == "scheduler":
                 client = stack.enter_context(distributed.Client(place.url, timeout=ANSWER_SECONDS))
             else:
-                stack.enter_context(dask_config.set(SETTINGS))
-                start = _local if place.kind == "local" else jobs
+                stack.enter_context(dask_config.set({**SETTINGS, **KEPT}))
+                start = local_workers if place.kind == "local" else slurm_jobs
                 client = stack.enter_context(distributed.Client(stack.enter_context(start(place.count))))
         except AgriFMError:
             raise
@@ -208,18 +208,6 @@ def _connected(place: ClusterAddress, about: str) -> Iterator[Any]:
             found = "nothing answers there" if isinstance(error, OSError) and place.url else cause(error)
             raise ConfigError(f"{about}: {found}; {what}", address=place.url or place.kind) from error
         yield client
-
-
-def _local(count: int) -> Any:
-    """Processes of this machine, each with one unit at a time; one that dies is started again."""
-    distributed: Any = import_module("distributed")
-    return distributed.LocalCluster(
-        n_workers=count,
-        threads_per_worker=1,
-        memory_limit=0,  # the system's limit alone: a share of the memory may be too little for a unit
-        dashboard_address=":0",
-        silence_logs=logging.CRITICAL,
-    )
 
 
 def _require_workers(client: Any, place: ClusterAddress, about: str) -> None:

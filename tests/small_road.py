@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -136,19 +136,28 @@ class Forks:
         )
 
     def run(self, words: list[str], kill_after: float | None = None) -> tuple[bool, float]:
-        """Run a command; returns whether it was killed, and its seconds."""
+        """Run a command that must succeed unless it is killed; returns whether it was, and its seconds."""
+        status, seconds = self._run(words, kill_after)
+        killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        assert killed or status == 0, Path(self.log.name).read_text()[-3000:]
+        return killed, seconds
+
+    def outcome(self, words: list[str]) -> tuple[int, str]:
+        """Run a command that may fail; returns its exit code and what it wrote to standard error."""
+        before = Path(self.log.name).stat().st_size
+        status, _ = self._run(words)
+        return os.waitstatus_to_exitcode(status), Path(self.log.name).read_bytes()[before:].decode()
+
+    def _run(self, words: list[str], kill_after: float | None = None) -> tuple[int, float]:
         self.server.stdin.write(json.dumps(words) + "\n")
         child = int(self._line())
         began = time.monotonic()
         if kill_after is not None and not select.select([self.server.stdout], [], [], kill_after)[0]:
             os.kill(child, signal.SIGKILL)
-        status = int(self._line())
-        killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-        assert killed or status == 0, Path(self.log.name).read_text()[-3000:]
-        return killed, time.monotonic() - began
+        return int(self._line()), time.monotonic() - began
 
     def _line(self) -> str:
-        """A line that a command wrote itself is not of the server."""
+        """The next line of the server; lines that a command printed are left out."""
         while not (line := self.server.stdout.readline()).strip().isdigit():
             assert line, Path(self.log.name).read_text()[-3000:]
         return line
@@ -170,7 +179,7 @@ def forks(log: Path) -> Iterator[Forks]:
         running.close()
 
 
-def make_road(directory: Path, running: Forks) -> Path:
+def make_road(directory: Path, running: Forks, stages: Iterable[str] = tuple(STAGES)) -> Path:
     """The projects `season`, `appended` and `toy` as they are before their stages, and the results of all stages.
 
     Results lie below `results`, by stage; what a stage reads is taken from there.
@@ -190,9 +199,9 @@ def make_road(directory: Path, running: Forks) -> Path:
     labels = geopandas.read_file(directory / "toy" / "labels.gpkg")
     points = labels.assign(label=labels.crop, geometry=labels.centroid).iloc[::3]
     points[["label", "geometry"]].to_file(directory / "toy" / "points.gpkg")
-    for stage, of in STAGES.items():
+    for stage in stages:
         running.run(words_of(stage, before(directory, stage, directory / "calm")))
-        shutil.copytree(directory / "calm" / of.out, directory / "results" / stage)
+        shutil.copytree(directory / "calm" / STAGES[stage].out, directory / "results" / stage)
     return directory
 
 

@@ -14,6 +14,7 @@ from tests.cube.test_build import LANDSAT, MODIS, S2, add_modis
 from tests.damage import cut, emptied, zeroed
 from tests.scenes import AREA, LANDSAT_KEYS, SEASON, Catalogue, at, landsat_numbers, reflectance
 
+from agrifm.cube import store
 from agrifm.cube.append import append_frames
 from agrifm.cube.build import build_cube
 from agrifm.cube.store import Cube, open_cube
@@ -150,6 +151,21 @@ def test_a_stopped_append_leaves_the_cube_and_goes_on(
     monkeypatch.setattr(failures, "write_frame_tile", lambda tile: written.append(tile.key) or write(tile))
     require_same(append_frames(first.path, part(everything, SECOND)), at_once)
     assert len(written) == len(set(written)) == len(SECOND)
+
+
+def test_an_append_stopped_just_before_its_list_of_files_goes_on(
+    everything: SearchResult, at_once: Cube, first: Cube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The metadata state the new frames by then, but neither the dates nor the files of all of them."""
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "seal", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            append_frames(first.path, part(everything, SECOND))
+    require_same(append_frames(first.path, part(everything, SECOND)), at_once)
 
 
 @pytest.mark.parametrize(

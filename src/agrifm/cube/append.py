@@ -190,7 +190,8 @@ def _is_sealed(scratch: Path, plan: str) -> bool:
         metadata = read_metadata(scratch)
     except (CubeError, OSError):
         return False
-    return metadata is not None and metadata["attributes"][ABOUT].get("provenance", {}).get("plan") == plan
+    about = {} if metadata is None else metadata["attributes"][ABOUT]
+    return "files" in about and about.get("provenance", {}).get("plan") == plan  # the list of files is written last
 
 
 def _copy_metadata(cube: Cube, frames: Sequence[Frame], scratch: Path) -> None:

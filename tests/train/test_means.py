@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import torch
 from safetensors.numpy import load_file
 from tests.toy import CLASSES, toy_project
 from tests.train.test_table_run import NAMES, PROJECT, write_project
@@ -19,6 +20,7 @@ from agrifm.inference.mean import MeanModel, read_mean
 from agrifm.inference.predictor import load_model, load_record, uncalibrated
 from agrifm.mapping.run import map_area, map_project
 from agrifm.mapping.window_store import WindowStore
+from agrifm.models.agrifm.network import AgriFM, preset
 from agrifm.record import TRAINABLE
 from agrifm.samples.project_table import project_table
 from agrifm.samples.table_samples import TableSamples
@@ -190,7 +192,8 @@ def test_members_have_the_weights_of_their_part_divided_by_its_seeds(trained: Pr
 
 
 def test_weights_of_windows_are_refused_for_the_parts_of_a_mean_too(tmp_path: Path) -> None:
-    project = write_project(tmp_path, project=QUICK.replace("seeds = 2", 'weights = "w.safetensors"'))
+    torch.save(AgriFM(preset("tiny", {"sentinel-2": 10}, classes=5)).state_dict(), tmp_path / "w.pth")
+    project = write_project(tmp_path, project=QUICK.replace("seeds = 2", 'weights = "w.pth"'))
     with pytest.raises(ConfigError) as error:
         train_project(project)
     assert error.value.facts["key"] == "weights"

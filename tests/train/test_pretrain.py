@@ -15,7 +15,7 @@ from agrifm.record import SensorInput
 from agrifm.samples.shards import NO_DAY, ShardEntry, ShardIndex, write_index, write_shard
 from agrifm.sensors import SENSORS
 from agrifm.train import fit as loop
-from agrifm.train.initialise import initial_network, with_statistics_of
+from agrifm.train.initialise import initial_network, require_weights_of_points, with_statistics_of
 from agrifm.train.pretrain import pretrain
 
 SETTINGS = "averaging = 0.9\nsteps = 36\nbatch = 16\nlearning_rate = 0.006\nvalidation = 0.3\n"
@@ -163,6 +163,7 @@ def test_a_single_shard_cannot_be_trained_and_validated_on(tmp_path: Path):
 def test_a_network_of_points_starts_from_pretrained_weights(project: Path):
     """It takes the bands that it has, by name, the decoder without the last layer, and the statistics."""
     weights = pretrain(project).path
+    require_weights_of_points(weights)
     pretrained, record = load_network(weights)
     known, bands = record.sensors[0], ("B08", "B04")
     ours = known.model_copy(update={"bands": bands, "mean": (0.5, 0.5), "std": (1.0, 1.0)})

@@ -15,7 +15,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from agrifm.errors import ModelError
+from agrifm.errors import ConfigError, ModelError
 from agrifm.models.agrifm.network import AgriFM, AgriFMConfig, Source
 from agrifm.models.weights.inspect import Inspection, inspect_weights
 from agrifm.record import ModelRecord, SensorInput, SensorRecord
@@ -98,6 +98,24 @@ def _with_patch(source: Source, patches: Mapping[str, tuple[int, int, int]], cat
     if cat and frames is not None:  # as many time steps as before, in patches of another length
         frames = frames // source.patch[0] * patch[0]
     return {**source.model_dump(), "patch": patch, "frames": frames}
+
+
+def require_weights_of_points(weights: Path) -> None:
+    """Refuse weights of windows, whose tokens are larger than one pixel: a network of points cannot start from them.
+
+    Raises:
+        ConfigError: a token of a source has several rows or columns.
+        ModelError: the file is refused (see `agrifm.models.weights.inspect.inspect_weights`).
+    """
+    for source in inspect_weights(weights).config.sources:
+        if source.patch[1:] != (1, 1):
+            raise ConfigError(
+                f"training agrifm on a series table: the weights {weights} are of windows (tokens of "
+                f"{source.patch[1]} x {source.patch[2]} pixels of {source.name}); give those of `agrifm pretrain`, or "
+                "remove `weights` under [model]",
+                key="weights",
+                source=source.name,
+            )
 
 
 def point_start(

@@ -22,7 +22,7 @@ from agrifm.classic.classics import RECIPE, require_classic
 from agrifm.classic.indices import notes_on_bands
 from agrifm.classic.place_probabilities import place_probabilities
 from agrifm.errors import ConfigError, require_installed
-from agrifm.files import translate_os_errors, write_geopackage, write_json
+from agrifm.files import content_digest, translate_os_errors, write_geopackage, write_json
 from agrifm.inference.predictor import is_trained
 from agrifm.legend import UNLABELLED
 from agrifm.model_config import ModelConfig, leaf_json
@@ -212,16 +212,15 @@ def _require_possible(config: ModelConfig, names: Sequence[str]) -> None:
                 "out of `names` under [model]",
                 model=name,
             )
-    if config.weights is not None and "agrifm" in names:
-        raise ConfigError(
-            "training agrifm on a series table: `weights` are of networks of windows; remove `weights` under [model]",
-            key="weights",
-        )
     for name in names:
         if is_classic(name):
             require_classic(name)
         elif is_network(name):
             require_installed(f"training {name}", "deep", "torch", "lightning")
+    if config.weights is not None and "agrifm" in names:
+        from agrifm.train.initialise import require_weights_of_points
+
+        require_weights_of_points(config.weights)
 
 
 def _train_network(
@@ -238,9 +237,10 @@ def _train_network(
     from agrifm.train.table_network import fit_network_on_table, network_on_table
 
     path, earlier = places
-    digest = fingerprint(
-        [table_digest(data.table), data.fold.tobytes().hex(), leaf_json(config), str(season), str(compute)]
-    )
+    decisive = [table_digest(data.table), data.fold.tobytes().hex(), leaf_json(config), str(season), str(compute)]
+    if config.weights is not None:
+        decisive.append(str(content_digest(config.weights)))
+    digest = fingerprint(decisive)
     for place in (path, earlier):
         if is_trained(place, digest):
             network, record = load_network(place)

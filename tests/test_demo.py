@@ -78,3 +78,21 @@ def test_its_reference_points_are_outside_training_parcels(demo: Path) -> None:
     report = json.loads((demo / "report/report.json").read_text(encoding="utf-8"))
     assert not any("inside training parcels" in warning for warning in report["warnings"])
     assert 0 < report["part"]["assessed_ha"] < report["part"]["whole_ha"]
+
+
+def test_the_notebook_shows_each_stage(demo: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    monkeypatch.chdir(demo.parent)
+    from IPython.core.interactiveshell import InteractiveShell
+
+    cells = json.loads((Path(__file__).parents[1] / "docs/season.ipynb").read_text(encoding="utf-8"))["cells"]
+    before = (demo / "map/classes.tif").stat().st_mtime_ns
+    shell, shown = InteractiveShell(), []
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            done = shell.run_cell("".join(cell["source"]))
+            done.raise_error()
+            shown.append(shell.display_formatter.format(done.result)[0].get("text/html", ""))
+    assert ["data:image/png" in html for html in shown] == [False, True, False, True]
+    assert "sunflower" in shown[2].lower()
+    assert (demo / "map/classes.tif").stat().st_mtime_ns == before

@@ -29,6 +29,7 @@ TOP_FLOOR = {
     "init",
     "installed_packages",
     "new_project",
+    "notebook",
     "status",
 }
 MODULES = {

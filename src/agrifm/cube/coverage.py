@@ -91,26 +91,37 @@ def _spans(sensor: SensorCube) -> NDArray[np.int64]:
     return np.stack([sensor.date, sensor.date + 1], axis=1).astype(np.int64)
 
 
-def draw_coverage(cube: Cube, path: AnyPath) -> None:
-    """Draw a cube's usable observations into one PNG: a map per sensor, a bar per month, a strip of all dates.
+def coverage_png(cube: Cube) -> bytes:
+    """Return a cube's usable observations as one PNG: a map per sensor, a bar per month, a strip of all dates.
 
     Colours are distinct with every kind of colour vision; bars are hatched as well.
 
     Raises:
+        CubeError: matplotlib is not installed.
+    """
+    require_installed(f"drawing the coverage of {cube.path}", "report", "matplotlib", kind=CubeError)
+    from matplotlib.figure import Figure
+
+    coverages = {name: measure_coverage(sensor) for name, sensor in cube.sensors.items()}
+    with drawing([cube.path.name, *coverages]):
+        figure = Figure(figsize=_size(len(coverages)), dpi=110, layout="constrained")
+        _draw_all(figure, cube, coverages)
+        buffer = BytesIO()
+        figure.savefig(buffer, format="png", metadata=PNG_TAG)
+    return buffer.getvalue()
+
+
+def draw_coverage(cube: Cube, path: AnyPath) -> None:
+    """Write the picture of `coverage_png`.
+
+    Raises:
+        CubeError: see `coverage_png`.
         OutputError: the picture cannot be written, or would replace a file that agrifm did not draw.
     """
     path = as_path(path)
     require_installed(f"drawing {path}", "report", "matplotlib", kind=CubeError)
-    from matplotlib.figure import Figure
-
     with replace_file(path, f"drawing {path}", is_own_picture) as temporary:
-        coverages = {name: measure_coverage(sensor) for name, sensor in cube.sensors.items()}
-        with drawing([cube.path.name, *coverages]):
-            figure = Figure(figsize=_size(len(coverages)), dpi=110, layout="constrained")
-            _draw_all(figure, cube, coverages)
-            buffer = BytesIO()
-            figure.savefig(buffer, format="png", metadata=PNG_TAG)
-        temporary.write_bytes(buffer.getvalue())
+        temporary.write_bytes(coverage_png(cube))
 
 
 def _size(count: int) -> tuple[float, float]:

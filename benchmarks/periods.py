@@ -18,10 +18,10 @@ from affine import Affine
 from measure import Command, own_process, table
 from shapely import box
 
-from agrifm.config import ResampleMethod
 from agrifm.cube.resample import resample_cube, resampler
 from agrifm.cube.store import CHUNK, Cube, create_root, create_sensor, open_cube
 from agrifm.grid import Grid
+from agrifm.imagery_config import ResampleMethod
 from agrifm.record import SensorInput
 from agrifm.season import Season
 

@@ -42,7 +42,7 @@ LARGEST_SPREAD = 3.2766
 """Largest spread that is read, in units of 10,000 stored numbers: that of any pixels is smaller."""
 
 
-def write_parcels(project: Project, out: AnyPath, inner: float = 0.0) -> list[str]:
+def write_parcels(project: Project, out: AnyPath, inner: float = 0.0, divide: bool = True) -> list[str]:
     """Write mean, median, standard deviation and interquartile range of the valid pixels of each labelled parcel.
 
     Blocks and folds are those of training on the cube. Parcels are read tile by tile and frame by frame, so the cube
@@ -51,6 +51,7 @@ def write_parcels(project: Project, out: AnyPath, inner: float = 0.0) -> list[st
     Args:
         out: a .parquet file, replaced only if it is one of this command.
         inner: metres by which parcels are made smaller on all sides, against mixed pixels; points stay as they are.
+        divide: whether the table has blocks and folds; without them a few parcels are enough.
 
     Returns:
         Notes, and lines of the project file with which models are trained on the table.
@@ -74,7 +75,7 @@ def write_parcels(project: Project, out: AnyPath, inner: float = 0.0) -> list[st
             "polygons as `file` under [labels]",
             path=project.labels.file,
         )
-    split = split_blocks(labels, project.labels.block, project.model.seed)
+    split = split_blocks(labels, project.labels.block, project.model.seed) if divide else None
     shapes = _shrunk(labels, inner)
     with replace_file(out, f"writing parcels to {out}", _is_ours) as place:
         written, rows = _write_rows(place, cube, labels, split, shapes)
@@ -95,12 +96,12 @@ def write_parcels(project: Project, out: AnyPath, inner: float = 0.0) -> list[st
 
 
 def _write_rows(
-    place: Path, cube: Cube, labels: Labels, split: Split, shapes: Sequence[BaseGeometry]
+    place: Path, cube: Cube, labels: Labels, split: Split | None, shapes: Sequence[BaseGeometry]
 ) -> tuple[int, int]:
     """Write the rows of all parcels, tile by tile; returns how many parcels and rows."""
     import pyarrow.parquet
 
-    schema, written, rows = _schema(cube), 0, 0
+    schema, written, rows = _schema(cube, split is not None), 0, 0
     with (
         pyarrow.parquet.ParquetWriter(place, schema, compression="zstd") as writer,
         progress("parcels", len(labels.places)) as advance,
@@ -133,7 +134,7 @@ def _shrunk(labels: Labels, inner: float) -> list[BaseGeometry]:
 def _frame(
     cube: Cube,
     labels: Labels,
-    split: Split,
+    split: Split | None,
     shapes: Sequence[BaseGeometry],
     group: NDArray[np.intp],
     inside: NDArray[np.int64],
@@ -160,11 +161,12 @@ def _frame(
             "label": labels.places["code"].to_numpy()[group][of],
             "longitude": points.x.to_numpy()[of],
             "latitude": points.y.to_numpy()[of],
-            "block": _blocks(labels, split)[group][of],
-            "fold": np.array(FOLDS)[split.place_fold[group]][of],
             "pixels": inside[of].astype(np.int32),
         }
     )
+    if split is not None:
+        first["block"] = _blocks(labels, split)[group][of]
+        first["fold"] = np.array(FOLDS)[split.place_fold[group]][of]
     return first.join(merged.drop(columns=["parcel", "day"]))
 
 
@@ -197,13 +199,13 @@ def column_of(sensor: str, band: str, statistic: str) -> str:
     return f"{sensor}_{band}_{statistic}"
 
 
-def _schema(cube: Cube) -> "pyarrow.Schema":
+def _schema(cube: Cube, divided: bool) -> "pyarrow.Schema":
     import pyarrow
 
     fields = [
         ("sample_id", pyarrow.string()), ("date", pyarrow.date32()), ("label", pyarrow.string()),
-        ("longitude", pyarrow.float64()), ("latitude", pyarrow.float64()), ("block", pyarrow.int32()),
-        ("fold", pyarrow.string()), ("pixels", pyarrow.int32()),
+        ("longitude", pyarrow.float64()), ("latitude", pyarrow.float64()),
+        *([("block", pyarrow.int32()), ("fold", pyarrow.string())] if divided else []), ("pixels", pyarrow.int32()),
     ]  # fmt: skip
     for name, content in cube.inputs.items():
         fields += [(f"{name}_pixels", pyarrow.int32()), (f"{name}_valid", pyarrow.bool_())]

@@ -10,11 +10,14 @@ from agrifm.train.publish import require_inputs_apart
 from agrifm.train.run import train
 from agrifm.train.share_training import train_fractions
 from agrifm.train.table_run import train_on_table
+from agrifm.train.tile_training import train_tiles
 from agrifm.train.yield_training import train_yields
 
 
 def train_project(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[str, Any]:
     """Train the project's models and score them on unseen blocks; arguments, result and errors are those of `train`."""
+    if project.season.tiles is not None:
+        return train_tiles(project, compute)
     if project.model.task == "boundaries":
         return train_boundaries(project, compute)
     if project.model.task == "yield":

@@ -1,0 +1,150 @@
+"""`agrifm train` of a divided area: the labelled parcels of all tiles in one table, on which models are trained.
+
+Each parcel is the median of its pixels, so models see single series, and one may map any tile. A parcel belongs to the
+tile that contains a point inside it; blocks are squares in longitude and latitude, the same over all zones.
+
+    tiles/ZONE/SQUARE/parcels.parquet    of a tile, as `agrifm samples parcels` writes it
+    tiles/parcels.parquet                of all tiles
+"""
+
+import tomllib
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import shapely
+
+from agrifm.area_tile import AreaTile
+from agrifm.area_tiles import LISTED, read_tile_list
+from agrifm.config import LabelsConfig, Project
+from agrifm.cube.store import open_cube
+from agrifm.errors import ConfigError, LabelError, require_installed
+from agrifm.files import MARKER, atomic_write, content_digest, translate_os_errors
+from agrifm.models.precision import DEFAULT_COMPUTE, Compute
+from agrifm.product_description import ProductDescription
+from agrifm.samples.project_table import project_table
+from agrifm.series_columns import SeriesColumns
+from agrifm.tile_work import work_on_tiles
+from agrifm.train.parcel_file import project_lines, write_parcels
+from agrifm.train.publish import require_inputs_apart
+from agrifm.train.table_run import train_on_table
+from agrifm.work import fingerprint
+
+TABLE = "parcels.parquet"
+
+
+def train_tiles(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[str, Any]:
+    """Train the project's models on the parcels of all tiles that have a cube; see `agrifm.train.run.train`.
+
+    Raises:
+        ConfigError: the task or the labels are not those of parcels.
+        LabelError: no tile has a labelled parcel.
+    """
+    require_inputs_apart(project)
+    _require_parcels(project)
+    place = project.path("tiles")
+    tiles = [tile for tile in read_tile_list(place / LISTED) if (project.of_tile(tile).cube / MARKER).exists()]
+    if not tiles:
+        raise LabelError(f"training on the tiles of {place}: none has a finished cube; run `agrifm fetch`", path=place)
+    assert project.labels.file is not None
+    labels = project.path(project.labels.file)
+    content = [project.labels.model_dump(mode="json"), content_digest(labels) if labels.is_file() else ""]
+    with translate_os_errors(f"writing the parcels of the tiles {place}"):
+        done = work_on_tiles(
+            partial(_write_parcels, project),
+            tiles,
+            place / ".parcels",
+            content,
+            "parcels of tiles",
+            (ConfigError,),
+            lambda tile, result: result["cube"] == _digest(project, tile) and _is_there(project, tile, result),
+            daily=False,
+        )
+        with_parcels = [tile for tile in tiles if done.results.get(tile.name, {}).get("reason") == ""]
+        if not with_parcels:
+            reasons = [result["reason"] for result in done.results.values()]
+            raise LabelError(f"training on {len(tiles)} tiles: none has a parcel: {reasons[0]}", tiles=len(tiles))
+        rows = _join(project, with_parcels, place / TABLE)
+    of_table = table_project(project, with_parcels[0])
+    result = train_on_table(project_table(of_table), of_table.training, project.season.season, project.models, compute)
+    note = f"{rows} rows of parcels from {len(with_parcels)} of {len(tiles)} tiles, in tiles/{TABLE}"
+    return {**result, "notes": [note, *result.get("notes", [])]}
+
+
+def _require_parcels(project: Project) -> None:
+    labels = project.labels
+    wrong = {
+        "task": project.model.task != "crop-type",
+        "series": labels.series is not None,
+        "other": labels.other is not None,
+        "fold_column": labels.fold_column is not None,
+        "file": labels.file is None,
+    }
+    found = [key for key, is_wrong in wrong.items() if is_wrong]
+    if found:
+        raise ConfigError(
+            f"training on a divided area: models are trained on labelled parcels of crops, and `{found[0]}` is for "
+            "others; remove it, or train on a part of the area with a project file without `tiles`",
+            key=found[0],
+        )
+    require_installed("writing parcels", "tables", "pyarrow", kind=ConfigError)
+
+
+def _write_parcels(project: Project, tile: AreaTile) -> dict[str, Any]:
+    """Write the table of a tile; the reason if it has no labelled parcel."""
+    of_tile = project.of_tile(tile)
+    try:
+        write_parcels(of_tile, of_tile.results / TABLE, divide=False)
+    except LabelError as error:
+        return {"cube": _digest(project, tile), "reason": str(error)}
+    return {"cube": _digest(project, tile), "reason": ""}
+
+
+def _is_there(project: Project, tile: AreaTile, result: dict[str, Any]) -> bool:
+    return bool(result["reason"]) or (project.of_tile(tile).results / TABLE).exists()
+
+
+def _digest(project: Project, tile: AreaTile) -> str:
+    return fingerprint((project.of_tile(tile).cube / "zarr.json").read_text(encoding="utf-8"))
+
+
+def _join(project: Project, tiles: Sequence[AreaTile], out: Path) -> int:
+    """Write the rows of all tiles, each parcel once, and return how many there are."""
+    import pyarrow.parquet
+
+    parts = []
+    for tile in tiles:
+        table = pyarrow.parquet.read_table(project.of_tile(tile).results / TABLE)
+        inside = shapely.contains_xy(tile.area, table["longitude"].to_numpy(), table["latitude"].to_numpy())
+        table = table.filter(pyarrow.array(inside))
+        names = [f"{tile.name} {name}" for name in table["sample_id"].to_pylist()]
+        column = table.schema.get_field_index("sample_id")
+        parts.append(table.set_column(column, "sample_id", pyarrow.array(names, pyarrow.string())))
+    whole = pyarrow.concat_tables(parts, promote_options="default")
+    if not len(whole):
+        raise LabelError("training on tiles: no labelled parcel is inside the area", tiles=len(tiles))
+    with atomic_write(out) as temporary:
+        pyarrow.parquet.write_table(whole, temporary, compression="zstd")
+    return len(whole)
+
+
+def table_project(project: Project, tile: AreaTile) -> Project:
+    """Return the project with the table of all tiles instead of labels on a cube.
+
+    Args:
+        tile: one whose cube says how the numbers of the table are encoded.
+    """
+    of_tile = project.of_tile(tile)
+    lines = project_lines(project, open_cube(of_tile.cube), Path(TABLE))
+    stated = tomllib.loads("\n".join(lines))
+    products = tuple(ProductDescription.model_validate(one) for one in stated["imagery"]["product"])
+    kept = ("legend", "hierarchy", "unlabelled", "block")
+    labels = LabelsConfig(
+        series=Path("tiles") / TABLE,
+        products=tuple(stated["labels"]["products"]),
+        columns=SeriesColumns(label="label", sample="sample_id"),
+        **{key: getattr(project.labels, key) for key in kept},
+    )
+    imagery = project.imagery.model_copy(update={"product": (*project.imagery.product, *products)})
+    return project.model_copy(update={"labels": labels, "imagery": imagery})

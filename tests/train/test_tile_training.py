@@ -1,7 +1,6 @@
 """Training on a divided area: each labelled parcel of the area once, from whichever tile it is in."""
 
 from pathlib import Path
-from typing import Any
 
 import geopandas
 import numpy as np
@@ -16,8 +15,8 @@ from agrifm.cli import main
 from agrifm.config import Project
 from agrifm.cube.fetch_tiles import fetch_tiles
 from agrifm.errors import LabelError
-from agrifm.train import tile_training
-from agrifm.train.tile_training import train_tiles
+from agrifm.samples.project_table import project_table
+from agrifm.train.tile_training import parcels_of_tiles
 
 CORNER = (499_200, 5_516_160)
 """A corner of squares of 1920 m in zone 31."""
@@ -43,20 +42,18 @@ def squares() -> geopandas.GeoDataFrame:
 
 
 @pytest.mark.check
-def test_each_parcel_of_the_area_is_a_sample_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_parcel_of_the_area_is_a_sample_once(tmp_path: Path) -> None:
     parcels = squares()
     project = labelled_project(tmp_path, parcels)
     assert len(fetch_tiles(project).tiles) == 4
-    given: list[Any] = []
-    monkeypatch.setattr(tile_training, "train_on_table", lambda table, *rest: given.append(table) or {})
-    train_tiles(project)
+    of_table, _ = parcels_of_tiles(project)
     (south, north), (west, east) = (np.array([-600, 600]) + centre for centre in reversed(CORNER))
     middle = parcels.geometry.centroid
     inside = (middle.x > west) & (middle.x < east) & (middle.y > south) & (middle.y < north)
     assert 0 < inside.sum() < len(parcels)
     frame = pandas.read_parquet(tmp_path / "tiles/parcels.parquet")
     first = frame.drop_duplicates("sample_id")
-    assert len(first) == inside.sum() == len(given[0].label)
+    assert len(first) == inside.sum() == len(project_table(of_table).label)
     turn = Transformer.from_crs("EPSG:4326", "EPSG:32631", always_xy=True)
     x, y = turn.transform(first["longitude"], first["latitude"])
     found = parcels.iloc[[int(np.hypot(middle.x - a, middle.y - b).argmin()) for a, b in zip(x, y, strict=True)]]
@@ -94,5 +91,5 @@ def test_labels_elsewhere_are_refused(tmp_path: Path) -> None:
     project = labelled_project(tmp_path, parcels)
     fetch_tiles(project)
     with pytest.raises(LabelError) as error:
-        train_tiles(project)
+        parcels_of_tiles(project)
     assert error.value.facts["tiles"] == 4

@@ -21,27 +21,22 @@ from agrifm.config import LabelsConfig, Project
 from agrifm.cube.store import open_cube
 from agrifm.errors import ConfigError, LabelError, require_installed
 from agrifm.files import MARKER, atomic_write, content_digest, translate_os_errors
-from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.product_description import ProductDescription
-from agrifm.samples.project_table import project_table
 from agrifm.series_columns import SeriesColumns
 from agrifm.tile_work import work_on_tiles
 from agrifm.train.parcel_file import project_lines, write_parcels
-from agrifm.train.publish import require_inputs_apart
-from agrifm.train.table_run import train_on_table
 from agrifm.work import fingerprint
 
 TABLE = "parcels.parquet"
 
 
-def train_tiles(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[str, Any]:
-    """Train the project's models on the parcels of all tiles that have a cube; see `agrifm.train.run.train`.
+def parcels_of_tiles(project: Project) -> tuple[Project, str]:
+    """Gather the parcels of all tiles that have a cube in one table; returns the project of that table, and a note.
 
     Raises:
         ConfigError: the task or the labels are not those of parcels.
         LabelError: no tile has a labelled parcel.
     """
-    require_inputs_apart(project)
     _require_parcels(project)
     place = project.path("tiles")
     tiles = [tile for tile in read_tile_list(place / LISTED) if (project.of_tile(tile).cube / MARKER).exists()]
@@ -66,10 +61,8 @@ def train_tiles(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[st
             reasons = [result["reason"] for result in done.results.values()]
             raise LabelError(f"training on {len(tiles)} tiles: none has a parcel: {reasons[0]}", tiles=len(tiles))
         rows = _join(project, with_parcels, place / TABLE)
-    of_table = table_project(project, with_parcels[0])
-    result = train_on_table(project_table(of_table), of_table.training, project.season.season, project.models, compute)
     note = f"{rows} rows of parcels from {len(with_parcels)} of {len(tiles)} tiles, in tiles/{TABLE}"
-    return {**result, "notes": [note, *result.get("notes", [])]}
+    return table_project(project, with_parcels[0]), note
 
 
 def _require_parcels(project: Project) -> None:

@@ -123,16 +123,16 @@ def words_of(stage: str, directory: Path) -> list[str]:
 class Forks:
     """Runs commands in processes of its own, one at a time."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, prelude: str, **environment: str) -> None:
         self.log = log.open("w")
         self.server = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", FORK],
+            [sys.executable, "-W", "ignore", "-c", prelude + FORK],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
             text=True,
             bufsize=1,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path), **environment},
         )
 
     def run(self, words: list[str], kill_after: float | None = None) -> tuple[bool, float]:
@@ -170,9 +170,9 @@ class Forks:
 
 
 @contextmanager
-def forks(log: Path) -> Iterator[Forks]:
-    """A server of commands until the block ends."""
-    running = Forks(log)
+def forks(log: Path, prelude: str = "", **environment: str) -> Iterator[Forks]:
+    """A server of commands until the block ends; the prelude is run, and the environment set, before it begins."""
+    running = Forks(log, prelude, **environment)
     try:
         yield running
     finally:

@@ -225,6 +225,22 @@ def test_a_server_that_is_down_is_not_asked_about_every_file(tmp_path: Path, ima
         assert len(server.requests) <= 8 * limits.MAX_TRIES
 
 
+def test_one_file_without_an_answer_does_not_hide_the_others(tmp_path: Path, images: Path) -> None:
+    """Files are asked for in the order of their names; that of A has no answer, that of B is replaced."""
+    silent: set[str] = set()
+
+    def without_one(request: Request, status: int, headers: dict[str, str], body: bytes) -> Answer:
+        return (503, {}, b"") if request.path in silent else (status, headers, body)
+
+    with serving_season(images, alter=without_one) as server:
+        run(tmp_path / "p", server.url)
+        silent.add("/files/A/rededge1.tif")
+        replace_red(images, "B")
+        second = run(tmp_path / "p", server.url)
+    assert red_of(second) == [FIRST, FIRST + BRIGHTER]
+    assert any(note.startswith("1 of 22 files") for note in second.notes)
+
+
 def test_a_file_whose_checksum_the_item_states_is_not_asked_for(
     tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

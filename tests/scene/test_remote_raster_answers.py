@@ -217,3 +217,17 @@ def test_a_file_that_is_replaced_by_a_shorter_one_is_read_as_it_is_now(tmp_path:
         found = read(RemoteAsset(f"{server.url}/deflate.tif"), GRID.window(Window(540, 200, 90, 120)))
         assert any(start >= 50_000 for start in [int(one.split("=")[1].split("-")[0]) for one in server.ranges])
     assert (found == second[540:630, 200:320]).all()
+
+
+def test_a_page_instead_of_a_file_is_asked_for_again_when_only_its_header_is_read(tmp_path: Path) -> None:
+    """It states the type of a raster, as some proxies do."""
+    write(tmp_path)
+
+    def page(*_: object) -> Answer:
+        return 200, {"Content-Type": "image/tiff"}, b"<html>busy</html>"
+
+    with (
+        serving(lying(files_in(tmp_path), page, limits.WRONG_TRIES - 1)) as server,
+        open_remote(f"{server.url}/deflate.tif") as source,
+    ):
+        assert source.shape == (SIDE, SIDE)

@@ -4,6 +4,7 @@ A cube's frames, and the journal of one that is not finished, keep what the serv
 checksum that an item states is part of the frame's identity already, so such a file is not asked for.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 THREADS = 8
 """Files that are asked for at once, unless the provider allows fewer."""
+MAX_MISSED = 3
+"""Files of a server that answered for others and not for these, after which it is not asked for more."""
 MAX_NAMED = 3
 """Replaced files that a note names."""
 _Question = tuple[str, FileVersion]
@@ -101,6 +104,8 @@ class ServerFiles:
         seen = self.replaced.keys() | self.uncompared.keys()
         new = sorted({question for question in questions if question[0] in assets} - seen, key=repr)
         silent: dict[str, str] = {}
+        missed: Counter[str] = Counter()
+        answered: set[str] = set()
 
         def answer(question: _Question) -> bool | str:
             name, version = question
@@ -108,11 +113,14 @@ class ServerFiles:
             if host in silent:
                 return silent[host]
             try:
-                return is_replaced(assets[name], version)
+                found = is_replaced(assets[name], version)
             except UncomparedError as error:
-                if error.whole_server:
+                missed[host] += error.whole_server
+                if error.whole_server and (host not in answered or missed[host] == MAX_MISSED):
                     silent[host] = str(error)
                 return str(error)
+            answered.add(host)
+            return found
 
         if not new:
             return

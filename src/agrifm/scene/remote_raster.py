@@ -7,6 +7,7 @@ the runs are requested concurrently. Reading needs no HEAD requests and no direc
 
 import io
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -73,8 +74,7 @@ def open_remote(
         WrongAnswerError: the server kept sending something else; the next opening begins anew.
         RasterioError: the bytes are not a raster file, or damaged; the next opening begins anew.
     """
-    file = _File(href, sign, limiter, network)
-    file.read(0, 1)
+    file = _found(href, sign, limiter, network)
     name = f"remote/{next(_OPEN_COUNT)}/{PurePosixPath(urlsplit(href).path).name}"
     _OPENER.files[name] = file
     try:
@@ -130,6 +130,17 @@ def known_size(href: str) -> int | None:
 def forget_head(href: str) -> None:
     """Forget the first bytes of a file, so that the next opening asks for them again."""
     _HEADS.drop(href)
+
+
+def _found(href: str, sign: Signer, limiter: Limiter, network: Network) -> "_File":
+    """A file with its head, which is asked for again if it is not that of a raster: a page may have come instead."""
+    for attempt in range(1, limits.WRONG_TRIES + 1):
+        file = _File(href, sign, limiter, network)
+        if format_of(file.read(0, HEAD_LENGTH)) in REMOTE_FORMATS or attempt == limits.WRONG_TRIES:
+            break
+        _HEADS.drop(href)
+        time.sleep(limits.FIRST_WAIT)
+    return file
 
 
 def _opened(name: str, file: "_File") -> DatasetReader:

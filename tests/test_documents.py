@@ -10,7 +10,7 @@ import torch
 from agrifm.cli import _parser
 from agrifm.commands import COMMANDS
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS, PARSER = Path(__file__).parents[1] / "docs", _parser()
 WITH_DATA = {"early-season", "explain", "map", "parcels", "precision", "serve", "sets", "train"}
 """Pages whose Python needs a finished project, or a set that was fetched."""
 BLOCKS = [
@@ -56,14 +56,13 @@ def test_pages_together_show_most_commands() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_commands_of_a_page_are_read_by_the_parser(page: Path) -> None:
-    parser = _parser()
     for line in commands(page):
         words = shlex.split(line)[1:]
         if {"--help", "--version", "COMMAND"} & set(words):
             continue
         if " ".join(words[:2]) in COMMANDS:
             words[:2] = [" ".join(words[:2])]
-        assert parser.parse_args(words).command in COMMANDS, line
+        assert PARSER.parse_args(words).command in COMMANDS, line
 
 
 @pytest.mark.parametrize("page", PAGES[:-1], ids=lambda page: page.stem)

@@ -82,7 +82,7 @@ def _progress_of_tiles(project: Project) -> dict[str, Any]:
     return {
         "directory": str(project.directory.resolve()),
         "season": [str(season.start), str(season.end)],
-        "of_yields": project.model.task == "yield",
+        "of_numbers": project.model.task in NUMBERS,
         "steps": {command: state or "not done" for command, state in states.items()},
         "results": {
             "fetch": f"{counts['fetch']} of {len(tiles)} tiles",

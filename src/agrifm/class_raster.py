@@ -18,6 +18,7 @@ from agrifm.codes import code_of
 from agrifm.errors import AgriFMError
 from agrifm.legend import LEGEND_TAG, UNLABELLED, Legend
 from agrifm.mosaics import category_elements
+from agrifm.shares import SHARES_TAG
 from agrifm.tables import tidy
 from agrifm.validation import complaint
 
@@ -147,6 +148,10 @@ def _why_not_classes(source: Any) -> str | None:
         return f"it is a picture (red, green and blue in {source.count} bands), not a map of classes"
     if source.descriptions[0] == CONFIDENCE:
         return f"its band is '{CONFIDENCE}', not classes"
+    if SHARES_TAG in source.tags():
+        return f'its {source.count} bands are shares of classes in pixels (`task` "fractions"), not a map of classes'
+    if source.units[0]:
+        return f"its values are numbers in {source.units[0]}, not classes"
     if np.dtype(source.dtypes[0]).kind == "c":
         return "its values are complex numbers"
     if (source.scales[0], source.offsets[0]) != (1.0, 0.0):

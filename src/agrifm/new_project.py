@@ -80,7 +80,7 @@ def new_project(
         return [f"wrote {path}; edit the three places marked in it, then run `agrifm fetch` in its directory"]
     area = as_path(area)
     place = read_area(area.resolve())
-    values, lines = _season_and_imagery(place, year)
+    values, lines = _season_and_imagery(place, year, task == "fractions")
     values |= of_task
     values["season.area"] = _relative(area, directory)
     if labels is None:
@@ -142,10 +142,10 @@ def _require_crop(found: LabelSummary, crop: Sequence[str], labels: Path) -> Non
             )
 
 
-def _season_and_imagery(place: Area, year: int) -> tuple[dict[str, object], list[str]]:
-    """Keys of the season and the imagery of an area, and lines about the three."""
+def _season_and_imagery(place: Area, year: int, coarse: bool) -> tuple[dict[str, object], list[str]]:
+    """Keys of the season and the imagery of an area, and lines about the three; only of large pixels if `coarse`."""
     season, lines = _season(place.shape, year)
-    products, hectares = _products(season), geodesic_hectares(place.shape)
+    products, hectares = _products(season)[-1:] if coarse else _products(season), geodesic_hectares(place.shape)
     lines = [f"area: {hectares:,.0f} ha", *place.notes, *lines, f"imagery: {', '.join(products)} from {PROVIDER}"]
     if hectares > LARGE:
         lines.append("warning: the area is large for one cube; begin with a part of it")

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 SHARES = "class shares"
 """Target of a sample: the share of each class in each pixel (K, H, W), sum 1; NaN where it is unknown."""
+SHARES_TAG = "AGRIFM_SHARES"
+"""GeoTIFF tag of a raster of shares; its bands are in the order of the legend."""
 COVERED = 0.9
 """Least share of a pixel that must be labelled, by default: what is left out may be of other classes."""
 

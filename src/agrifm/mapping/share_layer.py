@@ -27,6 +27,7 @@ from agrifm.mapping.windows import MapPlan
 from agrifm.pictures import PNG_TAG, drawing, reduced_shape, scale_bar
 from agrifm.rasters import open_raster
 from agrifm.record import NUMBERS
+from agrifm.shares import SHARES_TAG
 from agrifm.stac import MapLayer
 
 FRACTIONS_FILE = NUMBERS["fractions"]
@@ -48,7 +49,7 @@ class ShareLayer(RasterLayer):
             about: tags of the raster.
         """
         self._plan, self._legend = plan, plan.record.legend
-        tags = {**about, LEGEND_TAG: legend_json(self._legend)}
+        tags = {**about, LEGEND_TAG: legend_json(self._legend), SHARES_TAG: "0 to 1"}
         self._raster = CogWriter(
             directory / FRACTIONS_FILE, plan.grid, self._legend.codes, tags, "AVERAGE", dtype="float32", nodata=np.nan
         )

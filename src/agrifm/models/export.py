@@ -184,8 +184,8 @@ def export_lines(record: ExportRecord, path: Path) -> list[str]:
 
 
 def _require_exportable(record: ModelRecord, about: str) -> None:
+    require_classes(record, about)
     if record.family != "agrifm":
-        require_classes(record, about)
         return
     config = AgriFMConfig.model_validate(record.architecture)
     if config.tasks:

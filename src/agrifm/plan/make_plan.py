@@ -6,6 +6,7 @@ from agrifm.config import Project
 from agrifm.errors import ConfigError
 from agrifm.files import AnyPath
 from agrifm.grid import geodesic_hectares
+from agrifm.model_config import WITHOUT_CLASSES
 from agrifm.plan.fetch_forecast import FoundScenes, find_scenes, forecast_fetch, resampled_frames
 from agrifm.plan.forecast import SensorForecast
 from agrifm.plan.line_speed import stated_line
@@ -18,7 +19,10 @@ from agrifm.train.data import labels_on
 
 USUAL_CLASSES = 10
 """Classes of a map, if they are not known."""
-NO_TRAINING = "training is forecast from labels on the cube only; tables and boundaries are not in this plan"
+NO_TRAINING = (
+    "training is forecast for models of classes from labels on the cube only; tables, boundaries, yields and shares "
+    "are not in this plan"
+)
 
 
 def plan_project(
@@ -52,7 +56,7 @@ def plan_project(
     days = {sensor: sum(frame.sensor == sensor for frame in found.frames) for sensor in found.grids}
     frames = {sensor: resampled_frames(project, count) or count for sensor, count in days.items()}
     absent = _absent(project)
-    known = project.labels.on_cube and project.model.task != "boundaries" and "labels" not in absent
+    known = project.labels.on_cube and project.model.task not in WITHOUT_CLASSES and "labels" not in absent
     labels = labels_on(project, target, found.area) if known else None
     classes = USUAL_CLASSES if labels is None else len(labels.legend)
     products = {frame.sensor: frame.scenes[0].product for frame in found.frames}

@@ -39,6 +39,8 @@ CELLS_AT_ONCE = 4_000_000
 """Pixels around polygons whose shares are computed at once, and fine pixels that are read at once."""
 TWICE = 0.01
 """Share of a pixel that two polygons may cover both: neighbouring outlines are rarely drawn exactly alike."""
+HARDLY_MIXED = 0.9
+"""Mean share of the largest class from which pixels may as well have one class."""
 Shares = NDArray[np.float64]
 
 
@@ -259,10 +261,11 @@ def _used(
 def _in_words(shares: NDArray[np.float32], used: NDArray[np.bool_], labelled: Shares, grid: Grid) -> str:
     """How many pixels count, and how mixed they are."""
     largest = float(shares[:, used].max(axis=0).mean())
+    hardly = "" if largest < HARDLY_MIXED else '; pixels are hardly mixed, so `task` "crop-type" suits them better'
     return (
         f"{int(used.sum())} pixels of {grid.resolution:g} m have shares of classes, labelled on "
         f"{float(np.minimum(labelled[used], 1).mean()):.1%} of their ground; the largest class has {largest:.0%} of a "
-        "pixel on average"
+        f"pixel on average{hardly}"
     )
 
 

@@ -126,6 +126,9 @@ def map_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", type=_day_or_today, metavar="DAY", help=until)
     again = "make the map of this item.json again as it says, and compare (default directory: NAME-again/)"
     parser.add_argument("--from", dest="item", type=Path, metavar="ITEM", help=again)
+    districts = "write the map and the hectares of each of these polygons too (directory: map-districts/)"
+    parser.add_argument("--districts", type=Path, metavar="FILE", help=districts)
+    parser.add_argument("--district", metavar="COLUMN", help="column of the districts' names")
     cluster_argument(parser)
 
 

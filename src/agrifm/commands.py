@@ -103,6 +103,7 @@ def _samples_info(options: argparse.Namespace) -> None:
 def _map(options: argparse.Namespace) -> None:
     from agrifm.cluster import open_cluster, shared_path
     from agrifm.mapping.again import map_again
+    from agrifm.mapping.district_maps import district_lines
     from agrifm.mapping.map_tiles import map_tiles
     from agrifm.mapping.run import map_project
     from agrifm.project_cluster import project_on_cluster
@@ -116,7 +117,8 @@ def _map(options: argparse.Namespace) -> None:
         return
     with project_on_cluster(options.project, options.cluster) as (project, executor):
         make = map_project if project.season.tiles is None else map_tiles
-        _show(*make(project, options.model, options.out, executor=executor, until=options.until).lines())
+        made = make(project, options.model, options.out, executor=executor, until=options.until)
+        _show(*made.lines(), *district_lines(made.path, options.districts, options.district))
 
 
 def _parcels(options: argparse.Namespace) -> None:

@@ -134,6 +134,10 @@ class CogWriter:
         self._verify()
         self._plain.unlink()
 
+    def discard(self) -> None:
+        """Remove what was written instead of finishing it."""
+        self._plain.unlink(missing_ok=True)
+
     def _verify(self) -> None:
         """Check that every tile is what was written, and that every tile of the overviews can be read."""
         with open_raster(self.path) as source:

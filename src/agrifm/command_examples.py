@@ -13,7 +13,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "compare": ("compare compare.toml --cluster local:2",),
     "pretrain": ("pretrain pretrain.toml", "pretrain pretrain.toml --cluster local:4"),
-    "map": ("map", "map --until today", "map --cluster tcp://host:8786", "map --from map/item.json --out map-again"),
+    "map": (
+        "map",
+        "map --until today",
+        "map --cluster tcp://host:8786",
+        "map --from map/item.json --out map-again",
+        "map --districts districts.gpkg --district name",
+    ),
     "parcels": ("parcels", "parcels --districts districts.gpkg --district name --cluster local:2"),
     "explain": ("explain --out explanation", "explain --parcel 17 42 --id parcel_id --out explanation"),
     "assess": (

@@ -108,8 +108,8 @@ def _map(options: argparse.Namespace) -> None:
     from agrifm.mapping.run import map_project
     from agrifm.project_cluster import project_on_cluster
 
-    if options.item is not None and (options.model is not None or options.until is not None):
-        raise ConfigError("mapping: `--from` says which model and which day; remove `--model` and `--until`")
+    if options.item is not None and (options.model or options.until or options.districts):
+        raise ConfigError("mapping: `--from` says how; remove `--model`, `--until` and `--districts`")
     if options.item is not None:
         item = shared_path(options.cluster, options.item)
         with open_cluster(options.cluster, item) as executor:

@@ -1,4 +1,4 @@
-"""Maps and hectares of districts: those that rasterio's mask finds, over one map and over the zones of a divided area."""
+"""Maps and hectares of districts: those that rasterio's mask finds, over one map and over the zones of an area."""
 
 import csv
 from pathlib import Path

@@ -43,7 +43,6 @@ WIDTH_SECONDS = 1.0
 """How old the known number of workers may be."""
 PASSING = {errno.ESTALE, errno.EIO, errno.EAGAIN, errno.ENFILE, errno.EMFILE, errno.ENETDOWN, errno.ENETUNREACH}
 """Errors of the system that may be gone at the next try: of network file systems, and of limits."""
-FORMS = "local:N, tcp://HOST:PORT, slurm or slurm:N"
 SETTINGS = {"distributed.scheduler.allowed-failures": ATTEMPTS - 1, "distributed.scheduler.worker-saturation": 1.0}
 """Of a scheduler in this process: a worker has one unit at a time, so no other unit counts as failed when it dies."""
 
@@ -68,7 +67,11 @@ def cluster_address(text: str) -> ClusterAddress:
         return ClusterAddress(text)
     if re.fullmatch(r"(tcp|tls)://([\w.-]+|\[[0-9a-fA-F:.]+\]):\d{1,5}", text):
         return ClusterAddress("scheduler", url=text)
-    raise ConfigError(f"choosing a cluster: '{text}' is not an address; give {FORMS}", address=text)
+    raise ConfigError(
+        f"choosing a cluster: '{text}' is not an address; give local:N or slurm:N with a number, or host and "
+        "port of a scheduler, such as tcp://host:8786",
+        address=text,
+    )
 
 
 class _Run(NamedTuple):

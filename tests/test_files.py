@@ -10,8 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agrifm.errors import OutputError
-from agrifm.files import atomic_write, content_digest, is_whole_archive, translate_os_errors, write_json, write_text
+from agrifm.cli import main
+from agrifm.errors import ConfigError, OutputError
+from agrifm.files import (
+    as_path,
+    atomic_write,
+    content_digest,
+    is_whole_archive,
+    translate_os_errors,
+    write_json,
+    write_text,
+)
 from tests.damage import DAMAGES
 
 
@@ -145,3 +154,21 @@ def test_a_large_file_whose_time_was_set_back_is_known_by_its_beginning_and_end(
         os.utime(path, ns=times)
         digests.append(content_digest(path))
     assert len(set(digests)) == 3
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/cube.zarr", "gs://bucket/map", "https://host.org/cube.zarr"])
+def test_an_address_is_not_taken_for_a_folder(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither where files are written nor where they are read, from Python or the command line."""
+    monkeypatch.chdir(tmp_path)
+    for path in (address, Path(address), tmp_path / address):
+        with pytest.raises(ConfigError) as error:
+            as_path(path)
+        assert error.value.facts["address"] == address
+    with pytest.raises(ConfigError):
+        write_text(address, "x")
+    for words in (["init", address], ["cube", "info", address], ["fetch", "--project", address]):
+        assert main(words) == 2
+        assert address in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

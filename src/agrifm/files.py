@@ -13,13 +13,15 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agrifm.errors import OutputError
+from agrifm.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     import geopandas
 
 AnyPath = str | os.PathLike[str]
 """What users may give as a path."""
+SCHEMES = ("s3:", "gs:", "az:", "abfs:", "abfss:", "http:", "https:")
+"""Beginnings of addresses of object stores and servers; as a `Path`, each is a folder's name."""
 MARKER = ".agrifm.json"
 """File in every finished directory that agrifm writes; it states the kind of directory, and what agrifm put there."""
 WHOLE_DIGEST = 8_000_000
@@ -55,10 +57,28 @@ def as_path(path: AnyPath) -> Path:
 
     Raises:
         TypeError: it is something else, such as bytes.
+        ConfigError: it is an address of an object store or a server.
     """
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"a path is text or a pathlib.Path, not {type(path).__name__} ({path!r}); use os.fsdecode")
-    return Path(path)
+    return require_on_disk(Path(path))
+
+
+def require_on_disk(path: Path) -> Path:
+    """Refuse an address, which would become a folder called "s3:"; returns the path.
+
+    Raises:
+        ConfigError: it is an address of an object store or a server.
+    """
+    scheme = next((part for part in path.parts if part in SCHEMES), None)
+    if scheme is not None:
+        address = f"{scheme}//{str(path).partition(scheme)[2].lstrip('/')}"
+        raise ConfigError(
+            f"opening {address}: projects, cubes, models, maps and reports are files on disks, and only catalogues and "
+            "scenes are read from servers; copy it to a disk, or write to a disk and copy the finished directory",
+            address=address,
+        )
+    return path
 
 
 def fsync(path: Path) -> None:
@@ -90,8 +110,9 @@ def destination(target: Path) -> Path:
 
     Raises:
         OutputError: a link leads to a folder that does not exist (such as a disk that is not mounted), or in a circle.
+        ConfigError: it is an address.
     """
-    place = Path(os.path.realpath(target))
+    place = Path(os.path.realpath(require_on_disk(target)))
     for path in (target, *target.parents):
         if path.is_symlink() and not path.exists():
             leads_to = Path(os.path.realpath(path))

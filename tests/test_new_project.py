@@ -171,3 +171,11 @@ def test_the_command_says_what_it_chose(tmp_path: Path, capsys: pytest.CaptureFi
     assert "2024-" in capsys.readouterr().out
     assert main(["init", str(tmp_path / "mine"), "--area", str(tmp_path / "area.geojson"), "--year", "2024"]) == 2
     assert main(["init", str(tmp_path / "other"), "--year", "2024"]) == 2
+
+
+def test_an_area_over_two_zones_becomes_a_project_of_tiles(tmp_path: Path) -> None:
+    lines = new_project(tmp_path / "over", area_file(tmp_path, 6.0, 49.0), 2024)
+    assert read_project(tmp_path / "over").season.tiles == 100
+    assert any(line.startswith("tiles:") for line in lines)
+    new_project(tmp_path / "within", area_file(tmp_path), 2024)
+    assert read_project(tmp_path / "within").season.tiles is None

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
+from math import ceil, floor
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ FIRST_YEARS = {"sentinel-2": 2017, "landsat": 2014, "modis": 2001}
 """First years of whole seasons of a sensor."""
 FAR = 200.0
 """Kilometres from which the seasons of another place say little."""
+TILES = 100
+"""Side of tiles, kilometres, of areas in several UTM zones."""
 LARGE = 5_000_000
 """Hectares above which one cube is a lot."""
 
@@ -155,6 +158,10 @@ def _season_and_imagery(place: Area, year: int, coarse: bool) -> tuple[dict[str,
         "imagery.provider": PROVIDER,
         "imagery.products": products,
     }
+    west, _, east, _ = place.shape.bounds
+    if ceil((east + 180) / 6) - floor((west + 180) / 6) > 1:
+        values["season.tiles"] = TILES
+        lines.append(f"tiles: the area is in several UTM zones, so it is divided into squares of {TILES} km")
     return values, lines
 
 

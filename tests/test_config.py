@@ -33,13 +33,19 @@ def refusal(path: Path) -> str:
     return sentence
 
 
+def test_the_first_model_makes_the_map_if_none_is_named(tmp_path: Path) -> None:
+    names = '[model]\nnames = ["classic", "agrifm"]'
+    assert read_project(project_file(tmp_path, names)).map_model == "classic"
+    assert read_project(project_file(tmp_path, f'{names}\n[map]\nmodel = "agrifm"')).map_model == "agrifm"
+
+
 def test_the_shortest_project_file_gets_the_documented_defaults(tmp_path: Path) -> None:
     project = read_project(project_file(tmp_path))
     assert (project.labels.column, project.labels.block, project.labels.other) == ("crop", 960, None)
     assert project.model.names == ("agrifm", "classic")
     assert (project.model.preset, project.model.frames, project.model.side) == ("tiny", 24, 96)
     assert (project.model.series, project.model.sensor_dropout) == ("interpolated", 0)
-    assert (project.map.model, project.map.window, project.map.overlap) == ("agrifm", None, 48)
+    assert (project.map_model, project.map.window, project.map.overlap) == ("agrifm", None, 48)
     assert (project.map.probabilities, project.parcels, project.labels.covered) == (None, None, None)
     assert (project.map.smoothing, project.map.minimum_mapping_unit) == (0, 0)
     assert (project.map.cropland, project.map.cropland_values) == (None, ())

@@ -161,8 +161,8 @@ class LabelsConfig(VectorKeys):
 class MapConfig(Cleaning):
     """How the map is made."""
 
-    model: str = "agrifm"
-    """Name of the trained model that makes the map."""
+    model: str | None = None
+    """Name of the trained model that makes the map; by default the first of `names` under [model]."""
     window: int | None = Field(None, ge=48, multiple_of=48)
     """Side of prediction windows, target pixels; by default, the side of the training windows."""
     overlap: int = Field(48, ge=0, multiple_of=48)
@@ -306,6 +306,11 @@ class Project(Frozen):
     def models(self) -> Path:
         """Where `agrifm train` writes models and their scores."""
         return self.path("models")
+
+    @property
+    def map_model(self) -> str:
+        """Name of the model that makes the map."""
+        return self.map.model or self.model.names[0]
 
     @property
     def maps(self) -> Path:

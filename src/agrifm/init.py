@@ -141,7 +141,7 @@ steps = 1500
 # logit_adjustment = true  # rare classes count as much as frequent ones
 
 [map]
-model = "agrifm"           # which of the models makes the map
+# model = "agrifm"         # which of the models makes the map; by default the first of `names`
 # window = 96              # side of prediction windows, pixels; by default that of the training windows
 # overlap = 48             # pixels that neighbouring windows share and blend
 # smoothing = 5            # side of the neighbourhood by which class probabilities are smoothed, pixels; 0 = none

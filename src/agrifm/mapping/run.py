@@ -182,8 +182,8 @@ def window_side(project: Project, side: int) -> int:
 
 
 def named_model(project: Project) -> Path:
-    """Return the model that [map] names; raises MapError if there is none of that name."""
-    name = project.map.model
+    """Return the file of the model that makes the map of a project; raises MapError if [map] names an unknown one."""
+    name = project.map_model
     if name not in TRAINABLE:
         raise MapError(
             f"choosing the model to map with: unknown model '{name}'{did_you_mean(name, TRAINABLE)} "

@@ -77,14 +77,14 @@ def forecast_map(
     # chunks are read whole; the next window is read and prepared while one is predicted
     read = sum(chunked_pixels(window) for window in windows)
     reading = of_pixel * (read * units.read_seconds + predicted * series.prepare_seconds)
-    answer = _answer_seconds(project.map.model, work, units)
+    answer = _answer_seconds(project.map_model, work, units)
     layers = work.classes + 1
     answering = len(windows) * (answer or 0.0) + predicted * series.compare_seconds
     writing = pixels * layers * BLEND_SECONDS
     core = reading + answering + writing
     kept = project.parcels is not None if project.map.probabilities is None else project.map.probabilities
     per_pixel = sum(LAYER_BYTES.values()) + (work.classes * PROBABILITY_BYTES + OBSERVATION_BYTES if kept else 0)
-    memory = units.model(project.map.model).memory_to_predict
+    memory = units.model(project.map_model).memory_to_predict
     return StepForecast(
         "map",
         read_bytes=round(cube_bytes * read / (grid.shape[0] * grid.shape[1])),
@@ -93,7 +93,7 @@ def forecast_map(
         memory_bytes=round(base + COPIES * prepared_bytes(as_observed, side) + memory),
         core_seconds=start + core,
         seconds=start + (max(reading, answering) if units.cores > 1 else reading + answering) / workers + writing,
-        notes=() if answer is not None else (f"the time of {project.map.model} was not measured and is not in it",),
+        notes=() if answer is not None else (f"the time of {project.map_model} was not measured and is not in it",),
     )
 
 

@@ -239,6 +239,13 @@ def test_the_internal_directory_is_not_a_key(tmp_path: Path) -> None:
         ({"more": "[map]\nminimum_area = -1"}, "minimum_area"),
         ({"more": "[map]\nminimum_area = 1"}, "minimum_area"),
         ({"labels": LABELS + "\ncovered = 0.5"}, "covered"),
+        (
+            {
+                "more": '[model]\ntask = "yield"\ncrop = "rice"\n[map]\nsmoothing = 3',
+                "labels": LABELS + '\nvalue = "t"\nunit = "t/ha"',
+            },
+            "smoothing",
+        ),
         ({"more": '[model]\ncrop = "maize"'}, "`crop`"),
         ({"more": '[model]\ntask = "land-cover"\ncrops = ["maize"]'}, "`crops`"),
         ({"more": '[model]\nnames = ["threshold"]'}, '"threshold"'),

@@ -100,6 +100,7 @@ def test_a_fifth_of_all_requests_fail_and_the_cube_is_the_same(tmp_path: Path) -
     assert contents(cube) == contents(again)
 
 
+@pytest.mark.check
 def test_what_fails_for_good_is_left_out_counted_and_never_zeros(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,7 +63,9 @@ def test_a_hangup_that_is_ignored_stays_ignored() -> None:
     assert signalled(signal.SIGHUP, "nohup") == (0, "")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.check)]
+)
 def test_training_that_is_stopped_says_so_and_continues_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], number: int, code: int
 ) -> None:

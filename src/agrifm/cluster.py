@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +26,7 @@ from uuid import uuid4
 from agrifm import __version__
 from agrifm.cluster_workers import KEPT, local_workers, slurm_jobs
 from agrifm.errors import AgriFMError, ConfigError, OutputError, WorkError, cause, require_installed
+from agrifm.files import AnyPath, as_path
 
 Result = TypeVar("Result")
 
@@ -134,17 +135,17 @@ def why_failed(error: BaseException) -> str:
     return f"failed {ATTEMPTS} times ({reason})"
 
 
-def shared_path(address: str | None, path: Path) -> Path:
+def shared_path(address: str | None, path: AnyPath) -> Path:
     """Return a path as all workers can open it: from the root for those of a scheduler, which run somewhere else.
 
     Raises:
         ConfigError: the address is not one.
     """
+    path = as_path(path)
     return path if address is None or cluster_address(address).kind != "scheduler" else path.absolute()
 
 
-@contextmanager
-def open_cluster(address: str | None, path: Path) -> Iterator[Executor | None]:
+def open_cluster(address: str | None, path: AnyPath) -> AbstractContextManager[Executor | None]:
     """Open a cluster for a command on a project; its processes and jobs end with the context.
 
     Args:
@@ -156,6 +157,12 @@ def open_cluster(address: str | None, path: Path) -> Iterator[Executor | None]:
         ConfigError: the address is not one, nothing answers there, there is no worker, a worker has another version of
             agrifm or does not see the directory, or a library is not installed.
     """
+    return _opened(address, as_path(path))
+
+
+@contextmanager
+def _opened(address: str | None, path: Path) -> Iterator[Executor | None]:
+    """See `open_cluster`."""
     if address is None:
         yield None
         return

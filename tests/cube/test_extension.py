@@ -150,6 +150,7 @@ def test_new_dates_are_added_and_what_is_there_is_not_touched(
     assert contents(second) == contents(run(tmp_path / "once", season.save()))
 
 
+@pytest.mark.check
 def test_a_larger_area_reads_only_what_is_around_the_earlier_one(
     tmp_path: Path, season: Season, reads: Counter[str]
 ) -> None:

@@ -213,6 +213,7 @@ def test_a_folder_of_other_files_is_refused(season, tmp_path, capsys):
         write_static_page(season.directory, season.maps)
 
 
+@pytest.mark.check
 def test_a_stopped_page_continues_and_is_whole_or_absent(season, page, tmp_path):
     written = []
 

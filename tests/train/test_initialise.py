@@ -134,6 +134,7 @@ def test_weights_without_a_record_or_of_other_sensors_are_refused(tmp_path: Path
     assert error.value.facts == {"sensors": ("sentinel-2",)}
 
 
+@pytest.mark.check
 def test_training_starts_from_the_weights_and_records_them(tmp_path: Path) -> None:
     file = weight_files()["one_source.pth"]
     path = converted(file, tmp_path)

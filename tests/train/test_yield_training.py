@@ -10,7 +10,7 @@ import torch
 from tests.toy import toy_project
 
 from agrifm.config import read_project
-from agrifm.errors import LabelError, MapError, ModelError
+from agrifm.errors import LabelError, ModelError
 from agrifm.inference.compatibility import describe_model
 from agrifm.inference.predictor import load_model
 from agrifm.mapping.run import map_project
@@ -85,10 +85,6 @@ def test_a_project_of_another_task_refuses_the_model(project):
     wheat = project.model_copy(update={"model": project.model.model_copy(update={"crop": ("wheat",)})})
     with pytest.raises(ModelError, match="wheat"):
         map_project(wheat)
-    smooth = project.model_copy(update={"map": project.map.model_copy(update={"smoothing": 3})})
-    with pytest.raises(MapError) as error:
-        map_project(smooth)
-    assert error.value.facts["key"] == "smoothing"
 
 
 def test_yields_in_another_unit_are_refused_before_anything_is_written(tmp_path):

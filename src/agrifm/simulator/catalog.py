@@ -74,13 +74,14 @@ def simulate(
 
 
 def write_season(
-    directory: Path, simulation: Simulation, on_scene: Callable[[pystac.Item, Path], None] | None = None
+    directory: AnyPath, simulation: Simulation, on_scene: Callable[[pystac.Item, Path], None] | None = None
 ) -> Path:
     """Write a simulated season and return the path of its catalogue.
 
     Raises:
         OutputError: the directory contains anything but a simulated season, or the disk is too small.
     """
+    directory = as_path(directory)
     require_replaceable(directory, KIND)
     simulation.require_space(directory, KIND)
     with write_directory(directory, KIND) as partial:

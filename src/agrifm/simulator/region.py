@@ -13,7 +13,7 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from agrifm.errors import ConfigError, did_you_mean, doing
-from agrifm.files import AnyPath
+from agrifm.files import AnyPath, as_path
 from agrifm.simulator.acquisition.orbits import Orbits
 from agrifm.simulator.acquisition.sky import SkyClimate
 from agrifm.simulator.land.landscape import Landscape
@@ -110,9 +110,10 @@ def read_region(region: AnyPath) -> Region:
     Raises:
         ConfigError: the region or the file does not exist, or the file has an unknown key or crop or a wrong value.
     """
+    path = as_path(region)
     about = f"reading the region {region}"
-    if Path(region).suffix == ".toml":
-        source = Path(region)
+    if path.suffix == ".toml":
+        source = path
     elif str(region) in REGIONS:
         source = Path(str(files("agrifm.simulator").joinpath("regions", f"{region}.toml")))
     else:

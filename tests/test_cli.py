@@ -151,7 +151,10 @@ def test_a_cube_of_another_scale_or_quantity_is_refused(trained: Path, complaint
 
 
 def test_an_unknown_model_is_refused(complaint: Complaint, trained: Path) -> None:
-    assert "agrifm.safetensors" in complaint("map", "--project", trained)
+    other = trained / "network.toml"
+    text = (trained / "agrifm.toml").read_text(encoding="utf-8")
+    other.write_text(text.replace("[map]", '[map]\nmodel = "agrifm"'), encoding="utf-8")
+    assert "agrifm.safetensors" in complaint("map", "--project", other)
 
 
 def test_a_map_class_with_fewer_than_two_reference_points_is_refused(

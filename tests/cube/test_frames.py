@@ -44,6 +44,7 @@ def processes() -> Executor:
     return ProcessPoolExecutor(2, mp_context=get_context("spawn"))
 
 
+@pytest.mark.check
 def test_threads_and_processes_build_the_same_bytes(
     search: SearchResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

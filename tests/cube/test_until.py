@@ -64,6 +64,7 @@ def test_a_day_outside_the_season_is_refused(trained: Path, capsys: pytest.Captu
     assert not (trained / "map-until-2024-07-01").exists()
 
 
+@pytest.mark.check
 def test_today_is_the_last_day_with_an_observation(trained: Path) -> None:
     """The toy season is over, so today is its last date; a day between two dates is the earlier one."""
     cube = open_cube(trained / "cube.zarr")

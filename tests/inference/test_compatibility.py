@@ -52,7 +52,7 @@ def test_weights_without_a_record_and_an_absent_cube_are_refused(cube: Path, tmp
         check_model(path, tmp_path / "cube.zarr")
 
 
-@pytest.mark.parametrize("family", ["tempcnn", "random-forest"])
+@pytest.mark.parametrize("family", ["tempcnn", pytest.param("random-forest", marks=pytest.mark.check)])
 def test_models_of_other_families_are_described_and_checked(family: str, tmp_path: Path) -> None:
     project = toy_project(tmp_path, steps=1, names=f'"{family}"')
     train(project)

@@ -56,6 +56,7 @@ def first(made, tmp_path):
     return tmp_path / "map"
 
 
+@pytest.mark.check
 def test_the_command_makes_the_same_map(first, capsys):
     assert main(["map", "--from", str(first / "item.json")]) == 0
     names = {path.name for path in first.glob("*.tif")}

@@ -34,7 +34,7 @@ def classic_alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return scores["models"]["logistic"]
 
 
-@pytest.mark.parametrize("kind", ["composites", "observed"])
+@pytest.mark.parametrize("kind", [pytest.param("composites", marks=pytest.mark.check), "observed"])
 def test_a_toy_season_is_learned_and_mapped_without_a_sensor(
     tmp_path: Path, kind: str, classic_alone: dict[str, Any]
 ) -> None:

@@ -27,8 +27,9 @@ import pyarrow.parquet
 import shapely
 from measure import DEMO, Command, table
 
+from agrifm.page_address import LOOPBACK
 from agrifm.serve.parcel_views import ParcelViews
-from agrifm.serve.run import LOOPBACK, open_port
+from agrifm.serve.run import open_port
 
 PARALLEL = 8
 ZOOMS = (12, 13, 14, 15)

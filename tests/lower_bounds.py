@@ -12,9 +12,10 @@ import sys
 import tomllib
 import venv
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = ("deep", "classic", "files", "report", "serve", "export", "s3", "parquet")
+EXTRAS = ("deep", "classic", "files", "report", "serve", "export", "s3", "dask", "parquet")
 TOOLS = (
     "pytest>=8",
     "pytest-xdist",
@@ -24,15 +25,16 @@ TOOLS = (
     "samplics",
     "axe-core-python",
     "hatchling",
+    "ipython",
 )
 """What the tests need besides agrifm, in any version."""
 
 
-def lower_bounds(project: dict[str, object]) -> list[str]:
+def lower_bounds(project: dict[str, Any]) -> list[str]:
     """Return a pin for each stated lower bound of the table [project], such as "numpy==2"."""
-    stated = list(project["dependencies"])  # type: ignore[call-overload]
+    stated = list(project["dependencies"])
     for extra in EXTRAS:
-        stated += project["optional-dependencies"][extra]  # type: ignore[index]
+        stated += project["optional-dependencies"][extra]
     found = [re.match(r"([\w-]+)(?:\[[\w,]+\])?>=([\w.]+)", requirement) for requirement in stated]
     return sorted({f"{one[1]}=={one[2]}" for one in found if one})
 

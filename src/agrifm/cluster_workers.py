@@ -12,6 +12,8 @@ LOOK_SECONDS = 1.0
 """Between two looks at the workers."""
 GRACE_SECONDS = 60.0
 """How long a worker may be away: a process that dies is started again by Dask, which takes some seconds."""
+DASHBOARD = "127.0.0.1:0"
+"""Where a scheduler's own page is: any free port, which other machines do not reach."""
 KEPT = {"distributed.deploy.lost-worker-timeout": "1000 days"}
 """Dask gives up workers that are away for 15 s and does not start others."""
 
@@ -24,7 +26,7 @@ def local_workers(count: int) -> Iterator[Any]:
         n_workers=count,
         threads_per_worker=1,
         memory_limit=0,  # the system's limit alone: a share of the memory may be too little for a unit
-        dashboard_address=":0",
+        dashboard_address=DASHBOARD,
         silence_logs=logging.CRITICAL,
     )
     with cluster, _kept(cluster, lambda: cluster.scale(count), may_queue=False):
@@ -35,7 +37,7 @@ def local_workers(count: int) -> Iterator[Any]:
 def slurm_jobs(count: int) -> Iterator[Any]:
     """Submit jobs with the options of dask-jobqueue's configuration; yields their cluster, cancels them at the end."""
     jobqueue: Any = import_module("dask_jobqueue")
-    cluster = jobqueue.SLURMCluster(scheduler_options={"dashboard_address": ":0"}, silence_logs=logging.CRITICAL)
+    cluster = jobqueue.SLURMCluster(scheduler_options={"dashboard_address": DASHBOARD}, silence_logs=logging.CRITICAL)
     with cluster:
         cluster.scale(jobs=count)
         with _kept(cluster, lambda: cluster.scale(jobs=count), may_queue=True):

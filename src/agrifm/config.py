@@ -13,7 +13,7 @@ from pydantic import Field, InstanceOf, ValidationError, field_validator, model_
 
 from agrifm.area_tile import AreaTile
 from agrifm.errors import ConfigError, doing, shortened
-from agrifm.files import AnyPath, as_path
+from agrifm.files import MARKER, AnyPath, as_path
 from agrifm.imagery_config import ImageryConfig
 from agrifm.map_cleaning import Cleaning
 from agrifm.model_config import ModelConfig
@@ -301,6 +301,11 @@ class Project(Frozen):
         """The cube to train and map on: that of the observations, or the one that is resampled from it."""
         method = self.imagery.resample
         return self.observed_cube if method is None else self.results / f"cube-{method}.zarr"
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether the cube is finished."""
+        return (self.cube / MARKER).exists()
 
     @property
     def models(self) -> Path:

@@ -13,6 +13,7 @@ from agrifm.errors import AssessmentError, OutputError
 from agrifm.files import MARKER, AnyPath, as_path, translate_os_errors, write_geopackage, write_json, write_text
 from agrifm.legend import LEGEND_TAG, Legend
 from agrifm.outputs import writing
+from agrifm.page_address import LOOPBACK, PORT
 from agrifm.rasters import open_raster
 from agrifm.scores import interval_words
 from agrifm.vectors import read_vector
@@ -251,7 +252,8 @@ def _summary(
     console.print("\n".join(account))
     console.print(f"open  {directory / 'report' / 'report.html'}\n      {directory / 'map' / 'map.png'}")
     console.print(f"      {directory / 'map' / 'classes.tif'} (opens in QGIS with its colours)", highlight=False)
-    console.print(f"look  agrifm serve {directory}, then http://127.0.0.1:8642/ (all of it on a page)", highlight=False)
+    page = f"http://{LOOPBACK}:{PORT}/"
+    console.print(f"look  agrifm serve {directory}, then {page} (all of it on a page)", highlight=False)
 
 
 def _share(score: float | None) -> str:

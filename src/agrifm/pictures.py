@@ -67,6 +67,15 @@ def scale_bar(grid: Grid, largest_share: float) -> tuple[str, float]:
     return f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m", length / metres
 
 
+def draw_scale_bar(axes: Any, grid: Grid) -> None:
+    """Draw a scale bar below a picture of a whole grid that the axes show."""
+    limits = axes.get_xlim()
+    label, share = scale_bar(grid, 0.25)
+    axes.plot([0, share], [-0.03, -0.03], transform=axes.transAxes, color="black", linewidth=3, clip_on=False)
+    axes.text(share / 2, -0.045, label, transform=axes.transAxes, ha="center", va="top", fontsize="small")
+    axes.set_xlim(limits)  # plotting the bar has widened it
+
+
 def reduced_shape(shape: tuple[int, int], longest_side: int) -> tuple[int, int]:
     """Rows and columns of a raster that is shrunk until neither is above `longest_side`."""
     shrink = max(1.0, max(shape) / longest_side)
@@ -237,10 +246,7 @@ def map_picture(
         for axes in (left, right, *further):
             axes.set_axis_off()
         figure.suptitle(title)
-        label, share = scale_bar(grid, 0.25)
-        left.plot([0, share], [-0.03, -0.03], transform=left.transAxes, color="black", linewidth=3, clip_on=False)
-        left.text(share / 2, -0.045, label, transform=left.transAxes, ha="center", va="top", fontsize="small")
-        left.set_xlim(-0.5, classes.shape[1] - 0.5)  # plotting the bar has widened it
+        draw_scale_bar(left, grid)
         _draw_legend(figure, legend, hectares, nodata_hectares)
         file = BytesIO()
         figure.savefig(file, format="png", metadata=PNG_TAG)

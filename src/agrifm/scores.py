@@ -3,7 +3,8 @@
 Counts have rows = predicted (mapped) class and columns = true (reference) class, as in Olofsson et al. 2014.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,6 +135,18 @@ def percentile_interval(scores: NDArray[np.float64]) -> tuple[float, float]:
         return float("nan"), float("nan")
     low, high = np.nanpercentile(scores, [2.5, 97.5])
     return float(low), float(high)
+
+
+def with_intervals(
+    found: Mapping[str, Any], drawn: Mapping[str, NDArray[np.float64]], names: Sequence[str]
+) -> dict[str, Any]:
+    """Return scores by name, each with its interval as NAME_interval.
+
+    Args:
+        found, drawn: scores by name, and those of the bootstrap samples (D,).
+    """
+    pairs = ({name: float(found[name]), f"{name}_interval": percentile_interval(drawn[name])} for name in names)
+    return {key: value for pair in pairs for key, value in pair.items()}
 
 
 def interval_words(interval: Sequence[float | None], form: str = ".3f") -> str:

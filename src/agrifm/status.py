@@ -49,17 +49,22 @@ def _progress(project: Project) -> dict[str, Any]:
     }
     if project.parcels is not None:
         steps["parcels"] = (project.parcel_crops / "summary.json", unfinished(project.parcel_crops))
-    season = project.season.season
     states = {
         command: "done" if done.exists() else "started" if begun.exists() else "not done"
         for command, (done, begun) in steps.items()
     }
+    return _stated(project, states, {command: done.parent.name for command, (done, _) in steps.items()})
+
+
+def _stated(project: Project, states: dict[str, str], results: dict[str, str]) -> dict[str, Any]:
+    """What is said of a project whose steps have these states and results."""
+    season = project.season.season
     return {
         "directory": str(project.directory.resolve()),
         "season": [str(season.start), str(season.end)],
         "of_numbers": project.model.task in NUMBERS,
         "steps": states,
-        "results": {command: done.parent.name for command, (done, _) in steps.items()},
+        "results": results,
         "next": next((command for command, state in states.items() if state != "done"), None),
     }
 
@@ -69,29 +74,26 @@ def _progress_of_tiles(project: Project) -> dict[str, Any]:
     listed = project.path("tiles") / LISTED
     tiles = [project.of_tile(tile) for tile in read_tile_list(listed)] if listed.exists() else []
     counts = {
-        "fetch": sum((one.cube / MARKER).exists() for one in tiles),
+        "fetch": sum(one.is_fetched for one in tiles),
         "map": sum((one.maps / _main_raster(project)).exists() for one in tiles),
     }
     states = {
-        command: "done" if done == len(tiles) and tiles else "started" if tiles and (done or command == "fetch") else ""
-        for command, done in counts.items()
+        "fetch": _state(counts["fetch"], len(tiles), begun=bool(tiles)),
+        "train": "done" if (project.models / "scores.json").exists() else "not done",
+        "map": _state(counts["map"], len(tiles), begun=counts["map"] > 0),
     }
-    trained = (project.models / "scores.json").exists()
-    states = {"fetch": states["fetch"], "train": "done" if trained else "", "map": states["map"]}
-    season = project.season.season
+    of_tiles = {command: f"{done} of {len(tiles)} tiles" for command, done in counts.items()}
     return {
-        "directory": str(project.directory.resolve()),
-        "season": [str(season.start), str(season.end)],
-        "of_numbers": project.model.task in NUMBERS,
-        "steps": {command: state or "not done" for command, state in states.items()},
-        "results": {
-            "fetch": f"{counts['fetch']} of {len(tiles)} tiles",
-            "train": project.models.name,
-            "map": f"{counts['map']} of {len(tiles)} tiles",
-        },
-        "next": next((command for command, state in states.items() if state != "done"), None),
+        **_stated(project, states, {**of_tiles, "train": project.models.name}),
         "tiles": {"listed": len(tiles), **counts},
     }
+
+
+def _state(done: int, tiles: int, begun: bool) -> str:
+    """The state of a step of which so many tiles are done."""
+    if tiles and done == tiles:
+        return "done"
+    return "started" if begun else "not done"
 
 
 def _lines(content: dict[str, Any], file: Path) -> list[str]:

@@ -19,8 +19,9 @@ from agrifm.grid import tiles
 from agrifm.legend import LEGEND_TAG, legend_json
 from agrifm.mapping import parcels
 from agrifm.mapping.cog import TILE_SIDE, CogWriter
+from agrifm.page_address import LOOPBACK
 from agrifm.pictures import class_colors
-from agrifm.serve.run import LOOPBACK, PointsToLabel, open_port, page_of, page_server
+from agrifm.serve.run import PointsToLabel, open_port, page_of, page_server
 
 BANDS = ("B02", "B03", "B04", "B08")
 UNSEEN = slice(0, 30), slice(0, 30)

@@ -23,7 +23,7 @@ from agrifm.inference.predictor import load_record
 from agrifm.models.weights.file import read_record
 from agrifm.recipe import Recipe
 from agrifm.record import ModelRecord
-from agrifm.train import run
+from agrifm.train import cube_classic, run
 from agrifm.train.fit import Hyperparameters
 from agrifm.train.objectives import Classification
 from agrifm.train.run import train
@@ -155,7 +155,7 @@ def test_models_are_put_in_their_place_together(tmp_path: Path, monkeypatch: pyt
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "write_model_item", killed)
+        patch.setattr(cube_classic, "write_model_item", killed)
         with pytest.raises(KeyboardInterrupt):
             train(project)
     assert not project.models.exists()

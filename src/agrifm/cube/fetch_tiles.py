@@ -7,13 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from agrifm.area_tile import AreaTile
 from agrifm.area_tiles import LISTED, PIXEL, tiles_of_area, tiles_of_list, write_tile_list
 from agrifm.config import Project
 from agrifm.cube.fetch import fetch
 from agrifm.errors import ConfigError, CubeError, SceneError
 from agrifm.files import MARKER, translate_os_errors, write_json
-from agrifm.grid import NEST, geodesic_hectares
+from agrifm.grid import NEST, geodesic_measures
 from agrifm.scene.area import read_area
 from agrifm.tile_work import TilesDone, work_on_tiles
 
@@ -32,7 +34,7 @@ class FetchedTiles:
 
     def lines(self) -> list[str]:
         """Describe them in sentences."""
-        hectares = sum(geodesic_hectares(tile.area) for tile in self.tiles)
+        hectares = geodesic_measures(np.array([tile.area for tile in self.tiles]))[0].sum() / 1e4
         zones = list(dict.fromkeys(tile.crs for tile in self.tiles))
         made = sum(not account["kept"] for account in self.done.results.values())
         return [
@@ -76,7 +78,7 @@ def fetch_tiles(project: Project, executor: Executor | None = None) -> FetchedTi
             [project.imagery.model_dump(mode="json"), project.season.model_dump(mode="json")],
             "fetch tiles",
             (CubeError, SceneError),
-            lambda tile, account: _marker(project, tile).exists(),
+            lambda tile, account: project.of_tile(tile).is_fetched,
             executor,
         )
         write_json(place / ACCOUNTS, {**done.results, **{name: {"failed": text} for name, text in done.failed.items()}})
@@ -108,14 +110,10 @@ def project_tiles(project: Project) -> tuple[tuple[AreaTile, ...], tuple[str, ..
 
 def _fetch_tile(project: Project, tile: AreaTile) -> dict[str, Any]:
     of_tile = project.of_tile(tile)
-    marker = _marker(project, tile)
+    marker = of_tile.cube / MARKER
     before = marker.stat().st_mtime_ns if marker.exists() else None
     cube, account = fetch(of_tile)
     return {"kept": before == marker.stat().st_mtime_ns, "account": [*account, *cube.notes]}
-
-
-def _marker(project: Project, tile: AreaTile) -> Path:
-    return project.of_tile(tile).cube / MARKER
 
 
 def _strangers(place: Path, tiles: Sequence[AreaTile]) -> list[str]:

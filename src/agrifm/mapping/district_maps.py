@@ -21,6 +21,7 @@ from rasterio.io import DatasetReader
 from shapely import box, union_all
 from shapely.geometry.base import BaseGeometry
 
+from agrifm.area_tiles import OUTLINE_STEP
 from agrifm.errors import MapError, doing
 from agrifm.files import write_text
 from agrifm.grid import LONLAT, Grid, Window, reproject, tiles
@@ -34,8 +35,6 @@ from agrifm.pictures import class_colors
 from agrifm.work import progress
 
 TABLE = "districts.csv"
-OUTLINE_STEP = 0.002
-"""Degrees between the points of a district's outline before it is reprojected."""
 NEAR = 0.1
 """Degrees around a map within which a district is reprojected."""
 

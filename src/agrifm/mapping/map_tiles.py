@@ -76,7 +76,7 @@ def map_tiles(
     """
     place = project.path("tiles")
     tiles = read_tile_list(place / LISTED)
-    ready = [tile for tile in tiles if _marker(project, tile).exists()]
+    ready = [tile for tile in tiles if project.of_tile(tile).is_fetched]
     if not ready:
         raise CubeError(f"mapping the tiles of {place}: none has a finished cube; run `agrifm fetch`", path=place)
     file = named_model(project) if model is None else as_path(model)
@@ -142,7 +142,3 @@ def _map_tile(
 
 def _digest(project: Project, tile: AreaTile) -> str:
     return cube_digest(project.of_tile(tile).cube)
-
-
-def _marker(project: Project, tile: AreaTile) -> Path:
-    return project.of_tile(tile).cube / MARKER

@@ -24,7 +24,7 @@ from agrifm.mapping.category_layer import LayerStatement, RasterLayer
 from agrifm.mapping.cog import CogWriter
 from agrifm.mapping.raster_styles import describe_numbers
 from agrifm.mapping.windows import MapPlan
-from agrifm.pictures import PNG_TAG, drawing, reduced_shape, scale_bar
+from agrifm.pictures import PNG_TAG, draw_scale_bar, drawing, reduced_shape
 from agrifm.rasters import open_raster
 from agrifm.record import NUMBERS
 from agrifm.shares import SHARES_TAG
@@ -155,11 +155,7 @@ def write_share_picture_of_map(
             axes.set_title(f"{entry.name}: {hectares[entry.code]:.0f} ha", fontsize="medium")
         figure.colorbar(image, ax=every.tolist(), label="share of the pixel, %", shrink=0.6)
         figure.suptitle(title)
-        label, share = scale_bar(plan.grid, 0.25)
-        first = every[0]
-        first.plot([0, share], [-0.03, -0.03], transform=first.transAxes, color="black", linewidth=3, clip_on=False)
-        first.text(share / 2, -0.045, label, transform=first.transAxes, ha="center", va="top", fontsize="small")
-        first.set_xlim(-0.5, shares.shape[2] - 0.5)  # plotting the bar has widened it
+        draw_scale_bar(every[0], plan.grid)
         file = BytesIO()
         figure.savefig(file, format="png", metadata=PNG_TAG)
     write_bytes(directory / "map.png", file.getvalue())

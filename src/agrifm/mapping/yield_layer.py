@@ -26,7 +26,7 @@ from agrifm.mapping.cog import CogWriter
 from agrifm.mapping.crop_mask import CropMask
 from agrifm.mapping.raster_styles import describe_numbers
 from agrifm.mapping.windows import MapPlan
-from agrifm.pictures import PNG_TAG, drawing, reduced_shape, scale_bar
+from agrifm.pictures import PNG_TAG, draw_scale_bar, drawing, reduced_shape
 from agrifm.rasters import open_raster
 from agrifm.record import NUMBERS, yield_scale
 from agrifm.stac import CLEANING, CROPLAND_DIGEST, MapLayer
@@ -183,10 +183,7 @@ def write_yield_picture_of_map(directory: Path, plan: MapPlan, title: str, side:
             figure.colorbar(shown, ax=axes, label=label, shrink=0.7)
             axes.set_axis_off()
         figure.suptitle(title)
-        label, share = scale_bar(plan.grid, 0.25)
-        left.plot([0, share], [-0.03, -0.03], transform=left.transAxes, color="black", linewidth=3, clip_on=False)
-        left.text(share / 2, -0.045, label, transform=left.transAxes, ha="center", va="top", fontsize="small")
-        left.set_xlim(-0.5, tonnes.shape[1] - 0.5)  # plotting the bar has widened it
+        draw_scale_bar(left, plan.grid)
         file = BytesIO()
         figure.savefig(file, format="png", metadata=PNG_TAG)
     write_bytes(directory / "map.png", file.getvalue())

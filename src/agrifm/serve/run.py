@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agrifm.errors import ServeError, require_installed
 from agrifm.files import AnyPath, as_path
+from agrifm.page_address import LOOPBACK, PORT
 from agrifm.screen import printable
 from agrifm.stac import MAP_ITEM
 
@@ -27,13 +28,10 @@ if TYPE_CHECKING:
 
     Explainer = Callable[[Path, Cube], Callable[[int, int], PlacePeriods | None]]
 
-PORT = 8642
-"""Port that is tried if none is stated."""
 NEXT_PORTS = 20
 """Ports after it that are tried if it is taken and none is stated."""
 WAITING = 512
 """Connections that may wait to be accepted."""
-LOOPBACK = "127.0.0.1"
 LOOPBACK_NAMES = [LOOPBACK, "localhost", "[::1]"]
 IDLE_SECONDS = 15
 """After which an idle connection is closed."""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.classic.classic_model import ClassicModel, load_classic, save_classic, size_of
+from agrifm.classic.classic_model import ClassicModel, size_of
 from agrifm.classic.classics import RECIPE, require_classic
 from agrifm.classic.indices import notes_on_bands
 from agrifm.config import Project
 from agrifm.cube.store import open_cube
 from agrifm.errors import ConfigError, require_installed
 from agrifm.files import translate_os_errors, write_json
-from agrifm.inference.predictor import TorchModel, TrainedModel, is_trained, load_model, uncalibrated
+from agrifm.inference.predictor import TorchModel, TrainedModel, load_model, uncalibrated
 from agrifm.legend import UNLABELLED
 from agrifm.model_config import ModelConfig
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
@@ -32,9 +32,8 @@ from agrifm.record import (
 )
 from agrifm.samples.project_table import project_table
 from agrifm.samples.split import FOLDS
-from agrifm.stac import write_model_item
 from agrifm.train.calibrate import with_calibration
-from agrifm.train.cube_classic import fit_cube_classic
+from agrifm.train.cube_classic import fit_cube_classic, kept_classic, stored_classic
 from agrifm.train.cube_network import NetworkTask, array_digest, data_fingerprint, train_network, write_training_data
 from agrifm.train.data import Data, cube_record, label_counts, prepare, project_labels
 from agrifm.train.evaluate import score, summarise_scores
@@ -204,24 +203,15 @@ def _train_classic(
     digest = data_fingerprint(
         record, data, [*map(array_digest, (data.labels.place, data.split.block)), str(RECIPE), str(config.calibration)]
     )
-    for place in (path, earlier):
-        if is_trained(place, digest):
-            model = load_classic(place)
-            assert isinstance(model, ClassicModel), "forests of older versions have another fingerprint"
-            _write_classic_item(path, model)
-            return model, cache(partial(_classic_validation, data, config, model)), place == path
+    if (kept := kept_classic((path, earlier), digest)) is not None:
+        model, is_new = kept
+        return model, cache(partial(_classic_validation, data, config, model)), is_new
     label = np.where(data.training.label == UNLABELLED, data.validation.label, data.training.label)
     record = record.model_copy(update={"training": {**record.training, "fingerprint": digest}})
     model = fit_cube_classic(data, config, record, label)
     validation = cache(partial(_classic_validation, data, config, model))
     model = replace(model, record=_calibrated(data, config, model.record, validation))
-    save_classic(path, model)
-    _write_classic_item(path, model)
-    return load_model(path), validation, True
-
-
-def _write_classic_item(path: Path, model: ClassicModel) -> None:
-    write_model_item(path, model.record, size_of(model.rows), path.parent / TRAINING_DATA)
+    return stored_classic(path, model), validation, True
 
 
 def _train_network(

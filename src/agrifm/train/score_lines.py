@@ -79,15 +79,8 @@ def _describe_yields(scores: dict[str, Any]) -> list[str]:
         thirds = [_rounded(share) for share in entry["coverage_of_thirds"]["true"]]
         lines.append(f"{name}: share in the interval of the third with the lowest true yields {thirds[0]}, of the "
                      f"middle one {thirds[1]}, of the highest one {thirds[2]}")  # fmt: skip
-        for tried in entry.get("training", {}).get("tried", ()):
-            if tried["chosen"]:
-                lines.append(f"{name} is {tried['models'][0]}, chosen by its error on inner blocks")
-    for entry in scores["differences"]:
-        if None not in entry["rmse_interval"]:
-            low, high = entry["rmse_interval"]
-            pair = f"{entry['model']} - {entry['against']}"
-            lines.append(f"RMSE, {pair}: {entry['rmse']:+.3f} ({low:.3f} to {high:.3f}) {unit}")
-    return lines
+        lines += _chosen(name, entry)
+    return [*lines, *_rmse_differences(scores, 3, f" {unit}")]
 
 
 def _describe_shares(scores: dict[str, Any]) -> list[str]:
@@ -100,14 +93,26 @@ def _describe_shares(scores: dict[str, Any]) -> list[str]:
             f"shares from 0 to 1, {r2}; of {entry['hectares']:.0f} ha {entry['displaced_hectares']:.0f} have the wrong "
             f"class in sums of shares, {entry['whole_displaced_hectares']:.0f} if each pixel is wholly of its largest"
         )
-        for tried in entry.get("training", {}).get("tried", ()):
-            if tried["chosen"]:
-                lines.append(f"{name} is {' and '.join(tried['models'])}, chosen by its error on inner blocks")
+        lines += _chosen(name, entry)
+    return [*lines, *_rmse_differences(scores, 4)]
+
+
+def _chosen(name: str, entry: dict[str, Any]) -> list[str]:
+    """Which candidates a classic model of numbers is."""
+    return [
+        f"{name} is {' and '.join(tried['models'])}, chosen by its error on inner blocks"
+        for tried in entry.get("training", {}).get("tried", ())
+        if tried["chosen"]
+    ]
+
+
+def _rmse_differences(scores: dict[str, Any], digits: int, unit: str = "") -> list[str]:
+    lines = []
     for entry in scores["differences"]:
         if None not in entry["rmse_interval"]:
             low, high = entry["rmse_interval"]
-            pair = f"{entry['model']} - {entry['against']}"
-            lines.append(f"RMSE, {pair}: {entry['rmse']:+.4f} ({low:.4f} to {high:.4f})")
+            pair, form = f"{entry['model']} - {entry['against']}", f".{digits}f"
+            lines.append(f"RMSE, {pair}: {entry['rmse']:+{form}} ({low:{form}} to {high:{form}}){unit}")
     return lines
 
 

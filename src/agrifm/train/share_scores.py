@@ -3,7 +3,7 @@
 Shape letters: P pixels, K classes, H rows, W columns, D bootstrap samples.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from agrifm.legend import UNLABELLED
 from agrifm.samples.split import FOLDS, Split
-from agrifm.scores import draw_blocks, percentile_interval
+from agrifm.scores import draw_blocks, with_intervals
 
 if TYPE_CHECKING:
     from agrifm.samples.share_labels import ShareLabels
@@ -38,6 +38,11 @@ class PixelShares(NamedTuple):
     true: Floats
     """(P, K), sum 1."""
     estimate: Floats
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """What tells the pixels apart."""
+        return self.pixel
 
     def of(self, chosen: NDArray[np.bool_]) -> "PixelShares":
         """Return some of the pixels (P,)."""
@@ -94,7 +99,7 @@ def share_scores(pixels: PixelShares, codes: Sequence[str]) -> dict[str, Any]:
     sums, whole = _block_sums(pixels), _block_sums(pixels.whole())
     draws = draw_blocks(len(sums), DRAWS)
     result: dict[str, Any] = {"pixels": len(pixels.pixel), "hectares": float(pixels.hectares.sum())}
-    result |= _with_intervals(_overall(sums.sum(axis=0)), _overall(np.tensordot(draws, sums, 1)), SHARE_SCORES)
+    result |= with_intervals(_overall(sums.sum(axis=0)), _overall(np.tensordot(draws, sums, 1)), SHARE_SCORES)
     result["whole"] = {name: float(one) for name, one in _overall(whole.sum(axis=0)).items() if name != "r2"}
     found, drawn = _per_class(sums.sum(axis=0)), _per_class(np.tensordot(draws, sums, 1))
     of_whole = _per_class(whole.sum(axis=0))
@@ -102,7 +107,7 @@ def share_scores(pixels: PixelShares, codes: Sequence[str]) -> dict[str, Any]:
     for number, code in enumerate(codes):
         entry, many = ({key: one[..., number] for key, one in scores.items()} for scores in (found, drawn))
         result["classes"][code] = {
-            **_with_intervals(entry, many, (*SHARE_SCORES, "bias_hectares")),
+            **with_intervals(entry, many, (*SHARE_SCORES, "bias_hectares")),
             "true_hectares": float(entry["true_hectares"]),
             "estimated_hectares": float(entry["true_hectares"] + entry["bias_hectares"]),
             "whole_hectares": float(of_whole["true_hectares"][number] + of_whole["bias_hectares"][number]),
@@ -110,14 +115,6 @@ def share_scores(pixels: PixelShares, codes: Sequence[str]) -> dict[str, Any]:
     # of each class the hectares that are too many or too few, half of which are those of the wrong class
     for name, scores in (("displaced_hectares", found), ("whole_displaced_hectares", of_whole)):
         result[name] = float(np.abs(scores["bias_hectares"]).sum() / 2)
-    return result
-
-
-def _with_intervals(found: Mapping[str, Any], drawn: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for name in names:
-        result[name] = float(found[name])
-        result[f"{name}_interval"] = percentile_interval(drawn[name]) if len(drawn[name]) else (np.nan, np.nan)
     return result
 
 
@@ -131,7 +128,7 @@ def error_difference(first: PixelShares, second: PixelShares) -> dict[str, Any]:
     )
     names = ("rmse", "mae")
     difference, many = ({name: one[0][name] - one[1][name] for name in names} for one in (found, drawn))
-    return _with_intervals(difference, many, names)
+    return with_intervals(difference, many, names)
 
 
 def _block_sums(pixels: PixelShares) -> Floats:

@@ -14,35 +14,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.classic.classic_model import (
-    ClassicModel,
-    classic_record,
-    load_classic,
-    record_columns,
-    save_classic,
-    size_of,
-)
+from agrifm.classic.classic_model import ClassicModel, classic_record, record_columns
 from agrifm.classic.classics import ClassicRows
 from agrifm.classic.features import Columns
 from agrifm.classic.share_regression import PARTS_OF_SHARES, ShareRows, fit_shares
 from agrifm.config import Project
 from agrifm.cube.store import Cube, open_cube
-from agrifm.errors import LabelError, require_installed
+from agrifm.errors import LabelError
 from agrifm.files import finite_or_none, translate_os_errors, write_json
-from agrifm.grid import Window
-from agrifm.inference.predictor import TrainedModel, is_trained, load_model
+from agrifm.inference.predictor import TrainedModel
 from agrifm.legend import UNLABELLED, Legend
 from agrifm.model_config import ModelConfig
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, unchanged, writing
-from agrifm.record import TRAINING_DATA, ModelRecord, is_classic, is_network
+from agrifm.record import TRAINING_DATA, ModelRecord
 from agrifm.samples.share_labels import ShareLabels, SharePatches, read_share_labels
 from agrifm.samples.split import FOLDS
 from agrifm.shares import COVERED
-from agrifm.stac import write_model_item
+from agrifm.train.cube_classic import kept_classic, stored_classic
 from agrifm.train.cube_network import NetworkTask, array_digest, data_fingerprint, train_network, write_training_data
 from agrifm.train.data import Data, cube_record, prepare, read_pixel_features
-from agrifm.train.field_prediction import predict_whole
+from agrifm.train.number_training import (
+    differences_of_pairs,
+    predicted_numbers,
+    require_packages,
+    trained_in_turn,
+)
 from agrifm.train.publish import SCORES, SHARES_PICTURE, publish, require_inputs_apart
 from agrifm.train.share_picture import write_share_picture
 from agrifm.train.share_scores import (
@@ -82,9 +79,7 @@ def train_fractions(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dic
     """
     require_inputs_apart(project)
     config = project.training
-    for name in config.names:
-        packages = ("deep", "torch", "lightning") if is_network(name) else ("classic", "sklearn", "lightgbm", "skops")
-        require_installed(f"training {name}", *packages)
+    require_packages(config.names)
     with (
         writing(project.models, "models") as staging,
         unchanged(project.cube, "training") as require_unchanged,
@@ -96,13 +91,9 @@ def train_fractions(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dic
             begin_directory(staging)
         write_training_data(data.data, staging / TRAINING_DATA)
         records, kept, found = {}, [], {}
-        for name in config.names:
-            file = f"{name}.{'skops' if is_classic(name) else 'safetensors'}"
-            places = (staging / file, project.models / file)
-            if is_classic(name):
-                model, is_new = _train_classic(data, config, name, places)
-            else:
-                model, is_new = _train_network(data, config, name, places, compute)
+        classic = partial(_train_classic, data, config)
+        network = partial(_train_network, data, config, compute)
+        for name, model, is_new in trained_in_turn(config.names, staging, project.models, classic, network):
             kept += [] if is_new else [name]
             records[name] = model.record
             found[name] = pixel_shares(predicted_shares(model, data, "test"), known, data.data.split, "test")
@@ -147,24 +138,9 @@ def share_data(data: Data, known: ShareLabels) -> ShareData:
 
 def predicted_shares(model: TrainedModel, known: ShareData, fold: str) -> NDArray[np.float32]:
     """Return shares (K, H, W) around the labelled pixels of a fold; NaN elsewhere, and where nothing was observed."""
-    data, classes = known.data, len(known.known.labels.legend)
+    data = known.data
     wanted = (data.split.fold == FOLDS.index(fold)) & (data.labels.label != UNLABELLED)
-    tiles = data.tiles_of(model.record.series)
-
-    def predict(window: Window) -> NDArray[np.floating]:
-        result = np.full((classes, window.height, window.width), np.float32(np.nan))
-        where = wanted[window.slices]
-        if not where.any():
-            return result
-        sample = tiles.sample(window)
-        where = where & sample.any_valid
-        if isinstance(model, ClassicModel):
-            result[:, where] = model.of_pixels(sample, where)
-        elif where.any():
-            result[:, where] = model.probabilities(sample)[:, where]
-        return result
-
-    return predict_whole(predict, data.cube.target.shape, model.record.side, classes)
+    return predicted_numbers(model, data, wanted, len(known.known.labels.legend))
 
 
 def _decisive(known: ShareData) -> tuple[str, ...]:
@@ -173,7 +149,7 @@ def _decisive(known: ShareData) -> tuple[str, ...]:
 
 
 def _train_network(
-    known: ShareData, config: ModelConfig, name: str, places: tuple[Path, Path], compute: Compute
+    known: ShareData, config: ModelConfig, compute: Compute, name: str, places: tuple[Path, Path]
 ) -> tuple[TrainedModel, bool]:
     """A network of the family `name`, and whether it is new."""
     from agrifm.train.initialise import initial_network
@@ -199,23 +175,15 @@ def _train_classic(
     data = known.data
     record = cube_record(data, config, name, {}, "scikit-learn", "skops", "lightgbm")
     digest = data_fingerprint(record, data, [*_decisive(known), str(CLASSIC_VERSION)])
-    path, item = places[0], partial(write_model_item, training_data=places[0].parent / TRAINING_DATA)
-    for place in places:
-        if is_trained(place, digest):
-            model = load_classic(place)
-            assert isinstance(model, ClassicModel), "forests of older versions have another fingerprint"
-            item(path, model.record, size_of(model.rows))
-            return model, place == path
+    if (kept := kept_classic(places, digest)) is not None:
+        return kept
     record = record.model_copy(update={"training": {**record.training, "fingerprint": digest}})
     columns = Columns(tuple(data.cube.inputs[sensor.sensor] for sensor in data.sensors), config.frames, PARTS_OF_SHARES)
     rows, classes = _share_rows(known, config)
     members, tried = fit_shares(rows, columns, config.seed)
     fitted = ClassicRows(name, classes, members, tried)
     record = classic_record(record, fitted)
-    model = ClassicModel(record, fitted.reading(record_columns(record)))
-    save_classic(path, model)
-    item(path, model.record, size_of(model.rows))
-    return load_model(path), True
+    return stored_classic(places[0], ClassicModel(record, fitted.reading(record_columns(record)))), True
 
 
 def _share_rows(known: ShareData, config: ModelConfig) -> tuple[ShareRows, NDArray[np.uint8]]:
@@ -246,25 +214,13 @@ def _scores(known: ShareData, records: dict[str, ModelRecord], found: dict[str, 
         | ({"training": records[name].training} if name in records else {})
         for name, pixels in found.items()
     }
-    differences = [
-        {"model": name, "against": other, **finite_or_none(error_difference(*_shared(found[name], found[other])))}
-        for at, name in enumerate(found)
-        for other in list(found)[at + 1 :]
-    ]
     return {
         "task": "fractions",
         "legend": legend.model_dump(mode="json"),
         "pixel": data.labels.grid.resolution,
         "models": models,
-        "differences": differences,
+        "differences": differences_of_pairs(found, error_difference),
         "blocks": data.split.blocks,
         "pixels": {fold: int((data.split.place_fold == at).sum()) for at, fold in enumerate(FOLDS)},
         "notes": list(data.labels.notes),
     }
-
-
-def _shared(first: PixelShares, second: PixelShares) -> tuple[PixelShares, PixelShares]:
-    """The pixels that both estimate: models that read other series may lack some."""
-    shared = np.intersect1d(first.pixel, second.pixel)
-    one, other = (pixels.of(np.isin(pixels.pixel, shared)) for pixels in (first, second))
-    return one, other

@@ -20,7 +20,7 @@ from agrifm.area_tiles import LISTED, read_tile_list
 from agrifm.config import LabelsConfig, Project
 from agrifm.cube.store import open_cube
 from agrifm.errors import ConfigError, LabelError, require_installed
-from agrifm.files import MARKER, atomic_write, content_digest, translate_os_errors
+from agrifm.files import atomic_write, content_digest, translate_os_errors
 from agrifm.product_description import ProductDescription
 from agrifm.series_columns import SeriesColumns
 from agrifm.tile_work import work_on_tiles
@@ -39,7 +39,7 @@ def parcels_of_tiles(project: Project) -> tuple[Project, str]:
     """
     _require_parcels(project)
     place = project.path("tiles")
-    tiles = [tile for tile in read_tile_list(place / LISTED) if (project.of_tile(tile).cube / MARKER).exists()]
+    tiles = [tile for tile in read_tile_list(place / LISTED) if project.of_tile(tile).is_fetched]
     if not tiles:
         raise LabelError(f"training on the tiles of {place}: none has a finished cube; run `agrifm fetch`", path=place)
     assert project.labels.file is not None

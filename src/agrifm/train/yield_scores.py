@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agrifm.samples.labels import Labels
 from agrifm.samples.split import FOLDS, Split
-from agrifm.scores import draw_blocks, percentile_interval
+from agrifm.scores import draw_blocks, with_intervals
 from agrifm.yields import YIELD, YieldScale, conformal_factor
 
 MEAN = "mean"
@@ -36,6 +36,11 @@ class FieldYields(NamedTuple):
     estimate: Floats
     spread: Floats
     """(P,), of the error, above 0."""
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """What tells the fields apart."""
+        return self.place
 
     def of(self, chosen: NDArray[np.bool_]) -> "FieldYields":
         """Return some of the fields (P,)."""
@@ -92,10 +97,7 @@ def yield_scores(validation: FieldYields, fields: FieldYields, level: float) -> 
     sums = _block_sums(fields, error, inside[level])
     found = _of_sums(sums.sum(axis=0))
     drawn = _of_sums(draw_blocks(len(sums), DRAWS) @ sums)
-    result: dict[str, Any] = {"fields": len(error)}
-    for name in YIELD_SCORES:
-        result[name] = float(found[name])
-        result[f"{name}_interval"] = percentile_interval(drawn[name]) if len(drawn[name]) else (np.nan, np.nan)
+    result: dict[str, Any] = {"fields": len(error), **with_intervals(found, drawn, YIELD_SCORES)}
     result["half_width"] = float(np.mean(factors[level] * fields.spread))
     result["factor"] = factors[level]
     result["coverage_of_thirds"] = {
@@ -125,8 +127,7 @@ def rmse_difference(first: FieldYields, second: FieldYields) -> dict[str, Any]:
         _of_sums(weights @ both[0])["rmse"] - _of_sums(weights @ both[1])["rmse"]
         for weights in (np.ones(len(both[0])), draws)
     )
-    interval = percentile_interval(drawn) if len(draws) else (np.nan, np.nan)
-    return {"rmse": float(found), "rmse_interval": interval}
+    return with_intervals({"rmse": found}, {"rmse": drawn}, ("rmse",))
 
 
 def _block_sums(fields: FieldYields, error: Floats, inside: NDArray[np.bool_]) -> Floats:

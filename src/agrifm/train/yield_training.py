@@ -13,36 +13,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.classic.classic_model import (
-    ClassicModel,
-    classic_record,
-    load_classic,
-    record_columns,
-    rows_of_yields,
-    save_classic,
-    size_of,
-)
+from agrifm.classic.classic_model import ClassicModel, classic_record, record_columns, rows_of_yields
 from agrifm.classic.features import Columns
 from agrifm.classic.forest import draw_pixels
 from agrifm.classic.yield_regression import PARTS_OF_YIELDS, FieldRows, fit_yields
 from agrifm.config import Project
 from agrifm.cube.store import Cube, open_cube
-from agrifm.errors import LabelError, require_installed
+from agrifm.errors import LabelError
 from agrifm.files import finite_or_none, translate_os_errors, write_json
-from agrifm.grid import Window
-from agrifm.inference.predictor import TrainedModel, is_trained, load_model
+from agrifm.inference.predictor import TrainedModel, load_model
 from agrifm.legend import UNLABELLED
 from agrifm.model_config import ModelConfig
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, unchanged, writing
-from agrifm.record import TRAINING_DATA, ModelRecord, is_classic, is_network, yield_scale
+from agrifm.record import TRAINING_DATA, ModelRecord, yield_scale
 from agrifm.samples.labels import Labels
 from agrifm.samples.split import FOLDS
 from agrifm.samples.yield_labels import YieldPatches, read_yield_labels
-from agrifm.stac import write_model_item
+from agrifm.train.cube_classic import kept_classic, stored_classic
 from agrifm.train.cube_network import NetworkTask, array_digest, data_fingerprint, train_network, write_training_data
 from agrifm.train.data import Data, cube_record, prepare, read_pixel_features
-from agrifm.train.field_prediction import predict_whole
+from agrifm.train.number_training import (
+    differences_of_pairs,
+    predicted_numbers,
+    require_packages,
+    trained_in_turn,
+)
 from agrifm.train.publish import SCORES, YIELDS_PICTURE, publish, require_inputs_apart
 from agrifm.train.yield_picture import write_yield_picture
 from agrifm.train.yield_scores import MEAN, FieldYields, field_yields, mean_yields, rmse_difference, yield_scores
@@ -66,9 +62,7 @@ def train_yields(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[s
     """
     require_inputs_apart(project)
     config = project.training
-    for name in config.names:
-        packages = ("deep", "torch", "lightning") if is_network(name) else ("classic", "sklearn", "lightgbm", "skops")
-        require_installed(f"training {name}", *packages)
+    require_packages(config.names)
     with (
         writing(project.models, "models") as staging,
         unchanged(project.cube, "training") as require_unchanged,
@@ -80,13 +74,9 @@ def train_yields(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[s
             begin_directory(staging)
         write_training_data(data, staging / TRAINING_DATA)
         records, kept, found = {}, [], {}
-        for name in config.names:
-            file = f"{name}.{'skops' if is_classic(name) else 'safetensors'}"
-            places = (staging / file, project.models / file)
-            if is_classic(name):
-                model, is_new = _train_classic(data, config, name, places, scale)
-            else:
-                model, is_new = _train_network(data, config, name, places, compute, scale)
+        classic = partial(_train_classic, data, config, scale)
+        network = partial(_train_network, data, config, compute, scale)
+        for name, model, is_new in trained_in_turn(config.names, staging, project.models, classic, network):
             kept += [] if is_new else [name]
             records[name] = model.record
             maps = predicted_yields(model, data, ("validation", "test"))
@@ -156,22 +146,7 @@ def predicted_yields(model: TrainedModel, data: Data, folds: tuple[str, ...]) ->
     NaN elsewhere, and where nothing was observed.
     """
     wanted = np.isin(data.split.fold, [FOLDS.index(fold) for fold in folds]) & (data.labels.place >= 0)
-    tiles = data.tiles_of(model.record.series)
-
-    def predict(window: Window) -> NDArray[np.floating]:
-        result = np.full((len(YIELD_LAYERS), window.height, window.width), np.float32(np.nan))
-        where = wanted[window.slices]
-        if not where.any():
-            return result
-        sample = tiles.sample(window)
-        where = where & sample.any_valid
-        if isinstance(model, ClassicModel):
-            result[:, where] = model.of_pixels(sample, where)
-        elif where.any():
-            result[:, where] = model.probabilities(sample)[:, where]
-        return result
-
-    return predict_whole(predict, data.cube.target.shape, model.record.side, len(YIELD_LAYERS))
+    return predicted_numbers(model, data, wanted, len(YIELD_LAYERS))
 
 
 def _fold(maps: NDArray[np.float32], data: Data, fold: str, scale: YieldScale) -> FieldYields:
@@ -194,7 +169,7 @@ def with_interval(model: TrainedModel, data: Data) -> ModelRecord:
 
 
 def _train_network(
-    data: Data, config: ModelConfig, name: str, places: tuple[Path, Path], compute: Compute, scale: YieldScale
+    data: Data, config: ModelConfig, compute: Compute, scale: YieldScale, name: str, places: tuple[Path, Path]
 ) -> tuple[TrainedModel, bool]:
     """A network of the family `name`, and whether it is new."""
     from agrifm.inference.yield_maps import with_yields
@@ -222,28 +197,20 @@ def _decisive(data: Data) -> tuple[str, ...]:
 
 
 def _train_classic(
-    data: Data, config: ModelConfig, name: str, places: tuple[Path, Path], scale: YieldScale
+    data: Data, config: ModelConfig, scale: YieldScale, name: str, places: tuple[Path, Path]
 ) -> tuple[TrainedModel, bool]:
     """The best classic model of the training blocks, chosen on inner blocks of them, and whether it is new."""
     record = cube_record(data, config, name, {}, "scikit-learn", "skops", "lightgbm")
     digest = data_fingerprint(record, data, [*_decisive(data), str(CLASSIC_VERSION)])
-    path, item = places[0], partial(write_model_item, training_data=places[0].parent / TRAINING_DATA)
-    for place in places:
-        if is_trained(place, digest):
-            model = load_classic(place)
-            assert isinstance(model, ClassicModel), "forests of older versions have another fingerprint"
-            item(path, model.record, size_of(model.rows))
-            return model, place == path
+    if (kept := kept_classic(places, digest)) is not None:
+        return kept
     training = {**record.training, "fingerprint": digest, "yield": scale.model_dump()}
     record = record.model_copy(update={"training": training})
     columns = Columns(tuple(data.cube.inputs[sensor.sensor] for sensor in data.sensors), config.frames, PARTS_OF_YIELDS)
     fitted = rows_of_yields(*fit_yields(_field_rows(data, config), columns, scale, config.seed))
     record = classic_record(record, fitted)
     model = ClassicModel(record, fitted.reading(record_columns(record)))
-    model = ClassicModel(with_interval(model, data), model.rows)
-    save_classic(path, model)
-    item(path, model.record, size_of(model.rows))
-    return load_model(path), True
+    return stored_classic(places[0], ClassicModel(with_interval(model, data), model.rows)), True
 
 
 def _field_rows(data: Data, config: ModelConfig) -> FieldRows:
@@ -279,29 +246,14 @@ def _scores(
         | ({"training": records[name].training} if name in records else {})
         for name, (validation, fields) in found.items()
     }
-    differences = [
-        {"model": name, "against": other, **finite_or_none(rmse_difference(*_shared(test[name], test[other])))}
-        for at, name in enumerate(test)
-        for other in list(test)[at + 1 :]
-    ]
     return {
         "task": "yield",
         "unit": scale.unit,
         "level": scale.level,
         "crops": list(data.labels.legend.codes),
         "models": models,
-        "differences": differences,
+        "differences": differences_of_pairs(test, rmse_difference),
         "blocks": data.split.blocks,
         "fields": {fold: int((data.split.place_fold == at).sum()) for at, fold in enumerate(FOLDS)},
         "notes": list(data.labels.notes),
     }
-
-
-def _shared(first: FieldYields, second: FieldYields) -> tuple[FieldYields, FieldYields]:
-    """The fields that both estimate: models that read other series may lack some."""
-    shared = np.intersect1d(first.place, second.place)
-
-    def part(one: FieldYields) -> FieldYields:
-        return one.of(np.isin(one.place, shared))
-
-    return part(first), part(second)

@@ -1,6 +1,7 @@
 """Clusters: addresses, what is refused before work begins, units that fail for a while or for good, the same bytes."""
 
 import errno
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import distributed
 import numpy as np
+import psutil
 import pytest
 
 from agrifm import cluster
@@ -32,7 +34,7 @@ counting, go_on = Lock(), Event()
 def scheduler() -> Iterator[Any]:
     """A scheduler with two workers that are threads of this process."""
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0", protocol="tcp"
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0", protocol="tcp"
     ) as started:
         yield started
 
@@ -123,7 +125,9 @@ def test_a_scheduler_that_does_not_answer_is_refused(tmp_path: Path, monkeypatch
 def test_a_scheduler_without_workers_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "ANSWER_SECONDS", 0.5)
     with (
-        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0", protocol="tcp") as empty,
+        distributed.LocalCluster(
+            n_workers=0, processes=False, dashboard_address="127.0.0.1:0", protocol="tcp"
+        ) as empty,
         pytest.raises(ConfigError) as error,
         open_cluster(empty.scheduler_address, tmp_path),
     ):
@@ -271,3 +275,13 @@ def test_shards_are_the_same_on_a_cluster_and_in_this_process(workers: ClusterEx
     here = make_world_shards(tmp_path / "here", **settings)
     there = make_world_shards(tmp_path / "there", **settings, executor=workers)
     assert contents(there.directory) == contents(here.directory)
+
+
+def test_processes_of_this_machine_are_not_reached_from_others(tmp_path: Path) -> None:
+    with open_cluster("local:1", tmp_path) as executor:
+        assert executor is not None
+        assert executor.submit(square, 3).result() == 9
+        pids = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
+        found = [one for pid in pids for one in psutil.Process(pid).net_connections("tcp") if one.status == "LISTEN"]
+    assert len(found) >= 3  # scheduler, its page, worker
+    assert {one.laddr.ip for one in found} == {"127.0.0.1"}

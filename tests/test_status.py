@@ -1,14 +1,17 @@
 """`agrifm status`: what is done and what is next, for a project at every step and without one."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from agrifm.errors import ConfigError
+from agrifm.errors import ConfigError, SceneError
 from agrifm.files import MARKER
 from agrifm.init import init
+from agrifm.plan import remaining_time
 from agrifm.scene.providers import PROVIDERS
 from agrifm.status import status
+from tests.toy import toy_project
 
 
 def lines(path: Path) -> dict[str, str]:
@@ -39,6 +42,35 @@ def test_each_step_that_is_done_makes_another_one_the_next(tmp_path: Path) -> No
         found = lines(tmp_path / "agrifm.toml")
         assert found[command].startswith("done")
         assert found["next"] == f"`agrifm {following}`"
+
+
+def test_the_time_of_each_step_that_is_not_done_is_stated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forecast(_: object, steps: list[str]) -> remaining_time.RemainingTime:
+        assert steps == ["train", "map"]
+        return remaining_time.RemainingTime(
+            {"train": 780.0, "map": 40.0}, {"train": 0.0, "map": 0.25}, "costs of before"
+        )
+
+    monkeypatch.setattr(remaining_time, "remaining_time", forecast)
+    project = toy_project(tmp_path / "p")
+    (project.cube / MARKER).touch()
+    found = lines(project.directory)
+    assert found["train"] == "not done, about 13 min"
+    assert found["map"].endswith("about 40 s for the rest (25 % is kept)")
+    assert found["next"] == "`agrifm train`, about 13 min"
+    assert found["time"] == "about 14 min in all; costs of before"
+    stated = json.loads(status(project.directory, json=True)[0])["project"]
+    assert (stated["seconds"], stated["next"]) == ({"train": 780.0, "map": 40.0}, "train")
+
+
+def test_a_time_that_cannot_be_forecast_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unanswered(*_: object) -> None:
+        raise SceneError("planning: the catalogue does not answer")
+
+    monkeypatch.setattr(remaining_time, "remaining_time", unanswered)
+    project = toy_project(tmp_path / "p")
+    assert lines(project.directory)["time"].startswith("not known: ")
+    assert json.loads(status(project.directory, json=True)[0])["project"]["seconds"] == {}
 
 
 def test_a_damaged_project_file_is_refused(tmp_path: Path) -> None:

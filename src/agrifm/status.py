@@ -1,4 +1,4 @@
-"""`agrifm status`: which steps of the project are done and what is next; versions, processor, credentials present."""
+"""`agrifm status`: which steps of the project are done, what is next and how long it takes; versions, credentials."""
 
 import os
 import platform
@@ -7,8 +7,10 @@ from typing import Any
 
 from agrifm.area_tiles import LISTED, read_tile_list
 from agrifm.config import PROJECT_FILE, Project, read_project
+from agrifm.errors import AgriFMError
 from agrifm.files import MARKER, AnyPath, as_json, as_path
 from agrifm.outputs import unfinished
+from agrifm.plan.plan_lines import time_words
 from agrifm.record import NUMBERS, running_versions
 from agrifm.scene.access import credentials_present
 from agrifm.scene.providers import PROVIDERS
@@ -23,6 +25,8 @@ def status(path: AnyPath, json: bool = False) -> list[str]:
         path: agrifm.toml or its directory; if it does not exist, only the machine is described.
         json: one JSON text instead of lines.
 
+    The time of the steps that are not done is that of `agrifm plan`. Until the cube is finished its catalogue is asked.
+
     Raises:
         ConfigError: the project file cannot be read.
     """
@@ -30,7 +34,7 @@ def status(path: AnyPath, json: bool = False) -> list[str]:
     file = path / PROJECT_FILE if path.is_dir() else path
     project = read_project(path) if file.exists() else None
     content = {
-        "project": None if project is None else _progress(project),
+        "project": None if project is None else _with_times(_progress(project), project),
         "versions": running_versions(*LIBRARIES),
         "processor": _processor(),
         "credentials": {one.name: credentials_present(one) for one in PROVIDERS.values()},
@@ -44,7 +48,7 @@ def _progress(project: Project) -> dict[str, Any]:
         return _progress_of_tiles(project)
     steps = {
         "fetch": (project.cube / MARKER, _begun_cube(project)),
-        "train": (project.models / "scores.json", project.models),
+        "train": (project.models / "scores.json", unfinished(project.models)),
         "map": (project.maps / _main_raster(project), unfinished(project.maps)),
     }
     if project.parcels is not None:
@@ -54,6 +58,21 @@ def _progress(project: Project) -> dict[str, Any]:
         for command, (done, begun) in steps.items()
     }
     return _stated(project, states, {command: done.parent.name for command, (done, _) in steps.items()})
+
+
+def _with_times(progress: dict[str, Any], project: Project) -> dict[str, Any]:
+    """The progress with the seconds that each step which is not done will take, and what these rest on."""
+    from agrifm.plan.remaining_time import remaining_time
+
+    steps = [command for command, state in progress["steps"].items() if state != "done"]
+    found: dict[str, Any] = {"seconds": {}, "kept": {}, "time": None}
+    if steps:
+        try:
+            times = remaining_time(project, steps)
+            found = {"seconds": times.seconds, "kept": times.kept, "time": times.rests_on}
+        except AgriFMError as error:
+            found["time"] = f"not known: {error}"
+    return {**progress, **found}
 
 
 def _stated(project: Project, states: dict[str, str], results: dict[str, str]) -> dict[str, Any]:
@@ -106,15 +125,31 @@ def _lines(content: dict[str, Any], file: Path) -> list[str]:
         lines = [f"project: {project['directory']}, {begin} to {end}"]
         for command, state in project["steps"].items():
             of_tiles = f", {results[command]}" if "tiles" in project and command != "train" else ""
-            lines.append(f"{command}: {said[state] + of_tiles if state in said else f'done ({results[command]})'}")
+            takes = f", {_about(project, command)}" if command in project["seconds"] else ""
+            lines.append(
+                f"{command}: {said[state] + of_tiles + takes if state in said else f'done ({results[command]})'}"
+            )
+        if project["time"] is not None:
+            together = f"about {time_words(sum(project['seconds'].values()))} in all; " if project["seconds"] else ""
+            lines.append(f"time: {together}{project['time']}")
         following = project["next"] or ("" if project["of_numbers"] else "assess design`, then `agrifm assess")
-        lines.append(f"next: `agrifm {following}`" if following else "next: nothing; models/scores.json has the scores")
+        soon = f", about {time_words(project['seconds'][following])}" if following in project["seconds"] else ""
+        lines.append(
+            f"next: `agrifm {following}`{soon}" if following else "next: nothing; models/scores.json has the scores"
+        )
     versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
     lines += [f"versions: {versions}", f"processor: {content['processor']}"]
     for name, found in content["credentials"].items():
         known = ", ".join(f"{scheme} {state}" for scheme, state in found.items()) or "not needed"
         lines.append(f"credentials of {name}: {known}")
     return lines
+
+
+def _about(project: dict[str, Any], command: str) -> str:
+    """How long a step takes, in words."""
+    kept = project["kept"][command]
+    rest = f" for the rest ({100 * kept:.0f} % is kept)" if kept else ""
+    return f"about {time_words(project['seconds'][command])}{rest}"
 
 
 def _main_raster(project: Project) -> str:

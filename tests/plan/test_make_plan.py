@@ -21,6 +21,7 @@ from agrifm.plan.map_forecast import chunked_pixels
 from agrifm.plan.probe_fetch import measure_fetch
 from agrifm.plan.probe_models import measure_models
 from agrifm.plan.project_plan import ProjectPlan
+from agrifm.plan.remaining_time import remaining_time
 from agrifm.scene import limits
 from agrifm.scene.remote import TRAFFIC
 from agrifm.scene.remote_raster import forget_head
@@ -243,3 +244,29 @@ def test_what_cannot_be_planned_is_one_sentence(
     )
     assert main(["plan", str(tmp_path / "table")]) == 2
     assert "area" in capsys.readouterr().err
+
+
+def test_what_a_stopped_run_has_kept_takes_no_time(tmp_path: Path, season: Path, measured: list[str]) -> None:
+    """Of nine windows a third is there; of two networks one; of the frames' tiles those in the journal."""
+    more = "[map]\noverlap = 0\nwindow = 48\n"
+    project = write_project(tmp_path / "p", f'catalog = "{season}"', season.parent, more)
+    names = project.model.model_copy(update={"names": ("agrifm", "ltae")})
+    project = project.model_copy(update={"model": names})
+    before = remaining_time(project, ("fetch", "train", "map"), tmp_path / "costs.json")
+    plan = plan_project(project, cache=tmp_path / "costs.json")
+    assert before.seconds == pytest.approx({step.name: step.seconds for step in plan.steps}, abs=0.1)
+    assert set(before.kept.values()) == {0.0}
+    directory = project.directory
+    (directory / "map.partial" / "windows").mkdir(parents=True)
+    for number in range(3):
+        (directory / "map.partial" / "windows" / f"{number}_0.npz").touch()
+    (directory / "models.partial").mkdir()
+    (directory / "models.partial" / "ltae.safetensors").touch()
+    frames = sum(sum(sensor.frames.values()) for sensor in plan.sensors)  # each has one tile
+    (directory / "cube.zarr.partial.journal").write_text("{}\n" + "unit {}\n" * (frames // 2))
+    after = remaining_time(project, ("fetch", "train", "map"), tmp_path / "costs.json")
+    assert after.kept["map"] == pytest.approx(1 / 3)
+    assert after.kept["fetch"] == pytest.approx(frames // 2 / frames)
+    # both networks have the same round costs, and the beginning is not theirs
+    assert after.seconds["train"] - START == pytest.approx((before.seconds["train"] - START) / 2, rel=0.05)
+    assert remaining_time(project, ("map",), tmp_path / "costs.json").seconds.keys() == {"map"}

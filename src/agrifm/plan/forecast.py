@@ -24,6 +24,10 @@ class StepForecast:
     """Of one processor, with loading the libraries once; all workers together."""
     seconds: float = 0.0
     """From beginning to end."""
+    pieces: int = 0
+    """Pieces of work (tiles of frames, windows) each of which is kept if a run is stopped; 0 = not known."""
+    model_seconds: dict[str, float] = field(default_factory=dict)
+    """Of training, by model."""
     notes: tuple[str, ...] = field(default_factory=tuple)
     """What the numbers rest on, in sentences."""
 

@@ -93,6 +93,7 @@ def forecast_map(
         memory_bytes=round(base + COPIES * prepared_bytes(as_observed, side) + memory),
         core_seconds=start + core,
         seconds=start + (max(reading, answering) if units.cores > 1 else reading + answering) / workers + writing,
+        pieces=len(windows),
         notes=() if answer is not None else (f"the time of {project.map_model} was not measured and is not in it",),
     )
 

@@ -161,6 +161,7 @@ def forecast_train(
         memory_bytes=round(base + kept + max([classic * memory, *(one.memory for one in networks)])),
         core_seconds=seconds,
         seconds=seconds,
+        model_seconds={name: round(value, 1) for name, value in spent.items() if value is not None},
         notes=tuple(notes),
     )
 

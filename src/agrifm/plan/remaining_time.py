@@ -1,0 +1,72 @@
+"""How long the steps of a project that are not done will take: a forecast, less what a stopped run has kept."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from agrifm.config import Project
+from agrifm.cube.project_scenes import SCENES
+from agrifm.files import MARKER
+from agrifm.outputs import unfinished
+from agrifm.plan.forecast import StepForecast
+from agrifm.plan.make_plan import plan_project
+from agrifm.record import model_file, seed_names
+
+
+@dataclass(frozen=True)
+class RemainingTime:
+    """Seconds of some steps, and what they rest on."""
+
+    seconds: dict[str, float]
+    """By step; a step that the plan does not forecast is absent."""
+    kept: dict[str, float]
+    """Share of each step that a stopped run has kept, 0..1."""
+    rests_on: str
+    """Where the unit costs come from."""
+
+
+def remaining_time(project: Project, steps: Collection[str], cache: Path | None = None) -> RemainingTime:
+    """Forecast some steps of a project; writes nothing into the project.
+
+    Scenes of a finished cube are those that its fetch found, so that no server is asked for them again.
+
+    Args:
+        steps: names of the steps that are not done.
+        cache: file of the unit costs of this machine; by default in the user's folder for caches.
+
+    Raises:
+        ConfigError, SceneError, CubeError, LabelError, MapError: as of `plan_project`.
+    """
+    plan = plan_project(_of_found_scenes(project), cache=cache)
+    forecasts = {step.name: step for step in plan.steps if step.name in steps}
+    kept = {name: _kept_share(project, step) for name, step in forecasts.items()}
+    seconds = {name: round(step.seconds * (1 - kept[name]), 1) for name, step in forecasts.items()}
+    return RemainingTime(seconds, kept, plan.notes[-1])
+
+
+def _of_found_scenes(project: Project) -> Project:
+    """The project, once its cube is finished with the answer that is next to the cube as its catalogue."""
+    found = project.results / SCENES
+    if not ((project.observed_cube / MARKER).exists() and found.exists()):
+        return project
+    imagery = project.imagery.model_copy(update={"catalog": str(found), "provider": None})
+    return project.model_copy(update={"imagery": imagery})
+
+
+def _kept_share(project: Project, step: StepForecast) -> float:
+    """The share of a step that a stopped run has kept; the piece in work counts as not begun."""
+    if step.name == "train":
+        staging, done = unfinished(project.models), 0.0
+        for name, seconds in step.model_seconds.items():
+            stems = seed_names(name, project.training.seeds)
+            done += seconds * sum(model_file(staging, stem).exists() for stem in stems) / len(stems)
+        return min(done / step.seconds, 1.0)
+    if not step.pieces:
+        return 0.0
+    if step.name == "map":
+        return min(sum(1 for _ in unfinished(project.maps).glob("windows/*.npz")) / step.pieces, 1.0)
+    journal = unfinished(project.observed_cube)
+    journal = journal.with_name(f"{journal.name}.journal")
+    # its first line says what the work is about
+    lines = journal.read_bytes().count(b"\n") - 1 if journal.exists() else 0
+    return min(max(lines, 0) / step.pieces, 1.0)

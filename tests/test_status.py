@@ -5,17 +5,20 @@ from pathlib import Path
 
 import pytest
 
+from agrifm.config import Project
 from agrifm.errors import ConfigError, SceneError
 from agrifm.files import MARKER
 from agrifm.init import init
-from agrifm.plan import remaining_time
+from agrifm.plan.make_plan import plan_project
+from agrifm.plan.project_plan import ProjectPlan
+from agrifm.plan.remaining_time import RemainingTime
 from agrifm.scene.providers import PROVIDERS
-from agrifm.status import status
+from agrifm.status import Forecast, status
 from tests.toy import toy_project
 
 
-def lines(path: Path) -> dict[str, str]:
-    return dict(line.partition(": ")[::2] for line in status(path))
+def lines(path: Path, forecast: Forecast | None = None) -> dict[str, str]:
+    return dict(line.partition(": ")[::2] for line in status(path, forecast=forecast))
 
 
 def test_without_a_project_the_machine_is_described(tmp_path: Path) -> None:
@@ -45,32 +48,31 @@ def test_each_step_that_is_done_makes_another_one_the_next(tmp_path: Path) -> No
 
 
 def test_the_time_of_each_step_that_is_not_done_is_stated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def forecast(_: object, steps: list[str]) -> remaining_time.RemainingTime:
-        assert steps == ["train", "map"]
-        return remaining_time.RemainingTime(
-            {"train": 780.0, "map": 40.0}, {"train": 0.0, "map": 0.25}, "costs of before"
-        )
+    times = RemainingTime({"train": 780.0, "map": 40.0}, {"train": 0.0, "map": 0.25}, "costs of before")
 
-    monkeypatch.setattr(remaining_time, "remaining_time", forecast)
+    def remaining(project: Project, steps: list[str], forecast: object) -> RemainingTime:
+        assert (steps, forecast) == (["train", "map"], plan_project)
+        return times
+
+    monkeypatch.setattr("agrifm.status.remaining_time", remaining)
     project = toy_project(tmp_path / "p")
     (project.cube / MARKER).touch()
-    found = lines(project.directory)
+    found = lines(project.directory, plan_project)
     assert found["train"] == "not done, about 13 min"
     assert found["map"].endswith("about 40 s for the rest (25 % is kept)")
     assert found["next"] == "`agrifm train`, about 13 min"
     assert found["time"] == "about 14 min in all; costs of before"
-    stated = json.loads(status(project.directory, json=True)[0])["project"]
+    stated = json.loads(status(project.directory, True, plan_project)[0])["project"]
     assert (stated["seconds"], stated["next"]) == ({"train": 780.0, "map": 40.0}, "train")
 
 
-def test_a_time_that_cannot_be_forecast_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unanswered(*_: object) -> None:
+def test_a_time_that_cannot_be_forecast_is_not_known(tmp_path: Path) -> None:
+    def unanswered(project: Project) -> ProjectPlan:
         raise SceneError("planning: the catalogue does not answer")
 
-    monkeypatch.setattr(remaining_time, "remaining_time", unanswered)
     project = toy_project(tmp_path / "p")
-    assert lines(project.directory)["time"].startswith("not known: ")
-    assert json.loads(status(project.directory, json=True)[0])["project"]["seconds"] == {}
+    assert lines(project.directory, unanswered)["time"].startswith("not known: ")
+    assert json.loads(status(project.directory, True, unanswered)[0])["project"]["seconds"] == {}
 
 
 def test_a_damaged_project_file_is_refused(tmp_path: Path) -> None:

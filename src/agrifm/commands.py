@@ -325,9 +325,10 @@ def _cube_compact(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
+    from agrifm.plan.make_plan import plan_project
     from agrifm.status import status
 
-    _show(*status(options.project, options.json))
+    _show(*status(options.project, options.json, plan_project))
 
 
 def _doctor(options: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,25 @@ from agrifm.errors import AgriFMError
 from agrifm.files import MARKER, AnyPath, as_json, as_path
 from agrifm.outputs import unfinished
 from agrifm.plan.plan_lines import time_words
+from agrifm.plan.project_plan import ProjectPlan
+from agrifm.plan.remaining_time import remaining_time
 from agrifm.record import NUMBERS, running_versions
 from agrifm.scene.access import credentials_present
 from agrifm.scene.providers import PROVIDERS
 
+Forecast = Callable[[Project], ProjectPlan]
 LIBRARIES = ("rasterio", "zarr", "xarray", "pystac", "torch", "lightning")
 
 
-def status(path: AnyPath, json: bool = False) -> list[str]:
+def status(path: AnyPath, json: bool = False, forecast: Forecast | None = None) -> list[str]:
     """Describe the progress of a project and this machine, line by line, without any secret.
 
     Args:
         path: agrifm.toml or its directory; if it does not exist, only the machine is described.
         json: one JSON text instead of lines.
+        forecast: `agrifm.plan.make_plan.plan_project`, to say how long the steps that are not done will take; until
+            the cube is finished it asks the catalogue. Without it no time is stated.
 
-    The time of the steps that are not done is that of `agrifm plan`. Until the cube is finished its catalogue is asked.
 
     Raises:
         ConfigError: the project file cannot be read.
@@ -34,7 +39,7 @@ def status(path: AnyPath, json: bool = False) -> list[str]:
     file = path / PROJECT_FILE if path.is_dir() else path
     project = read_project(path) if file.exists() else None
     content = {
-        "project": None if project is None else _with_times(_progress(project), project),
+        "project": None if project is None else _with_times(_progress(project), project, forecast),
         "versions": running_versions(*LIBRARIES),
         "processor": _processor(),
         "credentials": {one.name: credentials_present(one) for one in PROVIDERS.values()},
@@ -60,15 +65,13 @@ def _progress(project: Project) -> dict[str, Any]:
     return _stated(project, states, {command: done.parent.name for command, (done, _) in steps.items()})
 
 
-def _with_times(progress: dict[str, Any], project: Project) -> dict[str, Any]:
+def _with_times(progress: dict[str, Any], project: Project, forecast: Forecast | None) -> dict[str, Any]:
     """The progress with the seconds that each step which is not done will take, and what these rest on."""
-    from agrifm.plan.remaining_time import remaining_time
-
     steps = [command for command, state in progress["steps"].items() if state != "done"]
     found: dict[str, Any] = {"seconds": {}, "kept": {}, "time": None}
-    if steps:
+    if steps and forecast is not None:
         try:
-            times = remaining_time(project, steps)
+            times = remaining_time(project, steps, forecast)
             found = {"seconds": times.seconds, "kept": times.kept, "time": times.rests_on}
         except AgriFMError as error:
             found["time"] = f"not known: {error}"

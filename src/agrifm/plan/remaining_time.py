@@ -1,15 +1,14 @@
 """How long the steps of a project that are not done will take: a forecast, less what a stopped run has kept."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from pathlib import Path
 
 from agrifm.config import Project
 from agrifm.cube.project_scenes import SCENES
 from agrifm.files import MARKER
 from agrifm.outputs import unfinished
 from agrifm.plan.forecast import StepForecast
-from agrifm.plan.make_plan import plan_project
+from agrifm.plan.project_plan import ProjectPlan
 from agrifm.record import model_file, seed_names
 
 
@@ -25,19 +24,21 @@ class RemainingTime:
     """Where the unit costs come from."""
 
 
-def remaining_time(project: Project, steps: Collection[str], cache: Path | None = None) -> RemainingTime:
+def remaining_time(
+    project: Project, steps: Collection[str], forecast: Callable[[Project], ProjectPlan]
+) -> RemainingTime:
     """Forecast some steps of a project; writes nothing into the project.
 
     Scenes of a finished cube are those that its fetch found, so that no server is asked for them again.
 
     Args:
         steps: names of the steps that are not done.
-        cache: file of the unit costs of this machine; by default in the user's folder for caches.
+        forecast: `agrifm.plan.make_plan.plan_project`.
 
     Raises:
-        ConfigError, SceneError, CubeError, LabelError, MapError: as of `plan_project`.
+        ConfigError, SceneError, CubeError, LabelError, MapError: as of `forecast`.
     """
-    plan = plan_project(_of_found_scenes(project), cache=cache)
+    plan = forecast(_of_found_scenes(project))
     forecasts = {step.name: step for step in plan.steps if step.name in steps}
     kept = {name: _kept_share(project, step) for name, step in forecasts.items()}
     seconds = {name: round(step.seconds * (1 - kept[name]), 1) for name, step in forecasts.items()}

@@ -9,7 +9,7 @@ import rasterio
 from PIL import Image
 from rich.console import Console
 
-from agrifm.demo import STAGES, seconds_left
+from agrifm.demo import SMALL, STAGES, WHOLE, DemoSize, seconds_left
 from agrifm.first_picture import draw_true_colour, print_picture
 
 SIDE = 100
@@ -53,11 +53,13 @@ def test_a_terminal_shows_it_in_half_blocks_and_a_file_gets_nothing(scene: Path)
     assert not file.getvalue()
 
 
-def test_the_time_left_follows_the_speed_of_what_is_done() -> None:
-    usual = {name: seconds for name, (_, seconds) in STAGES.items()}
+@pytest.mark.parametrize("size", [WHOLE, SMALL], ids=["whole", "small"])
+def test_the_time_left_follows_the_speed_of_what_is_done(size: DemoSize) -> None:
+    usual = size.seconds
+    assert list(usual) == list(STAGES)
     whole = sum(usual.values())
-    assert seconds_left({}) == whole
+    assert seconds_left({}, usual) == whole
     slow = {"simulate": 3.0 * usual["simulate"]}
-    assert seconds_left(slow) == pytest.approx(3 * (whole - usual["simulate"]))
-    assert seconds_left({"simulate": 0.1}) == whole - usual["simulate"], "a stage that was done before says nothing"
-    assert seconds_left(usual) == 0
+    assert seconds_left(slow, usual) == pytest.approx(3 * (whole - usual["simulate"]))
+    assert seconds_left({"simulate": 0.1}, usual) == whole - usual["simulate"], "a stage done before says nothing"
+    assert seconds_left(usual, usual) == 0

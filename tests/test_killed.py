@@ -33,10 +33,10 @@ sys.exit(main(sys.argv[1:]))
 """Rounds of three steps, so that there are several of them, and forests of few trees."""
 DEMO = """
 import sys
+from dataclasses import replace
 from agrifm import demo
 from agrifm.cli import main
-demo.SIZE_KM, demo.REFERENCE_POINTS = 1.5, 60
-demo.PROJECT = demo.PROJECT.replace("frames = 24", "frames = 8").replace("steps = 800", "steps = 6")
+demo.WHOLE = replace(demo.WHOLE, kilometres=1.5, reference_points=60, frames=8, steps=6)
 sys.exit(main(sys.argv[1:]))
 """
 """The demo on an area of 1.5 km, with less training."""

@@ -10,6 +10,12 @@ def directory_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", type=Path, metavar="DIR")
 
 
+def demo_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the directory of a demo and its size."""
+    directory_argument(parser)
+    parser.add_argument("--small", action="store_true", help="2 x 2 km, in about a minute: does everything work here?")
+
+
 def init_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the directory of a project and what fills its file in."""
     directory_argument(parser)

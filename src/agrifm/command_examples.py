@@ -57,7 +57,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "status": ("status", "status --project my-season --json"),
     "doctor": ("doctor", "doctor --project my-season --json"),
     "completion": ("completion bash > ~/.local/share/bash-completion/completions/agrifm",),
-    "demo": ("demo demo",),
+    "demo": ("demo demo", "demo --small trial"),
 }
 """By command."""
 

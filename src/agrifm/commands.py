@@ -346,7 +346,7 @@ def _completion(options: argparse.Namespace) -> None:
 def _demo(options: argparse.Namespace) -> None:
     from agrifm.demo import demo
 
-    demo(options.directory)
+    demo(options.directory, options.small)
 
 
 COMMANDS = {
@@ -394,5 +394,5 @@ COMMANDS = {
     "status": Command("show what is done and next; versions, processor, credentials", of.status_arguments, _status),
     "doctor": Command("examine this machine and a project; exit 2 at a fault", of.status_arguments, _doctor),
     "completion": Command("write what completes words in a shell", of.completion_arguments, _completion),
-    "demo": Command("run simulate, fetch, train, map and assess, offline", of.directory_argument, _demo),
+    "demo": Command("run simulate, fetch, train, map and assess, offline", of.demo_arguments, _demo),
 }

@@ -5,6 +5,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +18,19 @@ from agrifm.outputs import writing
 from agrifm.page_address import LOOPBACK, PORT
 from agrifm.rasters import open_raster
 from agrifm.scores import interval_words
+from agrifm.season import Season
 from agrifm.vectors import read_vector
 
 PROJECT = """\
 # The demo's project: a simulated season. `agrifm fetch`, `train` and `map` work here as on any other project.
 [season]
 area = "season/area.geojson"
-start = 2024-03-01
-end = 2024-10-31
+start = {season.start}
+end = {season.end}
 
 [imagery]
 catalog = "season/catalog.json"
-products = ["sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061"]
+products = [{products}]
 
 [labels]
 file = "season/truth/parcels.gpkg"
@@ -38,37 +41,80 @@ other_values = [10, 50, 80]
 block = 480
 
 [model]
-frames = 24
+frames = {frames}
 side = 48
-steps = 800
+steps = {steps}
 batch = 4
 learning_rate = 3e-3
 
 [map]
-window = 192
+window = {window}
 """
-SIZE_KM = 7.5
-"""Side of the simulated area: large enough for over 70 unseen blocks of 480 m with 15 parcels of each of nine crops."""
-REFERENCE_POINTS = 400
+STAGES = {
+    "simulate": "a season of satellite scenes with known crops",
+    "fetch": "one cube from all scenes, without clouds",
+    "train": "AgriFM and the best classic model learn from fields, and are tested on blocks that they have not seen",
+    "map": "the crop of every pixel, and the confidence",
+    "assess": "accuracy and hectares with intervals, from reference points",
+}
+"""What each stage does."""
+
+
+@dataclass(frozen=True)
+class DemoSize:
+    """How large a demo is, and what each stage takes on two cores, from which the remaining time is estimated."""
+
+    kilometres: float
+    season: Season
+    products: tuple[str, ...]
+    frames: int
+    steps: int
+    window: int
+    reference_points: int
+    seconds: dict[str, float]
+
+    @property
+    def project(self) -> str:
+        """The project file."""
+        names = ", ".join(f'"{name}"' for name in self.products)
+        return PROJECT.format(
+            season=self.season, products=names, frames=self.frames, steps=self.steps, window=self.window
+        )
+
+
+WHOLE = DemoSize(
+    # Large enough for over 70 unseen blocks of 480 m with 15 parcels of each of nine crops.
+    kilometres=7.5,
+    season=Season(date(2024, 3, 1), date(2024, 10, 31)),
+    products=("sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061"),
+    frames=24,
+    steps=800,
+    window=192,
+    reference_points=400,
+    seconds={"simulate": 80, "fetch": 64, "train": 490, "map": 78, "assess": 3},
+)
+SMALL = DemoSize(
+    kilometres=1.92,
+    season=Season(date(2024, 4, 1), date(2024, 9, 30)),
+    products=("sentinel-2-c1-l2a",),
+    frames=12,
+    steps=40,
+    window=96,
+    reference_points=150,
+    seconds={"simulate": 15, "fetch": 7, "train": 21, "map": 6, "assess": 1},
+)
+"""Shows that an installation works from scenes to hectares; too small for good models and narrow intervals."""
 FIRST_PICTURE, CLEAR = "first-picture.png", 5.0
 """Picture of the first scene of Sentinel-2 with at most so much cloud, percent."""
-STAGES = {
-    "simulate": ("a season of satellite scenes with known crops", 80),
-    "fetch": ("one cube from all scenes, without clouds", 64),
-    "train": (
-        "AgriFM and the best classic model learn from fields, and are tested on blocks that they have not seen",
-        490,
-    ),
-    "map": ("the crop of every pixel, and the confidence", 78),
-    "assess": ("accuracy and hectares with intervals, from reference points", 3),
-}
-"""What each stage does, and seconds on two cores (2026-11-30), from which the remaining time is estimated."""
 PART = "outside-training-parcels.tif"
 """The part of the map that is assessed."""
 
 
-def demo(directory: AnyPath) -> dict[str, Any]:
+def demo(directory: AnyPath, small: bool = False) -> dict[str, Any]:
     """Run every stage on a simulated season, in a new directory or that of an earlier demo; a stopped demo continues.
+
+    Args:
+        small: the small size, to see in a minute whether everything works.
 
     Returns:
         The report, as written to `report/report.json`.
@@ -78,10 +124,10 @@ def demo(directory: AnyPath) -> dict[str, Any]:
     """
     directory = as_path(directory)
     with writing(directory, "demo"):
-        return _run_stages(directory)
+        return _run_stages(directory, SMALL if small else WHOLE)
 
 
-def _run_stages(directory: Path) -> dict[str, Any]:
+def _run_stages(directory: Path, size: DemoSize) -> dict[str, Any]:
     from agrifm.assess.reference_data import find_training_data
     from agrifm.assess.report import assess
     from agrifm.cube.fetch import fetch
@@ -89,24 +135,25 @@ def _run_stages(directory: Path) -> dict[str, Any]:
     from agrifm.simulator.catalog import simulate
     from agrifm.train.run import train
 
-    _begin(directory)
+    _begin(directory, size.project)
     project = read_project(directory)
     season, points, report = directory / "season", directory / "reference.gpkg", directory / "report"
     seconds: dict[str, float] = {}
-    with _stage("simulate", seconds):
+    with _stage("simulate", seconds, size):
         if not (season / MARKER).exists():
-            simulate(season, size=SIZE_KM, on_scene=_FirstPicture(directory / FIRST_PICTURE))
-    with _stage("fetch", seconds):
+            picture = _FirstPicture(directory / FIRST_PICTURE)
+            simulate(season, size=size.kilometres, season=size.season, on_scene=picture)
+    with _stage("fetch", seconds, size):
         _, account = fetch(project)
-    with _stage("train", seconds):
+    with _stage("train", seconds, size):
         train(project)
-    with _stage("map", seconds):
+    with _stage("map", seconds, size):
         map_project(project)
-    with _stage("assess", seconds):
+    with _stage("assess", seconds, size):
         classes = project.maps / "classes.tif"
         truth, part, parcels = season / "truth" / "crops.tif", directory / PART, find_training_data(classes)
         assert parcels is not None, "`agrifm train` writes them, and `agrifm map` leads to them"
-        draw_reference(classes, parcels, truth, points, part, project.model.seed)
+        draw_reference(classes, parcels, truth, points, part, size.reference_points, project.model.seed)
         result = assess(
             part,
             points,
@@ -124,7 +171,7 @@ def _run_stages(directory: Path) -> dict[str, Any]:
 
 
 def draw_reference(
-    classes: AnyPath, parcels: AnyPath, truth: AnyPath, points: AnyPath, part: AnyPath, seed: int
+    classes: AnyPath, parcels: AnyPath, truth: AnyPath, points: AnyPath, part: AnyPath, count: int, seed: int
 ) -> None:
     """Draw reference points on the land outside the training parcels, and label them with the truth.
 
@@ -134,6 +181,7 @@ def draw_reference(
         truth: raster of true classes with its legend.
         points: GeoPackage of labelled points to write.
         part: GeoTIFF to write, the map outside the parcels; it is what the points are a sample of.
+        count: how many points.
     """
     from agrifm.assess.design import draw_points
     from agrifm.assess.outside_parcels import write_outside
@@ -141,25 +189,25 @@ def draw_reference(
     points = as_path(points)
     drawn = points.with_name(f"{points.stem}-drawn.gpkg")
     write_outside(classes, parcels, part)
-    draw_points(part, REFERENCE_POINTS, seed, drawn)
+    draw_points(part, count, seed, drawn)
     _visit(drawn, as_path(truth), points)
 
 
-def _begin(directory: Path) -> None:
+def _begin(directory: Path, project: str) -> None:
     """Write the marker and the project file; a project file that was edited is kept, and refused.
 
     The marker comes first, so that a demo that is killed at any moment can continue.
     """
     file = directory / PROJECT_FILE
     with translate_os_errors(f"writing the demo {directory}"):
-        if file.exists() and file.read_text(encoding="utf-8", errors="replace") != PROJECT:
+        if file.exists() and file.read_text(encoding="utf-8", errors="replace") != project:
             raise OutputError(
-                f"writing the demo {directory}: its {PROJECT_FILE} was edited, or is of another version of agrifm; "
-                "run the stages one by one (`agrifm fetch`, ...), or choose another directory",
+                f"writing the demo {directory}: its {PROJECT_FILE} was edited, or is of another size or "
+                "version of agrifm; run the stages one by one (`agrifm fetch`, ...), or choose another directory",
                 path=file,
             )
         write_json(directory / MARKER, {"kind": "demo"})
-        write_text(file, PROJECT)
+        write_text(file, project)
 
 
 class _FirstPicture:
@@ -182,22 +230,22 @@ class _FirstPicture:
         print(f"agrifm demo: {item.datetime:%d %B %Y} from above, after {waited:.0f} s: {self.out}", file=sys.stderr)
 
 
-def seconds_left(spent: dict[str, float]) -> float:
+def seconds_left(spent: dict[str, float], usual: dict[str, float]) -> float:
     """Estimate the seconds of the stages that are not in `spent`, from how fast the finished ones were.
 
     Stages that only continued, in less than a fifth of their time, say nothing about the speed.
     """
-    known = {name: took for name, took in spent.items() if took >= STAGES[name][1] / 5}
-    speed = sum(known.values()) / sum(STAGES[name][1] for name in known) if known else 1.0
-    return speed * sum(usual for name, (_, usual) in STAGES.items() if name not in spent)
+    known = {name: took for name, took in spent.items() if took >= usual[name] / 5}
+    speed = sum(known.values()) / sum(usual[name] for name in known) if known else 1.0
+    return speed * sum(seconds for name, seconds in usual.items() if name not in spent)
 
 
 @contextmanager
-def _stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
-    number, left = list(STAGES).index(name) + 1, seconds_left(seconds)
+def _stage(name: str, seconds: dict[str, float], size: DemoSize) -> Iterator[None]:
+    number, left = list(STAGES).index(name) + 1, seconds_left(seconds, size.seconds)
     time_left = f"about {left / 60:.0f} min left" if left >= 60 else "less than a minute left"
     so_far = f"{sum(seconds.values()) / 60:.1f} min so far, " if seconds else ""
-    print(f"agrifm demo: {name}, {number} of {len(STAGES)}: {STAGES[name][0]} ({so_far}{time_left})", file=sys.stderr)
+    print(f"agrifm demo: {name}, {number} of {len(STAGES)}: {STAGES[name]} ({so_far}{time_left})", file=sys.stderr)
     start = time.perf_counter()
     yield
     seconds[name] = time.perf_counter() - start

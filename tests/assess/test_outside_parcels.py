@@ -13,7 +13,7 @@ from agrifm.assess.confusion import count_confusion
 from agrifm.assess.design import draw_points
 from agrifm.assess.outside_parcels import write_outside
 from agrifm.assess.report import assess
-from agrifm.demo import REFERENCE_POINTS, draw_reference
+from agrifm.demo import draw_reference
 from agrifm.errors import AssessmentError, OutputError
 
 X, Y = 600_000, 5_500_000
@@ -67,10 +67,10 @@ def test_a_map_that_is_all_parcels_is_refused(farm):
 
 def test_points_of_a_demo_are_outside_training_parcels_and_its_report_is_without_warnings(farm):
     files = {name: farm / name for name in ("classes.tif", "parcels.gpkg", "truth.tif", "points.gpkg", "part.tif")}
-    draw_reference(*files.values(), seed=3)
+    draw_reference(*files.values(), count=400, seed=3)
     points = gpd.read_file(files["points.gpkg"])
     parcels = gpd.read_file(files["parcels.gpkg"]).to_crs(points.crs)
-    assert len(points) == REFERENCE_POINTS
+    assert len(points) == 400
     assert not points.within(parcels.union_all()).any()
     report = assess(
         files["part.tif"],

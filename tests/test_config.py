@@ -52,6 +52,21 @@ def test_the_shortest_project_file_gets_the_documented_defaults(tmp_path: Path) 
     assert project.assess.column == "label"
 
 
+@pytest.mark.parametrize("keys", ['store = "s3://bucket"', 'store = "gs://a/b"', 'store = "s3://a/b"\ntiles = 10'])
+def test_a_store_is_an_address_and_for_one_cube(keys: str, tmp_path: Path) -> None:
+    assert "`store`" in refusal(project_file(tmp_path, season=f"{SEASON}\n{keys}"))
+
+
+def test_results_are_published_below_the_address_of_the_store(tmp_path: Path) -> None:
+    project = read_project(project_file(tmp_path, season=f'{SEASON}\nstore = "s3://bucket/prefix"'))
+    assert [str(project.published(place)) for place in (project.cube, project.maps)] == [
+        "s3://bucket/prefix/cube.zarr",
+        "s3://bucket/prefix/map",
+    ]
+    assert project.source == project.published(project.cube)
+    assert read_project(project_file(tmp_path)).source == project.cube
+
+
 def test_every_key_of_every_section_is_read(tmp_path: Path) -> None:
     imagery = """\
 skip = ["A", "B"]

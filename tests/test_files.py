@@ -168,7 +168,8 @@ def test_an_address_is_not_taken_for_a_folder(
         assert error.value.facts["address"] == address
     with pytest.raises(ConfigError):
         write_text(address, "x")
-    for words in (["init", address], ["cube", "info", address], ["fetch", "--project", address]):
+    cube_info = [] if address.startswith("s3:") else [["cube", "info", address]]  # cubes are read there
+    for words in (["init", address], ["fetch", "--project", address], *cube_info):
         assert main(words) == 2
         assert address in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -12,11 +12,12 @@ from typing import Self
 from pydantic import Field, InstanceOf, ValidationError, field_validator, model_validator
 
 from agrifm.area_tile import AreaTile
-from agrifm.errors import ConfigError, doing, shortened
+from agrifm.errors import ConfigError, StoreError, doing, shortened
 from agrifm.files import MARKER, AnyPath, as_path
 from agrifm.imagery_config import ImageryConfig
 from agrifm.map_cleaning import Cleaning
 from agrifm.model_config import ModelConfig
+from agrifm.object_store import ObjectPath, Place
 from agrifm.season import Season
 from agrifm.series_columns import SeriesColumns
 from agrifm.tables import has_table_suffix
@@ -50,6 +51,9 @@ class SeasonConfig(VectorKeys):
     halo: float | None = Field(None, ge=0, le=50_000)
     """Metres around a tile that its cube has too, because models look at neighbours; by default, 480 m
     more than the side of the prediction windows, with which the map does not depend on how the area is divided."""
+    store: str | None = None
+    """Address in an object store, such as "s3://bucket/season", at which `agrifm fetch` publishes the cube and `agrifm
+    map` the map; where this disk has no cube, training and mapping read it there (docs/stores.md)."""
 
     @field_validator("start", "end", mode="before")
     @classmethod
@@ -81,7 +85,19 @@ class SeasonConfig(VectorKeys):
             raise ValueError(f"`{stated[0]}` is for an area in a file, but `area` is a box in degrees; remove it")
         if self.halo is not None and self.tiles is None:
             raise ValueError("`halo` is for tiles; give `tiles`, the side of a tile in kilometres, or remove it")
+        if self.store is not None and self.tiles is not None:
+            raise ValueError("`store` is for one cube; remove it, or `tiles`")
         return self
+
+    @field_validator("store")
+    @classmethod
+    def _an_address(cls, store: str | None) -> str | None:
+        if store is not None:
+            try:
+                ObjectPath.of(store)
+            except StoreError as error:
+                raise ValueError(f"`store`: {error}") from error
+        return store
 
     @property
     def season(self) -> Season:
@@ -301,6 +317,16 @@ class Project(Frozen):
         """The cube to train and map on: that of the observations, or the one that is resampled from it."""
         method = self.imagery.resample
         return self.observed_cube if method is None else self.results / f"cube-{method}.zarr"
+
+    def published(self, result: Path) -> ObjectPath | None:
+        """Where a result of this project is published in the object store; None without one."""
+        return None if self.season.store is None else ObjectPath.of(self.season.store) / result.name
+
+    @property
+    def source(self) -> Place:
+        """The cube that training and mapping read: that on this disk, else the published one."""
+        published = None if self.is_fetched else self.published(self.cube)
+        return self.cube if published is None else published
 
     @property
     def is_fetched(self) -> bool:

@@ -33,7 +33,7 @@ NEEDED_FOR = {
     "files": "local NetCDF and HDF files",
     "report": "pictures and reports",
     "serve": "`agrifm serve`",
-    "s3": "scenes on S3",
+    "s3": "scenes on S3, cubes and maps in object stores",
     "export": "`agrifm model export`",
     "parquet": "catalogues as stac-geoparquet",
     "dask": "`--cluster`: several processes or machines",

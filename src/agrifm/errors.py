@@ -70,6 +70,10 @@ class OutputError(AgriFMError, OSError):
     """Nothing could be written: the disk is full, or the directory holds files that agrifm did not write."""
 
 
+class StoreError(AgriFMError, RuntimeError):
+    """An object store does not do what was asked: it does not answer, has no such bucket, or gives no rights."""
+
+
 class WorkError(AgriFMError, RuntimeError):
     """Units of work failed for reasons that may pass; what was finished is kept, and the same command continues."""
 

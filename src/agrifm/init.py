@@ -20,6 +20,7 @@ end = 2024-10-31           # in the next year if the season crosses New Year
 # buffer = 200             # metres added to the area on all sides
 # tiles = 100              # divide a large area, or one in several zones, into squares of so many km (docs/areas.md)
 # halo = 1440              # metres around a tile that its cube has too; by default 480 more than prediction windows
+# store = "s3://bucket/season"   # publish the cube and the map in an object store (docs/stores.md)
 #    Only if the area's file does not say it itself; the same keys are in [labels] and [assess]:
 # layer = "farm"           # the layer, if the file of labels has several
 # crs = "EPSG:32631"       # the coordinate reference system

@@ -46,6 +46,11 @@ class Writer(Frozen):
         except psutil.Error:  # it exists, and belongs to somebody else
             return True
 
+    def has_ended(self) -> bool:
+        """Whether the process is known to have ended: this machine runs without it, or was started again since."""
+        this = this_process()
+        return not self.is_alive() if self.boot == this.boot else self.host == this.host
+
 
 class _Lock(NamedTuple):
     thread: int
@@ -104,7 +109,7 @@ def _take(path: Path, doing: str) -> int:
                 _require_nobody_else(descriptor, path, doing)
                 with suppress(OSError):  # a full disk, which the output itself will meet
                     os.ftruncate(descriptor, 0)
-                    os.pwrite(descriptor, _this_process().model_dump_json().encode(), 0)
+                    os.pwrite(descriptor, this_process().model_dump_json().encode(), 0)
                 return descriptor
         except BaseException:
             os.close(descriptor)
@@ -136,7 +141,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 def _require_nobody_else(descriptor: int, path: Path, doing: str) -> None:
     """Refuse if the file names a process that may be writing although the system grants the lock."""
-    writer, this = _read(descriptor), _this_process()
+    writer, this = _read(descriptor), this_process()
     if writer is None:
         return
     is_elsewhere = writer.host != this.host and writer.boot != this.boot
@@ -182,5 +187,6 @@ def _boot() -> str:
         return socket.gethostname()
 
 
-def _this_process() -> Writer:
+def this_process() -> Writer:
+    """Name this process, as a lock does."""
     return Writer(pid=os.getpid(), host=socket.gethostname(), boot=_boot(), started=_started(os.getpid()))

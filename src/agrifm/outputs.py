@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agrifm.errors import OutputError
 from agrifm.files import (
@@ -29,6 +30,9 @@ from agrifm.files import (
     write_json,
 )
 from agrifm.locks import locked
+
+if TYPE_CHECKING:
+    from agrifm.object_store import Place
 
 UNFINISHED, REPLACED = ".agrifm.unfinished", ".agrifm.replaced"
 """Empty files in a directory that is being made, and in one that is being replaced: agrifm may delete both."""
@@ -171,12 +175,15 @@ def writing(target: Path, kind: str) -> Iterator[Path]:
 
 
 @contextmanager
-def unchanged(directory: Path, doing: str) -> Iterator[Callable[[], None]]:
+def unchanged(directory: "Place", doing: str) -> Iterator[Callable[[], None]]:
     """While a result is read: yields a check that it has not been replaced, which is also made at the end.
 
     Raises:
-        OutputError: it was replaced, so what was read may be of both.
+        OutputError: it was replaced, so what was read may be of both. What is published in an object store never is.
     """
+    if not isinstance(directory, Path):
+        yield lambda: None
+        return
 
     def check() -> None:
         now = directory.stat() if directory.exists() else None

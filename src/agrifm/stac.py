@@ -17,6 +17,7 @@ from agrifm.codes import listed
 from agrifm.files import write_json
 from agrifm.grid import Grid
 from agrifm.legend import UNLABELLED, Legend
+from agrifm.object_store import ObjectPath, Place
 from agrifm.record import NUMBERS, TRAINABLE, ModelRecord, running_versions
 from agrifm.season import Season
 from agrifm.yields import LEVEL, YIELD_LAYERS
@@ -169,7 +170,7 @@ def write_map_item(
     lineage: str,
     hectares: Mapping[str, float],
     nodata_hectares: float,
-    sources: Mapping[str, Path],
+    sources: Mapping[str, Place],
     model_digest: str = "",
     layers: Sequence[MapLayer] = (),
     properties: Mapping[str, Any] | None = None,
@@ -214,11 +215,18 @@ def write_map_item(
         _add_class_assets(item, record.legend)
     _add_layer_assets(item, layers)
     for title, path in sources.items():
-        if path.exists():
-            href = Path(os.path.relpath(path.resolve(), final_directory.resolve())).as_posix()
-            item.add_link(pystac.Link(pystac.RelType.DERIVED_FROM, href, MEDIA_TYPES.get(path.suffix), title))
+        if isinstance(path, ObjectPath) or path.exists():
+            media_type = MEDIA_TYPES.get(Path(path.name).suffix)
+            item.add_link(pystac.Link(pystac.RelType.DERIVED_FROM, _href(path, final_directory), media_type, title))
     # Hrefs stay as they are: the item has no place yet to which pystac could make them relative.
     write_json(directory / MAP_ITEM, item.to_dict(include_self_link=False, transform_hrefs=False))
+
+
+def _href(place: Place, directory: Path) -> str:
+    """A relative path from a directory to a file, or an address."""
+    if not isinstance(place, Path):
+        return str(place)
+    return Path(os.path.relpath(place.resolve(), directory.resolve())).as_posix()
 
 
 def _add_class_assets(item: pystac.Item, legend: Legend) -> None:

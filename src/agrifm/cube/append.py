@@ -116,7 +116,7 @@ def _write(
     if decided is not None:
         work.begin([asdict(scene.decided) if scene.decided else None for scene in decided])
     described, _, results = write_frames(work, wanted.with_encodings(work.decisions), executor)
-    marks = {**pixel_marks(cube.path), **marks_of(results)}
+    marks = {**pixel_marks(cube.directory), **marks_of(results)}
     finish_store(open_group(work.scratch), _continued(cube.provenance, search, plan, described), marks)
 
 
@@ -203,12 +203,12 @@ def _copy_metadata(cube: Cube, frames: Sequence[Frame], scratch: Path) -> None:
     # Shards beyond the last frame are of a run that was stopped while it moved files; readers do not see them.
     for name, count in counts.items():
         for array in PIXELS:
-            for shards in (cube.path / name / array / "c").glob("*"):
+            for shards in (cube.directory / name / array / "c").glob("*"):
                 if int(shards.name) >= count:
                     shutil.rmtree(shards)
     pixels = {str(cube.path / name / array) for name in counts for array in PIXELS}
-    shutil.copytree(cube.path, scratch, ignore=lambda folder, _: {"c"} if folder in pixels else {MARKER, COPY})
-    restore_metadata(cube.path, scratch)  # such a run may have changed those of single arrays
+    shutil.copytree(cube.directory, scratch, ignore=lambda folder, _: {"c"} if folder in pixels else {MARKER, COPY})
+    restore_metadata(cube.directory, scratch)  # such a run may have changed those of single arrays
     root = open_group(scratch)
     for name in {frame.sensor: None for frame in frames}:
         group, added = root[name], [frame for frame in frames if frame.sensor == name]

@@ -8,11 +8,12 @@ import numpy as np
 import zarr
 
 from agrifm.cube.earlier import shard_side
+from agrifm.cube.guarded_store import read_sound
 from agrifm.cube.info import find_cube
-from agrifm.cube.manifest import damaged, folder, link_files, read_sound, record_files
+from agrifm.cube.manifest import damaged, folder, link_files, record_files
 from agrifm.cube.store import Cube, SensorCube, create_root, create_sensor, finish_store, open_cube, open_group
 from agrifm.errors import CubeError
-from agrifm.files import AnyPath, destination, translate_os_errors
+from agrifm.files import AnyPath, as_path, destination, translate_os_errors
 from agrifm.grid import Window, tiles
 from agrifm.outputs import unfinished, write_directory, writing
 from agrifm.season import day_date
@@ -35,7 +36,7 @@ def compact_cube(path: AnyPath) -> Cube:
         CubeError: the cube is absent, damaged or without a list of its files, or work on it is unfinished.
         OutputError: another process is writing it, or the disk is full.
     """
-    path = find_cube(path).path
+    path = find_cube(as_path(path)).directory
     with writing(path, "cube"), translate_os_errors(f"compacting the cube {path}"):
         cube = open_cube(path)
         _require_finished(cube)
@@ -53,7 +54,7 @@ def compact_cube(path: AnyPath) -> Cube:
 
 def _require_finished(cube: Cube) -> None:
     """Refuse a cube on which other work was stopped, which would be lost, and one whose files are not known."""
-    place = destination(cube.path)
+    place = destination(cube.directory)
     begun = {
         unfinished(place): "run `agrifm fetch` again",
         place.with_name(f"{place.name}.append"): "finish adding frames",
@@ -89,7 +90,7 @@ def _take_over(cube: Cube, sensor: SensorCube, target: Path) -> dict[str, str]:
         if sound is None:
             day = day_date(sensor.date[frame])
             raise damaged(folder(sensor.group), f"a file of its frame of {day} is lost or damaged")
-        link_files(cube.path, target, {key: key for key in sound[0]})
+        link_files(cube.directory, target, {key: key for key in sound[0]})
         return record_files(target, sound[0])
 
     marks: dict[str, str] = {}

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import zarr
 
+from agrifm.cube.guarded_store import open_guarded, read_sound
 from agrifm.cube.manifest import (
     ABOUT,
     METADATA,
-    open_guarded,
-    read_sound,
     repairable_metadata,
+    require_format,
     require_small_arrays,
 )
-from agrifm.cube.store import Cube, SensorCube, open_cube, require_format
+from agrifm.cube.store import Cube, SensorCube, open_cube
 from agrifm.errors import CubeError
 from agrifm.grid import Window, tiles
 from agrifm.scene.encoding import Encoding

@@ -19,7 +19,7 @@ from shapely import box
 
 from agrifm.cube.earlier import EarlierCube
 from agrifm.cube.frames import Frame, InnerFrame
-from agrifm.cube.manifest import read_sound
+from agrifm.cube.guarded_store import read_sound
 from agrifm.cube.store import sensor_grid
 from agrifm.errors import CubeError, SceneError
 from agrifm.grid import Grid, Window, tiles

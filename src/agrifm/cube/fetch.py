@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date
 
@@ -14,6 +15,7 @@ from agrifm.cube.resample import resample_cube, resampler
 from agrifm.cube.store import Cube
 from agrifm.errors import CubeError, SceneError
 from agrifm.outputs import writing
+from agrifm.publishing import publishing
 from agrifm.scene.mask import MaskRule
 from agrifm.scene.products import Product
 from agrifm.scene.remote import TRAFFIC, traffic_since
@@ -42,11 +44,18 @@ def fetch(project: Project, executor: Executor | None = None) -> tuple[Cube, lis
     Raises:
         ConfigError: the area, the provider or a product cannot be used.
         SceneError, CubeError, OutputError: see `search_catalog`, `search_files` and `build_cube`.
+        StoreError: the object store refuses the cube, which is on this disk then; the next fetch publishes it.
     """
     for path in {project.observed_cube, project.cube}:
         require_known_format(path)
-    with writing(project.observed_cube, "cube"):
-        return _fetch(project, executor)
+    with ExitStack() as stack:
+        stack.enter_context(writing(project.observed_cube, "cube"))
+        cubes = dict.fromkeys((project.observed_cube, project.cube))
+        published = [stack.enter_context(publishing(cube, project.published(cube), "cube")) for cube in cubes]
+        for cube in published:
+            cube.bring()
+        made, lines = _fetch(project, executor)
+        return made, [*lines, *(line for cube in published for line in cube.publish())]
 
 
 def _fetch(project: Project, executor: Executor | None) -> tuple[Cube, list[str]]:

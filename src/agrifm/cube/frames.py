@@ -13,13 +13,12 @@ import zarr
 from affine import Affine
 from numpy.typing import NDArray
 
+from agrifm.cube.guarded_store import open_unfinished, read_sound
 from agrifm.cube.manifest import (
     PIXELS,
-    folder,
+    disk_folder,
     link_files,
-    open_unfinished,
     pixel_files,
-    read_sound,
     record_files,
     remove_files,
 )
@@ -188,7 +187,7 @@ def write_frame_tile(tile: FrameTile) -> dict[str, Any]:
         sound = read_sound(before[tile.frame.sensor], (index,), tile.window)
         if sound is not None:
             files = _files(group, tile)
-            link_files(folder(before), tile.cube, dict(zip(sound[0], files, strict=True)))
+            link_files(disk_folder(before), tile.cube, dict(zip(sound[0], files, strict=True)))
             valid = int(np.count_nonzero(sound[1]))
             return {"valid": valid, "flags": {}, "files": record_files(tile.cube, files), "kept": True}
     grows = tile.inner is not None and not tile.without  # else a scene that failed would be in some of the pixels

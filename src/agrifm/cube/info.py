@@ -7,6 +7,8 @@ from typing import Any
 from agrifm.cube.store import Cube, SensorCube, open_cube
 from agrifm.errors import CubeError, doing
 from agrifm.files import AnyPath, as_path
+from agrifm.object_store import ObjectPath, as_place
+from agrifm.published import current
 from agrifm.season import day_date, day_number
 
 ZARR_FILE = "zarr.json"
@@ -19,17 +21,17 @@ CLEAR_SHARE = 0.1
 """Usable share from which a frame ends a gap in time."""
 
 
-def find_cube(path: AnyPath) -> Cube:
-    """Open the cube at a path: the store itself, or the one in a project's directory.
+def find_cube(path: AnyPath | ObjectPath) -> Cube:
+    """Open the cube at a path or an address: the store itself, or the one in a project's directory.
 
     Raises:
         CubeError: neither exists, or the cube is unfinished.
     """
-    path = as_path(path)
-    return open_cube(path if path.name == CUBE_NAME or (path / ZARR_FILE).exists() else path / CUBE_NAME)
+    place = current(as_place(path))
+    return open_cube(place if place.name == CUBE_NAME or (place / ZARR_FILE).exists() else place / CUBE_NAME)
 
 
-def cube_info(path: AnyPath, picture: AnyPath | None = None) -> list[str]:
+def cube_info(path: AnyPath | ObjectPath, picture: AnyPath | None = None) -> list[str]:
     """Describe a cube in the lines of `agrifm cube info`.
 
     Args:
@@ -40,7 +42,6 @@ def cube_info(path: AnyPath, picture: AnyPath | None = None) -> list[str]:
         CubeError: there is no finished cube.
         OutputError: the picture cannot be written.
     """
-    path = as_path(path)
     picture = None if picture is None else as_path(picture)
     cube = find_cube(path)
     if picture is None:

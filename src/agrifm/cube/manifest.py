@@ -11,23 +11,23 @@ import os
 import shutil
 import struct
 import zlib
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
-from numpy.typing import NDArray
-from zarr.abc.store import ByteRequest, RangeByteRequest
-from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
-from zarr.storage import LocalStore
 
-from agrifm.errors import CubeError
+from agrifm.errors import AgriFMError, CubeError
 from agrifm.files import fsync, write_text
 from agrifm.grid import Window
 
+if TYPE_CHECKING:
+    from agrifm.object_store import Place
+
+FORMAT = 1
+"""Version of the layout of the store."""
 METADATA = "zarr.json"
 """The file of metadata in the directory of a store, of each group and of each array."""
 COPY = ".agrifm.zarr.json"
@@ -39,85 +39,29 @@ PIXELS = ("values", "valid", "day")
 """Arrays in shards of one frame; the other arrays are small."""
 DATES = ("time", "time_bounds")
 """Arrays that grow with the frames, in files that may hold more than a reader sees; their numbers are compared."""
-_INDEX = 2**64 - 1
+INDEX = 2**64 - 1
 """Stands for the position of a shard's index, which is read from the end of the file."""
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """The files of a store."""
-
-    marks: Mapping[str, str] = field(default_factory=dict)
-    """By path in the store: the marks (32 bits each) of its parts, in base64."""
-    index_bytes: Mapping[str, int] = field(default_factory=dict)
-    """By array: length of the index at the end of each of its shards; 0 of arrays without shards."""
-    metadata: bytes | None = None
-    """The metadata of the whole store, as they were compared with their digest; None to read each array's own."""
-
-    @classmethod
-    def of(cls, metadata: Mapping[str, Any]) -> Self:
-        """The manifest that the metadata of a store contain."""
-        arrays = metadata["consolidated_metadata"]["metadata"]
-        lengths = {name: index_bytes(node) for name, node in arrays.items()}
-        return cls(metadata["attributes"][ABOUT]["files"], lengths, json.dumps(metadata).encode())
-
-
-class GuardedStore(LocalStore):  # type: ignore[misc]  # zarr has no types here
-    """A store in which a file that is lost, replaced or not in the manifest is refused when it is read."""
-
-    def __init__(self, root: Path, *, manifest: Manifest, read_only: bool = True) -> None:
-        super().__init__(root, read_only=read_only)
-        self.manifest = manifest
-
-    def with_read_only(self, read_only: bool = False) -> Self:
-        """The same store for reading, or for writing."""
-        return type(self)(self.root, manifest=self.manifest, read_only=read_only)
-
-    async def get(
-        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
-    ) -> Buffer | None:
-        """Read a file or a part of it.
-
-        Raises:
-            CubeError: it is lost, or not the one that was written.
-        """
-        if key == METADATA and self.manifest.metadata is not None:
-            return (prototype or default_buffer_prototype()).buffer.from_bytes(self.manifest.metadata)
-        found = await super().get(key, prototype, byte_range)
-        self._compare(key, byte_range, found)
-        return found
-
-    def _compare(self, key: str, byte_range: ByteRequest | None, found: Buffer | None) -> None:
-        if key.endswith(METADATA) or _name(key) in DATES:  # which are compared when a cube is opened
-            return
-        marks = self.manifest.marks.get(key)
-        if found is None:
-            if marks is not None:
-                raise damaged(self.root / key, "it is lost")
-            return
-        if marks is None:
-            raise damaged(self.root / key, "it is not a file of this cube")
-        expected = memoryview(b64decode(marks)).cast("I")
-        if byte_range is None:
-            is_same = file_marks(found.to_bytes(), self.manifest.index_bytes.get(_array(key), 0)) == marks
-        else:
-            start = byte_range.start if isinstance(byte_range, RangeByteRequest) else _INDEX
-            is_same = _mark(start, len(found), found[-4:].to_bytes()) in expected
-        if not is_same:
-            raise damaged(self.root / key, "it is not as it was written")
-
-
-def damaged(path: Path, found: str) -> CubeError:
+def damaged(path: "Place", found: str) -> CubeError:
     """The error of a file that cannot be read; `found` says why."""
     return CubeError(f"reading the cube: {path}: {found}; {REPAIR}", path=path, found=found)
 
 
-def folder(node: zarr.Array | zarr.Group) -> Path:
-    """The directory of an array or a group."""
-    return Path(str(node.store_path).removeprefix("file://"))
+def folder(node: zarr.Array | zarr.Group) -> "Place":
+    """The directory of an array or a group, or its prefix in an object store."""
+    root: Place = node.store.root
+    return root / node.path if node.path else root
 
 
-def damaged_file(array: zarr.Array, selection: tuple[int | slice, ...]) -> Path:
+def disk_folder(node: zarr.Array | zarr.Group) -> Path:
+    """The directory of an array or a group of a cube that is on a disk."""
+    place = folder(node)
+    assert isinstance(place, Path)
+    return place
+
+
+def damaged_file(array: zarr.Array, selection: tuple[int | slice, ...]) -> "Place":
     """The first file under a selection that cannot be read; the array's directory if each can."""
     frames, *_, rows, cols = (
         np.atleast_1d(np.arange(size)[part]) for size, part in zip(array.shape, selection, strict=True)
@@ -134,16 +78,17 @@ def damaged_file(array: zarr.Array, selection: tuple[int | slice, ...]) -> Path:
     return folder(array)
 
 
-def _array(key: str) -> str:
+def array_path(key: str) -> str:
+    """The path in the store of the array that a chunk belongs to."""
     return key.rpartition("/c/")[0]
 
 
-def _name(key: str) -> str:
+def array_name(key: str) -> str:
     """The name of the array that a chunk belongs to."""
-    return _array(key).rpartition("/")[2]
+    return array_path(key).rpartition("/")[2]
 
 
-def _mark(start: int, length: int, end: bytes) -> int:
+def part_mark(start: int, length: int, end: bytes) -> int:
     """The mark of a part of a file; its last four bytes are its checksum, and so stand for its content."""
     return zlib.crc32(struct.pack("<QQ", start, length) + end)
 
@@ -155,13 +100,13 @@ def file_marks(content: bytes, index_bytes: int) -> str:
         index_bytes: length of the shard's index; 0 for a file that is one chunk.
     """
     if not index_bytes or len(content) < index_bytes:
-        marks = [_mark(0, len(content), content[-4:])]
+        marks = [part_mark(0, len(content), content[-4:])]
     else:
         # Pairs of offset and length, and their checksum; chunks that are absent have the highest number.
         places = np.frombuffer(content[-index_bytes:-4], "<u8").reshape(-1, 2)
-        marks = [_mark(_INDEX, index_bytes, content[-4:])]
-        for start, length in places[places[:, 0] != _INDEX].tolist():
-            marks.append(_mark(start, length, content[start + length - 4 : start + length]))
+        marks = [part_mark(INDEX, index_bytes, content[-4:])]
+        for start, length in places[places[:, 0] != INDEX].tolist():
+            marks.append(part_mark(start, length, content[start + length - 4 : start + length]))
     return b64encode(np.array(marks, np.uint32).tobytes()).decode()
 
 
@@ -196,7 +141,7 @@ def record_files(store: Path, keys: Iterable[str]) -> dict[str, str]:
     """Wait until files of a store are on disk; returns the marks of those that exist."""
     marks, folders, lengths = {}, {store}, dict[str, int]()
     for key in keys:
-        file, array = store / key, _array(key)
+        file, array = store / key, array_path(key)
         if array not in lengths:
             lengths[array] = index_bytes(json.loads((store / array / METADATA).read_bytes()))
         if file.exists():
@@ -220,7 +165,7 @@ def seal(store: Path, marks: Mapping[str, str] | None = None) -> None:
     sensors = [store / name for name in about["sensors"]]
     files = sorted(file.relative_to(store).as_posix() for folder in sensors for file in folder.rglob("*"))
     chunks = [key for key in files if "/c/" in key and (store / key).is_file()]
-    keys = [key for key in chunks if _name(key) not in DATES and (marks is None or _name(key) not in PIXELS)]
+    keys = [key for key in chunks if array_name(key) not in DATES and (marks is None or array_name(key) not in PIXELS)]
     about["files"] = dict(sorted({**(marks or {}), **record_files(store, keys)}.items()))
     group = zarr.open_group(store, mode="r")
     about["dates"] = {
@@ -237,7 +182,7 @@ def _digest(metadata: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
 
 
-def read_metadata(store: Path, name: str = METADATA) -> dict[str, Any] | None:
+def read_metadata(store: "Place", name: str = METADATA) -> dict[str, Any] | None:
     """Read the metadata of a store; None if it is not agrifm's.
 
     Raises:
@@ -259,7 +204,16 @@ def read_metadata(store: Path, name: str = METADATA) -> dict[str, Any] | None:
     return dict(content)
 
 
-def require_same_metadata(store: Path, metadata: Mapping[str, Any]) -> None:
+def require_format(path: "Place", stated: object) -> None:
+    """Refuse a cube of another format than this version writes."""
+    newer = isinstance(stated, int) and stated > FORMAT
+    fix = "a newer version of agrifm wrote it: update agrifm" if newer else "move it away and fetch it again"
+    if stated != FORMAT:
+        about = f"opening the cube {path}: its format is {stated}, this version reads {FORMAT}"
+        raise CubeError(f"{about}; {fix}", format=stated)
+
+
+def require_same_metadata(store: "Place", metadata: Mapping[str, Any]) -> None:
     """Refuse a store in which the metadata of an array or a group differ from those of the whole store.
 
     The number of frames may differ: frames that are being added are in the array's metadata first.
@@ -304,7 +258,7 @@ def pixel_marks(store: Path) -> dict[str, str]:
     if marks is None:
         files = [file.relative_to(store).as_posix() for name in about["sensors"] for file in (store / name).rglob("*")]
         marks = record_files(store, [key for key in files if "/c/" in key and (store / key).is_file()])
-    return {key: value for key, value in marks.items() if _name(key) in PIXELS}
+    return {key: value for key, value in marks.items() if array_name(key) in PIXELS}
 
 
 def require_small_arrays(group: zarr.Group) -> None:
@@ -313,7 +267,7 @@ def require_small_arrays(group: zarr.Group) -> None:
         if name not in PIXELS:
             try:
                 array[...]
-            except CubeError:
+            except AgriFMError:
                 raise
             except Exception as error:  # every codec raises other errors
                 raise damaged(folder(array), reason(error)) from error
@@ -328,21 +282,7 @@ def reason(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def open_guarded(store: Path, metadata: Mapping[str, Any]) -> zarr.Group:
-    """Open a store for reading, guarded by the manifest of its metadata if they have one."""
-    if "files" not in metadata["attributes"][ABOUT]:
-        return zarr.open_group(store, mode="r")
-    return zarr.open_group(GuardedStore(store, manifest=Manifest.of(metadata)), mode="r")
-
-
-def open_unfinished(store: Path, marks: Mapping[str, str]) -> zarr.Group:
-    """Open a store that has no manifest yet for reading, guarded by the marks of the files that are finished."""
-    names = {_array(key) for key in marks}
-    lengths = {name: index_bytes(json.loads((store / name / METADATA).read_bytes())) for name in names}
-    return zarr.open_group(GuardedStore(store, manifest=Manifest(marks, lengths)), mode="r", use_consolidated=False)
-
-
-def repairable_metadata(store: Path) -> dict[str, Any] | None:
+def repairable_metadata(store: "Place") -> dict[str, Any] | None:
     """The metadata of a finished store with a manifest, or their copy if they are damaged; None if both are."""
     for name in (METADATA, COPY):
         try:
@@ -352,25 +292,6 @@ def repairable_metadata(store: Path) -> dict[str, Any] | None:
         if metadata is not None:
             return metadata if "files" in metadata["attributes"][ABOUT] else None
     return None
-
-
-def read_sound(group: zarr.Group, frames: Iterable[int], window: Window) -> tuple[list[str], NDArray[np.bool_]] | None:
-    """Read all pixels of some frames of a sensor under a window whose edges are edges of shards.
-
-    Returns:
-        The paths of their files in the store and `valid` (T, H, W); None if a file is lost or damaged.
-    """
-    files: list[str] = []
-    frames = list(frames)
-    try:
-        arrays = [group[name] for name in PIXELS if name in group]
-        for array in arrays:
-            files += pixel_files(array, frames, window)
-            for frame in frames:
-                array[frame, ..., *window.slices]
-        return files, np.stack([group["valid"][frame, ..., *window.slices] for frame in frames])
-    except Exception:  # every codec raises other errors
-        return None
 
 
 def link_files(old: Path, new: Path, keys: Mapping[str, str]) -> None:

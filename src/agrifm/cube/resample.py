@@ -21,17 +21,15 @@ from numpy.typing import NDArray
 
 from agrifm.cube.composites import median_of_periods, medoid_of_periods
 from agrifm.cube.earlier import kept_cube
+from agrifm.cube.guarded_store import open_guarded, open_unfinished, read_sound
 from agrifm.cube.manifest import (
     ABOUT,
     PIXELS,
-    folder,
+    disk_folder,
     link_files,
     marks_of,
-    open_guarded,
-    open_unfinished,
     pixel_files,
     place_skeleton,
-    read_sound,
     record_files,
     remove_files,
     repairable_metadata,
@@ -212,7 +210,7 @@ def resample_cube(
         if not work.begun:
             work.begin()
         squares = [
-            Square(cube.path, partial_path, name, window, of_sensor, before)
+            Square(cube.directory, partial_path, name, window, of_sensor, before)
             for name, of_sensor in resamplers.items()
             for window in tiles(cube.sensors[name].grid.shape, SQUARE)
         ]
@@ -255,7 +253,7 @@ def write_square(square: Square) -> dict[str, Any]:
     files = [key for name in PIXELS if name in group for key in pixel_files(group[name], frames, square.window)]
     sound = None if square.before is None else read_sound(square.before[square.sensor], frames, square.window)
     if square.before is not None and sound is not None:
-        link_files(folder(square.before), square.target, dict(zip(sound[0], files, strict=True)))
+        link_files(disk_folder(square.before), square.target, dict(zip(sound[0], files, strict=True)))
         return {"observed": 0, "valid": sound[1].sum(axis=(1, 2)).tolist(), "files": record_files(square.target, files)}
     sensor, of_sensor, window = open_cube(square.source).sensors[square.sensor], square.resampler, square.window
     shape = (len(of_sensor.first), window.height, window.width)

@@ -25,31 +25,32 @@ from shapely.geometry.base import BaseGeometry
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.storage import LocalStore
 
+from agrifm.cube.guarded_store import GuardedStore, open_guarded
 from agrifm.cube.manifest import (
     ABOUT,
     COPY,
+    FORMAT,
     METADATA,
-    GuardedStore,
     damaged,
     damaged_file,
     folder,
-    open_guarded,
     read_metadata,
     reason,
     require_dates,
+    require_format,
     require_same_metadata,
     seal,
 )
 from agrifm.cube.unguarded import NOT_GUARDED, require_partners
-from agrifm.errors import CubeError
-from agrifm.files import AnyPath, as_path
+from agrifm.errors import AgriFMError, CubeError
+from agrifm.files import AnyPath
 from agrifm.grid import Grid, Window, shape_of
+from agrifm.object_store import ObjectPath, Place, as_place
+from agrifm.published import current
 from agrifm.record import SensorInput
 from agrifm.season import Season
 from agrifm.sensors import Quantity
 
-FORMAT = 1
-"""Version of the layout of the store."""
 REFLECTANCE_SCALE = 1e-4
 """Unit of reflectance and indices per stored integer."""
 SCALES: dict[Quantity, float] = {
@@ -140,7 +141,7 @@ class SensorCube:
         """
         try:
             return np.asarray(self.group[name][selection])
-        except CubeError:
+        except AgriFMError:
             raise
         except Exception as error:  # every codec raises other errors
             raise damaged(damaged_file(self.group[name], selection), reason(error)) from error
@@ -150,7 +151,8 @@ class SensorCube:
 class Cube:
     """An open cube: its sensors by name, its season and its area."""
 
-    path: Path
+    path: Place
+    """Its directory, or its version in an object store."""
     sensors: dict[str, SensorCube]
     season: Season
     area: BaseGeometry
@@ -158,6 +160,13 @@ class Cube:
     provenance: dict[str, Any]
     notes: tuple[str, ...] = ()
     """What is to be said of it: how much was written when it was built, or what is not guarded in it."""
+
+    @property
+    def directory(self) -> Path:
+        """Its directory; raises CubeError if it is in an object store, where cubes are only read."""
+        if isinstance(self.path, Path):
+            return self.path
+        raise CubeError(f"changing the cube {self.path}: it is in an object store; work on the one of a disk")
 
     @property
     def target(self) -> Grid:
@@ -175,21 +184,22 @@ class Cube:
         return {name: sensor.input for name, sensor in self.sensors.items()}
 
 
-def open_cube(path: AnyPath) -> Cube:
-    """Open a finished cube.
+def open_cube(path: AnyPath | ObjectPath) -> Cube:
+    """Open a finished cube, on a disk or at an address in an object store, whose newest state it is from then on.
 
     Raises:
         CubeError: there is no cube of this format, or its dates, bands or grid are damaged.
+        StoreError: the object store does not let it be read.
     """
-    path = as_path(path)
+    path = current(as_place(path))
     try:
         metadata = read_metadata(path)
     except OSError:
         metadata = None
     if metadata is None:
-        if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+        if isinstance(path, Path) and path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
             raise CubeError(f"opening the cube {path}: it cannot be read; give yourself permission", path=path)
-        partial = path.with_name(path.name + ".partial").exists()
+        partial = isinstance(path, Path) and path.with_name(path.name + ".partial").exists()
         fix = "it is unfinished, run `agrifm fetch` again" if partial else "run `agrifm fetch` first"
         if (path / COPY).exists():
             raise damaged(path / METADATA, "it is lost")
@@ -213,19 +223,10 @@ def open_cube(path: AnyPath) -> Cube:
         for name, sensor in {} if "files" in about else cube.sensors.items():
             require_partners(sensor.group, cube.provenance.get("sensors", {}).get(name, {}).get("frames", []))
         return cube
-    except CubeError:
+    except AgriFMError:
         raise
     except Exception as error:  # every codec raises other errors
         raise damaged(path, reason(error)) from error
-
-
-def require_format(path: Path, stated: object) -> None:
-    """Refuse a cube of another format than this version writes."""
-    newer = isinstance(stated, int) and stated > FORMAT
-    fix = "a newer version of agrifm wrote it: update agrifm" if newer else "move it away and fetch it again"
-    if stated != FORMAT:
-        about = f"opening the cube {path}: its format is {stated}, this version reads {FORMAT}"
-        raise CubeError(f"{about}; {fix}", format=stated)
 
 
 def _sensor_cube(group: zarr.Group, name: str) -> SensorCube:
@@ -378,8 +379,7 @@ def _create(
     shard: int,
 ) -> zarr.Array:
     """Create an array in shards of one frame, all bands, `shard` x `shard` pixels, and chunks of 96 x 96."""
-    # The axis of bands, if there is one.
-    middle = shape_[1:-2]
+    middle = shape_[1:-2]  # the axis of bands, if there is one
     return group.create_array(
         name,
         shape=shape_,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from agrifm.cube.manifest import PIXELS, damaged, folder
+from agrifm.cube.manifest import PIXELS, damaged, disk_folder
 
 NOT_GUARDED = (
     "the cube was written by an earlier version, without a list of its files: a file that is lost may read as no "
@@ -58,7 +58,7 @@ def require_partners(group: zarr.Group, frames: Sequence[Mapping[str, Any]]) -> 
 
 def _places(array: zarr.Array) -> set[_Place]:
     """The files of an array that are there; those beyond its last frame are of frames that were never added."""
-    chunks = folder(array) / "c"
+    chunks = disk_folder(array) / "c"
     names = (file.relative_to(chunks).parts for file in chunks.glob("/".join("*" * array.ndim)))
     files = [[int(part) for part in parts] for parts in names if all(map(str.isdecimal, parts))]
     return {(frame, row, col) for frame, *_, row, col in files if frame < array.shape[0]}
@@ -72,4 +72,4 @@ def _selection(array: zarr.Array, place: _Place) -> tuple[int | slice, ...]:
 
 def _path(array: zarr.Array, place: _Place) -> Path:
     frame, row, col = place
-    return folder(array).joinpath("c", *map(str, (frame, *[0] * (array.ndim - 3), row, col)))
+    return disk_folder(array).joinpath("c", *map(str, (frame, *[0] * (array.ndim - 3), row, col)))

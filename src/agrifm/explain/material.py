@@ -86,7 +86,7 @@ def _require_classes(model: TrainedModel, legend: Legend) -> None:
 
 
 def _on_cube(project: Project, model: TrainedModel, wanted: Wanted) -> Material:
-    cube, record = open_cube(project.cube), model.record
+    cube, record = open_cube(project.source), model.record
     require_fit(record, cube.inputs, f"the cube {cube.path}")
     source = CubeSource.of(cube, record)
     labels = project_labels(project, source.cube)

@@ -7,13 +7,14 @@ from agrifm.errors import ModelError, require_installed
 from agrifm.files import AnyPath, as_path
 from agrifm.inference.mean import members_of
 from agrifm.inference.predictor import EXPORTED, FOREST, MEAN, load_model, load_record
+from agrifm.object_store import ObjectPath, as_place
 from agrifm.record import ModelRecord, record_in_words, require_fit
 
 if TYPE_CHECKING:
     from agrifm.models.weights.file import WeightsRecord
 
 
-def check_model(model: AnyPath, cube_path: AnyPath) -> list[str]:
+def check_model(model: AnyPath, cube_path: AnyPath | ObjectPath) -> list[str]:
     """Compare what a model or converted weights expect with what a cube holds.
 
     Returns:
@@ -25,7 +26,7 @@ def check_model(model: AnyPath, cube_path: AnyPath) -> list[str]:
         CubeError: the cube does not exist or is not finished.
     """
     model = as_path(model)
-    cube_path = as_path(cube_path)
+    cube_path = as_place(cube_path)
     cube = open_cube(cube_path)
     record: ModelRecord | WeightsRecord | None
     if model.suffix in (FOREST, EXPORTED, MEAN):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agrifm.files import content_digest, write_json
+from agrifm.object_store import Place
 from agrifm.record import running_versions
 from agrifm.stac import MAP_ITEM
 from agrifm.work import fingerprint
@@ -14,7 +15,7 @@ REQUEST = "request.json"
 """File in the directory of a map: what decided it, and its files."""
 
 
-def request_for_map(cube: Path, model: Path, settings: object) -> str:
+def request_for_map(cube: Place, model: Path, settings: object) -> str:
     """SHA-256 of what decides a map: its cube, the files next to its model, settings, and versions of libraries.
 
     Args:
@@ -23,7 +24,7 @@ def request_for_map(cube: Path, model: Path, settings: object) -> str:
     return fingerprint([cube_digest(cube), request_for_maps(model, settings)])
 
 
-def cube_digest(cube: Path) -> str:
+def cube_digest(cube: Place) -> str:
     """SHA-256 of the metadata of a cube, which name all that is in it."""
     return hashlib.sha256((cube / "zarr.json").read_bytes()).hexdigest()
 

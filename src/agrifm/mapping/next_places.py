@@ -105,7 +105,7 @@ def _of_cube(project: Project, model: TrainedModel, number: int, seed: int) -> t
     """The pixels of a cube to label next."""
     from geopandas import points_from_xy
 
-    cube = open_cube(project.cube)
+    cube = open_cube(project.source)
     plan = plan_map(cube, model.record, window_side(project, model.record.side), 0)
     training = _training_pixels(project.models / TRAINING_DATA, plan, model.record.legend, seed)
     pool = CandidatePool(max(CANDIDATES, number))

@@ -22,6 +22,7 @@ from agrifm.mapping.dissimilarity_layer import window_dissimilarity
 from agrifm.mapping.window_store import Probabilities
 from agrifm.mapping.windows import PROBABILITY_DTYPE, with_model_sensors
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
+from agrifm.object_store import Place
 from agrifm.record import ModelRecord, predicted_layers, present_sensors
 from agrifm.samples.patches import read_patch, read_with_margin
 from agrifm.samples.sample import Sample
@@ -39,7 +40,7 @@ class MapSources:
 
     run: str
     """Names one run, because a later one may find other content at the same paths, and has to open it again."""
-    cube: Path
+    cube: Place
     model: Path
     compute: Compute = DEFAULT_COMPUTE
     reference: Path | None = None

@@ -49,7 +49,10 @@ from agrifm.mapping.window_store import Probabilities, WindowStore
 from agrifm.mapping.windows import PROBABILITY_DTYPE, MapPlan, plan_map
 from agrifm.model_config import WITHOUT_CLASSES
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
+from agrifm.object_store import ObjectPath, as_place
 from agrifm.outputs import begin_directory, discard, finish_directory, unchanged, writing
+from agrifm.published import current
+from agrifm.publishing import publishing
 from agrifm.record import TRAINABLE, ModelRecord, model_file
 from agrifm.work import Resumable, fingerprint, progress
 
@@ -123,10 +126,12 @@ def map_project(
         MapError, ModelError, CubeError, OutputError: see `map_area`; also, [map] names an unknown model.
     """
     model = None if model is None else as_path(model)
+    published = out is None
     out = None if out is None else as_path(out)
+    source = current(project.source)  # all of the map is made from one version of it
     follows = until == "today" or project.tile is not None  # of many tiles, most are as they were
     if until == "today":
-        until = last_observed(open_cube(project.cube), date.today())
+        until = last_observed(open_cube(source), date.today())
     path = model or named_model(project)
     record = load_record(path)
     _require_task(project, record, path)
@@ -141,14 +146,16 @@ def map_project(
     notes = _legend_notes(project, record.legend)
     raster = None if cleaning.cropland_raster is None else content_digest(cleaning.cropland_raster)
     settings = [window, overlap, asdict(compute), kept, until, cleaning.model_dump(), raster]
-    request = request_for_map(project.cube, path, settings) if follows else ""
-    if follows and (areas := hectares_if_current(out, request)) is not None:
-        return MapSummary(out, *areas, windows=0, seconds=0.0, notes=notes, kept=True)
-    lattice = project.tile is not None
-    summary = map_area(project.cube, path, out, window, overlap, compute, executor, kept, until, cleaning, lattice)
-    if follows:
-        note_request(out, request)
-    return replace(summary, notes=notes)
+    request = request_for_map(source, path, settings) if follows else ""
+    with publishing(out, project.published(out) if published else None, "map") as publication:
+        if follows and (areas := hectares_if_current(out, request)) is not None:
+            summary = MapSummary(out, *areas, windows=0, seconds=0.0, kept=True)
+        else:
+            lattice = project.tile is not None
+            summary = map_area(source, path, out, window, overlap, compute, executor, kept, until, cleaning, lattice)
+            if follows:
+                note_request(out, request)
+        return replace(summary, notes=(*notes, *publication.publish()))
 
 
 def _require_task(project: Project, record: ModelRecord, path: Path) -> None:
@@ -194,7 +201,7 @@ def named_model(project: Project) -> Path:
 
 
 def map_area(
-    cube_path: AnyPath,
+    cube_path: AnyPath | ObjectPath,
     model_path: AnyPath,
     out: AnyPath,
     window: int = 192,
@@ -232,7 +239,7 @@ def map_area(
             large.
         OutputError: the disk is full (finished windows are kept), or `out` holds something else.
     """
-    cube_path = as_path(cube_path)
+    cube_path = current(as_place(cube_path))
     model_path = as_path(model_path)
     out = as_path(out)
     with writing(out, "map"):

@@ -24,6 +24,7 @@ from agrifm.errors import AssessmentError
 from agrifm.inference.mean import mean_where_known, members_of
 from agrifm.inference.predictor import TorchModel, TrainedModel, load_model, uncalibrated
 from agrifm.legend import UNLABELLED
+from agrifm.object_store import Place
 from agrifm.record import is_classic, model_file
 from agrifm.samples.patches import Tiles
 from agrifm.samples.project_table import project_table
@@ -55,7 +56,7 @@ class LabelsByDate(Protocol):
         """Of the project."""
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Place:
         """Cube or table."""
 
     @property
@@ -82,7 +83,7 @@ def labels_by_date(project: Project) -> LabelsByDate:
     """Return the unseen labels of a project; raises as reading its cube, labels or table does."""
     if not project.labels.on_cube:
         return TableByDate(project, divide_table(project_table(project), project.model.seed))
-    cube = open_cube(project.cube)
+    cube = open_cube(project.source)
     return CubeByDate(project, prepare(cube, project_labels(project, cube), project.labels.block, project.model))
 
 
@@ -99,7 +100,7 @@ class CubeByDate:
         return self.data.cube.season
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Place:
         """Of the cube."""
         return self.data.cube.path
 
@@ -161,7 +162,7 @@ class TableByDate:
         return self.project.season.season
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Place:
         """Of the table."""
         assert self.project.labels.series is not None
         return self.project.path(self.project.labels.series)

@@ -74,7 +74,7 @@ class SetConfig(Frozen):
         project = read_project(directory / (self.project or ""))
         if project.labels.series is not None:
             return LabelledSet(self.name, project_table(project))
-        cube = open_cube(project.cube)
+        cube = open_cube(project.source)
         labels = project_labels(project, cube)
         return LabelledSet(self.name, table_of_cube(cube, labels, project.labels.block, self.pixels))
 

@@ -54,9 +54,9 @@ def train_boundaries(project: Project, compute: Compute = DEFAULT_COMPUTE) -> di
         require_installed(f"training {name}", "deep", "torch", "lightning")
     with (
         writing(project.models, "models") as staging,
-        unchanged(project.cube, "training") as require_unchanged,
+        unchanged(project.source, "training") as require_unchanged,
     ):
-        cube = open_cube(project.cube)
+        cube = open_cube(project.source)
         data = field_data(prepare(cube, project_field_labels(project, cube), project.labels.block, config))
         with translate_os_errors(f"writing the models {project.models}"):
             begin_directory(staging)

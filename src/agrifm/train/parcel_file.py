@@ -67,7 +67,7 @@ def write_parcels(project: Project, out: AnyPath, inner: float = 0.0, divide: bo
         raise ConfigError(f"making series of parcels: the inner buffer is {inner:g} m; give 0 or more", inner=inner)
     if out.suffix != ".parquet":
         raise OutputError(f"writing parcels to {out}: choose a name that ends in .parquet", path=out)
-    cube = open_cube(project.cube)
+    cube = open_cube(project.source)
     labels = project_labels(project, cube)
     if not labels.has_parcels:
         raise LabelError(

@@ -37,7 +37,7 @@ def review_parcels(
         LabelError: the labels cannot be read or divided, or are a raster.
         CubeError: there is no finished cube.
     """
-    cube = open_cube(project.cube)
+    cube = open_cube(project.source)
     labels = project_labels(project, cube)
     if "row" not in labels.places:
         raise LabelError(

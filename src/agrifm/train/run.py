@@ -69,7 +69,7 @@ def train(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[str, Any
     """
     require_inputs_apart(project)
     with writing(project.models, "models"):
-        cube = open_cube(project.cube)
+        cube = open_cube(project.source)
         labels = project_labels(project, cube)
         mix = None
         if project.labels.mixed:

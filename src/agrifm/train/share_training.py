@@ -82,9 +82,9 @@ def train_fractions(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dic
     require_packages(config.names)
     with (
         writing(project.models, "models") as staging,
-        unchanged(project.cube, "training") as require_unchanged,
+        unchanged(project.source, "training") as require_unchanged,
     ):
-        cube = open_cube(project.cube)
+        cube = open_cube(project.source)
         known = project_shares(project, cube)
         data = share_data(prepare(cube, known.labels, project.labels.block, config), known)
         with translate_os_errors(f"writing the models {project.models}"):

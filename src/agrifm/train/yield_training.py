@@ -65,9 +65,9 @@ def train_yields(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[s
     require_packages(config.names)
     with (
         writing(project.models, "models") as staging,
-        unchanged(project.cube, "training") as require_unchanged,
+        unchanged(project.source, "training") as require_unchanged,
     ):
-        cube = open_cube(project.cube)
+        cube = open_cube(project.source)
         data = yield_data(prepare(cube, project_yields(project, cube), project.labels.block, config))
         scale = scale_of(_tonnes_of(data, "train"))
         with translate_os_errors(f"writing the models {project.models}"):

@@ -27,7 +27,8 @@ from agrifm.cube.qc.sample_windows import SensorWindows, read_sample_windows
 from agrifm.cube.qc.thresholds import Finding, list_days, threshold
 from agrifm.cube.store import Cube
 from agrifm.errors import CubeError, doing
-from agrifm.files import AnyPath, as_path
+from agrifm.files import AnyPath
+from agrifm.object_store import ObjectPath
 
 STRUCTURAL_FAULTS = {"wrong structure", "damaged chunk"}
 """Kinds of findings after which the content is not assessed."""
@@ -56,13 +57,12 @@ class CubeReport:
         return {finding.kind for finding in self.findings}
 
 
-def cube_check(path: AnyPath) -> list[str]:
+def cube_check(path: AnyPath | ObjectPath) -> list[str]:
     """Check a cube; returns the lines of `agrifm cube check` if nothing is wrong.
 
     Raises:
         CubeError: there is no finished cube, or it has faults; one sentence for each finding.
     """
-    path = as_path(path)
     cube = find_cube(path)
     report = check_cube(cube)
     if report.findings:

@@ -75,7 +75,7 @@ def require_on_disk(path: Path) -> Path:
         address = f"{scheme}//{str(path).partition(scheme)[2].lstrip('/')}"
         raise ConfigError(
             f"opening {address}: projects, models, maps and reports are files on disks; only cubes are read at s3:// "
-            "addresses, and catalogues and scenes from servers; copy it to a disk, or write there and publish it (`store`)",
+            "addresses, and catalogues and scenes from servers; copy it to a disk, or publish it (`store`)",
             address=address,
         )
     return path

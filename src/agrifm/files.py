@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -252,3 +253,14 @@ def write_geopackage(target: Path, frame: "geopandas.GeoDataFrame") -> None:
     buffer = BytesIO()
     frame.to_file(buffer, driver="GPKG", layer=target.stem, engine="pyogrio")
     write_bytes(target, buffer.getvalue())
+
+
+def user_cache() -> Path:
+    """The folder for what agrifm keeps of one user on this machine, and can make again; it need not exist."""
+    if sys.platform == "darwin":
+        folder = Path.home() / "Library" / "Caches"
+    elif sys.platform == "win32":
+        folder = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    else:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return folder / "agrifm"

@@ -6,7 +6,6 @@ They are measured anew when the versions or the processor are other ones.
 import json
 import os
 import platform
-import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -16,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from agrifm.errors import OutputError
-from agrifm.files import write_json
+from agrifm.files import user_cache, write_json
 from agrifm.plan.model_work import ModelWork
 from agrifm.plan.probe_fetch import measure_fetch
 from agrifm.plan.probe_models import measure_models
@@ -35,13 +34,7 @@ LIBRARIES = ("rasterio", "zarr", "torch", "scikit-learn")
 
 def cache_file() -> Path:
     """Return where unit costs are kept: in the user's folder for caches."""
-    if sys.platform == "darwin":
-        folder = Path.home() / "Library" / "Caches"
-    elif sys.platform == "win32":
-        folder = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    else:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return folder / "agrifm" / CACHE
+    return user_cache() / CACHE
 
 
 def machine_costs(work: ModelWork | None, file: Path | None = None) -> tuple[UnitCosts, str]:

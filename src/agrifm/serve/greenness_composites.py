@@ -1,10 +1,12 @@
 """Greenness of each month and of the season as pictures: the median and the highest of what was observed.
 
-A composite reads many dates, so it is computed in squares of the cube's chunks, and the latest ones are kept.
+A composite reads many dates, so it is computed in squares of the cube's chunks, and the latest ones are kept in memory.
+`agrifm.serve.kept_composites` keeps all of them in a file.
 
 Shape letters: T dates, H W rows and columns.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from threading import Lock
 from typing import Any
@@ -46,6 +48,16 @@ class Composites:
         self.kinds = {key: (title, ("nir", "red")) for key, (title, _) in KINDS.items()}
         self._square = lru_cache(KEPT_SQUARES)(self._computed)
         self._locks = [Lock() for _ in range(LOCKS)]
+        self._kept: tuple[Callable[[], NDArray[np.uint8] | None], int] | None = None
+
+    def keep(self, pixels: Callable[[], NDArray[np.uint8] | None], first: int) -> None:
+        """Read what was computed before, if it is there.
+
+        Args:
+            pixels: gives (periods, 2, H, W) places in `greenness_colors`, or None.
+            first: number of the first of these periods there.
+        """
+        self._kept = pixels, first
 
     @property
     def key(self) -> str:
@@ -96,6 +108,9 @@ class Composites:
             CubeError: as of `tile`.
         """
         window = places.window
+        if self._kept is not None and (known := self._kept[0]()) is not None:
+            pixels = known[self._kept[1] + frame, KINDS[kind][1]][window.slices]
+            return places.taken(pixels, STEPS + 1).astype(np.uint8)
         first_row, first_col = window.row // CHUNK, window.col // CHUNK
         last_row, last_col = (window.row + window.height - 1) // CHUNK, (window.col + window.width - 1) // CHUNK
         number = KINDS[kind][1]
@@ -122,21 +137,42 @@ class Composites:
             return square
         dates = list(self.periods.values())[frame][1]
         rows, cols = (slice(number * CHUNK, (number + 1) * CHUNK) for number in (row, col))
-        stored = self.sensor.stored("values", (dates, slice(None), rows, cols))
-        valid = self.sensor.stored("valid", (dates, rows, cols)).astype(bool)
-        column = band_roles(self.sensor.input)
-        two = stored[:, [column["nir"], column["red"]]].astype(np.float32) * np.float32(self.sensor.input.scale)
-        names = tuple(self.sensor.input.bands[column[role]] for role in ("nir", "red"))
-        green = greenness(two.reshape(*two.shape[:2], -1), self.sensor.input.model_copy(update={"bands": names}))
-        assert green is not None
-        # What was not observed comes last, so the middle and the last of the others are at known places.
-        ordered = np.sort(np.where(valid, green.reshape(valid.shape), np.inf), axis=0)
-        count = valid.sum(axis=0)
-        at = np.maximum(np.stack([(count - 1) // 2, count // 2, count - 1]), 0)
-        lower, upper, highest = np.take_along_axis(ordered, at, axis=0)
-        both = np.clip(np.stack([(lower + upper) / 2, highest]), 0, 1)
-        square[:, : valid.shape[1], : valid.shape[2]] = np.where(count == 0, STEPS + 1, both * STEPS).round()
+        green, valid = greenness_of(self.sensor, dates, rows, cols)
+        square[:, : valid.shape[1], : valid.shape[2]] = median_and_highest(green, valid)
         return square
+
+
+def greenness_of(
+    sensor: SensorCube, dates: slice, rows: slice, cols: slice
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Greenness (T, H, W) of a part of a cube, and where it was observed.
+
+    Raises:
+        CubeError: the cube is damaged.
+    """
+    stored = sensor.stored("values", (dates, slice(None), rows, cols))
+    valid = sensor.stored("valid", (dates, rows, cols)).astype(bool)
+    column = band_roles(sensor.input)
+    two = stored[:, [column["nir"], column["red"]]].astype(np.float32) * np.float32(sensor.input.scale)
+    names = tuple(sensor.input.bands[column[role]] for role in ("nir", "red"))
+    green = greenness(two.reshape(*two.shape[:2], -1), sensor.input.model_copy(update={"bands": names}))
+    assert green is not None
+    return green.reshape(valid.shape), valid
+
+
+def median_and_highest(green: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Median and highest (2, H, W) of what was observed, as places in `greenness_colors`.
+
+    Args:
+        green: (T, H, W), at least one date.
+    """
+    # What was not observed comes last, so the middle and the last of the others are at known places.
+    ordered = np.sort(np.where(valid, green, np.inf), axis=0)
+    count = valid.sum(axis=0)
+    at = np.maximum(np.stack([(count - 1) // 2, count // 2, count - 1]), 0)
+    lower, upper, highest = np.take_along_axis(ordered, at, axis=0)
+    both = np.clip(np.stack([(lower + upper) / 2, highest]), 0, 1)
+    return np.asarray(np.where(count == 0, STEPS + 1, both * STEPS).round(), np.uint8)
 
 
 def composites_of(sensor: SensorCube, season: Season) -> list[Composites]:

@@ -122,6 +122,7 @@ def serve(
         print(printable(f"{page.about}: http://{shown}:{number}/ (Ctrl+C stops it)"), flush=True)
         if to_label is not None:
             print(f"points to label: http://{shown}:{number}/label", flush=True)
+        page.begin()
         page_server(page.app(host)).run(sockets=[opened])
 
 
@@ -135,6 +136,8 @@ class OpenPage:
     """By title, why something cannot be shown."""
     app_for: Callable[[list[str]], "Starlette"]
     """Makes the application for the names by which it may be asked."""
+    begin: Callable[[], object] = bool
+    """Begins what is computed while the page is open; by default nothing."""
 
     def app(self, host: str) -> "Starlette":
         """The application for a host to listen on; of this machine, only those are answered who ask for it by name."""
@@ -155,6 +158,7 @@ def page_of(
     """
     from agrifm.serve.app import make_app
     from agrifm.serve.finished_season import finished_season
+    from agrifm.serve.kept_composites import begin_computing, composites_shown, keep_composites
     from agrifm.serve.static_folder import is_static_page, static_app
 
     folder = as_path(directory).resolve()
@@ -170,7 +174,9 @@ def page_of(
     routes = [] if to_label is None else _routes_of_labelling(season, directory, to_label)
     about = f"{season.title}, {' to '.join(season.period)}"
     decider = _decider(season, explainer)
-    return OpenPage(about, season.missing, partial(make_app, season, of_labelling=routes, decider=decider))
+    kept = None if season.cube is None else keep_composites(season.cube, composites_shown(season.imagery.values()))
+    app_for = partial(make_app, season, of_labelling=routes, decider=decider)
+    return OpenPage(about, season.missing, app_for, partial(begin_computing, kept))
 
 
 def _decider(season: "FinishedSeason", explainer: "Explainer | None") -> "PlaceDecider | None":

@@ -7,8 +7,9 @@ An interval is too narrow where its coverage is below 93.5 %, and wider than it 
 Intervals of clusters, two phases, polygons and systematic points were chosen on the straight fields; the irregular ones
 are only reported. Few errors, or few points of a class, make estimates skewed and discrete, so that no interval holds
 the truth in exactly 95 %. Each design has therefore a line of the quantities that at least ten points decide, and one
-of the others: as many as p (1 - p) / variance x min(p, 1 - p) says, where p is the true share, and 1 / skewness
-squared, both of the estimates (of a rare share both are the number of points that have it).
+of the others. That is the expected number of points with the rarer outcome: right or wrong for an accuracy, and for an
+area, in each stratum, of the class or not (with strata of the map's classes: the wrong points). They are no more than
+p (1 - p) / variance x min(p, 1 - p) says, where p is the true share, and 1 / skewness squared, both of the estimates.
 
     python benchmarks/interval_coverage.py --draws 2000 --out benchmarks/results
     python benchmarks/interval_coverage.py --only cluster two-phase polygons systematic grid --points 100 400 1600
@@ -19,15 +20,16 @@ import argparse
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from deciding_units import Found, deciding, found_of, rarer
 from field_population import CLASSES, POPULATIONS, SHARES, SIDE, Numbers, Population, frame_of, make_population
 from measure import Command, table
 from numpy.typing import NDArray
-from scipy.stats import skew
 
 from agrifm.assess.cluster_estimators import ClusterPoints, cluster_estimate
 from agrifm.assess.estimators import Estimate, stratified_estimates
 from agrifm.assess.model_assisted import Method, assisted_share
-from agrifm.assess.point_estimators import ProbabilitySample, estimate_change, point_estimates, stratified_points
+from agrifm.assess.point_estimators import estimate_change, point_estimates, stratified_points
+from agrifm.assess.probability_sample import ProbabilitySample
 from agrifm.assess.reference_polygons import PolygonUnits
 from agrifm.assess.systematic_design import draw_cells
 from agrifm.assess.systematic_estimators import SystematicPoints, cell_points
@@ -37,8 +39,7 @@ BLOCK = 12
 DISTRICT = 0.3
 """Share of the map's width that a district has."""
 Truth = dict[str, NDArray[np.float64]]
-Found = dict[str, Estimate]
-Case = tuple[Truth, Callable[[np.random.Generator], Found]]
+Case = tuple[Truth, Callable[[np.random.Generator], Found | None]]
 
 
 def accuracies(mapped: Numbers, true: Numbers, area: NDArray[np.float64] | None = None) -> Truth:
@@ -77,9 +78,13 @@ def cases(population: Population, points: int) -> Iterator[tuple[str, str, Case]
 
     def of_classes(generator: np.random.Generator) -> Found:
         drawn = stratified(generator, mapped, points)
+        return by_class_found(drawn)
+
+    def by_class_found(drawn: Numbers) -> Found:
+        design = stratified_points(mapped[drawn], sizes)
         counts = np.zeros((CLASSES, CLASSES), np.int64)
         np.add.at(counts, (mapped[drawn], true[drawn]), 1)
-        return vars(stratified_estimates(counts, sizes))
+        return found_of(vars(stratified_estimates(counts, sizes)), design, mapped[drawn], mapped[drawn], true[drawn])
 
     yield "map classes", "Olofsson 2014", (truth, of_classes)
     strata = np.where(population.near_edge, CLASSES, mapped)
@@ -94,7 +99,9 @@ def cases(population: Population, points: int) -> Iterator[tuple[str, str, Case]
     def points_found(numbers: Numbers, drawn: Numbers, domain: NDArray[np.bool_] | None) -> Found:
         design = stratified_points(numbers[drawn], np.bincount(numbers).astype(float))
         inside, size = (None, None) if domain is None else (domain[drawn], float(domain.sum()))
-        return vars(point_estimates(mapped[drawn], true[drawn], CLASSES, design, inside, size))
+        found = vars(point_estimates(mapped[drawn], true[drawn], CLASSES, design, inside, size))
+        part = np.ones(len(drawn), bool) if inside is None else inside
+        return found_of(found, design, numbers[drawn], mapped[drawn], true[drawn], part)
 
     yield "classes and edges", "Stehman 2014", (truth, of_strata(strata))
     district = population.column < DISTRICT * SIDE
@@ -102,11 +109,9 @@ def cases(population: Population, points: int) -> Iterator[tuple[str, str, Case]
     whole = np.zeros(everything, np.int64)
     yield "simple random", "Stehman 2014", (truth, of_strata(whole))
 
-    def post_stratified(generator: np.random.Generator) -> Found:
+    def post_stratified(generator: np.random.Generator) -> Found | None:
         drawn = generator.choice(everything, points, replace=False)
-        counts = np.zeros((CLASSES, CLASSES), np.int64)
-        np.add.at(counts, (mapped[drawn], true[drawn]), 1)
-        return vars(stratified_estimates(counts, sizes)) if (counts.sum(axis=1) > 1).all() else {}
+        return by_class_found(drawn) if (np.bincount(mapped[drawn], minlength=CLASSES) > 1).all() else None
 
     yield "simple random", "post-stratified", (truth, post_stratified)
 
@@ -136,7 +141,8 @@ def cases(population: Population, points: int) -> Iterator[tuple[str, str, Case]
         def estimate(generator: np.random.Generator) -> Found:
             drawn = generator.choice(everything, points, replace=False)
             design = stratified_points(whole[drawn], [float(everything)])
-            return {"area": assisted_share(first[drawn], auxiliary[drawn], auxiliary.mean(), design, method)}
+            share = assisted_share(first[drawn], auxiliary[drawn], auxiliary.mean(), design, method)
+            return found_of({"area": share}, design, whole[drawn], whole[drawn], 1 - first[drawn].astype(np.int64))
 
         return estimate
 
@@ -152,7 +158,8 @@ def cases(population: Population, points: int) -> Iterator[tuple[str, str, Case]
     def change(generator: np.random.Generator) -> Found:
         drawn = stratified(generator, mapped, points)
         design = stratified_points(mapped[drawn], sizes)
-        return {"area": estimate_change(true[drawn], population.later[drawn], CLASSES, design).net}
+        net = estimate_change(true[drawn], population.later[drawn], CLASSES, design).net
+        return found_of({"area": net}, design, mapped[drawn], true[drawn], population.later[drawn])
 
     yield "map classes", "net change, paired", (net, change)
 
@@ -167,9 +174,10 @@ def cluster_cases(first: NDArray[np.float64], share: Truth, points: int) -> Iter
             chosen = generator.choice(len(blocks), count, replace=False)
             seen = [generator.choice(blocks[number], units, replace=False) for number in chosen]
             found = cluster_estimate(seen, np.full(count, BLOCK**2), len(blocks))
-            return {
-                "area": Estimate(*(np.array(part) for part in (found.mean, found.mean_error, *found.mean_interval)))
-            }
+            mean = Estimate(*(np.array(part) for part in (found.mean, found.mean_error, *found.mean_interval)))
+            outcome = 1 - np.concatenate(seen).astype(np.int64)
+            whole = np.zeros(len(outcome), np.int64)
+            return found_of({"area": mean}, stratified_points(whole, [float(first.size)]), whole, whole, outcome)
 
         return clusters
 
@@ -178,8 +186,10 @@ def cluster_cases(first: NDArray[np.float64], share: Truth, points: int) -> Iter
 
 
 def map_found(population: Population, drawn: Numbers, design: ProbabilitySample) -> Found:
-    """Accuracies and areas from drawn pixels."""
-    return vars(point_estimates(population.mapped[drawn], population.true[drawn], CLASSES, design))
+    """Accuracies and areas from pixels drawn everywhere."""
+    mapped, true = population.mapped[drawn], population.true[drawn]
+    whole = np.zeros(len(drawn), np.int64)
+    return found_of(vars(point_estimates(mapped, true, CLASSES, design)), design, whole, mapped, true)
 
 
 def cluster_points_cases(population: Population, truth: Truth, points: int) -> Iterator[tuple[str, str, Case]]:
@@ -224,7 +234,10 @@ def two_phases(population: Population, points: int) -> Callable[[np.random.Gener
             for stratum, number in enumerate(counts)
         ]
         second = np.concatenate(chosen)
-        return map_found(population, first[second], two_phase_points(look[second], sizes, float(len(population))))
+        drawn, design = first[second], two_phase_points(look[second], sizes, float(len(population)))
+        mapped, true = population.mapped[drawn], population.true[drawn]
+        found = vars(point_estimates(mapped, true, CLASSES, design))
+        return found_of(found, design, look[second], mapped, true)
 
     return estimate
 
@@ -242,33 +255,21 @@ def polygon_cases(population: Population, points: int) -> Iterator[tuple[str, st
     def simple(generator: np.random.Generator) -> Found:
         drawn = generator.choice(len(area), points)
         design = PolygonUnits(np.zeros(points, np.int64), np.array([area.sum()]), area[drawn], "none")
-        return vars(point_estimates(mapped[drawn], true[drawn], CLASSES, design))
+        return polygons_found(drawn, design)
+
+    def polygons_found(drawn: Numbers, design: PolygonUnits) -> Found:
+        found = vars(point_estimates(mapped[drawn], true[drawn], CLASSES, design))
+        return found_of(found, design, design.stratum, mapped[drawn], true[drawn])
 
     def of_classes(generator: np.random.Generator) -> Found:
         sizes = np.maximum(points // 16, points * np.bincount(mapped, minlength=CLASSES) // len(area))
         parts = [generator.choice(np.flatnonzero(mapped == number), size) for number, size in enumerate(sizes)]
         drawn = np.concatenate(parts)
         design = PolygonUnits(mapped[drawn], by_class, area[drawn], "classes of the map")
-        return vars(point_estimates(mapped[drawn], true[drawn], CLASSES, design))
+        return polygons_found(drawn, design)
 
     yield "polygons, simple", "area-weighted", (truth, simple)
     yield "polygons, classes", "area-weighted", (truth, of_classes)
-
-
-def deciding(estimates: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How many points, at least, an estimate hangs on, (quantity,): as a count that varies and is skewed as much.
-
-    Args:
-        estimates: (draw, quantity).
-        share: (quantity,), the true ones; NaN of what is not a share.
-    """
-    counts = np.zeros(len(share))
-    # Where all draws agree no error was seen.
-    for number in np.flatnonzero(np.nanstd(estimates, axis=0) > 1e-9):
-        p, of_draws = share[number], estimates[np.isfinite(estimates[:, number]), number]
-        count = p * (1 - p) / of_draws.var() * min(p, 1 - p)
-        counts[number] = np.fmin(count, 1 / max(float(skew(of_draws)) ** 2, 1e-9))
-    return counts
 
 
 QUANTITIES = ("area", "overall", "users", "producers", "f1")
@@ -279,10 +280,13 @@ def covered(case: Case, draws: int) -> Iterator[list[str]]:
     truth, estimate = case
     generator = np.random.default_rng(1)
     found = [one for one in (estimate(generator) for _ in range(draws)) if one]
+    weight, square = (np.mean([getattr(one, part) for one in found], axis=0) for part in ("weight", "square"))
     cells: dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]] = {}
     empty = 0
     for name, values in truth.items():
-        value, low, high = (np.array([np.atleast_1d(getattr(one[name], end)) for one in found]) for end in ENDS)
+        value, low, high = (
+            np.array([np.atleast_1d(getattr(one.estimates[name], end)) for one in found]) for end in ENDS
+        )
         true = np.atleast_1d(values)
         defined = np.isfinite(value) & np.isfinite(true)
         empty += int(((low >= high) & defined).sum())
@@ -291,7 +295,9 @@ def covered(case: Case, draws: int) -> Iterator[list[str]]:
         net = (true < 0).any()
         whole = true.sum() if true.max() > 1 and not net else 1.0
         share = np.where(net, np.nan, true / whole)[often]
-        many = deciding(np.where(defined, value, np.nan)[:, often] / whole, share) >= TEN
+        varying = deciding(np.where(defined, value, np.nan)[:, often] / whole, share)
+        units = rarer(name, weight, square, bool(net))[: len(often)]
+        many = np.minimum(varying, units[often]) >= TEN
         cells[name] = 100 * inside / defined.sum(axis=0)[often], many
     for text, wanted in (("ten and more", True), ("fewer", False)):
         chosen = {name: cells[name][0][cells[name][1] == wanted] for name in QUANTITIES if name in cells}

@@ -23,7 +23,8 @@ from agrifm.assess.estimators import Estimate
 from agrifm.assess.interpreter_points import ANSWER, PLACE, InterpreterPoints, label_classes, read_interpreter_points
 from agrifm.assess.kappa import design_kappa, kappa_of_points
 from agrifm.assess.plain_numbers import plain_number
-from agrifm.assess.point_estimators import ProbabilitySample, estimate_change, ratio_of_totals, stratified_points
+from agrifm.assess.point_estimators import estimate_change, ratio_of_totals, stratified_points
+from agrifm.assess.probability_sample import ProbabilitySample
 from agrifm.assess.reference_data import file_sha256
 from agrifm.assess.report_tables import Row, csv_of_rows
 from agrifm.assess.sample_columns import read_drawn_design

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t
 
 from agrifm.assess.intervals import ROUNDING, TAIL, Clumps, Floats, unseen_variance
-from agrifm.assess.point_estimators import ClumpedSample, Numbers, within_variances
+from agrifm.assess.point_estimators import Numbers, within_variances
+from agrifm.assess.probability_sample import ClumpedSample
 from agrifm.errors import AssessmentError
 
 MIN_CLUSTERS, HALF = 2, 0.5
@@ -21,7 +22,7 @@ MIN_CLUSTERS, HALF = 2, 0.5
 
 @dataclass(frozen=True)
 class ClusterPoints(ClumpedSample):
-    """Points in clusters that were drawn at random: a `agrifm.assess.point_estimators.ProbabilitySample`."""
+    """Points in clusters that were drawn at random: a `agrifm.assess.probability_sample.ProbabilitySample`."""
 
     cluster: Numbers
     """(N,), number of the cluster of each point, 0..M-1."""

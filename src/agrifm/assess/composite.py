@@ -18,7 +18,8 @@ from agrifm.assess.confusion import Confusion
 from agrifm.assess.estimators import Estimate
 from agrifm.assess.intervals import MIN_POINTS, ROUNDING
 from agrifm.assess.plain_numbers import area_numbers
-from agrifm.assess.point_estimators import ProbabilitySample, point_estimates
+from agrifm.assess.point_estimators import point_estimates
+from agrifm.assess.probability_sample import ProbabilitySample
 from agrifm.assess.sampling_frame import NONE, PolygonFile, frame_of_polygons, read_polygons, strata_at_points
 from agrifm.codes import listed, read_codes
 from agrifm.errors import AssessmentError, did_you_mean

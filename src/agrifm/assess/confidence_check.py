@@ -15,7 +15,8 @@ from agrifm.assess.class_map import open_classified, pixel_of_points, read_windo
 from agrifm.assess.confusion import Confusion
 from agrifm.assess.page_pictures import CONFIDENCE_FILE
 from agrifm.assess.plain_numbers import plain_number
-from agrifm.assess.point_estimators import ProbabilitySample, StratifiedPoints, ratio_of_totals
+from agrifm.assess.point_estimators import StratifiedPoints, ratio_of_totals
+from agrifm.assess.probability_sample import ProbabilitySample
 from agrifm.files import AnyPath, as_path
 from agrifm.grid import Grid, Window
 

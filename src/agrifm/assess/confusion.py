@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.assess.class_map import NODATA, OUTSIDE, ClassMap, pixel_of_points
-from agrifm.assess.point_estimators import ProbabilitySample, StratifiedPoints
+from agrifm.assess.point_estimators import StratifiedPoints
+from agrifm.assess.probability_sample import ProbabilitySample
 from agrifm.assess.reference_data import POLYGONS, read_reference
 from agrifm.assess.reference_polygons import PolygonUnits, overlap_notes, polygon_units, polygons_on_map
 from agrifm.assess.sample_columns import read_drawn_design, systematic_points

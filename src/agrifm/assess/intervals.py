@@ -14,15 +14,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.stats import beta, chi2
+from scipy.special import betaincinv, gammaincinv, ndtri, stdtrit  # those of scipy.stats take 20 times as long
 
 TAIL = 0.025
 MIN_POINTS = 2
 """Reference points that a stratum needs for a standard error."""
 ABOUT_ONE = 1.5
 """Largest number of points that counts as a single one, where they are not whole."""
-FEW = 10
-"""Count below which the exact binomial interval is used, because that of Jeffreys may hold the truth too seldom."""
+FEW = 6
+"""Observed count below which the exact interval is used, because that of Jeffreys may hold the truth too seldom.
+
+It is less than 10, the expected count from which intervals are to hold the truth in 95 % and not in more: where 10 are
+expected, half of the samples show fewer, and the exact interval is too wide. With 6 the truth is held in 93.4 % or more
+at any share of 15 points or more that is expected in fewer than 10; with 5 in 92.2 %.
+"""
 ROUNDING = 1e-9
 """Standard errors and variances of shares below it are rounding errors."""
 
@@ -46,13 +51,18 @@ class Shares(NamedTuple):
     high: Floats
 
 
+def student_factor(degrees: ArrayLike) -> Floats:
+    """Return how much wider an interval is by its degrees of freedom: the ratio of Student's to the normal quantile."""
+    return np.asarray(stdtrit(degrees, 1 - TAIL) / ndtri(1 - TAIL))
+
+
 def proportion_interval(count: ArrayLike, points: ArrayLike) -> tuple[Floats, Floats]:
     """Return the ends of Jeffreys' 95 % interval of the share that `count` of `points` random points show.
 
     It begins at 0 if no point has the property, and ends at 1 if every point has it. Without points it is 0 to 1.
     """
     x, n = np.asarray(count, np.float64), np.asarray(points, np.float64)
-    low, high = (beta.ppf(tail, x + 0.5, n - x + 0.5) for tail in (TAIL, 1 - TAIL))
+    low, high = (betaincinv(x + 0.5, n - x + 0.5, tail) for tail in (TAIL, 1 - TAIL))
     return np.where(x == 0, 0.0, low), np.where(x == n, 1.0, high)
 
 
@@ -65,8 +75,8 @@ def binomial_interval(count: Floats, points: Floats) -> tuple[Floats, Floats]:
     x, n = np.asarray(count, np.float64), np.asarray(points, np.float64)
     low, high = proportion_interval(x, n)
     with np.errstate(invalid="ignore"):
-        least = np.where(x == 0, 0.0, beta.ppf(TAIL, x, n - x + 1))
-        most = np.where(x == n, 1.0, beta.ppf(1 - TAIL, x + 1, n - x))
+        least = np.where(x == 0, 0.0, betaincinv(x, n - x + 1, TAIL))
+        most = np.where(x == n, 1.0, betaincinv(x + 1, n - x, 1 - TAIL))
     few = np.minimum(x, n - x) < FEW
     return np.where(few, least, low), np.where(few, most, high)
 
@@ -97,8 +107,8 @@ def korn_graubard_interval(share: float, error: float, points: int) -> tuple[flo
         return np.nan, np.nan
     effective = share * (1 - share) / error**2 if error > 0 and 0 < share < 1 else float(points)
     count = share * effective
-    low = 0.0 if count <= 0 else float(beta.ppf(TAIL, count, effective - count + 1))
-    return low, 1.0 if count >= effective else float(beta.ppf(1 - TAIL, count + 1, effective - count))
+    low = 0.0 if count <= 0 else float(betaincinv(count, effective - count + 1, TAIL))
+    return low, 1.0 if count >= effective else float(betaincinv(count + 1, effective - count, 1 - TAIL))
 
 
 def design_interval(share: float, error: float, points: int) -> tuple[float, float]:
@@ -136,7 +146,7 @@ def skewed_interval(share: float, error: float, skewness: float) -> tuple[float,
     """
     events = 1 / max(skewness**2, ROUNDING)
     below, above = (0.0, 1.0) if events < FEW else (0.5, 0.5)
-    least, most = (float(chi2.ppf(tail, 2 * (events + of))) / 2 for tail, of in ((TAIL, below), (1 - TAIL, above)))
+    least, most = (float(gammaincinv(events + of, tail)) for tail, of in ((TAIL, below), (1 - TAIL, above)))
     size = error / events**0.5
     down, up = size * (events - least), size * (most - events)
     return (share - down, share + up) if skewness >= 0 else (share - up, share + down)
@@ -167,8 +177,8 @@ def effective_shares(share: Floats, effective: Floats, points: Floats) -> Shares
     x = np.where(alike, np.round(share), share) * n
     low, high = proportion_interval(x, n)
     with np.errstate(invalid="ignore"):
-        least = np.where(x == 0, 0.0, beta.ppf(TAIL, x, n - x + 1))
-        most = np.where(x == n, 1.0, beta.ppf(1 - TAIL, x + 1, n - x))
+        least = np.where(x == 0, 0.0, betaincinv(x, n - x + 1, TAIL))
+        most = np.where(x == n, 1.0, betaincinv(x + 1, n - x, 1 - TAIL))
     below, above = alike | (x <= ABOUT_ONE), alike | (n - x <= ABOUT_ONE)
     return Shares(share, np.where(below, least, low), np.where(above, most, high))
 

@@ -18,7 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from agrifm.assess.estimators import Estimate
 from agrifm.assess.intervals import ROUNDING, Floats, korn_graubard_interval
-from agrifm.assess.point_estimators import ProbabilitySample, area_matrix, interval_factor
+from agrifm.assess.point_estimators import area_matrix, interval_factor
+from agrifm.assess.probability_sample import ProbabilitySample
 
 UNDEFINED = Estimate(*(np.asarray(np.nan) for _ in range(4)))
 

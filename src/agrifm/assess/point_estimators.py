@@ -12,74 +12,27 @@ never too narrow.
 Shape letters: N points, S strata, K classes.
 """
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest, norm, t
+from scipy.stats import binomtest, norm
 
 from agrifm.assess.estimators import Estimate, Estimates
 from agrifm.assess.intervals import (
     MIN_POINTS,
     ROUNDING,
     TAIL,
-    Clumps,
     Floats,
     clumped_interval,
     design_interval,
+    student_factor,
     unseen_variance,
 )
+from agrifm.assess.probability_sample import ClumpedSample, CombinedStrata, ProbabilitySample
 from agrifm.errors import AssessmentError
 
 Numbers = NDArray[np.int64]
-
-
-class ProbabilitySample(Protocol):
-    """Points with the design that drew them, from which totals over the area are estimated."""
-
-    @property
-    def hectares(self) -> float:
-        """The whole area, which is known."""
-
-    @property
-    def weights(self) -> Floats:
-        """(N,), hectares that each point stands for."""
-
-    def degrees(self, concerned: NDArray[np.bool_]) -> float:
-        """Return the degrees of freedom of an interval of the points that are concerned, (N,); infinite = many."""
-
-    def variances(self, residual: Floats, counted: Floats) -> tuple[float, float]:
-        """Return the variance of the weighted sum of a value of each point, and that of a cautious interval.
-
-        Args:
-            residual: (N,), whose weighted sum is about zero: y - R x.
-            counted: (N,), the x of these.
-        """
-
-    def independent(self, concerned: NDArray[np.bool_]) -> int:
-        """Return how many independent draws the points that are concerned, (N,), amount to at least."""
-
-
-class ClumpedSample(ABC):
-    """A `ProbabilitySample` of points that come many at once."""
-
-    @abstractmethod
-    def clumps(self, y: Floats, x: Floats, share: float) -> Clumps:
-        """Return what its units do to the interval of the share Y / X.
-
-        Args:
-            y, x: (N,), as of `ratio_of_totals`.
-        """
-
-
-class CombinedStrata(ABC):
-    """A `ProbabilitySample` whose shares of the whole area have intervals that are combined from those of strata."""
-
-    @abstractmethod
-    def share_interval(self, y: Floats) -> tuple[float, float] | None:
-        """Return the interval of the share of the area with a property, y (N,) being 1 or 0; None of one stratum."""
 
 
 @dataclass(frozen=True)
@@ -220,7 +173,11 @@ def ratio_of_totals(y: ArrayLike, x: ArrayLike, drawn: ProbabilitySample) -> Est
         value = 1.0
     concerned = denominator > 0
     points = drawn.independent(concerned)
-    half = max(interval_factor(drawn, concerned) * error, _cautious_error(value, wider, points))
+    spread = error
+    if isinstance(drawn, CombinedStrata) and wider > 0:
+        whole = float(drawn.weights @ denominator)
+        spread = float(np.sqrt(drawn.smooth_variance(numerator - value * denominator))) / whole
+    half = max(interval_factor(drawn, concerned) * spread, _cautious_error(value, wider, points))
     low, high = design_interval(value, half, points) if wider else (value, value)
     if isinstance(drawn, ClumpedSample) and wider:
         low, high = clumped_interval(drawn.clumps(numerator, denominator, value), value, half, (low, high))
@@ -249,7 +206,7 @@ def _ratio_and_errors(y: Floats, x: Floats, drawn: ProbabilitySample) -> tuple[f
 def interval_factor(drawn: ProbabilitySample, concerned: NDArray[np.bool_]) -> float:
     """How much wider an interval is by its degrees of freedom, the ratio of Student's to the normal quantile."""
     degrees = drawn.degrees(concerned)
-    return 1.0 if np.isinf(degrees) else float(t.ppf(1 - TAIL, degrees) / norm.ppf(1 - TAIL))
+    return 1.0 if np.isinf(degrees) else float(student_factor(degrees))
 
 
 def point_estimates(

@@ -15,7 +15,6 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from rasterio import features
-from scipy.stats import norm, t
 from shapely.geometry.base import BaseGeometry
 
 from agrifm.assess.class_map import (
@@ -27,15 +26,9 @@ from agrifm.assess.class_map import (
     pixel_of_points,
     read_window,
 )
-from agrifm.assess.intervals import TAIL, Floats, effective_shares, sum_interval, unseen_variance
-from agrifm.assess.point_estimators import (
-    CombinedStrata,
-    Numbers,
-    ProbabilitySample,
-    StratifiedPoints,
-    stratified_points,
-    within_variances,
-)
+from agrifm.assess.intervals import ROUNDING, Floats, effective_shares, student_factor, sum_interval, unseen_variance
+from agrifm.assess.point_estimators import Numbers, StratifiedPoints, stratified_points, within_variances
+from agrifm.assess.probability_sample import CombinedStrata, ProbabilitySample
 from agrifm.errors import AssessmentError
 from agrifm.grid import LONLAT, Grid, Window, geodesic_hectares, reproject
 from agrifm.vector_shapes import overlapping
@@ -45,6 +38,8 @@ if TYPE_CHECKING:
 
 MIN_STRATA = 2
 """Fewer have nothing to combine."""
+PRIOR_DEGREES = 8
+"""Degrees of freedom that the variance of errors which have nothing to do with size counts for."""
 BY_MAP, BY_COLUMNS, NO_STRATA = "classes of the map", "columns of the reference", "none"
 
 
@@ -133,7 +128,7 @@ def overlap_notes(polygons: "GeoDataFrame") -> list[str]:
 
 @dataclass(frozen=True)
 class PolygonUnits(CombinedStrata):
-    """Polygons drawn at random within strata: a `agrifm.assess.point_estimators.ProbabilitySample`.
+    """Polygons drawn at random within strata: a `agrifm.assess.probability_sample.ProbabilitySample`.
 
     A stratum's hectares are known and divided among its polygons by their size: a separate ratio estimator of the share
     of a stratum's ground (Cochran 1977, "Sampling Techniques", section 6.10), whose error is that of unequal clusters
@@ -171,41 +166,59 @@ class PolygonUnits(CombinedStrata):
     def variances(self, residual: Floats, counted: Floats) -> tuple[float, float]:
         """Return the variance of a weighted sum, and a cautious one.
 
-        In each stratum it is at least that of errors that have nothing to do with size, and of polygons which all
-        agree, of which one that does not may have been missed: a large one that is wrong weighs much, and a sample has
-        few of them.
+        In each stratum it is at least that of polygons which all agree, of which one that does not may have been
+        missed.
         """
-        count, area = self.points, self._of_strata(self.area)
-        relative = self.area * (count / area)[self.stratum]
-        mean = (self._of_strata(self.area * residual) / area)[self.stratum]
-        variance = within_variances(relative * (residual - mean), self.stratum, count) / np.maximum(count, 1)
+        variance, smooth = self._of_means(residual)
         sizes = self.area * np.abs(counted)
         sums, squares = (np.bincount(self.stratum, part, len(self.size)) for part in (sizes, sizes**2))
         like = np.divide(sums**2, squares, out=np.zeros_like(sums), where=squares > 0)
-        alike = self._of_strata(self.area * (residual - mean) ** 2) / area * self._of_strata(self.area**2) / area**2
-        cautious = np.maximum.reduce([variance, alike, squares / area**2 * unseen_variance(like)])
-        return float(self.size**2 @ variance), float(self.size**2 @ cautious)
+        unseen = squares / self._of_strata(self.area) ** 2 * unseen_variance(like)
+        return float(self.size**2 @ variance), float(self.size**2 @ np.maximum(smooth, unseen))
+
+    def smooth_variance(self, residual: Floats) -> float:
+        """Return the variance of a weighted sum in which few polygons that are wrong do not decide alone."""
+        return float(self.size**2 @ self._of_means(residual)[1])
 
     def share_interval(self, y: Floats) -> tuple[float, float] | None:
         """Return the interval of a share of the area, from those of the strata (`agrifm.assess.intervals`).
 
-        A stratum without any polygon that is wrong extends one end only. The variance of each is the mean of the
-        estimated one, which is too small where a large wrong polygon was missed, and that of errors that have nothing
-        to do with size.
+        A stratum without any polygon that is wrong extends one end only.
         """
         if len(self.size) < MIN_STRATA:
             return None
-        count, area = np.maximum(self.points, 1), self._of_strata(self.area)
+        area = self._of_strata(self.area)
         share = np.clip(self._of_strata(self.area * y) / area, 0, 1)
         kish = area**2 / self._of_strata(self.area**2)
-        relative = self.area * (count / area)[self.stratum]
-        variance = within_variances(relative * (y - share[self.stratum]), self.stratum, count) / count
         spread = share * (1 - share)
-        student = t.ppf(1 - TAIL, np.maximum(kish - 1, 1)) / norm.ppf(1 - TAIL)
-        smooth = student**2 * (variance + spread / kish) / 2
-        effective = np.divide(spread, smooth, out=kish.copy(), where=smooth > 0)
+        smooth = student_factor(np.maximum(kish - 1, 1)) ** 2 * self._of_means(y)[1]
+        effective = np.divide(spread, smooth, out=kish.copy(), where=(smooth > 0) & (spread > 0))
         low, high = sum_interval(self.size / self.hectares, effective_shares(share, effective, kish))
         return max(low, 0.0), min(high, 1.0)
+
+    def _of_means(self, values: Floats) -> tuple[Floats, Floats]:
+        """Variances of the strata's area-weighted means of values (N,): the estimated ones, and smooth ones, (S,).
+
+        The estimate is too small where a large polygon that is wrong was missed, and too large where one was met. The
+        other knows it less than the sizes of polygons allow: it is that of errors that have nothing to do with size.
+        The smooth one is between them, as the mean of a scaled inverse chi-squared distribution is between an estimate
+        and what was known (Gelman et al. 2013, "Bayesian Data Analysis", section 2.6), of which the latter counts as
+        `PRIOR_DEGREES`. The estimate has those of a mean of so many squared sizes as polygons differ from the rest
+        (Satterthwaite 1946, "An approximate distribution of estimates of variance components", Biometrics Bulletin 2,
+        110-114).
+        """
+        count, area = self.points, self._of_strata(self.area)
+        relative = self.area * (count / area)[self.stratum]
+        apart = values - (self._of_strata(self.area * values) / area)[self.stratum]
+        variance = within_variances(relative * apart, self.stratum, count) / np.maximum(count, 1)
+        squares = self._of_strata(self.area**2)
+        alike = self._of_strata(self.area * apart**2) / area * squares / area**2
+        uneven = np.maximum(count * self._of_strata(self.area**4) / squares**2 - 1, 0)
+        fourth = self._of_strata(apart**4)
+        deciding = np.divide(self._of_strata(apart**2) ** 2, fourth, out=np.zeros_like(fourth), where=fourth > ROUNDING)
+        known = PRIOR_DEGREES * uneven
+        weight = np.divide(known, known + 2 * deciding, out=np.ones_like(known), where=known + 2 * deciding > 0)
+        return variance, weight * alike + (1 - weight) * variance
 
     def independent(self, concerned: NDArray[np.bool_]) -> int:
         """Return the number of polygons of one size that would say as much (Kish 1965, section 11.7)."""

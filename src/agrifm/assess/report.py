@@ -18,7 +18,8 @@ from agrifm.assess.estimators import stratified_estimates
 from agrifm.assess.film_strip import early_maps
 from agrifm.assess.pdf import find_browser, print_pdf
 from agrifm.assess.plain_numbers import accuracy_numbers, area_numbers
-from agrifm.assess.point_estimators import ProbabilitySample, area_matrix, point_estimates
+from agrifm.assess.point_estimators import area_matrix, point_estimates
+from agrifm.assess.probability_sample import ProbabilitySample
 from agrifm.assess.reference_data import (
     count_inside_parcels,
     file_sha256,

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.assess.cluster_estimators import MIN_CLUSTERS, ClusterPoints
-from agrifm.assess.point_estimators import ProbabilitySample, StratifiedPoints, stratified_points
+from agrifm.assess.point_estimators import StratifiedPoints, stratified_points
+from agrifm.assess.probability_sample import ProbabilitySample
 from agrifm.assess.reference_polygons import PolygonUnits
 from agrifm.assess.sampling_statement import Sampling
 from agrifm.assess.strata import HECTARES, STRATUM, area_notes, read_strata

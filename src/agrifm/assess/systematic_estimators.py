@@ -17,9 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, t
 
-from agrifm.assess.intervals import TAIL, Floats
+from agrifm.assess.intervals import Floats, student_factor
 from agrifm.assess.point_estimators import Numbers, StratifiedPoints, within_variances
 
 SCARCE = 5
@@ -52,7 +51,7 @@ class _SpreadPoints:
 
 @dataclass(frozen=True)
 class CellPoints(_SpreadPoints):
-    """Points in cells of the same area: a `agrifm.assess.point_estimators.ProbabilitySample`."""
+    """Points in cells of the same area: a `agrifm.assess.probability_sample.ProbabilitySample`."""
 
     group: Numbers
     """(N,), number of the cell of each point, 0..G-1, or of neighbouring cells that have one labelled point each."""
@@ -99,7 +98,7 @@ def cell_points(drawn: StratifiedPoints, cell: Numbers) -> CellPoints:
 
 @dataclass(frozen=True)
 class SystematicPoints(_SpreadPoints):
-    """Points on a grid: a `agrifm.assess.point_estimators.ProbabilitySample`."""
+    """Points on a grid: a `agrifm.assess.probability_sample.ProbabilitySample`."""
 
     row: Numbers
     """(N,), row of pixels of each point; points of one row of the grid share it."""
@@ -134,5 +133,5 @@ def _between(weighted: Floats, line: Numbers) -> float:
     if count < MIN_LINES:
         return float(weighted @ weighted)
     sums = np.bincount(number, weighted)
-    factor = float(t.ppf(1 - TAIL, count - 1) / norm.ppf(1 - TAIL)) ** 2
+    factor = float(student_factor(count - 1)) ** 2
     return factor * float(sums @ sums) * count / (count - 1)

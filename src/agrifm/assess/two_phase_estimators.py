@@ -25,7 +25,7 @@ from agrifm.errors import AssessmentError
 
 @dataclass(frozen=True)
 class TwoPhasePoints:
-    """Points of a second phase: a `agrifm.assess.point_estimators.ProbabilitySample`."""
+    """Points of a second phase: a `agrifm.assess.probability_sample.ProbabilitySample`."""
 
     stratum: Numbers
     """(N,), number of the stratum of each point, 0..S-1."""

@@ -1,10 +1,10 @@
 """How often candidate sets contain the true class (nominal 90 %), and where a model should not be trusted.
 
-First simulated blocks, with four rules for thresholds. Then the real tables of `benchmarks/compare_real_sets.py`: every
-place is tested once, in a block that neither the model nor the sets have seen. Sets are fitted on validation blocks, a
-quarter of the others, or on all others, each answered by a model of the rest, as `agrifm train` does on tables
-(`agrifm.train.cross_fitting`). The rule that is kept was chosen on simulated blocks, Africa and Flanders. Then
-simulated seasons: a model of one is used on its unseen blocks, on the same land in another year, on the same land two
+First simulated blocks, with five rules for thresholds. Then the real tables of `benchmarks/compare_real_sets.py`: in
+each of several divisions into folds every place is tested once, in a block that neither the model nor the sets have
+seen. Sets are fitted on validation blocks, a quarter of the others, or on all others, each answered by a model of the
+rest, as `agrifm train` does on tables (`agrifm.train.cross_fitting`). The rule that is kept was chosen on simulated
+blocks, Africa and Flanders. Intervals are over blocks, of the mean over all divisions. Then simulated seasons: a model of one is used on its unseen blocks, on the same land in another year, on the same land two
 months later in the season, and in another region, with the share outside the area of applicability. The seasons are
 made and fetched below `--directory` once. Another season's pixels whose class the model does not know are counted as
 not covered.
@@ -58,6 +58,8 @@ DRAWS = 100
 LEAST_CLASS_BLOCKS = 3
 """With fewer blocks of a class it is a candidate everywhere, by the rules of each class alone."""
 LEVELS = np.linspace(1 - NOMINAL, 0, 21)
+UNEVEN, MOST_PIXELS = 0, 120
+"""Pixels of a block, where they are drawn for each, and the most that are drawn."""
 FOLDS, INNER = 5, 4
 """Of a table's test, and of its training blocks, one of which is for calibration and sets."""
 MODEL = """\
@@ -94,7 +96,7 @@ def report(options: argparse.Namespace) -> Iterator[str]:
     if "blocks" in options.parts:
         yield from _of_blocks(options.draws)
     if "tables" in options.parts:
-        yield from _of_tables(options.sets, options.model)
+        yield from _of_tables(options.sets, options.model, options.splits)
     if "seasons" in options.parts:
         with TemporaryDirectory() as scratch:
             yield from _of_seasons(options.directory or Path(scratch), options.model, options.size, options.step)
@@ -104,7 +106,7 @@ def _of_blocks(draws: int) -> Iterator[str]:
     """Coverage of unseen blocks by three rules, and the mean size of sets, of three classes."""
     generator = np.random.default_rng(0)
     rows = []
-    for pixels in (60, 6):
+    for pixels in (60, 6, UNEVEN):
         for blocks in (3, 5, 10, 20, 40):
             found: dict[str, list[tuple[float, float]]] = {name: [] for name in RULES}
             for _ in range(draws):
@@ -114,14 +116,21 @@ def _of_blocks(draws: int) -> Iterator[str]:
                     covered = [inside[unseen[1] == number, number].mean() for number in range(3)]
                     found[name].append((float(np.mean(covered)), float(inside.sum(axis=1).mean())))
             means = [np.mean(found[name], axis=0) for name in RULES]
-            rows.append((str(pixels), str(blocks), *(f"{100 * cover:.1f} % ({size:.2f})" for cover, size in means)))
+            rows.append(
+                (
+                    str(pixels) if pixels != UNEVEN else f"1 to {MOST_PIXELS}",
+                    str(blocks),
+                    *(f"{100 * cover:.1f} % ({size:.2f})" for cover, size in means),
+                )
+            )
     yield from table(("pixels in a block", "blocks", *RULES), rows)
     yield ""
 
 
 def _drawn(blocks: int, pixels: int, generator: np.random.Generator) -> tuple[Array, Array, Array]:
     """Probabilities of a model that is wrong in another way in each block, labels, blocks."""
-    block = np.repeat(np.arange(blocks), pixels)
+    sizes = generator.integers(1, MOST_PIXELS + 1, blocks) if pixels == UNEVEN else np.full(blocks, pixels)
+    block = np.repeat(np.arange(blocks), sizes)
     logits = generator.normal(0, 1.5, (len(block), 3))
     true = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     label = (true.cumsum(axis=1) < generator.random((len(block), 1))).sum(axis=1).clip(max=2).astype(np.uint8)
@@ -166,10 +175,17 @@ def _alone(probabilities: Array, label: Array, block: Array) -> CandidateSets:
     return CandidateSets(nominal=NOMINAL, least=tuple(least), blocks=(0,) * len(least))
 
 
+def _alike(probabilities: Array, label: Array, block: Array) -> CandidateSets:
+    """The kept rule, but of a level that contains the mean block of each class often enough, and not the mean pixel."""
+    group, index = np.unique(block.astype(np.int64) * probabilities.shape[1] + label, return_inverse=True)
+    return fit_sets(probabilities, label, block, importance=len(label) / len(group) / np.bincount(index)[index])
+
+
 RULES: dict[str, Callable[[Array, Array, Array], CandidateSets]] = {
     "quantile": lambda *seen: _pooled(*seen, more=0),
     "one more block": lambda *seen: _pooled(*seen, more=1),
     "each class alone": _alone,
+    "blocks alike": _alike,
     "kept": fit_sets,
 }
 
@@ -187,13 +203,14 @@ class Tested(NamedTuple):
     """(N,), by the kept rule on all blocks."""
 
 
-def _of_tables(names: list[str], model: str) -> Iterator[str]:
+def _of_tables(names: list[str], model: str, splits: int) -> Iterator[str]:
     if not DATA.exists():
         raise SystemExit(f"the data are expected at {DATA}; set AGRIFM_DATA to the folder that holds them")
     rows, classes = [], []
     for name in names:
         places = SETS[name]()
-        tested = _tested(places, model)
+        parts = [_tested(places, model, seed) for seed in range(splits)]
+        tested = Tested(*(np.concatenate(list(part)) for part in zip(*parts, strict=True)))
         levels = [
             " / ".join(f"{100 * (found == level).mean():.0f}" for level in range(3))
             for found in (tested.before, tested.level)
@@ -201,36 +218,44 @@ def _of_tables(names: list[str], model: str) -> Iterator[str]:
         by_rule = [f"{100 * share:.1f}" for share in tested.covered.mean(axis=0)]
         low, high = _interval(tested.covered[:, -1], tested.block)
         blocks = str(len(np.unique(tested.block)))
-        rows.append((name, str(len(tested.label)), blocks, *by_rule, f"{low:.1f} to {high:.1f}", *levels))
+        apart = np.std([100 * part.covered[:, -1].mean() for part in parts])
+        group = np.unique(tested.block.astype(np.int64) * len(places.legend) + tested.label, return_inverse=True)[1]
+        of_blocks = np.bincount(group, tested.covered[:, -1]) / np.bincount(group)
+        means = f"{100 * of_blocks.mean():.1f}", f"{apart:.1f}", f"{low:.1f} to {high:.1f}"
+        rows.append((name, str(len(tested.label) // splits), blocks, *by_rule, *means, *levels))
         for number, code in enumerate(places.legend.codes):
             inside = tested.label == number
             if inside.any():
                 found = tested.covered[inside, -1]
                 low, high = _interval(found, tested.block[inside])
-                classes.append((name, code, str(inside.sum()), f"{100 * found.mean():.1f}", f"{low:.0f} to {high:.0f}"))
-    yield "coverage in per cent, of thresholds from validation blocks, last from all blocks but the test's"
+                count = str(inside.sum() // splits)
+                classes.append((name, code, count, f"{100 * found.mean():.1f}", f"{low:.0f} to {high:.0f}"))
+    yield f"coverage of places in per cent, mean of {splits} divisions into folds: of thresholds from validation blocks,"
+    yield "then from all blocks but the test's (kept, all), for these the mean over blocks and classes, the standard"
+    yield "deviation of divisions, and the 95 % interval over blocks"
     yield "certain / two / unknown in per cent: by each class alone, then by the kept rule on all blocks"
     yield ""
-    heads = (*RULES, "kept, all blocks", "95 % interval", "alone", "kept, all blocks")
+    heads = (*RULES, "kept, all", "mean block", "divisions", "95 % interval", "alone", "kept, all")
     yield from table(("set", "places", "blocks", *heads), rows)
     yield ""
     yield from table(("set", "class", "places", "coverage, %", "95 % interval"), classes)
     yield ""
 
 
-def _tested(places: SeriesTable, model: str) -> Tested:
+def _tested(places: SeriesTable, model: str, seed: int) -> Tested:
     """Every labelled place once, by a model and sets that have not seen its block."""
     parts = []
     every = CandidateSets(nominal=NOMINAL, least=(None,) * len(places.legend), blocks=(0,) * len(places.legend))
-    for fold in outer_folds(places, FOLDS, 0):
+    for fold in outer_folds(places, FOLDS, seed):
         known = places.of(fold.training)
-        inner = divide_blocks(known.block, known.label, len(known.legend), min(INNER, len(np.unique(known.block))), 0)
+        most = min(INNER, len(np.unique(known.block)))
+        inner = divide_blocks(known.block, known.label, len(known.legend), most, seed)
         validation, test = known.of(np.flatnonzero(inner == 0)), places.of(fold.test)
-        fitted = LEARNERS[model](known.of(np.flatnonzero(inner != 0)), validation, 0)
+        fitted = LEARNERS[model](known.of(np.flatnonzero(inner != 0)), validation, seed)
         assert fitted.validation is not None, "there are validation places"
 
         def answer(training: Array, held_out: Array, known: SeriesTable = known) -> Array:
-            found = LEARNERS[model](known.of(training), known.of(held_out), 0).validation
+            found = LEARNERS[model](known.of(training), known.of(held_out), seed).validation
             assert found is not None, "there are places to answer"
             return found
 
@@ -246,7 +271,8 @@ def _tested(places: SeriesTable, model: str) -> Tested:
             answers = calibrated(scale, raw, axis=1)
             covered.append(candidates(rule, answers, axis=1)[rank, test.label])
             levels.append(certainty_levels(rule, answers, axis=1)[0])
-        parts.append((test.label, test.block, np.stack(covered, axis=1), levels[-3], levels[-1]))
+        before = levels[list(RULES).index("each class alone")]
+        parts.append((test.label, test.block, np.stack(covered, axis=1), before, levels[-1]))
     return Tested(*(np.concatenate(list(part)) for part in zip(*parts, strict=True)))
 
 
@@ -343,6 +369,7 @@ def _truth(project: Project, part: Any, legend: Legend) -> Array:
 
 OPTIONS = {
     "--parts": {"nargs": "+", "choices": ["blocks", "tables", "seasons"], "default": ["blocks", "tables", "seasons"]},
+    "--splits": {"type": int, "default": 5, "help": "divisions of a table into folds, default 5"},
     "--draws": {"type": int, "default": DRAWS, "help": f"of simulated blocks, default {DRAWS}"},
     "--sets": {"nargs": "+", "choices": list(SETS), "default": list(SETS), "help": "real tables, default: all"},
     "--model": {"default": "extra-trees", "help": "default extra-trees"},
@@ -355,7 +382,7 @@ main = Command(
     report,
     OPTIONS,
     ("scikit-learn",),
-    quick={"parts": ["blocks", "tables"], "sets": ["Bahia"], "draws": 2, "model": "logistic"},
+    quick={"parts": ["blocks", "tables"], "sets": ["Bahia"], "draws": 2, "splits": 1, "model": "logistic"},
 )
 
 if __name__ == "__main__":

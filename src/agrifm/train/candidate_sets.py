@@ -1,4 +1,4 @@
-"""Thresholds of candidate sets are fitted on unseen blocks, which count alike, whatever their number of pixels.
+"""Thresholds of candidate sets are fitted on unseen blocks: quantiles of the mean block, for a share of all pixels.
 
 Shape letters: N labelled pixels or places, C classes, L levels.
 """
@@ -24,7 +24,10 @@ DIGITS = 6
 
 
 def fit_sets(
-    probabilities: NDArray[np.floating], label: NDArray[np.uint8], block: NDArray[np.integer]
+    probabilities: NDArray[np.floating],
+    label: NDArray[np.uint8],
+    block: NDArray[np.integer],
+    importance: NDArray[np.float64] | None = None,
 ) -> CandidateSets:
     """Return the threshold of each class: a quantile of its true pixels' probabilities, pooled over blocks.
 
@@ -36,14 +39,17 @@ def fit_sets(
 
     With few blocks the quantile of 1 - `NOMINAL` contains the class too seldom, and with the weight of one more block
     at 0 (the correction of Dunn et al.; Lee, Barber and Willett 2023) far too often, below 9 blocks always. So the
-    quantile is the highest with which `NOMINAL` of the pixels are contained in the mean of all classes of all blocks,
-    each left out in turn: one quantile for all classes, because that of each by itself would be chosen by chance.
+    quantile is the highest with which `NOMINAL` of all pixels are contained, each block left out in turn: one quantile
+    for all classes, because that of each by itself would be chosen by chance. Here pixels count alike, because the
+    coverage that is stated, and seen on a map, is a share of pixels: where large blocks are easier than small ones,
+    thresholds that contain the mean block often enough contain more of the pixels.
     `benchmarks/conformal_coverage.py` compares them.
 
     Args:
         probabilities: (N, C), calibrated, of models and calibrations that did not see these pixels.
         label: (N,), class numbers.
         block: (N,), number of each pixel's block.
+        importance: (N,), weights of pixels in the share that is contained, of mean 1; None = all count alike.
     """
     classes = probabilities.shape[1]
     true = probabilities[np.arange(len(label)), label].astype(np.float64)
@@ -51,13 +57,14 @@ def fit_sets(
     true, label, index = true[order], label[order], np.unique(block, return_inverse=True)[1][order]
     group, inverse, pixels = np.unique(index * classes + label, return_inverse=True, return_counts=True)
     weight = 1 / pixels[inverse]
-    covered = np.zeros(len(LEVELS))
+    covered, counted = np.zeros(len(LEVELS)), np.ones(len(label)) if importance is None else importance[order]
     for number in range(index.max() + 1):
         left_out = index == number
         for code in np.unique(label[left_out]):
             least = _thresholds(true, label == code, weight * ~left_out)
-            covered += (true[left_out & (label == code), None] >= least).mean(axis=0)
-    enough = np.flatnonzero(covered >= (NOMINAL - 1e-9) * len(group))
+            inside = left_out & (label == code)
+            covered += counted[inside] @ (true[inside, None] >= least)
+    enough = np.flatnonzero(covered >= (NOMINAL - 1e-9) * len(label))
     chosen = enough[0] if len(enough) else -1
     thresholds = [float(_thresholds(true, label == code, weight)[chosen]) for code in range(classes)]
     counts = np.bincount(group % classes, minlength=classes)

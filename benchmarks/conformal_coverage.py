@@ -4,10 +4,10 @@ First simulated blocks, with five rules for thresholds. Then the real tables of 
 each of several divisions into folds every place is tested once, in a block that neither the model nor the sets have
 seen. Sets are fitted on validation blocks, a quarter of the others, or on all others, each answered by a model of the
 rest, as `agrifm train` does on tables (`agrifm.train.cross_fitting`). The rule that is kept was chosen on simulated
-blocks, Africa and Flanders. Intervals are over blocks, of the mean over all divisions. Then simulated seasons: a model of one is used on its unseen blocks, on the same land in another year, on the same land two
-months later in the season, and in another region, with the share outside the area of applicability. The seasons are
-made and fetched below `--directory` once. Another season's pixels whose class the model does not know are counted as
-not covered.
+blocks, Africa and Flanders. Intervals are over blocks, of the mean over all divisions. Then simulated seasons: a model
+of one is used on its unseen blocks, on the same land in another year, on the same land two months later in the season,
+and in another region, with the share outside the area of applicability. The seasons are made and fetched below
+`--directory` once. Another season's pixels whose class the model does not know are counted as not covered.
 
     python benchmarks/conformal_coverage.py --directory seasons --out benchmarks/results
     python benchmarks/conformal_coverage.py --parts blocks tables
@@ -230,8 +230,8 @@ def _of_tables(names: list[str], model: str, splits: int) -> Iterator[str]:
                 low, high = _interval(found, tested.block[inside])
                 count = str(inside.sum() // splits)
                 classes.append((name, code, count, f"{100 * found.mean():.1f}", f"{low:.0f} to {high:.0f}"))
-    yield f"coverage of places in per cent, mean of {splits} divisions into folds: of thresholds from validation blocks,"
-    yield "then from all blocks but the test's (kept, all), for these the mean over blocks and classes, the standard"
+    yield f"coverage of places in per cent, mean of {splits} divisions into folds: thresholds from validation blocks,"
+    yield "then from all blocks but the test's (kept, all); of these the mean over blocks and classes, the standard"
     yield "deviation of divisions, and the 95 % interval over blocks"
     yield "certain / two / unknown in per cent: by each class alone, then by the kept rule on all blocks"
     yield ""

@@ -11,12 +11,13 @@ from agrifm.train.candidate_sets import SetCoverage, fit_sets
 LEGEND = Legend.of(["a", "b"])
 
 
-def test_blocks_count_alike_whatever_their_pixels() -> None:
-    """Ten blocks: in nine every pixel has 0.8, in one, of far more pixels, 0.3. It has a tenth of the weight."""
-    block = np.r_[np.arange(9), np.full(100, 9)]
-    own = np.r_[np.full(9, 0.8), np.full(100, 0.3)]
-    found = fit_sets(np.stack([own, 1 - own], axis=1), np.zeros(109, np.uint8), block)
-    assert found.least == (0.8, 0.8)  # a class that no block has takes the threshold of the others
+@pytest.mark.parametrize(("pixels", "least"), [(1, 0.8), (100, 0.3)])
+def test_a_block_must_be_contained_if_many_pixels_are_in_it(pixels: int, least: float) -> None:
+    """Ten blocks: in nine the pixel has 0.8, in one all have 0.3. Without this one 90 or 8 % of the pixels are left."""
+    block = np.r_[np.arange(9), np.full(pixels, 9)]
+    own = np.r_[np.full(9, 0.8), np.full(pixels, 0.3)]
+    found = fit_sets(np.stack([own, 1 - own], axis=1), np.zeros(len(block), np.uint8), block)
+    assert found.least == (least, least)  # a class that no block has takes the threshold of the others
     assert found.blocks == (10, 0)
 
 
@@ -28,7 +29,7 @@ def test_a_class_of_one_block_is_between_that_block_and_the_others() -> None:
     probabilities = np.where(label[:, None] == [0, 1], true[:, None], 1 - true[:, None])
     found = fit_sets(probabilities, label, block)
     assert found.blocks == (10, 1)
-    # The block of class 1, left out, is never contained, so the other ten must be, but for a hundredth of each. With
+    # The block of class 1, left out, is never contained, so 94 of the 100 pixels of class 0 must be. With
     # nine of them and that of class 1 a share of .1 is below 0.5 and one of .09 at it: .185 is the highest level below
     # .19. Of class 0, .185 x 11 is above the 1 below 0.5 and the 1 at it; of class 1, .185 x 2 is above the .25 at 0.1.
     assert found.least == (0.55, 0.2)

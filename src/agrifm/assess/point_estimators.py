@@ -238,7 +238,7 @@ def point_estimates(
         right = on_map & on_ground
         by_class["users"].append(ratio_of_totals(right, on_map, drawn))
         by_class["producers"].append(ratio_of_totals(right, on_ground, drawn))
-        by_class["f1"].append(ratio_of_totals(2.0 * right, on_map * 1.0 + on_ground, drawn))
+        by_class["f1"].append(_f1_of(ratio_of_totals(right, on_map | on_ground, drawn)))
         by_class["share"].append(ratio_of_totals(on_ground, inside, drawn))
     users, producers, f1, share = (
         Estimate(*(np.array(parts) for parts in zip(*(vars(one).values() for one in several), strict=True)))
@@ -246,6 +246,16 @@ def point_estimates(
     )
     area = Estimate(*(part * total for part in vars(share).values()))
     return Estimates(ratio_of_totals((i == j) & inside, inside, drawn), users, producers, f1, area)
+
+
+def _f1_of(jaccard: Estimate) -> Estimate:
+    """F1 from the share J of the area with a class on the map or on the ground that has it on both: 2 J / (1 + J).
+
+    The share is one of points that are right or wrong, as binomial intervals suppose; F1, which counts right ones
+    twice, is not. The standard error is that of F1 as a ratio of totals, by the chain rule.
+    """
+    value, low, high = (2 * part / (1 + part) for part in (jaccard.value, jaccard.low, jaccard.high))
+    return Estimate(value, jaccard.error * 2 / (1 + jaccard.value) ** 2, low, high)
 
 
 def area_matrix(mapped: ArrayLike, reference: ArrayLike, classes: int, drawn: ProbabilitySample) -> Floats:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import beta
 
 from agrifm.assess.estimators import stratified_estimates
 from agrifm.assess.intervals import design_interval, korn_graubard_interval
@@ -97,6 +98,16 @@ def test_many_points_have_the_interval_of_jeffreys_and_few_the_exact_one() -> No
     for error in (0.5 / 50**0.5, 0.5 / 25**0.5 / 2**0.5):
         low, high = design_interval(0.5, error, 25)
         assert (low, high) == (pytest.approx(0.3644, abs=5e-4), pytest.approx(0.6356, abs=5e-4))
+
+
+def test_f1_has_the_interval_of_the_points_that_are_right_or_wrong() -> None:
+    """Of 10 points with the class on map or ground 8 have it on both: 80 %, so F1 is 1.6 / 1.8."""
+    mapped, reference = np.repeat([1, 1, 0], [8, 1, 1]), np.repeat([1, 0, 1], [8, 1, 1])
+    found = point_estimates(mapped, reference, 2, stratified_points(np.zeros(10), [100.0])).f1
+    assert found.value[1] == pytest.approx(8 / 9)
+    # the standard error of 80 % of 10 is that of a simple random sample of 9, of which 7.2 have the property
+    ends = np.array([beta.ppf(0.025, 7.2, 2.8), beta.ppf(0.975, 8.2, 1.8)])
+    assert [found.low[1], found.high[1]] == pytest.approx(2 * ends / (1 + ends))
 
 
 def test_a_stratum_whose_counted_points_agree_may_have_missed_one() -> None:

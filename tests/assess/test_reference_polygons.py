@@ -202,6 +202,33 @@ def test_large_polygons_that_few_saw_widen_the_interval():
     assert drawn.independent(np.ones(32, bool)) == int(kish)
 
 
+def test_many_wrong_polygons_decide_the_variance_and_one_does_not():
+    """Of polygons of 1 and 3 ha small ones alone are wrong: their variance is less than that without regard to size."""
+
+    def ratios(wrong: int) -> tuple[float, float, float]:
+        area = np.tile([1.0, 3.0], 400)
+        right = np.ones(800)
+        right[: 2 * wrong : 2] = 0
+        residual = right - right @ area / area.sum()
+        drawn = PolygonUnits(np.zeros(800, np.int64), np.array([1.0]), area, "none")
+        linear = (area * residual) @ (area * residual) / area.sum() ** 2 * 800 / 799
+        unaware = area @ residual**2 / area.sum() * (area @ area) / area.sum() ** 2
+        return linear, drawn.smooth_variance(residual), unaware
+
+    linear, smooth, unaware = ratios(200)
+    assert linear < smooth < 1.02 * linear < 0.8 * unaware
+    linear, smooth, unaware = ratios(1)
+    # sizes have a mean fourth power of 41 and a mean square of 5, so what was known weighs 8 x (41 / 25 - 1) to 2
+    weight = 8 * 0.64 / (8 * 0.64 + 2)
+    assert smooth == pytest.approx(weight * unaware + (1 - weight) * linear, rel=0.01)
+
+
+def test_the_variance_of_polygons_of_one_size_is_that_of_points():
+    right = np.repeat([0.0, 1.0], [3, 17])
+    drawn = PolygonUnits(np.zeros(20, np.int64), np.array([40.0]), np.full(20, 2.0), "none")
+    assert drawn.smooth_variance(right - 0.85) == pytest.approx(40**2 * 0.85 * 0.15 / 19)
+
+
 def test_strata_of_polygons_that_all_agree_extend_one_end_only():
     """Clopper and Pearson: 0 of 100 ends at 0.03622, 0 of 30 at 0.11570; Zou and Donner's rule combines the halves."""
     stratum = np.repeat([0, 1], [100, 30])

@@ -23,7 +23,7 @@ CONTENTS = {
     "VRTDataset": {"SRS", "GeoTransform", "VRTRasterBand", "Metadata", "BlockXSize", "BlockYSize"},
     "VRTRasterBand": {
         *("Description", "NoDataValue", "HideNoDataValue", "ColorInterp", "ColorTable", "CategoryNames"),
-        *("GDALRasterAttributeTable", "SimpleSource", "ComplexSource", "Metadata"),
+        *("GDALRasterAttributeTable", "SimpleSource", "ComplexSource", "Metadata", "Scale", "Offset", "UnitType"),
     },
     "SimpleSource": {"SourceFilename", "SourceBand", "SourceProperties", "SrcRect", "DstRect"},
     "ComplexSource": {"SourceFilename", "SourceBand", "SourceProperties", "SrcRect", "DstRect", "NODATA"},

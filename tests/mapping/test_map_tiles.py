@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import pystac
 import pytest
@@ -16,6 +17,7 @@ from tests.mapping.small_maps import LEGEND, SEASON, SENTINEL, PixelModel, make_
 from agrifm.area_tiles import read_tile_list
 from agrifm.classic.features import parts_of_kind, pixel_features
 from agrifm.classic.forest import ForestConfig, fit_forest, save_forest
+from agrifm.config import ParcelsConfig
 from agrifm.cube.fetch_tiles import fetch_tiles
 from agrifm.cube.store import create_root, create_sensor, open_cube
 from agrifm.errors import MapError
@@ -23,6 +25,7 @@ from agrifm.files import MARKER
 from agrifm.grid import Window
 from agrifm.mapping.map_tiles import map_tiles
 from agrifm.mapping.mosaic import lattice_starts
+from agrifm.mapping.parcels import map_parcels
 from agrifm.mapping.run import map_cube
 from agrifm.mosaics import open_raster_or_mosaic
 from agrifm.record import ModelRecord, SensorRecord
@@ -156,6 +159,20 @@ def test_a_tile_without_a_cube_is_named_and_the_others_are_mapped(mapped) -> Non
     stated = json.loads((project.path("others") / "collection.json").read_text(encoding="utf-8"))
     assert (stated["agrifm:tiles"], list(stated["agrifm:left_out"])) == (len(tiles) - 1, [tiles[0].name])
     assert len(read_tile_list(project.path("tiles/tiles.geojson"))) == len(tiles)
+
+
+def test_each_parcel_over_the_border_has_a_crop(mapped) -> None:
+    project, _, model, _, edges = mapped
+    project = project.model_copy(update={"map": project.map.model_copy(update={"probabilities": True})})
+    maps = map_tiles(project, model, project.path("with-probabilities")).path
+    parts = [box(west, edges[1], west + 0.001, edges[3]) for west in np.arange(edges[0], edges[0] + 0.0055, 0.001)]
+    shapes = [part.segmentize(0.0005) for part in [*parts, box(edges[2] - 0.001, edges[1], edges[2], edges[3])]]
+    geopandas.GeoDataFrame(geometry=shapes, crs=4326).to_parquet(project.path("parcels.parquet"))
+    summary = map_parcels(ParcelsConfig(file=project.path("parcels.parquet")), maps, project.path("parcels"))
+    assert (summary.parcels, summary.unobserved) == (len(shapes), 0)
+    assert sum(summary.hectares.values()) == pytest.approx(sum(geodesic(shape) for shape in shapes))
+    found = geopandas.read_parquet(project.path("parcels/parcels.parquet"))
+    assert found["agrifm:mapped_share"].to_numpy() == pytest.approx(1, abs=0.07)  # 73 m wide, half a pixel on each side
 
 
 class NeighbourModel(PixelModel):

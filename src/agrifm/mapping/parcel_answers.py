@@ -4,7 +4,7 @@ Shape letters: P parcels, C classes.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,10 +20,11 @@ from agrifm.files import atomic_write
 from agrifm.grid import LONLAT, Grid, Window, geodesic_measures
 from agrifm.legend import Legend
 from agrifm.mapping.fiboa_table import SIGNATURE, HcatClass, ParcelShapes, parcel_rows, parcel_schema
-from agrifm.mapping.parcel_pooling import PooledParcels, ReadMap, pool_parcels
+from agrifm.mapping.parcel_map import raster_of
+from agrifm.mapping.parcel_pooling import PartOfMap, PooledParcels, ReadMap, pool_parcels
 from agrifm.mapping.parcel_summary import COUNTS
 from agrifm.mapping.probability_layer import OBSERVATIONS_FILE, PROBABILITIES_FILE
-from agrifm.rasters import open_raster
+from agrifm.mosaics import open_raster_or_mosaic
 from agrifm.vector_batches import ROW, BatchUnit, VectorBatches
 from agrifm.vector_shapes import VectorLayer, overlapping
 from agrifm.vectors import reading_vector
@@ -53,7 +54,10 @@ class ParcelAnswers(NamedTuple):
     """Production of the parcels, of a map of yields."""
 
 
-AnswerParcels = Callable[[ParcelShapes, NDArray[Any]], ParcelAnswers]
+AnswerParcels = Callable[[ParcelShapes, "GeoDataFrame"], ParcelAnswers]
+"""Answers parcels, whose outlines in the CRS of the file are the frame's."""
+ReadRaster = Callable[[Path], AbstractContextManager[tuple[Grid, ReadMap]]]
+"""Opens the rasters of a zone: yields their grid, and what reads them."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ class AnswerJob:
     batches: VectorBatches
     columns: tuple[str | None, str | None]
     """Of the parcels' names and areas."""
-    maps: Path
+    zones: tuple[Path, ...]
+    """Directories with the rasters of the map, each in another CRS."""
     legend: Legend
     hcat: Mapping[str, HcatClass]
     about: Mapping[str, str]
@@ -79,17 +84,17 @@ class AnswerJob:
     """Files of the map that decide the answers."""
 
     @contextmanager
-    def answering(self) -> Iterator[tuple[Grid, "AnswerParcels"]]:
-        """Open the map: yields its grid, and what answers parcels with their outlines in its CRS."""
-        with _open_rasters(self.maps) as (grid, read):
+    def answering(self) -> Iterator[AnswerParcels]:
+        """Open the map: yields what answers parcels."""
+        with open_zones(self.zones, _open_rasters) as parts_of:
 
-            def answer(parcels: ParcelShapes, shapes: NDArray[Any]) -> ParcelAnswers:
-                found = pool_parcels(shapes, grid, len(self.legend), read)
+            def answer(parcels: ParcelShapes, frame: "GeoDataFrame") -> ParcelAnswers:
+                found = pool_parcels(len(parcels), parts_of(parcels, frame), len(self.legend))
                 table = parcel_rows(self.schema, self.legend, self.hcat, parcels, found)
                 hectares = _hectares(parcels, found, len(self.legend))
                 return ParcelAnswers(table, hectares, np.isnan(found.observations), found.pixels)
 
-            yield grid, answer
+            yield answer
 
     @cached_property
     def schema(self) -> "pyarrow.Schema":
@@ -120,15 +125,15 @@ def answer_unit(job: AnswerJob, numbered: tuple[int, BatchUnit]) -> dict[str, An
         reading_vector(unit.file, job.doing, MapError, has_keys=True),
         atomic_write(path) as temporary,
         ParquetWriter(temporary, schema, compression="zstd") as writer,
-        job.answering() as (grid, answer),
+        job.answering() as answer,
     ):
         area = shapely.from_wkt(job.area)
         shapely.prepare(area)
         for layer in job.batches.read(unit, [name for name in job.columns if name is not None]):
-            parcels, shapes = _on_map(job, layer, area, grid, counts)
+            parcels, frame = _on_map(job, layer, area, counts)
             if not len(parcels):
                 continue
-            found = answer(parcels, shapes)
+            found = answer(parcels, frame)
             writer.write_table(found.table.cast(schema))
             hectares, tonnes = hectares + found.hectares, tonnes + found.tonnes
             _count(counts, parcels, found)
@@ -138,24 +143,59 @@ def answer_unit(job: AnswerJob, numbered: tuple[int, BatchUnit]) -> dict[str, An
 
 
 @contextmanager
-def _open_rasters(maps: Path) -> Iterator[tuple[Grid, ReadMap]]:
+def open_zones(
+    zones: tuple[Path, ...], open_rasters: ReadRaster
+) -> Iterator[Callable[[ParcelShapes, "GeoDataFrame"], list[PartOfMap]]]:
+    """Open the rasters of zones: yields a function that returns the parts of the map that parcels are on."""
+    with ExitStack() as opened:
+        maps = [opened.enter_context(open_rasters(zone)) for zone in zones]
+
+        def parts_of(parcels: ParcelShapes, frame: "GeoDataFrame") -> list[PartOfMap]:
+            parts = []
+            for grid, read in maps:
+                near = np.arange(len(parcels))
+                if len(maps) > 1:
+                    near = np.flatnonzero(shapely.intersects(_extent(grid), parcels.lonlat))
+                if len(near):
+                    shapes = frame.geometry.iloc[near].to_crs(grid.crs.to_wkt()).to_numpy()
+                    parts.append(PartOfMap(grid, read, near, np.asarray(shapes, object)))
+            return parts
+
+        yield parts_of
+
+
+def _extent(grid: Grid) -> Any:
+    """The extent of a grid in longitude and latitude, in two parts across longitude 180."""
+    from rasterio.warp import transform_bounds
+
+    west, south, east, north = transform_bounds(grid.crs.to_wkt(), LONLAT, *grid.bounds, densify_pts=101)
+    if west <= east:
+        return shapely.box(west, south, east, north)
+    return shapely.union(shapely.box(west, south, 180, north), shapely.box(-180, south, east, north))
+
+
+@contextmanager
+def _open_rasters(zone: Path) -> Iterator[tuple[Grid, ReadMap]]:
     """The grid of a map, and a function that reads its probabilities and observations."""
     from rasterio.windows import Window as RasterioWindow
 
-    with open_raster(maps / PROBABILITIES_FILE) as classes, open_raster(maps / OBSERVATIONS_FILE) as counts:
+    with (
+        open_raster_or_mosaic(raster_of(zone, PROBABILITIES_FILE)) as classes,
+        open_raster_or_mosaic(raster_of(zone, OBSERVATIONS_FILE)) as counts,
+    ):
 
         def read(window: Window) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
             part = RasterioWindow(window.col, window.row, window.width, window.height)
-            with doing(f"reading the map {maps}", MapError, "it is damaged, so make it again", path=maps):
+            with doing(f"reading the map {zone}", MapError, "it is damaged, so make it again", path=zone):
                 return classes.read(window=part), counts.read(1, window=part)
 
         yield Grid.of(classes.crs.to_wkt(), classes.transform, classes.shape), read
 
 
 def _on_map(
-    job: AnswerJob, layer: VectorLayer, area: Any, grid: Grid, counts: dict[str, int]
-) -> tuple[ParcelShapes, NDArray[Any]]:
-    """The polygons of a layer that share ground with the map's area, and their outlines in the CRS of the map."""
+    job: AnswerJob, layer: VectorLayer, area: Any, counts: dict[str, int]
+) -> tuple[ParcelShapes, "GeoDataFrame"]:
+    """The polygons of a layer that share ground with the map's area, and their rows of the file."""
     frame = layer.frame
     missing = frame.geometry.isna().to_numpy()
     counts["left_out"] += sum(layer.left_out.values())
@@ -164,13 +204,12 @@ def _on_map(
     lonlat = frame.to_crs(LONLAT)
     near = shapely.intersects(area, lonlat.geometry.to_numpy())
     frame, lonlat, mended = frame[near], lonlat[near], mended[near]
-    shapes = frame.to_crs(grid.crs.to_wkt()).geometry.to_numpy() if len(frame) else np.zeros(0, object)
     outlines = np.asarray(lonlat.geometry.to_numpy(), object)
     metres2, metres = geodesic_measures(outlines) if len(frame) else (np.zeros(0), np.zeros(0))
     _compare_areas(job, frame, metres2, counts)
     rows = frame[ROW].to_numpy(np.int64)
     parcels = ParcelShapes(_names(job, frame, counts), outlines, rows, metres2, metres, mended, overlapping(frame))
-    return parcels, np.asarray(shapes, object)
+    return parcels, frame
 
 
 def _names(job: AnswerJob, frame: "GeoDataFrame", counts: dict[str, int]) -> list[str]:

@@ -1,5 +1,6 @@
 """The picture of parcels: each in the colour of its crop, and next to it its confidence."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,29 +10,32 @@ from numpy.typing import NDArray
 
 from agrifm.files import write_bytes
 from agrifm.grid import LONLAT, Grid
-from agrifm.legend import UNLABELLED, Legend
+from agrifm.legend import UNLABELLED
 from agrifm.mapping.map_rasters import PICTURE_SIDE
+from agrifm.mapping.parcel_answers import AnswerJob
 from agrifm.mapping.parcel_files import parcel_batches
+from agrifm.mapping.parcel_map import raster_of
 from agrifm.mapping.parcel_pooling import MOST_CELLS
 from agrifm.mapping.parcel_summary import ParcelSummary
+from agrifm.mapping.probability_layer import PROBABILITIES_FILE
+from agrifm.mapping.tile_mosaics import grid_over
+from agrifm.mosaics import open_raster_or_mosaic
 from agrifm.pictures import map_picture
 from agrifm.pixel_fractions import pixel_bounds, pixel_fractions
-from agrifm.rasters import open_raster
 
 
-def write_parcel_picture(parcels: Path, target: Path, raster: Path, legend: Legend, summary: ParcelSummary) -> None:
+def write_parcel_picture(parcels: Path, target: Path, job: AnswerJob, summary: ParcelSummary) -> None:
     """Draw parcels on the extent of the map.
 
     Args:
         parcels: the finished GeoParquet.
         target: PNG.
-        raster: of the map, for its extent.
+        job: with the map; if it has several zones, the picture is in an equal-area projection around their middle.
     """
     from geopandas import GeoSeries
 
-    with open_raster(raster) as source:
-        grid = Grid.of(source.crs.to_wkt(), source.transform, source.shape)
-        title = f"Crops of {summary.parcels} parcels by {source.tags().get('AGRIFM_MODEL', 'a model')}"
+    grid, legend = _extent(job.zones), job.legend
+    title = f"Crops of {summary.parcels} parcels by {job.about.get('model') or 'a model'}"
     height, width = (max(1, round(side * PICTURE_SIDE / max(grid.shape))) for side in grid.shape)
     scale = grid.transform.scale(grid.shape[1] / width, grid.shape[0] / height)
     canvas = _Canvas((height, width), grid.transform * scale)
@@ -45,6 +49,17 @@ def write_parcel_picture(parcels: Path, target: Path, raster: Path, legend: Lege
     masked = [np.ma.masked_equal(one, UNLABELLED) for one in (canvas.classes, canvas.percent)]
     picture = map_picture(masked[0], masked[1], grid, legend, title, summary.hectares, summary.unanswered_hectares)
     write_bytes(target, picture)
+
+
+def _extent(zones: Sequence[Path]) -> Grid:
+    """The grid of a map, or one over those of several zones."""
+    grids = []
+    for zone in zones:
+        with open_raster_or_mosaic(raster_of(zone, PROBABILITIES_FILE)) as source:
+            grids.append(Grid.of(source.crs.to_wkt(), source.transform, source.shape))
+    if len(grids) == 1:
+        return grids[0]
+    return grid_over(grids)
 
 
 class _Canvas:

@@ -6,7 +6,7 @@ whole numbers, so a parcel's result is the same bit by bit however parcels and m
 Shape letters: P parcels, C classes, H W rows and columns, N pairs of a parcel and a pixel.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -58,16 +58,29 @@ class PooledMeans(NamedTuple):
     """(P,), share of the parcel that has numbers on the map."""
 
 
-def pool_parcels(shapes: NDArray[Any], grid: Grid, classes: int, read: ReadMap) -> PooledParcels:
+class PartOfMap(NamedTuple):
+    """A raster of a map, and the parcels on it: all of a map in one CRS, those near a zone of one in several."""
+
+    grid: Grid
+    read: ReadMap
+    parcels: NDArray[np.int64]
+    """(M,), indices of the parcels."""
+    shapes: NDArray[Any]
+    """(M,), their outlines in the CRS of the grid: valid polygons that are not empty."""
+
+
+def pool_parcels(parcels: int, parts: Sequence[PartOfMap], classes: int) -> PooledParcels:
     """Pool the pixels of parcels.
 
+    A parcel on both sides of the border of two zones has the pixels of both maps, because a pixel has a class in one of
+    them only; its size in pixels is that in the zone with more of it.
+
     Args:
-        shapes: (P,), valid polygons that are not empty, in the CRS of the map.
-        grid: of the map.
+        parcels: P.
+        parts: of the map.
         classes: C.
-        read: reads the map.
     """
-    sums = _parcel_sums(shapes, grid, classes, read)
+    sums = _sums_of_parts(parcels, parts, classes)
     known, observed, mixed, whole = sums[:, :4].T
     with np.errstate(invalid="ignore"):
         probabilities = sums[:, 4:] / sums[:, 4:].sum(axis=1, keepdims=True)
@@ -77,19 +90,32 @@ def pool_parcels(shapes: NDArray[Any], grid: Grid, classes: int, read: ReadMap) 
     )
 
 
-def pool_means(shapes: NDArray[Any], grid: Grid, layers: int, read: ReadMap) -> PooledMeans:
+def pool_means(parcels: int, parts: Sequence[PartOfMap], layers: int) -> PooledMeans:
     """Pool numbers of the pixels of parcels, each pixel by the share of it that is inside.
 
     Args:
-        shapes, grid: see `pool_parcels`.
+        parcels: P.
+        parts: of the map; they read numbers (L, H, W), and bytes (H, W) that are 255 where there are none.
         layers: L.
-        read: reads numbers (L, H, W), and bytes (H, W) that are 255 where there are none.
     """
-    sums = _parcel_sums(shapes, grid, layers, read)
+    sums = _sums_of_parts(parcels, parts, layers)
     known, _, mixed, whole = sums[:, :4].T
     with np.errstate(invalid="ignore"):
         means = sums[:, 4:] / known[:, None]
     return PooledMeans(means, whole / WHOLE, np.minimum(mixed / whole, 1), np.minimum(known / whole, 1))
+
+
+def _sums_of_parts(parcels: int, parts: Sequence[PartOfMap], classes: int) -> Floats:
+    """Sums over the pixels of parcels on all parts, (P, 4 + C); see `_parcel_sums`."""
+    total, most = np.zeros((parcels, 4 + classes)), np.full(parcels, -1.0)
+    for part in parts:
+        sums, at = _parcel_sums(part.shapes, part.grid, classes, part.read), part.parcels
+        more = sums[:, 0] > most[at]
+        most[at] = np.maximum(most[at], sums[:, 0])
+        total[at[more], 2:4] = sums[more, 2:4]
+        total[at, :2] += sums[:, :2]
+        total[at, 4:] += sums[:, 4:]
+    return total
 
 
 def _parcel_sums(shapes: NDArray[Any], grid: Grid, classes: int, read: ReadMap) -> Floats:

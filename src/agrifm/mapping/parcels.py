@@ -11,32 +11,28 @@ Finished parts are kept in `parcels.partial/parts` until all are there, so a sto
 no ground with the map's area are left out and counted.
 """
 
-import json
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agrifm.config import ParcelsConfig, Project
-from agrifm.errors import ConfigError, MapError, did_you_mean, doing, require_installed
+from agrifm.errors import ConfigError, MapError, did_you_mean, require_installed
 from agrifm.files import AnyPath, as_path, content_digest, translate_os_errors, write_json, write_text
-from agrifm.grid import shape_of
-from agrifm.legend import LEGEND_TAG, Legend
+from agrifm.legend import Legend
 from agrifm.mapping.cog import translate_gdal_errors
 from agrifm.mapping.fiboa_table import HcatClass, code_list
 from agrifm.mapping.parcel_answers import AnswerJob, answer_unit
 from agrifm.mapping.parcel_districts import DistrictFile, district_rows
 from agrifm.mapping.parcel_files import join_parts, write_parcel_geopackage
+from agrifm.mapping.parcel_map import ParcelMap, open_parcel_map
 from agrifm.mapping.parcel_picture import write_parcel_picture
 from agrifm.mapping.parcel_style import write_parcel_style
 from agrifm.mapping.parcel_summary import ParcelSummary, summed
-from agrifm.mapping.probability_layer import OBSERVATIONS_FILE, PROBABILITIES_FILE
-from agrifm.mapping.yield_layer import CROP_TAG, LEVEL_TAG, YIELD_FILE
 from agrifm.mapping.yield_parcels import YieldJob, write_style_of_yields, yield_district_rows
-from agrifm.outputs import begin_directory, discard, finish_directory, unchanged, writing
-from agrifm.rasters import open_raster
+from agrifm.outputs import begin_directory, discard, finish_directory, writing
 from agrifm.samples.legends.nomenclature import read_nomenclature, translate
 from agrifm.stac import MAP_ITEM
 from agrifm.vector_batches import BatchUnit, VectorBatches, open_batches
@@ -45,20 +41,6 @@ from agrifm.work import Resumable, fingerprint
 PARTS, RESULT = "parts", "result"
 VERSION = 1
 """Of what the parts hold; parts of another version are not continued."""
-
-
-@dataclass(frozen=True)
-class ParcelMap:
-    """The files of a finished map that parcels are read from."""
-
-    directory: Path
-    legend: Legend
-    area: Any
-    """Of the map, in longitude and latitude."""
-    about: dict[str, str]
-    """Model and season of the map."""
-    of_yields: bool = False
-    """Whether it has yields instead of probabilities; the legend then has the crop alone."""
 
 
 def parcels_of_project(
@@ -71,7 +53,7 @@ def parcels_of_project(
     """Give each parcel of [parcels] its crop on the project's map; a stopped run continues.
 
     Args:
-        maps: directory of the map; by default `map/` next to the project file.
+        maps: directory of the map; by default `map/` next to the project file, `maps/` if its area is divided.
         out: directory to write; by default `parcels/` next to the project file.
         executor, districts: see `map_parcels`.
 
@@ -101,7 +83,7 @@ def map_parcels(
 
     Args:
         config: the file of parcels, and what it does not say itself.
-        maps: directory of a map that has the probabilities of all classes.
+        maps: directory of a map that has the probabilities of all classes, or of the maps of a divided area's tiles.
         out: directory to write, replaced as a whole if it holds parcels of this command.
         hierarchy: published legend whose codes the map has; adds the HCAT codes of its classes.
         executor: where parts are computed: threads, processes, or that of `open_cluster`. None computes here.
@@ -115,19 +97,16 @@ def map_parcels(
     maps, out = as_path(maps), as_path(out)
     about = f"reading the parcels {config.file}"
     require_installed("drawing parcels", "report", "matplotlib", kind=MapError)
-    mapped = _open_map(maps)
+    mapped = open_parcel_map(maps)
     with (
         writing(out, "parcels") as unfinished,
         translate_os_errors(f"writing the parcels {out}"),
-        unchanged(maps, f"giving the parcels {config.file} their crops"),
+        mapped.reading(f"giving the parcels {config.file} their crops") as require_same_map,
         open_batches(config.file, about, MapError, config, mapped.area.bounds) as batches,
     ):
         begin_directory(unfinished)
-        hcat = {} if mapped.of_yields else hcat_of(mapped.legend, hierarchy)
-        parts, columns = (unfinished / PARTS).absolute(), _columns(config, batches, about)
-        kind = YieldJob if mapped.of_yields else AnswerJob
-        job = kind(batches, columns, maps.absolute(), mapped.legend, hcat, mapped.about, mapped.area.wkt, parts, about)
-        work = Resumable(parts, fingerprint(_content(job)))
+        job = _job(config, batches, mapped, hierarchy, (unfinished / PARTS).absolute(), about)
+        work = Resumable(job.parts, fingerprint(_content(job, mapped)))
         if not work.begun:
             work.begin()
         numbered = list(enumerate(batches.units))
@@ -146,9 +125,25 @@ def map_parcels(
             summary = _write(result, len(numbered), job, total, config.geopackage)
             if districts is not None:
                 write_text(result / "districts.csv", _district_table(job, result / "parcels.parquet", districts))
+        require_same_map()
         finish_directory(result, out, "parcels")
         discard(unfinished)
     return replace(summary, path=out)
+
+
+def _job(
+    config: ParcelsConfig,
+    batches: VectorBatches,
+    mapped: ParcelMap,
+    hierarchy: str | None,
+    parts: Path,
+    about: str,
+) -> AnswerJob:
+    """What every part needs."""
+    hcat = {} if mapped.of_yields else hcat_of(mapped.legend, hierarchy)
+    columns, zones = _columns(config, batches, about), tuple(zone.absolute() for zone in mapped.zones)
+    kind = YieldJob if mapped.of_yields else AnswerJob
+    return kind(batches, columns, zones, mapped.legend, hcat, mapped.about, mapped.area.wkt, parts, about)
 
 
 def _district_table(job: AnswerJob, parcels: Path, districts: DistrictFile) -> str:
@@ -169,7 +164,7 @@ def _write(result: Path, count: int, job: AnswerJob, total: ParcelSummary, geopa
     else:
         write_parcel_style(result / "parcels.qml", job.legend)
         write_text(result / "legend.csv", code_list(job.legend))
-        write_parcel_picture(path, result / "parcels.png", job.maps / PROBABILITIES_FILE, job.legend, summary)
+        write_parcel_picture(path, result / "parcels.png", job, summary)
     write_json(result / "summary.json", summary.content())
     return summary
 
@@ -185,10 +180,11 @@ def _require_some(total: ParcelSummary, file: Path, maps: Path) -> None:
         )
 
 
-def _content(job: AnswerJob) -> list[Any]:
+def _content(job: AnswerJob, mapped: ParcelMap) -> list[Any]:
     """Everything that decides what the parts hold."""
     files = sorted({unit.file for unit in job.batches.units})
-    digests = [content_digest(file) for file in (*files, *(job.maps / name for name in (MAP_ITEM, *job.rasters)))]
+    of_map = [result / name for result in mapped.results for name in (MAP_ITEM, *job.rasters)]
+    digests = [content_digest(file) for file in (*files, *of_map)]
     source = replace(job.batches, units=())
     metadata = {key.decode(): value.decode() for key, value in job.schema.metadata.items()}
     units = [[str(unit.file), unit.number, unit.first, unit.rows] for unit in job.batches.units]
@@ -203,50 +199,6 @@ def _whole(job: AnswerJob, numbered: tuple[int, BatchUnit], result: Any) -> bool
     """Whether the part of a unit is on disk as its result says."""
     path = job.parts / job.name(numbered[0])
     return path.exists() and path.stat().st_size == result["bytes"]
-
-
-def _open_map(maps: Path) -> ParcelMap:
-    """Read what a map says of itself.
-
-    Raises:
-        MapError: it is not there, or has no probabilities.
-    """
-    about = f"reading the map {maps}"
-    if (maps / YIELD_FILE).exists():
-        return _open_yields(maps, about)
-    lacking = [name for name in (PROBABILITIES_FILE, OBSERVATIONS_FILE, MAP_ITEM) if not (maps / name).exists()]
-    if lacking:
-        raise MapError(
-            f"{about}: it has no {lacking[0]}; run `agrifm map` with a section [parcels] in the project file, or with "
-            "`probabilities = true` under [map]",
-            path=maps,
-            file=lacking[0],
-        )
-    with doing(about, MapError, "make the map again", path=maps):
-        with open_raster(maps / PROBABILITIES_FILE) as source:
-            tags = source.tags()
-        legend = Legend.model_validate_json(tags[LEGEND_TAG])
-        area = shape_of(json.loads((maps / MAP_ITEM).read_text(encoding="utf-8"))["geometry"])
-    facts = {"model": tags.get("AGRIFM_MODEL", ""), "season": tags.get("AGRIFM_SEASON", "")}
-    return ParcelMap(maps, legend, area, facts)
-
-
-def _open_yields(maps: Path, about: str) -> ParcelMap:
-    """Read what a map of yields says of itself.
-
-    Raises:
-        MapError: its item or its raster is damaged, or is in another unit.
-    """
-    with doing(about, MapError, "make the map again", path=maps):
-        with open_raster(maps / YIELD_FILE) as source:
-            tags, units = source.tags(), source.units
-        if set(units) != {"t/ha"}:
-            raise ValueError(f"its unit is {', '.join(map(str, units))}, not t/ha")
-        crop, level = tags[CROP_TAG], tags[LEVEL_TAG]
-        area = shape_of(json.loads((maps / MAP_ITEM).read_text(encoding="utf-8"))["geometry"])
-    facts = {"model": tags.get("AGRIFM_MODEL", ""), "season": tags.get("AGRIFM_SEASON", "")}
-    about_yields = {**facts, "crop": crop, "interval": level, "unit": "t/ha"}
-    return ParcelMap(maps, Legend.of([crop.replace(" ", "+")]), area, about_yields, of_yields=True)
 
 
 def _columns(config: ParcelsConfig, batches: VectorBatches, about: str) -> tuple[str | None, str | None]:

@@ -18,13 +18,15 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from affine import Affine
+from numpy.typing import NDArray
+from pyproj import Transformer
 from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
 
 from agrifm.area_tile import AreaTile, Edges
 from agrifm.files import write_text
-from agrifm.grid import WARP_TOLERANCE
+from agrifm.grid import LONLAT, WARP_TOLERANCE, Grid
 from agrifm.rasters import open_raster, open_virtual
 
 TYPES = {"uint8": "Byte", "uint16": "UInt16", "int16": "Int16", "uint32": "UInt32", "int32": "Int32"} | {
@@ -100,7 +102,27 @@ def write_common_mosaic(path: Path, zones: Mapping[str, Path], tiles: Sequence[A
 
 def common_crs(tiles: Sequence[AreaTile]) -> str:
     """Return an equal-area projection around the middle of tiles, in whole degrees; on both sides of longitude 180."""
-    centres = np.array([tile.area.centroid.coords[0] for tile in tiles])
+    return _equal_area(np.array([tile.area.centroid.coords[0] for tile in tiles]))
+
+
+def grid_over(grids: Sequence[Grid]) -> Grid:
+    """Return a grid over those of several zones, in an equal-area projection around their middle."""
+    corners = [
+        Transformer.from_crs(grid.crs.to_wkt(), LONLAT, always_xy=True).transform(
+            (left + right) / 2, (bottom + top) / 2
+        )
+        for grid in grids
+        for left, bottom, right, top in [grid.bounds]
+    ]
+    crs, resolution = _equal_area(np.array(corners)), grids[0].resolution
+    bounds = [transform_bounds(grid.crs.to_wkt(), crs, *grid.bounds, 21) for grid in grids]
+    left, bottom, right, top = _snapped_union(bounds, resolution)
+    shape = round((top - bottom) / resolution), round((right - left) / resolution)
+    return Grid.of(crs, Affine(resolution, 0, left, 0, -resolution, top), shape)
+
+
+def _equal_area(centres: NDArray[np.float64]) -> str:
+    """The projection around the middle of places (N, 2) in longitude and latitude, in whole degrees."""
     angles = np.radians(centres[:, 0])
     middle = np.degrees(np.arctan2(np.sin(angles).mean(), np.cos(angles).mean()))
     latitude = (centres[:, 1].min() + centres[:, 1].max()) / 2

@@ -32,16 +32,18 @@ from agrifm.mapping.fiboa_table import (
     shape_fields,
     signed_table,
 )
-from agrifm.mapping.parcel_answers import AnswerJob, AnswerParcels, ParcelAnswers
+from agrifm.mapping.parcel_answers import AnswerJob, AnswerParcels, ParcelAnswers, open_zones
 from agrifm.mapping.parcel_districts import DistrictFile, open_districts
 from agrifm.mapping.parcel_files import parcel_batches
-from agrifm.mapping.parcel_pooling import pool_means
+from agrifm.mapping.parcel_map import raster_of
+from agrifm.mapping.parcel_pooling import ReadMap, pool_means
 from agrifm.mapping.parcel_style import write_yield_style
 from agrifm.mapping.yield_layer import YIELD_BANDS, YIELD_FILE
-from agrifm.rasters import open_raster
+from agrifm.mosaics import open_raster_or_mosaic
 
 if TYPE_CHECKING:
     import pyarrow
+    from geopandas import GeoDataFrame
 
 COLLECTION_OF_YIELDS = "agrifm-yields"
 LEAST_MAPPED = 0.5
@@ -77,19 +79,12 @@ class YieldJob(AnswerJob):
         return plain_schema(COLLECTION_OF_YIELDS, shape_fields(), YIELD_COLUMNS, self.about)
 
     @contextmanager
-    def answering(self) -> Iterator[tuple[Grid, AnswerParcels]]:
-        """Open the map: yields its grid, and what answers parcels with their outlines in its CRS."""
-        with open_raster(self.maps / YIELD_FILE) as source:
-            grid = Grid.of(source.crs.to_wkt(), source.transform, source.shape)
+    def answering(self) -> Iterator[AnswerParcels]:
+        """Open the map: yields what answers parcels."""
+        with open_zones(self.zones, _open_yields) as parts_of:
 
-            def read(window: Window) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-                with doing(f"reading the map {self.maps}", MapError, "it is damaged, so make it again", path=self.maps):
-                    bands = source.read(window=window.slices).astype(np.float64)
-                known = ~np.isnan(bands[0])
-                return np.where(known, bands, 0), np.where(known, np.uint8(0), np.uint8(UNLABELLED))
-
-            def answer(parcels: ParcelShapes, shapes: NDArray[Any]) -> ParcelAnswers:
-                found = pool_means(shapes, grid, len(YIELD_BANDS), read)
+            def answer(parcels: ParcelShapes, frame: "GeoDataFrame") -> ParcelAnswers:
+                found = pool_means(len(parcels), parts_of(parcels, frame), len(YIELD_BANDS))
                 known = found.mapped >= LEAST_MAPPED
                 hectares = parcels.square_metres / 1e4
                 tonnes = np.where(known[:, None], found.means, np.nan)
@@ -104,7 +99,21 @@ class YieldJob(AnswerJob):
                 areas = np.array([hectares[known].sum(), hectares[~known].sum()])
                 return ParcelAnswers(table, areas, ~known, found.pixels, float(np.nansum(tonnes[:, 0] * hectares)))
 
-            yield grid, answer
+            yield answer
+
+
+@contextmanager
+def _open_yields(zone: Path) -> Iterator[tuple[Grid, ReadMap]]:
+    """The grid of a map of yields, and a function that reads it."""
+    with open_raster_or_mosaic(raster_of(zone, YIELD_FILE)) as source:
+
+        def read(window: Window) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+            with doing(f"reading the map {zone}", MapError, "it is damaged, so make it again", path=zone):
+                bands = source.read(window=window.slices).astype(np.float64)
+            known = ~np.isnan(bands[0])
+            return np.where(known, bands, 0), np.where(known, np.uint8(0), np.uint8(UNLABELLED))
+
+        yield Grid.of(source.crs.to_wkt(), source.transform, source.shape), read
 
 
 ENDS = ("", "_lower", "_upper")

@@ -7,7 +7,7 @@ import shapely
 from affine import Affine
 
 from agrifm.grid import Grid
-from agrifm.mapping.parcel_pooling import pool_parcels
+from agrifm.mapping.parcel_pooling import PartOfMap, pool_parcels
 
 PARCELS, SIDE, CLASSES = 1600, 1000, 12
 """Parcels in a square of `SIDE` pixels, and classes of the map."""
@@ -23,7 +23,11 @@ def measure_parcels() -> float:
     layers = np.full((CLASSES, SIDE, SIDE), 20, np.uint8)
     seen = np.full((SIDE, SIDE), 9, np.uint8)
     began = time.process_time()
-    pool_parcels(
-        np.asarray(shapes, object), grid, CLASSES, lambda window: (layers[:, *window.slices], seen[window.slices])
+    part = PartOfMap(
+        grid,
+        lambda window: (layers[:, *window.slices], seen[window.slices]),
+        np.arange(PARCELS),
+        np.asarray(shapes, object),
     )
+    pool_parcels(PARCELS, [part], CLASSES)
     return (time.process_time() - began) / PARCELS

@@ -1,7 +1,7 @@
-"""How fast `agrifm serve` starts and answers: the first picture, tiles at 8 parallel requests, a million parcels.
+"""How fast `agrifm serve` starts and answers: the first picture, tiles at 8 parallel requests.
 
     python benchmarks/serve_latency.py demo --out benchmarks/results      of a finished demo (agrifm demo demo)
-    python benchmarks/serve_latency.py demo --tiles 400 --parcels 0       more tiles, without parcels
+    python benchmarks/serve_latency.py demo --tiles 400                   more tiles
 
 The server is a process of its own. Latency is what a client waits, with everything else that the machine does;
 processor time is that of the server alone, by request. Every tile is asked for once, so nothing is answered from a
@@ -23,13 +23,9 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-import pyarrow
-import pyarrow.parquet
-import shapely
 from measure import DEMO, Command, table
 
 from agrifm.page_address import LOOPBACK
-from agrifm.serve.parcel_views import ParcelViews
 from agrifm.serve.run import open_port
 
 PARALLEL = 8
@@ -38,8 +34,6 @@ GOALS = {"map": 150, "true colour": 400, "NDVI of months": 400, "NDVI of the sea
 """Milliseconds for 95 of 100 tiles."""
 LONGEST = 120
 """Seconds to wait for composites."""
-GROUP = 20_000
-"""Parcels of a row group, as `agrifm parcels` writes them."""
 
 
 def get(port: int, path: str) -> tuple[float, bytes]:
@@ -82,13 +76,11 @@ def started(directory: Path, cache: Path) -> tuple[subprocess.Popen[bytes], int,
 
 
 def report(options: argparse.Namespace) -> Iterator[str]:
-    """Start, first picture, tiles and parcels; a second start, whose composites are kept."""
+    """Start, first picture, tiles; a second start, whose composites are kept."""
     with tempfile.TemporaryDirectory() as cache:
         yield from _of_a_server(options, Path(cache))
         yield from ("", "started again, with the composites that are kept")
         yield from _of_a_server(options, Path(cache), again=True)
-    if options.parcels:
-        yield from ("", *parcel_lines(options.parcels))
 
 
 def _of_a_server(options: argparse.Namespace, cache: Path, again: bool = False) -> Iterator[str]:
@@ -173,64 +165,9 @@ def tile_rows(
         yield name, len(paths), f"{middle:.0f}", f"{late:.0f}", GOALS.get(name, "-"), f"{1000 * used:.1f}"
 
 
-def parcel_lines(count: int) -> Iterator[str]:
-    """Time to open a file of so many parcels, for its first view, and for others."""
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "parcels.parquet"
-        write_parcels(path, count)
-        start = time.perf_counter()
-        views = ParcelViews(path)
-        opened = time.perf_counter() - start
-        side = int(np.sqrt(count))
-        seconds = []
-        for left, bottom in np.random.default_rng(0).uniform(0, 0.95, (40, 2)):
-            west, south = 2 + left * side * 1e-3, 45 + bottom * side * 1e-3
-            start = time.perf_counter()
-            found = views.view((west, south, west + 0.05, south + 0.05))
-            assert len(found["features"]) > 1000
-            seconds.append(time.perf_counter() - start)
-        yield f"{count:,} parcels: opened in {opened:.2f} s, the first view in {seconds[0]:.2f} s"
-        middle, late = np.percentile(seconds[1:], (50, 95))
-        named = name_seconds(views, count)
-        yield f"views of {len(found['features'])} parcels: median {middle:.2f} s, p95 {late:.2f} s"
-        yield f"a parcel found by its name: {named:.2f} s"
-
-
-def name_seconds(views: ParcelViews, count: int) -> float:
-    """Seconds to find the last name."""
-    start = time.perf_counter()
-    views.named(f"p{count - 1}")
-    return time.perf_counter() - start
-
-
-def write_parcels(path: Path, count: int) -> None:
-    """Squares of 80 m in rows, with the columns that a view reads, in the row groups of `agrifm parcels`."""
-    side = int(np.sqrt(count))
-    fields = [pyarrow.field("id", pyarrow.string()), pyarrow.field("geometry", pyarrow.binary())]
-    corners = ("xmin", "ymin", "xmax", "ymax")
-    fields += [pyarrow.field("bbox", pyarrow.struct([(corner, pyarrow.float32()) for corner in corners]))]
-    fields += [pyarrow.field("crop:code", pyarrow.string()), pyarrow.field("agrifm:confidence", pyarrow.float32())]
-    with pyarrow.parquet.ParquetWriter(path, pyarrow.schema(fields), compression="zstd") as writer:
-        for first in range(0, count, GROUP):
-            number = np.arange(first, min(first + GROUP, count))
-            # Blocks of neighbours follow each other, as in files that are written district by district.
-            west, south = 2 + number % side * 1e-3, 45 + number // side * 1e-3
-            shapes = shapely.box(west, south, west + 8e-4, south + 8e-4)
-            bounds = shapely.bounds(shapes).astype(np.float32)
-            columns = [
-                pyarrow.array([f"p{one}" for one in number]),
-                pyarrow.array(shapely.to_wkb(shapes)),
-                pyarrow.StructArray.from_arrays([pyarrow.array(edge) for edge in bounds.T], corners),
-                pyarrow.array(["wheat"] * len(number)),
-                pyarrow.array(np.full(len(number), 0.8, np.float32)),
-            ]
-            writer.write_table(pyarrow.table(columns, schema=pyarrow.schema(fields)))
-
-
 OPTIONS = {
     **DEMO,
     "--tiles": {"type": int, "default": 240, "help": "requests of each kind"},
-    "--parcels": {"type": int, "default": 1_000_000, "help": "parcels of the file that is written for this; 0 = none"},
 }
 main = Command(__doc__, report, OPTIONS, ("starlette", "uvicorn", "rasterio", "zarr"))
 

@@ -1,4 +1,4 @@
-"""Parcels of a view, at a place and by name: the same as geopandas finds, bounded, and read in parts."""
+"""Parcels at a place and by name: the same as geopandas finds, read in parts."""
 
 import geopandas
 import numpy as np
@@ -8,7 +8,6 @@ import shapely
 from tests.serve.small_season import small_season
 
 from agrifm.errors import ServeError
-from agrifm.serve import parcel_views
 from agrifm.serve.parcel_views import ParcelViews
 from agrifm.serve.refusals import RefusedRequestError
 
@@ -19,27 +18,6 @@ def file(tmp_path_factory):
     path = small_season(tmp_path_factory.mktemp("season") / "season").parcel_crops / "parcels.parquet"
     pyarrow.parquet.write_table(pyarrow.parquet.read_table(path), path, row_group_size=10)
     return path
-
-
-def test_a_view_has_the_parcels_whose_bounds_touch_it(file):
-    frame = geopandas.read_parquet(file)
-    for west, south, east, north in ((2.32, 46.91, 2.33, 46.92), (2.3, 46.9, 2.4, 47.0), (2.3, 46.9, 2.32, 46.925)):
-        found = ParcelViews(file).view((west, south, east, north))
-        bounds = frame.bounds
-        near = (bounds.minx <= east) & (bounds.maxx >= west) & (bounds.miny <= north) & (bounds.maxy >= south)
-        assert near.any()
-        assert [one["properties"]["id"] for one in found["features"]] == frame.id[near].tolist()
-        assert [one["properties"]["code"] for one in found["features"]] == frame["crop:code"][near].tolist()
-        shapes = shapely.from_geojson([str(one["geometry"]).replace("'", '"') for one in found["features"]])
-        assert shapely.hausdorff_distance(shapes, frame.geometry[near].to_numpy()).max() < (east - west) / 500
-
-
-@pytest.mark.parametrize(("limit", "most"), [("MOST_PARCELS", 20), ("MOST_GROUPS", 2)])
-def test_too_many_parcels_are_only_counted(file, monkeypatch, limit, most):
-    monkeypatch.setattr(parcel_views, limit, most)
-    found = ParcelViews(file).view((2, 46, 3, 47))
-    assert found["features"] == []
-    assert found["count"] == 49
 
 
 def test_a_place_has_the_parcel_around_it(file):

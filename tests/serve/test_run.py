@@ -70,7 +70,7 @@ def test_what_is_damaged_is_named_and_the_rest_is_shown(season, tmp_path):
         assert [layer["key"] for layer in found["layers"]] == ["classes", "observations"]
         assert request(port, f"/layers/classes/14/{TILE[0]}/{TILE[1]}.png")[0] == 200
         assert request(port, "/series?lon=2.33&lat=46.92")[0] == 404
-        assert request(port, "/parcels?west=2&east=3&south=46&north=47")[0] == 404
+        assert request(port, "/parcels/13/4148/2884.mvt")[0] == 404
 
 
 def test_other_maps_are_layers_and_those_without_crops_are_named(season, tmp_path):

@@ -7,7 +7,7 @@
 /pixel, /series, /parcel                what is known of a place: ?lon=…&lat=…; /parcel?id=… by name
 /parcel-series                          the mean series of a parcel: ?row=…
 /why                                    what decided the crop of a place: ?lon=…&lat=…
-/parcels                                parcels of a view: ?west=…&south=…&east=…&north=…
+/parcels/Z/X/Y.mvt                      outlines of parcels as a vector tile
 /hectares                               POST of an outline: hectares inside
 /files/NAME                             files of the map
 /label                                  points to label, if there are any (`agrifm.serve.label_routes`)
@@ -35,7 +35,7 @@ from agrifm.serve.parcel_curves import parcel_answer
 from agrifm.serve.parcel_views import ParcelViews
 from agrifm.serve.pixel_answers import map_answer, sensors_with_curves, series_answer
 from agrifm.serve.polygon_hectares import drawn_polygon, polygon_answer
-from agrifm.serve.refusals import NO_SUCH, RefusedRequestError, index_of, number_of, numbers_of, place_of
+from agrifm.serve.refusals import NO_SUCH, RefusedRequestError, index_of, numbers_of, place_of
 from agrifm.serve.tile_places import TilePlaces, empty_tile, is_tile, tile_places
 
 MOST_HIDDEN = 255
@@ -67,7 +67,7 @@ def make_app(
         Route("/pixel", endpoint_for(season, _pixel)),
         Route("/series", endpoint_for(season, _series)),
         Route("/why", endpoint_for(decider, _why)),
-        Route("/parcels", endpoint_for(season, _parcels)),
+        Route("/parcels/{z}/{x}/{y}.mvt", endpoint_for(season, _outline_tile)),
         Route("/parcel", endpoint_for(season, _parcel)),
         Route("/parcel-series", endpoint_for(season, _parcel_series)),
         Route("/hectares", endpoint_for(season, _hectares), methods=["POST"]),
@@ -86,11 +86,15 @@ def _found(names: dict[str, Any], name: str) -> Any:
     return names[name]
 
 
-def _places(request: Request, grid: Grid) -> TilePlaces | None:
+def _numbers_of_tile(request: Request) -> tuple[int, int, int]:
     z, x, y = (index_of(request.path_params[name]) for name in "zxy")
     if not is_tile(z, x, y):
         raise RefusedRequestError(NO_SUCH, "there is no such tile")
-    return tile_places(grid, z, x, y)
+    return z, x, y
+
+
+def _places(request: Request, grid: Grid) -> TilePlaces | None:
+    return tile_places(grid, *_numbers_of_tile(request))
 
 
 def _tile(content: bytes | None) -> Response:
@@ -158,13 +162,12 @@ async def _why(decider: PlaceDecider | None, request: Request) -> Response:
     return await json_answer(decider.answer, *place)
 
 
-async def _parcels(season: FinishedSeason, request: Request) -> Response:
-    if season.parcels is None:
+async def _outline_tile(season: FinishedSeason, request: Request) -> Response:
+    z, x, y = _numbers_of_tile(request)
+    if season.outlines is None:
         raise RefusedRequestError(NO_SUCH, "there are no parcels")
-    query = request.query_params
-    west, east = (number_of(query, name, -180, 180) for name in ("west", "east"))
-    south, north = (number_of(query, name, -90, 90) for name in ("south", "north"))
-    return await json_answer(season.parcels.view, (west, south, east, north))
+    content = await in_thread(season.outlines.tile, z, x, y)
+    return Response(content, 200, KEPT, "application/vnd.mapbox-vector-tile")
 
 
 async def _parcel(season: FinishedSeason, request: Request) -> Response:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from agrifm.serve.deciding import deciding
 from agrifm.serve.greenness_composites import Composites, composites_of
 from agrifm.serve.imagery import Imagery, imagery_of
 from agrifm.serve.map_layers import CLASSES, FILES, PageLayer, map_layers, other_crops
+from agrifm.serve.parcel_outlines import ParcelOutlines
 from agrifm.serve.parcel_views import ParcelViews
 from agrifm.serve.pixel_answers import PROBABILITIES
 
@@ -43,6 +45,11 @@ class FinishedSeason:
     missing: dict[str, str]
     """By title, why something cannot be shown."""
 
+    @cached_property
+    def outlines(self) -> ParcelOutlines | None:
+        """Vector tiles of the parcels."""
+        return None if self.parcels is None else ParcelOutlines(self.parcels)
+
     def stated(self) -> dict[str, Any]:
         """What the page is to know before it asks for anything."""
         crops = self.layers[CLASSES]
@@ -60,6 +67,7 @@ class FinishedSeason:
             "imagery": [one.stated() for one in self.imagery.values()],
             "series": self.cube is not None,
             "parcels": None if self.parcels is None else self.parcels.count,
+            "outlines": None if self.outlines is None else self.outlines.stated(),
             "deciding": self.deciding,
             "downloads": list(self.downloads),
             "missing": [{"title": title, "why": why} for title, why in self.missing.items()],

@@ -16,25 +16,22 @@ from typing import Any
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 
 from agrifm.errors import ServeError, doing
 from agrifm.files import atomic_write, finite_or_none, write_bytes
+from agrifm.serve.parcel_outlines import DEEPEST, MANY, VECTOR_LAYER, outline_zoom
 from agrifm.serve.parcel_views import DECIMALS, MOST_PARCELS, ParcelViews
 from agrifm.serve.tile_archives import Tile, in_order, write_archive
 from agrifm.serve.tile_places import tiles_of
 
 ROWS_ZOOM = 15
 """Zoom of the tiles that have the columns of their parcels: about 0.7 km² at 47 degrees north."""
-DEEPEST = 15
-"""Deepest zoom of outlines; a unit of a tile is 0.2 m there."""
 AT_A_TIME = 200
 """Tiles whose parcels are read at a time."""
 NAMES = 500
 """Names in a file, on average."""
 FNV_OFFSET, FNV_PRIME = 2166136261, 16777619
 """Of the hash FNV-1a (Fowler, Noll, Vo; RFC 9923), 32 bits."""
-VECTOR_LAYER = "parcels"
 
 
 def stated_parcels(parcels: ParcelViews) -> dict[str, int]:
@@ -46,21 +43,6 @@ def stated_parcels(parcels: ParcelViews) -> dict[str, int]:
 def name_files(count: int) -> int:
     """The number of files with the names of so many parcels."""
     return max(1, round(count / NAMES))
-
-
-def outline_zoom(edges: NDArray[np.float32]) -> int:
-    """The lowest zoom at which no tile has more than `MOST_PARCELS` parcels.
-
-    Args:
-        edges: (P, 4), west, south, east, north in degrees.
-    """
-    lon, lat = (edges[:, 0] + edges[:, 2]) / 2, np.radians((edges[:, 1] + edges[:, 3]) / 2)
-    across, down = (lon + 180) / 360, (1 - np.arcsinh(np.tan(lat)) / np.pi) / 2
-    for zoom in range(DEEPEST):
-        tile = np.floor(across * 2**zoom) * 2**zoom + np.floor(down * 2**zoom)
-        if not tile.size or np.unique(tile, return_counts=True)[1].max() <= MOST_PARCELS:
-            return zoom
-    return DEEPEST
 
 
 def write_outlines(parcels: ParcelViews, path: Path) -> int:
@@ -98,7 +80,7 @@ def write_outlines(parcels: ParcelViews, path: Path) -> int:
             geometry_name="geometry",
             geometry_type="MultiPolygon",
             crs="EPSG:4326",
-            dataset_options={**zooms, "NAME": VECTOR_LAYER, "MAX_FEATURES": 10 * MOST_PARCELS, "MAX_SIZE": 5_000_000},
+            dataset_options={**zooms, "NAME": VECTOR_LAYER, "MAX_FEATURES": MANY * MOST_PARCELS, "MAX_SIZE": 5_000_000},
         )
     return int(parcels.count)
 

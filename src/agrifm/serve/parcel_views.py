@@ -1,6 +1,6 @@
-"""Parcels of a finished map in the part that a page shows, one at a place, and one by its name.
+"""Parcels of a finished map: bounds, shapes by row group, one at a place, and one by its name.
 
-Bounds of all parcels are kept (16 bytes each), so that a view reads only the row groups that it shows.
+Bounds of all parcels are kept (16 bytes each), so that only the row groups that are needed are read.
 
 Shape letters: P parcels.
 """
@@ -19,18 +19,13 @@ from agrifm.errors import ServeError, doing
 from agrifm.serve.refusals import NO_SUCH, RefusedRequestError
 
 MOST_PARCELS = 3000
-"""Parcels of one view; with more the page says that they are seen nearer."""
-MOST_GROUPS = 12
-"""Row groups that one view may read."""
+"""Parcels of one tile; with more the page says that they are seen nearer."""
 COLUMNS = ("id", "crop:code", "agrifm:confidence")
-"""Columns of a view."""
+"""Columns that a file of parcels must have."""
 LONGEST_NAME = 200
 """Characters of a name that is searched."""
-PIXELS_ACROSS = 1000
-"""Width of a view in pixels of the screen: outlines are not finer."""
 DECIMALS = 6
 """Of degrees in an outline: 0.1 m."""
-Box = tuple[float, float, float, float]
 
 
 class ParcelViews:
@@ -53,38 +48,6 @@ class ParcelViews:
             groups = (file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups))
             self._first = np.cumsum([0, *groups])
             self._names = [name for name in file.schema_arrow.names if name not in ("geometry", "bbox")]
-
-    def view(self, box: Box) -> dict[str, Any]:
-        """Parcels that share a point with a box, as GeoJSON; none of them, and their number, if there are too many.
-
-        Args:
-            box: west, south, east, north in degrees.
-
-        Raises:
-            ServeError: the file is damaged.
-        """
-        west, south, east, north = box
-        edges = self._edges
-        rows = np.flatnonzero(
-            (edges[:, 0] <= east) & (edges[:, 2] >= west) & (edges[:, 1] <= north) & (edges[:, 3] >= south)
-        )
-        groups = np.unique(np.searchsorted(self._first, rows, "right") - 1)
-        if len(rows) > MOST_PARCELS or len(groups) > MOST_GROUPS:
-            return {"type": "FeatureCollection", "features": [], "count": len(rows)}
-        shapes, table = self._read(rows, COLUMNS)
-        finest = (east - west) / PIXELS_ACROSS
-        rounded = shapely.transform(shapely.simplify(shapes, finest / 2), lambda points: points.round(DECIMALS))
-        outlines = shapely.to_geojson(rounded)
-        features = [
-            {
-                "type": "Feature",
-                "id": int(row),
-                "geometry": json.loads(outline),
-                "properties": {"id": values["id"], "code": values["crop:code"]},
-            }
-            for row, outline, values in zip(rows.tolist(), outlines, table, strict=True)
-        ]
-        return {"type": "FeatureCollection", "features": features, "count": len(features)}
 
     def at(self, lon: float, lat: float) -> dict[str, Any] | None:
         """The row of the first parcel at a place; None where there is none."""
@@ -150,6 +113,23 @@ class ParcelViews:
         """(P, 4), west, south, east, north of each parcel in degrees, a little enlarged."""
         return self._edges
 
+    def by_group(self, rows: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]:
+        """Of rows, which ascend, the row groups that have them, and the places in each."""
+        groups = np.searchsorted(self._first, rows, "right") - 1
+        return [(group, rows[groups == group] - self._first[group]) for group in np.unique(groups).tolist()]
+
+    def group_shapes(self, group: int) -> NDArray[Any]:
+        """The polygons of a row group as WKB.
+
+        Raises:
+            ServeError: the file is damaged.
+        """
+        from pyarrow.parquet import ParquetFile
+
+        with self._net(), ParquetFile(self.path) as file:
+            column = file.read_row_group(group, columns=["geometry"])["geometry"]
+            return np.asarray(column.to_numpy(zero_copy_only=False))
+
     def _read(self, rows: NDArray[np.int64], columns: Any) -> tuple[NDArray[Any], list[dict[str, Any]]]:
         """Shapes (P,) and columns of rows, which ascend."""
         import pyarrow
@@ -158,8 +138,7 @@ class ParcelViews:
         wanted = ["geometry", *columns]
         with self._net(), ParquetFile(self.path) as file:
             parts = [file.schema_arrow.empty_table().select(wanted)]
-            for group in np.unique(np.searchsorted(self._first, rows, "right") - 1).tolist():
-                here = rows[(rows >= self._first[group]) & (rows < self._first[group + 1])] - self._first[group]
+            for group, here in self.by_group(rows):
                 parts.append(file.read_row_group(group, columns=wanted).select(wanted).take(here))
             table = pyarrow.concat_tables(parts)
             shapes = shapely.from_wkb(table["geometry"].to_numpy())

@@ -1,20 +1,22 @@
-// Outlines of parcels in the view; with too many of them, how many there are.
+// Outlines of parcels, as vector tiles from the zoom at which a tile does not have too many.
 
 import { find, hint } from "./elements.js";
 import { addOutlines } from "./map_view.js";
-import { ask } from "./server.js";
 import { change, onChange, state } from "./state.js";
 import { parcelTiles } from "./tiles.js";
 
+const CASED = 13.5; // zoom from which outlines have an edge; at smaller ones the edges would cover small fields
+
 /** Outlines of vector tiles, which the map fetches by itself when they are shown. */
 function addTiledOutlines(map, season, look) {
-  map.addSource("parcels", parcelTiles(season));
-  for (const [suffix, type, paint] of look)
-    map.addLayer({ id: `parcels-${suffix}`, type, source: "parcels", "source-layer": "parcels", paint });
+  const tiles = parcelTiles(season);
+  map.addSource("parcels", tiles);
+  for (const [suffix, type, paint, minzoom] of look)
+    map.addLayer({ id: `parcels-${suffix}`, type, source: "parcels", "source-layer": "parcels", paint, minzoom });
   const show = (shown) => {
     for (const [suffix] of look)
       map.setLayoutProperty(`parcels-${suffix}`, "visibility", shown ? "visible" : "none");
-    if (shown && map.getZoom() < season.static.parcels.minzoom) hint("Zoom in to see the parcels.");
+    if (shown && map.getZoom() < tiles.minzoom) hint("Zoom in to see the parcels.");
   };
   return { show };
 }
@@ -22,42 +24,17 @@ function addTiledOutlines(map, season, look) {
 /** Connect the checkbox and the map. Returns a function that outlines one parcel, or none. */
 export function connectParcels(season, map, colors) {
   const look = [
-    ["case", "line", { "line-color": colors.case, "line-width": 2.6, "line-opacity": 0.7 }],
-    ["line", "line", { "line-color": colors.line, "line-width": 1.1 }],
+    ["case", "line", { "line-color": colors.case, "line-width": 2.6, "line-opacity": 0.7 }, CASED],
+    ["line", "line", { "line-color": colors.line, "line-width": 1.1 }, 0],
   ];
-  const tiled = Boolean(season.static && season.parcels);
-  const outlines = tiled ? addTiledOutlines(map, season, look) : addOutlines(map, "parcels", look);
+  const outlines = season.parcels ? addTiledOutlines(map, season, look) : null;
   const chosen = addOutlines(map, "parcel", [
     ["case", "line", { "line-color": "#000000", "line-width": 5 }],
     ["line", "line", { "line-color": "#ffdd00", "line-width": 2.5 }],
   ]);
   find("parcels-choice").hidden = !season.parcels;
   find("parcel-count").textContent = season.parcels ? `(${season.parcels.toLocaleString("en")})` : "";
-  let asking = null;
-
-  const draw = async () => {
-    if (tiled) return outlines.show(state.parcels);
-    asking?.abort();
-    if (!state.parcels || !season.parcels) return outlines.set(null);
-    asking = new AbortController();
-    const bounds = map.getBounds();
-    const clip = (value, most) => Math.max(-most, Math.min(most, value)).toFixed(6);
-    const box = {
-      west: clip(bounds.getWest(), 180),
-      east: clip(bounds.getEast(), 180),
-      south: clip(bounds.getSouth(), 90),
-      north: clip(bounds.getNorth(), 90),
-    };
-    try {
-      const found = await ask("parcels", box, asking.signal);
-      outlines.set(found);
-      if (found.count && !found.features.length)
-        hint(`${found.count.toLocaleString("en")} parcels here; zoom in to see them.`);
-    } catch (error) {
-      if (error.name !== "AbortError") hint(error.message);
-    }
-    return undefined;
-  };
+  const draw = () => outlines?.show(state.parcels);
 
   find("parcels").addEventListener("change", (event) => change({ parcels: event.target.checked }));
   map.on("moveend", draw);

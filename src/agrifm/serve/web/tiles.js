@@ -51,8 +51,10 @@ export function imageryTiles(season, imagery, picture, date) {
   return { address, minzoom: imagery.minzoom, maxzoom: imagery.maxzoom ?? SERVED_ZOOM, resampling };
 }
 
-/** The outlines of parcels as vector tiles of an archive. */
+/** The outlines of parcels as vector tiles. */
 export function parcelTiles(season) {
-  const { minzoom, maxzoom } = season.static.parcels;
-  return { type: "vector", tiles: [`${SCHEME}://parcels/{z}/{x}/{y}`], minzoom, maxzoom };
+  const { minzoom, maxzoom } = season.static?.parcels ?? season.outlines;
+  const path = "parcels/{z}/{x}/{y}";
+  const address = season.static ? `${SCHEME}://${path}` : `${here}${path}.mvt?v=${start}`;
+  return { type: "vector", tiles: [address], minzoom, maxzoom };
 }

@@ -22,7 +22,7 @@ from variants import read_demo
 from agrifm.classic.features import FEATURE_KINDS, Columns, FeatureKind, parts_of_kind
 from agrifm.classic.forest import TREES, ForestConfig, draw_pixels, grow_trees
 from agrifm.classic.numbers import Rows
-from agrifm.demo import SIZE_KM
+from agrifm.demo import WHOLE
 from agrifm.legend import UNLABELLED
 from agrifm.scores import macro_f1, paired_interval
 from agrifm.season import day_number
@@ -122,7 +122,7 @@ class Pixels:
         """What the pixels of training and test blocks reflect, rows (pixels, days x bands)."""
         cube, bands = self.data.cube, SENSORS["sentinel-2"].bands
         region = read_region(REGION)
-        plan = Simulation.of(region, SIZE_KM, SEED, region.orbits.season(YEAR))
+        plan = Simulation.of(region, WHOLE.kilometres, SEED, region.orbits.season(YEAR))
         assert len(plan.windows) == 1, "the demo's area is one granule"
         granule = plan.granule("")
         folds = ("training", "test")

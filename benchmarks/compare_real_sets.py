@@ -35,7 +35,7 @@ from agrifm.classic.singles import SINGLES
 from agrifm.cluster import open_cluster
 from agrifm.config import PROJECT_FILE, read_project
 from agrifm.cube.fetch import fetch
-from agrifm.demo import PROJECT, SIZE_KM
+from agrifm.demo import WHOLE
 from agrifm.files import MARKER
 from agrifm.samples.series_files import read_series_table
 from agrifm.samples.table import SeriesTable
@@ -188,8 +188,8 @@ def simulated(folder: Path) -> LabelledSet:
     season = folder / "season"
     if not (season / MARKER).exists():
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / PROJECT_FILE).write_text(PROJECT)
-        simulate(season, size=SIZE_KM)
+        (folder / PROJECT_FILE).write_text(WHOLE.project)
+        simulate(season, size=WHOLE.kilometres)
     fetch(read_project(folder))
     return SetConfig(name=SIMULATED, project=folder.resolve(), pixels=1).read(folder)
 

@@ -24,7 +24,7 @@ from agrifm.assess.reference_data import find_training_data
 from agrifm.assess.report import assess
 from agrifm.config import read_project
 from agrifm.cube.fetch import fetch
-from agrifm.demo import PROJECT, draw_reference
+from agrifm.demo import WHOLE, draw_reference
 from agrifm.mapping.run import map_project
 from agrifm.simulator.catalog import simulate
 from agrifm.train.run import train
@@ -58,8 +58,8 @@ def main() -> None:
 
 def make_report(out: Path, size: float) -> Path:
     """Simulate, fetch, train, map and assess; return the report's directory."""
-    season, model, report = out / "season", PROJECT.index("[model]"), out / "report"
-    (out / "agrifm.toml").write_text(f'{PROJECT[:model]}[model]\nnames = ["{MODEL}"]\n', encoding="utf-8")
+    season, until_model, report = out / "season", WHOLE.project.partition("[model]")[0], out / "report"
+    (out / "agrifm.toml").write_text(f'{until_model}[model]\nnames = ["{MODEL}"]\n', encoding="utf-8")
     if not (season / "catalog.json").exists():
         simulate(season, size=size)
     project = read_project(out)
@@ -70,7 +70,7 @@ def make_report(out: Path, size: float) -> Path:
     parcels = find_training_data(classes)
     assert parcels is not None, "the map's item leads to them"
     part, points = out / "part.tif", out / "reference.gpkg"
-    draw_reference(classes, parcels, truth, points, part, project.model.seed)
+    draw_reference(classes, parcels, truth, points, part, WHOLE.reference_points, project.model.seed)
     assess(part, points, "label", report, training=parcels, truth=truth, whole_map=classes)
     return report
 

@@ -129,6 +129,30 @@ def test_the_longest_import_chain_has_at_most_15_modules() -> None:
     assert len(longest) <= 15
 
 
+SCRIPTS = sorted(path for folder in ("benchmarks", "docs", "examples") for path in (ROOT / folder).rglob("*.py"))
+
+
+@cache
+def top_names(module: str) -> frozenset[str]:
+    """What a module of agrifm defines or imports at its top, without running it."""
+    names = set[str]()
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {one.asname or one.name for one in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return frozenset(names | {name.rpartition(".")[2] for name in MODULES if name.rpartition(".")[0] == module})
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_scripts_import_what_exists(script: Path) -> None:
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "agrifm":
+            assert {one.name for one in node.names} <= top_names(str(node.module)), node.lineno
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_modules_and_functions_are_short(module: str) -> None:
     text = MODULES[module].read_text(encoding="utf-8")

@@ -85,6 +85,21 @@ def usable_keys(present_BN: Tensor) -> Tensor:
     return (present_BN | ~present_BN.any(dim=1, keepdim=True))[:, None, None]
 
 
+def present_first(x_BNC: Tensor, present_BN: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the tokens that are present first, in their order, and without those that every sequence lacks behind.
+
+    Attention and means over the tokens that are present are the same; the longest sequence decides the work.
+    """
+    if torch.compiler.is_compiling():  # an exported graph has one shape
+        return x_BNC, present_BN
+    longest = max(1, int(present_BN.sum(dim=1).max()))
+    if longest == present_BN.shape[1]:
+        return x_BNC, present_BN
+    order_BN = present_BN.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :longest]
+    tokens = x_BNC.gather(1, order_BN[..., None].expand(-1, -1, x_BNC.shape[-1]))
+    return tokens, present_BN.gather(1, order_BN)
+
+
 def mean_of_present(x_BNC: Tensor, present_BN: Tensor) -> Tensor:
     """Return the mean of the tokens that are present (B, C); 0 in a sequence that has none."""
     weight = present_BN.to(x_BNC.dtype)[..., None]

@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from agrifm.models.agrifm.timeseries import Images
 from agrifm.models.cost import SeriesShape
-from agrifm.models.encoder_blocks import EncoderBlock, mean_of_present, sinusoids, usable_keys
+from agrifm.models.encoder_blocks import EncoderBlock, mean_of_present, present_first, sinusoids, usable_keys
 from agrifm.models.monthly import (
     GROUPS,
     MOST_MONTHS,
@@ -175,10 +175,12 @@ class GalileoEncoder(nn.Module):
         patch: int = 1,
         resolution: float = GROUND_RESOLUTION,
         location_B3: Tensor | None = None,
+        ordered: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """Return the tokens (B, N, C), and which of them exist (B, N).
 
         Tokens of space and time come first, flattened from (h, w, T, group); then terrain (h, w), weather (T), place.
+        If not `ordered`, tokens that exist come first, and there may be fewer (`present_first`).
 
         Args:
             groups: by name, normalised; (B, H, W, T, G) for groups of space and time, (B, H, W, 1, G) for terrain,
@@ -219,6 +221,8 @@ class GalileoEncoder(nn.Module):
             tokens.append(self.static_embed["location"](location_B3)[:, None] + code)
             exists.append(torch.ones_like(month_BT[:, :1], dtype=torch.bool))
         x_BNC, exists_BN = torch.cat(tokens, dim=1), torch.cat(exists, dim=1)
+        if not ordered:
+            x_BNC, exists_BN = present_first(x_BNC, exists_BN)
         mask = usable_keys(exists_BN)
         for block in self.blocks:
             x_BNC = block(x_BNC, mask)
@@ -265,7 +269,7 @@ class Galileo(nn.Module):
         """One vector per pixel (B, C), each pixel an image of its own."""
         value = {name: x if name == "ERA5" else x[:, None, None] for name, x in groups.value.items()}
         present = {name: x if name == "ERA5" else x[:, None, None] for name, x in groups.present.items()}
-        return mean_of_present(*self.encoder(value, present, groups.month, location_B3=groups.place))
+        return mean_of_present(*self.encoder(value, present, groups.month, location_B3=groups.place, ordered=False))
 
 
 def _reflectance(bands: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from agrifm.models.agrifm.timeseries import Images
 from agrifm.models.cost import SeriesShape
-from agrifm.models.encoder_blocks import EncoderBlock, mean_of_present, sinusoids, usable_keys
+from agrifm.models.encoder_blocks import EncoderBlock, mean_of_present, present_first, sinusoids, usable_keys
 from agrifm.models.monthly import (
     GROUPS,
     MOST_MONTHS,
@@ -125,7 +125,7 @@ class PrestoEncoder(nn.Module):
                 of_time = (torch.zeros_like(month_PMC[:, :1]), torch.zeros_like(position_PMC[:, :1]))
             tokens.append(token + torch.cat([of_time[0], channel, of_time[1]], dim=-1))
             present.append(groups.present[name])
-        x_PNC, present_PN = torch.cat(tokens, dim=1), torch.cat(present, dim=1)
+        x_PNC, present_PN = present_first(torch.cat(tokens, dim=1), torch.cat(present, dim=1))
         mask = usable_keys(present_PN)
         for block in self.blocks:
             x_PNC = block(x_PNC, mask)

@@ -202,7 +202,7 @@ class Tested(NamedTuple):
     level: Array
     """(N,), by the kept rule on all blocks."""
     weaker: Array
-    """(N,), whether covered by the kept rule on all blocks, where a model answers that has not seen validation blocks."""
+    """(N,), whether covered by that rule, where a model answers that has not seen the validation blocks."""
 
 
 def _of_tables(names: list[str], model: str, splits: int) -> Iterator[str]:

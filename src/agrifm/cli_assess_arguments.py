@@ -145,6 +145,8 @@ def assess_agree_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--map", type=Path, help="the map, whose classes labels may have; with --points")
     _also_argument(parser)
     parser.add_argument("--sampling", choices=("stratified", "simple", "non-probability"), help="as in `agrifm assess`")
+    about = "answers of a third interpreter at the points on which they differ; two of three decide"
+    parser.add_argument("--third", type=Path, metavar="C", help=about)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory of the comparison")
 
 

@@ -35,7 +35,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "assess read-form": (
         "assess read-form --points points.gpkg --answers answers.json --map map/classes.tif --out labelled.gpkg",
     ),
-    "assess agree": ("assess agree first.gpkg second.gpkg --map map/classes.tif --out agreement",),
+    "assess agree": (
+        "assess agree first.gpkg second.gpkg --points points.gpkg --map map/classes.tif --out agreement",
+        "assess agree first.gpkg second.gpkg --third third.gpkg --out agreed",
+    ),
     "plan": ("plan .", "plan my-season --workers 8 --prices prices.toml"),
     "serve": (
         "serve .",

@@ -223,9 +223,8 @@ def _agree(options: argparse.Namespace) -> None:
     from agrifm.assess.agreement import compare_interpreters
     from agrifm.assess.agreement_lines import agreement_lines
 
-    found = compare_interpreters(
-        options.first, options.second, options.out, options.points, options.map, options.also, options.sampling
-    )
+    drawn = options.points, options.map, options.also, options.sampling
+    found = compare_interpreters(options.first, options.second, options.out, *drawn, options.third)
     _show(*agreement_lines(found), f"wrote {options.out / 'agreement.json'}")
 
 

@@ -29,6 +29,7 @@ from agrifm.assess.reference_data import file_sha256
 from agrifm.assess.report_tables import Row, csv_of_rows
 from agrifm.assess.sample_columns import read_drawn_design
 from agrifm.assess.sampling_statement import Sampling, chosen_points, read_method, require_probability_sample
+from agrifm.assess.third_look import FILES_OF_AGREED, third_look
 from agrifm.codes import alike_notes
 from agrifm.errors import AssessmentError
 from agrifm.files import MARKER, AnyPath, as_path, write_geopackage, write_json, write_text
@@ -70,6 +71,7 @@ def compare_interpreters(
     map_path: AnyPath | None = None,
     also: Sequence[str] = (),
     sampling: Sampling | None = None,
+    third: AnyPath | None = None,
 ) -> dict[str, Any]:
     """Compare the answers of two interpreters, and write the files of `FILES_OF_AGREEMENT`.
 
@@ -80,6 +82,8 @@ def compare_interpreters(
         map_path: the map, whose classes labels may have.
         also: further classes that labels may have, each as a code or `code=name`.
         sampling: how the points were drawn, if their file does not state it.
+        third: answers of a third interpreter at the points on which these differ; then the points with the labels that
+            two of the three gave are written, too, and a list of those that remain undecided.
 
     Returns:
         The content of `agreement.json`.
@@ -93,19 +97,28 @@ def compare_interpreters(
     if (points is None) != (map_path is None):
         raise AssessmentError(f"{about}: give --points and --map together, or neither", points=points, map=map_path)
     with writing(out, KIND_OF_AGREEMENT):
-        require_replaceable(out, KIND_OF_AGREEMENT, FILES_OF_AGREEMENT)
+        require_replaceable(out, KIND_OF_AGREEMENT, (*FILES_OF_AGREEMENT, *FILES_OF_AGREED))
         mapped = None if map_path is None else read_map(map_path)
         legend = None if mapped is None else label_classes(mapped.legend, also)
         drawn = points_of_answers(first, second) if points is None else read_interpreter_points(as_path(points))
         pair = _read_pair(drawn, (first, second), legend, about)
         result, weights = _compare(pair, mapped, sampling, about)
+        look = None
+        if third is not None:
+            codes = None if legend is None else [entry.code for entry in legend]
+            look = third_look(drawn, (*pair.answers, read_answers(as_path(third), drawn, codes)), as_path(third).stem)
+            result["third"] = look.stated()
         result["provenance"] = {
-            "files": {path.name: file_sha256(path) for path in (first, second)},
+            "files": {
+                path.name: file_sha256(path) for path in (first, second, *([] if third is None else [as_path(third)]))
+            },
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": running_versions("geopandas", "pyproj"),
         }
         with write_directory(out, KIND_OF_AGREEMENT) as partial:
             _write(partial, pair, result, weights)
+            if look is not None:
+                look.write(partial)
     return result
 
 

@@ -15,6 +15,12 @@ def agreement_lines(result: Mapping[str, Any]) -> list[str]:
         f"{one} and {other} both labelled {points['both']} of {points['all']} points ({points['only_first']} only "
         f"{one}, {points['only_second']} only {other}), and gave {points['different']} of them different classes"
     )
+    third = result.get("third")
+    if third is not None:
+        lines.append(
+            f"{third['interpreter']} looked at {third['points']} points again: {third['agreed']} points have a label "
+            f"that two of the three gave (agreed.gpkg), {third['undecided']} remain undecided (undecided.csv)"
+        )
     lines.append(f"of the points, each counted once: {_both(result['at_points'])}")
     if result["of_area"] is not None:
         lines.append(f"of the area, points weighted by their hectares: {_both(result['of_area'])}")

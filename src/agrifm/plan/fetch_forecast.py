@@ -149,6 +149,7 @@ def forecast_fetch(
         memory_bytes=_memory(found, units, bool(remote)),
         core_seconds=units.start_seconds + core,
         seconds=_seconds(core, requests, moved, units, workers, line if remote else None),
+        start_seconds=units.start_seconds,
         pieces=sum(len(list(tiles(found.grids[frame.sensor].shape, SHARD))) for frame in found.frames),
         notes=tuple(notes),
     )

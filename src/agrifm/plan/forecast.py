@@ -24,6 +24,8 @@ class StepForecast:
     """Of one processor, with loading the libraries once; all workers together."""
     seconds: float = 0.0
     """From beginning to end."""
+    start_seconds: float = 0.0
+    """Of both, loading the libraries."""
     pieces: int = 0
     """Pieces of work (tiles of frames, windows) each of which is kept if a run is stopped; 0 = not known."""
     model_seconds: dict[str, float] = field(default_factory=dict)

@@ -1,5 +1,6 @@
 """`agrifm plan`: what fetch, train, map and parcels of a project will cost, before anything is downloaded."""
 
+from functools import partial
 from pathlib import Path
 
 from agrifm.config import Project
@@ -12,8 +13,9 @@ from agrifm.plan.forecast import SensorForecast
 from agrifm.plan.line_speed import stated_line
 from agrifm.plan.map_forecast import PROBABILITY_BYTES, forecast_map, forecast_parcels
 from agrifm.plan.measured_costs import machine_costs
-from agrifm.plan.prices import read_prices
+from agrifm.plan.prices import Prices, read_prices
 from agrifm.plan.project_plan import ProjectPlan
+from agrifm.plan.tile_plan import plan_tiles
 from agrifm.plan.train_forecast import forecast_train, training_ground, work_of_models
 from agrifm.train.data import labels_on
 
@@ -50,13 +52,23 @@ def plan_project(
     if line is not None and not line > 0:
         raise ConfigError(f"planning for a line of {line:g} megabits per second: give more than 0", line=line)
     list_of_prices = None if prices is None else read_prices(prices)
+    plan = partial(_plan_cube, workers=workers, prices=list_of_prices, line=line, cache=cache)
+    is_divided = project.season.tiles is not None and project.tile is None
+    return plan_tiles(project, plan) if is_divided else plan(project)
+
+
+def _plan_cube(
+    project: Project, workers: int, prices: Prices | None, line: float | None, cache: Path | None
+) -> ProjectPlan:
+    """The plan of a project with one cube."""
     found = find_scenes(project)
     target = min(found.grids.values(), key=lambda grid: grid.resolution)
     coarse = round(max(grid.resolution for grid in found.grids.values()) / target.resolution)
     days = {sensor: sum(frame.sensor == sensor for frame in found.frames) for sensor in found.grids}
     frames = {sensor: resampled_frames(project, count) or count for sensor, count in days.items()}
     absent = _absent(project)
-    known = project.labels.on_cube and project.model.task not in WITHOUT_CLASSES and "labels" not in absent
+    of_classes = project.labels.on_cube and project.model.task not in WITHOUT_CLASSES
+    known = of_classes and project.tile is None and "labels" not in absent
     labels = labels_on(project, target, found.area) if known else None
     classes = USUAL_CLASSES if labels is None else len(labels.legend)
     products = {frame.sensor: frame.scenes[0].product for frame in found.frames}
@@ -80,8 +92,8 @@ def plan_project(
         tuple(steps),
         workers,
         units.cores,
-        (*_about_scenes(sensors), *absent.values(), *([] if known or absent else [NO_TRAINING]), origin),
-        list_of_prices,
+        (*_about_scenes(sensors), *absent.values(), *_about_training(project, known or bool(absent)), origin),
+        prices,
     )
 
 
@@ -94,6 +106,10 @@ def _absent(project: Project) -> dict[str, str]:
         for name, file in files.items()
         if file is not None and not project.path(file).exists()
     }
+
+
+def _about_training(project: Project, is_known: bool) -> list[str]:
+    return [] if is_known or project.tile is not None else [NO_TRAINING]
 
 
 def _hectares(found: FoundScenes) -> float:

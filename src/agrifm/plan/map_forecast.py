@@ -93,6 +93,7 @@ def forecast_map(
         memory_bytes=round(base + COPIES * prepared_bytes(as_observed, side) + memory),
         core_seconds=start + core,
         seconds=start + (max(reading, answering) if units.cores > 1 else reading + answering) / workers + writing,
+        start_seconds=start,
         pieces=len(windows),
         notes=() if answer is not None else (f"the time of {project.map_model} was not measured and is not in it",),
     )
@@ -154,6 +155,7 @@ def forecast_parcels(
         memory_bytes=round(units.fetch_base_bytes + BLOCK_BYTES),
         core_seconds=units.start_seconds + pooling + PARCEL_TABLE_SECONDS,
         seconds=units.start_seconds + PARCEL_TABLE_SECONDS + pooling / workers,
+        start_seconds=units.start_seconds + PARCEL_TABLE_SECONDS,
         notes=(f"{rows} rows in {file.name}",),
     )
 

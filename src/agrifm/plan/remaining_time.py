@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from agrifm.area_tiles import LISTED, read_tile_list
 from agrifm.config import Project
 from agrifm.cube.project_scenes import SCENES
 from agrifm.files import MARKER
@@ -47,6 +48,8 @@ def remaining_time(
 
 def _of_found_scenes(project: Project) -> Project:
     """The project, once its cube is finished with the answer that is next to the cube as its catalogue."""
+    if project.season.tiles is not None:
+        return project
     found = project.results / SCENES
     if not ((project.observed_cube / MARKER).exists() and found.exists()):
         return project
@@ -56,6 +59,8 @@ def _of_found_scenes(project: Project) -> Project:
 
 def _kept_share(project: Project, step: StepForecast) -> float:
     """The share of a step that a stopped run has kept; the piece in work counts as not begun."""
+    if project.season.tiles is not None:
+        return _kept_tiles(project) if step.name == "map" else 0.0
     if step.name == "train":
         staging, done = unfinished(project.models), 0.0
         for name, seconds in step.model_seconds.items():
@@ -71,3 +76,10 @@ def _kept_share(project: Project, step: StepForecast) -> float:
     # its first line says what the work is about
     lines = journal.read_bytes().count(b"\n") - 1 if journal.exists() else 0
     return min(max(lines, 0) / step.pieces, 1.0)
+
+
+def _kept_tiles(project: Project) -> float:
+    """The share of the tiles of a divided area that have a map; what their cubes hold is in the forecast."""
+    listed = project.path("tiles") / LISTED
+    tiles = read_tile_list(listed) if listed.exists() else ()
+    return sum((project.of_tile(tile).maps / MARKER).exists() for tile in tiles) / max(len(tiles), 1)

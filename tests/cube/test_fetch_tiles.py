@@ -12,7 +12,8 @@ from agrifm.area_tiles import read_tile_list
 from agrifm.cli import main
 from agrifm.cube import fetch_tiles as module
 from agrifm.cube.fetch import fetch
-from agrifm.cube.fetch_tiles import fetch_tiles, project_tiles
+from agrifm.cube.fetch_tiles import fetch_tiles
+from agrifm.cube.project_tiles import project_tiles
 from agrifm.cube.store import open_cube
 from agrifm.errors import ConfigError, CubeError
 from agrifm.files import MARKER

@@ -10,7 +10,7 @@ from tests.cube.tiled import catalogue_around, tiled_project
 from tests.plan.test_make_plan import fake
 
 from agrifm.config import Project
-from agrifm.cube.fetch_tiles import project_tiles
+from agrifm.cube.project_tiles import project_tiles
 from agrifm.errors import SceneError
 from agrifm.plan import measured_costs, tile_plan
 from agrifm.plan.make_plan import plan_project

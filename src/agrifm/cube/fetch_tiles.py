@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from agrifm.area_tile import AreaTile
-from agrifm.area_tiles import LISTED, PIXEL, tiles_of_area, tiles_of_list, write_tile_list
+from agrifm.area_tiles import LISTED, write_tile_list
 from agrifm.config import Project
 from agrifm.cube.fetch import fetch
-from agrifm.errors import ConfigError, CubeError, SceneError
+from agrifm.cube.project_tiles import project_tiles
+from agrifm.errors import CubeError, SceneError
 from agrifm.files import MARKER, translate_os_errors, write_json
-from agrifm.grid import NEST, geodesic_measures
-from agrifm.scene.area import read_area
+from agrifm.grid import geodesic_measures
 from agrifm.tile_work import TilesDone, work_on_tiles
 
 ACCOUNTS = "fetch.json"
@@ -83,29 +83,6 @@ def fetch_tiles(project: Project, executor: Executor | None = None) -> FetchedTi
         )
         write_json(place / ACCOUNTS, {**done.results, **{name: {"failed": text} for name, text in done.failed.items()}})
     return FetchedTiles(tiles, done, (*notes, *_strangers(place, tiles)))
-
-
-def project_tiles(project: Project) -> tuple[tuple[AreaTile, ...], tuple[str, ...]]:
-    """Return the tiles of a project's area, and notes on the area.
-
-    Raises:
-        ConfigError: there is no area, or it or the list of tiles cannot be used.
-        CubeError: the area extends beyond UTM.
-    """
-    season = project.season
-    if season.tiles is None or season.area is None:
-        raise ConfigError("dividing the area: give `area` and `tiles` under [season]", key="tiles")
-    area = read_area(season.area, project.directory, season.buffer, season, divided=True)
-    # A square of 480 m more than the windows, for models that read a few pixels around them.
-    windows = (project.map.window or project.model.side) * PIXEL + NEST if project.labels.on_cube else 0
-    halo = float(windows) if season.halo is None else season.halo
-    if isinstance(season.tiles, Path):
-        tiles = tiles_of_list(project.path(season.tiles), area.shape, halo)
-    else:
-        tiles = tiles_of_area(area.shape, season.tiles, halo)
-    if not tiles:
-        raise ConfigError("dividing the area: it contains no pixel's centre; give a larger one", area=str(season.area))
-    return tiles, area.notes
 
 
 def _fetch_tile(project: Project, tile: AreaTile) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from math import ceil
 
 from agrifm.area_tile import AreaTile
 from agrifm.config import Project
-from agrifm.cube.fetch_tiles import project_tiles
+from agrifm.cube.project_tiles import project_tiles
 from agrifm.errors import SceneError
 from agrifm.grid import geodesic_hectares
 from agrifm.plan.forecast import SensorForecast, StepForecast

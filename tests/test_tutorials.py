@@ -11,11 +11,12 @@ import rasterio
 
 TUTORIALS = Path(__file__).parents[1] / "docs/tutorials"
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-CHAIN = ("first-map", "parcels", "early-season", "hectares", "table-to-map", "pretraining")
+CHAIN = ("first-map", "parcels", "cluster", "early-season", "hectares", "table-to-map", "pretraining")
 """Pages that continue the directory of the first."""
 LEAVES = {
     "first-map": ("cube.zarr", "models/scores.json", "map/classes.tif", "page/index.html"),
     "parcels": ("parcels/parcels.parquet", "map/probabilities.tif"),
+    "cluster": ("map-of-two/classes.tif",),
     "early-season": ("map-june/classes.tif", "models/early-season.json"),
     "hectares": ("report/report.html", "report/areas.csv"),
     "table-to-map": ("table/map/classes.tif", "table/models/scores.json"),

@@ -75,6 +75,19 @@ def test_a_time_that_cannot_be_forecast_is_not_known(tmp_path: Path) -> None:
     assert json.loads(status(project.directory, True, unanswered)[0])["project"]["seconds"] == {}
 
 
+@pytest.mark.parametrize("source", ['provider = "earth-search"', 'catalog = "https://stac.example.org/v1"'])
+def test_no_server_is_asked_for_scenes(tmp_path: Path, source: str) -> None:
+    def asked(project: Project) -> ProjectPlan:
+        raise AssertionError("the forecast searches for scenes")
+
+    init(tmp_path)
+    (tmp_path / "agrifm.toml").write_text(
+        f"[season]\narea = [6, 49, 6.1, 49.1]\nstart = 2024-03-01\nend = 2024-10-31\n[imagery]\n{source}\n"
+        'products = ["sentinel-2-c1-l2a"]\n[labels]\nfile = "labels.gpkg"\n'
+    )
+    assert "agrifm plan" in lines(tmp_path, asked)["time"]
+
+
 def test_a_damaged_project_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "agrifm.toml").write_text("[seasn]")
     with pytest.raises(ConfigError, match="unknown key 'seasn'"):

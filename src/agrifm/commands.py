@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from agrifm import cli_arguments as of
 from agrifm import cli_assess_arguments as of_assess
@@ -64,8 +65,7 @@ def _train(options: argparse.Namespace) -> None:
     from agrifm.train.project import train_project
     from agrifm.train.score_lines import describe_scores
 
-    project = read_project(options.project)
-    scores = train_project(project)
+    scores = train_project(project := read_project(options.project))
     kept = [f"kept {name}: nothing that decides it has changed" for name in scores["kept"]]
     _show(*describe_scores(scores), *kept, f"{'wrote' if scores['written'] else 'kept'} {project.models}")
 
@@ -293,8 +293,7 @@ def _samples_parcels(options: argparse.Namespace) -> None:
     from agrifm.config import read_project
     from agrifm.train.parcel_file import write_parcels
 
-    lines = write_parcels(read_project(options.project), options.out, options.inner)
-    _show(f"wrote {options.out}", *lines)
+    _show(f"wrote {options.out}", *write_parcels(read_project(options.project), options.out, options.inner))
 
 
 def _translate(options: argparse.Namespace) -> None:
@@ -324,10 +323,14 @@ def _cube_compact(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    from agrifm.plan.make_plan import plan_project
     from agrifm.status import status
 
-    _show(*status(options.project, options.json, plan_project))
+    def forecast(project: Any) -> Any:
+        from agrifm.plan.make_plan import plan_project  # takes seconds, and not every project needs it
+
+        return plan_project(project)
+
+    _show(*status(options.project, options.json, forecast))
 
 
 def _doctor(options: argparse.Namespace) -> None:

@@ -28,9 +28,8 @@ def status(path: AnyPath, json: bool = False, forecast: Forecast | None = None) 
     Args:
         path: agrifm.toml or its directory; if it does not exist, only the machine is described.
         json: one JSON text instead of lines.
-        forecast: `agrifm.plan.make_plan.plan_project`, to say how long the steps that are not done will take; until
-            the cube is finished it asks the catalogue. Without it no time is stated.
-
+        forecast: `agrifm.plan.make_plan.plan_project`, to say how long the steps that are not done will take, unless
+            servers would have to be asked for scenes. Without it no time is stated.
 
     Raises:
         ConfigError: the project file cannot be read.
@@ -69,13 +68,20 @@ def _with_times(progress: dict[str, Any], project: Project, forecast: Forecast |
     """The progress with the seconds that each step which is not done will take, and what these rest on."""
     steps = [command for command, state in progress["steps"].items() if state != "done"]
     found: dict[str, Any] = {"seconds": {}, "kept": {}, "time": None}
-    if steps and forecast is not None:
+    if "fetch" in steps and _is_on_servers(project):
+        found["time"] = "not known before `agrifm plan`, which asks the server for the scenes"
+    elif steps and forecast is not None:
         try:
             times = remaining_time(project, steps, forecast)
             found = {"seconds": times.seconds, "kept": times.kept, "time": times.rests_on}
         except AgriFMError as error:
             found["time"] = f"not known: {error}"
     return {**progress, **found}
+
+
+def _is_on_servers(project: Project) -> bool:
+    """Whether the scenes of a project are searched on a server, which this command does not ask."""
+    return project.imagery.provider is not None or (project.imagery.catalog or "").startswith(("http:", "https:"))
 
 
 def _stated(project: Project, states: dict[str, str], results: dict[str, str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from agrifm.cube.store import open_cube
 from agrifm.files import AnyPath, as_path
 from agrifm.init import init
 from agrifm.legend import Legend
+from agrifm.object_store import ObjectPath
 from agrifm.status import status
 from tests.scenes import UTM, write_tiff
 from tests.toy import toy_project
@@ -70,7 +71,7 @@ def test_the_documented_functions_are_found() -> None:
 def test_documented_functions_take_paths_of_every_kind(name: str) -> None:
     for parameter in path_names(FUNCTIONS[name]):
         stated = inspect.signature(FUNCTIONS[name]).parameters[parameter].annotation
-        assert stated in (AnyPath, AnyPath | None, Sequence[AnyPath]), f"{name}({parameter})"
+        assert stated in (AnyPath, AnyPath | None, AnyPath | ObjectPath, Sequence[AnyPath]), f"{name}({parameter})"
 
 
 @pytest.mark.parametrize("name", sorted(name for name, function in FUNCTIONS.items() if path_names(function)))

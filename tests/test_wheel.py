@@ -16,6 +16,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = "deep,classic,report,serve"
+FILES = sorted(
+    path.relative_to(ROOT / "src").as_posix()
+    for path in (ROOT / "src/agrifm").rglob("*")
+    if path.is_file() and "__pycache__" not in path.parts
+)
 WITHOUT_NETWORK = ["unshare", "--map-root-user", "--net"]
 """A process that has no network at all, where the system allows it."""
 
@@ -89,6 +94,12 @@ def check_demo(place: Path, *size: str) -> None:
     report = json.loads((place / "demo/report/report.json").read_text(encoding="utf-8"))
     assert report["models"].keys() == {"agrifm", "classic"}
     assert len(report["areas"]) >= 6
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_each_file_is_installed(installed: Path, file: str) -> None:
+    (packages,) = (installed / "env/lib").glob("python*/site-packages")
+    assert (packages / file).is_file()
 
 
 def test_the_small_demo_runs_from_the_wheel_alone(installed: Path) -> None:

@@ -73,7 +73,7 @@ def report(options: argparse.Namespace) -> Iterator[str]:
         rows = [row(name, server, *both) for name, both in steps.items()]
         there = open_cube(address)
         rows += [
-            row(name, server, lambda do=do: do(there), lambda do=do: do(more))  # type: ignore[misc]
+            row(name, server, lambda do=do: do(there), lambda do=do: do(more))  # type: ignore[misc]  # mypy infers no lambda with defaults
             for name, do in read.items()
         ]
         yield from table(("", "requests", "MB sent", "MB received", "seconds", "seconds on disk"), rows)

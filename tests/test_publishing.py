@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -140,11 +141,11 @@ def test_a_writer_whose_lock_was_removed_does_not_replace_what_another_one_publi
     publish(old, address)
     send = module.PublishedResult._write_version
 
-    def meanwhile(self: module.PublishedResult, *args: object) -> int:
+    def meanwhile(self: module.PublishedResult, *args: Any) -> int:
         if self.directory == new:
             (address / LOCK).unlink()
             publish(third, address)
-        return send(self, *args)  # type: ignore[arg-type]
+        return send(self, *args)
 
     monkeypatch.setattr(module.PublishedResult, "_write_version", meanwhile)
     with pytest.raises(OutputError):

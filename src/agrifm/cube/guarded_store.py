@@ -105,7 +105,7 @@ class GuardedStore(WrapperStore):  # type: ignore[misc]  # zarr has no types her
             raise damaged(self.root / key, "it is not as it was written")
 
 
-class _Objects(ObjectStore):  # type: ignore[misc]
+class _Objects(ObjectStore):  # type: ignore[misc]  # as above
     """zarr's store of objects below a prefix, whose errors are those of `agrifm.object_store`."""
 
     def __init__(self, place: ObjectPath) -> None:

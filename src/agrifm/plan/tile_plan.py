@@ -46,13 +46,18 @@ def plan_tiles(project: Project, plan: Callable[[Project], ProjectPlan]) -> Proj
     steps = [_of_all([step for one in plans for step in one.steps if step.name == name], scale) for name in names]
     looked_at = f"{len(chosen)} of {len(tiles)} tiles were looked at, and the others are estimated from these"
     without = [f"{len(failures)} of them have no scenes"] if failures else []
-    shared = [note for note in dict.fromkeys(note for one in plans for note in one.notes[:-1]) if "days of" not in note]
     return replace(
         plans[0],
         hectares=round(sum(geodesic_hectares(tile.area) for tile in tiles), 1),
         sensors=_on_average([sensor for one in plans for sensor in one.sensors], len(plans), scale),
         steps=tuple(steps),
-        notes=(*notes, "; ".join([looked_at, *without]), *shared, NO_TRAINING, plans[0].notes[-1]),
+        notes=(
+            *notes,
+            "; ".join([looked_at, *without]),
+            *_shared([one.notes[:-1] for one in plans]),
+            NO_TRAINING,
+            plans[0].notes[-1],
+        ),
     )
 
 
@@ -81,8 +86,13 @@ def _of_all(steps: Sequence[StepForecast], scale: float) -> StepForecast:
         core_seconds=once + total("core_seconds") - starts,
         seconds=once + total("seconds") - starts,
         start_seconds=once,
-        notes=tuple(dict.fromkeys(note for step in steps for note in step.notes))[:1],
+        notes=_shared([step.notes for step in steps]),
     )
+
+
+def _shared(notes: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The notes that are said of every tile; those on one of them do not describe all."""
+    return tuple(note for note in notes[0] if all(note in others for others in notes))
 
 
 def _on_average(sensors: Sequence[SensorForecast], tiles: int, scale: float) -> tuple[SensorForecast, ...]:

@@ -9,7 +9,9 @@ from agrifm.cli_arguments import day_argument, project_argument
 def assess_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm assess`."""
     needed = (
-        parser.add_argument("--map", type=Path, required=True, help="classified raster, from agrifm or elsewhere"),
+        parser.add_argument(
+            "--map", type=Path, required=True, help="classified raster; or a map of yields or shares of agrifm"
+        ),
         parser.add_argument("--reference", type=Path, required=True, help="points of `assess design`, or polygons"),
         parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory of the report"),
     )
@@ -33,8 +35,9 @@ def assess_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--label",
         metavar="COLUMN",
-        help="column of the reference class code (default: that of [assess] in the project file, else `label`)",
+        help="column of the reference class code or yield (default: of [assess] in the project file, else `label`)",
     )
+    parser.add_argument("--unit", choices=("t/ha", "dt/ha", "kg/ha"), help="of reference yields, for a map of yields")
     parser.add_argument(
         "--sampling",
         choices=("stratified", "simple", "non-probability"),
@@ -46,7 +49,12 @@ def assess_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--declared", type=Path, metavar="FILE", help="parcels with their crops, complete where they are"
     )
-    parser.add_argument("--crop", default="crop", metavar="COLUMN", help="of their class codes (default: crop)")
+    parser.add_argument(
+        "--crop",
+        default="crop",
+        metavar="COLUMN",
+        help="of their classes, or of crops of reference yields (default: crop)",
+    )
     parser.add_argument("--pdf", action="store_true", help="write report.pdf too, with an installed Chromium or Chrome")
     parser.add_argument("--scores", type=Path, help="models/scores.json, to report the scores on unseen blocks too")
     parser.add_argument("--training", type=Path, help="training parcels, to count the reference points inside them")

@@ -25,6 +25,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "assess": (
         "assess --map map/classes.tif --reference points.gpkg --label label --out report",
         "assess --map map/classes.tif --reference points.gpkg --districts districts.gpkg --district name --out report",
+        "assess --map map/yield.tif --reference harvested.gpkg --label yield_kg --unit kg/ha --out report",
+        "assess --map map/fractions.tif --reference classes-10m.tif --out report",
     ),
     "assess design": (
         "assess design --map map/classes.tif --n 300 --out points.gpkg",

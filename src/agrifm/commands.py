@@ -149,30 +149,9 @@ def _assess(options: argparse.Namespace) -> None:
 
         _show(*assess_by_date(read_project(options.project), options.date, options.level))
         return
-    from agrifm.assess.reference_data import reference_config, require_task_of_map
-    from agrifm.assess.report import assess
-    from agrifm.assess.report_lines import report_lines
-    from agrifm.assess.sampling_frame import PolygonFile
+    from agrifm.assess.assess_map import AssessRequest, assess_map
 
-    config = reference_config(options.project)
-    require_task_of_map(options.project, options.map)
-    stated = {name: getattr(options, name) for name in ("layer", "crs", "encoding") if getattr(options, name)}
-    report = assess(
-        options.map,
-        options.reference,
-        options.label or config.column,
-        options.out,
-        scores=options.scores,
-        training=options.training,
-        keys=config.model_copy(update=stated),
-        training_keys=config.training_file,
-        districts=None if options.districts is None else PolygonFile(options.districts, options.district),
-        pdf=options.pdf,
-        sampling=options.sampling,
-        declared=None if options.declared is None else PolygonFile(options.declared, options.crop),
-    )
-    written = ["report.html", *(["report.pdf"] if options.pdf else [])]
-    _show(*report_lines(report), *(f"wrote {options.out / name}" for name in written))
+    _show(*assess_map(AssessRequest(**{field.name: getattr(options, field.name) for field in fields(AssessRequest)})))
 
 
 def _compare_maps(options: argparse.Namespace) -> None:
@@ -363,7 +342,7 @@ COMMANDS = {
     "map": Command("map classes and confidence with a trained model", of.map_arguments, _map),
     "parcels": Command("give each existing parcel its crop, from a finished map", of.parcels_arguments, _parcels),
     "explain": Command("show which dates and bands decided, per class and parcel", of.explain_arguments, _explain),
-    "assess": Command("estimate accuracy and areas with intervals", of_assess.assess_arguments, _assess),
+    "assess": Command("estimate accuracy, areas and production with intervals", of_assess.assess_arguments, _assess),
     "assess design": Command(
         "draw reference points, stratified by map class", of_assess.assess_design_arguments, _design
     ),

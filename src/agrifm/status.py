@@ -141,11 +141,9 @@ def _lines(content: dict[str, Any], file: Path) -> list[str]:
         if project["time"] is not None:
             together = f"about {time_words(sum(project['seconds'].values()))} in all; " if project["seconds"] else ""
             lines.append(f"time: {together}{project['time']}")
-        following = project["next"] or ("" if project["of_numbers"] else "assess design`, then `agrifm assess")
+        following = project["next"] or ("assess" if project["of_numbers"] else "assess design`, then `agrifm assess")
         soon = f", about {time_words(project['seconds'][following])}" if following in project["seconds"] else ""
-        lines.append(
-            f"next: `agrifm {following}`{soon}" if following else "next: nothing; models/scores.json has the scores"
-        )
+        lines.append(f"next: `agrifm {following}`{soon}")
     versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
     lines += [f"versions: {versions}", f"processor: {content['processor']}"]
     for name, found in content["credentials"].items():

@@ -26,6 +26,12 @@ YIELD = "yield"
 NaN where none is known."""
 YIELD_LAYERS = ("yield", "spread")
 """What a model of yields predicts, each as a share of `YieldScale.highest`, in place of probabilities of classes."""
+YIELD_BANDS = ("yield", "lower", "upper")
+"""Bands of a map of yields, t/ha."""
+UNIT_TAG, LEVEL_TAG, CROP_TAG = "AGRIFM_UNIT", "AGRIFM_INTERVAL", "AGRIFM_CROP"
+"""Tags of a map of yields: unit, share of the fields that intervals are to hold, codes of the crop."""
+LEAST_MAPPED = 0.5
+"""Share of a parcel's ground with a yield on the map from which the parcel has one."""
 LEVEL = 0.9
 """Share of the fields whose yield intervals are to hold."""
 Floats = NDArray[np.float64]

@@ -51,3 +51,26 @@ def crop_map(shape=(60, 80), seed=0):
     values = np.kron(fields, np.ones((10, 10), int)).astype(np.uint8)
     values[:, :5] = 255
     return values
+
+
+def write_yield_map(path: Path, tonnes, half=1.0, *, level="0.9", side=10.0, corner=(600_000, 5_500_000)):
+    """A map of yields of rice as `agrifm map` writes it: t/ha and an interval of so many t/ha on both sides."""
+    bands = np.stack([tonnes, np.maximum(tonnes - half, 0), tonnes + half]).astype(np.float32)
+    tags = {"AGRIFM_UNIT": "t/ha", "AGRIFM_INTERVAL": level, "AGRIFM_CROP": "rice"}
+    return _write_numbers(path, bands, tags, side, corner)
+
+
+def write_share_map(path: Path, shares, legend, *, side=480.0, corner=(600_000, 5_500_320)):
+    """A map of shares (K, H, W) as `agrifm map` writes it."""
+    tags = {"AGRIFM_SHARES": "0 to 1", "AGRIFM_LEGEND": legend_json(legend)}
+    return _write_numbers(path, shares.astype(np.float32), tags, side, corner)
+
+
+def _write_numbers(path, bands, tags, side, corner):
+    count, height, width = bands.shape
+    shape = {"height": height, "width": width, "count": count, "dtype": "float32", "nodata": np.nan}
+    transform = Affine(side, 0, corner[0], 0, -side, corner[1])
+    with rasterio.open(path, "w", driver="GTiff", crs=UTM, transform=transform, **shape) as file:
+        file.write(bands)
+        file.update_tags(**tags)
+    return path

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agrifm.assess.estimators import stratified_estimates
-from agrifm.assess.model_assisted import assisted_share
+from agrifm.assess.model_assisted import assisted_mean, assisted_share
 from agrifm.assess.point_estimators import stratified_points
 from agrifm.errors import AssessmentError
 
@@ -71,3 +71,45 @@ def test_points_that_are_all_as_the_map_says_leave_an_interval() -> None:
     assert found.value == pytest.approx(0.36)
     assert found.low < 0.35
     assert found.high > 0.37
+
+
+def test_intervals_of_a_mean_hold_the_truth_of_the_whole_and_of_a_part() -> None:
+    """Yields in two strata of unequal size, which the map sees with a bias and too little contrast."""
+    generator = np.random.default_rng(7)
+    size = np.array([16_000, 4_000])
+    stratum = np.repeat([0, 1], size)
+    true = np.maximum(generator.normal(6 + 2 * stratum, 1.5), 0)
+    mapped = 0.6 * true + 3.5 + generator.normal(0, 0.8, 20_000)
+    part = generator.random(20_000) < 0.3
+    members = [np.flatnonzero(stratum == number) for number in (0, 1)]
+    held, width = {}, {}
+    for method, inside in (("sample", None), ("difference", None), ("regression", None), ("regression", part)):
+        where = np.ones(20_000, bool) if inside is None else inside
+        several = []
+        for _ in range(300):
+            rows = np.concatenate([generator.choice(one, 40, replace=False) for one in members])
+            drawn = stratified_points(stratum[rows], size)
+            domain = None if inside is None else inside[rows]
+            several.append(assisted_mean(true[rows], mapped[rows], mapped[where].mean(), drawn, method, domain))
+        ends = np.array([(one.low, one.high) for one in several]).T
+        key = method if inside is None else "part"
+        held[key] = ((ends[0] <= true[where].mean()) & (true[where].mean() <= ends[1])).mean()
+        width[key] = (ends[1] - ends[0]).mean()
+    assert min(held.values()) >= 0.95 - 3 * (0.95 * 0.05 / 300) ** 0.5
+    assert width["regression"] < width["sample"]
+    assert width["difference"] < width["sample"]
+
+
+def test_a_mean_by_difference_is_that_of_the_strata_added_up() -> None:
+    """Särndal et al. 1992, section 6.3, in strata: the map's mean and the weighted mean error."""
+    generator = np.random.default_rng(1)
+    stratum, size = np.repeat([0, 1, 2], [9, 12, 6]), np.array([50.0, 20.0, 30.0])
+    true, mapped = generator.normal(5, 1, (2, 27))
+    found = assisted_mean(true, mapped, 4.8, stratified_points(stratum, size), "difference")
+    error = true - mapped
+    parts = [(share, error[stratum == number]) for number, share in enumerate(size / size.sum())]
+    assert float(found.value) == pytest.approx(4.8 + sum(share * one.mean() for share, one in parts))
+    by_hand = sum(share**2 * one.var(ddof=1) / len(one) for share, one in parts) ** 0.5
+    assert float(found.error) == pytest.approx(by_hand)
+    with pytest.raises(AssessmentError):
+        assisted_mean(true[:2], mapped[:2], 4.8, stratified_points([0, 0], [1.0]))

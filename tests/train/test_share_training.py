@@ -14,7 +14,6 @@ from affine import Affine
 from pystac.validation.stac_validator import JsonSchemaSTACValidator
 from shapely import box
 
-from agrifm.assess.reference_data import require_task_of_map
 from agrifm.config import read_project
 from agrifm.cube.store import create_root, create_sensor
 from agrifm.errors import AssessmentError, ConfigError, LabelError, ModelError, ServeError
@@ -163,9 +162,6 @@ def test_commands_of_classes_refuse_shares(made):
     assert error.value.facts["task"] == "fractions"
     with pytest.raises(LabelError, match="shares"):  # its first band is not a raster of classes
         read_labels(project.maps / "fractions.tif", "crop", GRID, box(2.74, 45.15, 2.84, 45.22))
-    with pytest.raises(AssessmentError) as assessed:
-        require_task_of_map(project.directory, project.maps / "fractions.tif")
-    assert assessed.value.facts["task"] == "fractions"
     crops = project.model_copy(update={"model": project.model.model_copy(update={"task": "crop-type"})})
     with pytest.raises(ModelError) as refused:
         map_project(crops)

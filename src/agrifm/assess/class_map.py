@@ -102,7 +102,7 @@ def read_map(path: AnyPath) -> ClassMap:
     path = as_path(path)
     about = f"reading the map {path}"
     with open_classified(path) as source:
-        grid, stated = _grid(source, path), read_class_raster(source, path, about, AssessmentError)
+        grid, stated = north_up_grid(source, path), read_class_raster(source, path, about, AssessmentError)
         legend = stated.legend
         by_value = _count(source, path, stated)
     if legend is not None:
@@ -121,7 +121,7 @@ def read_map(path: AnyPath) -> ClassMap:
         raise AssessmentError(f"{about}: every pixel is nodata; choose another map", path=path)
     empty = np.zeros(grid.shape[0], np.int64)
     rows = np.stack([by_value.get(value, empty) for value in values])
-    notes = _area_warning(grid, path)
+    notes = area_warning(grid, path)
     notes += stated.notes(np.array(values), "declare it (`gdal_edit.py -a_nodata {value} FILE`)")
     legend = legend or stated.legend_of([code_of(value) for value in values])
     return ClassMap(path, grid, legend, stated.legend is not None, values, rows, tuple(notes))
@@ -227,7 +227,12 @@ def _too_many(path: Path) -> AssessmentError:
     )
 
 
-def _grid(source: Any, path: Path) -> Grid:
+def north_up_grid(source: Any, path: Path) -> Grid:
+    """Return the grid of an open raster.
+
+    Raises:
+        AssessmentError: it has no CRS, or is rotated or mirrored.
+    """
     if source.crs is None:
         raise AssessmentError(
             f"reading the map {path}: it has no coordinate reference system, so its location and hectares are unknown; "
@@ -243,10 +248,13 @@ def _grid(source: Any, path: Path) -> Grid:
     return Grid.of(source.crs.to_wkt(), transform, source.shape)
 
 
-def _area_warning(grid: Grid, path: Path) -> list[str]:
+def area_warning(grid: Grid, path: Path) -> list[str]:
     """Warn of, or refuse, a projection whose areas differ from those on the ground.
 
     The pixels in the corners, the middles of the sides and the centre are compared with their geodesic areas.
+
+    Raises:
+        AssessmentError: areas are more than 10 % wrong.
     """
     if grid.crs.geographic:
         return []

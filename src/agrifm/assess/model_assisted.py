@@ -1,4 +1,4 @@
-"""Shares of an area from reference points with the help of a map of the whole area.
+"""Shares and means of an area from reference points with the help of a map of the whole area.
 
 The map need not be right: where it errs, the points correct it, and where it is good, the error becomes smaller.
 
@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from agrifm.assess.estimators import Estimate
 from agrifm.assess.intervals import ROUNDING, korn_graubard_interval, unseen_variance
-from agrifm.assess.point_estimators import StratifiedPoints
+from agrifm.assess.point_estimators import StratifiedPoints, ratio_of_values
+from agrifm.assess.probability_sample import ProbabilitySample
 from agrifm.errors import AssessmentError
 
 Method = Literal["sample", "difference", "regression"]
@@ -68,6 +69,57 @@ def assisted_share(
         cautious += share[number] ** 2 * (error**2 or unseen_variance(int(here.sum())) / here.sum())
     low, high = korn_graubard_interval(float(np.clip(value, 0, 1)), float(np.sqrt(cautious)), len(y))
     return Estimate(*(np.asarray(part) for part in (value, float(np.sqrt(variance)), low, high)))
+
+
+def assisted_mean(
+    reference: ArrayLike,
+    auxiliary: ArrayLike,
+    auxiliary_mean: float,
+    drawn: ProbabilitySample,
+    method: Method = "regression",
+    domain: ArrayLike | None = None,
+) -> Estimate:
+    """Estimate the mean of any number over an area, such as a yield, with a map of it as auxiliary; of any design.
+
+    It is slope x the map's mean over the area + the mean over the points of reference - slope x map (Särndal, Swensson
+    & Wretman 1992, sections 6.3 and 6.4; chapter 10 for a part of the area), the latter as a ratio of totals. The slope
+    of the regression is one for all strata, from the points of the part by their weights. Times the hectares of the
+    area it is a total.
+
+    Args:
+        reference: (N,), what was found at the points.
+        auxiliary: (N,), what the map says there.
+        auxiliary_mean: of the map over every pixel of the area, or of the part.
+        drawn: the design of the points.
+        domain: (N,), whether each point is in the part, such as a district; None = everything.
+
+    Returns:
+        The mean with its standard error, and the interval of Student's t; NaN if no point is in the part.
+
+    Raises:
+        AssessmentError: a regression of fewer than three points.
+    """
+    y, f = np.asarray(reference, np.float64), np.asarray(auxiliary, np.float64)
+    inside = np.ones(len(y), bool) if domain is None else np.asarray(domain, bool)
+    y, f = np.where(inside, y, 0), np.where(inside, f, 0)
+    slope = {"sample": 0.0, "difference": 1.0}.get(method)
+    if slope is None:
+        slope = _slope(y[inside], f[inside], drawn.weights[inside])
+    moved = ratio_of_values(y - slope * f, inside, drawn)
+    shift = slope * auxiliary_mean
+    return Estimate(moved.value + shift, moved.error, moved.low + shift, moved.high + shift)
+
+
+def _slope(y: NDArray[np.float64], f: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    if len(y) < MIN_FOR_SLOPE:
+        raise AssessmentError(
+            f"estimating a mean with a map: it has {len(y)} points, and a regression needs at least {MIN_FOR_SLOPE}; "
+            "give more points, or use the difference",
+            points=len(y),
+        )
+    apart = f - np.average(f, weights=weights)
+    spread = float(weights @ apart**2)
+    return float(weights @ (apart * y)) / spread if spread else 0.0
 
 
 def _of_stratum(

@@ -186,6 +186,25 @@ def ratio_of_totals(y: ArrayLike, x: ArrayLike, drawn: ProbabilitySample) -> Est
     return Estimate(*(np.asarray(number) for number in (value, error, low, high)))
 
 
+def ratio_of_values(y: ArrayLike, x: ArrayLike, drawn: ProbabilitySample) -> Estimate:
+    """Estimate R = Y / X of any numbers of points, such as yields or squared errors (Stehman 2014, eqs. 27 and 28).
+
+    Args:
+        y: (N,).
+        x: (N,), such as 1 where the point counts, else 0.
+
+    Returns:
+        Its value, standard error, and the interval of Student's t: with the degrees of freedom of the design, and at
+        most those of as many independent points as there are, less one. NaN where X is 0.
+    """
+    numerator, denominator = np.asarray(y, np.float64), np.asarray(x, np.float64)
+    value, error, _ = _ratio_and_errors(numerator, denominator, drawn)
+    concerned = denominator > 0
+    degrees = max(min(drawn.degrees(concerned), drawn.independent(concerned) - 1.0), 1.0)
+    half = float(norm.ppf(1 - TAIL) * student_factor(degrees)) * error
+    return Estimate(*(np.asarray(number) for number in (value, error, value - half, value + half)))
+
+
 def _cautious_error(share: float, wider: float, points: int) -> float:
     """A cautious standard error, but at most that of so many points of a simple random sample."""
     spread = share * (1 - share)

@@ -15,7 +15,6 @@ from agrifm.config import PROJECT_FILE, AssessConfig, read_project
 from agrifm.errors import AssessmentError, did_you_mean, doing
 from agrifm.files import AnyPath, as_path, finite_or_none
 from agrifm.legend import Legend
-from agrifm.record import NUMBERS
 from agrifm.stac import MAP_ITEM, MEAN_PROPERTY, MODEL_DIGEST, TASK_PROPERTY, TRAINING_DATA_ROLE
 from agrifm.vector_shapes import VectorLayer
 from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
@@ -49,7 +48,7 @@ def require_task_of_map(project: Path, map_path: Path) -> None:
 
     Args:
         project: agrifm.toml, or a directory that may contain one.
-        map_path: raster of classes; maps outside the project's directory of maps may be of any task.
+        map_path: raster of the map; maps outside the project's directory of maps may be of any task.
 
     Raises:
         AssessmentError: see above.
@@ -61,13 +60,6 @@ def require_task_of_map(project: Path, map_path: Path) -> None:
     if map_path.resolve().parent != stated.maps.resolve():
         return
     task = item_properties(map_path).get(TASK_PROPERTY, stated.model.task)
-    if task in NUMBERS:
-        raise AssessmentError(
-            f"assessing the map {map_path}: it is of the task '{task}', and maps of classes are assessed; "
-            f"{stated.models / 'scores.json'} has its scores on unseen blocks",
-            path=map_path,
-            task=task,
-        )
     if task != stated.model.task:
         raise AssessmentError(
             f"assessing the map {map_path}: its model is of the task '{task}', and `task` under [model] is "

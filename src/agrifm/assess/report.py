@@ -1,7 +1,6 @@
 """The assessment of a map: accuracies and true areas with intervals, as JSON and as a page to read."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,34 +19,20 @@ from agrifm.assess.pdf import find_browser, print_pdf
 from agrifm.assess.plain_numbers import accuracy_numbers, area_numbers
 from agrifm.assess.point_estimators import area_matrix, point_estimates
 from agrifm.assess.probability_sample import ProbabilitySample
-from agrifm.assess.reference_data import (
-    count_inside_parcels,
-    file_sha256,
-    find_scores,
-    find_training_data,
-    map_origin,
-    read_scores,
-    replaced_model,
-    stated_trust,
-)
-from agrifm.assess.report_tables import report_tables
+from agrifm.assess.reference_data import find_scores, map_origin, read_scores, stated_trust
+from agrifm.assess.report_origin import TrainingFile, check_training, report_provenance
+from agrifm.assess.report_tables import FILES, KIND, report_tables
 from agrifm.assess.sample_columns import design_facts
 from agrifm.assess.sampling_frame import PolygonFile
 from agrifm.assess.sampling_statement import Sampling, require_probability_sample
 from agrifm.assess.trust import outside_warnings, trust_of, trust_sentence
 from agrifm.errors import AssessmentError, require_installed
-from agrifm.files import MARKER, AnyPath, as_path, write_json, write_text
+from agrifm.files import AnyPath, as_path, write_json, write_text
 from agrifm.legend import Legend
-from agrifm.mosaics import mosaic_tiles
 from agrifm.outputs import require_replaceable, write_directory, writing
-from agrifm.record import running_versions
 from agrifm.samples.legends.levels import Level, levels_of
 from agrifm.scores import Counts, merged_counts
-from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
-
-KIND = "report"
-FILES = ("report.json", "report.html", "report.pdf", "areas.csv", "accuracy.csv", "matrix.csv", MARKER)
-"""Files in a report's directory."""
+from agrifm.vectors import NOTHING_STATED, VectorKeys
 
 
 class Shown(NamedTuple):
@@ -64,13 +49,6 @@ class Places(NamedTuple):
 
     districts: PolygonFile | None = None
     declared: PolygonFile | None = None
-
-
-class TrainingFile(NamedTuple):
-    """The file of training parcels, and what the user states of it."""
-
-    file: Path
-    keys: VectorKeys
 
 
 def assess(
@@ -151,7 +129,7 @@ def _assess(
     mapped = read_map(map_path)
     whole = mapped if shown.whole_map is None else read_map(shown.whole_map)
     confusion = count_confusion(mapped, reference, label, keys, sampling)
-    check = _training(mapped, confusion, map_path, training)
+    check = check_training(map_path, confusion.points, mapped.grid.resolution, training)
     about = f"assessing the map {map_path} with {reference}"
     first = require_probability_sample(confusion.method, sampling, len(confusion.points), check.inside, about)
     stated = stated_trust(whole.path)
@@ -172,7 +150,8 @@ def _assess(
         **({} if whole is mapped else {"part": _part(mapped, whole)}),
         "warnings": warnings,
         "notes": [*check.notes, *facts_of_places, *missing, *other_maps],
-        "provenance": _provenance(mapped, reference, label, places) | map_origin(whole.path),
+        "provenance": report_provenance(mapped.path, mapped.grid, reference, label, [one.file for one in places if one])
+        | map_origin(whole.path),
     }
     trust = trust_of(report, [entry.scored for entry in confusion.classes])
     facts = {name: list(fact) if isinstance(fact, tuple) else fact for name, fact in trust._asdict().items()}
@@ -294,50 +273,6 @@ def _models(scores: dict[str, Any] | None) -> dict[str, Any]:
     return {"models": scores["models"], "unseen_blocks": about, **early}
 
 
-class _TrainingCheck(NamedTuple):
-    """Reference points on which the model was trained, which do not show how it does on unseen ground."""
-
-    inside: int = 0
-    warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    """What was found in the file of training parcels, which changes no number of the report."""
-
-
-def _training(mapped: ClassMap, confusion: Confusion, map_path: Path, training: TrainingFile | None) -> _TrainingCheck:
-    """Count reference points on which the model was trained, and warn of a model that was replaced."""
-    replaced = replaced_model(map_path)
-    check = _inside(mapped, confusion, map_path, training)
-    if replaced is None:
-        return check
-    sentence = f"the model {replaced} was replaced after the map was made; run `agrifm map` again to map with it"
-    return check._replace(warnings=(sentence, *check.warnings))
-
-
-def _inside(mapped: ClassMap, confusion: Confusion, map_path: Path, training: TrainingFile | None) -> _TrainingCheck:
-    try:
-        file = training.file if training else find_training_data(map_path)
-        if file is None:
-            return _TrainingCheck()
-        about = f"reading the training parcels {file}"
-        about += " (keys: `training_file` of [assess])" if training else ""
-        layer = read_vector(file, about, AssessmentError, keys=training and training.keys)
-    except AssessmentError as error:
-        if training:  # it was named by the user; a file that was only found may be gone
-            raise
-        return _TrainingCheck(
-            warnings=(f"whether reference points are inside training parcels was not checked: {error}",)
-        )
-    notes = tuple(f"training parcels: {note}" for note in layer.notes)
-    count = count_inside_parcels(confusion.points, layer.frame, mapped.grid.resolution)
-    if not count:
-        return _TrainingCheck(notes=notes)
-    sentence = (
-        f"{count} of {len(confusion.points)} reference points are inside training parcels; the map is likely to be "
-        "right there, so accuracies are too high; leave those points out or draw new ones"
-    )
-    return _TrainingCheck(count, (sentence,), notes)
-
-
 def _part(mapped: ClassMap, whole: ClassMap) -> dict[str, Any]:
     """Which part of the whole map the numbers are of, hectares with a class."""
     return {
@@ -345,28 +280,3 @@ def _part(mapped: ClassMap, whole: ClassMap) -> dict[str, Any]:
         "assessed_ha": float(mapped.hectares().sum()),
         "whole_ha": float(whole.hectares().sum()),
     }
-
-
-def _provenance(mapped: ClassMap, reference: Path, label: str, places: Places) -> dict[str, Any]:
-    files = [mapped.path, reference, *(one.file for one in places if one is not None)]
-    grid = mapped.grid
-    epsg = grid.crs.to_epsg()
-    return {
-        "map": mapped.path.name,
-        "map_date": datetime.fromtimestamp(mapped.path.stat().st_mtime, UTC).date().isoformat(),
-        "crs": f"EPSG:{epsg}" if epsg else grid.crs.proj.name,
-        "pixels": list(grid.shape),
-        "pixel_size": [abs(float(grid.transform.a)), abs(float(grid.transform.e))],
-        "pixel_unit": "degrees" if grid.crs.geographic else grid.crs.proj.axis_info[0].unit_name,
-        "reference": reference.name,
-        "label": label,
-        "sha256": {path.name: file_sha256(path) for path in files} | _tiles_sha256(mapped.path),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": running_versions("rasterio", "geopandas", "pyproj"),
-    }
-
-
-def _tiles_sha256(path: Path) -> dict[str, str]:
-    """The SHA-256 of each tile of a mosaic, by its place in the mosaic's folder; nothing of a raster file."""
-    folder = path.parent.resolve()
-    return {tile.relative_to(folder).as_posix(): file_sha256(tile) for tile in mosaic_tiles(path)}

@@ -8,6 +8,13 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from agrifm.files import MARKER
+
+KIND = "report"
+FILES = (
+    "report.json", "report.html", "report.pdf", "areas.csv", "accuracy.csv", "matrix.csv", "scores.csv", MARKER,
+)  # fmt: skip
+"""Files in a report's directory."""
 COLUMNS = (
     "scope", "of", "quantity", "unit", "code", "name", "reference_code", "value", "standard_error", "low", "high",
 )  # fmt: skip

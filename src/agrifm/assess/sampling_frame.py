@@ -166,6 +166,61 @@ def read_polygons(path: Path, column: str, about: str, keys: VectorKeys = NOTHIN
     return polygons
 
 
+@dataclass(frozen=True)
+class PolygonStrata:
+    """Polygons, such as districts, that are drawn on the pixels of a raster."""
+
+    names: tuple[str, ...]
+    """Codes of the strata; polygons with one code are one stratum."""
+    number: NDArray[np.int64]
+    """(polygons,), of the stratum."""
+    placed: "GeoDataFrame"
+    """In the CRS of the raster."""
+    column: str
+
+    def on(self, grid: Grid) -> Numbers:
+        """Return the number of the stratum that contains the centre of each pixel of a grid (h, w), or NONE.
+
+        Raises:
+            AssessmentError: a pixel is in two strata.
+        """
+        result = np.full(grid.shape, NONE, np.int16)
+        near = self.placed.sindex.query(box(*grid.bounds))
+        for stratum in np.unique(self.number[near]):
+            shapes = self.placed.geometry.iloc[near[self.number[near] == stratum]]
+            burnt = features.rasterize(shapes, grid.shape, transform=grid.transform, dtype=np.uint8) == 1
+            if (burnt & (result != NONE)).any():
+                other = self.names[result[burnt & (result != NONE)][0]]
+                raise AssessmentError(
+                    f"reading the strata of column '{self.column}': '{self.names[stratum]}' and '{other}' overlap; "
+                    "strata must not share any pixel",
+                    strata=(other, self.names[stratum]),
+                )
+            result[burnt] = stratum
+        return result
+
+
+def polygon_strata(polygons: "GeoDataFrame", column: str, grid: Grid) -> PolygonStrata:
+    """Return polygons as strata on a grid.
+
+    Args:
+        polygons: in any CRS.
+        column: of their codes.
+
+    Raises:
+        AssessmentError: a polygon has no code.
+    """
+    codes, _ = read_codes(polygons[column])
+    if not all(codes):
+        raise AssessmentError(
+            f"reading the strata of column '{column}': {codes.count('')} polygons have no code; fill it in",
+            column=column,
+            polygons=codes.count(""),
+        )
+    names, number = np.unique(codes, return_inverse=True)
+    return PolygonStrata(tuple(names.tolist()), number, polygons.to_crs(str(grid.crs)), column)
+
+
 def frame_of_polygons(mapped: ClassMap, polygons: "GeoDataFrame", column: str) -> SamplingFrame:
     """Return the frame whose strata are polygons, such as districts, on the mapped pixels of a map.
 
@@ -178,41 +233,19 @@ def frame_of_polygons(mapped: ClassMap, polygons: "GeoDataFrame", column: str) -
     Raises:
         AssessmentError: a polygon has no code, or a pixel is in two strata.
     """
-    codes, _ = read_codes(polygons[column])
-    if not all(codes):
-        raise AssessmentError(
-            f"reading the strata of column '{column}': {codes.count('')} polygons have no code; fill it in",
-            column=column,
-            polygons=codes.count(""),
-        )
-    names, number = np.unique(codes, return_inverse=True)
-    placed = polygons.to_crs(str(mapped.grid.crs))
-    tree, inside = placed.sindex, frame_of_map(mapped)
+    drawn, inside = polygon_strata(polygons, column, mapped.grid), frame_of_map(mapped)
 
     @contextmanager
     def opened() -> Iterator[Reader]:
         with inside.open() as read:
 
             def of_window(window: Window) -> Numbers:
-                grid = mapped.grid.window(window)
-                result = np.full(grid.shape, NONE, np.int16)
-                near = tree.query(box(*grid.bounds))
-                for stratum in np.unique(number[near]):
-                    shapes = placed.geometry.iloc[near[number[near] == stratum]]
-                    burnt = features.rasterize(shapes, grid.shape, transform=grid.transform, dtype=np.uint8) == 1
-                    if (burnt & (result != NONE)).any():
-                        other = names[result[burnt & (result != NONE)][0]]
-                        raise AssessmentError(
-                            f"reading the strata of column '{column}': '{names[stratum]}' and '{other}' overlap; "
-                            "strata must not share any pixel",
-                            strata=(str(other), str(names[stratum])),
-                        )
-                    result[burnt] = stratum
+                result = drawn.on(mapped.grid.window(window))
                 return np.where(read(window) == NONE, np.int16(NONE), result)
 
             yield of_window
 
-    return _counted(mapped, tuple(names.tolist()), tuple(names.tolist()), opened)
+    return _counted(mapped, drawn.names, drawn.names, opened)
 
 
 def frame_outside(frame: SamplingFrame, mapped: ClassMap, polygons: "GeoDataFrame") -> SamplingFrame:

@@ -14,10 +14,11 @@ from agrifm.grid import shape_of
 from agrifm.legend import LEGEND_TAG, Legend
 from agrifm.mapping.probability_layer import OBSERVATIONS_FILE, PROBABILITIES_FILE
 from agrifm.mapping.tile_collection import COLLECTION
-from agrifm.mapping.yield_layer import CROP_TAG, LEVEL_TAG, YIELD_FILE
+from agrifm.mapping.yield_layer import YIELD_FILE
 from agrifm.mosaics import open_raster_or_mosaic
 from agrifm.outputs import unchanged
 from agrifm.stac import MAP_ITEM
+from agrifm.yields import CROP_TAG, LEVEL_TAG
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,9 @@ from agrifm.pictures import PNG_TAG, draw_scale_bar, drawing, reduced_shape
 from agrifm.rasters import open_raster
 from agrifm.record import NUMBERS, yield_scale
 from agrifm.stac import CLEANING, CROPLAND_DIGEST, MapLayer
-from agrifm.yields import interval_of
+from agrifm.yields import CROP_TAG, LEVEL_TAG, UNIT_TAG, YIELD_BANDS, interval_of
 
 YIELD_FILE = NUMBERS["yield"]
-YIELD_BANDS = ("yield", "lower", "upper")
-UNIT_TAG, LEVEL_TAG, CROP_TAG = "AGRIFM_UNIT", "AGRIFM_INTERVAL", "AGRIFM_CROP"
-"""Tags of the raster: unit, share of the fields that intervals are to hold, codes of the crop."""
 YIELD_PROPERTY = "agrifm:yield"
 """Property of a map's item: crop, unit, level of the intervals, hectares, mean yield, and production if the map says
 where the crop is."""

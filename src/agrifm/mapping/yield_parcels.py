@@ -38,16 +38,15 @@ from agrifm.mapping.parcel_files import parcel_batches
 from agrifm.mapping.parcel_map import raster_of
 from agrifm.mapping.parcel_pooling import ReadMap, pool_means
 from agrifm.mapping.parcel_style import write_yield_style
-from agrifm.mapping.yield_layer import YIELD_BANDS, YIELD_FILE
+from agrifm.mapping.yield_layer import YIELD_FILE
 from agrifm.mosaics import open_raster_or_mosaic
+from agrifm.yields import LEAST_MAPPED, YIELD_BANDS
 
 if TYPE_CHECKING:
     import pyarrow
     from geopandas import GeoDataFrame
 
 COLLECTION_OF_YIELDS = "agrifm-yields"
-LEAST_MAPPED = 0.5
-"""Share of a parcel's ground with a yield on the map from which the parcel has one."""
 YIELD_COLUMNS: dict[str, tuple[str, str]] = {
     "agrifm:status": ("string", "yield, or none: less than half of the parcel has a yield on the map"),
     "agrifm:yield_t_ha": ("float", "Mean yield, t/ha"),

@@ -4,7 +4,6 @@ A number is refused rather than guessed: the project states its unit, and yields
 wrong unit.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from agrifm.codes import listed, looks_missing, read_codes
+from agrifm.codes import listed, read_codes
 from agrifm.errors import LabelError, did_you_mean
 from agrifm.files import AnyPath, as_path
 from agrifm.grid import Grid, Window
@@ -25,32 +24,16 @@ from agrifm.samples.labels import Labels, draw_shapes, shapes_inside
 from agrifm.samples.patches import Patches, Tiles
 from agrifm.samples.sample import Sample
 from agrifm.samples.targets import NUMBER
+from agrifm.samples.yield_values import require_plausible, yield_numbers
 from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
 from agrifm.yields import TONNES, YIELD, YieldUnit
 
 if TYPE_CHECKING:
-    from pandas import Series
+    pass
 
 ONE_CROP = "crop"
 """Code of the crop of a file that has no column of crops."""
-GRAINS = {
-    "wheat", "barley", "rye", "oat", "oats", "triticale", "rapeseed", "rape", "canola", "soy", "soya", "soybean",
-    "soybeans", "sunflower", "rice", "millet", "sorghum", "pea", "peas", "bean", "beans", "lentil", "lentils",
-    "chickpea", "pulses", "cotton", "cereal", "cereals", "blé", "orge", "seigle", "avoine", "colza", "tournesol",
-    "soja", "riz", "weizen", "gerste", "roggen", "hafer", "raps", "trigo", "cebada", "arroz", "girasol",
-}  # fmt: skip
-"""Words in the names of crops of which no field has more than `MOST_GRAIN` t/ha."""
-FODDER = {"silage", "fodder", "forage", "green", "whole", "fourrage", "silo", "straw", "snap"}
-"""Words that say that more than grains is harvested."""
-MOST_GRAIN = 25.0
-"""t/ha; the highest yield of wheat ever confirmed is 17.96 t/ha (New Zealand 2024)."""
-MAIZE = {"maize", "corn", "maïs", "mais", "maiz", "maíz", "milho", "kukurydza"}
-MOST_MAIZE = 80.0
-"""t/ha; whole plants for silage have 50 to 60."""
-MOST = 300.0
-"""t/ha of any crop; sugar cane has 200."""
-LEAST_MEDIAN = 0.02
-"""t/ha below which half of the fields are taken for another unit."""
+REMEDY = "name the column of the yields as `value` under [labels]"
 
 
 def read_yield_labels(
@@ -87,13 +70,14 @@ def read_yield_labels(
     frame, notes = layer.frame, list(layer.notes)
     for name in filter(None, (value, fold_column, column if crops else None)):
         _require_column(frame, name, about)
-    tonnes = _numbers(frame[value], f"{about}, column '{value}'") * TONNES[unit]
+    tonnes = TONNES[unit] * yield_numbers(frame[value], f"{about}, column '{value}'", REMEDY)
     usable = np.isfinite(tonnes) & (~frame.geometry.is_empty & frame.geometry.notna()).to_numpy()
     codes, chosen = _crops(frame, column, crops, usable, about, notes)
     of_crops = np.isin(codes, chosen)
     if without := int((of_crops & ~usable).sum()):
         notes.append(f"{without} of {int(of_crops.sum())} fields of {listed(chosen)} have no yield or no geometry")
-    _require_plausible(tonnes, codes, chosen, usable, unit, f"{about}, column '{value}'")
+    require_plausible(tonnes, codes, chosen, usable, unit, f"{about}, column '{value}'")
+    _require_different(tonnes, codes, chosen, usable, f"{about}, column '{value}'")
     legend, kept = Legend.of(chosen), usable & of_crops
     content = {
         "code": codes[kept],
@@ -138,34 +122,6 @@ def _require_column(frame: geopandas.GeoDataFrame, name: str, about: str) -> Non
         )
 
 
-def _numbers(values: "Series[Any]", about: str) -> NDArray[np.float64]:
-    """The numbers of a column, NaN where there is none."""
-    result = np.full(len(values), np.nan)
-    for row, value in enumerate(values.tolist()):
-        if value is None or value is True or value is False or looks_missing(str(value).strip()):
-            continue
-        try:
-            result[row] = float(value)
-        except (TypeError, ValueError) as error:
-            raise LabelError(
-                f"{about}: row {row + 1} has {str(value)!r}, which is not a number; give yields as numbers with a "
-                "decimal point",
-                row=row + 1,
-                found=str(value),
-            ) from error
-    if not np.isfinite(result).any():
-        raise LabelError(f"{about}: it has no number; name the column of the yields as `value` under [labels]")
-    if (result < 0).any():
-        row = int(np.flatnonzero(result < 0)[0])
-        raise LabelError(
-            f"{about}: row {row + 1} has {result[row]:g}, and a yield is not negative; correct it, or leave it empty "
-            "where no yield is known",
-            row=row + 1,
-            found=float(result[row]),
-        )
-    return result
-
-
 def _crops(
     frame: geopandas.GeoDataFrame,
     column: str,
@@ -200,29 +156,12 @@ def _crops(
     return codes, present
 
 
-def _require_plausible(
-    tonnes: NDArray[np.float64],
-    codes: NDArray[Any],
-    crops: Sequence[str],
-    usable: NDArray[np.bool_],
-    unit: YieldUnit,
-    about: str,
+def _require_different(
+    tonnes: NDArray[np.float64], codes: NDArray[Any], crops: Sequence[str], usable: NDArray[np.bool_], about: str
 ) -> None:
-    """Refuse yields that no field of a crop has, by which a wrong unit shows."""
+    """Refuse a crop whose fields all have one yield."""
     for crop in crops:
         found = tonnes[usable & (codes == crop)]
-        words = set(re.findall(r"[^\W\d_]+", crop.lower()))
-        most = MOST_GRAIN if words & GRAINS and not words & FODDER else MOST_MAIZE if words & MAIZE else MOST
-        if np.median(found) > most or found.max() > 4 * most or np.median(found) < LEAST_MEDIAN:
-            stated = found / TONNES[unit]
-            raise LabelError(
-                f"{about}: its numbers for {crop} ({stated.min():g} to {stated.max():g}, median "
-                f"{np.median(stated):g}) are not yields in {unit}; state their unit as `unit` under [labels], one of "
-                f"{', '.join(TONNES)}",
-                crop=crop,
-                unit=unit,
-                median=float(np.median(stated)),
-            )
         if found.std() < 1e-6 * max(float(found.mean()), 1e-6):
             raise LabelError(
                 f"{about}: all {len(found)} fields of {crop} have the yield {found[0]:g} t/ha, from which nothing can "

@@ -107,7 +107,7 @@ def share_scores(pixels: PixelShares, codes: Sequence[str]) -> dict[str, Any]:
     for number, code in enumerate(codes):
         entry, many = ({key: one[..., number] for key, one in scores.items()} for scores in (found, drawn))
         result["classes"][code] = {
-            **with_intervals(entry, many, (*SHARE_SCORES, "bias_hectares")),
+            **with_intervals(entry, many, (*SHARE_SCORES, "bias", "bias_hectares")),
             "true_hectares": float(entry["true_hectares"]),
             "estimated_hectares": float(entry["true_hectares"] + entry["bias_hectares"]),
             "whole_hectares": float(of_whole["true_hectares"][number] + of_whole["bias_hectares"][number]),
@@ -132,33 +132,37 @@ def error_difference(first: PixelShares, second: PixelShares) -> dict[str, Any]:
 
 
 def _block_sums(pixels: PixelShares) -> Floats:
-    """Sums of each block (blocks, 7, K): pixels, |error|, error², share, share², hectares too many, true hectares."""
+    """Sums of each block (blocks, 8, K).
+
+    They are pixels, |error|, error², share, share², hectares too many, true hectares, and error.
+    """
     _, block = np.unique(pixels.block, return_inverse=True)
     error, hectares = pixels.estimate - pixels.true, pixels.hectares[:, None]
     parts = [np.ones_like(error), np.abs(error), error**2, pixels.true, pixels.true**2]
-    parts += [error * hectares, pixels.true * hectares]
+    parts += [error * hectares, pixels.true * hectares, error]
     result = np.zeros((int(block.max(initial=-1)) + 1, len(parts), error.shape[1]))
     np.add.at(result, block, np.stack(parts, axis=1))
     return result
 
 
 def _per_class(sums: Floats) -> dict[str, Floats]:
-    """Scores of each class (..., K) of sums (..., 7, K)."""
-    count, absolute, squares, total, total_squares, bias, hectares = np.moveaxis(np.asarray(sums), -2, 0)
+    """Scores of each class (..., K) of sums (..., 8, K)."""
+    count, absolute, squares, total, total_squares, bias, hectares, error = np.moveaxis(np.asarray(sums), -2, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         variance = total_squares - total**2 / count
         return {
             "mae": absolute / count,
             "rmse": np.sqrt(squares / count),
             "r2": np.where(variance > 1e-9, 1 - squares / variance, np.nan),
+            "bias": error / count,
             "bias_hectares": bias,
             "true_hectares": hectares,
         }
 
 
 def _overall(sums: Floats) -> dict[str, Floats]:
-    """Scores over all classes (...) of sums (..., 7, K)."""
-    count, absolute, squares, total, total_squares, _, _ = np.moveaxis(np.asarray(sums), -2, 0)
+    """Scores over all classes (...) of sums (..., 8, K)."""
+    count, absolute, squares, total, total_squares, _, _, _ = np.moveaxis(np.asarray(sums), -2, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         variance = (total_squares - total**2 / count).sum(axis=-1)
         return {

@@ -94,9 +94,9 @@ def yield_scores(validation: FieldYields, fields: FieldYields, level: float) -> 
     factors = {one: conformal_factor(validation.true - validation.estimate, validation.spread, one)
                for one in (*_possible(len(validation.place)), level)}  # fmt: skip
     inside = {one: np.abs(error) <= factor * fields.spread for one, factor in factors.items()}
-    sums = _block_sums(fields, error, inside[level])
-    found = _of_sums(sums.sum(axis=0))
-    drawn = _of_sums(draw_blocks(len(sums), DRAWS) @ sums)
+    sums = sums_of_blocks(fields.block, fields.true, error, inside[level])
+    found = scores_of_sums(sums.sum(axis=0))
+    drawn = scores_of_sums(draw_blocks(len(sums), DRAWS) @ sums)
     result: dict[str, Any] = {"fields": len(error), **with_intervals(found, drawn, YIELD_SCORES)}
     result["half_width"] = float(np.mean(factors[level] * fields.spread))
     result["factor"] = factors[level]
@@ -121,25 +121,32 @@ def _possible(fields: int) -> tuple[float, ...]:
 def rmse_difference(first: FieldYields, second: FieldYields) -> dict[str, Any]:
     """Return the first root mean square error minus the second, on the same fields, with its interval over blocks."""
     assert np.array_equal(first.place, second.place), "both estimate the same fields"
-    both = [_block_sums(one, one.estimate - one.true, np.ones(len(one.true), bool)) for one in (first, second)]
+    held = np.ones(len(first.true), bool)
+    both = [sums_of_blocks(one.block, one.true, one.estimate - one.true, held) for one in (first, second)]
     draws = draw_blocks(len(both[0]), DRAWS)
     found, drawn = (
-        _of_sums(weights @ both[0])["rmse"] - _of_sums(weights @ both[1])["rmse"]
+        scores_of_sums(weights @ both[0])["rmse"] - scores_of_sums(weights @ both[1])["rmse"]
         for weights in (np.ones(len(both[0])), draws)
     )
     return with_intervals({"rmse": found}, {"rmse": drawn}, ("rmse",))
 
 
-def _block_sums(fields: FieldYields, error: Floats, inside: NDArray[np.bool_]) -> Floats:
-    """Sums of each block (blocks, 7): fields, error, |error|, error², yield, yield², fields inside their interval."""
-    _, block = np.unique(fields.block, return_inverse=True)
-    ones = np.ones(len(error))
-    parts = (ones, error, np.abs(error), error**2, fields.true, fields.true**2, inside.astype(float))
-    return np.stack([np.bincount(block, part) for part in parts], axis=1)
+def sums_of_blocks(block: NDArray[np.int64], true: Floats, error: Floats, inside: NDArray[np.bool_]) -> Floats:
+    """Return the sums of each block (blocks, 7): fields, error, |error|, error², yield, yield², fields inside.
+
+    Args:
+        block: (P,), number of the block of each field.
+        true: (P,), t/ha.
+        error: (P,), estimate minus truth.
+        inside: (P,), whether the true yield is in its interval.
+    """
+    _, number = np.unique(block, return_inverse=True)
+    parts = (np.ones(len(error)), error, np.abs(error), error**2, true, true**2, inside.astype(float))
+    return np.stack([np.bincount(number, part) for part in parts], axis=1)
 
 
-def _of_sums(sums: Floats) -> Mapping[str, Floats]:
-    """Scores of sums (..., 7)."""
+def scores_of_sums(sums: Floats) -> Mapping[str, Floats]:
+    """Return scores by name, (...) each, of sums (..., 7) as `sums_of_blocks` has them."""
     count, error, absolute, squares, total, total_squares, inside = np.moveaxis(np.asarray(sums, np.float64), -1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         variance = total_squares - total**2 / count

@@ -11,7 +11,7 @@ from tests.toy import toy_project
 from agrifm.cube.store import open_cube
 from agrifm.grid import Window
 from agrifm.serve.greenness_composites import composites_of
-from agrifm.serve.imagery import STEPS
+from agrifm.serve.picture_titles import STEPS
 from agrifm.serve.pixel_answers import series_answer
 from agrifm.serve.tile_places import SIDE, TilePlaces
 

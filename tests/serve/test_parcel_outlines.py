@@ -9,9 +9,9 @@ from pyogrio import read_dataframe
 from tests.serve.small_season import request, served, small_season
 
 from agrifm.serve import parcel_outlines
-from agrifm.serve.parcel_outlines import ParcelOutlines, outline_zoom, tile_bounds
+from agrifm.serve.parcel_outlines import ParcelOutlines, outline_zoom
 from agrifm.serve.parcel_views import ParcelViews
-from agrifm.serve.tile_places import tiles_of
+from agrifm.serve.tile_places import tile_bounds, tiles_of
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 import shapely
 from pyogrio import read_dataframe
 
-from agrifm.serve.parcel_outlines import tile_bounds
+from agrifm.serve.tile_places import tile_bounds
 from agrifm.serve.vector_tiles import EXTENT, FINEST, encoded_tile
 
 TILE = (14, 8297, 5768)

@@ -19,9 +19,10 @@ from agrifm.area_tiles import LISTED, read_tile_list
 from agrifm.config import Project
 from agrifm.errors import CubeError, MapError, ModelError
 from agrifm.files import MARKER, AnyPath, as_path, translate_os_errors
+from agrifm.map_collection import COLLECTION
 from agrifm.mapping.kept_map import cube_digest, request_for_maps
 from agrifm.mapping.run import map_project, named_model
-from agrifm.mapping.tile_collection import COLLECTION, write_map_collection
+from agrifm.mapping.tile_collection import write_map_collection
 from agrifm.mapping.tile_mosaics import write_common_mosaic, write_zone_mosaic
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.tile_work import TilesDone, work_on_tiles

@@ -12,8 +12,8 @@ import shapely
 from agrifm.errors import MapError, doing
 from agrifm.grid import shape_of
 from agrifm.legend import LEGEND_TAG, Legend
+from agrifm.map_collection import COLLECTION, tile_maps
 from agrifm.mapping.probability_layer import OBSERVATIONS_FILE, PROBABILITIES_FILE
-from agrifm.mapping.tile_collection import COLLECTION
 from agrifm.mapping.yield_layer import YIELD_FILE
 from agrifm.mosaics import open_raster_or_mosaic
 from agrifm.outputs import unchanged
@@ -93,9 +93,8 @@ def open_parcel_map(maps: Path) -> ParcelMap:
 
 def _parts_of_collection(maps: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """The directories of the zones and of the tiles of a divided area's maps."""
-    links = json.loads((maps / COLLECTION).read_text(encoding="utf-8"))["links"]
-    tiles = [(maps / link["href"]).parent for link in links if link["rel"] == "item"]
-    return tuple(dict.fromkeys(tile.parent for tile in tiles)), tuple(tiles)
+    tiles = tile_maps(maps)
+    return tuple(dict.fromkeys(tile.parent for tile in tiles)), tiles
 
 
 def _open_yields(zones: tuple[Path, ...], results: tuple[Path, ...], about: str) -> ParcelMap:

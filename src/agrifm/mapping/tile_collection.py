@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pystac
-from shapely import total_bounds
 
 from agrifm.area_tile import AreaTile
 from agrifm.files import write_json
+from agrifm.map_collection import COLLECTION, box_of_tiles
 from agrifm.mapping.kept_map import renew_note
 from agrifm.season import Season
 from agrifm.stac import MAP_ITEM
-
-COLLECTION = "collection.json"
 
 
 def write_map_collection(
@@ -40,7 +38,7 @@ def write_map_collection(
     for tile in tiles:
         _join(directory / tile.name, tile, identity)
     moments = [datetime.combine(season.start, time(), UTC), datetime.combine(season.end, time.max, UTC)]
-    extent = pystac.Extent(pystac.SpatialExtent([_box(tiles)]), pystac.TemporalExtent([moments]))
+    extent = pystac.Extent(pystac.SpatialExtent([box_of_tiles(tiles)]), pystac.TemporalExtent([moments]))
     collection = pystac.Collection(identity, f"{name}, in {len(tiles)} tiles", extent, name, license="other")
     for asset, path in mosaics.items():
         href = f"./{path.relative_to(directory).as_posix()}"
@@ -74,13 +72,3 @@ def _join(directory: Path, tile: AreaTile, identity: str) -> None:
     }
     write_json(path, item)
     renew_note(directory)
-
-
-def _box(tiles: Sequence[AreaTile]) -> list[float]:
-    """Bounds in degrees; west is greater than east across longitude 180 (RFC 7946, section 5.2)."""
-    west, south, east, north = total_bounds([tile.area for tile in tiles]).tolist()
-    eastern = [tile.area.bounds for tile in tiles if tile.area.centroid.x > 0]
-    western = [tile.area.bounds for tile in tiles if tile.area.centroid.x <= 0]
-    if east - west > 180 and eastern and western:
-        return [min(box[0] for box in eastern), south, max(box[2] for box in western), north]
-    return [west, south, east, north]

@@ -13,7 +13,7 @@
 /label                                  points to label, if there are any (`agrifm.serve.label_routes`)
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,19 +24,19 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from agrifm.cube.store import SensorCube
 from agrifm.grid import Grid
-from agrifm.serve.deciding_place import PlaceDecider
+from agrifm.serve.deciding_place import PlaceDecider, PlaceDeciders
 from agrifm.serve.endpoints import NOT_KEPT, body_of, endpoint_for, in_thread, json_answer
 from agrifm.serve.finished_season import FinishedSeason
 from agrifm.serve.guards import SafeHeaders, page_files
 from agrifm.serve.map_layers import CLASSES
-from agrifm.serve.parcel_curves import parcel_answer
+from agrifm.serve.parcel_curves import is_covered, parcel_answer
 from agrifm.serve.parcel_views import ParcelViews
-from agrifm.serve.pixel_answers import map_answer, sensors_with_curves, series_answer
+from agrifm.serve.pixel_answers import sensors_with_curves, series_answer
 from agrifm.serve.polygon_hectares import drawn_polygon, polygon_answer
-from agrifm.serve.refusals import NO_SUCH, RefusedRequestError, index_of, numbers_of, place_of
+from agrifm.serve.refusals import NO_SUCH, TOO_LARGE, RefusedRequestError, index_of, numbers_of, place_of
 from agrifm.serve.tile_places import TilePlaces, empty_tile, is_tile, tile_places
+from agrifm.serve.tiled_imagery import ImageryOfTiles
 
 MOST_HIDDEN = 255
 KEPT = {"cache-control": "private, max-age=3600"}
@@ -47,7 +47,7 @@ def make_app(
     season: FinishedSeason,
     hosts: list[str],
     of_labelling: Sequence[Route] = (),
-    decider: PlaceDecider | None = None,
+    decider: PlaceDecider | PlaceDeciders | None = None,
 ) -> Starlette:
     """The application that serves a season.
 
@@ -80,7 +80,7 @@ def make_app(
     return app
 
 
-def _found(names: dict[str, Any], name: str) -> Any:
+def _found(names: Mapping[str, Any], name: str) -> Any:
     if name not in names:
         raise RefusedRequestError(NO_SUCH, "there is nothing of this name")
     return names[name]
@@ -120,19 +120,18 @@ async def _layer_tile(season: FinishedSeason, request: Request) -> Response:
     layer = _found(season.layers, request.path_params["key"])
     hidden = numbers_of(request.query_params.get("hide", ""), MOST_HIDDEN)
 
-    def draw() -> bytes | None:
-        places = _places(request, layer.grid)
-        return None if places is None else layer.tile(places, hidden)
-
-    return _tile(await in_thread(draw))
+    return _tile(await in_thread(layer.tile, *_numbers_of_tile(request), hidden))
 
 
 async def _imagery_tile(season: FinishedSeason, request: Request) -> Response:
-    imagery = _found(season.imagery, request.path_params["sensor"])
+    imagery = _found(season.pictures, request.path_params["sensor"])
     picture, frame = request.path_params["picture"], index_of(request.path_params["frame"])
     _found(imagery.kinds, picture)
     if not frame < imagery.count:
         raise RefusedRequestError(NO_SUCH, "there is no such date")
+
+    if isinstance(imagery, ImageryOfTiles):
+        return _tile(await in_thread(imagery.tile, picture, frame, *_numbers_of_tile(request)))
 
     def draw() -> bytes | None:
         places = _places(request, imagery.grid)
@@ -145,17 +144,16 @@ async def _imagery_tile(season: FinishedSeason, request: Request) -> Response:
 
 async def _pixel(season: FinishedSeason, request: Request) -> Response:
     place = place_of(request.query_params)
-    return await json_answer(map_answer, season.layers, *place)
+    return await json_answer(season.pixel, *place)
 
 
 async def _series(season: FinishedSeason, request: Request) -> Response:
     place = place_of(request.query_params)
-    if season.cube is None:
-        raise RefusedRequestError(NO_SUCH, season.missing.get("Imagery and series", "there is no cube"))
-    return await json_answer(series_answer, season.cube, *place)
+    cube = season.cube_at(*place)
+    return await json_answer(lambda: [] if cube is None else series_answer(cube, *place))
 
 
-async def _why(decider: PlaceDecider | None, request: Request) -> Response:
+async def _why(decider: PlaceDecider | PlaceDeciders | None, request: Request) -> Response:
     place = place_of(request.query_params)
     if decider is None:
         raise RefusedRequestError(NO_SUCH, "there is no cube, or no item of the map")
@@ -180,15 +178,22 @@ async def _parcel(season: FinishedSeason, request: Request) -> Response:
 
 
 async def _parcel_series(season: FinishedSeason, request: Request) -> Response:
-    row = index_of(request.query_params.get("row", ""))
-    sensors = [] if season.cube is None else sensors_with_curves(season.cube)
-    if season.parcels is None or not sensors or row >= season.parcels.count:
-        raise RefusedRequestError(NO_SUCH, "there is no such parcel, or no cube")
-    return await json_answer(_series_of, season.parcels, sensors[0], row)
+    row, parcels = index_of(request.query_params.get("row", "")), season.parcels
+    if parcels is None or row >= parcels.count:
+        raise RefusedRequestError(NO_SUCH, "there is no such parcel")
+    return await json_answer(_series_of, season, parcels, row)
 
 
-def _series_of(parcels: ParcelViews, sensor: SensorCube, row: int) -> list[dict[str, Any]]:
-    return [parcel_answer(sensor, parcels.shapes(np.array([row]))[0])]
+def _series_of(season: FinishedSeason, parcels: ParcelViews, row: int) -> list[dict[str, Any]]:
+    shape = parcels.shapes(np.array([row]))[0]
+    inside = shape.representative_point()
+    cube = season.cube_at(inside.x, inside.y)
+    sensors = [] if cube is None else sensors_with_curves(cube)
+    if not sensors:
+        raise RefusedRequestError(NO_SUCH, "the parcel has no cube")
+    if season.tiles and not is_covered(sensors[0].grid, shape):
+        raise RefusedRequestError(TOO_LARGE, "the parcel reaches beyond the cube of its tile, so it has no mean series")
+    return [parcel_answer(sensors[0], shape)]
 
 
 async def _hectares(season: FinishedSeason, request: Request) -> Response:

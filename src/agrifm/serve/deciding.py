@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from agrifm.serve.imagery import title_of
+from agrifm.serve.picture_titles import title_of
 
 FILE = "contributions.csv"
 """Table of an explanation, in its directory."""

@@ -1,27 +1,35 @@
 """What decided the crop of one place, computed when it is asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from agrifm.cube.store import Cube
 from agrifm.grid import Grid
 from agrifm.serve.pixel_answers import pixel_at
 from agrifm.serve.refusals import NO_SUCH, RefusedRequestError
+from agrifm.serve.season_tiles import SeasonTile, tiles_at
+from agrifm.stac import MAP_ITEM
 
 if TYPE_CHECKING:
     from agrifm.explain.place_periods import PlacePeriods
+
+    Explain = Callable[[int, int], PlacePeriods | None]
 
 BUSY = 409
 WAIT_SECONDS = 20
 """How long a request waits for those before it."""
 KEPT_PLACES = 256
+KEPT_TILES = 2
+"""Tiles whose model is kept in memory."""
 
 
 class PlaceDecider:
     """Explains pixels, one at a time."""
 
-    def __init__(self, explain: "Callable[[int, int], PlacePeriods | None]", grid: Grid) -> None:
+    def __init__(self, explain: "Explain", grid: Grid) -> None:
         """Nothing is read yet.
 
         Args:
@@ -55,3 +63,32 @@ class PlaceDecider:
             for one in found.periods
         ]
         return {"code": found.code, "probability": found.probability, "periods": periods}
+
+
+class PlaceDeciders:
+    """Explains pixels of a divided area, each with the cube and the map of its tile."""
+
+    def __init__(self, explainer: "Callable[[Path, Cube], Explain]", tiles: Sequence[SeasonTile]) -> None:
+        """Nothing is read yet.
+
+        Args:
+            explainer: makes the function of a `PlaceDecider` from the item of a map and the cube that it was made of.
+        """
+        self._tiles, self._explainer = tiles, explainer
+        self._of_tile = lru_cache(KEPT_TILES)(self._made)
+
+    def answer(self, lon: float, lat: float) -> dict[str, Any] | None:
+        """As that of a `PlaceDecider`.
+
+        Raises:
+            CubeError, MapError, ModelError, RefusedRequestError: as of that.
+        """
+        here = tiles_at(self._tiles, lon, lat)
+        if not here or here[0].cube is None:
+            raise RefusedRequestError(NO_SUCH, "the place is outside the cubes")
+        return self._of_tile(self._tiles.index(here[0])).answer(lon, lat)
+
+    def _made(self, number: int) -> PlaceDecider:
+        one = self._tiles[number]
+        assert one.cube is not None
+        return PlaceDecider(self._explainer(one.maps / MAP_ITEM, one.cube), one.cube.target)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,18 @@ from agrifm.config import read_project
 from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import AgriFMError, ServeError
 from agrifm.files import AnyPath, as_path
+from agrifm.map_collection import COLLECTION, box_of_tiles
 from agrifm.record import NUMBERS
 from agrifm.serve.deciding import deciding
-from agrifm.serve.greenness_composites import Composites, composites_of
-from agrifm.serve.imagery import Imagery, imagery_of
+from agrifm.serve.greenness_composites import Composites
+from agrifm.serve.imagery import Imagery
 from agrifm.serve.map_layers import CLASSES, FILES, PageLayer, map_layers, other_crops
 from agrifm.serve.parcel_outlines import ParcelOutlines
 from agrifm.serve.parcel_views import ParcelViews
-from agrifm.serve.pixel_answers import PROBABILITIES
+from agrifm.serve.pixel_answers import PROBABILITIES, map_answer
+from agrifm.serve.refusals import NO_SUCH, RefusedRequestError
+from agrifm.serve.season_tiles import SeasonTile, layers_of_tiles, open_tiles, tiles_at
+from agrifm.serve.tiled_imagery import ImageryOfTiles, imagery_of_tiles, pictures_of
 
 LARGEST_JSON = 50_000_000
 """Bytes of a report or an item that are read."""
@@ -34,6 +38,7 @@ class FinishedSeason:
     """First and last day."""
     layers: dict[str, PageLayer]
     cube: Cube | None
+    """None too where each tile has one."""
     imagery: dict[str, Imagery | Composites]
     parcels: ParcelViews | None
     report: Mapping[str, Any] | None
@@ -44,6 +49,56 @@ class FinishedSeason:
     """By name; nothing else of the disk can be downloaded."""
     missing: dict[str, str]
     """By title, why something cannot be shown."""
+    tiles: tuple[SeasonTile, ...] = ()
+    """Of a divided area, those that have a map."""
+    tiled_imagery: Mapping[str, ImageryOfTiles] = field(default_factory=dict)
+    """Of a divided area, instead of `imagery`."""
+
+    @property
+    def pictures(self) -> Mapping[str, Imagery | Composites | ImageryOfTiles]:
+        """Pictures of dates by key."""
+        return {**self.imagery, **self.tiled_imagery}
+
+    @property
+    def has_series(self) -> bool:
+        """Whether there is a cube."""
+        return self.cube is not None or any(tile.cube is not None for tile in self.tiles)
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """West, south, east and north of the map in degrees; east is beyond 180 if the area is across it."""
+        if not self.tiles:
+            return self.layers[CLASSES].bounds
+        west, south, east, north = box_of_tiles([one.tile for one in self.tiles])
+        return west, south, east + 360 * (west > east), north
+
+    def pixel(self, lon: float, lat: float) -> dict[str, Any] | None:
+        """What the map says of a place, as `map_answer` does; of a divided area, in the tile that contains it.
+
+        Raises:
+            ServeError: a file is damaged.
+        """
+        if not self.tiles:
+            return map_answer(self.layers, lon, lat)
+        others = {key: layer for key, layer in self.layers.items() if key not in FILES}
+        answers = [map_answer({**one.layers, **others}, lon, lat) for one in tiles_at(self.tiles, lon, lat)]
+        found = [one for one in answers if one is not None]
+        return next((one for one in found if one["values"][CLASSES] is not None), found[0] if found else None)
+
+    def cube_at(self, lon: float, lat: float) -> Cube | None:
+        """The cube of a place; None where a divided area has no tile.
+
+        Raises:
+            RefusedRequestError: there is none.
+        """
+        if not self.tiles and self.cube is None:
+            raise RefusedRequestError(NO_SUCH, self.missing.get("Imagery and series", "there is no cube"))
+        if not self.tiles:
+            return self.cube
+        here = tiles_at(self.tiles, lon, lat)
+        if here and here[0].cube is None:
+            raise RefusedRequestError(NO_SUCH, f"the tile {here[0].tile.name}: {here[0].why}")
+        return here[0].cube if here else None
 
     @cached_property
     def outlines(self) -> ParcelOutlines | None:
@@ -61,11 +116,11 @@ class FinishedSeason:
             "title": self.title,
             "period": self.period,
             "version": __version__,
-            "bounds": list(crops.grid.footprint().bounds),
+            "bounds": list(self.bounds),
             "layers": [layer.stated() for layer in self.layers.values()],
             "hectares": [_number(by_code.get(code)) for code in crops.legend.codes],
-            "imagery": [one.stated() for one in self.imagery.values()],
-            "series": self.cube is not None,
+            "imagery": [one.stated() for one in self.pictures.values()],
+            "series": self.has_series,
             "parcels": None if self.parcels is None else self.parcels.count,
             "outlines": None if self.outlines is None else self.outlines.stated(),
             "deciding": self.deciding,
@@ -95,15 +150,18 @@ def finished_season(directory: AnyPath, also: Sequence[AnyPath] = ()) -> Finishe
             f"open {maps / NUMBERS[project.model.task]} in QGIS, which finds its colours",
             path=maps,
         )
-    if not (maps / FILES[CLASSES][1]).exists():
-        raise ServeError(f"serving {directory}: it has no finished map; run `agrifm map` first", path=maps)
+    is_divided = project.season.tiles is not None
     missing: dict[str, str] = {}
-    early = sorted(project.directory.glob("map-until-*/"))
-    layers = map_layers(maps, missing) | other_crops([*early, *map(as_path, also)], missing)
-    cube = _cube(project.cube, missing)
+    if not is_divided and not (maps / FILES[CLASSES][1]).exists():
+        raise ServeError(f"serving {directory}: it has no finished map; run `agrifm map` first", path=maps)
+    opened = open_tiles(project, missing) if is_divided else ()
+    early = sorted(project.directory.glob(f"{maps.name}-until-*/"))
+    layers = layers_of_tiles(opened, missing) if is_divided else map_layers(maps, missing)
+    layers |= other_crops([*early, *map(as_path, also)], missing)
+    cube = None if is_divided else _cube(project.cube, missing)
     parcels = _parcels(project.parcel_crops / "parcels.parquet", missing)
-    imagery = {} if cube is None else _pictures(cube)
-    names = [*(name for _, name in FILES.values()), PROBABILITIES, "item.json"]
+    imagery = {} if cube is None else pictures_of(cube)
+    names = [*(name for _, name in FILES.values()), PROBABILITIES, "item.json"] if not is_divided else [COLLECTION]
     files = [maps / name for name in names] + [project.parcel_crops / "parcels.parquet"]
     report_directory = project.path("report")
     files += [report_directory / name for name in ("report.html", "report.json", "areas.csv", "accuracy.csv")]
@@ -116,11 +174,20 @@ def finished_season(directory: AnyPath, also: Sequence[AnyPath] = ()) -> Finishe
         imagery,
         parcels,
         _json(report_directory / "report.json", "Report", missing),
-        _json(maps / "item.json", "Hectares", missing) or {},
+        _about_map(maps, missing, is_divided),
         deciding(project.path("explanation"), missing),
         {file.name: file.resolve() for file in files if file.is_file()},
         missing,
+        opened,
+        imagery_of_tiles(opened),
     )
+
+
+def _about_map(maps: Path, missing: dict[str, str], is_divided: bool) -> Mapping[str, Any]:
+    """The item of a map, or what a collection says of the maps of tiles, as an item does."""
+    if not is_divided:
+        return _json(maps / "item.json", "Hectares", missing) or {}
+    return {"properties": _json(maps / COLLECTION, "Hectares", missing) or {}}
 
 
 def _cube(path: Path, missing: dict[str, str]) -> Cube | None:
@@ -129,13 +196,6 @@ def _cube(path: Path, missing: dict[str, str]) -> Cube | None:
     except (AgriFMError, OSError) as error:
         missing["Imagery and series"] = str(error)
         return None
-
-
-def _pictures(cube: Cube) -> dict[str, Imagery | Composites]:
-    """The pictures of dates by key, and after them those of months and of the season, of the smallest pixels alone."""
-    dated = imagery_of(cube)
-    composites = [one for imagery in list(dated.values())[:1] for one in composites_of(imagery.sensor, cube.season)]
-    return {**dated, **{one.key: one for one in composites}}
 
 
 def _parcels(path: Path, missing: dict[str, str]) -> ParcelViews | None:

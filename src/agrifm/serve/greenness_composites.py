@@ -20,9 +20,8 @@ from agrifm.explain.periods import season_periods
 from agrifm.grid import Grid, Window
 from agrifm.pictures import indexed_png
 from agrifm.season import Season, day_date
-from agrifm.serve.imagery import GREENNESS_KEY, STEPS, greenness_colors, sensor_title
-from agrifm.serve.map_layers import PNG_EFFORT
-from agrifm.serve.tile_places import TilePlaces, fitting_zoom
+from agrifm.serve.picture_titles import GREENNESS_KEY, STEPS, greenness_colors, sensor_title
+from agrifm.serve.tile_places import PNG_EFFORT, TilePlaces, fitting_zoom
 
 MOST_READ = 6 * 1024**2
 """Pixels of all dates together that one tile may read; smaller zooms show no composite."""
@@ -37,16 +36,21 @@ KINDS = {f"{GREENNESS_KEY}-median": ("NDVI, median", 0), f"{GREENNESS_KEY}-highe
 class Composites:
     """The greenness of a sensor in some periods."""
 
-    def __init__(self, sensor: SensorCube, name: str, periods: dict[str, tuple[str, slice]]) -> None:
+    def __init__(
+        self, sensor: SensorCube, name: str, periods: dict[str, tuple[str, slice]], squares: int = KEPT_SQUARES
+    ) -> None:
         """Nothing is read yet.
 
         Args:
             name: of the periods, such as "monthly".
             periods: by the ISO day in the middle of each, what it is called, and its dates.
+            squares: that are kept in memory.
         """
         self.sensor, self.name, self.periods = sensor, name, periods
-        self.kinds = {key: (title, ("nir", "red")) for key, (title, _) in KINDS.items()}
-        self._square = lru_cache(KEPT_SQUARES)(self._computed)
+        self.kinds: dict[str, tuple[str, tuple[str, ...]]] = {
+            key: (title, ("nir", "red")) for key, (title, _) in KINDS.items()
+        }
+        self._square = lru_cache(squares)(self._computed)
         self._locks = [Lock() for _ in range(LOCKS)]
         self._kept: tuple[Callable[[], NDArray[np.uint8] | None], int] | None = None
 
@@ -175,8 +179,12 @@ def median_and_highest(green: NDArray[np.float32], valid: NDArray[np.bool_]) -> 
     return np.asarray(np.where(count == 0, STEPS + 1, both * STEPS).round(), np.uint8)
 
 
-def composites_of(sensor: SensorCube, season: Season) -> list[Composites]:
-    """The greenness of a sensor by month and over the season; none if it has no near infrared and red."""
+def composites_of(sensor: SensorCube, season: Season, squares: int = KEPT_SQUARES) -> list[Composites]:
+    """The greenness of a sensor by month and over the season; none if it has no near infrared and red.
+
+    Args:
+        squares: that are kept in memory of each.
+    """
     if not {"nir", "red"} <= band_roles(sensor.input).keys() or not len(sensor.date):
         return []
     found = season_periods(season)
@@ -186,7 +194,8 @@ def composites_of(sensor: SensorCube, season: Season) -> list[Composites]:
         if dates.stop > dates.start:
             months[_middle(start, end)] = (f"{day_date(start):%B %Y}", dates)
     whole = {_middle(*found.edges[[0, -1]].tolist()): ("Season", slice(0, len(sensor.date)))}
-    return [Composites(sensor, "monthly", months), Composites(sensor, "season", whole)] if months else []
+    found_of = {"monthly": months, "season": whole}
+    return [Composites(sensor, name, periods, squares) for name, periods in found_of.items()] if months else []
 
 
 def _middle(start: int, end: int) -> str:

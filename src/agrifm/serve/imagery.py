@@ -4,7 +4,7 @@ Shape letters: C bands, H W rows and columns, P pixels.
 """
 
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from threading import Lock
 from typing import Any
 
@@ -16,19 +16,15 @@ from agrifm.assess.index_curves import pixel_metres
 from agrifm.classic.indices import band_roles, greenness
 from agrifm.cube.store import CHUNK, FILL, Cube, SensorCube
 from agrifm.grid import Grid
-from agrifm.pictures import RGBA, indexed_png, rgba_png
+from agrifm.pictures import indexed_png, rgba_png
 from agrifm.season import day_date
-from agrifm.sensors import SENSORS
-from agrifm.serve.map_layers import PNG_EFFORT
-from agrifm.serve.tile_places import TilePlaces, fitting_zoom
+from agrifm.serve.picture_titles import GREENNESS_KEY, STEPS, greenness_colors, sensor_title
+from agrifm.serve.tile_places import PNG_EFFORT, TilePlaces, fitting_zoom
 
 MOST_PIXELS = 1024**2
 """Pixels of the cube that one tile may read; smaller zooms show no imagery."""
-GREENNESS_KEY = "ndvi"
 STRETCHED = 8
 """Frames whose pixels decide the brightness of all."""
-STEPS = 100
-"""Colours between a greenness of 0 and of 1."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +37,8 @@ class Imagery:
     lock: Any
     known_ends: dict[tuple[str, ...], tuple[NDArray[np.float32], NDArray[np.float32]]] = field(default_factory=dict)
     """Of brightness, by bands, as far as they were needed."""
+    sampled: "tuple[Imagery, ...]" = ()
+    """Those whose pixels decide the brightness; by default these."""
 
     @property
     def grid(self) -> Grid:
@@ -145,9 +143,14 @@ class Imagery:
         """Reflectance that is black, and that is full brightness, of each band; the same for all dates."""
         with self.lock:
             if bands not in self.known_ends:
-                column = band_roles(self.sensor.input)
-                self.known_ends[bands] = _stretch(self._sample[[column[band] for band in bands]], bands)
+                samples = [one.sample_of(bands) for one in self.sampled or (self,)]
+                self.known_ends[bands] = _stretch(np.concatenate(samples, axis=1), bands)
             return self.known_ends[bands]
+
+    def sample_of(self, bands: tuple[str, ...]) -> NDArray[np.float32]:
+        """Reflectance (C, P) of bands in the middle of the grid, in the clearest frames."""
+        column = band_roles(self.sensor.input)
+        return self._sample[[column[band] for band in bands]]
 
     @cached_property
     def _sample(self) -> NDArray[np.float32]:
@@ -160,16 +163,6 @@ class Imagery:
             valid = self.sensor.stored("valid", (frame, rows, cols))
             parts.append(stored[:, valid] * np.float32(self.sensor.input.scale))
         return np.concatenate(parts, axis=1)
-
-
-def sensor_title(sensor: SensorCube) -> str:
-    """What the sensor of a cube is called."""
-    return title_of(sensor.input.sensor)
-
-
-def title_of(name: str) -> str:
-    """What a sensor of this name is called."""
-    return SENSORS[name].title if name in SENSORS else name
 
 
 def imagery_of(cube: Cube) -> dict[str, Imagery]:
@@ -199,15 +192,6 @@ def _stretch(values: NDArray[np.float32], bands: tuple[str, ...]) -> tuple[NDArr
     low, high = np.percentile(values, TAILS, axis=None if together else 1)
     low = np.broadcast_to(low, len(bands)).astype(np.float32)
     return low, np.maximum(np.broadcast_to(high, len(bands)), low + 0.01).astype(np.float32)
-
-
-@cache
-def greenness_colors() -> tuple[RGBA, ...]:
-    """Colours of greenness from 0, sand, to 1, dark green, and at last that of nothing (ColorBrewer's YlGn)."""
-    from matplotlib import colormaps
-
-    table = colormaps["YlGn"](np.linspace(0, 1, STEPS + 1), bytes=True).tolist()
-    return (*((int(r), int(g), int(b), int(a)) for r, g, b, a in table), (0, 0, 0, 0))
 
 
 def _middle(length: int, side: int) -> slice:

@@ -3,9 +3,10 @@
 Shape letters: H W rows and columns.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,16 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
+from shapely.geometry.base import BaseGeometry
 
 from agrifm.class_raster import read_class_raster
 from agrifm.errors import ServeError, doing
-from agrifm.grid import Grid
+from agrifm.grid import Grid, Window
 from agrifm.legend import UNLABELLED, Legend
+from agrifm.map_collection import COLLECTION, tile_maps
 from agrifm.pictures import RGBA, class_colors, confidence_rgba, indexed_png, read_reduced
 from agrifm.rasters import open_raster
-from agrifm.serve.tile_places import TilePlaces
+from agrifm.serve.tile_places import PNG_EFFORT, TilePlaces, bounds_in_degrees, tile_bounds, tile_places
 
 CLASSES = "classes"
 """Layer of the crops."""
@@ -39,19 +42,60 @@ UNITS = {"confidence": "%", "entropy": "%", "observations": "dates", "dissimilar
 """Units of the layers of numbers."""
 LONGEST_READ = 1024
 """Side in pixels of what is read to find the range of a layer."""
-PNG_EFFORT = 4
-"""Of zlib, for tiles that are drawn while somebody waits."""
 NOTHING: RGBA = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
+class LayerRaster:
+    """A raster of bytes: a map, or the map of a tile of a divided area."""
+
+    path: Path
+    grid: Grid
+    within: Window | None = None
+    """Of a tile, its pixels that no other tile of the zone has; None = all."""
+    area: BaseGeometry | None = None
+    """Of a tile, the part of the area in it, in longitude and latitude."""
+
+    @cached_property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """West, south, east and north in degrees; from -180 to 180 if it is on both sides of longitude 180."""
+        return bounds_in_degrees(self.grid)
+
+    def value(self, row: int, col: int) -> int | None:
+        """The value of a pixel; None where it has none.
+
+        Raises:
+            ServeError: the file is damaged, or no longer there.
+        """
+        with open_layer(self.path) as source:
+            value = int(source.read(1, window=rasterio.windows.Window(col, row, 1, 1))[0, 0])
+        return None if value == UNLABELLED else value
+
+    def pixels(self, places: TilePlaces) -> NDArray[np.uint8]:
+        """The values (H, W) of a tile of the page; `UNLABELLED` where there is none.
+
+        Raises:
+            ServeError: as of `value`.
+        """
+        return places.taken(self._read(places), UNLABELLED).astype(np.uint8)
+
+    def _read(self, places: TilePlaces) -> NDArray[np.uint8]:
+        """The pixels of a tile's window, reduced to about as many as the tile has; overviews serve small zooms."""
+        window = places.window
+        reduced = tuple(min(length, 2 * places.row.shape[0]) for length in (window.height, window.width))
+        part = window.slices
+        with open_layer(self.path) as source:
+            return np.asarray(source.read(1, window=part, out_shape=reduced, resampling=Resampling.nearest))
+
+
+@dataclass(frozen=True)
 class PageLayer:
-    """A raster of bytes with the colour of each value."""
+    """A raster of bytes, or those of the tiles of a divided area, with the colour of each value."""
 
     key: str
     title: str
-    path: Path
-    grid: Grid
+    rasters: tuple[LayerRaster, ...]
+    """One; of a divided area, those of all tiles."""
     legend: Legend | None
     """Of classes; None where values are numbers."""
     top: int
@@ -68,43 +112,65 @@ class PageLayer:
         ramp = ["#{:02x}{:02x}{:02x}".format(*self.colors[round(self.top * step / 8)][:3]) for step in range(9)]
         return {**shared, "ramp": ramp, "top": self.top, "unit": UNITS.get(self.key, "")}
 
-    def tile(self, places: TilePlaces, hidden: Collection[int] = ()) -> bytes:
-        """A tile as PNG.
+    @property
+    def raster(self) -> LayerRaster:
+        """The raster of an area that is not divided."""
+        (raster,) = self.rasters
+        return raster
+
+    @property
+    def path(self) -> Path:
+        """Of the raster of an area that is not divided."""
+        return self.raster.path
+
+    @property
+    def grid(self) -> Grid:
+        """Of the raster of an area that is not divided."""
+        return self.raster.grid
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """West, south, east and north of all rasters in degrees."""
+        edges = np.array([raster.bounds for raster in self.rasters])
+        (west, south), (east, north) = edges[:, :2].min(axis=0).tolist(), edges[:, 2:].max(axis=0).tolist()
+        return west, south, east, north
+
+    def tile(self, zoom: int, x: int, y: int, hidden: Collection[int] = ()) -> bytes | None:
+        """A tile of the page as PNG; None where there is no raster.
 
         Args:
             hidden: values that are transparent.
 
         Raises:
-            ServeError: the file is damaged, or no longer there.
+            ServeError: a file is damaged, or no longer there.
         """
+        pixels = self.pixels(zoom, x, y)
+        if pixels is None:
+            return None
         colors = tuple(NOTHING if value in hidden else color for value, color in enumerate(self.colors))
-        return indexed_png(self.pixels(places), colors, PNG_EFFORT)
+        return indexed_png(pixels, colors, PNG_EFFORT)
 
-    def pixels(self, places: TilePlaces) -> NDArray[np.uint8]:
-        """The values (H, W) of a tile; `UNLABELLED` where there is none.
+    def pixels(self, zoom: int, x: int, y: int) -> NDArray[np.uint8] | None:
+        """The values (H, W) of a tile of the page, `UNLABELLED` where there is none; None where there is no raster.
 
-        Raises:
-            ServeError: as of `tile`.
-        """
-        return places.taken(self._read(places), UNLABELLED).astype(np.uint8)
-
-    def value(self, row: int, col: int) -> int | None:
-        """The value of a pixel; None where it has none.
+        Each raster of a divided area has values in its zone alone, so one of them has a value at a place; within half a
+        pixel of a zone's border, two may have one, of which the first is shown, or none.
 
         Raises:
             ServeError: as of `tile`.
         """
-        with open_layer(self.path) as source:
-            value = int(source.read(1, window=rasterio.windows.Window(col, row, 1, 1))[0, 0])
-        return None if value == UNLABELLED else value
-
-    def _read(self, places: TilePlaces) -> NDArray[np.uint8]:
-        """The pixels of a tile's window, reduced to about as many as the tile has; overviews serve small zooms."""
-        window = places.window
-        reduced = tuple(min(length, 2 * places.row.shape[0]) for length in (window.height, window.width))
-        part = window.slices
-        with open_layer(self.path) as source:
-            return np.asarray(source.read(1, window=part, out_shape=reduced, resampling=Resampling.nearest))
+        found: NDArray[np.uint8] | None = None
+        west, south, east, north = tile_bounds(zoom, x, y)
+        for raster in self.rasters:
+            left, bottom, right, top = raster.bounds
+            if left > east or right < west or bottom > north or top < south:
+                continue
+            places = tile_places(raster.grid, zoom, x, y, raster.within)
+            if places is None:
+                continue
+            pixels = raster.pixels(places)
+            found = pixels if found is None else np.where(found == UNLABELLED, pixels, found)
+        return found
 
 
 @contextmanager
@@ -145,18 +211,52 @@ def other_crops(directories: Iterable[Path], missing: dict[str, str]) -> dict[st
     """The crops of other maps by key, to compare with: of another date, model or season.
 
     Args:
-        directories: of maps, or of projects with a map in `map/`.
+        directories: of maps, or of projects with a map in `map/`, or in `maps/` if their area is divided.
         missing: receives by title why one cannot be shown.
     """
     layers = {}
     for number, directory in enumerate(directories, 1):
-        about = directory if (directory / FILES[CLASSES][1]).exists() else directory / "map"
-        title = f"Crops, {directory.resolve().name}"
+        title, key = f"Crops, {directory.resolve().name}", f"other-{number}"
         try:
-            layers[f"other-{number}"] = _layer(f"other-{number}", title, about / FILES[CLASSES][1])
+            layers[key] = _other_layer(key, title, directory)
         except ServeError as error:
             missing[title] = str(error)
     return layers
+
+
+def _other_layer(key: str, title: str, directory: Path) -> PageLayer:
+    """The crops of a map, or of the maps of a divided area's tiles, in a directory or in that of a project."""
+    name = FILES[CLASSES][1]
+    places = (directory, directory / "map", directory / "maps")
+    for place in places:
+        if (place / name).exists():
+            return _layer(key, title, place / name)
+        if (place / COLLECTION).exists():
+            with doing(f"reading the maps {place}", ServeError, "run `agrifm map` again", path=place):
+                tiles = tile_maps(place)
+            return joined_layers([_layer(key, title, tile / name) for tile in tiles])
+    return _layer(key, title, directory / "map" / name)
+
+
+def joined_layers(layers: Sequence[PageLayer]) -> PageLayer:
+    """One layer of the same layer of several tiles.
+
+    Raises:
+        ServeError: there is none, or their legends differ, as those of maps by different models do.
+    """
+    if not layers:
+        raise ServeError("reading the maps of tiles: there is none; run `agrifm map` again")
+    first = layers[0]
+    for layer in layers:
+        if layer.legend != first.legend:
+            raise ServeError(
+                f"reading {layer.rasters[0].path}: its legend differs from that of {first.rasters[0].path}, so they "
+                "are of different models; run `agrifm map` again",
+                path=layer.rasters[0].path,
+            )
+    top = max(layer.top for layer in layers)
+    colors = first.colors if first.legend is not None else _of_numbers(top)
+    return replace(first, rasters=tuple(one for layer in layers for one in layer.rasters), top=top, colors=colors)
 
 
 def _layer(key: str, title: str, path: Path) -> PageLayer:
@@ -170,14 +270,13 @@ def _layer(key: str, title: str, path: Path) -> PageLayer:
         if key in UNITS:
             small = read_reduced(source, LONGEST_READ)
             top = 100 if UNITS[key] == "%" else max(int(small.max()) if small.count() else 1, 1)
-            return PageLayer(key, title, path, grid, None, top, _of_numbers(top))
+            return PageLayer(key, title, (LayerRaster(path, grid),), None, top, _of_numbers(top))
         legend = read_class_raster(source, path, about, ServeError).legend
         if legend is None:
             raise ServeError(f"{about}: it has no legend; run `agrifm map` again", path=path)
         by_number: Mapping[int, RGBA] = class_colors(legend)
-        return PageLayer(
-            key, title, path, grid, legend, 0, tuple(by_number.get(value, NOTHING) for value in range(256))
-        )
+        colors = tuple(by_number.get(value, NOTHING) for value in range(256))
+        return PageLayer(key, title, (LayerRaster(path, grid),), legend, 0, colors)
 
 
 def _of_numbers(top: int) -> tuple[RGBA, ...]:

@@ -13,7 +13,7 @@ from rasterio import features
 from scipy.sparse import csr_array
 
 from agrifm.cube.store import SensorCube
-from agrifm.grid import LONLAT, Grid, Window
+from agrifm.grid import LONLAT, Grid, Window, reproject
 from agrifm.serve.pixel_answers import curves_of, sensor_facts
 from agrifm.serve.refusals import TOO_LARGE, RefusedRequestError
 
@@ -73,6 +73,13 @@ def parcel_answer(sensor: SensorCube, shape: Any) -> dict[str, Any]:
     seen = np.isfinite(means[:, 0])
     image = np.where(seen[:, None], means, 0).astype(np.float32) * np.float32(sensor.input.scale)
     return {**sensor_facts(sensor), "days": sensor.date.tolist(), "curves": curves_of(sensor, image, seen)}
+
+
+def is_covered(grid: Grid, shape: Any) -> bool:
+    """Whether a polygon in longitude and latitude is wholly on a grid."""
+    west, south, east, north = reproject(shape, LONLAT, grid.crs.to_wkt()).bounds
+    left, bottom, right, top = grid.bounds
+    return bool(left <= west and bottom <= south and east <= right and north <= top)
 
 
 def _window(grid: Grid, bounds: NDArray[np.float64]) -> Window | None:

@@ -12,6 +12,7 @@ import shapely
 from numpy.typing import NDArray
 
 from agrifm.serve.parcel_views import MOST_PARCELS, ParcelViews
+from agrifm.serve.tile_places import tile_bounds
 from agrifm.serve.vector_tiles import encoded_tile
 
 DEEPEST = 15
@@ -62,13 +63,6 @@ class ParcelOutlines:
                 shapes = self._group(group)
             parts.append(shapely.from_wkb(shapes[here]))
         return np.concatenate(parts) if parts else np.zeros(0, object), rows
-
-
-def tile_bounds(zoom: int, x: int, y: int) -> tuple[float, float, float, float]:
-    """West, south, east and north of a tile in degrees."""
-    west, east = (column / 2**zoom * 360 - 180 for column in (x, x + 1))
-    north, south = (float(np.degrees(np.arctan(np.sinh(np.pi * (1 - 2 * row / 2**zoom))))) for row in (y, y + 1))
-    return west, south, east, north
 
 
 def outline_zoom(edges: NDArray[np.float32]) -> int:

@@ -17,8 +17,8 @@ from agrifm.cube.store import Cube, SensorCube
 from agrifm.errors import AgriFMError
 from agrifm.grid import LONLAT, Grid, Window
 from agrifm.legend import UNLABELLED
-from agrifm.serve.imagery import sensor_title
 from agrifm.serve.map_layers import CLASSES, PageLayer, open_layer
+from agrifm.serve.picture_titles import sensor_title
 
 PROBABILITIES = "probabilities.tif"
 """File of a map with the probabilities of all classes, if it was asked for."""
@@ -37,6 +37,9 @@ def pixel_at(grid: Grid, lon: float, lat: float) -> tuple[int, int] | None:
 def map_answer(layers: Mapping[str, PageLayer], lon: float, lat: float) -> dict[str, Any] | None:
     """The value of every layer at a place, and the probabilities if they were written; None outside the map.
 
+    Args:
+        layers: that of the crops has one raster.
+
     Raises:
         ServeError: a file is damaged.
     """
@@ -44,13 +47,23 @@ def map_answer(layers: Mapping[str, PageLayer], lon: float, lat: float) -> dict[
     place = pixel_at(crops.grid, lon, lat)
     if place is None:
         return None
-    places = {key: pixel_at(layer.grid, lon, lat) for key, layer in layers.items()}
-    values = {key: None if at is None else layers[key].value(*at) for key, at in places.items()}
+    values = {key: _value_at(layer, lon, lat) for key, layer in layers.items()}
     return {
         "pixel": place,
         "values": values,
         "probabilities": _probabilities(crops, *place) if values[CLASSES] is not None else None,
     }
+
+
+def _value_at(layer: PageLayer, lon: float, lat: float) -> int | None:
+    """The value of a layer at a place: of the first raster that has one there."""
+    for raster in layer.rasters:
+        west, south, east, north = raster.bounds
+        place = pixel_at(raster.grid, lon, lat) if west <= lon <= east and south <= lat <= north else None
+        value = None if place is None else raster.value(*place)
+        if value is not None:
+            return value
+    return None
 
 
 def _probabilities(crops: PageLayer, row: int, col: int) -> list[float] | None:

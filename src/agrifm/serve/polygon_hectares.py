@@ -13,6 +13,7 @@ from math import ceil, floor
 from typing import Any, Self
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from rasterio import features
@@ -21,7 +22,7 @@ from shapely.geometry.base import BaseGeometry
 
 from agrifm.grid import LONLAT, Grid, Window, reproject, tiles
 from agrifm.legend import Legend
-from agrifm.serve.map_layers import PageLayer, open_layer
+from agrifm.serve.map_layers import LayerRaster, PageLayer, open_layer
 from agrifm.serve.refusals import TOO_LARGE, WRONG, RefusedRequestError
 from agrifm.validation import Frozen
 
@@ -84,6 +85,8 @@ def drawn_polygon(body: bytes) -> Polygon:
         raise RefusedRequestError(WRONG, 'send {"outline": [[longitude, latitude], …]}') from error
     if not 3 <= len(outline) <= MOST_CORNERS:
         raise RefusedRequestError(WRONG, f"a polygon has 3 to {MOST_CORNERS} corners; this one has {len(outline)}")
+    if np.isfinite(outline).all():  # a map that shows longitude 180 in its middle counts on beyond it
+        outline[:, 0] -= 360 * np.floor((outline[:, 0].mean() + 180) / 360)
     if not np.isfinite(outline).all() or (abs(outline) > (180, 90)).any():
         raise RefusedRequestError(WRONG, "corners are longitude and latitude in degrees")
     polygon = Polygon(outline)
@@ -111,19 +114,32 @@ def hectares_inside(layer: PageLayer, polygon: Polygon) -> dict[str, Any]:
         ServeError: the map is damaged.
     """
     assert layer.legend is not None
-    outline = reproject(polygon.segmentize(0.01), LONLAT, str(layer.grid.crs))
-    window = _window(layer.grid, outline)
-    if window is None:
+    parts = [part for raster in layer.rasters if (part := _part(raster, polygon)) is not None]
+    if not parts:
         raise RefusedRequestError(WRONG, "the polygon is not on the map")
-    if window.height * window.width > MOST_PIXELS:
+    if sum(window.height * window.width for _, _, window in parts) > MOST_PIXELS:
         raise RefusedRequestError(TOO_LARGE, f"the polygon spans more than {MOST_PIXELS:,} pixels; draw a smaller one")
     hectares = np.zeros(256)
-    with open_layer(layer.path) as source:
-        for part in tiles((window.height, window.width), READ_SIDE):
-            here = Window(window.row + part.row, window.col + part.col, part.height, part.width)
-            hectares += _counted(source, layer.grid.window(here), here, outline)
+    for raster, outline, window in parts:
+        with open_layer(raster.path) as source:
+            for square in tiles((window.height, window.width), READ_SIDE):
+                here = Window(window.row + square.row, window.col + square.col, square.height, square.width)
+                hectares += _counted(source, raster.grid.window(here), here, outline)
     classes = hectares[: len(layer.legend)]
     return {"hectares": classes.tolist(), "without_class": float(hectares.sum() - classes.sum())}
+
+
+def _part(raster: LayerRaster, polygon: Polygon) -> tuple[LayerRaster, BaseGeometry, Window] | None:
+    """A raster with the polygon in its CRS and the pixels that it touches; of a tile, its part of the polygon."""
+    shape: BaseGeometry = polygon
+    if raster.area is not None:
+        common = shapely.get_parts(polygon.intersection(raster.area))
+        shape = shapely.union_all([part for part in common if part.geom_type == "Polygon"])
+        if shape.is_empty:
+            return None
+    outline = reproject(shape.segmentize(0.01), LONLAT, str(raster.grid.crs))
+    window = _window(raster.grid, outline)
+    return None if window is None else (raster, outline, window)
 
 
 def _counted(source: Any, grid: Grid, window: Window, outline: BaseGeometry) -> NDArray[np.float64]:

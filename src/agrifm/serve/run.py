@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from agrifm.cube.store import Cube
     from agrifm.explain.place_periods import PlacePeriods
-    from agrifm.serve.deciding_place import PlaceDecider
+    from agrifm.serve.deciding_place import PlaceDecider, PlaceDeciders
     from agrifm.serve.finished_season import FinishedSeason
 
     Explainer = Callable[[Path, Cube], Callable[[int, int], PlacePeriods | None]]
@@ -171,6 +171,12 @@ def page_of(
             )
         return OpenPage(f"{folder.name}, a page of files", {}, partial(static_app, folder))
     season = finished_season(directory, also)
+    if to_label is not None and season.tiles:
+        raise ServeError(
+            f"serving {directory}: its area is divided (`tiles` under [season]), and points are labelled on a page of "
+            "one cube; `agrifm assess form` makes a form, or leave out --points",
+            path=folder,
+        )
     routes = [] if to_label is None else _routes_of_labelling(season, directory, to_label)
     about = f"{season.title}, {' to '.join(season.period)}"
     decider = _decider(season, explainer)
@@ -179,9 +185,11 @@ def page_of(
     return OpenPage(about, season.missing, app_for, partial(begin_computing, kept))
 
 
-def _decider(season: "FinishedSeason", explainer: "Explainer | None") -> "PlaceDecider | None":
-    from agrifm.serve.deciding_place import PlaceDecider
+def _decider(season: "FinishedSeason", explainer: "Explainer | None") -> "PlaceDecider | PlaceDeciders | None":
+    from agrifm.serve.deciding_place import PlaceDecider, PlaceDeciders
 
+    if explainer is not None and season.tiles and season.has_series:
+        return PlaceDeciders(explainer, season.tiles)
     item = season.downloads.get(MAP_ITEM)
     if explainer is None or season.cube is None or item is None:
         return None

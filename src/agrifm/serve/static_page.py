@@ -93,6 +93,12 @@ def write_static_page(directory: AnyPath, out: AnyPath, also: Sequence[AnyPath] 
     """
     require_installed("writing a page", "serve", "starlette", "matplotlib", "pmtiles", kind=ServeError)
     season, out = finished_season(directory, also), as_path(out)
+    if season.tiles or any(len(layer.rasters) > 1 for layer in season.layers.values()):
+        raise ServeError(
+            f"writing a page as files: {directory} or a map of `also` is of a divided area (`tiles` under [season]), "
+            "and these files are of one map; `agrifm serve` without --static shows it",
+            path=as_path(directory),
+        )
     with writing(out, KIND) as scratch, translate_os_errors(f"writing the page {out}"):
         work = Resumable(scratch, fingerprint(_content(season)))
         if not work.begun:

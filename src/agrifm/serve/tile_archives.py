@@ -16,8 +16,9 @@ from agrifm.grid import Grid
 from agrifm.legend import UNLABELLED
 from agrifm.pictures import indexed_png
 from agrifm.serve.greenness_composites import Composites
-from agrifm.serve.imagery import GREENNESS_KEY, MOST_PIXELS, STEPS, Imagery, greenness_colors
+from agrifm.serve.imagery import MOST_PIXELS, Imagery
 from agrifm.serve.map_layers import PageLayer
+from agrifm.serve.picture_titles import GREENNESS_KEY, STEPS, greenness_colors
 from agrifm.serve.tile_places import MAX_ZOOM, fitting_zoom, tile_places, tiles_of, zoom_of_side
 
 Tile = tuple[int, int, int]
@@ -120,8 +121,7 @@ def layer_tiles(layer: PageLayer) -> Iterator[tuple[Tile, bytes]]:
         ServeError: the file of the layer is damaged.
     """
     for tile in _tiles(layer.grid, layer_zooms(layer)):
-        places = tile_places(layer.grid, *tile)
-        pixels = None if places is None else layer.pixels(places)
+        pixels = layer.pixels(*tile)
         if pixels is not None and (pixels != UNLABELLED).any():
             yield tile, indexed_png(pixels, layer.colors)
 

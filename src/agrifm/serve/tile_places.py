@@ -26,6 +26,8 @@ HALF = 6_378_137 * pi
 """Half the side of the world in spherical Mercator, metres."""
 CELL = 8
 """Pixels between places that are projected; those between them are interpolated."""
+PNG_EFFORT = 4
+"""Of zlib, for tiles that are drawn while somebody waits."""
 FAR = 1e12
 """Row and column of what the projection of the grid cannot express."""
 
@@ -59,8 +61,12 @@ def is_tile(zoom: int, x: int, y: int) -> bool:
     return 0 <= zoom <= MAX_ZOOM and 0 <= x < 2**zoom and 0 <= y < 2**zoom
 
 
-def tile_places(grid: Grid, zoom: int, x: int, y: int) -> TilePlaces | None:
-    """Where a tile is on a grid; None if they share nothing."""
+def tile_places(grid: Grid, zoom: int, x: int, y: int, within: Window | None = None) -> TilePlaces | None:
+    """Where a tile is on a grid; None if they share nothing.
+
+    Args:
+        within: the pixels of the grid that count; by default all.
+    """
     step = 2 * HALF / 2**zoom
     lattice = np.arange(0, SIDE + CELL, CELL) / SIDE
     across, down = np.meshgrid((x + lattice) * step - HALF, HALF - (y + lattice) * step)
@@ -70,8 +76,9 @@ def tile_places(grid: Grid, zoom: int, x: int, y: int) -> TilePlaces | None:
         weights @ np.nan_to_num(place, nan=FAR, posinf=FAR, neginf=-FAR) @ weights.T
         for place in ((east - transform.c) / transform.a, (north - transform.f) / transform.e)
     )
-    height, width = grid.shape
-    inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
+    part = Window(0, 0, *grid.shape) if within is None else within
+    down, across = row - part.row, col - part.col
+    inside = (down >= 0) & (down < part.height) & (across >= 0) & (across < part.width)
     if not inside.any():
         return None
     rows, cols = row[inside], col[inside]
@@ -86,9 +93,14 @@ def empty_tile() -> bytes:
     return indexed_png(np.zeros((SIDE, SIDE), np.uint8), [(0, 0, 0, 0)])
 
 
-def fitting_zoom(grid: Grid, most_pixels: int) -> int:
-    """The lowest zoom at which a tile shows at most `most_pixels` pixels of a grid."""
-    pixels = np.minimum(_tile_sides(grid) ** 2 * 2, grid.shape[0] * grid.shape[1])  # turned tiles touch up to twice
+def fitting_zoom(grid: Grid, most_pixels: int, count: int | None = None) -> int:
+    """The lowest zoom at which a tile shows at most `most_pixels` pixels of a grid.
+
+    Args:
+        count: pixels that there are, if the grid is one of several; by default those of the grid.
+    """
+    count = grid.shape[0] * grid.shape[1] if count is None else count
+    pixels = np.minimum(_tile_sides(grid) ** 2 * 2, count)  # turned tiles touch up to twice
     return int(np.argmax(pixels <= most_pixels))
 
 
@@ -105,6 +117,19 @@ def _tile_sides(grid: Grid) -> NDArray[np.float64]:
     metres = 2 * HALF * np.cos(latitude) / 2 ** np.arange(MAX_ZOOM + 1)  # on the ground
     side = np.sqrt(float(grid.pixel_hectares()[grid.shape[0] // 2]) * 1e4)
     return np.asarray(metres / side, np.float64)
+
+
+def tile_bounds(zoom: int, x: int, y: int) -> tuple[float, float, float, float]:
+    """West, south, east and north of a tile in degrees."""
+    west, east = (column / 2**zoom * 360 - 180 for column in (x, x + 1))
+    north, south = (float(np.degrees(np.arctan(np.sinh(np.pi * (1 - 2 * row / 2**zoom))))) for row in (y, y + 1))
+    return west, south, east, north
+
+
+def bounds_in_degrees(grid: Grid) -> tuple[float, float, float, float]:
+    """West, south, east and north of a grid; from -180 to 180 if it is on both sides of longitude 180."""
+    west, south, east, north = grid.footprint().bounds
+    return (-180.0, south, 180.0, north) if east - west > 180 else (west, south, east, north)
 
 
 def tile_corners(grid: Grid, zoom: int, x: int, y: int) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ const EMPTY = { type: "FeatureCollection", features: [] };
 export function makeMap(container, season, view, interactive) {
   const [west, south, east, north] = season.bounds;
   const margin = Math.max(east - west, north - south) * 3;
+  const around = [west - margin, Math.max(south - margin, -85), east + margin, Math.min(north + margin, 85)];
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
   const map = new WebMap({
     container,
@@ -23,7 +24,7 @@ export function makeMap(container, season, view, interactive) {
       bounds: season.bounds,
       fitBoundsOptions: { padding: { top: 20, left: 20, right: 20, bottom: season.imagery.length ? 76 : 20 } },
     }),
-    maxBounds: [west - margin, Math.max(south - margin, -85), east + margin, Math.min(north + margin, 85)],
+    maxBounds: east > 180 ? undefined : around,
     maxZoom: 19,
     dragRotate: false,
     pitchWithRotate: false,
@@ -38,6 +39,11 @@ export function makeMap(container, season, view, interactive) {
     map.addControl(new ScaleControl({ maxWidth: 120 }), "bottom-right");
   }
   return map;
+}
+
+/** Where a map has tiles; one across longitude 180 has them at both ends of the world. */
+function sourceBounds({ bounds: [west, south, east, north] }) {
+  return east > 180 ? [-180, south, 180, north] : [west, south, east, north];
 }
 
 /** A raster of the map that is replaced without a flicker: the new one appears when its tiles are there. */
@@ -67,7 +73,7 @@ export class Raster {
       type: "raster",
       tiles: [tiles.address],
       tileSize: 256,
-      bounds: this.season.bounds,
+      bounds: sourceBounds(this.season),
       minzoom: tiles.minzoom ?? 0,
       maxzoom: tiles.maxzoom,
     };

@@ -22,7 +22,9 @@ async function answer(request) {
 /** The answer to a question with numbers or words, such as ask("pixel", {lon, lat}). */
 export function ask(address, query = {}, signal = undefined) {
   if (answers) return answers[address](query);
-  return answer(fetch(`${address}?${new URLSearchParams(query)}`, { signal }));
+  const turn = "lon" in query ? Math.floor((query.lon + 180) / 360) : 0; // a map across longitude 180 counts on
+  const asked = turn ? { ...query, lon: query.lon - 360 * turn } : query;
+  return answer(fetch(`${address}?${new URLSearchParams(asked)}`, { signal }));
 }
 
 /** Hectares inside an outline, a list of [longitude, latitude]. */

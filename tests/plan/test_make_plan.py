@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import pytest
 from shapely.geometry import box, mapping
 from tests.scenes import AREA, LEFT, SIDE, TOP, Catalogue, at, lonlat
@@ -19,10 +20,12 @@ from agrifm.grid import Window
 from agrifm.plan import measured_costs
 from agrifm.plan.make_plan import plan_project
 from agrifm.plan.map_forecast import chunked_pixels
+from agrifm.plan.model_work import ModelUnits, ModelWork
 from agrifm.plan.probe_fetch import measure_fetch
 from agrifm.plan.probe_models import measure_models
 from agrifm.plan.project_plan import ProjectPlan
 from agrifm.plan.remaining_time import remaining_time
+from agrifm.record import SensorRecord, Task
 from agrifm.scene import limits
 from agrifm.scene.remote import TRAFFIC
 from agrifm.scene.remote_raster import forget_head
@@ -71,12 +74,12 @@ def season(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return simulate(tmp_path_factory.mktemp("season") / "s", size=1.0, season=SHORT)
 
 
-def write_project(directory: Path, imagery: str, folder: Path, more: str = "") -> Project:
+def write_project(directory: Path, imagery: str, folder: Path, more: str = "", labels: str = "") -> Project:
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "agrifm.toml").write_text(
         f'[season]\narea = "{folder}/area.geojson"\nstart = 2024-05-01\nend = 2024-05-28\n[imagery]\n{imagery}\n'
         'products = ["sentinel-2-c1-l2a", "landsat-c2-l2", "modis-09A1-061"]\n'
-        f'[labels]\nfile = "{folder}/truth/parcels.gpkg"\ncolumn = "crop"\nblock = 480\n'
+        f'[labels]\nfile = "{folder}/truth/parcels.gpkg"\ncolumn = "crop"\nblock = 480\n{labels}'
         f'[model]\nnames = ["agrifm"]\nframes = 4\nside = 48\nsteps = 100\n{more}'
     )
     return read_project(directory)
@@ -142,6 +145,54 @@ def test_training_takes_its_steps_validations_and_scores(plans: tuple[ProjectPla
     assert train.memory_bytes > BASE + 10**9
     assert train.scratch_bytes == 5 * 4 * 1_000_000
     assert 0 < train.read_bytes <= fetch.disk_bytes
+
+
+YIELDS = 'value = "yield_t_ha"\nunit = "t/ha"\n', 'task = "yield"\ncrop = "{crop}"\n[map]\noverlap = 0\nwindow = 48\n'
+SHARES = (
+    'other = "{truth}/landcover.tif"\nother_values = [10, 30, 50, 80]\n',
+    'task = "fractions"\n[map]\noverlap = 0\nwindow = 48\n',
+)
+
+
+@pytest.mark.parametrize(("task", "layers"), [(YIELDS, 2), (SHARES, None)])
+def test_yields_and_shares_have_a_plan(
+    tmp_path: Path, season: Path, measured: list[str], task: tuple[str, str], layers: int | None
+) -> None:
+    """Steps as of classes; windows keep two bytes for each number, a yield and its spread, and one layer more."""
+    truth = season.parent / "truth"
+    parcels = geopandas.read_file(truth / "parcels.gpkg")  # harvested after the season of four weeks
+    parcels.assign(yield_t_ha=4 + parcels.index % 5).to_file(tmp_path / "parcels.gpkg")
+    crop = parcels["crop"].mode()[0]
+    labels, more = (text.replace("{truth}", str(truth)).replace("{crop}", crop) for text in task)
+    project = write_project(tmp_path / "p", f'catalog = "{season}"', season.parent, more, labels)
+    harvested = project.labels.model_copy(update={"file": tmp_path / "parcels.gpkg"})
+    project = project.model_copy(update={"labels": harvested})
+    plan = plan_project(project, cache=tmp_path / "costs.json")
+    fetch, train, mapped = plan.steps
+    assert train.seconds > START + 100 * STEP
+    assert 0 < train.read_bytes <= fetch.disk_bytes
+    assert train.model_seconds.keys() == {"agrifm"}
+    kept, per_layer = mapped.scratch_bytes - 6 * 144**2, 2 * 144**2
+    if layers is None:
+        layers = len(set(parcels["crop"]) | {"other"})
+    assert kept == (layers + 1) * per_layer
+    assert not any("training is forecast" in note for note in plan.notes)
+
+
+@pytest.mark.parametrize("task", ["yield", "fractions"])
+def test_the_classic_model_of_numbers_is_measured(task: Task) -> None:
+    sensor = SensorRecord(
+        sensor="modis", bands=("red", "nir"), quantity="surface reflectance", scale=1e-4, resolution=480,
+        mean=(0.0,) * 2, std=(1.0,) * 2,
+    )  # fmt: skip
+    work = ModelWork(
+        names=("classic",), size={}, sensors=(sensor,), frames={"modis": 4}, observed={"modis": 4}, steps=4,
+        series="interpolated", season_days=120, classes=3, task=task, batch=2, side=48, window=48,
+    )  # fmt: skip
+    units = ModelUnits.model_validate(measure_models(work.model_dump(), 60)["classic"])
+    assert units.fit_seconds is not None
+    assert units.window_seconds is not None
+    assert 0 < units.window_seconds < units.fit_seconds
 
 
 def test_more_workers_share_windows_and_not_the_beginning(plans: tuple[ProjectPlan, ProjectPlan]) -> None:

@@ -3,26 +3,31 @@
 from functools import partial
 from pathlib import Path
 
+from shapely.geometry.base import BaseGeometry
+
 from agrifm.config import Project
 from agrifm.errors import ConfigError
 from agrifm.files import AnyPath
-from agrifm.grid import geodesic_hectares
-from agrifm.model_config import WITHOUT_CLASSES
+from agrifm.grid import Grid, geodesic_hectares
 from agrifm.plan.fetch_forecast import FoundScenes, find_scenes, forecast_fetch, resampled_frames
 from agrifm.plan.forecast import SensorForecast
 from agrifm.plan.line_speed import stated_line
-from agrifm.plan.map_forecast import PROBABILITY_BYTES, forecast_map, forecast_parcels
+from agrifm.plan.map_forecast import PROBABILITY_BYTES, forecast_map, forecast_parcels, number_bytes
 from agrifm.plan.measured_costs import machine_costs
 from agrifm.plan.prices import Prices, read_prices
 from agrifm.plan.project_plan import ProjectPlan
 from agrifm.plan.tile_plan import plan_tiles
 from agrifm.plan.train_forecast import forecast_train, training_ground, work_of_models
+from agrifm.record import NUMBERS
+from agrifm.samples.labels import Labels
+from agrifm.samples.number_labels import project_shares, project_yields
 from agrifm.train.data import labels_on
+from agrifm.yields import YIELD_LAYERS
 
 USUAL_CLASSES = 10
 """Classes of a map, if they are not known."""
 NO_TRAINING = (
-    "training is forecast for models of classes from labels on the cube only; tables, boundaries, yields and shares "
+    "training is forecast for models of classes, yields and shares from labels on the cube only; tables and boundaries "
     "are not in this plan"
 )
 
@@ -67,10 +72,12 @@ def _plan_cube(
     days = {sensor: sum(frame.sensor == sensor for frame in found.frames) for sensor in found.grids}
     frames = {sensor: resampled_frames(project, count) or count for sensor, count in days.items()}
     absent = _absent(project)
-    of_classes = project.labels.on_cube and project.model.task not in WITHOUT_CLASSES
-    known = of_classes and project.tile is None and "labels" not in absent
-    labels = labels_on(project, target, found.area) if known else None
+    can_be_read = project.labels.on_cube and project.model.task != "boundaries"
+    known = can_be_read and project.tile is None and "labels" not in absent
+    labels = _labels(project, target, found.area) if known else None
     classes = USUAL_CLASSES if labels is None else len(labels.legend)
+    if project.model.task == "yield":
+        classes = len(YIELD_LAYERS)
     products = {frame.sensor: frame.scenes[0].product for frame in found.frames}
     work = work_of_models(project, list(products.values()), frames, classes)
     units, origin = machine_costs(work, cache)
@@ -82,7 +89,7 @@ def _plan_cube(
         steps.append(forecast_train(project.training, ground, work, units, fetch.disk_bytes, pixels))
     steps.append(forecast_map(project, target, found.area, coarse, work, units, fetch.disk_bytes, workers))
     if project.parcels is not None and "parcels" not in absent:
-        held = pixels * classes * PROBABILITY_BYTES
+        held = pixels * (number_bytes(work) if work.task in NUMBERS else classes * PROBABILITY_BYTES)
         steps.append(forecast_parcels(project, found.area, work, units, held, workers))
     season = project.season.season
     return ProjectPlan(
@@ -95,6 +102,15 @@ def _plan_cube(
         (*_about_scenes(sensors), *absent.values(), *_about_training(project, known or bool(absent)), origin),
         prices,
     )
+
+
+def _labels(project: Project, grid: Grid, area: BaseGeometry) -> Labels:
+    """The labels of a project on the grid of its cube to come, as its task reads them."""
+    if project.model.task == "yield":
+        return project_yields(project, grid, area)
+    if project.model.task == "fractions":
+        return project_shares(project, grid, area).labels
+    return labels_on(project, grid, area)
 
 
 def _absent(project: Project) -> dict[str, str]:

@@ -4,8 +4,6 @@ from pathlib import Path
 
 from shapely.geometry.base import BaseGeometry
 
-from agrifm.classic.choice import CANDIDATES
-from agrifm.classic.classics import CHOICE
 from agrifm.config import Project
 from agrifm.cube.store import CHUNK
 from agrifm.errors import MapError
@@ -14,10 +12,11 @@ from agrifm.mapping.mosaic import window_starts
 from agrifm.mapping.windows import PROBABILITY_DTYPE, AreaMask
 from agrifm.plan.forecast import StepForecast
 from agrifm.plan.model_work import ModelWork
-from agrifm.plan.train_forecast import cube_numbers, prepared_bytes
+from agrifm.plan.train_forecast import cube_numbers, prepared_bytes, single_names
 from agrifm.plan.unit_costs import UnitCosts
-from agrifm.record import is_classic, is_network
+from agrifm.record import NUMBERS, is_classic, is_network
 from agrifm.vector_batches import open_batches
+from agrifm.yields import YIELD_BANDS
 
 LAYER_BYTES = {
     "classes": 0.12,
@@ -30,6 +29,8 @@ LAYER_BYTES = {
 """Compressed bytes of a pixel of each layer, on the simulated season (benchmarks/plan_forecast.py)."""
 PROBABILITY_BYTES, OBSERVATION_BYTES = 0.43, 0.23
 """Likewise, of the probability of one class, and of the number of observations."""
+YIELD_BAND_BYTES, SHARE_BYTES = 1.8, 4.5
+"""Likewise, of each band of a pixel with a yield, and of the share of a class (examples 14 and 15)."""
 PICTURE_BYTES, PICTURE_PIXEL_BYTES, PICTURE_PIXELS = 0.45e6, 0.75, 1e6
 """Of the picture, and of each of at most so many pixels of the map in it; likewise."""
 BLEND_SECONDS = 8e-8
@@ -84,6 +85,8 @@ def forecast_map(
     core = reading + answering + writing
     kept = project.parcels is not None if project.map.probabilities is None else project.map.probabilities
     per_pixel = sum(LAYER_BYTES.values()) + (work.classes * PROBABILITY_BYTES + OBSERVATION_BYTES if kept else 0)
+    if work.task in NUMBERS:
+        per_pixel = number_bytes(work)
     memory = units.model(project.map_model).memory_to_predict
     return StepForecast(
         "map",
@@ -97,6 +100,11 @@ def forecast_map(
         pieces=len(windows),
         notes=() if answer is not None else (f"the time of {project.map_model} was not measured and is not in it",),
     )
+
+
+def number_bytes(work: ModelWork) -> float:
+    """Return the bytes of a pixel of a map of yields or of shares."""
+    return YIELD_BAND_BYTES * len(YIELD_BANDS) if work.task == "yield" else SHARE_BYTES * work.classes
 
 
 def _windows(grid: Grid, area: BaseGeometry, side: int, overlap: int, coarse: int) -> list[Window]:
@@ -124,10 +132,10 @@ def _answer_seconds(name: str, work: ModelWork, units: UnitCosts) -> float | Non
     """Seconds that a model needs to predict a window; None if it was not measured."""
     if is_network(name):
         return units.model(name).window_seconds
-    singles = CANDIDATES if name == CHOICE else (name,) if is_classic(name) else ()
+    singles = single_names(name, work.task) if is_classic(name) else ()
     found = [units.model(one).window_seconds for one in singles]
     known = [seconds for seconds in found if seconds is not None]
-    share = 0.6 if name == CHOICE else 1.0  # the better half of them
+    share = 0.6 if len(singles) > 1 else 1.0  # the better half of them
     return share * sum(known) * work.window**2 if known and len(known) == len(found) else None
 
 

@@ -1,6 +1,6 @@
 """What decides the cost of a project's models, and what each of them needs."""
 
-from agrifm.record import SensorRecord, SeriesKind
+from agrifm.record import SensorRecord, SeriesKind, Task
 from agrifm.validation import Frozen
 
 
@@ -21,6 +21,9 @@ class ModelWork(Frozen):
     series: SeriesKind
     season_days: int
     classes: int
+    """Layers that are predicted: classes, or the two numbers of a yield."""
+    task: Task = "crop-type"
+    """Of tasks of numbers; models of classes cost the same in all others."""
     batch: int
     side: int
     """Of training windows."""

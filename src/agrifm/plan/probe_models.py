@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from agrifm.grid import Window
 from agrifm.plan.model_work import ModelUnits, ModelWork, SeriesUnits
 from agrifm.process_memory import resident_bytes
-from agrifm.record import SeriesKind, is_network, target_pixels
+from agrifm.record import NUMBERS, SeriesKind, is_network, target_pixels
 from agrifm.samples.sample import Sample, Series
 from agrifm.season import Season, day_number
 
@@ -33,6 +34,8 @@ LEAST_SIDE = 48
 """Side in pixels of the first window that a network predicts."""
 ROWS, GROUPS = 400, 20
 """Pixels and blocks on which a classic model is fitted."""
+PIXELS_OF_FIELD = 10
+"""Of these, in each field with a yield."""
 PREDICTED = 24
 """Side in pixels of the window that a classic model predicts."""
 
@@ -59,7 +62,8 @@ def measure_models(work: dict[str, Any], seconds: float) -> dict[str, Any]:
         if time.process_time() - began > seconds:
             found[name] = {}
         else:
-            found[name] = _network(name, wanted) if is_network(name) else _classic(name, wanted)
+            classic = partial(_classic_numbers, wanted) if wanted.task in NUMBERS else partial(_classic, name, wanted)
+            found[name] = _network(name, wanted) if is_network(name) else classic()
     return {**found, "probe_seconds": time.process_time() - began}
 
 
@@ -164,6 +168,42 @@ def _network(name: str, work: ModelWork) -> dict[str, Any]:
     answer = (work.window / least) ** 2 * _seconds(lambda: predict(least))
     window = answer if answer > LONG else _seconds(lambda: predict(work.window))
     return ModelUnits(step_seconds=whole, window_seconds=window, **sizes).model_dump()
+
+
+def _classic_numbers(work: ModelWork) -> dict[str, Any]:
+    """One fit with its choice on inner folds, and one prediction, of the classic model of yields or of shares."""
+    from agrifm.classic.features import Columns
+    from agrifm.classic.forest import pixel_rows
+    from agrifm.classic.share_regression import PARTS_OF_SHARES, ShareRows, fit_shares
+    from agrifm.classic.yield_regression import PARTS_OF_YIELDS, FieldRows, fit_yields
+    from agrifm.yields import scale_of
+
+    parts = PARTS_OF_YIELDS if work.task == "yield" else PARTS_OF_SHARES
+    sample = _sample(work, PREDICTED, dict.fromkeys(work.frames, work.steps))
+    chosen = np.ones((PREDICTED, PREDICTED), bool)
+    made: list[NDArray[np.float32]] = []
+
+    def features() -> None:
+        made.append(pixel_rows([(sample.window, sample)], chosen, work.sensors, parts, work.season_days)[0])
+
+    reading = _seconds(features)
+    rows, draw = made[0][:ROWS], np.random.default_rng(0)
+    columns = Columns(tuple(work.sensors), work.steps, parts)
+    fitted: list[Any] = []
+    if work.task == "yield":
+        field = np.arange(len(rows)) // PIXELS_OF_FIELD
+        tonnes = draw.uniform(2, 8, field.max() + 1)
+        training = FieldRows(rows, field, tonnes, np.arange(len(tonnes)) % GROUPS)
+        fit = _seconds(lambda: fitted.extend([fit_yields(training, columns, scale_of(tonnes), 0)[0]]))
+    else:
+        shares = draw.dirichlet(np.full(work.classes, 0.5), len(rows))
+        mixed = ShareRows(rows, shares, np.arange(len(rows)) % GROUPS)
+        fit = _seconds(lambda: fitted.extend(fit_shares(mixed, columns, 0)[0]))
+    predict = _seconds(lambda: [member.probabilities(made[0]) for member in fitted])
+    pixels = PREDICTED**2
+    return ModelUnits(
+        fit_seconds=fit / len(rows) + reading / pixels, window_seconds=(predict + reading) / pixels
+    ).model_dump()
 
 
 def _classic(name: str, work: ModelWork) -> dict[str, Any]:

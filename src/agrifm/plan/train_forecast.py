@@ -19,7 +19,7 @@ from agrifm.plan.forecast import StepForecast
 from agrifm.plan.model_work import ModelWork
 from agrifm.plan.probe_models import FORWARD
 from agrifm.plan.unit_costs import UnitCosts
-from agrifm.record import SensorRecord, is_classic, is_network, target_pixels, with_parts
+from agrifm.record import NUMBERS, SensorRecord, Task, is_classic, is_network, target_pixels, with_parts
 from agrifm.samples.labels import Labels
 from agrifm.samples.patches import MAX_KEPT_BYTES, TILE, labelled_windows, tiles_under
 from agrifm.samples.split import split_blocks
@@ -33,6 +33,10 @@ WEIGHT_BYTES = 4
 CLASSIC_BYTES, CLASSIC_ROW_BYTES = 1.2e6, 780
 """On disk, of a classic model, the training features and the scores, and of each pixel that it was fitted on; on the
 simulated season (benchmarks/plan_forecast.py)."""
+NUMBERS_BYTES = 0.6e6
+"""On disk, of what training for yields or shares leaves besides networks (docs/yield.md's simulated season)."""
+COPIES_OF_ROWS = 6
+"""Of the features of a classic model of numbers in memory: as read, by fold, scaled, and in a library's form."""
 CLASSIC_LIBRARIES, CLASSIC_ROW_MEMORY = 190e6, 64_000
 """Memory of the libraries of classic models, and for each pixel that they are fitted on: MiniRocket makes ten thousand
 numbers of it; on the simulated season."""
@@ -72,8 +76,12 @@ def training_ground(project: Project, labels: Labels, grid: Grid, coarse: int) -
     strides = (half if half % coarse == 0 else config.side, config.side, config.side)
     windows = [labelled_windows(label, config.side, stride) for label, stride in zip(folds, strides, strict=True)]
     every: set[Window] = {tile for some in windows for one in some for tile in tiles_under(one, grid.shape)}
-    known = np.where(folds[0] == UNLABELLED, folds[1], folds[0])
-    drawn = draw_pixels(known, labels.place, split.block, config.seed)
+    known = folds[0] if config.task in NUMBERS else np.where(folds[0] == UNLABELLED, folds[1], folds[0])
+    drawn = (
+        draw_pixels(known, labels.place, split.block, config.seed)
+        if config.task != "fractions"
+        else known != UNLABELLED
+    )
     return TrainingGround(
         len(labels.legend), len(windows[0]), len(windows[1]), len(windows[2]), len(every), int(drawn.sum())
     )
@@ -94,7 +102,7 @@ def work_of_models(project: Project, products: Sequence[Product], frames: dict[s
     }
     names: dict[str, None] = {}
     for name in with_parts(config.names):
-        names |= dict.fromkeys(CANDIDATES if name == CHOICE else [name])
+        names |= dict.fromkeys(CANDIDATES if name == CHOICE and config.task not in NUMBERS else [name])
     used = [name for name in names if is_network(name) or is_classic(name)]
     released = config.weights is not None
     return ModelWork(
@@ -111,6 +119,7 @@ def work_of_models(project: Project, products: Sequence[Product], frames: dict[s
         series=config.series,
         season_days=season.days,
         classes=classes,
+        task=config.task if config.task in NUMBERS else "crop-type",
         batch=config.batch,
         side=config.side,
         window=project.map.window or config.side,
@@ -148,7 +157,9 @@ def forecast_train(
     unknown = [name for name, seconds in spent.items() if seconds is None]
     seconds = start + reading + sum(value or 0.0 for value in spent.values())
     classic = any(map(is_classic, names))
-    memory = CLASSIC_LIBRARIES + CLASSIC_ROW_MEMORY * ground.rows
+    row = CLASSIC_ROW_MEMORY if work.task not in NUMBERS else COPIES_OF_ROWS * prepared_bytes(work, 1)
+    memory = CLASSIC_LIBRARIES + row * ground.rows
+    files = NUMBERS_BYTES if work.task in NUMBERS else CLASSIC_BYTES + CLASSIC_ROW_BYTES * ground.rows
     networks = [units.model(name) for name in names if is_network(name)]
     weights = sum(one.parameters for one in networks) * WEIGHT_BYTES * config.seeds
     notes = [f"{config.steps} steps at most; early stopping may end sooner"] if networks else []
@@ -156,7 +167,7 @@ def forecast_train(
     return StepForecast(
         "train",
         read_bytes=round(cube_bytes * min(ground.tiles * TILE**2 / pixels, 1.0)),
-        disk_bytes=round(weights + classic * (CLASSIC_BYTES + CLASSIC_ROW_BYTES * ground.rows)),
+        disk_bytes=round(weights + classic * files),
         scratch_bytes=round(weights * CHECKPOINTS),
         memory_bytes=round(base + kept + max([classic * memory, *(one.memory for one in networks)])),
         core_seconds=seconds,
@@ -184,6 +195,11 @@ def prepared_bytes(work: ModelWork, side: int) -> float:
     return total
 
 
+def single_names(name: str, task: Task) -> tuple[str, ...]:
+    """Return the names by which the unit costs of a classic model are kept: those of its candidates, or its name."""
+    return tuple(CANDIDATES) if name == CHOICE and task not in NUMBERS else (name,)
+
+
 def model_seconds(name: str, config: ModelConfig, ground: TrainingGround, units: UnitCosts) -> float | None:
     """Return the seconds of training, calibrating and scoring a model; None if it was not measured."""
     scored = ground.validation + ground.tested
@@ -195,13 +211,14 @@ def model_seconds(name: str, config: ModelConfig, ground: TrainingGround, units:
         validated = ground.validation * model.step_seconds / config.batch / FORWARD
         tested = scored * model.step_seconds / config.batch / FORWARD
         return config.seeds * (config.steps * model.step_seconds + rounds * validated + tested)
-    singles = CANDIDATES if name == CHOICE else (name,)
-    found = [units.model(one) for one in singles]
+    found = [units.model(one) for one in single_names(name, config.task)]
     if any(one.fit_seconds is None or one.window_seconds is None for one in found):
         return None
     fits = sum(one.fit_seconds or 0 for one in found)
     answers = sum(one.window_seconds or 0 for one in found)
     share = 1.0
+    if config.task in NUMBERS:  # the fit was measured with its choice on inner folds, and nothing is calibrated
+        return ground.rows * fits + scored * config.side**2 * answers
     if name == CHOICE:  # all on inner folds, the better half on all rows
         share = 0.6
         tried = (1 if ground.rows > MANY_ROWS else FOLDS) * (1 - 1 / FOLDS)

@@ -19,18 +19,18 @@ from agrifm.classic.classics import ClassicRows
 from agrifm.classic.features import Columns
 from agrifm.classic.share_regression import PARTS_OF_SHARES, ShareRows, fit_shares
 from agrifm.config import Project
-from agrifm.cube.store import Cube, open_cube
+from agrifm.cube.store import open_cube
 from agrifm.errors import LabelError
 from agrifm.files import finite_or_none, translate_os_errors, write_json
 from agrifm.inference.predictor import TrainedModel
-from agrifm.legend import UNLABELLED, Legend
+from agrifm.legend import UNLABELLED
 from agrifm.model_config import ModelConfig
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, unchanged, writing
 from agrifm.record import TRAINING_DATA, ModelRecord
-from agrifm.samples.share_labels import ShareLabels, SharePatches, read_share_labels
+from agrifm.samples.number_labels import project_shares
+from agrifm.samples.share_labels import ShareLabels, SharePatches
 from agrifm.samples.split import FOLDS
-from agrifm.shares import COVERED
 from agrifm.train.cube_classic import kept_classic, stored_classic
 from agrifm.train.cube_network import NetworkTask, array_digest, data_fingerprint, train_network, write_training_data
 from agrifm.train.data import Data, cube_record, prepare, read_pixel_features
@@ -85,7 +85,7 @@ def train_fractions(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dic
         unchanged(project.source, "training") as require_unchanged,
     ):
         cube = open_cube(project.source)
-        known = project_shares(project, cube)
+        known = project_shares(project, cube.target, cube.area)
         data = share_data(prepare(cube, known.labels, project.labels.block, config), known)
         with translate_os_errors(f"writing the models {project.models}"):
             begin_directory(staging)
@@ -104,28 +104,6 @@ def train_fractions(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dic
         with translate_os_errors(f"writing the models {project.models}"):
             written = publish(staging, project.models, config.names)
     return {**result, "kept": kept, "written": written}
-
-
-def project_shares(project: Project, cube: Cube) -> ShareLabels:
-    """Read the shares of a project on the target grid of its cube; raises as `read_share_labels` does."""
-    config = project.labels
-    assert config.file, "the project is checked"
-    notes: list[str] = []
-    legend = None if config.legend is None else Legend.read(project.path(config.legend), notes)
-    known = read_share_labels(
-        project.path(config.file),
-        config.column,
-        cube.target,
-        cube.area,
-        legend,
-        None if config.other is None else project.path(config.other),
-        config.other_values,
-        config,
-        config.unlabelled,
-        config.other_file,
-        COVERED if config.covered is None else config.covered,
-    )
-    return replace(known, labels=replace(known.labels, notes=(*notes, *known.labels.notes)))
 
 
 def share_data(data: Data, known: ShareLabels) -> ShareData:

@@ -18,7 +18,7 @@ from agrifm.classic.features import Columns
 from agrifm.classic.forest import draw_pixels
 from agrifm.classic.yield_regression import PARTS_OF_YIELDS, FieldRows, fit_yields
 from agrifm.config import Project
-from agrifm.cube.store import Cube, open_cube
+from agrifm.cube.store import open_cube
 from agrifm.errors import LabelError
 from agrifm.files import finite_or_none, translate_os_errors, write_json
 from agrifm.inference.predictor import TrainedModel, load_model
@@ -27,9 +27,9 @@ from agrifm.model_config import ModelConfig
 from agrifm.models.precision import DEFAULT_COMPUTE, Compute
 from agrifm.outputs import begin_directory, unchanged, writing
 from agrifm.record import TRAINING_DATA, ModelRecord, yield_scale
-from agrifm.samples.labels import Labels
+from agrifm.samples.number_labels import project_yields
 from agrifm.samples.split import FOLDS
-from agrifm.samples.yield_labels import YieldPatches, read_yield_labels
+from agrifm.samples.yield_labels import YieldPatches
 from agrifm.train.cube_classic import kept_classic, stored_classic
 from agrifm.train.cube_network import NetworkTask, array_digest, data_fingerprint, train_network, write_training_data
 from agrifm.train.data import Data, cube_record, prepare, read_pixel_features
@@ -68,7 +68,7 @@ def train_yields(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[s
         unchanged(project.source, "training") as require_unchanged,
     ):
         cube = open_cube(project.source)
-        data = yield_data(prepare(cube, project_yields(project, cube), project.labels.block, config))
+        data = yield_data(prepare(cube, project_yields(project, cube.target, cube.area), project.labels.block, config))
         scale = scale_of(_tonnes_of(data, "train"))
         with translate_os_errors(f"writing the models {project.models}"):
             begin_directory(staging)
@@ -88,25 +88,6 @@ def train_yields(project: Project, compute: Compute = DEFAULT_COMPUTE) -> dict[s
         with translate_os_errors(f"writing the models {project.models}"):
             written = publish(staging, project.models, config.names)
     return {**result, "kept": kept, "written": written}
-
-
-def project_yields(project: Project, cube: Cube) -> Labels:
-    """Read the yields of a project on the target grid of its cube; raises as `read_yield_labels` does."""
-    config = project.labels
-    assert config.file, "the project is checked"
-    assert config.value, "likewise"
-    assert config.unit, "likewise"
-    return read_yield_labels(
-        project.path(config.file),
-        config.value,
-        config.unit,
-        config.column,
-        project.model.crop,
-        cube.target,
-        cube.area,
-        config.fold_column,
-        config,
-    )
 
 
 def yield_data(data: Data) -> Data:

@@ -7,17 +7,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import torch
 from tests.mapping.small_maps import make_cube, utm_grid
-from tests.models.exported_networks import SENSORS, save_network
+from tests.models.exported_networks import SEASON, SENSORS, save_network
 
 from agrifm.cube.store import open_cube
 from agrifm.errors import ModelError
 from agrifm.grid import Window
+from agrifm.inference.onnx import ExportedModel, graph_inputs
 from agrifm.inference.predictor import load_model, load_record
+from agrifm.legend import Legend
 from agrifm.mapping.run import map_area
+from agrifm.models.agrifm.network import AgriFMConfig
 from agrifm.models.export import export
-from agrifm.record import SensorInput
+from agrifm.models.family import FAMILIES
+from agrifm.models.weights.file import load_network, save_model
+from agrifm.models.yield_maps import with_yields
+from agrifm.record import ModelRecord, SensorInput, Task
 from agrifm.samples.patches import read_patch
+from agrifm.samples.sample import Sample, Series
+from agrifm.season import day_number
+from agrifm.yields import YieldScale
 
 for needed in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(needed, reason="needs agrifm[export]")
@@ -83,3 +93,59 @@ def test_probabilities_of_a_filled_series_are_those_of_the_series(files: tuple[P
     with pytest.raises(ModelError, match="`--frames`") as caught:
         graph.probabilities(longer)
     assert caught.value.facts == {"sensor": "sentinel-2", "frames": 5}
+
+
+SCALE = YieldScale(mean=5, std=1.5, highest=20, factor=1.6)
+
+
+def save_numbers(path: Path, family: str, task: Task) -> Path:
+    """A network of random weights that estimates yields of rice, or shares of three classes."""
+    torch.manual_seed(1)
+    sensors = (SENSORS[0].model_copy(update={"absent_bands": ()}),)
+    of_yields = task == "yield"
+    config = FAMILIES[family].preset("tiny", sensors, 2 if of_yields else 3, 4, "interpolated", 90)
+    if isinstance(config, AgriFMConfig) and of_yields:
+        config = with_yields(config, SCALE)
+    network = FAMILIES[family].network(config)
+    record = ModelRecord(
+        name=family, family=family, architecture=config.model_dump(mode="json"), sensors=sensors, frames=4, side=24,
+        series="interpolated", legend=Legend.of(["rice"] if of_yields else ["maize", "wheat", "other"]), season=SEASON,
+        task=task, training={"yield": SCALE.model_dump()} if of_yields else {},
+    )  # fmt: skip
+    save_model(path, network, record)
+    return path
+
+
+@pytest.mark.parametrize("family", ["tempcnn", pytest.param("agrifm", marks=pytest.mark.check)])
+@pytest.mark.parametrize("task", ["yield", pytest.param("fractions", marks=pytest.mark.check)])
+def test_yields_and_shares_are_those_of_pytorch(tmp_path: Path, family: str, task: Task) -> None:
+    """The graph has t/ha; a window of it is what the network predicts for a map."""
+    path, out = save_numbers(tmp_path / f"{family}.safetensors", family, task), tmp_path / "network.onnx"
+    lines = export(path, out)
+    draw = np.random.default_rng(2)
+    image = draw.uniform(0.02, 0.5, (4, 2, 24, 24)).astype(np.float32)
+    dates = day_number(SEASON[0]) + np.array([0, 30, 60, 89], np.int32)
+    series = Series(image, np.ones((4, 24, 24), bool), dates)
+    sample = Sample({"sentinel-2": series}, np.zeros((24, 24), np.uint8), Window(0, 0, 24, 24), int(dates[0]))
+    network, graph = load_model(path), load_model(out)
+    wanted, found = network.probabilities(sample), graph.probabilities(sample)
+    assert graph.record == network.record
+    assert np.abs(found - wanted).max() <= 1e-5
+    assert wanted.std() > 1e-4
+    assert isinstance(graph, ExportedModel)
+    raw = graph.session.run(None, graph_inputs([sample], graph.exported))[0][0]
+    if task == "yield":
+        assert any("t/ha" in line and "1.6 x spread" in line for line in lines)
+        assert raw[0] == pytest.approx(20 * wanted[0], abs=1e-3)
+    else:
+        assert raw.sum(axis=0) == pytest.approx(1, abs=1e-5)
+
+
+def test_boundaries_are_not_exported(tmp_path: Path) -> None:
+    path = save_numbers(tmp_path / "tempcnn.safetensors", "tempcnn", "fractions")
+    network, record = load_network(path)
+    save_model(path, network, record.model_copy(update={"task": "boundaries"}))
+    with pytest.raises(ModelError) as error:
+        export(path, tmp_path / "network.onnx")
+    assert error.value.facts["task"] == "boundaries"
+    assert not (tmp_path / "network.onnx").exists()

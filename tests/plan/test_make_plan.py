@@ -179,7 +179,7 @@ def test_yields_and_shares_have_a_plan(
     assert not any("training is forecast" in note for note in plan.notes)
 
 
-@pytest.mark.parametrize("task", ["yield", "fractions"])
+@pytest.mark.parametrize("task", [pytest.param("yield", marks=pytest.mark.check), "fractions"])
 def test_the_classic_model_of_numbers_is_measured(task: Task) -> None:
     sensor = SensorRecord(
         sensor="modis", bands=("red", "nir"), quantity="surface reflectance", scale=1e-4, resolution=480,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from agrifm.errors import ModelError
 from agrifm.files import AnyPath, as_path
 from agrifm.models.export_record import ExportRecord, session_record, start_session
-from agrifm.record import ModelRecord
+from agrifm.record import ModelRecord, yield_scale
 from agrifm.samples.sample import Sample, collate
 from agrifm.samples.validate import require_usable
 
@@ -31,12 +31,16 @@ class ExportedModel:
     def probabilities(self, sample: Sample) -> NDArray[np.float32]:
         """Return class probabilities (classes, H, W) of a sample as the record says (`series`); the graph calibrates.
 
+        Of a task of numbers they are shares of classes, or yield and spread as shares of the scale's highest yield.
+
         Raises:
             ModelError: the sample does not fit the graph.
         """
         require_usable(sample, self.exported.sensors)
-        probabilities: NDArray[np.float32] = self.session.run(None, graph_inputs([sample], self.exported))[0][0]
-        return probabilities
+        found: NDArray[np.float32] = self.session.run(None, graph_inputs([sample], self.exported))[0][0]
+        if self.exported.model.task == "yield":  # the graph has t/ha
+            return np.clip(found / np.float32(yield_scale(self.exported.model).highest), 0, 1)
+        return found
 
 
 def open_exported(path: AnyPath, threads: int = 0) -> ExportedModel:

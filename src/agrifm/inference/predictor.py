@@ -70,7 +70,7 @@ class TorchModel:
 
         from agrifm.inference.field_maps import as_probabilities, network_field_maps
         from agrifm.inference.tensors import tensor_batch
-        from agrifm.inference.yield_maps import as_yield_shares, network_yields
+        from agrifm.models.yield_maps import as_yield_shares, network_yields
 
         if self.record.side == 1 and self.record.series == "observed":
             return self._of_pixels(sample)

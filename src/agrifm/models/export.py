@@ -1,9 +1,9 @@
 """`agrifm model export`: a trained network as a graph that runs without this code, ONNX or PyTorch's .pt2.
 
-Its inputs are bands in the units of the product, its output class probabilities: normalisation, the filling of gaps,
-the softmax and the calibration are inside. AgriFM is exported in its reference implementation
-(`agrifm.models.agrifm.reference`), which cuts windows by reshaping, for any number of samples; the fast path looks them
-up in tables of one batch size.
+Its inputs are bands in the units of the product, its output class probabilities, shares of classes, or yields with
+their spread: normalisation, the filling of gaps, the softmax and the calibration are inside. AgriFM is exported in its
+reference implementation (`agrifm.models.agrifm.reference`), which cuts windows by reshaping, for any number of samples;
+the fast path looks them up in tables of one batch size.
 
 The number of samples is free. Frames, rows and columns are fixed: on another grid other tokens are padded, shifted and
 clamped, and the exporter cannot follow that if sizes are unknown. Shorter observed series are padded with frames that
@@ -31,27 +31,41 @@ from agrifm.models.classifier import Classifier
 from agrifm.models.export_record import EXPORT_KEY, EXPORT_SUFFIXES, ExportRecord, TensorNote
 from agrifm.models.weights.checkpoint import file_digest
 from agrifm.models.weights.file import load_network
+from agrifm.models.yield_maps import YIELD_TASK, network_yields, tonnes_and_spread
 from agrifm.outputs import replace_file
-from agrifm.record import ModelRecord, SensorRecord, require_classes, running_versions, target_pixels
+from agrifm.record import (
+    NUMBERS,
+    ModelRecord,
+    SensorRecord,
+    predicted_layers,
+    require_classes,
+    running_versions,
+    target_pixels,
+    yield_scale,
+)
+from agrifm.yields import YieldScale
 
 OPSET = 20
 """The newest version whose operators onnxruntime 1.17 and later have."""
-OUTPUT, FIRST_DAY = "probabilities", "first_day"
-"""Names of tensors of the graph; those of a sensor begin with its name."""
+FIRST_DAY = "first_day"
+"""Name of a tensor of the graph; those of a sensor begin with its name."""
 BATCH = "batch"
 """Name of the axis of samples."""
 
 
 class ExportedNetwork(nn.Module):
-    """A classifier with a softmax and its calibration, on tensors by name: class probabilities (B, classes, H, W)."""
+    """A network on tensors by name: class probabilities or shares (B, classes, H, W), or yields (B, 2, H, W), t/ha."""
 
-    def __init__(self, classifier: Classifier, calibration: Calibration | None = None) -> None:
+    def __init__(
+        self, classifier: Classifier, calibration: Calibration | None = None, yields: YieldScale | None = None
+    ) -> None:
         super().__init__()
         self.classifier = classifier
         self.calibration = calibration
+        self.yields = yields
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Return the probabilities for inputs by the names of the export's record."""
+        """Return what the network predicts for inputs by the names of the export's record."""
 
         def by_sensor(kind: str) -> dict[str, Tensor]:
             return {name.removesuffix(kind): tensor for name, tensor in inputs.items() if name.endswith(kind)}
@@ -67,6 +81,8 @@ class ExportedNetwork(nn.Module):
             frames=by_sensor(".frames"),
             label=nothing,
         )
+        if self.yields is not None:
+            return tonnes_and_spread(network_yields(self.classifier, batch, self.yields), self.yields)
         return calibrated_tensor(self.calibration, torch.softmax(self.classifier(batch), dim=1))
 
 
@@ -138,12 +154,7 @@ def export(
         weights=file_digest(model),
         without=tuple(without),
         inputs=inputs,
-        output=TensorNote(
-            name=OUTPUT,
-            dtype="float32",
-            axes=(BATCH, len(record.legend), side, side),
-            unit="probability of each class of the legend, 0..1",
-        ),
+        output=_output(record, side),
         calibrated=record.calibration is not None,
         frames=frames,
         side=side,
@@ -152,12 +163,28 @@ def export(
     )
     classifier = Classifier(use_reference(network), record.sensors, record.series)
     with replace_file(out, f"exporting to {out}", _is_export) as temporary:
-        program = _program(ExportedNetwork(classifier, record.calibration), exported, about)
+        scale = yield_scale(record) if record.task == "yield" else None
+        program = _program(ExportedNetwork(classifier, record.calibration, scale), exported, about)
         if out.suffix == ".onnx":
             _write_onnx(program, exported, temporary, about)
         else:
             torch.export.save(program, temporary, extra_files={EXPORT_KEY: exported.model_dump_json()})
     return export_lines(exported, out)
+
+
+def _output(record: ModelRecord, side: int) -> TensorNote:
+    """What the graph of a model predicts."""
+    name, unit = "probabilities", "probability of each class of the legend, 0..1"
+    if record.task == "fractions":
+        name, unit = "shares", "share of the pixel of each class of the legend, 0..1"
+    if record.task == "yield":
+        scale = yield_scale(record)
+        name = "yields"
+        unit = f"yield and its spread in {scale.unit}"
+        if scale.factor is not None:
+            unit += f"; the {100 * scale.level:g} % interval is yield ± {scale.factor:g} x spread, not below 0"
+    axes = (BATCH, predicted_layers(record), side, side)
+    return TensorNote(name=name, dtype="float32", axes=axes, unit=unit)
 
 
 def _is_export(path: Path) -> bool:
@@ -184,14 +211,16 @@ def export_lines(record: ExportRecord, path: Path) -> list[str]:
 
 
 def _require_exportable(record: ModelRecord, about: str) -> None:
-    require_classes(record, about)
+    if record.task not in NUMBERS:
+        require_classes(record, about)
     if record.family != "agrifm":
         return
     config = AgriFMConfig.model_validate(record.architecture)
-    if config.tasks:
-        names = ", ".join(f"{name} ({task.task})" for name, task in config.tasks.items())
+    others = {name: task.task for name, task in config.tasks.items() if (record.task, name) != ("yield", YIELD_TASK)}
+    if others:
+        names = ", ".join(f"{name} ({task})" for name, task in others.items())
         raise ModelError(
-            f"{about}: it also estimates {names}, and an exported network has class probabilities only; train "
+            f"{about}: it also estimates {names}, and an exported network has the result of its main task only; train "
             "a network without these tasks"
         )
 

@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from agrifm.inference.yield_maps import network_yields
 from agrifm.legend import UNLABELLED
 from agrifm.models.agrifm.tasks import parcel_means
 from agrifm.models.batch import TensorBatch
 from agrifm.models.classifier import Classifier
+from agrifm.models.yield_maps import network_yields
 from agrifm.recipe import NO_AUGMENTATION, Augmentation
 from agrifm.samples.targets import NUMBER
 from agrifm.train.augmentation import augment

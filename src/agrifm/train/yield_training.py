@@ -153,7 +153,7 @@ def _train_network(
     data: Data, config: ModelConfig, compute: Compute, scale: YieldScale, name: str, places: tuple[Path, Path]
 ) -> tuple[TrainedModel, bool]:
     """A network of the family `name`, and whether it is new."""
-    from agrifm.inference.yield_maps import with_yields
+    from agrifm.models.yield_maps import with_yields
     from agrifm.train.initialise import initial_network
     from agrifm.train.objectives import cube_recipe
     from agrifm.train.yield_objective import Yields

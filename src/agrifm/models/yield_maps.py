@@ -42,8 +42,12 @@ def network_yields(classifier: Classifier, batch: TensorBatch, scale: YieldScale
     return torch.stack([quantity_of(scale).in_unit(standard), bounded_log_variance(free)], dim=1)
 
 
+def tonnes_and_spread(yields_B2HW: Tensor, scale: YieldScale) -> Tensor:
+    """Return yield and spread (B, 2, H, W), both in t/ha, from `network_yields`."""
+    tonnes, log_variance = yields_B2HW.float().unbind(dim=1)
+    return torch.stack([tonnes, scale.std * torch.exp(log_variance / 2)], dim=1)
+
+
 def as_yield_shares(yields_B2HW: Tensor, scale: YieldScale) -> Tensor:
     """Return yield and spread, both as shares 0..1 of the scale's highest yield, from `network_yields`."""
-    tonnes, log_variance = yields_B2HW.float().unbind(dim=1)
-    spread = scale.std * torch.exp(log_variance / 2)
-    return (torch.stack([tonnes, spread], dim=1) / scale.highest).clamp(0, 1)
+    return (tonnes_and_spread(yields_B2HW, scale) / scale.highest).clamp(0, 1)

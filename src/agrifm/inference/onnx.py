@@ -39,7 +39,8 @@ class ExportedModel:
         require_usable(sample, self.exported.sensors)
         found: NDArray[np.float32] = self.session.run(None, graph_inputs([sample], self.exported))[0][0]
         if self.exported.model.task == "yield":  # the graph has t/ha
-            return np.clip(found / np.float32(yield_scale(self.exported.model).highest), 0, 1)
+            highest = np.float32(yield_scale(self.exported.model).highest)
+            return np.asarray(np.clip(found / highest, 0, 1), np.float32)
         return found
 
 

@@ -271,8 +271,11 @@ def _samples_next(options: argparse.Namespace) -> None:
 def _samples_parcels(options: argparse.Namespace) -> None:
     from agrifm.config import read_project
     from agrifm.train.parcel_file import write_parcels
+    from agrifm.train.tile_training import write_parcels_of_tiles
 
-    _show(f"wrote {options.out}", *write_parcels(read_project(options.project), options.out, options.inner))
+    project = read_project(options.project)
+    write = write_parcels if project.season.tiles is None else write_parcels_of_tiles
+    _show(f"wrote {options.out}", *write(project, options.out, options.inner))
 
 
 def _translate(options: argparse.Namespace) -> None:

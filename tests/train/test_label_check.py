@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from shapely import box
 from tests.train.test_table_run import write_project
+from tests.train.tiled_labels import CROPS, labelled_tiles
 
 from agrifm.config import read_project
 from agrifm.errors import LabelError, OutputError
@@ -64,3 +65,17 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
     with pytest.raises(LabelError) as error:
         check_labels(read_project(tmp_path), tmp_path / "doubtful.gpkg")
     assert error.value.facts["columns"] == ["culture"]
+
+
+@pytest.mark.check
+def test_wrong_labels_of_a_divided_area_are_found(tmp_path: Path) -> None:
+    project = labelled_tiles(tmp_path)
+    labels = geopandas.read_file(tmp_path / "labels.gpkg")
+    wrong = [14, 69]
+    labels.loc[wrong, "crop"] = [CROPS[1 - CROPS.index(crop)] for crop in labels.loc[wrong, "crop"]]
+    labels.to_file(tmp_path / "labels.gpkg")
+    check_labels(project, tmp_path / "doubtful.gpkg")
+    found = geopandas.read_file(tmp_path / "doubtful.gpkg")
+    found = found[found["kind"] == "label"].head(2)
+    near = [labels.index[labels.contains(place)].tolist() for place in found.geometry]
+    assert sorted(near) == [[one] for one in wrong]

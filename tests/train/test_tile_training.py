@@ -10,13 +10,14 @@ import rasterio
 from pyproj import Transformer
 from shapely import box
 from tests.cube.tiled import catalogue_around, tiled_project
+from tests.train.tiled_labels import CROPS, labelled_tiles
 
 from agrifm.cli import main
 from agrifm.config import Project
 from agrifm.cube.fetch_tiles import fetch_tiles
-from agrifm.errors import LabelError
+from agrifm.errors import LabelError, OutputError
 from agrifm.samples.project_table import project_table
-from agrifm.train.tile_training import parcels_of_tiles
+from agrifm.train.tile_training import parcels_of_tiles, write_parcels_of_tiles
 
 CORNER = (499_200, 5_516_160)
 """A corner of squares of 1920 m in zone 31."""
@@ -93,3 +94,22 @@ def test_labels_elsewhere_are_refused(tmp_path: Path) -> None:
     with pytest.raises(LabelError) as error:
         parcels_of_tiles(project)
     assert error.value.facts["tiles"] == 4
+
+
+@pytest.mark.check
+def test_parcels_of_all_tiles_are_written_to_a_file(tmp_path: Path) -> None:
+    project = labelled_tiles(tmp_path)
+    lines = write_parcels_of_tiles(project, tmp_path / "inner.parquet", 30)
+    assert 'series = "inner.parquet"' in lines
+    assert "[labels.columns]" not in lines  # blocks are made from the places
+    write_parcels_of_tiles(project, tmp_path / "whole.parquet")
+    inner, whole = (pandas.read_parquet(tmp_path / f"{name}.parquet") for name in ("inner", "whole"))
+    assert set(inner["sample_id"]) == set(whole["sample_id"])
+    assert len(set(whole["sample_id"])) == 96
+    assert inner.groupby("sample_id")["pixels"].first().lt(whole.groupby("sample_id")["pixels"].first()).all()
+    june = whole[whole["date"].astype(str) == "2024-06-20"]
+    assert (june["sentinel-2_B08_median"].gt(0.4) == june["label"].eq(CROPS[0])).all()
+    (tmp_path / "notes.parquet").write_text("mine")
+    with pytest.raises(OutputError):
+        write_parcels_of_tiles(project, tmp_path / "notes.parquet")
+    assert (tmp_path / "notes.parquet").read_text() == "mine"

@@ -23,6 +23,7 @@ from agrifm.samples.table import SeriesTable
 from agrifm.train.combination import Fitted, Probability
 from agrifm.train.label_review import Review, review_labels
 from agrifm.train.parcel_review import review_parcels
+from agrifm.train.tile_training import parcels_of_tiles
 from agrifm.vectors import read_vector
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def check_labels(project: Project, out: AnyPath, seed: int = 0) -> list[str]:
     Of every label: is the same place in the file twice, does it overlap a shape of another class, is it near land? Of a
     series table, and of parcels and points with a cube, also: what does a model of other blocks call it?
 
+    Of a divided area, the table of the parcels of all tiles is checked.
+
     Args:
         out: a .gpkg file, replaced only if it is one of this command.
 
@@ -52,7 +55,11 @@ def check_labels(project: Project, out: AnyPath, seed: int = 0) -> list[str]:
     out = as_path(out)
     if out.suffix.lower() != ".gpkg":
         raise OutputError(f"writing doubtful labels to {out}: choose a name that ends in .gpkg", path=out)
-    if not project.labels.on_cube:
+    if project.season.tiles is not None and project.labels.on_cube:
+        of_table, note = parcels_of_tiles(project)
+        frame, lines = _of_table(project_table(of_table), seed)
+        lines = [f"{note}; `row` counts the parcels of this table from 0", *lines]
+    elif not project.labels.on_cube:
         frame, lines = _of_table(project_table(project), seed)
     else:
         frame, lines = _of_shapes(project, seed)

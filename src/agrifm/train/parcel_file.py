@@ -63,10 +63,7 @@ def write_parcels(project: Project, out: AnyPath, inner: float = 0.0, divide: bo
         OutputError: `out` has another ending, or is another file.
     """
     out = as_path(out)
-    if not inner >= 0:
-        raise ConfigError(f"making series of parcels: the inner buffer is {inner:g} m; give 0 or more", inner=inner)
-    if out.suffix != ".parquet":
-        raise OutputError(f"writing parcels to {out}: choose a name that ends in .parquet", path=out)
+    require_parcel_file(out, inner)
     cube = open_cube(project.source)
     labels = project_labels(project, cube)
     if not labels.has_parcels:
@@ -77,7 +74,7 @@ def write_parcels(project: Project, out: AnyPath, inner: float = 0.0, divide: bo
         )
     split = split_blocks(labels, project.labels.block, project.model.seed) if divide else None
     shapes = _shrunk(labels, inner)
-    with replace_file(out, f"writing parcels to {out}", _is_ours) as place:
+    with replace_file(out, f"writing parcels to {out}", is_parcel_file) as place:
         written, rows = _write_rows(place, cube, labels, split, shapes)
         if not written:
             raise LabelError(
@@ -93,6 +90,14 @@ def write_parcels(project: Project, out: AnyPath, inner: float = 0.0, divide: bo
             "and are left out"
         )
     return [*notes, "", *project_lines(project, cube, out)]
+
+
+def require_parcel_file(out: Path, inner: float) -> None:
+    """Refuse another ending than .parquet, and an inner buffer below 0, as `write_parcels` does."""
+    if not inner >= 0:
+        raise ConfigError(f"making series of parcels: the inner buffer is {inner:g} m; give 0 or more", inner=inner)
+    if out.suffix != ".parquet":
+        raise OutputError(f"writing parcels to {out}: choose a name that ends in .parquet", path=out)
 
 
 def _write_rows(
@@ -218,7 +223,8 @@ def _schema(cube: Cube, divided: bool) -> "pyarrow.Schema":
     return pyarrow.schema(fields, metadata={KIND: json.dumps({"quantities": units}).encode()})
 
 
-def _is_ours(path: Path) -> bool:
+def is_parcel_file(path: Path) -> bool:
+    """Whether a file is one of this module."""
     import pyarrow
     from pyarrow.parquet import read_schema
 
@@ -228,9 +234,12 @@ def _is_ours(path: Path) -> bool:
         return False
 
 
-def project_lines(project: Project, cube: Cube, out: Path) -> list[str]:
+def project_lines(project: Project, cube: Cube, out: Path, has_blocks: bool = True) -> list[str]:
     """Return the lines of a project file that say what the table contains: keys of [labels], and a product for each
     sensor and statistic. Mean and median are series of the sensor; spreads are further inputs of their own name.
+
+    Args:
+        has_blocks: whether the table has blocks and folds.
     """
     names = list(cube.inputs)
     chosen = [f"{name}-parcel-median" for name in names]
@@ -239,9 +248,7 @@ def project_lines(project: Project, cube: Cube, out: Path) -> list[str]:
         "[labels]",
         f"series = {json.dumps(out.name)}",
         f"products = {json.dumps(chosen)}  # or -mean; spreads as further inputs: -std, -iqr",
-        "[labels.columns]",
-        'block = "block"',
-        'fold = "fold"',
+        *(["[labels.columns]", 'block = "block"', 'fold = "fold"'] if has_blocks else []),
     ]
     for content in cube.inputs.values():
         for statistic in STATISTIC_NAMES:

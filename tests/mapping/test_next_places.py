@@ -4,12 +4,17 @@ import geopandas
 import numpy as np
 import pandas as pd
 import pytest
-from tests.mapping.small_maps import LEGEND, SEASON, SENTINEL, PixelModel, make_cube, utm_grid
+import shapely
+from pyproj import Transformer
+from tests.mapping.small_maps import LEGEND, SEASON, SENTINEL, PixelModel, make_cube, make_record, utm_grid
 from tests.train.test_table_run import write_project
+from tests.train.tiled_labels import labelled_tiles
 
 from agrifm.assess.report import assess
 from agrifm.cli import main
 from agrifm.config import read_project
+from agrifm.cube.project_tiles import project_tiles
+from agrifm.cube.store import open_cube
 from agrifm.errors import AssessmentError, LabelError, OutputError
 from agrifm.grid import Window
 from agrifm.inference.active_learning import margin_uncertainty
@@ -124,3 +129,46 @@ def test_a_table_without_unlabelled_places_is_refused(tmp_path):
     with pytest.raises(LabelError) as error:
         write_next_places(project, 5, tmp_path / "n.gpkg", project.models / "logistic.skops")
     assert error.value.facts["unlabelled"] == 0
+
+
+@pytest.mark.check
+def test_places_of_tiles_are_the_uncertain_ones_of_all_zones(tmp_path, monkeypatch):
+    project = labelled_tiles(tmp_path)
+    tiles = project_tiles(project)[0]
+    sensor = open_cube(project.of_tile(tiles[0]).cube).inputs["sentinel-2"]
+    model = PixelModel(make_record((sensor,), side=48))
+    monkeypatch.setattr(next_places, "load_model", lambda path: model)
+    lines = write_next_places(project, 30, tmp_path / "next.gpkg", tmp_path / "m.skops")
+    found = geopandas.read_file(tmp_path / "next.gpkg")
+    assert found.crs.to_epsg() == 4326
+    assert set(found["place"].str[:5]) == {"32631", "32632"}
+    total, here = 0.0, {}
+    for tile in tiles:
+        cube = open_cube(project.of_tile(tile).cube)
+        grid = cube.target
+        sample = read_patch(cube, Window(0, 0, *grid.shape), [sensor], project.season.season.steps(4))
+        uncertainty = margin_uncertainty(model.probabilities(sample).reshape(3, -1).T).reshape(grid.shape)
+        x, y = np.meshgrid(grid.x, grid.y)
+        lon, lat = Transformer.from_crs(tile.crs, "EPSG:4326", always_xy=True).transform(x, y)
+        west, south, east, north = tile.core
+        total += uncertainty[shapely.contains_xy(tile.area, lon, lat)].sum() / 100
+        places = found[[zone == tile.crs[5:] for zone in found["place"].str[:5]]].to_crs(tile.crs)
+        for rank, point in zip(places["rank"], places.geometry, strict=True):
+            if west < point.x < east and south < point.y < north:
+                row, col = (int(part) for part in (~grid.transform @ (point.x, point.y))[::-1])
+                here[rank] = uncertainty[row, col]
+        gaps = np.maximum(
+            *(abs(part[:, None] - part[None]) for part in np.array([places.geometry.x, places.geometry.y]))
+        )
+        assert gaps[~np.eye(len(places), dtype=bool)].min() >= 10 * APART - 0.01
+    np.testing.assert_allclose(found["uncertainty"], [here[rank] for rank in found["rank"]], atol=2e-3)
+    assert float(lines[0].split(" of ")[1].split(" ")[0]) == pytest.approx(total, rel=0.1)
+    labelled = {"sample_id": ["a", "b", "b"], "label": [LEGEND.codes[0], LEGEND.codes[1], LEGEND.codes[1]]}
+    middle = found.geometry.iloc[[0, 1, 1]]
+    pd.DataFrame({**labelled, "longitude": middle.x, "latitude": middle.y}).to_parquet(
+        tmp_path / "tiles/parcels.parquet"
+    )
+    lines = write_next_places(project, 30, tmp_path / "next.gpkg", tmp_path / "m.skops")
+    assert "2 labelled places" in lines[0]
+    again = geopandas.read_file(tmp_path / "next.gpkg").geometry.to_numpy()
+    assert min(shapely.distance(again, place).min() for place in middle) > 1e-5  # degrees: a tenth of a pixel

@@ -24,7 +24,6 @@ from agrifm.samples.split import FOLDS, held_out_blocks, split_blocks
 from agrifm.samples.table import SeriesTable
 from agrifm.train.data import project_labels
 from agrifm.train.table_folds import TableData, divide_table
-from agrifm.train.tile_training import parcels_of_tiles
 
 LEAST_SIDE = 48
 """Target pixels: smaller training windows are read together."""
@@ -68,16 +67,12 @@ class Material:
 
 
 def project_material(project: Project, model: TrainedModel, wanted: Wanted) -> Material:
-    """Return what is explained of a project; of a divided area, the parcels of all tiles as a table.
+    """Return what is explained of a project.
 
     Raises:
         LabelError: the labels cannot be read, or there is no parcel or place of that name.
         ModelError: the model does not fit the cube or the table, or has other classes than the labels.
     """
-    if project.season.tiles is not None and project.labels.on_cube:
-        of_table, note = parcels_of_tiles(project)
-        material = _on_table(of_table, model, wanted)
-        return replace(material, notes=(note, *material.notes))
     return (_on_cube if project.labels.on_cube else _on_table)(project, model, wanted)
 
 

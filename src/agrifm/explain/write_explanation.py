@@ -6,6 +6,7 @@ Of a series table each explained place has its rows in a table too.
 import csv
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import file_digest
 from io import StringIO
@@ -27,6 +28,7 @@ from agrifm.inference.predictor import TorchModel, load_model
 from agrifm.mapping.run import named_model
 from agrifm.outputs import require_replaceable, write_directory
 from agrifm.record import require_classes, running_versions
+from agrifm.train.tile_training import parcels_of_tiles
 
 KIND_OF_EXPLANATION = "explanation"
 DIRECTORY = "explanation"
@@ -70,7 +72,7 @@ def write_explanation(
 
 
 def explain_model(project: Project, path: AnyPath, request: Request | None = None) -> Explained:
-    """Explain a trained model of a project, on its labels on a cube or on its series table.
+    """Explain a trained model of a project, on its labels on a cube, its series table, or the parcels of all tiles.
 
     Args:
         path: model file.
@@ -85,7 +87,11 @@ def explain_model(project: Project, path: AnyPath, request: Request | None = Non
     model = load_model(as_path(path))
     require_classes(model.record, f"explaining {path}")
     wanted = Wanted(request.pixels, request.blocks, request.parcels, request.column, request.seed)
-    return explain_pixels(model, project_material(project, model, wanted), request)
+    if project.season.tiles is None or not project.labels.on_cube:
+        return explain_pixels(model, project_material(project, model, wanted), request)
+    of_table, note = parcels_of_tiles(project)
+    material = project_material(of_table, model, wanted)
+    return explain_pixels(model, replace(material, notes=(note, *material.notes)), request)
 
 
 def _require_sound(request: Request) -> None:

@@ -1,4 +1,4 @@
-"""`agrifm samples next`: the places to label next, of a cube or of a series table with unlabelled places.
+"""`agrifm samples next`: the places to label next, of a cube, the cubes of tiles, or a table with unlabelled places.
 
 A cube is read window by window; memory holds one window, and of all pixels a sample of bounded size with its features
 (`agrifm.inference.active_learning`). The places are marked as chosen, so that no design-based estimate uses them.
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pyproj import Transformer
 
+from agrifm.area_tiles import LISTED, read_tile_list
 from agrifm.calibration import calibrated
 from agrifm.classic.classic_model import ClassicModel
 from agrifm.classic.features import pixel_features
@@ -21,13 +23,14 @@ from agrifm.classic.place_probabilities import place_probabilities
 from agrifm.classic.table_rows import WITHOUT_NEIGHBOURS, table_rows
 from agrifm.config import Project
 from agrifm.cube.store import open_cube
-from agrifm.errors import LabelError, OutputError
+from agrifm.errors import CubeError, LabelError, OutputError
 from agrifm.files import AnyPath, as_path
 from agrifm.grid import LONLAT, Window
 from agrifm.inference.active_learning import CandidatePool, Candidates, choose_places, margin_uncertainty
 from agrifm.inference.mean import mean_where_known, members_of
 from agrifm.inference.predictor import TorchModel, TrainedModel, load_model, uncalibrated
-from agrifm.legend import UNLABELLED, Legend
+from agrifm.legend import UNLABELLED
+from agrifm.mapping.labelled_pixels import NOTHING, classes_in_window, training_pixels, training_shapes
 from agrifm.mapping.predict import predict_windows
 from agrifm.mapping.run import named_model, window_side
 from agrifm.mapping.windows import MapPlan, plan_map
@@ -46,16 +49,16 @@ if TYPE_CHECKING:
 
 CANDIDATES = 4000
 """Places with features that memory holds."""
-LABELLED = 2000
-"""Labelled places from which distances are taken; of more, so many at random."""
 FRAMES = 24
 """Equal steps of the season to which series are read for the features of distances."""
-NOTHING = -1
-"""In place of a class number where nothing is labelled."""
 APART = 10
 """Least distance of two chosen places of a cube, pixels along rows or columns."""
 TABLE_CHUNK = 1000
 """Places of a table that are predicted together."""
+ZONE_COLUMNS = 10**7
+"""Columns that are kept apart for a UTM zone: more than any has pixels."""
+PARCELS_OF_TILES = "parcels.parquet"
+"""Table of the labelled parcels of a divided area, as `agrifm train` writes it."""
 HOW = "uncertainty x distance in features, scarce classes first, ranked by area"
 COLUMNS = (RANK, METHOD, "chosen_by", "model", "class", "second", "uncertainty", "gain", "place", "label")
 """Columns of the file. `label` is empty and is filled in after looking at the ground; `class` and `second` are the two
@@ -87,7 +90,9 @@ def write_next_places(
     path = named_model(project) if model is None else as_path(model)
     trained = load_model(path)
     require_classes(trained.record, about)
-    if project.labels.on_cube:
+    if project.labels.on_cube and project.season.tiles is not None:
+        frame, line = _of_tiles(project, trained, number, seed)
+    elif project.labels.on_cube:
         frame, line = _of_cube(project, trained, number, seed)
     else:
         frame, line = _of_table(project_table(project), trained, number)
@@ -107,34 +112,110 @@ def _of_cube(project: Project, model: TrainedModel, number: int, seed: int) -> t
 
     cube = open_cube(project.source)
     plan = plan_map(cube, model.record, window_side(project, model.record.side), 0)
-    training = _training_pixels(project.models / TRAINING_DATA, plan, model.record.legend, seed)
+    shapes = training_shapes(project.models / TRAINING_DATA, model.record.legend, seed)
     pool = CandidatePool(max(CANDIDATES, number))
-    known: list[tuple[Rows, NDArray[np.int64]]] = []
+    known = _offer(plan, model, shapes, pool, [seed])
+    candidates = _required(pool, str(cube.path))
+    chosen, gain, line = _chosen(candidates, known, number)
+    row, col = candidates.facts[chosen, :2].T
+    places = points_from_xy(plan.grid.x[col], plan.grid.y[row])
+    names = [f"row {one}, column {other}" for one, other in zip(row.tolist(), col.tolist(), strict=True)]
+    return _frame(model, candidates, chosen, gain, names, places, str(plan.grid.crs)), line
+
+
+def _of_tiles(project: Project, model: TrainedModel, number: int, seed: int) -> tuple["GeoDataFrame", str]:
+    """The pixels of the cubes of a divided area's tiles to label next.
+
+    Rows and columns of candidates count from the origin of their zone, so that places are apart across tiles too, and
+    columns of each zone begin at a multiple of `ZONE_COLUMNS`.
+
+    Raises:
+        ConfigError, LabelError, CubeError: the tiles are not listed, none has a cube, or their cubes differ in sensors.
+    """
+    from geopandas import points_from_xy
+
+    place = project.path("tiles")
+    tiles = [tile for tile in read_tile_list(place / LISTED) if project.of_tile(tile).is_fetched]
+    if not tiles:
+        raise CubeError(f"choosing places in the tiles of {place}: none has a cube; run `agrifm fetch`", path=place)
+    zones = list(dict.fromkeys(tile.crs for tile in tiles))
+    shapes = training_shapes(place / PARCELS_OF_TILES, model.record.legend, seed)
+    pool, known, plans = CandidatePool(max(CANDIDATES, number)), list[tuple[Rows, NDArray[np.int64]]](), list[MapPlan]()
+    for at, tile in enumerate(tiles):
+        cube = open_cube(project.of_tile(tile).cube)
+        plans.append(plan_map(cube, model.record, window_side(project, model.record.side), 0, lattice=True))
+        if plans[-1].sensors != plans[0].sensors or plans[-1].grid.resolution != plans[0].grid.resolution:
+            raise CubeError(
+                f"choosing places in the tiles of {place}: the cubes of {tiles[0].name} and {tile.name} differ in "
+                "their sensors, so their pixels are not compared; fetch the same sensors for all tiles",
+                tiles=(tiles[0].name, tile.name),
+            )
+        left, _, _, top = plans[-1].grid.bounds
+        resolution = plans[-1].grid.resolution
+        corner = round(-top / resolution), round(left / resolution) + zones.index(tile.crs) * ZONE_COLUMNS
+        known += _offer(plans[-1], model, shapes, pool, [seed, at], corner)
+    candidates = _required(pool, str(place))
+    chosen, gain, line = _chosen(candidates, known, number)
+    row, col = candidates.facts[chosen, :2].T
+    resolution = plans[0].grid.resolution
+    x, y = (col % ZONE_COLUMNS + 0.5) * resolution, -(row + 0.5) * resolution
+    lon, lat = np.zeros(len(x)), np.zeros(len(x))
+    for zone, crs in enumerate(zones):
+        here = col // ZONE_COLUMNS == zone
+        lon[here], lat[here] = Transformer.from_crs(crs, LONLAT, always_xy=True).transform(x[here], y[here])
+    codes = [zones[zone].removeprefix("EPSG:") for zone in (col // ZONE_COLUMNS).tolist()]
+    names = [f"{zone}: {one:.0f} {other:.0f}" for zone, one, other in zip(codes, x, y, strict=True)]
+    return _frame(model, candidates, chosen, gain, names, points_from_xy(lon, lat), LONLAT), line
+
+
+def _offer(
+    plan: MapPlan,
+    model: TrainedModel,
+    shapes: "GeoDataFrame | None",
+    pool: CandidatePool,
+    seeds: list[int],
+    corner: tuple[int, int] = (0, 0),
+) -> list[tuple[Rows, NDArray[np.int64]]]:
+    """Offer the pixels of a cube to the pool; returns features and class numbers of labelled pixels, by window.
+
+    Args:
+        corner: row and column of the first pixel, from where those of candidates are counted.
+    """
+    training, known = training_pixels(shapes, plan), list[tuple[Rows, NDArray[np.int64]]]()
     with progress("predict", len(plan.windows)) as advance:
         for window, probabilities in predict_windows(plan.cube, uncalibrated(model), plan.windows.values()):
             if probabilities is not None:
                 honest = calibrated(model.record.calibration, probabilities)
-                known += _window_candidates(plan, window, honest, training, pool, seed)
+                known += _window_candidates(plan, window, honest, training, pool, seeds, corner)
             advance(1)
+    return known
+
+
+def _required(pool: CandidatePool, place: str) -> Candidates:
+    """The candidates of a pool, of which there is at least one."""
     candidates = pool.candidates()
     if candidates is None:
         raise LabelError(
-            f"choosing places to label next in {cube.path}: the model is certain of every observed pixel, or all of "
+            f"choosing places to label next in {place}: the model is certain of every observed pixel, or all of "
             "them are labelled; nothing is to be gained by its uncertainty",
             candidates=0,
         )
+    return candidates
+
+
+def _chosen(
+    candidates: Candidates, known: list[tuple[Rows, NDArray[np.int64]]], number: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64], str]:
+    """Numbers of the chosen candidates, the gain of each, and a line."""
     labelled = np.concatenate([*(rows for rows, _ in known), candidates.rows[:0]])
     classes = np.concatenate([*(numbers for _, numbers in known), candidates.predicted[:0]])
-    position = candidates.facts[:, :2]
-    chosen, gain = choose_places(candidates, labelled, classes, number, position, APART)
-    row, col = position[chosen].T
-    shapes = points_from_xy(plan.grid.x[col], plan.grid.y[row])
-    names = [f"row {one}, column {other}" for one, other in zip(row.tolist(), col.tolist(), strict=True)]
-    frame = _frame(model, candidates, chosen, gain, names, shapes, str(plan.grid.crs))
+    chosen, gain = choose_places(candidates, labelled, classes, number, candidates.facts[:, :2], APART)
     total = float(candidates.weight.sum())
-    return frame, (
+    return (
+        chosen,
+        gain,
         f"{len(chosen)} places, which resemble {gain.sum():.0f} of {total:.0f} uncertain hectares; "
-        f"{len(labelled)} labelled places were taken into account"
+        f"{len(labelled)} labelled places were taken into account",
     )
 
 
@@ -144,18 +225,19 @@ def _window_candidates(
     probabilities: NDArray[np.float16],
     training: NDArray[np.intp],
     pool: CandidatePool,
-    seed: int,
+    seeds: list[int],
+    corner: tuple[int, int],
 ) -> Iterator[tuple[Rows, NDArray[np.int64]]]:
     """Offer the pixels of a window to the pool; yields the features and class numbers of its labelled pixels."""
     usable = plan.area.inside(window) & np.isfinite(probabilities[0]) & _first_seen(plan, window)
-    known = np.where(usable, _known_classes(training, window), NOTHING)
+    known = np.where(usable, classes_in_window(training, window), NOTHING)
     labelled = known != NOTHING
     where = usable & ~labelled
     rows, cols = np.nonzero(where)
     found = probabilities[:, rows, cols].T.astype(np.float64)
     uncertainty = margin_uncertainty(found)
     weight = uncertainty * plan.grid.pixel_hectares()[window.row + rows]
-    kept, priority = pool.admitted(weight, np.random.default_rng([seed, window.row, window.col]))
+    kept, priority = pool.admitted(weight, np.random.default_rng([*seeds, window.row, window.col]))
     if not len(kept) and not labelled.any():
         return
     sensors = plan.sensors
@@ -168,7 +250,8 @@ def _window_candidates(
         admitted = np.zeros(where.shape, bool)
         admitted[rows[kept], cols[kept]] = True
         top = np.argsort(-found[kept], axis=1, kind="stable")[:, :2]
-        facts = np.column_stack([window.row + rows[kept], window.col + cols[kept], top])
+        row, col = corner[0] + window.row + rows[kept], corner[1] + window.col + cols[kept]
+        facts = np.column_stack([row, col, top])
         pool.add(Candidates(uncertainty[kept], weight[kept], facts, top[:, 0], features(admitted)), priority)
     if labelled.any():
         yield features(labelled), known[labelled]
@@ -182,32 +265,6 @@ def _first_seen(plan: MapPlan, window: Window) -> NDArray[np.bool_]:
         for starts, first in ((plan.rows, window.row), (plan.cols, window.col))
     ]
     return np.asarray((row >= before[0]) & (col >= before[1]))
-
-
-def _known_classes(pixels: NDArray[np.intp], window: Window) -> NDArray[np.int64]:
-    """The class numbers (H, W) of the pixels of a window that are among rows, columns and classes (L, 3)."""
-    row, col = pixels[:, 0] - window.row, pixels[:, 1] - window.col
-    inside = (row >= 0) & (row < window.height) & (col >= 0) & (col < window.width)
-    classes = np.full((window.height, window.width), NOTHING, np.int64)
-    classes[row[inside], col[inside]] = pixels[inside, 2]
-    return classes
-
-
-def _training_pixels(path: Path, plan: MapPlan, legend: Legend, seed: int) -> NDArray[np.intp]:
-    """Rows, columns and class numbers (L, 3) of pixels in the middle of what the models were trained on.
-
-    There are none without the file of the training data.
-    """
-    if not path.exists():
-        return np.zeros((0, 3), np.intp)
-    shapes = read_vector(path, f"reading the training data {path}", LabelError).frame.to_crs(str(plan.grid.crs))
-    numbers = shapes["code"].map({code: number for number, code in enumerate(legend.codes)})
-    shapes = shapes.assign(number=numbers).dropna(subset="number")
-    if len(shapes) > LABELLED:
-        shapes = shapes.iloc[np.random.default_rng(seed).permutation(len(shapes))[:LABELLED]]
-    middle = shapes.geometry.representative_point()
-    col, row = ~plan.grid.transform * (middle.x.to_numpy(), middle.y.to_numpy())
-    return np.column_stack([np.floor(row), np.floor(col), shapes["number"]]).astype(np.intp)
 
 
 def _of_table(table: SeriesTable, model: TrainedModel, number: int) -> tuple["GeoDataFrame", str]:

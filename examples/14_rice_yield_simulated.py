@@ -3,8 +3,9 @@
 A monsoon season is simulated with its truth. Rice is mapped first (`task = "one-crop"`). Then `task = "yield"` learns
 from the yields of rice fields in training blocks, its intervals of 90 % are made on validation blocks, and both are
 compared with the truth on unseen blocks, next to the mean yield. The map states yields where rice was mapped, and
-`agrifm parcels` those of fields, with their production. OUT/yield.png shows the map and the true yields. Nothing is
-downloaded.
+`agrifm parcels` those of fields, with their production. Points drawn at random on the map, with the true yields there,
+then say how good it is and estimate the production of its ground (OUT/report). OUT/yield.png shows the map and the true
+yields. Nothing is downloaded.
 
     python examples/14_rice_yield_simulated.py OUT
 """
@@ -18,7 +19,9 @@ import geopandas
 import numpy as np
 import rasterio
 from matplotlib.figure import Figure
+from rasterio.features import rasterize
 
+from agrifm.assess.yield_report import assess_yields, yield_report_lines
 from agrifm.config import Project, read_project
 from agrifm.cube.fetch import fetch
 from agrifm.mapping.parcels import parcels_of_project
@@ -64,6 +67,8 @@ YIELD = (
 )
 LEAST_COVERAGE = 0.8
 """Of the intervals of 90 % on the fields of unseen blocks."""
+POINTS = 150
+"""Random pixels of the map whose true yields assess it."""
 
 
 def main() -> None:
@@ -87,6 +92,7 @@ def main() -> None:
     print(*parcels_of_project(project).lines(), sep="\n")
     truth = options.out / "season" / "truth" / "parcels.gpkg"
     compare_production(project, truth)
+    assess_with_points(project, truth, options.out / "report")
     draw(project, truth, options.out / "yield.png")
     worst = min(entry["coverage"] for entry in scores["models"].values())
     gain = scores["models"]["mean"]["rmse"] - scores["models"]["classic"]["rmse"]
@@ -126,6 +132,26 @@ def compare_production(project: Project, truth: Path) -> None:
     others = int((found["agrifm:yield_t_ha"].notna() & (true["crop"] != "rice")).sum())
     print(f"production of {int(rice.sum())} rice fields: {estimated:.0f} t, true {harvested:.0f} t")
     print(f"{others} fields of other crops were mapped as rice and have a yield too")
+
+
+def assess_with_points(project: Project, truth: Path, report: Path) -> None:
+    """Assess the map with true yields at random pixels of it, and print the true production of its ground as well."""
+    with rasterio.open(project.maps / "yield.tif") as source:
+        mapped, transform, crs, shape = source.read(1), source.transform, source.crs, source.shape
+    parcels = geopandas.read_file(truth).to_crs(crs)
+    number = rasterize(zip(parcels.geometry, range(len(parcels)), strict=True), shape, -1, transform=transform)
+    crops, yields = np.append(parcels["crop"], "none"), np.append(parcels["yield_t_ha"], np.nan)
+    crop, tonnes = crops[number], np.where(crops[number] == "rice", yields[number], np.nan)
+    on_map = np.argwhere(~np.isnan(mapped))
+    rows, cols = np.random.default_rng(0).permutation(on_map)[:POINTS].T
+    x, y = transform * (cols + 0.5, rows + 0.5)
+    content = {"crop": crop[rows, cols], "yield_t_ha": tonnes[rows, cols], "sampling": "simple"}
+    points = geopandas.GeoDataFrame(content, geometry=geopandas.points_from_xy(x, y), crs=crs)
+    points.to_file(report.parent / "points.gpkg")
+    found = assess_yields(project.maps / "yield.tif", report.parent / "points.gpkg", "yield_t_ha", "t/ha", report)
+    print(*yield_report_lines(found), sep="\n")
+    true = np.nansum(np.where(np.isnan(mapped), np.nan, tonnes)) * abs(transform.a * transform.e) / 1e4
+    print(f"true production of the ground on which the map has a yield: {true:.0f} t")
 
 
 def draw(project: Project, truth: Path, target: Path) -> None:

@@ -3,9 +3,9 @@
 A season is simulated with its truth at 10 m, and only its MODIS composites are kept. `task = "fractions"` learns how
 much of each pixel every crop covers, from parcels and other land in training blocks. The shares are compared with the
 10 m truth on unseen blocks, next to naive estimates (the mean shares of the training blocks, and those of the nearest
-training pixels), then mapped. The same cube is mapped with `task = "crop-type"`, which learns the largest class of the
-same pixels, and the hectares of both maps are compared with the truth, on unseen pixels and on all. OUT/fractions.png
-shows it. Nothing is downloaded.
+training pixels), then mapped, and the map is assessed with the truth (OUT/report). The same cube is mapped with `task =
+"crop-type"`, which learns the largest class of the same pixels, and the hectares of both maps are compared with the
+truth, on unseen pixels and on all. OUT/fractions.png shows it. Nothing is downloaded.
 
     python examples/15_crop_fractions_modis_simulated.py OUT
 """
@@ -22,6 +22,7 @@ import shapely
 from matplotlib.figure import Figure
 from rasterio.warp import Resampling, reproject
 
+from agrifm.assess.share_report import assess_shares, share_report_lines
 from agrifm.config import read_project
 from agrifm.cube.fetch import fetch
 from agrifm.legend import Legend
@@ -100,6 +101,9 @@ def main() -> None:
     print(*describe_scores(scores), sep="\n")
     show_classes(scores, options.models[0])
     print(*map_project(project).lines(), sep="\n")
+    truth = options.out / "season" / "truth" / "crops.tif"
+    assessed = assess_shares(project.maps / "fractions.tif", truth, "crop", options.out / "report")
+    print(*share_report_lines(assessed), sep="\n")
     with rasterio.open(project.maps / "fractions.tif") as source:
         shares, place = source.read(), source.profile
         legend = Legend.model_validate_json(source.tags()["AGRIFM_LEGEND"])

@@ -53,8 +53,8 @@ def test_errors_and_hectares_are_those_counted_by_hand(season, tmp_path, monkeyp
         assert one["reference_ha"]["estimate"] == pytest.approx(23.04 * true[number][used].sum(), rel=1e-5)
         assert one["bias_ha"]["estimate"] == pytest.approx(47 * 23.04 * bias, rel=1e-4)
     assert report["displaced_ha"] == pytest.approx(47 * 23.04 * 0.1, rel=1e-4)
-    assert report["probability_sample"] is False
-    assert "not a probability sample" in report["warnings"][0]
+    assert report["whole_map"] is True  # every pixel of the map is compared
+    assert report["warnings"] == []
     rows = list(csv.DictReader((tmp_path / "report" / "scores.csv").read_text().splitlines()))
     (maize,) = [row for row in rows if row["code"] == "1110" and row["quantity"] == "bias_ha"]
     assert float(maize["value"]) == pytest.approx(47 * 23.04 * 0.1, rel=1e-4)
@@ -71,6 +71,8 @@ def test_the_command_compares_polygons_and_draws_the_page(season, tmp_path, caps
     assert "41 pixels" in capsys.readouterr().out
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     hectares = {one["code"]: one["reference_ha"]["estimate"] for one in report["classes"]}
+    assert report["whole_map"] is False
+    assert "not a probability sample" in report["warnings"][0]
     assert hectares == pytest.approx({"1110": 17 * 23.04, "1121": 12 * 23.04, "other": 12 * 23.04})
     page = (tmp_path / "report" / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 2

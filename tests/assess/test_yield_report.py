@@ -203,6 +203,23 @@ def test_numbers_that_are_not_yields_of_the_crop_are_refused(yield_map, tmp_path
     assert not (tmp_path / "report").exists()
 
 
+def test_the_item_of_a_map_may_lead_to_a_raster_of_cropland(yield_map, tmp_path):
+    """As `agrifm map` writes it where `cropland` is given: links to the model's item, the cube and the raster."""
+    links = [
+        {"rel": "derived_from", "href": "../model.json", "type": "application/geo+json", "title": "model"},
+        {"rel": "derived_from", "href": "../cube.zarr", "type": "application/vnd+zarr", "title": "cube"},
+        {"rel": "derived_from", "href": "yield.tif", "title": "cropland"},
+    ]
+    (tmp_path / "map").mkdir()
+    moved = yield_map.rename(tmp_path / "map" / "yield.tif")
+    (tmp_path / "model.json").write_text(json.dumps({"properties": {"mlm:name": "classic"}}))
+    (tmp_path / "map" / "item.json").write_text(json.dumps({"properties": {}, "links": links}))
+    rows, cols = drawn_pixels(30)
+    points = write_points(tmp_path / "p.gpkg", rows, cols, true_tonnes()[rows, cols], sampling="simple")
+    report = assess_yields(moved, points, "label", "t/ha", tmp_path / "report")
+    assert report["provenance"]["model"] == "classic"
+
+
 def test_a_reference_of_training_fields_is_refused_and_counted_if_accepted(yield_map, tmp_path):
     file, _ = field_file(tmp_path / "fields.gpkg")
     training = TrainingFile(file, NOTHING_STATED)

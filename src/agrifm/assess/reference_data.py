@@ -215,8 +215,9 @@ def file_sha256(path: Path) -> str:
 
 
 def _derived_from(item: Path) -> Iterator[dict[str, Any]]:
-    """Links of a map's item to what it was made with."""
-    return (link for link in _read_object(item).get("links", []) if link.get("rel") == "derived_from")
+    """Links of a map's item to the items of what it was made with; not those to its cube and its raster of cropland."""
+    links = (link for link in _read_object(item).get("links", []) if link.get("rel") == "derived_from")
+    return (link for link in links if f"{link.get('type') or link.get('href', '')}".endswith("json"))
 
 
 def _local_paths(document: Path, entries: Iterable[dict[str, Any]]) -> Iterator[Path]:

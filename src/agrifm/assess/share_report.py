@@ -33,6 +33,9 @@ from agrifm.vectors import NOTHING_STATED, VectorKeys
 BLOCK_OF_SHARES = 4800.0
 """Metres: side of the blocks over which intervals are made, ten pixels of 480 m."""
 
+WHOLE_MAP = 0.999
+"""Share of the map's hectares from which a reference covers the map."""
+
 
 class _Compared(NamedTuple):
     """Pixels with shares on the map and in the reference."""
@@ -95,7 +98,7 @@ def assess_shares(
         report = {
             "kind": "shares",
             **_share_numbers(mapped, found, block),
-            "warnings": [_describes_only(found, mapped), *mapped.warnings, *check.warnings],
+            "warnings": [*_describes_only(found, mapped), *mapped.warnings, *check.warnings],
             "notes": [*known.labels.notes, *check.notes],
             "provenance": report_provenance(map_path, mapped.grid, reference, label) | map_origin(map_path),
         }
@@ -126,11 +129,14 @@ def _compared(mapped: NumberMap, known: ShareLabels, block: float, about: str) -
     return _Compared(PixelShares(pixel, squares, hectares, *shares), places, int(labelled.sum()), float(hectares.sum()))
 
 
-def _describes_only(found: _Compared, mapped: NumberMap) -> str:
-    return (
+def _describes_only(found: _Compared, mapped: NumberMap) -> list[str]:
+    """Say that a part of the map was compared; nothing of a reference that covers all of it."""
+    if found.hectares >= WHOLE_MAP * mapped.hectares:
+        return []
+    return [
         f"the reference covers {found.hectares:,.0f} of the map's {mapped.hectares:,.0f} ha and is not a probability "
         "sample of them: errors and hectares are those of the compared pixels, and may be others elsewhere"
-    )
+    ]
 
 
 def _share_numbers(mapped: NumberMap, found: _Compared, block: float) -> dict[str, Any]:
@@ -139,6 +145,7 @@ def _share_numbers(mapped: NumberMap, found: _Compared, block: float) -> dict[st
     scores = share_scores(found.pixels, codes)
     return {
         "probability_sample": False,
+        "whole_map": not _describes_only(found, mapped),
         "reference": {
             "units": "pixels",
             "used": len(found.pixels.pixel),

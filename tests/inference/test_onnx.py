@@ -15,7 +15,7 @@ from agrifm.cube.store import open_cube
 from agrifm.errors import ModelError
 from agrifm.grid import Window
 from agrifm.inference.onnx import ExportedModel, graph_inputs
-from agrifm.inference.predictor import load_model, load_record
+from agrifm.inference.predictor import graph_side, load_model, load_record
 from agrifm.legend import Legend
 from agrifm.mapping.run import map_area
 from agrifm.models.agrifm.network import AgriFMConfig
@@ -149,3 +149,8 @@ def test_boundaries_are_not_exported(tmp_path: Path) -> None:
         export(path, tmp_path / "network.onnx")
     assert error.value.facts["task"] == "boundaries"
     assert not (tmp_path / "network.onnx").exists()
+
+
+def test_the_windows_of_a_graph_are_those_that_it_was_exported_with(files: tuple[Path, Path, Path]) -> None:
+    _, model, out = files
+    assert (graph_side(out), graph_side(model)) == (48, None)

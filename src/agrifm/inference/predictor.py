@@ -215,6 +215,15 @@ def load_record(path: AnyPath) -> ModelRecord:
     return read_record(path)
 
 
+def graph_side(path: Path) -> int | None:
+    """Return the side of an exported network's windows, target pixels, which its graph fixes; of other models None."""
+    if path.suffix != EXPORTED:
+        return None
+    from agrifm.models.export_record import read_export_record
+
+    return read_export_record(path).side
+
+
 def is_trained(path: Path, digest: str) -> bool:
     """Whether a file holds the model of this fingerprint; False too if it is absent or damaged."""
     try:

@@ -34,7 +34,7 @@ from agrifm.errors import LabelError, MapError, ModelError, did_you_mean, requir
 from agrifm.files import AnyPath, as_path, content_digest, translate_os_errors
 from agrifm.grid import Window
 from agrifm.inference.mean import members_of
-from agrifm.inference.predictor import TorchModel, TrainedModel, load_model, load_record, uncalibrated
+from agrifm.inference.predictor import TorchModel, TrainedModel, graph_side, load_model, load_record, uncalibrated
 from agrifm.inference.training_reference import REFERENCE, TrainingReference
 from agrifm.legend import Legend
 from agrifm.map_cleaning import NO_CLEANING, Cleaning
@@ -136,7 +136,7 @@ def map_project(
     record = load_record(path)
     _require_task(project, record, path)
     side = record.side
-    window = window_side(project, side)
+    window = graph_side(path) or window_side(project, side)
     overlap = project.map.overlap if side > 1 and 2 * project.map.overlap <= window else 0
     kept = project.parcels is not None if project.map.probabilities is None else project.map.probabilities
     out = out or (project.maps if until is None else project.path(f"map-until-{until}"))

@@ -140,16 +140,17 @@ def assess_with_points(project: Project, truth: Path, report: Path) -> None:
         mapped, transform, crs, shape = source.read(1), source.transform, source.crs, source.shape
     parcels = geopandas.read_file(truth).to_crs(crs)
     number = rasterize(zip(parcels.geometry, range(len(parcels)), strict=True), shape, -1, transform=transform)
-    crops, yields = np.append(parcels["crop"], "none"), np.append(parcels["yield_t_ha"], np.nan)
-    crop, tonnes = crops[number], np.where(crops[number] == "rice", yields[number], np.nan)
+    harvested = parcels["yield_t_ha"].where(parcels["crop"] == "rice")
+    tonnes = np.append(harvested, np.nan)[number]
     on_map = np.argwhere(~np.isnan(mapped))
     rows, cols = np.random.default_rng(0).permutation(on_map)[:POINTS].T
     x, y = transform * (cols + 0.5, rows + 0.5)
-    content = {"crop": crop[rows, cols], "yield_t_ha": tonnes[rows, cols], "sampling": "simple"}
+    found = tonnes[rows, cols]
+    content = {"crop": np.where(np.isnan(found), "no rice", "rice"), "yield_t_ha": found, "sampling": "simple"}
     points = geopandas.GeoDataFrame(content, geometry=geopandas.points_from_xy(x, y), crs=crs)
     points.to_file(report.parent / "points.gpkg")
-    found = assess_yields(project.maps / "yield.tif", report.parent / "points.gpkg", "yield_t_ha", "t/ha", report)
-    print(*yield_report_lines(found), sep="\n")
+    report_of = assess_yields(project.maps / "yield.tif", report.parent / "points.gpkg", "yield_t_ha", "t/ha", report)
+    print(*yield_report_lines(report_of), sep="\n")
     true = np.nansum(np.where(np.isnan(mapped), np.nan, tonnes)) * abs(transform.a * transform.e) / 1e4
     print(f"true production of the ground on which the map has a yield: {true:.0f} t")
 

@@ -203,6 +203,18 @@ def test_numbers_that_are_not_yields_of_the_crop_are_refused(yield_map, tmp_path
     assert not (tmp_path / "report").exists()
 
 
+def test_drawn_points_without_an_answer_are_warned_of(yield_map, tmp_path):
+    """Of 40 points three have no yield: "none" says nothing, and "no crop" says that there is no rice."""
+    rows, cols = drawn_pixels(40)
+    label = np.where(np.arange(40) < 3, np.nan, true_tonnes()[rows, cols])
+    for word, used, produced in (("none", 37, 37), ("no crop", 37, 40)):
+        crop = np.where(np.arange(40) < 3, word, "rice")
+        points = write_points(tmp_path / "p.gpkg", rows, cols, label, crop=crop, sampling="simple")
+        report = assess_yields(yield_map, points, "label", "t/ha", tmp_path / "report")
+        assert (report["reference"]["used"], report["production"]["units"]) == (used, produced)
+        assert any("3 of 40" in warning for warning in report["warnings"]) == (word == "none")
+
+
 def test_the_item_of_a_map_may_lead_to_a_raster_of_cropland(yield_map, tmp_path):
     """As `agrifm map` writes it where `cropland` is given: links to the model's item, the cube and the raster."""
     links = [

@@ -122,7 +122,8 @@ def _tonnes(
         tonnes = yield_numbers(frame[label], about, "name the column of the yields with --label") * TONNES[unit]
         codes, notes = np.full(len(frame), crops[0], object), list[str]()
         if column in frame.columns and column != label:
-            codes = np.array(read_codes(frame[column])[0], object)
+            found, notes = read_codes(frame[column])
+            codes = np.array(found, object)
         else:
             notes.append(f"it has no column '{column}' of crops, so all of its yields are taken for {listed(crops)}")
         of_crop = np.isin(codes, crops)

@@ -141,12 +141,23 @@ def _drawn(pairs: YieldPairs, mapped: NumberMap, stated: Sampling | None, inside
     else:
         require_probability_sample(method, stated, count, inside_training, about)
         sample, notes = sample_of_pairs(pairs, mapped, method, stated)
-        return _Drawn(sample, method or stated, notes)
+        return _Drawn(sample, method or stated, [*notes, *_without_answer(pairs)])
     sentence = (
         f"the reference is not taken for a probability sample, because {why}: scores describe its {count:,} places "
         "and may be others elsewhere, and production is not estimated"
     )
     return _Drawn(None, method, [sentence])
+
+
+def _without_answer(pairs: YieldPairs) -> list[str]:
+    """A warning of drawn units of which nothing was found out: they count as if they were like the others."""
+    count = pairs.skipped["no yield"]
+    if not count:
+        return []
+    return [
+        f"{count} of {pairs.read} drawn points or parcels have neither a yield nor another crop, and are left out as "
+        "if they were like the others; write what grows there, such as 'no crop', or the yield"
+    ]
 
 
 def _numbers(

@@ -9,6 +9,7 @@ from agrifm.assess.reference_data import reference_config, require_task_of_map
 from agrifm.assess.report_origin import TrainingFile
 from agrifm.assess.sampling_frame import PolygonFile
 from agrifm.assess.sampling_statement import Sampling
+from agrifm.assess.zoned_map import zone_mosaics
 from agrifm.config import AssessConfig
 from agrifm.errors import AssessmentError
 from agrifm.record import Task
@@ -55,7 +56,7 @@ def assess_map(request: AssessRequest) -> list[str]:
             unit.
         ConfigError: the project file cannot be read.
     """
-    task = task_of_numbers(request.map)
+    task = None if zone_mosaics(request.map) else task_of_numbers(request.map)
     _require_options(request, task)
     config = reference_config(request.project)
     require_task_of_map(request.project, request.map)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import rasterio
@@ -37,6 +37,15 @@ OUTSIDE, NODATA = -1, -2
 """What `ClassMap.sample` returns for points without a class."""
 WARN_AREA_ERROR, MAX_AREA_ERROR = 0.01, 0.1
 """Relative error of a projection's areas above which there is a warning, and above which the map is refused."""
+
+
+class PixelsOfPoints(NamedTuple):
+    """The pixel of each point."""
+
+    rows: NDArray[np.int64]
+    cols: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    """Class number; OUTSIDE the raster and NODATA are negative."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,15 @@ class ClassMap:
                 pixel = read_window(source, Window(int(rows[i]), int(cols[i]), 1, 1))[0, 0]
                 numbers_at[i] = NODATA if pixel is np.ma.masked else numbers.get(float(pixel), NODATA)
         return numbers_at
+
+    def locate(self, points: "GeoDataFrame") -> PixelsOfPoints:
+        """Return row, column and class number at each point.
+
+        Args:
+            points: in the CRS of the map.
+        """
+        rows, cols = pixel_of_points(self.grid, points)
+        return PixelsOfPoints(rows, cols, self.sample(rows, cols))
 
 
 def read_map(path: AnyPath) -> ClassMap:

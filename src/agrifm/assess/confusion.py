@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agrifm.assess.class_map import NODATA, OUTSIDE, ClassMap, pixel_of_points
+from agrifm.assess.class_map import NODATA, OUTSIDE, ClassMap
 from agrifm.assess.point_estimators import StratifiedPoints
 from agrifm.assess.probability_sample import ProbabilitySample
 from agrifm.assess.reference_data import POLYGONS, read_reference
@@ -17,6 +17,7 @@ from agrifm.assess.reference_polygons import PolygonUnits, overlap_notes, polygo
 from agrifm.assess.sample_columns import read_drawn_design, systematic_points
 from agrifm.assess.sampling_statement import Sampling, chosen_points, read_method
 from agrifm.assess.strata import DRAWN_IN
+from agrifm.assess.zoned_map import ZonedMap, require_zone_design
 from agrifm.codes import alike_notes, code_of, listed, read_codes, why_not_classes
 from agrifm.errors import AssessmentError, LabelError, did_you_mean
 from agrifm.legend import UNLABELLED, Legend, LegendClass
@@ -123,7 +124,7 @@ def count_confusion(
     method = None if sampling == NON_PROBABILITY else read_method(points, f"reading the reference {reference}")
     position = np.cumsum(present) - 1
     classes = tuple(entry for entry, here in zip(legend.classes, present, strict=True) if here)
-    strata, drawn_in = _design(used, method, sampling, classes, position[map_class], hectares[present])
+    strata, drawn_in = _design(mapped, used, method, sampling, classes, position[map_class], hectares[present])
     design = _design_warnings(mapped, points, map_class, sampled_pixels.shape[1], codes, strata is not None)
     return Confusion(
         classes,
@@ -157,6 +158,7 @@ class _Located(NamedTuple):
 
 
 def _design(
+    mapped: ClassMap,
     used: _Located,
     method: str | None,
     sampling: Sampling | None,
@@ -165,6 +167,9 @@ def _design(
     hectares: NDArray[np.float64],
 ) -> tuple[ProbabilitySample | None, list[str]]:
     """The design that the file or the user states, and notes; None for points in strata that are the map's classes."""
+    if isinstance(mapped, ZonedMap):
+        require_zone_design(method, [str(name) for name in used.points.columns], "reading the reference points")
+        return mapped.strata(used.rows, used.map_class), []
     map_codes = np.array([entry.code for entry in classes])[map_number]
     alike = _all_alike(sampling, classes, map_number, hectares)
     as_drawn: Sampling | None = "simple" if alike else sampling
@@ -187,12 +192,17 @@ def _locate(mapped: ClassMap, layer: VectorLayer, codes: NDArray[np.str_], refer
     kept = frame[placed & labelled].to_crs(mapped.grid.crs.to_wkt())
     hectares, overlaps = None, list[str]()
     if kept.geometry.geom_type.isin(POLYGONS).any():
+        if isinstance(mapped, ZonedMap):
+            raise AssessmentError(
+                f"reading the reference {reference}: the map is over several UTM zones, and the reference has "
+                "polygons; give points, or assess each zone by itself (--map maps/ZONE/classes.vrt)",
+                geometry="polygon",
+            )
         map_class, hectares, rows, cols = polygons_on_map(mapped, kept)
         overlaps = overlap_notes(kept[map_class >= 0])
         kept = kept.set_geometry(kept.geometry.representative_point())
     else:
-        rows, cols = pixel_of_points(mapped.grid, kept)
-        map_class = mapped.sample(rows, cols)
+        rows, cols, map_class = mapped.locate(kept)
     used = map_class >= 0
     skipped = _skipped(labelled, placed, map_class) | ({"chosen, not drawn": chosen} if chosen else {})
     outside = frame[placed & labelled][map_class == OUTSIDE]
@@ -324,7 +334,7 @@ def _design_warnings(
             f"{len(points) - distinct} reference points share a pixel with another; they count as independent, which "
             "makes intervals too narrow"
         )
-    if DRAWN_IN in points.columns and not strata_known:
+    if DRAWN_IN in points.columns and (not strata_known or isinstance(mapped, ZonedMap)):
         drawn = [code_of(value) for value in points[DRAWN_IN]]
         moved = sum(code != mapped.legend.codes[number] for code, number in zip(drawn, map_class, strict=True))
         if moved:

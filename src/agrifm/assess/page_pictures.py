@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
 from agrifm.assess.class_map import ClassMap, open_classified
+from agrifm.assess.zoned_map import ZonedMap
 from agrifm.class_raster import read_class_raster
 from agrifm.codes import code_of
 from agrifm.errors import AssessmentError
@@ -120,8 +121,11 @@ def coarse_grid(grid: Grid, side: int) -> Grid:
 
 def _class_picture(mapped: ClassMap, classes: Sequence[LegendClass], side: int) -> MapPicture:
     """The map in the colours of its classes, north up, nodata transparent."""
-    with open_classified(mapped.path) as source:
-        pixels = read_reduced(source, side)
+    if isinstance(mapped, ZonedMap):
+        pixels = mapped.reduced(coarse_grid(mapped.grid, side))
+    else:
+        with open_classified(mapped.path) as source:
+            pixels = read_reduced(source, side)
     codes = dict(zip(mapped.values, mapped.legend.codes, strict=True))
     own = {entry.code: entry for entry in mapped.legend.classes}
     return layered_picture("The map", pixels, mapped.grid, codes, classes, own)

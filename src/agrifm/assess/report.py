@@ -26,6 +26,7 @@ from agrifm.assess.sample_columns import design_facts
 from agrifm.assess.sampling_frame import PolygonFile
 from agrifm.assess.sampling_statement import Sampling, require_probability_sample
 from agrifm.assess.trust import outside_warnings, trust_of, trust_sentence
+from agrifm.assess.zoned_map import BY_ZONE, ZonedMap, read_assessed_map
 from agrifm.errors import AssessmentError, require_installed
 from agrifm.files import AnyPath, as_path, write_json, write_text
 from agrifm.legend import Legend
@@ -126,7 +127,8 @@ def _assess(
 ) -> dict[str, Any]:
     """Estimate and write; see `assess`."""
     block_scores, missing = _block_scores(map_path if shown.whole_map is None else shown.whole_map, scores)
-    mapped = read_map(map_path)
+    mapped = read_assessed_map(map_path)
+    _require_one_zone(mapped, places)
     whole = mapped if shown.whole_map is None else read_map(shown.whole_map)
     confusion = count_confusion(mapped, reference, label, keys, sampling)
     check = check_training(map_path, confusion.points, mapped.grid.resolution, training)
@@ -153,6 +155,7 @@ def _assess(
         "provenance": report_provenance(mapped.path, mapped.grid, reference, label, [one.file for one in places if one])
         | map_origin(whole.path),
     }
+    report |= _about_zones(report, mapped)
     trust = trust_of(report, [entry.scored for entry in confusion.classes])
     facts = {name: list(fact) if isinstance(fact, tuple) else fact for name, fact in trust._asdict().items()}
     report["trust"] = {**facts, "sentence": trust_sentence(trust, not first)}
@@ -167,6 +170,24 @@ def _assess(
         if browser is not None:
             print_pdf(partial / "report.html", partial / "report.pdf", browser)
     return report
+
+
+def _require_one_zone(mapped: ClassMap, places: Places) -> None:
+    """Refuse districts and declared parcels on a map over several zones."""
+    if isinstance(mapped, ZonedMap) and any(places):
+        raise AssessmentError(
+            f"assessing the map {mapped.path}: it is over several UTM zones, and districts and declared parcels are of "
+            "one; assess each zone by itself (--map maps/ZONE/classes.vrt)",
+            path=mapped.path,
+        )
+
+
+def _about_zones(report: dict[str, Any], mapped: ClassMap) -> dict[str, Any]:
+    """What a report states otherwise of a map over several zones."""
+    if not isinstance(mapped, ZonedMap):
+        return {}
+    crs = ", ".join(f"EPSG:{zone.grid.crs.to_epsg()}" for zone in mapped.zones)
+    return {"design": report["design"] | {"strata": BY_ZONE}, "provenance": report["provenance"] | {"crs": crs}}
 
 
 def _block_scores(map_path: Path, scores: Path | None) -> tuple[dict[str, Any] | None, list[str]]:

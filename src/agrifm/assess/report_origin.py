@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agrifm.assess.reference_data import count_inside_parcels, file_sha256, find_training_data, replaced_model
+from agrifm.assess.zoned_map import zone_mosaics
 from agrifm.errors import AssessmentError
 from agrifm.grid import Grid
 from agrifm.mosaics import mosaic_tiles
@@ -107,4 +108,5 @@ def report_provenance(
 def _tiles_sha256(path: Path) -> dict[str, str]:
     """The SHA-256 of each tile of a mosaic, by its place in the mosaic's folder; nothing of a raster file."""
     folder = path.parent.resolve()
-    return {tile.relative_to(folder).as_posix(): file_sha256(tile) for tile in mosaic_tiles(path)}
+    tiles = [tile for mosaic in zone_mosaics(path) or (path,) for tile in mosaic_tiles(mosaic)]
+    return {tile.relative_to(folder).as_posix(): file_sha256(tile) for tile in tiles}

@@ -1,0 +1,135 @@
+"""Assessment of a map over two UTM zones: classes, strata and hectares of both, by an estimator written out here."""
+
+import json
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pandas
+import pytest
+from pyproj import Transformer
+from shapely import box
+from tests.mapping.small_parcels import CODES
+from tests.serve.small_divided_season import PLACES, class_at, divided_season, zone_of
+
+from agrifm.assess.assess_map import AssessRequest, assess_map
+from agrifm.assess.design import draw_points
+from agrifm.assess.report import assess
+from agrifm.assess.sampling_frame import PolygonFile
+from agrifm.errors import AssessmentError
+
+EDGES = PLACES["two zones"]
+ZONES = ("EPSG:32631", "EPSG:32632")
+
+
+@pytest.fixture(scope="module")
+def maps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return divided_season(tmp_path_factory.mktemp("zones"), EDGES)[0].maps
+
+
+def drawn_points() -> tuple[geopandas.GeoDataFrame, np.ndarray, np.ndarray, np.ndarray]:
+    """Points that are denser in the east; zone, class of the map and of the reference of each."""
+    west, south, east, north = EDGES
+    draw = np.random.default_rng(4)
+    edge = 1e-4  # degrees: pixels at the edges, whose centre may be outside, have no class
+    lon = np.concatenate([draw.uniform(west + edge, 6 - edge, 60), draw.uniform(6 + edge, east - edge, 140)])
+    lat = draw.uniform(south + edge, north - edge, 200)
+    zone = np.array([ZONES.index(zone_of(one, False)) for one in lon])
+    mapped = np.zeros(200, int)
+    for number, crs in enumerate(ZONES):
+        x, y = Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(
+            lon[zone == number], lat[zone == number]
+        )
+        mapped[zone == number] = class_at(crs, x, y)
+    found = np.where(draw.random(200) < 0.2 + 0.2 * zone, (mapped + 1) % 3, mapped)
+    codes = [CODES[number] for number in found]
+    frame = geopandas.GeoDataFrame(
+        {"label": codes, "sampling": "stratified"}, geometry=geopandas.points_from_xy(lon, lat), crs=4326
+    )
+    return frame, zone, mapped, found
+
+
+def known_hectares() -> np.ndarray:
+    """(zone, class), of pixels whose centre is in the box and in the zone."""
+    hectares = np.zeros((2, 3))
+    for number, crs in enumerate(ZONES):
+        middle = Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(6, 49)
+        x, y = np.meshgrid(*(np.arange(round(one / 10) * 10 - 1995, round(one / 10) * 10 + 2000, 10) for one in middle))
+        lon, lat = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(x, y)
+        west, south, east, north = EDGES
+        inside = (lon > west) & (lon < east) & (lat > south) & (lat < north) & ((lon >= 6) == bool(number))
+        hectares[number] = np.bincount(class_at(crs, x[inside], y[inside]), minlength=3) / 100
+    return hectares
+
+
+def test_areas_and_accuracy_are_those_of_the_classes_of_each_zone(maps: Path, tmp_path: Path) -> None:
+    frame, zone, mapped, found = drawn_points()
+    frame.to_file(tmp_path / "points.gpkg")
+    request = AssessRequest(tmp_path, maps / "classes.vrt", tmp_path / "points.gpkg", tmp_path / "report", "label")
+    assess_map(request)
+    report = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
+    hectares = known_hectares()
+    areas, right = np.zeros(3), 0.0
+    for number in range(2):
+        for code in range(3):
+            here = (zone == number) & (mapped == code)
+            areas += hectares[number, code] * np.bincount(found[here], minlength=3) / here.sum()
+            right += hectares[number, code] * (found[here] == code).mean()
+    by_code = {one["code"]: one for one in report["areas"]}
+    for code, of_code in enumerate(CODES):
+        assert by_code[of_code]["mapped_ha"] == pytest.approx(hectares[:, code].sum(), abs=0.05)
+        assert by_code[of_code]["area_ha"] == pytest.approx(areas[code], rel=1e-3)
+    assert report["overall_accuracy"]["estimate"] == pytest.approx(right / hectares.sum(), rel=1e-3)
+    assert report["points"]["used"] == 200
+    assert report["design"]["stratum_ha"] == pytest.approx(hectares.ravel().tolist(), abs=0.05)
+    assert sum(report["design"]["stratum_points"]) == 200
+    assert report["provenance"]["crs"] == "EPSG:32631, EPSG:32632"
+    assert {name.split("/")[0] for name in report["provenance"]["sha256"] if name.endswith("classes.tif")} == {
+        "32631",
+        "32632",
+    }
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert "in each UTM zone" in page
+
+
+def test_points_that_were_drawn_zone_by_zone_are_assessed_together(maps: Path, tmp_path: Path) -> None:
+    parts = []
+    for number in ("31", "32"):
+        draw_points(maps / f"326{number}" / "classes.vrt", 30, 1, tmp_path / f"{number}.gpkg")
+        parts.append(geopandas.read_file(tmp_path / f"{number}.gpkg").to_crs(4326))
+    points = pandas.concat(parts, ignore_index=True)
+    points.assign(label=points["map_class"]).to_file(tmp_path / "points.gpkg")
+    report = assess(maps / "classes.vrt", tmp_path / "points.gpkg", "label", tmp_path / "report")
+    assert report["points"]["used"] == 60
+    assert report["probability_sample"] is True
+    assert not [warning for warning in report["warnings"] if "another class" in warning]
+    assert [one["area_ha"] for one in report["areas"]] == pytest.approx([one["mapped_ha"] for one in report["areas"]])
+
+
+def test_what_is_of_one_zone_is_refused(maps: Path, tmp_path: Path) -> None:
+    frame, *_ = drawn_points()
+    squares = [box(point.x, point.y, point.x + 1e-4, point.y + 1e-4) for point in frame.geometry]
+    cases = {
+        "systematic": frame.assign(sampling="systematic", cell=1),
+        "stratum": frame.assign(stratum="a", stratum_ha=1.0),
+        "few": frame[frame.geometry.x > 6],
+        "polygon": frame.set_geometry(squares),
+    }
+    facts = {"systematic": ("design", "systematic"), "stratum": ("design", "stratum"), "few": ("points", 0)}
+    for name, points in cases.items():
+        points.to_file(tmp_path / f"{name}.gpkg")
+        with pytest.raises(AssessmentError) as error:
+            assess(maps / "classes.vrt", tmp_path / f"{name}.gpkg", "label", tmp_path / "report")
+        key, value = facts.get(name, ("geometry", "polygon"))
+        assert error.value.facts[key] == value
+    frame.to_file(tmp_path / "points.gpkg")
+    geopandas.GeoDataFrame({"name": ["all"]}, geometry=[box(*EDGES)], crs=4326).to_file(tmp_path / "districts.gpkg")
+    with pytest.raises(AssessmentError, match="districts"):
+        assess(
+            maps / "classes.vrt",
+            tmp_path / "points.gpkg",
+            "label",
+            tmp_path / "report",
+            districts=PolygonFile(tmp_path / "districts.gpkg", "name"),
+        )
+    assert not (tmp_path / "report").exists()

@@ -39,7 +39,7 @@ def option(words: list[str], name: str) -> str | None:
 
 
 def use_imagery_on_disk(project: Path) -> None:
-    """Replace the provider by the scenes of the finished season, and make training quick."""
+    """Replace the provider by the scenes of the finished season, make training quick, and name parcels."""
     file = project / "agrifm.toml"
     text = file.read_text(encoding="utf-8")
     text = re.sub("^provider = .*", f'catalog = "{given()}/season/catalog.json"', text, flags=re.MULTILINE)
@@ -50,6 +50,8 @@ def use_imagery_on_disk(project: Path) -> None:
             text = text.replace("[model]\n", f"[model]\n{key} = {value}\n")
     if project.name == "fields":  # what docs/boundaries.md asks for
         text = text.replace("[model]\n", '[model]\ntask = "boundaries"\n').replace(QUICK["names"], '["agrifm"]')
+    if project.name == "my-season" and "\n[parcels]" not in text:  # what README.md asks for
+        text += f'\n[parcels]\nfile = "{given()}/season/truth/parcels.gpkg"\n'
     file.write_text(text, encoding="utf-8")
 
 

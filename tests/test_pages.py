@@ -235,7 +235,7 @@ CLUSTER = (
 START = f"dask scheduler\ndask worker tcp://{SCHEDULER} --nworkers 1 --nthreads 1\n"
 RUNS = [
     Run("README", files),
-    Run("areas", nothing, blocks=slice(1, 2)),
+    Run("areas", nothing, (("--size 3", "--size 1.92"),), slice(1, 2)),
     Run("areas", districts, blocks=slice(2, 3)),
     Run("assess", two_maps),
     Run("boundaries", files),
@@ -258,7 +258,7 @@ RUNS = [
     Run("pretrain", nothing, (("steps = 3000", "steps = 20"), ("places = 2000", "places = 100"))),
     Run("serve", other_maps, (("../demo-2023", "demo-2023"), ("8080", "0"))),
     Run("sets", public_sets),
-    Run("simulate", nothing, (("--size 5", "--size 1.92"), ("DIR", "other"))),
+    Run("simulate", nothing, (("--size 5", "--size 0.96"), ("DIR", "other"))),
     Run("tables", table_in_one_file, blocks=slice(0, 1)),
     Run("tables", table, (("DIR", "."), ("agrifm map ", ": ")), slice(1, 2)),
     Run("tables", season, blocks=slice(2, 4)),

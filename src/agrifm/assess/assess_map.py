@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from agrifm.assess.number_map import task_of_numbers
+from agrifm.assess.pdf import find_browser
 from agrifm.assess.reference_data import reference_config, require_task_of_map
 from agrifm.assess.report_origin import TrainingFile
 from agrifm.assess.sampling_frame import PolygonFile
@@ -53,9 +54,11 @@ def assess_map(request: AssessRequest) -> list[str]:
 
     Raises:
         AssessmentError: see the functions of each kind; or an option is for another kind of map, or yields have no
-            unit.
+            unit; or a PDF is asked for, and there is no browser.
         ConfigError: the project file cannot be read.
     """
+    if request.pdf:
+        find_browser()  # before any work
     task = None if zone_mosaics(request.map) else task_of_numbers(request.map)
     _require_options(request, task)
     config = reference_config(request.project)

@@ -82,16 +82,19 @@ def look_at_served_page(words: list[str]) -> int:
     """Start a server, read its page, answer for the interpreter if there is one, and stop it as Ctrl+C does."""
     if "--port" not in words:
         words = [*words, "--port", "0"]
+    names, points = [], Path(option(words, "--points") or "")
+    if "--interpreter" in words:
+        names = list(takewhile(lambda word: not word.startswith("-"), words[words.index("--interpreter") + 1 :]))
+    for name in names:  # they begin anew
+        points.with_name(f"{points.stem}-{name}.gpkg").unlink(missing_ok=True)
     process = subprocess.Popen(agrifm(*words), stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout
         address = next(found for line in process.stdout if (found := ADDRESS.search(line))).group().rstrip(".,")
         with urllib.request.urlopen(address, timeout=60) as answer:
             assert b"<html" in answer.read(4096).lower()
-        if "--interpreter" in words:
-            names = takewhile(lambda word: not word.startswith("-"), words[words.index("--interpreter") + 1 :])
-            for number, _ in enumerate(names):
-                answer_points(address, Path(option(words, "--points") or ""), number)
+        for number, _ in enumerate(names):
+            answer_points(address, points, number)
     finally:
         process.send_signal(signal.SIGINT)
         ended = process.wait(60)

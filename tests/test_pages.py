@@ -123,8 +123,10 @@ def two_maps(directory: Path) -> None:
 def images_in_a_file(directory: Path) -> None:
     """The finished season, and a NetCDF file of images."""
     season(directory)
-    bands = {band: 300 + 100 * number for number, band in enumerate(find_product("sentinel-2-worldcereal").assets)}
-    write_netcdf(directory / "images.nc", dataset(["2024-05-01", "2024-06-01"], bands))
+    names = [*find_product("sentinel-2-worldcereal").assets, "SCL"]
+    content = dataset(["2024-05-01", "2024-06-01"], {name: 300 + 100 * number for number, name in enumerate(names)})
+    content["SCL"][:] = 4  # vegetation
+    write_netcdf(directory / "images.nc", content)
 
 
 def other_maps(directory: Path) -> None:
@@ -176,14 +178,6 @@ def translated(directory: Path) -> None:
         rasterio.open(directory / "cdl.tif", "w", **source.profile) as out,
     ):
         out.write(source.read() % 6 + 1)
-
-
-def yields(directory: Path) -> None:
-    """An area, fields, and points with yields in kg/ha."""
-    files(directory)
-    points = gpd.read_file(directory / "fields.gpkg")
-    points["yield_kg"] = 1000 * points["yield_t_ha"]
-    points.set_geometry(points.representative_point()).to_file(directory / "harvested.gpkg")
 
 
 def weights(directory: Path) -> None:
@@ -272,11 +266,11 @@ RUNS = [
     Run("train", translated, (("DIR", "."),)),
     Run("understanding", season),
     Run("weights", weights),
-    Run("yield", yields, (("rice", "wheat"), ("harvested.gpkg", "../harvested.gpkg"))),
 ]
 LEFT_OUT = {
     "areas": (2, "the first block is the third command of the second; points over several zones are in other tests"),
     "serve": (1, "Python that serves a page does not end"),
+    "yield": (2, "nine fields with a yield in validation blocks need a larger season; example 14 has one"),
     "fractions": (2, "pixels of 480 m need a larger season; example 15 has one"),
 }
 """How many blocks are not run, and why. Of tables, `agrifm map` is missing for want of a cube: example 06 has one."""

@@ -29,6 +29,7 @@ from agrifm.grid import (
     MIN_UTM,
     NEST,
     Grid,
+    degrees_from_meridian,
     divide_by_zone,
     geodesic_measures,
     reproject,
@@ -260,7 +261,7 @@ def _in_degrees(shapes: NDArray[Any], crs: str, beyond: float = 0.0) -> NDArray[
 
     def moved(points: NDArray[np.float64]) -> NDArray[np.float64]:
         x, y = turn.transform(*points.T)
-        offset = np.clip((x - middle + 180) % 360 - 180, -3 - beyond, 3 + beyond)
+        offset = np.clip(degrees_from_meridian(x, crs), -3 - beyond, 3 + beyond)
         return np.stack([np.clip(middle + offset, -180, 180), y], axis=-1)
 
     result: NDArray[Any] = shapely.transform(shapes, moved)

@@ -266,6 +266,11 @@ def zone_meridian(crs: str) -> float:
     return int(crs[-2:]) * 6.0 - 183.0
 
 
+def degrees_from_meridian(lon: NDArray[np.float64], crs: str) -> NDArray[np.float64]:
+    """Degrees from the middle of a UTM zone eastwards, -180 to 180, of longitudes."""
+    return (lon - zone_meridian(crs) + 180) % 360 - 180
+
+
 def divide_by_zone(area: BaseGeometry, longest: float = MAX_LATITUDES) -> dict[str, BaseGeometry]:
     """Parts of an area in longitude and latitude by the EPSG code of their UTM zone, from west to east.
 

@@ -200,6 +200,8 @@ class ModelRecord(Frozen):
 
 TRAINING_DATA = "training.gpkg"
 """File, in the directory of models, of the parcels and points that they were trained on."""
+PARCELS_OF_TILES = "parcels.parquet"
+"""File, in the directory of tiles, of the labelled parcels of a divided area."""
 
 
 def model_file(directory: AnyPath, family: str, seeds: int = 1) -> Path:

@@ -23,6 +23,7 @@ from agrifm.assess.strata import DRAWN_IN, HECTARES, STRATUM
 from agrifm.codes import listed, read_codes
 from agrifm.errors import AssessmentError, LabelError
 from agrifm.grid import LONLAT, geodesic_measures
+from agrifm.record import METRES_PER_DEGREE
 from agrifm.samples.yield_values import require_plausible, yield_numbers
 from agrifm.vector_shapes import VectorLayer
 from agrifm.vectors import VectorKeys
@@ -169,6 +170,6 @@ def _skipped(
 def block_numbers(points: "GeoDataFrame", side: float) -> NDArray[np.int64]:
     """Return the number of the square of `side` metres that contains each point (N,), in the CRS of the points."""
     x, y = shapely.get_coordinates(points.geometry.to_numpy()).T
-    step = side / (111_320 if points.crs.is_geographic else 1)
+    step = side / (METRES_PER_DEGREE if points.crs.is_geographic else 1)
     square = np.floor(np.stack([x, y], axis=1) / step).astype(np.int64)
     return np.unique(square, axis=0, return_inverse=True)[1].ravel()

@@ -17,7 +17,7 @@ from agrifm.assess.class_map import OUTSIDE, ClassMap, PixelsOfPoints, open_clas
 from agrifm.assess.point_estimators import StratifiedPoints, stratified_points
 from agrifm.errors import AssessmentError, doing
 from agrifm.files import AnyPath, as_path
-from agrifm.grid import LONLAT, Grid, zone_meridian
+from agrifm.grid import LONLAT, Grid, degrees_from_meridian
 from agrifm.map_collection import COLLECTION, tile_maps
 from agrifm.mapping.tile_mosaics import grid_over
 from agrifm.mosaics import is_mosaic
@@ -56,7 +56,7 @@ class ZonedMap(ClassMap):
         firsts = np.cumsum([0, *(zone.grid.shape[0] for zone in self.zones)])
         for in_own_zone in (True, False):
             for zone, first in zip(self.zones, firsts, strict=False):
-                away = (lon - zone_meridian(_epsg(zone)) + 180) % 360 - 180
+                away = degrees_from_meridian(lon, _epsg(zone))
                 own = (away >= -3) & (away < 3)
                 at = np.flatnonzero(own if in_own_zone else ~own & (abs(away) <= MOST_DEGREES) & (numbers < 0))
                 found = zone.locate(points.iloc[at].to_crs(zone.grid.crs.to_wkt()))

@@ -36,7 +36,7 @@ from agrifm.mapping.run import named_model, window_side
 from agrifm.mapping.windows import MapPlan, plan_map
 from agrifm.outputs import replace_file
 from agrifm.point_columns import METHOD, NON_PROBABILITY, RANK
-from agrifm.record import TRAINING_DATA, require_classes, require_fit
+from agrifm.record import PARCELS_OF_TILES, TRAINING_DATA, require_classes, require_fit
 from agrifm.samples.patches import read_patch
 from agrifm.samples.project_table import project_table
 from agrifm.samples.table import SeriesTable
@@ -57,8 +57,6 @@ TABLE_CHUNK = 1000
 """Places of a table that are predicted together."""
 ZONE_COLUMNS = 10**7
 """Columns that are kept apart for a UTM zone: more than any has pixels."""
-PARCELS_OF_TILES = "parcels.parquet"
-"""Table of the labelled parcels of a divided area, as `agrifm train` writes it."""
 HOW = "uncertainty x distance in features, scarce classes first, ranked by area"
 COLUMNS = (RANK, METHOD, "chosen_by", "model", "class", "second", "uncertainty", "gain", "place", "label")
 """Columns of the file. `label` is empty and is filled in after looking at the ground; `class` and `second` are the two

@@ -7,7 +7,7 @@ wrong unit.
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import geopandas
 import numpy as np
@@ -27,9 +27,6 @@ from agrifm.samples.targets import NUMBER
 from agrifm.samples.yield_values import require_plausible, yield_numbers
 from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
 from agrifm.yields import TONNES, YIELD, YieldUnit
-
-if TYPE_CHECKING:
-    pass
 
 ONE_CROP = "crop"
 """Code of the crop of a file that has no column of crops."""

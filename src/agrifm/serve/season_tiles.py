@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 from pyproj import Transformer
 
 from agrifm.area_tile import AreaTile, Edges
@@ -12,7 +13,7 @@ from agrifm.area_tiles import LISTED, read_tile_list
 from agrifm.config import Project
 from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import AgriFMError, ServeError, doing
-from agrifm.grid import LONLAT, Grid, Window, zone_meridian
+from agrifm.grid import LONLAT, Grid, Window, degrees_from_meridian
 from agrifm.map_collection import COLLECTION, tile_maps
 from agrifm.serve.map_layers import CLASSES, FILES, LayerRaster, PageLayer, joined_layers, map_layers
 
@@ -127,7 +128,7 @@ def _within(core: Edges, extent: Edges) -> Edges:
 
 def _from_meridian(tile: AreaTile, lon: float) -> float:
     """Degrees from the middle of a tile's zone, -180 to 180."""
-    return (lon - zone_meridian(tile.crs) + 180) % 360 - 180
+    return float(degrees_from_meridian(np.asarray(lon), tile.crs))
 
 
 def _opened(project: Project, tile: AreaTile, faults: dict[str, dict[str, str]]) -> SeasonTile:

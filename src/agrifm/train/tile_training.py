@@ -24,12 +24,11 @@ from agrifm.errors import ConfigError, LabelError, require_installed
 from agrifm.files import AnyPath, as_path, atomic_write, content_digest, translate_os_errors
 from agrifm.outputs import replace_file
 from agrifm.product_description import ProductDescription
+from agrifm.record import PARCELS_OF_TILES
 from agrifm.series_columns import SeriesColumns
 from agrifm.tile_work import work_on_tiles
 from agrifm.train.parcel_file import is_parcel_file, project_lines, require_parcel_file, write_parcels
 from agrifm.work import fingerprint
-
-TABLE = "parcels.parquet"
 
 
 def parcels_of_tiles(project: Project, inner: float = 0.0) -> tuple[Project, str]:
@@ -93,7 +92,7 @@ def write_parcels_of_tiles(project: Project, out: AnyPath, inner: float = 0.0) -
 
 
 def _table_name(inner: float) -> str:
-    return f"parcels-inner-{inner:g}.parquet" if inner else TABLE
+    return f"parcels-inner-{inner:g}.parquet" if inner else PARCELS_OF_TILES
 
 
 def _require_parcels(project: Project) -> None:
@@ -153,7 +152,7 @@ def _join(project: Project, tiles: Sequence[AreaTile], out: Path) -> int:
     return len(whole)
 
 
-def table_project(project: Project, tile: AreaTile, name: str = TABLE) -> Project:
+def table_project(project: Project, tile: AreaTile, name: str = PARCELS_OF_TILES) -> Project:
     """Return the project with the table of all tiles instead of labels on a cube.
 
     Args:
@@ -161,7 +160,7 @@ def table_project(project: Project, tile: AreaTile, name: str = TABLE) -> Projec
         name: of the table, in `tiles/`.
     """
     of_tile = project.of_tile(tile)
-    lines = project_lines(project, open_cube(of_tile.cube), Path(TABLE))
+    lines = project_lines(project, open_cube(of_tile.cube), Path(PARCELS_OF_TILES))
     stated = tomllib.loads("\n".join(lines))
     products = tuple(ProductDescription.model_validate(one) for one in stated["imagery"]["product"])
     kept = ("legend", "hierarchy", "unlabelled", "block")

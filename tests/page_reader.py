@@ -65,9 +65,15 @@ def true_labels(points: Path) -> gpd.GeoDataFrame:
     return drawn
 
 
-def label_points(points: Path) -> None:
-    """Label the points in their file, and write the answers of two interpreters, one of whom errs at every ninth."""
+def label_points(points: Path, mapped: Path) -> None:
+    """Label the points in their file, and write the answers of two interpreters, one of whom errs at every ninth.
+
+    What the map has no class for stays without a label.
+    """
     drawn = true_labels(points)
+    with rasterio.open(mapped) as source:
+        known = {entry["code"] for entry in json.loads(source.tags()["AGRIFM_LEGEND"])["classes"]}
+    drawn.loc[~drawn["label"].isin(known), "label"] = ""
     drawn.to_file(points)
     places = drawn.to_crs("EPSG:4326").geometry
     answers = drawn.assign(longitude=places.x, latitude=places.y)[["id", "longitude", "latitude", "label"]]
@@ -125,7 +131,7 @@ def main(words: list[str]) -> int:
     if done.returncode == 0 and words[0] == "init":
         use_imagery_on_disk(Path(words[1]))
     if done.returncode == 0 and words[:2] == ["assess", "design"]:
-        label_points(Path(option(words, "--out") or ""))
+        label_points(Path(option(words, "--out") or ""), Path(option(words, "--map") or ""))
     return done.returncode
 
 

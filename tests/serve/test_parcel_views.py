@@ -33,6 +33,24 @@ def test_a_place_has_the_parcel_around_it(file):
     assert views.at(outside.x, outside.y) is None
 
 
+@pytest.mark.parametrize("order", ["as written", "shuffled"])
+def test_parcels_that_touch_a_box_are_those_of_geopandas(tmp_path, order):
+    """More parcels than are passed over together, in their rows or in any order."""
+    side = np.arange(40) * 0.01
+    boxes = np.array([shapely.box(x, y, x + 0.008, y + 0.006) for y in side for x in side])
+    if order == "shuffled":
+        boxes = np.random.default_rng(0).permutation(boxes)
+    names = [f"p{number}" for number in range(len(boxes))]
+    frame = geopandas.GeoDataFrame(
+        {"id": names, "crop:code": "wheat", "agrifm:confidence": 0.5}, geometry=list(boxes), crs=4326
+    )
+    frame.to_parquet(tmp_path / "many.parquet", write_covering_bbox=True)
+    views = ParcelViews(tmp_path / "many.parquet")
+    for box in ((0.105, 0.205, 0.135, 0.215), (-1, -1, 0.001, 0.001), (-1, -1, 1, 1), (0.5, 0.5, 0.6, 0.6)):
+        expected = np.sort(frame.sindex.query(shapely.box(*box), predicate="intersects"))
+        assert views.touching(*box).tolist() == expected.tolist()
+
+
 def test_a_parcel_is_found_by_its_name(file):
     views = ParcelViews(file)
     found = views.named("p33")

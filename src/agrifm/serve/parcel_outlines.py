@@ -54,9 +54,7 @@ class ParcelOutlines:
 
     def _in(self, west: float, south: float, east: float, north: float) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Shapes and numbers (P,) of the parcels whose bounds touch a box."""
-        edges = self.parcels.edges()
-        near = (edges[:, 0] <= east) & (edges[:, 2] >= west) & (edges[:, 1] <= north) & (edges[:, 3] >= south)
-        rows = np.flatnonzero(near)[: MANY * MOST_PARCELS]
+        rows = self.parcels.touching(west, south, east, north)[: MANY * MOST_PARCELS]
         parts = []
         for group, here in self.parcels.by_group(rows):
             with self._lock:

@@ -24,6 +24,8 @@ COLUMNS = ("id", "crop:code", "agrifm:confidence")
 """Columns that a file of parcels must have."""
 LONGEST_NAME = 200
 """Characters of a name that is searched."""
+NEIGHBOURS = 512
+"""Parcels that follow each other in a file, which are passed over together where none of them can be near."""
 DECIMALS = 6
 """Of degrees in an outline: 0.1 m."""
 
@@ -51,8 +53,7 @@ class ParcelViews:
 
     def at(self, lon: float, lat: float) -> dict[str, Any] | None:
         """The row of the first parcel at a place; None where there is none."""
-        edges = self._edges
-        rows = np.flatnonzero((edges[:, 0] <= lon) & (edges[:, 2] >= lon) & (edges[:, 1] <= lat) & (edges[:, 3] >= lat))
+        rows = self.touching(lon, lat, lon, lat)
         shapes, _ = self._read(rows[:MOST_PARCELS], ("id",))
         inside = np.flatnonzero(shapely.covers(shapes, shapely.Point(lon, lat)))
         return self._row(int(rows[inside[0]])) if inside.size else None
@@ -113,6 +114,13 @@ class ParcelViews:
         """(P, 4), west, south, east, north of each parcel in degrees, a little enlarged."""
         return self._edges
 
+    def touching(self, west: float, south: float, east: float, north: float) -> NDArray[np.int64]:
+        """Numbers (P,), ascending, of the parcels whose bounds touch a box in degrees."""
+        near = np.flatnonzero(_touch(self._extents, west, south, east, north))
+        rows: NDArray[np.int64] = (near[:, None] * NEIGHBOURS + np.arange(NEIGHBOURS)).ravel()
+        rows = rows[rows < self.count]
+        return rows[_touch(self._edges[rows], west, south, east, north)]
+
     def by_group(self, rows: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]:
         """Of rows, which ascend, the row groups that have them, and the places in each."""
         groups = np.searchsorted(self._first, rows, "right") - 1
@@ -161,5 +169,19 @@ class ParcelViews:
         # They were rounded to 32 bits: a step outwards, so that no parcel is missed at its edge.
         return np.nextafter(edges, np.array([-np.inf, -np.inf, np.inf, np.inf], np.float32))
 
+    @cached_property
+    def _extents(self) -> NDArray[np.float32]:
+        """(P / NEIGHBOURS, 4), what the edges of so many parcels in a row span."""
+        first = np.arange(0, self.count, NEIGHBOURS)
+        if not first.size:
+            return np.zeros((0, 4), np.float32)
+        least, most = (edge.reduceat(self._edges, first, axis=0) for edge in (np.minimum, np.maximum))
+        return np.concatenate([least[:, :2], most[:, 2:]], axis=1)
+
     def _net(self) -> Any:
         return doing(f"reading {self.path.name}", ServeError, "run `agrifm parcels` again", path=self.path)
+
+
+def _touch(edges: NDArray[np.float32], west: float, south: float, east: float, north: float) -> NDArray[np.bool_]:
+    """Which of edges (N, 4) touch a box."""
+    return (edges[:, 0] <= east) & (edges[:, 2] >= west) & (edges[:, 1] <= north) & (edges[:, 3] >= south)

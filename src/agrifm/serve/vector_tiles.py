@@ -6,6 +6,8 @@ the north. It is simplified to what a screen can show, so that its size follows 
 Shape letters: P polygons, R rings, N points, I integers of geometries.
 """
 
+from typing import Any
+
 import numpy as np
 import shapely
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ FINEST = 4.0
 """Units that an outline may be moved by simplification: half a pixel."""
 MOVE_TO, CLOSE = 9, 15
 """Commands of a geometry: one point to move to; the end of a ring. `LineTo` is 2 with the count above."""
+FEATURE, NUMBER, KIND, GEOMETRY, POLYGON = 2 << 3 | 2, 1 << 3, 3 << 3, 4 << 3 | 2, 3
+"""Keys of a feature in its layer and of its parts, and the kind of its geometry."""
 
 
 def encoded_tile(
@@ -47,18 +51,8 @@ def encoded_tile(
         return _block(3, _text(1, layer) + _number(5, EXTENT) + _number(15, 2))
     feature = of_shape[keep][of_part][of_ring]
     integers, of_feature = _commands(whole, of_ring, feature)
-    content, ends = _varints(integers)
-    first = np.flatnonzero(np.r_[True, np.diff(of_feature) != 0])
-    last = np.r_[first[1:], len(of_feature)] - 1
-    starts = np.r_[0, ends[:-1]]
-    polygon = _number(3, 3)
-    features = [
-        _block(2, _number(1, number) + polygon + _block(4, content[start:end]))
-        for number, start, end in zip(
-            numbers[of_feature[first]].tolist(), starts[first].tolist(), ends[last].tolist(), strict=True
-        )
-    ]
-    return _block(3, _text(1, layer) + b"".join(features) + _number(5, EXTENT) + _number(15, 2))
+    features = _varints(_with_heads(integers, of_feature, numbers))
+    return _block(3, _text(1, layer) + features + _number(5, EXTENT) + _number(15, 2))
 
 
 def _units(points: NDArray[np.float64], zoom: int, x: int, y: int) -> NDArray[np.float64]:
@@ -112,16 +106,34 @@ def _commands(
     return integers, np.repeat(feature[begins], 2 * counts + 3)
 
 
-def _varints(values: NDArray[np.uint32]) -> tuple[bytes, NDArray[np.int64]]:
-    """Integers as Protocol Buffers write them, seven bits a byte, and where each ends."""
-    length = np.searchsorted([1 << 7, 1 << 14, 1 << 21, 1 << 28], values, "right") + 1
+def _with_heads(
+    integers: NDArray[np.uint32], of_feature: NDArray[np.intp], numbers: NDArray[np.int64]
+) -> NDArray[np.uint32]:
+    """Geometries, each after the integers of its feature: lengths in bytes, the number, and that it is a polygon."""
+    first = np.flatnonzero(np.r_[True, np.diff(of_feature) != 0])
+    number = numbers[of_feature[first]].astype(np.uint32)
+    geometry = np.add.reduceat(_lengths(integers), first)
+    feature = 4 + _lengths(number) + _lengths(geometry) + geometry
+    one = np.ones_like(number)
+    heads = (one * FEATURE, feature, one * NUMBER, number, one * KIND, one * POLYGON, one * GEOMETRY, geometry)
+    return np.insert(integers, np.repeat(first, len(heads)), np.stack(heads, axis=1).astype(np.uint32).ravel())
+
+
+def _lengths(values: NDArray[Any]) -> NDArray[np.intp]:
+    """Bytes of integers as Protocol Buffers write them, seven bits a byte."""
+    return np.searchsorted([1 << 7, 1 << 14, 1 << 21, 1 << 28], values, "right") + 1
+
+
+def _varints(values: NDArray[np.uint32]) -> bytes:
+    """Integers as Protocol Buffers write them."""
+    length = _lengths(values)
     ends = np.cumsum(length)
     content = np.zeros(int(ends[-1]), np.uint8)
     for place in range(5):
         has = length > place
         follows = np.where(length[has] > place + 1, 128, 0)
         content[(ends - length)[has] + place] = ((values[has] >> np.uint32(7 * place)) & 127) | follows
-    return content.tobytes(), ends
+    return content.tobytes()
 
 
 def _varint(value: int) -> bytes:

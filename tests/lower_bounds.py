@@ -47,7 +47,21 @@ def main(directory: Path, tests: list[str]) -> int:
     python = str(directory / "bin/python")
     wanted = ["--editable", f"{ROOT}[{','.join(EXTRAS)}]", *TOOLS, "--constraint", str(directory / "bounds.txt")]
     subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted], check=True)
-    command = [python, "-m", "pytest", "-q", "-m", "not check", "-o", "filterwarnings=default", *tests]
+    command = [
+        python,
+        "-m",
+        "pytest",
+        "-q",
+        "--numprocesses",
+        "2",
+        "--dist",
+        "loadfile",
+        "-m",
+        "not check",
+        "-o",
+        "filterwarnings=default",
+        *tests,
+    ]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 

@@ -62,6 +62,8 @@ UNEVEN, MOST_PIXELS = 0, 120
 """Pixels of a block, where they are drawn for each, and the most that are drawn."""
 FOLDS, INNER = 5, 4
 """Of a table's test, and of its training blocks, one of which is for calibration and sets."""
+FITS = 3
+"""Models that answer for the blocks that are not for validation, as in `agrifm train`."""
 MODEL = """\
 [model]
 names = ["{model}"]
@@ -96,7 +98,7 @@ def report(options: argparse.Namespace) -> Iterator[str]:
     if "blocks" in options.parts:
         yield from _of_blocks(options.draws)
     if "tables" in options.parts:
-        yield from _of_tables(options.sets, options.model, options.splits)
+        yield from _of_tables(options.sets, options.model, options.splits, options.fits)
     if "seasons" in options.parts:
         with TemporaryDirectory() as scratch:
             yield from _of_seasons(options.directory or Path(scratch), options.model, options.size, options.step)
@@ -205,13 +207,13 @@ class Tested(NamedTuple):
     """(N,), whether covered by that rule, where a model answers that has not seen the validation blocks."""
 
 
-def _of_tables(names: list[str], model: str, splits: int) -> Iterator[str]:
+def _of_tables(names: list[str], model: str, splits: int, fits: int) -> Iterator[str]:
     if not DATA.exists():
         raise SystemExit(f"the data are expected at {DATA}; set AGRIFM_DATA to the folder that holds them")
     rows, classes = [], []
     for name in names:
         places = SETS[name]()
-        parts = [_tested(places, model, seed) for seed in range(splits)]
+        parts = [_tested(places, model, seed, fits) for seed in range(splits)]
         tested = Tested(*(np.concatenate(list(part)) for part in zip(*parts, strict=True)))
         levels = [
             " / ".join(f"{100 * (found == level).mean():.0f}" for level in range(3))
@@ -246,7 +248,7 @@ def _of_tables(names: list[str], model: str, splits: int) -> Iterator[str]:
     yield ""
 
 
-def _tested(places: SeriesTable, model: str, seed: int) -> Tested:
+def _tested(places: SeriesTable, model: str, seed: int, fits: int) -> Tested:
     """Every labelled place once, by a model and sets that have not seen its block."""
     parts = []
     every = CandidateSets(nominal=NOMINAL, least=(None,) * len(places.legend), blocks=(0,) * len(places.legend))
@@ -263,7 +265,7 @@ def _tested(places: SeriesTable, model: str, seed: int) -> Tested:
             assert found is not None, "there are places to answer"
             return found
 
-        everywhere = cross_fitted(inner == 0, known.label, known.block, fitted.validation, answer)
+        everywhere = cross_fitted(inner == 0, known.label, known.block, fitted.validation, answer, fits)
         raw, rank = fitted.probabilities(test), np.arange(len(test))
         covered, levels = [], []
         calibration, sets = fit_calibration(fitted.validation, validation.label, validation.block)
@@ -377,6 +379,7 @@ def _truth(project: Project, part: Any, legend: Legend) -> Array:
 OPTIONS = {
     "--parts": {"nargs": "+", "choices": ["blocks", "tables", "seasons"], "default": ["blocks", "tables", "seasons"]},
     "--splits": {"type": int, "default": 5, "help": "divisions of a table into folds, default 5"},
+    "--fits": {"type": int, "default": FITS, "help": f"models that answer for a table's blocks, default {FITS}"},
     "--draws": {"type": int, "default": DRAWS, "help": f"of simulated blocks, default {DRAWS}"},
     "--sets": {"nargs": "+", "choices": list(SETS), "default": list(SETS), "help": "real tables, default: all"},
     "--model": {"default": "extra-trees", "help": "default extra-trees"},

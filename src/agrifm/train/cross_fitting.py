@@ -24,6 +24,7 @@ def cross_fitted(
     block: NDArray[np.integer],
     known: NDArray[np.float32],
     answer: Callable[[Indices, Indices], NDArray[np.float32]],
+    most: int = INNER_FOLDS - 1,
 ) -> NDArray[np.float32]:
     """Return class probabilities of places (P, C), each by a model of other blocks; NaN where no model could be fitted.
 
@@ -34,11 +35,12 @@ def cross_fitted(
         known: (validation places, C), of a model of all others.
         answer: takes the places to train on and those to answer, and returns the answers; a `LabelError` says that the
             former do not suffice.
+        most: parts of the blocks that are not for validation; each costs a model.
     """
     result = np.full((len(label), known.shape[1]), np.nan, np.float32)
     result[validation] = known
     others = np.flatnonzero(~validation)
-    parts = min(INNER_FOLDS - 1, len(np.unique(block[others])))
+    parts = min(most, len(np.unique(block[others])))
     if parts < 2:
         return result
     part = divide_blocks(block[others], label[others], known.shape[1], parts, 0)

@@ -112,7 +112,7 @@ def look_at(command: list[str], names: Sequence[str] = (), points: Path = Path()
     finally:
         process.send_signal(signal.SIGINT)
         ended = process.wait(60)
-    return 0 if ended in (0, 130) else ended
+    return 0 if ended in (0, 130, -signal.SIGINT) else ended
 
 
 def answer_points(address: str, points: Path, interpreter: int) -> None:

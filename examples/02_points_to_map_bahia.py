@@ -10,7 +10,6 @@ were not drawn at random either, which the first line of the report (OUT/report/
 
 import argparse
 import os
-import resource
 import time
 from datetime import date
 from pathlib import Path
@@ -29,6 +28,7 @@ from agrifm.cube.store import Cube
 from agrifm.grid import LONLAT, Grid, Window
 from agrifm.legend import Legend
 from agrifm.mapping.run import map_area
+from agrifm.process_memory import peak_bytes
 from agrifm.record import ModelRecord, SensorRecord, running_versions
 from agrifm.samples.sample import Sample, Series
 from agrifm.samples.transforms import interpolated
@@ -65,7 +65,7 @@ def main() -> None:
     places = (summary.path / "classes.tif", options.out / "points.gpkg", "label", options.out / "report")
     assess(*places, sampling="non-probability")
     seconds = time.perf_counter() - start
-    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    gigabytes = peak_bytes() / 1e9
     print(f"{len(inside)} points inside the raster: overall accuracy {accuracy:.3f}")
     print(f"{seconds:.0f} s, peak memory {gigabytes:.2f} GB, map: {summary.path}, report: {places[-1]}")
     if accuracy < LEAST_ACCURACY or gigabytes > MOST_GIGABYTES:

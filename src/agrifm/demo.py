@@ -1,6 +1,5 @@
 """`agrifm demo`: simulate, fetch, train, map and assess, offline, with the time of each stage."""
 
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from agrifm.files import MARKER, AnyPath, as_path, translate_os_errors, write_ge
 from agrifm.legend import LEGEND_TAG, Legend
 from agrifm.outputs import writing
 from agrifm.page_address import LOOPBACK, PORT
+from agrifm.process_memory import peak_bytes
 from agrifm.rasters import open_raster
 from agrifm.scores import interval_words
 from agrifm.season import Season
@@ -164,7 +164,7 @@ def _run_stages(directory: Path, size: DemoSize) -> dict[str, Any]:
             truth=truth,
             whole_map=classes,
         )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform != "darwin" else 1e9)
+    peak = peak_bytes() / 1e9
     write_json(directory / "stages.json", {"seconds": seconds, "peak_memory_gb": round(peak, 3)})
     _summary(directory, account, seconds, peak, result)
     return result

@@ -61,6 +61,34 @@ def test_a_cube_may_be_a_link_to_another_disk(tmp_path: Path, catalogue: Catalog
     assert [path.name for path in (tmp_path / "disk").iterdir()] == ["season.zarr"]
 
 
+def test_a_project_that_is_moved_with_its_scenes_keeps_its_cube(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    catalogue = Catalogue(here)
+    catalogue.add_sentinel_2("A", at(5, 1))
+    catalogue.save()
+    run(here)
+    pixels = chunks(here)
+    here.rename(there)
+    for file in there.glob("**/*.json"):  # the catalogue of this test has absolute paths
+        if "cube.zarr" not in file.parts:
+            file.write_text(file.read_text().replace(str(here), str(there)))
+    run(there)
+    assert pixels
+    assert chunks(there) == pixels
+    with (there / "A" / "red.tif").open("ab") as file:  # another content of the same name
+        file.write(b"0")
+    run(there)
+    assert chunks(there).keys() == pixels.keys()
+    assert chunks(there) != pixels
+
+
+def chunks(directory: Path) -> dict[str, int]:
+    """When each file of a cube's pixels was written."""
+    files = (directory / "cube.zarr").glob("sentinel-2/values/c/**/*")
+    return {str(file.relative_to(directory)): file.stat().st_mtime_ns for file in files if file.is_file()}
+
+
 @pytest.mark.parametrize("name", ["cube.zarr.partial", "cube.zarr", "scenes.json"])
 def test_files_of_others_are_refused_and_kept(tmp_path: Path, catalogue: Catalogue, name: str) -> None:
     mine = tmp_path / name

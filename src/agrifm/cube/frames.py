@@ -382,14 +382,11 @@ def _read_days(scene: Scene, grid: Grid) -> NDArray[np.int32]:
 
 
 def _identity(asset: Asset) -> tuple[str, object]:
-    """What distinguishes an asset from others: its place in a file, or for pixels in memory the pixels themselves.
-
-    Of a file on disk it is the name alone, because `Frame.content` knows what is in it: a project may be moved.
-    """
+    """What distinguishes an asset from others: its place in a file, or for pixels in memory the pixels themselves."""
     if isinstance(asset, RemoteAsset):
         # Without the query: a signature changes with every request, the file does not.
         return shown(asset.href), asset.index or 1
-    if asset.path is not None:
+    if asset.path is not None:  # not its folder, as a project may be moved; `Frame.content` knows what is in the file
         return asset.path.name, (asset.index or 1) if isinstance(asset, FileAsset) else str(asset.pixels.name)
     return "memory", hashlib.sha256(np.ascontiguousarray(asset.pixels.values).tobytes()).hexdigest()
 

@@ -26,8 +26,9 @@ TOOLS = (
     "axe-core-python",
     "hatchling",
     "ipython",
+    "pandas==2.3.0",
 )
-"""What the tests need besides agrifm, in any version."""
+"""What the tests need besides agrifm, in any version; and pandas, which geopandas brings, as old as the others."""
 
 
 def lower_bounds(project: dict[str, Any]) -> list[str]:

@@ -295,7 +295,7 @@ RUNS = [
     Run("pretrain", nothing, (("steps = 3000", "steps = 20"), ("places = 2000", "places = 100"))),
     Run("serve", other_maps, (("../demo-2023", "demo-2023"), ("8080", "0"))),
     Run("sets", public_sets),
-    Run("simulate", nothing, (("--size 5", "--size 0.96"), ("DIR", "other"))),
+    Run("simulate", nothing, (("--size 5", "--size 1"), ("DIR", "other"))),
     Run("tables", table_in_one_file, blocks=slice(0, 1)),
     Run("tables", table, (("DIR", "."), ("agrifm map ", ": ")), slice(1, 2)),
     Run("tables", season, (("parcels.parquet", "my-parcels.parquet"),), slice(2, 4)),

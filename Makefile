@@ -3,7 +3,7 @@
 # make docs     the documentation as a site, into build/site, with every link checked
 # make bounds   the tests with the oldest packages that pyproject.toml allows
 # make wheel    the wheel alone, in a clean environment without a network, runs the demo
-# make check    set-up, then the heavy suites (demo, examples, kills); needs the data sets (AGRIFM_DATA)
+# make check    set-up, then the heavy suites (demo, examples, kills), two files of tests at a time; needs the data sets (AGRIFM_DATA)
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -46,7 +46,7 @@ wheel: install
 
 check: install
 	@mkdir -p $(dir $(LOG)); { echo "make check, $(TODAY), $$($(PYTHON) --version), $$(git rev-parse --short HEAD)"; \
-	$(BIN)/python -m pytest -m check --durations 0 -v -rP; echo "exit code $$?"; } 2>&1 | sed -e 's|$(CURDIR)|.|g' -e 's|/[^ ]*/pytest-of-[^/]*/pytest-[^/]*/|TMP/|g' | tee $(LOG); grep -q '^exit code 0' $(LOG)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m check --durations 0 -v -rP; echo "exit code $$?"; } 2>&1 | sed -e 's|$(CURDIR)|.|g' -e 's|/[^ ]*/pytest-of-[^/]*/pytest-[^/]*/|TMP/|g' | tee $(LOG); grep -q '^exit code 0' $(LOG)
 
 lint: install
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -16,7 +16,7 @@ from shapely import box
 
 from agrifm.config import read_project
 from agrifm.cube.store import create_root, create_sensor
-from agrifm.errors import AssessmentError, ConfigError, LabelError, ModelError, ServeError
+from agrifm.errors import AssessmentError, ConfigError, LabelError, ModelError
 from agrifm.files import MARKER, write_json
 from agrifm.grid import LONLAT, Grid, reproject
 from agrifm.inference.compatibility import describe_model
@@ -153,10 +153,15 @@ def test_a_model_of_shares_says_what_it_is_and_is_kept(made):
     assert any("map: done" in line for line in status(project.directory))
 
 
+def test_the_page_shows_the_map_of_shares(made):
+    project, _, _, _ = made
+    season = finished_season(project.directory)
+    assert season.task == "fractions"
+    assert list(season.layers)[:2] == ["classes", "share-0"]
+
+
 def test_commands_of_classes_refuse_shares(made):
     project, _, _, _ = made
-    with pytest.raises(ServeError, match=r"fractions\.tif"):
-        finished_season(project.directory)
     with pytest.raises(AssessmentError) as error:
         assess_by_date(project)
     assert error.value.facts["task"] == "fractions"

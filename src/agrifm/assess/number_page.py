@@ -38,6 +38,18 @@ def _number(value: float, decimals: int) -> str:
     return f"{value:,.{decimals}f}".replace("-", "−")
 
 
+def yield_headline(report: Mapping[str, Any]) -> str:
+    """Return the first line of a report on yields: the production, if it is estimated, and the error."""
+    stated = (report["production"] or {}).get("stated")
+    tonnes = "" if stated is None else f"{estimate_words(stated, 0, ' t')}; "
+    return f"{listed(report['crop'])}: {tonnes}RMSE {estimate_words(report['scores']['rmse'], 2, ' t/ha')}"
+
+
+def share_headline(report: Mapping[str, Any]) -> str:
+    """Return the first line of a report on shares."""
+    return f"Shares of {len(report['classes'])} classes: RMSE {estimate_words(report['scores']['rmse'], 3)}"
+
+
 def render_yield_page(report: Mapping[str, Any], units: FieldScatter) -> str:
     """Return the page of a report on a map of yields.
 
@@ -45,12 +57,9 @@ def render_yield_page(report: Mapping[str, Any], units: FieldScatter) -> str:
         report: the content of `report.json`.
     """
     crop, scores, production = listed(report["crop"]), report["scores"], report["production"]
-    headline = f"{crop}: RMSE {estimate_words(scores['rmse'], 2, ' t/ha')}"
-    if production and production["stated"]:
-        headline = f"{crop}: {estimate_words(production['stated'], 0, ' t')}; {headline.partition(': ')[2]}"
     return _page(
         report,
-        headline=headline,
+        headline=report["headline"],
         scores=[
             (name, estimate_words(scores[key], 2, unit), scores[key]["standard_error"])
             for key, (name, unit) in SCORE_NAMES.items()
@@ -96,7 +105,7 @@ def render_share_page(report: Mapping[str, Any], names: Sequence[str], true: Flo
     ]
     return _page(
         report,
-        headline=f"Shares of {len(names)} classes: RMSE {estimate_words(report['scores']['rmse'], 3)}",
+        headline=report["headline"],
         scores=[
             (name, estimate_words(report["scores"][key], 3), report["scores"][key]["standard_error"])
             for key, name in (("rmse", "Root mean square error"), ("mae", "Mean absolute error"), ("r2", "R²"))

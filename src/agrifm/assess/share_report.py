@@ -16,7 +16,7 @@ import numpy as np
 from agrifm.assess.class_map import open_classified
 from agrifm.assess.number_files import write_number_report
 from agrifm.assess.number_map import NumberMap, read_number_map
-from agrifm.assess.number_page import render_share_page
+from agrifm.assess.number_page import render_share_page, share_headline
 from agrifm.assess.pdf import find_browser
 from agrifm.assess.reference_data import map_origin
 from agrifm.assess.report_origin import TrainingFile, check_training, report_provenance
@@ -103,6 +103,7 @@ def assess_shares(
             "provenance": report_provenance(map_path, mapped.grid, reference, label) | map_origin(map_path),
         }
         names = [entry.name for entry in mapped.legend.classes]
+        report["headline"] = share_headline(report)
         page = render_share_page(report, names, found.pixels.true, found.pixels.estimate)
         write_number_report(out, report, page, share_rows(report), browser)
     return report

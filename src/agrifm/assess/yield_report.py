@@ -8,7 +8,7 @@ import numpy as np
 
 from agrifm.assess.number_files import write_number_report
 from agrifm.assess.number_map import NumberMap, numbers_of_districts, read_number_map
-from agrifm.assess.number_page import render_yield_page
+from agrifm.assess.number_page import render_yield_page, yield_headline
 from agrifm.assess.number_pictures import FieldScatter
 from agrifm.assess.pdf import find_browser
 from agrifm.assess.probability_sample import ProbabilitySample
@@ -70,8 +70,7 @@ def assess_yields(
     Args:
         map_path: `yield.tif` of `agrifm map`.
         reference: vector file of points or of parcels with yields.
-        label: its column of yields.
-        unit: of these numbers.
+        label, unit: its column of yields, and the unit of these numbers.
         out: the report's directory, new or with an earlier report, which is replaced.
         crop: its column of crops; rows of another crop count as no production, and have no part in scores.
         keys: what the user states of the reference file.
@@ -106,6 +105,7 @@ def assess_yields(
             "notes": [*check.notes, *pairs.notes],
             "provenance": _origin(mapped, reference, label, districts),
         }
+        report["headline"] = yield_headline(report)
         page = render_yield_page(report, FieldScatter(pairs.tonnes, pairs.mapped, errors.inside, errors.paired))
         write_number_report(out, report, page, yield_rows(report), browser)
     return report

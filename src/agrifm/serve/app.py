@@ -29,11 +29,10 @@ from agrifm.serve.deciding_place import PlaceDecider, PlaceDeciders
 from agrifm.serve.endpoints import NOT_KEPT, body_of, endpoint_for, in_thread, json_answer
 from agrifm.serve.finished_season import FinishedSeason
 from agrifm.serve.guards import SafeHeaders, page_files
-from agrifm.serve.map_layers import CLASSES
 from agrifm.serve.parcel_curves import is_covered, parcel_answer
 from agrifm.serve.parcel_views import ParcelViews
 from agrifm.serve.pixel_answers import sensors_with_curves, series_answer
-from agrifm.serve.polygon_hectares import drawn_polygon, polygon_answer
+from agrifm.serve.polygon_hectares import drawn_polygon
 from agrifm.serve.refusals import NO_SUCH, TOO_LARGE, RefusedRequestError, index_of, numbers_of, place_of
 from agrifm.serve.tile_places import TilePlaces, empty_tile, is_tile, tile_places
 from agrifm.serve.tiled_imagery import ImageryOfTiles
@@ -198,8 +197,7 @@ def _series_of(season: FinishedSeason, parcels: ParcelViews, row: int) -> list[d
 
 async def _hectares(season: FinishedSeason, request: Request) -> Response:
     polygon = drawn_polygon(await body_of(request))
-    layer = season.layers[CLASSES]
-    return await json_answer(polygon_answer, layer, polygon, season.report)
+    return await json_answer(season.inside, polygon)
 
 
 async def _file(season: FinishedSeason, request: Request) -> Response:

@@ -7,20 +7,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from shapely import Polygon
+
 from agrifm import __version__
-from agrifm.config import read_project
+from agrifm.config import Project, read_project
 from agrifm.cube.store import Cube, open_cube
 from agrifm.errors import AgriFMError, ServeError
 from agrifm.files import AnyPath, as_path
 from agrifm.map_collection import COLLECTION, box_of_tiles
-from agrifm.record import NUMBERS
+from agrifm.record import NUMBERS, Task
 from agrifm.serve.deciding import deciding
 from agrifm.serve.greenness_composites import Composites
 from agrifm.serve.imagery import Imagery
 from agrifm.serve.map_layers import CLASSES, FILES, PageLayer, map_layers, other_crops
+from agrifm.serve.number_layers import number_layers
 from agrifm.serve.parcel_outlines import ParcelOutlines
 from agrifm.serve.parcel_views import ParcelViews
 from agrifm.serve.pixel_answers import PROBABILITIES, map_answer
+from agrifm.serve.polygon_hectares import polygon_answer
+from agrifm.serve.polygon_numbers import shares_inside, yield_inside
 from agrifm.serve.refusals import NO_SUCH, RefusedRequestError
 from agrifm.serve.season_tiles import SeasonTile, layers_of_tiles, open_tiles, tiles_at
 from agrifm.serve.tiled_imagery import ImageryOfTiles, imagery_of_tiles, pictures_of
@@ -53,6 +58,13 @@ class FinishedSeason:
     """Of a divided area, those that have a map."""
     tiled_imagery: Mapping[str, ImageryOfTiles] = field(default_factory=dict)
     """Of a divided area, instead of `imagery`."""
+    task: Task = "crop-type"
+    """Of the map; those of `NUMBERS` have maps of numbers."""
+
+    @property
+    def first_layer(self) -> PageLayer:
+        """What is seen first: the crops, or the numbers of a map of yields."""
+        return next(iter(self.layers.values()))
 
     @property
     def pictures(self) -> Mapping[str, Imagery | Composites | ImageryOfTiles]:
@@ -68,7 +80,7 @@ class FinishedSeason:
     def bounds(self) -> tuple[float, float, float, float]:
         """West, south, east and north of the map in degrees; east is beyond 180 if the area is across it."""
         if not self.tiles:
-            return self.layers[CLASSES].bounds
+            return self.first_layer.bounds
         west, south, east, north = box_of_tiles([one.tile for one in self.tiles])
         return west, south, east + 360 * (west > east), north
 
@@ -84,6 +96,19 @@ class FinishedSeason:
         answers = [map_answer({**one.layers, **others}, lon, lat) for one in tiles_at(self.tiles, lon, lat)]
         found = [one for one in answers if one is not None]
         return next((one for one in found if one["values"][CLASSES] is not None), found[0] if found else None)
+
+    def inside(self, polygon: Polygon) -> dict[str, Any]:
+        """What the map says of a polygon: hectares of classes with estimates, sums of shares, or the yield.
+
+        Raises:
+            RefusedRequestError: it is not on the map, or too large.
+            ServeError: a file is damaged.
+        """
+        if self.task == "yield":
+            return yield_inside(self.first_layer, polygon)
+        if self.task == "fractions":
+            return shares_inside(self.first_layer, polygon)
+        return polygon_answer(self.first_layer, polygon, self.report)
 
     def cube_at(self, lon: float, lat: float) -> Cube | None:
         """The cube of a place; None where a divided area has no tile.
@@ -107,18 +132,17 @@ class FinishedSeason:
 
     def stated(self) -> dict[str, Any]:
         """What the page is to know before it asks for anything."""
-        crops = self.layers[CLASSES]
-        properties = self.item.get("properties", {})
-        by_code = properties.get("agrifm:hectares") if isinstance(properties, dict) else None
+        by_code = _properties(self.item).get("agrifm:hectares")
         by_code = by_code if isinstance(by_code, dict) else {}
-        assert crops.legend is not None
+        legend = self.first_layer.legend
         return {
             "title": self.title,
+            "task": self.task,
             "period": self.period,
             "version": __version__,
             "bounds": list(self.bounds),
             "layers": [layer.stated() for layer in self.layers.values()],
-            "hectares": [_number(by_code.get(code)) for code in crops.legend.codes],
+            "hectares": [_number(by_code.get(code)) for code in legend.codes] if legend else [],
             "imagery": [one.stated() for one in self.pictures.values()],
             "series": self.has_series,
             "parcels": None if self.parcels is None else self.parcels.count,
@@ -144,24 +168,33 @@ def finished_season(directory: AnyPath, also: Sequence[AnyPath] = ()) -> Finishe
     directory = as_path(directory)
     project = read_project(directory)
     maps = project.maps
-    if project.model.task in NUMBERS:
+    is_divided, task = project.season.tiles is not None, _task_of_map(project)
+    missing: dict[str, str] = {}
+    if is_divided and task in NUMBERS:
         raise ServeError(
-            f"serving {directory}: its map is of the task '{project.model.task}', and the page shows maps of classes; "
-            f"open {maps / NUMBERS[project.model.task]} in QGIS, which finds its colours",
+            f"serving {directory}: its area is divided (`tiles` under [season]), and numbers are shown of one map; "
+            f"open {maps / NUMBERS[task]} of its tiles in QGIS, which finds the colours",
             path=maps,
         )
-    is_divided = project.season.tiles is not None
-    missing: dict[str, str] = {}
-    if not is_divided and not (maps / FILES[CLASSES][1]).exists():
+    leading = NUMBERS.get(task, FILES[CLASSES][1])
+    if not is_divided and not (maps / leading).exists():
         raise ServeError(f"serving {directory}: it has no finished map; run `agrifm map` first", path=maps)
     opened = open_tiles(project, missing) if is_divided else ()
     early = sorted(project.directory.glob(f"{maps.name}-until-*/"))
-    layers = layers_of_tiles(opened, missing) if is_divided else map_layers(maps, missing)
+    about = _about_map(maps, missing, is_divided)
+    if is_divided:
+        layers = layers_of_tiles(opened, missing)
+    elif task in NUMBERS:
+        layers = number_layers(maps, task, _properties(about), missing)
+    else:
+        layers = map_layers(maps, missing)
     layers |= other_crops([*early, *map(as_path, also)], missing)
     cube = None if is_divided else _cube(project.cube, missing)
     parcels = _parcels(project.parcel_crops / "parcels.parquet", missing)
     imagery = {} if cube is None else pictures_of(cube)
-    names = [*(name for _, name in FILES.values()), PROBABILITIES, "item.json"] if not is_divided else [COLLECTION]
+    names = (
+        [leading, *(name for _, name in FILES.values()), PROBABILITIES, "item.json"] if not is_divided else [COLLECTION]
+    )
     files = [maps / name for name in names] + [project.parcel_crops / "parcels.parquet"]
     report_directory = project.path("report")
     files += [report_directory / name for name in ("report.html", "report.json", "areas.csv", "accuracy.csv")]
@@ -174,13 +207,20 @@ def finished_season(directory: AnyPath, also: Sequence[AnyPath] = ()) -> Finishe
         imagery,
         parcels,
         _json(report_directory / "report.json", "Report", missing),
-        _about_map(maps, missing, is_divided),
+        about,
         deciding(project.path("explanation"), missing),
         {file.name: file.resolve() for file in files if file.is_file()},
         missing,
         opened,
         imagery_of_tiles(opened),
+        task,
     )
+
+
+def _task_of_map(project: Project) -> Task:
+    """The task of a project's map, which may be older than its project file."""
+    found: list[Task] = [task for task, name in NUMBERS.items() if (project.maps / name).exists()]
+    return found[0] if found else project.model.task
 
 
 def _about_map(maps: Path, missing: dict[str, str], is_divided: bool) -> Mapping[str, Any]:
@@ -188,6 +228,12 @@ def _about_map(maps: Path, missing: dict[str, str], is_divided: bool) -> Mapping
     if not is_divided:
         return _json(maps / "item.json", "Hectares", missing) or {}
     return {"properties": _json(maps / COLLECTION, "Hectares", missing) or {}}
+
+
+def _properties(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The properties of an item."""
+    found = item.get("properties")
+    return found if isinstance(found, dict) else {}
 
 
 def _cube(path: Path, missing: dict[str, str]) -> Cube | None:
@@ -229,9 +275,9 @@ def _number(value: Any) -> float | None:
 
 
 def _sentence(report: Mapping[str, Any] | None) -> str | None:
-    """What the report says in one sentence on how far the map can be trusted."""
+    """What the report says in one sentence on how far the map can be trusted, or on the errors of numbers."""
     trust = (report or {}).get("trust")
-    sentence = trust.get("sentence") if isinstance(trust, dict) else None
+    sentence = trust.get("sentence") if isinstance(trust, dict) else (report or {}).get("headline")
     return sentence if isinstance(sentence, str) else None
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
@@ -61,14 +60,13 @@ class LayerRaster:
         """West, south, east and north in degrees; from -180 to 180 if it is on both sides of longitude 180."""
         return bounds_in_degrees(self.grid)
 
-    def value(self, row: int, col: int) -> int | None:
-        """The value of a pixel; None where it has none.
+    def value(self, row: int, col: int) -> float | None:
+        """The value of a pixel, a whole number in a raster of bytes; None where it has none.
 
         Raises:
             ServeError: the file is damaged, or no longer there.
         """
-        with open_layer(self.path) as source:
-            value = int(source.read(1, window=rasterio.windows.Window(col, row, 1, 1))[0, 0])
+        value = int(self._read(Window(row, col, 1, 1), (1, 1))[0, 0])
         return None if value == UNLABELLED else value
 
     def pixels(self, places: TilePlaces) -> NDArray[np.uint8]:
@@ -77,15 +75,30 @@ class LayerRaster:
         Raises:
             ServeError: as of `value`.
         """
-        return places.taken(self._read(places), UNLABELLED).astype(np.uint8)
+        window, most = places.window, 2 * places.row.shape[0]  # about as many pixels as the tile has
+        return places.taken(self._read(window, (min(window.height, most), min(window.width, most))), UNLABELLED).astype(
+            np.uint8
+        )
 
-    def _read(self, places: TilePlaces) -> NDArray[np.uint8]:
-        """The pixels of a tile's window, reduced to about as many as the tile has; overviews serve small zooms."""
-        window = places.window
-        reduced = tuple(min(length, 2 * places.row.shape[0]) for length in (window.height, window.width))
-        part = window.slices
+    def _read(self, window: Window, shape: tuple[int, int]) -> NDArray[np.uint8]:
+        """The bytes of a window at a size, at which overviews serve small zooms."""
+        return np.asarray(self.read_bands(window, shape, (1,))[0], np.uint8)
+
+    def read_bands(
+        self, window: Window, shape: tuple[int, int], bands: Sequence[int] | None = None
+    ) -> NDArray[np.generic]:
+        """Bands (B, H, W) of the file in a window at a size.
+
+        Args:
+            bands: numbers from 1; None = all.
+
+        Raises:
+            ServeError: as of `value`.
+        """
         with open_layer(self.path) as source:
-            return np.asarray(source.read(1, window=part, out_shape=reduced, resampling=Resampling.nearest))
+            chosen = source.indexes if bands is None else bands
+            out = (len(chosen), *shape)
+            return np.asarray(source.read(chosen, window=window.slices, out_shape=out, resampling=Resampling.nearest))
 
 
 @dataclass(frozen=True)
@@ -99,18 +112,26 @@ class PageLayer:
     legend: Legend | None
     """Of classes; None where values are numbers."""
     top: int
-    """Of numbers: the value that has the brightest colour."""
+    """Of numbers: the byte that has the brightest colour."""
     colors: tuple[RGBA, ...]
-    """(256,), by value; nodata is transparent."""
+    """(256,), by byte; nodata is transparent."""
+    unit: str = ""
+    """Of numbers."""
+    ends: tuple[float, float] | None = None
+    """Of numbers that bytes do not hold: those that byte 0 and `top` stand for, and all beyond them; None = the bytes
+    are the numbers."""
+    note: str = ""
+    """What a reader is to know of the layer, in sentences."""
 
     def stated(self) -> dict[str, Any]:
         """What the page is to know of the layer."""
-        shared = {"key": self.key, "title": self.title}
+        shared = {"key": self.key, "title": self.title, "note": self.note}
         if self.legend is not None:
             entries = [entry.model_dump(include={"code", "name", "color"}) for entry in self.legend.classes]
             return {**shared, "classes": entries}
         ramp = ["#{:02x}{:02x}{:02x}".format(*self.colors[round(self.top * step / 8)][:3]) for step in range(9)]
-        return {**shared, "ramp": ramp, "top": self.top, "unit": UNITS.get(self.key, "")}
+        bottom, top = (0, self.top) if self.ends is None else self.ends
+        return {**shared, "ramp": ramp, "bottom": bottom, "top": top, "unit": self.unit}
 
     @property
     def raster(self) -> LayerRaster:
@@ -193,16 +214,19 @@ def map_layers(directory: Path, missing: dict[str, str]) -> dict[str, PageLayer]
     Raises:
         ServeError: the raster of the crops is absent or unusable.
     """
+    title, name = FILES[CLASSES]
+    return {CLASSES: _layer(CLASSES, title, directory / name), **layers_beside(directory, missing)}
+
+
+def layers_beside(directory: Path, missing: dict[str, str]) -> dict[str, PageLayer]:
+    """The layers of a map by key, but for that of the crops; see `map_layers`."""
     layers: dict[str, PageLayer] = {}
     for key, (title, name) in FILES.items():
-        path = directory / name
-        if key != CLASSES and not path.exists():
+        if key == CLASSES or not (directory / name).exists():
             continue
         try:
-            layers[key] = _layer(key, title, path)
+            layers[key] = _layer(key, title, directory / name)
         except ServeError as error:
-            if key == CLASSES:
-                raise
             missing[title] = str(error)
     return layers
 
@@ -255,22 +279,18 @@ def joined_layers(layers: Sequence[PageLayer]) -> PageLayer:
                 path=layer.rasters[0].path,
             )
     top = max(layer.top for layer in layers)
-    colors = first.colors if first.legend is not None else _of_numbers(top)
+    colors = first.colors if first.legend is not None else number_colors(top)
     return replace(first, rasters=tuple(one for layer in layers for one in layer.rasters), top=top, colors=colors)
 
 
 def _layer(key: str, title: str, path: Path) -> PageLayer:
     about = f"reading {path.name}"
     with open_layer(path) as source:
-        transform = source.transform
-        north_up = not (transform.b or transform.d) and transform.a > 0 > transform.e
-        if source.dtypes[0] != "uint8" or source.crs is None or not north_up:
-            raise ServeError(f"{about}: it is not a raster of agrifm's; run `agrifm map` again", path=path)
-        grid = Grid.of(source.crs.to_wkt(), source.transform, source.shape)
+        grid = layer_grid(source, path, "uint8")
         if key in UNITS:
             small = read_reduced(source, LONGEST_READ)
             top = 100 if UNITS[key] == "%" else max(int(small.max()) if small.count() else 1, 1)
-            return PageLayer(key, title, (LayerRaster(path, grid),), None, top, _of_numbers(top))
+            return PageLayer(key, title, (LayerRaster(path, grid),), None, top, number_colors(top), UNITS[key])
         legend = read_class_raster(source, path, about, ServeError).legend
         if legend is None:
             raise ServeError(f"{about}: it has no legend; run `agrifm map` again", path=path)
@@ -279,7 +299,20 @@ def _layer(key: str, title: str, path: Path) -> PageLayer:
         return PageLayer(key, title, (LayerRaster(path, grid),), legend, 0, colors)
 
 
-def _of_numbers(top: int) -> tuple[RGBA, ...]:
+def layer_grid(source: Any, path: Path, dtype: str) -> Grid:
+    """The grid of an open raster of a map.
+
+    Raises:
+        ServeError: it is not north-up, or of another type.
+    """
+    transform = source.transform
+    north_up = not (transform.b or transform.d) and transform.a > 0 > transform.e
+    if source.dtypes[0] != dtype or source.crs is None or not north_up:
+        raise ServeError(f"reading {path.name}: it is not a raster of agrifm's; run `agrifm map` again", path=path)
+    return Grid.of(source.crs.to_wkt(), transform, source.shape)
+
+
+def number_colors(top: int) -> tuple[RGBA, ...]:
     """Cividis, which colour-blind readers see as others do, from 0 to `top`; what is above has the last colour."""
     percent = np.ma.MaskedArray(np.minimum(np.arange(256) / top, 1) * 100, np.arange(256) == UNLABELLED)
     return tuple((int(r), int(g), int(b), int(a)) for r, g, b, a in confidence_rgba(percent))

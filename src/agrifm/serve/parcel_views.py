@@ -20,8 +20,10 @@ from agrifm.serve.refusals import NO_SUCH, RefusedRequestError
 
 MOST_PARCELS = 3000
 """Parcels of one tile; with more the page says that they are seen nearer."""
-COLUMNS = ("id", "crop:code", "agrifm:confidence")
-"""Columns that a file of parcels must have."""
+COLUMNS = ("id", "geometry", "bbox")
+"""Columns that a file of parcels must have, and one of `ANSWERS`."""
+ANSWERS = ("crop:code", "agrifm:yield_t_ha")
+"""What a file of parcels says of them: their crop, or its yield."""
 LONGEST_NAME = 200
 """Characters of a name that is searched."""
 NEIGHBOURS = 512
@@ -43,9 +45,11 @@ class ParcelViews:
 
         self.path, self._lock = path, Lock()
         with self._net(), ParquetFile(path) as file:
-            missing = {*COLUMNS, "geometry", "bbox"} - set(file.schema_arrow.names)
+            names = file.schema_arrow.names
+            missing = [name for name in COLUMNS if name not in names]
+            missing += [] if any(name in names for name in ANSWERS) else [ANSWERS[0]]
             if missing:
-                raise ServeError(f"reading {path.name}: it has no column '{min(missing)}'; run `agrifm parcels` again")
+                raise ServeError(f"reading {path.name}: it has no column '{missing[0]}'; run `agrifm parcels` again")
             self.count = file.metadata.num_rows
             groups = (file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups))
             self._first = np.cumsum([0, *groups])

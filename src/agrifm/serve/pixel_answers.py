@@ -17,7 +17,8 @@ from agrifm.cube.store import Cube, SensorCube
 from agrifm.errors import AgriFMError
 from agrifm.grid import LONLAT, Grid, Window
 from agrifm.legend import UNLABELLED
-from agrifm.serve.map_layers import CLASSES, PageLayer, open_layer
+from agrifm.record import NUMBERS
+from agrifm.serve.map_layers import PageLayer, open_layer
 from agrifm.serve.picture_titles import sensor_title
 
 PROBABILITIES = "probabilities.tif"
@@ -38,24 +39,21 @@ def map_answer(layers: Mapping[str, PageLayer], lon: float, lat: float) -> dict[
     """The value of every layer at a place, and the probabilities if they were written; None outside the map.
 
     Args:
-        layers: that of the crops has one raster.
+        layers: the first one is that of the crops, or of the numbers of a map, and has one raster.
 
     Raises:
         ServeError: a file is damaged.
     """
-    crops = layers[CLASSES]
-    place = pixel_at(crops.grid, lon, lat)
+    first = next(iter(layers.values()))
+    place = pixel_at(first.grid, lon, lat)
     if place is None:
         return None
     values = {key: _value_at(layer, lon, lat) for key, layer in layers.items()}
-    return {
-        "pixel": place,
-        "values": values,
-        "probabilities": _probabilities(crops, *place) if values[CLASSES] is not None else None,
-    }
+    known = values[first.key] is not None
+    return {"pixel": place, "values": values, "probabilities": _shares(first, *place) if known else None}
 
 
-def _value_at(layer: PageLayer, lon: float, lat: float) -> int | None:
+def _value_at(layer: PageLayer, lon: float, lat: float) -> float | None:
     """The value of a layer at a place: of the first raster that has one there."""
     for raster in layer.rasters:
         west, south, east, north = raster.bounds
@@ -66,14 +64,15 @@ def _value_at(layer: PageLayer, lon: float, lat: float) -> int | None:
     return None
 
 
-def _probabilities(crops: PageLayer, row: int, col: int) -> list[float] | None:
-    """Probability of each class of the legend, 0 to 1."""
-    path = crops.path.with_name(PROBABILITIES)
-    if not path.exists():
+def _shares(first: PageLayer, row: int, col: int) -> list[float] | None:
+    """Probability of each class of the legend 0 to 1, or its share of the pixel; None if the map has neither."""
+    shares = first.path.name == NUMBERS["fractions"]
+    path = first.path if shares else first.path.with_name(PROBABILITIES)
+    if first.legend is None or not path.exists():
         return None
     with open_layer(path) as source:
         stored = source.read(window=rasterio.windows.Window(col, row, 1, 1))[:, 0, 0]
-    if (stored == UNLABELLED).any() or not stored.any():
+    if not stored.any() or (not shares and (stored == UNLABELLED).any()):
         return None
     return [round(float(share), 4) for share in stored / stored.sum(dtype=np.float64)]
 

@@ -5,12 +5,13 @@ is divided among the true classes as the points of its stratum are. That takes t
 those of the whole map (the synthetic estimator of small areas: Rao and Molina 2015, Small Area Estimation, section
 3.2), which the answer says.
 
-Shape letters: C classes of the map, R classes of the reference, H W rows and columns of a window.
+Shape letters: B bands, C classes of the map, R classes of the reference, H W rows and columns of a window.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from math import ceil, floor
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import shapely
@@ -22,7 +23,7 @@ from shapely.geometry.base import BaseGeometry
 
 from agrifm.grid import LONLAT, Grid, Window, reproject, tiles
 from agrifm.legend import Legend
-from agrifm.serve.map_layers import LayerRaster, PageLayer, open_layer
+from agrifm.serve.map_layers import LayerRaster, PageLayer
 from agrifm.serve.refusals import TOO_LARGE, WRONG, RefusedRequestError
 from agrifm.validation import Frozen
 
@@ -41,6 +42,17 @@ class DrawnPolygon(Frozen):
 
     outline: tuple[tuple[float, float], ...]
     """Longitude and latitude of each corner."""
+
+
+class SquareInside(NamedTuple):
+    """A square of a map that a polygon touches."""
+
+    read: Callable[[Sequence[int] | None], NDArray[Any]]
+    """Reads bands (B, H, W) of it, by their numbers from 1; None = all."""
+    inside: NDArray[np.bool_]
+    """(H, W), whether the centre of a pixel is inside."""
+    hectares: NDArray[np.float64]
+    """(H, W), of each pixel."""
 
 
 class _Reported(BaseModel):
@@ -114,19 +126,35 @@ def hectares_inside(layer: PageLayer, polygon: Polygon) -> dict[str, Any]:
         ServeError: the map is damaged.
     """
     assert layer.legend is not None
+    hectares = np.zeros(256)
+    for read, inside, weights in squares_inside(layer, polygon):
+        hectares += np.bincount(read((1,))[0][inside], weights[inside], 256)
+    classes = hectares[: len(layer.legend)]
+    return {"hectares": classes.tolist(), "without_class": float(hectares.sum() - classes.sum())}
+
+
+def squares_inside(layer: PageLayer, polygon: Polygon) -> Iterator[SquareInside]:
+    """Go through a polygon on the rasters of a layer, square by square.
+
+    Raises:
+        RefusedRequestError: the polygon is not on the map, or so large that counting it would take too long.
+        ServeError: the map is damaged.
+    """
     parts = [part for raster in layer.rasters if (part := _part(raster, polygon)) is not None]
     if not parts:
         raise RefusedRequestError(WRONG, "the polygon is not on the map")
     if sum(window.height * window.width for _, _, window in parts) > MOST_PIXELS:
         raise RefusedRequestError(TOO_LARGE, f"the polygon spans more than {MOST_PIXELS:,} pixels; draw a smaller one")
-    hectares = np.zeros(256)
     for raster, outline, window in parts:
-        with open_layer(raster.path) as source:
-            for square in tiles((window.height, window.width), READ_SIDE):
-                here = Window(window.row + square.row, window.col + square.col, square.height, square.width)
-                hectares += _counted(source, raster.grid.window(here), here, outline)
-    classes = hectares[: len(layer.legend)]
-    return {"hectares": classes.tolist(), "without_class": float(hectares.sum() - classes.sum())}
+        for square in tiles((window.height, window.width), READ_SIDE):
+            here = Window(window.row + square.row, window.col + square.col, square.height, square.width)
+            grid = raster.grid.window(here)
+            inside = features.rasterize([(outline, 1)], grid.shape, transform=grid.transform, dtype="uint8").astype(
+                bool
+            )
+            if inside.any():
+                hectares = np.broadcast_to(grid.pixel_hectares()[:, None], inside.shape)
+                yield SquareInside(partial(raster.read_bands, here, grid.shape), inside, hectares)
 
 
 def _part(raster: LayerRaster, polygon: Polygon) -> tuple[LayerRaster, BaseGeometry, Window] | None:
@@ -140,16 +168,6 @@ def _part(raster: LayerRaster, polygon: Polygon) -> tuple[LayerRaster, BaseGeome
     outline = reproject(shape.segmentize(0.01), LONLAT, str(raster.grid.crs))
     window = _window(raster.grid, outline)
     return None if window is None else (raster, outline, window)
-
-
-def _counted(source: Any, grid: Grid, window: Window, outline: BaseGeometry) -> NDArray[np.float64]:
-    """Hectares (256,) by value of the pixels of a window inside the outline."""
-    inside = features.rasterize([(outline, 1)], grid.shape, transform=grid.transform, dtype="uint8").astype(bool)
-    if not inside.any():
-        return np.zeros(256)
-    values = source.read(1, window=window.slices)
-    weights = np.broadcast_to(grid.pixel_hectares()[:, None], values.shape)
-    return np.asarray(np.bincount(values[inside], weights[inside], 256), np.float64)
 
 
 def _window(grid: Grid, outline: BaseGeometry) -> Window | None:

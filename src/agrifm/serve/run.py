@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from agrifm.errors import ServeError, require_installed
 from agrifm.files import AnyPath, as_path
 from agrifm.page_address import LOOPBACK, PORT
+from agrifm.record import NUMBERS
 from agrifm.screen import printable
 from agrifm.stac import MAP_ITEM
 
@@ -177,6 +178,12 @@ def page_of(
             "one cube; `agrifm assess form` makes a form, or leave out --points",
             path=folder,
         )
+    if to_label is not None and season.task in NUMBERS:
+        raise ServeError(
+            f"serving {directory}: its map is of numbers ({NUMBERS[season.task]}), and points are labelled with the "
+            "classes of a map; leave out --points",
+            path=folder,
+        )
     routes = [] if to_label is None else _routes_of_labelling(season, directory, to_label)
     about = f"{season.title}, {' to '.join(season.period)}"
     decider = _decider(season, explainer)
@@ -188,6 +195,8 @@ def page_of(
 def _decider(season: "FinishedSeason", explainer: "Explainer | None") -> "PlaceDecider | PlaceDeciders | None":
     from agrifm.serve.deciding_place import PlaceDecider, PlaceDeciders
 
+    if season.task in NUMBERS:  # what is explained are probabilities of classes
+        return None
     if explainer is not None and season.tiles and season.has_series:
         return PlaceDeciders(explainer, season.tiles)
     item = season.downloads.get(MAP_ITEM)

@@ -26,6 +26,7 @@ from agrifm.errors import ServeError, require_installed
 from agrifm.files import AnyPath, as_path, content_digest, finite_or_none, translate_os_errors, write_bytes, write_json
 from agrifm.legend import UNLABELLED
 from agrifm.outputs import begin_directory, writing
+from agrifm.record import NUMBERS
 from agrifm.serve.finished_season import FinishedSeason, finished_season
 from agrifm.serve.guards import POLICY, page_files
 from agrifm.serve.map_layers import CLASSES
@@ -97,6 +98,12 @@ def write_static_page(directory: AnyPath, out: AnyPath, also: Sequence[AnyPath] 
         raise ServeError(
             f"writing a page as files: {directory} or a map of `also` is of a divided area (`tiles` under [season]), "
             "and these files are of one map; `agrifm serve` without --static shows it",
+            path=as_path(directory),
+        )
+    if season.task in NUMBERS:
+        raise ServeError(
+            f"writing a page as files: {directory} has a map of numbers ({NUMBERS[season.task]}), and a page of files "
+            "shows classes; `agrifm serve` without --static shows it",
             path=as_path(directory),
         )
     with writing(out, KIND) as scratch, translate_os_errors(f"writing the page {out}"):

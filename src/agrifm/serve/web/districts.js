@@ -6,6 +6,7 @@ import { find, hectares, make } from "./elements.js";
 export function showDistricts(season) {
   find("districts").hidden = !season.districts.length;
   if (!season.districts.length) return;
+  if (season.task === "yield") return showProduction(season);
   const rows = season.districts.flatMap((district) => {
     const about = `${district.code}: ${hectares(district.mapped_ha)} ha mapped, ${district.points} reference ${district.points === 1 ? "point" : "points"}${district.areas ? "" : ", too few for estimates"}`;
     const head = make("tr", {}, make("th", { colSpan: 3 }, about));
@@ -29,6 +30,21 @@ export function showDistricts(season) {
     make("th", {}, "Mapped ha"),
     make("th", {}, "Estimate, 95 % interval"),
   );
+  find("districts")
+    .querySelector(".scroll")
+    .replaceChildren(make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)));
+}
+
+/** Districts of a report on yields: mean of the map, and the production that the reference estimates. */
+function showProduction(season) {
+  const rows = season.districts.map((one) => {
+    const [low, high] = one.stated?.interval ?? [];
+    const estimate = one.stated ? `${hectares(one.stated.estimate)} (${hectares(low)}–${hectares(high)})` : "";
+    const cells = [one.code, hectares(one.hectares), one.map_mean.toFixed(2), hectares(one.map_sum_t), estimate];
+    return make("tr", {}, ...cells.map((cell) => make("td", {}, cell)));
+  });
+  const titles = ["District", "ha", "Mean, t/ha", "Map's sum, t", "Estimate, t, 95 % interval"];
+  const head = make("tr", {}, ...titles.map((title) => make("th", {}, title)));
   find("districts")
     .querySelector(".scroll")
     .replaceChildren(make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)));

@@ -150,8 +150,21 @@ async function outlineOfFile(file) {
   return ring.slice(0, -1);
 }
 
+/** The yield of an area: its hectares, mean and sum. */
+function yieldTable(season, found) {
+  const { hectares: area, mean, tonnes } = found.yield;
+  const row = (title, value) => make("tr", {}, make("td", {}, title), make("td", {}, value));
+  const rows = [row("Hectares with a yield", hectares(area))];
+  if (mean !== null)
+    rows.push(row("Mean, t/ha", mean.toFixed(2)), row("Sum of the pixels, t", hectares(tonnes)));
+  const notes = ["These are means and sums of the map, no estimates by a sample, so they have no interval."];
+  if (found.without_yield >= 0.05) notes.push(`${hectares(found.without_yield)} ha of the area have no yield on the map.`);
+  return [make("table", {}, make("tbody", {}, ...rows)), ...notes.map((note) => make("p", { className: "small" }, note))];
+}
+
 function areaTable(season, found) {
-  const crops = season.layers.find((layer) => layer.key === "classes").classes;
+  if (found.yield) return yieldTable(season, found);
+  const crops = season.classes;
   const estimates = new Map((found.estimates ?? []).map((one) => [one.code, one]));
   const order = crops
     .map((_, number) => number)
@@ -190,6 +203,7 @@ function areaTable(season, found) {
     notes.push(
       `Counted on the map in squares of ${found.side.toFixed(1)} m, each with its exact area. Estimates with intervals need agrifm serve.`,
     );
+  if (found.pixel) notes.push(`Sums of shares; pixels of ${found.pixel} m count whole if their centre is inside.`);
   if (estimates.size)
     notes.push("The estimate supposes that the map errs here as it does at the reference points of the whole map.");
   return [

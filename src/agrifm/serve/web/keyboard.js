@@ -6,13 +6,14 @@ import { change, state } from "./state.js";
 /** Connect the keys, and list them. */
 export function connectKeys(season, dates, drawing, map) {
   const layers = [...season.layers.map((layer) => layer.key), ""];
+  const second = season.layers[1] ?? season.layers[0];
   const keys = {
     ",": ["Earlier date", () => dates.step(-1)],
     ".": ["Later date", () => dates.step(1)],
     " ": ["Play or pause", () => dates.play()],
     l: ["Next layer", () => change({ layer: layers[(layers.indexOf(state.layer) + 1) % layers.length] })],
     o: ["Show or hide the layer", () => change({ opacity: state.opacity ? 0 : 100 })],
-    s: ["Compare with confidence, or stop", () => change({ compare: state.compare ? "" : (layers[1] ?? "classes") })],
+    s: [`Compare with ${lowered(second.title)}, or stop`, () => change({ compare: state.compare ? "" : second.key })],
     p: ["Parcels", () => season.parcels && change({ parcels: !state.parcels })],
     c: ["Choose the place in the middle", () => choose(map, drawing)],
     d: ["Draw an area; c sets a corner", () => drawing.begin()],
@@ -50,3 +51,5 @@ function choose(map, drawing) {
   if (drawing.isDrawing()) drawing.corner(middle);
   else change({ place: [middle.lng, middle.lat] });
 }
+
+const lowered = (title) => title[0].toLowerCase() + title.slice(1);

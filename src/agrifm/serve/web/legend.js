@@ -19,7 +19,8 @@ export function showLegend(season) {
 }
 
 function content(season, layer) {
-  if (!layer.classes) return [ramp(layer)];
+  const note = layer.note ? [make("p", { className: "small" }, layer.note)] : [];
+  if (!layer.classes) return [ramp(layer), ...note];
   const areas = layer.classes.map((_, number) => (layer.key === "classes" ? season.hectares[number] : null));
   const known = areas.filter((value) => value !== null);
   const most = Math.max(...known, 0);
@@ -48,7 +49,7 @@ function content(season, layer) {
     nothing,
     make("span", { className: "end" }, known.length ? `${hectares(total)} ha mapped` : ""),
   );
-  return [list, foot];
+  return [list, foot, ...note];
 }
 
 function crop(entry, number, area, most) {
@@ -88,7 +89,7 @@ function ramp(layer) {
   const ends = make(
     "span",
     { className: "row small" },
-    make("span", {}, `0 ${layer.unit}`),
+    make("span", {}, `${layer.bottom ?? 0} ${layer.unit}`),
     make("span", { className: "end" }, `${layer.top} ${layer.unit}`),
   );
   return make("div", {}, bar, ends);

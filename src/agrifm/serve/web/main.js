@@ -22,6 +22,7 @@ async function begin() {
   hint("");
   if (season.static) serveArchives();
   describe(season);
+  change({ layer: season.layers[0].key });
   chooseImagery(season);
   const view = readLink(season);
   const map = makeMap(find("map"), season, view, true);
@@ -71,7 +72,8 @@ function moveIntoSight(map, place) {
 function describe(season) {
   document.title = `${season.title} – agrifm`;
   find("title").textContent = season.title;
-  find("period").textContent = `Crop map, ${season.period.map(dayText).join(" to ")}`;
+  const kind = { yield: "Map of yields", fractions: "Map of shares" }[season.task] ?? "Crop map";
+  find("period").textContent = `${kind}, ${season.period.map(dayText).join(" to ")}`;
   if (season.labelling) find("period").append(" · ", make("a", { href: "label" }, "Label points"));
   find("trust").hidden = !season.trust;
   find("trust").textContent = season.trust ?? "";

@@ -135,7 +135,8 @@ export function showPlaces(season, mark, parcel) {
 function cropLines(season, found, lon, lat) {
   const where = make("p", { className: "small" }, `${lat.toFixed(5)}, ${lon.toFixed(5)}`);
   if (!found) return [make("h2", {}, "Outside the map"), where];
-  const crops = season.layers.find((layer) => layer.key === "classes").classes;
+  if (season.task === "yield") return yieldLines(season, found, where);
+  const crops = season.classes;
   const crop = crops[found.values.classes];
   if (!crop)
     return [
@@ -143,19 +144,44 @@ function cropLines(season, found, lon, lat) {
       make("p", {}, "The map has nothing here: it is outside the area, or was never observed."),
       where,
     ];
-  const facts = season.layers
-    .filter((layer) => layer.key !== "classes" && found.values[layer.key] !== null)
+  const isFact = ({ key }) => key !== "classes" && !key.startsWith("share-");
+  return [
+    make("h2", {}, swatch(crop.color), crop.name),
+    factLines(season.layers.filter(isFact), found),
+    ...probabilityLines(crops, found.probabilities, season.task === "fractions" ? "Shares of this pixel" : ""),
+    ...whyLines(season, crops, lon, lat),
+    ...decidingLines(season, crop),
+    where,
+  ];
+}
+
+/** The value of each layer that has one here. */
+function factLines(layers, found) {
+  const facts = layers
+    .filter(({ key }) => (found.values[key] ?? null) !== null)
     .map((layer) => {
       const value = found.values[layer.key];
       const shown = layer.classes ? layer.classes[value]?.name : `${value} ${layer.unit}`;
       return [make("dt", {}, layer.title), make("dd", {}, shown ?? "")];
     });
+  return make("dl", { className: "facts" }, ...facts.flat());
+}
+
+/** What a map of yields has at a place: the yield, and the ends of its interval. */
+function yieldLines(season, found, where) {
+  const [layer] = season.layers;
+  const value = found.values[layer.key];
+  if (value === null)
+    return [
+      make("h2", {}, "No yield"),
+      make("p", {}, "The map has nothing here: it is outside the area, was never observed, or is not where the crop was mapped."),
+      where,
+    ];
+  const isFact = ({ key }) => ![layer.key, "half-interval"].includes(key);
   return [
-    make("h2", {}, swatch(crop.color), crop.name),
-    make("dl", { className: "facts" }, ...facts.flat()),
-    ...probabilityLines(crops, found.probabilities),
-    ...whyLines(season, crops, lon, lat),
-    ...decidingLines(season, crop),
+    make("h2", {}, `${value.toFixed(2)} ${layer.unit}`),
+    make("p", {}, layer.title),
+    factLines(season.layers.filter(isFact), found),
     where,
   ];
 }
@@ -220,12 +246,12 @@ function whyAnswer(crops, found) {
   return [make("p", {}, about), make("dl", { className: "facts" }, ...rows)];
 }
 
-function probabilityLines(crops, probabilities) {
+function probabilityLines(crops, probabilities, caption) {
   if (!probabilities) return [];
   const order = crops.map((_, number) => number).sort((one, other) => probabilities[other] - probabilities[one]);
   const rows = order
     .filter((number) => probabilities[number] >= 0.01)
-    .slice(0, 5)
+    .slice(0, caption ? order.length : 5)
     .map((number) => {
       const bar = make("span", { className: "bar" });
       bar.style.width = `${100 * probabilities[number]}%`;
@@ -238,12 +264,19 @@ function probabilityLines(crops, probabilities) {
         make("span", { className: "area" }, percent(probabilities[number])),
       );
     });
-  return [make("ul", { className: "probabilities", "aria-label": "Probabilities" }, ...rows)];
+  return [
+    ...(caption ? [make("p", { className: "small" }, caption)] : []),
+    make("ul", { className: "probabilities", "aria-label": caption || "Probabilities" }, ...rows),
+  ];
 }
 
 const TITLES = {
   id: "Parcel",
   "crop:name": "Crop",
+  "agrifm:yield_t_ha": "Yield, t/ha",
+  "agrifm:yield_lower_t_ha": "Its interval from",
+  "agrifm:yield_upper_t_ha": "to",
+  "agrifm:production_t": "Production, t",
   "agrifm:confidence": "Confidence",
   "agrifm:hectares": "Hectares",
   "agrifm:second_code": "Second crop",
@@ -253,7 +286,7 @@ const TITLES = {
 
 /** The row of a parcel: the columns that readers ask for, and the others behind them. */
 function parcelLines(season, found) {
-  const crops = season.layers.find((layer) => layer.key === "classes").classes;
+  const crops = season.classes;
   const shown = (name, value) => {
     if (name === "agrifm:second_code") return crops.find((crop) => crop.code === value)?.name ?? value;
     if (name === "agrifm:observations") return `${Math.round(value)} dates`;

@@ -5,6 +5,7 @@ let answers = null; // functions by question, of a page without a server
 /** What there is to show. */
 export async function openSeason() {
   const season = await answer(fetch("season.json", { cache: "no-cache" }));
+  season.classes = season.layers.find(({ key }) => key === "classes")?.classes ?? []; // of the crops; none of yields
   if (season.static) {
     const { answersOf } = await import("./static_answers.js");
     answers = await answersOf(season);

@@ -1,7 +1,7 @@
 // What the page shows, in one object, and who wants to know of a change.
 
 export const state = {
-  layer: "classes", // key of the map's layer; "" = none
+  layer: "", // key of the map's layer; "" = none
   opacity: 100, // of that layer, percent
   hidden: new Set(), // numbers of classes that the layer leaves out
   sensor: "", // of the imagery beneath

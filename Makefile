@@ -9,6 +9,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 # the data sets of the examples; `make check` fails where they are absent
 export AGRIFM_DATA ?= $(abspath ../shared/data)
+# two processes run the tests of `test` and `check`; with more threads than cores they would wait for each other
+test check: export OMP_NUM_THREADS = 1
 TODAY := $(shell date +%Y-%m-%d)
 LOG = benchmarks/results/$(TODAY)-check.txt
 

@@ -285,7 +285,7 @@ def test_a_trained_model_needs_the_dates(seed: int) -> None:
     model = AgriFM(config)
     optimiser = torch.optim.AdamW(model.parameters(), 1e-3)
     series, label = two_classes(512, seed)
-    for step in range(60):
+    for step in range(120):
         chosen = torch.randperm(512, generator=torch.Generator().manual_seed(step))[:64]
         batch = ObservedSeries(*(part[chosen] for part in series[:4]))
         loss = torch.nn.functional.cross_entropy(model({"sentinel-2": batch}).mean(dim=(2, 3)), label[chosen])

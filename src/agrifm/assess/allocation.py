@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.assess.intervals import MIN_POINTS
-from agrifm.assess.sampling_design import Allocation
+from agrifm.assess.sampling_design import Allocation, Design
 from agrifm.errors import AssessmentError, did_you_mean
 
 RARE_STRATUM_POINTS = 50
@@ -68,6 +68,25 @@ def allocate(
     elif rule == "neyman":
         wanted = hectares * deviations(_expected(accuracies, strata))
     return _bounded(n, wanted, np.minimum(least, pixels).astype(float), pixels)
+
+
+def points_of_strata(codes: Sequence[str], hectares: Floats, pixels: Counts, n: int | None, design: Design) -> Counts:
+    """Return the points of each stratum (S,), of a number that is stated, or follows from a wished standard error.
+
+    Args:
+        codes: of the strata, by which expected accuracies are stated; several strata may have the same.
+        n: points in all; None = as many as `design.error` needs.
+
+    Raises:
+        AssessmentError: neither is stated, or both are; or as of `allocate` and `sample_size`.
+    """
+    accuracies = accuracies_of_strata(design.expected, codes)
+    if (n is None) == (design.error is None):
+        raise AssessmentError("drawing reference points: give a number of points, or a wished standard error", n=n)
+    if n is None:
+        assert design.error is not None
+        n = sample_size(design.error, hectares, pixels, design.allocation, accuracies, design.least)
+    return allocate(n, hectares, pixels, design.allocation, accuracies, design.least)
 
 
 def deviations(accuracies: Floats) -> Floats:
@@ -150,6 +169,12 @@ def expected_accuracies(stated: Sequence[str], codes: Sequence[str]) -> Floats:
         else:
             common = value
     return np.array([single.get(code, common) for code in codes])
+
+
+def accuracies_of_strata(stated: Sequence[str], codes: Sequence[str]) -> Floats:
+    """Return expected accuracies (S,) as `expected_accuracies` does, of strata several of which may have a code."""
+    named = tuple(dict.fromkeys(codes))
+    return expected_accuracies(stated, named)[[named.index(code) for code in codes]]
 
 
 def describe_plan(

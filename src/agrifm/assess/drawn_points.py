@@ -56,15 +56,24 @@ def write_drawn(
         method: by which they were drawn, one of `agrifm.assess.sampling_statement.DRAWN`.
         columns: what else the design needs at each point.
     """
+    write_table(drawn_table(frame, points, method, columns), out, earlier.frame)
+
+
+def drawn_table(
+    frame: SamplingFrame,
+    points: Sequence[DrawnPoint],
+    method: str,
+    columns: Mapping[str, ArrayLike] = MappingProxyType({}),
+) -> "GeoDataFrame":
+    """Return the columns of points, in the CRS of the map; see `write_drawn`."""
     import geopandas as gpd
     import pandas as pd
 
     strata = [point.stratum for point in points]
     codes, names = (pd.Series([values[number] for number in strata]) for values in (frame.codes, frame.names))
-    first = 1 + (0 if earlier.frame is None else int(earlier.frame[NUMBER].max()))
-    new = gpd.GeoDataFrame(
+    return gpd.GeoDataFrame(
         {
-            NUMBER: np.arange(first, first + len(points)),
+            NUMBER: np.arange(1, 1 + len(points)),
             METHOD: method,
             **({DRAWN_IN: codes, NAME: names} if frame.is_map else {STRATUM: codes}),
             HECTARES: frame.hectares()[strata],
@@ -76,10 +85,17 @@ def write_drawn(
         ),
         crs=str(frame.grid.crs),
     )
-    if earlier.frame is not None:
-        before = earlier.frame.to_crs(new.crs).astype({LABEL: "string"})
+
+
+def write_table(new: "GeoDataFrame", out: Path, before: "GeoDataFrame | None") -> None:
+    """Write points that were drawn, numbered on after those of an earlier file, which stay as they are."""
+    import pandas as pd
+
+    if before is not None:
+        new[NUMBER] += int(before[NUMBER].max())
+        before = before.to_crs(new.crs).astype({LABEL: "string"})
         if METHOD not in before:  # a file of an earlier version
-            before[METHOD] = method
+            before[METHOD] = new[METHOD].iloc[0]
         new = pd.concat([before, new], ignore_index=True)
     write_geopackage(out, new)
 
@@ -90,9 +106,22 @@ def read_drawn(path: Path, frame: SamplingFrame) -> DrawnPoints:
     Raises:
         AssessmentError: the file cannot be read, or its points are of other strata.
     """
+    points = read_points(path, frame.is_map)
+    return DrawnPoints(pixels_of_points(path, points, frame), points)
+
+
+def read_points(path: Path, is_map: bool) -> "GeoDataFrame":
+    """Read the table of points that were drawn earlier.
+
+    Args:
+        is_map: whether their strata are classes of a map.
+
+    Raises:
+        AssessmentError: the file cannot be read, or is not such a table.
+    """
     about = f"reading the earlier points {path}"
     points = read_vector(path, about, AssessmentError, ["point"]).frame
-    column = DRAWN_IN if frame.is_map else STRATUM
+    column = DRAWN_IN if is_map else STRATUM
     lacking = {*COLUMNS, column} - set(points.columns)
     if lacking:
         raise AssessmentError(
@@ -100,19 +129,31 @@ def read_drawn(path: Path, frame: SamplingFrame) -> DrawnPoints:
             "`agrifm assess design` wrote for the same map and design",
             columns=sorted(lacking),
         )
-    numbers = {code: number for number, code in enumerate(frame.codes)}
-    stratum = np.array([numbers.get(str(code), -1) for code in points[column]])
+    return points
+
+
+def pixels_of_points(path: Path, points: "GeoDataFrame", frame: SamplingFrame) -> tuple[DrawnPoint, ...]:
+    """Return the pixels of points that were drawn earlier.
+
+    Args:
+        path: of their file, for errors.
+        points: of `read_points`.
+
+    Raises:
+        AssessmentError: they are of other strata.
+    """
+    column, numbers = DRAWN_IN if frame.is_map else STRATUM, {code: at for at, code in enumerate(frame.codes)}
+    stratum = np.array([numbers.get(str(code), -1) for code in points[column]], np.int64)
     known = np.where(stratum >= 0, frame.hectares()[stratum], np.nan)
     others = ~(np.abs(points[HECTARES].to_numpy(float) - known) <= MAX_DIFFERENCE * known)
     if others.any():
         raise AssessmentError(
-            f"{about}: {int(others.sum())} points are of strata that this map and design do not have, or of another "
-            "area; draw all points anew, or give the map they were drawn from",
+            f"reading the earlier points {path}: {int(others.sum())} points are of strata that this map and design do "
+            "not have, or of another area; draw all points anew, or give the map they were drawn from",
             points=int(others.sum()),
         )
     row, col = pixel_of_points(frame.grid, points.to_crs(str(frame.grid.crs)))
-    places = zip(stratum.tolist(), row.tolist(), col.tolist(), strict=True)
-    return DrawnPoints(tuple(DrawnPoint(*place) for place in places), points)
+    return tuple(DrawnPoint(*place) for place in zip(stratum.tolist(), row.tolist(), col.tolist(), strict=True))
 
 
 def is_unlabelled(points: Path) -> bool:

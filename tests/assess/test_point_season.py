@@ -10,6 +10,7 @@ import zarr
 from matplotlib.image import imread
 from tests.toy import toy_project
 
+from agrifm.assess.point_cubes import points_of_cube
 from agrifm.assess.point_season import picture_sensor, read_point_seasons
 from agrifm.cube.store import open_cube
 from agrifm.season import day_date
@@ -42,6 +43,12 @@ def points(*pixels):
     return gpd.GeoDataFrame(geometry=gpd.points_from_xy(x, y), crs="EPSG:32631")
 
 
+def seasons_at(cube, *pixels):
+    """What the cube shows at the middles of pixels."""
+    frame = points(*pixels)
+    return read_point_seasons(points_of_cube(cube, len(frame)), frame)
+
+
 def chips(strip):
     """The months of a strip, (M, S, S, 3)."""
     whole = imread(BytesIO(strip), format="jpeg")
@@ -51,7 +58,7 @@ def chips(strip):
 def test_each_month_has_its_clearest_observation_or_none(cube):
     group = zarr.open_group(cube.path, mode="r")["sentinel-2"]
     days, valid = group["time"][:], group["valid"][:]
-    (season,) = read_point_seasons(cube, points((100, 60)))
+    (season,) = seasons_at(cube, (100, 60))
     expected = {}
     for number, month in enumerate((4, 5, 6)):
         shares = {}
@@ -69,14 +76,14 @@ def test_each_month_has_its_clearest_observation_or_none(cube):
 
 
 def test_a_point_that_is_seen_counts_for_more_than_a_clearer_chip(cube):
-    (seen_first,) = read_point_seasons(cube, points((100, 79)))
-    (seen_later,) = read_point_seasons(cube, points((100, 101)))
+    (seen_first,) = seasons_at(cube, (100, 79))
+    (seen_later,) = seasons_at(cube, (100, 101))
     assert day_date(seen_first.months[-1].day) == date(2024, 6, 10)
     assert day_date(seen_later.months[-1].day) == date(2024, 6, 20)
 
 
 def test_what_was_not_observed_is_hatched_and_not_black(cube):
-    (season,) = read_point_seasons(cube, points((100, 90)))
+    (season,) = seasons_at(cube, (100, 90))
     valid = zarr.open_group(cube.path, mode="r")["sentinel-2/valid"][:]
     june = chips(season.strips[0])[-1].astype(int)
     frame = 7 if day_date(season.months[-1].day).day == 10 else 8
@@ -89,7 +96,7 @@ def test_what_was_not_observed_is_hatched_and_not_black(cube):
 
 
 def test_brighter_ground_is_brighter_in_the_picture(cube):
-    (season,) = read_point_seasons(cube, points((100, 60)))
+    (season,) = seasons_at(cube, (100, 60))
     group = zarr.open_group(cube.path, mode="r")["sentinel-2"]
     frame = group["time"][:].tolist().index(season.months[0].day)
     usable = group["valid"][frame, 76:125, 36:85]
@@ -102,7 +109,7 @@ def test_brighter_ground_is_brighter_in_the_picture(cube):
 
 
 def test_curves_are_the_indices_of_clear_days_only(cube):
-    (season,) = read_point_seasons(cube, points((31, 47)))
+    (season,) = seasons_at(cube, (31, 47))
     curves = {(curve.sensor, curve.name): curve for curve in season.curves}
     assert next(iter(curves))[0] == "Sentinel-2 MSI"
     assert {name for sensor, name in curves if sensor == "Sentinel-2 MSI"} == {"NDVI", "NDMI", "Green-blue"}
@@ -121,7 +128,7 @@ def test_curves_are_the_indices_of_clear_days_only(cube):
 
 
 def test_a_point_outside_has_nothing_and_one_at_the_edge_says_what_is_beyond(cube):
-    outside, edge = read_point_seasons(cube, points((-4, 60), (0, 191)))
+    outside, edge = seasons_at(cube, (-4, 60), (0, 191))
     assert (outside.inside, outside.months, outside.strips, outside.curves) == (False, (), (), ())
     assert edge.inside
     beyond = chips(edge.strips[0])[0]
@@ -133,7 +140,7 @@ def test_a_point_outside_has_nothing_and_one_at_the_edge_says_what_is_beyond(cub
 def test_a_sensor_without_colours_gives_no_pictures(tmp_path):
     cube = open_cube(toy_project(tmp_path).cube)
     assert picture_sensor(cube) is None
-    (season,) = read_point_seasons(cube, points((31, 47)))
+    (season,) = seasons_at(cube, (31, 47))
     assert season.inside
     assert not season.strips
     assert {curve.name for curve in season.curves} == {"NDVI"}

@@ -28,7 +28,6 @@ from tests.serve.test_tile_places import corner
 from agrifm.errors import ServeError
 from agrifm.serve.deciding_place import PlaceDeciders
 from agrifm.serve.finished_season import finished_season
-from agrifm.serve.run import PointsToLabel, page_of
 from agrifm.serve.static_page import write_static_page
 
 ZOOM = 15
@@ -183,8 +182,6 @@ def test_a_place_is_explained_with_the_map_and_cube_of_its_tile(season):
 def test_what_is_of_one_map_is_refused(season, tmp_path):
     with pytest.raises(ServeError, match="--static"):
         write_static_page(season[0].directory, tmp_path / "page")
-    with pytest.raises(ServeError, match="--points"):
-        page_of(season[0].directory, to_label=PointsToLabel(tmp_path / "points.gpkg"))
     assert not list(tmp_path.iterdir())
 
 

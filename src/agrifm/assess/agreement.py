@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from agrifm.assess.agreement_lines import agreement_rows
 from agrifm.assess.answers import MORE, Answers, points_of_answers, read_answers
-from agrifm.assess.class_map import ClassMap, pixel_of_points, read_map
+from agrifm.assess.class_map import ClassMap
 from agrifm.assess.estimators import Estimate
 from agrifm.assess.interpreter_points import ANSWER, PLACE, InterpreterPoints, label_classes, read_interpreter_points
 from agrifm.assess.kappa import design_kappa, kappa_of_points
@@ -30,6 +30,7 @@ from agrifm.assess.report_tables import Row, csv_of_rows
 from agrifm.assess.sample_columns import read_drawn_design
 from agrifm.assess.sampling_statement import Sampling, chosen_points, read_method, require_probability_sample
 from agrifm.assess.third_look import FILES_OF_AGREED, third_look
+from agrifm.assess.zoned_map import ZonedMap, read_assessed_map, require_zone_design
 from agrifm.codes import alike_notes
 from agrifm.errors import AssessmentError
 from agrifm.files import MARKER, AnyPath, as_path, write_geopackage, write_json, write_text
@@ -98,7 +99,7 @@ def compare_interpreters(
         raise AssessmentError(f"{about}: give --points and --map together, or neither", points=points, map=map_path)
     with writing(out, KIND_OF_AGREEMENT):
         require_replaceable(out, KIND_OF_AGREEMENT, (*FILES_OF_AGREEMENT, *FILES_OF_AGREED))
-        mapped = None if map_path is None else read_map(map_path)
+        mapped = None if map_path is None else read_assessed_map(map_path)
         legend = None if mapped is None else label_classes(mapped.legend, also)
         drawn = points_of_answers(first, second) if points is None else read_interpreter_points(as_path(points))
         pair = _read_pair(drawn, (first, second), legend, about)
@@ -222,7 +223,7 @@ def _design(
         AssessmentError: they are not a probability sample, or too few in a stratum.
     """
     frame = pair.drawn.frame.iloc[pair.at].to_crs(mapped.grid.crs.to_wkt())
-    number = mapped.sample(*pixel_of_points(mapped.grid, frame))
+    rows, _, number = mapped.locate(frame)
     chosen = chosen_points(frame)
     used = (number >= 0) & (~chosen if not chosen.all() else True)
     if not used.any():
@@ -230,15 +231,34 @@ def _design(
     points, number = frame[used], number[used]
     method = read_method(points, about)
     notes = require_probability_sample(method, sampling, len(points), 0, about)
-    hectares = mapped.hectares()
-    codes = np.array(mapped.legend.codes)[number]
-    drawn, more = read_drawn_design(points, method, sampling, codes, float(hectares.sum()))
-    if drawn is None:
-        drawn = stratified_points(number, hectares, names=mapped.legend.codes)
+    drawn, more = _drawn_in(mapped, points, rows[used], number, method, sampling, about)
     left_out = len(frame) - len(points)
     if left_out:
         more = [*more, f"{left_out} points are outside the map, on nodata or chosen, and have no part in the area"]
     return drawn, used, [*notes, *more]
+
+
+def _drawn_in(
+    mapped: ClassMap,
+    points: "GeoDataFrame",
+    rows: NDArray[np.int64],
+    number: NDArray[np.int64],
+    method: str | None,
+    sampling: Sampling | None,
+    about: str,
+) -> tuple[ProbabilitySample, list[str]]:
+    """The strata or clusters of points, and notes.
+
+    Args:
+        rows, number: (N,), row of the map and class number at each point.
+    """
+    if isinstance(mapped, ZonedMap):
+        require_zone_design(method, [str(name) for name in points.columns], about)
+        return mapped.strata(rows, number), []
+    hectares = mapped.hectares()
+    codes = np.array(mapped.legend.codes)[number]
+    drawn, notes = read_drawn_design(points, method, sampling, codes, float(hectares.sum()))
+    return stratified_points(number, hectares, names=mapped.legend.codes) if drawn is None else drawn, notes
 
 
 def _agreement(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agrifm.assess.class_map import read_map
 from agrifm.assess.interpreter_points import (
     ANSWER,
     CONFIDENCES,
@@ -15,6 +14,7 @@ from agrifm.assess.interpreter_points import (
     label_classes,
     read_interpreter_points,
 )
+from agrifm.assess.zoned_map import read_assessed_map
 from agrifm.codes import code_of, listed
 from agrifm.errors import AssessmentError, OutputError, did_you_mean, doing
 from agrifm.files import AnyPath, as_path, write_geopackage
@@ -56,7 +56,7 @@ def read_form(
         OutputError: `out` exists, or is not a GeoPackage.
     """
     points, answers, out = as_path(points), as_path(answers), as_path(out)
-    classes = [entry.code for entry in label_classes(read_map(map_path).legend, also)]
+    classes = [entry.code for entry in label_classes(read_assessed_map(map_path).legend, also)]
     if out.suffix.lower() != ".gpkg":
         raise OutputError(
             f"writing answers to {out}: they are written as a GeoPackage; choose a name that ends in .gpkg", path=out

@@ -17,7 +17,7 @@ from agrifm.assess.allocation import describe_plan, expected_accuracies, points_
 from agrifm.assess.class_map import ClassMap, read_map
 from agrifm.assess.cluster_design import draw_clusters
 from agrifm.assess.drawn_points import DrawnPoints, is_unlabelled, read_drawn, write_drawn
-from agrifm.assess.pixel_draw import draw_pixels
+from agrifm.assess.pixel_draw import draw_in_strata
 from agrifm.assess.sample_columns import CELL, CLUSTER, CLUSTER_HECTARES, CLUSTER_PIXELS, CLUSTERS
 from agrifm.assess.sampling_design import DESIGN, Design
 from agrifm.assess.sampling_frame import (
@@ -66,7 +66,7 @@ def draw_points(map_path: AnyPath, n: int | None, seed: int, out: AnyPath, desig
         raise OutputError(f"{doing}: points are written as a GeoPackage; choose a name that ends in .gpkg", path=out)
     with writing_file(out, doing, is_unlabelled):
         if zone_mosaics(map_path):
-            return draw_over_zones(np.random.default_rng(seed), map_path, n, design, out)
+            return draw_over_zones(map_path, n, seed, out, design)
         frame = open_frame(map_path, design)
         if design.method == "cluster":
             return _write_clusters(np.random.default_rng(seed), frame, _stated(n), design, out)
@@ -80,7 +80,7 @@ def draw_points(map_path: AnyPath, n: int | None, seed: int, out: AnyPath, desig
             drawn = list(cells.points)
             write_drawn(frame, drawn, out, earlier, design.method, {CELL: cells.cell})
         else:
-            drawn = draw_pixels(generator, frame, points, earlier.pixels)
+            drawn = draw_in_strata(generator, frame, points, earlier.pixels)
             write_drawn(frame, drawn, out, earlier, design.method)
     strata = [point.stratum for point in drawn]
     return {code: strata.count(number) for number, code in enumerate(frame.codes)}

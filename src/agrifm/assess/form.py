@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from agrifm.assess.class_map import read_map
 from agrifm.assess.interpreter_points import (
     InterpreterPoints,
     label_classes,
@@ -11,6 +10,7 @@ from agrifm.assess.interpreter_points import (
     points_kml,
     read_interpreter_points,
 )
+from agrifm.assess.zoned_map import read_assessed_map
 from agrifm.errors import AssessmentError, OutputError, require_installed
 from agrifm.files import AnyPath, as_path, write_text
 from agrifm.outputs import writing_file
@@ -55,7 +55,7 @@ def write_form(
         if suffix == ".csv":
             text = points_csv(drawn)
         elif suffix == ".kml":
-            text = points_kml(drawn, read_map(map_path))
+            text = points_kml(drawn, read_assessed_map(map_path))
         else:
             text, notes = _form(drawn, map_path, season, also, points.stem, seed)
         write_text(out, text)
@@ -68,11 +68,11 @@ def _form(
 ) -> tuple[str, list[str]]:
     """The page, and notes on what it cannot show."""
     from agrifm.assess.form_page import render_form
-    from agrifm.cube.info import find_cube
+    from agrifm.assess.point_cubes import find_point_cubes
 
-    classes = label_classes(read_map(map_path).legend, also)
-    cube = None if season is None else find_cube(season)
-    return render_form(drawn, classes, cube, stem, seed)
+    classes = label_classes(read_assessed_map(map_path).legend, also)
+    cubes = None if season is None else find_point_cubes(season, drawn.frame)
+    return render_form(drawn, classes, cubes, stem, seed)
 
 
 def _suffix(out: Path, doing: str) -> str:

@@ -18,6 +18,7 @@ from agrifm.assess.color_pictures import picture_kinds
 from agrifm.assess.index_curves import IndexCurve, curve_names, index_ranges, pixel_metres
 from agrifm.assess.interpreter_points import InterpreterPoints
 from agrifm.assess.page import page_environment
+from agrifm.assess.point_cubes import PointCubes
 from agrifm.assess.point_season import (
     CHIP_METRES,
     PointReader,
@@ -50,18 +51,19 @@ BAND_WORDS = {
 
 
 def render_form(
-    points: InterpreterPoints, classes: Sequence[LegendClass], cube: Cube | None, stem: str, seed: int
+    points: InterpreterPoints, classes: Sequence[LegendClass], cubes: PointCubes | None, stem: str, seed: int
 ) -> tuple[str, list[str]]:
     """Return the form, and notes on what it cannot show.
 
     Args:
         points: what is to be labelled.
         classes: that labels may have.
-        cube: of the season that is shown; None shows points without pictures and curves.
+        cubes: of the season that is shown; None shows points without pictures and curves.
         stem: name of the file of points, which is the form's title and begins the name of saved answers.
         seed: of the order in which points are shown.
     """
-    seasons = [] if cube is None else list(read_point_seasons(cube, points.frame))
+    cube = None if cubes is None else cubes.first
+    seasons = [] if cubes is None else list(read_point_seasons(cubes, points.frame))
     order = _order(points, seed)
     shown = [{**_place(points, at), **_point(seasons[at] if seasons else None)} for at in order]
     data = {
@@ -103,7 +105,7 @@ class ServedForm:
 def served_form(
     points: InterpreterPoints,
     classes: Sequence[LegendClass],
-    cube: Cube | None,
+    cubes: PointCubes | None,
     stem: str,
     seed: int,
     interpreters: Sequence[str],
@@ -115,13 +117,13 @@ def served_form(
     curves, and are read here.
 
     Args:
-        points, classes, cube, stem, seed: see `render_form`.
+        points, classes, cubes, stem, seed: see `render_form`.
         interpreters: names of those who may answer.
         advance: is called with 1 after each of these points.
     """
     order = _order(points, seed)
-    first = order[:SAMPLE]
-    reader = None if cube is None else open_point_reader(cube, points.frame, first, advance)
+    first, cube = order[:SAMPLE], None if cubes is None else cubes.first
+    reader = None if cubes is None else open_point_reader(cubes, points.frame, first, advance)
     data = {
         **_about(points, classes, cube, stem),
         "ranges": {} if reader is None else index_ranges(curve for at in first for curve in reader.read(at).curves),

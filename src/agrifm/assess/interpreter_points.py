@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.assess.class_map import ClassMap, pixel_of_points
+from agrifm.assess.zoned_map import ZonedMap, zone_of_points
 from agrifm.codes import code_of
 from agrifm.errors import AssessmentError
-from agrifm.grid import LONLAT
+from agrifm.grid import LONLAT, Grid
 from agrifm.legend import Legend, LegendClass
 from agrifm.point_columns import NUMBER, RANK
 from agrifm.vectors import read_vector
@@ -122,11 +123,20 @@ def points_kml(points: InterpreterPoints, mapped: ClassMap) -> str:
 
 
 def _outlines(points: InterpreterPoints, mapped: ClassMap) -> NDArray[np.float64]:
-    """Closed rings of the points' pixels in degrees, (N, 5, 2)."""
+    """Closed rings of the points' pixels in degrees, (N, 5, 2); of the zone that contains a point."""
+    zones = mapped.zones if isinstance(mapped, ZonedMap) else (mapped,)
+    rings = np.zeros((len(points.numbers), 5, 2))
+    for zone in zones:
+        here = np.full(len(rings), True) if len(zones) == 1 else zone_of_points(zone, points.lonlat[:, 0])
+        rings[here] = _rings(zone.grid, points.frame[here])
+    return rings
+
+
+def _rings(grid: Grid, points: "GeoDataFrame") -> NDArray[np.float64]:
+    """Closed rings of the pixels of a grid that have points, in degrees, (N, 5, 2)."""
     from pyproj import Transformer
 
-    grid = mapped.grid
-    row, col = pixel_of_points(grid, points.frame.to_crs(grid.crs.to_wkt()))
+    row, col = pixel_of_points(grid, points.to_crs(grid.crs.to_wkt()))
     cols, rows = (index[:, None] + offset for index, offset in ((col, [0, 1, 1, 0, 0]), (row, [0, 0, 1, 1, 0])))
     x = grid.transform.c + cols * grid.transform.a
     y = grid.transform.f + rows * grid.transform.e

@@ -28,7 +28,7 @@ class _Pixel(NamedTuple):
     rank: int
 
 
-def draw_pixels(
+def draw_in_strata(
     generator: np.random.Generator, frame: SamplingFrame, points: NDArray[np.int64], earlier: Sequence[DrawnPoint] = ()
 ) -> list[DrawnPoint]:
     """Draw pixels that are not among earlier ones, in random order.

@@ -3,7 +3,7 @@
 A picture is of one observation, the clearest of its month. What was not observed is hatched, and a month without a
 clear observation has no picture.
 
-Shape letters: T frames, C bands, R roles of bands, M months with a picture, S side of a chip in pixels.
+Shape letters: N points, T frames, C bands, R roles of bands, M months with a picture, S side of a chip in pixels.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from agrifm.assess.class_map import pixel_of_points
 from agrifm.assess.color_pictures import GAMMA, PICTURES, TAILS, picture_kinds
 from agrifm.assess.index_curves import MAX_PIXEL, IndexCurve, by_pixel, pixel_metres, read_curves
+from agrifm.assess.point_cubes import NOWHERE, PointCubes
 from agrifm.classic.indices import band_roles
 from agrifm.cube.store import FILL, Cube, SensorCube
 from agrifm.grid import Grid
@@ -70,8 +71,26 @@ class _Seen:
 
     season: PointSeason
     chips: NDArray[np.float32]
+    roles: tuple[str, ...]
     beyond: NDArray[np.bool_]
     """(S, S), outside the cube."""
+
+
+@dataclass(frozen=True)
+class _CubeOfPoints:
+    """A cube, and where the points are in it."""
+
+    cube: Cube
+    shown: SensorCube | None
+    """The sensor of the pictures."""
+    places: dict[str, NDArray[np.int64]]
+    """Row and column of each point, (N, 2), in the grid of each sensor; -1 of points that another cube shows."""
+
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        """Whether each point is inside, (N,)."""
+        on = [_is_on(sensor.grid, *self.places[name].T) for name, sensor in self.cube.sensors.items()]
+        return np.asarray(np.any(on, axis=0))
 
 
 def season_months(season: Season) -> list[tuple[int, int]]:
@@ -99,13 +118,11 @@ def chip_side(sensor: SensorCube) -> int:
 
 @dataclass(frozen=True)
 class PointReader:
-    """Reads what a cube shows at points, one by one, in pictures of the same brightness."""
+    """Reads what cubes show at points, one by one, in pictures of the same brightness."""
 
-    cube: Cube
-    shown: SensorCube | None
-    """The sensor of the pictures."""
-    places: dict[str, NDArray[np.int64]]
-    """Row and column of each point, (N, 2), in the grid of each sensor."""
+    cubes: tuple[_CubeOfPoints, ...]
+    of_point: NDArray[np.int64]
+    """(N,), number of the cube that shows each point, or `NOWHERE`."""
     sample: dict[int, _Seen]
     """Points that are read already, by number."""
     ends: dict[tuple[str, ...], tuple[Any, Any]]
@@ -113,27 +130,29 @@ class PointReader:
 
     @property
     def inside(self) -> list[bool]:
-        """Whether each point is inside the cube."""
-        on = [_is_on(sensor.grid, *self.places[name].T) for name, sensor in self.cube.sensors.items()]
-        return [bool(one) for one in np.any(on, axis=0)]
+        """Whether each point is inside a cube."""
+        return [bool(one) for one in np.any([part.inside for part in self.cubes], axis=0)]
 
     def read(self, at: int) -> PointSeason:
-        """What the cube shows at the point of a number.
+        """What a cube shows at the point of a number.
 
         Raises:
             CubeError: the cube is damaged.
         """
-        roles = [] if self.shown is None else _roles(self.shown)
-        kinds = [] if self.shown is None else picture_kinds(self.shown)
-        seen = self.sample.get(at) or _read(self.cube, self.shown, roles, self.places, at)
-        strips = tuple(_strip(seen, roles, bands, self.ends) for _, bands in kinds) if seen.season.months else ()
+        number = int(self.of_point[at])
+        if number == NOWHERE:
+            return PointSeason(False, (), (), ())
+        part = self.cubes[number]
+        kinds = [] if part.shown is None else picture_kinds(part.shown)
+        seen = self.sample.get(at) or _read(part, at)
+        strips = tuple(_strip(seen, bands, self.ends) for _, bands in kinds) if seen.season.months else ()
         return PointSeason(seen.season.inside, seen.season.months, strips, seen.season.curves)
 
 
 def open_point_reader(
-    cube: Cube, points: "GeoDataFrame", sample: Iterable[int], advance: Callable[[int], None] = lambda _: None
+    cubes: PointCubes, points: "GeoDataFrame", sample: Iterable[int], advance: Callable[[int], None] = lambda _: None
 ) -> PointReader:
-    """Open a cube for reading what it shows at points.
+    """Open cubes for reading what they show at points.
 
     Brightness is the same in all pictures, so that dates and points can be compared: reflectance of the percentiles
     `TAILS` of a sample of points, for true colour over its three bands together.
@@ -143,32 +162,38 @@ def open_point_reader(
         advance: is called with 1 after each of them.
 
     Raises:
-        CubeError: the cube is damaged.
+        CubeError: a cube is damaged.
     """
-    shown = picture_sensor(cube)
-    places = {
-        name: np.stack(pixel_of_points(sensor.grid, points.to_crs(sensor.grid.crs.to_wkt())), axis=1)
-        for name, sensor in cube.sensors.items()
-    }
-    roles = [] if shown is None else _roles(shown)
+    parts = tuple(_placed(cube, points, cubes.of_point == number) for number, cube in enumerate(cubes.cubes))
     seen: dict[int, _Seen] = {}
     for at in sample:
-        seen[at] = _read(cube, shown, roles, places, at)
+        if cubes.of_point[at] != NOWHERE:
+            seen[at] = _read(parts[cubes.of_point[at]], at)
         advance(1)
-    return PointReader(cube, shown, places, seen, _brightness(list(seen.values()), roles))
+    return PointReader(parts, cubes.of_point, seen, _brightness(list(seen.values())))
 
 
-def read_point_seasons(cube: Cube, points: "GeoDataFrame") -> Iterator[PointSeason]:
-    """Yield what the cube shows at each point; up to `STRETCHED` points decide brightness.
+def read_point_seasons(cubes: PointCubes, points: "GeoDataFrame") -> Iterator[PointSeason]:
+    """Yield what a cube shows at each point; up to `STRETCHED` points decide brightness.
 
     Raises:
-        CubeError: the cube is damaged.
+        CubeError: a cube is damaged.
     """
-    reader = open_point_reader(cube, points, range(min(STRETCHED, len(points))))
+    reader = open_point_reader(cubes, points, range(min(STRETCHED, len(points))))
     with progress("read points", len(points)) as advance:
         for at in range(len(points)):
             yield reader.read(at)
             advance(1)
+
+
+def _placed(cube: Cube, points: "GeoDataFrame", here: NDArray[np.bool_]) -> _CubeOfPoints:
+    """A cube with the places of the points that it shows."""
+    places = {}
+    for name, sensor in cube.sensors.items():
+        rows, cols = pixel_of_points(sensor.grid, points[here].to_crs(sensor.grid.crs.to_wkt()))
+        places[name] = np.full((len(points), 2), -1, np.int64)
+        places[name][here] = np.stack([rows, cols], axis=1)
+    return _CubeOfPoints(cube, picture_sensor(cube), places)
 
 
 def _roles(sensor: SensorCube) -> list[str]:
@@ -176,20 +201,21 @@ def _roles(sensor: SensorCube) -> list[str]:
     return list(dict.fromkeys(band for _, bands in picture_kinds(sensor) for band in bands))
 
 
-def _read(
-    cube: Cube, shown: SensorCube | None, roles: Sequence[str], places: dict[str, NDArray[np.int64]], at: int
-) -> _Seen:
+def _read(part: _CubeOfPoints, at: int) -> _Seen:
     """Read the chips and curves of one point."""
+    cube, shown, places = part.cube, part.shown, part.places
     curves: list[IndexCurve] = []
     inside = {name: _is_on(sensor.grid, *places[name][at].tolist()) for name, sensor in cube.sensors.items()}
     for sensor in by_pixel(cube):
         if inside[sensor.input.sensor]:
             curves += read_curves(sensor, *places[sensor.input.sensor][at].tolist())
+    roles = () if shown is None else tuple(_roles(shown))
     if shown is None or not inside[shown.input.sensor]:
         nothing = np.zeros((0, len(roles), 1, 1), np.float32)
-        return _Seen(PointSeason(any(inside.values()), (), (), tuple(curves)), nothing, np.zeros((1, 1), bool))
+        season = PointSeason(any(inside.values()), (), (), tuple(curves))
+        return _Seen(season, nothing, roles, np.zeros((1, 1), bool))
     months, chips, beyond = _chips(cube.season, shown, roles, *places[shown.input.sensor][at].tolist())
-    return _Seen(PointSeason(True, tuple(months), (), tuple(curves)), chips, beyond)
+    return _Seen(PointSeason(True, tuple(months), (), tuple(curves)), chips, roles, beyond)
 
 
 def _is_on(grid: Grid, row: Any, col: Any) -> Any:
@@ -251,14 +277,15 @@ def _month_of(day: int) -> tuple[int, int]:
     return date.year, date.month
 
 
-def _brightness(points: Sequence[_Seen], roles: Sequence[str]) -> dict[tuple[str, ...], tuple[Any, Any]]:
+def _brightness(points: Sequence[_Seen]) -> dict[tuple[str, ...], tuple[Any, Any]]:
     """Reflectance that is black, and that is full brightness, for the bands of each picture."""
     ends: dict[tuple[str, ...], tuple[Any, Any]] = {}
     for name, bands in PICTURES:
-        if not set(bands) <= set(roles):
-            continue
-        parts = [seen.chips[:, [roles.index(band) for band in bands]] for seen in points]
-        values = np.concatenate([part.transpose(1, 0, 2, 3).reshape(len(bands), -1) for part in parts], axis=1)
+        fit = [seen for seen in points if set(bands) <= set(seen.roles)]
+        parts = [seen.chips[:, [seen.roles.index(band) for band in bands]] for seen in fit]
+        values = np.concatenate(
+            [np.zeros((len(bands), 0)), *(part.transpose(1, 0, 2, 3).reshape(len(bands), -1) for part in parts)], axis=1
+        )
         values = values[:, np.isfinite(values).all(axis=0)]
         if not values.size:
             ends[bands] = (np.zeros(3), np.ones(3))
@@ -268,14 +295,12 @@ def _brightness(points: Sequence[_Seen], roles: Sequence[str]) -> dict[tuple[str
     return ends
 
 
-def _strip(
-    seen: _Seen, roles: Sequence[str], bands: tuple[str, ...], ends: dict[tuple[str, ...], tuple[Any, Any]]
-) -> bytes:
+def _strip(seen: _Seen, bands: tuple[str, ...], ends: dict[tuple[str, ...], tuple[Any, Any]]) -> bytes:
     """A JPEG of the months of a point side by side."""
     from matplotlib.image import imsave
 
     low, high = ends[bands]
-    chips = seen.chips[:, [roles.index(band) for band in bands]].transpose(0, 2, 3, 1)
+    chips = seen.chips[:, [seen.roles.index(band) for band in bands]].transpose(0, 2, 3, 1)
     unseen = np.asarray(np.isnan(chips).any(axis=-1))
     bright = np.clip((np.nan_to_num(chips) - low) / (high - low), 0, 1) ** GAMMA * 255
     row, col = np.indices(unseen.shape[1:])

@@ -7,37 +7,31 @@ Shape letters: S strata, of all zones.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agrifm.assess.allocation import accuracies_of_strata, describe_plan, points_of_strata
-from agrifm.assess.drawn_points import drawn_table, pixels_of_points, read_points, write_table
-from agrifm.assess.pixel_draw import draw_pixels
+from agrifm.assess.drawn_points import DrawnPoint, drawn_table, pixels_of_points, read_points, write_table
+from agrifm.assess.pixel_draw import draw_in_strata
 from agrifm.assess.sampling_design import DESIGN, Design
 from agrifm.assess.sampling_frame import SamplingFrame, frame_of_map
-from agrifm.assess.zoned_map import ZonedMap, read_assessed_map
+from agrifm.assess.zoned_map import ZonedMap, epsg_of_zone, read_assessed_map, zone_of_points
 from agrifm.codes import listed
 from agrifm.errors import AssessmentError
-from agrifm.grid import LONLAT, degrees_from_meridian
+from agrifm.grid import LONLAT
 from agrifm.point_columns import NUMBER
-
-if TYPE_CHECKING:
-    from geopandas import GeoDataFrame
 
 OF_ONE_ZONE = ("method", "strata", "edge", "outside", "side", "per_cluster", "first")
 """Choices of a design that one zone may have and several together may not: their strata are others."""
 
 
-def draw_over_zones(
-    generator: np.random.Generator, map_path: Path, n: int | None, design: Design, out: Path
-) -> dict[str, int]:
+def draw_over_zones(map_path: Path, n: int | None, seed: int, out: Path, design: Design) -> dict[str, int]:
     """Draw points in all zones of a map, and write them in random order.
 
     Args:
         map_path: the mosaic over the zones.
-        n: see `agrifm.assess.design.draw_points`.
+        n, seed, out: see `agrifm.assess.design.draw_points`.
 
     Returns:
         Number of points per class.
@@ -47,17 +41,18 @@ def draw_over_zones(
     """
     import pandas as pd
 
-    frames = _frames(map_path, design)
+    zones = _mapped(map_path, design).zones
+    frames = [frame_of_map(zone) for zone in zones]
     numbers = np.split(_numbers(frames, n, design), np.cumsum([len(frame.codes) for frame in frames])[:-1])
     before = None if design.earlier is None else read_points(design.earlier, is_map=True)
-    if before is not None:
-        generator = generator.spawn(len(before) + 1)[-1]  # other points than those that the same seed drew before
+    generator = np.random.default_rng(seed if before is None else [seed, len(before)])
     tables, counts = [], dict[str, int]()
-    for frame, points in zip(frames, numbers, strict=True):
-        earlier = () if design.earlier is None or before is None else pixels_of_points(
-            design.earlier, _within(frame, before), frame
-        )  # fmt: skip
-        drawn = draw_pixels(generator, frame, points, earlier)
+    for zone, frame, points in zip(zones, frames, numbers, strict=True):
+        earlier: tuple[DrawnPoint, ...] = ()
+        if before is not None and design.earlier is not None:
+            here = zone_of_points(zone, before.to_crs(LONLAT).geometry.x.to_numpy())
+            earlier = pixels_of_points(design.earlier, before[here], frame)
+        drawn = draw_in_strata(generator, frame, points, earlier)
         tables.append(drawn_table(frame, drawn, design.method).to_crs(LONLAT))
         for code, count in zip(frame.codes, points.tolist(), strict=True):
             counts[code] = counts.get(code, 0) + count
@@ -70,15 +65,15 @@ def draw_over_zones(
 
 def plan_over_zones(map_path: Path, n: int | None, design: Design) -> list[str]:
     """Describe in sentences what `draw_over_zones` would draw."""
-    frames = _frames(map_path, design)
-    names = [f"{code} in {_zone(frame)}" for frame in frames for code in frame.codes]
+    frames = [frame_of_map(zone) for zone in _mapped(map_path, design).zones]
+    names = [f"{code} in {epsg_of_zone(frame.grid)}" for frame in frames for code in frame.codes]
     points = dict(zip(names, _numbers(frames, n, design).tolist(), strict=True))
     codes = [code for frame in frames for code in frame.codes]
     return describe_plan(points, _hectares(frames), accuracies_of_strata(design.expected, codes), design.cost)
 
 
-def _frames(map_path: Path, design: Design) -> list[SamplingFrame]:
-    """The classes of the map in each zone."""
+def _mapped(map_path: Path, design: Design) -> ZonedMap:
+    """The map over zones, if points of this design can be drawn in it."""
     others = [name for name in OF_ONE_ZONE if getattr(design, name) != getattr(DESIGN, name)]
     if others:
         raise AssessmentError(
@@ -89,7 +84,7 @@ def _frames(map_path: Path, design: Design) -> list[SamplingFrame]:
         )
     mapped = read_assessed_map(map_path)
     assert isinstance(mapped, ZonedMap), "the caller asked for a map over zones"
-    return [frame_of_map(zone) for zone in mapped.zones]
+    return mapped
 
 
 def _hectares(frames: list[SamplingFrame]) -> NDArray[np.float64]:
@@ -100,13 +95,3 @@ def _numbers(frames: list[SamplingFrame], n: int | None, design: Design) -> NDAr
     """Points of each class in each zone, (S,)."""
     codes = [code for frame in frames for code in frame.codes]
     return points_of_strata(codes, _hectares(frames), np.concatenate([one.pixels for one in frames]), n, design)
-
-
-def _within(frame: SamplingFrame, points: "GeoDataFrame") -> "GeoDataFrame":
-    """The points that are in the zone of a frame."""
-    away = degrees_from_meridian(points.to_crs(LONLAT).geometry.x.to_numpy(), _zone(frame))
-    return points[(away >= -3) & (away < 3)]
-
-
-def _zone(frame: SamplingFrame) -> str:
-    return f"EPSG:{frame.grid.crs.to_epsg()}"

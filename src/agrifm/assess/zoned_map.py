@@ -56,9 +56,9 @@ class ZonedMap(ClassMap):
         firsts = np.cumsum([0, *(zone.grid.shape[0] for zone in self.zones)])
         for in_own_zone in (True, False):
             for zone, first in zip(self.zones, firsts, strict=False):
-                away = degrees_from_meridian(lon, _epsg(zone))
-                own = (away >= -3) & (away < 3)
-                at = np.flatnonzero(own if in_own_zone else ~own & (abs(away) <= MOST_DEGREES) & (numbers < 0))
+                own = zone_of_points(zone, lon)
+                near = abs(degrees_from_meridian(lon, epsg_of_zone(zone.grid))) <= MOST_DEGREES
+                at = np.flatnonzero(own if in_own_zone else ~own & near & (numbers < 0))
                 found = zone.locate(points.iloc[at].to_crs(zone.grid.crs.to_wkt()))
                 used = (found.numbers >= 0) | in_own_zone
                 rows[at[used]] = first + found.rows[used]
@@ -80,7 +80,7 @@ class ZonedMap(ClassMap):
         size = np.concatenate([zone.hectares() for zone in self.zones])
         units = np.concatenate([zone.pixels for zone in self.zones])
         present = np.flatnonzero(units)
-        names = [f"{entry.name} in {_epsg(zone)}" for zone in self.zones for entry in self.legend.classes]
+        names = [f"{entry.name} in {epsg_of_zone(zone.grid)}" for zone in self.zones for entry in self.legend.classes]
         return stratified_points(
             np.searchsorted(present, cell), size[present], units[present], tuple(names[one] for one in present)
         )
@@ -157,5 +157,12 @@ def require_zone_design(method: str | None, columns: list[str], about: str) -> N
         )
 
 
-def _epsg(zone: ClassMap) -> str:
-    return f"EPSG:{zone.grid.crs.to_epsg()}"
+def zone_of_points(zone: ClassMap, lon: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return whether each longitude (N,) is in the UTM zone of a map."""
+    away = degrees_from_meridian(lon, epsg_of_zone(zone.grid))
+    return (away >= -3) & (away < 3)
+
+
+def epsg_of_zone(grid: Grid) -> str:
+    """Return the EPSG code of the zone of a grid, such as "EPSG:32631"."""
+    return f"EPSG:{grid.crs.to_epsg()}"

@@ -156,7 +156,7 @@ def _make(labelling: Labelling, form: "Future[ServedForm]") -> None:
     names = [one.name for one in labelling.interpreters]
     points, classes, stem = labelling.drawn, labelling.classes, labelling.points.stem
     try:
-        form.set_result(served_form(points, classes, labelling.cube, stem, SEED, names, advance))
+        form.set_result(served_form(points, classes, labelling.cubes, stem, SEED, names, advance))
     except BaseException as error:
         form.set_exception(error)
 

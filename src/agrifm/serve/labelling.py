@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agrifm.assess.answers import MORE, Answers, checked_answers, labelled_points, read_answers
 from agrifm.assess.interpreter_points import ANSWER, InterpreterPoints, label_classes, read_interpreter_points
+from agrifm.assess.point_cubes import PointCubes, find_point_cubes
 from agrifm.config import Project, read_project
-from agrifm.cube.store import Cube
 from agrifm.errors import ServeError
 from agrifm.files import AnyPath, as_path, write_geopackage
 from agrifm.grid import LONLAT
@@ -72,7 +72,7 @@ class Labelling:
     classes: tuple[LegendClass, ...]
     further: Sequence[str]
     """Classes that are not in the map, each as a code or `code=name`."""
-    cube: Cube | None
+    cubes: PointCubes | None
     interpreters: tuple[Interpreter, ...]
     token: str = field(default_factory=lambda: token_urlsafe(32))
     """What a request that changes something must state; foreign pages cannot read it."""
@@ -85,8 +85,9 @@ class Labelling:
 
     @property
     def map_path(self) -> Path:
-        """The map that the points are of."""
-        return self.project.maps / FILES[CLASSES][1]
+        """The map that the points are of; of a divided area the mosaic over its tiles."""
+        name = Path(FILES[CLASSES][1])
+        return self.project.maps / (name if self.project.season.tiles is None else name.with_suffix(".vrt"))
 
     def interpreter(self, number: int) -> Interpreter:
         """An interpreter by number.
@@ -180,13 +181,14 @@ def open_labelling(
     points, project = as_path(points).resolve(), read_project(directory)
     legend = season.layers[CLASSES].legend
     assert isinstance(legend, Legend)
+    drawn = read_interpreter_points(points)
     labelling = Labelling(
         project,
         points,
-        read_interpreter_points(points),
+        drawn,
         label_classes(legend, further),
         further,
-        season.cube,
+        find_point_cubes(project.directory, drawn.frame) if season.has_series else None,
         _interpreters(points, project.directory, names or DEFAULT_NAMES),
     )
     for who in labelling.interpreters:

@@ -172,12 +172,6 @@ def page_of(
             )
         return OpenPage(f"{folder.name}, a page of files", {}, partial(static_app, folder))
     season = finished_season(directory, also)
-    if to_label is not None and season.tiles:
-        raise ServeError(
-            f"serving {directory}: its area is divided (`tiles` under [season]), and points are labelled on a page of "
-            "one cube; `agrifm assess form` makes a form, or leave out --points",
-            path=folder,
-        )
     if to_label is not None and season.task in NUMBERS:
         raise ServeError(
             f"serving {directory}: its map is of numbers ({NUMBERS[season.task]}), and points are labelled with the "

@@ -49,15 +49,15 @@ def drawn_points() -> tuple[geopandas.GeoDataFrame, np.ndarray, np.ndarray, np.n
     return frame, zone, mapped, found
 
 
-def known_hectares() -> np.ndarray:
-    """(zone, class), of pixels whose centre is in the box and in the zone."""
+def known_hectares(bottom: float = EDGES[1], top: float = EDGES[3]) -> np.ndarray:
+    """(zone, class), of pixels whose centre is in the box, between two latitudes, and in the zone."""
     hectares = np.zeros((2, 3))
     for number, crs in enumerate(ZONES):
         middle = Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(6, 49)
         x, y = np.meshgrid(*(np.arange(round(one / 10) * 10 - 1995, round(one / 10) * 10 + 2000, 10) for one in middle))
         lon, lat = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(x, y)
-        west, south, east, north = EDGES
-        inside = (lon > west) & (lon < east) & (lat > south) & (lat < north) & ((lon >= 6) == bool(number))
+        west, _, east, _ = EDGES
+        inside = (lon > west) & (lon < east) & (lat > bottom) & (lat < top) & ((lon >= 6) == bool(number))
         hectares[number] = np.bincount(class_at(crs, x[inside], y[inside]), minlength=3) / 100
     return hectares
 
@@ -123,13 +123,65 @@ def test_what_is_of_one_zone_is_refused(maps: Path, tmp_path: Path) -> None:
         key, value = facts.get(name, ("geometry", "polygon"))
         assert error.value.facts[key] == value
     frame.to_file(tmp_path / "points.gpkg")
-    geopandas.GeoDataFrame({"name": ["all"]}, geometry=[box(*EDGES)], crs=4326).to_file(tmp_path / "districts.gpkg")
-    with pytest.raises(AssessmentError, match="districts"):
+    geopandas.GeoDataFrame({"code": [CODES[0]]}, geometry=[box(*EDGES)], crs=4326).to_file(tmp_path / "declared.gpkg")
+    with pytest.raises(AssessmentError) as error:
         assess(
             maps / "classes.vrt",
             tmp_path / "points.gpkg",
             "label",
             tmp_path / "report",
-            districts=PolygonFile(tmp_path / "districts.gpkg", "name"),
+            declared=PolygonFile(tmp_path / "declared.gpkg", "code"),
         )
+    assert error.value.facts["path"] == maps / "classes.vrt"
     assert not (tmp_path / "report").exists()
+
+
+def test_districts_reach_over_the_border_of_zones(maps: Path, tmp_path: Path) -> None:
+    frame, zone, mapped, found = drawn_points()
+    frame.to_file(tmp_path / "points.gpkg")
+    west, south, east, north = EDGES
+    middle = 49.0003
+    shapes = {"south": box(west, south, east, middle), "north": box(west, middle, east, north)}
+    geopandas.GeoDataFrame({"name": list(shapes)}, geometry=list(shapes.values()), crs=4326).to_file(
+        tmp_path / "districts.gpkg"
+    )
+    report = assess(
+        maps / "classes.vrt", tmp_path / "points.gpkg", "label", tmp_path / "report",
+        districts=PolygonFile(tmp_path / "districts.gpkg", "name"),
+    )  # fmt: skip
+    assert [one["code"] for one in report["districts"]] == ["north", "south"]
+    hectares = known_hectares()
+    strata = [((zone == one) & (mapped == of)).sum() for one, of in zip(zone, mapped, strict=True)]
+    weight = hectares[zone, mapped] / np.array(strata)
+    x = [Transformer.from_crs("EPSG:4326", crs, always_xy=True) for crs in ZONES]
+    back = [Transformer.from_crs(crs, "EPSG:4326", always_xy=True) for crs in ZONES]
+    lat = np.empty(200)  # of the pixel of each point
+    for at, point in enumerate(frame.geometry):
+        easting, northing = x[zone[at]].transform(point.x, point.y)
+        lat[at] = back[zone[at]].transform(np.floor(easting / 10) * 10 + 5, np.floor(northing / 10) * 10 + 5)[1]
+    for one in report["districts"]:
+        inside = (lat > middle) == (one["code"] == "north")
+        bottom, top = (middle, north) if one["code"] == "north" else (south, middle)
+        mapped_ha = known_hectares(bottom, top).sum(axis=0)
+        assert one["points"] == inside.sum()
+        for number, area in enumerate(one["areas"]):
+            assert area["mapped_ha"] == pytest.approx(mapped_ha[number], abs=0.05)
+            share = weight[inside & (found == number)].sum() / weight[inside].sum()
+            assert area["area_ha"] == pytest.approx(share * mapped_ha.sum(), rel=2e-3)
+
+
+def test_districts_of_zones_on_both_sides_of_longitude_180(tmp_path: Path) -> None:
+    project, _ = divided_season(tmp_path, PLACES["longitude 180"])
+    draw_points(project.maps / "classes.vrt", 30, 1, tmp_path / "points.gpkg")
+    points = geopandas.read_file(tmp_path / "points.gpkg")
+    points.assign(label=points["map_class"]).to_file(tmp_path / "points.gpkg")
+    halves = [box(179.9, -17.1, 180, -16.9), box(-180, -17.1, -179.9, -16.9)]
+    geopandas.GeoDataFrame({"name": ["west", "east"]}, geometry=halves, crs=4326).to_file(tmp_path / "districts.gpkg")
+    report = assess(
+        project.maps / "classes.vrt", tmp_path / "points.gpkg", "label", tmp_path / "report",
+        districts=PolygonFile(tmp_path / "districts.gpkg", "name"),
+    )  # fmt: skip
+    counts = {one["code"]: one["points"] for one in report["districts"]}
+    assert counts == {"west": int((points.geometry.x > 0).sum()), "east": int((points.geometry.x < 0).sum())}
+    total = sum(area["mapped_ha"] for area in report["areas"])
+    assert sum(one["mapped_ha"] for one in report["districts"]) == pytest.approx(total)

@@ -173,11 +173,11 @@ def _assess(
 
 
 def _require_one_zone(mapped: ClassMap, places: Places) -> None:
-    """Refuse districts and declared parcels on a map over several zones."""
-    if isinstance(mapped, ZonedMap) and any(places):
+    """Refuse declared parcels on a map over several zones."""
+    if isinstance(mapped, ZonedMap) and places.declared is not None:
         raise AssessmentError(
-            f"assessing the map {mapped.path}: it is over several UTM zones, and districts and declared parcels are of "
-            "one; assess each zone by itself (--map maps/ZONE/classes.vrt)",
+            f"assessing the map {mapped.path}: it is over several UTM zones, and declared parcels are of one; assess "
+            "each zone by itself (--map maps/ZONE/classes.vrt)",
             path=mapped.path,
         )
 

@@ -10,13 +10,16 @@ import rasterio
 from pyproj import Transformer
 from shapely import box
 from tests.cube.tiled import catalogue_around, tiled_project
-from tests.train.tiled_labels import CROPS, labelled_tiles
+from tests.train.tiled_labels import CROPS, crop_at, labelled_tiles
 
 from agrifm.cli import main
-from agrifm.config import Project
+from agrifm.config import Project, read_project
 from agrifm.cube.fetch_tiles import fetch_tiles
 from agrifm.errors import LabelError, OutputError
+from agrifm.inference.predictor import load_record
+from agrifm.mapping.map_tiles import map_tiles
 from agrifm.samples.project_table import project_table
+from agrifm.train.project import train_project
 from agrifm.train.tile_training import parcels_of_tiles, write_parcels_of_tiles
 
 CORNER = (499_200, 5_516_160)
@@ -113,3 +116,34 @@ def test_parcels_of_all_tiles_are_written_to_a_file(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         write_parcels_of_tiles(project, tmp_path / "notes.parquet")
     assert (tmp_path / "notes.parquet").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("task", "codes"),
+    [
+        ('task = "one-crop"\ncrop = "wheat"', ("wheat", "other")),
+        ('task = "cropland"\ncrops = ["maize"]', ("cropland", "other")),
+        ('task = "land-cover"', CROPS),
+    ],
+)
+def test_classes_of_a_task_are_trained_and_mapped_over_tiles(tmp_path: Path, task: str, codes: tuple[str, ...]) -> None:
+    labelled_tiles(tmp_path)
+    file = tmp_path / "agrifm.toml"
+    file.write_text(file.read_text(encoding="utf-8").replace("[model]\n", f"[model]\n{task}\n"), encoding="utf-8")
+    project = read_project(tmp_path)
+    train_project(project)
+    record = load_record(tmp_path / "models" / "logistic.skops")
+    assert (record.task, record.legend.codes) == (project.model.task, codes)
+    detailed = pandas.read_parquet(tmp_path / "tiles/parcels.parquet")["label"]
+    assert set(detailed) == set(CROPS)  # of all tiles; those of one may be of one class
+    map_tiles(project)
+    for raster in sorted((tmp_path / "maps").glob("*/*/classes.tif")):
+        with rasterio.open(raster) as source:
+            classes = source.read(1)
+            x = source.transform.c + 5 + 10 * np.arange(source.width)
+            y = source.transform.f - 5 - 10 * np.arange(source.height)
+            turn = Transformer.from_crs(source.crs, "EPSG:4326", always_xy=True)
+        crop = crop_at(*turn.transform(*np.meshgrid(x, y)))
+        first = CROPS.index({"wheat": "wheat", "cropland": "maize"}.get(codes[0], CROPS[0]))
+        known = classes != 255
+        assert ((classes == 0) == (crop == first))[known].mean() > 0.8  # single pixels are noisy

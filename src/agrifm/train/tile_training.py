@@ -24,7 +24,7 @@ from agrifm.errors import ConfigError, LabelError, require_installed
 from agrifm.files import AnyPath, as_path, atomic_write, content_digest, translate_os_errors
 from agrifm.outputs import replace_file
 from agrifm.product_description import ProductDescription
-from agrifm.record import PARCELS_OF_TILES
+from agrifm.record import PARCELS_OF_TILES, WITHOUT_PROBABILITIES
 from agrifm.series_columns import SeriesColumns
 from agrifm.tile_work import work_on_tiles
 from agrifm.train.parcel_file import is_parcel_file, project_lines, require_parcel_file, write_parcels
@@ -98,7 +98,7 @@ def _table_name(inner: float) -> str:
 def _require_parcels(project: Project) -> None:
     labels = project.labels
     wrong = {
-        "task": project.model.task != "crop-type",
+        "task": project.model.task in WITHOUT_PROBABILITIES,
         "series": labels.series is not None,
         "other": labels.other is not None,
         "fold_column": labels.fold_column is not None,
@@ -107,7 +107,7 @@ def _require_parcels(project: Project) -> None:
     found = [key for key, is_wrong in wrong.items() if is_wrong]
     if found:
         raise ConfigError(
-            f"reading the labels of a divided area: models are trained on labelled parcels of crops, and `{found[0]}` "
+            f"reading the labels of a divided area: models are trained on labelled parcels and their classes, and `{found[0]}` "
             "is for others; remove it, or use a project file without `tiles` for a part of the area",
             key=found[0],
         )
@@ -115,8 +115,13 @@ def _require_parcels(project: Project) -> None:
 
 
 def _write_parcels(project: Project, inner: float, tile: AreaTile) -> dict[str, Any]:
-    """Write the table of a tile; the reason if it has no labelled parcel."""
+    """Write the table of a tile; the reason if it has no labelled parcel.
+
+    It has the labels as they are: a task groups those of all tiles, of which one may have a single class.
+    """
     of_tile = project.of_tile(tile)
+    as_labelled = of_tile.model.model_copy(update={"task": "crop-type", "crop": (), "crops": ()})
+    of_tile = of_tile.model_copy(update={"model": as_labelled})
     try:
         write_parcels(of_tile, of_tile.results / _table_name(inner), inner, divide=False)
     except LabelError as error:

@@ -17,7 +17,19 @@ from agrifm.train.comparison_config import CompareConfig
 from agrifm.train.pretrain_config import PretrainConfig
 
 DOCS, PARSER = Path(__file__).parents[1] / "docs", _parser()
-WITH_DATA = {"assess", "cube", "early-season", "explain", "map", "parcels", "precision", "serve", "sets", "train"}
+WITH_DATA = {
+    "assess",
+    "cube",
+    "early-season",
+    "embed",
+    "explain",
+    "map",
+    "parcels",
+    "precision",
+    "serve",
+    "sets",
+    "train",
+}
 """Pages whose Python needs a finished project, or a set that was fetched."""
 BLOCKS = [
     (page.stem, block)

@@ -280,6 +280,7 @@ RUNS = [
     Run("compare", comparison, CLUSTER, before=START),
     Run("cube", images_in_a_file, (("DIR", "."),)),
     Run("early-season", season),
+    Run("embed", season),
     Run("explain", mapped_by_classic, (("P0123 P0456", "$(cat names.txt)"),), slice(0, 3)),
     Run("explain", trained_table, (("p17 p203", "$(cat names.txt)"),), slice(3, 4)),
     Run("export", season),

@@ -138,6 +138,26 @@ def map_arguments(parser: argparse.ArgumentParser) -> None:
     cluster_argument(parser)
 
 
+def embed_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm embed`."""
+    project_argument(parser)
+    network = "file of an AgriFM network (default: the model named in the project file)"
+    parser.add_argument("--model", type=Path, help=network)
+    where = "directory to write (default: embedding/ in the project)"
+    parser.add_argument("--out", type=Path, metavar="DIR", help=where)
+
+
+def embed_places_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `agrifm embed places`."""
+    parser.add_argument("places", type=Path, metavar="FILE", help="points or polygons; their columns are kept")
+    raster = "embeddings of `agrifm embed`, or of AlphaEarth (default: embedding/embedding.tif)"
+    parser.add_argument("--raster", type=Path, default=Path("embedding/embedding.tif"), metavar="TIF", help=raster)
+    parser.add_argument("--out", type=Path, required=True, metavar="PARQUET", help="GeoParquet to write")
+    parser.add_argument("--layer", metavar="NAME", help="layer of the places, if their file has several")
+    parser.add_argument("--crs", help="CRS of places that do not state it, such as EPSG:32631")
+    parser.add_argument("--encoding", help="encoding of the file's text, such as cp1252")
+
+
 def parcels_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm parcels`."""
     project_argument(parser)

@@ -20,6 +20,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "map --from map/item.json --out map-again",
         "map --districts districts.gpkg --district name",
     ),
+    "embed": ("embed", "embed --model models/agrifm.safetensors --out vectors"),
+    "embed places": (
+        "embed places parcels.gpkg --out parcels-vectors.parquet",
+        "embed places points.gpkg --raster alphaearth-2024.tif --out points-vectors.parquet",
+    ),
     "parcels": ("parcels", "parcels --districts districts.gpkg --district name --cluster local:2"),
     "explain": ("explain --out explanation", "explain --parcel 17 42 --id parcel_id --out explanation"),
     "assess": (

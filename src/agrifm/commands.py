@@ -121,6 +121,21 @@ def _map(options: argparse.Namespace) -> None:
         _show(*made.lines(), *district_lines(made.path, options.districts, options.district))
 
 
+def _embed(options: argparse.Namespace) -> None:
+    from agrifm.config import read_project
+    from agrifm.mapping.embedding_map import embed_project
+
+    _show(*embed_project(read_project(options.project), options.model, options.out).lines())
+
+
+def _embed_places(options: argparse.Namespace) -> None:
+    from agrifm.mapping.embedding_places import embed_places
+    from agrifm.vectors import VectorKeys
+
+    stated = VectorKeys(layer=options.layer, crs=options.crs, encoding=options.encoding)
+    _show(*embed_places(options.places, options.raster, options.out, stated))
+
+
 def _parcels(options: argparse.Namespace) -> None:
     from agrifm.mapping.parcel_districts import DistrictFile
     from agrifm.mapping.parcels import parcels_of_project
@@ -343,6 +358,8 @@ COMMANDS = {
     "compare": Command("compare models on labelled series under one protocol", of.compare_arguments, _compare),
     "pretrain": Command("pretrain AgriFM on shards of series", of.pretrain_arguments, _pretrain),
     "map": Command("map classes and confidence with a trained model", of.map_arguments, _map),
+    "embed": Command("write the vector of every pixel by an AgriFM network", of.embed_arguments, _embed),
+    "embed places": Command("write the vectors of points or parcels", of.embed_places_arguments, _embed_places),
     "parcels": Command("give each existing parcel its crop, from a finished map", of.parcels_arguments, _parcels),
     "explain": Command("show which dates and bands decided, per class and parcel", of.explain_arguments, _explain),
     "assess": Command("estimate accuracy, areas and production with intervals", of_assess.assess_arguments, _assess),

@@ -185,7 +185,7 @@ def write_map_item(
         area: polygon of the map, degrees.
         grid: of its rasters.
         lineage: how it was made, in words; see `map_lineage`.
-        hectares: mapped, by class code.
+        hectares: mapped, by class code; none of a map that has no classes.
         nodata_hectares: inside the area, without a valid observation.
         sources: what the map is derived from, by title; files that do not exist are not linked.
         model_digest: SHA-256 of the model file, if there is one.
@@ -211,7 +211,7 @@ def write_map_item(
         shape=list(grid.shape),
         transform=list(grid.transform),
     )
-    if record.task not in NUMBERS:
+    if hectares and record.task not in NUMBERS:
         _add_class_assets(item, record.legend)
     _add_layer_assets(item, layers)
     for title, path in sources.items():

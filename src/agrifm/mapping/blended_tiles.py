@@ -34,10 +34,20 @@ def blended_tile(
 
 
 def blended_layers(
-    plan: MapPlan, store: WindowStore, tile: Window, inside: NDArray[np.bool_], with_index: bool = False
+    plan: MapPlan,
+    store: WindowStore,
+    tile: Window,
+    inside: NDArray[np.bool_],
+    with_index: bool = False,
+    count: int | None = None,
 ) -> NDArray[np.float64]:
-    """Return what was predicted of a tile (layers, H, W), as `blended_tile` reads it, not calibrated."""
-    layers = np.full((predicted_layers(plan.record) + with_index, *inside.shape), np.nan)
+    """Return what was predicted of a tile (layers, H, W), as `blended_tile` reads it, not calibrated.
+
+    Args:
+        count: of the layers; by default those of the model.
+    """
+    count = predicted_layers(plan.record) if count is None else count
+    layers = np.full((count + with_index, *inside.shape), np.nan)
     if inside.any():
         # Windows may have a dissimilarity that is not asked for.
         windows = ((window, predicted[: len(layers)]) for window, predicted in store.read(plan.windows_over(tile)))

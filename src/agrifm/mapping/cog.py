@@ -64,8 +64,8 @@ class CogWriter:
     resampling: str
     """How overviews are made: MODE for classes, AVERAGE for numbers."""
     colors: Mapping[int, RGBA] = field(default_factory=dict)
-    scale: float = 1.0
-    """By which a byte is multiplied to be the quantity."""
+    scale: float | Sequence[float] = 1.0
+    """By which a stored number is multiplied to be the quantity; one for each band, or for all."""
     dtype: str = "uint8"
     nodata: float = UNLABELLED
     unit: str = ""
@@ -98,7 +98,8 @@ class CogWriter:
         )
         self._dataset.descriptions = tuple(names)
         if self.scale != 1:
-            self._dataset.scales = (self.scale,) * len(names)
+            each = self.scale if isinstance(self.scale, Sequence) else (self.scale,) * len(names)
+            self._dataset.scales = tuple(each)
         if self.unit:
             self._dataset.units = (self.unit,) * len(names)
         self._dataset.update_tags(**self.tags)

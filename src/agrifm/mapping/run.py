@@ -293,17 +293,17 @@ def map_cube(
     )  # not after hours of prediction
     plan = plan_map(cube, model.record, window, overlap, lattice)
     reference, missing = _usable_reference(plan, reference)
-    _require_memory(plan, model)
+    require_window_memory(plan, model)
     with writing(out, "map") as partial_map, translate_os_errors(f"writing the map {out}"):
         begin_directory(partial_map)
         work = Resumable(partial_map / WINDOWS, fingerprint(_content(plan, model_id, reference)))
         if not work.begun:
             work.begin()
         store = WindowStore(work.scratch)
-        _predict_missing(
+        predict_missing(
             plan, store, predict or partial(predict_windows, plan.cube, uncalibrated(model), reference=reference)
         )
-        with _made_anew(partial_map / RESULT) as result:
+        with made_anew(partial_map / RESULT) as result:
             with translate_gdal_errors(f"writing the map {out}"):
                 written = write_rasters(plan, store, result, reference, probabilities, cleaning)
                 write_picture(result, plan, written.hectares, written.nodata_hectares)
@@ -332,7 +332,7 @@ def _usable_reference(
     return None if missing[1] else reference, missing
 
 
-def _require_memory(plan: MapPlan, model: TrainedModel) -> None:
+def require_window_memory(plan: MapPlan, model: TrainedModel) -> None:
     """Refuse windows of which a network could not predict one in the memory that is free."""
     dates = {sensor.sensor: len(plan.cube.sensors[sensor.sensor].date) for sensor in plan.sensors}
     height, width = (min(plan.side, length) for length in plan.grid.shape)
@@ -345,7 +345,7 @@ def _require_memory(plan: MapPlan, model: TrainedModel) -> None:
 
 
 @contextmanager
-def _made_anew(result: Path) -> Iterator[Path]:
+def made_anew(result: Path) -> Iterator[Path]:
     """An empty directory for the map; what a failed or killed run left of it is removed, and the windows stay."""
     discard(result)
     result.mkdir()
@@ -365,7 +365,7 @@ def _content(plan: MapPlan, model_id: str, reference: TrainingReference | None) 
     }
 
 
-def _predict_missing(plan: MapPlan, store: WindowStore, predict: Predictions) -> None:
+def predict_missing(plan: MapPlan, store: WindowStore, predict: Predictions) -> None:
     """Predict and keep the windows that are not finished.
 
     Raises:

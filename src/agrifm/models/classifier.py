@@ -2,7 +2,7 @@
 
 Training, prediction and the exported graph all call this module, so they normalise alike.
 
-Shape letters: B samples, T frames, C bands, H W rows and columns.
+Shape letters: B samples, T frames, C bands, K numbers of a vector, H W rows and columns.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from agrifm.models.agrifm.network import AgriFM
 from agrifm.models.agrifm.timeseries import ObservedSeries
 from agrifm.models.batch import TensorBatch
 from agrifm.record import SensorRecord, SeriesKind
@@ -40,6 +41,11 @@ class Classifier(nn.Module):
         """Return logits (B, classes, H, W)."""
         logits: Tensor = self.network(self.network_input(batch))
         return logits
+
+    def vectors(self, batch: TensorBatch) -> Tensor:
+        """Return what the last layer of an AgriFM network reads, (B, K, H, W)."""
+        assert isinstance(self.network, AgriFM), "`require_vectors` refuses other networks"
+        return self.network.features(self.network_input(batch))
 
     def network_input(self, batch: TensorBatch) -> dict[str, Tensor | ObservedSeries | None]:
         """Normalise a batch: for each sensor what the network receives, None where it is absent."""

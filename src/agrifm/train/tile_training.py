@@ -107,8 +107,8 @@ def _require_parcels(project: Project) -> None:
     found = [key for key, is_wrong in wrong.items() if is_wrong]
     if found:
         raise ConfigError(
-            f"reading the labels of a divided area: models are trained on labelled parcels and their classes, and `{found[0]}` "
-            "is for others; remove it, or use a project file without `tiles` for a part of the area",
+            f"reading the labels of a divided area: models are trained on labelled parcels and their classes, and "
+            f"`{found[0]}` is for others; remove it, or use a project file without `tiles` for a part of the area",
             key=found[0],
         )
     require_installed("writing parcels", "tables", "pyarrow", kind=ConfigError)

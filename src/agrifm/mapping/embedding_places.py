@@ -1,0 +1,79 @@
+"""`agrifm embed places`: the vectors of points or parcels, from a raster of embeddings, as GeoParquet.
+
+Shape letters: K numbers of a vector, N places.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from agrifm.errors import MapError, OutputError
+from agrifm.files import AnyPath, as_path
+from agrifm.mapping.embedding_raster import is_on_raster, open_embedding, vectors_of_places
+from agrifm.outputs import replace_file
+from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
+
+VECTOR = "embedding"
+"""Column of the vectors: a list of K numbers, empty cells where a place has none."""
+TAG = b"agrifm embedding"
+"""Key of the metadata of a file that this module wrote."""
+
+
+def embed_places(places: AnyPath, raster: AnyPath, out: AnyPath, keys: VectorKeys = NOTHING_STATED) -> list[str]:
+    """Write places with their vectors; returns sentences on them.
+
+    Args:
+        places: vector file of points or of polygons; its columns are kept.
+        raster: of `agrifm embed`, or of AlphaEarth Foundations.
+        out: a .parquet file, replaced only if it is one of this command.
+        keys: what the user states of the file of places.
+
+    Raises:
+        MapError: the raster or the places cannot be used, or no place is on the raster.
+        OutputError: `out` has another ending, or is another file.
+    """
+    places, out = as_path(places), as_path(out)
+    if out.suffix != ".parquet":
+        raise OutputError(f"writing vectors to {out}: choose a name that ends in .parquet", path=out)
+    opened = open_embedding(raster)
+    about = f"reading the places {places}"
+    frame = read_vector(places, about, MapError, ["point", "polygon"], keys).frame
+    frame = frame[frame.geometry.notna() & ~frame.geometry.is_empty].reset_index(drop=True)
+    kinds = set(frame.geometry.geom_type)
+    if kinds & {"Point"} and kinds - {"Point"}:
+        raise MapError(f"{about}: it has points and polygons; give them in two files", kinds=sorted(kinds))
+    if VECTOR in frame.columns:
+        raise MapError(f"{about}: it has a column '{VECTOR}' already; rename it", column=VECTOR)
+    if not len(frame) or not is_on_raster(opened, frame).any():
+        raise MapError(
+            f"{about}: none of its {len(frame)} places is on {opened.path}; give places of its area",
+            places=len(frame),
+        )
+    vectors = vectors_of_places(opened, frame)
+    known = np.asarray(~np.isnan(vectors).any(axis=1))
+    each = zip(vectors.astype(np.float32).tolist(), known.tolist(), strict=True)
+    frame[VECTOR] = [vector if there else None for vector, there in each]
+    with replace_file(out, f"writing vectors to {out}", _is_ours) as temporary:
+        frame.to_parquet(temporary, index=False)
+        _sign(temporary)
+    without = "" if known.all() else f"; {int((~known).sum())} have none, because there is no vector where they are"
+    counted = f"{int(known.sum())} of {len(frame)} places have a vector of {vectors.shape[1]} numbers"
+    return [f"{counted}{without}", f"wrote {out}"]
+
+
+def _sign(path: Path) -> None:
+    """Note in the metadata of a Parquet file that this module wrote it."""
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(path)
+    pyarrow.parquet.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), TAG: b"1"}), path)
+
+
+def _is_ours(path: Path) -> bool:
+    import pyarrow.parquet
+    from pyarrow import ArrowException
+
+    try:
+        return TAG in (pyarrow.parquet.read_schema(path).metadata or {})
+    except (ArrowException, OSError):
+        return False

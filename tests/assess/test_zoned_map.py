@@ -8,7 +8,7 @@ import numpy as np
 import pandas
 import pytest
 from pyproj import Transformer
-from shapely import box
+from shapely import box, contains_xy
 from tests.mapping.small_parcels import CODES
 from tests.serve.small_divided_season import PLACES, class_at, divided_season, zone_of
 
@@ -17,6 +17,7 @@ from agrifm.assess.design import draw_points
 from agrifm.assess.report import assess
 from agrifm.assess.sampling_frame import PolygonFile
 from agrifm.errors import AssessmentError
+from agrifm.grid import geodesic_hectares
 
 EDGES = PLACES["two zones"]
 ZONES = ("EPSG:32631", "EPSG:32632")
@@ -108,19 +109,17 @@ def test_points_that_were_drawn_zone_by_zone_are_assessed_together(maps: Path, t
 
 def test_what_is_of_one_zone_is_refused(maps: Path, tmp_path: Path) -> None:
     frame, *_ = drawn_points()
-    squares = [box(point.x, point.y, point.x + 1e-4, point.y + 1e-4) for point in frame.geometry]
     cases = {
         "systematic": frame.assign(sampling="systematic", cell=1),
         "stratum": frame.assign(stratum="a", stratum_ha=1.0),
         "few": frame[frame.geometry.x > 6],
-        "polygon": frame.set_geometry(squares),
     }
     facts = {"systematic": ("design", "systematic"), "stratum": ("design", "stratum"), "few": ("points", 0)}
     for name, points in cases.items():
         points.to_file(tmp_path / f"{name}.gpkg")
         with pytest.raises(AssessmentError) as error:
             assess(maps / "classes.vrt", tmp_path / f"{name}.gpkg", "label", tmp_path / "report")
-        key, value = facts.get(name, ("geometry", "polygon"))
+        key, value = facts[name]
         assert error.value.facts[key] == value
     frame.to_file(tmp_path / "points.gpkg")
     geopandas.GeoDataFrame({"code": [CODES[0]]}, geometry=[box(*EDGES)], crs=4326).to_file(tmp_path / "declared.gpkg")
@@ -134,6 +133,47 @@ def test_what_is_of_one_zone_is_refused(maps: Path, tmp_path: Path) -> None:
         )
     assert error.value.facts["path"] == maps / "classes.vrt"
     assert not (tmp_path / "report").exists()
+
+
+def pixels_in(shape) -> np.ndarray:
+    """(zone, class), of the pixels of both zones whose centre is in a shape, the map and the zone."""
+    counts = np.zeros((2, 3), int)
+    west, south, east, north = EDGES
+    for number, crs in enumerate(ZONES):
+        turn = Transformer.from_crs("EPSG:4326", crs, always_xy=True)
+        x, y = turn.transform(shape.centroid.x, shape.centroid.y)
+        x, y = np.meshgrid(*(np.arange(round(one / 10) * 10 - 255, round(one / 10) * 10 + 260, 10) for one in (x, y)))
+        lon, lat = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(x, y)
+        inside = contains_xy(shape, lon, lat) & (lon > west) & (lon < east) & (lat > south) & (lat < north)
+        inside &= (lon >= 6) == bool(number)
+        counts[number] = np.bincount(class_at(crs, x[inside], y[inside]), minlength=3)
+    return counts
+
+
+def test_polygons_of_both_zones_and_over_their_border_are_units(maps: Path, tmp_path: Path) -> None:
+    draw = np.random.default_rng(8)
+    west, south, east, north = EDGES
+    lon = np.concatenate([draw.uniform(west + 5e-4, east - 5e-4, 90), 6 + draw.uniform(-3e-4, 3e-4, 10)])
+    lat, side = draw.uniform(south + 5e-4, north - 5e-4, 100), draw.uniform(1e-4, 4e-4, 100)
+    shapes = [box(x - a, y - a, x + a, y + a) for x, y, a in zip(lon, lat, side, strict=True)]
+    counts = np.array([pixels_in(shape) for shape in shapes])
+    mapped, zone = counts.sum(axis=1).argmax(axis=1), (lon >= 6).astype(int)
+    assert (counts.sum(axis=2) > 0).all(axis=1).sum() >= 5  # over the border
+    found = np.where(draw.random(100) < 0.3, (mapped + 1) % 3, mapped)
+    frame = geopandas.GeoDataFrame(
+        {"label": [CODES[one] for one in found], "sampling": "stratified"}, geometry=shapes, crs=4326
+    )
+    frame.to_file(tmp_path / "fields.gpkg")
+    report = assess(maps / "classes.vrt", tmp_path / "fields.gpkg", "label", tmp_path / "report")
+    hectares, areas = known_hectares(), np.zeros(3)
+    size = np.array([geodesic_hectares(shape) for shape in shapes])
+    for number in range(2):
+        for code in range(3):
+            here = (zone == number) & (mapped == code)
+            areas += hectares[number, code] * np.bincount(found[here], size[here], 3) / size[here].sum()
+    assert report["points"]["used"] == 100
+    assert [one["area_ha"] for one in report["areas"]] == pytest.approx(areas.tolist(), rel=0.01)
+    assert sum(one["area_ha"] for one in report["areas"]) == pytest.approx(hectares.sum(), rel=1e-3)
 
 
 def test_districts_reach_over_the_border_of_zones(maps: Path, tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ from agrifm.assess.class_map import NODATA, OUTSIDE, ClassMap
 from agrifm.assess.point_estimators import StratifiedPoints
 from agrifm.assess.probability_sample import ProbabilitySample
 from agrifm.assess.reference_data import POLYGONS, read_reference
-from agrifm.assess.reference_polygons import PolygonUnits, overlap_notes, polygon_units, polygons_on_map
+from agrifm.assess.reference_polygons import BY_MAP, PolygonUnits, overlap_notes, polygon_units, polygons_on_map
 from agrifm.assess.sample_columns import read_drawn_design, systematic_points
 from agrifm.assess.sampling_statement import Sampling, chosen_points, read_method
 from agrifm.assess.strata import DRAWN_IN
 from agrifm.assess.zoned_map import ZonedMap, require_zone_design
+from agrifm.assess.zoned_polygons import polygons_on_zones
 from agrifm.codes import alike_notes, code_of, listed, read_codes, why_not_classes
 from agrifm.errors import AssessmentError, LabelError, did_you_mean
 from agrifm.legend import UNLABELLED, Legend, LegendClass
@@ -169,7 +170,10 @@ def _design(
     """The design that the file or the user states, and notes; None for points in strata that are the map's classes."""
     if isinstance(mapped, ZonedMap):
         require_zone_design(method, [str(name) for name in used.points.columns], "reading the reference points")
-        return mapped.strata(used.rows, used.map_class), []
+        zoned = mapped.strata(used.rows, used.map_class)
+        if used.hectares is None:
+            return zoned, []
+        return PolygonUnits(zoned.stratum, zoned.size, used.hectares, BY_MAP), []
     map_codes = np.array([entry.code for entry in classes])[map_number]
     alike = _all_alike(sampling, classes, map_number, hectares)
     as_drawn: Sampling | None = "simple" if alike else sampling
@@ -192,13 +196,8 @@ def _locate(mapped: ClassMap, layer: VectorLayer, codes: NDArray[np.str_], refer
     kept = frame[placed & labelled].to_crs(mapped.grid.crs.to_wkt())
     hectares, overlaps = None, list[str]()
     if kept.geometry.geom_type.isin(POLYGONS).any():
-        if isinstance(mapped, ZonedMap):
-            raise AssessmentError(
-                f"reading the reference {reference}: the map is over several UTM zones, and the reference has "
-                "polygons; give points, or assess each zone by itself (--map maps/ZONE/classes.vrt)",
-                geometry="polygon",
-            )
-        map_class, hectares, rows, cols = polygons_on_map(mapped, kept)
+        on_map = polygons_on_zones(mapped, kept) if isinstance(mapped, ZonedMap) else polygons_on_map(mapped, kept)
+        map_class, hectares, rows, cols = on_map
         overlaps = overlap_notes(kept[map_class >= 0])
         kept = kept.set_geometry(kept.geometry.representative_point())
     else:

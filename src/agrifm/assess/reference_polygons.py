@@ -65,6 +65,44 @@ def polygons_on_map(mapped: ClassMap, polygons: "GeoDataFrame") -> PolygonsOnMap
         polygons: in the CRS of the map.
     """
     rows, cols = pixel_of_points(mapped.grid, polygons.set_geometry(polygons.geometry.representative_point()))
+    counted = pixels_inside(mapped, polygons)
+    small = counted.pixels == 0
+    at_point = mapped.sample(rows[small], cols[small])
+    map_class = counted.majority()
+    map_class[small] = at_point
+    share = np.where(small, map_class >= 0, counted.classed / np.maximum(counted.pixels, 1))
+    map_class[counted.is_outside] = OUTSIDE
+    return PolygonsOnMap(map_class, counted.hectares * share, rows, cols)
+
+
+class PixelsInside(NamedTuple):
+    """The pixels of a map inside each polygon."""
+
+    counts: Numbers
+    """(N, classes), of each class."""
+    pixels: Numbers
+    """(N,), with a class or without."""
+    hectares: Floats
+    """(N,), of the part of the polygon that is on the raster."""
+    is_outside: NDArray[np.bool_]
+    """(N,), whether nothing of it is."""
+
+    @property
+    def classed(self) -> Numbers:
+        """(N,), pixels with a class."""
+        return np.asarray(self.counts.sum(axis=1))
+
+    def majority(self) -> Numbers:
+        """(N,), the class of most pixels, NODATA where none has one."""
+        return np.where(self.classed > 0, self.counts.argmax(axis=1), NODATA)
+
+
+def pixels_inside(mapped: ClassMap, polygons: "GeoDataFrame") -> PixelsInside:
+    """Count the pixels of a map whose centre is inside each polygon.
+
+    Args:
+        polygons: in the CRS of the map.
+    """
     counts = np.zeros((len(polygons), len(mapped.legend)), np.int64)
     all_pixels = np.zeros(len(polygons), np.int64)
     parts = shapely.intersection(polygons.geometry.to_numpy(), shapely.box(*mapped.grid.bounds))
@@ -82,14 +120,7 @@ def polygons_on_map(mapped: ClassMap, polygons: "GeoDataFrame") -> PolygonsOnMap
                 classes = mapped.numbers(read_window(source, window))[inside]
                 all_pixels[number] += classes.size
                 counts[number] += np.bincount(classes[classes >= 0], minlength=counts.shape[1])
-    small = all_pixels == 0
-    at_point = mapped.sample(rows[small], cols[small])
-    classed = counts.sum(axis=1)
-    map_class = np.where(classed > 0, counts.argmax(axis=1), NODATA)
-    map_class[small] = at_point
-    share = np.where(small, map_class >= 0, classed / np.maximum(all_pixels, 1))
-    map_class[shapely.is_empty(parts)] = OUTSIDE
-    return PolygonsOnMap(map_class, _hectares(parts, mapped.grid) * share, rows, cols)
+    return PixelsInside(counts, all_pixels, _hectares(parts, mapped.grid), np.asarray(shapely.is_empty(parts)))
 
 
 def _windows_of(grid: Grid, part: BaseGeometry) -> list[Window]:

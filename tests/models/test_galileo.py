@@ -42,7 +42,8 @@ def test_recorded_tokens_and_vectors_of_the_released_weights_are_reproduced() ->
     arrays = {name: torch.from_numpy(array) for name, array in released_outputs("galileo_nano_released").items()}
     encoder = GalileoEncoder(**PRESETS["base"]).eval()
     encoder.load_state_dict(read_released(released_file("galileo_nano_encoder.pt"), FAMILIES["galileo"].released))
-    value = {name: arrays["in/s_t_x"][..., columns] for name, columns in COLUMNS.items()}
+    encoder = encoder.double()  # what 32 bits round differs between processors by more than what is asked for here
+    value = {name: arrays["in/s_t_x"][..., columns].double() for name, columns in COLUMNS.items()}
     # the mask is per pixel, and the same within a patch of two
     present = {name: arrays["in/s_t_m"][:, ::2, ::2, :, number] == 0 for number, name in enumerate(SPACE_TIME)}
     with torch.no_grad():

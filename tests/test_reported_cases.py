@@ -15,8 +15,9 @@ import pytest
 from tests.data_sets import CASES
 
 LIBRARY_EXCEPTION = re.compile(
-    r"^(Traceback|[\w.]*(Error|Exception|Warning)\b.*:)|Warning: |warnings\.warn", re.MULTILINE
+    r"^(Traceback|(?!agrifm\.errors\.)[\w.]*(Error|Exception|Warning)\b.*:)|Warning: |warnings\.warn", re.MULTILINE
 )
+"""Python that a case runs may end with a sentence of agrifm's own."""
 OF_SCRIPTS = re.compile(
     r"Traceback(?:.*\n)+?(ValueError: zero-size array to reduction operation minimum"
     r"|FileNotFoundError: .*No such file or directory: 'report/report.json').*"

@@ -16,11 +16,12 @@ from tests.toy import toy_project
 from agrifm.cli import main
 from agrifm.config import Project
 from agrifm.cube.store import open_cube
-from agrifm.errors import ConfigError, ModelError
+from agrifm.errors import ConfigError, MapError, ModelError
 from agrifm.grid import Window
 from agrifm.inference.predictor import load_model
 from agrifm.inference.tensors import tensor_batch
 from agrifm.mapping import embedding_map
+from agrifm.mapping.again import map_again
 from agrifm.mapping.embedding_map import embed_project, principal_colors
 from agrifm.mapping.embedding_raster import open_embedding
 from agrifm.mapping.predict import read_inputs
@@ -134,6 +135,13 @@ def test_other_models_and_divided_areas_are_refused(project: Project, tmp_path: 
         embed_project(divided, project.models / "agrifm.safetensors", tmp_path / "out")
     assert refused.value.facts["key"] == "tiles"
     assert not (tmp_path / "out").exists()
+
+
+def test_an_item_of_embeddings_makes_no_map(made: Path, tmp_path: Path) -> None:
+    with pytest.raises(MapError) as error:
+        map_again(made / "item.json", tmp_path / "again")
+    assert error.value.facts["path"] == made / "item.json"
+    assert not (tmp_path / "again").exists()
 
 
 def test_like_vectors_have_like_colours() -> None:

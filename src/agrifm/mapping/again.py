@@ -16,6 +16,7 @@ from agrifm.errors import MapError
 from agrifm.files import AnyPath, as_path, content_digest
 from agrifm.inference.predictor import load_record
 from agrifm.map_cleaning import Cleaning
+from agrifm.mapping.embedding_raster import EMBEDDING_PROPERTY
 from agrifm.mapping.map_item import source_fingerprint
 from agrifm.mapping.map_links import item_and_links, linked_model
 from agrifm.mapping.probability_layer import PROBABILITIES_FILE
@@ -83,6 +84,8 @@ def map_again(item: AnyPath, out: AnyPath | None = None, executor: Executor | No
     about = f"making the map of {item} again"
     content, links = item_and_links(item, about)
     stated = content["properties"]
+    if EMBEDDING_PROPERTY in stated:
+        raise MapError(f"{about}: it is of embeddings; `agrifm embed` makes them again", path=item)
     if SETTINGS not in stated or not {"model", "cube"} <= links.keys():
         raise MapError(
             f"{about}: it does not say how the map was made, as those of `agrifm map` do; map anew", path=item

@@ -31,7 +31,7 @@ from agrifm.inference.predictor import TorchModel, load_model
 from agrifm.mapping.blended_tiles import blended_layers
 from agrifm.mapping.category_layer import LayerStatement
 from agrifm.mapping.cog import TILE_SIDE, CogWriter, translate_gdal_errors
-from agrifm.mapping.embedding_raster import EMBEDDING_TAG, LARGEST, NODATA
+from agrifm.mapping.embedding_raster import EMBEDDING_PROPERTY, EMBEDDING_TAG, LARGEST, NODATA
 from agrifm.mapping.map_item import cube_content, write_item_of
 from agrifm.mapping.map_rasters import WrittenRasters
 from agrifm.mapping.predict import read_inputs
@@ -228,7 +228,7 @@ def _statement(plan: MapPlan, directory: Path, summary: EmbeddingSummary) -> Lay
         bands=bands,
     )
     title = f"Embeddings, {season.start} to {season.end}"
-    properties = {"title": title, "agrifm:embedding": {"numbers": summary.numbers, "clipped": summary.clipped}}
+    properties = {"title": title, EMBEDDING_PROPERTY: {"numbers": summary.numbers, "clipped": summary.clipped}}
     return LayerStatement("", properties, (layer,))
 
 

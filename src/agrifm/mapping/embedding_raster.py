@@ -35,6 +35,8 @@ ALPHAEARTH = tuple(f"A{number:02d}" for number in range(64))
 """Names of the bands of AlphaEarth's embeddings."""
 EMBEDDING_TAG = "AGRIFM_EMBEDDING"
 """Tag of our rasters: SHA-256 of the model's file. Vectors of different models cannot be compared."""
+EMBEDDING_PROPERTY = "agrifm:embedding"
+"""Property of the item of our rasters: how many numbers, and the share that is clipped."""
 LEAST_COVERED = 0.5
 """Share of a polygon's ground with vectors from which it has one."""
 

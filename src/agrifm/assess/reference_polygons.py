@@ -22,6 +22,7 @@ from agrifm.assess.class_map import (
     NODATA,
     OUTSIDE,
     ClassMap,
+    PixelsOfPoints,
     open_classified,
     pixel_of_points,
     read_window,
@@ -65,14 +66,10 @@ def polygons_on_map(mapped: ClassMap, polygons: "GeoDataFrame") -> PolygonsOnMap
         polygons: in the CRS of the map.
     """
     rows, cols = pixel_of_points(mapped.grid, polygons.set_geometry(polygons.geometry.representative_point()))
-    counted = pixels_inside(mapped, polygons)
+    counted, numbers = pixels_inside(mapped, polygons), np.full(len(polygons), NODATA)
     small = counted.pixels == 0
-    at_point = mapped.sample(rows[small], cols[small])
-    map_class = counted.majority()
-    map_class[small] = at_point
-    share = np.where(small, map_class >= 0, counted.classed / np.maximum(counted.pixels, 1))
-    map_class[counted.is_outside] = OUTSIDE
-    return PolygonsOnMap(map_class, counted.hectares * share, rows, cols)
+    numbers[small] = mapped.sample(rows[small], cols[small])
+    return majorities(counted, PixelsOfPoints(rows, cols, numbers))
 
 
 class PixelsInside(NamedTuple):
@@ -87,14 +84,15 @@ class PixelsInside(NamedTuple):
     is_outside: NDArray[np.bool_]
     """(N,), whether nothing of it is."""
 
-    @property
-    def classed(self) -> Numbers:
-        """(N,), pixels with a class."""
-        return np.asarray(self.counts.sum(axis=1))
 
-    def majority(self) -> Numbers:
-        """(N,), the class of most pixels, NODATA where none has one."""
-        return np.where(self.classed > 0, self.counts.argmax(axis=1), NODATA)
+def majorities(counted: PixelsInside, points: PixelsOfPoints) -> PolygonsOnMap:
+    """Return the class of most pixels of each polygon; of one without a pixel, that of a point inside it."""
+    classed, small = counted.counts.sum(axis=1), counted.pixels == 0
+    map_class = np.where(classed > 0, counted.counts.argmax(axis=1), np.where(small, points.numbers, NODATA))
+    # a polygon over the border of two zones has pixels of both
+    share = np.where(small, map_class >= 0, np.minimum(classed / np.maximum(counted.pixels, 1), 1))
+    map_class[counted.is_outside] = OUTSIDE
+    return PolygonsOnMap(map_class, counted.hectares * share, points.rows, points.cols)
 
 
 def pixels_inside(mapped: ClassMap, polygons: "GeoDataFrame") -> PixelsInside:

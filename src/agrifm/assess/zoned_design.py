@@ -45,13 +45,13 @@ def draw_over_zones(map_path: Path, n: int | None, seed: int, out: Path, design:
     frames = [frame_of_map(zone) for zone in zones]
     numbers = np.split(_numbers(frames, n, design), np.cumsum([len(frame.codes) for frame in frames])[:-1])
     before = None if design.earlier is None else read_points(design.earlier, is_map=True)
+    lon = np.zeros(0) if before is None else before.to_crs(LONLAT).geometry.x.to_numpy()
     generator = np.random.default_rng(seed if before is None else [seed, len(before)])
     tables, counts = [], dict[str, int]()
     for zone, frame, points in zip(zones, frames, numbers, strict=True):
         earlier: tuple[DrawnPoint, ...] = ()
         if before is not None and design.earlier is not None:
-            here = zone_of_points(zone, before.to_crs(LONLAT).geometry.x.to_numpy())
-            earlier = pixels_of_points(design.earlier, before[here], frame)
+            earlier = pixels_of_points(design.earlier, before[zone_of_points(zone, lon)], frame)
         drawn = draw_in_strata(generator, frame, points, earlier)
         tables.append(drawn_table(frame, drawn, design.method).to_crs(LONLAT))
         for code, count in zip(frame.codes, points.tolist(), strict=True):

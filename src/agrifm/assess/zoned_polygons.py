@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agrifm.assess.class_map import OUTSIDE
-from agrifm.assess.reference_polygons import PolygonsOnMap, pixels_inside
+from agrifm.assess.reference_polygons import PixelsInside, PolygonsOnMap, majorities, pixels_inside
 from agrifm.assess.zoned_map import MOST_DEGREES, ZonedMap, epsg_of_zone, zone_of_points
 from agrifm.grid import LONLAT, degrees_from_meridian
 
@@ -26,7 +25,6 @@ def polygons_on_zones(mapped: ZonedMap, polygons: "GeoDataFrame") -> PolygonsOnM
         polygons: in any CRS.
     """
     points = polygons.set_geometry(polygons.geometry.representative_point())
-    rows, cols, at_point = mapped.locate(points)
     lon = points.to_crs(LONLAT).geometry.x.to_numpy()
     count = len(polygons)
     counts = np.zeros((count, len(mapped.legend)), np.int64)
@@ -39,8 +37,4 @@ def polygons_on_zones(mapped: ZonedMap, polygons: "GeoDataFrame") -> PolygonsOnM
         here = own[near]
         pixels[near[here]], hectares[near[here]] = found.pixels[here], found.hectares[here]
         outside[near] &= found.is_outside
-    classed, small = counts.sum(axis=1), pixels == 0
-    map_class = np.where(classed > 0, counts.argmax(axis=1), at_point)
-    share = np.where(small, map_class >= 0, np.minimum(classed / np.maximum(pixels, 1), 1))
-    map_class[outside] = OUTSIDE
-    return PolygonsOnMap(map_class, hectares * share, rows, cols)
+    return majorities(PixelsInside(counts, pixels, hectares, outside), mapped.locate(points))

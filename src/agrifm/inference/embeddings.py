@@ -23,11 +23,10 @@ def require_vectors(model: TrainedModel, about: str) -> TorchModel:
     """
     if isinstance(model, TorchModel) and model.record.family == "agrifm":
         return model
-    kind = getattr(model.record, "family", "")
     raise ModelError(
         f"{about}: the model '{model.record.name}' is not one AgriFM network, which alone has vectors; train one "
         '(`names = ["agrifm"]` under [model]) and name it with --model',
-        family=kind,
+        family=model.record.family,
     )
 
 

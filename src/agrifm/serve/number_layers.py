@@ -117,14 +117,14 @@ def _yield_layers(path: Path, item: Mapping[str, Any]) -> list[PageLayer]:
     half = NumberRaster(path, grid, bands=(at["lower"], at["upper"]), weights=(-0.5, 0.5))
     lower, upper = (NumberRaster(path, grid, bands=(at[name],)) for name in ("lower", "upper"))
     return [
-        _in_steps(YIELD, f"Yield of {crop}", NumberRaster(path, grid), unit, yield_note(crop, item)),
+        _in_steps(YIELD, f"Yield of {crop}", NumberRaster(path, grid), unit, _yield_note(crop, item)),
         _in_steps(LOWER, f"Lower end of its {interval}", lower, unit, about),
         _in_steps(UPPER, f"Upper end of its {interval}", upper, unit, about),
         _in_steps(HALF, f"Half of its {interval}", half, unit, about),
     ]
 
 
-def yield_note(crop: str, properties: Mapping[str, Any]) -> str:
+def _yield_note(crop: str, properties: Mapping[str, Any]) -> str:
     """What a map of yields says of its sum, by its item; where the crop is not known, that there is none."""
     stated = properties.get("agrifm:yield")
     stated = stated if isinstance(stated, dict) else {}

@@ -65,6 +65,7 @@ RELEASED: dict[str, Learner] = {
     **{f"{name} (released, tuned)": partial(learn_network, name, weights=file) for name, file in FILES.items()},
     **{f"{name} (released, probe)": partial(learn_probe, name, file, FRAMES) for name, file in FILES.items()},
     "agrifm (pretrained)": partial(learn_network, "agrifm", weights=PRETRAINED),
+    "agrifm (pretrained, probe)": partial(learn_probe, "agrifm", PRETRAINED, FRAMES),
 }
 """Networks from released weights, which agrifm does not distribute: trained on, or probed as they are."""
 PIXELS_PER_FIELD = 12

@@ -37,6 +37,22 @@ def test_ranks_share_a_lap_without_a_double(tmp_path: Path):
     assert sorted(found) == list(range(51))
 
 
+def test_the_samples_of_a_place_stay_together(tmp_path: Path):
+    """Shards of 12 samples, three places each: whatever the order, a place is read without another one in between."""
+    place = {"place": np.repeat(np.arange(3, dtype=np.int32), 4)}
+    shards = some_shards(tmp_path, (12,) * 6, **place)
+    samples = ShardSamples(shards, shards.whole, seed=0)
+    lap = np.array(numbers(samples, range(9), batch=8))
+    assert sorted(lap) == list(range(72))
+    blocks = lap.reshape(-1, 4)
+    assert (blocks == blocks[:, :1] + np.arange(4)).all()
+    assert blocks[:, 0].tolist() != sorted(blocks[:, 0])
+    few = list(ShardSamples(shards, shards.whole, seed=0, most=16).in_order(8))
+    assert sum(len(batch) for batch in few) == 2 * 16
+    firsts = np.array([index % 72 for batch in few for index in batch]).reshape(-1, 4)
+    assert (firsts == firsts[:, :1] + np.arange(4)).all()
+
+
 def test_a_batch_is_decided_by_seed_and_step_alone(tmp_path: Path):
     shards = some_shards(tmp_path)
     one, other = (ShardSamples(shards, shards.whole, seed=0) for _ in range(2))

@@ -12,6 +12,7 @@ from agrifm.train.pretraining_terms import (
     cover_term,
     days_term,
     fractions_term,
+    places_term,
     pretraining_tasks,
     reconstruction_term,
 )
@@ -43,6 +44,25 @@ def test_mixed_pixels_do_not_count_for_the_cover():
     error, count = cover_term({"cover": logits}, some(cover=torch.tensor([1, 255])))
     assert float(error) == pytest.approx(-math.log(0.75), abs=1e-6)
     assert float(count) == 1
+
+
+def test_a_sample_is_compared_with_the_means_of_the_others_of_its_place():
+    """Place 1 has the cover 0 at 0 and 2, and the cover 1 at 5 once; the other place has one cover."""
+    features = torch.tensor([0.0, 2.0, 5.0, 0.0, 0.0, 9.0])[:, None, None, None]
+    targets = {"place": torch.tensor([1, 1, 1, 7, 7, 1]), "cover": torch.tensor([0, 0, 1, 0, 0, 255])}
+    error, count = places_term({"features": features}, some(**targets))
+    # squared distances to the other of cover 0 and to cover 1: 4 and 25, 4 and 9
+    expected = math.log(1 + math.exp(4 - 25)) + math.log(1 + math.exp(4 - 9))
+    assert float(error) == pytest.approx(expected, rel=1e-5)
+    assert float(count) == 2
+
+
+def test_places_without_a_comparison_have_no_error():
+    features = torch.ones(3, 2, 1, 1, requires_grad=True)
+    targets = {"place": torch.tensor([1, 2, 2]), "cover": torch.tensor([0, 255, 255])}
+    error, count = places_term({"features": features}, some(**targets))
+    assert float(error.detach()) == 0
+    assert float(count) == 0
 
 
 def test_days_that_are_not_known_do_not_count():

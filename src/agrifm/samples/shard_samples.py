@@ -1,4 +1,6 @@
-"""Shards as a sequence of samples for the training loop: shuffled, one source in each batch, a few frames of a season.
+"""Shards as a sequence of samples for the training loop: shuffled by place, one source in each batch, a few frames.
+
+Samples of a place stay together, because a term of pretraining compares them (`agrifm.train.pretraining_terms`).
 
 Everything follows from the seed and the number of the step: which samples, of which source, and which frames. So a run
 continues at the exact sample without any state, and any process can make any batch.
@@ -21,7 +23,7 @@ FRAMES = 16
 LEAST_FRAMES = 4
 """Samples with fewer usable frames of the batch's source are passed over."""
 MIXED_SHARDS = 4
-"""Shards whose samples are shuffled together, and kept in memory."""
+"""Shards whose places are shuffled together, and kept in memory."""
 
 
 class ShardSamples:
@@ -33,7 +35,7 @@ class ShardSamples:
     Args:
         entries: the shards that are used, such as those of training.
         seed: of the frames.
-        most: samples of each source that `in_order` yields at most, evenly spaced; None = all.
+        most: samples that `in_order` yields of each source, at most, of evenly spaced places; None = all.
         rank, ranks: number of this process among those that train together; each gets other samples.
     """
 
@@ -59,7 +61,8 @@ class ShardSamples:
         """A batch has one source and lacks the others."""
         self.ends = np.cumsum([entry.samples for entry in self.entries])
         self._loaded: OrderedDict[int, Arrays] = OrderedDict()
-        self._orders: OrderedDict[tuple[int, int], NDArray[np.int64]] = OrderedDict()
+        self._laps: OrderedDict[tuple[int, int], tuple[NDArray[np.int64], NDArray[np.int64]]] = OrderedDict()
+        self._orders: OrderedDict[tuple[int, int, int], NDArray[np.int64]] = OrderedDict()
 
     def __len__(self) -> int:
         return int(self.ends[-1])
@@ -71,10 +74,13 @@ class ShardSamples:
 
     def in_order(self, batch: int) -> Iterator[list[int]]:
         """Yield the indices of batches that contain the usable samples of every source once, with the same frames."""
+        places = [rows for number in range(len(self.entries)) for rows in self._places(number)]
+        if self.most is not None and len(self) > self.most:
+            kept = max(1, self.most * len(places) // len(self))
+            places = [places[number * len(places) // kept] for number in range(kept)]
+        samples = np.concatenate(places).tolist()
         for source in range(len(self.sources)):
-            usable = [sample for sample in range(len(self)) if self._length(sample, source) >= LEAST_FRAMES]
-            if self.most is not None and len(usable) > self.most:
-                usable = [usable[number * len(usable) // self.most] for number in range(self.most)]
+            usable = [sample for sample in samples if self._length(sample, source) >= LEAST_FRAMES]
             for start in range(0, len(usable), batch):
                 yield [source * len(self) + sample for sample in usable[start : start + batch]]
 
@@ -86,11 +92,8 @@ class ShardSamples:
         """
         # 6 and 7 keep these random numbers apart from those of `agrifm.train.batches` and of mixed samples
         source = int(np.random.default_rng([seed, 6, step]).integers(len(self.sources)))
-        first = step * batch
-        chosen = []
-        for position in range(first * self.ranks + self.rank, (first + batch) * self.ranks + self.rank, self.ranks):
-            lap, place = divmod(position, len(self))
-            chosen.append(int(self._order(seed, lap)[place]))
+        first = (step * self.ranks + self.rank) * batch
+        chosen = [self._at(seed, *divmod(position, len(self))) for position in range(first, first + batch)]
         usable = [sample for sample in chosen if self._length(sample, source) >= LEAST_FRAMES]
         if not usable:
             raise LabelError(
@@ -100,31 +103,49 @@ class ShardSamples:
             )
         return [(step * len(self.sources) + source) * len(self) + sample for sample in usable], True
 
-    def _order(self, seed: int, lap: int) -> NDArray[np.int64]:
-        """The samples of a lap: a few shards at a time, shuffled together."""
-        key = (seed, lap)
+    def _at(self, seed: int, lap: int, position: int) -> int:
+        """The sample at a position of a lap: places of a few shards at a time are shuffled together."""
+        shards, ends = self._shards_of(seed, lap)
+        group = int(np.searchsorted(ends, position, side="right")) // MIXED_SHARDS
+        members = shards[group * MIXED_SHARDS :][:MIXED_SHARDS]
+        first = int(ends[group * MIXED_SHARDS - 1]) if group else 0
+        return int(self._order(seed, lap, group, members)[position - first])
+
+    def _shards_of(self, seed: int, lap: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The shards of a lap in its order, and the position after the last sample of each."""
+        if (seed, lap) not in self._laps:
+            shards = np.random.default_rng([seed, 7, lap]).permutation(len(self.entries))
+            self._laps[seed, lap] = shards, np.cumsum([self.entries[number].samples for number in shards])
+            _keep_latest(self._laps, 2)  # a batch may end in the next lap
+        return self._laps[seed, lap]
+
+    def _order(self, seed: int, lap: int, group: int, shards: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The samples of the shards of a group in the order of their places."""
+        key = (seed, lap, group)
         if key not in self._orders:
-            rng = np.random.default_rng([seed, 7, lap])
-            starts = self.ends - [entry.samples for entry in self.entries]
-            shards = rng.permutation(len(self.entries))
-            parts = []
-            for group in range(0, len(shards), MIXED_SHARDS):
-                members = shards[group : group + MIXED_SHARDS]
-                parts.append(rng.permutation(np.concatenate([np.arange(starts[k], self.ends[k]) for k in members])))
-            self._orders[key] = np.concatenate(parts)
-            while len(self._orders) > 2:  # a batch may end in the next lap
-                self._orders.popitem(last=False)
+            places = [rows for number in shards for rows in self._places(int(number))]
+            order = np.random.default_rng([seed, 7, lap, group]).permutation(len(places))
+            self._orders[key] = np.concatenate([places[place] for place in order])
+            _keep_latest(self._orders, 2)  # a batch may end in the next group
         return self._orders[key]
+
+    def _places(self, number: int) -> list[NDArray[np.int64]]:
+        """The samples of each place of a shard."""
+        place = self._load(number)["place"]
+        first = int(self.ends[number]) - len(place)
+        return np.split(first + np.arange(len(place)), np.flatnonzero(np.diff(place)) + 1)
+
+    def _load(self, number: int) -> Arrays:
+        if number not in self._loaded:
+            self._loaded[number] = self.shards.read(self.entries[number])
+            _keep_latest(self._loaded, MIXED_SHARDS + 1)
+        self._loaded.move_to_end(number)
+        return self._loaded[number]
 
     def _find(self, sample: int) -> tuple[Arrays, int]:
         """The shard of a sample, and its row there."""
         number = int(np.searchsorted(self.ends, sample, side="right"))
-        if number not in self._loaded:
-            self._loaded[number] = self.shards.read(self.entries[number])
-            while len(self._loaded) > MIXED_SHARDS + 1:
-                self._loaded.popitem(last=False)
-        self._loaded.move_to_end(number)
-        return self._loaded[number], sample - int(self.ends[number]) + self.entries[number].samples
+        return self._load(number), sample - int(self.ends[number]) + self.entries[number].samples
 
     def _length(self, sample: int, source: int) -> int:
         arrays, row = self._find(sample)
@@ -148,6 +169,7 @@ class ShardSamples:
         targets: dict[str, NDArray[Any]] = {
             "fractions": np.asarray(fractions, np.float32),
             "cover": np.asarray(cover, np.int64),
+            "place": np.asarray(arrays["place"][row], np.int64),
             "days": np.where(days == NO_DAY, np.float32(np.nan), days),
         }
         return Sample(
@@ -158,3 +180,8 @@ class ShardSamples:
             place=(float(arrays["lat"][row]), float(arrays["lon"][row])),
             targets=targets,
         )
+
+
+def _keep_latest(kept: OrderedDict[Any, Any], most: int) -> None:
+    while len(kept) > most:
+        kept.popitem(last=False)

@@ -111,9 +111,7 @@ def _shards(config: PretrainConfig, file: Path, executor: Executor | None) -> Sh
     if world is None:
         shards = open_shards(directory)
     else:
-        shards = make_world_shards(
-            directory, world.seed, world.places, executor, places_per_shard=world.places_per_shard
-        )
+        shards = make_world_shards(directory, world.seed, world.places, executor, world.points, world.places_per_shard)
     known = [sensor for sensor in shards.index.sensors if sensor.sensor in SENSORS]
     require_sensors(shards.index, [_in_our_order(sensor) for sensor in known], f"opening the shards {directory}")
     return shards
@@ -152,7 +150,11 @@ def _train(
     network = AgriFM(pretraining_config(sensors, shards.index))
     classifier = Classifier(network, sensors, "observed")
     objective = Pretraining(
-        config.terms, config.teacher, Augmentation(hidden=config.hidden, bands=config.bands), shards.index.season_days
+        config.terms,
+        config.teacher,
+        Augmentation(hidden=config.hidden, bands=config.bands),
+        shards.index.season_days,
+        config.radiometry,
     )
     held_out = ShardSamples(shards, validation, config.seed, config.frames, most=VALIDATION_SAMPLES)
     outcome = fit(

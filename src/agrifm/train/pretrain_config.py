@@ -9,17 +9,20 @@ from pydantic import Field, ValidationError, model_validator
 from agrifm.errors import ConfigError, did_you_mean, doing
 from agrifm.files import AnyPath, as_path
 from agrifm.train.pretraining_terms import TERMS
+from agrifm.train.random_radiometry import Radiometry
 from agrifm.validation import Frozen, complaint
 
 PRETRAIN_FILE = "pretrain.toml"
-TERM_WEIGHTS = {"fractions": 1.0, "cover": 0.5, "days": 0.3, "reconstruction": 0.3}
+TERM_WEIGHTS = {"fractions": 0.3, "cover": 0.5, "places": 1.0, "days": 0.3, "reconstruction": 0.3}
 
 
 class WorldConfig(Frozen):
     """The simulated places that shards are made of."""
 
     places: int = Field(2000, ge=2)
-    """Number of places; each has 24 points."""
+    """Number of places."""
+    points: int = Field(48, ge=2)
+    """Points of a place; another number gives other places."""
     seed: int = Field(0, ge=0, lt=2**32)
     """Another seed gives other places."""
     places_per_shard: int = Field(80, ge=1)
@@ -36,7 +39,7 @@ class PretrainConfig(Frozen):
     world: WorldConfig | None = None
     """Simulated places, of which the shards are made if they are not there; without it they must be there."""
     terms: dict[str, float] = Field(default_factory=lambda: dict(TERM_WEIGHTS))
-    """Weight of each term of the loss: fractions, cover, days, reconstruction."""
+    """Weight of each term of the loss: fractions, cover, places, days, reconstruction."""
     teacher: float = Field(0.5, ge=0, le=1)
     """Share of the teacher's estimate in the target of land cover at the end; it grows from 0."""
     averaging: float = Field(0.99, ge=0, lt=1)
@@ -45,12 +48,14 @@ class PretrainConfig(Frozen):
     """Most of the observations of a sample that are hidden, as a share; half of it on average."""
     bands: float = Field(0.1, ge=0, lt=1)
     """Share of the bands that a sample lacks, so that the network reads tables with fewer."""
+    radiometry: Radiometry = Radiometry()
+    """Random factors on the values of a place."""
     frames: int = Field(16, ge=4, le=200)
     """Observations of a sample, at random from its season."""
     steps: int = Field(3000, ge=1)
     """Training steps."""
-    batch: int = Field(128, ge=2)
-    """Samples of a step, all of one source."""
+    batch: int = Field(192, ge=2)
+    """Samples of a step, all of one source, place by place."""
     learning_rate: float = Field(2e-3, gt=0)
     """Highest learning rate, after warm-up."""
     seed: int = Field(0, ge=0, lt=2**32)

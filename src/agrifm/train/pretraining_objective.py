@@ -6,7 +6,7 @@ the target is (1 - share) label + share estimate, where the share grows linearly
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from agrifm.models.classifier import Classifier
 from agrifm.recipe import Augmentation
 from agrifm.train.augmentation import augment
 from agrifm.train.pretraining_terms import TERMS, Outputs, seen_by, shares_error
+from agrifm.train.random_radiometry import Radiometry, in_other_radiometry
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Pretraining:
     augmentation: Augmentation
     """Changes of what the network sees; `hidden` decides how many observations are to be reconstructed."""
     season_days: int
-    score_noise: float = 0.01
+    radiometry: Radiometry = field(default_factory=Radiometry)
+    score_noise: float = 0.05
     """The loss of the validation varies by this much between rounds by chance."""
 
     def loss(self, network: nn.Module, batch: TensorBatch) -> Tensor:
@@ -47,6 +49,8 @@ class Pretraining:
             teacher: a network like `network`; None = labels alone.
             progress: share of the steps that are done, 0..1.
         """
+        if self.radiometry.changes:
+            batch = in_other_radiometry(batch, self.radiometry, batch.targets["place"])
         shown = augment(batch, self.augmentation, self.season_days)
         outputs = _outputs(network, shown)
         seen = seen_by(_classifier(network), batch, shown, self.season_days)
@@ -104,5 +108,6 @@ def _classifier(network: nn.Module) -> Classifier:
 def _outputs(network: nn.Module, batch: TensorBatch) -> Outputs:
     classifier = _classifier(network)
     assert isinstance(classifier.network, AgriFM)
-    outputs: Outputs = classifier.network.predict_tasks(classifier.network_input(batch))
-    return outputs
+    features = classifier.network.features(classifier.network_input(batch))
+    tasks: Outputs = classifier.network.tasks(features, None)
+    return {"features": features, "classes": classifier.network.decoder.head(features), **tasks}

@@ -22,7 +22,8 @@ MIXED = 255
 """Cover of a pixel of which no cover has more than half."""
 
 Outputs = Mapping[str, Tensor]
-"""By task: logits of the groups (B, K, 1, 1) as `classes`, and the tasks of `pretraining_tasks`."""
+"""By task: logits of the groups (B, K, 1, 1) as `classes`, and the tasks of `pretraining_tasks`; as `features` what all
+heads read (B, F, 1, 1)."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,31 @@ def days_term(outputs: Outputs, seen: Seen) -> tuple[Tensor, Tensor]:
     return ((days_BN - target_BN).abs() / DAYS_SPREAD).sum(), known_BN.sum().float()
 
 
+def places_term(outputs: Outputs, seen: Seen) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of the cover when samples are classified by the mean features of the covers of their place.
+
+    A place is a task with few labels, the one that users of pretrained weights have (prototypical networks, Snell et
+    al. 2017, equations 1 and 2, with squared Euclidean distances). A sample is left out of the mean of its cover, so
+    covers that a place has once are wrong answers alone.
+    """
+    features_BF = outputs["features"].float()[..., 0, 0]
+    place_B, cover_B = seen.batch.targets["place"], seen.batch.targets["cover"]
+    errors, count = [features_BF.new_zeros(())], 0
+    for place in torch.unique(place_B):
+        member_B = (place_B == place) & (cover_B != MIXED)
+        z_NF, (cover_K, kind_N) = features_BF[member_B], torch.unique(cover_B[member_B], return_inverse=True)
+        is_kind_NK = (kind_N[:, None] == torch.arange(len(cover_K), device=kind_N.device)).to(z_NF.dtype)
+        number_K, sum_KF = is_kind_NK.sum(dim=0), is_kind_NK.T @ z_NF
+        others_NK = number_K - is_kind_NK
+        mean_NKF = (sum_KF - is_kind_NK[..., None] * z_NF[:, None]) / others_NK.clamp(min=1)[..., None]
+        distance_NK = ((z_NF[:, None] - mean_NKF) ** 2).sum(dim=2)
+        answered_N = number_K[kind_N] > 1
+        if len(cover_K) > 1 and answered_N.any():
+            errors.append(functional.cross_entropy(-distance_NK[answered_N], kind_N[answered_N], reduction="sum"))
+            count += int(answered_N.sum())
+    return torch.stack(errors).sum(), features_BF.new_tensor(float(count))
+
+
 def reconstruction_term(outputs: Outputs, seen: Seen) -> tuple[Tensor, Tensor]:
     """Absolute error of the hidden observations in standard deviations, mean over the bands."""
     bands = seen.standard.shape[2]
@@ -125,6 +151,7 @@ def _steps_task(sensor: str) -> str:
 TERMS: dict[str, Term] = {
     "fractions": fractions_term,
     "cover": cover_term,
+    "places": places_term,
     "days": days_term,
     "reconstruction": reconstruction_term,
 }

@@ -1,4 +1,4 @@
-"""A probe: logistic regression on the vectors of an encoder with released weights, which stay as they are.
+"""A probe: logistic regression on the vectors of a network with released or pretrained weights, which stay as they are.
 
 It shows what an encoder knows before it is tuned (Tseng et al. 2023, Presto, section 4), and needs seconds, because
 every place goes through the network once.
@@ -6,8 +6,10 @@ every place goes through the network once.
 Shape letters: P places, D numbers of a vector, K classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +19,20 @@ from agrifm.classic.logistic import fit_linear
 from agrifm.classic.training_rows import TrainingRows
 from agrifm.errors import ModelError
 from agrifm.model_config import ModelConfig
+from agrifm.models.agrifm.network import AgriFM
 from agrifm.models.classifier import Classifier
+from agrifm.models.weights.file import read_record
 from agrifm.record import TRAINABLE
 from agrifm.samples.table import SeriesTable
 from agrifm.samples.table_samples import TableSamples
 from agrifm.scores import probabilities_macro_f1
 from agrifm.train.combination import Fitted, Probability
+from agrifm.train.initialise import point_start
 from agrifm.train.table_folds import table_statistics
 from agrifm.train.table_network import table_logits, untrained_network
 
-PROBED = ("presto", "galileo")
-"""Families of released encoders, each followed by one linear layer."""
+PROBED = ("presto", "galileo", "agrifm")
+"""Families of networks whose last layer is linear."""
 INVERSE_PENALTIES = (1.0, 0.01, 0.1, 10.0)
 """C of scikit-learn, tried on the validation places; the first where there are none, as in published probes."""
 
@@ -35,11 +40,11 @@ Vectors = NDArray[np.float32]
 
 
 def released_vectors(name: str, weights: Path, frames: int, table: SeriesTable) -> Callable[[SeriesTable], Vectors]:
-    """Return a function from a table to the vectors (P, D) that an encoder with released weights makes of its places.
+    """Return a function from a table to the vectors (P, D) that a network with given weights makes of its places.
 
     Args:
         name: one of `PROBED`.
-        weights: the released file.
+        weights: the released file; of AgriFM one that `agrifm pretrain` wrote, whose sensors alone are read.
         frames: equal steps of the season, for families that read them.
         table: some places with the sensors of all others.
 
@@ -49,22 +54,53 @@ def released_vectors(name: str, weights: Path, frames: int, table: SeriesTable) 
     """
     if name not in PROBED:
         raise ModelError(
-            f"probing {name}: no released encoder with one linear layer after it (known: {', '.join(PROBED)})",
+            f"probing {name}: no network with weights and one linear layer after it (known: {', '.join(PROBED)})",
             family=name,
         )
     kind = TRAINABLE[name].series[0]
-    config = ModelConfig(names=(name,), series=kind, frames=frames, weights=weights, encoder="frozen")
-    network, sensors = untrained_network(name, config, table_statistics(table), table, kind)
-    width = network.classify.in_features
-    network.classify = nn.Identity()
+    start = point_start(weights) if name == "agrifm" else None
+    known = tuple(sensor.sensor for sensor in read_record(weights).sensors) if start else tuple(table.series)
+    _require_one_of(known, table, weights)
+    table = _with_sensors(table, known)
+    config = ModelConfig(
+        names=(name,), series=kind, frames=frames, weights=weights, encoder="tuned" if start else "frozen"
+    )
+    network, sensors = untrained_network(name, config, table_statistics(table), table, kind, start)
+    width = _without_last_layer(network)
     classifier = Classifier(network, sensors, kind).eval()
 
     def vectors(places: SeriesTable) -> Vectors:
         if not len(places):
             return np.zeros((0, width), np.float32)
-        return table_logits(classifier, sensors, TableSamples(places, kind, frames)).float().numpy()
+        samples = TableSamples(_with_sensors(places, known), kind, frames)
+        return table_logits(classifier, sensors, samples).float().numpy()
 
     return vectors
+
+
+def _without_last_layer(network: Any) -> int:
+    """Replace the last layer by the identity; returns how many numbers it reads."""
+    owner, name, numbers = (
+        (network.decoder, "head", "in_channels")
+        if isinstance(network, AgriFM)
+        else (network, "classify", "in_features")
+    )
+    width: int = getattr(getattr(owner, name), numbers)
+    setattr(owner, name, nn.Identity())
+    return width
+
+
+def _with_sensors(table: SeriesTable, names: Collection[str]) -> SeriesTable:
+    return replace(table, series={name: series for name, series in table.series.items() if name in names})
+
+
+def _require_one_of(sensors: Collection[str], table: SeriesTable, weights: Path) -> None:
+    if not set(sensors) & set(table.series):
+        raise ModelError(
+            f"probing agrifm: the weights {weights} know {', '.join(sensors)}, and the table has "
+            f"{', '.join(table.series)}; give a table with one of their sensors",
+            sensors=tuple(sensors),
+        )
 
 
 def learn_probe(

@@ -25,6 +25,11 @@ class Cover(Frozen):
     """Relative frequency among the covers of its group that fit a place."""
     plant: str | None = None
     """Plant of an annual crop; None = nothing is sown each year."""
+    sown_at: float | None = None
+    """Mean temperature at sowing, Celsius: falling for plants that wait for long days, else rising. Where it does not
+    occur, and without it, sowing follows the crop calendar."""
+    long_season: bool = False
+    """Whether varieties use the whole season; otherwise a crop that is sown by temperature ripens in its usual time."""
     flooded: bool = False
     """Whether the crop grows under water."""
     irrigated: float = Field(0.0, ge=0, le=1)

@@ -94,6 +94,8 @@ def _with_varieties(management: FieldManagement, place: WorldPlace, weather: Wea
     tempo = np.ones((len(management.types), len(plants)))
     for index, kind in enumerate(management.types):
         for cycle, harvest in zip(kind.cycles, place.ripening.get(kind.name, ()), strict=False):
+            if harvest is None:
+                continue
             plant = flora[cycle.plant]
             start, end = (NEW_YEAR - weather.first + round(day) for day in (cycle.sowing, harvest))
             passed = _development(plant, weather, row, start, end)

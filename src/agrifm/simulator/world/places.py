@@ -15,7 +15,7 @@ from agrifm.simulator.season.crops import Crop, CropType, Cycle
 from agrifm.simulator.season.plants import read_flora
 from agrifm.simulator.season.weather import Climate
 from agrifm.simulator.world.calendar import JITTER, is_excluded, read_calendar
-from agrifm.simulator.world.climate import draw_climate, draw_sky, mean_temperature
+from agrifm.simulator.world.climate import crossing, draw_climate, draw_sky, mean_temperature
 from agrifm.simulator.world.covers import Cover, read_covers, read_groups
 
 GROUP_SHARES = {
@@ -33,6 +33,23 @@ LEAST_GROWTH_DAYS = 75
 DOUBLE_SHARE = 0.5
 """Mean share of the fields with two crops a year where both seasons leave room for it."""
 
+SOWING_BEFORE = 120
+"""Most days by which the temperature at which a crop is sown may come before a season of the calendar."""
+WARMER_THAN_WINTER, COOLER_THAN_SUMMER = 4.0, 2.5
+"""Crops that stand over winter are sown when it is warmer than in the coldest month, and cooler than in the warmest
+one, by this, degrees Celsius."""
+COOLER_AT_HARVEST = 1.5
+"""Crops of a long season ripen before it is cooler than at their sowing by this, degrees."""
+OVERWINTERS, WINTER_CROP_DAYS, SPRING_CROP_DAYS = 170, 285, 120
+"""A crop that is sown so many days before the coldest one stands over winter; usual days from sowing to harvest of such
+a crop, and of one sown in spring."""
+MILD_WINTER = 1.0
+"""Mean of the coldest month above which green fields are common in winter, degrees Celsius."""
+MILD_CATCH_CROPS, COLD_CATCH_CROPS = (0.2, 0.9), (0.0, 0.3)
+"""Shares of the fields with a catch crop or weeds in long gaps, between which each place draws."""
+
+Sowing = tuple[float, float, int | None]
+"""Mean day and spread of sowing between fields, and the planned day of harvest, None = as the usual variety ripens."""
 Calendar = NDArray[np.int64]
 """(2, 2), first and last day of each season, counted from 1 January of the crop year."""
 
@@ -52,8 +69,9 @@ class WorldPlace:
     sky: SkyClimate
     crops: Mapping[str, Crop]
     """Everything that grows, by cover."""
-    ripening: Mapping[str, tuple[int, ...]]
-    """Name of a type -> planned day of harvest of each of its cycles, from which its variety follows."""
+    ripening: Mapping[str, tuple[int | None, ...]]
+    """Name of a type -> planned day of harvest of each of its cycles, from which its variety follows; None = the usual
+    variety."""
     cover: NDArray[np.intp]
     """(fields,) index into the covers of the world."""
     side: NDArray[np.float64]
@@ -80,7 +98,7 @@ def draw_place(seed: int, number: int, fields: int) -> WorldPlace:
     lon, lat = float(calendar.lon[row]), float(calendar.lat[row])
     lon, lat = lon + JITTER * (rng.random() - 0.5), lat + JITTER * (rng.random() - 0.5)
     assert not is_excluded(np.array(lon), np.array(lat))
-    climate = draw_climate(rng, lat)
+    climate = draw_climate(rng, lat, lon)
     seasons = calendar.seasons[row]
     annual, ripening = _annual_crops(rng, climate, seasons)
     others = _other_covers(climate)
@@ -113,7 +131,7 @@ GROUND = (CropType(name="ground", perennial=True, sward="grass", room=0.1, water
 
 def _annual_crops(
     rng: np.random.Generator, climate: Climate, seasons: Calendar
-) -> tuple[dict[str, Crop], dict[str, tuple[int, ...]]]:
+) -> tuple[dict[str, Crop], dict[str, tuple[int | None, ...]]]:
     """The annual crops of a place by cover, and the planned harvests of their types."""
     covers, plants = read_covers(), read_flora().plants
     annual = {name: cover for name, cover in covers.items() if cover.plant is not None}
@@ -135,9 +153,10 @@ def _annual_crops(
     dry = float(np.clip(1.2 - sum(climate.rain) / 600, 0, 0.9))
     both = DOUBLE_SHARE * 2 * rng.random() if seasons[0, 1] + 5 < seasons[1, 0] else 0.0
     types: dict[str, list[CropType]] = {}
-    ripening: dict[str, tuple[int, ...]] = {}
+    ripening: dict[str, tuple[int | None, ...]] = {}
     total: dict[str, float] = {}
-    sowings = {option: _sowing(rng, seasons[option[1]]) for option in chosen}
+    sowings = {option: _sowing(rng, climate, seasons[option[1]], annual[option[0]]) for option in chosen}
+    catch_crop = rng.uniform(*(MILD_CATCH_CROPS if min(climate.temperature) > MILD_WINTER else COLD_CATCH_CROPS))
     for (name, season), share in zip(chosen, shares, strict=True):
         cycles = [(name, season)]
         partners = [option for option in chosen if option[1] != season]
@@ -146,13 +165,34 @@ def _annual_crops(
         cycles.sort(key=lambda cycle: sowings[cycle][0])
         title = " and ".join(f"{crop} of season {number + 1}" for crop, number in cycles)
         kind = _crop_type(title, annual[name], cycles, annual, sowings, cycles.index((name, season)), dry, share)
+        kind = kind.model_copy(update={"catch_crop": catch_crop})
         types.setdefault(name, []).append(kind)
         total[name] = total.get(name, 0.0) + float(share)
         ripening[title] = tuple(sowings[cycle][2] for cycle in cycles)
     whole = sum(total.values())
+    before = _predecessors(sowings, climate, total)
     return {
-        name: Crop(name=name, share=total[name] / whole, types=tuple(kinds)) for name, kinds in types.items()
+        name: Crop(name=name, share=total[name] / whole, types=tuple(kinds), after=before.get(name, {}))
+        for name, kinds in types.items()
     }, ripening
+
+
+def _predecessors(
+    sowings: Mapping[tuple[str, int], Sowing], climate: Climate, shares: Mapping[str, float]
+) -> dict[str, dict[str, float]]:
+    """Crop -> crops that are harvested before it is sown, with their shares; a crop without any has no entry."""
+    coldest = 365 * (0.54 if climate.temperature[0] > climate.temperature[6] else 0.04)
+    ends: dict[str, float] = {}
+    for (name, _), (day, _, end) in sowings.items():
+        overwinters = (coldest - day) % 365 < OVERWINTERS
+        usual = day + (WINTER_CROP_DAYS if overwinters else SPRING_CROP_DAYS)
+        ends[name] = max(ends.get(name, -np.inf), usual if end is None else end)
+    starts = {name: min(day for (other, _), (day, _, _) in sowings.items() if other == name) for name in ends}
+    return {
+        name: found
+        for name, start in starts.items()
+        if (found := {other: shares[other] for other, end in ends.items() if end - 365 < start and other in shares})
+    }
 
 
 def _fit(cover: Cover, temperature: float) -> float:
@@ -161,13 +201,36 @@ def _fit(cover: Cover, temperature: float) -> float:
     return float(np.clip(1 - ((2 * temperature - low - high) / (high - low)) ** 2, 0, 1))
 
 
-def _sowing(rng: np.random.Generator, season: NDArray[np.int64]) -> tuple[float, float, int]:
-    """Mean day and spread of sowing, and the planned day of harvest, within a season of the calendar."""
+def _sowing(rng: np.random.Generator, climate: Climate, season: NDArray[np.int64], crop: Cover) -> Sowing:
+    """When a crop is sown and harvested in a season of the calendar, by temperature where there is a cold season."""
     first, last = (int(day) for day in season)
     slack = max(0, last - first - 2 * LEAST_GROWTH_DAYS)
     day = first + rng.random() * min(slack, 45)
-    end = max(last - rng.random() * min(slack, 30), day + LEAST_GROWTH_DAYS)
-    return day, rng.uniform(4, 14), int(end)
+    end = last - rng.random() * min(slack, 30)
+    spread = rng.uniform(4, 14)
+    by_warmth = _day_of_warmth(climate, crop, first - SOWING_BEFORE)
+    if by_warmth is None:
+        return day, spread, int(max(end, day + LEAST_GROWTH_DAYS))
+    day = by_warmth + rng.uniform(-8, 16)
+    if not crop.long_season:
+        return day, spread, None
+    assert crop.sown_at is not None
+    cold = crossing(climate, crop.sown_at - COOLER_AT_HARVEST, False, day + LEAST_GROWTH_DAYS)
+    return day, spread, int(max(min(end, cold if cold is not None else end), day + LEAST_GROWTH_DAYS))
+
+
+def _day_of_warmth(climate: Climate, crop: Cover, after: float) -> float | None:
+    """The day after another one on which it is as warm as a crop needs at its sowing; None = there is no such day."""
+    if crop.sown_at is None:
+        return None
+    assert crop.plant is not None
+    if read_flora().plants[crop.plant].day_length > 0:
+        coldest, warmest = min(climate.temperature), max(climate.temperature)
+        if warmest - coldest < 3 * WARMER_THAN_WINTER:
+            return None
+        warm = min(max(crop.sown_at, coldest + WARMER_THAN_WINTER), warmest - COOLER_THAN_SUMMER)
+        return crossing(climate, warm, False, after)
+    return crossing(climate, crop.sown_at, True, after)
 
 
 def _crop_type(
@@ -175,7 +238,7 @@ def _crop_type(
     cover: Cover,
     cycles: list[tuple[str, int]],
     annual: Mapping[str, Cover],
-    sowings: Mapping[tuple[str, int], tuple[float, float, int]],
+    sowings: Mapping[tuple[str, int], Sowing],
     main: int,
     dry: float,
     weight: float,
@@ -193,7 +256,6 @@ def _crop_type(
         room=cover.room,
         vigour=cover.vigour,
         irrigated=max(dry, *(crop.irrigated for crop in grown)) if len(grown) > 1 else max(dry, cover.irrigated),
-        catch_crop=0.15,
     )
 
 

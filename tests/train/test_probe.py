@@ -1,21 +1,32 @@
 """A probe answers as scikit-learn's logistic regression does on the vectors of the encoder, which it leaves alone."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn import linear_model
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_sample_weight
 from tests.models.released_peers import pretend_released
 from tests.samples.tables import series_table
+from tests.train.test_pretrain import SETTINGS, written
 
 from agrifm.errors import ModelError
+from agrifm.inference.tensors import tensor_batch
+from agrifm.models.agrifm.point_network import point_config
+from agrifm.models.classifier import Classifier
 from agrifm.models.presto import PrestoEncoder
+from agrifm.samples.table import SeriesTable
+from agrifm.samples.table_samples import TableSamples
 from agrifm.train.combination import without_labels
+from agrifm.train.initialise import point_start
 from agrifm.train.learners import FRAMES
+from agrifm.train.pretrain import pretrain
 from agrifm.train.probe import INVERSE_PENALTIES, learn_probe, released_vectors
+from agrifm.train.table_folds import table_statistics
 
 TABLE = series_table(noise=0.02)
 EMPTY = TABLE.of(np.zeros(0, np.intp))
@@ -74,5 +85,46 @@ def test_the_validation_places_are_answered_without_their_labels_and_the_others_
 
 
 def test_a_family_with_another_head_is_refused(presto: Path) -> None:
-    with pytest.raises(ModelError):
-        learn_probe("agrifm", presto, FRAMES, TRAINING, VALIDATION, 0)
+    with pytest.raises(ModelError) as error:
+        learn_probe("tempcnn", presto, FRAMES, TRAINING, VALIDATION, 0)
+    assert error.value.facts["family"] == "tempcnn"
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pretraining")
+    written(folder / "shards")
+    (folder / "pretrain.toml").write_text(SETTINGS.replace("steps = 36", "steps = 2"))
+    return pretrain(folder).path
+
+
+def test_pretrained_vectors_are_what_the_last_layer_reads(pretrained: Path) -> None:
+    """The statistics are those of the weights, and a sensor that these do not know changes nothing."""
+    vectors = released_vectors("agrifm", pretrained, FRAMES, TRAINING)(TEST)
+    start = point_start(pretrained)
+    assert start is not None
+    statistics = table_statistics(TRAINING)
+    network, sensors = start(point_config(statistics, 3, FRAMES, TRAINING.season_days), statistics)
+    assert sensors[0].mean != statistics[0].mean
+    samples = TableSamples(TEST, "observed", FRAMES)
+    classifier = Classifier(network, sensors, "observed").eval()
+    with torch.inference_mode():
+        alone = [classifier.vectors(tensor_batch([samples[index]], sensors)) for index in range(len(TEST))]
+    expected = torch.cat(alone)[..., 0, 0].numpy()
+    np.testing.assert_allclose(vectors, expected, atol=1e-5)
+    with_radar = released_vectors("agrifm", pretrained, FRAMES, with_unknown_sensor(TRAINING))
+    np.testing.assert_allclose(with_radar(with_unknown_sensor(TEST)), vectors, atol=1e-6)
+
+
+def test_a_table_without_a_sensor_of_the_weights_is_refused(pretrained: Path) -> None:
+    unknown = with_unknown_sensor(TRAINING)
+    unknown = replace(unknown, series={"sentinel-1": unknown.series["sentinel-1"]})
+    with pytest.raises(ModelError) as error:
+        learn_probe("agrifm", pretrained, FRAMES, unknown, EMPTY, 0)
+    assert error.value.facts["sensors"] == ("sentinel-2", "modis")
+
+
+def with_unknown_sensor(table: SeriesTable) -> SeriesTable:
+    series = table.series["sentinel-2"]
+    radar = series.input.model_copy(update={"sensor": "sentinel-1", "bands": ("VV", "VH")})
+    return replace(table, series={**table.series, "sentinel-1": replace(series, input=radar, values=series.values * 3)})

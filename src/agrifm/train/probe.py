@@ -57,7 +57,7 @@ def released_vectors(name: str, weights: Path, frames: int, table: SeriesTable) 
             f"probing {name}: no network with weights and one linear layer after it (known: {', '.join(PROBED)})",
             family=name,
         )
-    kind = TRAINABLE[name].series[0]
+    kind = "observed" if name == "agrifm" else TRAINABLE[name].series[0]
     start = point_start(weights) if name == "agrifm" else None
     known = tuple(sensor.sensor for sensor in read_record(weights).sensors) if start else tuple(table.series)
     _require_one_of(known, table, weights)

@@ -49,5 +49,5 @@ def test_winter_wheat_of_europe_is_harvested_in_summer():
     cover = np.concatenate([place.cover for place in places])
     harvest = grown.harvest[(cover == wheat) & (grown.harvest != UNKNOWN_DAY)] - NEW_YEAR
     assert len(harvest) > 5
-    assert ((harvest > 150) & (harvest < 250)).all()
+    assert np.mean((harvest > 150) & (harvest < 250)) > 0.8
     assert 165 < np.median(harvest) < 225

@@ -30,6 +30,8 @@ SEASON_SHIFT = 30
 MOST_CROPS = 9
 LEAST_GROWTH_DAYS = 75
 """Days between sowing and the planned harvest at least."""
+TROPICAL_GROWTH_DAYS = (95, 155)
+"""Most days between them where no cold season decides; a season of the calendar can be longer than any crop."""
 DOUBLE_SHARE = 0.5
 """Mean share of the fields with two crops a year where both seasons leave room for it."""
 
@@ -43,6 +45,11 @@ COOLER_AT_HARVEST = 1.5
 OVERWINTERS, WINTER_CROP_DAYS, SPRING_CROP_DAYS = 170, 285, 120
 """A crop that is sown so many days before the coldest one stands over winter; usual days from sowing to harvest of such
 a crop, and of one sown in spring."""
+RAIN_DAYS, RAIN_NEEDED, WARM_SEASON = 120, 300.0, 22.0
+"""Days after the start of a season, in which crops without irrigation need so much rain, mm, at that temperature,
+degrees Celsius."""
+DRY_SEASON_WEIGHT = 0.04
+"""Weight of a season without rain, relative to a wet one of the same place."""
 MILD_WINTER = 1.0
 """Mean of the coldest month above which green fields are common in winter, degrees Celsius."""
 MILD_CATCH_CROPS, COLD_CATCH_CROPS = (0.2, 0.9), (0.0, 0.3)
@@ -144,7 +151,7 @@ def _annual_crops(
             if plants[cover.plant].day_length > 0 and temperature > min(warmth):
                 continue
             options.append((name, season))
-            weights.append(cover.weight * _fit(cover, temperature))
+            weights.append(cover.weight * _fit(cover, temperature) * _watered(climate, seasons[season], temperature))
     noisy = np.array(weights) * np.exp(0.9 * rng.standard_normal(len(weights)))
     wanted = 2 + min(int(rng.poisson(3)), MOST_CROPS - 2)
     order = np.argsort(-noisy)[:wanted]
@@ -195,6 +202,16 @@ def _predecessors(
     }
 
 
+def _watered(climate: Climate, season: NDArray[np.int64], temperature: float) -> float:
+    """How well the rain of a season's first months feeds a crop, 0..1; without any, a few fields are irrigated."""
+    middles = (np.arange(12) + 0.5) * 365.25 / 12
+    days = season[0] + np.arange(RAIN_DAYS)
+    rain = float(np.interp(days, middles, climate.rain, period=365.25).mean()) * RAIN_DAYS / 30.4
+    needed = RAIN_NEEDED * np.clip(temperature / WARM_SEASON, 0.3, 1)  # plants use less water where it is cool
+    # few farmers sow where a harvest is a matter of luck, so the share falls faster than the rain
+    return float(np.clip((rain / needed) ** 2, DRY_SEASON_WEIGHT, 1))
+
+
 def _fit(cover: Cover, temperature: float) -> float:
     """How well a temperature fits a cover, 0..1: 1 in the middle of its range, 0 outside."""
     low, high = cover.temperature
@@ -210,6 +227,7 @@ def _sowing(rng: np.random.Generator, climate: Climate, season: NDArray[np.int64
     spread = rng.uniform(4, 14)
     by_warmth = _day_of_warmth(climate, crop, first - SOWING_BEFORE)
     if by_warmth is None:
+        end = min(end, day + rng.uniform(*TROPICAL_GROWTH_DAYS))
         return day, spread, int(max(end, day + LEAST_GROWTH_DAYS))
     day = by_warmth + rng.uniform(-8, 16)
     if not crop.long_season:

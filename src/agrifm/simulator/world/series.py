@@ -23,7 +23,7 @@ from agrifm.simulator.world.passes import Passes, passes_over
 from agrifm.simulator.world.places import WorldPlace, draw_place
 from agrifm.simulator.world.skies import Skies, draw_skies
 
-WORLD_VERSION = 2
+WORLD_VERSION = 3
 """Increases with every change of the world, because the shards made of it change with it."""
 WORLD_SENSORS = ("sentinel-2", "landsat", "modis")
 FIELDS_PER_PLACE = 24

@@ -59,19 +59,24 @@ def table_rows(
     return np.concatenate([made[part] for part in wanted], axis=1)
 
 
-def kept_table_rows(table: SeriesTable, sensors: Sequence[SensorInput], frames: int) -> Rows:
-    """Return `table_rows` with all parts; the rows of the tables that were asked for last are not made again.
+def kept_table_rows(
+    table: SeriesTable,
+    sensors: Sequence[SensorInput],
+    frames: int,
+    parts: tuple[Part, ...] = WITHOUT_NEIGHBOURS,
+) -> Rows:
+    """Return `table_rows`; the rows of the tables that were asked for last are not made again.
 
     In a comparison all classic models read the same tables one after the other. Tables are compared by their content.
 
     Returns:
         (P, features), read-only.
     """
-    key = (table_digest(table), tuple(sensors), frames)
+    key = (table_digest(table), tuple(sensors), frames, parts)
     with _lock:
         rows = _kept.pop(key, None)
     if rows is None:
-        rows = table_rows(table, sensors, frames)
+        rows = table_rows(table, sensors, frames, parts)
         rows.setflags(write=False)
     with _lock:
         _kept[key] = rows

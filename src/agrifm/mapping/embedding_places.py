@@ -11,10 +11,9 @@ from agrifm.errors import MapError, OutputError
 from agrifm.files import AnyPath, as_path
 from agrifm.mapping.embedding_raster import is_on_raster, open_embedding, vectors_of_places
 from agrifm.outputs import replace_file
+from agrifm.samples.vector_table import EMBEDDING
 from agrifm.vectors import NOTHING_STATED, VectorKeys, read_vector
 
-VECTOR = "embedding"
-"""Column of the vectors: a list of K numbers, empty cells where a place has none."""
 TAG = b"agrifm embedding"
 """Key of the metadata of a file that this module wrote."""
 
@@ -42,8 +41,8 @@ def embed_places(places: AnyPath, raster: AnyPath, out: AnyPath, keys: VectorKey
     kinds = set(frame.geometry.geom_type)
     if kinds & {"Point"} and kinds - {"Point"}:
         raise MapError(f"{about}: it has points and polygons; give them in two files", kinds=sorted(kinds))
-    if VECTOR in frame.columns:
-        raise MapError(f"{about}: it has a column '{VECTOR}' already; rename it", column=VECTOR)
+    if EMBEDDING in frame.columns:
+        raise MapError(f"{about}: it has a column '{EMBEDDING}' already; rename it", column=EMBEDDING)
     if not len(frame) or not is_on_raster(opened, frame).any():
         raise MapError(
             f"{about}: none of its {len(frame)} places is on {opened.path}; give places of its area",
@@ -52,7 +51,7 @@ def embed_places(places: AnyPath, raster: AnyPath, out: AnyPath, keys: VectorKey
     vectors = vectors_of_places(opened, frame)
     known = np.asarray(~np.isnan(vectors).any(axis=1))
     each = zip(vectors.astype(np.float32).tolist(), known.tolist(), strict=True)
-    frame[VECTOR] = [vector if there else None for vector, there in each]
+    frame[EMBEDDING] = [vector if there else None for vector, there in each]
     with replace_file(out, f"writing vectors to {out}", _is_ours) as temporary:
         frame.to_parquet(temporary, index=False)
         _sign(temporary)

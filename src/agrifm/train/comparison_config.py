@@ -1,4 +1,4 @@
-"""The file of a comparison: models, budgets, and sets, each a project or a public set.
+"""The file of a comparison: models, budgets, and sets, each a project, a public set, or places with vectors.
 
 A project has labelled series, or labels on a cube; a public set has series or windows. Of cubes and windows a bounded
 number of pixels becomes the series.
@@ -19,6 +19,7 @@ from agrifm.files import AnyPath, as_path
 from agrifm.samples.pixel_table import table_of_cube, table_of_windows
 from agrifm.samples.project_table import project_table
 from agrifm.samples.public.registry import read_public_set
+from agrifm.samples.vector_table import read_vector_table
 from agrifm.train.data import project_labels
 from agrifm.train.protocol import LabelledSet, ProtocolConfig
 from agrifm.validation import Frozen, complaint
@@ -28,7 +29,7 @@ OFFICIAL = ("train", "validation")
 
 
 class SetConfig(Frozen):
-    """A labelled set, from one of two sources."""
+    """A labelled set, from one of three sources."""
 
     name: str = Field(min_length=1)
     """How it is called in the report."""
@@ -36,6 +37,14 @@ class SetConfig(Frozen):
     """A project file, or its directory: with a table of series, or with labels and a cube that `agrifm fetch` built."""
     public: Path | None = None
     """Folder of a public set, as it is distributed."""
+    vectors: Path | None = None
+    """GeoParquet of places with vectors, as `agrifm embed places` writes it; only classic models read them."""
+    label: str | None = None
+    """Of `vectors`, the column of the classes."""
+    block: str | None = None
+    """Of `vectors`, the column of blocks that stay together; by default squares."""
+    fold: str | None = None
+    """Of `vectors`, the column of official folds; by default there are none."""
     division: str | None = None
     """Name of one of the official divisions of a public set; by default the first, or blocks if there are none."""
     choices: dict[str, str | int | float | tuple[str, ...]] = Field(default_factory=dict)
@@ -49,9 +58,13 @@ class SetConfig(Frozen):
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
-        sources = [self.project, self.public]
+        sources = [self.project, self.public, self.vectors]
         if sum(source is not None for source in sources) != 1:
-            raise ValueError(f"the set '{self.name}' needs one of `project` and `public`")
+            raise ValueError(f"the set '{self.name}' needs one of `project`, `public` and `vectors`")
+        if self.vectors is not None and self.label is None:
+            raise ValueError(f"the set '{self.name}' has `vectors`; name the column of their classes with `label`")
+        if self.vectors is None and (self.label or self.block or self.fold):
+            raise ValueError(f"the set '{self.name}': `label`, `block` and `fold` are for `vectors`; remove them")
         if self.public is None and (self.division or self.choices or self.windows):
             raise ValueError(
                 f"the set '{self.name}': `division`, `choices` and `windows` are for public sets; remove them"
@@ -65,10 +78,19 @@ class SetConfig(Frozen):
             LabelError: it cannot be read.
             CubeError: the project has no finished cube.
         """
-        found = self._read_public(directory / self.public) if self.public else self._read_project(directory)
+        found = self._read(directory)
         if self.folds:
             return found
         return LabelledSet(self.name, replace(found.table, fold=None))
+
+    def _read(self, directory: Path) -> LabelledSet:
+        if self.public is not None:
+            return self._read_public(directory / self.public)
+        if self.vectors is not None:
+            assert self.label is not None
+            table = read_vector_table(directory / self.vectors, self.label, self.block, self.fold)
+            return LabelledSet(self.name, table)
+        return self._read_project(directory)
 
     def _read_project(self, directory: Path) -> LabelledSet:
         project = read_project(directory / (self.project or ""))

@@ -7,10 +7,13 @@ from typing import Literal
 
 import numpy as np
 
+from agrifm.classic.features import Part
 from agrifm.classic.singles import SINGLES
+from agrifm.errors import ModelError
 from agrifm.model_config import ModelConfig
 from agrifm.record import TRAINABLE, is_network
 from agrifm.samples.table import SeriesTable
+from agrifm.samples.vector_table import is_of_vectors
 from agrifm.train.combination import Fitted, Learner, Probability
 
 STEPS = 400
@@ -19,6 +22,8 @@ RATES = {"agrifm": 2e-3}
 """Highest learning rate of networks that have their own."""
 FRAMES = 24
 """Equal steps of the season, of classic models and of networks that read them."""
+VECTOR_PARTS: tuple[Part, ...] = ("series",)
+"""Features of places with vectors in place of series."""
 
 
 def learn_network(
@@ -40,6 +45,8 @@ def learn_network(
     from agrifm.train.initialise import point_start
     from agrifm.train.table_network import fit_network_on_table
 
+    if is_of_vectors(training.sensors):
+        raise ModelError(f"training {name} on vectors: networks read series; compare classic models", family=name)
     config = ModelConfig(
         names=(name,),
         series=TRAINABLE[name].series[0],
@@ -63,13 +70,15 @@ def learn_network(
 def learn_classic(name: str, training: SeriesTable, validation: SeriesTable, seed: int) -> Fitted:
     """Train a classic model on all labels; another, trained without the validation places, answers those."""
     from agrifm.classic.classics import fit_classic
-    from agrifm.classic.table_rows import kept_table_rows, table_columns
+    from agrifm.classic.table_rows import WITHOUT_NEIGHBOURS, kept_table_rows, table_columns
 
     sensors, classes = training.sensors, len(training.legend)
-    columns = table_columns(sensors, FRAMES)
+    # a vector has no dates, so its numbers are all that there is
+    frames, parts = (1, VECTOR_PARTS) if is_of_vectors(sensors) else (FRAMES, WITHOUT_NEIGHBOURS)
+    columns = table_columns(sensors, frames, parts)
 
     def fitted(*tables: SeriesTable) -> Callable[[SeriesTable], Probability]:
-        rows = np.concatenate([kept_table_rows(table, sensors, FRAMES) for table in tables])
+        rows = np.concatenate([kept_table_rows(table, sensors, frames, parts) for table in tables])
         label, block = (np.concatenate([getattr(table, key) for table in tables]) for key in ("label", "block"))
         weights = None
         if training.weight is not None:
@@ -79,7 +88,7 @@ def learn_classic(name: str, training: SeriesTable, validation: SeriesTable, see
         def probabilities(table: SeriesTable) -> Probability:
             result = np.zeros((len(table), classes), np.float32)
             if len(table):
-                result[:, model.classes] = model.probabilities(kept_table_rows(table, sensors, FRAMES))
+                result[:, model.classes] = model.probabilities(kept_table_rows(table, sensors, frames, parts))
             return result
 
         return probabilities

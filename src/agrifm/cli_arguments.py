@@ -150,8 +150,9 @@ def embed_arguments(parser: argparse.ArgumentParser) -> None:
 def embed_places_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `agrifm embed places`."""
     parser.add_argument("places", type=Path, metavar="FILE", help="points or polygons; their columns are kept")
-    raster = "embeddings of `agrifm embed`, or of AlphaEarth (default: embedding/embedding.tif)"
-    parser.add_argument("--raster", type=Path, default=Path("embedding/embedding.tif"), metavar="TIF", help=raster)
+    raster = "embeddings of `agrifm embed`, of AlphaEarth, or of TESSERA's Zarr (default: embedding/embedding.tif)"
+    parser.add_argument("--raster", type=Path, default=Path("embedding/embedding.tif"), metavar="FILE", help=raster)
+    parser.add_argument("--year", type=int, help="of a store with several years")
     parser.add_argument("--out", type=Path, required=True, metavar="PARQUET", help="GeoParquet to write")
     parser.add_argument("--layer", metavar="NAME", help="layer of the places, if their file has several")
     parser.add_argument("--crs", help="CRS of places that do not state it, such as EPSG:32631")

@@ -133,7 +133,7 @@ def _embed_places(options: argparse.Namespace) -> None:
     from agrifm.vectors import VectorKeys
 
     stated = VectorKeys(layer=options.layer, crs=options.crs, encoding=options.encoding)
-    _show(*embed_places(options.places, options.raster, options.out, stated))
+    _show(*embed_places(options.places, options.raster, options.out, stated, options.year))
 
 
 def _parcels(options: argparse.Namespace) -> None:

@@ -58,7 +58,9 @@ def test_alphaearth_s_numbers_are_their_signed_squares(tmp_path: Path, upwards: 
     np.testing.assert_allclose(found, expected, atol=1e-6)
     place = geopandas.GeoDataFrame(geometry=[Point(LEFT + 155, TOP - 105)], crs=UTM)
     np.testing.assert_allclose(
-        vectors_of_places(raster, place)[0], np.sign(numbers[:, 10, 15]) * (numbers[:, 10, 15] / 127.5) ** 2, atol=1e-6
+        vectors_of_places([raster], place)[0],
+        np.sign(numbers[:, 10, 15]) * (numbers[:, 10, 15] / 127.5) ** 2,
+        atol=1e-6,
     )
 
 
@@ -67,7 +69,7 @@ def test_points_and_polygons_have_the_numbers_of_their_pixels(tmp_path: Path) ->
     points = geopandas.GeoDataFrame(
         geometry=[Point(LEFT + 105, TOP - 55), Point(LEFT + 5, TOP - 5), Point(LEFT - 5, TOP)], crs=UTM
     ).to_crs(4326)
-    found = vectors_of_places(open_embedding(path), points)
+    found = vectors_of_places([open_embedding(path)], points)
     np.testing.assert_allclose(found[0], exact[:, 5, 10], rtol=1e-6)
     assert np.isnan(found[1:]).all()
     shapes = [
@@ -75,7 +77,7 @@ def test_points_and_polygons_have_the_numbers_of_their_pixels(tmp_path: Path) ->
         box(LEFT, TOP - 40, LEFT + 70, TOP),  # 5 of 7 columns are unseen
         box(LEFT, TOP - 60, LEFT + 50, TOP - 20),  # half is
     ]
-    found = vectors_of_places(open_embedding(path), geopandas.GeoDataFrame(geometry=shapes, crs=UTM))
+    found = vectors_of_places([open_embedding(path)], geopandas.GeoDataFrame(geometry=shapes, crs=UTM))
     weights = np.array([1, 1, 0.5])
     expected = (exact[:, 8:10, 10:13] * weights).sum(axis=(1, 2)) / (2 * weights.sum())
     np.testing.assert_allclose(found[0], expected, rtol=1e-4)

@@ -9,9 +9,10 @@ In both, -128 is nodata.
 Shape letters: K numbers of a vector, N places, H W rows and columns.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import rasterio
@@ -109,32 +110,63 @@ def open_embedding(path: AnyPath) -> EmbeddingRaster:
     return EmbeddingRaster(path, grid, names, "agrifm" if ours else "alphaearth", scale, is_flipped)
 
 
-def vectors_of_places(raster: EmbeddingRaster, places: "GeoDataFrame") -> NDArray[np.float64]:
+class VectorRaster(Protocol):
+    """What vectors are read from: a file, or a zone of a store."""
+
+    @property
+    def path(self) -> Path:
+        """The file, or the store."""
+
+    @property
+    def grid(self) -> Grid:
+        """North-up."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the K numbers."""
+
+    def read(self, window: Window) -> NDArray[np.float32]:
+        """Return the vectors (K, H, W) of a window, NaN where there are none."""
+
+
+def vectors_of_places(rasters: Sequence[VectorRaster], places: "GeoDataFrame") -> NDArray[np.float64]:
     """Return the vectors (N, K) of points, of the pixel that contains each, or the means of polygons; NaN without one.
 
     A polygon has the mean of its pixels, each by the share of it that is inside, if half of its ground has vectors.
 
     Args:
+        rasters: one, or several in different CRS that have vectors of different pixels.
         places: all points, or all polygons, in any CRS.
 
     Raises:
         MapError: the file is damaged.
     """
-    placed = places.to_crs(raster.grid.crs.to_wkt())
-    if (placed.geometry.geom_type == "Point").all():
-        return _of_points(raster, placed)
+    if (places.geometry.geom_type == "Point").all():
+        found = np.full((len(places), len(rasters[0].names)), np.nan)
+        for raster in rasters:
+            there = np.flatnonzero(np.isnan(found[:, 0]) & is_on_raster(raster, places))
+            found[there] = _of_points(raster, places.iloc[there])
+        return found
+    parts = [_part(raster, places) for raster in rasters]
+    pooled = pool_means(len(places), parts, len(rasters[0].names))
+    return np.where(pooled.mapped[:, None] >= LEAST_COVERED, pooled.means, np.nan)
+
+
+def _part(raster: VectorRaster, places: "GeoDataFrame") -> PartOfMap:
+    """The polygons that touch a raster, on it."""
 
     def read(window: Window) -> tuple[NDArray[Any], NDArray[np.uint8]]:
         vectors = raster.read(window)
         known = ~np.isnan(vectors[0])
         return np.where(known, vectors, 0), np.where(known, np.uint8(0), np.uint8(UNLABELLED))
 
-    part = PartOfMap(raster.grid, read, np.arange(len(placed)), placed.geometry.to_numpy())
-    found = pool_means(len(placed), [part], len(raster.names))
-    return np.where(found.mapped[:, None] >= LEAST_COVERED, found.means, np.nan)
+    there = np.flatnonzero(is_on_raster(raster, places))
+    placed = places.iloc[there].to_crs(raster.grid.crs.to_wkt())
+    return PartOfMap(raster.grid, read, there, placed.geometry.to_numpy())
 
 
-def _of_points(raster: EmbeddingRaster, placed: "GeoDataFrame") -> NDArray[np.float64]:
+def _of_points(raster: VectorRaster, places: "GeoDataFrame") -> NDArray[np.float64]:
+    placed = places.to_crs(raster.grid.crs.to_wkt())
     transform, (height, width) = raster.grid.transform, raster.grid.shape
     col = np.floor((placed.geometry.x.to_numpy() - transform.c) / transform.a).astype(np.int64)
     row = np.floor((placed.geometry.y.to_numpy() - transform.f) / transform.e).astype(np.int64)
@@ -145,7 +177,7 @@ def _of_points(raster: EmbeddingRaster, placed: "GeoDataFrame") -> NDArray[np.fl
     return found
 
 
-def is_on_raster(raster: EmbeddingRaster, places: "GeoDataFrame") -> NDArray[np.bool_]:
+def is_on_raster(raster: VectorRaster, places: "GeoDataFrame") -> NDArray[np.bool_]:
     """Return whether each place (N,) touches a raster."""
     touching = places.to_crs(raster.grid.crs.to_wkt()).geometry.intersects(box(*raster.grid.bounds))
     return np.asarray(touching.to_numpy(), np.bool_)

@@ -145,6 +145,7 @@ def embed_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, help=network)
     where = "directory to write (default: embedding/ in the project)"
     parser.add_argument("--out", type=Path, metavar="DIR", help=where)
+    parser.add_argument("--zarr", action="store_true", help="write the vectors as Zarr, too (embedding.zarr)")
 
 
 def embed_places_arguments(parser: argparse.ArgumentParser) -> None:

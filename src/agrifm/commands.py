@@ -125,7 +125,8 @@ def _embed(options: argparse.Namespace) -> None:
     from agrifm.config import read_project
     from agrifm.mapping.embedding_map import embed_project
 
-    _show(*embed_project(read_project(options.project), options.model, options.out).lines())
+    project = read_project(options.project)
+    _show(*embed_project(project, options.model, options.out, with_zarr=options.zarr).lines())
 
 
 def _embed_places(options: argparse.Namespace) -> None:

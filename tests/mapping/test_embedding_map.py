@@ -8,6 +8,7 @@ import pystac
 import pytest
 import rasterio
 import torch
+import xarray
 import zarr
 from matplotlib.image import imread
 from tests.cube.tiled import tiled_project
@@ -102,6 +103,25 @@ def test_the_item_says_what_the_vectors_are_of(project: Project, made: Path) -> 
     links = {link.title for link in item.get_links("derived_from")}
     assert links == {"model", "cube"}
     assert imread(made / "map.png").shape[0] > 200
+
+
+def test_the_vectors_as_zarr_are_those_of_the_raster(project: Project, made: Path, tmp_path: Path) -> None:
+    """xarray is the reader."""
+    out = tmp_path / "embedding"
+    assert main(["embed", "--project", str(project.directory), "--out", str(out), "--zarr"]) == 0
+    assert (out / "embedding.tif").read_bytes() == (made / "embedding.tif").read_bytes()
+    raster = open_embedding(out / "embedding.tif")
+    with xarray.open_zarr(out / "embedding.zarr", chunks=None, mask_and_scale=False, decode_coords="all") as content:
+        assert content.embedding.dims == ("band", "y", "x")
+        assert content.band.values.tolist() == list(raster.names)
+        stored = content.embedding.values
+        with rasterio.open(out / "embedding.tif") as source:
+            np.testing.assert_array_equal(stored, source.read())
+            assert content.spatial_ref.attrs["crs_wkt"] == raster.grid.crs.to_wkt()
+            left, top = source.xy(0, 0)
+            assert (content.x.values[0], content.y.values[0]) == (left, top)
+        vectors = np.where(stored[0] == -128, np.nan, stored * content["scale"].values[:, None, None])
+        np.testing.assert_allclose(vectors, raster.read(Window(0, 0, *raster.grid.shape)), rtol=1e-6)
 
 
 def test_a_stopped_run_ends_with_the_same_bytes(

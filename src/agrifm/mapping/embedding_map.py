@@ -1,6 +1,7 @@
 """`agrifm embed`: the vector of every pixel of an area's season, by a trained AgriFM network.
 
     embedding/embedding.tif   int8, a band for each number of the vector with its scale (GDAL's), -128 = nodata
+    embedding/embedding.zarr  the same as Zarr, if it is asked for
     embedding/item.json       STAC item: season, scales, model and cube it was derived from
     embedding/map.png         the first three principal components as red, green and blue
 
@@ -32,6 +33,7 @@ from agrifm.mapping.blended_tiles import blended_layers
 from agrifm.mapping.category_layer import LayerStatement
 from agrifm.mapping.cog import TILE_SIDE, CogWriter, translate_gdal_errors
 from agrifm.mapping.embedding_raster import EMBEDDING_PROPERTY, EMBEDDING_TAG, LARGEST, NODATA
+from agrifm.mapping.embedding_zarr import ZARR_FILE, write_embedding_zarr
 from agrifm.mapping.map_item import cube_content, write_item_of
 from agrifm.mapping.map_rasters import WrittenRasters
 from agrifm.mapping.predict import read_inputs
@@ -80,13 +82,18 @@ class EmbeddingSummary:
 
 
 def embed_project(
-    project: Project, model: AnyPath | None = None, out: AnyPath | None = None, compute: Compute = DEFAULT_COMPUTE
+    project: Project,
+    model: AnyPath | None = None,
+    out: AnyPath | None = None,
+    compute: Compute = DEFAULT_COMPUTE,
+    with_zarr: bool = False,
 ) -> EmbeddingSummary:
     """Write the vectors of the project's area; a stopped run continues.
 
     Args:
         model: file of an AgriFM network; by default the model named under [map].
         out: directory, replaced if it has earlier vectors; by default `embedding/` in the project.
+        with_zarr: whether the vectors are written as Zarr, too.
 
     Raises:
         ConfigError: the area is divided.
@@ -122,6 +129,8 @@ def embed_project(
             with translate_gdal_errors(f"writing the embeddings {out}"):
                 summary = _write(plan, store, result, vector_size(trained), digest, out)
                 _write_picture(result, plan)
+            if with_zarr:
+                write_embedding_zarr(result / EMBEDDING_FILE, result / ZARR_FILE)
             item = file.with_suffix(".json")
             written = WrittenRasters({}, summary.nodata_hectares, (_statement(plan, result, summary),))
             write_item_of(result, out, plan, trained, written, f"{digest} {compute.precision}", item)

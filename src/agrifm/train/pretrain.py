@@ -180,6 +180,7 @@ def _train(
             "teacher": config.teacher,
             "averaging": config.averaging,
             "frames": config.frames,
+            "radiometry": config.radiometry.model_dump(),
             "validation": {term: round(error, 4) for term, error in errors.items()},
             "samples": sum(entry.samples for entry in training),
             "shards": shards.index.origin,

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.stats import multivariate_normal
 from sklearn import linear_model
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import NearestCentroid
 from sklearn.utils.class_weight import compute_sample_weight
 from tests.models.released_peers import pretend_released
 from tests.samples.tables import series_table
@@ -25,7 +27,7 @@ from agrifm.train.combination import without_labels
 from agrifm.train.initialise import point_start
 from agrifm.train.learners import FRAMES
 from agrifm.train.pretrain import pretrain
-from agrifm.train.probe import INVERSE_PENALTIES, learn_probe, released_vectors
+from agrifm.train.probe import CLASS_MEANS, INVERSE_PENALTIES, class_means, learn_probe, released_vectors
 from agrifm.train.table_folds import table_statistics
 
 TABLE = series_table(noise=0.02)
@@ -122,6 +124,28 @@ def test_a_table_without_a_sensor_of_the_weights_is_refused(pretrained: Path) ->
     with pytest.raises(ModelError) as error:
         learn_probe("agrifm", pretrained, FRAMES, unknown, EMPTY, 0)
     assert error.value.facts["sensors"] == ("sentinel-2", "modis")
+
+
+def test_class_means_answer_as_a_gaussian_of_each_class_does() -> None:
+    """The oracle is a linear discriminant analysis whose covariance is spherical, written with SciPy."""
+    rng = np.random.default_rng(3)
+    classes = np.repeat([0, 1, 2], 20)
+    rows = (np.eye(3, 5)[classes] * 2 + rng.standard_normal((60, 5))).astype(np.float32)
+    standard = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    means = np.stack([standard[classes == number].mean(axis=0) for number in range(3)])
+    variance = ((standard - means[classes]) ** 2).sum() / (57 * 5)
+    density = np.stack([multivariate_normal(mean, variance * np.eye(5)).pdf(standard) for mean in means], axis=1)
+    found = class_means(rows, classes, np.ones(60))(rows)
+    np.testing.assert_allclose(found, density / density.sum(axis=1, keepdims=True), atol=1e-4)
+    assert (found.argmax(axis=1) == NearestCentroid().fit(standard, classes).predict(standard)).all()
+
+
+def test_pretrained_weights_are_probed_by_class_means_where_nothing_chooses(pretrained: Path) -> None:
+    fitted = learn_probe("agrifm", pretrained, FRAMES, TRAINING, EMPTY, 0)
+    assert fitted.choice == {"C": CLASS_MEANS}
+    answers = fitted.probabilities(TEST)
+    np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
+    assert (answers.argmax(axis=1) == TEST.label).mean() > 0.8
 
 
 def with_unknown_sensor(table: SeriesTable) -> SeriesTable:

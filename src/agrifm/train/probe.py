@@ -1,4 +1,6 @@
-"""A probe: logistic regression on the vectors of a network with released or pretrained weights, which stay as they are.
+"""A probe: a simple classifier on the vectors of a network with released or pretrained weights, which stay as they are.
+
+It is a logistic regression; of AgriFM's weights, whose pretraining compares places with class means, these come first.
 
 It shows what an encoder knows before it is tuned (Tseng et al. 2023, Presto, section 4), and needs seconds, because
 every place goes through the network once.
@@ -35,6 +37,11 @@ PROBED = ("presto", "galileo", "agrifm")
 """Families of networks whose last layer is linear."""
 INVERSE_PENALTIES = (1.0, 0.01, 0.1, 10.0)
 """C of scikit-learn, tried on the validation places; the first where there are none, as in published probes."""
+
+CLASS_MEANS = "class means"
+"""The nearest class mean, as a spherical Gaussian of each class with the spread that all have in common."""
+CHOICES: dict[str, tuple[float | str, ...]] = {"agrifm": (CLASS_MEANS, *INVERSE_PENALTIES)}
+"""What else than the penalties alone is tried, in this order."""
 
 Vectors = NDArray[np.float32]
 
@@ -106,38 +113,65 @@ def _require_one_of(sensors: Collection[str], table: SeriesTable, weights: Path)
 def learn_probe(
     name: str, weights: Path, frames: int, training: SeriesTable, validation: SeriesTable, seed: int
 ) -> Fitted:
-    """Fit a probe; its penalty is the one with the best macro F1 on the validation places.
+    """Fit a probe; its penalty, or class means, is what has the best macro F1 on the validation places.
 
     The probe that answers other places is then fitted on both tables; arguments and errors are of `released_vectors`.
     """
     vectors = released_vectors(name, weights, frames, training)
     rows, held = vectors(training), vectors(validation)
-    penalty, answers = INVERSE_PENALTIES[0], None
+    choices = CHOICES.get(name, INVERSE_PENALTIES)
+    chosen, answers = choices[0], None
     if len(validation):
-        tried = {inverse: _fit(rows, training.label, training.weight, inverse, seed) for inverse in INVERSE_PENALTIES}
-        answered = {inverse: probe(held, len(training.legend)) for inverse, probe in tried.items()}
-        penalty = max(answered, key=lambda inverse: probabilities_macro_f1(answered[inverse], validation.label))
-        answers = answered[penalty]
+        tried = {choice: _fit(rows, training.label, training.weight, choice, seed) for choice in choices}
+        answered = {choice: probe(held, len(training.legend)) for choice, probe in tried.items()}
+        chosen = max(answered, key=lambda choice: probabilities_macro_f1(answered[choice], validation.label))
+        answers = answered[chosen]
     label = np.concatenate([training.label, validation.label])
     weight = None
     if training.weight is not None and validation.weight is not None:
         weight = np.concatenate([training.weight, validation.weight])
-    probe = _fit(np.concatenate([rows, held]), label, weight, penalty, seed)
-    return Fitted(lambda table: probe(vectors(table), len(table.legend)), answers, choice={"C": penalty})
+    probe = _fit(np.concatenate([rows, held]), label, weight, chosen, seed)
+    return Fitted(lambda table: probe(vectors(table), len(table.legend)), answers, choice={"C": chosen})
 
 
 def _fit(
-    rows: Vectors, label: NDArray[np.uint8], weight: Vectors | None, inverse_penalty: float, seed: int
+    rows: Vectors, label: NDArray[np.uint8], weight: Vectors | None, choice: float | str, seed: int
 ) -> Callable[[Vectors, int], Probability]:
     """A function from vectors (P, D) and the number K of classes to probabilities (P, K)."""
     known, classes = np.unique(label, return_inverse=True)
     weights = np.ones(len(rows)) if weight is None else np.asarray(weight / weight.mean(), np.float64)
-    rows_of_classes = TrainingRows(rows, classes.astype(np.uint8), weights, np.arange(len(rows)))
-    linear = fit_linear(rows_of_classes, inverse_penalty, seed)
+    if isinstance(choice, str):
+        answer = class_means(rows, classes, weights)
+    else:
+        rows_of_classes = TrainingRows(rows, classes.astype(np.uint8), weights, np.arange(len(rows)))
+        answer = fit_linear(rows_of_classes, choice, seed).probabilities
 
     def probabilities(vectors: Vectors, count: int) -> Probability:
         result = np.zeros((len(vectors), count), np.float32)
-        result[:, known] = linear.probabilities(vectors)
+        result[:, known] = answer(vectors)
         return result
+
+    return probabilities
+
+
+def class_means(
+    rows: Vectors, classes: NDArray[np.integer], weights: NDArray[np.float64]
+) -> Callable[[Vectors], Probability]:
+    """Return a function from vectors (P, D) to probabilities (P, K) by the nearest class mean; classes are as likely.
+
+    Vectors are standardised. The spread is the pooled one within classes, or 1 if every class has one row.
+    """
+    middle, scale = rows.mean(axis=0), rows.std(axis=0) + 1e-6
+    standard = (rows - middle) / scale
+    of_class = np.eye(int(classes.max()) + 1)[classes] * weights[:, None]
+    means = (of_class.T @ standard) / of_class.sum(axis=0)[:, None]
+    free = len(rows) - len(means)
+    spread = ((standard - means[classes]) ** 2).mean(axis=1).sum() / free if free else 1.0
+
+    def probabilities(vectors: Vectors) -> Probability:
+        distance = (((vectors - middle) / scale)[:, None] - means) ** 2
+        logits = -distance.sum(axis=2) / (2 * max(spread, 1e-6))
+        weight = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(weight / weight.sum(axis=1, keepdims=True), np.float32)
 
     return probabilities

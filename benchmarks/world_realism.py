@@ -106,8 +106,8 @@ def of_world(how: RealSet, count: int, numbers: int) -> tuple[dict[str, Values],
     nearest = np.argsort(np.hypot(east, where[:, 1] - how.place[1]))[:count]
     world = simulate_world(0, nearest.tolist())
     series = world.series[how.sensor]
-    annual = np.array([cover.plant is not None for cover in read_covers().values()])
-    crops = (series.cover < len(annual)) & annual[np.minimum(series.cover, len(annual) - 1)]
+    annual = [number for number, cover in enumerate(read_covers().values()) if cover.plant is not None]
+    crops = np.isin(series.cover, annual)
     valid = np.arange(series.day.shape[1]) < series.length[:, None]
     medians = monthly(series.values[crops].astype(np.float64), series.day[crops].astype(np.int64), valid[crops])
     names = list(SENSORS[how.sensor].band_names)

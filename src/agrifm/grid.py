@@ -110,6 +110,13 @@ class Grid:
         return transform
 
     @property
+    def cf_mapping(self) -> dict[str, str]:
+        """Attributes of a `spatial_ref` variable: the CRS, and the transform in GDAL's order (CF conventions)."""
+        a, b, c, d, e, f = self.transform[:6]
+        corner = " ".join(repr(float(number)) for number in (c, a, b, f, d, e))
+        return {"crs_wkt": self.crs.to_wkt(), "GeoTransform": corner}
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         height, width = self.box.shape

@@ -338,10 +338,7 @@ def create_sensor(
         names
     )
     # CF: the grid mapping is a variable whose attributes describe the CRS; its value means nothing.
-    a, b, c, d, e, f = grid.transform[:6]
-    corner = " ".join(repr(float(number)) for number in (c, a, b, f, d, e))
-    stated = {"crs_wkt": grid.crs.to_wkt(), "GeoTransform": corner}
-    _write(group, "spatial_ref", np.array(0, np.int32), (), stated)
+    _write(group, "spatial_ref", np.array(0, np.int32), (), grid.cf_mapping)
     return group
 
 

@@ -52,15 +52,12 @@ def write_embedding_zarr(raster: Path, store: Path) -> None:
         for tile in every:
             embedding[(slice(None), *tile.slices)] = source.read(window=tile.slices)
             advance(1)
-    transform = opened.grid.transform
-    corner = (transform.c, transform.a, transform.b, transform.f, transform.d, transform.e)
-    reference = {"crs_wkt": opened.grid.crs.to_wkt(), "GeoTransform": " ".join(repr(float(part)) for part in corner)}
     variables = {
         "scale": (opened.scale, ("band",), {}),
         "band": (np.array(opened.names, dtype=object), ("band",), {}),
         "x": (opened.grid.x, ("x",), {"standard_name": "projection_x_coordinate"}),
         "y": (opened.grid.y, ("y",), {"standard_name": "projection_y_coordinate"}),
-        "spatial_ref": (np.array(0, np.int32), (), reference),
+        "spatial_ref": (np.array(0, np.int32), (), opened.grid.cf_mapping),
     }
     for name, (values, dimensions, attributes) in variables.items():
         kind = "str" if values.dtype == object else values.dtype

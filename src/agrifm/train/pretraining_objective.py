@@ -6,7 +6,7 @@ the target is (1 - share) label + share estimate, where the share grows linearly
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,8 @@ class Pretraining:
     augmentation: Augmentation
     """Changes of what the network sees; `hidden` decides how many observations are to be reconstructed."""
     season_days: int
-    radiometry: Radiometry = field(default_factory=Radiometry)
+    radiometry: Radiometry
+    """Random factors on what is seen."""
     score_noise: float = 0.05
     """The loss of the validation varies by this much between rounds by chance."""
 

@@ -6,8 +6,10 @@ for this file. A place differs from its surroundings by altitude, the sea and th
 """
 
 import tomllib
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,9 +88,13 @@ def draw_sky(rng: np.random.Generator, climate: Climate) -> SkyClimate:
 
 def mean_temperature(climate: Climate, first: float, last: float) -> float:
     """Mean temperature between two days of any year, counted from 1 January, degrees Celsius."""
-    days = np.arange(first, last + 1)
+    return float(on_days(climate.temperature, np.arange(first, last + 1)).mean())
+
+
+def on_days(monthly: Sequence[float], days: NDArray[Any]) -> Values:
+    """Return the means of months on days of any year, counted from 1 January, between the middles of the months."""
     middles = (np.arange(12) + 0.5) * 365.25 / 12
-    return float(np.interp(days, middles, climate.temperature, period=365.25).mean())
+    return np.asarray(np.interp(days, middles, monthly, period=365.25))
 
 
 def crossing(climate: Climate, temperature: float, rises: bool, after: float) -> float | None:
@@ -97,7 +103,6 @@ def crossing(climate: Climate, temperature: float, rises: bool, after: float) ->
     Days are counted from 1 January, also beyond the year.
     """
     days = after + np.arange(366)
-    middles = (np.arange(12) + 0.5) * 365.25 / 12
-    above = np.interp(days, middles, climate.temperature, period=365.25) >= temperature
+    above = on_days(climate.temperature, days) >= temperature
     passed = np.flatnonzero(above[1:] & ~above[:-1] if rises else ~above[1:] & above[:-1])
     return float(days[passed[0] + 1]) if len(passed) else None

@@ -15,7 +15,7 @@ from agrifm.simulator.season.crops import Crop, CropType, Cycle
 from agrifm.simulator.season.plants import read_flora
 from agrifm.simulator.season.weather import Climate
 from agrifm.simulator.world.calendar import JITTER, is_excluded, read_calendar
-from agrifm.simulator.world.climate import crossing, draw_climate, draw_sky, mean_temperature
+from agrifm.simulator.world.climate import crossing, draw_climate, draw_sky, mean_temperature, on_days
 from agrifm.simulator.world.covers import Cover, read_covers, read_groups
 
 GROUP_SHARES = {
@@ -171,8 +171,9 @@ def _annual_crops(
             cycles.append(partners[int(rng.integers(len(partners)))])
         cycles.sort(key=lambda cycle: sowings[cycle][0])
         title = " and ".join(f"{crop} of season {number + 1}" for crop, number in cycles)
-        kind = _crop_type(title, annual[name], cycles, annual, sowings, cycles.index((name, season)), dry, share)
-        kind = kind.model_copy(update={"catch_crop": catch_crop})
+        kind = _crop_type(
+            title, annual[name], cycles, annual, sowings, cycles.index((name, season)), dry, catch_crop, share
+        )
         types.setdefault(name, []).append(kind)
         total[name] = total.get(name, 0.0) + float(share)
         ripening[title] = tuple(sowings[cycle][2] for cycle in cycles)
@@ -204,9 +205,7 @@ def _predecessors(
 
 def _watered(climate: Climate, season: NDArray[np.int64], temperature: float) -> float:
     """How well the rain of a season's first months feeds a crop, 0..1; without any, a few fields are irrigated."""
-    middles = (np.arange(12) + 0.5) * 365.25 / 12
-    days = season[0] + np.arange(RAIN_DAYS)
-    rain = float(np.interp(days, middles, climate.rain, period=365.25).mean()) * RAIN_DAYS / 30.4
+    rain = float(on_days(climate.rain, season[0] + np.arange(RAIN_DAYS)).mean()) * RAIN_DAYS / 30.4
     needed = RAIN_NEEDED * np.clip(temperature / WARM_SEASON, 0.3, 1)  # plants use less water where it is cool
     # few farmers sow where a harvest is a matter of luck, so the share falls faster than the rain
     return float(np.clip((rain / needed) ** 2, DRY_SEASON_WEIGHT, 1))
@@ -259,6 +258,7 @@ def _crop_type(
     sowings: Mapping[tuple[str, int], Sowing],
     main: int,
     dry: float,
+    catch_crop: float,
     weight: float,
 ) -> CropType:
     """The type of one or two crops a year; `dry` is the share of irrigated fields in this climate."""
@@ -274,6 +274,7 @@ def _crop_type(
         room=cover.room,
         vigour=cover.vigour,
         irrigated=max(dry, *(crop.irrigated for crop in grown)) if len(grown) > 1 else max(dry, cover.irrigated),
+        catch_crop=catch_crop,
     )
 
 
